@@ -1,0 +1,43 @@
+# make demo    set everything up, then a tokenizer, a model and stories in about a minute
+# make test    set everything up, then every check
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/ready
+
+.PHONY: setup demo test check slow bench build format clean
+
+setup: $(READY)
+
+# The lock: exact versions of everything, torch's among them.
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt pip
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable . --group dev
+	touch $(READY)
+
+demo: setup
+	$(BIN)/tfcli demo
+
+test: check
+	$(BIN)/python -m pytest -m "not slow" --cov --cov-report=term
+
+check: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+slow: setup
+	$(BIN)/python -m pytest -m slow
+
+bench: setup
+	$(BIN)/python -m benchmarks.startup
+
+build: setup
+	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
+
+format: setup
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf .venv dist build .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis

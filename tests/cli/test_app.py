@@ -1,0 +1,94 @@
+"""The program as a whole: help, version, listings, and errors that nobody foresaw."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+import typer
+
+from tests.conftest import Shell
+from tfcli.cli.app import app
+
+
+def commands(command: object, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """Every command of the program, as the words that call it."""
+    children = getattr(command, "commands", {})
+    if not children:
+        yield path
+    for name, child in children.items():
+        yield from commands(child, (*path, name))
+
+
+COMMANDS = list(commands(typer.main.get_command(app)))
+
+
+@pytest.mark.parametrize("path", [(), ("runs",), ("tokenizer",), *COMMANDS], ids=" ".join)
+def test_every_command_has_help_with_an_explanation(shell: Shell, path: tuple[str, ...]) -> None:
+    for flag in ("--help", "-h"):
+        done = shell(*path, flag)
+        assert done.code == 0
+        assert " ".join(("Usage: tfcli", *path)) in done.out.decode()
+        assert done.err == ""
+
+
+def test_version(shell: Shell) -> None:
+    assert shell("--version").out.startswith(b"tfcli ")
+
+
+def test_a_misspelt_command_is_offered_the_nearest(shell: Shell) -> None:
+    done = shell("genrate")
+    assert done.code == 2
+    assert "did you mean generate" in done.err
+
+
+def test_debug_shows_the_traceback_and_nothing_else_does(shell: Shell) -> None:
+    assert "Traceback" not in shell("generate", "Ann").err
+    assert "Traceback" in shell("--debug", "generate", "Ann").err
+    assert "Traceback" in shell("generate", "Ann", env={"TFCLI_DEBUG": "1"}).err
+
+
+def test_runs_are_listed_and_shown(trained: Shell) -> None:
+    listed = trained("runs")
+    assert listed.code == 0
+    assert b"tale" in listed.out
+    assert "Next: tfcli runs show tale" in listed.err
+    (line,) = trained("runs", "--json").out.splitlines()
+    summary = json.loads(line)
+    promised = {"name", "path", "parameters", "steps", "tokens_seen", "seconds", "held_out"}
+    assert promised <= summary.keys()
+    assert {"nats_per_byte", "bytes", "context"} <= summary["held_out"].keys()
+    assert b"held_out.nats_per_byte" in trained("runs", "show", "tale").out
+
+
+def test_no_runs_is_no_error(shell: Shell) -> None:
+    done = shell("runs")
+    assert (done.code, done.out) == (0, b"")
+    assert "Next: tfcli train" in done.err
+
+
+def test_a_damaged_run_is_named_and_the_others_listed(shell: Shell) -> None:
+    broken = shell.folder / "checkpoints/broken"
+    broken.mkdir(parents=True)
+    (broken / "run.json").write_text("{")
+    done = shell("runs")
+    assert done.code == 0
+    assert "broken/run.json" in done.err
+    assert shell("runs", "show", "broken").code == 65
+
+
+def test_doctor_finds_all_in_order(trained: Shell) -> None:
+    done = trained("doctor")
+    assert done.code == 0, done.out
+    assert b"run tale" in done.out
+    rows = [json.loads(line) for line in trained("doctor", "--json").out.splitlines()]
+    assert all(row["ok"] for row in rows)
+
+
+def test_doctor_names_a_damaged_tokenizer(shell: Shell) -> None:
+    assert shell("tokenizer", "train", "book.txt", "--name", "words").code == 0
+    (shell.folder / "tokenizers/words/tokenizer.model").write_bytes(b"nothing")
+    done = shell("doctor")
+    assert done.code == 65
+    assert b"!!" in done.out

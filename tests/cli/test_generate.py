@@ -1,0 +1,167 @@
+"""`tfcli generate` in the shell: what goes where, and what happens at the edges."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.conftest import SENTENCES, Shell, bare_environment
+
+GREEDY = ("generate", "--run", "tale", "--greedy", "-n", "24")
+
+
+def test_text_on_stdout_and_nothing_else_anywhere(trained: Shell) -> None:
+    done = trained(*GREEDY, stdin=b"Ann saw")
+    assert done.code == 0
+    assert done.err == ""
+    assert done.out.decode()
+    assert "saw" in done.out.decode()
+
+
+def test_it_has_learned_its_sentences(trained: Shell) -> None:
+    done = trained(*GREEDY, stdin=SENTENCES[0].encode())
+    assert any(sentence.encode() in done.out for sentence in SENTENCES), done.out
+
+
+def test_the_same_seed_the_same_text(trained: Shell) -> None:
+    drawn = ("generate", "--run", "tale", "--top-k", "40", "-n", "40", "Ann")
+    first = trained(*drawn, "--seed", "7")
+    assert trained(*drawn, "--seed", "7").out == first.out
+    assert trained(*drawn, "--seed", "8").out != first.out
+    assert trained(*drawn).out != trained(*drawn).out
+
+
+def test_stdin_and_the_argument_are_joined_with_nothing_between(trained: Shell) -> None:
+    echo = (*GREEDY, "--echo")
+    both = trained(*echo, "aw ", stdin=b"\n Ann s").out
+    assert both.startswith(b"\n Ann saw ")
+    assert both == trained(*echo, stdin=b"\n Ann saw ").out
+    assert both == trained(*echo, "\n Ann saw ").out
+
+
+def test_no_prompt_is_a_prompt_when_it_is_piped(trained: Shell) -> None:
+    assert trained(*GREEDY, stdin=b"").code == 0
+
+
+def test_a_long_prompt_keeps_its_tail_and_says_so(trained: Shell) -> None:
+    done = trained(*GREEDY, stdin=b"Ann saw the moon. " * 40)
+    assert done.code == 0
+    assert "Note: the prompt has" in done.err
+    assert trained(*GREEDY, "--quiet", stdin=b"Ann saw the moon. " * 40).err == ""
+
+
+def test_a_step_can_be_named(trained: Shell) -> None:
+    step = "checkpoints/tale/step-00000060"
+    done = trained("generate", "--run", step, "--greedy", "-n", "24", stdin=b"Ann")
+    assert done.out == trained(*GREEDY, stdin=b"Ann").out
+
+
+def test_the_newest_run_is_the_default(trained: Shell) -> None:
+    done = trained("generate", "--greedy", "-n", "24", stdin=b"Ann")
+    assert done.out == trained(*GREEDY, stdin=b"Ann").out
+
+
+@pytest.mark.parametrize("taken", [0, 1, 3])
+def test_a_reader_that_goes_away_makes_no_noise(trained: Shell, taken: int) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tfcli", "generate", "--run", "tale", "-n", "5000", "Ann"],
+        cwd=trained.folder, env=bare_environment(),
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    assert process.stdout
+    assert process.stderr
+    assert len(process.stdout.read(taken)) == taken
+    process.stdout.close()
+    noise = process.stderr.read()
+    assert process.wait() == 141
+    assert b"Traceback" not in noise
+    assert b"BrokenPipe" not in noise
+    process.stderr.close()
+
+
+def test_a_closed_stdout_and_a_full_one_are_errors_of_output(trained: Shell) -> None:
+    command = f"{sys.executable} -m tfcli generate --run tale -n 5 Ann"
+    for redirection in (">&-", ">/dev/full"):
+        done = subprocess.run(
+            f"{command} {redirection} </dev/null", shell=True, cwd=trained.folder,
+            env=bare_environment(), capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 74, done.stderr
+        assert "standard output" in done.stderr
+        assert "Traceback" not in done.stderr
+
+
+def test_a_closed_stdin_is_no_prompt(trained: Shell) -> None:
+    done = subprocess.run(
+        f"{sys.executable} -m tfcli generate --run tale --greedy -n 5 Ann <&-", shell=True,
+        cwd=trained.folder, env=bare_environment(), capture_output=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_pipe_that_stays_silent_is_told_what_is_waited_for(trained: Shell) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tfcli", *GREEDY, "Ann"],
+        cwd=trained.folder, env=bare_environment(),
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert process.stderr
+    assert "Waiting for the prompt on standard input" in process.stderr.readline()
+    out, _ = process.communicate(" saw")
+    assert process.returncode == 0
+    assert out
+
+
+WRONG = {
+    "no such run": (("--run", "tael", "Ann"), b"", 66, "did you mean tale"),
+    "not UTF-8": (("--run", "tale"), b"Espa\xf1a", 65, "byte 4 (0xf1)"),
+    "top-k": (("--run", "tale", "--top-k", "-3", "Ann"), b"", 2, "--top-k"),
+    "temperature": (("--run", "tale", "--temperature", "nan", "Ann"), b"", 2, "--temperature"),
+    "misspelt option": (("--tempature", "1", "Ann"), b"", 2, "did you mean --temperature"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_what_goes_wrong_is_said_in_a_few_lines(trained: Shell, case: str) -> None:
+    arguments, stdin, code, words = WRONG[case]
+    done = trained("generate", *arguments, stdin=stdin)
+    assert done.code == code, done.err
+    assert words in done.err
+    assert "Traceback" not in done.err
+    assert len(done.err.splitlines()) <= 6
+    assert done.out == b""
+
+
+def test_where_nothing_was_trained_the_way_to_begin_is_shown(shell: Shell) -> None:
+    done = shell("generate", "Ann")
+    assert done.code == 66
+    assert "tfcli train FILE" in done.err
+
+
+def test_a_run_with_another_tokenizer_is_refused(shell: Shell) -> None:
+    tiny = ("--layers", "1", "--width", "32", "--context", "16", "--steps", "1")
+    for name, size in (("one", "300"), ("two", "310")):
+        made = shell("train", "book.txt", "--run", name, "--vocab-size", size, *tiny)
+        assert made.code == 0, made.err
+    one, two = (shell.folder / "checkpoints" / n / "tokenizer.model" for n in ("one", "two"))
+    one.write_bytes(two.read_bytes())
+    done = shell("generate", "--run", "one", "Ann")
+    assert done.code == 65
+    assert "is not the tokenizer" in done.err
+
+
+def test_a_damaged_step_is_named_and_the_one_before_used(shell: Shell) -> None:
+    tiny = ("--layers", "1", "--width", "32", "--context", "16", "--steps", "4")
+    made = shell("train", "book.txt", "--run", "it", "--save-every", "2", *tiny)
+    assert made.code == 0, made.err
+    for name in ("step-00000004", "step-00000002"):
+        damaged = shell.folder / "checkpoints/it" / name / "model.safetensors"
+        data = bytearray(damaged.read_bytes())
+        data[-1] ^= 1
+        damaged.write_bytes(data)
+        done = shell("generate", "Ann", "-n", "3")
+        assert name in done.err
+    assert done.code == 66
+    assert shell("doctor").code == 65

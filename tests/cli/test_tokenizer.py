@@ -1,0 +1,70 @@
+"""`tfcli tokenizer` in pipes."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.conftest import BOOK, Shell
+
+TEXT = "Ann\r\nsaw\t  José — 🙂‍↕️ 日本 \x00 ▁ <s>\n\n".encode() * 3
+
+
+def test_a_text_through_encode_and_decode_is_the_same_text(trained: Shell) -> None:
+    ids = trained("tokenizer", "encode", "--tokenizer", "words", stdin=TEXT)
+    assert ids.code == 0
+    assert all(word.isdigit() for word in ids.out.split())
+    text = trained("tokenizer", "decode", "--tokenizer", "words", stdin=ids.out)
+    assert text.out == TEXT
+
+
+def test_nothing_in_nothing_out(trained: Shell) -> None:
+    for command in ("encode", "decode"):
+        done = trained("tokenizer", command, "-t", "words", stdin=b"")
+        assert (done.code, done.out) == (0, b"")
+
+
+def test_info_for_people_and_for_programs(trained: Shell) -> None:
+    shown = trained("tokenizer", "info", "words")
+    assert shown.code == 0
+    assert b"vocab_size" in shown.out
+    facts = json.loads(trained("tokenizer", "info", "words", "--json").out)
+    assert facts["vocab_size"] == 320
+    assert facts["card"]["corpus"]["bytes"] == len(BOOK.encode())
+
+
+@pytest.mark.parametrize("kind", ["bpe", "unigram", "char"])
+def test_each_type_is_made_and_measured(shell: Shell, kind: str) -> None:
+    done = shell("tokenizer", "train", "book.txt", "--name", "it", "--type", kind, "--json")
+    assert done.code == 0, done.err
+    made = json.loads(done.out)
+    assert made["type"] == kind
+    assert made["measures"]["bytes_per_token"] > 0.95
+
+
+def test_a_vocabulary_larger_than_the_text_gives_is_reduced_with_a_word(shell: Shell) -> None:
+    done = shell("tokenizer", "train", "book.txt", "--name", "it", "--vocab-size", "30k")
+    assert done.code == 0
+    assert "a vocabulary of 30,000 is more than this text gives" in done.err
+
+
+WRONG = {
+    "words for ids": (("decode", "-t", "words"), b"1 2\n3 four", 65, "line 2"),
+    "ids outside": (("decode", "-t", "words"), b"1 2 320", 65, "the id 320"),
+    "no text": (("encode", "-t", "words"), b"\xff\xfe\x00", 65, "byte 0"),
+    "misspelt": (("encode", "-t", "wods"), b"", 66, "did you mean words"),
+    "bad name": (("train", "book.txt", "--name", "a/b"), b"", 2, "cannot name a tokenizer"),
+    "too small": (
+        ("train", "book.txt", "--name", "it", "--vocab-size", "100"), b"", 65, "too small",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_what_goes_wrong_is_said(trained: Shell, case: str) -> None:
+    arguments, stdin, code, words = WRONG[case]
+    done = trained("tokenizer", *arguments, stdin=stdin)
+    assert done.code == code, done.err
+    assert words in done.err
+    assert "Traceback" not in done.err

@@ -1,0 +1,241 @@
+"""`tfcli train` as a person runs it: real processes, pipes, signals, and a kill in mid-flight."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import BOOK, Shell, bare_environment
+from tfcli.runs.step import MODEL, list_steps, load_arrays
+
+TINY = ("--layers", "1", "--width", "32", "--context", "16", "--batch-tokens", "128")
+
+
+def weights(run: Path) -> dict[str, bytes]:
+    arrays = load_arrays(list_steps(run)[-1] / MODEL)
+    return {name: array.tobytes() for name, array in arrays.items()}
+
+
+@contextmanager
+def training(shell: Shell, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """A training in the background, which has made a step when the block begins."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tfcli", "train", *arguments],
+        cwd=shell.folder,
+        env=bare_environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr
+    try:
+        for line in process.stderr:
+            if "step" in line and "%" in line:
+                break
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+        process.stderr.close()
+        if process.stdout:
+            process.stdout.close()
+
+
+def test_a_run_from_a_text_file(shell: Shell) -> None:
+    done = shell("train", "book.txt", "--steps", "5", *TINY)
+    assert done.code == 0, done.err
+    assert done.out == b""
+    assert "Held out:" in done.err
+    assert done.err.splitlines()[-1] == "Next: tfcli generate 'Ann saw a' --run book"
+    assert "nats/byte" in done.err
+    assert (shell.folder / "checkpoints/book/run.json").is_file()
+    again = shell("train", "book.txt", "--steps", "2", *TINY)
+    assert again.code == 0
+    assert (shell.folder / "checkpoints/book-2/run.json").is_file()
+
+
+def test_its_result_as_json_is_that_of_runs_show(shell: Shell) -> None:
+    made = shell("train", "book.txt", "--steps", "3", "--json", "--quiet", *TINY)
+    assert made.err == ""
+    result = json.loads(made.out)
+    shown = json.loads(shell("runs", "show", "--json").out)
+    assert result == {key: value for key, value in shown.items() if key != "run"}
+    assert result["steps"] == 3
+    assert result["tokens_seen"] == 3 * 128
+    assert result["held_out"]["bytes"] == len(BOOK.encode()) - int(len(BOOK.encode()) * 0.9)
+
+
+@pytest.mark.parametrize("kind", ["stdin", "gz", "jsonl", "folder", "glob"])
+def test_texts_in_other_containers(shell: Shell, kind: str) -> None:
+    folder = shell.folder / "texts"
+    folder.mkdir()
+    argument = {"stdin": "-", "folder": "texts", "glob": "texts/*.txt"}.get(kind, f"texts/b.{kind}")
+    if kind == "gz":
+        (folder / "b.gz").write_bytes(gzip.compress(BOOK.encode()))
+    elif kind == "jsonl":
+        rows = [json.dumps({"text": BOOK[i : i + 500]}) for i in range(0, len(BOOK), 500)]
+        (folder / "b.jsonl").write_text("\n".join(rows))
+    else:
+        (folder / "b.txt").write_text(BOOK)
+    stdin = BOOK.encode() if kind == "stdin" else b""
+    done = shell("train", argument, "--steps", "2", "--run", "it", *TINY, stdin=stdin)
+    assert done.code == 0, done.err
+    card = json.loads((shell.folder / "checkpoints/it/run.json").read_bytes())
+    assert card["corpus"]["bytes"] == len(BOOK.encode())
+
+
+def test_text_from_a_pipe_can_be_gone_on_with(shell: Shell) -> None:
+    stdin = BOOK.encode()
+    done = shell("train", "-", "--steps", "2", "--run", "it", *TINY, stdin=stdin)
+    assert done.code == 0, done.err
+    more = shell("train", "--resume", "it", "--steps", "2")
+    assert more.code == 0, more.err
+    assert json.loads(shell("runs", "show", "it", "--json").out)["steps"] == 4
+
+
+@pytest.mark.parametrize("family", ["modern", "gpt2", "classic"])
+def test_every_family_trains_and_writes(shell: Shell, family: str) -> None:
+    done = shell("train", "book.txt", "--steps", "3", "--family", family, "--run", "it", *TINY)
+    assert done.code == 0, done.err
+    text = shell("generate", "Ann", "-n", "5")
+    assert text.code == 0, text.err
+
+
+def test_a_killed_run_goes_on_to_the_bits_of_one_that_never_stopped(shell: Shell) -> None:
+    wishes = ("book.txt", "--steps", "60", "--save-every", "5", "--evaluate-every", "10", *TINY)
+    assert shell("train", *wishes, "--run", "whole").code == 0
+    with training(shell, *wishes, "--run", "killed") as process:
+        process.send_signal(signal.SIGKILL)
+    assert shell("train", "--resume", "killed").code == 0
+    runs = shell.folder / "checkpoints"
+    assert weights(runs / "killed") == weights(runs / "whole")
+    assert not list((runs / "killed").glob(".tmp-*"))
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_saves_first_and_the_run_goes_on(
+    shell: Shell, number: signal.Signals, code: int
+) -> None:
+    wishes = ("book.txt", "--steps", "40", "--evaluate-every", "2", "--save-every", "40", *TINY)
+    assert shell("train", *wishes, "--run", "whole").code == 0
+    with training(shell, *wishes, "--run", "cut") as process:
+        process.send_signal(number)
+        _, rest = process.communicate()
+    assert process.returncode == code
+    assert "Next: tfcli train --resume cut" in rest
+    assert len(list_steps(shell.folder / "checkpoints/cut")) == 1
+    assert shell("train", "--resume", "cut").code == 0
+    runs = shell.folder / "checkpoints"
+    assert weights(runs / "cut") == weights(runs / "whole")
+
+
+def test_a_second_trainer_is_kept_out_and_told_by_whom(shell: Shell) -> None:
+    wishes = ("book.txt", "--steps", "100000", "--evaluate-every", "2", *TINY, "--run", "it")
+    with training(shell, *wishes) as process:
+        for arguments in (("--resume", "it"), ("book.txt", "--run", "it", "--steps", "1")):
+            done = shell("train", *arguments)
+            assert done.code == 73
+        assert f"process {process.pid}" in shell("train", "--resume", "it").err
+
+
+def test_a_finished_run_says_how_to_go_on(shell: Shell) -> None:
+    assert shell("train", "book.txt", "--steps", "2", "--run", "it", *TINY).code == 0
+    done = shell("train", "--resume", "it")
+    assert done.code == 0
+    assert "end of its budget" in done.err
+    assert shell("train", "book.txt", "--run", "it", "--steps", "2").code == 73
+
+
+@pytest.mark.parametrize("text", ["a", "日本", "one word"])
+def test_the_smallest_texts_train_too(shell: Shell, text: str) -> None:
+    done = shell("train", "-", "--steps", "2", "--run", "it", stdin=text.encode())
+    assert done.code == 0, done.err
+
+
+def test_a_tokenizer_made_before_is_used(shell: Shell) -> None:
+    assert (
+        shell("tokenizer", "train", "book.txt", "--name", "words", "--vocab-size", "310").code == 0
+    )
+    done = shell("train", "book.txt", "-t", "words", "--steps", "1", "--run", "it", *TINY)
+    assert done.code == 0
+    assert json.loads(shell("runs", "show", "--json").out)["vocab_size"] == 310
+
+
+def test_options_come_from_the_environment_too(shell: Shell) -> None:
+    environment = {"TFCLI_TRAIN_STEPS": "3", "TFCLI_TRAIN_RUN": "named"}
+    assert shell("train", "book.txt", *TINY, env=environment).code == 0
+    assert json.loads(shell("runs", "show", "named", "--json").out)["steps"] == 3
+
+
+def test_samples_on_the_way_go_on_from_the_prompt(shell: Shell) -> None:
+    wishes = ("--steps", "2", "--run", "it", "--sample-prompt", "Ann", *TINY)
+    assert shell("train", "book.txt", *wishes).code == 0
+    lines = (shell.folder / "checkpoints/it/metrics.jsonl").read_text().splitlines()
+    samples = [row for row in map(json.loads, lines) if row["event"] == "Sampled"]
+    assert samples
+    assert all(sample["text"].startswith("Ann") for sample in samples)
+
+
+WRONG = {
+    "no text": ((), 2, "no text to train on"),
+    "two budgets": (("book.txt", "--steps", "1", "--time", "5s"), 2, "two budgets"),
+    "resume with text": (("book.txt", "--resume", "it"), 2, "the run's own text"),
+    "resume with epochs": (("--resume", "it", "--epochs", "2"), 2, "--time or more --steps"),
+    "resume of nothing": (("--resume", "it"), 66, "no run 'it'"),
+    "no such file": (("bok.txt",), 66, "did you mean book.txt"),
+    "empty": (("empty.txt",), 65, "no text in empty.txt"),
+    "binary": (("binary",), 65, "binary file"),
+    "latin": (("latin.txt",), 65, "byte 4 (0xf1)"),
+    "bad name": (("book.txt", "--run", "../x/..", "--steps", "1"), 2, "cannot name a run"),
+    "bad time": (("book.txt", "--time", "soon"), 2, "no duration"),
+    "bad size": (("book.txt", "--size", "huge"), 2, "invalid value for '--size'"),
+    "no such tokenizer": (("book.txt", "-t", "wrds"), 66, "no tokenizer 'wrds'"),
+    "uneven heads": (("book.txt", "--width", "100", "--heads", "3"), 2, "cannot be shared"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_what_goes_wrong_is_said_in_a_few_lines_and_leaves_nothing(shell: Shell, case: str) -> None:
+    (shell.folder / "empty.txt").touch()
+    (shell.folder / "binary").write_bytes(bytes(range(256)) * 10)
+    (shell.folder / "latin.txt").write_bytes("Españaña".encode("latin-1"))
+    arguments, code, words = WRONG[case]
+    done = shell("train", *arguments)
+    assert done.code == code, done.err
+    assert words in done.err
+    assert "Traceback" not in done.err
+    assert len(done.err.splitlines()) <= 6
+    assert done.out == b""
+    runs = shell.folder / "checkpoints"
+    assert not [p for p in runs.glob("*") if p.name != ".cache"] if runs.exists() else True
+
+
+@pytest.mark.skipif(os.name == "nt", reason="limits of POSIX")
+def test_a_full_disk_is_said_and_the_steps_before_stay(shell: Shell) -> None:
+    assert shell("train", "book.txt", "--steps", "2", "--run", "it", *TINY).code == 0
+    before = weights(shell.folder / "checkpoints/it")
+    script = (
+        "import resource, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); "
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000)); "
+        "from tfcli.__main__ import main; sys.argv = ['tfcli', *sys.argv[1:]]; main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, "train", "--resume", "it", "--steps", "2"],
+        cwd=shell.folder, env=bare_environment(), capture_output=True, text=True, check=False,
+        stdin=subprocess.DEVNULL,
+    )  # fmt: skip
+    assert done.returncode == 74, done.stderr
+    assert "disk is full" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert weights(shell.folder / "checkpoints/it") == before
+    assert not list((shell.folder / "checkpoints/it").glob(".tmp-*"))

@@ -1,0 +1,115 @@
+"""What many tests share: running the program as a person would, and small texts."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+# The machine is shared: how long an example takes says nothing about what it tests.
+settings.register_profile(
+    "shared", deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+settings.load_profile("shared")
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+# Sixty sentences that can be learned in a few dozen steps.
+SENTENCES = [
+    f"{who} saw {what} {where}.\n"
+    for who in ("Ann", "Bob", "The old fox", "Nobody", "José")
+    for what in ("a ship", "the moon", "two birds", "él mismo")
+    for where in ("at noon", "by the sea", "in the snow")
+]
+BOOK = "".join(SENTENCES * 12)
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a command left: its exit code, and what it wrote where."""
+
+    code: int
+    out: bytes
+    err: str
+
+
+class Shell(Protocol):
+    """Runs `tfcli` with arguments in a folder of the test's own."""
+
+    folder: Path
+
+    def __call__(
+        self,
+        *arguments: str,
+        stdin: bytes | int = subprocess.DEVNULL,
+        env: dict[str, str] | None = None,
+        stdout: int = subprocess.PIPE,
+    ) -> Result: ...
+
+
+def bare_environment() -> dict[str, str]:
+    """The environment without what would change our output."""
+    unwanted = {"NO_COLOR", "FORCE_COLOR", "GITHUB_ACTIONS", "COLUMNS", "TERM"}
+    kept = {
+        key: value
+        for key, value in os.environ.items()
+        if key not in unwanted and not key.startswith("TFCLI_")
+    }
+    return kept | {"TERM": "dumb", "COLUMNS": "80"}
+
+
+class RealShell:
+    """Runs the program in a process of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __call__(
+        self,
+        *arguments: str,
+        stdin: bytes | int = subprocess.DEVNULL,
+        env: dict[str, str] | None = None,
+        stdout: int = subprocess.PIPE,
+    ) -> Result:
+        data = stdin if isinstance(stdin, bytes) else None
+        done = subprocess.run(
+            [sys.executable, "-m", "tfcli", *arguments],
+            cwd=self.folder,
+            env=bare_environment() | (env or {}),
+            input=data,
+            stdin=None if data is not None else stdin,
+            stdout=stdout,
+            stderr=subprocess.PIPE,
+            check=False,
+            timeout=120,
+        )
+        return Result(done.returncode, done.stdout or b"", done.stderr.decode())
+
+
+@pytest.fixture
+def shell(tmp_path: Path) -> Shell:
+    """A shell in an empty folder that holds book.txt."""
+    (tmp_path / "book.txt").write_text(BOOK)
+    return RealShell(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Shell:
+    """A shell in a folder with a finished run `tale` and a tokenizer `words`; read only."""
+    folder = tmp_path_factory.mktemp("trained")
+    (folder / "book.txt").write_text(BOOK)
+    shell = RealShell(folder)
+    made = shell("tokenizer", "train", "book.txt", "--name", "words", "--vocab-size", "320")
+    assert made.code == 0, made.err
+    made = shell(
+        *("train", "book.txt", "--run", "tale", "--steps", "60", "--tokenizer", "words"),
+        *("--layers", "2", "--width", "64", "--context", "32", "--batch-tokens", "512"),
+    )
+    assert made.code == 0, made.err
+    return shell

@@ -1,0 +1,131 @@
+"""The rules of the house, read off the syntax trees: who may import whom, and who may write."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent / "tfcli"
+MODULES = sorted(ROOT.rglob("*.py"))
+IDS = [str(path.relative_to(ROOT)) for path in MODULES]
+
+# Each room may import itself and every room before it in this order.
+ORDER = ["errors", "files", "text", "model", "runs", "training", "generation", "exchange", "cli"]
+OUTSIDE = {"__main__", "__init__"}
+TABLES = {"english.py", "spanish.py"}  # data, not code
+
+
+def tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Every module that a file imports, anywhere in it."""
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            if node.module in {"tfcli", "tfcli.cli"}:
+                yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def room(module: str) -> str:
+    return module.split(".")[1]
+
+
+@pytest.mark.parametrize("path", MODULES, ids=IDS)
+def test_a_room_imports_only_from_its_left_and_from_below(path: Path) -> None:
+    own = path.relative_to(ROOT).with_suffix("").parts[0]
+    if own in OUTSIDE:
+        return
+    for module in imports(path):
+        if module.startswith("tfcli.") and room(module) in ORDER:
+            assert ORDER.index(room(module)) <= ORDER.index(own), f"{path.name} imports {module}"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=IDS)
+def test_typer_and_rich_stay_in_their_places(path: Path) -> None:
+    for module in imports(path):
+        if module.split(".")[0] == "typer":
+            assert path.parent.name == "cli"
+        if module.split(".")[0] == "rich":
+            assert path.name == "render.py"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=IDS)
+def test_nothing_unpickles_or_evaluates(path: Path) -> None:
+    assert not {"pickle", "dill", "shelve", "marshal"} & {m.split(".")[0] for m in imports(path)}
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Call):
+            if isinstance(node.func, ast.Name):
+                assert node.func.id not in {"eval", "exec"}
+            if isinstance(node.func, ast.Attribute):
+                assert ast.unparse(node.func) != "torch.load"
+
+
+WRITERS = {
+    "write_text", "write_bytes", "mkdir", "rmdir", "unlink", "rename", "replace", "touch",
+    "rmtree", "symlink_to", "hardlink_to", "makedirs", "remove", "truncate",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("path", MODULES, ids=IDS)
+def test_only_files_writes(path: Path) -> None:
+    if "files" in path.parts:
+        return
+    for node in ast.walk(tree(path)):
+        if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "open":
+                modes = [a.value for a in node.args[1:2] if isinstance(a, ast.Constant)]
+                assert modes == ["rb"], f"{path.name} opens a file for writing"
+            continue
+        name, owner = node.func.attr, ast.unparse(node.func.value)
+        if name == "open" and owner != "os":
+            modes = [a.value for a in node.args if isinstance(a, ast.Constant)]
+            assert all("r" in str(m) for m in modes), f"{path.name}: {ast.unparse(node)}"
+        if name == "replace" and len(node.args) == 2:
+            continue  # of a string
+        assert name not in WRITERS, f"{path.name}: {ast.unparse(node)}"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=IDS)
+def test_only_the_command_line_prints(path: Path) -> None:
+    if path.parent.name == "cli":
+        return
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            assert node.func.id != "print"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=IDS)
+def test_files_and_functions_have_one_job(path: Path) -> None:
+    if path.name in TABLES:
+        return
+    assert len(path.read_text().splitlines()) <= 400
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.FunctionDef):
+            body = node.body[-1].end_lineno or 0
+            length = body - node.body[0].lineno + 1
+            assert length <= 60, f"{path.name}: {node.name} has {length} lines"
+
+
+def test_tokenizers_is_no_package() -> None:
+    assert not (ROOT.parent / "tokenizers" / "__init__.py").exists()
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["generate", "--help"], ["train", "--help"], ["runs"]]
+)
+def test_help_and_listing_leave_torch_out(arguments: list[str], tmp_path: Path) -> None:
+    code = (
+        "import sys; from tfcli.cli.app import run; run(sys.argv[1:], started=0.0); "
+        "sys.exit('torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, *arguments], cwd=tmp_path, check=False)
+    assert done.returncode == 0

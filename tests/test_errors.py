@@ -1,0 +1,73 @@
+"""The tree of errors is the one that its own table draws."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tfcli import errors
+from tfcli.errors import TfcliError, nearest
+
+LINE = re.compile(r"^    ((?:\+--|\||\s)*)(\w+Error) +(\d+) ", re.MULTILINE)
+
+
+def drawn() -> Iterator[tuple[str, str, int]]:
+    """Name, name of the parent and exit code of every line of the table, by its indentation."""
+    path: list[str] = []
+    for indent, name, code in LINE.findall(errors.__doc__ or ""):
+        path[len(indent) // 4 :] = [name]
+        yield name, (["Exception", *path])[-2], int(code)
+
+
+TREE = list(drawn())
+
+
+def classes(root: type[TfcliError]) -> Iterator[type[TfcliError]]:
+    yield root
+    for child in root.__subclasses__():
+        yield from classes(child)
+
+
+@pytest.mark.parametrize(("name", "parent", "code"), TREE)
+def test_every_line_of_the_table_is_so(name: str, parent: str, code: int) -> None:
+    error = getattr(errors, name)
+    assert error.__base__.__name__ == parent
+    assert error("x").exit_code == code
+
+
+def test_every_class_has_its_line() -> None:
+    known = {error.__name__ for error in classes(TfcliError) if error.__module__ == errors.__name__}
+    assert known == {name for name, _, _ in TREE}
+    assert len(known) == len(TREE) == 8
+
+
+@given(what=st.text(), why=st.none() | st.text(), mend=st.none() | st.text())
+def test_an_error_keeps_its_parts(what: str, why: str | None, mend: str | None) -> None:
+    error = TfcliError(what, why=why, mend=mend)
+    assert (str(error), error.what, error.why, error.mend) == (what, what, why, mend)
+
+
+@pytest.mark.parametrize(
+    "misspelt", ["storis", "stores", "stoires", "Stories", "sotries", "storie"]
+)
+def test_a_misspelt_name_is_recognised(misspelt: str) -> None:
+    assert nearest(misspelt, ["moby-dick", "stories", "quijote"]) == "stories"
+
+
+def test_what_resembles_nothing_is_not_guessed() -> None:
+    assert nearest("zzz", ["moby-dick", "stories"]) is None
+    assert nearest("stories", []) is None
+
+
+@given(name=st.text(min_size=1), others=st.lists(st.text()))
+def test_a_known_name_is_the_nearest_to_itself(name: str, others: list[str]) -> None:
+    assert nearest(name, [*others, name]) == name
+
+
+@given(name=st.text(), known=st.lists(st.text()))
+def test_only_known_names_are_offered(name: str, known: list[str]) -> None:
+    assert nearest(name, iter(known)) in {None, *known}

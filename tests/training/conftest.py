@@ -1,0 +1,74 @@
+"""Jobs small enough to be trained in a test."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import BOOK
+from tfcli.runs.run import Run, open_run
+from tfcli.text.corpus import open_corpus
+from tfcli.text.token_cache import tokenize_corpus
+from tfcli.text.tokenizer import train_tokenizer
+from tfcli.training.job import Job, begin, prepare, reopen, resume
+from tfcli.training.loop import Trainer
+from tfcli.training.plan import Wishes
+
+
+class Workshop:
+    """A folder with a text, in which runs are begun and taken up again."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.cache = folder / "cache"
+        book = folder / "book.txt"
+        book.write_text(BOOK)
+        self.corpus = open_corpus([book], cache=self.cache)
+        self.tokenizer, _ = train_tokenizer(
+            (piece.data for piece in self.corpus.training()),
+            text_bytes=self.corpus.scan.training_bytes,
+            vocab_size=300,
+        )
+        self.tokens = tokenize_corpus(self.corpus, self.tokenizer, cache=self.cache)
+
+    def job(self, *, seed: int = 1, **wishes: Any) -> Job:
+        small = {
+            "steps": 6, "num_layers": 1, "d_model": 32, "num_heads": 2, "context_length": 16,
+            "batch_tokens": 64, "precision": "float32",
+        }  # fmt: skip
+        return prepare(
+            Wishes(**(small | wishes)), self.tokens, self.tokenizer, seed=seed, device="cpu"
+        )
+
+    def begin(self, name: str, job: Job, **watching: Any) -> Trainer:
+        return begin(job, self.folder / name, self.corpus, started=time.monotonic(), **watching)
+
+    def resume(self, name: str, **more: Any) -> Trainer:
+        run: Run = open_run(self.folder / name)
+        stop = more.pop("stop", lambda: False)
+        return resume(
+            reopen(run, cache=self.cache, device="cpu", **more),
+            run,
+            started=time.monotonic(),
+            damaged=lambda error: None,
+            stop=stop,
+        )
+
+
+class StopAfter:
+    """Asks a trainer to stop once it has made so many steps."""
+
+    def __init__(self, steps: int) -> None:
+        self.left = steps
+
+    def __call__(self) -> bool:
+        self.left -= 1
+        return self.left < 0
+
+
+@pytest.fixture
+def workshop(tmp_path: Path) -> Workshop:
+    return Workshop(tmp_path)

@@ -1,0 +1,103 @@
+"""Batches are a pure function of the seed and the step, and cover the text."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tfcli.text.tokenizer import BEGIN, END
+from tfcli.training.batches import (
+    NO_TARGET,
+    Batches,
+    document_batches,
+    evaluation_batches,
+    shift_right,
+)
+
+FIRST = 10  # the test's texts count upwards from here, so that each token says where it stands
+
+
+def text(length: int) -> np.ndarray[tuple[int], np.dtype[np.uint16]]:
+    return np.arange(FIRST, FIRST + length, dtype=np.uint16)
+
+
+def test_inputs_are_the_targets_shifted_right_behind_begin() -> None:
+    batch = shift_right(np.array([[7, 8, 9], [4, 5, NO_TARGET]]))
+    assert batch.inputs.tolist() == [[BEGIN, 7, 8], [BEGIN, 4, 5]]
+    assert batch.targets.tolist() == [[7, 8, 9], [4, 5, NO_TARGET]]
+
+
+@given(st.integers(1, 400), st.integers(1, 16), st.integers(1, 8), st.integers(0, 2**40))
+def test_rows_are_runs_of_the_text_and_no_place_comes_twice_in_an_epoch(
+    length: int, context: int, rows: int, seed: int
+) -> None:
+    length = max(length, context)
+    batches = Batches(text(length), context=context, rows=rows, seed=seed)
+    taken: list[int] = []
+    steps = batches.epoch_rows // rows
+    for step in range(steps):
+        targets = batches.batch(step).targets
+        assert (np.diff(targets, axis=1) == 1).all()
+        taken += targets.ravel().tolist()
+    assert len(set(taken)) == len(taken)
+    assert all(FIRST <= token < FIRST + length for token in taken)
+
+
+@given(st.integers(0, 2**40), st.lists(st.integers(0, 60), min_size=1, max_size=8))
+def test_a_batch_depends_on_its_step_alone_whatever_came_before(
+    seed: int, steps: list[int]
+) -> None:
+    asked = Batches(text(200), context=8, rows=4, seed=seed)
+    for step in steps:
+        fresh = Batches(text(200), context=8, rows=4, seed=seed)
+        assert (asked.batch(step).targets == fresh.batch(step).targets).all()
+
+
+def test_each_epoch_has_other_cuts_and_another_order() -> None:
+    batches = Batches(text(1000), context=10, rows=batches_rows, seed=1)
+    epochs = [batches.batch(epoch).targets[:, 0].tolist() for epoch in range(4)]
+    assert len({tuple(starts) for starts in epochs}) == 4
+    assert len({starts[0] % 10 for starts in epochs}) > 1
+
+
+batches_rows = 99  # one batch is one epoch of 1,000 tokens in rows of 10, less one
+
+
+def test_seeds_differ() -> None:
+    first, second = (Batches(text(500), context=8, rows=8, seed=seed) for seed in (1, 2))
+    assert (first.batch(0).targets != second.batch(0).targets).any()
+
+
+@given(st.integers(1, 200), st.integers(1, 16), st.integers(1, 8))
+def test_evaluation_predicts_every_token_exactly_once(length: int, context: int, rows: int) -> None:
+    batches = list(evaluation_batches(text(length), context=context, rows=rows))
+    seen = np.concatenate([b.targets[b.targets != NO_TARGET] for b in batches])
+    assert seen.tolist() == text(length).tolist()
+    assert all(b.targets.shape[0] <= rows and (b.inputs[:, 0] == BEGIN).all() for b in batches)
+
+
+@given(st.integers(50, 300), st.integers(1, 16), st.integers(1, 300))
+def test_a_limited_evaluation_is_spread_over_the_text(
+    length: int, context: int, limit: int
+) -> None:
+    batches = evaluation_batches(text(length), context=context, rows=4, limit=limit)
+    seen = np.concatenate([b.targets[b.targets != NO_TARGET] for b in batches])
+    assert 0 < len(seen) <= max(limit, context)
+    assert (np.diff(seen) > 0).all()
+
+
+@given(st.lists(st.integers(0, 30), min_size=1, max_size=6), st.integers(2, 12))
+def test_documents_are_read_apart_each_after_an_end(lengths: list[int], context: int) -> None:
+    documents = [[*range(FIRST, FIRST + n), END] for n in lengths]
+    tokens = np.array([t for document in documents for t in document], np.uint16)
+    rows = [
+        (inputs, targets)
+        for batch in document_batches(tokens, context=context, rows=3)
+        for inputs, targets in zip(batch.inputs, batch.targets, strict=True)
+    ]
+    seen = [targets[targets != NO_TARGET].tolist() for _, targets in rows]
+    assert [t for part in seen for t in part] == tokens.tolist()
+    assert all(END not in part[:-1] for part in seen)
+    for (inputs, _), part in zip(rows, seen, strict=True):
+        assert inputs[: len(part) + 1].tolist() == [BEGIN, END, *part[:-1]][: len(part) + 1]

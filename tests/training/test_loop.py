@@ -1,0 +1,209 @@
+"""The loop: what it yields, what it keeps, and that a cut run goes on to the same bits."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.training.conftest import StopAfter, Workshop
+from tfcli.errors import ConflictError, DataError, UsageError
+from tfcli.files import verify_folder
+from tfcli.runs.metrics import read_metrics
+from tfcli.runs.run import open_run
+from tfcli.runs.step import MODEL, OPTIMIZER, list_steps, load_arrays, read_state
+from tfcli.training.events import Evaluated, Sampled, Saved, StepFinished, Stopped
+
+
+def final_bits(run: Path) -> dict[str, bytes]:
+    step = list_steps(run)[-1]
+    arrays = load_arrays(step / MODEL) | load_arrays(step / OPTIMIZER)
+    return {name: array.tobytes() for name, array in arrays.items()}
+
+
+def losses(run: Path) -> dict[int, float]:
+    """The loss of each step; after a resume the later line counts."""
+    rows = [row for row in read_metrics(run) if row["event"] == "StepFinished"]
+    return {row["step"]: row["loss"] for row in rows}
+
+
+def test_a_run_yields_its_events_and_writes_the_same_into_its_metrics(workshop: Workshop) -> None:
+    job = workshop.job(steps=4, evaluate_every=2, save_every=3)
+    trainer = workshop.begin("run", job, sample=lambda model: "once")
+    events = list(trainer.events())
+    kinds = [(type(event), event.step) for event in events]
+    assert kinds == [
+        (StepFinished, 1),
+        (StepFinished, 2), (Evaluated, 2), (Sampled, 2),
+        (StepFinished, 3), (Saved, 3),
+        (StepFinished, 4), (Evaluated, 4), (Sampled, 4), (Saved, 4),
+        (Stopped, 4),
+    ]  # fmt: skip
+    rows = list(read_metrics(trainer.run.path))
+    assert [(row["event"], row["step"]) for row in rows] == [
+        (kind.__name__, step) for kind, step in kinds
+    ]
+
+
+def test_training_lowers_the_loss(workshop: Workshop) -> None:
+    trainer = workshop.begin("run", workshop.job(steps=40))
+    steps = [e for e in trainer.events() if isinstance(e, StepFinished)]
+    assert steps[0].loss == pytest.approx(math.log(300), rel=0.05)
+    assert steps[-1].loss < 0.7 * steps[0].loss
+    assert [s.learning_rate_scale for s in steps][-1] < 0.05
+
+
+@settings(max_examples=6)
+@given(
+    st.lists(st.integers(1, 3), min_size=1, max_size=3),
+    st.sampled_from([0.0, 0.2]),
+    st.integers(0, 10**6),
+)
+def test_a_run_cut_anywhere_goes_on_to_the_same_bits(
+    workshop: Workshop, cuts: list[int], dropout: float, number: int
+) -> None:
+    job = workshop.job(steps=8, dropout=dropout, seed=number)
+    name = f"{number}-{dropout}-{'-'.join(map(str, cuts))}"
+    if (workshop.folder / f"cut-{name}").exists():
+        return  # hypothesis tries an example again
+    list(workshop.begin(f"whole-{name}", job).events())
+    list(workshop.begin(f"cut-{name}", job, stop=StopAfter(cuts[0])).events())
+    for cut in cuts[1:]:
+        list(workshop.resume(f"cut-{name}", stop=StopAfter(cut)).events())
+    list(workshop.resume(f"cut-{name}").events())
+    whole, cut_run = workshop.folder / f"whole-{name}", workshop.folder / f"cut-{name}"
+    assert final_bits(whole) == final_bits(cut_run)
+    assert losses(whole) == losses(cut_run)
+
+
+def test_resume_goes_back_to_the_newest_valid_step(workshop: Workshop) -> None:
+    job = workshop.job(steps=8, save_every=2)
+    list(workshop.begin("whole", job).events())
+    list(workshop.begin("torn", job, stop=StopAfter(6)).events())
+    newest = list_steps(workshop.folder / "torn")[-1]
+    (newest / MODEL).write_bytes((newest / MODEL).read_bytes()[:-1])
+    trainer = workshop.resume("torn")
+    assert trainer.step == 4
+    list(trainer.events())
+    assert final_bits(workshop.folder / "torn") == final_bits(workshop.folder / "whole")
+    for step in list_steps(workshop.folder / "torn"):
+        verify_folder(step)
+
+
+def test_a_run_killed_before_its_first_save_begins_anew(workshop: Workshop) -> None:
+    job = workshop.job(steps=3)
+    events = workshop.begin("run", job).events()
+    next(events)
+    events.close()
+    trainer = workshop.resume("run")
+    assert trainer.step == 0
+    list(trainer.events())
+    list(workshop.begin("whole", job).events())
+    assert final_bits(workshop.folder / "run") == final_bits(workshop.folder / "whole")
+
+
+def test_gradient_accumulation_gives_the_same_training(workshop: Workshop) -> None:
+    whole = workshop.job(steps=3, batch_tokens=128)
+    parts = workshop.job(steps=3, batch_tokens=128)
+    object.__setattr__(parts.plan, "micro_rows", 2)
+    list(workshop.begin("whole", whole).events())
+    list(workshop.begin("parts", parts).events())
+    one, other = losses(workshop.folder / "whole"), losses(workshop.folder / "parts")
+    assert list(other.values()) == pytest.approx(list(one.values()), rel=1e-4)
+
+
+def test_more_steps_extend_a_finished_run(workshop: Workshop) -> None:
+    list(workshop.begin("run", workshop.job(steps=3)).events())
+    trainer = workshop.resume("run", more_steps=2)
+    list(trainer.events())
+    assert trainer.step == 5
+    assert open_run(workshop.folder / "run").card["plan"]["budget"]["amount"] == 5
+
+
+def test_a_budget_of_the_other_kind_is_refused(workshop: Workshop) -> None:
+    list(workshop.begin("run", workshop.job(steps=1)).events())
+    with pytest.raises(UsageError, match="in steps, not in seconds"):
+        workshop.resume("run", more_seconds=5.0)
+
+
+def test_a_name_is_taken_once(workshop: Workshop) -> None:
+    list(workshop.begin("run", workshop.job(steps=1)).events())
+    with pytest.raises(ConflictError, match="already"):
+        workshop.begin("run", workshop.job(steps=1))
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_a_diverged_training_stops_before_the_update(workshop: Workshop, bad: float) -> None:
+    job = workshop.job(steps=5, evaluate_every=5, save_every=5)
+    trainer = workshop.begin("run", job)
+    events = trainer.events()
+    next(events)
+    with torch.no_grad():
+        trainer.model.final_norm.weight[0] = bad
+    before = {n: p.detach().clone() for n, p in trainer.model.named_parameters()}
+    with pytest.raises(DataError, match="diverged at step 2"):
+        next(events)
+    for name, parameter in trainer.model.named_parameters():
+        assert torch.equal(parameter.nan_to_num(), before[name].nan_to_num())
+    assert list_steps(trainer.run.path) == []
+
+
+def test_only_the_newest_two_and_the_best_steps_stay(workshop: Workshop) -> None:
+    job = workshop.job(steps=12, save_every=2, evaluate_every=2)
+    trainer = workshop.begin("run", job)
+    best = math.inf, 0
+    for event in trainer.events():
+        if isinstance(event, Evaluated) and event.best:
+            best = event.held_out.nats_per_byte, event.step
+    kept = {read_state(path).step for path in list_steps(trainer.run.path)}
+    assert kept == {10, 12, best[1]}
+
+
+def test_a_text_without_held_out_part_trains_too(workshop: Workshop) -> None:
+    job = workshop.job(steps=2)
+    empty = workshop.tokens.held_out[:0]
+    object.__setattr__(job, "corpus", _without_held_out(job.corpus, empty))
+    events = list(workshop.begin("run", job).events())
+    assert not any(isinstance(event, Evaluated) for event in events)
+    assert read_state(list_steps(workshop.folder / "run")[-1]).held_out is None
+
+
+def _without_held_out(corpus: object, empty: np.ndarray) -> object:  # type: ignore[type-arg]
+    import dataclasses
+
+    return dataclasses.replace(corpus, held_out=empty, held_out_bytes=0)  # type: ignore[type-var]
+
+
+def test_a_time_budget_ends_in_time_with_a_schedule_that_reached_its_end(
+    workshop: Workshop,
+) -> None:
+    trainer = workshop.begin("run", workshop.job(steps=None, seconds=3.0))
+    steps = [e for e in trainer.events() if isinstance(e, StepFinished)]
+    assert steps[-1].learning_rate_scale < 0.1
+    assert trainer.seconds < 4.0
+
+
+def test_a_run_whose_tokens_were_deleted_is_tokenised_again(workshop: Workshop) -> None:
+    import shutil
+
+    job = workshop.job(steps=4)
+    list(workshop.begin("whole", job).events())
+    list(workshop.begin("run", job, stop=StopAfter(2)).events())
+    shutil.rmtree(workshop.cache)
+    list(workshop.resume("run").events())
+    assert final_bits(workshop.folder / "run") == final_bits(workshop.folder / "whole")
+
+
+def test_a_run_whose_text_changed_says_so(workshop: Workshop) -> None:
+    import shutil
+
+    list(workshop.begin("run", workshop.job(steps=4), stop=StopAfter(2)).events())
+    shutil.rmtree(workshop.cache)
+    (workshop.folder / "book.txt").write_text("something else altogether, and long enough\n" * 50)
+    with pytest.raises(DataError, match="is not what it was"):
+        workshop.resume("run")

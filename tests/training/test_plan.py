@@ -1,0 +1,115 @@
+"""What the plan decides, and that it can be written down and read again."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tfcli.errors import DamagedError, DataError, UsageError
+from tfcli.model.cost import training_bytes
+from tfcli.text.token_cache import TokenizedCorpus
+from tfcli.training.plan import (
+    WARM_UP_STEPS,
+    Budget,
+    Plan,
+    Wishes,
+    learning_rate_scale,
+    make_plan,
+)
+
+
+def corpus(tokens: int = 10_000) -> TokenizedCorpus:
+    training = np.zeros(tokens, np.uint16)
+    return TokenizedCorpus(training, training[:100], 2 * tokens, 200, 1, "key")
+
+
+def plan_for(wishes: Wishes, tokens: int = 10_000, memory: int | None = None) -> Plan:
+    return make_plan(wishes, corpus(tokens), vocab_size=300, precision="float32", memory=memory)[1]
+
+
+@pytest.mark.parametrize(
+    ("wishes", "budget"),
+    [
+        (Wishes(), Budget("seconds", 60.0)),
+        (Wishes(seconds=5.0), Budget("seconds", 5.0)),
+        (Wishes(steps=7), Budget("steps", 7)),
+        (Wishes(tokens=4096), Budget("steps", 2)),
+        (Wishes(tokens=4097), Budget("steps", 3)),
+        (Wishes(epochs=2.0), Budget("steps", 10)),
+        (Wishes(tokens=1), Budget("steps", 1)),
+    ],
+)
+def test_budgets(wishes: Wishes, budget: Budget) -> None:
+    assert plan_for(wishes).budget == budget
+
+
+@given(st.integers(0, 10_000), st.floats(0, 1))
+def test_the_learning_rate_stays_within_its_bounds_and_ends_at_zero(
+    step: int, progress: float
+) -> None:
+    assert 0 <= learning_rate_scale(step, progress) <= 1
+    assert learning_rate_scale(step, 1.0) == 0
+
+
+def test_the_learning_rate_rises_then_stays_then_falls() -> None:
+    rising = [learning_rate_scale(step, 0.0) for step in range(WARM_UP_STEPS + 5)]
+    assert rising == sorted(rising)
+    assert rising[-1] == rising[WARM_UP_STEPS - 1] == 1.0
+    falling = [learning_rate_scale(1000, p / 100) for p in range(101)]
+    assert falling == sorted(falling, reverse=True)
+
+
+def test_a_batch_that_does_not_fit_is_made_of_equal_parts() -> None:
+    wishes = Wishes(steps=1, batch_tokens=4096, context_length=64)
+    model, whole = make_plan(wishes, corpus(), vocab_size=300, precision="float32", memory=None)
+    assert whole.rows == whole.micro_rows == 64
+    memory = int(training_bytes(model, 16 * 64) / 0.8) + 1
+    parts = plan_for(wishes, memory=memory)
+    assert (parts.rows, parts.micro_rows) == (64, 16)
+
+
+def test_a_model_too_large_for_the_memory_is_refused_with_both_figures() -> None:
+    with pytest.raises(UsageError, match="too large") as caught:
+        plan_for(Wishes(size="large"), memory=1 << 20)
+    assert "GiB are needed" in str(caught.value.why)
+
+
+def test_a_short_text_gets_a_short_context() -> None:
+    model, _ = make_plan(
+        Wishes(steps=1), corpus(9), vocab_size=300, precision="float32", memory=None
+    )
+    assert model.context_length == 4
+
+
+def test_too_little_text_is_refused() -> None:
+    with pytest.raises(DataError, match="too little text"):
+        plan_for(Wishes(), tokens=1)
+
+
+def test_one_learning_rate_scales_them_all() -> None:
+    default, doubled = plan_for(Wishes()), plan_for(Wishes(learning_rate=0.04, weight_decay=0.0))
+    assert doubled.optimizer.matrix_learning_rate == 0.04
+    ratio = doubled.optimizer.table_learning_rate / default.optimizer.table_learning_rate
+    assert ratio == pytest.approx(2.0)
+    assert doubled.optimizer.weight_decay == 0
+
+
+def test_time_budgets_measure_less_often_on_slow_models() -> None:
+    quick = plan_for(Wishes(seconds=60))
+    slow = plan_for(Wishes(seconds=60, size="base"))
+    assert slow.evaluation_tokens < quick.evaluation_tokens
+
+
+def test_a_plan_survives_json() -> None:
+    plan = plan_for(Wishes(steps=5, dropout=0.1, save_every=2))
+    assert Plan.from_json(json.loads(json.dumps(plan.to_json()))) == plan
+
+
+@pytest.mark.parametrize("value", [None, 3, {}, {"budget": 1}, {"budget": {"kind": "x"}}, "plan"])
+def test_garbage_is_no_plan(value: object) -> None:
+    with pytest.raises(DamagedError):
+        Plan.from_json(value)

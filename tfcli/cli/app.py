@@ -1,0 +1,147 @@
+"""The program: its commands, and one place where every error becomes a message and a code.
+
+Everything heavy is imported where it is used, so that `--help` and completion answer at once.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import traceback
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from tfcli import __version__
+from tfcli.cli import demo, doctor, generate, runs, streams, tokenizer, train
+from tfcli.cli.options import option
+from tfcli.errors import InputOutputError, ReaderGoneError, TfcliError, UsageError, nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+SIGINT_CODE = 130
+
+app = typer.Typer(
+    name="tfcli",
+    help="Train a Transformer language model on your own text, and write with it.",
+    epilog=(
+        "Begin with `tfcli demo` or `tfcli train book.txt --time 60s`. "
+        "Every option has an environment variable, such as TFCLI_TRAIN_TIME."
+    ),
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"auto_envvar_prefix": "TFCLI", "help_option_names": ["-h", "--help"]},
+)
+app.command("train")(train.train)
+app.command("generate")(generate.generate)
+app.add_typer(tokenizer.app, name="tokenizer")
+app.add_typer(runs.app, name="runs")
+app.command("demo")(demo.demo)
+app.command("doctor")(doctor.doctor)
+
+
+def _show_version(value: bool) -> None:
+    if value:
+        streams.write_result(f"tfcli {__version__}\n".encode())
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    _version: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            callback=_show_version,
+            is_eager=True,
+            help="Show the version.",
+            show_envvar=False,
+        ),
+    ] = False,
+    _debug: Annotated[
+        bool, option("--debug", help="Show a traceback with an error (or TFCLI_DEBUG=1).")
+    ] = False,
+) -> None:
+    """Train a Transformer language model on your own text, and write with it."""
+
+
+def run(arguments: Sequence[str], *, started: float) -> int:
+    """Runs one command; returns the exit code.
+
+    Args:
+        started: `time.monotonic()` when the program began; time budgets count from there.
+
+    """
+    debug = "--debug" in arguments or os.environ.get("TFCLI_DEBUG", "") not in {"", "0"}
+    try:
+        command, path, rest = _command_for(list(arguments))
+        code = command.main(args=rest, prog_name=path, standalone_mode=False, obj=started)
+        return code if isinstance(code, int) else 0
+    except ReaderGoneError as error:
+        return error.exit_code
+    except TfcliError as error:
+        return _fail(error, debug)
+    except typer.TyperException as error:
+        return _fail(_as_usage_error(error), debug, code=error.exit_code)
+    except (KeyboardInterrupt, typer.Abort):
+        return SIGINT_CODE
+    except MemoryError:
+        return _fail(TfcliError("the memory is full", mend="take a smaller --size"), debug)
+    except OSError as error:
+        where = f" ({error.filename})" if error.filename else ""
+        return _fail(InputOutputError(f"{error.strerror or error}{where}"), debug)
+    except Exception as error:
+        return _fail(
+            TfcliError(
+                f"tfcli made a mistake: {type(error).__name__}: {error}",
+                mend="the same command with `tfcli --debug ...`, and report what it shows",
+            ),
+            debug,
+        )
+    finally:
+        streams.close_result()
+
+
+def _command_for(arguments: list[str]) -> tuple[typer.core.TyperCommand, str, list[str]]:
+    """The command to run, what it is called, and its arguments.
+
+    That is the whole program, save for `tfcli COMMAND --help`, where it is the command itself:
+    on the way to it typer would import pydantic for the options before it, 50 ms for nothing.
+    """
+    command: Any = typer.main.get_command(app)
+    options = arguments[: arguments.index("--")] if "--" in arguments else arguments
+    if not {"-h", "--help"} & set(options):
+        return command, "tfcli", arguments
+    path = ["tfcli"]
+    for word in arguments:
+        if word not in getattr(command, "commands", {}):
+            break
+        command = command.commands[word]
+        path.append(word)
+    return command, " ".join(path), ["--help"]
+
+
+def _fail(error: TfcliError, debug: bool, *, code: int | None = None) -> int:
+    if debug:
+        traceback.print_exc(file=sys.stderr)
+    streams.show_error(error)
+    return error.exit_code if code is None else code
+
+
+def _as_usage_error(error: typer.TyperException) -> UsageError:
+    """A parser's error in our own form, with the nearest name for a misspelt one."""
+    context = getattr(error, "ctx", None)
+    path = context.command_path if context is not None else "tfcli"
+    message = error.format_message().split("\n")[0].rstrip(".")
+    message = message.split(" (Possible")[0].split(". Did you")[0]
+    mend = f"{path} --help"
+    unknown = re.match(r"No such (?:command|option):? '?([^' ]+)'?", message)
+    if unknown and context is not None:
+        command = context.command
+        known = ["--help", *(name for p in command.params for name in p.opts)]
+        known += getattr(command, "commands", {})
+        similar = nearest(unknown[1], known)
+        mend = f"did you mean {similar} ?" if similar else mend
+    return UsageError(message[:1].lower() + message[1:], mend=mend)

@@ -1,0 +1,132 @@
+"""`tfcli demo`: the main job in about a minute, on stories that the program makes up itself."""
+
+from __future__ import annotations
+
+import json as json_module
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from tfcli.cli import streams
+from tfcli.cli.options import QuietOption, SeedOption, option, parse_duration
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tfcli.runs.run import Run
+    from tfcli.text.corpus import Corpus
+    from tfcli.text.tokenizer import Tokenizer
+
+CORPUS_BYTES = 4_000_000
+STORIES_TOLD = 3
+TRAINING_SECONDS = 50.0
+
+
+def demo(
+    context: typer.Context,
+    language: Annotated[Literal["en", "es"], option("--language", help="Of the stories.")] = "en",
+    time: Annotated[
+        float | None,
+        option(
+            "--time", help="For the training.", metavar="60s", parser=parse_duration,
+            otherwise="50s",
+        ),
+    ] = None,
+    seed: SeedOption = 0,
+    quiet: QuietOption = False,
+) -> None:
+    """Train on little stories that tfcli makes up, compare with the best possible, tell three.
+
+    tfcli demo --language es
+    """
+    from tfcli.cli.session import Session
+    from tfcli.training.plan import Wishes
+
+    voice = streams.Voice(quiet=quiet)
+    voice.note(f"Making up {CORPUS_BYTES / 1e6:.0f} MB of stories.")
+    file = _write_corpus(language, seed)
+    session = Session(voice=voice, started=context.obj)
+    with session.prepared([str(file)], None, 0.1) as (path, corpus):
+        tokenizer = session.choose_tokenizer(corpus, None, "bpe", None)
+        wishes = Wishes(seconds=TRAINING_SECONDS if time is None else time, context_length=256)
+        run = session.train(path, corpus, tokenizer, wishes, seed=seed, device="auto")
+    _compare_with_source(run, corpus, tokenizer, language, seed, voice)
+    _tell_stories(run, tokenizer, seed)
+    voice.next(f'tfcli generate "" --run {run.name}   # another story, each time')
+
+
+def _write_corpus(language: str, seed: int) -> Path:
+    """The stories as JSONL in the cache, a document each."""
+    from tfcli.files import new_file
+    from tfcli.text.corpus import CACHE
+
+    path = CACHE / "demo" / f"demo-{language}.jsonl"
+    with new_file(path) as file:
+        for text, _ in _stories(language, seed):
+            file.write((json_module.dumps({"text": text}, ensure_ascii=False) + "\n").encode())
+    return path
+
+
+def _stories(language: str, seed: int) -> Iterator[tuple[str, float]]:
+    """The stories of the corpus, and what each is worth in nats."""
+    from tfcli.text.stories import tell_stories
+
+    total = 0
+    for story in tell_stories(language, seed):
+        yield story.text, story.nats
+        total += len(story.text.encode())
+        if total >= CORPUS_BYTES:
+            return
+
+
+def _compare_with_source(
+    run: Run, corpus: Corpus, tokenizer: Tokenizer, language: str, seed: int, voice: streams.Voice
+) -> None:
+    """Says how far the model is from the grammar that wrote the stories it has never seen.
+
+    No model can get below the grammar's own nats: they are the entropy of its choices.
+    """
+    from tfcli.generation.open_engine import choose_step, open_model
+    from tfcli.text.corpus import CACHE
+    from tfcli.text.token_cache import tokenize_corpus
+    from tfcli.training.evaluation import evaluate_documents
+
+    position = source_nats = source_bytes = count = 0.0
+    for text, nats in _stories(language, seed):
+        size = len(text.encode())
+        if position >= corpus.scan.training_bytes:
+            source_nats, source_bytes, count = source_nats + nats, source_bytes + size, count + 1
+        position += size
+    tokens = tokenize_corpus(corpus, tokenizer, cache=CACHE).held_out
+    model = open_model(run, choose_step(run, None, damaged=voice.warn))
+    measured = evaluate_documents(model, tokens, tokenizer)
+    if measured is None or not source_bytes:
+        return
+    floor = source_nats / source_bytes
+    gap = measured.nats_per_byte - floor
+    voice.note(f"On the {count:,.0f} stories held out, read one by one:")
+    voice.note(f"  the grammar that wrote them  {floor:.4f} nats/byte: no model can do better")
+    voice.note(
+        f"  this model                   {measured.nats_per_byte:.4f} nats/byte: "
+        f"{100 * gap / floor:.0f} % above"
+    )
+
+
+def _tell_stories(run: Run, tokenizer: Tokenizer, seed: int) -> None:
+    from tfcli.cli.generate import TextOut
+    from tfcli.generation.generate import generate
+    from tfcli.generation.open_engine import choose_step, open_engine
+    from tfcli.generation.request import GenerationRequest
+
+    engine = open_engine(run, choose_step(run, None, damaged=lambda _: None))
+    out = TextOut()
+    for number in range(STORIES_TOLD):
+        if number:
+            out.write(b"\n\n* * *\n\n")
+        request = GenerationRequest(
+            prompt="", temperature=0.7, top_k=None, seed=seed + number, max_new_tokens=400
+        )
+        for token in generate(engine, tokenizer, request, many_documents=True):
+            out.write(tokenizer.token_bytes[token])
+    out.write(b"\n")

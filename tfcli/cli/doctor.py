@@ -1,0 +1,106 @@
+"""`tfcli doctor`: is this machine, this folder, every run in order."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from tfcli.cli import streams
+from tfcli.cli.options import JsonOption
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+LITTLE_DISK = 1 << 30
+DATA_ERROR = 65
+
+Check = tuple[bool, str, str]
+
+
+def doctor(json: JsonOption = False) -> None:
+    """Check this machine, this folder, and every byte of every run."""
+    from tfcli.cli.render import show_checks
+
+    checks = [*_machine(), *_folder(), *_tokenizers(), *_runs()]
+    if json:
+        for good, what, found in checks:
+            streams.write_json_result({"ok": good, "check": what, "found": found})
+    else:
+        show_checks(checks)
+    if not all(good for good, _, _ in checks):
+        raise typer.Exit(DATA_ERROR)
+
+
+def _machine() -> Iterator[Check]:
+    import torch
+
+    from tfcli.training.machine import available_memory, choose_device, choose_precision
+
+    yield True, "python", sys.version.split()[0]
+    version = tuple(int(part) for part in torch.__version__.split("+")[0].split(".")[:2])
+    yield (
+        version >= (2, 11),
+        "torch",
+        f"{torch.__version__}"
+        + ("" if version >= (2, 11) else ": too old; pip install --upgrade torch"),
+    )
+    device = choose_device()
+    memory = available_memory(device)
+    free = f", {memory / 2**30:.1f} GiB free" if memory else ""
+    yield True, "device", f"{device}, {torch.get_num_threads()} threads{free}"
+    yield True, "precision", f"{choose_precision(device)} is the faster one here"
+
+
+def _folder() -> Iterator[Check]:
+    here = Path.cwd()
+    free = shutil.disk_usage(here).free
+    enough = free > LITTLE_DISK
+    yield enough, "disk", f"{free / 2**30:.1f} GiB free" + ("" if enough else ": make room")
+    for root in (Path("tokenizers"), Path("checkpoints")):
+        existing = root if root.exists() else here
+        good = os.access(existing, os.W_OK)
+        yield good, str(root), "can be written" if good else f"cannot be written: ls -ld {existing}"
+
+
+def _tokenizers() -> Iterator[Check]:
+    from tfcli.errors import TfcliError
+    from tfcli.text.saved_tokenizers import find_tokenizer, list_tokenizers
+
+    for name in list_tokenizers():
+        try:
+            tokenizer = find_tokenizer(name).tokenizer
+            yield True, f"tokenizer {name}", f"{tokenizer.vocab_size:,} pieces"
+        except TfcliError as error:
+            yield False, f"tokenizer {name}", " ".join(streams.describe(error, "error"))
+
+
+def _runs() -> Iterator[Check]:
+    from tfcli.errors import TfcliError
+    from tfcli.files import find_litter
+    from tfcli.runs.run import list_runs, open_run
+    from tfcli.runs.step import list_steps, verify_step
+
+    for path in list_runs():
+        what = f"run {path.name}"
+        steps = list_steps(path)
+        found = []
+        try:
+            open_run(path).tokenizer()
+        except TfcliError as error:
+            found.append(error.what)
+        for step in steps:
+            try:
+                verify_step(step)
+            except TfcliError as error:
+                found.append(error.what)
+        if found:
+            yield False, what, "; ".join(found)
+        else:
+            litter = len(find_litter(path))
+            rest = f"; {litter} leftovers go with the next training" if litter else ""
+            yield True, what, f"{len(steps)} steps verified{rest}"

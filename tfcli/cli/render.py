@@ -1,0 +1,318 @@
+"""What a person sees: progress, tables, the live view of a training. The only importer of rich.
+
+Model text is put in as plain `Text`, never as markup, and with its control characters shown.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+from typing import TYPE_CHECKING
+
+from tfcli.cli import streams
+from tfcli.generation.streaming import make_visible
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from rich.console import Console, RenderableType
+    from rich.live import Live
+    from rich.text import Text
+
+    from tfcli.training.events import Evaluated, Event, StepFinished
+    from tfcli.training.job import Job
+
+PATIENCE = 2.0  # seconds; what takes longer shows progress
+LINE_EVERY = 10.0  # seconds between plain lines of a training
+BARS = "▁▂▃▄▅▆▇█"
+
+
+def console() -> Console:
+    """A console on stderr."""
+    from rich.console import Console
+
+    return Console(
+        file=sys.stderr, highlight=False, markup=False, no_color=not streams.wants_colour()
+    )
+
+
+# --- figures ------------------------------------------------------------------------------------
+
+
+def say_bytes(size: float) -> str:
+    """`1.1 MB`."""
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if size < 1000:
+            return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} TB"
+
+
+def say_count(count: float) -> str:
+    """`940 k`, `12.3 M`."""
+    for unit in ("", " k", " M"):
+        if count < 1000:
+            return f"{count:.0f}{unit}" if not unit or count >= 100 else f"{count:.1f}{unit}"
+        count /= 1000
+    return f"{count:.1f} G"
+
+
+def say_duration(seconds: float) -> str:
+    """`0:42`, `1:02:03`."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+# --- progress -----------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def progress(
+    what: str, *, total: int | None = None, quiet: bool
+) -> Iterator[Callable[[int], None]]:
+    """Shows how far a long work is, once it has taken two seconds.
+
+    Yields:
+        what to call with the number of bytes done so far.
+
+    """
+    if quiet:
+        yield lambda _: None
+        return
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+    bar = Progress(
+        TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn(),
+        console=console(), transient=True,
+    )  # fmt: skip
+    task = bar.add_task(what, total=total)
+    began = shown = time.monotonic()
+    on_terminal = streams.is_terminal(sys.stderr)
+
+    def report(done: int) -> None:
+        nonlocal shown
+        now = time.monotonic()
+        if now - began < PATIENCE:
+            return
+        if on_terminal:
+            if not bar.live.is_started:
+                bar.start()
+            bar.update(task, completed=done)
+        elif now - shown > LINE_EVERY:
+            shown = now
+            share = f" of {say_bytes(total)}" if total else ""
+            streams.say(f"{what}: {say_bytes(done)}{share}")
+
+    try:
+        yield report
+    finally:
+        if bar.live.is_started:
+            bar.stop()
+
+
+# --- tables -------------------------------------------------------------------------------------
+
+
+def show_facts(facts: Mapping[str, object]) -> None:
+    """Names and values, a line each, on stdout."""
+    width = max(map(len, facts))
+    lines = [f"{name:<{width}}  {_cell(value)}" for name, value in facts.items()]
+    streams.write_result(("\n".join(lines) + "\n").encode())
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:,}"
+    return make_visible(str(value))
+
+
+def show_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """A table on stdout; the first column to the left, the others to the right."""
+    widths = [max(map(len, column)) for column in zip(headings, *rows, strict=True)]
+    lines = [
+        "  ".join(
+            cell.ljust(width) if i == 0 else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in (headings, *rows)
+    ]
+    streams.write_result(("\n".join(lines) + "\n").encode())
+
+
+# --- a training ---------------------------------------------------------------------------------
+
+
+def show_plan(job: Job, name: str, voice: streams.Voice) -> None:
+    """What is going to be trained, before it begins."""
+    model, plan, corpus = job.model_config, job.plan, job.corpus
+    budget = plan.budget
+    length = (
+        f"{budget.amount:,.0f} steps ({job.epochs:.1f} epochs)"
+        if budget.kind == "steps"
+        else f"{say_duration(budget.amount)} in all"
+    )
+    voice.note(
+        f"Run {name}: {model.family}, {say_count(job.parameters)} parameters "
+        f"({model.num_layers} layers of {model.d_model}, {model.num_heads} heads, "
+        f"context {model.context_length})"
+    )
+    voice.note(
+        f"Text: {say_bytes(corpus.training_bytes)} to train on = "
+        f"{say_count(len(corpus.training))} tokens of a vocabulary of {model.vocab_size:,}; "
+        f"{say_bytes(corpus.held_out_bytes)} held out; {corpus.documents:,} "
+        f"document{'s' if corpus.documents != 1 else ''}"
+    )
+    voice.note(
+        f"Plan: {length}, {job.batch_tokens:,} tokens a step, {plan.precision} on "
+        f"{job.device}, seed {job.seed}"
+    )
+
+
+class TrainingView:
+    """Shows the events of a training: live on a terminal, as plain lines elsewhere."""
+
+    def __init__(self, job: Job, name: str, *, quiet: bool) -> None:
+        self._job = job
+        self._name = name
+        self._quiet = quiet
+        self._losses: list[float] = []
+        self._last: StepFinished | None = None
+        self._evaluated: Evaluated | None = None
+        self._best: float | None = None
+        self._sample = ""
+        self._said = time.monotonic()
+        self._live: Live | None = None
+
+    def __enter__(self) -> TrainingView:
+        if not self._quiet and streams.wants_colour():
+            from rich.live import Live
+
+            self._live = Live(console=console(), refresh_per_second=4, transient=True)
+            self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._live:
+            self._live.stop()
+
+    def show(self, event: Event) -> None:
+        """Takes in one event."""
+        from tfcli.training.events import Evaluated, Sampled, StepFinished
+
+        if isinstance(event, StepFinished):
+            self._last = event
+            self._losses.append(event.nats_per_byte)
+        elif isinstance(event, Evaluated):
+            self._evaluated = event
+            if event.best:
+                self._best = event.held_out.nats_per_byte
+        elif isinstance(event, Sampled):
+            self._sample = event.text
+        if self._quiet:
+            return
+        if self._live:
+            self._live.update(self._panel())
+        elif isinstance(event, Evaluated) or (
+            isinstance(event, StepFinished) and time.monotonic() - self._said > LINE_EVERY
+        ):
+            self._say_line(event)
+
+    def _say_line(self, event: StepFinished | Evaluated) -> None:
+        self._said = time.monotonic()
+        held_out = (
+            f"  held out {event.held_out.nats_per_byte:.4f} nats/byte"
+            if hasattr(event, "held_out")
+            else ""
+        )
+        if self._last is None:
+            streams.say(f"step {event.step:,}{held_out}")
+            return
+        streams.say(
+            f"{100 * self._last.progress:3.0f} %  step {event.step:,}  "
+            f"loss {self._recent_loss():.4f} nats/byte{held_out}  "
+            f"{self._last.tokens_per_second:,.0f} tokens/s  {self._time_left()} left"
+        )
+
+    def _recent_loss(self) -> float:
+        recent = self._losses[-50:]
+        return sum(recent) / len(recent)
+
+    def _time_left(self) -> str:
+        assert self._last is not None
+        if self._last.progress <= 0:
+            return "?"
+        budget = self._job.plan.budget
+        if budget.kind == "seconds":
+            return say_duration(max(0.0, budget.amount - self._last.seconds))
+        steps = budget.amount - self._last.step
+        tokens = steps * self._job.batch_tokens
+        return say_duration(max(0.0, tokens / self._last.tokens_per_second))
+
+    def _panel(self) -> RenderableType:
+        from rich.console import Group
+        from rich.padding import Padding
+        from rich.panel import Panel
+        from rich.progress_bar import ProgressBar
+        from rich.table import Table
+        from rich.text import Text
+
+        last = self._last
+        if last is None:
+            return Text("Beginning ...")
+        figures = Table.grid(padding=(0, 3))
+        headings = ("step", "loss nats/byte", "held out", "best", "tokens/s", "left")
+        figures.add_row(*(Text(heading, "dim") for heading in headings))
+        held_out = self._evaluated.held_out.nats_per_byte if self._evaluated else None
+        figures.add_row(
+            f"{last.step:,}",
+            f"{self._recent_loss():.4f}",
+            _figure(held_out),
+            _figure(self._best),
+            f"{last.tokens_per_second:,.0f}",
+            self._time_left(),
+        )
+        parts: list[RenderableType] = [
+            Padding(ProgressBar(total=1.0, completed=last.progress), 0),  # it ends no line itself
+            figures,
+            Text(sparkline(self._losses), "cyan"),
+        ]
+        if self._sample:
+            parts.append(_sample_text(self._sample))
+        return Panel(Group(*parts), title=self._name, title_align="left", padding=(0, 1))
+
+
+def _figure(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"
+
+
+def _sample_text(sample: str, lines: int = 6) -> Text:
+    from rich.text import Text
+
+    shown = "\n".join(make_visible(sample).splitlines()[:lines])
+    return Text(shown, "italic", overflow="ellipsis")
+
+
+def sparkline(values: Sequence[float], width: int = 60) -> str:
+    """A curve in one line of text: means of equal parts, from low to high bars."""
+    if not values:
+        return ""
+    width = min(width, len(values))
+    means = []
+    for i in range(width):
+        part = values[len(values) * i // width : len(values) * (i + 1) // width]
+        means.append(sum(part) / len(part))
+    low, high = min(means), max(means)
+    scale = (len(BARS) - 1) / (high - low) if high > low else 0.0
+    return "".join(BARS[round((mean - low) * scale)] for mean in means)
+
+
+def show_checks(checks: Sequence[tuple[bool, str, str]]) -> None:
+    """The findings of `doctor` on stdout: a mark, what was looked at, what was found."""
+    rows = [(("ok" if good else "!!"), what, found) for good, what, found in checks]
+    width = max(len(what) for _, what, _ in rows)
+    lines = [f"{mark}  {what:<{width}}  {make_visible(found)}" for mark, what, found in rows]
+    streams.write_result(("\n".join(lines) + "\n").encode())

@@ -1,0 +1,251 @@
+"""From text to a trained run, step by step, with what is said on the way: `train` and `demo`."""
+
+from __future__ import annotations
+
+import contextlib
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from tfcli.cli import streams
+from tfcli.cli.signals import StopSignals
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from tfcli.model.transformer import Transformer
+    from tfcli.runs.run import Run
+    from tfcli.text.corpus import Corpus
+    from tfcli.text.readers import Sources
+    from tfcli.text.token_cache import TokenizedCorpus
+    from tfcli.text.tokenizer import Tokenizer, TokenizerReport, TokenizerType
+    from tfcli.training.job import Job
+    from tfcli.training.loop import Trainer
+    from tfcli.training.machine import Device
+    from tfcli.training.plan import Wishes
+
+
+class Session:
+    """One call of `train`: what it says, and the steps from text to trained run."""
+
+    def __init__(
+        self, *, voice: streams.Voice, started: float, sample_prompt: str = "", json: bool = False
+    ) -> None:
+        self.voice = voice
+        self.started = started
+        self.sample_prompt = sample_prompt
+        self.json = json
+
+    @contextlib.contextmanager
+    def prepared(
+        self, files: Sequence[str], name: str | None, held_out: float
+    ) -> Iterator[tuple[Path, Corpus]]:
+        """Finds the text, takes a run's folder and its lock, and reads the text once.
+
+        Nothing remains of the folder where no run comes of it.
+        """
+        from tfcli.cli.render import progress
+        from tfcli.files import lock, remove_unused
+        from tfcli.runs.run import CARD, require_new
+        from tfcli.text.corpus import CACHE, open_corpus
+        from tfcli.text.readers import find_sources
+
+        sources = find_sources(files)
+        say_what_was_skipped(sources, self.voice)
+        path = _run_path(name, files[0])
+        require_new(path)
+        with lock(path, doing="training"):
+            require_new(path)
+            try:
+                with progress("Reading", quiet=self.voice.quiet) as read:
+                    corpus = open_corpus(
+                        sources.files, cache=CACHE, held_out_fraction=held_out, progress=read
+                    )
+                yield path, corpus
+            finally:
+                if not (path / CARD).exists():
+                    remove_unused(path)
+
+    def choose_tokenizer(
+        self, corpus: Corpus, name: str | None, type: TokenizerType, vocab_size: int | None
+    ) -> Tokenizer:
+        """The tokenizer of that name, or one trained on the text itself."""
+        from tfcli.text.saved_tokenizers import find_tokenizer
+        from tfcli.text.tokenizer import train_tokenizer
+
+        if name is not None:
+            return find_tokenizer(name).tokenizer
+        tokenizer, report = train_tokenizer(
+            (piece.data for piece in corpus.training()),
+            text_bytes=corpus.scan.training_bytes,
+            type=type,
+            vocab_size=vocab_size,
+        )
+        say_if_reduced(report, asked=vocab_size is not None, voice=self.voice)
+        return tokenizer
+
+    def train(
+        self,
+        path: Path,
+        corpus: Corpus,
+        tokenizer: Tokenizer,
+        wishes: Wishes,
+        *,
+        seed: int,
+        device: Device,
+    ) -> Run:
+        """Tokenises, plans, trains. To be called under the folder's lock."""
+        from tfcli.cli.render import show_plan
+        from tfcli.training.job import begin, prepare
+
+        tokens = self._tokenize(corpus, tokenizer)
+        job = prepare(wishes, tokens, tokenizer, seed=seed, device=device)
+        show_plan(job, path.name, self.voice)
+        with StopSignals(self.voice) as stop:
+            trainer = begin(
+                job, path, corpus, started=self.started,
+                stop=stop, sample=self._sampler(job),
+            )  # fmt: skip
+            return self._follow(job, trainer, stop)
+
+    def resume(
+        self, name: str, *, device: Device, more_seconds: float | None, more_steps: int | None
+    ) -> None:
+        """Goes on with a run."""
+        from tfcli.cli.render import progress, show_plan
+        from tfcli.files import lock
+        from tfcli.runs.run import find_run
+        from tfcli.runs.summary import is_finished
+        from tfcli.text.corpus import CACHE
+
+        run, _ = find_run(name)
+        with lock(run.path, doing="training"):
+            from tfcli.training.job import reopen, resume
+
+            if is_finished(run) and more_seconds is None and more_steps is None:
+                self.voice.note(f"{run.name} has come to the end of its budget already.")
+                self.voice.next(f"tfcli train --resume {name} --time 2m   # adds to it")
+                return
+            with progress("Tokenising", quiet=self.voice.quiet) as done:
+                job = reopen(
+                    run, cache=CACHE, more_seconds=more_seconds, more_steps=more_steps,
+                    device=device, progress=done,
+                )  # fmt: skip
+            show_plan(job, run.name, self.voice)
+            with StopSignals(self.voice) as stop:
+                trainer = resume(
+                    job, run, started=self.started, damaged=self.voice.warn,
+                    stop=stop, sample=self._sampler(job),
+                )  # fmt: skip
+                self.voice.note(f"Going on from step {trainer.step:,}.")
+                self._follow(job, trainer, stop)
+
+    def _tokenize(self, corpus: Corpus, tokenizer: Tokenizer) -> TokenizedCorpus:
+        from tfcli.cli.render import progress
+        from tfcli.text.corpus import CACHE
+        from tfcli.text.token_cache import tokenize_corpus
+
+        total = corpus.scan.bytes
+        with progress("Tokenising", total=total, quiet=self.voice.quiet) as done:
+            return tokenize_corpus(corpus, tokenizer, cache=CACHE, progress=done)
+
+    def _sampler(self, job: Job) -> Callable[[Transformer], str] | None:
+        if not self.sample_prompt and (self.voice.quiet or not streams.is_terminal(sys.stderr)):
+            return None  # nobody would see it
+        from tfcli.generation.engines.torch_engine import TorchEngine
+        from tfcli.generation.generate import generate
+        from tfcli.generation.request import GenerationRequest
+
+        request = GenerationRequest(prompt=self.sample_prompt, max_new_tokens=60)
+
+        def sample(model: Transformer) -> str:
+            many = job.corpus.documents > 1
+            tokens = generate(TorchEngine(model), job.tokenizer, request, many_documents=many)
+            return self.sample_prompt + job.tokenizer.decode(tokens).decode(errors="replace")
+
+        return sample
+
+    def _follow(self, job: Job, trainer: Trainer, stop: StopSignals) -> Run:
+        """Shows the training to its end, then what came of it."""
+        from tfcli.cli.render import TrainingView, say_count, say_duration
+        from tfcli.runs.summary import summarize
+
+        with TrainingView(job, trainer.run.name, quiet=self.voice.quiet) as view:
+            for event in trainer.events():
+                view.show(event)
+        summary = summarize(trainer.run)
+        self.voice.note(
+            f"Saved in {summary['path']}: {summary['steps']:,} steps, "
+            f"{say_count(summary['tokens_seen'])} tokens ({summary['epochs']:.1f} epochs), "
+            f"{say_duration(summary['seconds'])}."
+        )
+        self.voice.note(say_held_out(summary))
+        if self.json:
+            streams.write_json_result(summary)
+        if stop.received:
+            self.voice.next(f"tfcli train --resume {trainer.run.name}")
+            raise typer.Exit(128 + stop.received)
+        self.voice.next(f"tfcli generate {_opening(job)} --run {trainer.run.name}")
+        return trainer.run
+
+
+def _opening(job: Job) -> str:
+    """The first words of the text, quoted for the shell: a prompt that the model knows."""
+    text = job.tokenizer.decode(job.corpus.training[:16].tolist()).decode(errors="ignore")
+    return shlex.quote(" ".join(text.split()[:3])[:40])
+
+
+def say_held_out(summary: dict[str, Any]) -> str:
+    """The held-out figure in a sentence, with its protocol."""
+    held_out = summary["held_out"]
+    if held_out is None:
+        return "Held out: nothing was measured."
+    part = "" if held_out["whole"] else ", a part spread evenly"
+    best = (
+        f"; the lowest was at step {summary['best_step']:,}, which `generate` uses"
+        if summary["best_step"] != summary["steps"]
+        else ""
+    )
+    return (
+        f"Held out: {held_out['nats_per_byte']:.4f} nats/byte on {held_out['bytes']:,} bytes "
+        f"(windows of {held_out['context']} tokens, no overlap{part}){best}."
+    )
+
+
+def say_what_was_skipped(sources: Sources, voice: streams.Voice) -> None:
+    """Names what lay in a folder and is not text."""
+    if sources.skipped:
+        names = ", ".join(path.name for path in sources.skipped[:5])
+        more = ", ..." if len(sources.skipped) > 5 else ""
+        voice.note(
+            f"Note: {len(sources.skipped)} files are not text and were left out: {names}{more}."
+        )
+
+
+def _run_path(name: str | None, first_file: str) -> Path:
+    """Where a new run goes: the name given, or a free one after the first file."""
+    from tfcli.files import check_name, make_name
+    from tfcli.runs.run import CARD, ROOT
+
+    if name is not None:
+        path = Path(name)
+        check_name(path.name, "run")
+        return path if path.parent != Path() else ROOT / name
+    stem = "piped" if first_file == "-" else make_name(Path(first_file).name.split(".")[0])
+    path, number = ROOT / stem, 1
+    while (path / CARD).exists():
+        number += 1
+        path = ROOT / f"{stem[:58]}-{number}"
+    return path
+
+
+def say_if_reduced(report: TokenizerReport, *, asked: bool, voice: streams.Voice) -> None:
+    """Says so where a text had fewer pieces to give than were asked for."""
+    if asked and report.vocab_size < report.wanted:
+        voice.note(
+            f"Note: a vocabulary of {report.wanted:,} is more than this text gives; "
+            f"it was made with {report.vocab_size:,}."
+        )

@@ -1,0 +1,162 @@
+"""`tfcli tokenizer`: train, encode, decode, info."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tfcli.cli import streams
+from tfcli.cli.options import JsonOption, QuietOption, option, parse_count
+from tfcli.errors import DataError, UsageError
+from tfcli.text.tokenizer import TokenizerType
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+app = typer.Typer(no_args_is_help=True, help="Train a SentencePiece tokenizer, and use it.")
+
+TokenizerOption = Annotated[
+    str, option("--tokenizer", "-t", help="A tokenizer's name or path.", metavar="NAME")
+]
+
+
+@app.command()
+def train(
+    files: Annotated[
+        list[str], typer.Argument(metavar="FILE...", help="Files, folders, globs; - is stdin.")
+    ],
+    name: Annotated[str, option("--name", help="What it will be called.", metavar="NAME")],
+    vocab_size: Annotated[
+        int | None,
+        option("--vocab-size", help="How many pieces.", parser=parse_count,
+               otherwise="from the size of the text"),
+    ] = None,
+    type: Annotated[
+        TokenizerType, option("--type", help="The kind of its model.")
+    ] = "bpe",
+    held_out: Annotated[
+        float,
+        option("--held-out", help="Share of the text kept to measure on.", min=0.0, max=0.9,
+               metavar="SHARE"),
+    ] = 0.1,
+    json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:  # fmt: skip
+    """Train a tokenizer on text, and keep it as tokenizers/NAME.
+
+    tfcli tokenizer train book.txt --name book
+    """
+    from tfcli.cli.render import progress
+    from tfcli.cli.session import say_if_reduced, say_what_was_skipped
+    from tfcli.files import check_name
+    from tfcli.text.corpus import CACHE, open_corpus
+    from tfcli.text.readers import find_sources
+    from tfcli.text.saved_tokenizers import save_tokenizer
+    from tfcli.text.tokenizer import train_tokenizer
+
+    voice = streams.Voice(quiet=quiet)
+    check_name(name, "tokenizer")
+    sources = find_sources(files)
+    say_what_was_skipped(sources, voice)
+    with progress("Reading", quiet=quiet) as read:
+        corpus = open_corpus(sources.files, cache=CACHE, held_out_fraction=held_out, progress=read)
+    tokenizer, report = train_tokenizer(
+        (piece.data for piece in corpus.training()),
+        text_bytes=corpus.scan.training_bytes,
+        type=type,
+        vocab_size=vocab_size,
+    )
+    say_if_reduced(report, asked=vocab_size is not None, voice=voice)
+    saved = save_tokenizer(name, tokenizer, report, corpus)
+    if json:
+        streams.write_json_result({"name": name, "path": str(saved.path), **saved.card})
+    measures = saved.card["measures"]
+    voice.note(
+        f"{name}: {report.vocab_size:,} pieces ({report.type}) from {report.sample_bytes:,} bytes; "
+        f"{measures['bytes_per_token']} bytes a token on {measures['bytes']:,} held-out bytes."
+    )
+    voice.next(f"tfcli train {' '.join(files)} --tokenizer {name} --time 60s")
+
+
+@app.command()
+def encode(tokenizer: TokenizerOption) -> None:
+    """Text on stdin to ids on stdout, a line of ids for each piece of text.
+
+    tfcli tokenizer encode -t book < book.txt > book.ids
+    """
+    from tfcli.text.readers import STDIN, read_pieces
+    from tfcli.text.saved_tokenizers import find_tokenizer
+
+    opened = find_tokenizer(tokenizer).tokenizer
+    _require_pipe("tfcli tokenizer encode -t NAME < book.txt")
+    for piece in read_pieces(STDIN, keep_byte_order_mark=True):
+        ids = opened.encode(piece.data)
+        streams.write_result((" ".join(map(str, ids)) + "\n").encode())
+
+
+@app.command()
+def decode(tokenizer: TokenizerOption) -> None:
+    """Ids on stdin, parted by white space, to the exact bytes of the text on stdout.
+
+    tfcli tokenizer decode -t book < book.ids > book.txt
+    """
+    from tfcli.text.saved_tokenizers import find_tokenizer
+
+    opened = find_tokenizer(tokenizer).tokenizer
+    _require_pipe("tfcli tokenizer decode -t NAME < book.ids")
+    for number, line in enumerate(_lines_of_stdin(), start=1):
+        try:
+            ids = [int(word) for word in line.split()]
+        except ValueError:
+            raise DataError(
+                f"line {number} of standard input holds something that is no number",
+                why=line.decode(errors="replace")[:60],
+            ) from None
+        outside = next((i for i in ids if not 0 <= i < opened.vocab_size), None)
+        if outside is not None:
+            raise DataError(
+                f"line {number} of standard input has the id {outside}",
+                why=f"this tokenizer has the ids 0 to {opened.vocab_size - 1}",
+            )
+        streams.write_result(opened.decode(ids))
+
+
+@app.command()
+def info(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A tokenizer's name or path.")],
+    json: JsonOption = False,
+) -> None:
+    """What a tokenizer is made of, and how well it fits its text."""
+    from tfcli.cli.render import show_facts
+    from tfcli.text.saved_tokenizers import find_tokenizer
+
+    saved = find_tokenizer(name)
+    facts: dict[str, object] = {
+        "name": Path(name).name,
+        "path": str(saved.path),
+        "vocab_size": saved.tokenizer.vocab_size,
+        "fingerprint": saved.tokenizer.fingerprint,
+    }
+    if saved.card:
+        facts |= {
+            "type": saved.card.get("type"),
+            "sample_bytes": saved.card.get("sample_bytes"),
+            **{f"held_out.{key}": value for key, value in saved.card.get("measures", {}).items()},
+        }
+    if json:
+        streams.write_json_result({"card": saved.card, **facts})
+    else:
+        show_facts(facts)
+
+
+def _lines_of_stdin() -> Iterator[bytes]:
+    yield from sys.stdin.buffer
+
+
+def _require_pipe(example: str) -> None:
+    """Raises UsageError where a person would be left waiting before an empty terminal."""
+    if not streams.stdin_is_piped():
+        raise UsageError("there is nothing on standard input", mend=example)

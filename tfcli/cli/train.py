@@ -1,0 +1,200 @@
+"""`tfcli train`: from text to a model that has learned from it."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from tfcli.cli import streams
+from tfcli.cli.options import (
+    DeviceOption,
+    JsonOption,
+    QuietOption,
+    SeedOption,
+    option,
+    parse_count,
+    parse_duration,
+)
+from tfcli.errors import UsageError
+from tfcli.model.config import Family, Size
+from tfcli.text.tokenizer import TokenizerType
+from tfcli.training.machine import Precision
+
+BUDGET, MODEL, TEXT, LEARNING = "How long", "The model", "The text", "Learning"
+
+
+def train(
+    context: typer.Context,
+    files: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[FILE...]",
+            help="Files, folders, globs; .jsonl and .gz too; - is stdin.",
+            show_default=False,
+        ),
+    ] = None,
+    run: Annotated[
+        str | None,
+        option("--run", help="What to call the run.", metavar="NAME", otherwise="as the file"),
+    ] = None,
+    resume: Annotated[
+        str | None, option("--resume", help="Go on with a run where it stopped.", metavar="RUN")
+    ] = None,
+    time: Annotated[
+        float | None,
+        option("--time", help="Wall-clock time of the whole command.", metavar="60s|5m|1h",
+               parser=parse_duration, otherwise="60s", panel=BUDGET),
+    ] = None,
+    steps: Annotated[
+        int | None, option("--steps", help="Updates.", parser=parse_count, panel=BUDGET)
+    ] = None,
+    epochs: Annotated[
+        float | None, option("--epochs", help="Times through the text.", min=0.001, panel=BUDGET)
+    ] = None,
+    tokens: Annotated[
+        int | None,
+        option("--tokens", help="Tokens to train on, like 2M.", parser=parse_count, panel=BUDGET),
+    ] = None,
+    size: Annotated[
+        Size, option("--size", help="A named size.", panel=MODEL)
+    ] = "nano",
+    family: Annotated[
+        Family,
+        option("--family", help="Which parts it is made of.", panel=MODEL),
+    ] = "modern",
+    layers: Annotated[
+        int | None,
+        option("--layers", help="Blocks.", min=1, otherwise="of the size", panel=MODEL),
+    ] = None,
+    width: Annotated[
+        int | None,
+        option("--width", help="Width of the stream (d_model).", min=1, otherwise="of the size",
+               panel=MODEL),
+    ] = None,
+    heads: Annotated[
+        int | None,
+        option("--heads", help="Attention heads.", min=1, otherwise="width / 64", panel=MODEL),
+    ] = None,
+    kv_heads: Annotated[
+        int | None,
+        option("--kv-heads", help="Key-value heads.", min=1, otherwise="as heads", panel=MODEL),
+    ] = None,
+    context_length: Annotated[
+        int | None,
+        option("--context", help="Tokens it sees at once.", min=2, otherwise="of the size",
+               panel=MODEL),
+    ] = None,
+    untied: Annotated[
+        bool, option("--untied", help="Give the output a table of its own.", panel=MODEL)
+    ] = False,
+    tokenizer: Annotated[
+        str | None,
+        option("--tokenizer", "-t", help="A tokenizer made before.", metavar="NAME",
+               otherwise="trained on the way", panel=TEXT),
+    ] = None,
+    vocab_size: Annotated[
+        int | None,
+        option("--vocab-size", help="Pieces of the tokenizer trained on the way.",
+               parser=parse_count, otherwise="from the size of the text", panel=TEXT),
+    ] = None,
+    type: Annotated[
+        TokenizerType,
+        option("--type", help="Its kind.", panel=TEXT),
+    ] = "bpe",
+    held_out: Annotated[
+        float,
+        option("--held-out", help="Share of the text kept to measure on.", min=0.0, max=0.9,
+               metavar="SHARE", panel=TEXT),
+    ] = 0.1,
+    batch_tokens: Annotated[
+        int | None,
+        option("--batch-tokens", help="Tokens an update learns from.", parser=parse_count,
+               otherwise="2048", panel=LEARNING),
+    ] = None,
+    learning_rate: Annotated[
+        float | None,
+        option("--learning-rate", help="The highest, of the matrices.", min=0.0, metavar="RATE",
+               otherwise="0.02", panel=LEARNING),
+    ] = None,
+    dropout: Annotated[
+        float | None,
+        option("--dropout", help="Share left out at random.", min=0.0, max=0.9, metavar="SHARE",
+               otherwise="0", panel=LEARNING),
+    ] = None,
+    weight_decay: Annotated[
+        float | None,
+        option("--weight-decay", help="Pull of the weights towards zero.", min=0.0, metavar="RATE",
+               otherwise="0.1", panel=LEARNING),
+    ] = None,
+    precision: Annotated[
+        Precision | None,
+        option("--precision", help="float32 or bfloat16 products.", metavar="FORMAT",
+               otherwise="the faster one here", panel=LEARNING),
+    ] = None,
+    evaluate_every: Annotated[
+        int | None,
+        option("--evaluate-every", help="Measure on held-out text.", min=1, metavar="STEPS",
+               otherwise="8 times in all", panel=LEARNING),
+    ] = None,
+    save_every: Annotated[
+        int | None,
+        option("--save-every", help="Save.", min=1, metavar="STEPS",
+               otherwise="8 times, and every 10 min", panel=LEARNING),
+    ] = None,
+    sample_prompt: Annotated[
+        str, option("--sample-prompt", help="What samples on the way go on from.", metavar="TEXT")
+    ] = "",
+    seed: SeedOption = 0,
+    device: DeviceOption = "auto",
+    json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:  # fmt: skip
+    """Train a model on text, from scratch.
+
+    tfcli train book.txt --time 5m
+    """
+    from tfcli.cli.session import Session
+    from tfcli.training.plan import Wishes
+
+    wishes = Wishes(
+        seconds=time, steps=steps, epochs=epochs, tokens=tokens,
+        size=size, family=family, context_length=context_length, num_layers=layers,
+        d_model=width, num_heads=heads, num_kv_heads=kv_heads, tied_head=not untied,
+        batch_tokens=batch_tokens, dropout=dropout, learning_rate=learning_rate,
+        weight_decay=weight_decay, precision=precision,
+        evaluate_every=evaluate_every, save_every=save_every,
+    )  # fmt: skip
+    budgets = [name for name in ("time", "steps", "epochs", "tokens") if context.params[name]]
+    if len(budgets) > 1:
+        raise UsageError(f"--{budgets[0]} and --{budgets[1]} are two budgets: give one")
+    session = Session(
+        voice=streams.Voice(quiet=quiet),
+        started=context.obj,
+        sample_prompt=sample_prompt,
+        json=json,
+    )
+    if resume is not None:
+        _check_resume(resume, files, run, budgets)
+        session.resume(resume, device=device, more_seconds=time, more_steps=steps)
+        return
+    if not files:
+        raise UsageError("there is no text to train on", mend="tfcli train book.txt --time 60s")
+    with session.prepared(files, run, held_out) as (path, corpus):
+        chosen = session.choose_tokenizer(corpus, tokenizer, type, vocab_size)
+        session.train(path, corpus, chosen, wishes, seed=seed, device=device)
+
+
+def _check_resume(
+    resume: str, files: list[str] | None, run: str | None, budgets: list[str]
+) -> None:
+    if files or run:
+        raise UsageError(
+            "--resume goes on with the run's own text, under its own name",
+            mend=f"tfcli train --resume {resume}",
+        )
+    if budgets and budgets[0] not in {"time", "steps"}:
+        raise UsageError(
+            f"a resumed run takes more --time or more --steps, not --{budgets[0]}",
+            mend=f"tfcli train --resume {resume} --steps 200",
+        )

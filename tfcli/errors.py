@@ -1,0 +1,86 @@
+"""The tree of errors that a user can meet, each with the exit code of its branch.
+
+    TfcliError                1   our own fault, or nothing more precise
+    +-- UsageError            2   options that do not fit together
+    +-- DataError            65   a text, a file or a run is not what it should be
+    |   +-- DamagedError     65   its bytes are not those that were written
+    +-- NotFoundError        66   no such file, run or tokenizer
+    +-- ConflictError        73   it exists already, or another process has it
+    +-- InputOutputError     74   the disk or a stream refused
+    +-- ReaderGoneError     141   whoever read our output went away (not shown: nobody is there)
+
+Codes 65 to 74 are those of sysexits.h; 141 is what a shell reports for SIGPIPE.
+"""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+class TfcliError(Exception):
+    """Something to tell the user, in four parts.
+
+    Args:
+        what: one sentence: what could not be done, and with which file, run or value.
+        why: the reason, where `what` does not hold it already.
+        mend: what to do about it, best a command that works as it stands.
+
+    """
+
+    exit_code = 1
+
+    def __init__(self, what: str, *, why: str | None = None, mend: str | None = None) -> None:
+        super().__init__(what)
+        self.what = what
+        self.why = why
+        self.mend = mend
+
+
+class UsageError(TfcliError):
+    """Options that do not fit together, or a value outside its range."""
+
+    exit_code = 2
+
+
+class DataError(TfcliError):
+    """A text, a file or a run is not what it should be."""
+
+    exit_code = 65
+
+
+class DamagedError(DataError):
+    """The bytes of a file are not those that were written."""
+
+
+class NotFoundError(TfcliError):
+    """There is no such file, run or tokenizer."""
+
+    exit_code = 66
+
+
+class ConflictError(TfcliError):
+    """The name is taken, or another process is using it."""
+
+    exit_code = 73
+
+
+class InputOutputError(TfcliError):
+    """The disk or a stream refused."""
+
+    exit_code = 74
+
+
+class ReaderGoneError(TfcliError):
+    """Whoever read our output went away; there is nobody left to tell."""
+
+    exit_code = 141
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """The known name most like `name`, or None where none is close: for "did you mean"."""
+    matches = get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return matches[0] if matches else None

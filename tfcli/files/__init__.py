@@ -1,0 +1,62 @@
+"""The only room that writes: whole files, whole folders, one line at a time, under a lock.
+
+What it promises, and how:
+
+* A file or folder is there entirely or not at all. It is written under a temporary name beside
+  its place, flushed to the disk (fsync), then renamed; the parent folder is flushed last, so the
+  rename itself survives a power cut.
+* A folder carries a MANIFEST.json, written last, with the size and SHA-256 of every file in it.
+  `verify_folder` reads it all back; a single changed bit is noticed.
+* What a killed process leaves behind has a name that starts with `.tmp-`; `sweep` takes it away.
+
+Every system call that changes the disk is one of `os` or `shutil`, made in this room, so a test
+that makes call number k fail reaches every writer of the program.
+"""
+
+from tfcli.files.atomic import (
+    FileWriter,
+    append_line,
+    new_file,
+    read_json,
+    store_by_content,
+    to_json,
+    write_file,
+    write_json,
+)
+from tfcli.files.disk import explain, make_folder, require_space
+from tfcli.files.folders import (
+    MANIFEST,
+    FolderWriter,
+    find_litter,
+    new_folder,
+    remove_folder,
+    sweep,
+    verify_folder,
+)
+from tfcli.files.locks import lock, remove_unused
+from tfcli.files.names import check_name, make_name
+
+__all__ = [
+    "MANIFEST",
+    "FileWriter",
+    "FolderWriter",
+    "append_line",
+    "check_name",
+    "explain",
+    "find_litter",
+    "lock",
+    "make_folder",
+    "make_name",
+    "new_file",
+    "new_folder",
+    "read_json",
+    "remove_folder",
+    "remove_unused",
+    "require_space",
+    "store_by_content",
+    "sweep",
+    "to_json",
+    "verify_folder",
+    "write_file",
+    "write_json",
+]

@@ -1,0 +1,157 @@
+"""One file: written whole or not at all; and one line, added at the end."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+from typing import TYPE_CHECKING, Any, cast
+
+from tfcli.errors import DamagedError, NotFoundError
+from tfcli.files.disk import (
+    BINARY,
+    explain,
+    explained,
+    flush,
+    flush_folder,
+    make_folder,
+    temporary_name,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+
+class FileWriter:
+    """A file being written: counts and hashes what goes into it."""
+
+    def __init__(self, path: Path) -> None:
+        self._descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | BINARY, 0o666)
+        self._digest = hashlib.sha256()
+        self.bytes = 0
+
+    def write(self, data: bytes | memoryview) -> None:
+        """Writes all of `data`; a short write is taken up where it broke off."""
+        rest = memoryview(data).cast("B")
+        self._digest.update(rest)
+        self.bytes += len(rest)
+        while rest:
+            rest = rest[os.write(self._descriptor, rest) :]
+
+    @property
+    def sha256(self) -> str:
+        """The hash of everything written so far, in hexadecimal."""
+        return self._digest.hexdigest()
+
+    def finish(self) -> None:
+        """Flushes the file to the disk itself, then closes it."""
+        try:
+            flush(self._descriptor)
+        finally:
+            os.close(self._descriptor)
+
+    def abandon(self) -> None:
+        """Closes the file without caring what is in it."""
+        with contextlib.suppress(OSError):
+            os.close(self._descriptor)
+
+
+@contextlib.contextmanager
+def new_file(path: Path) -> Iterator[FileWriter]:
+    """Opens a file to be written; it appears at `path`, complete, when the block ends well.
+
+    Raises:
+        InputOutputError: the disk refused; whatever stood at `path` before still stands.
+
+    """
+    with explained(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = temporary_name(path)
+        writer = FileWriter(temporary)
+        try:
+            yield writer
+            writer.finish()
+            os.replace(temporary, path)
+        except BaseException:
+            writer.abandon()
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
+            raise
+        flush_folder(path.parent)
+
+
+def write_file(path: Path, data: bytes) -> None:
+    """Writes `data` as the whole content of `path`, atomically."""
+    with new_file(path) as file:
+        file.write(data)
+
+
+def store_by_content(folder: Path, chunks: Iterable[bytes], *, suffix: str) -> Path:
+    """Writes a stream whose name is known only at its end: its SHA-256; returns the path."""
+    make_folder(folder)
+    with explained(folder):
+        temporary = temporary_name(folder / "arriving")
+        writer = FileWriter(temporary)
+        try:
+            for chunk in chunks:
+                writer.write(chunk)
+            writer.finish()
+            path = folder / f"{writer.sha256[:32]}{suffix}"
+            os.replace(temporary, path)
+        except BaseException:
+            writer.abandon()
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
+            raise
+        flush_folder(folder)
+    return path
+
+
+def write_json(path: Path, value: object) -> None:
+    """Writes `value` as indented JSON, atomically."""
+    write_file(path, to_json(value))
+
+
+def to_json(value: object) -> bytes:
+    """The one JSON form of our files: indented, keys in their own order, a final newline."""
+    return (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode()
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Reads a JSON object.
+
+    Raises:
+        NotFoundError: there is no such file.
+        DamagedError: it is not a JSON object in UTF-8.
+
+    """
+    try:
+        value = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise NotFoundError(f"{path} is not there") from None
+    except OSError as error:
+        raise explain(error, path) from error
+    except (ValueError, RecursionError) as error:
+        raise DamagedError(f"{path} is not readable JSON", why=str(error)) from None
+    if not isinstance(value, dict):
+        raise DamagedError(f"{path} does not hold a JSON object")
+    return cast("dict[str, Any]", value)
+
+
+def append_line(path: Path, line: bytes) -> None:
+    """Adds one line to `path`, beginning afresh after a torn one that a kill left behind."""
+    with explained(path):
+        descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_APPEND | BINARY, 0o666)
+        try:
+            end = os.lseek(descriptor, 0, os.SEEK_END)
+            if end:
+                os.lseek(descriptor, end - 1, os.SEEK_SET)
+                if os.read(descriptor, 1) != b"\n":
+                    line = b"\n" + line
+            rest = memoryview(line + b"\n")
+            while rest:
+                rest = rest[os.write(descriptor, rest) :]
+        finally:
+            os.close(descriptor)

@@ -1,0 +1,105 @@
+"""The disk beneath: flushing, room, temporary names, and its errors in our own words."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import secrets
+import shutil
+import sys
+from typing import TYPE_CHECKING
+
+from tfcli.errors import ConflictError, InputOutputError, NotFoundError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+TEMPORARY = ".tmp-"
+BINARY = getattr(os, "OBINARY", 0)  # Windows would translate line ends
+_DISK_FULL = {errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
+
+
+def temporary_name(path: Path) -> Path:
+    """A name beside `path` that nobody else has."""
+    return path.with_name(f"{TEMPORARY}{path.name}-{os.getpid()}-{secrets.token_hex(4)}")
+
+
+def flush(descriptor: int) -> None:
+    """Flushes a file to the disk itself: on macOS fsync alone stops at the drive's own cache."""
+    if sys.platform == "darwin":
+        import fcntl
+
+        try:
+            fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC)
+            return
+        except OSError:
+            pass  # a network drive: what follows is the best there is
+    os.fsync(descriptor)
+
+
+def flush_folder(path: Path) -> None:
+    """Flushes the names in a folder to the disk, so that a rename survives a power cut."""
+    if os.name == "nt":  # Windows cannot open a folder, and journals the rename by itself
+        return
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def make_folder(path: Path) -> None:
+    """Makes a folder and its parents, where they are not there yet."""
+    with explained(path):
+        path.mkdir(parents=True, exist_ok=True)
+
+
+def require_space(path: Path, needed: int) -> None:
+    """Checks that `needed` bytes fit on the disk that holds `path`, before any is written.
+
+    Raises:
+        InputOutputError: they do not; the message names both figures.
+
+    """
+    existing = next(p for p in (path, *path.absolute().parents) if p.exists())
+    free = shutil.disk_usage(existing).free
+    if free < needed:
+        raise InputOutputError(
+            f"not enough room on the disk for {path}",
+            why=f"{needed:,} bytes are needed, {free:,} are free",
+            mend="make room, or work in a folder on another disk",
+        )
+
+
+@contextlib.contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Turns the operating system's errors inside the block into our own, about `path`."""
+    try:
+        yield
+    except OSError as error:
+        raise explain(error, path) from error
+
+
+def explain(error: OSError, path: Path) -> InputOutputError | NotFoundError | ConflictError:
+    """An operating system's error in our own words."""
+    reason = error.strerror or str(error)
+    if error.errno in _DISK_FULL:
+        with contextlib.suppress(OSError, StopIteration):
+            folder = next(p for p in path.absolute().parents if p.exists())
+            reason += f"; {shutil.disk_usage(folder).free:,} bytes are free on that disk"
+        return InputOutputError(
+            f"{path} could not be written: the disk is full", why=reason,
+            mend="make room and run the same command again: what was saved before is intact",
+        )  # fmt: skip
+    if error.errno == errno.ENOENT:
+        return NotFoundError(f"{path} is not there")
+    if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
+        return InputOutputError(
+            f"{path} may not be read or written", why=reason,
+            mend=f"ls -ld {path.parent}   # who may do what there",
+        )  # fmt: skip
+    if error.errno in {errno.EEXIST, errno.ENOTDIR, errno.EISDIR}:
+        return ConflictError(f"{path} is in the way, or something on its path is", why=reason)
+    return InputOutputError(f"{path} could not be read or written", why=reason)

@@ -1,0 +1,70 @@
+"""One process at a time in a folder."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+from typing import TYPE_CHECKING
+
+from tfcli.errors import ConflictError, DamagedError, NotFoundError
+from tfcli.files.atomic import read_json, write_json
+from tfcli.files.disk import explained, make_folder
+from tfcli.files.folders import sweep
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+LOCK = ".lock"
+HOLDER = ".holder.json"
+
+
+@contextlib.contextmanager
+def lock(folder: Path, *, doing: str) -> Iterator[None]:
+    """Keeps every other process that asks for the same lock out of `folder`.
+
+    The operating system lets go of the lock when the process ends, however it ends.
+
+    Raises:
+        ConflictError: another process has it; the message names the process.
+
+    """
+    from filelock import FileLock, Timeout
+
+    make_folder(folder)
+    guard = FileLock(folder / LOCK)
+    with explained(folder / LOCK):
+        try:
+            guard.acquire(blocking=False)
+        except Timeout:
+            raise ConflictError(
+                f"{folder} is in use", why=_holder(folder), mend="wait for it to end, or stop it"
+            ) from None
+    try:
+        write_json(
+            folder / HOLDER, {"pid": os.getpid(), "host": socket.gethostname(), "doing": doing}
+        )
+        yield
+        with contextlib.suppress(OSError):
+            os.unlink(folder / HOLDER)
+    finally:
+        guard.release()
+
+
+def _holder(folder: Path) -> str:
+    try:
+        holder = read_json(folder / HOLDER)
+        return f"process {holder['pid']} on {holder['host']} is {holder['doing']}"
+    except (NotFoundError, DamagedError, KeyError):
+        return "another process has locked it"
+
+
+def remove_unused(folder: Path) -> None:
+    """Removes a folder that holds nothing but its lock and what killed writers left."""
+    sweep(folder)
+    for name in (HOLDER, LOCK):
+        with contextlib.suppress(OSError):
+            os.unlink(folder / name)
+    with contextlib.suppress(OSError):
+        os.rmdir(folder)

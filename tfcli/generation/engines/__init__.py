@@ -1,0 +1,1 @@
+"""Engines compute logits: ids in, the scores of the next token out."""

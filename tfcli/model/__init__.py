@@ -1,0 +1,1 @@
+"""The Transformer, its configuration and named families, and what a configuration costs."""

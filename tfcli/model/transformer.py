@@ -1,0 +1,373 @@
+"""The Transformer, decoder-only: the whole model, to be read from top to bottom.
+
+A text is a row of token ids. Each id becomes a vector, the vectors pass through a stack of
+blocks, and from the last one come the scores (logits) of every possible next token:
+
+    embedding -> (+ positions) -> N x block -> norm -> head
+
+    block:  x = x + attention(norm(x))        looks at the tokens before: "where from?"
+            x = x + feed_forward(norm(x))     works on each token alone: "what of it?"
+
+The `x +` are the residual connections: a block only adds to the stream that runs through all of
+them, so gradients reach the first as easily as the last. The norm keeps the scale of what a part
+sees constant, whatever the stream has grown to.
+
+Three choices make the families of `tfcli.model.config`: the norm, the feed-forward layer and how
+positions are told. "modern" holds exactly the tensors of Qwen3, "gpt2" those of GPT-2.
+
+Shapes, here and in the comments below:
+
+    B  rows in the batch          H  query heads               D  width of a head (head_dim)
+    T  positions in a row         K  key and value heads       E  width of the stream (d_model)
+    S  positions attended to      V  size of the vocabulary    F  width inside a feed-forward (d_ff)
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+if TYPE_CHECKING:
+    from tfcli.model.config import ModelConfig
+
+# --- normalisation ------------------------------------------------------------------------------
+
+
+class RMSNorm(nn.Module):
+    """y = x / sqrt(mean(x^2) + epsilon) * weight, over the last dimension.
+
+    LayerNorm without subtracting the mean and without a bias: as good, and cheaper.
+    Zhang & Sennrich, "Root Mean Square Layer Normalization", 2019, equation 4.
+    """
+
+    def __init__(self, width: int, epsilon: float) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(width))
+        self.epsilon = epsilon
+
+    def forward(self, x: Tensor) -> Tensor:  # (..., width) -> (..., width)
+        weight = self.weight.to(x.dtype)  # mixed types would miss the fused kernel
+        return F.rms_norm(x, weight.shape, weight, self.epsilon)
+
+
+def make_norm(config: ModelConfig) -> nn.Module:
+    """The norm of the family, over the stream."""
+    if config.norm == "rms_norm":
+        return RMSNorm(config.d_model, config.norm_epsilon)
+    return nn.LayerNorm(config.d_model, config.norm_epsilon)
+
+
+# --- positions ----------------------------------------------------------------------------------
+
+
+def rotary_table(length: int, head_dim: int, theta: float) -> tuple[Tensor, Tensor]:
+    """Cosines and sines of the rotary angles, each of shape (length, head_dim).
+
+    Position p turns the pair (i, i + D/2) of a head by the angle p / theta^(2i/D): near pairs
+    fast, far pairs slowly, like the hands of a clock. The product of a query and a key then
+    depends on their distance alone. Su et al., "RoFormer", 2021, equation 34.
+    """
+    frequencies = theta ** -(torch.arange(0, head_dim, 2, dtype=torch.float32) / head_dim)
+    angles = torch.outer(torch.arange(length, dtype=torch.float32), frequencies)
+    angles = torch.cat((angles, angles), dim=-1)  # (T, D)
+    return angles.cos(), angles.sin()
+
+
+def rotate(x: Tensor, cosines: Tensor, sines: Tensor) -> Tensor:
+    """Turns each pair (i, i + D/2) of x, shape (B, H, T, D), by the angle of its position."""
+    first, second = x.chunk(2, dim=-1)
+    return x * cosines + torch.cat((-second, first), dim=-1) * sines
+
+
+def sinusoidal_table(length: int, width: int) -> Tensor:
+    """One fixed vector a position, shape (length, width): sines and cosines, alternating.
+
+    PE(p, 2i) = sin(p / 10000^(2i/E)), PE(p, 2i+1) = cos(p / 10000^(2i/E)).
+    Vaswani et al., "Attention Is All You Need", 2017, section 3.5.
+    """
+    exponents = torch.arange(0, width, 2, dtype=torch.float32) / width
+    angles = torch.outer(torch.arange(length, dtype=torch.float32), 10_000.0**-exponents)
+    table = torch.empty(length, width)
+    table[:, 0::2] = angles.sin()
+    table[:, 1::2] = angles.cos()[:, : width // 2]
+    return table
+
+
+# --- the memory of generation -------------------------------------------------------------------
+
+
+class KeyValueCache:
+    """The keys and values of the positions seen so far, so that each is computed once.
+
+    Room for `length` positions is taken at the start; `filled` of them are in use.
+    """
+
+    def __init__(self, config: ModelConfig, batch_size: int, length: int, like: Tensor) -> None:
+        shape = (batch_size, config.num_kv_heads, length, config.head_dim)  # (B, K, S, D)
+        self.keys = [like.new_zeros(shape) for _ in range(config.num_layers)]
+        self.values = [like.new_zeros(shape) for _ in range(config.num_layers)]
+        self.filled = 0
+
+    def extend(self, layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+        """Adds the new positions of one layer; returns all of its keys and values so far."""
+        end = self.filled + keys.shape[2]
+        self.keys[layer][:, :, self.filled : end] = keys
+        self.values[layer][:, :, self.filled : end] = values
+        return self.keys[layer][:, :, :end], self.values[layer][:, :, :end]
+
+
+# --- attention ----------------------------------------------------------------------------------
+
+
+class Attention(nn.Module):
+    """Causal self-attention: each position gathers from itself and those before it.
+
+    A position asks with its query, every earlier one answers with its key, and the better they
+    match the more of that position's value is taken:
+
+        attention(Q, K, V) = softmax(Q K^T / sqrt(D)) V          (Vaswani et al. 2017, equation 1)
+
+    Several heads do this side by side, each with its own idea of what to look for. Where K < H,
+    several query heads share one key-value head (Ainslie et al., "GQA", 2023). QK-norm keeps the
+    scores from growing without bound (Dehghani et al., "Scaling ViT to 22B", 2023).
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.num_heads, self.num_kv_heads = config.num_heads, config.num_kv_heads
+        self.head_dim = config.head_dim
+        width, bias = config.d_model, config.biases
+        self.query = nn.Linear(width, config.num_heads * config.head_dim, bias)
+        self.key = nn.Linear(width, config.num_kv_heads * config.head_dim, bias)
+        self.value = nn.Linear(width, config.num_kv_heads * config.head_dim, bias)
+        self.output = nn.Linear(config.num_heads * config.head_dim, width, bias)
+        self.qk_norm = config.family == "modern"
+        if self.qk_norm:
+            self.query_norm = RMSNorm(config.head_dim, config.norm_epsilon)
+            self.key_norm = RMSNorm(config.head_dim, config.norm_epsilon)
+
+    def forward(
+        self,
+        x: Tensor,  # (B, T, E)
+        rotary: tuple[Tensor, Tensor] | None,
+        cache: KeyValueCache | None,
+        layer: int,
+    ) -> Tensor:  # (B, T, E)
+        B, T, _ = x.shape
+        queries = self.query(x).view(B, T, self.num_heads, self.head_dim)
+        keys = self.key(x).view(B, T, self.num_kv_heads, self.head_dim)
+        values = self.value(x).view(B, T, self.num_kv_heads, self.head_dim)
+        if self.qk_norm:
+            queries, keys = self.query_norm(queries), self.key_norm(keys)
+        queries, keys, values = (t.transpose(1, 2) for t in (queries, keys, values))  # (B, H, T, D)
+        if rotary is not None:
+            cosines, sines = (table.to(queries.dtype) for table in rotary)
+            queries, keys = rotate(queries, cosines, sines), rotate(keys, cosines, sines)
+        if cache is not None:
+            keys, values = cache.extend(layer, keys, values)  # (B, K, S, D)
+        gathered = gather(queries, keys, values)
+        return self.output(gathered.transpose(1, 2).flatten(2))  # type: ignore[no-any-return]
+
+
+def gather(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+    """softmax(Q K^T / sqrt(D)) V, each query seeing itself and what came before it.
+
+    Args:
+        queries: (B, H, T, D), of the last T positions.
+        keys, values: (B, K, S, D), of all S positions.
+
+    Returns:
+        (B, H, T, D).
+    """
+    T, S = queries.shape[2], keys.shape[2]
+    mask = None
+    if 1 < T < S:  # else there is nothing to mask, or the kernel knows the plain causal case
+        mask = torch.ones(T, S, dtype=torch.bool, device=queries.device).tril(S - T)
+    # on a CPU the kernel for bfloat16 takes three times as long backwards: float32 for this part
+    widened = queries.dtype == torch.bfloat16 and queries.device.type == "cpu"
+    with torch.autocast("cpu", enabled=False) if widened else contextlib.nullcontext():
+        gathered = F.scaled_dot_product_attention(
+            queries.float() if widened else queries,
+            keys.float() if widened else keys,
+            values.float() if widened else values,
+            attn_mask=mask,
+            is_causal=T == S > 1,
+            enable_gqa=keys.shape[1] != queries.shape[1],
+        )
+    return gathered.to(queries.dtype)
+
+
+# --- feed-forward -------------------------------------------------------------------------------
+
+
+class SwiGLU(nn.Module):
+    """down(silu(gate(x)) * up(x)): one half decides how much of the other half passes.
+
+    Shazeer, "GLU Variants Improve Transformer", 2020, equation 6.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.gate = nn.Linear(config.d_model, config.d_ff, bias=False)
+        self.up = nn.Linear(config.d_model, config.d_ff, bias=False)
+        self.down = nn.Linear(config.d_ff, config.d_model, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:  # (B, T, E) -> (B, T, E)
+        return self.down(F.silu(self.gate(x)) * self.up(x))  # type: ignore[no-any-return]
+
+
+class TwoLayer(nn.Module):
+    """down(activation(up(x))), the feed-forward layer of the first Transformers.
+
+    ReLU in Vaswani et al. 2017, equation 2; in GPT-2 GELU in its tanh form
+    (Hendrycks & Gimpel, "Gaussian Error Linear Units", 2016).
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.up = nn.Linear(config.d_model, config.d_ff)
+        self.down = nn.Linear(config.d_ff, config.d_model)
+        self.gelu = config.feed_forward == "gelu"
+
+    def forward(self, x: Tensor) -> Tensor:  # (B, T, E) -> (B, T, E)
+        x = self.up(x)  # (B, T, F)
+        x = F.gelu(x, approximate="tanh") if self.gelu else F.relu(x)
+        return self.down(x)  # type: ignore[no-any-return]
+
+
+# --- the whole ----------------------------------------------------------------------------------
+
+
+class Block(nn.Module):
+    """Attention, then feed-forward, each behind its norm and beside its residual connection."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.attention_norm = make_norm(config)
+        self.attention = Attention(config)
+        self.feed_forward_norm = make_norm(config)
+        self.feed_forward = SwiGLU(config) if config.feed_forward == "swiglu" else TwoLayer(config)
+
+    def forward(
+        self,
+        x: Tensor,  # (B, T, E)
+        rotary: tuple[Tensor, Tensor] | None,
+        cache: KeyValueCache | None,
+        layer: int,
+        dropout: float,
+    ) -> Tensor:  # (B, T, E)
+        attended = self.attention(self.attention_norm(x), rotary, cache, layer)
+        x = x + F.dropout(attended, dropout, self.training)
+        processed = self.feed_forward(self.feed_forward_norm(x))
+        return x + F.dropout(processed, dropout, self.training)
+
+
+class Transformer(nn.Module):
+    """A decoder-only language model: token ids in, scores of the next token out.
+
+    Args:
+        config: its shape.
+        dropout: the share of what each part adds that is left out at random while training;
+            on the residual branches alone, so that attention keeps its fast kernel.
+
+    """
+
+    rotary_cosines: Tensor
+    rotary_sines: Tensor
+    sinusoids: Tensor
+
+    def __init__(self, config: ModelConfig, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.config = config
+        self.dropout = dropout
+        self.embedding = nn.Embedding(config.vocab_size, config.d_model)
+        if config.positions == "learned":
+            self.position_embedding = nn.Embedding(config.context_length, config.d_model)
+        elif config.positions == "sinusoidal":
+            table = sinusoidal_table(config.context_length, config.d_model)
+            self.register_buffer("sinusoids", table, persistent=False)
+        else:
+            cosines, sines = rotary_table(config.context_length, config.head_dim, config.rope_theta)
+            self.register_buffer("rotary_cosines", cosines, persistent=False)
+            self.register_buffer("rotary_sines", sines, persistent=False)
+        self.blocks = nn.ModuleList(Block(config) for _ in range(config.num_layers))
+        self.final_norm = make_norm(config)
+        if not config.tied_head:
+            self.head = nn.Linear(config.d_model, config.vocab_size, bias=False)
+
+    @torch.no_grad()
+    def initialize(self, seed: int) -> None:
+        """Draws the first weights; the same seed gives the same ones.
+
+        Matrices from N(0, 1/sqrt(fan_in)); tables from N(0, 0.02), as in GPT-2. The matrices that
+        write into the residual stream begin at zero, so that at first every block passes its
+        input on unchanged (Zhang et al., "Fixup Initialization", 2019). Biases zero, norms one.
+        """
+        generator = torch.Generator().manual_seed(seed)
+        for name, parameter in self.named_parameters():
+            if name.endswith(("attention.output.weight", "feed_forward.down.weight", "bias")):
+                parameter.zero_()
+            elif "norm" in name:
+                parameter.fill_(1.0)
+            else:
+                is_table = "embedding" in name or name == "head.weight"
+                std = 0.02 if is_table else 1 / math.sqrt(parameter.shape[1])
+                # drawn on the CPU, so that every device begins with the same weights
+                values = torch.empty(parameter.shape).normal_(0.0, std, generator=generator)
+                parameter.copy_(values)
+
+    def forward(self, ids: Tensor, cache: KeyValueCache | None = None) -> Tensor:
+        """The logits after every position.
+
+        Args:
+            ids: (B, T), at most `context_length` positions together with those in the cache.
+            cache: the positions before these, which the new ones are added to.
+
+        Returns:
+            (B, T, V).
+
+        """
+        return self.predict(self.encode(ids, cache))
+
+    def encode(self, ids: Tensor, cache: KeyValueCache | None = None) -> Tensor:
+        """Everything but the head: (B, T) ids -> (B, T, E)."""
+        start = cache.filled if cache is not None else 0
+        end = start + ids.shape[1]
+        assert end <= self.config.context_length, "more positions than the model has"
+        x = self._embed(ids, start, end)
+        x = F.dropout(x, self.dropout, self.training)
+        rotary = None
+        if self.config.positions == "rotary":
+            rotary = (self.rotary_cosines[start:end], self.rotary_sines[start:end])  # (T, D)
+        for layer, block in enumerate(self.blocks):
+            x = block(x, rotary, cache, layer, self.dropout)
+        if cache is not None:
+            cache.filled = end
+        return self.final_norm(x)  # type: ignore[no-any-return]
+
+    def _embed(self, ids: Tensor, start: int, end: int) -> Tensor:
+        x: Tensor = self.embedding(ids)  # (B, T, E)
+        if self.config.positions == "learned":
+            return x + self.position_embedding.weight[start:end]
+        if self.config.positions == "sinusoidal":
+            # scaled up so that the positions do not drown the tokens (Vaswani et al., 3.4)
+            return x * math.sqrt(self.config.d_model) + self.sinusoids[start:end]
+        return x
+
+    def predict(self, x: Tensor) -> Tensor:
+        """The head: (..., E) -> logits (..., V)."""
+        table = self.embedding.weight if self.config.tied_head else self.head.weight
+        return F.linear(x, table)
+
+    def loss(self, ids: Tensor, targets: Tensor, ignore: int = -1) -> Tensor:
+        """The mean cross-entropy of `targets` (B, T) after `ids` (B, T), in nats a token.
+
+        Targets equal to `ignore` do not count.
+        """
+        logits = self(ids).float()  # (B, T, V); the softmax wants full precision
+        return F.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=ignore)

@@ -1,0 +1,40 @@
+"""`metrics.jsonl`: one line an event, append-only, read with tolerance for what a kill tore."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from tfcli.files import append_line, explain
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+METRICS = "metrics.jsonl"
+
+
+def append_metrics(run: Path, row: Mapping[str, object]) -> None:
+    """Adds one event to a run's metrics."""
+    append_line(run / METRICS, json.dumps(row, ensure_ascii=False).encode())
+
+
+def read_metrics(run: Path) -> Iterator[dict[str, Any]]:
+    """The events of a run, in order; lines that are not whole are passed over.
+
+    After a resume the steps since the last save appear twice; the later line is the true one.
+    """
+    path = run / METRICS
+    try:
+        with path.open("rb") as file:
+            for line in file:
+                try:
+                    row = json.loads(line)
+                except (ValueError, RecursionError):
+                    continue
+                if isinstance(row, dict):
+                    yield row
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise explain(error, path) from error

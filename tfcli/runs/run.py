@@ -1,0 +1,212 @@
+"""A run: one training, from its first step to its last, in a folder that is complete in itself.
+
+run.json         what was decided: model, plan, versions, machine, seed, fingerprints
+tokenizer.model  a copy of the tokenizer
+metrics.jsonl    what happened
+step-.../        where it stood; the truth is the newest step whose manifest verifies
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tfcli.errors import ConflictError, DamagedError, DataError, NotFoundError, nearest
+from tfcli.files import check_name, make_folder, read_json, remove_folder, write_file, write_json
+from tfcli.model.config import ModelConfig
+from tfcli.runs.step import StepState, list_steps, read_state, verify_step
+from tfcli.text.tokenizer import load_tokenizer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tfcli.text.tokenizer import Tokenizer
+
+ROOT = Path("checkpoints")
+CARD = "run.json"
+TOKENIZER = "tokenizer.model"
+SCHEMA = 1
+
+START_ONE = "tfcli train FILE --time 60s"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run's folder and the content of its `run.json`."""
+
+    path: Path
+    card: dict[str, Any]
+
+    @property
+    def name(self) -> str:
+        """What the run is called."""
+        return self.path.name
+
+    @property
+    def model_config(self) -> ModelConfig:
+        """The shape of its model."""
+        return ModelConfig.from_json(self.card["model"])
+
+    def tokenizer(self) -> Tokenizer:
+        """Its tokenizer, checked to be the one that it was trained with."""
+        path = self.path / TOKENIZER
+        tokenizer = load_tokenizer(path)
+        if tokenizer.fingerprint != self.card["tokenizer"]["fingerprint"]:
+            raise DamagedError(
+                f"{path} is not the tokenizer that this run was trained with",
+                why="its SHA-256 differs from the one in run.json",
+                mend=f"put the right one back, or train again: {START_ONE}",
+            )
+        return tokenizer
+
+
+def create_run(path: Path, card: dict[str, Any], tokenizer: Tokenizer) -> Run:
+    """Begins a run in a new folder.
+
+    `run.json` is written last: a folder without it is no run, and may be begun again.
+
+    Raises:
+        ConflictError: there is a run of that name.
+
+    """
+    check_name(path.name, "run")
+    require_new(path)
+    make_folder(path)
+    write_file(path / TOKENIZER, tokenizer.model)
+    write_json(path / CARD, {"schema": SCHEMA, **card})
+    return open_run(path)
+
+
+def require_new(path: Path) -> None:
+    """Raises ConflictError where a run stands at `path` already."""
+    if (path / CARD).exists():
+        raise ConflictError(
+            f"there is a run {path.name!r} already",
+            mend=f"tfcli train --resume {path.name}   # or choose another --run NAME",
+        )
+
+
+def open_run(path: Path) -> Run:
+    """Opens the run at `path`.
+
+    Raises:
+        NotFoundError: there is none.
+        DamagedError, DataError: its `run.json` cannot be used.
+
+    """
+    card = read_json(path / CARD)
+    if isinstance(card.get("schema"), int) and card["schema"] > SCHEMA:
+        raise DataError(f"{path} was written by a newer tfcli", mend="pip install --upgrade tfcli")
+    missing = {"schema", "model", "plan", "tokenizer", "corpus", "seed"} - card.keys()
+    if missing:
+        raise DamagedError(f"{path / CARD} lacks {', '.join(sorted(missing))}")
+    return Run(path, card)
+
+
+def list_runs(root: Path = ROOT) -> list[Path]:
+    """The folders of all runs, the one that was worked on last at the end."""
+    return sorted(
+        (card.parent for card in root.glob(f"*/{CARD}")),
+        key=lambda run: (_last_change(run), run.name),
+    )
+
+
+def _last_change(run: Path) -> float:
+    paths = [run / CARD, *list_steps(run)]
+    return max(path.stat().st_mtime for path in paths if path.exists())
+
+
+def find_run(name: str | None, root: Path = ROOT) -> tuple[Run, Path | None]:
+    """Opens a run by its name, its path, or the path of one of its steps; None is the newest.
+
+    Returns:
+        the run, and the step's folder if one was named.
+
+    Raises:
+        NotFoundError: there is none; the message offers the nearest name.
+
+    """
+    if name is None:
+        runs = list_runs(root)
+        if not runs:
+            raise NotFoundError(f"there is no run in {root} yet", mend=START_ONE)
+        return open_run(runs[-1]), None
+    for path in (root / name, Path(name)):
+        if (path / CARD).is_file():
+            return open_run(path), None
+        if (path.parent / CARD).is_file() and path in list_steps(path.parent):
+            return open_run(path.parent), path
+    known = [run.name for run in list_runs(root)]
+    similar = nearest(name, known)
+    raise NotFoundError(
+        f"there is no run {name!r} in {root}",
+        why=None if known else "there is none at all yet",
+        mend=f"did you mean {similar} ?" if similar else f"{START_ONE} --run {Path(name).name}",
+    )
+
+
+@dataclass(frozen=True)
+class ValidStep:
+    """A step whose every byte was verified."""
+
+    path: Path
+    state: StepState
+
+
+def newest_valid_step(run: Run, *, damaged: Callable[[DataError], None]) -> ValidStep | None:
+    """The newest step that verifies, or None; each newer one that does not goes to `damaged`."""
+    for path in reversed(list_steps(run.path)):
+        step = _verified(path, damaged)
+        if step:
+            return step
+    return None
+
+
+def best_valid_step(run: Run, *, damaged: Callable[[DataError], None]) -> ValidStep | None:
+    """The step with the lowest held-out loss that verifies; the newest where none was measured."""
+    for path in steps_by_merit(run):
+        step = _verified(path, damaged)
+        if step:
+            return step
+    return None
+
+
+def steps_by_merit(run: Run) -> list[Path]:
+    """All steps, the one whose own record has the lowest held-out loss first, not verified."""
+
+    def demerit(path: Path) -> tuple[float, int]:
+        try:
+            state = read_state(path)
+        except (DataError, NotFoundError):
+            return float("inf"), 0
+        loss = state.held_out.nats_per_byte if state.held_out else float("inf")
+        return loss, -state.step
+
+    return sorted(list_steps(run.path), key=demerit)
+
+
+def open_step(path: Path) -> ValidStep:
+    """Verifies and opens one step.
+
+    Raises:
+        DamagedError: a byte of it differs.
+
+    """
+    verify_step(path)
+    return ValidStep(path, read_state(path))
+
+
+def _verified(path: Path, damaged: Callable[[DataError], None]) -> ValidStep | None:
+    try:
+        return open_step(path)
+    except (DataError, NotFoundError) as error:
+        damaged(error if isinstance(error, DataError) else DamagedError(error.what))
+        return None
+
+
+def prune(run: Run, *, keep: int) -> None:
+    """Removes all steps but the newest `keep` and the best one."""
+    for path in steps_by_merit(run)[1:]:
+        if path not in list_steps(run.path)[-keep:]:
+            remove_folder(path)

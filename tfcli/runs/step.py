@@ -1,0 +1,162 @@
+"""One saved step: `step-00000500/`, the weights, the optimizer's state, and what was known then.
+
+    model.safetensors      the weights, by the names of `tfcli.model.transformer`
+    optimizer.safetensors  all that the optimizer remembers
+    state.json             step, tokens seen, seconds, held-out loss
+    MANIFEST.json          size and SHA-256 of the three, written last
+
+Nothing is ever unpickled: safetensors holds numbers and nothing that could run.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from tfcli.errors import DamagedError, DataError
+from tfcli.files import explain, new_folder, read_json, require_space, to_json, verify_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    import numpy as np
+
+    Arrays = Mapping[str, np.ndarray[Any, Any]]
+
+SCHEMA = 1
+MODEL = "model.safetensors"
+OPTIMIZER = "optimizer.safetensors"
+STATE = "state.json"
+STEP_NAME = re.compile(r"step-(\d{8,})")
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """A measurement on text that was not trained on, with its protocol.
+
+    Attributes:
+        nats_per_byte: total cross-entropy over the bytes of the text.
+        bytes: how much text that was.
+        tokens: how many predictions.
+        context: positions in a window; windows follow each other without overlap, and each begins
+            with `<s>` alone in view.
+        whole: whether that was all of the held-out text or a part spread evenly over it.
+
+    """
+
+    nats_per_byte: float
+    bytes: int
+    tokens: int
+    context: int
+    whole: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepState:
+    """What was known when a step was saved.
+
+    Attributes:
+        step: updates made.
+        tokens_seen: tokens trained on, repetitions counted.
+        seconds: time spent, all sessions of the run together.
+        held_out: a measurement of exactly these weights, if there is one; on the same part of
+            the held-out text at every step of a run, so that steps can be compared.
+        held_out_whole: at the end of a run, the measurement on all of it.
+        schema: version of this record.
+
+    """
+
+    step: int
+    tokens_seen: int
+    seconds: float
+    held_out: HeldOut | None = None
+    held_out_whole: HeldOut | None = None
+    schema: int = SCHEMA
+
+    @property
+    def reported(self) -> HeldOut | None:
+        """The figure to show: on the whole held-out text, where that was measured."""
+        return self.held_out_whole or self.held_out
+
+
+def step_name(step: int) -> str:
+    """`step-00000500`."""
+    return f"step-{step:08d}"
+
+
+def list_steps(run: Path) -> list[Path]:
+    """The folders of a run's steps, oldest first, verified or not; links are not followed."""
+    found = [
+        (int(match[1]), path)
+        for path in (run.iterdir() if run.is_dir() else ())
+        if (match := STEP_NAME.fullmatch(path.name)) and path.is_dir() and not path.is_symlink()
+    ]
+    return [path for _, path in sorted(found)]
+
+
+def save_step(run: Path, state: StepState, model: Arrays, optimizer: Arrays) -> Path:
+    """Writes one step, whole or not at all.
+
+    Raises:
+        InputOutputError: the disk refused or is full; the steps before are intact.
+
+    """
+    from safetensors.numpy import save
+
+    path = run / step_name(state.step)
+    size = sum(array.nbytes for arrays in (model, optimizer) for array in arrays.values())
+    require_space(path, size + (1 << 20))
+    with new_folder(path) as folder:
+        folder.write(MODEL, save(dict(model)))
+        folder.write(OPTIMIZER, save(dict(optimizer)))
+        folder.write(STATE, to_json(asdict(state)))
+    return path
+
+
+def read_state(step: Path) -> StepState:
+    """The state of a step.
+
+    Raises:
+        DamagedError: its `state.json` is not one.
+        DataError: a newer tfcli wrote it.
+
+    """
+    value = read_json(step / STATE)
+    if isinstance(value.get("schema"), int) and value["schema"] > SCHEMA:
+        raise DataError(f"{step} was written by a newer tfcli", mend="pip install --upgrade tfcli")
+    try:
+        for name in ("held_out", "held_out_whole"):
+            value[name] = HeldOut(**value[name]) if value[name] else None
+        return StepState(**value)
+    except (TypeError, KeyError) as error:
+        raise DamagedError(f"{step / STATE} is not the state of a step", why=str(error)) from None
+
+
+def load_arrays(path: Path) -> dict[str, np.ndarray[Any, Any]]:
+    """Reads a safetensors file.
+
+    Raises:
+        DamagedError: it is not one.
+
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    try:
+        return load_file(path)
+    except SafetensorError as error:
+        raise DamagedError(f"{path} is not a safetensors file", why=str(error)) from None
+    except OSError as error:
+        raise explain(error, path) from error
+
+
+def verify_step(step: Path) -> None:
+    """Checks every byte of a step against its manifest.
+
+    Raises:
+        DamagedError: one differs.
+
+    """
+    verify_folder(step)

@@ -1,0 +1,1 @@
+"""From files to token ids: readers, the corpus, the SentencePiece tokenizer, the token cache."""

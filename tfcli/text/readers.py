@@ -1,0 +1,253 @@
+"""Reads text in any of its containers, as a stream of pieces, in bounded memory.
+
+A document is a file, or a row of a JSONL file. Since a document may be larger than the memory, it
+travels as pieces of at most about a megabyte, cut where a tokenizer would cut too: after a
+newline, else before a space, else between two characters. The cuts depend on the bytes alone,
+never on how fast a pipe delivered them.
+"""
+
+from __future__ import annotations
+
+import glob
+import gzip
+import json
+import sys
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, cast
+
+from tfcli.errors import DataError, NotFoundError, nearest
+from tfcli.files import explain
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+STDIN = Path("-")
+BLOCK = 1 << 20  # bytes; a piece is never longer
+UTF8_BOM = b"\xef\xbb\xbf"
+UTF16_BOMS = (b"\xff\xfe", b"\xfe\xff")
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A part of a document: `data` is valid UTF-8; `last` says that the document ends here."""
+
+    data: bytes
+    last: bool
+
+
+# --- which files --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Sources:
+    """The files that the user's arguments stand for, and those in folders that are not text."""
+
+    files: tuple[Path, ...]
+    skipped: tuple[Path, ...]
+
+
+def find_sources(arguments: Sequence[str]) -> Sources:
+    """Resolves files, folders, glob patterns and `-` (standard input).
+
+    Folders are read whole and in the order of their paths, hidden files apart; what is not UTF-8
+    text there is skipped and reported, while a file named outright must be text.
+
+    Raises:
+        NotFoundError: nothing there under that name.
+
+    """
+    files: list[Path] = []
+    skipped: list[Path] = []
+    for argument in arguments:
+        path = Path(argument)
+        if argument == "-" or (path.exists() and not path.is_dir()):
+            files.append(path)
+        elif path.is_dir():
+            inside = [p for p in sorted(path.rglob("*")) if p.is_file() and not _hidden(p, path)]
+            for p in inside:
+                (files if _looks_like_text(p) else skipped).append(p)
+            if not inside:
+                raise NotFoundError(f"the folder {path} holds no files")
+        else:
+            matches = [Path(m) for m in sorted(glob.glob(argument, recursive=True))]  # noqa: PTH207
+            matches = [m for m in matches if m.is_file()]
+            if not matches:
+                raise _no_such_file(argument, path)
+            files.extend(matches)
+    if not files:
+        raise DataError("none of these files is text", why=", ".join(map(str, skipped[:5])))
+    return Sources(tuple(files), tuple(skipped))
+
+
+def _no_such_file(argument: str, path: Path) -> NotFoundError:
+    siblings = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
+    similar = nearest(path.name, siblings)
+    return NotFoundError(
+        f"there is no file {argument!r}",
+        mend=f"did you mean {path.with_name(similar)} ?" if similar else None,
+    )
+
+
+def _hidden(path: Path, below: Path) -> bool:
+    return any(part.startswith(".") for part in path.relative_to(below).parts)
+
+
+def _looks_like_text(path: Path) -> bool:
+    try:
+        with _open(path) as stream:
+            head = stream.read(8192)
+    except (OSError, EOFError, zlib.error):
+        return False
+    if b"\0" in head:
+        return False
+    try:
+        head[: _character_boundary(head)].decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+# --- what is in them ----------------------------------------------------------------------------
+
+
+def read_pieces(source: Path, *, keep_byte_order_mark: bool = False) -> Iterator[Piece]:
+    """Reads one source: plain text, `.jsonl` with a `text` field, either of them with `.gz`.
+
+    Args:
+        keep_byte_order_mark: whether a UTF-8 BOM at the start is text; else it is left out.
+
+    Raises:
+        NotFoundError, InputOutputError: it cannot be opened or read.
+        DataError: it is not what its name says, or not UTF-8; the message has the byte or the row.
+
+    """
+    try:
+        with _open(source) as stream:
+            if _is_jsonl(source):
+                yield from _read_jsonl(stream, source)
+            else:
+                yield from _read_plain(stream, source, keep_byte_order_mark)
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise DataError(f"{source} is not a whole gzip file", why=str(error)) from None
+    except OSError as error:
+        raise explain(error, source) from error
+
+
+def _open(source: Path) -> IO[bytes]:
+    if source == STDIN:
+        return open(sys.stdin.fileno(), "rb", closefd=False)
+    if source.suffix == ".gz":
+        return cast("IO[bytes]", gzip.open(source, "rb"))
+    return source.open("rb")
+
+
+def _is_jsonl(source: Path) -> bool:
+    name = source.name.removesuffix(".gz")
+    return name.endswith((".jsonl", ".ndjson"))
+
+
+def _read_plain(stream: IO[bytes], source: Path, keep_byte_order_mark: bool) -> Iterator[Piece]:
+    """Yields one document. An empty file yields none."""
+    offset = 0
+    ready = b""  # waits until it is known whether anything follows it
+    rest = b""
+    at_end = False
+    while not at_end:
+        block = rest + _read_fully(stream, BLOCK - len(rest))
+        at_end = len(block) < BLOCK
+        start = 0 if offset or keep_byte_order_mark else _after_byte_order_mark(block, source)
+        end = len(block) if at_end else _cut(block)
+        data = block[start:end]
+        _check_utf8(data, source, offset + start)
+        if data:
+            if ready:
+                yield Piece(ready, last=False)
+            ready = data
+        offset += end
+        rest = block[end:]
+    if ready:
+        yield Piece(ready, last=True)
+
+
+def _after_byte_order_mark(block: bytes, source: Path) -> int:
+    if block.startswith(UTF16_BOMS):
+        raise DataError(
+            f"{source} is UTF-16, not UTF-8",
+            mend=f"iconv -f UTF-16 -t UTF-8 {source} > utf8.txt",
+        )
+    return len(UTF8_BOM) if block.startswith(UTF8_BOM) else 0
+
+
+def _read_jsonl(stream: IO[bytes], source: Path) -> Iterator[Piece]:
+    for number, line in enumerate(stream, start=1):
+        if number == 1:
+            line = line.removeprefix(UTF8_BOM)
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+            text = row["text"]
+            data = text.encode()
+        except (ValueError, RecursionError) as error:  # UnicodeError is a ValueError
+            raise DataError(f"row {number} of {source} is not valid JSON", why=str(error)) from None
+        except (KeyError, TypeError, AttributeError):
+            raise DataError(
+                f"row {number} of {source} has no text",
+                why='each row must be an object like {"text": "..."}',
+            ) from None
+        yield from cut_into_pieces(data)
+
+
+def cut_into_pieces(document: bytes) -> Iterator[Piece]:
+    """Cuts one whole document, valid UTF-8, into pieces. An empty document yields none."""
+    while len(document) > BLOCK:
+        end = _cut(document[:BLOCK])
+        yield Piece(document[:end], last=False)
+        document = document[end:]
+    if document:
+        yield Piece(document, last=True)
+
+
+def _read_fully(stream: IO[bytes], size: int) -> bytes:
+    """Reads `size` bytes, fewer only at the end: a pipe gives what it has, and that varies."""
+    parts = []
+    while size > 0 and (part := stream.read(size)):
+        parts.append(part)
+        size -= len(part)
+    return b"".join(parts)
+
+
+def _check_utf8(data: bytes, source: Path, offset: int) -> None:
+    try:
+        data.decode()
+    except UnicodeDecodeError as error:
+        at = offset + error.start
+        binary = b"\0" in data
+        raise DataError(
+            f"{source} is {'a binary file, ' if binary else ''}not text in UTF-8",
+            why=f"byte {at:,} (0x{data[error.start]:02x}) begins no character",
+            mend=None if binary else f"iconv -f LATIN1 -t UTF-8 {source} > utf8.txt",
+        ) from None
+
+
+def _cut(block: bytes) -> int:
+    """Where to cut: after the last newline, else before the last space, else at a character."""
+    newline = block.rfind(b"\n")
+    if newline >= 0:
+        return newline + 1
+    space = block.rfind(b" ")
+    return space if space > 0 else _character_boundary(block)
+
+
+def _character_boundary(block: bytes) -> int:
+    """The length of `block` without a character cut off at its end (invalid bytes stay)."""
+    for back in range(1, min(4, len(block)) + 1):
+        byte = block[-back]
+        if byte < 0x80:
+            break
+        if byte >= 0xC0:  # a leading byte; how many should follow it?
+            length = 2 if byte < 0xE0 else 3 if byte < 0xF0 else 4
+            return len(block) - back if back < length else len(block)
+    return len(block)

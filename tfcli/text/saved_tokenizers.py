@@ -1,0 +1,121 @@
+"""Tokenizers on the disk: `tokenizers/NAME/`, the SentencePiece model and how it was made."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tfcli.errors import DamagedError, NotFoundError, nearest
+from tfcli.files import MANIFEST, check_name, new_folder, read_json, to_json, verify_folder
+from tfcli.text.tokenizer import Tokenizer, TokenizerReport, load_tokenizer
+
+if TYPE_CHECKING:
+    from tfcli.text.corpus import Corpus
+
+ROOT = Path("tokenizers")
+MODEL = "tokenizer.model"
+CARD = "tokenizer.json"
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class SavedTokenizer:
+    """A tokenizer, where it lies, and its card: options, fingerprint of the text, measures."""
+
+    path: Path
+    tokenizer: Tokenizer
+    card: dict[str, Any]
+
+
+def save_tokenizer(
+    name: str, tokenizer: Tokenizer, report: TokenizerReport, corpus: Corpus, root: Path = ROOT
+) -> SavedTokenizer:
+    """Writes a tokenizer under `name`; one of that name makes way.
+
+    Raises:
+        UsageError: `name` cannot be a name.
+        InputOutputError: the disk refused.
+
+    """
+    path = root / check_name(name, "tokenizer")
+    card = {
+        "schema": SCHEMA,
+        **asdict(report),
+        "corpus": {"bytes": corpus.scan.bytes, "fingerprint": corpus.scan.fingerprint},
+        "tokenizer_fingerprint": tokenizer.fingerprint,
+        "measures": measure(tokenizer, corpus),
+    }
+    with new_folder(path) as folder:
+        folder.write(MODEL, tokenizer.model)
+        folder.write(CARD, to_json(card))
+    return SavedTokenizer(path, tokenizer, card)
+
+
+def measure(tokenizer: Tokenizer, corpus: Corpus, limit: int = 2 << 20) -> dict[str, float | int]:
+    """How well a tokenizer fits text that it was not trained on: the held-out part, or its start.
+
+    Returns:
+        bytes measured; bytes a token; tokens a word (words as white space parts them); the share
+        of tokens that are single bytes of a character without a piece; the share of pieces never
+        used there.
+
+    """
+    from tfcli.text.tokenizer import BYTE_PIECES, FIRST_BYTE
+
+    total = words = tokens = spelled = 0
+    used: set[int] = set()
+    for piece in corpus.held_out() if corpus.scan.training_bytes < corpus.scan.bytes else ():
+        ids = tokenizer.encode(piece.data)
+        total += len(piece.data)
+        words += len(piece.data.split())
+        tokens += len(ids)
+        spelled += sum(FIRST_BYTE <= i < FIRST_BYTE + BYTE_PIECES for i in ids)
+        used.update(ids)
+        if total >= limit:
+            break
+    pieces = tokenizer.vocab_size - FIRST_BYTE - BYTE_PIECES
+    return {
+        "bytes": total,
+        "bytes_per_token": round(total / max(tokens, 1), 3),
+        "tokens_per_word": round(tokens / max(words, 1), 3),
+        "byte_token_share": round(spelled / max(tokens, 1), 5),
+        "unused_piece_share": round(
+            1 - sum(i >= FIRST_BYTE + BYTE_PIECES for i in used) / max(pieces, 1), 3
+        ),
+    }
+
+
+def find_tokenizer(name: str, root: Path = ROOT) -> SavedTokenizer:
+    """Opens a tokenizer by its name, or by the path of its folder or of its model file.
+
+    Raises:
+        NotFoundError: there is none; the message offers the nearest name.
+        DamagedError: its bytes are not those that were written.
+
+    """
+    path = root / name if not Path(name).exists() or (root / name).is_dir() else Path(name)
+    if path.is_file():
+        return SavedTokenizer(path, load_tokenizer(path), {})
+    if not (path / MODEL).is_file():
+        known = list_tokenizers(root)
+        similar = nearest(name, known)
+        raise NotFoundError(
+            f"there is no tokenizer {name!r} in {root}",
+            why=None if known else "there is none at all yet",
+            mend=f"did you mean {similar} ?" if similar
+            else f"tfcli tokenizer train FILE --name {Path(name).name}",
+        )  # fmt: skip
+    if (path / MANIFEST).is_file():
+        verify_folder(path)
+    tokenizer = load_tokenizer(path / MODEL)
+    try:
+        card = read_json(path / CARD)
+    except (NotFoundError, DamagedError):
+        card = {}  # a folder with a model of the user's own is welcome
+    return SavedTokenizer(path, tokenizer, card)
+
+
+def list_tokenizers(root: Path = ROOT) -> list[str]:
+    """The names of all tokenizers, in order."""
+    return sorted(path.parent.name for path in root.glob(f"*/{MODEL}"))

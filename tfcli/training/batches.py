@@ -1,0 +1,133 @@
+"""Which tokens make batch number s: a pure function of the seed and s.
+
+A row is `context` tokens in their order in the text. What the model reads is the same row shifted
+right, with `<s>` in front ("outputs shifted right", Vaswani et al. 2017, figure 1):
+
+    targets   t0  t1  t2  t3
+    inputs    <s> t0  t1  t2
+
+So every token is predicted once, and a model that is given `<s>` and a short prompt meets what it
+met in training. In each epoch the text is cut at other places and the rows come in a fresh order.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tfcli.text.tokenizer import BEGIN, END
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tfcli.text.token_cache import Tokens
+
+    Ids = np.ndarray[tuple[int, int], np.dtype[np.int64]]
+
+NO_TARGET = -1  # a position that is only there to fill the row
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Rows to learn from: `inputs` and `targets`, both of shape (rows, context)."""
+
+    inputs: Ids
+    targets: Ids
+
+
+class Batches:
+    """The training rows of every step.
+
+    Args:
+        tokens: the training part, shape (tokens,), at least `context` of them.
+        context: tokens in a row.
+        rows: rows in a batch.
+        seed: of the order.
+
+    """
+
+    def __init__(self, tokens: Tokens, *, context: int, rows: int, seed: int) -> None:
+        assert len(tokens) >= context, "the plan chooses a context that the text can fill"
+        self._tokens = tokens
+        self._context = context
+        self._rows = rows
+        self._seed = seed
+        # one row less than would fit, so that the cuts can fall anywhere
+        self._epoch_rows = max(1, len(tokens) // context - 1)
+        self._slack = len(tokens) - self._epoch_rows * context
+        self._epoch = -1  # the one whose order is at hand
+        self._starts = np.empty(0, np.int64)
+
+    @property
+    def epoch_rows(self) -> int:
+        """Rows in an epoch."""
+        return self._epoch_rows
+
+    def batch(self, step: int) -> Batch:
+        """The batch that update number `step` (from 0) learns from."""
+        first = step * self._rows
+        starts = [self._start(row) for row in range(first, first + self._rows)]
+        targets = np.stack([self._tokens[s : s + self._context] for s in starts])
+        return shift_right(targets.astype(np.int64))
+
+    def _start(self, row: int) -> int:
+        epoch, place = divmod(row, self._epoch_rows)
+        if epoch != self._epoch:
+            random = np.random.Generator(np.random.Philox(key=[self._seed, epoch]))
+            phase = int(random.integers(self._slack + 1))
+            order = random.permutation(self._epoch_rows)
+            self._epoch, self._starts = epoch, phase + order * self._context
+        return int(self._starts[place])
+
+
+def shift_right(targets: Ids) -> Batch:
+    """Puts `<s>` in front of each row and drops its last token, to make the inputs."""
+    inputs = np.roll(targets, 1, axis=1)
+    inputs[:, 0] = BEGIN
+    inputs[inputs == NO_TARGET] = BEGIN
+    return Batch(inputs, targets)
+
+
+def evaluation_batches(
+    tokens: Tokens, *, context: int, rows: int, limit: int | None = None
+) -> Iterator[Batch]:
+    """Cuts a text into rows without overlap, each token a target exactly once.
+
+    Args:
+        limit: about how many tokens to take at most, as rows spread evenly over the text.
+
+    """
+    count = -(-len(tokens) // context)
+    wanted = count if limit is None else max(1, min(count, limit // context))
+    chosen = np.arange(wanted) * count // wanted
+    for first in range(0, wanted, rows):
+        some = chosen[first : first + rows]
+        targets = np.full((len(some), context), NO_TARGET, np.int64)
+        for i, row in enumerate(some):
+            part = tokens[row * context : (row + 1) * context]
+            targets[i, : len(part)] = part
+        yield shift_right(targets)
+
+
+def document_batches(tokens: Tokens, *, context: int, rows: int) -> Iterator[Batch]:
+    """Puts each document in rows of its own, after the `</s>` of an imagined one before it.
+
+    targets   --    t0    t1 ...        a document longer than a row goes on in the next
+    inputs    <s>   </s>  t0 ...
+    """
+    ends = np.flatnonzero(tokens == END) + 1
+    lines = [
+        document[i : i + context - 1]
+        for document in np.split(tokens, ends)
+        for i in range(0, len(document), context - 1)
+    ]
+    for first in range(0, len(lines), rows):
+        some = lines[first : first + rows]
+        targets = np.full((len(some), context), NO_TARGET, np.int64)
+        for row, line in zip(targets, some, strict=True):
+            row[1 : len(line) + 1] = line
+        batch = shift_right(targets)
+        batch.inputs[:, 1] = END
+        yield batch

@@ -1,0 +1,92 @@
+"""Measuring a model on text that it was not trained on, in nats a byte."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch.nn import functional as F
+
+from tfcli.runs.step import HeldOut
+from tfcli.training.batches import NO_TARGET, document_batches, evaluation_batches
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from tfcli.model.transformer import Transformer
+    from tfcli.text.token_cache import Tokens
+    from tfcli.text.tokenizer import Tokenizer
+    from tfcli.training.batches import Batch
+
+ROWS = 32
+
+
+@torch.no_grad()
+def evaluate(
+    model: Transformer, batches: Iterable[Batch], tokenizer: Tokenizer, *, whole: bool
+) -> HeldOut | None:
+    """The cross-entropy of a text, per byte: the one measure that no vocabulary can flatter.
+
+    Each target is predicted from `<s>` and the tokens before it in its row. The end of a document
+    is predicted too and counts as loss, though it has no bytes. Products are in float32.
+
+    Args:
+        batches: the text; see `tfcli.training.batches`.
+        whole: whether the batches hold all of the text there is, for the record.
+
+    Returns:
+        The measurement, or None for a text without a byte.
+
+    """
+    lengths = torch.tensor([len(spelled) for spelled in tokenizer.token_bytes])
+    device = next(model.parameters()).device
+    was_training = model.training
+    model.eval()
+    nats = 0.0
+    total_bytes = count = 0
+    for batch in batches:
+        targets = torch.from_numpy(batch.targets)
+        logits = model(torch.from_numpy(batch.inputs).to(device)).float()
+        nats += F.cross_entropy(
+            logits.flatten(0, 1),
+            targets.to(device).flatten(),
+            ignore_index=NO_TARGET,
+            reduction="sum",
+        ).item()
+        real = targets[targets != NO_TARGET]
+        count += len(real)
+        total_bytes += int(lengths[real].sum())
+    model.train(was_training)
+    if total_bytes == 0:
+        return None
+    return HeldOut(
+        nats_per_byte=nats / total_bytes,
+        bytes=total_bytes,
+        tokens=count,
+        context=model.config.context_length,
+        whole=whole,
+    )
+
+
+def evaluate_tokens(
+    model: Transformer, tokens: Tokens, tokenizer: Tokenizer, *, limit: int | None = None
+) -> HeldOut | None:
+    """Measures on a text cut into windows of the model's whole context, without overlap.
+
+    Args:
+        tokens: shape (tokens,).
+        limit: about how many tokens to take at most, spread evenly over the text.
+
+    """
+    context = model.config.context_length
+    whole = limit is None or len(tokens) <= limit
+    rows = evaluation_batches(tokens, context=context, rows=ROWS, limit=None if whole else limit)
+    return evaluate(model, rows, tokenizer, whole=whole)
+
+
+def evaluate_documents(model: Transformer, tokens: Tokens, tokenizer: Tokenizer) -> HeldOut | None:
+    """Measures on documents one by one, each read from its beginning; for short documents."""
+    context = model.config.context_length
+    return evaluate(
+        model, document_batches(tokens, context=context, rows=ROWS), tokenizer, whole=True
+    )

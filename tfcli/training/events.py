@@ -1,0 +1,84 @@
+"""What happens in a training, as a row of records: shown by the CLI, kept in `metrics.jsonl`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tfcli.runs.step import HeldOut
+
+Reason = Literal["finished", "interrupted"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepFinished:
+    """One update.
+
+    Attributes:
+        step: its number, from 1.
+        loss: nats a token on its batch, before the update.
+        nats_per_byte: the same loss over the bytes those tokens stand for, on average.
+        gradient_norm: before clipping.
+        learning_rate_scale: share of the full learning rates.
+        tokens_per_second: of this update.
+        progress: share of the budget spent, from 0 to 1.
+        seconds: time spent in all.
+
+    """
+
+    step: int
+    loss: float
+    nats_per_byte: float
+    gradient_norm: float
+    learning_rate_scale: float
+    tokens_per_second: float
+    progress: float
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluated:
+    """A measurement on held-out text; `best` says that it is the lowest so far."""
+
+    step: int
+    held_out: HeldOut
+    best: bool
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Saved:
+    """A step is on the disk, flushed and verified by its manifest."""
+
+    step: int
+    path: Path
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sampled:
+    """A piece of text that the model wrote."""
+
+    step: int
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stopped:
+    """The end: the budget is spent, or somebody asked to stop; all is saved either way."""
+
+    step: int
+    reason: Reason
+    seconds: float
+
+
+Event = StepFinished | Evaluated | Saved | Sampled | Stopped
+
+
+def to_row(event: Event) -> dict[str, Any]:
+    """An event as a line of `metrics.jsonl`: its kind, then its fields."""
+    row = {"event": type(event).__name__, **asdict(event)}
+    return {key: str(value) if key == "path" else value for key, value in row.items()}

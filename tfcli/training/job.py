@@ -1,0 +1,297 @@
+"""Beginning a run and taking one up again: everything between the command line and the loop."""
+
+from __future__ import annotations
+
+import datetime
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from tfcli.errors import DamagedError, DataError, NotFoundError, UsageError
+from tfcli.files import sweep, write_json
+from tfcli.model.config import ModelConfig
+from tfcli.model.cost import count_parameters, training_flops_per_token
+from tfcli.model.transformer import Transformer
+from tfcli.runs.run import CARD, Run, create_run, newest_valid_step, steps_by_merit
+from tfcli.runs.step import MODEL, OPTIMIZER, load_arrays, read_state
+from tfcli.text.corpus import Corpus, Scan, open_corpus
+from tfcli.text.token_cache import open_token_cache, tokenize_corpus
+from tfcli.training.batches import Batches
+from tfcli.training.loop import Trainer
+from tfcli.training.machine import (
+    available_memory,
+    choose_device,
+    choose_precision,
+    describe_machine,
+)
+from tfcli.training.optimizers import Optimizer
+from tfcli.training.plan import Plan, Wishes, make_plan
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import numpy as np
+
+    from tfcli.text.token_cache import TokenizedCorpus
+    from tfcli.text.tokenizer import Tokenizer
+    from tfcli.training.machine import Device
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """A training that is decided and not yet begun: for the user to look at, then to start."""
+
+    model_config: ModelConfig
+    plan: Plan
+    corpus: TokenizedCorpus
+    tokenizer: Tokenizer
+    device: torch.device
+    seed: int
+
+    @property
+    def parameters(self) -> int:
+        """Number of weights."""
+        return count_parameters(self.model_config)
+
+    @property
+    def batch_tokens(self) -> int:
+        """Tokens in an update."""
+        return self.plan.rows * self.model_config.context_length
+
+    @property
+    def epochs(self) -> float | None:
+        """How often each token will be seen, where the budget is in steps."""
+        if self.plan.budget.kind != "steps":
+            return None
+        return self.plan.budget.amount * self.batch_tokens / len(self.corpus.training)
+
+    def card(self, corpus: Corpus) -> dict[str, Any]:
+        """What `run.json` says of it."""
+        return {
+            "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            "model": self.model_config.to_json(),
+            "plan": self.plan.to_json(),
+            "seed": self.seed,
+            "parameters": self.parameters,
+            "training_flops_per_token": training_flops_per_token(self.model_config),
+            "tokenizer": {
+                "vocab_size": self.tokenizer.vocab_size,
+                "fingerprint": self.tokenizer.fingerprint,
+            },
+            "corpus": {
+                "sources": [str(source.resolve()) for source in corpus.sources],
+                "bytes": corpus.scan.bytes,
+                "documents": corpus.scan.documents,
+                "fingerprint": corpus.scan.fingerprint,
+                "training_bytes": corpus.scan.training_bytes,
+                "training_tokens": len(self.corpus.training),
+                "held_out_bytes": self.corpus.held_out_bytes,
+                "token_cache": self.corpus.key,
+            },
+            "machine": describe_machine(self.device),
+        }
+
+    def trainer(self, run: Run, *, started: float, **state: Any) -> Trainer:
+        """Builds the model and all that trains it; `state` as in `Trainer`."""
+        model = Transformer(self.model_config, self.plan.dropout)
+        model.initialize(self.seed)
+        model.to(self.device)
+        batches = Batches(
+            self.corpus.training,
+            context=self.model_config.context_length,
+            rows=self.plan.rows,
+            seed=self.seed,
+        )
+        return Trainer(
+            run=run,
+            plan=self.plan,
+            model=model,
+            optimizer=Optimizer(model, self.plan.optimizer),
+            batches=batches,
+            corpus=self.corpus,
+            tokenizer=self.tokenizer,
+            seed=self.seed,
+            started=started,
+            **state,
+        )
+
+
+def prepare(
+    wishes: Wishes,
+    corpus: TokenizedCorpus,
+    tokenizer: Tokenizer,
+    *,
+    seed: int,
+    device: Device = "auto",
+) -> Job:
+    """Makes the plan for a new run.
+
+    Raises:
+        DataError, UsageError: no plan can be made of this.
+
+    """
+    chosen = choose_device(device)
+    config, plan = make_plan(
+        wishes,
+        corpus,
+        vocab_size=tokenizer.vocab_size,
+        precision=choose_precision(chosen) if wishes.precision is None else wishes.precision,
+        memory=available_memory(chosen),
+    )
+    return Job(
+        model_config=config, plan=plan, corpus=corpus, tokenizer=tokenizer, device=chosen, seed=seed
+    )
+
+
+def begin(job: Job, path: Path, corpus: Corpus, *, started: float, **watching: Any) -> Trainer:
+    """Makes the run's folder and what trains it. To be called under the folder's lock.
+
+    Args:
+        watching: `stop` and `sample`, as in `Trainer`.
+
+    Raises:
+        ConflictError: there is a run of that name.
+
+    """
+    sweep(path)
+    run = create_run(path, job.card(corpus), job.tokenizer)
+    return job.trainer(run, started=started, **watching)
+
+
+def reopen(
+    run: Run,
+    *,
+    cache: Path,
+    more_seconds: float | None = None,
+    more_steps: int | None = None,
+    device: Device = "auto",
+    progress: Callable[[int], None] = lambda _: None,
+) -> Job:
+    """Makes the job of a run that was begun before, from its `run.json`.
+
+    Args:
+        more_seconds, more_steps: added to its budget; as the run's own budget counts.
+
+    Raises:
+        NotFoundError, DataError: its text is gone, or is another now.
+        UsageError: the budget is of the other kind.
+
+    """
+    tokenizer = run.tokenizer()
+    plan = Plan.from_json(run.card["plan"])
+    for kind, more in (("seconds", more_seconds), ("steps", more_steps)):
+        if more is None:
+            continue
+        if plan.budget.kind != kind:
+            raise UsageError(
+                f"the budget of {run.name} is in {plan.budget.kind}, not in {kind}",
+                mend="add --time 2m" if plan.budget.kind == "seconds" else "add --steps 200",
+            )
+        plan = replace(plan, budget=plan.budget.extended(more))
+    return Job(
+        model_config=run.model_config,
+        plan=plan,
+        corpus=_tokens_of(run, tokenizer, cache, progress),
+        tokenizer=tokenizer,
+        device=choose_device(device),
+        seed=run.card["seed"],
+    )
+
+
+def _tokens_of(
+    run: Run, tokenizer: Tokenizer, cache: Path, progress: Callable[[int], None]
+) -> TokenizedCorpus:
+    """The text of a run: from the cache, or tokenised again from the same files."""
+    noted = run.card["corpus"]
+    try:
+        return open_token_cache(noted["token_cache"], cache=cache)
+    except (NotFoundError, DamagedError):
+        pass  # deleted or damaged: it can be made again
+    sources = tuple(Path(source) for source in noted["sources"])
+    scan = Scan(
+        bytes=noted["bytes"],
+        documents=noted["documents"],
+        training_bytes=noted["training_bytes"],
+        fingerprint=noted["fingerprint"],
+    )
+    found = open_corpus(sources, cache=cache)
+    if found.scan.fingerprint != scan.fingerprint:
+        raise DataError(
+            f"the text of {run.name} is not what it was when the run began",
+            why="its SHA-256 differs, and the tokens made then are no longer in the cache",
+            mend=f"bring the old text back, or begin a new run: tfcli train {sources[0]}",
+        )
+    return tokenize_corpus(Corpus(sources, scan), tokenizer, cache=cache, progress=progress)
+
+
+def resume(
+    job: Job, run: Run, *, started: float, damaged: Callable[[DataError], None], **watching: Any
+) -> Trainer:
+    """Takes a run up at its newest valid step. To be called under the folder's lock.
+
+    An extended budget is written into `run.json`. A run without any step begins anew.
+
+    Raises:
+        DamagedError: the step does not fit the run's configuration.
+
+    """
+    sweep(run.path)
+    if job.plan.to_json() != run.card["plan"]:
+        run.card["plan"] = job.plan.to_json()
+        write_json(run.path / CARD, run.card)
+    step = newest_valid_step(run, damaged=damaged)
+    if step is None:
+        return job.trainer(run, started=started, **watching)
+    trainer = job.trainer(
+        run,
+        started=started,
+        **watching,
+        step=step.state.step,
+        tokens_seen=step.state.tokens_seen,
+        seconds_before=step.state.seconds,
+        best=_best_so_far(run),
+    )
+    load_weights(trainer.model, load_arrays(step.path / MODEL), step.path / MODEL)
+    try:
+        trainer.optimizer.load_state(load_arrays(step.path / OPTIMIZER))
+    except ValueError as error:
+        raise DamagedError(f"{step.path / OPTIMIZER} does not fit", why=str(error)) from None
+    return trainer
+
+
+def _best_so_far(run: Run) -> float:
+    for path in steps_by_merit(run)[:1]:
+        try:
+            held_out = read_state(path).held_out
+        except (DataError, NotFoundError):
+            break
+        if held_out:
+            return held_out.nats_per_byte
+    return float("inf")
+
+
+@torch.no_grad()
+def load_weights(model: Transformer, arrays: dict[str, np.ndarray[Any, Any]], path: Path) -> None:
+    """Fills a model with saved weights, each checked to be there with its shape.
+
+    Raises:
+        DamagedError: a weight is missing, has another shape, or is one too many.
+
+    """
+    parameters = dict(model.named_parameters())
+    wrong = [
+        name
+        for name in sorted(parameters.keys() | arrays.keys())
+        if name not in parameters
+        or name not in arrays
+        or tuple(parameters[name].shape) != arrays[name].shape
+    ]
+    if wrong:
+        raise DamagedError(
+            f"{path} does not hold the weights that run.json describes",
+            why=f"{len(wrong)} do not fit, the first is {wrong[0]}",
+        )
+    for name, parameter in parameters.items():
+        parameter.copy_(torch.from_numpy(arrays[name]))
