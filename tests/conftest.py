@@ -83,7 +83,7 @@ class RealShell:
             cwd=self.folder,
             env=bare_environment() | (env or {}),
             input=data,
-            stdin=None if data is not None else stdin,
+            stdin=None if isinstance(stdin, bytes) else stdin,
             stdout=stdout,
             stderr=subprocess.PIPE,
             check=False,

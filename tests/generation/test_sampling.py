@@ -24,7 +24,7 @@ LOGITS = arrays(
 
 
 @given(LOGITS, st.integers(1, 50))
-def test_top_k_is_that_of_transformers(logits: np.ndarray, k: int) -> None:  # type: ignore[type-arg]
+def test_top_k_is_that_of_transformers(logits: np.ndarray, k: int) -> None:
     from transformers import TopKLogitsWarper
 
     theirs = TopKLogitsWarper(top_k=k)(None, torch.from_numpy(logits)[None])[0].numpy()
@@ -32,13 +32,13 @@ def test_top_k_is_that_of_transformers(logits: np.ndarray, k: int) -> None:  # t
 
 
 @given(LOGITS, st.floats(0.05, 5))
-def test_softmax_is_that_of_torch(logits: np.ndarray, temperature: float) -> None:  # type: ignore[type-arg]
+def test_softmax_is_that_of_torch(logits: np.ndarray, temperature: float) -> None:
     expected = torch.from_numpy(logits).double().softmax(0).numpy()
     np.testing.assert_allclose(softmax(logits), expected, rtol=1e-6, atol=1e-12)
 
 
 @given(LOGITS)
-def test_greedy_takes_the_likeliest_that_is_no_control(logits: np.ndarray) -> None:  # type: ignore[type-arg]
+def test_greedy_takes_the_likeliest_that_is_no_control(logits: np.ndarray) -> None:
     before = logits.copy()
     token = choose_token(logits, temperature=0, top_k=None, random=row_random(0))
     assert logits[token] == max(logits[2:])
@@ -47,7 +47,7 @@ def test_greedy_takes_the_likeliest_that_is_no_control(logits: np.ndarray) -> No
 
 @given(LOGITS, st.integers(1, 8), st.floats(1e-30, 100), st.integers(0, 2**70))
 def test_what_is_drawn_is_among_the_k_likeliest(
-    logits: np.ndarray,  # type: ignore[type-arg]
+    logits: np.ndarray,
     k: int,
     temperature: float,
     seed: int,

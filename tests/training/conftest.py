@@ -35,7 +35,7 @@ class Workshop:
         self.tokens = tokenize_corpus(self.corpus, self.tokenizer, cache=self.cache)
 
     def job(self, *, seed: int = 1, **wishes: Any) -> Job:
-        small = {
+        small: dict[str, Any] = {
             "steps": 6, "num_layers": 1, "d_model": 32, "num_heads": 2, "context_length": 16,
             "batch_tokens": 64, "precision": "float32",
         }  # fmt: skip

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from tfcli.training.optimizers import Muon, Optimizer, OptimizerConfig, orthogonalize
+from tfcli.training.optimizers import AdamW, Muon, Optimizer, OptimizerConfig, orthogonalize
 
 
 @settings(max_examples=30)
@@ -57,6 +57,23 @@ def test_muon_equals_its_formula_one_matrix_at_a_time() -> None:
         muon.step(0.02, 0.1)
     for name, parameter in parameters.items():
         torch.testing.assert_close(parameter.detach(), expected[name])
+
+
+def test_adamw_is_that_of_torch() -> None:
+    random = torch.Generator().manual_seed(1)
+    shapes = {"table": (5, 4), "vector": (7,), "number": ()}
+    ours = {n: nn.Parameter(torch.randn(s, generator=random)) for n, s in shapes.items()}
+    theirs = {n: nn.Parameter(p.detach().clone()) for n, p in ours.items()}
+    adamw = AdamW(ours, betas=(0.9, 0.95))
+    reference = torch.optim.AdamW(theirs.values(), lr=0.01, betas=(0.9, 0.95), weight_decay=0.1)
+    for _ in range(5):
+        for name, parameter in ours.items():
+            parameter.grad = torch.randn(parameter.shape, generator=random)
+            theirs[name].grad = parameter.grad.clone()
+        adamw.step(0.01, 0.1)
+        reference.step()
+    for name, parameter in ours.items():
+        torch.testing.assert_close(parameter, theirs[name])
 
 
 class Small(nn.Module):
@@ -109,9 +126,9 @@ def test_a_state_of_another_model_is_refused(damage: str) -> None:
     _, optimizer = trained(2)
     state = optimizer.state()
     if damage == "missing":
-        del state["exp_avg/embedding.weight"]
+        del state["tables/mean/embedding.weight"]
     else:
-        state["momentum/matrix.weight"] = np.zeros((2, 2), np.float32)
+        state["matrices/momentum/matrix.weight"] = np.zeros((2, 2), np.float32)
     _, other = trained(0)
     with pytest.raises(ValueError, match="has no"):
         other.load_state(state)
@@ -137,5 +154,5 @@ def test_gradients_are_clipped_to_the_configured_norm() -> None:
     model, optimizer = trained(0)
     (model.loss(1) * 1e6).backward()  # type: ignore[no-untyped-call]
     assert optimizer.step(1.0) > 1e3
-    first_moment = optimizer.state()["exp_avg/embedding.weight"]
+    first_moment = optimizer.state()["tables/mean/embedding.weight"]
     assert np.linalg.norm(first_moment) <= (1 - 0.9) * 1.0 + 1e-6

@@ -29,7 +29,10 @@ def demo(
     time: Annotated[
         float | None,
         option(
-            "--time", help="For the training.", metavar="60s", parser=parse_duration,
+            "--time",
+            help="For the training.",
+            metavar="60s",
+            parser=parse_duration,
             otherwise="50s",
         ),
     ] = None,

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from tfcli.cli import streams
-from tfcli.cli.options import DeviceOption, QuietOption, RunOption, option
+from tfcli.cli.options import LARGEST_SEED, DeviceOption, QuietOption, RunOption, option
 from tfcli.errors import UsageError
 
 CHOICE = "Choosing a token"

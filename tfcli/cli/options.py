@@ -83,7 +83,10 @@ RunOption = Annotated[
         otherwise="the newest",
     ),
 ]
-SeedOption = Annotated[int, option("--seed", help="The same seed, the same result.", min=0)]
+LARGEST_SEED = 2**32 - 1
+SeedOption = Annotated[
+    int, option("--seed", help="The same seed, the same result.", min=0, max=LARGEST_SEED)
+]
 DeviceOption = Annotated[Device, option("--device", help="Where to compute.")]
 QuietOption = Annotated[bool, option("--quiet", "-q", help="Only the result, and errors.")]
 JsonOption = Annotated[bool, option("--json", help="The result as JSON on stdout.")]

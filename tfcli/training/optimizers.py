@@ -10,16 +10,17 @@ Loshchilov & Hutter, "Decoupled Weight Decay Regularization", 2019 (AdamW).
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    import numpy as np
     from torch import nn
 
 # Coefficients of the quintic iteration, chosen so that it rises steeply at zero: it need not
@@ -86,6 +87,53 @@ def _gradient(parameter: Tensor) -> Tensor:
     return parameter.grad
 
 
+class AdamW:
+    """Each weight moves by its mean gradient over the root of its mean squared gradient.
+
+    m <- b1 m + (1 - b1) g            v <- b2 v + (1 - b2) g^2
+    w <- w - rate (decay w + (m / (1 - b1^t)) / (sqrt(v / (1 - b2^t)) + 1e-8))
+
+    Written out here because the first step of torch's own imports its compiler: a second that a
+    training of one minute feels.
+    """
+
+    def __init__(
+        self, parameters: Mapping[str, nn.Parameter], *, betas: tuple[float, float]
+    ) -> None:
+        self._betas = betas
+        self._names = list(parameters)
+        self._parameters: list[Tensor] = list(parameters.values())
+        self._means = [torch.zeros_like(parameter) for parameter in self._parameters]
+        self._squares = [torch.zeros_like(parameter) for parameter in self._parameters]
+        self._steps = torch.zeros((), dtype=torch.float32)
+
+    @torch.no_grad()
+    def step(self, learning_rate: float, weight_decay: float) -> None:
+        """One update."""
+        if not self._parameters:
+            return
+        self._steps += 1
+        step = int(self._steps)
+        first, second = self._betas
+        gradients = [_gradient(parameter) for parameter in self._parameters]
+        torch._foreach_lerp_(self._means, gradients, 1 - first)
+        torch._foreach_mul_(self._squares, second)
+        torch._foreach_addcmul_(self._squares, gradients, gradients, 1 - second)
+        spreads = torch._foreach_sqrt(self._squares)
+        torch._foreach_div_(spreads, (1 - second**step) ** 0.5)
+        torch._foreach_add_(spreads, 1e-8)
+        torch._foreach_mul_(self._parameters, 1 - learning_rate * weight_decay)
+        rate = learning_rate / (1 - first**step)
+        torch._foreach_addcdiv_(self._parameters, self._means, spreads, -rate)
+
+    def state(self) -> dict[str, Tensor]:
+        """What must be kept to go on, by the names of the weights."""
+        state = {"steps": self._steps} if self._names else {}
+        for name, mean, square in zip(self._names, self._means, self._squares, strict=True):
+            state |= {f"mean/{name}": mean, f"square/{name}": square}
+        return state
+
+
 @dataclass(frozen=True, kw_only=True)
 class OptimizerConfig:
     """How fast to learn.
@@ -115,52 +163,38 @@ class Optimizer:
 
     def __init__(self, model: nn.Module, config: OptimizerConfig) -> None:
         self.config = config
-        self._named = dict(model.named_parameters())
         tables, vectors, matrices = {}, {}, {}
-        for name, parameter in self._named.items():
+        for name, parameter in model.named_parameters():
             if parameter.ndim < 2:
                 vectors[name] = parameter
             elif "embedding" in name or name == "head.weight":
                 tables[name] = parameter
             else:
                 matrices[name] = parameter
-        self._muon = Muon(matrices, momentum=config.momentum)
-        self._adamw = torch.optim.AdamW(
-            [
-                {"params": list(tables.values()), "weight_decay": config.weight_decay},
-                {"params": list(vectors.values()), "weight_decay": 0.0},
-            ],
-            betas=config.betas,
-            fused=next(iter(self._named.values())).device.type in {"cpu", "cuda"},
-        )
+        self._parameters = [*tables.values(), *vectors.values(), *matrices.values()]
+        self._matrices = Muon(matrices, momentum=config.momentum)
+        self._tables = AdamW(tables, betas=config.betas)
+        self._vectors = AdamW(vectors, betas=config.betas)
 
     def step(self, scale: float) -> float:
         """One update with all learning rates times `scale`; clears the gradients.
 
         Returns:
             The norm of the gradients before clipping. Where it is not finite nothing was updated.
-
         """
         config = self.config
-        parameters = list(self._named.values())
-        norm = float(torch.nn.utils.clip_grad_norm_(parameters, config.gradient_clip))
-        if norm - norm == 0:  # finite
-            self._muon.step(config.matrix_learning_rate * scale, config.weight_decay)
-            rates = (config.table_learning_rate, config.vector_learning_rate)
-            for group, rate in zip(self._adamw.param_groups, rates, strict=True):
-                group["lr"] = rate * scale
-            self._adamw.step()
-        for parameter in parameters:
+        norm = float(torch.nn.utils.clip_grad_norm_(self._parameters, config.gradient_clip))
+        if math.isfinite(norm):
+            self._matrices.step(config.matrix_learning_rate * scale, config.weight_decay)
+            self._tables.step(config.table_learning_rate * scale, config.weight_decay)
+            self._vectors.step(config.vector_learning_rate * scale, 0.0)
+        for parameter in self._parameters:
             parameter.grad = None
         return norm
 
     def state(self) -> dict[str, np.ndarray[Any, Any]]:
         """What must be kept to go on exactly, as arrays by name."""
-        tensors = self._muon.state()
-        for name, parameter in self._named.items():
-            for key, value in self._adamw.state.get(parameter, {}).items():
-                tensors[f"{key}/{name}"] = value
-        return {name: tensor.numpy(force=True) for name, tensor in tensors.items()}
+        return {name: tensor.numpy(force=True) for name, tensor in self._state().items()}
 
     @torch.no_grad()
     def load_state(self, arrays: Mapping[str, np.ndarray[Any, Any]]) -> None:
@@ -168,26 +202,22 @@ class Optimizer:
 
         Raises:
             ValueError: names or shapes that this model does not have.
-
         """
-        for name, buffer in self._muon.state().items():
-            buffer.copy_(_like(arrays, name, buffer.shape))
-        adamw = [p for group in self._adamw.param_groups for p in group["params"]]
-        names = {parameter: name for name, parameter in self._named.items()}
-        for parameter in adamw:
-            name = names[parameter]
-            if f"step/{name}" not in arrays:
-                continue  # saved before the first update
-            self._adamw.state[parameter] = {
-                "step": torch.tensor(float(arrays[f"step/{name}"]), device=parameter.device),
-                **{
-                    key: _like(arrays, f"{key}/{name}", parameter.shape).to(parameter.device)
-                    for key in ("exp_avg", "exp_avg_sq")
-                },
-            }
+        for name, tensor in self._state().items():
+            if name not in arrays or arrays[name].shape != tuple(tensor.shape):
+                raise ValueError(
+                    f"the optimizer's state has no {name!r} of shape {tuple(tensor.shape)}"
+                )
+            tensor.copy_(torch.from_numpy(np.array(arrays[name])))
 
-
-def _like(arrays: Mapping[str, np.ndarray[Any, Any]], name: str, shape: torch.Size) -> Tensor:
-    if name not in arrays or arrays[name].shape != tuple(shape):
-        raise ValueError(f"the optimizer's state has no {name!r} of shape {tuple(shape)}")
-    return torch.from_numpy(arrays[name].copy())
+    def _state(self) -> dict[str, Tensor]:
+        parts: dict[str, Muon | AdamW] = {
+            "matrices": self._matrices,
+            "tables": self._tables,
+            "vectors": self._vectors,
+        }
+        return {
+            f"{part}/{name}": tensor
+            for part, optimizer in parts.items()
+            for name, tensor in optimizer.state().items()
+        }
