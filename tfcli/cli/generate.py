@@ -39,8 +39,8 @@ def generate(
     ] = 40,
     seed: Annotated[
         int | None,
-        option("--seed", help="The same seed, the same text.", min=0, otherwise="a new one",
-               panel=CHOICE),
+        option("--seed", help="The same seed, the same text.", min=0, max=LARGEST_SEED,
+               otherwise="a new one", panel=CHOICE),
     ] = None,
     echo: Annotated[bool, option("--echo", help="Write the prompt first.")] = False,
     device: DeviceOption = "auto",

@@ -17,9 +17,11 @@ from tfcli.files.atomic import (
     FileWriter,
     append_line,
     new_file,
+    read_checked_json,
     read_json,
     store_by_content,
     to_json,
+    write_checked_json,
     write_file,
     write_json,
 )
@@ -35,6 +37,7 @@ from tfcli.files.folders import (
 )
 from tfcli.files.locks import lock, remove_unused
 from tfcli.files.names import check_name, make_name
+from tfcli.files.records import read_record
 
 __all__ = [
     "MANIFEST",
@@ -49,7 +52,9 @@ __all__ = [
     "make_name",
     "new_file",
     "new_folder",
+    "read_checked_json",
     "read_json",
+    "read_record",
     "remove_folder",
     "remove_unused",
     "require_space",
@@ -57,6 +62,7 @@ __all__ = [
     "sweep",
     "to_json",
     "verify_folder",
+    "write_checked_json",
     "write_file",
     "write_json",
 ]

@@ -8,7 +8,7 @@ import json
 import os
 from typing import TYPE_CHECKING, Any, cast
 
-from tfcli.errors import DamagedError, NotFoundError
+from tfcli.errors import DamagedError, DataError, NotFoundError
 from tfcli.files.disk import (
     BINARY,
     explain,
@@ -29,6 +29,7 @@ class FileWriter:
 
     def __init__(self, path: Path) -> None:
         self._descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | BINARY, 0o666)
+        self._open = True
         self._digest = hashlib.sha256()
         self.bytes = 0
 
@@ -50,11 +51,17 @@ class FileWriter:
         try:
             flush(self._descriptor)
         finally:
-            os.close(self._descriptor)
+            self._close()
 
     def abandon(self) -> None:
         """Closes the file without caring what is in it."""
         with contextlib.suppress(OSError):
+            self._close()
+
+    def _close(self) -> None:
+        """Closes once: a second time, the descriptor might be that of another file."""
+        if self._open:
+            self._open = False
             os.close(self._descriptor)
 
 
@@ -115,8 +122,37 @@ def write_json(path: Path, value: object) -> None:
 
 
 def to_json(value: object) -> bytes:
-    """The one JSON form of our files: indented, keys in their own order, a final newline."""
-    return (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode()
+    """The one JSON form of our files: indented, keys in their own order, a final newline.
+
+    What is not Unicode, as in some file names, is escaped, so the file is valid UTF-8 always.
+    """
+    text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+    return text.encode(errors="backslashreplace")
+
+
+def write_checked_json(path: Path, value: dict[str, Any]) -> None:
+    """Writes a JSON object with the SHA-256 of itself as the last key; see `read_checked_json`."""
+    write_json(path, value | {"sha256": hashlib.sha256(to_json(value)).hexdigest()})
+
+
+def read_checked_json(path: Path, *, schema: int) -> dict[str, Any]:
+    """Reads what `write_checked_json` wrote, without the hash.
+
+    Args:
+        schema: the highest value of the key `schema` that we understand.
+
+    Raises:
+        NotFoundError: there is no such file.
+        DataError: a newer tfcli wrote it.
+        DamagedError: it is not as it was written.
+    """
+    value = read_json(path)
+    if type(value.get("schema")) is int and value["schema"] > schema:
+        raise DataError(f"{path} was written by a newer tfcli", mend="pip install --upgrade tfcli")
+    written = value.pop("sha256", None)
+    if written != hashlib.sha256(to_json(value)).hexdigest():
+        raise DamagedError(f"{path} is not as it was written", why="its SHA-256 differs")
+    return value
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -128,7 +164,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
     """
     try:
-        value = json.loads(path.read_bytes())
+        value = json.loads(path.read_bytes().decode())
     except FileNotFoundError:
         raise NotFoundError(f"{path} is not there") from None
     except OSError as error:

@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 import secrets
+import shlex
 import shutil
 import sys
 from typing import TYPE_CHECKING
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 TEMPORARY = ".tmp-"
-BINARY = getattr(os, "OBINARY", 0)  # Windows would translate line ends
+BINARY = getattr(os, "O_BINARY", 0)  # Windows would translate line ends
 _DISK_FULL = {errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
 
 
@@ -63,8 +64,9 @@ def require_space(path: Path, needed: int) -> None:
         InputOutputError: they do not; the message names both figures.
 
     """
-    existing = next(p for p in (path, *path.absolute().parents) if p.exists())
-    free = shutil.disk_usage(existing).free
+    with explained(path):
+        existing = next(p for p in (path, *path.absolute().parents) if p.exists())
+        free = shutil.disk_usage(existing).free
     if free < needed:
         raise InputOutputError(
             f"not enough room on the disk for {path}",
@@ -93,12 +95,12 @@ def explain(error: OSError, path: Path) -> InputOutputError | NotFoundError | Co
             f"{path} could not be written: the disk is full", why=reason,
             mend="make room and run the same command again: what was saved before is intact",
         )  # fmt: skip
-    if error.errno == errno.ENOENT:
+    if error.errno == errno.ENOENT or isinstance(error, FileNotFoundError):
         return NotFoundError(f"{path} is not there")
     if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
         return InputOutputError(
             f"{path} may not be read or written", why=reason,
-            mend=f"ls -ld {path.parent}   # who may do what there",
+            mend=f"ls -ld {shlex.quote(str(path.parent))}   # who may do what there",
         )  # fmt: skip
     if error.errno in {errno.EEXIST, errno.ENOTDIR, errno.EISDIR}:
         return ConflictError(f"{path} is in the way, or something on its path is", why=reason)

@@ -13,12 +13,15 @@ from typing import TYPE_CHECKING
 from tfcli.errors import DamagedError, DataError
 from tfcli.files.atomic import FileWriter, to_json
 from tfcli.files.disk import TEMPORARY, explain, explained, flush_folder, temporary_name
+from tfcli.files.names import NAME
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from io import BufferedReader
 
 MANIFEST = "MANIFEST.json"
 MANIFEST_SCHEMA = 1
+REPLACED = ".old-"
 
 
 class FolderWriter:
@@ -77,8 +80,13 @@ def new_folder(path: Path) -> Iterator[FolderWriter]:
             yield writer
             writer.finish()
             if path.exists():
-                remove_folder(path)
-            os.rename(temporary, path)
+                aside = path.with_name(f"{REPLACED}{path.name}")
+                shutil.rmtree(aside, ignore_errors=True)
+                os.rename(path, aside)  # a kill between these two renames: `sweep` puts it back
+                os.rename(temporary, path)
+                shutil.rmtree(aside, ignore_errors=True)
+            else:
+                os.rename(temporary, path)
         except BaseException:
             shutil.rmtree(temporary, ignore_errors=True)
             raise
@@ -91,34 +99,58 @@ def verify_folder(path: Path) -> None:
     Raises:
         DamagedError: the manifest is missing or not as written, or a file is missing, shorter,
             longer or different.
-
+        DataError: a newer tfcli wrote it.
     """
-    manifest_path = path / MANIFEST
+    for name, (size, sha256) in _read_manifest(path / MANIFEST).items():
+        with _reading(path / name) as file:
+            actual = os.fstat(file.fileno()).st_size
+            if actual != size:
+                raise DamagedError(f"{path / name} has {actual:,} bytes instead of {size:,}")
+            if hashlib.file_digest(file, "sha256").hexdigest() != sha256:
+                raise DamagedError(
+                    f"{path / name} is not as it was written", why="its SHA-256 differs"
+                )
+
+
+def _read_manifest(path: Path) -> dict[str, tuple[int, str]]:
     try:
-        raw = manifest_path.read_bytes()
-    except FileNotFoundError:
-        raise DamagedError(f"{path} has no {MANIFEST}: it was never finished") from None
-    except OSError as error:
-        raise explain(error, manifest_path) from error
+        with _reading(path) as file:
+            raw = file.read()
+    except DamagedError:
+        raise DamagedError(f"{path.parent} has no {MANIFEST}: it was never finished") from None
     try:
-        manifest = json.loads(raw)
+        manifest = json.loads(raw.decode())
         schema = manifest["schema"]
-        entries = [
-            (str(n), int(e["bytes"]), str(e["sha256"])) for n, e in manifest["files"].items()
-        ]
+        if type(schema) is int and schema > MANIFEST_SCHEMA:
+            raise DataError(
+                f"{path.parent} was written by a newer tfcli (manifest schema {schema})",
+                mend="pip install --upgrade tfcli",
+            )
+        entries = {name: (e["bytes"], e["sha256"]) for name, e in manifest["files"].items()}
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        raise DamagedError(f"{manifest_path} is not a manifest") from None
-    if isinstance(schema, int) and schema > MANIFEST_SCHEMA:
-        raise DataError(
-            f"{path} was written by a newer tfcli (manifest schema {schema})",
-            mend="pip install --upgrade tfcli",
-        )
-    if raw != to_json(manifest):  # so that a changed bit in the manifest itself is noticed too
-        raise DamagedError(f"{manifest_path} is not as it was written")
-    for name, size, sha256 in entries:
-        if Path(name).name != name:
-            raise DamagedError(f"{manifest_path} names {name!r}, which is not a plain file name")
-        _verify_file(path / name, size, sha256)
+        raise DamagedError(f"{path} is not a manifest") from None
+    # written again from what was understood it must be the same to the byte: nothing too many
+    files = {name: {"bytes": size, "sha256": sha} for name, (size, sha) in entries.items()}
+    if raw != to_json({"schema": MANIFEST_SCHEMA, "files": files}):
+        raise DamagedError(f"{path} is not as it was written")
+    for name, (size, sha256) in entries.items():
+        if not NAME.fullmatch(name) or type(size) is not int or type(sha256) is not str:
+            raise DamagedError(f"{path} has an entry that cannot be: {name!r}")
+    return entries
+
+
+@contextlib.contextmanager
+def _reading(path: Path) -> Iterator[BufferedReader]:
+    """Opens a regular file to be read; what is missing, or no such file, is damage."""
+    try:
+        if not path.is_file():  # a folder; or a pipe or device, which might never end
+            raise DamagedError(f"{path} is missing")
+        with path.open("rb") as file:
+            yield file
+    except FileNotFoundError:
+        raise DamagedError(f"{path} is missing") from None
+    except OSError as error:
+        raise explain(error, path) from error
 
 
 def remove_folder(path: Path) -> None:
@@ -130,10 +162,18 @@ def remove_folder(path: Path) -> None:
 
 
 def sweep(folder: Path) -> list[Path]:
-    """Removes what killed writers left in `folder`; returns what it removed.
+    """Removes what killed writers left in `folder`, and puts back what one had set aside.
 
     Only to be called while nobody else can be writing there: under the folder's lock.
+
+    Returns:
+        What was removed.
     """
+    for aside in folder.glob(f"{REPLACED}*"):
+        path = aside.with_name(aside.name.removeprefix(REPLACED))
+        if not path.exists():
+            with contextlib.suppress(OSError):
+                os.rename(aside, path)
     litter = find_litter(folder)
     for path in litter:
         if path.is_dir() and not path.is_symlink():
@@ -141,23 +181,9 @@ def sweep(folder: Path) -> list[Path]:
         else:
             with contextlib.suppress(OSError):
                 os.unlink(path)
-    return litter
+    return [path for path in litter if not path.exists() and not path.is_symlink()]
 
 
 def find_litter(folder: Path) -> list[Path]:
-    """The temporary files and folders in `folder`."""
-    return sorted(folder.glob(f"{TEMPORARY}*")) if folder.is_dir() else []
-
-
-def _verify_file(path: Path, size: int, sha256: str) -> None:
-    try:
-        with path.open("rb") as file:
-            actual = os.fstat(file.fileno()).st_size
-            if actual != size:
-                raise DamagedError(f"{path} has {actual:,} bytes instead of {size:,}")
-            if hashlib.file_digest(file, "sha256").hexdigest() != sha256:
-                raise DamagedError(f"{path} is not as it was written", why="its SHA-256 differs")
-    except FileNotFoundError:
-        raise DamagedError(f"{path} is missing") from None
-    except OSError as error:
-        raise explain(error, path) from error
+    """The temporary files and folders in `folder`, and those that were replaced."""
+    return sorted([*folder.glob(f"{TEMPORARY}*"), *folder.glob(f"{REPLACED}*")])

@@ -7,7 +7,7 @@ import os
 import socket
 from typing import TYPE_CHECKING
 
-from tfcli.errors import ConflictError, DamagedError, NotFoundError
+from tfcli.errors import ConflictError, TfcliError
 from tfcli.files.atomic import read_json, write_json
 from tfcli.files.disk import explained, make_folder
 from tfcli.files.folders import sweep
@@ -46,9 +46,9 @@ def lock(folder: Path, *, doing: str) -> Iterator[None]:
             folder / HOLDER, {"pid": os.getpid(), "host": socket.gethostname(), "doing": doing}
         )
         yield
+    finally:
         with contextlib.suppress(OSError):
             os.unlink(folder / HOLDER)
-    finally:
         guard.release()
 
 
@@ -56,7 +56,7 @@ def _holder(folder: Path) -> str:
     try:
         holder = read_json(folder / HOLDER)
         return f"process {holder['pid']} on {holder['host']} is {holder['doing']}"
-    except (NotFoundError, DamagedError, KeyError):
+    except (TfcliError, KeyError):
         return "another process has locked it"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tfcli.errors import DataError, NotFoundError
+from tfcli.errors import NotFoundError, TfcliError
 from tfcli.runs.run import best_valid_step, open_step
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tfcli.training.machine import Device
 
 
-def choose_step(run: Run, step: Path | None, *, damaged: Callable[[DataError], None]) -> ValidStep:
+def choose_step(run: Run, step: Path | None, *, damaged: Callable[[TfcliError], None]) -> ValidStep:
     """The step to write with: the one named, or the valid one with the lowest held-out loss.
 
     Raises:

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
 from tfcli.errors import DataError, UsageError
+from tfcli.files import read_record
 
 Family = Literal["modern", "gpt2", "classic"]
 Norm = Literal["rms_norm", "layer_norm"]
@@ -136,8 +137,8 @@ class ModelConfig:
 
         """
         try:
-            return cls(**value)  # type: ignore[arg-type]
-        except (TypeError, UsageError) as error:
+            return read_record(cls, value)
+        except (ValueError, UsageError) as error:
             why = error.why if isinstance(error, UsageError) else str(error)
             raise DataError("the model configuration is not one of ours", why=why) from None
 

@@ -16,7 +16,8 @@ METRICS = "metrics.jsonl"
 
 def append_metrics(run: Path, row: Mapping[str, object]) -> None:
     """Adds one event to a run's metrics."""
-    append_line(run / METRICS, json.dumps(row, ensure_ascii=False).encode())
+    line = json.dumps(row, ensure_ascii=False)
+    append_line(run / METRICS, line.encode(errors="backslashreplace"))
 
 
 def read_metrics(run: Path) -> Iterator[dict[str, Any]]:

@@ -8,12 +8,29 @@ step-.../        where it stood; the truth is the newest step whose manifest ver
 
 from __future__ import annotations
 
+import contextlib
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tfcli.errors import ConflictError, DamagedError, DataError, NotFoundError, nearest
-from tfcli.files import check_name, make_folder, read_json, remove_folder, write_file, write_json
+from tfcli.errors import (
+    ConflictError,
+    DamagedError,
+    NotFoundError,
+    TfcliError,
+    nearest,
+)
+from tfcli.files import (
+    check_name,
+    make_folder,
+    make_name,
+    read_checked_json,
+    read_record,
+    remove_folder,
+    write_checked_json,
+    write_file,
+)
 from tfcli.model.config import ModelConfig
 from tfcli.runs.step import StepState, list_steps, read_state, verify_step
 from tfcli.text.tokenizer import load_tokenizer
@@ -32,6 +49,28 @@ START_ONE = "tfcli train FILE --time 60s"
 
 
 @dataclass(frozen=True)
+class TokenizerCard:
+    """What `run.json` says of the tokenizer."""
+
+    vocab_size: int
+    fingerprint: str
+
+
+@dataclass(frozen=True)
+class CorpusCard:
+    """What `run.json` says of the text: enough to find its tokens, or to make them again."""
+
+    sources: list[str]
+    bytes: int
+    documents: int
+    fingerprint: str
+    training_bytes: int
+    training_tokens: int
+    held_out_bytes: int
+    token_cache: str
+
+
+@dataclass(frozen=True)
 class Run:
     """A run's folder and the content of its `run.json`."""
 
@@ -41,7 +80,7 @@ class Run:
     @property
     def name(self) -> str:
         """What the run is called."""
-        return self.path.name
+        return self.path.resolve().name
 
     @property
     def model_config(self) -> ModelConfig:
@@ -74,8 +113,13 @@ def create_run(path: Path, card: dict[str, Any], tokenizer: Tokenizer) -> Run:
     require_new(path)
     make_folder(path)
     write_file(path / TOKENIZER, tokenizer.model)
-    write_json(path / CARD, {"schema": SCHEMA, **card})
+    write_card(path, {"schema": SCHEMA, **card})
     return open_run(path)
+
+
+def write_card(path: Path, card: dict[str, Any]) -> None:
+    """Writes a run's `run.json`, with a hash of itself."""
+    write_checked_json(path / CARD, card)
 
 
 def require_new(path: Path) -> None:
@@ -95,12 +139,16 @@ def open_run(path: Path) -> Run:
         DamagedError, DataError: its `run.json` cannot be used.
 
     """
-    card = read_json(path / CARD)
-    if isinstance(card.get("schema"), int) and card["schema"] > SCHEMA:
-        raise DataError(f"{path} was written by a newer tfcli", mend="pip install --upgrade tfcli")
+    card = read_checked_json(path / CARD, schema=SCHEMA)
     missing = {"schema", "model", "plan", "tokenizer", "corpus", "seed"} - card.keys()
     if missing:
         raise DamagedError(f"{path / CARD} lacks {', '.join(sorted(missing))}")
+    try:
+        ModelConfig.from_json(card["model"])
+        read_record(TokenizerCard, card["tokenizer"])
+        read_record(CorpusCard, card["corpus"])
+    except ValueError as error:
+        raise DamagedError(f"{path / CARD} is not the card of a run", why=str(error)) from None
     return Run(path, card)
 
 
@@ -113,8 +161,11 @@ def list_runs(root: Path = ROOT) -> list[Path]:
 
 
 def _last_change(run: Path) -> float:
-    paths = [run / CARD, *list_steps(run)]
-    return max(path.stat().st_mtime for path in paths if path.exists())
+    times = [0.0]
+    for path in (run / CARD, *list_steps(run)):
+        with contextlib.suppress(OSError):  # a trainer may just have removed it
+            times.append(path.stat().st_mtime)
+    return max(times)
 
 
 def find_run(name: str | None, root: Path = ROOT) -> tuple[Run, Path | None]:
@@ -133,16 +184,18 @@ def find_run(name: str | None, root: Path = ROOT) -> tuple[Run, Path | None]:
             raise NotFoundError(f"there is no run in {root} yet", mend=START_ONE)
         return open_run(runs[-1]), None
     for path in (root / name, Path(name)):
-        if (path / CARD).is_file():
-            return open_run(path), None
-        if (path.parent / CARD).is_file() and path in list_steps(path.parent):
-            return open_run(path.parent), path
+        with contextlib.suppress(OSError, ValueError):  # a name that no file can have
+            if (path / CARD).is_file():
+                return open_run(path), None
+            folder = path.absolute().parent
+            if (folder / CARD).is_file() and folder / path.name in list_steps(folder):
+                return open_run(folder), folder / path.name
     known = [run.name for run in list_runs(root)]
     similar = nearest(name, known)
     raise NotFoundError(
         f"there is no run {name!r} in {root}",
         why=None if known else "there is none at all yet",
-        mend=f"did you mean {similar} ?" if similar else f"{START_ONE} --run {Path(name).name}",
+        mend=f"did you mean {similar} ?" if similar else f"{START_ONE} --run {make_name(name)}",
     )
 
 
@@ -154,7 +207,7 @@ class ValidStep:
     state: StepState
 
 
-def newest_valid_step(run: Run, *, damaged: Callable[[DataError], None]) -> ValidStep | None:
+def newest_valid_step(run: Run, *, damaged: Callable[[TfcliError], None]) -> ValidStep | None:
     """The newest step that verifies, or None; each newer one that does not goes to `damaged`."""
     for path in reversed(list_steps(run.path)):
         step = _verified(path, damaged)
@@ -163,7 +216,7 @@ def newest_valid_step(run: Run, *, damaged: Callable[[DataError], None]) -> Vali
     return None
 
 
-def best_valid_step(run: Run, *, damaged: Callable[[DataError], None]) -> ValidStep | None:
+def best_valid_step(run: Run, *, damaged: Callable[[TfcliError], None]) -> ValidStep | None:
     """The step with the lowest held-out loss that verifies; the newest where none was measured."""
     for path in steps_by_merit(run):
         step = _verified(path, damaged)
@@ -178,10 +231,9 @@ def steps_by_merit(run: Run) -> list[Path]:
     def demerit(path: Path) -> tuple[float, int]:
         try:
             state = read_state(path)
-        except (DataError, NotFoundError):
-            return float("inf"), 0
-        loss = state.held_out.nats_per_byte if state.held_out else float("inf")
-        return loss, -state.step
+        except TfcliError:
+            return math.inf, 0
+        return state.held_out.nats_per_byte if state.held_out else math.inf, -state.step
 
     return sorted(list_steps(run.path), key=demerit)
 
@@ -197,11 +249,12 @@ def open_step(path: Path) -> ValidStep:
     return ValidStep(path, read_state(path))
 
 
-def _verified(path: Path, damaged: Callable[[DataError], None]) -> ValidStep | None:
+def _verified(path: Path, damaged: Callable[[TfcliError], None]) -> ValidStep | None:
     try:
         return open_step(path)
-    except (DataError, NotFoundError) as error:
-        damaged(error if isinstance(error, DataError) else DamagedError(error.what))
+    except TfcliError as error:
+        if path.exists():  # else a trainer has just removed it
+            damaged(error)
         return None
 
 

@@ -14,14 +14,22 @@ import re
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from tfcli.errors import DamagedError, DataError
-from tfcli.files import explain, new_folder, read_json, require_space, to_json, verify_folder
+from tfcli.files import (
+    explain,
+    new_folder,
+    read_json,
+    read_record,
+    require_space,
+    to_json,
+    verify_folder,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
-
-    import numpy as np
 
     Arrays = Mapping[str, np.ndarray[Any, Any]]
 
@@ -63,7 +71,7 @@ class StepState:
         seconds: time spent, all sessions of the run together.
         held_out: a measurement of exactly these weights, if there is one; on the same part of
             the held-out text at every step of a run, so that steps can be compared.
-        held_out_whole: at the end of a run, the measurement on all of it.
+        held_out_final: the measurement on all of it, or on as much as the time allowed.
         schema: version of this record.
 
     """
@@ -72,13 +80,13 @@ class StepState:
     tokens_seen: int
     seconds: float
     held_out: HeldOut | None = None
-    held_out_whole: HeldOut | None = None
+    held_out_final: HeldOut | None = None
     schema: int = SCHEMA
 
     @property
     def reported(self) -> HeldOut | None:
         """The figure to show: on the whole held-out text, where that was measured."""
-        return self.held_out_whole or self.held_out
+        return self.held_out_final or self.held_out
 
 
 def step_name(step: int) -> str:
@@ -109,8 +117,8 @@ def save_step(run: Path, state: StepState, model: Arrays, optimizer: Arrays) -> 
     size = sum(array.nbytes for arrays in (model, optimizer) for array in arrays.values())
     require_space(path, size + (1 << 20))
     with new_folder(path) as folder:
-        folder.write(MODEL, save(dict(model)))
-        folder.write(OPTIMIZER, save(dict(optimizer)))
+        for name, arrays in ((MODEL, model), (OPTIMIZER, optimizer)):
+            folder.write(name, save({key: np.asarray(a, order="C") for key, a in arrays.items()}))
         folder.write(STATE, to_json(asdict(state)))
     return path
 
@@ -127,10 +135,8 @@ def read_state(step: Path) -> StepState:
     if isinstance(value.get("schema"), int) and value["schema"] > SCHEMA:
         raise DataError(f"{step} was written by a newer tfcli", mend="pip install --upgrade tfcli")
     try:
-        for name in ("held_out", "held_out_whole"):
-            value[name] = HeldOut(**value[name]) if value[name] else None
-        return StepState(**value)
-    except (TypeError, KeyError) as error:
+        return read_record(StepState, value)
+    except ValueError as error:
         raise DamagedError(f"{step / STATE} is not the state of a step", why=str(error)) from None
 
 
@@ -146,8 +152,13 @@ def load_arrays(path: Path) -> dict[str, np.ndarray[Any, Any]]:
 
     try:
         return load_file(path)
-    except SafetensorError as error:
-        raise DamagedError(f"{path} is not a safetensors file", why=str(error)) from None
+    except (
+        SafetensorError,
+        AttributeError,
+        TypeError,
+        ValueError,
+    ) as error:  # numpy's own, of a hostile header
+        raise DamagedError(f"{path} is not a safetensors file of ours", why=str(error)) from None
     except OSError as error:
         raise explain(error, path) from error
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tfcli.errors import DataError, NotFoundError
+from tfcli.errors import TfcliError
 from tfcli.runs.metrics import read_metrics
 from tfcli.runs.run import steps_by_merit
 from tfcli.runs.step import list_steps, read_state
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterable
 
     from tfcli.runs.run import Run
     from tfcli.runs.step import StepState
@@ -26,8 +29,8 @@ def summarize(run: Run) -> dict[str, Any]:
         with the lowest held-out loss, null where none was measured; epochs; finished; disk_bytes.
 
     """
-    newest = _state(list_steps(run.path)[-1:])
-    best = _state(steps_by_merit(run)[:1])
+    newest = _state(reversed(list_steps(run.path)))
+    best = _state(steps_by_merit(run))
     measured = best.reported if best else None
     tokens_seen = newest.tokens_seen if newest else 0
     return {
@@ -43,11 +46,7 @@ def summarize(run: Run) -> dict[str, Any]:
         "held_out": asdict(measured) if measured else None,
         "best_step": best.step if best and measured else None,
         "finished": is_finished(run),
-        "disk_bytes": sum(
-            path.stat().st_size
-            for path in run.path.rglob("[!.]*")
-            if path.is_file() and not path.is_symlink()
-        ),
+        "disk_bytes": _disk_bytes(run.path),
     }
 
 
@@ -56,7 +55,7 @@ def is_finished(run: Run) -> bool:
     last = None
     for row in read_metrics(run.path):
         last = row
-    newest = _state(list_steps(run.path)[-1:])
+    newest = _state(reversed(list_steps(run.path)))
     return (
         last is not None
         and newest is not None
@@ -66,10 +65,22 @@ def is_finished(run: Run) -> bool:
     )
 
 
-def _state(steps: list[Path]) -> StepState | None:
+def _state(steps: Iterable[Path]) -> StepState | None:
+    """The state of the first of `steps` that has one."""
     for path in steps:
         try:
             return read_state(path)
-        except (DataError, NotFoundError):
+        except TfcliError:
             continue
     return None
+
+
+def _disk_bytes(folder: Path) -> int:
+    """The size of what a run keeps, hidden files apart; a trainer may remove some meanwhile."""
+    total = 0
+    for path, _, names in os.walk(folder):
+        if not Path(path).name.startswith("."):
+            for name in names:
+                with contextlib.suppress(OSError):
+                    total += 0 if name.startswith(".") else (Path(path) / name).lstat().st_size
+    return total

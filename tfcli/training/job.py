@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from tfcli.errors import DamagedError, DataError, NotFoundError, UsageError
-from tfcli.files import sweep, write_json
+from tfcli.errors import DamagedError, DataError, NotFoundError, TfcliError, UsageError
+from tfcli.files import sweep
 from tfcli.model.config import ModelConfig
 from tfcli.model.cost import count_parameters, training_flops_per_token
 from tfcli.model.transformer import Transformer
-from tfcli.runs.run import CARD, Run, create_run, newest_valid_step, steps_by_merit
+from tfcli.runs.run import Run, create_run, newest_valid_step, steps_by_merit, write_card
 from tfcli.runs.step import MODEL, OPTIMIZER, load_arrays, read_state
 from tfcli.text.corpus import Corpus, Scan, open_corpus
 from tfcli.text.token_cache import open_token_cache, tokenize_corpus
@@ -227,7 +227,7 @@ def _tokens_of(
 
 
 def resume(
-    job: Job, run: Run, *, started: float, damaged: Callable[[DataError], None], **watching: Any
+    job: Job, run: Run, *, started: float, damaged: Callable[[TfcliError], None], **watching: Any
 ) -> Trainer:
     """Takes a run up at its newest valid step. To be called under the folder's lock.
 
@@ -240,7 +240,7 @@ def resume(
     sweep(run.path)
     if job.plan.to_json() != run.card["plan"]:
         run.card["plan"] = job.plan.to_json()
-        write_json(run.path / CARD, run.card)
+        write_card(run.path, run.card)
     step = newest_valid_step(run, damaged=damaged)
     if step is None:
         return job.trainer(run, started=started, **watching)
@@ -265,7 +265,7 @@ def _best_so_far(run: Run) -> float:
     for path in steps_by_merit(run)[:1]:
         try:
             held_out = read_state(path).held_out
-        except (DataError, NotFoundError):
+        except TfcliError:
             break
         if held_out:
             return held_out.nats_per_byte

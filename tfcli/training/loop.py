@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
 STEPS_KEPT = 2  # besides the best
 LEAVING_SECONDS = 0.3
+FINAL_SHARE = 0.1  # of a time budget, at most, for the last measurement
 
 
 @dataclass(kw_only=True)
@@ -72,11 +73,11 @@ class Trainer:
     seconds_before: float = 0.0
     best: float = math.inf
     _held_out: HeldOut | None = None
-    _held_out_whole: HeldOut | None = None
+    _held_out_final: HeldOut | None = None
     _saved_step: int = -1
     _saved_at: float = field(default_factory=time.monotonic)
     _step_seconds: deque[float] = field(default_factory=lambda: deque(maxlen=15))
-    _measuring_seconds: float = 0.0
+    _token_seconds: float = math.inf  # to measure on one token, at the fastest so far
     _saving_seconds: float = 0.0
 
     def events(self) -> Iterator[Event]:
@@ -104,7 +105,7 @@ class Trainer:
                 yield from self._save()
         if reason == "finished":
             yield from self._measure()
-            yield from self._measure_whole()
+            yield from self._measure_finally()
         yield from self._save()
         yield Stopped(step=self.step, reason=reason, seconds=self.seconds)
 
@@ -125,7 +126,7 @@ class Trainer:
         self.step += 1
         tokens = self.plan.rows * self.model.config.context_length
         self.tokens_seen += tokens
-        self._held_out = self._held_out_whole = None  # those weights are gone
+        self._held_out = self._held_out_final = None  # those weights are gone
         elapsed = time.perf_counter() - began
         self._step_seconds.append(elapsed)
         return StepFinished(
@@ -164,7 +165,20 @@ class Trainer:
     @property
     def _closing_seconds(self) -> float:
         """What the end will take: the last measurement, the last save, leaving the program."""
-        return self._measuring_seconds + self._saving_seconds + LEAVING_SECONDS
+        tokens = self.plan.evaluation_tokens + self._final_tokens()
+        measuring = 0.0 if math.isinf(self._token_seconds) else tokens * self._token_seconds
+        return measuring + self._saving_seconds + LEAVING_SECONDS
+
+    def _final_tokens(self) -> int:
+        """How much of the held-out text is measured at the end.
+
+        All of it, unless that took more than a tenth of a time budget.
+        """
+        tokens = len(self.corpus.held_out)
+        if self.plan.budget.kind == "steps":
+            return tokens
+        affordable = FINAL_SHARE * self.plan.budget.amount / self._token_seconds
+        return int(min(tokens, max(affordable, self.plan.evaluation_tokens)))
 
     def _progress(self) -> float:
         """The share of the budget that is spent, from 0 to 1."""
@@ -210,9 +224,7 @@ class Trainer:
         )
         if held_out is None:
             return
-        took = time.monotonic() - began
-        whole = took * len(self.corpus.held_out) / held_out.tokens
-        self._measuring_seconds = took if held_out.whole else took + whole
+        self._token_seconds = min(self._token_seconds, (time.monotonic() - began) / held_out.tokens)
         self._held_out = held_out
         best = held_out.nats_per_byte < self.best
         self.best = min(self.best, held_out.nats_per_byte)
@@ -222,16 +234,15 @@ class Trainer:
             yield Sampled(step=self.step, text=self.sample(self.model))
             self.model.train()
 
-    def _measure_whole(self) -> Iterator[Event]:
-        """On all of the held-out text, at the end."""
-        if self._held_out is None:
+    def _measure_finally(self) -> Iterator[Event]:
+        """On all of the held-out text."""
+        if self._held_out is None or self._held_out.whole:
             return
-        if self._held_out.whole:
-            self._held_out_whole = self._held_out
-            return
-        held_out = evaluate_tokens(self.model, self.corpus.held_out, self.tokenizer)
+        held_out = evaluate_tokens(
+            self.model, self.corpus.held_out, self.tokenizer, limit=self._final_tokens()
+        )
         assert held_out is not None
-        self._held_out_whole = held_out
+        self._held_out_final = held_out
         best = self._held_out.nats_per_byte <= self.best
         yield Evaluated(step=self.step, held_out=held_out, best=best, seconds=self.seconds)
 
@@ -243,7 +254,7 @@ class Trainer:
             tokens_seen=self.tokens_seen,
             seconds=self.seconds,
             held_out=self._held_out,
-            held_out_whole=self._held_out_whole,
+            held_out_final=self._held_out_final,
         )
         began = time.monotonic()
         weights = {name: p.numpy(force=True) for name, p in self.model.named_parameters()}

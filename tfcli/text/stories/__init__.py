@@ -35,6 +35,4 @@ def tell_stories(language: str, seed: int) -> Iterator[Story]:
     A text seed is hashed with SHA-512, and `random()` is the one method of `Random` whose
     numbers Python promises never to change, so neither platform nor version matters.
     """
-    grammar = load_grammar(language)
-    draw = Random(f"{language}:{seed}").random
-    return iter(lambda: grammar.tell(draw), None)
+    return load_grammar(language).tell_all(Random(f"{language}:{seed}").random)

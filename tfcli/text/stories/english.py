@@ -2,10 +2,12 @@
 
 from tfcli.text.stories.grammar import Grammar
 
-GIRLS = """Mila Nora Poppy Hazel Willa Tilda Juno Etta Clover Rosie Ivy Pearl Olive Saffron Lotta Minna Greta Daisy
-    Pippa Marigold Wren Dora Bella Flora Agnes Betsy Cora Edith Fanny Hattie Jemima Kitty Luna Mabel Nelly Ruby"""
-BOYS = """Otto Finn Basil Rufus Oscar Barnaby Jasper Toby Hugo Felix Alfie Bertie Monty Rowan Ned Gus Linus Wilf
-    Casper Digby Arlo Percy Teddy Silas Amos Bruno Caleb Edgar Frank Giles Henry Ivan Jonah Quentin Leo Milo"""
+GIRLS = """Mila Nora Poppy Hazel Willa Tilda Juno Etta Clover Rosie Ivy Pearl Olive Saffron Lotta Minna Greta
+    Daisy Pippa Marigold Wren Dora Bella Flora Agnes Betsy Cora Edith Fanny Hattie Jemima Kitty Luna
+    Mabel Nelly Ruby"""
+BOYS = """Otto Finn Basil Rufus Oscar Barnaby Jasper Toby Hugo Felix Alfie Bertie Monty Rowan Ned Gus Linus
+    Wilf Casper Digby Arlo Percy Teddy Silas Amos Bruno Caleb Edgar Frank Giles Henry Ivan Jonah
+    Quentin Leo Milo"""
 CHILDREN = " | ".join(
     [f"{girl} / she / her / her" for girl in GIRLS.split()]
     + [f"{boy} / he / him / his" for boy in BOYS.split()]
@@ -15,16 +17,17 @@ NOTATION = """
 # A story presents its hero, lets one of ten plots happen, and comes back to where it began.
 
 story = {start} ¶ {plot} {coda}
-plot = {a_loss} | {an_illness} | {a_storm} | {a_newcomer} | {a_contest} | {an_accident} | {a_sleepless_night}
-    | {a_secret} | {a_birthday} | {a_rescue}
+plot = {a_loss} | {an_illness} | {a_storm} | {a_newcomer} | {a_contest} | {an_accident} |
+    {a_sleepless_night} | {a_secret} | {a_birthday} | {a_rescue}
 
 start =
     {Ago} a {temper} {kind} [called|named] {hero} lived {home} in {village}. {habit}
     | [In|Near|Not far from] {village}, {home}, lived a {temper} {kind} [called|named] {hero}. {habit}
     | {Hero} was a {temper} {kind} from {village} who lived {home}. {habit}
     | [Do you know|Have you met|Who does not know] {hero}, the {temper} {kind} [from|of] {village}? {habit}
-ago = once upon a time | long ago | not so long ago | many years ago | {some} [winters|summers|moons|harvests]
-    ago | when the [moon|sea|forest|wind] was [younger|nearer|quieter|kinder]
+ago = once upon a time | long ago | not so long ago | many years ago |
+    {some} [winters|summers|moons|harvests] ago | when the [moon|sea|forest|wind] was
+    [younger|nearer|quieter|kinder]
 home = in [a burrow|a cellar|a hut|a cottage|a barrel|an attic|a caravan|a tree house]
     [behind|near|opposite|below] the {house}
 habit =
@@ -39,7 +42,8 @@ coda =
     | That night {hero} dreamed of {some} {paint} {beast}s in {paint} {garment2.all}, {hobby}.
     | And {friend} [bought|sewed|borrowed|knitted|found] a {paint} {cloth2} {garment} too, for {hobby} on
         {day}s.
-    | {Elder} [painted|embroidered|stitched|knitted] {a_beast} on the {garment}, with {some} {paint} buttons.
+    | {Elder} [painted|embroidered|stitched|knitted] {a_beast} on the {garment}, with {some} {paint}
+        buttons.
     | [Now|Today|Since then] they both love {hobby}, best of all with {dish5} and {dish6}.
     | "[And now|What next]?" {asked} {friend} {gently}. "{Hobby}," {said} {hero} {gently}, "with {dish5}."
 
@@ -61,10 +65,11 @@ lost_search =
 lost_talk =
     "{Oh}!" {cried} {friend} the {kind2}, who was {idle}. "Where did you [stop|rest|linger]?" "I {paused}
         {side} the {landmark}," {said} {hero} {gently}.
-    | {Friend} the {kind2} [stopped|paused in] {idle}. "Think [hard|back|again]," {friend.he} {said} {gently}.
-        And {hero} [remembered|recalled]: "I {paused} {side} the {landmark}!"
-paused = [fed|counted|drew] the [ducks|clouds|swallows|snails] | ate {dish} | took [a nap|off my {garment}|a
-    rest] | picked {flower} | talked to {surname2} | tied my [shoe|bootlace] | played {game}
+    | {Friend} the {kind2} [stopped|paused in] {idle}. "Think [hard|back|again]," {friend.he} {said}
+        {gently}. And {hero} [remembered|recalled]: "I {paused} {side} the {landmark}!"
+paused = [fed|counted|drew] the [ducks|clouds|swallows|snails] | ate {dish} |
+    took [a nap|off my {garment}|a rest] | picked {flower} | talked to {surname2} | tied my [shoe|bootlace] |
+    played {game}
 lost_found =
     [Back|Off] they [ran|raced|hurried|went|dashed]. {Side} the {landmark}, between {a_beast} and {trifle3},
         lay the {toy}, and {hero} {toy.joy}.
@@ -73,8 +78,8 @@ lost_found =
 
 plaything (name / joy) as toy, toy2 =
     kite / flew it over {some} roofs | whistle / blew it for {some} geese | spinning top / spun it {some}
-        times | music box / wound it up for {friend} | compass / found the way to {dish4} | drum / drummed for
-        {some} {beast}s | marble / showed it to {some} {beast}s | lantern / lit it for {some} moths |
+        times | music box / wound it up for {friend} | compass / found the way to {dish4} | drum / drummed
+        for {some} {beast}s | marble / showed it to {some} {beast}s | lantern / lit it for {some} moths |
         telescope / saw {some} craters on the moon | boat / sailed it with {some} {beast}s on board | bell /
         rang it {some} times | mouth organ / played {some} jigs | parasol / danced under it with {friend} |
         puppet / made it bow {some} times | flute / played for {some} larks | magnifying glass / looked at
@@ -90,8 +95,8 @@ ill =
     {When} {hero} [called for|came to fetch] {friend} the {kind2} for {fair}. But {friend} lay in bed with
         {ailment}, as pale as {a_pale}.
     | {When}, instead of going to {fair}, {friend} the {kind2} lay in bed with {ailment}, like {a_pale}.
-    | {When} {friend} the {kind2} had {ailment} and looked like {a_pale}. No thought of {fair}! {Hero} brought
-        {dish}.
+    | {When} {friend} the {kind2} had {ailment} and looked like {a_pale}. No thought of {fair}! {Hero}
+        brought {dish}.
 a_pale = a [peeled|cold|wet|stale|sleepless|frozen|lonely|boiled]
     [radish|candle|cheese|sock|turnip|mushroom|sheet|potato|ghost|dumpling|pillow|snowman]
 ill_wish =
@@ -104,7 +109,7 @@ ill_cure =
     "{Some} spoonfuls of {ailment.cure}, {some} times a day," {said} {elder} {gently}, "and [no more|not one
         bite of] {course}."
     | "{Some} cups of {ailment.cure}," {said} {elder} {gently}, "and {some} [jokes|songs|stories|riddles]."
-    | {Elder} stirred {some} cups of {ailment.cure} with {trifle} and whistled {gently}.
+    | {Elder} took {trifle}, stirred {some} cups of {ailment.cure} and whistled {gently}.
 ill_fair = [Meanwhile|Then|At {hour}|On {weekday2}] {hero} {fair.bring}.
 ill_end =
     {Friend} laughed so [much|hard|loudly] that {ailment.gone}, and ate {dish2}.
@@ -125,12 +130,12 @@ festivity (name / best / bring) as fair =
     | the wedding of {surname2} the {kind3} / the {colour3} coach / came by in a {colour3} wheelbarrow, in
         {flower2}
 illness (name / cure / gone) as ailment =
-    a cold / {herb} tea with {herb2} / the sneezing stopped | a cough / {herb} syrup with {herb2} / the cough
-        was gone | a sore throat / {jam} juice with {herb} / {friend.his} voice came back | a fever / {herb}
-        tea with {jam} juice / the fever was gone | a stomach ache / {herb} tea with {herb2} / the pain was
-        gone | a toothache / {herb} oil with cloves / the tooth fell out | an earache / warm {herb} oil / both
-        ears were well | a sprained ankle / {herb} ointment / the ankle could hop | the hiccups / {jam} juice
-        with {herb} / the hiccups stopped | {paint} spots / {herb} milk / the spots were gone
+    a cold / {herb} tea with {herb2} / the sneezing stopped | a cough / {herb} syrup with {herb2} / the
+        cough was gone | a sore throat / {jam} juice with {herb} / {friend.his} voice came back | a fever /
+        {herb} tea with {jam} juice / the fever was gone | a stomach ache / {herb} tea with {herb2} / the
+        pain was gone | a toothache / {herb} oil with cloves / the tooth fell out | an earache / warm {herb}
+        oil / both ears were well | a sprained ankle / {herb} ointment / the ankle could hop | the hiccups /
+        {jam} juice with {herb} / the hiccups stopped | {paint} spots / {herb} milk / the spots were gone
 
 # Plot 3: a storm breaks something that everybody needs.
 
@@ -144,20 +149,21 @@ roaring = [roaring|howling|rumbling|whistling|snorting|shrieking]
 wolves = [wolves|trains|bears|giants|trumpets|lions|drums|kettles|bagpipes|saws|tigers|elephants]
 storm_need =
     "{Oh}," {sighed} {friend} the {kind2} {sadly}. "{Harm.so}. All I have is {trifle2} and {dish}."
-    | "{Harm.so}, and I am [just|only] a {kind2}," {sighed} {friend} {sadly}, [clutching|holding|hugging]
+    | "{Harm.so}, and I am [just|only] {kind2.a}," {sighed} {friend} {sadly}, [clutching|holding|hugging]
         {trifle2}.
 storm_call =
     {Hero} tied the {colour} {garment} to a stick and called {elder} the {job}, {surname2} the {kind3} and
         {some} {beast}s.
     | But {hero} {kind.went} from door to door. {Elder} the {job} brought {some}
         [ropes|nails|ladders|saws|hammers], and {surname2} the {kind3} brought {dish2}.
-    | "[Alone, no|Not alone]," {said} {hero} {gently}. So {elder} the {job} stopped {idle}, and {surname2} the
-        {kind3} came with {a_beast}.
+    | "[Alone, no|Not alone]," {said} {hero} {gently}. So {elder} the {job} stopped {idle}, and {surname2}
+        the {kind3} came with {a_beast}.
 storm_work =
     For {some} [days|hours|evenings] they worked, and ate {dish3} and {dish4}. They {harm.done}.
-    | {Elder} told {some} [jokes|stories|riddles] {gently}, {friend} counted to {some}, and all together they
+    | {Elder} told {some} [jokes|stories|riddles] {gently}, {friend} counted to {some}, and all together
+        they {harm.done}.
+    | It took {some} [buckets|pots|jugs] of {herb} tea and {some} [songs|blisters|days], but they
         {harm.done}.
-    | It took {some} [buckets|pots|jugs] of {herb} tea and {some} [songs|blisters|days], but they {harm.done}.
 storm_end =
     {Harm.proof}, and {everyone} [cheered|clapped|danced|whistled].
     | {Harm.proof}. "The wind," {said} {elder} {gently}, "has no [friends|neighbours|{course}]."
@@ -167,18 +173,18 @@ everyone = everyone | everybody | all {village} | even {a_beast} | the neighbour
 damage (what / so / done / proof) as harm =
     blew the roof off {friend}'s house / it rains into my [bed|soup|piano|{garment}] / nailed down {some}
         [oak|pine|elm] planks / not a drop came in
-    | broke the bridge to the mill / there is no flour for {course} / laid {some} [oak|pine|elm] trunks across
-        / {some} sacks came over
+    | broke the bridge to the mill / there is no flour for {course} / laid {some} [oak|pine|elm] trunks
+        across / {some} sacks came over
     | put out the lighthouse / {some} boats cannot find home / lit {some} {paint} lanterns on the rocks /
         every boat came in
     | tore the sails off the windmill / there is no flour for {course} / sewed sails from {some} {paint}
         sheets / the mill turned
     | filled the well with mud / there is only {jam} juice to drink / lifted out {some} buckets of mud / the
         water ran clear
-    | threw down the swallows' nests / {some} swallows are homeless / wove {some} nests of [straw|moss|wool] /
-        the swallows sang
-    | laid the bean rows flat / there will be no beans in {month2} / tied the beans to {some} {paint} poles /
-        the beans climbed
+    | threw down the swallows' nests / {some} swallows are homeless / wove {some} nests of [straw|moss|wool]
+        / the swallows sang
+    | laid the bean rows flat / there will be no beans in {month2} / tied the beans to {some} {paint} poles
+        / the beans climbed
     | threw an oak across the road / the milk cart cannot pass / sawed it into {some} {paint} stools / the
         cart rattled by
     | stole the school bell / nobody knows when lessons begin / hung up {some} [pots|bottles|spoons] / how
@@ -191,7 +197,7 @@ damage (what / so / done / proof) as harm =
 
 a_newcomer = {arrival} {shyness} ¶ {new_try} {new_tip} ¶ {new_trouble} {new_speaks} {new_end}
 arrival =
-    {When} a {paint} [cart|boat|wagon|sledge|balloon] brought {friend}, a {kind2} from {village2}, to
+    {When} a {paint} [cart|boat|wagon|sledge|balloon] brought {friend}, {kind2.a} from {village2}, to
         {village}.
     | {When} {friend}, a {temper2} {kind2} from {village2}, moved in {side} the {landmark}.
 shyness =
@@ -210,8 +216,8 @@ new_tip =
         [waited|hummed|read].
     | "{Patience}," {said} {elder} the {job}, who was {idle}. "Nobody pulls at {flower} to make them
         [open|grow]."
-patience = patience | wait | little by little | gently does it | give it time | some doors open slowly | take
-    your time
+patience = patience | wait | little by little | gently does it | give it time | some doors open slowly |
+    take your time
 new_trouble =
     On {weekday2} {talent.trouble}. {Surname2} the {kind3} [tried|ran in circles|shouted], in vain.
     | On {weekday2} {talent.trouble}. {Oh}!
@@ -225,9 +231,11 @@ new_end =
 skill (name / trouble / deed) as talent =
     climb / the [school|church|bakery] key fell down the well / came up with the key and {a_beast}
     | whistle / {some} boats were lost in the fog / whistled until {some} sails appeared
-    | see in the dark / {some} [ducklings|lambs|goslings] were lost in the wood / found them behind {trifle3}
+    | see in the dark / {some} [ducklings|lambs|goslings] were lost in the wood / found them behind
+        {trifle5}
     | swim / {some} baskets of {course} fell into the river / came ashore with {course} and {a_beast}
-    | mend clocks / the [church|school|station] clock stopped at {hour} / oiled {some} wheels with {herb} oil
+    | mend clocks / the [church|school|station] clock stopped at {hour} / oiled {some} wheels with {herb}
+        oil
     | tell stories / the lamp went out at the puppet show / told {some} stories about {beast}s in the dark
     | sew / the {paint} circus tent tore / sewed it up with {some} yards of {paint} thread
     | bake / the wedding cake fell on {a_beast} / baked a new one, with {some} sugar {flower}
@@ -243,8 +251,8 @@ a_contest = {notice} {contest_wish} ¶ {contest_rival} {contest_trouble} ¶ {con
 notice =
     {When} a {paint} notice hung {side} the {landmark}: "{Contest}! First prize: {prize}."
     | "{Contest}! First prize: {prize}!" said a {paint} notice {side} the {landmark} {when}.
-prize = a [golden|silver|giant|chocolate|crystal] [spoon|cup|bell|cheese|teapot|pear|whistle|crown] | {some}
-    [baskets|barrels|sacks] of {course} | a ride in a {paint} [balloon|steamboat|coach|sleigh]
+prize = a [golden|silver|giant|chocolate|crystal] [spoon|cup|bell|cheese|teapot|pear|whistle|crown] |
+    {some} [baskets|barrels|sacks] of {course} | a ride in a {paint} [balloon|steamboat|coach|sleigh]
 contest_wish =
     {Hero} {contest.made} for {some} [days|evenings], and forgot about {hobby}.
     | "That is for me," {said} {hero} {gently}, and {contest.made} until {until_late}.
@@ -266,12 +274,12 @@ contest_end =
     | {Contest.result}. The prize went to {surname2} the {kind3}, who had lost {some} times.
     | {Contest.result}. "Why?" {asked} {friend} {gently}. "Alone it is no fun," {said} {hero} {gently}.
 competition (name / made / mishap / help / result) as contest =
-    kite contest / glued {some} {paint} kites / {friend}'s string snapped / cut {hero.his} own in two / {some}
-        {beast}s watched two kites dance
+    kite contest / glued {some} {paint} kites / {friend}'s string snapped / cut {hero.his} own in two /
+        {some} {beast}s watched two kites dance
     | raft race / tied {some} barrels together / {friend}'s raft lost its sail / made one of the {colour}
         {garment} / both rafts landed at {hour}
-    | pie contest / stirred {some} pots of {jam} jam / {friend}'s oven went out / made room in {hero.his} own
-        / two pies came out golden
+    | pie contest / stirred {some} pots of {jam} jam / {friend}'s oven went out / made room in {hero.his}
+        own / two pies came out golden
     | pumpkin contest / watered a pumpkin with {herb} tea / {friend}'s pumpkin rolled off / let go of
         {hero.his} own to catch it / both pumpkins had {some} dents
     | scarecrow contest / stuffed a {paint} scarecrow / {some} crows stole {friend}'s straw / shared
@@ -280,12 +288,12 @@ competition (name / made / mishap / help / result) as contest =
         castles / both castles outlived the tide
     | singing contest / sang {some} scales / {friend} lost {friend.his} voice / began to sing for two / it
         sounded like {some} larks
-    | sledge race / waxed a {paint} sledge / {friend}'s sledge lost a runner / moved over on {hero.his} own /
-        they passed {some} sledges
+    | sledge race / waxed a {paint} sledge / {friend}'s sledge lost a runner / moved over on {hero.his} own
+        / they passed {some} sledges
     | lantern contest / cut {some} stars into a lantern / the wind blew out {friend}'s candle / shared
         {hero.his} own flame / {some} moths danced round both
-    | flower show / sang to {some} {paint} {flower} / {some} snails ate {friend}'s {flower2} / shared out the
-        {flower} / two pots stood side by side
+    | flower show / sang to {some} {paint} {flower} / {some} snails ate {friend}'s {flower2} / shared out
+        the {flower} / two pots stood side by side
     | cooking contest / peeled {some} {vegetables} / {friend}'s soup burned / fetched {herb}, {herb2} and a
         bigger pot / one soup tasted of both
 
@@ -306,8 +314,8 @@ broken_hide =
 broken_friend =
     "You look like {a_pale}," {said} {friend} the {kind2}, who was {idle}. {Hero} confessed. "[Come|Go and
         tell]," {said} {friend} {gently}. "It takes {some} seconds."
-    | {Friend} the {kind2} heard it all over {dish3}. "I will [hold your hand|come with you|count to {some}],"
-        {friend.he} {said} {gently}.
+    | {Friend} the {kind2} heard it all over {dish3}. "I will [hold your hand|come with you|count to
+        {some}]," {friend.he} {said} {gently}.
 broken_tell =
     {Hero} swallowed {some} times. "It was me," {hero.he} {whispered} {shyly}.
     | {Elder} was {idle} when they came. "It was me," {whispered} {hero} {shyly}.
@@ -315,14 +323,15 @@ broken_tell =
 broken_mend =
     "I [knew|guessed]," {said} {elder} {gently}. They {treasure.mend}. Now it has {treasure.sign}.
     | "I once broke {some}," {said} {elder} {gently}. They {treasure.mend}. Now it has {treasure.sign}.
-    | {Elder} forgave {hero.him} over {dish4}. They {treasure.mend}. Now it has {treasure.sign}.
+    | {Elder} forgave {hero.him} over {course}. They {treasure.mend}. Now it has {treasure.sign}.
 heirloom (crash / mend / sign) as treasure =
-    crack, the {paint} teapot lay in {some} pieces / glued it with {herb} resin / {some} lines, like rivers on
-        a map
-    | bump, the cuckoo clock stopped at {hour} / turned {some} tiny screws / a cuckoo that calls {some} times
+    crack, the {paint} teapot lay in {some} pieces / glued it with {herb} resin / {some} lines, like rivers
+        on a map
+    | bump, the cuckoo clock stopped at {hour} / turned {some} tiny screws / a cuckoo that calls {some}
+        times
     | twang, the violin lost {some} strings / strung it with {paint} wire / a scratch like {a_beast}
-    | crash, the {paint} mirror broke into {some} bits / set the bits in a {paint} frame / {some} moons in it
-        every night
+    | crash, the {paint} mirror broke into {some} bits / set the bits in a {paint} frame / {some} moons in
+        it every night
     | snap, the rocking chair lost a leg / carved one of {tree} wood / a leg that smells of {tree}
     | clink, the window had {some} holes / put in {paint} panes / a patch of {paint} light
     | clatter, the vase of {flower} fell / filled {some} cracks with gold / golden veins and {some} dents
@@ -339,16 +348,17 @@ awake =
     {Night} {hero} could not sleep. {Noise}, it went [on the roof|in the dark|under the floor|outside|behind
         the stove].
     | {Night} {hero} woke from a dream of {some} {beast}s. {Noise}, it went.
-night = [one|that] {weather} night in {month} | at {hour} one {weather} {weekday} night | on the night of the
-    {ordinal} of {month}
+night = [one|that] {weather} night in {month} | at {hour} on a {weather} {weekday} night |
+    on the night of the {ordinal} of {month}
 guess =
     Was it {monster} {menace}? Or {monster2} {menace2}?
     | {Hero.he} thought of {monster} {menace} and pulled the {paint} blanket over {hero.his} {kind.nose}.
     | {Hero.he} counted {few} hundred {vegetables}, but thought of {monster} {menace}.
-fiend as monster, monster2 = a dragon | a giant | a pirate | a troll | a ghost | a robber | a witch | a
-    crocodile | a werewolf | an ogre | a vampire | a sea serpent | a goblin | a headless knight
-trait as menace, menace2 = with a cold | with {some} [heads|teeth|noses|legs] | on stilts | in clogs | on a
-    bicycle | in a {paint} [nightcap|{garment2}] | looking for {dish4} | fond of {course} | carrying {trifle3}
+fiend as monster, monster2 = a dragon | a giant | a pirate | a troll | a ghost | a robber | a witch |
+    a crocodile | a werewolf | an ogre | a vampire | a sea serpent | a goblin | a headless knight
+trait as menace, menace2 = with a cold | with {some} [heads|teeth|noses|legs] | on stilts | in clogs |
+    on a bicycle | in a {paint} [nightcap|{garment2}] | looking for {dish4} | fond of {course} |
+    carrying {trifle3}
 dare =
     [So|Then] {hero.he} put on the {garment}, took {trifle} and [crept|tiptoed|stepped] out.
     | "Enough," {said} {hero} {gently}, took {trifle} and [crept|tiptoed|stepped] out.
@@ -362,7 +372,8 @@ calm =
     | "So much fear for nothing," {said} {friend} {gently}. They {noise.cure}.
     | "{Oh}!" {cried} {hero} {loudly}. And they {noise.cure}.
 sleep_end =
-    It grew so [still|quiet] that you could hear the {flower} grow, and {elder} the {job} [snore|sing|dream].
+    It grew so [still|quiet] that you could hear the {flower} grow, and {elder} the {job}
+        [snore|sing|dream].
     | {Elder} the {job} brought {dish2}, and by {hour} both were asleep.
     | {Friend} stayed for {dish2} and {dish3}, with {elder} the {job}, who was {idle}.
 night_noise (sound / truth / cure) as noise =
@@ -398,10 +409,9 @@ secret_go =
     | They packed {dish2} and {dish3}, and {elder} led them to the {landmark}.
 secret_inside = [There they|Behind it they|Inside they] found {hoard}. | And inside? {Hoard}!
 hoard = a {paint} [carousel|puppet theatre|piano|toboggan|railway] with {some} {paint}
-    [bells|horses|lamps|stars|wheels]
-    | {some} {paint} [kites|lanterns|drums|masks|puppets] | {some} jars of {jam} jam | a garden of {paint}
-        {flower}
-    | {few} hundred [fairy tales|picture books|sea stories|songs] about {beast}s
+    [bells|horses|lamps|stars|wheels] | {some} {paint} [kites|lanterns|drums|masks|puppets] |
+    {some} jars of {jam} jam | a garden of {paint} {flower} | {few} hundred [fairy tales|picture books|sea
+    stories|songs] about {beast}s
 secret_share =
     "It is like {course}," {said} {hero} {gently}. "Better [shared|for two|in company]."
     | On {weekday3} they showed it to {everyone}, and {some} [friends|neighbours|children] came.
@@ -423,8 +433,8 @@ a_birthday = {birthday} {gift_wish} ¶ {gift_make} {gift_harm} ¶ {gift_help} {g
 birthday =
     {When} {elder} the {job} {said} {gently}: "[Tomorrow|On {weekday2}] is {friend}'s birthday!" {Hero} had
         {trifle}, {trifle2} and not one penny.
-    | "[Tomorrow|On {weekday2}] is {friend}'s birthday," {said} {elder} the {job} {gently}. {Hero}'s money box
-        held {trifle} and {a_beast}.
+    | "[Tomorrow|On {weekday2}] is {friend}'s birthday," {said} {elder} the {job} {gently}. {Hero}'s money
+        box held {trifle} and {a_beast}.
 gift_wish =
     A {paint} {toy} for {friend} the {kind2} cost {some} [coins|pennies|crowns] at {surname2}'s.
     | {Friend} the {kind2} had wished for a {paint} {toy} since the {ordinal} of {month3}.
@@ -439,36 +449,39 @@ gift_help =
     | "Nothing is lost," {said} {elder} {gently}, with {dish}. And {hero} {craft.mend}.
 gift_give =
     The guests brought {dish2}, {flower} and a {paint} {toy2}. "{Craft.praise}!" {cried} {friend} {loudly}.
-    | {Friend} untied {some} {paint} [ribbons|strings|knots]. "{Craft.praise}!" {friend.he} {cried} {loudly}.
+    | {Friend} untied {some} {paint} [ribbons|strings|knots]. "{Craft.praise}!" {friend.he} {cried}
+        {loudly}.
 handiwork (name / harm / mend / praise) as craft =
-    a cake with {some} candles / the cake sank in the middle / filled the hole with {jam} cream / a cake with
-        a lake
+    a cake with {some} candles / the cake sank in the middle / filled the hole with {jam} cream / a cake
+        with a lake
     | {paint} mittens / the wool ran out at the thumbs / knitted {paint} thumbs / thumbs like {some} {jam}
         buns
     | a birdhouse of {tree} wood / {some} cracks appeared / covered it with {herb} / room for {some} birds
     | a song with {some} verses / {some} verses would not rhyme / left them out / I shall sing it on
         {weekday3}s
-    | a painting of {village} / rain ran down it / turned {some} drops into {beast}s / just like {village} in
-        {month2}
-    | a necklace of {some} shells / the thread broke / threaded {some} {paint} buttons instead / no queen has
-        a better one
+    | a painting of {village} / rain ran down it / turned {some} drops into {beast}s / just like {village}
+        in {month2}
+    | a necklace of {some} shells / the thread broke / threaded {some} {paint} buttons instead / no queen
+        has a better one
     | a book of {some} riddles / the ink ran out / wrote on in {jam} juice / it even smells of {jam}
     | a lantern with paper {beast}s / it caught fire / cut {some} stars from the holes / {some} stars on my
         wall
     | a {paint} cushion / it had {some} corners / sewed bells on the corners / I can hear my dreams
-    | a {paint} raft / it floated upside down / called it a table and set it for {some} / a table for {dish3}
+    | a {paint} raft / it floated upside down / called it a table and set it for {some} / a table for
+        {dish3}
 
 # Plot 10: somebody small is stuck.
 
 a_rescue = {cry} {rescue_try} ¶ {rescue_friend} {rescue_tool} ¶ {rescue_out} {rescue_end}
 cry =
-    {When}, on the road to {village2}, {hero} [found|saw|met] {small}, [stuck|caught|trapped] {trap}. "{Help}"
+    {When}, on the road to {village2}, {hero} [found|saw|met] {small}, [stuck|caught|trapped] {trap}.
+        "{Help}"
     | "{Help}" [cried|called|wailed|sobbed] somebody {when}, on the road to {village2}. It was {small},
         [stuck|caught|trapped] {trap}.
 help = help! | please help! | I am stuck! | mother! | is anybody there? | save me! | what shall I do?
 small = a {mood} {small_one} called {baby}
-small_one = duckling | gosling | lambkin | hatchling | leveret | tadpole | cygnet | foal | calf | chick | fawn
-    | kid
+small_one = duckling | gosling | lambkin | hatchling | leveret | tadpole | cygnet | foal | calf | chick |
+    fawn | kid
 rescue_try =
     {Hero} {trap.try}. "{Oh}," {said} {hero} {gently}. It was no [use|good].
     | "[Do not|Never] [worry|fear]," {said} {hero} {gently}, and {trap.try}, in vain.
@@ -490,7 +503,8 @@ rescue_end =
 predicament (where / try / tool / out) as trap =
     in the top of a {tree} / shook it until {some} twigs fell / a {paint} blanket / held the blanket for the
         jump
-    | in the mud of a pond / lost {some} {paint} buttons / a plank {some} feet long / walked out on the plank
+    | in the mud of a pond / lost {some} {paint} buttons / a plank {some} feet long / walked out on the
+        plank
     | between two bars of a gate / pulled {some} times / a pot of {paint} soap / soaped {some} bars
     | at the bottom of a well / let down the {garment} / a {paint} bucket / wound up the bucket
     | in a bramble bush / got {some} scratches / a pair of {paint} gloves / bent {some} thorns aside
@@ -504,17 +518,21 @@ predicament (where / try / tool / out) as trap =
 
 # The people, places and things that are cast.
 
-creature (name / went / nose) as kind, kind2, kind3 =
-    hedgehog / trotted / snout | rabbit / hopped / ears | mouse / scurried / whiskers | badger / plodded /
-        snout | otter / ambled / whiskers | squirrel / scampered / nose | fox / strolled / nose | mole /
-        shuffled / nose | frog / leaped / forehead | goose / marched / beak | owl / fluttered / beak | bear /
-        lumbered / nose | beaver / shuffled / teeth | lamb / skipped / nose | kitten / padded / whiskers |
-        tortoise / crawled / chin | hamster / trundled / cheeks | sparrow / flew / beak | puppy / bounded /
-        nose | piglet / galloped / snout | goat / clambered / beard | duck / waddled / beak | donkey / trotted
-        / ears | raccoon / crept / nose | weasel / darted / whiskers | pigeon / flew / beak
+creature (name / a / went / nose) as kind, kind2, kind3 =
+    hedgehog / a hedgehog / trotted / snout | rabbit / a rabbit / hopped / ears | mouse / a mouse / scurried
+        / whiskers | badger / a badger / plodded / snout | otter / an otter / ambled / whiskers | squirrel /
+        a squirrel / scampered / nose | fox / a fox / strolled / nose | mole / a mole / shuffled / nose |
+        frog / a frog / leaped / forehead | goose / a goose / marched / beak | owl / an owl / fluttered /
+        beak | bear / a bear / lumbered / nose | beaver / a beaver / shuffled / teeth | lamb / a lamb /
+        skipped / nose | kitten / a kitten / padded / whiskers | tortoise / a tortoise / crawled / chin |
+        hamster / a hamster / trundled / cheeks | sparrow / a sparrow / flew / beak | puppy / a puppy /
+        bounded / nose | piglet / a piglet / galloped / snout | goat / a goat / clambered / beard | duck / a
+        duck / waddled / beak | donkey / a donkey / trotted / ears | raccoon / a raccoon / crept / nose |
+        weasel / a weasel / darted / whiskers | pigeon / a pigeon / flew / beak
+
 spot (at / near / far / deep) as place =
-    in the orchard / {near} the [apple|pear|plum|cherry] trees / among the [baskets|ladders|windfalls] / in [a
-        beehive|the nettles]
+    in the orchard / {near} the [apple|pear|plum|cherry] trees / among the [baskets|ladders|windfalls] / in
+        [a beehive|the nettles]
     | in the meadow / {near} the [gate|haystack|scarecrow] / among the [poppies|daisies|thistles] / in the
         [ditch|clover]
     | at the mill / {near} the [wheel|willow|jetty] / among the [rushes|reeds|lilies] / in a [boat|fish
@@ -531,7 +549,8 @@ spot (at / near / far / deep) as place =
         [hatbox|mailbag]
     | in the kitchen garden / {near} the [leeks|carrots|pump] / among the [beans|cabbages] / in a
         [flowerpot|marrow]
-    | in the hayloft / {near} the [ladder|rafters|rake] / among the [bales|sacks] / in the [manger|owl's nest]
+    | in the hayloft / {near} the [ladder|rafters|rake] / among the [bales|sacks] / in the [manger|owl's
+        nest]
     | on the beach / {near} the [pier|boathouse|groyne] / among the [shells|dunes|driftwood] / in a [rock
         pool|shark's jaw]
     | on the heath / {near} the [birch|standing stone|juniper] / among the [heather|gorse|broom] / in [a
@@ -542,47 +561,45 @@ spot (at / near / far / deep) as place =
         [hedge|litter bin]
     | on the windy hill / {near} the [signpost|windmill|fir] / among the [sheep|molehills] / in a [rabbit
         hole|cairn]
-    | in the museum / {near} the [mammoth|mummy|globe] / among the [maps|vases|swords] / in a [coffin|cannon]
+    | in the museum / {near} the [mammoth|mummy|globe] / among the [maps|vases|swords] / in a
+        [coffin|cannon]
 near = [under|behind|beside|near|below]
 trade as job = baker | beekeeper | blacksmith | bookbinder | carpenter | clockmaker | cobbler | glassblower |
-    florist | librarian | lighthouse keeper | miller | potter | schoolteacher | shepherd | tailor | toymaker |
-    weaver | candlemaker | gardener | barber | fiddler | chimney sweep | plumber | balloonist | ropemaker |
-    saddler | tinker | umbrella mender | watchman | magician | sailmaker | piano tuner | pastry cook | fisher
-    | night nurse | judge | mayor
-grown_up (name / he / him / his) as elder =
-    Mrs {surname} / she / her / her | Miss {surname} / she / her / her | Aunt {surname} / she / her / her |
-        Granny {surname} / she / her / her | Madam {surname} / she / her / her | Lady {surname} / she / her /
-        her | Mr {surname} / he / him / his | Uncle {surname} / he / him / his | Grandpa {surname} / he / him
-        / his | Captain {surname} / he / him / his | Professor {surname} / he / him / his | Sir {surname} / he
-        / him / his
+    florist | librarian | lighthouse keeper | miller | potter | schoolteacher | shepherd | tailor |
+    toymaker | weaver | candlemaker | gardener | barber | fiddler | chimney sweep | plumber | balloonist |
+    ropemaker | saddler | tinker | umbrella mender | watchman | magician | sailmaker | piano tuner |
+    pastry cook | fisher | night nurse | judge | mayor
+grown_up as elder = Mrs {surname} | Miss {surname} | Aunt {surname} | Granny {surname} | Madam {surname} |
+    Lady {surname} | Mr {surname} | Uncle {surname} | Grandpa {surname} | Captain {surname} |
+    Professor {surname} | Sir {surname}
 family as surname, surname2 =
     Pepper | Thistle | Barley | Plum | Moss | Reed | Linnet | Figg | Crumb | Thimble | Nettle | Oakley |
         Puddle | Quill | Rusk | Sorrel | Teasel | Truffle | Wick | Whistle | Yarrow | Applegate | Bumble |
-        Candle | Fiddle | Gooseberry | Hobnail | Kettle | Larkin | Marrow | Nutmeg | Pickle | Parsnip | Rumble
-        | Sedge | Tuppence | Woolley | Cobble | Button | Dimple | Everley | Flint | Grumbold | Hopkins |
-        Inkpen | Jolly | Knapweed | Lovage | Mugwort | Noddle | Oatcake | Pumphrey | Quince | Rhubarb |
-        Sprocket | Tumble | Underwood | Vetch | Winkle | Yardley
+        Candle | Fiddle | Gooseberry | Hobnail | Kettle | Larkin | Marrow | Nutmeg | Pickle | Parsnip |
+        Rumble | Sedge | Tuppence | Woolley | Cobble | Button | Dimple | Everley | Flint | Grumbold |
+        Hopkins | Inkpen | Jolly | Knapweed | Lovage | Mugwort | Noddle | Oatcake | Pumphrey | Quince |
+        Rhubarb | Sprocket | Tumble | Underwood | Vetch | Winkle | Yardley
 village = {town_head}{town_tail}
 village2 = {town_head2}{town_tail2}
-head_of_town as town_head, town_head2 = Thimble | Acorn | Puddle | Nut | Moss | Crumb | Windle | Apple | Otter
-    | Butter | Honey | Clover | Mumble | Fern | Tickle | Lark | Pebble | Rush | Snug | Twig | Yarn | Bird |
-    Goose | Bramble | Cobble | Elder | Giggle | Barley
+head_of_town as town_head, town_head2 = Thimble | Acorn | Puddle | Nut | Moss | Crumb | Windle | Apple |
+    Otter | Butter | Honey | Clover | Mumble | Fern | Tickle | Lark | Pebble | Rush | Snug | Twig | Yarn |
+    Bird | Goose | Bramble | Cobble | Elder | Giggle | Barley
 tail_of_town as town_tail, town_tail2 = bury | ford | ley | wick | brook | down | field | combe | dale |
     hollow | mouth | worth | bridge | wood | port | minster
 word_of_temper as temper, temper2 = cheerful | curious | brave | dreamy | gentle | lively | merry | patient |
-    quiet | quick | sleepy | stubborn | thoughtful | young | tidy | clumsy | bold | polite | hungry | cautious
-    | small | plump | restless | forgetful | famous | jolly | modest | nimble | proud | shaggy | witty |
-    freckled | daring | stout | whimsical | homesick | careful | good-natured
-paint as colour, colour3 = red | blue | green | yellow | purple | scarlet | crimson | turquoise | pink | brown
-    | grey | white | black | silver | violet | lilac | checked | spotted | striped | golden | flowery | cream
-    | maroon | khaki | navy blue | copper | lemon yellow | pale pink | zigzag | tartan | cherry red
+    quiet | quick | sleepy | stubborn | thoughtful | young | tidy | clumsy | bold | polite | hungry |
+    cautious | small | plump | restless | forgetful | famous | jolly | modest | nimble | proud | shaggy |
+    witty | freckled | daring | stout | whimsical | homesick | careful | good-natured
+paint as colour, colour3 = red | blue | green | yellow | purple | scarlet | crimson | turquoise | pink |
+    brown | grey | white | black | silver | violet | lilac | checked | spotted | striped | golden | flowery |
+    cream | maroon | khaki | navy blue | copper | lemon yellow | pale pink | zigzag | tartan | cherry red
 fabric as cloth, cloth2 = woollen | velvet | linen | corduroy | knitted | felt | cotton | patched | quilted |
     tweed | flannel | silk | satin | fleecy | lace | canvas
 clothing (name / all) as garment, garment2 =
-    scarf / scarves | hat / hats | waistcoat / waistcoats | bonnet / bonnets | jacket / jackets | cape / capes
-        | pullover / pullovers | beret / berets | neckerchief / neckerchiefs | shawl / shawls | raincoat /
-        raincoats | pinafore / pinafores | turban / turbans | coat / coats | kilt / kilts | nightshirt /
-        nightshirts | poncho / ponchos
+    scarf / scarves | hat / hats | waistcoat / waistcoats | bonnet / bonnets | jacket / jackets | cape /
+        capes | pullover / pullovers | beret / berets | neckerchief / neckerchiefs | shawl / shawls |
+        raincoat / raincoats | pinafore / pinafores | turban / turbans | coat / coats | kilt / kilts |
+        nightshirt / nightshirts | poncho / ponchos
 hobby = {hobby_verb} {hobby_thing}
 doing as hobby_verb = painting | drawing | collecting | counting | sorting | polishing | hiding | swapping |
     juggling | stacking | naming | weighing | mending | admiring | inventing | dusting
@@ -599,22 +616,23 @@ dish6 = {taste6} {food6}
 flavour as taste, taste2, taste3, taste4, taste5, taste6 = warm | cold | sweet | fresh | spicy | homemade |
     leftover | buttered | burnt | salty | creamy | smoked | peppered | tiny | sticky | crunchy | sugared |
     mouldy | bitter | green | fluffy | lukewarm
-meal as food, food2, food3, food4, food5, food6, course, course2 = pancakes | gingerbread | plum cake | apple
-    pie | onion soup | buns | hazelnuts | carrot cake | pea soup | rice pudding | biscuits | rolls | potatoes
-    | strawberries | dumplings | waffles | tarts | porridge | sweetcorn | bread | custard | toast | noodles |
-    muffins | radishes | cheese | jam | crumpets | scones | mushrooms | omelettes | marzipan | gherkins |
-    popcorn | trifle
+meal as food, food2, food3, food4, food5, food6, course, course2 = pancakes | gingerbread | plum cake |
+    apple pie | onion soup | buns | hazelnuts | carrot cake | pea soup | rice pudding | biscuits | rolls |
+    potatoes | strawberries | dumplings | waffles | tarts | porridge | sweetcorn | bread | custard | toast |
+    noodles | muffins | radishes | cheese | jam | crumpets | scones | mushrooms | omelettes | marzipan |
+    gherkins | popcorn | trifle
 trifle = a {look} {oddment}
 trifle2 = a {look2} {oddment2}
 trifle3 = a {look3} {oddment3}
 trifle4 = a {look4} {oddment4}
-worn as look, look2, look3, look4 = tiny | lost | lucky | dusty | sticky | muddy | forgotten | lonely | mossy
-    | golden | soggy | battered | painted | crooked | wobbly | huge | shiny | faded | rusty | mysterious |
-    haunted | bent | priceless | silver | worm-eaten
-junk as oddment, oddment2, oddment3, oddment4 = key | spoon | boot | bottle | comb | button | fishhook |
-    doorknob | teacup | ribbon | thimble | nail | mousetrap | pine cone | cork | bucket | saucepan | horseshoe
-    | glove | coin | feather | shell | candlestick | pencil | buckle | wheel | hinge | sock | walnut | rolling
-    pin | lampshade | chess piece | sieve | trombone | ladle | harmonica
+trifle5 = a {look5} {oddment5}
+worn as look, look2, look3, look4, look5 = tiny | lost | lucky | dusty | sticky | muddy | forgotten | lonely |
+    mossy | golden | soggy | battered | painted | crooked | wobbly | huge | shiny | faded | rusty |
+    mysterious | haunted | bent | priceless | silver | worm-eaten
+junk as oddment, oddment2, oddment3, oddment4, oddment5 = key | spoon | boot | bottle | comb | button |
+    fishhook | doorknob | teacup | ribbon | thimble | nail | mousetrap | pine cone | cork | bucket |
+    saucepan | horseshoe | glove | coin | feather | shell | candlestick | pencil | buckle | wheel | hinge |
+    sock | walnut | rolling pin | lampshade | chess piece | sieve | trombone | ladle | harmonica
 blossom as flower, flower2 = daisies | tulips | roses | violets | poppies | lilies | primroses | bluebells |
     cornflowers | marigolds | peonies | snowdrops | asters | hollyhocks | dahlias | foxgloves | lupins |
     buttercups
@@ -632,8 +650,8 @@ ordinal = first | second | third | fourth | fifth | sixth | seventh | eighth | n
     twentieth | last
 weather = rainy | windy | foggy | sunny | frosty | stormy | cloudy | golden | misty | mild | chilly | bright |
     dull | grey | breezy | dewy
-when = one {weather} [morning|afternoon|evening|day] | on the {ordinal} of {month} | at {hour} one {weather}
-    {weekday} | [early|late] one {weather} {weekday}
+when = one {weather} [morning|afternoon|evening|day] | on the {ordinal} of {month} |
+    at {hour} on a {weather} {weekday} | [early|late] one {weather} {weekday}
 sport as game = hopscotch | leapfrog | marbles | tag | hide and seek | blind man's buff | skittles | pirates |
     catch | tug of war | football | knights and dragons | musical chairs | ludo | badminton | cowboys
 timber as tree = beech | lime | willow | walnut | chestnut | maple | cherry | poplar | birch | larch | pine |
@@ -647,13 +665,13 @@ mark as landmark = old oak | bridge | pump | clock tower | stile | haystack | st
 beast = ladybird | snail | beetle | caterpillar | grasshopper | spider | moth | bumblebee | toad | lizard |
     newt | glow-worm | cricket | earthworm | centipede | slug | weevil | hornet | sea horse
 a_beast = a {mood} {beast}
-mood = fat | sleepy | tiny | surprised | cross | proud | shy | hungry | polite | nervous | cheerful | freckled
-    | lost | whistling | pale | sneezing | solemn | very old | yawning | handsome | bashful | dancing | grumpy
-    | royal | well-fed
+mood = fat | sleepy | tiny | surprised | cross | proud | shy | hungry | polite | nervous | cheerful |
+    freckled | lost | whistling | pale | sneezing | solemn | very old | yawning | handsome | bashful |
+    dancing | grumpy | royal | well-fed
 vegetables = carrots | onions | pears | turnips | apples | plums | chestnuts | radishes | beetroots | lemons |
     quinces | parsnips | leeks
-herbs as herb, herb2 = thyme | mint | sage | fennel | camomile | lavender | elderflower | nettle | lemon balm
-    | rosemary | parsley | tarragon
+herbs as herb, herb2 = thyme | mint | sage | fennel | camomile | lavender | elderflower | nettle |
+    lemon balm | rosemary | parsley | tarragon
 berry as jam = cherry | strawberry | raspberry | cranberry | redcurrant | rose hip | blackberry | gooseberry
 pet_name as baby = Pip | Tuft | Dumpling | Bean | Crumpet | Noodle | Bobbin | Pebble | Tiddler | Sprout |
     Muffin | Dot | Fidget | Squeak | Wisp
@@ -661,22 +679,22 @@ pet_name as baby = Pip | Tuft | Dumpling | Bean | Crumpet | Noodle | Bobbin | Pe
 # How things are said.
 
 idle = [peeling|washing|slicing|sorting|counting] {vegetables} | [mending|folding|ironing|hanging up]
-    [nets|socks|sheets|sails|curtains|mittens|kites] | feeding {some} [ducks|hens|sparrows|geese] | eating
-    {dish4} | sweeping [steps|leaves|chimneys|crumbs] | [reading|writing|binding] a book about {beast}s |
-    polishing {trifle4} | picking {paint} {flower2}
+    [nets|socks|sheets|sails|curtains|mittens|kites] | feeding {some} [ducks|hens|sparrows|geese] |
+    eating {dish4} | sweeping [steps|leaves|chimneys|crumbs] |
+    [reading|writing|binding] a book about {beast}s | polishing {trifle4} | picking {paint} {flower2}
 gently = gently | kindly | firmly | gravely | proudly | warmly | thoughtfully | mildly | briskly | dreamily |
     drily | wisely | stoutly | sweetly | cheerfully | solemnly | politely | sleepily | eagerly | merrily |
-    calmly | simply | modestly | mysteriously | generously | over a cup of {herb} | with a
-    [smile|nod|wink|yawn|bow|cough|twinkle|grin|hiccup]
-sadly = sadly | miserably | faintly | bitterly | gloomily | tearfully | weakly | mournfully | wearily | into
-    {trifle4} | with a [sniff|hiccup|gulp|shiver|cough] | for the {ordinal} time
-shyly = shyly | faintly | bravely | hastily | hoarsely | breathlessly | timidly | nervously | eagerly | at
-    last | after a while | with [big eyes|a gulp|a blush|a shiver|a sniff|red ears|a stammer]
+    calmly | simply | modestly | mysteriously | generously | over a cup of {herb} |
+    with a [smile|nod|wink|yawn|bow|cough|twinkle|grin|hiccup]
+sadly = sadly | miserably | faintly | bitterly | gloomily | tearfully | weakly | mournfully | wearily |
+    into {trifle4} | with a [sniff|hiccup|gulp|shiver|cough] | for the {ordinal} time
+shyly = shyly | faintly | bravely | hastily | hoarsely | breathlessly | timidly | nervously | eagerly |
+    at last | after a while | with [big eyes|a gulp|a blush|a shiver|a sniff|red ears|a stammer]
 loudly = at once | in surprise | three times | happily | breathlessly | from the heart | and
     [jumped|blinked|clapped|laughed|stared|whistled|hopped|wept|danced|hiccuped]
 oh = oh dear | oh no | goodness [me|gracious] | bless my [buttons|boots|soul] | dear me | my [stars|word] |
-    heavens | crumbs | well I never | fiddlesticks | thunder and lightning | {course2} and {vegetables} | a
-    thousand {vegetables}
+    heavens | crumbs | well I never | fiddlesticks | thunder and lightning | {course2} and {vegetables} |
+    a thousand {vegetables}
 said = 3: said | remarked | declared | murmured | announced
 asked = asked | wondered | inquired
 cried = cried | called | exclaimed | gasped | shouted

@@ -1,0 +1,273 @@
+"""Files written whole, JSON both ways, and lines added at the end."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import subprocess
+import sys
+from array import array
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.files.faults import fails_with, faulty
+from tfcli.errors import DamagedError, InputOutputError, NotFoundError
+from tfcli.files import (
+    append_line,
+    find_litter,
+    new_file,
+    new_folder,
+    read_json,
+    store_by_content,
+    to_json,
+    write_file,
+    write_json,
+)
+
+TEXT = st.text(st.characters(codec="utf-8"))
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | TEXT,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(old=st.binary(), new=st.binary())
+def test_a_file_holds_what_was_written_last(tmp_path: Path, old: bytes, new: bytes) -> None:
+    write_file(tmp_path / "file", old)
+    write_file(tmp_path / "file", new)
+    assert (tmp_path / "file").read_bytes() == new
+
+
+def test_a_file_may_come_in_pieces_and_counts_and_hashes_them(tmp_path: Path) -> None:
+    numbers = array("H", [1, 2, 3])
+    with new_file(tmp_path / "file") as file:
+        file.write(b"one ")
+        file.write(b"")
+        file.write(memoryview(numbers))
+    whole = (tmp_path / "file").read_bytes()
+    assert whole == b"one " + numbers.tobytes()
+    assert file.bytes == len(whole)
+    assert file.sha256 == hashlib.sha256(whole).hexdigest()
+
+
+def test_the_folders_above_a_file_are_made(tmp_path: Path) -> None:
+    write_file(tmp_path / "a" / "b" / "file", b"x")
+    assert (tmp_path / "a" / "b" / "file").read_bytes() == b"x"
+
+
+def test_a_file_is_not_there_before_it_is_whole(tmp_path: Path) -> None:
+    with new_file(tmp_path / "file") as file:
+        file.write(b"half")
+        assert not (tmp_path / "file").exists()
+        assert len(find_litter(tmp_path)) == 1
+    assert find_litter(tmp_path) == []
+
+
+def test_an_error_of_the_block_leaves_the_old_file(tmp_path: Path) -> None:
+    write_file(tmp_path / "file", b"old")
+    with pytest.raises(ZeroDivisionError), new_file(tmp_path / "file") as file:
+        file.write(b"new")
+        raise ZeroDivisionError
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"old"]
+
+
+@given(chunks=st.lists(st.binary()))
+def test_a_stream_is_stored_under_its_own_hash(tmp_path: Path, chunks: list[bytes]) -> None:
+    path = store_by_content(tmp_path / "store", chunks, suffix=".txt")
+    whole = b"".join(chunks)
+    assert path.name == hashlib.sha256(whole).hexdigest()[:32] + ".txt"
+    assert path.read_bytes() == whole
+    assert store_by_content(tmp_path / "store", [whole], suffix=".txt") == path
+
+
+def test_a_stream_that_breaks_off_leaves_nothing(tmp_path: Path) -> None:
+    def breaking() -> Iterator[bytes]:
+        yield b"half"
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        store_by_content(tmp_path / "store", breaking(), suffix="")
+    assert list((tmp_path / "store").iterdir()) == []
+
+
+def make_file(place: Path) -> Path:
+    write_file(place, b"x")
+    return place
+
+
+def make_folder(place: Path) -> Path:
+    with new_folder(place) as folder:
+        folder.write("file", b"x")
+    return place
+
+
+def make_file_in_folder(place: Path) -> Path:
+    return make_folder(place) / "file"
+
+
+def make_log(place: Path) -> Path:
+    append_line(place, b"x")
+    return place
+
+
+def make_stored(place: Path) -> Path:
+    return store_by_content(place, [b"x"], suffix="")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no umask")
+@pytest.mark.parametrize("umask", [0o000, 0o022, 0o077])
+@pytest.mark.parametrize(
+    ("make", "mode"),
+    [
+        (make_file, 0o666),
+        (make_folder, 0o777),
+        (make_file_in_folder, 0o666),
+        (make_log, 0o666),
+        (make_stored, 0o666),
+    ],
+)
+def test_the_umask_decides_who_may_read(
+    tmp_path: Path, make: Callable[[Path], Path], mode: int, umask: int
+) -> None:
+    before = os.umask(umask)
+    try:
+        path = make(tmp_path / "place")
+    finally:
+        os.umask(before)
+    assert path.stat().st_mode & 0o777 == mode & ~umask
+
+
+@given(value=st.dictionaries(TEXT, JSON_VALUES))
+def test_json_comes_back_as_it_was_written(tmp_path: Path, value: dict[str, Any]) -> None:
+    write_json(tmp_path / "value.json", value)
+    assert read_json(tmp_path / "value.json") == value
+    assert json.loads((tmp_path / "value.json").read_text("utf-8")) == value
+
+
+def test_a_file_name_that_is_not_utf_8_can_be_noted(tmp_path: Path) -> None:
+    value = {"source": os.fsdecode(b"caf\xe9.txt")}
+    write_json(tmp_path / "value.json", value)
+    assert read_json(tmp_path / "value.json") == value
+
+
+def test_json_stays_readable_for_people() -> None:
+    assert to_json({"name": "José", "b": [1]}).decode() == (
+        '{\n  "name": "José",\n  "b": [\n    1\n  ]\n}\n'
+    )
+
+
+DAMAGED_JSON = {
+    "nothing": b"",
+    "half an object": b'{"a": ',
+    "two objects": b"{}{}",
+    "a list": b"[]",
+    "a number": b"1",
+    "null": b"null",
+    "deep nesting": b"[" * 100_000,
+    "deep nesting of objects": b'{"a":' * 100_000,
+    "10,000 digits": b'{"a": ' + b"9" * 10_000 + b"}",
+    "Latin-1": '{"a": "é"}'.encode("latin-1"),
+    "UTF-16": '{"a": 1}'.encode("utf-16"),
+    "UTF-32": '{"a": 1}'.encode("utf-32"),
+    "half a surrogate pair as bytes": b'{"a": "\xed\xa0\x80"}',
+}
+
+
+@pytest.mark.parametrize("data", DAMAGED_JSON.values(), ids=DAMAGED_JSON)
+def test_what_is_no_json_object_in_utf_8_is_damage(tmp_path: Path, data: bytes) -> None:
+    (tmp_path / "value.json").write_bytes(data)
+    with pytest.raises(DamagedError, match=r"value\.json"):
+        read_json(tmp_path / "value.json")
+
+
+@given(data=st.binary())
+def test_random_bytes_are_damage(tmp_path: Path, data: bytes) -> None:
+    (tmp_path / "value.json").write_bytes(b"\x01" + data)
+    with pytest.raises(DamagedError):
+        read_json(tmp_path / "value.json")
+
+
+def test_json_that_is_not_there_is_not_found(tmp_path: Path) -> None:
+    with pytest.raises(NotFoundError, match=r"value\.json"):
+        read_json(tmp_path / "value.json")
+
+
+def test_json_that_cannot_be_read_is_told_in_our_words(tmp_path: Path) -> None:
+    loop = tmp_path / "loop.json"
+    loop.symlink_to(loop)
+    with pytest.raises(InputOutputError, match=r"loop\.json"):
+        read_json(loop)
+
+
+@given(lines=st.lists(st.binary().filter(lambda line: b"\n" not in line)))
+def test_lines_are_added_in_order(tmp_path: Path, lines: list[bytes]) -> None:
+    log = tmp_path / "log"
+    log.unlink(missing_ok=True)
+    for line in lines:
+        append_line(log, line)
+    assert (log.read_bytes() if lines else b"") == b"".join(line + b"\n" for line in lines)
+
+
+@given(data=st.data())
+def test_a_line_after_a_torn_one_begins_afresh(tmp_path: Path, data: Any) -> None:
+    log = tmp_path / "log"
+    whole = b"first line\nsecond line\n"
+    kept = whole[: data.draw(st.integers(0, len(whole)))]
+    log.write_bytes(kept)
+    append_line(log, b"third line")
+    assert log.read_bytes().startswith(kept)
+    assert log.read_bytes().splitlines() == [*kept.splitlines(), b"third line"]
+
+
+def test_a_log_in_a_folder_that_is_not_there_is_not_found(tmp_path: Path) -> None:
+    with pytest.raises(NotFoundError):
+        append_line(tmp_path / "nowhere" / "log", b"x")
+
+
+WITH_BINARY_MODE = """
+import os
+from pathlib import Path
+
+os.O_BINARY = BINARY = 1 << 29  # as on Windows, where files are otherwise opened as text
+real_open = os.open
+opened = []
+
+def open_as_windows_does(path, flags, mode=0o777):
+    opened.append(Path(path).name)
+    assert flags & BINARY or not flags & (os.O_WRONLY | os.O_RDWR), path
+    return real_open(path, flags & ~BINARY, mode)
+
+os.open = open_as_windows_does
+from tfcli.files import append_line, new_folder, write_file
+
+write_file(Path("file"), b"x")
+append_line(Path("log"), b"x")
+with new_folder(Path("folder")) as folder:
+    folder.write("file", b"x")
+assert {"log", "file"} <= set(opened)
+"""
+
+
+def test_on_windows_files_are_opened_as_binary(tmp_path: Path) -> None:
+    """There, a file opened otherwise has its line ends rewritten."""
+    script = [sys.executable, "-c", WITH_BINARY_MODE]
+    done = subprocess.run(script, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_an_infinite_loss_can_be_noted(tmp_path: Path) -> None:
+    write_json(tmp_path / "value.json", {"loss": math.inf})
+    assert read_json(tmp_path / "value.json") == {"loss": math.inf}
+
+
+def test_an_error_of_the_disk_names_the_file(tmp_path: Path) -> None:
+    with pytest.raises(InputOutputError, match="wanted"), faulty(fails_with(5)):
+        write_file(tmp_path / "wanted", b"x")

@@ -1,0 +1,220 @@
+"""What the operating system answers, in our own words and with the right exit code."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.files.faults import faulty
+from tfcli.errors import ConflictError, InputOutputError, NotFoundError, TfcliError
+from tfcli.files import append_line, explain, make_folder, require_space, write_file
+from tfcli.files.disk import flush, flush_folder
+
+POSIX = pytest.mark.skipif(os.name == "nt", reason="POSIX only")
+NOBODY = 65534
+
+
+@contextlib.contextmanager
+def without_privileges() -> Iterator[None]:
+    """Lets the administrator, who may do everything, try what anybody may."""
+    administrator = os.geteuid() == 0
+    if administrator:
+        os.seteuid(NOBODY)
+    try:
+        yield
+    finally:
+        if administrator:
+            os.seteuid(0)
+
+
+def free_bytes(message: str) -> int:
+    found = re.search(r"([\d,]+) (?:bytes )?are free", message)
+    assert found, message
+    return int(found[1].replace(",", ""))
+
+
+CODES: dict[int, type[TfcliError]] = {
+    errno.ENOSPC: InputOutputError,
+    errno.EFBIG: InputOutputError,
+    errno.EDQUOT: InputOutputError,
+    errno.ENOENT: NotFoundError,
+    errno.EACCES: InputOutputError,
+    errno.EPERM: InputOutputError,
+    errno.EROFS: InputOutputError,
+    errno.EEXIST: ConflictError,
+    errno.ENOTDIR: ConflictError,
+    errno.EISDIR: ConflictError,
+    errno.EIO: InputOutputError,
+    errno.EMFILE: InputOutputError,
+    errno.ENAMETOOLONG: InputOutputError,
+}
+
+
+@pytest.mark.parametrize("code", CODES, ids=errno.errorcode.get)
+def test_every_error_has_its_class_and_names_the_file(tmp_path: Path, code: int) -> None:
+    explained = explain(OSError(code, os.strerror(code)), tmp_path / "wanted")
+    assert isinstance(explained, CODES[code])
+    assert str(tmp_path / "wanted") in explained.what
+
+
+@given(code=st.integers(1, 200))
+def test_every_number_has_an_explanation(tmp_path: Path, code: int) -> None:
+    explained = explain(OSError(code, os.strerror(code)), tmp_path / "wanted")
+    assert isinstance(explained, TfcliError)
+    assert isinstance(explained, NotFoundError) or os.strerror(code) in str(explained.why)
+
+
+def test_an_error_without_a_number_is_explained_by_its_text(tmp_path: Path) -> None:
+    assert explain(OSError("it would not"), tmp_path).why == "it would not"
+
+
+def test_a_missing_file_is_not_found_even_without_a_number(tmp_path: Path) -> None:
+    """As safetensors and others written in Rust raise it."""
+    assert isinstance(explain(FileNotFoundError("not here"), tmp_path), NotFoundError)
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EFBIG, errno.EDQUOT])
+def test_a_full_disk_tells_how_much_is_free(tmp_path: Path, code: int) -> None:
+    explained = explain(OSError(code, os.strerror(code)), tmp_path / "no" / "such" / "folder")
+    assert "the disk is full" in explained.what
+    assert 0 < free_bytes(str(explained.why)) <= shutil.disk_usage(tmp_path).total
+
+
+def test_a_full_disk_is_explained_even_where_it_cannot_be_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuses(path: object) -> Any:
+        raise OSError(errno.EIO, "refused")
+
+    monkeypatch.setattr(shutil, "disk_usage", refuses)
+    explained = explain(OSError(errno.ENOSPC, "no space left"), tmp_path / "file")
+    assert "the disk is full" in explained.what
+    assert explained.why == "no space left"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
+def test_writing_to_a_full_device_says_so() -> None:
+    with pytest.raises(InputOutputError, match="the disk is full"):
+        append_line(Path("/dev/full"), b"x")
+
+
+@POSIX
+def test_a_file_beyond_the_limit_says_so_and_leaves_the_old_one(tmp_path: Path) -> None:
+    import resource
+
+    write_file(tmp_path / "file", b"old")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+    try:
+        with pytest.raises(InputOutputError, match="the disk is full"):
+            write_file(tmp_path / "file", bytes(2000))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"old"]
+
+
+@POSIX
+def test_a_read_only_folder_refuses_with_a_command_that_shows_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "read only").mkdir(mode=0o555)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputOutputError, match="may not be") as caught, without_privileges():
+        write_file(Path("read only/file"), b"x")
+    assert list((tmp_path / "read only").iterdir()) == []
+    assert caught.value.mend
+    shown = subprocess.run(caught.value.mend, shell=True, capture_output=True, check=False)
+    assert shown.returncode == 0, shown.stderr
+    assert b"read only" in shown.stdout
+
+
+@POSIX
+def test_a_folder_cannot_be_made_in_a_read_only_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "locked").mkdir(mode=0o555)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputOutputError), without_privileges():
+        make_folder(Path("locked/new"))
+
+
+@pytest.mark.parametrize("place", ["file/new", "file/deep/new"])
+def test_a_file_where_a_folder_should_be_is_in_the_way(tmp_path: Path, place: str) -> None:
+    (tmp_path / "file").write_bytes(b"precious")
+    with pytest.raises(ConflictError, match="in the way"):
+        write_file(tmp_path / place, b"x")
+    with pytest.raises(ConflictError, match="in the way"):
+        make_folder(tmp_path / place)
+    assert (tmp_path / "file").read_bytes() == b"precious"
+
+
+def test_a_folder_where_a_file_should_be_is_in_the_way(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(ConflictError, match="in the way"):
+        write_file(tmp_path / "folder", b"x")
+    assert [path.name for path in tmp_path.iterdir()] == ["folder"]
+
+
+def test_a_folder_is_made_with_its_parents_once(tmp_path: Path) -> None:
+    make_folder(tmp_path / "a" / "b")
+    make_folder(tmp_path / "a" / "b")
+    assert (tmp_path / "a" / "b").is_dir()
+
+
+def test_room_that_is_not_there_is_asked_for_with_both_figures(tmp_path: Path) -> None:
+    with pytest.raises(InputOutputError, match="not enough room") as caught:
+        require_space(tmp_path / "not" / "yet" / "there", 1 << 62)
+    assert f"{1 << 62:,} bytes are needed" in str(caught.value.why)
+    assert 0 < free_bytes(str(caught.value.why)) <= shutil.disk_usage(tmp_path).total
+
+
+def test_exactly_enough_room_is_enough(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    usage = shutil.disk_usage(tmp_path)._replace(free=1000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
+    require_space(tmp_path, 1000)
+    with pytest.raises(InputOutputError, match="not enough room"):
+        require_space(tmp_path, 1001)
+
+
+def test_room_is_measured_for_a_path_without_a_folder_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    require_space(Path("file"), 1)
+
+
+@POSIX
+@pytest.mark.parametrize("refused", [False, True])
+def test_on_a_mac_the_drive_itself_is_flushed_or_what_comes_nearest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refused: bool
+) -> None:
+    import fcntl
+
+    no_such_command = 51  # on Linux; F_GETFD is one that always succeeds
+    monkeypatch.setattr(sys, "platform", "darwin")
+    monkeypatch.setattr(
+        fcntl, "F_FULLFSYNC", no_such_command if refused else fcntl.F_GETFD, raising=False
+    )
+    with (tmp_path / "file").open("wb") as file, faulty(lambda call: call.make()) as made:
+        flush(file.fileno())
+    assert made.count("fsync") == refused
+
+
+def test_on_windows_a_folder_is_not_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with faulty(lambda call: call.make()) as made:
+        monkeypatch.setattr(os, "name", "nt")
+        flush_folder(tmp_path)
+        monkeypatch.undo()
+    assert made == []

@@ -1,0 +1,212 @@
+"""Whichever system call of a writer goes wrong: the old content or the new, and nothing else.
+
+Reference: how SQLite tests its own atomic commits, https://sqlite.org/testing.html ("I/O error
+testing", "crash testing").
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.files.faults import (
+    DIED,
+    Fault,
+    SystemCall,
+    count_calls,
+    fails_with,
+    faulty,
+    is_interrupted,
+    writes_less,
+)
+from tests.files.writers import WRITERS, Writer
+from tfcli.errors import TfcliError
+from tfcli.files import append_line, sweep
+
+REPOSITORY = Path(__file__).parents[2]
+
+OLD, NEW = b"old", b"the new content"
+SITUATIONS = [
+    pytest.param("file", None, id="a new file"),
+    pytest.param("file", OLD, id="a file replaced"),
+    pytest.param("folder", None, id="a new folder"),
+    pytest.param("folder", OLD, id="a folder replaced"),
+    pytest.param("stored", None, id="a file named by its content"),
+]
+# Python's own `shutil.rmtree`, which takes the old folder away, does leave files open.
+WITHOUT_RMTREE = [SITUATIONS[0], SITUATIONS[1], SITUATIONS[2], SITUATIONS[4]]
+FAULTS = {
+    "input/output error": fails_with(errno.EIO),
+    "disk full": fails_with(errno.ENOSPC),
+    "interrupted": is_interrupted,
+}
+
+
+def folder_with(parent: Path, name: str, writer: Writer, before: bytes | None) -> Path:
+    folder = parent / name
+    folder.mkdir()
+    if before is not None:
+        writer.write(folder, before)
+    return folder
+
+
+def calls_of(parent: Path, writer: Writer, before: bytes | None) -> int:
+    folder = folder_with(parent, "counted", writer, before)
+    return count_calls(lambda: writer.write(folder, NEW))
+
+
+def left_after_sweep(folder: Path, writer: Writer) -> bytes | None:
+    """What can be read once the next start has swept; nothing else may be there."""
+    sweep(folder)
+    content = writer.read(folder)
+    assert len(list(folder.iterdir())) == (content is not None)
+    return content
+
+
+@pytest.mark.parametrize("lasting", [False, True], ids=["once", "from then on"])
+@pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
+@pytest.mark.parametrize(("name", "before"), SITUATIONS)
+def test_a_failing_call_leaves_old_or_new(
+    tmp_path: Path, name: str, before: bytes | None, fault: Fault, lasting: bool
+) -> None:
+    writer = WRITERS[name]
+    for call in range(calls_of(tmp_path, writer, before)):
+        folder = folder_with(tmp_path, str(call), writer, before)
+        allowed = {before, NEW}
+        with faulty(fault, call, None if lasting else call) as made:
+            try:
+                writer.write(folder, NEW)
+                allowed = {NEW}
+            except (TfcliError, KeyboardInterrupt):
+                pass
+        assert left_after_sweep(folder, writer) in allowed, f"call {call}: {made[call]}"
+
+
+@pytest.mark.parametrize(("name", "before"), SITUATIONS)
+def test_a_process_that_dies_at_any_call_leaves_old_or_new(
+    tmp_path: Path, name: str, before: bytes | None
+) -> None:
+    writer = WRITERS[name]
+    folders = [
+        folder_with(tmp_path, str(call), writer, before)
+        for call in range(calls_of(tmp_path, writer, before))
+    ]
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-m", "tests.files.writers", name, folder, NEW, str(call)],
+            cwd=REPOSITORY,
+        )
+        for call, folder in enumerate(folders)
+    ]
+    assert [process.wait() for process in processes] == [DIED] * len(processes)
+    for call, folder in enumerate(folders):
+        assert left_after_sweep(folder, writer) in {before, NEW}, f"call {call}"
+
+
+@pytest.mark.parametrize(("name", "before"), SITUATIONS)
+def test_short_writes_are_taken_up_where_they_broke_off(
+    tmp_path: Path, name: str, before: bytes | None
+) -> None:
+    writer = WRITERS[name]
+    folder = folder_with(tmp_path, "folder", writer, before)
+    with faulty(writes_less) as made:
+        writer.write(folder, NEW)
+    assert made.count("write") > 1
+    assert writer.read(folder) == NEW
+
+
+@pytest.mark.skipif(sys.platform in {"darwin", "win32"}, reason="flushed by other calls")
+@pytest.mark.parametrize(("name", "before"), WITHOUT_RMTREE)
+def test_all_is_flushed_before_the_rename_and_the_folder_above_after_it(
+    tmp_path: Path, name: str, before: bytes | None
+) -> None:
+    """What a power cut needs, which no test can bring about."""
+    events: list[int | str] = []
+
+    def noted(call: SystemCall) -> Any:
+        if call.name == "fsync":
+            events.append(os.stat(call.arguments[0]).st_ino)  # noqa: PTH116 (a descriptor)
+        elif call.name in {"rename", "replace"}:
+            events.append("rename")
+        return call.make()
+
+    writer = WRITERS[name]
+    folder = folder_with(tmp_path, "folder", writer, before)
+    with faulty(noted):
+        writer.write(folder, NEW)
+    rename = events.index("rename")
+    assert {path.stat().st_ino for path in folder.rglob("*")} <= set(events[:rename])
+    assert events[rename + 1 :] == [folder.stat().st_ino]
+
+
+@pytest.mark.skipif(not Path("/dev/fd").is_dir(), reason="no list of open files")
+@pytest.mark.parametrize(("name", "before"), WITHOUT_RMTREE)
+def test_a_failing_call_leaves_no_file_open(
+    tmp_path: Path, name: str, before: bytes | None
+) -> None:
+    def open_files() -> int:
+        return len(list(Path("/dev/fd").iterdir()))
+
+    writer = WRITERS[name]
+    at_first = open_files()
+    for call in range(calls_of(tmp_path, writer, before)):
+        folder = folder_with(tmp_path, str(call), writer, before)
+        with contextlib.suppress(KeyboardInterrupt), faulty(is_interrupted, call, call):
+            writer.write(folder, NEW)
+        assert open_files() == at_first, f"call {call}"
+
+
+@pytest.mark.parametrize(("name", "before"), WITHOUT_RMTREE)
+def test_a_failing_call_closes_no_file_of_somebody_else(
+    tmp_path: Path, name: str, before: bytes | None
+) -> None:
+    """A descriptor closed twice is, the second time, the file that another thread just opened."""
+
+    def fails_while_another_opens(call: SystemCall) -> Any:
+        if call.name == "close":
+            call.make()
+        theirs.append(os.dup(1))
+        raise OSError(errno.EIO, "refused")
+
+    writer = WRITERS[name]
+    for call in range(calls_of(tmp_path, writer, before)):
+        folder = folder_with(tmp_path, str(call), writer, before)
+        theirs: list[int] = []
+        with contextlib.suppress(TfcliError), faulty(fails_while_another_opens, call, call) as made:
+            writer.write(folder, NEW)
+        for descriptor in theirs:
+            try:
+                os.close(descriptor)
+            except OSError:
+                pytest.fail(f"call {call}, {made[call]}, failed; a file of another was closed")
+
+
+@pytest.mark.parametrize("code", [errno.EIO, errno.ENOSPC])
+def test_a_failing_append_keeps_every_line_and_the_next_begins_afresh(
+    tmp_path: Path, code: int
+) -> None:
+    def log_with_a_line(name: str) -> Path:
+        append_line(tmp_path / name, b"first")
+        return tmp_path / name
+
+    counted = log_with_a_line("counted")
+    for call in range(count_calls(lambda: append_line(counted, b"second"))):
+        log = log_with_a_line(str(call))
+        with pytest.raises(TfcliError), faulty(fails_with(code), call, call):
+            append_line(log, b"second")
+        append_line(log, b"third")
+        lines = log.read_bytes().splitlines()
+        assert lines in ([b"first", b"third"], [b"first", b"second", b"third"])
+
+
+def test_an_append_in_short_writes_is_whole(tmp_path: Path) -> None:
+    with faulty(writes_less):
+        append_line(tmp_path / "log", b"one line")
+    assert (tmp_path / "log").read_bytes() == b"one line\n"

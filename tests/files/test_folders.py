@@ -1,0 +1,346 @@
+"""A folder that verifies holds exactly the bytes that were written."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.files.faults import SystemCall, fails_with, faulty
+from tfcli.errors import DamagedError, DataError, NotFoundError, TfcliError
+from tfcli.files import (
+    MANIFEST,
+    find_litter,
+    new_folder,
+    remove_folder,
+    sweep,
+    to_json,
+    verify_folder,
+)
+
+EMPTY = hashlib.sha256(b"").hexdigest()
+
+
+def make_folder_of(path: Path, contents: dict[str, bytes]) -> Path:
+    with new_folder(path) as folder:
+        for name, data in contents.items():
+            folder.write(name, data)
+    return path
+
+
+def every_file(folder: Path) -> list[Path]:
+    return sorted(folder.iterdir())
+
+
+def flips(data: bytes) -> Iterator[bytes]:
+    for position in range(len(data)):
+        for bit in range(8):
+            yield flipped(data, position, bit)
+
+
+def flipped(data: bytes, position: int, bit: int) -> bytes:
+    changed = bytearray(data)
+    changed[position] ^= 1 << bit
+    return bytes(changed)
+
+
+def truncations(data: bytes) -> Iterator[bytes]:
+    for length in range(len(data)):
+        yield data[:length]
+
+
+def deletions(data: bytes) -> Iterator[bytes]:
+    for position in range(len(data)):
+        yield data[:position] + data[position + 1 :]
+
+
+def additions(data: bytes) -> Iterator[bytes]:
+    for position in range(len(data) + 1):
+        for more in (b"\0", b" ", b"\n", b"-", b"+", b"0", b"1", b".0", b"e0", b'"', b",", b"\xff"):
+            yield data[:position] + more + data[position:]
+
+
+CHANGES = {
+    "a flipped bit": flips,
+    "a truncation": truncations,
+    "a byte deleted": deletions,
+    "bytes added": additions,
+}
+
+
+def assert_damage_is_noticed(folder: Path, file: Path, changed: bytes) -> None:
+    whole = file.read_bytes()
+    file.write_bytes(changed)
+    try:
+        verify_folder(folder)
+    except DataError:
+        return
+    finally:
+        file.write_bytes(whole)
+    pytest.fail(f"{file.name} verified as {changed!r}")
+
+
+@given(st.dictionaries(st.sampled_from(["a", "b.txt", "c-1"]), st.binary()))
+@settings(max_examples=20)
+def test_a_folder_as_written_verifies(tmp_path: Path, contents: dict[str, bytes]) -> None:
+    folder = make_folder_of(tmp_path / "folder", contents)
+    verify_folder(folder)
+    assert {path.name: path.read_bytes() for path in every_file(folder)}.items() >= contents.items()
+
+
+def test_a_manifest_names_size_and_hash_of_every_file(tmp_path: Path) -> None:
+    folder = make_folder_of(tmp_path / "folder", {"a": b"abc", "empty": b""})
+    expected = {
+        "schema": 1,
+        "files": {
+            "a": {"bytes": 3, "sha256": hashlib.sha256(b"abc").hexdigest()},
+            "empty": {"bytes": 0, "sha256": EMPTY},
+        },
+    }
+    assert (folder / MANIFEST).read_bytes() == to_json(expected)
+
+
+def test_a_file_may_come_in_pieces(tmp_path: Path) -> None:
+    with new_folder(tmp_path / "folder") as folder, folder.new_file("pieces") as file:
+        for piece in (b"one ", b"", memoryview(b"two")):
+            file.write(piece)
+    verify_folder(tmp_path / "folder")
+    assert (tmp_path / "folder" / "pieces").read_bytes() == b"one two"
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_every_small_change_of_a_tiny_folder_is_noticed(tmp_path: Path, change: str) -> None:
+    folder = make_folder_of(tmp_path / "folder", {"a": b"1", "b": b"\n", "empty": b""})
+    for file in every_file(folder):
+        for changed in CHANGES[change](file.read_bytes()):
+            assert_damage_is_noticed(folder, file, changed)
+
+
+@pytest.fixture(scope="module")
+def large_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    data = hashlib.shake_256(b"weights").digest(70_000)
+    folder = tmp_path_factory.mktemp("large") / "folder"
+    return make_folder_of(folder, {"weights": data, "state.json": to_json({"step": 5})})
+
+
+@given(data=st.data())
+def test_any_flipped_bit_of_a_large_folder_is_noticed(large_folder: Path, data: Any) -> None:
+    file = data.draw(st.sampled_from(every_file(large_folder)))
+    whole = file.read_bytes()
+    position = data.draw(st.integers(0, len(whole) - 1))
+    bit = data.draw(st.integers(0, 7))
+    assert_damage_is_noticed(large_folder, file, flipped(whole, position, bit))
+
+
+@given(data=st.data())
+def test_any_cut_or_addition_in_a_large_folder_is_noticed(large_folder: Path, data: Any) -> None:
+    file = data.draw(st.sampled_from(every_file(large_folder)))
+    whole = file.read_bytes()
+    start = data.draw(st.integers(0, len(whole)))
+    end = data.draw(st.integers(start, len(whole)))
+    more = data.draw(st.binary(max_size=20))
+    if len(more) != end - start:
+        assert_damage_is_noticed(large_folder, file, whole[:start] + more + whole[end:])
+
+
+@pytest.mark.parametrize("name", ["a", MANIFEST])
+def test_a_missing_file_is_noticed(tmp_path: Path, name: str) -> None:
+    folder = make_folder_of(tmp_path / "folder", {"a": b"1"})
+    (folder / name).unlink()
+    with pytest.raises(DamagedError):
+        verify_folder(folder)
+
+
+def test_a_folder_that_is_not_there_does_not_verify(tmp_path: Path) -> None:
+    with pytest.raises(DamagedError, match="never finished"):
+        verify_folder(tmp_path / "folder")
+
+
+@pytest.mark.parametrize("name", ["a", MANIFEST])
+def test_a_folder_in_place_of_a_file_is_damage(tmp_path: Path, name: str) -> None:
+    folder = make_folder_of(tmp_path / "folder", {"a": b"1"})
+    (folder / name).unlink()
+    (folder / name).mkdir()
+    with pytest.raises(DataError):
+        verify_folder(folder)
+
+
+@pytest.mark.skipif(not Path("/dev/null").exists(), reason="no devices")
+def test_a_device_in_place_of_a_file_is_damage(tmp_path: Path) -> None:
+    """What is no regular file may never end: a pipe, /dev/zero."""
+    folder = make_folder_of(tmp_path / "folder", {"a": b""})
+    (folder / "a").unlink()
+    (folder / "a").symlink_to("/dev/null")
+    with pytest.raises(DataError):
+        verify_folder(folder)
+
+
+def test_a_disk_that_cannot_be_read_is_told_in_our_words(tmp_path: Path) -> None:
+    folder = make_folder_of(tmp_path / "folder", {"a": b"1"})
+    with pytest.raises(TfcliError, match="folder/"), faulty(fails_with(5)):
+        verify_folder(folder)
+
+
+def test_a_manifest_that_cannot_be_read_is_told_in_our_words(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(TfcliError):
+        verify_folder(tmp_path / "file")
+
+
+def test_a_newer_schema_asks_for_a_newer_program(tmp_path: Path) -> None:
+    folder = make_folder_of(tmp_path / "folder", {})
+    (folder / MANIFEST).write_bytes(to_json({"schema": 2, "files": {}, "more": "than we know"}))
+    with pytest.raises(DataError) as caught:
+        verify_folder(folder)
+    assert not isinstance(caught.value, DamagedError)
+    assert caught.value.mend == "pip install --upgrade tfcli"
+
+
+def entry(**changes: object) -> dict[str, object]:
+    return {"bytes": 0, "sha256": EMPTY} | changes
+
+
+SIZES: list[object] = [-1, 1, 10**100, 0.0, "0", False, None, [], float("inf"), float("nan")]
+HASHES: list[object] = ["", EMPTY.upper(), None, 0, []]
+SCHEMAS: list[object] = [0, -1, True, 1.0, "1", None, []]
+NAMES = ["", ".", "..", "../outside", "sub/inside", "nul\0", "x" * 5000, "\n", "/"]
+HOSTILE = {
+    "empty": b"",
+    "not JSON": b"{",
+    "not UTF-8": b'{"schema": 1, "files": {}, "\xff": 0}',
+    "deep nesting": b"[" * 100_000,
+    "deep nesting in a value": b'{"schema": 1, "files": ' + b'{"a":' * 100_000,
+    "a number of 10,000 digits": b'{"schema": 1, "files": {"a": {"bytes": ' + b"9" * 10_000,
+    "a list": to_json([]),
+    "null": to_json(None),
+    "no schema": to_json({"files": {}}),
+    "no files": to_json({"schema": 1}),
+    "files a list": to_json({"schema": 1, "files": []}),
+    "an entry that is a text": to_json({"schema": 1, "files": {"there": "text"}}),
+    "an entry without a hash": to_json({"schema": 1, "files": {"there": {"bytes": 0}}}),
+    "one key too many": to_json({"schema": 1, "files": {"there": entry(more=1)}}),
+    "another key too many": to_json({"schema": 1, "files": {}, "more": 1}),
+    **{
+        f"bytes {size!r}": to_json({"schema": 1, "files": {"there": entry(bytes=size)}})
+        for size in SIZES
+    },
+    **{
+        f"sha256 {value!r}": to_json({"schema": 1, "files": {"there": entry(sha256=value)}})
+        for value in HASHES
+    },
+    **{f"schema {schema!r}": to_json({"schema": schema, "files": {}}) for schema in SCHEMAS},
+    **{
+        f"the name {name[:12]!r}": to_json({"schema": 1, "files": {name: entry()}})
+        for name in NAMES
+    },
+    "half a surrogate pair": b'{"schema": 1, "files": {"\\ud800": {"bytes": 0, "sha256": ""}}}',
+}
+
+
+@pytest.mark.parametrize("manifest", HOSTILE.values(), ids=HOSTILE)
+def test_a_hostile_manifest_is_damage(tmp_path: Path, manifest: bytes) -> None:
+    folder = make_folder_of(tmp_path / "folder", {"there": b""})
+    (tmp_path / "outside").write_bytes(b"")
+    (folder / "sub").mkdir()
+    (folder / "sub" / "inside").write_bytes(b"")
+    (folder / MANIFEST).write_bytes(manifest)
+    with pytest.raises(DamagedError):
+        verify_folder(folder)
+
+
+ANY_TEXT = st.text(st.characters(codec=None, exclude_categories=()), max_size=8)
+ANY_VALUE = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | ANY_TEXT,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(ANY_TEXT, inner, max_size=3),
+    max_leaves=5,
+)
+ENTRY = st.fixed_dictionaries({"bytes": ANY_VALUE, "sha256": ANY_VALUE}) | ANY_VALUE
+MANIFESTS = st.fixed_dictionaries(
+    {
+        "schema": st.just(1) | ANY_VALUE,
+        "files": st.dictionaries(ANY_TEXT, ENTRY, min_size=1, max_size=3),
+    }
+)
+
+
+@given(manifest=MANIFESTS)
+def test_an_invented_manifest_never_verifies(tmp_path: Path, manifest: dict[str, object]) -> None:
+    text = json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"
+    (tmp_path / MANIFEST).write_bytes(text.encode(errors="backslashreplace"))
+    with pytest.raises(DataError):
+        verify_folder(tmp_path)
+
+
+def test_an_error_of_the_block_leaves_the_old_folder(tmp_path: Path) -> None:
+    folder = make_folder_of(tmp_path / "folder", {"a": b"old"})
+    with (
+        pytest.raises(ZeroDivisionError),
+        new_folder(folder) as writer,
+        writer.new_file("a") as file,
+    ):
+        file.write(b"new")
+        raise ZeroDivisionError
+    verify_folder(folder)
+    assert (folder / "a").read_bytes() == b"old"
+    assert every_file(tmp_path) == [folder]
+
+
+def test_a_folder_made_anew_holds_nothing_of_the_old_one(tmp_path: Path) -> None:
+    make_folder_of(tmp_path / "folder", {"old": b"1"})
+    folder = make_folder_of(tmp_path / "folder", {"new": b"2"})
+    assert [path.name for path in every_file(folder)] == [MANIFEST, "new"]
+
+
+def test_a_removed_folder_is_gone_whole(tmp_path: Path) -> None:
+    remove_folder(make_folder_of(tmp_path / "folder", {"a": b"1"}))
+    assert every_file(tmp_path) == []
+
+
+def test_removing_what_is_not_there_is_not_found(tmp_path: Path) -> None:
+    with pytest.raises(NotFoundError):
+        remove_folder(tmp_path / "folder")
+
+
+def test_sweep_takes_away_litter_of_every_kind_and_nothing_else(tmp_path: Path) -> None:
+    outside = make_folder_of(tmp_path / "outside", {"precious": b"1"})
+    root = make_folder_of(tmp_path / "root", {"kept": b"1", ".hidden": b"2", "a.tmp-b": b"3"})
+    kept = every_file(root)
+    (root / ".tmp-file-1-a").write_bytes(b"")
+    (root / ".tmp-folder-1-a" / "deep").mkdir(parents=True)
+    (root / ".tmp-link-1-a").symlink_to(outside)
+    litter = find_litter(root)
+    assert len(litter) == 3
+    assert sweep(root) == litter
+    assert every_file(root) == kept
+    verify_folder(outside)
+
+
+def test_sweep_tells_only_what_it_could_remove(tmp_path: Path) -> None:
+    stubborn = tmp_path / ".tmp-file-1-a"
+    stubborn.write_bytes(b"")
+
+    def refuses(call: SystemCall) -> Any:
+        return fails_with(1)(call) if call.name == "unlink" else call.make()
+
+    with faulty(refuses):
+        assert sweep(tmp_path) == []
+    assert stubborn.exists()
+
+
+def test_there_is_no_litter_where_there_is_no_folder(tmp_path: Path) -> None:
+    assert sweep(tmp_path / "nowhere") == find_litter(tmp_path / "nowhere") == []
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no modes")
+def test_sweep_does_not_follow_a_link_that_leads_nowhere(tmp_path: Path) -> None:
+    link = tmp_path / ".tmp-link-1-a"
+    link.symlink_to(tmp_path / "nowhere")
+    assert sweep(tmp_path) == [link]
+    assert not link.is_symlink()

@@ -1,0 +1,64 @@
+"""A name is one plain folder, never a way out of its root."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from tfcli.errors import UsageError
+from tfcli.files import check_name, make_name
+
+LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+ANY_TEXT = st.text(st.characters(codec=None, exclude_categories=()))
+
+
+@given(first=st.sampled_from(LETTERS), rest=st.text(LETTERS + "._-", max_size=63))
+def test_a_plain_name_is_accepted_as_it_is(first: str, rest: str) -> None:
+    assert check_name(first + rest, "run") == first + rest
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("", ".", "..", "../up", "a/b", "/", "/etc", "a\\b", "C:a", ".hidden", "-option", "_x"),
+        *("a b", "a\n", "\n", "a\0", "é", "名前", "٣", "~", "a*", "a" * 65, "\ud800"),
+    ],
+)
+def test_anything_else_is_refused_with_a_name_that_would_do(name: str) -> None:
+    with pytest.raises(UsageError, match="cannot name a run") as caught:
+        check_name(name, "run")
+    assert caught.value.mend
+    offered = caught.value.mend.split()[-1]
+    assert check_name(offered, "run") == offered
+
+
+@given(name=ANY_TEXT)
+def test_an_accepted_name_stays_below_its_root(tmp_path: Path, name: str) -> None:
+    try:
+        check_name(name, "run")
+    except UsageError:
+        return
+    assert (tmp_path / name).resolve().parent == tmp_path.resolve()
+
+
+@given(text=ANY_TEXT)
+@example("")
+@example("...")
+@example("-" * 100 + "x" * 100)
+@example("x" * 63 + "--")
+def test_a_name_can_be_made_from_any_text(text: str) -> None:
+    name = make_name(text)
+    assert check_name(name, "run") == name
+
+
+@given(first=st.sampled_from(LETTERS), rest=st.text(LETTERS, max_size=63))
+def test_a_name_made_from_a_good_name_is_that_name(first: str, rest: str) -> None:
+    assert make_name(first + rest) == first + rest
+
+
+def test_a_name_made_from_a_file_is_recognised() -> None:
+    assert make_name("Don Quijote (1605)") == "Don-Quijote-1605"
+    assert make_name("吾輩は猫である") == "mine"

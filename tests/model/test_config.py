@@ -1,0 +1,287 @@
+"""A configuration is one that can be built, or says what is wrong with it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import Any, get_args
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tfcli.errors import DataError, UsageError
+from tfcli.model.config import CHOICES, SIZES, Family, ModelConfig, Size, named_config
+from tfcli.model.transformer import Transformer
+
+from .helpers import CONFIGS, FAMILIES, configs, random_ids
+
+WHOLE_NUMBERS = (
+    *("vocab_size", "context_length", "num_layers", "d_model"),
+    *("num_heads", "num_kv_heads", "head_dim", "d_ff"),
+)
+
+
+def changed(field: str, value: object) -> dict[str, Any]:
+    """A configuration that could be built, but for one field."""
+    return {**asdict(CONFIGS["modern"]), field: value}
+
+
+def why_refused(values: dict[str, Any]) -> str:
+    with pytest.raises(UsageError) as caught:
+        ModelConfig(**values)
+    assert caught.value.why is not None
+    return caught.value.why
+
+
+# --- faults -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("field", WHOLE_NUMBERS)
+@pytest.mark.parametrize("value", [0, -1, 2.0, "2", None, True, [2]])
+def test_what_is_no_whole_number_above_zero_is_named(field: str, value: object) -> None:
+    why = why_refused(changed(field, value))
+    assert field in why
+    assert repr(value) in why
+
+
+@pytest.mark.parametrize("field", ["rope_theta", "norm_epsilon"])
+@pytest.mark.parametrize("value", [0.0, -1.0, float("nan"), float("inf"), "big", None])
+def test_what_is_no_number_above_zero_is_named(field: str, value: object) -> None:
+    assert field in why_refused(changed(field, value))
+
+
+@pytest.mark.parametrize("value", ["no", 2, None])
+def test_a_tied_head_is_yes_or_no(value: object) -> None:
+    assert "tied_head" in why_refused(changed("tied_head", value))
+
+
+def test_every_fault_is_named() -> None:
+    why = why_refused(
+        asdict(CONFIGS["modern"]) | {"vocab_size": 0, "num_layers": -3, "d_ff": "wide"}
+    )
+    assert all(part in why for part in ("vocab_size", "num_layers", "d_ff"))
+
+
+@pytest.mark.parametrize("family", ["bert", "", None, 3, ["modern"]])
+def test_an_unknown_family_is_named_beside_those_there_are(family: object) -> None:
+    why = why_refused(changed("family", family))
+    assert repr(family) in why
+    assert all(known in why for known in FAMILIES)
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "parts"),
+    [
+        ("modern", {"num_heads": 4, "num_kv_heads": 3}, ["num_heads 4", "num_kv_heads 3"]),
+        ("modern", {"num_heads": 1, "num_kv_heads": 3}, ["num_heads 1", "num_kv_heads 3"]),
+        ("modern", {"head_dim": 5}, ["head_dim", "5", "even"]),
+        ("gpt2", {"d_model": 13}, ["d_model 13", "num_heads 3", "head_dim 4", "gpt2"]),
+        ("classic", {"head_dim": 5}, ["d_model 12", "num_heads 3", "head_dim 5", "classic"]),
+        ("gpt2", {"num_kv_heads": 1}, ["gpt2", "key-value heads"]),
+        ("classic", {"tied_head": False}, ["classic", "tied head"]),
+        (
+            "gpt2",
+            {"d_model": 13, "num_kv_heads": 2, "tied_head": False},
+            ["num_kv_heads 2", "d_model 13", "key-value heads", "tied head"],
+        ),
+    ],
+)
+def test_what_does_not_fit_together_is_named(
+    name: str, changes: dict[str, object], parts: list[str]
+) -> None:
+    why = why_refused(asdict(CONFIGS[name]) | changes)
+    assert all(part in why for part in parts), why
+
+
+def test_a_model_cannot_be_changed_after_the_check() -> None:
+    with pytest.raises(AttributeError):
+        CONFIGS["modern"].num_layers = 0  # type: ignore[misc]
+
+
+@given(config=configs())
+@settings(max_examples=40, deadline=None)
+@torch.no_grad()
+def test_what_passes_the_check_can_be_built_and_run(config: ModelConfig) -> None:
+    model = Transformer(config).eval()
+    model.initialize(0)
+    logits = model(random_ids(config, rows=2, length=config.context_length))
+    assert logits.shape == (2, config.context_length, config.vocab_size)
+    assert logits.isfinite().all()
+
+
+# --- families -----------------------------------------------------------------------------------
+
+
+def test_each_family_has_its_parts() -> None:
+    parts = {f: (CONFIGS[f].norm, CONFIGS[f].feed_forward, CONFIGS[f].positions) for f in FAMILIES}
+    assert parts == {
+        "modern": ("rms_norm", "swiglu", "rotary"),
+        "gpt2": ("layer_norm", "gelu", "learned"),
+        "classic": ("layer_norm", "relu", "sinusoidal"),
+    }
+    assert set(CHOICES) == set(get_args(Family))
+
+
+@pytest.mark.parametrize(
+    ("family", "biases"), [("modern", False), ("gpt2", True), ("classic", True)]
+)
+def test_only_the_older_families_have_biases(family: Family, biases: bool) -> None:
+    assert CONFIGS[family].biases is biases
+    names = Transformer(CONFIGS[family]).state_dict()
+    assert any(name.endswith("bias") for name in names) is biases
+
+
+# --- named sizes --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", get_args(Size))
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_size_of_every_family_has_heads_of_64(size: Size, family: Family) -> None:
+    config = named_config(size, vocab_size=1000, context_length=256, family=family)
+    assert (config.num_layers, config.d_model, config.num_heads) == SIZES[size]
+    assert config.head_dim == 64
+    assert config.num_kv_heads == config.num_heads
+    assert (config.family, config.vocab_size, config.context_length) == (family, 1000, 256)
+
+
+def test_sizes_grow() -> None:
+    widths = [SIZES[size][:2] for size in get_args(Size)]
+    assert widths == sorted(widths)
+
+
+@pytest.mark.parametrize("family", ["gpt2", "classic"])
+def test_base_and_large_are_the_shapes_of_gpt2_small_and_medium(family: Family) -> None:
+    base = named_config("base", vocab_size=50257, context_length=1024, family=family)
+    large = named_config("large", vocab_size=50257, context_length=1024, family=family)
+    shapes = [(c.num_layers, c.d_model, c.num_heads, c.d_ff) for c in (base, large)]
+    assert shapes == [(12, 768, 12, 3072), (24, 1024, 16, 4096)]
+    assert base.norm_epsilon == large.norm_epsilon == 1e-5
+
+
+@given(width=st.integers(1, 2048).map(lambda half: 2 * half))
+def test_swiglu_is_as_large_as_the_two_matrices_it_stands_for(width: int) -> None:
+    """8/3 of the width, three times, is 4 of the width, twice; to the nearest multiple of 32."""
+    config = named_config("nano", vocab_size=300, context_length=8, d_model=width, num_heads=1)
+    assert config.d_ff % 32 == 0
+    assert abs(3 * config.d_ff - 2 * 4 * width) <= 3 * 16 or config.d_ff == 32
+
+
+@given(width=st.integers(1, 1024).map(lambda half: 2 * half), family=st.sampled_from(FAMILIES))
+def test_any_even_width_finds_its_heads(width: int, family: Family) -> None:
+    """Only a number of heads that somebody asked for can be wrong for a width."""
+    config = named_config("tiny", vocab_size=300, context_length=8, d_model=width, family=family)
+    assert config.num_heads * config.head_dim == width
+    if width % 64 == 0:
+        assert config.head_dim == 64
+
+
+def test_what_is_given_overrides_the_size() -> None:
+    config = named_config(
+        "nano",
+        vocab_size=300,
+        context_length=8,
+        num_layers=7,
+        d_model=320,
+        num_heads=10,
+        num_kv_heads=2,
+        tied_head=False,
+    )
+    assert (config.num_layers, config.d_model, config.num_heads) == (7, 320, 10)
+    assert (config.num_kv_heads, config.head_dim, config.tied_head) == (2, 32, False)
+
+
+def test_heads_alone_share_the_width_of_the_size() -> None:
+    config = named_config("nano", vocab_size=300, context_length=8, num_heads=4)
+    assert (config.d_model, config.num_heads, config.num_kv_heads, config.head_dim) == (
+        128,
+        4,
+        4,
+        32,
+    )
+
+
+@given(width=st.integers(1, 600), heads=st.integers(1, 40), family=st.sampled_from(FAMILIES))
+def test_the_width_that_is_offered_works(width: int, heads: int, family: Family) -> None:
+    def build(d_model: int) -> ModelConfig:
+        return named_config(
+            "tiny",
+            vocab_size=300,
+            context_length=8,
+            family=family,
+            d_model=d_model,
+            num_heads=heads,
+        )
+
+    try:
+        build(width)
+    except UsageError as error:
+        if error.mend is not None:
+            offered = error.mend.split()[1].rstrip(",")
+            build(int(offered))
+
+
+@pytest.mark.parametrize("field", ["num_layers", "d_model", "num_heads", "num_kv_heads"])
+@pytest.mark.parametrize("value", [0, -2])
+def test_a_number_that_cannot_be_is_refused_not_replaced(field: str, value: int) -> None:
+    with pytest.raises(UsageError):
+        named_config("tiny", vocab_size=300, context_length=8, **{field: value})  # type: ignore[arg-type]
+
+
+# --- to the disk and back -----------------------------------------------------------------------
+
+
+@given(config=configs())
+@settings(max_examples=50, deadline=None)
+def test_json_and_back(config: ModelConfig) -> None:
+    assert ModelConfig.from_json(json.loads(json.dumps(config.to_json()))) == config
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inside: st.lists(inside) | st.dictionaries(st.text(), inside),
+    max_leaves=10,
+)
+
+
+@given(value=JSON)
+@settings(deadline=None)
+def test_garbage_is_a_data_error(value: object) -> None:
+    with pytest.raises(DataError):
+        ModelConfig.from_json(value)
+
+
+@given(field=st.sampled_from(sorted(asdict(CONFIGS["modern"]))), value=JSON)
+@settings(max_examples=200, deadline=None)
+def test_a_field_of_garbage_is_a_data_error_or_a_model_that_runs(field: str, value: object) -> None:
+    try:
+        config = ModelConfig.from_json(changed(field, value))
+    except DataError:
+        return
+    for field_name in WHOLE_NUMBERS:
+        assert type(getattr(config, field_name)) is int
+    assert type(config.tied_head) is bool
+    assert config.rope_theta > 0
+    assert config.norm_epsilon > 0
+
+
+@pytest.mark.parametrize("field", ["vocab_size", "d_ff"])
+def test_a_missing_field_is_named(field: str) -> None:
+    values = asdict(CONFIGS["modern"])
+    del values[field]
+    with pytest.raises(DataError) as caught:
+        ModelConfig.from_json(values)
+    assert field in (caught.value.why or "")
+
+
+def test_a_field_that_nobody_knows_is_named() -> None:
+    with pytest.raises(DataError) as caught:
+        ModelConfig.from_json(changed("num_experts", 8))
+    assert "num_experts" in (caught.value.why or "")
+
+
+def test_what_does_not_fit_is_bad_data_when_it_comes_from_a_file() -> None:
+    with pytest.raises(DataError) as caught:
+        ModelConfig.from_json(changed("head_dim", 5))
+    assert "head_dim" in (caught.value.why or "")

@@ -1,0 +1,400 @@
+"""A corpus is all of its text, cut into training and held-out, and read only when it must be."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from itertools import accumulate
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tfcli.errors import DataError, NotFoundError
+from tfcli.text.corpus import Corpus, choose_split, open_corpus
+from tfcli.text.readers import STDIN
+
+from .helpers import (
+    any_text,
+    blocks_of,
+    documents,
+    in_chunks,
+    join,
+    named_pipe,
+    needs_fifo,
+    standard_input,
+)
+
+BOM = b"\xef\xbb\xbf"
+fractions = st.floats(0.0, 0.9)
+some_documents = st.lists(
+    any_text.filter(lambda text: text and not text.startswith("\ufeff")), min_size=1, max_size=6
+)
+
+
+@pytest.fixture(scope="module")
+def scratch(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for files that every example of a test writes anew."""
+    return tmp_path_factory.mktemp("scratch")
+
+
+def write(folder: Path, texts: Sequence[bytes | str]) -> list[Path]:
+    """One file for each text; they are called 0.txt, 1.txt, ..."""
+    paths = []
+    for number, text in enumerate(texts):
+        path = folder / f"{number}.txt"
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+        paths.append(path)
+    return paths
+
+
+def open_texts(folder: Path, *texts: bytes | str, held_out: float = 0.1) -> Corpus:
+    """A corpus of these texts, a file each; no note of an earlier one is found."""
+    for note in folder.glob("cache/scans/*"):
+        note.unlink()
+    return open_corpus(write(folder, texts), cache=folder / "cache", held_out_fraction=held_out)
+
+
+def fingerprint(folder: Path, *texts: bytes | str) -> str:
+    return open_texts(folder, *texts).scan.fingerprint
+
+
+# --- what one reading finds ---------------------------------------------------------------------
+
+
+def test_bytes_and_documents_are_counted(tmp_path: Path) -> None:
+    scan = open_texts(tmp_path, "abc", "é", "").scan
+    assert (scan.bytes, scan.documents) == (5, 2)
+
+
+@given(texts=some_documents)
+@settings(max_examples=40, deadline=None)
+def test_the_fingerprint_is_that_of_the_documents_and_their_borders(
+    scratch: Path, texts: list[str]
+) -> None:
+    expected = hashlib.sha256(b"".join(text.encode() + b"\xff" for text in texts)).hexdigest()
+    assert fingerprint(scratch, *texts) == expected
+
+
+def test_the_same_text_in_other_containers_has_the_same_fingerprint(tmp_path: Path) -> None:
+    plain, other = write(tmp_path, ["one", "two"])
+    compressed = tmp_path / "one.gz"
+    compressed.write_bytes(gzip.compress(b"one"))
+    marked = tmp_path / "two, with a mark"
+    marked.write_bytes(BOM + b"two")
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text('{"text": "one"}\n{"text": "two"}\n')
+    found = {
+        open_corpus(sources, cache=tmp_path).scan
+        for sources in ([plain, other], [compressed, other], [plain, marked], [rows])
+    }
+    assert len(found) == 1
+
+
+def test_a_moved_document_border_changes_the_fingerprint(tmp_path: Path) -> None:
+    texts = [("abc",), ("ab", "c"), ("a", "bc"), ("a", "b", "c")]
+    assert len({fingerprint(tmp_path, *parts) for parts in texts}) == 4
+
+
+def test_another_order_changes_the_fingerprint(tmp_path: Path) -> None:
+    assert fingerprint(tmp_path, "a", "b") != fingerprint(tmp_path, "b", "a")
+
+
+def test_where_pieces_are_cut_does_not_change_the_fingerprint(tmp_path: Path) -> None:
+    whole = fingerprint(tmp_path, "one two\nthree " * 9)
+    with blocks_of(16):
+        assert fingerprint(tmp_path, "one two\nthree " * 9) == whole
+
+
+@pytest.mark.parametrize("texts", [[], [""], ["", b"", BOM]])
+def test_no_text_is_bad_data(tmp_path: Path, texts: list[str | bytes]) -> None:
+    with pytest.raises(DataError) as caught:
+        open_texts(tmp_path, *texts)
+    assert "no text" in caught.value.what
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(NotFoundError) as caught:
+        open_corpus([tmp_path / "gone.txt"], cache=tmp_path / "cache")
+    assert "gone.txt" in caught.value.what
+
+
+@pytest.mark.skipif(os.name == "nt", reason="names are Unicode there")
+def test_a_file_whose_name_is_not_utf8_can_be_read(tmp_path: Path) -> None:
+    path = tmp_path / os.fsdecode(b"caf\xe9.txt")
+    try:
+        path.write_text("text")
+    except OSError:
+        pytest.skip("this file system takes UTF-8 names only")
+    assert open_corpus([path], cache=tmp_path / "cache").scan.bytes == 4
+
+
+# --- where the held-out part begins -------------------------------------------------------------
+
+
+sizes = st.lists(st.integers(1, 1000), min_size=1, max_size=30)
+
+
+@given(sizes=sizes, fraction=fractions)
+def test_the_split_is_as_promised(sizes: list[int], fraction: float) -> None:
+    """In the words of `choose_split`, with a plain search over all borders."""
+    ends = list(accumulate(sizes))
+    total = ends[-1]
+    wanted = int(total * (1 - fraction))
+    later = next(end for end in ends if end >= wanted)
+    earlier = [end for end in ends if end < wanted]
+    if total - later >= fraction * total / 2:
+        expected = later
+    elif earlier and total - earlier[-1] <= 2 * fraction * total:
+        expected = earlier[-1]
+    else:
+        expected = wanted or total
+    assert choose_split(ends, fraction) == expected
+
+
+@given(sizes=sizes, fraction=fractions)
+def test_a_split_between_documents_holds_out_about_what_is_wanted(
+    sizes: list[int], fraction: float
+) -> None:
+    ends = list(accumulate(sizes))
+    split = choose_split(ends, fraction)
+    if split in ends[:-1]:
+        assert fraction / 2 * ends[-1] <= ends[-1] - split <= 2 * fraction * ends[-1] + 1
+
+
+@given(sizes=sizes, fraction=fractions)
+def test_there_is_always_something_to_train_on(sizes: list[int], fraction: float) -> None:
+    ends = list(accumulate(sizes))
+    assert 0 < choose_split(ends, fraction) <= ends[-1]
+
+
+@given(count=st.integers(10, 500), size=st.integers(1, 100))
+def test_documents_of_one_size_are_never_cut(count: int, size: int) -> None:
+    split = choose_split([size * (n + 1) for n in range(count)], 0.1)
+    assert split % size == 0
+
+
+@given(size=st.integers(2, 10**12))
+def test_the_last_tenth_of_a_single_document_is_held_out(size: int) -> None:
+    assert choose_split([size], 0.1) == int(size * 0.9)
+
+
+@given(sizes=sizes)
+def test_nothing_is_held_out_if_nothing_is_wanted(sizes: list[int]) -> None:
+    ends = list(accumulate(sizes))
+    assert choose_split(ends, 0.0) == ends[-1]
+
+
+@pytest.mark.parametrize(
+    ("ends", "expected"),
+    [
+        ([900, 1000], 900),  # just so
+        ([890, 950, 1000], 950),  # the next border leaves half of what is wanted
+        ([800, 951, 1000], 800),  # it would leave less; the one before holds out twice as much
+        ([799, 951, 1000], 900),  # neither will do
+        ([950, 1000], 950),
+        ([1000], 900),
+        ([1], 1),
+    ],
+)
+def test_borders_near_the_wanted_place(ends: list[int], expected: int) -> None:
+    assert choose_split(ends, 0.1) == expected
+
+
+# --- training and held-out ----------------------------------------------------------------------
+
+
+@given(texts=some_documents, fraction=fractions, block=st.integers(8, 60))
+@settings(max_examples=150, deadline=None)
+def test_training_and_held_out_are_the_whole(
+    scratch: Path, texts: list[str], fraction: float, block: int
+) -> None:
+    with blocks_of(block):
+        corpus = open_texts(scratch, *texts, held_out=fraction)
+        training, held_out = list(corpus.training()), list(corpus.held_out())
+    whole = "".join(texts).encode()
+    assert join(training) + join(held_out) == whole
+    for piece in training + held_out:
+        assert piece.data.decode().encode() == piece.data
+    assert documents([*training, *held_out]) == [text.encode() for text in texts]
+    assert sum(piece.last for piece in training + held_out) == len(texts)
+
+
+@given(texts=some_documents, fraction=fractions, block=st.integers(8, 60))
+@settings(max_examples=100, deadline=None)
+def test_the_held_out_part_begins_where_the_scan_says(
+    scratch: Path, texts: list[str], fraction: float, block: int
+) -> None:
+    """Or with the first character after that."""
+    with blocks_of(block):
+        corpus = open_texts(scratch, *texts, held_out=fraction)
+        training = join(corpus.training())
+    starts = accumulate((len(c.encode()) for c in "".join(texts)), initial=0)
+    assert len(training) == next(start for start in starts if start >= corpus.scan.training_bytes)
+
+
+def test_a_character_at_the_border_is_not_torn(tmp_path: Path) -> None:
+    corpus = open_texts(tmp_path, "12345678😀", held_out=0.25)
+    assert corpus.scan.training_bytes == 9
+    assert join(corpus.training()) == "12345678😀".encode()
+    assert join(corpus.held_out()) == b""
+
+
+def test_a_border_between_documents_ends_one(tmp_path: Path) -> None:
+    corpus = open_texts(tmp_path, *["x" * 10] * 10)
+    assert documents(corpus.training()) == [b"x" * 10] * 9
+    assert [piece.last for piece in corpus.training()] == [True] * 9
+    assert [piece.last for piece in corpus.held_out()] == [True]
+
+
+def test_a_border_inside_a_document_ends_none(tmp_path: Path) -> None:
+    corpus = open_texts(tmp_path, "x" * 100)
+    assert [(len(p.data), p.last) for p in corpus.training()] == [(90, False)]
+    assert [(len(p.data), p.last) for p in corpus.held_out()] == [(10, True)]
+
+
+def test_a_corpus_can_be_read_again_and_again(tmp_path: Path) -> None:
+    corpus = open_texts(tmp_path, "one\n" * 50, "two\n" * 50)
+    assert list(corpus.training()) == list(corpus.training())
+    assert list(corpus.held_out()) == list(corpus.held_out())
+
+
+# --- reading once -------------------------------------------------------------------------------
+
+
+def open_and_count(paths: list[Path], cache: Path, fraction: float = 0.1) -> tuple[Corpus, int]:
+    """A corpus, and the number of bytes that had to be read for it."""
+    read = [0]
+    corpus = open_corpus(paths, cache=cache, held_out_fraction=fraction, progress=read.append)
+    return corpus, read[-1]
+
+
+def test_the_first_time_all_is_read_the_second_nothing(tmp_path: Path) -> None:
+    paths = write(tmp_path, ["x" * 70, "y" * 30])
+    first, read = open_and_count(paths, tmp_path / "cache")
+    assert read == 100
+    second, read = open_and_count(paths, tmp_path / "cache")
+    assert read == 0
+    assert second == first
+
+
+def test_progress_is_told_as_it_goes(tmp_path: Path) -> None:
+    told: list[int] = []
+    paths = write(tmp_path, ["one\n" * 10, "two\n" * 10])
+    with blocks_of(16):
+        open_corpus(paths, cache=tmp_path / "cache", progress=told.append)
+    assert told == [16, 32, 40, 56, 72, 80]
+
+
+def test_a_note_is_taken_at_its_word(tmp_path: Path) -> None:
+    """Which shows that the text is not read again."""
+    paths = write(tmp_path, ["x" * 100])
+    open_corpus(paths, cache=tmp_path)
+    (note,) = tmp_path.glob("scans/*.json")
+    note.write_text(json.dumps(json.loads(note.read_text()) | {"documents": 7}))
+    assert open_corpus(paths, cache=tmp_path).scan.documents == 7
+
+
+def test_a_file_of_another_size_is_read_again(tmp_path: Path) -> None:
+    (path,) = write(tmp_path, ["x" * 100])
+    status = path.stat()
+    open_corpus([path], cache=tmp_path)
+    path.write_text("x" * 101)
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert open_corpus([path], cache=tmp_path).scan.bytes == 101
+
+
+def test_a_file_of_the_same_size_changed_later_is_read_again(tmp_path: Path) -> None:
+    (path,) = write(tmp_path, ["x" * 100])
+    before = open_corpus([path], cache=tmp_path).scan
+    path.write_text("y" * 100)
+    os.utime(path, ns=(0, path.stat().st_mtime_ns + 1))
+    assert open_corpus([path], cache=tmp_path).scan.fingerprint != before.fingerprint
+
+
+def test_another_share_to_hold_out_is_another_scan(tmp_path: Path) -> None:
+    paths = write(tmp_path, ["x" * 100])
+    borders = [
+        open_corpus(paths, cache=tmp_path, held_out_fraction=fraction).scan.training_bytes
+        for fraction in (0.1, 0.5, 0.0, 0.1)
+    ]
+    assert borders == [90, 50, 100, 90]
+
+
+@pytest.mark.parametrize("note", ["", "{", "[]", "{}", '{"bytes": 100}', '{"colour": "red"}'])
+def test_a_damaged_note_is_made_anew(tmp_path: Path, note: str) -> None:
+    paths = write(tmp_path, ["x" * 100])
+    first = open_corpus(paths, cache=tmp_path)
+    (path,) = tmp_path.glob("scans/*.json")
+    whole = path.read_bytes()
+    path.write_text(note)
+    assert open_corpus(paths, cache=tmp_path) == first
+    assert path.read_bytes() == whole
+
+
+# --- what can be read only once -----------------------------------------------------------------
+
+
+def test_standard_input_is_kept_to_be_read_again(tmp_path: Path) -> None:
+    text = b"piped text\n" * 20_000
+    with standard_input(in_chunks(text, [1, 70_000])):
+        corpus, read = open_and_count([STDIN], tmp_path / "cache")
+    assert read == len(text)
+    for _ in range(2):
+        assert join(corpus.training()) + join(corpus.held_out()) == text
+
+
+def test_the_same_text_through_a_pipe_is_the_same_corpus(tmp_path: Path) -> None:
+    found = []
+    for _ in range(2):
+        with standard_input([b"piped text"]):
+            found.append(open_corpus([STDIN], cache=tmp_path))
+    assert found[0] == found[1]
+    assert len(list(tmp_path.glob("piped/*"))) == 1
+
+
+@pytest.mark.parametrize("text", [b"abc", BOM + b"abc", BOM + BOM + b"abc", b"a\r\n\0\xef\xbb\xbf"])
+def test_a_pipe_and_a_file_with_the_same_bytes_have_the_same_fingerprint(
+    tmp_path: Path, text: bytes
+) -> None:
+    with standard_input([text]):
+        piped = open_corpus([STDIN], cache=tmp_path / "cache")
+    assert piped.scan.fingerprint == fingerprint(tmp_path, text)
+
+
+ROWS = b'{"text": "one"}\n{"text": "two"}\n'
+CONTAINERS = {
+    "text.txt": b"one\ntwo\n",
+    "text.txt.gz": gzip.compress(b"one\ntwo\n"),
+    "rows.jsonl": ROWS,
+    "rows.jsonl.gz": gzip.compress(ROWS),
+}
+
+
+@needs_fifo
+@pytest.mark.parametrize("name", CONTAINERS)
+def test_a_named_pipe_is_the_corpus_that_a_file_of_its_name_would_be(
+    tmp_path: Path, name: str
+) -> None:
+    path, data = tmp_path / name, CONTAINERS[name]
+    with named_pipe(path, [data]):
+        piped = open_corpus([path], cache=tmp_path / "cache").scan
+    path.write_bytes(data)
+    assert piped == open_corpus([path], cache=tmp_path / "cache").scan
+
+
+def test_a_pipe_that_is_no_text_is_named(tmp_path: Path) -> None:
+    with standard_input([b"caf\xe9"]), pytest.raises(DataError) as caught:
+        open_corpus([STDIN], cache=tmp_path)
+    assert "byte 3" in (caught.value.why or "")
+    assert not list(tmp_path.glob("piped/*"))
+
+
+def test_an_empty_pipe_is_named_as_it_was_given(tmp_path: Path) -> None:
+    with standard_input([b""]), pytest.raises(DataError) as caught:
+        open_corpus([STDIN], cache=tmp_path / "cache")
+    assert "cache" not in caught.value.what

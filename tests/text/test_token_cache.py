@@ -1,0 +1,256 @@
+"""A corpus as ids is the corpus, is made once, and never holds what it should not."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tfcli.errors import DamagedError, DataError, InputOutputError, NotFoundError
+from tfcli.text.corpus import Corpus, open_corpus
+from tfcli.text.token_cache import TokenizedCorpus, cache_key, open_token_cache, tokenize_corpus
+from tfcli.text.tokenizer import END, Tokenizer, TokenizerType
+
+from .conftest import MIXED
+from .helpers import any_text, append_piece, blocks_of, join
+
+
+def make_corpus(folder: Path, *texts: str, held_out: float = 0.1) -> Corpus:
+    """A corpus of these texts, a row of JSONL each; no note of an earlier one is found."""
+    path = folder / "rows.jsonl"
+    path.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
+    for note in folder.glob("notes/scans/*"):
+        note.unlink()
+    return open_corpus([path], cache=folder / "notes", held_out_fraction=held_out)
+
+
+def make(folder: Path, tokenizer: Tokenizer, *texts: str) -> tuple[Corpus, TokenizedCorpus]:
+    corpus = make_corpus(folder, *texts)
+    return corpus, tokenize_corpus(corpus, tokenizer, cache=folder)
+
+
+def bytes_read(corpus: Corpus, tokenizer: Tokenizer, cache: Path) -> int:
+    """How much text had to be read to have it as ids."""
+    read = [0]
+    tokenize_corpus(corpus, tokenizer, cache=cache, progress=read.append)
+    return read[-1]
+
+
+# --- what is in it ------------------------------------------------------------------------------
+
+
+@given(texts=st.lists(any_text, min_size=1, max_size=5).filter(any), block=st.integers(8, 60))
+@settings(max_examples=40, deadline=None)
+def test_the_ids_are_the_texts(
+    tokenizer: Tokenizer,
+    tmp_path_factory: pytest.TempPathFactory,
+    texts: list[str],
+    block: int,
+) -> None:
+    folder = tmp_path_factory.mktemp("cache")
+    with blocks_of(block):
+        corpus, tokens = make(folder, tokenizer, *texts)
+        training, held_out = join(corpus.training()), join(corpus.held_out())
+    assert tokenizer.decode(tokens.training.tolist()) == training
+    assert tokenizer.decode(tokens.held_out.tolist()) == held_out
+    assert (tokens.training_bytes, tokens.held_out_bytes) == (len(training), len(held_out))
+    assert tokens.documents == len([text for text in texts if text])
+
+
+def test_each_document_ends_with_its_end(tokenizer: Tokenizer, tmp_path: Path) -> None:
+    texts = [f"The fox number {n}." for n in range(20)]
+    _, tokens = make(tmp_path, tokenizer, *texts)
+    ids = [*tokens.training.tolist(), *tokens.held_out.tolist()]
+    assert ids == [i for text in texts for i in [*tokenizer.encode(text), END]]
+    assert tokens.training[-1] == tokens.held_out[-1] == END
+
+
+def test_a_document_that_is_cut_ends_only_once(tokenizer: Tokenizer, tmp_path: Path) -> None:
+    """In the held-out part, since it goes on there; and not where its pieces are cut."""
+    with blocks_of(64):
+        _, tokens = make(tmp_path, tokenizer, MIXED)
+    assert END not in tokens.training
+    assert tokens.held_out.tolist().count(END) == 1
+    assert tokens.held_out[-1] == END
+
+
+def test_nothing_held_out_is_an_empty_row_of_ids(tokenizer: Tokenizer, tmp_path: Path) -> None:
+    corpus = make_corpus(tmp_path, "The fox.", held_out=0.0)
+    tokens = tokenize_corpus(corpus, tokenizer, cache=tmp_path)
+    assert tokens.held_out.tolist() == []
+    assert tokens.held_out.dtype == tokens.training.dtype
+    assert tokens.held_out_bytes == 0
+
+
+def test_bytes_per_token_is_that_of_the_training_text(tokenizer: Tokenizer, tmp_path: Path) -> None:
+    _, tokens = make(tmp_path, tokenizer, MIXED)
+    assert tokens.bytes_per_token == tokens.training_bytes / len(tokens.training)
+    assert 1 < tokens.bytes_per_token < 10
+
+
+def test_a_small_vocabulary_takes_two_bytes_an_id(tokenizer: Tokenizer, tmp_path: Path) -> None:
+    _, tokens = make(tmp_path, tokenizer, MIXED)
+    assert tokens.training.dtype == tokens.held_out.dtype == np.uint16
+
+
+def with_vocabulary_of(size: int, tokenizers: dict[TokenizerType, Tokenizer]) -> Tokenizer:
+    """A tokenizer of single characters with pieces for Chinese ones until it has `size`."""
+    small = tokenizers["char"]
+    pieces = (chr(0x20000 + n).encode() for n in range(size - small.vocab_size))
+    model = small.model + b"".join(append_piece(b"", piece) for piece in pieces)
+    tokenizer = Tokenizer(model)
+    assert tokenizer.vocab_size == size
+    return tokenizer
+
+
+@pytest.mark.parametrize(("size", "dtype"), [(65_536, np.uint16), (65_537, np.uint32)])
+def test_ids_are_as_wide_as_the_vocabulary_needs(
+    tokenizers: dict[TokenizerType, Tokenizer],
+    tmp_path: Path,
+    size: int,
+    dtype: type[np.unsignedinteger],
+) -> None:
+    tokenizer = with_vocabulary_of(size, tokenizers)
+    last = tokenizer.token_bytes[-1].decode()
+    _, tokens = make(tmp_path, tokenizer, f"a{last}" * 50)
+    assert tokens.training.dtype == dtype
+    assert tokens.training.max() == size - 1
+    assert tokenizer.decode(tokens.held_out.tolist()).decode() == f"a{last}" * 5
+
+
+# --- found again --------------------------------------------------------------------------------
+
+
+def test_the_first_time_all_is_read_the_second_nothing(
+    tokenizer: Tokenizer, tmp_path: Path
+) -> None:
+    corpus = make_corpus(tmp_path, MIXED)
+    assert bytes_read(corpus, tokenizer, tmp_path) == corpus.scan.bytes
+    assert bytes_read(corpus, tokenizer, tmp_path) == 0
+
+
+def test_a_cache_is_opened_by_its_key(tokenizer: Tokenizer, tmp_path: Path) -> None:
+    _, made = make(tmp_path, tokenizer, MIXED)
+    opened = open_token_cache(made.key, cache=tmp_path)
+    assert np.array_equal(opened.training, made.training)
+    assert np.array_equal(opened.held_out, made.held_out)
+    assert opened.training_bytes == made.training_bytes
+    assert (opened.documents, opened.key) == (made.documents, made.key)
+
+
+def test_the_same_text_elsewhere_is_found_again(tokenizer: Tokenizer, tmp_path: Path) -> None:
+    make(tmp_path, tokenizer, MIXED)
+    (tmp_path / "elsewhere").mkdir()
+    copy = make_corpus(tmp_path / "elsewhere", MIXED)
+    assert bytes_read(copy, tokenizer, tmp_path) == 0
+
+
+def test_the_key_is_a_matter_of_text_split_and_tokenizer() -> None:
+    keys = {
+        cache_key(text, split, tokenizer)
+        for text in ("one", "two")
+        for split in (8, 9)
+        for tokenizer in ("bpe", "char")
+    }
+    assert len(keys) == 8
+    assert cache_key("one", 8, "bpe") in keys
+
+
+def test_another_tokenizer_makes_another_cache(
+    tokenizers: dict[TokenizerType, Tokenizer], tmp_path: Path
+) -> None:
+    corpus = make_corpus(tmp_path, MIXED)
+    bpe, char = (tokenize_corpus(corpus, tokenizers[t], cache=tmp_path) for t in ("bpe", "char"))
+    assert bpe.key != char.key
+    assert len(bpe.training) < len(char.training)
+
+
+def test_an_unknown_key_is_not_found(tmp_path: Path) -> None:
+    with pytest.raises(NotFoundError):
+        open_token_cache("0" * 32, cache=tmp_path)
+
+
+# --- damaged, changed, full ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["training.bin", "held_out.bin", "tokens.json", "MANIFEST.json"])
+@pytest.mark.parametrize("damage", ["a bit", "shorter", "longer", "gone"])
+def test_damage_is_noticed_and_mended(
+    tokenizer: Tokenizer, tmp_path: Path, name: str, damage: str
+) -> None:
+    corpus, made = make(tmp_path, tokenizer, MIXED)
+    ids = made.training.tolist()
+    path = tmp_path / "tokens" / made.key / name
+    data = path.read_bytes()
+    changed = {"a bit": bytes([data[0] ^ 1]) + data[1:], "shorter": data[:-2], "longer": data * 2}
+    path.unlink()
+    if damage in changed:
+        path.write_bytes(changed[damage])
+    with pytest.raises(DamagedError):
+        open_token_cache(made.key, cache=tmp_path)
+    assert tokenize_corpus(corpus, tokenizer, cache=tmp_path).training.tolist() == ids
+    assert open_token_cache(made.key, cache=tmp_path).training.tolist() == ids
+
+
+def change(corpus: Corpus, old: str, new: str) -> None:
+    """Changes the file of a corpus after it was read for the first time."""
+    (path,) = corpus.sources
+    path.write_text(path.read_text().replace(old, new))
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("fox", "foxes"),  # longer
+        ("fox", "fo"),  # shorter
+        ("fox", "owl"),  # as long, in both parts
+        ("The beginning", "The breginnin"),  # as long, in the training part
+        ("the end", "the dne"),  # as long, in the held-out part
+    ],
+)
+def test_text_that_changes_between_the_readings_is_noticed(
+    tokenizer: Tokenizer, tmp_path: Path, old: str, new: str
+) -> None:
+    corpus = make_corpus(tmp_path, "The beginning." + "The fox. " * 100 + "And the end.")
+    change(corpus, old, new)
+    with pytest.raises(DataError) as caught:
+        tokenize_corpus(corpus, tokenizer, cache=tmp_path)
+    assert "changed" in caught.value.what
+    assert not list(tmp_path.glob("tokens/*"))
+
+
+def test_borders_that_move_between_the_readings_are_noticed(
+    tokenizer: Tokenizer, tmp_path: Path
+) -> None:
+    corpus = make_corpus(tmp_path, *["The fox. "] * 20)
+    make_corpus(tmp_path, *["The fox. The fox. "] * 10)
+    with pytest.raises(DataError):
+        tokenize_corpus(corpus, tokenizer, cache=tmp_path)
+
+
+def test_text_that_goes_away_between_the_readings_is_named(
+    tokenizer: Tokenizer, tmp_path: Path
+) -> None:
+    corpus = make_corpus(tmp_path, MIXED)
+    corpus.sources[0].unlink()
+    with pytest.raises(NotFoundError) as caught:
+        tokenize_corpus(corpus, tokenizer, cache=tmp_path)
+    assert "rows.jsonl" in caught.value.what
+    assert not list(tmp_path.glob("tokens/*"))
+
+
+def test_no_room_on_the_disk_is_told_before_anything_is_written(
+    tokenizer: Tokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    corpus = make_corpus(tmp_path, MIXED)
+    small_disk = shutil.disk_usage(tmp_path)._replace(free=1000)
+    monkeypatch.setattr("shutil.disk_usage", lambda path: small_disk)
+    with pytest.raises(InputOutputError) as caught:
+        tokenize_corpus(corpus, tokenizer, cache=tmp_path)
+    assert "1,000" in (caught.value.why or "")
+    assert not list(tmp_path.glob("tokens/*"))
