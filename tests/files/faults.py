@@ -63,11 +63,12 @@ def ends_the_process(call: SystemCall) -> Any:
 
 
 def meanwhile(action: Callable[[], object]) -> Fault:
-    """No fault of the system's: another process does something just before the call."""
+    """No fault of the system's: another process does something just after the call."""
 
     def fault(call: SystemCall) -> Any:
+        answer = call.make()
         action()
-        return call.make()
+        return answer
 
     return fault
 

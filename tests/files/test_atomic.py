@@ -10,23 +10,26 @@ import subprocess
 import sys
 from array import array
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.files.faults import fails_with, faulty
-from tfcli.errors import DamagedError, InputOutputError, NotFoundError
+from tfcli.errors import DamagedError, DataError, InputOutputError, NotFoundError
 from tfcli.files import (
     append_line,
     find_litter,
     new_file,
     new_folder,
+    read_checked_json,
     read_json,
     store_by_content,
     to_json,
+    write_checked_json,
     write_file,
     write_json,
 )
@@ -40,6 +43,7 @@ JSON_VALUES = st.recursive(
 
 
 @given(old=st.binary(), new=st.binary())
+@settings(max_examples=30)
 def test_a_file_holds_what_was_written_last(tmp_path: Path, old: bytes, new: bytes) -> None:
     write_file(tmp_path / "file", old)
     write_file(tmp_path / "file", new)
@@ -80,6 +84,7 @@ def test_an_error_of_the_block_leaves_the_old_file(tmp_path: Path) -> None:
 
 
 @given(chunks=st.lists(st.binary()))
+@settings(max_examples=30)
 def test_a_stream_is_stored_under_its_own_hash(tmp_path: Path, chunks: list[bytes]) -> None:
     path = store_by_content(tmp_path / "store", chunks, suffix=".txt")
     whole = b"".join(chunks)
@@ -146,6 +151,7 @@ def test_the_umask_decides_who_may_read(
 
 
 @given(value=st.dictionaries(TEXT, JSON_VALUES))
+@settings(max_examples=30)
 def test_json_comes_back_as_it_was_written(tmp_path: Path, value: dict[str, Any]) -> None:
     write_json(tmp_path / "value.json", value)
     assert read_json(tmp_path / "value.json") == value
@@ -205,6 +211,56 @@ def test_json_that_cannot_be_read_is_told_in_our_words(tmp_path: Path) -> None:
     loop.symlink_to(loop)
     with pytest.raises(InputOutputError, match=r"loop\.json"):
         read_json(loop)
+
+
+def schema_1(**more: object) -> dict[str, Any]:
+    return {"schema": 1, **more}
+
+
+@given(value=st.dictionaries(TEXT.filter(lambda key: key not in {"schema", "sha256"}), JSON_VALUES))
+@settings(max_examples=30)
+def test_checked_json_comes_back_as_it_was_written(tmp_path: Path, value: dict[str, Any]) -> None:
+    write_checked_json(tmp_path / "value.json", schema_1(**value))
+    assert read_checked_json(tmp_path / "value.json", schema=1) == schema_1(**value)
+
+
+def test_every_flipped_bit_of_checked_json_is_noticed_or_changes_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "value.json"
+    value = schema_1(rate=1e-6, name="é", items=[0, -1.5, None, True], nested={"a": ""})
+    write_checked_json(path, value)
+    whole = path.read_bytes()
+    for position in range(len(whole)):
+        for bit in range(8):
+            changed = bytearray(whole)
+            changed[position] ^= 1 << bit
+            path.unlink()  # as a new file: ext4 flushes one that is written over
+            path.write_bytes(changed)
+            with suppress(DataError):
+                assert read_checked_json(path, schema=1) == value
+
+
+def test_json_without_its_hash_is_damage(tmp_path: Path) -> None:
+    write_json(tmp_path / "value.json", schema_1())
+    with pytest.raises(DamagedError, match="not as it was written"):
+        read_checked_json(tmp_path / "value.json", schema=1)
+
+
+def test_checked_json_of_a_newer_program_asks_for_it(tmp_path: Path) -> None:
+    write_checked_json(tmp_path / "value.json", {"schema": 3})
+    assert read_checked_json(tmp_path / "value.json", schema=3) == {"schema": 3}
+    with pytest.raises(DataError, match="newer tfcli") as caught:
+        read_checked_json(tmp_path / "value.json", schema=2)
+    assert not isinstance(caught.value, DamagedError)
+    assert caught.value.mend == "pip install --upgrade tfcli"
+
+
+@pytest.mark.parametrize("depth", [*range(900, 1010, 10), 1500, 2000, 3000, 5000, 10_000])
+def test_checked_json_nested_to_any_depth_is_damage(tmp_path: Path, depth: int) -> None:
+    """Python's limits to reading and to writing nested JSON differ."""
+    nested = b"[" * depth + b"]" * depth
+    (tmp_path / "value.json").write_bytes(b'{"schema": 1, "nested": ' + nested + b"}")
+    with pytest.raises(DamagedError):
+        read_checked_json(tmp_path / "value.json", schema=1)
 
 
 @given(lines=st.lists(st.binary().filter(lambda line: b"\n" not in line)))

@@ -17,9 +17,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.files.faults import faulty
+from tests.files.faults import fails_with, faulty
 from tfcli.errors import ConflictError, InputOutputError, NotFoundError, TfcliError
-from tfcli.files import append_line, explain, make_folder, require_space, write_file
+from tfcli.files import append_line, explain, make_folder, remove_file, require_space, write_file
 from tfcli.files.disk import flush, flush_folder
 
 POSIX = pytest.mark.skipif(os.name == "nt", reason="POSIX only")
@@ -171,6 +171,20 @@ def test_a_folder_is_made_with_its_parents_once(tmp_path: Path) -> None:
     make_folder(tmp_path / "a" / "b")
     make_folder(tmp_path / "a" / "b")
     assert (tmp_path / "a" / "b").is_dir()
+
+
+def test_a_file_is_removed_if_it_is_there(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"x")
+    remove_file(tmp_path / "file")
+    remove_file(tmp_path / "file")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_cannot_be_removed_is_told_in_our_words(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"x")
+    with pytest.raises(InputOutputError, match="file"), faulty(fails_with(errno.EIO)):
+        remove_file(tmp_path / "file")
+    assert (tmp_path / "file").exists()
 
 
 def test_room_that_is_not_there_is_asked_for_with_both_figures(tmp_path: Path) -> None:

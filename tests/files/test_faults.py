@@ -89,6 +89,20 @@ def test_a_failing_call_leaves_old_or_new(
         assert left_after_sweep(folder, writer) in allowed, f"call {call}: {made[call]}"
 
 
+@pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
+@pytest.mark.parametrize(("name", "before"), SITUATIONS)
+def test_a_call_that_fails_once_leaves_old_or_new_in_its_place_at_once(
+    tmp_path: Path, name: str, before: bytes | None, fault: Fault
+) -> None:
+    """Nobody sweeps where tokenizers lie."""
+    writer = WRITERS[name]
+    for call in range(calls_of(tmp_path, writer, before)):
+        folder = folder_with(tmp_path, str(call), writer, before)
+        with contextlib.suppress(TfcliError, KeyboardInterrupt), faulty(fault, call, call) as made:
+            writer.write(folder, NEW)
+        assert writer.read(folder) in {before, NEW}, f"call {call}: {made[call]}"
+
+
 @pytest.mark.parametrize(("name", "before"), SITUATIONS)
 def test_a_process_that_dies_at_any_call_leaves_old_or_new(
     tmp_path: Path, name: str, before: bytes | None
@@ -144,6 +158,16 @@ def test_all_is_flushed_before_the_rename_and_the_folder_above_after_it(
     rename = events.index("rename")
     assert {path.stat().st_ino for path in folder.rglob("*")} <= set(events[:rename])
     assert events[rename + 1 :] == [folder.stat().st_ino]
+
+
+def test_a_replaced_folder_goes_only_once_the_new_one_is_safe(tmp_path: Path) -> None:
+    writer = WRITERS["folder"]
+    folder = folder_with(tmp_path, "folder", writer, OLD)
+    with faulty(SystemCall.make) as made:
+        writer.write(folder, NEW)
+    renames = [number for number, name in enumerate(made) if name == "rename"]
+    first_gone = made.index("unlink")
+    assert "fsync" in made[renames[-1] : first_gone]
 
 
 @pytest.mark.skipif(not Path("/dev/fd").is_dir(), reason="no list of open files")

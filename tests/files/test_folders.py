@@ -75,15 +75,21 @@ CHANGES = {
 }
 
 
+def rewrite(file: Path, data: bytes) -> None:
+    """As a new file: an old one that is written over is flushed by ext4, which takes its time."""
+    file.unlink()
+    file.write_bytes(data)
+
+
 def assert_damage_is_noticed(folder: Path, file: Path, changed: bytes) -> None:
     whole = file.read_bytes()
-    file.write_bytes(changed)
+    rewrite(file, changed)
     try:
         verify_folder(folder)
     except DataError:
         return
     finally:
-        file.write_bytes(whole)
+        rewrite(file, whole)
     pytest.fail(f"{file.name} verified as {changed!r}")
 
 
@@ -253,6 +259,16 @@ def test_a_hostile_manifest_is_damage(tmp_path: Path, manifest: bytes) -> None:
     (folder / MANIFEST).write_bytes(manifest)
     with pytest.raises(DamagedError):
         verify_folder(folder)
+
+
+@pytest.mark.parametrize("depth", [*range(900, 1010, 10), 1500, 2000, 3000, 5000, 10_000])
+def test_a_manifest_nested_to_any_depth_is_damage(tmp_path: Path, depth: int) -> None:
+    """Python's limits to reading and to writing nested JSON differ."""
+    nested = b"[" * depth + b"]" * depth
+    manifest = b'{"schema": 1, "files": {"a": {"bytes": ' + nested + b', "sha256": ""}}}'
+    (tmp_path / MANIFEST).write_bytes(manifest)
+    with pytest.raises(DamagedError):
+        verify_folder(tmp_path)
 
 
 ANY_TEXT = st.text(st.characters(codec=None, exclude_categories=()), max_size=8)

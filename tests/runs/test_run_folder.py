@@ -166,6 +166,7 @@ def test_a_card_that_is_no_json_object_is_damage(run: Run, content: bytes) -> No
 
 
 @given(data=st.data())
+@settings(max_examples=40)
 def test_any_flipped_bit_of_a_card_is_noticed(tmp_path: Path, data: Any) -> None:
     """Or changes nothing: 1e-06 may become 1E-06."""
     path = tmp_path / "run"
@@ -231,6 +232,15 @@ def test_a_run_found_from_within_keeps_its_name(
 ) -> None:
     monkeypatch.chdir(run.path)
     assert find_run(name)[0].name == "tale"
+
+
+def test_a_run_found_from_within_a_step_is_all_there(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = summarize(run)
+    (run.path / "notes").mkdir()
+    monkeypatch.chdir(run.path / "notes")
+    assert summarize(find_run("..")[0]) == expected | {"path": ".."}
 
 
 def test_a_step_found_from_within_its_run_belongs_to_it(
@@ -472,7 +482,7 @@ def test_of_steps_with_the_same_loss_or_none_the_newest_is_best(run: Run) -> Non
 
 
 @given(losses=st.lists(LOSSES, min_size=1, max_size=6))
-@settings(max_examples=40)
+@settings(max_examples=25)
 def test_no_step_is_better_than_the_first(
     tmp_path_factory: pytest.TempPathFactory, losses: list[float | None]
 ) -> None:
@@ -496,7 +506,7 @@ def test_a_step_with_an_unreadable_state_is_the_last_in_merit(run: Run) -> None:
 
 
 @given(losses=st.lists(LOSSES, min_size=1, max_size=6), keep=st.integers(1, 3))
-@settings(max_examples=40)
+@settings(max_examples=25)
 def test_pruning_keeps_the_newest_and_the_best(
     tmp_path_factory: pytest.TempPathFactory, losses: list[float | None], keep: int
 ) -> None:

@@ -19,6 +19,7 @@ from tfcli.files.atomic import (
     new_file,
     read_checked_json,
     read_json,
+    remove_file,
     store_by_content,
     to_json,
     write_checked_json,
@@ -36,11 +37,12 @@ from tfcli.files.folders import (
     verify_folder,
 )
 from tfcli.files.locks import lock, remove_unused
-from tfcli.files.names import check_name, make_name
+from tfcli.files.names import NAME, check_name, make_name
 from tfcli.files.records import read_record
 
 __all__ = [
     "MANIFEST",
+    "NAME",
     "FileWriter",
     "FolderWriter",
     "append_line",
@@ -55,6 +57,7 @@ __all__ = [
     "read_checked_json",
     "read_json",
     "read_record",
+    "remove_file",
     "remove_folder",
     "remove_unused",
     "require_space",

@@ -116,6 +116,12 @@ def store_by_content(folder: Path, chunks: Iterable[bytes], *, suffix: str) -> P
     return path
 
 
+def remove_file(path: Path) -> None:
+    """Takes a file away, if it is there."""
+    with explained(path):
+        path.unlink(missing_ok=True)
+
+
 def write_json(path: Path, value: object) -> None:
     """Writes `value` as indented JSON, atomically."""
     write_file(path, to_json(value))

@@ -80,17 +80,27 @@ def new_folder(path: Path) -> Iterator[FolderWriter]:
             yield writer
             writer.finish()
             if path.exists():
-                aside = path.with_name(f"{REPLACED}{path.name}")
-                shutil.rmtree(aside, ignore_errors=True)
-                os.rename(path, aside)  # a kill between these two renames: `sweep` puts it back
-                os.rename(temporary, path)
-                shutil.rmtree(aside, ignore_errors=True)
+                _replace(path, temporary)
             else:
                 os.rename(temporary, path)
+                flush_folder(path.parent)
         except BaseException:
             shutil.rmtree(temporary, ignore_errors=True)
             raise
-        flush_folder(path.parent)
+
+
+def _replace(path: Path, new: Path) -> None:
+    """Puts `new` in the place of `path`, which goes only once the new one is safe on the disk."""
+    aside = path.with_name(f"{REPLACED}{path.name}")
+    shutil.rmtree(aside, ignore_errors=True)
+    os.rename(path, aside)  # after a kill between the two renames `sweep` puts it back
+    try:
+        os.rename(new, path)
+    except BaseException:
+        os.rename(aside, path)
+        raise
+    flush_folder(path.parent)
+    shutil.rmtree(aside, ignore_errors=True)
 
 
 def verify_folder(path: Path) -> None:

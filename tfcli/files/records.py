@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from dataclasses import fields, is_dataclass
 from types import UnionType
@@ -46,8 +47,10 @@ def _read(hint: Any, value: object, name: str) -> Any:
             return tuple(_read(kind, item, name) for kind, item in zip(inner, value, strict=True))
     if origin is Literal and isinstance(value, str) and value in get_args(hint):
         return value
-    if hint is float and type(value) in {int, float} and not math.isnan(value):  # type: ignore[arg-type]
-        return float(value)  # type: ignore[arg-type]
+    if hint is float and type(value) in {int, float}:
+        with contextlib.suppress(OverflowError):  # a whole number beyond all floats
+            if not math.isnan(number := float(value)):  # type: ignore[arg-type]
+                return number
     if hint in {int, bool, str} and type(value) is hint:
         return value
     raise ValueError(f"{name} cannot be {str(value)[:40]!r}")

@@ -79,7 +79,7 @@ def _disk_bytes(folder: Path) -> int:
     """The size of what a run keeps, hidden files apart; a trainer may remove some meanwhile."""
     total = 0
     for path, _, names in os.walk(folder):
-        if not Path(path).name.startswith("."):
+        if path == str(folder) or not Path(path).name.startswith("."):
             for name in names:
                 with contextlib.suppress(OSError):
                     total += 0 if name.startswith(".") else (Path(path) / name).lstat().st_size

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import os
 from array import array
 from bisect import bisect_left
 from dataclasses import asdict, dataclass
@@ -15,8 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tfcli.errors import DamagedError, DataError, NotFoundError
-from tfcli.files import read_json, store_by_content, write_json
-from tfcli.text.readers import STDIN, Piece, read_pieces
+from tfcli.files import read_json, read_record, remove_file, store_by_content, write_json
+from tfcli.text.readers import STDIN, Piece, read_pieces, read_raw
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -43,6 +44,23 @@ class Scan:
     documents: int
     training_bytes: int
     fingerprint: str
+
+
+class Fingerprint:
+    """SHA-256 of documents and of where each ends."""
+
+    def __init__(self) -> None:
+        self._digest = hashlib.sha256()
+
+    def add(self, piece: Piece) -> None:
+        """Takes in the next piece."""
+        self._digest.update(piece.data)
+        if piece.last:
+            self._digest.update(DOCUMENT_BORDER)
+
+    def hexdigest(self) -> str:
+        """The fingerprint of all pieces so far."""
+        return self._digest.hexdigest()
 
 
 @dataclass(frozen=True)
@@ -89,35 +107,43 @@ def open_corpus(
     )
     note = cache / "scans" / f"{_identity(sources, held_out_fraction)}.json"
     try:
-        scan = Scan(**read_json(note))
-    except (NotFoundError, DamagedError, TypeError):
-        scan = _read_once(sources, held_out_fraction, progress)
+        scan = read_record(Scan, read_json(note))
+    except (NotFoundError, DamagedError, ValueError):
+        try:
+            scan = _read_once(sources, files, held_out_fraction, progress)
+        except DataError:
+            for source, path in zip(sources, files, strict=True):
+                if source != path:
+                    remove_file(source)  # a copy of what is no text helps nobody
+            raise
         write_json(note, asdict(scan))
     return Corpus(sources, scan)
 
 
 def _read_once(
-    sources: tuple[Path, ...], held_out_fraction: float, progress: Callable[[int], None]
+    sources: Sequence[Path],
+    called: Sequence[Path],
+    held_out_fraction: float,
+    progress: Callable[[int], None],
 ) -> Scan:
-    digest = hashlib.sha256()
+    fingerprint = Fingerprint()
     total = 0
     ends = array("Q")  # where each document ends: 8 bytes a document is the memory this takes
-    for source in sources:
-        for piece in read_pieces(source):
-            digest.update(piece.data)
+    for source, name in zip(sources, called, strict=True):
+        for piece in read_pieces(source, called=name):
+            fingerprint.add(piece)
             total += len(piece.data)
             if piece.last:
-                digest.update(DOCUMENT_BORDER)
                 ends.append(total)
             progress(total)
     if total == 0:
-        names = ", ".join(map(str, sources[:3]))
+        names = ", ".join(str(name) for name in called[:3])
         raise DataError(f"there is no text in {names}", why="empty" if sources else None)
     return Scan(
         bytes=total,
         documents=len(ends),
         training_bytes=choose_split(ends, held_out_fraction),
-        fingerprint=digest.hexdigest(),
+        fingerprint=fingerprint.hexdigest(),
     )
 
 
@@ -179,12 +205,13 @@ def _spool(pipe: Path, cache: Path, progress: Callable[[int], None]) -> Path:
 
     def arriving() -> Iterator[bytes]:
         total = 0
-        for piece in read_pieces(pipe):
-            yield piece.data
-            total += len(piece.data)
+        for block in read_raw(pipe):
+            yield block
+            total += len(block)
             progress(total)
 
-    return store_by_content(cache / "piped", arriving(), suffix=".txt")
+    suffix = "".join(pipe.suffixes) or ".txt"
+    return store_by_content(cache / "piped", arriving(), suffix=suffix)
 
 
 def _identity(sources: tuple[Path, ...], held_out_fraction: float) -> str:
@@ -192,5 +219,6 @@ def _identity(sources: tuple[Path, ...], held_out_fraction: float) -> str:
     digest = hashlib.sha256(f"{SCAN_SCHEMA} {held_out_fraction}\n".encode())
     for source in sources:
         status = source.stat()
-        digest.update(f"{source.resolve()}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
+        digest.update(os.fsencode(source.resolve()))
+        digest.update(f"\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
     return digest.hexdigest()[:32]

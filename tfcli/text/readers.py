@@ -11,6 +11,7 @@ from __future__ import annotations
 import glob
 import gzip
 import json
+import shlex
 import sys
 import zlib
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 STDIN = Path("-")
 BLOCK = 1 << 20  # bytes; a piece is never longer
+SNIFF = 8192  # bytes that show whether a file in a folder is text
 UTF8_BOM = b"\xef\xbb\xbf"
 UTF16_BOMS = (b"\xff\xfe", b"\xfe\xff")
 
@@ -62,9 +64,11 @@ def find_sources(arguments: Sequence[str]) -> Sources:
     skipped: list[Path] = []
     for argument in arguments:
         path = Path(argument)
-        if argument == "-" or (path.exists() and not path.is_dir()):
-            files.append(path)
-        elif path.is_dir():
+        if argument == "-":
+            files.append(STDIN)
+        elif _is_there(path) and not path.is_dir():
+            files.append(path.absolute() if path == STDIN else path)  # ./- is a file
+        elif _is_there(path):
             inside = [p for p in sorted(path.rglob("*")) if p.is_file() and not _hidden(p, path)]
             for p in inside:
                 (files if _looks_like_text(p) else skipped).append(p)
@@ -82,12 +86,20 @@ def find_sources(arguments: Sequence[str]) -> Sources:
 
 
 def _no_such_file(argument: str, path: Path) -> NotFoundError:
-    siblings = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
+    folder = path.parent
+    siblings = [p.name for p in folder.iterdir()] if _is_there(folder) and folder.is_dir() else []
     similar = nearest(path.name, siblings)
     return NotFoundError(
         f"there is no file {argument!r}",
         mend=f"did you mean {path.with_name(similar)} ?" if similar else None,
     )
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # a name that no file can have, such as a sentence
+        return False
 
 
 def _hidden(path: Path, below: Path) -> bool:
@@ -97,13 +109,13 @@ def _hidden(path: Path, below: Path) -> bool:
 def _looks_like_text(path: Path) -> bool:
     try:
         with _open(path) as stream:
-            head = stream.read(8192)
+            head = stream.read(SNIFF)
     except (OSError, EOFError, zlib.error):
         return False
     if b"\0" in head:
         return False
     try:
-        head[: _character_boundary(head)].decode()
+        head[: _character_boundary(head) if len(head) == SNIFF else None].decode()
     except UnicodeDecodeError:
         return False
     return True
@@ -112,10 +124,13 @@ def _looks_like_text(path: Path) -> bool:
 # --- what is in them ----------------------------------------------------------------------------
 
 
-def read_pieces(source: Path, *, keep_byte_order_mark: bool = False) -> Iterator[Piece]:
+def read_pieces(
+    source: Path, *, called: Path | None = None, keep_byte_order_mark: bool = False
+) -> Iterator[Piece]:
     """Reads one source: plain text, `.jsonl` with a `text` field, either of them with `.gz`.
 
     Args:
+        called: what errors call it, where that is not its path.
         keep_byte_order_mark: whether a UTF-8 BOM at the start is text; else it is left out.
 
     Raises:
@@ -123,23 +138,38 @@ def read_pieces(source: Path, *, keep_byte_order_mark: bool = False) -> Iterator
         DataError: it is not what its name says, or not UTF-8; the message has the byte or the row.
 
     """
+    name = called or source
     try:
         with _open(source) as stream:
             if _is_jsonl(source):
-                yield from _read_jsonl(stream, source)
+                yield from _read_jsonl(stream, name)
             else:
-                yield from _read_plain(stream, source, keep_byte_order_mark)
+                yield from _read_plain(stream, name, keep_byte_order_mark)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise DataError(f"{source} is not a whole gzip file", why=str(error)) from None
+        raise DataError(f"{name} is not a whole gzip file", why=str(error)) from None
+    except OSError as error:
+        raise explain(error, name) from error
+
+
+def read_raw(source: Path) -> Iterator[bytes]:
+    """Reads a pipe as it is, in blocks."""
+    try:
+        with _open_raw(source) as stream:
+            while block := stream.read(BLOCK):
+                yield block
     except OSError as error:
         raise explain(error, source) from error
 
 
 def _open(source: Path) -> IO[bytes]:
-    if source == STDIN:
-        return open(sys.stdin.fileno(), "rb", closefd=False)
     if source.suffix == ".gz":
         return cast("IO[bytes]", gzip.open(source, "rb"))
+    return _open_raw(source)
+
+
+def _open_raw(source: Path) -> IO[bytes]:
+    if source == STDIN:
+        return open(sys.stdin.fileno(), "rb", closefd=False)
     return source.open("rb")
 
 
@@ -175,7 +205,7 @@ def _after_byte_order_mark(block: bytes, source: Path) -> int:
     if block.startswith(UTF16_BOMS):
         raise DataError(
             f"{source} is UTF-16, not UTF-8",
-            mend=f"iconv -f UTF-16 -t UTF-8 {source} > utf8.txt",
+            mend=f"iconv -f UTF-16 -t UTF-8 {shlex.quote(str(source))} > utf8.txt",
         )
     return len(UTF8_BOM) if block.startswith(UTF8_BOM) else 0
 
@@ -228,7 +258,9 @@ def _check_utf8(data: bytes, source: Path, offset: int) -> None:
         raise DataError(
             f"{source} is {'a binary file, ' if binary else ''}not text in UTF-8",
             why=f"byte {at:,} (0x{data[error.start]:02x}) begins no character",
-            mend=None if binary else f"iconv -f LATIN1 -t UTF-8 {source} > utf8.txt",
+            mend=None
+            if binary
+            else f"iconv -f LATIN1 -t UTF-8 {shlex.quote(str(source))} > utf8.txt",
         ) from None
 
 

@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tfcli.errors import DamagedError, NotFoundError, nearest
-from tfcli.files import MANIFEST, check_name, new_folder, read_json, to_json, verify_folder
+from tfcli.files import (
+    MANIFEST,
+    NAME,
+    check_name,
+    lock,
+    make_name,
+    new_folder,
+    read_json,
+    sweep,
+    to_json,
+    verify_folder,
+)
 from tfcli.text.tokenizer import Tokenizer, TokenizerReport, load_tokenizer
 
 if TYPE_CHECKING:
@@ -46,9 +58,11 @@ def save_tokenizer(
         "tokenizer_fingerprint": tokenizer.fingerprint,
         "measures": measure(tokenizer, corpus),
     }
-    with new_folder(path) as folder:
-        folder.write(MODEL, tokenizer.model)
-        folder.write(CARD, to_json(card))
+    with lock(root, doing=f"saving the tokenizer {name}"):
+        sweep(root)
+        with new_folder(path) as folder:
+            folder.write(MODEL, tokenizer.model)
+            folder.write(CARD, to_json(card))
     return SavedTokenizer(path, tokenizer, card)
 
 
@@ -94,17 +108,20 @@ def find_tokenizer(name: str, root: Path = ROOT) -> SavedTokenizer:
         DamagedError: its bytes are not those that were written.
 
     """
-    path = root / name if not Path(name).exists() or (root / name).is_dir() else Path(name)
-    if path.is_file():
-        return SavedTokenizer(path, load_tokenizer(path), {})
-    if not (path / MODEL).is_file():
+    path = root / name
+    with contextlib.suppress(OSError, ValueError):  # a name that no file can have
+        if not path.is_dir() and Path(name).exists():
+            path = Path(name)
+        if path.is_file():
+            return SavedTokenizer(path, load_tokenizer(path), {})
+    if not _holds_a_model(path):
         known = list_tokenizers(root)
         similar = nearest(name, known)
         raise NotFoundError(
             f"there is no tokenizer {name!r} in {root}",
             why=None if known else "there is none at all yet",
             mend=f"did you mean {similar} ?" if similar
-            else f"tfcli tokenizer train FILE --name {Path(name).name}",
+            else f"tfcli tokenizer train FILE --name {make_name(name)}",
         )  # fmt: skip
     if (path / MANIFEST).is_file():
         verify_folder(path)
@@ -118,4 +135,12 @@ def find_tokenizer(name: str, root: Path = ROOT) -> SavedTokenizer:
 
 def list_tokenizers(root: Path = ROOT) -> list[str]:
     """The names of all tokenizers, in order."""
-    return sorted(path.parent.name for path in root.glob(f"*/{MODEL}"))
+    names = (path.parent.name for path in root.glob(f"*/{MODEL}"))
+    return sorted(name for name in names if NAME.fullmatch(name))
+
+
+def _holds_a_model(path: Path) -> bool:
+    try:
+        return (path / MODEL).is_file()
+    except (OSError, ValueError):
+        return False

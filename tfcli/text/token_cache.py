@@ -10,6 +10,7 @@ import numpy as np
 
 from tfcli.errors import DamagedError, DataError, NotFoundError
 from tfcli.files import new_folder, read_json, require_space, to_json, verify_folder
+from tfcli.text.corpus import Fingerprint
 from tfcli.text.tokenizer import END
 
 if TYPE_CHECKING:
@@ -87,15 +88,18 @@ def tokenize_corpus(
     require_space(path, scan.bytes * dtype.itemsize)  # a token is at least one byte of text
     done = 0
 
-    def count(size: int) -> None:
+    fingerprint = Fingerprint()
+
+    def count(piece: Piece) -> None:
         nonlocal done
-        done += size
+        fingerprint.add(piece)
+        done += len(piece.data)
         progress(done)
 
     with new_folder(path) as folder:
         training_bytes = _encode(folder, "training.bin", corpus.training(), tokenizer, dtype, count)
         held_out_bytes = _encode(folder, "held_out.bin", corpus.held_out(), tokenizer, dtype, count)
-        if training_bytes + held_out_bytes != scan.bytes:
+        if fingerprint.hexdigest() != scan.fingerprint:
             raise DataError("the text changed while it was read", mend="run the command again")
         card = {
             "schema": SCHEMA,
@@ -138,7 +142,7 @@ def _encode(
     pieces: Iterable[Piece],
     tokenizer: Tokenizer,
     dtype: np.dtype[Any],
-    count: Callable[[int], None],
+    count: Callable[[Piece], None],
 ) -> int:
     total = 0
     with folder.new_file(name) as file:
@@ -148,7 +152,7 @@ def _encode(
                 ids.append(END)
             file.write(np.asarray(ids, dtype).tobytes())
             total += len(piece.data)
-            count(len(piece.data))
+            count(piece)
     return total
 
 

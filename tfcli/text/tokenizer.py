@@ -39,6 +39,8 @@ SMALLEST_VOCABULARY = FIRST_BYTE + BYTE_PIECES + 1  # the controls, the bytes, o
 LARGEST_MODEL = 64 << 20  # bytes; a model file above this is not opened
 
 SPACE_MARK = "▁"
+STRANGE = frozenset("▁▅\0\x1f")  # mean something else inside SentencePiece; spelled as bytes
+PROBE = "  a \t\r\n ① Ａ e\u0301 ▁\0 日本  "  # what a lossless model gives back
 SENTENCE = 4000  # bytes; SentencePiece silently drops a training line of more than 4,192
 SAMPLE = 20 << 20  # bytes of text that a tokenizer is trained on at most
 
@@ -60,13 +62,27 @@ class Tokenizer:
         self.model = model
         try:
             self._processor = SentencePieceProcessor(model_proto=model)
-            size = int(self._processor.get_piece_size())
-        except Exception as error:  # the binding raises RuntimeError, TypeError, ...
+            self.vocab_size = int(self._processor.get_piece_size())
+            self._check_layout()
+            self.token_bytes = self._spell_out()
+            lossless = self.decode(self.encode(PROBE)) == PROBE.encode()
+        except DataError:
+            raise
+        except Exception as error:  # the binding raises RuntimeError, TypeError, UnicodeError ...
             raise DataError("this is not a SentencePiece model", why=str(error)[:200]) from None
-        self.vocab_size = size
-        controls = (self._processor.unk_id(), self._processor.bos_id(), self._processor.eos_id())
-        bytes_follow = size >= FIRST_BYTE + BYTE_PIECES and all(
-            self._processor.id_to_piece(FIRST_BYTE + byte) == f"<0x{byte:02X}>"
+        if not lossless:
+            raise DataError(
+                "this SentencePiece model loses or rewrites text",
+                why="it normalises, adds a space in front, or has no piece for a space",
+                mend="tfcli tokenizer train FILE --name NAME",
+            )
+
+    def _check_layout(self) -> None:
+        """Raises DataError unless the controls and the bytes come first, in our order."""
+        processor = self._processor
+        controls = (processor.unk_id(), processor.bos_id(), processor.eos_id())
+        bytes_follow = self.vocab_size >= FIRST_BYTE + BYTE_PIECES and all(
+            processor.id_to_piece(FIRST_BYTE + byte) == f"<0x{byte:02X}>"
             for byte in range(BYTE_PIECES)
         )
         if controls != (UNKNOWN, BEGIN, END) or not bytes_follow:
@@ -75,7 +91,6 @@ class Tokenizer:
                 why="it needs <unk>, <s>, </s> as ids 0, 1, 2 and the 256 byte pieces after them",
                 mend="tfcli tokenizer train FILE --name NAME",
             )
-        self.token_bytes = self._spell_out()
 
     @property
     def fingerprint(self) -> str:
@@ -158,14 +173,16 @@ def train_tokenizer(
     if not characters:
         raise DataError("there is no text to train a tokenizer on")
     sample_bytes = sum(len(sentence.encode()) for sentence in sample)
-    wanted = vocab_size or choose_vocab_size(text_bytes, characters)
+    wanted = choose_vocab_size(text_bytes, characters) if vocab_size is None else vocab_size
     if wanted < SMALLEST_VOCABULARY:
         raise DataError(
             f"a vocabulary of {wanted} is too small",
             why=f"3 control tokens and {BYTE_PIECES} bytes are part of it",
             mend=f"--vocab-size {SMALLEST_VOCABULARY} or more",
         )
-    model = _train_at_most(_without_rare(sample, characters, wanted), type, wanted)
+    possible = min(wanted, SMALLEST_VOCABULARY + sample_bytes)  # no more pieces than bytes
+    sample = _without_rare(sample, characters, possible)
+    model = _train_at_most(sample, type, possible)
     tokenizer = Tokenizer(model)
     return tokenizer, TokenizerReport(type, wanted, tokenizer.vocab_size, sample_bytes, text_bytes)
 
@@ -185,7 +202,7 @@ def choose_vocab_size(text_bytes: int, characters: Counter[str]) -> int:
             break
         seen += count
         common += 1
-    by_script: int = 2 ** math.ceil(math.log2(SMALLEST_VOCABULARY + common))
+    by_script: int = 2 ** math.ceil(math.log2(SMALLEST_VOCABULARY + 2 * common))
     return min(max(512, by_size, by_script), 32768)
 
 
@@ -227,20 +244,22 @@ def _train(sample: Sequence[str], type: TokenizerType, vocab_size: int) -> bytes
     return model.getvalue()
 
 
-def _without_rare(
-    sample: Sequence[str], characters: Counter[str], vocab_size: int
-) -> Sequence[str]:
+def _without_rare(sample: Sequence[str], characters: Counter[str], vocab_size: int) -> list[str]:
     """The sample without its rarest characters, where there are too many for the vocabulary.
 
     SentencePiece wants a piece for every character it sees, and refuses a vocabulary without
     room for them. So that half of the room is left for longer pieces, the rarest characters of a
-    large script are taken out, the text parted there; they will be spelled as bytes.
+    large script are taken out, the text parted there; they will be spelled as bytes. A space is
+    put in, since without a piece of its own it would come back as U+2581.
     """
     room = max(1, (vocab_size - FIRST_BYTE - BYTE_PIECES) // 2)
-    if len(characters) <= room:
-        return sample
-    common = re.escape("".join(char for char, _ in characters.most_common(room)))
-    return [part for sentence in sample for part in re.findall(f"[{common}]+", sentence)]
+    ranked = [char for char, _ in characters.most_common() if char not in {*STRANGE, " "}]
+    kept = [" ", *ranked[: room - 1]]
+    if len(kept) == len(characters.keys() | {" "}):
+        return [*sample, " "]
+    common = re.escape("".join(kept))
+    parts = (part for sentence in sample for part in re.findall(f"[{common}]+", sentence))
+    return [*parts, " "]
 
 
 def _sample(texts: Iterable[bytes], text_bytes: int) -> Iterator[str]:

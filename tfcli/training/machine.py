@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import time
 from typing import TYPE_CHECKING, Any, Literal
 
 import tfcli
@@ -42,35 +41,19 @@ def choose_device(wanted: Device = "auto") -> torch.device:
 
 
 def choose_precision(device: torch.device) -> Precision:
-    """bfloat16 where it is at least half as fast again in a short trial, else float32.
+    """bfloat16 where the device multiplies it several times faster, else float32.
 
-    Some processors have units for bfloat16 products and are several times faster with them;
-    others emulate it and are slower. On MPS autocast has not shown a gain.
+    On a CPU that takes units made for it (AMX): others emulate bfloat16 and are slower with it. A
+    trial of a few milliseconds would find out too, but not twice the same on a busy machine, and
+    the same command has to give the same bits. On MPS autocast has not shown a gain.
     """
     import torch
 
     if device.type == "cuda":
         return "bfloat16" if torch.cuda.is_bf16_supported() else "float32"
-    if device.type == "mps":
-        return "float32"
-    return (
-        "bfloat16"
-        if _product_rate(torch.bfloat16) > 1.5 * _product_rate(torch.float32)
-        else "float32"
-    )
-
-
-def _product_rate(dtype: torch.dtype) -> float:
-    """Products of (1024, 256) x (256, 1024) a second: the best of a few, the machine is shared."""
-    import torch
-
-    left, right = torch.ones(1024, 256, dtype=dtype), torch.ones(256, 1024, dtype=dtype)
-    times = []
-    for _ in range(8):
-        start = time.perf_counter()
-        left @ right
-        times.append(time.perf_counter() - start)
-    return 1 / min(times)
+    if device.type == "cpu" and hasattr(torch.cpu, "get_capabilities"):
+        return "bfloat16" if torch.cpu.get_capabilities().get("amx_bf16") else "float32"
+    return "float32"
 
 
 def available_memory(device: torch.device) -> int | None:
