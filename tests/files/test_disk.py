@@ -76,6 +76,13 @@ def test_every_number_has_an_explanation(tmp_path: Path, code: int) -> None:
     assert isinstance(explained, NotFoundError) or os.strerror(code) in str(explained.why)
 
 
+@pytest.mark.parametrize("code", [errno.EACCES, errno.EPERM, errno.EROFS])
+def test_what_is_not_allowed_comes_with_a_way_to_see_why(tmp_path: Path, code: int) -> None:
+    explained = explain(OSError(code, os.strerror(code)), tmp_path / "wanted")
+    assert "may not be read or written" in explained.what
+    assert str(explained.mend).startswith(f"ls -ld {tmp_path}")
+
+
 def test_an_error_without_a_number_is_explained_by_its_text(tmp_path: Path) -> None:
     assert explain(OSError("it would not"), tmp_path).why == "it would not"
 

@@ -58,6 +58,14 @@ def test_every_value_of_a_run(run: Run) -> None:
     }  # fmt: skip
 
 
+def test_a_lock_and_litter_are_no_part_of_its_size(run: Run) -> None:
+    expected = summarize(run)
+    (run.path / ".lock").write_bytes(b"12345")
+    (run.path / ".tmp-step-00000005-1-a").mkdir()
+    (run.path / ".tmp-step-00000005-1-a" / "model.safetensors").write_bytes(b"half")
+    assert summarize(run) == expected
+
+
 def test_a_run_that_has_only_begun(run: Run) -> None:
     summary = summarize(run)
     assert (summary["steps"], summary["tokens_seen"], summary["seconds"]) == (0, 0, 0.0)

@@ -316,6 +316,16 @@ def test_a_file_of_the_same_size_changed_later_is_read_again(tmp_path: Path) -> 
     assert open_corpus([path], cache=tmp_path).scan.fingerprint != before.fingerprint
 
 
+def test_a_file_of_the_same_name_elsewhere_is_another(tmp_path: Path) -> None:
+    found = set()
+    for folder, text in ((tmp_path / "a", "x" * 100), (tmp_path / "b", "y" * 100)):
+        folder.mkdir()
+        paths = write(folder, [text])
+        os.utime(paths[0], ns=(0, 0))
+        found.add(open_corpus(paths, cache=tmp_path / "cache").scan.fingerprint)
+    assert len(found) == 2
+
+
 def test_another_share_to_hold_out_is_another_scan(tmp_path: Path) -> None:
     paths = write(tmp_path, ["x" * 100])
     borders = [
@@ -325,7 +335,18 @@ def test_another_share_to_hold_out_is_another_scan(tmp_path: Path) -> None:
     assert borders == [90, 50, 100, 90]
 
 
-@pytest.mark.parametrize("note", ["", "{", "[]", "{}", '{"bytes": 100}', '{"colour": "red"}'])
+BAD_NOTES = {
+    "empty": "",
+    "torn": "{",
+    "no object": "[]",
+    "nothing in it": "{}",
+    "a key missing": '{"bytes": 100}',
+    "a key of another": '{"bytes": 1, "documents": 1, "training_bytes": 1, "colour": "red"}',
+    "no number": '{"bytes": "1", "documents": 1, "training_bytes": 1, "fingerprint": ""}',
+}
+
+
+@pytest.mark.parametrize("note", BAD_NOTES.values(), ids=BAD_NOTES.keys())
 def test_a_damaged_note_is_made_anew(tmp_path: Path, note: str) -> None:
     paths = write(tmp_path, ["x" * 100])
     first = open_corpus(paths, cache=tmp_path)
@@ -390,6 +411,7 @@ def test_a_named_pipe_is_the_corpus_that_a_file_of_its_name_would_be(
 def test_a_pipe_that_is_no_text_is_named(tmp_path: Path) -> None:
     with standard_input([b"caf\xe9"]), pytest.raises(DataError) as caught:
         open_corpus([STDIN], cache=tmp_path)
+    assert caught.value.what.startswith("- is not text")
     assert "byte 3" in (caught.value.why or "")
     assert not list(tmp_path.glob("piped/*"))
 

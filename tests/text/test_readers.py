@@ -557,6 +557,16 @@ def test_a_pattern_that_matches_nothing_is_named(tmp_path: Path) -> None:
     assert "*.txt" in caught.value.what
 
 
+def test_nothing_in_the_place_of_a_file_is_no_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As from `"$BOOK"` in a shell where BOOK is not set: not all of the current folder."""
+    make(tmp_path, "private.txt")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(NotFoundError):
+        find("")
+
+
 def test_a_sentence_in_the_place_of_a_file_is_no_file() -> None:
     """Longer than any name may be."""
     with pytest.raises(NotFoundError):

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tfcli.errors import DamagedError, DataError, NotFoundError, UsageError
+from tfcli.errors import ConflictError, DamagedError, DataError, NotFoundError, UsageError
+from tfcli.files import lock
 from tfcli.text.corpus import Corpus, open_corpus
 from tfcli.text.saved_tokenizers import (
     CARD,
@@ -129,6 +130,25 @@ def test_a_model_of_the_users_own_is_welcome(root: Path, tokenizer: Tokenizer) -
     (root / "mine" / MODEL).write_bytes(tokenizer.model)
     found = find_tokenizer("mine", root)
     assert (found.tokenizer.model, found.card) == (tokenizer.model, {})
+
+
+def test_saving_takes_away_what_a_killed_writer_left(
+    root: Path, tokenizer: Tokenizer, report: TokenizerReport, corpus: Corpus
+) -> None:
+    left = root / ".tmp-book-4711-0123abcd"
+    left.mkdir(parents=True)
+    (left / MODEL).write_bytes(b"half a mod")
+    save_tokenizer("book", tokenizer, report, corpus, root)
+    assert not left.exists()
+
+
+def test_two_do_not_save_at_the_same_time(
+    root: Path, tokenizer: Tokenizer, report: TokenizerReport, corpus: Corpus
+) -> None:
+    with lock(root, doing="saving another"), pytest.raises(ConflictError) as caught:
+        save_tokenizer("book", tokenizer, report, corpus, root)
+    assert "saving another" in (caught.value.why or "")
+    assert list_tokenizers(root) == []
 
 
 # --- listed -------------------------------------------------------------------------------------

@@ -244,6 +244,17 @@ def test_text_that_goes_away_between_the_readings_is_named(
     assert not list(tmp_path.glob("tokens/*"))
 
 
+def test_the_ends_of_documents_need_room_too(
+    tokenizer: Tokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A document of one byte becomes two ids of two bytes each."""
+    corpus = make_corpus(tmp_path, *"abc" * 400)
+    almost_enough = shutil.disk_usage(tmp_path)._replace(free=3 * corpus.scan.bytes)
+    monkeypatch.setattr("shutil.disk_usage", lambda path: almost_enough)
+    with pytest.raises(InputOutputError):
+        tokenize_corpus(corpus, tokenizer, cache=tmp_path)
+
+
 def test_no_room_on_the_disk_is_told_before_anything_is_written(
     tokenizer: Tokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -360,6 +360,15 @@ def test_a_script_of_thousands_of_characters_fits_a_small_vocabulary(type: Token
     assert len(tokenizer.encode(characters[0])) == 1
 
 
+def test_a_large_script_leaves_half_of_a_small_vocabulary_for_longer_pieces() -> None:
+    random = Random(0)
+    words = ["".join(random.choices("天地玄黃宇宙洪荒日月", k=3)) for _ in range(100)]
+    rare = "".join(chr(0x5000 + n) * 3 for n in range(1000))
+    tokenizer, _ = train("".join(random.choices(words, k=5000)) + rare, vocab_size=460)
+    pieces = [spelled.decode() for spelled in tokenizer.token_bytes[FIRST_BYTE + BYTE_PIECES :]]
+    assert len([piece for piece in pieces if len(piece) > 1]) >= 100
+
+
 @given(text_bytes=st.integers(0, 10**15), common=st.integers(0, 30_000))
 def test_a_chosen_vocabulary_is_a_power_of_two_within_bounds(text_bytes: int, common: int) -> None:
     chosen = choose_vocab_size(text_bytes, Counter({chr(0x4E00 + n): 1 for n in range(common)}))
@@ -378,6 +387,11 @@ def test_a_chosen_vocabulary_is_about_the_root_of_the_text(text_bytes: int, expe
 def test_a_large_script_gets_twice_as_many_pieces_as_it_has_common_characters(common: int) -> None:
     characters = Counter({chr(0x4E00 + n): 100 for n in range(common)})
     assert choose_vocab_size(1_000_000, characters) >= 2 * common
+
+
+def test_characters_that_make_up_a_few_percent_of_a_text_count_as_common() -> None:
+    characters = Counter({"e": 95_000} | {chr(0x4E00 + n): 10 for n in range(500)})
+    assert choose_vocab_size(100_000, characters) >= 900
 
 
 def test_characters_met_once_in_a_while_do_not_count_as_common() -> None:
@@ -434,14 +448,13 @@ def test_sentences_end_after_newlines_else_before_spaces() -> None:
 # --- what opens as a tokenizer ------------------------------------------------------------------
 
 
-def sentencepiece_model(**options: object) -> bytes:
+def sentencepiece_model(text: str = MIXED, **options: Any) -> bytes:
     """A model that somebody else trained, much as Llama 2's, but for `options`."""
-    usual = {"model_type": "bpe", "vocab_size": 400, "byte_fallback": True, "minloglevel": 2}
-    ids = {"unk_id": 0, "bos_id": 1, "eos_id": 2}
-    everything: dict[str, Any] = usual | ids | options
+    settings: dict[str, Any] = {"model_type": "bpe", "vocab_size": 400, "byte_fallback": True}
+    settings |= {"unk_id": 0, "bos_id": 1, "eos_id": 2, "minloglevel": 2}
     model = io.BytesIO()
     SentencePieceTrainer.train(
-        sentence_iterator=iter(MIXED.splitlines()), model_writer=model, **everything
+        sentence_iterator=iter(text.splitlines()), model_writer=model, **settings | options
     )
     return model.getvalue()
 
@@ -463,7 +476,7 @@ def test_what_is_no_model_is_bad_data(data: bytes) -> None:
     ],
     ids=str,
 )
-def test_a_model_with_other_ids_is_refused(options: dict[str, object]) -> None:
+def test_a_model_with_other_ids_is_refused(options: dict[str, Any]) -> None:
     with pytest.raises(DataError) as caught:
         Tokenizer(sentencepiece_model(**options))
     assert "tfcli tokenizer train" in (caught.value.mend or "")
@@ -481,15 +494,32 @@ def test_a_model_with_other_ids_is_refused(options: dict[str, object]) -> None:
     ids=str,
 )
 def test_a_model_that_would_lose_or_add_something_is_refused_or_made_to_keep_it(
-    options: dict[str, object],
+    options: dict[str, Any],
 ) -> None:
-    defaults = {"normalization_rule_name": "identity", "remove_extra_whitespaces": False}
+    defaults: dict[str, Any] = {
+        "normalization_rule_name": "identity",
+        "remove_extra_whitespaces": False,
+    }
     try:
         tokenizer = Tokenizer(sentencepiece_model(**defaults | options))
     except DataError:
         return
     for text in HARD.values():
         assert_lossless(tokenizer, text)
+
+
+def test_a_model_without_a_piece_for_the_space_is_refused_or_made_to_keep_it() -> None:
+    lossless: dict[str, Any] = {
+        "normalization_rule_name": "identity",
+        "add_dummy_prefix": False,
+        "remove_extra_whitespaces": False,
+    }
+    assert_lossless(Tokenizer(sentencepiece_model(**lossless)), "a b")
+    try:
+        tokenizer = Tokenizer(sentencepiece_model("abc\n" * 9, vocab_size=262, **lossless))
+    except DataError:
+        return
+    assert_lossless(tokenizer, "a b")
 
 
 def test_a_model_with_more_pieces_is_welcome(tokenizer: Tokenizer) -> None:

@@ -35,6 +35,7 @@ class FolderWriter:
     @contextlib.contextmanager
     def new_file(self, name: str) -> Iterator[FileWriter]:
         """Opens `name` in the folder, to be written in pieces."""
+        assert NAME.fullmatch(name), "verify_folder would refuse it"
         writer = FileWriter(self.path / name)
         try:
             yield writer
@@ -139,13 +140,13 @@ def _read_manifest(path: Path) -> dict[str, tuple[int, str]]:
         entries = {name: (e["bytes"], e["sha256"]) for name, e in manifest["files"].items()}
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise DamagedError(f"{path} is not a manifest") from None
+    for name, (size, sha256) in entries.items():
+        if not NAME.fullmatch(name) or type(size) is not int or type(sha256) is not str:
+            raise DamagedError(f"{path} has an entry that cannot be: {name!r}")
     # written again from what was understood it must be the same to the byte: nothing too many
     files = {name: {"bytes": size, "sha256": sha} for name, (size, sha) in entries.items()}
     if raw != to_json({"schema": MANIFEST_SCHEMA, "files": files}):
         raise DamagedError(f"{path} is not as it was written")
-    for name, (size, sha256) in entries.items():
-        if not NAME.fullmatch(name) or type(size) is not int or type(sha256) is not str:
-            raise DamagedError(f"{path} has an entry that cannot be: {name!r}")
     return entries
 
 

@@ -260,6 +260,8 @@ def _verified(path: Path, damaged: Callable[[TfcliError], None]) -> ValidStep | 
 
 def prune(run: Run, *, keep: int) -> None:
     """Removes all steps but the newest `keep` and the best one."""
+    assert keep > 0, "a run without its newest step could not go on"
+    newest = list_steps(run.path)[-keep:]
     for path in steps_by_merit(run)[1:]:
-        if path not in list_steps(run.path)[-keep:]:
+        if path not in newest:
             remove_folder(path)
