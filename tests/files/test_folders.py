@@ -326,7 +326,8 @@ def test_removing_what_is_not_there_is_not_found(tmp_path: Path) -> None:
 
 def test_sweep_takes_away_litter_of_every_kind_and_nothing_else(tmp_path: Path) -> None:
     outside = make_folder_of(tmp_path / "outside", {"precious": b"1"})
-    root = make_folder_of(tmp_path / "root", {"kept": b"1", ".hidden": b"2", "a.tmp-b": b"3"})
+    root = make_folder_of(tmp_path / "root", {"kept": b"1", "a.tmp-b": b"3"})
+    (root / ".hidden").write_bytes(b"2")
     kept = every_file(root)
     (root / ".tmp-file-1-a").write_bytes(b"")
     (root / ".tmp-folder-1-a" / "deep").mkdir(parents=True)

@@ -64,6 +64,8 @@ def find_sources(arguments: Sequence[str]) -> Sources:
     skipped: list[Path] = []
     for argument in arguments:
         path = Path(argument)
+        if not argument:  # as from "$BOOK" where BOOK is not set; never the folder we are in
+            raise NotFoundError("the name of a file is empty")
         if argument == "-":
             files.append(STDIN)
         elif _is_there(path) and not path.is_dir():

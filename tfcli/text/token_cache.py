@@ -85,7 +85,8 @@ def tokenize_corpus(
         pass  # not there, or of no use: make it
     dtype: np.dtype[Any] = np.dtype(np.uint16 if tokenizer.vocab_size <= 1 << 16 else np.uint32)
     path = cache / "tokens" / key
-    require_space(path, scan.bytes * dtype.itemsize)  # a token is at least one byte of text
+    # a token is at least one byte of text, or the end of a document
+    require_space(path, (scan.bytes + scan.documents) * dtype.itemsize)
     done = 0
 
     fingerprint = Fingerprint()
