@@ -90,6 +90,14 @@ def test_too_little_text_is_refused() -> None:
         plan_for(Wishes(), tokens=1)
 
 
+def test_a_batch_is_not_larger_than_the_text() -> None:
+    model, plan = make_plan(
+        Wishes(steps=1, batch_tokens=10**11), corpus(1000), vocab_size=300, precision="float32",
+        memory=None,
+    )  # fmt: skip
+    assert plan.rows == 1000 // model.context_length
+
+
 def test_one_learning_rate_scales_them_all() -> None:
     default, doubled = plan_for(Wishes()), plan_for(Wishes(learning_rate=0.04, weight_decay=0.0))
     assert doubled.optimizer.matrix_learning_rate == 0.04

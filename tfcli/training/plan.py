@@ -172,7 +172,8 @@ def make_plan(
         num_kv_heads=wishes.num_kv_heads,
         tied_head=wishes.tied_head,
     )
-    rows = max(1, (wishes.batch_tokens or 2048) // context)
+    rows = (wishes.batch_tokens or 2048) // context
+    rows = max(1, min(rows, tokens // context))  # an update sees the text once at most
     budget = _budget(wishes, tokens, rows * context)
     optimizer = _optimizer(wishes)
     plan = Plan(
