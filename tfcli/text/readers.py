@@ -234,12 +234,13 @@ def _read_jsonl(stream: IO[bytes], source: Path) -> Iterator[Piece]:
 
 def cut_into_pieces(document: bytes) -> Iterator[Piece]:
     """Cuts one whole document, valid UTF-8, into pieces. An empty document yields none."""
-    while len(document) > BLOCK:
-        end = _cut(document[:BLOCK])
-        yield Piece(document[:end], last=False)
-        document = document[end:]
+    start = 0
+    while len(document) - start > BLOCK:
+        end = start + _cut(document[start : start + BLOCK])
+        yield Piece(document[start:end], last=False)
+        start = end
     if document:
-        yield Piece(document, last=True)
+        yield Piece(document[start:], last=True)
 
 
 def _read_fully(stream: IO[bytes], size: int) -> bytes:
