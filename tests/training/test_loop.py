@@ -152,6 +152,18 @@ def test_a_diverged_training_stops_before_the_update(workshop: Workshop, bad: fl
     assert list_steps(trainer.run.path) == []
 
 
+def test_weights_that_are_no_numbers_are_not_saved(workshop: Workshop) -> None:
+    job = workshop.job(steps=5, evaluate_every=5, save_every=1)
+    trainer = workshop.begin("run", job)
+    events = trainer.events()
+    next(events)
+    with torch.no_grad():
+        trainer.model.get_parameter("final_norm.weight")[0] = float("nan")
+    with pytest.raises(DataError, match="diverged"):
+        next(events)
+    assert list_steps(trainer.run.path) == []
+
+
 def test_only_the_newest_two_and_the_best_steps_stay(workshop: Workshop) -> None:
     job = workshop.job(steps=12, save_every=2, evaluate_every=2)
     trainer = workshop.begin("run", job)
@@ -180,7 +192,6 @@ def test_a_time_budget_lowers_the_learning_rate_with_time_and_begins_no_step_aft
     scales = [step.learning_rate_scale for step in steps[WARM_UP_STEPS:]]
     assert scales == sorted(scales, reverse=True)
     assert all(step.seconds < 3.0 for step in steps[:-1])
-    assert trainer.seconds >= 1.0
 
 
 def test_a_run_whose_tokens_were_deleted_is_tokenised_again(workshop: Workshop) -> None:

@@ -78,6 +78,13 @@ def test_a_model_too_large_for_the_memory_is_refused_with_both_figures() -> None
     assert "GiB are needed" in str(caught.value.why)
 
 
+@pytest.mark.parametrize("name", ["epochs", "learning_rate", "weight_decay", "dropout"])
+@pytest.mark.parametrize("value", [float("inf"), float("nan")])
+def test_a_wish_that_is_no_number_is_refused(name: str, value: float) -> None:
+    with pytest.raises(UsageError, match="cannot be"):
+        plan_for(Wishes(**{name: value}))  # type: ignore[arg-type]
+
+
 def test_a_short_text_gets_a_short_context() -> None:
     model, _ = make_plan(
         Wishes(steps=1), corpus(9), vocab_size=300, precision="float32", memory=None

@@ -84,6 +84,8 @@ def run(arguments: Sequence[str], *, started: float) -> int:
     except TfcliError as error:
         return _fail(error, debug)
     except typer.TyperException as error:
+        if not error.format_message():  # `tfcli` alone: it has shown its help
+            return error.exit_code
         return _fail(_as_usage_error(error), debug, code=error.exit_code)
     except (KeyboardInterrupt, typer.Abort):
         return SIGINT_CODE

@@ -224,7 +224,8 @@ class TrainingView:
     def _say_line(self, event: StepFinished | Evaluated) -> None:
         self._said = time.monotonic()
         held_out = (
-            f"  held out {event.held_out.nats_per_byte:.4f} nats/byte"
+            f"  held out{' (all)' if event.held_out.whole else ''} "
+            f"{event.held_out.nats_per_byte:.4f} nats/byte"
             if hasattr(event, "held_out")
             else ""
         )

@@ -172,10 +172,12 @@ class Session:
         """Shows the training to its end, then what came of it."""
         from tfcli.cli.render import TrainingView, say_count, say_duration
         from tfcli.runs.summary import summarize
+        from tfcli.training.events import Stopped
 
         with TrainingView(job, trainer.run.name, quiet=self.voice.quiet) as view:
             for event in trainer.events():
                 view.show(event)
+        interrupted = isinstance(event, Stopped) and event.reason == "interrupted"
         summary = summarize(trainer.run)
         self.voice.note(
             f"Saved in {summary['path']}: {summary['steps']:,} steps, "
@@ -185,7 +187,7 @@ class Session:
         self.voice.note(say_held_out(summary))
         if self.json:
             streams.write_json_result(summary)
-        if stop.received:
+        if interrupted and stop.received:
             self.voice.next(f"tfcli train --resume {trainer.run.name}")
             raise typer.Exit(128 + stop.received)
         self.voice.next(f"tfcli generate {_opening(job)} --run {trainer.run.name}")
@@ -221,7 +223,7 @@ def say_what_was_skipped(sources: Sources, voice: streams.Voice) -> None:
         names = ", ".join(path.name for path in sources.skipped[:5])
         more = ", ..." if len(sources.skipped) > 5 else ""
         voice.note(
-            f"Note: {len(sources.skipped)} files are not text and were left out: {names}{more}."
+            f"Note: left out, as they are not text: {names}{more} ({len(sources.skipped)} in all)."
         )
 
 

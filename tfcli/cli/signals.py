@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 class StopSignals:
     """Ctrl-C, SIGTERM and a closed terminal ask the training to save and end.
 
-    Called, it says whether one of them came. A second Ctrl-C ends at once, without saving.
+    Called, it says whether one of them came. A second one ends at once, without saving.
     """
 
     def __init__(self, voice: Voice) -> None:
@@ -36,8 +36,7 @@ class StopSignals:
             signal.signal(number, handler)
 
     def _receive(self, number: int, _: FrameType | None) -> None:
-        if self.received is not None and number == signal.SIGINT:
+        if self.received is not None:
             raise KeyboardInterrupt
-        if self.received is None:
-            self.received = number
-            self._voice.note("Stopping after this step; saving first. Ctrl-C again drops it.")
+        self.received = number
+        self._voice.note("Stopping after this step; saving first. Ctrl-C again drops it.")

@@ -196,5 +196,5 @@ def _check_resume(
     if budgets and budgets[0] not in {"time", "steps"}:
         raise UsageError(
             f"a resumed run takes more --time or more --steps, not --{budgets[0]}",
-            mend=f"tfcli train --resume {resume} --steps 200",
+            mend=f"tfcli train --resume {resume} --time 2m   # or --steps, as its budget counts",
         )

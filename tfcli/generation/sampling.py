@@ -31,7 +31,7 @@ def keep_top_k(logits: Logits, k: int) -> Logits:
     return np.where(logits < threshold, np.float32(-np.inf), logits)
 
 
-def softmax(logits: Logits) -> Probabilities:
+def softmax(logits: Logits | Probabilities) -> Probabilities:
     """exp(x) / sum(exp(x)), in float64; the maximum is taken off first, against overflow."""
     exponentials: Probabilities = np.exp(logits.astype(np.float64) - logits.max())
     exponentials /= exponentials.sum()
@@ -54,8 +54,9 @@ def choose_token(
         return int(logits.argmax())
     if top_k is not None:
         logits = keep_top_k(logits, top_k)
-    # off with the maximum before the division, lest a tiny temperature overflow
-    cumulative = np.cumsum(softmax((logits - logits.max()) / np.float32(temperature)))
+    with np.errstate(over="ignore"):  # beside a tiny temperature all but the likeliest are -inf
+        scaled = (logits - logits.max()).astype(np.float64) / temperature
+    cumulative = np.cumsum(softmax(scaled))
     draw = random.random() * cumulative[-1]
     return int(np.searchsorted(cumulative, draw, side="right"))
 

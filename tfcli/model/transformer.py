@@ -305,8 +305,7 @@ class Transformer(nn.Module):
     def initialize(self, seed: int) -> None:
         """Draws the first weights; the same seed gives the same ones.
 
-        Matrices from N(0, 1/sqrt(fan_in)); tables from N(0, 0.02), as in GPT-2, or in "classic",
-        which scales them up, from N(0, 1/sqrt(d_model)). The matrices that
+        Matrices from N(0, 1/sqrt(fan_in)); tables from N(0, 0.02), as in GPT-2. The matrices that
         write into the residual stream begin at zero, so that at first every block passes its
         input on unchanged (Zhang et al., "Fixup Initialization", 2019). Biases zero, norms one.
         """
@@ -318,8 +317,7 @@ class Transformer(nn.Module):
                 parameter.fill_(1.0)
             else:
                 is_table = "embedding" in name or name == "head.weight"
-                is_small = is_table and self.config.positions != "sinusoidal"
-                std = 0.02 if is_small else 1 / math.sqrt(parameter.shape[1])
+                std = 0.02 if is_table else 1 / math.sqrt(parameter.shape[1])
                 # drawn on the CPU, so that every device begins with the same weights
                 values = torch.empty(parameter.shape).normal_(0.0, std, generator=generator)
                 parameter.copy_(values)

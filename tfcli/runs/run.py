@@ -195,7 +195,11 @@ def find_run(name: str | None, root: Path = ROOT) -> tuple[Run, Path | None]:
     raise NotFoundError(
         f"there is no run {name!r} in {root}",
         why=None if known else "there is none at all yet",
-        mend=f"did you mean {similar} ?" if similar else f"{START_ONE} --run {make_name(name)}",
+        mend=f"did you mean {similar} ?"
+        if similar
+        else "tfcli runs   # lists them"
+        if known
+        else f"{START_ONE} --run {make_name(name)}",
     )
 
 

@@ -118,11 +118,7 @@ class Trainer:
         loss = self._accumulate_gradients()
         norm = self.optimizer.step(scale)
         if not math.isfinite(loss + norm):
-            raise DataError(
-                f"the training diverged at step {self.step + 1}: its loss is no number any more",
-                why=f"loss {loss}, gradient norm {norm}; this step was not made",
-                mend="train again with half the --learning-rate",
-            )
+            raise self._diverged(f"loss {loss}, gradient norm {norm}; this step was not made")
         self.step += 1
         tokens = self.plan.rows * self.model.config.context_length
         self.tokens_seen += tokens
@@ -155,6 +151,13 @@ class Trainer:
             total += loss.item()
         return total
 
+    def _diverged(self, why: str) -> DataError:
+        return DataError(
+            f"the training diverged at step {self.step + 1}: its loss is no number any more",
+            why=why,
+            mend="begin another run with half the --learning-rate",
+        )
+
     # --- the budget -----------------------------------------------------------------------------
 
     @property
@@ -165,7 +168,9 @@ class Trainer:
     @property
     def _closing_seconds(self) -> float:
         """What the end will take: the last measurement, the last save, leaving the program."""
-        tokens = self.plan.evaluation_tokens + self._final_tokens()
+        tokens = min(self.plan.evaluation_tokens, len(self.corpus.held_out))
+        if tokens < len(self.corpus.held_out):
+            tokens += self._final_tokens()
         measuring = 0.0 if math.isinf(self._token_seconds) else tokens * self._token_seconds
         return measuring + self._saving_seconds + LEAVING_SECONDS
 
@@ -249,6 +254,8 @@ class Trainer:
     def _save(self) -> Iterator[Event]:
         if self._saved_step == self.step:
             return
+        if not all(parameter.isfinite().all() for parameter in self.model.parameters()):
+            raise self._diverged("a weight is no number; nothing was saved of it")
         state = StepState(
             step=self.step,
             tokens_seen=self.tokens_seen,

@@ -24,6 +24,7 @@ EVALUATIONS = 8
 EVALUATION_TOKENS = 1 << 14  # at most, while training; at the end the whole held-out text is read
 EVALUATION_SHARE = 0.005  # of a time budget, for one evaluation
 SLOW_MACHINE = 60e9  # floating-point operations a second, to estimate that share with
+MOST_EPOCHS = 1e9
 LONGEST_UNSAVED = 600.0  # seconds
 
 
@@ -152,6 +153,9 @@ def make_plan(
         UsageError: wishes that do not fit together.
 
     """
+    for name, value in asdict(wishes).items():
+        if isinstance(value, float) and not math.isfinite(value):
+            raise UsageError(f"{name.replace('_', ' ')} cannot be {value}")
     tokens = len(corpus.training)
     if tokens < 2:
         raise DataError(
@@ -202,7 +206,7 @@ def _budget(wishes: Wishes, tokens: int, batch_tokens: int) -> Budget:
         return Budget("steps", wishes.steps)
     trained = wishes.tokens
     if wishes.epochs is not None:
-        trained = math.ceil(wishes.epochs * tokens)
+        trained = math.ceil(min(wishes.epochs, MOST_EPOCHS) * tokens)
     if trained is not None:
         return Budget("steps", max(1, math.ceil(trained / batch_tokens)))
     return Budget("seconds", DEFAULT_SECONDS if wishes.seconds is None else wishes.seconds)
@@ -241,5 +245,5 @@ def _micro_rows(model: ModelConfig, rows: int, memory: int | None) -> int:
     raise UsageError(
         "this model is too large for the memory of this machine",
         why=f"about {needed / 2**30:.1f} GiB are needed, {memory / 2**30:.1f} GiB are free",
-        mend="take a smaller --size or --context",
+        mend="take a smaller --size, --width, --layers or --context",
     )
