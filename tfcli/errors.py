@@ -14,7 +14,6 @@ Codes 65 to 74 are those of sysexits.h; 141 is what a shell reports for SIGPIPE.
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -82,5 +81,7 @@ class ReaderGoneError(TfcliError):
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
     """The known name most like `name`, or None where none is close: for "did you mean"."""
+    from difflib import get_close_matches  # for the rare case alone
+
     matches = get_close_matches(name, list(known), n=1, cutoff=0.5)
     return matches[0] if matches else None

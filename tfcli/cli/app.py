@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import re
 import sys
-import traceback
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -127,6 +126,8 @@ def _command_for(arguments: list[str]) -> tuple[typer.core.TyperCommand, str, li
 
 def _fail(error: TfcliError, debug: bool, *, code: int | None = None) -> int:
     if debug:
+        import traceback
+
         traceback.print_exc(file=sys.stderr)
     streams.show_error(error)
     return error.exit_code if code is None else code

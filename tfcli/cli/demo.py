@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json as json_module
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -66,13 +65,15 @@ def demo(
 
 def _write_corpus(language: str, seed: int) -> Path:
     """The stories as JSONL in the cache, a document each."""
+    import json
+
     from tfcli.files import new_file
     from tfcli.text.corpus import CACHE
 
     path = CACHE / "demo" / f"demo-{language}.jsonl"
     with new_file(path) as file:
         for text, _ in _stories(language, seed):
-            file.write((json_module.dumps({"text": text}, ensure_ascii=False) + "\n").encode())
+            file.write((json.dumps({"text": text}, ensure_ascii=False) + "\n").encode())
     return path
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -57,6 +56,8 @@ def _machine() -> Iterator[Check]:
 
 
 def _folder() -> Iterator[Check]:
+    import shutil
+
     here = Path.cwd()
     free = shutil.disk_usage(here).free
     enough = free > LITTLE_DISK

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 import sys
 from typing import Annotated
 
@@ -50,6 +49,8 @@ def generate(
 
     echo "ROMEO:" | tfcli generate --greedy
     """
+    import secrets
+
     from tfcli.generation.generate import generate as generate_tokens
     from tfcli.generation.open_engine import choose_step, open_engine
     from tfcli.generation.request import GenerationRequest

@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
 from tfcli.errors import DataError, UsageError
-from tfcli.files import read_record
 
 Family = Literal["modern", "gpt2", "classic"]
 Norm = Literal["rms_norm", "layer_norm"]
@@ -136,6 +135,8 @@ class ModelConfig:
             DataError: keys or values that no configuration has.
 
         """
+        from tfcli.files import read_record  # not above: every --help would wait for it
+
         try:
             return read_record(cls, value)
         except (ValueError, UsageError) as error:
