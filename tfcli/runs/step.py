@@ -14,8 +14,6 @@ import re
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from tfcli.errors import DamagedError, DataError
 from tfcli.files import (
     explain,
@@ -30,6 +28,8 @@ from tfcli.files import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
+
+    import numpy as np
 
     Arrays = Mapping[str, np.ndarray[Any, Any]]
 
@@ -111,6 +111,7 @@ def save_step(run: Path, state: StepState, model: Arrays, optimizer: Arrays) -> 
         InputOutputError: the disk refused or is full; the steps before are intact.
 
     """
+    import numpy as np  # here, since listing runs needs neither
     from safetensors.numpy import save
 
     path = run / step_name(state.step)

@@ -238,7 +238,7 @@ def resume(
 
     """
     sweep(run.path)
-    if job.plan.to_json() != run.card["plan"]:
+    if job.plan != Plan.from_json(run.card["plan"]):
         run.card["plan"] = job.plan.to_json()
         write_card(run.path, run.card)
     step = newest_valid_step(run, damaged=damaged)

@@ -10,13 +10,14 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from tfcli.errors import DamagedError, DataError, UsageError
+from tfcli.files import read_record
 from tfcli.model.config import Family, ModelConfig, Size, named_config
 from tfcli.model.cost import forward_flops_per_token, training_bytes
+from tfcli.training.machine import Precision
 from tfcli.training.optimizers import OptimizerConfig
 
 if TYPE_CHECKING:
     from tfcli.text.token_cache import TokenizedCorpus
-    from tfcli.training.machine import Precision
 
 WARM_UP_STEPS = 20
 DECAY_SHARE = 0.7  # the last part of the budget, in which the learning rate falls to zero
@@ -80,13 +81,8 @@ class Plan:
 
         """
         try:
-            fields = dict(value)  # type: ignore[call-overload]
-            fields["budget"] = Budget(**fields["budget"])
-            optimizer = dict(fields["optimizer"])
-            optimizer["betas"] = tuple(optimizer["betas"])
-            fields["optimizer"] = OptimizerConfig(**optimizer)
-            return cls(**fields)
-        except (TypeError, KeyError, ValueError) as error:
+            return read_record(cls, value)
+        except ValueError as error:
             raise DamagedError("run.json holds no plan of ours", why=str(error)) from None
 
 
