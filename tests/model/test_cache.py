@@ -48,18 +48,6 @@ def test_token_by_token_gives_the_logits_of_the_whole(name: str) -> None:
     torch.testing.assert_close(logits, model(ids), rtol=0, atol=1e-9)
 
 
-@pytest.mark.parametrize("name", CONFIGS)
-@torch.no_grad()
-def test_pieces_in_mixed_precision(name: str) -> None:
-    """A cache of float32 beside queries of bfloat16, as in samples drawn while training."""
-    model = random_model(CONFIGS[name], dtype=torch.float32)
-    ids = random_ids(model.config, rows=2, length=12)
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        logits = in_pieces(model, ids, [5, 6, 7], room=12)
-    scale = float(model(ids).abs().max())
-    torch.testing.assert_close(logits.float(), model(ids), rtol=0, atol=0.1 * scale)
-
-
 @torch.no_grad()
 def test_a_cache_counts_the_positions_it_holds() -> None:
     model = MODELS["modern"]

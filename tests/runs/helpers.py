@@ -52,7 +52,7 @@ def make_run(path: Path) -> Run:
 
 
 def held_out(loss: float) -> HeldOut:
-    return HeldOut(nats_per_byte=loss, bytes=1000, tokens=300, context=8, whole=False)
+    return HeldOut(nats_per_byte=loss, bytes=1000, tokens=300, context=8, stride=4, whole=False)
 
 
 def state(step: int, loss: float | None = None) -> StepState:

@@ -46,7 +46,8 @@ SHAPES = stn.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=4)
 ARRAYS = st.dictionaries(NAMES, stn.arrays(DTYPES, SHAPES), max_size=4)
 
 FINITE = st.floats(allow_nan=False)
-HELD_OUT = st.builds(HeldOut, FINITE, st.integers(), st.integers(), st.integers(), st.booleans())
+COUNT = st.integers()
+HELD_OUT = st.builds(HeldOut, FINITE, COUNT, COUNT, COUNT, COUNT, st.booleans())
 STATES = st.builds(
     StepState,
     step=st.integers(0, 10**9),
@@ -193,7 +194,9 @@ def test_any_flipped_bit_of_a_step_is_noticed(tmp_path: Path, data: Any) -> None
 
 
 def valid_state(**changes: object) -> dict[str, Any]:
-    measured = {"nats_per_byte": 1.5, "bytes": 9, "tokens": 3, "context": 8, "whole": True}
+    measured = {
+        "nats_per_byte": 1.5, "bytes": 9, "tokens": 3, "context": 8, "stride": 4, "whole": True,
+    }  # fmt: skip
     return {
         "step": 1, "tokens_seen": 2, "seconds": 3.0,
         "held_out": measured, "held_out_final": None, "schema": 1,
@@ -207,7 +210,7 @@ def read_written_state(step: Path, value: object) -> StepState:
 
 def test_a_state_is_read_from_its_keys(tmp_path: Path) -> None:
     expected = StepState(
-        step=1, tokens_seen=2, seconds=3.0, held_out=HeldOut(1.5, 9, 3, 8, whole=True)
+        step=1, tokens_seen=2, seconds=3.0, held_out=HeldOut(1.5, 9, 3, 8, 4, whole=True)
     )
     assert read_written_state(tmp_path, valid_state()) == expected
 

@@ -69,9 +69,19 @@ def test_seeds_differ() -> None:
     assert (first.batch(0).targets != second.batch(0).targets).any()
 
 
-@given(st.integers(1, 200), st.integers(1, 16), st.integers(1, 8))
-def test_evaluation_predicts_every_token_exactly_once(length: int, context: int, rows: int) -> None:
-    batches = list(evaluation_batches(text(length), context=context, rows=rows))
+@given(st.integers(1, 200), st.integers(1, 16), st.integers(1, 16), st.integers(1, 8))
+def test_evaluation_predicts_every_token_once_from_what_the_stride_promises(
+    length: int, context: int, stride: int, rows: int
+) -> None:
+    stride = min(stride, context)
+    tokens = text(length)
+    batches = list(evaluation_batches(tokens, context=context, stride=stride, rows=rows))
+    for batch in batches:
+        for inputs, targets in zip(batch.inputs, batch.targets, strict=True):
+            for place in np.flatnonzero(targets != NO_TARGET):
+                before = tokens[: int(np.flatnonzero(tokens == targets[place])[0])]
+                assert place >= min(context - stride, len(before))
+                assert inputs[1 : place + 1].tolist() == before[len(before) - place :].tolist()
     seen = np.concatenate([b.targets[b.targets != NO_TARGET] for b in batches])
     assert seen.tolist() == text(length).tolist()
     assert all(b.targets.shape[0] <= rows and (b.inputs[:, 0] == BEGIN).all() for b in batches)
@@ -81,7 +91,7 @@ def test_evaluation_predicts_every_token_exactly_once(length: int, context: int,
 def test_a_limited_evaluation_is_spread_over_the_text(
     length: int, context: int, limit: int
 ) -> None:
-    batches = evaluation_batches(text(length), context=context, rows=4, limit=limit)
+    batches = evaluation_batches(text(length), context=context, stride=context, rows=4, limit=limit)
     seen = np.concatenate([b.targets[b.targets != NO_TARGET] for b in batches])
     assert 0 < len(seen) <= max(limit, context)
     assert (np.diff(seen) > 0).all()

@@ -213,7 +213,7 @@ def say_held_out(summary: dict[str, Any]) -> str:
     )
     return (
         f"Held out: {held_out['nats_per_byte']:.4f} nats/byte on {held_out['bytes']:,} bytes "
-        f"(windows of {held_out['context']} tokens, no overlap{part}){best}."
+        f"(context {held_out['context']}, stride {held_out['stride']}{part}){best}."
     )
 
 

@@ -24,7 +24,6 @@ Shapes, here and in the comments below:
 
 from __future__ import annotations
 
-import contextlib
 import math
 from typing import TYPE_CHECKING
 
@@ -55,11 +54,45 @@ class RMSNorm(nn.Module):
         return F.rms_norm(x, weight.shape, weight, self.epsilon)
 
 
+class LayerNorm(nn.LayerNorm):
+    """y = (x - mean(x)) / sqrt(variance(x) + epsilon) * weight + bias, over the last dimension.
+
+    Ba et al., "Layer Normalization", 2016, equation 4.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:  # (..., width) -> (..., width)
+        weight, bias = self.weight.to(x.dtype), self.bias.to(x.dtype)
+        return F.layer_norm(x, self.normalized_shape, weight, bias, self.eps)
+
+
 def make_norm(config: ModelConfig) -> nn.Module:
     """The norm of the family, over the stream."""
     if config.norm == "rms_norm":
         return RMSNorm(config.d_model, config.norm_epsilon)
-    return nn.LayerNorm(config.d_model, config.norm_epsilon)
+    return LayerNorm(config.d_model, config.norm_epsilon)
+
+
+# --- matrix products ----------------------------------------------------------------------------
+
+
+def project(x: Tensor, *layers: nn.Linear) -> tuple[Tensor, ...]:
+    """What each of several linear layers makes of the same x: (..., E) -> (..., out) each.
+
+    The product is in the number format of x; the weights themselves stay in float32, since a step
+    of training is often smaller than what bfloat16 can tell apart. While training, the matrices
+    are put together: one large product is faster than three small ones.
+    """
+    if not torch.is_grad_enabled() or len(layers) == 1:  # copying costs more than it saves
+        return tuple(F.linear(x, *_weights(x, layer)) for layer in layers)
+    weights, biases = zip(*(_weights(x, layer) for layer in layers), strict=True)
+    bias = None if biases[0] is None else torch.cat(biases)
+    together = F.linear(x, torch.cat(weights), bias)
+    return together.split([layer.out_features for layer in layers], dim=-1)
+
+
+def _weights(x: Tensor, layer: nn.Linear) -> tuple[Tensor, Tensor | None]:
+    bias = None if layer.bias is None else layer.bias.to(x.dtype)
+    return layer.weight.to(x.dtype), bias
 
 
 # --- positions ----------------------------------------------------------------------------------
@@ -159,9 +192,10 @@ class Attention(nn.Module):
         layer: int,
     ) -> Tensor:  # (B, T, E)
         B, T, _ = x.shape
-        queries = self.query(x).view(B, T, self.num_heads, self.head_dim)
-        keys = self.key(x).view(B, T, self.num_kv_heads, self.head_dim)
-        values = self.value(x).view(B, T, self.num_kv_heads, self.head_dim)
+        queries, keys, values = project(x, self.query, self.key, self.value)
+        queries = queries.view(B, T, self.num_heads, self.head_dim)
+        keys = keys.view(B, T, self.num_kv_heads, self.head_dim)
+        values = values.view(B, T, self.num_kv_heads, self.head_dim)
         if self.qk_norm:
             queries, keys = self.query_norm(queries), self.key_norm(keys)
         queries, keys, values = (t.transpose(1, 2) for t in (queries, keys, values))  # (B, H, T, D)
@@ -171,7 +205,7 @@ class Attention(nn.Module):
         if cache is not None:
             keys, values = cache.extend(layer, keys, values)  # (B, K, S, D)
         gathered = gather(queries, keys, values)
-        return self.output(gathered.transpose(1, 2).flatten(2))  # type: ignore[no-any-return]
+        return project(gathered.transpose(1, 2).flatten(2), self.output)[0]
 
 
 def gather(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
@@ -190,15 +224,14 @@ def gather(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
         mask = torch.ones(T, S, dtype=torch.bool, device=queries.device).tril(S - T)
     # on a CPU the kernel for bfloat16 takes three times as long backwards: float32 for this part
     widened = queries.dtype == torch.bfloat16 and queries.device.type == "cpu"
-    with torch.autocast("cpu", enabled=False) if widened else contextlib.nullcontext():
-        gathered = F.scaled_dot_product_attention(
-            queries.float() if widened else queries,
-            keys.float() if widened else keys,
-            values.float() if widened else values,
-            attn_mask=mask,
-            is_causal=T == S > 1,
-            enable_gqa=keys.shape[1] != queries.shape[1],
-        )
+    gathered = F.scaled_dot_product_attention(
+        queries.float() if widened else queries,
+        keys.float() if widened else keys,
+        values.float() if widened else values,
+        attn_mask=mask,
+        is_causal=T == S > 1,
+        enable_gqa=keys.shape[1] != queries.shape[1],
+    )
     return gathered.to(queries.dtype)
 
 
@@ -218,7 +251,8 @@ class SwiGLU(nn.Module):
         self.down = nn.Linear(config.d_ff, config.d_model, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:  # (B, T, E) -> (B, T, E)
-        return self.down(F.silu(self.gate(x)) * self.up(x))  # type: ignore[no-any-return]
+        gate, up = project(x, self.gate, self.up)  # (B, T, F) each
+        return project(F.silu(gate) * up, self.down)[0]
 
 
 class TwoLayer(nn.Module):
@@ -235,9 +269,9 @@ class TwoLayer(nn.Module):
         self.gelu = config.feed_forward == "gelu"
 
     def forward(self, x: Tensor) -> Tensor:  # (B, T, E) -> (B, T, E)
-        x = self.up(x)  # (B, T, F)
+        (x,) = project(x, self.up)  # (B, T, F)
         x = F.gelu(x, approximate="tanh") if self.gelu else F.relu(x)
-        return self.down(x)  # type: ignore[no-any-return]
+        return project(x, self.down)[0]
 
 
 # --- the whole ----------------------------------------------------------------------------------
@@ -275,6 +309,8 @@ class Transformer(nn.Module):
         dropout: the share of the embeddings, and of what each part adds to the stream, that is
             left out at random while training; never of the attention scores, whose fast kernel
             knows no dropout.
+        precision: the number format of all between embedding and logits while training, where
+            that is not the format of the weights.
 
     """
 
@@ -282,10 +318,13 @@ class Transformer(nn.Module):
     rotary_sines: Tensor
     sinusoids: Tensor
 
-    def __init__(self, config: ModelConfig, dropout: float = 0.0) -> None:
+    def __init__(
+        self, config: ModelConfig, dropout: float = 0.0, precision: torch.dtype | None = None
+    ) -> None:
         super().__init__()
         self.config = config
         self.dropout = dropout
+        self.precision = precision
         self.embedding = nn.Embedding(config.vocab_size, config.d_model)
         if config.positions == "learned":
             self.position_embedding = nn.Embedding(config.context_length, config.d_model)
@@ -354,16 +393,16 @@ class Transformer(nn.Module):
     def _embed(self, ids: Tensor, start: int, end: int) -> Tensor:
         x: Tensor = self.embedding(ids)  # (B, T, E)
         if self.config.positions == "learned":
-            return x + self.position_embedding.weight[start:end]
-        if self.config.positions == "sinusoidal":
+            x = x + self.position_embedding.weight[start:end]
+        elif self.config.positions == "sinusoidal":
             # scaled up so that the positions do not drown the tokens (Vaswani et al., 3.4)
-            return x * math.sqrt(self.config.d_model) + self.sinusoids[start:end]
-        return x
+            x = x * math.sqrt(self.config.d_model) + self.sinusoids[start:end]
+        return x.to(self.precision) if self.precision and self.training else x
 
     def predict(self, x: Tensor) -> Tensor:
         """The head: (..., E) -> logits (..., V)."""
         table = self.embedding.weight if self.config.tied_head else self.head.weight
-        return F.linear(x, table)
+        return F.linear(x, table.to(x.dtype))
 
     def loss(self, ids: Tensor, targets: Tensor, ignore: int = -1) -> Tensor:
         """The mean cross-entropy of `targets` (B, T) after `ids` (B, T), in nats a token.

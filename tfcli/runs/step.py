@@ -48,8 +48,9 @@ class HeldOut:
         nats_per_byte: total cross-entropy over the bytes of the text.
         bytes: how much text that was.
         tokens: how many predictions.
-        context: positions in a window; windows follow each other without overlap, and each begins
-            with `<s>` alone in view.
+        context: positions in a window, each of which begins with `<s>`.
+        stride: tokens by which the window moves; each token is predicted from at least the
+            `context - stride` before it.
         whole: whether that was all of the held-out text or a part spread evenly over it.
 
     """
@@ -58,6 +59,7 @@ class HeldOut:
     bytes: int
     tokens: int
     context: int
+    stride: int
     whole: bool
 
 
@@ -94,6 +96,11 @@ def step_name(step: int) -> str:
     return f"step-{step:08d}"
 
 
+def step_path(run: Path, step: int) -> Path:
+    """Where a run keeps a step."""
+    return run / step_name(step)
+
+
 def list_steps(run: Path) -> list[Path]:
     """The folders of a run's steps, oldest first, verified or not; links are not followed."""
     found = [
@@ -114,7 +121,7 @@ def save_step(run: Path, state: StepState, model: Arrays, optimizer: Arrays) -> 
     import numpy as np  # here, since listing runs needs neither
     from safetensors.numpy import save
 
-    path = run / step_name(state.step)
+    path = step_path(run, state.step)
     size = sum(array.nbytes for arrays in (model, optimizer) for array in arrays.values())
     require_space(path, size + (1 << 20))
     with new_folder(path) as folder:

@@ -91,24 +91,31 @@ def shift_right(targets: Ids) -> Batch:
 
 
 def evaluation_batches(
-    tokens: Tokens, *, context: int, rows: int, limit: int | None = None
+    tokens: Tokens, *, context: int, stride: int, rows: int, limit: int | None = None
 ) -> Iterator[Batch]:
-    """Cuts a text into rows without overlap, each token a target exactly once.
+    """Slides a window of `context` tokens over a text; each token is a target exactly once.
+
+    The window moves by `stride` and its last `stride` tokens are the targets, so that each is
+    predicted from at least the `context - stride` before it, or from all there are.
 
     Args:
-        limit: about how many tokens to take at most, as rows spread evenly over the text.
+        limit: about how many targets to take at most, as windows spread evenly over the text.
 
     """
-    count = -(-len(tokens) // context)
-    wanted = count if limit is None else max(1, min(count, limit // context))
+    count = -(-len(tokens) // stride)
+    wanted = count if limit is None else max(1, min(count, limit // stride))
     chosen = np.arange(wanted) * count // wanted
     for first in range(0, wanted, rows):
         some = chosen[first : first + rows]
+        inputs = np.full((len(some), context), BEGIN, np.int64)
         targets = np.full((len(some), context), NO_TARGET, np.int64)
-        for i, row in enumerate(some):
-            part = tokens[row * context : (row + 1) * context]
-            targets[i, : len(part)] = part
-        yield shift_right(targets)
+        for i, place in enumerate(some):
+            begin = max(0, (place + 1) * stride - context)
+            window = tokens[begin : (place + 1) * stride]
+            inputs[i, 1 : len(window)] = window[:-1]
+            seen = place * stride - begin  # what is only there to be seen
+            targets[i, seen : len(window)] = window[seen:]
+        yield Batch(inputs, targets)
 
 
 def document_batches(tokens: Tokens, *, context: int, rows: int) -> Iterator[Batch]:

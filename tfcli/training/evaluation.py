@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING
 
 import torch
@@ -9,6 +10,7 @@ from torch.nn import functional as F
 
 from tfcli.runs.step import HeldOut
 from tfcli.training.batches import NO_TARGET, document_batches, evaluation_batches
+from tfcli.training.parallel import ALONE, Processes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -23,7 +25,13 @@ ROWS = 32
 
 @torch.no_grad()
 def evaluate(
-    model: Transformer, batches: Iterable[Batch], tokenizer: Tokenizer, *, whole: bool
+    model: Transformer,
+    batches: Iterable[Batch],
+    tokenizer: Tokenizer,
+    *,
+    stride: int,
+    whole: bool,
+    processes: Processes = ALONE,
 ) -> HeldOut | None:
     """The cross-entropy of a text, per byte: the one measure that no vocabulary can flatter.
 
@@ -32,7 +40,9 @@ def evaluate(
 
     Args:
         batches: the text; see `tfcli.training.batches`.
+        stride: by how much the windows of the batches move, for the record.
         whole: whether the batches hold all of the text there is, for the record.
+        processes: who share the batches, unless each holds only a part of the model.
 
     Returns:
         The measurement, or None for a text without a byte.
@@ -42,9 +52,9 @@ def evaluate(
     device = next(model.parameters()).device
     was_training = model.training
     model.eval()
-    nats = 0.0
-    total_bytes = count = 0
-    for batch in batches:
+    nats = total_bytes = count = 0.0
+    share = ALONE if processes.sharded else processes
+    for batch in itertools.islice(batches, share.rank, None, share.count):
         targets = torch.from_numpy(batch.targets)
         logits = model(torch.from_numpy(batch.inputs).to(device)).float()
         nats += F.cross_entropy(
@@ -57,21 +67,31 @@ def evaluate(
         count += len(real)
         total_bytes += int(lengths[real].sum())
     model.train(was_training)
+    nats, total_bytes, count = share.add(nats, total_bytes, count)
     if total_bytes == 0:
         return None
     return HeldOut(
         nats_per_byte=nats / total_bytes,
-        bytes=total_bytes,
-        tokens=count,
+        bytes=int(total_bytes),
+        tokens=int(count),
         context=model.config.context_length,
+        stride=stride,
         whole=whole,
     )
 
 
 def evaluate_tokens(
-    model: Transformer, tokens: Tokens, tokenizer: Tokenizer, *, limit: int | None = None
+    model: Transformer,
+    tokens: Tokens,
+    tokenizer: Tokenizer,
+    *,
+    limit: int | None = None,
+    processes: Processes = ALONE,
 ) -> HeldOut | None:
-    """Measures on a text cut into windows of the model's whole context, without overlap.
+    """Measures on a text through a window of the model's context that moves by half of it.
+
+    So every token is predicted from at least half a context of text, as in writing, where the
+    model never starts from nothing in the middle of a text; and never from more than it has.
 
     Args:
         tokens: shape (tokens,).
@@ -80,13 +100,15 @@ def evaluate_tokens(
     """
     context = model.config.context_length
     whole = limit is None or len(tokens) <= limit
-    rows = evaluation_batches(tokens, context=context, rows=ROWS, limit=None if whole else limit)
-    return evaluate(model, rows, tokenizer, whole=whole)
+    stride = max(1, context // 2)
+    rows = evaluation_batches(
+        tokens, context=context, stride=stride, rows=ROWS, limit=None if whole else limit
+    )
+    return evaluate(model, rows, tokenizer, stride=stride, whole=whole, processes=processes)
 
 
 def evaluate_documents(model: Transformer, tokens: Tokens, tokenizer: Tokenizer) -> HeldOut | None:
     """Measures on documents one by one, each read from its beginning; for short documents."""
     context = model.config.context_length
-    return evaluate(
-        model, document_batches(tokens, context=context, rows=ROWS), tokenizer, whole=True
-    )
+    rows = document_batches(tokens, context=context, rows=ROWS)
+    return evaluate(model, rows, tokenizer, stride=context - 1, whole=True)

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from tfcli.runs.step import HeldOut
 
-Reason = Literal["finished", "interrupted"]
+Reason = Literal["finished", "interrupted", "no better"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +22,9 @@ class StepFinished:
         loss: nats a token on its batch, before the update.
         nats_per_byte: the same loss over the bytes those tokens stand for, on average.
         gradient_norm: before clipping.
+        mfu: model FLOPs utilisation: the operations that the model takes, of those that the
+            machine's matrix product makes in the same time (Chowdhery et al., "PaLM", 2022,
+            appendix B); null where the machine was not measured.
         learning_rate_scale: share of the full learning rates.
         tokens_per_second: of this update.
         progress: share of the budget spent, from 0 to 1.
@@ -35,6 +38,7 @@ class StepFinished:
     gradient_norm: float
     learning_rate_scale: float
     tokens_per_second: float
+    mfu: float | None
     progress: float
     seconds: float
 
@@ -59,6 +63,14 @@ class Saved:
 
 
 @dataclass(frozen=True, kw_only=True)
+class MemoryExceeded:
+    """The rows in memory at once were too many: `micro_rows` it is now, in as large a batch."""
+
+    step: int
+    micro_rows: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Sampled:
     """A piece of text that the model wrote."""
 
@@ -68,14 +80,18 @@ class Sampled:
 
 @dataclass(frozen=True, kw_only=True)
 class Stopped:
-    """The end: the budget is spent, or somebody asked to stop; all is saved either way."""
+    """The end; all is saved.
+
+    The budget is spent, or somebody asked to stop, or the model has not become better on held-out
+    text for as long as the plan had patience.
+    """
 
     step: int
     reason: Reason
     seconds: float
 
 
-Event = StepFinished | Evaluated | Saved | Sampled | Stopped
+Event = StepFinished | Evaluated | Saved | MemoryExceeded | Sampled | Stopped
 
 
 def to_row(event: Event) -> dict[str, Any]:

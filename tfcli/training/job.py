@@ -27,6 +27,7 @@ from tfcli.training.machine import (
     describe_machine,
 )
 from tfcli.training.optimizers import Optimizer
+from tfcli.training.parallel import ALONE, Processes, local, part_like, shard
 from tfcli.training.plan import Plan, Wishes, make_plan
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ class Job:
     tokenizer: Tokenizer
     device: torch.device
     seed: int
+    processes: Processes = ALONE
 
     @property
     def parameters(self) -> int:
@@ -95,9 +97,12 @@ class Job:
 
     def trainer(self, run: Run, *, started: float, **state: Any) -> Trainer:
         """Builds the model and all that trains it; `state` as in `Trainer`."""
-        model = Transformer(self.model_config, self.plan.dropout)
+        precision = getattr(torch, self.plan.precision)
+        model = Transformer(self.model_config, self.plan.dropout, precision)
         model.initialize(self.seed)
         model.to(self.device)
+        if self.processes.sharded:
+            shard(model)
         batches = Batches(
             self.corpus.training,
             context=self.model_config.context_length,
@@ -108,11 +113,12 @@ class Job:
             run=run,
             plan=self.plan,
             model=model,
-            optimizer=Optimizer(model, self.plan.optimizer),
+            optimizer=Optimizer(model, self.plan.optimizer, precision),
             batches=batches,
             corpus=self.corpus,
             tokenizer=self.tokenizer,
             seed=self.seed,
+            processes=self.processes,
             started=started,
             **state,
         )
@@ -294,4 +300,5 @@ def load_weights(model: Transformer, arrays: dict[str, np.ndarray[Any, Any]], pa
             why=f"{len(wrong)} do not fit, the first is {wrong[0]}",
         )
     for name, parameter in parameters.items():
-        parameter.copy_(torch.from_numpy(arrays[name]))
+        saved = torch.from_numpy(arrays[name]).to(parameter.device)
+        local(parameter).copy_(part_like(saved, parameter))

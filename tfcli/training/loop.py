@@ -9,7 +9,6 @@ anywhere goes on from its last saved step to the same bits as one that never sto
 
 from __future__ import annotations
 
-import contextlib
 import math
 import time
 from collections import deque
@@ -17,18 +16,32 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 
-from tfcli.errors import DataError
+from tfcli.errors import DataError, UsageError
+from tfcli.model.cost import training_flops_per_token
 from tfcli.runs.metrics import append_metrics
 from tfcli.runs.run import prune
-from tfcli.runs.step import StepState, save_step
+from tfcli.runs.step import StepState, save_step, step_path
 from tfcli.training.evaluation import evaluate_tokens
-from tfcli.training.events import Evaluated, Sampled, Saved, StepFinished, Stopped, to_row
+from tfcli.training.events import (
+    Evaluated,
+    MemoryExceeded,
+    Sampled,
+    Saved,
+    StepFinished,
+    Stopped,
+    to_row,
+)
+from tfcli.training.machine import is_out_of_memory
+from tfcli.training.parallel import ALONE, Processes, whole
 from tfcli.training.plan import EVALUATIONS, LONGEST_UNSAVED, learning_rate_scale
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from torch import Tensor
 
     from tfcli.model.transformer import Transformer
     from tfcli.runs.run import Run
@@ -53,6 +66,8 @@ class Trainer:
         started: `time.monotonic()` when this session began to spend its budget.
         stop: asked before every step; True saves and ends.
         sample: writes a piece of text with the model as it is, or None.
+        processes: who train together.
+        peak: floating-point operations a second of the device's matrix product, if measured.
         step, tokens_seen, seconds_before, best: the state that the session begins with.
 
     """
@@ -68,10 +83,15 @@ class Trainer:
     started: float
     stop: Callable[[], bool] = lambda: False
     sample: Callable[[Transformer], str] | None = None
+    processes: Processes = ALONE
+    peak: float | None = None
     step: int = 0
     tokens_seen: int = 0
     seconds_before: float = 0.0
     best: float = math.inf
+    _not_better: int = 0  # measurements in a row
+    _loss: Callable[[Tensor, Tensor], Tensor] = field(init=False)
+    _micro_rows: int = field(init=False)
     _held_out: HeldOut | None = None
     _held_out_final: HeldOut | None = None
     _saved_step: int = -1
@@ -83,73 +103,113 @@ class Trainer:
     def events(self) -> Iterator[Event]:
         """Trains to the end of the budget; every event is in `metrics.jsonl` before it is seen."""
         for event in self._train():
-            append_metrics(self.run.path, to_row(event))
+            if self.processes.is_first:
+                append_metrics(self.run.path, to_row(event))
             yield event
 
     # --- the loop -------------------------------------------------------------------------------
 
     def _train(self) -> Iterator[Event]:
         self.model.train()
+        self._loss = self._compiled() if self.plan.compile else self.model.loss
+        self._micro_rows = self.plan.micro_rows
+        agree = self.processes.agree  # what depends on a clock or a signal, the first decides
         reason: Reason = "finished"
-        while not self._over():
-            if self.stop():
+        while not agree(self._over()):
+            if agree(self.stop()):
                 reason = "interrupted"
                 break
-            before = self._progress()
-            yield self._update()
-            if self._over():
+            before = agree(self._progress())
+            yield from self._update(before)
+            if agree(self._over()):
                 break
-            if self._evaluation_due(before):
+            if agree(self._evaluation_due(before)):
                 yield from self._measure()
-            if self._save_due(before):
+                if self.plan.patience is not None and self._not_better >= self.plan.patience:
+                    reason = "no better"
+                    break
+            if agree(self._save_due(before)):
                 yield from self._save()
-        if reason == "finished":
+        if reason != "interrupted":
             yield from self._measure()
             yield from self._measure_finally()
         yield from self._save()
         yield Stopped(step=self.step, reason=reason, seconds=self.seconds)
 
-    def _update(self) -> StepFinished:
-        """One step: gradients summed over the micro-batches, then one update."""
+    def _compiled(self) -> Callable[[Tensor, Tensor], Tensor]:
+        # the shape of a batch never changes, so neither need the code that is made for it
+        return torch.compile(self.model.loss, dynamic=False)
+
+    def _update(self, progress: float) -> Iterator[Event]:
+        """One step: gradients summed over micro-batches and processes, then one update."""
         began = time.perf_counter()
-        progress = self._progress()
         scale = learning_rate_scale(self.step, progress)
-        torch.manual_seed(self.seed * 1_000_003 + self.step)  # dropout
-        loss = self._accumulate_gradients()
+        while (loss := self._try_batch()) is None:
+            self._micro_rows = (self._micro_rows + 1) // 2
+            yield MemoryExceeded(step=self.step, micro_rows=self._micro_rows)
         norm = self.optimizer.step(scale)
         if not math.isfinite(loss + norm):
-            raise self._diverged(f"loss {loss}, gradient norm {norm}; this step was not made")
+            raise self._diverged(
+                f"loss {loss}, gradient norm {norm} on the batch of step {self.step + 1}; "
+                "that step was not made"
+            )
         self.step += 1
         tokens = self.plan.rows * self.model.config.context_length
         self.tokens_seen += tokens
         self._held_out = self._held_out_final = None  # those weights are gone
         elapsed = time.perf_counter() - began
         self._step_seconds.append(elapsed)
-        return StepFinished(
+        operations = training_flops_per_token(self.model.config) * tokens / self.processes.count
+        yield StepFinished(
             step=self.step,
             loss=loss,
             nats_per_byte=loss / self.corpus.bytes_per_token,
             gradient_norm=norm,
             learning_rate_scale=scale,
             tokens_per_second=tokens / elapsed,
+            mfu=operations / elapsed / self.peak if self.peak else None,
             progress=self._progress(),
             seconds=self.seconds,
         )
 
+    def _try_batch(self) -> float | None:
+        """Forward and backward of one batch: its loss, or None where the memory did not do.
+
+        The gradients are those of the whole batch, whichever part of it this process works on.
+        """
+        torch.manual_seed(self.seed * 1_000_003 + self.step)  # dropout
+        if self.processes.rank:  # other rows, other dropout
+            torch.manual_seed(torch.initial_seed() * 1_000_003 + self.processes.rank)
+        try:
+            loss = self._accumulate_gradients()
+        except RuntimeError as error:
+            if not is_out_of_memory(error) or self.processes.sharded:
+                raise
+            if self._micro_rows == 1:
+                raise UsageError(
+                    "there is not memory enough for one row of a batch",
+                    mend="take a smaller --size, --width, --layers or --context",
+                ) from None
+            for parameter in self.model.parameters():
+                parameter.grad = None
+            return None
+        parameters = list(self.model.parameters())
+        self.processes.add_gradients(parameters)
+        return self.processes.add(loss)[0]
+
     def _accumulate_gradients(self) -> float:
         batch = self.batches.batch(self.step)
         device = next(self.model.parameters()).device
-        half = self.plan.precision == "bfloat16"
-        total = 0.0
-        for first in range(0, self.plan.rows, self.plan.micro_rows):
-            part = slice(first, first + self.plan.micro_rows)
+        share = self.processes.share(self.plan.rows)
+        total = torch.zeros((), device=device)
+        for first in range(share.start, share.stop, self._micro_rows):
+            part = slice(first, min(first + self._micro_rows, share.stop))
             inputs = torch.from_numpy(batch.inputs[part]).to(device)
             targets = torch.from_numpy(batch.targets[part]).to(device)
-            with torch.autocast(device.type, torch.bfloat16) if half else contextlib.nullcontext():
-                loss = self.model.loss(inputs, targets) * (len(inputs) / self.plan.rows)
+            loss = self._loss(inputs, targets) * (len(inputs) / self.plan.rows)
             loss.backward()  # type: ignore[no-untyped-call]
-            total += loss.item()
-        return total
+            total += loss.detach()
+        return total.item()
 
     def _diverged(self, why: str) -> DataError:
         return DataError(
@@ -183,7 +243,7 @@ class Trainer:
         if self.plan.budget.kind == "steps":
             return tokens
         affordable = FINAL_SHARE * self.plan.budget.amount / self._token_seconds
-        return int(min(tokens, max(affordable, self.plan.evaluation_tokens)))
+        return int(min(tokens, max(affordable, self.plan.evaluation_tokens)))  # the first's
 
     def _progress(self) -> float:
         """The share of the budget that is spent, from 0 to 1."""
@@ -226,12 +286,14 @@ class Trainer:
             self.corpus.held_out,
             self.tokenizer,
             limit=self.plan.evaluation_tokens,
+            processes=self.processes,
         )
         if held_out is None:
             return
         self._token_seconds = min(self._token_seconds, (time.monotonic() - began) / held_out.tokens)
         self._held_out = held_out
         best = held_out.nats_per_byte < self.best
+        self._not_better = 0 if best else self._not_better + 1
         self.best = min(self.best, held_out.nats_per_byte)
         yield Evaluated(step=self.step, held_out=held_out, best=best, seconds=self.seconds)
         if self.sample is not None:
@@ -244,7 +306,11 @@ class Trainer:
         if self._held_out is None or self._held_out.whole:
             return
         held_out = evaluate_tokens(
-            self.model, self.corpus.held_out, self.tokenizer, limit=self._final_tokens()
+            self.model,
+            self.corpus.held_out,
+            self.tokenizer,
+            limit=int(self.processes.agree(self._final_tokens())),
+            processes=self.processes,
         )
         assert held_out is not None
         self._held_out_final = held_out
@@ -254,7 +320,9 @@ class Trainer:
     def _save(self) -> Iterator[Event]:
         if self._saved_step == self.step:
             return
-        if not all(parameter.isfinite().all() for parameter in self.model.parameters()):
+        began = time.monotonic()
+        weights = {n: whole(p).numpy(force=True) for n, p in self.model.named_parameters()}
+        if not all(np.isfinite(array).all() for array in weights.values()):
             raise self._diverged("a weight is no number; nothing was saved of it")
         state = StepState(
             step=self.step,
@@ -263,10 +331,11 @@ class Trainer:
             held_out=self._held_out,
             held_out_final=self._held_out_final,
         )
-        began = time.monotonic()
-        weights = {name: p.numpy(force=True) for name, p in self.model.named_parameters()}
-        path = save_step(self.run.path, state, weights, self.optimizer.state())
+        remembered = self.optimizer.state()
+        path = step_path(self.run.path, self.step)
+        if self.processes.is_first:
+            save_step(self.run.path, state, weights, remembered)
+            prune(self.run, keep=STEPS_KEPT)
         self._saved_step, self._saved_at = self.step, time.monotonic()
-        prune(self.run, keep=STEPS_KEPT)
         self._saving_seconds = time.monotonic() - began
         yield Saved(step=self.step, path=path, seconds=self.seconds)

@@ -68,6 +68,13 @@ def available_memory(device: torch.device) -> int | None:
         return None
 
 
+def is_out_of_memory(error: RuntimeError) -> bool:
+    """Whether torch could not get the memory for a tensor: on a CPU it has no error of its own."""
+    import torch
+
+    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+
+
 def describe_machine(device: torch.device) -> dict[str, Any]:
     """What `run.json` keeps of the machine and the versions: exact resume needs the same."""
     import torch

@@ -18,10 +18,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from tfcli.training.parallel import is_sharded, local, part_like, whole_like
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from torch import nn
+
+    # by name: what is remembered, and the weight in whose manner it is sharded
+    State = dict[str, tuple[Tensor, Tensor]]
 
 # Coefficients of the quintic iteration, chosen so that it rises steeply at zero: it need not
 # converge to 1, anything from 0.7 to 1.2 serves (Jordan et al. 2024).
@@ -48,15 +53,26 @@ class Muon:
     """Momentum, made orthogonal; matrices of one shape are worked on as one batch.
 
     update = orthogonalize(nesterov momentum) * sqrt(max(1, rows / columns))
+
+    Args:
+        precision: of the iteration, for which bfloat16 is good enough (Jordan et al. 2024).
+
     """
 
-    def __init__(self, matrices: Mapping[str, nn.Parameter], *, momentum: float) -> None:
+    def __init__(
+        self,
+        matrices: Mapping[str, nn.Parameter],
+        *,
+        momentum: float,
+        precision: torch.dtype = torch.float32,
+    ) -> None:
         self._momentum = momentum
+        self._precision = precision
         self._groups: dict[torch.Size, list[tuple[str, nn.Parameter]]] = {}
         for name, parameter in matrices.items():
             self._groups.setdefault(parameter.shape, []).append((name, parameter))
         self._buffers = {
-            shape: group[0][1].new_zeros(len(group), *shape)
+            shape: torch.stack([torch.zeros_like(local(parameter)) for _, parameter in group])
             for shape, group in self._groups.items()
         }
 
@@ -64,27 +80,30 @@ class Muon:
     def step(self, learning_rate: float, weight_decay: float) -> None:
         """Moves every matrix by `learning_rate` along its orthogonal momentum."""
         for shape, group in self._groups.items():
-            parameters: list[Tensor] = [parameter for _, parameter in group]
-            gradients = torch.stack([_gradient(parameter) for parameter in parameters])
+            parameters = [local(parameter) for _, parameter in group]
+            gradients = torch.stack([_gradient(parameter) for _, parameter in group])
             buffer = self._buffers[shape]
             buffer.lerp_(gradients, 1 - self._momentum)
-            updates = orthogonalize(gradients.lerp_(buffer, self._momentum))
+            nesterov = gradients.lerp_(buffer, self._momentum)
+            one = group[0][1]  # where weights are sharded, only the whole has singular values
+            nesterov = whole_like(nesterov.to(self._precision), one, stacked=True)
+            updates = part_like(orthogonalize(nesterov), one, stacked=True).float()
             scale = max(1.0, shape[0] / shape[1]) ** 0.5
             torch._foreach_mul_(parameters, 1 - learning_rate * weight_decay)
             torch._foreach_add_(parameters, list(updates.unbind()), alpha=-learning_rate * scale)
 
-    def state(self) -> dict[str, Tensor]:
+    def state(self) -> State:
         """What must be kept to go on, by the names of the weights."""
         return {
-            f"momentum/{name}": self._buffers[shape][i]
+            f"momentum/{name}": (self._buffers[shape][i], parameter)
             for shape, group in self._groups.items()
-            for i, (name, _) in enumerate(group)
+            for i, (name, parameter) in enumerate(group)
         }
 
 
 def _gradient(parameter: Tensor) -> Tensor:
     assert parameter.grad is not None
-    return parameter.grad
+    return local(parameter.grad)
 
 
 class AdamW:
@@ -102,9 +121,9 @@ class AdamW:
     ) -> None:
         self._betas = betas
         self._names = list(parameters)
-        self._parameters: list[Tensor] = list(parameters.values())
-        self._means = [torch.zeros_like(parameter) for parameter in self._parameters]
-        self._squares = [torch.zeros_like(parameter) for parameter in self._parameters]
+        self._parameters = list(parameters.values())
+        self._means = [torch.zeros_like(local(parameter)) for parameter in self._parameters]
+        self._squares = [torch.zeros_like(local(parameter)) for parameter in self._parameters]
         self._steps = torch.zeros((), dtype=torch.float32)
 
     @torch.no_grad()
@@ -116,21 +135,23 @@ class AdamW:
         step = int(self._steps)
         first, second = self._betas
         gradients = [_gradient(parameter) for parameter in self._parameters]
+        parameters = [local(parameter) for parameter in self._parameters]
         torch._foreach_lerp_(self._means, gradients, 1 - first)
         torch._foreach_mul_(self._squares, second)
         torch._foreach_addcmul_(self._squares, gradients, gradients, 1 - second)
         spreads = torch._foreach_sqrt(self._squares)
         torch._foreach_div_(spreads, (1 - second**step) ** 0.5)
         torch._foreach_add_(spreads, 1e-8)
-        torch._foreach_mul_(self._parameters, 1 - learning_rate * weight_decay)
+        torch._foreach_mul_(parameters, 1 - learning_rate * weight_decay)
         rate = learning_rate / (1 - first**step)
-        torch._foreach_addcdiv_(self._parameters, self._means, spreads, -rate)
+        torch._foreach_addcdiv_(parameters, self._means, spreads, -rate)
 
-    def state(self) -> dict[str, Tensor]:
+    def state(self) -> State:
         """What must be kept to go on, by the names of the weights."""
-        state = {"steps": self._steps} if self._names else {}
-        for name, mean, square in zip(self._names, self._means, self._squares, strict=True):
-            state |= {f"mean/{name}": mean, f"square/{name}": square}
+        state: State = {"steps": (self._steps, self._steps)} if self._names else {}
+        for i, name in enumerate(self._names):
+            state[f"mean/{name}"] = self._means[i], self._parameters[i]
+            state[f"square/{name}"] = self._squares[i], self._parameters[i]
         return state
 
 
@@ -161,7 +182,9 @@ class OptimizerConfig:
 class Optimizer:
     """Muon and AdamW over the weights of one model, as one."""
 
-    def __init__(self, model: nn.Module, config: OptimizerConfig) -> None:
+    def __init__(
+        self, model: nn.Module, config: OptimizerConfig, precision: torch.dtype = torch.float32
+    ) -> None:
         self.config = config
         tables, vectors, matrices = {}, {}, {}
         for name, parameter in model.named_parameters():
@@ -172,7 +195,7 @@ class Optimizer:
             else:
                 matrices[name] = parameter
         self._parameters = [*tables.values(), *vectors.values(), *matrices.values()]
-        self._matrices = Muon(matrices, momentum=config.momentum)
+        self._matrices = Muon(matrices, momentum=config.momentum, precision=precision)
         self._tables = AdamW(tables, betas=config.betas)
         self._vectors = AdamW(vectors, betas=config.betas)
 
@@ -183,7 +206,7 @@ class Optimizer:
             The norm of the gradients before clipping. Where it is not finite nothing was updated.
         """
         config = self.config
-        norm = float(torch.nn.utils.clip_grad_norm_(self._parameters, config.gradient_clip))
+        norm = self._clip_gradients()
         if math.isfinite(norm):
             self._matrices.step(config.matrix_learning_rate * scale, config.weight_decay)
             self._tables.step(config.table_learning_rate * scale, config.weight_decay)
@@ -194,7 +217,10 @@ class Optimizer:
 
     def state(self) -> dict[str, np.ndarray[Any, Any]]:
         """What must be kept to go on exactly, as arrays by name."""
-        return {name: tensor.numpy(force=True) for name, tensor in self._state().items()}
+        return {
+            name: whole_like(tensor, like).numpy(force=True)
+            for name, (tensor, like) in self._state().items()
+        }
 
     @torch.no_grad()
     def load_state(self, arrays: Mapping[str, np.ndarray[Any, Any]]) -> None:
@@ -203,14 +229,29 @@ class Optimizer:
         Raises:
             ValueError: names or shapes that this model does not have.
         """
-        for name, tensor in self._state().items():
-            if name not in arrays or arrays[name].shape != tuple(tensor.shape):
+        for name, (tensor, like) in self._state().items():
+            if name not in arrays or arrays[name].shape != tuple(like.shape):
                 raise ValueError(
-                    f"the optimizer's state has no {name!r} of shape {tuple(tensor.shape)}"
+                    f"the optimizer's state has no {name!r} of shape {tuple(like.shape)}"
                 )
-            tensor.copy_(torch.from_numpy(np.array(arrays[name])))
+            saved = torch.from_numpy(np.array(arrays[name])).to(tensor.device)
+            tensor.copy_(part_like(saved, like))
 
-    def _state(self) -> dict[str, Tensor]:
+    def _clip_gradients(self) -> float:
+        """Scales all gradients together down to the norm allowed; returns what it was."""
+        gradients = [_gradient(parameter) for parameter in self._parameters]
+        norms = torch.stack(torch._foreach_norm(gradients))
+        if is_sharded(self._parameters[0]):
+            squares = norms.square().sum()
+            torch.distributed.all_reduce(squares)
+            norm = float(squares.sqrt())
+        else:
+            norm = float(torch.linalg.vector_norm(norms))
+        if math.isfinite(norm) and norm > self.config.gradient_clip:
+            torch._foreach_mul_(gradients, self.config.gradient_clip / norm)
+        return norm
+
+    def _state(self) -> State:
         parts: dict[str, Muon | AdamW] = {
             "matrices": self._matrices,
             "tables": self._tables,

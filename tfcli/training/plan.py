@@ -52,6 +52,9 @@ class Plan:
         dropout: share of each block's output left out at random.
         precision: number format of the matrix products; the weights are float32 always.
         optimizer: learning rates and their kin.
+        compile: whether the model is compiled: seconds at the start, then faster steps.
+        patience: measurements in a row without a lower held-out loss that end the training; None:
+            the budget is used up, and the best step is kept all the same.
         evaluate_every, save_every: steps; None: eight times in the budget, and a save at least
             every ten minutes.
         evaluation_tokens: how much of the held-out text to measure on while training.
@@ -67,6 +70,8 @@ class Plan:
     evaluate_every: int | None
     save_every: int | None
     evaluation_tokens: int
+    compile: bool
+    patience: int | None
 
     def to_json(self) -> dict[str, Any]:
         """As a plain dictionary, for `run.json`."""
@@ -122,6 +127,8 @@ class Wishes:
     precision: Precision | None = None
     evaluate_every: int | None = None
     save_every: int | None = None
+    compile: bool | None = None
+    patience: int | None = None
 
 
 DEFAULT_CONTEXT: dict[Size, int] = {
@@ -186,6 +193,8 @@ def make_plan(
         evaluate_every=wishes.evaluate_every,
         save_every=wishes.save_every,
         evaluation_tokens=_evaluation_tokens(budget, model),
+        compile=bool(wishes.compile),
+        patience=wishes.patience,
     )
     return model, plan
 
