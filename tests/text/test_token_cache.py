@@ -56,7 +56,7 @@ def test_the_ids_are_the_texts(
     with blocks_of(block):
         corpus, tokens = make(folder, tokenizer, *texts)
         training, held_out = join(corpus.training()), join(corpus.held_out())
-    assert tokenizer.decode(tokens.training.tolist()) == training
+    assert tokenizer.decode(tokens.training[:].tolist()) == training
     assert tokenizer.decode(tokens.held_out.tolist()) == held_out
     assert (tokens.training_bytes, tokens.held_out_bytes) == (len(training), len(held_out))
     assert tokens.documents == len([text for text in texts if text])
@@ -65,7 +65,7 @@ def test_the_ids_are_the_texts(
 def test_each_document_ends_with_its_end(tokenizer: Tokenizer, tmp_path: Path) -> None:
     texts = [f"The fox number {n}." for n in range(20)]
     _, tokens = make(tmp_path, tokenizer, *texts)
-    ids = [*tokens.training.tolist(), *tokens.held_out.tolist()]
+    ids = [*tokens.training[:].tolist(), *tokens.held_out.tolist()]
     assert ids == [i for text in texts for i in [*tokenizer.encode(text), END]]
     assert tokens.training[-1] == tokens.held_out[-1] == END
 
@@ -74,7 +74,7 @@ def test_a_document_that_is_cut_ends_only_once(tokenizer: Tokenizer, tmp_path: P
     """In the held-out part, since it goes on there; and not where its pieces are cut."""
     with blocks_of(64):
         _, tokens = make(tmp_path, tokenizer, MIXED)
-    assert END not in tokens.training
+    assert END not in tokens.training[:]
     assert tokens.held_out.tolist().count(END) == 1
     assert tokens.held_out[-1] == END
 
@@ -119,7 +119,7 @@ def test_ids_are_as_wide_as_the_vocabulary_needs(
     last = tokenizer.token_bytes[-1].decode()
     _, tokens = make(tmp_path, tokenizer, f"a{last}" * 50)
     assert tokens.training.dtype == dtype
-    assert tokens.training.max() == size - 1
+    assert tokens.training[:].max() == size - 1
     assert tokenizer.decode(tokens.held_out.tolist()).decode() == f"a{last}" * 5
 
 
@@ -137,7 +137,7 @@ def test_the_first_time_all_is_read_the_second_nothing(
 def test_a_cache_is_opened_by_its_key(tokenizer: Tokenizer, tmp_path: Path) -> None:
     _, made = make(tmp_path, tokenizer, MIXED)
     opened = open_token_cache(made.key, cache=tmp_path)
-    assert np.array_equal(opened.training, made.training)
+    assert np.array_equal(opened.training[:], made.training[:])
     assert np.array_equal(opened.held_out, made.held_out)
     assert opened.training_bytes == made.training_bytes
     assert (opened.documents, opened.key) == (made.documents, made.key)
@@ -184,7 +184,7 @@ def test_damage_is_noticed_and_mended(
     tokenizer: Tokenizer, tmp_path: Path, name: str, damage: str
 ) -> None:
     corpus, made = make(tmp_path, tokenizer, MIXED)
-    ids = made.training.tolist()
+    ids = made.training[:].tolist()
     path = tmp_path / "tokens" / made.key / name
     data = path.read_bytes()
     changed = {"a bit": bytes([data[0] ^ 1]) + data[1:], "shorter": data[:-2], "longer": data * 2}
@@ -193,8 +193,8 @@ def test_damage_is_noticed_and_mended(
         path.write_bytes(changed[damage])
     with pytest.raises(DamagedError):
         open_token_cache(made.key, cache=tmp_path)
-    assert tokenize_corpus(corpus, tokenizer, cache=tmp_path).training.tolist() == ids
-    assert open_token_cache(made.key, cache=tmp_path).training.tolist() == ids
+    assert tokenize_corpus(corpus, tokenizer, cache=tmp_path).training[:].tolist() == ids
+    assert open_token_cache(made.key, cache=tmp_path).training[:].tolist() == ids
 
 
 def change(corpus: Corpus, old: str, new: str) -> None:
