@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tfcli.errors import DamagedError, DataError, InputOutputError, NotFoundError
+from tfcli.files import new_folder, to_json
 from tfcli.text.corpus import Corpus, open_corpus
 from tfcli.text.token_cache import TokenizedCorpus, cache_key, open_token_cache, tokenize_corpus
 from tfcli.text.tokenizer import END, Tokenizer, TokenizerType
@@ -178,7 +179,9 @@ def test_an_unknown_key_is_not_found(tmp_path: Path) -> None:
 # --- damaged, changed, full ---------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["training.bin", "held_out.bin", "tokens.json", "MANIFEST.json"])
+@pytest.mark.parametrize(
+    "name", ["training.bin", "training.sha256", "held_out.bin", "tokens.json", "MANIFEST.json"]
+)
 @pytest.mark.parametrize("damage", ["a bit", "shorter", "longer", "gone"])
 def test_damage_is_noticed_and_mended(
     tokenizer: Tokenizer, tmp_path: Path, name: str, damage: str
@@ -265,3 +268,57 @@ def test_no_room_on_the_disk_is_told_before_anything_is_written(
         tokenize_corpus(corpus, tokenizer, cache=tmp_path)
     assert "1,000" in (caught.value.why or "")
     assert not list(tmp_path.glob("tokens/*"))
+
+
+# --- large ones ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("group", [1, 100, 1 << 22])
+def test_threads_and_groups_change_no_byte(
+    tokenizer: Tokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, group: int
+) -> None:
+    texts = ["The fox.", MIXED, "", "x", *["a ship "] * 30]
+    _, serial = make(tmp_path, tokenizer, *texts)
+    files = {path.name: path.read_bytes() for path in (tmp_path / "tokens" / serial.key).iterdir()}
+    shutil.rmtree(tmp_path / "tokens")
+    monkeypatch.setattr("tfcli.text.token_cache.GROUP", group)
+    monkeypatch.setattr("tfcli.text.token_cache.GROUP_PIECES", 7)
+    with blocks_of(200):
+        corpus = make_corpus(tmp_path, *texts)
+        tokenize_corpus(corpus, tokenizer, cache=tmp_path, threads=3)
+    assert files == {
+        path.name: path.read_bytes() for path in (tmp_path / "tokens" / serial.key).iterdir()
+    }
+
+
+def test_many_ids_are_opened_unread_and_damage_is_noticed_when_they_are_read(
+    tokenizer: Tokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tfcli.text.token_cache.CHECKED_AT_ONCE", 1000)
+    _, made = make(tmp_path, tokenizer, MIXED * 80)
+    assert made.training.nbytes > 3 << 16
+    path = tmp_path / "tokens" / made.key / "training.bin"
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+    opened = open_token_cache(made.key, cache=tmp_path)
+    assert opened.training[:1000].tolist()
+    with pytest.raises(DamagedError) as caught:
+        opened.training[-1]
+    assert str(path.parent) in (caught.value.mend or "")
+
+
+def test_a_cache_of_an_older_tfcli_is_made_anew(tokenizer: Tokenizer, tmp_path: Path) -> None:
+    corpus, made = make(tmp_path, tokenizer, MIXED)
+    ids = made.training[:].tolist()
+    path = tmp_path / "tokens" / made.key
+    card = json.loads((path / "tokens.json").read_bytes())
+    del card["ends"]
+    with new_folder(path) as folder:  # as it was before the ids had digests
+        folder.write("tokens.json", to_json(card | {"schema": 1}))
+        folder.write("training.bin", np.array(ids, np.uint16).tobytes())
+        folder.write("held_out.bin", made.held_out.tobytes())
+    with pytest.raises(DamagedError):
+        open_token_cache(made.key, cache=tmp_path)
+    again = tokenize_corpus(corpus, tokenizer, cache=tmp_path)
+    assert (again.key, again.training[:].tolist()) == (made.key, ids)

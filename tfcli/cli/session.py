@@ -129,7 +129,8 @@ class Session:
                 self.voice.note(f"{run.name} has come to the end of its budget already.")
                 self.voice.next(f"tfcli train --resume {name} --time 2m   # adds to it")
                 return
-            with progress("Tokenising", quiet=self.voice.quiet) as done:
+            total = run.card["corpus"]["bytes"]
+            with progress("Tokenising", total=total, quiet=self.voice.quiet) as done:
                 job = reopen(
                     run, cache=CACHE, more_seconds=more_seconds, more_steps=more_steps,
                     device=device, progress=done,
