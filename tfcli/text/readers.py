@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 STDIN = Path("-")
 BLOCK = 1 << 20  # bytes; a piece is never longer
+LONGEST_ROW = 256 << 20  # bytes of JSONL; a file that unpacks to one endless line is refused
 SNIFF = 8192  # bytes that show whether a file in a folder is text
 SMALLEST_WEIGHT, LARGEST_WEIGHT = 0.01, 100
 UTF8_BOM = b"\xef\xbb\xbf"
@@ -281,7 +282,13 @@ def _after_byte_order_mark(block: bytes, source: Path) -> int:
 
 
 def _read_jsonl(stream: IO[bytes], source: Path) -> Iterator[Piece]:
-    for number, line in enumerate(stream, start=1):
+    for number, line in enumerate(iter(lambda: stream.readline(LONGEST_ROW + 1), b""), start=1):
+        if len(line) > LONGEST_ROW:
+            raise DataError(
+                f"row {number} of {source} has more than {LONGEST_ROW:,} bytes",
+                why="a row is read whole",
+                mend="part the text into several rows, or give it as plain text",
+            )
         if number == 1:
             line = line.removeprefix(UTF8_BOM)
         if not line.strip():
