@@ -12,7 +12,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pyarrow
 import pytest
+from pyarrow import parquet
 
 from tests.conftest import BOOK, Shell, bare_environment
 from tfcli.runs.step import MODEL, list_steps, load_arrays
@@ -75,16 +77,19 @@ def test_its_result_as_json_is_that_of_runs_show(shell: Shell) -> None:
     assert result["held_out"]["bytes"] == len(BOOK.encode()) - int(len(BOOK.encode()) * 0.9)
 
 
-@pytest.mark.parametrize("kind", ["stdin", "gz", "jsonl", "folder", "glob"])
+@pytest.mark.parametrize("kind", ["stdin", "gz", "zst", "jsonl", "parquet", "folder", "glob"])
 def test_texts_in_other_containers(shell: Shell, kind: str) -> None:
     folder = shell.folder / "texts"
     folder.mkdir()
     argument = {"stdin": "-", "folder": "texts", "glob": "texts/*.txt"}.get(kind, f"texts/b.{kind}")
     if kind == "gz":
         (folder / "b.gz").write_bytes(gzip.compress(BOOK.encode()))
-    elif kind == "jsonl":
-        rows = [json.dumps({"text": BOOK[i : i + 500]}) for i in range(0, len(BOOK), 500)]
-        (folder / "b.jsonl").write_text("\n".join(rows))
+    elif kind == "zst":
+        (folder / "b.zst").write_bytes(pyarrow.compress(BOOK.encode(), "zstd", asbytes=True))
+    elif kind in {"jsonl", "parquet"}:
+        texts = [BOOK[i : i + 500] for i in range(0, len(BOOK), 500)]
+        (folder / "b.jsonl").write_text("\n".join(json.dumps({"text": text}) for text in texts))
+        parquet.write_table(pyarrow.table({"text": texts}), folder / "b.parquet")
     else:
         (folder / "b.txt").write_text(BOOK)
     stdin = BOOK.encode() if kind == "stdin" else b""
@@ -92,6 +97,16 @@ def test_texts_in_other_containers(shell: Shell, kind: str) -> None:
     assert done.code == 0, done.err
     card = json.loads((shell.folder / "checkpoints/it/run.json").read_bytes())
     assert card["corpus"]["bytes"] == len(BOOK.encode())
+
+
+def test_texts_with_weights(shell: Shell) -> None:
+    (shell.folder / "more.txt").write_text(BOOK[:9000])
+    done = shell("train", "book.txt", "more.txt:2.5", "--steps", "2", *TINY)
+    assert done.code == 0, done.err
+    card = json.loads((shell.folder / "checkpoints/book/run.json").read_bytes())
+    assert [part["weight"] for part in card["corpus"]["parts"]] == [1.0, 2.5]
+    more = shell("train", "--resume", "book", "--steps", "2")
+    assert more.code == 0, more.err
 
 
 def test_text_from_a_pipe_can_be_gone_on_with(shell: Shell) -> None:
@@ -196,6 +211,7 @@ WRONG = {
     "empty": (("empty.txt",), 65, "no text in empty.txt"),
     "binary": (("binary",), 65, "binary file"),
     "latin": (("latin.txt",), 65, "byte 4 (0xf1)"),
+    "no weight": (("book.txt", "book.txt:0"), 2, "the weight of book.txt cannot be 0"),
     "bad name": (("book.txt", "--run", "../x/..", "--steps", "1"), 2, "cannot name a run"),
     "bad time": (("book.txt", "--time", "soon"), 2, "no duration"),
     "bad size": (("book.txt", "--size", "huge"), 2, "invalid value for '--size'"),

@@ -361,3 +361,21 @@ def test_sweep_does_not_follow_a_link_that_leads_nowhere(tmp_path: Path) -> None
     link.symlink_to(tmp_path / "nowhere")
     assert sweep(tmp_path) == [link]
     assert not link.is_symlink()
+
+
+def test_a_file_with_another_check_of_its_own_is_not_read(tmp_path: Path) -> None:
+    """Its size is compared; what else is in the folder is checked as always."""
+    with new_folder(tmp_path / "it") as folder:
+        folder.write("large", b"abc")
+        folder.write("small", b"xyz")
+    (tmp_path / "it" / "large").write_bytes(b"abd")
+    verify_folder(tmp_path / "it", only_size_of="large")
+    with pytest.raises(DamagedError):
+        verify_folder(tmp_path / "it")
+    (tmp_path / "it" / "large").write_bytes(b"ab")
+    with pytest.raises(DamagedError):
+        verify_folder(tmp_path / "it", only_size_of="large")
+    (tmp_path / "it" / "large").write_bytes(b"abc")
+    (tmp_path / "it" / "small").write_bytes(b"xyy")
+    with pytest.raises(DamagedError):
+        verify_folder(tmp_path / "it", only_size_of="large")

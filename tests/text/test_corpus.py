@@ -420,3 +420,17 @@ def test_an_empty_pipe_is_named_as_it_was_given(tmp_path: Path) -> None:
     with standard_input([b""]), pytest.raises(DataError) as caught:
         open_corpus([STDIN], cache=tmp_path / "cache")
     assert "cache" not in caught.value.what
+
+
+def test_of_very_many_documents_some_ends_are_enough(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The split is at a border still, not far from the best one."""
+    monkeypatch.setattr("tfcli.text.corpus.MOST_ENDS", 64)
+    path = tmp_path / "rows.jsonl"
+    path.write_text('{"text": "0123456789"}\n' * 1001)
+    corpus = open_corpus([path], cache=tmp_path)
+    assert (corpus.scan.documents, corpus.scan.bytes) == (1001, 10_010)
+    assert corpus.scan.training_bytes % 10 == 0
+    assert 8700 <= corpus.scan.training_bytes <= 9300
+    assert [piece.last for piece in corpus.held_out()] == [True] * len(list(corpus.held_out()))

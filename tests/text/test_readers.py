@@ -334,6 +334,14 @@ def test_a_row_without_text_is_named_by_its_number(tmp_path: Path, row: bytes) -
     assert '{"text": "..."}' in (error.why or "")
 
 
+def test_a_row_that_never_ends_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tfcli.text.readers.LONGEST_ROW", 30)
+    fits, not_quite = (b'{"text": "%s"}' % (b"x" * size) for size in (17, 19))
+    rows = fits + b"\n"
+    assert documents(read(tmp_path, rows, "rows.jsonl")) == [b"x" * 17]
+    assert "row 2" in refused(tmp_path, b'{"text": "a"}\n' + not_quite, "rows.jsonl").what
+
+
 def test_rows_in_utf16_are_refused(tmp_path: Path) -> None:
     refused(tmp_path, '{"text": "a"}\n{"text": "b"}\n'.encode("utf-16"), "rows.jsonl")
 

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tfcli.errors import DamagedError, DataError, InputOutputError, NotFoundError
+from tfcli.files import new_folder, to_json
 from tfcli.text.corpus import Corpus, open_corpus
 from tfcli.text.token_cache import TokenizedCorpus, cache_key, open_token_cache, tokenize_corpus
 from tfcli.text.tokenizer import END, Tokenizer, TokenizerType
@@ -56,7 +57,7 @@ def test_the_ids_are_the_texts(
     with blocks_of(block):
         corpus, tokens = make(folder, tokenizer, *texts)
         training, held_out = join(corpus.training()), join(corpus.held_out())
-    assert tokenizer.decode(tokens.training.tolist()) == training
+    assert tokenizer.decode(tokens.training[:].tolist()) == training
     assert tokenizer.decode(tokens.held_out.tolist()) == held_out
     assert (tokens.training_bytes, tokens.held_out_bytes) == (len(training), len(held_out))
     assert tokens.documents == len([text for text in texts if text])
@@ -65,7 +66,7 @@ def test_the_ids_are_the_texts(
 def test_each_document_ends_with_its_end(tokenizer: Tokenizer, tmp_path: Path) -> None:
     texts = [f"The fox number {n}." for n in range(20)]
     _, tokens = make(tmp_path, tokenizer, *texts)
-    ids = [*tokens.training.tolist(), *tokens.held_out.tolist()]
+    ids = [*tokens.training[:].tolist(), *tokens.held_out.tolist()]
     assert ids == [i for text in texts for i in [*tokenizer.encode(text), END]]
     assert tokens.training[-1] == tokens.held_out[-1] == END
 
@@ -74,7 +75,7 @@ def test_a_document_that_is_cut_ends_only_once(tokenizer: Tokenizer, tmp_path: P
     """In the held-out part, since it goes on there; and not where its pieces are cut."""
     with blocks_of(64):
         _, tokens = make(tmp_path, tokenizer, MIXED)
-    assert END not in tokens.training
+    assert END not in tokens.training[:]
     assert tokens.held_out.tolist().count(END) == 1
     assert tokens.held_out[-1] == END
 
@@ -119,7 +120,7 @@ def test_ids_are_as_wide_as_the_vocabulary_needs(
     last = tokenizer.token_bytes[-1].decode()
     _, tokens = make(tmp_path, tokenizer, f"a{last}" * 50)
     assert tokens.training.dtype == dtype
-    assert tokens.training.max() == size - 1
+    assert tokens.training[:].max() == size - 1
     assert tokenizer.decode(tokens.held_out.tolist()).decode() == f"a{last}" * 5
 
 
@@ -137,7 +138,7 @@ def test_the_first_time_all_is_read_the_second_nothing(
 def test_a_cache_is_opened_by_its_key(tokenizer: Tokenizer, tmp_path: Path) -> None:
     _, made = make(tmp_path, tokenizer, MIXED)
     opened = open_token_cache(made.key, cache=tmp_path)
-    assert np.array_equal(opened.training, made.training)
+    assert np.array_equal(opened.training[:], made.training[:])
     assert np.array_equal(opened.held_out, made.held_out)
     assert opened.training_bytes == made.training_bytes
     assert (opened.documents, opened.key) == (made.documents, made.key)
@@ -178,13 +179,15 @@ def test_an_unknown_key_is_not_found(tmp_path: Path) -> None:
 # --- damaged, changed, full ---------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["training.bin", "held_out.bin", "tokens.json", "MANIFEST.json"])
+@pytest.mark.parametrize(
+    "name", ["training.bin", "training.sha256", "held_out.bin", "tokens.json", "MANIFEST.json"]
+)
 @pytest.mark.parametrize("damage", ["a bit", "shorter", "longer", "gone"])
 def test_damage_is_noticed_and_mended(
     tokenizer: Tokenizer, tmp_path: Path, name: str, damage: str
 ) -> None:
     corpus, made = make(tmp_path, tokenizer, MIXED)
-    ids = made.training.tolist()
+    ids = made.training[:].tolist()
     path = tmp_path / "tokens" / made.key / name
     data = path.read_bytes()
     changed = {"a bit": bytes([data[0] ^ 1]) + data[1:], "shorter": data[:-2], "longer": data * 2}
@@ -193,8 +196,8 @@ def test_damage_is_noticed_and_mended(
         path.write_bytes(changed[damage])
     with pytest.raises(DamagedError):
         open_token_cache(made.key, cache=tmp_path)
-    assert tokenize_corpus(corpus, tokenizer, cache=tmp_path).training.tolist() == ids
-    assert open_token_cache(made.key, cache=tmp_path).training.tolist() == ids
+    assert tokenize_corpus(corpus, tokenizer, cache=tmp_path).training[:].tolist() == ids
+    assert open_token_cache(made.key, cache=tmp_path).training[:].tolist() == ids
 
 
 def change(corpus: Corpus, old: str, new: str) -> None:
@@ -265,3 +268,57 @@ def test_no_room_on_the_disk_is_told_before_anything_is_written(
         tokenize_corpus(corpus, tokenizer, cache=tmp_path)
     assert "1,000" in (caught.value.why or "")
     assert not list(tmp_path.glob("tokens/*"))
+
+
+# --- large ones ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("group", [1, 100, 1 << 22])
+def test_threads_and_groups_change_no_byte(
+    tokenizer: Tokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, group: int
+) -> None:
+    texts = ["The fox.", MIXED, "", "x", *["a ship "] * 30]
+    _, serial = make(tmp_path, tokenizer, *texts)
+    files = {path.name: path.read_bytes() for path in (tmp_path / "tokens" / serial.key).iterdir()}
+    shutil.rmtree(tmp_path / "tokens")
+    monkeypatch.setattr("tfcli.text.token_cache.GROUP", group)
+    monkeypatch.setattr("tfcli.text.token_cache.GROUP_PIECES", 7)
+    with blocks_of(200):
+        corpus = make_corpus(tmp_path, *texts)
+        tokenize_corpus(corpus, tokenizer, cache=tmp_path, threads=3)
+    assert files == {
+        path.name: path.read_bytes() for path in (tmp_path / "tokens" / serial.key).iterdir()
+    }
+
+
+def test_many_ids_are_opened_unread_and_damage_is_noticed_when_they_are_read(
+    tokenizer: Tokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tfcli.text.token_cache.CHECKED_AT_ONCE", 1000)
+    _, made = make(tmp_path, tokenizer, MIXED * 80)
+    assert made.training.nbytes > 3 << 16
+    path = tmp_path / "tokens" / made.key / "training.bin"
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+    opened = open_token_cache(made.key, cache=tmp_path)
+    assert opened.training[:1000].tolist()
+    with pytest.raises(DamagedError) as caught:
+        opened.training[-1]
+    assert str(path.parent) in (caught.value.mend or "")
+
+
+def test_a_cache_of_an_older_tfcli_is_made_anew(tokenizer: Tokenizer, tmp_path: Path) -> None:
+    corpus, made = make(tmp_path, tokenizer, MIXED)
+    ids = made.training[:].tolist()
+    path = tmp_path / "tokens" / made.key
+    card = json.loads((path / "tokens.json").read_bytes())
+    del card["ends"]
+    with new_folder(path) as folder:  # as it was before the ids had digests
+        folder.write("tokens.json", to_json(card | {"schema": 1}))
+        folder.write("training.bin", np.array(ids, np.uint16).tobytes())
+        folder.write("held_out.bin", made.held_out.tobytes())
+    with pytest.raises(DamagedError):
+        open_token_cache(made.key, cache=tmp_path)
+    again = tokenize_corpus(corpus, tokenizer, cache=tmp_path)
+    assert (again.key, again.training[:].tolist()) == (made.key, ids)

@@ -613,3 +613,34 @@ def test_tokens_end_where_their_bytes_do(tokenizer: Tokenizer, lengths: list[int
     ends = list(accumulate(len(tokenizer.token_bytes[i]) for i in tokenizer.encode(text)))
     assert ends == sorted(set(ends))
     assert (ends[-1] if ends else 0) == len(text.encode())
+
+
+# --- many texts at once, and long ones in parts --------------------------------------------------
+
+
+@pytest.mark.parametrize("type", ["bpe", "char"])
+@given(text=st.text(st.sampled_from("fox ship\n日本▁ñ é1a古い狐は"), min_size=50, max_size=400))
+def test_parts_are_encoded_as_the_whole_is(
+    tokenizers: dict[TokenizerType, Tokenizer], type: TokenizerType, text: str
+) -> None:
+    whole = tokenizers[type].encode(text)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tfcli.text.tokenizer.PART", 10)
+        assert tokenizers[type].encode(text) == whole
+
+
+def test_a_long_text_is_cut_into_parts_and_none_is_lost(tokenizer: Tokenizer) -> None:
+    text = (MIXED + "x" * 10_000 + " " * 9000) * 2
+    assert tokenizer.decode(tokenizer.encode(text)) == text.encode()
+
+
+@pytest.mark.parametrize("threads", [1, 2, 5])
+def test_many_texts_at_once_have_the_ids_they_have_alone(
+    tokenizers: dict[TokenizerType, Tokenizer], threads: int
+) -> None:
+    texts = [MIXED, "", "a", "▁ one ▁▁", MIXED[:5000] + "▁" + MIXED, "\0\n"]
+    for tokenizer in tokenizers.values():
+        many = tokenizer.encode_many([text.encode() for text in texts], threads=threads)
+        joined = [[i for part in parts for i in part.tolist()] for parts in many]
+        assert joined == [tokenizer.encode(text) for text in texts]
+        assert tokenizer.encode_many([], threads=threads) == []

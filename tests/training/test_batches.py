@@ -111,3 +111,67 @@ def test_documents_are_read_apart_each_after_an_end(lengths: list[int], context:
     assert all(END not in part[:-1] for part in seen)
     for (inputs, _), part in zip(rows, seen, strict=True):
         assert inputs[: len(part) + 1].tolist() == [BEGIN, END, *part[:-1]][: len(part) + 1]
+
+
+def test_without_weights_the_rows_are_those_of_the_formula() -> None:
+    """Written out again, since runs of earlier versions are to go on bit for bit."""
+    batches = Batches(text(1000), context=16, rows=4, seed=7, ends=(1000,), weights=(1.0,))
+    count = 1000 // 16 - 1
+    for epoch in range(3):
+        random = np.random.Generator(np.random.Philox(key=[7, epoch]))
+        phase = random.integers(1000 - count * 16 + 1)
+        starts = phase + random.permutation(count) * 16
+        for place in range(count):
+            row = epoch * count + place
+            targets = batches.batch(row // 4).targets[row % 4]
+            assert targets[0] == FIRST + starts[place]
+
+
+parts = st.lists(
+    st.tuples(st.integers(20, 400), st.sampled_from([0.1, 0.5, 1.0, 1.5, 2.0, 3.0])),
+    min_size=1, max_size=4,
+)  # fmt: skip
+
+
+@given(parts, st.integers(1, 10), st.integers(0, 2**40))
+def test_a_weight_is_how_often_a_part_comes_in_an_epoch(
+    parts: list[tuple[int, float]], context: int, seed: int
+) -> None:
+    ends = np.cumsum([length for length, _ in parts])
+    weights = [weight for _, weight in parts]
+    batches = Batches(
+        text(int(ends[-1])), context=context, rows=1, seed=seed, ends=ends.tolist(), weights=weights
+    )
+    counts = np.zeros(len(parts), int)
+    seen = np.zeros(int(ends[-1]), int)
+    for step in range(batches.epoch_rows, 2 * batches.epoch_rows):
+        places = batches.batch(step).targets[0] - FIRST
+        part = np.searchsorted(ends, places, side="right")
+        assert (part == part[0]).all(), "a row stays in its part"
+        counts[part[0]] += 1
+        seen[places] += 1
+    for i, (length, weight) in enumerate(parts):
+        rows = max(1, length // context - 1)
+        assert counts[i] == max(1, round(rows * weight))
+        assert seen[ends[i] - length : ends[i]].max() <= max(1, np.ceil(weight))
+
+
+def test_which_rows_of_a_half_come_changes_with_the_epoch() -> None:
+    batches = Batches(text(400), context=10, rows=1, seed=1, ends=(200, 400), weights=(0.5, 1.0))
+    drawn = []
+    for epoch in range(8):
+        steps = range(epoch * batches.epoch_rows, (epoch + 1) * batches.epoch_rows)
+        firsts = [int(batches.batch(step).targets[0, 0]) - FIRST for step in steps]
+        drawn.append({first // 10 for first in firsts if first < 200})
+    assert len(set.union(*drawn)) >= 18
+    assert len({frozenset(rows) for rows in drawn}) > 1
+
+
+def test_a_part_shorter_than_a_row_runs_on_and_stays_inside_the_text() -> None:
+    batches = Batches(text(30), context=20, rows=1, seed=1, ends=(3, 25, 30), weights=(2, 1, 3))
+    assert batches.epoch_rows == 2 + 1 + 3
+    for step in range(30):
+        targets = batches.batch(step).targets[0]
+        assert (np.diff(targets) == 1).all()
+        assert targets[0] >= FIRST
+        assert targets[-1] < FIRST + 30

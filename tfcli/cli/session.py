@@ -50,7 +50,7 @@ class Session:
         from tfcli.cli.render import progress
         from tfcli.files import lock, remove_unused
         from tfcli.runs.run import CARD, require_new
-        from tfcli.text.corpus import CACHE, open_corpus
+        from tfcli.text.corpus import CACHE, open_sources
         from tfcli.text.readers import find_sources
 
         sources = find_sources(files)
@@ -61,8 +61,8 @@ class Session:
             require_new(path)
             try:
                 with progress("Reading", quiet=self.voice.quiet) as read:
-                    corpus = open_corpus(
-                        sources.files, cache=CACHE, held_out_fraction=held_out, progress=read
+                    corpus = open_sources(
+                        sources, cache=CACHE, held_out_fraction=held_out, progress=read
                     )
                 yield path, corpus
             finally:
@@ -129,7 +129,8 @@ class Session:
                 self.voice.note(f"{run.name} has come to the end of its budget already.")
                 self.voice.next(f"tfcli train --resume {name} --time 2m   # adds to it")
                 return
-            with progress("Tokenising", quiet=self.voice.quiet) as done:
+            total = run.card["corpus"]["bytes"]
+            with progress("Tokenising", total=total, quiet=self.voice.quiet) as done:
                 job = reopen(
                     run, cache=CACHE, more_seconds=more_seconds, more_steps=more_steps,
                     device=device, progress=done,
@@ -231,11 +232,13 @@ def _run_path(name: str | None, first_file: str) -> Path:
     """Where a new run goes: the name given, or a free one after the first file."""
     from tfcli.files import check_name, make_name
     from tfcli.runs.run import CARD, ROOT
+    from tfcli.text.readers import split_weight
 
     if name is not None:
         path = Path(name)
         check_name(path.name, "run")
         return path if path.parent != Path() else ROOT / name
+    first_file, _ = split_weight(first_file)
     stem = "piped" if first_file == "-" else make_name(Path(first_file).name.split(".")[0])
     path, number = ROOT / stem, 1
     while (path / CARD).exists():

@@ -52,7 +52,7 @@ def train(
     from tfcli.cli.render import progress
     from tfcli.cli.session import say_if_reduced, say_what_was_skipped
     from tfcli.files import check_name
-    from tfcli.text.corpus import CACHE, open_corpus
+    from tfcli.text.corpus import CACHE, open_sources
     from tfcli.text.readers import find_sources
     from tfcli.text.saved_tokenizers import save_tokenizer
     from tfcli.text.tokenizer import train_tokenizer
@@ -62,7 +62,7 @@ def train(
     sources = find_sources(files)
     say_what_was_skipped(sources, voice)
     with progress("Reading", quiet=quiet) as read:
-        corpus = open_corpus(sources.files, cache=CACHE, held_out_fraction=held_out, progress=read)
+        corpus = open_sources(sources, cache=CACHE, held_out_fraction=held_out, progress=read)
     tokenizer, report = train_tokenizer(
         (piece.data for piece in corpus.training()),
         text_bytes=corpus.scan.training_bytes,

@@ -30,7 +30,8 @@ def train(
         list[str] | None,
         typer.Argument(
             metavar="[FILE...]",
-            help="Files, folders, globs; .jsonl and .gz too; - is stdin.",
+            help="Files, folders, globs, - for stdin; text, .jsonl, .parquet, and .gz or .zst. "
+            "FILE:2 comes twice as often as FILE.",
             show_default=False,
         ),
     ] = None,

@@ -71,6 +71,18 @@ class CorpusCard:
 
 
 @dataclass(frozen=True)
+class PartCard:
+    """What `run.json` says of a part of the text that has a weight of its own."""
+
+    sources: int
+    weight: float
+    bytes: int
+    documents: int
+    training_bytes: int
+    fingerprint: str
+
+
+@dataclass(frozen=True)
 class Run:
     """A run's folder and the content of its `run.json`."""
 
@@ -146,10 +158,24 @@ def open_run(path: Path) -> Run:
     try:
         ModelConfig.from_json(card["model"])
         read_record(TokenizerCard, card["tokenizer"])
-        read_record(CorpusCard, card["corpus"])
+        _check_corpus(card["corpus"])
     except ValueError as error:
         raise DamagedError(f"{path / CARD} is not the card of a run", why=str(error)) from None
     return Run(path, card)
+
+
+def _check_corpus(card: object) -> None:
+    """Raises ValueError unless `card` describes a text, of one part or of several with weights."""
+    parts: list[PartCard] = []
+    if isinstance(card, dict) and "parts" in card:
+        listed = card["parts"]
+        if not isinstance(listed, list) or not listed:
+            raise ValueError("its parts are no list")
+        parts = [read_record(PartCard, part) for part in listed]
+        card = {key: value for key, value in card.items() if key != "parts"}
+    corpus = read_record(CorpusCard, card)
+    if parts and sum(part.sources for part in parts) != len(corpus.sources):
+        raise ValueError("its parts are not those of its sources")
 
 
 def list_runs(root: Path = ROOT) -> list[Path]:

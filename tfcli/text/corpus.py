@@ -11,7 +11,7 @@ import itertools
 import os
 from array import array
 from bisect import bisect_left
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,8 +22,11 @@ from tfcli.text.readers import STDIN, Piece, read_pieces, read_raw
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
+    from tfcli.text.readers import Sources
+
 CACHE = Path("checkpoints") / ".cache"  # notes, piped text, token ids: made again when deleted
 SCAN_SCHEMA = 1
+MOST_ENDS = 1 << 20  # ends of documents remembered to choose the split from: 8 MiB
 DOCUMENT_BORDER = b"\xff"  # a byte that no UTF-8 text holds, so that borders count in the hash
 
 
@@ -64,22 +67,109 @@ class Fingerprint:
 
 
 @dataclass(frozen=True)
-class Corpus:
-    """Sources that can be read again and again, and what the first reading found."""
+class Part:
+    """Sources with a weight of their own: an argument of the user's, or all of them together.
+
+    Attributes:
+        weight: how often its training rows come in an epoch, 1 being once.
+
+    """
 
     sources: tuple[Path, ...]
     scan: Scan
+    weight: float = 1.0
+
+    def split(self) -> Iterator[tuple[Piece, bool]]:
+        """Its pieces in order, each with whether it is held out; one at the border is cut."""
+        pieces = itertools.chain.from_iterable(read_pieces(source) for source in self.sources)
+        return _split(pieces, self.scan.training_bytes)
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Sources that can be read again and again, and what the first reading found.
+
+    Attributes:
+        parts: one, or as many as were given weights; each has its own held-out end.
+        scan: of all parts together.
+
+    """
+
+    parts: tuple[Part, ...]
+    scan: Scan
+
+    @property
+    def sources(self) -> tuple[Path, ...]:
+        """The files of all parts."""
+        return tuple(source for part in self.parts for source in part.sources)
+
+    @property
+    def weights(self) -> tuple[float, ...]:
+        """The weight of each part."""
+        return tuple(part.weight for part in self.parts)
 
     def training(self) -> Iterator[Piece]:
         """The pieces to learn from."""
-        return _before(self._pieces(), self.scan.training_bytes)
+        for part in self.parts:
+            for piece, held_out in part.split():
+                if held_out:
+                    break
+                yield piece
 
     def held_out(self) -> Iterator[Piece]:
         """The pieces to measure on: never trained on, not even by the tokenizer."""
-        return _after(self._pieces(), self.scan.training_bytes)
+        for part in self.parts:
+            yield from (piece for piece, held_out in part.split() if held_out)
 
-    def _pieces(self) -> Iterator[Piece]:
-        return itertools.chain.from_iterable(read_pieces(source) for source in self.sources)
+
+def open_sources(
+    sources: Sources,
+    *,
+    cache: Path,
+    held_out_fraction: float = 0.1,
+    progress: Callable[[int], None] = lambda _: None,
+) -> Corpus:
+    """Opens what the user's arguments stand for; with weights, each as a part of its own.
+
+    Args:
+        sources: from `find_sources`.
+        cache, held_out_fraction, progress: as in `open_corpus`.
+
+    Raises:
+        DataError: no text, or not text; with weights, in any one of the arguments.
+
+    """
+    if not sources.weighted:
+        return open_corpus(
+            sources.files, cache=cache, held_out_fraction=held_out_fraction, progress=progress
+        )
+    parts: list[Part] = []
+    for group in sources.groups:
+        before = sum(part.scan.bytes for part in parts)
+        (part,) = open_corpus(
+            group.files,
+            cache=cache,
+            held_out_fraction=held_out_fraction,
+            progress=lambda done, before=before: progress(before + done),  # type: ignore[misc]
+        ).parts
+        parts.append(replace(part, weight=group.weight))
+    return join_parts(parts)
+
+
+def join_parts(parts: Sequence[Part]) -> Corpus:
+    """One corpus of several parts; of a single one, the corpus that it is alone."""
+    if len(parts) == 1:
+        return Corpus(tuple(parts), parts[0].scan)
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(f"{part.scan.fingerprint} {part.scan.training_bytes}\n".encode())
+    scan = Scan(
+        bytes=sum(part.scan.bytes for part in parts),
+        documents=sum(part.scan.documents for part in parts),
+        training_bytes=sum(part.scan.training_bytes for part in parts),
+        fingerprint=digest.hexdigest(),
+    )
+    return Corpus(tuple(parts), scan)
 
 
 def open_corpus(
@@ -117,7 +207,7 @@ def open_corpus(
                     remove_file(source)  # a copy of what is no text helps nobody
             raise
         write_json(note, asdict(scan))
-    return Corpus(sources, scan)
+    return join_parts([Part(sources, scan)])
 
 
 def _read_once(
@@ -128,20 +218,28 @@ def _read_once(
 ) -> Scan:
     fingerprint = Fingerprint()
     total = 0
-    ends = array("Q")  # where each document ends: 8 bytes a document is the memory this takes
+    documents = 0
+    ends = array("Q")  # where documents end; of very many, only some
+    step = 1
     for source, name in zip(sources, called, strict=True):
         for piece in read_pieces(source, called=name):
             fingerprint.add(piece)
             total += len(piece.data)
             if piece.last:
-                ends.append(total)
+                documents += 1
+                if documents % step == 0:
+                    ends.append(total)
+                if len(ends) == MOST_ENDS:
+                    ends, step = ends[1::2], 2 * step
             progress(total)
     if total == 0:
         names = ", ".join(str(name) for name in called[:3])
         raise DataError(f"there is no text in {names}", why="empty" if sources else None)
+    if not ends or ends[-1] != total:
+        ends.append(total)
     return Scan(
         bytes=total,
-        documents=len(ends),
+        documents=documents,
         training_bytes=choose_split(ends, held_out_fraction),
         fingerprint=fingerprint.hexdigest(),
     )
@@ -173,22 +271,18 @@ def choose_split(ends: Sequence[int], fraction: float) -> int:
     return wanted or total
 
 
-def _before(pieces: Iterable[Piece], border: int) -> Iterator[Piece]:
-    position = 0
-    for piece in pieces:
-        if position >= border:
-            return
-        cut = _next_character(piece.data, border - position)
-        yield Piece(piece.data[:cut], last=piece.last and cut == len(piece.data))
-        position += len(piece.data)
-
-
-def _after(pieces: Iterable[Piece], border: int) -> Iterator[Piece]:
+def _split(pieces: Iterable[Piece], border: int) -> Iterator[tuple[Piece, bool]]:
+    """Marks with True what comes after `border`, a number of bytes; cuts the piece across it."""
     position = 0
     for piece in pieces:
         cut = _next_character(piece.data, max(0, border - position))
-        if cut < len(piece.data):
-            yield Piece(piece.data[cut:], last=piece.last)
+        if cut == len(piece.data):
+            yield piece, False
+        elif cut == 0:
+            yield piece, True
+        else:
+            yield Piece(piece.data[:cut], last=False), False
+            yield Piece(piece.data[cut:], last=piece.last), True
         position += len(piece.data)
 
 

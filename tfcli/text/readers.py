@@ -1,9 +1,9 @@
 """Reads text in any of its containers, as a stream of pieces, in bounded memory.
 
-A document is a file, or a row of a JSONL file. Since a document may be larger than the memory, it
-travels as pieces of at most about a megabyte, cut where a tokenizer would cut too: after a
-newline, else before a space, else between two characters. The cuts depend on the bytes alone,
-never on how fast a pipe delivered them.
+A document is a file, or a row of a JSONL or parquet file. Since a document may be larger than the
+memory, it travels as pieces of at most about a megabyte, cut where a tokenizer would cut too:
+after a newline, else before a space, else between two characters. The cuts depend on the bytes
+alone, never on how fast a pipe delivered them.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import glob
 import gzip
 import json
+import re
 import shlex
 import sys
 import zlib
@@ -18,16 +19,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, cast
 
-from tfcli.errors import DataError, NotFoundError, nearest
+from tfcli.errors import DataError, NotFoundError, UsageError, nearest
 from tfcli.files import explain
+from tfcli.text.arrow import open_zstd, read_parquet
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 STDIN = Path("-")
 BLOCK = 1 << 20  # bytes; a piece is never longer
+LONGEST_ROW = 256 << 20  # bytes of JSONL; a file that unpacks to one endless line is refused
 SNIFF = 8192  # bytes that show whether a file in a folder is text
+SMALLEST_WEIGHT, LARGEST_WEIGHT = 0.01, 100
 UTF8_BOM = b"\xef\xbb\xbf"
+PARQUET = b"PAR1"  # how such a file begins and ends
 UTF16_BOMS = (b"\xff\xfe", b"\xfe\xff")
 
 
@@ -43,48 +48,96 @@ class Piece:
 
 
 @dataclass(frozen=True)
+class Group:
+    """The files of one argument, and how often they are to come in an epoch (1: once)."""
+
+    files: tuple[Path, ...]
+    weight: float
+
+
+@dataclass(frozen=True)
 class Sources:
     """The files that the user's arguments stand for, and those in folders that are not text."""
 
-    files: tuple[Path, ...]
+    groups: tuple[Group, ...]
     skipped: tuple[Path, ...]
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The files of all arguments, in their order."""
+        return tuple(path for group in self.groups for path in group.files)
+
+    @property
+    def weighted(self) -> bool:
+        """Whether some are to come more often than others."""
+        return len({group.weight for group in self.groups}) > 1
 
 
 def find_sources(arguments: Sequence[str]) -> Sources:
-    """Resolves files, folders, glob patterns and `-` (standard input).
+    """Resolves files, folders, glob patterns and `-` (standard input), each with `:WEIGHT` or not.
 
     Folders are read whole and in the order of their paths, hidden files apart; what is not UTF-8
     text there is skipped and reported, while a file named outright must be text.
 
     Raises:
         NotFoundError: nothing there under that name.
+        UsageError: a weight outside 0.01 to 100.
 
     """
-    files: list[Path] = []
+    groups: list[Group] = []
     skipped: list[Path] = []
     for argument in arguments:
-        path = Path(argument)
-        if not argument:  # as from "$BOOK" where BOOK is not set; never the folder we are in
-            raise NotFoundError("the name of a file is empty")
-        if argument == "-":
-            files.append(STDIN)
-        elif _is_there(path) and not path.is_dir():
-            files.append(path.absolute() if path == STDIN else path)  # ./- is a file
-        elif _is_there(path):
-            inside = [p for p in sorted(path.rglob("*")) if p.is_file() and not _hidden(p, path)]
-            for p in inside:
-                (files if _looks_like_text(p) else skipped).append(p)
-            if not inside:
-                raise NotFoundError(f"the folder {path} holds no files")
-        else:
-            matches = [Path(m) for m in sorted(glob.glob(argument, recursive=True))]  # noqa: PTH207
-            matches = [m for m in matches if m.is_file()]
-            if not matches:
-                raise _no_such_file(argument, path)
-            files.extend(matches)
-    if not files:
+        name, weight = split_weight(argument)
+        found, left_out = _find(name)
+        skipped += left_out
+        if found:
+            groups.append(Group(tuple(found), weight))
+    if not groups:
         raise DataError("none of these files is text", why=", ".join(map(str, skipped[:5])))
-    return Sources(tuple(files), tuple(skipped))
+    return Sources(tuple(groups), tuple(skipped))
+
+
+def split_weight(argument: str) -> tuple[str, float]:
+    """Parts `a.txt:2` into name and weight; 1 where there is none, or a file is called just so.
+
+    Raises:
+        UsageError: a weight outside 0.01 to 100.
+
+    """
+    match = re.fullmatch(r"(.+):(\d+(?:\.\d*)?|\.\d+)", argument, re.ASCII | re.DOTALL)
+    if not match or _is_there(Path(argument)):
+        return argument, 1.0
+    weight = float(match[2])
+    if not SMALLEST_WEIGHT <= weight <= LARGEST_WEIGHT:
+        raise UsageError(
+            f"the weight of {match[1]} cannot be {match[2]}",
+            why=f"it says how often the text comes in an epoch: {SMALLEST_WEIGHT} to "
+            f"{LARGEST_WEIGHT} times",
+            mend="leave out a file that is not to be read" if weight == 0 else f"{match[1]}:2",
+        )
+    return match[1], weight
+
+
+def _find(argument: str) -> tuple[list[Path], list[Path]]:
+    """The files that one argument stands for, and those that are not text."""
+    path = Path(argument)
+    if not argument:  # as from "$BOOK" where BOOK is not set; never the folder we are in
+        raise NotFoundError("the name of a file is empty")
+    if argument == "-":
+        return [STDIN], []
+    if _is_there(path) and not path.is_dir():
+        return [path.absolute() if path == STDIN else path], []  # ./- is a file
+    if _is_there(path):
+        inside = [p for p in sorted(path.rglob("*")) if p.is_file() and not _hidden(p, path)]
+        if not inside:
+            raise NotFoundError(f"the folder {path} holds no files")
+        text = {p for p in inside if _looks_like_text(p)}
+        return [p for p in inside if p in text], [p for p in inside if p not in text]
+    matches = [Path(m) for m in sorted(glob.glob(argument, recursive=True))]  # noqa: PTH207
+    matches = [m for m in matches if m.is_file()]
+    if not matches:
+        raise _no_such_file(argument, path)
+    return matches, []
 
 
 def _no_such_file(argument: str, path: Path) -> NotFoundError:
@@ -114,6 +167,8 @@ def _looks_like_text(path: Path) -> bool:
             head = stream.read(SNIFF)
     except (OSError, EOFError, zlib.error):
         return False
+    if _is_parquet(path):
+        return head.startswith(PARQUET)
     if b"\0" in head:
         return False
     try:
@@ -129,7 +184,9 @@ def _looks_like_text(path: Path) -> bool:
 def read_pieces(
     source: Path, *, called: Path | None = None, keep_byte_order_mark: bool = False
 ) -> Iterator[Piece]:
-    """Reads one source: plain text, `.jsonl` with a `text` field, either of them with `.gz`.
+    """Reads one source: plain text, `.jsonl` with a `text` field, `.parquet` with a text column.
+
+    Either of the first two may be compressed, as its last suffix says: `.gz` or `.zst`.
 
     Args:
         called: what errors call it, where that is not its path.
@@ -138,17 +195,23 @@ def read_pieces(
     Raises:
         NotFoundError, InputOutputError: it cannot be opened or read.
         DataError: it is not what its name says, or not UTF-8; the message has the byte or the row.
+        UsageError: it needs the extra `tfcli[data]`, which is not installed.
 
     """
     name = called or source
     try:
+        if _is_parquet(source):
+            for text in read_parquet(source, name):
+                yield from cut_into_pieces(text)
+            return
         with _open(source) as stream:
             if _is_jsonl(source):
                 yield from _read_jsonl(stream, name)
             else:
                 yield from _read_plain(stream, name, keep_byte_order_mark)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise DataError(f"{name} is not a whole gzip file", why=str(error)) from None
+        kind = "zstd" if source.suffix == ".zst" else "gzip"
+        raise DataError(f"{name} is not a whole {kind} file", why=str(error)) from None
     except OSError as error:
         raise explain(error, name) from error
 
@@ -166,6 +229,8 @@ def read_raw(source: Path) -> Iterator[bytes]:
 def _open(source: Path) -> IO[bytes]:
     if source.suffix == ".gz":
         return cast("IO[bytes]", gzip.open(source, "rb"))
+    if source.suffix == ".zst":
+        return open_zstd(source)
     return _open_raw(source)
 
 
@@ -176,8 +241,12 @@ def _open_raw(source: Path) -> IO[bytes]:
 
 
 def _is_jsonl(source: Path) -> bool:
-    name = source.name.removesuffix(".gz")
+    name = source.name.removesuffix(".gz").removesuffix(".zst")
     return name.endswith((".jsonl", ".ndjson"))
+
+
+def _is_parquet(source: Path) -> bool:
+    return source.suffix == ".parquet"
 
 
 def _read_plain(stream: IO[bytes], source: Path, keep_byte_order_mark: bool) -> Iterator[Piece]:
@@ -213,7 +282,13 @@ def _after_byte_order_mark(block: bytes, source: Path) -> int:
 
 
 def _read_jsonl(stream: IO[bytes], source: Path) -> Iterator[Piece]:
-    for number, line in enumerate(stream, start=1):
+    for number, line in enumerate(iter(lambda: stream.readline(LONGEST_ROW + 1), b""), start=1):
+        if len(line) > LONGEST_ROW:
+            raise DataError(
+                f"row {number} of {source} has more than {LONGEST_ROW:,} bytes",
+                why="a row is read whole",
+                mend="part the text into several rows, or give it as plain text",
+            )
         if number == 1:
             line = line.removeprefix(UTF8_BOM)
         if not line.strip():

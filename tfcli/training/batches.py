@@ -12,6 +12,7 @@ met in training. In each epoch the text is cut at other places and the rows come
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -20,11 +21,12 @@ import numpy as np
 from tfcli.text.tokenizer import BEGIN, END
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
-    from tfcli.text.token_cache import Tokens
+    from tfcli.text.checked_tokens import CheckedTokens, Tokens
 
     Ids = np.ndarray[tuple[int, int], np.dtype[np.int64]]
+    Starts = np.ndarray[tuple[int], np.dtype[np.int64]]
 
 NO_TARGET = -1  # a position that is only there to fill the row
 
@@ -45,18 +47,34 @@ class Batches:
         context: tokens in a row.
         rows: rows in a batch.
         seed: of the order.
+        ends: where each part of the text ends, in tokens; None for a single part.
+        weights: how often the rows of each part come in an epoch. With 2.5 each comes twice and
+            a half of them, drawn anew every epoch, a third time.
 
     """
 
-    def __init__(self, tokens: Tokens, *, context: int, rows: int, seed: int) -> None:
+    def __init__(
+        self,
+        tokens: Tokens | CheckedTokens,
+        *,
+        context: int,
+        rows: int,
+        seed: int,
+        ends: Sequence[int] | None = None,
+        weights: Sequence[float] = (1.0,),
+    ) -> None:
         assert len(tokens) >= context, "the plan chooses a context that the text can fill"
         self._tokens = tokens
         self._context = context
         self._rows = rows
         self._seed = seed
-        # one row less than would fit, so that the cuts can fall anywhere
-        self._epoch_rows = max(1, len(tokens) // context - 1)
-        self._slack = len(tokens) - self._epoch_rows * context
+        borders = [0, *(ends or [len(tokens)])]
+        self._parts = [
+            _Part(start, end, context, weight)
+            for (start, end), weight in zip(itertools.pairwise(borders), weights, strict=True)
+            if end > start
+        ]
+        self._epoch_rows = sum(part.epoch_rows for part in self._parts)
         self._epoch = -1  # the one whose order is at hand
         self._starts = np.empty(0, np.int64)
 
@@ -76,10 +94,33 @@ class Batches:
         epoch, place = divmod(row, self._epoch_rows)
         if epoch != self._epoch:
             random = np.random.Generator(np.random.Philox(key=[self._seed, epoch]))
+            starts = np.concatenate([part.draw(random) for part in self._parts])
+            self._epoch, self._starts = epoch, starts[random.permutation(len(starts))]
+        # a part shorter than a row runs on into the next
+        return min(int(self._starts[place]), len(self._tokens) - self._context)
+
+
+class _Part:
+    """Where the rows of one part of the text begin, in an epoch."""
+
+    def __init__(self, start: int, end: int, context: int, weight: float) -> None:
+        # one row less than would fit, so that the cuts can fall anywhere
+        self._rows = max(1, (end - start) // context - 1)
+        self._slack = max(0, end - start - self._rows * context)
+        self._start = start
+        self._context = context
+        self.epoch_rows = max(1, round(self._rows * weight))
+
+    def draw(self, random: np.random.Generator) -> Starts:
+        """The starts of an epoch's rows; every round through the part is cut at other places."""
+        rounds = []
+        for first in range(0, self.epoch_rows, self._rows):
             phase = int(random.integers(self._slack + 1))
-            order = random.permutation(self._epoch_rows)
-            self._epoch, self._starts = epoch, phase + order * self._context
-        return int(self._starts[place])
+            rows = np.arange(self._rows)
+            if self.epoch_rows - first < self._rows:  # less than a whole round
+                rows = random.permutation(rows)[: self.epoch_rows - first]
+            rounds.append(self._start + phase + rows * self._context)
+        return np.concatenate(rounds)
 
 
 def shift_right(targets: Ids) -> Batch:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import datetime
-from dataclasses import dataclass, replace
+import itertools
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ from tfcli.model.cost import count_parameters, training_flops_per_token
 from tfcli.model.transformer import Transformer
 from tfcli.runs.run import Run, create_run, newest_valid_step, steps_by_merit, write_card
 from tfcli.runs.step import MODEL, OPTIMIZER, load_arrays, read_state
-from tfcli.text.corpus import Corpus, Scan, open_corpus
+from tfcli.text.corpus import Corpus, Part, Scan, join_parts, open_corpus
 from tfcli.text.token_cache import open_token_cache, tokenize_corpus
 from tfcli.training.batches import Batches
 from tfcli.training.loop import Trainer
@@ -31,7 +32,7 @@ from tfcli.training.parallel import ALONE, Processes, local, part_like, shard
 from tfcli.training.plan import Plan, Wishes, make_plan
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     import numpy as np
 
@@ -82,16 +83,7 @@ class Job:
                 "vocab_size": self.tokenizer.vocab_size,
                 "fingerprint": self.tokenizer.fingerprint,
             },
-            "corpus": {
-                "sources": [str(source.resolve()) for source in corpus.sources],
-                "bytes": corpus.scan.bytes,
-                "documents": corpus.scan.documents,
-                "fingerprint": corpus.scan.fingerprint,
-                "training_bytes": corpus.scan.training_bytes,
-                "training_tokens": len(self.corpus.training),
-                "held_out_bytes": self.corpus.held_out_bytes,
-                "token_cache": self.corpus.key,
-            },
+            "corpus": _corpus_card(corpus, self.corpus),
             "machine": describe_machine(self.device),
         }
 
@@ -108,6 +100,8 @@ class Job:
             context=self.model_config.context_length,
             rows=self.plan.rows,
             seed=self.seed,
+            ends=self.corpus.ends,
+            weights=self.corpus.weights,
         )
         return Trainer(
             run=run,
@@ -122,6 +116,25 @@ class Job:
             started=started,
             **state,
         )
+
+
+def _corpus_card(corpus: Corpus, tokens: TokenizedCorpus) -> dict[str, Any]:
+    card = {
+        "sources": [str(source.resolve()) for source in corpus.sources],
+        "bytes": corpus.scan.bytes,
+        "documents": corpus.scan.documents,
+        "fingerprint": corpus.scan.fingerprint,
+        "training_bytes": corpus.scan.training_bytes,
+        "training_tokens": len(tokens.training),
+        "held_out_bytes": tokens.held_out_bytes,
+        "token_cache": tokens.key,
+    }
+    if len(corpus.parts) > 1:
+        card["parts"] = [
+            {"sources": len(part.sources), "weight": part.weight, **asdict(part.scan)}
+            for part in corpus.parts
+        ]
+    return card
 
 
 def prepare(
@@ -211,25 +224,30 @@ def _tokens_of(
 ) -> TokenizedCorpus:
     """The text of a run: from the cache, or tokenised again from the same files."""
     noted = run.card["corpus"]
+    parts = list(_parts_of(noted))
+    weights = tuple(part.weight for part in parts)
     try:
-        return open_token_cache(noted["token_cache"], cache=cache)
+        return open_token_cache(noted["token_cache"], cache=cache, weights=weights)
     except (NotFoundError, DamagedError):
         pass  # deleted or damaged: it can be made again
-    sources = tuple(Path(source) for source in noted["sources"])
-    scan = Scan(
-        bytes=noted["bytes"],
-        documents=noted["documents"],
-        training_bytes=noted["training_bytes"],
-        fingerprint=noted["fingerprint"],
-    )
-    found = open_corpus(sources, cache=cache)
-    if found.scan.fingerprint != scan.fingerprint:
-        raise DataError(
-            f"the text of {run.name} is not what it was when the run began",
-            why="its SHA-256 differs, and the tokens made then are no longer in the cache",
-            mend=f"bring the old text back, or begin a new run: tfcli train {sources[0]}",
-        )
-    return tokenize_corpus(Corpus(sources, scan), tokenizer, cache=cache, progress=progress)
+    for part in parts:
+        found = open_corpus(part.sources, cache=cache)
+        if found.scan.fingerprint != part.scan.fingerprint:
+            raise DataError(
+                f"the text of {run.name} is not what it was when the run began",
+                why="its SHA-256 differs, and the tokens made then are no longer in the cache",
+                mend=f"bring the old text back, or begin a new run: tfcli train {part.sources[0]}",
+            )
+    return tokenize_corpus(join_parts(parts), tokenizer, cache=cache, progress=progress)
+
+
+def _parts_of(noted: dict[str, Any]) -> Iterator[Part]:
+    """The parts of a corpus as `run.json` notes them; one, where none had a weight."""
+    sources = iter(map(Path, noted["sources"]))
+    whole = noted | {"sources": len(noted["sources"]), "weight": 1.0}
+    for part in noted.get("parts", [whole]):
+        scan = Scan(**{field.name: part[field.name] for field in fields(Scan)})
+        yield Part(tuple(itertools.islice(sources, part["sources"])), scan, part["weight"])
 
 
 def resume(

@@ -1,0 +1,108 @@
+"""Rows of whole documents hold each token once, and break none that would have fitted."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tfcli.text.tokenizer import BEGIN, END
+from tfcli.training.batches import NO_TARGET
+from tfcli.training.document_rows import DocumentBatches
+
+FIRST = 10
+
+lengths_of_documents = st.lists(st.integers(0, 40), min_size=1, max_size=30)
+
+
+def texts(lengths: list[int], *, ended: bool = True) -> np.ndarray[tuple[int], np.dtype[np.uint16]]:
+    """Documents of tokens that count upwards through all of them, so that each is known."""
+    tokens: list[int] = []
+    for length in lengths:
+        start = FIRST + len(tokens)
+        tokens += [*range(start, start + length), END]
+    return np.array(tokens if ended or len(tokens) == 1 else tokens[:-1], np.uint16)
+
+
+def epoch(batches: DocumentBatches) -> list[tuple[list[int], list[int]]]:
+    """The inputs and targets of all rows of the first epoch; the batches hold one row each."""
+    found = []
+    for step in range(batches.epoch_rows):
+        batch = batches.batch(step)
+        found.append((batch.inputs[0].tolist(), batch.targets[0].tolist()))
+    return found
+
+
+@given(lengths_of_documents, st.integers(2, 20), st.booleans(), st.integers(0, 2**40))
+def test_an_epoch_has_every_token_once(
+    lengths: list[int], context: int, ended: bool, seed: int
+) -> None:
+    tokens = texts(lengths, ended=ended)
+    rows = epoch(DocumentBatches(tokens, context=context, rows=1, seed=seed))
+    seen = [t for _, targets in rows for t in targets if t != NO_TARGET]
+    assert sorted(seen) == sorted(tokens.tolist())
+
+
+@given(lengths_of_documents, st.integers(2, 20), st.booleans())
+def test_a_document_that_fits_is_whole_and_after_an_end(
+    lengths: list[int], context: int, ended: bool
+) -> None:
+    tokens = texts(lengths, ended=ended)
+    rows = epoch(DocumentBatches(tokens, context=context, rows=1, seed=1))
+    place = {
+        token: (number, i)
+        for number, (_, targets) in enumerate(rows)
+        for i, token in enumerate(targets)
+        if token >= FIRST
+    }
+    start = 0
+    for length in lengths:
+        own = list(range(FIRST + start, FIRST + start + length))
+        own = [token for token in own if token in tokens]
+        start += length + 1
+        if own:
+            row, i = place[own[0]]
+            assert rows[row][0][i] == END
+        if length + 1 < context:
+            assert [place[t] for t in own] == [(row, i + n) for n in range(len(own))]
+
+
+@given(lengths_of_documents, st.integers(3, 20))
+def test_inputs_are_what_came_before(lengths: list[int], context: int) -> None:
+    for inputs, targets in epoch(DocumentBatches(texts(lengths), context=context, rows=1, seed=1)):
+        assert (inputs[0], targets[0]) == (BEGIN, NO_TARGET)
+        for i in range(2, context):
+            if targets[i] != NO_TARGET:
+                assert inputs[i] == targets[i - 1]
+        if targets[1] >= FIRST:
+            assert inputs[1] in {END, targets[1] - 1}
+
+
+def test_little_room_is_left_over() -> None:
+    lengths = np.random.default_rng(1).integers(2, 60, 2000).tolist()
+    tokens = texts(lengths)
+    batches = DocumentBatches(tokens, context=65, rows=1, seed=1)
+    assert len(tokens) / 64 <= batches.epoch_rows < 1.03 * len(tokens) / 64
+
+
+@pytest.mark.parametrize("rows", [1, 7])
+def test_a_batch_depends_on_its_step_alone(rows: int) -> None:
+    tokens = texts([5, 9, 2, 30, 7, 1] * 6)
+    asked = DocumentBatches(tokens, context=12, rows=rows, seed=3)
+    for step in (9, 0, 40, 9, 1):
+        fresh = DocumentBatches(tokens, context=12, rows=rows, seed=3)
+        assert (asked.batch(step).targets == fresh.batch(step).targets).all()
+
+
+def test_each_epoch_and_each_seed_has_another_order() -> None:
+    tokens = texts([5] * 60)
+    orders = []
+    for seed, number in itertools.product((1, 2), (0, 1)):
+        batches = DocumentBatches(tokens, context=13, rows=30, seed=seed)
+        assert batches.epoch_rows == 30
+        orders.append(tuple(batches.batch(number).targets[:, 1].tolist()))
+    assert len(set(orders)) == 4
+    assert len({tuple(sorted(order)) for order in orders}) == 1

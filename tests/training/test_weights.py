@@ -1,0 +1,84 @@
+"""A run on sources with weights goes on as it began, with its tokens or without."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import BOOK, SENTENCES
+from tfcli.errors import DamagedError, DataError
+from tfcli.runs.run import Run, open_run, write_card
+from tfcli.runs.step import MODEL, list_steps, load_arrays
+from tfcli.text.corpus import open_sources
+from tfcli.text.readers import find_sources
+from tfcli.text.token_cache import tokenize_corpus
+from tfcli.training.job import begin, prepare
+from tfcli.training.plan import Wishes
+
+from .conftest import StopAfter, Workshop
+
+
+def weights(run: Run) -> dict[str, bytes]:
+    arrays = load_arrays(list_steps(run.path)[-1] / MODEL)
+    return {name: array.tobytes() for name, array in arrays.items()}
+
+
+def start(workshop: Workshop, name: str, steps: int | None = None) -> Run:
+    """A run on the book and on some sentences, these with three times their share."""
+    other = workshop.folder / "other.txt"
+    if not other.exists():
+        other.write_text("".join(sorted(SENTENCES)) * 2)
+    sources = find_sources([str(workshop.folder / "book.txt"), f"{other}:3"])
+    corpus = open_sources(sources, cache=workshop.cache, held_out_fraction=0.2)
+    tokens = tokenize_corpus(corpus, workshop.tokenizer, cache=workshop.cache)
+    wishes = Wishes(
+        steps=8, num_layers=1, d_model=32, num_heads=2, context_length=16, batch_tokens=256,
+        precision="float32",
+    )  # fmt: skip
+    job = prepare(wishes, tokens, workshop.tokenizer, seed=1, device="cpu")
+    stop = StopAfter(steps) if steps is not None else lambda: False
+    path = workshop.folder / name
+    trainer = begin(job, path, corpus, started=time.monotonic(), stop=stop)
+    list(trainer.events())
+    return open_run(path)
+
+
+def test_its_card_says_what_it_was_trained_on(workshop: Workshop) -> None:
+    card = start(workshop, "whole").card["corpus"]
+    assert [Path(source).name for source in card["sources"]] == ["book.txt", "other.txt"]
+    assert [(part["sources"], part["weight"]) for part in card["parts"]] == [(1, 1.0), (1, 3.0)]
+    assert card["bytes"] == sum(part["bytes"] for part in card["parts"])
+
+
+@pytest.mark.parametrize("without_cache", [False, True])
+def test_it_goes_on_to_the_same_bits(workshop: Workshop, without_cache: bool) -> None:
+    whole = start(workshop, "whole")
+    cut = start(workshop, "cut", steps=3)
+    assert weights(cut) != weights(whole)
+    if without_cache:
+        shutil.rmtree(workshop.cache)
+    list(workshop.resume("cut").events())
+    assert weights(cut) == weights(whole)
+
+
+def test_without_its_tokens_and_with_another_text_it_does_not(workshop: Workshop) -> None:
+    start(workshop, "cut", steps=3)
+    shutil.rmtree(workshop.cache)
+    (workshop.folder / "other.txt").write_text(BOOK[:1000])
+    with pytest.raises(DataError) as caught:
+        workshop.resume("cut")
+    assert "is not what it was" in caught.value.what
+    assert "other.txt" in (caught.value.mend or "")
+
+
+@pytest.mark.parametrize("parts", [[], 7, [{"weight": 1}], "one too few"])
+def test_a_card_with_other_parts_is_damaged(workshop: Workshop, parts: object) -> None:
+    run = start(workshop, "it", steps=1)
+    noted = run.card["corpus"]
+    noted["parts"] = noted["parts"][:1] if parts == "one too few" else parts
+    write_card(run.path, run.card)
+    with pytest.raises(DamagedError):
+        open_run(run.path)

@@ -1,0 +1,124 @@
+"""Token ids on the disk whose bytes are checked block by block, each when it is first read.
+
+To hash all of a large file before training begins would take seconds a gigabyte and read ids that
+a short training never asks for. So the ids come with the SHA-256 of each 64 KiB of them, and no
+damaged id is ever handed out: a block is hashed before anything in it is, and then never again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Any, overload
+
+import numpy as np
+
+from tfcli.errors import DamagedError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+Tokens = np.ndarray[tuple[int], np.dtype[np.uint16 | np.uint32]]
+
+BLOCK = 1 << 16  # bytes
+DIGEST = hashlib.sha256().digest_size
+
+
+class BlockDigests:
+    """The SHA-256 of each block of a stream of bytes."""
+
+    def __init__(self) -> None:
+        self._whole = bytearray()
+        self._open = hashlib.sha256()
+        self._room = BLOCK  # bytes until the open block is full
+
+    def add(self, data: bytes) -> None:
+        """Takes in the next bytes."""
+        rest = memoryview(data)
+        while rest:
+            part, rest = rest[: self._room], rest[self._room :]
+            self._open.update(part)
+            self._room -= len(part)
+            if self._room == 0:
+                self._whole += self._open.digest()
+                self._open, self._room = hashlib.sha256(), BLOCK
+
+    def digests(self) -> bytes:
+        """All of them, one after the other; the last block may be shorter."""
+        return bytes(self._whole) + (self._open.digest() if self._room < BLOCK else b"")
+
+
+class CheckedTokens:
+    """A row of ids that checks what it hands out; for the rest as an array of shape (tokens,).
+
+    Args:
+        path: the file of the ids.
+        dtype: their type in it.
+        digests: from `BlockDigests`, checked already.
+
+    Raises:
+        DamagedError: the file is not as long as the digests say.
+
+    """
+
+    def __init__(self, path: Path, dtype: np.dtype[Any], digests: bytes) -> None:
+        self._path = path
+        self._ids = map_tokens(path, dtype)
+        self._digests = digests
+        blocks = -(-self._ids.nbytes // BLOCK)
+        if len(digests) != blocks * DIGEST:
+            raise DamagedError(f"{path} has another length than when it was written")
+        self._checked = np.zeros(blocks, np.bool_)
+
+    @property
+    def dtype(self) -> np.dtype[np.uint16 | np.uint32]:
+        """The type of an id."""
+        return self._ids.dtype
+
+    @property
+    def nbytes(self) -> int:
+        """The size of the file."""
+        return self._ids.nbytes
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    @overload
+    def __getitem__(self, index: slice) -> Tokens: ...
+    @overload
+    def __getitem__(self, index: int) -> int: ...
+    def __getitem__(self, index: slice | int) -> Tokens | int:
+        """A run of ids, or one of them.
+
+        Raises:
+            DamagedError: they are not as they were written.
+
+        """
+        if isinstance(index, int):
+            place = range(len(self))[index]
+            return int(self[place : place + 1][0])
+        start, stop, step = index.indices(len(self))
+        assert step == 1, "ids are read in their order"
+        width = self._ids.itemsize
+        for block in range(start * width // BLOCK, -(-stop * width // BLOCK)):
+            if not self._checked[block]:
+                self._check(block)
+        return self._ids[start:stop]
+
+    def _check(self, block: int) -> None:
+        width = BLOCK // self._ids.itemsize
+        data = self._ids[block * width : (block + 1) * width].tobytes()
+        written = self._digests[block * DIGEST : (block + 1) * DIGEST]
+        if hashlib.sha256(data).digest() != written:
+            raise DamagedError(
+                f"{self._path} is not as it was written",
+                why=f"the SHA-256 of its block {block:,} differs",
+                mend=f"rm -r {self._path.parent}   # and the same again: it is made anew",
+            )
+        self._checked[block] = True
+
+
+def map_tokens(path: Path, dtype: np.dtype[Any]) -> Tokens:
+    """The ids of a file, mapped into memory. None of them is checked."""
+    if path.stat().st_size == 0:  # an empty file cannot be mapped
+        return np.empty(0, dtype)
+    return np.memmap(path, dtype, mode="r")

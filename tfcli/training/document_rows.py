@@ -1,0 +1,128 @@
+"""Rows that begin where documents begin, for texts of many short ones.
+
+    targets   --    t0    t1 ... </s>  u0  u1 ... </s>  --    several documents, whole, in a row
+    inputs    <s>   </s>  t0 ...       </s>               as document_batches has them
+
+A document longer than a row fills rows of its own and leaves its end to be packed like a short
+one. Where two documents meet in a row, `</s>` stands between them, in inputs and targets alike.
+Best fit decreasing (Johnson, "Near-optimal bin packing algorithms", 1973) leaves little room.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tfcli.text.tokenizer import END
+from tfcli.training.batches import NO_TARGET, Batch, shift_right
+
+if TYPE_CHECKING:
+    from tfcli.text.checked_tokens import CheckedTokens, Tokens
+    from tfcli.training.batches import Starts
+
+STRIDE = 1 << 20  # ids looked through at a time
+
+
+class DocumentBatches:
+    """The training rows of every step, as `Batches`, but never with a document cut needlessly.
+
+    Args:
+        tokens: the training part, shape (tokens,), at least one of them.
+        context: tokens in a row, at least 2; the first is no target.
+        rows: rows in a batch.
+        seed: of the order of the rows, another in each epoch. What shares a row stays the same.
+
+    """
+
+    def __init__(
+        self, tokens: Tokens | CheckedTokens, *, context: int, rows: int, seed: int
+    ) -> None:
+        self._tokens = tokens
+        self._context = context
+        self._rows = rows
+        self._seed = seed
+        self._starts, self._lengths = _cut_documents(tokens, context - 1)
+        row_of = _pack(self._lengths, context - 1, closed=int(tokens[len(tokens) - 1]) != END)
+        self._order = np.argsort(row_of, kind="stable")  # the pieces, row after row
+        self._firsts = np.searchsorted(row_of[self._order], np.arange(row_of.max() + 2))
+        self._epoch = -1
+        self._drawn = np.empty(0, np.int64)
+
+    @property
+    def epoch_rows(self) -> int:
+        """Rows in an epoch."""
+        return len(self._firsts) - 1
+
+    def batch(self, step: int) -> Batch:
+        """The batch that update number `step` (from 0) learns from."""
+        targets = np.full((self._rows, self._context), NO_TARGET, np.int64)
+        before = np.full(self._rows, END, np.int64)
+        for i, row in enumerate(range(step * self._rows, (step + 1) * self._rows)):
+            drawn = self._draw(row)
+            place = 1
+            for piece in self._order[self._firsts[drawn] : self._firsts[drawn + 1]]:
+                start, length = int(self._starts[piece]), int(self._lengths[piece])
+                if place == 1 and start:  # inside a long document the token before goes first
+                    before[i] = self._tokens[start - 1]
+                targets[i, place : place + length] = self._tokens[start : start + length]
+                place += length
+        batch = shift_right(targets)
+        batch.inputs[:, 1] = before
+        return batch
+
+    def _draw(self, row: int) -> int:
+        epoch, place = divmod(row, self.epoch_rows)
+        if epoch != self._epoch:
+            random = np.random.Generator(np.random.Philox(key=[self._seed, epoch]))
+            self._epoch, self._drawn = epoch, random.permutation(self.epoch_rows)
+        return int(self._drawn[place])
+
+
+def _cut_documents(tokens: Tokens | CheckedTokens, size: int) -> tuple[Starts, Starts]:
+    """Where the pieces of all documents begin, at most `size` tokens each, and their lengths."""
+    found = [
+        np.flatnonzero(tokens[first : first + STRIDE] == END) + first + 1
+        for first in range(0, len(tokens), STRIDE)
+    ]
+    ends = np.unique(np.concatenate([*found, [len(tokens)]]).astype(np.int64))
+    begins = np.concatenate([[0], ends[:-1]])
+    counts = -(-(ends - begins) // size)
+    number = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+    starts = np.repeat(begins, counts) + number * size
+    return starts, np.minimum(size, np.repeat(ends, counts) - starts)
+
+
+def _pack(lengths: Starts, size: int, *, closed: bool) -> Starts:
+    """The row of each piece, so that no row holds more than `size` tokens.
+
+    Args:
+        closed: whether nothing may follow the last piece, since no `</s>` ends it.
+
+    """
+    needed = lengths.copy()
+    if closed:
+        needed[-1] = size
+    row_of = np.empty(len(needed), np.int64)
+    rooms: list[int] = []  # of all rows that are not full, each size once, in order
+    rows: dict[int, list[int]] = {}  # the rows that have so much room
+    count = 0
+    for piece in np.argsort(-needed, kind="stable"):
+        length = int(needed[piece])
+        at = bisect_left(rooms, length)
+        if at == len(rooms):
+            row, room = count, size
+            count += 1
+        else:
+            room = rooms[at]
+            row = rows[room].pop()
+            if not rows[room]:
+                del rooms[at]
+        row_of[piece] = row
+        left = room - length
+        if left:
+            if not rows.setdefault(left, []):
+                insort(rooms, left)
+            rows[left].append(row)
+    return row_of
