@@ -175,7 +175,7 @@ def _y_axis(curves: Sequence[Curve]) -> Axis:
     return Axis(low, high, _numbered(nice_ticks(low, high)), "nats/byte")
 
 
-def nice_ticks(low: float, high: float, about: int = 6) -> list[float]:
+def nice_ticks(low: float, high: float, about: int = 7) -> list[float]:
     """About so many values between two ends, all multiples of 1, 2 or 5 times a power of ten."""
     rough = (high - low) / about
     power = 10.0 ** math.floor(math.log10(rough))
