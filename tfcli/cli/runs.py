@@ -6,10 +6,12 @@ from typing import Annotated
 
 import typer
 
-from tfcli.cli import streams
+from tfcli.cli import plot, streams
 from tfcli.cli.options import JsonOption
 
 app = typer.Typer(help="What was trained: size, loss, steps, disk.")
+app.command("plot")(plot.plot)
+app.command("tensorboard")(plot.tensorboard)
 
 
 @app.callback(invoke_without_command=True)

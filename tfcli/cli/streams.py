@@ -34,10 +34,13 @@ def is_terminal(stream: TextIO | None) -> bool:
         return False
 
 
-def wants_colour() -> bool:
-    """Whether stderr is a terminal that shows colours, and nobody asked for none (no-color.org)."""
+def wants_colour(stream: TextIO | None = None) -> bool:
+    """Whether a stream, else stderr, is a terminal that shows colours, and nobody asked for none.
+
+    See no-color.org.
+    """
     return (
-        is_terminal(sys.stderr)
+        is_terminal(stream or sys.stderr)
         and not os.environ.get("NO_COLOR")
         and os.environ.get("TERM") != "dumb"
     )
@@ -121,7 +124,8 @@ def write_result(data: bytes) -> None:
 
 def write_json_result(value: Mapping[str, object]) -> None:
     """Writes one JSON object on one line."""
-    write_result((json.dumps(value, ensure_ascii=False) + "\n").encode())
+    text = json.dumps(value, ensure_ascii=False) + "\n"
+    write_result(text.encode(errors="backslashreplace"))  # some file names are not Unicode
 
 
 def close_result() -> None:
