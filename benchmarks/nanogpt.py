@@ -123,7 +123,7 @@ def measure(
     found: dict[str, Any] = {}
     for name, stride in (("without_overlap", context), ("half_overlap", context // 2)):
         rows = windows(tokens, before, context=context, stride=stride, restart=restart)
-        held_out = evaluate(model, rows, tokenizer, whole=True)
+        held_out = evaluate(model, rows, tokenizer, stride=stride, whole=True)
         assert held_out is not None, "the last tenth of a text that nanoGPT could train on"
         found |= {name: held_out.nats_per_byte, "bytes": held_out.bytes}
     return found

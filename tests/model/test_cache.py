@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from tfcli.model.transformer import KeyValueCache, Transformer
+from tfcli.model.cache import KeyValueCache
+from tfcli.model.transformer import Transformer
 
 from .helpers import CONFIGS, random_ids, random_model
 

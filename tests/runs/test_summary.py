@@ -50,7 +50,8 @@ def test_every_value_of_a_run(run: Run) -> None:
         "epochs": 320 / 400,
         "seconds": 10.0,
         "held_out": {
-            "nats_per_byte": 1.5, "bytes": 1000, "tokens": 300, "context": 8, "stride": 4, "whole": False,
+            "nats_per_byte": 1.5, "bytes": 1000, "tokens": 300, "context": 8, "stride": 4,
+            "whole": False,
         },
         "best_step": 10,
         "finished": False,

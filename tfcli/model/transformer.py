@@ -32,6 +32,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 if TYPE_CHECKING:
+    from tfcli.model.cache import KeyValueCache
     from tfcli.model.config import ModelConfig
 
 # --- normalisation ------------------------------------------------------------------------------
@@ -87,7 +88,7 @@ def project(x: Tensor, *layers: nn.Linear) -> tuple[Tensor, ...]:
     weights, biases = zip(*(_weights(x, layer) for layer in layers), strict=True)
     bias = None if biases[0] is None else torch.cat(biases)
     together = F.linear(x, torch.cat(weights), bias)
-    return together.split([layer.out_features for layer in layers], dim=-1)
+    return torch.split(together, [layer.out_features for layer in layers], dim=-1)
 
 
 def _weights(x: Tensor, layer: nn.Linear) -> tuple[Tensor, Tensor | None]:
@@ -129,29 +130,6 @@ def sinusoidal_table(length: int, width: int) -> Tensor:
     table[:, 0::2] = angles.sin()
     table[:, 1::2] = angles.cos()[:, : width // 2]
     return table
-
-
-# --- the memory of generation -------------------------------------------------------------------
-
-
-class KeyValueCache:
-    """The keys and values of the positions seen so far, so that each is computed once.
-
-    Room for `length` positions is taken at the start; `filled` of them are in use.
-    """
-
-    def __init__(self, config: ModelConfig, batch_size: int, length: int, like: Tensor) -> None:
-        shape = (batch_size, config.num_kv_heads, length, config.head_dim)  # (B, K, S, D)
-        self.keys = [like.new_zeros(shape) for _ in range(config.num_layers)]
-        self.values = [like.new_zeros(shape) for _ in range(config.num_layers)]
-        self.filled = 0
-
-    def extend(self, layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-        """Adds the new positions of one layer; returns all of its keys and values so far."""
-        end = self.filled + keys.shape[2]
-        self.keys[layer][:, :, self.filled : end] = keys
-        self.values[layer][:, :, self.filled : end] = values
-        return self.keys[layer][:, :, :end], self.values[layer][:, :, :end]
 
 
 # --- attention ----------------------------------------------------------------------------------

@@ -96,7 +96,7 @@ class Processes:
         message = torch.cat([gradient.flatten() for gradient in gradients])
         dist.all_reduce(message)
         sizes = [gradient.numel() for gradient in gradients]
-        for gradient, part in zip(gradients, message.split(sizes), strict=True):
+        for gradient, part in zip(gradients, torch.split(message, sizes), strict=True):
             gradient.copy_(part.view_as(gradient))
 
 
@@ -144,18 +144,18 @@ def shard(model: Transformer) -> None:
 
 
 def is_sharded(tensor: Tensor) -> bool:
-    """Whether this process holds only a part of it (a DTensor, whose import takes half a second)."""
+    """Whether this process holds only a part of it: a DTensor, whose import takes half a second."""
     return hasattr(tensor, "device_mesh")
 
 
 def local(tensor: Tensor) -> Tensor:
     """The part of a tensor that this process holds; all of it where nothing is sharded."""
-    return tensor.to_local() if is_sharded(tensor) else tensor  # type: ignore[attr-defined,no-any-return]
+    return tensor.to_local() if is_sharded(tensor) else tensor  # type: ignore[attr-defined]
 
 
 def whole(tensor: Tensor) -> Tensor:
     """A tensor gathered from all processes; to be called by all of them."""
-    return tensor.full_tensor() if is_sharded(tensor) else tensor  # type: ignore[attr-defined,no-any-return]
+    return tensor.full_tensor() if is_sharded(tensor) else tensor  # type: ignore[attr-defined]
 
 
 def whole_like(parts: Tensor, like: Tensor, *, stacked: bool = False) -> Tensor:

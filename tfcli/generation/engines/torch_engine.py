@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from tfcli.model.transformer import KeyValueCache, Transformer
+from tfcli.model.cache import KeyValueCache
+from tfcli.model.transformer import Transformer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
