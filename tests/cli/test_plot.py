@@ -38,7 +38,8 @@ def step(number: int, loss: float = 2.0, **more: object) -> dict[str, object]:
 
 def evaluated(number: int, loss: float, size: int = 100) -> dict[str, object]:
     held_out = {
-        "nats_per_byte": loss, "bytes": size, "tokens": 50, "context": 32, "stride": 16, "whole": size > 100,
+        "nats_per_byte": loss, "bytes": size, "tokens": 50, "context": 32, "stride": 16,
+        "whole": size > 100,
     }  # fmt: skip
     return {"event": "Evaluated", "step": number, "held_out": held_out, "seconds": float(number)}
 

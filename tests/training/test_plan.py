@@ -65,7 +65,7 @@ def test_the_learning_rate_rises_then_stays_then_falls() -> None:
 
 def test_a_batch_that_does_not_fit_is_made_of_equal_parts() -> None:
     wishes = Wishes(steps=1, batch_tokens=4096, context_length=64)
-    model, whole = make_plan(wishes, corpus(), vocab_size=300, precision="float32", memory=None)
+    model, whole = make_plan(wishes, corpus(), vocab_size=300, precision="float32", memory=None)[:2]
     assert whole.rows == whole.micro_rows == 64
     memory = int(training_bytes(model, 16 * 64) / 0.8) + 1
     parts = plan_for(wishes, memory=memory)
@@ -86,7 +86,7 @@ def test_a_wish_that_is_no_number_is_refused(name: str, value: float) -> None:
 
 
 def test_a_short_text_gets_a_short_context() -> None:
-    model, _ = make_plan(
+    model, _, _ = make_plan(
         Wishes(steps=1), corpus(9), vocab_size=300, precision="float32", memory=None
     )
     assert model.context_length == 4
@@ -98,7 +98,7 @@ def test_too_little_text_is_refused() -> None:
 
 
 def test_a_batch_is_not_larger_than_the_text() -> None:
-    model, plan = make_plan(
+    model, plan, _ = make_plan(
         Wishes(steps=1, batch_tokens=10**11), corpus(1000), vocab_size=300, precision="float32",
         memory=None,
     )  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shlex
 import sys
 from pathlib import Path
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from tfcli.training.job import Job
     from tfcli.training.loop import Trainer
     from tfcli.training.machine import Device
+    from tfcli.training.parallel import Processes
     from tfcli.training.plan import Wishes
 
 
@@ -38,6 +40,42 @@ class Session:
         self.started = started
         self.sample_prompt = sample_prompt
         self.json = json
+        self.processes: Processes | None = None
+        self._begun = False
+
+    @contextlib.contextmanager
+    def together(self) -> Iterator[bool]:
+        """Meets the other processes that torchrun started, if it did.
+
+        Yields:
+            whether this one goes ahead; the others `follow`.
+
+        """
+        if int(os.environ.get("WORLD_SIZE", "1")) == 1:  # before torch is loaded
+            yield True
+            return
+        from tfcli.training.parallel import join, leave
+
+        self.processes = join()
+        try:
+            yield self.processes.is_first
+        finally:
+            if self.processes.is_first and not self._begun:
+                self.processes.say("")  # nothing came of it: the others need not wait
+            leave()
+
+    def follow(self, device: Device) -> None:
+        """Trains along with the first process, without a word."""
+        from tfcli.text.corpus import CACHE
+        from tfcli.training.job import follow
+
+        assert self.processes is not None
+        with StopSignals(streams.Voice(quiet=True)):  # the first decides what they mean
+            trainer = follow(
+                cache=CACHE, device=device, processes=self.processes, started=self.started
+            )
+            for _ in trainer.events() if trainer else ():
+                pass
 
     @contextlib.contextmanager
     def prepared(
@@ -102,14 +140,15 @@ class Session:
         from tfcli.training.job import begin, prepare
 
         tokens = self._tokenize(corpus, tokenizer)
-        job = prepare(wishes, tokens, tokenizer, seed=seed, device=device)
+        job = prepare(wishes, tokens, tokenizer, seed=seed, device=device, **self._processes())
         show_plan(job, path.name, self.voice)
         with StopSignals(self.voice) as stop:
             trainer = begin(
                 job, path, corpus, started=self.started,
                 stop=stop, sample=self._sampler(job),
             )  # fmt: skip
-            return self._follow(job, trainer, stop)
+            self._begun = True
+            return self._show(job, trainer, stop)
 
     def resume(
         self, name: str, *, device: Device, more_seconds: float | None, more_steps: int | None
@@ -133,7 +172,7 @@ class Session:
             with progress("Tokenising", total=total, quiet=self.voice.quiet) as done:
                 job = reopen(
                     run, cache=CACHE, more_seconds=more_seconds, more_steps=more_steps,
-                    device=device, progress=done,
+                    device=device, progress=done, **self._processes(),
                 )  # fmt: skip
             show_plan(job, run.name, self.voice)
             with StopSignals(self.voice) as stop:
@@ -142,7 +181,8 @@ class Session:
                     stop=stop, sample=self._sampler(job),
                 )  # fmt: skip
                 self.voice.note(f"Going on from step {trainer.step:,}.")
-                self._follow(job, trainer, stop)
+                self._begun = True
+                self._show(job, trainer, stop)
 
     def _tokenize(self, corpus: Corpus, tokenizer: Tokenizer) -> TokenizedCorpus:
         from tfcli.cli.render import progress
@@ -154,6 +194,8 @@ class Session:
             return tokenize_corpus(corpus, tokenizer, cache=CACHE, progress=done)
 
     def _sampler(self, job: Job) -> Callable[[Transformer], str] | None:
+        if job.processes.sharded:
+            return None  # a model in parts writes only with all processes together
         if not self.sample_prompt and (self.voice.quiet or not streams.is_terminal(sys.stderr)):
             return None  # nobody would see it
         from tfcli.generation.engines.torch_engine import TorchEngine
@@ -169,7 +211,10 @@ class Session:
 
         return sample
 
-    def _follow(self, job: Job, trainer: Trainer, stop: StopSignals) -> Run:
+    def _processes(self) -> dict[str, Processes]:
+        return {"processes": self.processes} if self.processes else {}
+
+    def _show(self, job: Job, trainer: Trainer, stop: StopSignals) -> Run:
         """Shows the training to its end, then what came of it."""
         from tfcli.cli.render import TrainingView, say_count, say_duration
         from tfcli.runs.summary import summarize

@@ -37,7 +37,8 @@ def train(
     ] = None,
     run: Annotated[
         str | None,
-        option("--run", help="What to call the run.", metavar="NAME", otherwise="as the file"),
+        option("--run", "--name", help="What to call the run.", metavar="NAME",
+               otherwise="as the file"),
     ] = None,
     resume: Annotated[
         str | None, option("--resume", help="Go on with a run where it stopped.", metavar="RUN")
@@ -133,6 +134,21 @@ def train(
         option("--precision", help="float32 or bfloat16 products.", metavar="FORMAT",
                otherwise="the faster one here", panel=LEARNING),
     ] = None,
+    compile: Annotated[
+        bool | None,
+        option("--compile/--no-compile", help="Make code for this very model first.",
+               otherwise="where it pays", panel=LEARNING),
+    ] = None,
+    patience: Annotated[
+        int | None,
+        option("--patience", help="Stop after so many measurements without a better one.", min=1,
+               otherwise="never before time", panel=LEARNING),
+    ] = None,
+    shard: Annotated[
+        bool | None,
+        option("--shard/--no-shard", help="Share the weights out among the processes of torchrun.",
+               otherwise="where one cannot hold them", panel=LEARNING),
+    ] = None,
     evaluate_every: Annotated[
         int | None,
         option("--evaluate-every", help="Measure on held-out text.", min=1, metavar="STEPS",
@@ -165,6 +181,7 @@ def train(
         batch_tokens=batch_tokens, dropout=dropout, learning_rate=learning_rate,
         weight_decay=weight_decay, precision=precision,
         evaluate_every=evaluate_every, save_every=save_every,
+        compile=compile, patience=patience, sharded=shard,
     )  # fmt: skip
     budgets = [name for name in ("time", "steps", "epochs", "tokens") if context.params[name]]
     if len(budgets) > 1:
@@ -177,13 +194,17 @@ def train(
     )
     if resume is not None:
         _check_resume(resume, files, run, budgets)
-        session.resume(resume, device=device, more_seconds=time, more_steps=steps)
-        return
-    if not files:
+    elif not files:
         raise UsageError("there is no text to train on", mend="tfcli train book.txt --time 60s")
-    with session.prepared(files, run, held_out) as (path, corpus):
-        chosen = session.choose_tokenizer(corpus, tokenizer, type, vocab_size)
-        session.train(path, corpus, chosen, wishes, seed=seed, device=device)
+    with session.together() as ahead:
+        if not ahead:
+            session.follow(device)
+        elif resume is not None:
+            session.resume(resume, device=device, more_seconds=time, more_steps=steps)
+        elif files:
+            with session.prepared(files, run, held_out) as (path, corpus):
+                chosen = session.choose_tokenizer(corpus, tokenizer, type, vocab_size)
+                session.train(path, corpus, chosen, wishes, seed=seed, device=device)
 
 
 def _check_resume(

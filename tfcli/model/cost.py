@@ -42,14 +42,18 @@ def training_flops_per_token(config: ModelConfig) -> int:
     return 3 * forward_flops_per_token(config)
 
 
-def training_bytes(config: ModelConfig, batch_tokens: int) -> int:
+def training_bytes(config: ModelConfig, batch_tokens: int, *, shards: int = 1) -> int:
     """A rough figure of the memory a training run takes, in bytes, to warn of what cannot fit.
 
     Weights, gradients and two moments in fp32; per token and block about 16 vectors of d_model
-    and 4 of d_ff kept for the backward pass; the logits twice.
+    and 4 of d_ff kept for the backward pass; the logits twice. With `shards` each process holds
+    that part of the weights, and one block whole while it computes with it.
     """
+    weights = 16 * count_parameters(config) // shards
+    if shards > 1:
+        weights += 8 * _block_matrices(config)
     activations = config.num_layers * (16 * config.d_model + 4 * config.d_ff)
-    return 16 * count_parameters(config) + 4 * batch_tokens * (activations + 2 * config.vocab_size)
+    return weights + 4 * batch_tokens * (activations + 2 * config.vocab_size)
 
 
 def _block_matrices(config: ModelConfig) -> int:

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from tfcli.runs.step import HeldOut
 from tfcli.training.batches import NO_TARGET, document_batches, evaluation_batches
-from tfcli.training.parallel import ALONE, Processes
+from tfcli.training.parallel import ALONE, Processes, release
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -66,6 +66,7 @@ def evaluate(
         real = targets[targets != NO_TARGET]
         count += len(real)
         total_bytes += int(lengths[real].sum())
+    release(model)
     model.train(was_training)
     nats, total_bytes, count = share.add(nats, total_bytes, count)
     if total_bytes == 0:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import itertools
+import json
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,8 +16,17 @@ from tfcli.files import sweep
 from tfcli.model.config import ModelConfig
 from tfcli.model.cost import count_parameters, training_flops_per_token
 from tfcli.model.transformer import Transformer
-from tfcli.runs.run import Run, create_run, newest_valid_step, steps_by_merit, write_card
-from tfcli.runs.step import MODEL, OPTIMIZER, load_arrays, read_state
+from tfcli.runs.run import (
+    Run,
+    ValidStep,
+    create_run,
+    newest_valid_step,
+    open_run,
+    open_step,
+    steps_by_merit,
+    write_card,
+)
+from tfcli.runs.step import MODEL, OPTIMIZER, load_arrays, read_state, step_path
 from tfcli.text.corpus import Corpus, Part, Scan, join_parts, open_corpus
 from tfcli.text.token_cache import open_token_cache, tokenize_corpus
 from tfcli.training.batches import Batches
@@ -144,23 +154,37 @@ def prepare(
     *,
     seed: int,
     device: Device = "auto",
+    processes: Processes = ALONE,
 ) -> Job:
     """Makes the plan for a new run.
+
+    Args:
+        processes: who will train it; the weights are shared out where one cannot hold them all.
 
     Raises:
         DataError, UsageError: no plan can be made of this.
 
     """
-    chosen = choose_device(device)
-    config, plan = make_plan(
+    chosen = choose_device(device, processes.local_rank)
+    memory = available_memory(chosen)
+    if memory is not None and chosen.type == "cpu":
+        memory //= processes.count  # all of them on this machine, for all we know
+    config, plan, sharded = make_plan(
         wishes,
         corpus,
         vocab_size=tokenizer.vocab_size,
         precision=choose_precision(chosen) if wishes.precision is None else wishes.precision,
-        memory=available_memory(chosen),
+        memory=memory,
+        processes=processes.count,
     )
     return Job(
-        model_config=config, plan=plan, corpus=corpus, tokenizer=tokenizer, device=chosen, seed=seed
+        model_config=config,
+        plan=plan,
+        corpus=corpus,
+        tokenizer=tokenizer,
+        device=chosen,
+        seed=seed,
+        processes=replace(processes, sharded=sharded),
     )
 
 
@@ -176,7 +200,7 @@ def begin(job: Job, path: Path, corpus: Corpus, *, started: float, **watching: A
     """
     sweep(path)
     run = create_run(path, job.card(corpus), job.tokenizer)
-    return job.trainer(run, started=started, **watching)
+    return _start(job, run, None, started=started, **watching)
 
 
 def reopen(
@@ -186,6 +210,7 @@ def reopen(
     more_seconds: float | None = None,
     more_steps: int | None = None,
     device: Device = "auto",
+    processes: Processes = ALONE,
     progress: Callable[[int], None] = lambda _: None,
 ) -> Job:
     """Makes the job of a run that was begun before, from its `run.json`.
@@ -214,8 +239,9 @@ def reopen(
         plan=plan,
         corpus=_tokens_of(run, tokenizer, cache, progress),
         tokenizer=tokenizer,
-        device=choose_device(device),
+        device=choose_device(device, processes.local_rank),
         seed=run.card["seed"],
+        processes=processes,
     )
 
 
@@ -266,6 +292,34 @@ def resume(
         run.card["plan"] = job.plan.to_json()
         write_card(run.path, run.card)
     step = newest_valid_step(run, damaged=damaged)
+    return _start(job, run, step, started=started, **watching)
+
+
+def follow(*, cache: Path, device: Device, processes: Processes, started: float) -> Trainer | None:
+    """What the other processes of a training do: they take up what the first has begun.
+
+    Returns:
+        None where the first began nothing.
+
+    """
+    message = processes.say("")
+    if not message:
+        return None
+    told = json.loads(message)
+    run = open_run(Path(told["run"]))
+    processes = replace(processes, sharded=told["sharded"])
+    job = reopen(run, cache=cache, device=device, processes=processes)
+    step = open_step(step_path(run.path, told["step"])) if told["step"] else None
+    return _start(job, run, step, started=started)
+
+
+def _start(
+    job: Job, run: Run, step: ValidStep | None, *, started: float, **watching: Any
+) -> Trainer:
+    """Builds the trainer as it was at a step, in every process."""
+    if job.processes.is_first:
+        told = {"run": str(run.path.resolve()), "sharded": job.processes.sharded}
+        job.processes.say(json.dumps(told | {"step": step.state.step if step else 0}))
     if step is None:
         return job.trainer(run, started=started, **watching)
     trainer = job.trainer(

@@ -16,8 +16,11 @@ Precision = Literal["float32", "bfloat16"]
 Device = Literal["auto", "cpu", "cuda", "mps"]
 
 
-def choose_device(wanted: Device = "auto") -> torch.device:
+def choose_device(wanted: Device = "auto", index: int = 0) -> torch.device:
     """The device to compute on: what was asked for, or the fastest there is.
+
+    Args:
+        index: which of several GPUs.
 
     Raises:
         UsageError: this machine, or this build of torch, does not have it.
@@ -25,18 +28,21 @@ def choose_device(wanted: Device = "auto") -> torch.device:
     """
     import torch
 
-    available = {
+    available: dict[Device, bool] = {
         "cuda": torch.cuda.is_available(),
         "mps": torch.backends.mps.is_available(),
         "cpu": True,
     }
     if wanted == "auto":
-        return torch.device(next(name for name, there in available.items() if there))
+        wanted = next(name for name, there in available.items() if there)
     if not available[wanted]:
         raise UsageError(
             f"there is no {wanted} device here, or this torch cannot use it",
             mend="--device auto",
         )
+    if wanted == "cuda":
+        torch.cuda.set_device(index)
+        return torch.device(wanted, index)
     return torch.device(wanted)
 
 

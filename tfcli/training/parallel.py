@@ -143,6 +143,13 @@ def shard(model: Transformer) -> None:
         part.set_force_sum_reduction_for_comms(True)  # all that gloo can do
 
 
+def release(model: Transformer) -> None:
+    """Lets go of the weights gathered for a forward pass that no backward pass followed."""
+    reshard = getattr(model, "reshard", None)  # of FSDP; a plain model has nothing to let go of
+    if reshard is not None:
+        reshard()
+
+
 def is_sharded(tensor: Tensor) -> bool:
     """Whether this process holds only a part of it: a DTensor, whose import takes half a second."""
     return hasattr(tensor, "device_mesh")

@@ -129,6 +129,7 @@ class Wishes:
     save_every: int | None = None
     compile: bool | None = None
     patience: int | None = None
+    sharded: bool | None = None
 
 
 DEFAULT_CONTEXT: dict[Size, int] = {
@@ -144,12 +145,17 @@ def make_plan(
     vocab_size: int,
     precision: Precision,
     memory: int | None,
-) -> tuple[ModelConfig, Plan]:
+    processes: int = 1,
+) -> tuple[ModelConfig, Plan, bool]:
     """Decides what the user left open.
 
     Args:
         precision: the machine's fastest, taken where none is asked for.
-        memory: bytes at hand, or None where unknown.
+        memory: bytes at hand for each process, or None where unknown.
+        processes: that share the rows of a batch.
+
+    Returns:
+        What to train, how, and whether the weights have to be shared out among the processes.
 
     Raises:
         DataError: too little text to train on.
@@ -181,12 +187,25 @@ def make_plan(
     )
     rows = (wishes.batch_tokens or 2048) // context
     rows = max(1, min(rows, tokens // context))  # an update sees the text once at most
+    if rows < processes:
+        raise UsageError(
+            f"{rows} rows of {context} tokens cannot be shared by {processes} processes",
+            mend=f"--batch-tokens {processes * context} or more, or fewer processes",
+        )
+    share = -(-rows // processes)
+    micro_rows = _micro_rows(model, share, memory)
+    wanted = micro_rows is None if wishes.sharded is None else wishes.sharded
+    sharded = wanted and processes > 1
+    if sharded:
+        micro_rows = _micro_rows(model, share, memory, shards=processes)
+    if micro_rows is None:
+        raise _too_large(model, memory, processes if sharded else 1)
     budget = _budget(wishes, tokens, rows * context)
     optimizer = _optimizer(wishes)
     plan = Plan(
         budget=budget,
         rows=rows,
-        micro_rows=_micro_rows(model, rows, memory),
+        micro_rows=micro_rows,
         dropout=wishes.dropout if wishes.dropout is not None else 0.0,
         precision=wishes.precision or precision,
         optimizer=optimizer,
@@ -196,7 +215,7 @@ def make_plan(
         compile=bool(wishes.compile),
         patience=wishes.patience,
     )
-    return model, plan
+    return model, plan, sharded
 
 
 def _evaluation_tokens(budget: Budget, model: ModelConfig) -> int:
@@ -232,23 +251,22 @@ def _optimizer(wishes: Wishes) -> OptimizerConfig:
     )
 
 
-def _micro_rows(model: ModelConfig, rows: int, memory: int | None) -> int:
-    """How many rows fit at once: the most that divide the batch evenly.
-
-    Raises:
-        UsageError: not even one row fits.
-
-    """
-    if memory is None:
-        return rows
+def _micro_rows(
+    model: ModelConfig, rows: int, memory: int | None, *, shards: int = 1
+) -> int | None:
+    """How many of `rows` fit into the memory at once; None where not even one does."""
     for parts in range(1, rows + 1):
-        if rows % parts == 0:
-            needed = training_bytes(model, rows // parts * model.context_length)
-            if needed <= 0.8 * memory:
-                return rows // parts
-    needed = training_bytes(model, model.context_length)
-    raise UsageError(
+        micro_rows = -(-rows // parts)
+        needed = training_bytes(model, micro_rows * model.context_length, shards=shards)
+        if memory is None or needed <= 0.8 * memory:
+            return micro_rows
+    return None
+
+
+def _too_large(model: ModelConfig, memory: int | None, shards: int) -> UsageError:
+    needed = training_bytes(model, model.context_length, shards=shards)
+    return UsageError(
         "this model is too large for the memory of this machine",
-        why=f"about {needed / 2**30:.1f} GiB are needed, {memory / 2**30:.1f} GiB are free",
+        why=f"about {needed / 2**30:.1f} GiB are needed, {(memory or 0) / 2**30:.1f} GiB are free",
         mend="take a smaller --size, --width, --layers or --context",
     )

@@ -1,0 +1,80 @@
+"""Several processes, started by torchrun itself, train as one does."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import BOOK
+
+MODEL = ["--layers", "2", "--width", "32", "--heads", "2", "--context", "32", "--vocab-size", "300"]
+BATCH = ["--batch-tokens", "160", "--precision", "float32", "--seed", "3"]
+
+
+def train(folder: Path, *arguments: str, processes: int = 1) -> subprocess.CompletedProcess[bytes]:
+    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
+    return subprocess.run(
+        [sys.executable, *(torchrun if processes > 1 else []), "-m", "tfcli", "train", *arguments],
+        cwd=folder,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=True,
+        timeout=100,
+    )
+
+
+def losses(folder: Path, run: str) -> dict[int, float]:
+    lines = (folder / "checkpoints" / run / "metrics.jsonl").read_text().splitlines()
+    rows = map(json.loads, lines)
+    return {row["step"]: row["loss"] for row in rows if row["event"] == "StepFinished"}
+
+
+def held_out(done: subprocess.CompletedProcess[bytes]) -> float:
+    summary = json.loads(done.stdout)  # one object: only the first process speaks
+    return float(summary["held_out"]["nats_per_byte"])
+
+
+RUN = ["book.txt", "--steps", "8", "--json", *MODEL, *BATCH]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where one process has trained a run."""
+    folder = tmp_path_factory.mktemp("parallel")
+    (folder / "book.txt").write_text(BOOK)
+    train(folder, *RUN, "--name", "alone")
+    return folder
+
+
+@pytest.mark.parametrize("option", ["--no-shard", "--shard"])
+def test_two_processes_follow_the_curve_of_one_and_one_goes_on_with_their_run(
+    folder: Path, option: str
+) -> None:
+    """The five rows of a batch make shares of two and three."""
+    name = f"two{option}"
+    done = train(folder, *RUN, "--name", name, option, processes=2)
+    one, two = losses(folder, "alone"), losses(folder, name)
+    assert [two[step] for step in one] == pytest.approx(list(one.values()), rel=1e-4)
+    assert held_out(done) < one[1]
+    assert held_out(train(folder, "--resume", name, "--steps", "8", "--json")) < held_out(done)
+    assert max(losses(folder, name)) == 16
+
+
+def test_a_run_of_one_process_is_resumed_by_two(folder: Path) -> None:
+    before = losses(folder, "alone")
+    train(folder, "--resume", "alone", "--steps", "3", processes=2)
+    after = losses(folder, "alone")
+    assert max(after) == 11
+    assert {step: after[step] for step in before} == before
+
+
+def test_where_the_first_has_nothing_to_train_the_others_do_not_wait(folder: Path) -> None:
+    with pytest.raises(subprocess.CalledProcessError) as caught:
+        train(folder, "no-such-file.txt", processes=2)
+    assert b"there is no file 'no-such-file.txt'" in caught.value.stderr
