@@ -195,10 +195,10 @@ def test_what_is_given_overrides_the_size() -> None:
 def test_heads_alone_share_the_width_of_the_size() -> None:
     config = named_config("nano", vocab_size=300, context_length=8, num_heads=4)
     assert (config.d_model, config.num_heads, config.num_kv_heads, config.head_dim) == (
-        128,
+        192,
         4,
         4,
-        32,
+        48,
     )
 
 

@@ -13,9 +13,10 @@ from tfcli.runs.run import Run, open_run
 from tfcli.text.corpus import open_corpus
 from tfcli.text.token_cache import tokenize_corpus
 from tfcli.text.tokenizer import train_tokenizer
-from tfcli.training.job import Job, begin, prepare, reopen, resume
+from tfcli.training.job import Job, prepare, reopen
 from tfcli.training.loop import Trainer
 from tfcli.training.plan import Wishes
+from tfcli.training.start import begin, resume
 
 
 class Workshop:

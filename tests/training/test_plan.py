@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,16 +12,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tfcli.errors import DamagedError, DataError, UsageError
-from tfcli.model.cost import training_bytes
+from tfcli.model.config import ModelConfig
+from tfcli.model.cost import count_parameters, training_bytes, training_flops_per_token
 from tfcli.text.token_cache import TokenizedCorpus
 from tfcli.training.plan import (
     WARM_UP_STEPS,
     Budget,
+    Decision,
+    Means,
     Plan,
     Wishes,
     learning_rate_scale,
     make_plan,
 )
+from tfcli.training.sizing import regularisation
 
 
 def corpus(tokens: int = 10_000) -> TokenizedCorpus:
@@ -27,8 +33,12 @@ def corpus(tokens: int = 10_000) -> TokenizedCorpus:
     return TokenizedCorpus(training, training[:100], 2 * tokens, 200, 1, "key")
 
 
+def decide(wishes: Wishes, tokens: int = 10_000, **means: Any) -> Decision:
+    return make_plan(wishes, corpus(tokens), Means(precision="float32", **means), vocab_size=300)
+
+
 def plan_for(wishes: Wishes, tokens: int = 10_000, memory: int | None = None) -> Plan:
-    return make_plan(wishes, corpus(tokens), vocab_size=300, precision="float32", memory=memory)[1]
+    return decide(wishes, tokens, memory=memory).plan
 
 
 @pytest.mark.parametrize(
@@ -65,7 +75,8 @@ def test_the_learning_rate_rises_then_stays_then_falls() -> None:
 
 def test_a_batch_that_does_not_fit_is_made_of_equal_parts() -> None:
     wishes = Wishes(steps=1, batch_tokens=4096, context_length=64)
-    model, whole = make_plan(wishes, corpus(), vocab_size=300, precision="float32", memory=None)[:2]
+    decision = decide(wishes)
+    model, whole = decision.model, decision.plan
     assert whole.rows == whole.micro_rows == 64
     memory = int(training_bytes(model, 16 * 64) / 0.8) + 1
     parts = plan_for(wishes, memory=memory)
@@ -86,10 +97,7 @@ def test_a_wish_that_is_no_number_is_refused(name: str, value: float) -> None:
 
 
 def test_a_short_text_gets_a_short_context() -> None:
-    model, _, _ = make_plan(
-        Wishes(steps=1), corpus(9), vocab_size=300, precision="float32", memory=None
-    )
-    assert model.context_length == 4
+    assert decide(Wishes(steps=1), tokens=9).model.context_length == 4
 
 
 def test_too_little_text_is_refused() -> None:
@@ -98,11 +106,8 @@ def test_too_little_text_is_refused() -> None:
 
 
 def test_a_batch_is_not_larger_than_the_text() -> None:
-    model, plan, _ = make_plan(
-        Wishes(steps=1, batch_tokens=10**11), corpus(1000), vocab_size=300, precision="float32",
-        memory=None,
-    )  # fmt: skip
-    assert plan.rows == 1000 // model.context_length
+    decision = decide(Wishes(steps=1, batch_tokens=10**11), tokens=1000)
+    assert decision.plan.rows == 1000 // decision.model.context_length
 
 
 def test_one_learning_rate_scales_them_all() -> None:
@@ -128,3 +133,74 @@ def test_a_plan_survives_json() -> None:
 def test_garbage_is_no_plan(value: object) -> None:
     with pytest.raises(DamagedError):
         Plan.from_json(value)
+
+
+# --- plans made from time -----------------------------------------------------------------------
+
+
+def machine(operations: float) -> Any:
+    """A machine that does nothing but the operations of the model, so many a second."""
+
+    def step_seconds(config: ModelConfig, rows: int, precision: str) -> float:
+        tokens = rows * config.context_length
+        return training_flops_per_token(config) * tokens / operations
+
+    return step_seconds
+
+
+@given(st.floats(30, 10**6), st.floats(1e9, 1e15), st.floats(1.2, 100))
+def test_more_time_or_a_faster_machine_never_makes_the_model_smaller(
+    seconds: float, speed: float, more: float
+) -> None:
+    def size(seconds: float, speed: float) -> int:
+        means = {"step_seconds": machine(speed), "compiles": False}
+        return count_parameters(decide(Wishes(seconds=seconds), **means).model)
+
+    assert size(seconds, speed) <= size(more * seconds, speed)
+    assert size(seconds, speed) <= size(seconds, more * speed)
+
+
+def test_what_the_user_says_of_the_model_stays_and_the_steps_follow_from_it() -> None:
+    means = {"step_seconds": machine(1e11)}
+    large = decide(Wishes(seconds=60.0, size="large"), **means)
+    small = decide(Wishes(seconds=60.0, num_layers=1, d_model=64), **means)
+    assert (large.model.num_layers, large.model.d_model) == (24, 1024)
+    assert (small.model.num_layers, small.model.d_model) == (1, 64)
+    assert large.steps is not None
+    assert small.steps is not None
+    assert large.steps < small.steps
+
+
+def test_time_that_is_gone_already_is_not_trained_in() -> None:
+    wishes = Wishes(seconds=60.0, size="nano")
+    early = decide(wishes, step_seconds=machine(1e11)).steps
+    late = decide(wishes, step_seconds=machine(1e11), spent=30.0).steps
+    assert early is not None
+    assert late is not None
+    assert late < 0.6 * early
+
+
+def test_code_is_made_only_where_there_is_time_and_a_compiler() -> None:
+    def compiles(seconds: float, compiler: bool, wish: bool | None = None) -> bool:
+        wishes = Wishes(seconds=seconds, compile=wish)
+        means = {"step_seconds": machine(1e11), "compiles": compiler}
+        return decide(wishes, **means).plan.compile
+
+    assert compiles(600.0, True)
+    assert not compiles(60.0, True)
+    assert not compiles(600.0, False)
+    assert compiles(60.0, False, wish=True)
+    assert not compiles(600.0, True, wish=False)
+
+
+@given(st.floats(0, 1000), st.floats(0, 1000))
+def test_the_more_often_a_text_is_read_the_more_is_left_out(one: float, other: float) -> None:
+    few, many = sorted((one, other))
+    assert regularisation(few) <= regularisation(many)
+
+
+def test_a_model_too_large_to_measure_is_not_chosen() -> None:
+    def step_seconds(config: ModelConfig, rows: int, precision: str) -> float:
+        return 0.01 if config.d_model < 300 else math.inf
+
+    assert decide(Wishes(seconds=1e6), step_seconds=step_seconds).model.d_model == 256

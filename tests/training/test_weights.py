@@ -15,8 +15,9 @@ from tfcli.runs.step import MODEL, list_steps, load_arrays
 from tfcli.text.corpus import open_sources
 from tfcli.text.readers import find_sources
 from tfcli.text.token_cache import tokenize_corpus
-from tfcli.training.job import begin, prepare
+from tfcli.training.job import prepare
 from tfcli.training.plan import Wishes
+from tfcli.training.start import begin
 
 from .conftest import StopAfter, Workshop
 

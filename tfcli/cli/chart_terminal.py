@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from tfcli.cli.chart import Axis, Chart, Curve
 
 MARKS = "●▲■◆○△□◇"
@@ -90,6 +93,40 @@ def draw_in_terminal(chart: Chart, *, width: int, height: int, colour: bool) -> 
     for owner, curve in enumerate(chart.curves):
         lines += _legend(curve, owner, width, colour)
     return "\n".join(lines) + "\n"
+
+
+def draw_losses(
+    losses: Sequence[float], held_out: Sequence[tuple[float, float]], *, width: int, height: int
+) -> list[str]:
+    """The curve of a training under way, as lines of text with the highest and the lowest value.
+
+    Args:
+        losses: of the steps so far; drawn as means of neighbours. What comes before the first
+            twentieth is left out: it falls from so high that nothing else could be seen.
+        held_out: measurements, each with its place, from 0 to 1, in the steps so far.
+
+    """
+    first = len(losses) // 20
+    shown = losses[first:]
+    count = min(2 * width, len(shown))
+    means = []
+    for i in range(count):
+        part = shown[len(shown) * i // count : len(shown) * (i + 1) // count]
+        means.append(sum(part) / len(part))
+    begin = first / max(len(losses), 1)
+    marks = [((x - begin) / (1 - begin), y) for x, y in held_out if x >= begin]
+    values = means + [y for _, y in marks]
+    low, high = min(values), max(values)
+    spread = (high - low) or 1.0
+    gutter = 8
+    canvas = Canvas(width - gutter, height)
+    places = [(i / max(count - 1, 1), (mean - low) / spread) for i, mean in enumerate(means)]
+    for one, other in itertools.pairwise(places):
+        canvas.line(one, other, 0)
+    for x, y in marks:
+        canvas.mark(x, (y - low) / spread, 0)
+    labels = {0: f"{high:.3f}", height - 1: f"{low:.3f}"}
+    return [f"{labels.get(n, ''):>6}  {canvas.row(n, colour=False)}" for n in range(height)]
 
 
 def _x_axis_lines(axis: Axis, gutter: int, canvas: Canvas) -> list[str]:

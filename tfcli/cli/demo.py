@@ -57,7 +57,8 @@ def demo(
             context_length=256,
             num_layers=LAYERS,
         )
-        run = session.train(path, corpus, tokenizer, wishes, seed=seed, device="auto")
+        job = session.plan(corpus, tokenizer, wishes, name=path.name, seed=seed, device="auto")
+        run = session.train(job, path, corpus)
     _compare_with_source(run, corpus, tokenizer, language, seed, voice)
     _tell_stories(run, tokenizer, seed)
     voice.next(f'tfcli generate "" --run {run.name}   # another story, each time')
@@ -96,7 +97,8 @@ def _compare_with_source(
 
     No model can get below the grammar's own nats: they are the entropy of its choices.
     """
-    from tfcli.generation.open_engine import choose_step, open_model
+    from tfcli.generation.open_engine import open_model
+    from tfcli.runs.run import choose_step
     from tfcli.text.corpus import CACHE
     from tfcli.text.token_cache import tokenize_corpus
     from tfcli.training.evaluation import evaluate_documents
@@ -125,8 +127,9 @@ def _compare_with_source(
 def _tell_stories(run: Run, tokenizer: Tokenizer, seed: int) -> None:
     from tfcli.cli.generate import TextOut
     from tfcli.generation.generate import generate
-    from tfcli.generation.open_engine import choose_step, open_engine
+    from tfcli.generation.open_engine import open_engine
     from tfcli.generation.request import GenerationRequest
+    from tfcli.runs.run import choose_step
 
     engine = open_engine(run, choose_step(run, None, damaged=lambda _: None))
     out = TextOut()

@@ -52,9 +52,9 @@ def generate(
     import secrets
 
     from tfcli.generation.generate import generate as generate_tokens
-    from tfcli.generation.open_engine import choose_step, open_engine
+    from tfcli.generation.open_engine import open_engine
     from tfcli.generation.request import GenerationRequest
-    from tfcli.runs.run import find_run
+    from tfcli.runs.run import choose_step, find_run
 
     voice = streams.Voice(quiet=quiet)
     found, step_path = find_run(run)

@@ -8,9 +8,11 @@ from __future__ import annotations
 import contextlib
 import sys
 import time
-from typing import TYPE_CHECKING
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
 
 from tfcli.cli import streams
+from tfcli.cli.chart_terminal import draw_losses
 from tfcli.generation.streaming import make_visible
 
 if TYPE_CHECKING:
@@ -25,7 +27,6 @@ if TYPE_CHECKING:
 
 PATIENCE = 2.0  # seconds; what takes longer shows progress
 LINE_EVERY = 10.0  # seconds between plain lines of a training
-BARS = "▁▂▃▄▅▆▇█"
 
 
 def console() -> Console:
@@ -147,18 +148,14 @@ def show_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
 
 def show_plan(job: Job, name: str, voice: streams.Voice) -> None:
-    """What is going to be trained, before it begins."""
+    """What is going to be trained, and what to expect of it, before it begins."""
     model, plan, corpus = job.model_config, job.plan, job.corpus
     budget = plan.budget
-    length = (
-        f"{budget.amount:,.0f} steps ({job.epochs:.1f} epochs)"
-        if budget.kind == "steps"
-        else f"{say_duration(budget.amount)} in all"
-    )
+    begun = f", begun as {job.base.run.name}" if job.base else ""
     voice.note(
         f"Run {name}: {model.family}, {say_count(job.parameters)} parameters "
         f"({model.num_layers} layers of {model.d_model}, {model.num_heads} heads, "
-        f"context {model.context_length})"
+        f"context {model.context_length}){begun}"
     )
     voice.note(
         f"Text: {say_bytes(corpus.training_bytes)} to train on = "
@@ -166,9 +163,39 @@ def show_plan(job: Job, name: str, voice: streams.Voice) -> None:
         f"{say_bytes(corpus.held_out_bytes)} held out; {corpus.documents:,} "
         f"document{'s' if corpus.documents != 1 else ''}"
     )
-    voice.note(
-        f"Plan: {length}, {job.batch_tokens:,} tokens a step, {plan.precision} on "
-        f"{job.device}, seed {job.seed}"
+    length = f"{say_duration(budget.amount)} in all" if budget.kind == "seconds" else ""
+    if job.steps is not None and job.epochs is not None:
+        about = "about " if budget.kind == "seconds" else ""
+        steps = f"{about}{job.steps:,} steps of {job.batch_tokens:,} tokens"
+        length = ", ".join(filter(None, (length, f"{steps} ({job.epochs:.1f} epochs)")))
+    parts = [length, f"dropout {plan.dropout:g}", f"{plan.precision} on {job.device}"]
+    if plan.compile:
+        parts.append("compiled")
+    if job.processes.count > 1:
+        sharded = ", weights shared out" if job.processes.sharded else ""
+        parts.append(f"{job.processes.count} processes{sharded}")
+    voice.note("Plan: " + ", ".join((*parts, f"seed {job.seed}")))
+    voice.note(f"      {_say_expectation(job)}")
+
+
+def _say_expectation(job: Job) -> str:
+    from tfcli.training.sizing import expected_loss
+
+    needs = f"about {say_bytes(job.memory_bytes)} of memory"
+    simple = say_baselines(asdict(job.baselines)) if job.baselines else ""
+    if job.baselines is None or job.epochs is None:
+        return needs
+    expected = expected_loss(job.baselines.ngram, job.epochs * len(job.corpus.training))
+    if expected is None:
+        return f"{needs}; on the held-out text {simple}"
+    low, high = expected
+    return f"{needs}; held out, expect {low:.2f} to {high:.2f} nats/byte ({simple})"
+
+
+def say_baselines(baselines: Mapping[str, Any]) -> str:
+    """What simple methods make of the held-out text."""
+    return (
+        f"gzip {baselines['gzip']:.2f}, {baselines['ngram_order']}-grams {baselines['ngram']:.2f}"
     )
 
 
@@ -180,6 +207,7 @@ class TrainingView:
         self._name = name
         self._quiet = quiet
         self._losses: list[float] = []
+        self._measured: list[tuple[int, float]] = []  # steps of this session, loss
         self._last: StepFinished | None = None
         self._evaluated: Evaluated | None = None
         self._best: float | None = None
@@ -208,18 +236,31 @@ class TrainingView:
             self._losses.append(event.nats_per_byte)
         elif isinstance(event, Evaluated):
             self._evaluated = event
+            self._measured.append((len(self._losses), event.held_out.nats_per_byte))
             if event.best:
                 self._best = event.held_out.nats_per_byte
         elif isinstance(event, Sampled):
             self._sample = event.text
         if self._quiet:
             return
+        self._say_trouble(event)
         if self._live:
             self._live.update(self._panel())
         elif isinstance(event, Evaluated) or (
             isinstance(event, StepFinished) and time.monotonic() - self._said > LINE_EVERY
         ):
             self._say_line(event)
+
+    def _say_trouble(self, event: Event) -> None:
+        from tfcli.training.events import MemoryExceeded, NotCompiled
+
+        if isinstance(event, MemoryExceeded):
+            streams.say(
+                f"Note: the memory is too small for so many rows at once: now {event.micro_rows}, "
+                "in batches as large as before."
+            )
+        elif isinstance(event, NotCompiled):
+            streams.say(f"Note: going on without compiled code, which failed: {event.why}")
 
     def _say_line(self, event: StepFinished | Evaluated) -> None:
         self._said = time.monotonic()
@@ -237,6 +278,9 @@ class TrainingView:
             f"loss {self._recent_loss():.4f} nats/byte{held_out}  "
             f"{self._last.tokens_per_second:,.0f} tokens/s  {self._time_left()} left"
         )
+
+    def _places(self) -> list[tuple[float, float]]:
+        return [(steps / len(self._losses), loss) for steps, loss in self._measured]
 
     def _recent_loss(self) -> float:
         recent = self._losses[-50:]
@@ -265,7 +309,7 @@ class TrainingView:
         if last is None:
             return Text("Beginning ...")
         figures = Table.grid(padding=(0, 3))
-        headings = ("step", "loss nats/byte", "held out", "best", "tokens/s", "left")
+        headings = ("step", "nats/byte", "held out", "best", "tokens/s", "MFU", "memory", "left")
         figures.add_row(*(Text(heading, "dim") for heading in headings))
         held_out = self._evaluated.held_out.nats_per_byte if self._evaluated else None
         figures.add_row(
@@ -274,16 +318,36 @@ class TrainingView:
             _figure(held_out),
             _figure(self._best),
             f"{last.tokens_per_second:,.0f}",
+            "-" if last.mfu is None else f"{100 * last.mfu:.0f} %",
+            _say_memory(),
             self._time_left(),
         )
+        lines = draw_losses(self._losses, self._places(), width=66, height=7)
         parts: list[RenderableType] = [
             Padding(ProgressBar(total=1.0, completed=last.progress), 0),  # it ends no line itself
             figures,
-            Text(sparkline(self._losses), "cyan"),
+            Text("\n".join(lines), "cyan"),
         ]
+        if self._job.baselines:
+            simple = say_baselines(asdict(self._job.baselines))
+            parts.append(Text(f"\u25cf held out   beside it: {simple}", "dim"))
         if self._sample:
             parts.append(_sample_text(self._sample))
         return Panel(Group(*parts), title=self._name, title_align="left", padding=(0, 1))
+
+
+def _say_memory() -> str:
+    """The most memory that the process has had, in RAM or, of a GPU, there."""
+    import torch
+
+    if torch.cuda.is_available() and torch.cuda.max_memory_allocated():
+        return say_bytes(torch.cuda.max_memory_allocated())
+    try:
+        import resource
+    except ImportError:  # Windows
+        return "-"
+    unit = 1 if sys.platform == "darwin" else 1024
+    return say_bytes(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit)
 
 
 def _figure(value: float | None) -> str:
@@ -295,20 +359,6 @@ def _sample_text(sample: str, lines: int = 6) -> Text:
 
     shown = "\n".join(make_visible(sample).splitlines()[:lines])
     return Text(shown, "italic", overflow="ellipsis")
-
-
-def sparkline(values: Sequence[float], width: int = 60) -> str:
-    """A curve in one line of text: means of equal parts, from low to high bars."""
-    if not values:
-        return ""
-    width = min(width, len(values))
-    means = []
-    for i in range(width):
-        part = values[len(values) * i // width : len(values) * (i + 1) // width]
-        means.append(sum(part) / len(part))
-    low, high = min(means), max(means)
-    scale = (len(BARS) - 1) / (high - low) if high > low else 0.0
-    return "".join(BARS[round((mean - low) * scale)] for mean in means)
 
 
 def show_checks(checks: Sequence[tuple[bool, str, str]]) -> None:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tfcli.text.readers import Sources
     from tfcli.text.token_cache import TokenizedCorpus
     from tfcli.text.tokenizer import Tokenizer, TokenizerReport, TokenizerType
-    from tfcli.training.job import Job
+    from tfcli.training.job import Base, Job
     from tfcli.training.loop import Trainer
     from tfcli.training.machine import Device
     from tfcli.training.parallel import Processes
@@ -57,17 +57,22 @@ class Session:
         from tfcli.training.parallel import join, leave
 
         self.processes = join()
+        well = False
         try:
             yield self.processes.is_first
+            well = True
+        except typer.Exit:  # a training that was interrupted, and saved
+            well = True
+            raise
         finally:
             if self.processes.is_first and not self._begun:
                 self.processes.say("")  # nothing came of it: the others need not wait
-            leave()
+            leave(together=well)
 
     def follow(self, device: Device) -> None:
         """Trains along with the first process, without a word."""
         from tfcli.text.corpus import CACHE
-        from tfcli.training.job import follow
+        from tfcli.training.start import follow
 
         assert self.processes is not None
         with StopSignals(streams.Voice(quiet=True)):  # the first decides what they mean
@@ -125,23 +130,43 @@ class Session:
         say_if_reduced(report, asked=vocab_size is not None, voice=self.voice)
         return tokenizer
 
-    def train(
+    def find_base(self, name: str) -> Base:
+        """The run to begin with, at its best step or the one named."""
+        from tfcli.runs.run import choose_step, find_run
+        from tfcli.training.job import Base
+
+        run, step = find_run(name)
+        return Base(run, choose_step(run, step, damaged=self.voice.warn))
+
+    def plan(
         self,
-        path: Path,
         corpus: Corpus,
         tokenizer: Tokenizer,
         wishes: Wishes,
         *,
+        name: str,
         seed: int,
         device: Device,
-    ) -> Run:
-        """Tokenises, plans, trains. To be called under the folder's lock."""
+        base: Base | None = None,
+    ) -> Job:
+        """Tokenises, decides what is left open, and shows what is going to be trained."""
         from tfcli.cli.render import show_plan
-        from tfcli.training.job import begin, prepare
+        from tfcli.text.baselines import measure_baselines
+        from tfcli.training.job import prepare
 
         tokens = self._tokenize(corpus, tokenizer)
-        job = prepare(wishes, tokens, tokenizer, seed=seed, device=device, **self._processes())
-        show_plan(job, path.name, self.voice)
+        job = prepare(
+            wishes, tokens, tokenizer,
+            baselines=measure_baselines(corpus.training(), corpus.held_out()),
+            seed=seed, device=device, base=base, started=self.started, **self._processes(),
+        )  # fmt: skip
+        show_plan(job, name, self.voice)
+        return job
+
+    def train(self, job: Job, path: Path, corpus: Corpus) -> Run:
+        """Trains a run to its end. To be called under the folder's lock."""
+        from tfcli.training.start import begin
+
         with StopSignals(self.voice) as stop:
             trainer = begin(
                 job, path, corpus, started=self.started,
@@ -162,7 +187,8 @@ class Session:
 
         run, _ = find_run(name)
         with lock(run.path, doing="training"):
-            from tfcli.training.job import reopen, resume
+            from tfcli.training.job import reopen
+            from tfcli.training.start import resume
 
             if is_finished(run) and more_seconds is None and more_steps is None:
                 self.voice.note(f"{run.name} has come to the end of its budget already.")
@@ -247,10 +273,14 @@ def _opening(job: Job) -> str:
 
 
 def say_held_out(summary: dict[str, Any]) -> str:
-    """The held-out figure in a sentence, with its protocol."""
+    """The held-out figure in a sentence, with its protocol and what other methods reach."""
+    from tfcli.cli.render import say_baselines
+
     held_out = summary["held_out"]
     if held_out is None:
         return "Held out: nothing was measured."
+    baselines = summary["baselines"]
+    simple = f"; beside it {say_baselines(baselines)}" if baselines else ""
     part = "" if held_out["whole"] else ", a part spread evenly"
     best = (
         f"; the lowest was at step {summary['best_step']:,}, which `generate` uses"
@@ -259,7 +289,7 @@ def say_held_out(summary: dict[str, Any]) -> str:
     )
     return (
         f"Held out: {held_out['nats_per_byte']:.4f} nats/byte on {held_out['bytes']:,} bytes "
-        f"(context {held_out['context']}, stride {held_out['stride']}{part}){best}."
+        f"(context {held_out['context']}, stride {held_out['stride']}{part}){simple}{best}."
     )
 
 

@@ -40,6 +40,11 @@ def train(
         option("--run", "--name", help="What to call the run.", metavar="NAME",
                otherwise="as the file"),
     ] = None,
+    base: Annotated[
+        str | None,
+        option("--from", help="Begin with the model and the tokenizer of another run.",
+               metavar="RUN"),
+    ] = None,
     resume: Annotated[
         str | None, option("--resume", help="Go on with a run where it stopped.", metavar="RUN")
     ] = None,
@@ -59,12 +64,15 @@ def train(
         option("--tokens", help="Tokens to train on, like 2M.", parser=parse_count, panel=BUDGET),
     ] = None,
     size: Annotated[
-        Size, option("--size", help="A named size.", panel=MODEL)
-    ] = "nano",
+        Size | None,
+        option("--size", help="A named size.", metavar="nano|tiny|small|base|large",
+               otherwise="by time, machine and text", panel=MODEL),
+    ] = None,
     family: Annotated[
-        Family,
-        option("--family", help="Which parts it is made of.", panel=MODEL),
-    ] = "modern",
+        Family | None,
+        option("--family", help="Which parts it is made of.", metavar="modern|gpt2|classic",
+               otherwise="modern", panel=MODEL),
+    ] = None,
     layers: Annotated[
         int | None,
         option("--layers", help="Blocks.", min=1, otherwise="of the size", panel=MODEL),
@@ -162,6 +170,9 @@ def train(
     sample_prompt: Annotated[
         str, option("--sample-prompt", help="What samples on the way go on from.", metavar="TEXT")
     ] = "",
+    dry_run: Annotated[
+        bool, option("--dry-run", help="Show the plan, and stop there.")
+    ] = False,
     seed: SeedOption = 0,
     device: DeviceOption = "auto",
     json: JsonOption = False,
@@ -192,6 +203,10 @@ def train(
         sample_prompt=sample_prompt,
         json=json,
     )
+    if base is not None and (tokenizer or vocab_size):
+        raise UsageError(
+            "--from brings its own tokenizer", mend="leave --tokenizer and --vocab-size out"
+        )
     if resume is not None:
         _check_resume(resume, files, run, budgets)
     elif not files:
@@ -203,8 +218,19 @@ def train(
             session.resume(resume, device=device, more_seconds=time, more_steps=steps)
         elif files:
             with session.prepared(files, run, held_out) as (path, corpus):
-                chosen = session.choose_tokenizer(corpus, tokenizer, type, vocab_size)
-                session.train(path, corpus, chosen, wishes, seed=seed, device=device)
+                start = session.find_base(base) if base else None
+                chosen = (
+                    start.run.tokenizer()
+                    if start
+                    else session.choose_tokenizer(corpus, tokenizer, type, vocab_size)
+                )
+                job = session.plan(
+                    corpus, chosen, wishes, name=path.name, seed=seed, device=device, base=start
+                )
+                if not dry_run:
+                    session.train(job, path, corpus)
+                elif json:
+                    streams.write_json_result(job.card(corpus))
 
 
 def _check_resume(

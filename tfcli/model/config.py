@@ -24,7 +24,7 @@ CHOICES: dict[Family, tuple[Norm, FeedForward, Positions]] = {
 
 # size: (num_layers, d_model, num_heads)
 SIZES: dict[Size, tuple[int, int, int]] = {
-    "nano": (4, 128, 2),
+    "nano": (3, 192, 3),
     "tiny": (6, 256, 4),
     "small": (6, 384, 6),
     "base": (12, 768, 12),

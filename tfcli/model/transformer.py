@@ -31,6 +31,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from tfcli.model.kernels import dropout, rms_norm
+
 if TYPE_CHECKING:
     from tfcli.model.cache import KeyValueCache
     from tfcli.model.config import ModelConfig
@@ -51,8 +53,7 @@ class RMSNorm(nn.Module):
         self.epsilon = epsilon
 
     def forward(self, x: Tensor) -> Tensor:  # (..., width) -> (..., width)
-        weight = self.weight.to(x.dtype)  # mixed types would miss the fused kernel
-        return F.rms_norm(x, weight.shape, weight, self.epsilon)
+        return rms_norm(x, self.weight, self.epsilon)
 
 
 class LayerNorm(nn.LayerNorm):
@@ -271,12 +272,12 @@ class Block(nn.Module):
         rotary: tuple[Tensor, Tensor] | None,
         cache: KeyValueCache | None,
         layer: int,
-        dropout: float,
+        share: float,  # to drop out
     ) -> Tensor:  # (B, T, E)
         attended = self.attention(self.attention_norm(x), rotary, cache, layer)
-        x = x + F.dropout(attended, dropout, self.training)
+        x = x + dropout(attended, share, self.training)
         processed = self.feed_forward(self.feed_forward_norm(x))
-        return x + F.dropout(processed, dropout, self.training)
+        return x + dropout(processed, share, self.training)
 
 
 class Transformer(nn.Module):
@@ -358,7 +359,7 @@ class Transformer(nn.Module):
         end = start + ids.shape[1]
         assert end <= self.config.context_length, "more positions than the model has"
         x = self._embed(ids, start, end)
-        x = F.dropout(x, self.dropout, self.training)
+        x = dropout(x, self.dropout, self.training)
         rotary = None
         if self.config.positions == "rotary":
             rotary = (self.rotary_cosines[start:end], self.rotary_sines[start:end])  # (T, D)

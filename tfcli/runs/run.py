@@ -255,6 +255,25 @@ def best_valid_step(run: Run, *, damaged: Callable[[TfcliError], None]) -> Valid
     return None
 
 
+def choose_step(run: Run, step: Path | None, *, damaged: Callable[[TfcliError], None]) -> ValidStep:
+    """The step to write with: the one named, or the valid one with the lowest held-out loss.
+
+    Raises:
+        NotFoundError: the run has no step that verifies.
+        DamagedError: the named one does not.
+
+    """
+    if step is not None:
+        return open_step(step)
+    best = best_valid_step(run, damaged=damaged)
+    if best is None:
+        raise NotFoundError(
+            f"the run {run.name!r} has no usable step yet",
+            mend=f"tfcli train --resume {run.name}",
+        )
+    return best
+
+
 def steps_by_merit(run: Run) -> list[Path]:
     """All steps, the one whose own record has the lowest held-out loss first, not verified."""
 

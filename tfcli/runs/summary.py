@@ -26,7 +26,8 @@ def summarize(run: Run) -> dict[str, Any]:
     Returns:
         name, path, family, parameters, vocab_size; steps, tokens_seen, seconds of its newest
         step; held_out (nats_per_byte, bytes, tokens, context, whole) and best_step of the step
-        with the lowest held-out loss, null where none was measured; epochs; finished; disk_bytes.
+        with the lowest held-out loss, null where none was measured; baselines (gzip, ngram,
+        ngram_order, training_bytes, held_out_bytes); epochs; finished; disk_bytes.
 
     """
     newest = _state(reversed(list_steps(run.path)))
@@ -44,6 +45,7 @@ def summarize(run: Run) -> dict[str, Any]:
         "epochs": round(tokens_seen / max(run.card["corpus"]["training_tokens"], 1), 3),
         "seconds": newest.seconds if newest else 0.0,
         "held_out": asdict(measured) if measured else None,
+        "baselines": run.card.get("baselines"),
         "best_step": best.step if best and measured else None,
         "finished": is_finished(run),
         "disk_bytes": _disk_bytes(run.path),

@@ -71,6 +71,14 @@ class MemoryExceeded:
 
 
 @dataclass(frozen=True, kw_only=True)
+class NotCompiled:
+    """The compiler failed, and the training goes on without it."""
+
+    step: int
+    why: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Sampled:
     """A piece of text that the model wrote."""
 
@@ -91,7 +99,7 @@ class Stopped:
     seconds: float
 
 
-Event = StepFinished | Evaluated | Saved | MemoryExceeded | Sampled | Stopped
+Event = StepFinished | Evaluated | Saved | MemoryExceeded | NotCompiled | Sampled | Stopped
 
 
 def to_row(event: Event) -> dict[str, Any]:

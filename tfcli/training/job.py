@@ -4,29 +4,20 @@ from __future__ import annotations
 
 import datetime
 import itertools
-import json
+import time
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from tfcli.errors import DamagedError, DataError, NotFoundError, TfcliError, UsageError
-from tfcli.files import sweep
+from tfcli.errors import DamagedError, DataError, NotFoundError, UsageError
 from tfcli.model.config import ModelConfig
-from tfcli.model.cost import count_parameters, training_flops_per_token
+from tfcli.model.cost import count_parameters, training_bytes, training_flops_per_token
 from tfcli.model.transformer import Transformer
 from tfcli.runs.run import (
     Run,
-    ValidStep,
-    create_run,
-    newest_valid_step,
-    open_run,
-    open_step,
-    steps_by_merit,
-    write_card,
 )
-from tfcli.runs.step import MODEL, OPTIMIZER, load_arrays, read_state, step_path
 from tfcli.text.corpus import Corpus, Part, Scan, join_parts, open_corpus
 from tfcli.text.token_cache import open_token_cache, tokenize_corpus
 from tfcli.training.batches import Batches
@@ -38,17 +29,33 @@ from tfcli.training.machine import (
     describe_machine,
 )
 from tfcli.training.optimizers import Optimizer
-from tfcli.training.parallel import ALONE, Processes, local, part_like, shard
-from tfcli.training.plan import Plan, Wishes, make_plan
+from tfcli.training.parallel import ALONE, Processes, shard
+from tfcli.training.plan import Means, Plan, Wishes, make_plan
+from tfcli.training.probe import Probe, can_compile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    import numpy as np
-
+    from tfcli.runs.run import ValidStep
+    from tfcli.text.baselines import Baselines
     from tfcli.text.token_cache import TokenizedCorpus
     from tfcli.text.tokenizer import Tokenizer
     from tfcli.training.machine import Device
+
+
+# A GPU is idle most of the time with as few tokens as a CPU takes half a second for.
+BATCH_TOKENS = {"cpu": 2048, "mps": 4096, "cuda": 16384}
+
+
+PROGRAM_BYTES = 300 << 20  # Python and torch themselves
+
+
+@dataclass(frozen=True)
+class Base:
+    """The run and the step whose weights another run begins with."""
+
+    run: Run
+    step: ValidStep
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,11 +69,22 @@ class Job:
     device: torch.device
     seed: int
     processes: Processes = ALONE
+    base: Base | None = None
+    baselines: Baselines | None = None
+    steps: int | None = None
+    peak: float | None = None
 
     @property
     def parameters(self) -> int:
         """Number of weights."""
         return count_parameters(self.model_config)
+
+    @property
+    def memory_bytes(self) -> int:
+        """About what training will take of each process's memory."""
+        tokens = self.plan.micro_rows * self.model_config.context_length
+        shards = self.processes.count if self.processes.sharded else 1
+        return PROGRAM_BYTES + training_bytes(self.model_config, tokens, shards=shards)
 
     @property
     def batch_tokens(self) -> int:
@@ -75,10 +93,10 @@ class Job:
 
     @property
     def epochs(self) -> float | None:
-        """How often each token will be seen, where the budget is in steps."""
-        if self.plan.budget.kind != "steps":
+        """How often each token will be seen, where the number of steps is known."""
+        if self.steps is None:
             return None
-        return self.plan.budget.amount * self.batch_tokens / len(self.corpus.training)
+        return self.steps * self.batch_tokens / len(self.corpus.training)
 
     def card(self, corpus: Corpus) -> dict[str, Any]:
         """What `run.json` says of it."""
@@ -88,7 +106,9 @@ class Job:
             "plan": self.plan.to_json(),
             "seed": self.seed,
             "parameters": self.parameters,
+            "from": self.base and f"{self.base.run.name}/{self.base.step.path.name}",
             "training_flops_per_token": training_flops_per_token(self.model_config),
+            "baselines": asdict(self.baselines) if self.baselines else None,
             "tokenizer": {
                 "vocab_size": self.tokenizer.vocab_size,
                 "fingerprint": self.tokenizer.fingerprint,
@@ -123,6 +143,7 @@ class Job:
             tokenizer=self.tokenizer,
             seed=self.seed,
             processes=self.processes,
+            peak=self.peak,
             started=started,
             **state,
         )
@@ -155,10 +176,16 @@ def prepare(
     seed: int,
     device: Device = "auto",
     processes: Processes = ALONE,
+    base: Base | None = None,
+    baselines: Baselines | None = None,
+    started: float | None = None,
 ) -> Job:
     """Makes the plan for a new run.
 
     Args:
+        base: what it begins with, if not from nothing.
+        baselines: what other methods make of the same text, for the record.
+        started: `time.monotonic()` when the time to train in began to run.
         processes: who will train it; the weights are shared out where one cannot hold them all.
 
     Raises:
@@ -169,38 +196,36 @@ def prepare(
     memory = available_memory(chosen)
     if memory is not None and chosen.type == "cpu":
         memory //= processes.count  # all of them on this machine, for all we know
-    config, plan, sharded = make_plan(
-        wishes,
-        corpus,
-        vocab_size=tokenizer.vocab_size,
-        precision=choose_precision(chosen) if wishes.precision is None else wishes.precision,
+    probe = Probe(chosen)
+    means = Means(
+        precision=wishes.precision or choose_precision(chosen),
+        batch_tokens=BATCH_TOKENS[chosen.type],
         memory=memory,
         processes=processes.count,
+        compiles=processes.count == 1 and can_compile(chosen),
+        step_seconds=probe.step_seconds if processes.count == 1 else None,
+        spent=time.monotonic() - started if started is not None else 0.0,
+    )
+    decision = make_plan(
+        wishes,
+        corpus,
+        means,
+        vocab_size=tokenizer.vocab_size,
+        base=base.run.model_config if base else None,
     )
     return Job(
-        model_config=config,
-        plan=plan,
+        model_config=decision.model,
+        plan=decision.plan,
         corpus=corpus,
         tokenizer=tokenizer,
         device=chosen,
         seed=seed,
-        processes=replace(processes, sharded=sharded),
+        processes=replace(processes, sharded=decision.sharded),
+        steps=decision.steps,
+        peak=probe.peak(decision.plan.precision),
+        base=base,
+        baselines=baselines,
     )
-
-
-def begin(job: Job, path: Path, corpus: Corpus, *, started: float, **watching: Any) -> Trainer:
-    """Makes the run's folder and what trains it. To be called under the folder's lock.
-
-    Args:
-        watching: `stop` and `sample`, as in `Trainer`.
-
-    Raises:
-        ConflictError: there is a run of that name.
-
-    """
-    sweep(path)
-    run = create_run(path, job.card(corpus), job.tokenizer)
-    return _start(job, run, None, started=started, **watching)
 
 
 def reopen(
@@ -234,13 +259,16 @@ def reopen(
                 mend="add --time 2m" if plan.budget.kind == "seconds" else "add --steps 200",
             )
         plan = replace(plan, budget=plan.budget.extended(more))
+    chosen = choose_device(device, processes.local_rank)
     return Job(
         model_config=run.model_config,
         plan=plan,
         corpus=_tokens_of(run, tokenizer, cache, progress),
         tokenizer=tokenizer,
-        device=choose_device(device, processes.local_rank),
+        device=chosen,
         seed=run.card["seed"],
+        steps=int(plan.budget.amount) if plan.budget.kind == "steps" else None,
+        peak=Probe(chosen).peak(plan.precision),
         processes=processes,
     )
 
@@ -274,103 +302,3 @@ def _parts_of(noted: dict[str, Any]) -> Iterator[Part]:
     for part in noted.get("parts", [whole]):
         scan = Scan(**{field.name: part[field.name] for field in fields(Scan)})
         yield Part(tuple(itertools.islice(sources, part["sources"])), scan, part["weight"])
-
-
-def resume(
-    job: Job, run: Run, *, started: float, damaged: Callable[[TfcliError], None], **watching: Any
-) -> Trainer:
-    """Takes a run up at its newest valid step. To be called under the folder's lock.
-
-    An extended budget is written into `run.json`. A run without any step begins anew.
-
-    Raises:
-        DamagedError: the step does not fit the run's configuration.
-
-    """
-    sweep(run.path)
-    if job.plan != Plan.from_json(run.card["plan"]):
-        run.card["plan"] = job.plan.to_json()
-        write_card(run.path, run.card)
-    step = newest_valid_step(run, damaged=damaged)
-    return _start(job, run, step, started=started, **watching)
-
-
-def follow(*, cache: Path, device: Device, processes: Processes, started: float) -> Trainer | None:
-    """What the other processes of a training do: they take up what the first has begun.
-
-    Returns:
-        None where the first began nothing.
-
-    """
-    message = processes.say("")
-    if not message:
-        return None
-    told = json.loads(message)
-    run = open_run(Path(told["run"]))
-    processes = replace(processes, sharded=told["sharded"])
-    job = reopen(run, cache=cache, device=device, processes=processes)
-    step = open_step(step_path(run.path, told["step"])) if told["step"] else None
-    return _start(job, run, step, started=started)
-
-
-def _start(
-    job: Job, run: Run, step: ValidStep | None, *, started: float, **watching: Any
-) -> Trainer:
-    """Builds the trainer as it was at a step, in every process."""
-    if job.processes.is_first:
-        told = {"run": str(run.path.resolve()), "sharded": job.processes.sharded}
-        job.processes.say(json.dumps(told | {"step": step.state.step if step else 0}))
-    if step is None:
-        return job.trainer(run, started=started, **watching)
-    trainer = job.trainer(
-        run,
-        started=started,
-        **watching,
-        step=step.state.step,
-        tokens_seen=step.state.tokens_seen,
-        seconds_before=step.state.seconds,
-        best=_best_so_far(run),
-    )
-    load_weights(trainer.model, load_arrays(step.path / MODEL), step.path / MODEL)
-    try:
-        trainer.optimizer.load_state(load_arrays(step.path / OPTIMIZER))
-    except ValueError as error:
-        raise DamagedError(f"{step.path / OPTIMIZER} does not fit", why=str(error)) from None
-    return trainer
-
-
-def _best_so_far(run: Run) -> float:
-    for path in steps_by_merit(run)[:1]:
-        try:
-            held_out = read_state(path).held_out
-        except TfcliError:
-            break
-        if held_out:
-            return held_out.nats_per_byte
-    return float("inf")
-
-
-@torch.no_grad()
-def load_weights(model: Transformer, arrays: dict[str, np.ndarray[Any, Any]], path: Path) -> None:
-    """Fills a model with saved weights, each checked to be there with its shape.
-
-    Raises:
-        DamagedError: a weight is missing, has another shape, or is one too many.
-
-    """
-    parameters = dict(model.named_parameters())
-    wrong = [
-        name
-        for name in sorted(parameters.keys() | arrays.keys())
-        if name not in parameters
-        or name not in arrays
-        or tuple(parameters[name].shape) != arrays[name].shape
-    ]
-    if wrong:
-        raise DamagedError(
-            f"{path} does not hold the weights that run.json describes",
-            why=f"{len(wrong)} do not fit, the first is {wrong[0]}",
-        )
-    for name, parameter in parameters.items():
-        saved = torch.from_numpy(arrays[name]).to(parameter.device)
-        local(parameter).copy_(part_like(saved, parameter))

@@ -28,6 +28,7 @@ from tfcli.training.evaluation import evaluate_tokens
 from tfcli.training.events import (
     Evaluated,
     MemoryExceeded,
+    NotCompiled,
     Sampled,
     Saved,
     StepFinished,
@@ -111,8 +112,9 @@ class Trainer:
 
     def _train(self) -> Iterator[Event]:
         self.model.train()
-        self._loss = self._compiled() if self.plan.compile else self.model.loss
-        self._micro_rows = self.plan.micro_rows
+        self._loss, self._micro_rows = self.model.loss, self.plan.micro_rows
+        if self.plan.compile:
+            yield from self._compile()
         agree = self.processes.agree  # what depends on a clock or a signal, the first decides
         reason: Reason = "finished"
         while not agree(self._over()):
@@ -136,9 +138,19 @@ class Trainer:
         yield from self._save()
         yield Stopped(step=self.step, reason=reason, seconds=self.seconds)
 
-    def _compiled(self) -> Callable[[Tensor, Tensor], Tensor]:
-        # the shape of a batch never changes, so neither need the code that is made for it
-        return torch.compile(self.model.loss, dynamic=False)
+    def _compile(self) -> Iterator[Event]:
+        """Has code made for this model and this shape of batch, and tries it."""
+        compiled = torch.compile(self.model.loss, dynamic=False)
+        shape = (self._micro_rows, self.model.config.context_length)
+        ids = torch.zeros(shape, dtype=torch.int64, device=self.model.embedding.weight.device)
+        try:
+            compiled(ids, ids).backward()  # type: ignore[no-untyped-call]
+        except Exception as error:  # of many kinds: the compiler is a world of its own
+            yield NotCompiled(step=self.step, why=f"{type(error).__name__}: {error}"[:200])
+        else:
+            self._loss = compiled
+        for parameter in self.model.parameters():
+            parameter.grad = None
 
     def _update(self, progress: float) -> Iterator[Event]:
         """One step: gradients summed over micro-batches and processes, then one update."""

@@ -35,7 +35,7 @@ ITERATIONS = 5
 
 
 def orthogonalize(matrices: Tensor) -> Tensor:
-    """Replaces the singular values of each matrix by about 1; shape (..., rows, columns).
+    """Replaces the singular values of each matrix by about 1; shape (n, rows, columns).
 
     Newton-Schulz: X <- aX + b(XX')X + c(XX')^2 X, five times, from X scaled to norm 1.
     """
@@ -45,7 +45,8 @@ def orthogonalize(matrices: Tensor) -> Tensor:
     x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)
     for _ in range(ITERATIONS):
         square = x @ x.mT
-        x = a * x + (b * square + c * (square @ square)) @ x
+        polynomial = torch.baddbmm(square, square, square, beta=b, alpha=c)  # bX^2 + cX^4
+        x = torch.baddbmm(x, polynomial, x, beta=a)
     return x.mT if tall else x
 
 

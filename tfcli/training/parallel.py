@@ -121,10 +121,11 @@ def join() -> Processes:
     )
 
 
-def leave() -> None:
-    """Parts from the others, if there were any."""
-    if dist.is_available() and dist.is_initialized():
-        dist.destroy_process_group()
+def leave(*, together: bool) -> None:
+    """Parts from the others: together, where all is well, lest one talks to one who has gone."""
+    if together:
+        dist.barrier()
+    dist.destroy_process_group()
 
 
 # --- sharding -----------------------------------------------------------------------------------

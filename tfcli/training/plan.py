@@ -15,8 +15,18 @@ from tfcli.model.config import Family, ModelConfig, Size, named_config
 from tfcli.model.cost import forward_flops_per_token, training_bytes
 from tfcli.training.machine import Precision
 from tfcli.training.optimizers import OptimizerConfig
+from tfcli.training.sizing import (
+    COMPILED_FROM,
+    COMPILED_SECONDS,
+    COMPILED_SHARE,
+    LADDER,
+    choose_size,
+    regularisation,
+)
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tfcli.text.token_cache import TokenizedCorpus
 
 WARM_UP_STEPS = 20
@@ -26,6 +36,7 @@ EVALUATION_TOKENS = 1 << 14  # at most, while training; at the end the whole hel
 EVALUATION_SHARE = 0.005  # of a time budget, for one evaluation
 SLOW_MACHINE = 60e9  # floating-point operations a second, to estimate that share with
 MOST_EPOCHS = 1e9
+FINE_TUNING = 0.3  # of the learning rates, for a model that knows something already
 LONGEST_UNSAVED = 600.0  # seconds
 
 
@@ -113,7 +124,7 @@ class Wishes:
     epochs: float | None = None
     tokens: int | None = None
     size: Size | None = None
-    family: Family = "modern"
+    family: Family | None = None
     context_length: int | None = None
     num_layers: int | None = None
     d_model: int | None = None
@@ -136,86 +147,199 @@ DEFAULT_CONTEXT: dict[Size, int] = {
     "nano": 128, "tiny": 256, "small": 256, "base": 512, "large": 1024,
 }  # fmt: skip
 DEFAULT_SECONDS = 60.0
+CLOSING_SHARE = 0.04  # of a time budget: the last measurement and the last save
+
+
+@dataclass(frozen=True, kw_only=True)
+class Means:
+    """What there is to train with.
+
+    Attributes:
+        precision: the number format to multiply in, where none is asked for.
+        batch_tokens: tokens in an update that the device works on well.
+        memory: bytes at hand for each process, or None where unknown.
+        processes: that share the rows of a batch.
+        compiles: whether `torch.compile` has what it needs.
+        step_seconds: measures one update of a model on so many rows; None: the plan is not to
+            depend on the machine's speed.
+        spent: seconds of a time budget that are gone already.
+
+    """
+
+    precision: Precision
+    batch_tokens: int = 2048
+    memory: int | None = None
+    processes: int = 1
+    compiles: bool = False
+    step_seconds: Callable[[ModelConfig, int, Precision], float] | None = None
+    spent: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decision:
+    """A plan, the model it is for, and what is expected of it.
+
+    Attributes:
+        sharded: whether the weights have to be shared out among the processes.
+        steps: updates that the budget allows; None where nobody measured.
+
+    """
+
+    model: ModelConfig
+    plan: Plan
+    sharded: bool
+    steps: int | None
 
 
 def make_plan(
     wishes: Wishes,
     corpus: TokenizedCorpus,
+    means: Means,
     *,
     vocab_size: int,
-    precision: Precision,
-    memory: int | None,
-    processes: int = 1,
-) -> tuple[ModelConfig, Plan, bool]:
+    base: ModelConfig | None = None,
+) -> Decision:
     """Decides what the user left open.
 
     Args:
-        precision: the machine's fastest, taken where none is asked for.
-        memory: bytes at hand for each process, or None where unknown.
-        processes: that share the rows of a batch.
-
-    Returns:
-        What to train, how, and whether the weights have to be shared out among the processes.
+        base: the model to go on from, whose shape is then taken.
 
     Raises:
         DataError: too little text to train on.
-        UsageError: wishes that do not fit together.
+        UsageError: wishes that do not fit together, or not into the memory.
 
     """
+    _check(wishes, corpus)
+    tokens = len(corpus.training)
+    precision = wishes.precision or means.precision
+    candidates = (
+        _candidates(wishes, tokens, vocab_size) if base is None else [_base(wishes, tokens, base)]
+    )
+    batch_tokens = wishes.batch_tokens or means.batch_tokens
+    rows = _rows(batch_tokens, candidates[0].context_length, tokens, means.processes)
+    budget = _budget(wishes, tokens, rows * candidates[0].context_length)
+    model, steps, compiled = candidates[0], None, bool(wishes.compile)
+    if budget.kind == "steps":
+        steps = int(budget.amount)
+    elif means.step_seconds is not None:
+        left = budget.amount * (1 - CLOSING_SHARE) - means.spent
+        if wishes.compile is None:
+            compiled = means.compiles and left > COMPILED_FROM
+        share = COMPILED_SHARE if compiled else 1.0
+        measure = means.step_seconds
+        pace = choose_size(
+            candidates,
+            seconds=left - (COMPILED_SECONDS if compiled else 0.0),
+            batch_tokens=rows * model.context_length,
+            step_seconds=lambda config: share * measure(config, rows, precision),
+        )
+        model, steps = pace.config, pace.steps
+    epochs = (steps or 0) * rows * model.context_length / tokens
+    dropout, weight_decay = regularisation(epochs)
+    micro_rows, sharded = _fit(wishes, model, rows, means)
+    optimizer = _optimizer(wishes, weight_decay, 1.0 if base is None else FINE_TUNING)
+    plan = Plan(
+        budget=budget,
+        rows=rows,
+        micro_rows=micro_rows,
+        dropout=dropout if wishes.dropout is None else wishes.dropout,
+        precision=precision,
+        optimizer=optimizer,
+        evaluate_every=wishes.evaluate_every,
+        save_every=wishes.save_every,
+        evaluation_tokens=_evaluation_tokens(budget, model),
+        compile=compiled,
+        patience=wishes.patience,
+    )
+    return Decision(model=model, plan=plan, sharded=sharded, steps=steps)
+
+
+def _check(wishes: Wishes, corpus: TokenizedCorpus) -> None:
     for name, value in asdict(wishes).items():
         if isinstance(value, float) and not math.isfinite(value):
             raise UsageError(f"{name.replace('_', ' ')} cannot be {value}")
-    tokens = len(corpus.training)
-    if tokens < 2:
+    if len(corpus.training) < 2:
         raise DataError(
             f"there is too little text: {corpus.training_bytes} bytes to train on",
             mend="give more text, or keep less of it apart with --held-out 0",
         )
+
+
+def _rows(batch_tokens: int, context: int, tokens: int, processes: int) -> int:
+    # an update sees the text once at most
+    rows = max(1, min(batch_tokens // context, tokens // context))
+    if rows < processes:
+        raise UsageError(
+            f"{rows} rows of {context} tokens cannot be shared by {processes} processes",
+            mend=f"--batch-tokens {processes * context} or more, or fewer processes",
+        )
+    return rows
+
+
+def _candidates(wishes: Wishes, tokens: int, vocab_size: int) -> list[ModelConfig]:
+    """The shapes to choose among, from small to large: one, where the user named one."""
+    asked = (wishes.size, wishes.num_layers, wishes.d_model, wishes.num_heads)
+    timed = wishes.steps is wishes.epochs is wishes.tokens is None
+    if any(value is not None for value in asked) or not timed:
+        return [_model(wishes, tokens, vocab_size)]
+    return [
+        _model(replace(wishes, num_layers=layers, d_model=width), tokens, vocab_size)
+        for layers, width in LADDER
+    ]
+
+
+def _fit(wishes: Wishes, model: ModelConfig, rows: int, means: Means) -> tuple[int, bool]:
+    """How many rows fit into the memory at once, and whether the weights have to be shared out.
+
+    Raises:
+        UsageError: not even one row fits.
+
+    """
+    share = -(-rows // means.processes)
+    micro_rows = _micro_rows(model, share, means.memory)
+    wanted = micro_rows is None if wishes.sharded is None else wishes.sharded
+    sharded = wanted and means.processes > 1
+    if sharded:
+        micro_rows = _micro_rows(model, share, means.memory, shards=means.processes)
+    if micro_rows is None:
+        raise _too_large(model, means.memory, means.processes if sharded else 1)
+    return micro_rows, sharded
+
+
+def _model(wishes: Wishes, tokens: int, vocab_size: int) -> ModelConfig:
     size = wishes.size or "nano"
     context = wishes.context_length or DEFAULT_CONTEXT[size]
-    context = max(1, min(context, tokens // 2))  # two rows at least
-    model = named_config(
+    return named_config(
         size,
         vocab_size=vocab_size,
-        context_length=context,
-        family=wishes.family,
+        context_length=max(1, min(context, tokens // 2)),  # two rows at least
+        family=wishes.family or "modern",
         num_layers=wishes.num_layers,
         d_model=wishes.d_model,
         num_heads=wishes.num_heads,
         num_kv_heads=wishes.num_kv_heads,
         tied_head=wishes.tied_head,
     )
-    rows = (wishes.batch_tokens or 2048) // context
-    rows = max(1, min(rows, tokens // context))  # an update sees the text once at most
-    if rows < processes:
-        raise UsageError(
-            f"{rows} rows of {context} tokens cannot be shared by {processes} processes",
-            mend=f"--batch-tokens {processes * context} or more, or fewer processes",
+
+
+SHAPE = ("size", "family", "context_length", "num_layers", "d_model", "num_heads", "num_kv_heads")
+
+
+def _base(wishes: Wishes, tokens: int, base: ModelConfig) -> ModelConfig:
+    """The shape of the model to go on from, which no wish can change."""
+    for name in SHAPE:
+        if getattr(wishes, name) is not None:
+            raise UsageError(
+                f"the model to go on from has its shape already: {name.replace('_', ' ')} is fixed",
+                mend="leave the options of the model out",
+            )
+    if tokens < base.context_length:
+        raise DataError(
+            f"there is too little text: {tokens} tokens, and the model reads "
+            f"{base.context_length} at once",
+            mend="give more text, or keep less of it apart with --held-out 0",
         )
-    share = -(-rows // processes)
-    micro_rows = _micro_rows(model, share, memory)
-    wanted = micro_rows is None if wishes.sharded is None else wishes.sharded
-    sharded = wanted and processes > 1
-    if sharded:
-        micro_rows = _micro_rows(model, share, memory, shards=processes)
-    if micro_rows is None:
-        raise _too_large(model, memory, processes if sharded else 1)
-    budget = _budget(wishes, tokens, rows * context)
-    optimizer = _optimizer(wishes)
-    plan = Plan(
-        budget=budget,
-        rows=rows,
-        micro_rows=micro_rows,
-        dropout=wishes.dropout if wishes.dropout is not None else 0.0,
-        precision=wishes.precision or precision,
-        optimizer=optimizer,
-        evaluate_every=wishes.evaluate_every,
-        save_every=wishes.save_every,
-        evaluation_tokens=_evaluation_tokens(budget, model),
-        compile=bool(wishes.compile),
-        patience=wishes.patience,
-    )
-    return model, plan, sharded
+    return base
 
 
 def _evaluation_tokens(budget: Budget, model: ModelConfig) -> int:
@@ -236,10 +360,9 @@ def _budget(wishes: Wishes, tokens: int, batch_tokens: int) -> Budget:
     return Budget("seconds", DEFAULT_SECONDS if wishes.seconds is None else wishes.seconds)
 
 
-def _optimizer(wishes: Wishes) -> OptimizerConfig:
-    """The default learning rates, all scaled as the user scaled that of the matrices."""
+def _optimizer(wishes: Wishes, weight_decay: float, scale: float) -> OptimizerConfig:
+    """The default learning rates times `scale`, or as the user scaled that of the matrices."""
     default = OptimizerConfig()
-    scale = 1.0
     if wishes.learning_rate is not None:
         scale = wishes.learning_rate / default.matrix_learning_rate
     return replace(
@@ -247,7 +370,7 @@ def _optimizer(wishes: Wishes) -> OptimizerConfig:
         matrix_learning_rate=default.matrix_learning_rate * scale,
         table_learning_rate=default.table_learning_rate * scale,
         vector_learning_rate=default.vector_learning_rate * scale,
-        weight_decay=default.weight_decay if wishes.weight_decay is None else wishes.weight_decay,
+        weight_decay=weight_decay if wishes.weight_decay is None else wishes.weight_decay,
     )
 
 

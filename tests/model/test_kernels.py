@@ -1,0 +1,93 @@
+"""The functions made for a CPU against torch's own."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch.nn import functional as F
+
+from tfcli.model.kernels import dropout, rms_norm
+
+
+def inputs(shape: tuple[int, ...], dtype: torch.dtype, seed: int) -> tuple[torch.Tensor, ...]:
+    generator = torch.Generator().manual_seed(seed)
+    x, gradient = (torch.randn(shape, generator=generator, dtype=torch.float64) for _ in range(2))
+    weight = torch.rand(shape[-1], generator=generator, dtype=torch.float64) + 0.5
+    x = (3 * x + 1).to(dtype)  # with a mean, which LayerNorm would take away
+    return x.requires_grad_(), weight.requires_grad_(), gradient.to(dtype)
+
+
+@given(st.integers(1, 3), st.integers(1, 5), st.integers(1, 40), st.integers(0, 99))
+def test_values_and_gradients_are_those_of_torch(
+    rows: int, heads: int, width: int, seed: int
+) -> None:
+    x, weight, gradient = inputs((rows, heads, width), torch.float64, seed)
+    expected = F.rms_norm(x, (width,), weight, 1e-6)
+    wanted = torch.autograd.grad(expected, (x, weight), gradient)
+    result = rms_norm(x, weight, 1e-6)
+    torch.testing.assert_close(result, expected)
+    torch.testing.assert_close(torch.autograd.grad(result, (x, weight), gradient), wanted)
+
+
+def test_parts_of_a_wider_tensor_are_normalised_too() -> None:
+    x, weight, gradient = inputs((4, 6, 16), torch.float64, 1)
+    part = x[:, 2:5]
+    wanted = torch.autograd.grad(F.rms_norm(part, (16,), weight, 1e-6), x, gradient[:, 2:5])
+    got = torch.autograd.grad(rms_norm(part, weight, 1e-6), x, gradient[:, 2:5])
+    torch.testing.assert_close(got, wanted)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_narrow_types_are_computed_in_float32(dtype: torch.dtype) -> None:
+    x, weight, gradient = inputs((64, 128), dtype, 2)
+    weight = weight.detach().float().requires_grad_()
+    exact = x.detach().double().requires_grad_()
+    expected = F.rms_norm(exact, (128,), weight.double(), 1e-6)
+    wanted = torch.autograd.grad(expected, exact, gradient.double())[0]
+    result = rms_norm(x, weight, 1e-6)
+    assert result.dtype == dtype
+    tolerance = 2 * torch.finfo(dtype).eps
+    torch.testing.assert_close(result.double(), expected, rtol=tolerance, atol=tolerance)
+    got = torch.autograd.grad(result, x, gradient)[0]
+    torch.testing.assert_close(got.double(), wanted, rtol=4 * tolerance, atol=4 * tolerance)
+
+
+# --- dropout ------------------------------------------------------------------------------------
+
+
+@given(st.floats(0.01, 0.95), st.integers(0, 99))
+def test_dropout_leaves_out_the_share_and_keeps_the_mean(share: float, seed: int) -> None:
+    torch.manual_seed(seed)
+    x = torch.ones(20_000, requires_grad=True)
+    y = dropout(x, share, training=True)
+    dropped = float((y == 0).float().mean())
+    assert dropped == pytest.approx(share, abs=0.02)  # six sigmas, and half of 1/256
+    kept = y.detach()[y.detach() != 0]
+    assert (kept == kept[0]).all()
+    assert float(kept[0]) == pytest.approx(1 / (1 - round(256 * share) / 256))
+    (gradient,) = torch.autograd.grad(y.sum(), x)
+    assert torch.equal(
+        gradient, y.detach()
+    )  # what is left out gets no gradient, the rest the same factor
+
+
+def test_dropout_depends_on_the_seed_alone_and_on_every_place_apart() -> None:
+    def draw(seed: int) -> torch.Tensor:
+        torch.manual_seed(seed)
+        return dropout(torch.ones(64, 1001), 0.5, training=True) == 0
+
+    assert torch.equal(draw(1), draw(1))
+    assert (draw(1) != draw(2)).float().mean() == pytest.approx(0.5, abs=0.02)
+    shares = draw(3).float().mean(dim=0)  # no column, so no byte of a word, is preferred
+    assert 0.2 < float(shares.min()) < float(shares.max()) < 0.8
+    assert draw(3).float()[:, :1000].view(64, 125, 8).mean(dim=(0, 1)) == pytest.approx(
+        torch.full((8,), 0.5).tolist(), abs=0.04
+    )
+
+
+def test_dropout_is_off_outside_training_and_at_zero() -> None:
+    x = torch.randn(5)
+    assert torch.equal(dropout(x, 0.5, training=False), x)
+    assert torch.equal(dropout(x, 0.0, training=True), x)

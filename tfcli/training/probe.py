@@ -1,0 +1,84 @@
+"""What this machine can do, measured on real steps: a plan made from time needs to know."""
+
+from __future__ import annotations
+
+import math
+import shutil
+import time
+from typing import TYPE_CHECKING
+
+import torch
+
+from tfcli.model.transformer import Transformer
+from tfcli.training.machine import is_out_of_memory
+from tfcli.training.optimizers import Optimizer, OptimizerConfig
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tfcli.model.config import ModelConfig
+    from tfcli.training.machine import Precision
+
+TRIALS = 2
+SIDE = {"cpu": 1024, "mps": 2048, "cuda": 8192}  # of the square matrices to find the peak with
+
+
+class Probe:
+    """Times pieces of training on a device, a fraction of a second each."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+
+    def step_seconds(self, config: ModelConfig, rows: int, precision: Precision) -> float:
+        """How long one update takes, compiled code apart; infinite where the memory is too small.
+
+        Args:
+            rows: in the batch, of the model's whole context each.
+
+        """
+        dtype = getattr(torch, precision)
+        try:
+            model = Transformer(config, precision=dtype)
+            model.initialize(0)
+            model.to(self.device)
+            optimizer = Optimizer(model, OptimizerConfig(), dtype)
+            shape = (rows, config.context_length)
+            ids = torch.randint(config.vocab_size, shape, device=self.device)
+
+            def step() -> None:
+                model.loss(ids, ids).backward()  # type: ignore[no-untyped-call]
+                optimizer.step(0.0)
+
+            return self._fastest(step)
+        except RuntimeError as error:
+            if is_out_of_memory(error):
+                return math.inf
+            raise
+
+    def peak(self, precision: Precision) -> float:
+        """Floating-point operations a second in a large matrix product."""
+        side = SIDE[self.device.type]
+        x = torch.ones(side, side, dtype=getattr(torch, precision), device=self.device)
+        return float(2 * side**3 / self._fastest(lambda: x @ x))
+
+    def _fastest(self, work: Callable[[], object]) -> float:
+        work()  # the first time prepares: threads, kernels, memory
+        seconds = []
+        for _ in range(TRIALS):
+            self._finish()
+            began = time.perf_counter()
+            work()
+            self._finish()
+            seconds.append(time.perf_counter() - began)
+        return min(seconds)  # whatever else the machine does only ever adds
+
+    def _finish(self) -> None:
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+
+
+def can_compile(device: torch.device) -> bool:
+    """Whether there is what `torch.compile` needs; on a CPU a C++ compiler."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= (7, 0)
+    return device.type == "cpu" and any(map(shutil.which, ("c++", "g++", "clang++")))

@@ -1,0 +1,104 @@
+"""How large a model, how long its training is, and how much it must be kept from learning by heart.
+
+The rules are what the experiments of `docs/lab-notes.md` came to.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tfcli.model.cost import count_parameters
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from tfcli.model.config import ModelConfig
+
+# (num_layers, d_model), from small to large: what a plan made from time chooses among
+LADDER = (
+    (2, 128), (3, 192), (4, 256), (6, 256), (6, 384), (8, 512), (12, 768), (24, 1024),
+)  # fmt: skip
+
+# Tokens to be seen for every parameter, at least. Far fewer than the 20 of Hoffmann et al.,
+# "Training Compute-Optimal Large Language Models", 2022: there every token is new and hardware is
+# full; here the text is seen many times, and small models leave most of a machine idle.
+TOKENS_PER_PARAMETER = 0.75
+
+# Above so many epochs: dropout, weight decay.
+REGULARISATION = ((0.0, 0.0, 0.1), (2.0, 0.05, 0.1), (6.0, 0.1, 0.3), (20.0, 0.2, 0.3))
+
+COMPILED_SECONDS = 30.0  # what compiling takes, where nothing of it is found again
+COMPILED_SHARE = 0.75  # of the time of a step that compiled code takes
+COMPILED_FROM = 150.0  # seconds of training from which on it pays
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How fast a model learns on this machine: seconds a step, and steps in the time there is."""
+
+    config: ModelConfig
+    step_seconds: float
+    steps: int
+
+
+def choose_size(
+    candidates: Sequence[ModelConfig],
+    *,
+    seconds: float,
+    batch_tokens: int,
+    step_seconds: Callable[[ModelConfig], float],
+) -> Pace:
+    """The largest of the candidates that sees enough tokens in the time.
+
+    Args:
+        candidates: from small to large; the first is taken where even it is too large.
+        seconds: that there are to train in.
+        step_seconds: of one update of a candidate.
+
+    """
+    chosen = None
+    for config in candidates:
+        each = step_seconds(config)
+        steps = max(1, int(seconds / each)) if math.isfinite(each) else 0
+        pace = Pace(config, each, steps)
+        enough = TOKENS_PER_PARAMETER * count_parameters(config)
+        if chosen is not None and steps * batch_tokens < enough:
+            break
+        chosen = pace
+    assert chosen is not None, "there is always a candidate"
+    return chosen
+
+
+def regularisation(epochs: float) -> tuple[float, float]:
+    """Dropout and weight decay for a text that is seen so often."""
+    _, dropout, weight_decay = max(row for row in REGULARISATION if row[0] <= epochs)
+    return dropout, weight_decay
+
+
+# Tokens trained on, and the share of a 6-gram's loss that the model came to: see the lab notes.
+PROSPECTS = ((4e5, 1.15), (1.5e6, 0.945), (5e6, 0.915), (2e7, 0.89), (1e9, 0.85))
+UNCERTAINTY = 0.06
+
+
+def expected_loss(ngram: float, tokens: float) -> tuple[float, float] | None:
+    """Between which values the held-out loss will probably lie, in nats a byte.
+
+    Args:
+        ngram: what 6-grams reach on the same text; how hard a text is shows in that already.
+        tokens: that will be trained on.
+
+    Returns:
+        None for fewer tokens than it was ever tried with.
+
+    """
+    if tokens < PROSPECTS[0][0] or ngram <= 0:
+        return None
+    share = PROSPECTS[-1][1]
+    for (few, before), (many, after) in itertools.pairwise(PROSPECTS):
+        if few <= tokens <= many:
+            part = math.log(tokens / few) / math.log(many / few)
+            share = before + part * (after - before)
+    return ngram * share * (1 - UNCERTAINTY), ngram * share * (1 + UNCERTAINTY)

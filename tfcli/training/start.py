@@ -1,0 +1,172 @@
+"""Beginning a run, taking one up again, following the first process: from a job to its trainer."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from tfcli.errors import DamagedError, TfcliError
+from tfcli.files import sweep
+from tfcli.model.transformer import Transformer
+from tfcli.runs.run import (
+    Run,
+    ValidStep,
+    create_run,
+    newest_valid_step,
+    open_run,
+    open_step,
+    steps_by_merit,
+    write_card,
+)
+from tfcli.runs.step import (
+    MODEL,
+    OPTIMIZER,
+    StepState,
+    load_arrays,
+    read_state,
+    save_step,
+    step_path,
+)
+from tfcli.training.job import Base, Job, reopen
+from tfcli.training.optimizers import Optimizer
+from tfcli.training.parallel import Processes, local, part_like
+from tfcli.training.plan import Plan
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import numpy as np
+
+    from tfcli.text.corpus import Corpus
+    from tfcli.training.loop import Trainer
+    from tfcli.training.machine import Device
+
+
+def begin(job: Job, path: Path, corpus: Corpus, *, started: float, **watching: Any) -> Trainer:
+    """Makes the run's folder and what trains it. To be called under the folder's lock.
+
+    Args:
+        watching: `stop` and `sample`, as in `Trainer`.
+
+    Raises:
+        ConflictError: there is a run of that name.
+
+    """
+    sweep(path)
+    run = create_run(path, job.card(corpus), job.tokenizer)
+    step = _save_base(job, run, job.base) if job.base else None
+    return _start(job, run, step, started=started, **watching)
+
+
+def _save_base(job: Job, run: Run, base: Base) -> ValidStep:
+    """Makes the weights of another run step 0 of this one, which then needs the other no more."""
+    model = Transformer(job.model_config)
+    arrays = load_arrays(base.step.path / MODEL)
+    load_weights(model, arrays, base.step.path / MODEL)
+    state = StepState(step=0, tokens_seen=0, seconds=0.0, held_out=None, held_out_final=None)
+    fresh = Optimizer(model, job.plan.optimizer).state()
+    return open_step(save_step(run.path, state, arrays, fresh))
+
+
+def resume(
+    job: Job, run: Run, *, started: float, damaged: Callable[[TfcliError], None], **watching: Any
+) -> Trainer:
+    """Takes a run up at its newest valid step. To be called under the folder's lock.
+
+    An extended budget is written into `run.json`. A run without any step begins anew.
+
+    Raises:
+        DamagedError: the step does not fit the run's configuration.
+
+    """
+    sweep(run.path)
+    if job.plan != Plan.from_json(run.card["plan"]):
+        run.card["plan"] = job.plan.to_json()
+        write_card(run.path, run.card)
+    step = newest_valid_step(run, damaged=damaged)
+    return _start(job, run, step, started=started, **watching)
+
+
+def follow(*, cache: Path, device: Device, processes: Processes, started: float) -> Trainer | None:
+    """What the other processes of a training do: they take up what the first has begun.
+
+    Returns:
+        None where the first began nothing.
+
+    """
+    message = processes.say("")
+    if not message:
+        return None
+    told = json.loads(message)
+    run = open_run(Path(told["run"]))
+    processes = replace(processes, sharded=told["sharded"])
+    job = reopen(run, cache=cache, device=device, processes=processes)
+    step = None if told["step"] is None else open_step(step_path(run.path, told["step"]))
+    return _start(job, run, step, started=started)
+
+
+def _start(
+    job: Job, run: Run, step: ValidStep | None, *, started: float, **watching: Any
+) -> Trainer:
+    """Builds the trainer as it was at a step, in every process."""
+    if job.processes.is_first:
+        told = {"run": str(run.path.resolve()), "sharded": job.processes.sharded}
+        job.processes.say(json.dumps(told | {"step": step.state.step if step else None}))
+    if step is None:
+        return job.trainer(run, started=started, **watching)
+    trainer = job.trainer(
+        run,
+        started=started,
+        **watching,
+        step=step.state.step,
+        tokens_seen=step.state.tokens_seen,
+        seconds_before=step.state.seconds,
+        best=_best_so_far(run),
+    )
+    load_weights(trainer.model, load_arrays(step.path / MODEL), step.path / MODEL)
+    try:
+        trainer.optimizer.load_state(load_arrays(step.path / OPTIMIZER))
+    except ValueError as error:
+        raise DamagedError(f"{step.path / OPTIMIZER} does not fit", why=str(error)) from None
+    return trainer
+
+
+def _best_so_far(run: Run) -> float:
+    for path in steps_by_merit(run)[:1]:
+        try:
+            held_out = read_state(path).held_out
+        except TfcliError:
+            break
+        if held_out:
+            return held_out.nats_per_byte
+    return float("inf")
+
+
+@torch.no_grad()
+def load_weights(model: Transformer, arrays: dict[str, np.ndarray[Any, Any]], path: Path) -> None:
+    """Fills a model with saved weights, each checked to be there with its shape.
+
+    Raises:
+        DamagedError: a weight is missing, has another shape, or is one too many.
+
+    """
+    parameters = dict(model.named_parameters())
+    wrong = [
+        name
+        for name in sorted(parameters.keys() | arrays.keys())
+        if name not in parameters
+        or name not in arrays
+        or tuple(parameters[name].shape) != arrays[name].shape
+    ]
+    if wrong:
+        raise DamagedError(
+            f"{path} does not hold the weights that run.json describes",
+            why=f"{len(wrong)} do not fit, the first is {wrong[0]}",
+        )
+    for name, parameter in parameters.items():
+        saved = torch.from_numpy(arrays[name]).to(parameter.device)
+        local(parameter).copy_(part_like(saved, parameter))
