@@ -2,8 +2,8 @@
 
     python -m benchmarks.held_out FILE [--time 60s] [--rounds 3]
 
-Each round has another seed; every figure is on the last tenth of the file, in windows of the
-model's whole context without overlap, each beginning with `<s>` alone in view.
+Each round has another seed; every figure is on the last tenth of the file, through a window of the
+model's context that moves by half of it.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from pathlib import Path
 
 
 def main() -> None:
@@ -24,12 +25,13 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     arguments, others = parser.parse_known_args()
     losses = []
+    file = str(Path(arguments.file).resolve())  # the command runs in an empty folder
     for seed in range(arguments.rounds):
         with tempfile.TemporaryDirectory() as folder:
             began = time.perf_counter()
             done = subprocess.run(
                 [
-                    *(sys.executable, "-m", "tfcli", "train", arguments.file, *others),
+                    *(sys.executable, "-m", "tfcli", "train", file, *others),
                     *("--time", arguments.time, "--seed", str(seed), "--json", "--quiet"),
                 ],
                 cwd=folder,
@@ -42,7 +44,8 @@ def main() -> None:
         losses.append(held_out["nats_per_byte"])
         print(
             f"seed {seed}: {losses[-1]:.4f} nats/byte on {held_out['bytes']:,} bytes, "
-            f"windows of {held_out['context']}; {result['parameters']:,} parameters, "
+            f"context {held_out['context']}, stride {held_out['stride']}; "
+            f"{result['parameters']:,} parameters, "
             f"{result['steps']:,} steps; {wall:.1f} s of wall clock"
         )
     print(f"median {statistics.median(losses):.4f}")

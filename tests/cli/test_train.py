@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -257,3 +258,82 @@ def test_a_full_disk_is_said_and_the_steps_before_stay(shell: Shell) -> None:
     assert "Traceback" not in done.stderr
     assert weights(shell.folder / "checkpoints/it") == before
     assert not list((shell.folder / "checkpoints/it").glob(".tmp-*"))
+
+
+# --- the plan -----------------------------------------------------------------------------------
+
+
+def test_a_dry_run_shows_the_plan_and_leaves_no_run(shell: Shell) -> None:
+    done = shell("train", "book.txt", "--time", "20s", "--dry-run", "--run", "it")
+    assert done.code == 0, done.err
+    for word in ("parameters", "epochs", "dropout", "memory", "gzip", "6-grams"):
+        assert word in done.err
+    assert done.out == b""
+    assert not (shell.folder / "checkpoints/it").exists()
+
+
+def test_a_dry_run_as_json_is_the_card_of_the_run(shell: Shell) -> None:
+    done = shell("train", "book.txt", "--steps", "7", "--dry-run", "--json", *TINY)
+    card = json.loads(done.out)
+    assert card["model"]["num_layers"] == 1
+    assert card["plan"]["budget"] == {"kind": "steps", "amount": 7}
+    assert card["baselines"]["ngram"] < card["baselines"]["gzip"] * 3
+
+
+def test_compiled_training_is_the_same_training(shell: Shell) -> None:
+    for name, option in (("plain", "--no-compile"), ("made", "--compile")):
+        wishes = ("--steps", "6", "--run", name, "--precision", "float32", option, *TINY)
+        assert shell("train", "book.txt", *wishes).code == 0
+    plain, made = (losses(shell.folder / "checkpoints" / name) for name in ("plain", "made"))
+    assert made == pytest.approx(plain, rel=1e-4)
+
+
+def losses(run: Path) -> list[float]:
+    rows = map(json.loads, (run / "metrics.jsonl").read_text().splitlines())
+    return [row["loss"] for row in rows if row["event"] == "StepFinished"]
+
+
+# --- going on from another run ------------------------------------------------------------------
+
+
+def test_a_run_begins_with_the_model_of_another_and_then_needs_it_no_more(
+    trained: Shell, tmp_path: Path
+) -> None:
+    shell = trained
+    (shell.folder / "more.txt").write_text(BOOK.replace("saw", "painted"))
+    done = shell("train", "more.txt", "--from", "tale", "--run", "tuned", "--steps", "4")
+    assert done.code == 0, done.err
+    fresh = losses(shell.folder / "checkpoints/tale")
+    tuned = losses(shell.folder / "checkpoints/tuned")
+    assert tuned[0] < fresh[0] - 1  # nats a token
+    shutil.move(shell.folder / "checkpoints/tale", tmp_path / "elsewhere")
+    try:
+        assert shell("train", "--resume", "tuned", "--steps", "2").code == 0
+    finally:
+        shutil.move(tmp_path / "elsewhere", shell.folder / "checkpoints/tale")
+    card = json.loads(shell("runs", "show", "tuned", "--json").out)["run"]
+    assert card["from"].startswith("tale/step-")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--layers", "2"), "shape already"),
+        (("--context", "8"), "shape already"),
+        (("--tokenizer", "words"), "its own tokenizer"),
+        (("--vocab-size", "300"), "its own tokenizer"),
+    ],
+)
+def test_what_the_other_run_has_decided_cannot_be_changed(
+    trained: Shell, arguments: tuple[str, ...], said: str
+) -> None:
+    done = trained("train", "book.txt", "--from", "tale", "--run", "it", *arguments)
+    assert done.code == 2
+    assert said in done.err
+    assert not (trained.folder / "checkpoints/it").exists()
+
+
+def test_a_run_to_go_on_from_that_is_not_there_is_named(trained: Shell) -> None:
+    done = trained("train", "book.txt", "--from", "tail", "--run", "it", "--steps", "1")
+    assert done.code == 66
+    assert "tale" in done.err

@@ -68,9 +68,7 @@ def test_dropout_leaves_out_the_share_and_keeps_the_mean(share: float, seed: int
     assert (kept == kept[0]).all()
     assert float(kept[0]) == pytest.approx(1 / (1 - round(256 * share) / 256))
     (gradient,) = torch.autograd.grad(y.sum(), x)
-    assert torch.equal(
-        gradient, y.detach()
-    )  # what is left out gets no gradient, the rest the same factor
+    assert torch.equal(gradient, y.detach())  # the same zeros, the same factor
 
 
 def test_dropout_depends_on_the_seed_alone_and_on_every_place_apart() -> None:

@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from tfcli.model.config import ModelConfig
-from tfcli.model.transformer import Transformer, rotary_table, rotate, sinusoidal_table
+from tfcli.model.positions import rotary_table, rotate, sinusoidal_table
+from tfcli.model.transformer import Transformer
+from tfcli.text.tokenizer import END
 
 from .helpers import CONFIGS, random_ids, random_model
 
@@ -154,7 +156,8 @@ def test_at_first_every_block_passes_its_input_on(name: str) -> None:
     x = torch.randn(2, 5, model.config.d_model)
     rotary = rotary_table(5, model.config.head_dim, 10_000.0)
     for layer, block in enumerate(model.blocks):
-        passed = block(x, rotary if name.startswith("modern") else None, None, layer, 0.0)
+        turning = rotary if name.startswith("modern") else None
+        passed = block(x, turning, None, None, layer, 0.0)
         assert torch.equal(passed, x)
 
 
@@ -260,8 +263,8 @@ def test_dropout_leaves_out_its_share_and_scales_up_the_rest() -> None:
             parameter.zero_()  # so that attention alone adds
     block = model.blocks[0]
     x = torch.randn(50, 12, 12, dtype=torch.float64)
-    added = block(x, None, None, 0, 0.25) - x
-    full = block(x, None, None, 0, 0.0) - x
+    added = block(x, None, None, None, 0, 0.25) - x
+    full = block(x, None, None, None, 0, 0.0) - x
     gone = added == 0
     assert float(gone.double().mean()) == pytest.approx(0.25, abs=0.03)
     torch.testing.assert_close(added[~gone], full[~gone] * 4 / 3)
@@ -293,3 +296,24 @@ def test_mixed_precision_trains_float32_weights(name: str) -> None:
     torch.autograd.backward(loss)
     assert loss.dtype == torch.float32
     assert all(p.grad is not None and p.grad.dtype == torch.float32 for p in model.parameters())
+
+
+@every_model
+@torch.no_grad()
+def test_documents_apart_see_nothing_of_each_other(name: str) -> None:
+    """The logits of a document are those it has when all before it is another text."""
+    model = MODELS[name]
+    ids = random_ids(model.config, rows=2, length=12)
+    ids[ids == END] = END + 1
+    ids[:, 5] = END  # it begins the second document
+    other = ids.clone()
+    other[:, :5] = ids.flip(0)[:, :5]
+    together = model(ids)
+    model.documents_apart = True
+    try:
+        one, two = model(ids), model(other)
+    finally:
+        model.documents_apart = False
+    torch.testing.assert_close(one[:, 5:], two[:, 5:])
+    torch.testing.assert_close(one[:, :5], together[:, :5])
+    assert not torch.allclose(one[:, 5:], together[:, 5:])

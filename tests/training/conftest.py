@@ -22,11 +22,11 @@ from tfcli.training.start import begin, resume
 class Workshop:
     """A folder with a text, in which runs are begun and taken up again."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, text_times: int = 1) -> None:
         self.folder = folder
         self.cache = folder / "cache"
         book = folder / "book.txt"
-        book.write_text(BOOK)
+        book.write_text(BOOK * text_times)
         self.corpus = open_corpus([book], cache=self.cache)
         self.tokenizer, _ = train_tokenizer(
             (piece.data for piece in self.corpus.training()),

@@ -6,12 +6,13 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tfcli.text.tokenizer import BEGIN, END
+from tfcli.text.tokenizer import BEGIN, END, UNKNOWN
 from tfcli.training.batches import (
     NO_TARGET,
     Batches,
     document_batches,
     evaluation_batches,
+    leave_out,
     shift_right,
 )
 
@@ -95,6 +96,19 @@ def test_a_limited_evaluation_is_spread_over_the_text(
     seen = np.concatenate([b.targets[b.targets != NO_TARGET] for b in batches])
     assert 0 < len(seen) <= max(limit, context)
     assert (np.diff(seen) > 0).all()
+
+
+def test_blanks_are_a_share_of_the_inputs_a_function_of_seed_and_step() -> None:
+    batch = Batches(text(5000), context=50, rows=60, seed=1).batch(0)
+    blanked = leave_out(batch, 0.2, seed=3, step=4)
+    blank = blanked.inputs != batch.inputs
+    assert (blanked.inputs[blank] == UNKNOWN).all()
+    assert 0.17 < blank.mean() < 0.22
+    assert not blank[:, 0].any()
+    assert (blanked.targets == batch.targets).all()
+    again, later = leave_out(batch, 0.2, seed=3, step=4), leave_out(batch, 0.2, seed=3, step=5)
+    assert (again.inputs == blanked.inputs).all()
+    assert (later.inputs != blanked.inputs).any()
 
 
 @given(st.lists(st.integers(0, 30), min_size=1, max_size=6), st.integers(2, 12))

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -209,3 +212,44 @@ def test_a_run_whose_text_changed_says_so(workshop: Workshop) -> None:
     (workshop.folder / "book.txt").write_text("something else altogether, and long enough\n" * 50)
     with pytest.raises(DataError, match="is not what it was"):
         workshop.resume("run")
+
+
+def test_a_training_without_patience_for_worse_models_stops_early(workshop: Workshop) -> None:
+    """With a learning rate of nothing no measurement is better than the first."""
+    job = workshop.job(steps=20, learning_rate=0.0, evaluate_every=1)
+    job = dataclasses.replace(job, plan=dataclasses.replace(job.plan, patience=3))
+    events = list(workshop.begin("run", job).events())
+    assert isinstance(events[-1], Stopped)
+    assert (events[-1].reason, events[-1].step) == ("no better", 4)
+    assert read_state(list_steps(workshop.folder / "run")[-1]).step == 4
+
+
+LITTLE_MEMORY = """
+import resource, sys, time
+from pathlib import Path
+from tests.training.conftest import Workshop
+from tfcli.training.events import MemoryExceeded, StepFinished
+
+workshop = Workshop(Path(sys.argv[1]), text_times=80)
+job = workshop.job(steps=2, d_model=256, num_heads=4, batch_tokens=49152)
+trainer = workshop.begin("run", job)
+kilobytes = int(next(l for l in open("/proc/self/status") if "VmSize" in l).split()[1])
+limit = (kilobytes << 10) + (700 << 20)
+resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+kinds = [(type(e).__name__, getattr(e, "micro_rows", None)) for e in trainer.events()]
+assert kinds[0][0] == "MemoryExceeded", kinds
+assert [name for name, _ in kinds].count("StepFinished") == 2, kinds
+print(job.plan.micro_rows, min(rows for name, rows in kinds if name == "MemoryExceeded"))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux keeps a process to its memory")
+def test_where_the_memory_ends_fewer_rows_are_worked_on_at_once(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", LITTLE_MEMORY, str(tmp_path)],
+        capture_output=True, text=True, timeout=100,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    before, after = map(int, done.stdout.split())
+    assert after < before

@@ -168,7 +168,11 @@ def show_plan(job: Job, name: str, voice: streams.Voice) -> None:
         about = "about " if budget.kind == "seconds" else ""
         steps = f"{about}{job.steps:,} steps of {job.batch_tokens:,} tokens"
         length = ", ".join(filter(None, (length, f"{steps} ({job.epochs:.1f} epochs)")))
-    parts = [length, f"dropout {plan.dropout:g}", f"{plan.precision} on {job.device}"]
+    parts = [
+        length,
+        f"dropout {plan.dropout:g} and {plan.token_dropout:g} of the tokens",
+        f"{plan.precision} on {job.device}",
+    ]
     if plan.compile:
         parts.append("compiled")
     if job.processes.count > 1:

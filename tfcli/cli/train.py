@@ -122,6 +122,11 @@ def train(
         option("--batch-tokens", help="Tokens an update learns from.", parser=parse_count,
                otherwise="2048", panel=LEARNING),
     ] = None,
+    documents_apart: Annotated[
+        bool | None,
+        option("--apart/--together", help="Whether no document sees another in its row.",
+               otherwise="together", panel=TEXT),
+    ] = None,
     learning_rate: Annotated[
         float | None,
         option("--learning-rate", help="The highest, of the matrices.", min=0.0, metavar="RATE",
@@ -130,12 +135,17 @@ def train(
     dropout: Annotated[
         float | None,
         option("--dropout", help="Share left out at random.", min=0.0, max=0.9, metavar="SHARE",
-               otherwise="0", panel=LEARNING),
+               otherwise="by epochs", panel=LEARNING),
+    ] = None,
+    token_dropout: Annotated[
+        float | None,
+        option("--token-dropout", help="Share of the tokens read that are left blank.", min=0.0,
+               max=0.9, metavar="SHARE", otherwise="by epochs", panel=LEARNING),
     ] = None,
     weight_decay: Annotated[
         float | None,
         option("--weight-decay", help="Pull of the weights towards zero.", min=0.0, metavar="RATE",
-               otherwise="0.1", panel=LEARNING),
+               otherwise="by epochs", panel=LEARNING),
     ] = None,
     precision: Annotated[
         Precision | None,
@@ -189,10 +199,10 @@ def train(
         seconds=time, steps=steps, epochs=epochs, tokens=tokens,
         size=size, family=family, context_length=context_length, num_layers=layers,
         d_model=width, num_heads=heads, num_kv_heads=kv_heads, tied_head=not untied,
-        batch_tokens=batch_tokens, dropout=dropout, learning_rate=learning_rate,
-        weight_decay=weight_decay, precision=precision,
+        batch_tokens=batch_tokens, dropout=dropout, token_dropout=token_dropout,
+        learning_rate=learning_rate, weight_decay=weight_decay, precision=precision,
         evaluate_every=evaluate_every, save_every=save_every,
-        compile=compile, patience=patience, sharded=shard,
+        compile=compile, patience=patience, sharded=shard, documents_apart=documents_apart,
     )  # fmt: skip
     budgets = [name for name in ("time", "steps", "epochs", "tokens") if context.params[name]]
     if len(budgets) > 1:

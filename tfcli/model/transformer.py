@@ -32,6 +32,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tfcli.model.kernels import dropout, rms_norm
+from tfcli.model.positions import rotary_table, rotate, sinusoidal_table
+from tfcli.text.tokenizer import END
 
 if TYPE_CHECKING:
     from tfcli.model.cache import KeyValueCache
@@ -97,42 +99,6 @@ def _weights(x: Tensor, layer: nn.Linear) -> tuple[Tensor, Tensor | None]:
     return layer.weight.to(x.dtype), bias
 
 
-# --- positions ----------------------------------------------------------------------------------
-
-
-def rotary_table(length: int, head_dim: int, theta: float) -> tuple[Tensor, Tensor]:
-    """Cosines and sines of the rotary angles, each of shape (length, head_dim).
-
-    Position p turns the pair (i, i + D/2) of a head by the angle p / theta^(2i/D): near pairs
-    fast, far pairs slowly, like the hands of a clock. The product of a query and a key then
-    depends on their distance alone. Su et al., "RoFormer", 2021, equation 34.
-    """
-    frequencies = theta ** -(torch.arange(0, head_dim, 2, dtype=torch.float32) / head_dim)
-    angles = torch.outer(torch.arange(length, dtype=torch.float32), frequencies)
-    angles = torch.cat((angles, angles), dim=-1)  # (T, D)
-    return angles.cos(), angles.sin()
-
-
-def rotate(x: Tensor, cosines: Tensor, sines: Tensor) -> Tensor:
-    """Turns each pair (i, i + D/2) of x, shape (B, H, T, D), by the angle of its position."""
-    first, second = x.chunk(2, dim=-1)
-    return x * cosines + torch.cat((-second, first), dim=-1) * sines
-
-
-def sinusoidal_table(length: int, width: int) -> Tensor:
-    """One fixed vector a position, shape (length, width): sines and cosines, alternating.
-
-    PE(p, 2i) = sin(p / 10000^(2i/E)), PE(p, 2i+1) = cos(p / 10000^(2i/E)).
-    Vaswani et al., "Attention Is All You Need", 2017, section 3.5.
-    """
-    exponents = torch.arange(0, width, 2, dtype=torch.float32) / width
-    angles = torch.outer(torch.arange(length, dtype=torch.float32), 10_000.0**-exponents)
-    table = torch.empty(length, width)
-    table[:, 0::2] = angles.sin()
-    table[:, 1::2] = angles.cos()[:, : width // 2]
-    return table
-
-
 # --- attention ----------------------------------------------------------------------------------
 
 
@@ -167,6 +133,7 @@ class Attention(nn.Module):
         self,
         x: Tensor,  # (B, T, E)
         rotary: tuple[Tensor, Tensor] | None,
+        mask: Tensor | None,
         cache: KeyValueCache | None,
         layer: int,
     ) -> Tensor:  # (B, T, E)
@@ -183,23 +150,41 @@ class Attention(nn.Module):
             queries, keys = rotate(queries, cosines, sines), rotate(keys, cosines, sines)
         if cache is not None:
             keys, values = cache.extend(layer, keys, values)  # (B, K, S, D)
-        gathered = gather(queries, keys, values)
+        gathered = gather(queries, keys, values, mask)
         return project(gathered.transpose(1, 2).flatten(2), self.output)[0]
 
 
-def gather(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+def same_document(ids: Tensor) -> Tensor:
+    """Which position may look at which: itself and those before it in its own document.
+
+    Args:
+        ids: (B, T).
+
+    Returns:
+        (B, 1, T, T), True where the query (row) sees the key (column).
+
+    """
+    document = (ids == END).cumsum(1)
+    same = document[:, :, None] == document[:, None, :]
+    return same.tril()[:, None]
+
+
+def gather(queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None = None) -> Tensor:
     """softmax(Q K^T / sqrt(D)) V, each query seeing itself and what came before it.
 
     Args:
         queries: (B, H, T, D), of the last T positions.
         keys, values: (B, K, S, D), of all S positions.
+        mask: what each query sees, where that is not simply all before it; see `same_document`.
 
     Returns:
         (B, H, T, D).
     """
     T, S = queries.shape[2], keys.shape[2]
-    mask = None
-    if 1 < T < S:  # else there is nothing to mask, or the kernel knows the plain causal case
+    causal = mask is None and T == S > 1
+    if (
+        mask is None and 1 < T < S
+    ):  # else there is nothing to mask, or the kernel knows the plain causal case
         mask = torch.ones(T, S, dtype=torch.bool, device=queries.device).tril(S - T)
     # on a CPU the kernel for bfloat16 takes three times as long backwards: float32 for this part
     widened = queries.dtype == torch.bfloat16 and queries.device.type == "cpu"
@@ -208,7 +193,7 @@ def gather(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
         keys.float() if widened else keys,
         values.float() if widened else values,
         attn_mask=mask,
-        is_causal=T == S > 1,
+        is_causal=causal,
         enable_gqa=keys.shape[1] != queries.shape[1],
     )
     return gathered.to(queries.dtype)
@@ -270,11 +255,12 @@ class Block(nn.Module):
         self,
         x: Tensor,  # (B, T, E)
         rotary: tuple[Tensor, Tensor] | None,
+        mask: Tensor | None,
         cache: KeyValueCache | None,
         layer: int,
         share: float,  # to drop out
     ) -> Tensor:  # (B, T, E)
-        attended = self.attention(self.attention_norm(x), rotary, cache, layer)
+        attended = self.attention(self.attention_norm(x), rotary, mask, cache, layer)
         x = x + dropout(attended, share, self.training)
         processed = self.feed_forward(self.feed_forward_norm(x))
         return x + dropout(processed, share, self.training)
@@ -288,6 +274,7 @@ class Transformer(nn.Module):
         dropout: the share of the embeddings, and of what each part adds to the stream, that is
             left out at random while training; never of the attention scores, whose fast kernel
             knows no dropout.
+        documents_apart: whether a position sees only its own document; `</s>` begins each.
         precision: the number format of all between embedding and logits while training, where
             that is not the format of the weights.
 
@@ -304,6 +291,7 @@ class Transformer(nn.Module):
         self.config = config
         self.dropout = dropout
         self.precision = precision
+        self.documents_apart = False
         self.embedding = nn.Embedding(config.vocab_size, config.d_model)
         if config.positions == "learned":
             self.position_embedding = nn.Embedding(config.context_length, config.d_model)
@@ -363,8 +351,9 @@ class Transformer(nn.Module):
         rotary = None
         if self.config.positions == "rotary":
             rotary = (self.rotary_cosines[start:end], self.rotary_sines[start:end])  # (T, D)
+        mask = same_document(ids) if self.documents_apart and cache is None else None
         for layer, block in enumerate(self.blocks):
-            x = block(x, rotary, cache, layer, self.dropout)
+            x = block(x, rotary, mask, cache, layer, self.dropout)
         if cache is not None:
             cache.filled = end
         return self.final_norm(x)  # type: ignore[no-any-return]

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tfcli.text.tokenizer import BEGIN, END
+from tfcli.text.tokenizer import BEGIN, END, UNKNOWN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -129,6 +129,19 @@ def shift_right(targets: Ids) -> Batch:
     inputs[:, 0] = BEGIN
     inputs[inputs == NO_TARGET] = BEGIN
     return Batch(inputs, targets)
+
+
+def leave_out(batch: Batch, share: float, *, seed: int, step: int) -> Batch:
+    """Puts `<unk>` in the place of a random share of the inputs; the targets stay.
+
+    So no target can be learnt by heart from the one token before it. The same places for the same
+    seed and step, whoever works on which rows. Xie et al., "Data Noising as Smoothing in Neural
+    Network Language Models", 2017, section 3.2 (blank noising).
+    """
+    random = np.random.Generator(np.random.Philox(key=[seed, step]))
+    blank = random.random(batch.inputs.shape, np.float32) < share
+    blank[:, 0] = False  # `<s>` says that here is a beginning
+    return Batch(np.where(blank, UNKNOWN, batch.inputs), batch.targets)
 
 
 def evaluation_batches(

@@ -21,6 +21,7 @@ from tfcli.runs.run import (
 from tfcli.text.corpus import Corpus, Part, Scan, join_parts, open_corpus
 from tfcli.text.token_cache import open_token_cache, tokenize_corpus
 from tfcli.training.batches import Batches
+from tfcli.training.document_rows import DocumentBatches
 from tfcli.training.loop import Trainer
 from tfcli.training.machine import (
     available_memory,
@@ -117,28 +118,34 @@ class Job:
             "machine": describe_machine(self.device),
         }
 
-    def trainer(self, run: Run, *, started: float, **state: Any) -> Trainer:
-        """Builds the model and all that trains it; `state` as in `Trainer`."""
-        precision = getattr(torch, self.plan.precision)
-        model = Transformer(self.model_config, self.plan.dropout, precision)
-        model.initialize(self.seed)
-        model.to(self.device)
-        if self.processes.sharded:
-            shard(model)
-        batches = Batches(
+    def _batches(self) -> Batches | DocumentBatches:
+        context, rows = self.model_config.context_length, self.plan.rows
+        if self.plan.documents_apart:
+            return DocumentBatches(self.corpus.training, context=context, rows=rows, seed=self.seed)
+        return Batches(
             self.corpus.training,
-            context=self.model_config.context_length,
-            rows=self.plan.rows,
+            context=context,
+            rows=rows,
             seed=self.seed,
             ends=self.corpus.ends,
             weights=self.corpus.weights,
         )
+
+    def trainer(self, run: Run, *, started: float, **state: Any) -> Trainer:
+        """Builds the model and all that trains it; `state` as in `Trainer`."""
+        precision = getattr(torch, self.plan.precision)
+        model = Transformer(self.model_config, self.plan.dropout, precision)
+        model.documents_apart = self.plan.documents_apart
+        model.initialize(self.seed)
+        model.to(self.device)
+        if self.processes.sharded:
+            shard(model)
         return Trainer(
             run=run,
             plan=self.plan,
             model=model,
             optimizer=Optimizer(model, self.plan.optimizer, precision),
-            batches=batches,
+            batches=self._batches(),
             corpus=self.corpus,
             tokenizer=self.tokenizer,
             seed=self.seed,

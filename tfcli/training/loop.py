@@ -24,6 +24,7 @@ from tfcli.model.cost import training_flops_per_token
 from tfcli.runs.metrics import append_metrics
 from tfcli.runs.run import prune
 from tfcli.runs.step import StepState, save_step, step_path
+from tfcli.training.batches import leave_out
 from tfcli.training.evaluation import evaluate_tokens
 from tfcli.training.events import (
     Evaluated,
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
     from tfcli.text.token_cache import TokenizedCorpus
     from tfcli.text.tokenizer import Tokenizer
     from tfcli.training.batches import Batches
+    from tfcli.training.document_rows import DocumentBatches
     from tfcli.training.events import Event, Reason
     from tfcli.training.optimizers import Optimizer
     from tfcli.training.plan import Plan
@@ -77,7 +79,7 @@ class Trainer:
     plan: Plan
     model: Transformer
     optimizer: Optimizer
-    batches: Batches
+    batches: Batches | DocumentBatches
     corpus: TokenizedCorpus
     tokenizer: Tokenizer
     seed: int
@@ -211,6 +213,8 @@ class Trainer:
 
     def _accumulate_gradients(self) -> float:
         batch = self.batches.batch(self.step)
+        if self.plan.token_dropout:
+            batch = leave_out(batch, self.plan.token_dropout, seed=self.seed, step=self.step)
         device = next(self.model.parameters()).device
         share = self.processes.share(self.plan.rows)
         total = torch.zeros((), device=device)

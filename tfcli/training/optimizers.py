@@ -35,19 +35,20 @@ ITERATIONS = 5
 
 
 def orthogonalize(matrices: Tensor) -> Tensor:
-    """Replaces the singular values of each matrix by about 1; shape (n, rows, columns).
+    """Replaces the singular values of each matrix by about 1; shape (..., rows, columns).
 
     Newton-Schulz: X <- aX + b(XX')X + c(XX')^2 X, five times, from X scaled to norm 1.
     """
     a, b, c = QUINTIC
     tall = matrices.shape[-2] > matrices.shape[-1]
     x: Tensor = matrices.mT if tall else matrices  # the shorter side squared is the cheaper product
+    x = x.reshape(-1, *x.shape[-2:])
     x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)
     for _ in range(ITERATIONS):
         square = x @ x.mT
         polynomial = torch.baddbmm(square, square, square, beta=b, alpha=c)  # bX^2 + cX^4
         x = torch.baddbmm(x, polynomial, x, beta=a)
-    return x.mT if tall else x
+    return (x.mT if tall else x).reshape(matrices.shape)
 
 
 class Muon:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from tfcli.errors import DamagedError, DataError, UsageError
 from tfcli.files import read_record
 from tfcli.model.config import Family, ModelConfig, Size, named_config
-from tfcli.model.cost import forward_flops_per_token, training_bytes
+from tfcli.model.cost import forward_flops_per_token
 from tfcli.training.machine import Precision
 from tfcli.training.optimizers import OptimizerConfig
 from tfcli.training.sizing import (
@@ -22,6 +22,8 @@ from tfcli.training.sizing import (
     LADDER,
     choose_size,
     regularisation,
+    rows_in_memory,
+    too_large,
 )
 
 if TYPE_CHECKING:
@@ -61,8 +63,10 @@ class Plan:
         rows: rows of `context_length` tokens in an update.
         micro_rows: rows in memory at once; several of these make an update.
         dropout: share of each block's output left out at random.
+        token_dropout: share of the tokens read that are left blank at random.
         precision: number format of the matrix products; the weights are float32 always.
         optimizer: learning rates and their kin.
+        documents_apart: whether no document sees another in its row.
         compile: whether the model is compiled: seconds at the start, then faster steps.
         patience: measurements in a row without a lower held-out loss that end the training; None:
             the budget is used up, and the best step is kept all the same.
@@ -76,11 +80,13 @@ class Plan:
     rows: int
     micro_rows: int
     dropout: float
+    token_dropout: float
     precision: Precision
     optimizer: OptimizerConfig
     evaluate_every: int | None
     save_every: int | None
     evaluation_tokens: int
+    documents_apart: bool
     compile: bool
     patience: int | None
 
@@ -133,6 +139,7 @@ class Wishes:
     tied_head: bool = True
     batch_tokens: int | None = None
     dropout: float | None = None
+    token_dropout: float | None = None
     learning_rate: float | None = None
     weight_decay: float | None = None
     precision: Precision | None = None
@@ -141,6 +148,7 @@ class Wishes:
     compile: bool | None = None
     patience: int | None = None
     sharded: bool | None = None
+    documents_apart: bool | None = None
 
 
 DEFAULT_CONTEXT: dict[Size, int] = {
@@ -235,19 +243,23 @@ def make_plan(
         )
         model, steps = pace.config, pace.steps
     epochs = (steps or 0) * rows * model.context_length / tokens
-    dropout, weight_decay = regularisation(epochs)
+    advice = regularisation(epochs)
     micro_rows, sharded = _fit(wishes, model, rows, means)
-    optimizer = _optimizer(wishes, weight_decay, 1.0 if base is None else FINE_TUNING)
+    optimizer = _optimizer(wishes, advice.weight_decay, 1.0 if base is None else FINE_TUNING)
     plan = Plan(
         budget=budget,
         rows=rows,
         micro_rows=micro_rows,
-        dropout=dropout if wishes.dropout is None else wishes.dropout,
+        dropout=advice.dropout if wishes.dropout is None else wishes.dropout,
+        token_dropout=(
+            advice.token_dropout if wishes.token_dropout is None else wishes.token_dropout
+        ),
         precision=precision,
         optimizer=optimizer,
         evaluate_every=wishes.evaluate_every,
         save_every=wishes.save_every,
         evaluation_tokens=_evaluation_tokens(budget, model),
+        documents_apart=bool(wishes.documents_apart),
         compile=compiled,
         patience=wishes.patience,
     )
@@ -296,13 +308,13 @@ def _fit(wishes: Wishes, model: ModelConfig, rows: int, means: Means) -> tuple[i
 
     """
     share = -(-rows // means.processes)
-    micro_rows = _micro_rows(model, share, means.memory)
+    micro_rows = rows_in_memory(model, share, means.memory)
     wanted = micro_rows is None if wishes.sharded is None else wishes.sharded
     sharded = wanted and means.processes > 1
     if sharded:
-        micro_rows = _micro_rows(model, share, means.memory, shards=means.processes)
+        micro_rows = rows_in_memory(model, share, means.memory, shards=means.processes)
     if micro_rows is None:
-        raise _too_large(model, means.memory, means.processes if sharded else 1)
+        raise too_large(model, means.memory, means.processes if sharded else 1)
     return micro_rows, sharded
 
 
@@ -371,25 +383,4 @@ def _optimizer(wishes: Wishes, weight_decay: float, scale: float) -> OptimizerCo
         table_learning_rate=default.table_learning_rate * scale,
         vector_learning_rate=default.vector_learning_rate * scale,
         weight_decay=weight_decay if wishes.weight_decay is None else wishes.weight_decay,
-    )
-
-
-def _micro_rows(
-    model: ModelConfig, rows: int, memory: int | None, *, shards: int = 1
-) -> int | None:
-    """How many of `rows` fit into the memory at once; None where not even one does."""
-    for parts in range(1, rows + 1):
-        micro_rows = -(-rows // parts)
-        needed = training_bytes(model, micro_rows * model.context_length, shards=shards)
-        if memory is None or needed <= 0.8 * memory:
-            return micro_rows
-    return None
-
-
-def _too_large(model: ModelConfig, memory: int | None, shards: int) -> UsageError:
-    needed = training_bytes(model, model.context_length, shards=shards)
-    return UsageError(
-        "this model is too large for the memory of this machine",
-        why=f"about {needed / 2**30:.1f} GiB are needed, {(memory or 0) / 2**30:.1f} GiB are free",
-        mend="take a smaller --size, --width, --layers or --context",
     )

@@ -8,9 +8,10 @@ from __future__ import annotations
 import itertools
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from tfcli.model.cost import count_parameters
+from tfcli.errors import UsageError
+from tfcli.model.cost import count_parameters, training_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 # (num_layers, d_model), from small to large: what a plan made from time chooses among
 LADDER = (
-    (2, 128), (3, 192), (4, 256), (6, 256), (6, 384), (8, 512), (12, 768), (24, 1024),
+    (2, 128), (3, 192), (5, 192), (6, 256), (6, 384), (8, 512), (12, 768), (24, 1024),
 )  # fmt: skip
 
 # Tokens to be seen for every parameter, at least. Far fewer than the 20 of Hoffmann et al.,
@@ -27,8 +28,21 @@ LADDER = (
 # full; here the text is seen many times, and small models leave most of a machine idle.
 TOKENS_PER_PARAMETER = 0.75
 
-# Above so many epochs: dropout, weight decay.
-REGULARISATION = ((0.0, 0.0, 0.1), (2.0, 0.05, 0.1), (6.0, 0.1, 0.3), (20.0, 0.2, 0.3))
+
+class Regularisation(NamedTuple):
+    """What keeps a model from learning its text by heart, from so many epochs on."""
+
+    epochs: float
+    dropout: float
+    token_dropout: float
+    weight_decay: float
+
+
+REGULARISATION = (
+    Regularisation(0.0, 0.0, 0.0, 0.1),
+    Regularisation(7.0, 0.1, 0.1, 0.3),
+    Regularisation(20.0, 0.2, 0.15, 0.3),
+)
 
 COMPILED_SECONDS = 30.0  # what compiling takes, where nothing of it is found again
 COMPILED_SHARE = 0.75  # of the time of a step that compiled code takes
@@ -72,10 +86,9 @@ def choose_size(
     return chosen
 
 
-def regularisation(epochs: float) -> tuple[float, float]:
-    """Dropout and weight decay for a text that is seen so often."""
-    _, dropout, weight_decay = max(row for row in REGULARISATION if row[0] <= epochs)
-    return dropout, weight_decay
+def regularisation(epochs: float) -> Regularisation:
+    """What suits a text that is seen so often."""
+    return max(row for row in REGULARISATION if row.epochs <= epochs)
 
 
 # Tokens trained on, and the share of a 6-gram's loss that the model came to: see the lab notes.
@@ -102,3 +115,25 @@ def expected_loss(ngram: float, tokens: float) -> tuple[float, float] | None:
             part = math.log(tokens / few) / math.log(many / few)
             share = before + part * (after - before)
     return ngram * share * (1 - UNCERTAINTY), ngram * share * (1 + UNCERTAINTY)
+
+
+def rows_in_memory(
+    model: ModelConfig, rows: int, memory: int | None, *, shards: int = 1
+) -> int | None:
+    """How many of `rows` fit into the memory at once; None where not even one does."""
+    for parts in range(1, rows + 1):
+        micro_rows = -(-rows // parts)
+        needed = training_bytes(model, micro_rows * model.context_length, shards=shards)
+        if memory is None or needed <= 0.8 * memory:
+            return micro_rows
+    return None
+
+
+def too_large(model: ModelConfig, memory: int | None, shards: int) -> UsageError:
+    """What to say where not even one row fits."""
+    needed = training_bytes(model, model.context_length, shards=shards)
+    return UsageError(
+        "this model is too large for the memory of this machine",
+        why=f"about {needed / 2**30:.1f} GiB are needed, {(memory or 0) / 2**30:.1f} GiB are free",
+        mend="take a smaller --size, --width, --layers or --context",
+    )
