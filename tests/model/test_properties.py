@@ -157,7 +157,7 @@ def test_at_first_every_block_passes_its_input_on(name: str) -> None:
     rotary = rotary_table(5, model.config.head_dim, 10_000.0)
     for layer, block in enumerate(model.blocks):
         turning = rotary if name.startswith("modern") else None
-        passed = block(x, turning, None, None, layer, 0.0)
+        passed = block(x, turning, None, None, layer, 0.0, None)
         assert torch.equal(passed, x)
 
 
@@ -208,7 +208,7 @@ def test_loss_is_the_mean_cross_entropy_of_what_counts(
     targets[targets == ignore] = 4
     targets.view(-1)[list(ignored)] = ignore
     expected = plain_cross_entropy(model(ids), targets, ignore)
-    assert float(model.loss(ids, targets, ignore)) == pytest.approx(expected, rel=1e-5)
+    assert float(model.loss(ids, targets, ignore=ignore)) == pytest.approx(expected, rel=1e-5)
 
 
 @torch.no_grad()
@@ -263,8 +263,8 @@ def test_dropout_leaves_out_its_share_and_scales_up_the_rest() -> None:
             parameter.zero_()  # so that attention alone adds
     block = model.blocks[0]
     x = torch.randn(50, 12, 12, dtype=torch.float64)
-    added = block(x, None, None, None, 0, 0.25) - x
-    full = block(x, None, None, None, 0, 0.0) - x
+    added = block(x, None, None, None, 0, 0.25, None) - x
+    full = block(x, None, None, None, 0, 0.0, None) - x
     gone = added == 0
     assert float(gone.double().mean()) == pytest.approx(0.25, abs=0.03)
     torch.testing.assert_close(added[~gone], full[~gone] * 4 / 3)

@@ -120,7 +120,7 @@ def train(
     batch_tokens: Annotated[
         int | None,
         option("--batch-tokens", help="Tokens an update learns from.", parser=parse_count,
-               otherwise="2048", panel=LEARNING),
+               otherwise="2048; 1024 in a short time", panel=LEARNING),
     ] = None,
     documents_apart: Annotated[
         bool | None,

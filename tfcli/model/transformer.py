@@ -31,11 +31,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tfcli.model.kernels import dropout, rms_norm
+from tfcli.model.kernels import draw_kept, dropout, rms_norm
 from tfcli.model.positions import rotary_table, rotate, sinusoidal_table
 from tfcli.text.tokenizer import END
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from tfcli.model.cache import KeyValueCache
     from tfcli.model.config import ModelConfig
 
@@ -157,12 +159,7 @@ class Attention(nn.Module):
 def same_document(ids: Tensor) -> Tensor:
     """Which position may look at which: itself and those before it in its own document.
 
-    Args:
-        ids: (B, T).
-
-    Returns:
-        (B, 1, T, T), True where the query (row) sees the key (column).
-
+    (B, T) ids -> (B, 1, T, T), True where the query (row) sees the key (column).
     """
     document = (ids == END).cumsum(1)
     same = document[:, :, None] == document[:, None, :]
@@ -259,11 +256,12 @@ class Block(nn.Module):
         cache: KeyValueCache | None,
         layer: int,
         share: float,  # to drop out
+        kept: Tensor | None,  # (2, B, T, E), or None where that is still to be drawn
     ) -> Tensor:  # (B, T, E)
         attended = self.attention(self.attention_norm(x), rotary, mask, cache, layer)
-        x = x + dropout(attended, share, self.training)
+        x = x + dropout(attended, share, self.training, None if kept is None else kept[0])
         processed = self.feed_forward(self.feed_forward_norm(x))
-        return x + dropout(processed, share, self.training)
+        return x + dropout(processed, share, self.training, None if kept is None else kept[1])
 
 
 class Transformer(nn.Module):
@@ -328,32 +326,49 @@ class Transformer(nn.Module):
                 values = torch.empty(parameter.shape).normal_(0.0, std, generator=generator)
                 parameter.copy_(values)
 
-    def forward(self, ids: Tensor, cache: KeyValueCache | None = None) -> Tensor:
+    def forward(
+        self, ids: Tensor, cache: KeyValueCache | None = None, kept: Tensor | None = None
+    ) -> Tensor:
         """The logits after every position.
 
         Args:
             ids: (B, T), at most `context_length` positions together with those in the cache.
-            cache: the positions before these, which the new ones are added to.
+            cache: the positions before these; the new ones are added to it.
+            kept: from `draw_dropout`.
 
         Returns:
             (B, T, V).
 
         """
-        return self.predict(self.encode(ids, cache))
+        return self.predict(self.encode(ids, cache, kept))
 
-    def encode(self, ids: Tensor, cache: KeyValueCache | None = None) -> Tensor:
+    def draw_dropout(self, rows: int, seed: Sequence[int]) -> Tensor | None:
+        """What dropout keeps, (1 + 2 N, B, T, E): of the embeddings and both parts of each block.
+
+        None where nothing is dropped, or torch itself draws fast enough.
+        """
+        if not self.dropout or self.embedding.weight.device.type != "cpu":
+            return None
+        sites = 1 + 2 * self.config.num_layers
+        shape = (sites, rows, self.config.context_length, self.config.d_model)
+        return draw_kept(shape, self.dropout, seed)
+
+    def encode(
+        self, ids: Tensor, cache: KeyValueCache | None = None, kept: Tensor | None = None
+    ) -> Tensor:
         """Everything but the head: (B, T) ids -> (B, T, E)."""
         start = cache.filled if cache is not None else 0
         end = start + ids.shape[1]
         assert end <= self.config.context_length, "more positions than the model has"
         x = self._embed(ids, start, end)
-        x = dropout(x, self.dropout, self.training)
+        x = dropout(x, self.dropout, self.training, None if kept is None else kept[0])
         rotary = None
         if self.config.positions == "rotary":
             rotary = (self.rotary_cosines[start:end], self.rotary_sines[start:end])  # (T, D)
         mask = same_document(ids) if self.documents_apart and cache is None else None
         for layer, block in enumerate(self.blocks):
-            x = block(x, rotary, mask, cache, layer, self.dropout)
+            site = None if kept is None else kept[1 + 2 * layer : 3 + 2 * layer]
+            x = block(x, rotary, mask, cache, layer, self.dropout, site)
         if cache is not None:
             cache.filled = end
         return self.final_norm(x)  # type: ignore[no-any-return]
@@ -372,10 +387,12 @@ class Transformer(nn.Module):
         table = self.embedding.weight if self.config.tied_head else self.head.weight
         return F.linear(x, table.to(x.dtype))
 
-    def loss(self, ids: Tensor, targets: Tensor, ignore: int = -1) -> Tensor:
+    def loss(
+        self, ids: Tensor, targets: Tensor, kept: Tensor | None = None, *, ignore: int = -1
+    ) -> Tensor:
         """The mean cross-entropy of `targets` (B, T) after `ids` (B, T), in nats a token.
 
         Targets equal to `ignore` do not count.
         """
-        logits = self(ids).float()  # (B, T, V); the softmax wants full precision
+        logits = self(ids, kept=kept).float()  # (B, T, V); the softmax wants full precision
         return F.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=ignore)

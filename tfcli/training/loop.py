@@ -93,7 +93,7 @@ class Trainer:
     seconds_before: float = 0.0
     best: float = math.inf
     _not_better: int = 0  # measurements in a row
-    _loss: Callable[[Tensor, Tensor], Tensor] = field(init=False)
+    _loss: Callable[..., Tensor] = field(init=False)
     _micro_rows: int = field(init=False)
     _held_out: HeldOut | None = None
     _held_out_final: HeldOut | None = None
@@ -146,7 +146,8 @@ class Trainer:
         shape = (self._micro_rows, self.model.config.context_length)
         ids = torch.zeros(shape, dtype=torch.int64, device=self.model.embedding.weight.device)
         try:
-            compiled(ids, ids).backward()  # type: ignore[no-untyped-call]
+            kept = self.model.draw_dropout(self._micro_rows, (0,))
+            compiled(ids, ids, kept).backward()  # type: ignore[no-untyped-call]
         except Exception as error:  # of many kinds: the compiler is a world of its own
             yield NotCompiled(step=self.step, why=f"{type(error).__name__}: {error}"[:200])
         else:
@@ -222,7 +223,8 @@ class Trainer:
             part = slice(first, min(first + self._micro_rows, share.stop))
             inputs = torch.from_numpy(batch.inputs[part]).to(device)
             targets = torch.from_numpy(batch.targets[part]).to(device)
-            loss = self._loss(inputs, targets) * (len(inputs) / self.plan.rows)
+            kept = self.model.draw_dropout(len(inputs), (self.seed, self.step, first))
+            loss = self._loss(inputs, targets, kept) * (len(inputs) / self.plan.rows)
             loss.backward()  # type: ignore[no-untyped-call]
             total += loss.detach()
         return total.item()

@@ -224,6 +224,8 @@ def make_plan(
         _candidates(wishes, tokens, vocab_size) if base is None else [_base(wishes, tokens, base)]
     )
     batch_tokens = wishes.batch_tokens or means.batch_tokens
+    if not wishes.batch_tokens and _is_short(wishes):
+        batch_tokens //= 2  # more updates, each from less: where time is short they count for more
     rows = _rows(batch_tokens, candidates[0].context_length, tokens, means.processes)
     budget = _budget(wishes, tokens, rows * candidates[0].context_length)
     model, steps, compiled = candidates[0], None, bool(wishes.compile)
@@ -275,6 +277,12 @@ def _check(wishes: Wishes, corpus: TokenizedCorpus) -> None:
             f"there is too little text: {corpus.training_bytes} bytes to train on",
             mend="give more text, or keep less of it apart with --held-out 0",
         )
+
+
+def _is_short(wishes: Wishes) -> bool:
+    """Whether there is a time to train in and it is not worth compiling for."""
+    timed = wishes.steps is wishes.epochs is wishes.tokens is None
+    return timed and (wishes.seconds or DEFAULT_SECONDS) < COMPILED_FROM
 
 
 def _rows(batch_tokens: int, context: int, tokens: int, processes: int) -> int:
