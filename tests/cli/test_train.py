@@ -337,3 +337,32 @@ def test_a_run_to_go_on_from_that_is_not_there_is_named(trained: Shell) -> None:
     done = trained("train", "book.txt", "--from", "tail", "--run", "it", "--steps", "1")
     assert done.code == 66
     assert "tale" in done.err
+
+
+def test_many_short_documents_train_apart(shell: Shell) -> None:
+    rows = "".join(json.dumps({"text": line}) + "\n" for line in BOOK.splitlines()[:200])
+    (shell.folder / "lines.jsonl").write_text(rows)
+    wishes = ("--apart", "--steps", "30", "--layers", "1", "--width", "32", "--context", "64")
+    done = shell("train", "lines.jsonl", "--run", "apart", "--batch-tokens", "512", *wishes)
+    assert done.code == 0, done.err
+    curve = losses(shell.folder / "checkpoints/apart")
+    assert curve[-1] < curve[0] - 1
+    assert shell("generate", "Ann", "--run", "apart", "--max-new-tokens", "5").code == 0
+
+
+@pytest.mark.parametrize("option", [("--dry-run",), ("--dropout", "0.1"), ("--from", "tale")])
+def test_a_resumed_run_keeps_its_plan(trained: Shell, option: tuple[str, ...]) -> None:
+    done = trained("train", "--resume", "tale", *option)
+    assert done.code == 2
+    assert f"takes no {option[0]}" in done.err
+
+
+def test_a_run_that_lost_the_model_it_began_with_is_not_begun_anew(shell: Shell) -> None:
+    assert shell("train", "book.txt", "--run", "first", "--steps", "2", *TINY).code == 0
+    wishes = ("--from", "first", "--run", "second", "--steps", "2")
+    assert shell("train", "book.txt", *wishes).code == 0
+    for step in list_steps(shell.folder / "checkpoints/second"):
+        (step / MODEL).write_bytes(b"torn")
+    done = shell("train", "--resume", "second", "--steps", "2")
+    assert done.code == 65
+    assert "has lost the model" in done.err

@@ -53,6 +53,7 @@ def test_every_value_of_a_run(run: Run) -> None:
             "nats_per_byte": 1.5, "bytes": 1000, "tokens": 300, "context": 8, "stride": 4,
             "whole": False,
         },
+        "baselines": None,
         "best_step": 10,
         "finished": False,
         "disk_bytes": size,

@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from tfcli.text.baselines import (
     ORDER,
     choose_discounts,
+    compare_texts,
     gzip_nats,
-    measure_baselines,
     ngram_probabilities,
 )
 from tfcli.text.readers import Piece
@@ -142,7 +142,7 @@ def whole(text: bytes) -> list[Piece]:
 
 def test_no_method_beats_the_entropy_of_a_source_without_memory() -> None:
     letters = random.Random(1).choices(b"0123456789abcdef", k=60_000)
-    measured = measure_baselines(whole(bytes(letters[10_000:])), whole(bytes(letters[:10_000])))
+    measured = compare_texts(whole(bytes(letters[10_000:])), whole(bytes(letters[:10_000])))
     assert measured is not None
     assert math.log(16) * 0.99 < measured.ngram < math.log(16) * 1.15
     assert math.log(16) * 0.99 < measured.gzip < math.log(16) * 1.15
@@ -150,8 +150,8 @@ def test_no_method_beats_the_entropy_of_a_source_without_memory() -> None:
 
 def test_what_was_seen_before_costs_little() -> None:
     text = random.Random(2).randbytes(3000).replace(BORDER, b"")
-    known = measure_baselines(whole(text) * 3, whole(text))
-    new = measure_baselines(whole(text[:1500]), whole(text[1500:]))
+    known = compare_texts(whole(text) * 3, whole(text))
+    new = compare_texts(whole(text[:1500]), whole(text[1500:]))
     assert known is not None and new is not None
     assert new.gzip == pytest.approx(math.log(256), rel=0.02)
     assert new.ngram == pytest.approx(math.log(256), rel=0.03)
@@ -163,7 +163,7 @@ def test_counting_learns_from_more_text() -> None:
     held_out = whole(words(4_000, seed=1))
     costs = []
     for size in (1_000, 10_000, 100_000):
-        measured = measure_baselines(whole(words(size)), held_out)
+        measured = compare_texts(whole(words(size)), held_out)
         assert measured is not None
         costs.append(measured.ngram)
     assert costs == sorted(costs, reverse=True)
@@ -172,8 +172,8 @@ def test_counting_learns_from_more_text() -> None:
 
 def test_a_text_pasted_twice_teaches_about_as_much_as_once() -> None:
     training, held_out = words(30_000), words(4_000, seed=1)
-    once = measure_baselines(whole(training), whole(held_out))
-    twice = measure_baselines(whole(training) * 2, whole(held_out))
+    once = compare_texts(whole(training), whole(held_out))
+    twice = compare_texts(whole(training) * 2, whole(held_out))
     assert once is not None and twice is not None
     assert twice.ngram == pytest.approx(once.ngram, rel=0.05)
 
@@ -186,7 +186,7 @@ def test_gzip_is_what_gzip_adds_to_the_training_text() -> None:
 
 def test_the_sum_is_over_text_and_ends_of_documents_but_the_bytes_are_those_of_the_text() -> None:
     documents = [b"a ship", b"a sheep", b"an ape"]
-    measured = measure_baselines(whole(b"a shape, an ape"), [Piece(d, True) for d in documents])
+    measured = compare_texts(whole(b"a shape, an ape"), [Piece(d, True) for d in documents])
     assert measured is not None
     plain = PlainKneserNey(b"a shape, an ape" + BORDER, ORDER)
     text = b"".join(document + BORDER for document in documents)
@@ -207,20 +207,18 @@ def test_where_pieces_are_cut_makes_no_difference(cuts: list[int], other_cuts: l
         return [Piece(part, last=False) for part in parts[:-1]] + [Piece(parts[-1], last=True)]
 
     training, held_out = words(2000), words(700, seed=1)
-    in_one = measure_baselines(
-        whole(training), whole(held_out), training_limit=900, held_out_limit=300
-    )
-    assert in_one == measure_baselines(
+    in_one = compare_texts(whole(training), whole(held_out), training_limit=900, held_out_limit=300)
+    assert in_one == compare_texts(
         cut(training, cuts), cut(held_out, other_cuts), training_limit=900, held_out_limit=300
     )
 
 
 def test_of_a_long_text_the_end_is_counted_and_the_beginning_measured() -> None:
     training, held_out = words(5000), words(900, seed=1)
-    measured = measure_baselines(
+    measured = compare_texts(
         whole(training), whole(held_out), training_limit=2000, held_out_limit=300
     )
-    part = measure_baselines(whole(training[-1999:]), [Piece(held_out[:300], last=False)])
+    part = compare_texts(whole(training[-1999:]), [Piece(held_out[:300], last=False)])
     assert measured == part
     assert part is not None
     assert (part.training_bytes, part.held_out_bytes) == (1999, 300)
@@ -231,12 +229,12 @@ def test_held_out_text_is_read_no_further_than_it_is_measured() -> None:
         yield Piece(b"x" * 100, last=False)
         raise AssertionError("this was not needed")
 
-    measured = measure_baselines(whole(b"x"), pieces(), held_out_limit=100)
+    measured = compare_texts(whole(b"x"), pieces(), held_out_limit=100)
     assert measured is not None
 
 
 def test_no_text_is_no_measurement() -> None:
-    assert measure_baselines(whole(b"text"), []) is None
+    assert compare_texts(whole(b"text"), []) is None
 
 
 def test_it_needs_no_torch() -> None:

@@ -15,8 +15,8 @@ from tfcli.text.token_cache import tokenize_corpus
 from tfcli.text.tokenizer import train_tokenizer
 from tfcli.training.job import Job, prepare, reopen
 from tfcli.training.loop import Trainer
-from tfcli.training.plan import Wishes
 from tfcli.training.start import begin, resume
+from tfcli.training.wishes import Wishes
 
 
 class Workshop:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from tfcli.text.tokenizer import BEGIN, END, UNKNOWN
 from tfcli.training.batches import (
     NO_TARGET,
+    Batch,
     Batches,
     document_batches,
     evaluation_batches,
@@ -105,6 +106,8 @@ def test_blanks_are_a_share_of_the_inputs_a_function_of_seed_and_step() -> None:
     assert (blanked.inputs[blank] == UNKNOWN).all()
     assert 0.17 < blank.mean() < 0.22
     assert not blank[:, 0].any()
+    ends = Batch(np.full((2, 9), END), batch.targets[:2, :9])
+    assert (leave_out(ends, 0.9, seed=3, step=4).inputs == END).all()
     assert (blanked.targets == batch.targets).all()
     again, later = leave_out(batch, 0.2, seed=3, step=4), leave_out(batch, 0.2, seed=3, step=5)
     assert (again.inputs == blanked.inputs).all()

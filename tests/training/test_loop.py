@@ -253,3 +253,28 @@ def test_where_the_memory_ends_fewer_rows_are_worked_on_at_once(tmp_path: Path) 
     assert done.returncode == 0, done.stderr
     before, after = map(int, done.stdout.split())
     assert after < before
+
+
+def test_patience_and_the_best_loss_outlast_a_stop(workshop: Workshop) -> None:
+    """The best measurement may be of a step that was never saved."""
+    job = workshop.job(steps=20, learning_rate=0.0, evaluate_every=1, save_every=100)
+    job = dataclasses.replace(job, plan=dataclasses.replace(job.plan, patience=4))
+    list(workshop.begin("whole", job).events())
+    list(workshop.begin("cut", job, stop=StopAfter(3)).events())
+    trainer = workshop.resume("cut")
+    assert (trainer.step, trainer.not_better) == (3, 2)
+    assert trainer.best < math.inf
+    list(trainer.events())
+    steps = [max(losses(workshop.folder / name)) for name in ("whole", "cut")]
+    assert steps == [5, 5]
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.3])
+def test_apart_training_is_the_same_in_any_parts(workshop: Workshop, dropout: float) -> None:
+    """Rows that hold different numbers of targets count by these, and drop out the same."""
+    whole = workshop.job(steps=3, batch_tokens=128, documents_apart=True, dropout=dropout)
+    parts = dataclasses.replace(whole, plan=dataclasses.replace(whole.plan, micro_rows=3))
+    list(workshop.begin("whole", whole).events())
+    list(workshop.begin("parts", parts).events())
+    one, other = losses(workshop.folder / "whole"), losses(workshop.folder / "parts")
+    assert list(other.values()) == pytest.approx(list(one.values()), rel=1e-4)

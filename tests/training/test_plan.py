@@ -21,11 +21,11 @@ from tfcli.training.plan import (
     Decision,
     Means,
     Plan,
-    Wishes,
     learning_rate_scale,
     make_plan,
 )
-from tfcli.training.sizing import regularisation
+from tfcli.training.sizing import expected_loss, regularisation
+from tfcli.training.wishes import Wishes
 
 
 def corpus(tokens: int = 10_000) -> TokenizedCorpus:
@@ -204,3 +204,38 @@ def test_a_model_too_large_to_measure_is_not_chosen() -> None:
         return 0.01 if config.d_model < 300 else math.inf
 
     assert decide(Wishes(seconds=1e6), step_seconds=step_seconds).model.d_model == 256
+
+
+def test_where_time_is_short_a_step_learns_from_half_as_much() -> None:
+    def batch(**wishes: Any) -> int:
+        decision = decide(Wishes(**wishes), tokens=10**5, step_seconds=machine(1e11))
+        return decision.plan.rows * decision.model.context_length
+
+    assert batch(seconds=60.0) == batch(seconds=600.0) // 2 == 1024
+    assert batch() == 1024
+    assert batch(steps=5) == 2048
+    assert batch(seconds=60.0, batch_tokens=4096) == 4096
+
+
+@given(st.floats(0.1, 3.0), st.floats(4e5, 1e12), st.floats(1.0, 10.0))
+def test_more_tokens_promise_a_lower_loss(ngram: float, tokens: float, more: float) -> None:
+    before, after = expected_loss(ngram, tokens), expected_loss(ngram, more * tokens)
+    assert before is not None
+    assert after is not None
+    assert before[0] < before[1]
+    assert after <= before
+
+
+def test_nothing_is_promised_of_a_training_shorter_than_any_tried() -> None:
+    assert expected_loss(1.5, 1000) is None
+
+
+def test_apart_and_weights_do_not_go_together() -> None:
+    training = np.zeros(1000, np.uint16)
+    two = TokenizedCorpus(
+        training, training[:100], 2000, 200, 2, "key", ends=(500, 1000), weights=(1.0, 2.0)
+    )
+    with pytest.raises(UsageError, match="--apart"):
+        make_plan(
+            Wishes(steps=1, documents_apart=True), two, Means(precision="float32"), vocab_size=300
+        )

@@ -16,8 +16,8 @@ from tfcli.text.corpus import open_sources
 from tfcli.text.readers import find_sources
 from tfcli.text.token_cache import tokenize_corpus
 from tfcli.training.job import prepare
-from tfcli.training.plan import Wishes
 from tfcli.training.start import begin
+from tfcli.training.wishes import Wishes
 
 from .conftest import StopAfter, Workshop
 

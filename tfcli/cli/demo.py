@@ -44,7 +44,7 @@ def demo(
     tfcli demo --language es
     """
     from tfcli.cli.session import Session
-    from tfcli.training.plan import Wishes
+    from tfcli.training.wishes import Wishes
 
     voice = streams.Voice(quiet=quiet)
     voice.note(f"Making up {CORPUS_BYTES / 1e6:.0f} MB of stories.")

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from tfcli.training.job import Job
 
 PATIENCE = 2.0  # seconds; what takes longer shows progress
+FRAME = 0.25  # seconds between pictures of a training on a terminal
 LINE_EVERY = 10.0  # seconds between plain lines of a training
 
 
@@ -217,6 +218,7 @@ class TrainingView:
         self._best: float | None = None
         self._sample = ""
         self._said = time.monotonic()
+        self._drawn = 0.0
         self._live: Live | None = None
 
     def __enter__(self) -> TrainingView:
@@ -249,7 +251,9 @@ class TrainingView:
             return
         self._say_trouble(event)
         if self._live:
-            self._live.update(self._panel())
+            if not isinstance(event, StepFinished) or time.monotonic() - self._drawn > FRAME:
+                self._live.update(self._panel())
+                self._drawn = time.monotonic()
         elif isinstance(event, Evaluated) or (
             isinstance(event, StepFinished) and time.monotonic() - self._said > LINE_EVERY
         ):

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from tfcli.training.loop import Trainer
     from tfcli.training.machine import Device
     from tfcli.training.parallel import Processes
-    from tfcli.training.plan import Wishes
+    from tfcli.training.wishes import Wishes
 
 
 class Session:
@@ -67,7 +67,7 @@ class Session:
         finally:
             if self.processes.is_first and not self._begun:
                 self.processes.say("")  # nothing came of it: the others need not wait
-            leave(together=well)
+            leave(together=well and self._begun)
 
     def follow(self, device: Device) -> None:
         """Trains along with the first process, without a word."""
@@ -79,6 +79,7 @@ class Session:
             trainer = follow(
                 cache=CACHE, device=device, processes=self.processes, started=self.started
             )
+            self._begun = trainer is not None
             for _ in trainer.events() if trainer else ():
                 pass
 
@@ -157,7 +158,7 @@ class Session:
         tokens = self._tokenize(corpus, tokenizer)
         job = prepare(
             wishes, tokens, tokenizer,
-            baselines=measure_baselines(corpus.training(), corpus.held_out()),
+            baselines=measure_baselines(tokens, tokenizer),
             seed=seed, device=device, base=base, started=self.started, **self._processes(),
         )  # fmt: skip
         show_plan(job, name, self.voice)
@@ -176,7 +177,13 @@ class Session:
             return self._show(job, trainer, stop)
 
     def resume(
-        self, name: str, *, device: Device, more_seconds: float | None, more_steps: int | None
+        self,
+        name: str,
+        *,
+        device: Device,
+        more_seconds: float | None,
+        more_steps: int | None,
+        shard: bool | None,
     ) -> None:
         """Goes on with a run."""
         from tfcli.cli.render import progress, show_plan
@@ -192,13 +199,14 @@ class Session:
 
             if is_finished(run) and more_seconds is None and more_steps is None:
                 self.voice.note(f"{run.name} has come to the end of its budget already.")
-                self.voice.next(f"tfcli train --resume {name} --time 2m   # adds to it")
+                more = "--steps 500" if _counts_steps(run) else "--time 2m"
+                self.voice.next(f"tfcli train --resume {name} {more}   # adds to it")
                 return
             total = run.card["corpus"]["bytes"]
             with progress("Tokenising", total=total, quiet=self.voice.quiet) as done:
                 job = reopen(
                     run, cache=CACHE, more_seconds=more_seconds, more_steps=more_steps,
-                    device=device, progress=done, **self._processes(),
+                    device=device, shard=shard, progress=done, **self._processes(),
                 )  # fmt: skip
             show_plan(job, run.name, self.voice)
             with StopSignals(self.voice) as stop:
@@ -264,6 +272,11 @@ class Session:
             raise typer.Exit(128 + stop.received)
         self.voice.next(f"tfcli generate {_opening(job)} --run {trainer.run.name}")
         return trainer.run
+
+
+def _counts_steps(run: Run) -> bool:
+    budget: dict[str, Any] = run.card["plan"].get("budget", {})
+    return budget.get("kind") == "steps"
 
 
 def _opening(job: Job) -> str:

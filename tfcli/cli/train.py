@@ -123,10 +123,8 @@ def train(
                otherwise="2048; 1024 in a short time", panel=LEARNING),
     ] = None,
     documents_apart: Annotated[
-        bool | None,
-        option("--apart/--together", help="Whether no document sees another in its row.",
-               otherwise="together", panel=TEXT),
-    ] = None,
+        bool, option("--apart", help="Let no document see another in its row.", panel=TEXT)
+    ] = False,
     learning_rate: Annotated[
         float | None,
         option("--learning-rate", help="The highest, of the matrices.", min=0.0, metavar="RATE",
@@ -193,7 +191,7 @@ def train(
     tfcli train book.txt --time 5m
     """
     from tfcli.cli.session import Session
-    from tfcli.training.plan import Wishes
+    from tfcli.training.wishes import Wishes
 
     wishes = Wishes(
         seconds=time, steps=steps, epochs=epochs, tokens=tokens,
@@ -218,14 +216,14 @@ def train(
             "--from brings its own tokenizer", mend="leave --tokenizer and --vocab-size out"
         )
     if resume is not None:
-        _check_resume(resume, files, run, budgets)
+        _check_resume(context, resume, files, run, budgets)
     elif not files:
         raise UsageError("there is no text to train on", mend="tfcli train book.txt --time 60s")
     with session.together() as ahead:
         if not ahead:
             session.follow(device)
         elif resume is not None:
-            session.resume(resume, device=device, more_seconds=time, more_steps=steps)
+            session.resume(resume, device=device, more_seconds=time, more_steps=steps, shard=shard)
         elif files:
             with session.prepared(files, run, held_out) as (path, corpus):
                 start = session.find_base(base) if base else None
@@ -243,9 +241,28 @@ def train(
                     streams.write_json_result(job.card(corpus))
 
 
+# What may stand beside --resume; everything else the run has decided at its beginning.
+RESUMED = {
+    "files", "run", "resume", "time", "steps", "epochs", "tokens", "shard", "device",
+    "sample_prompt", "json", "quiet",
+}  # fmt: skip
+
+
 def _check_resume(
-    resume: str, files: list[str] | None, run: str | None, budgets: list[str]
+    context: typer.Context,
+    resume: str,
+    files: list[str] | None,
+    run: str | None,
+    budgets: list[str],
 ) -> None:
+    for parameter in context.command.params:
+        name = parameter.name or ""
+        source = context.get_parameter_source(name)
+        if name not in RESUMED and source is not None and source.name == "COMMANDLINE":
+            raise UsageError(
+                f"a resumed run keeps the plan of its beginning: it takes no {parameter.opts[0]}",
+                mend=f"tfcli train --resume {resume}",
+            )
     if files or run:
         raise UsageError(
             "--resume goes on with the run's own text, under its own name",

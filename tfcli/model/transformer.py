@@ -163,6 +163,7 @@ def same_document(ids: Tensor) -> Tensor:
     """
     document = (ids == END).cumsum(1)
     same = document[:, :, None] == document[:, None, :]
+    same[:, :, 0] = True  # all see the `<s>` of the row, as in writing
     return same.tril()[:, None]
 
 
@@ -342,16 +343,13 @@ class Transformer(nn.Module):
         """
         return self.predict(self.encode(ids, cache, kept))
 
-    def draw_dropout(self, rows: int, seed: Sequence[int]) -> Tensor | None:
-        """What dropout keeps, (1 + 2 N, B, T, E): of the embeddings and both parts of each block.
-
-        None where nothing is dropped, or torch itself draws fast enough.
-        """
+    def draw_dropout(self, rows: range, seed: Sequence[int]) -> Tensor | None:
+        """What dropout keeps, (1 + 2 N, B, T, E), by row whatever the others; on a CPU alone."""
         if not self.dropout or self.embedding.weight.device.type != "cpu":
             return None
         sites = 1 + 2 * self.config.num_layers
-        shape = (sites, rows, self.config.context_length, self.config.d_model)
-        return draw_kept(shape, self.dropout, seed)
+        shape = (sites, self.config.context_length, self.config.d_model)
+        return torch.stack([draw_kept(shape, self.dropout, (*seed, row)) for row in rows], dim=1)
 
     def encode(
         self, ids: Tensor, cache: KeyValueCache | None = None, kept: Tensor | None = None
@@ -390,9 +388,11 @@ class Transformer(nn.Module):
     def loss(
         self, ids: Tensor, targets: Tensor, kept: Tensor | None = None, *, ignore: int = -1
     ) -> Tensor:
-        """The mean cross-entropy of `targets` (B, T) after `ids` (B, T), in nats a token.
+        """The cross-entropy of all `targets` (B, T) after `ids` (B, T) together, in nats.
 
         Targets equal to `ignore` do not count.
         """
         logits = self(ids, kept=kept).float()  # (B, T, V); the softmax wants full precision
-        return F.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=ignore)
+        return F.cross_entropy(
+            logits.flatten(0, 1), targets.flatten(), ignore_index=ignore, reduction="sum"
+        )

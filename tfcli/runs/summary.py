@@ -62,7 +62,7 @@ def is_finished(run: Run) -> bool:
         last is not None
         and newest is not None
         and last.get("event") == "Stopped"
-        and last.get("reason") == "finished"
+        and last.get("reason") in {"finished", "no better"}
         and last.get("step") == newest.step
     )
 

@@ -38,6 +38,11 @@ class Batch:
     inputs: Ids
     targets: Ids
 
+    def part(self, rows: range) -> Batch:
+        """Some of its rows."""
+        chosen = slice(rows.start, rows.stop)
+        return Batch(self.inputs[chosen], self.targets[chosen])
+
 
 class Batches:
     """The training rows of every step.
@@ -140,7 +145,7 @@ def leave_out(batch: Batch, share: float, *, seed: int, step: int) -> Batch:
     """
     random = np.random.Generator(np.random.Philox(key=[seed, step]))
     blank = random.random(batch.inputs.shape, np.float32) < share
-    blank[:, 0] = False  # `<s>` says that here is a beginning
+    blank &= (batch.inputs != BEGIN) & (batch.inputs != END)  # they say what begins here
     return Batch(np.where(blank, UNKNOWN, batch.inputs), batch.targets)
 
 

@@ -31,8 +31,10 @@ from tfcli.training.machine import (
 )
 from tfcli.training.optimizers import Optimizer
 from tfcli.training.parallel import ALONE, Processes, shard
-from tfcli.training.plan import Means, Plan, Wishes, make_plan
+from tfcli.training.plan import Means, Plan, make_plan
 from tfcli.training.probe import Probe, can_compile
+from tfcli.training.sizing import fit
+from tfcli.training.wishes import Wishes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -200,17 +202,14 @@ def prepare(
 
     """
     chosen = choose_device(device, processes.local_rank)
-    memory = available_memory(chosen)
-    if memory is not None and chosen.type == "cpu":
-        memory //= processes.count  # all of them on this machine, for all we know
     probe = Probe(chosen)
     means = Means(
         precision=wishes.precision or choose_precision(chosen),
         batch_tokens=BATCH_TOKENS[chosen.type],
-        memory=memory,
+        memory=_memory(chosen, processes),
         processes=processes.count,
         compiles=processes.count == 1 and can_compile(chosen),
-        step_seconds=probe.step_seconds if processes.count == 1 else None,
+        step_seconds=probe.step_seconds,
         spent=time.monotonic() - started if started is not None else 0.0,
     )
     decision = make_plan(
@@ -235,6 +234,14 @@ def prepare(
     )
 
 
+def _memory(device: torch.device, processes: Processes) -> int | None:
+    """Bytes for each process."""
+    memory = available_memory(device)
+    if memory is not None and device.type == "cpu":
+        memory //= processes.count  # all of them on this machine, for all we know
+    return memory
+
+
 def reopen(
     run: Run,
     *,
@@ -243,11 +250,13 @@ def reopen(
     more_steps: int | None = None,
     device: Device = "auto",
     processes: Processes = ALONE,
+    shard: bool | None = None,
     progress: Callable[[int], None] = lambda _: None,
 ) -> Job:
     """Makes the job of a run that was begun before, from its `run.json`.
 
     Args:
+        shard: whether the weights are shared out among the processes; None leaves it to the memory.
         more_seconds, more_steps: added to its budget; as the run's own budget counts.
 
     Raises:
@@ -267,6 +276,19 @@ def reopen(
             )
         plan = replace(plan, budget=plan.budget.extended(more))
     chosen = choose_device(device, processes.local_rank)
+    if plan.rows < processes.count:
+        raise UsageError(
+            f"the {plan.rows} rows of a batch of {run.name} cannot be shared by "
+            f"{processes.count} processes",
+            mend="start fewer of them",
+        )
+    _, sharded = fit(
+        run.model_config,
+        plan.rows,
+        memory=_memory(chosen, processes),
+        processes=processes.count,
+        wanted=shard,
+    )
     return Job(
         model_config=run.model_config,
         plan=plan,
@@ -275,8 +297,8 @@ def reopen(
         device=chosen,
         seed=run.card["seed"],
         steps=int(plan.budget.amount) if plan.budget.kind == "steps" else None,
-        peak=Probe(chosen).peak(plan.precision),
-        processes=processes,
+        peak=Probe(chosen).peak(plan.precision) if processes.is_first else None,
+        processes=replace(processes, sharded=sharded),
     )
 
 

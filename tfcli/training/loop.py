@@ -24,7 +24,7 @@ from tfcli.model.cost import training_flops_per_token
 from tfcli.runs.metrics import append_metrics
 from tfcli.runs.run import prune
 from tfcli.runs.step import StepState, save_step, step_path
-from tfcli.training.batches import leave_out
+from tfcli.training.batches import NO_TARGET, leave_out
 from tfcli.training.evaluation import evaluate_tokens
 from tfcli.training.events import (
     Evaluated,
@@ -71,7 +71,9 @@ class Trainer:
         sample: writes a piece of text with the model as it is, or None.
         processes: who train together.
         peak: floating-point operations a second of the device's matrix product, if measured.
-        step, tokens_seen, seconds_before, best: the state that the session begins with.
+        step, tokens_seen, seconds_before: the state that the session begins with.
+        best, not_better: the lowest held-out loss, and how many measurements have been since.
+        saved_step: the step that is on the disk already.
 
     """
 
@@ -92,12 +94,12 @@ class Trainer:
     tokens_seen: int = 0
     seconds_before: float = 0.0
     best: float = math.inf
-    _not_better: int = 0  # measurements in a row
+    not_better: int = 0
+    saved_step: int = -1
     _loss: Callable[..., Tensor] = field(init=False)
     _micro_rows: int = field(init=False)
     _held_out: HeldOut | None = None
     _held_out_final: HeldOut | None = None
-    _saved_step: int = -1
     _saved_at: float = field(default_factory=time.monotonic)
     _step_seconds: deque[float] = field(default_factory=lambda: deque(maxlen=15))
     _token_seconds: float = math.inf  # to measure on one token, at the fastest so far
@@ -129,7 +131,7 @@ class Trainer:
                 break
             if agree(self._evaluation_due(before)):
                 yield from self._measure()
-                if self.plan.patience is not None and self._not_better >= self.plan.patience:
+                if agree(self._out_of_patience()):
                     reason = "no better"
                     break
             if agree(self._save_due(before)):
@@ -140,13 +142,16 @@ class Trainer:
         yield from self._save()
         yield Stopped(step=self.step, reason=reason, seconds=self.seconds)
 
+    def _out_of_patience(self) -> bool:
+        return self.plan.patience is not None and self.not_better >= self.plan.patience
+
     def _compile(self) -> Iterator[Event]:
         """Has code made for this model and this shape of batch, and tries it."""
         compiled = torch.compile(self.model.loss, dynamic=False)
         shape = (self._micro_rows, self.model.config.context_length)
         ids = torch.zeros(shape, dtype=torch.int64, device=self.model.embedding.weight.device)
         try:
-            kept = self.model.draw_dropout(self._micro_rows, (0,))
+            kept = self.model.draw_dropout(range(self._micro_rows), (0,))
             compiled(ids, ids, kept).backward()  # type: ignore[no-untyped-call]
         except Exception as error:  # of many kinds: the compiler is a world of its own
             yield NotCompiled(step=self.step, why=f"{type(error).__name__}: {error}"[:200])
@@ -192,18 +197,19 @@ class Trainer:
 
         The gradients are those of the whole batch, whichever part of it this process works on.
         """
-        torch.manual_seed(self.seed * 1_000_003 + self.step)  # dropout
+        number = self.seed * 1_000_003 + self.step
         if self.processes.rank:  # other rows, other dropout
-            torch.manual_seed(torch.initial_seed() * 1_000_003 + self.processes.rank)
+            number = number * 1_000_003 + self.processes.rank
+        torch.manual_seed(number % 2**63)  # for dropout on a GPU
         try:
             loss = self._accumulate_gradients()
         except RuntimeError as error:
-            if not is_out_of_memory(error) or self.processes.sharded:
+            if not is_out_of_memory(error):
                 raise
-            if self._micro_rows == 1:
+            if self._micro_rows == 1 or self.processes.sharded:  # the others are in mid-flight
                 raise UsageError(
-                    "there is not memory enough for one row of a batch",
-                    mend="take a smaller --size, --width, --layers or --context",
+                    f"there is not memory enough for {self._micro_rows} rows of a batch",
+                    mend="take a smaller --size, --width, --layers, --context or --batch-tokens",
                 ) from None
             for parameter in self.model.parameters():
                 parameter.grad = None
@@ -218,16 +224,31 @@ class Trainer:
             batch = leave_out(batch, self.plan.token_dropout, seed=self.seed, step=self.step)
         device = next(self.model.parameters()).device
         share = self.processes.share(self.plan.rows)
+        predicted = int(np.count_nonzero(batch.targets != NO_TARGET))
         total = torch.zeros((), device=device)
-        for first in range(share.start, share.stop, self._micro_rows):
-            part = slice(first, min(first + self._micro_rows, share.stop))
-            inputs = torch.from_numpy(batch.inputs[part]).to(device)
-            targets = torch.from_numpy(batch.targets[part]).to(device)
-            kept = self.model.draw_dropout(len(inputs), (self.seed, self.step, first))
-            loss = self._loss(inputs, targets, kept) * (len(inputs) / self.plan.rows)
+        for first in range(share.start, share.start + self._rows_passed(), self._micro_rows):
+            rows = range(first, min(first + self._micro_rows, share.stop))
+            part = batch.part(rows or range(1))  # an empty one only keeps the others company
+            targets = part.targets if rows else np.full_like(part.targets, NO_TARGET)
+            kept = self.model.draw_dropout(rows or range(1), (self.seed, self.step))
+            nats = self._loss(
+                torch.from_numpy(part.inputs).to(device),
+                torch.from_numpy(targets).to(device),
+                kept,
+            )
+            loss = nats / predicted
             loss.backward()  # type: ignore[no-untyped-call]
             total += loss.detach()
         return total.item()
+
+    def _rows_passed(self) -> int:
+        """Rows of this process's share; where weights are sharded, of the largest share.
+
+        There each pass gathers weights from all processes, so all have to make as many.
+        """
+        if self.processes.sharded:
+            return -(-self.plan.rows // self.processes.count)
+        return len(self.processes.share(self.plan.rows))
 
     def _diverged(self, why: str) -> DataError:
         return DataError(
@@ -260,7 +281,8 @@ class Trainer:
         tokens = len(self.corpus.held_out)
         if self.plan.budget.kind == "steps":
             return tokens
-        affordable = FINAL_SHARE * self.plan.budget.amount / self._token_seconds
+        session = self.plan.budget.amount - self.seconds_before
+        affordable = FINAL_SHARE * session / self._token_seconds
         return int(min(tokens, max(affordable, self.plan.evaluation_tokens)))  # the first's
 
     def _progress(self) -> float:
@@ -298,7 +320,7 @@ class Trainer:
         """On the same part of the held-out text each time; and a sample, if wanted."""
         if self._held_out is not None or not len(self.corpus.held_out):
             return
-        began = time.monotonic()
+        began = time.perf_counter()
         held_out = evaluate_tokens(
             self.model,
             self.corpus.held_out,
@@ -308,10 +330,12 @@ class Trainer:
         )
         if held_out is None:
             return
-        self._token_seconds = min(self._token_seconds, (time.monotonic() - began) / held_out.tokens)
+        self._token_seconds = min(
+            self._token_seconds, (time.perf_counter() - began) / held_out.tokens
+        )
         self._held_out = held_out
         best = held_out.nats_per_byte < self.best
-        self._not_better = 0 if best else self._not_better + 1
+        self.not_better = 0 if best else self.not_better + 1
         self.best = min(self.best, held_out.nats_per_byte)
         yield Evaluated(step=self.step, held_out=held_out, best=best, seconds=self.seconds)
         if self.sample is not None:
@@ -336,7 +360,7 @@ class Trainer:
         yield Evaluated(step=self.step, held_out=held_out, best=best, seconds=self.seconds)
 
     def _save(self) -> Iterator[Event]:
-        if self._saved_step == self.step:
+        if self.saved_step == self.step:
             return
         began = time.monotonic()
         weights = {n: whole(p).numpy(force=True) for n, p in self.model.named_parameters()}
@@ -354,6 +378,6 @@ class Trainer:
         if self.processes.is_first:
             save_step(self.run.path, state, weights, remembered)
             prune(self.run, keep=STEPS_KEPT)
-        self._saved_step, self._saved_at = self.step, time.monotonic()
+        self.saved_step, self._saved_at = self.step, time.monotonic()
         self._saving_seconds = time.monotonic() - began
         yield Saved(step=self.step, path=path, seconds=self.seconds)

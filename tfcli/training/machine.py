@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import tfcli
@@ -69,6 +70,13 @@ def available_memory(device: torch.device) -> int | None:
 
         return int(torch.cuda.mem_get_info(device)[0])
     try:
+        # what the kernel would give, caches included
+        text = Path("/proc/meminfo").read_text(encoding="ascii")
+        lines = dict(line.split(":", 1) for line in text.splitlines())
+        return int(lines["MemAvailable"].split()[0]) << 10
+    except (OSError, KeyError, ValueError):
+        pass  # not Linux
+    try:
         return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, ValueError, OSError):
         return None
@@ -78,7 +86,8 @@ def is_out_of_memory(error: RuntimeError) -> bool:
     """Whether torch could not get the memory for a tensor: on a CPU it has no error of its own."""
     import torch
 
-    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+    words = ("can't allocate memory", "out of memory")
+    return isinstance(error, torch.OutOfMemoryError) or any(w in str(error) for w in words)
 
 
 def describe_machine(device: torch.device) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from tfcli.errors import DamagedError, DataError, UsageError
 from tfcli.files import read_record
-from tfcli.model.config import Family, ModelConfig, Size, named_config
+from tfcli.model.config import ModelConfig, Size, named_config
 from tfcli.model.cost import forward_flops_per_token
 from tfcli.training.machine import Precision
 from tfcli.training.optimizers import OptimizerConfig
@@ -21,10 +21,11 @@ from tfcli.training.sizing import (
     COMPILED_SHARE,
     LADDER,
     choose_size,
+    fit,
     regularisation,
     rows_in_memory,
-    too_large,
 )
+from tfcli.training.wishes import Wishes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -121,36 +122,6 @@ def learning_rate_scale(step: int, progress: float) -> float:
     return warm_up * decay
 
 
-@dataclass(frozen=True, kw_only=True)
-class Wishes:
-    """What the user asked for; None leaves it to the plan."""
-
-    seconds: float | None = None
-    steps: int | None = None
-    epochs: float | None = None
-    tokens: int | None = None
-    size: Size | None = None
-    family: Family | None = None
-    context_length: int | None = None
-    num_layers: int | None = None
-    d_model: int | None = None
-    num_heads: int | None = None
-    num_kv_heads: int | None = None
-    tied_head: bool = True
-    batch_tokens: int | None = None
-    dropout: float | None = None
-    token_dropout: float | None = None
-    learning_rate: float | None = None
-    weight_decay: float | None = None
-    precision: Precision | None = None
-    evaluate_every: int | None = None
-    save_every: int | None = None
-    compile: bool | None = None
-    patience: int | None = None
-    sharded: bool | None = None
-    documents_apart: bool | None = None
-
-
 DEFAULT_CONTEXT: dict[Size, int] = {
     "nano": 128, "tiny": 256, "small": 256, "base": 512, "large": 1024,
 }  # fmt: skip
@@ -226,57 +197,85 @@ def make_plan(
     batch_tokens = wishes.batch_tokens or means.batch_tokens
     if not wishes.batch_tokens and _is_short(wishes):
         batch_tokens //= 2  # more updates, each from less: where time is short they count for more
-    rows = _rows(batch_tokens, candidates[0].context_length, tokens, means.processes)
-    budget = _budget(wishes, tokens, rows * candidates[0].context_length)
     model, steps, compiled = candidates[0], None, bool(wishes.compile)
+    rows = _rows(batch_tokens, model.context_length, tokens, means.processes)
+    budget = _budget(wishes, tokens, rows * model.context_length)
     if budget.kind == "steps":
         steps = int(budget.amount)
     elif means.step_seconds is not None:
         left = budget.amount * (1 - CLOSING_SHARE) - means.spent
         if wishes.compile is None:
             compiled = means.compiles and left > COMPILED_FROM
-        share = COMPILED_SHARE if compiled else 1.0
-        measure = means.step_seconds
+        if compiled:
+            left -= COMPILED_SECONDS
         pace = choose_size(
             candidates,
-            seconds=left - (COMPILED_SECONDS if compiled else 0.0),
+            seconds=left,
             batch_tokens=rows * model.context_length,
-            step_seconds=lambda config: share * measure(config, rows, precision),
+            step_seconds=_stopwatch(batch_tokens, tokens, precision, compiled, means),
         )
         model, steps = pace.config, pace.steps
+        rows = _rows(batch_tokens, model.context_length, tokens, means.processes)
     epochs = (steps or 0) * rows * model.context_length / tokens
     advice = regularisation(epochs)
-    micro_rows, sharded = _fit(wishes, model, rows, means)
+    micro_rows, sharded = fit(
+        model, rows, memory=means.memory, processes=means.processes, wanted=wishes.sharded
+    )
     optimizer = _optimizer(wishes, advice.weight_decay, 1.0 if base is None else FINE_TUNING)
     plan = Plan(
         budget=budget,
         rows=rows,
         micro_rows=micro_rows,
-        dropout=advice.dropout if wishes.dropout is None else wishes.dropout,
-        token_dropout=(
-            advice.token_dropout if wishes.token_dropout is None else wishes.token_dropout
-        ),
+        dropout=_or(wishes.dropout, advice.dropout),
+        token_dropout=_or(wishes.token_dropout, advice.token_dropout),
         precision=precision,
         optimizer=optimizer,
         evaluate_every=wishes.evaluate_every,
         save_every=wishes.save_every,
         evaluation_tokens=_evaluation_tokens(budget, model),
-        documents_apart=bool(wishes.documents_apart),
+        documents_apart=wishes.documents_apart,
         compile=compiled,
         patience=wishes.patience,
     )
     return Decision(model=model, plan=plan, sharded=sharded, steps=steps)
 
 
+def _or(wish: float | None, advice: float) -> float:
+    return advice if wish is None else wish
+
+
 def _check(wishes: Wishes, corpus: TokenizedCorpus) -> None:
     for name, value in asdict(wishes).items():
         if isinstance(value, float) and not math.isfinite(value):
             raise UsageError(f"{name.replace('_', ' ')} cannot be {value}")
+    if wishes.documents_apart and len(corpus.weights) > 1:
+        raise UsageError("--apart and weights of sources do not go together")
+    if wishes.documents_apart and len(corpus.training) < 4:
+        raise DataError("there is too little text to keep documents apart in it")
     if len(corpus.training) < 2:
         raise DataError(
             f"there is too little text: {corpus.training_bytes} bytes to train on",
             mend="give more text, or keep less of it apart with --held-out 0",
         )
+
+
+def _stopwatch(
+    batch_tokens: int, tokens: int, precision: Precision, compiled: bool, means: Means
+) -> Callable[[ModelConfig], float]:
+    """What says how long an update will take, from as many rows as fit into the memory at once."""
+    measure = means.step_seconds
+    assert measure is not None
+
+    def step_seconds(config: ModelConfig) -> float:
+        rows = _rows(batch_tokens, config.context_length, tokens, means.processes)
+        share = -(-rows // means.processes)
+        at_once = rows_in_memory(config, share, means.memory)
+        if at_once is None:
+            return math.inf
+        seconds = measure(config, at_once, precision) * share / at_once
+        return seconds * (COMPILED_SHARE if compiled else 1.0)
+
+    return step_seconds
 
 
 def _is_short(wishes: Wishes) -> bool:
@@ -291,7 +290,7 @@ def _rows(batch_tokens: int, context: int, tokens: int, processes: int) -> int:
     if rows < processes:
         raise UsageError(
             f"{rows} rows of {context} tokens cannot be shared by {processes} processes",
-            mend=f"--batch-tokens {processes * context} or more, or fewer processes",
+            mend="more --batch-tokens, or more text, or a shorter --context, or fewer processes",
         )
     return rows
 
@@ -303,27 +302,18 @@ def _candidates(wishes: Wishes, tokens: int, vocab_size: int) -> list[ModelConfi
     if any(value is not None for value in asked) or not timed:
         return [_model(wishes, tokens, vocab_size)]
     return [
-        _model(replace(wishes, num_layers=layers, d_model=width), tokens, vocab_size)
-        for layers, width in LADDER
+        _model(
+            replace(
+                wishes,
+                num_layers=layers,
+                d_model=width,
+                context_length=wishes.context_length or context,
+            ),
+            tokens,
+            vocab_size,
+        )
+        for layers, width, context in LADDER
     ]
-
-
-def _fit(wishes: Wishes, model: ModelConfig, rows: int, means: Means) -> tuple[int, bool]:
-    """How many rows fit into the memory at once, and whether the weights have to be shared out.
-
-    Raises:
-        UsageError: not even one row fits.
-
-    """
-    share = -(-rows // means.processes)
-    micro_rows = rows_in_memory(model, share, means.memory)
-    wanted = micro_rows is None if wishes.sharded is None else wishes.sharded
-    sharded = wanted and means.processes > 1
-    if sharded:
-        micro_rows = rows_in_memory(model, share, means.memory, shards=means.processes)
-    if micro_rows is None:
-        raise too_large(model, means.memory, means.processes if sharded else 1)
-    return micro_rows, sharded
 
 
 def _model(wishes: Wishes, tokens: int, vocab_size: int) -> ModelConfig:
@@ -348,7 +338,7 @@ SHAPE = ("size", "family", "context_length", "num_layers", "d_model", "num_heads
 def _base(wishes: Wishes, tokens: int, base: ModelConfig) -> ModelConfig:
     """The shape of the model to go on from, which no wish can change."""
     for name in SHAPE:
-        if getattr(wishes, name) is not None:
+        if getattr(wishes, name) is not None or (base.tied_head and not wishes.tied_head):
             raise UsageError(
                 f"the model to go on from has its shape already: {name.replace('_', ' ')} is fixed",
                 mend="leave the options of the model out",

@@ -18,9 +18,10 @@ if TYPE_CHECKING:
 
     from tfcli.model.config import ModelConfig
 
-# (num_layers, d_model), from small to large: what a plan made from time chooses among
+# (num_layers, d_model, context_length), from small to large: what a plan made from time takes
 LADDER = (
-    (2, 128), (3, 192), (5, 192), (6, 256), (6, 384), (8, 512), (12, 768), (24, 1024),
+    (2, 128, 128), (3, 192, 128), (5, 192, 128), (6, 256, 128),
+    (6, 384, 128), (8, 512, 256), (12, 768, 512), (24, 1024, 1024),
 )  # fmt: skip
 
 # Tokens to be seen for every parameter, at least. Far fewer than the 20 of Hoffmann et al.,
@@ -51,11 +52,14 @@ COMPILED_FROM = 150.0  # seconds of training from which on it pays
 
 @dataclass(frozen=True)
 class Pace:
-    """How fast a model learns on this machine: seconds a step, and steps in the time there is."""
+    """How fast a model learns on this machine: seconds a step, and steps in the time there is.
+
+    `steps` is None where it could not be measured.
+    """
 
     config: ModelConfig
     step_seconds: float
-    steps: int
+    steps: int | None
 
 
 def choose_size(
@@ -76,10 +80,10 @@ def choose_size(
     chosen = None
     for config in candidates:
         each = step_seconds(config)
-        steps = max(1, int(seconds / each)) if math.isfinite(each) else 0
+        steps = max(1, int(seconds / each)) if math.isfinite(each) else None
         pace = Pace(config, each, steps)
         enough = TOKENS_PER_PARAMETER * count_parameters(config)
-        if chosen is not None and steps * batch_tokens < enough:
+        if chosen is not None and (steps or 0) * batch_tokens < enough:
             break
         chosen = pace
     assert chosen is not None, "there is always a candidate"
@@ -115,6 +119,30 @@ def expected_loss(ngram: float, tokens: float) -> tuple[float, float] | None:
             part = math.log(tokens / few) / math.log(many / few)
             share = before + part * (after - before)
     return ngram * share * (1 - UNCERTAINTY), ngram * share * (1 + UNCERTAINTY)
+
+
+def fit(
+    model: ModelConfig, rows: int, *, memory: int | None, processes: int, wanted: bool | None
+) -> tuple[int, bool]:
+    """How many rows fit into the memory at once, and whether the weights have to be shared out.
+
+    Args:
+        rows: of a batch.
+        memory: bytes for each process, or None where unknown.
+        wanted: what the user wants of sharing; None leaves it to the memory.
+
+    Raises:
+        UsageError: not even one row fits.
+
+    """
+    share = -(-rows // processes)
+    micro_rows = rows_in_memory(model, share, memory)
+    sharded = processes > 1 and (micro_rows is None if wanted is None else wanted)
+    if sharded:
+        micro_rows = rows_in_memory(model, share, memory, shards=processes)
+    if micro_rows is None:
+        raise too_large(model, memory, processes if sharded else 1)
+    return micro_rows, sharded
 
 
 def rows_in_memory(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,15 +19,14 @@ from tfcli.runs.run import (
     newest_valid_step,
     open_run,
     open_step,
-    steps_by_merit,
     write_card,
 )
+from tfcli.runs.series import number, true_rows
 from tfcli.runs.step import (
     MODEL,
     OPTIMIZER,
     StepState,
     load_arrays,
-    read_state,
     save_step,
     step_path,
 )
@@ -88,6 +87,12 @@ def resume(
         run.card["plan"] = job.plan.to_json()
         write_card(run.path, run.card)
     step = newest_valid_step(run, damaged=damaged)
+    if step is None and run.card.get("from"):
+        raise DamagedError(
+            f"the run {run.name} has lost the model that it began with",
+            why="none of its steps is whole",
+            mend=f"begin again: rm -r {run.path}",
+        )
     return _start(job, run, step, started=started, **watching)
 
 
@@ -103,8 +108,7 @@ def follow(*, cache: Path, device: Device, processes: Processes, started: float)
         return None
     told = json.loads(message)
     run = open_run(Path(told["run"]))
-    processes = replace(processes, sharded=told["sharded"])
-    job = reopen(run, cache=cache, device=device, processes=processes)
+    job = reopen(run, cache=cache, device=device, processes=processes, shard=told["sharded"])
     step = None if told["step"] is None else open_step(step_path(run.path, told["step"]))
     return _start(job, run, step, started=started)
 
@@ -125,7 +129,8 @@ def _start(
         step=step.state.step,
         tokens_seen=step.state.tokens_seen,
         seconds_before=step.state.seconds,
-        best=_best_so_far(run),
+        saved_step=step.state.step,
+        **_history(run, step.state.step),
     )
     load_weights(trainer.model, load_arrays(step.path / MODEL), step.path / MODEL)
     try:
@@ -135,15 +140,19 @@ def _start(
     return trainer
 
 
-def _best_so_far(run: Run) -> float:
-    for path in steps_by_merit(run)[:1]:
-        try:
-            held_out = read_state(path).held_out
-        except TfcliError:
-            break
-        if held_out:
-            return held_out.nats_per_byte
-    return float("inf")
+def _history(run: Run, step: int) -> dict[str, Any]:
+    """The lowest held-out loss up to a step, and how many measurements have been since."""
+    best, not_better = math.inf, 0
+    measured = [row for row in true_rows(run.path) if row["event"] == "Evaluated"]
+    for row in measured:
+        held_out = row.get("held_out")
+        if not isinstance(held_out, dict) or row["step"] > step:
+            continue
+        loss, size = number(held_out.get("nats_per_byte")), held_out.get("bytes")
+        if loss is None or size != measured[0]["held_out"].get("bytes"):
+            continue  # the last one is on another part of the text
+        best, not_better = (loss, 0) if loss < best else (best, not_better + 1)
+    return {"best": best, "not_better": not_better}
 
 
 @torch.no_grad()
