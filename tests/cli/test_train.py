@@ -280,6 +280,7 @@ def test_a_dry_run_as_json_is_the_card_of_the_run(shell: Shell) -> None:
     assert card["baselines"]["ngram"] < card["baselines"]["gzip"] * 3
 
 
+@pytest.mark.slow
 def test_compiled_training_is_the_same_training(shell: Shell) -> None:
     for name, option in (("plain", "--no-compile"), ("made", "--compile")):
         wishes = ("--steps", "6", "--run", name, "--precision", "float32", option, *TINY)

@@ -243,6 +243,7 @@ print(job.plan.micro_rows, min(rows for name, rows in kinds if name == "MemoryEx
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux keeps a process to its memory")
 def test_where_the_memory_ends_fewer_rows_are_worked_on_at_once(tmp_path: Path) -> None:
     done = subprocess.run(
