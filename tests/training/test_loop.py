@@ -228,7 +228,6 @@ LITTLE_MEMORY = """
 import resource, sys, time
 from pathlib import Path
 from tests.training.conftest import Workshop
-from tfcli.training.events import MemoryExceeded, StepFinished
 
 workshop = Workshop(Path(sys.argv[1]), text_times=80)
 job = workshop.job(steps=2, d_model=256, num_heads=4, batch_tokens=49152)

@@ -208,8 +208,8 @@ def _table_row(label: str, summary: dict[str, Any]) -> list[str]:
         loss = f"{held_out['nats_per_byte']:.4f}"
         share = "all" if held_out["whole"] else "a part"
         protocol = (
-            f"{share} of the held-out text, {held_out['bytes']:,} bytes, windows of "
-            f"{held_out['context']:,} tokens; step {summary['best_step']:,}"
+            f"{share} of the held-out text, {held_out['bytes']:,} bytes, context "
+            f"{held_out['context']:,}, stride {held_out['stride']:,}; step {summary['best_step']:,}"
         )
     return [
         label,

@@ -1,4 +1,4 @@
-"""Two functions that took a third of a training step on a CPU, where torch is slow at them."""
+"""Two functions that torch is slow at on a CPU; `docs/lab-notes.md` has what that cost."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 
 def rms_norm(x: Tensor, weight: Tensor, epsilon: float) -> Tensor:
-    """Y = x / sqrt(mean(x^2) + epsilon) * weight, over the last dimension of x (..., width).
+    """Divides x (..., width) by its root mean square over the last dimension.
 
-    On a CPU torch puts RMSNorm together from a dozen small operations and their derivatives, which
-    took a quarter of a training step of small models. There it is done as in `_OnCPU`.
+    y = x / sqrt(mean(x^2) + epsilon) * weight. On a CPU torch puts this together from a dozen small
+    operations and their derivatives; there it is done as in `_OnCPU`.
     """
     if _is_plain_cpu(x) and torch.is_grad_enabled():
         return _OnCPU.apply(x, weight, epsilon)  # type: ignore[no-any-return,no-untyped-call]
@@ -42,8 +42,7 @@ def dropout(x: Tensor, share: float, training: bool, kept: Tensor | None = None)
 def draw_kept(shape: Sequence[int], share: float, seed: Sequence[int]) -> Tensor:
     """Draws what dropout keeps, for a CPU: a byte for each number, of which torch draws floats.
 
-    With torch's own dropout a third of the step of a compiled model went into drawing. The share
-    is rounded to a multiple of 1/256.
+    The share is rounded to a multiple of 1/256.
     """
     random = np.random.Generator(np.random.SFC64(list(seed)))
     count = math.prod(shape)

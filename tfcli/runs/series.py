@@ -77,7 +77,8 @@ def _plain(point: Point) -> dict[str, Any]:
     }
     if point.held_out:
         measured = point.held_out
-        row |= {"bytes": measured.bytes, "context": measured.context, "whole": measured.whole}
+        row |= {"bytes": measured.bytes, "whole": measured.whole}
+        row |= {"context": measured.context, "stride": measured.stride}
     return row
 
 

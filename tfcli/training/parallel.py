@@ -103,15 +103,8 @@ class Processes:
 ALONE = Processes()
 
 
-def started_by_torchrun() -> bool:
-    """Whether there are others."""
-    return int(os.environ.get("WORLD_SIZE", "1")) > 1
-
-
 def join() -> Processes:
-    """Meets the other processes that `torchrun` started."""
-    if not started_by_torchrun():
-        return ALONE
+    """Meets the other processes that `torchrun` started; to be called where it did."""
     cuda = torch.cuda.is_available()
     dist.init_process_group("cpu:gloo,cuda:nccl" if cuda else "gloo", timeout=PATIENCE)
     return Processes(

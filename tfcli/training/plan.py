@@ -280,8 +280,7 @@ def _stopwatch(
 
 def _is_short(wishes: Wishes) -> bool:
     """Whether there is a time to train in and it is not worth compiling for."""
-    timed = wishes.steps is wishes.epochs is wishes.tokens is None
-    return timed and (wishes.seconds or DEFAULT_SECONDS) < COMPILED_FROM
+    return wishes.timed and (wishes.seconds or DEFAULT_SECONDS) < COMPILED_FROM
 
 
 def _rows(batch_tokens: int, context: int, tokens: int, processes: int) -> int:
@@ -298,8 +297,7 @@ def _rows(batch_tokens: int, context: int, tokens: int, processes: int) -> int:
 def _candidates(wishes: Wishes, tokens: int, vocab_size: int) -> list[ModelConfig]:
     """The shapes to choose among, from small to large: one, where the user named one."""
     asked = (wishes.size, wishes.num_layers, wishes.d_model, wishes.num_heads)
-    timed = wishes.steps is wishes.epochs is wishes.tokens is None
-    if any(value is not None for value in asked) or not timed:
+    if any(value is not None for value in asked) or not wishes.timed:
         return [_model(wishes, tokens, vocab_size)]
     return [
         _model(
@@ -337,12 +335,14 @@ SHAPE = ("size", "family", "context_length", "num_layers", "d_model", "num_heads
 
 def _base(wishes: Wishes, tokens: int, base: ModelConfig) -> ModelConfig:
     """The shape of the model to go on from, which no wish can change."""
-    for name in SHAPE:
-        if getattr(wishes, name) is not None or (base.tied_head and not wishes.tied_head):
-            raise UsageError(
-                f"the model to go on from has its shape already: {name.replace('_', ' ')} is fixed",
-                mend="leave the options of the model out",
-            )
+    named = [name for name in SHAPE if getattr(wishes, name) is not None]
+    if base.tied_head and not wishes.tied_head:
+        named.append("tied_head")
+    if named:
+        raise UsageError(
+            f"the model to go on from has its shape already: {named[0].replace('_', ' ')} is fixed",
+            mend="leave the options of the model out",
+        )
     if tokens < base.context_length:
         raise DataError(
             f"there is too little text: {tokens} tokens, and the model reads "

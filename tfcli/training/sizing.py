@@ -52,13 +52,9 @@ COMPILED_FROM = 150.0  # seconds of training from which on it pays
 
 @dataclass(frozen=True)
 class Pace:
-    """How fast a model learns on this machine: seconds a step, and steps in the time there is.
-
-    `steps` is None where it could not be measured.
-    """
+    """A model and the steps it makes in the time there is; None where it could not be measured."""
 
     config: ModelConfig
-    step_seconds: float
     steps: int | None
 
 
@@ -81,7 +77,7 @@ def choose_size(
     for config in candidates:
         each = step_seconds(config)
         steps = max(1, int(seconds / each)) if math.isfinite(each) else None
-        pace = Pace(config, each, steps)
+        pace = Pace(config, steps)
         enough = TOKENS_PER_PARAMETER * count_parameters(config)
         if chosen is not None and (steps or 0) * batch_tokens < enough:
             break

@@ -21,7 +21,7 @@ from tfcli.runs.run import (
     open_step,
     write_card,
 )
-from tfcli.runs.series import number, true_rows
+from tfcli.runs.series import read_series
 from tfcli.runs.step import (
     MODEL,
     OPTIMIZER,
@@ -143,15 +143,11 @@ def _start(
 def _history(run: Run, step: int) -> dict[str, Any]:
     """The lowest held-out loss up to a step, and how many measurements have been since."""
     best, not_better = math.inf, 0
-    measured = [row for row in true_rows(run.path) if row["event"] == "Evaluated"]
-    for row in measured:
-        held_out = row.get("held_out")
-        if not isinstance(held_out, dict) or row["step"] > step:
-            continue
-        loss, size = number(held_out.get("nats_per_byte")), held_out.get("bytes")
-        if loss is None or size != measured[0]["held_out"].get("bytes"):
-            continue  # the last one is on another part of the text
-        best, not_better = (loss, 0) if loss < best else (best, not_better + 1)
+    for point in read_series(run).held_out:
+        if point.step <= step:
+            better = point.nats_per_byte < best
+            best = min(best, point.nats_per_byte)
+            not_better = 0 if better else not_better + 1
     return {"best": best, "not_better": not_better}
 
 

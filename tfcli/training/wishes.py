@@ -38,3 +38,8 @@ class Wishes:
     patience: int | None = None
     sharded: bool | None = None
     documents_apart: bool = False
+
+    @property
+    def timed(self) -> bool:
+        """Whether the budget is a time, and no number of updates."""
+        return self.steps is self.epochs is self.tokens is None
