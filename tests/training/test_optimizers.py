@@ -9,7 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from tfcli.training.optimizers import AdamW, Muon, Optimizer, OptimizerConfig, orthogonalize
+from tfcli.training.optimizers import (
+    AdamW,
+    Muon,
+    Optimizer,
+    OptimizerConfig,
+    orthogonalize,
+    orthogonalize_blocks,
+)
 
 
 @settings(max_examples=30)
@@ -32,6 +39,36 @@ def test_orthogonalize_works_on_each_matrix_of_a_batch_alone() -> None:
     together = orthogonalize(matrices)
     for one, matrix in zip(together, matrices, strict=True):
         torch.testing.assert_close(one, orthogonalize(matrix))
+
+
+@pytest.mark.parametrize(
+    ("shape", "block"),
+    [
+        ((64, 64), 64), ((128, 128), 64), ((512, 192), 64), ((192, 512), 64), ((352, 128), 44),
+        ((30, 20), 30), ((131, 64), 131),  # too few, or nothing to cut evenly: as a whole
+    ],
+)  # fmt: skip
+def test_blocks_along_the_longer_side_are_made_orthogonal_each(
+    shape: tuple[int, int], block: int
+) -> None:
+    matrices = torch.randn(2, *shape, generator=torch.Generator().manual_seed(0))
+    for matrix, result in zip(matrices, orthogonalize_blocks(matrices), strict=True):
+        wide = shape[1] > shape[0]
+        rows = matrix.T if wide else matrix
+        expected = torch.cat(
+            [orthogonalize(rows[i : i + block]) for i in range(0, len(rows), block)]
+        )
+        expected = expected.T if wide else expected
+        # as long as a matrix whose rows have length 1, but for what the quintic leaves of that
+        assert result.norm() == pytest.approx(shape[0] ** 0.5, rel=0.2)
+        torch.testing.assert_close(result / result.norm(), expected / expected.norm())
+
+
+def test_a_matrix_of_one_block_moves_as_in_muon_without_blocks() -> None:
+    for shape in ((48, 32), (32, 48), (40, 40)):
+        matrix = torch.randn(1, *shape, generator=torch.Generator().manual_seed(0))
+        scale = max(1.0, shape[0] / shape[1]) ** 0.5
+        torch.testing.assert_close(orthogonalize_blocks(matrix), scale * orthogonalize(matrix))
 
 
 def test_muon_equals_its_formula_one_matrix_at_a_time() -> None:

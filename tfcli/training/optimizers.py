@@ -4,7 +4,11 @@ Muon takes the momentum of a matrix and makes it orthogonal before the step: eve
 the update gets the same length, so rare directions learn as fast as common ones. Embeddings, norms
 and biases have no such directions and get AdamW.
 
+A matrix is taken in blocks of about 64 rows, the width of a head: what is orthogonal within a block
+costs a third of what is orthogonal as a whole, and learns as well (see the lab notes).
+
 References: Jordan et al., "Muon: An optimizer for hidden layers in neural networks", 2024;
+Khaled et al., "MuonBP: Faster Muon via Block-Periodic Orthogonalization", 2025 (blocks);
 Loshchilov & Hutter, "Decoupled Weight Decay Regularization", 2019 (AdamW).
 """
 
@@ -33,6 +37,8 @@ if TYPE_CHECKING:
 QUINTIC = (3.4445, -4.7750, 2.0315)
 ITERATIONS = 5
 
+BLOCK = 64  # rows of a matrix that are made orthogonal to each other, about
+
 
 def orthogonalize(matrices: Tensor) -> Tensor:
     """Replaces the singular values of each matrix by about 1; shape (..., rows, columns).
@@ -47,14 +53,42 @@ def orthogonalize(matrices: Tensor) -> Tensor:
     for _ in range(ITERATIONS):
         square = x @ x.mT
         polynomial = torch.baddbmm(square, square, square, beta=b, alpha=c)  # bX^2 + cX^4
-        x = torch.baddbmm(x, polynomial, x, beta=a)
+        polynomial.diagonal(dim1=-2, dim2=-1).add_(a)
+        x = polynomial @ x
     return (x.mT if tall else x).reshape(matrices.shape)
 
 
-class Muon:
-    """Momentum, made orthogonal; matrices of one shape are worked on as one batch.
+def orthogonalize_blocks(matrices: Tensor) -> Tensor:
+    """The direction of Muon's step for each of several matrices: (n, rows, columns).
 
-    update = orthogonalize(nesterov momentum) * sqrt(max(1, rows / columns))
+    Each is cut along its longer side into blocks of about 64 vectors, which are made orthogonal.
+    The whole then has the norm of a matrix whose rows all have length 1, whatever its shape: that
+    of an orthogonal one times sqrt(max(1, rows / columns)), as in Muon without blocks.
+    """
+    n, rows, columns = matrices.shape
+    wide = columns > rows
+    x = matrices.mT if wide else matrices
+    count = _blocks(max(rows, columns))
+    blocks = orthogonalize(x.reshape(n * count, -1, x.shape[-1])).reshape(x.shape)
+    # each of the vectors that were cut has length 1 now, or less where a block is longer than wide
+    height = max(rows, columns) // count
+    scale = math.sqrt(rows / (count * min(height, min(rows, columns))))
+    return (blocks.mT if wide else blocks) * scale
+
+
+def _blocks(length: int) -> int:
+    """Into how many equal blocks of about 64 a length is cut; 1 where only small ones would do."""
+    for count in range(max(1, round(length / BLOCK)), 2 * length // BLOCK + 1):
+        if length % count == 0:
+            return count
+    return 1
+
+
+class Muon:
+    """Momentum, made orthogonal in blocks; matrices of one shape are worked on as one batch.
+
+    m <- b m + (1 - b) g                        w <- w - rate (decay w + direction)
+    direction = orthogonalize_blocks(b m + (1 - b) g)
 
     Args:
         precision: of the iteration, for which bfloat16 is good enough (Jordan et al. 2024).
@@ -89,10 +123,9 @@ class Muon:
             nesterov = gradients.lerp_(buffer, self._momentum)
             one = group[0][1]  # where weights are sharded, only the whole has singular values
             nesterov = whole_like(nesterov.to(self._precision), one, stacked=True)
-            updates = part_like(orthogonalize(nesterov), one, stacked=True).float()
-            scale = max(1.0, shape[0] / shape[1]) ** 0.5
+            updates = part_like(orthogonalize_blocks(nesterov), one, stacked=True).float()
             torch._foreach_mul_(parameters, 1 - learning_rate * weight_decay)
-            torch._foreach_add_(parameters, list(updates.unbind()), alpha=-learning_rate * scale)
+            torch._foreach_add_(parameters, list(updates.unbind()), alpha=-learning_rate)
 
     def state(self) -> State:
         """What must be kept to go on, by the names of the weights."""
