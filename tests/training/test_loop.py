@@ -56,9 +56,9 @@ def test_a_run_yields_its_events_and_writes_the_same_into_its_metrics(workshop: 
 
 
 def test_training_lowers_the_loss(workshop: Workshop) -> None:
-    trainer = workshop.begin("run", workshop.job(steps=40))
+    trainer = workshop.begin("run", workshop.job(steps=40, tied_head=True))
     steps = [e for e in trainer.events() if isinstance(e, StepFinished)]
-    assert steps[0].loss == pytest.approx(math.log(300), rel=0.05)
+    assert steps[0].loss == pytest.approx(math.log(300), rel=0.05)  # all tokens alike
     assert steps[-1].loss < 0.7 * steps[0].loss
     assert [s.learning_rate_scale for s in steps][-1] < 0.05
 

@@ -268,7 +268,7 @@ class TrainingView:
                 "in batches as large as before."
             )
         elif isinstance(event, NotCompiled):
-            streams.say(f"Note: going on without compiled code, which failed: {event.why}")
+            streams.say(f"Note: going on without compiled code: {event.why}")
 
     def _say_line(self, event: StepFinished | Evaluated) -> None:
         self._said = time.monotonic()

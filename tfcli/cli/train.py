@@ -95,9 +95,11 @@ def train(
         option("--context", help="Tokens it sees at once.", min=2, otherwise="of the size",
                panel=MODEL),
     ] = None,
-    untied: Annotated[
-        bool, option("--untied", help="Give the output a table of its own.", panel=MODEL)
-    ] = False,
+    tied: Annotated[
+        bool | None,
+        option("--tied/--untied", help="Use the embedding as the table of the output too.",
+               otherwise="untied in modern", panel=MODEL),
+    ] = None,
     tokenizer: Annotated[
         str | None,
         option("--tokenizer", "-t", help="A tokenizer made before.", metavar="NAME",
@@ -196,7 +198,7 @@ def train(
     wishes = Wishes(
         seconds=time, steps=steps, epochs=epochs, tokens=tokens,
         size=size, family=family, context_length=context_length, num_layers=layers,
-        d_model=width, num_heads=heads, num_kv_heads=kv_heads, tied_head=not untied,
+        d_model=width, num_heads=heads, num_kv_heads=kv_heads, tied_head=tied,
         batch_tokens=batch_tokens, dropout=dropout, token_dropout=token_dropout,
         learning_rate=learning_rate, weight_decay=weight_decay, precision=precision,
         evaluate_every=evaluate_every, save_every=save_every,

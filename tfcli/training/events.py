@@ -72,7 +72,7 @@ class MemoryExceeded:
 
 @dataclass(frozen=True, kw_only=True)
 class NotCompiled:
-    """The compiler failed, and the training goes on without it."""
+    """The compiler failed or its code was no faster, and the training goes on without it."""
 
     step: int
     why: str

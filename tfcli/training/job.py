@@ -21,6 +21,7 @@ from tfcli.runs.run import (
 from tfcli.text.corpus import Corpus, Part, Scan, join_parts, open_corpus
 from tfcli.text.token_cache import open_token_cache, tokenize_corpus
 from tfcli.training.batches import Batches
+from tfcli.training.bigram_start import begin_with_bigrams, can_begin_with_bigrams
 from tfcli.training.document_rows import DocumentBatches
 from tfcli.training.loop import Trainer
 from tfcli.training.machine import (
@@ -133,12 +134,26 @@ class Job:
             weights=self.corpus.weights,
         )
 
-    def trainer(self, run: Run, *, started: float, **state: Any) -> Trainer:
-        """Builds the model and all that trains it; `state` as in `Trainer`."""
+    def _first_weights(self, model: Transformer) -> None:
+        model.initialize(self.seed)
+        if can_begin_with_bigrams(self.model_config):
+            if self.processes.is_first:
+                begin_with_bigrams(model, self.corpus.training, seed=self.seed)
+            self.processes.copy_first([model.embedding.weight.data, model.head.weight.data])
+
+    def trainer(self, run: Run, *, started: float, fresh: bool = True, **state: Any) -> Trainer:
+        """Builds the model and all that trains it.
+
+        Args:
+            fresh: whether it is to get first weights; else they are still to be loaded.
+            state: as in `Trainer`.
+
+        """
         precision = getattr(torch, self.plan.precision)
         model = Transformer(self.model_config, self.plan.dropout, precision)
         model.documents_apart = self.plan.documents_apart
-        model.initialize(self.seed)
+        if fresh:
+            self._first_weights(model)
         model.to(self.device)
         if self.processes.sharded:
             shard(model)

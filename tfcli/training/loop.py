@@ -25,6 +25,7 @@ from tfcli.runs.metrics import append_metrics
 from tfcli.runs.run import prune
 from tfcli.runs.step import StepState, save_step, step_path
 from tfcli.training.batches import NO_TARGET, leave_out
+from tfcli.training.compiling import compile_loss
 from tfcli.training.evaluation import evaluate_tokens
 from tfcli.training.events import (
     Evaluated,
@@ -146,19 +147,13 @@ class Trainer:
         return self.plan.patience is not None and self.not_better >= self.plan.patience
 
     def _compile(self) -> Iterator[Event]:
-        """Has code made for this model and this shape of batch, and tries it."""
-        compiled = torch.compile(self.model.loss, dynamic=False)
-        shape = (self._micro_rows, self.model.config.context_length)
-        ids = torch.zeros(shape, dtype=torch.int64, device=self.model.embedding.weight.device)
-        try:
-            kept = self.model.draw_dropout(range(self._micro_rows), (0,))
-            compiled(ids, ids, kept).backward()  # type: ignore[no-untyped-call]
-        except Exception as error:  # of many kinds: the compiler is a world of its own
-            yield NotCompiled(step=self.step, why=f"{type(error).__name__}: {error}"[:200])
+        # a number of updates is made by the same code whatever the machine's mood: the same bits
+        faster = self.plan.budget.kind == "seconds"
+        loss, why = compile_loss(self.model, self._micro_rows, only_if_faster=faster)
+        if loss is None:
+            yield NotCompiled(step=self.step, why=why)
         else:
-            self._loss = compiled
-        for parameter in self.model.parameters():
-            parameter.grad = None
+            self._loss = loss
 
     def _update(self, progress: float) -> Iterator[Event]:
         """One step: gradients summed over micro-batches and processes, then one update."""

@@ -76,6 +76,12 @@ class Processes:
         dist.broadcast(message, 0)
         return bytes(message.tolist()).decode()
 
+    def copy_first(self, tensors: Sequence[Tensor]) -> None:
+        """Puts what the first process has in the place of what the others have."""
+        if self.count > 1:
+            for tensor in tensors:
+                dist.broadcast(tensor, 0)
+
     def add(self, *values: float) -> tuple[float, ...]:
         """The sum of each value over all processes."""
         if self.count == 1:

@@ -16,11 +16,11 @@ from tfcli.model.cost import forward_flops_per_token
 from tfcli.training.machine import Precision
 from tfcli.training.optimizers import OptimizerConfig
 from tfcli.training.sizing import (
-    COMPILED_FROM,
     COMPILED_SECONDS,
     COMPILED_SHARE,
     LADDER,
     choose_size,
+    compiling_pays,
     fit,
     regularisation,
     rows_in_memory,
@@ -39,6 +39,7 @@ EVALUATION_TOKENS = 1 << 14  # at most, while training; at the end the whole hel
 EVALUATION_SHARE = 0.005  # of a time budget, for one evaluation
 SLOW_MACHINE = 60e9  # floating-point operations a second, to estimate that share with
 MOST_EPOCHS = 1e9
+SHORT_TIME = 150.0  # seconds, in which many small updates are better than few large ones
 FINE_TUNING = 0.3  # of the learning rates, for a model that knows something already
 LONGEST_UNSAVED = 600.0  # seconds
 
@@ -205,7 +206,7 @@ def make_plan(
     elif means.step_seconds is not None:
         left = budget.amount * (1 - CLOSING_SHARE) - means.spent
         if wishes.compile is None:
-            compiled = means.compiles and left > COMPILED_FROM
+            compiled = means.compiles and compiling_pays(left, precision)
         if compiled:
             left -= COMPILED_SECONDS
         pace = choose_size(
@@ -273,14 +274,14 @@ def _stopwatch(
         if at_once is None:
             return math.inf
         seconds = measure(config, at_once, precision) * share / at_once
-        return seconds * (COMPILED_SHARE if compiled else 1.0)
+        return seconds * (COMPILED_SHARE[precision] if compiled else 1.0)
 
     return step_seconds
 
 
 def _is_short(wishes: Wishes) -> bool:
-    """Whether there is a time to train in and it is not worth compiling for."""
-    return wishes.timed and (wishes.seconds or DEFAULT_SECONDS) < COMPILED_FROM
+    """Whether there is a time to train in and few updates can be made in it."""
+    return wishes.timed and (wishes.seconds or DEFAULT_SECONDS) < SHORT_TIME
 
 
 def _rows(batch_tokens: int, context: int, tokens: int, processes: int) -> int:
@@ -326,18 +327,22 @@ def _model(wishes: Wishes, tokens: int, vocab_size: int) -> ModelConfig:
         d_model=wishes.d_model,
         num_heads=wishes.num_heads,
         num_kv_heads=wishes.num_kv_heads,
-        tied_head=wishes.tied_head,
+        tied_head=_tied(wishes),
     )
 
 
-SHAPE = ("size", "family", "context_length", "num_layers", "d_model", "num_heads", "num_kv_heads")
+def _tied(wishes: Wishes) -> bool:
+    """A head of its own lets a model begin as a table of bigrams; only one family can have it."""
+    return (wishes.family or "modern") != "modern" if wishes.tied_head is None else wishes.tied_head
+
+
+SHAPE = ("size", "family", "context_length", "num_layers", "d_model", "num_heads", "num_kv_heads",
+         "tied_head")  # fmt: skip
 
 
 def _base(wishes: Wishes, tokens: int, base: ModelConfig) -> ModelConfig:
     """The shape of the model to go on from, which no wish can change."""
     named = [name for name in SHAPE if getattr(wishes, name) is not None]
-    if base.tied_head and not wishes.tied_head:
-        named.append("tied_head")
     if named:
         raise UsageError(
             f"the model to go on from has its shape already: {named[0].replace('_', ' ')} is fixed",

@@ -125,6 +125,7 @@ def _start(
     trainer = job.trainer(
         run,
         started=started,
+        fresh=False,
         **watching,
         step=step.state.step,
         tokens_seen=step.state.tokens_seen,

@@ -25,7 +25,7 @@ class Wishes:
     d_model: int | None = None
     num_heads: int | None = None
     num_kv_heads: int | None = None
-    tied_head: bool = True
+    tied_head: bool | None = None
     batch_tokens: int | None = None
     dropout: float | None = None
     token_dropout: float | None = None

@@ -1,0 +1,116 @@
+"""A model that begins as a table of bigrams, against tables that were counted pair by pair."""
+
+from __future__ import annotations
+
+from collections import Counter
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.training.conftest import Workshop
+from tfcli.model.config import named_config
+from tfcli.model.transformer import Transformer
+from tfcli.training import bigram_start
+from tfcli.training.bigram_start import (
+    PRIOR,
+    begin_with_bigrams,
+    can_begin_with_bigrams,
+    count_pairs,
+)
+
+VOCAB_SIZE = 12
+TEXTS = st.lists(st.integers(0, VOCAB_SIZE - 1), min_size=2, max_size=200)
+
+
+def fresh_model(width: int, vocab_size: int = VOCAB_SIZE) -> Transformer:
+    config = named_config(
+        "nano", vocab_size=vocab_size, context_length=16, num_layers=2, d_model=width,
+        num_heads=2, tied_head=False,
+    )  # fmt: skip
+    model = Transformer(config)
+    model.initialize(0)
+    return model
+
+
+def smoothed_table(tokens: list[int]) -> np.ndarray[Any, Any]:
+    """P(j | i) by the formula, a pair at a time."""
+    pairs, firsts = Counter(pairwise(tokens)), Counter(tokens[:-1])
+    halves = [tokens.count(j) + 0.5 for j in range(VOCAB_SIZE)]
+    shares = [half / sum(halves) for half in halves]
+    return np.array(
+        [
+            [(pairs[i, j] + PRIOR * shares[j]) / (firsts[i] + PRIOR) for j in range(VOCAB_SIZE)]
+            for i in range(VOCAB_SIZE)
+        ]
+    )
+
+
+@settings(max_examples=30)
+@given(TEXTS)
+def test_a_wide_enough_model_begins_as_the_smoothed_table_itself(tokens: list[int]) -> None:
+    model = fresh_model(VOCAB_SIZE + 4)  # room for the whole table
+    begin_with_bigrams(model, np.array(tokens, np.uint16), seed=1)
+    with torch.no_grad():
+        predicted = model(torch.arange(VOCAB_SIZE)[None])[0].softmax(-1).numpy()
+    # what a token makes of those before it is nothing yet: the blocks pass on what comes in
+    np.testing.assert_allclose(predicted, smoothed_table(tokens), rtol=2e-3)
+
+
+def test_a_narrow_model_is_still_far_better_than_one_that_knows_only_the_single_tokens() -> None:
+    random = np.random.default_rng(0)
+    step = random.integers(1, 4, 20_000)  # three followers for each of sixty tokens
+    tokens = (np.cumsum(step) % 60).astype(np.uint16)
+    model = fresh_model(16, vocab_size=60)
+    begin_with_bigrams(model, tokens, seed=1)
+    ids = torch.from_numpy(tokens[:17].astype(np.int64))[None]
+    loss = model.loss(ids[:, :-1], ids[:, 1:]).item() / 16
+    assert loss < 2.2  # log 60 = 4.1 for single tokens; log 3 = 1.1 at best
+    assert np.isfinite(loss)
+
+
+@given(TEXTS)
+def test_pairs_and_shares_are_counted(tokens: list[int]) -> None:
+    pairs, shares = count_pairs(np.array(tokens, np.uint16), VOCAB_SIZE)
+    counted = Counter(pairwise(tokens))
+    expected = [[counted[i, j] for j in range(VOCAB_SIZE)] for i in range(VOCAB_SIZE)]
+    assert pairs.to_dense().tolist() == expected
+    halves = torch.tensor([tokens.count(j) + 0.5 for j in range(VOCAB_SIZE)])
+    torch.testing.assert_close(shares, halves / halves.sum())
+
+
+def test_of_a_long_text_parts_are_counted_that_lie_all_over_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(bigram_start, "MOST_TOKENS", 640)
+    tokens = np.repeat(np.arange(VOCAB_SIZE), 1000).astype(np.uint16)
+    pairs, shares = count_pairs(tokens, VOCAB_SIZE)
+    assert 0 < pairs.values().sum() < 640
+    torch.testing.assert_close(shares, torch.full((VOCAB_SIZE,), 1 / VOCAB_SIZE), atol=0.02, rtol=0)
+
+
+def test_only_a_model_with_nothing_between_table_and_head_can_begin_so() -> None:
+    def config(**choices: Any) -> bool:
+        return can_begin_with_bigrams(
+            named_config("nano", vocab_size=9, context_length=8, **choices)
+        )
+
+    assert config(tied_head=False)
+    assert not config(tied_head=True)
+    assert not config(family="gpt2")
+    assert not config(family="classic")
+
+
+def test_training_begins_so_and_a_run_taken_up_again_does_not(workshop: Workshop) -> None:
+    trainer = workshop.begin("run", workshop.job(steps=2))
+    assert not trainer.model.config.tied_head
+    noise = workshop.begin("tied", workshop.job(steps=2, tied_head=True))
+    first, of_noise = (next(t.events()).loss for t in (trainer, noise))  # type: ignore[union-attr]
+    assert first < of_noise - 0.5
+    list(trainer.events())
+    head = workshop.resume("run").model.head.weight
+    torch.testing.assert_close(head, trainer.model.head.weight)
