@@ -301,12 +301,12 @@ def test_a_run_begins_with_the_model_of_another_and_then_needs_it_no_more(
     trained: Shell, tmp_path: Path
 ) -> None:
     shell = trained
-    (shell.folder / "more.txt").write_text(BOOK.replace("saw", "painted"))
+    (shell.folder / "more.txt").write_text("\n".join(reversed(BOOK.splitlines())))
     done = shell("train", "more.txt", "--from", "tale", "--run", "tuned", "--steps", "4")
     assert done.code == 0, done.err
     fresh = losses(shell.folder / "checkpoints/tale")
     tuned = losses(shell.folder / "checkpoints/tuned")
-    assert tuned[0] < fresh[0] - 1  # nats a token
+    assert tuned[0] < fresh[0]  # which began as a table of bigrams
     shutil.move(shell.folder / "checkpoints/tale", tmp_path / "elsewhere")
     try:
         assert shell("train", "--resume", "tuned", "--steps", "2").code == 0
@@ -347,7 +347,7 @@ def test_many_short_documents_train_apart(shell: Shell) -> None:
     done = shell("train", "lines.jsonl", "--run", "apart", "--batch-tokens", "512", *wishes)
     assert done.code == 0, done.err
     curve = losses(shell.folder / "checkpoints/apart")
-    assert curve[-1] < curve[0] - 1
+    assert curve[-1] < 0.7 * curve[0]
     assert shell("generate", "Ann", "--run", "apart", "--max-new-tokens", "5").code == 0
 
 
