@@ -16,6 +16,8 @@ from tfcli.training.optimizers import Optimizer, OptimizerConfig
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from torch import Tensor
+
     from tfcli.model.config import ModelConfig
     from tfcli.training.machine import Precision
 
@@ -43,18 +45,24 @@ class Probe:
             model.initialize(0)
             model.to(self.device)
             optimizer = Optimizer(model, OptimizerConfig(), dtype)
-            shape = (rows, config.context_length)
-            ids = torch.randint(config.vocab_size, shape, device=self.device)
-
-            def step() -> None:
-                model.loss(ids, ids).backward()  # type: ignore[no-untyped-call]
-                optimizer.step(0.0)
-
-            return self._fastest(step)
+            return self.update_seconds(model.loss, optimizer, rows, config)
         except RuntimeError as error:
             if is_out_of_memory(error):
                 return math.inf
             raise
+
+    def update_seconds(
+        self, loss: Callable[..., Tensor], optimizer: Optimizer, rows: int, config: ModelConfig
+    ) -> float:
+        """How long a model of that shape takes for forward, backward and update."""
+        shape = (rows, config.context_length)
+        ids = torch.randint(config.vocab_size, shape, device=self.device)
+
+        def step() -> None:
+            loss(ids, ids).backward()  # type: ignore[no-untyped-call]
+            optimizer.step(0.0)
+
+        return self._fastest(step)
 
     def peak(self, precision: Precision) -> float:
         """Floating-point operations a second in a large matrix product."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from tfcli.errors import UsageError
-from tfcli.model.cost import count_parameters, training_bytes
+from tfcli.model.cost import count_matrix_weights, training_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 
 # (num_layers, d_model, context_length), from small to large: what a plan made from time takes
 LADDER = (
-    (2, 128, 128), (3, 192, 128), (5, 192, 128), (6, 256, 128),
-    (6, 384, 128), (8, 512, 256), (12, 768, 512), (24, 1024, 1024),
+    (2, 128, 128), (2, 192, 128), (3, 192, 128), (4, 192, 256), (4, 256, 256), (6, 256, 256),
+    (6, 384, 256), (8, 512, 256), (12, 768, 512), (24, 1024, 1024),
 )  # fmt: skip
 
-# Tokens to be seen for every parameter, at least. Far fewer than the 20 of Hoffmann et al.,
-# "Training Compute-Optimal Large Language Models", 2022: there every token is new and hardware is
-# full; here the text is seen many times, and small models leave most of a machine idle.
-TOKENS_PER_PARAMETER = 0.75
+# Tokens to be seen for every weight that they are multiplied by, at least. Far fewer than the 20 of
+# Hoffmann et al., "Training Compute-Optimal Large Language Models", 2022: there every token is new
+# and hardware is full; here the text is seen many times, and small models leave a machine idle.
+TOKENS_PER_WEIGHT = 0.45
 
 
 class Regularisation(NamedTuple):
@@ -85,7 +85,7 @@ def choose_size(
         each = step_seconds(config)
         steps = max(1, int(seconds / each)) if math.isfinite(each) else None
         pace = Pace(config, steps)
-        enough = TOKENS_PER_PARAMETER * count_parameters(config)
+        enough = TOKENS_PER_WEIGHT * count_matrix_weights(config)
         if chosen is not None and (steps or 0) * batch_tokens < enough:
             break
         chosen = pace
