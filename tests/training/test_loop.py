@@ -22,7 +22,7 @@ from tfcli.runs.metrics import read_metrics
 from tfcli.runs.run import open_run
 from tfcli.runs.step import MODEL, OPTIMIZER, list_steps, load_arrays, read_state
 from tfcli.training.events import Evaluated, Sampled, Saved, StepFinished, Stopped
-from tfcli.training.plan import WARM_UP_STEPS
+from tfcli.training.schedule import WARM_UP_STEPS
 
 
 def final_bits(run: Path) -> dict[str, bytes]:

@@ -16,14 +16,13 @@ from tfcli.model.config import ModelConfig
 from tfcli.model.cost import count_parameters, training_bytes, training_flops_per_token
 from tfcli.text.token_cache import TokenizedCorpus
 from tfcli.training.plan import (
-    WARM_UP_STEPS,
     Budget,
     Decision,
     Means,
     Plan,
-    learning_rate_scale,
     make_plan,
 )
+from tfcli.training.schedule import WARM_UP_STEPS, learning_rate_scale, matrix_learning_rate
 from tfcli.training.sizing import expected_loss, regularisation
 from tfcli.training.wishes import Wishes
 
@@ -116,6 +115,17 @@ def test_one_learning_rate_scales_them_all() -> None:
     ratio = doubled.optimizer.table_learning_rate / default.optimizer.table_learning_rate
     assert ratio == pytest.approx(2.0)
     assert doubled.optimizer.weight_decay == 0
+
+
+@given(st.integers(1, 10**7), st.integers(1, 10**7))
+def test_the_more_updates_there_are_the_smaller_each_is(one: int, other: int) -> None:
+    few, many = sorted((one, other))
+    assert 0 < matrix_learning_rate(many) <= matrix_learning_rate(few) <= 0.02
+
+
+def test_the_plan_takes_the_rate_of_its_steps() -> None:
+    rate = plan_for(Wishes(steps=2400)).optimizer.matrix_learning_rate
+    assert rate == pytest.approx(0.008, rel=0.02)  # as measured: see the lab notes
 
 
 def test_time_budgets_measure_less_often_on_slow_models() -> None:

@@ -130,7 +130,7 @@ def train(
     learning_rate: Annotated[
         float | None,
         option("--learning-rate", help="The highest, of the matrices.", min=0.0, metavar="RATE",
-               otherwise="0.02", panel=LEARNING),
+               otherwise="by the number of updates", panel=LEARNING),
     ] = None,
     dropout: Annotated[
         float | None,

@@ -39,7 +39,8 @@ from tfcli.training.events import (
 )
 from tfcli.training.machine import is_out_of_memory
 from tfcli.training.parallel import ALONE, Processes, whole
-from tfcli.training.plan import EVALUATIONS, LONGEST_UNSAVED, learning_rate_scale
+from tfcli.training.plan import EVALUATIONS, LONGEST_UNSAVED
+from tfcli.training.schedule import learning_rate_scale
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -15,6 +15,7 @@ from tfcli.model.config import ModelConfig, Size, named_config
 from tfcli.model.cost import forward_flops_per_token
 from tfcli.training.machine import Precision
 from tfcli.training.optimizers import OptimizerConfig
+from tfcli.training.schedule import matrix_learning_rate
 from tfcli.training.sizing import (
     COMPILED_SECONDS,
     COMPILED_SHARE,
@@ -32,14 +33,11 @@ if TYPE_CHECKING:
 
     from tfcli.text.token_cache import TokenizedCorpus
 
-WARM_UP_STEPS = 20
-DECAY_SHARE = 0.7  # the last part of the budget, in which the learning rate falls to zero
 EVALUATIONS = 8
 EVALUATION_TOKENS = 1 << 14  # at most, while training; at the end the whole held-out text is read
 EVALUATION_SHARE = 0.005  # of a time budget, for one evaluation
 SLOW_MACHINE = 60e9  # floating-point operations a second, to estimate that share with
 MOST_EPOCHS = 1e9
-SHORT_TIME = 150.0  # seconds, in which many small updates are better than few large ones
 FINE_TUNING = 0.3  # of the learning rates, for a model that knows something already
 LONGEST_UNSAVED = 600.0  # seconds
 
@@ -108,19 +106,6 @@ class Plan:
             return read_record(cls, value)
         except ValueError as error:
             raise DamagedError("run.json holds no plan of ours", why=str(error)) from None
-
-
-def learning_rate_scale(step: int, progress: float) -> float:
-    """The share of the full learning rates at a step: up, level, then straight down to zero.
-
-    Args:
-        step: updates made so far; the first 20 warm up.
-        progress: the share of the budget that is spent, from 0 to 1.
-
-    """
-    warm_up = min(1.0, (step + 1) / WARM_UP_STEPS)
-    decay = min(1.0, max(0.0, 1.0 - progress) / DECAY_SHARE)
-    return warm_up * decay
 
 
 DEFAULT_CONTEXT: dict[Size, int] = {
@@ -196,7 +181,7 @@ def make_plan(
         _candidates(wishes, tokens, vocab_size) if base is None else [_base(wishes, tokens, base)]
     )
     batch_tokens = wishes.batch_tokens or means.batch_tokens
-    if not wishes.batch_tokens and _is_short(wishes):
+    if not wishes.batch_tokens and _is_short(wishes, precision):
         batch_tokens //= 2  # more updates, each from less: where time is short they count for more
     model, steps, compiled = candidates[0], None, bool(wishes.compile)
     rows = _rows(batch_tokens, model.context_length, tokens, means.processes)
@@ -222,7 +207,6 @@ def make_plan(
     micro_rows, sharded = fit(
         model, rows, memory=means.memory, processes=means.processes, wanted=wishes.sharded
     )
-    optimizer = _optimizer(wishes, advice.weight_decay, 1.0 if base is None else FINE_TUNING)
     plan = Plan(
         budget=budget,
         rows=rows,
@@ -230,7 +214,7 @@ def make_plan(
         dropout=_or(wishes.dropout, advice.dropout),
         token_dropout=_or(wishes.token_dropout, advice.token_dropout),
         precision=precision,
-        optimizer=optimizer,
+        optimizer=_optimizer(wishes, advice.weight_decay, steps, fine_tuning=base is not None),
         evaluate_every=wishes.evaluate_every,
         save_every=wishes.save_every,
         evaluation_tokens=_evaluation_tokens(budget, model),
@@ -279,9 +263,9 @@ def _stopwatch(
     return step_seconds
 
 
-def _is_short(wishes: Wishes) -> bool:
+def _is_short(wishes: Wishes, precision: Precision) -> bool:
     """Whether there is a time to train in and few updates can be made in it."""
-    return wishes.timed and (wishes.seconds or DEFAULT_SECONDS) < SHORT_TIME
+    return wishes.timed and not compiling_pays(wishes.seconds or DEFAULT_SECONDS, precision)
 
 
 def _rows(batch_tokens: int, context: int, tokens: int, processes: int) -> int:
@@ -375,14 +359,19 @@ def _budget(wishes: Wishes, tokens: int, batch_tokens: int) -> Budget:
     return Budget("seconds", DEFAULT_SECONDS if wishes.seconds is None else wishes.seconds)
 
 
-def _optimizer(wishes: Wishes, weight_decay: float, scale: float) -> OptimizerConfig:
-    """The default learning rates times `scale`, or as the user scaled that of the matrices."""
+def _optimizer(
+    wishes: Wishes, weight_decay: float, steps: int | None, *, fine_tuning: bool
+) -> OptimizerConfig:
+    """The learning rates that suit so many steps; or all as the user wants that of the matrices."""
     default = OptimizerConfig()
+    scale = FINE_TUNING if fine_tuning else 1.0
+    matrix = matrix_learning_rate(steps) * scale
     if wishes.learning_rate is not None:
-        scale = wishes.learning_rate / default.matrix_learning_rate
+        scale *= wishes.learning_rate / matrix
+        matrix = wishes.learning_rate
     return replace(
         default,
-        matrix_learning_rate=default.matrix_learning_rate * scale,
+        matrix_learning_rate=matrix,
         table_learning_rate=default.table_learning_rate * scale,
         vector_learning_rate=default.vector_learning_rate * scale,
         weight_decay=weight_decay if wishes.weight_decay is None else wishes.weight_decay,

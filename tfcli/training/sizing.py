@@ -42,7 +42,8 @@ class Regularisation(NamedTuple):
 
 REGULARISATION = (
     Regularisation(0.0, 0.0, 0.0, 0.1),
-    Regularisation(7.0, 0.1, 0.1, 0.3),
+    Regularisation(5.0, 0.05, 0.1, 0.3),
+    Regularisation(10.0, 0.1, 0.1, 0.3),
     Regularisation(20.0, 0.2, 0.15, 0.3),
 )
 
