@@ -23,11 +23,6 @@ def count_parameters(config: ModelConfig) -> int:
     return tables + config.num_layers * block + norm_vector
 
 
-def count_matrix_weights(config: ModelConfig) -> int:
-    """Number of weights that every token is multiplied by: those of the blocks and the head."""
-    return config.num_layers * _block_matrices(config) + config.vocab_size * config.d_model
-
-
 def forward_flops_per_token(config: ModelConfig, length: int | None = None) -> int:
     """Floating-point operations to process one token with `length` positions in view.
 
@@ -37,7 +32,9 @@ def forward_flops_per_token(config: ModelConfig, length: int | None = None) -> i
     """
     attended = config.context_length / 2 if length is None else length
     attention = 4 * config.num_heads * config.head_dim * attended
-    return int(2 * count_matrix_weights(config) + config.num_layers * attention)
+    head = config.vocab_size * config.d_model
+    matrices = config.num_layers * _block_matrices(config) + head
+    return int(2 * matrices + config.num_layers * attention)
 
 
 def training_flops_per_token(config: ModelConfig) -> int:

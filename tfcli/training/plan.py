@@ -20,6 +20,7 @@ from tfcli.training.sizing import (
     COMPILED_SECONDS,
     COMPILED_SHARE,
     LADDER,
+    Candidate,
     choose_size,
     compiling_pays,
     fit,
@@ -177,13 +178,11 @@ def make_plan(
     _check(wishes, corpus)
     tokens = len(corpus.training)
     precision = wishes.precision or means.precision
-    candidates = (
-        _candidates(wishes, tokens, vocab_size) if base is None else [_base(wishes, tokens, base)]
-    )
+    candidates = _candidates(wishes, tokens, vocab_size, base)
     batch_tokens = wishes.batch_tokens or means.batch_tokens
     if not wishes.batch_tokens and _is_short(wishes, precision):
         batch_tokens //= 2  # more updates, each from less: where time is short they count for more
-    model, steps, compiled = candidates[0], None, bool(wishes.compile)
+    model, steps, compiled = candidates[0].config, None, bool(wishes.compile)
     rows = _rows(batch_tokens, model.context_length, tokens, means.processes)
     budget = _budget(wishes, tokens, rows * model.context_length)
     if budget.kind == "steps":
@@ -279,24 +278,21 @@ def _rows(batch_tokens: int, context: int, tokens: int, processes: int) -> int:
     return rows
 
 
-def _candidates(wishes: Wishes, tokens: int, vocab_size: int) -> list[ModelConfig]:
-    """The shapes to choose among, from small to large: one, where the user named one."""
+def _candidates(
+    wishes: Wishes, tokens: int, vocab_size: int, base: ModelConfig | None
+) -> list[Candidate]:
+    """The shapes to choose among, from small to large: one, where it is known."""
+    if base is not None:
+        return [Candidate(_base(wishes, tokens, base))]
     asked = (wishes.size, wishes.num_layers, wishes.d_model, wishes.num_heads)
     if any(value is not None for value in asked) or not wishes.timed:
-        return [_model(wishes, tokens, vocab_size)]
-    return [
-        _model(
-            replace(
-                wishes,
-                num_layers=layers,
-                d_model=width,
-                context_length=wishes.context_length or context,
-            ),
-            tokens,
-            vocab_size,
-        )
-        for layers, width, context in LADDER
-    ]
+        return [Candidate(_model(wishes, tokens, vocab_size))]
+    candidates = []
+    for layers, width, context, enough in LADDER:
+        context = wishes.context_length or context
+        shape = replace(wishes, num_layers=layers, d_model=width, context_length=context)
+        candidates.append(Candidate(_model(shape, tokens, vocab_size), enough))
+    return candidates
 
 
 def _model(wishes: Wishes, tokens: int, vocab_size: int) -> ModelConfig:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from tfcli.errors import UsageError
-from tfcli.model.cost import count_matrix_weights, training_bytes
+from tfcli.model.cost import training_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -19,16 +19,25 @@ if TYPE_CHECKING:
     from tfcli.model.config import ModelConfig
     from tfcli.training.machine import Precision
 
-# (num_layers, d_model, context_length), from small to large: what a plan made from time takes
-LADDER = (
-    (2, 128, 128), (2, 192, 128), (3, 192, 128), (4, 192, 256), (4, 256, 256), (6, 256, 256),
-    (6, 384, 256), (8, 512, 256), (12, 768, 512), (24, 1024, 1024),
-)  # fmt: skip
 
-# Tokens to be seen for every weight that they are multiplied by, at least. Far fewer than the 20 of
+class Rung(NamedTuple):
+    """A size, and how many tokens it has to see to be better than the one before."""
+
+    num_layers: int
+    d_model: int
+    context_length: int
+    tokens: float
+
+
+# From small to large: what a plan made from time takes. Far fewer tokens than the 20 a parameter of
 # Hoffmann et al., "Training Compute-Optimal Large Language Models", 2022: there every token is new
 # and hardware is full; here the text is seen many times, and small models leave a machine idle.
-TOKENS_PER_WEIGHT = 0.45
+LADDER = (
+    Rung(2, 128, 128, 0.0), Rung(2, 192, 128, 0.4e6), Rung(3, 192, 128, 0.6e6),
+    Rung(4, 192, 256, 1.8e6), Rung(4, 256, 256, 3e6), Rung(6, 256, 256, 4.5e6),
+    Rung(6, 384, 256, 9e6), Rung(8, 512, 256, 25e6), Rung(12, 768, 512, 85e6),
+    Rung(24, 1024, 1024, 300e6),
+)  # fmt: skip
 
 
 class Regularisation(NamedTuple):
@@ -59,6 +68,14 @@ def compiling_pays(seconds: float, precision: Precision) -> bool:
 
 
 @dataclass(frozen=True)
+class Candidate:
+    """A shape to choose, and how many tokens have to be seen for that."""
+
+    config: ModelConfig
+    tokens: float = 0.0
+
+
+@dataclass(frozen=True)
 class Pace:
     """A model and the steps it makes in the time there is; None where it could not be measured."""
 
@@ -67,7 +84,7 @@ class Pace:
 
 
 def choose_size(
-    candidates: Sequence[ModelConfig],
+    candidates: Sequence[Candidate],
     *,
     seconds: float,
     batch_tokens: int,
@@ -82,14 +99,12 @@ def choose_size(
 
     """
     chosen = None
-    for config in candidates:
-        each = step_seconds(config)
+    for candidate in candidates:
+        each = step_seconds(candidate.config)
         steps = max(1, int(seconds / each)) if math.isfinite(each) else None
-        pace = Pace(config, steps)
-        enough = TOKENS_PER_WEIGHT * count_matrix_weights(config)
-        if chosen is not None and (steps or 0) * batch_tokens < enough:
+        if chosen is not None and (steps or 0) * batch_tokens < candidate.tokens:
             break
-        chosen = pace
+        chosen = Pace(candidate.config, steps)
     assert chosen is not None, "there is always a candidate"
     return chosen
 
