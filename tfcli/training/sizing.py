@@ -34,9 +34,9 @@ class Rung(NamedTuple):
 # and hardware is full; here the text is seen many times, and small models leave a machine idle.
 LADDER = (
     Rung(2, 128, 128, 0.0), Rung(2, 192, 128, 0.4e6), Rung(3, 192, 128, 0.6e6),
-    Rung(4, 192, 256, 1.8e6), Rung(4, 256, 256, 3e6), Rung(6, 256, 256, 4.5e6),
-    Rung(6, 384, 256, 9e6), Rung(8, 512, 256, 25e6), Rung(12, 768, 512, 85e6),
-    Rung(24, 1024, 1024, 300e6),
+    Rung(3, 192, 256, 1.2e6), Rung(4, 192, 256, 2.5e6), Rung(4, 256, 256, 3e6),
+    Rung(6, 256, 256, 4.5e6), Rung(6, 384, 256, 9e6), Rung(8, 512, 256, 25e6),
+    Rung(12, 768, 512, 85e6), Rung(24, 1024, 1024, 300e6),
 )  # fmt: skip
 
 
@@ -51,7 +51,7 @@ class Regularisation(NamedTuple):
 
 REGULARISATION = (
     Regularisation(0.0, 0.0, 0.0, 0.1),
-    Regularisation(5.0, 0.05, 0.1, 0.3),
+    Regularisation(3.0, 0.05, 0.1, 0.3),
     Regularisation(10.0, 0.1, 0.1, 0.3),
     Regularisation(20.0, 0.2, 0.15, 0.3),
 )
