@@ -147,7 +147,7 @@ def test_a_signal_saves_first_and_the_run_goes_on(
     with training(shell, *wishes, "--run", "cut") as process:
         process.send_signal(number)
         _, rest = process.communicate()
-    assert process.returncode == code
+    assert process.returncode == code, rest
     assert "Next: tfcli train --resume cut" in rest
     assert len(list_steps(shell.folder / "checkpoints/cut")) == 1
     assert shell("train", "--resume", "cut").code == 0

@@ -20,9 +20,13 @@ class StopSignals:
     def __init__(self, voice: Voice) -> None:
         self._voice = voice
         self.received: int | None = None
+        self._told = False
         self._before: dict[int, Any] = {}
 
     def __call__(self) -> bool:
+        if self.received is not None and not self._told:
+            self._told = True
+            self._voice.note("Stopping; saving first. Ctrl-C again drops it.")
         return self.received is not None
 
     def __enter__(self) -> StopSignals:
@@ -38,5 +42,4 @@ class StopSignals:
     def _receive(self, number: int, _: FrameType | None) -> None:
         if self.received is not None:
             raise KeyboardInterrupt
-        self.received = number
-        self._voice.note("Stopping after this step; saving first. Ctrl-C again drops it.")
+        self.received = number  # and no word: the signal may have come in the middle of another
