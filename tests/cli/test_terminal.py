@@ -53,7 +53,7 @@ def test_a_training_shows_itself_live_and_stops_on_ctrl_c(shell: Shell) -> None:
     child.expect("tokens/s")
     child.expect("[\u2801-\u28ff]{3}")  # the curve, in braille
     child.kill(signal.SIGINT)
-    child.expect("Stopping after this step")
+    child.expect("Stopping; saving first")
     child.expect("Next: tfcli train --resume it")
     child.expect(pexpect.EOF)
     child.close()
