@@ -9,7 +9,8 @@ import pytest
 
 from tests.conftest import SENTENCES, Shell, bare_environment
 
-GREEDY = ("generate", "--run", "tale", "--greedy", "-n", "24")
+ENDLESS = ("generate", "--run", "tale", "--max-new-tokens", "5000", "Ann")
+GREEDY = ("generate", "--run", "tale", "--greedy", "--max-new-tokens", "24")
 
 
 def test_text_on_stdout_and_nothing_else_anywhere(trained: Shell) -> None:
@@ -26,7 +27,7 @@ def test_it_has_learned_its_sentences(trained: Shell) -> None:
 
 
 def test_the_same_seed_the_same_text(trained: Shell) -> None:
-    drawn = ("generate", "--run", "tale", "--top-k", "40", "-n", "40", "Ann")
+    drawn = ("generate", "--run", "tale", "--top-k", "40", "--max-new-tokens", "40", "Ann")
     first = trained(*drawn, "--seed", "7")
     assert trained(*drawn, "--seed", "7").out == first.out
     assert trained(*drawn, "--seed", "8").out != first.out
@@ -54,19 +55,19 @@ def test_a_long_prompt_keeps_its_tail_and_says_so(trained: Shell) -> None:
 
 def test_a_step_can_be_named(trained: Shell) -> None:
     step = "checkpoints/tale/step-00000060"
-    done = trained("generate", "--run", step, "--greedy", "-n", "24", stdin=b"Ann")
+    done = trained("generate", "--run", step, "--greedy", "--max-new-tokens", "24", stdin=b"Ann")
     assert done.out == trained(*GREEDY, stdin=b"Ann").out
 
 
 def test_the_newest_run_is_the_default(trained: Shell) -> None:
-    done = trained("generate", "--greedy", "-n", "24", stdin=b"Ann")
+    done = trained("generate", "--greedy", "--max-new-tokens", "24", stdin=b"Ann")
     assert done.out == trained(*GREEDY, stdin=b"Ann").out
 
 
 @pytest.mark.parametrize("taken", [0, 1, 3])
 def test_a_reader_that_goes_away_makes_no_noise(trained: Shell, taken: int) -> None:
     process = subprocess.Popen(
-        [sys.executable, "-m", "tfcli", "generate", "--run", "tale", "-n", "5000", "Ann"],
+        [sys.executable, "-m", "tfcli", *ENDLESS],
         cwd=trained.folder, env=bare_environment(),
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
@@ -82,7 +83,7 @@ def test_a_reader_that_goes_away_makes_no_noise(trained: Shell, taken: int) -> N
 
 
 def test_a_closed_stdout_and_a_full_one_are_errors_of_output(trained: Shell) -> None:
-    command = f"{sys.executable} -m tfcli generate --run tale -n 5 Ann"
+    command = f"{sys.executable} -m tfcli generate --run tale --max-new-tokens 5 Ann"
     for redirection in (">&-", ">/dev/full"):
         done = subprocess.run(
             f"{command} {redirection} </dev/null", shell=True, cwd=trained.folder,
@@ -95,8 +96,8 @@ def test_a_closed_stdout_and_a_full_one_are_errors_of_output(trained: Shell) -> 
 
 def test_a_closed_stdin_is_no_prompt(trained: Shell) -> None:
     done = subprocess.run(
-        f"{sys.executable} -m tfcli generate --run tale --greedy -n 5 Ann <&-", shell=True,
-        cwd=trained.folder, env=bare_environment(), capture_output=True, check=False,
+        f"{sys.executable} -m tfcli generate --run tale --greedy --max-new-tokens 5 Ann <&-",
+        shell=True, cwd=trained.folder, env=bare_environment(), capture_output=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
 
@@ -161,7 +162,7 @@ def test_a_damaged_step_is_named_and_the_one_before_used(shell: Shell) -> None:
         data = bytearray(damaged.read_bytes())
         data[-1] ^= 1
         damaged.write_bytes(data)
-        done = shell("generate", "Ann", "-n", "3")
+        done = shell("generate", "Ann", "--max-new-tokens", "3")
         assert name in done.err
     assert done.code == 66
     assert shell("doctor").code == 65

@@ -40,7 +40,7 @@ def test_encode_without_text_gives_a_hint(trained: Shell) -> None:
 
 
 def test_text_ends_with_a_newline_and_the_seed_is_told(trained: Shell) -> None:
-    child = terminal(trained, "generate", "Ann", "-n", "10")
+    child = terminal(trained, "generate", "Ann", "--max-new-tokens", "10")
     child.expect(r"\r\n.*Next: the same text again with --seed \d+")
     child.expect(pexpect.EOF)
     child.close()

@@ -123,7 +123,7 @@ def test_text_from_a_pipe_can_be_gone_on_with(shell: Shell) -> None:
 def test_every_family_trains_and_writes(shell: Shell, family: str) -> None:
     done = shell("train", "book.txt", "--steps", "3", "--family", family, "--run", "it", *TINY)
     assert done.code == 0, done.err
-    text = shell("generate", "Ann", "-n", "5")
+    text = shell("generate", "Ann", "--max-new-tokens", "5")
     assert text.code == 0, text.err
 
 

@@ -7,34 +7,18 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.conftest import BOOK
+from tests.generation.conftest import CONTEXT, numpy_engine
 from tfcli.errors import UsageError
 from tfcli.generation.engines.torch_engine import TorchEngine
-from tfcli.generation.generate import generate
+from tfcli.generation.generate import Finished, Generator, Listed, Piece, generate
+from tfcli.generation.penalties import Penalties
 from tfcli.generation.request import GenerationRequest
+from tfcli.generation.sampling import Sampling
 from tfcli.model.config import named_config
 from tfcli.model.transformer import Transformer
-from tfcli.text.tokenizer import BEGIN, END, UNKNOWN, Tokenizer, train_tokenizer
+from tfcli.text.tokenizer import BEGIN, END, UNKNOWN, Tokenizer
 
-CONTEXT = 12
-
-
-@pytest.fixture(scope="module")
-def tokenizer() -> Tokenizer:
-    return train_tokenizer([BOOK.encode()], text_bytes=len(BOOK), vocab_size=300)[0]
-
-
-@pytest.fixture(scope="module", params=["modern", "gpt2", "classic"])
-def model(request: pytest.FixtureRequest, tokenizer: Tokenizer) -> Transformer:
-    config = named_config(
-        "nano", vocab_size=tokenizer.vocab_size, context_length=CONTEXT, family=request.param,
-        num_layers=2, d_model=32, num_heads=2,
-    )  # fmt: skip
-    made = Transformer(config).eval()
-    torch.manual_seed(1)
-    for parameter in made.parameters():
-        torch.nn.init.normal_(parameter, std=0.3)
-    return made
+GREEDY = Sampling(temperature=0)
 
 
 def plain_greedy(model: Transformer, prompt: list[int], count: int) -> list[int]:
@@ -63,14 +47,15 @@ def plain_greedy(model: Transformer, prompt: list[int], count: int) -> list[int]
 def test_greedy_text_is_that_of_full_forward_passes(
     model: Transformer, tokenizer: Tokenizer, prompt: str, count: int
 ) -> None:
-    request = GenerationRequest(prompt=prompt, temperature=0, max_new_tokens=count)
-    written = list(generate(TorchEngine(model), tokenizer, request))
-    assert written == plain_greedy(model, tokenizer.encode(prompt), count)
+    request = GenerationRequest(prompt=prompt, sampling=GREEDY, max_new_tokens=count)
+    expected = plain_greedy(model, tokenizer.encode(prompt), count)
+    assert list(generate(TorchEngine(model), tokenizer, request)) == expected
+    assert list(generate(numpy_engine(model), tokenizer, request)) == expected
 
 
 def written(model: Transformer, tokenizer: Tokenizer, **wishes: object) -> list[int]:
     request = GenerationRequest(**({"prompt": "Ann", "max_new_tokens": 20} | wishes))  # type: ignore[arg-type]
-    return list(generate(TorchEngine(model), tokenizer, request))
+    return list(generate(numpy_engine(model), tokenizer, request))
 
 
 def test_the_same_seed_gives_the_same_text_and_another_another(
@@ -82,7 +67,8 @@ def test_the_same_seed_gives_the_same_text_and_another_another(
 
 
 def test_one_likeliest_token_is_greedy(model: Transformer, tokenizer: Tokenizer) -> None:
-    assert written(model, tokenizer, top_k=1) == written(model, tokenizer, temperature=0)
+    one = written(model, tokenizer, sampling=Sampling(top_k=1))
+    assert one == written(model, tokenizer, sampling=GREEDY)
 
 
 def test_it_ends_where_the_model_ends_the_text(tokenizer: Tokenizer) -> None:
@@ -92,14 +78,14 @@ def test_it_ends_where_the_model_ends_the_text(tokenizer: Tokenizer) -> None:
     with torch.no_grad():  # every block passes its input on; after anything, </s> is likeliest
         ends_at_once.embedding.weight.fill_(0.1)
         ends_at_once.embedding.weight[END] = 1.0
-    assert written(ends_at_once, tokenizer, temperature=0) == []
+    assert written(ends_at_once, tokenizer, sampling=GREEDY) == []
 
 
 def test_a_long_prompt_and_a_full_context_are_mentioned_once(
     model: Transformer, tokenizer: Tokenizer
 ) -> None:
     said: list[str] = []
-    request = GenerationRequest(prompt="Ann saw " * 30, temperature=0, max_new_tokens=40)
+    request = GenerationRequest(prompt="Ann saw " * 30, sampling=GREEDY, max_new_tokens=40)
     list(generate(TorchEngine(model), tokenizer, request, notice=said.append))
     assert len(said) == 2
     assert f"it goes on from the last {CONTEXT - 1}" in said[0]
@@ -109,24 +95,159 @@ def test_a_long_prompt_and_a_full_context_are_mentioned_once(
 def test_without_a_prompt_a_document_begins_where_there_were_many(
     model: Transformer, tokenizer: Tokenizer
 ) -> None:
-    request = GenerationRequest(prompt="", temperature=0, max_new_tokens=8)
+    request = GenerationRequest(prompt="", sampling=GREEDY, max_new_tokens=8)
     many = list(generate(TorchEngine(model), tokenizer, request, many_documents=True))
     assert many == plain_greedy(model, [END], 8)
     one = list(generate(TorchEngine(model), tokenizer, request, many_documents=False))
     assert one == plain_greedy(model, [], 8)
 
 
+Texts = dict[int, tuple[list[int], bytes, str]]  # tokens, bytes, reason
+
+
+def texts(generator: Generator, requests: list[GenerationRequest]) -> Texts:
+    """What is written for each of some requests."""
+    tokens: dict[int, list[int]] = {index: [] for index in range(len(requests))}
+    data = dict.fromkeys(tokens, b"")
+    reasons: dict[int, str] = {}
+    for event in generator.write(Listed(requests)):
+        assert event.index not in reasons, "nothing comes after the end"
+        data[event.index] += event.data
+        if isinstance(event, Piece):
+            tokens[event.index].append(event.token)
+        else:
+            reasons[event.index] = event.reason
+    assert reasons.keys() == tokens.keys()
+    return {index: (tokens[index], data[index], reasons[index]) for index in tokens}
+
+
+SAMPLINGS = st.builds(
+    Sampling,
+    temperature=st.sampled_from([0, 0.7, 1.5]),
+    top_k=st.sampled_from([None, 3, 40]),
+    top_p=st.sampled_from([0.5, 1.0]),
+    min_p=st.sampled_from([0.0, 0.1]),
+    typical_p=st.sampled_from([0.6, 1.0]),
+)
+PENALTIES = st.builds(
+    Penalties,
+    repetition=st.sampled_from([1.0, 1.3]),
+    presence=st.sampled_from([0.0, 0.5]),
+    no_repeat_ngram=st.sampled_from([0, 3]),
+    dry=st.sampled_from([0.0, 0.8]),
+)
+REQUESTS = st.builds(
+    GenerationRequest,
+    prompt=st.text("ab saw José.\n", max_size=30),
+    max_new_tokens=st.integers(0, 30),
+    stop=st.lists(st.text("ab saw.", min_size=1, max_size=3), max_size=2).map(tuple),
+    sampling=SAMPLINGS,
+    penalties=PENALTIES,
+    seed=st.integers(0, 3),
+    row=st.integers(0, 5),
+)
+
+
+@settings(max_examples=40)
+@given(requests=st.lists(REQUESTS, min_size=1, max_size=9), rows=st.integers(1, 5))
+def test_a_text_is_the_same_alone_and_beside_others_on_either_engine(
+    model: Transformer, tokenizer: Tokenizer, requests: list[GenerationRequest], rows: int
+) -> None:
+    together = texts(Generator(numpy_engine(model, rows), tokenizer, rows=rows), requests)
+    beside = texts(Generator(TorchEngine(model, rows), tokenizer, rows=rows), requests)
+    assert beside == together
+    for index, request in enumerate(requests):
+        alone = texts(Generator(numpy_engine(model), tokenizer), [request])
+        assert alone[0] == together[index]
+
+
+def test_equal_prompts_are_read_once_and_go_their_own_ways(
+    model: Transformer, tokenizer: Tokenizer
+) -> None:
+    requests = [GenerationRequest(prompt="Ann", row=row, max_new_tokens=20) for row in range(6)]
+    found = texts(Generator(numpy_engine(model, 4), tokenizer, rows=4), requests)
+    assert len({tuple(tokens) for tokens, _, _ in found.values()}) > 1
+    for row, request in enumerate(requests):
+        assert texts(Generator(numpy_engine(model), tokenizer), [request])[0] == found[row]
+
+
+def test_why_a_text_ended_is_said(model: Transformer, tokenizer: Tokenizer) -> None:
+    long = GenerationRequest(prompt="Ann", max_new_tokens=9)
+    assert texts(Generator(numpy_engine(model), tokenizer), [long])[0][2] == "length"
+    late = Generator(numpy_engine(model), tokenizer, deadline=0.0)
+    assert texts(late, [long, long]) == {0: ([], b"", "time"), 1: ([], b"", "time")}
+
+
+def test_log_probabilities_are_the_models_own(model: Transformer, tokenizer: Tokenizer) -> None:
+    request = GenerationRequest(
+        prompt="Ann", max_new_tokens=8, sampling=Sampling(temperature=0.5, top_k=2)
+    )
+    generator = Generator(numpy_engine(model), tokenizer, logprobs=True)
+    pieces = [event for event in generator.write(Listed([request])) if isinstance(event, Piece)]
+    view = [BEGIN, *tokenizer.encode("Ann")]
+    for piece in pieces:
+        with torch.no_grad():
+            logits = model(torch.tensor([view]))[0, -1]
+        logits[[UNKNOWN, BEGIN]] = -torch.inf
+        expected = logits.log_softmax(0)[piece.token].item()
+        assert piece.logprob == pytest.approx(expected, abs=1e-4)
+        view.append(piece.token)
+
+
+def test_nothing_is_written_where_nothing_is_asked(
+    model: Transformer, tokenizer: Tokenizer
+) -> None:
+    assert list(Generator(numpy_engine(model), tokenizer).write(Listed([]))) == []
+    none = GenerationRequest(prompt="Ann", max_new_tokens=0)
+    events = list(Generator(numpy_engine(model), tokenizer).write(Listed([none])))
+    assert events == [Finished(0, b"", "length")]
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
         {"max_new_tokens": -1},
-        {"temperature": -0.1},
-        {"temperature": float("nan")},
-        {"temperature": float("inf")},
-        {"top_k": 0},
         {"prompt": "\udcff"},
+        {"stop": ("\udcff",)},
+        {"stop": ("",)},
     ],
 )
 def test_wishes_that_make_no_sense_are_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(UsageError):
         GenerationRequest(**({"prompt": ""} | wrong))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "option"),
+    [
+        ({"temperature": -0.1}, "--temperature"),
+        ({"temperature": float("nan")}, "--temperature"),
+        ({"temperature": float("inf")}, "--temperature"),
+        ({"top_k": 0}, "--top-k"),
+        ({"top_p": 1.1}, "--top-p"),
+        ({"min_p": -0.1}, "--min-p"),
+        ({"typical_p": float("nan")}, "--typical-p"),
+    ],
+)
+def test_ways_to_choose_that_make_no_sense_are_refused(
+    wrong: dict[str, float], option: str
+) -> None:
+    with pytest.raises(UsageError, match=option):
+        Sampling(**wrong)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"repetition": 0.0},
+        {"repetition": float("nan")},
+        {"presence": float("inf")},
+        {"frequency": float("nan")},
+        {"no_repeat_ngram": -1},
+        {"dry": -1.0},
+        {"bias": ((3, float("nan")),)},
+    ],
+)
+def test_penalties_that_make_no_sense_are_refused(wrong: dict[str, float]) -> None:
+    with pytest.raises(UsageError):
+        Penalties(**wrong)  # type: ignore[arg-type]

@@ -2,60 +2,153 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from tfcli.generation.sampling import (
-    choose_token,
+    Sampling,
+    choose_tokens,
     forbid_controls,
+    heat,
+    keep_min_p,
     keep_top_k,
+    keep_top_p,
+    keep_typical,
+    log_softmax,
     row_random,
     softmax,
 )
 from tfcli.text.tokenizer import BEGIN, UNKNOWN
 
-LOGITS = arrays(
-    np.float32, st.integers(4, 40), elements=st.floats(-30, 30, width=32, allow_nan=False)
+FLOATS = st.floats(-30, 30, width=32, allow_nan=False)
+LOGITS = arrays(np.float32, st.integers(4, 40), elements=FLOATS)
+BATCHES = arrays(np.float32, st.tuples(st.integers(1, 4), st.integers(4, 40)), elements=FLOATS)
+SHARES = st.floats(0.01, 0.99)
+RANDOM = st.builds(  # normal, so that hardly ever two of a row are equal
+    lambda seed, rows, size: np.random.default_rng(seed).normal(0, 3, (rows, size)).astype("f4"),
+    st.integers(0, 2**32),
+    st.integers(1, 4),
+    st.integers(4, 40),
 )
 
 
-@given(LOGITS, st.integers(1, 50))
+def warped(warper: Any, logits: np.ndarray) -> np.ndarray:
+    return np.stack([warper(None, torch.from_numpy(row)[None])[0].numpy() for row in logits])
+
+
+def clear(logits: np.ndarray) -> bool:
+    """Whether no two of a row are so near that rounding decides which is the likelier."""
+    ordered = np.sort(logits, axis=-1)
+    return bool((np.diff(ordered, axis=-1) > 1e-4).all())
+
+
+@given(BATCHES, st.integers(1, 50))
 def test_top_k_is_that_of_transformers(logits: np.ndarray, k: int) -> None:
     from transformers import TopKLogitsWarper
 
-    theirs = TopKLogitsWarper(top_k=k)(None, torch.from_numpy(logits)[None])[0].numpy()
-    np.testing.assert_array_equal(keep_top_k(logits, k), theirs)
+    np.testing.assert_array_equal(keep_top_k(logits, k), warped(TopKLogitsWarper(top_k=k), logits))
 
 
-@given(LOGITS, st.floats(0.05, 5))
-def test_softmax_is_that_of_torch(logits: np.ndarray, temperature: float) -> None:
-    expected = torch.from_numpy(logits).double().softmax(0).numpy()
+@given(RANDOM, SHARES)
+def test_top_p_is_that_of_transformers(logits: np.ndarray, p: float) -> None:
+    from transformers import TopPLogitsWarper
+
+    sums = np.sort(softmax(logits), axis=-1).cumsum(-1)
+    assume(clear(logits) and (np.abs(sums - (1 - p)) > 1e-5).all())
+    np.testing.assert_array_equal(keep_top_p(logits, p), warped(TopPLogitsWarper(top_p=p), logits))
+
+
+@given(BATCHES, SHARES)
+def test_min_p_is_that_of_transformers(logits: np.ndarray, p: float) -> None:
+    from transformers import MinPLogitsWarper
+
+    shares = softmax(logits) / softmax(logits).max(-1, keepdims=True)
+    assume((np.abs(shares - p) > 1e-5).all())
+    np.testing.assert_array_equal(keep_min_p(logits, p), warped(MinPLogitsWarper(min_p=p), logits))
+
+
+@given(RANDOM, SHARES)
+def test_typical_is_that_of_transformers(logits: np.ndarray, p: float) -> None:
+    from transformers import TypicalLogitsWarper
+
+    probabilities = softmax(logits)
+    surprise = -np.log(probabilities)
+    strangeness = np.abs(surprise - (probabilities * surprise).sum(-1, keepdims=True))
+    assume(clear(strangeness))
+    order = strangeness.argsort(-1)
+    sums = np.take_along_axis(probabilities, order, -1).cumsum(-1)
+    assume((np.abs(sums - p) > 1e-5).all())
+    theirs = warped(TypicalLogitsWarper(mass=p), logits)
+    np.testing.assert_array_equal(keep_typical(logits, p), theirs)
+
+
+@given(BATCHES, st.floats(0.05, 5))
+def test_heat_is_division_by_the_temperature(logits: np.ndarray, temperature: float) -> None:
+    from transformers import TemperatureLogitsWarper
+
+    theirs = warped(TemperatureLogitsWarper(temperature=temperature), logits)
+    np.testing.assert_allclose(softmax(heat(logits, temperature)), softmax(theirs), atol=1e-4)
+
+
+@given(BATCHES)
+def test_softmax_is_that_of_torch(logits: np.ndarray) -> None:
+    expected = torch.from_numpy(logits).double().softmax(-1).numpy()
     np.testing.assert_allclose(softmax(logits), expected, rtol=1e-6, atol=1e-12)
+    expected = torch.from_numpy(logits).double().log_softmax(-1).numpy()
+    np.testing.assert_allclose(log_softmax(logits), expected, rtol=1e-6, atol=1e-12)
+
+
+@given(BATCHES, SHARES)
+def test_something_is_left_to_draw_always(logits: np.ndarray, p: float) -> None:
+    for keep in (keep_top_p, keep_min_p, keep_typical):
+        assert (keep(logits, p) > -np.inf).any(-1).all()
+        assert (keep(logits, 0.0) > -np.inf).any(-1).all()
+
+
+def choose(logits: np.ndarray, sampling: Sampling, seed: int = 0) -> int:
+    return int(choose_tokens(logits[None], sampling, [row_random(seed)])[0])
 
 
 @given(LOGITS)
 def test_greedy_takes_the_likeliest_that_is_no_control(logits: np.ndarray) -> None:
     before = logits.copy()
-    token = choose_token(logits, temperature=0, top_k=None, random=row_random(0))
+    token = choose(logits, Sampling(temperature=0))
     assert logits[token] == max(logits[2:])
     assert (logits == before).all()
 
 
-@given(LOGITS, st.integers(1, 8), st.floats(1e-320, 1e300), st.integers(0, 2**70))
+SAMPLINGS = st.builds(
+    Sampling,
+    temperature=st.floats(1e-320, 1e6),
+    top_k=st.none() | st.integers(1, 8),
+    top_p=st.floats(0, 1),
+    min_p=st.floats(0, 1),
+    typical_p=st.floats(0, 1),
+)
+
+
+@given(LOGITS, SAMPLINGS, st.integers(0, 2**70))
 def test_what_is_drawn_is_among_the_k_likeliest(
-    logits: np.ndarray,
-    k: int,
-    temperature: float,
-    seed: int,
+    logits: np.ndarray, sampling: Sampling, seed: int
 ) -> None:
-    token = choose_token(logits, temperature=temperature, top_k=k, random=row_random(seed))
+    token = choose(logits, sampling, seed)
     allowed = forbid_controls(logits)
     assert token not in {UNKNOWN, BEGIN}
-    assert (allowed > allowed[token]).sum() < k
+    assert (allowed > allowed[token]).sum() < (sampling.top_k or len(logits))
+
+
+@given(BATCHES, SAMPLINGS)
+def test_rows_are_drawn_as_if_alone(logits: np.ndarray, sampling: Sampling) -> None:
+    seeds = range(len(logits))
+    together = choose_tokens(logits, sampling, [row_random(seed) for seed in seeds])
+    alone = [choose(row, sampling, seed) for row, seed in zip(logits, seeds, strict=True)]
+    assert together.tolist() == alone
 
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0])
@@ -63,17 +156,24 @@ def test_tokens_are_drawn_as_often_as_their_probability_says(temperature: float)
     logits = np.array([9, 9, 0.0, 1.0, 2.0, -1.0, 0.5], np.float32)
     random = row_random(5)
     draws = 20_000
-    counts = np.bincount(
-        [
-            choose_token(logits, temperature=temperature, top_k=4, random=random)
-            for _ in range(draws)
-        ],
-        minlength=len(logits),
-    )
+    sampling = Sampling(temperature=temperature, top_k=4)
+    rows = np.tile(logits, (draws, 1))
+    counts = np.bincount(choose_tokens(rows, sampling, [random] * draws), minlength=len(logits))
     kept = torch.tensor([-torch.inf, -torch.inf, 0.0, 1.0, 2.0, -torch.inf, 0.5])
     expected = (kept / temperature).softmax(0).numpy()
     deviation = np.sqrt(draws * expected * (1 - expected)) + 1e-9
     assert (np.abs(counts - draws * expected) < 4.5 * deviation).all()
+
+
+def test_a_draw_at_the_very_end_falls_to_a_token_that_may_be_drawn() -> None:
+    class Last:
+        def random(self) -> float:
+            return 1 - 2**-53
+
+    logits = np.array([[0, 0, 1.0, 2.0, 3.0, -500.0]], np.float32)
+    for top_k in (2, None):
+        token = choose_tokens(logits, Sampling(temperature=1, top_k=top_k), [Last()])[0]  # type: ignore[list-item]
+        assert token == 4
 
 
 def test_rows_and_seeds_have_their_own_numbers() -> None:

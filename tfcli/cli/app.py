@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tfcli import __version__
-from tfcli.cli import demo, doctor, generate, runs, streams, tokenizer, train
+from tfcli.cli import demo, doctor, generate, runs, score, streams, tokenizer, train
 from tfcli.cli.options import option
 from tfcli.errors import InputOutputError, ReaderGoneError, TfcliError, UsageError, nearest
 
@@ -35,6 +35,7 @@ app = typer.Typer(
 )
 app.command("train")(train.train)
 app.command("generate")(generate.generate)
+app.command("score")(score.score)
 app.add_typer(tokenizer.app, name="tokenizer")
 app.add_typer(runs.app, name="runs")
 app.command("demo")(demo.demo)

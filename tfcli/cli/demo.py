@@ -125,10 +125,11 @@ def _compare_with_source(
 
 
 def _tell_stories(run: Run, tokenizer: Tokenizer, seed: int) -> None:
-    from tfcli.cli.generate import TextOut
+    from tfcli.cli.texts import TextOut
     from tfcli.generation.generate import generate
     from tfcli.generation.open_engine import open_engine
     from tfcli.generation.request import GenerationRequest
+    from tfcli.generation.sampling import Sampling
     from tfcli.runs.run import choose_step
 
     engine = open_engine(run, choose_step(run, None, damaged=lambda _: None))
@@ -137,7 +138,10 @@ def _tell_stories(run: Run, tokenizer: Tokenizer, seed: int) -> None:
         if number:
             out.write(b"\n\n* * *\n\n")
         request = GenerationRequest(
-            prompt="", temperature=0.7, top_k=None, seed=seed + number, max_new_tokens=400
+            prompt="",
+            sampling=Sampling(temperature=0.7, top_k=None),
+            seed=seed + number,
+            max_new_tokens=400,
         )
         for token in generate(engine, tokenizer, request, many_documents=True):
             out.write(tokenizer.token_bytes[token])

@@ -2,19 +2,40 @@
 
 from __future__ import annotations
 
+import json
+import re
 import sys
-from typing import Annotated
+import time
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tfcli.cli import streams
-from tfcli.cli.options import LARGEST_SEED, DeviceOption, QuietOption, RunOption, option
+from tfcli.cli.options import (
+    LARGEST_SEED,
+    DeviceOption,
+    EngineOption,
+    QuietOption,
+    RunOption,
+    option,
+    parse_duration,
+)
+from tfcli.cli.texts import JsonLines, OneALine, Separated
+from tfcli.cli.writing import Call
 from tfcli.errors import UsageError
 
+if TYPE_CHECKING:
+    from tfcli.generation.constraints import Kind
+
 CHOICE = "Choosing a token"
+AGAINST_REPETITION = "Against repetition"
+FORM = "Text of a form"
+MANY = "Many texts"
+ROWS = 32  # texts written side by side
 
 
 def generate(
+    context: typer.Context,
     prompt: Annotated[
         str | None,
         typer.Argument(
@@ -24,8 +45,19 @@ def generate(
     ] = None,
     run: RunOption = None,
     max_new_tokens: Annotated[
-        int, option("--max-new-tokens", "-n", help="Stop after so many tokens.", min=0)
+        int, option("--max-new-tokens", help="Stop after so many tokens.", min=0)
     ] = 256,
+    max_time: Annotated[
+        float | None,
+        option("--max-time", help="Stop after so long, such as 10s.", parser=parse_duration,
+               metavar="TIME", otherwise="no limit"),
+    ] = None,
+    stop: Annotated[
+        list[str] | None,
+        option("--stop", help="Stop before this text; may be given several times.",
+               metavar="TEXT", otherwise="nothing"),
+    ] = None,
+    echo: Annotated[bool, option("--echo", help="Write the prompt first.")] = False,
     greedy: Annotated[
         bool, option("--greedy", help="Always the likeliest token.", panel=CHOICE)
     ] = False,
@@ -36,12 +68,95 @@ def generate(
         int,
         option("--top-k", help="Draw from the k likeliest tokens; 0: all.", min=0, panel=CHOICE),
     ] = 40,
+    top_p: Annotated[
+        float,
+        option("--top-p", help="From the likeliest that have this probability together.",
+               min=0.0, max=1.0, panel=CHOICE),
+    ] = 1.0,
+    min_p: Annotated[
+        float,
+        option("--min-p", help="From those with this share of the likeliest's probability.",
+               min=0.0, max=1.0, panel=CHOICE),
+    ] = 0.0,
+    typical_p: Annotated[
+        float,
+        option("--typical-p", help="From the least surprising that have this probability together.",
+               min=0.0, max=1.0, panel=CHOICE),
+    ] = 1.0,
+    logit_bias: Annotated[
+        list[str] | None,
+        option("--logit-bias", help="Added to the score of a token; -inf forbids it.",
+               metavar="ID=NUMBER", otherwise="nothing", panel=CHOICE),
+    ] = None,
     seed: Annotated[
         int | None,
         option("--seed", help="The same seed, the same text.", min=0, max=LARGEST_SEED,
                otherwise="a new one", panel=CHOICE),
     ] = None,
-    echo: Annotated[bool, option("--echo", help="Write the prompt first.")] = False,
+    repetition_penalty: Annotated[
+        float,
+        option("--repetition-penalty", help="Divides the scores of tokens that were there.",
+               min=0.0, panel=AGAINST_REPETITION),
+    ] = 1.0,
+    presence_penalty: Annotated[
+        float,
+        option("--presence-penalty", help="Taken off the score of a token that was written.",
+               panel=AGAINST_REPETITION),
+    ] = 0.0,
+    frequency_penalty: Annotated[
+        float,
+        option("--frequency-penalty", help="Taken off for each time that it was written.",
+               panel=AGAINST_REPETITION),
+    ] = 0.0,
+    no_repeat_ngram: Annotated[
+        int,
+        option("--no-repeat-ngram", help="No sequence of so many tokens twice; 0: any.",
+               min=0, panel=AGAINST_REPETITION),
+    ] = 0,
+    dry: Annotated[
+        float,
+        option("--dry", help="Against going on with a sequence that was there; try 0.8.",
+               min=0.0, panel=AGAINST_REPETITION),
+    ] = 0.0,
+    regex: Annotated[
+        str | None,
+        option("--regex", help="The text matches this regular expression.", metavar="REGEX",
+               otherwise="any", panel=FORM),
+    ] = None,
+    json_schema: Annotated[
+        str | None,
+        option("--json-schema", help="It is JSON of this schema; a file, or the schema itself.",
+               metavar="FILE", otherwise="any", panel=FORM),
+    ] = None,
+    choices: Annotated[
+        str | None,
+        option("--choices", help="It is one of these, with commas between (or a JSON list).",
+               metavar="A,B", otherwise="any", panel=FORM),
+    ] = None,
+    samples: Annotated[
+        int, option("--samples", "-n", help="So many texts for each prompt.", min=1, panel=MANY)
+    ] = 1,
+    lines: Annotated[
+        bool, option("--lines", help="Stdin has a prompt on each line.", panel=MANY)
+    ] = False,
+    jsonl: Annotated[
+        bool,
+        option("--jsonl", help="JSON out; stdin has a request on each line, if there is no PROMPT.",
+               panel=MANY),
+    ] = False,
+    rows: Annotated[
+        int, option("--rows", help="So many texts side by side.", min=1, max=4096, panel=MANY)
+    ] = ROWS,
+    beams: Annotated[
+        int,
+        option("--beams", help="Search so many texts side by side for the likeliest; 1: draw.",
+               min=1, max=64, panel=CHOICE),
+    ] = 1,
+    interactive: Annotated[
+        bool, option("--interactive", "-i", help="Write together with the model, line by line.")
+    ] = False,
+    stats: Annotated[bool, option("--stats", help="Say how fast it was.")] = False,
+    engine: EngineOption = "auto",
     device: DeviceOption = "auto",
     quiet: QuietOption = False,
 ) -> None:  # fmt: skip
@@ -51,61 +166,115 @@ def generate(
     """
     import secrets
 
-    from tfcli.generation.generate import generate as generate_tokens
-    from tfcli.generation.open_engine import open_engine
+    from tfcli.generation.penalties import Penalties
     from tfcli.generation.request import GenerationRequest
-    from tfcli.runs.run import choose_step, find_run
+    from tfcli.generation.sampling import Sampling
 
-    voice = streams.Voice(quiet=quiet)
-    found, step_path = find_run(run)
-    step = choose_step(found, step_path, damaged=voice.warn)
-    tokenizer = found.tokenizer()
-    drawn_seed = secrets.randbelow(2**31) if seed is None else seed
+    form = _form(regex, json_schema, choices)
+    _check_modes(prompt, lines, jsonl, interactive, form is not None, beams, samples)
     request = GenerationRequest(
-        prompt=_whole_prompt(prompt),
+        prompt="",
         max_new_tokens=max_new_tokens,
-        temperature=0.0 if greedy else temperature,
-        top_k=top_k or None,
-        seed=drawn_seed,
+        stop=tuple(stop or ()),
+        sampling=Sampling(
+            temperature=0.0 if greedy else temperature,
+            top_k=top_k or None,
+            top_p=top_p,
+            min_p=min_p,
+            typical_p=typical_p,
+        ),
+        penalties=Penalties(
+            bias=tuple(map(parse_bias, logit_bias or ())),
+            repetition=repetition_penalty,
+            presence=presence_penalty,
+            frequency=frequency_penalty,
+            no_repeat_ngram=no_repeat_ngram,
+            dry=dry,
+        ),
+        seed=secrets.randbelow(2**31) if seed is None else seed,
     )
-    tokens = generate_tokens(
-        open_engine(found, step, device),
-        tokenizer,
-        request,
-        many_documents=found.card["corpus"]["documents"] > 1,
-        notice=lambda text: voice.note(f"Note: {text}."),
+    call = Call(
+        run=run,
+        request=request,
+        samples=samples,
+        rows=rows,
+        deadline=None if max_time is None else time.monotonic() + max_time,
+        form=form,
+        engine=engine,
+        device=device,
+        voice=streams.Voice(quiet=quiet),
+        started=context.obj,
+        stats=stats,
     )
-    out = TextOut()
-    if echo:
-        out.write(request.prompt.encode())
-    for token in tokens:
-        out.write(tokenizer.token_bytes[token])
-    out.close()
-    if seed is None and request.temperature > 0 and streams.is_terminal(sys.stderr):
-        voice.next(f"the same text again with --seed {drawn_seed}")
+    if interactive:
+        call.converse(prompt)
+        return
+    if lines or (jsonl and prompt is None and streams.stdin_is_piped()):
+        call.answer_rows(OneALine(echo=echo) if lines else JsonLines(echo=echo), json=jsonl)
+        return
+    texts = JsonLines(echo=echo) if jsonl else Separated(echo=echo)
+    if beams > 1:
+        call.search(_whole_prompt(prompt), texts, beams)
+        return
+    call.answer(_whole_prompt(prompt), texts)
+    drawn = seed is None and request.sampling.temperature > 0
+    if drawn and streams.is_terminal(sys.stderr):
+        call.voice.next(f"the same text again with --seed {request.seed}")
 
 
-class TextOut:
-    """Model text on stdout: whole characters, at once; made visible on a terminal."""
+def _check_modes(
+    prompt: str | None,
+    lines: bool,
+    jsonl: bool,
+    interactive: bool,
+    formed: bool,
+    beams: int,
+    samples: int,
+) -> None:
+    """Raises UsageError where options do not go together."""
+    if lines and (jsonl or prompt is not None):
+        raise UsageError("--lines takes its prompts from stdin, and from nowhere else")
+    if beams > 1 and (lines or interactive or formed or samples > beams):
+        raise UsageError("--beams is for one free text, and gives as many --samples at most")
+    if interactive and (lines or jsonl or samples > 1):
+        raise UsageError("-i goes with none of --lines, --jsonl and --samples")
 
-    def __init__(self) -> None:
-        from tfcli.generation.streaming import TextStream, make_visible
 
-        self._stream = TextStream()
-        self._shown = make_visible if streams.is_terminal(sys.stdout) else str
-        self._last = ""
+def parse_bias(text: str) -> tuple[int, float]:
+    """The token and the number of `ID=NUMBER`."""
+    match = re.fullmatch(r"(\d+)=([-+]?(?:\d+\.?\d*|\.\d+|inf))", text)
+    if not match:
+        raise UsageError(
+            f"--logit-bias {text!r} is not a token's id and a number", mend="--logit-bias 42=-1.5"
+        )
+    return int(match[1]), float(match[2])
 
-    def write(self, data: bytes) -> None:
-        """Writes the characters that `data` completes."""
-        text = self._stream.feed(data)
-        if text:
-            streams.write_result(self._shown(text).encode())
-            self._last = text[-1]
 
-    def close(self) -> None:
-        """Ends the line on a terminal, so that the shell's prompt stands on its own."""
-        if streams.is_terminal(sys.stdout) and self._last != "\n":
-            streams.write_result(b"\n")
+def _form(
+    regex: str | None, json_schema: str | None, choices: str | None
+) -> tuple[Kind, str] | None:
+    """The form that texts are to have, and how it is written down.
+
+    Raises:
+        UsageError: there is more than one.
+
+    """
+    wanted: dict[Kind, str | None] = {
+        "regex": regex,
+        "json_schema": json_schema,
+        "choices": choices,
+    }
+    given = [(kind, text) for kind, text in wanted.items() if text is not None]
+    if len(given) > 1:
+        raise UsageError("a text can have one form: --regex, --json-schema or --choices")
+    if not given:
+        return None
+    kind, text = given[0]
+    if kind == "json_schema" and not text.lstrip().startswith("{"):
+        return kind, streams.read_text_file(text)
+    if kind == "choices" and not text.lstrip().startswith("["):
+        return kind, json.dumps(text.split(","))
+    return kind, text
 
 
 def _whole_prompt(argument: str | None) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tfcli.generation.open_engine import Kind
 from tfcli.training.machine import Device
 
 if TYPE_CHECKING:
@@ -88,5 +89,8 @@ SeedOption = Annotated[
     int, option("--seed", help="The same seed, the same result.", min=0, max=LARGEST_SEED)
 ]
 DeviceOption = Annotated[Device, option("--device", help="Where to compute.")]
+EngineOption = Annotated[
+    Kind, option("--engine", help="numpy begins at once; torch is for GPUs, and the reference.")
+]
 QuietOption = Annotated[bool, option("--quiet", "-q", help="Only the result, and errors.")]
 JsonOption = Annotated[bool, option("--json", help="The result as JSON on stdout.")]

@@ -10,9 +10,16 @@ import json
 import os
 import select
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from tfcli.errors import DataError, InputOutputError, ReaderGoneError, TfcliError
+from tfcli.errors import (
+    DataError,
+    InputOutputError,
+    NotFoundError,
+    ReaderGoneError,
+    TfcliError,
+)
 from tfcli.generation.streaming import make_visible
 
 if TYPE_CHECKING:
@@ -170,10 +177,40 @@ def read_piped_text(purpose: str) -> str:
         ) from None
 
 
+def read_text_file(name: str) -> str:
+    """The text of a file that an option names.
+
+    Raises:
+        NotFoundError: there is none.
+        DataError: it is not UTF-8.
+        InputOutputError: it cannot be read.
+
+    """
+    try:
+        return Path(name).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise NotFoundError(f"there is no file {name}") from None
+    except UnicodeDecodeError as error:
+        raise DataError(f"{name} is not text in UTF-8", why=str(error)) from None
+    except (OSError, ValueError) as error:
+        raise InputOutputError(f"{name} cannot be read", why=str(error)) from None
+
+
 def _mention_waiting(purpose: str) -> None:
     try:
         ready, _, _ = select.select([sys.stdin], [], [], PATIENCE)
     except (OSError, ValueError):  # Windows selects sockets alone
         return
     if not ready:
-        say(f"Waiting for {purpose} on standard input (Ctrl-D ends it) ...", style="note")
+        say_waiting(purpose)
+
+
+def say_waiting(purpose: str) -> None:
+    """What the program is waiting for."""
+    say(f"Waiting for {purpose} on standard input (Ctrl-D ends it) ...", style="note")
+
+
+def draw_line(text: str) -> None:
+    """A line on the terminal behind stderr that the next one takes the place of; empty: none."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)

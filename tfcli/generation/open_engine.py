@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import os
+import platform
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from tfcli.errors import UsageError
+from tfcli.model.layout import check_shapes, weight_shapes
+from tfcli.runs.step import MODEL, map_arrays
 
 if TYPE_CHECKING:
     from tfcli.generation.engines.engine import Engine
     from tfcli.model.transformer import Transformer
     from tfcli.runs.run import Run, ValidStep
     from tfcli.training.machine import Device
+
+Kind = Literal["auto", "numpy", "torch"]
 
 
 def open_model(run: Run, step: ValidStep, device: Device = "auto") -> Transformer:
@@ -19,7 +30,7 @@ def open_model(run: Run, step: ValidStep, device: Device = "auto") -> Transforme
 
     """
     from tfcli.model.transformer import Transformer
-    from tfcli.runs.step import MODEL, load_arrays
+    from tfcli.runs.step import load_arrays
     from tfcli.training.machine import choose_device
     from tfcli.training.start import load_weights
 
@@ -28,8 +39,40 @@ def open_model(run: Run, step: ValidStep, device: Device = "auto") -> Transforme
     return model.to(choose_device(device)).eval()
 
 
-def open_engine(run: Run, step: ValidStep, device: Device = "auto") -> Engine:
-    """An engine for a step; see `open_model`."""
+def open_engine(
+    run: Run, step: ValidStep, device: Device = "auto", *, rows: int = 1, engine: Kind = "auto"
+) -> Engine:
+    """An engine for a step, with room for so many rows.
+
+    Args:
+        engine: numpy, which answers at once, on a CPU; torch everywhere else. "auto" asks the
+            system whether it has a GPU before it loads torch.
+
+    Raises:
+        DamagedError: the weights do not fit the run's configuration.
+        UsageError: numpy was asked for, and another device than the CPU.
+
+    """
+    if engine == "numpy" and device not in {"auto", "cpu"}:
+        raise UsageError(f"the numpy engine knows no {device}", mend="--engine torch")
+    on_cpu = device == "cpu" or (device == "auto" and not has_gpu())
+    if engine == "numpy" or (engine == "auto" and on_cpu):
+        from tfcli.generation.engines.numpy_engine import NumpyEngine
+
+        path = step.path / MODEL
+        arrays = map_arrays(path)
+        found = {name: array.shape for name, array in arrays.items()}
+        check_shapes(weight_shapes(run.model_config), found, path)
+        return NumpyEngine(run.model_config, arrays, rows)
     from tfcli.generation.engines.torch_engine import TorchEngine
 
-    return TorchEngine(open_model(run, step, device))
+    return TorchEngine(open_model(run, step, device), rows)
+
+
+def has_gpu() -> bool:
+    """Whether the system shows a GPU that torch may be able to use, without loading torch."""
+    apple = sys.platform == "darwin" and platform.machine() == "arm64"
+    hidden = os.environ.get("CUDA_VISIBLE_DEVICES") in {"", "-1"}
+    nvidia_or_amd = any(Path(path).exists() for path in ("/dev/nvidia0", "/dev/kfd"))
+    windows = sys.platform == "win32" and shutil.which("nvidia-smi") is not None
+    return apple or ((nvidia_or_amd or windows) and not hidden)

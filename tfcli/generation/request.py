@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from tfcli.errors import UsageError
+from tfcli.generation.penalties import Penalties
+from tfcli.generation.sampling import Sampling
+
+if TYPE_CHECKING:
+    from tfcli.generation.constraints import Grammar
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -13,30 +19,30 @@ class GenerationRequest:
 
     Attributes:
         prompt: what the text goes on from; may be empty.
-        max_new_tokens: it ends after so many, if the model does not end it before.
-        temperature: logits are divided by it; below 1 the likely become likelier, 0 is greedy.
-        top_k: only the k likeliest tokens are drawn from; None: all.
-        seed: the same seed gives the same text.
+        max_new_tokens: it ends after so many, if nothing ends it before.
+        stop: it ends before the first of these strings.
+        sampling, penalties: how each token is chosen.
+        grammar: the form that it has to have, if any.
+        seed, row: the same two give the same text, whatever is written beside it.
 
     """
 
     prompt: str
     max_new_tokens: int = 256
-    temperature: float = 0.8
-    top_k: int | None = 40
+    stop: tuple[str, ...] = ()
+    sampling: Sampling = field(default_factory=Sampling)
+    penalties: Penalties = field(default_factory=Penalties)
+    grammar: Grammar | None = None
     seed: int = 0
+    row: int = 0
 
     def __post_init__(self) -> None:
-        try:
-            self.prompt.encode()
-        except UnicodeEncodeError:  # bytes of the command line that were not UTF-8
-            raise UsageError("the prompt is not text in UTF-8") from None
+        for name, text in (("the prompt", self.prompt), *(("--stop", text) for text in self.stop)):
+            try:
+                text.encode()
+            except UnicodeEncodeError:  # bytes of the command line that were not UTF-8
+                raise UsageError(f"{name} is not text in UTF-8") from None
         if self.max_new_tokens < 0:
             raise UsageError(f"--max-new-tokens {self.max_new_tokens} is below 0")
-        if not 0 <= self.temperature < float("inf"):
-            raise UsageError(
-                f"--temperature {self.temperature} is not a number from 0 up",
-                mend="--temperature 0.8, or --greedy",
-            )
-        if self.top_k is not None and self.top_k < 1:
-            raise UsageError(f"--top-k {self.top_k} leaves no token to draw", mend="--top-k 40")
+        if "" in self.stop:
+            raise UsageError("--stop '' would stop everything at once")

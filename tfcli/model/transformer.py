@@ -38,7 +38,7 @@ from tfcli.text.tokenizer import END
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tfcli.model.cache import KeyValueCache
+    from tfcli.model.cache import Reading
     from tfcli.model.config import ModelConfig
 
 # --- normalisation ------------------------------------------------------------------------------
@@ -136,7 +136,7 @@ class Attention(nn.Module):
         x: Tensor,  # (B, T, E)
         rotary: tuple[Tensor, Tensor] | None,
         mask: Tensor | None,
-        cache: KeyValueCache | None,
+        cache: Reading | None,
         layer: int,
     ) -> Tensor:  # (B, T, E)
         B, T, _ = x.shape
@@ -254,7 +254,7 @@ class Block(nn.Module):
         x: Tensor,  # (B, T, E)
         rotary: tuple[Tensor, Tensor] | None,
         mask: Tensor | None,
-        cache: KeyValueCache | None,
+        cache: Reading | None,
         layer: int,
         share: float,  # to drop out
         kept: Tensor | None,  # (2, B, T, E), or None where that is still to be drawn
@@ -328,7 +328,7 @@ class Transformer(nn.Module):
                 parameter.copy_(values)
 
     def forward(
-        self, ids: Tensor, cache: KeyValueCache | None = None, kept: Tensor | None = None
+        self, ids: Tensor, cache: Reading | None = None, kept: Tensor | None = None
     ) -> Tensor:
         """The logits after every position.
 
@@ -352,32 +352,34 @@ class Transformer(nn.Module):
         return torch.stack([draw_kept(shape, self.dropout, (*seed, row)) for row in rows], dim=1)
 
     def encode(
-        self, ids: Tensor, cache: KeyValueCache | None = None, kept: Tensor | None = None
+        self, ids: Tensor, cache: Reading | None = None, kept: Tensor | None = None
     ) -> Tensor:
         """Everything but the head: (B, T) ids -> (B, T, E)."""
-        start = cache.filled if cache is not None else 0
-        end = start + ids.shape[1]
-        assert end <= self.config.context_length, "more positions than the model has"
-        x = self._embed(ids, start, end)
+        length = cache.last if cache is not None else ids.shape[1]
+        assert length <= self.config.context_length, "more positions than the model has"
+        positions: Tensor | slice = cache.positions if cache is not None else slice(length)
+        x = self._embed(ids, positions)
         x = dropout(x, self.dropout, self.training, None if kept is None else kept[0])
         rotary = None
         if self.config.positions == "rotary":
-            rotary = (self.rotary_cosines[start:end], self.rotary_sines[start:end])  # (T, D)
-        mask = same_document(ids) if self.documents_apart and cache is None else None
+            rotary = (self.rotary_cosines[positions], self.rotary_sines[positions])
+            if cache is not None:  # (B, T, D): the same for all heads
+                rotary = (rotary[0][:, None], rotary[1][:, None])
+        mask = cache.mask if cache is not None else None
+        if self.documents_apart and cache is None:
+            mask = same_document(ids)
         for layer, block in enumerate(self.blocks):
             site = None if kept is None else kept[1 + 2 * layer : 3 + 2 * layer]
             x = block(x, rotary, mask, cache, layer, self.dropout, site)
-        if cache is not None:
-            cache.filled = end
         return self.final_norm(x)  # type: ignore[no-any-return]
 
-    def _embed(self, ids: Tensor, start: int, end: int) -> Tensor:
+    def _embed(self, ids: Tensor, positions: Tensor | slice) -> Tensor:
         x: Tensor = self.embedding(ids)  # (B, T, E)
         if self.config.positions == "learned":
-            x = x + self.position_embedding.weight[start:end]
+            x = x + self.position_embedding.weight[positions]
         elif self.config.positions == "sinusoidal":
             # scaled up so that the positions do not drown the tokens (Vaswani et al., 3.4)
-            x = x * math.sqrt(self.config.d_model) + self.sinusoids[start:end]
+            x = x * math.sqrt(self.config.d_model) + self.sinusoids[positions]
         return x.to(self.precision) if self.precision and self.training else x
 
     def predict(self, x: Tensor) -> Tensor:

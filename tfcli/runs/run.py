@@ -231,7 +231,7 @@ def find_run(name: str | None, root: Path = ROOT) -> tuple[Run, Path | None]:
 
 @dataclass(frozen=True)
 class ValidStep:
-    """A step whose every byte was verified."""
+    """A step whose bytes were verified: all, or those that writing takes."""
 
     path: Path
     state: StepState
@@ -247,9 +247,12 @@ def newest_valid_step(run: Run, *, damaged: Callable[[TfcliError], None]) -> Val
 
 
 def best_valid_step(run: Run, *, damaged: Callable[[TfcliError], None]) -> ValidStep | None:
-    """The step with the lowest held-out loss that verifies; the newest where none was measured."""
+    """The step to write with, or None: of those whose weights verify the lowest held-out loss.
+
+    The newest where none was measured.
+    """
     for path in steps_by_merit(run):
-        step = _verified(path, damaged)
+        step = _verified(path, damaged, to_write=True)
         if step:
             return step
     return None
@@ -264,7 +267,7 @@ def choose_step(run: Run, step: Path | None, *, damaged: Callable[[TfcliError], 
 
     """
     if step is not None:
-        return open_step(step)
+        return open_step(step, to_write=True)
     best = best_valid_step(run, damaged=damaged)
     if best is None:
         raise NotFoundError(
@@ -287,20 +290,22 @@ def steps_by_merit(run: Run) -> list[Path]:
     return sorted(list_steps(run.path), key=demerit)
 
 
-def open_step(path: Path) -> ValidStep:
-    """Verifies and opens one step.
+def open_step(path: Path, *, to_write: bool = False) -> ValidStep:
+    """Verifies and opens one step; see `verify_step`.
 
     Raises:
         DamagedError: a byte of it differs.
 
     """
-    verify_step(path)
+    verify_step(path, to_write=to_write)
     return ValidStep(path, read_state(path))
 
 
-def _verified(path: Path, damaged: Callable[[TfcliError], None]) -> ValidStep | None:
+def _verified(
+    path: Path, damaged: Callable[[TfcliError], None], *, to_write: bool = False
+) -> ValidStep | None:
     try:
-        return open_step(path)
+        return open_step(path, to_write=to_write)
     except TfcliError as error:
         if path.exists():  # else a trainer has just removed it
             damaged(error)

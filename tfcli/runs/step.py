@@ -10,6 +10,8 @@ Nothing is ever unpickled: safetensors holds numbers and nothing that could run.
 
 from __future__ import annotations
 
+import json
+import math
 import re
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
@@ -171,11 +173,52 @@ def load_arrays(path: Path) -> dict[str, np.ndarray[Any, Any]]:
         raise explain(error, path) from error
 
 
-def verify_step(step: Path) -> None:
+def map_arrays(path: Path) -> dict[str, np.ndarray[Any, Any]]:
+    """The arrays of a safetensors file in float32, as they lie on the disk: nothing is copied.
+
+    The layout of such a file: github.com/huggingface/safetensors, "Format".
+
+    Raises:
+        DamagedError: it is not one, or holds another number format.
+
+    """
+    import numpy as np
+
+    try:
+        data = np.memmap(path, np.uint8, mode="r")
+        size = int.from_bytes(data[:8].tobytes(), "little")
+        if size > len(data) - 8:
+            raise ValueError("its header is longer than the file")
+        header = json.loads(data[8 : 8 + size].tobytes())
+        header.pop("__metadata__", None)
+        return {name: _map_array(data[8 + size :], entry) for name, entry in header.items()}
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise DamagedError(f"{path} is not a safetensors file of ours", why=str(error)) from None
+    except OSError as error:
+        raise explain(error, path) from error
+
+
+def _map_array(data: np.ndarray[Any, Any], entry: Mapping[str, Any]) -> np.ndarray[Any, Any]:
+    import numpy as np
+
+    begin, end = entry["data_offsets"]
+    shape = tuple(entry["shape"])
+    if entry["dtype"] != "F32" or not 0 <= begin <= end <= len(data):
+        raise ValueError("an entry of its header cannot be")
+    if min(shape, default=0) < 0 or 4 * math.prod(shape) != end - begin:
+        raise ValueError("a shape of its header does not fit")
+    return np.ndarray(shape, np.float32, data[begin:end])
+
+
+def verify_step(step: Path, *, to_write: bool = False) -> None:
     """Checks every byte of a step against its manifest.
+
+    Args:
+        to_write: it is to write text with, and that takes the weights alone: of the optimizer's
+            state, twice as large, only the size is looked at.
 
     Raises:
         DamagedError: one differs.
 
     """
-    verify_folder(step)
+    verify_folder(step, only_size_of=OPTIMIZER if to_write else None)

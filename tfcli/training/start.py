@@ -11,6 +11,7 @@ import torch
 
 from tfcli.errors import DamagedError, TfcliError
 from tfcli.files import sweep
+from tfcli.model.layout import check_shapes
 from tfcli.model.transformer import Transformer
 from tfcli.runs.run import (
     Run,
@@ -161,18 +162,8 @@ def load_weights(model: Transformer, arrays: dict[str, np.ndarray[Any, Any]], pa
 
     """
     parameters = dict(model.named_parameters())
-    wrong = [
-        name
-        for name in sorted(parameters.keys() | arrays.keys())
-        if name not in parameters
-        or name not in arrays
-        or tuple(parameters[name].shape) != arrays[name].shape
-    ]
-    if wrong:
-        raise DamagedError(
-            f"{path} does not hold the weights that run.json describes",
-            why=f"{len(wrong)} do not fit, the first is {wrong[0]}",
-        )
+    expected = {name: tuple(parameter.shape) for name, parameter in parameters.items()}
+    check_shapes(expected, {name: array.shape for name, array in arrays.items()}, path)
     for name, parameter in parameters.items():
         saved = torch.from_numpy(arrays[name]).to(parameter.device)
         local(parameter).copy_(part_like(saved, parameter))

@@ -1,39 +1,132 @@
-"""The torch engine: the model of training itself, with its cache."""
+"""The torch engine: the model of training itself, for GPUs and as the reference."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 
-from tfcli.model.cache import KeyValueCache
-from tfcli.model.transformer import Transformer
+from tfcli.model.cache import KeyValueCache, Reading
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from torch import Tensor
+
     from tfcli.generation.engines.engine import Logits
+    from tfcli.model.transformer import Transformer
 
 
 class TorchEngine:
-    """Runs a `Transformer` for one row of text."""
+    """Runs a `Transformer` for several rows of text; see `Engine`.
 
-    def __init__(self, model: Transformer) -> None:
+    On a CUDA device a step of all rows is recorded once and then played: launching the hundreds of
+    kernels of a small model one by one takes longer than what they do.
+    """
+
+    def __init__(self, model: Transformer, rows: int = 1) -> None:
         self._model = model
-        self._weight = model.embedding.weight
+        self._device = model.embedding.weight.device
         self.context_length = model.config.context_length
+        self.vocab_size = model.config.vocab_size
+        skipped = 0 if model.config.tied_head else model.embedding.weight.nbytes
+        self.weight_bytes = sum(weight.nbytes for weight in model.parameters()) - skipped
+        self._cache = KeyValueCache(model.config, rows, like=model.embedding.weight.detach())
+        self._fixed: FixedStep | None = None
+        if self._device.type == "cuda":
+            self._fixed = FixedStep(model, self._cache, rows, record=True)
 
-    def prefill(self, ids: Sequence[int]) -> Logits:
+    def forget(self, row: int) -> None:
         """See `Engine`."""
-        config = self._model.config
-        self._cache = KeyValueCache(config, 1, self.context_length, like=self._weight.detach())
-        return self._run(ids)
+        self._cache.lengths[row] = 0
 
-    def decode(self, token: int) -> Logits:
+    def copy(self, source: int, target: int) -> None:
         """See `Engine`."""
-        return self._run([token])
+        self._cache.copy(source, target)
+
+    def read(self, rows: Sequence[int], tokens: Sequence[Sequence[int]]) -> Logits:
+        """See `Engine`."""
+        if all(len(own) == 1 for own in tokens):
+            return self._step(rows, [own[0] for own in tokens])
+        pairs = zip(rows, tokens, strict=True)
+        return np.concatenate([self._encode(row, own, -1) for row, own in pairs])
+
+    def read_all(self, rows: Sequence[int], tokens: Sequence[Sequence[int]]) -> Logits:
+        """See `Engine`."""
+        pairs = zip(rows, tokens, strict=True)
+        return np.concatenate([self._encode(row, own, 0) for row, own in pairs])
 
     @torch.inference_mode()
-    def _run(self, ids: Sequence[int]) -> Logits:
-        x = self._model.encode(torch.tensor([ids], device=self._weight.device), self._cache)
-        return self._model.predict(x[0, -1]).float().numpy(force=True)
+    def _encode(self, row: int, ids: Sequence[int], first: int) -> Logits:
+        """Reads tokens of one row; the logits after those from `first` on."""
+        inputs = torch.tensor([list(ids)], device=self._device)
+        x = self._model.encode(inputs, self._cache.read([row], len(ids)))
+        return self._model.predict(x[0, first:]).float().numpy(force=True)
+
+    @torch.inference_mode()
+    def _step(self, rows: Sequence[int], ids: Sequence[int]) -> Logits:
+        """Reads one token into each of some rows."""
+        if self._fixed is not None:
+            return self._fixed(rows, ids)
+        inputs = torch.tensor(ids, device=self._device)[:, None]
+        x = self._model.encode(inputs, self._cache.read(rows, 1))
+        return self._model.predict(x[:, -1]).float().numpy(force=True)
+
+
+class FixedStep:
+    """One token for every row that there is room for, by way of buffers that stay where they are.
+
+    All shapes are fixed: every row, and the whole context. So on a CUDA device the step can be
+    recorded as a graph. A row that reads nothing writes to a position that is not its own yet, or,
+    where it is full, to its last, after which it can only be emptied.
+
+    Args:
+        record: whether to make a CUDA graph of the step; the same without for other devices.
+
+    """
+
+    def __init__(
+        self, model: Transformer, cache: KeyValueCache, rows: int, *, record: bool
+    ) -> None:
+        self._model, self._cache, self._record = model, cache, record
+        device = model.embedding.weight.device
+        self._arriving = torch.zeros(2, rows, dtype=torch.int64, pin_memory=record)
+        self._inputs = torch.zeros(2, rows, dtype=torch.int64, device=device)  # ids, positions
+        self._graph: torch.cuda.CUDAGraph | None = None
+        self._logits: Tensor | None = None
+
+    def __call__(self, rows: Sequence[int], ids: Sequence[int]) -> Logits:
+        """The logits of the rows that read one token each; the copy back is the only wait."""
+        last = self._model.config.context_length - 1
+        self._arriving[1] = torch.tensor([min(n, last) for n in self._cache.lengths])
+        for row, token in zip(rows, ids, strict=True):
+            self._arriving[0, row] = token
+            self._cache.lengths[row] += 1
+        self._inputs.copy_(self._arriving, non_blocking=True)
+        if not self._record:
+            return self._compute().numpy(force=True)[list(rows)]
+        if self._graph is None:
+            self._graph = self._recorded()
+        self._graph.replay()
+        assert self._logits is not None
+        return self._logits.numpy(force=True)[list(rows)]
+
+    def _compute(self) -> Tensor:
+        ids, positions = self._inputs[0, :, None], self._inputs[1, :, None]
+        context = self._model.config.context_length
+        rows = range(len(ids))
+        reading = Reading(self._cache, rows, positions, seen=context, masked=True)
+        return self._model.predict(self._model.encode(ids, reading)[:, -1]).float()
+
+    def _recorded(self) -> torch.cuda.CUDAGraph:
+        stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+        stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(stream):
+            for _ in range(3):  # what is made at the first call must not be in the recording
+                self._compute()
+        torch.cuda.current_stream().wait_stream(stream)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
+            self._logits = self._compute()
+        return graph

@@ -1,0 +1,53 @@
+"""Small models with every weight random, and a tokenizer, for the tests of this folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+
+from tests.conftest import BOOK
+from tfcli.generation.engines.numpy_engine import NumpyEngine
+from tfcli.model.config import ModelConfig, named_config
+from tfcli.model.transformer import Transformer
+from tfcli.text.tokenizer import Tokenizer, train_tokenizer
+
+CONTEXT = 12
+
+
+@pytest.fixture(autouse=True, scope="package")
+def one_thread() -> Iterator[None]:
+    """Models this small lose more by sharing the work than they gain."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="package")
+def tokenizer() -> Tokenizer:
+    return train_tokenizer([BOOK.encode()], text_bytes=len(BOOK), vocab_size=300)[0]
+
+
+@pytest.fixture(scope="package", params=["modern", "gpt2", "classic"])
+def model(request: pytest.FixtureRequest, tokenizer: Tokenizer) -> Transformer:
+    config = named_config(
+        "nano", vocab_size=tokenizer.vocab_size, context_length=CONTEXT, family=request.param,
+        num_layers=2, d_model=32, num_heads=2,
+    )  # fmt: skip
+    return random_model(config)
+
+
+def random_model(config: ModelConfig, seed: int = 1) -> Transformer:
+    made = Transformer(config).eval()
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in made.parameters():
+            parameter.normal_(0.1, 0.3, generator=generator)
+    return made
+
+
+def numpy_engine(model: Transformer, rows: int = 1) -> NumpyEngine:
+    weights = {name: weight.detach().numpy() for name, weight in model.named_parameters()}
+    return NumpyEngine(model.config, weights, rows)

@@ -1,0 +1,166 @@
+"""Each engine against the model of training, reading whole texts without any cache."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.generation.conftest import numpy_engine, random_model
+from tests.model.helpers import CONFIGS, configs
+from tfcli.errors import DamagedError
+from tfcli.generation.engines.engine import Engine
+from tfcli.generation.engines.torch_engine import FixedStep, TorchEngine
+from tfcli.model.cache import KeyValueCache
+from tfcli.model.config import ModelConfig
+from tfcli.model.layout import check_shapes, weight_shapes
+from tfcli.model.transformer import Transformer
+
+ROWS = 3
+ENGINES: dict[str, Callable[[Transformer, int], Engine]] = {
+    "numpy": numpy_engine,
+    "torch": TorchEngine,
+}
+
+
+@torch.no_grad()
+def expected(model: Transformer, text: list[int]) -> Any:
+    """The logits after every token of a text: (tokens, V)."""
+    return model(torch.tensor([text]))[0].numpy()
+
+
+def assert_close(found: np.ndarray, wanted: np.ndarray) -> None:
+    np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ENGINES)
+@given(config=configs(), data=st.data())
+@settings(max_examples=40)
+def test_rows_read_in_any_order_keep_to_themselves(
+    name: str, config: ModelConfig, data: st.DataObject
+) -> None:
+    model = random_model(config)
+    engine: Engine = ENGINES[name](model, ROWS)
+    texts: list[list[int]] = [[] for _ in range(ROWS)]
+    token = st.integers(0, config.vocab_size - 1)
+    for _ in range(data.draw(st.integers(1, 8), label="steps")):
+        act = data.draw(st.sampled_from(["read", "read", "read", "forget", "copy"]), label="act")
+        if act == "forget":
+            row = data.draw(st.integers(0, ROWS - 1))
+            engine.forget(row)
+            texts[row] = []
+        elif act == "copy":
+            source, target = data.draw(st.permutations(range(ROWS)))[:2]
+            engine.copy(source, target)
+            texts[target] = list(texts[source])
+        else:
+            open_rows = [r for r in range(ROWS) if len(texts[r]) < config.context_length]
+            if not open_rows:
+                break
+            rows = data.draw(st.lists(st.sampled_from(open_rows), min_size=1, unique=True))
+            most = 1 if data.draw(st.booleans(), label="decode") else 5
+            new = [
+                data.draw(
+                    st.lists(
+                        token,
+                        min_size=1,
+                        max_size=min(most, config.context_length - len(texts[row])),
+                    )
+                )
+                for row in rows
+            ]
+            logits = engine.read(rows, new)
+            assert logits.shape == (len(rows), config.vocab_size)
+            for row, own, told in zip(rows, new, logits, strict=True):
+                texts[row] += own
+                assert_close(told, expected(model, texts[row])[-1])
+
+
+@pytest.mark.parametrize("name", ENGINES)
+@pytest.mark.parametrize("variant", CONFIGS)
+def test_all_logits_of_a_text(name: str, variant: str) -> None:
+    model = random_model(CONFIGS[variant])
+    engine: Engine = ENGINES[name](model, 2)
+    text = [1, 5, 3, 7, 2, 2, 9, 10, 4]
+    logits = engine.read_all([1, 0], [text, text[::-1]])
+    assert_close(logits, np.concatenate([expected(model, text), expected(model, text[::-1])]))
+    assert_close(engine.read([1], [[6]])[0], expected(model, [*text, 6])[-1])
+
+
+@pytest.mark.parametrize("variant", CONFIGS)
+def test_logits_of_any_size_are_exact(variant: str) -> None:
+    """Weights that are large make scores that overflow, where the maximum is not taken off."""
+    model = random_model(CONFIGS[variant])
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(8)
+    text = [1, 5, 3, 7, 2, 2, 9, 10, 4]
+    wanted = expected(model, text)
+    found = numpy_engine(model).read_all([0], [text])
+    scale = np.abs(wanted).max()
+    np.testing.assert_allclose(found / scale, wanted / scale, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_more_than_the_context_is_refused(name: str) -> None:
+    model = random_model(CONFIGS["modern"])
+    engine: Engine = ENGINES[name](model, 1)
+    engine.read([0], [[3] * model.config.context_length])
+    with pytest.raises(AssertionError, match="more positions"):
+        engine.read([0], [[3]])
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_the_bytes_read_for_a_token_are_those_of_its_matrices(name: str) -> None:
+    for config in CONFIGS.values():
+        model = random_model(config)
+        engine: Engine = ENGINES[name](model, 1)
+        matrices: list[torch.Tensor] = [
+            weight
+            for key, weight in model.named_parameters()
+            if weight.ndim == 2 and "position" not in key and "embedding" not in key
+        ]
+        if config.tied_head:
+            matrices.append(model.embedding.weight)
+        vectors = 4 * sum(weight.numel() for weight in model.parameters() if weight.ndim == 1)
+        size = sum(weight.nbytes for weight in matrices)
+        tables = model.position_embedding.weight.nbytes if config.positions == "learned" else 0
+        assert size <= engine.weight_bytes <= size + vectors + tables
+
+
+@pytest.mark.parametrize("variant", CONFIGS)
+def test_a_step_of_fixed_shape_is_a_step(variant: str) -> None:
+    """What is recorded on a GPU, without the recording."""
+    model = random_model(CONFIGS[variant])
+    cache = KeyValueCache(model.config, ROWS, like=model.embedding.weight.detach())
+    step = FixedStep(model, cache, ROWS, record=False)
+    texts: list[list[int]] = [[] for _ in range(ROWS)]
+    with torch.inference_mode():
+        for rows in ([0], [0, 1], [2, 0], [1], [0, 1, 2], [0, 1, 2]):
+            ids = [3 + (row + len(texts[row])) % 7 for row in rows]
+            for row, token, told in zip(rows, ids, step(rows, ids), strict=True):
+                texts[row].append(token)
+                assert_close(told, expected(model, texts[row])[-1])
+
+
+@given(config=configs())
+def test_the_layout_is_that_of_the_model(config: ModelConfig) -> None:
+    model = Transformer(config)
+    shapes = {name: tuple(weight.shape) for name, weight in model.named_parameters()}
+    assert weight_shapes(config) == shapes
+
+
+def test_weights_of_another_shape_are_refused(tmp_path: object) -> None:
+    shapes = weight_shapes(CONFIGS["modern"])
+    for wrong in (
+        {**shapes, "more": (1,)},
+        {**shapes, "embedding.weight": (1, 2)},
+        {name: shape for name, shape in shapes.items() if name != "final_norm.weight"},
+    ):
+        with pytest.raises(DamagedError, match=r"does not hold the weights"):
+            check_shapes(shapes, wrong, tmp_path)  # type: ignore[arg-type]

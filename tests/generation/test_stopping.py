@@ -1,0 +1,55 @@
+"""Stop strings against a plain search in the whole text, wherever its tokens end."""
+
+from __future__ import annotations
+
+import itertools
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tfcli.generation.stopping import StopStrings
+
+SMALL = st.text("ab é", max_size=12)
+
+
+def cut(text: bytes, strings: list[bytes]) -> bytes | None:
+    """The text before the string that is complete first (the longest of several), if any is."""
+    for end in range(1, len(text) + 1):
+        found = [string for string in strings if text[:end].endswith(string)]
+        if found:
+            return text[: end - max(map(len, found))]
+    return None
+
+
+@given(
+    SMALL.map(str.encode),
+    st.lists(st.text("ab é", min_size=1, max_size=4).map(str.encode), max_size=3),
+    st.lists(st.integers(0, 20)),
+)
+def test_text_ends_where_a_plain_search_says(
+    text: bytes, strings: list[bytes], cuts: list[int]
+) -> None:
+    stop = StopStrings(strings)
+    edges = [0, *sorted(min(cut, len(text)) for cut in cuts), len(text)]
+    shown = b""
+    for start, end in itertools.pairwise(edges):
+        shown += stop.feed(text[start:end])
+        before = cut(text[:end], strings)
+        assert stop.found == (before is not None)
+        if before is not None:
+            assert shown == before
+            return
+        held = text[len(shown) : end]
+        assert text[:end] == shown + held
+        # what is held back may be the beginning of a string, and nothing more is
+        assert not held or any(string.startswith(held) for string in strings)
+        ends = [text[end - n : end] for n in range(len(held) + 1, end + 1)]
+        assert not any(string.startswith(late) for late in ends for string in strings)
+    assert shown + stop.rest() == text
+
+
+def test_without_strings_all_goes_through() -> None:
+    stop = StopStrings([])
+    assert stop.feed(b"abc") == b"abc"
+    assert stop.rest() == b""
+    assert not stop.found

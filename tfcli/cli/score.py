@@ -1,0 +1,218 @@
+"""`tfcli score`: how likely a run finds a text, or each line, or each token of it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from tfcli.cli import streams
+from tfcli.cli.arriving import ArrivingLines
+from tfcli.cli.options import (
+    DeviceOption,
+    EngineOption,
+    JsonOption,
+    QuietOption,
+    RunOption,
+    option,
+)
+from tfcli.errors import DataError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from tfcli.generation.engines.engine import Engine
+    from tfcli.text.tokenizer import Tokenizer
+
+By = Literal["text", "line", "token"]
+ROWS = 16  # windows read at once
+LINES = 256  # scored together
+
+
+def score(
+    file: Annotated[
+        str, typer.Argument(metavar="[FILE]", help="What to score; - is stdin.")
+    ] = "-",
+    run: RunOption = None,
+    by: Annotated[By, option("--by", help="A figure for the whole, each line, or each token.")]
+    = "text",
+    stride: Annotated[
+        int | None,
+        option("--stride", help="Tokens by which the window moves in a long text.", min=1,
+               otherwise="half of the context"),
+    ] = None,
+    engine: EngineOption = "auto",
+    device: DeviceOption = "auto",
+    json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:  # fmt: skip
+    """Score text: nats a byte, lower being likelier.
+
+    By line: nats a byte, nats, and the line, with tabs between; each line stands alone. By token:
+    nats and the token. `tfcli score --by line < lines | sort -n | head` finds the likeliest.
+    """
+    from tfcli.generation.open_engine import open_engine
+    from tfcli.runs.run import choose_step, find_run
+
+    voice = streams.Voice(quiet=quiet)
+    found, step_path = find_run(run)
+    step = choose_step(found, step_path, damaged=voice.warn)
+    scorer = Scorer(
+        open_engine(found, step, device, rows=ROWS, engine=engine), found.tokenizer(), stride
+    )
+    if by == "line":
+        for number, (line, text) in enumerate(scorer.lines(_lines(file)), 1):
+            _write_line(line, text, number, json=json)
+        return
+    text = scorer.whole(_read(file))
+    if by == "token":
+        for token, logprob in zip(text.ids, text.logprobs, strict=True):
+            _write_token(token, -logprob, scorer.tokenizer.token_bytes[token], json=json)
+    elif json:
+        streams.write_json_result(text.to_json() | scorer.protocol)
+    else:
+        streams.write_result(f"{_describe(text, scorer)}\n".encode())
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A text with the log-probability of each of its tokens."""
+
+    ids: list[int]
+    logprobs: list[float]
+    bytes: int
+
+    @property
+    def nats(self) -> float:
+        """Of the whole text."""
+        return 0.0 - math.fsum(self.logprobs)
+
+    @property
+    def nats_per_byte(self) -> float:
+        """0 for a text without any."""
+        return self.nats / self.bytes if self.bytes else 0.0
+
+    @property
+    def perplexity(self) -> float:
+        """Of a token; 1 for a text without any."""
+        each = self.nats / len(self.ids) if self.ids else 0.0
+        return math.exp(min(each, 700.0))
+
+    def to_json(self) -> dict[str, Any]:
+        """For `--json`."""
+        return {
+            "nats": self.nats,
+            "nats_per_byte": self.nats_per_byte,
+            "perplexity": self.perplexity,
+            "bytes": self.bytes,
+            "tokens": len(self.ids),
+        }
+
+
+class Scorer:
+    """Scores texts with one model."""
+
+    def __init__(self, engine: Engine, tokenizer: Tokenizer, stride: int | None) -> None:
+        self.tokenizer = tokenizer
+        self._engine = engine
+        context = engine.context_length
+        if stride is not None and stride > context:
+            raise UsageError(
+                f"--stride {stride} is more than the context of {context}",
+                mend=f"--stride {context // 2}",
+            )
+        self._stride = stride or max(1, context // 2)
+        self.protocol = {"context": context, "stride": self._stride}
+
+    def whole(self, text: str) -> Scored:
+        """One text."""
+        return next(self._score([text]))
+
+    def lines(self, groups: Iterable[list[str]]) -> Iterator[tuple[str, Scored]]:
+        """Each line as a text of its own; those of a group are scored together."""
+        for group in groups:
+            yield from zip(group, self._score(group), strict=True)
+
+    def _score(self, texts: list[str]) -> Iterator[Scored]:
+        from tfcli.generation.scoring import score
+
+        ids = [self.tokenizer.encode(text) for text in texts]
+        scores = score(self._engine, ids, rows=ROWS, stride=self._stride)
+        for text, own, logprobs in zip(texts, ids, scores, strict=True):
+            yield Scored(own, logprobs.tolist(), len(text.encode()))
+
+
+def _describe(text: Scored, scorer: Scorer) -> str:
+    bits = text.nats_per_byte / math.log(2)
+    return (
+        f"{text.nats_per_byte:.4f} nats/byte, {bits:.4f} bits/byte, perplexity "
+        f"{text.perplexity:.2f} a token; {text.bytes:,} bytes, {len(text.ids):,} tokens "
+        f"(context {scorer.protocol['context']}, stride {scorer.protocol['stride']})"
+    )
+
+
+def _write_line(line: str, text: Scored, number: int, *, json: bool) -> None:
+    if json:
+        streams.write_json_result({"line": number, "text": line} | text.to_json())
+    else:
+        figures = f"{text.nats_per_byte:.6f}\t{text.nats:.6f}\t"
+        streams.write_result(figures.encode() + line.encode() + b"\n")
+
+
+def _write_token(token: int, nats: float, spelled: bytes, *, json: bool) -> None:
+    shown = spelled.decode(errors="backslashreplace")
+    if json:
+        streams.write_json_result({"token": token, "text": shown, "nats": nats})
+    else:
+        escaped = shown.replace("\n", "\\n").replace("\t", "\\t").replace("\r", "\\r")
+        streams.write_result(f"{nats:.6f}\t{escaped}\n".encode())
+
+
+def _read(file: str) -> str:
+    """The text of a file or of stdin.
+
+    Raises:
+        DataError: it is not UTF-8.
+
+    """
+    if file == "-":
+        if not streams.stdin_is_piped():
+            raise UsageError("there is no text", mend="tfcli score FILE   # or pipe it in")
+        return streams.read_piped_text("the text")
+    data = _open(file)
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        raise DataError(f"{file} is not text in UTF-8", why=str(error)) from None
+
+
+def _open(file: str) -> bytes:
+    from tfcli.text.readers import find_sources, read_raw
+
+    return b"".join(part for path in find_sources([file]).files for part in read_raw(path))
+
+
+def _lines(file: str) -> Iterator[list[str]]:
+    """The lines of a file, or of stdin as they come, in groups."""
+    if file == "-":
+        if not streams.stdin_is_piped():
+            raise UsageError("there is no text", mend="tfcli score FILE   # or pipe it in")
+        arriving = ArrivingLines("lines")
+        number = 0
+        while some := arriving.some(LINES):
+            yield [_decoded(line, number + place) for place, line in enumerate(some, 1)]
+            number += len(some)
+        return
+    lines = _read(file).split("\n")
+    if not lines[-1]:
+        lines.pop()
+    yield from (lines[first : first + LINES] for first in range(0, len(lines), LINES))
+
+
+def _decoded(line: bytes, number: int) -> str:
+    try:
+        return line.decode()
+    except UnicodeDecodeError as error:
+        raise DataError(f"line {number} is not text in UTF-8", why=str(error)) from None

@@ -1,0 +1,272 @@
+"""One call of `generate`: where requests come from, and where what is written goes."""
+
+from __future__ import annotations
+
+import sys
+import time
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+from tfcli.cli import streams
+from tfcli.cli.arriving import ArrivingLines
+from tfcli.cli.texts import Result
+from tfcli.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tfcli.cli.texts import Form
+    from tfcli.generation.constraints import Kind as FormKind
+    from tfcli.generation.engines.engine import Engine
+    from tfcli.generation.open_engine import Kind
+    from tfcli.generation.request import GenerationRequest
+    from tfcli.generation.rows import Row
+    from tfcli.text.tokenizer import Tokenizer
+    from tfcli.training.machine import Device
+
+PATIENCE = 2.0  # seconds before progress is shown
+FRAME = 0.25  # seconds between two looks of it
+
+
+@dataclass(frozen=True, kw_only=True)
+class Call:
+    """What the options of one call came to."""
+
+    run: str | None
+    request: GenerationRequest
+    samples: int
+    rows: int
+    deadline: float | None
+    form: tuple[FormKind, str] | None
+    engine: Kind
+    device: Device
+    voice: streams.Voice
+    started: float
+    stats: bool
+
+    def answer(self, prompt: str, form: Form) -> None:
+        """Writes the texts of one prompt."""
+        from tfcli.generation.rows import Row
+
+        engine, tokenizer, many = self._open(min(self.rows, self.samples))
+        request = replace(self._request(tokenizer), prompt=prompt)
+        rows = [Row(1, replace(request, row=row)) for row in range(self.samples)]
+        self._write(engine, tokenizer, many, Feed(iter(rows), form), form)
+
+    def answer_rows(self, form: Form, *, json: bool) -> None:
+        """Writes the texts that the lines of stdin ask for.
+
+        Raises:
+            DataError: a line made no sense; all others are answered.
+
+        """
+        from tfcli.generation.rows import json_row, plain_row, read_rows
+
+        # they are read while the model is opened
+        arriving = ArrivingLines("requests" if json else "prompts")
+        engine, tokenizer, many = self._open(self.rows)
+        request = self._request(tokenizer)
+        parse = (
+            partial(json_row, default=request, vocab_size=tokenizer.vocab_size)
+            if json
+            else partial(plain_row, default=request)
+        )
+        feed = Feed(read_rows(arriving, parse, samples=self.samples), form, arriving)
+        self._write(engine, tokenizer, many, feed, form)
+        if feed.failures:
+            raise DataError(
+                f"{feed.failures} of {feed.count} rows could not be answered",
+                why="each says so in its place" if json else None,
+            )
+
+    def search(self, prompt: str, form: Form, beams: int) -> None:
+        """Writes the likeliest texts that a search finds."""
+        from tfcli.generation.beam import beam_search
+        from tfcli.generation.generate import Finished, Generator, Piece
+        from tfcli.generation.rows import Row
+
+        engine, tokenizer, many = self._open(beams)
+        generator = Generator(engine, tokenizer, many_documents=many, notice=self._notice)
+        request = replace(self.request, prompt=prompt)
+        found = beam_search(
+            engine,
+            generator.first_view(request),
+            beams=beams,
+            max_new_tokens=request.max_new_tokens,
+            adjust=generator.adjuster(request),
+        )
+        for number, text in enumerate(found[: self.samples]):
+            result = Result(number, Row(1, request))
+            form.begin(result)
+            for token in text.tokens:
+                form.piece(result, Piece(0, token, tokenizer.token_bytes[token], None))
+            form.finish(result, Finished(0, b"", "end" if text.ended else "length"))
+        form.close()
+
+    def converse(self, prompt: str | None) -> None:
+        """Writes together with a person."""
+        from tfcli.cli.interactive import Conversation
+        from tfcli.generation.generate import Generator
+
+        engine, tokenizer, many = self._open(1)
+        generator = Generator(engine, tokenizer, many_documents=many, notice=self._notice)
+        Conversation(generator, self._request(tokenizer), self.voice).run(prompt)
+
+    def _request(self, tokenizer: Tokenizer) -> GenerationRequest:
+        """The request without its prompt, with the form that texts are to have."""
+        if self.form is None:
+            return self.request
+        from tfcli.generation.constraints import Grammar
+
+        return replace(self.request, grammar=Grammar(*self.form, tokenizer))
+
+    def _notice(self, text: str) -> None:
+        self.voice.note(f"Note: {text}.")
+
+    def _open(self, rows: int) -> tuple[Engine, Tokenizer, bool]:
+        """The engine, the tokenizer, and whether there were several documents."""
+        from tfcli.generation.open_engine import open_engine
+        from tfcli.generation.rows import check_bias
+        from tfcli.runs.run import choose_step, find_run
+
+        run, step_path = find_run(self.run)
+        step = choose_step(run, step_path, damaged=self.voice.warn)
+        tokenizer = run.tokenizer()
+        check_bias(self.request, tokenizer.vocab_size, "--logit-bias")
+        engine = open_engine(run, step, self.device, rows=rows, engine=self.engine)
+        return engine, tokenizer, run.card["corpus"]["documents"] > 1
+
+    def _write(
+        self, engine: Engine, tokenizer: Tokenizer, many: bool, feed: Feed, form: Form
+    ) -> None:
+        from tfcli.cli.texts import JsonLines
+        from tfcli.generation.generate import Generator, Piece
+
+        generator = Generator(
+            engine,
+            tokenizer,
+            rows=self.rows,
+            many_documents=many,
+            deadline=self.deadline,
+            logprobs=isinstance(form, JsonLines),
+            notice=self._notice,
+        )
+        unfinished = 0
+        pace = Pace(self.started, engine.weight_bytes)
+        with Progress(feed, pace, shown=feed.many and not self.voice.quiet) as progress:
+            for event in generator.write(feed):
+                result = feed.taken[event.index]
+                if isinstance(event, Piece):
+                    pace.count()
+                    form.piece(result, event)
+                else:
+                    form.finish(result, event)
+                    feed.finished(event.index)
+                    unfinished += event.reason == "unfinished"
+                progress.show()
+        form.close()
+        if self.stats:
+            streams.say(pace.report(self.rows if feed.many else self.samples))
+        if unfinished:
+            raise DataError(
+                f"{unfinished} of {feed.count} texts ended before they had the form asked for",
+                mend="more --max-new-tokens",
+            )
+
+
+class Feed:
+    """The rows of a call as the generator takes them; a row that failed is answered at once."""
+
+    def __init__(
+        self, rows: Iterator[Row | None], form: Form, arriving: ArrivingLines | None = None
+    ) -> None:
+        self._rows, self._form, self._arriving = rows, form, arriving
+        self.many = arriving is not None
+        self.taken: dict[int, Result] = {}
+        self._indices = 0
+        self.count = self.failures = self.complete = 0
+
+    def take(self, *, wait: bool) -> GenerationRequest | None:
+        """See `tfcli.generation.generate.Requests`."""
+        while True:
+            if self._arriving and not wait and not self._arriving.has_line():
+                return None
+            row = next(self._rows, None)
+            if row is None:
+                return None
+            result = Result(self.count, row)
+            self.count += 1
+            self._form.begin(result)
+            if row.request is not None:
+                self.taken[self._indices] = result
+                self._indices += 1
+                return row.request
+            self.failures += 1
+            self._form.finish(result, None)
+
+    def finished(self, index: int) -> None:
+        """A text is complete, and no more is kept of it."""
+        del self.taken[index]
+        self.complete += 1
+
+
+class Pace:
+    """How fast a call is."""
+
+    def __init__(self, started: float, weight_bytes: int) -> None:
+        self._started, self._weight_bytes = started, weight_bytes
+        self.tokens = 0
+        self._first = self._last = started
+
+    def count(self) -> None:
+        """A token was written."""
+        self._last = time.monotonic()
+        if not self.tokens:
+            self._first = self._last
+        self.tokens += 1
+
+    @property
+    def per_second(self) -> float:
+        """Tokens, after the first."""
+        return (self.tokens - 1) / (self._last - self._first) if self.tokens > 1 else 0.0
+
+    def report(self, rows: int) -> str:
+        """For `--stats`."""
+        if not self.tokens:
+            return "No token was written."
+        from tfcli.generation.engines.bandwidth import memory_bandwidth
+
+        read = self.per_second * self._weight_bytes / rows / 1e9
+        return (
+            f"First token after {self._first - self._started:.2f} s; then {self.per_second:,.0f} "
+            f"tokens/s, which reads {read:.1f} GB/s of weights; this memory gives "
+            f"{memory_bandwidth() / 1e9:.1f} GB/s."
+        )
+
+
+class Progress:
+    """A line on stderr for a person, once many texts take long."""
+
+    def __init__(self, feed: Feed, pace: Pace, *, shown: bool) -> None:
+        self._feed, self._pace = feed, pace
+        self._shown = shown and streams.is_terminal(sys.stderr)
+        self._next = time.monotonic() + PATIENCE
+        self._drawn = False
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def show(self) -> None:
+        """Draws the line anew, now and then."""
+        if self._shown and time.monotonic() >= self._next:
+            self._next = time.monotonic() + FRAME
+            self._drawn = True
+            streams.draw_line(
+                f"{self._feed.complete:,} texts, {self._pace.tokens:,} tokens, "
+                f"{self._pace.per_second:,.0f} tokens/s"
+            )
+
+    def __exit__(self, *_: object) -> None:
+        if self._drawn:
+            streams.draw_line("")

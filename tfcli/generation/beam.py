@@ -1,0 +1,133 @@
+"""Beam search: the likeliest text that a search of a few texts side by side finds.
+
+Lowerre, "The HARPY Speech Recognition System", 1976; ended and compared as in transformers: the
+score of a text is its log-probability over its number of tokens, `</s>` included.
+"""
+
+from __future__ import annotations
+
+import heapq
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tfcli.generation.sampling import forbid_controls, log_softmax
+from tfcli.text.tokenizer import END
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from tfcli.generation.engines.engine import Engine, Logits
+
+
+@dataclass(frozen=True, order=True)
+class Found:
+    """A complete text.
+
+    Attributes:
+        score: log-probability over the number of tokens.
+        tokens: without `</s>`.
+        ended: whether the model ended it.
+
+    """
+
+    score: float
+    tokens: tuple[int, ...]
+    ended: bool
+
+
+@dataclass(frozen=True)
+class _Beam:
+    logprob: float
+    tokens: tuple[int, ...]
+
+
+def beam_search(
+    engine: Engine,
+    view: Sequence[int],
+    *,
+    beams: int,
+    max_new_tokens: int,
+    adjust: Callable[[Logits, tuple[int, ...]], Logits] = lambda logits, _: logits,
+) -> list[Found]:
+    """The best texts that go on from a prompt, at most `beams`, the best first.
+
+    A text is over at `</s>`, after `max_new_tokens`, or where the context is full.
+
+    Args:
+        engine: with a row for each beam.
+        view: `<s>` and the prompt.
+        adjust: changes the logits (V,) after the tokens written so far.
+
+    """
+    room = engine.context_length - len(view) + 1
+    limit = min(max_new_tokens, room)
+    if limit < 1:
+        return [Found(0.0, (), False)]
+    running = [_Beam(0.0, ())]
+    following: list[tuple[int, _Beam]] = []  # parent, child
+    complete: list[Found] = []
+    engine.forget(0)
+    logits = engine.read([0], [view])
+    for length in range(1, limit + 1):
+        adjusted = [adjust(row, beam.tokens) for row, beam in zip(logits, running, strict=True)]
+        logprobs = log_softmax(forbid_controls(np.stack(adjusted)))
+        sums = logprobs + np.array([beam.logprob for beam in running])[:, None]  # (beams, V)
+        best = _largest(sums, 2 * beams)
+        following = []
+        for rank, (parent, token) in enumerate(best):
+            total = float(sums[parent, token])
+            tokens = running[parent].tokens
+            if token == END:
+                if rank < beams:
+                    complete.append(Found(total / length, tokens, True))
+            elif len(following) < beams:
+                following.append((parent, _Beam(total, (*tokens, token))))
+        complete = heapq.nlargest(beams, complete)
+        if not following:
+            return complete
+        settled = len(complete) == beams
+        if settled and following[0][1].logprob / length <= complete[-1].score:
+            return complete  # nothing that is still running would come in
+        if length == limit:
+            break
+        running = _place(engine, len(running), following)
+        logits = engine.read(range(len(running)), [beam.tokens[-1:] for beam in running])
+    cut = [Found(beam.logprob / limit, beam.tokens, False) for _, beam in following]
+    return heapq.nlargest(beams, complete + cut)
+
+
+def _largest(sums: Logits, count: int) -> list[tuple[int, int]]:
+    """The places (row, token) of the largest possible sums, the largest first."""
+    flat = sums.ravel()
+    count = min(count, int(np.isfinite(flat).sum()))
+    chosen = np.argpartition(flat, -count)[-count:] if count else np.empty(0, np.int64)
+    chosen = chosen[np.lexsort((chosen, -flat[chosen]))]
+    return [divmod(int(place), sums.shape[1]) for place in chosen]
+
+
+def _place(engine: Engine, rows: int, following: list[tuple[int, _Beam]]) -> list[_Beam]:
+    """Gives each new beam a row that holds its parent; the order of the rows is the beams'.
+
+    The first child of a beam stays where its parent is. Others go to rows whose beam has no child,
+    or that are free still, so that no copy is made of what was overwritten before.
+    """
+    placed: dict[int, _Beam] = {}
+    others = []
+    for parent, beam in following:
+        if parent in placed:
+            others.append((parent, beam))
+        else:
+            placed[parent] = beam
+    free = (row for row in range(rows + len(others)) if row not in placed)
+    for (parent, beam), row in zip(others, list(free), strict=False):
+        engine.copy(parent, row)
+        placed[row] = beam
+    # rows have to be 0, 1, 2 ...: what lies beyond moves into a gap
+    for gap in range(len(placed)):
+        if gap not in placed:
+            last = max(placed)
+            engine.copy(last, gap)
+            placed[gap] = placed.pop(last)
+    return [placed[row] for row in range(len(placed))]

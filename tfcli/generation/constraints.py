@@ -1,0 +1,115 @@
+"""Text that has to have a form: a regular expression, a JSON schema, one of some choices.
+
+The library llguidance says which tokens can come next so that the text can still be finished; all
+others are taken out before one is drawn. So what is written is valid, or it was cut short, and then
+that is said.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from tfcli.errors import DataError, UsageError
+from tfcli.text.tokenizer import BEGIN, END, UNKNOWN
+
+if TYPE_CHECKING:
+    from tfcli.generation.sampling import Logits
+    from tfcli.text.tokenizer import Tokenizer
+
+Kind = Literal["regex", "json_schema", "choices"]
+
+SPECIAL = b"\xff"  # begins the name of a token that is no text, in llguidance
+
+
+class Grammar:
+    """A form that texts can be held to.
+
+    Args:
+        kind: what `text` is: a regular expression (of Rust's regex), a JSON schema, or a JSON list
+            of strings.
+
+    Raises:
+        UsageError: llguidance is not installed, or does not understand the text.
+
+    """
+
+    def __init__(self, kind: Kind, text: str, tokenizer: Tokenizer) -> None:
+        try:
+            from llguidance import LLMatcher, LLTokenizer, TokenizerWrapper, grammar_from
+        except ImportError:
+            raise UsageError(
+                f"--{kind.replace('_', '-')} needs the package llguidance",
+                mend='pip install "tfcli[constraints]"',
+            ) from None
+        formats = {"regex": "regex", "json_schema": "json_schema", "choices": "choice"}
+        try:
+            if kind != "regex":
+                json.loads(text)
+            grammar = grammar_from(formats[kind], text)  # type: ignore[arg-type]
+        except (ValueError, RecursionError) as error:
+            raise UsageError(f"this is no {kind.replace('_', ' ')}", why=str(error)) from None
+        self._tokenizer = LLTokenizer(TokenizerWrapper(_Vocabulary(tokenizer)))
+        self._first = LLMatcher(self._tokenizer, grammar, log_level=0)
+        if self._first.is_error():
+            reason = self._first.get_error().splitlines()[0]
+            raise UsageError(f"this is no {kind.replace('_', ' ')}", why=reason)
+
+    def begin(self) -> Constraint:
+        """The form of one text, of which nothing is written yet."""
+        return Constraint(self._first.deep_copy())
+
+
+class _Vocabulary:
+    """The tokenizer as llguidance wants to see it."""
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self._tokenizer = tokenizer
+        self.bos_token_id, self.eos_token_id = BEGIN, END
+        self.tokens = list(tokenizer.token_bytes)
+        for token, name in ((UNKNOWN, b"<unk>"), (BEGIN, b"<s>"), (END, b"</s>")):
+            self.tokens[token] = SPECIAL + name
+        self.special_token_ids = [UNKNOWN, BEGIN, END]
+
+    def __call__(self, text: bytes | str) -> list[int]:
+        return self._tokenizer.encode(text)
+
+
+class Constraint:
+    """What may come next in one text."""
+
+    def __init__(self, matcher: Any) -> None:
+        self._matcher = matcher
+
+    def allow(self, logits: Logits) -> Logits:
+        """Takes out of logits (V,) what cannot come next; `</s>` is left where the text may end.
+
+        Raises:
+            DataError: the form has become too complicated to follow.
+
+        """
+        mask = np.frombuffer(self._matcher.compute_bitmask(), np.uint8)
+        if self._matcher.is_error():
+            raise DataError(
+                "the form asked for cannot be followed any further",
+                why=self._matcher.get_error().splitlines()[0],
+                mend="a simpler one",
+            )
+        allowed = np.unpackbits(mask, bitorder="little")[: len(logits)].astype(bool)
+        return np.where(allowed, logits, -np.inf)
+
+    def accept(self, token: int) -> None:
+        """A token was written."""
+        self._matcher.consume_token(token)
+
+    @property
+    def complete(self) -> bool:
+        """Whether the text can end here."""
+        return bool(self._matcher.is_accepting())
+
+    @property
+    def closed(self) -> bool:
+        """Whether it must."""
+        return bool(self._matcher.is_stopped())

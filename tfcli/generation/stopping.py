@@ -1,0 +1,53 @@
+"""Where a text ends: at the first of some strings, wherever the borders of its tokens lie."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class StopStrings:
+    """Lets bytes through until one of some strings is complete; that one and the rest stay back.
+
+    The text is cut before the string that is complete first; of several that end at the same byte,
+    before the longest. To know in time, the longest end of the text that may be the beginning of
+    a string is held back until it is known whether it is.
+    """
+
+    def __init__(self, strings: Sequence[bytes]) -> None:
+        self._strings = [string for string in strings if string]
+        self._held = b""
+        self.found = False
+
+    def feed(self, data: bytes) -> bytes:
+        """Takes the bytes of a token; gives those now sure to stand before every string."""
+        if not self._strings:
+            return data
+        text = self._held + data
+        ends = []
+        for string in self._strings:
+            start = text.find(string)
+            if start >= 0:
+                ends.append((start + len(string), start))
+        if ends:
+            self.found = True
+            self._held = b""
+            return text[: min(ends)[1]]
+        held = max(_overlap(text, string) for string in self._strings)
+        self._held = text[len(text) - held :]
+        return text[: len(text) - held]
+
+    def rest(self) -> bytes:
+        """What was held back, when the text ends for another reason."""
+        held, self._held = self._held, b""
+        return held
+
+
+def _overlap(text: bytes, string: bytes) -> int:
+    """The length of the longest end of `text` with which `string` begins."""
+    for length in range(min(len(text), len(string) - 1), 0, -1):
+        if text.endswith(string[:length]):
+            return length
+    return 0
