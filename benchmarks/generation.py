@@ -1,55 +1,76 @@
-"""How fast text is written: the numpy engine beside torch, transformers and llama.cpp, in one run.
+"""How fast text is written: the numpy engine beside transformers and llama.cpp, in one run.
 
     python -m benchmarks.generation [--rounds 5] [--sizes 1M 12M 110M]
 
-Models of three sizes with random weights, in Qwen3's layout. Each figure is the median of the
-rounds, in which everything is measured one after the other:
+Models of three sizes with random weights, in Qwen3's layout, float32, on two cores. Each figure is
+the median of the rounds, in which everything is measured once, one after the other:
 
-* `decode`: greedy, one text, 256 tokens after a prompt of 16; tokens a second after the prompt;
-* `batch`: 64 texts side by side, 32 tokens each, against one after the other;
-* `late`: the time of a token at position 1,000 against one at position 16;
-* `cold`: the whole process `tfcli generate --max-new-tokens 32 --greedy` with a prompt from a pipe,
+* decode: greedy, one text, 256 tokens after a prompt of 16; tokens a second after the prompt;
+* batch: 64 texts side by side, 32 tokens each, against the same one after the other;
+* late: what a token takes at position 1,000 against one at position 16, beside the bytes that are
+  read for it there and here (weights and cache);
+* cold: the whole process `tfcli generate --max-new-tokens 32 --greedy` with a prompt from a pipe,
   against `python -c "import torch"`.
 
-transformers is measured where it is installed, llama.cpp where `llama_cpp` and `gguf` are.
+transformers is in the group `test`; llama.cpp is measured where `llama_cpp` and `gguf` are there
+(`pip install llama-cpp-python gguf`, which compiles it): in float32 and, against int8, in q8_0.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import statistics
+import subprocess
+import sys
+import tempfile
 import time
 from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "10")  # as tfcli does, before numpy is loaded
 
 import numpy as np
 
+from tfcli.generation.engines.native import load_library
 from tfcli.generation.engines.numpy_engine import NumpyEngine
+from tfcli.generation.generate import Generator, Listed, Piece
+from tfcli.generation.request import GenerationRequest
 from tfcli.model.config import ModelConfig
 from tfcli.model.cost import count_parameters
 from tfcli.model.layout import weight_shapes
+from tfcli.runs.run import create_run
+from tfcli.runs.step import StepState, save_step
+from tfcli.text.tokenizer import Tokenizer, train_tokenizer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-# name: layers, width, heads, d_ff, vocabulary: those of shared figures for this kind of machine
+    Weights = dict[str, np.ndarray[Any, Any]]
+
+# layers, width, heads, width inside, vocabulary
 SHAPES = {
     "1M": (4, 128, 2, 352, 1024),
     "12M": (6, 384, 6, 1024, 4096),
     "110M": (12, 768, 12, 2048, 32000),
 }
 PROMPT, TOKENS, CONTEXT = 16, 256, 1024
+TEXTS, TEXT_TOKENS = 64, 32
+LATE = 1000
+BOOK = "".join(f"{n} times {m} is {n * m}.\n" for n in range(300) for m in range(40))
 
 
-def config_of(size: str) -> ModelConfig:
-    layers, width, heads, d_ff, vocab_size = SHAPES[size]
+def config_of(size: str, vocab_size: int | None = None) -> ModelConfig:
+    layers, width, heads, d_ff, usual = SHAPES[size]
     return ModelConfig(
-        vocab_size=vocab_size, context_length=CONTEXT, num_layers=layers, d_model=width,
+        vocab_size=vocab_size or usual, context_length=CONTEXT, num_layers=layers, d_model=width,
         num_heads=heads, num_kv_heads=heads, head_dim=width // heads, d_ff=d_ff,
     )  # fmt: skip
 
 
-def random_weights(config: ModelConfig) -> dict[str, np.ndarray]:
+def random_weights(config: ModelConfig) -> Weights:
     random = np.random.default_rng(0)
     return {
         name: np.ones(shape, np.float32)
@@ -59,7 +80,10 @@ def random_weights(config: ModelConfig) -> dict[str, np.ndarray]:
     }
 
 
-def decode(engine: Any) -> float:
+# --- decode -------------------------------------------------------------------------------------
+
+
+def ours(engine: NumpyEngine) -> float:
     """Tokens a second, greedy."""
     engine.forget(0)
     token = int(engine.read([0], [list(range(5, 5 + PROMPT))]).argmax())
@@ -98,28 +122,196 @@ def hugging_face(config: ModelConfig) -> Callable[[], float]:
     return measure
 
 
+def llama_cpp(config: ModelConfig, weights: Weights, folder: Path, kind: str) -> Any:
+    import llama_cpp as library
+
+    path = folder / f"{kind}.gguf"
+    write_gguf(path, config, weights, kind)
+    model: Any = library.Llama(
+        str(path), n_ctx=CONTEXT, n_threads=2, n_threads_batch=2, verbose=False
+    )
+
+    def likeliest() -> int:
+        last = library.llama_get_logits_ith(model.ctx, -1)
+        return int(np.ctypeslib.as_array(last, (config.vocab_size,)).argmax())
+
+    def measure() -> float:
+        model.reset()
+        model.eval(list(range(5, 5 + PROMPT)))
+        token = likeliest()
+        began = time.perf_counter()
+        for _ in range(TOKENS):
+            model.eval([token])
+            token = likeliest()
+        return TOKENS / (time.perf_counter() - began)
+
+    return measure
+
+
+GGUF_NAMES = {
+    "attention_norm": "attn_norm", "attention.query": "attn_q", "attention.key": "attn_k",
+    "attention.value": "attn_v", "attention.output": "attn_output",
+    "attention.query_norm": "attn_q_norm", "attention.key_norm": "attn_k_norm",
+    "feed_forward_norm": "ffn_norm", "feed_forward.gate": "ffn_gate",
+    "feed_forward.up": "ffn_up", "feed_forward.down": "ffn_down",
+}  # fmt: skip
+
+
+def write_gguf(path: Path, config: ModelConfig, weights: Weights, kind: str) -> None:
+    import gguf
+
+    writer = gguf.GGUFWriter(path, "qwen3")
+    writer.add_context_length(config.context_length)
+    writer.add_embedding_length(config.d_model)
+    writer.add_block_count(config.num_layers)
+    writer.add_feed_forward_length(config.d_ff)
+    writer.add_head_count(config.num_heads)
+    writer.add_head_count_kv(config.num_kv_heads)
+    writer.add_key_length(config.head_dim)
+    writer.add_value_length(config.head_dim)
+    writer.add_layer_norm_rms_eps(config.norm_epsilon)
+    writer.add_rope_freq_base(config.rope_theta)
+    pieces = ["<unk>", "<s>", "</s>", *(f"<0x{byte:02X}>" for byte in range(256))]
+    pieces += [f"▁{number}" for number in range(config.vocab_size - len(pieces))]
+    writer.add_tokenizer_model("llama")
+    writer.add_token_list(pieces)
+    writer.add_token_scores([0.0] * len(pieces))
+    writer.add_token_types([2, 3, 3] + [6] * 256 + [1] * (len(pieces) - 259))
+    writer.add_bos_token_id(1)
+    writer.add_eos_token_id(2)
+    for name, weight in weights.items():
+        if name.startswith("blocks."):
+            _, layer, rest = name.split(".", 2)
+            theirs = f"blk.{layer}.{GGUF_NAMES[rest.removesuffix('.weight')]}.weight"
+        else:
+            theirs = {"embedding.weight": "token_embd.weight"}.get(name, "output_norm.weight")
+        if kind == "q8_0" and weight.ndim == 2:
+            q8_0 = gguf.GGMLQuantizationType.Q8_0
+            writer.add_tensor(theirs, gguf.quants.quantize(weight, q8_0), raw_dtype=q8_0)
+        else:
+            writer.add_tensor(theirs, weight)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
+# --- many, late, cold ---------------------------------------------------------------------------
+
+
+def batch(config: ModelConfig, weights: Weights, tokenizer: Tokenizer, rows: int) -> float:
+    """Tokens a second of many texts, so many side by side."""
+    engine = NumpyEngine(config, weights, rows)
+    requests = [
+        GenerationRequest(prompt=f"{n} times", max_new_tokens=TEXT_TOKENS, row=n)
+        for n in range(TEXTS)
+    ]
+    generator = Generator(engine, tokenizer, rows=rows)
+    began = time.perf_counter()
+    written = sum(isinstance(event, Piece) for event in generator.write(Listed(requests)))
+    return written / (time.perf_counter() - began)
+
+
+def late(config: ModelConfig, weights: Weights) -> tuple[float, float]:
+    """How much longer a token takes at a late position, and how much more is read for it."""
+    engine = NumpyEngine(config, weights)
+    ids = [5 + n % 100 for n in range(LATE)]
+
+    def token_seconds(position: int) -> float:
+        times = []
+        for _ in range(15):
+            engine.forget(0)
+            engine.read([0], [ids[:position]])
+            for _ in range(4):
+                began = time.perf_counter()
+                engine.read([0], [[7]])
+                times.append(time.perf_counter() - began)
+        return statistics.median(times)
+
+    a_position = 2 * config.num_layers * config.num_kv_heads * config.head_dim * 4
+    few, many = (engine.weight_bytes + n * a_position for n in (PROMPT, LATE))
+    return token_seconds(LATE) / token_seconds(PROMPT), many / few
+
+
+def cold(size: str, tokenizer: Tokenizer, folder: Path) -> Callable[[], tuple[float, float]]:
+    """Whole processes: a prompt to 32 tokens, and importing torch; seconds each."""
+    config = config_of(size, tokenizer.vocab_size)
+    corpus = {
+        "sources": ["-"], "bytes": 1, "documents": 1, "fingerprint": "", "training_bytes": 1,
+        "training_tokens": 1, "held_out_bytes": 0, "token_cache": "",
+    }  # fmt: skip
+    card = {
+        "model": config.to_json(), "plan": {}, "seed": 0, "corpus": corpus,
+        "tokenizer": {"vocab_size": tokenizer.vocab_size, "fingerprint": tokenizer.fingerprint},
+    }  # fmt: skip
+    run = create_run(folder / "checkpoints" / "it", card, tokenizer)
+    save_step(run.path, StepState(step=1, tokens_seen=1, seconds=1), random_weights(config), {})
+    command = [sys.executable, "-m", "tfcli", "generate", "--max-new-tokens", "32", "--greedy"]
+
+    def measure() -> tuple[float, float]:
+        began = time.perf_counter()
+        subprocess.run(command, cwd=folder, input=b"7 times", capture_output=True, check=True)
+        between = time.perf_counter()
+        subprocess.run([sys.executable, "-c", "import torch"], check=True)
+        return between - began, time.perf_counter() - between
+
+    measure()  # files are in the cache from here on
+    return measure
+
+
+# --- the table ----------------------------------------------------------------------------------
+
+
+def report(size: str, rounds: int, tokenizer: Tokenizer, folder: Path) -> None:
+    config = config_of(size)
+    weights = random_weights(config)
+    runners: dict[str, Callable[[], float]] = {
+        "ours, float32": partial(ours, NumpyEngine(config, weights)),
+        "ours, int8": partial(ours, NumpyEngine(config, weights, int8=True)),
+        "ours, numpy alone": partial(ours, NumpyEngine(config, weights, native=False)),
+        "transformers": hugging_face(config),
+    }
+    if find_spec("llama_cpp") and find_spec("gguf"):
+        runners["llama.cpp, f32"] = llama_cpp(config, weights, folder, "f32")
+        runners["llama.cpp, q8_0"] = llama_cpp(config, weights, folder, "q8_0")
+    figures: dict[str, list[float]] = {name: [] for name in runners}
+    for _ in range(rounds):
+        for name, run in runners.items():
+            figures[name].append(run())
+    medians = {name: statistics.median(values) for name, values in figures.items()}
+    compiled = "with" if load_library() else "WITHOUT"
+    print(f"\n{size}: {count_parameters(config):,} parameters, {compiled} the compiled decoder\n")
+    for name, median in medians.items():
+        mine = medians["ours, int8" if "q8" in name else "ours, float32"]
+        print(f"  decode, {name:<18} {median:9,.0f} tokens/s   ours is {mine / median:5.2f} x")
+    small = config_of(size, tokenizer.vocab_size)
+    small_weights = random_weights(small)
+    pairs = [
+        (batch(small, small_weights, tokenizer, TEXTS), batch(small, small_weights, tokenizer, 1))
+        for _ in range(rounds)
+    ]
+    many, alone = (statistics.median(side) for side in zip(*pairs, strict=True))
+    print(f"  {TEXTS} texts together   {many:9,.0f} tokens/s   {many / alone:5.2f} x one by one")
+    longer, more = late(config, weights)
+    print(f"  position {LATE}, against {PROMPT}: {longer:.2f} x the time, {more:.2f} x the bytes")
+    if count_parameters(config) < 20e6:
+        measure = cold(size, tokenizer, folder / "run")
+        seconds = [measure() for _ in range(rounds)]
+        whole, torch = (statistics.median(side) for side in zip(*seconds, strict=True))
+        print(
+            f"  cold, 32 tokens   {whole * 1000:6.0f} ms   {whole / torch:5.2f} x importing torch"
+        )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--sizes", nargs="+", default=list(SHAPES))
     wanted = parser.parse_args()
+    tokenizer = train_tokenizer([BOOK.encode()], text_bytes=len(BOOK), vocab_size=1024)[0]
     for size in wanted.sizes:
-        config = config_of(size)
-        weights = random_weights(config)
-        engine = NumpyEngine(config, weights)
-        runners: dict[str, Callable[[], float]] = {
-            "numpy": partial(decode, engine),
-            "transformers": hugging_face(config),
-        }
-        figures: dict[str, list[float]] = {name: [] for name in runners}
-        for _ in range(wanted.rounds):
-            for name, run in runners.items():
-                figures[name].append(run())
-        ours = statistics.median(figures["numpy"])
-        print(f"{size}: {count_parameters(config):,} parameters")
-        for name, values in figures.items():
-            median = statistics.median(values)
-            print(f"  {name:<14} {median:8.0f} tokens/s   ours is {ours / median:5.2f} x")
+        with tempfile.TemporaryDirectory() as folder:
+            report(size, wanted.rounds, tokenizer, Path(folder))
 
 
 if __name__ == "__main__":

@@ -8,6 +8,10 @@ import time
 # same bits. Read when torch is loaded; costs nothing that could be measured.
 os.environ.setdefault("MKL_CBWR", "AUTO")
 
+# The threads of numpy's matrix products wait for more by spinning, by default for a tenth of a
+# second, on cores that the next thing needs.
+os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "10")
+
 STARTED = time.monotonic()  # a --time budget counts from here, imports included
 
 

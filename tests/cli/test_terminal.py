@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from pathlib import Path
 
 import pexpect
 import pytest
@@ -58,3 +59,78 @@ def test_a_training_shows_itself_live_and_stops_on_ctrl_c(shell: Shell) -> None:
     child.expect(pexpect.EOF)
     child.close()
     assert child.exitstatus == 130
+
+
+def test_writing_together_line_by_line(trained: Shell, tmp_path: Path) -> None:
+    child = terminal(trained, "generate", "--run", "tale", "-i", "--greedy", "--stop", ".")
+    child.expect("Type a beginning")
+    child.expect("> ")
+    child.sendline("Ann saw")
+    child.expect("Ann saw\r\n( [^\r]+)\r\n> ")
+    first = child.match[1]
+    child.sendline("/retry")
+    child.expect("/retry\r\n( [^\r]+)\r\n> ")
+    assert child.match[1] == first  # greedy: nothing is drawn
+    child.sendline("/set temperature 0.9")
+    child.expect("> ")
+    child.sendline("/set")
+    child.expect(r"temperature +0\.9")
+    child.expect("> ")
+    for wrong, words in (
+        ("/set temprature 1", "did you mean temperature"),
+        ("/set top_p 7", "--top-p 7.0 is not between"),
+        ("/set top_k many", "top_k cannot be"),
+        ("/rerty", "did you mean /retry"),
+        ("/save", "/save takes the name"),
+    ):
+        child.sendline(wrong)
+        child.expect_exact(words)
+        child.expect("> ")
+    story = tmp_path / "story.txt"
+    child.sendline(f"/save {story}")
+    child.expect("Saved in")
+    assert story.read_text() == "Ann saw" + first
+    child.sendline("/undo")
+    child.expect("A new text")
+    child.sendline("/undo")
+    child.expect("nothing to take back")
+    child.sendline("One\\")
+    child.expect_exact(". ")
+    child.sendline("Two")
+    child.expect("> $")
+    child.sendline(f"/save {story}")
+    child.expect("Saved in")
+    assert story.read_text().startswith("One\nTwo")
+    child.sendeof()
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 0
+
+
+def test_ctrl_c_stops_the_text_and_not_the_program(trained: Shell) -> None:
+    child = terminal(trained, "generate", "--run", "tale", "-i", "--max-new-tokens", "100000000")
+    child.expect("> ")
+    child.sendline("Ann saw")
+    child.expect("saw[^>]{200}")  # it is writing
+    child.kill(signal.SIGINT)
+    child.expect("\n> ")
+    child.sendline("/new")
+    child.expect("A new text")
+    child.kill(signal.SIGINT)  # at the prompt: the line is dropped
+    child.expect("> ")
+    child.sendline("/quit")
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 0
+
+
+def test_surprise_is_shown_in_colours(trained: Shell) -> None:
+    child = terminal(
+        trained, "generate", "--run", "tale", "--logprobs", "--temperature", "3", "--top-k", "0",
+        "--seed", "1", "--max-new-tokens", "30", "Ann",
+    )  # fmt: skip
+    child.expect(r"\x1b\[30;48;5;(229|216|210)m")
+    child.expect("Less likely than")
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 0

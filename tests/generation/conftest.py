@@ -48,6 +48,12 @@ def random_model(config: ModelConfig, seed: int = 1) -> Transformer:
     return made
 
 
-def numpy_engine(model: Transformer, rows: int = 1) -> NumpyEngine:
+def numpy_engine(model: Transformer, rows: int = 1, **options: bool) -> NumpyEngine:
+    """As it comes: with its compiled part, where there is one."""
     weights = {name: weight.detach().numpy() for name, weight in model.named_parameters()}
-    return NumpyEngine(model.config, weights, rows)
+    return NumpyEngine(model.config, weights, rows, **options)
+
+
+def pure_engine(model: Transformer, rows: int = 1) -> NumpyEngine:
+    """With numpy alone."""
+    return numpy_engine(model, rows, native=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from typing import Any
 
@@ -10,11 +11,15 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
-from tests.generation.conftest import numpy_engine, random_model
+from tests.generation.conftest import numpy_engine, pure_engine, random_model
 from tests.model.helpers import CONFIGS, configs
 from tfcli.errors import DamagedError
+from tfcli.generation.engines import numpy_engine as numpy_engine_module
 from tfcli.generation.engines.engine import Engine
+from tfcli.generation.engines.native import load_library
+from tfcli.generation.engines.numpy_layers import quantize
 from tfcli.generation.engines.torch_engine import FixedStep, TorchEngine
 from tfcli.model.cache import KeyValueCache
 from tfcli.model.config import ModelConfig
@@ -23,7 +28,8 @@ from tfcli.model.transformer import Transformer
 
 ROWS = 3
 ENGINES: dict[str, Callable[[Transformer, int], Engine]] = {
-    "numpy": numpy_engine,
+    "numpy": pure_engine,
+    "compiled": numpy_engine,
     "torch": TorchEngine,
 }
 
@@ -101,9 +107,12 @@ def test_logits_of_any_size_are_exact(variant: str) -> None:
             parameter.mul_(8)
     text = [1, 5, 3, 7, 2, 2, 9, 10, 4]
     wanted = expected(model, text)
-    found = numpy_engine(model).read_all([0], [text])
     scale = np.abs(wanted).max()
+    found = numpy_engine(model).read_all([0], [text])
     np.testing.assert_allclose(found / scale, wanted / scale, atol=1e-4)
+    engine = numpy_engine(model)
+    one_by_one = [engine.read([0], [[token]])[0] for token in text]
+    np.testing.assert_allclose(one_by_one / scale, wanted / scale, atol=1e-4)
 
 
 @pytest.mark.parametrize("name", ENGINES)
@@ -164,3 +173,53 @@ def test_weights_of_another_shape_are_refused(tmp_path: object) -> None:
     ):
         with pytest.raises(DamagedError, match=r"does not hold the weights"):
             check_shapes(shapes, wrong, tmp_path)  # type: ignore[arg-type]
+
+
+@pytest.mark.skipif(shutil.which("cc") is None, reason="there is no C compiler")
+def test_where_there_is_a_compiler_the_decoder_is_there() -> None:
+    assert load_library() is not None
+
+
+@pytest.mark.parametrize("int8", [False, True])
+@pytest.mark.parametrize("variant", CONFIGS)
+def test_threads_change_no_bit(variant: str, int8: bool) -> None:
+    model = random_model(CONFIGS[variant])
+    one, two = (numpy_engine(model, 2, int8=int8) for _ in range(2))
+    if one.native is None or two.native is None:
+        pytest.skip("nothing is compiled here")
+    for tokens in ([[1, 5, 3], [2]], [[7], [2]], [[9], [3, 3, 3, 3]]):
+        one.native.threads, two.native.threads = 1, 2
+        np.testing.assert_array_equal(one.read([0, 1], tokens), two.read([0, 1], tokens))
+
+
+@given(arrays(np.float32, (3, 5), elements=st.floats(-1e3, 1e3, width=32)))
+def test_eight_bits_are_off_by_half_a_step_at_most(matrix: np.ndarray) -> None:
+    rounded, scales = quantize(matrix)
+    assert np.abs(rounded.astype(int)).max() <= 127
+    off = np.abs(rounded * scales[:, None] - matrix)
+    assert (off <= scales[:, None] * 0.5001 + 1e-6).all()
+
+
+@pytest.mark.parametrize("variant", CONFIGS)
+def test_eight_bits_are_near_to_all_and_alike_by_either_way(variant: str) -> None:
+    model = random_model(CONFIGS[variant])
+    text = [1, 5, 3, 7, 2, 2, 9, 10, 4]
+    at_once = numpy_engine(model, int8=True).read_all([0], [text])
+    engine = numpy_engine(model, int8=True)
+    assert engine.weight_bytes < 0.4 * numpy_engine(model).weight_bytes
+    one_by_one = np.stack([engine.read([0], [[token]])[0] for token in text])
+    assert_close(one_by_one, at_once)
+    wanted = expected(model, text)
+    assert np.abs(at_once - wanted).max() < 0.1 * np.abs(wanted).max()
+    assert not np.allclose(at_once, wanted, atol=1e-6)
+
+
+def test_a_long_prompt_is_read_in_portions(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(numpy_engine_module, "PORTION", 3)
+    for config in CONFIGS.values():
+        model = random_model(config)
+        text = [1, 5, 3, 7, 2, 2, 9, 10, 4, 8, 6]
+        engine = pure_engine(model)
+        engine.read([0], [text[:2]])
+        logits = engine.read_all([0], [text[2:]])
+        assert_close(logits, expected(model, text)[2:])

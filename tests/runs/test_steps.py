@@ -30,6 +30,7 @@ from tfcli.runs.step import (
     StepState,
     list_steps,
     load_arrays,
+    map_arrays,
     read_state,
     save_step,
     step_name,
@@ -307,11 +308,10 @@ def test_a_hostile_safetensors_file_is_damage(tmp_path: Path, content: bytes) ->
 
 def loads_or_is_damage(path: Path, content: bytes) -> None:
     path.write_bytes(content)
-    try:
-        loaded = load_arrays(path)
-    except DamagedError:
-        return
-    assert sum(array.nbytes for array in loaded.values()) <= len(content)
+    for read in (load_arrays, map_arrays):
+        with suppress(DamagedError):
+            loaded = read(path)
+            assert all(array.nbytes <= len(content) for array in loaded.values())
 
 
 SIZES = st.integers(-1, 8) | st.sampled_from([2**31, 2**32, 2**62, 2**63, 2**64])
@@ -354,3 +354,68 @@ def test_a_loss_that_is_infinite_comes_back(tmp_path: Path) -> None:
     step = save_step(tmp_path, state(1, loss=math.inf), {}, {})
     verify_folder(step)
     assert read_state(step) == state(1, loss=math.inf)
+
+
+FILES: dict[str, bytes] = {
+    "nothing": b"",
+    "a header longer than the file": (2**63).to_bytes(8, "little") + b"{}",
+    "no JSON": (2).to_bytes(8, "little") + b"{x",
+    "a list": (2).to_bytes(8, "little") + b"[]",
+}
+
+
+@pytest.mark.parametrize("case", FILES)
+def test_what_is_no_safetensors_file_is_not_mapped(tmp_path: Path, case: str) -> None:
+    path = tmp_path / MODEL
+    path.write_bytes(FILES[case])
+    with pytest.raises(DamagedError, match="not a safetensors file"):
+        map_arrays(path)
+
+
+ENTRIES: dict[str, object] = {
+    "another format": {"dtype": "F16", "shape": [4], "data_offsets": [0, 8]},
+    "beyond the file": {"dtype": "F32", "shape": [4], "data_offsets": [8, 24]},
+    "backwards": {"dtype": "F32", "shape": [1], "data_offsets": [8, 4]},
+    "below nothing": {"dtype": "F32", "shape": [1], "data_offsets": [-4, 0]},
+    "another shape": {"dtype": "F32", "shape": [5], "data_offsets": [0, 16]},
+    "a negative shape": {"dtype": "F32", "shape": [-2, -2], "data_offsets": [0, 16]},
+    "a huge shape": {"dtype": "F32", "shape": [2**62, 4], "data_offsets": [0, 16]},
+    "a word for a shape": {"dtype": "F32", "shape": "ab", "data_offsets": [0, 16]},
+    "no entry": None,
+    "no offsets": {"dtype": "F32", "shape": [4]},
+}
+
+
+@pytest.mark.parametrize("case", ENTRIES)
+def test_an_entry_that_cannot_be_is_refused(tmp_path: Path, case: str) -> None:
+    header = json.dumps({"w": ENTRIES[case]}).encode()
+    (tmp_path / MODEL).write_bytes(len(header).to_bytes(8, "little") + header + bytes(16))
+    with pytest.raises(DamagedError, match="not a safetensors file"):
+        map_arrays(tmp_path / MODEL)
+
+
+@given(model=st.dictionaries(NAMES, stn.arrays("f4", SHAPES), max_size=4))
+@settings(max_examples=50)
+def test_arrays_are_mapped_as_they_were_saved(tmp_path: Path, model: Arrays) -> None:
+    step = save_step(tmp_path, state(1), model, {})
+    mapped = map_arrays(step / MODEL)
+    assert_same(mapped, model)
+    assert not any(array.flags.writeable for array in mapped.values())
+
+
+def test_a_file_that_is_not_there_cannot_be_mapped(tmp_path: Path) -> None:
+    with pytest.raises(NotFoundError):
+        map_arrays(tmp_path / MODEL)
+
+
+def test_to_write_only_the_weights_have_to_be_whole(tmp_path: Path) -> None:
+    step = save_step(tmp_path, state(1), {"w": np.ones(3, np.float32)}, {"m": np.ones(3)})
+    data = bytearray((step / OPTIMIZER).read_bytes())
+    data[-1] ^= 1
+    (step / OPTIMIZER).write_bytes(data)
+    verify_step(step, to_write=True)
+    with pytest.raises(DamagedError, match=OPTIMIZER):
+        verify_step(step)
+    (step / OPTIMIZER).write_bytes(data[:-1])
+    with pytest.raises(DamagedError, match=OPTIMIZER):
+        verify_step(step, to_write=True)

@@ -90,7 +90,9 @@ def run(arguments: Sequence[str], *, started: float) -> int:
     except (KeyboardInterrupt, typer.Abort):
         return SIGINT_CODE
     except MemoryError:
-        return _fail(TfcliError("the memory is full", mend="take a smaller --size"), debug)
+        return _fail(
+            TfcliError("the memory is full", mend="take a smaller --size, or fewer --rows"), debug
+        )
     except OSError as error:
         where = f" ({error.filename})" if error.filename else ""
         return _fail(InputOutputError(f"{error.strerror or error}{where}"), debug)

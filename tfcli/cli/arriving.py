@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import queue
+import sys
 import threading
-from itertools import islice
+import time
 from typing import TYPE_CHECKING
 
 from tfcli.cli import streams
@@ -20,27 +21,35 @@ class ArrivingLines:
 
     Args:
         purpose: what is waited for, to be said after a second of silence.
+        deadline: a value of `time.monotonic()` after which none is waited for.
+
+    Raises:
+        InputOutputError: stdin is closed.
 
     """
 
-    def __init__(self, purpose: str) -> None:
-        self._purpose = purpose
-        self._queue: queue.Queue[bytes | OSError | None] = queue.Queue(maxsize=1024)
+    def __init__(self, purpose: str, deadline: float | None = None) -> None:
+        if sys.stdin is None:
+            raise InputOutputError("standard input is closed")
+        self._purpose, self._deadline = purpose, deadline
+        self._queue: queue.Queue[bytes | Exception | None] = queue.Queue(maxsize=1024)
         self._came = False
         threading.Thread(target=self._read, daemon=True).start()
 
     def _read(self) -> None:
-        rest = b""
+        parts: list[bytes] = []  # of the line that is not whole yet
         try:
             # not by way of sys.stdin, whose lock would be held when the program ends
             while data := os.read(0, 1 << 16):
-                *lines, rest = (rest + data).split(b"\n")
-                for line in lines:
-                    self._queue.put(line)
-            if rest:
-                self._queue.put(rest)
+                first, *others = data.split(b"\n")
+                parts.append(first)
+                for line in others:
+                    self._queue.put(b"".join(parts))
+                    parts = [line]
+            if any(parts):
+                self._queue.put(b"".join(parts))
             self._queue.put(None)
-        except OSError as error:
+        except Exception as error:  # whoever asks for the next line is to hear of it
             self._queue.put(error)
 
     def has_line(self) -> bool:
@@ -51,25 +60,43 @@ class ArrivingLines:
         return self
 
     def __next__(self) -> bytes:
-        try:
-            line = self._queue.get(timeout=None if self._came else streams.PATIENCE)
-        except queue.Empty:
-            streams.say_waiting(self._purpose)
-            line = self._queue.get()
-        self._came = True
+        line = self._next()
         if line is None:
             self._queue.put(None)  # for whoever asks again
             raise StopIteration
         if isinstance(line, OSError):
             raise InputOutputError("standard input cannot be read", why=line.strerror)
+        if isinstance(line, Exception):
+            raise line
         return line
+
+    def _next(self) -> bytes | Exception | None:
+        """What comes next; None at the end, or when the time is over."""
+        try:
+            if not self._came:
+                line = self._queue.get(timeout=self._patience(streams.PATIENCE))
+                self._came = True
+                return line
+        except queue.Empty:
+            streams.say_waiting(self._purpose)
+            self._came = True
+        try:
+            return self._queue.get(timeout=self._patience(None))
+        except queue.Empty:
+            return None
+
+    def _patience(self, most: float | None) -> float | None:
+        """How long to wait, in seconds."""
+        if self._deadline is None:
+            return most
+        left = max(0.0, self._deadline - time.monotonic())
+        return left if most is None else min(most, left)
 
     def some(self, most: int) -> list[bytes]:
         """The lines that are there, one at least, and `most` at most; none at the end."""
-        lines = list(islice(self, 1))
-        while lines and len(lines) < most and self.has_line():
-            more = list(islice(self, 1))
-            if not more:
+        lines: list[bytes] = []
+        for line in self:
+            lines.append(line)
+            if len(lines) == most or not self.has_line():
                 break
-            lines += more
         return lines

@@ -6,7 +6,8 @@ import json
 import re
 import sys
 import time
-from typing import TYPE_CHECKING, Annotated
+from secrets import randbelow
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,12 +16,13 @@ from tfcli.cli.options import (
     LARGEST_SEED,
     DeviceOption,
     EngineOption,
+    Int8Option,
     QuietOption,
     RunOption,
     option,
     parse_duration,
 )
-from tfcli.cli.texts import JsonLines, OneALine, Separated
+from tfcli.cli.texts import Form, JsonLines, OneALine, Separated, Surprise
 from tfcli.cli.writing import Call
 from tfcli.errors import UsageError
 
@@ -155,7 +157,12 @@ def generate(
     interactive: Annotated[
         bool, option("--interactive", "-i", help="Write together with the model, line by line.")
     ] = False,
+    logprobs: Annotated[
+        bool,
+        option("--logprobs", help="Colour each token by its surprise, or list it in a pipe."),
+    ] = False,
     stats: Annotated[bool, option("--stats", help="Say how fast it was.")] = False,
+    int8: Int8Option = False,
     engine: EngineOption = "auto",
     device: DeviceOption = "auto",
     quiet: QuietOption = False,
@@ -164,14 +171,11 @@ def generate(
 
     echo "ROMEO:" | tfcli generate --greedy
     """
-    import secrets
-
     from tfcli.generation.penalties import Penalties
     from tfcli.generation.request import GenerationRequest
     from tfcli.generation.sampling import Sampling
 
-    form = _form(regex, json_schema, choices)
-    _check_modes(prompt, lines, jsonl, interactive, form is not None, beams, samples)
+    _refuse_clashes(context.params)
     request = GenerationRequest(
         prompt="",
         max_new_tokens=max_new_tokens,
@@ -191,7 +195,7 @@ def generate(
             no_repeat_ngram=no_repeat_ngram,
             dry=dry,
         ),
-        seed=secrets.randbelow(2**31) if seed is None else seed,
+        seed=randbelow(2**31) if seed is None else seed,
     )
     call = Call(
         run=run,
@@ -199,7 +203,8 @@ def generate(
         samples=samples,
         rows=rows,
         deadline=None if max_time is None else time.monotonic() + max_time,
-        form=form,
+        form=_form(regex, json_schema, choices),
+        int8=int8,
         engine=engine,
         device=device,
         voice=streams.Voice(quiet=quiet),
@@ -207,42 +212,55 @@ def generate(
         stats=stats,
     )
     if interactive:
+        if not (streams.is_terminal(sys.stdin) and streams.is_terminal(sys.stdout)):
+            raise UsageError("-i is for a terminal", mend="--lines reads prompts from a pipe")
         call.converse(prompt)
-        return
-    if lines or (jsonl and prompt is None and streams.stdin_is_piped()):
+    elif lines or (jsonl and prompt is None and streams.stdin_is_piped()):
+        if beams > 1:
+            raise UsageError("--beams is for one prompt, not for requests on lines")
         call.answer_rows(OneALine(echo=echo) if lines else JsonLines(echo=echo), json=jsonl)
-        return
-    texts = JsonLines(echo=echo) if jsonl else Separated(echo=echo)
-    if beams > 1:
-        call.search(_whole_prompt(prompt), texts, beams)
-        return
-    call.answer(_whole_prompt(prompt), texts)
-    drawn = seed is None and request.sampling.temperature > 0
-    if drawn and streams.is_terminal(sys.stderr):
-        call.voice.next(f"the same text again with --seed {request.seed}")
+    else:
+        texts: Form = JsonLines(echo=echo) if jsonl else Separated(echo=echo)
+        _write_texts(call, prompt, Surprise() if logprobs else texts, beams)
+        drawn = seed is None and request.sampling.temperature > 0 and beams == 1
+        if drawn and streams.is_terminal(sys.stderr):
+            call.voice.next(f"the same text again with --seed {request.seed}")
 
 
-def _check_modes(
-    prompt: str | None,
-    lines: bool,
-    jsonl: bool,
-    interactive: bool,
-    formed: bool,
-    beams: int,
-    samples: int,
-) -> None:
-    """Raises UsageError where options do not go together."""
-    if lines and (jsonl or prompt is not None):
-        raise UsageError("--lines takes its prompts from stdin, and from nowhere else")
-    if beams > 1 and (lines or interactive or formed or samples > beams):
-        raise UsageError("--beams is for one free text, and gives as many --samples at most")
-    if interactive and (lines or jsonl or samples > 1):
-        raise UsageError("-i goes with none of --lines, --jsonl and --samples")
+def _write_texts(call: Call, prompt: str | None, texts: Form, beams: int) -> None:
+    """Writes the texts of one prompt: drawn, or searched for."""
+    if beams == 1:
+        call.answer(_whole_prompt(prompt), texts)
+        return
+    if call.samples > beams:
+        raise UsageError(f"{beams} beams give no {call.samples} samples", mend=f"-n {beams}")
+    call.search(_whole_prompt(prompt), texts, beams)
+
+
+NOT_THERE: tuple[object, ...] = (None, False, [], (), 1)  # one sample or beam is none
+FORMS = ("regex", "json_schema", "choices")
+# Each of these options, and what makes no sense beside it.
+CLASHES = {
+    "lines": ("prompt", "jsonl", "interactive", "beams", "logprobs"),
+    "interactive": ("jsonl", "samples", "beams", "logprobs", "echo", "stats", "max_time"),
+    "beams": ("stop", "max_time", "logprobs", *FORMS),
+    "logprobs": ("jsonl", "echo"),
+}
+
+
+def _refuse_clashes(given: dict[str, Any]) -> None:
+    """Raises UsageError where two of the options that are given do not go together."""
+    there = {name for name, value in given.items() if value is True or value not in NOT_THERE}
+    for one, others in CLASHES.items():
+        for other in there.intersection(others):
+            if one in there:
+                names = ("PROMPT" if name == "prompt" else f"--{name}" for name in (one, other))
+                raise UsageError(f"{' and '.join(names).replace('_', '-')} do not go together")
 
 
 def parse_bias(text: str) -> tuple[int, float]:
     """The token and the number of `ID=NUMBER`."""
-    match = re.fullmatch(r"(\d+)=([-+]?(?:\d+\.?\d*|\.\d+|inf))", text)
+    match = re.fullmatch(r"(\d{1,9})=([-+]?(?:\d+\.?\d*|\.\d+|inf))", text)
     if not match:
         raise UsageError(
             f"--logit-bias {text!r} is not a token's id and a number", mend="--logit-bias 42=-1.5"

@@ -62,7 +62,10 @@ class Conversation:
             except KeyboardInterrupt:
                 streams.say("")
                 continue
-            if line == "/quit":
+            except UnicodeError:
+                streams.say("That was no text in UTF-8.", style="error")
+                continue
+            if line.strip() == "/quit":
                 return
             self._answer_safely(line)
 
@@ -71,6 +74,8 @@ class Conversation:
             self._answer(line)
         except TfcliError as error:
             streams.show_error(error)
+        except OSError as error:  # of a name that no file can have
+            streams.say(f"error: {error.strerror or error}", style="error")
 
     def _read_line(self) -> str:
         parts = [input("> ")]
@@ -89,9 +94,9 @@ class Conversation:
             "/save": self._save,
         }
         if not line.startswith("/"):
+            request = replace(self._request, prompt=self._text + line)
             self._turns.append((self._text, line))
-            self._text += line
-            self._write()
+            self._write(request)
             return
         name, *words = line.split()
         if name not in commands:
@@ -102,21 +107,23 @@ class Conversation:
             )
         commands[name](words)
 
-    def _write(self) -> None:
-        """Lets the model go on, until it ends or Ctrl-C."""
-        from tfcli.generation.generate import Listed
+    def _write(self, request: GenerationRequest) -> None:
+        """Lets the model go on from a prompt, until it ends or Ctrl-C."""
+        from tfcli.generation.generate import Finished, Listed
 
         out, written = TextOut(), bytearray()
-        request = replace(self._request, prompt=self._text)
+        self._request = replace(self._request, row=self._request.row + 1)
         try:
             for event in self._generator.write(Listed([request])):
                 out.write(event.data)
                 written += event.data
+                if isinstance(event, Finished) and event.reason == "unfinished":
+                    self._voice.note("(cut short: it has not the form asked for)")
         except KeyboardInterrupt:
             self._voice.note("")
-        out.close()
-        self._text += written.decode(errors="ignore")
-        self._request = replace(self._request, row=self._request.row + 1)
+        finally:
+            out.close()
+            self._text = request.prompt + written.decode(errors="ignore")
 
     def _begin(self, _: list[str]) -> None:
         self._text, self._turns = "", []
@@ -126,8 +133,7 @@ class Conversation:
         if not self._turns:
             raise UsageError("there is nothing to write once more")
         before, line = self._turns[-1]
-        self._text = before + line
-        self._write()
+        self._write(replace(self._request, prompt=before + line))
 
     def _undo(self, _: list[str]) -> None:
         if not self._turns:

@@ -29,7 +29,7 @@ def parse_duration(text: str) -> float:
     else:
         raise typer.BadParameter(f"{text!r} is no duration like 60s, 5m or 1h30m")
     if not 0 < seconds < 10**9:
-        raise typer.BadParameter(f"{text!r} is no time to train in")
+        raise typer.BadParameter(f"{text!r} is no length of time")
     return seconds
 
 
@@ -91,6 +91,10 @@ SeedOption = Annotated[
 DeviceOption = Annotated[Device, option("--device", help="Where to compute.")]
 EngineOption = Annotated[
     Kind, option("--engine", help="numpy begins at once; torch is for GPUs, and the reference.")
+]
+Int8Option = Annotated[
+    bool,
+    option("--int8", help="Weights in eight bits: faster where they are many, a little worse."),
 ]
 QuietOption = Annotated[bool, option("--quiet", "-q", help="Only the result, and errors.")]
 JsonOption = Annotated[bool, option("--json", help="The result as JSON on stdout.")]

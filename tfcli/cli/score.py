@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import sys
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
@@ -13,12 +15,15 @@ from tfcli.cli.arriving import ArrivingLines
 from tfcli.cli.options import (
     DeviceOption,
     EngineOption,
+    Int8Option,
     JsonOption,
     QuietOption,
     RunOption,
     option,
 )
+from tfcli.cli.texts import escaped_bytes
 from tfcli.errors import DataError, UsageError
+from tfcli.generation.streaming import make_visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -43,6 +48,7 @@ def score(
         option("--stride", help="Tokens by which the window moves in a long text.", min=1,
                otherwise="half of the context"),
     ] = None,
+    int8: Int8Option = False,
     engine: EngineOption = "auto",
     device: DeviceOption = "auto",
     json: JsonOption = False,
@@ -59,9 +65,8 @@ def score(
     voice = streams.Voice(quiet=quiet)
     found, step_path = find_run(run)
     step = choose_step(found, step_path, damaged=voice.warn)
-    scorer = Scorer(
-        open_engine(found, step, device, rows=ROWS, engine=engine), found.tokenizer(), stride
-    )
+    opened = partial(open_engine, found, step, device, rows=ROWS, engine=engine)
+    scorer = Scorer(opened(int8=int8), found.tokenizer(), stride)
     if by == "line":
         for number, (line, text) in enumerate(scorer.lines(_lines(file)), 1):
             _write_line(line, text, number, json=json)
@@ -74,6 +79,9 @@ def score(
         streams.write_json_result(text.to_json() | scorer.protocol)
     else:
         streams.write_result(f"{_describe(text, scorer)}\n".encode())
+        if int8:
+            exact = Scorer(opened(), scorer.tokenizer, stride).whole(_joined(text, scorer))
+            voice.note(_cost_of_int8(text, exact))
 
 
 @dataclass(frozen=True)
@@ -153,21 +161,33 @@ def _describe(text: Scored, scorer: Scorer) -> str:
     )
 
 
+def _joined(text: Scored, scorer: Scorer) -> str:
+    return scorer.tokenizer.decode(text.ids).decode()
+
+
+def _cost_of_int8(rounded: Scored, exact: Scored) -> str:
+    more = rounded.nats_per_byte - exact.nats_per_byte
+    return f"In float32: {exact.nats_per_byte:.4f} nats/byte; eight bits cost {more:+.4f}."
+
+
+def _shown(text: str) -> str:
+    return make_visible(text) if streams.is_terminal(sys.stdout) else text
+
+
 def _write_line(line: str, text: Scored, number: int, *, json: bool) -> None:
     if json:
         streams.write_json_result({"line": number, "text": line} | text.to_json())
     else:
         figures = f"{text.nats_per_byte:.6f}\t{text.nats:.6f}\t"
-        streams.write_result(figures.encode() + line.encode() + b"\n")
+        streams.write_result(f"{figures}{_shown(line)}\n".encode())
 
 
 def _write_token(token: int, nats: float, spelled: bytes, *, json: bool) -> None:
-    shown = spelled.decode(errors="backslashreplace")
     if json:
-        streams.write_json_result({"token": token, "text": shown, "nats": nats})
+        text = spelled.decode(errors="backslashreplace")
+        streams.write_json_result({"token": token, "text": text, "nats": nats})
     else:
-        escaped = shown.replace("\n", "\\n").replace("\t", "\\t").replace("\r", "\\r")
-        streams.write_result(f"{nats:.6f}\t{escaped}\n".encode())
+        streams.write_result(f"{nats:.6f}\t{_shown(escaped_bytes(spelled))}\n".encode())
 
 
 def _read(file: str) -> str:
@@ -202,8 +222,13 @@ def _lines(file: str) -> Iterator[list[str]]:
         arriving = ArrivingLines("lines")
         number = 0
         while some := arriving.some(LINES):
-            yield [_decoded(line, number + place) for place, line in enumerate(some, 1)]
-            number += len(some)
+            group: list[str] = []
+            try:
+                for line in some:
+                    number += 1
+                    group.append(_decoded(line, number))
+            finally:
+                yield group  # those before one that is no text are scored all the same
         return
     lines = _read(file).split("\n")
     if not lines[-1]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections import deque
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -39,6 +40,7 @@ class Call:
     rows: int
     deadline: float | None
     form: tuple[FormKind, str] | None
+    int8: bool
     engine: Kind
     device: Device
     voice: streams.Voice
@@ -51,8 +53,8 @@ class Call:
 
         engine, tokenizer, many = self._open(min(self.rows, self.samples))
         request = replace(self._request(tokenizer), prompt=prompt)
-        rows = [Row(1, replace(request, row=row)) for row in range(self.samples)]
-        self._write(engine, tokenizer, many, Feed(iter(rows), form), form)
+        feed = Feed(iter([Row(1, request)]), form, samples=self.samples)
+        self._write(engine, tokenizer, many, feed, form)
 
     def answer_rows(self, form: Form, *, json: bool) -> None:
         """Writes the texts that the lines of stdin ask for.
@@ -61,10 +63,10 @@ class Call:
             DataError: a line made no sense; all others are answered.
 
         """
-        from tfcli.generation.rows import json_row, plain_row, read_rows
+        from tfcli.generation.rows import json_row, plain_row
 
         # they are read while the model is opened
-        arriving = ArrivingLines("requests" if json else "prompts")
+        arriving = ArrivingLines("requests" if json else "prompts", self.deadline)
         engine, tokenizer, many = self._open(self.rows)
         request = self._request(tokenizer)
         parse = (
@@ -72,7 +74,8 @@ class Call:
             if json
             else partial(plain_row, default=request)
         )
-        feed = Feed(read_rows(arriving, parse, samples=self.samples), form, arriving)
+        rows = (parse(line, number) for number, line in enumerate(arriving, 1))
+        feed = Feed(rows, form, samples=self.samples, arriving=arriving, deadline=self.deadline)
         self._write(engine, tokenizer, many, feed, form)
         if feed.failures:
             raise DataError(
@@ -89,20 +92,29 @@ class Call:
         engine, tokenizer, many = self._open(beams)
         generator = Generator(engine, tokenizer, many_documents=many, notice=self._notice)
         request = replace(self.request, prompt=prompt)
+        view = generator.first_view(request)
+        room = engine.context_length - len(view) + 1
+        if room < request.max_new_tokens:
+            self._notice(f"a search ends where the context is full, after {room} tokens here")
         found = beam_search(
             engine,
-            generator.first_view(request),
+            view,
             beams=beams,
             max_new_tokens=request.max_new_tokens,
             adjust=generator.adjuster(request),
         )
+        pace = Pace(self.started, engine.weight_bytes)
         for number, text in enumerate(found[: self.samples]):
-            result = Result(number, Row(1, request))
+            result = Result(number, Row(1, request), text.score)
             form.begin(result)
             for token in text.tokens:
-                form.piece(result, Piece(0, token, tokenizer.token_bytes[token], None))
+                pace.count()
+                spelled = tokenizer.token_bytes[token]
+                form.piece(result, Piece(0, token, spelled, spelled, None))
             form.finish(result, Finished(0, b"", "end" if text.ended else "length"))
         form.close()
+        if self.stats:
+            streams.say(pace.report(alone=False))
 
     def converse(self, prompt: str | None) -> None:
         """Writes together with a person."""
@@ -134,13 +146,12 @@ class Call:
         step = choose_step(run, step_path, damaged=self.voice.warn)
         tokenizer = run.tokenizer()
         check_bias(self.request, tokenizer.vocab_size, "--logit-bias")
-        engine = open_engine(run, step, self.device, rows=rows, engine=self.engine)
+        engine = open_engine(run, step, self.device, rows=rows, engine=self.engine, int8=self.int8)
         return engine, tokenizer, run.card["corpus"]["documents"] > 1
 
     def _write(
         self, engine: Engine, tokenizer: Tokenizer, many: bool, feed: Feed, form: Form
     ) -> None:
-        from tfcli.cli.texts import JsonLines
         from tfcli.generation.generate import Generator, Piece
 
         generator = Generator(
@@ -149,7 +160,7 @@ class Call:
             rows=self.rows,
             many_documents=many,
             deadline=self.deadline,
-            logprobs=isinstance(form, JsonLines),
+            logprobs=form.logprobs,
             notice=self._notice,
         )
         unfinished = 0
@@ -167,7 +178,7 @@ class Call:
                 progress.show()
         form.close()
         if self.stats:
-            streams.say(pace.report(self.rows if feed.many else self.samples))
+            streams.say(pace.report(alone=feed.count == 1))
         if unfinished:
             raise DataError(
                 f"{unfinished} of {feed.count} texts ended before they had the form asked for",
@@ -176,25 +187,37 @@ class Call:
 
 
 class Feed:
-    """The rows of a call as the generator takes them; a row that failed is answered at once."""
+    """The rows of a call as the generator takes them; a row that failed is answered at once.
+
+    Args:
+        rows: from the first on.
+        samples: of each.
+        arriving: what the rows are made from, where they come one by one.
+        deadline: after which none is taken.
+
+    """
 
     def __init__(
-        self, rows: Iterator[Row | None], form: Form, arriving: ArrivingLines | None = None
+        self,
+        rows: Iterator[Row],
+        form: Form,
+        *,
+        samples: int,
+        arriving: ArrivingLines | None = None,
+        deadline: float | None = None,
     ) -> None:
-        self._rows, self._form, self._arriving = rows, form, arriving
+        self._rows, self._form, self._samples = rows, form, samples
+        self._arriving, self._deadline = arriving, deadline
         self.many = arriving is not None
         self.taken: dict[int, Result] = {}
+        self._waiting: deque[Row] = deque()
         self._indices = 0
         self.count = self.failures = self.complete = 0
 
     def take(self, *, wait: bool) -> GenerationRequest | None:
         """See `tfcli.generation.generate.Requests`."""
-        while True:
-            if self._arriving and not wait and not self._arriving.has_line():
-                return None
-            row = next(self._rows, None)
-            if row is None:
-                return None
+        while self._waiting or self._fill(wait):
+            row = self._waiting.popleft()
             result = Result(self.count, row)
             self.count += 1
             self._form.begin(result)
@@ -204,6 +227,20 @@ class Feed:
                 return row.request
             self.failures += 1
             self._form.finish(result, None)
+        return None
+
+    def _fill(self, wait: bool) -> bool:
+        """Takes the next line in, if there is one; or if it is to be waited for."""
+        from tfcli.generation.rows import repeat
+
+        if self._deadline is not None and time.monotonic() >= self._deadline:
+            return False
+        if self._arriving and not wait and not self._arriving.has_line():
+            return False
+        row = next(self._rows, None)
+        if row is not None:
+            self._waiting.extend(repeat(row, self._samples, self.count))
+        return row is not None
 
     def finished(self, index: int) -> None:
         """A text is complete, and no more is kept of it."""
@@ -231,18 +268,22 @@ class Pace:
         """Tokens, after the first."""
         return (self.tokens - 1) / (self._last - self._first) if self.tokens > 1 else 0.0
 
-    def report(self, rows: int) -> str:
-        """For `--stats`."""
+    def report(self, *, alone: bool) -> str:
+        """For `--stats`; what is read of the weights can be told of a text that is alone."""
         if not self.tokens:
             return "No token was written."
-        from tfcli.generation.engines.bandwidth import memory_bandwidth
+        said = f"First token after {self._first - self._started:.2f} s"
+        if self.tokens > 1:
+            said += f", then {self.per_second:,.0f} tokens/s"
+        if alone and self.tokens > 1:
+            from tfcli.generation.engines.bandwidth import memory_bandwidth
 
-        read = self.per_second * self._weight_bytes / rows / 1e9
-        return (
-            f"First token after {self._first - self._started:.2f} s; then {self.per_second:,.0f} "
-            f"tokens/s, which reads {read:.1f} GB/s of weights; this memory gives "
-            f"{memory_bandwidth() / 1e9:.1f} GB/s."
-        )
+            read = self.per_second * self._weight_bytes / 1e9
+            said += (
+                f": {read:.1f} GB/s of weights, where the memory of this machine gives "
+                f"{memory_bandwidth() / 1e9:.1f}"
+            )
+        return f"{said}."
 
 
 class Progress:
@@ -250,7 +291,8 @@ class Progress:
 
     def __init__(self, feed: Feed, pace: Pace, *, shown: bool) -> None:
         self._feed, self._pace = feed, pace
-        self._shown = shown and streams.is_terminal(sys.stderr)
+        on_terminal = streams.is_terminal(sys.stderr) and not streams.is_terminal(sys.stdout)
+        self._shown = shown and on_terminal  # a terminal with both would lose text to it
         self._next = time.monotonic() + PATIENCE
         self._drawn = False
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from tfcli.errors import DataError, UsageError
+from tfcli.errors import UsageError
 from tfcli.text.tokenizer import BEGIN, END, UNKNOWN
 
 if TYPE_CHECKING:
@@ -78,38 +78,36 @@ class _Vocabulary:
 
 
 class Constraint:
-    """What may come next in one text."""
+    """What may come next in one text.
+
+    Attributes:
+        complete: whether the text has its form, if it ends here.
+
+    """
 
     def __init__(self, matcher: Any) -> None:
         self._matcher = matcher
+        self._broken = False
+        self.complete = bool(matcher.is_accepting())
 
     def allow(self, logits: Logits) -> Logits:
         """Takes out of logits (V,) what cannot come next; `</s>` is left where the text may end.
 
-        Raises:
-            DataError: the form has become too complicated to follow.
-
+        Nothing is left where the form has become too complicated to follow.
         """
         mask = np.frombuffer(self._matcher.compute_bitmask(), np.uint8)
         if self._matcher.is_error():
-            raise DataError(
-                "the form asked for cannot be followed any further",
-                why=self._matcher.get_error().splitlines()[0],
-                mend="a simpler one",
-            )
+            return np.full_like(logits, -np.inf)
         allowed = np.unpackbits(mask, bitorder="little")[: len(logits)].astype(bool)
         return np.where(allowed, logits, -np.inf)
 
     def accept(self, token: int) -> None:
         """A token was written."""
-        self._matcher.consume_token(token)
-
-    @property
-    def complete(self) -> bool:
-        """Whether the text can end here."""
-        return bool(self._matcher.is_accepting())
+        if token != END:
+            self._broken |= not self._matcher.consume_token(token)
+            self.complete = not self._broken and bool(self._matcher.is_accepting())
 
     @property
     def closed(self) -> bool:
-        """Whether it must."""
-        return bool(self._matcher.is_stopped())
+        """Whether the text has to end here."""
+        return self._broken or bool(self._matcher.is_stopped())

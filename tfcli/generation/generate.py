@@ -40,7 +40,9 @@ class Piece:
     Attributes:
         index: which request it is for, counted from 0.
         token: its id.
-        data: the bytes that can be shown now; none where they may begin a stop string.
+        spelled: the bytes that it stands for.
+        data: the bytes that can be shown now, of this and earlier tokens; those that may begin a
+            stop string are held back.
         logprob: the model's own log-probability of the token, before any sampling option, where
             that was asked for.
 
@@ -48,6 +50,7 @@ class Piece:
 
     index: int
     token: int
+    spelled: bytes
     data: bytes
     logprob: float | None
 
@@ -94,7 +97,7 @@ class Writing:
         self.request = request
         self.view = ids  # what is, or will be, in the engine's row: `<s>` and tokens
         self.fresh = True  # whether the row has to be read from its beginning
-        self.prompt = ids[1:]
+        self.prompt = [token for token in ids[1:] if token != END]
         self.written: list[int] = []
         self.random = row_random(request.seed, request.row)
         self.constraint = request.grammar.begin() if request.grammar else None
@@ -193,8 +196,9 @@ class Generator:
                 writing.constraint.accept(token)
             if token != END:
                 writing.view.append(token)
-                data = writing.stop.feed(self._tokenizer.token_bytes[token])
-                yield Piece(writing.index, token, data, logprob)
+                spelled = self._tokenizer.token_bytes[token]
+                data = writing.stop.feed(spelled)
+                yield Piece(writing.index, token, spelled, data, logprob)
 
     def _read(self, active: list[Writing]) -> Logits:
         """The logits after all of them: (len(active), V)."""
@@ -307,7 +311,7 @@ def _reason(writing: Writing, late: bool) -> Reason | None:
         reason = "length"
     elif late:
         reason = "time"
-    if reason not in {None, "end"} and constraint and not constraint.complete:
+    if reason and constraint and not constraint.complete:
         return "unfinished"
     return reason
 

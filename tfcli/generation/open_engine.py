@@ -40,22 +40,31 @@ def open_model(run: Run, step: ValidStep, device: Device = "auto") -> Transforme
 
 
 def open_engine(
-    run: Run, step: ValidStep, device: Device = "auto", *, rows: int = 1, engine: Kind = "auto"
+    run: Run,
+    step: ValidStep,
+    device: Device = "auto",
+    *,
+    rows: int = 1,
+    engine: Kind = "auto",
+    int8: bool = False,
 ) -> Engine:
     """An engine for a step, with room for so many rows.
 
     Args:
         engine: numpy, which answers at once, on a CPU; torch everywhere else. "auto" asks the
             system whether it has a GPU before it loads torch.
+        int8: whether the matrices are rounded to eight bits, which the numpy engine can.
 
     Raises:
         DamagedError: the weights do not fit the run's configuration.
-        UsageError: numpy was asked for, and another device than the CPU.
+        UsageError: numpy was asked for, and another device than the CPU; or int8 and torch.
 
     """
     if engine == "numpy" and device not in {"auto", "cpu"}:
         raise UsageError(f"the numpy engine knows no {device}", mend="--engine torch")
-    on_cpu = device == "cpu" or (device == "auto" and not has_gpu())
+    on_cpu = device == "cpu" or (device == "auto" and (int8 or not has_gpu()))
+    if int8 and (engine == "torch" or not on_cpu):
+        raise UsageError("int8 is for the numpy engine, on a CPU", mend="--int8 alone")
     if engine == "numpy" or (engine == "auto" and on_cpu):
         from tfcli.generation.engines.numpy_engine import NumpyEngine
 
@@ -63,7 +72,7 @@ def open_engine(
         arrays = map_arrays(path)
         found = {name: array.shape for name, array in arrays.items()}
         check_shapes(weight_shapes(run.model_config), found, path)
-        return NumpyEngine(run.model_config, arrays, rows)
+        return NumpyEngine(run.model_config, arrays, rows, int8=int8)
     from tfcli.generation.engines.torch_engine import TorchEngine
 
     return TorchEngine(open_model(run, step, device), rows)

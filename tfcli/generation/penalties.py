@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     Logits = np.ndarray[Any, np.dtype[Any]]  # (V,)
 
+LARGEST_BIAS = 1e18  # float32 holds its sum with any logit
 DRY_BASE = 1.75
 DRY_ALLOWED_LENGTH = 2
 DRY_LONGEST = 50  # tokens of a repetition that are counted; base^50 is beyond every logit
@@ -54,8 +55,8 @@ class Penalties:
             raise UsageError(f"--no-repeat-ngram {self.no_repeat_ngram} is below 0")
         if not 0 <= self.dry < np.inf:
             raise UsageError(f"--dry {self.dry} is not a number from 0 up")
-        if any(np.isnan(value) or value == np.inf for _, value in self.bias):
-            raise UsageError("a bias must be a number, or -inf to forbid a token")
+        if any(not (value == -np.inf or abs(value) < LARGEST_BIAS) for _, value in self.bias):
+            raise UsageError("--logit-bias takes a number, or -inf to forbid a token")
 
 
 NO_PENALTIES = Penalties()

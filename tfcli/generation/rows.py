@@ -6,15 +6,13 @@ A line that makes no sense does not stop the others: it is answered with what is
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tfcli.errors import DataError, TfcliError, nearest
 from tfcli.generation.request import GenerationRequest
 from tfcli.generation.sampling import Sampling
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
 
 SAMPLING = {field.name for field in fields(Sampling)}
 PENALTIES = {
@@ -46,17 +44,13 @@ class Row:
     id: Any = None
 
 
-def read_rows(
-    lines: Iterator[bytes], parse: Callable[[bytes, int], Row], *, samples: int
-) -> Iterator[Row]:
-    """The rows of a stream of lines, each `samples` times with random numbers of its own."""
-    count = 0
-    for number, line in enumerate(lines, 1):
-        row = parse(line, number)
-        for _ in range(samples if row.request else 1):
-            request = row.request and replace(row.request, row=count)
-            count += 1
-            yield replace(row, request=request)
+def repeat(row: Row, samples: int, first: int) -> list[Row]:
+    """A row so many times, with random numbers of its own each; `first` is the first's number."""
+    if row.request is None:
+        return [row]
+    return [
+        replace(row, request=replace(row.request, row=first + place)) for place in range(samples)
+    ]
 
 
 def plain_row(line: bytes, number: int, default: GenerationRequest) -> Row:
@@ -124,6 +118,8 @@ def _request(given: dict[str, Any], number: int, default: GenerationRequest) -> 
     sampling = {name: given[name] for name in SAMPLING & given.keys()}
     if given.get("greedy"):
         sampling["temperature"] = 0.0
+    elif "greedy" in given and default.sampling.temperature == 0:
+        sampling.setdefault("temperature", Sampling().temperature)
     if sampling.get("top_k") == 0:
         sampling["top_k"] = None
     penalties = {PENALTIES[name]: given[name] for name in PENALTIES.keys() & given.keys()}
@@ -145,7 +141,8 @@ def _request(given: dict[str, Any], number: int, default: GenerationRequest) -> 
             **others,
         )
     except TfcliError as error:
-        raise DataError(f"row {number}: {error.what}") from None
+        what = re.sub(r"--([a-z-]+)", lambda match: match[1].replace("-", "_"), error.what)
+        raise DataError(f"row {number}: {what}") from None
 
 
 def _fits(key: str, value: object) -> bool:
@@ -161,7 +158,7 @@ def _fits(key: str, value: object) -> bool:
         return isinstance(value, str) or several
     if key == "logit_bias":
         return isinstance(value, dict) and all(
-            token.isdecimal() and _is_number(bias) for token, bias in value.items()
+            re.fullmatch(r"[0-9]{1,9}", token) and _is_number(bias) for token, bias in value.items()
         )
     if key in WHOLE:
         return type(value) is int and value >= 0

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tfcli.errors import UsageError
-from tfcli.text.tokenizer import BEGIN, UNKNOWN
+from tfcli.text.tokenizer import BEGIN, END, UNKNOWN
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -166,10 +166,11 @@ def choose_tokens(
         randoms: one a row; each gives one number, none where the temperature is 0.
 
     Returns:
-        (R,). With temperature 0 the likeliest, the first of equals.
+        (R,). With temperature 0 the likeliest, the first of equals. `</s>` where nothing is left.
 
     """
     logits = forbid_controls(logits)
+    logits[~np.isfinite(logits).any(-1), END] = 0
     if sampling.temperature == 0:
         return logits.argmax(-1)  # type: ignore[no-any-return]
     if sampling.top_k is not None:
@@ -192,8 +193,13 @@ def _possible(logits: Logits) -> tuple[Tokens, Logits]:
 
     A row with fewer than another holds some that may not be drawn beside them.
     """
-    count = int(np.isfinite(logits).sum(-1).max())
-    ids = np.sort(np.argpartition(logits, -count, axis=-1)[:, -count:], axis=-1)
+    possible = np.isfinite(logits)
+    counts = possible.sum(-1)
+    count = int(counts.max())
+    if (counts == count).all():
+        ids = possible.nonzero()[1].reshape(len(logits), count)
+    else:
+        ids = np.sort(np.argpartition(logits, -count, axis=-1)[:, -count:], axis=-1)
     return ids, np.take_along_axis(logits, ids, -1)
 
 

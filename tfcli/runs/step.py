@@ -192,7 +192,14 @@ def map_arrays(path: Path) -> dict[str, np.ndarray[Any, Any]]:
         header = json.loads(data[8 : 8 + size].tobytes())
         header.pop("__metadata__", None)
         return {name: _map_array(data[8 + size :], entry) for name, entry in header.items()}
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+    except (
+        ValueError,
+        TypeError,
+        KeyError,
+        AttributeError,
+        OverflowError,
+        RecursionError,
+    ) as error:
         raise DamagedError(f"{path} is not a safetensors file of ours", why=str(error)) from None
     except OSError as error:
         raise explain(error, path) from error

@@ -35,7 +35,7 @@ class Rung(NamedTuple):
 LADDER = (
     Rung(2, 128, 128, 0.0), Rung(2, 192, 128, 0.4e6), Rung(3, 192, 128, 0.6e6),
     Rung(3, 192, 256, 1.2e6), Rung(4, 192, 256, 2.5e6), Rung(4, 256, 256, 3e6),
-    Rung(6, 256, 256, 4.5e6), Rung(6, 384, 256, 9e6), Rung(8, 512, 256, 25e6),
+    Rung(6, 256, 256, 12e6), Rung(6, 384, 256, 18e6), Rung(8, 512, 256, 30e6),
     Rung(12, 768, 512, 85e6), Rung(24, 1024, 1024, 300e6),
 )  # fmt: skip
 
@@ -52,8 +52,8 @@ class Regularisation(NamedTuple):
 REGULARISATION = (
     Regularisation(0.0, 0.0, 0.0, 0.1),
     Regularisation(3.0, 0.05, 0.1, 0.3),
-    Regularisation(10.0, 0.1, 0.1, 0.3),
-    Regularisation(20.0, 0.2, 0.15, 0.3),
+    Regularisation(10.0, 0.15, 0.15, 0.3),
+    Regularisation(20.0, 0.2, 0.2, 0.3),
 )
 
 COMPILED_SECONDS = 30.0  # what compiling takes, where nothing of it is found again

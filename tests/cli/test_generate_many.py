@@ -1,0 +1,313 @@
+"""Many texts in one call: a prompt or a request on each line, several samples, in order."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from tests.conftest import SENTENCES, Shell, bare_environment
+
+RUN = ("generate", "--run", "tale", "--max-new-tokens", "12")
+
+
+def rows(out: bytes) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in out.decode().splitlines()]
+
+
+def test_a_thousand_lines_get_a_thousand_answers_in_order(trained: Shell) -> None:
+    lines = "".join(f"{sentence[: 3 + n % 9]}\n" for n, sentence in enumerate(SENTENCES * 20))
+    few = ("generate", "--run", "tale", "--lines", "--greedy", "--max-new-tokens", "8")
+    done = trained(*few, stdin="".join(lines.splitlines(keepends=True)[:1000]).encode())
+    assert done.code == 0, done.err
+    answers = done.out.decode().split("\n")
+    assert len(answers) == 1001
+    for place in (0, 17, 999):
+        prompt = lines.splitlines()[place]
+        alone = trained(*few, stdin=prompt.encode()).out.decode().rstrip("\n")
+        assert answers[place] == alone
+
+
+def test_newlines_in_an_answer_are_escaped(trained: Shell) -> None:
+    done = trained(*RUN, "--lines", "--echo", "--greedy", stdin=b"Ann saw\nBo\\b\n")
+    first, second, rest = done.out.decode().split("\n")
+    assert first.startswith("Ann saw")
+    assert second.startswith("Bo\\\\b")
+    assert rest == ""
+    undone = subprocess.run(["printf", "%b", first], capture_output=True, check=True).stdout
+    plain = trained(*RUN, "--echo", "--greedy", stdin=b"Ann saw").out
+    assert undone == plain
+
+
+def test_a_row_is_the_same_alone_and_among_others(trained: Shell) -> None:
+    seeded = (*RUN, "--lines", "--seed", "5")
+    many = trained(*seeded, stdin=b"Ann\nBob\nThe old\nNobody\n").out.splitlines()
+    assert trained(*seeded, stdin=b"Ann\n").out.splitlines() == many[:1]
+    assert (
+        trained(*seeded, "--rows", "1", stdin=b"Ann\nBob\nThe old\n").out.splitlines() == many[:3]
+    )
+    assert trained(*RUN, "--seed", "5", stdin=b"Ann").out.decode().replace("\n", "\\n") == (
+        many[0].decode()
+    )
+
+
+def test_samples_differ_and_come_between_dashes(trained: Shell) -> None:
+    done = trained(*RUN, "-n", "4", "--seed", "1", "--temperature", "1.5", "Ann")
+    texts = done.out.decode().split("\n---\n")
+    assert len(texts) == 4
+    assert len(set(texts)) > 1
+    again = trained(*RUN, "-n", "2", "--seed", "1", "--temperature", "1.5", "Ann")
+    assert again.out.decode().split("\n---\n") == texts[:2]
+
+
+def test_json_has_what_there_is_to_know(trained: Shell) -> None:
+    done = trained(*RUN, "--jsonl", "--seed", "3", "Ann")
+    (row,) = rows(done.out)
+    assert row.keys() == {"row", "text", "tokens", "logprobs", "finish_reason", "seed"}
+    assert row["finish_reason"] == "length"
+    assert len(row["tokens"]) == len(row["logprobs"]) == 12
+    assert row["seed"] == 3
+    assert row["text"].encode() == trained(*RUN, "--seed", "3", "Ann").out
+    ids = " ".join(map(str, row["tokens"]))
+    tokenizer = "checkpoints/tale/tokenizer.model"
+    decoded = trained("tokenizer", "decode", "--tokenizer", tokenizer, stdin=ids.encode())
+    assert decoded.out.decode() == row["text"]
+
+
+def test_requests_have_options_of_their_own(trained: Shell) -> None:
+    requests = [
+        {"prompt": "Ann saw", "greedy": True, "max_new_tokens": 4, "id": "a"},
+        {"prompt": "Ann saw", "temperature": 1.5, "seed": 9, "top_p": 0.9, "id": {"b": 1}},
+        {"prompt": "Ann saw", "greedy": True, "stop": ["o", "the"], "max_new_tokens": 40},
+    ]
+    text = "".join(json.dumps(request) + "\n" for request in requests)
+    first, second, third = rows(trained(*RUN, "--jsonl", stdin=text.encode()).out)
+    assert first["id"] == "a"
+    greedy = ("generate", "--run", "tale", "--greedy", "--max-new-tokens", "4", "Ann saw")
+    assert first["text"].encode() == trained(*greedy).out
+    assert (second["id"], second["seed"], second["row"]) == ({"b": 1}, 9, 2)
+    assert third["finish_reason"] == "stop"
+    assert "o" not in third["text"]
+
+
+WRONG_ROWS: dict[str, tuple[bytes, str]] = {
+    "no JSON": (b"{", "row 2 is not JSON"),
+    "no object": (b"[1]", "row 2 is not a JSON object"),
+    "no UTF-8": (b'{"prompt": "\xff"}', "row 2 is not text in UTF-8"),
+    "misspelt": (b'{"promt": "x"}', "row 2 has a key 'promt'"),
+    "wrong kind": (b'{"temperature": "hot"}', "row 2: temperature cannot be"),
+    "out of range": (b'{"top_p": 2}', "row 2: top_p 2 is not between"),
+    "huge": (b'{"temperature": 1e999}', "row 2: temperature cannot be"),
+    "half a character": (b'{"prompt": "\\ud800"}', "row 2: the prompt is not text"),
+    "no such token": (b'{"logit_bias": {"99999": 1}}', "names token 99999"),
+    "a list of prompts": (b'{"prompt": ["x"]}', "row 2: prompt cannot be"),
+    "deep": (b"[" * 100_000, "row 2 is not JSON"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG_ROWS)
+def test_a_row_that_makes_no_sense_is_named_and_the_others_answered(
+    trained: Shell, case: str
+) -> None:
+    line, words = WRONG_ROWS[case]
+    good = b'{"prompt": "Ann", "greedy": true}'
+    done = trained(*RUN, "--jsonl", stdin=good + b"\n" + line + b"\n" + good + b"\n")
+    assert done.code == 65
+    assert "1 of 3 rows could not be answered" in done.err
+    assert "Traceback" not in done.err
+    first, second, third = rows(done.out)
+    assert first["text"] == third["text"]
+    assert words in second["error"]
+    assert second["row"] == 2
+
+
+def test_rows_of_random_bytes_are_all_answered(trained: Shell) -> None:
+    drawn = random.Random(4)
+    keys = ["prompt", "stop", "seed", "top_k", "dry", "id", "logit_bias", "x", "max_new_tokens"]
+    values = ["Ann", 3, -1, 1.5, None, True, [], ["a"], {"5": 2}, {"x": 1}, "", 10**30]
+    lines = []
+    for number in range(150):
+        if number % 3:
+            row = {drawn.choice(keys): drawn.choice(values) for _ in range(drawn.randrange(4))}
+            lines.append(json.dumps(row).encode())
+        else:
+            lines.append(drawn.randbytes(drawn.randrange(30)).replace(b"\n", b""))
+    few = ("generate", "--run", "tale", "--max-new-tokens", "3", "--jsonl")
+    done = trained(*few, stdin=b"\n".join(lines) + b"\n")
+    assert done.code == 65
+    assert "Traceback" not in done.err
+    answers = rows(done.out)
+    assert [answer["row"] for answer in answers] == list(range(1, 151))
+    assert all(("text" in answer) != ("error" in answer) for answer in answers)
+    assert any("text" in answer for answer in answers)
+
+
+def test_a_line_is_answered_before_the_next_is_asked(trained: Shell) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tfcli", *RUN, "--lines", "--greedy"],
+        cwd=trained.folder, env=bare_environment(),
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    assert process.stdin
+    assert process.stdout
+    assert process.stderr
+    assert b"Waiting for prompts on standard input" in process.stderr.readline()
+    for prompt in (b"Ann saw\n", b"Bob\n", b"Ann saw\n"):
+        process.stdin.write(prompt)
+        process.stdin.flush()
+        assert process.stdout.readline().endswith(b"\n")
+    process.stdin.close()
+    assert process.wait() == 0
+    process.stdout.close()
+    process.stderr.close()
+
+
+def test_a_reader_that_goes_away_ends_it(trained: Shell) -> None:
+    command = f"yes Ann | {sys.executable} -m tfcli {' '.join(RUN)} --lines | head -n 3"
+    done = subprocess.run(
+        f'set -o pipefail; {command}; echo "${{PIPESTATUS[1]}}"', shell=True,
+        executable="/bin/bash", cwd=trained.folder, env=bare_environment(), capture_output=True,
+        check=False, timeout=60,
+    )  # fmt: skip
+    lines = done.stdout.decode().splitlines()
+    assert len(lines) == 4
+    assert lines[-1] == "141"
+    assert done.stderr == b""
+
+
+def test_stop_strings_end_a_text_wherever_tokens_end(trained: Shell) -> None:
+    plain = trained("generate", "--run", "tale", "--greedy", "Ann saw").out.decode()
+    for stop in ("two", " the s", "oon\n", "s", "zzz"):
+        done = trained("generate", "--run", "tale", "--greedy", "--stop", stop, "Ann saw")
+        assert done.out.decode() == plain.split(stop)[0]
+
+
+def test_time_ends_a_text(trained: Shell) -> None:
+    endless = ("generate", "--run", "tale", "--max-new-tokens", "100000000", "--max-time", "1s")
+    (row,) = rows(trained(*endless, "--jsonl", "Ann").out)
+    assert row["finish_reason"] == "time"
+    assert row["tokens"]
+
+
+@pytest.mark.parametrize(
+    ("options", "check"),
+    [
+        (("--regex", "(ab|cd){3}[.]"), lambda text: len(text) == 7 and text.endswith(".")),
+        (("--choices", "yes,no"), lambda text: text in {"yes", "no"}),
+        (("--choices", '["a, b", "c"]'), lambda text: text in {"a, b", "c"}),
+        (
+            ("--json-schema", '{"type": "object", "properties": {"n": {"type": "boolean"}}, '
+             '"required": ["n"], "additionalProperties": false}'),
+            lambda text: type(json.loads(text)["n"]) is bool,
+        ),
+    ],
+)  # fmt: skip
+def test_text_of_a_form_has_it(trained: Shell, options: tuple[str, str], check: Any) -> None:
+    form = ("generate", "--run", "tale", *options, "--temperature", "3", "--top-k", "0")
+    for seed in ("1", "2", "3"):
+        done = trained(*form, "--seed", seed, "Ann")
+        assert done.code == 0, done.err
+        assert check(done.out.decode()), done.out
+
+
+def test_text_that_ends_before_it_has_its_form_is_no_success(trained: Shell) -> None:
+    done = trained(*RUN, "--regex", "a{500}", "Ann")
+    assert done.code == 65
+    assert "1 of 1 texts ended before they had the form" in done.err
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--regex", "("), "this is no regex"),
+        (("--json-schema", "{"), "this is no json schema"),
+        (("--json-schema", "nowhere.json"), "there is no file nowhere.json"),
+        (("--regex", "a", "--choices", "b"), "one form"),
+        (("--lines",), "--lines and PROMPT do not go together"),
+        (("--beams", "2", "-n", "3"), "2 beams give no 3 samples"),
+        (("--logit-bias", "x=1"), "--logit-bias 'x=1'"),
+        (("--logit-bias", "99999=1"), "names token 99999"),
+        (("--int8", "--engine", "torch"), "int8 is for the numpy engine"),
+        (("--engine", "numpy", "--device", "cuda"), "the numpy engine knows no cuda"),
+        (("--repetition-penalty", "0"), "--repetition-penalty 0.0"),
+        (("--stop", ""), "--stop ''"),
+    ],
+)
+def test_options_that_make_no_sense_are_refused(
+    trained: Shell, options: tuple[str, ...], words: str
+) -> None:
+    done = trained(*RUN, *options, "Ann")
+    assert done.code in {2, 65, 66}
+    assert words in done.err
+    assert done.out == b""
+    assert len(done.err.splitlines()) <= 6
+
+
+def test_engines_write_the_same(trained: Shell) -> None:
+    for wishes in (("--greedy",), ("--seed", "4", "--temperature", "1.2", "-n", "3")):
+        texts = {
+            trained("generate", "--run", "tale", "--engine", engine, *wishes, "Ann").out
+            for engine in ("numpy", "torch")
+        }
+        assert len(texts) == 1
+
+
+def test_writing_on_a_cpu_needs_no_torch(trained: Shell) -> None:
+    code = (
+        "import sys\nfrom tfcli.cli.app import run\n"
+        f"assert run({[*RUN, '--lines']!r}, started=0) == 0\n"
+        "assert 'torch' not in sys.modules"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=trained.folder, input=b"Ann\n", check=False,
+        env=bare_environment() | {"CUDA_VISIBLE_DEVICES": ""}, capture_output=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr.decode()
+
+
+def test_eight_bits_write_text_too(trained: Shell) -> None:
+    done = trained(*RUN, "--int8", "--greedy", "--stats", "Ann saw")
+    assert done.code == 0
+    assert done.out
+    assert "First token after" in done.err
+    assert "GB/s" in done.err
+
+
+def test_beams_find_a_text_at_least_as_likely_as_the_greedy_one(trained: Shell) -> None:
+    found = trained(*RUN, "--beams", "4", "-n", "2", "--jsonl", "Ann")
+    best, second = rows(found.out)
+    assert best["tokens"] != second["tokens"]
+    greedy = rows(trained(*RUN, "--greedy", "--jsonl", "Ann").out)[0]
+    assert best["score"] >= sum(greedy["logprobs"]) / len(greedy["logprobs"]) - 1e-6
+
+
+def test_logprobs_in_a_pipe_are_a_table(trained: Shell) -> None:
+    done = trained(*RUN, "--logprobs", "--greedy", "Ann saw")
+    table = [line.split("\t") for line in done.out.decode().splitlines()]
+    assert len(table) == 12
+    text = "".join(token for _, token in table)
+    plain = trained(*RUN, "--greedy", "Ann saw").out.decode()
+    assert text.replace("\\n", "\n") == plain
+    assert all(float(surprise) >= 0 for surprise, _ in table)
+
+
+def test_an_interrupted_batch_stops_at_once(trained: Shell) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tfcli", *RUN, "--lines"],
+        cwd=trained.folder, env=bare_environment(),
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    assert process.stdin
+    assert process.stdout
+    process.stdin.write(b"Ann\n")
+    process.stdin.flush()
+    assert process.stdout.readline()
+    os.kill(process.pid, 2)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert b"Traceback" not in err

@@ -1,0 +1,88 @@
+"""`tfcli score` in the shell."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import pytest
+
+from tests.conftest import BOOK, SENTENCES, Shell
+
+
+def test_a_held_out_text_scores_what_training_said(trained: Shell) -> None:
+    card = json.loads(trained("runs", "show", "tale", "--json").out)
+    held_out = card["held_out"]
+    text = BOOK.encode()[-held_out["bytes"] :]
+    done = trained("score", "--run", "tale", "--json", stdin=text)
+    assert done.code == 0, done.err
+    assert done.err == ""
+    found = json.loads(done.out)
+    assert found.keys() == {
+        "nats", "nats_per_byte", "perplexity", "bytes", "tokens", "context", "stride"
+    }  # fmt: skip
+    assert found["bytes"] == held_out["bytes"]
+    # training also measures how well the end of the text is foreseen, which has no bytes
+    the_end = held_out["nats_per_byte"] * held_out["bytes"] - found["nats"]
+    assert 0 < the_end < 20
+    assert found["tokens"] == held_out["tokens"] - 1
+    assert found["perplexity"] == pytest.approx(math.exp(found["nats"] / found["tokens"]))
+    said = trained("score", "--run", "tale", stdin=text).out.decode()
+    assert f"{found['nats_per_byte']:.4f} nats/byte" in said
+
+
+def test_lines_are_ranked_by_how_likely_they_are(trained: Shell) -> None:
+    lines = [SENTENCES[0].strip(), "zzzz qqqq xxxx!", "", SENTENCES[5].strip()]
+    done = trained("score", "--run", "tale", "--by", "line", stdin="\n".join(lines).encode())
+    table = [line.split("\t") for line in done.out.decode().split("\n")[:-1]]
+    assert [text for _, _, text in table] == lines
+    each = [float(figure) for figure, _, _ in table]
+    assert max(each[0], each[3]) < each[1]
+    assert each[2] == 0
+    alone = trained("score", "--run", "tale", "--json", stdin=lines[1].encode())
+    assert float(table[1][1]) == pytest.approx(json.loads(alone.out)["nats"], abs=1e-3)
+
+
+def test_tokens_add_up(trained: Shell) -> None:
+    text = "Ann saw\tJosé.\r\nBob"
+    done = trained("score", "--run", "tale", "--by", "token", "--json", stdin=text.encode())
+    tokens = [json.loads(line) for line in done.out.splitlines()]
+    whole = json.loads(trained("score", "--run", "tale", "--json", stdin=text.encode()).out)
+    assert sum(token["nats"] for token in tokens) == pytest.approx(whole["nats"], rel=1e-6)
+    table = trained("score", "--run", "tale", "--by", "token", stdin=text.encode()).out.decode()
+    spelled = "".join(line.split("\t")[1] for line in table.splitlines())
+    assert spelled.replace("\\t", "\t").replace("\\r", "\r").replace("\\n", "\n") == text
+
+
+def test_a_file_scores_as_its_text_in_a_pipe(trained: Shell) -> None:
+    piped = trained("score", "--run", "tale", stdin=BOOK.encode())
+    assert trained("score", "book.txt", "--run", "tale").out == piped.out
+    for by in ("line", "token"):
+        piped = trained("score", "--run", "tale", "--by", by, stdin=BOOK.encode())
+        assert trained("score", "book.txt", "--run", "tale", "--by", by).out == piped.out
+
+
+def test_what_eight_bits_cost_is_said(trained: Shell) -> None:
+    done = trained("score", "book.txt", "--run", "tale", "--int8")
+    assert "eight bits cost" in done.err
+    rounded = float(done.out.split()[0])
+    exact = float(trained("score", "book.txt", "--run", "tale").out.split()[0])
+    assert rounded == pytest.approx(exact, abs=0.05)
+
+
+WRONG = {
+    "nothing": ((), b"", 0, "0.0000 nats/byte"),
+    "not UTF-8": ((), b"\xff", 65, "byte 0"),
+    "a line that is not UTF-8": (("--by", "line"), b"a\n\xff\n", 65, "line 2"),
+    "no such file": (("nowhere.txt",), b"", 66, "nowhere.txt"),
+    "stride": (("--stride", "1000"), b"a", 2, "more than the context"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_the_edges(trained: Shell, case: str) -> None:
+    options, stdin, code, words = WRONG[case]
+    done = trained("score", "--run", "tale", *options, stdin=stdin)
+    assert done.code == code, done.err
+    assert words in done.err + done.out.decode()
+    assert "Traceback" not in done.err
