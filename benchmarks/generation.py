@@ -30,7 +30,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "10")  # as tfcli does, before numpy is loaded
+os.environ.setdefault("GOMP_SPINCOUNT", "10000")  # as tfcli does, before numpy is loaded
+os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "10")
 
 import numpy as np
 

@@ -8,8 +8,11 @@ import time
 # same bits. Read when torch is loaded; costs nothing that could be measured.
 os.environ.setdefault("MKL_CBWR", "AUTO")
 
-# The threads of numpy's matrix products wait for more by spinning, by default for a tenth of a
-# second, on cores that the next thing needs.
+# Threads that wait for their next piece of work do so by spinning, for milliseconds by default: on a
+# machine that does something else as well they hold the very cores that the others wait for, and a
+# training takes many times as long. Long enough for the next piece, then sleep: OpenMP, as torch, its
+# products and our decoder use it, and numpy's products.
+os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "10")
 
 STARTED = time.monotonic()  # a --time budget counts from here, imports included

@@ -72,9 +72,6 @@ class _Model(Structure):
 @cache
 def load_library() -> ctypes.CDLL | None:
     """The compiled library, or None where it was not made or is not for this processor."""
-    # How long a thread of OpenMP looks out for work before it sleeps, read when loaded: longer
-    # than it waits within a token, and shorter than between two, where others need the core.
-    os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     try:
         library = ctypes.CDLL(str(LIBRARY))
         library.layout.restype = c_size_t
