@@ -9,9 +9,9 @@ import time
 os.environ.setdefault("MKL_CBWR", "AUTO")
 
 # Threads that wait for their next piece of work do so by spinning, for milliseconds by default: on a
-# machine that does something else as well they hold the very cores that the others wait for, and a
-# training takes many times as long. Long enough for the next piece, then sleep: OpenMP, as torch, its
-# products and our decoder use it, and numpy's products.
+# machine with something else to do they hold the very cores that the others wait for, and a training
+# takes many times as long. Now they wait long enough for the next piece, and then sleep: those of
+# OpenMP, which are torch's and our decoder's, and those of numpy's products.
 os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "10")
 
