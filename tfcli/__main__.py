@@ -8,10 +8,10 @@ import time
 # same bits. Read when torch is loaded; costs nothing that could be measured.
 os.environ.setdefault("MKL_CBWR", "AUTO")
 
-# Threads that wait for their next piece of work do so by spinning, for milliseconds by default: on a
-# machine with something else to do they hold the very cores that the others wait for, and a training
-# takes many times as long. Now they wait long enough for the next piece, and then sleep: those of
-# OpenMP, which are torch's and our decoder's, and those of numpy's products.
+# Threads that wait for their next piece of work do so by spinning, for milliseconds by default: on
+# a machine with something else to do they hold the very cores that the others wait for, and a
+# training takes many times as long. Now they wait long enough for the next piece, and then sleep:
+# those of OpenMP, which are torch's and our decoder's, and those of numpy's products.
 os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "10")
 
