@@ -229,7 +229,7 @@ def test_where_time_is_short_a_step_learns_from_half_as_much() -> None:
 
 @given(st.floats(0.1, 3.0), st.floats(4e5, 1e12), st.floats(1.0, 10.0))
 def test_more_tokens_promise_a_lower_loss(ngram: float, tokens: float, more: float) -> None:
-    before, after = expected_loss(ngram, tokens), expected_loss(ngram, more * tokens)
+    before, after = (expected_loss(ngram, 1.3 * ngram, n) for n in (tokens, more * tokens))
     assert before is not None
     assert after is not None
     assert before[0] < before[1]
@@ -237,7 +237,11 @@ def test_more_tokens_promise_a_lower_loss(ngram: float, tokens: float, more: flo
 
 
 def test_nothing_is_promised_of_a_training_shorter_than_any_tried() -> None:
-    assert expected_loss(1.5, 1000) is None
+    assert expected_loss(1.5, 2.1, 1000) is None
+
+
+def test_nothing_is_promised_of_text_that_was_made_by_rules() -> None:
+    assert expected_loss(0.68, 1.55, 1e6) is None
 
 
 def test_apart_and_weights_do_not_go_together() -> None:

@@ -190,7 +190,8 @@ def _say_expectation(job: Job) -> str:
     simple = say_baselines(asdict(job.baselines)) if job.baselines else ""
     if job.baselines is None or job.epochs is None:
         return needs
-    expected = expected_loss(job.baselines.ngram, job.epochs * len(job.corpus.training))
+    tokens = job.epochs * len(job.corpus.training)
+    expected = expected_loss(job.baselines.ngram, job.baselines.gzip, tokens)
     if expected is None:
         return f"{needs}; on the held-out text {simple}"
     low, high = expected
