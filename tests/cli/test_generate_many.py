@@ -106,6 +106,8 @@ WRONG_ROWS: dict[str, tuple[bytes, str]] = {
     "half a character": (b'{"prompt": "\\ud800"}', "row 2: the prompt is not text"),
     "no such token": (b'{"logit_bias": {"99999": 1}}', "names token 99999"),
     "a list of prompts": (b'{"prompt": ["x"]}', "row 2: prompt cannot be"),
+    "not a number": (b'{"id": NaN}', "row 2 is not JSON"),
+    "an endless id": (b'{"id": 1e999}', "row 2: id cannot be"),
     "deep": (b"[" * 100_000, "row 2 is not JSON"),
 }
 
@@ -126,6 +128,27 @@ def test_a_row_that_makes_no_sense_is_named_and_the_others_answered(
     assert second["row"] == 2
 
 
+def test_empty_lines_are_no_requests(trained: Shell) -> None:
+    done = trained(*RUN, "--jsonl", stdin=b'\n{"prompt": "Ann"}\n  \n{"prompt": "Bob"}\n\n')
+    assert done.code == 0
+    assert [row["row"] for row in rows(done.out)] == [2, 4]
+
+
+def test_json_of_a_schema_is_written_without_loose_space(trained: Shell) -> None:
+    schema = {
+        "type": "object",
+        "properties": {"a": {"type": "boolean"}, "b": {"enum": ["x", "y"]}},
+        "required": ["a", "b"],
+        "additionalProperties": False,
+    }
+    form = ("generate", "--run", "tale", "--json-schema", json.dumps(schema))
+    for seed in ("1", "2"):
+        done = trained(*form, "--seed", seed, "Ann")
+        assert done.code == 0, done.err
+        assert set(json.loads(done.out)) == {"a", "b"}
+        assert b"\n" not in done.out
+
+
 def test_rows_of_random_bytes_are_all_answered(trained: Shell) -> None:
     drawn = random.Random(4)
     keys = ["prompt", "stop", "seed", "top_k", "dry", "id", "logit_bias", "x", "max_new_tokens"]
@@ -142,7 +165,8 @@ def test_rows_of_random_bytes_are_all_answered(trained: Shell) -> None:
     assert done.code == 65
     assert "Traceback" not in done.err
     answers = rows(done.out)
-    assert [answer["row"] for answer in answers] == list(range(1, 151))
+    asked = [number for number, line in enumerate(lines, 1) if line.strip()]
+    assert [answer["row"] for answer in answers] == asked
     assert all(("text" in answer) != ("error" in answer) for answer in answers)
     assert any("text" in answer for answer in answers)
 
@@ -187,6 +211,36 @@ def test_stop_strings_end_a_text_wherever_tokens_end(trained: Shell) -> None:
         assert done.out.decode() == plain.split(stop)[0]
 
 
+def test_what_the_time_left_unanswered_is_no_success(trained: Shell) -> None:
+    many = b"Ann\n" * 5000
+    done = trained("generate", "--run", "tale", "--lines", "--max-time", "0.5s", stdin=many)
+    assert done.code == 65
+    assert "the time was over after" in done.err
+    assert 0 < len(done.out.splitlines()) < 5000
+
+
+def test_seeds_of_any_size_are_seeds(trained: Shell) -> None:
+    seeds = [2**63, 2**63 + 1, 2**64 - 1, 5]
+    lines = "".join(
+        json.dumps({"prompt": "A", "seed": seed, "temperature": 3}) + "\n" for seed in seeds
+    )
+    done = trained(*RUN, "--jsonl", "--rows", "1", stdin=lines.encode())
+    assert done.err == ""
+    assert len({row["text"] for row in rows(done.out)}) == 4
+
+
+def test_a_million_samples_begin_at_once(trained: Shell) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tfcli", *RUN, "-n", "100000000", "Ann"],
+        cwd=trained.folder, env=bare_environment(), stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    assert process.stdout
+    assert process.stdout.read(50)
+    process.stdout.close()
+    assert process.wait() == 141
+
+
 def test_time_ends_a_text(trained: Shell) -> None:
     endless = ("generate", "--run", "tale", "--max-new-tokens", "100000000", "--max-time", "1s")
     (row,) = rows(trained(*endless, "--jsonl", "Ann").out)
@@ -200,6 +254,7 @@ def test_time_ends_a_text(trained: Shell) -> None:
         (("--regex", "(ab|cd){3}[.]"), lambda text: len(text) == 7 and text.endswith(".")),
         (("--choices", "yes,no"), lambda text: text in {"yes", "no"}),
         (("--choices", '["a, b", "c"]'), lambda text: text in {"a, b", "c"}),
+        (("--choices", "yes, no"), lambda text: text in {"yes", "no"}),
         (
             ("--json-schema", '{"type": "object", "properties": {"n": {"type": "boolean"}}, '
              '"required": ["n"], "additionalProperties": false}'),
@@ -224,7 +279,9 @@ def test_text_that_ends_before_it_has_its_form_is_no_success(trained: Shell) -> 
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (("--regex", "("), "this is no regex"),
+        (("--regex", "("), "unclosed group"),
+        (("--choices", ""), "none of them empty"),
+        (("--choices", "[1]"), "none of them empty"),
         (("--json-schema", "{"), "this is no json schema"),
         (("--json-schema", "nowhere.json"), "there is no file nowhere.json"),
         (("--regex", "a", "--choices", "b"), "one form"),
@@ -235,6 +292,8 @@ def test_text_that_ends_before_it_has_its_form_is_no_success(trained: Shell) -> 
         (("--int8", "--engine", "torch"), "int8 is for the numpy engine"),
         (("--engine", "numpy", "--device", "cuda"), "the numpy engine knows no cuda"),
         (("--repetition-penalty", "0"), "--repetition-penalty 0.0"),
+        (("--presence-penalty", "1e39"), "--presence-penalty 1e+39"),
+        (("--dry", "1e308"), "--dry 1e+308"),
         (("--stop", ""), "--stop ''"),
     ],
 )

@@ -71,7 +71,8 @@ def test_what_eight_bits_cost_is_said(trained: Shell) -> None:
 
 
 WRONG = {
-    "nothing": ((), b"", 0, "0.0000 nats/byte"),
+    "nothing": ((), b"", 65, "there is no text"),
+    "no line": (("--by", "line"), b"", 0, ""),
     "not UTF-8": ((), b"\xff", 65, "byte 0"),
     "a line that is not UTF-8": (("--by", "line"), b"a\n\xff\n", 65, "line 2"),
     "no such file": (("nowhere.txt",), b"", 66, "nowhere.txt"),

@@ -124,6 +124,16 @@ def test_ctrl_c_stops_the_text_and_not_the_program(trained: Shell) -> None:
     assert child.exitstatus == 0
 
 
+def test_a_note_waits_for_the_end_of_the_text(trained: Shell) -> None:
+    child = terminal(
+        trained, "generate", "--run", "tale", "--max-new-tokens", "80", "--seed", "1", "Ann"
+    )
+    child.expect(pexpect.EOF)
+    *text, note = child.before.rstrip().split("\r\n")
+    assert "Note" not in "".join(text)
+    assert note.startswith("Note: the context of 32 tokens is full")
+
+
 def test_surprise_is_shown_in_colours(trained: Shell) -> None:
     child = terminal(
         trained, "generate", "--run", "tale", "--logprobs", "--temperature", "3", "--top-k", "0",

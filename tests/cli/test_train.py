@@ -351,6 +351,14 @@ def test_many_short_documents_train_apart(shell: Shell) -> None:
     assert shell("generate", "Ann", "--run", "apart", "--max-new-tokens", "5").code == 0
 
 
+def test_a_run_elsewhere_is_found_by_its_path(shell: Shell) -> None:
+    tiny = ("--layers", "1", "--width", "32", "--context", "16", "--steps", "2")
+    made = shell("train", "book.txt", "--run", "here/it", *tiny)
+    assert made.code == 0, made.err
+    assert made.err.splitlines()[-1].endswith("--run here/it")
+    assert shell("generate", "--run", "here/it", "--max-new-tokens", "2", "Ann").code == 0
+
+
 @pytest.mark.parametrize("option", [("--dry-run",), ("--dropout", "0.1"), ("--from", "tale")])
 def test_a_resumed_run_keeps_its_plan(trained: Shell, option: tuple[str, ...]) -> None:
     done = trained("train", "--resume", "tale", *option)

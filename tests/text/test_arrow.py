@@ -171,4 +171,4 @@ def test_without_pyarrow_it_is_said_what_to_install(
     with pytest.raises(UsageError) as caught:
         list(read_pieces(tmp_path / name))
     assert name in caught.value.what
-    assert caught.value.mend == 'pip install "tfcli[data]"'
+    assert caught.value.mend == "pip install pyarrow"

@@ -150,4 +150,6 @@ def _as_usage_error(error: typer.TyperException) -> UsageError:
         known += getattr(command, "commands", {})
         similar = nearest(unknown[1], known)
         mend = f"did you mean {similar} ?" if similar else mend
+    if "extra argument" in message and path.endswith("generate"):
+        mend = "put the prompt in quotes"
     return UsageError(message[:1].lower() + message[1:], mend=mend)

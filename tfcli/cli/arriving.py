@@ -56,6 +56,11 @@ class ArrivingLines:
         """Whether the next one, or the end, is there."""
         return not self._queue.empty()
 
+    def has_more(self) -> bool:
+        """Whether a line is there that is not the end."""
+        with self._queue.mutex:
+            return any(line is not None for line in self._queue.queue)
+
     def __iter__(self) -> Iterator[bytes]:
         return self
 

@@ -56,7 +56,7 @@ def generate(
     ] = None,
     stop: Annotated[
         list[str] | None,
-        option("--stop", help="Stop before this text; may be given several times.",
+        option("--stop", help="Stop before this text (a newline is $'\\n'); again for more.",
                metavar="TEXT", otherwise="nothing"),
     ] = None,
     echo: Annotated[bool, option("--echo", help="Write the prompt first.")] = False,
@@ -243,7 +243,7 @@ FORMS = ("regex", "json_schema", "choices")
 CLASHES = {
     "lines": ("prompt", "jsonl", "interactive", "beams", "logprobs"),
     "interactive": ("jsonl", "samples", "beams", "logprobs", "echo", "stats", "max_time"),
-    "beams": ("stop", "max_time", "logprobs", *FORMS),
+    "beams": ("stop", "max_time", "logprobs", "stats", *FORMS),
     "logprobs": ("jsonl", "echo"),
 }
 
@@ -291,7 +291,7 @@ def _form(
     if kind == "json_schema" and not text.lstrip().startswith("{"):
         return kind, streams.read_text_file(text)
     if kind == "choices" and not text.lstrip().startswith("["):
-        return kind, json.dumps(text.split(","))
+        return kind, json.dumps([choice.strip() for choice in text.split(",")])
     return kind, text
 
 

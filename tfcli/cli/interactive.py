@@ -14,6 +14,7 @@ from tfcli.errors import ConflictError, TfcliError, UsageError, nearest
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from tfcli.cli.writing import Notes
     from tfcli.generation.generate import Generator
     from tfcli.generation.request import GenerationRequest
 
@@ -34,9 +35,14 @@ class Conversation:
     """A text that a person and a model write together."""
 
     def __init__(
-        self, generator: Generator, request: GenerationRequest, voice: streams.Voice
+        self,
+        generator: Generator,
+        request: GenerationRequest,
+        voice: streams.Voice,
+        notes: Notes,
     ) -> None:
-        self._generator, self._request, self._voice = generator, request, voice
+        self._generator, self._request = generator, request
+        self._voice, self._notes = voice, notes
         self._text = ""
         self._turns: list[tuple[str, str]] = []  # the text before a line, and the line
         self._saved: set[Path] = set()
@@ -101,10 +107,10 @@ class Conversation:
         name, *words = line.split()
         if name not in commands:
             similar = nearest(name, commands)
-            raise UsageError(
-                f"{name} is no command here",
-                mend=f"did you mean {similar} ?" if similar else "/help",
-            )
+            mend = f"did you mean {similar} ?" if similar else "/help"
+            if name[1:] in settings(self._request):
+                mend = f"/set {name[1:]} {' '.join(words)}"
+            raise UsageError(f"{name} is no command here", mend=mend)
         commands[name](words)
 
     def _write(self, request: GenerationRequest) -> None:
@@ -123,6 +129,7 @@ class Conversation:
             self._voice.note("")
         finally:
             out.close()
+            self._notes.release()
             self._text = request.prompt + written.decode(errors="ignore")
 
     def _begin(self, _: list[str]) -> None:

@@ -13,18 +13,18 @@ from tfcli.training.machine import Device
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+UNITS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
 COUNTS = {"": 1, "k": 10**3, "m": 10**6, "b": 10**9, "g": 10**9}
 
 
 def parse_duration(text: str) -> float:
-    """Seconds from `90`, `90s`, `2m`, `1h30m`."""
+    """Seconds from `90`, `90s`, `2m`, `2min`, `1h30m`."""
     if re.fullmatch(r"\d+(\.\d+)?", text):
         seconds = float(text)
-    elif re.fullmatch(r"(\d+(\.\d+)?[smhd])+", text):
+    elif re.fullmatch(r"(\d+(\.\d+)?(s|min|m|h|d))+", text):
         seconds = sum(
             float(number) * UNITS[unit]
-            for number, _, unit in re.findall(r"(\d+(\.\d+)?)([smhd])", text)
+            for number, _, unit in re.findall(r"(\d+(\.\d+)?)(s|min|m|h|d)", text)
         )
     else:
         raise typer.BadParameter(f"{text!r} is no duration like 60s, 5m or 1h30m")

@@ -113,10 +113,13 @@ def tensorboard(
 
 
 def _find_runs(names: list[str] | None) -> list[Run]:
-    """The runs of these names in this order, each once; the newest where there is no name."""
-    from tfcli.runs.run import find_run
+    """The runs of these names in this order, each once; without names the newest with a step."""
+    from tfcli.runs.run import find_run, list_runs
+    from tfcli.runs.step import list_steps
 
     wanted: Sequence[str | None] = names or [None]
+    if not names:
+        wanted = [str(path) for path in list_runs() if list_steps(path)][-1:] or [None]
     found = [find_run(name)[0] for name in wanted]
     return list({run.path.resolve(): run for run in found}.values())
 

@@ -56,8 +56,11 @@ def score(
 ) -> None:  # fmt: skip
     """Score text: nats a byte, lower being likelier.
 
-    By line: nats a byte, nats, and the line, with tabs between; each line stands alone. By token:
-    nats and the token. `tfcli score --by line < lines | sort -n | head` finds the likeliest.
+    By line: nats a byte, nats, and the line, with tabs between; each line stands alone.
+
+    By token: nats, a tab, and the token.
+
+    grep . book.txt | tfcli score --by line | sort -n | head
     """
     from tfcli.generation.open_engine import open_engine
     from tfcli.runs.run import choose_step, find_run
@@ -71,7 +74,10 @@ def score(
         for number, (line, text) in enumerate(scorer.lines(_lines(file)), 1):
             _write_line(line, text, number, json=json)
         return
-    text = scorer.whole(_read(file))
+    whole = _read(file)
+    if not whole:
+        raise DataError("there is no text to score")
+    text = scorer.whole(whole)
     if by == "token":
         for token, logprob in zip(text.ids, text.logprobs, strict=True):
             _write_token(token, -logprob, scorer.tokenizer.token_bytes[token], json=json)

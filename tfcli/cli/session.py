@@ -264,14 +264,27 @@ class Session:
             f"{say_count(summary['tokens_seen'])} tokens ({summary['epochs']:.1f} epochs), "
             f"{say_duration(summary['seconds'])}."
         )
+        over = summary["seconds"] - job.plan.budget.amount
+        if job.plan.budget.kind == "seconds" and over > max(2.0, 0.05 * job.plan.budget.amount):
+            self.voice.note(
+                f"That is {say_duration(over)} more than was asked for: opening the text and the "
+                "program, and a first step, take their time, more on a busy machine."
+            )
         self.voice.note(say_held_out(summary))
         if self.json:
             streams.write_json_result(summary)
         if interrupted and stop.received:
-            self.voice.next(f"tfcli train --resume {trainer.run.name}")
+            self.voice.next(f"tfcli train --resume {_called(trainer.run)}")
             raise typer.Exit(128 + stop.received)
-        self.voice.next(f"tfcli generate {_opening(job)} --run {trainer.run.name}")
+        self.voice.next(f"tfcli generate {_opening(job)} --run {_called(trainer.run)}")
         return trainer.run
+
+
+def _called(run: Run) -> str:
+    """What finds a run from here: its name, or its path where it lies elsewhere."""
+    from tfcli.runs.run import ROOT
+
+    return shlex.quote(run.name if run.path.parent == ROOT else str(run.path))
 
 
 def _counts_steps(run: Run) -> bool:
@@ -282,7 +295,8 @@ def _counts_steps(run: Run) -> bool:
 def _opening(job: Job) -> str:
     """The first words of the text, quoted for the shell: a prompt that the model knows."""
     text = job.tokenizer.decode(job.corpus.training[:16].tolist()).decode(errors="ignore")
-    return shlex.quote(" ".join(text.split()[:3])[:40])
+    words = " ".join(text.split()[:3])[:40]
+    return shlex.quote(words if words.isprintable() else "")
 
 
 def say_held_out(summary: dict[str, Any]) -> str:

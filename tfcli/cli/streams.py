@@ -81,7 +81,7 @@ class Voice:
     def next(self, command: str) -> None:
         """The last line of a command: what to do with what it made."""
         if not self.quiet:
-            say(f"Next: {command}", style="next")
+            say(f"Next: {make_visible(command)}", style="next")
 
 
 def describe(error: TfcliError, label: str = "error") -> list[str]:

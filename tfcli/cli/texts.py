@@ -219,7 +219,8 @@ class Surprise:
     def begin(self, result: Result) -> None:
         """See `Form`."""
         if result.number:
-            self._out.add(result.number, BETWEEN.encode())
+            between = BETWEEN if self._coloured else BETWEEN.lstrip()
+            self._out.add(result.number, between.encode())
         self._pending[result.number] = deque()
         self._released[result.number] = 0
 
@@ -311,7 +312,7 @@ class JsonLines:
             else:
                 value["score"] = result.score
         elif row.error:
-            value["error"] = " ".join(filter(None, (row.error.what, row.error.why)))
+            value["error"] = ": ".join(filter(None, (row.error.what, row.error.why)))
         line = json.dumps(value, ensure_ascii=False) + "\n"
         self._out.add(result.number, line.encode(errors="backslashreplace"))
         self._out.end(result.number)

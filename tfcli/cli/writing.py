@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
-from collections import deque
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 from tfcli.cli import streams
@@ -47,6 +46,11 @@ class Call:
     started: float
     stats: bool
 
+    @cached_property
+    def notes(self) -> Notes:
+        """Where notes on the writing go."""
+        return Notes(self.voice)
+
     def answer(self, prompt: str, form: Form) -> None:
         """Writes the texts of one prompt."""
         from tfcli.generation.rows import Row
@@ -74,9 +78,15 @@ class Call:
             if json
             else partial(plain_row, default=request)
         )
-        rows = (parse(line, number) for number, line in enumerate(arriving, 1))
+        numbered = enumerate(arriving, 1)
+        rows = (parse(line, number) for number, line in numbered if not json or line.strip())
         feed = Feed(rows, form, samples=self.samples, arriving=arriving, deadline=self.deadline)
         self._write(engine, tokenizer, many, feed, form)
+        if feed.cut:
+            raise DataError(
+                f"the time was over after {feed.count} rows, and there were more",
+                mend="a longer --max-time, or fewer rows",
+            )
         if feed.failures:
             raise DataError(
                 f"{feed.failures} of {feed.count} rows could not be answered",
@@ -90,12 +100,12 @@ class Call:
         from tfcli.generation.rows import Row
 
         engine, tokenizer, many = self._open(beams)
-        generator = Generator(engine, tokenizer, many_documents=many, notice=self._notice)
+        generator = Generator(engine, tokenizer, many_documents=many, notice=self.notes)
         request = replace(self.request, prompt=prompt)
         view = generator.first_view(request)
         room = engine.context_length - len(view) + 1
         if room < request.max_new_tokens:
-            self._notice(f"a search ends where the context is full, after {room} tokens here")
+            self.notes(f"a search ends where the context is full, after {room} tokens here")
         found = beam_search(
             engine,
             view,
@@ -103,18 +113,15 @@ class Call:
             max_new_tokens=request.max_new_tokens,
             adjust=generator.adjuster(request),
         )
-        pace = Pace(self.started, engine.weight_bytes)
         for number, text in enumerate(found[: self.samples]):
             result = Result(number, Row(1, request), text.score)
             form.begin(result)
             for token in text.tokens:
-                pace.count()
                 spelled = tokenizer.token_bytes[token]
                 form.piece(result, Piece(0, token, spelled, spelled, None))
             form.finish(result, Finished(0, b"", "end" if text.ended else "length"))
         form.close()
-        if self.stats:
-            streams.say(pace.report(alone=False))
+        self.notes.release()
 
     def converse(self, prompt: str | None) -> None:
         """Writes together with a person."""
@@ -122,8 +129,8 @@ class Call:
         from tfcli.generation.generate import Generator
 
         engine, tokenizer, many = self._open(1)
-        generator = Generator(engine, tokenizer, many_documents=many, notice=self._notice)
-        Conversation(generator, self._request(tokenizer), self.voice).run(prompt)
+        generator = Generator(engine, tokenizer, many_documents=many, notice=self.notes)
+        Conversation(generator, self._request(tokenizer), self.voice, self.notes).run(prompt)
 
     def _request(self, tokenizer: Tokenizer) -> GenerationRequest:
         """The request without its prompt, with the form that texts are to have."""
@@ -132,9 +139,6 @@ class Call:
         from tfcli.generation.constraints import Grammar
 
         return replace(self.request, grammar=Grammar(*self.form, tokenizer))
-
-    def _notice(self, text: str) -> None:
-        self.voice.note(f"Note: {text}.")
 
     def _open(self, rows: int) -> tuple[Engine, Tokenizer, bool]:
         """The engine, the tokenizer, and whether there were several documents."""
@@ -161,7 +165,7 @@ class Call:
             many_documents=many,
             deadline=self.deadline,
             logprobs=form.logprobs,
-            notice=self._notice,
+            notice=self.notes,
         )
         unfinished = 0
         pace = Pace(self.started, engine.weight_bytes)
@@ -177,13 +181,33 @@ class Call:
                     unfinished += event.reason == "unfinished"
                 progress.show()
         form.close()
+        self.notes.release()
         if self.stats:
             streams.say(pace.report(alone=feed.count == 1))
         if unfinished:
             raise DataError(
                 f"{unfinished} of {feed.count} texts ended before they had the form asked for",
-                mend="more --max-new-tokens",
+                mend="more --max-new-tokens, if there is a text of that form at all",
             )
+
+
+class Notes:
+    """Notes on a text, which wait for its end where they would stand in the middle of it."""
+
+    def __init__(self, voice: streams.Voice) -> None:
+        self._voice = voice
+        self._waiting: list[str] = []
+
+    def __call__(self, text: str) -> None:
+        """Says it, or keeps it where text and notes go to the same terminal."""
+        self._waiting.append(text)
+        if not (streams.is_terminal(sys.stdout) and streams.is_terminal(sys.stderr)):
+            self.release()
+
+    def release(self) -> None:
+        """Says what has waited."""
+        while self._waiting:
+            self._voice.note(f"Note: {self._waiting.pop(0)}.")
 
 
 class Feed:
@@ -210,14 +234,14 @@ class Feed:
         self._arriving, self._deadline = arriving, deadline
         self.many = arriving is not None
         self.taken: dict[int, Result] = {}
-        self._waiting: deque[Row] = deque()
+        self._waiting: Iterator[Row] = iter(())  # samples of the line that was taken last
+        self.cut = False  # whether the time was over before all lines were taken
         self._indices = 0
         self.count = self.failures = self.complete = 0
 
     def take(self, *, wait: bool) -> GenerationRequest | None:
         """See `tfcli.generation.generate.Requests`."""
-        while self._waiting or self._fill(wait):
-            row = self._waiting.popleft()
+        while (row := next(self._waiting, None) or self._next(wait)) is not None:
             result = Result(self.count, row)
             self.count += 1
             self._form.begin(result)
@@ -229,18 +253,20 @@ class Feed:
             self._form.finish(result, None)
         return None
 
-    def _fill(self, wait: bool) -> bool:
-        """Takes the next line in, if there is one; or if it is to be waited for."""
+    def _next(self, wait: bool) -> Row | None:
+        """The first sample of the next line, if there is one; or if it is to be waited for."""
         from tfcli.generation.rows import repeat
 
         if self._deadline is not None and time.monotonic() >= self._deadline:
-            return False
+            self.cut = self._arriving is not None and self._arriving.has_more()
+            return None
         if self._arriving and not wait and not self._arriving.has_line():
-            return False
+            return None
         row = next(self._rows, None)
-        if row is not None:
-            self._waiting.extend(repeat(row, self._samples, self.count))
-        return row is not None
+        if row is None:
+            return None
+        self._waiting = repeat(row, self._samples, self.count)
+        return next(self._waiting)
 
     def finished(self, index: int) -> None:
         """A text is complete, and no more is kept of it."""

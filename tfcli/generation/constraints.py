@@ -38,28 +38,41 @@ class Grammar:
 
     def __init__(self, kind: Kind, text: str, tokenizer: Tokenizer) -> None:
         try:
-            from llguidance import LLMatcher, LLTokenizer, TokenizerWrapper, grammar_from
+            from llguidance import LLMatcher, LLTokenizer, TokenizerWrapper
         except ImportError:
             raise UsageError(
                 f"--{kind.replace('_', '-')} needs the package llguidance",
-                mend='pip install "tfcli[constraints]"',
+                mend="pip install llguidance",
             ) from None
-        formats = {"regex": "regex", "json_schema": "json_schema", "choices": "choice"}
         try:
-            if kind != "regex":
-                json.loads(text)
-            grammar = grammar_from(formats[kind], text)  # type: ignore[arg-type]
-        except (ValueError, RecursionError) as error:
+            grammar = _grammar(kind, text, LLMatcher)
+        except (ValueError, TypeError, RecursionError) as error:
             raise UsageError(f"this is no {kind.replace('_', ' ')}", why=str(error)) from None
         self._tokenizer = LLTokenizer(TokenizerWrapper(_Vocabulary(tokenizer)))
         self._first = LLMatcher(self._tokenizer, grammar, log_level=0)
         if self._first.is_error():
-            reason = self._first.get_error().splitlines()[0]
+            lines = [line.strip() for line in self._first.get_error().splitlines()]
+            reason = next((line for line in lines if line.startswith("error:")), lines[0])
             raise UsageError(f"this is no {kind.replace('_', ' ')}", why=reason)
 
     def begin(self) -> Constraint:
         """The form of one text, of which nothing is written yet."""
         return Constraint(self._first.deep_copy())
+
+
+def _grammar(kind: Kind, text: str, library: Any) -> str:
+    """The form as llguidance writes it down."""
+    if kind == "regex":
+        return library.grammar_from_regex(text)  # type: ignore[no-any-return]
+    if kind == "json_schema":
+        # a small model would write white space without end where it may
+        tight = {"whitespace_flexible": False}
+        return library.grammar_from_json_schema(text, defaults=tight)  # type: ignore[no-any-return]
+    choices = json.loads(text)
+    if not choices or not all(isinstance(choice, str) and choice for choice in choices):
+        raise ValueError("a list of texts is needed, none of them empty")
+    alternatives = " | ".join(json.dumps(choice) for choice in choices)
+    return library.grammar_from_lark(f"start: {alternatives}")  # type: ignore[no-any-return]
 
 
 class _Vocabulary:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
 
+from tfcli.errors import DataError
 from tfcli.generation.penalties import NO_PENALTIES, penalise
 from tfcli.generation.sampling import choose_tokens, forbid_controls, log_softmax, row_random
 from tfcli.generation.stopping import StopStrings
@@ -185,6 +186,10 @@ class Generator:
     def _step(self, active: list[Writing]) -> Iterator[Piece]:
         """One more token for each text."""
         logits = self._read(active)
+        if np.isnan(logits.sum()):
+            raise DataError(
+                "the model computes no numbers", why="its weights are damaged, or were never good"
+            )
         tokens = self._choose(active, logits)
         logprobs: list[float | None] = [None] * len(tokens)
         if self._logprobs:

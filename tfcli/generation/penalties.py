@@ -46,19 +46,23 @@ class Penalties:
     dry: float = 0.0
 
     def __post_init__(self) -> None:
-        if not 0 < self.repetition < np.inf:
-            raise UsageError(f"--repetition-penalty {self.repetition} is not a number above 0")
-        for name in ("presence", "frequency"):
-            if not np.isfinite(getattr(self, name)):
-                raise UsageError(f"--{name}-penalty {getattr(self, name)} is not a number")
-        if self.no_repeat_ngram < 0:
-            raise UsageError(f"--no-repeat-ngram {self.no_repeat_ngram} is below 0")
-        if not 0 <= self.dry < np.inf:
-            raise UsageError(f"--dry {self.dry} is not a number from 0 up")
+        for name, (option, low, high) in RANGES.items():
+            if not low <= getattr(self, name) <= high:
+                raise UsageError(
+                    f"--{option} {getattr(self, name)} is not between {low:g} and {high:g}"
+                )
         if any(not (value == -np.inf or abs(value) < LARGEST_BIAS) for _, value in self.bias):
             raise UsageError("--logit-bias takes a number, or -inf to forbid a token")
 
 
+# the option of each, and between what it makes sense; far from where a float would overflow
+RANGES = {
+    "repetition": ("repetition-penalty", 1e-3, 1e3),
+    "presence": ("presence-penalty", -1e6, 1e6),
+    "frequency": ("frequency-penalty", -1e6, 1e6),
+    "no_repeat_ngram": ("no-repeat-ngram", 0, 1_000_000),
+    "dry": ("dry", 0.0, 1e6),
+}
 NO_PENALTIES = Penalties()
 
 
@@ -103,7 +107,7 @@ def penalise_repetition(logits: Logits, tokens: Sequence[int], penalty: float) -
     changed = logits.copy()
     there = np.unique(np.asarray(tokens, np.int64))
     values = changed[there]
-    changed[there] = np.where(values < 0, values * penalty, values / penalty)
+    changed[there] = np.where(values < 0, values * float(penalty), values / float(penalty))
     return changed
 
 
@@ -115,7 +119,8 @@ def penalise_counts(
     OpenAI's API reference, "Frequency and presence penalties".
     """
     counts = np.bincount(np.asarray(written, np.int64), minlength=len(logits))
-    return logits - (counts * frequency + (counts > 0) * presence).astype(logits.dtype)  # type: ignore[no-any-return]
+    taken_off = counts * float(frequency) + (counts > 0) * float(presence)
+    return logits - taken_off.astype(logits.dtype)  # type: ignore[no-any-return]
 
 
 def forbid_repeated_ngrams(logits: Logits, tokens: Sequence[int], n: int) -> Logits:

@@ -8,11 +8,14 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tfcli.errors import DataError, TfcliError, nearest
 from tfcli.generation.request import GenerationRequest
 from tfcli.generation.sampling import Sampling
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 SAMPLING = {field.name for field in fields(Sampling)}
 PENALTIES = {
@@ -44,13 +47,13 @@ class Row:
     id: Any = None
 
 
-def repeat(row: Row, samples: int, first: int) -> list[Row]:
+def repeat(row: Row, samples: int, first: int) -> Iterator[Row]:
     """A row so many times, with random numbers of its own each; `first` is the first's number."""
     if row.request is None:
-        return [row]
-    return [
-        replace(row, request=replace(row.request, row=first + place)) for place in range(samples)
-    ]
+        yield row
+        return
+    for place in range(samples):
+        yield replace(row, request=replace(row.request, row=first + place))
 
 
 def plain_row(line: bytes, number: int, default: GenerationRequest) -> Row:
@@ -89,7 +92,7 @@ def _text(line: bytes, number: int) -> str:
 
 def _parse(line: bytes, number: int) -> dict[str, Any]:
     try:
-        given = json.loads(_text(line, number))
+        given = json.loads(_text(line, number), parse_constant=_no_number)
     except (ValueError, RecursionError) as error:
         raise DataError(f"row {number} is not JSON", why=str(error)) from None
     if not isinstance(given, dict):
@@ -97,6 +100,10 @@ def _parse(line: bytes, number: int) -> dict[str, Any]:
             f"row {number} is not a JSON object", mend='{"prompt": "Once", "temperature": 0.5}'
         )
     return given
+
+
+def _no_number(name: str) -> None:
+    raise ValueError(f"{name} is no number of JSON")
 
 
 def _request(given: dict[str, Any], number: int, default: GenerationRequest) -> GenerationRequest:
@@ -148,7 +155,7 @@ def _request(given: dict[str, Any], number: int, default: GenerationRequest) -> 
 def _fits(key: str, value: object) -> bool:
     """Whether a value is of the kind that a key has."""
     if key == "id":
-        return True
+        return _is_json(value)
     if key == "prompt":
         return isinstance(value, str)
     if key == "greedy":
@@ -163,6 +170,15 @@ def _fits(key: str, value: object) -> bool:
     if key in WHOLE:
         return type(value) is int and value >= 0
     return _is_number(value)
+
+
+def _is_json(value: object) -> bool:
+    """Whether a value can be given back: 1e999 was read as infinity, which JSON has not."""
+    try:
+        json.dumps(value, allow_nan=False)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def _is_number(value: object) -> bool:

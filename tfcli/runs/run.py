@@ -109,6 +109,8 @@ class Run:
                 why="its SHA-256 differs from the one in run.json",
                 mend=f"put the right one back, or train again: {START_ONE}",
             )
+        if tokenizer.vocab_size != self.card["model"]["vocab_size"]:
+            raise DamagedError(f"{path} has another number of pieces than the model of this run")
         return tokenizer
 
 

@@ -124,5 +124,5 @@ def _require(name: Path) -> None:
         import pyarrow  # noqa: F401
     except ImportError:
         raise UsageError(
-            f"{name} cannot be read without pyarrow", mend='pip install "tfcli[data]"'
+            f"{name} cannot be read without pyarrow", mend="pip install pyarrow"
         ) from None

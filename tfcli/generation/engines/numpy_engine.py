@@ -108,7 +108,10 @@ class NumpyEngine:
             return
         larger = min(self.context_length, max(2 * room, longest))
         keys, values = self._caches(len(self._lengths), larger)
-        keys[:, :, :, :room], values[:, :, :, :room] = self.keys, self.values
+        for row in self._lengths.nonzero()[0]:  # what is empty takes no memory yet
+            length = self._lengths[row]
+            keys[:, row, :, :length] = self.keys[:, row, :, :length]
+            values[:, row, :, :length] = self.values[:, row, :, :length]
         self.keys, self.values = keys, values
         if self._library:
             self.native = NativeDecoder(self._library, self)

@@ -85,7 +85,7 @@ def quantize(matrix: Array) -> tuple[np.ndarray[Any, np.dtype[np.int8]], Array]:
     Dettmers et al., "LLM.int8()", 2022, section 2.1: absmax quantization, row by row.
     """
     scales = np.abs(matrix).max(1) / np.float32(LARGEST_INT8)
-    scales[scales == 0] = 1
+    scales[scales < np.finfo(np.float32).tiny] = 1  # nothing but zeros, or as good as that
     return np.rint(matrix / scales[:, None]).astype(np.int8), scales
 
 
