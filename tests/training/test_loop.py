@@ -18,9 +18,23 @@ from hypothesis import strategies as st
 from tests.training.conftest import StopAfter, Workshop
 from tfcli.errors import ConflictError, DataError, UsageError
 from tfcli.files import verify_folder
+from tfcli.generation.open_engine import open_model
 from tfcli.runs.metrics import read_metrics
-from tfcli.runs.run import open_run
-from tfcli.runs.step import MODEL, OPTIMIZER, list_steps, load_arrays, read_state
+from tfcli.runs.run import open_run, open_step
+from tfcli.runs.step import (
+    MODEL,
+    OPTIMIZER,
+    STATE,
+    list_steps,
+    load_arrays,
+    read_state,
+    step_name,
+    step_path,
+    verify_step,
+)
+from tfcli.runs.summary import summarize
+from tfcli.training.closing import measure_best
+from tfcli.training.evaluation import evaluate_tokens
 from tfcli.training.events import Evaluated, Sampled, Saved, StepFinished, Stopped
 from tfcli.training.schedule import WARM_UP_STEPS
 
@@ -278,3 +292,27 @@ def test_apart_training_is_the_same_in_any_parts(workshop: Workshop, dropout: fl
     list(workshop.begin("parts", parts).events())
     one, other = losses(workshop.folder / "whole"), losses(workshop.folder / "parts")
     assert list(other.values()) == pytest.approx(list(one.values()), rel=1e-4)
+
+
+def test_the_best_step_is_measured_on_all_of_the_text_though_it_is_not_the_last(
+    workshop: Workshop,
+) -> None:
+    job = workshop.job(steps=12, evaluate_every=2, save_every=2, learning_rate=3.0)
+    job = dataclasses.replace(job, plan=dataclasses.replace(job.plan, evaluation_tokens=64))
+    trainer = workshop.begin("it", job)
+    list(trainer.events())
+    before = summarize(trainer.run)
+    assert before["best_step"] < before["steps"], "so high a rate makes the model worse"
+    assert not before["held_out"]["whole"]
+    measure_best(trainer)
+    after = summarize(trainer.run)
+    assert after["best_step"] == before["best_step"]
+    assert after["held_out"]["whole"]
+    verify_step(step_path(trainer.run.path, after["best_step"]))
+    model = open_model(trainer.run, open_step(step_path(trainer.run.path, after["best_step"])))
+    wanted = evaluate_tokens(model, trainer.corpus.held_out, trainer.tokenizer)
+    assert wanted
+    assert after["held_out"]["nats_per_byte"] == pytest.approx(wanted.nats_per_byte)
+    written = (trainer.run.path / step_name(after["best_step"]) / STATE).read_bytes()
+    measure_best(trainer)  # and it is done once
+    assert (trainer.run.path / step_name(after["best_step"]) / STATE).read_bytes() == written

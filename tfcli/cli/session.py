@@ -252,12 +252,15 @@ class Session:
         """Shows the training to its end, then what came of it."""
         from tfcli.cli.render import TrainingView, say_count, say_duration
         from tfcli.runs.summary import summarize
+        from tfcli.training.closing import measure_best
         from tfcli.training.events import Stopped
 
         with TrainingView(job, trainer.run.name, quiet=self.voice.quiet) as view:
             for event in trainer.events():
                 view.show(event)
         interrupted = isinstance(event, Stopped) and event.reason == "interrupted"
+        if not interrupted:
+            measure_best(trainer)
         summary = summarize(trainer.run)
         self.voice.note(
             f"Saved in {summary['path']}: {summary['steps']:,} steps, "

@@ -106,6 +106,7 @@ class Trainer:
     _step_seconds: deque[float] = field(default_factory=lambda: deque(maxlen=15))
     _token_seconds: float = math.inf  # to measure on one token, at the fastest so far
     _saving_seconds: float = 0.0
+    _furthest: float = 0.0  # progress in a budget of time
 
     def events(self) -> Iterator[Event]:
         """Trains to the end of the budget; every event is in `metrics.jsonl` before it is seen."""
@@ -265,11 +266,11 @@ class Trainer:
         """What the end will take: the last measurement, the last save, leaving the program."""
         tokens = min(self.plan.evaluation_tokens, len(self.corpus.held_out))
         if tokens < len(self.corpus.held_out):
-            tokens += self._final_tokens()
+            tokens += self.final_tokens()
         measuring = 0.0 if math.isinf(self._token_seconds) else tokens * self._token_seconds
         return measuring + self._saving_seconds + LEAVING_SECONDS
 
-    def _final_tokens(self) -> int:
+    def final_tokens(self) -> int:
         """How much of the held-out text is measured at the end.
 
         All of it, unless that took more than a tenth of a time budget.
@@ -282,11 +283,14 @@ class Trainer:
         return int(min(tokens, max(affordable, self.plan.evaluation_tokens)))  # the first's
 
     def _progress(self) -> float:
-        """The share of the budget that is spent, from 0 to 1."""
+        """The share of the budget that is spent, from 0 to 1; it never falls."""
         budget = self.plan.budget
         if budget.kind == "steps":
             return min(1.0, self.step / budget.amount)
-        return min(1.0, self.seconds / max(budget.amount - self._closing_seconds, 1e-9))
+        spent = min(1.0, self.seconds / max(budget.amount - self._closing_seconds, 1e-9))
+        # an end that turns out to be quicker than it was thought gives time back, not progress
+        self._furthest = max(self._furthest, spent)
+        return self._furthest
 
     def _over(self) -> bool:
         budget = self.plan.budget
@@ -340,20 +344,20 @@ class Trainer:
             self.model.train()
 
     def _measure_finally(self) -> Iterator[Event]:
-        """On all of the held-out text."""
-        if self._held_out is None or self._held_out.whole:
+        """On all of the held-out text; where an earlier step was better, that one is: `closing`."""
+        held_out = self._held_out
+        if held_out is None or held_out.whole or held_out.nats_per_byte > self.best:
             return
         held_out = evaluate_tokens(
             self.model,
             self.corpus.held_out,
             self.tokenizer,
-            limit=int(self.processes.agree(self._final_tokens())),
+            limit=int(self.processes.agree(self.final_tokens())),
             processes=self.processes,
         )
         assert held_out is not None
         self._held_out_final = held_out
-        best = self._held_out.nats_per_byte <= self.best
-        yield Evaluated(step=self.step, held_out=held_out, best=best, seconds=self.seconds)
+        yield Evaluated(step=self.step, held_out=held_out, best=True, seconds=self.seconds)
 
     def _save(self) -> Iterator[Event]:
         if self.saved_step == self.step:
