@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: setup demo test check slow bench build format clean
+.PHONY: setup demo test check slow others bench build format clean
 
 setup: $(READY)
 
@@ -20,7 +20,7 @@ demo: setup
 
 # Two processes with one thread each: half the wait of one with two.
 test: check
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m "not slow" --cov --cov-report=term
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m "not slow and not others" --cov --cov-report=term
 
 check: setup
 	$(BIN)/ruff check .
@@ -29,6 +29,14 @@ check: setup
 
 slow: setup
 	$(BIN)/python -m pytest -m slow
+
+# Against llama.cpp, which is compiled first, and lm-evaluation-harness: about twenty minutes.
+others: setup
+	$(PYTHON) -m venv .venv-others
+	.venv-others/bin/python -m pip install --quiet --constraint constraints.txt --editable . --group test
+	.venv-others/bin/python -m pip install --quiet lm_eval accelerate llama-cpp-python
+	.venv-others/bin/python -m pytest -m others
+	.venv-others/bin/python -m benchmarks.generation
 
 bench: setup
 	$(BIN)/python -m benchmarks.startup
@@ -41,4 +49,4 @@ format: setup
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf .venv dist build .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-others dist build .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -35,19 +35,25 @@ os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "10")
 
 import numpy as np
 
+from tfcli.exchange.gguf_out import export_to_gguf
+from tfcli.exchange.pieces import Algorithm, Kind, Piece, Pieces, write_pieces
 from tfcli.generation.engines.native import load_library
 from tfcli.generation.engines.numpy_engine import NumpyEngine
-from tfcli.generation.generate import Generator, Listed, Piece
+from tfcli.generation.generate import Generator, Listed
+from tfcli.generation.generate import Piece as Written
 from tfcli.generation.request import GenerationRequest
 from tfcli.model.config import ModelConfig
 from tfcli.model.cost import count_parameters
 from tfcli.model.layout import weight_shapes
-from tfcli.runs.run import create_run
+from tfcli.runs.run import Run, choose_step, create_run
 from tfcli.runs.step import StepState, save_step
-from tfcli.text.tokenizer import Tokenizer, train_tokenizer
+from tfcli.text.tokenizer import SPACE_MARK, Tokenizer
+from tfcli.text.tokenizer_training import train_tokenizer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from tfcli.exchange.gguf_out import NumberType
 
     Weights = dict[str, np.ndarray[Any, Any]]
 
@@ -123,18 +129,19 @@ def hugging_face(config: ModelConfig) -> Callable[[], float]:
     return measure
 
 
-def llama_cpp(config: ModelConfig, weights: Weights, folder: Path, kind: str) -> Any:
+def llama_cpp(run: Run, folder: Path, kind: NumberType) -> Callable[[], float]:
     import llama_cpp as library
 
     path = folder / f"{kind}.gguf"
-    write_gguf(path, config, weights, kind)
+    export_to_gguf(run, choose_step(run, None, damaged=print), path, kind)
+    vocab_size = run.model_config.vocab_size
     model: Any = library.Llama(
         str(path), n_ctx=CONTEXT, n_threads=2, n_threads_batch=2, verbose=False
     )
 
     def likeliest() -> int:
         last = library.llama_get_logits_ith(model.ctx, -1)
-        return int(np.ctypeslib.as_array(last, (config.vocab_size,)).argmax())
+        return int(np.ctypeslib.as_array(last, (vocab_size,)).argmax())
 
     def measure() -> float:
         model.reset()
@@ -149,54 +156,6 @@ def llama_cpp(config: ModelConfig, weights: Weights, folder: Path, kind: str) ->
     return measure
 
 
-GGUF_NAMES = {
-    "attention_norm": "attn_norm", "attention.query": "attn_q", "attention.key": "attn_k",
-    "attention.value": "attn_v", "attention.output": "attn_output",
-    "attention.query_norm": "attn_q_norm", "attention.key_norm": "attn_k_norm",
-    "feed_forward_norm": "ffn_norm", "feed_forward.gate": "ffn_gate",
-    "feed_forward.up": "ffn_up", "feed_forward.down": "ffn_down",
-}  # fmt: skip
-
-
-def write_gguf(path: Path, config: ModelConfig, weights: Weights, kind: str) -> None:
-    import gguf
-
-    writer = gguf.GGUFWriter(path, "qwen3")
-    writer.add_context_length(config.context_length)
-    writer.add_embedding_length(config.d_model)
-    writer.add_block_count(config.num_layers)
-    writer.add_feed_forward_length(config.d_ff)
-    writer.add_head_count(config.num_heads)
-    writer.add_head_count_kv(config.num_kv_heads)
-    writer.add_key_length(config.head_dim)
-    writer.add_value_length(config.head_dim)
-    writer.add_layer_norm_rms_eps(config.norm_epsilon)
-    writer.add_rope_freq_base(config.rope_theta)
-    pieces = ["<unk>", "<s>", "</s>", *(f"<0x{byte:02X}>" for byte in range(256))]
-    pieces += [f"▁{number}" for number in range(config.vocab_size - len(pieces))]
-    writer.add_tokenizer_model("llama")
-    writer.add_token_list(pieces)
-    writer.add_token_scores([0.0] * len(pieces))
-    writer.add_token_types([2, 3, 3] + [6] * 256 + [1] * (len(pieces) - 259))
-    writer.add_bos_token_id(1)
-    writer.add_eos_token_id(2)
-    for name, weight in weights.items():
-        if name.startswith("blocks."):
-            _, layer, rest = name.split(".", 2)
-            theirs = f"blk.{layer}.{GGUF_NAMES[rest.removesuffix('.weight')]}.weight"
-        else:
-            theirs = {"embedding.weight": "token_embd.weight"}.get(name, "output_norm.weight")
-        if kind == "q8_0" and weight.ndim == 2:
-            q8_0 = gguf.GGMLQuantizationType.Q8_0
-            writer.add_tensor(theirs, gguf.quants.quantize(weight, q8_0), raw_dtype=q8_0)
-        else:
-            writer.add_tensor(theirs, weight)
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
-
-
 # --- many, late, cold ---------------------------------------------------------------------------
 
 
@@ -209,7 +168,7 @@ def batch(config: ModelConfig, weights: Weights, tokenizer: Tokenizer, rows: int
     ]
     generator = Generator(engine, tokenizer, rows=rows)
     began = time.perf_counter()
-    written = sum(isinstance(event, Piece) for event in generator.write(Listed(requests)))
+    written = sum(isinstance(event, Written) for event in generator.write(Listed(requests)))
     return written / (time.perf_counter() - began)
 
 
@@ -234,9 +193,21 @@ def late(config: ModelConfig, weights: Weights) -> tuple[float, float]:
     return token_seconds(LATE) / token_seconds(PROMPT), many / few
 
 
-def cold(size: str, tokenizer: Tokenizer, folder: Path) -> Callable[[], tuple[float, float]]:
-    """Whole processes: a prompt to 32 tokens, and importing torch; seconds each."""
-    config = config_of(size, tokenizer.vocab_size)
+def numbers(vocab_size: int) -> Tokenizer:
+    """A tokenizer of any size, whose pieces are numbers."""
+    texts = [SPACE_MARK, *(f"{SPACE_MARK}{number}" for number in range(vocab_size))]
+    pieces = [
+        Piece("<unk>", 0, Kind.UNKNOWN), Piece("<s>", 0, Kind.CONTROL),
+        Piece("</s>", 0, Kind.CONTROL),
+        *(Piece(f"<0x{byte:02X}>", 0, Kind.BYTE) for byte in range(256)),
+        *(Piece(text, -i, Kind.NORMAL) for i, text in enumerate(texts)),
+    ]  # fmt: skip
+    whole = Pieces(Algorithm.BPE, tuple(pieces[:vocab_size]), dummy_prefix=False)
+    return Tokenizer(write_pieces(whole))
+
+
+def make_run(config: ModelConfig, tokenizer: Tokenizer, path: Path) -> Run:
+    """A run with random weights."""
     corpus = {
         "sources": ["-"], "bytes": 1, "documents": 1, "fingerprint": "", "training_bytes": 1,
         "training_tokens": 1, "held_out_bytes": 0, "token_cache": "",
@@ -245,8 +216,14 @@ def cold(size: str, tokenizer: Tokenizer, folder: Path) -> Callable[[], tuple[fl
         "model": config.to_json(), "plan": {}, "seed": 0, "corpus": corpus,
         "tokenizer": {"vocab_size": tokenizer.vocab_size, "fingerprint": tokenizer.fingerprint},
     }  # fmt: skip
-    run = create_run(folder / "checkpoints" / "it", card, tokenizer)
+    run = create_run(path, card, tokenizer)
     save_step(run.path, StepState(step=1, tokens_seen=1, seconds=1), random_weights(config), {})
+    return run
+
+
+def cold(size: str, tokenizer: Tokenizer, folder: Path) -> Callable[[], tuple[float, float]]:
+    """Whole processes: a prompt to 32 tokens, and importing torch; seconds each."""
+    make_run(config_of(size, tokenizer.vocab_size), tokenizer, folder / "checkpoints" / "it")
     command = [sys.executable, "-m", "tfcli", "generate", "--max-new-tokens", "32", "--greedy"]
 
     def measure() -> tuple[float, float]:
@@ -273,12 +250,13 @@ def report(size: str, rounds: int, tokenizer: Tokenizer, folder: Path) -> None:
         "transformers": hugging_face(config),
     }
     if find_spec("llama_cpp") and find_spec("gguf"):
-        runners["llama.cpp, f32"] = llama_cpp(config, weights, folder, "f32")
-        runners["llama.cpp, q8_0"] = llama_cpp(config, weights, folder, "q8_0")
+        run = make_run(config, numbers(config.vocab_size), folder / "checkpoints" / "numbers")
+        runners["llama.cpp, f32"] = llama_cpp(run, folder, "f32")
+        runners["llama.cpp, q8_0"] = llama_cpp(run, folder, "q8_0")
     figures: dict[str, list[float]] = {name: [] for name in runners}
     for _ in range(rounds):
-        for name, run in runners.items():
-            figures[name].append(run())
+        for name, measure in runners.items():
+            figures[name].append(measure())
     medians = {name: statistics.median(values) for name, values in figures.items()}
     compiled = "with" if load_library() else "WITHOUT"
     print(f"\n{size}: {count_parameters(config):,} parameters, {compiled} the compiled decoder\n")
@@ -296,8 +274,8 @@ def report(size: str, rounds: int, tokenizer: Tokenizer, folder: Path) -> None:
     longer, more = late(config, weights)
     print(f"  position {LATE}, against {PROMPT}: {longer:.2f} x the time, {more:.2f} x the bytes")
     if count_parameters(config) < 20e6:
-        measure = cold(size, tokenizer, folder / "run")
-        seconds = [measure() for _ in range(rounds)]
+        cold_start = cold(size, tokenizer, folder / "run")
+        seconds = [cold_start() for _ in range(rounds)]
         whole, torch = (statistics.median(side) for side in zip(*seconds, strict=True))
         print(
             f"  cold, 32 tokens   {whole * 1000:6.0f} ms   {whole / torch:5.2f} x importing torch"

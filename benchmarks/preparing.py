@@ -15,7 +15,7 @@ from pathlib import Path
 
 from tfcli.text.corpus import open_corpus
 from tfcli.text.token_cache import tokenize_corpus
-from tfcli.text.tokenizer import train_tokenizer
+from tfcli.text.tokenizer_training import train_tokenizer
 
 LINES, EXCHANGED = 300, 8  # lines in a run; every so manieth run has its letters exchanged
 

@@ -119,7 +119,7 @@ def test_text_from_a_pipe_can_be_gone_on_with(shell: Shell) -> None:
     assert json.loads(shell("runs", "show", "it", "--json").out)["steps"] == 4
 
 
-@pytest.mark.parametrize("family", ["modern", "gpt2", "classic"])
+@pytest.mark.parametrize("family", ["modern", "llama", "gpt2", "classic"])
 def test_every_family_trains_and_writes(shell: Shell, family: str) -> None:
     done = shell("train", "book.txt", "--steps", "3", "--family", family, "--run", "it", *TINY)
     assert done.code == 0, done.err

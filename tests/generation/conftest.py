@@ -11,7 +11,8 @@ from tests.conftest import BOOK
 from tfcli.generation.engines.numpy_engine import NumpyEngine
 from tfcli.model.config import ModelConfig, named_config
 from tfcli.model.transformer import Transformer
-from tfcli.text.tokenizer import Tokenizer, train_tokenizer
+from tfcli.text.tokenizer import Tokenizer
+from tfcli.text.tokenizer_training import train_tokenizer
 
 CONTEXT = 12
 
@@ -30,7 +31,7 @@ def tokenizer() -> Tokenizer:
     return train_tokenizer([BOOK.encode()], text_bytes=len(BOOK), vocab_size=300)[0]
 
 
-@pytest.fixture(scope="package", params=["modern", "gpt2", "classic"])
+@pytest.fixture(scope="package", params=["modern", "llama", "gpt2", "classic"])
 def model(request: pytest.FixtureRequest, tokenizer: Tokenizer) -> Transformer:
     config = named_config(
         "nano", vocab_size=tokenizer.vocab_size, context_length=CONTEXT, family=request.param,

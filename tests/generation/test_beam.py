@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tests.generation.conftest import numpy_engine, random_model
 from tests.model.helpers import small_config
-from tests.model.test_transformer_equals_huggingface import as_qwen3, make_qwen3
+from tests.model.test_transformer_equals_huggingface import as_llama, make_llama
 from tfcli.generation.beam import beam_search
 from tfcli.generation.sampling import forbid_controls, log_softmax
 from tfcli.model.transformer import Transformer
@@ -33,8 +33,8 @@ def test_it_finds_what_transformers_finds(
     model = random_model(small_config(), seed)
     view = [BEGIN, *prompt]
     found = beam_search(numpy_engine(model, beams), view, beams=beams, max_new_tokens=length)
-    qwen3: Any = make_qwen3(model.config)
-    qwen3.load_state_dict(as_qwen3(model), strict=False)
+    qwen3: Any = make_llama(model.config, "Qwen3")
+    qwen3.load_state_dict(as_llama(model), strict=False)
     theirs = qwen3.generate(
         torch.tensor([view]), attention_mask=torch.ones(1, len(view), dtype=torch.int64),
         max_new_tokens=length, num_beams=beams, do_sample=False, eos_token_id=END, pad_token_id=0,

@@ -8,8 +8,10 @@ from hypothesis import strategies as st
 from tfcli.model.config import Family, ModelConfig
 from tfcli.model.transformer import Transformer
 
-FAMILIES: tuple[Family, ...] = ("modern", "gpt2", "classic")
-NORM_EPSILON: dict[Family, float] = {"modern": 1e-6, "gpt2": 1e-5, "classic": 1e-5}
+FAMILIES: tuple[Family, ...] = ("modern", "llama", "gpt2", "classic")
+NORM_EPSILON: dict[Family, float] = {
+    "modern": 1e-6, "llama": 1e-6, "gpt2": 1e-5, "classic": 1e-5
+}  # fmt: skip
 
 
 def small_config(
@@ -18,6 +20,7 @@ def small_config(
     num_kv_heads: int | None = None,
     head_dim: int = 4,
     tied_head: bool = True,
+    sliding_window: int | None = None,
 ) -> ModelConfig:
     """Two layers, three heads, eleven tokens: small, and no two sizes alike."""
     return ModelConfig(
@@ -32,15 +35,19 @@ def small_config(
         d_ff=20,
         tied_head=tied_head,
         norm_epsilon=NORM_EPSILON[family],
+        sliding_window=sliding_window,
     )
 
 
-# one of each family, and the variants that only "modern" has
+# one of each family, and the variants that only those with rotary positions have
 CONFIGS: dict[str, ModelConfig] = {
     "modern": small_config(),
     "modern, untied head": small_config(tied_head=False),
     "modern, grouped queries": small_config(num_kv_heads=1),
     "modern, wide heads": small_config(head_dim=10),
+    "modern, sliding window": small_config(sliding_window=5),
+    "llama": small_config("llama"),
+    "llama, sliding window": small_config("llama", num_kv_heads=1, sliding_window=3),
     "gpt2": small_config("gpt2"),
     "classic": small_config("classic"),
 }
@@ -67,19 +74,21 @@ def random_ids(config: ModelConfig, rows: int, length: int, seed: int = 0) -> to
 def configs(draw: st.DrawFn) -> ModelConfig:
     """Any small configuration that can be built."""
     family = draw(st.sampled_from(FAMILIES))
+    rotary = family in {"modern", "llama"}
     small = st.integers(1, 4)
     num_kv_heads = draw(small)
-    head_dim = 2 * draw(small) if family == "modern" else draw(st.integers(1, 8))
-    num_heads = num_kv_heads * (draw(small) if family == "modern" else 1)
+    head_dim = 2 * draw(small) if rotary else draw(st.integers(1, 8))
+    num_heads = num_kv_heads * (draw(small) if rotary else 1)
     return ModelConfig(
         family=family,
         vocab_size=draw(st.integers(1, 50)),
         context_length=draw(st.integers(1, 20)),
         num_layers=draw(small),
-        d_model=draw(st.integers(1, 16)) if family == "modern" else num_heads * head_dim,
+        d_model=draw(st.integers(1, 16)) if rotary else num_heads * head_dim,
         num_heads=num_heads,
         num_kv_heads=num_kv_heads,
         head_dim=head_dim,
         d_ff=draw(st.integers(1, 20)),
-        tied_head=draw(st.booleans()) if family == "modern" else True,
+        tied_head=draw(st.booleans()) if rotary else True,
+        sliding_window=draw(st.none() | st.integers(1, 24)) if rotary else None,
     )

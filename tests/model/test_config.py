@@ -81,6 +81,8 @@ def test_an_unknown_family_is_named_beside_those_there_are(family: object) -> No
         ("classic", {"head_dim": 5}, ["d_model 12", "num_heads 3", "head_dim 5", "classic"]),
         ("gpt2", {"num_kv_heads": 1}, ["gpt2", "key-value heads"]),
         ("classic", {"tied_head": False}, ["classic", "tied head"]),
+        ("gpt2", {"sliding_window": 4}, ["gpt2", "sliding window"]),
+        ("llama", {"sliding_window": 0}, ["sliding_window", "above 0"]),
         (
             "gpt2",
             {"d_model": 13, "num_kv_heads": 2, "tied_head": False},
@@ -118,6 +120,7 @@ def test_each_family_has_its_parts() -> None:
     parts = {f: (CONFIGS[f].norm, CONFIGS[f].feed_forward, CONFIGS[f].positions) for f in FAMILIES}
     assert parts == {
         "modern": ("rms_norm", "swiglu", "rotary"),
+        "llama": ("rms_norm", "swiglu", "rotary"),
         "gpt2": ("layer_norm", "gelu", "learned"),
         "classic": ("layer_norm", "relu", "sinusoidal"),
     }
@@ -125,7 +128,8 @@ def test_each_family_has_its_parts() -> None:
 
 
 @pytest.mark.parametrize(
-    ("family", "biases"), [("modern", False), ("gpt2", True), ("classic", True)]
+    ("family", "biases"),
+    [("modern", False), ("llama", False), ("gpt2", True), ("classic", True)],
 )
 def test_only_the_older_families_have_biases(family: Family, biases: bool) -> None:
     assert CONFIGS[family].biases is biases

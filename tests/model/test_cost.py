@@ -136,7 +136,7 @@ def saved_for_backward(model: Transformer, config: ModelConfig, rows: int) -> in
     return sum(kept.values())
 
 
-@pytest.mark.parametrize("family", ["modern", "gpt2", "classic"])
+@pytest.mark.parametrize("family", ["modern", "llama", "gpt2", "classic"])
 @pytest.mark.parametrize("vocab_size", [300, 4000])
 def test_activations_are_roughly_what_autograd_keeps(family: Family, vocab_size: int) -> None:
     config = named_config("nano", vocab_size=vocab_size, context_length=64, family=family)

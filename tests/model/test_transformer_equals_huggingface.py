@@ -1,4 +1,4 @@
-"""`modern` computes what Qwen3 does and `gpt2` what GPT-2 does, with the same weights."""
+"""Each family but `classic` computes what its model does elsewhere, with the same weights."""
 
 from __future__ import annotations
 
@@ -52,8 +52,8 @@ GPT2_BLOCK = {
 }
 
 
-def as_qwen3(model: Transformer) -> dict[str, Tensor]:
-    """Our weights under the names of Qwen3."""
+def as_llama(model: Transformer) -> dict[str, Tensor]:
+    """Our weights under the names of Llama, Mistral and Qwen3."""
     weights = {}
     for name, weight in model.state_dict().items():
         if name.startswith("blocks."):
@@ -84,10 +84,19 @@ def as_gpt2(model: Transformer) -> dict[str, Tensor]:
     return weights
 
 
-def make_qwen3(config: ModelConfig) -> nn.Module:
-    from transformers import Qwen3Config, Qwen3ForCausalLM
+def make_llama(config: ModelConfig, kind: str) -> nn.Module:
+    import transformers
 
-    theirs = Qwen3Config(
+    extra: dict[str, object] = {}
+    if kind != "Mistral":
+        extra["attention_bias"] = False
+    if config.sliding_window is not None:
+        extra["sliding_window"] = config.sliding_window
+        if kind == "Qwen3":
+            extra |= {"use_sliding_window": True, "max_window_layers": 0}
+    elif kind == "Mistral":
+        extra["sliding_window"] = None
+    theirs = getattr(transformers, f"{kind}Config")(
         vocab_size=config.vocab_size,
         hidden_size=config.d_model,
         intermediate_size=config.d_ff,
@@ -100,13 +109,13 @@ def make_qwen3(config: ModelConfig) -> nn.Module:
         rms_norm_eps=config.norm_epsilon,
         tie_word_embeddings=config.tied_head,
         rope_parameters={"rope_type": "default", "rope_theta": config.rope_theta},
-        attention_bias=False,
         pad_token_id=None,
         bos_token_id=None,
         eos_token_id=None,
         attn_implementation="eager",
+        **extra,
     )
-    model: nn.Module = Qwen3ForCausalLM(theirs)
+    model: nn.Module = getattr(transformers, f"{kind}ForCausalLM")(theirs)
     return model.eval()
 
 
@@ -145,8 +154,8 @@ def assert_same_logits(ours: Transformer, theirs: nn.Module, weights: dict[str, 
 @pytest.mark.parametrize("name", [name for name in CONFIGS if name.startswith("modern")])
 def test_modern_is_qwen3(name: str) -> None:
     ours = random_model(CONFIGS[name], dtype=torch.float32)
-    theirs = make_qwen3(CONFIGS[name])
-    weights = as_qwen3(ours)
+    theirs = make_llama(CONFIGS[name], "Qwen3")
+    weights = as_llama(ours)
     assert set(weights) == own_weights(theirs)
     assert_same_logits(ours, theirs, weights)
 
@@ -154,7 +163,19 @@ def test_modern_is_qwen3(name: str) -> None:
 def test_modern_is_qwen3_with_another_rope_theta_and_epsilon() -> None:
     config = replace(CONFIGS["modern"], rope_theta=1_000_000.0, norm_epsilon=0.01)
     ours = random_model(config, dtype=torch.float32)
-    assert_same_logits(ours, make_qwen3(config), as_qwen3(ours))
+    assert_same_logits(ours, make_llama(config, "Qwen3"), as_llama(ours))
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [("llama", "Llama"), ("llama", "Mistral"), ("llama, sliding window", "Mistral")],
+)
+def test_llama_is_llama_and_mistral(name: str, kind: str) -> None:
+    ours = random_model(CONFIGS[name], dtype=torch.float32)
+    theirs = make_llama(CONFIGS[name], kind)
+    weights = as_llama(ours)
+    assert set(weights) == own_weights(theirs)
+    assert_same_logits(ours, theirs, weights)
 
 
 def test_gpt2_is_gpt2() -> None:

@@ -12,7 +12,8 @@ from tests.conftest import BOOK
 from tfcli.model.config import ModelConfig
 from tfcli.runs.run import Run, create_run
 from tfcli.runs.step import HeldOut, StepState, save_step
-from tfcli.text.tokenizer import Tokenizer, train_tokenizer
+from tfcli.text.tokenizer import Tokenizer
+from tfcli.text.tokenizer_training import train_tokenizer
 
 Arrays = dict[str, np.ndarray[Any, Any]]
 

@@ -19,13 +19,8 @@ from tfcli.text.saved_tokenizers import (
     measure,
     save_tokenizer,
 )
-from tfcli.text.tokenizer import (
-    BYTE_PIECES,
-    FIRST_BYTE,
-    Tokenizer,
-    TokenizerReport,
-    train_tokenizer,
-)
+from tfcli.text.tokenizer import BYTE_PIECES, FIRST_BYTE, Tokenizer
+from tfcli.text.tokenizer_training import TokenizerReport, train_tokenizer
 
 from .conftest import MIXED
 

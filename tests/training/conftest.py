@@ -12,7 +12,7 @@ from tests.conftest import BOOK
 from tfcli.runs.run import Run, open_run
 from tfcli.text.corpus import open_corpus
 from tfcli.text.token_cache import tokenize_corpus
-from tfcli.text.tokenizer import train_tokenizer
+from tfcli.text.tokenizer_training import train_tokenizer
 from tfcli.training.job import Job, prepare, reopen
 from tfcli.training.loop import Trainer
 from tfcli.training.start import begin, resume

@@ -13,7 +13,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tfcli import __version__
-from tfcli.cli import demo, doctor, generate, runs, score, streams, tokenizer, train
+from tfcli.cli import (
+    demo,
+    doctor,
+    exchange,
+    generate,
+    runs,
+    score,
+    streams,
+    tokenizer,
+    train,
+)
 from tfcli.cli.options import option
 from tfcli.errors import InputOutputError, ReaderGoneError, TfcliError, UsageError, nearest
 
@@ -38,6 +48,8 @@ app.command("generate")(generate.generate)
 app.command("score")(score.score)
 app.add_typer(tokenizer.app, name="tokenizer")
 app.add_typer(runs.app, name="runs")
+app.command("export")(exchange.export_run)
+app.command("import")(exchange.import_run)
 app.command("demo")(demo.demo)
 app.command("doctor")(doctor.doctor)
 

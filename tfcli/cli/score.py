@@ -168,7 +168,7 @@ def _describe(text: Scored, scorer: Scorer) -> str:
 
 
 def _joined(text: Scored, scorer: Scorer) -> str:
-    return scorer.tokenizer.decode(text.ids).decode()
+    return scorer.tokenizer.restore(text.ids).decode()
 
 
 def _cost_of_int8(rounded: Scored, exact: Scored) -> str:

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from tfcli.text.corpus import Corpus
     from tfcli.text.readers import Sources
     from tfcli.text.token_cache import TokenizedCorpus
-    from tfcli.text.tokenizer import Tokenizer, TokenizerReport, TokenizerType
+    from tfcli.text.tokenizer import Tokenizer, TokenizerType
+    from tfcli.text.tokenizer_training import TokenizerReport
     from tfcli.training.job import Base, Job
     from tfcli.training.loop import Trainer
     from tfcli.training.machine import Device
@@ -118,7 +119,7 @@ class Session:
     ) -> Tokenizer:
         """The tokenizer of that name, or one trained on the text itself."""
         from tfcli.text.saved_tokenizers import find_tokenizer
-        from tfcli.text.tokenizer import train_tokenizer
+        from tfcli.text.tokenizer_training import train_tokenizer
 
         if name is not None:
             return find_tokenizer(name).tokenizer

@@ -1,4 +1,4 @@
-"""`tfcli tokenizer`: train, encode, decode, info."""
+"""`tfcli tokenizer`: train, encode, decode, info, export, import."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def train(
     from tfcli.text.corpus import CACHE, open_sources
     from tfcli.text.readers import find_sources
     from tfcli.text.saved_tokenizers import save_tokenizer
-    from tfcli.text.tokenizer import train_tokenizer
+    from tfcli.text.tokenizer_training import train_tokenizer
 
     voice = streams.Voice(quiet=quiet)
     check_name(name, "tokenizer")
@@ -121,7 +121,7 @@ def decode(tokenizer: TokenizerOption) -> None:
                 f"line {number} of standard input has the id {outside}",
                 why=f"this tokenizer has the ids 0 to {opened.vocab_size - 1}",
             )
-        streams.write_result(opened.decode(ids))
+        streams.write_result(opened.restore(ids))
 
 
 @app.command()
@@ -150,6 +150,49 @@ def info(
         streams.write_json_result({"card": saved.card, **facts})
     else:
         show_facts(facts)
+
+
+@app.command("export")
+def export_tokenizer(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A tokenizer's name or path.")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder to write.")],
+) -> None:
+    """Write a tokenizer as a folder that Hugging Face's AutoTokenizer opens.
+
+    tfcli tokenizer export book ./book-tokenizer
+    """
+    from tfcli.exchange.huggingface_out import export_tokenizer
+    from tfcli.text.saved_tokenizers import find_tokenizer
+
+    voice = streams.Voice(quiet=False)
+    export_tokenizer(find_tokenizer(name).tokenizer, folder)
+    voice.note(f"Written: {folder}.")
+
+
+@app.command("import")
+def import_tokenizer(
+    path: Annotated[
+        Path,
+        typer.Argument(
+            metavar="PATH", help="A tokenizer.model, a tokenizer.json, or a folder with one."
+        ),
+    ],
+    name: Annotated[str, option("--name", help="What it will be called.", metavar="NAME")],
+) -> None:
+    """Keep a SentencePiece tokenizer from elsewhere as tokenizers/NAME.
+
+    tfcli tokenizer import ./model/tokenizer.model --name theirs
+    """
+    from tfcli.exchange.huggingface_in import find_tokenizer_in
+    from tfcli.files import check_name
+    from tfcli.text.saved_tokenizers import keep_tokenizer
+
+    voice = streams.Voice(quiet=False)
+    check_name(name, "tokenizer")
+    tokenizer = find_tokenizer_in(path)
+    saved = keep_tokenizer(name, tokenizer)
+    voice.note(f"{name}: {tokenizer.vocab_size:,} pieces, kept in {saved.path}.")
+    voice.next(f"tfcli train FILE --tokenizer {name} --time 60s")
 
 
 def _lines_of_stdin() -> Iterator[bytes]:

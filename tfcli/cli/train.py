@@ -70,7 +70,7 @@ def train(
     ] = None,
     family: Annotated[
         Family | None,
-        option("--family", help="Which parts it is made of.", metavar="modern|gpt2|classic",
+        option("--family", help="Which parts it is made of.", metavar="modern|llama|gpt2|classic",
                otherwise="modern", panel=MODEL),
     ] = None,
     layers: Annotated[

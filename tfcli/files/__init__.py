@@ -16,6 +16,7 @@ that makes call number k fail reaches every writer of the program.
 from tfcli.files.atomic import (
     FileWriter,
     append_line,
+    file_of_others,
     new_file,
     read_checked_json,
     read_json,
@@ -48,6 +49,7 @@ __all__ = [
     "append_line",
     "check_name",
     "explain",
+    "file_of_others",
     "find_litter",
     "lock",
     "make_folder",

@@ -95,6 +95,32 @@ def write_file(path: Path, data: bytes) -> None:
         file.write(data)
 
 
+@contextlib.contextmanager
+def file_of_others(path: Path) -> Iterator[Path]:
+    """A temporary path for a library that writes by itself; it becomes `path` as in `new_file`.
+
+    Raises:
+        InputOutputError: the disk refused; whatever stood at `path` before still stands.
+
+    """
+    with explained(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = temporary_name(path)
+        try:
+            yield temporary
+            descriptor = os.open(temporary, os.O_RDWR | BINARY)
+            try:
+                flush(descriptor)
+            finally:
+                os.close(descriptor)
+            os.replace(temporary, path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
+            raise
+        flush_folder(path.parent)
+
+
 def store_by_content(folder: Path, chunks: Iterable[bytes], *, suffix: str) -> Path:
     """Writes a stream whose name is known only at its end: its SHA-256; returns the path."""
     make_folder(folder)

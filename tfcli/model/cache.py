@@ -26,6 +26,7 @@ class KeyValueCache:
         self.keys = [like.new_zeros(shape) for _ in range(config.num_layers)]
         self.values = [like.new_zeros(shape) for _ in range(config.num_layers)]
         self.lengths = [0] * rows
+        self.window = config.sliding_window or config.context_length
 
     def read(self, rows: Sequence[int], count: int) -> Reading:
         """What the model needs to read `count` more tokens into each of some rows.
@@ -39,8 +40,10 @@ class KeyValueCache:
         positions = torch.tensor(starts, device=device)[:, None] + torch.arange(
             count, device=device
         )
+        seen = max(starts) + count
         together = len(set(starts)) == 1  # then nothing has to be hidden from one of them
-        return Reading(self, rows, positions, seen=max(starts) + count, masked=not together)
+        masked = not together or seen > self.window
+        return Reading(self, rows, positions, seen=seen, masked=masked)
 
     def copy(self, source: int, target: int) -> None:
         """Makes a row equal to another."""
@@ -80,7 +83,8 @@ class Reading:
         self.last = seen
         self.mask: Tensor | None = None
         if masked:
-            self.mask = (torch.arange(seen, device=device) <= positions[:, :, None])[:, None]
+            back = positions[:, :, None] - torch.arange(seen, device=device)  # how far
+            self.mask = ((back >= 0) & (back < cache.window))[:, None]
 
     def extend(self, layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
         """Adds new positions of a layer (B, K, T, D); returns all of the rows (B, K, S, D)."""

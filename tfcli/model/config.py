@@ -1,4 +1,4 @@
-"""What a model is made of: one frozen record, three named families, a few named sizes."""
+"""What a model is made of: one frozen record, four named families, a few named sizes."""
 
 from __future__ import annotations
 
@@ -8,16 +8,18 @@ from typing import Any, Literal, get_args
 
 from tfcli.errors import DataError, UsageError
 
-Family = Literal["modern", "gpt2", "classic"]
+Family = Literal["modern", "llama", "gpt2", "classic"]
 Norm = Literal["rms_norm", "layer_norm"]
 FeedForward = Literal["swiglu", "gelu", "relu"]
 Positions = Literal["rotary", "learned", "sinusoidal"]
 Size = Literal["nano", "tiny", "small", "base", "large"]
 
-# The three choices that make a family. "modern" has the parts of Qwen3, "gpt2" those of GPT-2,
-# "classic" those of "Attention Is All You Need" (decoder side, with the norm before each part).
+# The three choices that make a family. "modern" has the parts of Qwen3, "llama" those of Llama and
+# Mistral (the same without QK-norm), "gpt2" those of GPT-2, "classic" those of "Attention Is All
+# You Need" (decoder side, with the norm before each part).
 CHOICES: dict[Family, tuple[Norm, FeedForward, Positions]] = {
     "modern": ("rms_norm", "swiglu", "rotary"),
+    "llama": ("rms_norm", "swiglu", "rotary"),
     "gpt2": ("layer_norm", "gelu", "learned"),
     "classic": ("layer_norm", "relu", "sinusoidal"),
 }
@@ -30,6 +32,8 @@ SIZES: dict[Size, tuple[int, int, int]] = {
     "base": (12, 768, 12),
     "large": (24, 1024, 16),
 }
+
+MOST_LAYERS = 10_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +53,8 @@ class ModelConfig:
         tied_head: whether the output head is the embedding table again.
         rope_theta: base of the rotary wavelengths.
         norm_epsilon: added to the variance in a norm.
+        sliding_window: how many positions attention looks back on in one layer, its own among
+            them; None is all of the context. Rotary models alone have it, those of Mistral most.
 
     """
 
@@ -64,6 +70,7 @@ class ModelConfig:
     tied_head: bool = True
     rope_theta: float = 10_000.0
     norm_epsilon: float = 1e-6
+    sliding_window: int | None = None
 
     def __post_init__(self) -> None:
         faults = self._faults()
@@ -81,17 +88,23 @@ class ModelConfig:
             elif name == "tied_head":
                 if type(value) is not bool:
                     faults.append(f"tied_head must be true or false, not {value!r}")
+            elif name == "sliding_window" and value is None:
+                continue
             elif name != "family" and (type(value) is not int or value < 1):
                 faults.append(f"{name} must be a whole number above 0, not {value!r}")
         if faults:
             return faults
+        if self.num_layers > MOST_LAYERS:  # each is built, or listed, before its weights are met
+            faults.append(f"{self.num_layers} layers are too many: more than {MOST_LAYERS:,}")
         if self.num_heads % self.num_kv_heads:
             faults.append(
                 f"num_heads {self.num_heads} is no multiple of num_kv_heads {self.num_kv_heads}"
             )
         if self.positions == "rotary" and self.head_dim % 2:
             faults.append(f"rotary positions need an even head_dim, not {self.head_dim}")
-        if self.family != "modern":
+        if self.positions != "rotary":
+            if self.sliding_window is not None:
+                faults.append(f"{self.family} has no sliding window")
             if self.num_heads * self.head_dim != self.d_model:
                 faults.append(
                     f"d_model {self.d_model} is not num_heads {self.num_heads} x head_dim "
@@ -121,7 +134,12 @@ class ModelConfig:
     @property
     def biases(self) -> bool:
         """Whether the linear layers have biases."""
-        return self.family != "modern"
+        return self.norm == "layer_norm"
+
+    @property
+    def qk_norm(self) -> bool:
+        """Whether queries and keys are normalised before they meet."""
+        return self.family == "modern"
 
     def to_json(self) -> dict[str, Any]:
         """As a plain dictionary, for `run.json`."""
@@ -138,6 +156,8 @@ class ModelConfig:
         from tfcli.files import read_record  # not above: every --help would wait for it
 
         try:
+            if isinstance(value, dict):
+                value = {"sliding_window": None} | value  # a run of before there was one
             return read_record(cls, value)
         except (ValueError, UsageError) as error:
             why = error.why if isinstance(error, UsageError) else str(error)
@@ -188,7 +208,7 @@ def named_config(
         head_dim=width // heads,
         d_ff=d_ff,
         tied_head=tied_head,
-        norm_epsilon=1e-6 if family == "modern" else 1e-5,
+        norm_epsilon=1e-6 if CHOICES[family][0] == "rms_norm" else 1e-5,
     )
 
 

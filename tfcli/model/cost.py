@@ -12,7 +12,7 @@ def count_parameters(config: ModelConfig) -> int:
     """Number of weights, each tied one once."""
     norm_vector = config.d_model * (2 if config.norm == "layer_norm" else 1)
     block = _block_matrices(config) + 2 * norm_vector
-    if config.family == "modern":
+    if config.qk_norm:
         block += 2 * config.head_dim  # QK-norm
     if config.biases:
         attention_biases = (config.num_heads + 2 * config.num_kv_heads) * config.head_dim

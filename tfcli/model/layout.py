@@ -51,7 +51,7 @@ def _block_shapes(config: ModelConfig) -> dict[str, Shape]:
         shapes[f"{name}.weight"] = shape
         if config.biases:
             shapes[f"{name}.bias"] = shape[:1]
-    if config.family == "modern":
+    if config.qk_norm:
         shapes["attention.query_norm.weight"] = (config.head_dim,)
         shapes["attention.key_norm.weight"] = (config.head_dim,)
     return shapes

@@ -13,7 +13,8 @@ them, so gradients reach the first as easily as the last. The norm keeps the sca
 sees constant, whatever the stream has grown to.
 
 Three choices make the families of `tfcli.model.config`: the norm, the feed-forward layer and how
-positions are told. "modern" holds exactly the tensors of Qwen3, "gpt2" those of GPT-2.
+positions are told. "modern" holds exactly the tensors of Qwen3, "llama" those of Llama and Mistral,
+"gpt2" those of GPT-2.
 
 Shapes, here and in the comments below:
 
@@ -32,8 +33,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tfcli.model.kernels import draw_kept, dropout, rms_norm
+from tfcli.model.masks import near, same_document
 from tfcli.model.positions import rotary_table, rotate, sinusoidal_table
-from tfcli.text.tokenizer import END
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -126,7 +127,7 @@ class Attention(nn.Module):
         self.key = nn.Linear(width, config.num_kv_heads * config.head_dim, bias)
         self.value = nn.Linear(width, config.num_kv_heads * config.head_dim, bias)
         self.output = nn.Linear(config.num_heads * config.head_dim, width, bias)
-        self.qk_norm = config.family == "modern"
+        self.qk_norm = config.qk_norm
         if self.qk_norm:
             self.query_norm = RMSNorm(config.head_dim, config.norm_epsilon)
             self.key_norm = RMSNorm(config.head_dim, config.norm_epsilon)
@@ -156,24 +157,13 @@ class Attention(nn.Module):
         return project(gathered.transpose(1, 2).flatten(2), self.output)[0]
 
 
-def same_document(ids: Tensor) -> Tensor:
-    """Which position may look at which: itself and those before it in its own document.
-
-    (B, T) ids -> (B, 1, T, T), True where the query (row) sees the key (column).
-    """
-    document = (ids == END).cumsum(1)
-    same = document[:, :, None] == document[:, None, :]
-    same[:, :, 0] = True  # all see the `<s>` of the row, as in writing
-    return same.tril()[:, None]
-
-
 def gather(queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None = None) -> Tensor:
     """softmax(Q K^T / sqrt(D)) V, each query seeing itself and what came before it.
 
     Args:
         queries: (B, H, T, D), of the last T positions.
         keys, values: (B, K, S, D), of all S positions.
-        mask: what each query sees, where that is not simply all before it; see `same_document`.
+        mask: what each query sees, where that is not simply all before it; see `model.masks`.
 
     Returns:
         (B, H, T, D).
@@ -368,6 +358,10 @@ class Transformer(nn.Module):
         mask = cache.mask if cache is not None else None
         if self.documents_apart and cache is None:
             mask = same_document(ids)
+        window = self.config.sliding_window
+        if window is not None and window < length and cache is None:
+            within = near(length, window, ids.device)
+            mask = within if mask is None else mask & within
         for layer, block in enumerate(self.blocks):
             site = None if kept is None else kept[1 + 2 * layer : 3 + 2 * layer]
             x = block(x, rotary, mask, cache, layer, self.dropout, site)

@@ -10,8 +10,6 @@ Nothing is ever unpickled: safetensors holds numbers and nothing that could run.
 
 from __future__ import annotations
 
-import json
-import math
 import re
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
@@ -26,6 +24,7 @@ from tfcli.files import (
     to_json,
     verify_folder,
 )
+from tfcli.model.tensor_file import TensorFile
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -176,45 +175,14 @@ def load_arrays(path: Path) -> dict[str, np.ndarray[Any, Any]]:
 def map_arrays(path: Path) -> dict[str, np.ndarray[Any, Any]]:
     """The arrays of a safetensors file in float32, as they lie on the disk: nothing is copied.
 
-    The layout of such a file: github.com/huggingface/safetensors, "Format".
-
     Raises:
         DamagedError: it is not one, or holds another number format.
 
     """
-    import numpy as np
-
-    try:
-        data = np.memmap(path, np.uint8, mode="r")
-        size = int.from_bytes(data[:8].tobytes(), "little")
-        if size > len(data) - 8:
-            raise ValueError("its header is longer than the file")
-        header = json.loads(data[8 : 8 + size].tobytes())
-        header.pop("__metadata__", None)
-        return {name: _map_array(data[8 + size :], entry) for name, entry in header.items()}
-    except (
-        ValueError,
-        TypeError,
-        KeyError,
-        AttributeError,
-        OverflowError,
-        RecursionError,
-    ) as error:
-        raise DamagedError(f"{path} is not a safetensors file of ours", why=str(error)) from None
-    except OSError as error:
-        raise explain(error, path) from error
-
-
-def _map_array(data: np.ndarray[Any, Any], entry: Mapping[str, Any]) -> np.ndarray[Any, Any]:
-    import numpy as np
-
-    begin, end = entry["data_offsets"]
-    shape = tuple(entry["shape"])
-    if entry["dtype"] != "F32" or not 0 <= begin <= end <= len(data):
-        raise ValueError("an entry of its header cannot be")
-    if min(shape, default=0) < 0 or 4 * math.prod(shape) != end - begin:
-        raise ValueError("a shape of its header does not fit")
-    return np.ndarray(shape, np.float32, data[begin:end])
+    file = TensorFile(path)
+    if any(tensor.format != "F32" for tensor in file.tensors.values()):
+        raise DamagedError(f"{path} is not a safetensors file of ours", why="it is not float32")
+    return {name: file.map(name) for name in file.tensors}
 
 
 def verify_step(step: Path, *, to_write: bool = False) -> None:

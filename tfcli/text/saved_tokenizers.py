@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tfcli.errors import DamagedError, NotFoundError, nearest
+from tfcli.errors import ConflictError, DamagedError, NotFoundError, nearest
 from tfcli.files import (
     MANIFEST,
     NAME,
@@ -20,7 +20,8 @@ from tfcli.files import (
     to_json,
     verify_folder,
 )
-from tfcli.text.tokenizer import Tokenizer, TokenizerReport, load_tokenizer
+from tfcli.text.tokenizer import Tokenizer, load_tokenizer
+from tfcli.text.tokenizer_training import TokenizerReport
 
 if TYPE_CHECKING:
     from tfcli.text.corpus import Corpus
@@ -58,8 +59,29 @@ def save_tokenizer(
         "tokenizer_fingerprint": tokenizer.fingerprint,
         "measures": measure(tokenizer, corpus),
     }
-    with lock(root, doing=f"saving the tokenizer {name}"):
-        sweep(root)
+    return _save(path, tokenizer, card)
+
+
+def keep_tokenizer(name: str, tokenizer: Tokenizer, root: Path = ROOT) -> SavedTokenizer:
+    """Writes a tokenizer from elsewhere under `name`, of which nothing more is known.
+
+    Raises:
+        UsageError: `name` cannot be a name.
+        ConflictError: there is one of that name.
+        InputOutputError: the disk refused.
+
+    """
+    path = root / check_name(name, "tokenizer")
+    if path.exists():
+        raise ConflictError(f"there is a tokenizer {name!r} already", mend="choose another --name")
+    return _save(
+        path, tokenizer, {"schema": SCHEMA, "tokenizer_fingerprint": tokenizer.fingerprint}
+    )
+
+
+def _save(path: Path, tokenizer: Tokenizer, card: dict[str, Any]) -> SavedTokenizer:
+    with lock(path.parent, doing=f"saving the tokenizer {path.name}"):
+        sweep(path.parent)
         with new_folder(path) as folder:
             folder.write(MODEL, tokenizer.model)
             folder.write(CARD, to_json(card))

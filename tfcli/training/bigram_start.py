@@ -48,7 +48,7 @@ def can_begin_with_bigrams(config: ModelConfig) -> bool:
     Learned and sinusoidal positions would stand in between, and so would the mean that LayerNorm
     takes away.
     """
-    return config.family == "modern" and not config.tied_head and config.d_model > 2
+    return config.positions == "rotary" and not config.tied_head and config.d_model > 2
 
 
 @torch.no_grad()

@@ -279,6 +279,11 @@ def reopen(
         UsageError: the budget is of the other kind.
 
     """
+    if run.card.get("imported"):
+        raise UsageError(
+            f"the run {run.name} was imported: there is no training to go on with",
+            mend=f"tfcli train FILE --from {run.name} --time 5m",
+        )
     tokenizer = run.tokenizer()
     plan = Plan.from_json(run.card["plan"])
     for kind, more in (("seconds", more_seconds), ("steps", more_steps)):

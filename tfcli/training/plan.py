@@ -313,7 +313,7 @@ def _model(wishes: Wishes, tokens: int, vocab_size: int) -> ModelConfig:
 
 def _tied(wishes: Wishes) -> bool:
     """A head of its own lets a model begin as a table of bigrams; only one family can have it."""
-    return (wishes.family or "modern") != "modern" if wishes.tied_head is None else wishes.tied_head
+    return wishes.family in {"gpt2", "classic"} if wishes.tied_head is None else wishes.tied_head
 
 
 SHAPE = ("size", "family", "context_length", "num_layers", "d_model", "num_heads", "num_kv_heads",

@@ -42,6 +42,7 @@ typedef struct {
 
 typedef struct {
     int layers, width, heads, kv_heads, head_dim, hidden, context;
+    int window;        /* positions that attention looks back on, the newest among them; 0: all */
     int centred;       /* LayerNorm, else RMSNorm */
     int qk_norm;
     int feed_forward;  /* 0 SwiGLU, 1 GELU, 2 ReLU */
@@ -217,13 +218,15 @@ static void take_in(const Model *model, int number, float *together, int h, int 
     }
 }
 
-/* softmax(q K^T) V of one query head over all positions of a row up to its newest. */
+/* softmax(q K^T) V of one query head over the positions of a row up to its newest. */
 static void gather(const Model *model, int number, const float *together, int h, int row, int position,
                    float *scores, float *out) {
-    const int H = model->heads, K = model->kv_heads, D = model->head_dim, seen = position + 1;
-    const size_t first_of_head = ((size_t)row * K + h / (H / K)) * model->context * D;
-    const float *keys = model->layer[number].keys + first_of_head;
-    const float *values = model->layer[number].values + first_of_head;
+    const int H = model->heads, K = model->kv_heads, D = model->head_dim;
+    const int unseen = model->window && position >= model->window ? position + 1 - model->window : 0;
+    const int seen = position + 1 - unseen;
+    const size_t first_seen = (((size_t)row * K + h / (H / K)) * model->context + unseen) * D;
+    const float *keys = model->layer[number].keys + first_seen;
+    const float *values = model->layer[number].values + first_seen;
     const float *query = together + (size_t)h * D;
     int s = 0;
     for (; s + 4 <= seen; s += 4) dot_four(keys + (size_t)s * D, query, D, scores + s);
@@ -353,7 +356,7 @@ void read_tokens(const Model *model, float *x, int N, const int64_t *rows, const
 }
 
 /* What the caller has to know alike: the sizes of the records, and the version of these functions. */
-size_t layout(void) { return sizeof(Model) << 32 | sizeof(Layer) << 16 | 3; }
+size_t layout(void) { return sizeof(Model) << 32 | sizeof(Layer) << 16 | 4; }
 
 /* Whether this processor has the instructions that the rest was compiled for. */
 #if defined(__x86_64__) && defined(__GNUC__)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, np.dtype[Any]]
 
 LIBRARY = Path(__file__).with_name("_decoder.so")
-VERSION = 3  # of the functions of decoder.c
+VERSION = 4  # of the functions of decoder.c
 SHARED_BYTES = 8 << 20  # weights above which more than one thread is faster
 MANY = 8  # tokens at once for which that is so whatever the weights
 MOST_THREADS = 16  # more only wait for each other
@@ -56,6 +56,7 @@ class _Model(Structure):
         ("head_dim", c_int),
         ("hidden", c_int),
         ("context", c_int),
+        ("window", c_int),
         ("centred", c_int),
         ("qk_norm", c_int),
         ("feed_forward", c_int),
@@ -126,8 +127,9 @@ class NativeDecoder:
             head_dim=config.head_dim,
             hidden=config.d_ff,
             context=engine.keys.shape[3],  # as many positions as the cache has room for now
+            window=config.sliding_window or 0,
             centred=config.norm == "layer_norm",
-            qk_norm=config.family == "modern",
+            qk_norm=config.qk_norm,
             feed_forward=FEED_FORWARD[config.feed_forward],
             epsilon=config.norm_epsilon,
             cosines=self._pointer(engine.cosines) if rotary else None,

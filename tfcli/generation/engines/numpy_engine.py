@@ -166,7 +166,9 @@ class NumpyEngine:
         for row, start, end, own in reading.parts():
             all_keys[row, :, start:end] = keys[own].swapaxes(0, 1)
             all_values[row, :, start:end] = values[own].swapaxes(0, 1)
-            gathered[own] = gather(queries[own], all_keys[row, :, :end], all_values[row, :, :end])
+            seen_keys, seen_values = all_keys[row, :, :end], all_values[row, :, :end]
+            window = self.config.sliding_window or end
+            gathered[own] = gather(queries[own], seen_keys, seen_values, window)
         return gathered.reshape(len(together), -1)
 
 
@@ -198,21 +200,25 @@ class _Reading:
 # --- attention ----------------------------------------------------------------------------------
 
 
-def gather(queries: Array, keys: Array, values: Array) -> Array:
+def gather(queries: Array, keys: Array, values: Array, window: int) -> Array:
     """softmax(Q K^T) V for new positions of one row: (T, H, D), keys and values (K, S, D).
 
-    The queries are those of the last T of the S positions, scaled by 1 / sqrt(D) already.
+    The queries are those of the last T of the S positions, scaled by 1 / sqrt(D) already; each sees
+    `window` positions, the last of them its own.
     """
     T, H, D = queries.shape
     K, S, _ = keys.shape
     if T > PORTION:  # the scores of all at once would take T times S of memory
-        first = gather(queries[:PORTION], keys[:, : S - T + PORTION], values[:, : S - T + PORTION])
-        rest = gather(queries[PORTION:], keys, values)
+        end = S - T + PORTION
+        first = gather(queries[:PORTION], keys[:, :end], values[:, :end], window)
+        rest = gather(queries[PORTION:], keys, values, window)
         return np.concatenate((first, rest))
     grouped = queries.reshape(T, K, H // K, D).transpose(1, 2, 0, 3)  # (K, H / K, T, D)
     scores = grouped @ keys[:, None].swapaxes(-1, -2)  # (K, H / K, T, S)
     if T > 1:
         scores[..., ~np.tri(T, S, S - T, dtype=bool)] = -np.inf  # what comes after is not seen
+    if window < S:
+        scores[..., np.tri(T, S, S - T - window, dtype=bool)] = -np.inf  # nor what is too far back
     scores -= scores.max(-1, keepdims=True)
     np.exp(scores, out=scores)
     scores /= scores.sum(-1, keepdims=True)

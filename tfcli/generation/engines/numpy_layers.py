@@ -122,7 +122,7 @@ class Layer:
         self.head_scale = np.ones(
             (config.num_heads + config.num_kv_heads, config.head_dim), np.float32
         )
-        self._qk_norm = config.family == "modern"
+        self._qk_norm = config.qk_norm
         if self._qk_norm:
             self.head_scale[: config.num_heads] = own["attention.query_norm.weight"]
             self.head_scale[config.num_heads :] = own["attention.key_norm.weight"]

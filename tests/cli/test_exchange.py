@@ -1,0 +1,119 @@
+"""`tfcli export`, `import`, `tokenizer export` and `tokenizer import` in the shell."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import BOOK, RealShell, Shell
+
+
+@pytest.fixture
+def workshop(trained: Shell, tmp_path: Path) -> Shell:
+    """A copy of the folder with the run `tale`, to be changed."""
+    shutil.copytree(trained.folder, tmp_path / "work")
+    return RealShell(tmp_path / "work")
+
+
+def test_there_and_back(workshop: Shell) -> None:
+    done = workshop("export", "tale", "out", "--to", "huggingface")
+    assert done.code == 0, done.err
+    assert done.out == b""
+    assert "Written: out, from step 60 of tale." in done.err
+    assert "Next: python -c" in done.err
+    done = workshop("import", "out", "--run", "back")
+    assert done.code == 0, done.err
+    assert "back: " in done.err
+    arguments = ("generate", "Ann saw", "--greedy", "--max-new-tokens", "20")
+    assert workshop(*arguments, "--run", "back").out == workshop(*arguments, "--run", "tale").out
+    scores = [
+        json.loads(workshop("score", "book.txt", "--run", run, "--json").out)
+        for run in ("tale", "back")
+    ]
+    assert scores[0] == scores[1]
+
+
+def test_an_imported_run_is_listed_shown_and_trained_further(workshop: Shell) -> None:
+    workshop("export", "tale", "out", "--to", "huggingface")
+    workshop("import", "out", "--run", "back")
+    shown = json.loads(workshop("runs", "show", "back", "--json").out)
+    assert shown["run"]["imported"] == "out"
+    assert shown["held_out"] is None
+    assert "back" in workshop("runs").err + workshop("runs").out.decode()
+    assert workshop("runs", "show", "back").code == 0
+    done = workshop("train", "book.txt", "--from", "back", "--run", "more", "--steps", "5")
+    assert done.code == 0, done.err
+    before = json.loads(workshop("runs", "show", "tale", "--json").out)["held_out"]
+    after = json.loads(workshop("runs", "show", "more", "--json").out)["held_out"]
+    assert after["nats_per_byte"] < before["nats_per_byte"] + 0.1, "it goes on from what it knew"
+    done = workshop("train", "--resume", "back", "--steps", "5")
+    assert done.code == 2
+    assert "was imported" in done.err
+    assert "tfcli train FILE --from back" in done.err
+
+
+def test_what_eight_bits_cost_is_measured(workshop: Shell) -> None:
+    done = workshop("export", "tale", "it.gguf", "--to", "gguf", "--type", "q8_0", "--json")
+    assert done.code == 0, done.err
+    found = json.loads(done.out)
+    assert found.keys() == {"path", "step", "to", "nats_per_byte", "nats_per_byte_f32"}
+    assert abs(found["nats_per_byte"] - found["nats_per_byte_f32"]) < 0.01
+    assert found["nats_per_byte"] != found["nats_per_byte_f32"]
+    assert (workshop.folder / "it.gguf").read_bytes()[:4] == b"GGUF"
+    shutil.rmtree(workshop.folder / ".tfcli", ignore_errors=True)
+    for path in workshop.folder.rglob("held_out.bin"):
+        path.unlink()
+    done = workshop("export", "tale", "it.gguf", "--to", "gguf", "--type", "f16")
+    assert done.code == 0, done.err
+    assert "not measured" in done.err
+
+
+def test_ollama_gets_a_folder(workshop: Shell) -> None:
+    done = workshop("export", "tale", "out", "--to", "ollama")
+    assert done.code == 0, done.err
+    assert (workshop.folder / "out" / "Modelfile").is_file()
+    assert "ollama create tale" in done.err
+
+
+def test_a_tokenizer_travels_alone(workshop: Shell) -> None:
+    assert workshop("tokenizer", "export", "words", "out").code == 0
+    done = workshop("tokenizer", "import", "out/tokenizer.json", "--name", "again")
+    assert done.code == 0, done.err
+    text = BOOK.encode()[:300]
+    ids = [
+        workshop("tokenizer", "encode", "-t", name, stdin=text).out for name in ("words", "again")
+    ]
+    assert ids[0] == ids[1]
+    assert workshop("tokenizer", "info", "again").code == 0
+    done = workshop("tokenizer", "import", "out", "--name", "again")
+    assert done.code == 73
+    assert "already" in done.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["export", "tale", "book.txt", "--to", "huggingface"], 73, "there already"),
+        (["export", "tale", "o", "--to", "huggingface", "--type", "q8_0"], 2, "for GGUF files"),
+        (["export", "tail", "o", "--to", "gguf"], 66, "did you mean tale"),
+        (["export", "tale", "o"], 2, "--to"),
+        (["import", "nothing", "--run", "new"], 66, "no folder"),
+        (["import", ".", "--run", "tale"], 73, "already"),
+        (["import", ".", "--run", "../x"], 2, "../x"),
+        (["import", "checkpoints/tale", "--run", "new"], 66, "model.safetensors"),
+        (["tokenizer", "export", "none", "o"], 66, "no tokenizer"),
+        (["tokenizer", "import", "book.txt", "--name", "new"], 65, "not a SentencePiece model"),
+    ],
+)
+def test_what_goes_wrong_is_said(
+    trained: Shell, arguments: list[str], code: int, message: str
+) -> None:
+    done = trained(*arguments)
+    assert done.code == code, done.err
+    assert message in done.err
+    assert "Traceback" not in done.err
+    assert not (trained.folder / "o").exists()
+    assert not (trained.folder / "checkpoints" / "new").exists()

@@ -1,0 +1,143 @@
+"""GGUF files, read back with the `gguf` package; `test_llama_cpp` reads them with llama.cpp."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import gguf
+import numpy as np
+import pytest
+
+from tests.conftest import BOOK
+from tests.exchange.conftest import SHAPES, MakeRun
+from tfcli.errors import DataError, UsageError
+from tfcli.exchange.gguf_out import NumberType, export_to_gguf, export_to_ollama, rounded
+from tfcli.exchange.pieces import read_pieces
+from tfcli.model.tensor_file import TensorFile
+from tfcli.runs.step import MODEL
+from tfcli.text.tokenizer import Tokenizer
+from tfcli.text.tokenizer_training import train_tokenizer
+
+
+def read(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray[Any, Any]]]:
+    """The facts and the arrays of a file, the arrays in float32."""
+    reader = gguf.GGUFReader(path)
+    facts = {name: field.contents() for name, field in reader.fields.items()}
+    arrays = {
+        tensor.name: gguf.quants.dequantize(tensor.data, tensor.tensor_type)
+        for tensor in reader.tensors
+    }
+    return facts, arrays
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_the_file_says_what_the_model_is(shape: str, make_run: MakeRun, tmp_path: Path) -> None:
+    run, step, _ = make_run(**SHAPES[shape])
+    export_to_gguf(run, step, tmp_path / "it.gguf", "f32")
+    facts, arrays = read(tmp_path / "it.gguf")
+    config = run.model_config
+    kind = facts["general.architecture"]
+    assert kind == {"modern": "qwen3", "llama": "llama", "gpt2": "gpt2"}[config.family]
+    assert facts[f"{kind}.context_length"] == config.context_length
+    assert facts[f"{kind}.embedding_length"] == config.d_model
+    assert facts[f"{kind}.feed_forward_length"] == config.d_ff
+    assert facts[f"{kind}.block_count"] == config.num_layers
+    assert facts[f"{kind}.attention.head_count"] == config.num_heads
+    assert facts[f"{kind}.attention.head_count_kv"] == config.num_kv_heads
+    if config.family != "gpt2":
+        assert facts[f"{kind}.rope.freq_base"] == config.rope_theta
+        assert facts[f"{kind}.attention.key_length"] == config.head_dim
+        eps = facts[f"{kind}.attention.layer_norm_rms_epsilon"]
+        assert eps == pytest.approx(config.norm_epsilon)
+    pieces = read_pieces(run.tokenizer().model).pieces
+    assert facts["tokenizer.ggml.tokens"] == [piece.text for piece in pieces]
+    assert facts["tokenizer.ggml.scores"] == [piece.score for piece in pieces]
+    assert facts["tokenizer.ggml.token_type"] == [int(piece.kind) for piece in pieces]
+    assert facts["tokenizer.ggml.add_bos_token"] is True
+    assert facts["tokenizer.ggml.add_space_prefix"] is False
+    ours = TensorFile(step.path / MODEL)
+    np.testing.assert_array_equal(arrays["token_embd.weight"], ours.read("embedding.weight"))
+    np.testing.assert_array_equal(
+        arrays["blk.1.ffn_down.weight"], ours.read("blocks.1.feed_forward.down.weight")
+    )
+    total = sum(array.size for array in arrays.values())
+    assert total == sum(np.prod(tensor.shape) for tensor in ours.tensors.values())
+
+
+def test_the_rows_of_queries_and_keys_are_permuted_for_llama_alone(
+    make_run: MakeRun, tmp_path: Path
+) -> None:
+    run, step, _ = make_run("llama", num_kv_heads=1)
+    export_to_gguf(run, step, tmp_path / "it.gguf", "f32")
+    _, arrays = read(tmp_path / "it.gguf")
+    ours = TensorFile(step.path / MODEL).read("blocks.0.attention.query.weight")
+    half = run.model_config.head_dim // 2
+    for head in range(2):
+        rows = ours[head * 2 * half : (head + 1) * 2 * half]
+        theirs = arrays["blk.0.attn_q.weight"][head * 2 * half : (head + 1) * 2 * half]
+        np.testing.assert_array_equal(theirs[0::2], rows[:half])  # the first of each pair
+        np.testing.assert_array_equal(theirs[1::2], rows[half:])
+
+
+@pytest.mark.parametrize("type", ["f16", "q8_0"])
+def test_fewer_bits_are_rounded_as_the_command_measures(
+    type: NumberType, make_run: MakeRun, tmp_path: Path
+) -> None:
+    run, step, _ = make_run()
+    export_to_gguf(run, step, tmp_path / "it.gguf", type)
+    _, arrays = read(tmp_path / "it.gguf")
+    ours = rounded(TensorFile(step.path / MODEL), type)
+    exact = TensorFile(step.path / MODEL)
+    for name, theirs in {
+        "embedding.weight": "token_embd.weight",
+        "blocks.0.attention.value.weight": "blk.0.attn_v.weight",
+        "blocks.1.attention_norm.weight": "blk.1.attn_norm.weight",
+    }.items():
+        np.testing.assert_array_equal(arrays[theirs], ours[name])
+        error = np.abs(ours[name] - exact.read(name)).max()
+        assert (error == 0) == ("norm" in name)
+        assert error < 0.01
+
+
+def test_a_width_that_eight_bits_cannot_hold_is_kept_in_sixteen(
+    make_run: MakeRun, tmp_path: Path
+) -> None:
+    run, step, _ = make_run(width=40)
+    export_to_gguf(run, step, tmp_path / "it.gguf", "q8_0")
+    types = {
+        tensor.name: tensor.tensor_type.name
+        for tensor in gguf.GGUFReader(tmp_path / "it.gguf").tensors
+    }
+    assert types["blk.0.attn_v.weight"] == "F16"
+    assert types["blk.0.ffn_down.weight"] == "Q8_0"  # which is 96 wide
+    assert types["output_norm.weight"] == "F32"
+
+
+def test_a_window_is_as_far_as_llama_cpp_may_look(make_run: MakeRun, tmp_path: Path) -> None:
+    run, step, _ = make_run("llama", sliding_window=20)
+    export_to_gguf(run, step, tmp_path / "it.gguf", "f32")
+    assert read(tmp_path / "it.gguf")[0]["llama.context_length"] == 20
+
+
+def test_ollama_gets_a_modelfile(make_run: MakeRun, tmp_path: Path) -> None:
+    run, step, _ = make_run()
+    export_to_ollama(run, step, tmp_path / "out", "f16")
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"Modelfile", "model.gguf"}
+    lines = (tmp_path / "out" / "Modelfile").read_text().splitlines()
+    assert lines[:2] == ["FROM ./model.gguf", 'TEMPLATE "{{ .Prompt }}"']
+
+
+def test_what_cannot_be_held_is_refused(make_run: MakeRun, tmp_path: Path) -> None:
+    classic, step, _ = make_run("classic", name="classic")
+    with pytest.raises(UsageError, match="classic"):
+        export_to_gguf(classic, step, tmp_path / "it.gguf", "f32")
+    unigram = train_tokenizer([BOOK.encode()], text_bytes=len(BOOK), type="unigram")[0]
+    run, step, _ = make_run(name="unigram", tokenizer=unigram)
+    with pytest.raises(DataError, match="unigram tokenizer cannot be exported to GGUF"):
+        export_to_gguf(run, step, tmp_path / "it.gguf", "f32")
+    assert not list(tmp_path.glob("*.gguf*"))
+
+
+def test_a_tokenizer_is_taken_whole(tokenizer: Tokenizer) -> None:
+    assert len(read_pieces(tokenizer.model).pieces) == tokenizer.vocab_size

@@ -1,0 +1,282 @@
+"""What is exported computes the same in transformers, and what transformers saved does here."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from tests.exchange.conftest import SHAPES, MakeRun, random_weights
+from tfcli.errors import ConflictError, UsageError
+from tfcli.exchange import huggingface_out
+from tfcli.exchange.architectures import from_config_json, to_config_json
+from tfcli.exchange.huggingface_in import import_run, look
+from tfcli.exchange.huggingface_out import export_to_hugging_face
+from tfcli.files import verify_folder
+from tfcli.generation.open_engine import open_engine, open_model
+from tfcli.model.transformer import Transformer
+from tfcli.runs.run import choose_step, open_run
+from tfcli.text.tokenizer import BEGIN, Tokenizer
+
+TEXT = "Ann saw the moon at noon. The old fox saw two birds by the sea."
+
+
+@torch.no_grad()
+def greedy(logits_of: Any, ids: list[int], count: int) -> list[int]:
+    """Plain slow greedy text."""
+    for _ in range(count):
+        ids = [*ids, int(logits_of(torch.tensor([ids]))[0, -1].argmax())]
+    return ids
+
+
+@torch.no_grad()
+def assert_alike(ours: Transformer, theirs: Any, ids: list[int]) -> None:
+    batch = torch.tensor([ids])
+    torch.testing.assert_close(ours(batch), theirs(batch).logits, rtol=0, atol=1e-5)
+    begun = ids[:8]
+    by_us = greedy(ours, begun, 64)
+    by_them = theirs.generate(
+        torch.tensor([begun]), max_new_tokens=64, do_sample=False, eos_token_id=None,
+        pad_token_id=0,
+    )  # fmt: skip
+    assert by_them[0].tolist() == by_us
+
+
+def open_theirs(folder: Path) -> Any:
+    from transformers import AutoModelForCausalLM
+
+    return AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+
+
+# --- out ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_an_exported_model_computes_the_same(
+    shape: str, make_run: MakeRun, tokenizer: Tokenizer, tmp_path: Path
+) -> None:
+    run, step, model = make_run(**SHAPES[shape])
+    export_to_hugging_face(run, step, tmp_path / "out")
+    assert_alike(model, open_theirs(tmp_path / "out"), [BEGIN, *tokenizer.encode(TEXT)])
+
+
+@pytest.mark.parametrize("family", ["modern", "llama"])
+def test_a_sliding_window_travels(
+    family: Any, make_run: MakeRun, tokenizer: Tokenizer, tmp_path: Path
+) -> None:
+    run, step, model = make_run(family, sliding_window=7, tied_head=False)
+    export_to_hugging_face(run, step, tmp_path / "out")
+    theirs = open_theirs(tmp_path / "out")
+    assert theirs.config.sliding_window == 7
+    assert_alike(model, theirs, [BEGIN, *tokenizer.encode(TEXT)])
+
+
+def test_a_large_model_lies_in_parts(
+    make_run: MakeRun, tokenizer: Tokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(huggingface_out, "LARGEST_PART", 100_000)
+    run, step, model = make_run(tied_head=False)
+    export_to_hugging_face(run, step, tmp_path / "out")
+    parts = sorted((tmp_path / "out").glob("model-*-of-*.safetensors"))
+    assert len(parts) > 2
+    assert not (tmp_path / "out" / "model.safetensors").exists()
+    assert_alike(model, open_theirs(tmp_path / "out"), [BEGIN, *tokenizer.encode(TEXT)])
+    found = look(tmp_path / "out")  # and it comes back
+    again = import_run(found, tmp_path / "checkpoints" / "again")
+    assert_same_weights(open_model(again, choose_step(again, None, damaged=fail)), model)
+
+
+def test_the_folder_is_whole_and_its_card_says_what_the_run_knows(
+    make_run: MakeRun, tmp_path: Path
+) -> None:
+    run, step, _ = make_run()
+    export_to_hugging_face(run, step, tmp_path / "out")
+    verify_folder(tmp_path / "out")
+    readme = (tmp_path / "out" / "README.md").read_text()
+    assert readme.startswith("---\nlibrary_name: transformers\n")
+    for known in (
+        "1.2500 nats a byte",
+        "7,000",
+        "Qwen3ForCausalLM",
+        run.card["corpus"]["fingerprint"],
+    ):
+        assert known in readme
+    described = json.loads((tmp_path / "out" / "generation_config.json").read_text())
+    assert described["bos_token_id"] == 1
+    assert described["eos_token_id"] == 2
+    assert (tmp_path / "out" / "tokenizer.model").read_bytes() == run.tokenizer().model
+
+
+def test_what_stands_there_stays(make_run: MakeRun, tmp_path: Path) -> None:
+    run, step, _ = make_run()
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("years of work")
+    with pytest.raises(ConflictError, match="there already"):
+        export_to_hugging_face(run, step, tmp_path / "mine")
+    assert (tmp_path / "mine" / "thesis.txt").read_text() == "years of work"
+    (tmp_path / "empty").mkdir()
+    export_to_hugging_face(run, step, tmp_path / "empty")
+    assert (tmp_path / "empty" / "config.json").is_file()
+
+
+def test_classic_has_no_name_elsewhere(make_run: MakeRun, tmp_path: Path) -> None:
+    run, step, _ = make_run("classic")
+    with pytest.raises(UsageError, match="classic cannot be exported") as refused:
+        export_to_hugging_face(run, step, tmp_path / "out")
+    assert refused.value.mend
+    assert "Qwen3" in refused.value.mend
+    assert "gpt2" in refused.value.mend
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_configuration_comes_back_as_it_went(shape: str, make_run: MakeRun) -> None:
+    config = make_run(**SHAPES[shape])[0].model_config
+    value = json.loads(json.dumps(to_config_json(config)))
+    assert from_config_json(value, vocab_size=config.vocab_size) == config
+
+
+# --- in -----------------------------------------------------------------------------------------
+
+COMMON = {
+    "hidden_size": 48, "intermediate_size": 80, "num_hidden_layers": 2, "num_attention_heads": 4,
+    "num_key_value_heads": 2, "max_position_embeddings": 96, "bos_token_id": 1, "eos_token_id": 2,
+}  # fmt: skip
+MADE: dict[str, tuple[str, dict[str, Any]]] = {
+    "Llama": ("Llama", {}),
+    "Llama, other numbers": (
+        "Llama",
+        {"rms_norm_eps": 1e-3, "tie_word_embeddings": True, "head_dim": 20,
+         "rope_parameters": {"rope_type": "default", "rope_theta": 500_000.0}},
+    ),
+    "Mistral": ("Mistral", {"sliding_window": 9}),
+    "Mistral, no window": ("Mistral", {"sliding_window": None}),
+    "Qwen3": ("Qwen3", {"head_dim": 16}),
+    "Qwen3, window": (
+        "Qwen3", {"use_sliding_window": True, "sliding_window": 11, "max_window_layers": 0}
+    ),
+}  # fmt: skip
+
+
+def fail(error: Exception) -> None:
+    raise error
+
+
+def assert_same_weights(one: Transformer, other: Transformer) -> None:
+    weights = dict(other.named_parameters())
+    for name, weight in one.named_parameters():
+        assert torch.equal(weight, weights[name]), name
+
+
+def make_theirs(kind: str, vocab_size: int, extra: dict[str, Any]) -> Any:
+    import transformers
+
+    torch.manual_seed(3)
+    config = getattr(transformers, f"{kind}Config")(
+        vocab_size=vocab_size, attn_implementation="eager", **(COMMON | extra)
+    )
+    return random_weights(getattr(transformers, f"{kind}ForCausalLM")(config))
+
+
+def saved(theirs: Any, tokenizer: Tokenizer, folder: Path, **how: Any) -> Path:
+    theirs.save_pretrained(folder, **how)
+    (folder / "tokenizer.model").write_bytes(tokenizer.model)
+    return folder
+
+
+@pytest.mark.parametrize("name", MADE)
+def test_an_imported_model_computes_the_same(
+    name: str, tokenizer: Tokenizer, tmp_path: Path
+) -> None:
+    kind, extra = MADE[name]
+    theirs = make_theirs(kind, tokenizer.vocab_size, extra)
+    found = look(saved(theirs, tokenizer, tmp_path / "in"))
+    run = import_run(found, tmp_path / "checkpoints" / "theirs")
+    step = choose_step(run, None, damaged=fail)
+    ids = [BEGIN, *tokenizer.encode(TEXT)]
+    assert_alike(open_model(run, step), theirs, ids)
+    engine = open_engine(run, step, "cpu")
+    with torch.no_grad():
+        wanted = theirs(torch.tensor([ids])).logits[0].numpy()
+    np.testing.assert_allclose(engine.read_all([0], [ids]), wanted, rtol=0, atol=1e-4)
+    export_to_hugging_face(run, step, tmp_path / "out")
+    again = open_theirs(tmp_path / "out").state_dict()
+    for name, weight in theirs.state_dict().items():
+        assert torch.equal(again[name], weight), name
+
+
+def test_an_imported_gpt2_computes_the_same(tokenizer: Tokenizer, tmp_path: Path) -> None:
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    config = GPT2Config(
+        vocab_size=tokenizer.vocab_size, n_positions=96, n_embd=48, n_layer=2, n_head=4, n_inner=80,
+        bos_token_id=1, eos_token_id=2,
+    )  # fmt: skip
+    theirs: Any = random_weights(GPT2LMHeadModel(config))
+    found = look(saved(theirs, tokenizer, tmp_path / "in"))
+    run = import_run(found, tmp_path / "checkpoints" / "theirs")
+    model = open_model(run, choose_step(run, None, damaged=fail))
+    assert_alike(model, theirs, [BEGIN, *tokenizer.encode(TEXT)])
+    export_to_hugging_face(run, choose_step(run, None, damaged=fail), tmp_path / "out")
+    again = open_theirs(tmp_path / "out").state_dict()
+    for name, weight in theirs.state_dict().items():
+        assert torch.equal(again[name], weight), name
+
+
+def test_gpt2s_own_names_are_shorter(tokenizer: Tokenizer, tmp_path: Path) -> None:
+    from safetensors.torch import load_file, save_file
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    config = GPT2Config(vocab_size=tokenizer.vocab_size, n_positions=96, n_embd=48, n_layer=1,
+                        n_head=4, bos_token_id=1, eos_token_id=2)  # fmt: skip
+    theirs: Any = random_weights(GPT2LMHeadModel(config))
+    folder = saved(theirs, tokenizer, tmp_path / "in")
+    weights = load_file(folder / "model.safetensors")
+    shorter = {name.removeprefix("transformer."): weight for name, weight in weights.items()}
+    shorter |= {"h.0.attn.bias": torch.ones(1, 1, 96, 96), "h.0.attn.masked_bias": torch.ones(1)}
+    save_file(shorter, folder / "model.safetensors")
+    run = import_run(look(folder), tmp_path / "checkpoints" / "theirs")
+    model = open_model(run, choose_step(run, None, damaged=fail))
+    assert_alike(model, theirs, [BEGIN, *tokenizer.encode(TEXT)])
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_other_number_formats_become_float32(
+    dtype: torch.dtype, tokenizer: Tokenizer, tmp_path: Path
+) -> None:
+    theirs = make_theirs("Llama", tokenizer.vocab_size, {}).to(dtype)
+    run = import_run(
+        look(saved(theirs, tokenizer, tmp_path / "in")), tmp_path / "checkpoints" / "theirs"
+    )
+    model = open_model(run, choose_step(run, None, damaged=fail))
+    wanted = theirs.state_dict()["model.layers.1.mlp.up_proj.weight"].float()
+    found = dict(model.named_parameters())["blocks.1.feed_forward.up.weight"]
+    assert torch.equal(found, wanted)
+
+
+def test_rows_that_stand_for_no_piece_are_left_out(tokenizer: Tokenizer, tmp_path: Path) -> None:
+    theirs = make_theirs("Llama", tokenizer.vocab_size + 12, {})
+    found = look(saved(theirs, tokenizer, tmp_path / "in"), context_length=40)
+    assert found.rows_left_out == 12
+    run = import_run(found, tmp_path / "checkpoints" / "theirs")
+    model = open_model(run, choose_step(run, None, damaged=fail))
+    assert model.config.context_length == 40
+    ids = torch.tensor([[BEGIN, *tokenizer.encode(TEXT)][:40]])
+    with torch.no_grad():
+        wanted = theirs(ids).logits[:, :, : tokenizer.vocab_size]
+        torch.testing.assert_close(model(ids), wanted, rtol=0, atol=1e-5)
+
+
+def test_a_tokenizer_json_alone_will_do(
+    make_run: MakeRun, tokenizer: Tokenizer, tmp_path: Path
+) -> None:
+    run, step, _ = make_run()
+    export_to_hugging_face(run, step, tmp_path / "out")
+    (tmp_path / "out" / "tokenizer.model").unlink()
+    again = import_run(look(tmp_path / "out"), tmp_path / "checkpoints" / "again")
+    assert again.tokenizer().encode(TEXT) == tokenizer.encode(TEXT)
+    assert open_run(again.path).card["imported"] == "out"

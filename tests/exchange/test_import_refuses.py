@@ -1,0 +1,172 @@
+"""Folders that are wrong, or mean harm: a clear error, no memory taken, nothing written."""
+
+from __future__ import annotations
+
+import json
+import re
+import struct
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from safetensors.numpy import load_file, save_file
+
+from tests.exchange.conftest import MakeRun
+from tfcli.errors import DataError, NotFoundError, TfcliError
+from tfcli.exchange.architectures import from_config_json
+from tfcli.exchange.huggingface_in import import_run, look
+from tfcli.exchange.huggingface_out import export_to_hugging_face
+
+WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
+
+
+@pytest.fixture
+def folder(make_run: MakeRun, tmp_path: Path) -> Path:
+    """A folder that can be imported, to be spoilt."""
+    run, step, _ = make_run(tied_head=False)
+    export_to_hugging_face(run, step, tmp_path / "in")
+    return tmp_path / "in"
+
+
+def configure(folder: Path, **changes: Any) -> None:
+    path = folder / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+def reweigh(folder: Path, change: Callable[[dict[str, Any]], Any]) -> None:
+    weights = load_file(folder / WEIGHTS)
+    change(weights)
+    save_file(weights, folder / WEIGHTS)
+
+
+def header(folder: Path, entries: object, *, length: int | None = None) -> None:
+    data = json.dumps(entries).encode()
+    size = struct.pack("<Q", len(data) if length is None else length)
+    (folder / WEIGHTS).write_bytes(size + data + bytes(64))
+
+
+def pickled(folder: Path) -> None:
+    (folder / WEIGHTS).unlink()
+    (folder / "pytorch_model.bin").write_bytes(b"\x80\x04.")
+
+
+def without_tokenizer(folder: Path) -> None:
+    (folder / "tokenizer.model").unlink()
+    (folder / "tokenizer.json").unlink()
+
+
+def index(folder: Path, name: object) -> None:
+    names = load_file(folder / WEIGHTS)
+    (folder / INDEX).write_text(json.dumps({"weight_map": dict.fromkeys(names, name)}))
+
+
+SPOILT: dict[str, tuple[Callable[[Path], Any], str]] = {
+    "no config": (lambda f: (f / "config.json").unlink(), "config.json is not there"),
+    "config is no JSON": (lambda f: (f / "config.json").write_text("{"), "not readable JSON"),
+    "another architecture": (
+        lambda f: configure(f, architectures=["GemmaForCausalLM"]), "Gemma.* cannot be imported"
+    ),
+    "no architecture": (lambda f: configure(f, architectures=None), "cannot be imported"),
+    "scaled positions": (
+        lambda f: configure(f, rope_parameters={"rope_type": "yarn", "rope_theta": 1.0}), "yarn"
+    ),
+    "another activation": (lambda f: configure(f, hidden_act="gelu"), "hidden_act"),
+    "biases": (lambda f: configure(f, attention_bias=True), "attention_bias"),
+    "layers of two kinds": (
+        lambda f: configure(f, use_sliding_window=True, sliding_window=8, max_window_layers=0,
+                            layer_types=["full_attention", "sliding_attention"]),
+        "in some layers",
+    ),
+    "a width that is a text": (lambda f: configure(f, hidden_size="wide"), "hidden_size"),
+    "a huge width": (lambda f: configure(f, hidden_size=2**62), "has the shape"),
+    "a negative width": (lambda f: configure(f, hidden_size=-4), "no model that can be"),
+    "no heads": (lambda f: configure(f, num_attention_heads=0), "no model that can be"),
+    "a billion layers": (lambda f: configure(f, num_hidden_layers=10**9), "no model that can be"),
+    "no weights": (lambda f: (f / WEIGHTS).unlink(), "no model.safetensors"),
+    "pickled weights": (pickled, "pickled"),
+    "a missing part": (lambda f: index(f, "model-00002-of-00002.safetensors"), "not there"),
+    "a path as a part": (lambda f: index(f, "../in/model.safetensors"), "plain name"),
+    "an absolute part": (lambda f: index(f, "/etc/passwd"), "plain name"),
+    "a part that is a number": (lambda f: index(f, 5), "plain name"),
+    "an index without parts": (lambda f: (f / INDEX).write_text("{}"), "plain name"),
+    "a weight missing": (
+        lambda f: reweigh(f, lambda w: w.pop("model.norm.weight")), "lack model.norm.weight"
+    ),
+    "a weight too many": (
+        lambda f: reweigh(f, lambda w: w.update({"model.extra": np.ones(3)})), "would not use"
+    ),
+    "a wrong shape": (
+        lambda f: reweigh(f, lambda w: w.update({"model.norm.weight": np.ones(3)})), "the shape"
+    ),
+    "whole numbers": (
+        lambda f: reweigh(f, lambda w: w.update(
+            {"model.norm.weight": np.ones(64, np.int64)})), "no float",
+    ),
+    "no numbers": (
+        lambda f: reweigh(f, lambda w: w["model.norm.weight"].fill(np.nan)), "no number"
+    ),
+    "a header of 2^63": (lambda f: header(f, {}, length=2**63), "header is longer"),
+    "a header that is no object": (lambda f: header(f, []), "not a safetensors file"),
+    "a huge shape": (
+        lambda f: header(f, {"a": {"dtype": "F32", "shape": [2**40, 2**40],
+                                   "data_offsets": [0, 64]}}), "shape of its header",
+    ),
+    "an empty file": (lambda f: (f / WEIGHTS).write_bytes(b""), "not a safetensors file"),
+    "no tokenizer": (
+        without_tokenizer,
+        "no tokenizer.model",
+    ),
+    "a tokenizer that is none": (
+        lambda f: (f / "tokenizer.model").write_bytes(b"junk"), "SentencePiece model"
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("fault", SPOILT)
+def test_a_spoilt_folder_is_refused_and_nothing_is_written(
+    fault: str, folder: Path, tmp_path: Path
+) -> None:
+    spoil, message = SPOILT[fault]
+    spoil(folder)
+    path = tmp_path / "checkpoints" / "theirs"
+    with pytest.raises((DataError, NotFoundError)) as refused:
+        import_run(look(folder), path)
+    assert re.search(message, f"{refused.value.what}; {refused.value.why}")
+    assert not list(path.glob("*"))
+
+
+def test_there_is_no_such_folder(tmp_path: Path) -> None:
+    with pytest.raises(NotFoundError, match="no folder"):
+        look(tmp_path / "nothing")
+
+
+def test_a_longer_context_than_there_is(folder: Path) -> None:
+    with pytest.raises(DataError, match="context of 96"):
+        look(folder, context_length=97)
+
+
+ANY = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
+    max_leaves=5,
+)
+
+
+@given(data=st.data())
+def test_any_config_json_is_read_or_refused(data: st.DataObject) -> None:
+    known: dict[str, Any] = {
+        "architectures": ["Qwen3ForCausalLM"], "hidden_size": 8, "num_attention_heads": 2,
+        "num_hidden_layers": 1, "intermediate_size": 8, "max_position_embeddings": 8,
+        "rope_parameters": {}, "sliding_window": None, "use_sliding_window": None,
+        "layer_types": None, "tie_word_embeddings": True, "head_dim": 4, "rms_norm_eps": 1e-6,
+        "rope_theta": 1.0,
+    }  # fmt: skip
+    names = data.draw(st.lists(st.sampled_from(list(known)), min_size=1, unique=True))
+    try:
+        from_config_json(known | {name: data.draw(ANY) for name in names}, vocab_size=300)
+    except TfcliError as error:
+        assert error.exit_code == 65

@@ -1,0 +1,81 @@
+"""Taking a SentencePiece model apart and putting one together, against SentencePiece itself."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sentencepiece import SentencePieceProcessor
+
+from tests.conftest import BOOK
+from tests.exchange.conftest import ACCEPTANCE
+from tfcli.errors import DataError
+from tfcli.exchange.pieces import Algorithm, Kind, Piece, Pieces, read_pieces, write_pieces
+from tfcli.text.tokenizer import Tokenizer, TokenizerType
+from tfcli.text.tokenizer_training import train_tokenizer
+
+KINDS: list[TokenizerType] = ["bpe", "unigram", "char"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_pieces_are_those_that_sentencepiece_sees(kind: TokenizerType) -> None:
+    model = train_tokenizer([BOOK.encode()], text_bytes=len(BOOK), type=kind)[0].model
+    found = read_pieces(model)
+    theirs = SentencePieceProcessor(model_proto=model)
+    assert found.algorithm.name.lower() == kind
+    assert not found.dummy_prefix
+    assert len(found.pieces) == theirs.get_piece_size()
+    for i, piece in enumerate(found.pieces):
+        assert piece.text == theirs.id_to_piece(i)
+        assert piece.score == pytest.approx(theirs.get_score(i))
+        assert (piece.kind is Kind.BYTE) == theirs.is_byte(i)
+        assert (piece.kind is Kind.CONTROL) == theirs.is_control(i)
+        assert (piece.kind is Kind.UNKNOWN) == theirs.is_unknown(i)
+
+
+@given(text=st.text())
+def test_a_model_put_together_again_cuts_alike(tokenizer: Tokenizer, text: str) -> None:
+    again = Tokenizer(write_pieces(read_pieces(tokenizer.model)))
+    for sample in (text, *ACCEPTANCE):
+        assert again.encode(sample) == tokenizer.encode(sample)
+
+
+@given(
+    pieces=st.lists(
+        st.builds(
+            Piece,
+            text=st.text(max_size=300),
+            score=st.floats(width=32, allow_nan=False),
+            kind=st.sampled_from(Kind),
+        )
+    ),
+    algorithm=st.sampled_from(Algorithm),
+    dummy_prefix=st.booleans(),
+)
+def test_what_is_written_is_read(
+    pieces: list[Piece], algorithm: Algorithm, dummy_prefix: bool
+) -> None:
+    whole = Pieces(algorithm, tuple(pieces), dummy_prefix)
+    assert read_pieces(write_pieces(whole)) == whole
+
+
+@given(data=st.data())
+def test_a_model_that_was_changed_is_read_or_refused(
+    tokenizer: Tokenizer, data: st.DataObject
+) -> None:
+    changed = bytearray(tokenizer.model)
+    for _ in range(data.draw(st.integers(1, 5))):
+        place = data.draw(st.integers(0, len(changed) - 1))
+        changed[place] = data.draw(st.integers(0, 255))
+    try:
+        read_pieces(bytes(changed[: data.draw(st.integers(0, len(changed)))]))
+    except DataError as error:
+        assert error.exit_code == 65
+
+
+@given(junk=st.binary())
+def test_junk_is_read_or_refused(junk: bytes) -> None:
+    try:
+        read_pieces(junk)
+    except DataError as error:
+        assert "not a SentencePiece model" in error.what

@@ -1,0 +1,147 @@
+"""Our tokenizer in Hugging Face's form cuts every text as SentencePiece does, and back."""
+
+from __future__ import annotations
+
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sentencepiece import SentencePieceTrainer
+
+from tests.conftest import BOOK, SENTENCES
+from tests.exchange.conftest import ACCEPTANCE, SPACE_MARK
+from tfcli.errors import DataError
+from tfcli.exchange.huggingface_out import export_tokenizer
+from tfcli.exchange.pieces import read_pieces, write_pieces
+from tfcli.exchange.tokenizer_json import from_tokenizer_json, to_tokenizer_json
+from tfcli.text.tokenizer import Tokenizer
+from tfcli.text.tokenizer_training import train_tokenizer
+from tokenizers import Tokenizer as HuggingFaceTokenizer
+
+
+def theirs(tokenizer: Tokenizer) -> HuggingFaceTokenizer:
+    value = to_tokenizer_json(read_pieces(tokenizer.model))
+    made = HuggingFaceTokenizer.from_str(json.dumps(value))
+    made.encode_special_tokens = True
+    return made
+
+
+def auto(tokenizer: Tokenizer, folder: Path) -> Any:
+    from transformers import AutoTokenizer
+
+    export_tokenizer(tokenizer, folder)
+    return AutoTokenizer.from_pretrained(folder)
+
+
+@pytest.fixture(scope="module")
+def with_prefix() -> Tokenizer:
+    """As Llama's: every text begins with a space that nobody wrote."""
+    import io
+
+    model = io.BytesIO()
+    SentencePieceTrainer.train(
+        sentence_iterator=iter(SENTENCES), model_writer=model, model_type="bpe", vocab_size=400,
+        byte_fallback=True, character_coverage=1.0, normalization_rule_name="identity",
+        remove_extra_whitespaces=False, split_digits=True, minloglevel=2,
+    )  # fmt: skip
+    return Tokenizer(model.getvalue())
+
+
+@given(text=st.text(st.characters(exclude_characters="\u2581", exclude_categories=["Cs"])))
+def test_any_text_is_cut_alike(tokenizer: Tokenizer, text: str) -> None:
+    found = theirs(tokenizer).encode(text, add_special_tokens=False)
+    assert found.ids == tokenizer.encode(text)
+
+
+@pytest.mark.parametrize("kind", ["bpe", "char", "prefix"])
+def test_the_strings_that_others_stumble_over(
+    kind: str, tmp_path: Path, with_prefix: Tokenizer
+) -> None:
+    tokenizer = with_prefix
+    if kind != "prefix":
+        tokenizer = train_tokenizer([BOOK.encode()], text_bytes=len(BOOK), type=kind)[0]  # type: ignore[arg-type]
+    found = auto(tokenizer, tmp_path / "out")
+    for text in [*ACCEPTANCE, *SENTENCES]:
+        ids = found.encode(text, add_special_tokens=False)
+        assert ids == tokenizer.encode(text), text
+        assert tokenizer.restore(ids) == text.encode()
+        assert found.decode(ids) == text
+        assert found.encode(text) == [1, *ids]
+
+
+def test_the_space_mark_is_a_space_elsewhere(tokenizer: Tokenizer, tmp_path: Path) -> None:
+    found = auto(tokenizer, tmp_path / "out")
+    ids = found.encode(SPACE_MARK, add_special_tokens=False)
+    assert found.decode(ids) == SPACE_MARK.replace("\u2581", " ")
+    assert tokenizer.decode(tokenizer.encode(SPACE_MARK)) == SPACE_MARK.encode()
+
+
+def test_a_unigram_tokenizer_is_refused(tmp_path: Path) -> None:
+    tokenizer = train_tokenizer([BOOK.encode()], text_bytes=len(BOOK), type="unigram")[0]
+    with pytest.raises(DataError, match="unigram tokenizer cannot be exported"):
+        export_tokenizer(tokenizer, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+# --- back ---------------------------------------------------------------------------------------
+
+
+@given(text=st.text())
+def test_a_tokenizer_json_becomes_the_same_tokenizer(tokenizer: Tokenizer, text: str) -> None:
+    value = json.loads(json.dumps(to_tokenizer_json(read_pieces(tokenizer.model))))
+    back = Tokenizer(write_pieces(from_tokenizer_json(value)))
+    for sample in (text, *ACCEPTANCE):
+        assert back.encode(sample) == tokenizer.encode(sample)
+
+
+def test_so_does_one_with_a_space_in_front(with_prefix: Tokenizer) -> None:
+    assert with_prefix.prefix == " "
+    value = to_tokenizer_json(read_pieces(with_prefix.model))
+    back = Tokenizer(write_pieces(from_tokenizer_json(value)))
+    assert back.prefix == " "
+    for sample in [*ACCEPTANCE, *SENTENCES]:
+        assert back.encode(sample) == with_prefix.encode(sample)
+
+
+def test_a_text_with_a_prefix_is_cut_as_sentencepiece_cuts_it(with_prefix: Tokenizer) -> None:
+    from sentencepiece import SentencePieceProcessor
+
+    processor = SentencePieceProcessor(model_proto=with_prefix.model)
+    for text in [*ACCEPTANCE, *SENTENCES, BOOK]:
+        assert with_prefix.encode(text) == processor.encode(text)
+
+
+def changed(value: dict[str, Any], *path: str, to: Any) -> dict[str, Any]:
+    made = copy.deepcopy(value)
+    inner = made
+    for key in path[:-1]:
+        inner = inner[key]
+    inner[path[-1]] = to
+    return made
+
+
+def test_another_kind_is_refused(tokenizer: Tokenizer) -> None:
+    value = to_tokenizer_json(read_pieces(tokenizer.model))
+    merges = value["model"]["merges"]
+    strange = [
+        {},
+        {"model": None},
+        changed(value, "model", "type", to="WordPiece"),
+        changed(value, "model", "byte_fallback", to=False),
+        changed(value, "model", "merges", to=merges[::-1]),
+        changed(value, "model", "merges", to=merges[1:]),
+        changed(value, "model", "merges", to=[*merges, ["a"]]),
+        changed(value, "model", "vocab", to={"a": 5}),
+        changed(value, "pre_tokenizer", to={"type": "ByteLevel"}),
+        changed(value, "normalizer", to={"type": "NFC"}),
+        changed(value, "normalizer", to=None),
+        changed(value, "normalizer", "content", to="_"),
+        changed(value, "added_tokens", to=[{}]),
+    ]
+    for each in strange:
+        with pytest.raises(DataError, match="not of SentencePiece's kind"):
+            from_tokenizer_json(each)

@@ -1,0 +1,126 @@
+"""`tfcli export` and `tfcli import`: models to other programs, and from them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from tfcli.cli import streams
+from tfcli.cli.options import JsonOption, QuietOption, option
+from tfcli.errors import UsageError
+
+if TYPE_CHECKING:
+    from tfcli.exchange.rounding import Cost
+
+Target = Literal["huggingface", "gguf", "ollama"]
+NumberType = Literal["f32", "f16", "q8_0"]
+
+
+def export_run(
+    run: Annotated[
+        str, typer.Argument(metavar="RUN", help="A run's name or path, or a step's path.")
+    ],
+    path: Annotated[
+        Path, typer.Argument(metavar="PATH", help="The folder to write; the file, for gguf.")
+    ],
+    to: Annotated[Target, option("--to", help="For which programs.")],
+    type: Annotated[
+        NumberType | None,
+        option("--type", help="The numbers of a GGUF file.", otherwise="f32"),
+    ] = None,
+    json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:  # fmt: skip
+    """Write a run in the form of other programs.
+
+    huggingface: a folder for transformers, vLLM, mlx-lm.
+
+    gguf: a file for llama.cpp and LM Studio. ollama: a folder for `ollama create`.
+
+    tfcli export book ./book-hf --to huggingface
+    """
+    from tfcli.exchange.gguf_out import export_to_gguf, export_to_ollama
+    from tfcli.exchange.huggingface_out import export_to_hugging_face
+    from tfcli.runs.run import choose_step, find_run
+
+    voice = streams.Voice(quiet=quiet)
+    found, step_path = find_run(run)
+    step = choose_step(found, step_path, damaged=voice.warn)
+    if to == "huggingface":
+        if type not in {None, "f32"}:
+            raise UsageError("--type is for GGUF files", mend="--to gguf")
+        export_to_hugging_face(found, step, path)
+    elif to == "gguf":
+        export_to_gguf(found, step, path, type or "f32")
+    else:
+        export_to_ollama(found, step, path, type or "f32")
+    cost = None
+    if type in {"f16", "q8_0"}:
+        from tfcli.exchange.rounding import cost_of_rounding
+        from tfcli.text.corpus import CACHE
+
+        cost = cost_of_rounding(found, step, type, CACHE)
+        voice.note(_say(cost, type))
+    if json:
+        result: dict[str, object] = {"path": str(path), "step": step.state.step, "to": to}
+        if cost:
+            result |= {"nats_per_byte": cost.rounded, "nats_per_byte_f32": cost.exact}
+        streams.write_json_result(result)
+    voice.note(f"Written: {path}, from step {step.state.step:,} of {found.name}.")
+    voice.next(NEXT[to].format(path=path, name=found.name.lower()))
+
+
+NEXT = {
+    "huggingface": "python -c \"from transformers import pipeline as p; print(p('text-generation', "
+                   "'{path}')('Once')[0]['generated_text'])\"",
+    "gguf": 'llama-cli -m {path} -p "Once" -n 100 -no-cnv',
+    "ollama": "cd {path} && ollama create {name} -f Modelfile",
+}  # fmt: skip
+
+
+def _say(cost: Cost | None, type: str) -> str:
+    if cost is None:
+        return f"What {type} costs was not measured: the run's held-out text is not here any more."
+    return (
+        f"On {cost.bytes:,} held-out bytes: {cost.rounded:.4f} nats/byte in {type}, "
+        f"{cost.exact:.4f} in f32 ({cost.rounded - cost.exact:+.4f})."
+    )
+
+
+def import_run(
+    path: Annotated[
+        Path, typer.Argument(metavar="DIR", help="A folder in the form of Hugging Face.")
+    ],
+    run: Annotated[str, option("--run", help="What the run will be called.", metavar="NAME")],
+    context: Annotated[
+        int | None,
+        option("--context", help="A shorter context than its own.", min=1, otherwise="its own"),
+    ] = None,
+    quiet: QuietOption = False,
+) -> None:  # fmt: skip
+    """Make a run of a model from elsewhere: to write with, to score, to train further.
+
+    Llama, Mistral, Qwen3 or GPT-2 with a SentencePiece tokenizer, in safetensors.
+
+    tfcli import ./their-model --run theirs
+    """
+    from tfcli.exchange.huggingface_in import import_run, look
+    from tfcli.files import check_name
+    from tfcli.model.cost import count_parameters
+    from tfcli.runs.run import ROOT, require_new
+
+    voice = streams.Voice(quiet=quiet)
+    check_name(run, "run")
+    require_new(ROOT / run)
+    found = look(path, context_length=context)
+    made = import_run(found, ROOT / run)
+    config = found.config
+    voice.note(
+        f"{run}: {count_parameters(config):,} parameters ({config.family}), context "
+        f"{config.context_length:,}, {config.vocab_size:,} pieces; kept in {made.path}."
+    )
+    if found.rows_left_out:
+        voice.note(f"{found.rows_left_out:,} rows of its table stand for no piece: left out.")
+    voice.next(f'tfcli generate "..." --run {run}')

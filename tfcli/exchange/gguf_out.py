@@ -1,0 +1,226 @@
+"""A run as a GGUF file: what llama.cpp, ollama and LM Studio open.
+
+The names of the weights and of what describes them are those of llama.cpp; the `gguf` package, an
+extra, writes the file.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from tfcli.errors import UsageError
+from tfcli.exchange.architectures import architecture_of
+from tfcli.exchange.pieces import Kind, read_pieces
+from tfcli.exchange.tokenizer_json import require_merges
+from tfcli.files import file_of_others, require_space, write_file
+from tfcli.model.tensor_file import TensorFile
+from tfcli.runs.step import MODEL
+from tfcli.text.tokenizer import BEGIN, END, UNKNOWN
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    import numpy as np
+
+    from tfcli.model.config import ModelConfig
+    from tfcli.runs.run import Run, ValidStep
+    from tfcli.text.tokenizer import Tokenizer
+
+    Array = np.ndarray[Any, Any]
+
+NumberType = Literal["f32", "f16", "q8_0"]
+
+ARCHITECTURES = {"modern": "qwen3", "llama": "llama", "gpt2": "gpt2"}
+BLOCK = 32  # numbers that share a scale in q8_0
+NAMES = {
+    "embedding": "token_embd",
+    "position_embedding": "position_embd",
+    "final_norm": "output_norm",
+    "head": "output",
+    "attention_norm": "attn_norm",
+    "attention.query": "attn_q",
+    "attention.key": "attn_k",
+    "attention.value": "attn_v",
+    "attention.query_norm": "attn_q_norm",
+    "attention.key_norm": "attn_k_norm",
+    "attention.output": "attn_output",
+    "feed_forward_norm": "ffn_norm",
+    "feed_forward.gate": "ffn_gate",
+    "feed_forward.up": "ffn_up",
+    "feed_forward.down": "ffn_down",
+}
+PARTS = ("attention.query", "attention.key", "attention.value")  # one matrix in GPT-2
+
+
+@dataclass(frozen=True)
+class Stored:
+    """An array as it is stored: its numbers, in what format, and what it is called."""
+
+    name: str
+    array: Array
+    type: NumberType
+
+
+def export_to_gguf(run: Run, step: ValidStep, path: Path, type: NumberType) -> None:
+    """Writes the file at `path`; one that stands there makes way.
+
+    Raises:
+        UsageError: the `gguf` package is missing, or the family has no counterpart elsewhere.
+        DataError: the tokenizer would be read differently elsewhere.
+        InputOutputError: the disk refused.
+
+    """
+    gguf = _gguf()
+    config, tokenizer = run.model_config, run.tokenizer()
+    architecture_of(config)  # refuses what nobody else knows
+    require_merges(read_pieces(tokenizer.model), "GGUF")
+    weights = TensorFile(step.path / MODEL)
+    require_space(path, (step.path / MODEL).stat().st_size + (1 << 20))
+    with file_of_others(path) as temporary:
+        writer = gguf.GGUFWriter(temporary, ARCHITECTURES[config.family])
+        writer.add_name(run.name)
+        _describe(writer, config)
+        writer.add_file_type({"f32": 0, "f16": 1, "q8_0": 7}[type])
+        _add_tokenizer(writer, tokenizer)
+        for stored in as_stored(config, weights, type):
+            writer.add_tensor(stored.name, *_encoded(stored))
+        writer.write_header_to_file()
+        writer.write_kv_data_to_file()
+        writer.write_tensors_to_file()
+        writer.close()
+
+
+def export_to_ollama(run: Run, step: ValidStep, path: Path, type: NumberType) -> None:
+    """A folder with the model as `model.gguf`, and the Modelfile for `ollama create`, last."""
+    export_to_gguf(run, step, path / "model.gguf", type)
+    lines = ["FROM ./model.gguf", 'TEMPLATE "{{ .Prompt }}"', "PARAMETER stop </s>"]
+    lines.append(f"PARAMETER num_ctx {run.model_config.context_length}")
+    write_file(path / "Modelfile", "".join(f"{line}\n" for line in lines).encode())
+
+
+def _gguf() -> Any:
+    try:
+        import gguf
+    except ImportError:
+        raise UsageError(
+            "GGUF files cannot be written without the package gguf", mend="pip install gguf"
+        ) from None
+    return gguf
+
+
+# --- what describes the model -------------------------------------------------------------------
+
+
+def _describe(writer: Any, config: ModelConfig) -> None:
+    writer.add_context_length(_context(config))
+    writer.add_embedding_length(config.d_model)
+    writer.add_block_count(config.num_layers)
+    writer.add_feed_forward_length(config.d_ff)
+    writer.add_head_count(config.num_heads)
+    writer.add_head_count_kv(config.num_kv_heads)
+    writer.add_vocab_size(config.vocab_size)
+    if config.family == "gpt2":
+        writer.add_layer_norm_eps(config.norm_epsilon)
+        return
+    writer.add_key_length(config.head_dim)
+    writer.add_value_length(config.head_dim)
+    writer.add_rope_dimension_count(config.head_dim)
+    writer.add_rope_freq_base(config.rope_theta)
+    writer.add_layer_norm_rms_eps(config.norm_epsilon)
+
+
+def _context(config: ModelConfig) -> int:
+    """llama.cpp looks at the whole context in these models: no further than the window, then."""
+    return min(config.context_length, config.sliding_window or config.context_length)
+
+
+def _add_tokenizer(writer: Any, tokenizer: Tokenizer) -> None:
+    pieces = read_pieces(tokenizer.model)
+    writer.add_tokenizer_model("llama")  # SentencePiece's own way to merge
+    writer.add_tokenizer_pre("default")
+    writer.add_token_list([piece.text for piece in pieces.pieces])
+    writer.add_token_scores([piece.score for piece in pieces.pieces])  # decide the order of merges
+    writer.add_token_types([int(piece.kind) for piece in pieces.pieces])
+    assert pieces.pieces[UNKNOWN].kind is Kind.UNKNOWN, "the tokenizer has checked it"
+    writer.add_unk_token_id(UNKNOWN)
+    writer.add_bos_token_id(BEGIN)
+    writer.add_eos_token_id(END)
+    writer.add_add_bos_token(True)
+    writer.add_add_eos_token(False)
+    writer.add_add_space_prefix(pieces.dummy_prefix)
+
+
+# --- weights ------------------------------------------------------------------------------------
+
+
+def as_stored(config: ModelConfig, weights: TensorFile, type: NumberType) -> Iterator[Stored]:
+    """The weights under llama.cpp's names; matrices in `type`, the rest in float32."""
+    import numpy as np
+
+    for name in weights.tensors:
+        part, kind = name.rsplit(".", 1)
+        prefix = ""
+        if part.startswith("blocks."):
+            _, layer, part = part.split(".", 2)
+            prefix = f"blk.{layer}."
+        array = weights.read(name)
+        stored_as = NAMES[part]
+        if config.family == "gpt2" and part in PARTS:
+            if part != PARTS[0]:
+                continue
+            siblings = [name.replace(PARTS[0], sibling) for sibling in PARTS]
+            array, stored_as = np.concatenate([weights.read(own) for own in siblings]), "attn_qkv"
+        if config.family == "llama" and part in PARTS[:2]:
+            heads = config.num_heads if part == PARTS[0] else config.num_kv_heads
+            array = _interleaved(array, heads)
+        yield Stored(f"{prefix}{stored_as}.{kind}", array, _type(array, part, type))
+
+
+def _type(array: Array, part: str, type: NumberType) -> NumberType:
+    if array.ndim < 2 or part == "position_embedding":
+        return "f32"
+    return "f16" if type == "q8_0" and array.shape[1] % BLOCK else type
+
+
+def _interleaved(matrix: Array, heads: int) -> Array:
+    """The `llama` architecture turns neighbours, (2i, 2i + 1), where we turn (i, i + D/2)."""
+    rows, width = matrix.shape
+    paired = matrix.reshape(heads, 2, rows // heads // 2, width)
+    return paired.swapaxes(1, 2).reshape(rows, width)
+
+
+def _encoded(stored: Stored) -> tuple[Any, ...]:
+    """The arguments of `GGUFWriter.add_tensor` after the name."""
+    import numpy as np
+
+    if stored.type == "q8_0":
+        gguf = _gguf()
+        kind = gguf.GGMLQuantizationType.Q8_0
+        return gguf.quants.quantize(stored.array, kind), None, kind
+    return (np.ascontiguousarray(stored.array, np.float16 if stored.type == "f16" else np.float32),)
+
+
+def rounded(weights: TensorFile, type: NumberType) -> dict[str, Array]:
+    """Our own weights as they are after being stored in `type`: what the export costs."""
+    import numpy as np
+
+    arrays = {}
+    for name in weights.tensors:
+        array = weights.read(name)
+        stored = _type(array, name.rsplit(".", 1)[0], type)
+        if stored == "f16":
+            array = array.astype(np.float16).astype(np.float32)
+        elif stored == "q8_0":
+            array = _through_q8_0(array)
+        arrays[name] = array
+    return arrays
+
+
+def _through_q8_0(matrix: Array) -> Array:
+    """Each 32 numbers of a row share a scale: the largest of them, over 127."""
+    gguf = _gguf()
+    kind = gguf.GGMLQuantizationType.Q8_0
+    back: Array = gguf.quants.dequantize(gguf.quants.quantize(matrix, kind), kind)
+    return back

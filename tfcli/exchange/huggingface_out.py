@@ -1,0 +1,150 @@
+"""A run as a Hugging Face folder: what `from_pretrained`, vLLM, mlx-lm and many more open.
+
+config.json             the shape, in the words of its architecture
+model.safetensors       the weights, under the names of its architecture; in parts when large
+tokenizer.json          the tokenizer, for `tokenizers`
+tokenizer.model         the same, for SentencePiece
+tokenizer_config.json, generation_config.json
+README.md               the model card
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import TYPE_CHECKING, Any
+
+from tfcli.errors import ConflictError
+from tfcli.exchange.architectures import counterparts, to_config_json
+from tfcli.exchange.model_card import model_card
+from tfcli.exchange.pieces import read_pieces
+from tfcli.exchange.tokenizer_json import to_tokenizer_config, to_tokenizer_json
+from tfcli.files import FolderWriter, new_folder, require_space
+from tfcli.model.layout import weight_shapes
+from tfcli.model.tensor_file import TensorFile
+from tfcli.runs.step import MODEL
+from tfcli.text.tokenizer import BEGIN, END
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    import numpy as np
+
+    from tfcli.exchange.architectures import Counterpart
+    from tfcli.model.config import ModelConfig
+    from tfcli.runs.run import Run, ValidStep
+    from tfcli.text.tokenizer import Tokenizer
+
+    Array = np.ndarray[Any, np.dtype[np.float32]]
+
+LARGEST_PART = 2_000_000_000  # bytes; as much again is in memory while one is written
+INDEX = "model.safetensors.index.json"
+
+
+def export_to_hugging_face(run: Run, step: ValidStep, path: Path) -> None:
+    """Writes the folder at `path`.
+
+    Raises:
+        UsageError: the family has no counterpart elsewhere.
+        DataError: the tokenizer would be read differently elsewhere.
+        ConflictError: there is something at `path`.
+        InputOutputError: the disk refused.
+
+    """
+    require_free(path)
+    config, tokenizer = run.model_config, run.tokenizer()
+    described = to_config_json(config)
+    tokenizer_files = tokenizer_as_files(tokenizer, config.context_length)
+    weights = TensorFile(step.path / MODEL)
+    require_space(path, (step.path / MODEL).stat().st_size + (1 << 20))
+    with new_folder(path) as folder:
+        _write_weights(folder, config, weights.read)
+        for name, content in tokenizer_files.items():
+            folder.write(name, content)
+        folder.write("generation_config.json", pretty({
+            "bos_token_id": BEGIN, "eos_token_id": END, "do_sample": True, "top_k": 0,
+        }))  # fmt: skip
+        folder.write("README.md", model_card(run, step).encode())
+        folder.write("config.json", pretty(described))
+
+
+def export_tokenizer(tokenizer: Tokenizer, path: Path) -> None:
+    """Writes a tokenizer alone, as a folder.
+
+    Raises:
+        DataError: it would be read differently elsewhere.
+        ConflictError: there is something at `path`.
+
+    """
+    require_free(path)
+    files = tokenizer_as_files(tokenizer)
+    with new_folder(path) as folder:
+        for name, content in files.items():
+            folder.write(name, content)
+
+
+def require_free(path: Path) -> None:
+    """Raises ConflictError where something stands that would have to make way."""
+    if path.exists() and not (path.is_dir() and not any(path.iterdir())):
+        raise ConflictError(f"{path} is there already", mend="name a folder that is not there yet")
+
+
+def tokenizer_as_files(tokenizer: Tokenizer, context_length: int | None = None) -> dict[str, bytes]:
+    """The files of a tokenizer by name.
+
+    Raises:
+        DataError: it would be read differently elsewhere.
+
+    """
+    pieces = read_pieces(tokenizer.model)
+    return {
+        "tokenizer.json": pretty(to_tokenizer_json(pieces)),
+        "tokenizer.model": tokenizer.model,
+        "tokenizer_config.json": pretty(to_tokenizer_config(pieces, context_length)),
+    }
+
+
+def pretty(value: object) -> bytes:
+    """JSON as people read it."""
+    return f"{json.dumps(value, ensure_ascii=False, indent=2)}\n".encode()
+
+
+def _write_weights(folder: FolderWriter, config: ModelConfig, read: Callable[[str], Array]) -> None:
+    """One file; or several, with an index of what is where."""
+    from safetensors.numpy import save
+
+    parts = list(_parts(config))
+    where: dict[str, str] = {}
+    for number, part in enumerate(parts, 1):
+        name = MODEL if len(parts) == 1 else f"model-{number:05}-of-{len(parts):05}.safetensors"
+        arrays = {weight.name: _contiguous(weight.make(read)) for weight in part}
+        folder.write(name, save(arrays, metadata={"format": "pt"}))
+        where |= dict.fromkeys(arrays, name)
+    if len(parts) > 1:
+        size = sum(_bytes(weight, config) for part in parts for weight in part)
+        folder.write(INDEX, pretty({"metadata": {"total_size": size}, "weight_map": where}))
+
+
+def _parts(config: ModelConfig) -> Iterator[list[Counterpart]]:
+    """The weights in groups of at most `LARGEST_PART` bytes, in order."""
+    part: list[Counterpart] = []
+    size = 0
+    for weight in counterparts(config):
+        own = _bytes(weight, config)
+        if part and size + own > LARGEST_PART:
+            yield part
+            part, size = [], 0
+        part.append(weight)
+        size += own
+    yield part
+
+
+def _bytes(weight: Counterpart, config: ModelConfig) -> int:
+    return 4 * math.prod(weight.shape(weight_shapes(config)))
+
+
+def _contiguous(array: Array) -> Array:
+    import numpy as np
+
+    return np.ascontiguousarray(array)

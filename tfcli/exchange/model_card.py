@@ -1,0 +1,123 @@
+"""The README of an exported model: what it is, what it was made of, how good it is, its limits.
+
+After Mitchell et al., "Model Cards for Model Reporting", 2019; the block at the top is what
+Hugging Face reads.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from tfcli import __version__
+from tfcli.exchange.architectures import architecture_of
+from tfcli.model.cost import count_parameters, training_flops_per_token
+
+if TYPE_CHECKING:
+    from tfcli.runs.run import Run, ValidStep
+
+
+def model_card(run: Run, step: ValidStep) -> str:
+    """The card, in Markdown, of what the run knows of itself."""
+    config, state, corpus = run.model_config, step.state, run.card["corpus"]
+    operations = state.tokens_seen * training_flops_per_token(config)
+    epochs = state.tokens_seen / max(corpus["training_tokens"], 1)
+    sections = [
+        _metadata(run),
+        f"# {run.name}",
+        f"A language model of {count_parameters(config):,} parameters, trained from scratch on one "
+        f"person's own text with tfcli {__version__}." if not run.card.get("imported") else
+        f"A language model of {count_parameters(config):,} parameters, imported into "
+        f"tfcli {__version__} from `{run.card['imported']}`.",
+        "## What it is",
+        _table({
+            "architecture": f"{architecture_of(config)} (family `{config.family}`)",
+            "layers, width": f"{config.num_layers}, {config.d_model}",
+            "heads": f"{config.num_heads} of {config.head_dim}, {config.num_kv_heads} for keys",
+            "feed-forward": config.d_ff,
+            "context": f"{config.context_length:,} tokens",
+            "vocabulary": f"{config.vocab_size:,} pieces (SentencePiece, every byte kept)",
+            "numbers": "float32",
+        }),
+    ]  # fmt: skip
+    if not run.card.get("imported"):
+        sections += [
+            "## What it was trained on",
+            _table({
+                "text": f"{corpus['bytes']:,} bytes in {corpus['documents']:,} documents",
+                "SHA-256 of the text": f"`{corpus['fingerprint']}`",
+                "of it to train on": f"{corpus['training_bytes']:,} bytes, "
+                                     f"{corpus['training_tokens']:,} tokens",
+                "held out": f"{corpus['held_out_bytes']:,} bytes, the end of the text",
+                "SHA-256 of the tokenizer": f"`{run.card['tokenizer']['fingerprint']}`",
+                "began from": run.card.get("from") or "nothing",
+            }),
+            "## How it was trained",
+            _table({
+                "tokens seen": f"{state.tokens_seen:,} ({epochs:.1f} epochs)",
+                "steps": f"{state.step:,}",
+                "time": f"{state.seconds:,.0f} s",
+                "operations": f"{operations:.2e} FLOPs",
+                "seed": run.card["seed"],
+                **{f"plan: {key}": value for key, value in run.card["plan"].items()
+                   if not isinstance(value, (dict, list)) and value is not None},
+            }),
+        ]  # fmt: skip
+    sections += ["## How good it is", _quality(run, step), "## Limits", LIMITS, "## How to use it"]
+    return "\n\n".join([*sections, USE.format(name=run.name)]) + "\n"
+
+
+LIMITS = """\
+It knows nothing but the text that it was trained on, and has that text's errors, views and style.
+It makes up facts. It was not taught to follow instructions nor to refuse anything. It may repeat
+passages of its text word for word: share it only where you may share the text. It was measured on
+one held-out part of the same text, and on nothing else."""
+
+USE = """\
+```python
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+tokenizer = AutoTokenizer.from_pretrained("{name}")
+model = AutoModelForCausalLM.from_pretrained("{name}")
+ids = tokenizer("Once upon", return_tensors="pt", return_token_type_ids=False)
+print(tokenizer.decode(model.generate(**ids, max_new_tokens=100)[0], skip_special_tokens=True))
+```
+
+Every text begins with `<s>`, which the tokenizer puts there. U+2581 is the tokenizer's own mark for
+a space: in other programs than tfcli it comes back as one."""
+
+
+def _metadata(run: Run) -> str:
+    lines = ["library_name: transformers", "pipeline_tag: text-generation", "tags:", "- tfcli"]
+    lines.append(f"- {run.card['model']['family']}")
+    return "\n".join(["---", *lines, "---"])
+
+
+def _table(facts: dict[str, object]) -> str:
+    rows = [f"| {key} | {_cell(value)} |" for key, value in facts.items()]
+    return "\n".join(["| | |", "| --- | --- |", *rows])
+
+
+def _cell(value: object) -> str:
+    return str(value).replace("|", "\\|").replace("\n", " ")
+
+
+def _quality(run: Run, step: ValidStep) -> str:
+    measured = step.state.reported
+    if measured is None:
+        return "It was not measured on held-out text."
+    part = "all of it" if measured.whole else "a part spread evenly over it"
+    facts: dict[str, object] = {
+        "held out": f"**{measured.nats_per_byte:.4f} nats a byte** "
+                    f"({measured.nats_per_byte / math.log(2):.4f} bits a byte)",
+        "measured on": f"{measured.bytes:,} bytes, {measured.tokens:,} tokens: {part}",
+        "protocol": f"windows of {measured.context} tokens that move by {measured.stride}, "
+                    "each beginning with `<s>`",
+    }  # fmt: skip
+    baselines = run.card.get("baselines")
+    if baselines:
+        facts["gzip reaches"] = f"{baselines['gzip']:.4f} nats a byte on the same text"
+        if baselines.get("ngram"):
+            order = baselines["ngram_order"]
+            facts[f"an order-{order} n-gram"] = f"{baselines['ngram']:.4f} nats a byte"
+    return _table(facts)

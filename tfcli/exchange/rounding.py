@@ -1,0 +1,73 @@
+"""What fewer bits cost: the held-out loss of the weights as they are exported, against float32."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from tfcli.errors import TfcliError
+from tfcli.exchange.gguf_out import NumberType, rounded
+from tfcli.generation.engines.numpy_engine import NumpyEngine
+from tfcli.generation.scoring import score
+from tfcli.model.tensor_file import TensorFile
+from tfcli.runs.step import MODEL
+from tfcli.text.token_cache import open_token_cache
+from tfcli.text.tokenizer import END
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import numpy as np
+
+    from tfcli.runs.run import Run, ValidStep
+
+MOST_TOKENS = 20_000  # measured, from the beginning of the held-out text
+ROWS = 16
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Nats a byte of the same held-out text, before and after rounding."""
+
+    exact: float
+    rounded: float
+    bytes: int
+
+
+def cost_of_rounding(run: Run, step: ValidStep, type: NumberType, cache: Path) -> Cost | None:
+    """Measures it, where the run's held-out text is still to be found; else None."""
+    texts = _held_out(run, cache)
+    if not texts:
+        return None
+    config, weights = run.model_config, TensorFile(step.path / MODEL)
+    lengths = [len(spelled) for spelled in run.tokenizer().token_bytes]
+    total = sum(lengths[i] for text in texts for i in text)
+    if not total:
+        return None
+
+    def nats_per_byte(arrays: dict[str, np.ndarray[Any, Any]]) -> float:
+        engine = NumpyEngine(config, arrays, ROWS)
+        stride = max(1, config.context_length // 2)
+        scores = score(engine, texts, rows=ROWS, stride=stride)
+        return -math.fsum(float(logprobs.sum()) for logprobs in scores) / total
+
+    exact = nats_per_byte({name: weights.read(name) for name in weights.tensors})
+    return Cost(exact, nats_per_byte(rounded(weights, type)), total)
+
+
+def _held_out(run: Run, cache: Path) -> list[list[int]]:
+    """The first held-out tokens, document by document."""
+    corpus = run.card["corpus"]
+    try:
+        weights = tuple(part["weight"] for part in corpus.get("parts", [])) or (1.0,)
+        tokens = open_token_cache(corpus["token_cache"], cache=cache, weights=weights)
+    except TfcliError:
+        return []
+    texts: list[list[int]] = [[]]
+    for token in tokens.held_out[:MOST_TOKENS].tolist():
+        if token == END:
+            texts.append([])
+        else:
+            texts[-1].append(token)
+    return [text for text in texts if text]

@@ -1,0 +1,191 @@
+"""Between a SentencePiece model and `tokenizer.json`, the form of Hugging Face's `tokenizers`.
+
+    text -> normalizer  " " becomes U+2581, the space mark
+         -> model       pieces of the vocabulary; what has none is spelled as its bytes
+         -> post        <s> in front
+    ids  -> decoder     U+2581 becomes " ", bytes are put together
+
+There is no pre-tokenizer: pieces may reach over a space. A byte-pair model cuts a text exactly as
+SentencePiece does. A unigram model would too, were it not for ties and rounding (SentencePiece adds
+its scores in 32 bits, `tokenizers` in 64), so it is refused.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from tfcli.errors import DataError
+from tfcli.exchange.pieces import Algorithm, Kind, Piece, Pieces, merges
+from tfcli.text.tokenizer import BEGIN, END, SPACE_MARK, UNKNOWN
+
+MERGED = {Algorithm.BPE, Algorithm.CHAR}
+SPACES = {"type": "Replace", "pattern": {"String": " "}, "content": SPACE_MARK}
+PREFIX = {"type": "Prepend", "prepend": SPACE_MARK}
+BYTE = re.compile(r"<0x[0-9A-F]{2}>")
+LARGEST_VOCABULARY = 1 << 20
+
+
+def require_merges(pieces: Pieces, target: str) -> None:
+    """Refuses a tokenizer that a target would read differently.
+
+    Raises:
+        DataError: it is a unigram (or word) model.
+
+    """
+    if pieces.algorithm not in MERGED:
+        kind = pieces.algorithm.name.lower()
+        raise DataError(
+            f"a {kind} tokenizer cannot be exported to {target}",
+            why="it would be read there without a word, and cut some texts differently",
+            mend="tfcli tokenizer train FILE --name NAME   # a bpe one, then train with it",
+        )
+
+
+def to_tokenizer_json(pieces: Pieces) -> dict[str, Any]:
+    """The content of `tokenizer.json`.
+
+    Raises:
+        DataError: the model is of a kind that would be read differently there.
+
+    """
+    require_merges(pieces, "Hugging Face")
+    texts = [piece.text for piece in pieces.pieces]
+    begin = texts[BEGIN]
+    normalizer: dict[str, Any] = SPACES
+    decoders: list[dict[str, Any]] = [
+        {"type": "Replace", "pattern": {"String": SPACE_MARK}, "content": " "},
+        {"type": "ByteFallback"},
+        {"type": "Fuse"},
+    ]
+    if pieces.dummy_prefix:
+        normalizer = {"type": "Sequence", "normalizers": [PREFIX, SPACES]}
+        decoders.append({"type": "Strip", "content": " ", "start": 1, "stop": 0})
+    model = {
+        "type": "BPE", "dropout": None, "unk_token": texts[UNKNOWN],
+        "continuing_subword_prefix": None, "end_of_word_suffix": None, "fuse_unk": True,
+        "byte_fallback": True, "ignore_merges": False,
+        "vocab": {text: i for i, text in enumerate(texts)},
+        "merges": [list(pair) for pair in merges(pieces.pieces)],
+    }  # fmt: skip
+    return {
+        "version": "1.0",
+        "truncation": None,
+        "padding": None,
+        "added_tokens": [
+            _added(i, piece) for i, piece in enumerate(pieces.pieces) if piece.kind in ADDED
+        ],
+        "normalizer": normalizer,
+        "pre_tokenizer": None,
+        "post_processor": {
+            "type": "TemplateProcessing",
+            "single": [_special(begin), _sequence("A", 0)],
+            "pair": [_special(begin), _sequence("A", 0), _special(begin), _sequence("B", 1)],
+            "special_tokens": {begin: {"id": begin, "ids": [BEGIN], "tokens": [begin]}},
+        },
+        "decoder": {"type": "Sequence", "decoders": decoders},
+        "model": model,
+    }
+
+
+ADDED = {Kind.UNKNOWN, Kind.CONTROL, Kind.USER_DEFINED}
+
+
+def _added(i: int, piece: Piece) -> dict[str, Any]:
+    return {
+        "id": i, "content": piece.text, "single_word": False, "lstrip": False, "rstrip": False,
+        "normalized": False, "special": piece.kind is not Kind.USER_DEFINED,
+    }  # fmt: skip
+
+
+def _special(text: str) -> dict[str, Any]:
+    return {"SpecialToken": {"id": text, "type_id": 0}}
+
+
+def _sequence(name: str, type_id: int) -> dict[str, Any]:
+    return {"Sequence": {"id": name, "type_id": type_id}}
+
+
+def to_tokenizer_config(pieces: Pieces, context_length: int | None) -> dict[str, Any]:
+    """The content of `tokenizer_config.json`."""
+    texts = [piece.text for piece in pieces.pieces]
+    config: dict[str, Any] = {
+        # the class that obeys tokenizer.json; that of Llama puts a pipeline of its own in its place
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "unk_token": texts[UNKNOWN],
+        "bos_token": texts[BEGIN],
+        "eos_token": texts[END],
+        "add_bos_token": True,
+        "add_eos_token": False,
+        "clean_up_tokenization_spaces": False,
+        "split_special_tokens": True,  # "<s>" in a text is three characters, not a control
+    }
+    return config if context_length is None else config | {"model_max_length": context_length}
+
+
+# --- back ---------------------------------------------------------------------------------------
+
+
+def from_tokenizer_json(value: Any) -> Pieces:
+    """The pieces of a `tokenizer.json` that was made from a SentencePiece model of merges.
+
+    Raises:
+        DataError: it is of another kind, or would be read differently.
+
+    """
+    try:
+        pieces, given = _read(value)
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        raise _another_kind(f"{type(error).__name__}: {error}") from None
+    if merges(pieces.pieces) != given:
+        raise _another_kind("its merges are not those of its pieces")
+    return pieces
+
+
+def _read(value: Any) -> tuple[Pieces, list[tuple[str, str]]]:
+    model = value["model"]
+    if model.get("type") != "BPE" or not model.get("byte_fallback"):
+        raise ValueError("it is no byte-pair model that spells unknown characters as bytes")
+    if value.get("pre_tokenizer") is not None:
+        raise ValueError("it cuts the text before it looks for pieces")
+    normalizer = value.get("normalizer") or {}
+    steps = normalizer["normalizers"] if normalizer.get("type") == "Sequence" else [normalizer]
+    if [step.get("type") for step in steps] not in (["Replace"], ["Prepend", "Replace"]) or (
+        steps[-1]["pattern"] != SPACES["pattern"] or steps[-1]["content"] != SPACE_MARK
+    ):
+        raise ValueError("it changes the text in a way that SentencePiece does not")
+    vocab: dict[str, int] = model["vocab"]
+    if sorted(vocab.values()) != list(range(len(vocab))) or len(vocab) > LARGEST_VOCABULARY:
+        raise ValueError("its ids have gaps, or are more than any tokenizer should have")
+    texts = sorted(vocab, key=vocab.__getitem__)
+    given = [_pair(merge) for merge in model["merges"]]
+    ranks: dict[str, int] = {}
+    for left, right in given:
+        ranks.setdefault(left + right, len(ranks))
+    special = {token["content"] for token in value.get("added_tokens", []) if token["special"]}
+    pieces = tuple(
+        Piece(text, float(-ranks.get(text, len(ranks))), _kind(text, i, special))
+        for i, text in enumerate(texts)
+    )
+    return Pieces(Algorithm.BPE, pieces, dummy_prefix=len(steps) > 1), given
+
+
+def _pair(merge: Any) -> tuple[str, str]:
+    left, right = merge.split(" ") if isinstance(merge, str) else merge
+    return left, right
+
+
+def _kind(text: str, i: int, special: set[str]) -> Kind:
+    if i == UNKNOWN:
+        return Kind.UNKNOWN
+    if text in special or i in {BEGIN, END}:
+        return Kind.CONTROL
+    return Kind.BYTE if BYTE.fullmatch(text) else Kind.NORMAL
+
+
+def _another_kind(why: str) -> DataError:
+    return DataError(
+        "this tokenizer.json is not of SentencePiece's kind",
+        why=why,
+        mend="put the model's tokenizer.model beside it, if it has one",
+    )

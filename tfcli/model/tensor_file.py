@@ -1,0 +1,116 @@
+"""A safetensors file: named arrays, looked at without being read, and read one at a time.
+
+The layout is eight bytes with the length of a header in JSON, the header, then the bytes of the
+arrays one after the other: github.com/huggingface/safetensors, "Format". A header may come from
+anywhere, so all of it is checked against the file before any array is touched.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from tfcli.errors import DamagedError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import numpy as np
+
+    Array = np.ndarray[Any, Any]
+
+# Number formats by their name in a header: numpy's, and bytes a number. BF16 is the upper half of a
+# float32, which numpy has no name for.
+FORMATS = {"F64": ("<f8", 8), "F32": ("<f4", 4), "F16": ("<f2", 2), "BF16": ("<u2", 2)}
+LARGEST_HEADER = 100_000_000  # bytes, as in the format's own reader
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """Where an array lies: its number format, its shape, and its bytes after the header."""
+
+    format: str
+    shape: tuple[int, ...]
+    begin: int
+    end: int
+
+
+class TensorFile:
+    """The arrays of a file, mapped into memory.
+
+    Attributes:
+        tensors: what there is, by name.
+
+    Raises:
+        DamagedError: it is not a safetensors file.
+        NotFoundError, InputOutputError: it cannot be read.
+
+    """
+
+    def __init__(self, path: Path) -> None:
+        import numpy as np
+
+        from tfcli.files import explain
+
+        self.path = path
+        try:
+            data = np.memmap(path, np.uint8, mode="r")
+            size = int.from_bytes(data[:8].tobytes(), "little")
+            if size > min(len(data) - 8, LARGEST_HEADER):
+                raise ValueError("its header is longer than the file, or than any should be")
+            header = json.loads(data[8 : 8 + size].tobytes())
+            header.pop("__metadata__", None)
+            self._data = data[8 + size :]
+            self.tensors = {name: self._check(entry) for name, entry in header.items()}
+        except (
+            ValueError,
+            TypeError,
+            KeyError,
+            AttributeError,
+            OverflowError,
+            RecursionError,
+        ) as error:
+            raise DamagedError(f"{path} is not a safetensors file", why=str(error)) from None
+        except OSError as error:
+            raise explain(error, path) from error
+
+    def _check(self, entry: dict[str, Any]) -> Tensor:
+        """Raises ValueError unless an entry of the header fits the file."""
+        begin, end = entry["data_offsets"]
+        shape, format = tuple(entry["shape"]), entry["dtype"]
+        if any(type(number) is not int for number in (begin, end, *shape)):
+            raise ValueError("an entry of its header cannot be")
+        if not 0 <= begin <= end <= len(self._data):
+            raise ValueError("an entry of its header lies outside the file")
+        if format not in FORMATS:  # only what is asked for must be numbers that we know
+            return Tensor(str(format), shape, begin, end)
+        if min(shape, default=0) < 0 or FORMATS[format][1] * math.prod(shape) != end - begin:
+            raise ValueError("a shape of its header does not fit")
+        return Tensor(format, shape, begin, end)
+
+    def map(self, name: str) -> Array:
+        """An array as it lies in the file, in its own number format; nothing is copied.
+
+        Raises:
+            DamagedError: it holds no floating-point numbers.
+
+        """
+        import numpy as np
+
+        tensor = self.tensors[name]
+        if tensor.format not in FORMATS:
+            raise DamagedError(f"{name} in {self.path} is of {tensor.format}, which is no float")
+        format, _ = FORMATS[tensor.format]
+        data = self._data[tensor.begin : tensor.end]
+        return np.ndarray(tensor.shape, format, data)
+
+    def read(self, name: str) -> Array:
+        """An array in float32; a copy, unless it is that already."""
+        import numpy as np
+
+        mapped = self.map(name)
+        if self.tensors[name].format == "BF16":
+            return (mapped.astype(np.uint32) << 16).view(np.float32)
+        return mapped.astype(np.float32, copy=False)
