@@ -81,27 +81,25 @@ def _tokenizers() -> Iterator[Check]:
 
 
 def _runs() -> Iterator[Check]:
-    from tfcli.errors import TfcliError
     from tfcli.files import find_litter
-    from tfcli.runs.run import list_runs, open_run
-    from tfcli.runs.step import list_steps, verify_step
+    from tfcli.runs.inspection import inspect
+    from tfcli.runs.run import ROOT, list_runs
+    from tfcli.text.saved_tokenizers import ROOT as TOKENIZERS
 
     for path in list_runs():
+        found = inspect(path)
         what = f"run {path.name}"
-        steps = list_steps(path)
-        found = []
-        try:
-            open_run(path).tokenizer()
-        except TfcliError as error:
-            found.append(error.what)
-        for step in steps:
-            try:
-                verify_step(step)
-            except TfcliError as error:
-                found.append(error.what)
-        if found:
-            yield False, what, "; ".join(found)
-        else:
-            litter = len(find_litter(path))
-            rest = f"; {litter} leftovers go with the next training" if litter else ""
-            yield True, what, f"{len(steps)} steps verified{rest}"
+        if found.faults:
+            faults = "; ".join(error.what for error in found.faults.values())
+            yield False, what, f"{faults}: tfcli runs repair {path.name}"
+            continue
+        notes = [f"{len(found.steps)} steps verified"]
+        if found.litter:
+            notes.append(f"{len(found.litter)} leftovers go with the next training")
+        if found.lock_left:
+            notes.append("its trainer was killed; the lock is free")
+        yield True, what, "; ".join(notes)
+    for root in (ROOT, TOKENIZERS):
+        litter = find_litter(root)
+        if litter:
+            yield True, str(root), f"{len(litter)} leftovers of killed processes"

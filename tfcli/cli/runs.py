@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from tfcli.cli import plot, streams
 from tfcli.cli.options import JsonOption
+from tfcli.errors import DataError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tfcli.runs.inspection import Inspection
 
 app = typer.Typer(help="What was trained: size, loss, steps, disk.")
 app.command("plot")(plot.plot)
@@ -20,7 +26,6 @@ def list_all(context: typer.Context, json: JsonOption = False) -> None:
     if context.invoked_subcommand is not None:
         return
     from tfcli.cli.render import say_bytes, say_count, say_duration, show_table
-    from tfcli.errors import DataError
     from tfcli.runs.run import START_ONE, list_runs, open_run
     from tfcli.runs.summary import summarize
 
@@ -54,6 +59,100 @@ def list_all(context: typer.Context, json: JsonOption = False) -> None:
         return
     show_table(["run", "parameters", "nats/byte", "steps", "time", "disk", ""], rows)
     voice.next(f"tfcli runs show {rows[-1][0]}")
+
+
+RunsArgument = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[RUN...]", help="Names or paths.", show_default="all"),
+]
+
+
+@app.command()
+def verify(names: RunsArgument = None, json: JsonOption = False) -> None:
+    """Check every byte of runs, and say what could be used.
+
+    Exit code 65 where anything is damaged.
+    """
+    from tfcli.cli.render import show_table
+    from tfcli.runs.inspection import inspect
+
+    voice = streams.Voice(quiet=False)
+    inspections = [inspect(path) for path in _folders(names)]
+    rows = []
+    for found in inspections:
+        if json:
+            streams.write_json_result(_inspection_as_json(found))
+        for step in found.steps:
+            state = "damaged" if step in found.faults else "best" if step == found.best else "sound"
+            rows.append([found.path.name, step.name, state])
+        for error in found.faults.values():
+            voice.warn(error)
+        for note in _leftovers(found):
+            voice.note(f"{found.path.name}: {note}")
+    if rows and not json:
+        show_table(["run", "step", ""], rows)
+    damaged = [found for found in inspections if found.faults]
+    for found in damaged:
+        voice.next(f"tfcli runs repair {found.path.name}" if found.sound else f"rm -r {found.path}")
+    if damaged:
+        raise typer.Exit(DataError.exit_code)
+    voice.note(f"Runs in order: {len(inspections)}.")
+
+
+@app.command()
+def repair(names: RunsArgument = None) -> None:
+    """Take away what cannot be used: damaged steps, and what killed processes left.
+
+    The last sound step always stays.
+    """
+    from tfcli.runs.inspection import inspect, repair
+
+    voice = streams.Voice(quiet=False)
+    broken = False
+    for path in _folders(names):
+        removed = repair(path)
+        for gone in removed:
+            voice.note(f"Removed: {gone}")
+        found = inspect(path)
+        for error in found.faults.values():
+            voice.warn(error)
+        if found.usable:
+            left = f"{len(found.sound)} sound steps, the newest {found.sound[-1].name}"
+            voice.note(f"{path.name}: {left}.")
+        else:
+            broken = True
+            voice.note(f"{path.name}: nothing in it can be used; it was left as it is.")
+    if broken:
+        raise typer.Exit(DataError.exit_code)
+
+
+def _folders(names: list[str] | None) -> list[Path]:
+    """The folders of runs by name; of damaged ones too."""
+    from tfcli.runs.run import ROOT, list_runs, run_folder
+
+    return [run_folder(name, ROOT) for name in names] if names else list_runs()
+
+
+def _leftovers(found: Inspection) -> list[str]:
+    notes = []
+    if found.lock_left:
+        notes.append("a process that trained it was killed; its lock is free")
+    if found.litter:
+        notes.append(f"{len(found.litter)} leftovers of killed processes")
+    return notes
+
+
+def _inspection_as_json(found: Inspection) -> dict[str, Any]:
+    return {
+        "name": found.path.name,
+        "usable": found.usable,
+        "newest": found.sound[-1].name if found.sound else None,
+        "best": found.best.name if found.best else None,
+        "steps": [step.name for step in found.steps],
+        "faults": {str(path): error.what for path, error in found.faults.items()},
+        "leftovers": [str(path) for path in found.litter],
+        "killed": found.lock_left,
+    }
 
 
 @app.command()

@@ -37,7 +37,7 @@ from tfcli.files.folders import (
     sweep,
     verify_folder,
 )
-from tfcli.files.locks import lock, remove_unused
+from tfcli.files.locks import lock, lock_was_left, remove_unused
 from tfcli.files.names import NAME, check_name, make_name
 from tfcli.files.records import read_record
 
@@ -52,6 +52,7 @@ __all__ = [
     "file_of_others",
     "find_litter",
     "lock",
+    "lock_was_left",
     "make_folder",
     "make_name",
     "new_file",

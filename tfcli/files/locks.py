@@ -52,6 +52,20 @@ def lock(folder: Path, *, doing: str) -> Iterator[None]:
         guard.release()
 
 
+def lock_was_left(folder: Path) -> bool:
+    """Whether a process that held the lock was killed: it is named, and the lock is free."""
+    from filelock import FileLock, Timeout
+
+    if not (folder / HOLDER).is_file():
+        return False
+    with contextlib.suppress(OSError, Timeout):
+        guard = FileLock(folder / LOCK)
+        guard.acquire(blocking=False)
+        guard.release()
+        return True
+    return False
+
+
 def _holder(folder: Path) -> str:
     try:
         holder = read_json(folder / HOLDER)

@@ -218,9 +218,27 @@ def find_run(name: str | None, root: Path = ROOT) -> tuple[Run, Path | None]:
             folder = path.absolute().parent
             if (folder / CARD).is_file() and folder / path.name in list_steps(folder):
                 return open_run(folder), folder / path.name
+    raise _no_such_run(name, root)
+
+
+def run_folder(name: str, root: Path = ROOT) -> Path:
+    """A run's folder by its name or path, whether it can be opened or not.
+
+    Raises:
+        NotFoundError: there is none.
+
+    """
+    for path in (root / name, Path(name)):
+        with contextlib.suppress(OSError, ValueError):
+            if (path / CARD).is_file() or list_steps(path):
+                return path
+    raise _no_such_run(name, root)
+
+
+def _no_such_run(name: str, root: Path) -> NotFoundError:
     known = [run.name for run in list_runs(root)]
     similar = nearest(name, known)
-    raise NotFoundError(
+    return NotFoundError(
         f"there is no run {name!r} in {root}",
         why=None if known else "there is none at all yet",
         mend=f"did you mean {similar} ?"

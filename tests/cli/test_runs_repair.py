@@ -1,0 +1,132 @@
+"""`tfcli runs verify`, `runs repair` and what `doctor` says of the same."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.cli.test_train import TINY, training
+from tests.conftest import RealShell, Shell
+from tfcli.runs.step import list_steps
+
+
+@pytest.fixture(scope="module")
+def several(tmp_path_factory: pytest.TempPathFactory) -> Shell:
+    """A folder with a run `it` of three steps; to be copied."""
+    from tests.conftest import BOOK
+
+    folder = tmp_path_factory.mktemp("several")
+    (folder / "book.txt").write_text(BOOK)
+    shell = RealShell(folder)
+    done = shell("train", "book.txt", "--run", "it", "--steps", "6", "--save-every", "2", *TINY)
+    assert done.code == 0, done.err
+    return shell
+
+
+@pytest.fixture
+def workshop(several: Shell, tmp_path: Path) -> Shell:
+    shutil.copytree(several.folder, tmp_path / "work")
+    return RealShell(tmp_path / "work")
+
+
+def steps(shell: Shell) -> list[Path]:
+    return list_steps(shell.folder / "checkpoints" / "it")
+
+
+def flip(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
+def test_all_in_order(several: Shell) -> None:
+    done = several("runs", "verify")
+    assert done.code == 0
+    assert done.out.count(b"sound") + done.out.count(b"best") == len(steps(several))
+    assert done.out.count(b"best") == 1
+    row = json.loads(several("runs", "verify", "it", "--json").out)
+    assert row["usable"]
+    assert row["newest"] == "step-00000006"
+    assert row["faults"] == {}
+    assert several("runs", "repair").code == 0
+    assert row == json.loads(several("runs", "verify", "--json").out), "nothing was to be done"
+
+
+def test_a_damaged_step_is_named_and_taken_away(workshop: Shell) -> None:
+    sound, damaged = steps(workshop)[0], steps(workshop)[-1]
+    flip(damaged / "optimizer.safetensors")
+    done = workshop("runs", "verify")
+    assert done.code == 65
+    assert damaged.name in done.err
+    assert "Next: tfcli runs repair it" in done.err
+    assert workshop("doctor").code == 65
+    done = workshop("runs", "repair", "it")
+    assert done.code == 0, done.err
+    assert f"Removed: checkpoints/it/{damaged.name}" in done.err
+    assert damaged not in steps(workshop)
+    assert sound in steps(workshop)
+    assert workshop("runs", "verify").code == 0
+    assert workshop("doctor").code == 0
+    assert workshop("train", "--resume", "it").code == 0
+
+
+def test_where_no_step_is_sound_none_is_taken_away(workshop: Shell) -> None:
+    for step in steps(workshop):
+        flip(step / "model.safetensors")
+    before = steps(workshop)
+    done = workshop("runs", "repair")
+    assert done.code == 65
+    assert "left as it is" in done.err or "left as it was" in done.err
+    assert steps(workshop) == before
+
+
+def test_a_step_of_a_newer_tfcli_stays(workshop: Shell) -> None:
+    newest = steps(workshop)[-1]
+    manifest = newest / "MANIFEST.json"
+    value = json.loads(manifest.read_text()) | {"schema": 99}
+    manifest.write_text(json.dumps(value))
+    done = workshop("runs", "verify")
+    assert done.code == 65
+    assert "newer tfcli" in done.err
+    assert workshop("runs", "repair").code == 0
+    assert newest in steps(workshop)
+
+
+def test_what_a_killed_trainer_left_is_seen_and_taken_away(workshop: Shell) -> None:
+    more = ("--resume", "it", "--steps", "100000")
+    with training(workshop, *more) as process:
+        process.send_signal(signal.SIGKILL)
+    run = workshop.folder / "checkpoints" / "it"
+    (run / ".tmp-step-7-1").mkdir()
+    done = workshop("runs", "verify", "it")
+    assert done.code == 0, done.err
+    assert "was killed" in done.err
+    assert "leftovers" in done.err
+    assert b"was killed" in workshop("doctor").out
+    assert workshop("runs", "repair", "it").code == 0
+    assert not (run / ".tmp-step-7-1").exists()
+    assert "was killed" not in workshop("runs", "verify", "it").err
+
+
+def test_a_run_that_is_being_trained_is_not_repaired(workshop: Shell) -> None:
+    with training(workshop, "--resume", "it", "--steps", "100000") as process:
+        done = workshop("runs", "repair", "it")
+        assert done.code == 73
+        assert f"process {process.pid}" in done.err
+        assert "killed" not in workshop("runs", "verify", "it").err
+
+
+def test_a_run_without_its_card_is_found_by_name(workshop: Shell) -> None:
+    (workshop.folder / "checkpoints/it/run.json").unlink()
+    done = workshop("runs", "verify", "it")
+    assert done.code == 65
+    assert "run.json" in done.err
+    done = workshop("runs", "repair", "it")
+    assert done.code == 65
+    assert len(steps(workshop)) > 1
+    done = workshop("runs", "verify", "nothing")
+    assert done.code == 66
