@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: setup demo test check slow others bench build format clean
+.PHONY: setup demo test check slow soak others bench build format clean
 
 setup: $(READY)
 
@@ -29,6 +29,10 @@ check: setup
 
 slow: setup
 	$(BIN)/python -m pytest -m slow
+
+# The promise that nothing is lost, tried thousands of times: about fifteen minutes.
+soak: setup
+	SOAK=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 tests/reliability
 
 # Against llama.cpp, which is compiled first, and lm-evaluation-harness: about twenty minutes.
 others: setup

@@ -36,7 +36,6 @@ os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "10")
 import numpy as np
 
 from tfcli.exchange.gguf_out import export_to_gguf
-from tfcli.exchange.pieces import Algorithm, Kind, Piece, Pieces, write_pieces
 from tfcli.generation.engines.native import load_library
 from tfcli.generation.engines.numpy_engine import NumpyEngine
 from tfcli.generation.generate import Generator, Listed
@@ -47,6 +46,7 @@ from tfcli.model.cost import count_parameters
 from tfcli.model.layout import weight_shapes
 from tfcli.runs.run import Run, choose_step, create_run
 from tfcli.runs.step import StepState, save_step
+from tfcli.text.pieces import Algorithm, Kind, Piece, Pieces, write_pieces
 from tfcli.text.tokenizer import SPACE_MARK, Tokenizer
 from tfcli.text.tokenizer_training import train_tokenizer
 

@@ -20,9 +20,13 @@ STARTED = time.monotonic()  # a --time budget counts from here, imports included
 
 def main() -> None:
     """Runs the command line and exits with its code."""
-    from tfcli.cli.app import run
+    try:
+        from tfcli.cli.app import run
 
-    sys.exit(run(sys.argv[1:], started=STARTED))
+        code = run(sys.argv[1:], started=STARTED)
+    except KeyboardInterrupt:  # so early that nothing has begun
+        code = 130
+    sys.exit(code)
 
 
 if __name__ == "__main__":

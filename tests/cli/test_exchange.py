@@ -66,7 +66,7 @@ def test_what_eight_bits_cost_is_measured(workshop: Shell) -> None:
     shutil.rmtree(workshop.folder / ".tfcli", ignore_errors=True)
     for path in workshop.folder.rglob("held_out.bin"):
         path.unlink()
-    done = workshop("export", "tale", "it.gguf", "--to", "gguf", "--type", "f16")
+    done = workshop("export", "tale", "that.gguf", "--to", "gguf", "--type", "f16")
     assert done.code == 0, done.err
     assert "not measured" in done.err
 
@@ -100,6 +100,11 @@ def test_a_tokenizer_travels_alone(workshop: Shell) -> None:
         (["export", "tale", "o", "--to", "huggingface", "--type", "q8_0"], 2, "for GGUF files"),
         (["export", "tail", "o", "--to", "gguf"], 66, "did you mean tale"),
         (["export", "tale", "o"], 2, "--to"),
+        (["export", "tale", "book.txt", "--to", "gguf"], 73, "there already"),
+        (["export", "tale", "checkpoints", "--to", "ollama"], 73, "there already"),
+        (["export", "tale", "/dev/null", "--to", "gguf"], 73, "there already"),
+        (["export", "tale", ".", "--to", "huggingface"], 73, "there already"),
+        (["import", "book.txt", "--run", "new"], 65, "is a file"),
         (["import", "nothing", "--run", "new"], 66, "no folder"),
         (["import", ".", "--run", "tale"], 73, "already"),
         (["import", ".", "--run", "../x"], 2, "../x"),

@@ -11,11 +11,11 @@ import pytest
 
 from tests.conftest import BOOK
 from tests.exchange.conftest import SHAPES, MakeRun
-from tfcli.errors import DataError, UsageError
+from tfcli.errors import ConflictError, DataError, UsageError
 from tfcli.exchange.gguf_out import NumberType, export_to_gguf, export_to_ollama, rounded
-from tfcli.exchange.pieces import read_pieces
 from tfcli.model.tensor_file import TensorFile
 from tfcli.runs.step import MODEL
+from tfcli.text.pieces import read_pieces
 from tfcli.text.tokenizer import Tokenizer
 from tfcli.text.tokenizer_training import train_tokenizer
 
@@ -112,6 +112,35 @@ def test_a_width_that_eight_bits_cannot_hold_is_kept_in_sixteen(
     assert types["blk.0.attn_v.weight"] == "F16"
     assert types["blk.0.ffn_down.weight"] == "Q8_0"  # which is 96 wide
     assert types["output_norm.weight"] == "F32"
+
+
+def test_a_number_too_large_for_sixteen_bits_keeps_its_matrix_in_thirty_two(
+    make_run: MakeRun, tmp_path: Path
+) -> None:
+    from tfcli.runs.run import open_step
+    from tfcli.runs.step import load_arrays, save_step
+
+    run, step, _ = make_run()
+    arrays = load_arrays(step.path / MODEL)
+    arrays["embedding.weight"][5] = 1e5
+    step = open_step(save_step(run.path, step.state, arrays, {}))
+    export_to_gguf(run, step, tmp_path / "it.gguf", "f16")
+    _, found = read(tmp_path / "it.gguf")
+    np.testing.assert_array_equal(found["token_embd.weight"], arrays["embedding.weight"])
+    assert np.isfinite(found["blk.0.attn_v.weight"]).all()
+
+
+def test_what_stands_there_stays(make_run: MakeRun, tmp_path: Path) -> None:
+    run, step, _ = make_run()
+    (tmp_path / "mine.txt").write_text("years of work")
+    with pytest.raises(ConflictError, match="there already"):
+        export_to_gguf(run, step, tmp_path / "mine.txt", "f32")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "Modelfile").write_text("mine")
+    with pytest.raises(ConflictError, match="there already"):
+        export_to_ollama(run, step, tmp_path / "folder", "f32")
+    assert (tmp_path / "mine.txt").read_text() == "years of work"
+    assert (tmp_path / "folder" / "Modelfile").read_text() == "mine"
 
 
 def test_a_window_is_as_far_as_llama_cpp_may_look(make_run: MakeRun, tmp_path: Path) -> None:

@@ -102,6 +102,8 @@ def test_the_folder_is_whole_and_its_card_says_what_the_run_knows(
         "1.2500 nats a byte",
         "7,000",
         "Qwen3ForCausalLM",
+        "trained from scratch",
+        'from_pretrained("./out")',
         run.card["corpus"]["fingerprint"],
     ):
         assert known in readme

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import struct
 from collections.abc import Callable
@@ -59,6 +60,22 @@ def without_tokenizer(folder: Path) -> None:
     (folder / "tokenizer.json").unlink()
 
 
+def pipe(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+def another_tokenizer(folder: Path) -> None:
+    path = folder / "tokenizer.json"
+    value = json.loads(path.read_text())
+    last = max(value["model"]["vocab"], key=value["model"]["vocab"].__getitem__)
+    value["model"]["vocab"]["Ω"] = value["model"]["vocab"].pop(last)
+    value["model"]["merges"] = [
+        pair for pair in value["model"]["merges"] if last not in ("".join(pair), *pair)
+    ]
+    path.write_text(json.dumps(value))
+
+
 def index(folder: Path, name: object) -> None:
     names = load_file(folder / WEIGHTS)
     (folder / INDEX).write_text(json.dumps({"weight_map": dict.fromkeys(names, name)}))
@@ -99,6 +116,34 @@ SPOILT: dict[str, tuple[Callable[[Path], Any], str]] = {
     "a weight too many": (
         lambda f: reweigh(f, lambda w: w.update({"model.extra": np.ones(3)})), "would not use"
     ),
+    "overlapping arrays": (
+        lambda f: header(f, {
+            name: {"dtype": "F32", "shape": [16], "data_offsets": [0, 64]} for name in "ab"}),
+        "overlap",
+    ),
+    "a pipe for a config": (lambda f: pipe(f / "config.json"), "is not a file"),
+    "a pipe for weights": (lambda f: pipe(f / WEIGHTS), "no model.safetensors"),
+    "another kind of model": (lambda f: configure(f, model_type="granite"), "model_type"),
+    "quantised": (lambda f: configure(f, quantization_config={"bits": 4}), "quantization_config"),
+    "a kind of rotation by its older name": (
+        lambda f: configure(f, rope_parameters={"type": "linear", "factor": 4}), "linear"
+    ),
+    "an epsilon beyond numbers": (lambda f: configure(f, rms_norm_eps=10**400), "beyond"),
+    "a theta beyond numbers": (
+        lambda f: configure(f, rope_parameters={}, rope_theta=10**400), "beyond"
+    ),
+    "layers of a number": (
+        lambda f: configure(f, use_sliding_window=True, sliding_window=8, layer_types=5),
+        "layer_types",
+    ),
+    "Qwen3's own default for its windows": (
+        lambda f: configure(f, use_sliding_window=True, sliding_window=8, layer_types=None,
+                            max_window_layers=1), "in some layers",
+    ),
+    "another head where it is tied": (
+        lambda f: configure(f, tie_word_embeddings=True), "another table"
+    ),
+    "tokenizers that differ": (lambda f: another_tokenizer(f), "other pieces"),
     "a wrong shape": (
         lambda f: reweigh(f, lambda w: w.update({"model.norm.weight": np.ones(3)})), "the shape"
     ),

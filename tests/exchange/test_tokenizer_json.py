@@ -16,8 +16,8 @@ from tests.conftest import BOOK, SENTENCES
 from tests.exchange.conftest import ACCEPTANCE, SPACE_MARK
 from tfcli.errors import DataError
 from tfcli.exchange.huggingface_out import export_tokenizer
-from tfcli.exchange.pieces import read_pieces, write_pieces
 from tfcli.exchange.tokenizer_json import from_tokenizer_json, to_tokenizer_json
+from tfcli.text.pieces import read_pieces, write_pieces
 from tfcli.text.tokenizer import Tokenizer
 from tfcli.text.tokenizer_training import train_tokenizer
 from tokenizers import Tokenizer as HuggingFaceTokenizer
@@ -141,6 +141,18 @@ def test_another_kind_is_refused(tokenizer: Tokenizer) -> None:
         changed(value, "normalizer", to=None),
         changed(value, "normalizer", "content", to="_"),
         changed(value, "added_tokens", to=[{}]),
+        changed(value, "added_tokens", to=[{"content": "x", "special": False}]),
+        changed(value, "model", "end_of_word_suffix", to="</w>"),
+        changed(value, "model", "ignore_merges", to=True),
+        changed(value, "model", "vocab", to=value["model"]["vocab"] | {"\ud800": 400}),
+        changed(
+            value,
+            "normalizer",
+            to={
+                "type": "Sequence",
+                "normalizers": [{"type": "Prepend", "prepend": "quickly"}, value["normalizer"]],
+            },
+        ),
     ]
     for each in strange:
         with pytest.raises(DataError, match="not of SentencePiece's kind"):

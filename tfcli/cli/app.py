@@ -153,7 +153,7 @@ def _as_usage_error(error: typer.TyperException) -> UsageError:
     context = getattr(error, "ctx", None)
     path = context.command_path if context is not None else "tfcli"
     message = error.format_message().split("\n")[0].rstrip(".")
-    message = message.split(" (Possible")[0].split(". Did you")[0]
+    message = message.split(" (Possible")[0].split(". Did you")[0].split(". Choose from")[0]
     mend = f"{path} --help"
     unknown = re.match(r"No such (?:command|option):? '?([^' ]+)'?", message)
     if unknown and context is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -10,9 +11,11 @@ import typer
 from tfcli.cli import streams
 from tfcli.cli.options import JsonOption, QuietOption, option
 from tfcli.errors import UsageError
+from tfcli.runs.step import list_steps
 
 if TYPE_CHECKING:
     from tfcli.exchange.rounding import Cost
+    from tfcli.runs.run import Run, ValidStep
 
 Target = Literal["huggingface", "gguf", "ollama"]
 NumberType = Literal["f32", "f16", "q8_0"]
@@ -42,7 +45,7 @@ def export_run(
     tfcli export book ./book-hf --to huggingface
     """
     from tfcli.exchange.gguf_out import export_to_gguf, export_to_ollama
-    from tfcli.exchange.huggingface_out import export_to_hugging_face
+    from tfcli.exchange.huggingface_out import export_to_hugging_face, usual_length
     from tfcli.runs.run import choose_step, find_run
 
     voice = streams.Voice(quiet=quiet)
@@ -68,21 +71,30 @@ def export_run(
         if cost:
             result |= {"nats_per_byte": cost.rounded, "nats_per_byte_f32": cost.exact}
         streams.write_json_result(result)
-    voice.note(f"Written: {path}, from step {step.state.step:,} of {found.name}.")
-    voice.next(NEXT[to].format(path=path, name=found.name.lower()))
+    voice.note(f"Written: {path}, from {_say_step(found, step)}.")
+    name = shlex.quote(found.name.lower())
+    length = usual_length(found.model_config)
+    voice.next(NEXT[to].format(path=shlex.quote(str(path)), name=name, length=length))
 
 
 NEXT = {
-    "huggingface": "python -c \"from transformers import pipeline as p; print(p('text-generation', "
-                   "'{path}')('Once')[0]['generated_text'])\"",
-    "gguf": 'llama-cli -m {path} -p "Once" -n 100 -no-cnv',
-    "ollama": "cd {path} && ollama create {name} -f Modelfile",
+    "huggingface": "python -c \"from transformers import pipeline as p; "
+                   "print(p('text-generation', '{path}')('Once', max_new_tokens={length})"
+                   "[0]['generated_text'])\"",
+    "gguf": 'llama-completion -m {path} -p "Once" -n 100 -no-cnv',
+    "ollama": "cd {path} && ollama create {name} -f Modelfile && ollama run {name}",
 }  # fmt: skip
+
+
+def _say_step(run: Run, step: ValidStep) -> str:
+    last = list_steps(run.path)[-1]
+    best = "" if step.path.name == last.name else ", its best"
+    return f"step {step.state.step:,} of {run.name}{best}"
 
 
 def _say(cost: Cost | None, type: str) -> str:
     if cost is None:
-        return f"What {type} costs was not measured: the run's held-out text is not here any more."
+        return f"What {type} costs was not measured: there is no held-out text of this run here."
     return (
         f"On {cost.bytes:,} held-out bytes: {cost.rounded:.4f} nats/byte in {type}, "
         f"{cost.exact:.4f} in f32 ({cost.rounded - cost.exact:+.4f})."
@@ -106,14 +118,14 @@ def import_run(
 
     tfcli import ./their-model --run theirs
     """
-    from tfcli.exchange.huggingface_in import import_run, look
+    from tfcli.exchange.huggingface_in import import_run, look, require_importable
     from tfcli.files import check_name
     from tfcli.model.cost import count_parameters
-    from tfcli.runs.run import ROOT, require_new
+    from tfcli.runs.run import ROOT
 
     voice = streams.Voice(quiet=quiet)
     check_name(run, "run")
-    require_new(ROOT / run)
+    require_importable(ROOT / run)
     found = look(path, context_length=context)
     made = import_run(found, ROOT / run)
     config = found.config

@@ -149,7 +149,9 @@ def _require_points(series: Series, x: Quantity) -> None:
         raise NotFoundError(
             f"there is nothing to draw of the run {series.run.name!r} yet",
             why="its metrics.jsonl has no step and no measurement",
-            mend=f"tfcli train --resume {name}",
+            mend=f"tfcli train FILE --from {name}"
+            if series.run.card.get("imported")
+            else f"tfcli train --resume {name}",
         )
     if x == "tokens" and any(point.tokens is None for point in points):
         raise NotFoundError(

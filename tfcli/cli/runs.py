@@ -33,13 +33,14 @@ def list_all(context: typer.Context, json: JsonOption = False) -> None:
     rows = []
     for path in list_runs():
         try:
-            summary = summarize(open_run(path))
+            run = open_run(path)
+            summary = summarize(run)
         except DataError as error:
             voice.warn(error)
             continue
         if json:
             streams.write_json_result(summary)
-        held_out = summary["held_out"]
+        held_out, imported = summary["held_out"], run.card.get("imported")
         rows.append(
             [
                 summary["name"],
@@ -48,7 +49,7 @@ def list_all(context: typer.Context, json: JsonOption = False) -> None:
                 f"{summary['steps']:,}",
                 say_duration(summary["seconds"]),
                 say_bytes(summary["disk_bytes"]),
-                "" if summary["finished"] else "unfinished",
+                "" if summary["finished"] else "imported" if imported else "unfinished",
             ]
         )
     if json:

@@ -62,14 +62,14 @@ def score(
 
     grep . book.txt | tfcli score --by line | sort -n | head
     """
-    from tfcli.generation.open_engine import open_engine
-    from tfcli.runs.run import choose_step, find_run
+    from tfcli.generation.open_engine import open_best, open_engine
+    from tfcli.runs.run import find_run
 
     voice = streams.Voice(quiet=quiet)
     found, step_path = find_run(run)
-    step = choose_step(found, step_path, damaged=voice.warn)
-    opened = partial(open_engine, found, step, device, rows=ROWS, engine=engine)
-    scorer = Scorer(opened(int8=int8), found.tokenizer(), stride)
+    opened = partial(open_engine, found, device=device, rows=ROWS, engine=engine)
+    step, chosen = open_best(found, step_path, partial(opened, int8=int8), damaged=voice.warn)
+    scorer = Scorer(chosen, found.tokenizer(), stride)
     if by == "line":
         for number, (line, text) in enumerate(scorer.lines(_lines(file)), 1):
             _write_line(line, text, number, json=json)
@@ -86,7 +86,7 @@ def score(
     else:
         streams.write_result(f"{_describe(text, scorer)}\n".encode())
         if int8:
-            exact = Scorer(opened(), scorer.tokenizer, stride).whole(_joined(text, scorer))
+            exact = Scorer(opened(step), scorer.tokenizer, stride).whole(_joined(text, scorer))
             voice.note(_cost_of_int8(text, exact))
 
 

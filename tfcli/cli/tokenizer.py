@@ -54,7 +54,7 @@ def train(
     from tfcli.files import check_name
     from tfcli.text.corpus import CACHE, open_sources
     from tfcli.text.readers import find_sources
-    from tfcli.text.saved_tokenizers import save_tokenizer
+    from tfcli.text.saved_tokenizers import list_tokenizers, save_tokenizer
     from tfcli.text.tokenizer_training import train_tokenizer
 
     voice = streams.Voice(quiet=quiet)
@@ -70,6 +70,8 @@ def train(
         vocab_size=vocab_size,
     )
     say_if_reduced(report, asked=vocab_size is not None, voice=voice)
+    if name in list_tokenizers():
+        voice.note(f"The tokenizer {name} that was there makes way.")
     saved = save_tokenizer(name, tokenizer, report, corpus)
     if json:
         streams.write_json_result({"name": name, "path": str(saved.path), **saved.card})

@@ -142,15 +142,17 @@ class Call:
 
     def _open(self, rows: int) -> tuple[Engine, Tokenizer, bool]:
         """The engine, the tokenizer, and whether there were several documents."""
-        from tfcli.generation.open_engine import open_engine
+        from tfcli.generation.open_engine import open_best, open_engine
         from tfcli.generation.rows import check_bias
-        from tfcli.runs.run import choose_step, find_run
+        from tfcli.runs.run import find_run
 
         run, step_path = find_run(self.run)
-        step = choose_step(run, step_path, damaged=self.voice.warn)
         tokenizer = run.tokenizer()
         check_bias(self.request, tokenizer.vocab_size, "--logit-bias")
-        engine = open_engine(run, step, self.device, rows=rows, engine=self.engine, int8=self.int8)
+        opened = partial(
+            open_engine, run, device=self.device, rows=rows, engine=self.engine, int8=self.int8
+        )
+        _, engine = open_best(run, step_path, opened, damaged=self.voice.warn)
         return engine, tokenizer, run.card["corpus"]["documents"] > 1
 
     def _write(

@@ -9,7 +9,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +29,13 @@ ARCHITECTURES: dict[str, Family] = {
     "MistralForCausalLM": "llama",
     "GPT2LMHeadModel": "gpt2",
 }
+MODEL_TYPES = {
+    "Qwen3ForCausalLM": "qwen3",
+    "LlamaForCausalLM": "llama",
+    "MistralForCausalLM": "mistral",
+    "GPT2LMHeadModel": "gpt2",
+}
+LONGEST_CONTEXT = 1 << 17  # tokens; the tables of positions are computed for all of them
 
 
 def architecture_of(config: ModelConfig) -> str:
@@ -83,7 +89,7 @@ def to_config_json(config: ModelConfig) -> dict[str, Any]:
             "resid_pdrop": 0.0,
         }
     rotary = common | {
-        "model_type": architecture.removesuffix("ForCausalLM").lower(),
+        "model_type": MODEL_TYPES[architecture],
         "hidden_size": config.d_model,
         "intermediate_size": config.d_ff,
         "num_hidden_layers": config.num_layers,
@@ -123,22 +129,22 @@ def from_config_json(value: dict[str, Any], *, vocab_size: int) -> ModelConfig:
     """
     names = value.get("architectures")
     name = names[0] if isinstance(names, list) and len(names) == 1 else None
-    family = ARCHITECTURES.get(name) if isinstance(name, str) else None
-    if family is None:
+    if not isinstance(name, str) or name not in ARCHITECTURES:
         raise DataError(
-            f"a model of the architecture {names} cannot be imported",
+            f"a model of the architecture {str(names)[:60]} cannot be imported",
             why=f"known are {', '.join(ARCHITECTURES)}",
         )
+    family = ARCHITECTURES[name]
+    kind = MODEL_TYPES[name]
     settings = _Settings(value)
-    if family == "gpt2":
-        fields = _gpt2(settings)
-    else:
-        fields = _rotary(settings, sliding=name != "LlamaForCausalLM")
+    settings.require("model_type", kind)
+    settings.require("is_causal", True)
+    settings.require("quantization_config", None)
+    fields = _gpt2(settings) if family == "gpt2" else _rotary(settings, kind)
     try:
         return ModelConfig(family=family, vocab_size=vocab_size, **fields)
-    except (UsageError, TypeError) as error:
-        why = error.why if isinstance(error, UsageError) else str(error)
-        raise DataError("config.json describes no model that can be", why=why) from None
+    except UsageError as error:
+        raise DataError("config.json describes no model that can be", why=error.why) from None
 
 
 @dataclass(frozen=True)
@@ -155,6 +161,13 @@ class _Settings:
             raise DataError(f"config.json has no {name}, or it is {str(found)[:40]!r}")
         return found
 
+    def measure(self, name: str, default: float) -> float:
+        """A number that need not be whole."""
+        try:
+            return float(self.number(name, default))
+        except OverflowError:
+            raise DataError(f"config.json has a {name} beyond all numbers") from None
+
     def require(self, name: str, wanted: Any) -> None:
         """That a setting is `wanted`, or is not there, which means the same."""
         found = self.value.get(name)
@@ -165,26 +178,38 @@ class _Settings:
             )
 
 
+# Other names for the same, which transformers would listen to as well.
+GPT2_ALIASES = {
+    "hidden_size": "n_embd",
+    "max_position_embeddings": "n_positions",
+    "num_attention_heads": "n_head",
+    "num_hidden_layers": "n_layer",
+}
+
+
 def _gpt2(settings: _Settings) -> dict[str, Any]:
     for name, wanted in {
         "activation_function": "gelu_new", "tie_word_embeddings": True, "scale_attn_weights": True,
         "scale_attn_by_inverse_layer_idx": False, "add_cross_attention": False,
     }.items():  # fmt: skip
         settings.require(name, wanted)
+    for alias, name in GPT2_ALIASES.items():
+        if alias in settings.value:
+            settings.require(alias, settings.value.get(name))
     width, heads = settings.number("n_embd"), settings.number("n_head")
     return {
-        "context_length": settings.number("n_positions", 1024),
+        "context_length": _context(settings.number("n_positions", 1024)),
         "num_layers": settings.number("n_layer"),
         "d_model": width,
         "num_heads": heads,
         "num_kv_heads": heads,
         "head_dim": _head_dim(width, heads),
         "d_ff": settings.number("n_inner", 4 * width),
-        "norm_epsilon": settings.number("layer_norm_epsilon", 1e-5),
+        "norm_epsilon": settings.measure("layer_norm_epsilon", 1e-5),
     }
 
 
-def _rotary(settings: _Settings, *, sliding: bool) -> dict[str, Any]:
+def _rotary(settings: _Settings, kind: str) -> dict[str, Any]:
     for name, wanted in {
         "hidden_act": "silu", "attention_bias": False, "mlp_bias": False, "rope_scaling": None,
         "partial_rotary_factor": 1.0, "pretraining_tp": 1,
@@ -193,7 +218,7 @@ def _rotary(settings: _Settings, *, sliding: bool) -> dict[str, Any]:
     width, heads = settings.number("hidden_size"), settings.number("num_attention_heads")
     tied = settings.value.get("tie_word_embeddings", False)
     return {
-        "context_length": settings.number("max_position_embeddings", 2048),
+        "context_length": _context(settings.number("max_position_embeddings", 2048)),
         "num_layers": settings.number("num_hidden_layers"),
         "d_model": width,
         "num_heads": heads,
@@ -202,8 +227,8 @@ def _rotary(settings: _Settings, *, sliding: bool) -> dict[str, Any]:
         "d_ff": settings.number("intermediate_size"),
         "tied_head": tied,
         "rope_theta": _theta(settings),
-        "norm_epsilon": settings.number("rms_norm_eps", 1e-6),
-        "sliding_window": _window(settings) if sliding else None,
+        "norm_epsilon": settings.measure("rms_norm_eps", 1e-6),
+        "sliding_window": _window(settings, kind),
     }
 
 
@@ -211,31 +236,54 @@ def _head_dim(width: Any, heads: Any) -> Any:
     return width // heads if heads else 0
 
 
+def _context(length: Any) -> Any:
+    return min(length, LONGEST_CONTEXT)
+
+
 def _theta(settings: _Settings) -> float:
     parameters = settings.value.get("rope_parameters") or {}
     if not isinstance(parameters, dict):
         raise DataError("config.json has rope_parameters that are none")
     inner = _Settings(parameters)
-    inner.require("rope_type", "default")
-    inner.require("partial_rotary_factor", 1.0)
-    theta = inner.number("rope_theta", settings.number("rope_theta", 10_000.0))
-    return float(theta) if abs(theta) < math.inf else theta
+    for name, wanted in {
+        "rope_type": "default", "type": "default", "partial_rotary_factor": 1.0,
+    }.items():  # fmt: skip
+        inner.require(name, wanted)
+    return inner.measure("rope_theta", settings.measure("rope_theta", 10_000.0))
 
 
-def _window(settings: _Settings) -> int | None:
+# What is meant where nothing is said: `MistralConfig` and `Qwen3Config` of transformers.
+DEFAULT_WINDOW, DEFAULT_FULL_LAYERS = 4096, 28
+
+
+def _window(settings: _Settings, kind: str) -> Any:
     """How far attention looks back: the same in every layer, or not at all."""
-    if settings.value.get("use_sliding_window") is False:  # Qwen3 says both
-        return None
-    window: int | None = settings.value.get("sliding_window")
-    if settings.value.get("use_sliding_window"):
-        settings.require("max_window_layers", 0)
-    kinds = settings.value.get("layer_types")
-    if window is not None and kinds is not None and set(kinds) != {"sliding_attention"}:
-        raise DataError(
-            "this model looks at all of the context in some layers, and in others not",
-            why="here every layer looks back equally far",
+    value = settings.value
+    window = value.get("sliding_window", DEFAULT_WINDOW)
+    if kind == "llama" or (kind == "qwen3" and not value.get("use_sliding_window")):
+        window = None
+    if kind != "qwen3":
+        return window
+    kinds = value.get("layer_types")
+    if kinds is None and window is not None:
+        full = min(
+            settings.number("max_window_layers", DEFAULT_FULL_LAYERS),
+            settings.number("num_hidden_layers"),
         )
-    return window
+        rest = settings.number("num_hidden_layers") - full
+        kinds = ["full_attention"] * bool(full) + ["sliding_attention"] * bool(rest)
+    if kinds is None:
+        return None
+    if not isinstance(kinds, list) or not all(isinstance(one, str) for one in kinds):
+        raise DataError(f"config.json has layer_types {str(kinds)[:40]!r}")
+    if set(kinds) == {"full_attention"}:
+        return None
+    if set(kinds) == {"sliding_attention"} and window is not None:
+        return window
+    raise DataError(
+        "this model looks at all of the context in some layers, and in others not",
+        why="here every layer looks back equally far",
+    )
 
 
 # --- weights ------------------------------------------------------------------------------------

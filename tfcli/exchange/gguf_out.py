@@ -6,16 +6,18 @@ extra, writes the file.
 
 from __future__ import annotations
 
+import errno
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from tfcli.errors import UsageError
 from tfcli.exchange.architectures import architecture_of
-from tfcli.exchange.pieces import Kind, read_pieces
 from tfcli.exchange.tokenizer_json import require_merges
-from tfcli.files import file_of_others, require_space, write_file
+from tfcli.files import file_of_others, require_free, require_space, write_file
 from tfcli.model.tensor_file import TensorFile
 from tfcli.runs.step import MODEL
+from tfcli.text.pieces import Kind, read_pieces
 from tfcli.text.tokenizer import BEGIN, END, UNKNOWN
 
 if TYPE_CHECKING:
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 NumberType = Literal["f32", "f16", "q8_0"]
 
 ARCHITECTURES = {"modern": "qwen3", "llama": "llama", "gpt2": "gpt2"}
+LARGEST_F16 = 65504.0
 BLOCK = 32  # numbers that share a scale in q8_0
 NAMES = {
     "embedding": "token_embd",
@@ -64,14 +67,16 @@ class Stored:
 
 
 def export_to_gguf(run: Run, step: ValidStep, path: Path, type: NumberType) -> None:
-    """Writes the file at `path`; one that stands there makes way.
+    """Writes the file at `path`.
 
     Raises:
+        ConflictError: there is something at `path`.
         UsageError: the `gguf` package is missing, or the family has no counterpart elsewhere.
         DataError: the tokenizer would be read differently elsewhere.
         InputOutputError: the disk refused.
 
     """
+    require_free(path)
     gguf = _gguf()
     config, tokenizer = run.model_config, run.tokenizer()
     architecture_of(config)  # refuses what nobody else knows
@@ -86,14 +91,24 @@ def export_to_gguf(run: Run, step: ValidStep, path: Path, type: NumberType) -> N
         _add_tokenizer(writer, tokenizer)
         for stored in as_stored(config, weights, type):
             writer.add_tensor(stored.name, *_encoded(stored))
+        _write(writer)
+
+
+def _write(writer: Any) -> None:
+    try:
         writer.write_header_to_file()
         writer.write_kv_data_to_file()
         writer.write_tensors_to_file()
         writer.close()
+    except OSError as error:
+        if error.errno is None:  # numpy's own words for a write that came out short
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from None
+        raise
 
 
 def export_to_ollama(run: Run, step: ValidStep, path: Path, type: NumberType) -> None:
     """A folder with the model as `model.gguf`, and the Modelfile for `ollama create`, last."""
+    require_free(path)
     export_to_gguf(run, step, path / "model.gguf", type)
     lines = ["FROM ./model.gguf", 'TEMPLATE "{{ .Prompt }}"', "PARAMETER stop </s>"]
     lines.append(f"PARAMETER num_ctx {run.model_config.context_length}")
@@ -179,9 +194,15 @@ def as_stored(config: ModelConfig, weights: TensorFile, type: NumberType) -> Ite
 
 
 def _type(array: Array, part: str, type: NumberType) -> NumberType:
+    import numpy as np
+
     if array.ndim < 2 or part == "position_embedding":
         return "f32"
-    return "f16" if type == "q8_0" and array.shape[1] % BLOCK else type
+    if type == "q8_0" and array.shape[1] % BLOCK:
+        type = "f16"
+    if type == "f16" and np.abs(array).max(initial=0) > LARGEST_F16:
+        return "f32"
+    return type
 
 
 def _interleaved(matrix: Array, heads: int) -> Array:

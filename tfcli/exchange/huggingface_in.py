@@ -7,22 +7,24 @@ before all of that is well.
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tfcli.errors import DamagedError, DataError, NotFoundError
+from tfcli.errors import ConflictError, DamagedError, DataError, NotFoundError
 from tfcli.exchange.architectures import counterparts, from_config_json
-from tfcli.exchange.pieces import write_pieces
 from tfcli.exchange.tokenizer_json import from_tokenizer_json
-from tfcli.files import lock, make_folder, read_json, remove_folder, require_space, sweep
+from tfcli.files import lock, make_folder, read_json, remove_file, require_space, sweep
 from tfcli.model.cost import count_parameters, training_flops_per_token
 from tfcli.model.layout import weight_shapes
 from tfcli.model.tensor_file import TensorFile
-from tfcli.runs.run import Run, create_run, require_new
-from tfcli.runs.step import StepState, save_step
-from tfcli.text.tokenizer import Tokenizer, load_tokenizer
+from tfcli.runs.run import CARD, Run, create_run, open_run
+from tfcli.runs.step import StepState, list_steps, save_step
+from tfcli.text.guard import open_guarded
+from tfcli.text.pieces import read_pieces, write_pieces
+from tfcli.text.tokenizer import load_tokenizer
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 
     from tfcli.exchange.architectures import Counterpart
     from tfcli.model.config import ModelConfig
+    from tfcli.text.tokenizer import Tokenizer
 
     Array = np.ndarray[Any, np.dtype[np.float32]]
 
@@ -70,6 +73,11 @@ def look(path: Path, *, context_length: int | None = None) -> Found:
         DataError: it is not what can be imported; the message says why.
 
     """
+    if path.is_file():
+        raise DataError(
+            f"{path} is a file, and what is imported is a folder in Hugging Face's form",
+            why="GGUF files are written here and not read" if path.suffix == ".gguf" else None,
+        )
     if not path.is_dir():
         raise NotFoundError(f"there is no folder {path}")
     weights = _find_weights(path)
@@ -90,20 +98,28 @@ def import_run(found: Found, path: Path) -> Run:
         InputOutputError: the disk refused; nothing is left of it.
 
     """
-    require_new(path)
+    require_importable(path)
     require_space(path, 4 * count_parameters(found.config) + (1 << 20))
     weights = _our_weights(found)
     make_folder(path)
     with lock(path, doing="importing"):
         sweep(path)
-        require_new(path)
+        require_importable(path)
+        remove_file(path / CARD)
+        run = create_run(path, _card(found), found.tokenizer)
         state = StepState(step=0, tokens_seen=0, seconds=0.0, held_out=None, held_out_final=None)
-        step = save_step(path, state, weights, {})
-        try:
-            return create_run(path, _card(found), found.tokenizer)
-        except BaseException:
-            remove_folder(step)
-            raise
+        save_step(path, state, weights, {})
+    return run
+
+
+def require_importable(path: Path) -> None:
+    """Raises ConflictError where a run stands; an import that was cut short makes way."""
+    if not (path / CARD).exists():
+        return
+    with contextlib.suppress(DataError):
+        if open_run(path).card.get("imported") and not list_steps(path):
+            return
+    raise ConflictError(f"there is a run {path.name!r} already", mend="choose another --run NAME")
 
 
 # --- what is there ------------------------------------------------------------------------------
@@ -120,14 +136,36 @@ def find_tokenizer_in(path: Path) -> Tokenizer:
     folder_has = {name: path / name for name in ("tokenizer.model", "tokenizer.json")}
     if path.is_file():
         folder_has = {"tokenizer.json" if path.suffix == ".json" else "tokenizer.model": path}
-    if (model := folder_has.get("tokenizer.model")) and model.is_file():
-        return load_tokenizer(model)
-    if (described := folder_has.get("tokenizer.json")) and described.is_file():
-        return Tokenizer(write_pieces(from_tokenizer_json(_read_json(described))))
+    model, described = folder_has.get("tokenizer.model"), folder_has.get("tokenizer.json")
+    if model and model.is_file():
+        tokenizer = load_tokenizer(model, open_guarded)
+        if described and described.is_file():
+            _require_agreement(tokenizer, described)
+        return tokenizer
+    if described and described.is_file():
+        return open_guarded(write_pieces(from_tokenizer_json(_read_json(described))))
     raise NotFoundError(
         f"there is no tokenizer.model in {path}",
         why="nor a tokenizer.json; only models with a SentencePiece tokenizer can be imported",
     )
+
+
+def _require_agreement(tokenizer: Tokenizer, described: Path) -> None:
+    """Refuses a `tokenizer.json` of our kind that has other pieces than the `tokenizer.model`.
+
+    One of another kind may be the same in other words, which cannot be told.
+    """
+    try:
+        pieces = from_tokenizer_json(_read_json(described))
+    except DataError:
+        return
+    ours = read_pieces(tokenizer.model)
+    if [piece.text for piece in ours.pieces] != [piece.text for piece in pieces.pieces]:
+        raise DataError(
+            f"{described} and the tokenizer.model beside it have other pieces",
+            why="so it is not known which of them the model was trained with",
+            mend="take the wrong one away",
+        )
 
 
 def _find_weights(path: Path) -> dict[str, TensorFile]:
@@ -160,7 +198,9 @@ def _find_weights(path: Path) -> dict[str, TensorFile]:
 
 
 def _read_json(path: Path) -> dict[str, Any]:
-    if path.is_file() and path.stat().st_size > LARGEST_JSON:
+    if path.exists() and not path.is_file():  # a pipe would be waited for
+        raise DataError(f"{path} is not a file")
+    if path.exists() and path.stat().st_size > LARGEST_JSON:
         raise DataError(f"{path} is larger than any such file should be")
     return read_json(path)
 
@@ -201,7 +241,21 @@ def _check_weights(config: ModelConfig, weights: dict[str, TensorFile], path: Pa
                 f"{path} has a weight {name[:80]!r} that the model would not use",
                 why="so it would not compute what it was trained to",
             )
+    if config.tied_head and "lm_head.weight" in weights:
+        _require_same(weights, _saved_name(weights, counterparts(config)[0].name), path)
     return rows_left_out
+
+
+def _require_same(weights: dict[str, TensorFile], table: str, path: Path) -> None:
+    """Refuses a head that is not the embedding again, as config.json says it is."""
+    import numpy as np
+
+    head, embedding = (weights[name].map(name) for name in ("lm_head.weight", table))
+    if not np.array_equal(head, embedding):
+        raise DataError(
+            f"the head in {path} is another table than the embedding",
+            why="config.json says that they are one (tie_word_embeddings)",
+        )
 
 
 # Tables with a row for each token, or each position, of which the last may be left out.
@@ -225,18 +279,17 @@ def _our_weights(found: Found) -> dict[str, Array]:
     shapes = weight_shapes(found.config)
     ours: dict[str, Array] = {}
     for weight in counterparts(found.config):
-        ours |= weight.take(_read(found, weight), shapes)
+        ours |= weight.take(_read(found, weight, weight.shape(shapes)[0]), shapes)
     return ours
 
 
-def _read(found: Found, weight: Counterpart) -> Array:
+def _read(found: Found, weight: Counterpart, rows: int) -> Array:
     import numpy as np
 
     name = _saved_name(found.weights, weight.name)
     array = found.weights[name].read(name)
     if not np.isfinite(array).all():
         raise DataError(f"{name} in {found.path} holds what is no number")
-    rows = weight.shape(weight_shapes(found.config))[0]
     return array[:rows]
 
 
@@ -247,7 +300,7 @@ def _card(found: Found) -> dict[str, Any]:
     }  # fmt: skip
     return {
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "imported": found.path.resolve().name,
+        "imported": found.path.resolve().name.encode(errors="replace").decode(),
         "model": found.config.to_json(),
         "plan": {},
         "seed": 0,

@@ -14,15 +14,14 @@ import json
 import math
 from typing import TYPE_CHECKING, Any
 
-from tfcli.errors import ConflictError
 from tfcli.exchange.architectures import counterparts, to_config_json
 from tfcli.exchange.model_card import model_card
-from tfcli.exchange.pieces import read_pieces
 from tfcli.exchange.tokenizer_json import to_tokenizer_config, to_tokenizer_json
-from tfcli.files import FolderWriter, new_folder, require_space
-from tfcli.model.layout import weight_shapes
+from tfcli.files import FolderWriter, new_folder, require_free, require_space
+from tfcli.model.layout import check_shapes, weight_shapes
 from tfcli.model.tensor_file import TensorFile
 from tfcli.runs.step import MODEL
+from tfcli.text.pieces import read_pieces
 from tfcli.text.tokenizer import BEGIN, END
 
 if TYPE_CHECKING:
@@ -54,6 +53,7 @@ def export_to_hugging_face(run: Run, step: ValidStep, path: Path) -> None:
     """
     require_free(path)
     config, tokenizer = run.model_config, run.tokenizer()
+    check_shapes(weight_shapes(config), TensorFile(step.path / MODEL).shapes, step.path / MODEL)
     described = to_config_json(config)
     tokenizer_files = tokenizer_as_files(tokenizer, config.context_length)
     weights = TensorFile(step.path / MODEL)
@@ -62,11 +62,18 @@ def export_to_hugging_face(run: Run, step: ValidStep, path: Path) -> None:
         _write_weights(folder, config, weights.read)
         for name, content in tokenizer_files.items():
             folder.write(name, content)
-        folder.write("generation_config.json", pretty({
+        generation = {
             "bos_token_id": BEGIN, "eos_token_id": END, "do_sample": True, "top_k": 0,
-        }))  # fmt: skip
-        folder.write("README.md", model_card(run, step).encode())
+            "max_new_tokens": usual_length(config),  # GPT-2 knows no more positions
+        }  # fmt: skip
+        folder.write("generation_config.json", pretty(generation))
+        folder.write("README.md", model_card(run, step, path.resolve().name).encode())
         folder.write("config.json", pretty(described))
+
+
+def usual_length(config: ModelConfig) -> int:
+    """How many tokens to write where nobody asks for a number: there is room for a prompt too."""
+    return max(1, min(100, config.context_length // 2))
 
 
 def export_tokenizer(tokenizer: Tokenizer, path: Path) -> None:
@@ -82,12 +89,6 @@ def export_tokenizer(tokenizer: Tokenizer, path: Path) -> None:
     with new_folder(path) as folder:
         for name, content in files.items():
             folder.write(name, content)
-
-
-def require_free(path: Path) -> None:
-    """Raises ConflictError where something stands that would have to make way."""
-    if path.exists() and not (path.is_dir() and not any(path.iterdir())):
-        raise ConflictError(f"{path} is there already", mend="name a folder that is not there yet")
 
 
 def tokenizer_as_files(tokenizer: Tokenizer, context_length: int | None = None) -> dict[str, bytes]:
@@ -114,7 +115,9 @@ def _write_weights(folder: FolderWriter, config: ModelConfig, read: Callable[[st
     """One file; or several, with an index of what is where."""
     from safetensors.numpy import save
 
-    parts = list(_parts(config))
+    shapes = weight_shapes(config)
+    sizes = {weight.name: 4 * math.prod(weight.shape(shapes)) for weight in counterparts(config)}
+    parts = list(_parts(config, sizes))
     where: dict[str, str] = {}
     for number, part in enumerate(parts, 1):
         name = MODEL if len(parts) == 1 else f"model-{number:05}-of-{len(parts):05}.safetensors"
@@ -122,26 +125,22 @@ def _write_weights(folder: FolderWriter, config: ModelConfig, read: Callable[[st
         folder.write(name, save(arrays, metadata={"format": "pt"}))
         where |= dict.fromkeys(arrays, name)
     if len(parts) > 1:
-        size = sum(_bytes(weight, config) for part in parts for weight in part)
-        folder.write(INDEX, pretty({"metadata": {"total_size": size}, "weight_map": where}))
+        size = {"total_size": sum(sizes.values())}
+        folder.write(INDEX, pretty({"metadata": size, "weight_map": where}))
 
 
-def _parts(config: ModelConfig) -> Iterator[list[Counterpart]]:
+def _parts(config: ModelConfig, sizes: dict[str, int]) -> Iterator[list[Counterpart]]:
     """The weights in groups of at most `LARGEST_PART` bytes, in order."""
     part: list[Counterpart] = []
     size = 0
     for weight in counterparts(config):
-        own = _bytes(weight, config)
+        own = sizes[weight.name]
         if part and size + own > LARGEST_PART:
             yield part
             part, size = [], 0
         part.append(weight)
         size += own
     yield part
-
-
-def _bytes(weight: Counterpart, config: ModelConfig) -> int:
-    return 4 * math.prod(weight.shape(weight_shapes(config)))
 
 
 def _contiguous(array: Array) -> Array:

@@ -6,8 +6,10 @@ Hugging Face reads.
 
 from __future__ import annotations
 
+import json
 import math
-from typing import TYPE_CHECKING
+import re
+from typing import TYPE_CHECKING, Any
 
 from tfcli import __version__
 from tfcli.exchange.architectures import architecture_of
@@ -17,18 +19,20 @@ if TYPE_CHECKING:
     from tfcli.runs.run import Run, ValidStep
 
 
-def model_card(run: Run, step: ValidStep) -> str:
-    """The card, in Markdown, of what the run knows of itself."""
+def model_card(run: Run, step: ValidStep, folder: str) -> str:
+    """The card, in Markdown, of what the run knows of itself.
+
+    Args:
+        folder: what the folder is called that the card lies in.
+
+    """
     config, state, corpus = run.model_config, step.state, run.card["corpus"]
     operations = state.tokens_seen * training_flops_per_token(config)
     epochs = state.tokens_seen / max(corpus["training_tokens"], 1)
     sections = [
         _metadata(run),
-        f"# {run.name}",
-        f"A language model of {count_parameters(config):,} parameters, trained from scratch on one "
-        f"person's own text with tfcli {__version__}." if not run.card.get("imported") else
-        f"A language model of {count_parameters(config):,} parameters, imported into "
-        f"tfcli {__version__} from `{run.card['imported']}`.",
+        f"# {_plain(run.name)}",
+        f"A language model of {count_parameters(config):,} parameters, {_origin(run)}.",
         "## What it is",
         _table({
             "architecture": f"{architecture_of(config)} (family `{config.family}`)",
@@ -50,7 +54,7 @@ def model_card(run: Run, step: ValidStep) -> str:
                                      f"{corpus['training_tokens']:,} tokens",
                 "held out": f"{corpus['held_out_bytes']:,} bytes, the end of the text",
                 "SHA-256 of the tokenizer": f"`{run.card['tokenizer']['fingerprint']}`",
-                "began from": run.card.get("from") or "nothing",
+                "began from": run.card.get("from") or "nothing: from scratch",
             }),
             "## How it was trained",
             _table({
@@ -59,26 +63,51 @@ def model_card(run: Run, step: ValidStep) -> str:
                 "time": f"{state.seconds:,.0f} s",
                 "operations": f"{operations:.2e} FLOPs",
                 "seed": run.card["seed"],
-                **{f"plan: {key}": value for key, value in run.card["plan"].items()
-                   if not isinstance(value, (dict, list)) and value is not None},
+                **_settings(run.card["plan"]),
             }),
         ]  # fmt: skip
     sections += ["## How good it is", _quality(run, step), "## Limits", LIMITS, "## How to use it"]
-    return "\n\n".join([*sections, USE.format(name=run.name)]) + "\n"
+    return "\n\n".join([*sections, USE.format(folder=json.dumps(f"./{folder}"))]) + "\n"
+
+
+def _origin(run: Run) -> str:
+    if imported := run.card.get("imported"):
+        return f"imported from {_plain(imported)} with tfcli {__version__}"
+    if base := run.card.get("from"):
+        return f"trained further, from {_plain(base)}, with tfcli {__version__}"
+    return f"trained from scratch with tfcli {__version__}"
+
+
+def _plain(name: object) -> str:
+    """A name of somebody else's in one line, with nothing that Markdown would obey."""
+    return re.sub(r"[^\w .,/-]", "_", str(name), flags=re.ASCII)
+
+
+def _settings(plan: dict[str, Any]) -> dict[str, object]:
+    """What of a plan decides the result."""
+    optimizer = plan.get("optimizer", {})
+    known = {
+        "learning rate (Muon)": optimizer.get("matrix_learning_rate"),
+        "learning rate (AdamW)": optimizer.get("table_learning_rate"),
+        "weight decay": optimizer.get("weight_decay"),
+        "dropout": plan.get("dropout"),
+        "dropout of tokens": plan.get("token_dropout"),
+        "precision": plan.get("precision"),
+    }
+    return {name: value for name, value in known.items() if value is not None}
 
 
 LIMITS = """\
 It knows nothing but the text that it was trained on, and has that text's errors, views and style.
 It makes up facts. It was not taught to follow instructions nor to refuse anything. It may repeat
-passages of its text word for word: share it only where you may share the text. It was measured on
-one held-out part of the same text, and on nothing else."""
+passages of its text word for word: share it only where you may share the text."""
 
 USE = """\
 ```python
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-tokenizer = AutoTokenizer.from_pretrained("{name}")
-model = AutoModelForCausalLM.from_pretrained("{name}")
+tokenizer = AutoTokenizer.from_pretrained({folder})
+model = AutoModelForCausalLM.from_pretrained({folder})
 ids = tokenizer("Once upon", return_tensors="pt", return_token_type_ids=False)
 print(tokenizer.decode(model.generate(**ids, max_new_tokens=100)[0], skip_special_tokens=True))
 ```
@@ -113,6 +142,7 @@ def _quality(run: Run, step: ValidStep) -> str:
         "measured on": f"{measured.bytes:,} bytes, {measured.tokens:,} tokens: {part}",
         "protocol": f"windows of {measured.context} tokens that move by {measured.stride}, "
                     "each beginning with `<s>`",
+        "on anything else": "not measured",
     }  # fmt: skip
     baselines = run.card.get("baselines")
     if baselines:

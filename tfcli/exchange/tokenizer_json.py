@@ -16,7 +16,7 @@ import re
 from typing import Any
 
 from tfcli.errors import DataError
-from tfcli.exchange.pieces import Algorithm, Kind, Piece, Pieces, merges
+from tfcli.text.pieces import LONGEST_PIECE, Algorithm, Kind, Piece, Pieces, merges
 from tfcli.text.tokenizer import BEGIN, END, SPACE_MARK, UNKNOWN
 
 MERGED = {Algorithm.BPE, Algorithm.CHAR}
@@ -37,7 +37,7 @@ def require_merges(pieces: Pieces, target: str) -> None:
         kind = pieces.algorithm.name.lower()
         raise DataError(
             f"a {kind} tokenizer cannot be exported to {target}",
-            why="it would be read there without a word, and cut some texts differently",
+            why="other programs would take it, and would cut some texts into other pieces",
             mend="tfcli tokenizer train FILE --name NAME   # a bpe one, then train with it",
         )
 
@@ -135,11 +135,28 @@ def from_tokenizer_json(value: Any) -> Pieces:
     """
     try:
         pieces, given = _read(value)
+        if merges(pieces.pieces) != given:
+            raise ValueError("its merges are not those of its pieces")
+        _compare(value, to_tokenizer_json(pieces))
+        for piece in pieces.pieces:
+            piece.text.encode()  # what is no UTF-8 was never a piece
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
         raise _another_kind(f"{type(error).__name__}: {error}") from None
-    if merges(pieces.pieces) != given:
-        raise _another_kind("its merges are not those of its pieces")
     return pieces
+
+
+def _compare(given: dict[str, Any], ours: dict[str, Any]) -> None:
+    """Raises ValueError where a setting would cut a text otherwise than ours does."""
+    if given["normalizer"] != ours["normalizer"] and given["normalizer"] != {
+        "type": "Sequence", "normalizers": [ours["normalizer"]]
+    }:  # fmt: skip
+        raise ValueError("it changes the text in a way that SentencePiece does not")
+    for name in ("dropout", "continuing_subword_prefix", "end_of_word_suffix", "ignore_merges"):
+        if given["model"].get(name):
+            raise ValueError(f"it has the setting {name}")
+    for token in given.get("added_tokens", []):
+        if not token["special"] or token.get("lstrip") or token.get("rstrip"):
+            raise ValueError(f"it looks for {token['content'][:20]!r} before it looks for pieces")
 
 
 def _read(value: Any) -> tuple[Pieces, list[tuple[str, str]]]:
@@ -150,14 +167,12 @@ def _read(value: Any) -> tuple[Pieces, list[tuple[str, str]]]:
         raise ValueError("it cuts the text before it looks for pieces")
     normalizer = value.get("normalizer") or {}
     steps = normalizer["normalizers"] if normalizer.get("type") == "Sequence" else [normalizer]
-    if [step.get("type") for step in steps] not in (["Replace"], ["Prepend", "Replace"]) or (
-        steps[-1]["pattern"] != SPACES["pattern"] or steps[-1]["content"] != SPACE_MARK
-    ):
-        raise ValueError("it changes the text in a way that SentencePiece does not")
     vocab: dict[str, int] = model["vocab"]
     if sorted(vocab.values()) != list(range(len(vocab))) or len(vocab) > LARGEST_VOCABULARY:
         raise ValueError("its ids have gaps, or are more than any tokenizer should have")
     texts = sorted(vocab, key=vocab.__getitem__)
+    if any(len(text) > LONGEST_PIECE for text in texts):
+        raise ValueError(f"a piece has more than {LONGEST_PIECE:,} characters")
     given = [_pair(merge) for merge in model["merges"]]
     ranks: dict[str, int] = {}
     for left, right in given:

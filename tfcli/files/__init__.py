@@ -27,7 +27,7 @@ from tfcli.files.atomic import (
     write_file,
     write_json,
 )
-from tfcli.files.disk import explain, make_folder, require_space
+from tfcli.files.disk import explain, make_folder, require_free, require_space
 from tfcli.files.folders import (
     MANIFEST,
     FolderWriter,
@@ -63,6 +63,7 @@ __all__ = [
     "remove_file",
     "remove_folder",
     "remove_unused",
+    "require_free",
     "require_space",
     "store_by_content",
     "sweep",

@@ -16,6 +16,7 @@ from tfcli.files.disk import (
     flush,
     flush_folder,
     make_folder,
+    make_with_parents,
     temporary_name,
 )
 
@@ -74,7 +75,7 @@ def new_file(path: Path) -> Iterator[FileWriter]:
 
     """
     with explained(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_with_parents(path.parent)
         temporary = temporary_name(path)
         writer = FileWriter(temporary)
         try:
@@ -104,7 +105,7 @@ def file_of_others(path: Path) -> Iterator[Path]:
 
     """
     with explained(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_with_parents(path.parent)
         temporary = temporary_name(path)
         try:
             yield temporary

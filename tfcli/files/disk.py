@@ -54,7 +54,23 @@ def flush_folder(path: Path) -> None:
 def make_folder(path: Path) -> None:
     """Makes a folder and its parents, where they are not there yet."""
     with explained(path):
-        path.mkdir(parents=True, exist_ok=True)
+        make_with_parents(path)
+
+
+def make_with_parents(path: Path) -> None:
+    """Makes a folder, and flushes its name: else all that is written into it could go with it."""
+    missing = [folder for folder in (path, *path.parents) if not folder.exists()]
+    path.mkdir(parents=True, exist_ok=True)
+    for made in reversed(missing):
+        flush_folder(made.parent)
+
+
+def require_free(path: Path) -> None:
+    """Raises ConflictError where something stands that would have to make way."""
+    if path.is_dir() and not any(path.iterdir()) and not path.samefile(os.curdir):
+        return
+    if path.exists() or path.is_symlink():
+        raise ConflictError(f"{path} is there already", mend="name what is not there yet")
 
 
 def require_space(path: Path, needed: int) -> None:

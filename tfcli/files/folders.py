@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING
 
 from tfcli.errors import DamagedError, DataError
 from tfcli.files.atomic import FileWriter, to_json
-from tfcli.files.disk import TEMPORARY, explain, explained, flush_folder, temporary_name
+from tfcli.files.disk import (
+    TEMPORARY,
+    explain,
+    explained,
+    flush_folder,
+    make_with_parents,
+    temporary_name,
+)
 from tfcli.files.names import NAME
 
 if TYPE_CHECKING:
@@ -74,7 +81,7 @@ def new_folder(path: Path) -> Iterator[FolderWriter]:
 
     """
     with explained(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_with_parents(path.parent)
         temporary = temporary_name(path)
         try:
             writer = FolderWriter(temporary)

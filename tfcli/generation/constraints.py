@@ -87,7 +87,7 @@ class _Vocabulary:
         self.special_token_ids = [UNKNOWN, BEGIN, END]
 
     def __call__(self, text: bytes | str) -> list[int]:
-        return self._tokenizer.encode(text)
+        return self._tokenizer.encode_rest(text if isinstance(text, str) else text.decode())
 
 
 class Constraint:

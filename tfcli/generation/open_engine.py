@@ -7,19 +7,23 @@ import platform
 import shutil
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeVar
 
-from tfcli.errors import UsageError
+from tfcli.errors import TfcliError, UsageError
 from tfcli.model.layout import check_shapes, weight_shapes
+from tfcli.runs.run import choose_step
 from tfcli.runs.step import MODEL, map_arrays
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tfcli.generation.engines.engine import Engine
     from tfcli.model.transformer import Transformer
     from tfcli.runs.run import Run, ValidStep
     from tfcli.training.machine import Device
 
 Kind = Literal["auto", "numpy", "torch"]
+Opened = TypeVar("Opened")
 
 
 def open_model(run: Run, step: ValidStep, device: Device = "auto") -> Transformer:
@@ -37,6 +41,29 @@ def open_model(run: Run, step: ValidStep, device: Device = "auto") -> Transforme
     model = Transformer(run.model_config)
     load_weights(model, load_arrays(step.path / MODEL), step.path / MODEL)
     return model.to(choose_device(device)).eval()
+
+
+def open_best(
+    run: Run,
+    step: Path | None,
+    opened: Callable[[ValidStep], Opened],
+    *,
+    damaged: Callable[[TfcliError], None],
+) -> tuple[ValidStep, Opened]:
+    """Chooses a step and opens it; once more where a trainer removed it between the two.
+
+    Args:
+        step: the one that was asked for, or None for the best; see `choose_step`.
+        opened: what opens it.
+
+    """
+    while True:
+        chosen = choose_step(run, step, damaged=damaged)
+        try:
+            return chosen, opened(chosen)
+        except TfcliError:
+            if step is not None or chosen.path.exists():
+                raise
 
 
 def open_engine(

@@ -55,6 +55,8 @@ class TensorFile:
         from tfcli.files import explain
 
         self.path = path
+        if path.exists() and not path.is_file():
+            raise DamagedError(f"{path} is not a file")  # a pipe would be waited for
         try:
             data = np.memmap(path, np.uint8, mode="r")
             size = int.from_bytes(data[:8].tobytes(), "little")
@@ -64,6 +66,7 @@ class TensorFile:
             header.pop("__metadata__", None)
             self._data = data[8 + size :]
             self.tensors = {name: self._check(entry) for name, entry in header.items()}
+            self._check_places()
         except (
             ValueError,
             TypeError,
@@ -90,6 +93,21 @@ class TensorFile:
             raise ValueError("a shape of its header does not fit")
         return Tensor(format, shape, begin, end)
 
+    def _check_places(self) -> None:
+        """Raises ValueError where bytes belong to two arrays, or to none."""
+        place = 0
+        for tensor in sorted(self.tensors.values(), key=lambda tensor: (tensor.begin, tensor.end)):
+            if tensor.begin != place:
+                raise ValueError("its arrays overlap, or leave holes")
+            place = tensor.end
+        if place != len(self._data):
+            raise ValueError("it is longer than its arrays")
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """The shape of each array."""
+        return {name: tensor.shape for name, tensor in self.tensors.items()}
+
     def map(self, name: str) -> Array:
         """An array as it lies in the file, in its own number format; nothing is copied.
 
@@ -113,4 +131,5 @@ class TensorFile:
         mapped = self.map(name)
         if self.tensors[name].format == "BF16":
             return (mapped.astype(np.uint32) << 16).view(np.float32)
-        return mapped.astype(np.float32, copy=False)
+        with np.errstate(over="ignore"):  # infinite then, and refused by who cannot use that
+            return mapped.astype(np.float32, copy=False)

@@ -12,6 +12,7 @@ import contextlib
 import math
 from dataclasses import dataclass
 from pathlib import Path
+from types import NoneType
 from typing import TYPE_CHECKING, Any
 
 from tfcli.errors import (
@@ -125,6 +126,12 @@ def create_run(path: Path, card: dict[str, Any], tokenizer: Tokenizer) -> Run:
     """
     check_name(path.name, "run")
     require_new(path)
+    if list_steps(path):
+        raise ConflictError(
+            f"{path} has steps of another training, and no {CARD}",
+            why="what they belong to is lost; a new run would mix with them",
+            mend=f"rm -r {path}   # or choose another --run NAME",
+        )
     make_folder(path)
     write_file(path / TOKENIZER, tokenizer.model)
     write_card(path, {"schema": SCHEMA, **card})
@@ -158,6 +165,9 @@ def open_run(path: Path) -> Run:
     if missing:
         raise DamagedError(f"{path / CARD} lacks {', '.join(sorted(missing))}")
     try:
+        for name, kind in (("plan", dict), ("seed", int), ("baselines", (dict, NoneType))):
+            if not isinstance(card.get(name), kind):
+                raise ValueError(f"{name} cannot be {str(card[name])[:40]!r}")
         ModelConfig.from_json(card["model"])
         read_record(TokenizerCard, card["tokenizer"])
         _check_corpus(card["corpus"])

@@ -144,7 +144,10 @@ def read_state(step: Path) -> StepState:
     if isinstance(value.get("schema"), int) and value["schema"] > SCHEMA:
         raise DataError(f"{step} was written by a newer tfcli", mend="pip install --upgrade tfcli")
     try:
-        return read_record(StepState, value)
+        state = read_record(StepState, value)
+        if state.step < 0 or not 0 <= state.tokens_seen < 1 << 63:
+            raise ValueError("it counts what cannot be")
+        return state
     except ValueError as error:
         raise DamagedError(f"{step / STATE} is not the state of a step", why=str(error)) from None
 

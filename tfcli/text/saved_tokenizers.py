@@ -20,6 +20,7 @@ from tfcli.files import (
     to_json,
     verify_folder,
 )
+from tfcli.text.guard import open_guarded
 from tfcli.text.tokenizer import Tokenizer, load_tokenizer
 from tfcli.text.tokenizer_training import TokenizerReport
 
@@ -135,7 +136,7 @@ def find_tokenizer(name: str, root: Path = ROOT) -> SavedTokenizer:
         if not path.is_dir() and Path(name).exists():
             path = Path(name)
         if path.is_file():
-            return SavedTokenizer(path, load_tokenizer(path), {})
+            return SavedTokenizer(path, load_tokenizer(path, open_guarded), {})
     if not _holds_a_model(path):
         known = list_tokenizers(root)
         similar = nearest(name, known)
@@ -145,9 +146,10 @@ def find_tokenizer(name: str, root: Path = ROOT) -> SavedTokenizer:
             mend=f"did you mean {similar} ?" if similar
             else f"tfcli tokenizer train FILE --name {make_name(name)}",
         )  # fmt: skip
-    if (path / MANIFEST).is_file():
+    ours = (path / MANIFEST).is_file()
+    if ours:
         verify_folder(path)
-    tokenizer = load_tokenizer(path / MODEL)
+    tokenizer = load_tokenizer(path / MODEL, Tokenizer if ours else open_guarded)
     try:
         card = read_json(path / CARD)
     except (NotFoundError, DamagedError):

@@ -6,7 +6,6 @@ import hashlib
 import itertools
 import os
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -101,7 +100,7 @@ def tokenize_corpus(
     path = cache / "tokens" / key
     # a token is at least one byte of text, or the end of a document
     require_space(path, (scan.bytes + scan.documents) * dtype.itemsize)
-    encode = partial(_encode, tokenizer, dtype, threads or count_cores())
+    encode = _Encoder(tokenizer, dtype, threads or count_cores())
     with new_folder(path) as folder:
         card = _write_tokens(folder, corpus, encode, progress)
         card["ends"] = [end // dtype.itemsize for end in card["ends"]]
@@ -207,15 +206,24 @@ def _group(pieces: Iterable[tuple[Piece, bool]]) -> Iterator[tuple[list[Piece], 
             yield group, is_held_out
 
 
-def _encode(
-    tokenizer: Tokenizer, dtype: np.dtype[Any], threads: int, pieces: Sequence[Piece]
-) -> bytes:
-    """The ids of pieces as bytes, documents ended with `</s>`."""
-    end = np.array([END], np.int32)
-    arrays = []
-    encoded = tokenizer.encode_many([piece.data for piece in pieces], threads=threads)
-    for piece, parts in zip(pieces, encoded, strict=True):
-        arrays += parts
-        if piece.last:
-            arrays.append(end)
-    return np.concatenate(arrays).astype(dtype).tobytes()
+class _Encoder:
+    """Makes ids of pieces, which come in the order of the text."""
+
+    def __init__(self, tokenizer: Tokenizer, dtype: np.dtype[Any], threads: int) -> None:
+        self._tokenizer, self._dtype, self._threads = tokenizer, dtype, threads
+        self._begins = True  # whether the next piece begins a document
+
+    def __call__(self, pieces: Sequence[Piece]) -> bytes:
+        """The ids of pieces as bytes, documents ended with `</s>`."""
+        end = np.array([END], np.int32)
+        prefix = self._tokenizer.prefix.encode()
+        begins = [self._begins, *(piece.last for piece in pieces)]
+        self._begins = begins.pop()
+        texts = [prefix * begin + piece.data for begin, piece in zip(begins, pieces, strict=True)]
+        arrays = []
+        encoded = self._tokenizer.encode_many(texts, threads=self._threads)
+        for piece, parts in zip(pieces, encoded, strict=True):
+            arrays += parts
+            if piece.last:
+                arrays.append(end)
+        return np.concatenate(arrays).astype(self._dtype).tobytes()

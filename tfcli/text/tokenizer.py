@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Literal
 from tfcli.errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
     import numpy as np
@@ -83,7 +83,7 @@ class Tokenizer:
             )
 
     def _is_lossless(self) -> bool:
-        return self.decode(self._encode(PROBE)) == PROBE.encode()
+        return self.decode(self.encode_rest(PROBE)) == PROBE.encode()
 
     def _take_prefix_over(self) -> bool:
         """Whether it is lossless when the space in front is put there by us, once for each text."""
@@ -117,13 +117,14 @@ class Tokenizer:
     def encode(self, text: str | bytes) -> list[int]:
         """The ids of `text` (UTF-8 if bytes), without `<s>` or `</s>`; with the prefix, if any."""
         text = text if isinstance(text, str) else text.decode()
-        return self._encode(self.prefix + text) if text else []
+        return self.encode_rest(self.prefix + text) if text else []
 
-    def _encode(self, text: str) -> list[int]:
+    def encode_rest(self, text: str) -> list[int]:
+        """The ids of what goes on from another text: `encode` without the prefix."""
         return [i for part in self._cut(text) for i in self._encode_part(part)]
 
     def encode_many(self, texts: Sequence[bytes], *, threads: int) -> list[list[Ids]]:
-        """The ids of many texts at once, as `encode` gives them one by one, but for a prefix.
+        """The ids of many texts at once, as `encode_rest` gives them one by one.
 
         Args:
             texts: valid UTF-8 each.
@@ -204,8 +205,11 @@ class Tokenizer:
         return table
 
 
-def load_tokenizer(path: Path) -> Tokenizer:
+def load_tokenizer(path: Path, opener: Callable[[bytes], Tokenizer] = Tokenizer) -> Tokenizer:
     """Opens a `tokenizer.model` file.
+
+    Args:
+        opener: what makes a tokenizer of its bytes; `guard.open_guarded` for one from elsewhere.
 
     Raises:
         NotFoundError, InputOutputError: it cannot be read.
@@ -221,6 +225,6 @@ def load_tokenizer(path: Path) -> Tokenizer:
     except OSError as error:
         raise explain(error, path) from error
     try:
-        return Tokenizer(model)
+        return opener(model)
     except DataError as error:
         raise DataError(f"{path}: {error.what}", why=error.why, mend=error.mend) from None

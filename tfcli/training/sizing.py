@@ -53,7 +53,7 @@ REGULARISATION = (
     Regularisation(0.0, 0.0, 0.0, 0.1),
     Regularisation(3.0, 0.05, 0.1, 0.3),
     Regularisation(10.0, 0.1, 0.15, 0.3),
-    Regularisation(20.0, 0.15, 0.2, 0.3),
+    Regularisation(20.0, 0.2, 0.25, 0.3),
 )
 
 COMPILED_SECONDS = 30.0  # what compiling takes, where nothing of it is found again

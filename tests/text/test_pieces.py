@@ -10,7 +10,7 @@ from sentencepiece import SentencePieceProcessor
 from tests.conftest import BOOK
 from tests.exchange.conftest import ACCEPTANCE
 from tfcli.errors import DataError
-from tfcli.exchange.pieces import Algorithm, Kind, Piece, Pieces, read_pieces, write_pieces
+from tfcli.text.pieces import Algorithm, Kind, Piece, Pieces, read_pieces, write_pieces
 from tfcli.text.tokenizer import Tokenizer, TokenizerType
 from tfcli.text.tokenizer_training import train_tokenizer
 

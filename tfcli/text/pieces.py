@@ -21,14 +21,17 @@ VARINT, EIGHT_BYTES, LENGTH, FOUR_BYTES = 0, 1, 2, 5  # wire types
 FIXED = {EIGHT_BYTES: 8, FOUR_BYTES: 4}
 
 # ModelProto
-PIECES, TRAINER, NORMALIZER = 1, 2, 3
+PIECES, TRAINER, NORMALIZER, DENORMALIZER = 1, 2, 3, 5
 # ModelProto.SentencePiece
 TEXT, SCORE, KIND = 1, 2, 3
 # TrainerSpec
 MODEL_TYPE, VOCAB_SIZE, BYTE_FALLBACK = 3, 4, 35
 UNKNOWN_ID, BEGIN_ID, END_ID, PADDING_ID = 40, 41, 42, 43
 # NormalizerSpec
-RULE_NAME, ADD_DUMMY_PREFIX, REMOVE_EXTRA_WHITESPACES = 1, 3, 4
+RULE_NAME, RULES, ADD_DUMMY_PREFIX, REMOVE_EXTRA_WHITESPACES = 1, 2, 3, 4
+
+
+LONGEST_PIECE = 1000  # characters; SentencePiece's own limit is 16, which an option can raise
 
 
 class Algorithm(IntEnum):
@@ -66,12 +69,14 @@ class Pieces:
 
     Attributes:
         dummy_prefix: whether a space is put before a text.
+        rewrites: whether rules change the text before it is cut.
 
     """
 
     algorithm: Algorithm
     pieces: tuple[Piece, ...]
     dummy_prefix: bool
+    rewrites: bool = False
 
 
 # --- reading ------------------------------------------------------------------------------------
@@ -86,6 +91,7 @@ def read_pieces(model: bytes) -> Pieces:
     """
     pieces = []
     algorithm, dummy_prefix = Algorithm.UNIGRAM, True  # what is meant where nothing is said
+    rewrites = False
     try:
         for field, value in _fields(model):
             if field == PIECES:
@@ -93,10 +99,16 @@ def read_pieces(model: bytes) -> Pieces:
             elif field == TRAINER:
                 algorithm = Algorithm(int(dict(_fields(value)).get(MODEL_TYPE, algorithm)))
             elif field == NORMALIZER:
-                dummy_prefix = bool(dict(_fields(value)).get(ADD_DUMMY_PREFIX, dummy_prefix))
+                normalizer = dict(_fields(value))
+                dummy_prefix = bool(normalizer.get(ADD_DUMMY_PREFIX, dummy_prefix))
+                rewrites = rewrites or bool(normalizer.get(RULES))
+            elif field == DENORMALIZER:
+                rewrites = rewrites or bool(dict(_fields(value)).get(RULES))
+        if any(len(piece.text) > LONGEST_PIECE for piece in pieces):
+            raise ValueError(f"a piece has more than {LONGEST_PIECE:,} characters")
     except (ValueError, IndexError, TypeError, struct.error) as error:
         raise DataError("this is not a SentencePiece model", why=str(error)) from None
-    return Pieces(algorithm, tuple(pieces), dummy_prefix)
+    return Pieces(algorithm, tuple(pieces), dummy_prefix, rewrites)
 
 
 def _piece(message: bytes | int) -> Piece:

@@ -1,0 +1,217 @@
+"""Kinds 5 and 6: bytes flipped, cut and deleted in all that a run holds; files made of junk."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import random
+import resource
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import BOOK
+from tests.reliability.conftest import Tally, cases
+from tests.runs.helpers import make_run, save, tokenizer
+from tfcli.errors import DataError, NotFoundError, TfcliError
+from tfcli.exchange.huggingface_in import find_tokenizer_in, look
+from tfcli.files import read_checked_json, read_json
+from tfcli.runs.metrics import append_metrics, read_metrics
+from tfcli.runs.run import CARD, TOKENIZER, newest_valid_step, open_run
+from tfcli.runs.step import MODEL, OPTIMIZER, STATE, load_arrays, map_arrays, read_state
+from tfcli.text.corpus import open_corpus
+from tfcli.text.tokenizer import load_tokenizer
+
+MEMORY = 2 << 30
+
+
+def damage(path: Path, dice: random.Random) -> str:
+    """Flips a bit, cuts, deletes, or overwrites a stretch; says what."""
+    data = bytearray(path.read_bytes())
+    kind = dice.choice(["flip", "cut", "delete", "overwrite", "append"])
+    if kind == "flip":
+        data[dice.randrange(len(data))] ^= 1 << dice.randrange(8)
+    elif kind == "cut":
+        del data[dice.randrange(len(data)) :]
+    elif kind == "delete":
+        path.unlink()
+        return kind
+    elif kind == "overwrite":
+        place = dice.randrange(len(data))
+        before = bytes(data)
+        data[place : place + 16] = dice.randbytes(16)
+        if data == before:
+            data[place] ^= 1
+    else:
+        data += dice.randbytes(dice.randrange(1, 64))
+    path.write_bytes(data)
+    return kind
+
+
+def test_damage_is_noticed_and_the_step_before_is_used(tmp_path: Path, tally: Tally) -> None:
+    run = make_run(tmp_path / "sound")
+    save(run, 1, 1.5)
+    save(run, 2, 1.4)
+    dice = random.Random(5)
+    count = cases(300, 1000)
+    for attempt in range(count):
+        folder = tmp_path / "damaged"
+        shutil.copytree(run.path, folder)
+        name = dice.choice(
+            [f"step-00000002/{name}" for name in (MODEL, OPTIMIZER, STATE, "MANIFEST.json")]
+            + [CARD, TOKENIZER]
+        )
+        kind = damage(folder / name, dice)
+        where = f"case {attempt}: {kind} in {name}"
+        named: list[TfcliError] = []
+        try:
+            opened = open_run(folder)
+            opened.tokenizer()
+            step = newest_valid_step(opened, damaged=named.append)
+        except (DataError, NotFoundError):
+            assert name in {CARD, TOKENIZER}, where
+        else:
+            assert step, where
+            if name not in {CARD, TOKENIZER}:
+                assert step.state.step == 1, where
+                assert "step-00000002" in named[0].what, where
+            else:  # white space in run.json changes nothing
+                assert name == CARD, where
+                assert opened.card == run.card, where
+        shutil.rmtree(folder)
+    tally(5, count)
+
+
+# --- fuzz ---------------------------------------------------------------------------------------
+
+
+def good_files(folder: Path) -> dict[str, bytes]:
+    """One sound file of each kind that is read."""
+    run = make_run(folder / "run")
+    step = save(run, 1, 1.5)
+    append_metrics(run.path, {"event": "StepFinished", "step": 1})
+    return {
+        "weights": (step / MODEL).read_bytes(),
+        "state": (step / STATE).read_bytes(),
+        "manifest": (step / "MANIFEST.json").read_bytes(),
+        "card": (run.path / CARD).read_bytes(),
+        "metrics": (run.path / "metrics.jsonl").read_bytes(),
+        "tokenizer": tokenizer().model,
+        "text": BOOK.encode()[:4000] + "日本 é".encode(),
+    }
+
+
+def readers(folder: Path) -> dict[str, Callable[[Path], object]]:
+    """What reads each of them."""
+
+    def state(path: Path) -> object:
+        shutil.copy(path, folder / STATE)
+        return read_state(folder)
+
+    def card(path: Path) -> object:
+        shutil.copy(path, folder / CARD)
+        return open_run(folder)
+
+    def config(path: Path) -> object:
+        shutil.copy(path, folder / "config.json")
+        return look(folder)
+
+    def described(path: Path) -> object:
+        shutil.copy(path, folder / "tokenizer.json")
+        return find_tokenizer_in(folder / "tokenizer.json")
+
+    def metrics(path: Path) -> object:
+        shutil.copy(path, folder / "metrics.jsonl")
+        return list(read_metrics(folder))
+
+    def text(path: Path) -> object:
+        copy = folder / "text.txt"
+        shutil.copy(path, copy)
+        return list(open_corpus([copy], cache=folder / "cache").training())
+
+    return {
+        "weights": lambda path: [load_arrays(path), map_arrays(path)],
+        "state": state,
+        "manifest": read_json,
+        "card": card,
+        "checked": lambda path: read_checked_json(path, schema=1),
+        "metrics": metrics,
+        "tokenizer": load_tokenizer,
+        "config": config,
+        "tokenizer.json": described,
+        "text": text,
+    }
+
+
+def fuzz(name: str, seed: int, count: int, folder: Path, sound: bytes, says: Path) -> None:
+    """Reads so many broken files; only an error of our tree with its exit code may come of it."""
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    dice = random.Random(seed)
+    read = readers(folder)[name]
+    path = folder / "file"
+    for number in range(count):
+        path.write_bytes(sound)
+        if dice.random() < 0.1:
+            path.write_bytes(dice.randbytes(dice.randrange(200)))
+        else:
+            for _ in range(dice.randrange(1, 4)):
+                if path.exists() and path.stat().st_size:
+                    damage(path, dice)
+        says.write_text(f"{name}, seed {seed}, case {number}")
+        try:
+            if path.exists():
+                read(path)
+        except TfcliError as error:
+            assert error.exit_code in {65, 66}, error.what
+    says.write_text("done")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="limits of POSIX")
+@pytest.mark.parametrize(
+    "name", ["weights", "state", "manifest", "card", "metrics", "tokenizer", "text"]
+)
+def test_broken_files_crash_nothing(name: str, tmp_path: Path, tally: Tally) -> None:
+    """In a process with little memory, so that a crash or a large allocation is seen."""
+    sound = good_files(tmp_path)[name]
+    folder = tmp_path / "work"
+    folder.mkdir()
+    count = cases(500, 10_000) if name not in {"text", "tokenizer"} else cases(200, 5_000)
+    says = tmp_path / "says"
+    process = multiprocessing.get_context("fork").Process(
+        target=fuzz, args=(name, 6, count, folder, sound, says)
+    )
+    process.start()
+    process.join(60 + count / 10)
+    if process.is_alive():
+        process.kill()
+        pytest.fail(f"it hangs: {says.read_text()}")
+    assert process.exitcode == 0, says.read_text()
+    tally(6, count)
+
+
+@pytest.mark.parametrize("name", ["config", "tokenizer.json"])
+def test_broken_files_of_others_crash_nothing(name: str, tmp_path: Path, tally: Tally) -> None:
+
+    from tests.exchange.test_huggingface import COMMON
+    from tfcli.exchange.tokenizer_json import to_tokenizer_json
+    from tfcli.text.pieces import read_pieces
+
+    sound: object = COMMON | {"architectures": ["LlamaForCausalLM"], "model_type": "llama"}
+    if name == "tokenizer.json":
+        sound = to_tokenizer_json(read_pieces(tokenizer().model))
+    folder = tmp_path / "work"
+    folder.mkdir()
+    (folder / "tokenizer.model").write_bytes(tokenizer().model)
+    (folder / "model.safetensors").write_bytes(b"\x02\0\0\0\0\0\0\0{}")
+    says = tmp_path / "says"
+    count = cases(10, 300)  # each opens a process that may die of a tokenizer
+    process = multiprocessing.get_context("fork").Process(
+        target=fuzz, args=(name, 7, count, folder, json.dumps(sound).encode(), says)
+    )
+    process.start()
+    process.join(60 + 3 * count)
+    assert process.exitcode == 0, says.read_text()
+    tally(6, count)

@@ -1,0 +1,77 @@
+"""Kinds 10 and 11: a training cut anywhere ends in the same bits; what is no number is not made."""
+
+from __future__ import annotations
+
+import random
+
+import numpy as np
+import pytest
+import torch
+
+from tests.reliability.conftest import Tally, cases
+from tests.training.conftest import StopAfter, Workshop
+from tests.training.conftest import workshop as workshop
+from tfcli.errors import DataError
+from tfcli.runs.metrics import read_metrics
+from tfcli.runs.step import MODEL, OPTIMIZER, list_steps, load_arrays
+
+
+def everything(workshop: Workshop, name: str) -> dict[str, bytes]:
+    step = list_steps(workshop.folder / name)[-1]
+    arrays = load_arrays(step / MODEL) | {
+        f"optimizer {key}": value for key, value in load_arrays(step / OPTIMIZER).items()
+    }
+    return {key: array.tobytes() for key, array in arrays.items()}
+
+
+def losses(workshop: Workshop, name: str) -> dict[int, float]:
+    return {
+        row["step"]: row["loss"]
+        for row in read_metrics(workshop.folder / name)
+        if row["event"] == "StepFinished"
+    }
+
+
+def test_a_training_cut_anywhere_ends_in_the_same_bits(workshop: Workshop, tally: Tally) -> None:
+    steps = 16
+    job = workshop.job(steps=steps, dropout=0.1, token_dropout=0.1, evaluate_every=5)
+    list(workshop.begin("whole", job).events())
+    wanted, curve = everything(workshop, "whole"), losses(workshop, "whole")
+    dice = random.Random(10)
+    count = cases(10, 50)
+    for attempt in range(count):
+        name = f"run-{attempt}"
+        made = dice.randrange(1, steps)
+        list(workshop.begin(name, job, stop=StopAfter(made)).events())
+        while made < steps:  # in as many parts as it happens
+            more = dice.randrange(1, steps)
+            list(workshop.resume(name, stop=StopAfter(more)).events())
+            made += more
+        assert everything(workshop, name) == wanted
+        assert losses(workshop, name) == curve
+    tally(10, count)
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
+def test_what_is_no_number_is_not_made(workshop: Workshop, bad: float, tally: Tally) -> None:
+    dice = random.Random(11)
+    count = cases(2, 20)
+    for attempt in range(count):
+        trainer = workshop.begin(f"run-{attempt}", workshop.job(steps=6, seed=attempt))
+        events = trainer.events()
+        for _ in range(dice.randrange(1, 4)):
+            next(events)
+        names = [name for name, _ in trainer.model.named_parameters()]
+        with torch.no_grad():
+            weight = trainer.model.get_parameter(dice.choice(names)).view(-1)
+            weight[dice.randrange(len(weight))] = bad
+        before = {name: p.detach().clone() for name, p in trainer.model.named_parameters()}
+        made = trainer.step
+        with pytest.raises(DataError, match="diverged"):
+            list(events)
+        if trainer.step == made:
+            for name, parameter in trainer.model.named_parameters():
+                assert torch.equal(parameter.nan_to_num(), before[name].nan_to_num())
+        for step in list_steps(trainer.run.path):
+            assert all(np.isfinite(array).all() for array in load_arrays(step / MODEL).values())
+    tally(11, count)

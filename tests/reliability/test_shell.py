@@ -1,0 +1,208 @@
+"""Kinds 7 and 8: texts of every kind, streams that close, readers that are slow."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import BOOK, Shell, bare_environment
+from tests.reliability.conftest import SOAKING, Tally, cases
+from tests.reliability.processes import Processes
+
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="pipes of POSIX")
+
+TINY = ("--layers", "1", "--width", "32", "--context", "16", "--batch-tokens", "128")
+TEXT = BOOK.encode()[:3000]
+
+# name: what the file holds, the exit code, what the message holds
+TEXTS: dict[str, tuple[bytes, int, str]] = {
+    "empty": (b"", 65, "no text"),
+    "blank": (b" \n\n  ", 0, ""),
+    "one byte": (b"a", 0, ""),
+    "invalid": (TEXT + b"\xff" + TEXT, 65, "3,000|3000"),
+    "cut in a character": (TEXT + "é".encode()[:1], 65, ""),
+    "a surrogate": (TEXT + b"\xed\xa0\x80", 65, ""),
+    "overlong": (TEXT + b"\xc0\xaf", 65, ""),
+    "UTF-16": (b"\xff\xfe" + BOOK[:3000].encode("utf-16-le"), 65, ""),
+    "UTF-16, big end first": (b"\xfe\xff" + BOOK[:3000].encode("utf-16-be"), 65, ""),
+    "byte order mark": (b"\xef\xbb\xbf" + TEXT, 0, ""),
+    "NUL": (TEXT + b"\0" + TEXT, 0, ""),
+    "CRLF": (TEXT.replace(b"\n", b"\r\n"), 0, ""),
+    "CR": (TEXT.replace(b"\n", b"\r"), 0, ""),
+    "no final newline": (TEXT.rstrip(), 0, ""),
+    "one long line": (TEXT.replace(b"\n", b" ") * 20, 0, ""),
+    "emoji": ("👩‍👩‍👧‍👦🏳️‍🌈".encode() * 200, 0, ""),
+    "many scripts": ("日本語 עברית العربية ไทย ".encode() * 80, 0, ""),
+    "control characters": (bytes(range(1, 32)) * 60, 0, ""),
+    "SentencePiece's marks": ("▁▅<s></s><unk>".encode() * 100, 0, ""),
+}
+
+
+def outcome(code: int, message: str, done_code: int, err: str) -> None:
+    assert "Traceback" not in err
+    assert "made a mistake" not in err
+    assert done_code == code, err
+    assert not message or any(part in err for part in message.split("|")), err
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_a_text_of_any_kind(name: str, processes: Processes, tmp_path: Path, tally: Tally) -> None:
+    data, code, message = TEXTS[name]
+    (tmp_path / "text.txt").write_bytes(data)
+    done = processes.run(tmp_path, "train", "text.txt", "--run", "it", "--steps", "1", *TINY)
+    outcome(code, message, done.code, done.err)
+    assert (tmp_path / "text.txt").read_bytes() == data
+    assert (tmp_path / "checkpoints/it").exists() == (code == 0)
+    tally(7, 1)
+
+
+@pytest.mark.parametrize(
+    ("make", "code", "message"),
+    [
+        (lambda path: path.mkdir(), 65, ""),
+        (lambda path: None, 66, "not there|no such|no file"),
+        (lambda path: path.symlink_to("nowhere"), 66, ""),
+        (lambda path: path.symlink_to("/dev/null"), 65, ""),
+    ],
+    ids=["a folder without a text", "nothing", "a link to nowhere", "a device"],
+)
+def test_what_is_no_file(
+    make: Callable[[Path], object],
+    code: int,
+    message: str,
+    processes: Processes,
+    tmp_path: Path,
+    tally: Tally,
+) -> None:
+    make(tmp_path / "text.txt")
+    done = processes.run(tmp_path, "train", "text.txt", "--run", "it", "--steps", "1", *TINY)
+    assert done.code in {code, 65, 66}, done.err
+    outcome(done.code, message, done.code, done.err)
+    tally(7, 1)
+
+
+def test_a_pipe_with_a_name(processes: Processes, tmp_path: Path, tally: Tally) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    child = processes.start(tmp_path, "train", "pipe", "--run", "it", "--steps", "1", *TINY)
+    if not child.ends_within(0.5):  # it waits for the text
+        with (tmp_path / "pipe").open("wb") as pipe:
+            pipe.write(TEXT)
+    done = child.wait()
+    outcome(done.code, "", done.code, done.err)
+    assert done.code in {0, 65, 66}, done.err
+    tally(7, 1)
+
+
+@pytest.mark.skipif(not SOAKING, reason="a minute")
+def test_one_line_of_a_gigabyte(processes: Processes, tmp_path: Path, tally: Tally) -> None:
+    with (tmp_path / "text.txt").open("wb") as file:
+        for _ in range(1 << 10):
+            file.write(TEXT.replace(b"\n", b" ") * 349)
+    child = processes.start(
+        tmp_path, "train", "text.txt", "--run", "it", "--steps", "1", "--vocab-size", "512", *TINY
+    )
+    while not child.ends_within(1):
+        status = Path(f"/proc/{child.pid}/status").read_text()
+        peak = next(line for line in status.splitlines() if line.startswith("VmHWM"))
+        assert int(peak.split()[1]) < 1 << 20, peak
+    assert child.wait().code == 0
+    tally(7, 1)
+
+
+# --- streams ------------------------------------------------------------------------------------
+
+
+def generate(shell: Shell, *arguments: str) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "tfcli", "generate", "Ann", "--run", "tale", *arguments],
+        cwd=shell.folder, env=bare_environment(), stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+
+
+def test_a_reader_that_goes_away(trained: Shell, tally: Tally) -> None:
+    dice = random.Random(8)
+    count = cases(8, 60)
+    for _ in range(count):
+        process = generate(trained, "--max-new-tokens", "100000")
+        assert process.stdout
+        assert process.stderr
+        process.stdout.read(dice.randrange(1, 50))
+        process.stdout.close()
+        err = process.stderr.read().decode()
+        assert process.wait() == 141, err
+        assert "Traceback" not in err
+        process.stderr.close()
+    tally(8, count)
+
+
+def test_a_slow_reader_gets_it_all(trained: Shell, tally: Tally) -> None:
+    wishes = ("--max-new-tokens", "300", "--seed", "7")
+    whole = trained("generate", "Ann", "--run", "tale", *wishes).out
+    count = cases(4, 30)
+    for number in range(count):
+        process = generate(trained, *wishes)
+        assert process.stdout
+        parts = []
+        while part := process.stdout.read(1 + number):
+            parts.append(part)
+        assert process.wait() == 0
+        assert b"".join(parts) == whole
+        process.stdout.close()
+        assert process.stderr
+        process.stderr.close()
+    tally(8, count)
+
+
+CLOSED = {
+    "stdin": "<&-", "stdout": ">&-", "stderr": "2>&-", "all": "<&- >&- 2>&-",
+    "stdout is full": ">/dev/full",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CLOSED)
+@pytest.mark.parametrize(
+    "command", ["generate Ann --run tale --max-new-tokens 5", "runs", "runs show tale --json"]
+)
+def test_closed_streams(name: str, command: str, trained: Shell, tally: Tally) -> None:
+    done = subprocess.run(
+        ["bash", "-c", f"{sys.executable} -m tfcli {command} {CLOSED[name]}"],
+        cwd=trained.folder, env=bare_environment(), capture_output=True, check=False, timeout=60,
+    )  # fmt: skip
+    err = done.stderr.decode()
+    assert "Traceback" not in err
+    assert "made a mistake" not in err
+    assert done.returncode in {0, 2, 66, 74, 141}, err
+    if name == "stdout is full" and "generate" in command:
+        assert done.returncode == 74, err
+    tally(8, 1)
+
+
+STRANGE = {
+    "a dumb terminal": {"TERM": "dumb"},
+    "no terminal": {"TERM": ""},
+    "no home": {"HOME": "/nowhere"},
+    "a language that is not there": {"LC_ALL": "xx_XX.UTF-8"},
+    "the C language": {"LC_ALL": "C"},
+    "a narrow terminal": {"COLUMNS": "1", "LINES": "1"},
+    "colours": {"FORCE_COLOR": "1"},
+    "another time": {"TZ": "Asia/Kathmandu", "SOURCE_DATE_EPOCH": "0"},
+}
+
+
+@pytest.mark.parametrize("name", STRANGE)
+def test_a_strange_environment(name: str, trained: Shell, tally: Tally) -> None:
+    for arguments in (("generate", "José", "--run", "tale", "--greedy"), ("runs",), ("--help",)):
+        done = trained(*arguments, env=STRANGE[name])
+        assert done.code == 0, done.err
+        assert "Traceback" not in done.err
+    shown = json.loads(trained("runs", "show", "tale", "--json", env=STRANGE[name]).out)
+    assert shown["name"] == "tale"
+    tally(8, 4)

@@ -1,0 +1,198 @@
+"""Kinds 2, 3, 4, 9: real trainings, killed, stopped, crowded and out of disk, at random moments."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import resource
+import signal
+import time
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from tests.reliability.conftest import Tally, cases
+from tests.reliability.processes import Processes
+from tfcli.errors import TfcliError
+from tfcli.runs.run import newest_valid_step, open_run
+from tfcli.runs.step import MODEL, OPTIMIZER, list_steps, load_arrays, read_state, verify_step
+
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals and limits of POSIX")
+
+TINY = ("--layers", "1", "--width", "32", "--context", "16", "--batch-tokens", "128")
+STEPS = 40
+WISHES = ("book.txt", "--steps", str(STEPS), "--save-every", "4", "--evaluate-every", "8", *TINY)
+
+
+def everything(run: Path) -> dict[str, bytes]:
+    """Weights and optimizer state of the last step."""
+    step = list_steps(run)[-1]
+    verify_step(step)
+    assert read_state(step).step == STEPS
+    arrays = load_arrays(step / MODEL) | {
+        f"optimizer {name}": array for name, array in load_arrays(step / OPTIMIZER).items()
+    }
+    return {name: array.tobytes() for name, array in arrays.items()}
+
+
+def fail(error: TfcliError) -> None:
+    raise AssertionError(f"a step is damaged: {error.what}")
+
+
+def whole(processes: Processes, desk: Path) -> tuple[dict[str, bytes], float]:
+    """The run that nobody stopped, and how long it took."""
+    began = time.monotonic()
+    done = processes.run(desk, "train", *WISHES, "--run", "whole")
+    assert done.code == 0, done.err
+    return everything(desk / "checkpoints/whole"), time.monotonic() - began
+
+
+def begin_or_resume(desk: Path, name: str) -> tuple[str, ...]:
+    if (desk / "checkpoints" / name / "run.json").exists():
+        return ("train", "--resume", name)
+    return ("train", *WISHES, "--run", name)
+
+
+def test_killed_at_random_moments(processes: Processes, desk: Path, tally: Tally) -> None:
+    """No kill leaves anything unreadable, costs more than one interval, or changes a bit."""
+    wanted, seconds = whole(processes, desk)
+    dice = random.Random(2)
+    kills = finished = 0
+    while kills < cases(20, 200):
+        name = f"run-{finished}"
+        run = desk / "checkpoints" / name
+        child = processes.start(desk, *begin_or_resume(desk, name))
+        if not child.ends_within(dice.random() * seconds):
+            child.process.kill()
+        done = child.wait()
+        if done.code == 0:
+            assert everything(run) == wanted
+            finished += 1
+            continue
+        assert done.code == -signal.SIGKILL, done.err
+        kills += 1
+        if (run / "run.json").exists():
+            step = newest_valid_step(open_run(run), damaged=fail)
+            kept = step.state.step if step else 0
+            assert steps_made(run) - kept <= 4 + 1, "more than an interval was lost"
+    name = f"run-{finished}"
+    done = processes.run(desk, *begin_or_resume(desk, name))
+    assert done.code == 0, done.err
+    assert everything(desk / "checkpoints" / name) == wanted
+    tally(2, kills)
+
+
+def steps_made(run: Path) -> int:
+    """The last step that the metrics tell of."""
+    last = 0
+    path = run / "metrics.jsonl"
+    for line in path.read_bytes().splitlines() if path.exists() else []:
+        try:
+            row = json.loads(line)
+        except ValueError:  # torn
+            continue
+        last = row["step"] if row.get("event") == "StepFinished" else last
+    return last
+
+
+@pytest.mark.parametrize(
+    ("numbers", "codes"),
+    [
+        ([signal.SIGTERM], {143}),
+        ([signal.SIGINT], {130}),
+        ([signal.SIGINT, signal.SIGINT], {130}),
+    ],
+    ids=["SIGTERM", "SIGINT", "SIGINT twice"],
+)
+def test_stopped_at_random_moments(
+    processes: Processes,
+    desk: Path,
+    tally: Tally,
+    numbers: list[signal.Signals],
+    codes: set[int],
+) -> None:
+    wanted, seconds = whole(processes, desk)
+    dice = random.Random(3)
+    count = cases(4, 20)
+    for attempt in range(count):
+        name = f"run-{attempt}"
+        run = desk / "checkpoints" / name
+        child = processes.start(desk, *begin_or_resume(desk, name))
+        child.ends_within(dice.random() * seconds)
+        for number in numbers:
+            child.send(number)
+        done = child.wait()
+        # a signal that comes before anything is set up ends the process as it ends any
+        assert done.code in codes | {0, -signal.SIGTERM, -signal.SIGINT}, done.err
+        assert "Traceback" not in done.err
+        if (run / "run.json").exists():
+            step = newest_valid_step(open_run(run), damaged=fail)
+            if done.code in codes and len(numbers) == 1 and steps_made(run):
+                assert step, "the state was saved"
+                assert step.state.step == steps_made(run), "at the step that it was in"
+        done = processes.run(desk, *begin_or_resume(desk, name))
+        assert done.code == 0, done.err
+        assert everything(run) == wanted
+    tally(3, count)
+
+
+def limit_files(size: int) -> None:
+    """No file may become larger, as on a disk that is full."""
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+
+
+def test_a_disk_that_is_full_at_any_size(processes: Processes, desk: Path, tally: Tally) -> None:
+    first = processes.run(desk, "train", *WISHES, "--run", "it")
+    assert first.code == 0, first.err
+    before = everything(desk / "checkpoints/it")
+    largest = max(path.stat().st_size for path in (desk / "checkpoints/it").rglob("*"))
+    dice = random.Random(4)
+    count = cases(12, 50)
+    for _ in range(count):
+        size = dice.randrange(largest)
+        done = processes.start(
+            desk, "train", "--resume", "it", "--steps", "4", before=partial(limit_files, size)
+        ).wait()
+        assert done.code == 74, f"{size}: {done.err}"
+        assert "full" in done.err or "could not be written" in done.err, done.err
+        assert "Traceback" not in done.err
+        run = open_run(desk / "checkpoints/it")
+        step = newest_valid_step(run, damaged=fail)
+        assert step
+        assert step.state.step == STEPS
+        assert everything(run.path) == before
+    tally(4, count)
+
+
+def test_of_eight_trainers_one_wins(processes: Processes, desk: Path, tally: Tally) -> None:
+    count = cases(2, 20)
+    for attempt in range(count):
+        name = f"run-{attempt}"
+        children = [processes.start(desk, "train", *WISHES, "--run", name) for _ in range(8)]
+        codes = [child.wait() for child in children]
+        assert sorted(done.code for done in codes) == [0] + [73] * 7
+        for done in codes:
+            assert done.code == 0 or name in done.err
+        everything(desk / "checkpoints" / name)
+    tally(9, count)
+
+
+def test_text_is_written_while_steps_are_saved(
+    processes: Processes, desk: Path, tally: Tally
+) -> None:
+    wishes = ("book.txt", "--steps", "100000", "--save-every", "1", "--evaluate-every", "5", *TINY)
+    trainer = processes.start(desk, "train", *wishes, "--run", "it")
+    run = desk / "checkpoints/it"
+    while not (list_steps(run) if run.exists() else []):
+        assert not trainer.ends_within(0.05), trainer.err
+    count = cases(6, 60)
+    for _ in range(count):
+        done = processes.run(desk, "generate", "Ann", "--run", "it", "--max-new-tokens", "3")
+        assert done.code == 0, done.err
+        assert done.out.startswith(b"")
+    trainer.process.kill()
+    trainer.wait()
+    tally(9, count)

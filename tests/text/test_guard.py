@@ -1,0 +1,55 @@
+"""A model from elsewhere is opened by a child first; what kills the child does not kill us."""
+
+from __future__ import annotations
+
+import subprocess
+from typing import Any
+
+import pytest
+
+from tfcli.errors import DataError
+from tfcli.text import guard
+from tfcli.text.tokenizer import Tokenizer
+
+
+def test_a_good_model_is_opened(tokenizer: Tokenizer) -> None:
+    assert guard.open_guarded(tokenizer.model).encode("a text") == tokenizer.encode("a text")
+
+
+def test_what_is_refused_here_is_refused_there_with_the_same_words() -> None:
+    with pytest.raises(DataError) as direct:
+        Tokenizer(b"junk")
+    with pytest.raises(DataError) as guarded:
+        guard.open_guarded(b"junk")
+    assert guarded.value.what == direct.value.what
+    assert guarded.value.why
+
+
+def test_a_model_that_rewrites_text_is_refused(tokenizer: Tokenizer) -> None:
+    rules = b"\x1a\x04\x12\x02ab"  # the model's field 3, the normaliser, with its field 2
+    with pytest.raises(DataError, match="rewrites text"):
+        guard.open_guarded(tokenizer.model + rules)
+
+
+@pytest.mark.parametrize(
+    ("fault", "why"),
+    [
+        ("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)", "crashed"),
+        ("import time; time.sleep(60)", "takes more than"),
+        ("import tfcli.text.guard as g; g._limit(); bytearray(4 << 30)", "crashed"),
+    ],
+    ids=["a crash", "no end", "all memory"],
+)
+def test_a_child_that_does_not_come_back_is_an_error(
+    monkeypatch: pytest.MonkeyPatch, fault: str, why: str
+) -> None:
+    real = subprocess.run
+
+    def run(command: list[str], **options: Any) -> subprocess.CompletedProcess[bytes]:
+        return real([command[0], "-c", fault], **options)
+
+    monkeypatch.setattr(guard, "MOST_SECONDS", 2 if "sleep" in fault else 30)
+    monkeypatch.setattr(subprocess, "run", run)
+    with pytest.raises(DataError) as refused:
+        guard.open_guarded(b"")
+    assert why in (refused.value.why or "")
