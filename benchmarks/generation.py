@@ -7,8 +7,8 @@ the median of the rounds, in which everything is measured once, one after the ot
 
 * decode: greedy, one text, 256 tokens after a prompt of 16; tokens a second after the prompt;
 * batch: 64 texts side by side, 32 tokens each, against the same one after the other;
-* late: what a token takes at position 1,000 against one at position 16, beside the bytes that are
-  read for it there and here (weights and cache);
+* late: what a token takes at position 1,000 of a text that is written from its beginning, against one
+  at position 16, beside the bytes that are read for it there and here (weights and cache);
 * cold: the whole process `tfcli generate --max-new-tokens 32 --greedy` with a prompt from a pipe,
   against `python -c "import torch"`.
 
@@ -65,7 +65,7 @@ SHAPES = {
 }
 PROMPT, TOKENS, CONTEXT = 16, 256, 1024
 TEXTS, TEXT_TOKENS = 64, 32
-LATE = 1000
+LATE, AROUND = 1000, 16
 BOOK = "".join(f"{n} times {m} is {n * m}.\n" for n in range(300) for m in range(40))
 
 
@@ -173,24 +173,24 @@ def batch(config: ModelConfig, weights: Weights, tokenizer: Tokenizer, rows: int
 
 
 def late(config: ModelConfig, weights: Weights) -> tuple[float, float]:
-    """How much longer a token takes at a late position, and how much more is read for it."""
+    """How much longer a token takes at a late position, and how much more is read for it.
+
+    A text is written from its beginning to there, and the tokens around both places are timed.
+    """
     engine = NumpyEngine(config, weights)
-    ids = [5 + n % 100 for n in range(LATE)]
-
-    def token_seconds(position: int) -> float:
+    ratios = []
+    for _ in range(7):
+        engine.forget(0)
         times = []
-        for _ in range(15):
-            engine.forget(0)
-            engine.read([0], [ids[:position]])
-            for _ in range(4):
-                began = time.perf_counter()
-                engine.read([0], [[7]])
-                times.append(time.perf_counter() - began)
-        return statistics.median(times)
-
+        for position in range(LATE + AROUND):
+            began = time.perf_counter()
+            engine.read([0], [[5 + position % 100]])
+            times.append(time.perf_counter() - began)
+        early, then = times[PROMPT : PROMPT + AROUND], times[LATE : LATE + AROUND]
+        ratios.append(statistics.median(then) / statistics.median(early))
     a_position = 2 * config.num_layers * config.num_kv_heads * config.head_dim * 4
     few, many = (engine.weight_bytes + n * a_position for n in (PROMPT, LATE))
-    return token_seconds(LATE) / token_seconds(PROMPT), many / few
+    return statistics.median(ratios), many / few
 
 
 def numbers(vocab_size: int) -> Tokenizer:

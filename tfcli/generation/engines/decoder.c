@@ -22,7 +22,7 @@
 static int omp_get_thread_num(void) { return 0; }
 #endif
 
-#define STRIP 32  /* floats: four registers of AVX */
+#define STRIP 64  /* floats: eight registers of AVX, a whole head of the usual width */
 
 typedef struct {
     const void *weights;  /* (out, in), float or int8_t */
@@ -78,31 +78,42 @@ static inline float dot(const float *a, const float *b, int n) {
     return sum;
 }
 
-/* Four rows of a matrix, one after the other in memory, times x, which is read once for the four. */
-static inline void dot_four(const float *rows, const float *x, int n, float *sums) {
-    const float *a = rows, *b = a + n, *c = b + n, *d = c + n;
-    float sa = 0, sb = 0, sc = 0, sd = 0;
-    for (int i = 0; i < n; i++) {
-        sa += a[i] * x[i];
-        sb += b[i] * x[i];
-        sc += c[i] * x[i];
-        sd += d[i] * x[i];
-    }
-    sums[0] = sa, sums[1] = sb, sums[2] = sc, sums[3] = sd;
+/* Eight and four floats that are added, or multiplied, at once. */
+typedef float Eight __attribute__((vector_size(32), aligned(4), may_alias));
+typedef float Four __attribute__((vector_size(16), aligned(4), may_alias));
+
+/* The sums of four times eight floats: neighbours first, then pairs, then halves. */
+static inline Four totals(Eight a, Eight b, Eight c, Eight d) {
+    const Eight ab = __builtin_shufflevector(a, b, 0, 8, 2, 10, 4, 12, 6, 14) +
+                     __builtin_shufflevector(a, b, 1, 9, 3, 11, 5, 13, 7, 15);
+    const Eight cd = __builtin_shufflevector(c, d, 0, 8, 2, 10, 4, 12, 6, 14) +
+                     __builtin_shufflevector(c, d, 1, 9, 3, 11, 5, 13, 7, 15);
+    const Eight all = __builtin_shufflevector(ab, cd, 0, 1, 8, 9, 4, 5, 12, 13) +
+                      __builtin_shufflevector(ab, cd, 2, 3, 10, 11, 6, 7, 14, 15);
+    return __builtin_shufflevector(all, all, 0, 1, 2, 3) + __builtin_shufflevector(all, all, 4, 5, 6, 7);
 }
 
-/* Four rows times three x: twelve sums, as many as there are registers for. sums: (3, 4). */
-static inline void dot_twelve(const float *rows, const float *x, int n, float *sums) {
-    const float *a = rows, *b = a + n, *c = b + n, *d = c + n;
-    const float *x0 = x, *x1 = x + n, *x2 = x1 + n;
-    float a0 = 0, b0 = 0, c0 = 0, d0 = 0, a1 = 0, b1 = 0, c1 = 0, d1 = 0, a2 = 0, b2 = 0, c2 = 0, d2 = 0;
-    for (int i = 0; i < n; i++) {
-        a0 += a[i] * x0[i], b0 += b[i] * x0[i], c0 += c[i] * x0[i], d0 += d[i] * x0[i];
-        a1 += a[i] * x1[i], b1 += b[i] * x1[i], c1 += c[i] * x1[i], d1 += d[i] * x1[i];
-        a2 += a[i] * x2[i], b2 += b[i] * x2[i], c2 += c[i] * x2[i], d2 += d[i] * x2[i];
+#define AT(p, i) (*(const Eight *)((p) + (i)))
+
+/* Four rows, so far from each other in memory, times `tokens` vectors x, one after the other: with three of
+ * them twelve sums, as many as there are registers for. sums: (tokens, 4). `tokens` is known when this is
+ * compiled, so that its loops are unrolled. */
+static inline __attribute__((always_inline)) void dots(const float *rows, size_t apart, const float *x, int n,
+                                                       const int tokens, Four *sums) {
+    const float *a = rows, *b = a + apart, *c = b + apart, *d = c + apart;
+    Eight sa[3] = {{0}}, sb[3] = {{0}}, sc[3] = {{0}}, sd[3] = {{0}};
+    int i = 0;
+    for (; i + 8 <= n; i += 8) {
+        Eight own[3];  /* with the twelve sums and a row sixteen, which is all the registers there are */
+        for (int t = 0; t < tokens; t++) own[t] = AT(x + (size_t)t * n, i);
+        for (int t = 0; t < tokens; t++) sa[t] += AT(a, i) * own[t];
+        for (int t = 0; t < tokens; t++) sb[t] += AT(b, i) * own[t];
+        for (int t = 0; t < tokens; t++) sc[t] += AT(c, i) * own[t];
+        for (int t = 0; t < tokens; t++) sd[t] += AT(d, i) * own[t];
     }
-    const float all[12] = {a0, b0, c0, d0, a1, b1, c1, d1, a2, b2, c2, d2};
-    for (int k = 0; k < 12; k++) sums[k] = all[k];
+    for (int t = 0; t < tokens; t++) sums[t] = totals(sa[t], sb[t], sc[t], sd[t]);
+    for (; i < n; i++)
+        for (int t = 0; t < tokens; t++) sums[t] += (Four){a[i], b[i], c[i], d[i]} * x[(size_t)t * n + i];
 }
 
 /* Where a product puts a sum: y is (N, out). */
@@ -118,15 +129,16 @@ static void product_float(const Matrix *m, const float *x, int N, float *y, int 
     #pragma omp for schedule(static) nowait
     for (int block = 0; block < blocks; block++) {
         const float *rows = weights + (size_t)block * 4 * in;
-        float sums[12];
-        int token = 0;
-        for (; token + 3 <= N; token += 3) {
-            dot_twelve(rows, x + (size_t)token * in, in, sums);
-            for (int k = 0; k < 12; k++) put(m, y, token + k / 4, 4 * block + k % 4, sums[k], add);
-        }
-        for (; token < N; token++) {
-            dot_four(rows, x + (size_t)token * in, in, sums);
-            for (int k = 0; k < 4; k++) put(m, y, token, 4 * block + k, sums[k], add);
+        const Four none = {0}, bias = m->bias ? *(const Four *)(m->bias + 4 * block) : none;
+        for (int token = 0; token < N;) {
+            const int some = N - token < 3 ? 1 : 3;
+            Four sums[3];
+            if (some == 3) dots(rows, in, x + (size_t)token * in, in, 3, sums);
+            else dots(rows, in, x + (size_t)token * in, in, 1, sums);
+            for (int t = 0; t < some; t++, token++) {
+                Four *place = (Four *)(y + (size_t)token * m->out + 4 * block);
+                *place = (add ? *place : none) + sums[t] + bias;
+            }
         }
     }
     #pragma omp for schedule(static)
@@ -161,13 +173,19 @@ static void product_int8(const Matrix *m, const float *x, int N, int16_t *rounde
     }
 }
 
-/* Place i of what the activation makes of the F or 2 F numbers inside a feed-forward. */
-static inline float activate(const Model *model, const float *inside, int i) {
-    const float u = inside[i];
-    if (model->feed_forward == 0) return u / (1 + exponential(-u)) * inside[i + model->hidden];
-    if (model->feed_forward == 2) return u > 0 ? u : 0;
-    const float inner = 0.7978845608f * (u + 0.044715f * u * u * u);
-    return u - u / (exponential(2 * inner) + 1);
+/* Some places of what the activation makes of the F or 2 F numbers inside a feed-forward. */
+static void activate(const Model *model, const float *inside, int first, int end, float *active) {
+    const float *up = inside + model->hidden;
+    if (model->feed_forward == 0) {
+        for (int i = first; i < end; i++) active[i] = inside[i] / (1 + exponential(-inside[i])) * up[i];
+    } else if (model->feed_forward == 1) {
+        for (int i = first; i < end; i++) {
+            const float u = inside[i], inner = 0.7978845608f * (u + 0.044715f * u * u * u);
+            active[i] = u - u / (exponential(2 * inner) + 1);
+        }
+    } else {
+        for (int i = first; i < end; i++) active[i] = inside[i] > 0 ? inside[i] : 0;
+    }
 }
 
 /* x over its root mean square, after its mean is taken off where the norm is LayerNorm. */
@@ -218,6 +236,23 @@ static void take_in(const Model *model, int number, float *together, int h, int 
     }
 }
 
+/* Some columns of the values, each row with its share: they stay in registers meanwhile. */
+static inline void gather_strip(const float *scores, const float *values, int seen, int D, const int width,
+                                float sum, float *out) {
+    float strip[STRIP] = {0};
+    const int quarter = seen / 4;
+    const size_t apart = (size_t)quarter * D;
+    for (int s = 0; s < quarter; s++) {
+        const float *a = values + (size_t)s * D, *b = a + apart, *c = b + apart, *d = c + apart;
+        const float sa = scores[s], sb = scores[s + quarter];
+        const float sc = scores[s + 2 * quarter], sd = scores[s + 3 * quarter];
+        for (int i = 0; i < width; i++) strip[i] += sa * a[i] + sb * b[i] + sc * c[i] + sd * d[i];
+    }
+    for (int s = 4 * quarter; s < seen; s++)
+        for (int i = 0; i < width; i++) strip[i] += scores[s] * values[(size_t)s * D + i];
+    for (int i = 0; i < width; i++) out[i] = strip[i] / sum;
+}
+
 /* softmax(q K^T) V of one query head over the positions of a row up to its newest. */
 static void gather(const Model *model, int number, const float *together, int h, int row, int position,
                    float *scores, float *out) {
@@ -228,9 +263,14 @@ static void gather(const Model *model, int number, const float *together, int h,
     const float *keys = model->layer[number].keys + first_seen;
     const float *values = model->layer[number].values + first_seen;
     const float *query = together + (size_t)h * D;
+    const int quarter = seen / 4;  /* read as four streams: the memory answers several at once */
     int s = 0;
-    for (; s + 4 <= seen; s += 4) dot_four(keys + (size_t)s * D, query, D, scores + s);
-    for (; s < seen; s++) scores[s] = dot(query, keys + (size_t)s * D, D);
+    for (; s < quarter; s++) {
+        Four four;
+        dots(keys + (size_t)s * D, (size_t)quarter * D, query, D, 1, &four);
+        for (int k = 0; k < 4; k++) scores[s + k * quarter] = four[k];
+    }
+    for (s = 4 * quarter; s < seen; s++) scores[s] = dot(query, keys + (size_t)s * D, D);
     float highest = scores[0], sum = 0;
     for (s = 1; s < seen; s++) highest = scores[s] > highest ? scores[s] : highest;
     for (s = 0; s < seen; s++) {
@@ -238,19 +278,10 @@ static void gather(const Model *model, int number, const float *together, int h,
         sum += scores[s];
     }
     int first = 0;
-    for (; first + STRIP <= D; first += STRIP) {  /* a strip of the head stays in registers */
-        float strip[STRIP] = {0};
-        for (s = 0; s < seen; s++) {
-            const float share = scores[s], *value = values + (size_t)s * D + first;
-            for (int i = 0; i < STRIP; i++) strip[i] += share * value[i];
-        }
-        for (int i = 0; i < STRIP; i++) out[first + i] = strip[i] / sum;
-    }
-    for (int i = first; i < D; i++) {
-        float total = 0;
-        for (s = 0; s < seen; s++) total += scores[s] * values[(size_t)s * D + i];
-        out[i] = total / sum;
-    }
+    for (; first + STRIP <= D; first += STRIP) gather_strip(scores, values + first, seen, D, STRIP, sum, out + first);
+    for (; first + STRIP / 4 <= D; first += STRIP / 4)
+        gather_strip(scores, values + first, seen, D, STRIP / 4, sum, out + first);
+    for (; first < D; first++) gather_strip(scores, values + first, seen, D, 1, sum, out + first);
 }
 
 /* --- the model -------------------------------------------------------------------------------------- */
@@ -339,8 +370,9 @@ void read_tokens(const Model *model, float *x, int N, const int64_t *rows, const
             product(&layer->up, in->normed, N, in, in->inside, 0);
             #pragma omp for schedule(static) collapse(2)
             for (int n = 0; n < N; n++)
-                for (int i = 0; i < F; i++)
-                    in->active[(size_t)n * F + i] = activate(model, in->inside + (size_t)n * (gated ? 2 * F : F), i);
+                for (int first = 0; first < F; first += STRIP)
+                    activate(model, in->inside + (size_t)n * (gated ? 2 * F : F), first,
+                             first + STRIP < F ? first + STRIP : F, in->active + (size_t)n * F);
             product(&layer->down, in->active, N, in, x, 1);
         }
 
