@@ -7,8 +7,8 @@ the median of the rounds, in which everything is measured once, one after the ot
 
 * decode: greedy, one text, 256 tokens after a prompt of 16; tokens a second after the prompt;
 * batch: 64 texts side by side, 32 tokens each, against the same one after the other;
-* late: what a token takes at position 1,000 of a text that is written from its beginning, against one
-  at position 16, beside the bytes that are read for it there and here (weights and cache);
+* late: what a token takes at position 1,000 of a text that is written from its beginning, against
+  one at position 16, beside the bytes that are read for it there and here (weights and cache);
 * cold: the whole process `tfcli generate --max-new-tokens 32 --greedy` with a prompt from a pipe,
   against `python -c "import torch"`.
 
