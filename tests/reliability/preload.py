@@ -1,5 +1,17 @@
-"""What every command needs, loaded once."""
+"""What every command needs, loaded once, before any thread is started."""
 
+import importlib
 import os
 
 os.environ["OMP_NUM_THREADS"] = "1"
+for name in (
+    "tfcli.cli.app",
+    "tfcli.cli.render",
+    "tfcli.cli.session",
+    "tfcli.generation.engines.numpy_engine",
+    "tfcli.generation.open_engine",
+    "tfcli.runs.summary",
+    "tfcli.training.job",
+    "tfcli.training.start",
+):
+    importlib.import_module(name)

@@ -25,7 +25,7 @@ from tfcli.runs.step import MODEL, OPTIMIZER, STATE, load_arrays, map_arrays, re
 from tfcli.text.corpus import open_corpus
 from tfcli.text.tokenizer import load_tokenizer
 
-MEMORY = 2 << 30
+MORE_MEMORY = 1 << 30
 
 
 def damage(path: Path, dice: random.Random) -> str:
@@ -146,9 +146,17 @@ def readers(folder: Path) -> dict[str, Callable[[Path], object]]:
     }
 
 
+def taken_now() -> int:
+    """The memory that this process has asked for, in bytes; much where there is no telling."""
+    statm = Path("/proc/self/statm")
+    pages = int(statm.read_text().split()[0]) if statm.exists() else 1 << 24
+    return pages * resource.getpagesize()
+
+
 def fuzz(name: str, seed: int, count: int, folder: Path, sound: bytes, says: Path) -> None:
     """Reads so many broken files; only an error of our tree with its exit code may come of it."""
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    limit = taken_now() + MORE_MEMORY
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     dice = random.Random(seed)
     read = readers(folder)[name]
     path = folder / "file"

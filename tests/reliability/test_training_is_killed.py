@@ -115,7 +115,7 @@ def test_stopped_at_random_moments(
 ) -> None:
     wanted, seconds = whole(processes, desk)
     dice = random.Random(3)
-    count = cases(4, 20)
+    count = cases(10, 60)
     for attempt in range(count):
         name = f"run-{attempt}"
         run = desk / "checkpoints" / name
@@ -150,7 +150,7 @@ def test_a_disk_that_is_full_at_any_size(processes: Processes, desk: Path, tally
     before = everything(desk / "checkpoints/it")
     largest = max(path.stat().st_size for path in (desk / "checkpoints/it").rglob("*"))
     dice = random.Random(4)
-    count = cases(12, 50)
+    count = cases(25, 100)
     for _ in range(count):
         size = dice.randrange(largest)
         done = processes.start(
@@ -168,7 +168,7 @@ def test_a_disk_that_is_full_at_any_size(processes: Processes, desk: Path, tally
 
 
 def test_of_eight_trainers_one_wins(processes: Processes, desk: Path, tally: Tally) -> None:
-    count = cases(2, 20)
+    count = cases(3, 60)
     for attempt in range(count):
         name = f"run-{attempt}"
         children = [processes.start(desk, "train", *WISHES, "--run", name) for _ in range(8)]
@@ -188,7 +188,7 @@ def test_text_is_written_while_steps_are_saved(
     run = desk / "checkpoints/it"
     while not (list_steps(run) if run.exists() else []):
         assert not trainer.ends_within(0.05), trainer.err
-    count = cases(6, 60)
+    count = cases(10, 200)
     for _ in range(count):
         done = processes.run(desk, "generate", "Ann", "--run", "it", "--max-new-tokens", "3")
         assert done.code == 0, done.err
