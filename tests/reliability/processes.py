@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import faulthandler
 import multiprocessing
 import os
 import signal
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from multiprocessing.forkserver import ensure_running, set_forkserver_preload
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from tests.conftest import bare_environment
 
-PATIENCE = 120.0  # seconds, after which a process hangs
+PATIENCE = 60.0  # seconds, after which a process hangs
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,8 @@ class Child:
     def wait(self) -> Done:
         """Waits for its end; a process that hangs is a failure."""
         if not self.ends_within(PATIENCE):
+            self.send(signal.SIGUSR1)  # it says where it is
+            self.process.join(2)
             self.process.kill()
             raise AssertionError(f"it hangs: {self.err}")
         code = self.process.exitcode
@@ -63,8 +67,12 @@ class Processes:
 
     def __init__(self) -> None:
         self._context = multiprocessing.get_context("forkserver")
-        self._context.set_forkserver_preload(["tests.reliability.preload"])
+        set_forkserver_preload(["tests.reliability.preload"])
         os.environ["PYTHONPATH"] = str(Path(__file__).parents[2])  # where it looks for that
+        # the measurement of coverage takes locks that an interrupted process would wait for
+        measuring = {k: os.environ.pop(k) for k in list(os.environ) if k.startswith("COVERAGE_")}
+        ensure_running()
+        os.environ.update(measuring)
         self._count = 0
 
     def start(
@@ -127,6 +135,7 @@ def _command(
     sys.stdin = os.fdopen(0)
     sys.stdout = os.fdopen(1, "w", closefd=False)
     sys.stderr = os.fdopen(2, "w", buffering=1, closefd=False)
+    faulthandler.register(signal.SIGUSR1, all_threads=True)
     import torch
 
     from tfcli.__main__ import main
