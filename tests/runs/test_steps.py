@@ -52,7 +52,7 @@ HELD_OUT = st.builds(HeldOut, FINITE, COUNT, COUNT, COUNT, COUNT, st.booleans())
 STATES = st.builds(
     StepState,
     step=st.integers(0, 10**9),
-    tokens_seen=st.integers(0),
+    tokens_seen=st.integers(0, 2**63 - 1),
     seconds=FINITE,
     held_out=st.none() | HELD_OUT,
     held_out_final=st.none() | HELD_OUT,
@@ -232,6 +232,8 @@ WRONG_STATES: dict[str, dict[str, object]] = {
     "a time that is a text": {"seconds": "3"},
     "a time beyond all numbers": {"seconds": 10**400},
     "tokens that are a list": {"tokens_seen": []},
+    "tokens beyond all counting": {"tokens_seen": 2**63},
+    "a step before the first": {"step": -7},
     "a schema that is a text": {"schema": "1"},
     "a measurement that is a number": {"held_out": 5},
     "a measurement that is a list": {"held_out": [1, 2]},

@@ -67,6 +67,22 @@ class FileWriter:
 
 
 @contextlib.contextmanager
+def _appearing(path: Path) -> Iterator[Path]:
+    """A temporary path that becomes `path` when the block ends well; else nothing remains of it."""
+    with explained(path):
+        make_with_parents(path.parent)
+        temporary = temporary_name(path)
+        try:
+            yield temporary
+            os.replace(temporary, path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
+            raise
+        flush_folder(path.parent)
+
+
+@contextlib.contextmanager
 def new_file(path: Path) -> Iterator[FileWriter]:
     """Opens a file to be written; it appears at `path`, complete, when the block ends well.
 
@@ -74,26 +90,14 @@ def new_file(path: Path) -> Iterator[FileWriter]:
         InputOutputError: the disk refused; whatever stood at `path` before still stands.
 
     """
-    with explained(path):
-        make_with_parents(path.parent)
-        temporary = temporary_name(path)
+    with _appearing(path) as temporary:
         writer = FileWriter(temporary)
         try:
             yield writer
             writer.finish()
-            os.replace(temporary, path)
         except BaseException:
             writer.abandon()
-            with contextlib.suppress(OSError):
-                os.unlink(temporary)
             raise
-        flush_folder(path.parent)
-
-
-def write_file(path: Path, data: bytes) -> None:
-    """Writes `data` as the whole content of `path`, atomically."""
-    with new_file(path) as file:
-        file.write(data)
 
 
 @contextlib.contextmanager
@@ -104,22 +108,19 @@ def file_of_others(path: Path) -> Iterator[Path]:
         InputOutputError: the disk refused; whatever stood at `path` before still stands.
 
     """
-    with explained(path):
-        make_with_parents(path.parent)
-        temporary = temporary_name(path)
+    with _appearing(path) as temporary:
+        yield temporary
+        descriptor = os.open(temporary, os.O_RDWR | BINARY)
         try:
-            yield temporary
-            descriptor = os.open(temporary, os.O_RDWR | BINARY)
-            try:
-                flush(descriptor)
-            finally:
-                os.close(descriptor)
-            os.replace(temporary, path)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                os.unlink(temporary)
-            raise
-        flush_folder(path.parent)
+            flush(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def write_file(path: Path, data: bytes) -> None:
+    """Writes `data` as the whole content of `path`, atomically."""
+    with new_file(path) as file:
+        file.write(data)
 
 
 def store_by_content(folder: Path, chunks: Iterable[bytes], *, suffix: str) -> Path:
