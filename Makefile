@@ -30,7 +30,7 @@ check: setup
 slow: setup
 	$(BIN)/python -m pytest -m slow
 
-# The promise that nothing is lost, tried thousands of times: about fifteen minutes.
+# The promise that nothing is lost, tried thousands of times: about half an hour.
 soak: setup
 	SOAK=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 tests/reliability
 
