@@ -11,14 +11,13 @@ import typer
 from tfcli.cli import streams
 from tfcli.cli.options import JsonOption, QuietOption, option
 from tfcli.errors import UsageError
-from tfcli.runs.step import list_steps
 
 if TYPE_CHECKING:
     from tfcli.exchange.rounding import Cost
     from tfcli.runs.run import Run, ValidStep
 
 Target = Literal["huggingface", "gguf", "ollama"]
-NumberType = Literal["f32", "f16", "q8_0"]
+NumberType = Literal["f32", "f16", "q8_0"]  # again in `exchange.gguf_out`, which is slow to load
 
 
 def export_run(
@@ -46,19 +45,22 @@ def export_run(
     """
     from tfcli.exchange.gguf_out import export_to_gguf, export_to_ollama
     from tfcli.exchange.huggingface_out import export_to_hugging_face, usual_length
-    from tfcli.runs.run import choose_step, find_run
+    from tfcli.generation.open_engine import open_best
+    from tfcli.runs.run import find_run
 
     voice = streams.Voice(quiet=quiet)
     found, step_path = find_run(run)
-    step = choose_step(found, step_path, damaged=voice.warn)
-    if to == "huggingface":
-        if type not in {None, "f32"}:
-            raise UsageError("--type is for GGUF files", mend="--to gguf")
-        export_to_hugging_face(found, step, path)
-    elif to == "gguf":
-        export_to_gguf(found, step, path, type or "f32")
-    else:
-        export_to_ollama(found, step, path, type or "f32")
+    if to == "huggingface" and type not in {None, "f32"}:
+        raise UsageError("--type is for GGUF files", mend="--to gguf")
+
+    def export(step: ValidStep) -> None:
+        if to == "huggingface":
+            export_to_hugging_face(found, step, path)
+        else:
+            write = export_to_gguf if to == "gguf" else export_to_ollama
+            write(found, step, path, type or "f32")
+
+    step, _ = open_best(found, step_path, export, damaged=voice.warn)
     cost = None
     if type in {"f16", "q8_0"}:
         from tfcli.exchange.rounding import cost_of_rounding
@@ -87,6 +89,8 @@ NEXT = {
 
 
 def _say_step(run: Run, step: ValidStep) -> str:
+    from tfcli.runs.step import list_steps
+
     last = list_steps(run.path)[-1]
     best = "" if step.path.name == last.name else ", its best"
     return f"step {step.state.step:,} of {run.name}{best}"

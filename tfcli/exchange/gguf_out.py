@@ -15,7 +15,7 @@ from tfcli.errors import UsageError
 from tfcli.exchange.architectures import architecture_of
 from tfcli.exchange.tokenizer_json import require_merges
 from tfcli.files import file_of_others, require_free, require_space, write_file
-from tfcli.model.tensor_file import TensorFile
+from tfcli.runs.run import open_weights
 from tfcli.runs.step import MODEL
 from tfcli.text.pieces import Kind, read_pieces
 from tfcli.text.tokenizer import BEGIN, END, UNKNOWN
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from tfcli.model.config import ModelConfig
+    from tfcli.model.tensor_file import TensorFile
     from tfcli.runs.run import Run, ValidStep
     from tfcli.text.tokenizer import Tokenizer
 
@@ -81,7 +82,7 @@ def export_to_gguf(run: Run, step: ValidStep, path: Path, type: NumberType) -> N
     config, tokenizer = run.model_config, run.tokenizer()
     architecture_of(config)  # refuses what nobody else knows
     require_merges(read_pieces(tokenizer.model), "GGUF")
-    weights = TensorFile(step.path / MODEL)
+    weights = open_weights(run, step)
     require_space(path, (step.path / MODEL).stat().st_size + (1 << 20))
     with file_of_others(path) as temporary:
         writer = gguf.GGUFWriter(temporary, ARCHITECTURES[config.family])

@@ -10,16 +10,15 @@ README.md               the model card
 
 from __future__ import annotations
 
-import json
 import math
 from typing import TYPE_CHECKING, Any
 
 from tfcli.exchange.architectures import counterparts, to_config_json
 from tfcli.exchange.model_card import model_card
 from tfcli.exchange.tokenizer_json import to_tokenizer_config, to_tokenizer_json
-from tfcli.files import FolderWriter, new_folder, require_free, require_space
-from tfcli.model.layout import check_shapes, weight_shapes
-from tfcli.model.tensor_file import TensorFile
+from tfcli.files import FolderWriter, new_folder, require_free, require_space, to_json
+from tfcli.model.layout import weight_shapes
+from tfcli.runs.run import open_weights
 from tfcli.runs.step import MODEL
 from tfcli.text.pieces import read_pieces
 from tfcli.text.tokenizer import BEGIN, END
@@ -53,10 +52,9 @@ def export_to_hugging_face(run: Run, step: ValidStep, path: Path) -> None:
     """
     require_free(path)
     config, tokenizer = run.model_config, run.tokenizer()
-    check_shapes(weight_shapes(config), TensorFile(step.path / MODEL).shapes, step.path / MODEL)
     described = to_config_json(config)
     tokenizer_files = tokenizer_as_files(tokenizer, config.context_length)
-    weights = TensorFile(step.path / MODEL)
+    weights = open_weights(run, step)
     require_space(path, (step.path / MODEL).stat().st_size + (1 << 20))
     with new_folder(path) as folder:
         _write_weights(folder, config, weights.read)
@@ -66,9 +64,9 @@ def export_to_hugging_face(run: Run, step: ValidStep, path: Path) -> None:
             "bos_token_id": BEGIN, "eos_token_id": END, "do_sample": True, "top_k": 0,
             "max_new_tokens": usual_length(config),  # GPT-2 knows no more positions
         }  # fmt: skip
-        folder.write("generation_config.json", pretty(generation))
+        folder.write("generation_config.json", to_json(generation))
         folder.write("README.md", model_card(run, step, path.resolve().name).encode())
-        folder.write("config.json", pretty(described))
+        folder.write("config.json", to_json(described))
 
 
 def usual_length(config: ModelConfig) -> int:
@@ -100,15 +98,10 @@ def tokenizer_as_files(tokenizer: Tokenizer, context_length: int | None = None) 
     """
     pieces = read_pieces(tokenizer.model)
     return {
-        "tokenizer.json": pretty(to_tokenizer_json(pieces)),
+        "tokenizer.json": to_json(to_tokenizer_json(pieces)),
         "tokenizer.model": tokenizer.model,
-        "tokenizer_config.json": pretty(to_tokenizer_config(pieces, context_length)),
+        "tokenizer_config.json": to_json(to_tokenizer_config(pieces, context_length)),
     }
-
-
-def pretty(value: object) -> bytes:
-    """JSON as people read it."""
-    return f"{json.dumps(value, ensure_ascii=False, indent=2)}\n".encode()
 
 
 def _write_weights(folder: FolderWriter, config: ModelConfig, read: Callable[[str], Array]) -> None:
@@ -126,7 +119,7 @@ def _write_weights(folder: FolderWriter, config: ModelConfig, read: Callable[[st
         where |= dict.fromkeys(arrays, name)
     if len(parts) > 1:
         size = {"total_size": sum(sizes.values())}
-        folder.write(INDEX, pretty({"metadata": size, "weight_map": where}))
+        folder.write(INDEX, to_json({"metadata": size, "weight_map": where}))
 
 
 def _parts(config: ModelConfig, sizes: dict[str, int]) -> Iterator[list[Counterpart]]:

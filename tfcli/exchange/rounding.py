@@ -10,8 +10,7 @@ from tfcli.errors import TfcliError
 from tfcli.exchange.gguf_out import NumberType, rounded
 from tfcli.generation.engines.numpy_engine import NumpyEngine
 from tfcli.generation.scoring import score
-from tfcli.model.tensor_file import TensorFile
-from tfcli.runs.step import MODEL
+from tfcli.runs.run import open_weights
 from tfcli.text.token_cache import open_token_cache
 from tfcli.text.tokenizer import END
 
@@ -40,7 +39,7 @@ def cost_of_rounding(run: Run, step: ValidStep, type: NumberType, cache: Path) -
     texts = _held_out(run, cache)
     if not texts:
         return None
-    config, weights = run.model_config, TensorFile(step.path / MODEL)
+    config, weights = run.model_config, open_weights(run, step)
     lengths = [len(spelled) for spelled in run.tokenizer().token_bytes]
     total = sum(lengths[i] for text in texts for i in text)
     if not total:

@@ -1,4 +1,7 @@
-"""From a run on the disk to an engine that writes."""
+"""From a run on the disk to an engine that writes.
+
+The commands' options are defined with what stands here: all else is imported where it is used.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 from tfcli.errors import TfcliError, UsageError
-from tfcli.model.layout import check_shapes, weight_shapes
-from tfcli.runs.run import choose_step
-from tfcli.runs.step import MODEL, map_arrays
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,7 +34,7 @@ def open_model(run: Run, step: ValidStep, device: Device = "auto") -> Transforme
 
     """
     from tfcli.model.transformer import Transformer
-    from tfcli.runs.step import load_arrays
+    from tfcli.runs.step import MODEL, load_arrays
     from tfcli.training.machine import choose_device
     from tfcli.training.start import load_weights
 
@@ -57,6 +57,8 @@ def open_best(
         opened: what opens it.
 
     """
+    from tfcli.runs.run import choose_step
+
     while True:
         chosen = choose_step(run, step, damaged=damaged)
         try:
@@ -94,6 +96,8 @@ def open_engine(
         raise UsageError("int8 is for the numpy engine, on a CPU", mend="--int8 alone")
     if engine == "numpy" or (engine == "auto" and on_cpu):
         from tfcli.generation.engines.numpy_engine import NumpyEngine
+        from tfcli.model.layout import check_shapes, weight_shapes
+        from tfcli.runs.step import MODEL, map_arrays
 
         path = step.path / MODEL
         arrays = map_arrays(path)

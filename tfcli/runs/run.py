@@ -33,7 +33,9 @@ from tfcli.files import (
     write_file,
 )
 from tfcli.model.config import ModelConfig
-from tfcli.runs.step import StepState, list_steps, read_state, verify_step
+from tfcli.model.layout import check_shapes, weight_shapes
+from tfcli.model.tensor_file import TensorFile
+from tfcli.runs.step import MODEL, StepState, list_steps, read_state, verify_step
 from tfcli.text.tokenizer import load_tokenizer
 
 if TYPE_CHECKING:
@@ -329,6 +331,18 @@ def open_step(path: Path, *, to_write: bool = False) -> ValidStep:
     """
     verify_step(path, to_write=to_write)
     return ValidStep(path, read_state(path))
+
+
+def open_weights(run: Run, step: ValidStep) -> TensorFile:
+    """The weights of a step, not read yet, looked at to be those that `run.json` describes.
+
+    Raises:
+        DamagedError: they are not.
+
+    """
+    file = TensorFile(step.path / MODEL)
+    check_shapes(weight_shapes(run.model_config), file.shapes, file.path)
+    return file
 
 
 def _verified(

@@ -142,8 +142,10 @@ def _find(argument: str) -> tuple[list[Path], list[Path]]:
 
 def _no_such_file(argument: str, path: Path) -> NotFoundError:
     folder = path.parent
-    siblings = [p.name for p in folder.iterdir()] if _is_there(folder) and folder.is_dir() else []
-    similar = nearest(path.name, siblings)
+    siblings = (
+        {p.name for p in folder.iterdir()} if _is_there(folder) and folder.is_dir() else set()
+    )
+    similar = nearest(path.name, sorted(siblings - {path.name}))  # a link that leads nowhere is there
     return NotFoundError(
         f"there is no file {argument!r}",
         mend=f"did you mean {path.with_name(similar)} ?" if similar else None,
