@@ -145,7 +145,8 @@ def _no_such_file(argument: str, path: Path) -> NotFoundError:
     siblings = (
         {p.name for p in folder.iterdir()} if _is_there(folder) and folder.is_dir() else set()
     )
-    similar = nearest(path.name, sorted(siblings - {path.name}))  # a link that leads nowhere is there
+    siblings.discard(path.name)  # a link that leads nowhere is there itself
+    similar = nearest(path.name, sorted(siblings))
     return NotFoundError(
         f"there is no file {argument!r}",
         mend=f"did you mean {path.with_name(similar)} ?" if similar else None,
