@@ -22,7 +22,6 @@ from tests.files.faults import fails_with, faulty
 from tfcli.errors import DamagedError, DataError, InputOutputError, NotFoundError
 from tfcli.files import (
     append_line,
-    find_litter,
     new_file,
     new_folder,
     read_checked_json,
@@ -33,6 +32,7 @@ from tfcli.files import (
     write_file,
     write_json,
 )
+from tfcli.files.folders import find_litter
 
 TEXT = st.text(st.characters(codec="utf-8"))
 JSON_VALUES = st.recursive(

@@ -17,13 +17,13 @@ from tests.files.faults import SystemCall, fails_with, faulty
 from tfcli.errors import DamagedError, DataError, NotFoundError, TfcliError
 from tfcli.files import (
     MANIFEST,
-    find_litter,
     new_folder,
     remove_folder,
     sweep,
     to_json,
     verify_folder,
 )
+from tfcli.files.folders import find_litter
 
 EMPTY = hashlib.sha256(b"").hexdigest()
 

@@ -81,7 +81,7 @@ def _tokenizers() -> Iterator[Check]:
 
 
 def _runs() -> Iterator[Check]:
-    from tfcli.files import find_litter
+    from tfcli.files import find_leftovers
     from tfcli.runs.inspection import inspect
     from tfcli.runs.run import ROOT, list_runs
     from tfcli.text.saved_tokenizers import ROOT as TOKENIZERS
@@ -100,6 +100,6 @@ def _runs() -> Iterator[Check]:
             notes.append("its trainer was killed; the lock is free")
         yield True, what, "; ".join(notes)
     for root in (ROOT, TOKENIZERS):
-        litter = find_litter(root)
+        litter = find_leftovers(root)
         if litter:
             yield True, str(root), f"{len(litter)} leftovers of killed processes"

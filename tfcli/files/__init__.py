@@ -31,13 +31,12 @@ from tfcli.files.disk import explain, make_folder, require_free, require_space
 from tfcli.files.folders import (
     MANIFEST,
     FolderWriter,
-    find_litter,
     new_folder,
     remove_folder,
     sweep,
     verify_folder,
 )
-from tfcli.files.locks import lock, lock_was_left, remove_unused
+from tfcli.files.locks import find_leftovers, lock, lock_was_left, remove_unused
 from tfcli.files.names import NAME, check_name, make_name
 from tfcli.files.records import read_record
 
@@ -50,7 +49,7 @@ __all__ = [
     "check_name",
     "explain",
     "file_of_others",
-    "find_litter",
+    "find_leftovers",
     "lock",
     "lock_was_left",
     "make_folder",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from tfcli.errors import ConflictError, TfcliError
 from tfcli.files.atomic import read_json, write_json
 from tfcli.files.disk import explained, make_folder
-from tfcli.files.folders import sweep
+from tfcli.files.folders import find_litter, sweep
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,7 +36,7 @@ def lock(folder: Path, *, doing: str) -> Iterator[None]:
     guard = FileLock(folder / LOCK)
     with explained(folder / LOCK):
         try:
-            guard.acquire(blocking=False)
+            guard.acquire(timeout=0.1, poll_interval=0.02)  # one who only looks lets go at once
         except Timeout:
             raise ConflictError(
                 f"{folder} is in use", why=_holder(folder), mend="wait for it to end, or stop it"
@@ -54,16 +54,28 @@ def lock(folder: Path, *, doing: str) -> Iterator[None]:
 
 def lock_was_left(folder: Path) -> bool:
     """Whether a process that held the lock was killed: it is named, and the lock is free."""
-    from filelock import FileLock, Timeout
+    return (folder / HOLDER).is_file() and not _is_locked(folder)
 
-    if not (folder / HOLDER).is_file():
+
+def find_leftovers(folder: Path) -> list[Path]:
+    """What killed writers left in `folder`; nothing that a living one may be at work on."""
+    litter = find_litter(folder)
+    if not litter or _is_locked(folder):
+        return []
+    # Who was at work when it was found and is no longer has taken away what was its own.
+    return [path for path in litter if os.path.lexists(path)]
+
+
+def _is_locked(folder: Path) -> bool:
+    from filelock import FileLock
+
+    if not (folder / LOCK).is_file():
         return False
-    with contextlib.suppress(OSError, Timeout):
-        guard = FileLock(folder / LOCK)
-        guard.acquire(blocking=False)
-        guard.release()
+    try:
+        with FileLock(folder / LOCK, blocking=False):
+            return False
+    except OSError:  # held, or not ours to look at
         return True
-    return False
 
 
 def _holder(folder: Path) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tfcli.errors import DamagedError, TfcliError
-from tfcli.files import find_litter, lock, lock_was_left, remove_folder, sweep
+from tfcli.files import find_leftovers, lock, lock_was_left, remove_folder, sweep
 from tfcli.runs.run import open_run
 from tfcli.runs.step import list_steps, read_state, verify_step
 
@@ -63,7 +63,7 @@ def inspect(path: Path) -> Inspection:
         except TfcliError as error:
             faults[step] = error
     best = min(merit, key=merit.__getitem__, default=None)
-    litter = tuple(find_litter(path))
+    litter = tuple(find_leftovers(path))
     return Inspection(path, faults, steps, best, litter, lock_was_left(path))
 
 
