@@ -32,6 +32,7 @@ slow: setup
 
 # The promise that nothing is lost, tried thousands of times: about half an hour.
 soak: setup
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --group soak
 	SOAK=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 tests/reliability
 
 # Against llama.cpp, which is compiled first, and lm-evaluation-harness: about twenty minutes.

@@ -20,12 +20,15 @@ STARTED = time.monotonic()  # a --time budget counts from here, imports included
 
 def main() -> None:
     """Runs the command line and exits with its code."""
-    try:
-        from tfcli.cli.app import run
+    from tfcli.cli import signals
 
-        code = run(sys.argv[1:], started=STARTED)
-    except KeyboardInterrupt:  # so early that nothing has begun
-        code = 130
+    with signals.that_end_cleanly():
+        try:
+            from tfcli.cli.app import run
+
+            code = run(sys.argv[1:], started=STARTED)
+        except KeyboardInterrupt:  # so early that nothing has begun
+            code = 130
     sys.exit(code)
 
 

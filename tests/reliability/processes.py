@@ -81,21 +81,21 @@ class Processes:
         *arguments: str,
         stdin: Path | None = None,
         before: Callable[[], object] | None = None,
-        stdout: Path | None = None,
+        said: Path | None = None,
     ) -> Child:
         """Starts `tfcli` with arguments in a folder.
 
         Args:
             before: called in the process before anything else; a function of a module.
+            said: the folder for what it says, where that is not the same.
 
         """
         self._count += 1
-        out = stdout or folder / f".out-{self._count}"
-        err = folder / f".err-{self._count}"
-        if stdout is None:
-            out.touch()
+        out, err, ready = (
+            (said or folder) / f".{name}-{self._count}" for name in ("out", "err", "ready")
+        )
+        out.touch()
         err.touch()
-        ready = folder / f".ready-{self._count}"
         process = self._context.Process(
             target=_command, args=(folder, arguments, stdin, out, err, ready, before)
         )

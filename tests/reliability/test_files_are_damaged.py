@@ -6,15 +6,18 @@ import json
 import multiprocessing
 import os
 import random
+import re
 import resource
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import BOOK
-from tests.reliability.conftest import Tally, cases
+from tests.reliability.conftest import SOAKING, Tally, cases
 from tests.runs.helpers import make_run, save, tokenizer
 from tfcli.errors import DataError, NotFoundError, TfcliError
 from tfcli.exchange.huggingface_in import find_tokenizer_in, look
@@ -140,7 +143,7 @@ def readers(folder: Path) -> dict[str, Callable[[Path], object]]:
         "checked": lambda path: read_checked_json(path, schema=1),
         "metrics": metrics,
         "tokenizer": load_tokenizer,
-        "config": config,
+        "config.json": config,
         "tokenizer.json": described,
         "text": text,
     }
@@ -200,16 +203,25 @@ def test_broken_files_crash_nothing(name: str, tmp_path: Path, tally: Tally) -> 
     tally(6, count)
 
 
-@pytest.mark.parametrize("name", ["config", "tokenizer.json"])
-def test_broken_files_of_others_crash_nothing(name: str, tmp_path: Path, tally: Tally) -> None:
-
+def good_files_of_others() -> dict[str, bytes]:
+    """The same, of what is imported and asked for."""
     from tests.exchange.test_huggingface import COMMON
     from tfcli.exchange.tokenizer_json import to_tokenizer_json
     from tfcli.text.pieces import read_pieces
 
-    sound: object = COMMON | {"architectures": ["LlamaForCausalLM"], "model_type": "llama"}
-    if name == "tokenizer.json":
-        sound = to_tokenizer_json(read_pieces(tokenizer().model))
+    config = COMMON | {"architectures": ["LlamaForCausalLM"], "model_type": "llama"}
+    request = {"prompt": "Once", "temperature": 0.5, "top_k": 7, "stop": ["."], "id": 1}
+    return {
+        "config.json": json.dumps(config).encode(),
+        "tokenizer.json": json.dumps(to_tokenizer_json(read_pieces(tokenizer().model))).encode(),
+        "tokenizer.model": tokenizer().model,
+        "rows": b'{"text": "Once"}\n{"text": "caf\\u00e9"}\n',
+        "request": json.dumps(request).encode(),
+    }
+
+
+@pytest.mark.parametrize("name", ["config.json", "tokenizer.json"])
+def test_broken_files_of_others_crash_nothing(name: str, tmp_path: Path, tally: Tally) -> None:
     folder = tmp_path / "work"
     folder.mkdir()
     (folder / "tokenizer.model").write_bytes(tokenizer().model)
@@ -217,9 +229,39 @@ def test_broken_files_of_others_crash_nothing(name: str, tmp_path: Path, tally: 
     says = tmp_path / "says"
     count = cases(10, 300)  # each opens a process that may die of a tokenizer
     process = multiprocessing.get_context("fork").Process(
-        target=fuzz, args=(name, 7, count, folder, json.dumps(sound).encode(), says)
+        target=fuzz, args=(name, 7, count, folder, good_files_of_others()[name], says)
     )
     process.start()
     process.join(60 + 3 * count)
     assert process.exitcode == 0, says.read_text()
     tally(6, count)
+
+
+# Half a minute of each finds what there is to find fast; what is new is found by a night of it:
+# GUIDED=3600 make soak
+GUIDED = int(os.environ.get("GUIDED", "30"))
+
+
+@pytest.mark.skipif(not SOAKING, reason="minutes")
+@pytest.mark.parametrize(
+    "name",
+    ["weights", "card", "state", "config.json", "tokenizer.json", "tokenizer.model"]
+    + ["text", "rows", "request"],
+)
+def test_fuzzing_guided_by_coverage_finds_nothing(name: str, tmp_path: Path, tally: Tally) -> None:
+    pytest.importorskip("atheris")
+    sound = tmp_path / "sound"
+    sound.mkdir()
+    files = good_files(tmp_path) | good_files_of_others()
+    (sound / "file").write_bytes(files[name])
+    options = ("-timeout=10", "-rss_limit_mb=1024", f"-max_total_time={GUIDED}", "-seed=6")
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.reliability.guided", name, str(sound), *options],
+        cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    ran = re.search(r"Done (\d+) runs", done.stderr)
+    assert ran, done.stderr
+    assert int(ran[1]) > 100, "it was hardly tried"
+    tally(6, int(ran[1]))

@@ -1,10 +1,13 @@
-"""Kinds 7 and 8: texts of every kind, streams that close, readers that are slow."""
+"""Kinds 7 and 8: texts of every kind, streams that close, slow readers, odd places and times."""
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import random
+import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -204,3 +207,119 @@ def test_a_strange_environment(name: str, trained: Shell, tally: Tally) -> None:
     shown = json.loads(trained("runs", "show", "tale", "--json", env=STRANGE[name]).out)
     assert shown["name"] == "tale"
     tally(8, 4)
+
+
+def copied(trained: Shell, tmp_path: Path) -> Path:
+    shutil.copytree(trained.folder, tmp_path / "copy")
+    return tmp_path / "copy"
+
+
+WORDS = {
+    "generate": ("generate", "Ann", "--run", "tale", "--max-new-tokens", "2000"),
+    "score": ("score", "book.txt", "--run", "tale"),
+    "tokenizer": ("tokenizer", "train", "book.txt", "--name", "other"),
+    "export": ("export", "tale", "--to", "huggingface", "elsewhere"),
+}
+
+
+@pytest.mark.parametrize("name", WORDS)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_at_any_moment(
+    name: str,
+    number: signal.Signals,
+    processes: Processes,
+    trained: Shell,
+    tmp_path: Path,
+    tally: Tally,
+) -> None:
+    """What is said is one line, and what was being written is not there or whole."""
+    folder = copied(trained, tmp_path)
+    dice = random.Random(13)
+    count = cases(3, 40)
+    for _ in range(count):
+        child = processes.start(folder, *WORDS[name])
+        child.ends_within(dice.random() * 0.5)
+        child.send(number)
+        done = child.wait()
+        # a signal that comes before anything is set up ends the process as it ends any
+        assert done.code in {0, 73, 128 + number, -number}, done.err
+        assert "Traceback" not in done.err
+        if (folder / "tokenizers/other").exists():
+            used = processes.run(folder, "tokenizer", "encode", "-t", "other")
+            assert used.code == 0, used.err
+        if (folder / "elsewhere").exists():
+            assert (folder / "elsewhere/model.safetensors").exists()
+            shutil.rmtree(folder / "elsewhere")
+    tally(8, count)
+
+
+def without_privileges() -> None:
+    """The administrator may write everywhere; takes that right from this process."""
+    header = (ctypes.c_uint32 * 2)(0x20080522, 0)  # the version of the call, this process
+    nothing = (ctypes.c_uint32 * 6)()  # effective, permitted, inheritable, twice
+    if sys.platform == "linux":
+        ctypes.CDLL(None).capset(header, nothing)
+
+
+def test_a_folder_that_is_read_only(
+    processes: Processes, trained: Shell, tmp_path: Path, tally: Tally
+) -> None:
+    """What only reads goes on; what would write says where it may not."""
+    folder = copied(trained, tmp_path)
+    kept = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    inside = [folder, *(path for path in folder.rglob("*") if path.is_dir())]
+    for path in inside:
+        path.chmod(0o555)
+
+    def run(*arguments: str) -> tuple[int, str]:
+        done = processes.start(folder, *arguments, before=without_privileges, said=tmp_path).wait()
+        assert "Traceback" not in done.err
+        return done.code, done.err
+
+    reading = [
+        ("generate", "Ann", "--run", "tale", "--max-new-tokens", "5"),
+        ("score", "book.txt", "--run", "tale"),
+        ("tokenizer", "encode", "-t", "words"),
+        ("runs",), ("runs", "show", "tale"), ("runs", "verify"),
+    ]  # fmt: skip
+    writing = [
+        ("train", "book.txt", "--run", "new", "--steps", "1", *TINY),
+        ("train", "--resume", "tale", "--steps", "1"),
+        ("tokenizer", "train", "book.txt", "--name", "new"),
+        ("runs", "repair", "tale"),
+        ("export", "tale", "--to", "huggingface", "elsewhere"),
+    ]
+    try:
+        for arguments in reading:
+            code, err = run(*arguments)
+            assert code == 0, err
+        for arguments in writing:
+            code, err = run(*arguments)
+            assert code == 74, err
+            assert "may not be" in err
+    finally:
+        for path in inside:
+            path.chmod(0o755)
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == kept
+    tally(8, len(reading) + len(writing))
+
+
+@pytest.mark.parametrize("year", [1970, 2100])
+def test_a_clock_that_jumps(
+    year: int, processes: Processes, trained: Shell, tmp_path: Path, tally: Tally
+) -> None:
+    """What was written before is from another age then; nothing is read off that."""
+    folder = copied(trained, tmp_path)
+    wishes = ("generate", "Ann", "--run", "tale", "--seed", "7")
+    before = processes.run(folder, *wishes).out
+    for path in folder.rglob("*"):
+        os.utime(path, (seconds := (year - 1970) * 31_556_952, seconds))
+    assert processes.run(folder, *wishes).out == before
+    for arguments in (
+        ("train", "--resume", "tale", "--steps", "5"),
+        ("train", "book.txt", "--run", "new", "--steps", "2", "--tokenizer", "words", *TINY),
+        ("runs", "verify"), ("runs",), ("doctor",), ("runs", "plot", "tale"),
+    ):  # fmt: skip
+        done = processes.run(folder, *arguments)
+        assert done.code == 0, done.err
+    tally(8, 7)

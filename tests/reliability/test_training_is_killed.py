@@ -7,12 +7,15 @@ import os
 import random
 import resource
 import signal
+import subprocess
+import sys
 import time
 from functools import partial
 from pathlib import Path
 
 import pytest
 
+from tests.conftest import bare_environment
 from tests.reliability.conftest import Tally, cases
 from tests.reliability.processes import Processes
 from tfcli.errors import TfcliError
@@ -52,7 +55,7 @@ def whole(processes: Processes, desk: Path) -> tuple[dict[str, bytes], float]:
 def begin_or_resume(desk: Path, name: str) -> tuple[str, ...]:
     if (desk / "checkpoints" / name / "run.json").exists():
         return ("train", "--resume", name)
-    return ("train", *WISHES, "--run", name)
+    return ("train", *WISHES, "--name", name)
 
 
 def test_killed_at_random_moments(processes: Processes, desk: Path, tally: Tally) -> None:
@@ -82,6 +85,68 @@ def test_killed_at_random_moments(processes: Processes, desk: Path, tally: Tally
     assert done.code == 0, done.err
     assert everything(desk / "checkpoints" / name) == wanted
     tally(2, kills)
+
+
+def two_processes(desk: Path, *arguments: str) -> subprocess.Popen[bytes]:
+    """Starts a command under torchrun, in a process group of its own."""
+    torchrun = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
+    return subprocess.Popen(
+        [sys.executable, *torchrun, "-m", "tfcli", *arguments], cwd=desk,
+        env=bare_environment() | {"OMP_NUM_THREADS": "1"}, start_new_session=True,
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
+
+
+def workers(torchrun: int) -> list[int]:
+    """The two processes that it has started, the first of them first."""
+    children = Path(f"/proc/{torchrun}/task/{torchrun}/children").read_text().split()
+    commands = {int(pid): Path(f"/proc/{pid}/cmdline").read_bytes() for pid in children}
+    return sorted(pid for pid, command in commands.items() if b"\0tfcli\0" in command)
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="looks for processes in /proc")
+def test_two_processes_killed_at_random_moments(desk: Path, tally: Tally) -> None:
+    """The first, the second, or torchrun with both: the same holds, and nobody is left behind."""
+    done = two_processes(desk, "train", *WISHES, "--name", "whole")
+    said, _ = done.communicate(timeout=120)
+    assert done.returncode == 0, said.decode()
+    wanted = everything(desk / "checkpoints/whole")
+    dice = random.Random(12)
+    kills = finished = 0
+    while kills < cases(3, 40):
+        name = f"run-{finished}"
+        run = desk / "checkpoints" / name
+        until = steps_made(run) + dice.randint(0, STEPS // 2)
+        process = two_processes(desk, *begin_or_resume(desk, name))
+        while not ends_within(process, 0.01) and steps_made(run) < until:
+            pass
+        victims = [] if process.poll() is not None else workers(process.pid)
+        if len(victims) == 2 and dice.random() < 2 / 3:
+            os.kill(dice.choice(victims), signal.SIGKILL)  # torchrun stops the other
+        elif process.poll() is None:
+            for victim in (process.pid, *victims):
+                os.kill(victim, signal.SIGKILL)
+        said, _ = process.communicate(timeout=120)
+        assert not [pid for pid in victims if Path(f"/proc/{pid}").exists()]
+        if process.returncode == 0:
+            assert everything(run) == wanted
+            finished += 1
+            continue
+        assert victims, said.decode()
+        kills += 1
+        if (run / "run.json").exists():
+            step = newest_valid_step(open_run(run), damaged=fail)
+            kept = step.state.step if step else 0
+            assert steps_made(run) - kept <= 4 + 1, "more than an interval was lost"
+    tally(2, kills)
+
+
+def ends_within(process: subprocess.Popen[bytes], seconds: float) -> bool:
+    try:
+        process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        return False
+    return True
 
 
 def steps_made(run: Path) -> int:

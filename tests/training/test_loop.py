@@ -297,12 +297,15 @@ def test_apart_training_is_the_same_in_any_parts(workshop: Workshop, dropout: fl
 def test_the_best_step_is_measured_on_all_of_the_text_though_it_is_not_the_last(
     workshop: Workshop,
 ) -> None:
-    job = workshop.job(steps=12, evaluate_every=2, save_every=2, learning_rate=3.0)
+    job = workshop.job(steps=6, evaluate_every=2, save_every=2)
     job = dataclasses.replace(job, plan=dataclasses.replace(job.plan, evaluation_tokens=64))
     trainer = workshop.begin("it", job)
-    list(trainer.events())
+    for event in trainer.events():
+        if isinstance(event, Saved) and event.step == 4:  # what comes after it is worse
+            with torch.no_grad():
+                trainer.model.embedding.weight.add_(torch.randn(300, 32))
     before = summarize(trainer.run)
-    assert before["best_step"] < before["steps"], "so high a rate makes the model worse"
+    assert before["best_step"] == 4
     assert not before["held_out"]["whole"]
     measure_best(trainer)
     after = summarize(trainer.run)

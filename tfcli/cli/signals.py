@@ -1,14 +1,56 @@
-"""Signals that ask a training to end: it saves first."""
+"""Signals that ask the program to end: it cleans up first, and a training saves."""
 
 from __future__ import annotations
 
+import contextlib
 import signal
+import threading
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from types import FrameType
 
     from tfcli.cli.streams import Voice
+
+
+ENDING = ("SIGINT", "SIGTERM", "SIGHUP")
+
+
+@contextlib.contextmanager
+def that_end_cleanly() -> Iterator[None]:
+    """Has the signals that end a program do so by an exception, lest anything half written stays.
+
+    Those that whoever started it wants ignored stay ignored, as `nohup` does with SIGHUP.
+    """
+    before = {}
+    for name in ENDING:
+        number = getattr(signal, name, None)
+        usual = (signal.SIG_DFL, signal.default_int_handler)
+        if number is not None and signal.getsignal(number) in usual:
+            before[number] = signal.signal(number, _end)
+    yield
+    for number in before:  # the work is done: there is nothing to clean up
+        signal.signal(number, signal.SIG_DFL)
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    """Raises what ends the program; later, if in the middle of an import.
+
+    Code in C that is being imported makes another error of it, and Python itself drops it there.
+    """
+    if _is_importing(frame):
+        threading.Timer(0.02, signal.raise_signal, [number]).start()
+        return
+    raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(128 + number)
+
+
+def _is_importing(frame: FrameType | None) -> bool:
+    while frame is not None:
+        if frame.f_code.co_filename == "<frozen importlib._bootstrap>":
+            return True
+        frame = frame.f_back
+    return False
 
 
 class StopSignals:
@@ -30,7 +72,7 @@ class StopSignals:
         return self.received is not None
 
     def __enter__(self) -> StopSignals:
-        for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        for name in ENDING:
             if number := getattr(signal, name, None):
                 self._before[number] = signal.signal(number, self._receive)
         return self
