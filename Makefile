@@ -20,7 +20,7 @@ demo: setup
 
 # Two processes with one thread each: half the wait of one with two.
 test: check
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m "not slow and not others" --cov --cov-report=term
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow and not others" --cov --cov-report=term
 
 check: setup
 	$(BIN)/ruff check .
@@ -33,7 +33,7 @@ slow: setup
 # The promise that nothing is lost, tried thousands of times: about half an hour.
 soak: setup
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --group soak
-	SOAK=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 tests/reliability
+	SOAK=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal tests/reliability
 
 # Against llama.cpp, which is compiled first, and lm-evaluation-harness: about twenty minutes.
 others: setup

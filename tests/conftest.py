@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Protocol
 
@@ -64,11 +68,33 @@ def bare_environment() -> dict[str, str]:
     return kept | {"TERM": "dumb", "COLUMNS": "80"}
 
 
-class RealShell:
-    """Runs the program in a process of its own."""
+@cache
+def forked() -> list[str]:
+    """The beginning of a command that is `tfcli`: see tests/forked.py."""
+    path = tempfile.mkdtemp(prefix="tfcli-") + "/socket"
+    script = Path(__file__).parent / "forked.py"
+    server = subprocess.Popen(
+        [sys.executable, "-m", "tests.forked", "serve", path],
+        cwd=script.parent.parent, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        env={key: value for key, value in os.environ.items() if not key.startswith("COVERAGE_")},
+    )  # fmt: skip
+    assert server.stdout
+    assert server.stdout.readline() == b"ready\n"
 
-    def __init__(self, folder: Path) -> None:
+    @atexit.register
+    def _end() -> None:
+        server.communicate()  # its stdin ends, and so does it
+        shutil.rmtree(Path(path).parent)
+
+    return [sys.executable, "-IS", str(script), "ask", path]
+
+
+class RealShell:
+    """Runs the program in a process of its own; `fresh` ones start from nothing."""
+
+    def __init__(self, folder: Path, *, fresh: bool = os.name == "nt") -> None:
         self.folder = folder
+        self.fresh = fresh
 
     def __call__(
         self,
@@ -79,7 +105,7 @@ class RealShell:
     ) -> Result:
         data = stdin if isinstance(stdin, bytes) else None
         done = subprocess.run(
-            [sys.executable, "-m", "tfcli", *arguments],
+            [*([sys.executable, "-m", "tfcli"] if self.fresh else forked()), *arguments],
             cwd=self.folder,
             env=bare_environment() | (env or {}),
             input=data,

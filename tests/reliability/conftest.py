@@ -19,14 +19,14 @@ from tests.reliability.processes import Processes
 SOAKING = "SOAK" in os.environ
 KINDS = {
     1: "a failing system call of a writer",
-    2: "kill -9 while training",
+    2: "kill -9 while training; of two processes, one or both",
     3: "SIGTERM, SIGINT, SIGINT twice",
     4: "a full disk",
     5: "flipped, cut, deleted bytes of a run",
     6: "fuzzed files",
     7: "texts of every kind",
-    8: "closed streams, slow readers",
-    9: "eight trainers; reading while steps are saved",
+    8: "closed streams, slow readers, odd places, signals",
+    9: "eight trainers; readers while others write",
     10: "resumed, cut anywhere",
     11: "no number in loss or gradient",
     12: "runs of earlier releases",

@@ -13,8 +13,10 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import pexpect
 import pytest
 
+from tests.cli.test_terminal import terminal
 from tests.conftest import BOOK, Shell, bare_environment
 from tests.reliability.conftest import SOAKING, Tally, cases
 from tests.reliability.processes import Processes
@@ -207,6 +209,23 @@ def test_a_strange_environment(name: str, trained: Shell, tally: Tally) -> None:
     shown = json.loads(trained("runs", "show", "tale", "--json", env=STRANGE[name]).out)
     assert shown["name"] == "tale"
     tally(8, 4)
+
+
+def test_a_terminal_that_is_resized(shell: Shell, tally: Tally) -> None:
+    sizes = [(50, 200), (10, 20), (2, 10), (1, 1), (0, 0), (24, 80)]
+    wishes = ("--steps", "100000", "--run", "it", "--evaluate-every", "50", *TINY)
+    child = terminal(shell, "train", "book.txt", *wishes)
+    child.expect("tokens/s")
+    for rows, columns in sizes:
+        child.setwinsize(rows, columns)
+        for _ in range(20):  # it goes on drawing itself
+            child.expect("\x1b")
+    child.kill(signal.SIGINT)
+    child.expect("Next: tfcli train --resume it")
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 130
+    tally(8, len(sizes))
 
 
 def copied(trained: Shell, tmp_path: Path) -> Path:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import resource
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -113,7 +116,7 @@ def test_two_processes_killed_at_random_moments(desk: Path, tally: Tally) -> Non
     wanted = everything(desk / "checkpoints/whole")
     dice = random.Random(12)
     kills = finished = 0
-    while kills < cases(3, 40):
+    while kills < cases(1, 40):
         name = f"run-{finished}"
         run = desk / "checkpoints" / name
         until = steps_made(run) + dice.randint(0, STEPS // 2)
@@ -232,6 +235,49 @@ def test_a_disk_that_is_full_at_any_size(processes: Processes, desk: Path, tally
     tally(4, count)
 
 
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A folder of its own that can be given a size: `mount`, which takes an administrator."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
+    if shutil.which("mount") is None or subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("no disk can be mounted here")
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def test_a_small_disk_fills_and_is_given_room(
+    small_disk: Path, processes: Processes, desk: Path, tally: Tally
+) -> None:
+    wanted, _ = whole(processes, desk)
+    most = sum(path.stat().st_size for path in (desk / "checkpoints").rglob("*"))
+    shutil.copy(desk / "book.txt", small_disk)
+    dice = random.Random(14)
+    count = cases(4, 60)
+    full = 0
+
+    def resize(size: int) -> None:
+        options = f"remount,size={size}"
+        subprocess.run(["mount", "-o", options, str(small_disk)], check=True)
+
+    for attempt in range(count):
+        shutil.rmtree(small_disk / "checkpoints", ignore_errors=True)
+        name = f"run-{attempt}"
+        resize((desk / "book.txt").stat().st_size + 4096 + dice.randrange(most))
+        done = processes.start(small_disk, *begin_or_resume(small_disk, name), said=desk).wait()
+        assert done.code in {0, 74}, done.err
+        if done.code == 74:
+            full += 1
+            assert re.search("is full|[0-9,]+ are free", done.err), done.err
+            resize(1 << 26)
+            done = processes.start(small_disk, *begin_or_resume(small_disk, name), said=desk).wait()
+            assert done.code == 0, done.err
+        assert everything(small_disk / "checkpoints" / name) == wanted
+    assert full, "none was too small"
+    tally(4, count)
+
+
 def test_of_eight_trainers_one_wins(processes: Processes, desk: Path, tally: Tally) -> None:
     count = cases(3, 60)
     for attempt in range(count):
@@ -242,6 +288,26 @@ def test_of_eight_trainers_one_wins(processes: Processes, desk: Path, tally: Tal
         for done in codes:
             assert done.code == 0 or name in done.err
         everything(desk / "checkpoints" / name)
+    tally(9, count)
+
+
+def test_of_two_tokenizers_of_one_name_one_stays(
+    processes: Processes, desk: Path, tally: Tally
+) -> None:
+    """Whoever reads it meanwhile gets the one or the other."""
+    sizes = ("300", "310")
+    wishes = ("tokenizer", "train", "book.txt", "--name", "it", "--vocab-size")
+    assert processes.run(desk, *wishes, sizes[0]).code == 0
+    count = cases(4, 100)
+    for _ in range(count):
+        children = [processes.start(desk, *wishes, size) for size in sizes]
+        while not all(child.ends_within(0) for child in children):
+            done = processes.run(desk, "tokenizer", "encode", "--tokenizer", "it")
+            assert done.code == 0, done.err
+        codes = {child.wait().code for child in children}
+        assert codes in ({0}, {0, 73})
+        used = processes.run(desk, "tokenizer", "info", "it", "--json")
+        assert json.loads(used.out)["vocab_size"] in {300, 310}, used.err
     tally(9, count)
 
 

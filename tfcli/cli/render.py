@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 PATIENCE = 2.0  # seconds; what takes longer shows progress
 FRAME = 0.25  # seconds between pictures of a training on a terminal
 LINE_EVERY = 10.0  # seconds between plain lines of a training
+FIRST_LINE = 1.0  # seconds until the first: it goes well
 
 
 def console() -> Console:
@@ -218,7 +219,7 @@ class TrainingView:
         self._evaluated: Evaluated | None = None
         self._best: float | None = None
         self._sample = ""
-        self._said = time.monotonic()
+        self._next_line = time.monotonic() + FIRST_LINE
         self._drawn = 0.0
         self._live: Live | None = None
 
@@ -256,7 +257,7 @@ class TrainingView:
                 self._live.update(self._panel())
                 self._drawn = time.monotonic()
         elif isinstance(event, Evaluated) or (
-            isinstance(event, StepFinished) and time.monotonic() - self._said > LINE_EVERY
+            isinstance(event, StepFinished) and time.monotonic() > self._next_line
         ):
             self._say_line(event)
 
@@ -272,7 +273,7 @@ class TrainingView:
             streams.say(f"Note: going on without compiled code: {event.why}")
 
     def _say_line(self, event: StepFinished | Evaluated) -> None:
-        self._said = time.monotonic()
+        self._next_line = time.monotonic() + LINE_EVERY
         held_out = (
             f"  held out{' (all)' if event.held_out.whole else ''} "
             f"{event.held_out.nats_per_byte:.4f} nats/byte"
