@@ -206,6 +206,23 @@ def test_stopped_at_random_moments(
     tally(3, count)
 
 
+def ignore_hangups() -> None:
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+
+def test_what_nohup_has_started_goes_on(processes: Processes, desk: Path, tally: Tally) -> None:
+    wanted, _ = whole(processes, desk)
+    child = processes.start(desk, *begin_or_resume(desk, "it"), before=ignore_hangups)
+    hangups = 0
+    while not child.ends_within(0.02):
+        child.send(signal.SIGHUP)
+        hangups += 1
+    done = child.wait()
+    assert done.code == 0, done.err
+    assert everything(desk / "checkpoints/it") == wanted
+    tally(3, hangups)
+
+
 def limit_files(size: int) -> None:
     """No file may become larger, as on a disk that is full."""
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)

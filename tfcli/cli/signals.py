@@ -23,15 +23,19 @@ def that_end_cleanly() -> Iterator[None]:
 
     Those that whoever started it wants ignored stay ignored, as `nohup` does with SIGHUP.
     """
-    before = {}
-    for name in ENDING:
-        number = getattr(signal, name, None)
-        usual = (signal.SIG_DFL, signal.default_int_handler)
-        if number is not None and signal.getsignal(number) in usual:
-            before[number] = signal.signal(number, _end)
-    yield
-    for number in before:  # the work is done: there is nothing to clean up
-        signal.signal(number, signal.SIG_DFL)
+    numbers = _not_ignored()
+    for number in numbers:
+        signal.signal(number, _end)
+    try:
+        yield
+    finally:  # the work is done: there is nothing to clean up
+        for number in numbers:
+            signal.signal(number, signal.SIG_DFL)
+
+
+def _not_ignored() -> list[int]:
+    numbers = [getattr(signal, name) for name in ENDING if hasattr(signal, name)]
+    return [number for number in numbers if signal.getsignal(number) != signal.SIG_IGN]
 
 
 def _end(number: int, frame: FrameType | None) -> None:
@@ -40,9 +44,17 @@ def _end(number: int, frame: FrameType | None) -> None:
     Code in C that is being imported makes another error of it, and Python itself drops it there.
     """
     if _is_importing(frame):
-        threading.Timer(0.02, signal.raise_signal, [number]).start()
+        threading.Timer(0.02, _send_again, [number]).start()
         return
     raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(128 + number)
+
+
+def _send_again(number: int) -> None:
+    """To the main thread, which may be waiting by now and has to be woken."""
+    if hasattr(signal, "pthread_kill"):
+        signal.pthread_kill(threading.main_thread().ident or 0, number)
+    else:
+        signal.raise_signal(number)
 
 
 def _is_importing(frame: FrameType | None) -> bool:
@@ -72,9 +84,8 @@ class StopSignals:
         return self.received is not None
 
     def __enter__(self) -> StopSignals:
-        for name in ENDING:
-            if number := getattr(signal, name, None):
-                self._before[number] = signal.signal(number, self._receive)
+        for number in _not_ignored():
+            self._before[number] = signal.signal(number, self._receive)
         return self
 
     def __exit__(self, *_: object) -> None:
