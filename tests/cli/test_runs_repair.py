@@ -105,7 +105,7 @@ def test_what_a_killed_trainer_left_is_seen_and_taken_away(workshop: Shell) -> N
     done = workshop("runs", "verify", "it")
     assert done.code == 0, done.err
     assert "was killed" in done.err
-    assert "leftovers" in done.err
+    assert "1 leftover of killed processes" in done.err
     assert b"was killed" in workshop("doctor").out
     assert workshop("runs", "repair", "it").code == 0
     assert not (run / ".tmp-step-7-1").exists()
@@ -120,7 +120,7 @@ def test_a_run_that_is_being_trained_is_not_repaired(workshop: Shell) -> None:
         # it may be at a save at any moment: such folders are its work, not leftovers
         (workshop.folder / "checkpoints/it/.tmp-step-7-1").mkdir()
         assert "killed" not in workshop("runs", "verify", "it").err
-        assert b"leftovers" not in workshop("doctor").out
+        assert b"leftover" not in workshop("doctor").out
 
 
 def test_a_run_without_its_card_is_found_by_name(workshop: Shell) -> None:

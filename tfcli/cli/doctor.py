@@ -93,13 +93,14 @@ def _runs() -> Iterator[Check]:
             faults = "; ".join(error.what for error in found.faults.values())
             yield False, what, f"{faults}: tfcli runs repair {path.name}"
             continue
-        notes = [f"{len(found.steps)} steps verified"]
+        notes = [f"{streams.counted(len(found.steps), 'step')} verified"]
         if found.litter:
-            notes.append(f"{len(found.litter)} leftovers go with the next training")
+            leftovers = streams.counted(len(found.litter), "leftover")
+            notes.append(f"{leftovers} to be taken away with the next training")
         if found.lock_left:
             notes.append("its trainer was killed; the lock is free")
         yield True, what, "; ".join(notes)
     for root in (ROOT, TOKENIZERS):
         litter = find_leftovers(root)
         if litter:
-            yield True, str(root), f"{len(litter)} leftovers of killed processes"
+            yield True, str(root), f"{streams.counted(len(litter), 'leftover')} of killed processes"

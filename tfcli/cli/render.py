@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from tfcli.cli import streams
 from tfcli.cli.chart_terminal import draw_losses
+from tfcli.cli.streams import counted
 from tfcli.generation.streaming import make_visible
 
 if TYPE_CHECKING:
@@ -156,19 +157,19 @@ def show_plan(job: Job, name: str, voice: streams.Voice) -> None:
     begun = f", begun as {job.base.run.name}" if job.base else ""
     voice.note(
         f"Run {name}: {model.family}, {say_count(job.parameters)} parameters "
-        f"({model.num_layers} layers of {model.d_model}, {model.num_heads} heads, "
+        f"({counted(model.num_layers, 'layer')} of {model.d_model}, "
+        f"{counted(model.num_heads, 'head')}, "
         f"context {model.context_length}){begun}"
     )
     voice.note(
         f"Text: {say_bytes(corpus.training_bytes)} to train on = "
         f"{say_count(len(corpus.training))} tokens of a vocabulary of {model.vocab_size:,}; "
-        f"{say_bytes(corpus.held_out_bytes)} held out; {corpus.documents:,} "
-        f"document{'s' if corpus.documents != 1 else ''}"
+        f"{say_bytes(corpus.held_out_bytes)} held out; {counted(corpus.documents, 'document')}"
     )
     length = f"{say_duration(budget.amount)} in all" if budget.kind == "seconds" else ""
     if job.steps is not None and job.epochs is not None:
         about = "about " if budget.kind == "seconds" else ""
-        steps = f"{about}{job.steps:,} steps of {job.batch_tokens:,} tokens"
+        steps = f"{about}{counted(job.steps, 'step')} of {job.batch_tokens:,} tokens"
         length = ", ".join(filter(None, (length, f"{steps} ({job.epochs:.1f} epochs)")))
     parts = [
         length,

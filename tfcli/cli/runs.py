@@ -118,7 +118,8 @@ def repair(names: RunsArgument = None) -> None:
         for error in found.faults.values():
             voice.warn(error)
         if found.usable:
-            left = f"{len(found.sound)} sound steps, the newest {found.sound[-1].name}"
+            steps = streams.counted(len(found.sound), "sound step")
+            left = f"{steps}, the newest {found.sound[-1].name}"
             voice.note(f"{path.name}: {left}.")
         else:
             broken = True
@@ -139,7 +140,7 @@ def _leftovers(found: Inspection) -> list[str]:
     if found.lock_left:
         notes.append("a process that trained it was killed; its lock is free")
     if found.litter:
-        notes.append(f"{len(found.litter)} leftovers of killed processes")
+        notes.append(f"{streams.counted(len(found.litter), 'leftover')} of killed processes")
     return notes
 
 

@@ -264,7 +264,7 @@ class Session:
             measure_best(trainer)
         summary = summarize(trainer.run)
         self.voice.note(
-            f"Saved in {summary['path']}: {summary['steps']:,} steps, "
+            f"Saved in {summary['path']}: {streams.counted(summary['steps'], 'step')}, "
             f"{say_count(summary['tokens_seen'])} tokens ({summary['epochs']:.1f} epochs), "
             f"{say_duration(summary['seconds'])}."
         )

@@ -84,6 +84,11 @@ class Voice:
             say(f"Next: {make_visible(command)}", style="next")
 
 
+def counted(number: int, noun: str) -> str:
+    """`1 layer`, `2,000 steps`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def describe(error: TfcliError, label: str = "error") -> list[str]:
     """An error in at most six lines: what, why, and how to mend it."""
     lines = [f"{label}: {_one_line(error.what)}"]
