@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import faulthandler
 import multiprocessing
 import os
@@ -37,7 +38,7 @@ class Child:
 
     def send(self, number: signal.Signals) -> None:
         """Sends a signal, if it is still there."""
-        if self.process.is_alive():
+        with contextlib.suppress(ProcessLookupError):
             os.kill(self.pid, number)
 
     @property

@@ -7,6 +7,7 @@ import os
 import random
 import re
 import resource
+import select
 import shutil
 import signal
 import subprocess
@@ -20,7 +21,7 @@ import pytest
 
 from tests.conftest import bare_environment
 from tests.reliability.conftest import Tally, cases
-from tests.reliability.processes import Processes
+from tests.reliability.processes import PATIENCE, Processes
 from tfcli.errors import TfcliError
 from tfcli.runs.run import newest_valid_step, open_run
 from tfcli.runs.step import MODEL, OPTIMIZER, list_steps, load_arrays, read_state, verify_step
@@ -107,7 +108,7 @@ def workers(torchrun: int) -> list[int]:
     return sorted(pid for pid, command in commands.items() if b"\0tfcli\0" in command)
 
 
-@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="looks for processes in /proc")
+@pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="looks for processes as Linux does")
 def test_two_processes_killed_at_random_moments(desk: Path, tally: Tally) -> None:
     """The first, the second, or torchrun with both: the same holds, and nobody is left behind."""
     done = two_processes(desk, "train", *WISHES, "--name", "whole")
@@ -124,13 +125,16 @@ def test_two_processes_killed_at_random_moments(desk: Path, tally: Tally) -> Non
         while not ends_within(process, 0.01) and steps_made(run) < until:
             pass
         victims = [] if process.poll() is not None else workers(process.pid)
+        ends = [os.pidfd_open(victim) for victim in victims]
         if len(victims) == 2 and dice.random() < 2 / 3:
             os.kill(dice.choice(victims), signal.SIGKILL)  # torchrun stops the other
         elif process.poll() is None:
             for victim in (process.pid, *victims):
                 os.kill(victim, signal.SIGKILL)
         said, _ = process.communicate(timeout=120)
-        assert not [pid for pid in victims if Path(f"/proc/{pid}").exists()]
+        for end in ends:
+            assert select.select([end], [], [], PATIENCE)[0], "a process is left behind"
+            os.close(end)
         if process.returncode == 0:
             assert everything(run) == wanted
             finished += 1

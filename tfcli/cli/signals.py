@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import signal
+import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -26,11 +27,13 @@ def that_end_cleanly() -> Iterator[None]:
     numbers = _not_ignored()
     for number in numbers:
         signal.signal(number, _end)
+    sys.unraisablehook = _dropped
     try:
         yield
     finally:  # the work is done: there is nothing to clean up
         for number in numbers:
             signal.signal(number, signal.SIG_DFL)
+        sys.unraisablehook = sys.__unraisablehook__
 
 
 def _not_ignored() -> list[int]:
@@ -41,12 +44,29 @@ def _not_ignored() -> list[int]:
 def _end(number: int, frame: FrameType | None) -> None:
     """Raises what ends the program; later, if in the middle of an import.
 
-    Code in C that is being imported makes another error of it, and Python itself drops it there.
+    Code in C that is being imported would make another error of it.
     """
     if _is_importing(frame):
-        threading.Timer(0.02, _send_again, [number]).start()
-        return
-    raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(128 + number)
+        _send_soon(number)
+    elif number == signal.SIGINT:
+        raise KeyboardInterrupt
+    else:
+        raise SystemExit(128 + number)
+
+
+def _dropped(what: sys.UnraisableHookArgs) -> None:
+    """Sees to it that no signal is lost on Python's way out of a finalizer or a call from C."""
+    error = what.exc_value
+    if isinstance(error, KeyboardInterrupt):
+        _send_soon(signal.SIGINT)
+    elif isinstance(error, SystemExit) and isinstance(error.code, int) and error.code > 128:
+        _send_soon(error.code - 128)
+    else:
+        sys.__unraisablehook__(what)
+
+
+def _send_soon(number: int) -> None:
+    threading.Timer(0.02, _send_again, [number]).start()
 
 
 def _send_again(number: int) -> None:
