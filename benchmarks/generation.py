@@ -44,8 +44,9 @@ from tfcli.generation.request import GenerationRequest
 from tfcli.model.config import ModelConfig
 from tfcli.model.cost import count_parameters
 from tfcli.model.layout import weight_shapes
-from tfcli.runs.run import Run, choose_step, create_run
+from tfcli.runs.run import Run, create_run
 from tfcli.runs.step import StepState, save_step
+from tfcli.runs.valid_steps import choose_step
 from tfcli.text.pieces import Algorithm, Kind, Piece, Pieces, write_pieces
 from tfcli.text.tokenizer import SPACE_MARK, Tokenizer
 from tfcli.text.tokenizer_training import train_tokenizer

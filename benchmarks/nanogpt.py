@@ -40,7 +40,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tfcli.generation.open_engine import open_model
-from tfcli.runs.run import choose_step, open_run
+from tfcli.runs.run import open_run
+from tfcli.runs.valid_steps import choose_step
 from tfcli.text.corpus import open_corpus
 from tfcli.text.tokenizer import BEGIN, END
 from tfcli.training.batches import NO_TARGET, Batch

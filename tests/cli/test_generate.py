@@ -164,5 +164,5 @@ def test_a_damaged_step_is_named_and_the_one_before_used(shell: Shell) -> None:
         damaged.write_bytes(data)
         done = shell("generate", "Ann", "--max-new-tokens", "3")
         assert name in done.err
-    assert done.code == 66
+    assert done.code == 65
     assert shell("doctor").code == 65

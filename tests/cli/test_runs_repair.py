@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -78,10 +80,64 @@ def test_where_no_step_is_sound_none_is_taken_away(workshop: Shell) -> None:
     for step in steps(workshop):
         flip(step / "model.safetensors")
     before = steps(workshop)
-    done = workshop("runs", "repair")
+    done = workshop("runs", "verify")
     assert done.code == 65
-    assert "left as it is" in done.err or "left as it was" in done.err
-    assert steps(workshop) == before
+    assert "no command can mend that" in done.err
+    for command in (
+        ("runs", "repair"),
+        ("train", "--resume", "it", "--steps", "1"),
+        ("generate", "Ann", "--run", "it"),
+    ):
+        done = workshop(*command)
+        assert done.code == 65, done.err
+        assert "cannot be used" in done.err or "no step of the run 'it' is whole" in done.err
+        assert steps(workshop) == before
+
+
+def test_which_step_is_used_instead_is_said(workshop: Shell) -> None:
+    best = json.loads(workshop("runs", "show", "it", "--json").out)["best_step"]
+    flip(workshop.folder / f"checkpoints/it/step-{best:08}/model.safetensors")
+    for command in (("generate", "Ann"), ("score", "book.txt")):
+        done = workshop(*command, "--run", "it")
+        assert done.code == 0, done.err
+        (used,) = re.findall("Used instead: (.*)\\.", done.err)
+        assert used != f"step-{best:08}"
+        assert used in {step.name for step in steps(workshop)}
+
+
+@pytest.mark.parametrize("damage", [flip, Path.unlink])
+def test_a_lost_tokenizer_is_put_back(workshop: Shell, damage: Callable[[Path], None]) -> None:
+    wishes = ("generate", "Ann", "--run", "it", "--seed", "7")
+    before = workshop(*wishes).out
+    run = workshop.folder / "checkpoints/it"
+    shutil.copytree(run, run.with_name("twin"))
+    damage(run / "tokenizer.model")
+    done = workshop("runs", "verify", "it")
+    assert done.code == 65
+    assert "Next: tfcli runs repair it" in done.err
+    done = workshop("runs", "repair", "it")
+    assert done.code == 0, done.err
+    assert "Put back: checkpoints/it/tokenizer.model" in done.err
+    assert workshop(*wishes).out == before
+    shutil.rmtree(run.with_name("twin"))
+    damage(run / "tokenizer.model")
+    done = workshop("runs", "verify", "it")
+    assert done.code == 65
+    assert "no command can mend that" in done.err
+    assert workshop("runs", "repair", "it").code == 65
+    assert len(steps(workshop)) > 1
+
+
+def test_a_run_without_a_step_is_no_fault(workshop: Shell) -> None:
+    for step in steps(workshop):
+        shutil.rmtree(step)
+    done = workshop("runs", "verify")
+    assert done.code == 0
+    assert b"no step yet" in done.out
+    assert workshop("runs", "repair").code == 0
+    for command in (("runs",), ("runs", "show", "it"), ("generate", "Ann", "--run", "it")):
+        assert "tfcli train --resume it" in workshop(*command).err
+    assert workshop("train", "--resume", "it").code == 0
 
 
 def test_a_step_of_a_newer_tfcli_stays(workshop: Shell) -> None:
@@ -105,6 +161,7 @@ def test_what_a_killed_trainer_left_is_seen_and_taken_away(workshop: Shell) -> N
     done = workshop("runs", "verify", "it")
     assert done.code == 0, done.err
     assert "was killed" in done.err
+    assert "Next: tfcli train --resume it" in done.err
     assert "1 leftover of killed processes" in done.err
     assert b"was killed" in workshop("doctor").out
     assert workshop("runs", "repair", "it").code == 0

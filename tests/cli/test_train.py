@@ -374,4 +374,12 @@ def test_a_run_that_lost_the_model_it_began_with_is_not_begun_anew(shell: Shell)
         (step / MODEL).write_bytes(b"torn")
     done = shell("train", "--resume", "second", "--steps", "2")
     assert done.code == 65
-    assert "has lost the model" in done.err
+    assert "no step of the run" in done.err
+
+
+@pytest.mark.parametrize("said", ["abc", "1.5", "-3", "2"])
+def test_an_environment_that_is_not_torchruns_is_said(shell: Shell, said: str) -> None:
+    done = shell("train", "book.txt", "--steps", "2", *TINY, env={"WORLD_SIZE": said})
+    assert done.code == 2
+    assert f"WORLD_SIZE is '{said}'" in done.err
+    assert "unset WORLD_SIZE" in done.err

@@ -13,8 +13,9 @@ from tests.conftest import BOOK
 from tests.runs.helpers import card
 from tfcli.model.config import Family, named_config
 from tfcli.model.transformer import Transformer
-from tfcli.runs.run import Run, ValidStep, create_run, open_step
+from tfcli.runs.run import Run, create_run
 from tfcli.runs.step import HeldOut, StepState, save_step
+from tfcli.runs.valid_steps import ValidStep, open_step
 from tfcli.text.tokenizer import Tokenizer
 from tfcli.text.tokenizer_training import train_tokenizer
 

@@ -117,8 +117,8 @@ def test_a_width_that_eight_bits_cannot_hold_is_kept_in_sixteen(
 def test_a_number_too_large_for_sixteen_bits_keeps_its_matrix_in_thirty_two(
     make_run: MakeRun, tmp_path: Path
 ) -> None:
-    from tfcli.runs.run import open_step
     from tfcli.runs.step import load_arrays, save_step
+    from tfcli.runs.valid_steps import open_step
 
     run, step, _ = make_run()
     arrays = load_arrays(step.path / MODEL)

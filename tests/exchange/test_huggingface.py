@@ -19,7 +19,8 @@ from tfcli.exchange.huggingface_out import export_to_hugging_face
 from tfcli.files import verify_folder
 from tfcli.generation.open_engine import open_engine, open_model
 from tfcli.model.transformer import Transformer
-from tfcli.runs.run import choose_step, open_run
+from tfcli.runs.run import open_run
+from tfcli.runs.valid_steps import choose_step
 from tfcli.text.tokenizer import BEGIN, Tokenizer
 
 TEXT = "Ann saw the moon at noon. The old fox saw two birds by the sea."

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.files.faults import SystemCall, fails_with, faulty
-from tfcli.errors import DamagedError, DataError, NotFoundError, TfcliError
+from tfcli.errors import ConflictError, DamagedError, DataError, NotFoundError, TfcliError
 from tfcli.files import (
     MANIFEST,
     new_folder,
@@ -379,3 +379,26 @@ def test_a_file_with_another_check_of_its_own_is_not_read(tmp_path: Path) -> Non
     (tmp_path / "it" / "small").write_bytes(b"xyy")
     with pytest.raises(DamagedError):
         verify_folder(tmp_path / "it", only_size_of="large")
+
+
+def test_what_appears_meanwhile_is_not_replaced_where_that_is_not_wanted(tmp_path: Path) -> None:
+    with (
+        pytest.raises(ConflictError, match="in the way"),
+        new_folder(tmp_path / "it", replace=False) as folder,
+    ):
+        folder.write("file", b"ours")
+        (tmp_path / "it").mkdir()
+        (tmp_path / "it" / "precious").write_bytes(b"theirs")
+    assert [path.name for path in tmp_path.rglob("*")] == ["it", "precious"]
+
+
+@pytest.mark.parametrize("target", ["nowhere", "."])
+def test_a_link_in_the_place_of_a_folder_makes_way_and_its_target_stays(
+    tmp_path: Path, target: str
+) -> None:
+    (tmp_path / "precious").write_bytes(b"x")
+    (tmp_path / "it").symlink_to(target)
+    make_folder_of(tmp_path / "it", {"file": b"ours"})
+    verify_folder(tmp_path / "it")
+    assert not (tmp_path / "it").is_symlink()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["it", "precious"]

@@ -21,7 +21,7 @@ def readers(folder: Path) -> dict[str, Reader]:
     """What reads bytes that may come from anywhere, by name; `folder` is to be empty."""
     from tfcli.exchange.architectures import from_config_json
     from tfcli.exchange.tokenizer_json import from_tokenizer_json
-    from tfcli.files import read_json
+    from tfcli.files import new_folder, read_json
     from tfcli.generation.request import GenerationRequest
     from tfcli.generation.rows import json_row
     from tfcli.model.tensor_file import TensorFile
@@ -43,6 +43,12 @@ def readers(folder: Path) -> dict[str, Reader]:
         for name in file.tensors:
             file.read(name)
 
+    def state(data: bytes) -> None:
+        step = folder / "step-00000001"
+        with new_folder(step) as writer:  # with a manifest that agrees
+            writer.write(STATE, data)
+        read_state(step)
+
     def config(data: bytes) -> None:
         given = value(data)
         if isinstance(given, dict):
@@ -58,7 +64,7 @@ def readers(folder: Path) -> dict[str, Reader]:
     return {
         "weights": weights,
         "card": card,
-        "state": lambda data: read_state(written(data, STATE).parent),
+        "state": state,
         "config.json": config,
         "tokenizer.json": lambda data: from_tokenizer_json(value(data)),
         "tokenizer.model": read_sentencepiece,

@@ -21,10 +21,11 @@ from tests.reliability.conftest import SOAKING, Tally, cases
 from tests.runs.helpers import make_run, save, tokenizer
 from tfcli.errors import DataError, NotFoundError, TfcliError
 from tfcli.exchange.huggingface_in import find_tokenizer_in, look
-from tfcli.files import read_checked_json, read_json
+from tfcli.files import new_folder, read_checked_json, read_json
 from tfcli.runs.metrics import append_metrics, read_metrics
-from tfcli.runs.run import CARD, TOKENIZER, newest_valid_step, open_run
+from tfcli.runs.run import CARD, TOKENIZER, open_run
 from tfcli.runs.step import MODEL, OPTIMIZER, STATE, load_arrays, map_arrays, read_state
+from tfcli.runs.valid_steps import newest_valid_step
 from tfcli.text.corpus import open_corpus
 from tfcli.text.tokenizer import load_tokenizer
 
@@ -111,8 +112,10 @@ def readers(folder: Path) -> dict[str, Callable[[Path], object]]:
     """What reads each of them."""
 
     def state(path: Path) -> object:
-        shutil.copy(path, folder / STATE)
-        return read_state(folder)
+        step = folder / "step-00000001"
+        with new_folder(step) as writer:
+            writer.write(STATE, path.read_bytes())
+        return read_state(step)
 
     def card(path: Path) -> object:
         shutil.copy(path, folder / CARD)

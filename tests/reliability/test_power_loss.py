@@ -12,8 +12,9 @@ from tests.reliability.conftest import Tally, cases
 from tests.reliability.power import put_on_disk, read_disk, recorded
 from tests.runs.helpers import make_run, save
 from tfcli.files import read_checked_json, sweep, write_checked_json
-from tfcli.runs.run import newest_valid_step, open_run
+from tfcli.runs.run import open_run
 from tfcli.runs.step import list_steps
+from tfcli.runs.valid_steps import newest_valid_step
 
 
 def states(
@@ -64,7 +65,7 @@ def test_a_step_is_there_or_not(tmp_path: Path, again: bool, tally: Tally) -> No
 
 
 def test_what_is_pruned_is_never_the_last_good_step(tmp_path: Path, tally: Tally) -> None:
-    from tfcli.runs.run import prune
+    from tfcli.runs.valid_steps import prune
 
     root = tmp_path / "root"
     run = make_run(root / "it")

@@ -30,7 +30,8 @@ from tfcli.errors import TfcliError
 from tfcli.exchange.huggingface_out import export_tokenizer
 from tfcli.files import read_checked_json, sweep, verify_folder, write_checked_json
 from tfcli.runs.metrics import append_metrics, read_metrics
-from tfcli.runs.run import newest_valid_step, open_run, prune, write_card
+from tfcli.runs.run import open_run, write_card
+from tfcli.runs.valid_steps import newest_valid_step, prune
 from tfcli.text.saved_tokenizers import find_tokenizer, keep_tokenizer
 
 FAULTS: dict[str, Fault] = {

@@ -21,7 +21,7 @@ from hypothesis.extra import numpy as stn
 from tests.files.faults import count_calls, fails_with, faulty
 from tests.runs.helpers import Arrays, held_out, make_run, save, state, weights
 from tfcli.errors import DamagedError, DataError, InputOutputError, NotFoundError, TfcliError
-from tfcli.files import sweep, to_json, verify_folder
+from tfcli.files import new_folder, sweep, to_json, verify_folder
 from tfcli.runs.step import (
     MODEL,
     OPTIMIZER,
@@ -53,7 +53,7 @@ STATES = st.builds(
     StepState,
     step=st.integers(0, 10**9),
     tokens_seen=st.integers(0, 2**63 - 1),
-    seconds=FINITE,
+    seconds=st.floats(0, allow_infinity=False),
     held_out=st.none() | HELD_OUT,
     held_out_final=st.none() | HELD_OUT,
 )
@@ -204,8 +204,11 @@ def valid_state(**changes: object) -> dict[str, Any]:
     } | changes  # fmt: skip
 
 
-def read_written_state(step: Path, value: object) -> StepState:
-    (step / STATE).write_bytes(to_json(value))
+def read_written_state(folder: Path, value: object) -> StepState:
+    """With a manifest that agrees."""
+    step = folder / "step-00000001"
+    with new_folder(step) as writer:
+        writer.write(STATE, to_json(value))
     return read_state(step)
 
 
@@ -234,6 +237,9 @@ WRONG_STATES: dict[str, dict[str, object]] = {
     "tokens that are a list": {"tokens_seen": []},
     "tokens beyond all counting": {"tokens_seen": 2**63},
     "a step before the first": {"step": -7},
+    "another step": {"step": 2},
+    "a time without end": {"seconds": math.inf},
+    "a time before the first": {"seconds": -1.0},
     "a schema that is a text": {"schema": "1"},
     "a measurement that is a number": {"held_out": 5},
     "a measurement that is a list": {"held_out": [1, 2]},
@@ -256,9 +262,17 @@ def test_a_newer_state_asks_for_a_newer_program(tmp_path: Path) -> None:
     assert caught.value.mend == "pip install --upgrade tfcli"
 
 
-def test_a_state_that_is_not_there_is_not_found(tmp_path: Path) -> None:
-    with pytest.raises(NotFoundError):
+def test_a_state_that_is_not_there_is_damage(tmp_path: Path) -> None:
+    with pytest.raises(DamagedError):
         read_state(tmp_path)
+
+
+def test_a_state_of_which_one_bit_is_flipped_is_damage(tmp_path: Path) -> None:
+    read_written_state(tmp_path, valid_state())
+    path = tmp_path / "step-00000001" / STATE
+    path.write_bytes(path.read_bytes().replace(b"1.5", b"1.4"))
+    with pytest.raises(DamagedError, match="not as it was written"):
+        read_state(path.parent)
 
 
 def safetensors_file(header: object, data: bytes = b"", length: int | None = None) -> bytes:

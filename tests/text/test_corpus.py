@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-import json
 import os
 from collections.abc import Sequence
 from itertools import accumulate
@@ -15,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tfcli.errors import DataError, NotFoundError
+from tfcli.files import read_checked_json, write_checked_json
 from tfcli.text.corpus import Corpus, choose_split, open_corpus
 from tfcli.text.readers import STDIN
 
@@ -295,8 +295,11 @@ def test_a_note_is_taken_at_its_word(tmp_path: Path) -> None:
     paths = write(tmp_path, ["x" * 100])
     open_corpus(paths, cache=tmp_path)
     (note,) = tmp_path.glob("scans/*.json")
-    note.write_text(json.dumps(json.loads(note.read_text()) | {"documents": 7}))
+    found = read_checked_json(note, schema=1)
+    write_checked_json(note, found | {"documents": 7})
     assert open_corpus(paths, cache=tmp_path).scan.documents == 7
+    note.write_bytes(note.read_bytes().replace(b'"documents": 7', b'"documents": 8'))
+    assert open_corpus(paths, cache=tmp_path).scan.documents == found["documents"], "read again"
 
 
 def test_a_file_of_another_size_is_read_again(tmp_path: Path) -> None:

@@ -16,11 +16,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.training.conftest import StopAfter, Workshop
-from tfcli.errors import ConflictError, DataError, UsageError
+from tfcli.errors import ConflictError, DataError, NotFoundError, UsageError
 from tfcli.files import verify_folder
 from tfcli.generation.open_engine import open_model
 from tfcli.runs.metrics import read_metrics
-from tfcli.runs.run import open_run, open_step
+from tfcli.runs.run import open_run
 from tfcli.runs.step import (
     MODEL,
     OPTIMIZER,
@@ -33,6 +33,7 @@ from tfcli.runs.step import (
     verify_step,
 )
 from tfcli.runs.summary import summarize
+from tfcli.runs.valid_steps import open_step
 from tfcli.training.closing import measure_best
 from tfcli.training.evaluation import evaluate_tokens
 from tfcli.training.events import Evaluated, Sampled, Saved, StepFinished, Stopped
@@ -319,3 +320,46 @@ def test_the_best_step_is_measured_on_all_of_the_text_though_it_is_not_the_last(
     written = (trainer.run.path / step_name(after["best_step"]) / STATE).read_bytes()
     measure_best(trainer)  # and it is done once
     assert (trainer.run.path / step_name(after["best_step"]) / STATE).read_bytes() == written
+
+
+def flip_a_bit(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
+def test_sound_steps_never_go_for_damaged_ones(workshop: Workshop) -> None:
+    """Two damaged steps are newer than the one that is gone on from: whatever comes next stays."""
+    job = workshop.job(steps=20, save_every=4)
+    list(workshop.begin("it", job).events())
+    run = workshop.folder / "it"
+    first, second = list_steps(run)[-2:]
+    assert (first.name, second.name) == (step_name(16), step_name(20))
+    best = workshop.folder / "kept"
+    shutil.copytree(first, best)
+    flip_a_bit(second / MODEL)
+    trainer = workshop.resume("it", more_steps=8, stop=StopAfter(2))
+    assert not second.exists(), "the training comes there again"
+    list(trainer.events())
+    assert [read_state(step).step for step in list_steps(run)][-1] == 18
+    for step in list_steps(run):
+        verify_folder(step)
+    assert summarize(trainer.run)["steps"] == 18
+
+
+def test_a_step_of_a_newer_tfcli_is_not_written_over(workshop: Workshop) -> None:
+    list(workshop.begin("it", workshop.job(steps=6, save_every=2)).events())
+    newest = list_steps(workshop.folder / "it")[-1]
+    manifest = newest / "MANIFEST.json"
+    manifest.write_text(manifest.read_text().replace('"schema": 1', '"schema": 9'))
+    with pytest.raises(DataError, match="newer tfcli"):
+        workshop.resume("it", more_steps=8)
+    assert newest.exists()
+
+
+def test_a_run_that_is_taken_away_meanwhile_is_not_said_to_be_saved(workshop: Workshop) -> None:
+    trainer = workshop.begin("it", workshop.job(steps=20, save_every=4))
+    with pytest.raises(NotFoundError, match="is gone"):
+        for event in trainer.events():
+            if isinstance(event, Saved):
+                (workshop.folder / "it" / "run.json").unlink()

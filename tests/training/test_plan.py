@@ -145,6 +145,21 @@ def test_garbage_is_no_plan(value: object) -> None:
         Plan.from_json(value)
 
 
+@pytest.mark.parametrize(
+    ("changes", "budget"),
+    [
+        ({"rows": 0}, {}), ({"micro_rows": 0}, {}), ({"micro_rows": 10**9}, {}),
+        ({"dropout": 5.0}, {}), ({"token_dropout": -1.0}, {}), ({"dropout": math.nan}, {}),
+        ({}, {"amount": math.inf}), ({}, {"amount": -1.0}),
+    ],
+)  # fmt: skip
+def test_a_plan_out_of_range_is_none(changes: dict[str, Any], budget: dict[str, Any]) -> None:
+    value = plan_for(Wishes(steps=5)).to_json()
+    value |= changes | {"budget": value["budget"] | budget}
+    with pytest.raises(DamagedError):
+        Plan.from_json(value)
+
+
 # --- plans made from time -----------------------------------------------------------------------
 
 

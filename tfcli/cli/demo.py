@@ -98,7 +98,7 @@ def _compare_with_source(
     No model can get below the grammar's own nats: they are the entropy of its choices.
     """
     from tfcli.generation.open_engine import open_model
-    from tfcli.runs.run import choose_step
+    from tfcli.runs.valid_steps import choose_step
     from tfcli.text.corpus import CACHE
     from tfcli.text.token_cache import tokenize_corpus
     from tfcli.training.evaluation import evaluate_documents
@@ -130,7 +130,7 @@ def _tell_stories(run: Run, tokenizer: Tokenizer, seed: int) -> None:
     from tfcli.generation.open_engine import open_engine
     from tfcli.generation.request import GenerationRequest
     from tfcli.generation.sampling import Sampling
-    from tfcli.runs.run import choose_step
+    from tfcli.runs.valid_steps import choose_step
 
     engine = open_engine(run, choose_step(run, None, damaged=lambda _: None))
     out = TextOut()

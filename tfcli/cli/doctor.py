@@ -91,14 +91,15 @@ def _runs() -> Iterator[Check]:
         what = f"run {path.name}"
         if found.faults:
             faults = "; ".join(error.what for error in found.faults.values())
-            yield False, what, f"{faults}: tfcli runs repair {path.name}"
+            mend = f": tfcli runs repair {path.name}" if found.mendable else ""
+            yield False, what, f"{faults}{mend}"
             continue
         notes = [f"{streams.counted(len(found.steps), 'step')} verified"]
         if found.litter:
             leftovers = streams.counted(len(found.litter), "leftover")
             notes.append(f"{leftovers} to be taken away with the next training")
         if found.lock_left:
-            notes.append("its trainer was killed; the lock is free")
+            notes.append(f"its trainer was killed: tfcli train --resume {path.name}")
         yield True, what, "; ".join(notes)
     for root in (ROOT, TOKENIZERS):
         litter = find_leftovers(root)

@@ -14,7 +14,8 @@ from tfcli.errors import UsageError
 
 if TYPE_CHECKING:
     from tfcli.exchange.rounding import Cost
-    from tfcli.runs.run import Run, ValidStep
+    from tfcli.runs.run import Run
+    from tfcli.runs.valid_steps import ValidStep
 
 Target = Literal["huggingface", "gguf", "ollama"]
 NumberType = Literal["f32", "f16", "q8_0"]  # again in `exchange.gguf_out`, which is slow to load

@@ -333,7 +333,10 @@ class TrainingView:
             _say_memory(),
             self._time_left(),
         )
-        lines = draw_losses(self._losses, self._places(), width=66, height=7)
+        # narrower by the two columns that the ^C of an impatient person takes at its end
+        width = max((self._live.console.width if self._live else 80) - 2, 24)
+        chart = min(66, width - 14)
+        lines = draw_losses(self._losses, self._places(), width=chart, height=7)
         parts: list[RenderableType] = [
             Padding(ProgressBar(total=1.0, completed=last.progress), 0),  # it ends no line itself
             figures,
@@ -344,7 +347,9 @@ class TrainingView:
             parts.append(Text(f"\u25cf held out   beside it: {simple}", "dim"))
         if self._sample:
             parts.append(_sample_text(self._sample))
-        return Panel(Group(*parts), title=self._name, title_align="left", padding=(0, 1))
+        return Panel(
+            Group(*parts), title=self._name, title_align="left", padding=(0, 1), width=width
+        )
 
 
 def _say_memory() -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from tfcli.cli import plot, streams
 from tfcli.cli.options import JsonOption
-from tfcli.errors import DataError
+from tfcli.errors import DamagedError, DataError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -59,12 +60,14 @@ def list_all(context: typer.Context, json: JsonOption = False) -> None:
         voice.next(START_ONE)
         return
     show_table(["run", "parameters", "nats/byte", "steps", "time", "disk", ""], rows)
-    voice.next(f"tfcli runs show {rows[-1][0]}")
+    state = rows[-1][-1]
+    command = "train --resume" if state == "unfinished" else "runs show"
+    voice.next(f"tfcli {command} {shlex.quote(rows[-1][0])}")
 
 
 RunsArgument = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[RUN...]", help="Names or paths.", show_default="all"),
+    typer.Argument(metavar="RUN", help="Names or paths.", show_default="all"),
 ]
 
 
@@ -84,8 +87,13 @@ def verify(names: RunsArgument = None, json: JsonOption = False) -> None:
         if json:
             streams.write_json_result(_inspection_as_json(found))
         for step in found.steps:
-            state = "damaged" if step in found.faults else "best" if step == found.best else "sound"
+            fault = found.faults.get(step)
+            state = "best" if step == found.best else "sound"
+            if fault:
+                state = "damaged" if isinstance(fault, DamagedError) else "not for this tfcli"
             rows.append([found.path.name, step.name, state])
+        if not found.steps:
+            rows.append([found.path.name, "", "no step yet"])
         for error in found.faults.values():
             voice.warn(error)
         for note in _leftovers(found):
@@ -93,8 +101,14 @@ def verify(names: RunsArgument = None, json: JsonOption = False) -> None:
     if rows and not json:
         show_table(["run", "step", ""], rows)
     damaged = [found for found in inspections if found.faults]
-    for found in damaged:
-        voice.next(f"tfcli runs repair {found.path.name}" if found.sound else f"rm -r {found.path}")
+    for found in inspections:
+        name = shlex.quote(found.path.name)
+        if found.mendable:
+            voice.next(f"tfcli runs repair {name}")
+        elif found.faults:
+            voice.note(f"{found.path.name}: no command can mend that; a copy of it can.")
+        elif found.lock_left:
+            voice.next(f"tfcli train --resume {name}")
     if damaged:
         raise typer.Exit(DataError.exit_code)
     voice.note(f"Runs in order: {len(inspections)}.")
@@ -102,18 +116,20 @@ def verify(names: RunsArgument = None, json: JsonOption = False) -> None:
 
 @app.command()
 def repair(names: RunsArgument = None) -> None:
-    """Take away what cannot be used: damaged steps, and what killed processes left.
+    """Take away damaged steps, and what killed processes left.
 
-    The last sound step always stays.
+    The last sound step always stays. A lost tokenizer is put back if it is kept elsewhere too.
     """
     from tfcli.runs.inspection import inspect, repair
 
     voice = streams.Voice(quiet=False)
     broken = False
     for path in _folders(names):
-        removed = repair(path)
+        removed, restored = repair(path)
         for gone in removed:
             voice.note(f"Removed: {gone}")
+        for back in restored:
+            voice.note(f"Put back: {back}")
         found = inspect(path)
         for error in found.faults.values():
             voice.warn(error)
@@ -121,9 +137,11 @@ def repair(names: RunsArgument = None) -> None:
             steps = streams.counted(len(found.sound), "sound step")
             left = f"{steps}, the newest {found.sound[-1].name}"
             voice.note(f"{path.name}: {left}.")
+        elif not found.faults:
+            voice.note(f"{path.name}: it has no step yet.")
         else:
             broken = True
-            voice.note(f"{path.name}: nothing in it can be used; it was left as it is.")
+            voice.note(f"{path.name}: it cannot be used as it is.")
     if broken:
         raise typer.Exit(DataError.exit_code)
 
@@ -181,4 +199,8 @@ def show(
         for key, value in found.card.get(part, {}).items():
             facts[f"{part}.{key}"] = value
     show_facts(facts)
-    streams.Voice(quiet=False).next(f'tfcli generate "..." --run {found.name}')
+    name = shlex.quote(found.name)
+    has_step = summary["steps"] or found.card.get("imported")
+    streams.Voice(quiet=False).next(
+        f'tfcli generate "..." --run {name}' if has_step else f"tfcli train --resume {name}"
+    )

@@ -69,6 +69,8 @@ def score(
     found, step_path = find_run(run)
     opened = partial(open_engine, found, device=device, rows=ROWS, engine=engine)
     step, chosen = open_best(found, step_path, partial(opened, int8=int8), damaged=voice.warn)
+    if voice.warned:
+        voice.note(f"Used instead: {step.path.name}.")
     scorer = Scorer(chosen, found.tokenizer(), stride)
     if by == "line":
         for number, (line, text) in enumerate(scorer.lines(_lines(file)), 1):

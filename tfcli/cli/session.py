@@ -13,6 +13,7 @@ import typer
 
 from tfcli.cli import streams
 from tfcli.cli.signals import StopSignals
+from tfcli.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -52,7 +53,7 @@ class Session:
             whether this one goes ahead; the others `follow`.
 
         """
-        if int(os.environ.get("WORLD_SIZE", "1")) == 1:  # before torch is loaded
+        if _world_size() == 1:  # before torch is loaded
             yield True
             return
         from tfcli.training.parallel import join, leave
@@ -134,7 +135,8 @@ class Session:
 
     def find_base(self, name: str) -> Base:
         """The run to begin with, at its best step or the one named."""
-        from tfcli.runs.run import choose_step, find_run
+        from tfcli.runs.run import find_run
+        from tfcli.runs.valid_steps import choose_step
         from tfcli.training.job import Base
 
         run, step = find_run(name)
@@ -191,6 +193,7 @@ class Session:
         from tfcli.files import lock
         from tfcli.runs.run import find_run
         from tfcli.runs.summary import is_finished
+        from tfcli.runs.valid_steps import newest_is_whole
         from tfcli.text.corpus import CACHE
 
         run, _ = find_run(name)
@@ -198,7 +201,8 @@ class Session:
             from tfcli.training.job import reopen
             from tfcli.training.start import resume
 
-            if is_finished(run) and more_seconds is None and more_steps is None:
+            add = more_seconds is not None or more_steps is not None
+            if not add and is_finished(run) and newest_is_whole(run):
                 self.voice.note(f"{run.name} has come to the end of its budget already.")
                 more = "--steps 500" if _counts_steps(run) else "--time 2m"
                 self.voice.next(f"tfcli train --resume {name} {more}   # adds to it")
@@ -282,6 +286,18 @@ class Session:
             raise typer.Exit(128 + stop.received)
         self.voice.next(f"tfcli generate {_opening(job)} --run {_called(trainer.run)}")
         return trainer.run
+
+
+def _world_size() -> int:
+    """How many processes torchrun has started; 1 without it."""
+    said = os.environ.get("WORLD_SIZE") or "1"
+    if not said.isdecimal() or (said != "1" and "RANK" not in os.environ):
+        raise UsageError(
+            f"WORLD_SIZE is {said!r} in the environment",
+            why="torchrun sets it, with RANK and others; this is not from there",
+            mend="unset WORLD_SIZE",
+        )
+    return int(said)
 
 
 def _called(run: Run) -> str:

@@ -9,6 +9,7 @@ import contextlib
 import json
 import os
 import select
+import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
@@ -55,10 +56,26 @@ def wants_colour(stream: TextIO | None = None) -> bool:
 
 def say(text: str, *, style: str | None = None) -> None:
     """One line on stderr; a stderr that is gone is nobody's fault."""
+    if style != "next" and is_terminal(sys.stderr):  # a command is to be copied as it is
+        text = _wrapped(text)
     if style and wants_colour():
         text = f"{STYLES[style]}{text}{RESET}"
     with contextlib.suppress(OSError, ValueError, AttributeError):
         print(text, file=sys.stderr, flush=True)
+
+
+def _wrapped(text: str) -> str:
+    """Breaks lines between words where the terminal would break them anywhere."""
+    import textwrap
+
+    columns = shutil.get_terminal_size().columns
+    if columns < 20 or text.startswith("  try:"):
+        return text
+    indent = " " * (len(text) - len(text.lstrip()) + 2)
+    lines = textwrap.wrap(
+        text, columns, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+    )
+    return "\n".join(lines)
 
 
 class Voice:
@@ -66,6 +83,7 @@ class Voice:
 
     def __init__(self, *, quiet: bool) -> None:
         self.quiet = quiet
+        self.warned = False
 
     def note(self, text: str) -> None:
         """A fact worth knowing."""
@@ -74,6 +92,7 @@ class Voice:
 
     def warn(self, error: TfcliError) -> None:
         """Something that went wrong and was got over."""
+        self.warned = True
         if not self.quiet:
             for line in describe(error, "warning"):
                 say(line)

@@ -152,7 +152,9 @@ class Call:
         opened = partial(
             open_engine, run, device=self.device, rows=rows, engine=self.engine, int8=self.int8
         )
-        _, engine = open_best(run, step_path, opened, damaged=self.voice.warn)
+        step, engine = open_best(run, step_path, opened, damaged=self.voice.warn)
+        if self.voice.warned:
+            self.voice.note(f"Used instead: {step.path.name}.")
         return engine, tokenizer, run.card["corpus"]["documents"] > 1
 
     def _write(

@@ -15,8 +15,8 @@ from tfcli.errors import UsageError
 from tfcli.exchange.architectures import architecture_of
 from tfcli.exchange.tokenizer_json import require_merges
 from tfcli.files import file_of_others, require_free, require_space, write_file
-from tfcli.runs.run import open_weights
 from tfcli.runs.step import MODEL
+from tfcli.runs.valid_steps import open_weights
 from tfcli.text.pieces import Kind, read_pieces
 from tfcli.text.tokenizer import BEGIN, END, UNKNOWN
 
@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 
     from tfcli.model.config import ModelConfig
     from tfcli.model.tensor_file import TensorFile
-    from tfcli.runs.run import Run, ValidStep
+    from tfcli.runs.run import Run
+    from tfcli.runs.valid_steps import ValidStep
     from tfcli.text.tokenizer import Tokenizer
 
     Array = np.ndarray[Any, Any]
@@ -93,6 +94,7 @@ def export_to_gguf(run: Run, step: ValidStep, path: Path, type: NumberType) -> N
         for stored in as_stored(config, weights, type):
             writer.add_tensor(stored.name, *_encoded(stored))
         _write(writer)
+        require_free(path)  # which something may have come to meanwhile
 
 
 def _write(writer: Any) -> None:
@@ -113,6 +115,7 @@ def export_to_ollama(run: Run, step: ValidStep, path: Path, type: NumberType) ->
     export_to_gguf(run, step, path / "model.gguf", type)
     lines = ["FROM ./model.gguf", 'TEMPLATE "{{ .Prompt }}"', "PARAMETER stop </s>"]
     lines.append(f"PARAMETER num_ctx {run.model_config.context_length}")
+    require_free(path / "Modelfile")
     write_file(path / "Modelfile", "".join(f"{line}\n" for line in lines).encode())
 
 

@@ -18,8 +18,8 @@ from tfcli.exchange.model_card import model_card
 from tfcli.exchange.tokenizer_json import to_tokenizer_config, to_tokenizer_json
 from tfcli.files import FolderWriter, new_folder, require_free, require_space, to_json
 from tfcli.model.layout import weight_shapes
-from tfcli.runs.run import open_weights
 from tfcli.runs.step import MODEL
+from tfcli.runs.valid_steps import open_weights
 from tfcli.text.pieces import read_pieces
 from tfcli.text.tokenizer import BEGIN, END
 
@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 
     from tfcli.exchange.architectures import Counterpart
     from tfcli.model.config import ModelConfig
-    from tfcli.runs.run import Run, ValidStep
+    from tfcli.runs.run import Run
+    from tfcli.runs.valid_steps import ValidStep
     from tfcli.text.tokenizer import Tokenizer
 
     Array = np.ndarray[Any, np.dtype[np.float32]]
@@ -56,7 +57,7 @@ def export_to_hugging_face(run: Run, step: ValidStep, path: Path) -> None:
     tokenizer_files = tokenizer_as_files(tokenizer, config.context_length)
     weights = open_weights(run, step)
     require_space(path, (step.path / MODEL).stat().st_size + (1 << 20))
-    with new_folder(path) as folder:
+    with new_folder(path, replace=False) as folder:
         _write_weights(folder, config, weights.read)
         for name, content in tokenizer_files.items():
             folder.write(name, content)
@@ -84,7 +85,7 @@ def export_tokenizer(tokenizer: Tokenizer, path: Path) -> None:
     """
     require_free(path)
     files = tokenizer_as_files(tokenizer)
-    with new_folder(path) as folder:
+    with new_folder(path, replace=False) as folder:
         for name, content in files.items():
             folder.write(name, content)
 

@@ -16,7 +16,8 @@ from tfcli.exchange.architectures import architecture_of
 from tfcli.model.cost import count_parameters, training_flops_per_token
 
 if TYPE_CHECKING:
-    from tfcli.runs.run import Run, ValidStep
+    from tfcli.runs.run import Run
+    from tfcli.runs.valid_steps import ValidStep
 
 
 def model_card(run: Run, step: ValidStep, folder: str) -> str:

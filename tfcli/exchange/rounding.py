@@ -10,7 +10,7 @@ from tfcli.errors import TfcliError
 from tfcli.exchange.gguf_out import NumberType, rounded
 from tfcli.generation.engines.numpy_engine import NumpyEngine
 from tfcli.generation.scoring import score
-from tfcli.runs.run import open_weights
+from tfcli.runs.valid_steps import open_weights
 from tfcli.text.token_cache import open_token_cache
 from tfcli.text.tokenizer import END
 
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-    from tfcli.runs.run import Run, ValidStep
+    from tfcli.runs.run import Run
+    from tfcli.runs.valid_steps import ValidStep
 
 MOST_TOKENS = 20_000  # measured, from the beginning of the held-out text
 ROWS = 16

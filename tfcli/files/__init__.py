@@ -34,6 +34,7 @@ from tfcli.files.folders import (
     new_folder,
     remove_folder,
     sweep,
+    verify_file,
     verify_folder,
 )
 from tfcli.files.locks import find_leftovers, lock, lock_was_left, remove_unused
@@ -67,6 +68,7 @@ __all__ = [
     "store_by_content",
     "sweep",
     "to_json",
+    "verify_file",
     "verify_folder",
     "write_checked_json",
     "write_file",

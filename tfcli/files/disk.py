@@ -22,6 +22,9 @@ BINARY = getattr(os, "O_BINARY", 0)  # Windows would translate line ends
 _DISK_FULL = {errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
 
 
+INTACT = "what was saved is intact: a training that was begun goes on with --resume"
+
+
 def temporary_name(path: Path) -> Path:
     """A name beside `path` that nobody else has."""
     return path.with_name(f"{TEMPORARY}{path.name}-{os.getpid()}-{secrets.token_hex(4)}")
@@ -87,7 +90,7 @@ def require_space(path: Path, needed: int) -> None:
         raise InputOutputError(
             f"not enough room on the disk for {path}",
             why=f"{needed:,} bytes are needed, {free:,} are free",
-            mend="make room, or work in a folder on another disk",
+            mend=f"make room, or work in a folder on another disk; {INTACT}",
         )
 
 
@@ -109,7 +112,7 @@ def explain(error: OSError, path: Path) -> InputOutputError | NotFoundError | Co
             reason += f"; {shutil.disk_usage(folder).free:,} bytes are free on that disk"
         return InputOutputError(
             f"{path} could not be written: the disk is full", why=reason,
-            mend="make room and run the same command again: what was saved before is intact",
+            mend=f"make room, and run the same command again; {INTACT}",
         )  # fmt: skip
     if error.errno == errno.ENOENT or isinstance(error, FileNotFoundError):
         return NotFoundError(f"{path} is not there")
@@ -118,6 +121,9 @@ def explain(error: OSError, path: Path) -> InputOutputError | NotFoundError | Co
             f"{path} may not be read or written", why=reason,
             mend=f"ls -ld {shlex.quote(str(path.parent))}   # who may do what there",
         )  # fmt: skip
-    if error.errno in {errno.EEXIST, errno.ENOTDIR, errno.EISDIR}:
-        return ConflictError(f"{path} is in the way, or something on its path is", why=reason)
+    if error.errno in {errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENOTEMPTY}:
+        return ConflictError(
+            f"{path} is in the way, or something on its path is", why=reason,
+            mend=f"ls -ld {shlex.quote(str(path))}   # what stands there",
+        )  # fmt: skip
     return InputOutputError(f"{path} could not be read or written", why=reason)

@@ -71,12 +71,14 @@ class FolderWriter:
 
 
 @contextlib.contextmanager
-def new_folder(path: Path) -> Iterator[FolderWriter]:
+def new_folder(path: Path, *, replace: bool = True) -> Iterator[FolderWriter]:
     """Opens a folder to be written; it appears at `path`, with its manifest, when the block ends.
 
-    A folder that stood there before makes way just before the rename.
+    Args:
+        replace: whether a folder that stands there then makes way, just before the rename.
 
     Raises:
+        ConflictError: one stands there, with something in it, and is not to make way.
         InputOutputError: the disk refused; what stood at `path` before still stands.
 
     """
@@ -87,10 +89,10 @@ def new_folder(path: Path) -> Iterator[FolderWriter]:
             writer = FolderWriter(temporary)
             yield writer
             writer.finish()
-            if path.exists():
+            if replace and os.path.lexists(path):
                 _replace(path, temporary)
             else:
-                os.rename(temporary, path)
+                os.rename(temporary, path)  # never in the place of a folder that is not empty
                 flush_folder(path.parent)
         except BaseException:
             shutil.rmtree(temporary, ignore_errors=True)
@@ -100,7 +102,7 @@ def new_folder(path: Path) -> Iterator[FolderWriter]:
 def _replace(path: Path, new: Path) -> None:
     """Puts `new` in the place of `path`, which goes only once the new one is safe on the disk."""
     aside = path.with_name(f"{REPLACED}{path.name}")
-    shutil.rmtree(aside, ignore_errors=True)
+    _remove(aside)
     os.rename(path, aside)  # after a kill between the two renames `sweep` puts it back
     try:
         os.rename(new, path)
@@ -108,7 +110,16 @@ def _replace(path: Path, new: Path) -> None:
         os.rename(aside, path)
         raise
     flush_folder(path.parent)
-    shutil.rmtree(aside, ignore_errors=True)
+    _remove(aside)
+
+
+def _remove(path: Path) -> None:
+    """Takes a folder, a file or a link away; where that fails, it stays for `sweep`."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    elif os.path.lexists(path):
+        with contextlib.suppress(OSError):
+            os.unlink(path)
 
 
 def verify_folder(path: Path, *, only_size_of: str | None = None) -> None:
@@ -123,16 +134,24 @@ def verify_folder(path: Path, *, only_size_of: str | None = None) -> None:
         DataError: a newer tfcli wrote it.
     """
     for name, (size, sha256) in _read_manifest(path / MANIFEST).items():
-        with _reading(path / name) as file:
-            actual = os.fstat(file.fileno()).st_size
-            if actual != size:
-                raise DamagedError(f"{path / name} has {actual:,} bytes instead of {size:,}")
-            if name == only_size_of:
-                continue
-            if hashlib.file_digest(file, "sha256").hexdigest() != sha256:
-                raise DamagedError(
-                    f"{path / name} is not as it was written", why="its SHA-256 differs"
-                )
+        _verify(path / name, size, None if name == only_size_of else sha256)
+
+
+def verify_file(path: Path) -> None:
+    """The same for a single file of a folder."""
+    entries = _read_manifest(path.parent / MANIFEST)
+    if path.name not in entries:
+        raise DamagedError(f"{path} is not in the manifest")
+    _verify(path, *entries[path.name])
+
+
+def _verify(path: Path, size: int, sha256: str | None) -> None:
+    with _reading(path) as file:
+        actual = os.fstat(file.fileno()).st_size
+        if actual != size:
+            raise DamagedError(f"{path} has {actual:,} bytes instead of {size:,}")
+        if sha256 is not None and hashlib.file_digest(file, "sha256").hexdigest() != sha256:
+            raise DamagedError(f"{path} is not as it was written", why="its SHA-256 differs")
 
 
 def _read_manifest(path: Path) -> dict[str, tuple[int, str]]:
@@ -199,11 +218,7 @@ def sweep(folder: Path) -> list[Path]:
                 os.rename(aside, path)
     litter = find_litter(folder)
     for path in litter:
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            with contextlib.suppress(OSError):
-                os.unlink(path)
+        _remove(path)
     return [path for path in litter if not path.exists() and not path.is_symlink()]
 
 

@@ -169,8 +169,8 @@ class Generator:
         length = self._engine.context_length
         if len(ids) + 1 > length:
             self._notice_once(
-                f"the prompt has {len(ids)} tokens, the model sees {length - 1} at once: "
-                f"it goes on from the last {length - 1}"
+                f"the prompt has {len(ids):,} tokens, the model sees {length - 1:,} at once: "
+                f"it goes on from the last {length - 1:,}"
             )
             ids = ids[len(ids) - length + 1 :]
         return [BEGIN, *ids]

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
     from tfcli.generation.engines.engine import Engine
     from tfcli.model.transformer import Transformer
-    from tfcli.runs.run import Run, ValidStep
+    from tfcli.runs.run import Run
+    from tfcli.runs.valid_steps import ValidStep
     from tfcli.training.machine import Device
 
 Kind = Literal["auto", "numpy", "torch"]
@@ -57,7 +58,7 @@ def open_best(
         opened: what opens it.
 
     """
-    from tfcli.runs.run import choose_step
+    from tfcli.runs.valid_steps import choose_step
 
     while True:
         chosen = choose_step(run, step, damaged=damaged)

@@ -9,7 +9,7 @@ step-.../        where it stood; the truth is the newest step whose manifest ver
 from __future__ import annotations
 
 import contextlib
-import math
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from types import NoneType
@@ -19,7 +19,6 @@ from tfcli.errors import (
     ConflictError,
     DamagedError,
     NotFoundError,
-    TfcliError,
     nearest,
 )
 from tfcli.files import (
@@ -28,25 +27,28 @@ from tfcli.files import (
     make_name,
     read_checked_json,
     read_record,
-    remove_folder,
     write_checked_json,
     write_file,
 )
 from tfcli.model.config import ModelConfig
-from tfcli.model.layout import check_shapes, weight_shapes
-from tfcli.model.tensor_file import TensorFile
-from tfcli.runs.step import MODEL, StepState, list_steps, read_state, verify_step
-from tfcli.text.tokenizer import load_tokenizer
+from tfcli.runs.step import list_steps
+from tfcli.text.tokenizer import Tokenizer, load_tokenizer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from tfcli.text.tokenizer import Tokenizer
+    pass
 
 ROOT = Path("checkpoints")
 CARD = "run.json"
 TOKENIZER = "tokenizer.model"
 SCHEMA = 1
+
+KINDS: dict[str, tuple[type, ...]] = {  # of values in `run.json` that no record describes
+    "plan": (dict,),
+    "seed": (int,),
+    "baselines": (dict, NoneType),
+    "parameters": (int,),
+    "machine": (dict, NoneType),
+}
 
 START_ONE = "tfcli train FILE --time 60s"
 
@@ -103,15 +105,19 @@ class Run:
         return ModelConfig.from_json(self.card["model"])
 
     def tokenizer(self) -> Tokenizer:
-        """Its tokenizer, checked to be the one that it was trained with."""
+        """Its tokenizer, checked to be the one that it was trained with before it is opened."""
         path = self.path / TOKENIZER
-        tokenizer = load_tokenizer(path)
-        if tokenizer.fingerprint != self.card["tokenizer"]["fingerprint"]:
-            raise DamagedError(
-                f"{path} is not the tokenizer that this run was trained with",
-                why="its SHA-256 differs from the one in run.json",
-                mend=f"put the right one back, or train again: {START_ONE}",
-            )
+
+        def opened(model: bytes) -> Tokenizer:
+            if hashlib.sha256(model).hexdigest() != self.card["tokenizer"]["fingerprint"]:
+                raise DamagedError(
+                    "this is not the tokenizer that the run was trained with",
+                    why="its SHA-256 differs from the one in run.json",
+                    mend=f"tfcli runs repair {self.name}   # puts it back from where else it is",
+                )
+            return Tokenizer(model)
+
+        tokenizer = load_tokenizer(path, opened)
         if tokenizer.vocab_size != self.card["model"]["vocab_size"]:
             raise DamagedError(f"{path} has another number of pieces than the model of this run")
         return tokenizer
@@ -154,6 +160,14 @@ def require_new(path: Path) -> None:
         )
 
 
+def require_there(run: Run) -> None:
+    """Raises NotFoundError where a run was taken away while it was used."""
+    if not (run.path / CARD).exists():
+        raise NotFoundError(
+            f"{run.path / CARD} is gone", why="the run was removed or renamed while it was trained"
+        )
+
+
 def open_run(path: Path) -> Run:
     """Opens the run at `path`.
 
@@ -167,9 +181,11 @@ def open_run(path: Path) -> Run:
     if missing:
         raise DamagedError(f"{path / CARD} lacks {', '.join(sorted(missing))}")
     try:
-        for name, kind in (("plan", dict), ("seed", int), ("baselines", (dict, NoneType))):
-            if not isinstance(card.get(name), kind):
-                raise ValueError(f"{name} cannot be {str(card[name])[:40]!r}")
+        for name, kinds in KINDS.items():
+            if not isinstance(card.get(name), kinds):
+                raise ValueError(f"{name} cannot be {str(card.get(name))[:40]!r}")
+        if not 0 <= card["seed"] < 1 << 64:
+            raise ValueError("its seed is out of range")
         ModelConfig.from_json(card["model"])
         read_record(TokenizerCard, card["tokenizer"])
         _check_corpus(card["corpus"])
@@ -259,107 +275,3 @@ def _no_such_run(name: str, root: Path) -> NotFoundError:
         if known
         else f"{START_ONE} --run {make_name(name)}",
     )
-
-
-@dataclass(frozen=True)
-class ValidStep:
-    """A step whose bytes were verified: all, or those that writing takes."""
-
-    path: Path
-    state: StepState
-
-
-def newest_valid_step(run: Run, *, damaged: Callable[[TfcliError], None]) -> ValidStep | None:
-    """The newest step that verifies, or None; each newer one that does not goes to `damaged`."""
-    for path in reversed(list_steps(run.path)):
-        step = _verified(path, damaged)
-        if step:
-            return step
-    return None
-
-
-def best_valid_step(run: Run, *, damaged: Callable[[TfcliError], None]) -> ValidStep | None:
-    """The step to write with, or None: of those whose weights verify the lowest held-out loss.
-
-    The newest where none was measured.
-    """
-    for path in steps_by_merit(run):
-        step = _verified(path, damaged, to_write=True)
-        if step:
-            return step
-    return None
-
-
-def choose_step(run: Run, step: Path | None, *, damaged: Callable[[TfcliError], None]) -> ValidStep:
-    """The step to write with: the one named, or the valid one with the lowest held-out loss.
-
-    Raises:
-        NotFoundError: the run has no step that verifies.
-        DamagedError: the named one does not.
-
-    """
-    if step is not None:
-        return open_step(step, to_write=True)
-    best = best_valid_step(run, damaged=damaged)
-    if best is None:
-        raise NotFoundError(
-            f"the run {run.name!r} has no usable step yet",
-            mend=f"tfcli train --resume {run.name}",
-        )
-    return best
-
-
-def steps_by_merit(run: Run) -> list[Path]:
-    """All steps, the one whose own record has the lowest held-out loss first, not verified."""
-
-    def demerit(path: Path) -> tuple[float, int]:
-        try:
-            state = read_state(path)
-        except TfcliError:
-            return math.inf, 0
-        return state.held_out.nats_per_byte if state.held_out else math.inf, -state.step
-
-    return sorted(list_steps(run.path), key=demerit)
-
-
-def open_step(path: Path, *, to_write: bool = False) -> ValidStep:
-    """Verifies and opens one step; see `verify_step`.
-
-    Raises:
-        DamagedError: a byte of it differs.
-
-    """
-    verify_step(path, to_write=to_write)
-    return ValidStep(path, read_state(path))
-
-
-def open_weights(run: Run, step: ValidStep) -> TensorFile:
-    """The weights of a step, not read yet, looked at to be those that `run.json` describes.
-
-    Raises:
-        DamagedError: they are not.
-
-    """
-    file = TensorFile(step.path / MODEL)
-    check_shapes(weight_shapes(run.model_config), file.shapes, file.path)
-    return file
-
-
-def _verified(
-    path: Path, damaged: Callable[[TfcliError], None], *, to_write: bool = False
-) -> ValidStep | None:
-    try:
-        return open_step(path, to_write=to_write)
-    except TfcliError as error:
-        if path.exists():  # else a trainer has just removed it
-            damaged(error)
-        return None
-
-
-def prune(run: Run, *, keep: int) -> None:
-    """Removes all steps but the newest `keep` and the best one."""
-    assert keep > 0, "a run without its newest step could not go on"
-    newest = list_steps(run.path)[-keep:]
-    for path in steps_by_merit(run)[1:]:
-        if path not in newest:
-            remove_folder(path)

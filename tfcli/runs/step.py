@@ -10,6 +10,7 @@ Nothing is ever unpickled: safetensors holds numbers and nothing that could run.
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,7 @@ from tfcli.files import (
     read_record,
     require_space,
     to_json,
+    verify_file,
     verify_folder,
 )
 from tfcli.model.tensor_file import TensorFile
@@ -133,13 +135,14 @@ def save_step(run: Path, state: StepState, model: Arrays, optimizer: Arrays) -> 
 
 
 def read_state(step: Path) -> StepState:
-    """The state of a step.
+    """The state of a step, checked against its manifest.
 
     Raises:
-        DamagedError: its `state.json` is not one.
+        DamagedError: its `state.json` is not as written, is none, or is that of another step.
         DataError: a newer tfcli wrote it.
 
     """
+    verify_file(step / STATE)
     value = read_json(step / STATE)
     if isinstance(value.get("schema"), int) and value["schema"] > SCHEMA:
         raise DataError(f"{step} was written by a newer tfcli", mend="pip install --upgrade tfcli")
@@ -147,6 +150,10 @@ def read_state(step: Path) -> StepState:
         state = read_record(StepState, value)
         if state.step < 0 or not 0 <= state.tokens_seen < 1 << 63:
             raise ValueError("it counts what cannot be")
+        if not 0 <= state.seconds < math.inf:
+            raise ValueError("it took a time that cannot be")
+        if step_name(state.step) != step.name:
+            raise ValueError(f"it is that of step {state.step}")
         return state
     except ValueError as error:
         raise DamagedError(f"{step / STATE} is not the state of a step", why=str(error)) from None

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from tfcli.errors import TfcliError
 from tfcli.runs.metrics import read_metrics
-from tfcli.runs.run import steps_by_merit
 from tfcli.runs.step import list_steps, read_state
+from tfcli.runs.valid_steps import steps_by_merit
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -16,7 +16,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tfcli.errors import DamagedError, DataError, NotFoundError
-from tfcli.files import read_json, read_record, remove_file, store_by_content, write_json
+from tfcli.files import (
+    read_checked_json,
+    read_record,
+    remove_file,
+    store_by_content,
+    write_checked_json,
+)
 from tfcli.text.readers import STDIN, Piece, read_pieces, read_raw
 
 if TYPE_CHECKING:
@@ -197,7 +203,7 @@ def open_corpus(
     )
     note = cache / "scans" / f"{_identity(sources, held_out_fraction)}.json"
     try:
-        scan = read_record(Scan, read_json(note))
+        scan = read_record(Scan, read_checked_json(note, schema=SCAN_SCHEMA))
     except (NotFoundError, DamagedError, ValueError):
         try:
             scan = _read_once(sources, files, held_out_fraction, progress)
@@ -206,7 +212,7 @@ def open_corpus(
                 if source != path:
                     remove_file(source)  # a copy of what is no text helps nobody
             raise
-        write_json(note, asdict(scan))
+        write_checked_json(note, asdict(scan))
     return join_parts([Part(sources, scan)])
 
 

@@ -72,17 +72,19 @@ def keep_tokenizer(name: str, tokenizer: Tokenizer, root: Path = ROOT) -> SavedT
         InputOutputError: the disk refused.
 
     """
-    path = root / check_name(name, "tokenizer")
-    if path.exists():
-        raise ConflictError(f"there is a tokenizer {name!r} already", mend="choose another --name")
-    return _save(
-        path, tokenizer, {"schema": SCHEMA, "tokenizer_fingerprint": tokenizer.fingerprint}
-    )
+    card = {"schema": SCHEMA, "tokenizer_fingerprint": tokenizer.fingerprint}
+    return _save(root / check_name(name, "tokenizer"), tokenizer, card, replace=False)
 
 
-def _save(path: Path, tokenizer: Tokenizer, card: dict[str, Any]) -> SavedTokenizer:
+def _save(
+    path: Path, tokenizer: Tokenizer, card: dict[str, Any], *, replace: bool = True
+) -> SavedTokenizer:
     with lock(path.parent, doing=f"saving the tokenizer {path.name}"):
         sweep(path.parent)
+        if path.exists() and not replace:
+            raise ConflictError(
+                f"there is a tokenizer {path.name!r} already", mend="choose another --name"
+            )
         with new_folder(path) as folder:
             folder.write(MODEL, tokenizer.model)
             folder.write(CARD, to_json(card))

@@ -227,4 +227,4 @@ def load_tokenizer(path: Path, opener: Callable[[bytes], Tokenizer] = Tokenizer)
     try:
         return opener(model)
     except DataError as error:
-        raise DataError(f"{path}: {error.what}", why=error.why, mend=error.mend) from None
+        raise type(error)(f"{path}: {error.what}", why=error.why, mend=error.mend) from None

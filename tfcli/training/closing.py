@@ -6,8 +6,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tfcli.model.transformer import Transformer
-from tfcli.runs.run import open_step, steps_by_merit
 from tfcli.runs.step import MODEL, OPTIMIZER, load_arrays, save_step
+from tfcli.runs.valid_steps import open_step, steps_by_merit
 from tfcli.training.evaluation import evaluate_tokens
 from tfcli.training.start import load_weights
 

@@ -15,9 +15,7 @@ from tfcli.errors import DamagedError, DataError, NotFoundError, UsageError
 from tfcli.model.config import ModelConfig
 from tfcli.model.cost import count_parameters, training_bytes, training_flops_per_token
 from tfcli.model.transformer import Transformer
-from tfcli.runs.run import (
-    Run,
-)
+from tfcli.runs.run import Run
 from tfcli.text.corpus import Corpus, Part, Scan, join_parts, open_corpus
 from tfcli.text.token_cache import open_token_cache, tokenize_corpus
 from tfcli.training.batches import Batches
@@ -40,7 +38,7 @@ from tfcli.training.wishes import Wishes
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from tfcli.runs.run import ValidStep
+    from tfcli.runs.valid_steps import ValidStep
     from tfcli.text.baselines import Baselines
     from tfcli.text.token_cache import TokenizedCorpus
     from tfcli.text.tokenizer import Tokenizer

@@ -104,7 +104,16 @@ class Plan:
 
         """
         try:
-            return read_record(cls, value)
+            plan = read_record(cls, value)
+            if not (
+                0 < plan.budget.amount < 1e15
+                and 1 <= plan.micro_rows <= plan.rows
+                and 0 <= plan.dropout < 1
+                and 0 <= plan.token_dropout < 1
+                and all(0 <= beta < 1 for beta in plan.optimizer.betas)
+            ):
+                raise ValueError("a number in it is out of range")
+            return plan
         except ValueError as error:
             raise DamagedError("run.json holds no plan of ours", why=str(error)) from None
 
@@ -232,6 +241,8 @@ def _check(wishes: Wishes, corpus: TokenizedCorpus) -> None:
     for name, value in asdict(wishes).items():
         if isinstance(value, float) and not math.isfinite(value):
             raise UsageError(f"{name.replace('_', ' ')} cannot be {value}")
+    if wishes.learning_rate is not None and wishes.learning_rate > 1000:
+        raise UsageError(f"a learning rate of {wishes.learning_rate:g} is too high to learn with")
     if wishes.documents_apart and len(corpus.weights) > 1:
         raise UsageError("--apart and weights of sources do not go together")
     if wishes.documents_apart and len(corpus.training) < 4:

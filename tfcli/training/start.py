@@ -10,27 +10,21 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from tfcli.errors import DamagedError, TfcliError
-from tfcli.files import sweep
+from tfcli.files import remove_folder, sweep
 from tfcli.model.layout import check_shapes
 from tfcli.model.transformer import Transformer
-from tfcli.runs.run import (
-    Run,
-    ValidStep,
-    create_run,
-    newest_valid_step,
-    open_run,
-    open_step,
-    write_card,
-)
+from tfcli.runs.run import Run, create_run, open_run, write_card
 from tfcli.runs.series import read_series
 from tfcli.runs.step import (
     MODEL,
     OPTIMIZER,
     StepState,
+    list_steps,
     load_arrays,
     save_step,
     step_path,
 )
+from tfcli.runs.valid_steps import ValidStep, newest_valid_step, no_whole_step, open_step
 from tfcli.training.job import Base, Job, reopen
 from tfcli.training.optimizers import Optimizer
 from tfcli.training.parallel import Processes, local, part_like
@@ -80,21 +74,38 @@ def resume(
     An extended budget is written into `run.json`. A run without any step begins anew.
 
     Raises:
-        DamagedError: the step does not fit the run's configuration.
+        DamagedError: none of its steps is whole, or the newest does not fit its configuration.
+        DataError: a newer tfcli wrote a step of it.
 
     """
     sweep(run.path)
+    step = _newest(run, damaged)
+    if step is None and (list_steps(run.path) or run.card.get("from")):
+        raise no_whole_step(run)  # beginning anew would put others in their place
     if job.plan != Plan.from_json(run.card["plan"]):
         run.card["plan"] = job.plan.to_json()
         write_card(run.path, run.card)
-    step = newest_valid_step(run, damaged=damaged)
-    if step is None and run.card.get("from"):
-        raise DamagedError(
-            f"the run {run.name} has lost the model that it began with",
-            why="none of its steps is whole",
-            mend=f"begin again: rm -r {run.path}",
-        )
     return _start(job, run, step, started=started, **watching)
+
+
+def _newest(run: Run, damaged: Callable[[TfcliError], None]) -> ValidStep | None:
+    """The newest valid step; damaged ones after it go, since the training comes there again.
+
+    Raises:
+        DataError, InputOutputError: one after it was written by a newer tfcli, or is not readable.
+
+    """
+    found: list[TfcliError] = []
+    step = newest_valid_step(run, damaged=found.append)
+    for error in found:
+        if not isinstance(error, DamagedError):
+            raise error
+        damaged(error)
+    if step is not None:
+        steps = list_steps(run.path)
+        for path in steps[steps.index(step.path) + 1 :]:
+            remove_folder(path)
+    return step
 
 
 def follow(*, cache: Path, device: Device, processes: Processes, started: float) -> Trainer | None:
