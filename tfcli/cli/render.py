@@ -319,22 +319,24 @@ class TrainingView:
         last = self._last
         if last is None:
             return Text("Beginning ...")
-        figures = Table.grid(padding=(0, 3))
-        headings = ("step", "nats/byte", "held out", "best", "tokens/s", "MFU", "memory", "left")
-        figures.add_row(*(Text(heading, "dim") for heading in headings))
-        held_out = self._evaluated.held_out.nats_per_byte if self._evaluated else None
-        figures.add_row(
-            f"{last.step:,}",
-            f"{self._recent_loss():.4f}",
-            _figure(held_out),
-            _figure(self._best),
-            f"{last.tokens_per_second:,.0f}",
-            "-" if last.mfu is None else f"{100 * last.mfu:.0f} %",
-            _say_memory(),
-            self._time_left(),
-        )
         # narrower by the two columns that the ^C of an impatient person takes at its end
         width = max((self._live.console.width if self._live else 80) - 2, 24)
+        held_out = self._evaluated.held_out.nats_per_byte if self._evaluated else None
+        facts = {
+            "step": f"{last.step:,}",
+            "nats/byte": f"{self._recent_loss():.4f}",
+            "held out": _figure(held_out),
+            "best": _figure(self._best),
+            "tokens/s": f"{last.tokens_per_second:,.0f}",
+            "MFU": "-" if last.mfu is None else f"{100 * last.mfu:.0f} %",
+            "memory": _say_memory(),
+            "left": self._time_left(),
+        }
+        if width < 76:
+            del facts["MFU"], facts["memory"]
+        figures = Table.grid(padding=(0, 3 if width >= 76 else 2))
+        figures.add_row(*(Text(heading, "dim") for heading in facts))
+        figures.add_row(*facts.values())
         chart = min(66, width - 14)
         lines = draw_losses(self._losses, self._places(), width=chart, height=7)
         parts: list[RenderableType] = [
