@@ -9,7 +9,7 @@ import typer
 
 from tfcli.cli import plot, streams
 from tfcli.cli.options import JsonOption
-from tfcli.errors import DamagedError, DataError
+from tfcli.errors import DamagedError, DataError, NotFoundError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -102,10 +102,10 @@ def verify(names: RunsArgument = None, json: JsonOption = False) -> None:
         show_table(["run", "step", ""], rows)
     damaged = [found for found in inspections if found.faults]
     for found in inspections:
-        name = shlex.quote(found.path.name)
+        name, faults = shlex.quote(found.path.name), found.faults.values()
         if found.mendable:
             voice.next(f"tfcli runs repair {name}")
-        elif found.faults:
+        elif any(isinstance(fault, DamagedError | NotFoundError) for fault in faults):
             voice.note(f"{found.path.name}: no command can mend that; a copy of it can.")
         elif found.lock_left:
             voice.next(f"tfcli train --resume {name}")
