@@ -32,7 +32,7 @@ greeting = 3: hello | good [day|night], {hero.he} said
 child (name / he) as hero, friend = ann / she | 2: bob / he | tom[my|as] / he
 paint = red | blue
 """
-STORIES = 10_000
+STORIES = 5_000
 PINNED = [
     "Tommy and ann wore red.",
     "Bob, he, wore red and blue: hello!",
