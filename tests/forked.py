@@ -1,4 +1,4 @@
-"""Commands of the program as processes of their own, two seconds faster than from nothing.
+"""Commands of the program as processes of their own that need not load torch each time.
 
 They are forked from a process that has torch loaded, which is asked through a socket:
 
@@ -82,7 +82,7 @@ def _become(connection: socket.socket) -> None:
         with contextlib.suppress(OSError, ValueError):
             writer.flush()
     atexit._run_exitfuncs()  # coverage writes down what it saw
-    os._exit(code if isinstance(code, int) else 1)  # without putting torch in order: a second
+    os._exit(code if isinstance(code, int) else 1)  # without taking torch down, which takes long
 
 
 if __name__ == "__main__":

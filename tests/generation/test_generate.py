@@ -173,7 +173,7 @@ class Shaken:
 def test_a_text_is_the_same_alone_and_beside_others_on_either_engine(
     model: Transformer, tokenizer: Tokenizer, requests: list[GenerationRequest], rows: int
 ) -> None:
-    """But for a draw that falls on the edge between two tokens, which happens once in 100,000."""
+    """But for a draw that falls on the edge between two tokens, which is rare."""
     together = texts(Generator(numpy_engine(model, rows), tokenizer, rows=rows), requests)
     beside = texts(Generator(TorchEngine(model, rows), tokenizer, rows=rows), requests)
     for index, request in enumerate(requests):

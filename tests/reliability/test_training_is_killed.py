@@ -94,11 +94,11 @@ def test_killed_at_random_moments(processes: Processes, desk: Path, tally: Tally
 
 
 def two_processes(desk: Path, *arguments: str) -> subprocess.Popen[bytes]:
-    """Starts a command under torchrun, in a process group of its own."""
+    """Starts a command under torchrun."""
     torchrun = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
     return subprocess.Popen(
         [sys.executable, *torchrun, "-m", "tfcli", *arguments], cwd=desk,
-        env=bare_environment() | {"OMP_NUM_THREADS": "1"}, start_new_session=True,
+        env=bare_environment() | {"OMP_NUM_THREADS": "1"},
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
 

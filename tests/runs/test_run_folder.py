@@ -12,7 +12,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -130,9 +129,9 @@ def use(path: Path) -> None:
     assert run.tokenizer().vocab_size > 0
     summary = summarize(run)
     assert summary["name"] == path.name
-    assert f"{summary['parameters']:,}"
-    assert dict(run.card.get("machine") or {}) is not None
-    assert np.random.default_rng(run.card["seed"])
+    assert type(summary["parameters"]) is int
+    assert isinstance(run.card.get("machine"), dict | None)
+    assert 0 <= run.card["seed"] < 1 << 64
 
 
 KEYS = [

@@ -82,7 +82,7 @@ def no_whole_step(run: Run) -> DamagedError:
     """There are steps, and none of them can be used."""
     return DamagedError(
         f"no step of the run {run.name!r} is whole",
-        why="each was looked at, the newest and the oldest too",
+        why="they are damaged, or were taken away",
         mend=f"rm -r {shlex.quote(str(run.path))}   # and train anew; or put a copy in its place",
     )
 
@@ -141,7 +141,7 @@ def prune(run: Run, *, keep: int) -> None:
     """
     assert keep > 0, "a run without its newest step could not go on"
     known = [path for path in steps_by_merit(run) if _is_known(path)]
-    newest = sorted(known)[-keep:]
+    newest = [path for path in list_steps(run.path) if path in known][-keep:]
     for path in known[1:]:
         if path not in newest:
             remove_folder(path)
