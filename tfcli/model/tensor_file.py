@@ -63,7 +63,8 @@ class TensorFile:
             if size > min(len(data) - 8, LARGEST_HEADER):
                 raise ValueError("its header is longer than the file, or than any should be")
             header = json.loads(data[8 : 8 + size].tobytes())
-            header.pop("__metadata__", None)
+            if not isinstance(header.pop("__metadata__", {}), dict):
+                raise ValueError("its metadata are none")
             self._data = data[8 + size :]
             self.tensors = {name: self._check(entry) for name, entry in header.items()}
             self._check_places()
@@ -112,7 +113,7 @@ class TensorFile:
         """An array as it lies in the file, in its own number format; nothing is copied.
 
         Raises:
-            DamagedError: it holds no floating-point numbers.
+            DamagedError: it holds no floating-point numbers, or has a shape no array can have.
 
         """
         import numpy as np
@@ -122,7 +123,10 @@ class TensorFile:
             raise DamagedError(f"{name} in {self.path} is of {tensor.format}, which is no float")
         format, _ = FORMATS[tensor.format]
         data = self._data[tensor.begin : tensor.end]
-        return np.ndarray(tensor.shape, format, data)
+        try:
+            return np.ndarray(tensor.shape, format, data)
+        except ValueError as error:  # too many dimensions, or 2^62 times nothing
+            raise DamagedError(f"{name} in {self.path} cannot be", why=str(error)) from None
 
     def read(self, name: str) -> Array:
         """An array in float32; a copy, unless it is that already."""
