@@ -14,6 +14,7 @@ import atexit
 import contextlib
 import json
 import os
+import signal
 import socket
 import sys
 from pathlib import Path
@@ -33,11 +34,14 @@ def ask(path: str, arguments: list[str]) -> int:
 
 
 def serve(path: str) -> None:
-    """Forks a process for each command that is asked for, one after the other."""
+    """Forks two processes for each command that is asked for: it, and one that waits for it."""
     import select
+
+    import coverage  # noqa: F401
 
     import tests.preload  # noqa: F401
 
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for those that wait
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(path)
         listener.listen()
@@ -45,10 +49,13 @@ def serve(path: str) -> None:
         while sys.stdin not in select.select([listener, sys.stdin], [], [])[0]:
             connection, _ = listener.accept()
             if os.fork() == 0:
+                signal.signal(signal.SIGCHLD, signal.SIG_DFL)
                 listener.close()
-                _become(connection)
-            _, status = os.wait()
-            connection.sendall(os.waitstatus_to_exitcode(status).to_bytes(4, signed=True))
+                if os.fork() == 0:
+                    _become(connection)
+                _, status = os.wait()
+                connection.sendall(os.waitstatus_to_exitcode(status).to_bytes(4, signed=True))
+                os._exit(0)
             connection.close()
 
 

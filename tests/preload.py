@@ -5,6 +5,12 @@ import os
 
 os.environ["OMP_NUM_THREADS"] = "1"
 for name in (
+    "filelock",
+    "numpy.random",
+    "pydantic.type_adapter",
+    "rich.progress",
+    "safetensors.numpy",
+    "sentencepiece",
     "tfcli.cli.app",
     "tfcli.cli.render",
     "tfcli.cli.session",

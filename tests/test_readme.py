@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import Shell, bare_environment
+from tests.conftest import Shell, bare_environment, forked
 
 README = (Path(__file__).parent.parent / "README.md").read_text()
 BLOCKS = re.findall(r"^```sh\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
@@ -29,7 +29,11 @@ SMALL = {
 @pytest.mark.parametrize("block", BLOCKS, ids=range(len(BLOCKS)))
 def test_the_commands_of_the_readme_work(shell: Shell, block: str) -> None:
     environment = bare_environment() | SMALL
-    environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
+    (shell.folder / "bin").mkdir()
+    tfcli = shell.folder / "bin/tfcli"
+    tfcli.write_text(f'#!/bin/sh\nexec {shlex.join(forked())} "$@"\n')
+    tfcli.chmod(0o755)
+    environment["PATH"] = f"{tfcli.parent}{os.pathsep}{environment['PATH']}"
     for line in block.strip().splitlines():
         for long, short in SHORTER.items():
             line = line.replace(long, short)

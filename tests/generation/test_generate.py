@@ -107,7 +107,8 @@ def test_without_a_prompt_a_document_begins_where_there_were_many(
     assert one == plain_greedy(model, [], 8)
 
 
-Texts = dict[int, tuple[list[int], bytes, str]]  # tokens, bytes, reason
+Text = tuple[list[int], bytes, str]  # tokens, bytes, reason
+Texts = dict[int, Text]
 
 
 def texts(generator: Generator, requests: list[GenerationRequest]) -> Texts:
@@ -168,7 +169,20 @@ class Shaken:
         return getattr(self._engine, name)
 
 
-@settings(max_examples=40)
+def all_near(
+    found: list[Text], model: Transformer, tokenizer: Tokenizer, request: GenerationRequest
+) -> bool:
+    """Whether each of some texts comes out when the logits are a little wrong."""
+    for seed in range(50):
+        shaken = Generator(Shaken(numpy_engine(model), seed), tokenizer)
+        text = texts(shaken, [request])[0]
+        found = [other for other in found if other != text]
+        if not found:
+            return True
+    return False
+
+
+@settings(max_examples=25)
 @given(requests=st.lists(REQUESTS, min_size=1, max_size=9), rows=st.integers(1, 5))
 def test_a_text_is_the_same_alone_and_beside_others_on_either_engine(
     model: Transformer, tokenizer: Tokenizer, requests: list[GenerationRequest], rows: int
@@ -179,11 +193,7 @@ def test_a_text_is_the_same_alone_and_beside_others_on_either_engine(
     for index, request in enumerate(requests):
         alone = texts(Generator(numpy_engine(model), tokenizer), [request])[0]
         if not alone == together[index] == beside[index]:
-            shaken = [Shaken(numpy_engine(model), seed) for seed in range(50)]
-            near = [texts(Generator(engine, tokenizer), [request])[0] for engine in shaken]
-            assert alone in near, "most draws are not on an edge"
-            assert together[index] in near
-            assert beside[index] in near
+            assert all_near([alone, together[index], beside[index]], model, tokenizer, request)
 
 
 def test_equal_prompts_are_read_once_and_go_their_own_ways(

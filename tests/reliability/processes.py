@@ -68,7 +68,7 @@ class Processes:
 
     def __init__(self) -> None:
         self._context = multiprocessing.get_context("forkserver")
-        set_forkserver_preload(["tests.preload"])
+        set_forkserver_preload(["tests.preload", __name__])
         os.environ["PYTHONPATH"] = str(Path(__file__).parents[2])  # where it looks for that
         # the measurement of coverage takes locks that an interrupted process would wait for
         measuring = {k: os.environ.pop(k) for k in list(os.environ) if k.startswith("COVERAGE_")}

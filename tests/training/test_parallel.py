@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import BOOK
+from tests.conftest import BOOK, forked
 
 MODEL = ["--layers", "2", "--width", "32", "--heads", "2", "--context", "32", "--vocab-size", "300"]
 BATCH = ["--batch-tokens", "160", "--precision", "float32", "--seed", "3"]
@@ -19,9 +19,12 @@ BATCH = ["--batch-tokens", "160", "--precision", "float32", "--seed", "3"]
 def train(
     folder: Path, *arguments: str, processes: int = 1, fails: bool = False
 ) -> subprocess.CompletedProcess[bytes]:
-    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
+    torchrun = [
+        *(sys.executable, "-m", "torch.distributed.run"),
+        *("--standalone", "--nproc-per-node", str(processes), "--no-python"),
+    ]
     done = subprocess.run(
-        [sys.executable, *(torchrun if processes > 1 else []), "-m", "tfcli", "train", *arguments],
+        [*(torchrun if processes > 1 else []), *forked(), "train", *arguments],
         cwd=folder,
         env=os.environ | {"OMP_NUM_THREADS": "1"},
         stdin=subprocess.DEVNULL,
