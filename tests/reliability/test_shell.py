@@ -132,7 +132,7 @@ def generate(shell: Shell, *arguments: str) -> subprocess.Popen[bytes]:
 
 def test_a_reader_that_goes_away(trained: Shell, tally: Tally) -> None:
     dice = random.Random(8)
-    count = cases(8, 60)
+    count = cases(4, 60)
     for _ in range(count):
         process = generate(trained, "--max-new-tokens", "100000")
         assert process.stdout

@@ -70,7 +70,7 @@ def test_killed_at_random_moments(processes: Processes, desk: Path, tally: Tally
     wanted, seconds = whole(processes, desk)
     dice = random.Random(2)
     kills = finished = 0
-    while kills < cases(20, 200):
+    while kills < cases(15, 200):
         name = f"run-{finished}"
         run = desk / "checkpoints" / name
         child = processes.start(desk, *begin_or_resume(desk, name))
@@ -197,7 +197,7 @@ def test_stopped_at_random_moments(
 ) -> None:
     wanted, seconds = whole(processes, desk)
     dice = random.Random(3)
-    count = cases(10, 60)
+    count = cases(6, 60)
     for attempt in range(count):
         name = f"run-{attempt}"
         run = desk / "checkpoints" / name
@@ -249,7 +249,7 @@ def test_a_disk_that_is_full_at_any_size(processes: Processes, desk: Path, tally
     before = everything(desk / "checkpoints/it")
     largest = max(path.stat().st_size for path in (desk / "checkpoints/it").rglob("*"))
     dice = random.Random(4)
-    count = cases(25, 100)
+    count = cases(12, 100)
     for _ in range(count):
         size = dice.randrange(largest)
         done = processes.start(
