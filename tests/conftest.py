@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -23,6 +24,11 @@ settings.register_profile(
 settings.load_profile("shared")
 
 os.environ["HF_HUB_OFFLINE"] = "1"
+
+# What nohup or the background wants ignored, the commands would ignore too.
+for name in ("SIGINT", "SIGHUP"):
+    if getattr(signal, name, None) and signal.getsignal(signal.Signals[name]) == signal.SIG_IGN:
+        signal.signal(signal.Signals[name], signal.SIG_DFL)
 
 # Sixty sentences that can be learned in a few dozen steps.
 SENTENCES = [
