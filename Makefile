@@ -18,8 +18,7 @@ $(READY): pyproject.toml constraints.txt hatch_build.py tfcli/generation/engines
 demo: setup
 	$(BIN)/tfcli demo
 
-# Two processes with one thread each: half the wait of one with two.
-TESTS := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow and not others"
+TESTS := $(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow and not others"
 
 test: check
 	$(TESTS)
@@ -39,7 +38,7 @@ slow: setup
 # The promise that nothing is lost, tried thousands of times: about half an hour.
 soak: setup
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --group soak
-	SOAK=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal tests/reliability
+	SOAK=1 $(BIN)/python -m pytest -n 2 --dist worksteal tests/reliability
 
 # Against llama.cpp, which is compiled first, and lm-evaluation-harness: about twenty minutes.
 others: setup

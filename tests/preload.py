@@ -1,9 +1,7 @@
 """What every command needs, loaded once, before any thread is started."""
 
 import importlib
-import os
 
-os.environ["OMP_NUM_THREADS"] = "1"
 for name in (
     "filelock",
     "numpy.random",

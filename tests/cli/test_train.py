@@ -142,7 +142,7 @@ def test_a_killed_run_goes_on_to_the_bits_of_one_that_never_stopped(shell: Shell
 def test_a_signal_saves_first_and_the_run_goes_on(
     shell: Shell, number: signal.Signals, code: int
 ) -> None:
-    wishes = ("book.txt", "--steps", "40", "--evaluate-every", "2", "--save-every", "40", *TINY)
+    wishes = ("book.txt", "--steps", "120", "--evaluate-every", "2", "--save-every", "120", *TINY)
     assert shell("train", *wishes, "--run", "whole").code == 0
     with training(shell, *wishes, "--run", "cut") as process:
         process.send_signal(number)

@@ -124,7 +124,7 @@ def _command(
     ready.touch()
     os.chdir(folder)
     os.environ.clear()
-    os.environ.update(bare_environment() | {"OMP_NUM_THREADS": "1"})
+    os.environ.update(bare_environment())
     for path, flags, descriptor in (
         (stdin or Path(os.devnull), os.O_RDONLY, 0),
         (out, os.O_WRONLY | os.O_APPEND, 1),

@@ -99,7 +99,7 @@ def two_processes(desk: Path, *arguments: str) -> subprocess.Popen[bytes]:
     torchrun = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
     return subprocess.Popen(
         [sys.executable, *torchrun, "-m", "tfcli", *arguments], cwd=desk,
-        env=bare_environment() | {"OMP_NUM_THREADS": "1"},
+        env=bare_environment(),
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import os
 import shutil
 import subprocess
 import sys
@@ -263,7 +262,6 @@ def test_where_the_memory_ends_fewer_rows_are_worked_on_at_once(tmp_path: Path) 
     done = subprocess.run(
         [sys.executable, "-c", LITTLE_MEMORY, str(tmp_path)],
         capture_output=True, text=True, timeout=100,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     before, after = map(int, done.stdout.split())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -26,7 +25,6 @@ def train(
     done = subprocess.run(
         [*(torchrun if processes > 1 else []), *forked(), "train", *arguments],
         cwd=folder,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         timeout=100,
