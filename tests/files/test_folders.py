@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,11 @@ from tfcli.errors import ConflictError, DamagedError, DataError, NotFoundError, 
 from tfcli.files import (
     MANIFEST,
     new_folder,
+    read_folder,
     remove_folder,
     sweep,
     to_json,
+    verify_file,
     verify_folder,
 )
 from tfcli.files.folders import find_litter
@@ -390,6 +393,56 @@ def test_what_appears_meanwhile_is_not_replaced_where_that_is_not_wanted(tmp_pat
         (tmp_path / "it").mkdir()
         (tmp_path / "it" / "precious").write_bytes(b"theirs")
     assert [path.name for path in tmp_path.rglob("*")] == ["it", "precious"]
+
+
+def write_pair(path: Path, content: bytes) -> None:
+    with new_folder(path) as folder:
+        folder.write("one", content)
+        folder.write("other", content)
+
+
+def read_pair(path: Path, meanwhile: Callable[[], None]) -> bytes:
+    """Both files, one after the other, with time for somebody else between them."""
+    verify_file(path / "one")
+    one = (path / "one").read_bytes()
+    meanwhile()
+    verify_file(path / "other")
+    return one + b" " + (path / "other").read_bytes()
+
+
+def nothing() -> None:
+    """What happens to a folder that nobody touches."""
+
+
+def test_a_folder_that_is_replaced_while_it_is_read_is_read_again(tmp_path: Path) -> None:
+    path = tmp_path / "it"
+    write_pair(path, b"old")
+    turns = [lambda: write_pair(path, b"new"), lambda: write_pair(path, b"newest"), nothing]
+    assert read_folder(path, lambda place: read_pair(place, turns.pop(0))) == b"newest newest"
+    assert not turns
+
+
+def test_between_the_two_renames_the_old_folder_is_read(tmp_path: Path) -> None:
+    """A killed writer may have left it so; a living one takes it away while it is read."""
+    path, aside = tmp_path / "it", tmp_path / ".old-it"
+    write_pair(aside, b"old")
+    assert read_folder(path, lambda place: read_pair(place, nothing)) == b"old old"
+
+    def go_on() -> None:
+        write_pair(path, b"new")
+        shutil.rmtree(aside)
+
+    turns = [go_on, nothing]
+    assert read_folder(path, lambda place: read_pair(place, turns.pop(0))) == b"new new"
+
+
+def test_a_damaged_folder_that_nobody_replaces_is_read_once(tmp_path: Path) -> None:
+    path = tmp_path / "it"
+    write_pair(path, b"old")
+    (path / "other").write_bytes(b"odd")
+    turns = [nothing]  # a second one would not be found
+    with pytest.raises(DamagedError, match="other"):
+        read_folder(path, lambda place: read_pair(place, turns.pop()))
 
 
 @pytest.mark.parametrize("target", ["nowhere", "."])

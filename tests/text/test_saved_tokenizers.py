@@ -110,6 +110,11 @@ def test_one_of_the_same_name_makes_way(
     assert [path.name for path in root.glob("[!.]*")] == ["book"]
 
 
+def test_one_that_a_killed_writer_had_set_aside_is_found(saved: SavedTokenizer, root: Path) -> None:
+    saved.path.rename(root / ".old-book")
+    assert find_tokenizer("book", root).tokenizer.fingerprint == saved.tokenizer.fingerprint
+
+
 @pytest.mark.parametrize("name", ["", "..", "a/b", ".hidden", "-rf", "x" * 65, "mein büchlein"])
 def test_what_is_no_name_is_refused(
     root: Path, tokenizer: Tokenizer, report: TokenizerReport, corpus: Corpus, name: str

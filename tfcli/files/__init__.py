@@ -7,6 +7,8 @@ What it promises, and how:
   rename itself survives a power cut.
 * A folder carries a MANIFEST.json, written last, with the size and SHA-256 of every file in it.
   `verify_folder` reads it all back; a single changed bit is noticed.
+* A folder that makes way for another goes in two renames; `read_folder` gets all of the one or all
+  of the other.
 * What a killed process leaves behind has a name that starts with `.tmp-`; `sweep` takes it away.
 
 Every system call that changes the disk is one of `os` or `shutil`, made in this room, so a test
@@ -32,6 +34,7 @@ from tfcli.files.folders import (
     MANIFEST,
     FolderWriter,
     new_folder,
+    read_folder,
     remove_folder,
     sweep,
     verify_file,
@@ -58,6 +61,7 @@ __all__ = [
     "new_file",
     "new_folder",
     "read_checked_json",
+    "read_folder",
     "read_json",
     "read_record",
     "remove_file",

@@ -8,9 +8,9 @@ import json
 import os
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from tfcli.errors import DamagedError, DataError
+from tfcli.errors import DamagedError, DataError, NotFoundError
 from tfcli.files.atomic import FileWriter, to_json
 from tfcli.files.disk import (
     TEMPORARY,
@@ -23,8 +23,10 @@ from tfcli.files.disk import (
 from tfcli.files.names import NAME
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from io import BufferedReader
+
+Found = TypeVar("Found")
 
 MANIFEST = "MANIFEST.json"
 MANIFEST_SCHEMA = 1
@@ -111,6 +113,37 @@ def _replace(path: Path, new: Path) -> None:
         raise
     flush_folder(path.parent)
     _remove(aside)
+
+
+def read_folder(path: Path, read: Callable[[Path], Found]) -> Found:
+    """Calls `read` with the place of a folder that another process may replace at any moment.
+
+    Where that happens meanwhile it is called again, so that all it has read is of one folder. For
+    the moment between the two renames, and after a kill in it, the folder set aside is the one.
+
+    Raises:
+        Whatever `read` raised of a folder that stayed where it was.
+
+    """
+    while True:
+        place, identity = _find(path)
+        try:
+            found = read(place)
+        except (DamagedError, NotFoundError):
+            if _find(path) == (place, identity):
+                raise
+        else:
+            if _find(path) == (place, identity):
+                return found
+
+
+def _find(path: Path) -> tuple[Path, tuple[int, ...] | None]:
+    """Where a folder lies, and what tells it from the next one there."""
+    for place in (path, path.parent / f"{REPLACED}{path.name}"):
+        with contextlib.suppress(OSError, ValueError):  # a name that no file can have
+            status = os.stat(place)
+            return place, (status.st_dev, status.st_ino, status.st_ctime_ns)
+    return path, None
 
 
 def _remove(path: Path) -> None:

@@ -15,6 +15,7 @@ from tfcli.files import (
     lock,
     make_name,
     new_folder,
+    read_folder,
     read_json,
     sweep,
     to_json,
@@ -133,7 +134,10 @@ def find_tokenizer(name: str, root: Path = ROOT) -> SavedTokenizer:
         DamagedError: its bytes are not those that were written.
 
     """
-    path = root / name
+    return read_folder(root / name, lambda path: _open(path, name, root))
+
+
+def _open(path: Path, name: str, root: Path) -> SavedTokenizer:
     with contextlib.suppress(OSError, ValueError):  # a name that no file can have
         if not path.is_dir() and Path(name).exists():
             path = Path(name)
