@@ -101,6 +101,7 @@ def test_writing_together_line_by_line(trained: Shell, tmp_path: Path) -> None:
     child.sendline(f"/save {story}")
     child.expect("Saved in")
     assert story.read_text().startswith("One\nTwo")
+    child.expect("> ")  # before it is asked for, an end of input is lost, as in any shell
     child.sendeof()
     child.expect(pexpect.EOF)
     child.close()
