@@ -60,7 +60,7 @@ def test_all_in_order(several: Shell) -> None:
 
 def test_a_damaged_step_is_named_and_taken_away(workshop: Shell) -> None:
     sound, damaged = steps(workshop)[0], steps(workshop)[-1]
-    flip(damaged / "optimizer.safetensors")
+    flip(damaged / "model.safetensors")
     done = workshop("runs", "verify")
     assert done.code == 65
     assert damaged.name in done.err
@@ -74,6 +74,43 @@ def test_a_damaged_step_is_named_and_taken_away(workshop: Shell) -> None:
     assert workshop("runs", "verify").code == 0
     assert workshop("doctor").code == 0
     assert workshop("train", "--resume", "it").code == 0
+
+
+def test_a_step_with_sound_weights_stays_and_training_makes_it_whole(workshop: Shell) -> None:
+    wishes = ("generate", "Ann", "--run", "it", "--seed", "7")
+    damaged, before = steps(workshop)[-1], workshop(*wishes).out
+    whole = (damaged / "optimizer.safetensors").read_bytes()
+    flip(damaged / "optimizer.safetensors")
+    for command in (("runs", "verify"), ("runs", "repair")):
+        done = workshop(*command)
+        assert done.code == (65 if command[1] == "verify" else 0), done.err
+        assert damaged.name in done.err
+        assert "Next: tfcli train --resume it" in done.err
+    assert b"tfcli train --resume it" in workshop("doctor").out
+    row = json.loads(workshop("runs", "verify", "--json").out)
+    assert row["only_weights"] == [damaged.name]
+    assert damaged in steps(workshop)
+    assert workshop(*wishes).out == before
+    assert workshop("train", "--resume", "it").code == 0
+    assert (damaged / "optimizer.safetensors").read_bytes() == whole
+    assert workshop("runs", "verify").code == 0
+
+
+def test_where_only_weights_are_left_a_new_run_can_begin_with_them(workshop: Shell) -> None:
+    for step in steps(workshop):
+        flip(step / "optimizer.safetensors")
+    before = steps(workshop)
+    for command, code in (("verify", 65), ("repair", 0)):
+        done = workshop("runs", command)
+        assert done.code == code, done.err
+        assert "Next: tfcli train FILE --from it" in done.err
+    done = workshop("train", "--resume", "it", "--steps", "9")
+    assert done.code == 65
+    assert "tfcli train FILE --from it" in done.err
+    assert steps(workshop) == before
+    assert workshop("generate", "Ann", "--run", "it").code == 0
+    done = workshop("train", "book.txt", "--from", "it", "--run", "new", "--steps", "2")
+    assert done.code == 0, done.err
 
 
 def test_where_no_step_is_sound_none_is_taken_away(workshop: Shell) -> None:

@@ -342,6 +342,34 @@ def test_sweep_takes_away_litter_of_every_kind_and_nothing_else(tmp_path: Path) 
     verify_folder(outside)
 
 
+@pytest.mark.parametrize("there", ["nothing", "a dangling link", "an empty folder"])
+def test_sweep_puts_back_what_is_all_that_there_is(tmp_path: Path, there: str) -> None:
+    write_pair(tmp_path / ".old-it", b"old")
+    if there == "a dangling link":
+        (tmp_path / "it").symlink_to("nowhere")
+    if there == "an empty folder":
+        (tmp_path / "it").mkdir()
+    assert sweep(tmp_path) == []
+    verify_folder(tmp_path / "it")
+    assert not (tmp_path / ".old-it").exists()
+
+
+def test_sweep_leaves_what_it_cannot_put_back(tmp_path: Path) -> None:
+    write_pair(tmp_path / ".old-it", b"old")
+
+    def refuses(call: SystemCall) -> Any:
+        return fails_with(5)(call) if call.name == "rename" else call.make()
+
+    with faulty(refuses):
+        assert sweep(tmp_path) == []
+    verify_folder(tmp_path / ".old-it")
+
+
+def test_sweep_takes_away_what_was_nobodys(tmp_path: Path) -> None:
+    (tmp_path / ".old-").mkdir()
+    assert sweep(tmp_path) == [tmp_path / ".old-"]
+
+
 def test_sweep_tells_only_what_it_could_remove(tmp_path: Path) -> None:
     stubborn = tmp_path / ".tmp-file-1-a"
     stubborn.write_bytes(b"")
@@ -434,6 +462,13 @@ def test_between_the_two_renames_the_old_folder_is_read(tmp_path: Path) -> None:
 
     turns = [go_on, nothing]
     assert read_folder(path, lambda place: read_pair(place, turns.pop(0))) == b"new new"
+
+
+def test_files_that_come_and_go_beside_do_not_count(tmp_path: Path) -> None:
+    path = tmp_path / "it"
+    write_pair(path, b"old")
+    turns = [(path / "notes").touch]  # a second one would not be found
+    assert read_folder(path, lambda place: read_pair(place, turns.pop())) == b"old old"
 
 
 def test_a_damaged_folder_that_nobody_replaces_is_read_once(tmp_path: Path) -> None:

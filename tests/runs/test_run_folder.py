@@ -186,6 +186,15 @@ def test_any_flipped_bit_of_a_card_is_noticed(tmp_path: Path, data: Any) -> None
         assert open_run(path) == run
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes of POSIX")
+@pytest.mark.parametrize("name", [CARD, TOKENIZER])
+def test_a_pipe_in_the_place_of_a_file_is_damage(run: Run, name: str) -> None:
+    (run.path / name).unlink()
+    os.mkfifo(run.path / name)
+    with pytest.raises(DamagedError, match=name):
+        open_run(run.path).tokenizer()
+
+
 def test_another_tokenizer_is_noticed(run: Run) -> None:
     (run.path / TOKENIZER).write_bytes(tokenizer(310).model)
     with pytest.raises(DamagedError, match="not the tokenizer") as caught:

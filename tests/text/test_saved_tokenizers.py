@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
 
 from tfcli.errors import ConflictError, DamagedError, DataError, NotFoundError, UsageError
-from tfcli.files import lock
+from tfcli.files import MANIFEST, lock, new_folder
 from tfcli.text.corpus import Corpus, open_corpus
 from tfcli.text.saved_tokenizers import (
     CARD,
@@ -112,7 +113,35 @@ def test_one_of_the_same_name_makes_way(
 
 def test_one_that_a_killed_writer_had_set_aside_is_found(saved: SavedTokenizer, root: Path) -> None:
     saved.path.rename(root / ".old-book")
-    assert find_tokenizer("book", root).tokenizer.fingerprint == saved.tokenizer.fingerprint
+    for name in ("book", str(saved.path), os.path.relpath(saved.path)):
+        assert find_tokenizer(name, root).tokenizer.fingerprint == saved.tokenizer.fingerprint
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes of POSIX")
+@pytest.mark.parametrize("file", [MODEL, CARD, MANIFEST])
+def test_a_pipe_in_the_place_of_a_file_is_not_waited_for(
+    saved: SavedTokenizer, root: Path, file: str
+) -> None:
+    for name in {file, MANIFEST}:
+        (saved.path / name).unlink()
+    os.mkfifo(saved.path / file)
+    if file == MODEL:
+        with pytest.raises(NotFoundError):
+            find_tokenizer("book", root)
+    else:
+        assert find_tokenizer("book", root).card == {}
+
+
+@pytest.mark.parametrize("manifest", [True, False])
+def test_a_card_of_others_is_not_taken_for_ours(
+    root: Path, tokenizer: Tokenizer, manifest: bool
+) -> None:
+    with new_folder(root / "theirs") as folder:
+        folder.write(MODEL, tokenizer.model)
+        folder.write(CARD, b'{"version": "1.0", "measures": [1]}')
+    if not manifest:
+        (root / "theirs" / MANIFEST).unlink()
+    assert find_tokenizer("theirs", root).card == {}
 
 
 @pytest.mark.parametrize("name", ["", "..", "a/b", ".hidden", "-rf", "x" * 65, "mein büchlein"])

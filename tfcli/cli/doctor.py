@@ -91,7 +91,7 @@ def _runs() -> Iterator[Check]:
         what = f"run {path.name}"
         if found.faults:
             faults = "; ".join(error.what for error in found.faults.values())
-            mend = f": tfcli runs repair {path.name}" if found.mendable else ""
+            mend = f": {found.mend}" if found.mend else ""
             yield False, what, f"{faults}{mend}"
             continue
         notes = [f"{streams.counted(len(found.steps), 'step')} verified"]

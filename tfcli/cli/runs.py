@@ -89,7 +89,9 @@ def verify(names: RunsArgument = None, json: JsonOption = False) -> None:
         for step in found.steps:
             fault = found.faults.get(step)
             state = "best" if step == found.best else "sound"
-            if fault:
+            if step in found.only_weights:
+                state = f"weights only{', best' * (step == found.best)}"
+            elif fault:
                 state = "damaged" if isinstance(fault, DamagedError) else "not for this tfcli"
             rows.append([found.path.name, step.name, state])
         if not found.steps:
@@ -103,8 +105,8 @@ def verify(names: RunsArgument = None, json: JsonOption = False) -> None:
     damaged = [found for found in inspections if found.faults]
     for found in inspections:
         name, faults = shlex.quote(found.path.name), found.faults.values()
-        if found.mendable:
-            voice.next(f"tfcli runs repair {name}")
+        if found.mend:
+            voice.next(found.mend)
         elif any(isinstance(fault, DamagedError | NotFoundError) for fault in faults):
             voice.note(f"{found.path.name}: no command can mend that; a copy of it can.")
         elif found.lock_left:
@@ -118,7 +120,8 @@ def verify(names: RunsArgument = None, json: JsonOption = False) -> None:
 def repair(names: RunsArgument = None) -> None:
     """Take away damaged steps, and what killed processes left.
 
-    The last sound step always stays. A lost tokenizer is put back if it is kept elsewhere too.
+    A step whose weights are sound always stays. A lost tokenizer is put back if it is kept
+    elsewhere too.
     """
     from tfcli.runs.inspection import inspect, repair
 
@@ -133,15 +136,19 @@ def repair(names: RunsArgument = None) -> None:
         found = inspect(path)
         for error in found.faults.values():
             voice.warn(error)
-        if found.usable:
+        if found.sound and found.usable:
             steps = streams.counted(len(found.sound), "sound step")
             left = f"{steps}, the newest {found.sound[-1].name}"
             voice.note(f"{path.name}: {left}.")
+        elif found.usable:
+            voice.note(f"{path.name}: it can be written with, but not gone on from.")
         elif not found.faults:
             voice.note(f"{path.name}: it has no step yet.")
         else:
             broken = True
             voice.note(f"{path.name}: it cannot be used as it is.")
+        if found.usable and found.mend:
+            voice.next(found.mend)
     if broken:
         raise typer.Exit(DataError.exit_code)
 
@@ -169,6 +176,7 @@ def _inspection_as_json(found: Inspection) -> dict[str, Any]:
         "newest": found.sound[-1].name if found.sound else None,
         "best": found.best.name if found.best else None,
         "steps": [step.name for step in found.steps],
+        "only_weights": [step.name for step in found.only_weights],
         "faults": {str(path): error.what for path, error in found.faults.items()},
         "leftovers": [str(path) for path in found.litter],
         "killed": found.lock_left,

@@ -202,6 +202,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
     """
     try:
+        refuse_endless(path)
         value = json.loads(path.read_bytes().decode())
     except FileNotFoundError:
         raise NotFoundError(f"{path} is not there") from None
@@ -212,6 +213,12 @@ def read_json(path: Path) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise DamagedError(f"{path} does not hold a JSON object")
     return cast("dict[str, Any]", value)
+
+
+def refuse_endless(path: Path) -> None:
+    """Raises a DamagedError for a pipe or a device, which might never end."""
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise DamagedError(f"{path} is no file")
 
 
 def append_line(path: Path, line: bytes) -> None:

@@ -141,9 +141,18 @@ def _find(path: Path) -> tuple[Path, tuple[int, ...] | None]:
     """Where a folder lies, and what tells it from the next one there."""
     for place in (path, path.parent / f"{REPLACED}{path.name}"):
         with contextlib.suppress(OSError, ValueError):  # a name that no file can have
-            status = os.stat(place)
-            return place, (status.st_dev, status.st_ino, status.st_ctime_ns)
+            identity = _stamp(place)
+            with contextlib.suppress(OSError):  # it tells those apart that got the same number
+                identity += _stamp(place / MANIFEST)
+            return place, identity
     return path, None
+
+
+def _stamp(path: Path) -> tuple[int, ...]:
+    """Nothing of a folder that changes with the files in it: somebody may be at work there."""
+    status = os.stat(path)
+    changed = () if path.is_dir() else (status.st_mtime_ns,)
+    return (status.st_dev, status.st_ino, *changed)
 
 
 def _remove(path: Path) -> None:
@@ -244,12 +253,16 @@ def sweep(folder: Path) -> list[Path]:
     Returns:
         What was removed.
     """
-    for aside in folder.glob(f"{REPLACED}*"):
+    needed = set()
+    for aside in folder.glob(f"{REPLACED}?*"):
         path = aside.with_name(aside.name.removeprefix(REPLACED))
-        if not path.exists():
+        if not path.exists() or (path.is_dir() and not os.listdir(path)):
+            needed.add(aside)  # where it cannot be put back it is still all that there is
             with contextlib.suppress(OSError):
+                if path.is_symlink():
+                    os.unlink(path)
                 os.rename(aside, path)
-    litter = find_litter(folder)
+    litter = [path for path in find_litter(folder) if path not in needed]
     for path in litter:
         _remove(path)
     return [path for path in litter if not path.exists() and not path.is_symlink()]

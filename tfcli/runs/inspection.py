@@ -5,13 +5,15 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import math
+import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tfcli.errors import DamagedError, TfcliError
 from tfcli.files import find_leftovers, lock, lock_was_left, remove_folder, sweep, write_file
 from tfcli.runs.run import CARD, TOKENIZER, open_run
-from tfcli.runs.step import list_steps, read_state, verify_step
+from tfcli.runs.step import list_steps
+from tfcli.runs.valid_steps import open_step
 from tfcli.text.saved_tokenizers import ROOT as SAVED_TOKENIZERS
 
 if TYPE_CHECKING:
@@ -27,8 +29,11 @@ class Inspection:
     Attributes:
         faults: by the path of what they are in: `run.json`, the tokenizer, a step.
         steps: all, the oldest first.
-        best: of the sound ones, that with the lowest held-out loss; None where none was measured.
-        mendable: whether `repair` can do anything about the faults.
+        only_weights: of the damaged ones those whose weights are sound, and only what training goes
+            on with (the optimizer's state) is not: they can be written with and begun from.
+        best: of those that can be written with, that with the lowest held-out loss; None where none
+            was measured.
+        replaceable: whether a lost tokenizer is kept elsewhere too.
         litter: what killed writers left; the next training takes it away.
         lock_left: whether a trainer was killed here.
 
@@ -37,8 +42,9 @@ class Inspection:
     path: Path
     faults: dict[Path, TfcliError]
     steps: tuple[Path, ...]
+    only_weights: tuple[Path, ...]
     best: Path | None
-    mendable: bool
+    replaceable: bool
     litter: tuple[Path, ...]
     lock_left: bool
 
@@ -48,44 +54,71 @@ class Inspection:
         return [step for step in self.steps if step not in self.faults]
 
     @property
+    def useless(self) -> list[Path]:
+        """The damaged steps that nothing can be made of; none where there is no other."""
+        if not self.sound and not self.only_weights:
+            return []
+        damaged = [step for step in self.steps if isinstance(self.faults.get(step), DamagedError)]
+        return [step for step in damaged if step not in self.only_weights]
+
+    @property
+    def mendable(self) -> bool:
+        """Whether `repair` can do anything about the faults."""
+        return self.replaceable or bool(self.useless)
+
+    @property
     def usable(self) -> bool:
-        """Whether the run can be opened and has a step."""
-        return bool(self.sound) and not self.faults.keys() - set(self.steps)
+        """Whether the run can be opened and has a step to write with."""
+        return bool(self.sound or self.only_weights) and not self.faults.keys() - set(self.steps)
+
+    @property
+    def mend(self) -> str | None:
+        """The command that mends the faults, or makes something of what is left."""
+        name = shlex.quote(self.path.name)
+        if self.mendable:
+            return f"tfcli runs repair {name}"
+        if self.usable and self.only_weights and not self.sound:
+            return f"tfcli train FILE --from {name}"
+        if self.usable and self.only_weights and self.only_weights[-1].name > self.sound[-1].name:
+            return f"tfcli train --resume {name}"  # from before it, and to the same bits
+        return None
 
 
 def inspect(path: Path) -> Inspection:
     """Reads all of a run's folder."""
     faults: dict[Path, TfcliError] = {}
-    mendable = False
+    replaceable = False
     try:
         run = open_run(path)
         try:
             run.tokenizer()
         except TfcliError as error:
             faults[path / TOKENIZER] = error
-            mendable = find_its_tokenizer(run) is not None
+            replaceable = find_its_tokenizer(run) is not None
     except TfcliError as error:
         faults[path / CARD] = error
     steps = tuple(list_steps(path))
     merit: dict[Path, tuple[float, int]] = {}
     for step in steps:
-        try:
-            verify_step(step)
-            state = read_state(step)
+        with contextlib.suppress(TfcliError):
+            state = open_step(step, to_write=True).state
             loss = state.held_out.nats_per_byte if state.held_out else math.inf
             merit[step] = (loss, -state.step)
+        try:
+            open_step(step)
         except TfcliError as error:
             faults[step] = error
+    only_weights = tuple(step for step in merit if step in faults)
     best = min(merit, key=merit.__getitem__, default=None)
     if best is not None and merit[best][0] == math.inf:
         best = None
-    useless = [step for step in steps if isinstance(faults.get(step), DamagedError)]
     return Inspection(
         path,
         faults,
         steps,
+        only_weights,
         best,
-        mendable=mendable or bool(merit and useless),
+        replaceable,
         litter=tuple(find_leftovers(path)),
         lock_left=lock_was_left(path),
     )
@@ -105,8 +138,9 @@ def find_its_tokenizer(run: Run) -> bytes | None:
 def repair(path: Path) -> tuple[list[Path], list[Path]]:
     """Takes away what cannot be used, and puts back a lost tokenizer that is kept elsewhere too.
 
-    Taken away are steps that do not verify, and what killed writers left. Where no step verifies
-    none is taken away: a damaged one may be all that there is. Nor is one that a newer tfcli wrote.
+    Taken away are steps whose weights do not verify, and what killed writers left. Where no step
+    has weights that do none is taken away: a damaged one may be all that there is. Nor is one that
+    a newer tfcli wrote.
 
     Returns:
         What was removed, and what was put back.
@@ -118,11 +152,9 @@ def repair(path: Path) -> tuple[list[Path], list[Path]]:
     with lock(path, doing="repairing"):
         removed, restored = sweep(path), []
         found = inspect(path)
-        if found.sound:
-            for step in found.steps:
-                if isinstance(found.faults.get(step), DamagedError):
-                    remove_folder(step)
-                    removed.append(step)
+        for step in found.useless:
+            remove_folder(step)
+            removed.append(step)
         if path / TOKENIZER in found.faults and (model := find_its_tokenizer(open_run(path))):
             write_file(path / TOKENIZER, model)
             restored.append(path / TOKENIZER)

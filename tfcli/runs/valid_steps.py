@@ -79,9 +79,16 @@ def choose_step(run: Run, step: Path | None, *, damaged: Callable[[TfcliError], 
 
 
 def no_whole_step(run: Run) -> DamagedError:
-    """There are steps, and none of them can be used."""
+    """There are steps, and none of them can be used, or none gone on from."""
+    what = f"no step of the run {run.name!r} is whole"
+    if best_valid_step(run, damaged=lambda _: None):
+        return DamagedError(
+            what,
+            why="its weights are, but not what training goes on with",
+            mend=f"tfcli train FILE --from {shlex.quote(run.name)}   # a new run begins with them",
+        )
     return DamagedError(
-        f"no step of the run {run.name!r} is whole",
+        what,
         why="they are damaged, or were taken away",
         mend=f"rm -r {shlex.quote(str(run.path))}   # and train anew; or put a copy in its place",
     )

@@ -134,24 +134,24 @@ def find_tokenizer(name: str, root: Path = ROOT) -> SavedTokenizer:
         DamagedError: its bytes are not those that were written.
 
     """
-    return read_folder(root / name, lambda path: _open(path, name, root))
+    for path in (root / name, Path(name)):
+        with contextlib.suppress(NotFoundError):
+            return read_folder(path, _open)
+    known = [other for other in list_tokenizers(root) if other != name]
+    similar = nearest(name, known)
+    raise NotFoundError(
+        f"there is no tokenizer {name!r} in {root}",
+        why=None if known else "there is none at all yet",
+        mend=f"did you mean {similar} ?" if similar
+        else f"tfcli tokenizer train FILE --name {make_name(name)}",
+    )  # fmt: skip
 
 
-def _open(path: Path, name: str, root: Path) -> SavedTokenizer:
-    with contextlib.suppress(OSError, ValueError):  # a name that no file can have
-        if not path.is_dir() and Path(name).exists():
-            path = Path(name)
-        if path.is_file():
-            return SavedTokenizer(path, load_tokenizer(path, open_guarded), {})
-    if not _holds_a_model(path):
-        known = list_tokenizers(root)
-        similar = nearest(name, known)
-        raise NotFoundError(
-            f"there is no tokenizer {name!r} in {root}",
-            why=None if known else "there is none at all yet",
-            mend=f"did you mean {similar} ?" if similar
-            else f"tfcli tokenizer train FILE --name {make_name(name)}",
-        )  # fmt: skip
+def _open(path: Path) -> SavedTokenizer:
+    if _is_file(path):
+        return SavedTokenizer(path, load_tokenizer(path, open_guarded), {})
+    if not _is_file(path / MODEL):
+        raise NotFoundError(f"there is no tokenizer in {path}")
     ours = (path / MANIFEST).is_file()
     if ours:
         verify_folder(path)
@@ -160,7 +160,7 @@ def _open(path: Path, name: str, root: Path) -> SavedTokenizer:
         card = read_json(path / CARD)
     except (NotFoundError, DamagedError):
         card = {}  # a folder with a model of the user's own is welcome
-    return SavedTokenizer(path, tokenizer, card)
+    return SavedTokenizer(path, tokenizer, card if ours and "tokenizer_fingerprint" in card else {})
 
 
 def list_tokenizers(root: Path = ROOT) -> list[str]:
@@ -169,8 +169,8 @@ def list_tokenizers(root: Path = ROOT) -> list[str]:
     return sorted(name for name in names if NAME.fullmatch(name))
 
 
-def _holds_a_model(path: Path) -> bool:
+def _is_file(path: Path) -> bool:
     try:
-        return (path / MODEL).is_file()
-    except (OSError, ValueError):
+        return path.is_file()
+    except (OSError, ValueError):  # a name that no file can have
         return False

@@ -213,12 +213,14 @@ def load_tokenizer(path: Path, opener: Callable[[bytes], Tokenizer] = Tokenizer)
 
     Raises:
         NotFoundError, InputOutputError: it cannot be read.
+        DamagedError: it is a pipe or a device.
         DataError: it is not a tokenizer for tfcli.
 
     """
-    from tfcli.files import explain
+    from tfcli.files import explain, refuse_endless
 
     try:
+        refuse_endless(path)
         if path.stat().st_size > LARGEST_MODEL:
             raise DataError(f"{path} is larger than any tokenizer should be")
         model = path.read_bytes()
