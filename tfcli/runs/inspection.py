@@ -10,9 +10,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tfcli.errors import DamagedError, TfcliError
-from tfcli.files import find_leftovers, lock, lock_was_left, remove_folder, sweep, write_file
+from tfcli.files import (
+    find_leftovers,
+    lock,
+    lock_was_left,
+    remove_folder,
+    sweep,
+    verify_file,
+    write_file,
+)
 from tfcli.runs.run import CARD, TOKENIZER, open_run
-from tfcli.runs.step import list_steps
+from tfcli.runs.step import OPTIMIZER, list_steps
 from tfcli.runs.valid_steps import open_step
 from tfcli.text.saved_tokenizers import ROOT as SAVED_TOKENIZERS
 
@@ -100,12 +108,11 @@ def inspect(path: Path) -> Inspection:
     steps = tuple(list_steps(path))
     merit: dict[Path, tuple[float, int]] = {}
     for step in steps:
-        with contextlib.suppress(TfcliError):
+        try:
             state = open_step(step, to_write=True).state
             loss = state.held_out.nats_per_byte if state.held_out else math.inf
             merit[step] = (loss, -state.step)
-        try:
-            open_step(step)
+            verify_file(step / OPTIMIZER)
         except TfcliError as error:
             faults[step] = error
     only_weights = tuple(step for step in merit if step in faults)
