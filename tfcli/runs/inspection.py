@@ -70,11 +70,6 @@ class Inspection:
         return [step for step in damaged if step not in self.only_weights]
 
     @property
-    def mendable(self) -> bool:
-        """Whether `repair` can do anything about the faults."""
-        return self.replaceable or bool(self.useless)
-
-    @property
     def usable(self) -> bool:
         """Whether the run can be opened and has a step to write with."""
         return bool(self.sound or self.only_weights) and not self.faults.keys() - set(self.steps)
@@ -83,7 +78,7 @@ class Inspection:
     def mend(self) -> str | None:
         """The command that mends the faults, or makes something of what is left."""
         name = shlex.quote(self.path.name)
-        if self.mendable:
+        if self.replaceable or self.useless:
             return f"tfcli runs repair {name}"
         if self.usable and self.only_weights and not self.sound:
             return f"tfcli train FILE --from {name}"
