@@ -15,7 +15,6 @@ from hypothesis.extra.numpy import arrays
 
 from tests.generation.conftest import numpy_engine, pure_engine, random_model
 from tests.model.helpers import CONFIGS, configs
-from tfcli.errors import DamagedError
 from tfcli.generation.engines import numpy_engine as numpy_engine_module
 from tfcli.generation.engines.engine import Engine
 from tfcli.generation.engines.native import load_library
@@ -23,7 +22,6 @@ from tfcli.generation.engines.numpy_layers import quantize
 from tfcli.generation.engines.torch_engine import FixedStep, TorchEngine
 from tfcli.model.cache import KeyValueCache
 from tfcli.model.config import ModelConfig
-from tfcli.model.layout import check_shapes, weight_shapes
 from tfcli.model.transformer import Transformer
 
 ROWS = 3
@@ -155,24 +153,6 @@ def test_a_step_of_fixed_shape_is_a_step(variant: str) -> None:
             for row, token, told in zip(rows, ids, step(rows, ids), strict=True):
                 texts[row].append(token)
                 assert_close(told, expected(model, texts[row])[-1])
-
-
-@given(config=configs())
-def test_the_layout_is_that_of_the_model(config: ModelConfig) -> None:
-    model = Transformer(config)
-    shapes = {name: tuple(weight.shape) for name, weight in model.named_parameters()}
-    assert weight_shapes(config) == shapes
-
-
-def test_weights_of_another_shape_are_refused(tmp_path: object) -> None:
-    shapes = weight_shapes(CONFIGS["modern"])
-    for wrong in (
-        {**shapes, "more": (1,)},
-        {**shapes, "embedding.weight": (1, 2)},
-        {name: shape for name, shape in shapes.items() if name != "final_norm.weight"},
-    ):
-        with pytest.raises(DamagedError, match=r"does not hold the weights"):
-            check_shapes(shapes, wrong, tmp_path)  # type: ignore[arg-type]
 
 
 @pytest.mark.skipif(shutil.which("cc") is None, reason="there is no C compiler")

@@ -1,4 +1,4 @@
-"""What fewer bits cost: the held-out loss of the weights as they are exported, against float32."""
+"""What quantization costs: the held-out loss of the exported weights, against float32."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
     from tfcli.runs.run import Run
     from tfcli.runs.valid_steps import ValidStep
 
-MOST_TOKENS = 20_000  # measured, from the beginning of the held-out text
+MAX_TOKENS = 20_000  # of the held-out text, from its beginning
 ROWS = 16
 
 
 @dataclass(frozen=True)
 class QuantizationLoss:
-    """Nats a byte of the same held-out text, before and after rounding."""
+    """Nats per byte of the same held-out text, before and after rounding."""
 
     exact: float
     rounded: float
@@ -38,7 +38,7 @@ class QuantizationLoss:
 def quantization_loss(
     run: Run, step: ValidStep, type: NumberType, cache: Path
 ) -> QuantizationLoss | None:
-    """Measures it, where the run's held-out text is still to be found; else None."""
+    """Measures it; None if the run's held-out text is no longer there."""
     texts = _held_out(run, cache)
     if not texts:
         return None
@@ -55,7 +55,7 @@ def quantization_loss(
         return -math.fsum(float(logprobs.sum()) for logprobs in scores) / total
 
     exact = nats_per_byte({name: weights.read(name) for name in weights.tensors})
-    return QuantizationLoss(exact, nats_per_byte(rounded(weights, type)), total)
+    return QuantizationLoss(exact, nats_per_byte(rounded(config, weights, type)), total)
 
 
 def _held_out(run: Run, cache: Path) -> list[list[int]]:
@@ -67,7 +67,7 @@ def _held_out(run: Run, cache: Path) -> list[list[int]]:
     except TfcliError:
         return []
     texts: list[list[int]] = [[]]
-    for token in tokens.held_out[:MOST_TOKENS].tolist():
+    for token in tokens.held_out[:MAX_TOKENS].tolist():
         if token == END:
             texts.append([])
         else:

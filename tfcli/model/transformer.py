@@ -34,6 +34,7 @@ from torch.nn import functional as F
 
 from tfcli.model.kernels import draw_dropout_mask, dropout, rms_norm
 from tfcli.model.masks import document_mask, sliding_window_mask
+from tfcli.model.parameters import parameters
 from tfcli.model.positions import rotary_table, rotate, sinusoidal_table
 
 if TYPE_CHECKING:
@@ -122,10 +123,11 @@ class Attention(nn.Module):
         super().__init__()
         self.num_heads, self.num_kv_heads = config.num_heads, config.num_kv_heads
         self.head_dim = config.head_dim
-        width, bias = config.d_model, config.biases
-        self.query = nn.Linear(width, config.num_heads * config.head_dim, bias)
-        self.key = nn.Linear(width, config.num_kv_heads * config.head_dim, bias)
-        self.value = nn.Linear(width, config.num_kv_heads * config.head_dim, bias)
+        width, bias = config.d_model, config.linear_bias
+        qkv_bias = bias or config.qkv_bias
+        self.query = nn.Linear(width, config.num_heads * config.head_dim, qkv_bias)
+        self.key = nn.Linear(width, config.num_kv_heads * config.head_dim, qkv_bias)
+        self.value = nn.Linear(width, config.num_kv_heads * config.head_dim, qkv_bias)
         self.output = nn.Linear(config.num_heads * config.head_dim, width, bias)
         self.qk_norm = config.qk_norm
         if self.qk_norm:
@@ -198,9 +200,10 @@ class SwiGLU(nn.Module):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        self.gate = nn.Linear(config.d_model, config.d_ff, bias=False)
-        self.up = nn.Linear(config.d_model, config.d_ff, bias=False)
-        self.down = nn.Linear(config.d_ff, config.d_model, bias=False)
+        bias = config.linear_bias
+        self.gate = nn.Linear(config.d_model, config.d_ff, bias)
+        self.up = nn.Linear(config.d_model, config.d_ff, bias)
+        self.down = nn.Linear(config.d_ff, config.d_model, bias)
 
     def forward(self, x: Tensor) -> Tensor:  # (B, T, E) -> (B, T, E)
         gate, up = fused_linear(x, self.gate, self.up)  # (B, T, F) each
@@ -216,8 +219,9 @@ class MLP(nn.Module):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        self.up = nn.Linear(config.d_model, config.d_ff)
-        self.down = nn.Linear(config.d_ff, config.d_model)
+        bias = config.linear_bias
+        self.up = nn.Linear(config.d_model, config.d_ff, bias)
+        self.down = nn.Linear(config.d_ff, config.d_model, bias)
         self.gelu = config.feed_forward == "gelu"
 
     def forward(self, x: Tensor) -> Tensor:  # (B, T, E) -> (B, T, E)
@@ -292,7 +296,7 @@ class Transformer(nn.Module):
             table = sinusoidal_table(config.context_length, config.d_model)
             self.register_buffer("sinusoids", table, persistent=False)
         else:
-            cosines, sines = rotary_table(config.context_length, config.head_dim, config.rope_theta)
+            cosines, sines = rotary_table(config)
             self.register_buffer("rotary_cosines", cosines, persistent=False)
             self.register_buffer("rotary_sines", sines, persistent=False)
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.num_layers))
@@ -302,24 +306,18 @@ class Transformer(nn.Module):
 
     @torch.no_grad()
     def init_weights(self, seed: int) -> None:
-        """Draws the first weights; the same seed gives the same ones.
-
-        Matrices from N(0, 1/sqrt(fan_in)); tables from N(0, 0.02), as in GPT-2. The matrices that
-        write into the residual stream begin at zero, so that at first every block passes its
-        input on unchanged (Zhang et al., "Fixup Initialization", 2019). Biases zero, norms one.
-        """
+        """Draws the first weights, as `model.parameters` says; the same seed, the same weights."""
         generator = torch.Generator().manual_seed(seed)
-        for name, parameter in self.named_parameters():
-            if name.endswith(("attention.output.weight", "feed_forward.down.weight", "bias")):
-                parameter.zero_()
-            elif "norm" in name:
-                parameter.fill_(1.0)
-            else:
-                is_table = "embedding" in name or name == "head.weight"
-                std = 0.02 if is_table else 1 / math.sqrt(parameter.shape[1])
-                # drawn on the CPU, so that every device begins with the same weights
-                values = torch.empty(parameter.shape).normal_(0.0, std, generator=generator)
-                parameter.copy_(values)
+        weights = dict(self.named_parameters())
+        for row in parameters(self.config):
+            weight = weights[row.name]
+            if row.init == "zeros":
+                weight.zero_()
+            elif row.init == "ones":
+                weight.fill_(1.0)
+            else:  # drawn on the CPU, so that every device begins with the same weights
+                values = torch.empty(row.shape).normal_(0.0, row.init.std, generator=generator)
+                weight.copy_(values)
 
     def forward(
         self, ids: Tensor, cache: Reading | None = None, dropout_mask: Tensor | None = None

@@ -46,7 +46,7 @@ class NumpyEngine:
 
     Args:
         config: the shape of the model.
-        weights: by the names of `tfcli.model.layout`; those that need no change are used in place.
+        weights: by the names of `model.parameters`; those that need no change are used in place.
         rows: how many texts there is room for.
         int8: whether the matrices are rounded to eight bits.
         native: whether `decoder.c` is used, where it was compiled.

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tfcli.model.rope import rope_frequencies
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -179,9 +181,10 @@ def _after_norm(
 ) -> Linear:
     """Several matrices as one, with the weight and bias of the norm before them folded in."""
     matrix = np.concatenate([own[f"{name}.weight"] for name in names])
-    bias = None
+    biases = [own[f"{name}.bias"] for name in names if f"{name}.bias" in own]
+    bias = np.concatenate(biases) if biases else None
     if norm.bias is not None:
-        bias = matrix @ norm.bias + np.concatenate([own[f"{name}.bias"] for name in names])
+        bias = matrix @ norm.bias + (0 if bias is None else bias)
     matrix *= norm.weight
     return Linear(matrix, bias, int8=int8)
 
@@ -199,7 +202,7 @@ def rotate(x: Array, cosines: Array, sines: Array) -> Array:
 def rotary_tables(config: ModelConfig) -> tuple[Array, Array]:
     """Cosines and sines (S, D), the sines of the first half negative; see `model.positions`."""
     exponents = np.arange(0, config.head_dim, 2, dtype=np.float32) / np.float32(config.head_dim)
-    frequencies = np.float32(config.rope_theta) ** -exponents
+    frequencies = rope_frequencies(config, exponents)
     angles = np.outer(np.arange(config.context_length, dtype=np.float32), frequencies)
     cosines, sines = np.cos(angles), np.sin(angles)
     return np.concatenate((cosines, cosines), 1), np.concatenate((-sines, sines), 1)
