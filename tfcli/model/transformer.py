@@ -200,10 +200,9 @@ class SwiGLU(nn.Module):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        bias = config.linear_bias
-        self.gate = nn.Linear(config.d_model, config.d_ff, bias)
-        self.up = nn.Linear(config.d_model, config.d_ff, bias)
-        self.down = nn.Linear(config.d_ff, config.d_model, bias)
+        self.gate = nn.Linear(config.d_model, config.d_ff, config.linear_bias)
+        self.up = nn.Linear(config.d_model, config.d_ff, config.linear_bias)
+        self.down = nn.Linear(config.d_ff, config.d_model, config.linear_bias)
 
     def forward(self, x: Tensor) -> Tensor:  # (B, T, E) -> (B, T, E)
         gate, up = fused_linear(x, self.gate, self.up)  # (B, T, F) each
@@ -219,9 +218,8 @@ class MLP(nn.Module):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        bias = config.linear_bias
-        self.up = nn.Linear(config.d_model, config.d_ff, bias)
-        self.down = nn.Linear(config.d_ff, config.d_model, bias)
+        self.up = nn.Linear(config.d_model, config.d_ff, config.linear_bias)
+        self.down = nn.Linear(config.d_ff, config.d_model, config.linear_bias)
         self.gelu = config.feed_forward == "gelu"
 
     def forward(self, x: Tensor) -> Tensor:  # (B, T, E) -> (B, T, E)
