@@ -47,7 +47,8 @@ from tfcli.runs.run import Run, create_run
 from tfcli.runs.step import StepState, save_step
 from tfcli.runs.valid_steps import choose_step
 from tfcli.text.pieces import Algorithm, Piece, Pieces, PieceType, write_pieces
-from tfcli.text.tokenizer import SPACE_MARK, Tokenizer
+from tfcli.text.sentencepiece_tokenizer import SPACE_MARK, SentencePieceTokenizer
+from tfcli.text.tokenizer import Tokenizer
 from tfcli.text.tokenizer_training import train_tokenizer
 
 if TYPE_CHECKING:
@@ -203,7 +204,7 @@ def numbers(vocab_size: int) -> Tokenizer:
         *(Piece(text, -i, PieceType.NORMAL) for i, text in enumerate(texts)),
     ]  # fmt: skip
     whole = Pieces(Algorithm.BPE, tuple(pieces[:vocab_size]), dummy_prefix=False)
-    return Tokenizer(write_pieces(whole))
+    return SentencePieceTokenizer(write_pieces(whole))
 
 
 def make_run(config: ModelConfig, tokenizer: Tokenizer, path: Path) -> Run:

@@ -14,7 +14,7 @@ from torch import Tensor
 from tfcli.model.config import ModelConfig
 from tfcli.model.positions import rotary_table, rotate, sinusoidal_table
 from tfcli.model.transformer import Transformer
-from tfcli.text.tokenizer import END
+from tfcli.text.sentencepiece_tokenizer import END
 
 from .helpers import CONFIGS, random_ids, random_model
 

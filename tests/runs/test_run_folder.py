@@ -68,7 +68,7 @@ def test_a_run_holds_its_card_and_its_tokenizer(run: Run) -> None:
     assert run.name == "tale"
     assert run.metadata == {"schema": 1, **metadata()}
     assert run.model_config == ModelConfig.from_json(metadata()["model"])
-    assert run.tokenizer().model == tokenizer().model
+    assert run.tokenizer().serialized == tokenizer().serialized
 
 
 def test_a_run_is_not_begun_twice(run: Run) -> None:
@@ -100,7 +100,7 @@ def test_whichever_call_fails_a_run_is_begun_or_can_be(tmp_path: Path) -> None:
             make_run(path)
         begun = open_run(path) if (path / RUN_JSON).exists() else make_run(path)
         sweep(path)
-        assert begun.tokenizer().model == tokenizer().model
+        assert begun.tokenizer().serialized == tokenizer().serialized
         assert {file.name for file in path.iterdir()} == {RUN_JSON, TOKENIZER}
 
 
@@ -196,7 +196,7 @@ def test_a_pipe_in_the_place_of_a_file_is_damage(run: Run, name: str) -> None:
 
 
 def test_another_tokenizer_is_noticed(run: Run) -> None:
-    (run.path / TOKENIZER).write_bytes(tokenizer(310).model)
+    (run.path / TOKENIZER).write_bytes(tokenizer(310).serialized)
     with pytest.raises(DamagedError, match="not the tokenizer") as caught:
         run.tokenizer()
     assert caught.value.hint

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tfcli.text.tokenizer import BEGIN, END, UNKNOWN
+from tfcli.text.sentencepiece_tokenizer import BEGIN, END, UNKNOWN
 from tfcli.training.batches import (
     IGNORE_INDEX,
     Batch,

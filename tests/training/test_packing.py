@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tfcli.text.tokenizer import BEGIN, END
+from tfcli.text.sentencepiece_tokenizer import BEGIN, END
 from tfcli.training.batches import IGNORE_INDEX
 from tfcli.training.packing import PackedBatches
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from tfcli.text.tokenizer import END
+from tfcli.text.sentencepiece_tokenizer import END
 
 if TYPE_CHECKING:
     from torch import Tensor

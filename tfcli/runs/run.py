@@ -32,10 +32,10 @@ from tfcli.files import (
 )
 from tfcli.model.config import ModelConfig
 from tfcli.runs.step import list_steps
-from tfcli.text.tokenizer import Tokenizer, load_tokenizer
+from tfcli.text.tokenizer_file import load_tokenizer, open_tokenizer
 
 if TYPE_CHECKING:
-    pass
+    from tfcli.text.tokenizer import Tokenizer
 
 ROOT = Path("checkpoints")
 RUN_JSON = "run.json"
@@ -108,18 +108,18 @@ class Run:
         """Its tokenizer, checked to be the one that it was trained with before it is opened."""
         path = self.path / TOKENIZER
 
-        def opened(model: bytes) -> Tokenizer:
-            if hashlib.sha256(model).hexdigest() != self.metadata["tokenizer"]["fingerprint"]:
+        def opened(serialized: bytes) -> Tokenizer:
+            if hashlib.sha256(serialized).hexdigest() != self.metadata["tokenizer"]["fingerprint"]:
                 raise DamagedError(
                     "this is not the tokenizer that the run was trained with",
                     why="its SHA-256 differs from the one in run.json",
                     hint=f"tfcli runs repair {self.name}   # puts it back from where else it is",
                 )
-            return Tokenizer(model)
+            return open_tokenizer(serialized)
 
         tokenizer = load_tokenizer(path, opened)
-        if tokenizer.vocab_size != self.metadata["model"]["vocab_size"]:
-            raise DamagedError(f"{path} has another number of pieces than the model of this run")
+        if tokenizer.vocab_size > self.metadata["model"]["vocab_size"]:
+            raise DamagedError(f"{path} has more tokens than the model of this run")
         return tokenizer
 
 
@@ -141,7 +141,7 @@ def create_run(path: Path, metadata: dict[str, Any], tokenizer: Tokenizer) -> Ru
             hint=f"rm -r {path}   # or choose another --run NAME",
         )
     make_folder(path)
-    write_file(path / TOKENIZER, tokenizer.model)
+    write_file(path / TOKENIZER, tokenizer.serialized)
     write_metadata(path, {"schema": SCHEMA, **metadata})
     return open_run(path)
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tfcli.text.tokenizer import BEGIN, END, UNKNOWN
+from tfcli.text.sentencepiece_tokenizer import BEGIN, END, UNKNOWN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

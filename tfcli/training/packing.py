@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tfcli.text.tokenizer import END
+from tfcli.text.sentencepiece_tokenizer import END
 from tfcli.training.batches import IGNORE_INDEX, Batch, shift_right
 
 if TYPE_CHECKING:
