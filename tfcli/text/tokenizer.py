@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
@@ -36,6 +37,16 @@ SPACE_MARK = "▁"
 NO_DUMMY_PREFIX = bytes([3 << 3 | 2, 2, 3 << 3, 0])
 PROBE = "  a \t\r\n ① Ａ e\u0301 ▁\0 日本  "  # what a lossless model gives back
 PART = 4096  # characters; SentencePiece takes more than twice as long over a megabyte at once
+
+
+@dataclass(frozen=True)
+class SpecialTokens:
+    """The ids that stand for no text; None where a tokenizer has no such token."""
+
+    bos: int | None
+    eos: int | None
+    unk: int | None
+    control: frozenset[int] = frozenset()
 
 
 class Tokenizer:
@@ -108,6 +119,11 @@ class Tokenizer:
                 why="it needs <unk>, <s>, </s> as ids 0, 1, 2 and the 256 byte pieces after them",
                 hint="tfcli tokenizer train FILE --name NAME",
             )
+
+    @property
+    def special(self) -> SpecialTokens:
+        """The ids that stand for no text."""
+        return SpecialTokens(BEGIN, END, UNKNOWN, frozenset({BEGIN, END, UNKNOWN}))
 
     @property
     def fingerprint(self) -> str:

@@ -25,7 +25,6 @@ from tfcli.runs.metrics import append_metrics
 from tfcli.runs.run import require_there
 from tfcli.runs.step import StepState, save_step, step_path
 from tfcli.runs.valid_steps import prune
-from tfcli.training.batches import IGNORE_INDEX, drop_tokens
 from tfcli.training.compiling import compile_loss
 from tfcli.training.evaluation import evaluate_tokens
 from tfcli.training.events import (
@@ -53,10 +52,10 @@ if TYPE_CHECKING:
     from tfcli.runs.step import HeldOut
     from tfcli.text.token_cache import TokenizedCorpus
     from tfcli.text.tokenizer import Tokenizer
-    from tfcli.training.batches import Batches
     from tfcli.training.events import Event, Reason
+    from tfcli.training.examples import Sampler
+    from tfcli.training.objectives import Objective
     from tfcli.training.optimizers import Optimizer
-    from tfcli.training.packing import PackedBatches
     from tfcli.training.plan import Plan
 
 STEPS_KEPT = 2  # besides the best
@@ -84,7 +83,8 @@ class Trainer:
     plan: Plan
     model: Transformer
     optimizer: Optimizer
-    batches: Batches | PackedBatches
+    sampler: Sampler
+    objective: Objective
     corpus: TokenizedCorpus
     tokenizer: Tokenizer
     seed: int
@@ -217,24 +217,18 @@ class Trainer:
         return self.processes.add(loss)[0]
 
     def _accumulate_gradients(self) -> float:
-        batch = self.batches.batch(self.step)
-        if self.plan.token_dropout:
-            batch = drop_tokens(batch, self.plan.token_dropout, seed=self.seed, step=self.step)
+        examples = self.sampler.examples(self.step)
+        batch = self.objective.training_batch(examples, seed=self.seed, step=self.step)
         device = next(self.model.parameters()).device
         share = self.processes.share(self.plan.rows)
-        predicted = int(np.count_nonzero(batch.targets != IGNORE_INDEX))
         total = torch.zeros((), device=device)
         for first in range(share.start, share.start + self._rows_passed(), self._micro_rows):
             rows = range(first, min(first + self._micro_rows, share.stop))
-            part = batch.part(rows or range(1))  # an empty one only keeps the others company
-            targets = part.targets if rows else np.full_like(part.targets, IGNORE_INDEX)
+            # a dummy batch, so that all ranks make the same collective calls
+            part = batch.rows(rows) if rows else batch.rows(range(1)).without_targets()
             dropout_mask = self.model.draw_dropout(rows or range(1), (self.seed, self.step))
-            nats = self._loss(
-                torch.from_numpy(part.inputs).to(device),
-                torch.from_numpy(targets).to(device),
-                dropout_mask,
-            )
-            loss = nats / predicted
+            nats = self._loss(**part.to(device), dropout_mask=dropout_mask)
+            loss = nats / batch.num_targets
             loss.backward()  # type: ignore[no-untyped-call]
             total += loss.detach()
         return total.item()
@@ -326,6 +320,7 @@ class Trainer:
             self.model,
             self.corpus.held_out,
             self.tokenizer,
+            objective=self.objective,
             limit=self.plan.evaluation_tokens,
             processes=self.processes,
         )
@@ -353,6 +348,7 @@ class Trainer:
             self.model,
             self.corpus.held_out,
             self.tokenizer,
+            objective=self.objective,
             limit=int(self.processes.agree(self.final_tokens())),
             processes=self.processes,
         )
