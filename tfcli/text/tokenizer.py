@@ -41,12 +41,20 @@ PART = 4096  # characters; SentencePiece takes more than twice as long over a me
 
 @dataclass(frozen=True)
 class SpecialTokens:
-    """The ids that stand for no text; None where a tokenizer has no such token."""
+    """The ids that stand for no text.
+
+    Attributes:
+        bos: begins every sequence; None where the tokenizer has no such token.
+        eos: ends a document; may be the same token as `bos`.
+        unk: stands for what cannot be spelled.
+        control: all ids that stand for no text, those above included.
+
+    """
 
     bos: int | None
     eos: int | None
     unk: int | None
-    control: frozenset[int] = frozenset()
+    control: frozenset[int]
 
 
 class Tokenizer:
@@ -120,10 +128,14 @@ class Tokenizer:
                 hint="tfcli tokenizer train FILE --name NAME",
             )
 
-    @property
+    @cached_property
     def special(self) -> SpecialTokens:
-        """The ids that stand for no text."""
-        return SpecialTokens(BEGIN, END, UNKNOWN, frozenset({BEGIN, END, UNKNOWN}))
+        """The ids of `<s>`, `</s>`, `<unk>` and of all that stand for no text."""
+        processor = self._processor
+        control = (
+            i for i in range(self.vocab_size) if processor.is_control(i) or processor.is_unknown(i)
+        )
+        return SpecialTokens(bos=BEGIN, eos=END, unk=UNKNOWN, control=frozenset(control))
 
     @property
     def fingerprint(self) -> str:
