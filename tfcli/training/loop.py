@@ -31,6 +31,7 @@ from tfcli.training.events import (
     Evaluated,
     MemoryExceeded,
     NotCompiled,
+    NotEvaluated,
     Sampled,
     Saved,
     StepFinished,
@@ -134,15 +135,15 @@ class Trainer:
             if agree(self._over()):
                 break
             if agree(self._evaluation_due(before)):
-                yield from self._measure()
+                yield from self._evaluate()
                 if agree(self._out_of_patience()):
                     reason = "no better"
                     break
             if agree(self._save_due(before)):
                 yield from self._save()
         if reason != "interrupted":
-            yield from self._measure()
-            yield from self._measure_finally()
+            yield from self._evaluate()
+            yield from self._evaluate_finally()
         yield from self._save()
         yield Stopped(step=self.step, reason=reason, seconds=self.seconds)
 
@@ -182,8 +183,8 @@ class Trainer:
             step=self.step,
             loss=loss,
             nats_per_byte=loss / self.corpus.bytes_per_token,
-            gradient_norm=norm,
-            learning_rate_scale=scale,
+            grad_norm=norm,
+            learning_rate=scale * self.plan.optimizer.matrix_learning_rate,
             tokens_per_second=tokens / elapsed,
             mfu=operations / elapsed / self.peak if self.peak else None,
             progress=self._progress(),
@@ -221,6 +222,7 @@ class Trainer:
         batch = self.objective.training_batch(examples, seed=self.seed, step=self.step)
         device = next(self.model.parameters()).device
         share = self.processes.share(self.plan.rows)
+        num_targets = batch.num_targets
         total = torch.zeros((), device=device)
         for first in range(share.start, share.start + self._rows_passed(), self._micro_rows):
             rows = range(first, min(first + self._micro_rows, share.stop))
@@ -228,7 +230,7 @@ class Trainer:
             part = batch.rows(rows) if rows else batch.rows(range(1)).without_targets()
             dropout_mask = self.model.draw_dropout(rows or range(1), (self.seed, self.step))
             nats = self._loss(**part.to(device), dropout_mask=dropout_mask)
-            loss = nats / batch.num_targets
+            loss = nats / num_targets
             loss.backward()  # type: ignore[no-untyped-call]
             total += loss.detach()
         return total.item()
@@ -311,19 +313,18 @@ class Trainer:
     def _passed_a_mark(self, progress_before: float) -> bool:
         return int(self._progress() * EVALUATIONS) > int(progress_before * EVALUATIONS)
 
-    def _measure(self) -> Iterator[Event]:
+    def _evaluate(self) -> Iterator[Event]:
         """On the same part of the held-out text each time; and a sample, if wanted."""
         if self._held_out is not None or not len(self.corpus.held_out):
             return
         began = time.perf_counter()
-        held_out = evaluate_tokens(
-            self.model,
-            self.corpus.held_out,
-            self.tokenizer,
-            objective=self.objective,
-            limit=self.plan.evaluation_tokens,
-            processes=self.processes,
-        )
+        try:
+            held_out = self._evaluate_tokens(self.plan.evaluation_tokens)
+        except RuntimeError as error:
+            if not is_out_of_memory(error) or self.processes.count > 1:  # the others would wait
+                raise
+            yield NotEvaluated(step=self.step, why="out of memory with a single row")
+            return
         if held_out is None:
             return
         self._token_seconds = min(
@@ -339,22 +340,25 @@ class Trainer:
             yield Sampled(step=self.step, text=self.sample(self.model))
             self.model.train()
 
-    def _measure_finally(self) -> Iterator[Event]:
+    def _evaluate_finally(self) -> Iterator[Event]:
         """On all of the held-out text; where an earlier step was better, that one is: `closing`."""
         held_out = self._held_out
         if held_out is None or held_out.whole or held_out.nats_per_byte > self.best:
             return
-        held_out = evaluate_tokens(
+        held_out = self._evaluate_tokens(int(self.processes.agree(self.final_tokens())))
+        assert held_out is not None
+        self._held_out_final = held_out
+        yield Evaluated(step=self.step, held_out=held_out, best=True, seconds=self.seconds)
+
+    def _evaluate_tokens(self, limit: int) -> HeldOut | None:
+        return evaluate_tokens(
             self.model,
             self.corpus.held_out,
             self.tokenizer,
             objective=self.objective,
-            limit=int(self.processes.agree(self.final_tokens())),
+            limit=limit,
             processes=self.processes,
         )
-        assert held_out is not None
-        self._held_out_final = held_out
-        yield Evaluated(step=self.step, held_out=held_out, best=True, seconds=self.seconds)
 
     def _save(self) -> Iterator[Event]:
         if self.saved_step == self.step:
