@@ -8,6 +8,7 @@ to its left on the same level (`tests/test_architecture.py` holds the rule):
        generation   a request, sampling, the engines, text streaming out
     3  runs         a run's folder: its steps, its metrics, the newest valid step
     2  text         files -> documents -> token ids
+       stories      what the demo trains on, told by a grammar that knows their probability
        model        the Transformer, its configuration, its cost
     1  files        the only writer: atomic files and folders, locks, manifests
     0  errors       everything that a user can be told
