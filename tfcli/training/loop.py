@@ -1,10 +1,10 @@
 """The training loop, as a generator of events.
 
-    for every step:  batch -> loss -> gradients -> update
-    now and then:    measure on held-out text, save, write a sample
+    every step:    examples -> batch -> loss -> gradients -> optimizer step
+    now and then:  evaluate on held-out text, save, generate a sample
 
-Everything random is a function of (seed, step): which rows, which dropout. So a run that was cut
-anywhere goes on from its last saved step to the same bits as one that never stopped.
+Everything random is a function of (seed, step): which rows, which dropout. So a run that was
+interrupted anywhere resumes from its last saved step to the same bits as one that never stopped.
 """
 
 from __future__ import annotations
