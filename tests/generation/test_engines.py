@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from typing import Any
 
@@ -18,7 +17,6 @@ from tests.model.helpers import CONFIGS, configs
 from tfcli.errors import DamagedError
 from tfcli.generation.engines import numpy_engine as numpy_engine_module
 from tfcli.generation.engines.engine import Engine
-from tfcli.generation.engines.native import load_library
 from tfcli.generation.engines.numpy_layers import quantize
 from tfcli.generation.engines.torch_engine import FixedStep, TorchEngine
 from tfcli.model.cache import KeyValueCache
@@ -173,11 +171,6 @@ def test_weights_of_another_shape_are_refused(tmp_path: object) -> None:
     ):
         with pytest.raises(DamagedError, match=r"does not hold the weights"):
             check_shapes(shapes, wrong, tmp_path)  # type: ignore[arg-type]
-
-
-@pytest.mark.skipif(shutil.which("cc") is None, reason="there is no C compiler")
-def test_where_there_is_a_compiler_the_decoder_is_there() -> None:
-    assert load_library() is not None
 
 
 @pytest.mark.parametrize("int8", [False, True])

@@ -82,15 +82,20 @@ static inline float dot(const float *a, const float *b, int n) {
 typedef float Eight __attribute__((vector_size(32), aligned(4), may_alias));
 typedef float Four __attribute__((vector_size(16), aligned(4), may_alias));
 
+/* Eight of the sixteen floats of a and b, by index. gcc knows clang's builtin only since version 12. */
+#ifdef __clang__
+#define SHUFFLE(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+#else
+typedef int32_t Indices __attribute__((vector_size(32)));
+#define SHUFFLE(a, b, ...) __builtin_shuffle(a, b, (Indices){__VA_ARGS__})
+#endif
+
 /* The sums of four times eight floats: neighbours first, then pairs, then halves. */
 static inline Four totals(Eight a, Eight b, Eight c, Eight d) {
-    const Eight ab = __builtin_shufflevector(a, b, 0, 8, 2, 10, 4, 12, 6, 14) +
-                     __builtin_shufflevector(a, b, 1, 9, 3, 11, 5, 13, 7, 15);
-    const Eight cd = __builtin_shufflevector(c, d, 0, 8, 2, 10, 4, 12, 6, 14) +
-                     __builtin_shufflevector(c, d, 1, 9, 3, 11, 5, 13, 7, 15);
-    const Eight all = __builtin_shufflevector(ab, cd, 0, 1, 8, 9, 4, 5, 12, 13) +
-                      __builtin_shufflevector(ab, cd, 2, 3, 10, 11, 6, 7, 14, 15);
-    return __builtin_shufflevector(all, all, 0, 1, 2, 3) + __builtin_shufflevector(all, all, 4, 5, 6, 7);
+    const Eight ab = SHUFFLE(a, b, 0, 8, 2, 10, 4, 12, 6, 14) + SHUFFLE(a, b, 1, 9, 3, 11, 5, 13, 7, 15);
+    const Eight cd = SHUFFLE(c, d, 0, 8, 2, 10, 4, 12, 6, 14) + SHUFFLE(c, d, 1, 9, 3, 11, 5, 13, 7, 15);
+    const Eight all = SHUFFLE(ab, cd, 0, 1, 8, 9, 4, 5, 12, 13) + SHUFFLE(ab, cd, 2, 3, 10, 11, 6, 7, 14, 15);
+    return (Four){all[0], all[1], all[2], all[3]} + (Four){all[4], all[5], all[6], all[7]};
 }
 
 #define AT(p, i) (*(const Eight *)((p) + (i)))
@@ -388,11 +393,25 @@ void read_tokens(const Model *model, float *x, int N, const int64_t *rows, const
 }
 
 /* What the caller has to know alike: the sizes of the records, and the version of these functions. */
-size_t layout(void) { return sizeof(Model) << 32 | sizeof(Layer) << 16 | 4; }
+size_t layout(void) { return sizeof(Model) << 32 | sizeof(Layer) << 16 | 5; }
+
+/* What this was compiled for, for people to read. */
+#if defined(__AVX2__)
+#define INSTRUCTIONS "AVX2"
+#elif defined(__ARM_NEON)
+#define INSTRUCTIONS "NEON"
+#else
+#define INSTRUCTIONS "no vector instructions"
+#endif
+#ifdef _OPENMP
+const char *features(void) { return INSTRUCTIONS ", OpenMP"; }
+#else
+const char *features(void) { return INSTRUCTIONS ", no OpenMP"; }
+#endif
 
 /* Whether this processor has the instructions that the rest was compiled for. */
-#if defined(__x86_64__) && defined(__GNUC__)
-__attribute__((target("arch=x86-64")))
+#if defined(__AVX2__) && defined(__GNUC__)
+__attribute__((target("no-avx")))
 int usable(void) {
     __builtin_cpu_init();
     return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");

@@ -22,12 +22,14 @@ class Engine(Protocol):
         context_length: tokens that a row can hold.
         vocab_size: V.
         weight_bytes: what is read of the weights to compute one token.
+        description: which engine this is and what it runs on, for `--stats`.
 
     """
 
     context_length: int
     vocab_size: int
     weight_bytes: int
+    description: str
 
     def read(self, rows: Sequence[int], tokens: Sequence[Sequence[int]]) -> Logits:
         """Adds tokens to rows: `tokens[i]`, one at least, to row `rows[i]`.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
-from ctypes import POINTER, Structure, byref, c_float, c_int, c_size_t, c_void_p, sizeof
+from ctypes import POINTER, Structure, byref, c_char_p, c_float, c_int, c_size_t, c_void_p, sizeof
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, np.dtype[Any]]
 
 LIBRARY = Path(__file__).with_name("_decoder.so")
-VERSION = 4  # of the functions of decoder.c
+REASON = Path(__file__).with_name("_decoder_missing.txt")  # written by hatch_build.py
+VERSION = 5  # of the functions of decoder.c
 SHARED_BYTES = 8 << 20  # weights above which more than one thread is faster
 MANY = 8  # tokens at once for which that is so whatever the weights
 MOST_THREADS = 16  # more only wait for each other
@@ -70,18 +71,26 @@ class _Model(Structure):
     ]
 
 
-@cache
-def load_library() -> ctypes.CDLL | None:
-    """The compiled library, or None where it was not made or is not for this processor."""
+class _UnavailableError(Exception):
+    """There is no compiled decoder; the message says why."""
+
+
+def _open(path: Path) -> ctypes.CDLL:
+    """The library in a file, if this version of tfcli and this processor can use it."""
+    if not path.exists():
+        reason = REASON.read_text(encoding="utf-8") if REASON.exists() else "it was not compiled"
+        raise _UnavailableError(reason)
     try:
-        library = ctypes.CDLL(str(LIBRARY))
+        library = ctypes.CDLL(str(path))
         library.layout.restype = c_size_t
-        if library.layout() != sizeof(_Model) << 32 | sizeof(_Layer) << 16 | VERSION:
-            return None  # of another version of tfcli
-    except (OSError, AttributeError):
-        return None
+        layout = library.layout()
+    except (OSError, AttributeError) as error:
+        raise _UnavailableError(f"the compiled decoder cannot be loaded: {error}") from error
+    if layout != sizeof(_Model) << 32 | sizeof(_Layer) << 16 | VERSION:
+        raise _UnavailableError("the compiled decoder belongs to another version of tfcli")
     if not library.usable():
-        return None
+        raise _UnavailableError("this processor lacks AVX2 or FMA")
+    library.features.restype = c_char_p
     library.working_space.restype = c_size_t
     library.working_space.argtypes = [POINTER(_Model), c_int, c_int]
     library.read_tokens.restype = None
@@ -90,6 +99,30 @@ def load_library() -> ctypes.CDLL | None:
         c_void_p,
     ]  # fmt: skip
     return library
+
+
+@cache
+def load_library() -> ctypes.CDLL | None:
+    """The compiled library, or None where there is none that can be used; see `status`."""
+    try:
+        return _open(LIBRARY)
+    except _UnavailableError:
+        return None
+
+
+def status(threads: int | None = None) -> str:
+    """Which engine generates on a CPU, and if it is not the compiled one, why.
+
+    Args:
+        threads: how many it uses; by default as many as it would for a large model.
+
+    """
+    try:
+        features = _open(LIBRARY).features().decode()
+    except _UnavailableError as error:
+        return f"numpy ({error})"
+    threads = threads or usual_threads()
+    return f"compiled ({features}, {threads} {'thread' if threads == 1 else 'threads'})"
 
 
 def usual_threads() -> int:

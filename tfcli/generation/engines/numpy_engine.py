@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tfcli.generation.engines.native import NativeDecoder, load_library
+from tfcli.generation.engines.native import NativeDecoder, load_library, status
 from tfcli.generation.engines.numpy_layers import (
     Layer,
     Linear,
@@ -80,6 +80,8 @@ class NumpyEngine:
         self.weight_bytes = self.head.nbytes + sum(layer.nbytes for layer in self.layers)
         self._library = load_library() if native else None
         self.native = NativeDecoder(self._library, self) if self._library else None
+        threads = self.native.threads if self.native else None
+        self.description = status(threads) if native else "numpy"
 
     # --- rows -----------------------------------------------------------------------------------
 

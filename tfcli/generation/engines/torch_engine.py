@@ -28,6 +28,7 @@ class TorchEngine:
     def __init__(self, model: Transformer, rows: int = 1) -> None:
         self._model = model
         self._device = model.embedding.weight.device
+        self.description = f"torch ({self._device})"
         self.context_length = model.config.context_length
         self.vocab_size = model.config.vocab_size
         skipped = 0 if model.config.tied_head else model.embedding.weight.nbytes
