@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+from packaging.tags import platform_tags
 
 SOURCE = Path("tfcli/generation/engines/decoder.c")
 LIBRARY = SOURCE.with_name("_decoder.so")
@@ -39,7 +40,18 @@ class DecoderHook(BuildHookInterface):  # type: ignore[type-arg]
             self.app.display_warning(f"no compiled decoder, generation will be slower: {reason}")
         build_data["artifacts"].append((REASON if reason else LIBRARY).as_posix())
         build_data["pure_python"] = reason is not None
-        build_data["infer_tag"] = reason is None
+        build_data["tag"] = wheel_tag(compiled=reason is None)
+
+
+def wheel_tag(*, compiled: bool) -> str:
+    """The tag of a wheel: for any Python 3, since ctypes loads the library, on this platform.
+
+    "manylinux" would promise that the library runs on older systems, which nobody has checked.
+    """
+    if not compiled:
+        return "py3-none-any"
+    promises = ("manylinux", "musllinux")
+    return "py3-none-" + next(tag for tag in platform_tags() if not tag.startswith(promises))
 
 
 def compile_library(root: Path) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -24,9 +25,7 @@ COMPILERS = ["gcc-9", "gcc-10", "gcc-11", "gcc-12", "gcc-13", "gcc-14", "cc", "c
 @pytest.fixture
 def hatch_build() -> ModuleType:
     pytest.importorskip("hatchling")
-    import importlib
-
-    return importlib.import_module("hatch_build")
+    return import_module("hatch_build")
 
 
 @pytest.fixture
