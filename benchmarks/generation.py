@@ -38,8 +38,7 @@ import numpy as np
 from tfcli.exchange.gguf_out import export_to_gguf
 from tfcli.generation.engines.native import load_library
 from tfcli.generation.engines.numpy_engine import NumpyEngine
-from tfcli.generation.generate import Generator, Listed
-from tfcli.generation.generate import Piece as Written
+from tfcli.generation.generate import Generator, RequestList, TokenEvent
 from tfcli.generation.request import GenerationRequest
 from tfcli.model.config import ModelConfig
 from tfcli.model.cost import count_parameters
@@ -47,7 +46,7 @@ from tfcli.model.layout import weight_shapes
 from tfcli.runs.run import Run, create_run
 from tfcli.runs.step import StepState, save_step
 from tfcli.runs.valid_steps import choose_step
-from tfcli.text.pieces import Algorithm, Kind, Piece, Pieces, write_pieces
+from tfcli.text.pieces import Algorithm, Piece, Pieces, PieceType, write_pieces
 from tfcli.text.tokenizer import SPACE_MARK, Tokenizer
 from tfcli.text.tokenizer_training import train_tokenizer
 
@@ -115,16 +114,16 @@ def hugging_face(config: ModelConfig) -> Callable[[], float]:
         )
     ).eval()  # fmt: skip
     ids = torch.arange(5, 5 + PROMPT)[None]
-    wishes: Any = {"do_sample": False, "attention_mask": torch.ones_like(ids)}
+    options: Any = {"do_sample": False, "attention_mask": torch.ones_like(ids)}
 
     def measure() -> float:
         with torch.inference_mode():
-            model.generate(ids, max_new_tokens=1, **wishes)
+            model.generate(ids, max_new_tokens=1, **options)
             began = time.perf_counter()
-            model.generate(ids, max_new_tokens=1, **wishes)
+            model.generate(ids, max_new_tokens=1, **options)
             first = time.perf_counter() - began
             began = time.perf_counter()
-            model.generate(ids, max_new_tokens=TOKENS + 1, min_new_tokens=TOKENS + 1, **wishes)
+            model.generate(ids, max_new_tokens=TOKENS + 1, min_new_tokens=TOKENS + 1, **options)
             return TOKENS / (time.perf_counter() - began - first)
 
     return measure
@@ -169,7 +168,7 @@ def batch(config: ModelConfig, weights: Weights, tokenizer: Tokenizer, rows: int
     ]
     generator = Generator(engine, tokenizer, rows=rows)
     began = time.perf_counter()
-    written = sum(isinstance(event, Written) for event in generator.write(Listed(requests)))
+    written = sum(isinstance(event, TokenEvent) for event in generator.write(RequestList(requests)))
     return written / (time.perf_counter() - began)
 
 
@@ -198,10 +197,10 @@ def numbers(vocab_size: int) -> Tokenizer:
     """A tokenizer of any size, whose pieces are numbers."""
     texts = [SPACE_MARK, *(f"{SPACE_MARK}{number}" for number in range(vocab_size))]
     pieces = [
-        Piece("<unk>", 0, Kind.UNKNOWN), Piece("<s>", 0, Kind.CONTROL),
-        Piece("</s>", 0, Kind.CONTROL),
-        *(Piece(f"<0x{byte:02X}>", 0, Kind.BYTE) for byte in range(256)),
-        *(Piece(text, -i, Kind.NORMAL) for i, text in enumerate(texts)),
+        Piece("<unk>", 0, PieceType.UNKNOWN), Piece("<s>", 0, PieceType.CONTROL),
+        Piece("</s>", 0, PieceType.CONTROL),
+        *(Piece(f"<0x{byte:02X}>", 0, PieceType.BYTE) for byte in range(256)),
+        *(Piece(text, -i, PieceType.NORMAL) for i, text in enumerate(texts)),
     ]  # fmt: skip
     whole = Pieces(Algorithm.BPE, tuple(pieces[:vocab_size]), dummy_prefix=False)
     return Tokenizer(write_pieces(whole))
@@ -213,11 +212,11 @@ def make_run(config: ModelConfig, tokenizer: Tokenizer, path: Path) -> Run:
         "sources": ["-"], "bytes": 1, "documents": 1, "fingerprint": "", "training_bytes": 1,
         "training_tokens": 1, "held_out_bytes": 0, "token_cache": "",
     }  # fmt: skip
-    card = {
+    metadata = {
         "model": config.to_json(), "plan": {}, "seed": 0, "corpus": corpus,
         "tokenizer": {"vocab_size": tokenizer.vocab_size, "fingerprint": tokenizer.fingerprint},
     }  # fmt: skip
-    run = create_run(path, card, tokenizer)
+    run = create_run(path, metadata, tokenizer)
     save_step(run.path, StepState(step=1, tokens_seen=1, seconds=1), random_weights(config), {})
     return run
 

@@ -44,7 +44,7 @@ from tfcli.runs.run import open_run
 from tfcli.runs.valid_steps import choose_step
 from tfcli.text.corpus import open_corpus
 from tfcli.text.tokenizer import BEGIN, END
-from tfcli.training.batches import NO_TARGET, Batch
+from tfcli.training.batches import IGNORE_INDEX, Batch
 from tfcli.training.evaluation import ROWS, evaluate
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ def windows(
 
     """
     inputs = np.zeros((-(-len(tokens) // stride), context), np.int64)
-    targets = np.full(inputs.shape, NO_TARGET, np.int64)
+    targets = np.full(inputs.shape, IGNORE_INDEX, np.int64)
     shifted = np.concatenate([[before], tokens[:-1]])
     done = 0
     for row, start in enumerate(range(0, len(tokens), stride)):

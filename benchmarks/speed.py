@@ -18,10 +18,10 @@ from tfcli.model.config import named_config
 from tfcli.model.cost import count_parameters, training_flops_per_token
 from tfcli.model.transformer import Transformer
 from tfcli.training.compiling import compile_loss
-from tfcli.training.job import BATCH_TOKENS
 from tfcli.training.machine import choose_device, choose_precision
 from tfcli.training.optimizers import Optimizer, OptimizerConfig
 from tfcli.training.probe import Probe
+from tfcli.training.setup import BATCH_TOKENS
 
 SHAPES = ((2, 192), (6, 384))  # layers, width
 VOCAB_SIZE, CONTEXT = 1024, 256
@@ -44,7 +44,7 @@ def main() -> None:
             num_layers=layers, d_model=width, tied_head=False,
         )  # fmt: skip
         model = Transformer(config, precision=getattr(torch, precision))
-        model.initialize(0)
+        model.init_weights(0)
         model.to(device)
         compiled = compile_loss(model, rows, only_if_faster=False)[0] if arguments.compile else None
         loss = compiled or model.loss

@@ -15,7 +15,7 @@ for name in (
     "tfcli.generation.engines.numpy_engine",
     "tfcli.generation.open_engine",
     "tfcli.runs.summary",
-    "tfcli.training.job",
-    "tfcli.training.start",
+    "tfcli.training.setup",
+    "tfcli.training.resume",
 ):
     importlib.import_module(name)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tfcli import errors
-from tfcli.errors import TfcliError, nearest
+from tfcli.errors import TfcliError, closest_match
 
 LINE = re.compile(r"^    ((?:\+--|\||\s)*)(\w+Error) +(\d+) ", re.MULTILINE)
 
@@ -45,29 +45,29 @@ def test_every_class_has_its_line() -> None:
     assert len(known) == len(TREE) == 8
 
 
-@given(what=st.text(), why=st.none() | st.text(), mend=st.none() | st.text())
-def test_an_error_keeps_its_parts(what: str, why: str | None, mend: str | None) -> None:
-    error = TfcliError(what, why=why, mend=mend)
-    assert (str(error), error.what, error.why, error.mend) == (what, what, why, mend)
+@given(what=st.text(), why=st.none() | st.text(), hint=st.none() | st.text())
+def test_an_error_keeps_its_parts(what: str, why: str | None, hint: str | None) -> None:
+    error = TfcliError(what, why=why, hint=hint)
+    assert (str(error), error.what, error.why, error.hint) == (what, what, why, hint)
 
 
 @pytest.mark.parametrize(
     "misspelt", ["storis", "stores", "stoires", "Stories", "sotries", "storie"]
 )
 def test_a_misspelt_name_is_recognised(misspelt: str) -> None:
-    assert nearest(misspelt, ["moby-dick", "stories", "quijote"]) == "stories"
+    assert closest_match(misspelt, ["moby-dick", "stories", "quijote"]) == "stories"
 
 
 def test_what_resembles_nothing_is_not_guessed() -> None:
-    assert nearest("zzz", ["moby-dick", "stories"]) is None
-    assert nearest("stories", []) is None
+    assert closest_match("zzz", ["moby-dick", "stories"]) is None
+    assert closest_match("stories", []) is None
 
 
 @given(name=st.text(min_size=1), others=st.lists(st.text()))
 def test_a_known_name_is_the_nearest_to_itself(name: str, others: list[str]) -> None:
-    assert nearest(name, [*others, name]) == name
+    assert closest_match(name, [*others, name]) == name
 
 
 @given(name=st.text(), known=st.lists(st.text()))
 def test_only_known_names_are_offered(name: str, known: list[str]) -> None:
-    assert nearest(name, iter(known)) in {None, *known}
+    assert closest_match(name, iter(known)) in {None, *known}

@@ -26,17 +26,17 @@ class TfcliError(Exception):
     Args:
         what: one sentence: what could not be done, and with which file, run or value.
         why: the reason, where `what` does not hold it already.
-        mend: what to do about it, best a command that works as it stands.
+        hint: what to do about it, best a command that works as it stands.
 
     """
 
     exit_code = 1
 
-    def __init__(self, what: str, *, why: str | None = None, mend: str | None = None) -> None:
+    def __init__(self, what: str, *, why: str | None = None, hint: str | None = None) -> None:
         super().__init__(what)
         self.what = what
         self.why = why
-        self.mend = mend
+        self.hint = hint
 
 
 class UsageError(TfcliError):
@@ -73,13 +73,13 @@ class InputOutputError(TfcliError):
     exit_code = 74
 
 
-class ReaderGoneError(TfcliError):
+class OutputClosedError(TfcliError):
     """Whoever read our output went away; there is nobody left to tell."""
 
     exit_code = 141
 
 
-def nearest(name: str, known: Iterable[str]) -> str | None:
+def closest_match(name: str, known: Iterable[str]) -> str | None:
     """The known name most like `name`, or None where none is close: for "did you mean"."""
     from difflib import get_close_matches  # for the rare case alone
 

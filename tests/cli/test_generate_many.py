@@ -308,9 +308,9 @@ def test_options_that_make_no_sense_are_refused(
 
 
 def test_engines_write_the_same(trained: Shell) -> None:
-    for wishes in (("--greedy",), ("--seed", "4", "--temperature", "1.2", "-n", "3")):
+    for options in (("--greedy",), ("--seed", "4", "--temperature", "1.2", "-n", "3")):
         texts = {
-            trained("generate", "--run", "tale", "--engine", engine, *wishes, "Ann").out
+            trained("generate", "--run", "tale", "--engine", engine, *options, "Ann").out
             for engine in ("numpy", "torch")
         }
         assert len(texts) == 1

@@ -77,8 +77,8 @@ def test_a_damaged_step_is_named_and_taken_away(workshop: Shell) -> None:
 
 
 def test_a_step_with_sound_weights_stays_and_training_makes_it_whole(workshop: Shell) -> None:
-    wishes = ("generate", "Ann", "--run", "it", "--seed", "7")
-    damaged, before = steps(workshop)[-1], workshop(*wishes).out
+    options = ("generate", "Ann", "--run", "it", "--seed", "7")
+    damaged, before = steps(workshop)[-1], workshop(*options).out
     whole = (damaged / "optimizer.safetensors").read_bytes()
     flip(damaged / "optimizer.safetensors")
     for command in (("runs", "verify"), ("runs", "repair")):
@@ -90,7 +90,7 @@ def test_a_step_with_sound_weights_stays_and_training_makes_it_whole(workshop: S
     row = json.loads(workshop("runs", "verify", "--json").out)
     assert row["only_weights"] == [damaged.name]
     assert damaged in steps(workshop)
-    assert workshop(*wishes).out == before
+    assert workshop(*options).out == before
     assert workshop("train", "--resume", "it").code == 0
     assert (damaged / "optimizer.safetensors").read_bytes() == whole
     assert workshop("runs", "verify").code == 0
@@ -144,8 +144,8 @@ def test_which_step_is_used_instead_is_said(workshop: Shell) -> None:
 
 @pytest.mark.parametrize("damage", [flip, Path.unlink])
 def test_a_lost_tokenizer_is_put_back(workshop: Shell, damage: Callable[[Path], None]) -> None:
-    wishes = ("generate", "Ann", "--run", "it", "--seed", "7")
-    before = workshop(*wishes).out
+    options = ("generate", "Ann", "--run", "it", "--seed", "7")
+    before = workshop(*options).out
     run = workshop.folder / "checkpoints/it"
     shutil.copytree(run, run.with_name("twin"))
     damage(run / "tokenizer.model")
@@ -155,7 +155,7 @@ def test_a_lost_tokenizer_is_put_back(workshop: Shell, damage: Callable[[Path], 
     done = workshop("runs", "repair", "it")
     assert done.code == 0, done.err
     assert "Put back: checkpoints/it/tokenizer.model" in done.err
-    assert workshop(*wishes).out == before
+    assert workshop(*options).out == before
     shutil.rmtree(run.with_name("twin"))
     damage(run / "tokenizer.model")
     done = workshop("runs", "verify", "it")

@@ -11,8 +11,8 @@ from tests.conftest import BOOK, SENTENCES, Shell
 
 
 def test_a_held_out_text_scores_what_training_said(trained: Shell) -> None:
-    card = json.loads(trained("runs", "show", "tale", "--json").out)
-    held_out = card["held_out"]
+    metadata = json.loads(trained("runs", "show", "tale", "--json").out)
+    held_out = metadata["held_out"]
     text = BOOK.encode()[-held_out["bytes"] :]
     done = trained("score", "--run", "tale", "--json", stdin=text)
     assert done.code == 0, done.err

@@ -49,8 +49,8 @@ def test_text_ends_with_a_newline_and_the_seed_is_told(trained: Shell) -> None:
 
 
 def test_a_training_shows_itself_live_and_stops_on_ctrl_c(shell: Shell) -> None:
-    wishes = ["--steps", "100000", "--run", "it", "--evaluate-every", "20", *TINY]
-    child = terminal(shell, "train", "book.txt", *wishes)
+    options = ["--steps", "100000", "--run", "it", "--evaluate-every", "20", *TINY]
+    child = terminal(shell, "train", "book.txt", *options)
     child.expect("tokens/s")
     child.expect("[\u2801-\u28ff]{3}")  # the curve, in braille
     child.kill(signal.SIGINT)

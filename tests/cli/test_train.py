@@ -96,16 +96,16 @@ def test_texts_in_other_containers(shell: Shell, kind: str) -> None:
     stdin = BOOK.encode() if kind == "stdin" else b""
     done = shell("train", argument, "--steps", "2", "--run", "it", *TINY, stdin=stdin)
     assert done.code == 0, done.err
-    card = json.loads((shell.folder / "checkpoints/it/run.json").read_bytes())
-    assert card["corpus"]["bytes"] == len(BOOK.encode())
+    metadata = json.loads((shell.folder / "checkpoints/it/run.json").read_bytes())
+    assert metadata["corpus"]["bytes"] == len(BOOK.encode())
 
 
 def test_texts_with_weights(shell: Shell) -> None:
     (shell.folder / "more.txt").write_text(BOOK[:9000])
     done = shell("train", "book.txt", "more.txt:2.5", "--steps", "2", *TINY)
     assert done.code == 0, done.err
-    card = json.loads((shell.folder / "checkpoints/book/run.json").read_bytes())
-    assert [part["weight"] for part in card["corpus"]["parts"]] == [1.0, 2.5]
+    metadata = json.loads((shell.folder / "checkpoints/book/run.json").read_bytes())
+    assert [part["weight"] for part in metadata["corpus"]["parts"]] == [1.0, 2.5]
     more = shell("train", "--resume", "book", "--steps", "2")
     assert more.code == 0, more.err
 
@@ -128,9 +128,9 @@ def test_every_family_trains_and_writes(shell: Shell, family: str) -> None:
 
 
 def test_a_killed_run_goes_on_to_the_bits_of_one_that_never_stopped(shell: Shell) -> None:
-    wishes = ("book.txt", "--steps", "60", "--save-every", "5", "--evaluate-every", "10", *TINY)
-    assert shell("train", *wishes, "--run", "whole").code == 0
-    with training(shell, *wishes, "--run", "killed") as process:
+    options = ("book.txt", "--steps", "60", "--save-every", "5", "--evaluate-every", "10", *TINY)
+    assert shell("train", *options, "--run", "whole").code == 0
+    with training(shell, *options, "--run", "killed") as process:
         process.send_signal(signal.SIGKILL)
     assert shell("train", "--resume", "killed").code == 0
     runs = shell.folder / "checkpoints"
@@ -142,9 +142,9 @@ def test_a_killed_run_goes_on_to_the_bits_of_one_that_never_stopped(shell: Shell
 def test_a_signal_saves_first_and_the_run_goes_on(
     shell: Shell, number: signal.Signals, code: int
 ) -> None:
-    wishes = ("book.txt", "--steps", "120", "--evaluate-every", "2", "--save-every", "120", *TINY)
-    assert shell("train", *wishes, "--run", "whole").code == 0
-    with training(shell, *wishes, "--run", "cut") as process:
+    options = ("book.txt", "--steps", "120", "--evaluate-every", "2", "--save-every", "120", *TINY)
+    assert shell("train", *options, "--run", "whole").code == 0
+    with training(shell, *options, "--run", "cut") as process:
         process.send_signal(number)
         _, rest = process.communicate()
     assert process.returncode == code, rest
@@ -156,8 +156,8 @@ def test_a_signal_saves_first_and_the_run_goes_on(
 
 
 def test_a_second_trainer_is_kept_out_and_told_by_whom(shell: Shell) -> None:
-    wishes = ("book.txt", "--steps", "100000", "--evaluate-every", "2", *TINY, "--run", "it")
-    with training(shell, *wishes) as process:
+    options = ("book.txt", "--steps", "100000", "--evaluate-every", "2", *TINY, "--run", "it")
+    with training(shell, *options) as process:
         for arguments in (("--resume", "it"), ("book.txt", "--run", "it", "--steps", "1")):
             done = shell("train", *arguments)
             assert done.code == 73
@@ -194,8 +194,8 @@ def test_options_come_from_the_environment_too(shell: Shell) -> None:
 
 
 def test_samples_on_the_way_go_on_from_the_prompt(shell: Shell) -> None:
-    wishes = ("--steps", "2", "--run", "it", "--sample-prompt", "Ann", *TINY)
-    assert shell("train", "book.txt", *wishes).code == 0
+    options = ("--steps", "2", "--run", "it", "--sample-prompt", "Ann", *TINY)
+    assert shell("train", "book.txt", *options).code == 0
     lines = (shell.folder / "checkpoints/it/metrics.jsonl").read_text().splitlines()
     samples = [row for row in map(json.loads, lines) if row["event"] == "Sampled"]
     assert samples
@@ -274,17 +274,17 @@ def test_a_dry_run_shows_the_plan_and_leaves_no_run(shell: Shell) -> None:
 
 def test_a_dry_run_as_json_is_the_card_of_the_run(shell: Shell) -> None:
     done = shell("train", "book.txt", "--steps", "7", "--dry-run", "--json", *TINY)
-    card = json.loads(done.out)
-    assert card["model"]["num_layers"] == 1
-    assert card["plan"]["budget"] == {"kind": "steps", "amount": 7}
-    assert card["baselines"]["ngram"] < card["baselines"]["gzip"] * 3
+    metadata = json.loads(done.out)
+    assert metadata["model"]["num_layers"] == 1
+    assert metadata["plan"]["budget"] == {"kind": "steps", "amount": 7}
+    assert metadata["baselines"]["ngram"] < metadata["baselines"]["gzip"] * 3
 
 
 @pytest.mark.slow
 def test_compiled_training_is_the_same_training(shell: Shell) -> None:
     for name, option in (("plain", "--no-compile"), ("made", "--compile")):
-        wishes = ("--steps", "6", "--run", name, "--precision", "float32", option, *TINY)
-        assert shell("train", "book.txt", *wishes).code == 0
+        options = ("--steps", "6", "--run", name, "--precision", "float32", option, *TINY)
+        assert shell("train", "book.txt", *options).code == 0
     plain, made = (losses(shell.folder / "checkpoints" / name) for name in ("plain", "made"))
     assert made == pytest.approx(plain, rel=1e-4)
 
@@ -312,8 +312,8 @@ def test_a_run_begins_with_the_model_of_another_and_then_needs_it_no_more(
         assert shell("train", "--resume", "tuned", "--steps", "2").code == 0
     finally:
         shutil.move(tmp_path / "elsewhere", shell.folder / "checkpoints/tale")
-    card = json.loads(shell("runs", "show", "tuned", "--json").out)["run"]
-    assert card["from"].startswith("tale/step-")
+    metadata = json.loads(shell("runs", "show", "tuned", "--json").out)["run"]
+    assert metadata["from"].startswith("tale/step-")
 
 
 @pytest.mark.parametrize(
@@ -343,8 +343,8 @@ def test_a_run_to_go_on_from_that_is_not_there_is_named(trained: Shell) -> None:
 def test_many_short_documents_train_apart(shell: Shell) -> None:
     rows = "".join(json.dumps({"text": line}) + "\n" for line in BOOK.splitlines()[:200])
     (shell.folder / "lines.jsonl").write_text(rows)
-    wishes = ("--apart", "--steps", "30", "--layers", "1", "--width", "32", "--context", "64")
-    done = shell("train", "lines.jsonl", "--run", "apart", "--batch-tokens", "512", *wishes)
+    options = ("--apart", "--steps", "30", "--layers", "1", "--width", "32", "--context", "64")
+    done = shell("train", "lines.jsonl", "--run", "apart", "--batch-tokens", "512", *options)
     assert done.code == 0, done.err
     curve = losses(shell.folder / "checkpoints/apart")
     assert curve[-1] < 0.7 * curve[0]
@@ -368,8 +368,8 @@ def test_a_resumed_run_keeps_its_plan(trained: Shell, option: tuple[str, ...]) -
 
 def test_a_run_that_lost_the_model_it_began_with_is_not_begun_anew(shell: Shell) -> None:
     assert shell("train", "book.txt", "--run", "first", "--steps", "2", *TINY).code == 0
-    wishes = ("--from", "first", "--run", "second", "--steps", "2")
-    assert shell("train", "book.txt", *wishes).code == 0
+    options = ("--from", "first", "--run", "second", "--steps", "2")
+    assert shell("train", "book.txt", *options).code == 0
     for step in list_steps(shell.folder / "checkpoints/second"):
         (step / MODEL).write_bytes(b"torn")
     done = shell("train", "--resume", "second", "--steps", "2")

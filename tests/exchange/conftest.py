@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from tests.conftest import BOOK
-from tests.runs.helpers import card
+from tests.runs.helpers import metadata
 from tfcli.model.config import Family, named_config
 from tfcli.model.transformer import Transformer
 from tfcli.runs.run import Run, create_run
@@ -75,7 +75,7 @@ def make_run(tmp_path: Path, tokenizer: Tokenizer) -> MakeRun:
         )  # fmt: skip
         config = dataclasses.replace(config, sliding_window=sliding_window)
         model = random_weights(Transformer(config))
-        described = card() | {
+        described = metadata() | {
             "model": config.to_json(),
             "tokenizer": {
                 "vocab_size": tokenizer.vocab_size, "fingerprint": tokenizer.fingerprint

@@ -14,7 +14,7 @@ from tests.exchange.conftest import SHAPES, MakeRun, random_weights
 from tfcli.errors import ConflictError, UsageError
 from tfcli.exchange import huggingface_out
 from tfcli.exchange.architectures import from_config_json, to_config_json
-from tfcli.exchange.huggingface_in import import_run, look
+from tfcli.exchange.huggingface_in import import_run, inspect_checkpoint
 from tfcli.exchange.huggingface_out import export_to_hugging_face
 from tfcli.files import verify_folder
 from tfcli.generation.open_engine import open_engine, open_model
@@ -86,7 +86,7 @@ def test_a_large_model_lies_in_parts(
     assert len(parts) > 2
     assert not (tmp_path / "out" / "model.safetensors").exists()
     assert_alike(model, open_theirs(tmp_path / "out"), [BEGIN, *tokenizer.encode(TEXT)])
-    found = look(tmp_path / "out")  # and it comes back
+    found = inspect_checkpoint(tmp_path / "out")  # and it comes back
     again = import_run(found, tmp_path / "checkpoints" / "again")
     assert_same_weights(open_model(again, choose_step(again, None, damaged=fail)), model)
 
@@ -105,7 +105,7 @@ def test_the_folder_is_whole_and_its_card_says_what_the_run_knows(
         "Qwen3ForCausalLM",
         "trained from scratch",
         'from_pretrained("./out")',
-        run.card["corpus"]["fingerprint"],
+        run.metadata["corpus"]["fingerprint"],
     ):
         assert known in readme
     described = json.loads((tmp_path / "out" / "generation_config.json").read_text())
@@ -130,9 +130,9 @@ def test_classic_has_no_name_elsewhere(make_run: MakeRun, tmp_path: Path) -> Non
     run, step, _ = make_run("classic")
     with pytest.raises(UsageError, match="classic cannot be exported") as refused:
         export_to_hugging_face(run, step, tmp_path / "out")
-    assert refused.value.mend
-    assert "Qwen3" in refused.value.mend
-    assert "gpt2" in refused.value.mend
+    assert refused.value.hint
+    assert "Qwen3" in refused.value.hint
+    assert "gpt2" in refused.value.hint
     assert not (tmp_path / "out").exists()
 
 
@@ -197,7 +197,7 @@ def test_an_imported_model_computes_the_same(
 ) -> None:
     kind, extra = MADE[name]
     theirs = make_theirs(kind, tokenizer.vocab_size, extra)
-    found = look(saved(theirs, tokenizer, tmp_path / "in"))
+    found = inspect_checkpoint(saved(theirs, tokenizer, tmp_path / "in"))
     run = import_run(found, tmp_path / "checkpoints" / "theirs")
     step = choose_step(run, None, damaged=fail)
     ids = [BEGIN, *tokenizer.encode(TEXT)]
@@ -220,7 +220,7 @@ def test_an_imported_gpt2_computes_the_same(tokenizer: Tokenizer, tmp_path: Path
         bos_token_id=1, eos_token_id=2,
     )  # fmt: skip
     theirs: Any = random_weights(GPT2LMHeadModel(config))
-    found = look(saved(theirs, tokenizer, tmp_path / "in"))
+    found = inspect_checkpoint(saved(theirs, tokenizer, tmp_path / "in"))
     run = import_run(found, tmp_path / "checkpoints" / "theirs")
     model = open_model(run, choose_step(run, None, damaged=fail))
     assert_alike(model, theirs, [BEGIN, *tokenizer.encode(TEXT)])
@@ -242,7 +242,7 @@ def test_gpt2s_own_names_are_shorter(tokenizer: Tokenizer, tmp_path: Path) -> No
     shorter = {name.removeprefix("transformer."): weight for name, weight in weights.items()}
     shorter |= {"h.0.attn.bias": torch.ones(1, 1, 96, 96), "h.0.attn.masked_bias": torch.ones(1)}
     save_file(shorter, folder / "model.safetensors")
-    run = import_run(look(folder), tmp_path / "checkpoints" / "theirs")
+    run = import_run(inspect_checkpoint(folder), tmp_path / "checkpoints" / "theirs")
     model = open_model(run, choose_step(run, None, damaged=fail))
     assert_alike(model, theirs, [BEGIN, *tokenizer.encode(TEXT)])
 
@@ -253,7 +253,8 @@ def test_other_number_formats_become_float32(
 ) -> None:
     theirs = make_theirs("Llama", tokenizer.vocab_size, {}).to(dtype)
     run = import_run(
-        look(saved(theirs, tokenizer, tmp_path / "in")), tmp_path / "checkpoints" / "theirs"
+        inspect_checkpoint(saved(theirs, tokenizer, tmp_path / "in")),
+        tmp_path / "checkpoints" / "theirs",
     )
     model = open_model(run, choose_step(run, None, damaged=fail))
     wanted = theirs.state_dict()["model.layers.1.mlp.up_proj.weight"].float()
@@ -263,7 +264,7 @@ def test_other_number_formats_become_float32(
 
 def test_rows_that_stand_for_no_piece_are_left_out(tokenizer: Tokenizer, tmp_path: Path) -> None:
     theirs = make_theirs("Llama", tokenizer.vocab_size + 12, {})
-    found = look(saved(theirs, tokenizer, tmp_path / "in"), context_length=40)
+    found = inspect_checkpoint(saved(theirs, tokenizer, tmp_path / "in"), context_length=40)
     assert found.rows_left_out == 12
     run = import_run(found, tmp_path / "checkpoints" / "theirs")
     model = open_model(run, choose_step(run, None, damaged=fail))
@@ -280,6 +281,6 @@ def test_a_tokenizer_json_alone_will_do(
     run, step, _ = make_run()
     export_to_hugging_face(run, step, tmp_path / "out")
     (tmp_path / "out" / "tokenizer.model").unlink()
-    again = import_run(look(tmp_path / "out"), tmp_path / "checkpoints" / "again")
+    again = import_run(inspect_checkpoint(tmp_path / "out"), tmp_path / "checkpoints" / "again")
     assert again.tokenizer().encode(TEXT) == tokenizer.encode(TEXT)
-    assert open_run(again.path).card["imported"] == "out"
+    assert open_run(again.path).metadata["imported"] == "out"

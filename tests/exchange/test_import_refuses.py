@@ -19,7 +19,7 @@ from safetensors.numpy import load_file, save_file
 from tests.exchange.conftest import MakeRun
 from tfcli.errors import DataError, NotFoundError, TfcliError
 from tfcli.exchange.architectures import from_config_json
-from tfcli.exchange.huggingface_in import import_run, look
+from tfcli.exchange.huggingface_in import import_run, inspect_checkpoint
 from tfcli.exchange.huggingface_out import export_to_hugging_face
 
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
@@ -179,19 +179,19 @@ def test_a_spoilt_folder_is_refused_and_nothing_is_written(
     spoil(folder)
     path = tmp_path / "checkpoints" / "theirs"
     with pytest.raises((DataError, NotFoundError)) as refused:
-        import_run(look(folder), path)
+        import_run(inspect_checkpoint(folder), path)
     assert re.search(message, f"{refused.value.what}; {refused.value.why}")
     assert not list(path.glob("*"))
 
 
 def test_there_is_no_such_folder(tmp_path: Path) -> None:
     with pytest.raises(NotFoundError, match="no folder"):
-        look(tmp_path / "nothing")
+        inspect_checkpoint(tmp_path / "nothing")
 
 
 def test_a_longer_context_than_there_is(folder: Path) -> None:
     with pytest.raises(DataError, match="context of 96"):
-        look(folder, context_length=97)
+        inspect_checkpoint(folder, context_length=97)
 
 
 ANY = st.recursive(

@@ -251,7 +251,7 @@ def test_checked_json_of_a_newer_program_asks_for_it(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="newer tfcli") as caught:
         read_checked_json(tmp_path / "value.json", schema=2)
     assert not isinstance(caught.value, DamagedError)
-    assert caught.value.mend == "pip install --upgrade tfcli"
+    assert caught.value.hint == "pip install --upgrade tfcli"
 
 
 @pytest.mark.parametrize("depth", [*range(900, 1010, 10), 1500, 2000, 3000, 5000, 10_000])

@@ -19,7 +19,14 @@ from hypothesis import strategies as st
 
 from tests.files.faults import fails_with, faulty
 from tfcli.errors import ConflictError, InputOutputError, NotFoundError, TfcliError
-from tfcli.files import append_line, explain, make_folder, remove_file, require_space, write_file
+from tfcli.files import (
+    append_line,
+    make_folder,
+    remove_file,
+    require_space,
+    translate_os_error,
+    write_file,
+)
 from tfcli.files.disk import flush, flush_folder
 
 POSIX = pytest.mark.skipif(os.name == "nt", reason="POSIX only")
@@ -64,39 +71,43 @@ CODES: dict[int, type[TfcliError]] = {
 
 @pytest.mark.parametrize("code", CODES, ids=errno.errorcode.get)
 def test_every_error_has_its_class_and_names_the_file(tmp_path: Path, code: int) -> None:
-    explained = explain(OSError(code, os.strerror(code)), tmp_path / "wanted")
-    assert isinstance(explained, CODES[code])
-    assert str(tmp_path / "wanted") in explained.what
+    translated_os_errors = translate_os_error(OSError(code, os.strerror(code)), tmp_path / "wanted")
+    assert isinstance(translated_os_errors, CODES[code])
+    assert str(tmp_path / "wanted") in translated_os_errors.what
 
 
 @given(code=st.integers(1, 200))
 def test_every_number_has_an_explanation(tmp_path: Path, code: int) -> None:
-    explained = explain(OSError(code, os.strerror(code)), tmp_path / "wanted")
-    assert isinstance(explained, TfcliError)
-    assert isinstance(explained, NotFoundError) or os.strerror(code) in str(explained.why)
+    translated_os_errors = translate_os_error(OSError(code, os.strerror(code)), tmp_path / "wanted")
+    assert isinstance(translated_os_errors, TfcliError)
+    assert isinstance(translated_os_errors, NotFoundError) or os.strerror(code) in str(
+        translated_os_errors.why
+    )
 
 
 @pytest.mark.parametrize("code", [errno.EACCES, errno.EPERM, errno.EROFS])
 def test_what_is_not_allowed_comes_with_a_way_to_see_why(tmp_path: Path, code: int) -> None:
-    explained = explain(OSError(code, os.strerror(code)), tmp_path / "wanted")
-    assert "may not be read or written" in explained.what
-    assert str(explained.mend).startswith(f"ls -ld {tmp_path}")
+    translated_os_errors = translate_os_error(OSError(code, os.strerror(code)), tmp_path / "wanted")
+    assert "may not be read or written" in translated_os_errors.what
+    assert str(translated_os_errors.hint).startswith(f"ls -ld {tmp_path}")
 
 
 def test_an_error_without_a_number_is_explained_by_its_text(tmp_path: Path) -> None:
-    assert explain(OSError("it would not"), tmp_path).why == "it would not"
+    assert translate_os_error(OSError("it would not"), tmp_path).why == "it would not"
 
 
 def test_a_missing_file_is_not_found_even_without_a_number(tmp_path: Path) -> None:
     """As safetensors and others written in Rust raise it."""
-    assert isinstance(explain(FileNotFoundError("not here"), tmp_path), NotFoundError)
+    assert isinstance(translate_os_error(FileNotFoundError("not here"), tmp_path), NotFoundError)
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EFBIG, errno.EDQUOT])
 def test_a_full_disk_tells_how_much_is_free(tmp_path: Path, code: int) -> None:
-    explained = explain(OSError(code, os.strerror(code)), tmp_path / "no" / "such" / "folder")
-    assert "the disk is full" in explained.what
-    assert 0 < free_bytes(str(explained.why)) <= shutil.disk_usage(tmp_path).total
+    translated_os_errors = translate_os_error(
+        OSError(code, os.strerror(code)), tmp_path / "no" / "such" / "folder"
+    )
+    assert "the disk is full" in translated_os_errors.what
+    assert 0 < free_bytes(str(translated_os_errors.why)) <= shutil.disk_usage(tmp_path).total
 
 
 def test_a_full_disk_is_explained_even_where_it_cannot_be_measured(
@@ -106,9 +117,11 @@ def test_a_full_disk_is_explained_even_where_it_cannot_be_measured(
         raise OSError(errno.EIO, "refused")
 
     monkeypatch.setattr(shutil, "disk_usage", refuses)
-    explained = explain(OSError(errno.ENOSPC, "no space left"), tmp_path / "file")
-    assert "the disk is full" in explained.what
-    assert explained.why == "no space left"
+    translated_os_errors = translate_os_error(
+        OSError(errno.ENOSPC, "no space left"), tmp_path / "file"
+    )
+    assert "the disk is full" in translated_os_errors.what
+    assert translated_os_errors.why == "no space left"
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
@@ -141,8 +154,8 @@ def test_a_read_only_folder_refuses_with_a_command_that_shows_why(
     with pytest.raises(InputOutputError, match="may not be") as caught, without_privileges():
         write_file(Path("read only/file"), b"x")
     assert list((tmp_path / "read only").iterdir()) == []
-    assert caught.value.mend
-    shown = subprocess.run(caught.value.mend, shell=True, capture_output=True, check=False)
+    assert caught.value.hint
+    shown = subprocess.run(caught.value.hint, shell=True, capture_output=True, check=False)
     assert shown.returncode == 0, shown.stderr
     assert b"read only" in shown.stdout
 

@@ -209,7 +209,7 @@ def test_a_newer_schema_asks_for_a_newer_program(tmp_path: Path) -> None:
     with pytest.raises(DataError) as caught:
         verify_folder(folder)
     assert not isinstance(caught.value, DamagedError)
-    assert caught.value.mend == "pip install --upgrade tfcli"
+    assert caught.value.hint == "pip install --upgrade tfcli"
 
 
 def entry(**changes: object) -> dict[str, object]:
@@ -335,9 +335,9 @@ def test_sweep_takes_away_litter_of_every_kind_and_nothing_else(tmp_path: Path) 
     (root / ".tmp-file-1-a").write_bytes(b"")
     (root / ".tmp-folder-1-a" / "deep").mkdir(parents=True)
     (root / ".tmp-link-1-a").symlink_to(outside)
-    litter = find_litter(root)
-    assert len(litter) == 3
-    assert sweep(root) == litter
+    leftovers = find_litter(root)
+    assert len(leftovers) == 3
+    assert sweep(root) == leftovers
     assert every_file(root) == kept
     verify_folder(outside)
 

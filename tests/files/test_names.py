@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tfcli.errors import UsageError
-from tfcli.files import check_name, make_name
+from tfcli.files import check_name, slugify
 
 LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 ANY_TEXT = st.text(st.characters(codec=None, exclude_categories=()))
@@ -30,8 +30,8 @@ def test_a_plain_name_is_accepted_as_it_is(first: str, rest: str) -> None:
 def test_anything_else_is_refused_with_a_name_that_would_do(name: str) -> None:
     with pytest.raises(UsageError, match="cannot name a run") as caught:
         check_name(name, "run")
-    assert caught.value.mend
-    offered = caught.value.mend.split()[-1]
+    assert caught.value.hint
+    offered = caught.value.hint.split()[-1]
     assert check_name(offered, "run") == offered
 
 
@@ -50,15 +50,15 @@ def test_an_accepted_name_stays_below_its_root(tmp_path: Path, name: str) -> Non
 @example("-" * 100 + "x" * 100)
 @example("x" * 63 + "--")
 def test_a_name_can_be_made_from_any_text(text: str) -> None:
-    name = make_name(text)
+    name = slugify(text)
     assert check_name(name, "run") == name
 
 
 @given(first=st.sampled_from(LETTERS), rest=st.text(LETTERS, max_size=63))
 def test_a_name_made_from_a_good_name_is_that_name(first: str, rest: str) -> None:
-    assert make_name(first + rest) == first + rest
+    assert slugify(first + rest) == first + rest
 
 
 def test_a_name_made_from_a_file_is_recognised() -> None:
-    assert make_name("Don Quijote (1605)") == "Don-Quijote-1605"
-    assert make_name("吾輩は猫である") == "mine"
+    assert slugify("Don Quijote (1605)") == "Don-Quijote-1605"
+    assert slugify("吾輩は猫である") == "mine"

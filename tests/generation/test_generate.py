@@ -15,7 +15,7 @@ from tests.generation.conftest import CONTEXT, numpy_engine
 from tfcli.errors import UsageError
 from tfcli.generation.engines.engine import Engine
 from tfcli.generation.engines.torch_engine import TorchEngine
-from tfcli.generation.generate import Finished, Generator, Listed, Piece, generate
+from tfcli.generation.generate import Finished, Generator, RequestList, TokenEvent, generate
 from tfcli.generation.penalties import Penalties
 from tfcli.generation.request import GenerationRequest
 from tfcli.generation.sampling import Sampling
@@ -58,8 +58,8 @@ def test_greedy_text_is_that_of_full_forward_passes(
     assert list(generate(numpy_engine(model), tokenizer, request)) == expected
 
 
-def written(model: Transformer, tokenizer: Tokenizer, **wishes: object) -> list[int]:
-    request = GenerationRequest(**({"prompt": "Ann", "max_new_tokens": 20} | wishes))  # type: ignore[arg-type]
+def written(model: Transformer, tokenizer: Tokenizer, **options: object) -> list[int]:
+    request = GenerationRequest(**({"prompt": "Ann", "max_new_tokens": 20} | options))  # type: ignore[arg-type]
     return list(generate(numpy_engine(model), tokenizer, request))
 
 
@@ -79,7 +79,7 @@ def test_one_likeliest_token_is_greedy(model: Transformer, tokenizer: Tokenizer)
 def test_it_ends_where_the_model_ends_the_text(tokenizer: Tokenizer) -> None:
     config = named_config("nano", vocab_size=tokenizer.vocab_size, context_length=CONTEXT)
     ends_at_once = Transformer(config).eval()
-    ends_at_once.initialize(0)
+    ends_at_once.init_weights(0)
     with torch.no_grad():  # every block passes its input on; after anything, </s> is likeliest
         ends_at_once.embedding.weight.fill_(0.1)
         ends_at_once.embedding.weight[END] = 1.0
@@ -116,10 +116,10 @@ def texts(generator: Generator, requests: list[GenerationRequest]) -> Texts:
     tokens: dict[int, list[int]] = {index: [] for index in range(len(requests))}
     data = dict.fromkeys(tokens, b"")
     reasons: dict[int, str] = {}
-    for event in generator.write(Listed(requests)):
+    for event in generator.write(RequestList(requests)):
         assert event.index not in reasons, "nothing comes after the end"
         data[event.index] += event.data
-        if isinstance(event, Piece):
+        if isinstance(event, TokenEvent):
             tokens[event.index].append(event.token)
         else:
             reasons[event.index] = event.reason
@@ -218,7 +218,9 @@ def test_log_probabilities_are_the_models_own(model: Transformer, tokenizer: Tok
         prompt="Ann", max_new_tokens=8, sampling=Sampling(temperature=0.5, top_k=2)
     )
     generator = Generator(numpy_engine(model), tokenizer, logprobs=True)
-    pieces = [event for event in generator.write(Listed([request])) if isinstance(event, Piece)]
+    pieces = [
+        event for event in generator.write(RequestList([request])) if isinstance(event, TokenEvent)
+    ]
     view = [BEGIN, *tokenizer.encode("Ann")]
     for piece in pieces:
         with torch.no_grad():
@@ -232,9 +234,9 @@ def test_log_probabilities_are_the_models_own(model: Transformer, tokenizer: Tok
 def test_nothing_is_written_where_nothing_is_asked(
     model: Transformer, tokenizer: Tokenizer
 ) -> None:
-    assert list(Generator(numpy_engine(model), tokenizer).write(Listed([]))) == []
+    assert list(Generator(numpy_engine(model), tokenizer).write(RequestList([]))) == []
     none = GenerationRequest(prompt="Ann", max_new_tokens=0)
-    events = list(Generator(numpy_engine(model), tokenizer).write(Listed([none])))
+    events = list(Generator(numpy_engine(model), tokenizer).write(RequestList([none])))
     assert events == [Finished(0, b"", "length")]
 
 

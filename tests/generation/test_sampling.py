@@ -13,9 +13,9 @@ from hypothesis.extra.numpy import arrays
 
 from tfcli.generation.sampling import (
     Sampling,
+    apply_temperature,
     choose_tokens,
     forbid_controls,
-    heat,
     keep_min_p,
     keep_top_k,
     keep_top_p,
@@ -93,7 +93,9 @@ def test_heat_is_division_by_the_temperature(logits: np.ndarray, temperature: fl
     from transformers import TemperatureLogitsWarper
 
     theirs = warped(TemperatureLogitsWarper(temperature=temperature), logits)
-    np.testing.assert_allclose(softmax(heat(logits, temperature)), softmax(theirs), atol=1e-4)
+    np.testing.assert_allclose(
+        softmax(apply_temperature(logits, temperature)), softmax(theirs), atol=1e-4
+    )
 
 
 @given(BATCHES)

@@ -107,7 +107,7 @@ def test_a_model_cannot_be_changed_after_the_check() -> None:
 @torch.no_grad()
 def test_what_passes_the_check_can_be_built_and_run(config: ModelConfig) -> None:
     model = Transformer(config).eval()
-    model.initialize(0)
+    model.init_weights(0)
     logits = model(random_ids(config, rows=2, length=config.context_length))
     assert logits.shape == (2, config.context_length, config.vocab_size)
     assert logits.isfinite().all()
@@ -221,8 +221,8 @@ def test_the_width_that_is_offered_works(width: int, heads: int, family: Family)
     try:
         build(width)
     except UsageError as error:
-        if error.mend is not None:
-            offered = error.mend.split()[1].rstrip(",")
+        if error.hint is not None:
+            offered = error.hint.split()[1].rstrip(",")
             build(int(offered))
 
 

@@ -108,7 +108,7 @@ def test_training_is_forward_and_twice_that_backward(name: str) -> None:
 @pytest.mark.parametrize("name", CONFIGS)
 def test_weights_gradients_and_moments_take_what_adamw_holds(name: str) -> None:
     model = Transformer(CONFIGS[name])
-    model.initialize(0)
+    model.init_weights(0)
     optimizer = torch.optim.AdamW(model.parameters())
     ids = random_ids(CONFIGS[name], rows=1, length=4)
     torch.autograd.backward(model.loss(ids, ids))
@@ -122,18 +122,18 @@ def test_weights_gradients_and_moments_take_what_adamw_holds(name: str) -> None:
 def saved_for_backward(model: Transformer, config: ModelConfig, rows: int) -> int:
     """The bytes that autograd keeps of one batch, weights apart, and each tensor once."""
     weights = {p.untyped_storage().data_ptr() for p in model.parameters()}
-    kept: dict[int, int] = {}
+    dropout_mask: dict[int, int] = {}
 
     def keep(tensor: torch.Tensor) -> torch.Tensor:
         storage = tensor.untyped_storage()
         if storage.data_ptr() not in weights:
-            kept[storage.data_ptr()] = storage.nbytes()
+            dropout_mask[storage.data_ptr()] = storage.nbytes()
         return tensor
 
     ids = random_ids(config, rows=rows, length=config.context_length)
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
         model.loss(ids, ids)
-    return sum(kept.values())
+    return sum(dropout_mask.values())
 
 
 @pytest.mark.parametrize("family", ["modern", "llama", "gpt2", "classic"])
@@ -141,10 +141,10 @@ def saved_for_backward(model: Transformer, config: ModelConfig, rows: int) -> in
 def test_activations_are_roughly_what_autograd_keeps(family: Family, vocab_size: int) -> None:
     config = named_config("nano", vocab_size=vocab_size, context_length=64, family=family)
     model = Transformer(config)
-    model.initialize(0)
-    kept = saved_for_backward(model, config, rows=2)
+    model.init_weights(0)
+    dropout_mask = saved_for_backward(model, config, rows=2)
     said = training_bytes(config, batch_tokens=128) - training_bytes(config, batch_tokens=0)
-    assert kept / 2 <= said <= 3 * kept
+    assert dropout_mask / 2 <= said <= 3 * dropout_mask
 
 
 @given(config=configs(), tokens=st.integers(0, 10**6))

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
-from tfcli.model.kernels import draw_kept, dropout, rms_norm
+from tfcli.model.kernels import draw_dropout_mask, dropout, rms_norm
 
 
 def inputs(shape: tuple[int, ...], dtype: torch.dtype, seed: int) -> tuple[torch.Tensor, ...]:
@@ -60,19 +60,22 @@ def test_narrow_types_are_computed_in_float32(dtype: torch.dtype) -> None:
 @given(st.floats(0.01, 0.95), st.integers(0, 99))
 def test_dropout_leaves_out_the_share_and_keeps_the_mean(share: float, seed: int) -> None:
     x = torch.ones(20_000, requires_grad=True)
-    y = dropout(x, share, True, draw_kept((20_000,), share, [seed]))
+    y = dropout(x, share, True, draw_dropout_mask((20_000,), share, [seed]))
     dropped = float((y == 0).float().mean())
     assert dropped == pytest.approx(share, abs=0.02)  # six sigmas, and half of 1/256
-    kept = y.detach()[y.detach() != 0]
-    assert (kept == kept[0]).all()
-    assert float(kept[0]) == pytest.approx(1 / (1 - round(256 * share) / 256))
+    dropout_mask = y.detach()[y.detach() != 0]
+    assert (dropout_mask == dropout_mask[0]).all()
+    assert float(dropout_mask[0]) == pytest.approx(1 / (1 - round(256 * share) / 256))
     (gradient,) = torch.autograd.grad(y.sum(), x)
     assert torch.equal(gradient, y.detach())  # the same zeros, the same factor
 
 
 def test_what_is_kept_depends_on_the_seed_alone_and_on_every_place_apart() -> None:
-    one, other = draw_kept((64, 1001), 0.5, [1, 2]), draw_kept((64, 1001), 0.5, [1, 3])
-    assert torch.equal(one, draw_kept((64, 1001), 0.5, [1, 2]))
+    one, other = (
+        draw_dropout_mask((64, 1001), 0.5, [1, 2]),
+        draw_dropout_mask((64, 1001), 0.5, [1, 3]),
+    )
+    assert torch.equal(one, draw_dropout_mask((64, 1001), 0.5, [1, 2]))
     assert float((one != other).float().mean()) == pytest.approx(0.5, abs=0.02)
     shares = one.float().mean(dim=0)  # no column, so no byte of a word, is preferred
     assert 0.2 < float(shares.min()) < float(shares.max()) < 0.8
@@ -83,5 +86,5 @@ def test_what_is_kept_depends_on_the_seed_alone_and_on_every_place_apart() -> No
 
 def test_dropout_is_off_outside_training() -> None:
     x = torch.randn(5)
-    assert torch.equal(dropout(x, 0.5, False, draw_kept((5,), 0.5, [1])), x)
+    assert torch.equal(dropout(x, 0.5, False, draw_dropout_mask((5,), 0.5, [1])), x)
     assert torch.equal(dropout(x, 0.5, False), x)

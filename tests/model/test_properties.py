@@ -24,7 +24,7 @@ every_model = pytest.mark.parametrize("name", CONFIGS)
 
 def initialized(config: ModelConfig, seed: int = 0, dropout: float = 0.0) -> Transformer:
     model = Transformer(config, dropout)
-    model.initialize(seed)
+    model.init_weights(seed)
     return model
 
 
@@ -148,7 +148,7 @@ def test_no_weight_is_left_as_it_was(name: str) -> None:
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.fill_(math.nan)
-    model.initialize(0)
+    model.init_weights(0)
     assert all(parameter.isfinite().all() for parameter in model.parameters())
 
 

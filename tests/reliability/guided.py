@@ -23,12 +23,12 @@ def readers(folder: Path) -> dict[str, Reader]:
     from tfcli.exchange.tokenizer_json import from_tokenizer_json
     from tfcli.files import new_folder, read_json
     from tfcli.generation.request import GenerationRequest
-    from tfcli.generation.rows import json_row
+    from tfcli.generation.request_lines import parse_json_line
     from tfcli.model.tensor_file import TensorFile
-    from tfcli.runs.run import CARD, open_run, write_card
+    from tfcli.runs.run import RUN_JSON, open_run, write_metadata
     from tfcli.runs.step import STATE, read_state
     from tfcli.text.pieces import read_pieces as read_sentencepiece
-    from tfcli.text.readers import read_pieces
+    from tfcli.text.readers import read_chunks
 
     def written(data: bytes, name: str) -> Path:
         path = folder / name
@@ -54,23 +54,23 @@ def readers(folder: Path) -> dict[str, Reader]:
         if isinstance(given, dict):
             from_config_json(given, vocab_size=300)
 
-    def card(data: bytes) -> None:
+    def metadata(data: bytes) -> None:
         given = value(data)
         if isinstance(given, dict):
-            write_card(folder, given)  # with the hash that lets it through
+            write_metadata(folder, given)  # with the hash that lets it through
             open_run(folder)
-            (folder / CARD).unlink()
+            (folder / RUN_JSON).unlink()
 
     return {
         "weights": weights,
-        "card": card,
+        "card": metadata,
         "state": state,
         "config.json": config,
         "tokenizer.json": lambda data: from_tokenizer_json(value(data)),
         "tokenizer.model": read_sentencepiece,
-        "text": lambda data: list(read_pieces(written(data, "text.txt"))),
-        "rows": lambda data: list(read_pieces(written(data, "rows.jsonl"))),
-        "request": lambda data: json_row(data, 1, GenerationRequest(prompt=""), 300),
+        "text": lambda data: list(read_chunks(written(data, "text.txt"))),
+        "rows": lambda data: list(read_chunks(written(data, "rows.jsonl"))),
+        "request": lambda data: parse_json_line(data, 1, GenerationRequest(prompt=""), 300),
     }
 
 

@@ -20,10 +20,10 @@ from tests.conftest import BOOK
 from tests.reliability.conftest import SOAKING, Tally, cases
 from tests.runs.helpers import make_run, save, tokenizer
 from tfcli.errors import DataError, NotFoundError, TfcliError
-from tfcli.exchange.huggingface_in import find_tokenizer_in, look
+from tfcli.exchange.huggingface_in import find_tokenizer_in, inspect_checkpoint
 from tfcli.files import new_folder, read_checked_json, read_json
 from tfcli.runs.metrics import append_metrics, read_metrics
-from tfcli.runs.run import CARD, TOKENIZER, open_run
+from tfcli.runs.run import RUN_JSON, TOKENIZER, open_run
 from tfcli.runs.step import MODEL, OPTIMIZER, STATE, load_arrays, map_arrays, read_state
 from tfcli.runs.valid_steps import newest_valid_step
 from tfcli.text.corpus import open_corpus
@@ -66,7 +66,7 @@ def test_damage_is_noticed_and_the_step_before_is_used(tmp_path: Path, tally: Ta
         shutil.copytree(run.path, folder)
         name = dice.choice(
             [f"step-00000002/{name}" for name in (MODEL, OPTIMIZER, STATE, "MANIFEST.json")]
-            + [CARD, TOKENIZER]
+            + [RUN_JSON, TOKENIZER]
         )
         kind = damage(folder / name, dice)
         where = f"case {attempt}: {kind} in {name}"
@@ -76,15 +76,15 @@ def test_damage_is_noticed_and_the_step_before_is_used(tmp_path: Path, tally: Ta
             opened.tokenizer()
             step = newest_valid_step(opened, damaged=named.append)
         except (DataError, NotFoundError):
-            assert name in {CARD, TOKENIZER}, where
+            assert name in {RUN_JSON, TOKENIZER}, where
         else:
             assert step, where
-            if name not in {CARD, TOKENIZER}:
+            if name not in {RUN_JSON, TOKENIZER}:
                 assert step.state.step == 1, where
                 assert "step-00000002" in named[0].what, where
             else:  # white space in run.json changes nothing
-                assert name == CARD, where
-                assert opened.card == run.card, where
+                assert name == RUN_JSON, where
+                assert opened.metadata == run.metadata, where
         shutil.rmtree(folder)
     tally(5, count)
 
@@ -101,7 +101,7 @@ def good_files(folder: Path) -> dict[str, bytes]:
         "weights": (step / MODEL).read_bytes(),
         "state": (step / STATE).read_bytes(),
         "manifest": (step / "MANIFEST.json").read_bytes(),
-        "card": (run.path / CARD).read_bytes(),
+        "card": (run.path / RUN_JSON).read_bytes(),
         "metrics": (run.path / "metrics.jsonl").read_bytes(),
         "tokenizer": tokenizer().model,
         "text": BOOK.encode()[:4000] + "日本 é".encode(),
@@ -117,13 +117,13 @@ def readers(folder: Path) -> dict[str, Callable[[Path], object]]:
             writer.write(STATE, path.read_bytes())
         return read_state(step)
 
-    def card(path: Path) -> object:
-        shutil.copy(path, folder / CARD)
+    def metadata(path: Path) -> object:
+        shutil.copy(path, folder / RUN_JSON)
         return open_run(folder)
 
     def config(path: Path) -> object:
         shutil.copy(path, folder / "config.json")
-        return look(folder)
+        return inspect_checkpoint(folder)
 
     def described(path: Path) -> object:
         shutil.copy(path, folder / "tokenizer.json")
@@ -142,7 +142,7 @@ def readers(folder: Path) -> dict[str, Callable[[Path], object]]:
         "weights": lambda path: [load_arrays(path), map_arrays(path)],
         "state": state,
         "manifest": read_json,
-        "card": card,
+        "card": metadata,
         "checked": lambda path: read_checked_json(path, schema=1),
         "metrics": metrics,
         "tokenizer": load_tokenizer,

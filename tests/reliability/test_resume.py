@@ -34,7 +34,7 @@ def losses(workshop: Workshop, name: str) -> dict[int, float]:
 
 def test_a_training_cut_anywhere_ends_in_the_same_bits(workshop: Workshop, tally: Tally) -> None:
     steps = 16
-    job = workshop.job(steps=steps, dropout=0.1, token_dropout=0.1, evaluate_every=5)
+    job = workshop.job(steps=steps, dropout=0.1, token_dropout=0.1, eval_every=5)
     list(workshop.begin("whole", job).events())
     wanted, curve = everything(workshop, "whole"), losses(workshop, "whole")
     dice = random.Random(10)

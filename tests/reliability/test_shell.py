@@ -147,11 +147,11 @@ def test_a_reader_that_goes_away(trained: Shell, tally: Tally) -> None:
 
 
 def test_a_slow_reader_gets_it_all(trained: Shell, tally: Tally) -> None:
-    wishes = ("--max-new-tokens", "300", "--seed", "7")
-    whole = trained("generate", "Ann", "--run", "tale", *wishes).out
+    options = ("--max-new-tokens", "300", "--seed", "7")
+    whole = trained("generate", "Ann", "--run", "tale", *options).out
     count = cases(4, 30)
     for number in range(count):
-        process = generate(trained, *wishes)
+        process = generate(trained, *options)
         assert process.stdout
         parts = []
         while part := process.stdout.read(1 + number):
@@ -214,8 +214,8 @@ def test_a_strange_environment(name: str, trained: Shell, tally: Tally) -> None:
 
 def test_a_terminal_that_is_resized(shell: Shell, tally: Tally) -> None:
     sizes = [(50, 200), (10, 20), (2, 10), (1, 1), (0, 0), (24, 80)]
-    wishes = ("--steps", "100000", "--run", "it", "--evaluate-every", "50", *TINY)
-    child = terminal(shell, "train", "book.txt", *wishes)
+    options = ("--steps", "100000", "--run", "it", "--evaluate-every", "50", *TINY)
+    child = terminal(shell, "train", "book.txt", *options)
     child.expect("tokens/s")
     for rows, columns in sizes:
         child.setwinsize(rows, columns)
@@ -330,11 +330,11 @@ def test_a_clock_that_jumps(
 ) -> None:
     """What was written before is from another age then; nothing is read off that."""
     folder = copied(trained, tmp_path)
-    wishes = ("generate", "Ann", "--run", "tale", "--seed", "7")
-    before = processes.run(folder, *wishes).out
+    options = ("generate", "Ann", "--run", "tale", "--seed", "7")
+    before = processes.run(folder, *options).out
     for path in folder.rglob("*"):
         os.utime(path, (seconds := (year - 1970) * 31_556_952, seconds))
-    assert processes.run(folder, *wishes).out == before
+    assert processes.run(folder, *options).out == before
     for arguments in (
         ("train", "--resume", "tale", "--steps", "5"),
         ("train", "book.txt", "--run", "new", "--steps", "2", "--tokenizer", "words", *TINY),

@@ -327,11 +327,11 @@ def test_of_two_tokenizers_of_one_name_one_stays(
 ) -> None:
     """Whoever reads it meanwhile gets the one or the other."""
     sizes = ("300", "310")
-    wishes = ("tokenizer", "train", "book.txt", "--name", "it", "--vocab-size")
-    assert processes.run(desk, *wishes, sizes[0]).code == 0
+    options = ("tokenizer", "train", "book.txt", "--name", "it", "--vocab-size")
+    assert processes.run(desk, *options, sizes[0]).code == 0
     count = cases(4, 100)
     for _ in range(count):
-        children = [processes.start(desk, *wishes, size) for size in sizes]
+        children = [processes.start(desk, *options, size) for size in sizes]
         while not all(child.ends_within(0) for child in children):
             done = processes.run(desk, "tokenizer", "encode", "--tokenizer", "it")
             assert done.code == 0, done.err
@@ -345,8 +345,8 @@ def test_of_two_tokenizers_of_one_name_one_stays(
 def test_text_is_written_while_steps_are_saved(
     processes: Processes, desk: Path, tally: Tally
 ) -> None:
-    wishes = ("book.txt", "--steps", "100000", "--save-every", "1", "--evaluate-every", "5", *TINY)
-    trainer = processes.start(desk, "train", *wishes, "--run", "it")
+    options = ("book.txt", "--steps", "100000", "--save-every", "1", "--evaluate-every", "5", *TINY)
+    trainer = processes.start(desk, "train", *options, "--run", "it")
     run = desk / "checkpoints/it"
     while not (list_steps(run) if run.exists() else []):
         assert not trainer.ends_within(0.05), trainer.err

@@ -25,12 +25,12 @@ from tests.files.faults import (
     writes_less,
 )
 from tests.reliability.conftest import Tally, cases
-from tests.runs.helpers import card, make_run, save, tokenizer
+from tests.runs.helpers import make_run, metadata, save, tokenizer
 from tfcli.errors import TfcliError
 from tfcli.exchange.huggingface_out import export_tokenizer
 from tfcli.files import read_checked_json, sweep, verify_folder, write_checked_json
 from tfcli.runs.metrics import append_metrics, read_metrics
-from tfcli.runs.run import open_run, write_card
+from tfcli.runs.run import open_run, write_metadata
 from tfcli.runs.valid_steps import newest_valid_step, prune
 from tfcli.text.saved_tokenizers import find_tokenizer, keep_tokenizer
 
@@ -73,7 +73,7 @@ def _prepare_metrics(folder: Path) -> None:
 
 
 def _card_found(folder: Path) -> str:
-    return "new" if open_run(folder / "it").card["seed"] == 9 else "old"
+    return "new" if open_run(folder / "it").metadata["seed"] == 9 else "old"
 
 
 def _tokenizer_found(folder: Path) -> str:
@@ -99,7 +99,7 @@ def _metrics_found(folder: Path) -> str:
     return "new" if rows == [1, 2] else "old"
 
 
-NEW_CARD = {"schema": 1, **card(), "seed": 9}
+NEW_CARD = {"schema": 1, **metadata(), "seed": 9}
 
 WRITERS = {
     "a step": Writer(_prepare_run, lambda f: save(open_run(f / "it"), 2, 1.4), _step_found),
@@ -107,7 +107,7 @@ WRITERS = {
     "pruning": Writer(
         _prepare_three, lambda f: prune(open_run(f / "it"), keep=1), _step_found
     ),
-    "a card": Writer(_prepare_run, lambda f: write_card(f / "it", NEW_CARD), _card_found),
+    "a card": Writer(_prepare_run, lambda f: write_metadata(f / "it", NEW_CARD), _card_found),
     "a checked file": Writer(
         lambda f: write_checked_json(f / "x.json", {"schema": 1, "v": "old"}),
         lambda f: write_checked_json(f / "x.json", {"schema": 1, "v": "new"}),

@@ -24,7 +24,7 @@ def tokenizer(vocab_size: int = 300) -> Tokenizer:
     return train_tokenizer([text], text_bytes=len(text), vocab_size=vocab_size)[0]
 
 
-def card() -> dict[str, Any]:
+def metadata() -> dict[str, Any]:
     config = ModelConfig(
         vocab_size=300, context_length=8, num_layers=1,
         d_model=4, num_heads=1, num_kv_heads=1, head_dim=4, d_ff=8,
@@ -49,7 +49,7 @@ def card() -> dict[str, Any]:
 
 
 def make_run(path: Path) -> Run:
-    return create_run(path, card(), tokenizer())
+    return create_run(path, metadata(), tokenizer())
 
 
 def held_out(loss: float) -> HeldOut:

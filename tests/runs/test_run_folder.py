@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.files.faults import SystemCall, count_calls, fails_with, faulty, meanwhile
-from tests.runs.helpers import card, make_run, save, tokenizer
+from tests.runs.helpers import make_run, metadata, save, tokenizer
 from tfcli.errors import (
     ConflictError,
     DamagedError,
@@ -29,7 +29,7 @@ from tfcli.errors import (
 from tfcli.files import MANIFEST, check_name, read_json, sweep, to_json, write_checked_json
 from tfcli.model.config import ModelConfig
 from tfcli.runs.run import (
-    CARD,
+    RUN_JSON,
     TOKENIZER,
     Run,
     create_run,
@@ -45,7 +45,7 @@ from tfcli.runs.valid_steps import (
     newest_valid_step,
     open_step,
     prune,
-    steps_by_merit,
+    steps_by_loss,
 )
 
 
@@ -56,7 +56,7 @@ def run(tmp_path: Path) -> Run:
 
 def set_time(run: Run, seconds: int) -> None:
     """Makes a run one that was last worked on at that time."""
-    for path in (run.path / CARD, *list_steps(run.path)):
+    for path in (run.path / RUN_JSON, *list_steps(run.path)):
         os.utime(path, (seconds, seconds))
 
 
@@ -66,22 +66,22 @@ def set_time(run: Run, seconds: int) -> None:
 def test_a_run_holds_its_card_and_its_tokenizer(run: Run) -> None:
     assert open_run(run.path) == run
     assert run.name == "tale"
-    assert run.card == {"schema": 1, **card()}
-    assert run.model_config == ModelConfig.from_json(card()["model"])
+    assert run.metadata == {"schema": 1, **metadata()}
+    assert run.model_config == ModelConfig.from_json(metadata()["model"])
     assert run.tokenizer().model == tokenizer().model
 
 
 def test_a_run_is_not_begun_twice(run: Run) -> None:
-    before = (run.path / CARD).read_bytes()
+    before = (run.path / RUN_JSON).read_bytes()
     with pytest.raises(ConflictError, match="already"):
-        create_run(run.path, card() | {"seed": 2}, tokenizer())
+        create_run(run.path, metadata() | {"seed": 2}, tokenizer())
     with pytest.raises(ConflictError, match="already"):
         require_new(run.path)
-    assert (run.path / CARD).read_bytes() == before
+    assert (run.path / RUN_JSON).read_bytes() == before
 
 
 def test_a_folder_without_a_card_is_no_run_and_can_be_begun_again(run: Run) -> None:
-    (run.path / CARD).unlink()
+    (run.path / RUN_JSON).unlink()
     with pytest.raises(NotFoundError):
         open_run(run.path)
     assert make_run(run.path) == run
@@ -98,26 +98,26 @@ def test_whichever_call_fails_a_run_is_begun_or_can_be(tmp_path: Path) -> None:
         path = tmp_path / str(call)
         with suppress(TfcliError, OSError), faulty(fails_with(errno.ENOSPC), call, call):
             make_run(path)
-        begun = open_run(path) if (path / CARD).exists() else make_run(path)
+        begun = open_run(path) if (path / RUN_JSON).exists() else make_run(path)
         sweep(path)
         assert begun.tokenizer().model == tokenizer().model
-        assert {file.name for file in path.iterdir()} == {CARD, TOKENIZER}
+        assert {file.name for file in path.iterdir()} == {RUN_JSON, TOKENIZER}
 
 
 # the card and the tokenizer
 
 
 def test_a_newer_run_asks_for_a_newer_program(run: Run) -> None:
-    (run.path / CARD).write_bytes(to_json({"schema": 2}))
+    (run.path / RUN_JSON).write_bytes(to_json({"schema": 2}))
     with pytest.raises(DataError, match="newer tfcli") as caught:
         open_run(run.path)
-    assert caught.value.mend == "pip install --upgrade tfcli"
+    assert caught.value.hint == "pip install --upgrade tfcli"
 
 
 @pytest.mark.parametrize("key", ["schema", "model", "plan", "tokenizer", "corpus", "seed"])
 def test_a_card_without_a_key_is_damage_that_names_it(run: Run, key: str) -> None:
-    del run.card[key]
-    write_checked_json(run.path / CARD, run.card)
+    del run.metadata[key]
+    write_checked_json(run.path / RUN_JSON, run.metadata)
     with pytest.raises(DamagedError, match=f"lacks {key}"):
         open_run(run.path)
 
@@ -130,8 +130,8 @@ def use(path: Path) -> None:
     summary = summarize(run)
     assert summary["name"] == path.name
     assert type(summary["parameters"]) is int
-    assert isinstance(run.card.get("machine"), dict | None)
-    assert 0 <= run.card["seed"] < 1 << 64
+    assert isinstance(run.metadata.get("machine"), dict | None)
+    assert 0 <= run.metadata["seed"] < 1 << 64
 
 
 KEYS = [
@@ -148,7 +148,7 @@ def test_a_card_with_wrong_values_is_damage_and_never_our_mistake(
     run: Run, keys: tuple[str, ...]
 ) -> None:
     for wrong in WRONG:
-        changed = copy.deepcopy(run.card)
+        changed = copy.deepcopy(run.metadata)
         *parents, key = keys
         place = changed
         for parent in parents:
@@ -157,7 +157,7 @@ def test_a_card_with_wrong_values_is_damage_and_never_our_mistake(
             place.pop(key, None)
         else:
             place[key] = wrong
-        write_checked_json(run.path / CARD, changed)
+        write_checked_json(run.path / RUN_JSON, changed)
         try:
             use(run.path)
         except DataError:
@@ -166,8 +166,8 @@ def test_a_card_with_wrong_values_is_damage_and_never_our_mistake(
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff", b"[" * 100_000])
 def test_a_card_that_is_no_json_object_is_damage(run: Run, content: bytes) -> None:
-    (run.path / CARD).write_bytes(content)
-    with pytest.raises(DamagedError, match=CARD):
+    (run.path / RUN_JSON).write_bytes(content)
+    with pytest.raises(DamagedError, match=RUN_JSON):
         open_run(run.path)
 
 
@@ -178,16 +178,16 @@ def test_any_flipped_bit_of_a_card_is_noticed(tmp_path: Path, data: Any) -> None
     path = tmp_path / "run"
     shutil.rmtree(path, ignore_errors=True)
     run = make_run(path)
-    content = bytearray((path / CARD).read_bytes())
+    content = bytearray((path / RUN_JSON).read_bytes())
     content[data.draw(st.integers(0, len(content) - 1))] ^= 1 << data.draw(st.integers(0, 7))
-    (path / CARD).write_bytes(content)
+    (path / RUN_JSON).write_bytes(content)
     with suppress(DataError):
         use(path)
         assert open_run(path) == run
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes of POSIX")
-@pytest.mark.parametrize("name", [CARD, TOKENIZER])
+@pytest.mark.parametrize("name", [RUN_JSON, TOKENIZER])
 def test_a_pipe_in_the_place_of_a_file_is_damage(run: Run, name: str) -> None:
     (run.path / name).unlink()
     os.mkfifo(run.path / name)
@@ -199,7 +199,7 @@ def test_another_tokenizer_is_noticed(run: Run) -> None:
     (run.path / TOKENIZER).write_bytes(tokenizer(310).model)
     with pytest.raises(DamagedError, match="not the tokenizer") as caught:
         run.tokenizer()
-    assert caught.value.mend
+    assert caught.value.hint
 
 
 @pytest.mark.parametrize("content", [b"", b"garbage", b"\0" * 100])
@@ -300,14 +300,14 @@ def test_what_is_no_run_is_not_listed(run: Run) -> None:
 def test_the_nearest_name_is_offered(run: Run, name: str) -> None:
     with pytest.raises(NotFoundError, match=name) as caught:
         find_run(name, run.path.parent)
-    assert caught.value.mend == "did you mean tale ?"
+    assert caught.value.hint == "did you mean tale ?"
 
 
 def test_where_there_is_no_run_at_all_the_way_to_one_is_shown(tmp_path: Path) -> None:
     for name in (None, "tale"):
         with pytest.raises(NotFoundError, match="there is no run") as caught:
             find_run(name, tmp_path)
-        assert str(caught.value.mend).startswith("tfcli train FILE")
+        assert str(caught.value.hint).startswith("tfcli train FILE")
 
 
 @given(name=st.text(min_size=1))
@@ -316,7 +316,7 @@ def test_whatever_is_asked_for_the_command_offered_names_a_possible_run(
 ) -> None:
     with pytest.raises(NotFoundError) as caught:
         find_run("nosuch/" + name.replace("/", "-"), tmp_path)
-    _, offered = str(caught.value.mend).split(" --run ", 1)
+    _, offered = str(caught.value.hint).split(" --run ", 1)
     assert check_name(offered, "run") == offered
 
 
@@ -486,7 +486,7 @@ LOSSES = KNOWN_LOSSES | st.just(float("nan"))
 def test_the_best_step_is_the_one_with_the_lowest_loss(run: Run) -> None:
     losses = {1: 3.0, 2: 1.0, 3: 2.0, 4: None}
     steps = {number: save(run, number, loss) for number, loss in losses.items()}
-    assert steps_by_merit(run) == [steps[number] for number in (2, 3, 1, 4)]
+    assert steps_by_loss(run) == [steps[number] for number in (2, 3, 1, 4)]
     best = best_valid_step(run, damaged=Reports())
     assert best is not None
     assert best.path == steps[2]
@@ -494,7 +494,7 @@ def test_the_best_step_is_the_one_with_the_lowest_loss(run: Run) -> None:
 
 def test_of_steps_with_the_same_loss_or_none_the_newest_is_best(run: Run) -> None:
     steps = [save(run, 1), save(run, 2), save(run, 3, 1.0), save(run, 4, 1.0), save(run, 5)]
-    assert steps_by_merit(run) == [steps[i] for i in (3, 2, 4, 1, 0)]
+    assert steps_by_loss(run) == [steps[i] for i in (3, 2, 4, 1, 0)]
 
 
 @given(losses=st.lists(LOSSES, min_size=1, max_size=6))
@@ -506,7 +506,7 @@ def test_no_step_is_better_than_the_first(
     for number, loss in enumerate(losses):
         save(run, number, loss)
     measured = [loss for loss in losses if loss is not None and loss < float("inf")]
-    best = losses[int(steps_by_merit(run)[0].name.removeprefix("step-"))]
+    best = losses[int(steps_by_loss(run)[0].name.removeprefix("step-"))]
     assert best == min(measured) if measured else best is None or not best < float("inf")
 
 
@@ -515,7 +515,7 @@ def test_a_step_with_an_unreadable_state_is_the_last_in_merit(run: Run) -> None:
     lose_state(unreadable[0])
     have_a_state_of_its_own(unreadable[1])
     readable = [save(run, 2), save(run, 3, 1.0)]
-    assert steps_by_merit(run)[:2] == readable[::-1]
+    assert steps_by_loss(run)[:2] == readable[::-1]
 
 
 # pruning
@@ -528,7 +528,7 @@ def test_pruning_keeps_the_newest_and_the_best(
 ) -> None:
     run = make_run(tmp_path_factory.mktemp("runs") / "run")
     steps = [save(run, number, loss) for number, loss in enumerate(losses)]
-    best = steps_by_merit(run)[0]
+    best = steps_by_loss(run)[0]
     prune(run, keep=keep)
     assert set(list_steps(run.path)) == {*steps[-keep:], best}
     assert sweep(run.path) == []
@@ -583,7 +583,7 @@ def test_whenever_a_trainer_saves_and_prunes_no_reader_fails(tmp_path: Path, rea
     for call in range(count_calls(lambda: read(template, Reports()))):
         path = tmp_path / str(call) / "run"
         shutil.copytree(template.path, path)
-        run, reports = Run(path, template.card), Reports()
+        run, reports = Run(path, template.metadata), Reports()
         with faulty(meanwhile(partial(train_on, run)), call, call):
             assert read(run, reports), f"call {call}"
         assert reports == [], f"call {call}"

@@ -259,7 +259,7 @@ def test_a_state_with_wrong_values_is_damage(tmp_path: Path, changes: dict[str, 
 def test_a_newer_state_asks_for_a_newer_program(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="newer tfcli") as caught:
         read_written_state(tmp_path, valid_state(schema=2, more="than we know"))
-    assert caught.value.mend == "pip install --upgrade tfcli"
+    assert caught.value.hint == "pip install --upgrade tfcli"
 
 
 def test_a_state_that_is_not_there_is_damage(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from hypothesis import strategies as st
 
-from tfcli.text.readers import Piece
+from tfcli.text.readers import Chunk
 
 needs_fifo = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="named pipes are POSIX")
 
@@ -22,11 +22,11 @@ any_text = st.text()
 tight_text = st.text(st.sampled_from("ab \n\réñ日本😀\ufeff\0"), max_size=120)
 
 
-def join(pieces: Iterable[Piece]) -> bytes:
+def join(pieces: Iterable[Chunk]) -> bytes:
     return b"".join(piece.data for piece in pieces)
 
 
-def documents(pieces: Iterable[Piece]) -> list[bytes]:
+def documents(pieces: Iterable[Chunk]) -> list[bytes]:
     """The documents that pieces make up; the last one may lack its end."""
     found = [b""]
     for piece in pieces:

@@ -22,7 +22,7 @@ from tfcli.text.baselines import (
     gzip_nats,
     ngram_probabilities,
 )
-from tfcli.text.readers import Piece
+from tfcli.text.readers import Chunk
 
 BORDER = b"\xff"
 
@@ -136,8 +136,8 @@ def words(size: int, seed: int = 0) -> bytes:
     return " ".join(chance.choices(vocabulary, weights, k=size // 5)).encode()
 
 
-def whole(text: bytes) -> list[Piece]:
-    return [Piece(text, last=True)]
+def whole(text: bytes) -> list[Chunk]:
+    return [Chunk(text, last=True)]
 
 
 def test_no_method_beats_the_entropy_of_a_source_without_memory() -> None:
@@ -186,7 +186,7 @@ def test_gzip_is_what_gzip_adds_to_the_training_text() -> None:
 
 def test_the_sum_is_over_text_and_ends_of_documents_but_the_bytes_are_those_of_the_text() -> None:
     documents = [b"a ship", b"a sheep", b"an ape"]
-    measured = compare_texts(whole(b"a shape, an ape"), [Piece(d, True) for d in documents])
+    measured = compare_texts(whole(b"a shape, an ape"), [Chunk(d, True) for d in documents])
     assert measured is not None
     plain = PlainKneserNey(b"a shape, an ape" + BORDER, ORDER)
     text = b"".join(document + BORDER for document in documents)
@@ -202,9 +202,9 @@ def test_the_sum_is_over_text_and_ends_of_documents_but_the_bytes_are_those_of_t
 @given(st.lists(st.integers(0, 2000), max_size=6), st.lists(st.integers(0, 700), max_size=6))
 @settings(max_examples=20, deadline=None)
 def test_where_pieces_are_cut_makes_no_difference(cuts: list[int], other_cuts: list[int]) -> None:
-    def cut(text: bytes, at: list[int]) -> list[Piece]:
+    def cut(text: bytes, at: list[int]) -> list[Chunk]:
         parts = [text[a:b] for a, b in zip([0, *sorted(at)], [*sorted(at), len(text)], strict=True)]
-        return [Piece(part, last=False) for part in parts[:-1]] + [Piece(parts[-1], last=True)]
+        return [Chunk(part, last=False) for part in parts[:-1]] + [Chunk(parts[-1], last=True)]
 
     training, held_out = words(2000), words(700, seed=1)
     in_one = compare_texts(whole(training), whole(held_out), training_limit=900, held_out_limit=300)
@@ -218,15 +218,15 @@ def test_of_a_long_text_the_end_is_counted_and_the_beginning_measured() -> None:
     measured = compare_texts(
         whole(training), whole(held_out), training_limit=2000, held_out_limit=300
     )
-    part = compare_texts(whole(training[-1999:]), [Piece(held_out[:300], last=False)])
+    part = compare_texts(whole(training[-1999:]), [Chunk(held_out[:300], last=False)])
     assert measured == part
     assert part is not None
     assert (part.training_bytes, part.held_out_bytes) == (1999, 300)
 
 
 def test_held_out_text_is_read_no_further_than_it_is_measured() -> None:
-    def pieces() -> Iterator[Piece]:
-        yield Piece(b"x" * 100, last=False)
+    def pieces() -> Iterator[Chunk]:
+        yield Chunk(b"x" * 100, last=False)
         raise AssertionError("this was not needed")
 
     measured = compare_texts(whole(b"x"), pieces(), held_out_limit=100)

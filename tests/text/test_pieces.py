@@ -10,7 +10,7 @@ from sentencepiece import SentencePieceProcessor
 from tests.conftest import BOOK
 from tests.exchange.conftest import ACCEPTANCE
 from tfcli.errors import DataError
-from tfcli.text.pieces import Algorithm, Kind, Piece, Pieces, read_pieces, write_pieces
+from tfcli.text.pieces import Algorithm, Piece, Pieces, PieceType, read_pieces, write_pieces
 from tfcli.text.tokenizer import Tokenizer, TokenizerType
 from tfcli.text.tokenizer_training import train_tokenizer
 
@@ -28,9 +28,9 @@ def test_the_pieces_are_those_that_sentencepiece_sees(kind: TokenizerType) -> No
     for i, piece in enumerate(found.pieces):
         assert piece.text == theirs.id_to_piece(i)
         assert piece.score == pytest.approx(theirs.get_score(i))
-        assert (piece.kind is Kind.BYTE) == theirs.is_byte(i)
-        assert (piece.kind is Kind.CONTROL) == theirs.is_control(i)
-        assert (piece.kind is Kind.UNKNOWN) == theirs.is_unknown(i)
+        assert (piece.kind is PieceType.BYTE) == theirs.is_byte(i)
+        assert (piece.kind is PieceType.CONTROL) == theirs.is_control(i)
+        assert (piece.kind is PieceType.UNKNOWN) == theirs.is_unknown(i)
 
 
 @given(text=st.text())
@@ -46,7 +46,7 @@ def test_a_model_put_together_again_cuts_alike(tokenizer: Tokenizer, text: str) 
             Piece,
             text=st.text(max_size=300),
             score=st.floats(width=32, allow_nan=False),
-            kind=st.sampled_from(Kind),
+            kind=st.sampled_from(PieceType),
         )
     ),
     algorithm=st.sampled_from(Algorithm),

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tfcli.errors import DataError, NotFoundError, TfcliError
-from tfcli.text.readers import BLOCK, STDIN, Piece, cut_into_pieces, find_sources, read_pieces
+from tfcli.text.readers import BLOCK, STDIN, Chunk, find_sources, read_chunks, split_into_chunks
 
 from .helpers import (
     any_text,
@@ -38,10 +38,10 @@ def scratch(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("scratch")
 
 
-def read(folder: Path, data: bytes, name: str = "text.txt") -> list[Piece]:
+def read(folder: Path, data: bytes, name: str = "text.txt") -> list[Chunk]:
     path = folder / name
     path.write_bytes(data)
-    return list(read_pieces(path))
+    return list(read_chunks(path))
 
 
 def refused(folder: Path, data: bytes, name: str = "text.txt") -> DataError:
@@ -51,7 +51,7 @@ def refused(folder: Path, data: bytes, name: str = "text.txt") -> DataError:
     return caught.value
 
 
-def assert_well_cut(pieces: list[Piece], block: int) -> None:
+def assert_well_cut(pieces: list[Chunk], block: int) -> None:
     """Bounded, valid, none empty, one end; cut after a newline, else before a space."""
     assert all(0 < len(piece.data) <= block for piece in pieces)
     assert all(piece.data.decode().encode() == piece.data for piece in pieces)
@@ -80,7 +80,7 @@ def assert_well_cut(pieces: list[Piece], block: int) -> None:
     ],
 )
 def test_plain_text_comes_out_as_it_is(tmp_path: Path, text: str) -> None:
-    assert read(tmp_path, text.encode()) == [Piece(text.encode(), last=True)]
+    assert read(tmp_path, text.encode()) == [Chunk(text.encode(), last=True)]
 
 
 def test_an_empty_file_is_no_document(tmp_path: Path) -> None:
@@ -88,7 +88,7 @@ def test_an_empty_file_is_no_document(tmp_path: Path) -> None:
 
 
 def test_a_byte_order_mark_is_left_out(tmp_path: Path) -> None:
-    assert read(tmp_path, BOM + b"abc") == [Piece(b"abc", last=True)]
+    assert read(tmp_path, BOM + b"abc") == [Chunk(b"abc", last=True)]
     assert read(tmp_path, BOM) == []
 
 
@@ -99,7 +99,7 @@ def test_only_the_first_byte_order_mark_is_left_out(tmp_path: Path) -> None:
 def test_a_byte_order_mark_can_be_kept(tmp_path: Path) -> None:
     path = tmp_path / "text.txt"
     path.write_bytes(BOM + b"abc")
-    assert join(read_pieces(path, keep_byte_order_mark=True)) == BOM + b"abc"
+    assert join(read_chunks(path, keep_byte_order_mark=True)) == BOM + b"abc"
 
 
 def test_a_byte_order_mark_before_a_long_word(tmp_path: Path) -> None:
@@ -123,7 +123,7 @@ def test_pieces_add_up_to_any_text(scratch: Path, text: str, block: int) -> None
 @settings(max_examples=200, deadline=None)
 def test_a_document_in_memory_is_cut_alike(document: str, block: int) -> None:
     with blocks_of(block):
-        pieces = list(cut_into_pieces(document.encode()))
+        pieces = list(split_into_chunks(document.encode()))
     assert join(pieces) == document.encode()
     assert_well_cut(pieces, block)
 
@@ -136,7 +136,7 @@ def test_the_cuts_do_not_depend_on_how_a_pipe_delivers(
 ) -> None:
     chunks = in_chunks(text.encode(), sizes)
     with blocks_of(block), named_pipe(scratch / "pipe", chunks) as pipe:
-        assert list(read_pieces(pipe)) == read(scratch, text.encode())
+        assert list(read_chunks(pipe)) == read(scratch, text.encode())
 
 
 @needs_fifo
@@ -147,7 +147,7 @@ def test_megabytes_through_a_pipe_are_those_of_the_file(
 ) -> None:
     data = unit.encode() * (2 * BLOCK // len(unit.encode()) + 7)
     with named_pipe(scratch / "pipe", in_chunks(data, sizes)) as pipe:
-        piped = list(read_pieces(pipe))
+        piped = list(read_chunks(pipe))
     assert piped == read(scratch, data)
     assert join(piped) == data.removeprefix(BOM)
     assert_well_cut(piped, BLOCK)
@@ -187,7 +187,7 @@ def test_files_about_as_long_as_a_block(tmp_path: Path, size: int, end: bytes) -
 def test_utf16_is_named_with_a_way_to_convert_it(tmp_path: Path, encoding: str) -> None:
     error = refused(tmp_path, "\ufeffHello".encode(encoding))
     assert "UTF-16" in error.what
-    assert "iconv -f UTF-16 -t UTF-8" in (error.mend or "")
+    assert "iconv -f UTF-16 -t UTF-8" in (error.hint or "")
 
 
 INVALID = {
@@ -244,7 +244,7 @@ def test_a_run_of_continuation_bytes_is_named_by_its_first(tmp_path: Path, befor
 def test_a_binary_file_is_called_so(tmp_path: Path) -> None:
     error = refused(tmp_path, b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR")
     assert "binary" in error.what
-    assert error.mend is None
+    assert error.hint is None
 
 
 @pytest.mark.skipif(shutil.which("iconv") is None, reason="there is no iconv")
@@ -253,8 +253,8 @@ def test_a_binary_file_is_called_so(tmp_path: Path) -> None:
 def test_the_command_that_is_offered_works(tmp_path: Path, data: bytes, name: str) -> None:
     """In a shell, whatever the name of the file, it makes text of it."""
     error = refused(tmp_path, data, name)
-    subprocess.run(error.mend or "false", shell=True, cwd=tmp_path, check=True)
-    assert "\ufffd" not in join(read_pieces(tmp_path / "utf8.txt")).decode()
+    subprocess.run(error.hint or "false", shell=True, cwd=tmp_path, check=True)
+    assert "\ufffd" not in join(read_chunks(tmp_path / "utf8.txt")).decode()
 
 
 # --- JSONL --------------------------------------------------------------------------------------
@@ -396,7 +396,7 @@ def test_a_changed_bit_in_a_compressed_file_is_refused_or_harmless(
 def test_standard_input_is_read_to_its_end() -> None:
     text = b"line of text\n" * 100_000
     with standard_input(in_chunks(text, [1, 10, 100_000])):
-        pieces = list(read_pieces(STDIN))
+        pieces = list(read_chunks(STDIN))
     assert join(pieces) == text
     assert_well_cut(pieces, BLOCK)
 
@@ -405,18 +405,18 @@ def test_standard_input_is_read_to_its_end() -> None:
 def test_a_named_pipe_is_a_source(tmp_path: Path) -> None:
     with named_pipe(tmp_path / "pipe", [b"Hello, ", b"pipe"]) as pipe:
         (source,) = find_sources([str(pipe)]).files
-        assert join(read_pieces(source)) == b"Hello, pipe"
+        assert join(read_chunks(source)) == b"Hello, pipe"
 
 
 def test_a_file_that_went_away_is_named(tmp_path: Path) -> None:
     with pytest.raises(NotFoundError) as caught:
-        list(read_pieces(tmp_path / "gone.txt"))
+        list(read_chunks(tmp_path / "gone.txt"))
     assert "gone.txt" in caught.value.what
 
 
 def test_a_folder_is_no_file(tmp_path: Path) -> None:
     with pytest.raises(TfcliError) as caught:
-        list(read_pieces(tmp_path))
+        list(read_chunks(tmp_path))
     assert str(tmp_path) in caught.value.what
 
 
@@ -450,7 +450,7 @@ def test_a_file_that_is_called_dash_can_be_named_by_a_path(
     make(tmp_path, "-")
     monkeypatch.chdir(tmp_path)
     with standard_input([b"not this"]):
-        assert join(read_pieces(find("./-")[0])) == b"text\n"
+        assert join(read_chunks(find("./-")[0])) == b"text\n"
 
 
 def test_a_folder_is_read_whole_in_the_order_of_its_paths(tmp_path: Path) -> None:
@@ -547,7 +547,7 @@ def test_a_name_that_is_nearly_right_is_offered(tmp_path: Path) -> None:
     with pytest.raises(NotFoundError) as caught:
         find(tmp_path / "shakespear.txt")
     assert "shakespear.txt" in caught.value.what
-    assert "shakespeare.txt" in (caught.value.mend or "")
+    assert "shakespeare.txt" in (caught.value.hint or "")
 
 
 def test_a_name_like_no_other_gets_no_hint(tmp_path: Path) -> None:
@@ -555,7 +555,7 @@ def test_a_name_like_no_other_gets_no_hint(tmp_path: Path) -> None:
     for missing in (tmp_path / "zzz", tmp_path / "no folder" / "shakespeare.txt"):
         with pytest.raises(NotFoundError) as caught:
             find(missing)
-        assert caught.value.mend is None
+        assert caught.value.hint is None
 
 
 def test_a_pattern_that_matches_nothing_is_named(tmp_path: Path) -> None:

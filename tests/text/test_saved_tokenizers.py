@@ -12,7 +12,7 @@ from tfcli.errors import ConflictError, DamagedError, DataError, NotFoundError, 
 from tfcli.files import MANIFEST, lock, new_folder
 from tfcli.text.corpus import Corpus, open_corpus
 from tfcli.text.saved_tokenizers import (
-    CARD,
+    METADATA,
     MODEL,
     SavedTokenizer,
     find_tokenizer,
@@ -62,14 +62,14 @@ def test_a_tokenizer_is_found_by_its_name(saved: SavedTokenizer, root: Path) -> 
     found = find_tokenizer("book", root)
     assert found.path == root / "book"
     assert found.tokenizer.model == saved.tokenizer.model
-    assert found.card == saved.card
+    assert found.metadata == saved.metadata
 
 
 def test_a_tokenizer_is_found_by_the_path_of_its_folder(
     saved: SavedTokenizer, tmp_path: Path
 ) -> None:
     found = find_tokenizer(str(saved.path), tmp_path / "elsewhere")
-    assert (found.path, found.card) == (saved.path, saved.card)
+    assert (found.path, found.metadata) == (saved.path, saved.metadata)
 
 
 def test_a_tokenizer_is_found_by_the_path_of_its_model(
@@ -77,7 +77,7 @@ def test_a_tokenizer_is_found_by_the_path_of_its_model(
 ) -> None:
     found = find_tokenizer(str(saved.path / MODEL), tmp_path / "elsewhere")
     assert found.tokenizer.model == saved.tokenizer.model
-    assert found.card == {}
+    assert found.metadata == {}
 
 
 def test_a_name_comes_before_a_path(
@@ -89,17 +89,17 @@ def test_a_name_comes_before_a_path(
 
 
 def test_the_card_tells_how_it_was_made(saved: SavedTokenizer, corpus: Corpus) -> None:
-    card = json.loads((saved.path / CARD).read_text())
-    assert card == saved.card
-    assert card["schema"] == 1
-    assert (card["type"], card["wanted"]) == ("bpe", 512)
-    assert card["vocab_size"] == saved.tokenizer.vocab_size
-    assert card["tokenizer_fingerprint"] == saved.tokenizer.fingerprint
-    assert card["corpus"] == {
+    metadata = json.loads((saved.path / METADATA).read_text())
+    assert metadata == saved.metadata
+    assert metadata["schema"] == 1
+    assert (metadata["type"], metadata["wanted"]) == ("bpe", 512)
+    assert metadata["vocab_size"] == saved.tokenizer.vocab_size
+    assert metadata["tokenizer_fingerprint"] == saved.tokenizer.fingerprint
+    assert metadata["corpus"] == {
         "bytes": corpus.scan.bytes,
         "fingerprint": corpus.scan.fingerprint,
     }
-    assert card["measures"] == measure(saved.tokenizer, corpus)
+    assert metadata["measures"] == measure(saved.tokenizer, corpus)
 
 
 def test_one_of_the_same_name_makes_way(
@@ -118,7 +118,7 @@ def test_one_that_a_killed_writer_had_set_aside_is_found(saved: SavedTokenizer, 
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes of POSIX")
-@pytest.mark.parametrize("file", [MODEL, CARD, MANIFEST])
+@pytest.mark.parametrize("file", [MODEL, METADATA, MANIFEST])
 def test_a_pipe_in_the_place_of_a_file_is_not_waited_for(
     saved: SavedTokenizer, root: Path, file: str
 ) -> None:
@@ -129,7 +129,7 @@ def test_a_pipe_in_the_place_of_a_file_is_not_waited_for(
         with pytest.raises(NotFoundError):
             find_tokenizer("book", root)
     else:
-        assert find_tokenizer("book", root).card == {}
+        assert find_tokenizer("book", root).metadata == {}
 
 
 @pytest.mark.parametrize("manifest", [True, False])
@@ -138,10 +138,10 @@ def test_a_card_of_others_is_not_taken_for_ours(
 ) -> None:
     with new_folder(root / "theirs") as folder:
         folder.write(MODEL, tokenizer.model)
-        folder.write(CARD, b'{"version": "1.0", "measures": [1]}')
+        folder.write(METADATA, b'{"version": "1.0", "measures": [1]}')
     if not manifest:
         (root / "theirs" / MANIFEST).unlink()
-    assert find_tokenizer("theirs", root).card == {}
+    assert find_tokenizer("theirs", root).metadata == {}
 
 
 @pytest.mark.parametrize("name", ["", "..", "a/b", ".hidden", "-rf", "x" * 65, "mein büchlein"])
@@ -150,7 +150,7 @@ def test_what_is_no_name_is_refused(
 ) -> None:
     with pytest.raises(UsageError) as caught:
         save_tokenizer(name, tokenizer, report, corpus, root)
-    assert caught.value.mend
+    assert caught.value.hint
     assert not root.exists()
 
 
@@ -158,7 +158,7 @@ def test_a_model_of_the_users_own_is_welcome(root: Path, tokenizer: Tokenizer) -
     (root / "mine").mkdir(parents=True)
     (root / "mine" / MODEL).write_bytes(tokenizer.model)
     found = find_tokenizer("mine", root)
-    assert (found.tokenizer.model, found.card) == (tokenizer.model, {})
+    assert (found.tokenizer.model, found.metadata) == (tokenizer.model, {})
 
 
 def test_saving_takes_away_what_a_killed_writer_left(
@@ -208,22 +208,22 @@ def test_a_name_that_is_nearly_right_is_offered(saved: SavedTokenizer, root: Pat
     with pytest.raises(NotFoundError) as caught:
         find_tokenizer("bock", root)
     assert "bock" in caught.value.what
-    assert "book" in (caught.value.mend or "")
+    assert "book" in (caught.value.hint or "")
 
 
 def test_where_there_is_none_at_all_the_way_to_one_is_told(root: Path) -> None:
     with pytest.raises(NotFoundError) as caught:
         find_tokenizer("book", root)
     assert caught.value.why
-    assert "tfcli tokenizer train" in (caught.value.mend or "")
-    assert "--name book" in (caught.value.mend or "")
+    assert "tfcli tokenizer train" in (caught.value.hint or "")
+    assert "--name book" in (caught.value.hint or "")
 
 
 def test_a_name_like_no_other_is_told_how_to_make_one(saved: SavedTokenizer, root: Path) -> None:
     with pytest.raises(NotFoundError) as caught:
         find_tokenizer("zzz", root)
     assert caught.value.why is None
-    assert "--name zzz" in (caught.value.mend or "")
+    assert "--name zzz" in (caught.value.hint or "")
 
 
 def test_a_folder_without_a_model_is_no_tokenizer(root: Path) -> None:
@@ -240,7 +240,7 @@ def test_what_is_no_name_is_not_found(saved: SavedTokenizer, root: Path, name: s
         find_tokenizer(name, root)
 
 
-@pytest.mark.parametrize("file", [MODEL, CARD])
+@pytest.mark.parametrize("file", [MODEL, METADATA])
 @pytest.mark.parametrize("place", [0, 100, -1])
 def test_a_changed_bit_is_noticed(saved: SavedTokenizer, root: Path, file: str, place: int) -> None:
     data = bytearray((saved.path / file).read_bytes())
@@ -260,13 +260,13 @@ def test_a_file_cut_short_is_noticed(saved: SavedTokenizer, root: Path) -> None:
 
 @pytest.mark.parametrize("card", [b"", b"{", b"[]", b"\xff"])
 def test_a_card_that_cannot_be_read_is_done_without(
-    root: Path, tokenizer: Tokenizer, card: bytes
+    root: Path, tokenizer: Tokenizer, metadata: bytes
 ) -> None:
     """In a folder of the user's own, which has no manifest."""
     (root / "mine").mkdir(parents=True)
     (root / "mine" / MODEL).write_bytes(tokenizer.model)
-    (root / "mine" / CARD).write_bytes(card)
-    assert find_tokenizer("mine", root).card == {}
+    (root / "mine" / METADATA).write_bytes(metadata)
+    assert find_tokenizer("mine", root).metadata == {}
 
 
 def test_a_file_that_is_no_model_is_named(tmp_path: Path, root: Path) -> None:

@@ -305,17 +305,17 @@ def test_many_ids_are_opened_unread_and_damage_is_noticed_when_they_are_read(
     assert opened.training[:1000].tolist()
     with pytest.raises(DamagedError) as caught:
         opened.training[-1]
-    assert str(path.parent) in (caught.value.mend or "")
+    assert str(path.parent) in (caught.value.hint or "")
 
 
 def test_a_cache_of_an_older_tfcli_is_made_anew(tokenizer: Tokenizer, tmp_path: Path) -> None:
     corpus, made = make(tmp_path, tokenizer, MIXED)
     ids = made.training[:].tolist()
     path = tmp_path / "tokens" / made.key
-    card = json.loads((path / "tokens.json").read_bytes())
-    del card["ends"]
+    metadata = json.loads((path / "tokens.json").read_bytes())
+    del metadata["ends"]
     with new_folder(path) as folder:  # as it was before the ids had digests
-        folder.write("tokens.json", to_json(card | {"schema": 1}))
+        folder.write("tokens.json", to_json(metadata | {"schema": 1}))
         folder.write("training.bin", np.array(ids, np.uint16).tobytes())
         folder.write("held_out.bin", made.held_out.tobytes())
     with pytest.raises(DamagedError):

@@ -333,7 +333,7 @@ def test_a_vocabulary_too_small_for_the_bytes_is_refused(
     with pytest.raises(DataError) as caught:
         train(MIXED, type=type, vocab_size=vocab_size)
     assert str(vocab_size) in caught.value.what
-    assert f"--vocab-size {SMALLEST_VOCABULARY}" in (caught.value.mend or "")
+    assert f"--vocab-size {SMALLEST_VOCABULARY}" in (caught.value.hint or "")
 
 
 @every_type
@@ -481,7 +481,7 @@ def test_what_is_no_model_is_bad_data(data: bytes) -> None:
 def test_a_model_with_other_ids_is_refused(options: dict[str, Any]) -> None:
     with pytest.raises(DataError) as caught:
         Tokenizer(sentencepiece_model(**options))
-    assert "tfcli tokenizer train" in (caught.value.mend or "")
+    assert "tfcli tokenizer train" in (caught.value.hint or "")
 
 
 @pytest.mark.parametrize(

@@ -13,10 +13,10 @@ from tfcli.runs.run import Run, open_run
 from tfcli.text.corpus import open_corpus
 from tfcli.text.token_cache import tokenize_corpus
 from tfcli.text.tokenizer_training import train_tokenizer
-from tfcli.training.job import Job, prepare, reopen
 from tfcli.training.loop import Trainer
-from tfcli.training.start import begin, resume
-from tfcli.training.wishes import Wishes
+from tfcli.training.options import TrainOptions
+from tfcli.training.resume import begin, resume
+from tfcli.training.setup import TrainingJob, prepare, reopen
 
 
 class Workshop:
@@ -35,16 +35,16 @@ class Workshop:
         )
         self.tokens = tokenize_corpus(self.corpus, self.tokenizer, cache=self.cache)
 
-    def job(self, *, seed: int = 1, **wishes: Any) -> Job:
+    def job(self, *, seed: int = 1, **options: Any) -> TrainingJob:
         small: dict[str, Any] = {
             "steps": 6, "num_layers": 1, "d_model": 32, "num_heads": 2, "context_length": 16,
             "batch_tokens": 64, "precision": "float32",
         }  # fmt: skip
         return prepare(
-            Wishes(**(small | wishes)), self.tokens, self.tokenizer, seed=seed, device="cpu"
+            TrainOptions(**(small | options)), self.tokens, self.tokenizer, seed=seed, device="cpu"
         )
 
-    def begin(self, name: str, job: Job, **watching: Any) -> Trainer:
+    def begin(self, name: str, job: TrainingJob, **watching: Any) -> Trainer:
         return begin(job, self.folder / name, self.corpus, started=time.monotonic(), **watching)
 
     def resume(self, name: str, **more: Any) -> Trainer:

@@ -8,12 +8,12 @@ from hypothesis import strategies as st
 
 from tfcli.text.tokenizer import BEGIN, END, UNKNOWN
 from tfcli.training.batches import (
-    NO_TARGET,
+    IGNORE_INDEX,
     Batch,
     Batches,
     document_batches,
+    drop_tokens,
     evaluation_batches,
-    leave_out,
     shift_right,
 )
 
@@ -25,9 +25,9 @@ def text(length: int) -> np.ndarray[tuple[int], np.dtype[np.uint16]]:
 
 
 def test_inputs_are_the_targets_shifted_right_behind_begin() -> None:
-    batch = shift_right(np.array([[7, 8, 9], [4, 5, NO_TARGET]]))
+    batch = shift_right(np.array([[7, 8, 9], [4, 5, IGNORE_INDEX]]))
     assert batch.inputs.tolist() == [[BEGIN, 7, 8], [BEGIN, 4, 5]]
-    assert batch.targets.tolist() == [[7, 8, 9], [4, 5, NO_TARGET]]
+    assert batch.targets.tolist() == [[7, 8, 9], [4, 5, IGNORE_INDEX]]
 
 
 @given(st.integers(1, 400), st.integers(1, 16), st.integers(1, 8), st.integers(0, 2**40))
@@ -80,11 +80,11 @@ def test_evaluation_predicts_every_token_once_from_what_the_stride_promises(
     batches = list(evaluation_batches(tokens, context=context, stride=stride, rows=rows))
     for batch in batches:
         for inputs, targets in zip(batch.inputs, batch.targets, strict=True):
-            for place in np.flatnonzero(targets != NO_TARGET):
+            for place in np.flatnonzero(targets != IGNORE_INDEX):
                 before = tokens[: int(np.flatnonzero(tokens == targets[place])[0])]
                 assert place >= min(context - stride, len(before))
                 assert inputs[1 : place + 1].tolist() == before[len(before) - place :].tolist()
-    seen = np.concatenate([b.targets[b.targets != NO_TARGET] for b in batches])
+    seen = np.concatenate([b.targets[b.targets != IGNORE_INDEX] for b in batches])
     assert seen.tolist() == text(length).tolist()
     assert all(b.targets.shape[0] <= rows and (b.inputs[:, 0] == BEGIN).all() for b in batches)
 
@@ -94,22 +94,22 @@ def test_a_limited_evaluation_is_spread_over_the_text(
     length: int, context: int, limit: int
 ) -> None:
     batches = evaluation_batches(text(length), context=context, stride=context, rows=4, limit=limit)
-    seen = np.concatenate([b.targets[b.targets != NO_TARGET] for b in batches])
+    seen = np.concatenate([b.targets[b.targets != IGNORE_INDEX] for b in batches])
     assert 0 < len(seen) <= max(limit, context)
     assert (np.diff(seen) > 0).all()
 
 
 def test_blanks_are_a_share_of_the_inputs_a_function_of_seed_and_step() -> None:
     batch = Batches(text(5000), context=50, rows=60, seed=1).batch(0)
-    blanked = leave_out(batch, 0.2, seed=3, step=4)
+    blanked = drop_tokens(batch, 0.2, seed=3, step=4)
     blank = blanked.inputs != batch.inputs
     assert (blanked.inputs[blank] == UNKNOWN).all()
     assert 0.17 < blank.mean() < 0.22
     assert not blank[:, 0].any()
     ends = Batch(np.full((2, 9), END), batch.targets[:2, :9])
-    assert (leave_out(ends, 0.9, seed=3, step=4).inputs == END).all()
+    assert (drop_tokens(ends, 0.9, seed=3, step=4).inputs == END).all()
     assert (blanked.targets == batch.targets).all()
-    again, later = leave_out(batch, 0.2, seed=3, step=4), leave_out(batch, 0.2, seed=3, step=5)
+    again, later = drop_tokens(batch, 0.2, seed=3, step=4), drop_tokens(batch, 0.2, seed=3, step=5)
     assert (again.inputs == blanked.inputs).all()
     assert (later.inputs != blanked.inputs).any()
 
@@ -123,7 +123,7 @@ def test_documents_are_read_apart_each_after_an_end(lengths: list[int], context:
         for batch in document_batches(tokens, context=context, rows=3)
         for inputs, targets in zip(batch.inputs, batch.targets, strict=True)
     ]
-    seen = [targets[targets != NO_TARGET].tolist() for _, targets in rows]
+    seen = [targets[targets != IGNORE_INDEX].tolist() for _, targets in rows]
     assert [t for part in seen for t in part] == tokens.tolist()
     assert all(END not in part[:-1] for part in seen)
     for (inputs, _), part in zip(rows, seen, strict=True):

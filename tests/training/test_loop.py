@@ -52,7 +52,7 @@ def losses(run: Path) -> dict[int, float]:
 
 
 def test_a_run_yields_its_events_and_writes_the_same_into_its_metrics(workshop: Workshop) -> None:
-    job = workshop.job(steps=4, evaluate_every=2, save_every=3)
+    job = workshop.job(steps=4, eval_every=2, save_every=3)
     trainer = workshop.begin("run", job, sample=lambda model: "once")
     events = list(trainer.events())
     kinds = [(type(event), event.step) for event in events]
@@ -138,7 +138,7 @@ def test_more_steps_extend_a_finished_run(workshop: Workshop) -> None:
     trainer = workshop.resume("run", more_steps=2)
     list(trainer.events())
     assert trainer.step == 5
-    assert open_run(workshop.folder / "run").card["plan"]["budget"]["amount"] == 5
+    assert open_run(workshop.folder / "run").metadata["plan"]["budget"]["amount"] == 5
 
 
 def test_a_budget_of_the_other_kind_is_refused(workshop: Workshop) -> None:
@@ -155,7 +155,7 @@ def test_a_name_is_taken_once(workshop: Workshop) -> None:
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
 def test_a_diverged_training_stops_before_the_update(workshop: Workshop, bad: float) -> None:
-    job = workshop.job(steps=5, evaluate_every=5, save_every=5)
+    job = workshop.job(steps=5, eval_every=5, save_every=5)
     trainer = workshop.begin("run", job)
     events = trainer.events()
     next(events)
@@ -170,7 +170,7 @@ def test_a_diverged_training_stops_before_the_update(workshop: Workshop, bad: fl
 
 
 def test_weights_that_are_no_numbers_are_not_saved(workshop: Workshop) -> None:
-    job = workshop.job(steps=5, evaluate_every=5, save_every=1)
+    job = workshop.job(steps=5, eval_every=5, save_every=1)
     trainer = workshop.begin("run", job)
     events = trainer.events()
     next(events)
@@ -182,14 +182,14 @@ def test_weights_that_are_no_numbers_are_not_saved(workshop: Workshop) -> None:
 
 
 def test_only_the_newest_two_and_the_best_steps_stay(workshop: Workshop) -> None:
-    job = workshop.job(steps=12, save_every=2, evaluate_every=2)
+    job = workshop.job(steps=12, save_every=2, eval_every=2)
     trainer = workshop.begin("run", job)
     best = math.inf, 0
     for event in trainer.events():
         if isinstance(event, Evaluated) and event.best:
             best = event.held_out.nats_per_byte, event.step
-    kept = {read_state(path).step for path in list_steps(trainer.run.path)}
-    assert kept == {10, 12, best[1]}
+    dropout_mask = {read_state(path).step for path in list_steps(trainer.run.path)}
+    assert dropout_mask == {10, 12, best[1]}
 
 
 def test_a_text_without_held_out_part_trains_too(workshop: Workshop) -> None:
@@ -230,7 +230,7 @@ def test_a_run_whose_text_changed_says_so(workshop: Workshop) -> None:
 
 def test_a_training_without_patience_for_worse_models_stops_early(workshop: Workshop) -> None:
     """With a learning rate of nothing no measurement is better than the first."""
-    job = workshop.job(steps=20, learning_rate=0.0, evaluate_every=1)
+    job = workshop.job(steps=20, learning_rate=0.0, eval_every=1)
     job = dataclasses.replace(job, plan=dataclasses.replace(job.plan, patience=3))
     events = list(workshop.begin("run", job).events())
     assert isinstance(events[-1], Stopped)
@@ -270,7 +270,7 @@ def test_where_the_memory_ends_fewer_rows_are_worked_on_at_once(tmp_path: Path) 
 
 def test_patience_and_the_best_loss_outlast_a_stop(workshop: Workshop) -> None:
     """The best measurement may be of a step that was never saved."""
-    job = workshop.job(steps=20, learning_rate=0.0, evaluate_every=1, save_every=100)
+    job = workshop.job(steps=20, learning_rate=0.0, eval_every=1, save_every=100)
     job = dataclasses.replace(job, plan=dataclasses.replace(job.plan, patience=4))
     list(workshop.begin("whole", job).events())
     list(workshop.begin("cut", job, stop=StopAfter(3)).events())
@@ -296,7 +296,7 @@ def test_apart_training_is_the_same_in_any_parts(workshop: Workshop, dropout: fl
 def test_the_best_step_is_measured_on_all_of_the_text_though_it_is_not_the_last(
     workshop: Workshop,
 ) -> None:
-    job = workshop.job(steps=6, evaluate_every=2, save_every=2)
+    job = workshop.job(steps=6, eval_every=2, save_every=2)
     job = dataclasses.replace(job, plan=dataclasses.replace(job.plan, evaluation_tokens=64))
     trainer = workshop.begin("it", job)
     for event in trainer.events():

@@ -15,16 +15,16 @@ from tfcli.errors import DamagedError, DataError, UsageError
 from tfcli.model.config import ModelConfig
 from tfcli.model.cost import count_parameters, training_bytes, training_flops_per_token
 from tfcli.text.token_cache import TokenizedCorpus
+from tfcli.training.options import TrainOptions
 from tfcli.training.plan import (
     Budget,
-    Decision,
-    Means,
     Plan,
+    PlannedModel,
+    Resources,
     make_plan,
 )
 from tfcli.training.schedule import WARM_UP_STEPS, learning_rate_scale, matrix_learning_rate
 from tfcli.training.sizing import expected_loss, regularisation
-from tfcli.training.wishes import Wishes
 
 
 def corpus(tokens: int = 10_000) -> TokenizedCorpus:
@@ -32,28 +32,30 @@ def corpus(tokens: int = 10_000) -> TokenizedCorpus:
     return TokenizedCorpus(training, training[:100], 2 * tokens, 200, 1, "key")
 
 
-def decide(wishes: Wishes, tokens: int = 10_000, **means: Any) -> Decision:
-    return make_plan(wishes, corpus(tokens), Means(precision="float32", **means), vocab_size=300)
+def decide(options: TrainOptions, tokens: int = 10_000, **means: Any) -> PlannedModel:
+    return make_plan(
+        options, corpus(tokens), Resources(precision="float32", **means), vocab_size=300
+    )
 
 
-def plan_for(wishes: Wishes, tokens: int = 10_000, memory: int | None = None) -> Plan:
-    return decide(wishes, tokens, memory=memory).plan
+def plan_for(options: TrainOptions, tokens: int = 10_000, memory: int | None = None) -> Plan:
+    return decide(options, tokens, memory=memory).plan
 
 
 @pytest.mark.parametrize(
     ("wishes", "budget"),
     [
-        (Wishes(), Budget("seconds", 60.0)),
-        (Wishes(seconds=5.0), Budget("seconds", 5.0)),
-        (Wishes(steps=7), Budget("steps", 7)),
-        (Wishes(tokens=4096), Budget("steps", 2)),
-        (Wishes(tokens=4097), Budget("steps", 3)),
-        (Wishes(epochs=2.0), Budget("steps", 10)),
-        (Wishes(tokens=1), Budget("steps", 1)),
+        (TrainOptions(), Budget("seconds", 60.0)),
+        (TrainOptions(seconds=5.0), Budget("seconds", 5.0)),
+        (TrainOptions(steps=7), Budget("steps", 7)),
+        (TrainOptions(tokens=4096), Budget("steps", 2)),
+        (TrainOptions(tokens=4097), Budget("steps", 3)),
+        (TrainOptions(epochs=2.0), Budget("steps", 10)),
+        (TrainOptions(tokens=1), Budget("steps", 1)),
     ],
 )
-def test_budgets(wishes: Wishes, budget: Budget) -> None:
-    assert plan_for(wishes).budget == budget
+def test_budgets(options: TrainOptions, budget: Budget) -> None:
+    assert plan_for(options).budget == budget
 
 
 @given(st.integers(0, 10_000), st.floats(0, 1))
@@ -73,18 +75,18 @@ def test_the_learning_rate_rises_then_stays_then_falls() -> None:
 
 
 def test_a_batch_that_does_not_fit_is_made_of_equal_parts() -> None:
-    wishes = Wishes(steps=1, batch_tokens=4096, context_length=64)
-    decision = decide(wishes)
+    options = TrainOptions(steps=1, batch_tokens=4096, context_length=64)
+    decision = decide(options)
     model, whole = decision.model, decision.plan
     assert whole.rows == whole.micro_rows == 64
     memory = int(training_bytes(model, 16 * 64) / 0.8) + 1
-    parts = plan_for(wishes, memory=memory)
+    parts = plan_for(options, memory=memory)
     assert (parts.rows, parts.micro_rows) == (64, 16)
 
 
 def test_a_model_too_large_for_the_memory_is_refused_with_both_figures() -> None:
     with pytest.raises(UsageError, match="too large") as caught:
-        plan_for(Wishes(size="large"), memory=1 << 20)
+        plan_for(TrainOptions(size="large"), memory=1 << 20)
     assert "GiB are needed" in str(caught.value.why)
 
 
@@ -92,25 +94,28 @@ def test_a_model_too_large_for_the_memory_is_refused_with_both_figures() -> None
 @pytest.mark.parametrize("value", [float("inf"), float("nan")])
 def test_a_wish_that_is_no_number_is_refused(name: str, value: float) -> None:
     with pytest.raises(UsageError, match="cannot be"):
-        plan_for(Wishes(**{name: value}))  # type: ignore[arg-type]
+        plan_for(TrainOptions(**{name: value}))  # type: ignore[arg-type]
 
 
 def test_a_short_text_gets_a_short_context() -> None:
-    assert decide(Wishes(steps=1), tokens=9).model.context_length == 4
+    assert decide(TrainOptions(steps=1), tokens=9).model.context_length == 4
 
 
 def test_too_little_text_is_refused() -> None:
     with pytest.raises(DataError, match="too little text"):
-        plan_for(Wishes(), tokens=1)
+        plan_for(TrainOptions(), tokens=1)
 
 
 def test_a_batch_is_not_larger_than_the_text() -> None:
-    decision = decide(Wishes(steps=1, batch_tokens=10**11), tokens=1000)
+    decision = decide(TrainOptions(steps=1, batch_tokens=10**11), tokens=1000)
     assert decision.plan.rows == 1000 // decision.model.context_length
 
 
 def test_one_learning_rate_scales_them_all() -> None:
-    default, doubled = plan_for(Wishes()), plan_for(Wishes(learning_rate=0.04, weight_decay=0.0))
+    default, doubled = (
+        plan_for(TrainOptions()),
+        plan_for(TrainOptions(learning_rate=0.04, weight_decay=0.0)),
+    )
     assert doubled.optimizer.matrix_learning_rate == 0.04
     ratio = doubled.optimizer.table_learning_rate / default.optimizer.table_learning_rate
     assert ratio == pytest.approx(2.0)
@@ -124,18 +129,18 @@ def test_the_more_updates_there_are_the_smaller_each_is(one: int, other: int) ->
 
 
 def test_the_plan_takes_the_rate_of_its_steps() -> None:
-    rate = plan_for(Wishes(steps=2400)).optimizer.matrix_learning_rate
+    rate = plan_for(TrainOptions(steps=2400)).optimizer.matrix_learning_rate
     assert rate == pytest.approx(0.008, rel=0.02)  # as measured: see the lab notes
 
 
 def test_time_budgets_measure_less_often_on_slow_models() -> None:
-    quick = plan_for(Wishes(seconds=60))
-    slow = plan_for(Wishes(seconds=60, size="base"))
+    quick = plan_for(TrainOptions(seconds=60))
+    slow = plan_for(TrainOptions(seconds=60, size="base"))
     assert slow.evaluation_tokens < quick.evaluation_tokens
 
 
 def test_a_plan_survives_json() -> None:
-    plan = plan_for(Wishes(steps=5, dropout=0.1, save_every=2))
+    plan = plan_for(TrainOptions(steps=5, dropout=0.1, save_every=2))
     assert Plan.from_json(json.loads(json.dumps(plan.to_json()))) == plan
 
 
@@ -154,7 +159,7 @@ def test_garbage_is_no_plan(value: object) -> None:
     ],
 )  # fmt: skip
 def test_a_plan_out_of_range_is_none(changes: dict[str, Any], budget: dict[str, Any]) -> None:
-    value = plan_for(Wishes(steps=5)).to_json()
+    value = plan_for(TrainOptions(steps=5)).to_json()
     value |= changes | {"budget": value["budget"] | budget}
     with pytest.raises(DamagedError):
         Plan.from_json(value)
@@ -179,7 +184,7 @@ def test_more_time_or_a_faster_machine_never_makes_the_model_smaller(
 ) -> None:
     def size(seconds: float, speed: float) -> int:
         means = {"step_seconds": machine(speed), "compiles": False}
-        return count_parameters(decide(Wishes(seconds=seconds), **means).model)
+        return count_parameters(decide(TrainOptions(seconds=seconds), **means).model)
 
     assert size(seconds, speed) <= size(more * seconds, speed)
     assert size(seconds, speed) <= size(seconds, more * speed)
@@ -187,8 +192,8 @@ def test_more_time_or_a_faster_machine_never_makes_the_model_smaller(
 
 def test_what_the_user_says_of_the_model_stays_and_the_steps_follow_from_it() -> None:
     means = {"step_seconds": machine(1e11)}
-    large = decide(Wishes(seconds=60.0, size="large"), **means)
-    small = decide(Wishes(seconds=60.0, num_layers=1, d_model=64), **means)
+    large = decide(TrainOptions(seconds=60.0, size="large"), **means)
+    small = decide(TrainOptions(seconds=60.0, num_layers=1, d_model=64), **means)
     assert (large.model.num_layers, large.model.d_model) == (24, 1024)
     assert (small.model.num_layers, small.model.d_model) == (1, 64)
     assert large.steps is not None
@@ -197,9 +202,9 @@ def test_what_the_user_says_of_the_model_stays_and_the_steps_follow_from_it() ->
 
 
 def test_time_that_is_gone_already_is_not_trained_in() -> None:
-    wishes = Wishes(seconds=60.0, size="nano")
-    early = decide(wishes, step_seconds=machine(1e11)).steps
-    late = decide(wishes, step_seconds=machine(1e11), spent=30.0).steps
+    options = TrainOptions(seconds=60.0, size="nano")
+    early = decide(options, step_seconds=machine(1e11)).steps
+    late = decide(options, step_seconds=machine(1e11), spent=30.0).steps
     assert early is not None
     assert late is not None
     assert late < 0.6 * early
@@ -207,9 +212,9 @@ def test_time_that_is_gone_already_is_not_trained_in() -> None:
 
 def test_code_is_made_only_where_there_is_time_and_a_compiler() -> None:
     def compiles(seconds: float, compiler: bool, wish: bool | None = None) -> bool:
-        wishes = Wishes(seconds=seconds, compile=wish)
+        options = TrainOptions(seconds=seconds, compile=wish)
         means = {"step_seconds": machine(1e11), "compiles": compiler}
-        return decide(wishes, **means).plan.compile
+        return decide(options, **means).plan.compile
 
     assert compiles(600.0, True)
     assert not compiles(60.0, True)
@@ -228,12 +233,12 @@ def test_a_model_too_large_to_measure_is_not_chosen() -> None:
     def step_seconds(config: ModelConfig, rows: int, precision: str) -> float:
         return 0.01 if config.d_model < 300 else math.inf
 
-    assert decide(Wishes(seconds=1e6), step_seconds=step_seconds).model.d_model == 256
+    assert decide(TrainOptions(seconds=1e6), step_seconds=step_seconds).model.d_model == 256
 
 
 def test_where_time_is_short_a_step_learns_from_half_as_much() -> None:
-    def batch(**wishes: Any) -> int:
-        decision = decide(Wishes(**wishes), tokens=10**5, step_seconds=machine(1e11))
+    def batch(**options: Any) -> int:
+        decision = decide(TrainOptions(**options), tokens=10**5, step_seconds=machine(1e11))
         return decision.plan.rows * decision.model.context_length
 
     assert batch(seconds=60.0) == batch(seconds=600.0) // 2 == 1024
@@ -266,5 +271,8 @@ def test_apart_and_weights_do_not_go_together() -> None:
     )
     with pytest.raises(UsageError, match="--apart"):
         make_plan(
-            Wishes(steps=1, documents_apart=True), two, Means(precision="float32"), vocab_size=300
+            TrainOptions(steps=1, documents_apart=True),
+            two,
+            Resources(precision="float32"),
+            vocab_size=300,
         )

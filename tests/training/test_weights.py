@@ -10,14 +10,14 @@ import pytest
 
 from tests.conftest import BOOK, SENTENCES
 from tfcli.errors import DamagedError, DataError
-from tfcli.runs.run import Run, open_run, write_card
+from tfcli.runs.run import Run, open_run, write_metadata
 from tfcli.runs.step import MODEL, list_steps, load_arrays
 from tfcli.text.corpus import open_sources
 from tfcli.text.readers import find_sources
 from tfcli.text.token_cache import tokenize_corpus
-from tfcli.training.job import prepare
-from tfcli.training.start import begin
-from tfcli.training.wishes import Wishes
+from tfcli.training.options import TrainOptions
+from tfcli.training.resume import begin
+from tfcli.training.setup import prepare
 
 from .conftest import StopAfter, Workshop
 
@@ -35,11 +35,11 @@ def start(workshop: Workshop, name: str, steps: int | None = None) -> Run:
     sources = find_sources([str(workshop.folder / "book.txt"), f"{other}:3"])
     corpus = open_sources(sources, cache=workshop.cache, held_out_fraction=0.2)
     tokens = tokenize_corpus(corpus, workshop.tokenizer, cache=workshop.cache)
-    wishes = Wishes(
+    options = TrainOptions(
         steps=8, num_layers=1, d_model=32, num_heads=2, context_length=16, batch_tokens=256,
         precision="float32",
     )  # fmt: skip
-    job = prepare(wishes, tokens, workshop.tokenizer, seed=1, device="cpu")
+    job = prepare(options, tokens, workshop.tokenizer, seed=1, device="cpu")
     stop = StopAfter(steps) if steps is not None else lambda: False
     path = workshop.folder / name
     trainer = begin(job, path, corpus, started=time.monotonic(), stop=stop)
@@ -48,10 +48,10 @@ def start(workshop: Workshop, name: str, steps: int | None = None) -> Run:
 
 
 def test_its_card_says_what_it_was_trained_on(workshop: Workshop) -> None:
-    card = start(workshop, "whole").card["corpus"]
-    assert [Path(source).name for source in card["sources"]] == ["book.txt", "other.txt"]
-    assert [(part["sources"], part["weight"]) for part in card["parts"]] == [(1, 1.0), (1, 3.0)]
-    assert card["bytes"] == sum(part["bytes"] for part in card["parts"])
+    metadata = start(workshop, "whole").metadata["corpus"]
+    assert [Path(source).name for source in metadata["sources"]] == ["book.txt", "other.txt"]
+    assert [(part["sources"], part["weight"]) for part in metadata["parts"]] == [(1, 1.0), (1, 3.0)]
+    assert metadata["bytes"] == sum(part["bytes"] for part in metadata["parts"])
 
 
 @pytest.mark.parametrize("without_cache", [False, True])
@@ -72,14 +72,14 @@ def test_without_its_tokens_and_with_another_text_it_does_not(workshop: Workshop
     with pytest.raises(DataError) as caught:
         workshop.resume("cut")
     assert "is not what it was" in caught.value.what
-    assert "other.txt" in (caught.value.mend or "")
+    assert "other.txt" in (caught.value.hint or "")
 
 
 @pytest.mark.parametrize("parts", [[], 7, [{"weight": 1}], "one too few"])
 def test_a_card_with_other_parts_is_damaged(workshop: Workshop, parts: object) -> None:
     run = start(workshop, "it", steps=1)
-    noted = run.card["corpus"]
+    noted = run.metadata["corpus"]
     noted["parts"] = noted["parts"][:1] if parts == "one too few" else parts
-    write_card(run.path, run.card)
+    write_metadata(run.path, run.metadata)
     with pytest.raises(DamagedError):
         open_run(run.path)

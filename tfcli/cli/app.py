@@ -25,7 +25,7 @@ from tfcli.cli import (
     train,
 )
 from tfcli.cli.options import option
-from tfcli.errors import InputOutputError, ReaderGoneError, TfcliError, UsageError, nearest
+from tfcli.errors import InputOutputError, OutputClosedError, TfcliError, UsageError, closest_match
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -91,7 +91,7 @@ def run(arguments: Sequence[str], *, started: float) -> int:
         command, path, rest = _command_for(list(arguments))
         code = command.main(args=rest, prog_name=path, standalone_mode=False, obj=started)
         return code if isinstance(code, int) else 0
-    except ReaderGoneError as error:
+    except OutputClosedError as error:
         return error.exit_code
     except TfcliError as error:
         return _fail(error, debug)
@@ -103,7 +103,7 @@ def run(arguments: Sequence[str], *, started: float) -> int:
         return SIGINT_CODE
     except MemoryError:
         return _fail(
-            TfcliError("the memory is full", mend="take a smaller --size, or fewer --rows"), debug
+            TfcliError("the memory is full", hint="take a smaller --size, or fewer --rows"), debug
         )
     except OSError as error:
         where = f" ({error.filename})" if error.filename else ""
@@ -112,7 +112,7 @@ def run(arguments: Sequence[str], *, started: float) -> int:
         return _fail(
             TfcliError(
                 f"tfcli made a mistake: {type(error).__name__}: {error}",
-                mend="the same command with `tfcli --debug ...`, and report what it shows",
+                hint="the same command with `tfcli --debug ...`, and report what it shows",
             ),
             debug,
         )
@@ -154,14 +154,14 @@ def _as_usage_error(error: typer.TyperException) -> UsageError:
     path = context.command_path if context is not None else "tfcli"
     message = error.format_message().split("\n")[0].rstrip(".")
     message = message.split(" (Possible")[0].split(". Did you")[0].split(". Choose from")[0]
-    mend = f"{path} --help"
+    hint = f"{path} --help"
     unknown = re.match(r"No such (?:command|option):? '?([^' ]+)'?", message)
     if unknown and context is not None:
         command = context.command
         known = ["--help", *(name for p in command.params for name in p.opts)]
         known += getattr(command, "commands", {})
-        similar = nearest(unknown[1], known)
-        mend = f"did you mean {similar} ?" if similar else mend
+        similar = closest_match(unknown[1], known)
+        hint = f"did you mean {similar} ?" if similar else hint
     if "extra argument" in message and path.endswith("generate"):
-        mend = "put the prompt in quotes"
-    return UsageError(message[:1].lower() + message[1:], mend=mend)
+        hint = "put the prompt in quotes"
+    return UsageError(message[:1].lower() + message[1:], hint=hint)

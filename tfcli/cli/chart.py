@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from tfcli.cli.render import say_count
+from tfcli.cli.render import format_count
 from tfcli.generation.streaming import make_visible
 from tfcli.runs.series import smooth, thin
 
@@ -151,7 +151,7 @@ def _x_axis(high: float, quantity: Quantity) -> Axis:
     if quantity != "seconds":
         whole = [tick for tick in nice_ticks(0, high) if tick == int(tick)]
         return Axis(
-            0.0, high, [(tick, say_count(tick).replace(".0", "")) for tick in whole], quantity
+            0.0, high, [(tick, format_count(tick).replace(".0", "")) for tick in whole], quantity
         )
     size, name = next((size, name) for size, name, most in UNITS if high <= most)
     ticks = [(tick * size, text) for tick, text in _numbered(nice_ticks(0, high / size))]

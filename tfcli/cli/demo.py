@@ -44,24 +44,24 @@ def demo(
     tfcli demo --language es
     """
     from tfcli.cli.session import Session
-    from tfcli.training.wishes import Wishes
+    from tfcli.training.options import TrainOptions
 
-    voice = streams.Voice(quiet=quiet)
-    voice.note(f"Making up {CORPUS_BYTES / 1e6:.0f} MB of stories.")
+    reporter = streams.Reporter(quiet=quiet)
+    reporter.note(f"Making up {CORPUS_BYTES / 1e6:.0f} MB of stories.")
     file = _write_corpus(language, seed)
-    session = Session(voice=voice, started=context.obj)
+    session = Session(reporter=reporter, started=context.obj)
     with session.prepared([str(file)], None, 0.1) as (path, corpus):
         tokenizer = session.choose_tokenizer(corpus, None, "bpe", None)
-        wishes = Wishes(
+        options = TrainOptions(
             seconds=TRAINING_SECONDS if time is None else time,
             context_length=256,
             num_layers=LAYERS,
         )
-        job = session.plan(corpus, tokenizer, wishes, name=path.name, seed=seed, device="auto")
+        job = session.plan(corpus, tokenizer, options, name=path.name, seed=seed, device="auto")
         run = session.train(job, path, corpus)
-    _compare_with_source(run, corpus, tokenizer, language, seed, voice)
+    _compare_with_source(run, corpus, tokenizer, language, seed, reporter)
     _tell_stories(run, tokenizer, seed)
-    voice.next(f'tfcli generate "" --run {run.name}   # another story, each time')
+    reporter.next(f'tfcli generate "" --run {run.name}   # another story, each time')
 
 
 def _write_corpus(language: str, seed: int) -> Path:
@@ -91,7 +91,12 @@ def _stories(language: str, seed: int) -> Iterator[tuple[str, float]]:
 
 
 def _compare_with_source(
-    run: Run, corpus: Corpus, tokenizer: Tokenizer, language: str, seed: int, voice: streams.Voice
+    run: Run,
+    corpus: Corpus,
+    tokenizer: Tokenizer,
+    language: str,
+    seed: int,
+    reporter: streams.Reporter,
 ) -> None:
     """Says how far the model is from the grammar that wrote the stories it has never seen.
 
@@ -110,22 +115,22 @@ def _compare_with_source(
             source_nats, source_bytes, count = source_nats + nats, source_bytes + size, count + 1
         position += size
     tokens = tokenize_corpus(corpus, tokenizer, cache=CACHE).held_out
-    model = open_model(run, choose_step(run, None, damaged=voice.warn))
+    model = open_model(run, choose_step(run, None, damaged=reporter.warn))
     measured = evaluate_documents(model, tokens, tokenizer)
     if measured is None or not source_bytes:
         return
     floor = source_nats / source_bytes
     gap = measured.nats_per_byte - floor
-    voice.note(f"On the {count:,.0f} stories held out, read one by one:")
-    voice.note(f"  the grammar that wrote them  {floor:.4f} nats/byte: no model can do better")
-    voice.note(
+    reporter.note(f"On the {count:,.0f} stories held out, read one by one:")
+    reporter.note(f"  the grammar that wrote them  {floor:.4f} nats/byte: no model can do better")
+    reporter.note(
         f"  this model                   {measured.nats_per_byte:.4f} nats/byte: "
         f"{100 * gap / floor:.0f} % above"
     )
 
 
 def _tell_stories(run: Run, tokenizer: Tokenizer, seed: int) -> None:
-    from tfcli.cli.texts import TextOut
+    from tfcli.cli.formats import TextOut
     from tfcli.generation.generate import generate
     from tfcli.generation.open_engine import open_engine
     from tfcli.generation.request import GenerationRequest

@@ -93,17 +93,21 @@ def _runs() -> Iterator[Check]:
         what = f"run {path.name}"
         if found.faults:
             faults = "; ".join(error.what for error in found.faults.values())
-            mend = f": {found.mend}" if found.mend else ""
-            yield False, what, f"{faults}{mend}"
+            hint = f": {found.hint}" if found.hint else ""
+            yield False, what, f"{faults}{hint}"
             continue
         notes = [f"{streams.counted(len(found.steps), 'step')} verified"]
-        if found.litter:
-            leftovers = streams.counted(len(found.litter), "leftover")
+        if found.leftovers:
+            leftovers = streams.counted(len(found.leftovers), "leftover")
             notes.append(f"{leftovers} to be taken away with the next training")
         if found.lock_left:
             notes.append(f"its trainer was killed: tfcli train --resume {path.name}")
         yield True, what, "; ".join(notes)
     for root in (ROOT, TOKENIZERS):
-        litter = find_leftovers(root)
-        if litter:
-            yield True, str(root), f"{streams.counted(len(litter), 'leftover')} of killed processes"
+        found_leftovers = find_leftovers(root)
+        if found_leftovers:
+            yield (
+                True,
+                str(root),
+                f"{streams.counted(len(found_leftovers), 'leftover')} of killed processes",
+            )

@@ -13,7 +13,7 @@ from tfcli.cli.options import JsonOption, QuietOption, option
 from tfcli.errors import UsageError
 
 if TYPE_CHECKING:
-    from tfcli.exchange.rounding import Cost
+    from tfcli.exchange.quantization_loss import QuantizationLoss
     from tfcli.runs.run import Run
     from tfcli.runs.valid_steps import ValidStep
 
@@ -49,10 +49,10 @@ def export_run(
     from tfcli.generation.open_engine import open_best
     from tfcli.runs.run import find_run
 
-    voice = streams.Voice(quiet=quiet)
+    reporter = streams.Reporter(quiet=quiet)
     found, step_path = find_run(run)
     if to == "huggingface" and type not in {None, "f32"}:
-        raise UsageError("--type is for GGUF files", mend="--to gguf")
+        raise UsageError("--type is for GGUF files", hint="--to gguf")
 
     def export(step: ValidStep) -> None:
         if to == "huggingface":
@@ -61,23 +61,23 @@ def export_run(
             write = export_to_gguf if to == "gguf" else export_to_ollama
             write(found, step, path, type or "f32")
 
-    step, _ = open_best(found, step_path, export, damaged=voice.warn)
+    step, _ = open_best(found, step_path, export, damaged=reporter.warn)
     cost = None
     if type in {"f16", "q8_0"}:
-        from tfcli.exchange.rounding import cost_of_rounding
+        from tfcli.exchange.quantization_loss import quantization_loss
         from tfcli.text.corpus import CACHE
 
-        cost = cost_of_rounding(found, step, type, CACHE)
-        voice.note(_say(cost, type))
+        cost = quantization_loss(found, step, type, CACHE)
+        reporter.note(_say(cost, type))
     if json:
         result: dict[str, object] = {"path": str(path), "step": step.state.step, "to": to}
         if cost:
             result |= {"nats_per_byte": cost.rounded, "nats_per_byte_f32": cost.exact}
         streams.write_json_result(result)
-    voice.note(f"Written: {path}, from {_say_step(found, step)}.")
+    reporter.note(f"Written: {path}, from {_say_step(found, step)}.")
     name = shlex.quote(found.name.lower())
     length = usual_length(found.model_config)
-    voice.next(NEXT[to].format(path=shlex.quote(str(path)), name=name, length=length))
+    reporter.next(NEXT[to].format(path=shlex.quote(str(path)), name=name, length=length))
 
 
 NEXT = {
@@ -97,7 +97,7 @@ def _say_step(run: Run, step: ValidStep) -> str:
     return f"step {step.state.step:,} of {run.name}{best}"
 
 
-def _say(cost: Cost | None, type: str) -> str:
+def _say(cost: QuantizationLoss | None, type: str) -> str:
     if cost is None:
         return f"What {type} costs was not measured: there is no held-out text of this run here."
     return (
@@ -123,21 +123,21 @@ def import_run(
 
     tfcli import ./their-model --run theirs
     """
-    from tfcli.exchange.huggingface_in import import_run, look, require_importable
+    from tfcli.exchange.huggingface_in import import_run, inspect_checkpoint, require_importable
     from tfcli.files import check_name
     from tfcli.model.cost import count_parameters
     from tfcli.runs.run import ROOT
 
-    voice = streams.Voice(quiet=quiet)
+    reporter = streams.Reporter(quiet=quiet)
     check_name(run, "run")
     require_importable(ROOT / run)
-    found = look(path, context_length=context)
+    found = inspect_checkpoint(path, context_length=context)
     made = import_run(found, ROOT / run)
     config = found.config
-    voice.note(
+    reporter.note(
         f"{run}: {count_parameters(config):,} parameters ({config.family}), context "
         f"{config.context_length:,}, {config.vocab_size:,} pieces; kept in {made.path}."
     )
     if found.rows_left_out:
-        voice.note(f"{found.rows_left_out:,} rows of its table stand for no piece: left out.")
-    voice.next(f'tfcli generate "..." --run {run}')
+        reporter.note(f"{found.rows_left_out:,} rows of its table stand for no piece: left out.")
+    reporter.next(f'tfcli generate "..." --run {run}')

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tfcli.cli import streams
+from tfcli.cli.formats import EscapedLines, JsonLines, OutputFormat, Plain, Surprisal
 from tfcli.cli.options import (
     LARGEST_SEED,
     DeviceOption,
@@ -22,12 +23,11 @@ from tfcli.cli.options import (
     option,
     parse_duration,
 )
-from tfcli.cli.texts import Form, JsonLines, OneALine, Separated, Surprise
-from tfcli.cli.writing import Call
+from tfcli.cli.writing import GenerationSession
 from tfcli.errors import UsageError
 
 if TYPE_CHECKING:
-    from tfcli.generation.constraints import Kind
+    from tfcli.generation.constraints import ConstraintKind
 
 CHOICE = "Choosing a token"
 AGAINST_REPETITION = "Against repetition"
@@ -197,7 +197,7 @@ def generate(
         ),
         seed=randbelow(2**31) if seed is None else seed,
     )
-    call = Call(
+    call = GenerationSession(
         run=run,
         request=request,
         samples=samples,
@@ -207,33 +207,35 @@ def generate(
         int8=int8,
         engine=engine,
         device=device,
-        voice=streams.Voice(quiet=quiet),
+        reporter=streams.Reporter(quiet=quiet),
         started=context.obj,
         stats=stats,
     )
     if interactive:
         if not (streams.is_terminal(sys.stdin) and streams.is_terminal(sys.stdout)):
-            raise UsageError("-i is for a terminal", mend="--lines reads prompts from a pipe")
+            raise UsageError("-i is for a terminal", hint="--lines reads prompts from a pipe")
         call.converse(prompt)
     elif lines or (jsonl and prompt is None and streams.stdin_is_piped()):
         if beams > 1:
             raise UsageError("--beams is for one prompt, not for requests on lines")
-        call.answer_rows(OneALine(echo=echo) if lines else JsonLines(echo=echo), json=jsonl)
+        call.answer_rows(EscapedLines(echo=echo) if lines else JsonLines(echo=echo), json=jsonl)
     else:
-        texts: Form = JsonLines(echo=echo) if jsonl else Separated(echo=echo)
-        _write_texts(call, prompt, Surprise() if logprobs else texts, beams)
+        texts: OutputFormat = JsonLines(echo=echo) if jsonl else Plain(echo=echo)
+        _write_texts(call, prompt, Surprisal() if logprobs else texts, beams)
         drawn = seed is None and request.sampling.temperature > 0 and beams == 1
         if drawn and streams.is_terminal(sys.stderr):
-            call.voice.next(f"the same text again with --seed {request.seed}")
+            call.reporter.next(f"the same text again with --seed {request.seed}")
 
 
-def _write_texts(call: Call, prompt: str | None, texts: Form, beams: int) -> None:
+def _write_texts(
+    call: GenerationSession, prompt: str | None, texts: OutputFormat, beams: int
+) -> None:
     """Writes the texts of one prompt: drawn, or searched for."""
     if beams == 1:
         call.answer(_whole_prompt(prompt), texts)
         return
     if call.samples > beams:
-        raise UsageError(f"{beams} beams give no {call.samples} samples", mend=f"-n {beams}")
+        raise UsageError(f"{beams} beams give no {call.samples} samples", hint=f"-n {beams}")
     call.search(_whole_prompt(prompt), texts, beams)
 
 
@@ -263,21 +265,21 @@ def parse_bias(text: str) -> tuple[int, float]:
     match = re.fullmatch(r"(\d{1,9})=([-+]?(?:\d+\.?\d*|\.\d+|inf))", text)
     if not match:
         raise UsageError(
-            f"--logit-bias {text!r} is not a token's id and a number", mend="--logit-bias 42=-1.5"
+            f"--logit-bias {text!r} is not a token's id and a number", hint="--logit-bias 42=-1.5"
         )
     return int(match[1]), float(match[2])
 
 
 def _form(
     regex: str | None, json_schema: str | None, choices: str | None
-) -> tuple[Kind, str] | None:
+) -> tuple[ConstraintKind, str] | None:
     """The form that texts are to have, and how it is written down.
 
     Raises:
         UsageError: there is more than one.
 
     """
-    wanted: dict[Kind, str | None] = {
+    wanted: dict[ConstraintKind, str | None] = {
         "regex": regex,
         "json_schema": json_schema,
         "choices": choices,
@@ -306,6 +308,6 @@ def _whole_prompt(argument: str | None) -> str:
         return streams.read_piped_text("the prompt") + (argument or "")
     if argument is None:
         raise UsageError(
-            "there is no prompt", mend='tfcli generate "Once upon a time"   # or pipe one in'
+            "there is no prompt", hint='tfcli generate "Once upon a time"   # or pipe one in'
         )
     return argument

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tfcli.cli import streams
-from tfcli.cli.texts import TextOut
-from tfcli.errors import ConflictError, TfcliError, UsageError, nearest
+from tfcli.cli.formats import TextOut
+from tfcli.errors import ConflictError, TfcliError, UsageError, closest_match
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,11 +38,11 @@ class Conversation:
         self,
         generator: Generator,
         request: GenerationRequest,
-        voice: streams.Voice,
+        reporter: streams.Reporter,
         notes: Notes,
     ) -> None:
         self._generator, self._request = generator, request
-        self._voice, self._notes = voice, notes
+        self._voice, self._notes = reporter, notes
         self._text = ""
         self._turns: list[tuple[str, str]] = []  # the text before a line, and the line
         self._saved: set[Path] = set()
@@ -106,21 +106,21 @@ class Conversation:
             return
         name, *words = line.split()
         if name not in commands:
-            similar = nearest(name, commands)
-            mend = f"did you mean {similar} ?" if similar else "/help"
+            similar = closest_match(name, commands)
+            hint = f"did you mean {similar} ?" if similar else "/help"
             if name[1:] in settings(self._request):
-                mend = f"/set {name[1:]} {' '.join(words)}"
-            raise UsageError(f"{name} is no command here", mend=mend)
+                hint = f"/set {name[1:]} {' '.join(words)}"
+            raise UsageError(f"{name} is no command here", hint=hint)
         commands[name](words)
 
     def _write(self, request: GenerationRequest) -> None:
         """Lets the model go on from a prompt, until it ends or Ctrl-C."""
-        from tfcli.generation.generate import Finished, Listed
+        from tfcli.generation.generate import Finished, RequestList
 
         out, written = TextOut(), bytearray()
         self._request = replace(self._request, row=self._request.row + 1)
         try:
-            for event in self._generator.write(Listed([request])):
+            for event in self._generator.write(RequestList([request])):
                 out.write(event.data)
                 written += event.data
                 if isinstance(event, Finished) and event.reason == "unfinished":
@@ -154,17 +154,17 @@ class Conversation:
                 streams.say(f"  {name:<20} {'-' if value is None else value}")
             return
         if len(words) != 2:
-            raise UsageError("/set takes a name and a value", mend="/set temperature 1.2")
+            raise UsageError("/set takes a name and a value", hint="/set temperature 1.2")
         self._request = changed(self._request, *words)
 
     def _save(self, words: list[str]) -> None:
         from tfcli.files import write_file
 
         if len(words) != 1:
-            raise UsageError("/save takes the name of a file", mend="/save story.txt")
+            raise UsageError("/save takes the name of a file", hint="/save story.txt")
         path = Path(words[0])
         if path.exists() and path not in self._saved:
-            raise ConflictError(f"there is a file {path} already", mend="/save another-name.txt")
+            raise ConflictError(f"there is a file {path} already", hint="/save another-name.txt")
         write_file(path, self._text.encode())
         self._saved.add(path)
         self._voice.note(f"Saved in {path}.")
@@ -197,9 +197,9 @@ def changed(request: GenerationRequest, name: str, text: str) -> GenerationReque
     known = settings(request)
     name = name.removeprefix("--").replace("-", "_")
     if name not in known:
-        similar = nearest(name, known)
+        similar = closest_match(name, known)
         raise UsageError(
-            f"there is no setting {name!r}", mend=f"did you mean {similar} ?" if similar else "/set"
+            f"there is no setting {name!r}", hint=f"did you mean {similar} ?" if similar else "/set"
         )
     try:
         whole = name in {*OWN, "top_k", "no_repeat_ngram"}

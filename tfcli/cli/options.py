@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tfcli.generation.open_engine import Kind
+from tfcli.generation.open_engine import EngineName
 from tfcli.training.machine import Device
 
 if TYPE_CHECKING:
@@ -90,7 +90,8 @@ SeedOption = Annotated[
 ]
 DeviceOption = Annotated[Device, option("--device", help="Where to compute.")]
 EngineOption = Annotated[
-    Kind, option("--engine", help="numpy begins at once; torch is for GPUs, and the reference.")
+    EngineName,
+    option("--engine", help="numpy begins at once; torch is for GPUs, and the reference."),
 ]
 Int8Option = Annotated[
     bool,

@@ -54,7 +54,7 @@ def plot(
     from tfcli.runs.series import read_series
 
     _require_picture(out)
-    voice = streams.Voice(quiet=False)
+    reporter = streams.Reporter(quiet=False)
     series = [read_series(run) for run in _find_runs(runs)]
     if json:
         for one in series:
@@ -69,14 +69,14 @@ def plot(
     warning = _warning(series)
     if out is not None:
         _write_picture(out, chart, series, warning)
-        voice.note(f"Wrote {out} ({out.stat().st_size / 1000:.1f} kB).")
+        reporter.note(f"Wrote {out} ({out.stat().st_size / 1000:.1f} kB).")
     else:
         _show(chart)
     if warning:
-        voice.note(f"Note: {warning}")
+        reporter.note(f"Note: {warning}")
     names = " ".join(shlex.quote(one.run.name) for one in series)
     opener = OPENERS.get(sys.platform, "xdg-open")
-    voice.next(
+    reporter.next(
         f"{opener} {shlex.quote(str(out))}"
         if out is not None
         else f"tfcli runs plot {names} --out losses.html"
@@ -94,19 +94,19 @@ def tensorboard(
     from tfcli.errors import UsageError
     from tfcli.runs.tensorboard import write_events
 
-    voice = streams.Voice(quiet=False)
+    reporter = streams.Reporter(quiet=False)
     found = _find_runs(runs)
     names = [run.name for run in found]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         raise UsageError(
             f"two of these runs are called {twice!r}, and would be one run to TensorBoard",
-            mend="the same command for each, with an --out of its own",
+            hint="the same command for each, with an --out of its own",
         )
     for run in found:
         path, count = write_events(run, out / run.name)
-        voice.note(f"Wrote {path}: {count:,} events.")
-    voice.next(f"tensorboard --logdir {shlex.quote(str(out))}")
+        reporter.note(f"Wrote {path}: {count:,} events.")
+    reporter.next(f"tensorboard --logdir {shlex.quote(str(out))}")
 
 
 # --- what is to be drawn ------------------------------------------------------------------------
@@ -133,10 +133,10 @@ def _require_picture(out: Path | None) -> None:
     if out.suffix.lower() not in PICTURES:
         raise UsageError(
             f"--out {str(out)!r} does not end in .html or .svg",
-            mend=f"--out {shlex.quote(str(out.with_suffix('.html') if out.name else 'runs.html'))}",
+            hint=f"--out {shlex.quote(str(out.with_suffix('.html') if out.name else 'runs.html'))}",
         )
     if out.is_dir():
-        raise ConflictError(f"{out} is a folder", mend="choose another name for --out")
+        raise ConflictError(f"{out} is a folder", hint="choose another name for --out")
 
 
 def _require_points(series: Series, x: Quantity) -> None:
@@ -149,22 +149,22 @@ def _require_points(series: Series, x: Quantity) -> None:
         raise NotFoundError(
             f"there is nothing to draw of the run {series.run.name!r} yet",
             why="its metrics.jsonl has no step and no measurement",
-            mend=f"tfcli train FILE --from {name}"
-            if series.run.card.get("imported")
+            hint=f"tfcli train FILE --from {name}"
+            if series.run.metadata.get("imported")
             else f"tfcli train --resume {name}",
         )
     if x == "tokens" and any(point.tokens is None for point in points):
         raise NotFoundError(
             f"how many tokens the run {series.run.name!r} has seen is not known",
             why="it has saved no step yet",
-            mend=f"tfcli runs plot {name} --x steps",
+            hint=f"tfcli runs plot {name} --x steps",
         )
 
 
 def _warning(series: list[Series]) -> str | None:
     """What must be known before comparing these runs."""
     texts = {
-        (one.run.card["corpus"]["fingerprint"], one.run.card["corpus"]["held_out_bytes"])
+        (one.run.metadata["corpus"]["fingerprint"], one.run.metadata["corpus"]["held_out_bytes"])
         for one in series
     }
     if len(texts) == 1:
@@ -182,7 +182,7 @@ def _show(chart: Chart) -> None:
     # room for the legend, the note, and what the shell writes after it
     height = min(size.lines - len(chart.curves) - 4, TALLEST)
     text = draw_in_terminal(
-        chart, width=size.columns, height=height, colour=streams.wants_colour(sys.stdout)
+        chart, width=size.columns, height=height, colour=streams.wants_color(sys.stdout)
     )
     streams.write_result(text.encode(errors="backslashreplace"))
 
@@ -205,7 +205,7 @@ def _write_picture(out: Path, chart: Chart, series: list[Series], warning: str |
 
 
 def _table_row(label: str, summary: dict[str, Any]) -> list[str]:
-    from tfcli.cli.render import say_count, say_duration
+    from tfcli.cli.render import format_count, format_duration
 
     held_out, size = summary["held_out"], summary["parameters"]
     loss, protocol = "-", "nothing yet"
@@ -218,10 +218,10 @@ def _table_row(label: str, summary: dict[str, Any]) -> list[str]:
         )
     return [
         label,
-        say_count(size) if isinstance(size, int) else "-",
+        format_count(size) if isinstance(size, int) else "-",
         f"{summary['steps']:,}",
-        say_count(summary["tokens_seen"]),
-        say_duration(summary["seconds"]),
+        format_count(summary["tokens_seen"]),
+        format_duration(summary["seconds"]),
         loss,
         protocol,
     ]

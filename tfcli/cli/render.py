@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from tfcli.training.events import Evaluated, Event, StepFinished
-    from tfcli.training.job import Job
+    from tfcli.training.setup import TrainingJob
 
 PATIENCE = 2.0  # seconds; what takes longer shows progress
 FRAME = 0.25  # seconds between pictures of a training on a terminal
@@ -37,14 +37,14 @@ def console() -> Console:
     from rich.console import Console
 
     return Console(
-        file=sys.stderr, highlight=False, markup=False, no_color=not streams.wants_colour()
+        file=sys.stderr, highlight=False, markup=False, no_color=not streams.wants_color()
     )
 
 
 # --- figures ------------------------------------------------------------------------------------
 
 
-def say_bytes(size: float) -> str:
+def format_bytes(size: float) -> str:
     """`1.1 MB`."""
     for unit in ("bytes", "kB", "MB", "GB"):
         if size < 1000:
@@ -53,7 +53,7 @@ def say_bytes(size: float) -> str:
     return f"{size:.1f} TB"
 
 
-def say_count(count: float) -> str:
+def format_count(count: float) -> str:
     """`940 k`, `12.3 M`."""
     for unit in ("", " k", " M"):
         if count < 1000:
@@ -62,7 +62,7 @@ def say_count(count: float) -> str:
     return f"{count:.1f} G"
 
 
-def say_duration(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """`0:42`, `1:02:03`."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
@@ -106,8 +106,8 @@ def progress(
             bar.update(task, completed=done)
         elif now - shown > LINE_EVERY:
             shown = now
-            share = f" of {say_bytes(total)}" if total else ""
-            streams.say(f"{what}: {say_bytes(done)}{share}")
+            share = f" of {format_bytes(total)}" if total else ""
+            streams.say(f"{what}: {format_bytes(done)}{share}")
 
     try:
         yield report
@@ -150,23 +150,23 @@ def show_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 # --- a training ---------------------------------------------------------------------------------
 
 
-def show_plan(job: Job, name: str, voice: streams.Voice) -> None:
+def show_plan(job: TrainingJob, name: str, reporter: streams.Reporter) -> None:
     """What is going to be trained, and what to expect of it, before it begins."""
     model, plan, corpus = job.model_config, job.plan, job.corpus
     budget = plan.budget
     begun = f", begun as {job.base.run.name}" if job.base else ""
-    voice.note(
-        f"Run {name}: {model.family}, {say_count(job.parameters)} parameters "
+    reporter.note(
+        f"Run {name}: {model.family}, {format_count(job.parameters)} parameters "
         f"({counted(model.num_layers, 'layer')} of {model.d_model}, "
         f"{counted(model.num_heads, 'head')}, "
         f"context {model.context_length}){begun}"
     )
-    voice.note(
-        f"Text: {say_bytes(corpus.training_bytes)} to train on = "
-        f"{say_count(len(corpus.training))} tokens of a vocabulary of {model.vocab_size:,}; "
-        f"{say_bytes(corpus.held_out_bytes)} held out; {counted(corpus.documents, 'document')}"
+    reporter.note(
+        f"Text: {format_bytes(corpus.training_bytes)} to train on = "
+        f"{format_count(len(corpus.training))} tokens of a vocabulary of {model.vocab_size:,}; "
+        f"{format_bytes(corpus.held_out_bytes)} held out; {counted(corpus.documents, 'document')}"
     )
-    length = f"{say_duration(budget.amount)} in all" if budget.kind == "seconds" else ""
+    length = f"{format_duration(budget.amount)} in all" if budget.kind == "seconds" else ""
     if job.steps is not None and job.epochs is not None:
         about = "about " if budget.kind == "seconds" else ""
         steps = f"{about}{counted(job.steps, 'step')} of {job.batch_tokens:,} tokens"
@@ -181,15 +181,15 @@ def show_plan(job: Job, name: str, voice: streams.Voice) -> None:
     if job.processes.count > 1:
         sharded = ", weights shared out" if job.processes.sharded else ""
         parts.append(f"{job.processes.count} processes{sharded}")
-    voice.note("Plan: " + ", ".join((*parts, f"seed {job.seed}")))
-    voice.note(f"      {_say_expectation(job)}")
+    reporter.note("Plan: " + ", ".join((*parts, f"seed {job.seed}")))
+    reporter.note(f"      {_say_expectation(job)}")
 
 
-def _say_expectation(job: Job) -> str:
+def _say_expectation(job: TrainingJob) -> str:
     from tfcli.training.sizing import expected_loss
 
-    needs = f"about {say_bytes(job.memory_bytes)} of memory"
-    simple = say_baselines(asdict(job.baselines)) if job.baselines else ""
+    needs = f"about {format_bytes(job.memory_bytes)} of memory"
+    simple = format_baselines(asdict(job.baselines)) if job.baselines else ""
     if job.baselines is None or job.epochs is None:
         return needs
     tokens = job.epochs * len(job.corpus.training)
@@ -200,7 +200,7 @@ def _say_expectation(job: Job) -> str:
     return f"{needs}; held out, expect {low:.2f} to {high:.2f} nats/byte ({simple})"
 
 
-def say_baselines(baselines: Mapping[str, Any]) -> str:
+def format_baselines(baselines: Mapping[str, Any]) -> str:
     """What simple methods make of the held-out text."""
     return (
         f"gzip {baselines['gzip']:.2f}, {baselines['ngram_order']}-grams {baselines['ngram']:.2f}"
@@ -210,7 +210,7 @@ def say_baselines(baselines: Mapping[str, Any]) -> str:
 class TrainingView:
     """Shows the events of a training: live on a terminal, as plain lines elsewhere."""
 
-    def __init__(self, job: Job, name: str, *, quiet: bool) -> None:
+    def __init__(self, job: TrainingJob, name: str, *, quiet: bool) -> None:
         self._job = job
         self._name = name
         self._quiet = quiet
@@ -225,7 +225,7 @@ class TrainingView:
         self._live: Live | None = None
 
     def __enter__(self) -> TrainingView:
-        if not self._quiet and streams.wants_colour():
+        if not self._quiet and streams.wants_color():
             from rich.live import Live
 
             self._live = Live(console=console(), refresh_per_second=4, transient=True)
@@ -303,10 +303,10 @@ class TrainingView:
             return "?"
         budget = self._job.plan.budget
         if budget.kind == "seconds":
-            return say_duration(max(0.0, budget.amount - self._last.seconds))
+            return format_duration(max(0.0, budget.amount - self._last.seconds))
         steps = budget.amount - self._last.step
         tokens = steps * self._job.batch_tokens
-        return say_duration(max(0.0, tokens / self._last.tokens_per_second))
+        return format_duration(max(0.0, tokens / self._last.tokens_per_second))
 
     def _panel(self) -> RenderableType:
         from rich.console import Group
@@ -345,7 +345,7 @@ class TrainingView:
             Text("\n".join(lines), "cyan"),
         ]
         if self._job.baselines:
-            simple = say_baselines(asdict(self._job.baselines))
+            simple = format_baselines(asdict(self._job.baselines))
             parts.append(Text(f"\u25cf held out   beside it: {simple}", "dim"))
         if self._sample:
             parts.append(_sample_text(self._sample))
@@ -359,13 +359,13 @@ def _say_memory() -> str:
     import torch
 
     if torch.cuda.is_available() and torch.cuda.max_memory_allocated():
-        return say_bytes(torch.cuda.max_memory_allocated())
+        return format_bytes(torch.cuda.max_memory_allocated())
     try:
         import resource
     except ImportError:  # Windows
         return "-"
     unit = 1 if sys.platform == "darwin" else 1024
-    return say_bytes(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit)
+    return format_bytes(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit)
 
 
 def _figure(value: float | None) -> str:

@@ -26,43 +26,43 @@ def list_all(context: typer.Context, json: JsonOption = False) -> None:
     """What was trained: size, loss, steps, disk."""
     if context.invoked_subcommand is not None:
         return
-    from tfcli.cli.render import say_bytes, say_count, say_duration, show_table
+    from tfcli.cli.render import format_bytes, format_count, format_duration, show_table
     from tfcli.runs.run import START_ONE, list_runs, open_run
     from tfcli.runs.summary import summarize
 
-    voice = streams.Voice(quiet=False)
+    reporter = streams.Reporter(quiet=False)
     rows = []
     for path in list_runs():
         try:
             run = open_run(path)
             summary = summarize(run)
         except DataError as error:
-            voice.warn(error)
+            reporter.warn(error)
             continue
         if json:
             streams.write_json_result(summary)
-        held_out, imported = summary["held_out"], run.card.get("imported")
+        held_out, imported = summary["held_out"], run.metadata.get("imported")
         rows.append(
             [
                 summary["name"],
-                say_count(summary["parameters"]),
+                format_count(summary["parameters"]),
                 f"{held_out['nats_per_byte']:.4f}" if held_out else "-",
                 f"{summary['steps']:,}",
-                say_duration(summary["seconds"]),
-                say_bytes(summary["disk_bytes"]),
+                format_duration(summary["seconds"]),
+                format_bytes(summary["disk_bytes"]),
                 "" if summary["finished"] else "imported" if imported else "unfinished",
             ]
         )
     if json:
         return
     if not rows:
-        voice.note("There is no run here yet.")
-        voice.next(START_ONE)
+        reporter.note("There is no run here yet.")
+        reporter.next(START_ONE)
         return
     show_table(["run", "parameters", "nats/byte", "steps", "time", "disk", ""], rows)
     state = rows[-1][-1]
     command = "train --resume" if state == "unfinished" else "runs show"
-    voice.next(f"tfcli {command} {shlex.quote(rows[-1][0])}")
+    reporter.next(f"tfcli {command} {shlex.quote(rows[-1][0])}")
 
 
 RunsArgument = Annotated[
@@ -80,7 +80,7 @@ def verify(names: RunsArgument = None, json: JsonOption = False) -> None:
     from tfcli.cli.render import show_table
     from tfcli.runs.inspection import inspect
 
-    voice = streams.Voice(quiet=False)
+    reporter = streams.Reporter(quiet=False)
     inspections = [inspect(path) for path in _folders(names)]
     rows = []
     for found in inspections:
@@ -97,23 +97,23 @@ def verify(names: RunsArgument = None, json: JsonOption = False) -> None:
         if not found.steps:
             rows.append([found.path.name, "", "no step yet"])
         for error in found.faults.values():
-            voice.warn(error)
+            reporter.warn(error)
         for note in _leftovers(found):
-            voice.note(f"{found.path.name}: {note}")
+            reporter.note(f"{found.path.name}: {note}")
     if rows and not json:
         show_table(["run", "step", ""], rows)
     damaged = [found for found in inspections if found.faults]
     for found in inspections:
         name, faults = shlex.quote(found.path.name), found.faults.values()
-        if found.mend:
-            voice.next(found.mend)
+        if found.hint:
+            reporter.next(found.hint)
         elif any(isinstance(fault, DamagedError | NotFoundError) for fault in faults):
-            voice.note(f"{found.path.name}: no command can mend that; a copy of it can.")
+            reporter.note(f"{found.path.name}: no command can mend that; a copy of it can.")
         elif found.lock_left:
-            voice.next(f"tfcli train --resume {name}")
+            reporter.next(f"tfcli train --resume {name}")
     if damaged:
         raise typer.Exit(DataError.exit_code)
-    voice.note(f"Runs in order: {len(inspections)}.")
+    reporter.note(f"Runs in order: {len(inspections)}.")
 
 
 @app.command()
@@ -125,30 +125,30 @@ def repair(names: RunsArgument = None) -> None:
     """
     from tfcli.runs.inspection import inspect, repair
 
-    voice = streams.Voice(quiet=False)
+    reporter = streams.Reporter(quiet=False)
     broken = False
     for path in _folders(names):
         removed, restored = repair(path)
         for gone in removed:
-            voice.note(f"Removed: {gone}")
+            reporter.note(f"Removed: {gone}")
         for back in restored:
-            voice.note(f"Put back: {back}")
+            reporter.note(f"Put back: {back}")
         found = inspect(path)
         for error in found.faults.values():
-            voice.warn(error)
+            reporter.warn(error)
         if found.sound and found.usable:
             steps = streams.counted(len(found.sound), "sound step")
             left = f"{steps}, the newest {found.sound[-1].name}"
-            voice.note(f"{path.name}: {left}.")
+            reporter.note(f"{path.name}: {left}.")
         elif found.usable:
-            voice.note(f"{path.name}: it can be written with, but not gone on from.")
+            reporter.note(f"{path.name}: it can be written with, but not gone on from.")
         elif not found.faults:
-            voice.note(f"{path.name}: it has no step yet.")
+            reporter.note(f"{path.name}: it has no step yet.")
         else:
             broken = True
-            voice.note(f"{path.name}: it cannot be used as it is.")
-        if found.usable and found.mend:
-            voice.next(found.mend)
+            reporter.note(f"{path.name}: it cannot be used as it is.")
+        if found.usable and found.hint:
+            reporter.next(found.hint)
     if broken:
         raise typer.Exit(DataError.exit_code)
 
@@ -164,8 +164,8 @@ def _leftovers(found: Inspection) -> list[str]:
     notes = []
     if found.lock_left:
         notes.append("a process that trained it was killed; its lock is free")
-    if found.litter:
-        notes.append(f"{streams.counted(len(found.litter), 'leftover')} of killed processes")
+    if found.leftovers:
+        notes.append(f"{streams.counted(len(found.leftovers), 'leftover')} of killed processes")
     return notes
 
 
@@ -178,7 +178,7 @@ def _inspection_as_json(found: Inspection) -> dict[str, Any]:
         "steps": [step.name for step in found.steps],
         "only_weights": [step.name for step in found.only_weights],
         "faults": {str(path): error.what for path, error in found.faults.items()},
-        "leftovers": [str(path) for path in found.litter],
+        "leftovers": [str(path) for path in found.leftovers],
         "killed": found.lock_left,
     }
 
@@ -199,16 +199,16 @@ def show(
     found, _ = find_run(run)
     summary = summarize(found)
     if json:
-        streams.write_json_result(summary | {"run": found.card})
+        streams.write_json_result(summary | {"run": found.metadata})
         return
     held_out = summary.pop("held_out") or {}
     facts = summary | {f"held_out.{key}": value for key, value in held_out.items()}
     for part in ("model", "plan", "corpus", "machine"):
-        for key, value in found.card.get(part, {}).items():
+        for key, value in found.metadata.get(part, {}).items():
             facts[f"{part}.{key}"] = value
     show_facts(facts)
     name = shlex.quote(found.name)
-    has_step = summary["steps"] or found.card.get("imported")
-    streams.Voice(quiet=False).next(
+    has_step = summary["steps"] or found.metadata.get("imported")
+    streams.Reporter(quiet=False).next(
         f'tfcli generate "..." --run {name}' if has_step else f"tfcli train --resume {name}"
     )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from tfcli.cli import streams
-from tfcli.cli.arriving import ArrivingLines
+from tfcli.cli.formats import escaped_bytes
 from tfcli.cli.options import (
     DeviceOption,
     EngineOption,
@@ -21,7 +21,7 @@ from tfcli.cli.options import (
     RunOption,
     option,
 )
-from tfcli.cli.texts import escaped_bytes
+from tfcli.cli.stdin_lines import StdinLines
 from tfcli.errors import DataError, UsageError
 from tfcli.generation.streaming import make_visible
 
@@ -65,12 +65,12 @@ def score(
     from tfcli.generation.open_engine import open_best, open_engine
     from tfcli.runs.run import find_run
 
-    voice = streams.Voice(quiet=quiet)
+    reporter = streams.Reporter(quiet=quiet)
     found, step_path = find_run(run)
     opened = partial(open_engine, found, device=device, rows=ROWS, engine=engine)
-    step, chosen = open_best(found, step_path, partial(opened, int8=int8), damaged=voice.warn)
-    if voice.warned:
-        voice.note(f"Used instead: {step.path.name}.")
+    step, chosen = open_best(found, step_path, partial(opened, int8=int8), damaged=reporter.warn)
+    if reporter.warned:
+        reporter.note(f"Used instead: {step.path.name}.")
     scorer = Scorer(chosen, found.tokenizer(), stride)
     if by == "line":
         for number, (line, text) in enumerate(scorer.lines(_lines(file)), 1):
@@ -89,7 +89,7 @@ def score(
         streams.write_result(f"{_describe(text, scorer)}\n".encode())
         if int8:
             exact = Scorer(opened(step), scorer.tokenizer, stride).whole(_joined(text, scorer))
-            voice.note(_cost_of_int8(text, exact))
+            reporter.note(_cost_of_int8(text, exact))
 
 
 @dataclass(frozen=True)
@@ -137,7 +137,7 @@ class Scorer:
         if stride is not None and stride > context:
             raise UsageError(
                 f"--stride {stride} is more than the context of {context}",
-                mend=f"--stride {context // 2}",
+                hint=f"--stride {context // 2}",
             )
         self._stride = stride or max(1, context // 2)
         self.protocol = {"context": context, "stride": self._stride}
@@ -207,7 +207,7 @@ def _read(file: str) -> str:
     """
     if file == "-":
         if not streams.stdin_is_piped():
-            raise UsageError("there is no text", mend="tfcli score FILE   # or pipe it in")
+            raise UsageError("there is no text", hint="tfcli score FILE   # or pipe it in")
         return streams.read_piped_text("the text")
     data = _open(file)
     try:
@@ -226,8 +226,8 @@ def _lines(file: str) -> Iterator[list[str]]:
     """The lines of a file, or of stdin as they come, in groups."""
     if file == "-":
         if not streams.stdin_is_piped():
-            raise UsageError("there is no text", mend="tfcli score FILE   # or pipe it in")
-        arriving = ArrivingLines("lines")
+            raise UsageError("there is no text", hint="tfcli score FILE   # or pipe it in")
+        arriving = StdinLines("lines")
         number = 0
         while some := arriving.some(LINES):
             group: list[str] = []

@@ -25,20 +25,25 @@ if TYPE_CHECKING:
     from tfcli.text.token_cache import TokenizedCorpus
     from tfcli.text.tokenizer import Tokenizer, TokenizerType
     from tfcli.text.tokenizer_training import TokenizerReport
-    from tfcli.training.job import Base, Job
     from tfcli.training.loop import Trainer
     from tfcli.training.machine import Device
+    from tfcli.training.options import TrainOptions
     from tfcli.training.parallel import Processes
-    from tfcli.training.wishes import Wishes
+    from tfcli.training.setup import Base, TrainingJob
 
 
 class Session:
     """One call of `train`: what it says, and the steps from text to trained run."""
 
     def __init__(
-        self, *, voice: streams.Voice, started: float, sample_prompt: str = "", json: bool = False
+        self,
+        *,
+        reporter: streams.Reporter,
+        started: float,
+        sample_prompt: str = "",
+        json: bool = False,
     ) -> None:
-        self.voice = voice
+        self.reporter = reporter
         self.started = started
         self.sample_prompt = sample_prompt
         self.json = json
@@ -74,10 +79,10 @@ class Session:
     def follow(self, device: Device) -> None:
         """Trains along with the first process, without a word."""
         from tfcli.text.corpus import CACHE
-        from tfcli.training.start import follow
+        from tfcli.training.resume import follow
 
         assert self.processes is not None
-        with StopSignals(streams.Voice(quiet=True)):  # the first decides what they mean
+        with StopSignals(streams.Reporter(quiet=True)):  # the first decides what they mean
             trainer = follow(
                 cache=CACHE, device=device, processes=self.processes, started=self.started
             )
@@ -95,24 +100,24 @@ class Session:
         """
         from tfcli.cli.render import progress
         from tfcli.files import lock, remove_unused
-        from tfcli.runs.run import CARD, require_new
+        from tfcli.runs.run import RUN_JSON, require_new
         from tfcli.text.corpus import CACHE, open_sources
         from tfcli.text.readers import find_sources
 
         sources = find_sources(files)
-        say_what_was_skipped(sources, self.voice)
+        say_what_was_skipped(sources, self.reporter)
         path = _run_path(name, files[0])
         require_new(path)
         with lock(path, doing="training"):
             require_new(path)
             try:
-                with progress("Reading", quiet=self.voice.quiet) as read:
+                with progress("Reading", quiet=self.reporter.quiet) as read:
                     corpus = open_sources(
                         sources, cache=CACHE, held_out_fraction=held_out, progress=read
                     )
                 yield path, corpus
             finally:
-                if not (path / CARD).exists():
+                if not (path / RUN_JSON).exists():
                     remove_unused(path)
 
     def choose_tokenizer(
@@ -130,48 +135,48 @@ class Session:
             type=type,
             vocab_size=vocab_size,
         )
-        say_if_reduced(report, asked=vocab_size is not None, voice=self.voice)
+        say_if_reduced(report, asked=vocab_size is not None, reporter=self.reporter)
         return tokenizer
 
     def find_base(self, name: str) -> Base:
         """The run to begin with, at its best step or the one named."""
         from tfcli.runs.run import find_run
         from tfcli.runs.valid_steps import choose_step
-        from tfcli.training.job import Base
+        from tfcli.training.setup import Base
 
         run, step = find_run(name)
-        return Base(run, choose_step(run, step, damaged=self.voice.warn))
+        return Base(run, choose_step(run, step, damaged=self.reporter.warn))
 
     def plan(
         self,
         corpus: Corpus,
         tokenizer: Tokenizer,
-        wishes: Wishes,
+        options: TrainOptions,
         *,
         name: str,
         seed: int,
         device: Device,
         base: Base | None = None,
-    ) -> Job:
+    ) -> TrainingJob:
         """Tokenises, decides what is left open, and shows what is going to be trained."""
         from tfcli.cli.render import show_plan
         from tfcli.text.baselines import measure_baselines
-        from tfcli.training.job import prepare
+        from tfcli.training.setup import prepare
 
         tokens = self._tokenize(corpus, tokenizer)
         job = prepare(
-            wishes, tokens, tokenizer,
+            options, tokens, tokenizer,
             baselines=measure_baselines(tokens, tokenizer),
             seed=seed, device=device, base=base, started=self.started, **self._processes(),
         )  # fmt: skip
-        show_plan(job, name, self.voice)
+        show_plan(job, name, self.reporter)
         return job
 
-    def train(self, job: Job, path: Path, corpus: Corpus) -> Run:
+    def train(self, job: TrainingJob, path: Path, corpus: Corpus) -> Run:
         """Trains a run to its end. To be called under the folder's lock."""
-        from tfcli.training.start import begin
+        from tfcli.training.resume import begin
 
-        with StopSignals(self.voice) as stop:
+        with StopSignals(self.reporter) as stop:
             trainer = begin(
                 job, path, corpus, started=self.started,
                 stop=stop, sample=self._sampler(job),
@@ -198,28 +203,28 @@ class Session:
 
         run, _ = find_run(name)
         with lock(run.path, doing="training"):
-            from tfcli.training.job import reopen
-            from tfcli.training.start import resume
+            from tfcli.training.resume import resume
+            from tfcli.training.setup import reopen
 
             add = more_seconds is not None or more_steps is not None
             if not add and is_finished(run) and newest_is_whole(run):
-                self.voice.note(f"{run.name} has come to the end of its budget already.")
+                self.reporter.note(f"{run.name} has come to the end of its budget already.")
                 more = "--steps 500" if _counts_steps(run) else "--time 2m"
-                self.voice.next(f"tfcli train --resume {name} {more}   # adds to it")
+                self.reporter.next(f"tfcli train --resume {name} {more}   # adds to it")
                 return
-            total = run.card["corpus"]["bytes"]
-            with progress("Tokenising", total=total, quiet=self.voice.quiet) as done:
+            total = run.metadata["corpus"]["bytes"]
+            with progress("Tokenising", total=total, quiet=self.reporter.quiet) as done:
                 job = reopen(
                     run, cache=CACHE, more_seconds=more_seconds, more_steps=more_steps,
                     device=device, shard=shard, progress=done, **self._processes(),
                 )  # fmt: skip
-            show_plan(job, run.name, self.voice)
-            with StopSignals(self.voice) as stop:
+            show_plan(job, run.name, self.reporter)
+            with StopSignals(self.reporter) as stop:
                 trainer = resume(
-                    job, run, started=self.started, damaged=self.voice.warn,
+                    job, run, started=self.started, damaged=self.reporter.warn,
                     stop=stop, sample=self._sampler(job),
                 )  # fmt: skip
-                self.voice.note(f"Going on from step {trainer.step:,}.")
+                self.reporter.note(f"Going on from step {trainer.step:,}.")
                 self._begun = True
                 self._show(job, trainer, stop)
 
@@ -229,13 +234,13 @@ class Session:
         from tfcli.text.token_cache import tokenize_corpus
 
         total = corpus.scan.bytes
-        with progress("Tokenising", total=total, quiet=self.voice.quiet) as done:
+        with progress("Tokenising", total=total, quiet=self.reporter.quiet) as done:
             return tokenize_corpus(corpus, tokenizer, cache=CACHE, progress=done)
 
-    def _sampler(self, job: Job) -> Callable[[Transformer], str] | None:
+    def _sampler(self, job: TrainingJob) -> Callable[[Transformer], str] | None:
         if job.processes.sharded:
             return None  # a model in parts writes only with all processes together
-        if not self.sample_prompt and (self.voice.quiet or not streams.is_terminal(sys.stderr)):
+        if not self.sample_prompt and (self.reporter.quiet or not streams.is_terminal(sys.stderr)):
             return None  # nobody would see it
         from tfcli.generation.engines.torch_engine import TorchEngine
         from tfcli.generation.generate import generate
@@ -253,38 +258,35 @@ class Session:
     def _processes(self) -> dict[str, Processes]:
         return {"processes": self.processes} if self.processes else {}
 
-    def _show(self, job: Job, trainer: Trainer, stop: StopSignals) -> Run:
+    def _show(self, job: TrainingJob, trainer: Trainer, stop: StopSignals) -> Run:
         """Shows the training to its end, then what came of it."""
-        from tfcli.cli.render import TrainingView, say_count, say_duration
+        from tfcli.cli.render import TrainingView, format_count, format_duration
         from tfcli.runs.summary import summarize
         from tfcli.training.closing import measure_best
         from tfcli.training.events import Stopped
 
-        with TrainingView(job, trainer.run.name, quiet=self.voice.quiet) as view:
+        with TrainingView(job, trainer.run.name, quiet=self.reporter.quiet) as view:
             for event in trainer.events():
                 view.show(event)
         interrupted = isinstance(event, Stopped) and event.reason == "interrupted"
         if not interrupted:
             measure_best(trainer)
         summary = summarize(trainer.run)
-        self.voice.note(
+        self.reporter.note(
             f"Saved in {summary['path']}: {streams.counted(summary['steps'], 'step')}, "
-            f"{say_count(summary['tokens_seen'])} tokens ({summary['epochs']:.1f} epochs), "
-            f"{say_duration(summary['seconds'])}."
+            f"{format_count(summary['tokens_seen'])} tokens ({summary['epochs']:.1f} epochs), "
+            f"{format_duration(summary['seconds'])}."
         )
         over = summary["seconds"] - job.plan.budget.amount
         if job.plan.budget.kind == "seconds" and over > max(2.0, 0.05 * job.plan.budget.amount):
-            self.voice.note(
-                f"That is {say_duration(over)} more than was asked for: opening the text and the "
-                "program, and a first step, take their time, more on a busy machine."
-            )
-        self.voice.note(say_held_out(summary))
+            self.reporter.note(f"Took {format_duration(over)} longer than requested (start-up).")
+        self.reporter.note(format_held_out(summary))
         if self.json:
             streams.write_json_result(summary)
         if interrupted and stop.received:
-            self.voice.next(f"tfcli train --resume {_called(trainer.run)}")
+            self.reporter.next(f"tfcli train --resume {_called(trainer.run)}")
             raise typer.Exit(128 + stop.received)
-        self.voice.next(f"tfcli generate {_opening(job)} --run {_called(trainer.run)}")
+        self.reporter.next(f"tfcli generate {_opening(job)} --run {_called(trainer.run)}")
         return trainer.run
 
 
@@ -295,7 +297,7 @@ def _world_size() -> int:
         raise UsageError(
             f"WORLD_SIZE is {said!r} in the environment",
             why="torchrun sets it, with RANK and others; this is not from there",
-            mend="unset WORLD_SIZE",
+            hint="unset WORLD_SIZE",
         )
     return int(said)
 
@@ -308,26 +310,26 @@ def _called(run: Run) -> str:
 
 
 def _counts_steps(run: Run) -> bool:
-    budget: dict[str, Any] = run.card["plan"].get("budget", {})
+    budget: dict[str, Any] = run.metadata["plan"].get("budget", {})
     return budget.get("kind") == "steps"
 
 
-def _opening(job: Job) -> str:
+def _opening(job: TrainingJob) -> str:
     """The first words of the text, quoted for the shell: a prompt that the model knows."""
     text = job.tokenizer.decode(job.corpus.training[:16].tolist()).decode(errors="ignore")
     words = " ".join(text.split()[:3])[:40]
     return shlex.quote(words if words.isprintable() else "")
 
 
-def say_held_out(summary: dict[str, Any]) -> str:
+def format_held_out(summary: dict[str, Any]) -> str:
     """The held-out figure in a sentence, with its protocol and what other methods reach."""
-    from tfcli.cli.render import say_baselines
+    from tfcli.cli.render import format_baselines
 
     held_out = summary["held_out"]
     if held_out is None:
         return "Held out: nothing was measured."
     baselines = summary["baselines"]
-    simple = f"; beside it {say_baselines(baselines)}" if baselines else ""
+    simple = f"; beside it {format_baselines(baselines)}" if baselines else ""
     part = "" if held_out["whole"] else ", a part spread evenly"
     best = (
         f"; the lowest was at step {summary['best_step']:,}, which `generate` uses"
@@ -340,20 +342,20 @@ def say_held_out(summary: dict[str, Any]) -> str:
     )
 
 
-def say_what_was_skipped(sources: Sources, voice: streams.Voice) -> None:
+def say_what_was_skipped(sources: Sources, reporter: streams.Reporter) -> None:
     """Names what lay in a folder and is not text."""
     if sources.skipped:
         names = ", ".join(path.name for path in sources.skipped[:5])
         more = ", ..." if len(sources.skipped) > 5 else ""
-        voice.note(
+        reporter.note(
             f"Note: left out, as they are not text: {names}{more} ({len(sources.skipped)} in all)."
         )
 
 
 def _run_path(name: str | None, first_file: str) -> Path:
     """Where a new run goes: the name given, or a free one after the first file."""
-    from tfcli.files import check_name, make_name
-    from tfcli.runs.run import CARD, ROOT
+    from tfcli.files import check_name, slugify
+    from tfcli.runs.run import ROOT, RUN_JSON
     from tfcli.text.readers import split_weight
 
     if name is not None:
@@ -361,18 +363,18 @@ def _run_path(name: str | None, first_file: str) -> Path:
         check_name(path.name, "run")
         return path if path.parent != Path() else ROOT / name
     first_file, _ = split_weight(first_file)
-    stem = "piped" if first_file == "-" else make_name(Path(first_file).name.split(".")[0])
+    stem = "piped" if first_file == "-" else slugify(Path(first_file).name.split(".")[0])
     path, number = ROOT / stem, 1
-    while (path / CARD).exists():
+    while (path / RUN_JSON).exists():
         number += 1
         path = ROOT / f"{stem[:58]}-{number}"
     return path
 
 
-def say_if_reduced(report: TokenizerReport, *, asked: bool, voice: streams.Voice) -> None:
+def say_if_reduced(report: TokenizerReport, *, asked: bool, reporter: streams.Reporter) -> None:
     """Says so where a text had fewer pieces to give than were asked for."""
     if asked and report.vocab_size < report.wanted:
-        voice.note(
+        reporter.note(
             f"Note: a vocabulary of {report.wanted:,} is more than this text gives; "
             f"it was made with {report.vocab_size:,}."
         )

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import FrameType
 
-    from tfcli.cli.streams import Voice
+    from tfcli.cli.streams import Reporter
 
 
 ENDING = ("SIGINT", "SIGTERM", "SIGHUP")
@@ -91,8 +91,8 @@ class StopSignals:
     Called, it says whether one of them came. A second one ends at once, without saving.
     """
 
-    def __init__(self, voice: Voice) -> None:
-        self._voice = voice
+    def __init__(self, reporter: Reporter) -> None:
+        self._voice = reporter
         self.received: int | None = None
         self._told = False
         self._before: dict[int, Any] = {}

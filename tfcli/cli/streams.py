@@ -18,7 +18,7 @@ from tfcli.errors import (
     DataError,
     InputOutputError,
     NotFoundError,
-    ReaderGoneError,
+    OutputClosedError,
     TfcliError,
 )
 from tfcli.generation.streaming import make_visible
@@ -42,7 +42,7 @@ def is_terminal(stream: TextIO | None) -> bool:
         return False
 
 
-def wants_colour(stream: TextIO | None = None) -> bool:
+def wants_color(stream: TextIO | None = None) -> bool:
     """Whether a stream, else stderr, is a terminal that shows colours, and nobody asked for none.
 
     See no-color.org.
@@ -58,7 +58,7 @@ def say(text: str, *, style: str | None = None) -> None:
     """One line on stderr; a stderr that is gone is nobody's fault."""
     if style != "next" and is_terminal(sys.stderr):  # a command is to be copied as it is
         text = _wrapped(text)
-    if style and wants_colour():
+    if style and wants_color():
         text = f"{STYLES[style]}{text}{RESET}"
     with contextlib.suppress(OSError, ValueError, AttributeError):
         print(text, file=sys.stderr, flush=True)
@@ -78,7 +78,7 @@ def _wrapped(text: str) -> str:
     return "\n".join(lines)
 
 
-class Voice:
+class Reporter:
     """What a command says beside its result; nothing at all when it is to be quiet."""
 
     def __init__(self, *, quiet: bool) -> None:
@@ -113,8 +113,8 @@ def describe(error: TfcliError, label: str = "error") -> list[str]:
     lines = [f"{label}: {_one_line(error.what)}"]
     if error.why:
         lines.append(f"  why: {_one_line(error.why)}")
-    if error.mend:
-        lines.append(f"  try: {_one_line(error.mend)}")
+    if error.hint:
+        lines.append(f"  try: {_one_line(error.hint)}")
     return lines
 
 
@@ -148,7 +148,7 @@ def write_result(data: bytes) -> None:
         sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()
     except BrokenPipeError:
-        raise ReaderGoneError("the reader went away") from None
+        raise OutputClosedError("the reader went away") from None
     except OSError as error:
         raise InputOutputError("standard output took no more", why=error.strerror) from None
 

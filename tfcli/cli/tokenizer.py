@@ -57,10 +57,10 @@ def train(
     from tfcli.text.saved_tokenizers import list_tokenizers, save_tokenizer
     from tfcli.text.tokenizer_training import train_tokenizer
 
-    voice = streams.Voice(quiet=quiet)
+    reporter = streams.Reporter(quiet=quiet)
     check_name(name, "tokenizer")
     sources = find_sources(files)
-    say_what_was_skipped(sources, voice)
+    say_what_was_skipped(sources, reporter)
     with progress("Reading", quiet=quiet) as read:
         corpus = open_sources(sources, cache=CACHE, held_out_fraction=held_out, progress=read)
     tokenizer, report = train_tokenizer(
@@ -69,18 +69,18 @@ def train(
         type=type,
         vocab_size=vocab_size,
     )
-    say_if_reduced(report, asked=vocab_size is not None, voice=voice)
+    say_if_reduced(report, asked=vocab_size is not None, reporter=reporter)
     if name in list_tokenizers():
-        voice.note(f"The tokenizer {name} that was there makes way.")
+        reporter.note(f"The tokenizer {name} that was there makes way.")
     saved = save_tokenizer(name, tokenizer, report, corpus)
     if json:
-        streams.write_json_result({"name": name, "path": str(saved.path), **saved.card})
-    measures = saved.card["measures"]
-    voice.note(
+        streams.write_json_result({"name": name, "path": str(saved.path), **saved.metadata})
+    measures = saved.metadata["measures"]
+    reporter.note(
         f"{name}: {report.vocab_size:,} pieces ({report.type}) from {report.sample_bytes:,} bytes; "
         f"{measures['bytes_per_token']} bytes a token on {measures['bytes']:,} held-out bytes."
     )
-    voice.next(f"tfcli train {' '.join(files)} --tokenizer {name} --time 60s")
+    reporter.next(f"tfcli train {' '.join(files)} --tokenizer {name} --time 60s")
 
 
 @app.command()
@@ -89,12 +89,12 @@ def encode(tokenizer: TokenizerOption) -> None:
 
     tfcli tokenizer encode -t book < book.txt > book.ids
     """
-    from tfcli.text.readers import STDIN, read_pieces
+    from tfcli.text.readers import STDIN, read_chunks
     from tfcli.text.saved_tokenizers import find_tokenizer
 
     opened = find_tokenizer(tokenizer).tokenizer
     _require_pipe("tfcli tokenizer encode -t NAME < book.txt")
-    for piece in read_pieces(STDIN, keep_byte_order_mark=True):
+    for piece in read_chunks(STDIN, keep_byte_order_mark=True):
         ids = opened.encode(piece.data)
         streams.write_result((" ".join(map(str, ids)) + "\n").encode())
 
@@ -142,14 +142,17 @@ def info(
         "vocab_size": saved.tokenizer.vocab_size,
         "fingerprint": saved.tokenizer.fingerprint,
     }
-    if saved.card:
+    if saved.metadata:
         facts |= {
-            "type": saved.card.get("type"),
-            "sample_bytes": saved.card.get("sample_bytes"),
-            **{f"held_out.{key}": value for key, value in saved.card.get("measures", {}).items()},
+            "type": saved.metadata.get("type"),
+            "sample_bytes": saved.metadata.get("sample_bytes"),
+            **{
+                f"held_out.{key}": value
+                for key, value in saved.metadata.get("measures", {}).items()
+            },
         }
     if json:
-        streams.write_json_result({"card": saved.card, **facts})
+        streams.write_json_result({"card": saved.metadata, **facts})
     else:
         show_facts(facts)
 
@@ -166,9 +169,9 @@ def export_tokenizer(
     from tfcli.exchange.huggingface_out import export_tokenizer
     from tfcli.text.saved_tokenizers import find_tokenizer
 
-    voice = streams.Voice(quiet=False)
+    reporter = streams.Reporter(quiet=False)
     export_tokenizer(find_tokenizer(name).tokenizer, folder)
-    voice.note(f"Written: {folder}.")
+    reporter.note(f"Written: {folder}.")
 
 
 @app.command("import")
@@ -189,12 +192,12 @@ def import_tokenizer(
     from tfcli.files import check_name
     from tfcli.text.saved_tokenizers import keep_tokenizer
 
-    voice = streams.Voice(quiet=False)
+    reporter = streams.Reporter(quiet=False)
     check_name(name, "tokenizer")
     tokenizer = find_tokenizer_in(path)
     saved = keep_tokenizer(name, tokenizer)
-    voice.note(f"{name}: {tokenizer.vocab_size:,} pieces, kept in {saved.path}.")
-    voice.next(f"tfcli train FILE --tokenizer {name} --time 60s")
+    reporter.note(f"{name}: {tokenizer.vocab_size:,} pieces, kept in {saved.path}.")
+    reporter.next(f"tfcli train FILE --tokenizer {name} --time 60s")
 
 
 def _lines_of_stdin() -> Iterator[bytes]:
@@ -204,4 +207,4 @@ def _lines_of_stdin() -> Iterator[bytes]:
 def _require_pipe(example: str) -> None:
     """Raises UsageError where a person would be left waiting before an empty terminal."""
     if not streams.stdin_is_piped():
-        raise UsageError("there is nothing on standard input", mend=example)
+        raise UsageError("there is nothing on standard input", hint=example)

@@ -167,7 +167,7 @@ def train(
         option("--shard/--no-shard", help="Share the weights out among the processes of torchrun.",
                otherwise="where one cannot hold them", panel=LEARNING),
     ] = None,
-    evaluate_every: Annotated[
+    eval_every: Annotated[
         int | None,
         option("--evaluate-every", help="Measure on held-out text.", min=1, metavar="STEPS",
                otherwise="8 times in all", panel=LEARNING),
@@ -193,34 +193,34 @@ def train(
     tfcli train book.txt --time 5m
     """
     from tfcli.cli.session import Session
-    from tfcli.training.wishes import Wishes
+    from tfcli.training.options import TrainOptions
 
-    wishes = Wishes(
+    options = TrainOptions(
         seconds=time, steps=steps, epochs=epochs, tokens=tokens,
         size=size, family=family, context_length=context_length, num_layers=layers,
         d_model=width, num_heads=heads, num_kv_heads=kv_heads, tied_head=tied,
         batch_tokens=batch_tokens, dropout=dropout, token_dropout=token_dropout,
         learning_rate=learning_rate, weight_decay=weight_decay, precision=precision,
-        evaluate_every=evaluate_every, save_every=save_every,
+        eval_every=eval_every, save_every=save_every,
         compile=compile, patience=patience, sharded=shard, documents_apart=documents_apart,
     )  # fmt: skip
     budgets = [name for name in ("time", "steps", "epochs", "tokens") if context.params[name]]
     if len(budgets) > 1:
         raise UsageError(f"--{budgets[0]} and --{budgets[1]} are two budgets: give one")
     session = Session(
-        voice=streams.Voice(quiet=quiet),
+        reporter=streams.Reporter(quiet=quiet),
         started=context.obj,
         sample_prompt=sample_prompt,
         json=json,
     )
     if base is not None and (tokenizer or vocab_size):
         raise UsageError(
-            "--from brings its own tokenizer", mend="leave --tokenizer and --vocab-size out"
+            "--from brings its own tokenizer", hint="leave --tokenizer and --vocab-size out"
         )
     if resume is not None:
         _check_resume(context, resume, files, run, budgets)
     elif not files:
-        raise UsageError("there is no text to train on", mend="tfcli train book.txt --time 60s")
+        raise UsageError("there is no text to train on", hint="tfcli train book.txt --time 60s")
     with session.together() as ahead:
         if not ahead:
             session.follow(device)
@@ -235,12 +235,12 @@ def train(
                     else session.choose_tokenizer(corpus, tokenizer, type, vocab_size)
                 )
                 job = session.plan(
-                    corpus, chosen, wishes, name=path.name, seed=seed, device=device, base=start
+                    corpus, chosen, options, name=path.name, seed=seed, device=device, base=start
                 )
                 if not dry_run:
                     session.train(job, path, corpus)
                 elif json:
-                    streams.write_json_result(job.card(corpus))
+                    streams.write_json_result(job.metadata(corpus))
 
 
 # What may stand beside --resume; everything else the run has decided at its beginning.
@@ -263,15 +263,15 @@ def _check_resume(
         if name not in RESUMED and source is not None and source.name == "COMMANDLINE":
             raise UsageError(
                 f"a resumed run keeps the plan of its beginning: it takes no {parameter.opts[0]}",
-                mend=f"tfcli train --resume {resume}",
+                hint=f"tfcli train --resume {resume}",
             )
     if files or run:
         raise UsageError(
             "--resume goes on with the run's own text, under its own name",
-            mend=f"tfcli train --resume {resume}",
+            hint=f"tfcli train --resume {resume}",
         )
     if budgets and budgets[0] not in {"time", "steps"}:
         raise UsageError(
             f"a resumed run takes more --time or more --steps, not --{budgets[0]}",
-            mend=f"tfcli train --resume {resume} --time 2m   # or --steps, as its budget counts",
+            hint=f"tfcli train --resume {resume} --time 2m   # or --steps, as its budget counts",
         )

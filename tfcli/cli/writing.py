@@ -9,19 +9,19 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 from tfcli.cli import streams
-from tfcli.cli.arriving import ArrivingLines
-from tfcli.cli.texts import Result
+from tfcli.cli.formats import Result
+from tfcli.cli.stdin_lines import StdinLines
 from tfcli.errors import DataError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tfcli.cli.texts import Form
-    from tfcli.generation.constraints import Kind as FormKind
+    from tfcli.cli.formats import OutputFormat
+    from tfcli.generation.constraints import ConstraintKind
     from tfcli.generation.engines.engine import Engine
-    from tfcli.generation.open_engine import Kind
+    from tfcli.generation.open_engine import EngineName
     from tfcli.generation.request import GenerationRequest
-    from tfcli.generation.rows import Row
+    from tfcli.generation.request_lines import RequestLine
     from tfcli.text.tokenizer import Tokenizer
     from tfcli.training.machine import Device
 
@@ -30,7 +30,7 @@ FRAME = 0.25  # seconds between two looks of it
 
 
 @dataclass(frozen=True, kw_only=True)
-class Call:
+class GenerationSession:
     """What the options of one call came to."""
 
     run: str | None
@@ -38,54 +38,56 @@ class Call:
     samples: int
     rows: int
     deadline: float | None
-    form: tuple[FormKind, str] | None
+    form: tuple[ConstraintKind, str] | None
     int8: bool
-    engine: Kind
+    engine: EngineName
     device: Device
-    voice: streams.Voice
+    reporter: streams.Reporter
     started: float
     stats: bool
 
     @cached_property
     def notes(self) -> Notes:
         """Where notes on the writing go."""
-        return Notes(self.voice)
+        return Notes(self.reporter)
 
-    def answer(self, prompt: str, form: Form) -> None:
+    def answer(self, prompt: str, form: OutputFormat) -> None:
         """Writes the texts of one prompt."""
-        from tfcli.generation.rows import Row
+        from tfcli.generation.request_lines import RequestLine
 
         engine, tokenizer, many = self._open(min(self.rows, self.samples))
         request = replace(self._request(tokenizer), prompt=prompt)
-        feed = Feed(iter([Row(1, request)]), form, samples=self.samples)
+        feed = RequestFeed(iter([RequestLine(1, request)]), form, samples=self.samples)
         self._write(engine, tokenizer, many, feed, form)
 
-    def answer_rows(self, form: Form, *, json: bool) -> None:
+    def answer_rows(self, form: OutputFormat, *, json: bool) -> None:
         """Writes the texts that the lines of stdin ask for.
 
         Raises:
             DataError: a line made no sense; all others are answered.
 
         """
-        from tfcli.generation.rows import json_row, plain_row
+        from tfcli.generation.request_lines import parse_json_line, parse_plain_line
 
         # they are read while the model is opened
-        arriving = ArrivingLines("requests" if json else "prompts", self.deadline)
+        arriving = StdinLines("requests" if json else "prompts", self.deadline)
         engine, tokenizer, many = self._open(self.rows)
         request = self._request(tokenizer)
         parse = (
-            partial(json_row, default=request, vocab_size=tokenizer.vocab_size)
+            partial(parse_json_line, default=request, vocab_size=tokenizer.vocab_size)
             if json
-            else partial(plain_row, default=request)
+            else partial(parse_plain_line, default=request)
         )
         numbered = enumerate(arriving, 1)
         rows = (parse(line, number) for number, line in numbered if not json or line.strip())
-        feed = Feed(rows, form, samples=self.samples, arriving=arriving, deadline=self.deadline)
+        feed = RequestFeed(
+            rows, form, samples=self.samples, arriving=arriving, deadline=self.deadline
+        )
         self._write(engine, tokenizer, many, feed, form)
         if feed.cut:
             raise DataError(
                 f"the time was over after {feed.count} rows, and there were more",
-                mend="a longer --max-time, or fewer rows",
+                hint="a longer --max-time, or fewer rows",
             )
         if feed.failures:
             raise DataError(
@@ -93,11 +95,11 @@ class Call:
                 why="each says so in its place" if json else None,
             )
 
-    def search(self, prompt: str, form: Form, beams: int) -> None:
+    def search(self, prompt: str, form: OutputFormat, beams: int) -> None:
         """Writes the likeliest texts that a search finds."""
         from tfcli.generation.beam import beam_search
-        from tfcli.generation.generate import Finished, Generator, Piece
-        from tfcli.generation.rows import Row
+        from tfcli.generation.generate import Finished, Generator, TokenEvent
+        from tfcli.generation.request_lines import RequestLine
 
         engine, tokenizer, many = self._open(beams)
         generator = Generator(engine, tokenizer, many_documents=many, notice=self.notes)
@@ -114,11 +116,11 @@ class Call:
             adjust=generator.adjuster(request),
         )
         for number, text in enumerate(found[: self.samples]):
-            result = Result(number, Row(1, request), text.score)
+            result = Result(number, RequestLine(1, request), text.score)
             form.begin(result)
             for token in text.tokens:
                 spelled = tokenizer.token_bytes[token]
-                form.piece(result, Piece(0, token, spelled, spelled, None))
+                form.piece(result, TokenEvent(0, token, spelled, spelled, None))
             form.finish(result, Finished(0, b"", "end" if text.ended else "length"))
         form.close()
         self.notes.release()
@@ -130,7 +132,7 @@ class Call:
 
         engine, tokenizer, many = self._open(1)
         generator = Generator(engine, tokenizer, many_documents=many, notice=self.notes)
-        Conversation(generator, self._request(tokenizer), self.voice, self.notes).run(prompt)
+        Conversation(generator, self._request(tokenizer), self.reporter, self.notes).run(prompt)
 
     def _request(self, tokenizer: Tokenizer) -> GenerationRequest:
         """The request without its prompt, with the form that texts are to have."""
@@ -143,7 +145,7 @@ class Call:
     def _open(self, rows: int) -> tuple[Engine, Tokenizer, bool]:
         """The engine, the tokenizer, and whether there were several documents."""
         from tfcli.generation.open_engine import open_best, open_engine
-        from tfcli.generation.rows import check_bias
+        from tfcli.generation.request_lines import check_bias
         from tfcli.runs.run import find_run
 
         run, step_path = find_run(self.run)
@@ -152,15 +154,20 @@ class Call:
         opened = partial(
             open_engine, run, device=self.device, rows=rows, engine=self.engine, int8=self.int8
         )
-        step, engine = open_best(run, step_path, opened, damaged=self.voice.warn)
-        if self.voice.warned:
-            self.voice.note(f"Used instead: {step.path.name}.")
-        return engine, tokenizer, run.card["corpus"]["documents"] > 1
+        step, engine = open_best(run, step_path, opened, damaged=self.reporter.warn)
+        if self.reporter.warned:
+            self.reporter.note(f"Used instead: {step.path.name}.")
+        return engine, tokenizer, run.metadata["corpus"]["documents"] > 1
 
     def _write(
-        self, engine: Engine, tokenizer: Tokenizer, many: bool, feed: Feed, form: Form
+        self,
+        engine: Engine,
+        tokenizer: Tokenizer,
+        many: bool,
+        feed: RequestFeed,
+        form: OutputFormat,
     ) -> None:
-        from tfcli.generation.generate import Generator, Piece
+        from tfcli.generation.generate import Generator, TokenEvent
 
         generator = Generator(
             engine,
@@ -172,11 +179,11 @@ class Call:
             notice=self.notes,
         )
         unfinished = 0
-        pace = Pace(self.started, engine.weight_bytes)
-        with Progress(feed, pace, shown=feed.many and not self.voice.quiet) as progress:
+        pace = Throughput(self.started, engine.weight_bytes)
+        with Progress(feed, pace, shown=feed.many and not self.reporter.quiet) as progress:
             for event in generator.write(feed):
                 result = feed.taken[event.index]
-                if isinstance(event, Piece):
+                if isinstance(event, TokenEvent):
                     pace.count()
                     form.piece(result, event)
                 else:
@@ -191,15 +198,15 @@ class Call:
         if unfinished:
             raise DataError(
                 f"{unfinished} of {feed.count} texts ended before they had the form asked for",
-                mend="more --max-new-tokens, if there is a text of that form at all",
+                hint="more --max-new-tokens, if there is a text of that form at all",
             )
 
 
 class Notes:
     """Notes on a text, which wait for its end where they would stand in the middle of it."""
 
-    def __init__(self, voice: streams.Voice) -> None:
-        self._voice = voice
+    def __init__(self, reporter: streams.Reporter) -> None:
+        self._voice = reporter
         self._waiting: list[str] = []
 
     def __call__(self, text: str) -> None:
@@ -214,7 +221,7 @@ class Notes:
             self._voice.note(f"Note: {self._waiting.pop(0)}.")
 
 
-class Feed:
+class RequestFeed:
     """The rows of a call as the generator takes them; a row that failed is answered at once.
 
     Args:
@@ -227,18 +234,18 @@ class Feed:
 
     def __init__(
         self,
-        rows: Iterator[Row],
-        form: Form,
+        rows: Iterator[RequestLine],
+        form: OutputFormat,
         *,
         samples: int,
-        arriving: ArrivingLines | None = None,
+        arriving: StdinLines | None = None,
         deadline: float | None = None,
     ) -> None:
         self._rows, self._form, self._samples = rows, form, samples
         self._arriving, self._deadline = arriving, deadline
         self.many = arriving is not None
         self.taken: dict[int, Result] = {}
-        self._waiting: Iterator[Row] = iter(())  # samples of the line that was taken last
+        self._waiting: Iterator[RequestLine] = iter(())  # samples of the line that was taken last
         self.cut = False  # whether the time was over before all lines were taken
         self._indices = 0
         self.count = self.failures = self.complete = 0
@@ -257,9 +264,9 @@ class Feed:
             self._form.finish(result, None)
         return None
 
-    def _next(self, wait: bool) -> Row | None:
+    def _next(self, wait: bool) -> RequestLine | None:
         """The first sample of the next line, if there is one; or if it is to be waited for."""
-        from tfcli.generation.rows import repeat
+        from tfcli.generation.request_lines import repeat
 
         if self._deadline is not None and time.monotonic() >= self._deadline:
             self.cut = self._arriving is not None and self._arriving.has_more()
@@ -278,7 +285,7 @@ class Feed:
         self.complete += 1
 
 
-class Pace:
+class Throughput:
     """How fast a call is."""
 
     def __init__(self, started: float, weight_bytes: int) -> None:
@@ -319,7 +326,7 @@ class Pace:
 class Progress:
     """A line on stderr for a person, once many texts take long."""
 
-    def __init__(self, feed: Feed, pace: Pace, *, shown: bool) -> None:
+    def __init__(self, feed: RequestFeed, pace: Throughput, *, shown: bool) -> None:
         self._feed, self._pace = feed, pace
         on_terminal = streams.is_terminal(sys.stderr) and not streams.is_terminal(sys.stdout)
         self._shown = shown and on_terminal  # a terminal with both would lose text to it

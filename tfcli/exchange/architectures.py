@@ -49,7 +49,7 @@ def architecture_of(config: ModelConfig) -> str:
         raise UsageError(
             "a model of the family classic cannot be exported",
             why="no other program has its parts",
-            mend="train with --family modern (Qwen3), llama or gpt2",
+            hint="train with --family modern (Qwen3), llama or gpt2",
         )
     if config.family == "gpt2":
         return "GPT2LMHeadModel"
@@ -324,7 +324,7 @@ PARTS = ("attention.query", "attention.key", "attention.value")
 
 
 @dataclass(frozen=True)
-class Counterpart:
+class WeightMapping:
     """A weight of theirs: of which of ours it is made, and how.
 
     Attributes:
@@ -361,33 +361,33 @@ class Counterpart:
         return dict(zip(self.ours, np.split(joined, ends), strict=True))
 
 
-def counterparts(config: ModelConfig) -> list[Counterpart]:
+def weight_mappings(config: ModelConfig) -> list[WeightMapping]:
     """All weights of the architecture that a configuration is elsewhere."""
     from tfcli.model.layout import weight_shapes
 
     if config.family == "gpt2":
-        return _gpt2_counterparts(config)
+        return _gpt2_weight_mappings(config)
     found = []
     for name in weight_shapes(config):
         if not name.startswith("blocks."):
-            found.append(Counterpart(ROTARY_OUTER[name], (name,)))
+            found.append(WeightMapping(ROTARY_OUTER[name], (name,)))
             continue
         _, layer, part = name.split(".", 2)
         part, kind = part.rsplit(".", 1)
-        found.append(Counterpart(f"model.layers.{layer}.{ROTARY_BLOCK[part]}.{kind}", (name,)))
+        found.append(WeightMapping(f"model.layers.{layer}.{ROTARY_BLOCK[part]}.{kind}", (name,)))
     return found
 
 
-def _gpt2_counterparts(config: ModelConfig) -> list[Counterpart]:
-    found = [Counterpart(theirs, (ours,)) for ours, theirs in GPT2_OUTER.items()]
+def _gpt2_weight_mappings(config: ModelConfig) -> list[WeightMapping]:
+    found = [WeightMapping(theirs, (ours,)) for ours, theirs in GPT2_OUTER.items()]
     for layer in range(config.num_layers):
         block, theirs = f"blocks.{layer}", f"transformer.h.{layer}"
         for kind in ("weight", "bias"):
             joined = tuple(f"{block}.{part}.{kind}" for part in PARTS)
-            found.append(Counterpart(f"{theirs}.{JOINED}.{kind}", joined, kind == "weight"))
+            found.append(WeightMapping(f"{theirs}.{JOINED}.{kind}", joined, kind == "weight"))
             for ours, name in GPT2_BLOCK.items():
                 is_matrix = kind == "weight" and "norm" not in ours
                 found.append(
-                    Counterpart(f"{theirs}.{name}.{kind}", (f"{block}.{ours}.{kind}",), is_matrix)
+                    WeightMapping(f"{theirs}.{name}.{kind}", (f"{block}.{ours}.{kind}",), is_matrix)
                 )
     return found

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any, Literal
 from tfcli.errors import UsageError
 from tfcli.exchange.architectures import architecture_of
 from tfcli.exchange.tokenizer_json import require_merges
-from tfcli.files import file_of_others, require_free, require_space, write_file
+from tfcli.files import external_writer, require_absent, require_space, write_file
 from tfcli.runs.step import MODEL
 from tfcli.runs.valid_steps import open_weights
-from tfcli.text.pieces import Kind, read_pieces
+from tfcli.text.pieces import PieceType, read_pieces
 from tfcli.text.tokenizer import BEGIN, END, UNKNOWN
 
 if TYPE_CHECKING:
@@ -78,14 +78,14 @@ def export_to_gguf(run: Run, step: ValidStep, path: Path, type: NumberType) -> N
         InputOutputError: the disk refused.
 
     """
-    require_free(path)
+    require_absent(path)
     gguf = _gguf()
     config, tokenizer = run.model_config, run.tokenizer()
     architecture_of(config)  # refuses what nobody else knows
     require_merges(read_pieces(tokenizer.model), "GGUF")
     weights = open_weights(run, step)
     require_space(path, (step.path / MODEL).stat().st_size + (1 << 20))
-    with file_of_others(path) as temporary:
+    with external_writer(path) as temporary:
         writer = gguf.GGUFWriter(temporary, ARCHITECTURES[config.family])
         writer.add_name(run.name)
         _describe(writer, config)
@@ -94,7 +94,7 @@ def export_to_gguf(run: Run, step: ValidStep, path: Path, type: NumberType) -> N
         for stored in as_stored(config, weights, type):
             writer.add_tensor(stored.name, *_encoded(stored))
         _write(writer)
-        require_free(path)  # which something may have come to meanwhile
+        require_absent(path)  # which something may have come to meanwhile
 
 
 def _write(writer: Any) -> None:
@@ -111,11 +111,11 @@ def _write(writer: Any) -> None:
 
 def export_to_ollama(run: Run, step: ValidStep, path: Path, type: NumberType) -> None:
     """A folder with the model as `model.gguf`, and the Modelfile for `ollama create`, last."""
-    require_free(path)
+    require_absent(path)
     export_to_gguf(run, step, path / "model.gguf", type)
     lines = ["FROM ./model.gguf", 'TEMPLATE "{{ .Prompt }}"', "PARAMETER stop </s>"]
     lines.append(f"PARAMETER num_ctx {run.model_config.context_length}")
-    require_free(path / "Modelfile")
+    require_absent(path / "Modelfile")
     write_file(path / "Modelfile", "".join(f"{line}\n" for line in lines).encode())
 
 
@@ -124,7 +124,7 @@ def _gguf() -> Any:
         import gguf
     except ImportError:
         raise UsageError(
-            "GGUF files cannot be written without the package gguf", mend="pip install gguf"
+            "GGUF files cannot be written without the package gguf", hint="pip install gguf"
         ) from None
     return gguf
 
@@ -162,7 +162,7 @@ def _add_tokenizer(writer: Any, tokenizer: Tokenizer) -> None:
     writer.add_token_list([piece.text for piece in pieces.pieces])
     writer.add_token_scores([piece.score for piece in pieces.pieces])  # decide the order of merges
     writer.add_token_types([int(piece.kind) for piece in pieces.pieces])
-    assert pieces.pieces[UNKNOWN].kind is Kind.UNKNOWN, "the tokenizer has checked it"
+    assert pieces.pieces[UNKNOWN].kind is PieceType.UNKNOWN, "the tokenizer has checked it"
     writer.add_unk_token_id(UNKNOWN)
     writer.add_bos_token_id(BEGIN)
     writer.add_eos_token_id(END)

@@ -14,16 +14,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tfcli.errors import ConflictError, DamagedError, DataError, NotFoundError
-from tfcli.exchange.architectures import counterparts, from_config_json
+from tfcli.exchange.architectures import from_config_json, weight_mappings
 from tfcli.exchange.tokenizer_json import from_tokenizer_json
 from tfcli.files import lock, make_folder, read_json, remove_file, require_space, sweep
 from tfcli.model.cost import count_parameters, training_flops_per_token
 from tfcli.model.layout import weight_shapes
 from tfcli.model.tensor_file import TensorFile
-from tfcli.runs.run import CARD, Run, create_run, open_run
+from tfcli.runs.run import RUN_JSON, Run, create_run, open_run
 from tfcli.runs.step import StepState, list_steps, save_step
-from tfcli.text.guard import open_guarded
 from tfcli.text.pieces import read_pieces, write_pieces
+from tfcli.text.sandbox import open_sandboxed
 from tfcli.text.tokenizer import load_tokenizer
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-    from tfcli.exchange.architectures import Counterpart
+    from tfcli.exchange.architectures import WeightMapping
     from tfcli.model.config import ModelConfig
     from tfcli.text.tokenizer import Tokenizer
 
@@ -46,7 +46,7 @@ COMPUTED = re.compile(r"(.*\.)?(rotary_emb\.inv_freq|attn\.(bias|masked_bias))")
 
 
 @dataclass(frozen=True)
-class Found:
+class ImportPlan:
     """A folder that was looked at and can be imported.
 
     Attributes:
@@ -62,7 +62,7 @@ class Found:
     rows_left_out: int
 
 
-def look(path: Path, *, context_length: int | None = None) -> Found:
+def inspect_checkpoint(path: Path, *, context_length: int | None = None) -> ImportPlan:
     """Looks at a folder, without reading any weight.
 
     Args:
@@ -87,10 +87,10 @@ def look(path: Path, *, context_length: int | None = None) -> Found:
     if context_length is not None:
         config = _shorter(config, context_length)
     rows_left_out = _check_weights(config, weights, path)
-    return Found(path, config, tokenizer, weights, rows_left_out)
+    return ImportPlan(path, config, tokenizer, weights, rows_left_out)
 
 
-def import_run(found: Found, path: Path) -> Run:
+def import_run(found: ImportPlan, path: Path) -> Run:
     """Makes a run at `path` of what was found: its step 0.
 
     Raises:
@@ -105,8 +105,8 @@ def import_run(found: Found, path: Path) -> Run:
     with lock(path, doing="importing"):
         sweep(path)
         require_importable(path)
-        remove_file(path / CARD)
-        run = create_run(path, _card(found), found.tokenizer)
+        remove_file(path / RUN_JSON)
+        run = create_run(path, _metadata(found), found.tokenizer)
         state = StepState(step=0, tokens_seen=0, seconds=0.0, held_out=None, held_out_final=None)
         save_step(path, state, weights, {})
     return run
@@ -114,12 +114,12 @@ def import_run(found: Found, path: Path) -> Run:
 
 def require_importable(path: Path) -> None:
     """Raises ConflictError where a run stands; an import that was cut short makes way."""
-    if not (path / CARD).exists():
+    if not (path / RUN_JSON).exists():
         return
     with contextlib.suppress(DataError):
-        if open_run(path).card.get("imported") and not list_steps(path):
+        if open_run(path).metadata.get("imported") and not list_steps(path):
             return
-    raise ConflictError(f"there is a run {path.name!r} already", mend="choose another --run NAME")
+    raise ConflictError(f"there is a run {path.name!r} already", hint="choose another --run NAME")
 
 
 # --- what is there ------------------------------------------------------------------------------
@@ -138,12 +138,12 @@ def find_tokenizer_in(path: Path) -> Tokenizer:
         folder_has = {"tokenizer.json" if path.suffix == ".json" else "tokenizer.model": path}
     model, described = folder_has.get("tokenizer.model"), folder_has.get("tokenizer.json")
     if model and model.is_file():
-        tokenizer = load_tokenizer(model, open_guarded)
+        tokenizer = load_tokenizer(model, open_sandboxed)
         if described and described.is_file():
             _require_agreement(tokenizer, described)
         return tokenizer
     if described and described.is_file():
-        return open_guarded(write_pieces(from_tokenizer_json(_read_json(described))))
+        return open_sandboxed(write_pieces(from_tokenizer_json(_read_json(described))))
     raise NotFoundError(
         f"there is no tokenizer.model in {path}",
         why="nor a tokenizer.json; only models with a SentencePiece tokenizer can be imported",
@@ -164,7 +164,7 @@ def _require_agreement(tokenizer: Tokenizer, described: Path) -> None:
         raise DataError(
             f"{described} and the tokenizer.model beside it have other pieces",
             why="so it is not known which of them the model was trained with",
-            mend="take the wrong one away",
+            hint="take the wrong one away",
         )
 
 
@@ -191,7 +191,7 @@ def _find_weights(path: Path) -> dict[str, TensorFile]:
         raise DataError(
             f"{pickled} is pickled, and is not opened: it could run anything",
             why=f"there is no {WEIGHTS} beside it",
-            mend="where you trust it, convert it with transformers: AutoModelForCausalLM"
+            hint="where you trust it, convert it with transformers: AutoModelForCausalLM"
             f'.from_pretrained("{path}").save_pretrained("NEW_FOLDER")',
         )
     raise NotFoundError(f"there is no {WEIGHTS} in {path}")
@@ -211,7 +211,7 @@ def _shorter(config: ModelConfig, context_length: int) -> ModelConfig:
     if context_length > config.context_length:
         raise DataError(
             f"the model has a context of {config.context_length}, not of {context_length}",
-            mend=f"--context {config.context_length} or less",
+            hint=f"--context {config.context_length} or less",
         )
     return replace(config, context_length=context_length)
 
@@ -219,7 +219,7 @@ def _shorter(config: ModelConfig, context_length: int) -> ModelConfig:
 def _check_weights(config: ModelConfig, weights: dict[str, TensorFile], path: Path) -> int:
     """Compares all shapes with those of a configuration; returns the rows that are left out."""
     shapes = weight_shapes(config)
-    wanted = {weight.name: weight for weight in counterparts(config)}
+    wanted = {weight.name: weight for weight in weight_mappings(config)}
     rows_left_out = 0
     for name, weight in wanted.items():
         shape = weight.shape(shapes)
@@ -242,7 +242,7 @@ def _check_weights(config: ModelConfig, weights: dict[str, TensorFile], path: Pa
                 why="so it would not compute what it was trained to",
             )
     if config.tied_head and "lm_head.weight" in weights:
-        _require_same(weights, _saved_name(weights, counterparts(config)[0].name), path)
+        _require_same(weights, _saved_name(weights, weight_mappings(config)[0].name), path)
     return rows_left_out
 
 
@@ -275,15 +275,15 @@ def _tensor_shape(weights: dict[str, TensorFile], name: str) -> tuple[int, ...] 
 # --- taking it over -----------------------------------------------------------------------------
 
 
-def _our_weights(found: Found) -> dict[str, Array]:
+def _our_weights(found: ImportPlan) -> dict[str, Array]:
     shapes = weight_shapes(found.config)
     ours: dict[str, Array] = {}
-    for weight in counterparts(found.config):
+    for weight in weight_mappings(found.config):
         ours |= weight.take(_read(found, weight, weight.shape(shapes)[0]), shapes)
     return ours
 
 
-def _read(found: Found, weight: Counterpart, rows: int) -> Array:
+def _read(found: ImportPlan, weight: WeightMapping, rows: int) -> Array:
     import numpy as np
 
     name = _saved_name(found.weights, weight.name)
@@ -293,7 +293,7 @@ def _read(found: Found, weight: Counterpart, rows: int) -> Array:
     return array[:rows]
 
 
-def _card(found: Found) -> dict[str, Any]:
+def _metadata(found: ImportPlan) -> dict[str, Any]:
     corpus = {
         "sources": [], "bytes": 0, "documents": 0, "fingerprint": "", "training_bytes": 0,
         "training_tokens": 0, "held_out_bytes": 0, "token_cache": "",

@@ -13,10 +13,10 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from tfcli.exchange.architectures import counterparts, to_config_json
+from tfcli.exchange.architectures import to_config_json, weight_mappings
 from tfcli.exchange.model_card import model_card
 from tfcli.exchange.tokenizer_json import to_tokenizer_config, to_tokenizer_json
-from tfcli.files import FolderWriter, new_folder, require_free, require_space, to_json
+from tfcli.files import FolderWriter, new_folder, require_absent, require_space, to_json
 from tfcli.model.layout import weight_shapes
 from tfcli.runs.step import MODEL
 from tfcli.runs.valid_steps import open_weights
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-    from tfcli.exchange.architectures import Counterpart
+    from tfcli.exchange.architectures import WeightMapping
     from tfcli.model.config import ModelConfig
     from tfcli.runs.run import Run
     from tfcli.runs.valid_steps import ValidStep
@@ -51,7 +51,7 @@ def export_to_hugging_face(run: Run, step: ValidStep, path: Path) -> None:
         InputOutputError: the disk refused.
 
     """
-    require_free(path)
+    require_absent(path)
     config, tokenizer = run.model_config, run.tokenizer()
     described = to_config_json(config)
     tokenizer_files = tokenizer_as_files(tokenizer, config.context_length)
@@ -83,7 +83,7 @@ def export_tokenizer(tokenizer: Tokenizer, path: Path) -> None:
         ConflictError: there is something at `path`.
 
     """
-    require_free(path)
+    require_absent(path)
     files = tokenizer_as_files(tokenizer)
     with new_folder(path, replace=False) as folder:
         for name, content in files.items():
@@ -110,7 +110,7 @@ def _write_weights(folder: FolderWriter, config: ModelConfig, read: Callable[[st
     from safetensors.numpy import save
 
     shapes = weight_shapes(config)
-    sizes = {weight.name: 4 * math.prod(weight.shape(shapes)) for weight in counterparts(config)}
+    sizes = {weight.name: 4 * math.prod(weight.shape(shapes)) for weight in weight_mappings(config)}
     parts = list(_parts(config, sizes))
     where: dict[str, str] = {}
     for number, part in enumerate(parts, 1):
@@ -123,11 +123,11 @@ def _write_weights(folder: FolderWriter, config: ModelConfig, read: Callable[[st
         folder.write(INDEX, to_json({"metadata": size, "weight_map": where}))
 
 
-def _parts(config: ModelConfig, sizes: dict[str, int]) -> Iterator[list[Counterpart]]:
+def _parts(config: ModelConfig, sizes: dict[str, int]) -> Iterator[list[WeightMapping]]:
     """The weights in groups of at most `LARGEST_PART` bytes, in order."""
-    part: list[Counterpart] = []
+    part: list[WeightMapping] = []
     size = 0
-    for weight in counterparts(config):
+    for weight in weight_mappings(config):
         own = sizes[weight.name]
         if part and size + own > LARGEST_PART:
             yield part

@@ -27,7 +27,7 @@ def model_card(run: Run, step: ValidStep, folder: str) -> str:
         folder: what the folder is called that the card lies in.
 
     """
-    config, state, corpus = run.model_config, step.state, run.card["corpus"]
+    config, state, corpus = run.model_config, step.state, run.metadata["corpus"]
     operations = state.tokens_seen * training_flops_per_token(config)
     epochs = state.tokens_seen / max(corpus["training_tokens"], 1)
     sections = [
@@ -45,7 +45,7 @@ def model_card(run: Run, step: ValidStep, folder: str) -> str:
             "numbers": "float32",
         }),
     ]  # fmt: skip
-    if not run.card.get("imported"):
+    if not run.metadata.get("imported"):
         sections += [
             "## What it was trained on",
             _table({
@@ -54,8 +54,8 @@ def model_card(run: Run, step: ValidStep, folder: str) -> str:
                 "of it to train on": f"{corpus['training_bytes']:,} bytes, "
                                      f"{corpus['training_tokens']:,} tokens",
                 "held out": f"{corpus['held_out_bytes']:,} bytes, the end of the text",
-                "SHA-256 of the tokenizer": f"`{run.card['tokenizer']['fingerprint']}`",
-                "began from": run.card.get("from") or "nothing: from scratch",
+                "SHA-256 of the tokenizer": f"`{run.metadata['tokenizer']['fingerprint']}`",
+                "began from": run.metadata.get("from") or "nothing: from scratch",
             }),
             "## How it was trained",
             _table({
@@ -63,8 +63,8 @@ def model_card(run: Run, step: ValidStep, folder: str) -> str:
                 "steps": f"{state.step:,}",
                 "time": f"{state.seconds:,.0f} s",
                 "operations": f"{operations:.2e} FLOPs",
-                "seed": run.card["seed"],
-                **_settings(run.card["plan"]),
+                "seed": run.metadata["seed"],
+                **_settings(run.metadata["plan"]),
             }),
         ]  # fmt: skip
     sections += ["## How good it is", _quality(run, step), "## Limits", LIMITS, "## How to use it"]
@@ -72,9 +72,9 @@ def model_card(run: Run, step: ValidStep, folder: str) -> str:
 
 
 def _origin(run: Run) -> str:
-    if imported := run.card.get("imported"):
+    if imported := run.metadata.get("imported"):
         return f"imported from {_plain(imported)} with tfcli {__version__}"
-    if base := run.card.get("from"):
+    if base := run.metadata.get("from"):
         return f"trained further, from {_plain(base)}, with tfcli {__version__}"
     return f"trained from scratch with tfcli {__version__}"
 
@@ -119,7 +119,7 @@ a space: in other programs than tfcli it comes back as one."""
 
 def _metadata(run: Run) -> str:
     lines = ["library_name: transformers", "pipeline_tag: text-generation", "tags:", "- tfcli"]
-    lines.append(f"- {run.card['model']['family']}")
+    lines.append(f"- {run.metadata['model']['family']}")
     return "\n".join(["---", *lines, "---"])
 
 
@@ -145,7 +145,7 @@ def _quality(run: Run, step: ValidStep) -> str:
                     "each beginning with `<s>`",
         "on anything else": "not measured",
     }  # fmt: skip
-    baselines = run.card.get("baselines")
+    baselines = run.metadata.get("baselines")
     if baselines:
         facts["gzip reaches"] = f"{baselines['gzip']:.4f} nats a byte on the same text"
         if baselines.get("ngram"):

@@ -16,7 +16,7 @@ import re
 from typing import Any
 
 from tfcli.errors import DataError
-from tfcli.text.pieces import LONGEST_PIECE, Algorithm, Kind, Piece, Pieces, merges
+from tfcli.text.pieces import LONGEST_PIECE, Algorithm, Piece, Pieces, PieceType, merges
 from tfcli.text.tokenizer import BEGIN, END, SPACE_MARK, UNKNOWN
 
 MERGED = {Algorithm.BPE, Algorithm.CHAR}
@@ -38,7 +38,7 @@ def require_merges(pieces: Pieces, target: str) -> None:
         raise DataError(
             f"a {kind} tokenizer cannot be exported to {target}",
             why="other programs would take it, and would cut some texts into other pieces",
-            mend="tfcli tokenizer train FILE --name NAME   # a bpe one, then train with it",
+            hint="tfcli tokenizer train FILE --name NAME   # a bpe one, then train with it",
         )
 
 
@@ -88,13 +88,13 @@ def to_tokenizer_json(pieces: Pieces) -> dict[str, Any]:
     }
 
 
-ADDED = {Kind.UNKNOWN, Kind.CONTROL, Kind.USER_DEFINED}
+ADDED = {PieceType.UNKNOWN, PieceType.CONTROL, PieceType.USER_DEFINED}
 
 
 def _added(i: int, piece: Piece) -> dict[str, Any]:
     return {
         "id": i, "content": piece.text, "single_word": False, "lstrip": False, "rstrip": False,
-        "normalized": False, "special": piece.kind is not Kind.USER_DEFINED,
+        "normalized": False, "special": piece.kind is not PieceType.USER_DEFINED,
     }  # fmt: skip
 
 
@@ -190,17 +190,17 @@ def _pair(merge: Any) -> tuple[str, str]:
     return left, right
 
 
-def _kind(text: str, i: int, special: set[str]) -> Kind:
+def _kind(text: str, i: int, special: set[str]) -> PieceType:
     if i == UNKNOWN:
-        return Kind.UNKNOWN
+        return PieceType.UNKNOWN
     if text in special or i in {BEGIN, END}:
-        return Kind.CONTROL
-    return Kind.BYTE if BYTE.fullmatch(text) else Kind.NORMAL
+        return PieceType.CONTROL
+    return PieceType.BYTE if BYTE.fullmatch(text) else PieceType.NORMAL
 
 
 def _another_kind(why: str) -> DataError:
     return DataError(
         "this tokenizer.json is not of SentencePiece's kind",
         why=why,
-        mend="put the model's tokenizer.model beside it, if it has one",
+        hint="put the model's tokenizer.model beside it, if it has one",
     )

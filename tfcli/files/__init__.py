@@ -18,19 +18,19 @@ that makes call number k fail reaches every writer of the program.
 from tfcli.files.atomic import (
     FileWriter,
     append_line,
-    file_of_others,
+    external_writer,
     new_file,
     read_checked_json,
     read_json,
-    refuse_endless,
     remove_file,
+    require_regular_file,
     store_by_content,
     to_json,
     write_checked_json,
     write_file,
     write_json,
 )
-from tfcli.files.disk import explain, make_folder, require_free, require_space
+from tfcli.files.disk import make_folder, require_absent, require_space, translate_os_error
 from tfcli.files.folders import (
     MANIFEST,
     FolderWriter,
@@ -42,7 +42,7 @@ from tfcli.files.folders import (
     verify_folder,
 )
 from tfcli.files.locks import find_leftovers, lock, lock_was_left, remove_unused
-from tfcli.files.names import NAME, check_name, make_name
+from tfcli.files.names import NAME, check_name, slugify
 from tfcli.files.records import read_record
 
 __all__ = [
@@ -52,28 +52,28 @@ __all__ = [
     "FolderWriter",
     "append_line",
     "check_name",
-    "explain",
-    "file_of_others",
+    "external_writer",
     "find_leftovers",
     "lock",
     "lock_was_left",
     "make_folder",
-    "make_name",
     "new_file",
     "new_folder",
     "read_checked_json",
     "read_folder",
     "read_json",
     "read_record",
-    "refuse_endless",
     "remove_file",
     "remove_folder",
     "remove_unused",
-    "require_free",
+    "require_absent",
+    "require_regular_file",
     "require_space",
+    "slugify",
     "store_by_content",
     "sweep",
     "to_json",
+    "translate_os_error",
     "verify_file",
     "verify_folder",
     "write_checked_json",

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any, cast
 from tfcli.errors import DamagedError, DataError, NotFoundError
 from tfcli.files.disk import (
     BINARY,
-    explain,
-    explained,
     flush,
     flush_folder,
     make_folder,
     make_with_parents,
     temporary_name,
+    translate_os_error,
+    translated_os_errors,
 )
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ class FileWriter:
 @contextlib.contextmanager
 def _appearing(path: Path) -> Iterator[Path]:
     """A temporary path that becomes `path` when the block ends well; else nothing remains of it."""
-    with explained(path):
+    with translated_os_errors(path):
         make_with_parents(path.parent)
         temporary = temporary_name(path)
         try:
@@ -101,7 +101,7 @@ def new_file(path: Path) -> Iterator[FileWriter]:
 
 
 @contextlib.contextmanager
-def file_of_others(path: Path) -> Iterator[Path]:
+def external_writer(path: Path) -> Iterator[Path]:
     """A temporary path for a library that writes by itself; it becomes `path` as in `new_file`.
 
     Raises:
@@ -126,7 +126,7 @@ def write_file(path: Path, data: bytes) -> None:
 def store_by_content(folder: Path, chunks: Iterable[bytes], *, suffix: str) -> Path:
     """Writes a stream whose name is known only at its end: its SHA-256; returns the path."""
     make_folder(folder)
-    with explained(folder):
+    with translated_os_errors(folder):
         temporary = temporary_name(folder / "arriving")
         writer = FileWriter(temporary)
         try:
@@ -146,7 +146,7 @@ def store_by_content(folder: Path, chunks: Iterable[bytes], *, suffix: str) -> P
 
 def remove_file(path: Path) -> None:
     """Takes a file away, if it is there."""
-    with explained(path):
+    with translated_os_errors(path):
         path.unlink(missing_ok=True)
 
 
@@ -182,7 +182,7 @@ def read_checked_json(path: Path, *, schema: int) -> dict[str, Any]:
     """
     value = read_json(path)
     if type(value.get("schema")) is int and value["schema"] > schema:
-        raise DataError(f"{path} was written by a newer tfcli", mend="pip install --upgrade tfcli")
+        raise DataError(f"{path} was written by a newer tfcli", hint="pip install --upgrade tfcli")
     written = value.pop("sha256", None)
     try:
         actual = hashlib.sha256(to_json(value)).hexdigest()
@@ -202,12 +202,12 @@ def read_json(path: Path) -> dict[str, Any]:
 
     """
     try:
-        refuse_endless(path)
+        require_regular_file(path)
         value = json.loads(path.read_bytes().decode())
     except FileNotFoundError:
         raise NotFoundError(f"{path} is not there") from None
     except OSError as error:
-        raise explain(error, path) from error
+        raise translate_os_error(error, path) from error
     except (ValueError, RecursionError) as error:
         raise DamagedError(f"{path} is not readable JSON", why=str(error)) from None
     if not isinstance(value, dict):
@@ -215,7 +215,7 @@ def read_json(path: Path) -> dict[str, Any]:
     return cast("dict[str, Any]", value)
 
 
-def refuse_endless(path: Path) -> None:
+def require_regular_file(path: Path) -> None:
     """Raises a DamagedError for a pipe or a device, which might never end."""
     if path.exists() and not path.is_file() and not path.is_dir():
         raise DamagedError(f"{path} is no file")
@@ -223,7 +223,7 @@ def refuse_endless(path: Path) -> None:
 
 def append_line(path: Path, line: bytes) -> None:
     """Adds one line to `path`, beginning afresh after a torn one that a kill left behind."""
-    with explained(path):
+    with translated_os_errors(path):
         descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_APPEND | BINARY, 0o666)
         try:
             end = os.lseek(descriptor, 0, os.SEEK_END)

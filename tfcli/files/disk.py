@@ -56,7 +56,7 @@ def flush_folder(path: Path) -> None:
 
 def make_folder(path: Path) -> None:
     """Makes a folder and its parents, where they are not there yet."""
-    with explained(path):
+    with translated_os_errors(path):
         make_with_parents(path)
 
 
@@ -68,12 +68,12 @@ def make_with_parents(path: Path) -> None:
         flush_folder(made.parent)
 
 
-def require_free(path: Path) -> None:
+def require_absent(path: Path) -> None:
     """Raises ConflictError where something stands that would have to make way."""
     if path.is_dir() and not any(path.iterdir()) and not path.samefile(os.curdir):
         return
     if path.exists() or path.is_symlink():
-        raise ConflictError(f"{path} is there already", mend="name what is not there yet")
+        raise ConflictError(f"{path} is there already", hint="name what is not there yet")
 
 
 def require_space(path: Path, needed: int) -> None:
@@ -83,27 +83,29 @@ def require_space(path: Path, needed: int) -> None:
         InputOutputError: they do not; the message names both figures.
 
     """
-    with explained(path):
+    with translated_os_errors(path):
         existing = next(p for p in (path, *path.absolute().parents) if p.exists())
         free = shutil.disk_usage(existing).free
     if free < needed:
         raise InputOutputError(
             f"not enough room on the disk for {path}",
             why=f"{needed:,} bytes are needed, {free:,} are free",
-            mend=f"make room, or work in a folder on another disk; {INTACT}",
+            hint=f"make room, or work in a folder on another disk; {INTACT}",
         )
 
 
 @contextlib.contextmanager
-def explained(path: Path) -> Iterator[None]:
+def translated_os_errors(path: Path) -> Iterator[None]:
     """Turns the operating system's errors inside the block into our own, about `path`."""
     try:
         yield
     except OSError as error:
-        raise explain(error, path) from error
+        raise translate_os_error(error, path) from error
 
 
-def explain(error: OSError, path: Path) -> InputOutputError | NotFoundError | ConflictError:
+def translate_os_error(
+    error: OSError, path: Path
+) -> InputOutputError | NotFoundError | ConflictError:
     """An operating system's error in our own words."""
     reason = error.strerror or str(error)
     if error.errno in _DISK_FULL:
@@ -112,18 +114,18 @@ def explain(error: OSError, path: Path) -> InputOutputError | NotFoundError | Co
             reason += f"; {shutil.disk_usage(folder).free:,} bytes are free on that disk"
         return InputOutputError(
             f"{path} could not be written: the disk is full", why=reason,
-            mend=f"make room, and run the same command again; {INTACT}",
+            hint=f"make room, and run the same command again; {INTACT}",
         )  # fmt: skip
     if error.errno == errno.ENOENT or isinstance(error, FileNotFoundError):
         return NotFoundError(f"{path} is not there")
     if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
         return InputOutputError(
             f"{path} may not be read or written", why=reason,
-            mend=f"ls -ld {shlex.quote(str(path.parent))}   # who may do what there",
+            hint=f"ls -ld {shlex.quote(str(path.parent))}   # who may do what there",
         )  # fmt: skip
     if error.errno in {errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENOTEMPTY}:
         return ConflictError(
             f"{path} is in the way, or something on its path is", why=reason,
-            mend=f"ls -ld {shlex.quote(str(path))}   # what stands there",
+            hint=f"ls -ld {shlex.quote(str(path))}   # what stands there",
         )  # fmt: skip
     return InputOutputError(f"{path} could not be read or written", why=reason)

@@ -14,11 +14,11 @@ from tfcli.errors import DamagedError, DataError, NotFoundError
 from tfcli.files.atomic import FileWriter, to_json
 from tfcli.files.disk import (
     TEMPORARY,
-    explain,
-    explained,
     flush_folder,
     make_with_parents,
     temporary_name,
+    translate_os_error,
+    translated_os_errors,
 )
 from tfcli.files.names import NAME
 
@@ -84,7 +84,7 @@ def new_folder(path: Path, *, replace: bool = True) -> Iterator[FolderWriter]:
         InputOutputError: the disk refused; what stood at `path` before still stands.
 
     """
-    with explained(path):
+    with translated_os_errors(path):
         make_with_parents(path.parent)
         temporary = temporary_name(path)
         try:
@@ -208,7 +208,7 @@ def _read_manifest(path: Path) -> dict[str, tuple[int, str]]:
         if type(schema) is int and schema > MANIFEST_SCHEMA:
             raise DataError(
                 f"{path.parent} was written by a newer tfcli (manifest schema {schema})",
-                mend="pip install --upgrade tfcli",
+                hint="pip install --upgrade tfcli",
             )
         entries = {name: (e["bytes"], e["sha256"]) for name, e in manifest["files"].items()}
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
@@ -234,12 +234,12 @@ def _reading(path: Path) -> Iterator[BufferedReader]:
     except FileNotFoundError:
         raise DamagedError(f"{path} is missing") from None
     except OSError as error:
-        raise explain(error, path) from error
+        raise translate_os_error(error, path) from error
 
 
 def remove_folder(path: Path) -> None:
     """Takes a folder away: out of sight in one rename, then off the disk."""
-    with explained(path):
+    with translated_os_errors(path):
         doomed = temporary_name(path)
         os.rename(path, doomed)
         shutil.rmtree(doomed, ignore_errors=True)
@@ -262,10 +262,10 @@ def sweep(folder: Path) -> list[Path]:
                 if path.is_symlink():
                     os.unlink(path)
                 os.rename(aside, path)
-    litter = [path for path in find_litter(folder) if path not in needed]
-    for path in litter:
+    leftovers = [path for path in find_litter(folder) if path not in needed]
+    for path in leftovers:
         _remove(path)
-    return [path for path in litter if not path.exists() and not path.is_symlink()]
+    return [path for path in leftovers if not path.exists() and not path.is_symlink()]
 
 
 def find_litter(folder: Path) -> list[Path]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from tfcli.errors import ConflictError, TfcliError
 from tfcli.files.atomic import read_json, write_json
-from tfcli.files.disk import explained, make_folder
+from tfcli.files.disk import make_folder, translated_os_errors
 from tfcli.files.folders import find_litter, sweep
 
 if TYPE_CHECKING:
@@ -34,12 +34,12 @@ def lock(folder: Path, *, doing: str) -> Iterator[None]:
 
     make_folder(folder)
     guard = FileLock(folder / LOCK)
-    with explained(folder / LOCK):
+    with translated_os_errors(folder / LOCK):
         try:
             guard.acquire(timeout=0.1, poll_interval=0.02)  # one who only looks lets go at once
         except Timeout:
             raise ConflictError(
-                f"{folder} is in use", why=_holder(folder), mend="wait for it to end, or stop it"
+                f"{folder} is in use", why=_holder(folder), hint="wait for it to end, or stop it"
             ) from None
     try:
         write_json(
@@ -59,11 +59,11 @@ def lock_was_left(folder: Path) -> bool:
 
 def find_leftovers(folder: Path) -> list[Path]:
     """What killed writers left in `folder`; nothing that a living one may be at work on."""
-    litter = find_litter(folder)
-    if not litter or _is_locked(folder):
+    leftovers = find_litter(folder)
+    if not leftovers or _is_locked(folder):
         return []
     # Who was at work when it was found and is no longer has taken away what was its own.
-    return [path for path in litter if os.path.lexists(path)]
+    return [path for path in leftovers if os.path.lexists(path)]
 
 
 def _is_locked(folder: Path) -> bool:

@@ -21,10 +21,10 @@ def check_name(name: str, kind: str) -> str:
     raise UsageError(
         f"{name!r} cannot name a {kind}",
         why="letters, digits, '.', '_' and '-', at most 64, a letter or digit first",
-        mend=f"for instance {make_name(name)}",
+        hint=f"for instance {slugify(name)}",
     )
 
 
-def make_name(text: str) -> str:
+def slugify(text: str) -> str:
     """A name made from any text, such as that of a file."""
     return re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-._")[:64] or "mine"

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, order=True)
-class Found:
+class Hypothesis:
     """A complete text.
 
     Attributes:
@@ -50,7 +50,7 @@ def beam_search(
     beams: int,
     max_new_tokens: int,
     adjust: Callable[[Logits, tuple[int, ...]], Logits] = lambda logits, _: logits,
-) -> list[Found]:
+) -> list[Hypothesis]:
     """The best texts that go on from a prompt, at most `beams`, the best first.
 
     A text is over at `</s>`, after `max_new_tokens`, or where the context is full.
@@ -64,10 +64,10 @@ def beam_search(
     room = engine.context_length - len(view) + 1
     limit = min(max_new_tokens, room)
     if limit < 1:
-        return [Found(0.0, (), False)]
+        return [Hypothesis(0.0, (), False)]
     running = [_Beam(0.0, ())]
     following: list[tuple[int, _Beam]] = []  # parent, child
-    complete: list[Found] = []
+    complete: list[Hypothesis] = []
     engine.forget(0)
     logits = engine.read([0], [view])
     for length in range(1, limit + 1):
@@ -81,7 +81,7 @@ def beam_search(
             tokens = running[parent].tokens
             if token == END:
                 if rank < beams:
-                    complete.append(Found(total / length, tokens, True))
+                    complete.append(Hypothesis(total / length, tokens, True))
             elif len(following) < beams:
                 following.append((parent, _Beam(total, (*tokens, token))))
         complete = heapq.nlargest(beams, complete)
@@ -94,7 +94,7 @@ def beam_search(
             break
         running = _place(engine, len(running), following)
         logits = engine.read(range(len(running)), [beam.tokens[-1:] for beam in running])
-    cut = [Found(beam.logprob / limit, beam.tokens, False) for _, beam in following]
+    cut = [Hypothesis(beam.logprob / limit, beam.tokens, False) for _, beam in following]
     return heapq.nlargest(beams, complete + cut)
 
 

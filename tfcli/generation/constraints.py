@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tfcli.generation.sampling import Logits
     from tfcli.text.tokenizer import Tokenizer
 
-Kind = Literal["regex", "json_schema", "choices"]
+ConstraintKind = Literal["regex", "json_schema", "choices"]
 
 SPECIAL = b"\xff"  # begins the name of a token that is no text, in llguidance
 
@@ -36,13 +36,13 @@ class Grammar:
 
     """
 
-    def __init__(self, kind: Kind, text: str, tokenizer: Tokenizer) -> None:
+    def __init__(self, kind: ConstraintKind, text: str, tokenizer: Tokenizer) -> None:
         try:
             from llguidance import LLMatcher, LLTokenizer, TokenizerWrapper
         except ImportError:
             raise UsageError(
                 f"--{kind.replace('_', '-')} needs the package llguidance",
-                mend="pip install llguidance",
+                hint="pip install llguidance",
             ) from None
         try:
             grammar = _grammar(kind, text, LLMatcher)
@@ -60,7 +60,7 @@ class Grammar:
         return Constraint(self._first.deep_copy())
 
 
-def _grammar(kind: Kind, text: str, library: Any) -> str:
+def _grammar(kind: ConstraintKind, text: str, library: Any) -> str:
     """The form as llguidance writes it down."""
     if kind == "regex":
         return library.grammar_from_regex(text)  # type: ignore[no-any-return]

@@ -35,7 +35,7 @@ PREFILL_TOKENS = 4096  # read at once at most, to bound the memory; one prompt a
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class TokenEvent:
     """A token was written.
 
     Attributes:
@@ -79,7 +79,7 @@ class Requests(Protocol):
         """The next one; None where there is none, or, without waiting, none yet."""
 
 
-class Listed:
+class RequestList:
     """Requests that are all known."""
 
     def __init__(self, requests: Iterable[GenerationRequest]) -> None:
@@ -90,7 +90,7 @@ class Listed:
         return next(self._rest, None)
 
 
-class Writing:
+class ActiveSequence:
     """One text on its way."""
 
     def __init__(self, index: int, request: GenerationRequest, ids: list[int]) -> None:
@@ -144,16 +144,16 @@ class Generator:
             if any(breaker in spelled for breaker in DRY_BREAKERS)
         )
 
-    def write(self, requests: Requests) -> Iterator[Piece | Finished]:
+    def write(self, requests: Requests) -> Iterator[TokenEvent | Finished]:
         """Writes every text that is requested; what belongs to one comes in its order."""
-        active: list[Writing] = []  # the text in row r of the engine is active[r]
+        active: list[ActiveSequence] = []  # the text in row r of the engine is active[r]
         count = 0
         while True:
             while len(active) < self._rows:
                 request = requests.take(wait=not active)
                 if request is None:
                     break
-                active.append(Writing(count, request, self.first_view(request)))
+                active.append(ActiveSequence(count, request, self.first_view(request)))
                 count += 1
             if not active:
                 return
@@ -183,7 +183,7 @@ class Generator:
 
     # --- a step ---------------------------------------------------------------------------------
 
-    def _step(self, active: list[Writing]) -> Iterator[Piece]:
+    def _step(self, active: list[ActiveSequence]) -> Iterator[TokenEvent]:
         """One more token for each text."""
         logits = self._read(active)
         if np.isnan(logits.sum()):
@@ -203,9 +203,9 @@ class Generator:
                 writing.view.append(token)
                 spelled = self._tokenizer.token_bytes[token]
                 data = writing.stop.feed(spelled)
-                yield Piece(writing.index, token, spelled, data, logprob)
+                yield TokenEvent(writing.index, token, spelled, data, logprob)
 
-    def _read(self, active: list[Writing]) -> Logits:
+    def _read(self, active: list[ActiveSequence]) -> Logits:
         """The logits after all of them: (len(active), V)."""
         length = self._engine.context_length
         for writing in active:
@@ -223,7 +223,7 @@ class Generator:
         logits = parts[0] if len(parts) == 1 else np.concatenate(parts)
         return logits[np.argsort(fresh + going)] if fresh and going else logits
 
-    def _portions(self, active: list[Writing], fresh: list[int]) -> Iterator[list[int]]:
+    def _portions(self, active: list[ActiveSequence], fresh: list[int]) -> Iterator[list[int]]:
         """Rows to be read from their beginning, as many together as is good for the memory."""
         portion: list[int] = []
         tokens = 0
@@ -236,7 +236,7 @@ class Generator:
         if portion:
             yield portion
 
-    def _prefill(self, active: list[Writing], rows: list[int]) -> Logits:
+    def _prefill(self, active: list[ActiveSequence], rows: list[int]) -> Logits:
         """Reads rows from their beginning; those that are equal once."""
         first: dict[tuple[int, ...], int] = {}
         for row in rows:
@@ -251,7 +251,7 @@ class Generator:
                 self._engine.copy(same, row)
         return logits[[read.index(row) for row in source]]
 
-    def _choose(self, active: list[Writing], logits: Logits) -> list[int]:
+    def _choose(self, active: list[ActiveSequence], logits: Logits) -> list[int]:
         """The next token of each row."""
         if any(not writing.plain for writing in active):
             pairs = zip(active, logits, strict=True)
@@ -266,7 +266,7 @@ class Generator:
             tokens[rows] = choose_tokens(chosen, sampling, randoms)
         return tokens.tolist()
 
-    def _adjust(self, writing: Writing, logits: Logits) -> Logits:
+    def _adjust(self, writing: ActiveSequence, logits: Logits) -> Logits:
         """The logits (V,) of a text after what stands in it, and the form it has to have."""
         penalties = writing.request.penalties
         if penalties != NO_PENALTIES:
@@ -280,7 +280,7 @@ class Generator:
         view = self.first_view(request)
 
         def adjust(logits: Logits, written: tuple[int, ...]) -> Logits:
-            writing = Writing(0, request, view)
+            writing = ActiveSequence(0, request, view)
             writing.written = list(written)
             return self._adjust(writing, logits)
 
@@ -288,7 +288,7 @@ class Generator:
 
     # --- the end --------------------------------------------------------------------------------
 
-    def _finish(self, active: list[Writing]) -> Iterator[Finished]:
+    def _finish(self, active: list[ActiveSequence]) -> Iterator[Finished]:
         """Takes the texts out that are complete; the last row takes the place of such a one."""
         late = self._deadline is not None and time.monotonic() >= self._deadline
         for row in reversed(range(len(active))):
@@ -304,7 +304,7 @@ class Generator:
             yield Finished(done.index, b"" if reason == "stop" else done.stop.rest(), reason)
 
 
-def _reason(writing: Writing, late: bool) -> Reason | None:
+def _reason(writing: ActiveSequence, late: bool) -> Reason | None:
     """Why a text is over, if it is."""
     constraint = writing.constraint
     reason: Reason | None = None
@@ -335,6 +335,6 @@ def generate(
     full, the model goes on with the later half of it in view.
     """
     generator = Generator(engine, tokenizer, many_documents=many_documents, notice=notice)
-    for event in generator.write(Listed([request])):
-        if isinstance(event, Piece):
+    for event in generator.write(RequestList([request])):
+        if isinstance(event, TokenEvent):
             yield event.token

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tfcli.runs.valid_steps import ValidStep
     from tfcli.training.machine import Device
 
-Kind = Literal["auto", "numpy", "torch"]
+EngineName = Literal["auto", "numpy", "torch"]
 Opened = TypeVar("Opened")
 
 
@@ -37,7 +37,7 @@ def open_model(run: Run, step: ValidStep, device: Device = "auto") -> Transforme
     from tfcli.model.transformer import Transformer
     from tfcli.runs.step import MODEL, load_arrays
     from tfcli.training.machine import choose_device
-    from tfcli.training.start import load_weights
+    from tfcli.training.resume import load_weights
 
     model = Transformer(run.model_config)
     load_weights(model, load_arrays(step.path / MODEL), step.path / MODEL)
@@ -75,7 +75,7 @@ def open_engine(
     device: Device = "auto",
     *,
     rows: int = 1,
-    engine: Kind = "auto",
+    engine: EngineName = "auto",
     int8: bool = False,
 ) -> Engine:
     """An engine for a step, with room for so many rows.
@@ -91,10 +91,10 @@ def open_engine(
 
     """
     if engine == "numpy" and device not in {"auto", "cpu"}:
-        raise UsageError(f"the numpy engine knows no {device}", mend="--engine torch")
+        raise UsageError(f"the numpy engine knows no {device}", hint="--engine torch")
     on_cpu = device == "cpu" or (device == "auto" and (int8 or not has_gpu()))
     if int8 and (engine == "torch" or not on_cpu):
-        raise UsageError("int8 is for the numpy engine, on a CPU", mend="--int8 alone")
+        raise UsageError("int8 is for the numpy engine, on a CPU", hint="--int8 alone")
     if engine == "numpy" or (engine == "auto" and on_cpu):
         from tfcli.generation.engines.numpy_engine import NumpyEngine
         from tfcli.model.layout import check_shapes, weight_shapes

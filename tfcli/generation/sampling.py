@@ -52,7 +52,7 @@ class Sampling:
             if value is not None and not low <= value <= high:
                 raise UsageError(
                     f"--{name.replace('_', '-')} {value} is not between {low:g} and {high:g}",
-                    mend=f"--{name.replace('_', '-')} {getattr(Sampling, name):g}",
+                    hint=f"--{name.replace('_', '-')} {getattr(Sampling, name):g}",
                 )
 
 
@@ -75,7 +75,7 @@ def forbid_controls(logits: Logits) -> Logits:
     return allowed
 
 
-def heat(logits: Logits, temperature: float) -> Logits:
+def apply_temperature(logits: Logits, temperature: float) -> Logits:
     """Divides by the temperature, above 0; the highest becomes 0, so that nothing overflows.
 
     Ackley, Hinton & Sejnowski, "A Learning Algorithm for Boltzmann Machines", 1985, equation 2.
@@ -176,7 +176,7 @@ def choose_tokens(
     if sampling.top_k is not None:
         logits = keep_top_k(logits, sampling.top_k)
     ids, logits = _possible(logits)
-    logits = heat(logits, sampling.temperature)
+    logits = apply_temperature(logits, sampling.temperature)
     if sampling.top_p < 1:
         logits = keep_top_p(logits, sampling.top_p)
     if sampling.min_p > 0:

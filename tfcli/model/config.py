@@ -192,7 +192,7 @@ def named_config(
     if width % heads:
         raise UsageError(
             f"a width of {width} cannot be shared by {heads} heads",
-            mend=f"--width {max(1, width // (2 * heads)) * 2 * heads}, or another --heads",
+            hint=f"--width {max(1, width // (2 * heads)) * 2 * heads}, or another --heads",
         )
     d_ff = 4 * width
     if CHOICES[family][1] == "swiglu":

@@ -25,21 +25,21 @@ def rms_norm(x: Tensor, weight: Tensor, epsilon: float) -> Tensor:
     return F.rms_norm(x, weight.shape, weight.to(x.dtype), epsilon)  # one type: the fused kernel
 
 
-def dropout(x: Tensor, share: float, training: bool, kept: Tensor | None = None) -> Tensor:
+def dropout(x: Tensor, share: float, training: bool, dropout_mask: Tensor | None = None) -> Tensor:
     """Sets a random share of x to zero and scales the rest up, so that the mean stays.
 
     Srivastava et al., "Dropout", 2014.
 
     Args:
-        kept: what is not set to zero, as drawn by `draw_kept`; None leaves the drawing to torch.
+        dropout_mask: from `draw_dropout_mask`; None leaves the drawing to torch.
 
     """
-    if kept is None or not training:
+    if dropout_mask is None or not training:
         return F.dropout(x, share, training)
-    return x * (kept.to(x.dtype) * (256 / (256 - _dropped(share))))
+    return x * (dropout_mask.to(x.dtype) * (256 / (256 - _dropped(share))))
 
 
-def draw_kept(shape: Sequence[int], share: float, seed: Sequence[int]) -> Tensor:
+def draw_dropout_mask(shape: Sequence[int], share: float, seed: Sequence[int]) -> Tensor:
     """Draws what dropout keeps, for a CPU: a byte for each number, of which torch draws floats.
 
     The share is rounded to a multiple of 1/256.

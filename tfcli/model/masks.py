@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-def same_document(ids: Tensor) -> Tensor:
+def document_mask(ids: Tensor) -> Tensor:
     """Which position may look at which: itself and those before it in its own document.
 
     (B, T) ids -> (B, 1, T, T), True where the query (row) sees the key (column).
@@ -23,7 +23,7 @@ def same_document(ids: Tensor) -> Tensor:
     return same.tril()[:, None]
 
 
-def near(length: int, window: int, device: torch.device) -> Tensor:
+def sliding_window_mask(length: int, window: int, device: torch.device) -> Tensor:
     """The mask of a sliding window: (T, T), True where the key is one of the last `window`."""
     seen = torch.ones(length, length, dtype=torch.bool, device=device).tril()
     return seen.triu(1 - window)

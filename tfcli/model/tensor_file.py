@@ -52,7 +52,7 @@ class TensorFile:
     def __init__(self, path: Path) -> None:
         import numpy as np
 
-        from tfcli.files import explain
+        from tfcli.files import translate_os_error
 
         self.path = path
         if path.exists() and not path.is_file():
@@ -78,7 +78,7 @@ class TensorFile:
         ) as error:
             raise DamagedError(f"{path} is not a safetensors file", why=str(error)) from None
         except OSError as error:
-            raise explain(error, path) from error
+            raise translate_os_error(error, path) from error
 
     def _check(self, entry: dict[str, Any]) -> Tensor:
         """Raises ValueError unless an entry of the header fits the file."""

@@ -32,8 +32,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tfcli.model.kernels import draw_kept, dropout, rms_norm
-from tfcli.model.masks import near, same_document
+from tfcli.model.kernels import draw_dropout_mask, dropout, rms_norm
+from tfcli.model.masks import document_mask, sliding_window_mask
 from tfcli.model.positions import rotary_table, rotate, sinusoidal_table
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def make_norm(config: ModelConfig) -> nn.Module:
 # --- matrix products ----------------------------------------------------------------------------
 
 
-def project(x: Tensor, *layers: nn.Linear) -> tuple[Tensor, ...]:
+def fused_linear(x: Tensor, *layers: nn.Linear) -> tuple[Tensor, ...]:
     """What each of several linear layers makes of the same x: (..., E) -> (..., out) each.
 
     The product is in the number format of x; the weights themselves stay in float32, since a step
@@ -141,7 +141,7 @@ class Attention(nn.Module):
         layer: int,
     ) -> Tensor:  # (B, T, E)
         B, T, _ = x.shape
-        queries, keys, values = project(x, self.query, self.key, self.value)
+        queries, keys, values = fused_linear(x, self.query, self.key, self.value)
         queries = queries.view(B, T, self.num_heads, self.head_dim)
         keys = keys.view(B, T, self.num_kv_heads, self.head_dim)
         values = values.view(B, T, self.num_kv_heads, self.head_dim)
@@ -153,11 +153,11 @@ class Attention(nn.Module):
             queries, keys = rotate(queries, cosines, sines), rotate(keys, cosines, sines)
         if cache is not None:
             keys, values = cache.extend(layer, keys, values)  # (B, K, S, D)
-        gathered = gather(queries, keys, values, mask)
-        return project(gathered.transpose(1, 2).flatten(2), self.output)[0]
+        gathered = attention(queries, keys, values, mask)
+        return fused_linear(gathered.transpose(1, 2).flatten(2), self.output)[0]
 
 
-def gather(queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None = None) -> Tensor:
+def attention(queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None = None) -> Tensor:
     """softmax(Q K^T / sqrt(D)) V, each query seeing itself and what came before it.
 
     Args:
@@ -203,11 +203,11 @@ class SwiGLU(nn.Module):
         self.down = nn.Linear(config.d_ff, config.d_model, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:  # (B, T, E) -> (B, T, E)
-        gate, up = project(x, self.gate, self.up)  # (B, T, F) each
-        return project(F.silu(gate) * up, self.down)[0]
+        gate, up = fused_linear(x, self.gate, self.up)  # (B, T, F) each
+        return fused_linear(F.silu(gate) * up, self.down)[0]
 
 
-class TwoLayer(nn.Module):
+class MLP(nn.Module):
     """down(activation(up(x))), the feed-forward layer of the first Transformers.
 
     ReLU in Vaswani et al. 2017, equation 2; in GPT-2 GELU in its tanh form
@@ -221,9 +221,9 @@ class TwoLayer(nn.Module):
         self.gelu = config.feed_forward == "gelu"
 
     def forward(self, x: Tensor) -> Tensor:  # (B, T, E) -> (B, T, E)
-        (x,) = project(x, self.up)  # (B, T, F)
+        (x,) = fused_linear(x, self.up)  # (B, T, F)
         x = F.gelu(x, approximate="tanh") if self.gelu else F.relu(x)
-        return project(x, self.down)[0]
+        return fused_linear(x, self.down)[0]
 
 
 # --- the whole ----------------------------------------------------------------------------------
@@ -237,7 +237,7 @@ class Block(nn.Module):
         self.attention_norm = make_norm(config)
         self.attention = Attention(config)
         self.feed_forward_norm = make_norm(config)
-        self.feed_forward = SwiGLU(config) if config.feed_forward == "swiglu" else TwoLayer(config)
+        self.feed_forward = SwiGLU(config) if config.feed_forward == "swiglu" else MLP(config)
 
     def forward(
         self,
@@ -247,12 +247,16 @@ class Block(nn.Module):
         cache: Reading | None,
         layer: int,
         share: float,  # to drop out
-        kept: Tensor | None,  # (2, B, T, E), or None where that is still to be drawn
+        dropout_mask: Tensor | None,  # (2, B, T, E), or None where that is still to be drawn
     ) -> Tensor:  # (B, T, E)
         attended = self.attention(self.attention_norm(x), rotary, mask, cache, layer)
-        x = x + dropout(attended, share, self.training, None if kept is None else kept[0])
+        x = x + dropout(
+            attended, share, self.training, None if dropout_mask is None else dropout_mask[0]
+        )
         processed = self.feed_forward(self.feed_forward_norm(x))
-        return x + dropout(processed, share, self.training, None if kept is None else kept[1])
+        return x + dropout(
+            processed, share, self.training, None if dropout_mask is None else dropout_mask[1]
+        )
 
 
 class Transformer(nn.Module):
@@ -297,7 +301,7 @@ class Transformer(nn.Module):
             self.head = nn.Linear(config.d_model, config.vocab_size, bias=False)
 
     @torch.no_grad()
-    def initialize(self, seed: int) -> None:
+    def init_weights(self, seed: int) -> None:
         """Draws the first weights; the same seed gives the same ones.
 
         Matrices from N(0, 1/sqrt(fan_in)); tables from N(0, 0.02), as in GPT-2. The matrices that
@@ -318,7 +322,7 @@ class Transformer(nn.Module):
                 parameter.copy_(values)
 
     def forward(
-        self, ids: Tensor, cache: Reading | None = None, kept: Tensor | None = None
+        self, ids: Tensor, cache: Reading | None = None, dropout_mask: Tensor | None = None
     ) -> Tensor:
         """The logits after every position.
 
@@ -331,7 +335,7 @@ class Transformer(nn.Module):
             (B, T, V).
 
         """
-        return self.predict(self.encode(ids, cache, kept))
+        return self.predict(self.encode(ids, cache, dropout_mask))
 
     def draw_dropout(self, rows: range, seed: Sequence[int]) -> Tensor | None:
         """What dropout keeps, (1 + 2 N, B, T, E), by row whatever the others; on a CPU alone."""
@@ -339,17 +343,21 @@ class Transformer(nn.Module):
             return None
         sites = 1 + 2 * self.config.num_layers
         shape = (sites, self.config.context_length, self.config.d_model)
-        return torch.stack([draw_kept(shape, self.dropout, (*seed, row)) for row in rows], dim=1)
+        return torch.stack(
+            [draw_dropout_mask(shape, self.dropout, (*seed, row)) for row in rows], dim=1
+        )
 
     def encode(
-        self, ids: Tensor, cache: Reading | None = None, kept: Tensor | None = None
+        self, ids: Tensor, cache: Reading | None = None, dropout_mask: Tensor | None = None
     ) -> Tensor:
         """Everything but the head: (B, T) ids -> (B, T, E)."""
         length = cache.last if cache is not None else ids.shape[1]
         assert length <= self.config.context_length, "more positions than the model has"
         positions: Tensor | slice = cache.positions if cache is not None else slice(length)
         x = self._embed(ids, positions)
-        x = dropout(x, self.dropout, self.training, None if kept is None else kept[0])
+        x = dropout(
+            x, self.dropout, self.training, None if dropout_mask is None else dropout_mask[0]
+        )
         rotary = None
         if self.config.positions == "rotary":
             rotary = (self.rotary_cosines[positions], self.rotary_sines[positions])
@@ -357,13 +365,13 @@ class Transformer(nn.Module):
                 rotary = (rotary[0][:, None], rotary[1][:, None])
         mask = cache.mask if cache is not None else None
         if self.documents_apart and cache is None:
-            mask = same_document(ids)
+            mask = document_mask(ids)
         window = self.config.sliding_window
         if window is not None and window < length and cache is None:
-            within = near(length, window, ids.device)
+            within = sliding_window_mask(length, window, ids.device)
             mask = within if mask is None else mask & within
         for layer, block in enumerate(self.blocks):
-            site = None if kept is None else kept[1 + 2 * layer : 3 + 2 * layer]
+            site = None if dropout_mask is None else dropout_mask[1 + 2 * layer : 3 + 2 * layer]
             x = block(x, rotary, mask, cache, layer, self.dropout, site)
         return self.final_norm(x)  # type: ignore[no-any-return]
 
@@ -382,13 +390,15 @@ class Transformer(nn.Module):
         return F.linear(x, table.to(x.dtype))
 
     def loss(
-        self, ids: Tensor, targets: Tensor, kept: Tensor | None = None, *, ignore: int = -1
+        self, ids: Tensor, targets: Tensor, dropout_mask: Tensor | None = None, *, ignore: int = -1
     ) -> Tensor:
         """The cross-entropy of all `targets` (B, T) after `ids` (B, T) together, in nats.
 
         Targets equal to `ignore` do not count.
         """
-        logits = self(ids, kept=kept).float()  # (B, T, V); the softmax wants full precision
+        logits = self(
+            ids, dropout_mask=dropout_mask
+        ).float()  # (B, T, V); the softmax wants full precision
         return F.cross_entropy(
             logits.flatten(0, 1), targets.flatten(), ignore_index=ignore, reduction="sum"
         )

@@ -19,7 +19,7 @@ from tfcli.files import (
     verify_file,
     write_file,
 )
-from tfcli.runs.run import CARD, TOKENIZER, open_run
+from tfcli.runs.run import RUN_JSON, TOKENIZER, open_run
 from tfcli.runs.step import OPTIMIZER, list_steps
 from tfcli.runs.valid_steps import open_step
 from tfcli.text.saved_tokenizers import ROOT as SAVED_TOKENIZERS
@@ -53,7 +53,7 @@ class Inspection:
     only_weights: tuple[Path, ...]
     best: Path | None
     replaceable: bool
-    litter: tuple[Path, ...]
+    leftovers: tuple[Path, ...]
     lock_left: bool
 
     @property
@@ -75,7 +75,7 @@ class Inspection:
         return bool(self.sound or self.only_weights) and not self.faults.keys() - set(self.steps)
 
     @property
-    def mend(self) -> str | None:
+    def hint(self) -> str | None:
         """The command that mends the faults, or makes something of what is left."""
         name = shlex.quote(self.path.name)
         if self.replaceable or self.useless:
@@ -99,7 +99,7 @@ def inspect(path: Path) -> Inspection:
             faults[path / TOKENIZER] = error
             replaceable = find_its_tokenizer(run) is not None
     except TfcliError as error:
-        faults[path / CARD] = error
+        faults[path / RUN_JSON] = error
     steps = tuple(list_steps(path))
     merit: dict[Path, tuple[float, int]] = {}
     for step in steps:
@@ -121,7 +121,7 @@ def inspect(path: Path) -> Inspection:
         only_weights,
         best,
         replaceable,
-        litter=tuple(find_leftovers(path)),
+        leftovers=tuple(find_leftovers(path)),
         lock_left=lock_was_left(path),
     )
 
@@ -132,7 +132,7 @@ def find_its_tokenizer(run: Run) -> bytes | None:
         for path in sorted(root.glob(f"*/{TOKENIZER}")):
             with contextlib.suppress(OSError):
                 model = path.read_bytes() if path.is_file() else b""
-                if hashlib.sha256(model).hexdigest() == run.card["tokenizer"]["fingerprint"]:
+                if hashlib.sha256(model).hexdigest() == run.metadata["tokenizer"]["fingerprint"]:
                     return model
     return None
 

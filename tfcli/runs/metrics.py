@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from tfcli.files import append_line, explain
+from tfcli.files import append_line, translate_os_error
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -38,4 +38,4 @@ def read_metrics(run: Path) -> Iterator[dict[str, Any]]:
     except FileNotFoundError:
         return
     except OSError as error:
-        raise explain(error, path) from error
+        raise translate_os_error(error, path) from error

@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, Any
 
 from tfcli.errors import DamagedError, DataError
 from tfcli.files import (
-    explain,
     new_folder,
     read_json,
     read_record,
     require_space,
     to_json,
+    translate_os_error,
     verify_file,
     verify_folder,
 )
@@ -145,7 +145,7 @@ def read_state(step: Path) -> StepState:
     verify_file(step / STATE)
     value = read_json(step / STATE)
     if isinstance(value.get("schema"), int) and value["schema"] > SCHEMA:
-        raise DataError(f"{step} was written by a newer tfcli", mend="pip install --upgrade tfcli")
+        raise DataError(f"{step} was written by a newer tfcli", hint="pip install --upgrade tfcli")
     try:
         state = read_record(StepState, value)
         if state.step < 0 or not 0 <= state.tokens_seen < 1 << 63:
@@ -179,7 +179,7 @@ def load_arrays(path: Path) -> dict[str, np.ndarray[Any, Any]]:
     ) as error:  # numpy's own, of a hostile header
         raise DamagedError(f"{path} is not a safetensors file of ours", why=str(error)) from None
     except OSError as error:
-        raise explain(error, path) from error
+        raise translate_os_error(error, path) from error
 
 
 def map_arrays(path: Path) -> dict[str, np.ndarray[Any, Any]]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from tfcli.errors import TfcliError
 from tfcli.runs.metrics import read_metrics
 from tfcli.runs.step import list_steps, read_state
-from tfcli.runs.valid_steps import steps_by_merit
+from tfcli.runs.valid_steps import steps_by_loss
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -31,21 +31,21 @@ def summarize(run: Run) -> dict[str, Any]:
 
     """
     newest = _state(reversed(list_steps(run.path)))
-    best = _state(steps_by_merit(run))
+    best = _state(steps_by_loss(run))
     measured = best.reported if best else None
     tokens_seen = newest.tokens_seen if newest else 0
     return {
         "name": run.name,
         "path": str(run.path),
-        "family": run.card["model"]["family"],
-        "parameters": run.card.get("parameters"),
-        "vocab_size": run.card["model"]["vocab_size"],
+        "family": run.metadata["model"]["family"],
+        "parameters": run.metadata.get("parameters"),
+        "vocab_size": run.metadata["model"]["vocab_size"],
         "steps": newest.step if newest else 0,
         "tokens_seen": tokens_seen,
-        "epochs": round(tokens_seen / max(run.card["corpus"]["training_tokens"], 1), 3),
+        "epochs": round(tokens_seen / max(run.metadata["corpus"]["training_tokens"], 1), 3),
         "seconds": newest.seconds if newest else 0.0,
         "held_out": asdict(measured) if measured else None,
-        "baselines": run.card.get("baselines"),
+        "baselines": run.metadata.get("baselines"),
         "best_step": best.step if best and measured else None,
         "finished": is_finished(run),
         "disk_bytes": _disk_bytes(run.path),

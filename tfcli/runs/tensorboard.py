@@ -72,7 +72,7 @@ def _events(run: Run) -> Iterator[tuple[int, float, dict[str, float]]]:
 def _created(run: Run) -> float:
     """When the run was begun, in seconds since 1970; 0 where its card does not say."""
     try:
-        return datetime.datetime.fromisoformat(run.card["created"]).timestamp()
+        return datetime.datetime.fromisoformat(run.metadata["created"]).timestamp()
     except (KeyError, TypeError, ValueError, OverflowError):
         return 0.0
 

@@ -51,7 +51,7 @@ def best_valid_step(run: Run, *, damaged: Callable[[TfcliError], None]) -> Valid
 
     The newest where none was measured.
     """
-    for path in steps_by_merit(run):
+    for path in steps_by_loss(run):
         step = _verified(path, damaged, to_write=True)
         if step:
             return step
@@ -73,7 +73,7 @@ def choose_step(run: Run, step: Path | None, *, damaged: Callable[[TfcliError], 
         raise no_whole_step(run)
     if best is None:
         raise NotFoundError(
-            f"the run {run.name!r} has no step yet", mend=f"tfcli train --resume {run.name}"
+            f"the run {run.name!r} has no step yet", hint=f"tfcli train --resume {run.name}"
         )
     return best
 
@@ -85,16 +85,16 @@ def no_whole_step(run: Run) -> DamagedError:
         return DamagedError(
             what,
             why="its weights are, but not what training goes on with",
-            mend=f"tfcli train FILE --from {shlex.quote(run.name)}   # a new run begins with them",
+            hint=f"tfcli train FILE --from {shlex.quote(run.name)}   # a new run begins with them",
         )
     return DamagedError(
         what,
         why="they are damaged, or were taken away",
-        mend=f"rm -r {shlex.quote(str(run.path))}   # and train anew; or put a copy in its place",
+        hint=f"rm -r {shlex.quote(str(run.path))}   # and train anew; or put a copy in its place",
     )
 
 
-def steps_by_merit(run: Run) -> list[Path]:
+def steps_by_loss(run: Run) -> list[Path]:
     """All steps, the one whose own record has the lowest held-out loss first, not verified."""
 
     def demerit(path: Path) -> tuple[float, int]:
@@ -147,7 +147,7 @@ def prune(run: Run, *, keep: int) -> None:
     One whose state is damaged neither counts nor goes: that is for `repair`.
     """
     assert keep > 0, "a run without its newest step could not go on"
-    known = [path for path in steps_by_merit(run) if _is_known(path)]
+    known = [path for path in steps_by_loss(run) if _is_known(path)]
     newest = [path for path in list_steps(run.path) if path in known][-keep:]
     for path in known[1:]:
         if path not in newest:

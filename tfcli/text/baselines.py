@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tfcli.text.corpus import DOCUMENT_BORDER
-from tfcli.text.readers import Piece
+from tfcli.text.readers import Chunk
 from tfcli.text.tokenizer import END
 
 if TYPE_CHECKING:
@@ -78,18 +78,18 @@ def measure_baselines(corpus: TokenizedCorpus, tokenizer: Tokenizer) -> Baseline
     )
 
 
-def _pieces(ids: Tokens, tokenizer: Tokenizer) -> Iterator[Piece]:
+def _pieces(ids: Tokens, tokenizer: Tokenizer) -> Iterator[Chunk]:
     ends = np.flatnonzero(ids == END)
     for document in np.split(ids, ends + 1):
         for start in range(0, len(document), PIECE_TOKENS):
             part = document[start : start + PIECE_TOKENS].tolist()
             last = part[-1] == END
-            yield Piece(tokenizer.decode(part[:-1] if last else part), last=last)
+            yield Chunk(tokenizer.decode(part[:-1] if last else part), last=last)
 
 
 def compare_texts(
-    training: Iterable[Piece],
-    held_out: Iterable[Piece],
+    training: Iterable[Chunk],
+    held_out: Iterable[Chunk],
     *,
     training_limit: int = TRAINING_LIMIT,
     held_out_limit: int = HELD_OUT_LIMIT,
@@ -120,7 +120,7 @@ def compare_texts(
     )
 
 
-def _with_borders(pieces: Iterable[Piece]) -> Iterator[bytes]:
+def _with_borders(pieces: Iterable[Chunk]) -> Iterator[bytes]:
     for piece in pieces:
         yield piece.data + DOCUMENT_BORDER if piece.last else piece.data
 

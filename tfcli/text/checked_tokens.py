@@ -112,7 +112,7 @@ class CheckedTokens:
             raise DamagedError(
                 f"{self._path} is not as it was written",
                 why=f"the SHA-256 of its block {block:,} differs",
-                mend=f"rm -r {self._path.parent}   # and the same again: it is made anew",
+                hint=f"rm -r {self._path.parent}   # and the same again: it is made anew",
             )
         self._checked[block] = True
 

@@ -23,7 +23,7 @@ from tfcli.files import (
     store_by_content,
     write_checked_json,
 )
-from tfcli.text.readers import STDIN, Piece, read_pieces, read_raw
+from tfcli.text.readers import STDIN, Chunk, read_chunks, read_raw
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -61,7 +61,7 @@ class Fingerprint:
     def __init__(self) -> None:
         self._digest = hashlib.sha256()
 
-    def add(self, piece: Piece) -> None:
+    def add(self, piece: Chunk) -> None:
         """Takes in the next piece."""
         self._digest.update(piece.data)
         if piece.last:
@@ -85,9 +85,9 @@ class Part:
     scan: Scan
     weight: float = 1.0
 
-    def split(self) -> Iterator[tuple[Piece, bool]]:
+    def split(self) -> Iterator[tuple[Chunk, bool]]:
         """Its pieces in order, each with whether it is held out; one at the border is cut."""
-        pieces = itertools.chain.from_iterable(read_pieces(source) for source in self.sources)
+        pieces = itertools.chain.from_iterable(read_chunks(source) for source in self.sources)
         return _split(pieces, self.scan.training_bytes)
 
 
@@ -114,7 +114,7 @@ class Corpus:
         """The weight of each part."""
         return tuple(part.weight for part in self.parts)
 
-    def training(self) -> Iterator[Piece]:
+    def training(self) -> Iterator[Chunk]:
         """The pieces to learn from."""
         for part in self.parts:
             for piece, held_out in part.split():
@@ -122,7 +122,7 @@ class Corpus:
                     break
                 yield piece
 
-    def held_out(self) -> Iterator[Piece]:
+    def held_out(self) -> Iterator[Chunk]:
         """The pieces to measure on: never trained on, not even by the tokenizer."""
         for part in self.parts:
             yield from (piece for piece, held_out in part.split() if held_out)
@@ -228,7 +228,7 @@ def _read_once(
     ends = array("Q")  # where documents end; of very many, only some
     step = 1
     for source, name in zip(sources, called, strict=True):
-        for piece in read_pieces(source, called=name):
+        for piece in read_chunks(source, called=name):
             fingerprint.add(piece)
             total += len(piece.data)
             if piece.last:
@@ -277,7 +277,7 @@ def choose_split(ends: Sequence[int], fraction: float) -> int:
     return wanted or total
 
 
-def _split(pieces: Iterable[Piece], border: int) -> Iterator[tuple[Piece, bool]]:
+def _split(pieces: Iterable[Chunk], border: int) -> Iterator[tuple[Chunk, bool]]:
     """Marks with True what comes after `border`, a number of bytes; cuts the piece across it."""
     position = 0
     for piece in pieces:
@@ -287,8 +287,8 @@ def _split(pieces: Iterable[Piece], border: int) -> Iterator[tuple[Piece, bool]]
         elif cut == 0:
             yield piece, True
         else:
-            yield Piece(piece.data[:cut], last=False), False
-            yield Piece(piece.data[cut:], last=piece.last), True
+            yield Chunk(piece.data[:cut], last=False), False
+            yield Chunk(piece.data[cut:], last=piece.last), True
         position += len(piece.data)
 
 

@@ -43,7 +43,7 @@ class Algorithm(IntEnum):
     CHAR = 4
 
 
-class Kind(IntEnum):
+class PieceType(IntEnum):
     """What a piece is, `SentencePiece.Type`; llama.cpp numbers them alike."""
 
     NORMAL = 1
@@ -60,7 +60,7 @@ class Piece:
 
     text: str
     score: float
-    kind: Kind
+    kind: PieceType
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ def _piece(message: bytes | int) -> Piece:
     if isinstance(text, int) or isinstance(score, int):
         raise ValueError("a number stands where a piece should be")
     (number,) = struct.unpack("<f", score)
-    return Piece(text.decode(), number, Kind(int(fields.get(KIND, Kind.NORMAL))))
+    return Piece(text.decode(), number, PieceType(int(fields.get(KIND, PieceType.NORMAL))))
 
 
 def _fields(message: bytes | int) -> Iterator[tuple[int, bytes | int]]:
@@ -214,7 +214,7 @@ def merges(pieces: Sequence[Piece]) -> list[tuple[str, str]]:
     SentencePiece merges any two neighbours whose sum is a piece, that of the highest score first.
     Elsewhere a merge is a pair, so each piece stands for all the pairs that make it up.
     """
-    ids = {piece.text: i for i, piece in enumerate(pieces) if piece.kind is Kind.NORMAL}
+    ids = {piece.text: i for i, piece in enumerate(pieces) if piece.kind is PieceType.NORMAL}
     found = []
     for text, i in ids.items():
         for cut in range(1, len(text)):

@@ -19,9 +19,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, cast
 
-from tfcli.errors import DataError, NotFoundError, UsageError, nearest
-from tfcli.files import explain
-from tfcli.text.arrow import open_zstd, read_parquet
+from tfcli.errors import DataError, NotFoundError, UsageError, closest_match
+from tfcli.files import translate_os_error
+from tfcli.text.parquet import open_zstd, read_parquet
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -37,7 +37,7 @@ UTF16_BOMS = (b"\xff\xfe", b"\xfe\xff")
 
 
 @dataclass(frozen=True)
-class Piece:
+class Chunk:
     """A part of a document: `data` is valid UTF-8; `last` says that the document ends here."""
 
     data: bytes
@@ -113,7 +113,7 @@ def split_weight(argument: str) -> tuple[str, float]:
             f"the weight of {match[1]} cannot be {match[2]}",
             why=f"it says how often the text comes in an epoch: {SMALLEST_WEIGHT} to "
             f"{LARGEST_WEIGHT} times",
-            mend="leave out a file that is not to be read" if weight == 0 else f"{match[1]}:2",
+            hint="leave out a file that is not to be read" if weight == 0 else f"{match[1]}:2",
         )
     return match[1], weight
 
@@ -146,10 +146,10 @@ def _no_such_file(argument: str, path: Path) -> NotFoundError:
         {p.name for p in folder.iterdir()} if _is_there(folder) and folder.is_dir() else set()
     )
     siblings.discard(path.name)  # a link that leads nowhere is there itself
-    similar = nearest(path.name, sorted(siblings))
+    similar = closest_match(path.name, sorted(siblings))
     return NotFoundError(
         f"there is no file {argument!r}",
-        mend=f"did you mean {path.with_name(similar)} ?" if similar else None,
+        hint=f"did you mean {path.with_name(similar)} ?" if similar else None,
     )
 
 
@@ -184,9 +184,9 @@ def _looks_like_text(path: Path) -> bool:
 # --- what is in them ----------------------------------------------------------------------------
 
 
-def read_pieces(
+def read_chunks(
     source: Path, *, called: Path | None = None, keep_byte_order_mark: bool = False
-) -> Iterator[Piece]:
+) -> Iterator[Chunk]:
     """Reads one source: plain text, `.jsonl` with a `text` field, `.parquet` with a text column.
 
     Either of the first two may be compressed, as its last suffix says: `.gz` or `.zst`.
@@ -205,7 +205,7 @@ def read_pieces(
     try:
         if _is_parquet(source):
             for text in read_parquet(source, name):
-                yield from cut_into_pieces(text)
+                yield from split_into_chunks(text)
             return
         with _open(source) as stream:
             if _is_jsonl(source):
@@ -216,7 +216,7 @@ def read_pieces(
         kind = "zstd" if source.suffix == ".zst" else "gzip"
         raise DataError(f"{name} is not a whole {kind} file", why=str(error)) from None
     except OSError as error:
-        raise explain(error, name) from error
+        raise translate_os_error(error, name) from error
 
 
 def read_raw(source: Path) -> Iterator[bytes]:
@@ -226,7 +226,7 @@ def read_raw(source: Path) -> Iterator[bytes]:
             while block := stream.read(BLOCK):
                 yield block
     except OSError as error:
-        raise explain(error, source) from error
+        raise translate_os_error(error, source) from error
 
 
 def _open(source: Path) -> IO[bytes]:
@@ -252,7 +252,7 @@ def _is_parquet(source: Path) -> bool:
     return source.suffix == ".parquet"
 
 
-def _read_plain(stream: IO[bytes], source: Path, keep_byte_order_mark: bool) -> Iterator[Piece]:
+def _read_plain(stream: IO[bytes], source: Path, keep_byte_order_mark: bool) -> Iterator[Chunk]:
     """Yields one document. An empty file yields none."""
     offset = 0
     ready = b""  # waits until it is known whether anything follows it
@@ -267,30 +267,30 @@ def _read_plain(stream: IO[bytes], source: Path, keep_byte_order_mark: bool) -> 
         _check_utf8(data, source, offset + start)
         if data:
             if ready:
-                yield Piece(ready, last=False)
+                yield Chunk(ready, last=False)
             ready = data
         offset += end
         rest = block[end:]
     if ready:
-        yield Piece(ready, last=True)
+        yield Chunk(ready, last=True)
 
 
 def _after_byte_order_mark(block: bytes, source: Path) -> int:
     if block.startswith(UTF16_BOMS):
         raise DataError(
             f"{source} is UTF-16, not UTF-8",
-            mend=f"iconv -f UTF-16 -t UTF-8 {shlex.quote(str(source))} > utf8.txt",
+            hint=f"iconv -f UTF-16 -t UTF-8 {shlex.quote(str(source))} > utf8.txt",
         )
     return len(UTF8_BOM) if block.startswith(UTF8_BOM) else 0
 
 
-def _read_jsonl(stream: IO[bytes], source: Path) -> Iterator[Piece]:
+def _read_jsonl(stream: IO[bytes], source: Path) -> Iterator[Chunk]:
     for number, line in enumerate(iter(lambda: stream.readline(LONGEST_ROW + 1), b""), start=1):
         if len(line) > LONGEST_ROW:
             raise DataError(
                 f"row {number} of {source} has more than {LONGEST_ROW:,} bytes",
                 why="a row is read whole",
-                mend="part the text into several rows, or give it as plain text",
+                hint="part the text into several rows, or give it as plain text",
             )
         if number == 1:
             line = line.removeprefix(UTF8_BOM)
@@ -307,18 +307,18 @@ def _read_jsonl(stream: IO[bytes], source: Path) -> Iterator[Piece]:
                 f"row {number} of {source} has no text",
                 why='each row must be an object like {"text": "..."}',
             ) from None
-        yield from cut_into_pieces(data)
+        yield from split_into_chunks(data)
 
 
-def cut_into_pieces(document: bytes) -> Iterator[Piece]:
+def split_into_chunks(document: bytes) -> Iterator[Chunk]:
     """Cuts one whole document, valid UTF-8, into pieces. An empty document yields none."""
     start = 0
     while len(document) - start > BLOCK:
         end = start + _cut(document[start : start + BLOCK])
-        yield Piece(document[start:end], last=False)
+        yield Chunk(document[start:end], last=False)
         start = end
     if document:
-        yield Piece(document[start:], last=True)
+        yield Chunk(document[start:], last=True)
 
 
 def _read_fully(stream: IO[bytes], size: int) -> bytes:
@@ -339,7 +339,7 @@ def _check_utf8(data: bytes, source: Path, offset: int) -> None:
         raise DataError(
             f"{source} is {'a binary file, ' if binary else ''}not text in UTF-8",
             why=f"byte {at:,} (0x{data[error.start]:02x}) begins no character",
-            mend=None
+            hint=None
             if binary
             else f"iconv -f LATIN1 -t UTF-8 {shlex.quote(str(source))} > utf8.txt",
         ) from None

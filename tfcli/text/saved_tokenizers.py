@@ -7,21 +7,21 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tfcli.errors import ConflictError, DamagedError, NotFoundError, nearest
+from tfcli.errors import ConflictError, DamagedError, NotFoundError, closest_match
 from tfcli.files import (
     MANIFEST,
     NAME,
     check_name,
     lock,
-    make_name,
     new_folder,
     read_folder,
     read_json,
+    slugify,
     sweep,
     to_json,
     verify_folder,
 )
-from tfcli.text.guard import open_guarded
+from tfcli.text.sandbox import open_sandboxed
 from tfcli.text.tokenizer import Tokenizer, load_tokenizer
 from tfcli.text.tokenizer_training import TokenizerReport
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 ROOT = Path("tokenizers")
 MODEL = "tokenizer.model"
-CARD = "tokenizer.json"
+METADATA = "tokenizer.json"
 SCHEMA = 1
 
 
@@ -40,7 +40,7 @@ class SavedTokenizer:
 
     path: Path
     tokenizer: Tokenizer
-    card: dict[str, Any]
+    metadata: dict[str, Any]
 
 
 def save_tokenizer(
@@ -54,14 +54,14 @@ def save_tokenizer(
 
     """
     path = root / check_name(name, "tokenizer")
-    card = {
+    metadata = {
         "schema": SCHEMA,
         **asdict(report),
         "corpus": {"bytes": corpus.scan.bytes, "fingerprint": corpus.scan.fingerprint},
         "tokenizer_fingerprint": tokenizer.fingerprint,
         "measures": measure(tokenizer, corpus),
     }
-    return _save(path, tokenizer, card)
+    return _save(path, tokenizer, metadata)
 
 
 def keep_tokenizer(name: str, tokenizer: Tokenizer, root: Path = ROOT) -> SavedTokenizer:
@@ -73,23 +73,23 @@ def keep_tokenizer(name: str, tokenizer: Tokenizer, root: Path = ROOT) -> SavedT
         InputOutputError: the disk refused.
 
     """
-    card = {"schema": SCHEMA, "tokenizer_fingerprint": tokenizer.fingerprint}
-    return _save(root / check_name(name, "tokenizer"), tokenizer, card, replace=False)
+    metadata = {"schema": SCHEMA, "tokenizer_fingerprint": tokenizer.fingerprint}
+    return _save(root / check_name(name, "tokenizer"), tokenizer, metadata, replace=False)
 
 
 def _save(
-    path: Path, tokenizer: Tokenizer, card: dict[str, Any], *, replace: bool = True
+    path: Path, tokenizer: Tokenizer, metadata: dict[str, Any], *, replace: bool = True
 ) -> SavedTokenizer:
     with lock(path.parent, doing=f"saving the tokenizer {path.name}"):
         sweep(path.parent)
         if path.exists() and not replace:
             raise ConflictError(
-                f"there is a tokenizer {path.name!r} already", mend="choose another --name"
+                f"there is a tokenizer {path.name!r} already", hint="choose another --name"
             )
         with new_folder(path) as folder:
             folder.write(MODEL, tokenizer.model)
-            folder.write(CARD, to_json(card))
-    return SavedTokenizer(path, tokenizer, card)
+            folder.write(METADATA, to_json(metadata))
+    return SavedTokenizer(path, tokenizer, metadata)
 
 
 def measure(tokenizer: Tokenizer, corpus: Corpus, limit: int = 2 << 20) -> dict[str, float | int]:
@@ -138,29 +138,31 @@ def find_tokenizer(name: str, root: Path = ROOT) -> SavedTokenizer:
         with contextlib.suppress(NotFoundError):
             return read_folder(path, _open)
     known = [other for other in list_tokenizers(root) if other != name]
-    similar = nearest(name, known)
+    similar = closest_match(name, known)
     raise NotFoundError(
         f"there is no tokenizer {name!r} in {root}",
         why=None if known else "there is none at all yet",
-        mend=f"did you mean {similar} ?" if similar
-        else f"tfcli tokenizer train FILE --name {make_name(name)}",
+        hint=f"did you mean {similar} ?" if similar
+        else f"tfcli tokenizer train FILE --name {slugify(name)}",
     )  # fmt: skip
 
 
 def _open(path: Path) -> SavedTokenizer:
     if _is_file(path):
-        return SavedTokenizer(path, load_tokenizer(path, open_guarded), {})
+        return SavedTokenizer(path, load_tokenizer(path, open_sandboxed), {})
     if not _is_file(path / MODEL):
         raise NotFoundError(f"there is no tokenizer in {path}")
     ours = (path / MANIFEST).is_file()
     if ours:
         verify_folder(path)
-    tokenizer = load_tokenizer(path / MODEL, Tokenizer if ours else open_guarded)
+    tokenizer = load_tokenizer(path / MODEL, Tokenizer if ours else open_sandboxed)
     try:
-        card = read_json(path / CARD)
+        metadata = read_json(path / METADATA)
     except (NotFoundError, DamagedError):
-        card = {}  # a folder with a model of the user's own is welcome
-    return SavedTokenizer(path, tokenizer, card if ours and "tokenizer_fingerprint" in card else {})
+        metadata = {}  # a folder with a model of the user's own is welcome
+    return SavedTokenizer(
+        path, tokenizer, metadata if ours and "tokenizer_fingerprint" in metadata else {}
+    )
 
 
 def list_tokenizers(root: Path = ROOT) -> list[str]:

@@ -23,12 +23,17 @@ if TYPE_CHECKING:
 
     from tfcli.files import FolderWriter
     from tfcli.text.corpus import Corpus
-    from tfcli.text.readers import Piece
+    from tfcli.text.readers import Chunk
     from tfcli.text.tokenizer import Tokenizer
 
 SCHEMA = 1  # of what the key is made of
-CARD_SCHEMA = 2
-CARD, TRAINING, DIGESTS, HELD_OUT = "tokens.json", "training.bin", "training.sha256", "held_out.bin"
+METADATA_SCHEMA = 2
+METADATA, TRAINING, DIGESTS, HELD_OUT = (
+    "tokens.json",
+    "training.bin",
+    "training.sha256",
+    "held_out.bin",
+)
 CHECKED_AT_ONCE = 64 << 20  # bytes of training ids that are checked on opening: 0.04 s
 GROUP = 4 << 20  # bytes of text that are tokenised at a time, by all threads together
 GROUP_PIECES = 1 << 14  # where documents are short
@@ -102,9 +107,11 @@ def tokenize_corpus(
     require_space(path, (scan.bytes + scan.documents) * dtype.itemsize)
     encode = _Encoder(tokenizer, dtype, threads or count_cores())
     with new_folder(path) as folder:
-        card = _write_tokens(folder, corpus, encode, progress)
-        card["ends"] = [end // dtype.itemsize for end in card["ends"]]
-        folder.write(CARD, to_json({"schema": CARD_SCHEMA, "dtype": dtype.name, **card}))
+        metadata = _write_tokens(folder, corpus, encode, progress)
+        metadata["ends"] = [end // dtype.itemsize for end in metadata["ends"]]
+        folder.write(
+            METADATA, to_json({"schema": METADATA_SCHEMA, "dtype": dtype.name, **metadata})
+        )
     return open_token_cache(key, cache=cache, weights=corpus.weights)
 
 
@@ -127,21 +134,21 @@ def open_token_cache(
     if not path.is_dir():
         raise NotFoundError(f"{path} is not there")
     verify_folder(path, only_size_of=TRAINING)
-    card = read_json(path / CARD)
-    if card["schema"] != CARD_SCHEMA or len(card["ends"]) != len(weights):
+    metadata = read_json(path / METADATA)
+    if metadata["schema"] != METADATA_SCHEMA or len(metadata["ends"]) != len(weights):
         raise DamagedError(f"{path} was made by another tfcli")
-    dtype = np.dtype(card["dtype"])
+    dtype = np.dtype(metadata["dtype"])
     training = CheckedTokens(path / TRAINING, dtype, (path / DIGESTS).read_bytes())
     if training.nbytes <= CHECKED_AT_ONCE:
         training[:]
     return TokenizedCorpus(
         training=training,
         held_out=map_tokens(path / HELD_OUT, dtype),
-        training_bytes=card["training_bytes"],
-        held_out_bytes=card["held_out_bytes"],
-        documents=card["documents"],
+        training_bytes=metadata["training_bytes"],
+        held_out_bytes=metadata["held_out_bytes"],
+        documents=metadata["documents"],
         key=key,
-        ends=tuple(card["ends"]),
+        ends=tuple(metadata["ends"]),
         weights=weights,
     )
 
@@ -156,7 +163,7 @@ def count_cores() -> int:
 def _write_tokens(
     folder: FolderWriter,
     corpus: Corpus,
-    encode: Callable[[Sequence[Piece]], bytes],
+    encode: Callable[[Sequence[Chunk]], bytes],
     progress: Callable[[int], None],
 ) -> dict[str, Any]:
     """Writes the ids of all parts of a corpus; returns what the card says of them."""
@@ -180,7 +187,7 @@ def _write_tokens(
                     fingerprint.add(piece)
                 progress(training_bytes + held_out_bytes)
             if fingerprint.hexdigest() != part.scan.fingerprint:
-                raise DataError("the text changed while it was read", mend="run the command again")
+                raise DataError("the text changed while it was read", hint="run the command again")
             ends.append(training.bytes)
     folder.write(DIGESTS, digests.digests())
     return {
@@ -191,10 +198,10 @@ def _write_tokens(
     }
 
 
-def _group(pieces: Iterable[tuple[Piece, bool]]) -> Iterator[tuple[list[Piece], bool]]:
+def _group(pieces: Iterable[tuple[Chunk, bool]]) -> Iterator[tuple[list[Chunk], bool]]:
     """Gathers pieces of one part, training or held-out, into work for all threads."""
     for is_held_out, run in itertools.groupby(pieces, key=lambda pair: pair[1]):
-        group: list[Piece] = []
+        group: list[Chunk] = []
         size = 0
         for piece, _ in run:
             group.append(piece)
@@ -213,7 +220,7 @@ class _Encoder:
         self._tokenizer, self._dtype, self._threads = tokenizer, dtype, threads
         self._begins = True  # whether the next piece begins a document
 
-    def __call__(self, pieces: Sequence[Piece]) -> bytes:
+    def __call__(self, pieces: Sequence[Chunk]) -> bytes:
         """The ids of pieces as bytes, documents ended with `</s>`."""
         end = np.array([END], np.int32)
         prefix = self._tokenizer.prefix.encode()

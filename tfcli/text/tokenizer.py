@@ -79,7 +79,7 @@ class Tokenizer:
             raise DataError(
                 "this SentencePiece model loses or rewrites text",
                 why="it normalises, adds a space in front, or has no piece for a space",
-                mend="tfcli tokenizer train FILE --name NAME",
+                hint="tfcli tokenizer train FILE --name NAME",
             )
 
     def _is_lossless(self) -> bool:
@@ -106,7 +106,7 @@ class Tokenizer:
             raise DataError(
                 "this SentencePiece model was not made for tfcli",
                 why="it needs <unk>, <s>, </s> as ids 0, 1, 2 and the 256 byte pieces after them",
-                mend="tfcli tokenizer train FILE --name NAME",
+                hint="tfcli tokenizer train FILE --name NAME",
             )
 
     @property
@@ -217,16 +217,16 @@ def load_tokenizer(path: Path, opener: Callable[[bytes], Tokenizer] = Tokenizer)
         DataError: it is not a tokenizer for tfcli.
 
     """
-    from tfcli.files import explain, refuse_endless
+    from tfcli.files import require_regular_file, translate_os_error
 
     try:
-        refuse_endless(path)
+        require_regular_file(path)
         if path.stat().st_size > LARGEST_MODEL:
             raise DataError(f"{path} is larger than any tokenizer should be")
         model = path.read_bytes()
     except OSError as error:
-        raise explain(error, path) from error
+        raise translate_os_error(error, path) from error
     try:
         return opener(model)
     except DataError as error:
-        raise type(error)(f"{path}: {error.what}", why=error.why, mend=error.mend) from None
+        raise type(error)(f"{path}: {error.what}", why=error.why, hint=error.hint) from None

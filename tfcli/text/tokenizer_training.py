@@ -90,7 +90,7 @@ def train_tokenizer(
         raise DataError(
             f"a vocabulary of {wanted} is too small",
             why=f"3 control tokens and {BYTE_PIECES} bytes are part of it",
-            mend=f"--vocab-size {SMALLEST_VOCABULARY} or more",
+            hint=f"--vocab-size {SMALLEST_VOCABULARY} or more",
         )
     possible = min(wanted, SMALLEST_VOCABULARY + sample_bytes)  # no more pieces than bytes
     sample = _without_rare(sample, characters, possible)

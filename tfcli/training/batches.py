@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     Ids = np.ndarray[tuple[int, int], np.dtype[np.int64]]
     Starts = np.ndarray[tuple[int], np.dtype[np.int64]]
 
-NO_TARGET = -1  # a position that is only there to fill the row
+IGNORE_INDEX = -1  # a position that is only there to fill the row
 
 
 @dataclass(frozen=True)
@@ -132,11 +132,11 @@ def shift_right(targets: Ids) -> Batch:
     """Puts `<s>` in front of each row and drops its last token, to make the inputs."""
     inputs = np.roll(targets, 1, axis=1)
     inputs[:, 0] = BEGIN
-    inputs[inputs == NO_TARGET] = BEGIN
+    inputs[inputs == IGNORE_INDEX] = BEGIN
     return Batch(inputs, targets)
 
 
-def leave_out(batch: Batch, share: float, *, seed: int, step: int) -> Batch:
+def drop_tokens(batch: Batch, share: float, *, seed: int, step: int) -> Batch:
     """Puts `<unk>` in the place of a random share of the inputs; the targets stay.
 
     So no target can be learnt by heart from the one token before it. The same places for the same
@@ -167,7 +167,7 @@ def evaluation_batches(
     for first in range(0, wanted, rows):
         some = chosen[first : first + rows]
         inputs = np.full((len(some), context), BEGIN, np.int64)
-        targets = np.full((len(some), context), NO_TARGET, np.int64)
+        targets = np.full((len(some), context), IGNORE_INDEX, np.int64)
         for i, place in enumerate(some):
             begin = max(0, (place + 1) * stride - context)
             window = tokens[begin : (place + 1) * stride]
@@ -191,7 +191,7 @@ def document_batches(tokens: Tokens, *, context: int, rows: int) -> Iterator[Bat
     ]
     for first in range(0, len(lines), rows):
         some = lines[first : first + rows]
-        targets = np.full((len(some), context), NO_TARGET, np.int64)
+        targets = np.full((len(some), context), IGNORE_INDEX, np.int64)
         for row, line in zip(targets, some, strict=True):
             row[1 : len(line) + 1] = line
         batch = shift_right(targets)

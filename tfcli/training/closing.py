@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from tfcli.model.transformer import Transformer
 from tfcli.runs.step import MODEL, OPTIMIZER, load_arrays, save_step
-from tfcli.runs.valid_steps import open_step, steps_by_merit
+from tfcli.runs.valid_steps import open_step, steps_by_loss
 from tfcli.training.evaluation import evaluate_tokens
-from tfcli.training.start import load_weights
+from tfcli.training.resume import load_weights
 
 if TYPE_CHECKING:
     from tfcli.training.loop import Trainer
@@ -25,7 +25,7 @@ def measure_best(trainer: Trainer) -> None:
         DamagedError: the step is no longer as it was written.
 
     """
-    paths = steps_by_merit(trainer.run)
+    paths = steps_by_loss(trainer.run)
     if not trainer.processes.is_first or trainer.processes.sharded or not paths:
         return
     step = open_step(paths[0])

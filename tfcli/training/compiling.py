@@ -48,9 +48,9 @@ def _pass_seconds(model: Transformer, loss: Loss, rows: int) -> float:
     ids = torch.zeros(shape, dtype=torch.int64, device=model.embedding.weight.device)
     fastest = math.inf
     for _ in range(TRIALS):
-        kept = model.draw_dropout(range(rows), (0,))
+        dropout_mask = model.draw_dropout(range(rows), (0,))
         began = time.perf_counter()
-        nats = loss(ids, ids, kept)
+        nats = loss(ids, ids, dropout_mask)
         nats.backward()  # type: ignore[no-untyped-call]
         nats.item()  # on a GPU this waits for all that was asked of it
         fastest = min(fastest, time.perf_counter() - began)

@@ -9,7 +9,7 @@ import torch
 from torch.nn import functional as F
 
 from tfcli.runs.step import HeldOut
-from tfcli.training.batches import NO_TARGET, document_batches, evaluation_batches
+from tfcli.training.batches import IGNORE_INDEX, document_batches, evaluation_batches
 from tfcli.training.parallel import ALONE, Processes, release
 
 if TYPE_CHECKING:
@@ -60,10 +60,10 @@ def evaluate(
         nats += F.cross_entropy(
             logits.flatten(0, 1),
             targets.to(device).flatten(),
-            ignore_index=NO_TARGET,
+            ignore_index=IGNORE_INDEX,
             reduction="sum",
         ).item()
-        real = targets[targets != NO_TARGET]
+        real = targets[targets != IGNORE_INDEX]
         count += len(real)
         total_bytes += int(lengths[real].sum())
     release(model)

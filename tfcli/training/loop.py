@@ -25,7 +25,7 @@ from tfcli.runs.metrics import append_metrics
 from tfcli.runs.run import require_there
 from tfcli.runs.step import StepState, save_step, step_path
 from tfcli.runs.valid_steps import prune
-from tfcli.training.batches import NO_TARGET, leave_out
+from tfcli.training.batches import IGNORE_INDEX, drop_tokens
 from tfcli.training.compiling import compile_loss
 from tfcli.training.evaluation import evaluate_tokens
 from tfcli.training.events import (
@@ -54,9 +54,9 @@ if TYPE_CHECKING:
     from tfcli.text.token_cache import TokenizedCorpus
     from tfcli.text.tokenizer import Tokenizer
     from tfcli.training.batches import Batches
-    from tfcli.training.document_rows import DocumentBatches
     from tfcli.training.events import Event, Reason
     from tfcli.training.optimizers import Optimizer
+    from tfcli.training.packing import PackedBatches
     from tfcli.training.plan import Plan
 
 STEPS_KEPT = 2  # besides the best
@@ -84,7 +84,7 @@ class Trainer:
     plan: Plan
     model: Transformer
     optimizer: Optimizer
-    batches: Batches | DocumentBatches
+    batches: Batches | PackedBatches
     corpus: TokenizedCorpus
     tokenizer: Tokenizer
     seed: int
@@ -207,7 +207,7 @@ class Trainer:
             if self._micro_rows == 1 or self.processes.sharded:  # the others are in mid-flight
                 raise UsageError(
                     f"there is not memory enough for {self._micro_rows} rows of a batch",
-                    mend="take a smaller --size, --width, --layers, --context or --batch-tokens",
+                    hint="take a smaller --size, --width, --layers, --context or --batch-tokens",
                 ) from None
             for parameter in self.model.parameters():
                 parameter.grad = None
@@ -219,20 +219,20 @@ class Trainer:
     def _accumulate_gradients(self) -> float:
         batch = self.batches.batch(self.step)
         if self.plan.token_dropout:
-            batch = leave_out(batch, self.plan.token_dropout, seed=self.seed, step=self.step)
+            batch = drop_tokens(batch, self.plan.token_dropout, seed=self.seed, step=self.step)
         device = next(self.model.parameters()).device
         share = self.processes.share(self.plan.rows)
-        predicted = int(np.count_nonzero(batch.targets != NO_TARGET))
+        predicted = int(np.count_nonzero(batch.targets != IGNORE_INDEX))
         total = torch.zeros((), device=device)
         for first in range(share.start, share.start + self._rows_passed(), self._micro_rows):
             rows = range(first, min(first + self._micro_rows, share.stop))
             part = batch.part(rows or range(1))  # an empty one only keeps the others company
-            targets = part.targets if rows else np.full_like(part.targets, NO_TARGET)
-            kept = self.model.draw_dropout(rows or range(1), (self.seed, self.step))
+            targets = part.targets if rows else np.full_like(part.targets, IGNORE_INDEX)
+            dropout_mask = self.model.draw_dropout(rows or range(1), (self.seed, self.step))
             nats = self._loss(
                 torch.from_numpy(part.inputs).to(device),
                 torch.from_numpy(targets).to(device),
-                kept,
+                dropout_mask,
             )
             loss = nats / predicted
             loss.backward()  # type: ignore[no-untyped-call]
@@ -252,7 +252,7 @@ class Trainer:
         return DataError(
             f"the training diverged at step {self.step + 1}: its loss is no number any more",
             why=why,
-            mend="begin another run with half the --learning-rate",
+            hint="begin another run with half the --learning-rate",
         )
 
     # --- the budget -----------------------------------------------------------------------------
@@ -304,8 +304,8 @@ class Trainer:
     # --- now and then ---------------------------------------------------------------------------
 
     def _evaluation_due(self, progress_before: float) -> bool:
-        if self.plan.evaluate_every:
-            return self.step % self.plan.evaluate_every == 0
+        if self.plan.eval_every:
+            return self.step % self.plan.eval_every == 0
         return self._passed_a_mark(progress_before)
 
     def _save_due(self, progress_before: float) -> bool:

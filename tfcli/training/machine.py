@@ -39,7 +39,7 @@ def choose_device(wanted: Device = "auto", index: int = 0) -> torch.device:
     if not available[wanted]:
         raise UsageError(
             f"there is no {wanted} device here, or this torch cannot use it",
-            mend="--device auto",
+            hint="--device auto",
         )
     if wanted == "cuda":
         torch.cuda.set_device(index)

@@ -15,11 +15,12 @@ from tfcli.model.config import ModelConfig, Size, named_config
 from tfcli.model.cost import forward_flops_per_token
 from tfcli.training.machine import Precision
 from tfcli.training.optimizers import OptimizerConfig
+from tfcli.training.options import TrainOptions
 from tfcli.training.schedule import matrix_learning_rate
 from tfcli.training.sizing import (
     COMPILED_SECONDS,
     COMPILED_SHARE,
-    LADDER,
+    SIZE_LADDER,
     Candidate,
     choose_size,
     compiling_pays,
@@ -27,7 +28,6 @@ from tfcli.training.sizing import (
     regularisation,
     rows_in_memory,
 )
-from tfcli.training.wishes import Wishes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -84,7 +84,7 @@ class Plan:
     token_dropout: float
     precision: Precision
     optimizer: OptimizerConfig
-    evaluate_every: int | None
+    eval_every: int | None
     save_every: int | None
     evaluation_tokens: int
     documents_apart: bool
@@ -126,7 +126,7 @@ CLOSING_SHARE = 0.04  # of a time budget: the last measurement and the last save
 
 
 @dataclass(frozen=True, kw_only=True)
-class Means:
+class Resources:
     """What there is to train with.
 
     Attributes:
@@ -151,7 +151,7 @@ class Means:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Decision:
+class PlannedModel:
     """A plan, the model it is for, and what is expected of it.
 
     Attributes:
@@ -167,13 +167,13 @@ class Decision:
 
 
 def make_plan(
-    wishes: Wishes,
+    options: TrainOptions,
     corpus: TokenizedCorpus,
-    means: Means,
+    means: Resources,
     *,
     vocab_size: int,
     base: ModelConfig | None = None,
-) -> Decision:
+) -> PlannedModel:
     """Decides what the user left open.
 
     Args:
@@ -184,21 +184,21 @@ def make_plan(
         UsageError: wishes that do not fit together, or not into the memory.
 
     """
-    _check(wishes, corpus)
+    _check(options, corpus)
     tokens = len(corpus.training)
-    precision = wishes.precision or means.precision
-    candidates = _candidates(wishes, tokens, vocab_size, base)
-    batch_tokens = wishes.batch_tokens or means.batch_tokens
-    if not wishes.batch_tokens and _is_short(wishes, precision):
+    precision = options.precision or means.precision
+    candidates = _candidates(options, tokens, vocab_size, base)
+    batch_tokens = options.batch_tokens or means.batch_tokens
+    if not options.batch_tokens and _is_short(options, precision):
         batch_tokens //= 2  # more updates, each from less: where time is short they count for more
-    model, steps, compiled = candidates[0].config, None, bool(wishes.compile)
+    model, steps, compiled = candidates[0].config, None, bool(options.compile)
     rows = _rows(batch_tokens, model.context_length, tokens, means.processes)
-    budget = _budget(wishes, tokens, rows * model.context_length)
+    budget = _budget(options, tokens, rows * model.context_length)
     if budget.kind == "steps":
         steps = int(budget.amount)
     elif means.step_seconds is not None:
         left = budget.amount * (1 - CLOSING_SHARE) - means.spent
-        if wishes.compile is None:
+        if options.compile is None:
             compiled = means.compiles and compiling_pays(left, precision)
         if compiled:
             left -= COMPILED_SECONDS
@@ -213,49 +213,49 @@ def make_plan(
     epochs = (steps or 0) * rows * model.context_length / tokens
     advice = regularisation(epochs)
     micro_rows, sharded = fit(
-        model, rows, memory=means.memory, processes=means.processes, wanted=wishes.sharded
+        model, rows, memory=means.memory, processes=means.processes, wanted=options.sharded
     )
     plan = Plan(
         budget=budget,
         rows=rows,
         micro_rows=micro_rows,
-        dropout=_or(wishes.dropout, advice.dropout),
-        token_dropout=_or(wishes.token_dropout, advice.token_dropout),
+        dropout=_or(options.dropout, advice.dropout),
+        token_dropout=_or(options.token_dropout, advice.token_dropout),
         precision=precision,
-        optimizer=_optimizer(wishes, advice.weight_decay, steps, fine_tuning=base is not None),
-        evaluate_every=wishes.evaluate_every,
-        save_every=wishes.save_every,
+        optimizer=_optimizer(options, advice.weight_decay, steps, fine_tuning=base is not None),
+        eval_every=options.eval_every,
+        save_every=options.save_every,
         evaluation_tokens=_evaluation_tokens(budget, model),
-        documents_apart=wishes.documents_apart,
+        documents_apart=options.documents_apart,
         compile=compiled,
-        patience=wishes.patience,
+        patience=options.patience,
     )
-    return Decision(model=model, plan=plan, sharded=sharded, steps=steps)
+    return PlannedModel(model=model, plan=plan, sharded=sharded, steps=steps)
 
 
 def _or(wish: float | None, advice: float) -> float:
     return advice if wish is None else wish
 
 
-def _check(wishes: Wishes, corpus: TokenizedCorpus) -> None:
-    for name, value in asdict(wishes).items():
+def _check(options: TrainOptions, corpus: TokenizedCorpus) -> None:
+    for name, value in asdict(options).items():
         if isinstance(value, float) and not math.isfinite(value):
             raise UsageError(f"{name.replace('_', ' ')} cannot be {value}")
-    if wishes.learning_rate is not None and wishes.learning_rate > 1000:
-        raise UsageError(f"a learning rate of {wishes.learning_rate:g} is too high to learn with")
-    if wishes.documents_apart and len(corpus.weights) > 1:
+    if options.learning_rate is not None and options.learning_rate > 1000:
+        raise UsageError(f"a learning rate of {options.learning_rate:g} is too high to learn with")
+    if options.documents_apart and len(corpus.weights) > 1:
         raise UsageError("--apart and weights of sources do not go together")
-    if wishes.documents_apart and len(corpus.training) < 4:
+    if options.documents_apart and len(corpus.training) < 4:
         raise DataError("there is too little text to keep documents apart in it")
     if len(corpus.training) < 2:
         raise DataError(
             f"there is too little text: {corpus.training_bytes} bytes to train on",
-            mend="give more text, or keep less of it apart with --held-out 0",
+            hint="give more text, or keep less of it apart with --held-out 0",
         )
 
 
 def _stopwatch(
-    batch_tokens: int, tokens: int, precision: Precision, compiled: bool, means: Means
+    batch_tokens: int, tokens: int, precision: Precision, compiled: bool, means: Resources
 ) -> Callable[[ModelConfig], float]:
     """What says how long an update will take, from as many rows as fit into the memory at once."""
     measure = means.step_seconds
@@ -273,9 +273,9 @@ def _stopwatch(
     return step_seconds
 
 
-def _is_short(wishes: Wishes, precision: Precision) -> bool:
+def _is_short(options: TrainOptions, precision: Precision) -> bool:
     """Whether there is a time to train in and few updates can be made in it."""
-    return wishes.timed and not compiling_pays(wishes.seconds or DEFAULT_SECONDS, precision)
+    return options.timed and not compiling_pays(options.seconds or DEFAULT_SECONDS, precision)
 
 
 def _rows(batch_tokens: int, context: int, tokens: int, processes: int) -> int:
@@ -284,66 +284,66 @@ def _rows(batch_tokens: int, context: int, tokens: int, processes: int) -> int:
     if rows < processes:
         raise UsageError(
             f"{rows} rows of {context} tokens cannot be shared by {processes} processes",
-            mend="more --batch-tokens, or more text, or a shorter --context, or fewer processes",
+            hint="more --batch-tokens, or more text, or a shorter --context, or fewer processes",
         )
     return rows
 
 
 def _candidates(
-    wishes: Wishes, tokens: int, vocab_size: int, base: ModelConfig | None
+    options: TrainOptions, tokens: int, vocab_size: int, base: ModelConfig | None
 ) -> list[Candidate]:
     """The shapes to choose among, from small to large: one, where it is known."""
     if base is not None:
-        return [Candidate(_base(wishes, tokens, base))]
-    asked = (wishes.size, wishes.num_layers, wishes.d_model, wishes.num_heads)
-    if any(value is not None for value in asked) or not wishes.timed:
-        return [Candidate(_model(wishes, tokens, vocab_size))]
+        return [Candidate(_base(options, tokens, base))]
+    asked = (options.size, options.num_layers, options.d_model, options.num_heads)
+    if any(value is not None for value in asked) or not options.timed:
+        return [Candidate(_model(options, tokens, vocab_size))]
     candidates = []
-    for layers, width, context, enough in LADDER:
-        context = wishes.context_length or context
-        shape = replace(wishes, num_layers=layers, d_model=width, context_length=context)
+    for layers, width, context, enough in SIZE_LADDER:
+        context = options.context_length or context
+        shape = replace(options, num_layers=layers, d_model=width, context_length=context)
         candidates.append(Candidate(_model(shape, tokens, vocab_size), enough))
     return candidates
 
 
-def _model(wishes: Wishes, tokens: int, vocab_size: int) -> ModelConfig:
-    size = wishes.size or "nano"
-    context = wishes.context_length or DEFAULT_CONTEXT[size]
+def _model(options: TrainOptions, tokens: int, vocab_size: int) -> ModelConfig:
+    size = options.size or "nano"
+    context = options.context_length or DEFAULT_CONTEXT[size]
     return named_config(
         size,
         vocab_size=vocab_size,
         context_length=max(1, min(context, tokens // 2)),  # two rows at least
-        family=wishes.family or "modern",
-        num_layers=wishes.num_layers,
-        d_model=wishes.d_model,
-        num_heads=wishes.num_heads,
-        num_kv_heads=wishes.num_kv_heads,
-        tied_head=_tied(wishes),
+        family=options.family or "modern",
+        num_layers=options.num_layers,
+        d_model=options.d_model,
+        num_heads=options.num_heads,
+        num_kv_heads=options.num_kv_heads,
+        tied_head=_tied(options),
     )
 
 
-def _tied(wishes: Wishes) -> bool:
+def _tied(options: TrainOptions) -> bool:
     """A head of its own lets a model begin as a table of bigrams; only one family can have it."""
-    return wishes.family in {"gpt2", "classic"} if wishes.tied_head is None else wishes.tied_head
+    return options.family in {"gpt2", "classic"} if options.tied_head is None else options.tied_head
 
 
 SHAPE = ("size", "family", "context_length", "num_layers", "d_model", "num_heads", "num_kv_heads",
          "tied_head")  # fmt: skip
 
 
-def _base(wishes: Wishes, tokens: int, base: ModelConfig) -> ModelConfig:
+def _base(options: TrainOptions, tokens: int, base: ModelConfig) -> ModelConfig:
     """The shape of the model to go on from, which no wish can change."""
-    named = [name for name in SHAPE if getattr(wishes, name) is not None]
+    named = [name for name in SHAPE if getattr(options, name) is not None]
     if named:
         raise UsageError(
             f"the model to go on from has its shape already: {named[0].replace('_', ' ')} is fixed",
-            mend="leave the options of the model out",
+            hint="leave the options of the model out",
         )
     if tokens < base.context_length:
         raise DataError(
             f"there is too little text: {tokens} tokens, and the model reads "
             f"{base.context_length} at once",
-            mend="give more text, or keep less of it apart with --held-out 0",
+            hint="give more text, or keep less of it apart with --held-out 0",
         )
     return base
 
@@ -355,31 +355,31 @@ def _evaluation_tokens(budget: Budget, model: ModelConfig) -> int:
     return max(1024, min(EVALUATION_TOKENS, int(operations / forward_flops_per_token(model))))
 
 
-def _budget(wishes: Wishes, tokens: int, batch_tokens: int) -> Budget:
-    if wishes.steps is not None:
-        return Budget("steps", wishes.steps)
-    trained = wishes.tokens
-    if wishes.epochs is not None:
-        trained = math.ceil(min(wishes.epochs, MOST_EPOCHS) * tokens)
+def _budget(options: TrainOptions, tokens: int, batch_tokens: int) -> Budget:
+    if options.steps is not None:
+        return Budget("steps", options.steps)
+    trained = options.tokens
+    if options.epochs is not None:
+        trained = math.ceil(min(options.epochs, MOST_EPOCHS) * tokens)
     if trained is not None:
         return Budget("steps", max(1, math.ceil(trained / batch_tokens)))
-    return Budget("seconds", DEFAULT_SECONDS if wishes.seconds is None else wishes.seconds)
+    return Budget("seconds", DEFAULT_SECONDS if options.seconds is None else options.seconds)
 
 
 def _optimizer(
-    wishes: Wishes, weight_decay: float, steps: int | None, *, fine_tuning: bool
+    options: TrainOptions, weight_decay: float, steps: int | None, *, fine_tuning: bool
 ) -> OptimizerConfig:
     """The learning rates that suit so many steps; or all as the user wants that of the matrices."""
     default = OptimizerConfig()
     scale = FINE_TUNING if fine_tuning else 1.0
     matrix = matrix_learning_rate(steps) * scale
-    if wishes.learning_rate is not None:
-        scale *= wishes.learning_rate / matrix
-        matrix = wishes.learning_rate
+    if options.learning_rate is not None:
+        scale *= options.learning_rate / matrix
+        matrix = options.learning_rate
     return replace(
         default,
         matrix_learning_rate=matrix,
         table_learning_rate=default.table_learning_rate * scale,
         vector_learning_rate=default.vector_learning_rate * scale,
-        weight_decay=weight_decay if wishes.weight_decay is None else wishes.weight_decay,
+        weight_decay=weight_decay if options.weight_decay is None else options.weight_decay,
     )

@@ -42,7 +42,7 @@ class Probe:
         dtype = getattr(torch, precision)
         try:
             model = Transformer(config, precision=dtype)
-            model.initialize(0)
+            model.init_weights(0)
             model.to(self.device)
             optimizer = Optimizer(model, OptimizerConfig(), dtype)
             return self.update_seconds(model.loss, optimizer, rows, config)

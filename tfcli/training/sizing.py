@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tfcli.training.machine import Precision
 
 
-class Rung(NamedTuple):
+class SizePreset(NamedTuple):
     """A size, and how many tokens it has to see to be better than the one before."""
 
     num_layers: int
@@ -32,11 +32,11 @@ class Rung(NamedTuple):
 # From small to large: what a plan made from time takes. Far fewer tokens than the 20 a parameter of
 # Hoffmann et al., "Training Compute-Optimal Large Language Models", 2022: there every token is new
 # and hardware is full; here the text is seen many times, and small models leave a machine idle.
-LADDER = (
-    Rung(2, 128, 128, 0.0), Rung(2, 192, 128, 0.4e6), Rung(3, 192, 128, 0.6e6),
-    Rung(3, 192, 256, 1.2e6), Rung(4, 192, 256, 2.5e6), Rung(4, 256, 256, 3e6),
-    Rung(6, 256, 256, 12e6), Rung(6, 384, 256, 18e6), Rung(8, 512, 256, 30e6),
-    Rung(12, 768, 512, 85e6), Rung(24, 1024, 1024, 300e6),
+SIZE_LADDER = (
+    SizePreset(2, 128, 128, 0.0), SizePreset(2, 192, 128, 0.4e6), SizePreset(3, 192, 128, 0.6e6),
+    SizePreset(3, 192, 256, 1.2e6), SizePreset(4, 192, 256, 2.5e6), SizePreset(4, 256, 256, 3e6),
+    SizePreset(6, 256, 256, 12e6), SizePreset(6, 384, 256, 18e6), SizePreset(8, 512, 256, 30e6),
+    SizePreset(12, 768, 512, 85e6), SizePreset(24, 1024, 1024, 300e6),
 )  # fmt: skip
 
 
@@ -76,7 +76,7 @@ class Candidate:
 
 
 @dataclass(frozen=True)
-class Pace:
+class SizeChoice:
     """A model and the steps it makes in the time there is; None where it could not be measured."""
 
     config: ModelConfig
@@ -89,7 +89,7 @@ def choose_size(
     seconds: float,
     batch_tokens: int,
     step_seconds: Callable[[ModelConfig], float],
-) -> Pace:
+) -> SizeChoice:
     """The largest of the candidates that sees enough tokens in the time.
 
     Args:
@@ -104,7 +104,7 @@ def choose_size(
         steps = max(1, int(seconds / each)) if math.isfinite(each) else None
         if chosen is not None and (steps or 0) * batch_tokens < candidate.tokens:
             break
-        chosen = Pace(candidate.config, steps)
+        chosen = SizeChoice(candidate.config, steps)
     assert chosen is not None, "there is always a candidate"
     return chosen
 
@@ -185,5 +185,5 @@ def too_large(model: ModelConfig, memory: int | None, shards: int) -> UsageError
     return UsageError(
         "this model is too large for the memory of this machine",
         why=f"about {needed / 2**30:.1f} GiB are needed, {(memory or 0) / 2**30:.1f} GiB are free",
-        mend="take a smaller --size, --width, --layers or --context",
+        hint="take a smaller --size, --width, --layers or --context",
     )

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wishes:
+class TrainOptions:
     """What the user asked for; None leaves it to the plan."""
 
     seconds: float | None = None
@@ -32,7 +32,7 @@ class Wishes:
     learning_rate: float | None = None
     weight_decay: float | None = None
     precision: Precision | None = None
-    evaluate_every: int | None = None
+    eval_every: int | None = None
     save_every: int | None = None
     compile: bool | None = None
     patience: int | None = None

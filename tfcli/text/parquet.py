@@ -115,7 +115,7 @@ def _text_column(schema: Any, name: Path) -> str:
     raise DataError(
         f"{name} has no column called text, and {len(of_text)} others hold text",
         why=f"its columns: {listed[:300]}",
-        mend="rename the column with the text to: text",
+        hint="rename the column with the text to: text",
     )
 
 
@@ -124,5 +124,5 @@ def _require(name: Path) -> None:
         import pyarrow  # noqa: F401
     except ImportError:
         raise UsageError(
-            f"{name} cannot be read without pyarrow", mend="pip install pyarrow"
+            f"{name} cannot be read without pyarrow", hint="pip install pyarrow"
         ) from None

@@ -8,19 +8,19 @@ from typing import Any
 import pytest
 
 from tfcli.errors import DataError
-from tfcli.text import guard
+from tfcli.text import sandbox
 from tfcli.text.tokenizer import Tokenizer
 
 
 def test_a_good_model_is_opened(tokenizer: Tokenizer) -> None:
-    assert guard.open_guarded(tokenizer.model).encode("a text") == tokenizer.encode("a text")
+    assert sandbox.open_sandboxed(tokenizer.model).encode("a text") == tokenizer.encode("a text")
 
 
 def test_what_is_refused_here_is_refused_there_with_the_same_words() -> None:
     with pytest.raises(DataError) as direct:
         Tokenizer(b"junk")
     with pytest.raises(DataError) as guarded:
-        guard.open_guarded(b"junk")
+        sandbox.open_sandboxed(b"junk")
     assert guarded.value.what == direct.value.what
     assert guarded.value.why
 
@@ -28,7 +28,7 @@ def test_what_is_refused_here_is_refused_there_with_the_same_words() -> None:
 def test_a_model_that_rewrites_text_is_refused(tokenizer: Tokenizer) -> None:
     rules = b"\x1a\x04\x12\x02ab"  # the model's field 3, the normaliser, with its field 2
     with pytest.raises(DataError, match="rewrites text"):
-        guard.open_guarded(tokenizer.model + rules)
+        sandbox.open_sandboxed(tokenizer.model + rules)
 
 
 @pytest.mark.parametrize(
@@ -36,7 +36,7 @@ def test_a_model_that_rewrites_text_is_refused(tokenizer: Tokenizer) -> None:
     [
         ("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)", "crashed"),
         ("import time; time.sleep(60)", "takes more than"),
-        ("import tfcli.text.guard as g; g._limit(); bytearray(4 << 30)", "crashed"),
+        ("import tfcli.text.sandbox as g; g._limit(); bytearray(4 << 30)", "crashed"),
     ],
     ids=["a crash", "no end", "all memory"],
 )
@@ -48,8 +48,8 @@ def test_a_child_that_does_not_come_back_is_an_error(
     def run(command: list[str], **options: Any) -> subprocess.CompletedProcess[bytes]:
         return real([command[0], "-c", fault], **options)
 
-    monkeypatch.setattr(guard, "MOST_SECONDS", 2 if "sleep" in fault else 30)
+    monkeypatch.setattr(sandbox, "MOST_SECONDS", 2 if "sleep" in fault else 30)
     monkeypatch.setattr(subprocess, "run", run)
     with pytest.raises(DataError) as refused:
-        guard.open_guarded(b"")
+        sandbox.open_sandboxed(b"")
     assert why in (refused.value.why or "")

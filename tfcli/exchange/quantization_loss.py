@@ -27,7 +27,7 @@ ROWS = 16
 
 
 @dataclass(frozen=True)
-class Cost:
+class QuantizationLoss:
     """Nats a byte of the same held-out text, before and after rounding."""
 
     exact: float
@@ -35,7 +35,9 @@ class Cost:
     bytes: int
 
 
-def cost_of_rounding(run: Run, step: ValidStep, type: NumberType, cache: Path) -> Cost | None:
+def quantization_loss(
+    run: Run, step: ValidStep, type: NumberType, cache: Path
+) -> QuantizationLoss | None:
     """Measures it, where the run's held-out text is still to be found; else None."""
     texts = _held_out(run, cache)
     if not texts:
@@ -53,12 +55,12 @@ def cost_of_rounding(run: Run, step: ValidStep, type: NumberType, cache: Path) -
         return -math.fsum(float(logprobs.sum()) for logprobs in scores) / total
 
     exact = nats_per_byte({name: weights.read(name) for name in weights.tensors})
-    return Cost(exact, nats_per_byte(rounded(weights, type)), total)
+    return QuantizationLoss(exact, nats_per_byte(rounded(weights, type)), total)
 
 
 def _held_out(run: Run, cache: Path) -> list[list[int]]:
     """The first held-out tokens, document by document."""
-    corpus = run.card["corpus"]
+    corpus = run.metadata["corpus"]
     try:
         weights = tuple(part["weight"] for part in corpus.get("parts", [])) or (1.0,)
         tokens = open_token_cache(corpus["token_cache"], cache=cache, weights=weights)

@@ -19,8 +19,7 @@ from tfcli.runs.run import Run
 from tfcli.text.corpus import Corpus, Part, Scan, join_parts, open_corpus
 from tfcli.text.token_cache import open_token_cache, tokenize_corpus
 from tfcli.training.batches import Batches
-from tfcli.training.bigram_start import begin_with_bigrams, can_begin_with_bigrams
-from tfcli.training.document_rows import DocumentBatches
+from tfcli.training.bigram_init import can_init_from_bigrams, init_from_bigrams
 from tfcli.training.loop import Trainer
 from tfcli.training.machine import (
     available_memory,
@@ -29,11 +28,12 @@ from tfcli.training.machine import (
     describe_machine,
 )
 from tfcli.training.optimizers import Optimizer
+from tfcli.training.options import TrainOptions
+from tfcli.training.packing import PackedBatches
 from tfcli.training.parallel import ALONE, Processes, shard
-from tfcli.training.plan import Means, Plan, make_plan
+from tfcli.training.plan import Plan, Resources, make_plan
 from tfcli.training.probe import Probe, can_compile
 from tfcli.training.sizing import fit
-from tfcli.training.wishes import Wishes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -61,7 +61,7 @@ class Base:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Job:
+class TrainingJob:
     """A training that is decided and not yet begun: for the user to look at, then to start."""
 
     model_config: ModelConfig
@@ -100,7 +100,7 @@ class Job:
             return None
         return self.steps * self.batch_tokens / len(self.corpus.training)
 
-    def card(self, corpus: Corpus) -> dict[str, Any]:
+    def metadata(self, corpus: Corpus) -> dict[str, Any]:
         """What `run.json` says of it."""
         return {
             "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -115,14 +115,14 @@ class Job:
                 "vocab_size": self.tokenizer.vocab_size,
                 "fingerprint": self.tokenizer.fingerprint,
             },
-            "corpus": _corpus_card(corpus, self.corpus),
+            "corpus": _corpus_metadata(corpus, self.corpus),
             "machine": describe_machine(self.device),
         }
 
-    def _batches(self) -> Batches | DocumentBatches:
+    def _batches(self) -> Batches | PackedBatches:
         context, rows = self.model_config.context_length, self.plan.rows
         if self.plan.documents_apart:
-            return DocumentBatches(self.corpus.training, context=context, rows=rows, seed=self.seed)
+            return PackedBatches(self.corpus.training, context=context, rows=rows, seed=self.seed)
         return Batches(
             self.corpus.training,
             context=context,
@@ -133,10 +133,10 @@ class Job:
         )
 
     def _first_weights(self, model: Transformer) -> None:
-        model.initialize(self.seed)
-        if can_begin_with_bigrams(self.model_config):
+        model.init_weights(self.seed)
+        if can_init_from_bigrams(self.model_config):
             if self.processes.is_first:
-                begin_with_bigrams(model, self.corpus.training, seed=self.seed)
+                init_from_bigrams(model, self.corpus.training, seed=self.seed)
             self.processes.copy_first([model.embedding.weight.data, model.head.weight.data])
 
     def trainer(self, run: Run, *, started: float, fresh: bool = True, **state: Any) -> Trainer:
@@ -171,8 +171,8 @@ class Job:
         )
 
 
-def _corpus_card(corpus: Corpus, tokens: TokenizedCorpus) -> dict[str, Any]:
-    card = {
+def _corpus_metadata(corpus: Corpus, tokens: TokenizedCorpus) -> dict[str, Any]:
+    metadata = {
         "sources": [str(source.resolve()) for source in corpus.sources],
         "bytes": corpus.scan.bytes,
         "documents": corpus.scan.documents,
@@ -183,15 +183,15 @@ def _corpus_card(corpus: Corpus, tokens: TokenizedCorpus) -> dict[str, Any]:
         "token_cache": tokens.key,
     }
     if len(corpus.parts) > 1:
-        card["parts"] = [
+        metadata["parts"] = [
             {"sources": len(part.sources), "weight": part.weight, **asdict(part.scan)}
             for part in corpus.parts
         ]
-    return card
+    return metadata
 
 
 def prepare(
-    wishes: Wishes,
+    options: TrainOptions,
     corpus: TokenizedCorpus,
     tokenizer: Tokenizer,
     *,
@@ -201,7 +201,7 @@ def prepare(
     base: Base | None = None,
     baselines: Baselines | None = None,
     started: float | None = None,
-) -> Job:
+) -> TrainingJob:
     """Makes the plan for a new run.
 
     Args:
@@ -216,8 +216,8 @@ def prepare(
     """
     chosen = choose_device(device, processes.local_rank)
     probe = Probe(chosen)
-    means = Means(
-        precision=wishes.precision or choose_precision(chosen),
+    means = Resources(
+        precision=options.precision or choose_precision(chosen),
         batch_tokens=BATCH_TOKENS[chosen.type],
         memory=_memory(chosen, processes),
         processes=processes.count,
@@ -226,13 +226,13 @@ def prepare(
         spent=time.monotonic() - started if started is not None else 0.0,
     )
     decision = make_plan(
-        wishes,
+        options,
         corpus,
         means,
         vocab_size=tokenizer.vocab_size,
         base=base.run.model_config if base else None,
     )
-    return Job(
+    return TrainingJob(
         model_config=decision.model,
         plan=decision.plan,
         corpus=corpus,
@@ -265,7 +265,7 @@ def reopen(
     processes: Processes = ALONE,
     shard: bool | None = None,
     progress: Callable[[int], None] = lambda _: None,
-) -> Job:
+) -> TrainingJob:
     """Makes the job of a run that was begun before, from its `run.json`.
 
     Args:
@@ -277,20 +277,20 @@ def reopen(
         UsageError: the budget is of the other kind.
 
     """
-    if run.card.get("imported"):
+    if run.metadata.get("imported"):
         raise UsageError(
             f"the run {run.name} was imported: there is no training to go on with",
-            mend=f"tfcli train FILE --from {run.name} --time 5m",
+            hint=f"tfcli train FILE --from {run.name} --time 5m",
         )
     tokenizer = run.tokenizer()
-    plan = Plan.from_json(run.card["plan"])
+    plan = Plan.from_json(run.metadata["plan"])
     for kind, more in (("seconds", more_seconds), ("steps", more_steps)):
         if more is None:
             continue
         if plan.budget.kind != kind:
             raise UsageError(
                 f"the budget of {run.name} is in {plan.budget.kind}, not in {kind}",
-                mend="add --time 2m" if plan.budget.kind == "seconds" else "add --steps 200",
+                hint="add --time 2m" if plan.budget.kind == "seconds" else "add --steps 200",
             )
         plan = replace(plan, budget=plan.budget.extended(more))
     chosen = choose_device(device, processes.local_rank)
@@ -298,7 +298,7 @@ def reopen(
         raise UsageError(
             f"the {plan.rows} rows of a batch of {run.name} cannot be shared by "
             f"{processes.count} processes",
-            mend="start fewer of them",
+            hint="start fewer of them",
         )
     _, sharded = fit(
         run.model_config,
@@ -307,13 +307,13 @@ def reopen(
         processes=processes.count,
         wanted=shard,
     )
-    return Job(
+    return TrainingJob(
         model_config=run.model_config,
         plan=plan,
         corpus=_tokens_of(run, tokenizer, cache, progress),
         tokenizer=tokenizer,
         device=chosen,
-        seed=run.card["seed"],
+        seed=run.metadata["seed"],
         steps=int(plan.budget.amount) if plan.budget.kind == "steps" else None,
         peak=Probe(chosen).peak(plan.precision) if processes.is_first else None,
         processes=replace(processes, sharded=sharded),
@@ -324,7 +324,7 @@ def _tokens_of(
     run: Run, tokenizer: Tokenizer, cache: Path, progress: Callable[[int], None]
 ) -> TokenizedCorpus:
     """The text of a run: from the cache, or tokenised again from the same files."""
-    noted = run.card["corpus"]
+    noted = run.metadata["corpus"]
     parts = list(_parts_of(noted))
     weights = tuple(part.weight for part in parts)
     try:
@@ -337,7 +337,7 @@ def _tokens_of(
             raise DataError(
                 f"the text of {run.name} is not what it was when the run began",
                 why="its SHA-256 differs, and the tokens made then are no longer in the cache",
-                mend=f"bring the old text back, or begin a new run: tfcli train {part.sources[0]}",
+                hint=f"bring the old text back, or begin a new run: tfcli train {part.sources[0]}",
             )
     return tokenize_corpus(join_parts(parts), tokenizer, cache=cache, progress=progress)
 

@@ -14,8 +14,8 @@ from tfcli.cli import streams
 from tfcli.generation.streaming import TextStream, make_visible
 
 if TYPE_CHECKING:
-    from tfcli.generation.generate import Finished, Piece
-    from tfcli.generation.rows import Row
+    from tfcli.generation.generate import Finished, TokenEvent
+    from tfcli.generation.request_lines import RequestLine
 
 BETWEEN = "\n---\n"  # samples of the same prompt
 
@@ -80,7 +80,7 @@ class Result:
     """
 
     number: int
-    row: Row
+    row: RequestLine
     score: float | None = None
     tokens: list[int] = field(default_factory=list)
     logprobs: list[float] = field(default_factory=list)
@@ -88,7 +88,7 @@ class Result:
     stream: TextStream = field(default_factory=TextStream)
 
 
-class Form(Protocol):
+class OutputFormat(Protocol):
     """How results look.
 
     Attributes:
@@ -101,7 +101,7 @@ class Form(Protocol):
     def begin(self, result: Result) -> None:
         """A result is begun, or has failed already."""
 
-    def piece(self, result: Result, piece: Piece) -> None:
+    def piece(self, result: Result, piece: TokenEvent) -> None:
         """It has a token more."""
 
     def finish(self, result: Result, finished: Finished | None) -> None:
@@ -111,7 +111,7 @@ class Form(Protocol):
         """All are."""
 
 
-class Separated:
+class Plain:
     """Texts as they are, with a line of dashes between."""
 
     logprobs = False
@@ -122,18 +122,18 @@ class Separated:
         self._last = ""
 
     def begin(self, result: Result) -> None:
-        """See `Form`."""
+        """See `OutputFormat`."""
         if result.number:
             self._out.add(result.number, BETWEEN.encode())
         if self._echo and result.row.request:
             self._add(result, result.row.request.prompt.encode())
 
-    def piece(self, result: Result, piece: Piece) -> None:
-        """See `Form`."""
+    def piece(self, result: Result, piece: TokenEvent) -> None:
+        """See `OutputFormat`."""
         self._add(result, piece.data)
 
     def finish(self, result: Result, finished: Finished | None) -> None:
-        """See `Form`."""
+        """See `OutputFormat`."""
         if finished:
             self._add(result, finished.data)
         self._out.end(result.number)
@@ -164,7 +164,7 @@ def escaped_bytes(data: bytes) -> str:
     return re.sub("[\udc80-\udcff]", lambda match: f"\\x{ord(match[0]) - 0xDC00:02x}", text)
 
 
-class OneALine:
+class EscapedLines:
     """A line for each text; newlines in it are escaped, as `printf '%b'` undoes it."""
 
     logprobs = False
@@ -174,16 +174,16 @@ class OneALine:
         self._shown = make_visible if streams.is_terminal(sys.stdout) else str
 
     def begin(self, result: Result) -> None:
-        """See `Form`."""
+        """See `OutputFormat`."""
         if self._echo and result.row.request:
             self._add(result, result.row.request.prompt.encode())
 
-    def piece(self, result: Result, piece: Piece) -> None:
-        """See `Form`."""
+    def piece(self, result: Result, piece: TokenEvent) -> None:
+        """See `OutputFormat`."""
         self._add(result, piece.data)
 
     def finish(self, result: Result, finished: Finished | None) -> None:
-        """See `Form`."""
+        """See `OutputFormat`."""
         if finished:
             self._add(result, finished.data)
         elif result.row.error:
@@ -192,7 +192,7 @@ class OneALine:
         self._out.end(result.number)
 
     def close(self) -> None:
-        """See `Form`."""
+        """See `OutputFormat`."""
 
     def _add(self, result: Result, data: bytes) -> None:
         text = escaped(result.stream.feed(data))
@@ -204,33 +204,33 @@ class OneALine:
 SURPRISES = ((4.6, 210), (2.3, 216), (0.7, 229))
 
 
-class Surprise:
+class Surprisal:
     """Each token with its surprise: as a colour on a terminal, as a line of a table elsewhere."""
 
     logprobs = True
 
     def __init__(self) -> None:
         self._out = InOrder()
-        self._coloured = streams.wants_colour(sys.stdout)
+        self._coloured = streams.wants_color(sys.stdout)
         self._shown = make_visible if streams.is_terminal(sys.stdout) else str
         self._pending: dict[int, deque[tuple[float, bytes]]] = {}
         self._released: dict[int, int] = {}
 
     def begin(self, result: Result) -> None:
-        """See `Form`."""
+        """See `OutputFormat`."""
         if result.number:
             between = BETWEEN if self._coloured else BETWEEN.lstrip()
             self._out.add(result.number, between.encode())
         self._pending[result.number] = deque()
         self._released[result.number] = 0
 
-    def piece(self, result: Result, piece: Piece) -> None:
-        """See `Form`."""
+    def piece(self, result: Result, piece: TokenEvent) -> None:
+        """See `OutputFormat`."""
         self._pending[result.number].append((-(piece.logprob or 0.0), piece.spelled))
         self._release(result, len(piece.data))
 
     def finish(self, result: Result, finished: Finished | None) -> None:
-        """See `Form`."""
+        """See `OutputFormat`."""
         self._release(result, len(finished.data) if finished else 0)
         left = self._released.pop(result.number)
         pending = self._pending.pop(result.number)
@@ -261,7 +261,7 @@ class Surprise:
         self._out.add(result.number, text.encode())
 
     def close(self) -> None:
-        """See `Form`."""
+        """See `OutputFormat`."""
         if self._coloured:
             parts = [_on_colour(f" 1 in {math.exp(least):.0f} ", code) for least, code in SURPRISES]
             streams.write_result(b"\n")
@@ -285,17 +285,17 @@ class JsonLines:
         self._echo, self._out = echo, InOrder()
 
     def begin(self, result: Result) -> None:
-        """See `Form`."""
+        """See `OutputFormat`."""
 
-    def piece(self, result: Result, piece: Piece) -> None:
-        """See `Form`."""
+    def piece(self, result: Result, piece: TokenEvent) -> None:
+        """See `OutputFormat`."""
         result.tokens.append(piece.token)
         result.text += result.stream.feed(piece.data)
         if piece.logprob is not None:
             result.logprobs.append(round(piece.logprob, 6))
 
     def finish(self, result: Result, finished: Finished | None) -> None:
-        """See `Form`."""
+        """See `OutputFormat`."""
         row = result.row
         value: dict[str, Any] = {"row": row.number}
         if row.id is not None:
@@ -318,4 +318,4 @@ class JsonLines:
         self._out.end(result.number)
 
     def close(self) -> None:
-        """See `Form`."""
+        """See `OutputFormat`."""

@@ -42,7 +42,7 @@ SLICES = 64  # of the text, spread evenly, where it is longer than that
 OVERSAMPLING, POWER_ITERATIONS = 16, 3  # of the decomposition: Halko et al. 2011, section 4.5
 
 
-def can_begin_with_bigrams(config: ModelConfig) -> bool:
+def can_init_from_bigrams(config: ModelConfig) -> bool:
     """Whether a model has what it takes: a head of its own, and nothing between it and the table.
 
     Learned and sinusoidal positions would stand in between, and so would the mean that LayerNorm
@@ -52,7 +52,7 @@ def can_begin_with_bigrams(config: ModelConfig) -> bool:
 
 
 @torch.no_grad()
-def begin_with_bigrams(model: Transformer, tokens: Tokens | CheckedTokens, *, seed: int) -> None:
+def init_from_bigrams(model: Transformer, tokens: Tokens | CheckedTokens, *, seed: int) -> None:
     """Makes the embedding and the head of a fresh model those of a smoothed table of bigrams.
 
     Args:

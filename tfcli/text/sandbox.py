@@ -4,7 +4,7 @@ SentencePiece reads models in C++, and a hostile one has crashed it before (CVE-
 child opens it, with little memory and little time, and only what the child has survived is opened
 here.
 
-    python -m tfcli.text.guard < tokenizer.model
+    python -m tfcli.text.sandbox < tokenizer.model
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ MOST_SECONDS = 30
 MOST_BYTES = 2 << 30
 
 
-def open_guarded(model: bytes) -> Tokenizer:
+def open_sandboxed(model: bytes) -> Tokenizer:
     """Opens a model that came from elsewhere.
 
     Raises:
@@ -71,7 +71,7 @@ def main() -> int:
             )
         Tokenizer(model)
     except DataError as error:
-        answer = {"what": error.what, "why": error.why, "mend": error.mend}
+        answer = {"what": error.what, "why": error.why, "hint": error.hint}
         sys.stdout.write(json.dumps(answer))
         return error.exit_code
     return 0

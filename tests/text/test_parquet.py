@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from pyarrow import parquet
 
 from tfcli.errors import DataError, UsageError
-from tfcli.text.readers import BLOCK, find_sources, read_pieces
+from tfcli.text.readers import BLOCK, find_sources, read_chunks
 
 from .helpers import any_text, documents, join
 
@@ -27,7 +27,7 @@ def zstd(data: bytes) -> bytes:
 def read(folder: Path, name: str, data: bytes) -> list[bytes]:
     path = folder / name
     path.write_bytes(data)
-    return documents(read_pieces(path))
+    return documents(read_chunks(path))
 
 
 def write_parquet(path: Path, columns: Mapping[str, Sequence[Any]], **settings: Any) -> Path:
@@ -46,7 +46,7 @@ def scratch(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_compressed_text_is_text(tmp_path: Path) -> None:
     text = "Hello 日本\n".encode() * 200_000
     (tmp_path / "text.txt.zst").write_bytes(zstd(text))
-    pieces = list(read_pieces(tmp_path / "text.txt.zst"))
+    pieces = list(read_chunks(tmp_path / "text.txt.zst"))
     assert join(pieces) == text
     assert max(len(piece.data) for piece in pieces) <= BLOCK
 
@@ -81,12 +81,12 @@ def test_what_is_no_zstd_is_refused(tmp_path: Path, data: bytes) -> None:
 def test_a_row_is_a_document(scratch: Path, texts: list[str | None], group: int) -> None:
     columns = {"text": pyarrow.array(texts, pyarrow.string())}
     path = write_parquet(scratch / "rows.parquet", columns, row_group_size=group)
-    assert documents(read_pieces(path)) == [text.encode() for text in texts if text]
+    assert documents(read_chunks(path)) == [text.encode() for text in texts if text]
 
 
 def test_the_column_called_text_is_taken(tmp_path: Path) -> None:
     columns = {"title": ["x", "y"], "text": ["one", "two"], "url": ["u", "v"]}
-    assert documents(read_pieces(write_parquet(tmp_path / "a.parquet", columns))) == [
+    assert documents(read_chunks(write_parquet(tmp_path / "a.parquet", columns))) == [
         b"one",
         b"two",
     ]
@@ -96,13 +96,13 @@ def test_the_column_called_text_is_taken(tmp_path: Path) -> None:
 def test_else_the_only_column_of_text(tmp_path: Path, kind: Any) -> None:
     columns = {"id": [1, 2], "story": pyarrow.array(["one", "two"], kind)}
     path = write_parquet(tmp_path / "a.parquet", columns)
-    assert documents(read_pieces(path)) == [b"one", b"two"]
+    assert documents(read_chunks(path)) == [b"one", b"two"]
 
 
 def test_words_of_a_dictionary_are_text(tmp_path: Path) -> None:
     column = pyarrow.array(["one", "two", "one"]).dictionary_encode()
     path = write_parquet(tmp_path / "a.parquet", {"story": column})
-    assert documents(read_pieces(path)) == [b"one", b"two", b"one"]
+    assert documents(read_chunks(path)) == [b"one", b"two", b"one"]
 
 
 @pytest.mark.parametrize(
@@ -113,14 +113,14 @@ def test_where_the_text_is_not_clear_the_columns_are_named(
 ) -> None:
     path = write_parquet(tmp_path / "a.parquet", columns)
     with pytest.raises(DataError) as caught:
-        list(read_pieces(path))
+        list(read_chunks(path))
     assert "a.parquet has no column called text" in caught.value.what
     assert all(name in (caught.value.why or "") for name in columns)
 
 
 def test_a_long_row_comes_in_pieces(tmp_path: Path) -> None:
     text = "a line of text\n" * 200_000
-    pieces = list(read_pieces(write_parquet(tmp_path / "a.parquet", {"text": [text, "b"]})))
+    pieces = list(read_chunks(write_parquet(tmp_path / "a.parquet", {"text": [text, "b"]})))
     assert documents(pieces) == [text.encode(), b"b"]
     assert max(len(piece.data) for piece in pieces) <= BLOCK
 
@@ -131,7 +131,7 @@ def test_a_parquet_file_cut_short_is_refused(tmp_path: Path, part: float) -> Non
     data = path.read_bytes()
     path.write_bytes(data[: int(part * len(data))])
     with pytest.raises(DataError) as caught:
-        list(read_pieces(path))
+        list(read_chunks(path))
     assert "a.parquet is not a whole parquet file" in caught.value.what
 
 
@@ -143,7 +143,7 @@ def test_a_changed_byte_is_refused_or_leaves_text(tmp_path: Path, place: int) ->
     data[place % len(data)] ^= 0x55
     path.write_bytes(data)
     try:
-        for piece in read_pieces(path):
+        for piece in read_chunks(path):
             piece.data.decode()
     except DataError as error:
         assert "a.parquet" in error.what
@@ -169,6 +169,6 @@ def test_without_pyarrow_it_is_said_what_to_install(
     (tmp_path / name).write_bytes(b"PAR1")
     monkeypatch.setitem(sys.modules, "pyarrow", None)  # Python's own way to have it missing
     with pytest.raises(UsageError) as caught:
-        list(read_pieces(tmp_path / name))
+        list(read_chunks(tmp_path / name))
     assert name in caught.value.what
-    assert caught.value.mend == "pip install pyarrow"
+    assert caught.value.hint == "pip install pyarrow"

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-class ArrivingLines:
+class StdinLines:
     """The lines of stdin, read by a thread, so that work goes on while the next is awaited.
 
     Args:

@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 from tests.training.conftest import Workshop
 from tfcli.model.config import named_config
 from tfcli.model.transformer import Transformer
-from tfcli.training import bigram_start
-from tfcli.training.bigram_start import (
+from tfcli.training import bigram_init
+from tfcli.training.bigram_init import (
     PRIOR,
-    begin_with_bigrams,
-    can_begin_with_bigrams,
+    can_init_from_bigrams,
     count_pairs,
+    init_from_bigrams,
 )
 
 VOCAB_SIZE = 12
@@ -33,7 +33,7 @@ def fresh_model(width: int, vocab_size: int = VOCAB_SIZE) -> Transformer:
         num_heads=2, tied_head=False,
     )  # fmt: skip
     model = Transformer(config)
-    model.initialize(0)
+    model.init_weights(0)
     return model
 
 
@@ -54,7 +54,7 @@ def smoothed_table(tokens: list[int]) -> np.ndarray[Any, Any]:
 @given(TEXTS)
 def test_a_wide_enough_model_begins_as_the_smoothed_table_itself(tokens: list[int]) -> None:
     model = fresh_model(VOCAB_SIZE + 4)  # room for the whole table
-    begin_with_bigrams(model, np.array(tokens, np.uint16), seed=1)
+    init_from_bigrams(model, np.array(tokens, np.uint16), seed=1)
     with torch.no_grad():
         predicted = model(torch.arange(VOCAB_SIZE)[None])[0].softmax(-1).numpy()
     # what a token makes of those before it is nothing yet: the blocks pass on what comes in
@@ -66,7 +66,7 @@ def test_a_narrow_model_is_still_far_better_than_one_that_knows_only_the_single_
     step = random.integers(1, 4, 20_000)  # three followers for each of sixty tokens
     tokens = (np.cumsum(step) % 60).astype(np.uint16)
     model = fresh_model(16, vocab_size=60)
-    begin_with_bigrams(model, tokens, seed=1)
+    init_from_bigrams(model, tokens, seed=1)
     ids = torch.from_numpy(tokens[:17].astype(np.int64))[None]
     loss = model.loss(ids[:, :-1], ids[:, 1:]).item() / 16
     assert loss < 2.2  # log 60 = 4.1 for single tokens; log 3 = 1.1 at best
@@ -86,7 +86,7 @@ def test_pairs_and_shares_are_counted(tokens: list[int]) -> None:
 def test_of_a_long_text_parts_are_counted_that_lie_all_over_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(bigram_start, "MOST_TOKENS", 640)
+    monkeypatch.setattr(bigram_init, "MOST_TOKENS", 640)
     tokens = np.repeat(np.arange(VOCAB_SIZE), 1000).astype(np.uint16)
     pairs, shares = count_pairs(tokens, VOCAB_SIZE)
     assert 0 < pairs.values().sum() < 640
@@ -95,7 +95,7 @@ def test_of_a_long_text_parts_are_counted_that_lie_all_over_it(
 
 def test_only_a_model_with_nothing_between_table_and_head_can_begin_so() -> None:
     def config(**choices: Any) -> bool:
-        return can_begin_with_bigrams(
+        return can_init_from_bigrams(
             named_config("nano", vocab_size=9, context_length=8, **choices)
         )
 

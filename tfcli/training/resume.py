@@ -13,7 +13,7 @@ from tfcli.errors import DamagedError, TfcliError
 from tfcli.files import remove_folder, sweep
 from tfcli.model.layout import check_shapes
 from tfcli.model.transformer import Transformer
-from tfcli.runs.run import Run, create_run, open_run, write_card
+from tfcli.runs.run import Run, create_run, open_run, write_metadata
 from tfcli.runs.series import read_series
 from tfcli.runs.step import (
     MODEL,
@@ -25,10 +25,10 @@ from tfcli.runs.step import (
     step_path,
 )
 from tfcli.runs.valid_steps import ValidStep, newest_valid_step, no_whole_step, open_step
-from tfcli.training.job import Base, Job, reopen
 from tfcli.training.optimizers import Optimizer
 from tfcli.training.parallel import Processes, local, part_like
 from tfcli.training.plan import Plan
+from tfcli.training.setup import Base, TrainingJob, reopen
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,7 +40,9 @@ if TYPE_CHECKING:
     from tfcli.training.machine import Device
 
 
-def begin(job: Job, path: Path, corpus: Corpus, *, started: float, **watching: Any) -> Trainer:
+def begin(
+    job: TrainingJob, path: Path, corpus: Corpus, *, started: float, **watching: Any
+) -> Trainer:
     """Makes the run's folder and what trains it. To be called under the folder's lock.
 
     Args:
@@ -51,12 +53,12 @@ def begin(job: Job, path: Path, corpus: Corpus, *, started: float, **watching: A
 
     """
     sweep(path)
-    run = create_run(path, job.card(corpus), job.tokenizer)
+    run = create_run(path, job.metadata(corpus), job.tokenizer)
     step = _save_base(job, run, job.base) if job.base else None
     return _start(job, run, step, started=started, **watching)
 
 
-def _save_base(job: Job, run: Run, base: Base) -> ValidStep:
+def _save_base(job: TrainingJob, run: Run, base: Base) -> ValidStep:
     """Makes the weights of another run step 0 of this one, which then needs the other no more."""
     model = Transformer(job.model_config)
     arrays = load_arrays(base.step.path / MODEL)
@@ -67,7 +69,12 @@ def _save_base(job: Job, run: Run, base: Base) -> ValidStep:
 
 
 def resume(
-    job: Job, run: Run, *, started: float, damaged: Callable[[TfcliError], None], **watching: Any
+    job: TrainingJob,
+    run: Run,
+    *,
+    started: float,
+    damaged: Callable[[TfcliError], None],
+    **watching: Any,
 ) -> Trainer:
     """Takes a run up at its newest valid step. To be called under the folder's lock.
 
@@ -80,11 +87,11 @@ def resume(
     """
     sweep(run.path)
     step = _newest(run, damaged)
-    if step is None and (list_steps(run.path) or run.card.get("from")):
+    if step is None and (list_steps(run.path) or run.metadata.get("from")):
         raise no_whole_step(run)  # beginning anew would put others in their place
-    if job.plan != Plan.from_json(run.card["plan"]):
-        run.card["plan"] = job.plan.to_json()
-        write_card(run.path, run.card)
+    if job.plan != Plan.from_json(run.metadata["plan"]):
+        run.metadata["plan"] = job.plan.to_json()
+        write_metadata(run.path, run.metadata)
     return _start(job, run, step, started=started, **watching)
 
 
@@ -126,7 +133,7 @@ def follow(*, cache: Path, device: Device, processes: Processes, started: float)
 
 
 def _start(
-    job: Job, run: Run, step: ValidStep | None, *, started: float, **watching: Any
+    job: TrainingJob, run: Run, step: ValidStep | None, *, started: float, **watching: Any
 ) -> Trainer:
     """Builds the trainer as it was at a step, in every process."""
     if job.processes.is_first:

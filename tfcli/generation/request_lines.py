@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
-from tfcli.errors import DataError, TfcliError, nearest
+from tfcli.errors import DataError, TfcliError, closest_match
 from tfcli.generation.request import GenerationRequest
 from tfcli.generation.sampling import Sampling
 
@@ -32,7 +32,7 @@ WHOLE = {"top_k", "max_new_tokens", "seed", "no_repeat_ngram"}  # numbers withou
 
 
 @dataclass(frozen=True)
-class Row:
+class RequestLine:
     """A line of input: what is asked for, or what is wrong with it.
 
     Attributes:
@@ -47,7 +47,7 @@ class Row:
     id: Any = None
 
 
-def repeat(row: Row, samples: int, first: int) -> Iterator[Row]:
+def repeat(row: RequestLine, samples: int, first: int) -> Iterator[RequestLine]:
     """A row so many times, with random numbers of its own each; `first` is the first's number."""
     if row.request is None:
         yield row
@@ -56,24 +56,28 @@ def repeat(row: Row, samples: int, first: int) -> Iterator[Row]:
         yield replace(row, request=replace(row.request, row=first + place))
 
 
-def plain_row(line: bytes, number: int, default: GenerationRequest) -> Row:
+def parse_plain_line(line: bytes, number: int, default: GenerationRequest) -> RequestLine:
     """A row whose line is its prompt."""
     try:
-        return Row(number, replace(default, prompt=_text(line, number).rstrip("\r\n")))
+        return RequestLine(number, replace(default, prompt=_text(line, number).rstrip("\r\n")))
     except TfcliError as error:
-        return Row(number, None, error)
+        return RequestLine(number, None, error)
 
 
-def json_row(line: bytes, number: int, default: GenerationRequest, vocab_size: int) -> Row:
+def parse_json_line(
+    line: bytes, number: int, default: GenerationRequest, vocab_size: int
+) -> RequestLine:
     """A row of JSON: `prompt`, and the options by their names; what is left out is `default`."""
     given: Any = None
     try:
         given = _parse(line, number)
         request = _request(given, number, default)
         check_bias(request, vocab_size, f"row {number}: logit_bias")
-        return Row(number, request, id=given.get("id"))
+        return RequestLine(number, request, id=given.get("id"))
     except TfcliError as error:
-        return Row(number, None, error, given.get("id") if isinstance(given, dict) else None)
+        return RequestLine(
+            number, None, error, given.get("id") if isinstance(given, dict) else None
+        )
 
 
 def check_bias(request: GenerationRequest, vocab_size: int, where: str) -> None:
@@ -97,7 +101,7 @@ def _parse(line: bytes, number: int) -> dict[str, Any]:
         raise DataError(f"row {number} is not JSON", why=str(error)) from None
     if not isinstance(given, dict):
         raise DataError(
-            f"row {number} is not a JSON object", mend='{"prompt": "Once", "temperature": 0.5}'
+            f"row {number} is not a JSON object", hint='{"prompt": "Once", "temperature": 0.5}'
         )
     return given
 
@@ -115,10 +119,10 @@ def _request(given: dict[str, Any], number: int, default: GenerationRequest) -> 
     """
     for key, value in given.items():
         if key not in KEYS:
-            similar = nearest(key, KEYS)
+            similar = closest_match(key, KEYS)
             raise DataError(
                 f"row {number} has a key {key!r} that means nothing here",
-                mend=f"did you mean {similar} ?" if similar else f"known: {', '.join(KEYS)}",
+                hint=f"did you mean {similar} ?" if similar else f"known: {', '.join(KEYS)}",
             )
         if not _fits(key, value):
             raise DataError(f"row {number}: {key} cannot be {json.dumps(value)[:60]}")

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tfcli.text.tokenizer import END
-from tfcli.training.batches import NO_TARGET, Batch, shift_right
+from tfcli.training.batches import IGNORE_INDEX, Batch, shift_right
 
 if TYPE_CHECKING:
     from tfcli.text.checked_tokens import CheckedTokens, Tokens
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 STRIDE = 1 << 20  # ids looked through at a time
 
 
-class DocumentBatches:
+class PackedBatches:
     """The training rows of every step, as `Batches`, but never with a document cut needlessly.
 
     Args:
@@ -57,7 +57,7 @@ class DocumentBatches:
 
     def batch(self, step: int) -> Batch:
         """The batch that update number `step` (from 0) learns from."""
-        targets = np.full((self._rows, self._context), NO_TARGET, np.int64)
+        targets = np.full((self._rows, self._context), IGNORE_INDEX, np.int64)
         before = np.full(self._rows, END, np.int64)
         for i, row in enumerate(range(step * self._rows, (step + 1) * self._rows)):
             drawn = self._draw(row)
