@@ -19,7 +19,8 @@ from tfcli.generation.engines import numpy_engine as numpy_engine_module
 from tfcli.generation.engines.engine import Engine
 from tfcli.generation.engines.numpy_layers import quantize
 from tfcli.generation.engines.torch_engine import FixedStep, TorchEngine
-from tfcli.model.cache import KeyValueCache
+from tfcli.model import cache as cache_module
+from tfcli.model.cache import KVCache
 from tfcli.model.config import ModelConfig
 from tfcli.model.layout import check_shapes, weight_shapes
 from tfcli.model.transformer import Transformer
@@ -141,18 +142,30 @@ def test_the_bytes_read_for_a_token_are_those_of_its_matrices(name: str) -> None
 
 
 @pytest.mark.parametrize("variant", CONFIGS)
-def test_a_step_of_fixed_shape_is_a_step(variant: str) -> None:
-    """What is recorded on a GPU, without the recording."""
+def test_a_step_of_fixed_shape_equals_a_plain_one(
+    variant: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is recorded on a GPU, without the recording, while the cache grows and shrinks."""
+    monkeypatch.setattr(cache_module, "MIN_CAPACITY", 2)
     model = random_model(CONFIGS[variant])
-    cache = KeyValueCache(model.config, ROWS, like=model.embedding.weight.detach())
+    cache = KVCache(model.config, ROWS)
     step = FixedStep(model, cache, ROWS, record=False)
-    texts: list[list[int]] = [[] for _ in range(ROWS)]
+    capacities = []
+    short = [[0], [0, 1]]
+    long = [[0], [0, 1], [2, 0], [1], *[[0, 1, 2]] * 6, *[[1]] * 4, [0, 2], [2], [0, 2]]
     with torch.inference_mode():
-        for rows in ([0], [0, 1], [2, 0], [1], [0, 1, 2], [0, 1, 2]):
-            ids = [3 + (row + len(texts[row])) % 7 for row in rows]
-            for row, token, told in zip(rows, ids, step(rows, ids), strict=True):
-                texts[row].append(token)
-                assert_close(told, expected(model, texts[row])[-1])
+        for turns in (long, short, long):
+            texts: list[list[int]] = [[] for _ in range(ROWS)]
+            for rows in turns:
+                ids = [3 + (row + len(texts[row])) % 7 for row in rows]
+                for row, token, logits in zip(rows, ids, step(rows, ids), strict=True):
+                    texts[row].append(token)
+                    assert_close(logits, expected(model, texts[row])[-1])
+                if cache.capacity not in capacities[-1:]:
+                    capacities.append(cache.capacity)
+            for row in range(ROWS):
+                cache.reset(row)
+    assert capacities == [2, 4, 8, 16, 2, 4, 8, 16]
 
 
 @given(config=configs())

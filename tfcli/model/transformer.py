@@ -39,7 +39,7 @@ from tfcli.model.positions import rotary_table, rotate, sinusoidal_table
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tfcli.model.cache import Reading
+    from tfcli.model.cache import CacheView
     from tfcli.model.config import ModelConfig
 
 # --- normalisation ------------------------------------------------------------------------------
@@ -137,7 +137,7 @@ class Attention(nn.Module):
         x: Tensor,  # (B, T, E)
         rotary: tuple[Tensor, Tensor] | None,
         mask: Tensor | None,
-        cache: Reading | None,
+        cache: CacheView | None,
         layer: int,
     ) -> Tensor:  # (B, T, E)
         B, T, _ = x.shape
@@ -152,7 +152,7 @@ class Attention(nn.Module):
             cosines, sines = (table.to(queries.dtype) for table in rotary)
             queries, keys = rotate(queries, cosines, sines), rotate(keys, cosines, sines)
         if cache is not None:
-            keys, values = cache.extend(layer, keys, values)  # (B, K, S, D)
+            keys, values = cache.update(layer, keys, values)  # (B, K, S, D)
         gathered = attention(queries, keys, values, mask)
         return fused_linear(gathered.transpose(1, 2).flatten(2), self.output)[0]
 
@@ -244,7 +244,7 @@ class Block(nn.Module):
         x: Tensor,  # (B, T, E)
         rotary: tuple[Tensor, Tensor] | None,
         mask: Tensor | None,
-        cache: Reading | None,
+        cache: CacheView | None,
         layer: int,
         share: float,  # to drop out
         dropout_mask: Tensor | None,  # (2, B, T, E), or None where that is still to be drawn
@@ -322,7 +322,7 @@ class Transformer(nn.Module):
                 parameter.copy_(values)
 
     def forward(
-        self, ids: Tensor, cache: Reading | None = None, dropout_mask: Tensor | None = None
+        self, ids: Tensor, cache: CacheView | None = None, dropout_mask: Tensor | None = None
     ) -> Tensor:
         """The logits after every position.
 
@@ -348,10 +348,10 @@ class Transformer(nn.Module):
         )
 
     def encode(
-        self, ids: Tensor, cache: Reading | None = None, dropout_mask: Tensor | None = None
+        self, ids: Tensor, cache: CacheView | None = None, dropout_mask: Tensor | None = None
     ) -> Tensor:
         """Everything but the head: (B, T) ids -> (B, T, E)."""
-        length = cache.last if cache is not None else ids.shape[1]
+        length = cache.length if cache is not None else ids.shape[1]
         assert length <= self.config.context_length, "more positions than the model has"
         positions: Tensor | slice = cache.positions if cache is not None else slice(length)
         x = self._embed(ids, positions)
