@@ -67,8 +67,8 @@ def test_every_compiler_builds_the_same_decoder(
         model = random_model(config)
         engine = numpy_engine(model)
         assert engine.native is not None
-        expected = pure_engine(model).read_all([0], [text])
-        np.testing.assert_allclose(engine.read_all([0], [text]), expected, rtol=1e-4, atol=1e-4)
+        expected = pure_engine(model).forward_all([0], [text])
+        np.testing.assert_allclose(engine.forward_all([0], [text]), expected, rtol=1e-4, atol=1e-4)
         assert engine.description.startswith("compiled (")
 
 

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 class TorchEngine:
     """Runs a `Transformer` for several rows of text; see `Engine`.
 
-    On a CUDA device a step of all rows is recorded once and then played: launching the hundreds of
-    kernels of a small model one by one takes longer than what they do.
+    On a CUDA device a decoding step of all rows is recorded once and then replayed: launching the
+    hundreds of kernels of a small model one by one takes longer than running them.
     """
 
     def __init__(self, model: Transformer, rows: int = 1) -> None:
@@ -38,36 +38,36 @@ class TorchEngine:
         if self._device.type == "cuda":
             self._fixed = FixedStep(model, self._cache, rows, record=True)
 
-    def forget(self, row: int) -> None:
+    def reset(self, row: int) -> None:
         """See `Engine`."""
         self._cache.reset(row)
 
-    def copy(self, source: int, target: int) -> None:
+    def copy_row(self, source: int, target: int) -> None:
         """See `Engine`."""
         self._cache.copy_row(source, target)
 
-    def read(self, rows: Sequence[int], tokens: Sequence[Sequence[int]]) -> Logits:
+    def forward(self, rows: Sequence[int], tokens: Sequence[Sequence[int]]) -> Logits:
         """See `Engine`."""
         if all(len(own) == 1 for own in tokens):
-            return self._step(rows, [own[0] for own in tokens])
+            return self._decode(rows, [own[0] for own in tokens])
         pairs = zip(rows, tokens, strict=True)
-        return np.concatenate([self._encode(row, own, -1) for row, own in pairs])
+        return np.concatenate([self._prefill(row, own, first=-1) for row, own in pairs])
 
-    def read_all(self, rows: Sequence[int], tokens: Sequence[Sequence[int]]) -> Logits:
+    def forward_all(self, rows: Sequence[int], tokens: Sequence[Sequence[int]]) -> Logits:
         """See `Engine`."""
         pairs = zip(rows, tokens, strict=True)
-        return np.concatenate([self._encode(row, own, 0) for row, own in pairs])
+        return np.concatenate([self._prefill(row, own, first=0) for row, own in pairs])
 
     @torch.inference_mode()
-    def _encode(self, row: int, ids: Sequence[int], first: int) -> Logits:
-        """Reads tokens of one row; the logits after those from `first` on."""
+    def _prefill(self, row: int, ids: Sequence[int], *, first: int) -> Logits:
+        """Appends tokens to one row; the logits after those from index `first` on."""
         inputs = torch.tensor([list(ids)], device=self._device)
         x = self._model.encode(inputs, self._cache.extend([row], len(ids)))
         return self._model.predict(x[0, first:]).float().numpy(force=True)
 
     @torch.inference_mode()
-    def _step(self, rows: Sequence[int], ids: Sequence[int]) -> Logits:
-        """Reads one token into each of some rows."""
+    def _decode(self, rows: Sequence[int], ids: Sequence[int]) -> Logits:
+        """Appends one token to each of some rows."""
         if self._fixed is not None:
             return self._fixed(rows, ids)
         inputs = torch.tensor(ids, device=self._device)[:, None]
@@ -76,7 +76,7 @@ class TorchEngine:
 
 
 class FixedStep:
-    """One token for every row of a cache, by way of buffers that stay where they are.
+    """A decoding step of every row of a cache, through buffers that stay where they are.
 
     All shapes are fixed: every row, and the whole capacity of the cache. So on a CUDA device the
     step can be recorded as a graph, once for each capacity. A row that gets no token is written
@@ -91,7 +91,7 @@ class FixedStep:
     def __init__(self, model: Transformer, cache: KVCache, rows: int, *, record: bool) -> None:
         self._model, self._cache, self._record = model, cache, record
         device = model.embedding.weight.device
-        self._arriving = torch.zeros(2, rows, dtype=torch.int64, pin_memory=record)
+        self._staging = torch.zeros(2, rows, dtype=torch.int64, pin_memory=record)
         self._inputs = torch.zeros(2, rows, dtype=torch.int64, device=device)  # ids, positions
         self._graph: torch.cuda.CUDAGraph | None = None
         self._graph_version: int | None = None  # of the cache
@@ -102,11 +102,11 @@ class FixedStep:
         cache = self._cache
         cache.reserve(max(cache.lengths[row] for row in rows) + 1)
         cache.reserve(min(max(cache.lengths) + 1, self._model.config.context_length))  # the idle
-        self._arriving[1] = torch.tensor([min(n, cache.capacity - 1) for n in cache.lengths])
+        self._staging[1] = torch.tensor([min(n, cache.capacity - 1) for n in cache.lengths])
         for row, token in zip(rows, ids, strict=True):
-            self._arriving[0, row] = token
+            self._staging[0, row] = token
             cache.lengths[row] += 1
-        self._inputs.copy_(self._arriving, non_blocking=True)
+        self._inputs.copy_(self._staging, non_blocking=True)
         if not self._record:
             return self._compute().numpy(force=True)[list(rows)]
         if self._graph is None or self._graph_version != cache.version:
@@ -129,7 +129,7 @@ class FixedStep:
         stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(stream):
-            for _ in range(3):  # what is made at the first call must not be in the recording
+            for _ in range(3):  # what the first calls set up must not be in the recording
                 self._compute()
         torch.cuda.current_stream().wait_stream(stream)
         graph = torch.cuda.CUDAGraph()
