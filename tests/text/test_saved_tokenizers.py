@@ -258,7 +258,7 @@ def test_a_file_cut_short_is_noticed(saved: SavedTokenizer, root: Path) -> None:
         find_tokenizer("book", root)
 
 
-@pytest.mark.parametrize("card", [b"", b"{", b"[]", b"\xff"])
+@pytest.mark.parametrize("metadata", [b"", b"{", b"[]", b"\xff"])
 def test_a_card_that_cannot_be_read_is_done_without(
     root: Path, tokenizer: Tokenizer, metadata: bytes
 ) -> None:

@@ -26,14 +26,14 @@ Shapes, here and in the comments below:
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tfcli.model.kernels import draw_dropout_mask, dropout, rms_norm
-from tfcli.model.masks import document_mask, sliding_window_mask
+from tfcli.model.masks import attention_mask
 from tfcli.model.positions import rotary_table, rotate, sinusoidal_table
 
 if TYPE_CHECKING:
@@ -105,10 +105,27 @@ def _weights(x: Tensor, layer: nn.Linear) -> tuple[Tensor, Tensor | None]:
 # --- attention ----------------------------------------------------------------------------------
 
 
-class Attention(nn.Module):
-    """Causal self-attention: each position gathers from itself and those before it.
+class AttentionContext(NamedTuple):
+    """What all layers attend with alike.
 
-    A position asks with its query, every earlier one answers with its key, and the better they
+    Attributes:
+        rotary: cosines and sines of the positions, or None; (T, D) each, or (B, 1, T, D).
+        mask: from `attention_mask` or the cache.
+        causal: whether a position sees only what stands before it, where there is no mask.
+        cache: of the positions before these, in generation.
+
+    """
+
+    rotary: tuple[Tensor, Tensor] | None
+    mask: Tensor | None
+    causal: bool
+    cache: CacheView | None
+
+
+class Attention(nn.Module):
+    """Self-attention: each position takes from itself and, if causal, from those before it.
+
+    A position asks with its query, each of the others answers with its key, and the better they
     match the more of that position's value is taken:
 
         attention(Q, K, V) = softmax(Q K^T / sqrt(D)) V          (Vaswani et al. 2017, equation 1)
@@ -135,9 +152,7 @@ class Attention(nn.Module):
     def forward(
         self,
         x: Tensor,  # (B, T, E)
-        rotary: tuple[Tensor, Tensor] | None,
-        mask: Tensor | None,
-        cache: CacheView | None,
+        context: AttentionContext,
         layer: int,
     ) -> Tensor:  # (B, T, E)
         B, T, _ = x.shape
@@ -148,35 +163,42 @@ class Attention(nn.Module):
         if self.qk_norm:
             queries, keys = self.query_norm(queries), self.key_norm(keys)
         queries, keys, values = (t.transpose(1, 2) for t in (queries, keys, values))  # (B, H, T, D)
-        if rotary is not None:
-            cosines, sines = (table.to(queries.dtype) for table in rotary)
+        if context.rotary is not None:
+            cosines, sines = (table.to(queries.dtype) for table in context.rotary)
             queries, keys = rotate(queries, cosines, sines), rotate(keys, cosines, sines)
-        if cache is not None:
-            keys, values = cache.update(layer, keys, values)  # (B, K, S, D)
-        gathered = attention(queries, keys, values, mask)
-        return fused_linear(gathered.transpose(1, 2).flatten(2), self.output)[0]
+        if context.cache is not None:
+            keys, values = context.cache.update(layer, keys, values)  # (B, K, S, D)
+        attended = attention(queries, keys, values, context.mask, causal=context.causal)
+        return fused_linear(attended.transpose(1, 2).flatten(2), self.output)[0]
 
 
-def attention(queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None = None) -> Tensor:
-    """softmax(Q K^T / sqrt(D)) V, each query seeing itself and what came before it.
+def attention(
+    queries: Tensor,
+    keys: Tensor,
+    values: Tensor,
+    mask: Tensor | None = None,
+    *,
+    causal: bool = True,
+) -> Tensor:
+    """softmax(Q K^T / sqrt(D)) V.
 
     Args:
         queries: (B, H, T, D), of the last T positions.
         keys, values: (B, K, S, D), of all S positions.
-        mask: what each query sees, where that is not simply all before it; see `model.masks`.
+        mask: True where a query may attend to a key; see `model.masks`.
+        causal: without a mask, whether a query sees only itself and what came before it.
 
     Returns:
         (B, H, T, D).
     """
     T, S = queries.shape[2], keys.shape[2]
-    causal = mask is None and T == S > 1
-    if (
-        mask is None and 1 < T < S
-    ):  # else there is nothing to mask, or the kernel knows the plain causal case
+    causal = causal and mask is None and T > 1
+    if causal and T < S:  # the kernel knows only the square case
+        causal = False
         mask = torch.ones(T, S, dtype=torch.bool, device=queries.device).tril(S - T)
     # on a CPU the kernel for bfloat16 takes three times as long backwards: float32 for this part
     widened = queries.dtype == torch.bfloat16 and queries.device.type == "cpu"
-    gathered = F.scaled_dot_product_attention(
+    attended = F.scaled_dot_product_attention(
         queries.float() if widened else queries,
         keys.float() if widened else keys,
         values.float() if widened else values,
@@ -184,7 +206,7 @@ def attention(queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None
         is_causal=causal,
         enable_gqa=keys.shape[1] != queries.shape[1],
     )
-    return gathered.to(queries.dtype)
+    return attended.to(queries.dtype)
 
 
 # --- feed-forward -------------------------------------------------------------------------------
@@ -242,14 +264,12 @@ class Block(nn.Module):
     def forward(
         self,
         x: Tensor,  # (B, T, E)
-        rotary: tuple[Tensor, Tensor] | None,
-        mask: Tensor | None,
-        cache: CacheView | None,
+        context: AttentionContext,
         layer: int,
         share: float,  # to drop out
         dropout_mask: Tensor | None,  # (2, B, T, E), or None where that is still to be drawn
     ) -> Tensor:  # (B, T, E)
-        attended = self.attention(self.attention_norm(x), rotary, mask, cache, layer)
+        attended = self.attention(self.attention_norm(x), context, layer)
         x = x + dropout(
             attended, share, self.training, None if dropout_mask is None else dropout_mask[0]
         )
@@ -267,7 +287,6 @@ class Transformer(nn.Module):
         dropout: the share of the embeddings, and of what each part adds to the stream, that is
             left out at random while training; never of the attention scores, whose fast kernel
             knows no dropout.
-        documents_apart: whether a position sees only its own document; `</s>` begins each.
         precision: the number format of all between embedding and logits while training, where
             that is not the format of the weights.
 
@@ -284,7 +303,6 @@ class Transformer(nn.Module):
         self.config = config
         self.dropout = dropout
         self.precision = precision
-        self.documents_apart = False
         self.embedding = nn.Embedding(config.vocab_size, config.d_model)
         if config.positions == "learned":
             self.position_embedding = nn.Embedding(config.context_length, config.d_model)
@@ -322,20 +340,20 @@ class Transformer(nn.Module):
                 parameter.copy_(values)
 
     def forward(
-        self, ids: Tensor, cache: CacheView | None = None, dropout_mask: Tensor | None = None
+        self,
+        ids: Tensor,
+        cache: CacheView | None = None,
+        dropout_mask: Tensor | None = None,
+        *,
+        positions: Tensor | None = None,
+        segments: Tensor | None = None,
+        causal: bool = True,
     ) -> Tensor:
-        """The logits after every position.
-
-        Args:
-            ids: (B, T), at most `context_length` positions together with those in the cache.
-            cache: the positions before these; the new ones are added to it.
-            kept: from `draw_dropout`.
-
-        Returns:
-            (B, T, V).
-
-        """
-        return self.predict(self.encode(ids, cache, dropout_mask))
+        """The logits at every position: (B, T) ids -> (B, T, V); see `encode`."""
+        x = self.encode(
+            ids, cache, dropout_mask, positions=positions, segments=segments, causal=causal
+        )
+        return self.predict(x)
 
     def draw_dropout(self, rows: range, seed: Sequence[int]) -> Tensor | None:
         """What dropout keeps, (1 + 2 N, B, T, E), by row whatever the others; on a CPU alone."""
@@ -348,31 +366,53 @@ class Transformer(nn.Module):
         )
 
     def encode(
-        self, ids: Tensor, cache: CacheView | None = None, dropout_mask: Tensor | None = None
+        self,
+        ids: Tensor,
+        cache: CacheView | None = None,
+        dropout_mask: Tensor | None = None,
+        *,
+        positions: Tensor | None = None,
+        segments: Tensor | None = None,
+        causal: bool = True,
     ) -> Tensor:
-        """Everything but the head: (B, T) ids -> (B, T, E)."""
+        """Everything but the head: (B, T) ids -> hidden states (B, T, E).
+
+        Args:
+            ids: at most `context_length` positions together with those in the cache.
+            cache: the positions before these; the new ones are added to it. Attention is then
+                causal, over the whole row.
+            dropout_mask: from `draw_dropout`.
+            positions: (B, T), where each token stands; None: 0, 1, 2, ...
+            segments: (B, T), see `model.masks.segment_mask`; None: the row is one segment.
+            causal: whether a position attends only to itself and to those before it.
+
+        """
         length = cache.length if cache is not None else ids.shape[1]
         assert length <= self.config.context_length, "more positions than the model has"
-        positions: Tensor | slice = cache.positions if cache is not None else slice(length)
-        x = self._embed(ids, positions)
+        if cache is not None:
+            positions, mask = cache.positions, cache.mask
+        else:
+            mask = attention_mask(
+                length,
+                causal=causal,
+                window=self.config.sliding_window,
+                segments=segments,
+                device=ids.device,
+            )
+        places: Tensor | slice = slice(length) if positions is None else positions
+        x = self._embed(ids, places)
         x = dropout(
             x, self.dropout, self.training, None if dropout_mask is None else dropout_mask[0]
         )
         rotary = None
         if self.config.positions == "rotary":
-            rotary = (self.rotary_cosines[positions], self.rotary_sines[positions])
-            if cache is not None:  # (B, T, D): the same for all heads
+            rotary = (self.rotary_cosines[places], self.rotary_sines[places])
+            if positions is not None:  # (B, T, D): the same for all heads
                 rotary = (rotary[0][:, None], rotary[1][:, None])
-        mask = cache.mask if cache is not None else None
-        if self.documents_apart and cache is None:
-            mask = document_mask(ids)
-        window = self.config.sliding_window
-        if window is not None and window < length and cache is None:
-            within = sliding_window_mask(length, window, ids.device)
-            mask = within if mask is None else mask & within
+        context = AttentionContext(rotary, mask, causal, cache)
         for layer, block in enumerate(self.blocks):
             site = None if dropout_mask is None else dropout_mask[1 + 2 * layer : 3 + 2 * layer]
-            x = block(x, rotary, mask, cache, layer, self.dropout, site)
+            x = block(x, context, layer, self.dropout, site)
         return self.final_norm(x)  # type: ignore[no-any-return]
 
     def _embed(self, ids: Tensor, positions: Tensor | slice) -> Tensor:
@@ -390,15 +430,26 @@ class Transformer(nn.Module):
         return F.linear(x, table.to(x.dtype))
 
     def loss(
-        self, ids: Tensor, targets: Tensor, dropout_mask: Tensor | None = None, *, ignore: int = -1
+        self,
+        ids: Tensor,
+        targets: Tensor,
+        dropout_mask: Tensor | None = None,
+        *,
+        positions: Tensor | None = None,
+        segments: Tensor | None = None,
+        causal: bool = True,
+        ignore_index: int = -1,
     ) -> Tensor:
-        """The cross-entropy of all `targets` (B, T) after `ids` (B, T) together, in nats.
+        """The summed cross-entropy of `targets` (B, T), in nats; the rest as in `encode`.
 
-        Targets equal to `ignore` do not count.
+        Targets equal to `ignore_index` do not count.
         """
         logits = self(
-            ids, dropout_mask=dropout_mask
-        ).float()  # (B, T, V); the softmax wants full precision
+            ids, None, dropout_mask, positions=positions, segments=segments, causal=causal
+        )
         return F.cross_entropy(
-            logits.flatten(0, 1), targets.flatten(), ignore_index=ignore, reduction="sum"
+            logits.float().flatten(0, 1),  # the softmax wants full precision
+            targets.flatten(),
+            ignore_index=ignore_index,
+            reduction="sum",
         )

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
@@ -36,6 +37,24 @@ SPACE_MARK = "▁"
 NO_DUMMY_PREFIX = bytes([3 << 3 | 2, 2, 3 << 3, 0])
 PROBE = "  a \t\r\n ① Ａ e\u0301 ▁\0 日本  "  # what a lossless model gives back
 PART = 4096  # characters; SentencePiece takes more than twice as long over a megabyte at once
+
+
+@dataclass(frozen=True)
+class SpecialTokens:
+    """The ids that stand for no text.
+
+    Attributes:
+        bos: begins every sequence; None where the tokenizer has no such token.
+        eos: ends a document; may be the same token as `bos`.
+        unk: stands for what cannot be spelled.
+        control: all ids that stand for no text, those above included.
+
+    """
+
+    bos: int | None
+    eos: int | None
+    unk: int | None
+    control: frozenset[int]
 
 
 class Tokenizer:
@@ -108,6 +127,15 @@ class Tokenizer:
                 why="it needs <unk>, <s>, </s> as ids 0, 1, 2 and the 256 byte pieces after them",
                 hint="tfcli tokenizer train FILE --name NAME",
             )
+
+    @cached_property
+    def special(self) -> SpecialTokens:
+        """The ids of `<s>`, `</s>`, `<unk>` and of all that stand for no text."""
+        processor = self._processor
+        control = (
+            i for i in range(self.vocab_size) if processor.is_control(i) or processor.is_unknown(i)
+        )
+        return SpecialTokens(bos=BEGIN, eos=END, unk=UNKNOWN, control=frozenset(control))
 
     @property
     def fingerprint(self) -> str:

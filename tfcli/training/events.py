@@ -21,11 +21,11 @@ class StepFinished:
         step: its number, from 1.
         loss: nats a token on its batch, before the update.
         nats_per_byte: the same loss over the bytes those tokens stand for, on average.
-        gradient_norm: before clipping.
+        grad_norm: norm of all gradients together, before clipping.
         mfu: model FLOPs utilisation: the operations that the model takes, of those that the
             machine's matrix product makes in the same time (Chowdhery et al., "PaLM", 2022,
             appendix B); null where the machine was not measured.
-        learning_rate_scale: share of the full learning rates.
+        learning_rate: of the matrices; those of the other parameters are in proportion.
         tokens_per_second: of this update.
         progress: share of the budget spent, from 0 to 1.
         seconds: time spent in all.
@@ -35,8 +35,8 @@ class StepFinished:
     step: int
     loss: float
     nats_per_byte: float
-    gradient_norm: float
-    learning_rate_scale: float
+    grad_norm: float
+    learning_rate: float
     tokens_per_second: float
     mfu: float | None
     progress: float
@@ -79,6 +79,14 @@ class NotCompiled:
 
 
 @dataclass(frozen=True, kw_only=True)
+class NotEvaluated:
+    """An evaluation was left out, and the training goes on."""
+
+    step: int
+    why: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Sampled:
     """A piece of text that the model wrote."""
 
@@ -99,7 +107,16 @@ class Stopped:
     seconds: float
 
 
-Event = StepFinished | Evaluated | Saved | MemoryExceeded | NotCompiled | Sampled | Stopped
+Event = (
+    StepFinished
+    | Evaluated
+    | Saved
+    | MemoryExceeded
+    | NotCompiled
+    | NotEvaluated
+    | Sampled
+    | Stopped
+)
 
 
 def to_row(event: Event) -> dict[str, Any]:
