@@ -39,7 +39,7 @@ from tfcli.model.positions import rotary_table, rotate, sinusoidal_table
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tfcli.model.cache import Reading
+    from tfcli.model.cache import CacheView
     from tfcli.model.config import ModelConfig
 
 # --- normalisation ------------------------------------------------------------------------------
@@ -119,7 +119,7 @@ class AttentionContext(NamedTuple):
     rotary: tuple[Tensor, Tensor] | None
     mask: Tensor | None
     causal: bool
-    cache: Reading | None
+    cache: CacheView | None
 
 
 class Attention(nn.Module):
@@ -167,7 +167,7 @@ class Attention(nn.Module):
             cosines, sines = (table.to(queries.dtype) for table in context.rotary)
             queries, keys = rotate(queries, cosines, sines), rotate(keys, cosines, sines)
         if context.cache is not None:
-            keys, values = context.cache.extend(layer, keys, values)  # (B, K, S, D)
+            keys, values = context.cache.update(layer, keys, values)  # (B, K, S, D)
         attended = attention(queries, keys, values, context.mask, causal=context.causal)
         return fused_linear(attended.transpose(1, 2).flatten(2), self.output)[0]
 
@@ -342,7 +342,7 @@ class Transformer(nn.Module):
     def forward(
         self,
         ids: Tensor,
-        cache: Reading | None = None,
+        cache: CacheView | None = None,
         dropout_mask: Tensor | None = None,
         *,
         positions: Tensor | None = None,
@@ -368,7 +368,7 @@ class Transformer(nn.Module):
     def encode(
         self,
         ids: Tensor,
-        cache: Reading | None = None,
+        cache: CacheView | None = None,
         dropout_mask: Tensor | None = None,
         *,
         positions: Tensor | None = None,
@@ -387,7 +387,7 @@ class Transformer(nn.Module):
             causal: whether a position attends only to itself and to those before it.
 
         """
-        length = cache.last if cache is not None else ids.shape[1]
+        length = cache.length if cache is not None else ids.shape[1]
         assert length <= self.config.context_length, "more positions than the model has"
         if cache is not None:
             positions, mask = cache.positions, cache.mask
