@@ -93,11 +93,11 @@ def random_weights(config: ModelConfig) -> Weights:
 
 def ours(engine: NumpyEngine) -> float:
     """Tokens a second, greedy."""
-    engine.forget(0)
-    token = int(engine.read([0], [list(range(5, 5 + PROMPT))]).argmax())
+    engine.reset(0)
+    token = int(engine.forward([0], [list(range(5, 5 + PROMPT))]).argmax())
     began = time.perf_counter()
     for _ in range(TOKENS):
-        token = int(engine.read([0], [[token]]).argmax())
+        token = int(engine.forward([0], [[token]]).argmax())
     return TOKENS / (time.perf_counter() - began)
 
 
@@ -181,11 +181,11 @@ def late(config: ModelConfig, weights: Weights) -> tuple[float, float]:
     engine = NumpyEngine(config, weights)
     ratios = []
     for _ in range(7):
-        engine.forget(0)
+        engine.reset(0)
         times = []
         for position in range(LATE + AROUND):
             began = time.perf_counter()
-            engine.read([0], [[5 + position % 100]])
+            engine.forward([0], [[5 + position % 100]])
             times.append(time.perf_counter() - began)
         early, then = times[PROMPT : PROMPT + AROUND], times[LATE : LATE + AROUND]
         ratios.append(statistics.median(then) / statistics.median(early))

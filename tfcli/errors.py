@@ -7,7 +7,7 @@
     +-- NotFoundError        66   no such file, run or tokenizer
     +-- ConflictError        73   it exists already, or another process has it
     +-- InputOutputError     74   the disk or a stream refused
-    +-- ReaderGoneError     141   whoever read our output went away (not shown: nobody is there)
+    +-- OutputClosedError   141   the reader of our output closed it (not shown: nobody is there)
 
 Codes 65 to 74 are those of sysexits.h; 141 is what a shell reports for SIGPIPE.
 """

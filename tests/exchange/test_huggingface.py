@@ -208,7 +208,7 @@ def test_an_imported_model_computes_the_same(
     engine = open_engine(run, step, "cpu")
     with torch.no_grad():
         wanted = theirs(torch.tensor([ids])).logits[0].numpy()
-    np.testing.assert_allclose(engine.read_all([0], [ids]), wanted, rtol=0, atol=1e-4)
+    np.testing.assert_allclose(engine.forward_all([0], [ids]), wanted, rtol=0, atol=1e-4)
     export_to_hugging_face(run, step, tmp_path / "out")
     again = open_theirs(tmp_path / "out").state_dict()
     for name, weight in theirs.state_dict().items():

@@ -162,8 +162,8 @@ class Shaken:
         self._engine = engine
         self._random = np.random.default_rng(seed)
 
-    def read(self, rows: Sequence[int], tokens: Sequence[Sequence[int]]) -> Any:
-        logits = self._engine.read(rows, tokens)
+    def forward(self, rows: Sequence[int], tokens: Sequence[Sequence[int]]) -> Any:
+        logits = self._engine.forward(rows, tokens)
         return logits + np.float32(1e-5) * self._random.random(logits.shape, np.float32)
 
     def __getattr__(self, name: str) -> Any:

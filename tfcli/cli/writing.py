@@ -195,7 +195,7 @@ class GenerationSession:
         form.close()
         self.notes.release()
         if self.stats:
-            streams.say(pace.report(alone=feed.count == 1))
+            streams.say(f"{pace.report(alone=feed.count == 1)} Engine: {engine.description}.")
         if unfinished:
             raise DataError(
                 f"{unfinished} of {feed.count} texts ended before they had the form asked for",

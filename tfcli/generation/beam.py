@@ -70,8 +70,8 @@ def beam_search(
     running = [_Beam(0.0, ())]
     following: list[tuple[int, _Beam]] = []  # parent, child
     complete: list[Hypothesis] = []
-    engine.forget(0)
-    logits = engine.read([0], [view])
+    engine.reset(0)
+    logits = engine.forward([0], [view])
     for length in range(1, limit + 1):
         logits = logits[:, : tokenizer.vocab_size]
         adjusted = [adjust(row, beam.tokens) for row, beam in zip(logits, running, strict=True)]
@@ -96,7 +96,7 @@ def beam_search(
         if length == limit:
             break
         running = _place(engine, len(running), following)
-        logits = engine.read(range(len(running)), [beam.tokens[-1:] for beam in running])
+        logits = engine.forward(range(len(running)), [beam.tokens[-1:] for beam in running])
     cut = [Hypothesis(beam.logprob / limit, beam.tokens, False) for _, beam in following]
     return heapq.nlargest(beams, complete + cut)
 
@@ -125,12 +125,12 @@ def _place(engine: Engine, rows: int, following: list[tuple[int, _Beam]]) -> lis
             placed[parent] = beam
     free = (row for row in range(rows + len(others)) if row not in placed)
     for (parent, beam), row in zip(others, list(free), strict=False):
-        engine.copy(parent, row)
+        engine.copy_row(parent, row)
         placed[row] = beam
     # rows have to be 0, 1, 2 ...: the last ones move into the gaps
     for gap in range(len(placed)):
         if gap not in placed:
             last = max(placed)
-            engine.copy(last, gap)
+            engine.copy_row(last, gap)
             placed[gap] = placed.pop(last)
     return [placed[row] for row in range(len(placed))]

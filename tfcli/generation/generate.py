@@ -233,7 +233,7 @@ class Generator:
         going = [row for row, writing in enumerate(active) if not writing.fresh]
         parts = [self._prefill(active, rows) for rows in self._portions(active, fresh)]
         if going:
-            parts.append(self._engine.read(going, [active[row].view[-1:] for row in going]))
+            parts.append(self._engine.forward(going, [active[row].view[-1:] for row in going]))
         logits = parts[0] if len(parts) == 1 else np.concatenate(parts)
         logits = logits[np.argsort(fresh + going)] if fresh and going else logits
         return logits[:, : self._tokenizer.vocab_size]
@@ -256,14 +256,14 @@ class Generator:
         first: dict[tuple[int, ...], int] = {}
         for row in rows:
             active[row].fresh = False
-            self._engine.forget(row)
+            self._engine.reset(row)
             first.setdefault(tuple(active[row].view), row)
         read = list(first.values())
-        logits = self._engine.read(read, [active[row].view for row in read])
+        logits = self._engine.forward(read, [active[row].view for row in read])
         source = [first[tuple(active[row].view)] for row in rows]
         for row, same in zip(rows, source, strict=True):
             if row != same:
-                self._engine.copy(same, row)
+                self._engine.copy_row(same, row)
         return logits[[read.index(row) for row in source]]
 
     def _choose(self, active: list[ActiveSequence], logits: Logits) -> list[int]:
@@ -314,7 +314,7 @@ class Generator:
             last = active.pop()
             if last is not done:
                 if not last.fresh:
-                    self._engine.copy(len(active), row)
+                    self._engine.copy_row(len(active), row)
                 active[row] = last
             yield Finished(done.index, b"" if reason == "stop" else done.stop.rest(), reason)
 

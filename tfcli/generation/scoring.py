@@ -83,8 +83,8 @@ def score(
     for group in _groups(every, rows, LOGITS_AT_ONCE // engine.vocab_size):
         inputs = [_inputs(texts[window.text], window, special) for window in group]
         for row in range(len(group)):
-            engine.forget(row)
-        logits = engine.read_all(range(len(group)), inputs)
+            engine.reset(row)
+        logits = engine.forward_all(range(len(group)), inputs)
         first = 0
         for window, own in zip(group, inputs, strict=True):
             scored = slice(first + window.scored - window.begin, first + len(own))
