@@ -71,25 +71,23 @@ CODES: dict[int, type[TfcliError]] = {
 
 @pytest.mark.parametrize("code", CODES, ids=errno.errorcode.get)
 def test_every_error_has_its_class_and_names_the_file(tmp_path: Path, code: int) -> None:
-    translated_os_errors = translate_os_error(OSError(code, os.strerror(code)), tmp_path / "wanted")
-    assert isinstance(translated_os_errors, CODES[code])
-    assert str(tmp_path / "wanted") in translated_os_errors.what
+    error = translate_os_error(OSError(code, os.strerror(code)), tmp_path / "wanted")
+    assert isinstance(error, CODES[code])
+    assert str(tmp_path / "wanted") in error.what
 
 
 @given(code=st.integers(1, 200))
 def test_every_number_has_an_explanation(tmp_path: Path, code: int) -> None:
-    translated_os_errors = translate_os_error(OSError(code, os.strerror(code)), tmp_path / "wanted")
-    assert isinstance(translated_os_errors, TfcliError)
-    assert isinstance(translated_os_errors, NotFoundError) or os.strerror(code) in str(
-        translated_os_errors.why
-    )
+    error = translate_os_error(OSError(code, os.strerror(code)), tmp_path / "wanted")
+    assert isinstance(error, TfcliError)
+    assert isinstance(error, NotFoundError) or os.strerror(code) in str(error.why)
 
 
 @pytest.mark.parametrize("code", [errno.EACCES, errno.EPERM, errno.EROFS])
 def test_what_is_not_allowed_comes_with_a_way_to_see_why(tmp_path: Path, code: int) -> None:
-    translated_os_errors = translate_os_error(OSError(code, os.strerror(code)), tmp_path / "wanted")
-    assert "may not be read or written" in translated_os_errors.what
-    assert str(translated_os_errors.hint).startswith(f"ls -ld {tmp_path}")
+    error = translate_os_error(OSError(code, os.strerror(code)), tmp_path / "wanted")
+    assert "no permission to read or write" in error.what
+    assert str(error.hint).startswith(f"ls -ld {tmp_path}")
 
 
 def test_an_error_without_a_number_is_explained_by_its_text(tmp_path: Path) -> None:
@@ -103,11 +101,11 @@ def test_a_missing_file_is_not_found_even_without_a_number(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EFBIG, errno.EDQUOT])
 def test_a_full_disk_tells_how_much_is_free(tmp_path: Path, code: int) -> None:
-    translated_os_errors = translate_os_error(
+    error = translate_os_error(
         OSError(code, os.strerror(code)), tmp_path / "no" / "such" / "folder"
     )
-    assert "the disk is full" in translated_os_errors.what
-    assert 0 < free_bytes(str(translated_os_errors.why)) <= shutil.disk_usage(tmp_path).total
+    assert "the disk is full" in error.what
+    assert 0 < free_bytes(str(error.why)) <= shutil.disk_usage(tmp_path).total
 
 
 def test_a_full_disk_is_explained_even_where_it_cannot_be_measured(
@@ -117,11 +115,9 @@ def test_a_full_disk_is_explained_even_where_it_cannot_be_measured(
         raise OSError(errno.EIO, "refused")
 
     monkeypatch.setattr(shutil, "disk_usage", refuses)
-    translated_os_errors = translate_os_error(
-        OSError(errno.ENOSPC, "no space left"), tmp_path / "file"
-    )
-    assert "the disk is full" in translated_os_errors.what
-    assert translated_os_errors.why == "no space left"
+    error = translate_os_error(OSError(errno.ENOSPC, "no space left"), tmp_path / "file")
+    assert "the disk is full" in error.what
+    assert error.why == "no space left"
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
@@ -151,7 +147,7 @@ def test_a_read_only_folder_refuses_with_a_command_that_shows_why(
 ) -> None:
     (tmp_path / "read only").mkdir(mode=0o555)
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(InputOutputError, match="may not be") as caught, without_privileges():
+    with pytest.raises(InputOutputError, match="no permission") as caught, without_privileges():
         write_file(Path("read only/file"), b"x")
     assert list((tmp_path / "read only").iterdir()) == []
     assert caught.value.hint
@@ -208,7 +204,7 @@ def test_a_file_that_cannot_be_removed_is_told_in_our_words(tmp_path: Path) -> N
 
 
 def test_room_that_is_not_there_is_asked_for_with_both_figures(tmp_path: Path) -> None:
-    with pytest.raises(InputOutputError, match="not enough room") as caught:
+    with pytest.raises(InputOutputError, match="not enough disk space") as caught:
         require_space(tmp_path / "not" / "yet" / "there", 1 << 62)
     assert f"{1 << 62:,} bytes are needed" in str(caught.value.why)
     assert 0 < free_bytes(str(caught.value.why)) <= shutil.disk_usage(tmp_path).total
@@ -218,7 +214,7 @@ def test_exactly_enough_room_is_enough(tmp_path: Path, monkeypatch: pytest.Monke
     usage = shutil.disk_usage(tmp_path)._replace(free=1000)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
     require_space(tmp_path, 1000)
-    with pytest.raises(InputOutputError, match="not enough room"):
+    with pytest.raises(InputOutputError, match="not enough disk space"):
         require_space(tmp_path, 1001)
 
 

@@ -28,7 +28,7 @@ from tests.files.faults import (
 )
 from tests.files.writers import WRITERS, Writer
 from tfcli.errors import TfcliError
-from tfcli.files import append_line, sweep
+from tfcli.files import append_line, remove_leftovers
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -64,7 +64,7 @@ def calls_of(parent: Path, writer: Writer, before: bytes | None) -> int:
 
 def left_after_sweep(folder: Path, writer: Writer) -> bytes | None:
     """What can be read once the next start has swept; nothing else may be there."""
-    sweep(folder)
+    remove_leftovers(folder)
     content = writer.read(folder)
     assert len(list(folder.iterdir())) == (content is not None)
     return content

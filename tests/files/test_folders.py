@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,19 +13,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.files.faults import SystemCall, fails_with, faulty
+from tests.files.faults import fails_with, faulty
 from tfcli.errors import ConflictError, DamagedError, DataError, NotFoundError, TfcliError
 from tfcli.files import (
     MANIFEST,
     new_folder,
     read_folder,
     remove_folder,
-    sweep,
     to_json,
     verify_file,
     verify_folder,
 )
-from tfcli.files.folders import find_litter
 
 EMPTY = hashlib.sha256(b"").hexdigest()
 
@@ -168,7 +165,7 @@ def test_a_missing_file_is_noticed(tmp_path: Path, name: str) -> None:
 
 
 def test_a_folder_that_is_not_there_does_not_verify(tmp_path: Path) -> None:
-    with pytest.raises(DamagedError, match="never finished"):
+    with pytest.raises(DamagedError, match="incomplete"):
         verify_folder(tmp_path / "folder")
 
 
@@ -325,73 +322,6 @@ def test_a_removed_folder_is_gone_whole(tmp_path: Path) -> None:
 def test_removing_what_is_not_there_is_not_found(tmp_path: Path) -> None:
     with pytest.raises(NotFoundError):
         remove_folder(tmp_path / "folder")
-
-
-def test_sweep_takes_away_litter_of_every_kind_and_nothing_else(tmp_path: Path) -> None:
-    outside = make_folder_of(tmp_path / "outside", {"precious": b"1"})
-    root = make_folder_of(tmp_path / "root", {"kept": b"1", "a.tmp-b": b"3"})
-    (root / ".hidden").write_bytes(b"2")
-    kept = every_file(root)
-    (root / ".tmp-file-1-a").write_bytes(b"")
-    (root / ".tmp-folder-1-a" / "deep").mkdir(parents=True)
-    (root / ".tmp-link-1-a").symlink_to(outside)
-    leftovers = find_litter(root)
-    assert len(leftovers) == 3
-    assert sweep(root) == leftovers
-    assert every_file(root) == kept
-    verify_folder(outside)
-
-
-@pytest.mark.parametrize("there", ["nothing", "a dangling link", "an empty folder"])
-def test_sweep_puts_back_what_is_all_that_there_is(tmp_path: Path, there: str) -> None:
-    write_pair(tmp_path / ".old-it", b"old")
-    if there == "a dangling link":
-        (tmp_path / "it").symlink_to("nowhere")
-    if there == "an empty folder":
-        (tmp_path / "it").mkdir()
-    assert sweep(tmp_path) == []
-    verify_folder(tmp_path / "it")
-    assert not (tmp_path / ".old-it").exists()
-
-
-def test_sweep_leaves_what_it_cannot_put_back(tmp_path: Path) -> None:
-    write_pair(tmp_path / ".old-it", b"old")
-
-    def refuses(call: SystemCall) -> Any:
-        return fails_with(5)(call) if call.name == "rename" else call.make()
-
-    with faulty(refuses):
-        assert sweep(tmp_path) == []
-    verify_folder(tmp_path / ".old-it")
-
-
-def test_sweep_takes_away_what_was_nobodys(tmp_path: Path) -> None:
-    (tmp_path / ".old-").mkdir()
-    assert sweep(tmp_path) == [tmp_path / ".old-"]
-
-
-def test_sweep_tells_only_what_it_could_remove(tmp_path: Path) -> None:
-    stubborn = tmp_path / ".tmp-file-1-a"
-    stubborn.write_bytes(b"")
-
-    def refuses(call: SystemCall) -> Any:
-        return fails_with(1)(call) if call.name == "unlink" else call.make()
-
-    with faulty(refuses):
-        assert sweep(tmp_path) == []
-    assert stubborn.exists()
-
-
-def test_there_is_no_litter_where_there_is_no_folder(tmp_path: Path) -> None:
-    assert sweep(tmp_path / "nowhere") == find_litter(tmp_path / "nowhere") == []
-
-
-@pytest.mark.skipif(os.name == "nt", reason="no modes")
-def test_sweep_does_not_follow_a_link_that_leads_nowhere(tmp_path: Path) -> None:
-    link = tmp_path / ".tmp-link-1-a"
-    link.symlink_to(tmp_path / "nowhere")
-    assert sweep(tmp_path) == [link]
-    assert not link.is_symlink()
 
 
 def test_a_file_with_another_check_of_its_own_is_not_read(tmp_path: Path) -> None:

@@ -139,30 +139,9 @@ def test_a_folder_where_the_lock_should_be_is_told_in_our_words(tmp_path: Path) 
         pass
 
 
-def test_a_folder_of_which_nothing_came_is_removed(tmp_path: Path) -> None:
-    folder = tmp_path / "run"
-    with lock(folder, doing="x"):
-        (folder / ".tmp-step-1-a").mkdir()
-        remove_unused(folder)
-    assert not folder.exists()
-
-
 def test_a_folder_of_a_killed_process_is_removed(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     with processes(1, folder) as [(holder, _)]:
         holder.kill()
     remove_unused(folder)
     assert not folder.exists()
-
-
-def test_a_folder_that_holds_anything_is_kept(tmp_path: Path) -> None:
-    folder = tmp_path / "run"
-    with lock(folder, doing="x"):
-        (folder / "notes.txt").write_bytes(b"precious")
-        remove_unused(folder)
-    assert [path.read_bytes() for path in folder.iterdir()] == [b"precious"]
-
-
-def test_removing_what_is_not_there_is_no_error(tmp_path: Path) -> None:
-    remove_unused(tmp_path / "nowhere")
-    assert list(tmp_path.iterdir()) == []

@@ -107,7 +107,7 @@ def test_what_is_no_object_is_no_record(value: object) -> None:
 
 
 def test_the_message_names_the_key_and_stays_short() -> None:
-    with pytest.raises(ValueError, match="number cannot be") as caught:
+    with pytest.raises(ValueError, match="invalid number") as caught:
         read_record(Outer, as_json(EXAMPLE) | {"number": "x" * 10_000})
     assert len(str(caught.value)) < 100
 

@@ -11,7 +11,7 @@ import pytest
 from tests.reliability.conftest import Tally, cases
 from tests.reliability.power import put_on_disk, read_disk, recorded
 from tests.runs.helpers import make_run, save
-from tfcli.files import read_checked_json, sweep, write_checked_json
+from tfcli.files import read_checked_json, remove_leftovers, write_checked_json
 from tfcli.runs.run import open_run
 from tfcli.runs.step import list_steps
 from tfcli.runs.valid_steps import newest_valid_step
@@ -54,7 +54,7 @@ def test_a_step_is_there_or_not(tmp_path: Path, again: bool, tally: Tally) -> No
         save(run, 2, 1.4)
 
     def check(folder: Path, done: bool) -> None:
-        sweep(folder / "it")
+        remove_leftovers(folder / "it")
         step = newest_valid_step(open_run(folder / "it"), damaged=lambda error: None)
         assert step, "the step before was lost"
         if done:
@@ -77,7 +77,7 @@ def test_what_is_pruned_is_never_the_last_good_step(tmp_path: Path, tally: Tally
         prune(run, keep=2)
 
     def check(folder: Path, done: bool) -> None:
-        sweep(folder / "it")
+        remove_leftovers(folder / "it")
         step = newest_valid_step(open_run(folder / "it"), damaged=lambda error: None)
         assert step
         assert step.state.step >= (4 if done else 3)
@@ -91,7 +91,7 @@ def test_a_card_is_the_old_or_the_new(tmp_path: Path, tally: Tally) -> None:
     write_checked_json(root / "card.json", {"schema": 1, "value": "old"})
 
     def check(folder: Path, done: bool) -> None:
-        sweep(folder)
+        remove_leftovers(folder)
         value = read_checked_json(folder / "card.json", schema=1)["value"]
         assert value in ({"new"} if done else {"old", "new"})
         assert [path.name for path in folder.iterdir()] == ["card.json"]

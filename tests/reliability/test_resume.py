@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import errno
 import random
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+from tests.files.faults import SystemCall, fails_with, faulty
 from tests.reliability.conftest import Tally, cases
 from tests.training.conftest import StopAfter, Workshop
 from tests.training.conftest import workshop as workshop
 from tfcli.errors import DataError
 from tfcli.runs.metrics import read_metrics
-from tfcli.runs.step import MODEL, OPTIMIZER, list_steps, load_arrays
+from tfcli.runs.step import MODEL, OPTIMIZER, list_steps, load_arrays, step_path
 
 
 def everything(workshop: Workshop, name: str) -> dict[str, bytes]:
@@ -50,6 +53,27 @@ def test_a_training_cut_anywhere_ends_in_the_same_bits(workshop: Workshop, tally
         assert everything(workshop, name) == wanted
         assert losses(workshop, name) == curve
     tally(10, count)
+
+
+def test_training_continues_while_an_old_step_cannot_be_removed(workshop: Workshop) -> None:
+    """As on Windows, while a reader has its weights mapped."""
+    job = workshop.job(steps=8, save_every=1, eval_every=1)
+    oldest = step_path(workshop.folder / "run", 1)
+
+    def in_use(call: SystemCall) -> Any:
+        if call.name == "rename" and call.arguments[0] == oldest:
+            return fails_with(errno.EACCES)(call)
+        return call.make()
+
+    with faulty(in_use):
+        list(workshop.begin("run", job, stop=StopAfter(6)).events())
+    steps = list_steps(workshop.folder / "run")
+    assert oldest in steps
+    assert steps[-1] == step_path(workshop.folder / "run", 6)
+    list(workshop.resume("run").events())
+    steps = list_steps(workshop.folder / "run")
+    assert oldest not in steps
+    assert steps[-1] == step_path(workshop.folder / "run", 8)
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])

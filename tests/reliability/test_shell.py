@@ -71,7 +71,7 @@ def test_a_text_of_any_kind(name: str, processes: Processes, tmp_path: Path, tal
 @pytest.mark.parametrize(
     ("make", "code", "message"),
     [
-        (lambda path: path.mkdir(), 66, "holds no files"),
+        (lambda path: path.mkdir(), 66, "no files in"),
         (lambda path: None, 66, "no file"),
         (lambda path: path.symlink_to("nowhere"), 66, "no file"),
         (lambda path: path.symlink_to("/dev/null"), 65, "no text"),

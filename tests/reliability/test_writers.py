@@ -28,7 +28,7 @@ from tests.reliability.conftest import Tally, cases
 from tests.runs.helpers import make_run, metadata, save, tokenizer
 from tfcli.errors import TfcliError
 from tfcli.exchange.huggingface_out import export_tokenizer
-from tfcli.files import read_checked_json, sweep, verify_folder, write_checked_json
+from tfcli.files import read_checked_json, remove_leftovers, verify_folder, write_checked_json
 from tfcli.runs.metrics import append_metrics, read_metrics
 from tfcli.runs.run import open_run, write_metadata
 from tfcli.runs.valid_steps import newest_valid_step, prune
@@ -52,7 +52,7 @@ class Writer:
 
 
 def _step_found(folder: Path) -> str:
-    sweep(folder / "it")
+    remove_leftovers(folder / "it")
     step = newest_valid_step(open_run(folder / "it"), damaged=lambda error: None)
     assert step
     return "new" if step.state.step == 2 else "old"
@@ -77,7 +77,7 @@ def _card_found(folder: Path) -> str:
 
 
 def _tokenizer_found(folder: Path) -> str:
-    sweep(folder)
+    remove_leftovers(folder)
     if not (folder / "words").exists():
         return "old"
     assert find_tokenizer("words", folder).tokenizer.fingerprint == tokenizer().fingerprint
@@ -85,7 +85,7 @@ def _tokenizer_found(folder: Path) -> str:
 
 
 def _export_found(folder: Path) -> str:
-    sweep(folder)
+    remove_leftovers(folder)
     if not (folder / "out").exists():
         return "old"
     verify_folder(folder / "out")

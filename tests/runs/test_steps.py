@@ -21,7 +21,7 @@ from hypothesis.extra import numpy as stn
 from tests.files.faults import count_calls, fails_with, faulty
 from tests.runs.helpers import Arrays, held_out, make_run, save, state, weights
 from tfcli.errors import DamagedError, DataError, InputOutputError, NotFoundError, TfcliError
-from tfcli.files import new_folder, sweep, to_json, verify_folder
+from tfcli.files import new_folder, remove_leftovers, to_json, verify_folder
 from tfcli.runs.step import (
     MODEL,
     OPTIMIZER,
@@ -154,7 +154,7 @@ def test_whichever_call_fails_the_steps_before_are_intact(tmp_path: Path, code: 
         step = 20 + call
         with suppress(TfcliError), faulty(fails_with(code), call, call):
             save(run, step)
-        sweep(run.path)
+        remove_leftovers(run.path)
         names = {path.name for path in run.path.iterdir() if path.is_dir()}
         assert first.name in names <= {first.name, step_name(11), step_name(step)}
         for path in list_steps(run.path):
@@ -169,7 +169,7 @@ def test_a_disk_without_room_is_noticed_before_anything_is_written(
     before = sorted(run.path.iterdir())
     usage = shutil.disk_usage(tmp_path)._replace(free=1000)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
-    with pytest.raises(InputOutputError, match="not enough room"):
+    with pytest.raises(InputOutputError, match="not enough disk space"):
         save(run, 1)
     assert sorted(run.path.iterdir()) == before
 
@@ -223,7 +223,7 @@ def test_a_state_is_read_from_its_keys(tmp_path: Path) -> None:
 def test_a_state_without_a_key_is_damage(tmp_path: Path, key: str) -> None:
     value = valid_state()
     del value[key]
-    with pytest.raises(DamagedError, match="state of a step"):
+    with pytest.raises(DamagedError, match="does not describe a step"):
         read_written_state(tmp_path, value)
 
 
@@ -252,7 +252,7 @@ WRONG_STATES: dict[str, dict[str, object]] = {
 
 @pytest.mark.parametrize("changes", WRONG_STATES.values(), ids=WRONG_STATES)
 def test_a_state_with_wrong_values_is_damage(tmp_path: Path, changes: dict[str, object]) -> None:
-    with pytest.raises(DamagedError, match="state of a step"):
+    with pytest.raises(DamagedError, match="does not describe a step"):
         read_written_state(tmp_path, valid_state(**changes))
 
 
@@ -271,7 +271,7 @@ def test_a_state_of_which_one_bit_is_flipped_is_damage(tmp_path: Path) -> None:
     read_written_state(tmp_path, valid_state())
     path = tmp_path / "step-00000001" / STATE
     path.write_bytes(path.read_bytes().replace(b"1.5", b"1.4"))
-    with pytest.raises(DamagedError, match="not as it was written"):
+    with pytest.raises(DamagedError, match="is damaged"):
         read_state(path.parent)
 
 
@@ -430,9 +430,9 @@ def test_to_write_only_the_weights_have_to_be_whole(tmp_path: Path) -> None:
     data = bytearray((step / OPTIMIZER).read_bytes())
     data[-1] ^= 1
     (step / OPTIMIZER).write_bytes(data)
-    verify_step(step, to_write=True)
+    verify_step(step, weights_only=True)
     with pytest.raises(DamagedError, match=OPTIMIZER):
         verify_step(step)
     (step / OPTIMIZER).write_bytes(data[:-1])
     with pytest.raises(DamagedError, match=OPTIMIZER):
-        verify_step(step, to_write=True)
+        verify_step(step, weights_only=True)

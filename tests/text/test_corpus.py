@@ -414,7 +414,7 @@ def test_a_named_pipe_is_the_corpus_that_a_file_of_its_name_would_be(
 def test_a_pipe_that_is_no_text_is_named(tmp_path: Path) -> None:
     with standard_input([b"caf\xe9"]), pytest.raises(DataError) as caught:
         open_corpus([STDIN], cache=tmp_path)
-    assert caught.value.what.startswith("- is not text")
+    assert caught.value.what.startswith("- is not UTF-8 text")
     assert "byte 3" in (caught.value.why or "")
     assert not list(tmp_path.glob("piped/*"))
 
@@ -429,7 +429,7 @@ def test_of_very_many_documents_some_ends_are_enough(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The split is at a border still, not far from the best one."""
-    monkeypatch.setattr("tfcli.text.corpus.MOST_ENDS", 64)
+    monkeypatch.setattr("tfcli.text.corpus.MAX_ENDS", 64)
     path = tmp_path / "rows.jsonl"
     path.write_text('{"text": "0123456789"}\n' * 1001)
     corpus = open_corpus([path], cache=tmp_path)

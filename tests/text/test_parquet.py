@@ -65,7 +65,7 @@ def test_a_file_cut_short_is_refused(tmp_path: Path, keep: int) -> None:
     whole = zstd(os.urandom(40).hex().encode() * 100)
     with pytest.raises(DataError) as caught:
         read(tmp_path, "text.txt.zst", whole[:keep])
-    assert "text.txt.zst is not a whole zstd file" in caught.value.what
+    assert "text.txt.zst is not a complete zstd file" in caught.value.what
 
 
 @pytest.mark.parametrize("data", [b"plain text", b"\x28\xb5\x2f\xfd" + bytes(40)])
@@ -114,7 +114,7 @@ def test_where_the_text_is_not_clear_the_columns_are_named(
     path = write_parquet(tmp_path / "a.parquet", columns)
     with pytest.raises(DataError) as caught:
         list(read_chunks(path))
-    assert "a.parquet has no column called text" in caught.value.what
+    assert "a.parquet has no column named text" in caught.value.what
     assert all(name in (caught.value.why or "") for name in columns)
 
 
@@ -132,7 +132,7 @@ def test_a_parquet_file_cut_short_is_refused(tmp_path: Path, part: float) -> Non
     path.write_bytes(data[: int(part * len(data))])
     with pytest.raises(DataError) as caught:
         list(read_chunks(path))
-    assert "a.parquet is not a whole parquet file" in caught.value.what
+    assert "a.parquet is not a complete parquet file" in caught.value.what
 
 
 @pytest.mark.parametrize("place", range(0, 1500, 60))

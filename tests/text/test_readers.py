@@ -208,7 +208,7 @@ def test_the_first_invalid_byte_is_named(
     tmp_path: Path, invalid: bytes, before: bytes, after: bytes
 ) -> None:
     error = refused(tmp_path, before + invalid + after)
-    assert "not text in UTF-8" in error.what
+    assert "not UTF-8 text" in error.what
     assert f"byte {len(before):,} (0x{invalid[0]:02x})" in (error.why or "")
 
 
@@ -335,7 +335,7 @@ def test_a_row_without_text_is_named_by_its_number(tmp_path: Path, row: bytes) -
 
 
 def test_a_row_that_never_ends_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tfcli.text.readers.LONGEST_ROW", 30)
+    monkeypatch.setattr("tfcli.text.readers.MAX_ROW", 30)
     fits, not_quite = (b'{"text": "%s"}' % (b"x" * size) for size in (17, 19))
     rows = fits + b"\n"
     assert documents(read(tmp_path, rows, "rows.jsonl")) == [b"x" * 17]
