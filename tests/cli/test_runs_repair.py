@@ -62,7 +62,7 @@ def set_losses(shell: Shell, losses: list[float]) -> list[Path]:
     return steps(shell)
 
 
-def test_a_valid_run_is_ok_and_repair_changes_nothing(several: Shell) -> None:
+def test_valid_run_is_ok_and_repair_changes_nothing(several: Shell) -> None:
     done = several("runs", "verify")
     assert done.code == 0
     assert done.out.splitlines()[0].split() == [b"run", b"step", b"state"]
@@ -77,7 +77,7 @@ def test_a_valid_run_is_ok_and_repair_changes_nothing(several: Shell) -> None:
     assert row == json.loads(several("runs", "verify", "--json").out)
 
 
-def test_a_damaged_step_is_named_and_removed(workshop: Shell) -> None:
+def test_damaged_step_is_named_and_removed(workshop: Shell) -> None:
     valid, damaged = steps(workshop)[0], steps(workshop)[-1]
     flip(damaged / MODEL)
     done = workshop("runs", "verify")
@@ -95,7 +95,7 @@ def test_a_damaged_step_is_named_and_removed(workshop: Shell) -> None:
     assert workshop("train", "--resume", "it").code == 0
 
 
-def test_a_newest_step_with_valid_weights_stays_until_training_replaces_it(
+def test_newest_step_with_valid_weights_stays_until_training_replaces_it(
     workshop: Shell,
 ) -> None:
     options = ("generate", "Ann", "--run", "it", "--seed", "7")
@@ -117,7 +117,7 @@ def test_a_newest_step_with_valid_weights_stays_until_training_replaces_it(
     assert workshop("runs", "verify").code == 0
 
 
-def test_an_old_step_with_only_valid_weights_is_removed(workshop: Shell) -> None:
+def test_old_step_with_only_valid_weights_is_removed(workshop: Shell) -> None:
     """Otherwise `verify` would report it for ever: nobody resumes from it or generates with it."""
     oldest, newest = set_losses(workshop, [2.0, 1.0])
     flip(oldest / OPTIMIZER)
@@ -131,7 +131,7 @@ def test_an_old_step_with_only_valid_weights_is_removed(workshop: Shell) -> None
     assert workshop("runs", "verify").code == workshop("doctor").code == 0
 
 
-def test_the_best_step_with_only_valid_weights_stays(workshop: Shell) -> None:
+def test_best_step_with_only_valid_weights_stays(workshop: Shell) -> None:
     before = set_losses(workshop, [1.0, 2.0])
     flip(before[0] / OPTIMIZER)
     done = workshop("runs", "verify")
@@ -141,7 +141,7 @@ def test_the_best_step_with_only_valid_weights_stays(workshop: Shell) -> None:
     assert steps(workshop) == before
 
 
-def test_a_new_run_can_start_from_valid_weights_alone(workshop: Shell) -> None:
+def test_new_run_can_start_from_valid_weights_alone(workshop: Shell) -> None:
     for step in steps(workshop):
         flip(step / OPTIMIZER)
     before = steps(workshop)
@@ -175,7 +175,7 @@ def test_no_step_is_removed_if_none_is_valid(workshop: Shell) -> None:
         assert steps(workshop) == before
 
 
-def test_the_step_used_instead_of_a_damaged_one_is_named(workshop: Shell) -> None:
+def test_step_used_instead_of_a_damaged_one_is_named(workshop: Shell) -> None:
     best = json.loads(workshop("runs", "show", "it", "--json").out)["best_step"]
     flip(workshop.folder / f"checkpoints/it/step-{best:08}/{MODEL}")
     for command in (("generate", "Ann"), ("score", "book.txt")):
@@ -187,7 +187,7 @@ def test_the_step_used_instead_of_a_damaged_one_is_named(workshop: Shell) -> Non
 
 
 @pytest.mark.parametrize("damage", [flip, Path.unlink])
-def test_a_lost_tokenizer_is_restored_from_another_run(
+def test_lost_tokenizer_is_restored_from_another_run(
     workshop: Shell, damage: Callable[[Path], None]
 ) -> None:
     options = ("generate", "Ann", "--run", "it", "--seed", "7")
@@ -211,7 +211,7 @@ def test_a_lost_tokenizer_is_restored_from_another_run(
     assert len(steps(workshop)) > 1
 
 
-def test_a_run_without_steps_is_ok(workshop: Shell) -> None:
+def test_run_without_steps_is_ok(workshop: Shell) -> None:
     for step in steps(workshop):
         shutil.rmtree(step)
     done = workshop("runs", "verify")
@@ -223,7 +223,7 @@ def test_a_run_without_steps_is_ok(workshop: Shell) -> None:
     assert workshop("train", "--resume", "it").code == 0
 
 
-def test_a_step_written_by_a_newer_tfcli_stays(workshop: Shell) -> None:
+def test_step_written_by_a_newer_version_stays(workshop: Shell) -> None:
     newest = steps(workshop)[-1]
     manifest = newest / "MANIFEST.json"
     value = json.loads(manifest.read_text()) | {"schema": 99}
@@ -253,7 +253,7 @@ def test_leftovers_of_a_killed_trainer_are_reported_and_removed(workshop: Shell)
     assert "was killed" not in workshop("runs", "verify", "it").err
 
 
-def test_a_run_that_is_being_trained_is_not_repaired(workshop: Shell) -> None:
+def test_run_in_training_is_not_repaired(workshop: Shell) -> None:
     with training(workshop, "--resume", "it", "--steps", "100000") as process:
         done = workshop("runs", "repair", "it")
         assert done.code == 73
@@ -264,7 +264,7 @@ def test_a_run_that_is_being_trained_is_not_repaired(workshop: Shell) -> None:
         assert b"leftover" not in workshop("doctor").out
 
 
-def test_a_run_without_run_json_is_found_by_name(workshop: Shell) -> None:
+def test_run_without_run_json_is_found_by_name(workshop: Shell) -> None:
     (workshop.folder / "checkpoints/it/run.json").unlink()
     done = workshop("runs", "verify", "it")
     assert done.code == 65
@@ -297,7 +297,7 @@ def spooling(shell: Shell) -> Iterator[subprocess.Popen[bytes]]:
 @pytest.mark.parametrize(
     "command", [("tokenizer", "train", "book.txt", "--name", "new"), ("runs", "repair")]
 )
-def test_the_next_command_removes_what_a_kill_left_in_the_cache(
+def test_next_command_removes_what_a_kill_left_in_the_cache(
     workshop: Shell, command: tuple[str, ...]
 ) -> None:
     cache = workshop.folder / "checkpoints" / ".cache" / "piped"

@@ -110,7 +110,7 @@ def test_leftovers_of_a_killed_writer_are_removed_while_another_writes(
 
 @pytest.mark.parametrize("before", [None, b"old"], ids=["new", "replaced"])
 @pytest.mark.parametrize("name", WRITERS)
-def test_a_writer_succeeds_whenever_others_remove_leftovers(
+def test_writer_succeeds_whenever_others_remove_leftovers(
     tmp_path: Path, name: str, before: bytes | None
 ) -> None:
     """Also between creating a temporary file and locking it."""
@@ -135,7 +135,7 @@ def test_a_writer_succeeds_whenever_others_remove_leftovers(
 
 @pytest.mark.skipif(os.name == "nt", reason="always without")
 @pytest.mark.parametrize("age", [0, 2 * DAY])
-def test_without_file_locks_only_what_nothing_changed_for_a_day_is_removed(
+def test_only_leftovers_unchanged_for_a_day_are_removed_without_file_locks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, age: int
 ) -> None:
     import fcntl
@@ -156,7 +156,7 @@ def test_without_file_locks_only_what_nothing_changed_for_a_day_is_removed(
     verify_folder(tmp_path / "it")
 
 
-def test_a_locked_folder_has_no_leftovers(tmp_path: Path) -> None:
+def test_locked_folder_has_no_leftovers(tmp_path: Path) -> None:
     (tmp_path / ".tmp-file-1-a").write_bytes(b"")
     with lock(tmp_path, doing="x"):
         assert find_leftovers(tmp_path) == []
@@ -206,13 +206,13 @@ def test_only_what_was_removed_is_reported(
     assert stubborn.exists()
 
 
-def test_a_missing_folder_has_no_leftovers(tmp_path: Path) -> None:
+def test_missing_folder_has_no_leftovers(tmp_path: Path) -> None:
     missing = tmp_path / "missing"
     assert find_leftovers(missing) == remove_leftovers(missing) == remove_abandoned(missing) == []
 
 
 @pytest.mark.parametrize("there", ["nothing", "a dangling link", "an empty folder"])
-def test_a_folder_set_aside_is_put_back_if_nothing_replaced_it(tmp_path: Path, there: str) -> None:
+def test_folder_set_aside_is_put_back_if_nothing_replaced_it(tmp_path: Path, there: str) -> None:
     write_pair(tmp_path / ".old-it", b"old")
     if there == "a dangling link":
         (tmp_path / "it").symlink_to("nowhere")
@@ -223,7 +223,7 @@ def test_a_folder_set_aside_is_put_back_if_nothing_replaced_it(tmp_path: Path, t
     assert not (tmp_path / ".old-it").exists()
 
 
-def test_a_folder_that_cannot_be_put_back_is_kept(tmp_path: Path) -> None:
+def test_folder_that_cannot_be_put_back_is_kept(tmp_path: Path) -> None:
     write_pair(tmp_path / ".old-it", b"old")
 
     def refuse(call: SystemCall) -> Any:
@@ -234,7 +234,7 @@ def test_a_folder_that_cannot_be_put_back_is_kept(tmp_path: Path) -> None:
     verify_folder(tmp_path / ".old-it")
 
 
-def test_an_unused_folder_is_removed_with_its_lock_and_leftovers(tmp_path: Path) -> None:
+def test_unused_folder_is_removed_with_its_lock_and_leftovers(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     with lock(folder, doing="x"):
         (folder / ".tmp-step-1-a").mkdir()
@@ -242,7 +242,7 @@ def test_an_unused_folder_is_removed_with_its_lock_and_leftovers(tmp_path: Path)
     assert not folder.exists()
 
 
-def test_a_folder_that_holds_anything_else_is_kept(tmp_path: Path) -> None:
+def test_folder_with_any_other_file_is_kept(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     with lock(folder, doing="x"):
         (folder / "notes.txt").write_bytes(b"precious")

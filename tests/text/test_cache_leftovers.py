@@ -58,7 +58,9 @@ def writing(script: str, *arguments: Path, text: bytes = b"") -> Iterator[subpro
         process.communicate()
 
 
-def test_a_pipe_being_copied_is_kept_and_what_a_kill_left_is_removed(tmp_path: Path) -> None:
+def test_copy_of_a_pipe_in_progress_is_kept_and_that_of_a_killed_process_removed(
+    tmp_path: Path,
+) -> None:
     cache, book = tmp_path / "cache", tmp_path / "book.txt"
     book.write_text(BOOK)
     text = b"a line of text\n" * 100_000  # more than a block
@@ -77,7 +79,7 @@ def test_a_pipe_being_copied_is_kept_and_what_a_kill_left_is_removed(tmp_path: P
     assert piped.read_bytes() == text
 
 
-def test_tokens_being_written_are_kept_and_what_a_kill_left_is_removed(
+def test_tokens_in_progress_are_kept_and_those_of_a_killed_process_removed(
     tmp_path: Path, tokenizer: Tokenizer
 ) -> None:
     cache, book, model = tmp_path / "cache", tmp_path / "book.txt", tmp_path / "tokenizer.model"
