@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from tfcli.errors import ConflictError, DamagedError, DataError, NotFoundError
 from tfcli.exchange.architectures import from_config_json, weight_mappings
 from tfcli.exchange.tokenizer_json import from_tokenizer_json
-from tfcli.files import lock, make_folder, read_json, remove_file, require_space, sweep
+from tfcli.files import lock, make_folder, read_json, remove_file, remove_leftovers, require_space
 from tfcli.model.cost import count_parameters, training_flops_per_token
 from tfcli.model.layout import weight_shapes
 from tfcli.model.tensor_file import TensorFile
@@ -104,7 +104,7 @@ def import_run(found: ImportPlan, path: Path) -> Run:
     weights = _our_weights(found)
     make_folder(path)
     with lock(path, doing="importing"):
-        sweep(path)
+        remove_leftovers(path)
         require_importable(path)
         remove_file(path / RUN_JSON)
         run = create_run(path, _metadata(found), found.tokenizer)

@@ -16,8 +16,8 @@ from tfcli.files import (
     new_folder,
     read_folder,
     read_json,
+    remove_leftovers,
     slugify,
-    sweep,
     to_json,
     verify_folder,
 )
@@ -82,7 +82,7 @@ def _save(
     path: Path, tokenizer: Tokenizer, metadata: dict[str, Any], *, replace: bool = True
 ) -> SavedTokenizer:
     with lock(path.parent, doing=f"saving the tokenizer {path.name}"):
-        sweep(path.parent)
+        remove_leftovers(path.parent)
         if path.exists() and not replace:
             raise ConflictError(
                 f"tokenizer {path.name!r} already exists", hint="choose another --name"

@@ -14,7 +14,7 @@ from tfcli.errors import DamagedError, DataError, NotFoundError
 from tfcli.files import new_folder, read_json, require_space, to_json, verify_folder
 from tfcli.text.checked_tokens import BlockDigests, CheckedTokens, map_tokens
 from tfcli.text.checked_tokens import Tokens as Tokens
-from tfcli.text.corpus import Fingerprint
+from tfcli.text.corpus import Fingerprint, remove_cache_leftovers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -109,6 +109,7 @@ def tokenize_corpus(
         pass  # missing or unusable: build it
     dtype: np.dtype[Any] = np.dtype(np.uint16 if tokenizer.vocab_size <= 1 << 16 else np.uint32)
     path = cache / "tokens" / key
+    remove_cache_leftovers(cache)
     # a token is at least one byte of text, or the end of a document
     require_space(path, (scan.bytes + scan.documents) * dtype.itemsize)
     encode = _Encoder(tokenizer, eos, dtype, threads or count_cores())
