@@ -78,7 +78,7 @@ class Label:
 def save_figure(figure: Figure, file_format: str) -> bytes:
     """The figure as "png", "svg" or "pdf"; the same bytes each time."""
     undated: dict[str, Any] = {
-        "png": {"Software": None}, "svg": {"Date": None}, "pdf": {"CreationDate": None},
+        "png": {"Software": None}, "svg": dict.fromkeys(("Date", "Creator", "Format", "Type")), "pdf": {"CreationDate": None},
     }  # fmt: skip
     file = io.BytesIO()
     with _boxes_for_missing_glyphs():

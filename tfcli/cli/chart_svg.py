@@ -66,8 +66,6 @@ def _draw_svg(chart: Chart, layout: Layout, title: str | None, name: str) -> Ele
     figure = draw_figure(chart, layout, title)
     ElementTree.register_namespace("", SVG.strip("{}"))
     svg = ElementTree.fromstring(save_figure(figure, "svg"))
-    for metadata in svg.findall(f"{SVG}metadata"):
-        svg.remove(metadata)
     for definition in svg.iterfind(f".//{SVG}defs/{SVG}path"):
         definition.attrib.pop("style", None)  # stands on every <use> too, where it can be restyled
     for run, curve in enumerate(chart.curves):
