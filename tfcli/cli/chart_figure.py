@@ -78,8 +78,10 @@ class Label:
 def save_figure(figure: Figure, file_format: str) -> bytes:
     """The figure as "png", "svg" or "pdf"; the same bytes each time."""
     undated: dict[str, Any] = {
-        "png": {"Software": None}, "svg": dict.fromkeys(("Date", "Creator", "Format", "Type")), "pdf": {"CreationDate": None},
-    }  # fmt: skip
+        "png": {"Software": None},
+        "svg": dict.fromkeys(("Date", "Creator", "Format", "Type")),
+        "pdf": {"CreationDate": None},
+    }
     file = io.BytesIO()
     with _boxes_for_missing_glyphs():
         figure.savefig(file, format=file_format, dpi=180, metadata=undated[file_format])
