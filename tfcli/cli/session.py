@@ -261,7 +261,8 @@ class Session:
 
     def _show(self, job: TrainingJob, trainer: Trainer, stop: StopSignals) -> Run:
         """Shows the training to its end, then what came of it."""
-        from tfcli.cli.render import TrainingView, format_count, format_duration
+        from tfcli.cli.formatting import format_count, format_duration
+        from tfcli.cli.render import TrainingView
         from tfcli.runs.summary import summarize
         from tfcli.training.closing import measure_best
         from tfcli.training.events import Stopped
