@@ -236,13 +236,15 @@ class TrainingView:
             self._say_line(event)
 
     def _say_trouble(self, event: Event) -> None:
-        from tfcli.training.events import MemoryExceeded, NotCompiled
+        from tfcli.training.events import MemoryExceeded, NotCompiled, NotEvaluated
 
         if isinstance(event, MemoryExceeded):
             streams.say(
                 f"Note: the memory is too small for so many rows at once: now {event.micro_rows}, "
                 "in batches as large as before."
             )
+        elif isinstance(event, NotEvaluated):
+            streams.say(f"Note: evaluation skipped at step {event.step:,}: {event.why}")
         elif isinstance(event, NotCompiled):
             streams.say(f"Note: going on without compiled code: {event.why}")
 
