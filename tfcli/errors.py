@@ -1,13 +1,13 @@
 """The tree of errors that a user can meet, each with the exit code of its branch.
 
-    TfcliError                1   our own fault, or nothing more precise
-    +-- UsageError            2   options that do not fit together
-    +-- DataError            65   a text, a file or a run is not what it should be
+    TfcliError                1   an internal error, or nothing more precise
+    +-- UsageError            2   an invalid option, or options that cannot be combined
+    +-- DataError            65   a text, a file or a run is invalid
     |   +-- DamagedError     65   its bytes are not those that were written
     +-- NotFoundError        66   no such file, run or tokenizer
-    +-- ConflictError        73   it exists already, or another process has it
-    +-- InputOutputError     74   the disk or a stream refused
-    +-- ReaderGoneError     141   whoever read our output went away (not shown: nobody is there)
+    +-- ConflictError        73   it already exists, or another process is using it
+    +-- InputOutputError     74   reading or writing failed
+    +-- OutputClosedError   141   broken pipe: nobody reads our output (no message)
 
 Codes 65 to 74 are those of sysexits.h; 141 is what a shell reports for SIGPIPE.
 """
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 
 class TfcliError(Exception):
-    """Something to tell the user, in four parts.
+    """Something to tell the user.
 
     Args:
         what: one sentence: what could not be done, and with which file, run or value.
-        why: the reason, where `what` does not hold it already.
-        hint: what to do about it, best a command that works as it stands.
+        why: the reason, where `what` does not give it.
+        hint: what to do about it, preferably a command that works as it stands.
 
     """
 
@@ -40,13 +40,13 @@ class TfcliError(Exception):
 
 
 class UsageError(TfcliError):
-    """Options that do not fit together, or a value outside its range."""
+    """An invalid value of an option, or options that cannot be combined."""
 
     exit_code = 2
 
 
 class DataError(TfcliError):
-    """A text, a file or a run is not what it should be."""
+    """A text, a file or a run is invalid."""
 
     exit_code = 65
 
@@ -68,20 +68,20 @@ class ConflictError(TfcliError):
 
 
 class InputOutputError(TfcliError):
-    """The disk or a stream refused."""
+    """Reading or writing failed."""
 
     exit_code = 74
 
 
 class OutputClosedError(TfcliError):
-    """Whoever read our output went away; there is nobody left to tell."""
+    """Broken pipe: the process that read our output has exited."""
 
     exit_code = 141
 
 
 def closest_match(name: str, known: Iterable[str]) -> str | None:
-    """The known name most like `name`, or None where none is close: for "did you mean"."""
-    from difflib import get_close_matches  # for the rare case alone
+    """The known name most like `name`, or None where none is close: for "did you mean ...?"."""
+    from difflib import get_close_matches  # only needed for errors
 
     matches = get_close_matches(name, list(known), n=1, cutoff=0.5)
     return matches[0] if matches else None

@@ -48,7 +48,7 @@ def flip(path: Path) -> None:
 def test_all_in_order(several: Shell) -> None:
     done = several("runs", "verify")
     assert done.code == 0
-    assert done.out.count(b"sound") + done.out.count(b"best") == len(steps(several))
+    assert done.out.count(b"valid") + done.out.count(b"best") == len(steps(several))
     assert done.out.count(b"best") == 1
     row = json.loads(several("runs", "verify", "it", "--json").out)
     assert row["usable"]
@@ -119,7 +119,7 @@ def test_where_no_step_is_sound_none_is_taken_away(workshop: Shell) -> None:
     before = steps(workshop)
     done = workshop("runs", "verify")
     assert done.code == 65
-    assert "no command can mend that" in done.err
+    assert "no command can repair this" in done.err
     for command in (
         ("runs", "repair"),
         ("train", "--resume", "it", "--steps", "1"),
@@ -127,7 +127,7 @@ def test_where_no_step_is_sound_none_is_taken_away(workshop: Shell) -> None:
     ):
         done = workshop(*command)
         assert done.code == 65, done.err
-        assert "cannot be used" in done.err or "no step of the run 'it' is whole" in done.err
+        assert "not usable" in done.err or "no step of the run 'it' is whole" in done.err
         assert steps(workshop) == before
 
 
@@ -137,7 +137,7 @@ def test_which_step_is_used_instead_is_said(workshop: Shell) -> None:
     for command in (("generate", "Ann"), ("score", "book.txt")):
         done = workshop(*command, "--run", "it")
         assert done.code == 0, done.err
-        (used,) = re.findall("Used instead: (.*)\\.", done.err)
+        (used,) = re.findall("Using (.*) instead", done.err)
         assert used != f"step-{best:08}"
         assert used in {step.name for step in steps(workshop)}
 
@@ -154,13 +154,13 @@ def test_a_lost_tokenizer_is_put_back(workshop: Shell, damage: Callable[[Path], 
     assert "Next: tfcli runs repair it" in done.err
     done = workshop("runs", "repair", "it")
     assert done.code == 0, done.err
-    assert "Put back: checkpoints/it/tokenizer.model" in done.err
+    assert "Restored: checkpoints/it/tokenizer.model" in done.err
     assert workshop(*options).out == before
     shutil.rmtree(run.with_name("twin"))
     damage(run / "tokenizer.model")
     done = workshop("runs", "verify", "it")
     assert done.code == 65
-    assert "no command can mend that" in done.err
+    assert "no command can repair this" in done.err
     assert workshop("runs", "repair", "it").code == 65
     assert len(steps(workshop)) > 1
 
@@ -170,7 +170,7 @@ def test_a_run_without_a_step_is_no_fault(workshop: Shell) -> None:
         shutil.rmtree(step)
     done = workshop("runs", "verify")
     assert done.code == 0
-    assert b"no step yet" in done.out
+    assert b"no checkpoint yet" in done.out
     assert workshop("runs", "repair").code == 0
     for command in (("runs",), ("runs", "show", "it"), ("generate", "Ann", "--run", "it")):
         assert "tfcli train --resume it" in workshop(*command).err

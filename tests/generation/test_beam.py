@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 from typing import Any
 
 import numpy as np
@@ -68,7 +69,7 @@ def test_with_beams_enough_it_finds_the_best_of_all(seed: int) -> None:
     assert found[0].tokens == tuple(token for token in best if token != END)
     assert found[0].score == pytest.approx(scores[best], abs=1e-4)
     for text in found:
-        tokens = [*text.tokens, END] if text.ended else list(text.tokens)
+        tokens = [*text.tokens, END] if text.reason == "eos" else list(text.tokens)
         assert text.score == pytest.approx(score_of(model, view, tokens), abs=1e-4)
 
 
@@ -79,3 +80,13 @@ def test_it_ends_where_the_context_does() -> None:
     found = beam_search(numpy_engine(model, 3), view, beams=3, max_new_tokens=50)
     assert all(len(text.tokens) <= 3 for text in found)
     assert beam_search(numpy_engine(model, 3), view, beams=3, max_new_tokens=0)[0].tokens == ()
+
+
+def test_it_ends_at_the_deadline_with_what_it_has() -> None:
+    engine = numpy_engine(random_model(small_config()), 3)
+    (nothing,) = beam_search(engine, [BEGIN, 4], beams=3, max_new_tokens=5, deadline=0.0)
+    assert (nothing.tokens, nothing.reason) == ((), "timeout")
+    late = beam_search(
+        engine, [BEGIN, 4], beams=3, max_new_tokens=5, deadline=time.monotonic() + 3600
+    )
+    assert late == beam_search(engine, [BEGIN, 4], beams=3, max_new_tokens=5)

@@ -214,7 +214,7 @@ def test_a_strange_environment(name: str, trained: Shell, tally: Tally) -> None:
 
 def test_a_terminal_that_is_resized(shell: Shell, tally: Tally) -> None:
     sizes = [(50, 200), (10, 20), (2, 10), (1, 1), (0, 0), (24, 80)]
-    options = ("--steps", "100000", "--run", "it", "--evaluate-every", "50", *TINY)
+    options = ("--steps", "100000", "--run", "it", "--eval-every", "50", *TINY)
     child = terminal(shell, "train", "book.txt", *options)
     child.expect("tokens/s")
     for rows, columns in sizes:

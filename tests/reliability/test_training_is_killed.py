@@ -32,7 +32,7 @@ pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals and limits of P
 
 TINY = ("--layers", "1", "--width", "32", "--context", "16", "--batch-tokens", "128")
 STEPS = 40
-WISHES = ("book.txt", "--steps", str(STEPS), "--save-every", "4", "--evaluate-every", "8", *TINY)
+WISHES = ("book.txt", "--steps", str(STEPS), "--save-every", "4", "--eval-every", "8", *TINY)
 
 
 def everything(run: Path) -> dict[str, bytes]:
@@ -345,7 +345,7 @@ def test_of_two_tokenizers_of_one_name_one_stays(
 def test_text_is_written_while_steps_are_saved(
     processes: Processes, desk: Path, tally: Tally
 ) -> None:
-    options = ("book.txt", "--steps", "100000", "--save-every", "1", "--evaluate-every", "5", *TINY)
+    options = ("book.txt", "--steps", "100000", "--save-every", "1", "--eval-every", "5", *TINY)
     trainer = processes.start(desk, "train", *options, "--run", "it")
     run = desk / "checkpoints/it"
     while not (list_steps(run) if run.exists() else []):

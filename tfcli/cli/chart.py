@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from tfcli.cli.render import format_count
+from tfcli.cli.formatting import format_count
 from tfcli.generation.streaming import make_visible
 from tfcli.runs.series import smooth, thin
 

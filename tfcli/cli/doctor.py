@@ -1,4 +1,4 @@
-"""`tfcli doctor`: is this machine, this folder, every run in order."""
+"""`tfcli doctor`: checks the machine, the folder, and every run."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def _machine() -> Iterator[Check]:
     memory = available_memory(device)
     free = f", {memory / 2**30:.1f} GiB free" if memory else ""
     yield True, "device", f"{device}, {torch.get_num_threads()} threads{free}"
-    yield True, "precision", f"{choose_precision(device)} is the faster one here"
+    yield True, "dtype", f"{choose_precision(device)} (fastest on this machine)"
 
 
 def _folder() -> Iterator[Check]:
@@ -61,11 +61,11 @@ def _folder() -> Iterator[Check]:
     here = Path.cwd()
     free = shutil.disk_usage(here).free
     enough = free > LITTLE_DISK
-    yield enough, "disk", f"{free / 2**30:.1f} GiB free" + ("" if enough else ": make room")
+    yield enough, "disk", f"{free / 2**30:.1f} GiB free" + ("" if enough else ": free some space")
     for root in (Path("tokenizers"), Path("checkpoints")):
         existing = root if root.exists() else here
         good = os.access(existing, os.W_OK)
-        yield good, str(root), "can be written" if good else f"cannot be written: ls -ld {existing}"
+        yield good, str(root), "writable" if good else f"not writable: ls -ld {existing}"
 
 
 def _tokenizers() -> Iterator[Check]:
@@ -75,7 +75,7 @@ def _tokenizers() -> Iterator[Check]:
     for name in list_tokenizers():
         try:
             tokenizer = find_tokenizer(name).tokenizer
-            yield True, f"tokenizer {name}", f"{tokenizer.vocab_size:,} pieces"
+            yield True, f"tokenizer {name}", f"vocabulary of {tokenizer.vocab_size:,}"
         except TfcliError as error:
             yield False, f"tokenizer {name}", " ".join(streams.describe(error, "error"))
 
@@ -97,9 +97,9 @@ def _runs() -> Iterator[Check]:
         notes = [f"{streams.counted(len(found.steps), 'step')} verified"]
         if found.leftovers:
             leftovers = streams.counted(len(found.leftovers), "leftover")
-            notes.append(f"{leftovers} to be taken away with the next training")
+            notes.append(f"{leftovers}, removed by the next training")
         if found.lock_left:
-            notes.append(f"its trainer was killed: tfcli train --resume {path.name}")
+            notes.append(f"its training was killed: tfcli train --resume {path.name}")
         yield True, what, "; ".join(notes)
     for root in (ROOT, TOKENIZERS):
         found_leftovers = find_leftovers(root)

@@ -205,7 +205,7 @@ def _write_picture(out: Path, chart: Chart, series: list[Series], warning: str |
 
 
 def _table_row(label: str, summary: dict[str, Any]) -> list[str]:
-    from tfcli.cli.render import format_count, format_duration
+    from tfcli.cli.formatting import format_count, format_duration
 
     held_out, size = summary["held_out"], summary["parameters"]
     loss, protocol = "-", "nothing yet"

@@ -1,12 +1,13 @@
-"""Beam search: the likeliest text that a search of a few texts side by side finds.
+"""Beam search: the most likely text that a search over a few candidates at a time finds.
 
 Lowerre, "The HARPY Speech Recognition System", 1976; ended and compared as in transformers: the
-score of a text is its log-probability over its number of tokens, `</s>` included.
+score of a text is its log-probability divided by its number of tokens, `</s>` included.
 """
 
 from __future__ import annotations
 
 import heapq
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from tfcli.generation.engines.engine import Engine, Logits
+    from tfcli.generation.generate import FinishReason
 
 
 @dataclass(frozen=True, order=True)
@@ -26,15 +28,15 @@ class Hypothesis:
     """A complete text.
 
     Attributes:
-        score: log-probability over the number of tokens.
+        score: log-probability divided by the number of tokens.
         tokens: without `</s>`.
-        ended: whether the model ended it.
+        reason: why it ended: `eos`, `length` or `timeout`.
 
     """
 
     score: float
     tokens: tuple[int, ...]
-    ended: bool
+    reason: FinishReason
 
 
 @dataclass(frozen=True)
@@ -49,22 +51,26 @@ def beam_search(
     *,
     beams: int,
     max_new_tokens: int,
+    deadline: float | None = None,
     adjust: Callable[[Logits, tuple[int, ...]], Logits] = lambda logits, _: logits,
 ) -> list[Hypothesis]:
-    """The best texts that go on from a prompt, at most `beams`, the best first.
+    """The best texts that continue a prompt, at most `beams`, the best first.
 
-    A text is over at `</s>`, after `max_new_tokens`, or where the context is full.
+    A text ends at `</s>`, after `max_new_tokens`, where the context is full, or at the deadline.
 
     Args:
         engine: with a row for each beam.
         view: `<s>` and the prompt.
+        deadline: a value of `time.monotonic()` at which the search ends with what it has.
         adjust: changes the logits (V,) after the tokens written so far.
 
     """
     room = engine.context_length - len(view) + 1
     limit = min(max_new_tokens, room)
     if limit < 1:
-        return [Hypothesis(0.0, (), False)]
+        return [Hypothesis(0.0, (), "length")]
+    if _is_late(deadline):
+        return [Hypothesis(0.0, (), "timeout")]
     running = [_Beam(0.0, ())]
     following: list[tuple[int, _Beam]] = []  # parent, child
     complete: list[Hypothesis] = []
@@ -81,7 +87,7 @@ def beam_search(
             tokens = running[parent].tokens
             if token == END:
                 if rank < beams:
-                    complete.append(Hypothesis(total / length, tokens, True))
+                    complete.append(Hypothesis(total / length, tokens, "eos"))
             elif len(following) < beams:
                 following.append((parent, _Beam(total, (*tokens, token))))
         complete = heapq.nlargest(beams, complete)
@@ -90,12 +96,18 @@ def beam_search(
         settled = len(complete) == beams
         if settled and following[0][1].logprob / length <= complete[-1].score:
             return complete  # nothing that is still running would come in
-        if length == limit:
+        late = _is_late(deadline)
+        if late or length == limit:
             break
         running = _place(engine, len(running), following)
         logits = engine.read(range(len(running)), [beam.tokens[-1:] for beam in running])
-    cut = [Hypothesis(beam.logprob / limit, beam.tokens, False) for _, beam in following]
+    reason: FinishReason = "timeout" if late else "length"
+    cut = [Hypothesis(beam.logprob / length, beam.tokens, reason) for _, beam in following]
     return heapq.nlargest(beams, complete + cut)
+
+
+def _is_late(deadline: float | None) -> bool:
+    return deadline is not None and time.monotonic() >= deadline
 
 
 def _largest(sums: Logits, count: int) -> list[tuple[int, int]]:
@@ -108,7 +120,7 @@ def _largest(sums: Logits, count: int) -> list[tuple[int, int]]:
 
 
 def _place(engine: Engine, rows: int, following: list[tuple[int, _Beam]]) -> list[_Beam]:
-    """Gives each new beam a row that holds its parent; the order of the rows is the beams'.
+    """Gives each new beam a row that holds its parent, and returns the beams in row order.
 
     The first child of a beam stays where its parent is. Others go to rows whose beam has no child,
     or that are free still, so that no copy is made of what was overwritten before.
