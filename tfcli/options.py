@@ -231,7 +231,8 @@ Record = TypeVar("Record", bound=Options)
 
 def options_of(kind: type[Options]) -> dict[str, Option]:
     """All options of a dataclass by name, those of nested ones included, in order."""
-    return _options_of(kind)
+    hashable: Any = kind
+    return _options_of(hashable)
 
 
 @cache

@@ -51,7 +51,7 @@ def test_a_vocabulary_larger_than_the_text_gives_is_reduced_with_a_word(shell: S
 
 WRONG = {
     "words for ids": (("decode", "-t", "words"), b"1 2\n3 four", 65, "line 2"),
-    "ids outside": (("decode", "-t", "words"), b"1 2 320", 65, "the id 320"),
+    "ids outside": (("decode", "-t", "words"), b"1 2 320", 65, "the unknown id 320"),
     "no text": (("encode", "-t", "words"), b"\xff\xfe\x00", 65, "byte 0"),
     "misspelt": (("encode", "-t", "wods"), b"", 66, "did you mean words"),
     "bad name": (("train", "book.txt", "--name", "a/b"), b"", 2, "cannot name a tokenizer"),

@@ -95,7 +95,7 @@ def beam_search(
             return complete
         settled = len(complete) == beams
         if settled and following[0][1].logprob / length <= complete[-1].score:
-            return complete  # nothing that is still running would come in
+            return complete  # no running beam can reach the best of these
         late = _is_late(deadline)
         if late or length == limit:
             break
@@ -122,8 +122,8 @@ def _largest(sums: Logits, count: int) -> list[tuple[int, int]]:
 def _place(engine: Engine, rows: int, following: list[tuple[int, _Beam]]) -> list[_Beam]:
     """Gives each new beam a row that holds its parent, and returns the beams in row order.
 
-    The first child of a beam stays where its parent is. Others go to rows whose beam has no child,
-    or that are free still, so that no copy is made of what was overwritten before.
+    The first child of a beam stays in its parent's row. Others go to rows whose beam has no child,
+    or that are free, so that no row is copied after it was overwritten.
     """
     placed: dict[int, _Beam] = {}
     others = []
@@ -136,7 +136,7 @@ def _place(engine: Engine, rows: int, following: list[tuple[int, _Beam]]) -> lis
     for (parent, beam), row in zip(others, list(free), strict=False):
         engine.copy(parent, row)
         placed[row] = beam
-    # rows have to be 0, 1, 2 ...: what lies beyond moves into a gap
+    # rows must be 0, 1, 2 ...: the last ones move into the gaps
     for gap in range(len(placed)):
         if gap not in placed:
             last = max(placed)

@@ -35,7 +35,7 @@ class GrammarCompiler:
         self._compile = lru_cache(CACHED)(self._compile_anew)
 
     def begin(self, structured: StructuredOutput) -> Constraint | None:
-        """What constrains one text of which nothing is written yet, if anything does.
+        """The constraint of a new text; None where it has none.
 
         Raises:
             UsageError: llguidance is not installed, or does not understand the form.
@@ -52,7 +52,7 @@ class GrammarCompiler:
         return LLTokenizer(TokenizerWrapper(_Vocabulary(self._tokenizer)))
 
     def _compile_anew(self, kind: ConstraintKind, text: str) -> Any:
-        """A matcher of nothing yet.
+        """A matcher at the beginning of a text.
 
         Args:
             kind: what `text` is: a regular expression (of Rust's regex), a JSON schema, or a JSON

@@ -48,7 +48,7 @@ class Sampling(Options):
 
     @property
     def deterministic(self) -> bool:
-        """Whether the most likely token is taken, and nothing is drawn."""
+        """Whether the most likely token is always taken."""
         return self.greedy or self.temperature == 0
 
 
@@ -76,7 +76,7 @@ def _read_biases(value: Any) -> tuple[tuple[int, float], ...]:
 
 @dataclass(frozen=True, kw_only=True)
 class Penalties(Options):
-    """What is held against tokens for having occurred. The defaults change nothing."""
+    """What changes the logits of single tokens. The defaults change nothing."""
 
     logit_bias: tuple[tuple[int, float], ...] = option(
         (), metavar="ID=NUMBER", panel=SAMPLING, from_text=parse_bias, from_json=_read_biases,

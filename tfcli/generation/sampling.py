@@ -178,5 +178,5 @@ def _draw(probabilities: Probabilities, draws: Probabilities) -> Tokens:
 
 
 def row_random(seed: int, row: int = 0) -> np.random.Generator:
-    """The random numbers of one row of output: a function of (seed, row) and nothing else."""
+    """The random numbers of one row of output: a function of (seed, row) alone."""
     return np.random.Generator(np.random.Philox(key=np.array([seed % 2**64, row], np.uint64)))
