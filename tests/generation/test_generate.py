@@ -19,7 +19,8 @@ from tfcli.generation.generate import Finished, Generator, RequestList, TokenEve
 from tfcli.generation.request import GenerationRequest, Penalties, Sampling
 from tfcli.model.config import named_config
 from tfcli.model.transformer import Transformer
-from tfcli.text.tokenizer import BEGIN, END, UNKNOWN, Tokenizer
+from tfcli.text.sentencepiece_tokenizer import BEGIN, END, UNKNOWN
+from tfcli.text.tokenizer import Tokenizer
 
 GREEDY = Sampling(temperature=0)
 
@@ -159,8 +160,8 @@ class Shaken:
         self._engine = engine
         self._random = np.random.default_rng(seed)
 
-    def read(self, rows: Sequence[int], tokens: Sequence[Sequence[int]]) -> Any:
-        logits = self._engine.read(rows, tokens)
+    def forward(self, rows: Sequence[int], tokens: Sequence[Sequence[int]]) -> Any:
+        logits = self._engine.forward(rows, tokens)
         return logits + np.float32(1e-5) * self._random.random(logits.shape, np.float32)
 
     def __getattr__(self, name: str) -> Any:

@@ -197,7 +197,8 @@ class GenerationSession:
         if room < request.max_new_tokens:
             self.notes(f"beam search ends where the context is full, after {room:,} tokens")
         found = beam_search(
-            engine, ids, beams=self._options.num_beams, max_new_tokens=request.max_new_tokens,
+            engine, tokenizer, ids,
+            beams=self._options.num_beams, max_new_tokens=request.max_new_tokens,
             deadline=self._deadline, adjust=generator.adjuster(request),
         )  # fmt: skip
         for index, text in enumerate(found[: self._options.samples]):
@@ -234,7 +235,8 @@ class GenerationSession:
         output.close()
         self.notes.release()
         if self._options.stats:
-            streams.say(throughput.report(single=feed.count == 1))
+            report = throughput.report(single=feed.count == 1)
+            streams.say(f"{report} Engine: {engine.description}.")
         if incomplete:
             raise DataError(
                 f"{incomplete} of {streams.counted(feed.count, 'output')} incomplete: "

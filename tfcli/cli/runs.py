@@ -34,7 +34,7 @@ def list_all(json: JsonOption = False) -> None:
     """List runs: size, loss, steps, disk usage. `tfcli runs` alone does the same."""
     from tfcli.cli.formatting import format_bytes, format_count, format_duration
     from tfcli.cli.render import show_table
-    from tfcli.runs.run import START_ONE, list_runs, open_run
+    from tfcli.runs.run import TRAIN_COMMAND, list_runs, open_run
     from tfcli.runs.summary import summarize
 
     reporter = streams.Reporter(quiet=False)
@@ -64,7 +64,7 @@ def list_all(json: JsonOption = False) -> None:
         return
     if not rows:
         reporter.note("No runs yet.")
-        reporter.next(START_ONE)
+        reporter.next(TRAIN_COMMAND)
         return
     show_table(["run", "parameters", "nats/byte", "steps", "time", "disk", ""], rows)
     state = rows[-1][-1]
@@ -80,7 +80,7 @@ RunsArgument = Annotated[
 
 @app.command()
 def verify(names: RunsArgument = None, json: JsonOption = False) -> None:
-    """Check every byte of runs.
+    """Check every byte of runs, and show which steps are valid.
 
     Exit code 65 if anything is damaged.
     """
@@ -95,11 +95,11 @@ def verify(names: RunsArgument = None, json: JsonOption = False) -> None:
             streams.write_json_result(_inspection_as_json(found))
         for step in found.steps:
             fault = found.faults.get(step)
-            state = "best" if step == found.best else "valid"
+            state = "valid, best" if step == found.best else "valid"
             if step in found.only_weights:
                 state = f"weights only{', best' * (step == found.best)}"
             elif fault:
-                state = "damaged" if isinstance(fault, DamagedError) else "other version"
+                state = "damaged" if isinstance(fault, DamagedError) else "needs another tfcli"
             rows.append([found.path.name, step.name, state])
         if not found.steps:
             rows.append([found.path.name, "", "no checkpoint yet"])
@@ -108,29 +108,31 @@ def verify(names: RunsArgument = None, json: JsonOption = False) -> None:
         for note in _leftovers(found):
             reporter.note(f"{found.path.name}: {note}")
     if rows and not json:
-        show_table(["run", "step", ""], rows)
+        show_table(["run", "step", "state"], rows)
     damaged = [found for found in inspections if found.faults]
     for found in inspections:
         name, faults = shlex.quote(found.path.name), found.faults.values()
         if found.hint:
             reporter.next(found.hint)
         elif any(isinstance(fault, DamagedError | NotFoundError) for fault in faults):
-            reporter.note(f"{found.path.name}: no command can repair this; restore it from a copy.")
-        elif found.lock_left:
+            reporter.note(f"{found.path.name}: cannot be repaired; restore it from a backup.")
+        elif found.trainer_killed:
             reporter.next(f"tfcli train --resume {name}")
     if damaged:
         raise typer.Exit(DataError.exit_code)
-    reporter.note(_all_valid(len(inspections)))
+    count = len(inspections)
+    reporter.note("1 run OK." if count == 1 else f"all {count:,} runs OK.")
 
 
 @app.command()
 def repair(names: RunsArgument = None) -> None:
-    """Remove damaged checkpoints, and files left by killed processes.
+    """Remove damaged steps, and what killed processes left.
 
-    A checkpoint with valid weights always stays. A missing tokenizer is restored if there is
-    another copy of it.
+    Valid weights stay, except in a step that cannot be resumed from and that is neither the best
+    nor newer than a valid one. A lost tokenizer is restored if another copy exists.
     """
     from tfcli.runs.inspection import inspect, repair
+    from tfcli.text.corpus import CACHE, remove_cache_leftovers
 
     reporter = streams.Reporter(quiet=False)
     broken = False
@@ -143,18 +145,20 @@ def repair(names: RunsArgument = None) -> None:
         found = inspect(path)
         for error in found.faults.values():
             reporter.warn(error)
-        if found.sound and found.usable:
-            steps = streams.counted(len(found.sound), "valid checkpoint")
-            reporter.note(f"{path.name}: {steps}, the latest {found.sound[-1].name}.")
+        if found.valid and found.usable:
+            steps = streams.counted(len(found.valid), "valid step")
+            reporter.note(f"{path.name}: {steps}, the newest {found.valid[-1].name}.")
         elif found.usable:
-            reporter.note(f"{path.name}: it can generate text, but cannot be resumed.")
+            reporter.note(f"{path.name}: can generate, but not resume training.")
         elif not found.faults:
-            reporter.note(f"{path.name}: no checkpoint yet.")
+            reporter.note(f"{path.name}: no step yet.")
         else:
             broken = True
-            reporter.note(f"{path.name}: not usable.")
-        if found.usable and found.hint:
+            reporter.note(f"{path.name}: cannot be repaired; restore it from a backup.")
+        if found.hint:
             reporter.next(found.hint)
+    for gone in remove_cache_leftovers(CACHE):
+        reporter.note(f"Removed: {gone}")
     if broken:
         raise typer.Exit(DataError.exit_code)
 
@@ -166,14 +170,10 @@ def _folders(names: list[str] | None) -> list[Path]:
     return [run_folder(name, ROOT) for name in names] if names else list_runs()
 
 
-def _all_valid(count: int) -> str:
-    return "The run is valid." if count == 1 else f"All {count} runs are valid."
-
-
 def _leftovers(found: Inspection) -> list[str]:
     notes = []
-    if found.lock_left:
-        notes.append("its training was killed")
+    if found.trainer_killed:
+        notes.append("its trainer was killed; its lock is free")
     if found.leftovers:
         notes.append(f"{streams.counted(len(found.leftovers), 'leftover')} of killed processes")
     return notes
@@ -183,13 +183,13 @@ def _inspection_as_json(found: Inspection) -> dict[str, Any]:
     return {
         "name": found.path.name,
         "usable": found.usable,
-        "newest": found.sound[-1].name if found.sound else None,
+        "newest": found.valid[-1].name if found.valid else None,
         "best": found.best.name if found.best else None,
         "steps": [step.name for step in found.steps],
         "only_weights": [step.name for step in found.only_weights],
         "faults": {str(path): error.what for path, error in found.faults.items()},
         "leftovers": [str(path) for path in found.leftovers],
-        "killed": found.lock_left,
+        "killed": found.trainer_killed,
     }
 
 

@@ -15,7 +15,7 @@ from tfcli.cli.options import JsonOption, QuietOption, option
 from tfcli.errors import DataError, UsageError
 from tfcli.options import Options, parse_count
 from tfcli.options import option as declare
-from tfcli.text.tokenizer import TokenizerType
+from tfcli.text.tokenizer_training import TokenizerType
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -134,7 +134,7 @@ def decode(tokenizer: TokenizerOption) -> None:
                 f"line {number} of standard input has the unknown id {outside}",
                 why=f"this tokenizer's ids are 0 to {opened.vocab_size - 1}",
             )
-        streams.write_result(opened.restore(ids))
+        streams.write_result(opened.decode(ids))
 
 
 @app.command()

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from tfcli.text.corpus import Corpus
     from tfcli.text.readers import Sources
     from tfcli.text.token_cache import TokenizedCorpus
-    from tfcli.text.tokenizer import Tokenizer, TokenizerType
-    from tfcli.text.tokenizer_training import TokenizerReport
+    from tfcli.text.tokenizer import Tokenizer
+    from tfcli.text.tokenizer_training import TokenizerReport, TokenizerType
     from tfcli.training.loop import Trainer
     from tfcli.training.machine import Device
     from tfcli.training.options import TrainOptions
@@ -191,7 +191,7 @@ class TrainingSession:
         from tfcli.files import lock
         from tfcli.runs.run import find_run
         from tfcli.runs.summary import is_finished
-        from tfcli.runs.valid_steps import newest_is_whole
+        from tfcli.runs.valid_steps import newest_is_valid
         from tfcli.text.corpus import CACHE
 
         run, _ = find_run(name)
@@ -200,7 +200,7 @@ class TrainingSession:
             from tfcli.training.setup import reopen
 
             extended = options.seconds is not None or options.steps is not None
-            if not extended and is_finished(run) and newest_is_whole(run):
+            if not extended and is_finished(run) and newest_is_valid(run):
                 self.reporter.note(f"{run.name} has already used its full budget.")
                 more = "--steps 500" if _counts_steps(run) else "--time 2m"
                 self.reporter.next(f"tfcli train --resume {name} {more}   # extends it")
@@ -244,7 +244,8 @@ class TrainingSession:
         def sample(model: Transformer) -> str:
             many = job.corpus.documents > 1
             tokens = generate(TorchEngine(model), job.tokenizer, request, many_documents=many)
-            return self.sample_prompt + job.tokenizer.decode(tokens).decode(errors="replace")
+            written = job.tokenizer.decode_continuation(tokens)
+            return self.sample_prompt + written.decode(errors="replace")
 
         return sample
 

@@ -8,9 +8,9 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from tfcli.cli import streams
-from tfcli.cli.chart_terminal import draw_losses
 from tfcli.cli.formatting import format_bytes, format_count, format_duration
 from tfcli.cli.render import LINE_EVERY, console
+from tfcli.cli.sparkline import draw_losses
 from tfcli.cli.streams import counted
 from tfcli.generation.streaming import make_visible
 
@@ -140,13 +140,15 @@ class TrainingView:
             self._print_line(event)
 
     def _report_trouble(self, event: Event) -> None:
-        from tfcli.training.events import MemoryExceeded, NotCompiled
+        from tfcli.training.events import MemoryExceeded, NotCompiled, NotEvaluated
 
         if isinstance(event, MemoryExceeded):
             streams.say(
                 f"Note: out of memory; the micro-batch is now {event.micro_rows}, "
                 "the batch size is unchanged."
             )
+        elif isinstance(event, NotEvaluated):
+            streams.say(f"Note: evaluation skipped at step {event.step:,}: {event.why}")
         elif isinstance(event, NotCompiled):
             streams.say(f"Note: continuing without torch.compile: {event.why}")
 

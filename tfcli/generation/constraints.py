@@ -15,15 +15,14 @@ import numpy as np
 
 from tfcli.errors import UsageError
 from tfcli.options import OptionError
-from tfcli.text.tokenizer import BEGIN, END, UNKNOWN
 
 if TYPE_CHECKING:
     from tfcli.generation.request import ConstraintKind, StructuredOutput
     from tfcli.generation.sampling import Logits
-    from tfcli.text.tokenizer import Tokenizer
+    from tfcli.text.tokenizer import SpecialTokens, Tokenizer
 
 NAMES = {"regex": "regular expression", "json_schema": "JSON schema", "choices": "choices"}
-SPECIAL = b"\xff"  # begins the name of a token that is no text, in llguidance
+SPECIAL = b"\xff"  # in llguidance, the first byte of a special token's name
 CACHED = 64  # grammars
 
 
@@ -43,13 +42,15 @@ class GrammarCompiler:
         """
         if structured.source is None:
             return None
-        return Constraint(self._compile(*structured.source).deep_copy())
+        matcher = self._compile(*structured.source).deep_copy()
+        return Constraint(matcher, self._tokenizer.special)
 
     @cached_property
     def _vocabulary(self) -> Any:
         from llguidance import LLTokenizer, TokenizerWrapper
 
-        return LLTokenizer(TokenizerWrapper(_Vocabulary(self._tokenizer)))
+        vocabulary = _Vocabulary(self._tokenizer)
+        return LLTokenizer(TokenizerWrapper(vocabulary), eos_token=vocabulary.eos_token_ids)
 
     def _compile_anew(self, kind: ConstraintKind, text: str) -> Any:
         """A matcher at the beginning of a text.
@@ -92,14 +93,21 @@ class _Vocabulary:
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer
-        self.bos_token_id, self.eos_token_id = BEGIN, END
+        special = tokenizer.special
         self.tokens = list(tokenizer.token_bytes)
-        for token, name in ((UNKNOWN, b"<unk>"), (BEGIN, b"<s>"), (END, b"</s>")):
-            self.tokens[token] = SPECIAL + name
-        self.special_token_ids = [UNKNOWN, BEGIN, END]
+        self.special_token_ids = sorted(special.control)
+        self.eos_token_ids = sorted(special.eos_ids)
+        if not self.eos_token_ids:  # llguidance needs one: an id that no logits are for
+            self.eos_token_ids = [len(self.tokens)]
+            self.special_token_ids += self.eos_token_ids
+            self.tokens.append(b"")
+        for token in self.special_token_ids:
+            self.tokens[token] = SPECIAL + b"<%d>" % token
+        self.bos_token_id, self.eos_token_id = special.bos, self.eos_token_ids[0]
 
     def __call__(self, text: bytes | str) -> list[int]:
-        return self._tokenizer.encode_rest(text if isinstance(text, str) else text.decode())
+        text = text if isinstance(text, str) else text.decode()
+        return self._tokenizer.encode_continuation(text)
 
 
 class Constraint:
@@ -110,13 +118,13 @@ class Constraint:
 
     """
 
-    def __init__(self, matcher: Any) -> None:
-        self._matcher = matcher
+    def __init__(self, matcher: Any, special: SpecialTokens) -> None:
+        self._matcher, self._special = matcher, special
         self._broken = False
         self.complete = bool(matcher.is_accepting())
 
     def allow(self, logits: Logits) -> Logits:
-        """Masks in logits (V,) what cannot come next; `</s>` is left where the text may end.
+        """Masks in logits (V,) what cannot come next; `eos` is left where the text may end.
 
         Nothing is left where the grammar has become too complicated to follow.
         """
@@ -128,7 +136,7 @@ class Constraint:
 
     def accept(self, token: int) -> None:
         """Takes in a token that was chosen."""
-        if token != END:
+        if token not in self._special.eos_ids:
             self._broken |= not self._matcher.consume_token(token)
             self.complete = not self._broken and bool(self._matcher.is_accepting())
 

@@ -14,13 +14,17 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
 
-from tfcli.errors import DataError
+from tfcli.errors import DataError, UsageError
 from tfcli.generation.constraints import GrammarCompiler
 from tfcli.generation.penalties import NO_PENALTIES, penalize
-from tfcli.generation.sampling import choose_tokens, forbid_controls, log_softmax, row_random
+from tfcli.generation.sampling import (
+    choose_tokens,
+    log_softmax,
+    row_random,
+    suppress_control_tokens,
+)
 from tfcli.generation.stopping import StopStrings
 from tfcli.options import OptionError
-from tfcli.text.tokenizer import BEGIN, END
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -28,7 +32,7 @@ if TYPE_CHECKING:
     from tfcli.generation.constraints import Constraint
     from tfcli.generation.engines.engine import Engine, Logits
     from tfcli.generation.request import GenerationRequest, Sampling
-    from tfcli.text.tokenizer import Tokenizer
+    from tfcli.text.tokenizer import SpecialTokens, Tokenizer
 
 FinishReason = Literal["eos", "stop", "length", "timeout", "incomplete"]
 
@@ -103,14 +107,16 @@ class ActiveSequence:
         index: int,
         request: GenerationRequest,
         ids: list[int],
+        special: SpecialTokens,
         constraint: Constraint | None = None,
     ) -> None:
         self.index = index
         self.request = request
-        self.context_ids = ids  # what is, or will be, in the engine's row: `<s>` and tokens
+        self.context_ids = ids  # what is, or will be, in the engine's row: `bos` and tokens
         self.needs_prefill = True  # whether the row has to be read from its beginning
-        self.prompt = [token for token in ids[1:] if token != END]
+        self.prompt = [token for token in ids if token not in special.control]
         self.written: list[int] = []
+        self.ended = False  # whether the last token written ends the text
         self.random = row_random(request.seed, request.row)
         self.constraint = constraint
         self.stop = StopStrings([string.encode() for string in request.stop])
@@ -142,6 +148,8 @@ class Generator:
         notice: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._engine, self._tokenizer, self._rows = engine, tokenizer, rows
+        self._special = tokenizer.special
+        self._bos = [] if self._special.bos is None else [self._special.bos]
         self._many_documents, self._deadline = many_documents, deadline
         self._logprobs, self._notice = logprobs, notice
         self._noticed: set[str] = set()
@@ -176,7 +184,7 @@ class Generator:
                     break
                 constraint = self._grammars.begin(request.structured)
                 ids = self.prompt_ids(request)
-                active.append(ActiveSequence(count, request, ids, constraint))
+                active.append(ActiveSequence(count, request, ids, self._special, constraint))
                 count += 1
             if not active:
                 return
@@ -185,15 +193,22 @@ class Generator:
                 yield from self._step(active)
 
     def prompt_ids(self, request: GenerationRequest) -> list[int]:
-        """`<s>` and the prompt, or as much of its end as fits into the context."""
+        """`bos` and the ids of the prompt, or as many of the last ones as fit the context.
+
+        Raises:
+            UsageError: the prompt is empty, and the tokenizer has no token that a text begins with.
+
+        """
         ids = self._tokenizer.encode(request.prompt)
-        if not ids and self._many_documents:
-            ids = [END]  # the one before has ended
-        length = self._engine.context_length
-        if len(ids) + 1 > length:
-            self._notice_once(f"the prompt has {len(ids):,} tokens; using the last {length - 1:,}")
-            ids = ids[len(ids) - length + 1 :]
-        return [BEGIN, *ids]
+        if not ids and self._special.eos is not None and (self._many_documents or not self._bos):
+            ids = [self._special.eos]  # a document begins where another has ended
+        if not ids and not self._bos:
+            raise UsageError("this model cannot begin a text by itself: it needs a prompt")
+        room = self._engine.context_length - len(self._bos)
+        if len(ids) > room:
+            self._notice_once(f"the prompt has {len(ids):,} tokens; using the last {room:,}")
+            ids = ids[len(ids) - room :]
+        return [*self._bos, *ids]
 
     def _notice_once(self, text: str) -> None:
         kind = text.split()[0]
@@ -208,42 +223,43 @@ class Generator:
         logits = self._read(active)
         if np.isnan(logits.sum()):
             raise DataError(
-                "the model produced NaN logits", why="its weights are damaged, or were never valid"
+                "the model produced NaN logits", why="its weights are damaged, or training diverged"
             )
         tokens = self._choose(active, logits)
         logprobs: list[float | None] = [None] * len(tokens)
         if self._logprobs:
-            every = log_softmax(forbid_controls(logits))
+            every = log_softmax(suppress_control_tokens(logits, self._special))
             logprobs = every[np.arange(len(tokens)), tokens].tolist()
-        for writing, token, logprob in zip(active, tokens, logprobs, strict=True):
-            writing.written.append(token)
-            if writing.constraint:
-                writing.constraint.accept(token)
-            if token != END:
-                writing.context_ids.append(token)
+        for sequence, token, logprob in zip(active, tokens, logprobs, strict=True):
+            sequence.written.append(token)
+            if sequence.constraint:
+                sequence.constraint.accept(token)
+            sequence.ended = token in self._special.eos_ids
+            if not sequence.ended:
+                sequence.context_ids.append(token)
                 spelled = self._tokenizer.token_bytes[token]
-                data = writing.stop.feed(spelled)
-                yield TokenEvent(writing.index, token, spelled, data, logprob)
+                data = sequence.stop.feed(spelled)
+                yield TokenEvent(sequence.index, token, spelled, data, logprob)
 
     def _read(self, active: list[ActiveSequence]) -> Logits:
         """The logits after all of them: (len(active), V)."""
         length = self._engine.context_length
-        for writing in active:
-            if len(writing.context_ids) > length:
+        for sequence in active:
+            ids = sequence.context_ids
+            if len(ids) > length:
                 kept = max(1, length // 2)
                 self._notice_once(f"context full; keeping the last {kept:,} tokens")
-                writing.context_ids = [
-                    BEGIN,
-                    *writing.context_ids[len(writing.context_ids) - kept :],
-                ][-length:]
-                writing.needs_prefill = True
-        fresh = [row for row, writing in enumerate(active) if writing.needs_prefill]
-        going = [row for row, writing in enumerate(active) if not writing.needs_prefill]
+                sequence.context_ids = [*self._bos, *ids[len(ids) - kept :]][-length:]
+                sequence.needs_prefill = True
+        fresh = [row for row, sequence in enumerate(active) if sequence.needs_prefill]
+        going = [row for row, sequence in enumerate(active) if not sequence.needs_prefill]
         parts = [self._prefill(active, rows) for rows in self._portions(active, fresh)]
         if going:
-            parts.append(self._engine.read(going, [active[row].context_ids[-1:] for row in going]))
+            last = [active[row].context_ids[-1:] for row in going]
+            parts.append(self._engine.forward(going, last))
         logits = parts[0] if len(parts) == 1 else np.concatenate(parts)
-        return logits[np.argsort(fresh + going)] if fresh and going else logits
+        logits = logits[np.argsort(fresh + going)] if fresh and going else logits
+        return logits[:, : self._tokenizer.vocab_size]
 
     def _portions(self, active: list[ActiveSequence], fresh: list[int]) -> Iterator[list[int]]:
         """Rows to be read from their beginning, as many at a time as memory allows."""
@@ -263,48 +279,48 @@ class Generator:
         first: dict[tuple[int, ...], int] = {}
         for row in rows:
             active[row].needs_prefill = False
-            self._engine.forget(row)
+            self._engine.reset(row)
             first.setdefault(tuple(active[row].context_ids), row)
         read = list(first.values())
-        logits = self._engine.read(read, [active[row].context_ids for row in read])
+        logits = self._engine.forward(read, [active[row].context_ids for row in read])
         source = [first[tuple(active[row].context_ids)] for row in rows]
         for row, same in zip(rows, source, strict=True):
             if row != same:
-                self._engine.copy(same, row)
+                self._engine.copy_row(same, row)
         return logits[[read.index(row) for row in source]]
 
     def _choose(self, active: list[ActiveSequence], logits: Logits) -> list[int]:
         """The next token of each row."""
-        if any(not writing.plain for writing in active):
+        if any(not sequence.plain for sequence in active):
             pairs = zip(active, logits, strict=True)
-            logits = np.stack([self._adjust(writing, row) for writing, row in pairs])
+            logits = np.stack([self._adjust(sequence, row) for sequence, row in pairs])
         alike: dict[Sampling, list[int]] = {}
-        for row, writing in enumerate(active):
-            alike.setdefault(writing.request.sampling, []).append(row)
+        for row, sequence in enumerate(active):
+            alike.setdefault(sequence.request.sampling, []).append(row)
         tokens = np.empty(len(active), np.int64)
         for sampling, rows in alike.items():
             randoms = [active[row].random for row in rows]
             chosen = logits if len(rows) == len(active) else logits[rows]
-            tokens[rows] = choose_tokens(chosen, sampling, randoms)
+            tokens[rows] = choose_tokens(chosen, sampling, randoms, self._special)
         return tokens.tolist()
 
-    def _adjust(self, writing: ActiveSequence, logits: Logits) -> Logits:
+    def _adjust(self, sequence: ActiveSequence, logits: Logits) -> Logits:
         """The logits (V,) of a text after its penalties and its constraint."""
-        penalties = writing.request.penalties
+        penalties = sequence.request.penalties
         if penalties != NO_PENALTIES:
             breakers = self._breakers if penalties.dry_multiplier else frozenset[int]()
-            tokens = writing.prompt + writing.written
-            logits = penalize(logits, penalties, tokens, writing.written, breakers)
-        return writing.constraint.allow(logits) if writing.constraint else logits
+            tokens = sequence.prompt + sequence.written
+            logits = penalize(logits, penalties, tokens, sequence.written, breakers)
+        return sequence.constraint.allow(logits) if sequence.constraint else logits
 
     def adjuster(self, request: GenerationRequest) -> Callable[[Logits, tuple[int, ...]], Logits]:
         """Applies the penalties of a request to the logits after some tokens: for beam search."""
         ids = self.prompt_ids(request)
 
         def adjust(logits: Logits, written: tuple[int, ...]) -> Logits:
-            writing = ActiveSequence(0, request, ids)
-            writing.written = list(written)
-            return self._adjust(writing, logits)
+            sequence = ActiveSequence(0, request, ids, self._special)
+            sequence.written = list(written)
+            return self._adjust(sequence, logits)
 
         return adjust
 
@@ -321,20 +337,20 @@ class Generator:
             last = active.pop()
             if last is not done:
                 if not last.needs_prefill:
-                    self._engine.copy(len(active), row)
+                    self._engine.copy_row(len(active), row)
                 active[row] = last
             yield Finished(done.index, b"" if reason == "stop" else done.stop.rest(), reason)
 
 
-def _reason(writing: ActiveSequence, late: bool) -> FinishReason | None:
+def _reason(sequence: ActiveSequence, late: bool) -> FinishReason | None:
     """Why a text is over, if it is."""
-    constraint = writing.constraint
+    constraint = sequence.constraint
     reason: FinishReason | None = None
-    if writing.stop.found:
+    if sequence.stop.found:
         reason = "stop"
-    elif (writing.written and writing.written[-1] == END) or (constraint and constraint.closed):
+    elif sequence.ended or (constraint and constraint.closed):
         reason = "eos"
-    elif len(writing.written) >= writing.request.max_new_tokens:
+    elif len(sequence.written) >= sequence.request.max_new_tokens:
         reason = "length"
     elif late:
         reason = "timeout"
@@ -353,7 +369,7 @@ def generate(
 ) -> Iterator[int]:
     """Yields the tokens of one text that continues a prompt.
 
-    It ends at `</s>`, which is not yielded, at a stop string, or at the token limit. When the
+    It ends at `eos`, which is not yielded, at a stop string, or at the token limit. When the
     context is full, its later half is kept.
     """
     generator = Generator(engine, tokenizer, many_documents=many_documents, notice=notice)

@@ -13,27 +13,26 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tfcli.text.tokenizer import BEGIN, END, UNKNOWN
+from tfcli.errors import DataError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from tfcli.generation.request import Sampling
+    from tfcli.text.tokenizer import SpecialTokens
 
     Logits = np.ndarray[Any, np.dtype[Any]]  # (..., V)
     Probabilities = np.ndarray[Any, np.dtype[np.float64]]  # (..., V)
     Tokens = np.ndarray[Any, np.dtype[np.int64]]  # (R,)
 
-NEVER = [UNKNOWN, BEGIN]  # stand for no text; the model is not asked for them
-
 
 # --- which tokens can be sampled ----------------------------------------------------------------
 
 
-def forbid_controls(logits: Logits) -> Logits:
-    """Takes `<unk>` and `<s>` out."""
+def suppress_control_tokens(logits: Logits, special: SpecialTokens) -> Logits:
+    """Removes the tokens that stand for no text, except those that end one."""
     allowed = logits.copy()
-    allowed[..., NEVER] = -np.inf
+    allowed[..., special.suppressed] = -np.inf
     return allowed
 
 
@@ -119,7 +118,10 @@ def log_softmax(logits: Logits) -> Probabilities:
 
 
 def choose_tokens(
-    logits: Logits, sampling: Sampling, randoms: Sequence[np.random.Generator]
+    logits: Logits,
+    sampling: Sampling,
+    randoms: Sequence[np.random.Generator],
+    special: SpecialTokens,
 ) -> Tokens:
     """The next token of each row.
 
@@ -128,12 +130,19 @@ def choose_tokens(
         randoms: one a row; each gives one number, none where sampling is greedy.
 
     Returns:
-        (R,). The most likely token where sampling is greedy, the first of equals. `</s>` where
+        (R,). The most likely token where sampling is greedy, the first of equals. `eos` where
         everything is masked.
 
+    Raises:
+        DataError: everything is masked, and the tokenizer has no `eos`.
+
     """
-    logits = forbid_controls(logits)
-    logits[~np.isfinite(logits).any(-1), END] = 0
+    logits = suppress_control_tokens(logits, special)
+    nothing_left = ~np.isfinite(logits).any(-1)
+    if nothing_left.any():
+        if special.eos is None:
+            raise DataError("no token is allowed next, and this model has none that ends a text")
+        logits[nothing_left, special.eos] = 0
     if sampling.deterministic:
         return logits.argmax(-1)  # type: ignore[no-any-return]
     if sampling.top_k:
