@@ -224,8 +224,8 @@ WRONG = {
         "--time must be a duration such as 60s, 5m or 1h30m, not 'soon'",
     ),
     "bad size": (("book.txt", "--size", "huge"), 2, "--size must be one of nano, tiny"),
-    "no such tokenizer": (("book.txt", "-t", "wrds"), 66, "no tokenizer 'wrds'"),
-    "uneven heads": (("book.txt", "--width", "100", "--heads", "3"), 2, "cannot be shared"),
+    "no such tokenizer": (("book.txt", "-t", "wrds"), 66, "tokenizer 'wrds' not found"),
+    "uneven heads": (("book.txt", "--width", "100", "--heads", "3"), 2, "cannot be divided"),
 }
 
 

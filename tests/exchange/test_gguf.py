@@ -38,7 +38,8 @@ def test_the_file_says_what_the_model_is(shape: str, make_run: MakeRun, tmp_path
     facts, arrays = read(tmp_path / "it.gguf")
     config = run.model_config
     kind = facts["general.architecture"]
-    assert kind == {"modern": "qwen3", "llama": "llama", "gpt2": "gpt2"}[config.family]
+    llama = "qwen2" if config.qkv_bias else "llama"
+    assert kind == {"modern": "qwen3", "llama": llama, "gpt2": "gpt2"}[config.family]
     assert facts[f"{kind}.context_length"] == config.context_length
     assert facts[f"{kind}.embedding_length"] == config.d_model
     assert facts[f"{kind}.feed_forward_length"] == config.d_ff
@@ -87,7 +88,7 @@ def test_fewer_bits_are_rounded_as_the_command_measures(
     run, step, _ = make_run()
     export_to_gguf(run, step, tmp_path / "it.gguf", type)
     _, arrays = read(tmp_path / "it.gguf")
-    ours = rounded(TensorFile(step.path / MODEL), type)
+    ours = rounded(run.model_config, TensorFile(step.path / MODEL), type)
     exact = TensorFile(step.path / MODEL)
     for name, theirs in {
         "embedding.weight": "token_embd.weight",
@@ -133,11 +134,11 @@ def test_a_number_too_large_for_sixteen_bits_keeps_its_matrix_in_thirty_two(
 def test_what_stands_there_stays(make_run: MakeRun, tmp_path: Path) -> None:
     run, step, _ = make_run()
     (tmp_path / "mine.txt").write_text("years of work")
-    with pytest.raises(ConflictError, match="there already"):
+    with pytest.raises(ConflictError, match="already exists"):
         export_to_gguf(run, step, tmp_path / "mine.txt", "f32")
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "Modelfile").write_text("mine")
-    with pytest.raises(ConflictError, match="there already"):
+    with pytest.raises(ConflictError, match="already exists"):
         export_to_ollama(run, step, tmp_path / "folder", "f32")
     assert (tmp_path / "mine.txt").read_text() == "years of work"
     assert (tmp_path / "folder" / "Modelfile").read_text() == "mine"

@@ -84,7 +84,7 @@ def test_tokens_in_progress_are_kept_and_those_of_a_killed_process_removed(
 ) -> None:
     cache, book, model = tmp_path / "cache", tmp_path / "book.txt", tmp_path / "tokenizer.model"
     book.write_text(BOOK)
-    model.write_bytes(tokenizer.model)
+    model.write_bytes(tokenizer.serialized)
     with writing(TOKENIZE, cache, book, model) as killed:
         (left,) = cache.glob("tokens/.tmp-*")
         with writing(TOKENIZE, cache, book, model) as running:
