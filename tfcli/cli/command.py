@@ -146,6 +146,8 @@ def _parameter(option: Option) -> inspect.Parameter:
         help=_help(option),
         metavar=option.metavar or _metavar(option),
         parser=parser,
+        min=option.min,
+        max=option.max,
         autocompletion=_completion(option.choices) if option.choices else None,
         show_default=option.shown_default or not (option.default is None or several),
         show_envvar=False,
