@@ -27,7 +27,7 @@ from tfcli.runs.run import RUN_JSON, TOKENIZER, open_run
 from tfcli.runs.step import MODEL, OPTIMIZER, STATE, load_arrays, map_arrays, read_state
 from tfcli.runs.valid_steps import newest_valid_step
 from tfcli.text.corpus import open_corpus
-from tfcli.text.tokenizer import load_tokenizer
+from tfcli.text.tokenizer_file import load_tokenizer
 
 MORE_MEMORY = 1 << 30
 
@@ -103,7 +103,7 @@ def valid_files(folder: Path) -> dict[str, bytes]:
         "manifest": (step / "MANIFEST.json").read_bytes(),
         "run.json": (run.path / RUN_JSON).read_bytes(),
         "metrics": (run.path / "metrics.jsonl").read_bytes(),
-        "tokenizer": tokenizer().model,
+        "tokenizer": tokenizer().serialized,
         "text": BOOK.encode()[:4000] + "日本 é".encode(),
     }
 
@@ -216,8 +216,10 @@ def valid_external_files() -> dict[str, bytes]:
     request = {"prompt": "Once", "temperature": 0.5, "top_k": 7, "stop": ["."], "id": 1}
     return {
         "config.json": json.dumps(config).encode(),
-        "tokenizer.json": json.dumps(to_tokenizer_json(read_pieces(tokenizer().model))).encode(),
-        "tokenizer.model": tokenizer().model,
+        "tokenizer.json": json.dumps(
+            to_tokenizer_json(read_pieces(tokenizer().serialized))
+        ).encode(),
+        "tokenizer.model": tokenizer().serialized,
         "rows": b'{"text": "Once"}\n{"text": "caf\\u00e9"}\n',
         "request": json.dumps(request).encode(),
     }
@@ -227,7 +229,7 @@ def valid_external_files() -> dict[str, bytes]:
 def test_broken_files_from_elsewhere_crash_nothing(name: str, tmp_path: Path, tally: Tally) -> None:
     folder = tmp_path / "work"
     folder.mkdir()
-    (folder / "tokenizer.model").write_bytes(tokenizer().model)
+    (folder / "tokenizer.model").write_bytes(tokenizer().serialized)
     (folder / "model.safetensors").write_bytes(b"\x02\0\0\0\0\0\0\0{}")
     log = tmp_path / "log"
     count = cases(10, 300)  # each starts a process, which a tokenizer may crash

@@ -75,7 +75,7 @@ def test_new_run_has_its_metadata_and_tokenizer(run: Run) -> None:
     assert run.name == "tale"
     assert run.metadata == {"schema": 1, **metadata()}
     assert run.model_config == ModelConfig.from_json(metadata()["model"])
-    assert run.tokenizer().model == tokenizer().model
+    assert run.tokenizer().serialized == tokenizer().serialized
 
 
 def test_existing_run_is_not_created_again(run: Run) -> None:
@@ -107,7 +107,7 @@ def test_run_is_created_or_can_be_after_any_failing_call(tmp_path: Path) -> None
             make_run(path)
         created = open_run(path) if (path / RUN_JSON).exists() else make_run(path)
         remove_leftovers(path)
-        assert created.tokenizer().model == tokenizer().model
+        assert created.tokenizer().serialized == tokenizer().serialized
         assert {file.name for file in path.iterdir()} == {RUN_JSON, TOKENIZER}
 
 
@@ -201,7 +201,7 @@ def test_pipe_in_place_of_a_file_is_damage(run: Run, name: str) -> None:
 
 
 def test_wrong_tokenizer_is_detected(run: Run) -> None:
-    (run.path / TOKENIZER).write_bytes(tokenizer(310).model)
+    (run.path / TOKENIZER).write_bytes(tokenizer(310).serialized)
     with pytest.raises(DamagedError, match="not the tokenizer") as caught:
         run.tokenizer()
     assert caught.value.hint

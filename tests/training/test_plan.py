@@ -43,7 +43,7 @@ def plan_for(options: TrainOptions, tokens: int = 10_000, memory: int | None = N
 
 
 @pytest.mark.parametrize(
-    ("wishes", "budget"),
+    ("options", "budget"),
     [
         (TrainOptions(), Budget("seconds", 60.0)),
         (TrainOptions(seconds=5.0), Budget("seconds", 5.0)),

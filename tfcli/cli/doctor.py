@@ -38,6 +38,7 @@ def doctor(json: JsonOption = False) -> None:
 def _machine() -> Iterator[Check]:
     import torch
 
+    from tfcli.generation.engines import native
     from tfcli.training.machine import available_memory, choose_device, choose_precision
 
     yield True, "python", sys.version.split()[0]
@@ -52,6 +53,7 @@ def _machine() -> Iterator[Check]:
     memory = available_memory(device)
     free = f", {memory / 2**30:.1f} GiB free" if memory else ""
     yield True, "device", f"{device}, {torch.get_num_threads()} threads{free}"
+    yield True, "engine", native.status()
     yield True, "precision", f"{choose_precision(device)} is the faster one here"
 
 

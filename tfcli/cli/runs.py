@@ -26,7 +26,8 @@ def list_all(context: typer.Context, json: JsonOption = False) -> None:
     """What was trained: size, loss, steps, disk."""
     if context.invoked_subcommand is not None:
         return
-    from tfcli.cli.render import format_bytes, format_count, format_duration, show_table
+    from tfcli.cli.formatting import format_bytes, format_count, format_duration
+    from tfcli.cli.render import show_table
     from tfcli.runs.run import TRAIN_COMMAND, list_runs, open_run
     from tfcli.runs.summary import summarize
 

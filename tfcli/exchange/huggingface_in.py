@@ -22,9 +22,10 @@ from tfcli.model.layout import weight_shapes
 from tfcli.model.tensor_file import TensorFile
 from tfcli.runs.run import RUN_JSON, Run, create_run, open_run
 from tfcli.runs.step import StepState, list_steps, save_step
-from tfcli.text.pieces import read_pieces, write_pieces
+from tfcli.text.pieces import write_pieces
 from tfcli.text.sandbox import open_sandboxed
-from tfcli.text.tokenizer import load_tokenizer
+from tfcli.text.sentencepiece_tokenizer import SentencePieceTokenizer
+from tfcli.text.tokenizer_file import load_tokenizer
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -159,7 +160,9 @@ def _require_agreement(tokenizer: Tokenizer, described: Path) -> None:
         pieces = from_tokenizer_json(_read_json(described))
     except DataError:
         return
-    ours = read_pieces(tokenizer.model)
+    if not isinstance(tokenizer, SentencePieceTokenizer):
+        return
+    ours = tokenizer.pieces
     if [piece.text for piece in ours.pieces] != [piece.text for piece in pieces.pieces]:
         raise DataError(
             f"{described} and the tokenizer.model beside it have other pieces",

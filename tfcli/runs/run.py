@@ -13,7 +13,7 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from types import NoneType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tfcli.errors import (
     ConflictError,
@@ -32,7 +32,10 @@ from tfcli.files import (
 )
 from tfcli.model.config import ModelConfig
 from tfcli.runs.step import list_steps
-from tfcli.text.tokenizer import Tokenizer, load_tokenizer
+from tfcli.text.tokenizer_file import load_tokenizer, open_tokenizer
+
+if TYPE_CHECKING:
+    from tfcli.text.tokenizer import Tokenizer
 
 ROOT = Path("checkpoints")
 RUN_JSON = "run.json"
@@ -110,18 +113,18 @@ class Run:
         """
         path = self.path / TOKENIZER
 
-        def open_checked(model: bytes) -> Tokenizer:
-            if hashlib.sha256(model).hexdigest() != self.metadata["tokenizer"]["fingerprint"]:
+        def open_checked(serialized: bytes) -> Tokenizer:
+            if hashlib.sha256(serialized).hexdigest() != self.metadata["tokenizer"]["fingerprint"]:
                 raise DamagedError(
                     "not the tokenizer that the run was trained with",
                     why="its SHA-256 does not match the one in run.json",
                     hint=f"tfcli runs repair {self.name}   # restores it if there is another copy",
                 )
-            return Tokenizer(model)
+            return open_tokenizer(serialized)
 
         tokenizer = load_tokenizer(path, open_checked)
-        if tokenizer.vocab_size != self.metadata["model"]["vocab_size"]:
-            raise DamagedError(f"{path} does not have as many tokens as the model of this run")
+        if tokenizer.vocab_size > self.metadata["model"]["vocab_size"]:
+            raise DamagedError(f"{path} has more tokens than the model of this run")
         return tokenizer
 
 
@@ -143,7 +146,7 @@ def create_run(path: Path, metadata: dict[str, Any], tokenizer: Tokenizer) -> Ru
             hint=f"rm -r {path}   # or choose another --run NAME",
         )
     make_folder(path)
-    write_file(path / TOKENIZER, tokenizer.model)
+    write_file(path / TOKENIZER, tokenizer.serialized)
     write_metadata(path, {"schema": SCHEMA, **metadata})
     return open_run(path)
 
