@@ -16,7 +16,18 @@ MODULES = sorted(ROOT.rglob("*.py"))
 IDS = [str(path.relative_to(ROOT)) for path in MODULES]
 
 # Each room may import itself and every room before it in this order.
-ORDER = ["errors", "files", "text", "model", "runs", "training", "generation", "exchange", "cli"]
+ORDER = [
+    "errors",
+    "files",
+    "text",
+    "model",
+    "runtime",
+    "runs",
+    "training",
+    "generation",
+    "exchange",
+    "cli",
+]
 OUTSIDE = {"__main__", "__init__"}
 TABLES = {"english.py", "spanish.py"}  # data, not code
 

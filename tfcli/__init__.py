@@ -9,6 +9,7 @@ to its left on the same level (`tests/test_architecture.py` holds the rule):
     3  runs         a run's folder: its steps, its metrics, the newest valid step
     2  text         files -> documents -> token ids
        model        the Transformer, its configuration, its cost
+       runtime      device, number format, memory, threads, processes
     1  files        the only writer: atomic files and folders, locks, manifests
     0  errors       everything that a user can be told
 """

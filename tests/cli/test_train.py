@@ -283,7 +283,7 @@ def test_a_dry_run_as_json_is_the_card_of_the_run(shell: Shell) -> None:
 @pytest.mark.slow
 def test_compiled_training_is_the_same_training(shell: Shell) -> None:
     for name, option in (("plain", "--no-compile"), ("made", "--compile")):
-        options = ("--steps", "6", "--run", name, "--precision", "float32", option, *TINY)
+        options = ("--steps", "6", "--run", name, "--dtype", "float32", option, *TINY)
         assert shell("train", "book.txt", *options).code == 0
     plain, made = (losses(shell.folder / "checkpoints" / name) for name in ("plain", "made"))
     assert made == pytest.approx(plain, rel=1e-4)

@@ -38,7 +38,9 @@ def doctor(json: JsonOption = False) -> None:
 def _machine() -> Iterator[Check]:
     import torch
 
-    from tfcli.training.machine import available_memory, choose_device, choose_precision
+    from tfcli.runtime.device import choose_device
+    from tfcli.runtime.dtype import choose_dtype
+    from tfcli.runtime.memory import available_memory
 
     yield True, "python", sys.version.split()[0]
     version = tuple(int(part) for part in torch.__version__.split("+")[0].split(".")[:2])
@@ -52,7 +54,7 @@ def _machine() -> Iterator[Check]:
     memory = available_memory(device)
     free = f", {memory / 2**30:.1f} GiB free" if memory else ""
     yield True, "device", f"{device}, {torch.get_num_threads()} threads{free}"
-    yield True, "precision", f"{choose_precision(device)} is the faster one here"
+    yield True, "dtype", f"{choose_dtype(device)} (fastest on this machine)"
 
 
 def _folder() -> Iterator[Check]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tfcli.generation.open_engine import EngineName
-from tfcli.training.machine import Device
+from tfcli.runtime.device import Device
 
 if TYPE_CHECKING:
     from collections.abc import Callable

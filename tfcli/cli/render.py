@@ -174,13 +174,13 @@ def show_plan(job: TrainingJob, name: str, reporter: streams.Reporter) -> None:
     parts = [
         length,
         f"dropout {plan.dropout:g} and {plan.token_dropout:g} of the tokens",
-        f"{plan.precision} on {job.device}",
+        f"{plan.dtype} on {job.device}",
     ]
     if plan.compile:
         parts.append("compiled")
-    if job.processes.count > 1:
+    if job.processes.world_size > 1:
         sharded = ", weights shared out" if job.processes.sharded else ""
-        parts.append(f"{job.processes.count} processes{sharded}")
+        parts.append(f"{job.processes.world_size} processes{sharded}")
     reporter.note("Plan: " + ", ".join((*parts, f"seed {job.seed}")))
     reporter.note(f"      {_say_expectation(job)}")
 

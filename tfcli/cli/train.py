@@ -18,8 +18,8 @@ from tfcli.cli.options import (
 )
 from tfcli.errors import UsageError
 from tfcli.model.config import Family, Size
+from tfcli.runtime.dtype import DType
 from tfcli.text.tokenizer import TokenizerType
-from tfcli.training.machine import Precision
 
 BUDGET, MODEL, TEXT, LEARNING = "How long", "The model", "The text", "Learning"
 
@@ -147,9 +147,9 @@ def train(
         option("--weight-decay", help="Pull of the weights towards zero.", min=0.0, metavar="RATE",
                otherwise="by epochs", panel=LEARNING),
     ] = None,
-    precision: Annotated[
-        Precision | None,
-        option("--precision", help="float32 or bfloat16 products.", metavar="FORMAT",
+    dtype: Annotated[
+        DType | None,
+        option("--dtype", help="Of the products: float32, bfloat16 or float16.", metavar="FORMAT",
                otherwise="the faster one here", panel=LEARNING),
     ] = None,
     compile: Annotated[
@@ -200,7 +200,7 @@ def train(
         size=size, family=family, context_length=context_length, num_layers=layers,
         d_model=width, num_heads=heads, num_kv_heads=kv_heads, tied_head=tied,
         batch_tokens=batch_tokens, dropout=dropout, token_dropout=token_dropout,
-        learning_rate=learning_rate, weight_decay=weight_decay, precision=precision,
+        learning_rate=learning_rate, weight_decay=weight_decay, dtype=dtype,
         eval_every=eval_every, save_every=save_every,
         compile=compile, patience=patience, sharded=shard, documents_apart=documents_apart,
     )  # fmt: skip

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from tfcli.generation.open_engine import EngineName
     from tfcli.generation.request import GenerationRequest
     from tfcli.generation.request_lines import RequestLine
+    from tfcli.runtime.device import Device
     from tfcli.text.tokenizer import Tokenizer
-    from tfcli.training.machine import Device
 
 PATIENCE = 2.0  # seconds before progress is shown
 FRAME = 0.25  # seconds between two looks of it

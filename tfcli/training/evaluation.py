@@ -9,8 +9,8 @@ import torch
 from torch.nn import functional as F
 
 from tfcli.runs.step import HeldOut
+from tfcli.runtime.distributed import SINGLE_PROCESS, ProcessGroup, reshard
 from tfcli.training.batches import IGNORE_INDEX, document_batches, evaluation_batches
-from tfcli.training.parallel import ALONE, Processes, release
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -31,7 +31,7 @@ def evaluate(
     *,
     stride: int,
     whole: bool,
-    processes: Processes = ALONE,
+    processes: ProcessGroup = SINGLE_PROCESS,
 ) -> HeldOut | None:
     """The cross-entropy of a text, per byte: the one measure that no vocabulary can flatter.
 
@@ -53,8 +53,8 @@ def evaluate(
     was_training = model.training
     model.eval()
     nats = total_bytes = count = 0.0
-    share = ALONE if processes.sharded else processes
-    for batch in itertools.islice(batches, share.rank, None, share.count):
+    share = SINGLE_PROCESS if processes.sharded else processes
+    for batch in itertools.islice(batches, share.rank, None, share.world_size):
         targets = torch.from_numpy(batch.targets)
         logits = model(torch.from_numpy(batch.inputs).to(device)).float()
         nats += F.cross_entropy(
@@ -66,9 +66,9 @@ def evaluate(
         real = targets[targets != IGNORE_INDEX]
         count += len(real)
         total_bytes += int(lengths[real].sum())
-    release(model)
+    reshard(model)
     model.train(was_training)
-    nats, total_bytes, count = share.add(nats, total_bytes, count)
+    nats, total_bytes, count = share.all_reduce(nats, total_bytes, count)
     if total_bytes == 0:
         return None
     return HeldOut(
@@ -87,7 +87,7 @@ def evaluate_tokens(
     tokenizer: Tokenizer,
     *,
     limit: int | None = None,
-    processes: Processes = ALONE,
+    processes: ProcessGroup = SINGLE_PROCESS,
 ) -> HeldOut | None:
     """Measures on a text through a window of the model's context that moves by half of it.
 

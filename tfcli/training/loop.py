@@ -25,6 +25,8 @@ from tfcli.runs.metrics import append_metrics
 from tfcli.runs.run import require_there
 from tfcli.runs.step import StepState, save_step, step_path
 from tfcli.runs.valid_steps import prune
+from tfcli.runtime.distributed import SINGLE_PROCESS, ProcessGroup, full_tensor
+from tfcli.runtime.memory import is_out_of_memory
 from tfcli.training.batches import IGNORE_INDEX, drop_tokens
 from tfcli.training.compiling import compile_loss
 from tfcli.training.evaluation import evaluate_tokens
@@ -38,8 +40,6 @@ from tfcli.training.events import (
     Stopped,
     to_row,
 )
-from tfcli.training.machine import is_out_of_memory
-from tfcli.training.parallel import ALONE, Processes, whole
 from tfcli.training.plan import EVALUATIONS, LONGEST_UNSAVED
 from tfcli.training.schedule import learning_rate_scale
 
@@ -91,7 +91,7 @@ class Trainer:
     started: float
     stop: Callable[[], bool] = lambda: False
     sample: Callable[[Transformer], str] | None = None
-    processes: Processes = ALONE
+    processes: ProcessGroup = SINGLE_PROCESS
     peak: float | None = None
     step: int = 0
     tokens_seen: int = 0
@@ -112,7 +112,7 @@ class Trainer:
     def events(self) -> Iterator[Event]:
         """Trains to the end of the budget; every event is in `metrics.jsonl` before it is seen."""
         for event in self._train():
-            if self.processes.is_first:
+            if self.processes.is_main:
                 append_metrics(self.run.path, to_row(event))
             yield event
 
@@ -123,22 +123,22 @@ class Trainer:
         self._loss, self._micro_rows = self.model.loss, self.plan.micro_rows
         if self.plan.compile:
             yield from self._compile()
-        agree = self.processes.agree  # what depends on a clock or a signal, the first decides
+        broadcast = self.processes.broadcast  # the main process decides what depends on a clock
         reason: Reason = "finished"
-        while not agree(self._over()):
-            if agree(self.stop()):
+        while not broadcast(self._over()):
+            if broadcast(self.stop()):
                 reason = "interrupted"
                 break
-            before = agree(self._progress())
+            before = broadcast(self._progress())
             yield from self._update(before)
-            if agree(self._over()):
+            if broadcast(self._over()):
                 break
-            if agree(self._evaluation_due(before)):
+            if broadcast(self._evaluation_due(before)):
                 yield from self._measure()
-                if agree(self._out_of_patience()):
+                if broadcast(self._out_of_patience()):
                     reason = "no better"
                     break
-            if agree(self._save_due(before)):
+            if broadcast(self._save_due(before)):
                 yield from self._save()
         if reason != "interrupted":
             yield from self._measure()
@@ -177,7 +177,7 @@ class Trainer:
         self._held_out = self._held_out_final = None  # those weights are gone
         elapsed = time.perf_counter() - began
         self._step_seconds.append(elapsed)
-        operations = training_flops_per_token(self.model.config) * tokens / self.processes.count
+        flops = training_flops_per_token(self.model.config) * tokens / self.processes.world_size
         yield StepFinished(
             step=self.step,
             loss=loss,
@@ -185,7 +185,7 @@ class Trainer:
             gradient_norm=norm,
             learning_rate_scale=scale,
             tokens_per_second=tokens / elapsed,
-            mfu=operations / elapsed / self.peak if self.peak else None,
+            mfu=flops / elapsed / self.peak if self.peak else None,
             progress=self._progress(),
             seconds=self.seconds,
         )
@@ -213,15 +213,15 @@ class Trainer:
                 parameter.grad = None
             return None
         parameters = list(self.model.parameters())
-        self.processes.add_gradients(parameters)
-        return self.processes.add(loss)[0]
+        self.processes.all_reduce_gradients(parameters)
+        return self.processes.all_reduce(loss)[0]
 
     def _accumulate_gradients(self) -> float:
         batch = self.batches.batch(self.step)
         if self.plan.token_dropout:
             batch = drop_tokens(batch, self.plan.token_dropout, seed=self.seed, step=self.step)
         device = next(self.model.parameters()).device
-        share = self.processes.share(self.plan.rows)
+        share = self.processes.row_shard(self.plan.rows)
         predicted = int(np.count_nonzero(batch.targets != IGNORE_INDEX))
         total = torch.zeros((), device=device)
         for first in range(share.start, share.start + self._rows_passed(), self._micro_rows):
@@ -245,8 +245,8 @@ class Trainer:
         There each pass gathers weights from all processes, so all have to make as many.
         """
         if self.processes.sharded:
-            return -(-self.plan.rows // self.processes.count)
-        return len(self.processes.share(self.plan.rows))
+            return -(-self.plan.rows // self.processes.world_size)
+        return len(self.processes.row_shard(self.plan.rows))
 
     def _diverged(self, why: str) -> DataError:
         return DataError(
@@ -353,7 +353,7 @@ class Trainer:
             self.model,
             self.corpus.held_out,
             self.tokenizer,
-            limit=int(self.processes.agree(self.final_tokens())),
+            limit=int(self.processes.broadcast(self.final_tokens())),
             processes=self.processes,
         )
         assert held_out is not None
@@ -364,7 +364,7 @@ class Trainer:
         if self.saved_step == self.step:
             return
         began = time.monotonic()
-        weights = {n: whole(p).numpy(force=True) for n, p in self.model.named_parameters()}
+        weights = {n: full_tensor(p).numpy(force=True) for n, p in self.model.named_parameters()}
         if not all(np.isfinite(array).all() for array in weights.values()):
             raise self._diverged("a weight is no number; nothing was saved of it")
         state = StepState(
@@ -376,7 +376,7 @@ class Trainer:
         )
         remembered = self.optimizer.state()
         path = step_path(self.run.path, self.step)
-        if self.processes.is_first:
+        if self.processes.is_main:
             require_there(self.run)
             save_step(self.run.path, state, weights, remembered)
             prune(self.run, keep=STEPS_KEPT)

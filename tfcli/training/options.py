@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from tfcli.model.config import Family, Size
-    from tfcli.training.machine import Precision
+    from tfcli.runtime.dtype import DType
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +31,7 @@ class TrainOptions:
     token_dropout: float | None = None
     learning_rate: float | None = None
     weight_decay: float | None = None
-    precision: Precision | None = None
+    dtype: DType | None = None
     eval_every: int | None = None
     save_every: int | None = None
     compile: bool | None = None

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import ctypes
-import os
 from ctypes import POINTER, Structure, byref, c_float, c_int, c_size_t, c_void_p, sizeof
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from tfcli.runtime import threads
 
 if TYPE_CHECKING:
     from tfcli.generation.engines.engine import Logits
@@ -94,11 +95,7 @@ def load_library() -> ctypes.CDLL | None:
 
 def usual_threads() -> int:
     """As many as there are cores to use, or as OMP_NUM_THREADS asks for."""
-    asked = os.environ.get("OMP_NUM_THREADS", "")
-    if asked.isdecimal() and int(asked) > 0:
-        return min(int(asked), MOST_THREADS)
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return min(cores or 1, MOST_THREADS)
+    return min(threads.usual_threads(), MOST_THREADS)
 
 
 class NativeDecoder:
