@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests.runtime.conftest import RunInGroup
 from tfcli.runtime.cgroup import cpu_limit, memory_left
 from tfcli.runtime.memory import available_memory
 from tfcli.runtime.threads import usable_cores
@@ -116,3 +117,41 @@ def test_the_quota_limits_the_cores(tmp_path: Path, quota: str, cores: int | Non
     version2(tmp_path, "/", {"cpu.max": f"{quota} 100000"})
     here = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     assert usable_cores(tmp_path) == (cores or here)
+
+
+# --- in a group of the kernel's own -------------------------------------------------------------
+
+TRAIN = """
+import sys
+from pathlib import Path
+from tests.training.conftest import Workshop
+
+workshop = Workshop(Path(sys.argv[1]), text_times=80)
+job = workshop.job(steps=1, d_model=256, num_heads=4, batch_tokens=49152)
+names = [type(event).__name__ for event in workshop.begin("run", job).events()]
+assert "StepFinished" in names, names
+print(job.plan.rows, job.plan.micro_rows)
+"""
+
+
+def test_a_plan_fits_the_memory_of_its_container(tmp_path: Path, run_in_group: RunInGroup) -> None:
+    """Where the plan is too large for the gibibyte the kernel kills the process."""
+    done = run_in_group("-c", TRAIN, str(tmp_path), memory=GIB)
+    assert done.returncode == 0, done.stderr[-2000:]
+    rows, micro_rows = map(int, done.stdout.split())
+    assert micro_rows < rows
+
+
+THREADS = """
+import torch
+from tfcli.runtime.device import choose_device
+from tfcli.generation.engines.native import usual_threads
+choose_device("cpu")
+print(usual_threads(), torch.get_num_threads())
+"""
+
+
+def test_no_more_threads_are_started_than_the_quota_has_cores_for(run_in_group: RunInGroup) -> None:
+    done = run_in_group("-c", THREADS, cores=0.5)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout.split() == ["1", "1"]

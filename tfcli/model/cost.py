@@ -43,17 +43,19 @@ def training_flops_per_token(config: ModelConfig) -> int:
 
 
 def training_bytes(config: ModelConfig, batch_tokens: int, *, shards: int = 1) -> int:
-    """A rough figure of the memory a training run takes, in bytes, to warn of what cannot fit.
+    """About how much memory training takes at its peak, in bytes; see `docs/lab-notes.md`.
 
-    Weights, gradients and two moments in fp32; per token and block about 16 vectors of d_model
-    and 4 of d_ff kept for the backward pass; the logits twice. With `shards` each process holds
-    that part of the weights, and one block whole while it computes with it.
+    Weights, gradients and two moments in float32; per token and block about 16 vectors of d_model
+    and 4 of d_ff (2 without a gate) kept for the backward pass, and as many again for the
+    gradients within the block that it is in; three times the logits. With `shards` each process
+    holds that part of the weights, and one whole block while it computes with it.
     """
     weights = 16 * count_parameters(config) // shards
     if shards > 1:
         weights += 8 * _block_matrices(config)
-    activations = config.num_layers * (16 * config.d_model + 4 * config.d_ff)
-    return weights + 4 * batch_tokens * (activations + 2 * config.vocab_size)
+    block = 16 * config.d_model + (4 if config.feed_forward == "swiglu" else 2) * config.d_ff
+    activations = (config.num_layers + 1) * block + 3 * config.vocab_size
+    return weights + 4 * batch_tokens * activations
 
 
 def _block_matrices(config: ModelConfig) -> int:
