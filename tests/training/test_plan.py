@@ -24,7 +24,7 @@ from tfcli.training.plan import (
     make_plan,
 )
 from tfcli.training.schedule import WARM_UP_STEPS, learning_rate_scale, matrix_learning_rate
-from tfcli.training.sizing import MEMORY_SHARE, expected_loss, regularization
+from tfcli.training.sizing import expected_loss, regularization
 
 
 def corpus(tokens: int = 10_000) -> TokenizedCorpus:
@@ -77,7 +77,7 @@ def test_a_batch_that_does_not_fit_is_made_of_equal_parts() -> None:
     decision = decide(options)
     model, whole = decision.model, decision.plan
     assert whole.rows == whole.micro_rows == 64
-    memory = int(training_bytes(model, 16 * 64) / MEMORY_SHARE) + 1
+    memory = training_bytes(model, 16 * 64)
     parts = plan_for(options, memory=memory)
     assert (parts.rows, parts.micro_rows) == (64, 16)
 
@@ -85,7 +85,7 @@ def test_a_batch_that_does_not_fit_is_made_of_equal_parts() -> None:
 def test_a_model_too_large_for_the_memory_is_refused_with_both_figures() -> None:
     with pytest.raises(UsageError, match="too large") as caught:
         plan_for(TrainOptions(size="large"), memory=1 << 20)
-    assert "GiB are needed" in str(caught.value.why)
+    assert "GiB needed" in str(caught.value.why)
 
 
 @pytest.mark.parametrize("name", ["epochs", "learning_rate", "weight_decay", "dropout"])

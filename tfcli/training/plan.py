@@ -132,7 +132,7 @@ class Resources:
     Attributes:
         dtype: the number format to multiply in, unless the user asks for another.
         batch_tokens: tokens in an update that keep one device busy.
-        memory: bytes available to each process, or None where unknown.
+        memory: usable bytes for each process, or None where unknown.
         world_size: processes that share the rows of a batch.
         compiles: whether `torch.compile` has what it needs.
         step_seconds: measures one update of a model on some number of rows; None: the plan must

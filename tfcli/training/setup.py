@@ -44,6 +44,10 @@ if TYPE_CHECKING:
 # Tokens in an update per device. With as few as keep a CPU busy, a GPU is mostly idle.
 BATCH_TOKENS = {"cpu": 2048, "mps": 4096, "cuda": 16384}
 
+# Of the free memory, for what `training_bytes` counts. The rest is for what the allocator cannot
+# give back: on a CPU up to a third of what was in use (see the lab notes).
+MEMORY_SHARE = {"cpu": 0.6, "mps": 0.6, "cuda": 0.8}
+
 PROGRAM_BYTES = 300 << 20  # Python and torch themselves
 
 
@@ -243,11 +247,12 @@ def prepare(
 
 
 def _memory(device: torch.device, processes: ProcessGroup) -> int | None:
-    """Bytes for each process: a GPU is its own, main memory is for all on this machine."""
+    """Usable bytes for each process: a GPU is its own, main memory is for all on this machine."""
     memory = available_memory(device)
-    if memory is not None and device.type != "cuda":
-        memory //= processes.local_world_size
-    return memory
+    if memory is None:
+        return None
+    sharers = 1 if device.type == "cuda" else processes.local_world_size
+    return int(MEMORY_SHARE[device.type] * memory / sharers)
 
 
 # A resumed run keeps its model and its batch, so only more memory for each process helps.

@@ -62,10 +62,6 @@ COMPILED_SECONDS = 30.0  # what compiling takes, where nothing of it is cached
 # it, and no compiler makes those faster.
 COMPILED_SHARE: dict[DType, float] = {"float32": 0.9, "bfloat16": 0.75, "float16": 0.75}
 
-# Of the free memory, for what `training_bytes` counts. The rest is for what the allocator cannot
-# give back: on a CPU up to 0.3 of what was in use (see the lab notes).
-MEMORY_SHARE = 0.7
-
 
 def compiling_pays(seconds: float, dtype: DType) -> bool:
     """Whether compiled steps save more of the time than compiling takes."""
@@ -235,7 +231,7 @@ def fit(
 
     Args:
         rows: that the process with the most of them would like to work on at once.
-        memory: bytes for each process, or None where unknown.
+        memory: usable bytes for each process, or None where unknown.
         sharded: what the user wants; None leaves it to the memory.
         hint: what to do where nothing fits.
 
@@ -251,7 +247,7 @@ def fit(
         needed = training_bytes(model, model.context_length, shards=world_size if sharded else 1)
         raise UsageError(
             "this model is too large for the memory of this machine",
-            why=f"about {needed / 2**30:.1f} GiB are needed, {(memory or 0) / 2**30:.1f} GiB free",
+            why=f"about {needed / 2**30:.1f} GiB needed, {(memory or 0) / 2**30:.1f} GiB usable",
             hint=hint,
         )
     return micro_rows, sharded
@@ -264,6 +260,6 @@ def rows_in_memory(
     for parts in range(1, rows + 1):
         micro_rows = -(-rows // parts)
         needed = training_bytes(model, micro_rows * model.context_length, shards=shards)
-        if memory is None or needed <= MEMORY_SHARE * memory:
+        if memory is None or needed <= memory:
             return micro_rows
     return None
