@@ -84,6 +84,8 @@ def test_doctor_finds_all_in_order(trained: Shell) -> None:
     assert b"run tale" in done.out
     rows = [json.loads(line) for line in trained("doctor", "--json").out.splitlines()]
     assert all(row["ok"] for row in rows)
+    (engine,) = [row["found"] for row in rows if row["check"] == "engine"]
+    assert engine.startswith(("compiled (", "numpy ("))
 
 
 def test_doctor_names_a_damaged_tokenizer(shell: Shell) -> None:

@@ -335,6 +335,7 @@ def test_eight_bits_write_text_too(trained: Shell) -> None:
     assert done.out
     assert "First token after" in done.err
     assert "GB/s" in done.err
+    assert "Engine: " in done.err
 
 
 def test_beams_find_a_text_at_least_as_likely_as_the_greedy_one(trained: Shell) -> None:

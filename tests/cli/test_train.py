@@ -208,7 +208,7 @@ WRONG = {
     "resume with text": (("book.txt", "--resume", "it"), 2, "the run's own text"),
     "resume with epochs": (("--resume", "it", "--epochs", "2"), 2, "--time or more --steps"),
     "resume of nothing": (("--resume", "it"), 66, "no run 'it'"),
-    "no such file": (("bok.txt",), 66, "did you mean book.txt"),
+    "no such file": (("bok.txt",), 66, "did you mean 'book.txt'"),
     "empty": (("empty.txt",), 65, "no text in empty.txt"),
     "binary": (("binary",), 65, "binary file"),
     "latin": (("latin.txt",), 65, "byte 4 (0xf1)"),
@@ -216,8 +216,8 @@ WRONG = {
     "bad name": (("book.txt", "--run", "../x/..", "--steps", "1"), 2, "cannot name a run"),
     "bad time": (("book.txt", "--time", "soon"), 2, "no duration"),
     "bad size": (("book.txt", "--size", "huge"), 2, "invalid value for '--size'"),
-    "no such tokenizer": (("book.txt", "-t", "wrds"), 66, "no tokenizer 'wrds'"),
-    "uneven heads": (("book.txt", "--width", "100", "--heads", "3"), 2, "cannot be shared"),
+    "no such tokenizer": (("book.txt", "-t", "wrds"), 66, "tokenizer 'wrds' not found"),
+    "uneven heads": (("book.txt", "--width", "100", "--heads", "3"), 2, "cannot be divided"),
 }
 
 

@@ -17,11 +17,15 @@ from tfcli.exchange.architectures import from_config_json, to_config_json
 from tfcli.exchange.huggingface_in import import_run, inspect_checkpoint
 from tfcli.exchange.huggingface_out import export_to_hugging_face
 from tfcli.files import verify_folder
+from tfcli.generation.engines.engine import Engine
+from tfcli.generation.engines.numpy_engine import NumpyEngine
 from tfcli.generation.open_engine import open_engine, open_model
 from tfcli.model.transformer import Transformer
-from tfcli.runs.run import open_run
-from tfcli.runs.valid_steps import choose_step
-from tfcli.text.tokenizer import BEGIN, Tokenizer
+from tfcli.runs.run import Run, open_run
+from tfcli.runs.step import MODEL, map_arrays
+from tfcli.runs.valid_steps import ValidStep, choose_step
+from tfcli.text.sentencepiece_tokenizer import BEGIN
+from tfcli.text.tokenizer import Tokenizer
 
 TEXT = "Ann saw the moon at noon. The old fox saw two birds by the sea."
 
@@ -35,7 +39,8 @@ def greedy(logits_of: Any, ids: list[int], count: int) -> list[int]:
 
 
 @torch.no_grad()
-def assert_alike(ours: Transformer, theirs: Any, ids: list[int]) -> None:
+def assert_alike(ours: Transformer, theirs: Any, ids: list[int]) -> list[int]:
+    """The same logits, and the same 64 greedy tokens after the first 8, which are returned."""
     batch = torch.tensor([ids])
     torch.testing.assert_close(ours(batch), theirs(batch).logits, rtol=0, atol=1e-5)
     begun = ids[:8]
@@ -45,6 +50,7 @@ def assert_alike(ours: Transformer, theirs: Any, ids: list[int]) -> None:
         pad_token_id=0,
     )  # fmt: skip
     assert by_them[0].tolist() == by_us
+    return by_us
 
 
 def open_theirs(folder: Path) -> Any:
@@ -65,11 +71,13 @@ def test_an_exported_model_computes_the_same(
     assert_alike(model, open_theirs(tmp_path / "out"), [BEGIN, *tokenizer.encode(TEXT)])
 
 
-@pytest.mark.parametrize("family", ["modern", "llama"])
+@pytest.mark.parametrize(
+    ("family", "qkv_bias"), [("modern", False), ("llama", False), ("llama", True)]
+)
 def test_a_sliding_window_travels(
-    family: Any, make_run: MakeRun, tokenizer: Tokenizer, tmp_path: Path
+    family: Any, qkv_bias: bool, make_run: MakeRun, tokenizer: Tokenizer, tmp_path: Path
 ) -> None:
-    run, step, model = make_run(family, sliding_window=7, tied_head=False)
+    run, step, model = make_run(family, sliding_window=7, tied_head=False, qkv_bias=qkv_bias)
     export_to_hugging_face(run, step, tmp_path / "out")
     theirs = open_theirs(tmp_path / "out")
     assert theirs.config.sliding_window == 7
@@ -79,7 +87,7 @@ def test_a_sliding_window_travels(
 def test_a_large_model_lies_in_parts(
     make_run: MakeRun, tokenizer: Tokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(huggingface_out, "LARGEST_PART", 100_000)
+    monkeypatch.setattr(huggingface_out, "MAX_SHARD_BYTES", 100_000)
     run, step, model = make_run(tied_head=False)
     export_to_hugging_face(run, step, tmp_path / "out")
     parts = sorted((tmp_path / "out").glob("model-*-of-*.safetensors"))
@@ -111,14 +119,14 @@ def test_the_folder_is_whole_and_its_card_says_what_the_run_knows(
     described = json.loads((tmp_path / "out" / "generation_config.json").read_text())
     assert described["bos_token_id"] == 1
     assert described["eos_token_id"] == 2
-    assert (tmp_path / "out" / "tokenizer.model").read_bytes() == run.tokenizer().model
+    assert (tmp_path / "out" / "tokenizer.model").read_bytes() == run.tokenizer().serialized
 
 
 def test_what_stands_there_stays(make_run: MakeRun, tmp_path: Path) -> None:
     run, step, _ = make_run()
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("years of work")
-    with pytest.raises(ConflictError, match="there already"):
+    with pytest.raises(ConflictError, match="already exists"):
         export_to_hugging_face(run, step, tmp_path / "mine")
     assert (tmp_path / "mine" / "thesis.txt").read_text() == "years of work"
     (tmp_path / "empty").mkdir()
@@ -138,9 +146,30 @@ def test_classic_has_no_name_elsewhere(make_run: MakeRun, tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_a_configuration_comes_back_as_it_went(shape: str, make_run: MakeRun) -> None:
-    config = make_run(**SHAPES[shape])[0].model_config
-    value = json.loads(json.dumps(to_config_json(config)))
+    run = make_run(**SHAPES[shape])[0]
+    config, special = run.model_config, run.tokenizer().special
+    value = json.loads(json.dumps(to_config_json(config, special)))
+    assert (value["bos_token_id"], value["eos_token_id"]) == (special.bos, special.eos)
     assert from_config_json(value, vocab_size=config.vocab_size) == config
+
+
+def engines(run: Run, step: ValidStep) -> list[Engine]:
+    """All of them: torch, numpy, and numpy with the compiled decoder."""
+    weights = map_arrays(step.path / MODEL)
+    return [
+        open_engine(run, step, "cpu", engine="torch"),
+        NumpyEngine(run.model_config, weights, native=False),
+        NumpyEngine(run.model_config, weights),
+    ]
+
+
+def greedy_of_engine(engine: Engine, ids: list[int], count: int) -> list[int]:
+    engine.reset(0)
+    found, new = list(ids), list(ids)
+    for _ in range(count):
+        new = [int(engine.forward([0], [new])[0].argmax())]
+        found += new
+    return found
 
 
 # --- in -----------------------------------------------------------------------------------------
@@ -158,6 +187,13 @@ MADE: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     "Mistral": ("Mistral", {"sliding_window": 9}),
     "Mistral, no window": ("Mistral", {"sliding_window": None}),
+    "Qwen2": ("Qwen2", {}),
+    "Qwen2, other numbers": (
+        "Qwen2",
+        {"tie_word_embeddings": True, "use_sliding_window": True, "sliding_window": 11,
+         "max_window_layers": 0,
+         "rope_parameters": {"rope_type": "default", "rope_theta": 1_000_000.0}},
+    ),
     "Qwen3": ("Qwen3", {"head_dim": 16}),
     "Qwen3, window": (
         "Qwen3", {"use_sliding_window": True, "sliding_window": 11, "max_window_layers": 0}
@@ -187,7 +223,7 @@ def make_theirs(kind: str, vocab_size: int, extra: dict[str, Any]) -> Any:
 
 def saved(theirs: Any, tokenizer: Tokenizer, folder: Path, **how: Any) -> Path:
     theirs.save_pretrained(folder, **how)
-    (folder / "tokenizer.model").write_bytes(tokenizer.model)
+    (folder / "tokenizer.model").write_bytes(tokenizer.serialized)
     return folder
 
 
@@ -201,15 +237,33 @@ def test_an_imported_model_computes_the_same(
     run = import_run(found, tmp_path / "checkpoints" / "theirs")
     step = choose_step(run, None, damaged=fail)
     ids = [BEGIN, *tokenizer.encode(TEXT)]
-    assert_alike(open_model(run, step), theirs, ids)
-    engine = open_engine(run, step, "cpu")
+    by_them = assert_alike(open_model(run, step), theirs, ids)
     with torch.no_grad():
         wanted = theirs(torch.tensor([ids])).logits[0].numpy()
-    np.testing.assert_allclose(engine.read_all([0], [ids]), wanted, rtol=0, atol=1e-4)
+    for engine in engines(run, step):
+        np.testing.assert_allclose(engine.forward_all([0], [ids]), wanted, rtol=0, atol=1e-4)
+        assert greedy_of_engine(engine, ids[:8], 64) == by_them
     export_to_hugging_face(run, step, tmp_path / "out")
     again = open_theirs(tmp_path / "out").state_dict()
     for name, weight in theirs.state_dict().items():
         assert torch.equal(again[name], weight), name
+
+
+@pytest.mark.parametrize("rope_scaling", [{"rope_type": "default"}, {"type": "default"}, None])
+def test_default_rope_scaling_is_none(
+    rope_scaling: Any, tokenizer: Tokenizer, tmp_path: Path
+) -> None:
+    """As config.json was before transformers 5."""
+    theirs = make_theirs("Llama", tokenizer.vocab_size, {})
+    path = saved(theirs, tokenizer, tmp_path / "in") / "config.json"
+    described = json.loads(path.read_text())
+    del described["rope_parameters"]
+    described |= {"rope_theta": 500_000.0, "rope_scaling": rope_scaling}
+    path.write_text(json.dumps(described))
+    run = import_run(inspect_checkpoint(path.parent), tmp_path / "checkpoints" / "theirs")
+    assert run.model_config.rope_theta == 500_000.0
+    model = open_model(run, choose_step(run, None, damaged=fail))
+    assert_alike(model, open_theirs(path.parent), [BEGIN, *tokenizer.encode(TEXT)])
 
 
 def test_an_imported_gpt2_computes_the_same(tokenizer: Tokenizer, tmp_path: Path) -> None:

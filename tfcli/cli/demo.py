@@ -80,7 +80,7 @@ def _write_corpus(language: str, seed: int) -> Path:
 
 def _stories(language: str, seed: int) -> Iterator[tuple[str, float]]:
     """The stories of the corpus, and what each is worth in nats."""
-    from tfcli.text.stories import tell_stories
+    from tfcli.stories import tell_stories
 
     total = 0
     for story in tell_stories(language, seed):

@@ -110,6 +110,7 @@ class GenerationSession:
             self.notes(f"a search ends where the context is full, after {room} tokens here")
         found = beam_search(
             engine,
+            tokenizer,
             view,
             beams=beams,
             max_new_tokens=request.max_new_tokens,
@@ -194,7 +195,7 @@ class GenerationSession:
         form.close()
         self.notes.release()
         if self.stats:
-            streams.say(pace.report(alone=feed.count == 1))
+            streams.say(f"{pace.report(alone=feed.count == 1)} Engine: {engine.description}.")
         if unfinished:
             raise DataError(
                 f"{unfinished} of {feed.count} texts ended before they had the form asked for",

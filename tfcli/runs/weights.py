@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tfcli.model.layout import check_shapes
+from tfcli.model.parameters import check_shapes
 from tfcli.runs.step import MODEL, map_arrays
 
 if TYPE_CHECKING:
@@ -30,10 +30,8 @@ def load_weights(model: Transformer, step: Path) -> None:
 
     path = step / MODEL
     arrays = map_arrays(path)
-    parameters = dict(model.named_parameters())
-    expected = {name: tuple(parameter.shape) for name, parameter in parameters.items()}
-    check_shapes(expected, {name: array.shape for name, array in arrays.items()}, path)
+    check_shapes(model.config, {name: array.shape for name, array in arrays.items()}, path)
     with torch.no_grad():
-        for name, parameter in parameters.items():
+        for name, parameter in model.named_parameters():
             saved = torch.from_numpy(np.array(arrays[name])).to(parameter.device)
             local_tensor(parameter).copy_(shard_like(saved, parameter))

@@ -37,7 +37,11 @@ def measure_best(trainer: Trainer) -> None:
     load_weights(model, step.path)
     model.to(trainer.model.embedding.weight.device)
     held_out = evaluate_tokens(
-        model, trainer.corpus.held_out, trainer.tokenizer, limit=trainer.final_tokens()
+        model,
+        trainer.corpus.held_out,
+        trainer.tokenizer,
+        objective=trainer.objective,
+        limit=trainer.final_tokens(),
     )
     state = replace(step.state, held_out_final=held_out)
     save_step(trainer.run.path, state, weights, load_arrays(step.path / OPTIMIZER))

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tfcli.errors import DamagedError, TfcliError
-from tfcli.files import remove_folder, sweep
+from tfcli.files import remove_folder, remove_leftovers
 from tfcli.model.transformer import Transformer
 from tfcli.runs.run import Run, create_run, open_run, write_metadata
 from tfcli.runs.series import read_series
@@ -22,7 +22,7 @@ from tfcli.runs.step import (
     save_step,
     step_path,
 )
-from tfcli.runs.valid_steps import ValidStep, newest_valid_step, no_whole_step, open_step
+from tfcli.runs.valid_steps import ValidStep, newest_valid_step, no_valid_step, open_step
 from tfcli.runs.weights import load_weights
 from tfcli.training.optimizers import Optimizer
 from tfcli.training.setup import Base, TrainingJob, reopen
@@ -48,7 +48,7 @@ def begin(
         ConflictError: a run of that name exists.
 
     """
-    sweep(path)
+    remove_leftovers(path)
     run = create_run(path, job.metadata(corpus), job.tokenizer)
     step = _save_base(job, run, job.base) if job.base else None
     return _start(job, run, step, started=started, **watching)
@@ -81,10 +81,10 @@ def resume(
         DataError: a newer tfcli wrote one of its steps.
 
     """
-    sweep(run.path)
+    remove_leftovers(run.path)
     step = _newest(run, damaged)
     if step is None and (list_steps(run.path) or run.metadata.get("from")):
-        raise no_whole_step(run)  # beginning anew would put others in their place
+        raise no_valid_step(run)  # beginning anew would put others in their place
     budget = job.plan.to_json()["budget"]  # all else stays as it was planned
     if budget != run.metadata["plan"]["budget"]:
         run.metadata["plan"]["budget"] = budget

@@ -22,12 +22,13 @@ from tfcli.runtime.dtype import choose_dtype
 from tfcli.runtime.memory import available_memory
 from tfcli.text.corpus import Corpus, Part, Scan, join_parts, open_corpus
 from tfcli.text.token_cache import open_token_cache, tokenize_corpus
-from tfcli.training.batches import Batches
 from tfcli.training.bigram_init import can_init_from_bigrams, init_from_bigrams
+from tfcli.training.examples import Sampler, WindowSampler
 from tfcli.training.loop import Trainer
+from tfcli.training.objectives import NextToken
 from tfcli.training.optimizers import Optimizer
 from tfcli.training.options import TrainOptions
-from tfcli.training.packing import PackedBatches
+from tfcli.training.packing import PackedSampler
 from tfcli.training.plan import Plan, Resources, make_plan
 from tfcli.training.probe import Probe, can_compile
 from tfcli.training.sizing import fit
@@ -118,14 +119,18 @@ class TrainingJob:
             "machine": describe_machine(self.device),
         }
 
-    def _batches(self) -> Batches | PackedBatches:
+    def _sampler(self) -> Sampler:
         context, rows = self.model_config.context_length, self.plan.rows
+        special = self.tokenizer.special
         if self.plan.documents_apart:
-            return PackedBatches(self.corpus.training, context=context, rows=rows, seed=self.seed)
-        return Batches(
+            return PackedSampler(
+                self.corpus.training, context=context, rows=rows, special=special, seed=self.seed
+            )
+        return WindowSampler(
             self.corpus.training,
             context=context,
             rows=rows,
+            special=special,
             seed=self.seed,
             ends=self.corpus.ends,
             weights=self.corpus.weights,
@@ -148,7 +153,6 @@ class TrainingJob:
         """
         dtype = getattr(torch, self.plan.dtype)
         model = Transformer(self.model_config, self.plan.dropout, dtype)
-        model.documents_apart = self.plan.documents_apart
         if fresh:
             self._first_weights(model)
         model.to(self.device)
@@ -159,7 +163,12 @@ class TrainingJob:
             plan=self.plan,
             model=model,
             optimizer=Optimizer(model, self.plan.optimizer, dtype),
-            batches=self._batches(),
+            sampler=self._sampler(),
+            objective=NextToken(
+                self.tokenizer.special,
+                token_dropout=self.plan.token_dropout,
+                document_mask=self.plan.documents_apart,
+            ),
             corpus=self.corpus,
             tokenizer=self.tokenizer,
             seed=self.seed,
