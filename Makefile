@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: setup demo test coverage check slow soak others bench build format clean
+.PHONY: setup demo test coverage check slow soak others bench docs build format clean
 
 setup: $(READY)
 
@@ -50,6 +50,10 @@ others: setup
 
 bench: setup
 	$(BIN)/python -m benchmarks.startup
+
+# The command reference, from the help of the program.
+docs: setup
+	$(BIN)/python docs/generate.py
 
 build: setup
 	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .

@@ -47,7 +47,8 @@ from tfcli.runs.run import Run, create_run
 from tfcli.runs.step import StepState, save_step
 from tfcli.runs.valid_steps import choose_step
 from tfcli.text.pieces import Algorithm, Piece, Pieces, PieceType, write_pieces
-from tfcli.text.tokenizer import SPACE_MARK, Tokenizer
+from tfcli.text.sentencepiece_tokenizer import SPACE_MARK, SentencePieceTokenizer
+from tfcli.text.tokenizer import Tokenizer
 from tfcli.text.tokenizer_training import train_tokenizer
 
 if TYPE_CHECKING:
@@ -92,11 +93,11 @@ def random_weights(config: ModelConfig) -> Weights:
 
 def ours(engine: NumpyEngine) -> float:
     """Tokens a second, greedy."""
-    engine.forget(0)
-    token = int(engine.read([0], [list(range(5, 5 + PROMPT))]).argmax())
+    engine.reset(0)
+    token = int(engine.forward([0], [list(range(5, 5 + PROMPT))]).argmax())
     began = time.perf_counter()
     for _ in range(TOKENS):
-        token = int(engine.read([0], [[token]]).argmax())
+        token = int(engine.forward([0], [[token]]).argmax())
     return TOKENS / (time.perf_counter() - began)
 
 
@@ -180,11 +181,11 @@ def late(config: ModelConfig, weights: Weights) -> tuple[float, float]:
     engine = NumpyEngine(config, weights)
     ratios = []
     for _ in range(7):
-        engine.forget(0)
+        engine.reset(0)
         times = []
         for position in range(LATE + AROUND):
             began = time.perf_counter()
-            engine.read([0], [[5 + position % 100]])
+            engine.forward([0], [[5 + position % 100]])
             times.append(time.perf_counter() - began)
         early, then = times[PROMPT : PROMPT + AROUND], times[LATE : LATE + AROUND]
         ratios.append(statistics.median(then) / statistics.median(early))
@@ -203,7 +204,7 @@ def numbers(vocab_size: int) -> Tokenizer:
         *(Piece(text, -i, PieceType.NORMAL) for i, text in enumerate(texts)),
     ]  # fmt: skip
     whole = Pieces(Algorithm.BPE, tuple(pieces[:vocab_size]), dummy_prefix=False)
-    return Tokenizer(write_pieces(whole))
+    return SentencePieceTokenizer(write_pieces(whole))
 
 
 def make_run(config: ModelConfig, tokenizer: Tokenizer, path: Path) -> Run:

@@ -43,7 +43,6 @@ from tfcli.generation.open_engine import open_model
 from tfcli.runs.run import open_run
 from tfcli.runs.valid_steps import choose_step
 from tfcli.text.corpus import open_corpus
-from tfcli.text.tokenizer import BEGIN, END
 from tfcli.training.batches import IGNORE_INDEX, Batch
 from tfcli.training.evaluation import ROWS, evaluate
 
@@ -196,10 +195,13 @@ def run_tfcli(file: Path, corpus: Corpus, budget: str, seed: int, others: list[s
         run = open_run(Path(folder) / summary["path"])
         model = open_model(run, choose_step(run, None, damaged=print), "cpu")
         tokenizer = run.tokenizer()
+        bos, eos = tokenizer.special.bos, tokenizer.special.eos
+        assert bos is not None
+        assert eos is not None
         ids: list[int] = []
         for piece in corpus.held_out():
-            ids += tokenizer.encode(piece.data) + [END] * piece.last
-        found = measure(model, np.array(ids), tokenizer.token_bytes, BEGIN, restart=True)
+            ids += tokenizer.encode(piece.data) + [eos] * piece.last
+        found = measure(model, np.array(ids), list(tokenizer.token_bytes), bos, restart=True)
     return Result(
         program=f"tfcli, seed {seed}",
         parameters=summary["parameters"],

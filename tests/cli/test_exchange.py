@@ -22,7 +22,7 @@ def test_there_and_back(workshop: Shell) -> None:
     done = workshop("export", "tale", "out", "--to", "huggingface")
     assert done.code == 0, done.err
     assert done.out == b""
-    assert "Written: out, from step 60 of tale." in done.err
+    assert "Wrote out from step 60 of tale." in done.err
     assert "Next: python -c" in done.err
     done = workshop("import", "out", "--run", "back")
     assert done.code == 0, done.err
@@ -96,20 +96,20 @@ def test_a_tokenizer_travels_alone(workshop: Shell) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["export", "tale", "book.txt", "--to", "huggingface"], 73, "there already"),
-        (["export", "tale", "o", "--to", "huggingface", "--type", "q8_0"], 2, "for GGUF files"),
-        (["export", "tail", "o", "--to", "gguf"], 66, "did you mean tale"),
+        (["export", "tale", "book.txt", "--to", "huggingface"], 73, "already exists"),
+        (["export", "tale", "o", "--to", "huggingface", "--type", "q8_0"], 2, "--type requires"),
+        (["export", "tail", "o", "--to", "gguf"], 66, "did you mean 'tale'"),
         (["export", "tale", "o"], 2, "--to"),
-        (["export", "tale", "book.txt", "--to", "gguf"], 73, "there already"),
-        (["export", "tale", "checkpoints", "--to", "ollama"], 73, "there already"),
-        (["export", "tale", "/dev/null", "--to", "gguf"], 73, "there already"),
-        (["export", "tale", ".", "--to", "huggingface"], 73, "there already"),
+        (["export", "tale", "book.txt", "--to", "gguf"], 73, "already exists"),
+        (["export", "tale", "checkpoints", "--to", "ollama"], 73, "already exists"),
+        (["export", "tale", "/dev/null", "--to", "gguf"], 73, "already exists"),
+        (["export", "tale", ".", "--to", "huggingface"], 73, "already exists"),
         (["import", "book.txt", "--run", "new"], 65, "is a file"),
         (["import", "nothing", "--run", "new"], 66, "no folder"),
         (["import", ".", "--run", "tale"], 73, "already"),
         (["import", ".", "--run", "../x"], 2, "../x"),
         (["import", "checkpoints/tale", "--run", "new"], 66, "model.safetensors"),
-        (["tokenizer", "export", "none", "o"], 66, "no tokenizer"),
+        (["tokenizer", "export", "none", "o"], 66, "not found in tokenizers"),
         (["tokenizer", "import", "book.txt", "--name", "new"], 65, "not a SentencePiece model"),
     ],
 )

@@ -24,7 +24,8 @@ from tfcli.model.transformer import Transformer
 from tfcli.runs.run import Run, open_run
 from tfcli.runs.step import MODEL, map_arrays
 from tfcli.runs.valid_steps import ValidStep, choose_step
-from tfcli.text.tokenizer import BEGIN, Tokenizer
+from tfcli.text.sentencepiece_tokenizer import BEGIN
+from tfcli.text.tokenizer import Tokenizer
 
 TEXT = "Ann saw the moon at noon. The old fox saw two birds by the sea."
 
@@ -118,14 +119,14 @@ def test_the_folder_is_whole_and_its_card_says_what_the_run_knows(
     described = json.loads((tmp_path / "out" / "generation_config.json").read_text())
     assert described["bos_token_id"] == 1
     assert described["eos_token_id"] == 2
-    assert (tmp_path / "out" / "tokenizer.model").read_bytes() == run.tokenizer().model
+    assert (tmp_path / "out" / "tokenizer.model").read_bytes() == run.tokenizer().serialized
 
 
 def test_what_stands_there_stays(make_run: MakeRun, tmp_path: Path) -> None:
     run, step, _ = make_run()
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("years of work")
-    with pytest.raises(ConflictError, match="there already"):
+    with pytest.raises(ConflictError, match="already exists"):
         export_to_hugging_face(run, step, tmp_path / "mine")
     assert (tmp_path / "mine" / "thesis.txt").read_text() == "years of work"
     (tmp_path / "empty").mkdir()
@@ -145,8 +146,10 @@ def test_classic_has_no_name_elsewhere(make_run: MakeRun, tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_a_configuration_comes_back_as_it_went(shape: str, make_run: MakeRun) -> None:
-    config = make_run(**SHAPES[shape])[0].model_config
-    value = json.loads(json.dumps(to_config_json(config)))
+    run = make_run(**SHAPES[shape])[0]
+    config, special = run.model_config, run.tokenizer().special
+    value = json.loads(json.dumps(to_config_json(config, special)))
+    assert (value["bos_token_id"], value["eos_token_id"]) == (special.bos, special.eos)
     assert from_config_json(value, vocab_size=config.vocab_size) == config
 
 
@@ -161,10 +164,10 @@ def engines(run: Run, step: ValidStep) -> list[Engine]:
 
 
 def greedy_of_engine(engine: Engine, ids: list[int], count: int) -> list[int]:
-    engine.forget(0)
+    engine.reset(0)
     found, new = list(ids), list(ids)
     for _ in range(count):
-        new = [int(engine.read([0], [new])[0].argmax())]
+        new = [int(engine.forward([0], [new])[0].argmax())]
         found += new
     return found
 
@@ -220,7 +223,7 @@ def make_theirs(kind: str, vocab_size: int, extra: dict[str, Any]) -> Any:
 
 def saved(theirs: Any, tokenizer: Tokenizer, folder: Path, **how: Any) -> Path:
     theirs.save_pretrained(folder, **how)
-    (folder / "tokenizer.model").write_bytes(tokenizer.model)
+    (folder / "tokenizer.model").write_bytes(tokenizer.serialized)
     return folder
 
 
@@ -238,7 +241,7 @@ def test_an_imported_model_computes_the_same(
     with torch.no_grad():
         wanted = theirs(torch.tensor([ids])).logits[0].numpy()
     for engine in engines(run, step):
-        np.testing.assert_allclose(engine.read_all([0], [ids]), wanted, rtol=0, atol=1e-4)
+        np.testing.assert_allclose(engine.forward_all([0], [ids]), wanted, rtol=0, atol=1e-4)
         assert greedy_of_engine(engine, ids[:8], 64) == by_them
     export_to_hugging_face(run, step, tmp_path / "out")
     again = open_theirs(tmp_path / "out").state_dict()

@@ -12,6 +12,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from tests.model.helpers import CONFIGS, configs
+from tests.training.helpers import SPECIAL
 from tfcli.exchange.architectures import LLAMA, architecture_of, from_config_json, to_config_json
 from tfcli.exchange.stored_tensors import Format, stored_tensors
 from tfcli.model.config import ModelConfig
@@ -24,7 +25,7 @@ def state_dict_of_transformers(config: ModelConfig) -> dict[str, tuple[int, ...]
     """The shapes of the model that transformers makes of our `config.json`, tied weights once."""
     import transformers
 
-    described = to_config_json(config)
+    described = to_config_json(config, SPECIAL)
     described |= {"bos_token_id": None, "eos_token_id": None}  # beyond so small a vocabulary
     kind = getattr(transformers, architecture_of(config).name)
     with torch.device("meta"):
@@ -81,7 +82,7 @@ def test_weights_come_back_from_a_format_as_they_went(
 @given(config=exportable)
 @settings(deadline=None)
 def test_config_json_round_trip(config: ModelConfig) -> None:
-    value = to_config_json(config)
+    value = to_config_json(config, SPECIAL)
     assert from_config_json(value, vocab_size=config.vocab_size) == config
 
 

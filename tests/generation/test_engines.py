@@ -1,9 +1,9 @@
-"""Each engine against the model of training, reading whole texts without any cache."""
+"""Each engine against the model of training, which reads whole texts without a cache."""
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,10 +17,11 @@ from tests.generation.conftest import numpy_engine, pure_engine, random_model
 from tests.model.helpers import CONFIGS, configs
 from tfcli.generation.engines import numpy_engine as numpy_engine_module
 from tfcli.generation.engines.engine import Engine
-from tfcli.generation.engines.native import load_library
 from tfcli.generation.engines.numpy_layers import quantize
+from tfcli.generation.engines.row_caches import RowCaches
 from tfcli.generation.engines.torch_engine import FixedStep, TorchEngine
-from tfcli.model.cache import KeyValueCache
+from tfcli.model import cache as cache_module
+from tfcli.model.cache import KVCache
 from tfcli.model.config import ModelConfig
 from tfcli.model.transformer import Transformer
 
@@ -45,7 +46,7 @@ def assert_close(found: np.ndarray, wanted: np.ndarray) -> None:
 @pytest.mark.parametrize("name", ENGINES)
 @given(config=configs(), data=st.data())
 @settings(max_examples=40)
-def test_rows_read_in_any_order_keep_to_themselves(
+def test_rows_are_independent_in_any_order(
     name: str, config: ModelConfig, data: st.DataObject
 ) -> None:
     model = random_model(config)
@@ -53,14 +54,16 @@ def test_rows_read_in_any_order_keep_to_themselves(
     texts: list[list[int]] = [[] for _ in range(ROWS)]
     token = st.integers(0, config.vocab_size - 1)
     for _ in range(data.draw(st.integers(1, 8), label="steps")):
-        act = data.draw(st.sampled_from(["read", "read", "read", "forget", "copy"]), label="act")
-        if act == "forget":
+        act = data.draw(
+            st.sampled_from(["forward", "forward", "forward", "reset", "copy"]), label="act"
+        )
+        if act == "reset":
             row = data.draw(st.integers(0, ROWS - 1))
-            engine.forget(row)
+            engine.reset(row)
             texts[row] = []
         elif act == "copy":
             source, target = data.draw(st.permutations(range(ROWS)))[:2]
-            engine.copy(source, target)
+            engine.copy_row(source, target)
             texts[target] = list(texts[source])
         else:
             open_rows = [r for r in range(ROWS) if len(texts[r]) < config.context_length]
@@ -78,27 +81,27 @@ def test_rows_read_in_any_order_keep_to_themselves(
                 )
                 for row in rows
             ]
-            logits = engine.read(rows, new)
+            logits = engine.forward(rows, new)
             assert logits.shape == (len(rows), config.vocab_size)
-            for row, own, told in zip(rows, new, logits, strict=True):
+            for row, own, row_logits in zip(rows, new, logits, strict=True):
                 texts[row] += own
-                assert_close(told, expected(model, texts[row])[-1])
+                assert_close(row_logits, expected(model, texts[row])[-1])
 
 
 @pytest.mark.parametrize("name", ENGINES)
 @pytest.mark.parametrize("variant", CONFIGS)
-def test_all_logits_of_a_text(name: str, variant: str) -> None:
+def test_forward_all_gives_the_logits_after_every_token(name: str, variant: str) -> None:
     model = random_model(CONFIGS[variant])
     engine: Engine = ENGINES[name](model, 2)
     text = [1, 5, 3, 7, 2, 2, 9, 10, 4]
-    logits = engine.read_all([1, 0], [text, text[::-1]])
+    logits = engine.forward_all([1, 0], [text, text[::-1]])
     assert_close(logits, np.concatenate([expected(model, text), expected(model, text[::-1])]))
-    assert_close(engine.read([1], [[6]])[0], expected(model, [*text, 6])[-1])
+    assert_close(engine.forward([1], [[6]])[0], expected(model, [*text, 6])[-1])
 
 
 @pytest.mark.parametrize("variant", CONFIGS)
-def test_logits_of_any_size_are_exact(variant: str) -> None:
-    """Weights that are large make scores that overflow, where the maximum is not taken off."""
+def test_large_weights_do_not_overflow(variant: str) -> None:
+    """The softmax of their scores does unless the maximum is subtracted first."""
     model = random_model(CONFIGS[variant])
     with torch.no_grad():
         for parameter in model.parameters():
@@ -106,24 +109,24 @@ def test_logits_of_any_size_are_exact(variant: str) -> None:
     text = [1, 5, 3, 7, 2, 2, 9, 10, 4]
     wanted = expected(model, text)
     scale = np.abs(wanted).max()
-    found = numpy_engine(model).read_all([0], [text])
+    found = numpy_engine(model).forward_all([0], [text])
     np.testing.assert_allclose(found / scale, wanted / scale, atol=1e-4)
     engine = numpy_engine(model)
-    one_by_one = [engine.read([0], [[token]])[0] for token in text]
+    one_by_one = [engine.forward([0], [[token]])[0] for token in text]
     np.testing.assert_allclose(one_by_one / scale, wanted / scale, atol=1e-4)
 
 
 @pytest.mark.parametrize("name", ENGINES)
-def test_more_than_the_context_is_refused(name: str) -> None:
+def test_more_tokens_than_the_context_are_refused(name: str) -> None:
     model = random_model(CONFIGS["modern"])
     engine: Engine = ENGINES[name](model, 1)
-    engine.read([0], [[3] * model.config.context_length])
+    engine.forward([0], [[3] * model.config.context_length])
     with pytest.raises(AssertionError, match="more positions"):
-        engine.read([0], [[3]])
+        engine.forward([0], [[3]])
 
 
 @pytest.mark.parametrize("name", ENGINES)
-def test_the_bytes_read_for_a_token_are_those_of_its_matrices(name: str) -> None:
+def test_weight_bytes_are_those_of_the_matrices(name: str) -> None:
     for config in CONFIGS.values():
         model = random_model(config)
         engine: Engine = ENGINES[name](model, 1)
@@ -141,23 +144,69 @@ def test_the_bytes_read_for_a_token_are_those_of_its_matrices(name: str) -> None
 
 
 @pytest.mark.parametrize("variant", CONFIGS)
-def test_a_step_of_fixed_shape_is_a_step(variant: str) -> None:
-    """What is recorded on a GPU, without the recording."""
+def test_a_step_of_fixed_shape_equals_a_plain_one(
+    variant: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is recorded on a GPU, without the recording, while the cache grows and shrinks."""
+    monkeypatch.setattr(cache_module, "MIN_CAPACITY", 2)
     model = random_model(CONFIGS[variant])
-    cache = KeyValueCache(model.config, ROWS, like=model.embedding.weight.detach())
+    cache = KVCache(model.config, ROWS)
     step = FixedStep(model, cache, ROWS, record=False)
-    texts: list[list[int]] = [[] for _ in range(ROWS)]
+    capacities: list[int] = []
+    short = [[0], [0, 1]]
+    long = [[0], [0, 1], [2, 0], [1], *[[0, 1, 2]] * 6, *[[1]] * 4, [0, 2], [2], [0, 2]]
     with torch.inference_mode():
-        for rows in ([0], [0, 1], [2, 0], [1], [0, 1, 2], [0, 1, 2]):
-            ids = [3 + (row + len(texts[row])) % 7 for row in rows]
-            for row, token, told in zip(rows, ids, step(rows, ids), strict=True):
-                texts[row].append(token)
-                assert_close(told, expected(model, texts[row])[-1])
+        for turns in (long, short, long):
+            texts: list[list[int]] = [[] for _ in range(ROWS)]
+            for rows in turns:
+                ids = [3 + (row + len(texts[row])) % 7 for row in rows]
+                for row, token, logits in zip(rows, ids, step(rows, ids), strict=True):
+                    texts[row].append(token)
+                    assert_close(logits, expected(model, texts[row])[-1])
+                if cache.capacity not in capacities[-1:]:
+                    capacities.append(cache.capacity)
+            for row in range(ROWS):
+                cache.reset(row)
+    assert capacities == [2, 4, 8, 16, 2, 4, 8, 16]
 
 
-@pytest.mark.skipif(shutil.which("cc") is None, reason="there is no C compiler")
-def test_where_there_is_a_compiler_the_decoder_is_there() -> None:
-    assert load_library() is not None
+def test_numpy_rows_take_memory_only_as_they_fill() -> None:
+    config = replace(CONFIGS["modern"], context_length=32_768)
+    caches = RowCaches(config, rows=64)
+    assert caches.nbytes == 0
+    position = 2 * 4 * config.num_layers * config.num_kv_heads * config.head_dim
+    caches.reserve(3, 1)
+    assert caches.nbytes == 64 * position
+    caches.reserve(3, 65)
+    caches.lengths[3] = 65
+    assert caches.nbytes == 128 * position
+    caches.copy_row(3, 4)
+    caches.reset(3)
+    assert caches.nbytes == 65 * position
+    caches.reset(4)
+    assert caches.nbytes == 0
+
+
+@pytest.mark.parametrize("name", ENGINES)
+@given(data=st.data())
+@settings(max_examples=15)
+def test_logits_are_the_same_however_the_cache_grows(name: str, data: st.DataObject) -> None:
+    """Rows of a context far above the first capacity, which double in the middle of a text."""
+    model = random_model(replace(CONFIGS["modern, grouped queries"], context_length=600))
+    engine: Engine = ENGINES[name](model, ROWS)
+    texts: list[list[int]] = [[] for _ in range(ROWS)]
+    for _ in range(data.draw(st.integers(2, 5), label="steps")):
+        row = data.draw(st.integers(0, ROWS - 1), label="row")
+        count = data.draw(st.sampled_from([1, 63, 64, 65, 130]), label="count")
+        if len(texts[row]) + count > model.config.context_length:
+            engine.reset(row)
+            texts[row] = []
+        own = [(7 * row + 3 * i) % 11 for i in range(len(texts[row]), len(texts[row]) + count)]
+        texts[row] += own
+        engine.forward([row], [own])
+    rows = [row for row in range(ROWS) if texts[row]]
+    for row, row_logits in zip(rows, engine.forward(rows, [[5]] * len(rows)), strict=True):
+        assert_close(row_logits, expected(model, [*texts[row], 5])[-1])
 
 
 @pytest.mark.parametrize("int8", [False, True])
@@ -166,14 +215,14 @@ def test_threads_change_no_bit(variant: str, int8: bool) -> None:
     model = random_model(CONFIGS[variant])
     one, two = (numpy_engine(model, 2, int8=int8) for _ in range(2))
     if one.native is None or two.native is None:
-        pytest.skip("nothing is compiled here")
+        pytest.skip("there is no compiled decoder")
     for tokens in ([[1, 5, 3], [2]], [[7], [2]], [[9], [3, 3, 3, 3]]):
         one.native.threads, two.native.threads = 1, 2
-        np.testing.assert_array_equal(one.read([0, 1], tokens), two.read([0, 1], tokens))
+        np.testing.assert_array_equal(one.forward([0, 1], tokens), two.forward([0, 1], tokens))
 
 
 @given(arrays(np.float32, (3, 5), elements=st.floats(-1e3, 1e3, width=32)))
-def test_eight_bits_are_off_by_half_a_step_at_most(matrix: np.ndarray) -> None:
+def test_int8_is_off_by_half_a_step_at_most(matrix: np.ndarray) -> None:
     rounded, scales = quantize(matrix)
     assert np.abs(rounded.astype(int)).max() <= 127
     off = np.abs(rounded * scales[:, None] - matrix)
@@ -181,25 +230,25 @@ def test_eight_bits_are_off_by_half_a_step_at_most(matrix: np.ndarray) -> None:
 
 
 @pytest.mark.parametrize("variant", CONFIGS)
-def test_eight_bits_are_near_to_all_and_alike_by_either_way(variant: str) -> None:
+def test_int8_is_close_to_float32_and_equal_in_prefill_and_decoding(variant: str) -> None:
     model = random_model(CONFIGS[variant])
     text = [1, 5, 3, 7, 2, 2, 9, 10, 4]
-    at_once = numpy_engine(model, int8=True).read_all([0], [text])
+    at_once = numpy_engine(model, int8=True).forward_all([0], [text])
     engine = numpy_engine(model, int8=True)
     assert engine.weight_bytes < 0.4 * numpy_engine(model).weight_bytes
-    one_by_one = np.stack([engine.read([0], [[token]])[0] for token in text])
+    one_by_one = np.stack([engine.forward([0], [[token]])[0] for token in text])
     assert_close(one_by_one, at_once)
     wanted = expected(model, text)
     assert np.abs(at_once - wanted).max() < 0.1 * np.abs(wanted).max()
     assert not np.allclose(at_once, wanted, atol=1e-6)
 
 
-def test_a_long_prompt_is_read_in_portions(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(numpy_engine_module, "PORTION", 3)
+def test_a_long_prompt_is_computed_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(numpy_engine_module, "QUERY_BLOCK", 3)
     for config in CONFIGS.values():
         model = random_model(config)
         text = [1, 5, 3, 7, 2, 2, 9, 10, 4, 8, 6]
         engine = pure_engine(model)
-        engine.read([0], [text[:2]])
-        logits = engine.read_all([0], [text[2:]])
+        engine.forward([0], [text[:2]])
+        logits = engine.forward_all([0], [text[2:]])
         assert_close(logits, expected(model, text)[2:])

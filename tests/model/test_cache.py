@@ -1,7 +1,9 @@
-"""A text taken in pieces, with a cache, gives the logits of the text taken at once."""
+"""A text read in parts, with a KV cache, gives the logits of the text read at once."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -10,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from tfcli.model.cache import KeyValueCache
+from tfcli.model import cache as cache_module
+from tfcli.model.cache import KVCache
 from tfcli.model.transformer import Transformer
 
 from .helpers import CONFIGS, random_ids, random_model
@@ -18,24 +21,32 @@ from .helpers import CONFIGS, random_ids, random_model
 MODELS = {name: random_model(config) for name, config in CONFIGS.items()}
 
 
-def in_pieces(model: Transformer, ids: Tensor, borders: list[int]) -> Tensor:
-    """The logits of `ids`, (B, T), given to the model piece by piece."""
-    cache = KeyValueCache(model.config, ids.shape[0], like=model.embedding.weight)
+@pytest.fixture(autouse=True, scope="module")
+def small_capacity() -> Iterator[None]:
+    """The cache begins so small that texts of these models' context outgrow it three times."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cache_module, "MIN_CAPACITY", 2)
+        yield
+
+
+def in_parts(model: Transformer, ids: Tensor, borders: list[int]) -> Tensor:
+    """The logits of `ids`, (B, T), given to the model part by part."""
+    cache = KVCache(model.config, ids.shape[0])
     rows = range(len(ids))
-    pieces = [ids[:, start:end] for start, end in pairwise([0, *borders, ids.shape[1]])]
-    return torch.cat([model(piece, cache.read(rows, piece.shape[1])) for piece in pieces], dim=1)
+    parts = [ids[:, start:end] for start, end in pairwise([0, *borders, ids.shape[1]])]
+    return torch.cat([model(part, cache.extend(rows, part.shape[1])) for part in parts], dim=1)
 
 
 @pytest.mark.parametrize("name", CONFIGS)
 @given(data=st.data())
 @settings(max_examples=25, deadline=None)
 @torch.no_grad()
-def test_pieces_give_the_logits_of_the_whole(name: str, data: st.DataObject) -> None:
+def test_parts_give_the_logits_of_the_whole(name: str, data: st.DataObject) -> None:
     model = MODELS[name]
     length = data.draw(st.integers(1, model.config.context_length), label="length")
     borders = data.draw(st.sets(st.integers(1, length - 1)) if length > 1 else st.just(set()))
     ids = random_ids(model.config, rows=3, length=length, seed=length)
-    logits = in_pieces(model, ids, sorted(borders))
+    logits = in_parts(model, ids, sorted(borders))
     torch.testing.assert_close(logits, model(ids), rtol=0, atol=1e-9)
 
 
@@ -45,7 +56,7 @@ def test_token_by_token_gives_the_logits_of_the_whole(name: str) -> None:
     model = MODELS[name]
     length = model.config.context_length
     ids = random_ids(model.config, rows=2, length=length)
-    logits = in_pieces(model, ids, list(range(1, length)))
+    logits = in_parts(model, ids, list(range(1, length)))
     torch.testing.assert_close(logits, model(ids), rtol=0, atol=1e-9)
 
 
@@ -53,18 +64,25 @@ def test_token_by_token_gives_the_logits_of_the_whole(name: str) -> None:
 @given(data=st.data())
 @settings(max_examples=25, deadline=None)
 @torch.no_grad()
-def test_rows_of_any_length_keep_to_themselves(name: str, data: st.DataObject) -> None:
-    """Rows are read into in any order, together where they have as much to read, or copied."""
+def test_rows_of_any_length_are_independent(name: str, data: st.DataObject) -> None:
+    """Rows are extended in any order, together where that can be, copied, or reset."""
     model = MODELS[name]
     context = model.config.context_length
-    cache = KeyValueCache(model.config, 3, like=model.embedding.weight)
+    cache = KVCache(model.config, 3)
     texts: list[list[int]] = [[], [], []]
-    for number in range(data.draw(st.integers(1, 6), label="readings")):
-        if number and data.draw(st.booleans(), label="copy"):
+    for number in range(data.draw(st.integers(1, 8), label="steps")):
+        act = data.draw(st.sampled_from(["extend", "extend", "copy", "reset"]), label="act")
+        if act == "copy":
             source, target = data.draw(st.permutations(range(3)), label="which")[:2]
-            cache.copy(source, target)
+            cache.copy_row(source, target)
             texts[target] = list(texts[source])
+            continue
         rows = data.draw(st.lists(st.integers(0, 2), min_size=1, unique=True), label="rows")
+        if act == "reset":
+            for row in rows:
+                cache.reset(row)
+                texts[row] = []
+            continue
         room = context - max(len(texts[row]) for row in rows)
         if room < 1:
             break
@@ -72,11 +90,11 @@ def test_rows_of_any_length_keep_to_themselves(name: str, data: st.DataObject) -
         ids = random_ids(model.config, rows=len(rows), length=count, seed=number)
         if count > 1 and len({len(texts[row]) for row in rows}) > 1:
             continue  # several tokens at once belong to rows of one length
-        logits = model(ids, cache.read(rows, count))
-        for row, own, told in zip(rows, ids.tolist(), logits, strict=True):
+        logits = model(ids, cache.extend(rows, count))
+        for row, own, given_logits in zip(rows, ids.tolist(), logits, strict=True):
             texts[row] += own
             alone = model(torch.tensor([texts[row]]))[0, -count:]
-            torch.testing.assert_close(told, alone, rtol=0, atol=1e-9)
+            torch.testing.assert_close(given_logits, alone, rtol=0, atol=1e-9)
 
 
 @pytest.mark.parametrize("name", CONFIGS)
@@ -86,15 +104,65 @@ def test_more_positions_than_the_context_are_refused(name: str) -> None:
     length = model.config.context_length
     with pytest.raises(AssertionError, match="more positions"):
         model(random_ids(model.config, rows=1, length=length + 1))
-    cache = KeyValueCache(model.config, 1, like=model.embedding.weight)
-    model(random_ids(model.config, rows=1, length=length), cache.read([0], length))
+    cache = KVCache(model.config, 1)
+    model(random_ids(model.config, rows=1, length=length), cache.extend([0], length))
     with pytest.raises(AssertionError, match="more positions"):
-        model(random_ids(model.config, rows=1, length=1), cache.read([0], 1))
+        model(random_ids(model.config, rows=1, length=1), cache.extend([0], 1))
 
 
-def test_a_cache_holds_the_type_of_its_model() -> None:
-    model = random_model(CONFIGS["modern"], dtype=torch.bfloat16)
-    cache = KeyValueCache(model.config, 1, like=model.embedding.weight)
-    with torch.no_grad():
-        logits = model(random_ids(model.config, rows=1, length=4), cache.read([0], 4))
-    assert {t.dtype for t in (*cache.keys, *cache.values, logits)} == {torch.bfloat16}
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@torch.no_grad()
+def test_the_number_format_is_that_of_the_weights(dtype: torch.dtype) -> None:
+    model = random_model(CONFIGS["modern"], dtype=dtype)
+    cache = KVCache(model.config, 1)
+    logits = model(random_ids(model.config, rows=1, length=4), cache.extend([0], 4))
+    assert logits.dtype == dtype
+    assert cache.nbytes == cache_bytes(model, rows=1, capacity=4, itemsize=dtype.itemsize)
+
+
+@torch.no_grad()
+def test_the_number_format_is_that_of_autocast() -> None:
+    model = random_model(CONFIGS["llama"], dtype=torch.float32)
+    cache = KVCache(model.config, 1)
+    with torch.autocast("cpu", torch.bfloat16):
+        model(random_ids(model.config, rows=1, length=4), cache.extend([0], 4))
+    assert cache.nbytes == cache_bytes(model, rows=1, capacity=4, itemsize=2)
+
+
+@torch.no_grad()
+def test_a_long_context_takes_memory_only_as_it_fills() -> None:
+    config = replace(CONFIGS["modern"], context_length=32_768)
+    model = random_model(config)
+    cache = KVCache(config, rows=2)
+    assert cache.nbytes == 0
+    for length, capacity in ((1, 2), (60, 64), (3, 64), (1, 128)):
+        ids = random_ids(config, rows=1, length=length)
+        model(ids, cache.extend([1], length))
+        assert cache.nbytes == cache_bytes(model, rows=2, capacity=capacity, itemsize=8)
+
+
+@torch.no_grad()
+def test_memory_that_the_last_texts_did_not_need_is_freed() -> None:
+    model = MODELS["modern"]
+    cache = KVCache(model.config, rows=2)
+
+    def held_after(*lengths: int) -> int:
+        for row, length in enumerate(lengths):
+            ids = random_ids(model.config, rows=1, length=length)
+            model(ids, cache.extend([row], length))
+        held = cache.nbytes
+        for row in (0, 1, 0):
+            cache.reset(row)
+        return held
+
+    full = held_after(16, 3)
+    assert cache.nbytes == full, "as much may be needed again"
+    assert held_after(3, 4) == full
+    assert cache.nbytes == 0, "it was not"
+    assert held_after(3, 4) == full // 4
+
+
+def cache_bytes(model: Transformer, *, rows: int, capacity: int, itemsize: int) -> int:
+    config = model.config
+    positions = rows * capacity * config.num_layers
+    return 2 * positions * config.num_kv_heads * config.head_dim * itemsize

@@ -11,10 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from tfcli.model.attention import AttentionContext
 from tfcli.model.config import ModelConfig
 from tfcli.model.positions import rotary_table, rotate, sinusoidal_table
 from tfcli.model.transformer import Transformer
-from tfcli.text.tokenizer import END
+from tfcli.text.sentencepiece_tokenizer import END
 
 from .helpers import CONFIGS, random_ids, random_model, small_config
 
@@ -165,7 +166,7 @@ def test_at_first_every_block_passes_its_input_on(name: str) -> None:
     rotary = rope(5, model.config.head_dim, 10_000.0)
     for layer, block in enumerate(model.blocks):
         turning = rotary if name.startswith("modern") else None
-        passed = block(x, turning, None, None, layer, 0.0, None)
+        passed = block(x, AttentionContext(turning, None, True, None), layer, 0.0, None)
         assert torch.equal(passed, x)
 
 
@@ -217,7 +218,7 @@ def test_loss_is_the_cross_entropy_of_what_counts(
     targets.view(-1)[list(ignored)] = ignore
     count = int((targets != ignore).sum())
     expected = count * plain_cross_entropy(model(ids), targets, ignore)
-    assert float(model.loss(ids, targets, ignore=ignore)) == pytest.approx(expected, rel=1e-5)
+    assert float(model.loss(ids, targets, ignore_index=ignore)) == pytest.approx(expected, rel=1e-5)
 
 
 @torch.no_grad()
@@ -273,8 +274,8 @@ def test_dropout_leaves_out_its_share_and_scales_up_the_rest() -> None:
             parameter.zero_()  # so that attention alone adds
     block = model.blocks[0]
     x = torch.randn(50, 12, 12, dtype=torch.float64)
-    added = block(x, None, None, None, 0, 0.25, None) - x
-    full = block(x, None, None, None, 0, 0.0, None) - x
+    added = block(x, AttentionContext(None, None, True, None), 0, 0.25, None) - x
+    full = block(x, AttentionContext(None, None, True, None), 0, 0.0, None) - x
     gone = added == 0
     assert float(gone.double().mean()) == pytest.approx(0.25, abs=0.03)
     torch.testing.assert_close(added[~gone], full[~gone] * 4 / 3)
@@ -310,7 +311,7 @@ def test_mixed_precision_trains_float32_weights(name: str) -> None:
 
 @every_model
 @torch.no_grad()
-def test_documents_apart_see_nothing_of_each_other(name: str) -> None:
+def test_segments_see_nothing_of_each_other(name: str) -> None:
     """The logits of a document are those it has when all before it is another text."""
     model = MODELS[name]
     ids = random_ids(model.config, rows=2, length=12)
@@ -318,12 +319,9 @@ def test_documents_apart_see_nothing_of_each_other(name: str) -> None:
     ids[:, 5] = END  # it begins the second document
     other = ids.clone()
     other[:, 1:5] = ids.flip(0)[:, 1:5]  # the first place is for <s>, which all may see
+    segments = (ids == END).cumsum(1)
     together = model(ids)
-    model.documents_apart = True
-    try:
-        one, two = model(ids), model(other)
-    finally:
-        model.documents_apart = False
+    one, two = model(ids, segments=segments), model(other, segments=segments)
     torch.testing.assert_close(one[:, 5:], two[:, 5:])
     torch.testing.assert_close(one[:, :5], together[:, :5])
     assert not torch.allclose(one[:, 5:], together[:, 5:])

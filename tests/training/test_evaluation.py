@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +14,7 @@ import torch
 
 from tests.training.conftest import Workshop
 from tfcli.model.transformer import Transformer
-from tfcli.text.tokenizer import BEGIN, END
+from tfcli.text.sentencepiece_tokenizer import BEGIN, END
 from tfcli.training.evaluation import evaluate_documents, evaluate_tokens
 
 
@@ -85,3 +89,58 @@ def test_a_part_is_said_to_be_a_part(workshop: Workshop) -> None:
 def test_no_text_is_no_measurement(workshop: Workshop) -> None:
     model = random_model(workshop, context=8)
     assert evaluate_tokens(model, np.array([END], np.uint16), workshop.tokenizer) is None
+
+
+LITTLE_MEMORY = """
+import resource, sys
+import numpy as np, torch
+from tests.training.helpers import SPECIAL
+from tfcli.model.config import ModelConfig
+from tfcli.model.transformer import Transformer
+from tfcli.training.evaluation import evaluate_tokens
+
+class Bytes:
+    special, token_bytes = SPECIAL, [b"x"] * VOCAB
+
+config = ModelConfig(
+    vocab_size=VOCAB, context_length=1024, num_layers=1, d_model=32, num_heads=1, num_kv_heads=1,
+    head_dim=32, d_ff=32,
+)
+model = Transformer(config)
+tokens = np.arange(8000, dtype=np.uint16) % (VOCAB - 3) + 3
+evaluate_tokens(model, tokens[:1100], Bytes)  # threads and kernels take their own
+taken = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (taken + (ROOM << 20), -1))
+print(evaluate_tokens(model, tokens, Bytes).tokens)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="the limit is set with /proc")
+@pytest.mark.parametrize(("vocab_size", "room"), [(32_768, 600), (300, 100)])
+def test_an_evaluation_takes_little_memory_whatever_the_vocabulary(
+    vocab_size: int, room: int
+) -> None:
+    """The logits of sixteen rows of 1,024 tokens and 32,768 scores would take two gigabytes."""
+    code = LITTLE_MEMORY.replace("VOCAB", str(vocab_size)).replace("ROOM", str(room))
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.stdout, done.returncode) == ("8000\n", 0), done.stderr
+
+
+def test_a_batch_that_does_not_fit_is_measured_in_halves(
+    workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = random_model(workshop, context=8)
+    wanted = evaluate_tokens(model, workshop.tokens.held_out, workshop.tokenizer)
+    hidden_states = model.hidden_states
+
+    def few_rows(ids: torch.Tensor, **others: Any) -> torch.Tensor:
+        if len(ids) > 3:
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
+        return hidden_states(ids, **others)
+
+    monkeypatch.setattr(model, "hidden_states", few_rows)
+    measured = evaluate_tokens(model, workshop.tokens.held_out, workshop.tokenizer)
+    assert wanted is not None
+    assert measured is not None
+    assert measured.nats_per_byte == pytest.approx(wanted.nats_per_byte, rel=1e-6)
+    assert measured.tokens == wanted.tokens

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tfcli.text.tokenizer import BEGIN, END
+from tests.training.helpers import BEGIN, END, SPECIAL, batch_of
 from tfcli.training.batches import IGNORE_INDEX
-from tfcli.training.packing import PackedBatches
+from tfcli.training.packing import PackedSampler
 
 FIRST = 10
 
@@ -27,11 +27,11 @@ def texts(lengths: list[int], *, ended: bool = True) -> np.ndarray[tuple[int], n
     return np.array(tokens if ended or len(tokens) == 1 else tokens[:-1], np.uint16)
 
 
-def epoch(batches: PackedBatches) -> list[tuple[list[int], list[int]]]:
+def epoch(batches: PackedSampler) -> list[tuple[list[int], list[int]]]:
     """The inputs and targets of all rows of the first epoch; the batches hold one row each."""
     found = []
     for step in range(batches.epoch_rows):
-        batch = batches.batch(step)
+        batch = batch_of(batches, step)
         found.append((batch.inputs[0].tolist(), batch.targets[0].tolist()))
     return found
 
@@ -41,7 +41,7 @@ def test_an_epoch_has_every_token_once(
     lengths: list[int], context: int, ended: bool, seed: int
 ) -> None:
     tokens = texts(lengths, ended=ended)
-    rows = epoch(PackedBatches(tokens, context=context, rows=1, seed=seed))
+    rows = epoch(PackedSampler(tokens, special=SPECIAL, context=context, rows=1, seed=seed))
     seen = [t for _, targets in rows for t in targets if t != IGNORE_INDEX]
     assert sorted(seen) == sorted(tokens.tolist())
 
@@ -51,7 +51,7 @@ def test_a_document_that_fits_is_whole_and_after_an_end(
     lengths: list[int], context: int, ended: bool
 ) -> None:
     tokens = texts(lengths, ended=ended)
-    rows = epoch(PackedBatches(tokens, context=context, rows=1, seed=1))
+    rows = epoch(PackedSampler(tokens, special=SPECIAL, context=context, rows=1, seed=1))
     place = {
         token: (number, i)
         for number, (_, targets) in enumerate(rows)
@@ -72,7 +72,9 @@ def test_a_document_that_fits_is_whole_and_after_an_end(
 
 @given(lengths_of_documents, st.integers(3, 20))
 def test_inputs_are_what_came_before(lengths: list[int], context: int) -> None:
-    for inputs, targets in epoch(PackedBatches(texts(lengths), context=context, rows=1, seed=1)):
+    for inputs, targets in epoch(
+        PackedSampler(texts(lengths), special=SPECIAL, context=context, rows=1, seed=1)
+    ):
         assert (inputs[0], targets[0]) == (BEGIN, IGNORE_INDEX)
         for i in range(2, context):
             if targets[i] != IGNORE_INDEX:
@@ -84,25 +86,25 @@ def test_inputs_are_what_came_before(lengths: list[int], context: int) -> None:
 def test_little_room_is_left_over() -> None:
     lengths = np.random.default_rng(1).integers(2, 60, 2000).tolist()
     tokens = texts(lengths)
-    batches = PackedBatches(tokens, context=65, rows=1, seed=1)
+    batches = PackedSampler(tokens, special=SPECIAL, context=65, rows=1, seed=1)
     assert len(tokens) / 64 <= batches.epoch_rows < 1.03 * len(tokens) / 64
 
 
 @pytest.mark.parametrize("rows", [1, 7])
 def test_a_batch_depends_on_its_step_alone(rows: int) -> None:
     tokens = texts([5, 9, 2, 30, 7, 1] * 6)
-    asked = PackedBatches(tokens, context=12, rows=rows, seed=3)
+    asked = PackedSampler(tokens, special=SPECIAL, context=12, rows=rows, seed=3)
     for step in (9, 0, 40, 9, 1):
-        fresh = PackedBatches(tokens, context=12, rows=rows, seed=3)
-        assert (asked.batch(step).targets == fresh.batch(step).targets).all()
+        fresh = PackedSampler(tokens, special=SPECIAL, context=12, rows=rows, seed=3)
+        assert (batch_of(asked, step).targets == batch_of(fresh, step).targets).all()
 
 
 def test_each_epoch_and_each_seed_has_another_order() -> None:
     tokens = texts([5] * 60)
     orders = []
     for seed, number in itertools.product((1, 2), (0, 1)):
-        batches = PackedBatches(tokens, context=13, rows=30, seed=seed)
+        batches = PackedSampler(tokens, special=SPECIAL, context=13, rows=30, seed=seed)
         assert batches.epoch_rows == 30
-        orders.append(tuple(batches.batch(number).targets[:, 1].tolist()))
+        orders.append(tuple(batch_of(batches, number).targets[:, 1].tolist()))
     assert len(set(orders)) == 4
     assert len({tuple(sorted(order)) for order in orders}) == 1

@@ -1,4 +1,4 @@
-"""`tfcli doctor`: is this machine, this folder, every run in order."""
+"""`tfcli doctor`: checks the machine, the folder, and every run."""
 
 from __future__ import annotations
 
@@ -38,7 +38,10 @@ def doctor(json: JsonOption = False) -> None:
 def _machine() -> Iterator[Check]:
     import torch
 
-    from tfcli.training.machine import available_memory, choose_device, choose_precision
+    from tfcli.generation.engines import native
+    from tfcli.runtime.device import choose_device
+    from tfcli.runtime.dtype import choose_dtype
+    from tfcli.runtime.memory import available_memory
 
     yield True, "python", sys.version.split()[0]
     version = tuple(int(part) for part in torch.__version__.split("+")[0].split(".")[:2])
@@ -52,7 +55,8 @@ def _machine() -> Iterator[Check]:
     memory = available_memory(device)
     free = f", {memory / 2**30:.1f} GiB free" if memory else ""
     yield True, "device", f"{device}, {torch.get_num_threads()} threads{free}"
-    yield True, "precision", f"{choose_precision(device)} is the faster one here"
+    yield True, "engine", native.status()
+    yield True, "dtype", f"{choose_dtype(device)} (fastest on this machine)"
 
 
 def _folder() -> Iterator[Check]:
@@ -61,11 +65,11 @@ def _folder() -> Iterator[Check]:
     here = Path.cwd()
     free = shutil.disk_usage(here).free
     enough = free > LITTLE_DISK
-    yield enough, "disk", f"{free / 2**30:.1f} GiB free" + ("" if enough else ": make room")
+    yield enough, "disk", f"{free / 2**30:.1f} GiB free" + ("" if enough else ": free some space")
     for root in (Path("tokenizers"), Path("checkpoints")):
         existing = root if root.exists() else here
         good = os.access(existing, os.W_OK)
-        yield good, str(root), "can be written" if good else f"cannot be written: ls -ld {existing}"
+        yield good, str(root), "writable" if good else f"not writable: ls -ld {existing}"
 
 
 def _tokenizers() -> Iterator[Check]:
@@ -75,7 +79,7 @@ def _tokenizers() -> Iterator[Check]:
     for name in list_tokenizers():
         try:
             tokenizer = find_tokenizer(name).tokenizer
-            yield True, f"tokenizer {name}", f"{tokenizer.vocab_size:,} pieces"
+            yield True, f"tokenizer {name}", f"vocabulary of {tokenizer.vocab_size:,}"
         except TfcliError as error:
             yield False, f"tokenizer {name}", " ".join(streams.describe(error, "error"))
 
@@ -83,7 +87,8 @@ def _tokenizers() -> Iterator[Check]:
 def _runs() -> Iterator[Check]:
     from tfcli.files import find_leftovers
     from tfcli.runs.inspection import inspect
-    from tfcli.runs.run import ROOT, list_runs
+    from tfcli.runs.run import list_runs
+    from tfcli.text.corpus import CACHE, find_cache_leftovers
     from tfcli.text.saved_tokenizers import ROOT as TOKENIZERS
 
     for path in list_runs():
@@ -97,15 +102,14 @@ def _runs() -> Iterator[Check]:
         notes = [f"{streams.counted(len(found.steps), 'step')} verified"]
         if found.leftovers:
             leftovers = streams.counted(len(found.leftovers), "leftover")
-            notes.append(f"{leftovers} to be taken away with the next training")
-        if found.lock_left:
+            notes.append(f"{leftovers} of killed processes, removed by the next training")
+        if found.trainer_killed:
             notes.append(f"its trainer was killed: tfcli train --resume {path.name}")
         yield True, what, "; ".join(notes)
-    for root in (ROOT, TOKENIZERS):
-        found_leftovers = find_leftovers(root)
-        if found_leftovers:
-            yield (
-                True,
-                str(root),
-                f"{streams.counted(len(found_leftovers), 'leftover')} of killed processes",
-            )
+    for folder, temporary, removed_by in (
+        (CACHE, find_cache_leftovers(CACHE), "the next training, or tfcli runs repair"),
+        (TOKENIZERS, find_leftovers(TOKENIZERS), "the next tokenizer training"),
+    ):
+        if temporary:
+            count = streams.counted(len(temporary), "leftover")
+            yield True, str(folder), f"{count} of killed processes, removed by {removed_by}"

@@ -13,12 +13,14 @@ The names of the weights are in `model.parameters`.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tfcli.errors import DataError, UsageError
 from tfcli.model.config import Family, ModelConfig
 from tfcli.model.rope import from_rope_parameters, to_rope_parameters
-from tfcli.text.tokenizer import BEGIN, END
+
+if TYPE_CHECKING:
+    from tfcli.text.tokenizer import SpecialTokens
 
 
 @dataclass(frozen=True)
@@ -77,15 +79,15 @@ def architecture_of(config: ModelConfig) -> Architecture:
 # --- config.json --------------------------------------------------------------------------------
 
 
-def to_config_json(config: ModelConfig) -> dict[str, Any]:
+def to_config_json(config: ModelConfig, special: SpecialTokens) -> dict[str, Any]:
     """The content of `config.json`."""
     architecture = architecture_of(config)
     common = {
         "architectures": [architecture.name],
         "model_type": architecture.model_type,
         "vocab_size": config.vocab_size,
-        "bos_token_id": BEGIN,
-        "eos_token_id": END,
+        "bos_token_id": special.bos,
+        "eos_token_id": special.eos,
         "tie_word_embeddings": config.tied_head,
         "dtype": "float32",
         "torch_dtype": "float32",  # what `dtype` was called before 2025

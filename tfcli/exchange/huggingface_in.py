@@ -17,14 +17,15 @@ from tfcli.errors import ConflictError, DamagedError, DataError, NotFoundError
 from tfcli.exchange.architectures import from_config_json
 from tfcli.exchange.stored_tensors import StoredTensor, stored_tensors
 from tfcli.exchange.tokenizer_json import from_tokenizer_json
-from tfcli.files import lock, make_folder, read_json, remove_file, require_space, sweep
+from tfcli.files import lock, make_folder, read_json, remove_file, remove_leftovers, require_space
 from tfcli.model.cost import count_parameters, training_flops_per_token
 from tfcli.model.tensor_file import TensorFile
 from tfcli.runs.run import RUN_JSON, Run, create_run, open_run
 from tfcli.runs.step import StepState, list_steps, save_step
-from tfcli.text.pieces import read_pieces, write_pieces
+from tfcli.text.pieces import write_pieces
 from tfcli.text.sandbox import open_sandboxed
-from tfcli.text.tokenizer import load_tokenizer
+from tfcli.text.sentencepiece_tokenizer import SentencePieceTokenizer
+from tfcli.text.tokenizer_file import load_tokenizer
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -103,7 +104,7 @@ def import_run(found: ImportPlan, path: Path) -> Run:
     weights = _our_weights(found)
     make_folder(path)
     with lock(path, doing="importing"):
-        sweep(path)
+        remove_leftovers(path)
         require_importable(path)
         remove_file(path / RUN_JSON)
         run = create_run(path, _metadata(found), found.tokenizer)
@@ -159,7 +160,9 @@ def _require_agreement(tokenizer: Tokenizer, described: Path) -> None:
         pieces = from_tokenizer_json(_read_json(described))
     except DataError:
         return
-    ours = read_pieces(tokenizer.model)
+    if not isinstance(tokenizer, SentencePieceTokenizer):
+        return
+    ours = tokenizer.pieces
     if [piece.text for piece in ours.pieces] != [piece.text for piece in pieces.pieces]:
         raise DataError(
             f"{described} and the tokenizer.model beside it have different pieces",
@@ -211,7 +214,7 @@ def _shorter(config: ModelConfig, context_length: int) -> ModelConfig:
     if context_length > config.context_length:
         raise DataError(
             f"the model's context length is {config.context_length}, less than {context_length}",
-            hint=f"--context {config.context_length} or less",
+            hint=f"--context-length {config.context_length} or less",
         )
     return replace(config, context_length=context_length)
 

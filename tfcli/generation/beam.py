@@ -1,24 +1,26 @@
-"""Beam search: the likeliest text that a search of a few texts side by side finds.
+"""Beam search: extends several texts side by side and keeps the most likely ones.
 
-Lowerre, "The HARPY Speech Recognition System", 1976; ended and compared as in transformers: the
-score of a text is its log-probability over its number of tokens, `</s>` included.
+Lowerre, "The HARPY Speech Recognition System", 1976; it ends and compares as in transformers: the
+score of a text is its log-probability divided by its number of tokens, `eos` included.
 """
 
 from __future__ import annotations
 
 import heapq
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tfcli.generation.sampling import forbid_controls, log_softmax
-from tfcli.text.tokenizer import END
+from tfcli.generation.sampling import log_softmax, suppress_control_tokens
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from tfcli.generation.engines.engine import Engine, Logits
+    from tfcli.generation.generate import FinishReason
+    from tfcli.text.tokenizer import Tokenizer
 
 
 @dataclass(frozen=True, order=True)
@@ -26,15 +28,15 @@ class Hypothesis:
     """A complete text.
 
     Attributes:
-        score: log-probability over the number of tokens.
-        tokens: without `</s>`.
-        ended: whether the model ended it.
+        score: log-probability divided by the number of tokens.
+        tokens: without `eos`.
+        reason: why it ended: `eos`, `length` or `timeout`.
 
     """
 
     score: float
     tokens: tuple[int, ...]
-    ended: bool
+    reason: FinishReason
 
 
 @dataclass(frozen=True)
@@ -45,43 +47,50 @@ class _Beam:
 
 def beam_search(
     engine: Engine,
+    tokenizer: Tokenizer,
     view: Sequence[int],
     *,
     beams: int,
     max_new_tokens: int,
+    deadline: float | None = None,
     adjust: Callable[[Logits, tuple[int, ...]], Logits] = lambda logits, _: logits,
 ) -> list[Hypothesis]:
-    """The best texts that go on from a prompt, at most `beams`, the best first.
+    """The best continuations of a prompt, at most `beams` of them, best first.
 
-    A text is over at `</s>`, after `max_new_tokens`, or where the context is full.
+    A text ends at `eos`, after `max_new_tokens`, when the context is full, or at the deadline.
 
     Args:
         engine: with a row for each beam.
-        view: `<s>` and the prompt.
+        view: the ids of the prompt, `bos` included.
+        deadline: a value of `time.monotonic()` at which the search ends with what it has.
         adjust: changes the logits (V,) after the tokens written so far.
 
     """
+    special = tokenizer.special
     room = engine.context_length - len(view) + 1
     limit = min(max_new_tokens, room)
     if limit < 1:
-        return [Hypothesis(0.0, (), False)]
+        return [Hypothesis(0.0, (), "length")]
+    if _is_late(deadline):
+        return [Hypothesis(0.0, (), "timeout")]
     running = [_Beam(0.0, ())]
     following: list[tuple[int, _Beam]] = []  # parent, child
     complete: list[Hypothesis] = []
-    engine.forget(0)
-    logits = engine.read([0], [view])
+    engine.reset(0)
+    logits = engine.forward([0], [view])
     for length in range(1, limit + 1):
+        logits = logits[:, : tokenizer.vocab_size]
         adjusted = [adjust(row, beam.tokens) for row, beam in zip(logits, running, strict=True)]
-        logprobs = log_softmax(forbid_controls(np.stack(adjusted)))
+        logprobs = log_softmax(suppress_control_tokens(np.stack(adjusted), special))
         sums = logprobs + np.array([beam.logprob for beam in running])[:, None]  # (beams, V)
         best = _largest(sums, 2 * beams)
         following = []
         for rank, (parent, token) in enumerate(best):
             total = float(sums[parent, token])
             tokens = running[parent].tokens
-            if token == END:
+            if token in special.eos_ids:
                 if rank < beams:
-                    complete.append(Hypothesis(total / length, tokens, True))
+                    complete.append(Hypothesis(total / length, tokens, "eos"))
             elif len(following) < beams:
                 following.append((parent, _Beam(total, (*tokens, token))))
         complete = heapq.nlargest(beams, complete)
@@ -89,29 +98,35 @@ def beam_search(
             return complete
         settled = len(complete) == beams
         if settled and following[0][1].logprob / length <= complete[-1].score:
-            return complete  # nothing that is still running would come in
-        if length == limit:
+            return complete  # none that is still running could get in
+        late = _is_late(deadline)
+        if late or length == limit:
             break
         running = _place(engine, len(running), following)
-        logits = engine.read(range(len(running)), [beam.tokens[-1:] for beam in running])
-    cut = [Hypothesis(beam.logprob / limit, beam.tokens, False) for _, beam in following]
+        logits = engine.forward(range(len(running)), [beam.tokens[-1:] for beam in running])
+    reason: FinishReason = "timeout" if late else "length"
+    cut = [Hypothesis(beam.logprob / length, beam.tokens, reason) for _, beam in following]
     return heapq.nlargest(beams, complete + cut)
 
 
+def _is_late(deadline: float | None) -> bool:
+    return deadline is not None and time.monotonic() >= deadline
+
+
 def _largest(sums: Logits, count: int) -> list[tuple[int, int]]:
-    """The places (row, token) of the largest possible sums, the largest first."""
+    """The positions (row, token) of the largest finite sums, largest first."""
     flat = sums.ravel()
     count = min(count, int(np.isfinite(flat).sum()))
     chosen = np.argpartition(flat, -count)[-count:] if count else np.empty(0, np.int64)
     chosen = chosen[np.lexsort((chosen, -flat[chosen]))]
-    return [divmod(int(place), sums.shape[1]) for place in chosen]
+    return [divmod(int(position), sums.shape[1]) for position in chosen]
 
 
 def _place(engine: Engine, rows: int, following: list[tuple[int, _Beam]]) -> list[_Beam]:
-    """Gives each new beam a row that holds its parent; the order of the rows is the beams'.
+    """Gives each new beam a row that holds its parent; returns the beams in the order of rows.
 
-    The first child of a beam stays where its parent is. Others go to rows whose beam has no child,
-    or that are free still, so that no copy is made of what was overwritten before.
+    The first child of a beam stays in its parent's row. Other children go to rows that are free or
+    whose beam has no child, so that no parent is overwritten before it is copied.
     """
     placed: dict[int, _Beam] = {}
     others = []
@@ -122,12 +137,12 @@ def _place(engine: Engine, rows: int, following: list[tuple[int, _Beam]]) -> lis
             placed[parent] = beam
     free = (row for row in range(rows + len(others)) if row not in placed)
     for (parent, beam), row in zip(others, list(free), strict=False):
-        engine.copy(parent, row)
+        engine.copy_row(parent, row)
         placed[row] = beam
-    # rows have to be 0, 1, 2 ...: what lies beyond moves into a gap
+    # rows have to be 0, 1, 2 ...: the last ones move into the gaps
     for gap in range(len(placed)):
         if gap not in placed:
             last = max(placed)
-            engine.copy(last, gap)
+            engine.copy_row(last, gap)
             placed[gap] = placed.pop(last)
     return [placed[row] for row in range(len(placed))]

@@ -1,24 +1,24 @@
-"""First weights that know which token follows which.
+"""Initial weights from bigram counts.
 
-At first every block of a Transformer passes its input on unchanged, so the model is no more than
+A freshly initialized block passes its input on unchanged, so the model is no more than
 
     logits = head · norm(embedding)
 
-a table of what follows each token, factorised. The best such table need not be learned step by
+a factorized table of what follows each token. The best such table need not be learned step by
 step: it can be counted. With C[i, j] how often j follows i, and u[j] the share of j in the text,
 the smoothed probability of j after i (Dirichlet prior of weight a; MacKay & Peto, "A Hierarchical
 Dirichlet Language Model", 1995, equation 4) is
 
     P(j | i) = (C[i, j] + a u[j]) / (C[i, .] + a)
 
-    log P(j | i) = log u[j] + S[i, j] + something of i alone
+    log P(j | i) = log u[j] + S[i, j] + a term of i alone
          S[i, j] = log(1 + C[i, j] / (a u[j]))
 
-The softmax does not see what is of i alone. S is zero for every pair never met, hence sparse. Its
-best approximation of a lower rank, each pair weighted by how common its tokens are, comes from the
+The softmax does not see a term of i alone. S is zero for every unseen pair, hence sparse. Its best
+low-rank approximation, each pair weighted by how common its tokens are, comes from the
 singular value decomposition of diag(√n) S diag(√u), as in Levy & Goldberg, "Neural Word Embedding
-as Implicit Matrix Factorization", 2014. So the training begins where a model that starts from noise
-has come to after hundreds of steps; `docs/lab-notes.md` has what that is worth.
+as Implicit Matrix Factorization", 2014. So training starts where a randomly initialized model gets
+after hundreds of steps; `docs/lab-notes.md` says what that is worth.
 """
 
 from __future__ import annotations
@@ -35,44 +35,43 @@ if TYPE_CHECKING:
     from tfcli.model.transformer import Transformer
     from tfcli.text.checked_tokens import CheckedTokens, Tokens
 
-PRIOR = 50.0  # a: how many times a token must be met before its own followers count for half
+PRIOR = 50.0  # a: occurrences of a token after which its own counts weigh as much as the prior
 SCALE = 0.2  # root mean square of the embeddings
-MOST_TOKENS = 1 << 22  # looked at
-SLICES = 64  # of the text, spread evenly, where it is longer than that
+MOST_TOKENS = 1 << 22  # counted
+SLICES = 64  # evenly spaced parts of a longer text
 OVERSAMPLING, POWER_ITERATIONS = 16, 3  # of the decomposition: Halko et al. 2011, section 4.5
 
 
 def can_init_from_bigrams(config: ModelConfig) -> bool:
-    """Whether a model has what it takes: a head of its own, and nothing between it and the table.
+    """Whether a model is such a table at first: an untied head, and nothing before the final norm.
 
-    Learned and sinusoidal positions would stand in between, and so would the mean that LayerNorm
-    takes away.
+    Learned and sinusoidal positions are added to the embedding, and LayerNorm subtracts its mean.
     """
     return config.positions == "rotary" and not config.tied_head and config.d_model > 2
 
 
 @torch.no_grad()
 def init_from_bigrams(model: Transformer, tokens: Tokens | CheckedTokens, *, seed: int) -> None:
-    """Makes the embedding and the head of a fresh model those of a smoothed table of bigrams.
+    """Sets the embedding and the head of a fresh model to a smoothed table of bigrams.
 
     Args:
-        model: with blocks that pass their input on unchanged.
-        tokens: to count in, shape (tokens,).
-        seed: of the decomposition, and of what it leaves open.
+        model: freshly initialized.
+        tokens: the training text, shape (tokens,).
+        seed: of the randomized decomposition and of the rotation.
 
     """
     vocab_size, width = model.embedding.weight.shape
     pairs, shares = count_pairs(tokens, vocab_size)
     followed, follows = factorize(pairs, shares, rank=width - 2, seed=seed)
-    # Two more channels: one that is the same for all tokens, for log u, and one that makes all rows
-    # equally long, since the norm divides each by its length.
+    # Two more channels: a constant one, for log u, and one that gives all rows the same length, by
+    # which the norm divides them.
     squares = followed.square().sum(1)
     common = squares.mean().sqrt().clamp(min=1.0)
     filling = (squares.max() - squares).sqrt()
     prior = (shares.log() - shares.log().mean()) / common
     embedding = torch.column_stack((followed, common.expand(vocab_size), filling))
     head = torch.column_stack((follows, prior, torch.zeros(vocab_size)))
-    # turned at random: no channel of the stream is to be special
+    # a random rotation: no channel of the residual stream is to be special
     generator = torch.Generator().manual_seed(seed)
     turn, _ = torch.linalg.qr(torch.randn(width, width, generator=generator))
     scale = math.sqrt(width) / embedding[0].norm()  # to a root mean square of 1, as the norm does

@@ -1,10 +1,10 @@
 """The training loop, as a generator of events.
 
-    for every step:  batch -> loss -> gradients -> update
-    now and then:    measure on held-out text, save, write a sample
+    every step:    examples -> batch -> loss -> gradients -> optimizer step
+    now and then:  evaluate on held-out text, save, generate a sample
 
-Everything random is a function of (seed, step): which rows, which dropout. So a run that was cut
-anywhere goes on from its last saved step to the same bits as one that never stopped.
+Everything random is a function of (seed, step): which rows, which dropout. So a run that was
+interrupted anywhere resumes from its last saved step to the same bits as one that never stopped.
 """
 
 from __future__ import annotations
@@ -22,24 +22,24 @@ import torch
 from tfcli.errors import DataError, UsageError
 from tfcli.model.cost import training_flops_per_token
 from tfcli.runs.metrics import append_metrics
-from tfcli.runs.run import require_there
+from tfcli.runs.run import require_exists
 from tfcli.runs.step import StepState, save_step, step_path
 from tfcli.runs.valid_steps import prune
-from tfcli.training.batches import IGNORE_INDEX, drop_tokens
+from tfcli.runtime.distributed import SINGLE_PROCESS, ProcessGroup, full_tensor
+from tfcli.runtime.memory import is_out_of_memory
 from tfcli.training.compiling import compile_loss
 from tfcli.training.evaluation import evaluate_tokens
 from tfcli.training.events import (
     Evaluated,
     MemoryExceeded,
     NotCompiled,
+    NotEvaluated,
     Sampled,
     Saved,
     StepFinished,
     Stopped,
     to_row,
 )
-from tfcli.training.machine import is_out_of_memory
-from tfcli.training.parallel import ALONE, Processes, whole
 from tfcli.training.plan import EVALUATIONS, LONGEST_UNSAVED
 from tfcli.training.schedule import learning_rate_scale
 
@@ -53,10 +53,10 @@ if TYPE_CHECKING:
     from tfcli.runs.step import HeldOut
     from tfcli.text.token_cache import TokenizedCorpus
     from tfcli.text.tokenizer import Tokenizer
-    from tfcli.training.batches import Batches
     from tfcli.training.events import Event, Reason
+    from tfcli.training.examples import Sampler
+    from tfcli.training.objectives import Objective
     from tfcli.training.optimizers import Optimizer
-    from tfcli.training.packing import PackedBatches
     from tfcli.training.plan import Plan
 
 STEPS_KEPT = 2  # besides the best
@@ -84,14 +84,15 @@ class Trainer:
     plan: Plan
     model: Transformer
     optimizer: Optimizer
-    batches: Batches | PackedBatches
+    sampler: Sampler
+    objective: Objective
     corpus: TokenizedCorpus
     tokenizer: Tokenizer
     seed: int
     started: float
     stop: Callable[[], bool] = lambda: False
     sample: Callable[[Transformer], str] | None = None
-    processes: Processes = ALONE
+    processes: ProcessGroup = SINGLE_PROCESS
     peak: float | None = None
     step: int = 0
     tokens_seen: int = 0
@@ -112,7 +113,7 @@ class Trainer:
     def events(self) -> Iterator[Event]:
         """Trains to the end of the budget; every event is in `metrics.jsonl` before it is seen."""
         for event in self._train():
-            if self.processes.is_first:
+            if self.processes.is_main:
                 append_metrics(self.run.path, to_row(event))
             yield event
 
@@ -123,26 +124,26 @@ class Trainer:
         self._loss, self._micro_rows = self.model.loss, self.plan.micro_rows
         if self.plan.compile:
             yield from self._compile()
-        agree = self.processes.agree  # what depends on a clock or a signal, the first decides
+        broadcast = self.processes.broadcast  # the main process decides what depends on a clock
         reason: Reason = "finished"
-        while not agree(self._over()):
-            if agree(self.stop()):
+        while not broadcast(self._over()):
+            if broadcast(self.stop()):
                 reason = "interrupted"
                 break
-            before = agree(self._progress())
+            before = broadcast(self._progress())
             yield from self._update(before)
-            if agree(self._over()):
+            if broadcast(self._over()):
                 break
-            if agree(self._evaluation_due(before)):
-                yield from self._measure()
-                if agree(self._out_of_patience()):
+            if broadcast(self._evaluation_due(before)):
+                yield from self._evaluate()
+                if broadcast(self._out_of_patience()):
                     reason = "no better"
                     break
-            if agree(self._save_due(before)):
+            if broadcast(self._save_due(before)):
                 yield from self._save()
         if reason != "interrupted":
-            yield from self._measure()
-            yield from self._measure_finally()
+            yield from self._evaluate()
+            yield from self._evaluate_finally()
         yield from self._save()
         yield Stopped(step=self.step, reason=reason, seconds=self.seconds)
 
@@ -177,15 +178,15 @@ class Trainer:
         self._held_out = self._held_out_final = None  # those weights are gone
         elapsed = time.perf_counter() - began
         self._step_seconds.append(elapsed)
-        operations = training_flops_per_token(self.model.config) * tokens / self.processes.count
+        flops = training_flops_per_token(self.model.config) * tokens / self.processes.world_size
         yield StepFinished(
             step=self.step,
             loss=loss,
             nats_per_byte=loss / self.corpus.bytes_per_token,
-            gradient_norm=norm,
-            learning_rate_scale=scale,
+            grad_norm=norm,
+            learning_rate=scale * self.plan.optimizer.matrix_learning_rate,
             tokens_per_second=tokens / elapsed,
-            mfu=operations / elapsed / self.peak if self.peak else None,
+            mfu=flops / elapsed / self.peak if self.peak else None,
             progress=self._progress(),
             seconds=self.seconds,
         )
@@ -207,34 +208,29 @@ class Trainer:
             if self._micro_rows == 1 or self.processes.sharded:  # the others are in mid-flight
                 raise UsageError(
                     f"there is not memory enough for {self._micro_rows} rows of a batch",
-                    hint="take a smaller --size, --width, --layers, --context or --batch-tokens",
+                    hint="take a smaller --size, --context-length or --batch-tokens",
                 ) from None
             for parameter in self.model.parameters():
                 parameter.grad = None
             return None
         parameters = list(self.model.parameters())
-        self.processes.add_gradients(parameters)
-        return self.processes.add(loss)[0]
+        self.processes.all_reduce_gradients(parameters)
+        return self.processes.all_reduce(loss)[0]
 
     def _accumulate_gradients(self) -> float:
-        batch = self.batches.batch(self.step)
-        if self.plan.token_dropout:
-            batch = drop_tokens(batch, self.plan.token_dropout, seed=self.seed, step=self.step)
+        examples = self.sampler.examples(self.step)
+        batch = self.objective.training_batch(examples, seed=self.seed, step=self.step)
         device = next(self.model.parameters()).device
-        share = self.processes.share(self.plan.rows)
-        predicted = int(np.count_nonzero(batch.targets != IGNORE_INDEX))
+        shard = self.processes.row_shard(self.plan.rows)
+        num_targets = batch.num_targets
         total = torch.zeros((), device=device)
-        for first in range(share.start, share.start + self._rows_passed(), self._micro_rows):
-            rows = range(first, min(first + self._micro_rows, share.stop))
-            part = batch.part(rows or range(1))  # an empty one only keeps the others company
-            targets = part.targets if rows else np.full_like(part.targets, IGNORE_INDEX)
+        for first in range(shard.start, shard.start + self._rows_passed(), self._micro_rows):
+            rows = range(first, min(first + self._micro_rows, shard.stop))
+            # a dummy batch, so that all ranks make the same collective calls
+            part = batch.rows(rows) if rows else batch.rows(range(1)).without_targets()
             dropout_mask = self.model.draw_dropout(rows or range(1), (self.seed, self.step))
-            nats = self._loss(
-                torch.from_numpy(part.inputs).to(device),
-                torch.from_numpy(targets).to(device),
-                dropout_mask,
-            )
-            loss = nats / predicted
+            nats = self._loss(**part.to(device), dropout_mask=dropout_mask)
+            loss = nats / num_targets
             loss.backward()  # type: ignore[no-untyped-call]
             total += loss.detach()
         return total.item()
@@ -245,8 +241,8 @@ class Trainer:
         There each pass gathers weights from all processes, so all have to make as many.
         """
         if self.processes.sharded:
-            return -(-self.plan.rows // self.processes.count)
-        return len(self.processes.share(self.plan.rows))
+            return -(-self.plan.rows // self.processes.world_size)
+        return len(self.processes.row_shard(self.plan.rows))
 
     def _diverged(self, why: str) -> DataError:
         return DataError(
@@ -317,18 +313,20 @@ class Trainer:
     def _passed_a_mark(self, progress_before: float) -> bool:
         return int(self._progress() * EVALUATIONS) > int(progress_before * EVALUATIONS)
 
-    def _measure(self) -> Iterator[Event]:
+    def _evaluate(self) -> Iterator[Event]:
         """On the same part of the held-out text each time; and a sample, if wanted."""
         if self._held_out is not None or not len(self.corpus.held_out):
             return
         began = time.perf_counter()
-        held_out = evaluate_tokens(
-            self.model,
-            self.corpus.held_out,
-            self.tokenizer,
-            limit=self.plan.evaluation_tokens,
-            processes=self.processes,
-        )
+        try:
+            held_out = self._evaluate_tokens(self.plan.evaluation_tokens)
+        except RuntimeError as error:
+            if (
+                not is_out_of_memory(error) or self.processes.world_size > 1
+            ):  # the others would wait
+                raise
+            yield NotEvaluated(step=self.step, why="out of memory with a single row")
+            return
         if held_out is None:
             return
         self._token_seconds = min(
@@ -344,27 +342,31 @@ class Trainer:
             yield Sampled(step=self.step, text=self.sample(self.model))
             self.model.train()
 
-    def _measure_finally(self) -> Iterator[Event]:
+    def _evaluate_finally(self) -> Iterator[Event]:
         """On all of the held-out text; where an earlier step was better, that one is: `closing`."""
         held_out = self._held_out
         if held_out is None or held_out.whole or held_out.nats_per_byte > self.best:
             return
-        held_out = evaluate_tokens(
-            self.model,
-            self.corpus.held_out,
-            self.tokenizer,
-            limit=int(self.processes.agree(self.final_tokens())),
-            processes=self.processes,
-        )
+        held_out = self._evaluate_tokens(int(self.processes.broadcast(self.final_tokens())))
         assert held_out is not None
         self._held_out_final = held_out
         yield Evaluated(step=self.step, held_out=held_out, best=True, seconds=self.seconds)
+
+    def _evaluate_tokens(self, limit: int) -> HeldOut | None:
+        return evaluate_tokens(
+            self.model,
+            self.corpus.held_out,
+            self.tokenizer,
+            objective=self.objective,
+            limit=limit,
+            processes=self.processes,
+        )
 
     def _save(self) -> Iterator[Event]:
         if self.saved_step == self.step:
             return
         began = time.monotonic()
-        weights = {n: whole(p).numpy(force=True) for n, p in self.model.named_parameters()}
+        weights = {n: full_tensor(p).numpy(force=True) for n, p in self.model.named_parameters()}
         if not all(np.isfinite(array).all() for array in weights.values()):
             raise self._diverged("a weight is no number; nothing was saved of it")
         state = StepState(
@@ -376,8 +378,8 @@ class Trainer:
         )
         remembered = self.optimizer.state()
         path = step_path(self.run.path, self.step)
-        if self.processes.is_first:
-            require_there(self.run)
+        if self.processes.is_main:
+            require_exists(self.run)
             save_step(self.run.path, state, weights, remembered)
             prune(self.run, keep=STEPS_KEPT)
         self.saved_step, self._saved_at = self.step, time.monotonic()

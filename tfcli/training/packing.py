@@ -1,11 +1,10 @@
-"""Rows that begin where documents begin, for texts of many short ones.
+"""Rows of whole documents, for texts of many short ones.
 
-    targets   --    t0    t1 ... </s>  u0  u1 ... </s>  --    several documents, whole, in a row
-    inputs    <s>   </s>  t0 ...       </s>               as document_batches has them
+    ids   <s>   </s>  t0  t1 ... </s>  u0  u1 ... </s>  --    several documents in a row
 
-A document longer than a row fills rows of its own and leaves its end to be packed like a short
-one. Where two documents meet in a row, `</s>` stands between them, in inputs and targets alike.
-Best fit decreasing (Johnson, "Near-optimal bin packing algorithms", 1973) leaves little room.
+The first end token stands for that of an imagined document before, as `document_rows` has it. A
+document longer than a row fills rows of its own and leaves its end to be packed like a short one.
+Best-fit decreasing (Johnson, "Near-optimal bin packing algorithms", 1973) leaves little room.
 """
 
 from __future__ import annotations
@@ -15,36 +14,45 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tfcli.text.tokenizer import END
-from tfcli.training.batches import IGNORE_INDEX, Batch, shift_right
+from tfcli.training.examples import Examples, document_end, make_examples, row_start
 
 if TYPE_CHECKING:
     from tfcli.text.checked_tokens import CheckedTokens, Tokens
-    from tfcli.training.batches import Starts
+    from tfcli.text.tokenizer import SpecialTokens
+    from tfcli.training.examples import Starts
 
-STRIDE = 1 << 20  # ids looked through at a time
+STRIDE = 1 << 20  # ids searched at a time
 
 
-class PackedBatches:
-    """The training rows of every step, as `Batches`, but never with a document cut needlessly.
+class PackedSampler:
+    """Rows of documents, none of which is cut needlessly.
 
     Args:
         tokens: the training part, shape (tokens,), at least one of them.
-        context: tokens in a row, at least 2; the first is no target.
+        context: T, at least 2; the first position predicts nothing.
         rows: rows in a batch.
+        special: the tokenizer's special tokens.
         seed: of the order of the rows, another in each epoch. What shares a row stays the same.
 
     """
 
     def __init__(
-        self, tokens: Tokens | CheckedTokens, *, context: int, rows: int, seed: int
+        self,
+        tokens: Tokens | CheckedTokens,
+        *,
+        context: int,
+        rows: int,
+        special: SpecialTokens,
+        seed: int,
     ) -> None:
         self._tokens = tokens
         self._context = context
         self._rows = rows
+        self._special = special
         self._seed = seed
-        self._starts, self._lengths = _cut_documents(tokens, context - 1)
-        row_of = _pack(self._lengths, context - 1, closed=int(tokens[len(tokens) - 1]) != END)
+        self._starts, self._lengths = _cut_documents(tokens, context - 1, document_end(special))
+        ended = int(tokens[len(tokens) - 1]) == document_end(special)
+        row_of = _pack(self._lengths, context - 1, closed=not ended)
         self._order = np.argsort(row_of, kind="stable")  # the pieces, row after row
         self._firsts = np.searchsorted(row_of[self._order], np.arange(row_of.max() + 2))
         self._epoch = -1
@@ -55,22 +63,22 @@ class PackedBatches:
         """Rows in an epoch."""
         return len(self._firsts) - 1
 
-    def batch(self, step: int) -> Batch:
-        """The batch that update number `step` (from 0) learns from."""
-        targets = np.full((self._rows, self._context), IGNORE_INDEX, np.int64)
-        before = np.full(self._rows, END, np.int64)
+    def examples(self, step: int) -> Examples:
+        """See `Sampler`."""
+        ids = np.full((self._rows, self._context + 1), row_start(self._special), np.int64)
+        ids[:, 1] = document_end(self._special)
+        is_target = np.zeros(ids.shape, np.bool_)
         for i, row in enumerate(range(step * self._rows, (step + 1) * self._rows)):
             drawn = self._draw(row)
-            place = 1
+            place = 2
             for piece in self._order[self._firsts[drawn] : self._firsts[drawn + 1]]:
                 start, length = int(self._starts[piece]), int(self._lengths[piece])
-                if place == 1 and start:  # inside a long document the token before goes first
-                    before[i] = self._tokens[start - 1]
-                targets[i, place : place + length] = self._tokens[start : start + length]
+                if place == 2 and start:  # inside a long document the token before goes first
+                    ids[i, 1] = self._tokens[start - 1]
+                ids[i, place : place + length] = self._tokens[start : start + length]
+                is_target[i, place : place + length] = True
                 place += length
-        batch = shift_right(targets)
-        batch.inputs[:, 1] = before
-        return batch
+        return make_examples(ids, is_target, self._special)
 
     def _draw(self, row: int) -> int:
         epoch, place = divmod(row, self.epoch_rows)
@@ -80,10 +88,10 @@ class PackedBatches:
         return int(self._drawn[place])
 
 
-def _cut_documents(tokens: Tokens | CheckedTokens, size: int) -> tuple[Starts, Starts]:
+def _cut_documents(tokens: Tokens | CheckedTokens, size: int, eos: int) -> tuple[Starts, Starts]:
     """Where the pieces of all documents begin, at most `size` tokens each, and their lengths."""
     found = [
-        np.flatnonzero(tokens[first : first + STRIDE] == END) + first + 1
+        np.flatnonzero(tokens[first : first + STRIDE] == eos) + first + 1
         for first in range(0, len(tokens), STRIDE)
     ]
     ends = np.unique(np.concatenate([*found, [len(tokens)]]).astype(np.int64))
@@ -98,7 +106,7 @@ def _pack(lengths: Starts, size: int, *, closed: bool) -> Starts:
     """The row of each piece, so that no row holds more than `size` tokens.
 
     Args:
-        closed: whether nothing may follow the last piece, since no `</s>` ends it.
+        closed: whether nothing may follow the last piece, since no end token closes it.
 
     """
     needed = lengths.copy()

@@ -1,1 +1,1 @@
-"""Engines compute logits: ids in, the scores of the next token out."""
+"""Engines compute logits: token ids in, logits of the next token out."""

@@ -1,4 +1,4 @@
-"""What an engine is: it reads tokens into rows, and says how likely each next token is."""
+"""What an engine is: token ids in, logits of the next token out."""
 
 from __future__ import annotations
 
@@ -13,37 +13,40 @@ if TYPE_CHECKING:
 
 
 class Engine(Protocol):
-    """Computes logits, and remembers the keys and values behind them, for several rows of text.
+    """Computes logits for several rows of text, each with its own KV cache.
 
-    Rows are numbered from 0. Each has its own length; what one holds never changes what another
-    is told. A row begins empty.
+    Rows are numbered from 0, begin empty, and have lengths of their own. What one holds never
+    changes the logits of another.
 
     Attributes:
-        context_length: tokens that a row can hold.
+        context_length: how many tokens a row can hold.
         vocab_size: V.
-        weight_bytes: what is read of the weights to compute one token.
+        weight_bytes: how many bytes of weights one token reads.
+        description: which engine this is and what it runs on, for `--stats`.
 
     """
 
     context_length: int
     vocab_size: int
     weight_bytes: int
+    description: str
 
-    def read(self, rows: Sequence[int], tokens: Sequence[Sequence[int]]) -> Logits:
-        """Adds tokens to rows: `tokens[i]`, one at least, to row `rows[i]`.
+    def forward(self, rows: Sequence[int], tokens: Sequence[Sequence[int]]) -> Logits:
+        """Appends tokens to rows: `tokens[i]`, at least one, to row `rows[i]`.
 
-        The first reading of a prompt is the prefill, reading what was just drawn is decoding.
+        With the tokens of a prompt this is the prefill; with the one token that was sampled last
+        it is a decoding step.
 
         Returns:
-            The logits after the last token of each: (rows, V).
+            The logits after the last token of each row: (rows, V).
 
         """
 
-    def read_all(self, rows: Sequence[int], tokens: Sequence[Sequence[int]]) -> Logits:
-        """As `read`, but returns the logits after every token: (tokens of all rows, V)."""
+    def forward_all(self, rows: Sequence[int], tokens: Sequence[Sequence[int]]) -> Logits:
+        """As `forward`, but returns the logits after every token: (tokens of all rows, V)."""
 
-    def forget(self, row: int) -> None:
+    def reset(self, row: int) -> None:
         """Empties a row."""
 
-    def copy(self, source: int, target: int) -> None:
+    def copy_row(self, source: int, target: int) -> None:
         """Makes a row equal to another."""

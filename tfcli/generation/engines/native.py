@@ -1,33 +1,45 @@
-"""The compiled part of the numpy engine, `decoder.c`, where there is one: tokens in one call."""
+"""The compiled part of the numpy engine, `decoder.c`: loading it, and calling it through ctypes."""
 
 from __future__ import annotations
 
 import ctypes
-import os
-from ctypes import POINTER, Structure, byref, c_float, c_int, c_size_t, c_void_p, sizeof
+from ctypes import (
+    POINTER,
+    Structure,
+    byref,
+    c_char_p,
+    c_float,
+    c_int,
+    c_size_t,
+    c_void_p,
+    sizeof,
+)
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tfcli.runtime.threads import usual_threads
+
 if TYPE_CHECKING:
     from tfcli.generation.engines.engine import Logits
-    from tfcli.generation.engines.numpy_engine import NumpyEngine
+    from tfcli.generation.engines.numpy_layers import Linear, ModelWeights
 
     Array = np.ndarray[Any, np.dtype[Any]]
 
 LIBRARY = Path(__file__).with_name("_decoder.so")
-VERSION = 4  # of the functions of decoder.c
-SHARED_BYTES = 8 << 20  # weights above which more than one thread is faster
-MANY = 8  # tokens at once for which that is so whatever the weights
-MOST_THREADS = 16  # more only wait for each other
+REASON = Path(__file__).with_name("_decoder_missing.txt")  # written by hatch_build.py
+VERSION = 6  # of the functions of decoder.c
+PARALLEL_BYTES = 8 << 20  # weights from which one token is faster with several threads
+PARALLEL_TOKENS = 8  # tokens at once from which that is so whatever the weights
+MAX_THREADS = 16  # more only wait for each other
 FEED_FORWARD = {"swiglu": 0, "gelu": 1, "relu": 2}
 
 
-class _Matrix(Structure):
+class _Linear(Structure):
     _fields_ = [
-        ("weights", c_void_p),
+        ("weight", c_void_p),
         ("scales", c_void_p),
         ("bias", c_void_p),
         ("inputs", c_int),
@@ -37,27 +49,24 @@ class _Matrix(Structure):
 
 class _Layer(Structure):
     _fields_ = [
-        ("inward", _Matrix),
-        ("outward", _Matrix),
-        ("up", _Matrix),
-        ("down", _Matrix),
-        ("head_scale", c_void_p),
-        ("keys", c_void_p),
-        ("values", c_void_p),
+        ("qkv", _Linear),
+        ("out_proj", _Linear),
+        ("up", _Linear),
+        ("down", _Linear),
+        ("qk_scale", c_void_p),
     ]
 
 
 class _Model(Structure):
     _fields_ = [
-        ("layers", c_int),
-        ("width", c_int),
-        ("heads", c_int),
-        ("kv_heads", c_int),
+        ("num_layers", c_int),
+        ("d_model", c_int),
+        ("num_heads", c_int),
+        ("num_kv_heads", c_int),
         ("head_dim", c_int),
-        ("hidden", c_int),
-        ("context", c_int),
+        ("d_ff", c_int),
         ("window", c_int),
-        ("centred", c_int),
+        ("layer_norm", c_int),
         ("qk_norm", c_int),
         ("feed_forward", c_int),
         ("epsilon", c_float),
@@ -65,114 +74,153 @@ class _Model(Structure):
         ("sines", c_void_p),
         ("final_weight", c_void_p),
         ("final_bias", c_void_p),
-        ("head", _Matrix),
-        ("layer", POINTER(_Layer)),
+        ("head", _Linear),
+        ("layers", POINTER(_Layer)),
     ]
 
 
-@cache
-def load_library() -> ctypes.CDLL | None:
-    """The compiled library, or None where it was not made or is not for this processor."""
+class _UnavailableError(Exception):
+    """There is no compiled decoder; the message says why."""
+
+
+def _open(path: Path) -> ctypes.CDLL:
+    """The library in a file, if this version of tfcli and this processor can use it."""
+    if not path.exists():
+        reason = REASON.read_text(encoding="utf-8") if REASON.exists() else "it was not compiled"
+        raise _UnavailableError(reason)
     try:
-        library = ctypes.CDLL(str(LIBRARY))
+        library = ctypes.CDLL(str(path))
         library.layout.restype = c_size_t
-        if library.layout() != sizeof(_Model) << 32 | sizeof(_Layer) << 16 | VERSION:
-            return None  # of another version of tfcli
-    except (OSError, AttributeError):
-        return None
+        layout = library.layout()
+    except (OSError, AttributeError) as error:
+        raise _UnavailableError(f"the compiled decoder cannot be loaded: {error}") from error
+    if layout != sizeof(_Model) << 32 | sizeof(_Layer) << 16 | VERSION:
+        raise _UnavailableError("the compiled decoder belongs to another version of tfcli")
     if not library.usable():
-        return None
-    library.working_space.restype = c_size_t
-    library.working_space.argtypes = [POINTER(_Model), c_int, c_int]
-    library.read_tokens.restype = None
-    library.read_tokens.argtypes = [
+        raise _UnavailableError("this processor lacks AVX2 or FMA")
+    library.features.restype = c_char_p
+    library.scratch_size.restype = c_size_t
+    library.scratch_size.argtypes = [POINTER(_Model), c_int, c_int, c_int]
+    library.forward.restype = None
+    library.forward.argtypes = [
         POINTER(_Model), c_void_p, c_int, c_void_p, c_void_p, c_void_p, c_int, c_void_p, c_int,
-        c_void_p,
+        c_void_p, c_int, c_void_p,
     ]  # fmt: skip
     return library
 
 
-def usual_threads() -> int:
-    """As many as there are cores to use, or as OMP_NUM_THREADS asks for."""
-    asked = os.environ.get("OMP_NUM_THREADS", "")
-    if asked.isdecimal() and int(asked) > 0:
-        return min(int(asked), MOST_THREADS)
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return min(cores or 1, MOST_THREADS)
+@cache
+def load_library() -> ctypes.CDLL | None:
+    """The compiled library, or None if there is none that can be used; see `status`."""
+    try:
+        return _open(LIBRARY)
+    except _UnavailableError:
+        return None
+
+
+def status(threads: int | None = None) -> str:
+    """Which engine generates on a CPU, and if it is not the compiled one, why.
+
+    Args:
+        threads: how many it uses; by default as many as it would for a large model.
+
+    """
+    try:
+        features = _open(LIBRARY).features().decode()
+    except _UnavailableError as error:
+        return f"numpy ({error})"
+    threads = threads or default_threads()
+    return f"compiled ({features}, {threads} {'thread' if threads == 1 else 'threads'})"
+
+
+def default_threads() -> int:
+    """The number of usable cores, or what OMP_NUM_THREADS says."""
+    return min(usual_threads(), MAX_THREADS)
 
 
 class NativeDecoder:
-    """Reads tokens for an engine, whose weights and cache it points to."""
+    """Runs the forward pass of a model with the compiled library.
 
-    def __init__(self, library: ctypes.CDLL, engine: NumpyEngine) -> None:
-        config = engine.config
+    Attributes:
+        threads: how many it uses for a few tokens.
+
+    """
+
+    def __init__(self, library: ctypes.CDLL, weights: ModelWeights) -> None:
+        config = weights.config
         self._library = library
-        self._config = config
-        self._kept: list[Array] = []  # what is pointed to must not go
+        self._vocab_size = config.vocab_size
+        self._referenced: list[Array] = []  # what C points to must stay alive
         layers = (_Layer * config.num_layers)()
-        for own, layer, keys, values in zip(
-            layers, engine.layers, engine.keys, engine.values, strict=True
-        ):
-            own.inward, own.outward = self._matrix(layer.inward), self._matrix(layer.outward)
-            own.up, own.down = self._matrix(layer.up), self._matrix(layer.down)
-            own.head_scale = self._pointer(layer.head_scale)
-            own.keys, own.values = self._pointer(keys), self._pointer(values)
-        norm = engine.final_norm
-        rotary = config.positions == "rotary"
+        for target, layer in zip(layers, weights.layers, strict=True):
+            target.qkv, target.out_proj = self._linear(layer.qkv), self._linear(layer.out_proj)
+            target.up, target.down = self._linear(layer.up), self._linear(layer.down)
+            target.qk_scale = self._pointer(layer.qk_scale)
+        norm = weights.final_norm
+        cosines, sines = weights.rotary or (None, None)
         self._model = _Model(
-            layers=config.num_layers,
-            width=config.d_model,
-            heads=config.num_heads,
-            kv_heads=config.num_kv_heads,
+            num_layers=config.num_layers,
+            d_model=config.d_model,
+            num_heads=config.num_heads,
+            num_kv_heads=config.num_kv_heads,
             head_dim=config.head_dim,
-            hidden=config.d_ff,
-            context=engine.keys.shape[3],  # as many positions as the cache has room for now
+            d_ff=config.d_ff,
             window=config.sliding_window or 0,
-            centred=config.norm == "layer_norm",
+            layer_norm=config.norm == "layer_norm",
             qk_norm=config.qk_norm,
             feed_forward=FEED_FORWARD[config.feed_forward],
             epsilon=config.norm_epsilon,
-            cosines=self._pointer(engine.cosines) if rotary else None,
-            sines=self._pointer(engine.sines) if rotary else None,
+            cosines=self._pointer(cosines),
+            sines=self._pointer(sines),
             final_weight=self._pointer(norm.weight),
-            final_bias=None if norm.bias is None else self._pointer(norm.bias),
-            head=self._matrix(engine.head),
-            layer=layers,
+            final_bias=self._pointer(norm.bias),
+            head=self._linear(weights.head),
+            layers=layers,
         )
-        self.threads = 1 if engine.weight_bytes < SHARED_BYTES else usual_threads()
-        self._space = np.empty(0, np.float32)
+        self.threads = 1 if weights.nbytes < PARALLEL_BYTES else default_threads()
+        self._scratch = np.empty(0, np.float32)
 
-    def _pointer(self, array: Array) -> int:
-        assert array.flags.c_contiguous, "it is read as it lies"
-        self._kept.append(array)
+    def _pointer(self, array: Array | None) -> int | None:
+        if array is None:
+            return None
+        assert array.flags.c_contiguous, "C reads it without strides"
+        self._referenced.append(array)
         return array.ctypes.data
 
-    def _matrix(self, linear: Any) -> _Matrix:
-        outputs, inputs = linear.matrix.shape
-        return _Matrix(
-            weights=self._pointer(linear.matrix),
-            scales=None if linear.scales is None else self._pointer(linear.scales),
-            bias=None if linear.bias is None else self._pointer(linear.bias),
+    def _linear(self, linear: Linear) -> _Linear:
+        outputs, inputs = linear.weight.shape
+        return _Linear(
+            weight=self._pointer(linear.weight),
+            scales=self._pointer(linear.scales),
+            bias=self._pointer(linear.bias),
             inputs=inputs,
             outputs=outputs,
         )
 
-    def read(self, x: Array, rows: Array, positions: Array, wanted: Array) -> Logits:
-        """Reads tokens, and returns the logits after some of them: (wanted, V).
+    def forward(
+        self, x: Array, caches: Array, rows: Array, positions: Array, length: int, wanted: Array
+    ) -> Logits:
+        """Runs tokens through the model and stores their keys and values.
 
         Args:
-            x: (N, E), their embeddings, used up.
-            rows, positions: (N,), int64, where each stands; those of a row in order.
-            wanted: int64, ascending, the places in x after which logits are wanted.
+            x: (N, E), their embeddings; overwritten.
+            caches: the table of `RowCaches`.
+            rows, positions: (N,), int64, of each token; those of one row in order.
+            length: S, above every position.
+            wanted: int64, ascending, indices of the tokens after which logits are wanted.
+
+        Returns:
+            (wanted, V).
 
         """
-        threads = self.threads if len(x) < MANY else usual_threads()
-        size = self._library.working_space(byref(self._model), len(x), threads)
-        if size > len(self._space):
-            self._space = np.empty(size, np.float32)
-        logits = np.empty((len(wanted), self._config.vocab_size), np.float32)
-        self._library.read_tokens(
-            byref(self._model), x.ctypes.data, len(x), rows.ctypes.data, positions.ctypes.data,
-            wanted.ctypes.data, len(wanted), self._space.ctypes.data, threads, logits.ctypes.data,
+        threads = self.threads if len(x) < PARALLEL_TOKENS else default_threads()
+        size = self._library.scratch_size(byref(self._model), len(x), length, threads)
+        if size > len(self._scratch):
+            self._scratch = np.empty(size, np.float32)
+        logits = np.empty((len(wanted), self._vocab_size), np.float32)
+        self._library.forward(
+            byref(self._model), x.ctypes.data, len(x), caches.ctypes.data, rows.ctypes.data,
+            positions.ctypes.data, length, wanted.ctypes.data, len(wanted),
+            self._scratch.ctypes.data, threads, logits.ctypes.data,
         )  # fmt: skip
         return logits

@@ -1,11 +1,11 @@
-"""The weights of a model as the numpy engine wants them, and what each part of a block computes.
+"""The weights of a model as the numpy engine needs them, and what each part of a block computes.
 
-What can be put together is put together when the weights are opened: query, key and value are one
-matrix, gate and up another, each with the norm before it folded in:
+Matrices with the same input are fused when the weights are opened: query, key and value into one,
+gate and up into another, with the weight of the norm before them folded in:
 
     W (weight * x / rms(x)) = (W * weight) x / rms(x)
 
-Shapes are those of `tfcli.model.transformer`, with N for the tokens that are read at once.
+Shapes are those of `tfcli.model.transformer`, with N for the tokens of one forward pass.
 """
 
 from __future__ import annotations
@@ -29,24 +29,23 @@ LARGEST_INT8 = 127
 
 
 class Norm:
-    """RMSNorm or LayerNorm, with its weight and bias apart."""
+    """RMSNorm or LayerNorm."""
 
     def __init__(self, config: ModelConfig, weights: Mapping[str, Array], prefix: str) -> None:
         self._epsilon = np.float32(config.norm_epsilon)
-        self._centred = config.norm == "layer_norm"
+        self._layer_norm = config.norm == "layer_norm"
         self.weight = weights[f"{prefix}weight"]
         self.bias = weights.get(f"{prefix}bias")
 
-    def scale(self, x: Array) -> Array:
-        """The norm without its weight and bias: (N, E) -> (N, E)."""
-        if self._centred:
+    def normalize(self, x: Array) -> Array:
+        """The norm without weight and bias: (N, E) -> (N, E)."""
+        if self._layer_norm:
             x = x - x.mean(-1, keepdims=True)
         squares = np.einsum("ne,ne->n", x, x) / np.float32(x.shape[1])
         return x / np.sqrt(squares + self._epsilon)[:, None]  # type: ignore[no-any-return]
 
-    def apply(self, x: Array) -> Array:
-        """The whole norm: (N, E) -> (N, E)."""
-        x = self.scale(x) * self.weight
+    def __call__(self, x: Array) -> Array:  # (N, E) -> (N, E)
+        x = self.normalize(x) * self.weight
         return x if self.bias is None else x + self.bias
 
 
@@ -54,21 +53,21 @@ class Linear:
     """y = x W^T + b; W in float32, or in int8 with a scale for each row.
 
     Attributes:
-        matrix: (out, in).
-        scales: (out,), what the int8 of a row are multiplied by, or None.
+        weight: (out, in).
+        scales: (out,), factors of the int8 rows, or None.
         bias: (out,) or None.
 
     """
 
-    def __init__(self, matrix: Array, bias: Array | None = None, *, int8: bool = False) -> None:
+    def __init__(self, weight: Array, bias: Array | None = None, *, int8: bool = False) -> None:
         self.bias = bias
         self.scales: Array | None = None
-        self.matrix: np.ndarray[Any, Any] = matrix
+        self.weight: np.ndarray[Any, Any] = weight
         if int8:
-            self.matrix, self.scales = quantize(matrix)
+            self.weight, self.scales = quantize(weight)
 
     def __call__(self, x: Array) -> Array:  # (N, in) -> (N, out)
-        y = x @ (self.matrix if self.scales is None else self.matrix.astype(np.float32)).T
+        y = x @ (self.weight if self.scales is None else self.weight.astype(np.float32)).T
         if self.scales is not None:
             y *= self.scales
         if self.bias is not None:
@@ -77,17 +76,17 @@ class Linear:
 
     @property
     def nbytes(self) -> int:
-        """What is read of it for a token."""
-        return self.matrix.nbytes + (0 if self.scales is None else self.scales.nbytes)
+        """The bytes that one token reads."""
+        return self.weight.nbytes + (0 if self.scales is None else self.scales.nbytes)
 
 
 def quantize(matrix: Array) -> tuple[np.ndarray[Any, np.dtype[np.int8]], Array]:
-    """The nearest whole numbers from -127 to 127, and the scale of each row.
+    """The nearest integers from -127 to 127, and the scale of each row.
 
-    Dettmers et al., "LLM.int8()", 2022, section 2.1: absmax quantization, row by row.
+    Dettmers et al., "LLM.int8()", 2022, section 2.1: absmax quantization of each row.
     """
     scales = np.abs(matrix).max(1) / np.float32(LARGEST_INT8)
-    scales[scales < np.finfo(np.float32).tiny] = 1  # nothing but zeros, or as good as that
+    scales[scales < np.finfo(np.float32).tiny] = 1  # a row of zeros, or nearly
     return np.rint(matrix / scales[:, None]).astype(np.int8), scales
 
 
@@ -95,11 +94,11 @@ class Layer:
     """One block.
 
     Attributes:
-        inward: the norm's weight, then queries, keys and values: E -> (H + 2 K) D.
-        outward: H D -> E.
-        up: the norm's weight, then gate and up, or up: E -> 2 F or F.
+        qkv: queries, keys and values, behind the norm: E -> (H + 2 K) D.
+        out_proj: H D -> E.
+        up: gate and up, or up alone, behind the norm: E -> 2 F or F.
         down: F -> E.
-        head_scale: (H + K, D), the weights of the QK-norm, and 1 / sqrt(D) for the queries.
+        qk_scale: (H + K, D), the weights of the QK-norm, times 1 / sqrt(D) for the queries.
 
     """
 
@@ -114,51 +113,46 @@ class Layer:
         }
         self._attention_norm = Norm(config, own, "attention_norm.")
         self._feed_forward_norm = Norm(config, own, "feed_forward_norm.")
-        into_attention = [f"attention.{name}" for name in ("query", "key", "value")]
-        self.inward = _after_norm(self._attention_norm, own, into_attention, int8=int8)
-        self.outward = _linear(own, "attention.output", int8=int8)
+        qkv = [f"attention.{name}" for name in ("query", "key", "value")]
+        self.qkv = _fused_linear(self._attention_norm, own, qkv, int8=int8)
+        self.out_proj = _linear(own, "attention.output", int8=int8)
         gated = config.feed_forward == "swiglu"
-        into_feed_forward = ["feed_forward.gate"] * gated + ["feed_forward.up"]
-        self.up = _after_norm(self._feed_forward_norm, own, into_feed_forward, int8=int8)
+        up = ["feed_forward.gate"] * gated + ["feed_forward.up"]
+        self.up = _fused_linear(self._feed_forward_norm, own, up, int8=int8)
         self.down = _linear(own, "feed_forward.down", int8=int8)
-        self.head_scale = np.ones(
-            (config.num_heads + config.num_kv_heads, config.head_dim), np.float32
-        )
-        self._qk_norm = config.qk_norm
-        if self._qk_norm:
-            self.head_scale[: config.num_heads] = own["attention.query_norm.weight"]
-            self.head_scale[config.num_heads :] = own["attention.key_norm.weight"]
-        self.head_scale[: config.num_heads] *= np.float32(1 / math.sqrt(config.head_dim))
+        heads = config.num_heads
+        self.qk_scale = np.ones((heads + config.num_kv_heads, config.head_dim), np.float32)
+        if config.qk_norm:
+            self.qk_scale[:heads] = own["attention.query_norm.weight"]
+            self.qk_scale[heads:] = own["attention.key_norm.weight"]
+        self.qk_scale[:heads] *= np.float32(1 / math.sqrt(config.head_dim))
 
     @property
     def nbytes(self) -> int:
-        """What is read of its matrices for a token."""
-        return sum(linear.nbytes for linear in (self.inward, self.outward, self.up, self.down))
+        """The bytes of its matrices that one token reads."""
+        return sum(linear.nbytes for linear in (self.qkv, self.out_proj, self.up, self.down))
 
-    def into_attention(self, x: Array) -> Array:
-        """(N, E) -> queries, keys and values, one after the other: (N, (H + 2 K) D)."""
-        return self.inward(self._attention_norm.scale(x))
-
-    def queries_keys_values(self, together: Array) -> tuple[Array, Array]:
-        """What comes of `into_attention`, by heads.
+    def project_qkv(self, x: Array) -> tuple[Array, Array]:
+        """The queries, keys and values of the block's input, (N, E).
 
         Returns:
-            queries, scaled by 1 / sqrt(D), and keys: (N, H + K, D); values: (N, K, D).
+            queries, scaled by 1 / sqrt(D), then keys: (N, H + K, D); values: (N, K, D).
 
         """
-        heads, _ = self.head_scale.shape
-        together = together.reshape(len(together), -1, self._config.head_dim)  # (N, H + 2 K, D)
-        turned, values = together[:, :heads], together[:, heads:]
-        if self._qk_norm:
-            squares = np.einsum("nhd,nhd->nh", turned, turned)
-            squares *= np.float32(1 / self._config.head_dim)
+        heads, head_dim = self.qk_scale.shape
+        qkv = self.qkv(self._attention_norm.normalize(x))
+        qkv = qkv.reshape(len(x), -1, head_dim)  # (N, H + 2 K, D)
+        queries_keys, values = qkv[:, :heads], qkv[:, heads:]
+        if self._config.qk_norm:
+            squares = np.einsum("nhd,nhd->nh", queries_keys, queries_keys)
+            squares *= np.float32(1 / head_dim)
             squares += np.float32(self._config.norm_epsilon)
-            turned = turned / np.sqrt(squares)[:, :, None]
-        return turned * self.head_scale, values
+            queries_keys = queries_keys / np.sqrt(squares)[:, :, None]
+        return queries_keys * self.qk_scale, values
 
     def feed_forward(self, x: Array) -> Array:
-        """What the block's second part adds to the stream: (N, E) -> (N, E)."""
-        return self.down(self.activate(self.up(self._feed_forward_norm.scale(x))))
+        """What the second half of the block adds to the residual stream: (N, E) -> (N, E)."""
+        return self.down(self.activate(self.up(self._feed_forward_norm.normalize(x))))
 
     def activate(self, up: Array) -> Array:
         """(N, 2 F) or (N, F) -> (N, F)."""
@@ -176,31 +170,31 @@ def _linear(own: Mapping[str, Array], name: str, *, int8: bool) -> Linear:
     return Linear(own[f"{name}.weight"], own.get(f"{name}.bias"), int8=int8)
 
 
-def _after_norm(
+def _fused_linear(
     norm: Norm, own: Mapping[str, Array], names: Sequence[str], *, int8: bool
 ) -> Linear:
     """Several matrices as one, with the weight and bias of the norm before them folded in."""
-    matrix = np.concatenate([own[f"{name}.weight"] for name in names])
+    weight = np.concatenate([own[f"{name}.weight"] for name in names])
     biases = [own[f"{name}.bias"] for name in names if f"{name}.bias" in own]
     bias = np.concatenate(biases) if biases else None
     if norm.bias is not None:
-        bias = matrix @ norm.bias + (0 if bias is None else bias)
-    matrix *= norm.weight
-    return Linear(matrix, bias, int8=int8)
+        bias = weight @ norm.bias + (0 if bias is None else bias)
+    weight *= norm.weight
+    return Linear(weight, bias, int8=int8)
 
 
 # --- positions ----------------------------------------------------------------------------------
 
 
 def rotate(x: Array, cosines: Array, sines: Array) -> Array:
-    """Turns each pair (i, i + D/2) of x (N, heads, D) by the angle of its position (N, D)."""
+    """Rotates each pair (i, i + D/2) of x, (N, heads, D), by the angles of its position, (N, D)."""
     N, heads, D = x.shape
     swapped = x.reshape(N, heads, 2, D // 2)[:, :, ::-1].reshape(N, heads, D)
     return x * cosines[:, None] + swapped * sines[:, None]
 
 
 def rotary_tables(config: ModelConfig) -> tuple[Array, Array]:
-    """Cosines and sines (S, D), the sines of the first half negative; see `model.positions`."""
+    """Cosines and sines (S, D), the first half of the sines negated; see `model.positions`."""
     exponents = np.arange(0, config.head_dim, 2, dtype=np.float32) / np.float32(config.head_dim)
     frequencies = rope_frequencies(config, exponents)
     angles = np.outer(np.arange(config.context_length, dtype=np.float32), frequencies)
@@ -209,7 +203,7 @@ def rotary_tables(config: ModelConfig) -> tuple[Array, Array]:
 
 
 def position_table(config: ModelConfig, weights: Mapping[str, Array]) -> Array | None:
-    """A vector for each position (S, E), where the family has one."""
+    """The vectors added to the embeddings, (S, E), if the family has them."""
     if config.positions == "rotary":
         return None
     if config.positions == "learned":
@@ -223,3 +217,42 @@ def position_table(config: ModelConfig, weights: Mapping[str, Array]) -> Array |
     table[:, 0::2] = np.sin(angles)
     table[:, 1::2] = np.cos(angles)[:, : width // 2]
     return table
+
+
+# --- the model ----------------------------------------------------------------------------------
+
+
+class ModelWeights:
+    """All weights of a model, ready for the forward passes of numpy and `decoder.c`.
+
+    Args:
+        weights: by the names of `tfcli.model.layout`; those that need no change are used in place.
+        int8: whether the matrices are quantized to eight bits.
+
+    Attributes:
+        embedding: (V, E).
+        position_table: (context, E), or None with rotary positions.
+        rotary: cosines and sines, (context, D), or None.
+        layers, final_norm, head: what they are in the Transformer.
+
+    """
+
+    def __init__(
+        self, config: ModelConfig, weights: Mapping[str, Array], *, int8: bool = False
+    ) -> None:
+        self.config = config
+        self.embedding = weights["embedding.weight"]
+        self.position_table = position_table(config, weights)
+        self.rotary = rotary_tables(config) if config.positions == "rotary" else None
+        self.layers = [
+            Layer(config, weights, f"blocks.{number}.", int8=int8)
+            for number in range(config.num_layers)
+        ]
+        self.final_norm = Norm(config, weights, "final_norm.")
+        head = self.embedding if config.tied_head else weights["head.weight"]
+        self.head = Linear(head, int8=int8)
+
+    @property
+    def nbytes(self) -> int:
+        """The bytes that one token reads."""
+        return self.head.nbytes + sum(layer.nbytes for layer in self.layers)

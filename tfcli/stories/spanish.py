@@ -1,22 +1,12 @@
-"""Spanish inflection, as far as the stories need it, to make tables of word forms for a grammar.
+"""Spanish word forms, as far as the stories need them; `es/words.toml` asks for them by name.
 
-A *form* is a function from a word to one of its forms. Nouns come with an article (`un sapo`, `la
-torre`), which tells their gender and number; adjectives in the masculine singular.
+A form is made of a word: an adjective in the masculine singular (`rojo`), or a noun with its
+article (`un sapo`, `las rosas`), which tells its gender and number.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-Form = Callable[[str], str]
-
 _ENDINGS = {"el": "o", "la": "a", "los": "os", "las": "as", "un": "o", "una": "a"}
-
-
-def table(words: str, *forms: Form) -> str:
-    """Write the options of a choice, one for each word (between commas) with these forms."""
-    nouns = [" ".join(word.split()) for word in words.split(",")]
-    return " | ".join(" / ".join(form(noun) for form in forms) for noun in nouns)
 
 
 def feminine(word: str) -> str:
@@ -33,11 +23,6 @@ def plural(word: str) -> str:
     if " " in word:
         return word
     return word + "s" if word.endswith(("a", "e", "o")) else _without_accent(word) + "es"
-
-
-def feminine_plural(word: str) -> str:
-    """`rojo` gives `rojas`."""
-    return plural(feminine(word))
 
 
 def bare(noun: str) -> str:
@@ -60,16 +45,16 @@ def after_de(noun: str) -> str:
     return "del " + bare(noun) if noun.startswith("el ") else "de " + noun
 
 
-def described(adjective: str, form: Form = str) -> Form:
-    """Let `un sapo` give `un sapo {mood.o}`: a form of the noun and a slot that agrees with it."""
-    return lambda noun: f"{form(noun)} {{{adjective}.{_ENDINGS[noun.split()[0]]}}}"
-
-
-def many(adjective: str) -> Form:
-    """Let `un sapo` give `sapos {tint.os}`: the plural and a slot that agrees with it."""
-    return lambda noun: f"{plural(bare(noun))} {{{adjective}.{_ENDINGS[noun.split()[0]]}s}}"
+def ending(noun: str) -> str:
+    """`un sapo` gives `o`, `la torre` gives `a`, `las rosas` gives `as`, as in `roj-as`."""
+    return _ENDINGS[noun.split()[0]]
 
 
 def _without_accent(word: str) -> str:
     """Drop the accent of a last syllable that is the last no more: `tritón`, but `tritones`."""
     return word[:-2] + {"ín": "in", "ón": "on"}.get(word[-2:], word[-2:])
+
+
+FORMS = {
+    form.__name__: form for form in (feminine, plural, bare, definite, after_a, after_de, ending)
+}

@@ -1,0 +1,153 @@
+"""The compiled decoder: which compilers build it, and what is said where it cannot be used."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.generation.conftest import numpy_engine, pure_engine, random_model
+from tests.model.helpers import CONFIGS
+from tfcli.generation.engines import native
+from tfcli.generation.engines.torch_engine import TorchEngine
+
+ROOT = Path(__file__).parents[2]
+# gcc before 12 has no __builtin_shufflevector, and before 11 no -march=x86-64-v3
+COMPILERS = ["gcc-9", "gcc-10", "gcc-11", "gcc-12", "gcc-13", "gcc-14", "cc", "clang"]
+
+
+@pytest.fixture
+def hatch_build() -> ModuleType:
+    pytest.importorskip("hatchling")
+    return import_module("hatch_build")
+
+
+@pytest.fixture
+def source_tree(tmp_path: Path, hatch_build: ModuleType) -> Path:
+    (tmp_path / hatch_build.SOURCE).parent.mkdir(parents=True)
+    shutil.copy(ROOT / hatch_build.SOURCE, tmp_path / hatch_build.SOURCE)
+    return tmp_path
+
+
+@pytest.fixture
+def place(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Makes `native` look for the library elsewhere, until the end of the test."""
+
+    def put(library: Path) -> None:
+        monkeypatch.setattr(native, "LIBRARY", library)
+        monkeypatch.setattr(native, "REASON", library.with_name("_decoder_missing.txt"))
+        native.load_library.cache_clear()
+
+    yield put
+    monkeypatch.undo()
+    native.load_library.cache_clear()
+
+
+@pytest.mark.parametrize("compiler", COMPILERS)
+def test_every_compiler_builds_the_same_decoder(
+    compiler: str,
+    source_tree: Path,
+    hatch_build: ModuleType,
+    place: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    if shutil.which(compiler) is None:
+        pytest.skip(f"{compiler} is not installed")
+    monkeypatch.setenv("CC", compiler)
+    assert hatch_build.compile_library(source_tree) is None
+    place(source_tree / hatch_build.LIBRARY)
+    text = [1, 5, 3, 7, 2, 2, 9, 10, 4]
+    for config in CONFIGS.values():
+        model = random_model(config)
+        engine = numpy_engine(model)
+        assert engine.native is not None
+        expected = pure_engine(model).forward_all([0], [text])
+        np.testing.assert_allclose(engine.forward_all([0], [text]), expected, rtol=1e-4, atol=1e-4)
+        assert engine.description.startswith("compiled (")
+
+
+@pytest.mark.skipif(shutil.which("cc") is None, reason="there is no C compiler")
+def test_where_there_is_a_compiler_the_decoder_is_used() -> None:
+    assert native.load_library() is not None
+    engine = numpy_engine(random_model(CONFIGS["modern"]))
+    assert engine.description in {native.status(1), native.status()}
+    assert native.status(1).endswith(", 1 thread)")
+    assert native.status(2).endswith(", 2 threads)")
+
+
+def test_a_failed_compilation_leaves_its_reason(
+    source_tree: Path, hatch_build: ModuleType, place: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place(source_tree / hatch_build.LIBRARY)
+    monkeypatch.setenv("CC", "/no/such/compiler")
+    reason = hatch_build.compile_library(source_tree)
+    assert reason is not None
+    assert native.status() == f"numpy ({reason})"
+    assert "/no/such/compiler did not run when tfcli was installed" in reason
+    engine = numpy_engine(random_model(CONFIGS["modern"]))
+    assert engine.description == native.status()
+
+
+@pytest.mark.skipif(shutil.which("cc") is None, reason="there is no C compiler")
+def test_the_reason_quotes_the_compiler_and_goes_with_the_next_success(
+    source_tree: Path, hatch_build: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CC", raising=False)
+    source = source_tree / hatch_build.SOURCE
+    whole = source.read_text()
+    source.write_text("no C at all;\n")
+    reason = hatch_build.compile_library(source_tree)
+    assert "failed when tfcli was installed: decoder.c:1" in reason
+    assert len(reason.splitlines()) == 1
+    source.write_text(whole)
+    assert hatch_build.compile_library(source_tree) is None
+    assert (source_tree / hatch_build.LIBRARY).exists()
+    assert not (source_tree / hatch_build.REASON).exists()
+
+
+def test_without_any_compiler_the_reason_says_so(
+    source_tree: Path, hatch_build: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CC", raising=False)
+    monkeypatch.setenv("PATH", str(source_tree))
+    assert "no C compiler was found" in hatch_build.compile_library(source_tree)
+
+
+def test_a_library_that_cannot_be_used_is_explained(tmp_path: Path, place: Any) -> None:
+    library = tmp_path / "_decoder.so"
+    place(library)
+    assert native.status() == "numpy (it was not compiled)"
+    library.write_bytes(b"no library")
+    assert native.status().startswith("numpy (the compiled decoder cannot be loaded: ")
+    assert native.load_library() is None
+
+
+@pytest.mark.skipif(shutil.which("cc") is None, reason="there is no C compiler")
+@pytest.mark.parametrize(
+    ("layout", "usable", "reason"),
+    [("1", "1", "belongs to another version of tfcli"), ("{own}", "0", "lacks AVX2 or FMA")],
+)
+def test_a_library_of_another_version_or_processor_is_explained(
+    layout: str, usable: str, reason: str, tmp_path: Path, place: Any
+) -> None:
+    own = native.load_library()
+    assert own is not None
+    source, library = tmp_path / "other.c", tmp_path / "_decoder.so"
+    source.write_text(
+        f"unsigned long layout(void) {{ return {layout.format(own=own.layout())}ul; }}\n"
+        f"int usable(void) {{ return {usable}; }}\n"
+    )
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", str(library), str(source)], check=True)
+    place(library)
+    assert reason in native.status()
+    assert native.load_library() is None
+
+
+def test_the_torch_engine_names_its_device() -> None:
+    assert TorchEngine(random_model(CONFIGS["modern"])).description == "torch (cpu)"

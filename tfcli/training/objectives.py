@@ -1,0 +1,93 @@
+"""What a model is trained to do: from examples to batches.
+
+An objective decides what of each example the model reads, what it predicts, and who may attend to
+whom. The loop, the evaluation and the plan see only the batches that come of it, so another
+objective (filling gaps, predicting masked tokens) is another class here.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from tfcli.errors import UsageError
+from tfcli.training.batches import IGNORE_INDEX, Batch
+
+if TYPE_CHECKING:
+    from tfcli.text.tokenizer import SpecialTokens
+    from tfcli.training.batches import Ids
+    from tfcli.training.examples import Examples
+
+
+class Objective(Protocol):
+    """Makes batches of examples."""
+
+    def training_batch(self, examples: Examples, *, seed: int, step: int) -> Batch:
+        """The batch to learn from; all that is random in it is a function of (seed, step)."""
+
+    def evaluation_batch(self, examples: Examples) -> Batch:
+        """The batch to measure on; nothing in it is random."""
+
+
+class NextToken:
+    """Predict each token from those before it: the causal language model.
+
+        ids      <s> t0  t1  t2
+        inputs   <s> t0  t1
+        targets  t0  t1  t2
+
+    Args:
+        special: the tokenizer's special tokens.
+        token_dropout: share of the input tokens that are replaced by the unknown token in
+            training, so that no target can be memorized from the one token before it. Xie et al.,
+            "Data Noising as Smoothing in Neural Network Language Models", 2017, section 3.2 (blank
+            noising).
+        document_mask: whether attention stays within a document.
+
+    Raises:
+        UsageError: token dropout with a tokenizer that has no unknown token.
+
+    """
+
+    def __init__(
+        self, special: SpecialTokens, *, token_dropout: float = 0.0, document_mask: bool = False
+    ) -> None:
+        if token_dropout and special.unk is None:
+            raise UsageError(
+                "this tokenizer has no unknown token, which token dropout puts in",
+                hint="--token-dropout 0",
+            )
+        self._special = special
+        self._token_dropout = token_dropout
+        self._document_mask = document_mask
+
+    def training_batch(self, examples: Examples, *, seed: int, step: int) -> Batch:
+        """See `Objective`."""
+        inputs = examples.ids[:, :-1]
+        if self._token_dropout:
+            inputs = self._drop_tokens(inputs, seed=seed, step=step)
+        return self._batch(inputs, examples)
+
+    def evaluation_batch(self, examples: Examples) -> Batch:
+        """See `Objective`."""
+        return self._batch(examples.ids[:, :-1], examples)
+
+    def _batch(self, inputs: Ids, examples: Examples) -> Batch:
+        targets = np.where(examples.is_target, examples.ids, IGNORE_INDEX)[:, 1:]
+        segments = np.ascontiguousarray(examples.segments[:, :-1]) if self._document_mask else None
+        return Batch(
+            inputs=np.ascontiguousarray(inputs),
+            targets=np.ascontiguousarray(targets),
+            segments=segments,
+        )
+
+    def _drop_tokens(self, inputs: Ids, *, seed: int, step: int) -> Ids:
+        """Replaces a random share of the inputs, the same whoever works on which rows."""
+        random = np.random.Generator(np.random.Philox(key=[seed, step]))
+        dropped = random.random(inputs.shape, np.float32) < self._token_dropout
+        for introducing in (self._special.bos, self._special.eos):
+            if introducing is not None:
+                dropped &= inputs != introducing
+        assert self._special.unk is not None, "the constructor asks for it"
+        return np.where(dropped, self._special.unk, inputs)
