@@ -27,8 +27,8 @@ TOKENIZE = """
 import sys
 from pathlib import Path
 from tfcli.text.corpus import open_corpus
+from tfcli.text.sentencepiece_tokenizer import SentencePieceTokenizer
 from tfcli.text.token_cache import tokenize_corpus
-from tfcli.text.tokenizer import Tokenizer
 
 def wait(done):
     print("writing", flush=True)
@@ -36,7 +36,8 @@ def wait(done):
 
 cache, book, model = map(Path, sys.argv[1:])
 corpus = open_corpus([book], cache=cache)
-tokenize_corpus(corpus, Tokenizer(model.read_bytes()), cache=cache, progress=wait)
+tokenizer = SentencePieceTokenizer(model.read_bytes())
+tokenize_corpus(corpus, tokenizer, cache=cache, progress=wait)
 """
 
 
@@ -82,7 +83,7 @@ def test_copy_of_a_pipe_in_progress_is_kept_and_that_of_a_killed_process_removed
 def test_tokens_in_progress_are_kept_and_those_of_a_killed_process_removed(
     tmp_path: Path, tokenizer: Tokenizer
 ) -> None:
-    cache, book, model = tmp_path / "cache", tmp_path / "book.txt", tmp_path / "tokenizer.serialized"
+    cache, book, model = tmp_path / "cache", tmp_path / "book.txt", tmp_path / "tokenizer.model"
     book.write_text(BOOK)
     model.write_bytes(tokenizer.serialized)
     with writing(TOKENIZE, cache, book, model) as killed:
