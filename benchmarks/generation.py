@@ -42,7 +42,7 @@ from tfcli.generation.generate import Generator, RequestList, TokenEvent
 from tfcli.generation.request import GenerationRequest
 from tfcli.model.config import ModelConfig
 from tfcli.model.cost import count_parameters
-from tfcli.model.layout import weight_shapes
+from tfcli.model.parameters import parameters
 from tfcli.runs.run import Run, create_run
 from tfcli.runs.step import StepState, save_step
 from tfcli.runs.valid_steps import choose_step
@@ -81,10 +81,10 @@ def config_of(size: str, vocab_size: int | None = None) -> ModelConfig:
 def random_weights(config: ModelConfig) -> Weights:
     random = np.random.default_rng(0)
     return {
-        name: np.ones(shape, np.float32)
-        if "norm" in name
-        else random.standard_normal(shape, np.float32) / np.float32(shape[-1] ** 0.5)
-        for name, shape in weight_shapes(config).items()
+        row.name: np.ones(row.shape, np.float32)
+        if row.init == "ones"
+        else random.standard_normal(row.shape, np.float32) / np.float32(row.shape[-1] ** 0.5)
+        for row in parameters(config)
     }
 
 

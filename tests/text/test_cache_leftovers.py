@@ -27,8 +27,8 @@ TOKENIZE = """
 import sys
 from pathlib import Path
 from tfcli.text.corpus import open_corpus
-from tfcli.text.sentencepiece_tokenizer import SentencePieceTokenizer
 from tfcli.text.token_cache import tokenize_corpus
+from tfcli.text.sentencepiece_tokenizer import SentencePieceTokenizer
 
 def wait(done):
     print("writing", flush=True)
@@ -36,8 +36,7 @@ def wait(done):
 
 cache, book, model = map(Path, sys.argv[1:])
 corpus = open_corpus([book], cache=cache)
-tokenizer = SentencePieceTokenizer(model.read_bytes())
-tokenize_corpus(corpus, tokenizer, cache=cache, progress=wait)
+tokenize_corpus(corpus, SentencePieceTokenizer(model.read_bytes()), cache=cache, progress=wait)
 """
 
 

@@ -36,7 +36,7 @@ def model_card(run: Run, step: ValidStep, folder: str) -> str:
         f"A language model of {count_parameters(config):,} parameters, {_origin(run)}.",
         "## What it is",
         _table({
-            "architecture": f"{architecture_of(config)} (family `{config.family}`)",
+            "architecture": f"{architecture_of(config).name} (family `{config.family}`)",
             "layers, width": f"{config.num_layers}, {config.d_model}",
             "heads": f"{config.num_heads} of {config.head_dim}, {config.num_kv_heads} for keys",
             "feed-forward": config.d_ff,
@@ -93,7 +93,7 @@ def _settings(plan: dict[str, Any]) -> dict[str, object]:
         "weight decay": optimizer.get("weight_decay"),
         "dropout": plan.get("dropout"),
         "dropout of tokens": plan.get("token_dropout"),
-        "precision": plan.get("precision"),
+        "dtype": plan.get("dtype", plan.get("precision")),
     }
     return {name: value for name, value in known.items() if value is not None}
 
