@@ -17,8 +17,9 @@ import torch
 from tfcli.model.config import named_config
 from tfcli.model.cost import count_parameters, training_flops_per_token
 from tfcli.model.transformer import Transformer
+from tfcli.runtime.device import choose_device
+from tfcli.runtime.dtype import choose_dtype
 from tfcli.training.compiling import compile_loss
-from tfcli.training.machine import choose_device, choose_precision
 from tfcli.training.optimizers import Optimizer, OptimizerConfig
 from tfcli.training.probe import Probe
 from tfcli.training.setup import BATCH_TOKENS
@@ -33,9 +34,9 @@ def main() -> None:
     parser.add_argument("--compile", action="store_true")
     arguments = parser.parse_args()
     device = choose_device()
-    precision, probe = choose_precision(device), Probe(device)
+    dtype, probe = choose_dtype(device), Probe(device)
     rows = BATCH_TOKENS[device.type] // CONTEXT
-    print(f"{device}, {precision}, batches of {rows * CONTEXT:,} tokens\n")
+    print(f"{device}, {dtype}, batches of {rows * CONTEXT:,} tokens\n")
     print("| layers x width | parameters | ms a step | tokens/s | peak GFLOP/s | MFU |")
     print("| --- | --- | --- | --- | --- | --- |")
     for layers, width in SHAPES:
@@ -43,15 +44,15 @@ def main() -> None:
             "nano", vocab_size=VOCAB_SIZE, context_length=CONTEXT,
             num_layers=layers, d_model=width, tied_head=False,
         )  # fmt: skip
-        model = Transformer(config, precision=getattr(torch, precision))
+        model = Transformer(config, precision=getattr(torch, dtype))
         model.init_weights(0)
         model.to(device)
         compiled = compile_loss(model, rows, only_if_faster=False)[0] if arguments.compile else None
         loss = compiled or model.loss
-        optimizer = Optimizer(model, OptimizerConfig(), getattr(torch, precision))
+        optimizer = Optimizer(model, OptimizerConfig(), getattr(torch, dtype))
         measured = [
             (
-                probe.peak(precision),
+                probe.peak(dtype),
                 probe.update_seconds(loss, optimizer, rows, config),
             )
             for _ in range(arguments.rounds)

@@ -1,4 +1,4 @@
-"""`tfcli doctor`: is this machine, this folder, every run in order."""
+"""`tfcli doctor`: checks the machine, the folder, and every run."""
 
 from __future__ import annotations
 
@@ -39,7 +39,9 @@ def _machine() -> Iterator[Check]:
     import torch
 
     from tfcli.generation.engines import native
-    from tfcli.training.machine import available_memory, choose_device, choose_precision
+    from tfcli.runtime.device import choose_device
+    from tfcli.runtime.dtype import choose_dtype
+    from tfcli.runtime.memory import available_memory
 
     yield True, "python", sys.version.split()[0]
     version = tuple(int(part) for part in torch.__version__.split("+")[0].split(".")[:2])
@@ -54,7 +56,7 @@ def _machine() -> Iterator[Check]:
     free = f", {memory / 2**30:.1f} GiB free" if memory else ""
     yield True, "device", f"{device}, {torch.get_num_threads()} threads{free}"
     yield True, "engine", native.status()
-    yield True, "precision", f"{choose_precision(device)} is the faster one here"
+    yield True, "dtype", f"{choose_dtype(device)} (fastest on this machine)"
 
 
 def _folder() -> Iterator[Check]:
@@ -63,11 +65,11 @@ def _folder() -> Iterator[Check]:
     here = Path.cwd()
     free = shutil.disk_usage(here).free
     enough = free > LITTLE_DISK
-    yield enough, "disk", f"{free / 2**30:.1f} GiB free" + ("" if enough else ": make room")
+    yield enough, "disk", f"{free / 2**30:.1f} GiB free" + ("" if enough else ": free some space")
     for root in (Path("tokenizers"), Path("checkpoints")):
         existing = root if root.exists() else here
         good = os.access(existing, os.W_OK)
-        yield good, str(root), "can be written" if good else f"cannot be written: ls -ld {existing}"
+        yield good, str(root), "writable" if good else f"not writable: ls -ld {existing}"
 
 
 def _tokenizers() -> Iterator[Check]:
@@ -77,7 +79,7 @@ def _tokenizers() -> Iterator[Check]:
     for name in list_tokenizers():
         try:
             tokenizer = find_tokenizer(name).tokenizer
-            yield True, f"tokenizer {name}", f"{tokenizer.vocab_size:,} pieces"
+            yield True, f"tokenizer {name}", f"vocabulary of {tokenizer.vocab_size:,}"
         except TfcliError as error:
             yield False, f"tokenizer {name}", " ".join(streams.describe(error, "error"))
 
