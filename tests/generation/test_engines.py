@@ -154,7 +154,7 @@ def test_a_step_of_fixed_shape_equals_a_plain_one(
     model = random_model(CONFIGS[variant])
     cache = KVCache(model.config, ROWS)
     step = FixedStep(model, cache, ROWS, record=False)
-    capacities = []
+    capacities: list[int] = []
     short = [[0], [0, 1]]
     long = [[0], [0, 1], [2, 0], [1], *[[0, 1, 2]] * 6, *[[1]] * 4, [0, 2], [2], [0, 2]]
     with torch.inference_mode():

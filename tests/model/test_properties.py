@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from tfcli.model.attention import AttentionContext
 from tfcli.model.config import ModelConfig
 from tfcli.model.positions import rotary_table, rotate, sinusoidal_table
-from tfcli.model.transformer import AttentionContext, Transformer
+from tfcli.model.transformer import Transformer
 from tfcli.text.tokenizer import END
 
 from .helpers import CONFIGS, random_ids, random_model

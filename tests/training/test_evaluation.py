@@ -131,14 +131,14 @@ def test_a_batch_that_does_not_fit_is_measured_in_halves(
 ) -> None:
     model = random_model(workshop, context=8)
     wanted = evaluate_tokens(model, workshop.tokens.held_out, workshop.tokenizer)
-    encode = model.encode
+    hidden_states = model.hidden_states
 
-    def encode_little(ids: torch.Tensor, **others: Any) -> torch.Tensor:
+    def few_rows(ids: torch.Tensor, **others: Any) -> torch.Tensor:
         if len(ids) > 3:
             raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
-        return encode(ids, **others)
+        return hidden_states(ids, **others)
 
-    monkeypatch.setattr(model, "encode", encode_little)
+    monkeypatch.setattr(model, "hidden_states", few_rows)
     measured = evaluate_tokens(model, workshop.tokens.held_out, workshop.tokenizer)
     assert wanted is not None
     assert measured is not None

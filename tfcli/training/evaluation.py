@@ -114,11 +114,11 @@ def _nats_at_once(model: Transformer, batch: Batch) -> float:
     """The logits are made in slices: of a long row they would take more than all the rest."""
     arguments = batch.to(next(model.parameters()).device)
     targets: Tensor = arguments.pop("targets").flatten()
-    hidden = model.encode(**arguments).flatten(0, 1)
+    hidden = model.hidden_states(**arguments).flatten(0, 1)
     size = max(1, LOGITS_AT_ONCE // model.config.vocab_size)
     nats = 0.0
     for some, wanted in zip(torch.split(hidden, size), torch.split(targets, size), strict=True):
-        logits = model.predict(some).float()
+        logits = model.logits(some).float()
         nats += F.cross_entropy(logits, wanted, ignore_index=IGNORE_INDEX, reduction="sum").item()
     return nats
 

@@ -62,8 +62,8 @@ class TorchEngine:
     def _prefill(self, row: int, ids: Sequence[int], *, first: int) -> Logits:
         """Appends tokens to one row; the logits after those from index `first` on."""
         inputs = torch.tensor([list(ids)], device=self._device)
-        x = self._model.encode(inputs, self._cache.extend([row], len(ids)))
-        return self._model.predict(x[0, first:]).float().numpy(force=True)
+        x = self._model.hidden_states(inputs, self._cache.extend([row], len(ids)))
+        return self._model.logits(x[0, first:]).float().numpy(force=True)
 
     @torch.inference_mode()
     def _decode(self, rows: Sequence[int], ids: Sequence[int]) -> Logits:
@@ -71,8 +71,8 @@ class TorchEngine:
         if self._fixed is not None:
             return self._fixed(rows, ids)
         inputs = torch.tensor(ids, device=self._device)[:, None]
-        x = self._model.encode(inputs, self._cache.extend(rows, 1))
-        return self._model.predict(x[:, -1]).float().numpy(force=True)
+        x = self._model.hidden_states(inputs, self._cache.extend(rows, 1))
+        return self._model.logits(x[:, -1]).float().numpy(force=True)
 
 
 class FixedStep:
@@ -122,7 +122,7 @@ class FixedStep:
         view = CacheView(
             self._cache, range(len(ids)), positions, length=self._cache.capacity, masked=True
         )
-        return self._model.predict(self._model.encode(ids, view)[:, -1]).float()
+        return self._model.logits(self._model.hidden_states(ids, view)[:, -1]).float()
 
     def _record_graph(self) -> torch.cuda.CUDAGraph:
         self._compute()  # the cache allocates larger tensors here, in the stream that owns it

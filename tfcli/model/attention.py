@@ -1,0 +1,123 @@
+"""Self-attention, the layer in which positions look at each other.
+
+Shapes are those of `tfcli.model.transformer`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from tfcli.model.layers import RMSNorm, fused_linear
+from tfcli.model.positions import rotate
+
+if TYPE_CHECKING:
+    from tfcli.model.cache import CacheView
+    from tfcli.model.config import ModelConfig
+
+
+class AttentionContext(NamedTuple):
+    """What all layers attend with alike.
+
+    Attributes:
+        rotary: cosines and sines of the positions, or None; (T, D) each, or (B, 1, T, D).
+        mask: from `attention_mask` or the cache.
+        causal: whether a position sees only what stands before it, where there is no mask.
+        cache: of the positions before these, in generation.
+
+    """
+
+    rotary: tuple[Tensor, Tensor] | None
+    mask: Tensor | None
+    causal: bool
+    cache: CacheView | None
+
+
+class Attention(nn.Module):
+    """Self-attention: each position takes from itself and, if causal, from those before it.
+
+    A position asks with its query, each of the others answers with its key, and the better they
+    match the more of that position's value is taken:
+
+        attention(Q, K, V) = softmax(Q K^T / sqrt(D)) V          (Vaswani et al. 2017, equation 1)
+
+    Several heads do this side by side, each with its own idea of what to look for. Where K < H,
+    several query heads share one key-value head (Ainslie et al., "GQA", 2023). QK-norm keeps the
+    scores from growing without bound (Dehghani et al., "Scaling ViT to 22B", 2023).
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.num_heads, self.num_kv_heads = config.num_heads, config.num_kv_heads
+        self.head_dim = config.head_dim
+        width, bias = config.d_model, config.biases
+        self.query = nn.Linear(width, config.num_heads * config.head_dim, bias)
+        self.key = nn.Linear(width, config.num_kv_heads * config.head_dim, bias)
+        self.value = nn.Linear(width, config.num_kv_heads * config.head_dim, bias)
+        self.output = nn.Linear(config.num_heads * config.head_dim, width, bias)
+        self.qk_norm = config.qk_norm
+        if self.qk_norm:
+            self.query_norm = RMSNorm(config.head_dim, config.norm_epsilon)
+            self.key_norm = RMSNorm(config.head_dim, config.norm_epsilon)
+
+    def forward(
+        self,
+        x: Tensor,  # (B, T, E)
+        context: AttentionContext,
+        layer: int,
+    ) -> Tensor:  # (B, T, E)
+        B, T, _ = x.shape
+        queries, keys, values = fused_linear(x, self.query, self.key, self.value)
+        queries = queries.view(B, T, self.num_heads, self.head_dim)
+        keys = keys.view(B, T, self.num_kv_heads, self.head_dim)
+        values = values.view(B, T, self.num_kv_heads, self.head_dim)
+        if self.qk_norm:
+            queries, keys = self.query_norm(queries), self.key_norm(keys)
+        queries, keys, values = (t.transpose(1, 2) for t in (queries, keys, values))  # (B, H, T, D)
+        if context.rotary is not None:
+            cosines, sines = (table.to(queries.dtype) for table in context.rotary)
+            queries, keys = rotate(queries, cosines, sines), rotate(keys, cosines, sines)
+        if context.cache is not None:
+            keys, values = context.cache.update(layer, keys, values)  # (B, K, S, D)
+        attended = attention(queries, keys, values, context.mask, causal=context.causal)
+        return fused_linear(attended.transpose(1, 2).flatten(2), self.output)[0]
+
+
+def attention(
+    queries: Tensor,
+    keys: Tensor,
+    values: Tensor,
+    mask: Tensor | None = None,
+    *,
+    causal: bool = True,
+) -> Tensor:
+    """softmax(Q K^T / sqrt(D)) V.
+
+    Args:
+        queries: (B, H, T, D), of the last T positions.
+        keys, values: (B, K, S, D), of all S positions.
+        mask: True where a query may attend to a key; see `model.masks`.
+        causal: without a mask, whether a query sees only itself and what came before it.
+
+    Returns:
+        (B, H, T, D).
+    """
+    T, S = queries.shape[2], keys.shape[2]
+    causal = causal and mask is None and T > 1
+    if causal and T < S:  # the kernel knows only the square case
+        causal = False
+        mask = torch.ones(T, S, dtype=torch.bool, device=queries.device).tril(S - T)
+    # on a CPU the kernel for bfloat16 takes three times as long backwards: float32 for this part
+    widened = queries.dtype == torch.bfloat16 and queries.device.type == "cpu"
+    attended = F.scaled_dot_product_attention(
+        queries.float() if widened else queries,
+        keys.float() if widened else keys,
+        values.float() if widened else values,
+        attn_mask=mask,
+        is_causal=causal,
+        enable_gqa=keys.shape[1] != queries.shape[1],
+    )
+    return attended.to(queries.dtype)

@@ -1,0 +1,115 @@
+"""The layers that a block is built of: norms, linear layers, feed-forward.
+
+Shapes are those of `tfcli.model.transformer`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from tfcli.model.kernels import rms_norm
+
+if TYPE_CHECKING:
+    from tfcli.model.config import ModelConfig
+
+# --- normalization ------------------------------------------------------------------------------
+
+
+class RMSNorm(nn.Module):
+    """y = x / sqrt(mean(x^2) + epsilon) * weight, over the last dimension.
+
+    LayerNorm without the mean and the bias: as good, and cheaper.
+    Zhang & Sennrich, "Root Mean Square Layer Normalization", 2019, equation 4.
+    """
+
+    def __init__(self, width: int, epsilon: float) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(width))
+        self.epsilon = epsilon
+
+    def forward(self, x: Tensor) -> Tensor:  # (..., width) -> (..., width)
+        return rms_norm(x, self.weight, self.epsilon)
+
+
+class LayerNorm(nn.LayerNorm):
+    """y = (x - mean(x)) / sqrt(variance(x) + epsilon) * weight + bias, over the last dimension.
+
+    Ba et al., "Layer Normalization", 2016, equation 4.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:  # (..., width) -> (..., width)
+        weight, bias = self.weight.to(x.dtype), self.bias.to(x.dtype)
+        return F.layer_norm(x, self.normalized_shape, weight, bias, self.eps)
+
+
+def make_norm(config: ModelConfig) -> nn.Module:
+    """The norm of the family, over the residual stream."""
+    if config.norm == "rms_norm":
+        return RMSNorm(config.d_model, config.norm_epsilon)
+    return LayerNorm(config.d_model, config.norm_epsilon)
+
+
+# --- matrix products ----------------------------------------------------------------------------
+
+
+def fused_linear(x: Tensor, *layers: nn.Linear) -> tuple[Tensor, ...]:
+    """Several linear layers of the same x, as one product: (..., E) -> (..., out) each.
+
+    The product is in the number format of x; the weights stay in float32, since an optimizer step
+    is often smaller than bfloat16 can resolve. In training the matrices are concatenated: one large
+    product is faster than three small ones.
+    """
+    if not torch.is_grad_enabled() or len(layers) == 1:  # copying costs more than it saves
+        return tuple(F.linear(x, *_weights(x, layer)) for layer in layers)
+    weights, biases = zip(*(_weights(x, layer) for layer in layers), strict=True)
+    bias = None if biases[0] is None else torch.cat(biases)
+    together = F.linear(x, torch.cat(weights), bias)
+    return torch.split(together, [layer.out_features for layer in layers], dim=-1)
+
+
+def _weights(x: Tensor, layer: nn.Linear) -> tuple[Tensor, Tensor | None]:
+    bias = None if layer.bias is None else layer.bias.to(x.dtype)
+    return layer.weight.to(x.dtype), bias
+
+
+# --- feed-forward -------------------------------------------------------------------------------
+
+
+class SwiGLU(nn.Module):
+    """down(silu(gate(x)) * up(x)): the gate decides how much of `up` passes.
+
+    Shazeer, "GLU Variants Improve Transformer", 2020, equation 6.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.gate = nn.Linear(config.d_model, config.d_ff, bias=False)
+        self.up = nn.Linear(config.d_model, config.d_ff, bias=False)
+        self.down = nn.Linear(config.d_ff, config.d_model, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:  # (B, T, E) -> (B, T, E)
+        gate, up = fused_linear(x, self.gate, self.up)  # (B, T, F) each
+        return fused_linear(F.silu(gate) * up, self.down)[0]
+
+
+class MLP(nn.Module):
+    """down(activation(up(x))), the feed-forward layer of the original Transformer and of GPT-2.
+
+    ReLU in Vaswani et al. 2017, equation 2; in GPT-2 GELU in its tanh form
+    (Hendrycks & Gimpel, "Gaussian Error Linear Units", 2016).
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.up = nn.Linear(config.d_model, config.d_ff)
+        self.down = nn.Linear(config.d_ff, config.d_model)
+        self.gelu = config.feed_forward == "gelu"
+
+    def forward(self, x: Tensor) -> Tensor:  # (B, T, E) -> (B, T, E)
+        (x,) = fused_linear(x, self.up)  # (B, T, F)
+        x = F.gelu(x, approximate="tanh") if self.gelu else F.relu(x)
+        return fused_linear(x, self.down)[0]
