@@ -63,7 +63,7 @@ RECIPE = shlex.split("""
 """)
 ITERATIONS, BATCH_TOKENS = 2000, 12 * 64
 TINY_RECIPE = shlex.split("""
-    --eval_iters=1 --eval_interval=4 --max_iters=4 --n_layer=1 --n_embd=32
+    --eval_iters=1 --eval_interval=4 --max_iters=4 --always_save_checkpoint=True --n_layer=1 --n_embd=32
 """)
 TINY_ITERATIONS = 4
 TINY_OPTIONS = ["--layers", "1", "--width", "32", "--context", "32"]
@@ -202,14 +202,14 @@ def measure_nanogpt(
                 context_length=gpt.config.block_size, vocab_size=gpt.config.vocab_size
             )
 
-        def encode(self, ids: Tensor, **_: object) -> Tensor:
+        def hidden_states(self, ids: Tensor, **_: object) -> Tensor:
             layers = gpt.transformer
             x = layers.wte(ids) + layers.wpe(torch.arange(ids.shape[1]))
             for block in layers.h:
                 x = block(x)
             return layers.ln_f(x)  # type: ignore[no-any-return]
 
-        def predict(self, hidden: Tensor) -> Tensor:
+        def logits(self, hidden: Tensor) -> Tensor:
             return gpt.lm_head(hidden)  # type: ignore[no-any-return]
 
     found = measure(Adapter(), tokens, token_bytes, before, restart=False)
