@@ -98,9 +98,7 @@ class Scale:
 FULL = Scale(
     context=1024, vocab_size=1024, tokens=256, texts=64, text_tokens=32, late=1000, late_rounds=7
 )
-TINY = Scale(
-    context=64, vocab_size=300, tokens=8, texts=4, text_tokens=4, late=40, late_rounds=1
-)
+TINY = Scale(context=64, vocab_size=300, tokens=8, texts=4, text_tokens=4, late=40, late_rounds=1)
 
 
 def config_of(size: str, context: int, vocab_size: int | None = None) -> ModelConfig:
@@ -313,9 +311,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     scale = FULL
     if wanted.tiny:
         scale, wanted.rounds, wanted.sizes = TINY, 1, ["tiny"]
-    tokenizer = train_tokenizer(
-        [BOOK.encode()], text_bytes=len(BOOK), vocab_size=scale.vocab_size
-    )[0]
+    tokenizer = train_tokenizer([BOOK.encode()], text_bytes=len(BOOK), vocab_size=scale.vocab_size)[
+        0
+    ]
     columns = {}
     for size in wanted.sizes:
         with tempfile.TemporaryDirectory() as folder:

@@ -63,7 +63,8 @@ RECIPE = shlex.split("""
 """)
 ITERATIONS, BATCH_TOKENS = 2000, 12 * 64
 TINY_RECIPE = shlex.split("""
-    --eval_iters=1 --eval_interval=4 --max_iters=4 --always_save_checkpoint=True --n_layer=1 --n_embd=32
+    --eval_iters=1 --eval_interval=4 --max_iters=4 --always_save_checkpoint=True
+    --n_layer=1 --n_embd=32
 """)
 TINY_ITERATIONS = 4
 TINY_OPTIONS = ["--layers", "1", "--width", "32", "--context", "32"]
@@ -167,7 +168,7 @@ def run_nanogpt(checkout: Path, corpus: Corpus, *, tiny: bool) -> Result:
     with tempfile.TemporaryDirectory() as folder:
         nanogpt = NanoGPT.copy(checkout, Path(folder))
         nanogpt.write_data(DATASET, *arrays, vocab_size=len(characters))
-        seconds, _ = nanogpt.train([*RECIPE, *(TINY_RECIPE if tiny else [])])
+        seconds = nanogpt.train([*RECIPE, *(TINY_RECIPE if tiny else [])])
         spelled = [character.encode() for character in characters]
         # in a process of its own, so that its modules stay out of ours
         with ProcessPoolExecutor(1, get_context("spawn")) as pool:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     Ids = np.ndarray[Any, Any]  # shape (tokens,)
 
 PARTS = ("train.py", "model.py", "configurator.py", "config/train_shakespeare_char.py")
-ITERATION = re.compile(r"^iter (\d+): loss \S+ time ([\d.]+)ms", re.MULTILINE)
+ITERATION = re.compile(r"^iter (\d+): loss \S+, time ([\d.]+)ms", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -49,10 +49,17 @@ class NanoGPT:
             ids.astype(np.uint16).tofile(data / name)
         (data / "meta.pkl").write_bytes(pickle.dumps({"vocab_size": vocab_size}))
 
-    def train(self, options: Sequence[str]) -> tuple[float, str]:
-        """Runs `train.py`: the seconds from start to end, and its output."""
-        seconds, output = call([sys.executable, "train.py", *options], self.folder)
-        return seconds, output.decode()
+    def train(self, options: Sequence[str]) -> float:
+        """Runs `train.py`; the seconds that the whole process took."""
+        return call([sys.executable, "train.py", *options], self.folder)[0]
+
+    def train_for(self, seconds: float, options: Sequence[str]) -> str:
+        """Runs `train.py` for that time at most; what it printed."""
+        command = [sys.executable, "-u", "train.py", *options]
+        try:
+            return call(command, self.folder, seconds)[1].decode()
+        except subprocess.TimeoutExpired as stopped:
+            return (stopped.stdout or b"").decode()
 
 
 def iteration_seconds(output: str) -> list[float]:
@@ -60,15 +67,16 @@ def iteration_seconds(output: str) -> list[float]:
     return [float(match[2]) / 1000 for match in ITERATION.finditer(output)]
 
 
-def call(command: list[str], folder: Path) -> tuple[float, bytes]:
+def call(command: list[str], folder: Path, timeout: float | None = None) -> tuple[float, bytes]:
     """The seconds that a command took, from start to end, and its output.
 
     Raises:
         RuntimeError: it failed; with the end of what it wrote.
+        TimeoutExpired: it took more than `timeout` seconds.
 
     """
     began = time.perf_counter()
-    done = subprocess.run(command, cwd=folder, capture_output=True, check=False)
+    done = subprocess.run(command, cwd=folder, capture_output=True, check=False, timeout=timeout)
     seconds = time.perf_counter() - began
     if done.returncode:
         error = done.stderr.decode(errors="replace")[-2000:]

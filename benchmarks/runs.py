@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tfcli.text.corpus import open_corpus
 from tfcli.text.pieces import Algorithm, Piece, Pieces, PieceType, write_pieces
 from tfcli.text.token_cache import tokenize_corpus
-from tfcli.text.tokenizer import SPACE_MARK, Tokenizer
+from tfcli.text.tokenizer import BYTE_PIECES, FIRST_BYTE, SPACE_MARK, Tokenizer
 from tfcli.training.options import TrainOptions
+from tfcli.training.parallel import ALONE, Processes
 from tfcli.training.resume import begin
 from tfcli.training.setup import prepare
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
     from tfcli.model.config import ModelConfig
     from tfcli.runs.run import Run
+    from tfcli.training.loop import Trainer
+    from tfcli.training.machine import Device
 
 
 def number_tokenizer(vocab_size: int) -> Tokenizer:
@@ -34,23 +37,46 @@ def number_tokenizer(vocab_size: int) -> Tokenizer:
 
 
 def make_run(config: ModelConfig, tokenizer: Tokenizer, path: Path) -> Run:
-    """A run of that shape after one step of training, made as `tfcli train` makes one.
+    """A run of that shape after one step of training on a CPU.
 
-    So it is valid for whatever reads runs, today and later.
+    It is made as `tfcli train` makes one, so it is valid for whatever reads runs.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    text, cache = path.parent / f"{path.name}.txt", path.parent / ".cache"
-    text.write_text("".join(f" {n % 97}" for n in range(4 * config.context_length)))
-    corpus = open_corpus([text], cache=cache)
-    options = TrainOptions(
-        steps=1, batch_tokens=config.context_length, precision="float32", compile=False,
-        family=config.family, context_length=config.context_length, num_layers=config.num_layers,
-        d_model=config.d_model, num_heads=config.num_heads, tied_head=config.tied_head,
+    trainer = start_training(
+        config, tokenizer, path, device="cpu", steps=1, batch_tokens=config.context_length,
+        precision="float32",
     )  # fmt: skip
-    tokens = tokenize_corpus(corpus, tokenizer, cache=cache)
-    job = prepare(options, tokens, tokenizer, seed=0, device="cpu")
-    assert job.model_config == config
-    trainer = begin(job, path, corpus, started=time.monotonic())
     for _ in trainer.events():
         pass
     return trainer.run
+
+
+def start_training(
+    config: ModelConfig,
+    tokenizer: Tokenizer,
+    path: Path,
+    *,
+    device: Device,
+    processes: Processes = ALONE,
+    **options: Any,
+) -> Trainer:
+    """What trains a model of that shape on numbers, of which `tokenizer` has a token for each.
+
+    Args:
+        path: of the run.
+        options: further ones of `TrainOptions`.
+
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    text, cache = path.parent / f"{path.name}.txt", path.parent / ".cache"
+    numbers = config.vocab_size - FIRST_BYTE - BYTE_PIECES - 1
+    count = 2 * max(options["batch_tokens"], 2 * config.context_length)
+    text.write_text("".join(f" {n * 7919 % max(10, numbers)}" for n in range(count)))
+    corpus = open_corpus([text], cache=cache)
+    wanted = TrainOptions(
+        family=config.family, context_length=config.context_length, num_layers=config.num_layers,
+        d_model=config.d_model, num_heads=config.num_heads, tied_head=config.tied_head, **options,
+    )  # fmt: skip
+    tokens = tokenize_corpus(corpus, tokenizer, cache=cache)
+    job = prepare(wanted, tokens, tokenizer, seed=0, device=device, processes=processes)
+    assert job.model_config == config
+    return begin(job, path, corpus, started=time.monotonic())
