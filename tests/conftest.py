@@ -29,6 +29,11 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 # and two processes of one thread each take half as long as one of two.
 os.environ["OMP_NUM_THREADS"] = "1"
 
+# float32 means float32 on a GPU too: TF32, which rounds factors to 10 bits, would need tolerances
+# a thousand times as wide. cuBLAS reads this as it is loaded, whatever torch is told later (NVIDIA,
+# "cuBLAS Library", section "Floating Point Emulation and TF32").
+os.environ["NVIDIA_TF32_OVERRIDE"] = "0"
+
 # What nohup or the background wants ignored, the commands would ignore too.
 for name in ("SIGINT", "SIGHUP"):
     if getattr(signal, name, None) and signal.getsignal(signal.Signals[name]) == signal.SIG_IGN:
@@ -42,6 +47,26 @@ SENTENCES = [
     for where in ("at noon", "by the sea", "in the snow")
 ]
 BOOK = "".join(SENTENCES * 12)
+
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Runs what takes a `device`, itself or through a fixture, once on each."""
+    if "device" in metafunc.fixturenames:
+        from tests.devices import DEVICES  # torch is not for the tests that do without
+
+        metafunc.parametrize("device", DEVICES)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leaves out what needs a GPU where there is none."""
+    need_gpu = [item for item in items if item.get_closest_marker("gpu")]
+    if need_gpu:
+        from tests.devices import GPUS
+
+        if not GPUS:
+            config.hook.pytest_deselected(items=need_gpu)
+            items[:] = [item for item in items if item not in need_gpu]
 
 
 @dataclass(frozen=True)
