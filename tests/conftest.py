@@ -12,10 +12,13 @@ import tempfile
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+if TYPE_CHECKING:
+    from tfcli.training.machine import Device
 
 # The machine is shared: how long an example takes says nothing about what it tests.
 settings.register_profile(
@@ -49,13 +52,19 @@ SENTENCES = [
 BOOK = "".join(SENTENCES * 12)
 
 
+@pytest.fixture
+def device(request: pytest.FixtureRequest) -> Device:
+    """Each device that torch can use here in turn: see tests/devices.py."""
+    name: Device = request.param
+    return name
+
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Runs what takes a `device`, itself or through a fixture, once on each."""
+    """Gives the fixture `device` its values, without torch for the tests that do without it."""
     if "device" in metafunc.fixturenames:
-        from tests.devices import DEVICES  # torch is not for the tests that do without
+        from tests.devices import DEVICES
 
-        metafunc.parametrize("device", DEVICES)
+        metafunc.parametrize("device", DEVICES, indirect=True)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -100,7 +109,8 @@ def bare_environment() -> dict[str, str]:
         for key, value in os.environ.items()
         if key not in unwanted and not key.startswith("TFCLI_")
     }
-    return kept | {"TERM": "dumb", "COLUMNS": "80"}
+    # commands run on the CPU; tests of a GPU bring CUDA_VISIBLE_DEVICES of their own
+    return kept | {"TERM": "dumb", "COLUMNS": "80", "CUDA_VISIBLE_DEVICES": ""}
 
 
 @cache
