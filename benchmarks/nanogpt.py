@@ -238,7 +238,7 @@ def run_tfcli(file: Path, corpus: Corpus, budget: str, seed: int, options: list[
         ids: list[int] = []
         for chunk in corpus.held_out():
             ids += tokenizer.encode(chunk.data) + [eos] * chunk.last
-        found = measure(model, np.array(ids), tokenizer.token_bytes, bos, restart=True)
+        found = measure(model, np.array(ids), list(tokenizer.token_bytes), bos, restart=True)
     return Result(
         program=f"tfcli, seed {seed}",
         parameters=summary["parameters"],

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import random
 import time
 from typing import TYPE_CHECKING, Any
 
 from tfcli.text.corpus import open_corpus
 from tfcli.text.pieces import Algorithm, Piece, Pieces, PieceType, write_pieces
+from tfcli.text.sentencepiece_tokenizer import SPACE_MARK, SentencePieceTokenizer
 from tfcli.text.token_cache import tokenize_corpus
-from tfcli.text.tokenizer import BYTE_PIECES, FIRST_BYTE, SPACE_MARK, Tokenizer
 from tfcli.training.options import TrainOptions
 from tfcli.training.parallel import ALONE, Processes
 from tfcli.training.resume import begin
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from tfcli.model.config import ModelConfig
     from tfcli.runs.run import Run
+    from tfcli.text.tokenizer import Tokenizer
     from tfcli.training.loop import Trainer
     from tfcli.training.machine import Device
 
@@ -33,7 +35,7 @@ def number_tokenizer(vocab_size: int) -> Tokenizer:
         *(Piece(text, -i, PieceType.NORMAL) for i, text in enumerate(texts)),
     ]  # fmt: skip
     whole = Pieces(Algorithm.BPE, tuple(pieces[:vocab_size]), dummy_prefix=False)
-    return Tokenizer(write_pieces(whole))
+    return SentencePieceTokenizer(write_pieces(whole))
 
 
 def make_run(config: ModelConfig, tokenizer: Tokenizer, path: Path) -> Run:
@@ -59,7 +61,7 @@ def start_training(
     processes: Processes = ALONE,
     **options: Any,
 ) -> Trainer:
-    """What trains a model of that shape on numbers, of which `tokenizer` has a token for each.
+    """What trains a model of that shape on words drawn at random from the vocabulary.
 
     Args:
         path: of the run.
@@ -68,9 +70,9 @@ def start_training(
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     text, cache = path.parent / f"{path.name}.txt", path.parent / ".cache"
-    numbers = config.vocab_size - FIRST_BYTE - BYTE_PIECES - 1
+    words = [spelled for spelled in tokenizer.token_bytes if spelled.startswith(b" ")]
     count = 2 * max(options["batch_tokens"], 2 * config.context_length)
-    text.write_text("".join(f" {n * 7919 % max(10, numbers)}" for n in range(count)))
+    text.write_bytes(b"".join(random.Random(0).choices(words, k=count)))
     corpus = open_corpus([text], cache=cache)
     wanted = TrainOptions(
         family=config.family, context_length=config.context_length, num_layers=config.num_layers,

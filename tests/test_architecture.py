@@ -54,12 +54,16 @@ def test_a_room_imports_only_from_its_left_and_from_below(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", MODULES, ids=IDS)
-def test_typer_and_rich_stay_in_their_places(path: Path) -> None:
+def test_libraries_stay_in_their_places(path: Path) -> None:
     for module in imports(path):
         if module.split(".")[0] == "typer":
             assert path.parent.name == "cli"
         if module.split(".")[0] == "rich":
             assert path.name == "render.py"
+        if module.split(".")[0] == "matplotlib":
+            assert path.name == "chart_figure.py"
+        if module.split(".")[0] == "tensorboard":
+            assert path.name == "tensorboard.py"
 
 
 @pytest.mark.parametrize("path", MODULES, ids=IDS)
@@ -115,6 +119,25 @@ def test_files_and_functions_have_one_job(path: Path) -> None:
             body = node.body[-1].end_lineno or 0
             length = body - node.body[0].lineno + 1
             assert length <= 60, f"{path.name}: {node.name} has {length} lines"
+
+
+def test_no_two_files_import_each_other() -> None:
+    names = {
+        path: ".".join(path.relative_to(ROOT.parent).with_suffix("").parts) for path in MODULES
+    }
+    known = set(names.values())
+    graph = {name: {m for m in imports(path) if m in known} for path, name in names.items()}
+
+    def reachable(name: str) -> set[str]:
+        found: set[str] = set()
+        ahead = [name]
+        while ahead:
+            new = graph[ahead.pop()] - found
+            found |= new
+            ahead += new
+        return found
+
+    assert not {name for name in graph if name in reachable(name)}
 
 
 def test_tokenizers_is_no_package() -> None:

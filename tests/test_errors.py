@@ -1,4 +1,4 @@
-"""The tree of errors is the one that its own table draws."""
+"""The tree of errors is the one that its docstring draws."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LINE = re.compile(r"^    ((?:\+--|\||\s)*)(\w+Error) +(\d+) ", re.MULTILINE)
 
 
 def drawn() -> Iterator[tuple[str, str, int]]:
-    """Name, name of the parent and exit code of every line of the table, by its indentation."""
+    """Name, name of the parent and exit code of each line of the docstring, by its indentation."""
     path: list[str] = []
     for indent, name, code in LINE.findall(errors.__doc__ or ""):
         path[len(indent) // 4 :] = [name]
@@ -33,41 +33,41 @@ def classes(root: type[TfcliError]) -> Iterator[type[TfcliError]]:
 
 
 @pytest.mark.parametrize(("name", "parent", "code"), TREE)
-def test_every_line_of_the_table_is_so(name: str, parent: str, code: int) -> None:
+def test_error_tree_matches_its_documentation(name: str, parent: str, code: int) -> None:
     error = getattr(errors, name)
     assert error.__base__.__name__ == parent
     assert error("x").exit_code == code
 
 
-def test_every_class_has_its_line() -> None:
+def test_every_error_is_documented() -> None:
     known = {error.__name__ for error in classes(TfcliError) if error.__module__ == errors.__name__}
     assert known == {name for name, _, _ in TREE}
     assert len(known) == len(TREE) == 8
 
 
 @given(what=st.text(), why=st.none() | st.text(), hint=st.none() | st.text())
-def test_an_error_keeps_its_parts(what: str, why: str | None, hint: str | None) -> None:
+def test_error_keeps_its_parts(what: str, why: str | None, hint: str | None) -> None:
     error = TfcliError(what, why=why, hint=hint)
     assert (str(error), error.what, error.why, error.hint) == (what, what, why, hint)
 
 
 @pytest.mark.parametrize(
-    "misspelt", ["storis", "stores", "stoires", "Stories", "sotries", "storie"]
+    "misspelled", ["storis", "stores", "stoires", "Stories", "sotries", "storie"]
 )
-def test_a_misspelt_name_is_recognised(misspelt: str) -> None:
-    assert closest_match(misspelt, ["moby-dick", "stories", "quijote"]) == "stories"
+def test_misspelled_name_is_recognized(misspelled: str) -> None:
+    assert closest_match(misspelled, ["moby-dick", "stories", "quijote"]) == "stories"
 
 
-def test_what_resembles_nothing_is_not_guessed() -> None:
+def test_dissimilar_name_is_not_guessed() -> None:
     assert closest_match("zzz", ["moby-dick", "stories"]) is None
     assert closest_match("stories", []) is None
 
 
 @given(name=st.text(min_size=1), others=st.lists(st.text()))
-def test_a_known_name_is_the_nearest_to_itself(name: str, others: list[str]) -> None:
+def test_known_name_is_closest_to_itself(name: str, others: list[str]) -> None:
     assert closest_match(name, [*others, name]) == name
 
 
 @given(name=st.text(), known=st.lists(st.text()))
-def test_only_known_names_are_offered(name: str, known: list[str]) -> None:
+def test_only_known_names_are_suggested(name: str, known: list[str]) -> None:
     assert closest_match(name, iter(known)) in {None, *known}

@@ -1,13 +1,13 @@
 """The tree of errors that a user can meet, each with the exit code of its branch.
 
-    TfcliError                1   our own fault, or nothing more precise
-    +-- UsageError            2   options that do not fit together
-    +-- DataError            65   a text, a file or a run is not what it should be
-    |   +-- DamagedError     65   its bytes are not those that were written
+    TfcliError                1   internal error, or nothing more specific
+    +-- UsageError            2   options that cannot be combined, or a value out of range
+    +-- DataError            65   invalid content of a text, a file or a run
+    |   +-- DamagedError     65   content that is not what was written
     +-- NotFoundError        66   no such file, run or tokenizer
-    +-- ConflictError        73   it exists already, or another process has it
-    +-- InputOutputError     74   the disk or a stream refused
-    +-- OutputClosedError   141   the reader of our output closed it (not shown: nobody is there)
+    +-- ConflictError        73   something already exists, or is used by another process
+    +-- InputOutputError     74   error of a disk or a stream
+    +-- OutputClosedError   141   broken pipe (shown to nobody)
 
 Codes 65 to 74 are those of sysexits.h; 141 is what a shell reports for SIGPIPE.
 """
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 
 class TfcliError(Exception):
-    """Something to tell the user, in four parts.
+    """An error to show to the user.
 
     Args:
-        what: one sentence: what could not be done, and with which file, run or value.
-        why: the reason, where `what` does not hold it already.
-        hint: what to do about it, best a command that works as it stands.
+        what: one sentence: what failed, and with which file, run or value.
+        why: the reason, if `what` does not say it.
+        hint: what to do about it, preferably a command that works as it stands.
 
     """
 
@@ -40,19 +40,19 @@ class TfcliError(Exception):
 
 
 class UsageError(TfcliError):
-    """Options that do not fit together, or a value outside its range."""
+    """Options cannot be combined, or a value is out of range."""
 
     exit_code = 2
 
 
 class DataError(TfcliError):
-    """A text, a file or a run is not what it should be."""
+    """The content of a text, a file or a run is invalid."""
 
     exit_code = 65
 
 
 class DamagedError(DataError):
-    """The bytes of a file are not those that were written."""
+    """The content of a file is not what was written."""
 
 
 class NotFoundError(TfcliError):
@@ -62,26 +62,26 @@ class NotFoundError(TfcliError):
 
 
 class ConflictError(TfcliError):
-    """The name is taken, or another process is using it."""
+    """Something already exists, or is used by another process."""
 
     exit_code = 73
 
 
 class InputOutputError(TfcliError):
-    """The disk or a stream refused."""
+    """A disk or a stream reported an error."""
 
     exit_code = 74
 
 
 class OutputClosedError(TfcliError):
-    """Whoever read our output went away; there is nobody left to tell."""
+    """Whoever read our output has closed it (a broken pipe)."""
 
     exit_code = 141
 
 
 def closest_match(name: str, known: Iterable[str]) -> str | None:
-    """The known name most like `name`, or None where none is close: for "did you mean"."""
-    from difflib import get_close_matches  # for the rare case alone
+    """The known name most similar to `name`, or None if none is close: for "did you mean"."""
+    from difflib import get_close_matches  # only needed in this rare case
 
     matches = get_close_matches(name, list(known), n=1, cutoff=0.5)
     return matches[0] if matches else None

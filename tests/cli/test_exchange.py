@@ -98,7 +98,7 @@ def test_a_tokenizer_travels_alone(workshop: Shell) -> None:
     [
         (["export", "tale", "book.txt", "--to", "huggingface"], 73, "there already"),
         (["export", "tale", "o", "--to", "huggingface", "--type", "q8_0"], 2, "for GGUF files"),
-        (["export", "tail", "o", "--to", "gguf"], 66, "did you mean tale"),
+        (["export", "tail", "o", "--to", "gguf"], 66, "did you mean 'tale'"),
         (["export", "tale", "o"], 2, "--to"),
         (["export", "tale", "book.txt", "--to", "gguf"], 73, "there already"),
         (["export", "tale", "checkpoints", "--to", "ollama"], 73, "there already"),

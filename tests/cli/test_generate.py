@@ -116,7 +116,7 @@ def test_a_pipe_that_stays_silent_is_told_what_is_waited_for(trained: Shell) -> 
 
 
 WRONG = {
-    "no such run": (("--run", "tael", "Ann"), b"", 66, "did you mean tale"),
+    "no such run": (("--run", "tael", "Ann"), b"", 66, "did you mean 'tale'"),
     "not UTF-8": (("--run", "tale"), b"Espa\xf1a", 65, "byte 4 (0xf1)"),
     "top-k": (("--run", "tale", "--top-k", "-3", "Ann"), b"", 2, "--top-k"),
     "temperature": (("--run", "tale", "--temperature", "nan", "Ann"), b"", 2, "--temperature"),

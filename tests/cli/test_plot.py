@@ -1,4 +1,4 @@
-"""`tfcli runs plot` and `tfcli runs tensorboard`: real runs, and metrics with holes in them."""
+"""`tfcli runs plot`: real runs, and metrics with holes in them."""
 
 from __future__ import annotations
 
@@ -6,11 +6,9 @@ import json
 import os
 import re
 import shutil
-import struct
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -57,10 +55,10 @@ def points(shell: Shell, name: str) -> dict[str, list[dict[str, Any]]]:
     return found
 
 
-# --- what is drawn ------------------------------------------------------------------------------
+# --- points -------------------------------------------------------------------------------------
 
 
-def test_json_has_every_step_and_measurement_of_the_run(trained: Shell) -> None:
+def test_json_has_every_step_and_evaluation(trained: Shell) -> None:
     done = trained("runs", "plot", "--json")
     (line,) = done.out.splitlines()
     series = json.loads(line)
@@ -73,7 +71,7 @@ def test_json_has_every_step_and_measurement_of_the_run(trained: Shell) -> None:
     assert {"bytes", "context", "whole", "seconds", "step"} <= last.keys()
 
 
-def test_of_steps_made_again_after_a_kill_the_later_are_true(
+def test_steps_repeated_after_a_kill_replace_the_earlier_ones(
     trained: Shell, tmp_path: Path
 ) -> None:
     shell = copy_run(trained, tmp_path, "it")
@@ -88,7 +86,7 @@ def test_of_steps_made_again_after_a_kill_the_later_are_true(
     assert [(p["step"], p["nats_per_byte"]) for p in found["held_out"]] == [(6, 2.4)]
 
 
-def test_rows_that_say_nothing_are_passed_over(trained: Shell, tmp_path: Path) -> None:
+def test_rows_without_usable_fields_are_skipped(trained: Shell, tmp_path: Path) -> None:
     shell = copy_run(trained, tmp_path, "it")
     nonsense = [
         {"event": "Dreamt", "step": 1}, {"step": 1}, step(1, nats_per_byte="low"), [1], "torn {",
@@ -102,7 +100,7 @@ def test_rows_that_say_nothing_are_passed_over(trained: Shell, tmp_path: Path) -
     assert shell("runs", "plot", "it").code == 0
 
 
-def test_nothing_to_draw_is_an_error_that_says_how_to_go_on(trained: Shell, tmp_path: Path) -> None:
+def test_a_run_without_points_is_an_error_with_a_hint(trained: Shell, tmp_path: Path) -> None:
     shell = copy_run(trained, tmp_path, "it")
     write_metrics(shell, "it", {"event": "Dreamt"})
     done = shell("runs", "plot", "it")
@@ -112,7 +110,7 @@ def test_nothing_to_draw_is_an_error_that_says_how_to_go_on(trained: Shell, tmp_
     assert shell("runs", "plot", "tail").code == 66
 
 
-def test_tokens_need_a_saved_step(trained: Shell, tmp_path: Path) -> None:
+def test_tokens_axis_needs_a_checkpoint(trained: Shell, tmp_path: Path) -> None:
     shell = copy_run(trained, tmp_path, "it")
     for folder in (tmp_path / "checkpoints/it").glob("step-*"):
         shutil.rmtree(folder)
@@ -122,11 +120,11 @@ def test_tokens_need_a_saved_step(trained: Shell, tmp_path: Path) -> None:
     assert shell("runs", "plot", "it", "--x", "steps").code == 0
 
 
-# --- on the terminal ----------------------------------------------------------------------------
+# --- in the terminal ----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("columns", ["40", "80", "200"])
-def test_the_chart_in_a_pipe_fits_and_has_no_colour(
+def test_a_chart_in_a_pipe_fits_and_has_no_color(
     trained: Shell, tmp_path: Path, columns: str
 ) -> None:
     shell = copy_run(trained, tmp_path, "one", "a-run-with-a-name-of-some-length")
@@ -137,16 +135,25 @@ def test_the_chart_in_a_pipe_fits_and_has_no_colour(
     text = done.out.decode()
     assert "\x1b" not in text
     assert max(map(len, text.splitlines())) <= int(columns)
-    for word in ("nats/byte", "seconds of training", "one", "●", "▲", "held out", "┤", "┬"):
+    for word in (
+        "nats per byte",
+        "training time (seconds)",
+        "one",
+        "●",
+        "▲",
+        "held out: final",
+        "┤",
+        "┬",
+    ):
         assert word in text
     assert re.search("[\u2801-\u28ff]", text)
     assert "Next: tfcli runs plot one a-run" in done.err
 
 
 @pytest.mark.skipif(os.name == "nt", reason="terminals of POSIX")
-@pytest.mark.parametrize(("no_color", "coloured"), [("", True), ("1", False)])
-def test_colour_on_a_terminal_unless_nobody_wants_it(
-    trained: Shell, no_color: str, coloured: bool
+@pytest.mark.parametrize(("no_color", "colored"), [("", True), ("1", False)])
+def test_a_terminal_gets_color_unless_no_color_is_set(
+    trained: Shell, no_color: str, colored: bool
 ) -> None:
     environment = bare_environment() | {"TERM": "xterm-256color", "NO_COLOR": no_color}
     child = pexpect.spawn(
@@ -154,11 +161,11 @@ def test_colour_on_a_terminal_unless_nobody_wants_it(
         env=environment, dimensions=(30, 100), encoding="utf-8", timeout=60,
     )  # fmt: skip
     child.expect(pexpect.EOF)
-    assert ("\x1b[34m●" in child.before) is coloured
-    assert ("\x1b[" in child.before) is coloured
+    assert ("\x1b[34m●" in child.before) is colored
+    assert ("\x1b[" in child.before) is colored
 
 
-def test_a_level_loss_and_a_single_step_can_be_drawn(trained: Shell, tmp_path: Path) -> None:
+def test_a_constant_loss_and_a_single_step_can_be_drawn(trained: Shell, tmp_path: Path) -> None:
     shell = copy_run(trained, tmp_path, "it")
     write_metrics(shell, "it", *(step(number, 2.0) for number in range(1, 9)))
     assert shell("runs", "plot", "it").code == 0
@@ -176,6 +183,7 @@ class Page(HTMLParser):
         super().__init__()
         self.tags: set[str] = set()
         self.links: list[str] = []
+        self.ids: list[str | None] = []
         self.cells: list[str] = []
         self._in_cell = False
         self.feed(text)
@@ -183,6 +191,7 @@ class Page(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.add(tag)
         self.links += [f"{k}={v}" for k, v in attrs if k in {"src", "href", "onload", "style"}]
+        self.ids += [v for k, v in attrs if k == "id"]
         self._in_cell = tag == "td"
 
     def handle_endtag(self, tag: str) -> None:
@@ -193,15 +202,16 @@ class Page(HTMLParser):
             self.cells.append(data)
 
 
-def test_a_page_is_whole_in_itself_and_has_the_figures(trained: Shell, tmp_path: Path) -> None:
+def test_a_page_is_self_contained_and_has_the_numbers(trained: Shell, tmp_path: Path) -> None:
     shell = copy_run(trained, tmp_path, "one", "two")
     done = shell("runs", "plot", "one", "two", "--out", "page/losses.html")
     assert (done.code, done.out) == (0, b"")
     text = (tmp_path / "page/losses.html").read_text()
     page = Page(text)
     assert not {"script", "link", "img", "iframe", "object"} & page.tags
-    assert page.links == []
-    assert re.findall(r"https?://[^\"]*", text) == ["http://www.w3.org/2000/svg"]
+    assert all(link.startswith(("href=#", "style=")) for link in page.links)
+    assert set(re.findall(r"https?://[^\"]*", text)) == {"http://www.w3.org/2000/svg"}
+    assert len(page.ids) == len(set(page.ids))
     assert "prefers-color-scheme: dark" in text
     (summary, _) = map(json.loads, shell("runs", "plot", "one", "two", "--json").out.splitlines())
     assert page.cells[0] == "one"
@@ -209,34 +219,74 @@ def test_a_page_is_whole_in_itself_and_has_the_figures(trained: Shell, tmp_path:
     assert any(f"{summary['held_out']['bytes']:,} bytes" in cell for cell in page.cells)
 
 
-def test_a_picture_is_xml_with_its_points_inside_the_frame(trained: Shell, tmp_path: Path) -> None:
+def test_an_svg_shows_losses_falling_and_tells_the_numbers(trained: Shell, tmp_path: Path) -> None:
     shell = copy_run(trained, tmp_path, "it")
-    rows = [step(number, 5 / number) for number in range(1, 1001)]
+    measured = [(100, 3.0), (500, 2.5), (1000, 2.25)]
     write_metrics(
-        shell, "it", *rows, *(evaluated(1000, 0.3 + size / 1000, size) for size in (100, 900))
-    )
+        shell, "it", *(step(number, 2 + 5 / number) for number in range(1, 1001)),
+        *(evaluated(number, loss) for number, loss in measured), evaluated(1000, 2.125, 900),
+    )  # fmt: skip
     assert shell("runs", "plot", "it", "--out", "losses.svg").code == 0
     root = ElementTree.parse(tmp_path / "losses.svg").getroot()
-    width, height = float(root.attrib["width"]), float(root.attrib["height"])
-    (curve,) = [e for e in root.iter(f"{SVG}polyline") if "training" in e.attrib["class"]]
-    places = [tuple(map(float, place.split(","))) for place in curve.attrib["points"].split()]
-    assert len(places) == 100
-    assert "mean of 10 steps" in "".join(root.itertext())
-    assert all(0 <= x <= width and y <= height for x, y in places)
+    groups = {e.attrib.get("id"): e for e in root.iter(f"{SVG}g")}
+    markers = list(groups["chart-held-out-0"].iter(f"{SVG}use"))
+    tooltips = ["".join(marker.itertext()) for marker in markers]
+    for (number, loss), tooltip in zip(measured, tooltips, strict=True):
+        assert f"{loss:.4f} nats per byte at step {number:,}" in tooltip
+    places = [(float(marker.attrib["x"]), float(marker.attrib["y"])) for marker in markers]
     assert [x for x, _ in places] == sorted(x for x, _ in places)
-    assert [y for _, y in places] == sorted(y for _, y in places)  # downwards is less
-    circles = [e.attrib for e in root.iter(f"{SVG}circle")]
-    assert all(0 <= float(c["cx"]) <= width and 0 <= float(c["cy"]) <= height for c in circles)
-    assert [c["class"] for c in circles].count("ring s0") == 1
+    assert [y for _, y in places] == sorted(y for _, y in places)  # downwards is lower
+    (final,) = groups["chart-final-eval-0"].iter(f"{SVG}use")
+    _, _, width, height = map(float, root.attrib["viewBox"].split())
+    for x, y in (*places, (float(final.attrib["x"]), float(final.attrib["y"]))):
+        assert 0 < x < width
+        assert 0 < y < height
+    text = " ".join(root.itertext())
+    for words in ("held out 2.2500", "final 2.1250", "mean of 17 steps", "loss (nats per byte)"):
+        assert words in text
+
+
+@pytest.mark.parametrize(
+    ("end", "magic"),
+    [("png", b"\x89PNG\r\n"), ("pdf", b"%PDF-"), ("svg", b"<?xml"), ("html", b"<!D")],
+)
+def test_the_same_runs_give_the_same_bytes_whatever_the_users_matplotlibrc(
+    trained: Shell, tmp_path: Path, end: str, magic: bytes
+) -> None:
+    shell = copy_run(trained, tmp_path, "one", "two")
+    assert shell("runs", "plot", "one", "two", "--out", f"a.{end}").code == 0
+    (tmp_path / "matplotlibrc").write_text("axes.facecolor: red\nfont.size: 30\n")
+    done = shell("runs", "plot", "one", "two", "--out", f"b.{end}")
+    assert (done.code, done.out) == (0, b"")
+    assert "arning" not in done.err
+    first = (tmp_path / f"a.{end}").read_bytes()
+    assert first.startswith(magic)
+    assert first == (tmp_path / f"b.{end}").read_bytes()
+
+
+def test_without_matplotlib_the_error_says_how_to_install_it(
+    trained: Shell, tmp_path: Path
+) -> None:
+    code = (
+        "import sys; sys.modules['matplotlib'] = None; from tfcli.cli.app import run; "
+        "sys.exit(run(sys.argv[1:], started=0.0))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, "runs", "plot", "tale", "--out", str(tmp_path / "it.png")],
+        cwd=trained.folder, check=False, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert 'try: pip install "tfcli[plot]"' in done.stderr
+    assert not (tmp_path / "it.png").exists()
 
 
 @pytest.mark.skipif(os.name == "nt", reason="no such names there")
 @pytest.mark.parametrize("end", ["html", "svg"])
-def test_a_name_is_no_markup(trained: Shell, tmp_path: Path, end: str) -> None:
+def test_a_name_is_not_markup(trained: Shell, tmp_path: Path, end: str) -> None:
     name = NASTY.replace("/", "")
     shell = copy_run(trained, tmp_path, name)
     assert shell("runs", "plot", name, "--out", f"it.{end}").code == 0
-    text = (tmp_path / f"it.{end}").read_text()
+    text = (tmp_path / f"it.{end}").read_text(encoding="utf-8")
     assert "<script" not in text
     assert "&lt;script&gt;" in text
     assert "\x1b" not in text
@@ -261,7 +311,7 @@ def test_runs_on_different_texts_are_compared_with_a_warning(
     assert "different texts" in (tmp_path / "it.html").read_text()
 
 
-def test_only_pictures_are_overwritten(trained: Shell, tmp_path: Path) -> None:
+def test_only_pages_and_pictures_are_overwritten(trained: Shell, tmp_path: Path) -> None:
     shell = copy_run(trained, tmp_path, "it")
     (tmp_path / "book.txt").write_text("dear")
     done = shell("runs", "plot", "it", "--out", "book.txt")
@@ -277,114 +327,13 @@ def test_only_pictures_are_overwritten(trained: Shell, tmp_path: Path) -> None:
     assert not list(tmp_path.glob(".tmp-*"))
 
 
-def test_drawing_leaves_torch_and_numpy_out(trained: Shell) -> None:
+def test_the_terminal_chart_leaves_heavy_libraries_out(trained: Shell) -> None:
     code = (
         "import sys; from tfcli.cli.app import run; run(sys.argv[1:], started=0.0); "
-        "sys.exit(bool({'torch', 'numpy'} & sys.modules.keys()))"
+        "sys.exit(bool({'torch', 'numpy', 'matplotlib'} & sys.modules.keys()))"
     )
     done = subprocess.run(
         [sys.executable, "-c", code, "runs", "plot", "tale"],
         cwd=trained.folder, check=False, capture_output=True,
     )  # fmt: skip
     assert done.returncode == 0
-
-
-# --- event files --------------------------------------------------------------------------------
-
-
-def crc32c(data: bytes) -> int:
-    """By long division, one bit at a time."""
-    crc = 0xFFFFFFFF
-    for byte in data:
-        for bit in range(8):
-            carry = (crc ^ byte >> bit) & 1
-            crc = crc >> 1 ^ (0x82F63B78 if carry else 0)
-    return crc ^ 0xFFFFFFFF
-
-
-def masked(data: bytes) -> int:
-    crc = crc32c(data)
-    return ((crc >> 15 | crc << 17) + 0xA282EAD8) % 2**32
-
-
-def records(data: bytes) -> Iterator[bytes]:
-    """The messages of a TFRecord file, their checksums verified."""
-    while data:
-        (size, check) = struct.unpack("<QI", data[:12])
-        assert check == masked(data[:8])
-        message = data[12 : 12 + size]
-        assert struct.unpack("<I", data[12 + size : 16 + size]) == (masked(message),)
-        yield message
-        data = data[16 + size :]
-
-
-def fields(message: bytes) -> Iterator[tuple[int, Any]]:
-    """The fields of a protocol buffer: number and value."""
-
-    def varint() -> int:
-        nonlocal message
-        value = shift = 0
-        while True:
-            byte, message = message[0], message[1:]
-            value |= (byte & 127) << shift
-            shift += 7
-            if byte < 128:
-                return value
-
-    while message:
-        number, kind = divmod(varint(), 8)
-        size = {0: 0, 1: 8, 5: 4}.get(kind)
-        if kind == 0:
-            yield number, varint()
-            continue
-        size = varint() if size is None else size
-        value, message = message[:size], message[size:]
-        codes = {1: "<d", 5: "<f"}
-        yield number, struct.unpack(codes[kind], value)[0] if kind in codes else value
-
-
-def test_the_checksum_is_that_of_the_standard() -> None:
-    assert crc32c(b"\0" * 32) == 0x8A9136AA  # RFC 3720, B.4
-    assert crc32c(b"123456789") == 0xE3069283
-
-
-def test_event_files_hold_the_metrics(trained: Shell, tmp_path: Path) -> None:
-    shell = copy_run(trained, tmp_path, "one", "two")
-    many = 2**21  # takes four bytes
-    write_metrics(
-        shell, "two",
-        step(1, 2.5, gradient_norm=0.5, tokens_per_second=1000.0, learning_rate_scale=0.25),
-        evaluated(1, 2.25), step(many, 1.5), evaluated(many, 1.25), evaluated(many, 1.75, 900),
-    )  # fmt: skip
-    done = shell("runs", "tensorboard", "one", "two", "--out", "events")
-    assert (done.code, done.out) == (0, b"")
-    assert "Next: tensorboard --logdir events" in done.err
-    (_,) = (tmp_path / "events/one").glob("*tfevents*")
-    (path,) = (tmp_path / "events/two").glob("*tfevents*")
-    first, *events = (dict(fields(message)) for message in records(path.read_bytes()))
-    assert first[3] == b"brain.Event:2"
-    began = first[1]
-    found = []
-    for event in events:
-        assert event[1] - began == pytest.approx(event[2])
-        for _, value in fields(event[5]):
-            scalar = dict(fields(value))
-            found.append((event[2], scalar[1].decode(), scalar[2]))
-    assert sorted(found) == sorted([
-        (1, "loss", 5.0), (1, "nats_per_byte", 2.5), (1, "gradient_norm", 0.5),
-        (1, "tokens_per_second", 1000.0), (1, "learning_rate_scale", 0.25), (1, "held_out", 2.25),
-        (many, "loss", 3.0), (many, "nats_per_byte", 1.5), (many, "held_out", 1.25),
-        (many, "held_out_apart", 1.75),
-    ])  # fmt: skip
-    before = path.read_bytes()
-    assert shell("runs", "tensorboard", "two", "--out", "events").code == 0
-    assert [p.read_bytes() for p in path.parent.iterdir()] == [before]
-
-
-def test_two_runs_of_one_name_would_be_one(trained: Shell, tmp_path: Path) -> None:
-    shell = copy_run(trained, tmp_path, "it")
-    shutil.copytree(tmp_path / "checkpoints/it", tmp_path / "other/it")
-    done = shell("runs", "tensorboard", "it", "other/it", "--out", "events")
-    assert done.code == 2
-    both = shell("runs", "plot", "it", "other/it")
-    assert "other/it" in both.out.decode()

@@ -208,7 +208,7 @@ WRONG = {
     "resume with text": (("book.txt", "--resume", "it"), 2, "the run's own text"),
     "resume with epochs": (("--resume", "it", "--epochs", "2"), 2, "--time or more --steps"),
     "resume of nothing": (("--resume", "it"), 66, "no run 'it'"),
-    "no such file": (("bok.txt",), 66, "did you mean book.txt"),
+    "no such file": (("bok.txt",), 66, "did you mean 'book.txt'"),
     "empty": (("empty.txt",), 65, "no text in empty.txt"),
     "binary": (("binary",), 65, "binary file"),
     "latin": (("latin.txt",), 65, "byte 4 (0xf1)"),

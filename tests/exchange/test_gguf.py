@@ -50,10 +50,10 @@ def test_the_file_says_what_the_model_is(shape: str, make_run: MakeRun, tmp_path
         assert facts[f"{kind}.attention.key_length"] == config.head_dim
         eps = facts[f"{kind}.attention.layer_norm_rms_epsilon"]
         assert eps == pytest.approx(config.norm_epsilon)
-    pieces = read_pieces(run.tokenizer().model).pieces
+    pieces = read_pieces(run.tokenizer().serialized).pieces
     assert facts["tokenizer.ggml.tokens"] == [piece.text for piece in pieces]
     assert facts["tokenizer.ggml.scores"] == [piece.score for piece in pieces]
-    assert facts["tokenizer.ggml.token_type"] == [int(piece.kind) for piece in pieces]
+    assert facts["tokenizer.ggml.token_type"] == [int(piece.type) for piece in pieces]
     assert facts["tokenizer.ggml.add_bos_token"] is True
     assert facts["tokenizer.ggml.add_space_prefix"] is False
     ours = TensorFile(step.path / MODEL)
@@ -169,4 +169,4 @@ def test_what_cannot_be_held_is_refused(make_run: MakeRun, tmp_path: Path) -> No
 
 
 def test_a_tokenizer_is_taken_whole(tokenizer: Tokenizer) -> None:
-    assert len(read_pieces(tokenizer.model).pieces) == tokenizer.vocab_size
+    assert len(read_pieces(tokenizer.serialized).pieces) == tokenizer.vocab_size

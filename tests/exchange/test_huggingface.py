@@ -21,7 +21,8 @@ from tfcli.generation.open_engine import open_engine, open_model
 from tfcli.model.transformer import Transformer
 from tfcli.runs.run import open_run
 from tfcli.runs.valid_steps import choose_step
-from tfcli.text.tokenizer import BEGIN, Tokenizer
+from tfcli.text.sentencepiece_tokenizer import BEGIN
+from tfcli.text.tokenizer import Tokenizer
 
 TEXT = "Ann saw the moon at noon. The old fox saw two birds by the sea."
 
@@ -111,7 +112,7 @@ def test_the_folder_is_whole_and_its_card_says_what_the_run_knows(
     described = json.loads((tmp_path / "out" / "generation_config.json").read_text())
     assert described["bos_token_id"] == 1
     assert described["eos_token_id"] == 2
-    assert (tmp_path / "out" / "tokenizer.model").read_bytes() == run.tokenizer().model
+    assert (tmp_path / "out" / "tokenizer.model").read_bytes() == run.tokenizer().serialized
 
 
 def test_what_stands_there_stays(make_run: MakeRun, tmp_path: Path) -> None:
@@ -138,8 +139,10 @@ def test_classic_has_no_name_elsewhere(make_run: MakeRun, tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_a_configuration_comes_back_as_it_went(shape: str, make_run: MakeRun) -> None:
-    config = make_run(**SHAPES[shape])[0].model_config
-    value = json.loads(json.dumps(to_config_json(config)))
+    run = make_run(**SHAPES[shape])[0]
+    config, special = run.model_config, run.tokenizer().special
+    value = json.loads(json.dumps(to_config_json(config, special)))
+    assert (value["bos_token_id"], value["eos_token_id"]) == (special.bos, special.eos)
     assert from_config_json(value, vocab_size=config.vocab_size) == config
 
 
@@ -187,7 +190,7 @@ def make_theirs(kind: str, vocab_size: int, extra: dict[str, Any]) -> Any:
 
 def saved(theirs: Any, tokenizer: Tokenizer, folder: Path, **how: Any) -> Path:
     theirs.save_pretrained(folder, **how)
-    (folder / "tokenizer.model").write_bytes(tokenizer.model)
+    (folder / "tokenizer.model").write_bytes(tokenizer.serialized)
     return folder
 
 

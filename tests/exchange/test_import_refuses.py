@@ -82,7 +82,7 @@ def index(folder: Path, name: object) -> None:
 
 
 SPOILT: dict[str, tuple[Callable[[Path], Any], str]] = {
-    "no config": (lambda f: (f / "config.json").unlink(), "config.json is not there"),
+    "no config": (lambda f: (f / "config.json").unlink(), "config.json not found"),
     "config is no JSON": (lambda f: (f / "config.json").write_text("{"), "not readable JSON"),
     "another architecture": (
         lambda f: configure(f, architectures=["GemmaForCausalLM"]), "Gemma.* cannot be imported"

@@ -12,7 +12,7 @@ from tests.conftest import BOOK, SENTENCES
 from tests.exchange.conftest import ACCEPTANCE, SHAPES, SPACE_MARK, MakeRun
 from tests.exchange.test_huggingface import TEXT, greedy
 from tfcli.exchange.gguf_out import export_to_gguf
-from tfcli.text.tokenizer import BEGIN
+from tfcli.text.sentencepiece_tokenizer import BEGIN
 from tfcli.text.tokenizer_training import train_tokenizer
 
 pytestmark = pytest.mark.others

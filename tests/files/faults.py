@@ -1,7 +1,7 @@
-"""The operating system made to fail: at one of its calls, or from one of them on.
+"""Fault injection: makes one system call fail, or all from one on.
 
-Every call is counted, so that a test can do as SQLite's do: let call number k go wrong, for all k.
-Imports nothing of pytest, so that a process that is to be killed starts fast.
+Calls are counted, so that a test can do as SQLite's do: make call number k fail, for every k. Does
+not import pytest, so that a process that is to be killed starts fast.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ DIED = 9
 
 @dataclass(frozen=True)
 class SystemCall:
-    """One call on its way to the operating system."""
+    """A system call about to be made."""
 
     name: str
     real: Callable[..., Any]
@@ -39,7 +39,7 @@ Fault = Callable[[SystemCall], Any]
 def fails_with(code: int) -> Fault:
     def fault(call: SystemCall) -> Any:
         if call.name == "close":
-            call.make()  # a close that fails has closed all the same
+            call.make()  # a close that fails has closed the file all the same
         raise OSError(code, os.strerror(code))
 
     return fault
@@ -63,19 +63,19 @@ def ends_the_process(call: SystemCall) -> Any:
 
 
 def meanwhile(action: Callable[[], object]) -> Fault:
-    """No fault of the system's: another process does something just after the call."""
+    """Not a fault: another process does something just after the call."""
 
     def fault(call: SystemCall) -> Any:
-        answer = call.make()
+        result = call.make()
         action()
-        return answer
+        return result
 
     return fault
 
 
 @contextlib.contextmanager
 def faulty(fault: Fault, first: int = 0, last: int | None = None) -> Iterator[list[str]]:
-    """Lets the system calls number `first` to `last` go wrong; yields the names of all made."""
+    """Applies a fault to the system calls `first` to `last`; yields the names of all calls made."""
     made: list[str] = []
     real = {name: getattr(os, name) for name in CALLS}
 
@@ -100,7 +100,7 @@ def faulty(fault: Fault, first: int = 0, last: int | None = None) -> Iterator[li
 
 
 def count_calls(action: Callable[[], object]) -> int:
-    """How many system calls an action makes where none fails."""
+    """The number of system calls an action makes if none fails."""
     with faulty(SystemCall.make) as made:
         action()
     return len(made)

@@ -1,4 +1,4 @@
-"""Files written whole, JSON both ways, and lines added at the end."""
+"""Files written atomically, JSON written and read, lines appended."""
 
 from __future__ import annotations
 
@@ -32,7 +32,6 @@ from tfcli.files import (
     write_file,
     write_json,
 )
-from tfcli.files.folders import find_litter
 
 TEXT = st.text(st.characters(codec="utf-8"))
 JSON_VALUES = st.recursive(
@@ -44,13 +43,13 @@ JSON_VALUES = st.recursive(
 
 @given(old=st.binary(), new=st.binary())
 @settings(max_examples=30)
-def test_a_file_holds_what_was_written_last(tmp_path: Path, old: bytes, new: bytes) -> None:
+def test_writing_replaces_the_whole_file(tmp_path: Path, old: bytes, new: bytes) -> None:
     write_file(tmp_path / "file", old)
     write_file(tmp_path / "file", new)
     assert (tmp_path / "file").read_bytes() == new
 
 
-def test_a_file_may_come_in_pieces_and_counts_and_hashes_them(tmp_path: Path) -> None:
+def test_writer_counts_and_hashes_every_chunk(tmp_path: Path) -> None:
     numbers = array("H", [1, 2, 3])
     with new_file(tmp_path / "file") as file:
         file.write(b"one ")
@@ -62,20 +61,20 @@ def test_a_file_may_come_in_pieces_and_counts_and_hashes_them(tmp_path: Path) ->
     assert file.sha256 == hashlib.sha256(whole).hexdigest()
 
 
-def test_the_folders_above_a_file_are_made(tmp_path: Path) -> None:
+def test_missing_parent_folders_are_created(tmp_path: Path) -> None:
     write_file(tmp_path / "a" / "b" / "file", b"x")
     assert (tmp_path / "a" / "b" / "file").read_bytes() == b"x"
 
 
-def test_a_file_is_not_there_before_it_is_whole(tmp_path: Path) -> None:
+def test_file_appears_only_when_complete(tmp_path: Path) -> None:
     with new_file(tmp_path / "file") as file:
         file.write(b"half")
         assert not (tmp_path / "file").exists()
-        assert len(find_litter(tmp_path)) == 1
-    assert find_litter(tmp_path) == []
+        assert len(list(tmp_path.iterdir())) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
-def test_an_error_of_the_block_leaves_the_old_file(tmp_path: Path) -> None:
+def test_error_while_writing_keeps_the_old_file(tmp_path: Path) -> None:
     write_file(tmp_path / "file", b"old")
     with pytest.raises(ZeroDivisionError), new_file(tmp_path / "file") as file:
         file.write(b"new")
@@ -85,7 +84,7 @@ def test_an_error_of_the_block_leaves_the_old_file(tmp_path: Path) -> None:
 
 @given(chunks=st.lists(st.binary()))
 @settings(max_examples=30)
-def test_a_stream_is_stored_under_its_own_hash(tmp_path: Path, chunks: list[bytes]) -> None:
+def test_stream_is_stored_under_its_hash(tmp_path: Path, chunks: list[bytes]) -> None:
     path = store_by_content(tmp_path / "store", chunks, suffix=".txt")
     whole = b"".join(chunks)
     assert path.name == hashlib.sha256(whole).hexdigest()[:32] + ".txt"
@@ -93,7 +92,7 @@ def test_a_stream_is_stored_under_its_own_hash(tmp_path: Path, chunks: list[byte
     assert store_by_content(tmp_path / "store", [whole], suffix=".txt") == path
 
 
-def test_a_stream_that_breaks_off_leaves_nothing(tmp_path: Path) -> None:
+def test_interrupted_stream_leaves_nothing(tmp_path: Path) -> None:
     def breaking() -> Iterator[bytes]:
         yield b"half"
         raise ZeroDivisionError
@@ -139,7 +138,7 @@ def make_stored(place: Path) -> Path:
         (make_stored, 0o666),
     ],
 )
-def test_the_umask_decides_who_may_read(
+def test_umask_sets_the_permissions(
     tmp_path: Path, make: Callable[[Path], Path], mode: int, umask: int
 ) -> None:
     before = os.umask(umask)
@@ -152,19 +151,19 @@ def test_the_umask_decides_who_may_read(
 
 @given(value=st.dictionaries(TEXT, JSON_VALUES))
 @settings(max_examples=30)
-def test_json_comes_back_as_it_was_written(tmp_path: Path, value: dict[str, Any]) -> None:
+def test_json_round_trips(tmp_path: Path, value: dict[str, Any]) -> None:
     write_json(tmp_path / "value.json", value)
     assert read_json(tmp_path / "value.json") == value
     assert json.loads((tmp_path / "value.json").read_text("utf-8")) == value
 
 
-def test_a_file_name_that_is_not_utf_8_can_be_noted(tmp_path: Path) -> None:
+def test_json_can_hold_a_file_name_that_is_not_utf_8(tmp_path: Path) -> None:
     value = {"source": os.fsdecode(b"caf\xe9.txt")}
     write_json(tmp_path / "value.json", value)
     assert read_json(tmp_path / "value.json") == value
 
 
-def test_json_stays_readable_for_people() -> None:
+def test_json_is_indented_and_not_escaped() -> None:
     assert to_json({"name": "José", "b": [1]}).decode() == (
         '{\n  "name": "José",\n  "b": [\n    1\n  ]\n}\n'
     )
@@ -188,7 +187,7 @@ DAMAGED_JSON = {
 
 
 @pytest.mark.parametrize("data", DAMAGED_JSON.values(), ids=DAMAGED_JSON)
-def test_what_is_no_json_object_in_utf_8_is_damage(tmp_path: Path, data: bytes) -> None:
+def test_anything_but_a_json_object_in_utf_8_is_damage(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "value.json").write_bytes(data)
     with pytest.raises(DamagedError, match=r"value\.json"):
         read_json(tmp_path / "value.json")
@@ -201,12 +200,12 @@ def test_random_bytes_are_damage(tmp_path: Path, data: bytes) -> None:
         read_json(tmp_path / "value.json")
 
 
-def test_json_that_is_not_there_is_not_found(tmp_path: Path) -> None:
+def test_missing_json_is_not_found(tmp_path: Path) -> None:
     with pytest.raises(NotFoundError, match=r"value\.json"):
         read_json(tmp_path / "value.json")
 
 
-def test_json_that_cannot_be_read_is_told_in_our_words(tmp_path: Path) -> None:
+def test_unreadable_json_raises_our_own_error(tmp_path: Path) -> None:
     loop = tmp_path / "loop.json"
     loop.symlink_to(loop)
     with pytest.raises(InputOutputError, match=r"loop\.json"):
@@ -219,12 +218,12 @@ def schema_1(**more: object) -> dict[str, Any]:
 
 @given(value=st.dictionaries(TEXT.filter(lambda key: key not in {"schema", "sha256"}), JSON_VALUES))
 @settings(max_examples=30)
-def test_checked_json_comes_back_as_it_was_written(tmp_path: Path, value: dict[str, Any]) -> None:
+def test_checked_json_round_trips(tmp_path: Path, value: dict[str, Any]) -> None:
     write_checked_json(tmp_path / "value.json", schema_1(**value))
     assert read_checked_json(tmp_path / "value.json", schema=1) == schema_1(**value)
 
 
-def test_every_flipped_bit_of_checked_json_is_noticed_or_changes_nothing(tmp_path: Path) -> None:
+def test_every_flipped_bit_of_checked_json_is_detected_or_harmless(tmp_path: Path) -> None:
     path = tmp_path / "value.json"
     value = schema_1(rate=1e-6, name="é", items=[0, -1.5, None, True], nested={"a": ""})
     write_checked_json(path, value)
@@ -233,19 +232,19 @@ def test_every_flipped_bit_of_checked_json_is_noticed_or_changes_nothing(tmp_pat
         for bit in range(8):
             changed = bytearray(whole)
             changed[position] ^= 1 << bit
-            path.unlink()  # as a new file: ext4 flushes one that is written over
+            path.unlink()  # as a new file: ext4 flushes one that is overwritten
             path.write_bytes(changed)
             with suppress(DataError):
                 assert read_checked_json(path, schema=1) == value
 
 
-def test_json_without_its_hash_is_damage(tmp_path: Path) -> None:
+def test_checked_json_without_its_hash_is_damage(tmp_path: Path) -> None:
     write_json(tmp_path / "value.json", schema_1())
-    with pytest.raises(DamagedError, match="not as it was written"):
+    with pytest.raises(DamagedError, match="is damaged"):
         read_checked_json(tmp_path / "value.json", schema=1)
 
 
-def test_checked_json_of_a_newer_program_asks_for_it(tmp_path: Path) -> None:
+def test_checked_json_of_a_newer_version_asks_for_an_upgrade(tmp_path: Path) -> None:
     write_checked_json(tmp_path / "value.json", {"schema": 3})
     assert read_checked_json(tmp_path / "value.json", schema=3) == {"schema": 3}
     with pytest.raises(DataError, match="newer tfcli") as caught:
@@ -256,7 +255,7 @@ def test_checked_json_of_a_newer_program_asks_for_it(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("depth", [*range(900, 1010, 10), 1500, 2000, 3000, 5000, 10_000])
 def test_checked_json_nested_to_any_depth_is_damage(tmp_path: Path, depth: int) -> None:
-    """Python's limits to reading and to writing nested JSON differ."""
+    """Python's recursion limits for reading and for writing JSON differ."""
     nested = b"[" * depth + b"]" * depth
     (tmp_path / "value.json").write_bytes(b'{"schema": 1, "nested": ' + nested + b"}")
     with pytest.raises(DamagedError):
@@ -264,7 +263,7 @@ def test_checked_json_nested_to_any_depth_is_damage(tmp_path: Path, depth: int) 
 
 
 @given(lines=st.lists(st.binary().filter(lambda line: b"\n" not in line)))
-def test_lines_are_added_in_order(tmp_path: Path, lines: list[bytes]) -> None:
+def test_lines_are_appended_in_order(tmp_path: Path, lines: list[bytes]) -> None:
     log = tmp_path / "log"
     log.unlink(missing_ok=True)
     for line in lines:
@@ -273,7 +272,7 @@ def test_lines_are_added_in_order(tmp_path: Path, lines: list[bytes]) -> None:
 
 
 @given(data=st.data())
-def test_a_line_after_a_torn_one_begins_afresh(tmp_path: Path, data: Any) -> None:
+def test_line_after_a_torn_one_starts_on_a_new_line(tmp_path: Path, data: Any) -> None:
     log = tmp_path / "log"
     whole = b"first line\nsecond line\n"
     kept = whole[: data.draw(st.integers(0, len(whole)))]
@@ -283,7 +282,7 @@ def test_a_line_after_a_torn_one_begins_afresh(tmp_path: Path, data: Any) -> Non
     assert log.read_bytes().splitlines() == [*kept.splitlines(), b"third line"]
 
 
-def test_a_log_in_a_folder_that_is_not_there_is_not_found(tmp_path: Path) -> None:
+def test_appending_in_a_missing_folder_is_not_found(tmp_path: Path) -> None:
     with pytest.raises(NotFoundError):
         append_line(tmp_path / "nowhere" / "log", b"x")
 
@@ -312,18 +311,18 @@ assert {"log", "file"} <= set(opened)
 """
 
 
-def test_on_windows_files_are_opened_as_binary(tmp_path: Path) -> None:
-    """There, a file opened otherwise has its line ends rewritten."""
+def test_files_are_opened_in_binary_mode_on_windows(tmp_path: Path) -> None:
+    """Otherwise Windows would rewrite the line endings."""
     script = [sys.executable, "-c", WITH_BINARY_MODE]
     done = subprocess.run(script, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
 
-def test_an_infinite_loss_can_be_noted(tmp_path: Path) -> None:
+def test_json_can_hold_infinity(tmp_path: Path) -> None:
     write_json(tmp_path / "value.json", {"loss": math.inf})
     assert read_json(tmp_path / "value.json") == {"loss": math.inf}
 
 
-def test_an_error_of_the_disk_names_the_file(tmp_path: Path) -> None:
+def test_disk_error_names_the_file(tmp_path: Path) -> None:
     with pytest.raises(InputOutputError, match="wanted"), faulty(fails_with(5)):
         write_file(tmp_path / "wanted", b"x")

@@ -1,4 +1,4 @@
-"""What the operating system answers, in our own words and with the right exit code."""
+"""Errors of the operating system become our own, with the right exit code."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ NOBODY = 65534
 
 @contextlib.contextmanager
 def without_privileges() -> Iterator[None]:
-    """Lets the administrator, who may do everything, try what anybody may."""
-    administrator = os.geteuid() == 0
-    if administrator:
+    """Gives up root's right to write everywhere, if the tests run as root."""
+    root = os.geteuid() == 0
+    if root:
         os.seteuid(NOBODY)
     try:
         yield
     finally:
-        if administrator:
+        if root:
             os.seteuid(0)
 
 
@@ -70,68 +70,64 @@ CODES: dict[int, type[TfcliError]] = {
 
 
 @pytest.mark.parametrize("code", CODES, ids=errno.errorcode.get)
-def test_every_error_has_its_class_and_names_the_file(tmp_path: Path, code: int) -> None:
-    translated_os_errors = translate_os_error(OSError(code, os.strerror(code)), tmp_path / "wanted")
-    assert isinstance(translated_os_errors, CODES[code])
-    assert str(tmp_path / "wanted") in translated_os_errors.what
+def test_each_error_number_has_its_class_and_names_the_file(tmp_path: Path, code: int) -> None:
+    error = translate_os_error(OSError(code, os.strerror(code)), tmp_path / "wanted")
+    assert isinstance(error, CODES[code])
+    assert str(tmp_path / "wanted") in error.what
 
 
 @given(code=st.integers(1, 200))
-def test_every_number_has_an_explanation(tmp_path: Path, code: int) -> None:
-    translated_os_errors = translate_os_error(OSError(code, os.strerror(code)), tmp_path / "wanted")
-    assert isinstance(translated_os_errors, TfcliError)
-    assert isinstance(translated_os_errors, NotFoundError) or os.strerror(code) in str(
-        translated_os_errors.why
-    )
+def test_any_error_number_is_explained(tmp_path: Path, code: int) -> None:
+    error = translate_os_error(OSError(code, os.strerror(code)), tmp_path / "wanted")
+    assert isinstance(error, TfcliError)
+    assert isinstance(error, NotFoundError) or os.strerror(code) in str(error.why)
 
 
 @pytest.mark.parametrize("code", [errno.EACCES, errno.EPERM, errno.EROFS])
-def test_what_is_not_allowed_comes_with_a_way_to_see_why(tmp_path: Path, code: int) -> None:
-    translated_os_errors = translate_os_error(OSError(code, os.strerror(code)), tmp_path / "wanted")
-    assert "may not be read or written" in translated_os_errors.what
-    assert str(translated_os_errors.hint).startswith(f"ls -ld {tmp_path}")
+def test_permission_errors_suggest_showing_the_permissions(tmp_path: Path, code: int) -> None:
+    error = translate_os_error(OSError(code, os.strerror(code)), tmp_path / "wanted")
+    assert "no permission to read or write" in error.what
+    assert str(error.hint).startswith(f"ls -ld {tmp_path}")
 
 
-def test_an_error_without_a_number_is_explained_by_its_text(tmp_path: Path) -> None:
+def test_error_without_a_number_is_explained_by_its_text(tmp_path: Path) -> None:
     assert translate_os_error(OSError("it would not"), tmp_path).why == "it would not"
 
 
-def test_a_missing_file_is_not_found_even_without_a_number(tmp_path: Path) -> None:
-    """As safetensors and others written in Rust raise it."""
+def test_missing_file_without_a_number_is_not_found(tmp_path: Path) -> None:
+    """As raised by safetensors and other libraries written in Rust."""
     assert isinstance(translate_os_error(FileNotFoundError("not here"), tmp_path), NotFoundError)
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EFBIG, errno.EDQUOT])
-def test_a_full_disk_tells_how_much_is_free(tmp_path: Path, code: int) -> None:
-    translated_os_errors = translate_os_error(
+def test_full_disk_error_says_how_much_is_free(tmp_path: Path, code: int) -> None:
+    error = translate_os_error(
         OSError(code, os.strerror(code)), tmp_path / "no" / "such" / "folder"
     )
-    assert "the disk is full" in translated_os_errors.what
-    assert 0 < free_bytes(str(translated_os_errors.why)) <= shutil.disk_usage(tmp_path).total
+    assert "the disk is full" in error.what
+    assert 0 < free_bytes(str(error.why)) <= shutil.disk_usage(tmp_path).total
 
 
-def test_a_full_disk_is_explained_even_where_it_cannot_be_measured(
+def test_full_disk_is_explained_even_if_it_cannot_be_measured(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuses(path: object) -> Any:
         raise OSError(errno.EIO, "refused")
 
     monkeypatch.setattr(shutil, "disk_usage", refuses)
-    translated_os_errors = translate_os_error(
-        OSError(errno.ENOSPC, "no space left"), tmp_path / "file"
-    )
-    assert "the disk is full" in translated_os_errors.what
-    assert translated_os_errors.why == "no space left"
+    error = translate_os_error(OSError(errno.ENOSPC, "no space left"), tmp_path / "file")
+    assert "the disk is full" in error.what
+    assert error.why == "no space left"
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
-def test_writing_to_a_full_device_says_so() -> None:
+def test_full_device_is_reported_as_a_full_disk() -> None:
     with pytest.raises(InputOutputError, match="the disk is full"):
         append_line(Path("/dev/full"), b"x")
 
 
 @POSIX
-def test_a_file_beyond_the_limit_says_so_and_leaves_the_old_one(tmp_path: Path) -> None:
+def test_file_size_limit_is_reported_and_keeps_the_old_file(tmp_path: Path) -> None:
     import resource
 
     write_file(tmp_path / "file", b"old")
@@ -146,12 +142,12 @@ def test_a_file_beyond_the_limit_says_so_and_leaves_the_old_one(tmp_path: Path) 
 
 
 @POSIX
-def test_a_read_only_folder_refuses_with_a_command_that_shows_why(
+def test_read_only_folder_error_has_a_command_that_works(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "read only").mkdir(mode=0o555)
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(InputOutputError, match="may not be") as caught, without_privileges():
+    with pytest.raises(InputOutputError, match="no permission") as caught, without_privileges():
         write_file(Path("read only/file"), b"x")
     assert list((tmp_path / "read only").iterdir()) == []
     assert caught.value.hint
@@ -161,7 +157,7 @@ def test_a_read_only_folder_refuses_with_a_command_that_shows_why(
 
 
 @POSIX
-def test_a_folder_cannot_be_made_in_a_read_only_one(
+def test_no_folder_is_created_in_a_read_only_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "locked").mkdir(mode=0o555)
@@ -171,7 +167,7 @@ def test_a_folder_cannot_be_made_in_a_read_only_one(
 
 
 @pytest.mark.parametrize("place", ["file/new", "file/deep/new"])
-def test_a_file_where_a_folder_should_be_is_in_the_way(tmp_path: Path, place: str) -> None:
+def test_file_in_place_of_a_folder_is_a_conflict(tmp_path: Path, place: str) -> None:
     (tmp_path / "file").write_bytes(b"precious")
     with pytest.raises(ConflictError, match="in the way"):
         write_file(tmp_path / place, b"x")
@@ -180,49 +176,49 @@ def test_a_file_where_a_folder_should_be_is_in_the_way(tmp_path: Path, place: st
     assert (tmp_path / "file").read_bytes() == b"precious"
 
 
-def test_a_folder_where_a_file_should_be_is_in_the_way(tmp_path: Path) -> None:
+def test_folder_in_place_of_a_file_is_a_conflict(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     with pytest.raises(ConflictError, match="in the way"):
         write_file(tmp_path / "folder", b"x")
     assert [path.name for path in tmp_path.iterdir()] == ["folder"]
 
 
-def test_a_folder_is_made_with_its_parents_once(tmp_path: Path) -> None:
+def test_folder_is_created_with_its_parents_once(tmp_path: Path) -> None:
     make_folder(tmp_path / "a" / "b")
     make_folder(tmp_path / "a" / "b")
     assert (tmp_path / "a" / "b").is_dir()
 
 
-def test_a_file_is_removed_if_it_is_there(tmp_path: Path) -> None:
+def test_file_is_removed_if_it_exists(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"x")
     remove_file(tmp_path / "file")
     remove_file(tmp_path / "file")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_file_that_cannot_be_removed_is_told_in_our_words(tmp_path: Path) -> None:
+def test_failure_to_remove_a_file_raises_our_own_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"x")
     with pytest.raises(InputOutputError, match="file"), faulty(fails_with(errno.EIO)):
         remove_file(tmp_path / "file")
     assert (tmp_path / "file").exists()
 
 
-def test_room_that_is_not_there_is_asked_for_with_both_figures(tmp_path: Path) -> None:
-    with pytest.raises(InputOutputError, match="not enough room") as caught:
+def test_lack_of_space_is_reported_with_both_figures(tmp_path: Path) -> None:
+    with pytest.raises(InputOutputError, match="not enough disk space") as caught:
         require_space(tmp_path / "not" / "yet" / "there", 1 << 62)
     assert f"{1 << 62:,} bytes are needed" in str(caught.value.why)
     assert 0 < free_bytes(str(caught.value.why)) <= shutil.disk_usage(tmp_path).total
 
 
-def test_exactly_enough_room_is_enough(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_exactly_enough_space_is_enough(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     usage = shutil.disk_usage(tmp_path)._replace(free=1000)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
     require_space(tmp_path, 1000)
-    with pytest.raises(InputOutputError, match="not enough room"):
+    with pytest.raises(InputOutputError, match="not enough disk space"):
         require_space(tmp_path, 1001)
 
 
-def test_room_is_measured_for_a_path_without_a_folder_too(
+def test_space_is_measured_for_a_bare_file_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -231,7 +227,7 @@ def test_room_is_measured_for_a_path_without_a_folder_too(
 
 @POSIX
 @pytest.mark.parametrize("refused", [False, True])
-def test_on_a_mac_the_drive_itself_is_flushed_or_what_comes_nearest(
+def test_macos_flushes_the_drive_or_falls_back_to_fsync(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refused: bool
 ) -> None:
     import fcntl
@@ -246,7 +242,7 @@ def test_on_a_mac_the_drive_itself_is_flushed_or_what_comes_nearest(
     assert made.count("fsync") == refused
 
 
-def test_on_windows_a_folder_is_not_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_folders_are_not_opened_on_windows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with faulty(lambda call: call.make()) as made:
         monkeypatch.setattr(os, "name", "nt")
         flush_folder(tmp_path)

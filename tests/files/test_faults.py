@@ -1,4 +1,4 @@
-"""Whichever system call of a writer goes wrong: the old content or the new, and nothing else.
+"""Whichever system call of a writer fails, the old or the new content is there, and nothing else.
 
 Reference: how SQLite tests its own atomic commits, https://sqlite.org/testing.html ("I/O error
 testing", "crash testing").
@@ -28,7 +28,7 @@ from tests.files.faults import (
 )
 from tests.files.writers import WRITERS, Writer
 from tfcli.errors import TfcliError
-from tfcli.files import append_line, sweep
+from tfcli.files import append_line, remove_leftovers
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -40,7 +40,7 @@ SITUATIONS = [
     pytest.param("folder", OLD, id="a folder replaced"),
     pytest.param("stored", None, id="a file named by its content"),
 ]
-# Python's own `shutil.rmtree`, which takes the old folder away, does leave files open.
+# Python's own `shutil.rmtree`, which removes the old folder, can leave files open.
 WITHOUT_RMTREE = [SITUATIONS[0], SITUATIONS[1], SITUATIONS[2], SITUATIONS[4]]
 FAULTS = {
     "input/output error": fails_with(errno.EIO),
@@ -49,7 +49,7 @@ FAULTS = {
 }
 
 
-def folder_with(parent: Path, name: str, writer: Writer, before: bytes | None) -> Path:
+def prepared(parent: Path, name: str, writer: Writer, before: bytes | None) -> Path:
     folder = parent / name
     folder.mkdir()
     if before is not None:
@@ -57,14 +57,14 @@ def folder_with(parent: Path, name: str, writer: Writer, before: bytes | None) -
     return folder
 
 
-def calls_of(parent: Path, writer: Writer, before: bytes | None) -> int:
-    folder = folder_with(parent, "counted", writer, before)
+def number_of_calls(parent: Path, writer: Writer, before: bytes | None) -> int:
+    folder = prepared(parent, "counted", writer, before)
     return count_calls(lambda: writer.write(folder, NEW))
 
 
-def left_after_sweep(folder: Path, writer: Writer) -> bytes | None:
-    """What can be read once the next start has swept; nothing else may be there."""
-    sweep(folder)
+def content_after_cleanup(folder: Path, writer: Writer) -> bytes | None:
+    """What can be read after leftovers were removed; nothing else may be there."""
+    remove_leftovers(folder)
     content = writer.read(folder)
     assert len(list(folder.iterdir())) == (content is not None)
     return content
@@ -73,12 +73,12 @@ def left_after_sweep(folder: Path, writer: Writer) -> bytes | None:
 @pytest.mark.parametrize("lasting", [False, True], ids=["once", "from then on"])
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
 @pytest.mark.parametrize(("name", "before"), SITUATIONS)
-def test_a_failing_call_leaves_old_or_new(
+def test_failing_call_leaves_old_or_new(
     tmp_path: Path, name: str, before: bytes | None, fault: Fault, lasting: bool
 ) -> None:
     writer = WRITERS[name]
-    for call in range(calls_of(tmp_path, writer, before)):
-        folder = folder_with(tmp_path, str(call), writer, before)
+    for call in range(number_of_calls(tmp_path, writer, before)):
+        folder = prepared(tmp_path, str(call), writer, before)
         allowed = {before, NEW}
         with faulty(fault, call, None if lasting else call) as made:
             try:
@@ -86,31 +86,29 @@ def test_a_failing_call_leaves_old_or_new(
                 allowed = {NEW}
             except (TfcliError, KeyboardInterrupt):
                 pass
-        assert left_after_sweep(folder, writer) in allowed, f"call {call}: {made[call]}"
+        assert content_after_cleanup(folder, writer) in allowed, f"call {call}: {made[call]}"
 
 
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
 @pytest.mark.parametrize(("name", "before"), SITUATIONS)
-def test_a_call_that_fails_once_leaves_old_or_new_in_its_place_at_once(
+def test_failing_call_leaves_old_or_new_before_any_cleanup(
     tmp_path: Path, name: str, before: bytes | None, fault: Fault
 ) -> None:
-    """Nobody sweeps where tokenizers lie."""
+    """Readers do not wait for leftovers to be removed."""
     writer = WRITERS[name]
-    for call in range(calls_of(tmp_path, writer, before)):
-        folder = folder_with(tmp_path, str(call), writer, before)
+    for call in range(number_of_calls(tmp_path, writer, before)):
+        folder = prepared(tmp_path, str(call), writer, before)
         with contextlib.suppress(TfcliError, KeyboardInterrupt), faulty(fault, call, call) as made:
             writer.write(folder, NEW)
         assert writer.read(folder) in {before, NEW}, f"call {call}: {made[call]}"
 
 
 @pytest.mark.parametrize(("name", "before"), SITUATIONS)
-def test_a_process_that_dies_at_any_call_leaves_old_or_new(
-    tmp_path: Path, name: str, before: bytes | None
-) -> None:
+def test_killed_process_leaves_old_or_new(tmp_path: Path, name: str, before: bytes | None) -> None:
     writer = WRITERS[name]
     folders = [
-        folder_with(tmp_path, str(call), writer, before)
-        for call in range(calls_of(tmp_path, writer, before))
+        prepared(tmp_path, str(call), writer, before)
+        for call in range(number_of_calls(tmp_path, writer, before))
     ]
     processes = [
         subprocess.Popen(
@@ -121,15 +119,13 @@ def test_a_process_that_dies_at_any_call_leaves_old_or_new(
     ]
     assert [process.wait() for process in processes] == [DIED] * len(processes)
     for call, folder in enumerate(folders):
-        assert left_after_sweep(folder, writer) in {before, NEW}, f"call {call}"
+        assert content_after_cleanup(folder, writer) in {before, NEW}, f"call {call}"
 
 
 @pytest.mark.parametrize(("name", "before"), SITUATIONS)
-def test_short_writes_are_taken_up_where_they_broke_off(
-    tmp_path: Path, name: str, before: bytes | None
-) -> None:
+def test_short_writes_are_continued(tmp_path: Path, name: str, before: bytes | None) -> None:
     writer = WRITERS[name]
-    folder = folder_with(tmp_path, "folder", writer, before)
+    folder = prepared(tmp_path, "folder", writer, before)
     with faulty(writes_less) as made:
         writer.write(folder, NEW)
     assert made.count("write") > 1
@@ -138,10 +134,10 @@ def test_short_writes_are_taken_up_where_they_broke_off(
 
 @pytest.mark.skipif(sys.platform in {"darwin", "win32"}, reason="flushed by other calls")
 @pytest.mark.parametrize(("name", "before"), WITHOUT_RMTREE)
-def test_all_is_flushed_before_the_rename_and_the_folder_above_after_it(
+def test_files_are_flushed_before_the_rename_and_the_parent_after_it(
     tmp_path: Path, name: str, before: bytes | None
 ) -> None:
-    """What a power cut needs, which no test can bring about."""
+    """What it takes to survive a power cut."""
     events: list[int | str] = []
 
     def noted(call: SystemCall) -> Any:
@@ -152,7 +148,7 @@ def test_all_is_flushed_before_the_rename_and_the_folder_above_after_it(
         return call.make()
 
     writer = WRITERS[name]
-    folder = folder_with(tmp_path, "folder", writer, before)
+    folder = prepared(tmp_path, "folder", writer, before)
     with faulty(noted):
         writer.write(folder, NEW)
     rename = events.index("rename")
@@ -160,9 +156,9 @@ def test_all_is_flushed_before_the_rename_and_the_folder_above_after_it(
     assert events[rename + 1 :] == [folder.stat().st_ino]
 
 
-def test_a_replaced_folder_goes_only_once_the_new_one_is_safe(tmp_path: Path) -> None:
+def test_old_folder_is_removed_after_the_new_one_is_flushed(tmp_path: Path) -> None:
     writer = WRITERS["folder"]
-    folder = folder_with(tmp_path, "folder", writer, OLD)
+    folder = prepared(tmp_path, "folder", writer, OLD)
     with faulty(SystemCall.make) as made:
         writer.write(folder, NEW)
     renames = [number for number, name in enumerate(made) if name == "rename"]
@@ -172,26 +168,24 @@ def test_a_replaced_folder_goes_only_once_the_new_one_is_safe(tmp_path: Path) ->
 
 @pytest.mark.skipif(not Path("/dev/fd").is_dir(), reason="no list of open files")
 @pytest.mark.parametrize(("name", "before"), WITHOUT_RMTREE)
-def test_a_failing_call_leaves_no_file_open(
-    tmp_path: Path, name: str, before: bytes | None
-) -> None:
+def test_failing_call_leaves_no_file_open(tmp_path: Path, name: str, before: bytes | None) -> None:
     def open_files() -> int:
         return len(list(Path("/dev/fd").iterdir()))
 
     writer = WRITERS[name]
     at_first = open_files()
-    for call in range(calls_of(tmp_path, writer, before)):
-        folder = folder_with(tmp_path, str(call), writer, before)
+    for call in range(number_of_calls(tmp_path, writer, before)):
+        folder = prepared(tmp_path, str(call), writer, before)
         with contextlib.suppress(KeyboardInterrupt), faulty(is_interrupted, call, call):
             writer.write(folder, NEW)
         assert open_files() == at_first, f"call {call}"
 
 
 @pytest.mark.parametrize(("name", "before"), WITHOUT_RMTREE)
-def test_a_failing_call_closes_no_file_of_somebody_else(
+def test_failing_call_closes_no_file_of_another_thread(
     tmp_path: Path, name: str, before: bytes | None
 ) -> None:
-    """A descriptor closed twice is, the second time, the file that another thread just opened."""
+    """A descriptor closed a second time may be a file that another thread has just opened."""
 
     def fails_while_another_opens(call: SystemCall) -> Any:
         if call.name == "close":
@@ -200,8 +194,8 @@ def test_a_failing_call_closes_no_file_of_somebody_else(
         raise OSError(errno.EIO, "refused")
 
     writer = WRITERS[name]
-    for call in range(calls_of(tmp_path, writer, before)):
-        folder = folder_with(tmp_path, str(call), writer, before)
+    for call in range(number_of_calls(tmp_path, writer, before)):
+        folder = prepared(tmp_path, str(call), writer, before)
         theirs: list[int] = []
         with contextlib.suppress(TfcliError), faulty(fails_while_another_opens, call, call) as made:
             writer.write(folder, NEW)
@@ -209,11 +203,13 @@ def test_a_failing_call_closes_no_file_of_somebody_else(
             try:
                 os.close(descriptor)
             except OSError:
-                pytest.fail(f"call {call}, {made[call]}, failed; a file of another was closed")
+                pytest.fail(
+                    f"call {call}, {made[call]}, failed; a file of another thread was closed"
+                )
 
 
 @pytest.mark.parametrize("code", [errno.EIO, errno.ENOSPC])
-def test_a_failing_append_keeps_every_line_and_the_next_begins_afresh(
+def test_failing_append_keeps_every_line_and_the_next_starts_a_new_one(
     tmp_path: Path, code: int
 ) -> None:
     def log_with_a_line(name: str) -> Path:
@@ -230,7 +226,7 @@ def test_a_failing_append_keeps_every_line_and_the_next_begins_afresh(
         assert lines in ([b"first", b"third"], [b"first", b"second", b"third"])
 
 
-def test_an_append_in_short_writes_is_whole(tmp_path: Path) -> None:
+def test_append_in_short_writes_is_complete(tmp_path: Path) -> None:
     with faulty(writes_less):
         append_line(tmp_path / "log", b"one line")
     assert (tmp_path / "log").read_bytes() == b"one line\n"

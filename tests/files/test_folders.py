@@ -1,10 +1,9 @@
-"""A folder that verifies holds exactly the bytes that were written."""
+"""A folder that verifies has exactly the bytes that were written."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,19 +13,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.files.faults import SystemCall, fails_with, faulty
+from tests.files.faults import fails_with, faulty
 from tfcli.errors import ConflictError, DamagedError, DataError, NotFoundError, TfcliError
 from tfcli.files import (
     MANIFEST,
     new_folder,
     read_folder,
     remove_folder,
-    sweep,
     to_json,
     verify_file,
     verify_folder,
 )
-from tfcli.files.folders import find_litter
 
 EMPTY = hashlib.sha256(b"").hexdigest()
 
@@ -38,7 +35,7 @@ def make_folder_of(path: Path, contents: dict[str, bytes]) -> Path:
     return path
 
 
-def every_file(folder: Path) -> list[Path]:
+def files_in(folder: Path) -> list[Path]:
     return sorted(folder.iterdir())
 
 
@@ -79,12 +76,12 @@ CHANGES = {
 
 
 def rewrite(file: Path, data: bytes) -> None:
-    """As a new file: an old one that is written over is flushed by ext4, which takes its time."""
+    """As a new file: ext4 flushes one that is overwritten, which is slow."""
     file.unlink()
     file.write_bytes(data)
 
 
-def assert_damage_is_noticed(folder: Path, file: Path, changed: bytes) -> None:
+def assert_damage_is_detected(folder: Path, file: Path, changed: bytes) -> None:
     whole = file.read_bytes()
     rewrite(file, changed)
     try:
@@ -98,13 +95,13 @@ def assert_damage_is_noticed(folder: Path, file: Path, changed: bytes) -> None:
 
 @given(st.dictionaries(st.sampled_from(["a", "b.txt", "c-1"]), st.binary()))
 @settings(max_examples=20)
-def test_a_folder_as_written_verifies(tmp_path: Path, contents: dict[str, bytes]) -> None:
+def test_unchanged_folder_verifies(tmp_path: Path, contents: dict[str, bytes]) -> None:
     folder = make_folder_of(tmp_path / "folder", contents)
     verify_folder(folder)
-    assert {path.name: path.read_bytes() for path in every_file(folder)}.items() >= contents.items()
+    assert {path.name: path.read_bytes() for path in files_in(folder)}.items() >= contents.items()
 
 
-def test_a_manifest_names_size_and_hash_of_every_file(tmp_path: Path) -> None:
+def test_manifest_has_size_and_hash_of_files_in(tmp_path: Path) -> None:
     folder = make_folder_of(tmp_path / "folder", {"a": b"abc", "empty": b""})
     expected = {
         "schema": 1,
@@ -116,7 +113,7 @@ def test_a_manifest_names_size_and_hash_of_every_file(tmp_path: Path) -> None:
     assert (folder / MANIFEST).read_bytes() == to_json(expected)
 
 
-def test_a_file_may_come_in_pieces(tmp_path: Path) -> None:
+def test_file_in_a_folder_can_be_written_in_chunks(tmp_path: Path) -> None:
     with new_folder(tmp_path / "folder") as folder, folder.new_file("pieces") as file:
         for piece in (b"one ", b"", memoryview(b"two")):
             file.write(piece)
@@ -125,11 +122,11 @@ def test_a_file_may_come_in_pieces(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_every_small_change_of_a_tiny_folder_is_noticed(tmp_path: Path, change: str) -> None:
+def test_every_small_change_of_a_tiny_folder_is_detected(tmp_path: Path, change: str) -> None:
     folder = make_folder_of(tmp_path / "folder", {"a": b"1", "b": b"\n", "empty": b""})
-    for file in every_file(folder):
+    for file in files_in(folder):
         for changed in CHANGES[change](file.read_bytes()):
-            assert_damage_is_noticed(folder, file, changed)
+            assert_damage_is_detected(folder, file, changed)
 
 
 @pytest.fixture(scope="module")
@@ -140,40 +137,40 @@ def large_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @given(data=st.data())
-def test_any_flipped_bit_of_a_large_folder_is_noticed(large_folder: Path, data: Any) -> None:
-    file = data.draw(st.sampled_from(every_file(large_folder)))
+def test_flipped_bits_of_a_large_folder_are_detected(large_folder: Path, data: Any) -> None:
+    file = data.draw(st.sampled_from(files_in(large_folder)))
     whole = file.read_bytes()
     position = data.draw(st.integers(0, len(whole) - 1))
     bit = data.draw(st.integers(0, 7))
-    assert_damage_is_noticed(large_folder, file, flipped(whole, position, bit))
+    assert_damage_is_detected(large_folder, file, flipped(whole, position, bit))
 
 
 @given(data=st.data())
-def test_any_cut_or_addition_in_a_large_folder_is_noticed(large_folder: Path, data: Any) -> None:
-    file = data.draw(st.sampled_from(every_file(large_folder)))
+def test_cuts_and_additions_in_a_large_folder_are_detected(large_folder: Path, data: Any) -> None:
+    file = data.draw(st.sampled_from(files_in(large_folder)))
     whole = file.read_bytes()
     start = data.draw(st.integers(0, len(whole)))
     end = data.draw(st.integers(start, len(whole)))
     more = data.draw(st.binary(max_size=20))
     if len(more) != end - start:
-        assert_damage_is_noticed(large_folder, file, whole[:start] + more + whole[end:])
+        assert_damage_is_detected(large_folder, file, whole[:start] + more + whole[end:])
 
 
 @pytest.mark.parametrize("name", ["a", MANIFEST])
-def test_a_missing_file_is_noticed(tmp_path: Path, name: str) -> None:
+def test_missing_file_is_detected(tmp_path: Path, name: str) -> None:
     folder = make_folder_of(tmp_path / "folder", {"a": b"1"})
     (folder / name).unlink()
     with pytest.raises(DamagedError):
         verify_folder(folder)
 
 
-def test_a_folder_that_is_not_there_does_not_verify(tmp_path: Path) -> None:
-    with pytest.raises(DamagedError, match="never finished"):
+def test_missing_folder_does_not_verify(tmp_path: Path) -> None:
+    with pytest.raises(DamagedError, match="incomplete"):
         verify_folder(tmp_path / "folder")
 
 
 @pytest.mark.parametrize("name", ["a", MANIFEST])
-def test_a_folder_in_place_of_a_file_is_damage(tmp_path: Path, name: str) -> None:
+def test_folder_in_place_of_a_file_is_damage(tmp_path: Path, name: str) -> None:
     folder = make_folder_of(tmp_path / "folder", {"a": b"1"})
     (folder / name).unlink()
     (folder / name).mkdir()
@@ -182,8 +179,8 @@ def test_a_folder_in_place_of_a_file_is_damage(tmp_path: Path, name: str) -> Non
 
 
 @pytest.mark.skipif(not Path("/dev/null").exists(), reason="no devices")
-def test_a_device_in_place_of_a_file_is_damage(tmp_path: Path) -> None:
-    """What is no regular file may never end: a pipe, /dev/zero."""
+def test_device_in_place_of_a_file_is_damage(tmp_path: Path) -> None:
+    """Reading one may never end, as with /dev/zero or a pipe."""
     folder = make_folder_of(tmp_path / "folder", {"a": b""})
     (folder / "a").unlink()
     (folder / "a").symlink_to("/dev/null")
@@ -191,19 +188,19 @@ def test_a_device_in_place_of_a_file_is_damage(tmp_path: Path) -> None:
         verify_folder(folder)
 
 
-def test_a_disk_that_cannot_be_read_is_told_in_our_words(tmp_path: Path) -> None:
+def test_unreadable_disk_raises_our_own_error(tmp_path: Path) -> None:
     folder = make_folder_of(tmp_path / "folder", {"a": b"1"})
     with pytest.raises(TfcliError, match="folder/"), faulty(fails_with(5)):
         verify_folder(folder)
 
 
-def test_a_manifest_that_cannot_be_read_is_told_in_our_words(tmp_path: Path) -> None:
+def test_unreadable_manifest_raises_our_own_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(TfcliError):
         verify_folder(tmp_path / "file")
 
 
-def test_a_newer_schema_asks_for_a_newer_program(tmp_path: Path) -> None:
+def test_newer_schema_asks_for_an_upgrade(tmp_path: Path) -> None:
     folder = make_folder_of(tmp_path / "folder", {})
     (folder / MANIFEST).write_bytes(to_json({"schema": 2, "files": {}, "more": "than we know"}))
     with pytest.raises(DataError) as caught:
@@ -254,7 +251,7 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("manifest", HOSTILE.values(), ids=HOSTILE)
-def test_a_hostile_manifest_is_damage(tmp_path: Path, manifest: bytes) -> None:
+def test_hostile_manifest_is_damage(tmp_path: Path, manifest: bytes) -> None:
     folder = make_folder_of(tmp_path / "folder", {"there": b""})
     (tmp_path / "outside").write_bytes(b"")
     (folder / "sub").mkdir()
@@ -265,8 +262,8 @@ def test_a_hostile_manifest_is_damage(tmp_path: Path, manifest: bytes) -> None:
 
 
 @pytest.mark.parametrize("depth", [*range(900, 1010, 10), 1500, 2000, 3000, 5000, 10_000])
-def test_a_manifest_nested_to_any_depth_is_damage(tmp_path: Path, depth: int) -> None:
-    """Python's limits to reading and to writing nested JSON differ."""
+def test_manifest_nested_to_any_depth_is_damage(tmp_path: Path, depth: int) -> None:
+    """Python's recursion limits for reading and for writing JSON differ."""
     nested = b"[" * depth + b"]" * depth
     manifest = b'{"schema": 1, "files": {"a": {"bytes": ' + nested + b', "sha256": ""}}}'
     (tmp_path / MANIFEST).write_bytes(manifest)
@@ -290,14 +287,14 @@ MANIFESTS = st.fixed_dictionaries(
 
 
 @given(manifest=MANIFESTS)
-def test_an_invented_manifest_never_verifies(tmp_path: Path, manifest: dict[str, object]) -> None:
+def test_random_manifest_never_verifies(tmp_path: Path, manifest: dict[str, object]) -> None:
     text = json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"
     (tmp_path / MANIFEST).write_bytes(text.encode(errors="backslashreplace"))
     with pytest.raises(DataError):
         verify_folder(tmp_path)
 
 
-def test_an_error_of_the_block_leaves_the_old_folder(tmp_path: Path) -> None:
+def test_error_while_writing_keeps_the_old_folder(tmp_path: Path) -> None:
     folder = make_folder_of(tmp_path / "folder", {"a": b"old"})
     with (
         pytest.raises(ZeroDivisionError),
@@ -308,94 +305,27 @@ def test_an_error_of_the_block_leaves_the_old_folder(tmp_path: Path) -> None:
         raise ZeroDivisionError
     verify_folder(folder)
     assert (folder / "a").read_bytes() == b"old"
-    assert every_file(tmp_path) == [folder]
+    assert files_in(tmp_path) == [folder]
 
 
-def test_a_folder_made_anew_holds_nothing_of_the_old_one(tmp_path: Path) -> None:
+def test_replaced_folder_keeps_no_old_files(tmp_path: Path) -> None:
     make_folder_of(tmp_path / "folder", {"old": b"1"})
     folder = make_folder_of(tmp_path / "folder", {"new": b"2"})
-    assert [path.name for path in every_file(folder)] == [MANIFEST, "new"]
+    assert [path.name for path in files_in(folder)] == [MANIFEST, "new"]
 
 
-def test_a_removed_folder_is_gone_whole(tmp_path: Path) -> None:
+def test_removed_folder_leaves_nothing(tmp_path: Path) -> None:
     remove_folder(make_folder_of(tmp_path / "folder", {"a": b"1"}))
-    assert every_file(tmp_path) == []
+    assert files_in(tmp_path) == []
 
 
-def test_removing_what_is_not_there_is_not_found(tmp_path: Path) -> None:
+def test_removing_a_missing_folder_is_not_found(tmp_path: Path) -> None:
     with pytest.raises(NotFoundError):
         remove_folder(tmp_path / "folder")
 
 
-def test_sweep_takes_away_litter_of_every_kind_and_nothing_else(tmp_path: Path) -> None:
-    outside = make_folder_of(tmp_path / "outside", {"precious": b"1"})
-    root = make_folder_of(tmp_path / "root", {"kept": b"1", "a.tmp-b": b"3"})
-    (root / ".hidden").write_bytes(b"2")
-    kept = every_file(root)
-    (root / ".tmp-file-1-a").write_bytes(b"")
-    (root / ".tmp-folder-1-a" / "deep").mkdir(parents=True)
-    (root / ".tmp-link-1-a").symlink_to(outside)
-    leftovers = find_litter(root)
-    assert len(leftovers) == 3
-    assert sweep(root) == leftovers
-    assert every_file(root) == kept
-    verify_folder(outside)
-
-
-@pytest.mark.parametrize("there", ["nothing", "a dangling link", "an empty folder"])
-def test_sweep_puts_back_what_is_all_that_there_is(tmp_path: Path, there: str) -> None:
-    write_pair(tmp_path / ".old-it", b"old")
-    if there == "a dangling link":
-        (tmp_path / "it").symlink_to("nowhere")
-    if there == "an empty folder":
-        (tmp_path / "it").mkdir()
-    assert sweep(tmp_path) == []
-    verify_folder(tmp_path / "it")
-    assert not (tmp_path / ".old-it").exists()
-
-
-def test_sweep_leaves_what_it_cannot_put_back(tmp_path: Path) -> None:
-    write_pair(tmp_path / ".old-it", b"old")
-
-    def refuses(call: SystemCall) -> Any:
-        return fails_with(5)(call) if call.name == "rename" else call.make()
-
-    with faulty(refuses):
-        assert sweep(tmp_path) == []
-    verify_folder(tmp_path / ".old-it")
-
-
-def test_sweep_takes_away_what_was_nobodys(tmp_path: Path) -> None:
-    (tmp_path / ".old-").mkdir()
-    assert sweep(tmp_path) == [tmp_path / ".old-"]
-
-
-def test_sweep_tells_only_what_it_could_remove(tmp_path: Path) -> None:
-    stubborn = tmp_path / ".tmp-file-1-a"
-    stubborn.write_bytes(b"")
-
-    def refuses(call: SystemCall) -> Any:
-        return fails_with(1)(call) if call.name == "unlink" else call.make()
-
-    with faulty(refuses):
-        assert sweep(tmp_path) == []
-    assert stubborn.exists()
-
-
-def test_there_is_no_litter_where_there_is_no_folder(tmp_path: Path) -> None:
-    assert sweep(tmp_path / "nowhere") == find_litter(tmp_path / "nowhere") == []
-
-
-@pytest.mark.skipif(os.name == "nt", reason="no modes")
-def test_sweep_does_not_follow_a_link_that_leads_nowhere(tmp_path: Path) -> None:
-    link = tmp_path / ".tmp-link-1-a"
-    link.symlink_to(tmp_path / "nowhere")
-    assert sweep(tmp_path) == [link]
-    assert not link.is_symlink()
-
-
-def test_a_file_with_another_check_of_its_own_is_not_read(tmp_path: Path) -> None:
-    """Its size is compared; what else is in the folder is checked as always."""
+def test_only_the_size_of_the_excepted_file_is_compared(tmp_path: Path) -> None:
+    """All other files are compared completely."""
     with new_folder(tmp_path / "it") as folder:
         folder.write("large", b"abc")
         folder.write("small", b"xyz")
@@ -412,7 +342,7 @@ def test_a_file_with_another_check_of_its_own_is_not_read(tmp_path: Path) -> Non
         verify_folder(tmp_path / "it", only_size_of="large")
 
 
-def test_what_appears_meanwhile_is_not_replaced_where_that_is_not_wanted(tmp_path: Path) -> None:
+def test_folder_that_appears_meanwhile_is_not_replaced_unless_asked(tmp_path: Path) -> None:
     with (
         pytest.raises(ConflictError, match="in the way"),
         new_folder(tmp_path / "it", replace=False) as folder,
@@ -430,7 +360,7 @@ def write_pair(path: Path, content: bytes) -> None:
 
 
 def read_pair(path: Path, meanwhile: Callable[[], None]) -> bytes:
-    """Both files, one after the other, with time for somebody else between them."""
+    """Reads both files, with something happening in between."""
     verify_file(path / "one")
     one = (path / "one").read_bytes()
     meanwhile()
@@ -439,10 +369,10 @@ def read_pair(path: Path, meanwhile: Callable[[], None]) -> bytes:
 
 
 def nothing() -> None:
-    """What happens to a folder that nobody touches."""
+    """What happens to a folder that nobody changes."""
 
 
-def test_a_folder_that_is_replaced_while_it_is_read_is_read_again(tmp_path: Path) -> None:
+def test_folder_replaced_while_it_is_read_is_read_again(tmp_path: Path) -> None:
     path = tmp_path / "it"
     write_pair(path, b"old")
     turns = [lambda: write_pair(path, b"new"), lambda: write_pair(path, b"newest"), nothing]
@@ -450,28 +380,28 @@ def test_a_folder_that_is_replaced_while_it_is_read_is_read_again(tmp_path: Path
     assert not turns
 
 
-def test_between_the_two_renames_the_old_folder_is_read(tmp_path: Path) -> None:
-    """A killed writer may have left it so; a living one takes it away while it is read."""
+def test_old_folder_is_read_between_the_two_renames(tmp_path: Path) -> None:
+    """A killed writer may have left it there; a running one removes it while it is read."""
     path, aside = tmp_path / "it", tmp_path / ".old-it"
     write_pair(aside, b"old")
     assert read_folder(path, lambda place: read_pair(place, nothing)) == b"old old"
 
-    def go_on() -> None:
+    def finish_replacing() -> None:
         write_pair(path, b"new")
         shutil.rmtree(aside)
 
-    turns = [go_on, nothing]
+    turns = [finish_replacing, nothing]
     assert read_folder(path, lambda place: read_pair(place, turns.pop(0))) == b"new new"
 
 
-def test_files_that_come_and_go_beside_do_not_count(tmp_path: Path) -> None:
+def test_unrelated_new_files_do_not_cause_rereading(tmp_path: Path) -> None:
     path = tmp_path / "it"
     write_pair(path, b"old")
     turns = [(path / "notes").touch]  # a second one would not be found
     assert read_folder(path, lambda place: read_pair(place, turns.pop())) == b"old old"
 
 
-def test_a_damaged_folder_that_nobody_replaces_is_read_once(tmp_path: Path) -> None:
+def test_damaged_folder_is_read_once_unless_replaced(tmp_path: Path) -> None:
     path = tmp_path / "it"
     write_pair(path, b"old")
     (path / "other").write_bytes(b"odd")
@@ -481,9 +411,7 @@ def test_a_damaged_folder_that_nobody_replaces_is_read_once(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("target", ["nowhere", "."])
-def test_a_link_in_the_place_of_a_folder_makes_way_and_its_target_stays(
-    tmp_path: Path, target: str
-) -> None:
+def test_link_is_replaced_and_its_target_stays(tmp_path: Path, target: str) -> None:
     (tmp_path / "precious").write_bytes(b"x")
     (tmp_path / "it").symlink_to(target)
     make_folder_of(tmp_path / "it", {"file": b"ours"})

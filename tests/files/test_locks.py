@@ -1,4 +1,4 @@
-"""One process at a time in a folder, however the one before it ended."""
+"""One process at a time holds the lock of a folder, however the one before it ended."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tfcli.files import lock
 
 try:
     with lock(Path(sys.argv[1]), doing="training"):
-        print("has it", flush=True)
+        print("locked", flush=True)
         sys.stdin.read()
 except ConflictError as error:
     print(f"refused: {error.why}", flush=True)
@@ -34,7 +34,7 @@ except ConflictError as error:
 
 @contextmanager
 def processes(number: int, folder: Path) -> Iterator[list[tuple[subprocess.Popen[str], str]]]:
-    """Processes that ask for the lock at once, each with its answer; who has it keeps it."""
+    """Processes that ask for the lock at once, each with its answer; the winner keeps the lock."""
     started = [
         subprocess.Popen(
             [sys.executable, "-c", HOLD, folder],
@@ -51,32 +51,32 @@ def processes(number: int, folder: Path) -> Iterator[list[tuple[subprocess.Popen
             process.communicate()
 
 
-def test_a_second_process_is_refused_and_told_who_has_the_lock(tmp_path: Path) -> None:
+def test_second_process_is_refused_and_told_who_holds_the_lock(tmp_path: Path) -> None:
     with processes(1, tmp_path) as [(holder, answer)]:
-        assert answer == "has it\n"
+        assert answer == "locked\n"
         with pytest.raises(ConflictError, match="in use") as caught, lock(tmp_path, doing="x"):
             pass
     assert f"process {holder.pid} on " in str(caught.value.why)
     assert "is training" in str(caught.value.why)
 
 
-def test_of_eight_processes_one_wins(tmp_path: Path) -> None:
+def test_one_of_eight_processes_gets_the_lock(tmp_path: Path) -> None:
     with processes(8, tmp_path) as answered:
-        winners = [answer for _, answer in answered if answer == "has it\n"]
+        winners = [answer for _, answer in answered if answer == "locked\n"]
         losers = [answer for _, answer in answered if answer.startswith("refused")]
     assert (len(winners), len(losers)) == (1, 7)
 
 
-def test_the_lock_is_free_after_its_holder_is_killed(tmp_path: Path) -> None:
+def test_lock_is_free_after_its_holder_is_killed(tmp_path: Path) -> None:
     with processes(1, tmp_path) as [(holder, answer)]:
-        assert answer == "has it\n"
+        assert answer == "locked\n"
         holder.kill()
         holder.wait()
         with lock(tmp_path, doing="x"):
             pass
 
 
-def test_the_lock_is_free_after_its_block(tmp_path: Path) -> None:
+def test_lock_is_free_after_its_block(tmp_path: Path) -> None:
     with lock(tmp_path / "new", doing="x"):
         pass
     with lock(tmp_path / "new", doing="y"):
@@ -84,20 +84,20 @@ def test_the_lock_is_free_after_its_block(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "new").iterdir()] == [LOCK]
 
 
-def test_the_lock_is_free_after_an_error_in_its_block(tmp_path: Path) -> None:
+def test_lock_is_free_after_an_error_in_its_block(tmp_path: Path) -> None:
     with pytest.raises(ZeroDivisionError), lock(tmp_path, doing="x"):
         raise ZeroDivisionError
     with lock(tmp_path, doing="y"):
         pass
 
 
-def test_the_holder_is_no_longer_named_after_an_error_in_its_block(tmp_path: Path) -> None:
+def test_holder_is_not_named_after_an_error_in_its_block(tmp_path: Path) -> None:
     with pytest.raises(ZeroDivisionError), lock(tmp_path, doing="x"):
         raise ZeroDivisionError
     assert [path.name for path in tmp_path.iterdir()] == [LOCK]
 
 
-def test_the_lock_is_free_after_the_disk_refused_the_holders_name(tmp_path: Path) -> None:
+def test_lock_is_free_after_a_full_disk(tmp_path: Path) -> None:
     def full(call: SystemCall) -> Any:
         return fails_with(errno.ENOSPC)(call) if call.name == "write" else call.make()
 
@@ -107,15 +107,13 @@ def test_the_lock_is_free_after_the_disk_refused_the_holders_name(tmp_path: Path
         pass
 
 
-def test_the_same_process_cannot_take_a_lock_twice(tmp_path: Path) -> None:
+def test_process_cannot_take_a_lock_twice(tmp_path: Path) -> None:
     with lock(tmp_path, doing="x"), pytest.raises(ConflictError), lock(tmp_path, doing="y"):
         pass
 
 
 @pytest.mark.parametrize("content", [None, b"", b"{}", b"torn", b'{"pid": 5}'])
-def test_a_holder_that_cannot_be_read_is_another_process(
-    tmp_path: Path, content: bytes | None
-) -> None:
+def test_unreadable_holder_is_called_another_process(tmp_path: Path, content: bytes | None) -> None:
     with processes(1, tmp_path):
         (tmp_path / HOLDER).unlink()
         if content is not None:
@@ -125,7 +123,7 @@ def test_a_holder_that_cannot_be_read_is_another_process(
     assert caught.value.why == "another process has locked it"
 
 
-def test_a_folder_in_the_holders_place_is_no_reason_to_say_anything_else(tmp_path: Path) -> None:
+def test_folder_in_place_of_the_holder_file_changes_nothing(tmp_path: Path) -> None:
     with processes(1, tmp_path):
         (tmp_path / HOLDER).unlink()
         (tmp_path / HOLDER).mkdir()
@@ -133,36 +131,15 @@ def test_a_folder_in_the_holders_place_is_no_reason_to_say_anything_else(tmp_pat
             pass
 
 
-def test_a_folder_where_the_lock_should_be_is_told_in_our_words(tmp_path: Path) -> None:
+def test_folder_in_place_of_the_lock_raises_our_own_error(tmp_path: Path) -> None:
     (tmp_path / LOCK).mkdir()
     with pytest.raises(TfcliError), lock(tmp_path, doing="x"):
         pass
 
 
-def test_a_folder_of_which_nothing_came_is_removed(tmp_path: Path) -> None:
-    folder = tmp_path / "run"
-    with lock(folder, doing="x"):
-        (folder / ".tmp-step-1-a").mkdir()
-        remove_unused(folder)
-    assert not folder.exists()
-
-
-def test_a_folder_of_a_killed_process_is_removed(tmp_path: Path) -> None:
+def test_unused_folder_of_a_killed_process_is_removed(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     with processes(1, folder) as [(holder, _)]:
         holder.kill()
     remove_unused(folder)
     assert not folder.exists()
-
-
-def test_a_folder_that_holds_anything_is_kept(tmp_path: Path) -> None:
-    folder = tmp_path / "run"
-    with lock(folder, doing="x"):
-        (folder / "notes.txt").write_bytes(b"precious")
-        remove_unused(folder)
-    assert [path.read_bytes() for path in folder.iterdir()] == [b"precious"]
-
-
-def test_removing_what_is_not_there_is_no_error(tmp_path: Path) -> None:
-    remove_unused(tmp_path / "nowhere")
-    assert list(tmp_path.iterdir()) == []

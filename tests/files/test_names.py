@@ -1,4 +1,4 @@
-"""A name is one plain folder, never a way out of its root."""
+"""A name is one plain folder name, never a path out of its root."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ANY_TEXT = st.text(st.characters(codec=None, exclude_categories=()))
 
 
 @given(first=st.sampled_from(LETTERS), rest=st.text(LETTERS + "._-", max_size=63))
-def test_a_plain_name_is_accepted_as_it_is(first: str, rest: str) -> None:
+def test_plain_names_are_accepted(first: str, rest: str) -> None:
     assert check_name(first + rest, "run") == first + rest
 
 
@@ -27,7 +27,7 @@ def test_a_plain_name_is_accepted_as_it_is(first: str, rest: str) -> None:
         *("a b", "a\n", "\n", "a\0", "é", "名前", "٣", "~", "a*", "a" * 65, "\ud800"),
     ],
 )
-def test_anything_else_is_refused_with_a_name_that_would_do(name: str) -> None:
+def test_other_names_are_refused_with_a_valid_suggestion(name: str) -> None:
     with pytest.raises(UsageError, match="cannot name a run") as caught:
         check_name(name, "run")
     assert caught.value.hint
@@ -36,7 +36,7 @@ def test_anything_else_is_refused_with_a_name_that_would_do(name: str) -> None:
 
 
 @given(name=ANY_TEXT)
-def test_an_accepted_name_stays_below_its_root(tmp_path: Path, name: str) -> None:
+def test_accepted_name_stays_below_its_root(tmp_path: Path, name: str) -> None:
     try:
         check_name(name, "run")
     except UsageError:
@@ -49,16 +49,16 @@ def test_an_accepted_name_stays_below_its_root(tmp_path: Path, name: str) -> Non
 @example("...")
 @example("-" * 100 + "x" * 100)
 @example("x" * 63 + "--")
-def test_a_name_can_be_made_from_any_text(text: str) -> None:
+def test_any_text_gives_a_valid_name(text: str) -> None:
     name = slugify(text)
     assert check_name(name, "run") == name
 
 
 @given(first=st.sampled_from(LETTERS), rest=st.text(LETTERS, max_size=63))
-def test_a_name_made_from_a_good_name_is_that_name(first: str, rest: str) -> None:
+def test_valid_name_is_unchanged(first: str, rest: str) -> None:
     assert slugify(first + rest) == first + rest
 
 
-def test_a_name_made_from_a_file_is_recognised() -> None:
+def test_name_made_from_a_title_resembles_it() -> None:
     assert slugify("Don Quijote (1605)") == "Don-Quijote-1605"
     assert slugify("吾輩は猫である") == "mine"

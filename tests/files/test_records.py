@@ -1,4 +1,4 @@
-"""A record comes back from JSON exactly, or not at all."""
+"""A record is read from JSON exactly, or refused."""
 
 from __future__ import annotations
 
@@ -51,25 +51,25 @@ def as_json(record: Any) -> Any:
 
 
 @given(record=OUTERS)
-def test_a_record_comes_back_as_it_was(record: Outer) -> None:
+def test_record_round_trips(record: Outer) -> None:
     assert read_record(Outer, as_json(record)) == record
 
 
-def test_a_whole_number_may_stand_for_a_measure() -> None:
+def test_integer_is_accepted_for_a_float() -> None:
     read = read_record(Outer, as_json(EXAMPLE) | {"measure": 3})
     assert read.measure == 3.0
     assert type(read.measure) is float
 
 
 @pytest.mark.parametrize("key", ["number", "text", "inner", "names", "maybe"])
-def test_a_missing_key_is_refused_by_name(key: str) -> None:
+def test_missing_key_is_named(key: str) -> None:
     value = as_json(EXAMPLE)
     del value[key]
     with pytest.raises(ValueError, match=key):
         read_record(Outer, value)
 
 
-def test_an_unknown_key_is_refused_by_name() -> None:
+def test_unknown_key_is_named() -> None:
     with pytest.raises(ValueError, match="surplus"):
         read_record(Outer, as_json(EXAMPLE) | {"surplus": 1})
 
@@ -95,19 +95,19 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("key", "value"), WRONG)
-def test_a_value_of_another_type_is_refused(key: str, value: object) -> None:
+def test_value_of_another_type_is_refused(key: str, value: object) -> None:
     with pytest.raises(ValueError):
         read_record(Outer, as_json(EXAMPLE) | {key: value})
 
 
 @pytest.mark.parametrize("value", [None, 5, "x", [], [1, 2]])
-def test_what_is_no_object_is_no_record(value: object) -> None:
+def test_anything_but_an_object_is_refused(value: object) -> None:
     with pytest.raises(ValueError, match="Outer"):
         read_record(Outer, value)
 
 
-def test_the_message_names_the_key_and_stays_short() -> None:
-    with pytest.raises(ValueError, match="number cannot be") as caught:
+def test_message_names_the_key_and_stays_short() -> None:
+    with pytest.raises(ValueError, match="invalid number") as caught:
         read_record(Outer, as_json(EXAMPLE) | {"number": "x" * 10_000})
     assert len(str(caught.value)) < 100
 

@@ -1,8 +1,8 @@
-"""What writes whole things in `tfcli.files`, each with how to read them back.
+"""The atomic writers of `tfcli.files`, each with a function that reads back what it wrote.
 
     python -m tests.files.writers NAME FOLDER TEXT CALL
 
-writes TEXT below FOLDER, and the process dies at system call number CALL.
+writes TEXT below FOLDER; the process dies at system call number CALL.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from tfcli.files import new_folder, store_by_content, verify_folder, write_file
 
 @dataclass(frozen=True)
 class Writer:
-    """Writes one thing into a folder; `read` gives its content, or None where it is not there."""
+    """Writes into a folder; `read` returns the content, or None if there is none."""
 
     write: Callable[[Path, bytes], object]
     read: Callable[[Path], bytes | None]
@@ -66,7 +66,7 @@ WRITERS = {
 
 
 def main(name: str, folder: str, text: str, call: str) -> None:
-    """Writes, and dies on the way."""
+    """Writes, and dies while doing so."""
     number = int(call)
     with faulty(ends_the_process, number, number):
         WRITERS[name].write(Path(folder), text.encode())

@@ -14,10 +14,13 @@ from hypothesis import strategies as st
 from tests.generation.conftest import numpy_engine, random_model
 from tests.model.helpers import small_config
 from tests.model.test_transformer_equals_huggingface import as_llama, make_llama
+from tests.tokenizers import tiny_tokenizer
 from tfcli.generation.beam import beam_search
-from tfcli.generation.sampling import forbid_controls, log_softmax
+from tfcli.generation.sampling import log_softmax, suppress_control_tokens
 from tfcli.model.transformer import Transformer
-from tfcli.text.tokenizer import BEGIN, END, UNKNOWN
+from tfcli.text.sentencepiece_tokenizer import BEGIN, END, UNKNOWN
+
+TOKENIZER = tiny_tokenizer(small_config().vocab_size)
 
 
 @settings(max_examples=30)
@@ -32,7 +35,9 @@ def test_it_finds_what_transformers_finds(
 ) -> None:
     model = random_model(small_config(), seed)
     view = [BEGIN, *prompt]
-    found = beam_search(numpy_engine(model, beams), view, beams=beams, max_new_tokens=length)
+    found = beam_search(
+        numpy_engine(model, beams), TOKENIZER, view, beams=beams, max_new_tokens=length
+    )
     qwen3: Any = make_llama(model.config, "Qwen3")
     qwen3.load_state_dict(as_llama(model), strict=False)
     theirs = qwen3.generate(
@@ -49,7 +54,7 @@ def test_it_finds_what_transformers_finds(
 def score_of(model: Transformer, view: list[int], tokens: list[int]) -> float:
     with torch.no_grad():
         logits = model(torch.tensor([view + tokens[:-1]]))[0, len(view) - 1 :].numpy()
-    logprobs = log_softmax(forbid_controls(logits))
+    logprobs = log_softmax(suppress_control_tokens(logits, TOKENIZER.special))
     return float(logprobs[np.arange(len(tokens)), tokens].sum()) / len(tokens)
 
 
@@ -64,7 +69,7 @@ def test_with_beams_enough_it_finds_the_best_of_all(seed: int) -> None:
     ]
     scores = {tuple(tokens): score_of(model, view, tokens) for tokens in every}
     best = max(scores, key=lambda tokens: scores[tokens])
-    found = beam_search(numpy_engine(model, 64), view, beams=64, max_new_tokens=length)
+    found = beam_search(numpy_engine(model, 64), TOKENIZER, view, beams=64, max_new_tokens=length)
     assert found[0].tokens == tuple(token for token in best if token != END)
     assert found[0].score == pytest.approx(scores[best], abs=1e-4)
     for text in found:
@@ -76,6 +81,7 @@ def test_it_ends_where_the_context_does() -> None:
     model = random_model(small_config())
     context = model.config.context_length
     view = [BEGIN] + [4] * (context - 3)
-    found = beam_search(numpy_engine(model, 3), view, beams=3, max_new_tokens=50)
+    found = beam_search(numpy_engine(model, 3), TOKENIZER, view, beams=3, max_new_tokens=50)
     assert all(len(text.tokens) <= 3 for text in found)
-    assert beam_search(numpy_engine(model, 3), view, beams=3, max_new_tokens=0)[0].tokens == ()
+    (none,) = beam_search(numpy_engine(model, 3), TOKENIZER, view, beams=3, max_new_tokens=0)
+    assert none.tokens == ()

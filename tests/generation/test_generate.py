@@ -21,7 +21,8 @@ from tfcli.generation.request import GenerationRequest
 from tfcli.generation.sampling import Sampling
 from tfcli.model.config import named_config
 from tfcli.model.transformer import Transformer
-from tfcli.text.tokenizer import BEGIN, END, UNKNOWN, Tokenizer
+from tfcli.text.sentencepiece_tokenizer import BEGIN, END, UNKNOWN
+from tfcli.text.tokenizer import Tokenizer
 
 GREEDY = Sampling(temperature=0)
 
@@ -93,8 +94,8 @@ def test_a_long_prompt_and_a_full_context_are_mentioned_once(
     request = GenerationRequest(prompt="Ann saw " * 30, sampling=GREEDY, max_new_tokens=40)
     list(generate(TorchEngine(model), tokenizer, request, notice=said.append))
     assert len(said) == 2
-    assert f"it goes on from the last {CONTEXT - 1}" in said[0]
-    assert "its later half stays" in said[1]
+    assert f"using the last {CONTEXT - 1}" in said[0]
+    assert f"context full; keeping the last {CONTEXT // 2} tokens" in said[1]
 
 
 def test_without_a_prompt_a_document_begins_where_there_were_many(

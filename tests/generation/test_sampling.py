@@ -11,11 +11,11 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from tests.tokenizers import tiny_tokenizer
 from tfcli.generation.sampling import (
     Sampling,
     apply_temperature,
     choose_tokens,
-    forbid_controls,
     keep_min_p,
     keep_top_k,
     keep_top_p,
@@ -23,9 +23,10 @@ from tfcli.generation.sampling import (
     log_softmax,
     row_random,
     softmax,
+    suppress_control_tokens,
 )
-from tfcli.text.tokenizer import BEGIN, UNKNOWN
 
+SPECIAL = tiny_tokenizer(4).special
 FLOATS = st.floats(-30, 30, width=32, allow_nan=False)
 LOGITS = arrays(np.float32, st.integers(4, 40), elements=FLOATS)
 BATCHES = arrays(np.float32, st.tuples(st.integers(1, 4), st.integers(4, 40)), elements=FLOATS)
@@ -114,7 +115,7 @@ def test_something_is_left_to_draw_always(logits: np.ndarray, p: float) -> None:
 
 
 def choose(logits: np.ndarray, sampling: Sampling, seed: int = 0) -> int:
-    return int(choose_tokens(logits[None], sampling, [row_random(seed)])[0])
+    return int(choose_tokens(logits[None], sampling, [row_random(seed)], SPECIAL)[0])
 
 
 @given(LOGITS)
@@ -140,15 +141,15 @@ def test_what_is_drawn_is_among_the_k_likeliest(
     logits: np.ndarray, sampling: Sampling, seed: int
 ) -> None:
     token = choose(logits, sampling, seed)
-    allowed = forbid_controls(logits)
-    assert token not in {UNKNOWN, BEGIN}
+    allowed = suppress_control_tokens(logits, SPECIAL)
+    assert token not in SPECIAL.suppressed
     assert (allowed > allowed[token]).sum() < (sampling.top_k or len(logits))
 
 
 @given(BATCHES, SAMPLINGS)
 def test_rows_are_drawn_as_if_alone(logits: np.ndarray, sampling: Sampling) -> None:
     seeds = range(len(logits))
-    together = choose_tokens(logits, sampling, [row_random(seed) for seed in seeds])
+    together = choose_tokens(logits, sampling, [row_random(seed) for seed in seeds], SPECIAL)
     alone = [choose(row, sampling, seed) for row, seed in zip(logits, seeds, strict=True)]
     assert together.tolist() == alone
 
@@ -160,7 +161,9 @@ def test_tokens_are_drawn_as_often_as_their_probability_says(temperature: float)
     draws = 20_000
     sampling = Sampling(temperature=temperature, top_k=4)
     rows = np.tile(logits, (draws, 1))
-    counts = np.bincount(choose_tokens(rows, sampling, [random] * draws), minlength=len(logits))
+    counts = np.bincount(
+        choose_tokens(rows, sampling, [random] * draws, SPECIAL), minlength=len(logits)
+    )
     kept = torch.tensor([-torch.inf, -torch.inf, 0.0, 1.0, 2.0, -torch.inf, 0.5])
     expected = (kept / temperature).softmax(0).numpy()
     deviation = np.sqrt(draws * expected * (1 - expected)) + 1e-9
@@ -174,7 +177,7 @@ def test_a_draw_at_the_very_end_falls_to_a_token_that_may_be_drawn() -> None:
 
     logits = np.array([[0, 0, 1.0, 2.0, 3.0, -500.0]], np.float32)
     for top_k in (2, None):
-        token = choose_tokens(logits, Sampling(temperature=1, top_k=top_k), [Last()])[0]  # type: ignore[list-item]
+        token = choose_tokens(logits, Sampling(temperature=1, top_k=top_k), [Last()], SPECIAL)[0]  # type: ignore[list-item]
         assert token == 4
 
 

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from tests.generation.conftest import CONTEXT, numpy_engine
 from tfcli.generation.scoring import score, windows
 from tfcli.model.transformer import Transformer
-from tfcli.text.tokenizer import BEGIN, Tokenizer
+from tfcli.text.sentencepiece_tokenizer import BEGIN
+from tfcli.text.tokenizer import Tokenizer
 from tfcli.training.evaluation import evaluate_tokens
 
 ROWS = 3
@@ -35,10 +36,11 @@ def test_every_token_is_scored_once_with_enough_before_it(
 @settings(max_examples=30)
 @given(texts=TEXTS)
 def test_texts_within_the_context_are_read_whole(
-    model: Transformer, texts: list[list[int]]
+    model: Transformer, tokenizer: Tokenizer, texts: list[list[int]]
 ) -> None:
+    special = tokenizer.special
     short = [text[:CONTEXT] for text in texts]
-    found = list(score(numpy_engine(model, ROWS), short, rows=ROWS, stride=CONTEXT))
+    found = list(score(numpy_engine(model, ROWS), short, special, rows=ROWS, stride=CONTEXT))
     assert len(found) == len(short)
     for text, logprobs in zip(short, found, strict=True):
         assert len(logprobs) == len(text)
@@ -55,7 +57,9 @@ def test_a_long_text_scores_what_training_measures(
     model: Transformer, tokenizer: Tokenizer, text: list[int]
 ) -> None:
     stride = CONTEXT // 2
-    (logprobs,) = score(numpy_engine(model, ROWS), [text], rows=ROWS, stride=stride)
+    (logprobs,) = score(
+        numpy_engine(model, ROWS), [text], tokenizer.special, rows=ROWS, stride=stride
+    )
     held_out = evaluate_tokens(model, np.array(text, np.int32), tokenizer)
     assert held_out
     size = sum(len(tokenizer.token_bytes[token]) for token in text)

@@ -15,7 +15,7 @@ from tfcli.model.attention import AttentionContext
 from tfcli.model.config import ModelConfig
 from tfcli.model.positions import rotary_table, rotate, sinusoidal_table
 from tfcli.model.transformer import Transformer
-from tfcli.text.tokenizer import END
+from tfcli.text.sentencepiece_tokenizer import END
 
 from .helpers import CONFIGS, random_ids, random_model
 

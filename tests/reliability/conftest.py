@@ -1,7 +1,6 @@
-"""The promise that nothing is lost, tried out: few cases with `make test`, many with `make soak`.
+"""Tests of the reliability guarantees: few cases with `make test`, many with `make soak`.
 
-Each test of a kind says which of the twelve kinds it is and how many cases it tried; at the end of
-`make soak` stands a table of them.
+Each test records its kind and how many cases it tried; `make soak` ends with a table of them.
 """
 
 from __future__ import annotations
@@ -19,16 +18,16 @@ from tests.reliability.processes import Processes
 SOAKING = "SOAK" in os.environ
 KINDS = {
     1: "a failing system call of a writer",
-    2: "kill -9 while training; of two processes, one or both",
+    2: "kill -9 of a training; of two processes, one or both",
     3: "SIGTERM, SIGINT, SIGINT twice",
     4: "a full disk",
-    5: "flipped, cut, deleted bytes of a run",
+    5: "flipped, cut and deleted bytes of a run",
     6: "fuzzed files",
     7: "texts of every kind",
-    8: "closed streams, slow readers, odd places, signals",
+    8: "closed streams, slow readers, unusual environments, signals",
     9: "eight trainers; readers while others write",
-    10: "resumed, cut anywhere",
-    11: "no number in loss or gradient",
+    10: "training interrupted anywhere and resumed",
+    11: "non-finite loss or gradient",
     12: "runs of earlier releases",
     13: "power loss at any moment of a write",
 }
@@ -37,13 +36,13 @@ Tally = Callable[[int, int], None]
 
 
 def cases(quick: int, soak: int) -> int:
-    """How many to try."""
+    """How many cases to try."""
     return soak if SOAKING else quick
 
 
 @pytest.fixture
 def tally(request: pytest.FixtureRequest) -> Tally:
-    """Notes which kind of test this was, and how many cases it tried."""
+    """Records which kind of test this was, and how many cases it tried."""
 
     def note(kind: int, count: int) -> None:
         request.node.user_properties.append(("reliability", (kind, count)))
@@ -53,19 +52,19 @@ def tally(request: pytest.FixtureRequest) -> Tally:
 
 @pytest.fixture(scope="session")
 def processes() -> Iterator[Processes]:
-    """Starts commands from a process that has torch loaded already."""
+    """Starts commands from a process that has already loaded torch."""
     yield Processes()
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Path:
-    """A folder with book.txt."""
+def workspace(tmp_path: Path) -> Path:
+    """A folder that holds book.txt."""
     (tmp_path / "book.txt").write_text(BOOK)
     return tmp_path
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """The table of the twelve kinds, and power loss."""
+    """Prints the table of all kinds."""
     counts: defaultdict[int, list[float]] = defaultdict(lambda: [0, 0, 0.0])
     for outcome in ("passed", "failed"):
         for report in terminalreporter.stats.get(outcome, []):

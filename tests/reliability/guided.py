@@ -1,9 +1,9 @@
-"""Fuzzing that is guided by coverage: atheris changes the bytes of a sound file so that lines are
-reached that were not before, and whatever comes of it but an error of our tree is a finding.
+"""Coverage-guided fuzzing: atheris changes the bytes of a valid file so as to reach new lines; any
+exception but one of `tfcli.errors` is a finding.
 
-    python -m tests.reliability.guided READER FOLDER [an option of libFuzzer's]...
+    python -m tests.reliability.guided READER FOLDER [libFuzzer option]...
 
-FOLDER holds sound files to begin with; what is found stays in the current folder.
+FOLDER holds valid files to start from; findings are written to the current folder.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Reader = Callable[[bytes], object]
 
 
 def readers(folder: Path) -> dict[str, Reader]:
-    """What reads bytes that may come from anywhere, by name; `folder` is to be empty."""
+    """The functions that read untrusted bytes, by name; `folder` must be empty."""
     from tfcli.exchange.architectures import from_config_json
     from tfcli.exchange.tokenizer_json import from_tokenizer_json
     from tfcli.files import new_folder, read_json
@@ -45,7 +45,7 @@ def readers(folder: Path) -> dict[str, Reader]:
 
     def state(data: bytes) -> None:
         step = folder / "step-00000001"
-        with new_folder(step) as writer:  # with a manifest that agrees
+        with new_folder(step) as writer:  # with a matching manifest
             writer.write(STATE, data)
         read_state(step)
 
@@ -57,13 +57,13 @@ def readers(folder: Path) -> dict[str, Reader]:
     def metadata(data: bytes) -> None:
         given = value(data)
         if isinstance(given, dict):
-            write_metadata(folder, given)  # with the hash that lets it through
+            write_metadata(folder, given)  # with a matching hash
             open_run(folder)
             (folder / RUN_JSON).unlink()
 
     return {
         "weights": weights,
-        "card": metadata,
+        "run.json": metadata,
         "state": state,
         "config.json": config,
         "tokenizer.json": lambda data: from_tokenizer_json(value(data)),
@@ -75,7 +75,7 @@ def readers(folder: Path) -> dict[str, Reader]:
 
 
 def main() -> None:
-    """Reads, for as long as it was told to."""
+    """Fuzzes until the time limit of libFuzzer."""
     import atheris
 
     with tempfile.TemporaryDirectory() as folder:

@@ -1,9 +1,9 @@
-"""A disk that loses power: what may be found on it after a write was cut at any moment.
+"""A model of a disk that loses power: what may be found on it after any moment of a write.
 
-The operations of a writer are recorded. A disk may have done any of them or not, in any order,
-until they were flushed: the bytes of a file by fsync of the file, names in a folder (made, renamed,
-taken away) by fsync of the folder. After Pillai et al., "All File Systems Are Not Created Equal",
-2014, without the promises that a particular file system gives beyond that.
+The operations of a writer are recorded. A disk may or may not have done each of them, in any order,
+until they are flushed: the bytes of a file by fsync of the file, names in a folder (created,
+renamed, removed) by fsync of the folder. After Pillai et al., "All File Systems Are Not Created
+Equal", 2014, without the guarantees that particular file systems add.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any
 
 @dataclass
 class File:
-    """The bytes of a file: those that were flushed, and the writes since."""
+    """The bytes of a file: those flushed, and the writes since."""
 
     flushed: bytes = b""
     pending: list[tuple[int, bytes]] = field(default_factory=list)
@@ -29,7 +29,7 @@ class File:
         return self.cut(len(self.pending), 0)
 
     def cut(self, writes: int, of_the_next: int) -> bytes:
-        """With so many of the pending writes done, and so many bytes of the next."""
+        """The content after so many of the pending writes, and so many bytes of the next."""
         data = bytearray(self.flushed)
         done = [*self.pending[:writes]]
         if writes < len(self.pending):
@@ -48,11 +48,11 @@ Change = Callable[[dict[str, Entry]], None]
 
 @dataclass
 class Disk:
-    """Names as they surely are on the disk, and changes of names that may be there yet.
+    """Names that are certainly on the disk, and changes of names that may be.
 
     Attributes:
         names: every path below the root, with what it is.
-        changes: by the folder of the name: not flushed yet, in their order.
+        changes: not flushed yet, in order, each with the folder of the name.
 
     """
 
@@ -60,7 +60,7 @@ class Disk:
     changes: list[tuple[str, Change]] = field(default_factory=list)
 
     def now(self) -> dict[str, Entry]:
-        """What a process sees: everything done."""
+        """What a process sees: all changes made."""
         names = dict(self.names)
         for _, change in self.changes:
             change(names)
@@ -75,38 +75,38 @@ class Disk:
                 kept.append((where, change))
         self.changes = kept
 
-    def after_power_loss(self, dice: random.Random) -> dict[str, bytes | None]:
-        """One of the states that may be found: names, with the bytes of the files."""
+    def after_power_loss(self, rng: random.Random) -> dict[str, bytes | None]:
+        """One of the possible states: names, with the bytes of files."""
         names = dict(self.names)
-        happened = [change for _, change in self.changes if dice.random() < 0.5]
-        if dice.random() < 0.3:
-            dice.shuffle(happened)
+        happened = [change for _, change in self.changes if rng.random() < 0.5]
+        if rng.random() < 0.3:
+            rng.shuffle(happened)
         for change in happened:
             change(names)
         found: dict[str, bytes | None] = {}
         for path, entry in names.items():
             parents = {str(parent) for parent in Path(path).parents} - {"."}
             if not parents <= names.keys():
-                continue  # in a folder that never came to be
+                continue  # in a folder that was never created
             if entry is None:
                 found[path] = None
             else:
-                writes = dice.randint(0, len(entry.pending))
+                writes = rng.randint(0, len(entry.pending))
                 size = len(entry.pending[writes][1]) if writes < len(entry.pending) else 0
-                found[path] = entry.cut(writes, dice.randint(0, size))
+                found[path] = entry.cut(writes, rng.randint(0, size))
         return found
 
 
 def read_disk(root: Path) -> Disk:
-    """What lies there, taken as flushed."""
+    """The files below a folder, all taken as flushed."""
     return Disk({
         str(path.relative_to(root)): None if path.is_dir() else File(path.read_bytes())
         for path in sorted(root.rglob("*"))
     })  # fmt: skip
 
 
-def put_on_disk(found: dict[str, bytes | None], root: Path) -> None:
-    """Makes a state real, in an empty folder."""
+def materialize(found: dict[str, bytes | None], root: Path) -> None:
+    """Creates the files of a state in an empty folder."""
     shutil.rmtree(root, ignore_errors=True)
     root.mkdir()
     for path, data in sorted(found.items()):
@@ -120,7 +120,7 @@ def put_on_disk(found: dict[str, bytes | None], root: Path) -> None:
 
 @contextmanager
 def recorded(root: Path, disk: Disk, at_each: Callable[[], None]) -> Iterator[None]:
-    """Follows what is done below `root` on the model of the disk; calls `at_each` before each."""
+    """Applies what is done below `root` to the model; calls `at_each` before each operation."""
     real: dict[str, Any] = {name: getattr(os, name) for name in FOLLOWED}
     opened: dict[int, tuple[str, File | None, list[int]]] = {}
 
@@ -219,10 +219,10 @@ def recorded(root: Path, disk: Disk, at_each: Callable[[], None]) -> Iterator[No
             real[kind](path, **how)
             if name is not None:
 
-                def take_away(names: dict[str, Entry]) -> None:
+                def remove_name(names: dict[str, Entry]) -> None:
                     names.pop(name, None)
 
-                change(name, take_away)
+                change(name, remove_name)
 
         return remove
 

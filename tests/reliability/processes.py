@@ -1,4 +1,4 @@
-"""Real processes of the program by the hundred: forked from one that has torch loaded already."""
+"""Hundreds of real processes of the program, forked from one that has already loaded torch."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from pathlib import Path
 
 from tests.conftest import bare_environment
 
-PATIENCE = 60.0  # seconds, after which a process hangs
+TIMEOUT = 60.0  # seconds after which a process counts as hanging
 
 
 @dataclass(frozen=True)
 class Done:
-    """What a process left."""
+    """The result of a process."""
 
     code: int
     out: bytes
@@ -37,24 +37,24 @@ class Child:
         self.pid = process.pid
 
     def send(self, number: signal.Signals) -> None:
-        """Sends a signal, if it is still there."""
+        """Sends a signal, if the process is still running."""
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.pid, number)
 
     @property
     def err(self) -> str:
-        """What it has said so far."""
+        """What it has written to stderr so far."""
         return self._err.read_text(errors="replace")
 
     def ends_within(self, seconds: float) -> bool:
-        """Whether it ends in that time."""
+        """Whether it ends within that time."""
         self.process.join(seconds)
         return self.process.exitcode is not None
 
     def wait(self) -> Done:
-        """Waits for its end; a process that hangs is a failure."""
-        if not self.ends_within(PATIENCE):
-            self.send(signal.SIGUSR1)  # it says where it is
+        """Waits for its end; fails if it hangs."""
+        if not self.ends_within(TIMEOUT):
+            self.send(signal.SIGUSR1)  # prints a traceback
             self.process.join(2)
             self.process.kill()
             raise AssertionError(f"it hangs: {self.err}")
@@ -64,13 +64,15 @@ class Child:
 
 
 class Processes:
-    """Starts commands."""
+    """Starts commands in forked processes."""
 
     def __init__(self) -> None:
         self._context = multiprocessing.get_context("forkserver")
         set_forkserver_preload(["tests.preload", __name__])
-        os.environ["PYTHONPATH"] = str(Path(__file__).parents[2])  # where it looks for that
-        # the measurement of coverage takes locks that an interrupted process would wait for
+        os.environ["PYTHONPATH"] = str(
+            Path(__file__).parents[2]
+        )  # where the fork server looks for it
+        # coverage takes locks that an interrupted process would wait for
         measuring = {k: os.environ.pop(k) for k in list(os.environ) if k.startswith("COVERAGE_")}
         ensure_running()
         os.environ.update(measuring)
@@ -82,18 +84,18 @@ class Processes:
         *arguments: str,
         stdin: Path | None = None,
         before: Callable[[], object] | None = None,
-        said: Path | None = None,
+        logs: Path | None = None,
     ) -> Child:
         """Starts `tfcli` with arguments in a folder.
 
         Args:
-            before: called in the process before anything else; a function of a module.
-            said: the folder for what it says, where that is not the same.
+            before: called in the process first; a module-level function.
+            logs: the folder for stdout and stderr, if not `folder`.
 
         """
         self._count += 1
         out, err, ready = (
-            (said or folder) / f".{name}-{self._count}" for name in ("out", "err", "ready")
+            (logs or folder) / f".{name}-{self._count}" for name in ("out", "err", "ready")
         )
         out.touch()
         err.touch()
@@ -102,7 +104,7 @@ class Processes:
         )
         process.start()
         child = Child(process, out, err)
-        while not ready.exists():  # what comes before is not the program yet
+        while not ready.exists():  # before that, it is not the program yet
             assert not child.ends_within(0.002), child.err
         return child
 

@@ -1,4 +1,4 @@
-"""Kind 12: a run of each earlier release is written with, scored, verified and gone on with."""
+"""Kind 12: a run of each earlier release can be scored, generated with, verified and resumed."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from tests.reliability.processes import Processes
 
 RELEASES = sorted(Path(__file__).with_name("releases").iterdir())
 TEXT = BOOK[:4000]
-NATS = {"0.1.0": 4877.570}  # of all of that text, as that release scored it
+NATS = {"0.1.0": 4877.570}  # total over TEXT, as scored by that release
 
 
 @pytest.mark.parametrize("release", RELEASES, ids=lambda path: path.name)
-def test_a_run_of_an_earlier_release(
+def test_run_of_an_earlier_release_works_as_before(
     release: Path, processes: Processes, tmp_path: Path, tally: Tally
 ) -> None:
     shutil.copytree(release, tmp_path / "checkpoints/old")

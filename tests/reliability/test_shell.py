@@ -1,4 +1,4 @@
-"""Kinds 7 and 8: texts of every kind, streams that close, slow readers, odd places and times."""
+"""Kinds 7 and 8: texts of every kind, closed streams, slow readers, unusual environments."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.skipif(os.name == "nt", reason="pipes of POSIX")
 TINY = ("--layers", "1", "--width", "32", "--context", "16", "--batch-tokens", "128")
 TEXT = BOOK.encode()[:3000]
 
-# name: what the file holds, the exit code, what the message holds
+# name: content of the file, exit code, part of the message
 TEXTS: dict[str, tuple[bytes, int, str]] = {
     "empty": (b"", 65, "no text"),
     "blank": (b" \n\n  ", 0, ""),
@@ -52,13 +52,16 @@ TEXTS: dict[str, tuple[bytes, int, str]] = {
 
 def outcome(code: int, message: str, done_code: int, err: str) -> None:
     assert "Traceback" not in err
+    assert "internal error" not in err
     assert "made a mistake" not in err
     assert done_code == code, err
     assert not message or any(part in err for part in message.split("|")), err
 
 
 @pytest.mark.parametrize("name", TEXTS)
-def test_a_text_of_any_kind(name: str, processes: Processes, tmp_path: Path, tally: Tally) -> None:
+def test_texts_of_every_kind_have_the_documented_outcome(
+    name: str, processes: Processes, tmp_path: Path, tally: Tally
+) -> None:
     data, code, message = TEXTS[name]
     (tmp_path / "text.txt").write_bytes(data)
     done = processes.run(tmp_path, "train", "text.txt", "--run", "it", "--steps", "1", *TINY)
@@ -71,14 +74,14 @@ def test_a_text_of_any_kind(name: str, processes: Processes, tmp_path: Path, tal
 @pytest.mark.parametrize(
     ("make", "code", "message"),
     [
-        (lambda path: path.mkdir(), 66, "holds no files"),
+        (lambda path: path.mkdir(), 66, "no files in"),
         (lambda path: None, 66, "no file"),
         (lambda path: path.symlink_to("nowhere"), 66, "no file"),
         (lambda path: path.symlink_to("/dev/null"), 65, "no text"),
     ],
     ids=["a folder without a text", "nothing", "a link to nowhere", "a device"],
 )
-def test_what_is_no_file(
+def test_folders_and_devices_have_the_documented_outcome(
     make: Callable[[Path], object],
     code: int,
     message: str,
@@ -93,10 +96,10 @@ def test_what_is_no_file(
     tally(7, 1)
 
 
-def test_a_pipe_with_a_name(processes: Processes, tmp_path: Path, tally: Tally) -> None:
+def test_named_pipe_is_read(processes: Processes, tmp_path: Path, tally: Tally) -> None:
     os.mkfifo(tmp_path / "pipe")
     child = processes.start(tmp_path, "train", "pipe", "--run", "it", "--steps", "1", *TINY)
-    with (tmp_path / "pipe").open("wb") as pipe:  # opens once the program has
+    with (tmp_path / "pipe").open("wb") as pipe:  # opens once the program has opened it
         pipe.write(TEXT)
     done = child.wait()
     outcome(0, "", done.code, done.err)
@@ -104,7 +107,9 @@ def test_a_pipe_with_a_name(processes: Processes, tmp_path: Path, tally: Tally) 
 
 
 @pytest.mark.skipif(not SOAKING, reason="a minute")
-def test_one_line_of_a_gigabyte(processes: Processes, tmp_path: Path, tally: Tally) -> None:
+def test_line_of_a_gigabyte_takes_bounded_memory(
+    processes: Processes, tmp_path: Path, tally: Tally
+) -> None:
     with (tmp_path / "text.txt").open("wb") as file:
         for _ in range(1 << 10):
             file.write(TEXT.replace(b"\n", b" ") * 349)
@@ -130,14 +135,14 @@ def generate(shell: Shell, *arguments: str) -> subprocess.Popen[bytes]:
     )  # fmt: skip
 
 
-def test_a_reader_that_goes_away(trained: Shell, tally: Tally) -> None:
-    dice = random.Random(8)
+def test_closed_pipe_ends_the_command_with_141(trained: Shell, tally: Tally) -> None:
+    rng = random.Random(8)
     count = cases(4, 60)
     for _ in range(count):
         process = generate(trained, "--max-new-tokens", "100000")
         assert process.stdout
         assert process.stderr
-        process.stdout.read(dice.randrange(1, 50))
+        process.stdout.read(rng.randrange(1, 50))
         process.stdout.close()
         err = process.stderr.read().decode()
         assert process.wait() == 141, err
@@ -146,7 +151,7 @@ def test_a_reader_that_goes_away(trained: Shell, tally: Tally) -> None:
     tally(8, count)
 
 
-def test_a_slow_reader_gets_it_all(trained: Shell, tally: Tally) -> None:
+def test_slow_reader_gets_everything(trained: Shell, tally: Tally) -> None:
     options = ("--max-new-tokens", "300", "--seed", "7")
     whole = trained("generate", "Ann", "--run", "tale", *options).out
     count = cases(4, 30)
@@ -174,13 +179,16 @@ CLOSED = {
 @pytest.mark.parametrize(
     "command", ["generate Ann --run tale --max-new-tokens 5", "runs", "runs show tale --json"]
 )
-def test_closed_streams(name: str, command: str, trained: Shell, tally: Tally) -> None:
+def test_closed_streams_cause_no_traceback(
+    name: str, command: str, trained: Shell, tally: Tally
+) -> None:
     done = subprocess.run(
         ["bash", "-c", f"{sys.executable} -m tfcli {command} {CLOSED[name]}"],
         cwd=trained.folder, env=bare_environment(), capture_output=True, check=False, timeout=60,
     )  # fmt: skip
     err = done.stderr.decode()
     assert "Traceback" not in err
+    assert "internal error" not in err
     assert "made a mistake" not in err
     assert done.returncode in {0, 2, 66, 74, 141}, err
     if name == "stdout is full" and "generate" in command:
@@ -188,38 +196,38 @@ def test_closed_streams(name: str, command: str, trained: Shell, tally: Tally) -
     tally(8, 1)
 
 
-STRANGE = {
+UNUSUAL = {
     "a dumb terminal": {"TERM": "dumb"},
     "no terminal": {"TERM": ""},
     "no home": {"HOME": "/nowhere"},
-    "a language that is not there": {"LC_ALL": "xx_XX.UTF-8"},
-    "the C language": {"LC_ALL": "C"},
+    "an unknown locale": {"LC_ALL": "xx_XX.UTF-8"},
+    "the C locale": {"LC_ALL": "C"},
     "a narrow terminal": {"COLUMNS": "1", "LINES": "1"},
-    "colours": {"FORCE_COLOR": "1"},
-    "another time": {"TZ": "Asia/Kathmandu", "SOURCE_DATE_EPOCH": "0"},
+    "colors": {"FORCE_COLOR": "1"},
+    "another time zone": {"TZ": "Asia/Kathmandu", "SOURCE_DATE_EPOCH": "0"},
 }
 
 
-@pytest.mark.parametrize("name", STRANGE)
-def test_a_strange_environment(name: str, trained: Shell, tally: Tally) -> None:
-    shell = RealShell(trained.folder, fresh=True)  # some of it is read when Python starts
+@pytest.mark.parametrize("name", UNUSUAL)
+def test_unusual_environments_cause_no_traceback(name: str, trained: Shell, tally: Tally) -> None:
+    shell = RealShell(trained.folder, fresh=True)  # Python reads some of it when it starts
     for arguments in (("generate", "José", "--run", "tale", "--greedy"), ("runs",), ("--help",)):
-        done = shell(*arguments, env=STRANGE[name])
+        done = shell(*arguments, env=UNUSUAL[name])
         assert done.code == 0, done.err
         assert "Traceback" not in done.err
-    shown = json.loads(shell("runs", "show", "tale", "--json", env=STRANGE[name]).out)
+    shown = json.loads(shell("runs", "show", "tale", "--json", env=UNUSUAL[name]).out)
     assert shown["name"] == "tale"
     tally(8, 4)
 
 
-def test_a_terminal_that_is_resized(shell: Shell, tally: Tally) -> None:
+def test_resized_terminal_causes_no_traceback(shell: Shell, tally: Tally) -> None:
     sizes = [(50, 200), (10, 20), (2, 10), (1, 1), (0, 0), (24, 80)]
     options = ("--steps", "100000", "--run", "it", "--evaluate-every", "50", *TINY)
     child = terminal(shell, "train", "book.txt", *options)
     child.expect("tokens/s")
     for rows, columns in sizes:
         child.setwinsize(rows, columns)
-        for _ in range(20):  # it goes on drawing itself
+        for _ in range(20):  # it keeps redrawing
             child.expect("\x1b")
     child.kill(signal.SIGINT)
     child.expect("Next: tfcli train --resume it")
@@ -234,7 +242,7 @@ def copied(trained: Shell, tmp_path: Path) -> Path:
     return tmp_path / "copy"
 
 
-WORDS = {
+COMMANDS = {
     "generate": ("generate", "Ann", "--run", "tale", "--max-new-tokens", "2000"),
     "score": ("score", "book.txt", "--run", "tale"),
     "tokenizer": ("tokenizer", "train", "book.txt", "--name", "other"),
@@ -242,9 +250,9 @@ WORDS = {
 }
 
 
-@pytest.mark.parametrize("name", WORDS)
+@pytest.mark.parametrize("name", COMMANDS)
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_at_any_moment(
+def test_signal_at_any_moment_leaves_nothing_half_written(
     name: str,
     number: signal.Signals,
     processes: Processes,
@@ -252,16 +260,16 @@ def test_a_signal_at_any_moment(
     tmp_path: Path,
     tally: Tally,
 ) -> None:
-    """What is said is one line, and what was being written is not there or whole."""
+    """The message has one line; what was being written is complete or absent."""
     folder = copied(trained, tmp_path)
-    dice = random.Random(13)
+    rng = random.Random(13)
     count = cases(3, 40)
     for _ in range(count):
-        child = processes.start(folder, *WORDS[name])
-        child.ends_within(dice.random() * 0.5)
+        child = processes.start(folder, *COMMANDS[name])
+        child.ends_within(rng.random() * 0.5)
         child.send(number)
         done = child.wait()
-        # a signal that comes before anything is set up ends the process as it ends any
+        # a signal before the handlers are set ends the process directly
         assert done.code in {0, 73, 128 + number, -number}, done.err
         assert "Traceback" not in done.err
         if (folder / "tokenizers/other").exists():
@@ -274,17 +282,17 @@ def test_a_signal_at_any_moment(
 
 
 def without_privileges() -> None:
-    """The administrator may write everywhere; takes that right from this process."""
-    header = (ctypes.c_uint32 * 2)(0x20080522, 0)  # the version of the call, this process
+    """Takes root's right to write everywhere from this process."""
+    header = (ctypes.c_uint32 * 2)(0x20080522, 0)  # version of the call, this process
     nothing = (ctypes.c_uint32 * 6)()  # effective, permitted, inheritable, twice
     if sys.platform == "linux":
         ctypes.CDLL(None).capset(header, nothing)
 
 
-def test_a_folder_that_is_read_only(
+def test_read_only_folder_can_be_read_and_is_named_when_written(
     processes: Processes, trained: Shell, tmp_path: Path, tally: Tally
 ) -> None:
-    """What only reads goes on; what would write says where it may not."""
+    """Commands that only read succeed; those that write name the folder."""
     folder = copied(trained, tmp_path)
     kept = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     inside = [folder, *(path for path in folder.rglob("*") if path.is_dir())]
@@ -292,7 +300,7 @@ def test_a_folder_that_is_read_only(
         path.chmod(0o555)
 
     def run(*arguments: str) -> tuple[int, str]:
-        done = processes.start(folder, *arguments, before=without_privileges, said=tmp_path).wait()
+        done = processes.start(folder, *arguments, before=without_privileges, logs=tmp_path).wait()
         assert "Traceback" not in done.err
         return done.code, done.err
 
@@ -316,7 +324,7 @@ def test_a_folder_that_is_read_only(
         for arguments in writing:
             code, err = run(*arguments)
             assert code == 74, err
-            assert "may not be" in err
+            assert "no permission" in err
     finally:
         for path in inside:
             path.chmod(0o755)
@@ -325,10 +333,10 @@ def test_a_folder_that_is_read_only(
 
 
 @pytest.mark.parametrize("year", [1970, 2100])
-def test_a_clock_that_jumps(
+def test_clock_changes_do_not_matter(
     year: int, processes: Processes, trained: Shell, tmp_path: Path, tally: Tally
 ) -> None:
-    """What was written before is from another age then; nothing is read off that."""
+    """No command depends on modification times being plausible."""
     folder = copied(trained, tmp_path)
     options = ("generate", "Ann", "--run", "tale", "--seed", "7")
     before = processes.run(folder, *options).out

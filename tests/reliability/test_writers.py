@@ -1,4 +1,4 @@
-"""Kind 1: whichever system call of whichever writer goes wrong, there is the old or the new."""
+"""Kind 1: whichever system call of a writer fails, the old or the new is there."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from tests.reliability.conftest import Tally, cases
 from tests.runs.helpers import make_run, metadata, save, tokenizer
 from tfcli.errors import TfcliError
 from tfcli.exchange.huggingface_out import export_tokenizer
-from tfcli.files import read_checked_json, sweep, verify_folder, write_checked_json
+from tfcli.files import read_checked_json, remove_leftovers, verify_folder, write_checked_json
 from tfcli.runs.metrics import append_metrics, read_metrics
 from tfcli.runs.run import open_run, write_metadata
 from tfcli.runs.valid_steps import newest_valid_step, prune
@@ -44,7 +44,7 @@ FAULTS: dict[str, Fault] = {
 
 @dataclass(frozen=True)
 class Writer:
-    """Prepares a folder, writes into it, and says what is there: "old" or "new"."""
+    """Prepares a folder, writes into it, and finds what is there: "old" or "new"."""
 
     prepare: Callable[[Path], object]
     write: Callable[[Path], object]
@@ -52,7 +52,7 @@ class Writer:
 
 
 def _step_found(folder: Path) -> str:
-    sweep(folder / "it")
+    remove_leftovers(folder / "it")
     step = newest_valid_step(open_run(folder / "it"), damaged=lambda error: None)
     assert step
     return "new" if step.state.step == 2 else "old"
@@ -72,12 +72,12 @@ def _prepare_metrics(folder: Path) -> None:
     append_metrics(folder / "it", {"step": 1})
 
 
-def _card_found(folder: Path) -> str:
+def _metadata_found(folder: Path) -> str:
     return "new" if open_run(folder / "it").metadata["seed"] == 9 else "old"
 
 
 def _tokenizer_found(folder: Path) -> str:
-    sweep(folder)
+    remove_leftovers(folder)
     if not (folder / "words").exists():
         return "old"
     assert find_tokenizer("words", folder).tokenizer.fingerprint == tokenizer().fingerprint
@@ -85,7 +85,7 @@ def _tokenizer_found(folder: Path) -> str:
 
 
 def _export_found(folder: Path) -> str:
-    sweep(folder)
+    remove_leftovers(folder)
     if not (folder / "out").exists():
         return "old"
     verify_folder(folder / "out")
@@ -99,7 +99,7 @@ def _metrics_found(folder: Path) -> str:
     return "new" if rows == [1, 2] else "old"
 
 
-NEW_CARD = {"schema": 1, **metadata(), "seed": 9}
+NEW_METADATA = {"schema": 1, **metadata(), "seed": 9}
 
 WRITERS = {
     "a step": Writer(_prepare_run, lambda f: save(open_run(f / "it"), 2, 1.4), _step_found),
@@ -107,7 +107,9 @@ WRITERS = {
     "pruning": Writer(
         _prepare_three, lambda f: prune(open_run(f / "it"), keep=1), _step_found
     ),
-    "a card": Writer(_prepare_run, lambda f: write_metadata(f / "it", NEW_CARD), _card_found),
+    "run.json": Writer(
+        _prepare_run, lambda f: write_metadata(f / "it", NEW_METADATA), _metadata_found
+    ),
     "a checked file": Writer(
         lambda f: write_checked_json(f / "x.json", {"schema": 1, "v": "old"}),
         lambda f: write_checked_json(f / "x.json", {"schema": 1, "v": "new"}),
@@ -137,7 +139,7 @@ def prepared(writer: Writer, parent: Path, model: Path, name: str) -> Path:
 
 
 @pytest.mark.parametrize("name", WRITERS)
-def test_a_failing_call_leaves_old_or_new(name: str, tmp_path: Path, tally: Tally) -> None:
+def test_failing_call_leaves_old_or_new(name: str, tmp_path: Path, tally: Tally) -> None:
     writer, model = WRITERS[name], tmp_path / "model"
     counted = prepared(writer, tmp_path, model, "counted")
     calls = count_calls(lambda: writer.write(counted))
@@ -147,7 +149,7 @@ def test_a_failing_call_leaves_old_or_new(name: str, tmp_path: Path, tally: Tall
             for call in range(calls):
                 folder = prepared(writer, tmp_path, model, f"{tried}")
                 done = False
-                # the command line has words for errors of the system that nobody else explained
+                # the command line translates errors of the system that nobody else did
                 suppressed = contextlib.suppress(TfcliError, OSError, KeyboardInterrupt)
                 with suppressed, faulty(fault, call, None if lasting else call) as made:
                     writer.write(folder)
@@ -162,12 +164,12 @@ def test_a_failing_call_leaves_old_or_new(name: str, tmp_path: Path, tally: Tall
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
 @pytest.mark.parametrize("name", WRITERS)
-def test_a_process_that_dies_leaves_old_or_new(name: str, tmp_path: Path, tally: Tally) -> None:
+def test_killed_process_leaves_old_or_new(name: str, tmp_path: Path, tally: Tally) -> None:
     writer, model = WRITERS[name], tmp_path / "model"
     counted = prepared(writer, tmp_path, model, "counted")
     calls = count_calls(lambda: writer.write(counted))
     numbers = list(range(calls))
-    if cases(0, 1) == 0:  # few when quick
+    if cases(0, 1) == 0:  # few with `make test`
         random.Random(1).shuffle(numbers)
         numbers = numbers[:15]
     for call in numbers:

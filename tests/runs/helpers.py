@@ -1,4 +1,4 @@
-"""Small runs: a tokenizer, a card and steps, made without training anything."""
+"""Small runs, with a tokenizer, metadata and steps, made without training."""
 
 from __future__ import annotations
 

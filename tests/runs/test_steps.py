@@ -1,4 +1,4 @@
-"""A saved step gives back exactly what was saved, and nothing else passes for one."""
+"""A step is read exactly as it was saved; anything else is refused."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from hypothesis.extra import numpy as stn
 from tests.files.faults import count_calls, fails_with, faulty
 from tests.runs.helpers import Arrays, held_out, make_run, save, state, weights
 from tfcli.errors import DamagedError, DataError, InputOutputError, NotFoundError, TfcliError
-from tfcli.files import new_folder, sweep, to_json, verify_folder
+from tfcli.files import new_folder, remove_leftovers, to_json, verify_folder
 from tfcli.runs.step import (
     MODEL,
     OPTIMIZER,
@@ -60,7 +60,7 @@ STATES = st.builds(
 
 
 def assert_same(loaded: Arrays, saved: Arrays) -> None:
-    """To the bit, NaN and the sign of zero included."""
+    """Bit for bit, including NaN and the sign of zero."""
     assert loaded.keys() == saved.keys()
     for name, array in saved.items():
         assert loaded[name].dtype == array.dtype
@@ -70,7 +70,7 @@ def assert_same(loaded: Arrays, saved: Arrays) -> None:
 
 @given(state=STATES, model=ARRAYS, optimizer=ARRAYS)
 @settings(max_examples=50)
-def test_a_step_comes_back_as_it_was_saved(
+def test_step_round_trips(
     tmp_path: Path, state: StepState, model: Arrays, optimizer: Arrays
 ) -> None:
     step = save_step(tmp_path, state, model, optimizer)
@@ -85,24 +85,24 @@ LAYOUTS: dict[str, Callable[[np.ndarray[Any, Any]], np.ndarray[Any, Any]]] = {
     "every second column": lambda array: array[:, ::2],
     "backwards": lambda array: array[::-1],
     "broadcast": lambda array: np.broadcast_to(array, (2, 3, 4)),
-    "in Fortran's order": np.asfortranarray,
+    "Fortran order": np.asfortranarray,
 }
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_however_an_array_lies_in_memory_its_values_come_back(tmp_path: Path, layout: str) -> None:
+def test_arrays_of_any_memory_layout_round_trip(tmp_path: Path, layout: str) -> None:
     array = LAYOUTS[layout](np.arange(12, dtype=np.float32).reshape(3, 4))
     step = save_step(tmp_path, state(1), {"w": array}, {})
     assert np.array_equal(load_arrays(step / MODEL)["w"], array)
 
 
-def test_numbers_of_the_other_byte_order_come_back(tmp_path: Path) -> None:
+def test_arrays_of_the_other_byte_order_round_trip(tmp_path: Path) -> None:
     array = np.arange(5, dtype=">f4")
     step = save_step(tmp_path, state(1), {"w": array}, {})
     assert load_arrays(step / MODEL)["w"].tolist() == array.tolist()
 
 
-def test_the_names_of_steps_sort_as_their_numbers() -> None:
+def test_step_names_are_padded_with_zeros() -> None:
     assert step_name(500) == "step-00000500"
     assert step_name(10**9) == "step-1000000000"
 
@@ -118,7 +118,7 @@ def test_steps_are_listed_in_order(
     assert list_steps(run) == [run / step_name(step) for step in sorted(steps)]
 
 
-def test_only_folders_with_the_name_of_a_step_are_steps(tmp_path: Path) -> None:
+def test_only_folders_with_a_step_name_are_steps(tmp_path: Path) -> None:
     run = make_run(tmp_path / "run")
     step = save(run, 1)
     for name in ("step-1", "step-0000000x", "step-00000002.old", ".tmp-step-00000003-1-a", "x"):
@@ -127,18 +127,18 @@ def test_only_folders_with_the_name_of_a_step_are_steps(tmp_path: Path) -> None:
     assert list_steps(run.path) == [step]
 
 
-def test_a_link_to_a_step_is_not_followed(tmp_path: Path) -> None:
+def test_link_to_a_step_is_not_followed(tmp_path: Path) -> None:
     other = save(make_run(tmp_path / "other"), 7)
     run = make_run(tmp_path / "run")
     (run.path / step_name(7)).symlink_to(other)
     assert list_steps(run.path) == []
 
 
-def test_a_folder_that_is_not_there_has_no_steps(tmp_path: Path) -> None:
+def test_missing_folder_has_no_steps(tmp_path: Path) -> None:
     assert list_steps(tmp_path / "nowhere") == []
 
 
-def test_the_figure_to_show_is_the_one_on_the_whole_text(tmp_path: Path) -> None:
+def test_reported_loss_is_the_one_on_the_whole_text(tmp_path: Path) -> None:
     part, whole = held_out(1.0), held_out(2.0)
     both = StepState(step=1, tokens_seen=1, seconds=1, held_out=part, held_out_final=whole)
     assert both.reported == whole
@@ -147,14 +147,14 @@ def test_the_figure_to_show_is_the_one_on_the_whole_text(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("code", [errno.EIO, errno.ENOSPC])
-def test_whichever_call_fails_the_steps_before_are_intact(tmp_path: Path, code: int) -> None:
+def test_earlier_steps_are_intact_after_any_failing_call(tmp_path: Path, code: int) -> None:
     run = make_run(tmp_path / "run")
     first = save(run, 10)
     for call in range(count_calls(lambda: save(run, 11))):
         step = 20 + call
         with suppress(TfcliError), faulty(fails_with(code), call, call):
             save(run, step)
-        sweep(run.path)
+        remove_leftovers(run.path)
         names = {path.name for path in run.path.iterdir() if path.is_dir()}
         assert first.name in names <= {first.name, step_name(11), step_name(step)}
         for path in list_steps(run.path):
@@ -162,19 +162,19 @@ def test_whichever_call_fails_the_steps_before_are_intact(tmp_path: Path, code: 
         shutil.rmtree(run.path / step_name(step), ignore_errors=True)
 
 
-def test_a_disk_without_room_is_noticed_before_anything_is_written(
+def test_lack_of_space_is_detected_before_writing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = make_run(tmp_path / "run")
     before = sorted(run.path.iterdir())
     usage = shutil.disk_usage(tmp_path)._replace(free=1000)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
-    with pytest.raises(InputOutputError, match="not enough room"):
+    with pytest.raises(InputOutputError, match="not enough disk space"):
         save(run, 1)
     assert sorted(run.path.iterdir()) == before
 
 
-def test_a_step_saved_again_replaces_a_damaged_one(tmp_path: Path) -> None:
+def test_saving_a_step_again_replaces_a_damaged_one(tmp_path: Path) -> None:
     run = make_run(tmp_path / "run")
     (save(run, 5) / MODEL).write_bytes(b"damage")
     step = save(run, 5)
@@ -184,7 +184,7 @@ def test_a_step_saved_again_replaces_a_damaged_one(tmp_path: Path) -> None:
 
 @given(data=st.data())
 @settings(max_examples=40)
-def test_any_flipped_bit_of_a_step_is_noticed(tmp_path: Path, data: Any) -> None:
+def test_flipped_bits_of_a_step_are_detected(tmp_path: Path, data: Any) -> None:
     step = save_step(tmp_path, state(5, loss=1.5), weights(5), {})
     file = data.draw(st.sampled_from(sorted(step.iterdir())))
     content = bytearray(file.read_bytes())
@@ -205,14 +205,14 @@ def valid_state(**changes: object) -> dict[str, Any]:
 
 
 def read_written_state(folder: Path, value: object) -> StepState:
-    """With a manifest that agrees."""
+    """Writes a state with a manifest that matches it, and reads it."""
     step = folder / "step-00000001"
     with new_folder(step) as writer:
         writer.write(STATE, to_json(value))
     return read_state(step)
 
 
-def test_a_state_is_read_from_its_keys(tmp_path: Path) -> None:
+def test_state_is_read_from_its_keys(tmp_path: Path) -> None:
     expected = StepState(
         step=1, tokens_seen=2, seconds=3.0, held_out=HeldOut(1.5, 9, 3, 8, 4, whole=True)
     )
@@ -220,10 +220,10 @@ def test_a_state_is_read_from_its_keys(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("key", ["step", "tokens_seen", "seconds", "held_out", "held_out_final"])
-def test_a_state_without_a_key_is_damage(tmp_path: Path, key: str) -> None:
+def test_state_without_a_key_is_damage(tmp_path: Path, key: str) -> None:
     value = valid_state()
     del value[key]
-    with pytest.raises(DamagedError, match="state of a step"):
+    with pytest.raises(DamagedError, match="does not describe a step"):
         read_written_state(tmp_path, value)
 
 
@@ -251,27 +251,27 @@ WRONG_STATES: dict[str, dict[str, object]] = {
 
 
 @pytest.mark.parametrize("changes", WRONG_STATES.values(), ids=WRONG_STATES)
-def test_a_state_with_wrong_values_is_damage(tmp_path: Path, changes: dict[str, object]) -> None:
-    with pytest.raises(DamagedError, match="state of a step"):
+def test_state_with_wrong_values_is_damage(tmp_path: Path, changes: dict[str, object]) -> None:
+    with pytest.raises(DamagedError, match="does not describe a step"):
         read_written_state(tmp_path, valid_state(**changes))
 
 
-def test_a_newer_state_asks_for_a_newer_program(tmp_path: Path) -> None:
+def test_state_of_a_newer_version_asks_for_an_upgrade(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="newer tfcli") as caught:
         read_written_state(tmp_path, valid_state(schema=2, more="than we know"))
     assert caught.value.hint == "pip install --upgrade tfcli"
 
 
-def test_a_state_that_is_not_there_is_damage(tmp_path: Path) -> None:
+def test_missing_state_is_damage(tmp_path: Path) -> None:
     with pytest.raises(DamagedError):
         read_state(tmp_path)
 
 
-def test_a_state_of_which_one_bit_is_flipped_is_damage(tmp_path: Path) -> None:
+def test_state_with_a_flipped_bit_is_damage(tmp_path: Path) -> None:
     read_written_state(tmp_path, valid_state())
     path = tmp_path / "step-00000001" / STATE
     path.write_bytes(path.read_bytes().replace(b"1.5", b"1.4"))
-    with pytest.raises(DamagedError, match="not as it was written"):
+    with pytest.raises(DamagedError, match="is damaged"):
         read_state(path.parent)
 
 
@@ -316,7 +316,7 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("content", HOSTILE.values(), ids=HOSTILE)
-def test_a_hostile_safetensors_file_is_damage(tmp_path: Path, content: bytes) -> None:
+def test_hostile_safetensors_file_is_damage(tmp_path: Path, content: bytes) -> None:
     (tmp_path / MODEL).write_bytes(content)
     for read in (load_arrays, map_arrays):
         with pytest.raises(DamagedError, match=MODEL):
@@ -342,14 +342,14 @@ HEADERS = st.dictionaries(st.sampled_from(["a", "b", "__metadata__"]), TENSORS, 
 
 
 @given(header=HEADERS, data=st.binary(max_size=16))
-def test_an_invented_header_loads_or_is_damage(
+def test_random_header_loads_or_is_damage(
     tmp_path: Path, header: dict[str, object], data: bytes
 ) -> None:
     loads_or_is_damage(tmp_path / MODEL, safetensors_file(header, data))
 
 
 @given(data=st.data())
-def test_a_changed_safetensors_file_loads_or_is_damage(tmp_path: Path, data: Any) -> None:
+def test_changed_safetensors_file_loads_or_is_damage(tmp_path: Path, data: Any) -> None:
     whole = safetensors_file({"a": tensor(), "b": tensor(offsets=(4, 8))}, bytes(8))
     start = data.draw(st.integers(0, len(whole)))
     end = data.draw(st.integers(start, min(len(whole), start + 3)))
@@ -357,17 +357,17 @@ def test_a_changed_safetensors_file_loads_or_is_damage(tmp_path: Path, data: Any
     loads_or_is_damage(tmp_path / MODEL, whole[:start] + more + whole[end:])
 
 
-def test_arrays_that_are_not_there_are_not_found(tmp_path: Path) -> None:
+def test_missing_arrays_are_not_found(tmp_path: Path) -> None:
     with pytest.raises(NotFoundError):
         load_arrays(tmp_path / MODEL)
 
 
-def test_a_folder_in_place_of_arrays_is_told_in_our_words(tmp_path: Path) -> None:
+def test_folder_in_place_of_arrays_raises_our_own_error(tmp_path: Path) -> None:
     with pytest.raises(TfcliError, match=str(tmp_path)):
         load_arrays(tmp_path)
 
 
-def test_a_loss_that_is_infinite_comes_back(tmp_path: Path) -> None:
+def test_infinite_loss_round_trips(tmp_path: Path) -> None:
     step = save_step(tmp_path, state(1, loss=math.inf), {}, {})
     verify_folder(step)
     assert read_state(step) == state(1, loss=math.inf)
@@ -382,7 +382,7 @@ FILES: dict[str, bytes] = {
 
 
 @pytest.mark.parametrize("case", FILES)
-def test_what_is_no_safetensors_file_is_not_mapped(tmp_path: Path, case: str) -> None:
+def test_only_safetensors_files_are_mapped(tmp_path: Path, case: str) -> None:
     path = tmp_path / MODEL
     path.write_bytes(FILES[case])
     with pytest.raises(DamagedError, match="not a safetensors file"):
@@ -404,7 +404,7 @@ ENTRIES: dict[str, object] = {
 
 
 @pytest.mark.parametrize("case", ENTRIES)
-def test_an_entry_that_cannot_be_is_refused(tmp_path: Path, case: str) -> None:
+def test_invalid_entry_is_refused(tmp_path: Path, case: str) -> None:
     header = json.dumps({"w": ENTRIES[case]}).encode()
     (tmp_path / MODEL).write_bytes(len(header).to_bytes(8, "little") + header + bytes(16))
     with pytest.raises(DamagedError, match="not a safetensors file"):
@@ -413,26 +413,26 @@ def test_an_entry_that_cannot_be_is_refused(tmp_path: Path, case: str) -> None:
 
 @given(model=st.dictionaries(NAMES, stn.arrays("f4", SHAPES), max_size=4))
 @settings(max_examples=50)
-def test_arrays_are_mapped_as_they_were_saved(tmp_path: Path, model: Arrays) -> None:
+def test_mapped_arrays_equal_the_saved_ones(tmp_path: Path, model: Arrays) -> None:
     step = save_step(tmp_path, state(1), model, {})
     mapped = map_arrays(step / MODEL)
     assert_same(mapped, model)
     assert not any(array.flags.writeable for array in mapped.values())
 
 
-def test_a_file_that_is_not_there_cannot_be_mapped(tmp_path: Path) -> None:
+def test_missing_file_cannot_be_mapped(tmp_path: Path) -> None:
     with pytest.raises(NotFoundError):
         map_arrays(tmp_path / MODEL)
 
 
-def test_to_write_only_the_weights_have_to_be_whole(tmp_path: Path) -> None:
+def test_weights_only_verification_skips_the_optimizer_content(tmp_path: Path) -> None:
     step = save_step(tmp_path, state(1), {"w": np.ones(3, np.float32)}, {"m": np.ones(3)})
     data = bytearray((step / OPTIMIZER).read_bytes())
     data[-1] ^= 1
     (step / OPTIMIZER).write_bytes(data)
-    verify_step(step, to_write=True)
+    verify_step(step, weights_only=True)
     with pytest.raises(DamagedError, match=OPTIMIZER):
         verify_step(step)
     (step / OPTIMIZER).write_bytes(data[:-1])
     with pytest.raises(DamagedError, match=OPTIMIZER):
-        verify_step(step, to_write=True)
+        verify_step(step, weights_only=True)

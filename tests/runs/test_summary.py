@@ -1,4 +1,4 @@
-"""What a run came to: the keys that `--json` promises, from the steps that can be read."""
+"""The summary of a run has the keys that `--json` promises, from the steps that can be read."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def run(tmp_path: Path) -> Run:
     return make_run(tmp_path / "tale")
 
 
-def test_the_keys_of_the_contract_are_there(run: Run) -> None:
+def test_summary_has_the_promised_keys(run: Run) -> None:
     save(run, 10, loss=1.5)
     summary = summarize(run)
     assert summary.keys() >= {"name", "path", "parameters", "steps", "tokens_seen", "seconds"}
@@ -31,7 +31,7 @@ def test_the_keys_of_the_contract_are_there(run: Run) -> None:
     assert json.loads(json.dumps(summary, allow_nan=False)) == summary
 
 
-def test_every_value_of_a_run(run: Run) -> None:
+def test_summary_has_every_value_of_a_run(run: Run) -> None:
     save(run, 10, loss=1.5)
     save(run, 20, loss=2.5)
     size = sum(
@@ -60,7 +60,7 @@ def test_every_value_of_a_run(run: Run) -> None:
     }  # fmt: skip
 
 
-def test_a_lock_and_litter_are_no_part_of_its_size(run: Run) -> None:
+def test_lock_and_leftovers_do_not_count_in_the_size(run: Run) -> None:
     expected = summarize(run)
     (run.path / ".lock").write_bytes(b"12345")
     (run.path / ".tmp-step-00000005-1-a").mkdir()
@@ -68,21 +68,21 @@ def test_a_lock_and_litter_are_no_part_of_its_size(run: Run) -> None:
     assert summarize(run) == expected
 
 
-def test_a_run_that_has_only_begun(run: Run) -> None:
+def test_summary_of_a_run_without_steps_is_zero(run: Run) -> None:
     summary = summarize(run)
     assert (summary["steps"], summary["tokens_seen"], summary["seconds"]) == (0, 0, 0.0)
     assert (summary["held_out"], summary["best_step"], summary["epochs"]) == (None, None, 0.0)
     assert not summary["finished"]
 
 
-def test_a_run_in_which_nothing_was_measured(run: Run) -> None:
+def test_summary_of_a_run_without_evaluation_has_no_loss(run: Run) -> None:
     save(run, 10)
     summary = summarize(run)
     assert summary["steps"] == 10
     assert (summary["held_out"], summary["best_step"]) == (None, None)
 
 
-def test_the_figure_on_the_whole_text_is_shown_where_there_is_one(run: Run) -> None:
+def test_loss_on_the_whole_text_is_preferred(run: Run) -> None:
     measured = replace(state(10, loss=1.5), held_out_final=held_out(1.75))
     save_step(run.path, measured, weights(10), {})
     assert summarize(run)["held_out"]["nats_per_byte"] == 1.75
@@ -90,7 +90,7 @@ def test_the_figure_on_the_whole_text_is_shown_where_there_is_one(run: Run) -> N
 
 
 @pytest.mark.parametrize("damage", ["lost", "torn", "a folder"])
-def test_an_unreadable_newest_step_does_not_hide_the_one_before(run: Run, damage: str) -> None:
+def test_unreadable_newest_step_does_not_hide_the_one_before(run: Run, damage: str) -> None:
     save(run, 10, loss=1.5)
     broken = save(run, 20, loss=1.0) / STATE
     broken.unlink()
@@ -102,7 +102,7 @@ def test_an_unreadable_newest_step_does_not_hide_the_one_before(run: Run, damage
     assert (summary["steps"], summary["tokens_seen"], summary["best_step"]) == (10, 160, 10)
 
 
-def test_a_run_that_came_to_its_end_is_finished(run: Run) -> None:
+def test_run_that_reached_its_end_is_finished(run: Run) -> None:
     save(run, 10)
     append_metrics(run.path, {"event": "StepFinished", "step": 10})
     append_metrics(run.path, {**STOPPED, "step": 10})
@@ -120,16 +120,14 @@ def test_a_run_that_came_to_its_end_is_finished(run: Run) -> None:
         {},
     ],
 )
-def test_a_run_that_went_on_or_was_stopped_is_not_finished(
-    run: Run, last: dict[str, object]
-) -> None:
+def test_resumed_or_interrupted_run_is_not_finished(run: Run, last: dict[str, object]) -> None:
     save(run, 10)
     append_metrics(run.path, {**STOPPED, "step": 10})
     append_metrics(run.path, last)
     assert not is_finished(run)
 
 
-def test_a_run_whose_last_step_is_lost_is_not_finished(run: Run) -> None:
+def test_run_without_its_last_step_is_not_finished(run: Run) -> None:
     append_metrics(run.path, {**STOPPED, "step": 10})
     assert not is_finished(run)
     save(run, 5)

@@ -1,4 +1,4 @@
-"""A corpus is all of its text, cut into training and held-out, and read only when it must be."""
+"""A corpus is all of its text, split into training and held-out, and read only when necessary."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ some_documents = st.lists(
 
 @pytest.fixture(scope="module")
 def scratch(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder for files that every example of a test writes anew."""
+    """A folder for files that every example of a test overwrites."""
     return tmp_path_factory.mktemp("scratch")
 
 
 def write(folder: Path, texts: Sequence[bytes | str]) -> list[Path]:
-    """One file for each text; they are called 0.txt, 1.txt, ..."""
+    """Writes each text to a file: 0.txt, 1.txt, ..."""
     paths = []
     for number, text in enumerate(texts):
         path = folder / f"{number}.txt"
@@ -53,9 +53,9 @@ def write(folder: Path, texts: Sequence[bytes | str]) -> list[Path]:
 
 
 def open_texts(folder: Path, *texts: bytes | str, held_out: float = 0.1) -> Corpus:
-    """A corpus of these texts, a file each; no note of an earlier one is found."""
-    for note in folder.glob("cache/scans/*"):
-        note.unlink()
+    """A corpus of these texts, one file each, without scans of earlier ones."""
+    for scan in folder.glob("cache/scans/*"):
+        scan.unlink()
     return open_corpus(write(folder, texts), cache=folder / "cache", held_out_fraction=held_out)
 
 
@@ -73,14 +73,12 @@ def test_bytes_and_documents_are_counted(tmp_path: Path) -> None:
 
 @given(texts=some_documents)
 @settings(max_examples=40, deadline=None)
-def test_the_fingerprint_is_that_of_the_documents_and_their_borders(
-    scratch: Path, texts: list[str]
-) -> None:
+def test_fingerprint_covers_documents_and_their_boundaries(scratch: Path, texts: list[str]) -> None:
     expected = hashlib.sha256(b"".join(text.encode() + b"\xff" for text in texts)).hexdigest()
     assert fingerprint(scratch, *texts) == expected
 
 
-def test_the_same_text_in_other_containers_has_the_same_fingerprint(tmp_path: Path) -> None:
+def test_same_text_in_other_formats_has_the_same_fingerprint(tmp_path: Path) -> None:
     plain, other = write(tmp_path, ["one", "two"])
     compressed = tmp_path / "one.gz"
     compressed.write_bytes(gzip.compress(b"one"))
@@ -95,36 +93,36 @@ def test_the_same_text_in_other_containers_has_the_same_fingerprint(tmp_path: Pa
     assert len(found) == 1
 
 
-def test_a_moved_document_border_changes_the_fingerprint(tmp_path: Path) -> None:
+def test_moved_document_boundary_changes_the_fingerprint(tmp_path: Path) -> None:
     texts = [("abc",), ("ab", "c"), ("a", "bc"), ("a", "b", "c")]
     assert len({fingerprint(tmp_path, *parts) for parts in texts}) == 4
 
 
-def test_another_order_changes_the_fingerprint(tmp_path: Path) -> None:
+def test_order_of_documents_changes_the_fingerprint(tmp_path: Path) -> None:
     assert fingerprint(tmp_path, "a", "b") != fingerprint(tmp_path, "b", "a")
 
 
-def test_where_pieces_are_cut_does_not_change_the_fingerprint(tmp_path: Path) -> None:
+def test_cuts_between_chunks_do_not_change_the_fingerprint(tmp_path: Path) -> None:
     whole = fingerprint(tmp_path, "one two\nthree " * 9)
     with blocks_of(16):
         assert fingerprint(tmp_path, "one two\nthree " * 9) == whole
 
 
 @pytest.mark.parametrize("texts", [[], [""], ["", b"", BOM]])
-def test_no_text_is_bad_data(tmp_path: Path, texts: list[str | bytes]) -> None:
+def test_sources_without_text_are_bad_data(tmp_path: Path, texts: list[str | bytes]) -> None:
     with pytest.raises(DataError) as caught:
         open_texts(tmp_path, *texts)
     assert "no text" in caught.value.what
 
 
-def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+def test_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(NotFoundError) as caught:
         open_corpus([tmp_path / "gone.txt"], cache=tmp_path / "cache")
     assert "gone.txt" in caught.value.what
 
 
 @pytest.mark.skipif(os.name == "nt", reason="names are Unicode there")
-def test_a_file_whose_name_is_not_utf8_can_be_read(tmp_path: Path) -> None:
+def test_file_with_a_name_that_is_not_utf8_is_read(tmp_path: Path) -> None:
     path = tmp_path / os.fsdecode(b"caf\xe9.txt")
     try:
         path.write_text("text")
@@ -140,8 +138,8 @@ sizes = st.lists(st.integers(1, 1000), min_size=1, max_size=30)
 
 
 @given(sizes=sizes, fraction=fractions)
-def test_the_split_is_as_promised(sizes: list[int], fraction: float) -> None:
-    """In the words of `choose_split`, with a plain search over all borders."""
+def test_split_is_as_documented(sizes: list[int], fraction: float) -> None:
+    """As `choose_split` documents it, with a simple search over all boundaries."""
     ends = list(accumulate(sizes))
     total = ends[-1]
     wanted = int(total * (1 - fraction))
@@ -157,7 +155,7 @@ def test_the_split_is_as_promised(sizes: list[int], fraction: float) -> None:
 
 
 @given(sizes=sizes, fraction=fractions)
-def test_a_split_between_documents_holds_out_about_what_is_wanted(
+def test_split_between_documents_holds_out_about_the_wanted_share(
     sizes: list[int], fraction: float
 ) -> None:
     ends = list(accumulate(sizes))
@@ -167,24 +165,24 @@ def test_a_split_between_documents_holds_out_about_what_is_wanted(
 
 
 @given(sizes=sizes, fraction=fractions)
-def test_there_is_always_something_to_train_on(sizes: list[int], fraction: float) -> None:
+def test_some_text_is_always_left_for_training(sizes: list[int], fraction: float) -> None:
     ends = list(accumulate(sizes))
     assert 0 < choose_split(ends, fraction) <= ends[-1]
 
 
 @given(count=st.integers(10, 500), size=st.integers(1, 100))
-def test_documents_of_one_size_are_never_cut(count: int, size: int) -> None:
+def test_documents_of_equal_size_are_never_cut(count: int, size: int) -> None:
     split = choose_split([size * (n + 1) for n in range(count)], 0.1)
     assert split % size == 0
 
 
 @given(size=st.integers(2, 10**12))
-def test_the_last_tenth_of_a_single_document_is_held_out(size: int) -> None:
+def test_last_tenth_of_a_single_document_is_held_out(size: int) -> None:
     assert choose_split([size], 0.1) == int(size * 0.9)
 
 
 @given(sizes=sizes)
-def test_nothing_is_held_out_if_nothing_is_wanted(sizes: list[int]) -> None:
+def test_nothing_is_held_out_for_a_share_of_zero(sizes: list[int]) -> None:
     ends = list(accumulate(sizes))
     assert choose_split(ends, 0.0) == ends[-1]
 
@@ -201,7 +199,7 @@ def test_nothing_is_held_out_if_nothing_is_wanted(sizes: list[int]) -> None:
         ([1], 1),
     ],
 )
-def test_borders_near_the_wanted_place(ends: list[int], expected: int) -> None:
+def test_split_prefers_boundaries_near_the_target(ends: list[int], expected: int) -> None:
     assert choose_split(ends, 0.1) == expected
 
 
@@ -210,7 +208,7 @@ def test_borders_near_the_wanted_place(ends: list[int], expected: int) -> None:
 
 @given(texts=some_documents, fraction=fractions, block=st.integers(8, 60))
 @settings(max_examples=150, deadline=None)
-def test_training_and_held_out_are_the_whole(
+def test_training_and_held_out_are_the_whole_text(
     scratch: Path, texts: list[str], fraction: float, block: int
 ) -> None:
     with blocks_of(block):
@@ -218,18 +216,18 @@ def test_training_and_held_out_are_the_whole(
         training, held_out = list(corpus.training()), list(corpus.held_out())
     whole = "".join(texts).encode()
     assert join(training) + join(held_out) == whole
-    for piece in training + held_out:
-        assert piece.data.decode().encode() == piece.data
+    for chunk in training + held_out:
+        assert chunk.data.decode().encode() == chunk.data
     assert documents([*training, *held_out]) == [text.encode() for text in texts]
-    assert sum(piece.last for piece in training + held_out) == len(texts)
+    assert sum(chunk.last for chunk in training + held_out) == len(texts)
 
 
 @given(texts=some_documents, fraction=fractions, block=st.integers(8, 60))
 @settings(max_examples=100, deadline=None)
-def test_the_held_out_part_begins_where_the_scan_says(
+def test_held_out_part_starts_where_the_scan_says(
     scratch: Path, texts: list[str], fraction: float, block: int
 ) -> None:
-    """Or with the first character after that."""
+    """Or at the first character after that."""
     with blocks_of(block):
         corpus = open_texts(scratch, *texts, held_out=fraction)
         training = join(corpus.training())
@@ -237,27 +235,27 @@ def test_the_held_out_part_begins_where_the_scan_says(
     assert len(training) == next(start for start in starts if start >= corpus.scan.training_bytes)
 
 
-def test_a_character_at_the_border_is_not_torn(tmp_path: Path) -> None:
+def test_character_across_the_split_is_not_cut(tmp_path: Path) -> None:
     corpus = open_texts(tmp_path, "12345678😀", held_out=0.25)
     assert corpus.scan.training_bytes == 9
     assert join(corpus.training()) == "12345678😀".encode()
     assert join(corpus.held_out()) == b""
 
 
-def test_a_border_between_documents_ends_one(tmp_path: Path) -> None:
+def test_split_between_documents_ends_a_document(tmp_path: Path) -> None:
     corpus = open_texts(tmp_path, *["x" * 10] * 10)
     assert documents(corpus.training()) == [b"x" * 10] * 9
-    assert [piece.last for piece in corpus.training()] == [True] * 9
-    assert [piece.last for piece in corpus.held_out()] == [True]
+    assert [chunk.last for chunk in corpus.training()] == [True] * 9
+    assert [chunk.last for chunk in corpus.held_out()] == [True]
 
 
-def test_a_border_inside_a_document_ends_none(tmp_path: Path) -> None:
+def test_split_inside_a_document_ends_none(tmp_path: Path) -> None:
     corpus = open_texts(tmp_path, "x" * 100)
     assert [(len(p.data), p.last) for p in corpus.training()] == [(90, False)]
     assert [(len(p.data), p.last) for p in corpus.held_out()] == [(10, True)]
 
 
-def test_a_corpus_can_be_read_again_and_again(tmp_path: Path) -> None:
+def test_corpus_can_be_read_repeatedly(tmp_path: Path) -> None:
     corpus = open_texts(tmp_path, "one\n" * 50, "two\n" * 50)
     assert list(corpus.training()) == list(corpus.training())
     assert list(corpus.held_out()) == list(corpus.held_out())
@@ -267,13 +265,13 @@ def test_a_corpus_can_be_read_again_and_again(tmp_path: Path) -> None:
 
 
 def open_and_count(paths: list[Path], cache: Path, fraction: float = 0.1) -> tuple[Corpus, int]:
-    """A corpus, and the number of bytes that had to be read for it."""
+    """Opens a corpus; also returns how many bytes had to be read."""
     read = [0]
     corpus = open_corpus(paths, cache=cache, held_out_fraction=fraction, progress=read.append)
     return corpus, read[-1]
 
 
-def test_the_first_time_all_is_read_the_second_nothing(tmp_path: Path) -> None:
+def test_unchanged_sources_are_read_only_once(tmp_path: Path) -> None:
     paths = write(tmp_path, ["x" * 70, "y" * 30])
     first, read = open_and_count(paths, tmp_path / "cache")
     assert read == 100
@@ -282,7 +280,7 @@ def test_the_first_time_all_is_read_the_second_nothing(tmp_path: Path) -> None:
     assert second == first
 
 
-def test_progress_is_told_as_it_goes(tmp_path: Path) -> None:
+def test_progress_counts_bytes(tmp_path: Path) -> None:
     told: list[int] = []
     paths = write(tmp_path, ["one\n" * 10, "two\n" * 10])
     with blocks_of(16):
@@ -290,19 +288,19 @@ def test_progress_is_told_as_it_goes(tmp_path: Path) -> None:
     assert told == [16, 32, 40, 56, 72, 80]
 
 
-def test_a_note_is_taken_at_its_word(tmp_path: Path) -> None:
-    """Which shows that the text is not read again."""
+def test_saved_scan_replaces_reading_the_text(tmp_path: Path) -> None:
+    """This shows that the text is not read again."""
     paths = write(tmp_path, ["x" * 100])
     open_corpus(paths, cache=tmp_path)
-    (note,) = tmp_path.glob("scans/*.json")
-    found = read_checked_json(note, schema=1)
-    write_checked_json(note, found | {"documents": 7})
+    (scan,) = tmp_path.glob("scans/*.json")
+    found = read_checked_json(scan, schema=1)
+    write_checked_json(scan, found | {"documents": 7})
     assert open_corpus(paths, cache=tmp_path).scan.documents == 7
-    note.write_bytes(note.read_bytes().replace(b'"documents": 7', b'"documents": 8'))
+    scan.write_bytes(scan.read_bytes().replace(b'"documents": 7', b'"documents": 8'))
     assert open_corpus(paths, cache=tmp_path).scan.documents == found["documents"], "read again"
 
 
-def test_a_file_of_another_size_is_read_again(tmp_path: Path) -> None:
+def test_file_of_another_size_is_read_again(tmp_path: Path) -> None:
     (path,) = write(tmp_path, ["x" * 100])
     status = path.stat()
     open_corpus([path], cache=tmp_path)
@@ -311,7 +309,7 @@ def test_a_file_of_another_size_is_read_again(tmp_path: Path) -> None:
     assert open_corpus([path], cache=tmp_path).scan.bytes == 101
 
 
-def test_a_file_of_the_same_size_changed_later_is_read_again(tmp_path: Path) -> None:
+def test_file_with_another_modification_time_is_read_again(tmp_path: Path) -> None:
     (path,) = write(tmp_path, ["x" * 100])
     before = open_corpus([path], cache=tmp_path).scan
     path.write_text("y" * 100)
@@ -319,7 +317,7 @@ def test_a_file_of_the_same_size_changed_later_is_read_again(tmp_path: Path) -> 
     assert open_corpus([path], cache=tmp_path).scan.fingerprint != before.fingerprint
 
 
-def test_a_file_of_the_same_name_elsewhere_is_another(tmp_path: Path) -> None:
+def test_files_of_the_same_name_are_told_apart(tmp_path: Path) -> None:
     found = set()
     for folder, text in ((tmp_path / "a", "x" * 100), (tmp_path / "b", "y" * 100)):
         folder.mkdir()
@@ -329,16 +327,16 @@ def test_a_file_of_the_same_name_elsewhere_is_another(tmp_path: Path) -> None:
     assert len(found) == 2
 
 
-def test_another_share_to_hold_out_is_another_scan(tmp_path: Path) -> None:
+def test_each_held_out_share_has_its_own_scan(tmp_path: Path) -> None:
     paths = write(tmp_path, ["x" * 100])
-    borders = [
+    boundaries = [
         open_corpus(paths, cache=tmp_path, held_out_fraction=fraction).scan.training_bytes
         for fraction in (0.1, 0.5, 0.0, 0.1)
     ]
-    assert borders == [90, 50, 100, 90]
+    assert boundaries == [90, 50, 100, 90]
 
 
-BAD_NOTES = {
+BAD_SCANS = {
     "empty": "",
     "torn": "{",
     "no object": "[]",
@@ -349,13 +347,13 @@ BAD_NOTES = {
 }
 
 
-@pytest.mark.parametrize("note", BAD_NOTES.values(), ids=BAD_NOTES.keys())
-def test_a_damaged_note_is_made_anew(tmp_path: Path, note: str) -> None:
+@pytest.mark.parametrize("scan", BAD_SCANS.values(), ids=BAD_SCANS.keys())
+def test_damaged_scan_is_made_again(tmp_path: Path, scan: str) -> None:
     paths = write(tmp_path, ["x" * 100])
     first = open_corpus(paths, cache=tmp_path)
     (path,) = tmp_path.glob("scans/*.json")
     whole = path.read_bytes()
-    path.write_text(note)
+    path.write_text(scan)
     assert open_corpus(paths, cache=tmp_path) == first
     assert path.read_bytes() == whole
 
@@ -363,7 +361,7 @@ def test_a_damaged_note_is_made_anew(tmp_path: Path, note: str) -> None:
 # --- what can be read only once -----------------------------------------------------------------
 
 
-def test_standard_input_is_kept_to_be_read_again(tmp_path: Path) -> None:
+def test_standard_input_is_kept_for_rereading(tmp_path: Path) -> None:
     text = b"piped text\n" * 20_000
     with standard_input(in_chunks(text, [1, 70_000])):
         corpus, read = open_and_count([STDIN], tmp_path / "cache")
@@ -372,7 +370,7 @@ def test_standard_input_is_kept_to_be_read_again(tmp_path: Path) -> None:
         assert join(corpus.training()) + join(corpus.held_out()) == text
 
 
-def test_the_same_text_through_a_pipe_is_the_same_corpus(tmp_path: Path) -> None:
+def test_same_text_from_a_pipe_is_the_same_corpus(tmp_path: Path) -> None:
     found = []
     for _ in range(2):
         with standard_input([b"piped text"]):
@@ -382,7 +380,7 @@ def test_the_same_text_through_a_pipe_is_the_same_corpus(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("text", [b"abc", BOM + b"abc", BOM + BOM + b"abc", b"a\r\n\0\xef\xbb\xbf"])
-def test_a_pipe_and_a_file_with_the_same_bytes_have_the_same_fingerprint(
+def test_pipe_and_file_with_the_same_bytes_have_the_same_fingerprint(
     tmp_path: Path, text: bytes
 ) -> None:
     with standard_input([text]):
@@ -401,9 +399,7 @@ CONTAINERS = {
 
 @needs_fifo
 @pytest.mark.parametrize("name", CONTAINERS)
-def test_a_named_pipe_is_the_corpus_that_a_file_of_its_name_would_be(
-    tmp_path: Path, name: str
-) -> None:
+def test_named_pipe_is_read_like_a_file_of_its_name(tmp_path: Path, name: str) -> None:
     path, data = tmp_path / name, CONTAINERS[name]
     with named_pipe(path, [data]):
         piped = open_corpus([path], cache=tmp_path / "cache").scan
@@ -411,29 +407,29 @@ def test_a_named_pipe_is_the_corpus_that_a_file_of_its_name_would_be(
     assert piped == open_corpus([path], cache=tmp_path / "cache").scan
 
 
-def test_a_pipe_that_is_no_text_is_named(tmp_path: Path) -> None:
+def test_pipe_that_is_not_text_is_named(tmp_path: Path) -> None:
     with standard_input([b"caf\xe9"]), pytest.raises(DataError) as caught:
         open_corpus([STDIN], cache=tmp_path)
-    assert caught.value.what.startswith("- is not text")
+    assert caught.value.what.startswith("- is not UTF-8 text")
     assert "byte 3" in (caught.value.why or "")
     assert not list(tmp_path.glob("piped/*"))
 
 
-def test_an_empty_pipe_is_named_as_it_was_given(tmp_path: Path) -> None:
+def test_empty_pipe_is_named_as_given(tmp_path: Path) -> None:
     with standard_input([b""]), pytest.raises(DataError) as caught:
         open_corpus([STDIN], cache=tmp_path / "cache")
     assert "cache" not in caught.value.what
 
 
-def test_of_very_many_documents_some_ends_are_enough(
+def test_split_among_very_many_documents_is_at_a_boundary(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The split is at a border still, not far from the best one."""
-    monkeypatch.setattr("tfcli.text.corpus.MOST_ENDS", 64)
+    """The split is still at a boundary, not far from the best one."""
+    monkeypatch.setattr("tfcli.text.corpus.MAX_ENDS", 64)
     path = tmp_path / "rows.jsonl"
     path.write_text('{"text": "0123456789"}\n' * 1001)
     corpus = open_corpus([path], cache=tmp_path)
     assert (corpus.scan.documents, corpus.scan.bytes) == (1001, 10_010)
     assert corpus.scan.training_bytes % 10 == 0
     assert 8700 <= corpus.scan.training_bytes <= 9300
-    assert [piece.last for piece in corpus.held_out()] == [True] * len(list(corpus.held_out()))
+    assert [chunk.last for chunk in corpus.held_out()] == [True] * len(list(corpus.held_out()))

@@ -1,4 +1,4 @@
-"""Texts in zstd and parquet are the texts, and files that are not whole are refused."""
+"""Text in zstd and parquet files is read; incomplete files are refused."""
 
 from __future__ import annotations
 
@@ -43,33 +43,33 @@ def scratch(tmp_path_factory: pytest.TempPathFactory) -> Path:
 # --- zstd ---------------------------------------------------------------------------------------
 
 
-def test_compressed_text_is_text(tmp_path: Path) -> None:
+def test_zstd_text_is_read(tmp_path: Path) -> None:
     text = "Hello 日本\n".encode() * 200_000
     (tmp_path / "text.txt.zst").write_bytes(zstd(text))
-    pieces = list(read_chunks(tmp_path / "text.txt.zst"))
-    assert join(pieces) == text
-    assert max(len(piece.data) for piece in pieces) <= BLOCK
+    chunks = list(read_chunks(tmp_path / "text.txt.zst"))
+    assert join(chunks) == text
+    assert max(len(chunk.data) for chunk in chunks) <= BLOCK
 
 
-def test_compressed_rows_are_rows(tmp_path: Path) -> None:
+def test_zstd_rows_are_read(tmp_path: Path) -> None:
     rows = zstd(b'{"text": "a"}\n{"text": "b"}\n')
     assert read(tmp_path, "rows.jsonl.zst", rows) == [b"a", b"b"]
 
 
-def test_several_frames_are_one_text(tmp_path: Path) -> None:
+def test_several_zstd_frames_are_one_text(tmp_path: Path) -> None:
     assert read(tmp_path, "a.zst", zstd(b"one ") + zstd(b"two")) == [b"one two"]
 
 
 @pytest.mark.parametrize("keep", [1, 5, 10, 15, -9, -4, -1])
-def test_a_file_cut_short_is_refused(tmp_path: Path, keep: int) -> None:
+def test_truncated_zstd_file_is_refused(tmp_path: Path, keep: int) -> None:
     whole = zstd(os.urandom(40).hex().encode() * 100)
     with pytest.raises(DataError) as caught:
         read(tmp_path, "text.txt.zst", whole[:keep])
-    assert "text.txt.zst is not a whole zstd file" in caught.value.what
+    assert "text.txt.zst is not a complete zstd file" in caught.value.what
 
 
 @pytest.mark.parametrize("data", [b"plain text", b"\x28\xb5\x2f\xfd" + bytes(40)])
-def test_what_is_no_zstd_is_refused(tmp_path: Path, data: bytes) -> None:
+def test_anything_but_zstd_is_refused(tmp_path: Path, data: bytes) -> None:
     with pytest.raises(DataError):
         read(tmp_path, "text.txt.zst", data)
 
@@ -78,13 +78,13 @@ def test_what_is_no_zstd_is_refused(tmp_path: Path, data: bytes) -> None:
 
 
 @given(texts=st.lists(any_text | st.none(), max_size=20), group=st.integers(1, 8))
-def test_a_row_is_a_document(scratch: Path, texts: list[str | None], group: int) -> None:
+def test_each_row_is_a_document(scratch: Path, texts: list[str | None], group: int) -> None:
     columns = {"text": pyarrow.array(texts, pyarrow.string())}
     path = write_parquet(scratch / "rows.parquet", columns, row_group_size=group)
     assert documents(read_chunks(path)) == [text.encode() for text in texts if text]
 
 
-def test_the_column_called_text_is_taken(tmp_path: Path) -> None:
+def test_column_named_text_is_read(tmp_path: Path) -> None:
     columns = {"title": ["x", "y"], "text": ["one", "two"], "url": ["u", "v"]}
     assert documents(read_chunks(write_parquet(tmp_path / "a.parquet", columns))) == [
         b"one",
@@ -93,13 +93,13 @@ def test_the_column_called_text_is_taken(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", [pyarrow.large_string(), pyarrow.string_view()])
-def test_else_the_only_column_of_text(tmp_path: Path, kind: Any) -> None:
+def test_only_text_column_is_read(tmp_path: Path, kind: Any) -> None:
     columns = {"id": [1, 2], "story": pyarrow.array(["one", "two"], kind)}
     path = write_parquet(tmp_path / "a.parquet", columns)
     assert documents(read_chunks(path)) == [b"one", b"two"]
 
 
-def test_words_of_a_dictionary_are_text(tmp_path: Path) -> None:
+def test_dictionary_encoded_column_is_text(tmp_path: Path) -> None:
     column = pyarrow.array(["one", "two", "one"]).dictionary_encode()
     path = write_parquet(tmp_path / "a.parquet", {"story": column})
     assert documents(read_chunks(path)) == [b"one", b"two", b"one"]
@@ -108,43 +108,43 @@ def test_words_of_a_dictionary_are_text(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "columns", [{"a": ["x"], "b": ["y"]}, {"a": [1]}, {"text": [1], "b": ["x"], "c": ["y"]}]
 )
-def test_where_the_text_is_not_clear_the_columns_are_named(
+def test_ambiguous_text_column_is_refused_and_columns_are_named(
     tmp_path: Path, columns: dict[str, Any]
 ) -> None:
     path = write_parquet(tmp_path / "a.parquet", columns)
     with pytest.raises(DataError) as caught:
         list(read_chunks(path))
-    assert "a.parquet has no column called text" in caught.value.what
+    assert "a.parquet has no column named text" in caught.value.what
     assert all(name in (caught.value.why or "") for name in columns)
 
 
-def test_a_long_row_comes_in_pieces(tmp_path: Path) -> None:
+def test_long_row_is_split_into_chunks(tmp_path: Path) -> None:
     text = "a line of text\n" * 200_000
-    pieces = list(read_chunks(write_parquet(tmp_path / "a.parquet", {"text": [text, "b"]})))
-    assert documents(pieces) == [text.encode(), b"b"]
-    assert max(len(piece.data) for piece in pieces) <= BLOCK
+    chunks = list(read_chunks(write_parquet(tmp_path / "a.parquet", {"text": [text, "b"]})))
+    assert documents(chunks) == [text.encode(), b"b"]
+    assert max(len(chunk.data) for chunk in chunks) <= BLOCK
 
 
 @pytest.mark.parametrize("part", [0.0, 0.1, 0.5, 0.9, 0.999])
-def test_a_parquet_file_cut_short_is_refused(tmp_path: Path, part: float) -> None:
+def test_truncated_parquet_file_is_refused(tmp_path: Path, part: float) -> None:
     path = write_parquet(tmp_path / "a.parquet", {"text": [os.urandom(9).hex()] * 999})
     data = path.read_bytes()
     path.write_bytes(data[: int(part * len(data))])
     with pytest.raises(DataError) as caught:
         list(read_chunks(path))
-    assert "a.parquet is not a whole parquet file" in caught.value.what
+    assert "a.parquet is not a complete parquet file" in caught.value.what
 
 
 @pytest.mark.parametrize("place", range(0, 1500, 60))
-def test_a_changed_byte_is_refused_or_leaves_text(tmp_path: Path, place: int) -> None:
+def test_changed_byte_is_refused_or_leaves_text(tmp_path: Path, place: int) -> None:
     texts = [f"{number} " + os.urandom(9).hex() for number in range(40)]
     path = write_parquet(tmp_path / "a.parquet", {"text": texts}, write_page_checksum=True)
     data = bytearray(path.read_bytes())
     data[place % len(data)] ^= 0x55
     path.write_bytes(data)
     try:
-        for piece in read_chunks(path):
-            piece.data.decode()
+        for chunk in read_chunks(path):
+            chunk.data.decode()
     except DataError as error:
         assert "a.parquet" in error.what
 
@@ -152,7 +152,7 @@ def test_a_changed_byte_is_refused_or_leaves_text(tmp_path: Path, place: int) ->
 # --- in a folder, and without the extra ---------------------------------------------------------
 
 
-def test_they_are_found_in_a_folder(tmp_path: Path) -> None:
+def test_zstd_and_parquet_files_are_found_in_a_folder(tmp_path: Path) -> None:
     (tmp_path / "a.txt.zst").write_bytes(zstd(b"text"))
     (tmp_path / "b.txt.zst").write_bytes(zstd(bytes(100)))
     write_parquet(tmp_path / "c.parquet", {"text": ["a"]})
@@ -163,7 +163,7 @@ def test_they_are_found_in_a_folder(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["a.txt.zst", "a.parquet"])
-def test_without_pyarrow_it_is_said_what_to_install(
+def test_missing_pyarrow_is_named_with_a_command_to_install_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     (tmp_path / name).write_bytes(b"PAR1")

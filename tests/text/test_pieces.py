@@ -11,15 +11,16 @@ from tests.conftest import BOOK
 from tests.exchange.conftest import ACCEPTANCE
 from tfcli.errors import DataError
 from tfcli.text.pieces import Algorithm, Piece, Pieces, PieceType, read_pieces, write_pieces
-from tfcli.text.tokenizer import Tokenizer, TokenizerType
-from tfcli.text.tokenizer_training import train_tokenizer
+from tfcli.text.sentencepiece_tokenizer import SentencePieceTokenizer
+from tfcli.text.tokenizer import Tokenizer
+from tfcli.text.tokenizer_training import TokenizerType, train_tokenizer
 
 KINDS: list[TokenizerType] = ["bpe", "unigram", "char"]
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_pieces_are_those_that_sentencepiece_sees(kind: TokenizerType) -> None:
-    model = train_tokenizer([BOOK.encode()], text_bytes=len(BOOK), type=kind)[0].model
+    model = train_tokenizer([BOOK.encode()], text_bytes=len(BOOK), type=kind)[0].serialized
     found = read_pieces(model)
     theirs = SentencePieceProcessor(model_proto=model)
     assert found.algorithm.name.lower() == kind
@@ -28,14 +29,14 @@ def test_the_pieces_are_those_that_sentencepiece_sees(kind: TokenizerType) -> No
     for i, piece in enumerate(found.pieces):
         assert piece.text == theirs.id_to_piece(i)
         assert piece.score == pytest.approx(theirs.get_score(i))
-        assert (piece.kind is PieceType.BYTE) == theirs.is_byte(i)
-        assert (piece.kind is PieceType.CONTROL) == theirs.is_control(i)
-        assert (piece.kind is PieceType.UNKNOWN) == theirs.is_unknown(i)
+        assert (piece.type is PieceType.BYTE) == theirs.is_byte(i)
+        assert (piece.type is PieceType.CONTROL) == theirs.is_control(i)
+        assert (piece.type is PieceType.UNKNOWN) == theirs.is_unknown(i)
 
 
 @given(text=st.text())
 def test_a_model_put_together_again_cuts_alike(tokenizer: Tokenizer, text: str) -> None:
-    again = Tokenizer(write_pieces(read_pieces(tokenizer.model)))
+    again = SentencePieceTokenizer(write_pieces(read_pieces(tokenizer.serialized)))
     for sample in (text, *ACCEPTANCE):
         assert again.encode(sample) == tokenizer.encode(sample)
 
@@ -46,7 +47,7 @@ def test_a_model_put_together_again_cuts_alike(tokenizer: Tokenizer, text: str) 
             Piece,
             text=st.text(max_size=300),
             score=st.floats(width=32, allow_nan=False),
-            kind=st.sampled_from(PieceType),
+            type=st.sampled_from(PieceType),
         )
     ),
     algorithm=st.sampled_from(Algorithm),
@@ -63,7 +64,7 @@ def test_what_is_written_is_read(
 def test_a_model_that_was_changed_is_read_or_refused(
     tokenizer: Tokenizer, data: st.DataObject
 ) -> None:
-    changed = bytearray(tokenizer.model)
+    changed = bytearray(tokenizer.serialized)
     for _ in range(data.draw(st.integers(1, 5))):
         place = data.draw(st.integers(0, len(changed) - 1))
         changed[place] = data.draw(st.integers(0, 255))

@@ -1,4 +1,4 @@
-"""Text in any container comes out in pieces: valid, bounded, adding up; other data is named."""
+"""Text in any format is read in valid chunks of bounded size; other data is refused by name."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ BOM = b"\xef\xbb\xbf"
 
 @pytest.fixture(scope="module")
 def scratch(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder for files that every example of a test writes anew."""
+    """A folder for files that every example of a test overwrites."""
     return tmp_path_factory.mktemp("scratch")
 
 
@@ -51,15 +51,15 @@ def refused(folder: Path, data: bytes, name: str = "text.txt") -> DataError:
     return caught.value
 
 
-def assert_well_cut(pieces: list[Chunk], block: int) -> None:
-    """Bounded, valid, none empty, one end; cut after a newline, else before a space."""
-    assert all(0 < len(piece.data) <= block for piece in pieces)
-    assert all(piece.data.decode().encode() == piece.data for piece in pieces)
-    assert [piece.last for piece in pieces] == [False] * (len(pieces) - 1) + [True] * bool(pieces)
-    for piece, following in pairwise(pieces):
-        after_newline = piece.data.endswith(b"\n")
-        before_space = b"\n" not in piece.data and following.data.startswith(b" ")
-        no_better_place = b"\n" not in piece.data and b" " not in piece.data[1:]
+def assert_well_cut(chunks: list[Chunk], block: int) -> None:
+    """Valid, not empty, of bounded size, and cut after a newline or else before a space."""
+    assert all(0 < len(chunk.data) <= block for chunk in chunks)
+    assert all(chunk.data.decode().encode() == chunk.data for chunk in chunks)
+    assert [chunk.last for chunk in chunks] == [False] * (len(chunks) - 1) + [True] * bool(chunks)
+    for chunk, following in pairwise(chunks):
+        after_newline = chunk.data.endswith(b"\n")
+        before_space = b"\n" not in chunk.data and following.data.startswith(b" ")
+        no_better_place = b"\n" not in chunk.data and b" " not in chunk.data[1:]
         assert after_newline or before_space or no_better_place
 
 
@@ -79,70 +79,70 @@ def assert_well_cut(pieces: list[Chunk], block: int) -> None:
         "日本😀",
     ],
 )
-def test_plain_text_comes_out_as_it_is(tmp_path: Path, text: str) -> None:
+def test_plain_text_is_unchanged(tmp_path: Path, text: str) -> None:
     assert read(tmp_path, text.encode()) == [Chunk(text.encode(), last=True)]
 
 
-def test_an_empty_file_is_no_document(tmp_path: Path) -> None:
+def test_empty_file_has_no_document(tmp_path: Path) -> None:
     assert read(tmp_path, b"") == []
 
 
-def test_a_byte_order_mark_is_left_out(tmp_path: Path) -> None:
+def test_byte_order_mark_is_dropped(tmp_path: Path) -> None:
     assert read(tmp_path, BOM + b"abc") == [Chunk(b"abc", last=True)]
     assert read(tmp_path, BOM) == []
 
 
-def test_only_the_first_byte_order_mark_is_left_out(tmp_path: Path) -> None:
+def test_only_the_first_byte_order_mark_is_dropped(tmp_path: Path) -> None:
     assert join(read(tmp_path, BOM + BOM + b"abc" + BOM)) == BOM + b"abc" + BOM
 
 
-def test_a_byte_order_mark_can_be_kept(tmp_path: Path) -> None:
+def test_byte_order_mark_can_be_kept(tmp_path: Path) -> None:
     path = tmp_path / "text.txt"
     path.write_bytes(BOM + b"abc")
     assert join(read_chunks(path, keep_byte_order_mark=True)) == BOM + b"abc"
 
 
-def test_a_byte_order_mark_before_a_long_word(tmp_path: Path) -> None:
-    """The only place to cut the first block is right behind the mark."""
+def test_byte_order_mark_before_a_long_word_is_dropped(tmp_path: Path) -> None:
+    """The only place to cut the first block is right after the mark."""
     text = b" " + b"x" * (BLOCK + 10)
-    pieces = read(tmp_path, BOM + text)
-    assert join(pieces) == text
-    assert_well_cut(pieces, BLOCK)
+    chunks = read(tmp_path, BOM + text)
+    assert join(chunks) == text
+    assert_well_cut(chunks, BLOCK)
 
 
 @given(text=tight_text, block=st.integers(8, 40))
 @settings(max_examples=300, deadline=None)
-def test_pieces_add_up_to_any_text(scratch: Path, text: str, block: int) -> None:
+def test_chunks_add_up_to_the_text(scratch: Path, text: str, block: int) -> None:
     with blocks_of(block):
-        pieces = read(scratch, text.encode())
-    assert join(pieces) == text.encode().removeprefix(BOM)
-    assert_well_cut(pieces, block)
+        chunks = read(scratch, text.encode())
+    assert join(chunks) == text.encode().removeprefix(BOM)
+    assert_well_cut(chunks, block)
 
 
 @given(document=tight_text, block=st.integers(8, 40))
 @settings(max_examples=200, deadline=None)
-def test_a_document_in_memory_is_cut_alike(document: str, block: int) -> None:
+def test_document_in_memory_is_cut_in_the_same_way(document: str, block: int) -> None:
     with blocks_of(block):
-        pieces = list(split_into_chunks(document.encode()))
-    assert join(pieces) == document.encode()
-    assert_well_cut(pieces, block)
+        chunks = list(split_into_chunks(document.encode()))
+    assert join(chunks) == document.encode()
+    assert_well_cut(chunks, block)
 
 
 @needs_fifo
 @given(text=tight_text, block=st.integers(8, 40), sizes=st.lists(st.integers(1, 50), max_size=6))
 @settings(max_examples=60, deadline=None)
-def test_the_cuts_do_not_depend_on_how_a_pipe_delivers(
+def test_cuts_do_not_depend_on_how_a_pipe_delivers(
     scratch: Path, text: str, block: int, sizes: list[int]
 ) -> None:
-    chunks = in_chunks(text.encode(), sizes)
-    with blocks_of(block), named_pipe(scratch / "pipe", chunks) as pipe:
+    parts = in_chunks(text.encode(), sizes)
+    with blocks_of(block), named_pipe(scratch / "pipe", parts) as pipe:
         assert list(read_chunks(pipe)) == read(scratch, text.encode())
 
 
 @needs_fifo
 @given(unit=any_text.filter(bool), sizes=st.lists(st.integers(1, BLOCK), max_size=4))
 @settings(max_examples=8, deadline=None)
-def test_megabytes_through_a_pipe_are_those_of_the_file(
+def test_megabytes_from_a_pipe_equal_those_from_a_file(
     scratch: Path, unit: str, sizes: list[int]
 ) -> None:
     data = unit.encode() * (2 * BLOCK // len(unit.encode()) + 7)
@@ -155,36 +155,40 @@ def test_megabytes_through_a_pipe_are_those_of_the_file(
 
 @pytest.mark.parametrize("character", ["x", "é", "日", "😀"])
 @pytest.mark.parametrize("shift", [0, 1, 2, 3])
-def test_one_line_of_megabytes(tmp_path: Path, character: str, shift: int) -> None:
-    """No newline, no space: cut between two characters, wherever the block ends."""
+def test_line_of_megabytes_is_cut_between_characters(
+    tmp_path: Path, character: str, shift: int
+) -> None:
+    """Without newlines and spaces, wherever the block ends."""
     data = b"-" * shift + character.encode() * (5 * BLOCK // 2 // len(character.encode()))
-    pieces = read(tmp_path, data)
-    assert join(pieces) == data
-    assert_well_cut(pieces, BLOCK)
-    assert all(len(piece.data) > BLOCK - 4 for piece in pieces[:-1])
+    chunks = read(tmp_path, data)
+    assert join(chunks) == data
+    assert_well_cut(chunks, BLOCK)
+    assert all(len(chunk.data) > BLOCK - 4 for chunk in chunks[:-1])
 
 
-def test_lines_are_kept_whole(tmp_path: Path) -> None:
+def test_chunks_end_with_whole_lines(tmp_path: Path) -> None:
     line = "Il était une fois, à l'orée d'un bois…\r\n".encode()
-    pieces = read(tmp_path, line * (3 * BLOCK // len(line)))
-    assert len(pieces) > 1
-    assert all(piece.data.endswith(line) for piece in pieces)
+    chunks = read(tmp_path, line * (3 * BLOCK // len(line)))
+    assert len(chunks) > 1
+    assert all(chunk.data.endswith(line) for chunk in chunks)
 
 
 @pytest.mark.parametrize("size", [BLOCK - 1, BLOCK, BLOCK + 1, 2 * BLOCK])
 @pytest.mark.parametrize("end", [b"\n", b" ", b"x", "é".encode()])
-def test_files_about_as_long_as_a_block(tmp_path: Path, size: int, end: bytes) -> None:
+def test_files_about_as_long_as_a_block_are_unchanged(
+    tmp_path: Path, size: int, end: bytes
+) -> None:
     data = b"x" * (size - len(end)) + end
-    pieces = read(tmp_path, data)
-    assert join(pieces) == data
-    assert_well_cut(pieces, BLOCK)
+    chunks = read(tmp_path, data)
+    assert join(chunks) == data
+    assert_well_cut(chunks, BLOCK)
 
 
-# --- what is no text ----------------------------------------------------------------------------
+# --- what is not text ---------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
-def test_utf16_is_named_with_a_way_to_convert_it(tmp_path: Path, encoding: str) -> None:
+def test_utf16_is_refused_with_a_command_to_convert_it(tmp_path: Path, encoding: str) -> None:
     error = refused(tmp_path, "\ufeffHello".encode(encoding))
     assert "UTF-16" in error.what
     assert "iconv -f UTF-16 -t UTF-8" in (error.hint or "")
@@ -204,18 +208,18 @@ INVALID = {
 @pytest.mark.parametrize("invalid", INVALID.values(), ids=INVALID.keys())
 @pytest.mark.parametrize("before", [b"", b"x", "日本\n".encode(), BOM, BOM + b"x\n"])
 @pytest.mark.parametrize("after", [b"", b"x", "\né".encode()])
-def test_the_first_invalid_byte_is_named(
+def test_first_invalid_byte_is_named(
     tmp_path: Path, invalid: bytes, before: bytes, after: bytes
 ) -> None:
     error = refused(tmp_path, before + invalid + after)
-    assert "not text in UTF-8" in error.what
+    assert "not UTF-8 text" in error.what
     assert f"byte {len(before):,} (0x{invalid[0]:02x})" in (error.why or "")
 
 
 @pytest.mark.parametrize("mark", [b"", BOM])
 @pytest.mark.parametrize("filler", [b"x", b"word ", b"line\n", "日".encode()])
 @pytest.mark.parametrize("distance", [BLOCK - 4, BLOCK, 2 * BLOCK + 12345])
-def test_an_invalid_byte_beyond_the_first_megabyte_is_named(
+def test_invalid_byte_beyond_the_first_megabyte_is_named(
     tmp_path: Path, mark: bytes, filler: bytes, distance: int
 ) -> None:
     before = mark + filler * (distance // len(filler))
@@ -225,7 +229,7 @@ def test_an_invalid_byte_beyond_the_first_megabyte_is_named(
 
 @given(text=tight_text, block=st.integers(8, 40), data=st.data())
 @settings(max_examples=200, deadline=None)
-def test_an_invalid_byte_is_named_wherever_blocks_end(
+def test_invalid_byte_is_named_wherever_blocks_end(
     scratch: Path, text: str, block: int, data: st.DataObject
 ) -> None:
     text = text.replace("\0", "")
@@ -236,22 +240,22 @@ def test_an_invalid_byte_is_named_wherever_blocks_end(
 
 
 @pytest.mark.parametrize("before", [b"", b"x", b"x" * (BLOCK - 5)])
-def test_a_run_of_continuation_bytes_is_named_by_its_first(tmp_path: Path, before: bytes) -> None:
+def test_first_of_many_continuation_bytes_is_named(tmp_path: Path, before: bytes) -> None:
     error = refused(tmp_path, before + b"\x80" * BLOCK)
     assert f"byte {len(before):,} (0x80)" in (error.why or "")
 
 
-def test_a_binary_file_is_called_so(tmp_path: Path) -> None:
+def test_binary_file_is_called_binary(tmp_path: Path) -> None:
     error = refused(tmp_path, b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR")
     assert "binary" in error.what
     assert error.hint is None
 
 
-@pytest.mark.skipif(shutil.which("iconv") is None, reason="there is no iconv")
+@pytest.mark.skipif(shutil.which("iconv") is None, reason="iconv is not installed")
 @pytest.mark.parametrize("data", [b"caf\xe9\n", "\ufeffHello".encode("utf-16-le")])
 @pytest.mark.parametrize("name", ["my book.txt", "it's.txt", "-f.txt"])
-def test_the_command_that_is_offered_works(tmp_path: Path, data: bytes, name: str) -> None:
-    """In a shell, whatever the name of the file, it makes text of it."""
+def test_suggested_command_works(tmp_path: Path, data: bytes, name: str) -> None:
+    """In a shell, whatever the name of the file, it converts it to text."""
     error = refused(tmp_path, data, name)
     subprocess.run(error.hint or "false", shell=True, cwd=tmp_path, check=True)
     assert "\ufffd" not in join(read_chunks(tmp_path / "utf8.txt")).decode()
@@ -260,7 +264,7 @@ def test_the_command_that_is_offered_works(tmp_path: Path, data: bytes, name: st
 # --- JSONL --------------------------------------------------------------------------------------
 
 
-def test_a_row_is_a_document(tmp_path: Path) -> None:
+def test_each_row_is_a_document(tmp_path: Path) -> None:
     rows = '{"text": "one"}\n{"id": 7, "text": "zwei\\n"}\n{"text": "三"}'.encode()
     assert documents(read(tmp_path, rows, "rows.jsonl")) == [b"one", b"zwei\n", "三".encode()]
 
@@ -268,32 +272,32 @@ def test_a_row_is_a_document(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["rows.jsonl", "rows.ndjson"])
 @given(texts=st.lists(any_text))
 @settings(max_examples=60, deadline=None)
-def test_rows_give_back_any_texts(scratch: Path, name: str, texts: list[str]) -> None:
+def test_rows_round_trip_any_text(scratch: Path, name: str, texts: list[str]) -> None:
     rows = "".join(json.dumps({"text": text}) + "\n" for text in texts).encode()
     assert documents(read(scratch, rows, name)) == [text.encode() for text in texts if text]
 
 
-def test_blank_rows_marks_and_crlf_are_no_rows(tmp_path: Path) -> None:
+def test_blank_rows_and_byte_order_marks_are_skipped(tmp_path: Path) -> None:
     rows = BOM + b'\r\n{"text": "a"}\r\n\r\n   \n{"text": ""}\n\n{"text": "b"}\n'
     assert documents(read(tmp_path, rows, "rows.jsonl")) == [b"a", b"b"]
 
 
-def test_a_byte_order_mark_inside_a_row_is_text(tmp_path: Path) -> None:
+def test_byte_order_mark_inside_a_row_is_text(tmp_path: Path) -> None:
     row = b'{"text": "\\ufeffa"}'
     assert documents(read(tmp_path, row, "rows.jsonl")) == [BOM + b"a"]
 
 
-def test_a_pair_of_escaped_surrogates_is_a_character(tmp_path: Path) -> None:
+def test_pair_of_escaped_surrogates_is_a_character(tmp_path: Path) -> None:
     row = b'{"text": "\\ud83d\\ude00"}'
     assert documents(read(tmp_path, row, "rows.jsonl")) == ["😀".encode()]
 
 
-def test_a_long_row_comes_in_pieces(tmp_path: Path) -> None:
+def test_long_row_is_split_into_chunks(tmp_path: Path) -> None:
     text = "many words " * (3 * BLOCK // 11)
-    pieces = read(tmp_path, json.dumps({"text": text}).encode(), "rows.jsonl")
-    assert len(pieces) > 1
-    assert join(pieces) == text.encode()
-    assert_well_cut(pieces, BLOCK)
+    chunks = read(tmp_path, json.dumps({"text": text}).encode(), "rows.jsonl")
+    assert len(chunks) > 1
+    assert join(chunks) == text.encode()
+    assert_well_cut(chunks, BLOCK)
 
 
 BAD_JSON = {
@@ -319,7 +323,7 @@ NO_TEXT = {
 
 
 @pytest.mark.parametrize("row", BAD_JSON.values(), ids=BAD_JSON.keys())
-def test_a_row_that_is_no_json_is_named_by_its_number(tmp_path: Path, row: bytes) -> None:
+def test_row_that_is_not_json_is_named_by_its_number(tmp_path: Path, row: bytes) -> None:
     error = refused(tmp_path, b'{"text": "a"}\n\n' + row + b'\n{"text": "b"}\n', "rows.jsonl")
     assert "row 3 of" in error.what
     assert "JSON" in error.what
@@ -327,15 +331,17 @@ def test_a_row_that_is_no_json_is_named_by_its_number(tmp_path: Path, row: bytes
 
 
 @pytest.mark.parametrize("row", NO_TEXT.values(), ids=NO_TEXT.keys())
-def test_a_row_without_text_is_named_by_its_number(tmp_path: Path, row: bytes) -> None:
+def test_row_without_text_is_named_by_its_number(tmp_path: Path, row: bytes) -> None:
     error = refused(tmp_path, b'{"text": "a"}\n' + row, "rows.jsonl")
     assert "row 2 of" in error.what
     assert "no text" in error.what
     assert '{"text": "..."}' in (error.why or "")
 
 
-def test_a_row_that_never_ends_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tfcli.text.readers.LONGEST_ROW", 30)
+def test_row_beyond_the_maximum_size_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tfcli.text.readers.MAX_ROW", 30)
     fits, not_quite = (b'{"text": "%s"}' % (b"x" * size) for size in (17, 19))
     rows = fits + b"\n"
     assert documents(read(tmp_path, rows, "rows.jsonl")) == [b"x" * 17]
@@ -349,38 +355,38 @@ def test_rows_in_utf16_are_refused(tmp_path: Path) -> None:
 # --- gzip ---------------------------------------------------------------------------------------
 
 
-def test_compressed_text_is_text(tmp_path: Path) -> None:
+def test_compressed_text_is_read(tmp_path: Path) -> None:
     text = "Hello 日本\n".encode() * 200_000
-    pieces = read(tmp_path, gzip.compress(text), "text.txt.gz")
-    assert join(pieces) == text
-    assert_well_cut(pieces, BLOCK)
+    chunks = read(tmp_path, gzip.compress(text), "text.txt.gz")
+    assert join(chunks) == text
+    assert_well_cut(chunks, BLOCK)
 
 
-def test_compressed_rows_are_rows(tmp_path: Path) -> None:
+def test_compressed_rows_are_read(tmp_path: Path) -> None:
     rows = gzip.compress(b'{"text": "a"}\n{"text": "b"}\n')
     assert documents(read(tmp_path, rows, "rows.jsonl.gz")) == [b"a", b"b"]
 
 
-def test_a_byte_order_mark_in_compressed_text_is_left_out(tmp_path: Path) -> None:
+def test_byte_order_mark_in_compressed_text_is_dropped(tmp_path: Path) -> None:
     assert join(read(tmp_path, gzip.compress(BOM + b"abc"), "text.txt.gz")) == b"abc"
 
 
 @pytest.mark.parametrize("keep", [1, 5, 10, 20, -9, -4, -1])
-def test_a_compressed_file_cut_short_is_refused(tmp_path: Path, keep: int) -> None:
+def test_truncated_compressed_file_is_refused(tmp_path: Path, keep: int) -> None:
     whole = gzip.compress(b"Hello, hello, hello.\n" * 100, mtime=0)
     error = refused(tmp_path, whole[:keep], "text.txt.gz")
     assert "gzip" in error.what
 
 
-def test_what_is_not_compressed_is_no_gzip(tmp_path: Path) -> None:
+def test_plain_text_named_gz_is_refused(tmp_path: Path) -> None:
     assert "gzip" in refused(tmp_path, b"plain text", "text.txt.gz").what
 
 
 @pytest.mark.parametrize("place", range(0, 60, 3))
-def test_a_changed_bit_in_a_compressed_file_is_refused_or_harmless(
+def test_flipped_bit_in_a_compressed_file_is_refused_or_harmless(
     tmp_path: Path, place: int
 ) -> None:
-    """Its header holds a time and a name, which do not matter."""
+    """The header holds a time and a name, which do not matter."""
     text = os.urandom(24).hex().encode()
     whole = bytearray(gzip.compress(text, mtime=0))
     whole[place % len(whole)] ^= 0x10
@@ -396,25 +402,25 @@ def test_a_changed_bit_in_a_compressed_file_is_refused_or_harmless(
 def test_standard_input_is_read_to_its_end() -> None:
     text = b"line of text\n" * 100_000
     with standard_input(in_chunks(text, [1, 10, 100_000])):
-        pieces = list(read_chunks(STDIN))
-    assert join(pieces) == text
-    assert_well_cut(pieces, BLOCK)
+        chunks = list(read_chunks(STDIN))
+    assert join(chunks) == text
+    assert_well_cut(chunks, BLOCK)
 
 
 @needs_fifo
-def test_a_named_pipe_is_a_source(tmp_path: Path) -> None:
+def test_named_pipe_is_a_source(tmp_path: Path) -> None:
     with named_pipe(tmp_path / "pipe", [b"Hello, ", b"pipe"]) as pipe:
         (source,) = find_sources([str(pipe)]).files
         assert join(read_chunks(source)) == b"Hello, pipe"
 
 
-def test_a_file_that_went_away_is_named(tmp_path: Path) -> None:
+def test_removed_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(NotFoundError) as caught:
         list(read_chunks(tmp_path / "gone.txt"))
     assert "gone.txt" in caught.value.what
 
 
-def test_a_folder_is_no_file(tmp_path: Path) -> None:
+def test_folder_is_not_read_as_a_file(tmp_path: Path) -> None:
     with pytest.raises(TfcliError) as caught:
         list(read_chunks(tmp_path))
     assert str(tmp_path) in caught.value.what
@@ -435,16 +441,16 @@ def find(*arguments: Path | str) -> list[Path]:
     return list(find_sources([str(argument) for argument in arguments]).files)
 
 
-def test_files_keep_the_order_in_which_they_are_named(tmp_path: Path) -> None:
+def test_files_keep_the_order_of_the_arguments(tmp_path: Path) -> None:
     b, a = make(tmp_path, "b.txt", "a.txt")
     assert find(b, a, b) == [b, a, b]
 
 
-def test_a_dash_is_standard_input() -> None:
+def test_dash_is_standard_input() -> None:
     assert find("-") == [STDIN]
 
 
-def test_a_file_that_is_called_dash_can_be_named_by_a_path(
+def test_file_named_dash_can_be_given_by_a_path(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make(tmp_path, "-")
@@ -453,19 +459,19 @@ def test_a_file_that_is_called_dash_can_be_named_by_a_path(
         assert join(read_chunks(find("./-")[0])) == b"text\n"
 
 
-def test_a_folder_is_read_whole_in_the_order_of_its_paths(tmp_path: Path) -> None:
+def test_folder_stands_for_its_files_sorted_by_path(tmp_path: Path) -> None:
     paths = make(tmp_path, "b.txt", "a/z.txt", "a/b/c.md", "a.py", "Z")
     assert find(tmp_path) == sorted(paths)
 
 
-def test_hidden_files_and_folders_in_a_folder_are_passed_over(tmp_path: Path) -> None:
+def test_hidden_files_and_folders_are_skipped(tmp_path: Path) -> None:
     (seen,) = make(tmp_path, "seen.txt")
     make(tmp_path, ".hidden", ".git/config", "a/.cache/b.txt")
     sources = find_sources([str(tmp_path)])
     assert (sources.files, sources.skipped) == ((seen,), ())
 
 
-def test_a_hidden_folder_can_be_named_outright(tmp_path: Path) -> None:
+def test_hidden_folder_can_be_given_by_name(tmp_path: Path) -> None:
     paths = make(tmp_path, ".notes/a.txt")
     assert find(tmp_path / ".notes") == paths
     assert find(tmp_path / ".notes" / "a.txt") == paths
@@ -483,7 +489,9 @@ STRAY = {
 
 
 @pytest.mark.parametrize("data", STRAY.values(), ids=STRAY.keys())
-def test_what_is_no_text_in_a_folder_is_skipped_and_reported(tmp_path: Path, data: bytes) -> None:
+def test_files_in_a_folder_that_are_not_text_are_skipped_and_reported(
+    tmp_path: Path, data: bytes
+) -> None:
     (text,) = make(tmp_path, "text.txt")
     (stray,) = make(tmp_path, "stray", data=data)
     sources = find_sources([str(tmp_path)])
@@ -491,14 +499,14 @@ def test_what_is_no_text_in_a_folder_is_skipped_and_reported(tmp_path: Path, dat
 
 
 @pytest.mark.parametrize("data", STRAY.values(), ids=STRAY.keys())
-def test_a_file_named_outright_is_never_skipped(tmp_path: Path, data: bytes) -> None:
+def test_file_given_by_name_is_never_skipped(tmp_path: Path, data: bytes) -> None:
     (stray,) = make(tmp_path, "stray", data=data)
     assert find(stray) == [stray]
 
 
 @given(length=st.integers(8180, 8200), character=st.sampled_from("é日😀"))
 @settings(max_examples=30, deadline=None)
-def test_text_in_a_folder_is_text_wherever_its_characters_stand(
+def test_text_in_a_folder_is_recognized_wherever_the_sniffed_bytes_end(
     scratch: Path, length: int, character: str
 ) -> None:
     folder = scratch / "folder"
@@ -506,7 +514,7 @@ def test_text_in_a_folder_is_text_wherever_its_characters_stand(
     assert find(folder) == paths
 
 
-def test_compressed_files_in_a_folder_are_judged_by_what_is_in_them(tmp_path: Path) -> None:
+def test_compressed_files_in_a_folder_are_judged_by_their_content(tmp_path: Path) -> None:
     (text,) = make(tmp_path, "a.txt.gz", data=gzip.compress(b"text"))
     (image,) = make(tmp_path, "b.gz", data=gzip.compress(b"\0\1\2"))
     (torn,) = make(tmp_path, "c.gz", data=gzip.compress(b"text" * 99)[:-12])
@@ -515,34 +523,34 @@ def test_compressed_files_in_a_folder_are_judged_by_what_is_in_them(tmp_path: Pa
     assert (sources.files, sources.skipped) == ((text,), (image, torn, plain))
 
 
-def test_a_folder_without_files_is_named(tmp_path: Path) -> None:
+def test_folder_without_files_is_not_found(tmp_path: Path) -> None:
     make(tmp_path, ".hidden")
     with pytest.raises(NotFoundError) as caught:
         find(tmp_path)
     assert str(tmp_path) in caught.value.what
 
 
-def test_a_folder_without_text_is_bad_data(tmp_path: Path) -> None:
+def test_folder_without_text_is_bad_data(tmp_path: Path) -> None:
     make(tmp_path, "a.png", data=b"\0")
     with pytest.raises(DataError) as caught:
         find(tmp_path)
     assert "a.png" in (caught.value.why or "")
 
 
-def test_a_pattern_finds_files_in_order(tmp_path: Path) -> None:
+def test_pattern_finds_files_in_order(tmp_path: Path) -> None:
     b, a, deep = make(tmp_path, "b.txt", "a.txt", "folder.txt/c.txt")
     make(tmp_path, "other.md")
     assert find(f"{tmp_path}/*.txt") == [a, b]
     assert find(f"{tmp_path}/**/*.txt") == [a, b, deep]
 
 
-def test_a_file_whose_name_is_a_pattern_is_found(tmp_path: Path) -> None:
+def test_file_with_a_pattern_as_its_name_is_found(tmp_path: Path) -> None:
     (literal,) = make(tmp_path, "draft [1].txt")
     make(tmp_path, "draft 1.txt")
     assert find(literal) == [literal]
 
 
-def test_a_name_that_is_nearly_right_is_offered(tmp_path: Path) -> None:
+def test_closest_file_name_is_suggested(tmp_path: Path) -> None:
     make(tmp_path, "shakespeare.txt", "image.png")
     with pytest.raises(NotFoundError) as caught:
         find(tmp_path / "shakespear.txt")
@@ -550,7 +558,7 @@ def test_a_name_that_is_nearly_right_is_offered(tmp_path: Path) -> None:
     assert "shakespeare.txt" in (caught.value.hint or "")
 
 
-def test_a_name_like_no_other_gets_no_hint(tmp_path: Path) -> None:
+def test_unique_name_gets_no_suggestion(tmp_path: Path) -> None:
     make(tmp_path, "shakespeare.txt")
     for missing in (tmp_path / "zzz", tmp_path / "no folder" / "shakespeare.txt"):
         with pytest.raises(NotFoundError) as caught:
@@ -558,24 +566,22 @@ def test_a_name_like_no_other_gets_no_hint(tmp_path: Path) -> None:
         assert caught.value.hint is None
 
 
-def test_a_pattern_that_matches_nothing_is_named(tmp_path: Path) -> None:
+def test_pattern_without_a_match_is_not_found(tmp_path: Path) -> None:
     make(tmp_path, "a.md")
     with pytest.raises(NotFoundError) as caught:
         find(f"{tmp_path}/*.txt")
     assert "*.txt" in caught.value.what
 
 
-def test_nothing_in_the_place_of_a_file_is_no_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As from `"$BOOK"` in a shell where BOOK is not set: not all of the current folder."""
+def test_empty_file_name_is_not_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As from `"$BOOK"` with BOOK unset; it must not mean the current folder."""
     make(tmp_path, "private.txt")
     monkeypatch.chdir(tmp_path)
     with pytest.raises(NotFoundError):
         find("")
 
 
-def test_a_sentence_in_the_place_of_a_file_is_no_file() -> None:
-    """Longer than any name may be."""
+def test_sentence_in_place_of_a_file_name_is_not_found() -> None:
+    """It is longer than any file name may be."""
     with pytest.raises(NotFoundError):
         find("Once upon a time " * 20)

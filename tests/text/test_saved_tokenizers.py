@@ -20,7 +20,8 @@ from tfcli.text.saved_tokenizers import (
     measure,
     save_tokenizer,
 )
-from tfcli.text.tokenizer import BYTE_PIECES, FIRST_BYTE, Tokenizer
+from tfcli.text.sentencepiece_tokenizer import BYTE_PIECES, FIRST_BYTE
+from tfcli.text.tokenizer import Tokenizer
 from tfcli.text.tokenizer_training import TokenizerReport, train_tokenizer
 
 from .conftest import MIXED
@@ -61,7 +62,7 @@ def saved(
 def test_a_tokenizer_is_found_by_its_name(saved: SavedTokenizer, root: Path) -> None:
     found = find_tokenizer("book", root)
     assert found.path == root / "book"
-    assert found.tokenizer.model == saved.tokenizer.model
+    assert found.tokenizer.serialized == saved.tokenizer.serialized
     assert found.metadata == saved.metadata
 
 
@@ -76,7 +77,7 @@ def test_a_tokenizer_is_found_by_the_path_of_its_model(
     saved: SavedTokenizer, tmp_path: Path
 ) -> None:
     found = find_tokenizer(str(saved.path / MODEL), tmp_path / "elsewhere")
-    assert found.tokenizer.model == saved.tokenizer.model
+    assert found.tokenizer.serialized == saved.tokenizer.serialized
     assert found.metadata == {}
 
 
@@ -137,7 +138,7 @@ def test_a_card_of_others_is_not_taken_for_ours(
     root: Path, tokenizer: Tokenizer, manifest: bool
 ) -> None:
     with new_folder(root / "theirs") as folder:
-        folder.write(MODEL, tokenizer.model)
+        folder.write(MODEL, tokenizer.serialized)
         folder.write(METADATA, b'{"version": "1.0", "measures": [1]}')
     if not manifest:
         (root / "theirs" / MANIFEST).unlink()
@@ -156,9 +157,9 @@ def test_what_is_no_name_is_refused(
 
 def test_a_model_of_the_users_own_is_welcome(root: Path, tokenizer: Tokenizer) -> None:
     (root / "mine").mkdir(parents=True)
-    (root / "mine" / MODEL).write_bytes(tokenizer.model)
+    (root / "mine" / MODEL).write_bytes(tokenizer.serialized)
     found = find_tokenizer("mine", root)
-    assert (found.tokenizer.model, found.metadata) == (tokenizer.model, {})
+    assert (found.tokenizer.serialized, found.metadata) == (tokenizer.serialized, {})
 
 
 def test_saving_takes_away_what_a_killed_writer_left(
@@ -197,7 +198,7 @@ def test_all_tokenizers_are_listed_in_order(
 def test_what_a_killed_writer_left_is_not_listed(saved: SavedTokenizer, root: Path) -> None:
     left = root / ".tmp-book-4711-0123abcd"
     left.mkdir()
-    (left / MODEL).write_bytes(saved.tokenizer.model)
+    (left / MODEL).write_bytes(saved.tokenizer.serialized)
     assert list_tokenizers(root) == ["book"]
 
 
@@ -264,7 +265,7 @@ def test_a_card_that_cannot_be_read_is_done_without(
 ) -> None:
     """In a folder of the user's own, which has no manifest."""
     (root / "mine").mkdir(parents=True)
-    (root / "mine" / MODEL).write_bytes(tokenizer.model)
+    (root / "mine" / MODEL).write_bytes(tokenizer.serialized)
     (root / "mine" / METADATA).write_bytes(metadata)
     assert find_tokenizer("mine", root).metadata == {}
 

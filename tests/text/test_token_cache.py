@@ -14,8 +14,10 @@ from hypothesis import strategies as st
 from tfcli.errors import DamagedError, DataError, InputOutputError, NotFoundError
 from tfcli.files import new_folder, to_json
 from tfcli.text.corpus import Corpus, open_corpus
+from tfcli.text.sentencepiece_tokenizer import END, SentencePieceTokenizer
 from tfcli.text.token_cache import TokenizedCorpus, cache_key, open_token_cache, tokenize_corpus
-from tfcli.text.tokenizer import END, Tokenizer, TokenizerType
+from tfcli.text.tokenizer import Tokenizer
+from tfcli.text.tokenizer_training import TokenizerType
 
 from .conftest import MIXED
 from .helpers import any_text, append_piece, blocks_of, join
@@ -103,8 +105,8 @@ def with_vocabulary_of(size: int, tokenizers: dict[TokenizerType, Tokenizer]) ->
     """A tokenizer of single characters with pieces for Chinese ones until it has `size`."""
     small = tokenizers["char"]
     pieces = (chr(0x20000 + n).encode() for n in range(size - small.vocab_size))
-    model = small.model + b"".join(append_piece(b"", piece) for piece in pieces)
-    tokenizer = Tokenizer(model)
+    model = small.serialized + b"".join(append_piece(b"", piece) for piece in pieces)
+    tokenizer = SentencePieceTokenizer(model)
     assert tokenizer.vocab_size == size
     return tokenizer
 
@@ -282,7 +284,7 @@ def test_threads_and_groups_change_no_byte(
     files = {path.name: path.read_bytes() for path in (tmp_path / "tokens" / serial.key).iterdir()}
     shutil.rmtree(tmp_path / "tokens")
     monkeypatch.setattr("tfcli.text.token_cache.GROUP", group)
-    monkeypatch.setattr("tfcli.text.token_cache.GROUP_PIECES", 7)
+    monkeypatch.setattr("tfcli.text.token_cache.GROUP_CHUNKS", 7)
     with blocks_of(200):
         corpus = make_corpus(tmp_path, *texts)
         tokenize_corpus(corpus, tokenizer, cache=tmp_path, threads=3)

@@ -14,7 +14,7 @@ import torch
 
 from tests.training.conftest import Workshop
 from tfcli.model.transformer import Transformer
-from tfcli.text.tokenizer import BEGIN, END
+from tfcli.text.sentencepiece_tokenizer import BEGIN, END
 from tfcli.training.evaluation import evaluate_documents, evaluate_tokens
 
 

@@ -1,4 +1,7 @@
-"""What a chart of runs shows, before it is drawn: curves, ranges, ticks, and their words."""
+"""What a chart of runs shows, before it is drawn: curves, axes and captions.
+
+`chart_terminal` draws it in characters, `chart_figure` with matplotlib.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from tfcli.cli.render import format_count
+from tfcli.cli.formatting import format_count
 from tfcli.generation.streaming import make_visible
 from tfcli.runs.series import smooth, thin
 
@@ -17,59 +20,94 @@ if TYPE_CHECKING:
 
 Quantity = Literal["seconds", "steps", "tokens"]
 
-SMOOTHED = 100  # points that a curve of the training loss has at most
-MEASURED = 60  # measurements that a curve shows, and a few
-STEEP = 20  # the first of so many parts of the training does not set the range
+MAX_TRAIN_POINTS = 60  # of a curve of the train loss, smoothed to that many
+MAX_EVALUATIONS = 60  # about as many evaluations are drawn
+STEEP = 20  # the first 1/STEEP of the train loss does not set the range of the y axis
 UNITS = ((1, "seconds", 180), (60, "minutes", 180 * 60), (3600, "hours", math.inf))
 
 
 @dataclass(frozen=True)
-class Dot:
-    """A measurement: where it stands, and what there is to say of it."""
+class Evaluation:
+    """A loss on held-out text: its place, and a sentence about it."""
 
     x: float
     y: float
-    words: str
+    description: str
 
 
 @dataclass(frozen=True)
 class Curve:
-    """One run, as it is drawn.
+    """One run.
 
     Attributes:
-        label: what the run is called, fit to be shown.
-        training: its loss in training, smoothed.
-        held_out: measurements to be joined by a line.
-        apart: measurements on another part of the held-out text, not to be joined with those.
-        training_words, held_out_words: what the two are, for the legend.
+        label: name of the run, safe to print.
+        train: its smoothed train loss.
+        held_out: evaluations that can be joined by a line.
+        final_eval: evaluations on another part of the held-out text, drawn as single points.
+        smoothing: how many steps each point of `train` is the mean of.
+        omitted: evaluations that are not drawn, because there are too many.
 
     """
 
     label: str
-    training: list[tuple[float, float]]
-    held_out: list[Dot]
-    apart: list[Dot]
-    training_words: str
-    held_out_words: str
+    train: list[tuple[float, float]]
+    held_out: list[Evaluation]
+    final_eval: list[Evaluation]
+    smoothing: int
+    omitted: int
+
+    @property
+    def train_caption(self) -> str:
+        """What the thin line is."""
+        return f"train: mean of {self.smoothing:,} steps" if self.smoothing > 1 else "train"
+
+    @property
+    def held_out_caption(self) -> str:
+        """What the thick line is, with its last value and a lower one before it."""
+        last = (self.final_eval or self.held_out)[-1].y
+        caption = f"held out: final {last:.4f}"
+        if self.held_out and (best := min(e.y for e in self.held_out)) < self.held_out[-1].y:
+            caption += f", best {best:.4f}"
+        if self.omitted:
+            shown = len(self.held_out)
+            caption += f" ({shown} of {shown + self.omitted:,} evaluations shown)"
+        return caption
 
 
 @dataclass(frozen=True)
 class Axis:
-    """A range of values, and the marks on it: position and text."""
+    """A range of values.
+
+    Attributes:
+        low, high: its ends.
+        title: the quantity, with its unit.
+        scale: values per unit of the tick labels: 60 where seconds are shown as minutes.
+        integers: whether only whole numbers are marked, shortened as in `1.5 k`.
+
+    """
 
     low: float
     high: float
-    ticks: list[tuple[float, str]]
     title: str
+    scale: float = 1.0
+    integers: bool = False
 
-    def share(self, value: float) -> float:
+    def fraction(self, value: float) -> float:
         """Where a value stands between the ends of the axis, from 0 to 1."""
         return (value - self.low) / (self.high - self.low)
+
+    def ticks(self, count: int = 7) -> list[tuple[float, str]]:
+        """About `count` round values on the axis, each with its label."""
+        values = nice_ticks(self.low / self.scale, self.high / self.scale, count)
+        if self.integers:
+            return [(v, format_count(v).replace(".0", "")) for v in values if v == int(v)]
+        labels = _with_equal_decimals(values)
+        return [(value * self.scale, label) for value, label in zip(values, labels, strict=True)]
 
 
 @dataclass(frozen=True)
 class Chart:
-    """Curves over common axes; what lies above the upper end of `y` is to be cut off."""
+    """Curves over common axes; what lies above the upper end of `y` is to be clipped."""
 
     curves: list[Curve]
     x: Axis
@@ -80,43 +118,44 @@ def make_chart(series: Sequence[Series], quantity: Quantity) -> Chart:
     """Lays out the curves of runs, at least one of which has a point.
 
     Args:
-        quantity: what stands on the x axis; "tokens" only where every point has them.
+        quantity: of the x axis; "tokens" only where every point has them.
 
     """
     curves = [
         _curve(one, label, quantity) for one, label in zip(series, labels(series), strict=True)
     ]
-    xs = [x for c in curves for x in _places(c)]
-    return Chart(curves, _x_axis(max(xs), quantity), _y_axis(curves))
+    return Chart(curves, _x_axis(curves, quantity), _y_axis(curves))
 
 
 def labels(series: Sequence[Series]) -> list[str]:
-    """The names of runs; where two are the same, their paths."""
+    """The names of runs, safe to print; where two are the same, their paths."""
     names = [one.run.name for one in series]
     shown = [
         name if names.count(name) == 1 else str(one.run.path)
         for name, one in zip(names, series, strict=True)
     ]
-    return [make_visible(" ".join(name.split())) for name in shown]
+    return [_printable(name) for name in shown]
+
+
+def _printable(name: str) -> str:
+    """One line of characters that terminals, fonts and XML can take."""
+    name = " ".join(name.encode(errors="backslashreplace").decode().split())
+    return make_visible(name).replace("\ufffe", "\ufffd").replace("\uffff", "\ufffd")
 
 
 def _curve(series: Series, label: str, quantity: Quantity) -> Curve:
-    training, window = smooth(
-        [(_x(point, quantity), point.nats_per_byte) for point in series.training], SMOOTHED
+    train, smoothing = smooth(
+        [(_x(point, quantity), point.nats_per_byte) for point in series.train],
+        MAX_TRAIN_POINTS,
     )
-    shown = thin(series.held_out, MEASURED)
-    held_out_words = "held out"
-    if measured := (series.apart or series.held_out):
-        held_out_words += f", {measured[-1].nats_per_byte:.4f} nats/byte at last"
-    if len(shown) < len(series.held_out):
-        held_out_words += f" ({len(shown)} of {len(series.held_out):,} shown)"
+    shown = thin(series.held_out, MAX_EVALUATIONS)
     return Curve(
         label,
-        training,
-        [_dot(point, label, quantity) for point in shown],
-        [_dot(point, label, quantity) for point in series.apart],
-        "training, " + (f"mean of {window:,} steps" if window > 1 else "each step"),
-        held_out_words,
+        train,
+        [_evaluation(point, label, quantity) for point in shown],
+        [_evaluation(point, label, quantity) for point in series.final_eval],
+        smoothing,
+        omitted=len(series.held_out) - len(shown),
     )
 
 
@@ -129,55 +168,49 @@ def _x(point: Point, quantity: Quantity) -> float:
     return point.tokens
 
 
-def _dot(point: Point, label: str, quantity: Quantity) -> Dot:
+def _evaluation(point: Point, label: str, quantity: Quantity) -> Evaluation:
     assert point.held_out is not None
-    whole = "all" if point.held_out.whole else "a part"
-    words = (
-        f"{label}: {point.nats_per_byte:.4f} nats/byte on {point.held_out.bytes:,} bytes held out "
-        f"({whole}), step {point.step:,}, {point.seconds:,.1f} s"
+    part = "all" if point.held_out.whole else "a subset"
+    return Evaluation(
+        _x(point, quantity),
+        point.nats_per_byte,
+        f"{label}: {point.nats_per_byte:.4f} nats per byte at step {point.step:,} "
+        f"({point.seconds:,.1f} s), on {point.held_out.bytes:,} bytes of held-out text ({part})",
     )
-    return Dot(_x(point, quantity), point.nats_per_byte, words)
-
-
-def _places(curve: Curve) -> list[float]:
-    return [x for x, _ in curve.training] + [dot.x for dot in (*curve.held_out, *curve.apart)]
 
 
 # --- axes ---------------------------------------------------------------------------------------
 
 
-def _x_axis(high: float, quantity: Quantity) -> Axis:
-    high = max(high, 1.0)
+def _x_axis(curves: Sequence[Curve], quantity: Quantity) -> Axis:
+    values = [x for curve in curves for x, _ in curve.train]
+    values += [e.x for curve in curves for e in (*curve.held_out, *curve.final_eval)]
+    high = max(*values, 1.0)
     if quantity != "seconds":
-        whole = [tick for tick in nice_ticks(0, high) if tick == int(tick)]
-        return Axis(
-            0.0, high, [(tick, format_count(tick).replace(".0", "")) for tick in whole], quantity
-        )
-    size, name = next((size, name) for size, name, most in UNITS if high <= most)
-    ticks = [(tick * size, text) for tick, text in _numbered(nice_ticks(0, high / size))]
-    return Axis(0.0, high, ticks, f"{name} of training")
+        return Axis(0.0, high, quantity, integers=True)
+    scale, unit = next((scale, unit) for scale, unit, most in UNITS if high <= most)
+    return Axis(0.0, high, f"training time ({unit})", scale)
 
 
 def _y_axis(curves: Sequence[Curve]) -> Axis:
     """The range of the losses.
 
-    In its first steps a model falls from the loss of a guess; in their full height these steps
-    would press flat all that follows.
+    In its first steps a model falls from the loss of a guess; drawn in full, these steps would
+    flatten everything after them.
     """
-    values = [dot.y for curve in curves for dot in (*curve.held_out, *curve.apart)]
+    values = [e.y for curve in curves for e in (*curve.held_out, *curve.final_eval)]
     for curve in curves:
-        first = math.ceil(len(curve.training) / STEEP) if len(curve.training) >= STEEP else 0
-        values += [y for _, y in curve.training[first:]]
+        first = math.ceil(len(curve.train) / STEEP) if len(curve.train) >= STEEP else 0
+        values += [y for _, y in curve.train[first:]]
     low, high = min(values), max(values)
     flat = high - low <= 1e-6 * abs(high)
     margin = 0.05 * max(abs(high), 1.0) if flat else 0.05 * (high - low)
-    low, high = low - margin, high + margin
-    return Axis(low, high, _numbered(nice_ticks(low, high)), "nats/byte")
+    return Axis(low - margin, high + margin, "loss (nats per byte)")
 
 
-def nice_ticks(low: float, high: float, about: int = 7) -> list[float]:
-    """About so many values between two ends, all multiples of 1, 2 or 5 times a power of ten."""
-    rough = (high - low) / about
+def nice_ticks(low: float, high: float, count: int) -> list[float]:
+    """About `count` values between two ends, all multiples of 1, 2 or 5 times a power of ten."""
+    rough = (high - low) / count
     power = 10.0 ** math.floor(math.log10(rough))
     step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= rough * 0.75)
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
@@ -185,8 +218,8 @@ def nice_ticks(low: float, high: float, about: int = 7) -> list[float]:
     return [i * step if step >= 1 else i / round(1 / step) for i in range(first, last + 1)]
 
 
-def _numbered(ticks: Sequence[float]) -> list[tuple[float, str]]:
-    """Each with the decimals that tell it from its neighbours."""
-    step = ticks[1] - ticks[0] if len(ticks) > 1 else 1.0
+def _with_equal_decimals(values: Sequence[float]) -> list[str]:
+    """Each with the decimals that tell it from its neighbors."""
+    step = values[1] - values[0] if len(values) > 1 else 1.0
     decimals = max(0, math.ceil(-math.log10(step) - 1e-6))
-    return [(tick, f"{tick:,.{decimals}f}") for tick in ticks]
+    return [f"{value:,.{decimals}f}" for value in values]

@@ -85,7 +85,8 @@ def _tokenizers() -> Iterator[Check]:
 def _runs() -> Iterator[Check]:
     from tfcli.files import find_leftovers
     from tfcli.runs.inspection import inspect
-    from tfcli.runs.run import ROOT, list_runs
+    from tfcli.runs.run import list_runs
+    from tfcli.text.corpus import CACHE, find_cache_leftovers
     from tfcli.text.saved_tokenizers import ROOT as TOKENIZERS
 
     for path in list_runs():
@@ -99,15 +100,14 @@ def _runs() -> Iterator[Check]:
         notes = [f"{streams.counted(len(found.steps), 'step')} verified"]
         if found.leftovers:
             leftovers = streams.counted(len(found.leftovers), "leftover")
-            notes.append(f"{leftovers} to be taken away with the next training")
-        if found.lock_left:
+            notes.append(f"{leftovers} of killed processes, removed by the next training")
+        if found.trainer_killed:
             notes.append(f"its trainer was killed: tfcli train --resume {path.name}")
         yield True, what, "; ".join(notes)
-    for root in (ROOT, TOKENIZERS):
-        found_leftovers = find_leftovers(root)
-        if found_leftovers:
-            yield (
-                True,
-                str(root),
-                f"{streams.counted(len(found_leftovers), 'leftover')} of killed processes",
-            )
+    for folder, temporary, removed_by in (
+        (CACHE, find_cache_leftovers(CACHE), "the next training, or tfcli runs repair"),
+        (TOKENIZERS, find_leftovers(TOKENIZERS), "the next tokenizer training"),
+    ):
+        if temporary:
+            count = streams.counted(len(temporary), "leftover")
+            yield True, str(folder), f"{count} of killed processes, removed by {removed_by}"

@@ -1,4 +1,4 @@
-"""`tfcli runs plot` and `tfcli runs tensorboard`: the curves of runs, to be seen or handed on."""
+"""`tfcli runs plot` and `tfcli runs tensorboard`: loss curves, drawn or exported."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from tfcli.runs.run import Run
     from tfcli.runs.series import Series
 
-PICTURES = (".html", ".svg")
+SUFFIXES = (".html", ".png", ".svg", ".pdf")
 OPENERS = {"darwin": "open", "win32": "start"}
-TALLEST = 24  # lines of a chart on a terminal
+MAX_HEIGHT = 24  # lines of a chart on a terminal
 
 RunsArgument = Annotated[
     list[str] | None,
@@ -37,17 +37,17 @@ def plot(
         option(
             "--out",
             "-o",
-            help="Write a page or a picture: FILE.html or FILE.svg.",
+            help="Write a page or a picture instead: .html, .png, .svg or .pdf.",
             metavar="FILE",
-            otherwise="draw on stdout",
+            otherwise="draw in the terminal",
         ),
     ] = None,
     x: Annotated[
-        Literal["seconds", "steps", "tokens"], option("--x", help="What stands on the x axis.")
+        Literal["seconds", "steps", "tokens"], option("--x", help="Quantity of the x axis.")
     ] = "seconds",
     json: JsonOption = False,
 ) -> None:
-    """Draw the loss of runs, on text held out and in training.
+    """Plot the train loss and the held-out loss of runs.
 
     tfcli runs plot small large --out losses.html
     """
@@ -84,10 +84,15 @@ def plot(
 
 
 def tensorboard(
-    out: Annotated[Path, option("--out", "-o", help="A folder in it for each run.", metavar="DIR")],
+    out: Annotated[
+        Path,
+        option(
+            "--out", "-o", help="Folder to write to, with a subfolder for each run.", metavar="DIR"
+        ),
+    ],
     runs: RunsArgument = None,
 ) -> None:
-    """Write the metrics of runs as event files that TensorBoard reads.
+    """Export the metrics of runs to TensorBoard event files.
 
     tfcli runs tensorboard small large --out events
     """
@@ -100,8 +105,8 @@ def tensorboard(
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         raise UsageError(
-            f"two of these runs are called {twice!r}, and would be one run to TensorBoard",
-            hint="the same command for each, with an --out of its own",
+            f"two of these runs are called {twice!r}; TensorBoard would take them for one",
+            hint="run the command once for each, with different --out folders",
         )
     for run in found:
         path, count = write_events(run, out / run.name)
@@ -109,11 +114,11 @@ def tensorboard(
     reporter.next(f"tensorboard --logdir {shlex.quote(str(out))}")
 
 
-# --- what is to be drawn ------------------------------------------------------------------------
+# --- what to draw -------------------------------------------------------------------------------
 
 
 def _find_runs(names: list[str] | None) -> list[Run]:
-    """The runs of these names in this order, each once; without names the newest with a step."""
+    """The named runs in order, each once; without names, the newest that has a checkpoint."""
     from tfcli.runs.run import find_run, list_runs
     from tfcli.runs.step import list_steps
 
@@ -125,51 +130,51 @@ def _find_runs(names: list[str] | None) -> list[Run]:
 
 
 def _require_picture(out: Path | None) -> None:
-    """Raises where `out` is no name of a picture: what another name holds is not overwritten."""
+    """Raises unless `out` names a page or a picture: no other file is ever overwritten."""
     from tfcli.errors import ConflictError, UsageError
 
     if out is None:
         return
-    if out.suffix.lower() not in PICTURES:
+    if out.suffix.lower() not in SUFFIXES:
         raise UsageError(
-            f"--out {str(out)!r} does not end in .html or .svg",
+            f"--out {str(out)!r} does not end in .html, .png, .svg or .pdf",
             hint=f"--out {shlex.quote(str(out.with_suffix('.html') if out.name else 'runs.html'))}",
         )
     if out.is_dir():
-        raise ConflictError(f"{out} is a folder", hint="choose another name for --out")
+        raise ConflictError(f"{out} is a folder", hint="choose another path for --out")
 
 
 def _require_points(series: Series, x: Quantity) -> None:
-    """Raises where there is nothing to draw of a run, or not over `x`."""
+    """Raises where a run has nothing to draw, or nothing over `x`."""
     from tfcli.errors import NotFoundError
 
-    points = [*series.training, *series.held_out, *series.apart]
+    points = [*series.train, *series.held_out, *series.final_eval]
     name = shlex.quote(series.run.name)
     if not points:
         raise NotFoundError(
-            f"there is nothing to draw of the run {series.run.name!r} yet",
-            why="its metrics.jsonl has no step and no measurement",
+            f"run {series.run.name!r} has nothing to plot yet",
+            why="its metrics.jsonl has no steps and no evaluations",
             hint=f"tfcli train FILE --from {name}"
             if series.run.metadata.get("imported")
             else f"tfcli train --resume {name}",
         )
     if x == "tokens" and any(point.tokens is None for point in points):
         raise NotFoundError(
-            f"how many tokens the run {series.run.name!r} has seen is not known",
-            why="it has saved no step yet",
+            f"run {series.run.name!r} cannot be plotted over tokens yet",
+            why="it has no checkpoint, which says how many tokens a step takes",
             hint=f"tfcli runs plot {name} --x steps",
         )
 
 
 def _warning(series: list[Series]) -> str | None:
-    """What must be known before comparing these runs."""
+    """What a reader must know before comparing these runs."""
     texts = {
         (one.run.metadata["corpus"]["fingerprint"], one.run.metadata["corpus"]["held_out_bytes"])
         for one in series
     }
     if len(texts) == 1:
         return None
-    return "these runs were trained and measured on different texts: compare them with care."
+    return "these runs were trained and evaluated on different texts; compare with care."
 
 
 # --- drawing ------------------------------------------------------------------------------------
@@ -179,49 +184,61 @@ def _show(chart: Chart) -> None:
     from tfcli.cli.chart_terminal import draw_in_terminal
 
     size = shutil.get_terminal_size()
-    # room for the legend, the note, and what the shell writes after it
-    height = min(size.lines - len(chart.curves) - 4, TALLEST)
+    # leaves room for the legend, the notes and the next prompt of the shell
+    height = min(size.lines - len(chart.curves) - 4, MAX_HEIGHT)
     text = draw_in_terminal(
-        chart, width=size.columns, height=height, colour=streams.wants_color(sys.stdout)
+        chart, width=size.columns, height=height, color=streams.wants_color(sys.stdout)
     )
     streams.write_result(text.encode(errors="backslashreplace"))
 
 
 def _write_picture(out: Path, chart: Chart, series: list[Series], warning: str | None) -> None:
-    from tfcli.cli.chart_svg import draw_page, draw_svg
     from tfcli.files import write_file
 
-    if out.suffix.lower() == ".svg":
-        text = draw_svg(chart)
+    names = ", ".join(curve.label for curve in chart.curves)
+    title = names if len(series) == 1 else None  # several are named by their labels
+    suffix = out.suffix.lower()
+    if suffix == ".svg":
+        from tfcli.cli.chart_svg import draw_svg_file
+
+        write_file(out, draw_svg_file(chart, title))
+    elif suffix == ".html":
+        write_file(out, _page(chart, series, f"Loss of {names}", warning).encode())
     else:
-        names = ", ".join(curve.label for curve in chart.curves)
-        headings = ("run", "parameters", "steps", "tokens", "time", "nats/byte", "measured on")
-        rows = [
-            _table_row(curve.label, one.summary)
-            for curve, one in zip(chart.curves, series, strict=True)
-        ]
-        text = draw_page(chart, f"Loss of {names}", headings, rows, warning)
-    write_file(out, text.encode())
+        from tfcli.cli.chart_figure import FILE, draw_figure, save_figure
+
+        write_file(out, save_figure(draw_figure(chart, FILE, title), suffix.lstrip(".")))
+
+
+def _page(chart: Chart, series: list[Series], title: str, warning: str | None) -> str:
+    from tfcli.cli.chart_page import draw_page
+
+    headings = ("run", "nats per byte", "parameters", "steps", "tokens", "time", "measured on")
+    rows = [
+        _table_row(curve.label, one.summary)
+        for curve, one in zip(chart.curves, series, strict=True)
+    ]
+    return draw_page(chart, title, headings, rows, warning)
 
 
 def _table_row(label: str, summary: dict[str, Any]) -> list[str]:
-    from tfcli.cli.render import format_count, format_duration
+    from tfcli.cli.formatting import format_count, format_duration
 
     held_out, size = summary["held_out"], summary["parameters"]
-    loss, protocol = "-", "nothing yet"
+    loss, protocol = "-", "not evaluated yet"
     if held_out:
         loss = f"{held_out['nats_per_byte']:.4f}"
-        share = "all" if held_out["whole"] else "a part"
+        part = "all of" if held_out["whole"] else "a subset of"
         protocol = (
-            f"{share} of the held-out text, {held_out['bytes']:,} bytes, context "
+            f"{part} the held-out text, {held_out['bytes']:,} bytes, context "
             f"{held_out['context']:,}, stride {held_out['stride']:,}; step {summary['best_step']:,}"
         )
     return [
         label,
+        loss,
         format_count(size) if isinstance(size, int) else "-",
         f"{summary['steps']:,}",
         format_count(summary["tokens_seen"]),
         format_duration(summary["seconds"]),
-        loss,
         protocol,
     ]

@@ -12,7 +12,8 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from tfcli.cli import streams
-from tfcli.cli.chart_terminal import draw_losses
+from tfcli.cli.formatting import format_bytes, format_count, format_duration
+from tfcli.cli.sparkline import draw_losses
 from tfcli.cli.streams import counted
 from tfcli.generation.streaming import make_visible
 
@@ -39,34 +40,6 @@ def console() -> Console:
     return Console(
         file=sys.stderr, highlight=False, markup=False, no_color=not streams.wants_color()
     )
-
-
-# --- figures ------------------------------------------------------------------------------------
-
-
-def format_bytes(size: float) -> str:
-    """`1.1 MB`."""
-    for unit in ("bytes", "kB", "MB", "GB"):
-        if size < 1000:
-            return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"
-        size /= 1000
-    return f"{size:.1f} TB"
-
-
-def format_count(count: float) -> str:
-    """`940 k`, `12.3 M`."""
-    for unit in ("", " k", " M"):
-        if count < 1000:
-            return f"{count:.0f}{unit}" if not unit or count >= 100 else f"{count:.1f}{unit}"
-        count /= 1000
-    return f"{count:.1f} G"
-
-
-def format_duration(seconds: float) -> str:
-    """`0:42`, `1:02:03`."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 # --- progress -----------------------------------------------------------------------------------
@@ -326,7 +299,7 @@ class TrainingView:
         held_out = self._evaluated.held_out.nats_per_byte if self._evaluated else None
         facts = {
             "step": f"{last.step:,}",
-            "nats/byte": f"{self._recent_loss():.4f}",
+            "train loss": f"{self._recent_loss():.4f}",
             "held out": _figure(held_out),
             "best": _figure(self._best),
             "tokens/s": f"{last.tokens_per_second:,.0f}",
@@ -348,7 +321,7 @@ class TrainingView:
         ]
         if self._job.baselines:
             simple = format_baselines(asdict(self._job.baselines))
-            parts.append(Text(f"\u25cf held out   beside it: {simple}", "dim"))
+            parts.append(Text(f"\u25cf held out   baselines: {simple}", "dim"))
         if self._sample:
             parts.append(_sample_text(self._sample))
         return Panel(

@@ -26,8 +26,9 @@ def list_all(context: typer.Context, json: JsonOption = False) -> None:
     """What was trained: size, loss, steps, disk."""
     if context.invoked_subcommand is not None:
         return
-    from tfcli.cli.render import format_bytes, format_count, format_duration, show_table
-    from tfcli.runs.run import START_ONE, list_runs, open_run
+    from tfcli.cli.formatting import format_bytes, format_count, format_duration
+    from tfcli.cli.render import show_table
+    from tfcli.runs.run import TRAIN_COMMAND, list_runs, open_run
     from tfcli.runs.summary import summarize
 
     reporter = streams.Reporter(quiet=False)
@@ -57,7 +58,7 @@ def list_all(context: typer.Context, json: JsonOption = False) -> None:
         return
     if not rows:
         reporter.note("There is no run here yet.")
-        reporter.next(START_ONE)
+        reporter.next(TRAIN_COMMAND)
         return
     show_table(["run", "parameters", "nats/byte", "steps", "time", "disk", ""], rows)
     state = rows[-1][-1]
@@ -73,9 +74,9 @@ RunsArgument = Annotated[
 
 @app.command()
 def verify(names: RunsArgument = None, json: JsonOption = False) -> None:
-    """Check every byte of runs, and say what could be used.
+    """Check every byte of runs, and show which steps are valid.
 
-    Exit code 65 where anything is damaged.
+    Exit code 65 if anything is damaged.
     """
     from tfcli.cli.render import show_table
     from tfcli.runs.inspection import inspect
@@ -88,11 +89,11 @@ def verify(names: RunsArgument = None, json: JsonOption = False) -> None:
             streams.write_json_result(_inspection_as_json(found))
         for step in found.steps:
             fault = found.faults.get(step)
-            state = "best" if step == found.best else "sound"
+            state = "valid, best" if step == found.best else "valid"
             if step in found.only_weights:
                 state = f"weights only{', best' * (step == found.best)}"
             elif fault:
-                state = "damaged" if isinstance(fault, DamagedError) else "not for this tfcli"
+                state = "damaged" if isinstance(fault, DamagedError) else "needs another tfcli"
             rows.append([found.path.name, step.name, state])
         if not found.steps:
             rows.append([found.path.name, "", "no step yet"])
@@ -101,29 +102,31 @@ def verify(names: RunsArgument = None, json: JsonOption = False) -> None:
         for note in _leftovers(found):
             reporter.note(f"{found.path.name}: {note}")
     if rows and not json:
-        show_table(["run", "step", ""], rows)
+        show_table(["run", "step", "state"], rows)
     damaged = [found for found in inspections if found.faults]
     for found in inspections:
         name, faults = shlex.quote(found.path.name), found.faults.values()
         if found.hint:
             reporter.next(found.hint)
         elif any(isinstance(fault, DamagedError | NotFoundError) for fault in faults):
-            reporter.note(f"{found.path.name}: no command can mend that; a copy of it can.")
-        elif found.lock_left:
+            reporter.note(f"{found.path.name}: cannot be repaired; restore it from a backup.")
+        elif found.trainer_killed:
             reporter.next(f"tfcli train --resume {name}")
     if damaged:
         raise typer.Exit(DataError.exit_code)
-    reporter.note(f"Runs in order: {len(inspections)}.")
+    count = len(inspections)
+    reporter.note("1 run OK." if count == 1 else f"all {count:,} runs OK.")
 
 
 @app.command()
 def repair(names: RunsArgument = None) -> None:
-    """Take away damaged steps, and what killed processes left.
+    """Remove damaged steps, and what killed processes left.
 
-    A step whose weights are sound always stays. A lost tokenizer is put back if it is kept
-    elsewhere too.
+    Valid weights stay, except in a step that cannot be resumed from and that is neither the best
+    nor newer than a valid one. A lost tokenizer is restored if another copy exists.
     """
     from tfcli.runs.inspection import inspect, repair
+    from tfcli.text.corpus import CACHE, remove_cache_leftovers
 
     reporter = streams.Reporter(quiet=False)
     broken = False
@@ -132,23 +135,24 @@ def repair(names: RunsArgument = None) -> None:
         for gone in removed:
             reporter.note(f"Removed: {gone}")
         for back in restored:
-            reporter.note(f"Put back: {back}")
+            reporter.note(f"Restored: {back}")
         found = inspect(path)
         for error in found.faults.values():
             reporter.warn(error)
-        if found.sound and found.usable:
-            steps = streams.counted(len(found.sound), "sound step")
-            left = f"{steps}, the newest {found.sound[-1].name}"
-            reporter.note(f"{path.name}: {left}.")
+        if found.valid and found.usable:
+            steps = streams.counted(len(found.valid), "valid step")
+            reporter.note(f"{path.name}: {steps}, the newest {found.valid[-1].name}.")
         elif found.usable:
-            reporter.note(f"{path.name}: it can be written with, but not gone on from.")
+            reporter.note(f"{path.name}: can generate, but not resume training.")
         elif not found.faults:
-            reporter.note(f"{path.name}: it has no step yet.")
+            reporter.note(f"{path.name}: no step yet.")
         else:
             broken = True
-            reporter.note(f"{path.name}: it cannot be used as it is.")
-        if found.usable and found.hint:
+            reporter.note(f"{path.name}: cannot be repaired; restore it from a backup.")
+        if found.hint:
             reporter.next(found.hint)
+    for gone in remove_cache_leftovers(CACHE):
+        reporter.note(f"Removed: {gone}")
     if broken:
         raise typer.Exit(DataError.exit_code)
 
@@ -162,8 +166,8 @@ def _folders(names: list[str] | None) -> list[Path]:
 
 def _leftovers(found: Inspection) -> list[str]:
     notes = []
-    if found.lock_left:
-        notes.append("a process that trained it was killed; its lock is free")
+    if found.trainer_killed:
+        notes.append("its trainer was killed; its lock is free")
     if found.leftovers:
         notes.append(f"{streams.counted(len(found.leftovers), 'leftover')} of killed processes")
     return notes
@@ -173,13 +177,13 @@ def _inspection_as_json(found: Inspection) -> dict[str, Any]:
     return {
         "name": found.path.name,
         "usable": found.usable,
-        "newest": found.sound[-1].name if found.sound else None,
+        "newest": found.valid[-1].name if found.valid else None,
         "best": found.best.name if found.best else None,
         "steps": [step.name for step in found.steps],
         "only_weights": [step.name for step in found.only_weights],
         "faults": {str(path): error.what for path, error in found.faults.items()},
         "leftovers": [str(path) for path in found.leftovers],
-        "killed": found.lock_left,
+        "killed": found.trainer_killed,
     }
 
 

@@ -155,7 +155,7 @@ class Scorer:
         from tfcli.generation.scoring import score
 
         ids = [self.tokenizer.encode(text) for text in texts]
-        scores = score(self._engine, ids, rows=ROWS, stride=self._stride)
+        scores = score(self._engine, ids, self.tokenizer.special, rows=ROWS, stride=self._stride)
         for text, own, logprobs in zip(texts, ids, scores, strict=True):
             yield Scored(own, logprobs.tolist(), len(text.encode()))
 
@@ -170,7 +170,7 @@ def _describe(text: Scored, scorer: Scorer) -> str:
 
 
 def _joined(text: Scored, scorer: Scorer) -> str:
-    return scorer.tokenizer.restore(text.ids).decode()
+    return scorer.tokenizer.decode(text.ids).decode()
 
 
 def _cost_of_int8(rounded: Scored, exact: Scored) -> str:

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from tfcli.text.corpus import Corpus
     from tfcli.text.readers import Sources
     from tfcli.text.token_cache import TokenizedCorpus
-    from tfcli.text.tokenizer import Tokenizer, TokenizerType
-    from tfcli.text.tokenizer_training import TokenizerReport
+    from tfcli.text.tokenizer import Tokenizer
+    from tfcli.text.tokenizer_training import TokenizerReport, TokenizerType
     from tfcli.training.loop import Trainer
     from tfcli.training.machine import Device
     from tfcli.training.options import TrainOptions
@@ -198,7 +198,7 @@ class Session:
         from tfcli.files import lock
         from tfcli.runs.run import find_run
         from tfcli.runs.summary import is_finished
-        from tfcli.runs.valid_steps import newest_is_whole
+        from tfcli.runs.valid_steps import newest_is_valid
         from tfcli.text.corpus import CACHE
 
         run, _ = find_run(name)
@@ -207,7 +207,7 @@ class Session:
             from tfcli.training.setup import reopen
 
             add = more_seconds is not None or more_steps is not None
-            if not add and is_finished(run) and newest_is_whole(run):
+            if not add and is_finished(run) and newest_is_valid(run):
                 self.reporter.note(f"{run.name} has come to the end of its budget already.")
                 more = "--steps 500" if _counts_steps(run) else "--time 2m"
                 self.reporter.next(f"tfcli train --resume {name} {more}   # adds to it")
@@ -251,7 +251,8 @@ class Session:
         def sample(model: Transformer) -> str:
             many = job.corpus.documents > 1
             tokens = generate(TorchEngine(model), job.tokenizer, request, many_documents=many)
-            return self.sample_prompt + job.tokenizer.decode(tokens).decode(errors="replace")
+            written = job.tokenizer.decode_continuation(tokens)
+            return self.sample_prompt + written.decode(errors="replace")
 
         return sample
 
@@ -260,7 +261,8 @@ class Session:
 
     def _show(self, job: TrainingJob, trainer: Trainer, stop: StopSignals) -> Run:
         """Shows the training to its end, then what came of it."""
-        from tfcli.cli.render import TrainingView, format_count, format_duration
+        from tfcli.cli.formatting import format_count, format_duration
+        from tfcli.cli.render import TrainingView
         from tfcli.runs.summary import summarize
         from tfcli.training.closing import measure_best
         from tfcli.training.events import Stopped

@@ -11,7 +11,7 @@ import typer
 from tfcli.cli import streams
 from tfcli.cli.options import JsonOption, QuietOption, option, parse_count
 from tfcli.errors import DataError, UsageError
-from tfcli.text.tokenizer import TokenizerType
+from tfcli.text.tokenizer_training import TokenizerType
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -123,7 +123,7 @@ def decode(tokenizer: TokenizerOption) -> None:
                 f"line {number} of standard input has the id {outside}",
                 why=f"this tokenizer has the ids 0 to {opened.vocab_size - 1}",
             )
-        streams.write_result(opened.restore(ids))
+        streams.write_result(opened.decode(ids))
 
 
 @app.command()

@@ -18,7 +18,7 @@ from tfcli.cli.options import (
 )
 from tfcli.errors import UsageError
 from tfcli.model.config import Family, Size
-from tfcli.text.tokenizer import TokenizerType
+from tfcli.text.tokenizer_training import TokenizerType
 from tfcli.training.machine import Precision
 
 BUDGET, MODEL, TEXT, LEARNING = "How long", "The model", "The text", "Learning"

@@ -110,6 +110,7 @@ class GenerationSession:
             self.notes(f"a search ends where the context is full, after {room} tokens here")
         found = beam_search(
             engine,
+            tokenizer,
             view,
             beams=beams,
             max_new_tokens=request.max_new_tokens,

@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 from tfcli.errors import DataError, UsageError
 from tfcli.model.config import Family, ModelConfig
-from tfcli.text.tokenizer import BEGIN, END
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     import numpy as np
+
+    from tfcli.text.tokenizer import SpecialTokens
 
     Array = np.ndarray[Any, np.dtype[np.float32]]
 
@@ -61,14 +62,14 @@ def architecture_of(config: ModelConfig) -> str:
 # --- config.json --------------------------------------------------------------------------------
 
 
-def to_config_json(config: ModelConfig) -> dict[str, Any]:
+def to_config_json(config: ModelConfig, special: SpecialTokens) -> dict[str, Any]:
     """The content of `config.json`."""
     architecture = architecture_of(config)
     common = {
         "architectures": [architecture],
         "vocab_size": config.vocab_size,
-        "bos_token_id": BEGIN,
-        "eos_token_id": END,
+        "bos_token_id": special.bos,
+        "eos_token_id": special.eos,
         "tie_word_embeddings": config.tied_head,
         "dtype": "float32",
         "torch_dtype": "float32",  # what `dtype` was called before 2025

@@ -13,12 +13,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from tfcli.errors import UsageError
 from tfcli.exchange.architectures import architecture_of
-from tfcli.exchange.tokenizer_json import require_merges
+from tfcli.exchange.tokenizer_json import exportable_pieces
 from tfcli.files import external_writer, require_absent, require_space, write_file
 from tfcli.runs.step import MODEL
 from tfcli.runs.valid_steps import open_weights
-from tfcli.text.pieces import PieceType, read_pieces
-from tfcli.text.tokenizer import BEGIN, END, UNKNOWN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,7 +28,7 @@ if TYPE_CHECKING:
     from tfcli.model.tensor_file import TensorFile
     from tfcli.runs.run import Run
     from tfcli.runs.valid_steps import ValidStep
-    from tfcli.text.tokenizer import Tokenizer
+    from tfcli.text.pieces import Pieces
 
     Array = np.ndarray[Any, Any]
 
@@ -80,9 +78,9 @@ def export_to_gguf(run: Run, step: ValidStep, path: Path, type: NumberType) -> N
     """
     require_absent(path)
     gguf = _gguf()
-    config, tokenizer = run.model_config, run.tokenizer()
+    config = run.model_config
     architecture_of(config)  # refuses what nobody else knows
-    require_merges(read_pieces(tokenizer.model), "GGUF")
+    pieces = exportable_pieces(run.tokenizer(), "GGUF")
     weights = open_weights(run, step)
     require_space(path, (step.path / MODEL).stat().st_size + (1 << 20))
     with external_writer(path) as temporary:
@@ -90,7 +88,7 @@ def export_to_gguf(run: Run, step: ValidStep, path: Path, type: NumberType) -> N
         writer.add_name(run.name)
         _describe(writer, config)
         writer.add_file_type({"f32": 0, "f16": 1, "q8_0": 7}[type])
-        _add_tokenizer(writer, tokenizer)
+        _add_tokenizer(writer, pieces)
         for stored in as_stored(config, weights, type):
             writer.add_tensor(stored.name, *_encoded(stored))
         _write(writer)
@@ -113,7 +111,9 @@ def export_to_ollama(run: Run, step: ValidStep, path: Path, type: NumberType) ->
     """A folder with the model as `model.gguf`, and the Modelfile for `ollama create`, last."""
     require_absent(path)
     export_to_gguf(run, step, path / "model.gguf", type)
-    lines = ["FROM ./model.gguf", 'TEMPLATE "{{ .Prompt }}"', "PARAMETER stop </s>"]
+    pieces = exportable_pieces(run.tokenizer(), "GGUF")
+    eos = pieces.pieces[pieces.eos_id].text
+    lines = ["FROM ./model.gguf", 'TEMPLATE "{{ .Prompt }}"', f"PARAMETER stop {eos}"]
     lines.append(f"PARAMETER num_ctx {run.model_config.context_length}")
     require_absent(path / "Modelfile")
     write_file(path / "Modelfile", "".join(f"{line}\n" for line in lines).encode())
@@ -155,17 +155,15 @@ def _context(config: ModelConfig) -> int:
     return min(config.context_length, config.sliding_window or config.context_length)
 
 
-def _add_tokenizer(writer: Any, tokenizer: Tokenizer) -> None:
-    pieces = read_pieces(tokenizer.model)
+def _add_tokenizer(writer: Any, pieces: Pieces) -> None:
     writer.add_tokenizer_model("llama")  # SentencePiece's own way to merge
     writer.add_tokenizer_pre("default")
     writer.add_token_list([piece.text for piece in pieces.pieces])
     writer.add_token_scores([piece.score for piece in pieces.pieces])  # decide the order of merges
-    writer.add_token_types([int(piece.kind) for piece in pieces.pieces])
-    assert pieces.pieces[UNKNOWN].kind is PieceType.UNKNOWN, "the tokenizer has checked it"
-    writer.add_unk_token_id(UNKNOWN)
-    writer.add_bos_token_id(BEGIN)
-    writer.add_eos_token_id(END)
+    writer.add_token_types([int(piece.type) for piece in pieces.pieces])
+    writer.add_unk_token_id(pieces.unk_id)
+    writer.add_bos_token_id(pieces.bos_id)
+    writer.add_eos_token_id(pieces.eos_id)
     writer.add_add_bos_token(True)
     writer.add_add_eos_token(False)
     writer.add_add_space_prefix(pieces.dummy_prefix)

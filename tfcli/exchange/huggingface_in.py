@@ -16,15 +16,16 @@ from typing import TYPE_CHECKING, Any
 from tfcli.errors import ConflictError, DamagedError, DataError, NotFoundError
 from tfcli.exchange.architectures import from_config_json, weight_mappings
 from tfcli.exchange.tokenizer_json import from_tokenizer_json
-from tfcli.files import lock, make_folder, read_json, remove_file, require_space, sweep
+from tfcli.files import lock, make_folder, read_json, remove_file, remove_leftovers, require_space
 from tfcli.model.cost import count_parameters, training_flops_per_token
 from tfcli.model.layout import weight_shapes
 from tfcli.model.tensor_file import TensorFile
 from tfcli.runs.run import RUN_JSON, Run, create_run, open_run
 from tfcli.runs.step import StepState, list_steps, save_step
-from tfcli.text.pieces import read_pieces, write_pieces
+from tfcli.text.pieces import write_pieces
 from tfcli.text.sandbox import open_sandboxed
-from tfcli.text.tokenizer import load_tokenizer
+from tfcli.text.sentencepiece_tokenizer import SentencePieceTokenizer
+from tfcli.text.tokenizer_file import load_tokenizer
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -103,7 +104,7 @@ def import_run(found: ImportPlan, path: Path) -> Run:
     weights = _our_weights(found)
     make_folder(path)
     with lock(path, doing="importing"):
-        sweep(path)
+        remove_leftovers(path)
         require_importable(path)
         remove_file(path / RUN_JSON)
         run = create_run(path, _metadata(found), found.tokenizer)
@@ -159,7 +160,9 @@ def _require_agreement(tokenizer: Tokenizer, described: Path) -> None:
         pieces = from_tokenizer_json(_read_json(described))
     except DataError:
         return
-    ours = read_pieces(tokenizer.model)
+    if not isinstance(tokenizer, SentencePieceTokenizer):
+        return
+    ours = tokenizer.pieces
     if [piece.text for piece in ours.pieces] != [piece.text for piece in pieces.pieces]:
         raise DataError(
             f"{described} and the tokenizer.model beside it have other pieces",

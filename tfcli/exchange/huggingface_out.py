@@ -15,13 +15,15 @@ from typing import TYPE_CHECKING, Any
 
 from tfcli.exchange.architectures import to_config_json, weight_mappings
 from tfcli.exchange.model_card import model_card
-from tfcli.exchange.tokenizer_json import to_tokenizer_config, to_tokenizer_json
+from tfcli.exchange.tokenizer_json import (
+    exportable_pieces,
+    to_tokenizer_config,
+    to_tokenizer_json,
+)
 from tfcli.files import FolderWriter, new_folder, require_absent, require_space, to_json
 from tfcli.model.layout import weight_shapes
 from tfcli.runs.step import MODEL
 from tfcli.runs.valid_steps import open_weights
-from tfcli.text.pieces import read_pieces
-from tfcli.text.tokenizer import BEGIN, END
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -53,7 +55,8 @@ def export_to_hugging_face(run: Run, step: ValidStep, path: Path) -> None:
     """
     require_absent(path)
     config, tokenizer = run.model_config, run.tokenizer()
-    described = to_config_json(config)
+    special = tokenizer.special
+    described = to_config_json(config, special)
     tokenizer_files = tokenizer_as_files(tokenizer, config.context_length)
     weights = open_weights(run, step)
     require_space(path, (step.path / MODEL).stat().st_size + (1 << 20))
@@ -62,7 +65,8 @@ def export_to_hugging_face(run: Run, step: ValidStep, path: Path) -> None:
         for name, content in tokenizer_files.items():
             folder.write(name, content)
         generation = {
-            "bos_token_id": BEGIN, "eos_token_id": END, "do_sample": True, "top_k": 0,
+            "bos_token_id": special.bos, "eos_token_id": special.eos,
+            "do_sample": True, "top_k": 0,
             "max_new_tokens": usual_length(config),  # GPT-2 knows no more positions
         }  # fmt: skip
         folder.write("generation_config.json", to_json(generation))
@@ -97,10 +101,10 @@ def tokenizer_as_files(tokenizer: Tokenizer, context_length: int | None = None) 
         DataError: it would be read differently elsewhere.
 
     """
-    pieces = read_pieces(tokenizer.model)
+    pieces = exportable_pieces(tokenizer, "Hugging Face")
     return {
         "tokenizer.json": to_json(to_tokenizer_json(pieces)),
-        "tokenizer.model": tokenizer.model,
+        "tokenizer.model": tokenizer.serialized,
         "tokenizer_config.json": to_json(to_tokenizer_config(pieces, context_length)),
     }
 

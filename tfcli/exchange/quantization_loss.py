@@ -1,4 +1,4 @@
-"""What fewer bits cost: the held-out loss of the weights as they are exported, against float32."""
+"""What quantization costs: the held-out loss of the exported weights, compared to float32."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from tfcli.generation.engines.numpy_engine import NumpyEngine
 from tfcli.generation.scoring import score
 from tfcli.runs.valid_steps import open_weights
 from tfcli.text.token_cache import open_token_cache
-from tfcli.text.tokenizer import END
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,13 +21,13 @@ if TYPE_CHECKING:
     from tfcli.runs.run import Run
     from tfcli.runs.valid_steps import ValidStep
 
-MOST_TOKENS = 20_000  # measured, from the beginning of the held-out text
+MOST_TOKENS = 20_000  # measured at most, from the start of the held-out text
 ROWS = 16
 
 
 @dataclass(frozen=True)
 class QuantizationLoss:
-    """Nats a byte of the same held-out text, before and after rounding."""
+    """Nats per byte of the same held-out text, before and after quantization."""
 
     exact: float
     rounded: float
@@ -38,12 +37,13 @@ class QuantizationLoss:
 def quantization_loss(
     run: Run, step: ValidStep, type: NumberType, cache: Path
 ) -> QuantizationLoss | None:
-    """Measures it, where the run's held-out text is still to be found; else None."""
-    texts = _held_out(run, cache)
+    """Measures it; None where the run's held-out text can no longer be found."""
+    tokenizer = run.tokenizer()
+    texts = _held_out(run, cache, tokenizer.special.eos)
     if not texts:
         return None
     config, weights = run.model_config, open_weights(run, step)
-    lengths = [len(spelled) for spelled in run.tokenizer().token_bytes]
+    lengths = [len(spelled) for spelled in tokenizer.token_bytes]
     total = sum(lengths[i] for text in texts for i in text)
     if not total:
         return None
@@ -51,14 +51,14 @@ def quantization_loss(
     def nats_per_byte(arrays: dict[str, np.ndarray[Any, Any]]) -> float:
         engine = NumpyEngine(config, arrays, ROWS)
         stride = max(1, config.context_length // 2)
-        scores = score(engine, texts, rows=ROWS, stride=stride)
+        scores = score(engine, texts, tokenizer.special, rows=ROWS, stride=stride)
         return -math.fsum(float(logprobs.sum()) for logprobs in scores) / total
 
     exact = nats_per_byte({name: weights.read(name) for name in weights.tensors})
     return QuantizationLoss(exact, nats_per_byte(rounded(weights, type)), total)
 
 
-def _held_out(run: Run, cache: Path) -> list[list[int]]:
+def _held_out(run: Run, cache: Path, eos: int | None) -> list[list[int]]:
     """The first held-out tokens, document by document."""
     corpus = run.metadata["corpus"]
     try:
@@ -68,7 +68,7 @@ def _held_out(run: Run, cache: Path) -> list[list[int]]:
         return []
     texts: list[list[int]] = [[]]
     for token in tokens.held_out[:MOST_TOKENS].tolist():
-        if token == END:
+        if token == eos:
             texts.append([])
         else:
             texts[-1].append(token)

@@ -12,18 +12,41 @@ its scores in 32 bits, `tokenizers` in 64), so it is refused.
 
 from __future__ import annotations
 
-import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tfcli.errors import DataError
-from tfcli.text.pieces import LONGEST_PIECE, Algorithm, Piece, Pieces, PieceType, merges
-from tfcli.text.tokenizer import BEGIN, END, SPACE_MARK, UNKNOWN
+from tfcli.text.pieces import (
+    ADDED_TYPES,
+    LONGEST_PIECE,
+    Algorithm,
+    Piece,
+    Pieces,
+    PieceType,
+    merges,
+    piece_type,
+)
+from tfcli.text.sentencepiece_tokenizer import SPACE_MARK, SentencePieceTokenizer
+
+if TYPE_CHECKING:
+    from tfcli.text.tokenizer import Tokenizer
 
 MERGED = {Algorithm.BPE, Algorithm.CHAR}
 SPACES = {"type": "Replace", "pattern": {"String": " "}, "content": SPACE_MARK}
 PREFIX = {"type": "Prepend", "prepend": SPACE_MARK}
-BYTE = re.compile(r"<0x[0-9A-F]{2}>")
 LARGEST_VOCABULARY = 1 << 20
+
+
+def exportable_pieces(tokenizer: Tokenizer, target: str) -> Pieces:
+    """The vocabulary of a tokenizer that a target reads as we do.
+
+    Raises:
+        DataError: it is not a SentencePiece model, or a unigram (or word) one.
+
+    """
+    if not isinstance(tokenizer, SentencePieceTokenizer):
+        raise DataError(f"only SentencePiece tokenizers can be exported to {target}")
+    require_merges(tokenizer.pieces, target)
+    return tokenizer.pieces
 
 
 def require_merges(pieces: Pieces, target: str) -> None:
@@ -51,7 +74,7 @@ def to_tokenizer_json(pieces: Pieces) -> dict[str, Any]:
     """
     require_merges(pieces, "Hugging Face")
     texts = [piece.text for piece in pieces.pieces]
-    begin = texts[BEGIN]
+    bos = texts[pieces.bos_id]
     normalizer: dict[str, Any] = SPACES
     decoders: list[dict[str, Any]] = [
         {"type": "Replace", "pattern": {"String": SPACE_MARK}, "content": " "},
@@ -62,7 +85,7 @@ def to_tokenizer_json(pieces: Pieces) -> dict[str, Any]:
         normalizer = {"type": "Sequence", "normalizers": [PREFIX, SPACES]}
         decoders.append({"type": "Strip", "content": " ", "start": 1, "stop": 0})
     model = {
-        "type": "BPE", "dropout": None, "unk_token": texts[UNKNOWN],
+        "type": "BPE", "dropout": None, "unk_token": texts[pieces.unk_id],
         "continuing_subword_prefix": None, "end_of_word_suffix": None, "fuse_unk": True,
         "byte_fallback": True, "ignore_merges": False,
         "vocab": {text: i for i, text in enumerate(texts)},
@@ -73,28 +96,25 @@ def to_tokenizer_json(pieces: Pieces) -> dict[str, Any]:
         "truncation": None,
         "padding": None,
         "added_tokens": [
-            _added(i, piece) for i, piece in enumerate(pieces.pieces) if piece.kind in ADDED
+            _added(i, piece) for i, piece in enumerate(pieces.pieces) if piece.type in ADDED_TYPES
         ],
         "normalizer": normalizer,
         "pre_tokenizer": None,
         "post_processor": {
             "type": "TemplateProcessing",
-            "single": [_special(begin), _sequence("A", 0)],
-            "pair": [_special(begin), _sequence("A", 0), _special(begin), _sequence("B", 1)],
-            "special_tokens": {begin: {"id": begin, "ids": [BEGIN], "tokens": [begin]}},
+            "single": [_special(bos), _sequence("A", 0)],
+            "pair": [_special(bos), _sequence("A", 0), _special(bos), _sequence("B", 1)],
+            "special_tokens": {bos: {"id": bos, "ids": [pieces.bos_id], "tokens": [bos]}},
         },
         "decoder": {"type": "Sequence", "decoders": decoders},
         "model": model,
     }
 
 
-ADDED = {PieceType.UNKNOWN, PieceType.CONTROL, PieceType.USER_DEFINED}
-
-
 def _added(i: int, piece: Piece) -> dict[str, Any]:
     return {
         "id": i, "content": piece.text, "single_word": False, "lstrip": False, "rstrip": False,
-        "normalized": False, "special": piece.kind is not PieceType.USER_DEFINED,
+        "normalized": False, "special": piece.type is not PieceType.USER_DEFINED,
     }  # fmt: skip
 
 
@@ -112,9 +132,9 @@ def to_tokenizer_config(pieces: Pieces, context_length: int | None) -> dict[str,
     config: dict[str, Any] = {
         # the class that obeys tokenizer.json; that of Llama puts a pipeline of its own in its place
         "tokenizer_class": "PreTrainedTokenizerFast",
-        "unk_token": texts[UNKNOWN],
-        "bos_token": texts[BEGIN],
-        "eos_token": texts[END],
+        "unk_token": texts[pieces.unk_id],
+        "bos_token": texts[pieces.bos_id],
+        "eos_token": texts[pieces.eos_id],
         "add_bos_token": True,
         "add_eos_token": False,
         "clean_up_tokenization_spaces": False,
@@ -179,7 +199,9 @@ def _read(value: Any) -> tuple[Pieces, list[tuple[str, str]]]:
         ranks.setdefault(left + right, len(ranks))
     special = {token["content"] for token in value.get("added_tokens", []) if token["special"]}
     pieces = tuple(
-        Piece(text, float(-ranks.get(text, len(ranks))), _kind(text, i, special))
+        Piece(
+            text, float(-ranks.get(text, len(ranks))), piece_type(i, text, special=text in special)
+        )
         for i, text in enumerate(texts)
     )
     return Pieces(Algorithm.BPE, pieces, dummy_prefix=len(steps) > 1), given
@@ -188,14 +210,6 @@ def _read(value: Any) -> tuple[Pieces, list[tuple[str, str]]]:
 def _pair(merge: Any) -> tuple[str, str]:
     left, right = merge.split(" ") if isinstance(merge, str) else merge
     return left, right
-
-
-def _kind(text: str, i: int, special: set[str]) -> PieceType:
-    if i == UNKNOWN:
-        return PieceType.UNKNOWN
-    if text in special or i in {BEGIN, END}:
-        return PieceType.CONTROL
-    return PieceType.BYTE if BYTE.fullmatch(text) else PieceType.NORMAL
 
 
 def _another_kind(why: str) -> DataError:

@@ -1,4 +1,4 @@
-"""One file: written whole or not at all; and one line, added at the end."""
+"""One file, written whole or not at all; and one line, appended."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any, cast
 
 from tfcli.errors import DamagedError, DataError, NotFoundError
 from tfcli.files.disk import (
-    BINARY,
     flush,
     flush_folder,
     make_folder,
     make_with_parents,
-    temporary_name,
+    require_regular_file,
     translate_os_error,
     translated_os_errors,
 )
+from tfcli.files.temporary import BINARY, create_locked_file, temporary_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -26,16 +26,21 @@ if TYPE_CHECKING:
 
 
 class FileWriter:
-    """A file being written: counts and hashes what goes into it."""
+    """A new file, locked while it is written; counts and hashes what goes into it.
+
+    Attributes:
+        bytes: how many were written so far.
+
+    """
 
     def __init__(self, path: Path) -> None:
-        self._descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | BINARY, 0o666)
+        self._descriptor = create_locked_file(path)
         self._open = True
         self._digest = hashlib.sha256()
         self.bytes = 0
 
     def write(self, data: bytes | memoryview) -> None:
-        """Writes all of `data`; a short write is taken up where it broke off."""
+        """Writes all of `data`; a short write is continued where it stopped."""
         rest = memoryview(data).cast("B")
         self._digest.update(rest)
         self.bytes += len(rest)
@@ -48,27 +53,25 @@ class FileWriter:
         return self._digest.hexdigest()
 
     def finish(self) -> None:
-        """Flushes the file to the disk itself, then closes it."""
-        try:
-            flush(self._descriptor)
-        finally:
-            self._close()
+        """Flushes the file to the disk; it stays locked until `close`."""
+        flush(self._descriptor)
+        if os.name == "nt":  # renames no open file
+            self.close()
 
-    def abandon(self) -> None:
-        """Closes the file without caring what is in it."""
-        with contextlib.suppress(OSError):
-            self._close()
+    def close(self) -> None:
+        """Closes once: a second time, the descriptor might belong to another file.
 
-    def _close(self) -> None:
-        """Closes once: a second time, the descriptor might be that of another file."""
+        After `finish` all is on the disk, so an error in closing loses nothing.
+        """
         if self._open:
             self._open = False
-            os.close(self._descriptor)
+            with contextlib.suppress(OSError):
+                os.close(self._descriptor)
 
 
 @contextlib.contextmanager
-def _appearing(path: Path) -> Iterator[Path]:
-    """A temporary path that becomes `path` when the block ends well; else nothing remains of it."""
+def _renamed_when_done(path: Path) -> Iterator[Path]:
+    """A temporary path that becomes `path` if the block succeeds; otherwise nothing is left."""
     with translated_os_errors(path):
         make_with_parents(path.parent)
         temporary = temporary_name(path)
@@ -84,31 +87,32 @@ def _appearing(path: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def new_file(path: Path) -> Iterator[FileWriter]:
-    """Opens a file to be written; it appears at `path`, complete, when the block ends well.
+    """Opens a file for writing; it appears at `path`, complete, if the block succeeds.
 
     Raises:
-        InputOutputError: the disk refused; whatever stood at `path` before still stands.
+        InputOutputError: the disk refused; what was at `path` before is unchanged.
 
     """
-    with _appearing(path) as temporary:
-        writer = FileWriter(temporary)
+    with contextlib.ExitStack() as after_rename, _renamed_when_done(path) as temporary:
+        file = FileWriter(temporary)
+        after_rename.callback(file.close)  # until then the file is locked: see `abandoned`
         try:
-            yield writer
-            writer.finish()
+            yield file
+            file.finish()
         except BaseException:
-            writer.abandon()
+            file.close()  # Windows removes no open file
             raise
 
 
 @contextlib.contextmanager
 def external_writer(path: Path) -> Iterator[Path]:
-    """A temporary path for a library that writes by itself; it becomes `path` as in `new_file`.
+    """A temporary path for a library that writes files itself; it becomes `path` as in `new_file`.
 
     Raises:
-        InputOutputError: the disk refused; whatever stood at `path` before still stands.
+        InputOutputError: the disk refused; what was at `path` before is unchanged.
 
     """
-    with _appearing(path) as temporary:
+    with _renamed_when_done(path) as temporary:
         yield temporary
         descriptor = os.open(temporary, os.O_RDWR | BINARY)
         try:
@@ -124,30 +128,30 @@ def write_file(path: Path, data: bytes) -> None:
 
 
 def store_by_content(folder: Path, chunks: Iterable[bytes], *, suffix: str) -> Path:
-    """Writes a stream whose name is known only at its end: its SHA-256; returns the path."""
+    """Writes a stream to a file named after its SHA-256, which only its end tells.
+
+    Returns:
+        The path of the file.
+    """
     make_folder(folder)
     with translated_os_errors(folder):
-        temporary = temporary_name(folder / "arriving")
-        writer = FileWriter(temporary)
+        temporary = temporary_name(folder / "stream")
+        file = FileWriter(temporary)
         try:
             for chunk in chunks:
-                writer.write(chunk)
-            writer.finish()
-            path = folder / f"{writer.sha256[:32]}{suffix}"
+                file.write(chunk)
+            file.finish()
+            path = folder / f"{file.sha256[:32]}{suffix}"
             os.replace(temporary, path)
         except BaseException:
-            writer.abandon()
+            file.close()
             with contextlib.suppress(OSError):
                 os.unlink(temporary)
             raise
+        finally:
+            file.close()
         flush_folder(folder)
     return path
-
-
-def remove_file(path: Path) -> None:
-    """Takes a file away, if it is there."""
-    with translated_os_errors(path):
-        path.unlink(missing_ok=True)
 
 
 def write_json(path: Path, value: object) -> None:
@@ -156,16 +160,16 @@ def write_json(path: Path, value: object) -> None:
 
 
 def to_json(value: object) -> bytes:
-    """The one JSON form of our files: indented, keys in their own order, a final newline.
+    """The one JSON format of our files: indented, keys in insertion order, a final newline.
 
-    What is not Unicode, as in some file names, is escaped, so the file is valid UTF-8 always.
+    What is not Unicode, as in some file names, is escaped, so the file is always valid UTF-8.
     """
     text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
     return text.encode(errors="backslashreplace")
 
 
 def write_checked_json(path: Path, value: dict[str, Any]) -> None:
-    """Writes a JSON object with the SHA-256 of itself as the last key; see `read_checked_json`."""
+    """Writes a JSON object with its own SHA-256 as the last key; see `read_checked_json`."""
     write_json(path, value | {"sha256": hashlib.sha256(to_json(value)).hexdigest()})
 
 
@@ -173,12 +177,12 @@ def read_checked_json(path: Path, *, schema: int) -> dict[str, Any]:
     """Reads what `write_checked_json` wrote, without the hash.
 
     Args:
-        schema: the highest value of the key `schema` that we understand.
+        schema: the highest value of the key `schema` that this version understands.
 
     Raises:
-        NotFoundError: there is no such file.
+        NotFoundError: the file does not exist.
         DataError: a newer tfcli wrote it.
-        DamagedError: it is not as it was written.
+        DamagedError: its content does not match its hash.
     """
     value = read_json(path)
     if type(value.get("schema")) is int and value["schema"] > schema:
@@ -189,7 +193,7 @@ def read_checked_json(path: Path, *, schema: int) -> dict[str, Any]:
     except RecursionError:  # nested deeper than anything we write
         actual = None
     if actual is None or written != actual:
-        raise DamagedError(f"{path} is not as it was written", why="its SHA-256 differs")
+        raise DamagedError(f"{path} is damaged", why="its SHA-256 does not match")
     return value
 
 
@@ -197,7 +201,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """Reads a JSON object.
 
     Raises:
-        NotFoundError: there is no such file.
+        NotFoundError: the file does not exist.
         DamagedError: it is not a JSON object in UTF-8.
 
     """
@@ -205,24 +209,18 @@ def read_json(path: Path) -> dict[str, Any]:
         require_regular_file(path)
         value = json.loads(path.read_bytes().decode())
     except FileNotFoundError:
-        raise NotFoundError(f"{path} is not there") from None
+        raise NotFoundError(f"{path} not found") from None
     except OSError as error:
         raise translate_os_error(error, path) from error
     except (ValueError, RecursionError) as error:
-        raise DamagedError(f"{path} is not readable JSON", why=str(error)) from None
+        raise DamagedError(f"{path} is not valid JSON", why=str(error)) from None
     if not isinstance(value, dict):
         raise DamagedError(f"{path} does not hold a JSON object")
     return cast("dict[str, Any]", value)
 
 
-def require_regular_file(path: Path) -> None:
-    """Raises a DamagedError for a pipe or a device, which might never end."""
-    if path.exists() and not path.is_file() and not path.is_dir():
-        raise DamagedError(f"{path} is no file")
-
-
 def append_line(path: Path, line: bytes) -> None:
-    """Adds one line to `path`, beginning afresh after a torn one that a kill left behind."""
+    """Appends one line to `path`, on a new line after a torn one that a kill left behind."""
     with translated_os_errors(path):
         descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_APPEND | BINARY, 0o666)
         try:

@@ -1,37 +1,28 @@
-"""The disk beneath: flushing, room, temporary names, and its errors in our own words."""
+"""The disk underneath: flushing, free space, removing, and its errors as our own."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
 import os
-import secrets
 import shlex
 import shutil
+import stat
 import sys
 from typing import TYPE_CHECKING
 
-from tfcli.errors import ConflictError, InputOutputError, NotFoundError
+from tfcli.errors import ConflictError, DamagedError, InputOutputError, NotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-TEMPORARY = ".tmp-"
-BINARY = getattr(os, "O_BINARY", 0)  # Windows would translate line ends
+INTACT = "what was saved is intact; resume an interrupted training with --resume"
 _DISK_FULL = {errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
 
 
-INTACT = "what was saved is intact: a training that was begun goes on with --resume"
-
-
-def temporary_name(path: Path) -> Path:
-    """A name beside `path` that nobody else has."""
-    return path.with_name(f"{TEMPORARY}{path.name}-{os.getpid()}-{secrets.token_hex(4)}")
-
-
 def flush(descriptor: int) -> None:
-    """Flushes a file to the disk itself: on macOS fsync alone stops at the drive's own cache."""
+    """Flushes a file to the disk; on macOS, fsync alone stops at the drive's own cache."""
     if sys.platform == "darwin":
         import fcntl
 
@@ -39,13 +30,13 @@ def flush(descriptor: int) -> None:
             fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC)
             return
         except OSError:
-            pass  # a network drive: what follows is the best there is
+            pass  # a network drive: fsync is the best there is
     os.fsync(descriptor)
 
 
 def flush_folder(path: Path) -> None:
     """Flushes the names in a folder to the disk, so that a rename survives a power cut."""
-    if os.name == "nt":  # Windows cannot open a folder, and journals the rename by itself
+    if os.name == "nt":  # Windows cannot open a folder, and journals renames itself
         return
     descriptor = os.open(path, os.O_RDONLY)
     try:
@@ -55,29 +46,54 @@ def flush_folder(path: Path) -> None:
 
 
 def make_folder(path: Path) -> None:
-    """Makes a folder and its parents, where they are not there yet."""
+    """Creates a folder and its parents where they do not exist."""
     with translated_os_errors(path):
         make_with_parents(path)
 
 
 def make_with_parents(path: Path) -> None:
-    """Makes a folder, and flushes its name: else all that is written into it could go with it."""
+    """Creates a folder and flushes its name; otherwise all its content could be lost with it."""
     missing = [folder for folder in (path, *path.parents) if not folder.exists()]
     path.mkdir(parents=True, exist_ok=True)
     for made in reversed(missing):
         flush_folder(made.parent)
 
 
+def remove_file(path: Path) -> None:
+    """Removes a file if it exists."""
+    with translated_os_errors(path):
+        path.unlink(missing_ok=True)
+
+
+def remove_quietly(path: Path) -> None:
+    """Removes a folder, a file or a link as far as possible; what remains raises no error."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    elif os.path.lexists(path):
+        with contextlib.suppress(OSError):
+            os.unlink(path)
+
+
 def require_absent(path: Path) -> None:
-    """Raises ConflictError where something stands that would have to make way."""
+    """Raises ConflictError where something exists that would have to be replaced."""
     if path.is_dir() and not any(path.iterdir()) and not path.samefile(os.curdir):
         return
     if path.exists() or path.is_symlink():
-        raise ConflictError(f"{path} is there already", hint="name what is not there yet")
+        raise ConflictError(f"{path} already exists", hint="choose a path that does not exist")
+
+
+def require_regular_file(path: Path) -> None:
+    """Raises DamagedError for a folder, a pipe or a device; reading the last two may never end.
+
+    What does not exist passes: opening it says so.
+    """
+    with contextlib.suppress(OSError):
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise DamagedError(f"{path} is not a regular file")
 
 
 def require_space(path: Path, needed: int) -> None:
-    """Checks that `needed` bytes fit on the disk that holds `path`, before any is written.
+    """Checks that `needed` bytes fit on the disk that holds `path`, before any are written.
 
     Raises:
         InputOutputError: they do not; the message names both figures.
@@ -88,9 +104,9 @@ def require_space(path: Path, needed: int) -> None:
         free = shutil.disk_usage(existing).free
     if free < needed:
         raise InputOutputError(
-            f"not enough room on the disk for {path}",
+            f"not enough disk space for {path}",
             why=f"{needed:,} bytes are needed, {free:,} are free",
-            hint=f"make room, or work in a folder on another disk; {INTACT}",
+            hint=f"free some space, or work in a folder on another disk; {INTACT}",
         )
 
 
@@ -106,26 +122,26 @@ def translated_os_errors(path: Path) -> Iterator[None]:
 def translate_os_error(
     error: OSError, path: Path
 ) -> InputOutputError | NotFoundError | ConflictError:
-    """An operating system's error in our own words."""
+    """An error of the operating system as one of ours, about `path`."""
     reason = error.strerror or str(error)
     if error.errno in _DISK_FULL:
         with contextlib.suppress(OSError, StopIteration):
             folder = next(p for p in path.absolute().parents if p.exists())
             reason += f"; {shutil.disk_usage(folder).free:,} bytes are free on that disk"
         return InputOutputError(
-            f"{path} could not be written: the disk is full", why=reason,
-            hint=f"make room, and run the same command again; {INTACT}",
+            f"could not write {path}: the disk is full", why=reason,
+            hint=f"free some space, then run the same command again; {INTACT}",
         )  # fmt: skip
     if error.errno == errno.ENOENT or isinstance(error, FileNotFoundError):
-        return NotFoundError(f"{path} is not there")
+        return NotFoundError(f"{path} not found")
     if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
         return InputOutputError(
-            f"{path} may not be read or written", why=reason,
-            hint=f"ls -ld {shlex.quote(str(path.parent))}   # who may do what there",
+            f"no permission to read or write {path}", why=reason,
+            hint=f"ls -ld {shlex.quote(str(path.parent))}   # shows the permissions",
         )  # fmt: skip
     if error.errno in {errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENOTEMPTY}:
         return ConflictError(
-            f"{path} is in the way, or something on its path is", why=reason,
-            hint=f"ls -ld {shlex.quote(str(path))}   # what stands there",
+            f"{path} is in the way, or a part of its path is", why=reason,
+            hint=f"ls -ld {shlex.quote(str(path))}   # shows what is there",
         )  # fmt: skip
-    return InputOutputError(f"{path} could not be read or written", why=reason)
+    return InputOutputError(f"could not read or write {path}", why=reason)

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from tfcli.errors import ConflictError, TfcliError
 from tfcli.files.atomic import read_json, write_json
 from tfcli.files.disk import make_folder, translated_os_errors
-from tfcli.files.folders import find_litter, sweep
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,10 +23,10 @@ HOLDER = ".holder.json"
 def lock(folder: Path, *, doing: str) -> Iterator[None]:
     """Keeps every other process that asks for the same lock out of `folder`.
 
-    The operating system lets go of the lock when the process ends, however it ends.
+    The operating system releases the lock when the process ends, however it ends.
 
     Raises:
-        ConflictError: another process has it; the message names the process.
+        ConflictError: another process holds it; the message names the process.
 
     """
     from filelock import FileLock, Timeout
@@ -36,7 +35,7 @@ def lock(folder: Path, *, doing: str) -> Iterator[None]:
     guard = FileLock(folder / LOCK)
     with translated_os_errors(folder / LOCK):
         try:
-            guard.acquire(timeout=0.1, poll_interval=0.02)  # one who only looks lets go at once
+            guard.acquire(timeout=0.1, poll_interval=0.02)  # `is_locked` takes it for a moment
         except Timeout:
             raise ConflictError(
                 f"{folder} is in use", why=_holder(folder), hint="wait for it to end, or stop it"
@@ -52,21 +51,8 @@ def lock(folder: Path, *, doing: str) -> Iterator[None]:
         guard.release()
 
 
-def lock_was_left(folder: Path) -> bool:
-    """Whether a process that held the lock was killed: it is named, and the lock is free."""
-    return (folder / HOLDER).is_file() and not _is_locked(folder)
-
-
-def find_leftovers(folder: Path) -> list[Path]:
-    """What killed writers left in `folder`; nothing that a living one may be at work on."""
-    leftovers = find_litter(folder)
-    if not leftovers or _is_locked(folder):
-        return []
-    # Who was at work when it was found and is no longer has taken away what was its own.
-    return [path for path in leftovers if os.path.lexists(path)]
-
-
-def _is_locked(folder: Path) -> bool:
+def is_locked(folder: Path) -> bool:
+    """Whether a process holds the lock of `folder`."""
     from filelock import FileLock
 
     if not (folder / LOCK).is_file():
@@ -74,8 +60,13 @@ def _is_locked(folder: Path) -> bool:
     try:
         with FileLock(folder / LOCK, blocking=False):
             return False
-    except OSError:  # held, or not ours to look at
+    except OSError:  # held, or no permission to look
         return True
+
+
+def holder_was_killed(folder: Path) -> bool:
+    """Whether a process that held the lock was killed: it is still named, and the lock is free."""
+    return (folder / HOLDER).is_file() and not is_locked(folder)
 
 
 def _holder(folder: Path) -> str:
@@ -84,13 +75,3 @@ def _holder(folder: Path) -> str:
         return f"process {holder['pid']} on {holder['host']} is {holder['doing']}"
     except (TfcliError, KeyError):
         return "another process has locked it"
-
-
-def remove_unused(folder: Path) -> None:
-    """Removes a folder that holds nothing but its lock and what killed writers left."""
-    sweep(folder)
-    for name in (HOLDER, LOCK):
-        with contextlib.suppress(OSError):
-            os.unlink(folder / name)
-    with contextlib.suppress(OSError):
-        os.rmdir(folder)

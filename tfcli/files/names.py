@@ -1,4 +1,4 @@
-"""Names that a run or a tokenizer may have: one plain folder, never a way out of its root."""
+"""Names of runs and tokenizers: one plain folder name, never a path out of its root."""
 
 from __future__ import annotations
 
@@ -10,21 +10,24 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 def check_name(name: str, kind: str) -> str:
-    """Returns `name` if it can name a run or a tokenizer: one plain folder, never a way out.
+    """Returns `name` if it is a valid name of a run or a tokenizer.
+
+    Args:
+        kind: what it names, for the message.
 
     Raises:
-        UsageError: it cannot; the message shows one that could.
+        UsageError: it is not; the message suggests a valid one.
 
     """
     if NAME.fullmatch(name):
         return name
     raise UsageError(
         f"{name!r} cannot name a {kind}",
-        why="letters, digits, '.', '_' and '-', at most 64, a letter or digit first",
-        hint=f"for instance {slugify(name)}",
+        why="use up to 64 letters, digits, '.', '_' and '-', starting with a letter or digit",
+        hint=f"for example {slugify(name)}",
     )
 
 
 def slugify(text: str) -> str:
-    """A name made from any text, such as that of a file."""
+    """A valid name made from any text, such as a file name."""
     return re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-._")[:64] or "mine"

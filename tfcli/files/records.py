@@ -1,4 +1,4 @@
-"""Plain records from untrusted JSON: every key there, none too many, every value of its type."""
+"""Dataclasses from untrusted JSON: no key missing or unknown, every value of its type."""
 
 from __future__ import annotations
 
@@ -15,18 +15,19 @@ def read_record(kind: type[Record], value: object) -> Record:
     """Makes a dataclass from a JSON object.
 
     Args:
-        kind: a dataclass of numbers, texts, truth values, literals, tuples, lists, records, None.
+        kind: a dataclass with fields of int, float, str, bool, Literal, tuple, list, dataclass,
+            each of them optional or not.
 
     Raises:
-        ValueError: a key or a value that `kind` does not have; the message names it.
+        ValueError: a key is missing or unknown, or a value has another type; the message names it.
     """
     if not isinstance(value, dict):
-        raise ValueError(f"{kind.__name__} is no object but {str(value)[:40]!r}")
+        raise ValueError(f"{kind.__name__} must be an object, not {str(value)[:40]!r}")
     hints = get_type_hints(kind)
     names = {field.name for field in fields(kind)}  # type: ignore[arg-type]
     if value.keys() != names:
         wrong = ", ".join(sorted(map(str, value.keys() ^ names)))
-        raise ValueError(f"missing or unknown: {wrong}")
+        raise ValueError(f"missing or unknown keys: {wrong}")
     return kind(**{name: _read(hints[name], value[name], name) for name in names})
 
 
@@ -48,9 +49,9 @@ def _read(hint: Any, value: object, name: str) -> Any:
     if origin is Literal and isinstance(value, str) and value in get_args(hint):
         return value
     if hint is float and type(value) in {int, float}:
-        with contextlib.suppress(OverflowError):  # a whole number beyond all floats
+        with contextlib.suppress(OverflowError):  # an integer too large for a float
             if not math.isnan(number := float(value)):  # type: ignore[arg-type]
                 return number
     if hint in {int, bool, str} and type(value) is hint:
         return value
-    raise ValueError(f"{name} cannot be {str(value)[:40]!r}")
+    raise ValueError(f"invalid {name}: {str(value)[:40]!r}")

@@ -1,7 +1,7 @@
-"""Beam search: the likeliest text that a search of a few texts side by side finds.
+"""Beam search: extends several texts side by side and keeps the likeliest.
 
-Lowerre, "The HARPY Speech Recognition System", 1976; ended and compared as in transformers: the
-score of a text is its log-probability over its number of tokens, `</s>` included.
+Lowerre, "The HARPY Speech Recognition System", 1976; it ends and compares as in transformers: the
+score of a text is its log-probability divided by its number of tokens, `eos` included.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tfcli.generation.sampling import forbid_controls, log_softmax
-from tfcli.text.tokenizer import END
+from tfcli.generation.sampling import log_softmax, suppress_control_tokens
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from tfcli.generation.engines.engine import Engine, Logits
+    from tfcli.text.tokenizer import Tokenizer
 
 
 @dataclass(frozen=True, order=True)
@@ -26,8 +26,8 @@ class Hypothesis:
     """A complete text.
 
     Attributes:
-        score: log-probability over the number of tokens.
-        tokens: without `</s>`.
+        score: log-probability divided by the number of tokens.
+        tokens: without `eos`.
         ended: whether the model ended it.
 
     """
@@ -45,22 +45,24 @@ class _Beam:
 
 def beam_search(
     engine: Engine,
+    tokenizer: Tokenizer,
     view: Sequence[int],
     *,
     beams: int,
     max_new_tokens: int,
     adjust: Callable[[Logits, tuple[int, ...]], Logits] = lambda logits, _: logits,
 ) -> list[Hypothesis]:
-    """The best texts that go on from a prompt, at most `beams`, the best first.
+    """The best continuations of a prompt, at most `beams` of them, best first.
 
-    A text is over at `</s>`, after `max_new_tokens`, or where the context is full.
+    A text ends at `eos`, after `max_new_tokens`, or when the context is full.
 
     Args:
         engine: with a row for each beam.
-        view: `<s>` and the prompt.
+        view: the ids of the prompt, `bos` included.
         adjust: changes the logits (V,) after the tokens written so far.
 
     """
+    special = tokenizer.special
     room = engine.context_length - len(view) + 1
     limit = min(max_new_tokens, room)
     if limit < 1:
@@ -71,15 +73,16 @@ def beam_search(
     engine.reset(0)
     logits = engine.forward([0], [view])
     for length in range(1, limit + 1):
+        logits = logits[:, : tokenizer.vocab_size]
         adjusted = [adjust(row, beam.tokens) for row, beam in zip(logits, running, strict=True)]
-        logprobs = log_softmax(forbid_controls(np.stack(adjusted)))
+        logprobs = log_softmax(suppress_control_tokens(np.stack(adjusted), special))
         sums = logprobs + np.array([beam.logprob for beam in running])[:, None]  # (beams, V)
         best = _largest(sums, 2 * beams)
         following = []
         for rank, (parent, token) in enumerate(best):
             total = float(sums[parent, token])
             tokens = running[parent].tokens
-            if token == END:
+            if token in special.eos_ids:
                 if rank < beams:
                     complete.append(Hypothesis(total / length, tokens, True))
             elif len(following) < beams:
@@ -89,7 +92,7 @@ def beam_search(
             return complete
         settled = len(complete) == beams
         if settled and following[0][1].logprob / length <= complete[-1].score:
-            return complete  # nothing that is still running would come in
+            return complete  # none that is still running could get in
         if length == limit:
             break
         running = _place(engine, len(running), following)
@@ -99,19 +102,19 @@ def beam_search(
 
 
 def _largest(sums: Logits, count: int) -> list[tuple[int, int]]:
-    """The places (row, token) of the largest possible sums, the largest first."""
+    """The positions (row, token) of the largest finite sums, largest first."""
     flat = sums.ravel()
     count = min(count, int(np.isfinite(flat).sum()))
     chosen = np.argpartition(flat, -count)[-count:] if count else np.empty(0, np.int64)
     chosen = chosen[np.lexsort((chosen, -flat[chosen]))]
-    return [divmod(int(place), sums.shape[1]) for place in chosen]
+    return [divmod(int(position), sums.shape[1]) for position in chosen]
 
 
 def _place(engine: Engine, rows: int, following: list[tuple[int, _Beam]]) -> list[_Beam]:
-    """Gives each new beam a row that holds its parent; the order of the rows is the beams'.
+    """Gives each new beam a row that holds its parent; returns the beams in the order of rows.
 
-    The first child of a beam stays where its parent is. Others go to rows whose beam has no child,
-    or that are free still, so that no copy is made of what was overwritten before.
+    The first child of a beam stays in its parent's row. Other children go to rows that are free or
+    whose beam has no child, so that no parent is overwritten before it is copied.
     """
     placed: dict[int, _Beam] = {}
     others = []
@@ -124,7 +127,7 @@ def _place(engine: Engine, rows: int, following: list[tuple[int, _Beam]]) -> lis
     for (parent, beam), row in zip(others, list(free), strict=False):
         engine.copy_row(parent, row)
         placed[row] = beam
-    # rows have to be 0, 1, 2 ...: what lies beyond moves into a gap
+    # rows have to be 0, 1, 2 ...: the last ones move into the gaps
     for gap in range(len(placed)):
         if gap not in placed:
             last = max(placed)

@@ -13,15 +13,14 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from tfcli.errors import UsageError
-from tfcli.text.tokenizer import BEGIN, END, UNKNOWN
 
 if TYPE_CHECKING:
     from tfcli.generation.sampling import Logits
-    from tfcli.text.tokenizer import Tokenizer
+    from tfcli.text.tokenizer import SpecialTokens, Tokenizer
 
 ConstraintKind = Literal["regex", "json_schema", "choices"]
 
-SPECIAL = b"\xff"  # begins the name of a token that is no text, in llguidance
+SPECIAL = b"\xff"  # in llguidance, the first byte of a special token's name
 
 
 class Grammar:
@@ -48,7 +47,11 @@ class Grammar:
             grammar = _grammar(kind, text, LLMatcher)
         except (ValueError, TypeError, RecursionError) as error:
             raise UsageError(f"this is no {kind.replace('_', ' ')}", why=str(error)) from None
-        self._tokenizer = LLTokenizer(TokenizerWrapper(_Vocabulary(tokenizer)))
+        vocabulary = _Vocabulary(tokenizer)
+        self._special = tokenizer.special
+        self._tokenizer = LLTokenizer(
+            TokenizerWrapper(vocabulary), eos_token=vocabulary.eos_token_ids
+        )
         self._first = LLMatcher(self._tokenizer, grammar, log_level=0)
         if self._first.is_error():
             lines = [line.strip() for line in self._first.get_error().splitlines()]
@@ -57,7 +60,7 @@ class Grammar:
 
     def begin(self) -> Constraint:
         """The form of one text, of which nothing is written yet."""
-        return Constraint(self._first.deep_copy())
+        return Constraint(self._first.deep_copy(), self._special)
 
 
 def _grammar(kind: ConstraintKind, text: str, library: Any) -> str:
@@ -80,14 +83,21 @@ class _Vocabulary:
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer
-        self.bos_token_id, self.eos_token_id = BEGIN, END
+        special = tokenizer.special
         self.tokens = list(tokenizer.token_bytes)
-        for token, name in ((UNKNOWN, b"<unk>"), (BEGIN, b"<s>"), (END, b"</s>")):
-            self.tokens[token] = SPECIAL + name
-        self.special_token_ids = [UNKNOWN, BEGIN, END]
+        self.special_token_ids = sorted(special.control)
+        self.eos_token_ids = sorted(special.eos_ids)
+        if not self.eos_token_ids:  # llguidance needs one: an id that no logits are for
+            self.eos_token_ids = [len(self.tokens)]
+            self.special_token_ids += self.eos_token_ids
+            self.tokens.append(b"")
+        for token in self.special_token_ids:
+            self.tokens[token] = SPECIAL + b"<%d>" % token
+        self.bos_token_id, self.eos_token_id = special.bos, self.eos_token_ids[0]
 
     def __call__(self, text: bytes | str) -> list[int]:
-        return self._tokenizer.encode_rest(text if isinstance(text, str) else text.decode())
+        text = text if isinstance(text, str) else text.decode()
+        return self._tokenizer.encode_continuation(text)
 
 
 class Constraint:
@@ -98,13 +108,13 @@ class Constraint:
 
     """
 
-    def __init__(self, matcher: Any) -> None:
-        self._matcher = matcher
+    def __init__(self, matcher: Any, special: SpecialTokens) -> None:
+        self._matcher, self._special = matcher, special
         self._broken = False
         self.complete = bool(matcher.is_accepting())
 
     def allow(self, logits: Logits) -> Logits:
-        """Takes out of logits (V,) what cannot come next; `</s>` is left where the text may end.
+        """Takes out of logits (V,) what cannot come next; `eos` is left where the text may end.
 
         Nothing is left where the form has become too complicated to follow.
         """
@@ -116,7 +126,7 @@ class Constraint:
 
     def accept(self, token: int) -> None:
         """A token was written."""
-        if token != END:
+        if token not in self._special.eos_ids:
             self._broken |= not self._matcher.consume_token(token)
             self.complete = not self._broken and bool(self._matcher.is_accepting())
 

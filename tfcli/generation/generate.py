@@ -14,11 +14,15 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
 
-from tfcli.errors import DataError
+from tfcli.errors import DataError, UsageError
 from tfcli.generation.penalties import NO_PENALTIES, penalise
-from tfcli.generation.sampling import choose_tokens, forbid_controls, log_softmax, row_random
+from tfcli.generation.sampling import (
+    choose_tokens,
+    log_softmax,
+    row_random,
+    suppress_control_tokens,
+)
 from tfcli.generation.stopping import StopStrings
-from tfcli.text.tokenizer import BEGIN, END
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -26,7 +30,7 @@ if TYPE_CHECKING:
     from tfcli.generation.engines.engine import Engine, Logits
     from tfcli.generation.request import GenerationRequest
     from tfcli.generation.sampling import Sampling
-    from tfcli.text.tokenizer import Tokenizer
+    from tfcli.text.tokenizer import SpecialTokens, Tokenizer
 
 Reason = Literal["end", "stop", "length", "time", "unfinished"]
 
@@ -93,13 +97,16 @@ class RequestList:
 class ActiveSequence:
     """One text on its way."""
 
-    def __init__(self, index: int, request: GenerationRequest, ids: list[int]) -> None:
+    def __init__(
+        self, index: int, request: GenerationRequest, ids: list[int], special: SpecialTokens
+    ) -> None:
         self.index = index
         self.request = request
-        self.view = ids  # what is, or will be, in the engine's row: `<s>` and tokens
+        self.view = ids  # what is, or will be, in the engine's row: `bos` and tokens
         self.fresh = True  # whether the row has to be read from its beginning
-        self.prompt = [token for token in ids[1:] if token != END]
+        self.prompt = [token for token in ids if token not in special.control]
         self.written: list[int] = []
+        self.ended = False  # whether the last token written ends the text
         self.random = row_random(request.seed, request.row)
         self.constraint = request.grammar.begin() if request.grammar else None
         self.stop = StopStrings([string.encode() for string in request.stop])
@@ -131,6 +138,8 @@ class Generator:
         notice: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._engine, self._tokenizer, self._rows = engine, tokenizer, rows
+        self._special = tokenizer.special
+        self._bos = [] if self._special.bos is None else [self._special.bos]
         self._many_documents, self._deadline = many_documents, deadline
         self._logprobs, self._notice = logprobs, notice
         self._noticed: set[str] = set()
@@ -153,7 +162,8 @@ class Generator:
                 request = requests.take(wait=not active)
                 if request is None:
                     break
-                active.append(ActiveSequence(count, request, self.first_view(request)))
+                ids = self.first_view(request)
+                active.append(ActiveSequence(count, request, ids, self._special))
                 count += 1
             if not active:
                 return
@@ -162,18 +172,22 @@ class Generator:
                 yield from self._step(active)
 
     def first_view(self, request: GenerationRequest) -> list[int]:
-        """`<s>` and the prompt, or as much of its end as the model sees."""
+        """`bos` and the ids of the prompt, or as many of the last ones as fit the context.
+
+        Raises:
+            UsageError: the prompt is empty, and the tokenizer has no token that a text begins with.
+
+        """
         ids = self._tokenizer.encode(request.prompt)
-        if not ids and self._many_documents:
-            ids = [END]  # the one before has ended
-        length = self._engine.context_length
-        if len(ids) + 1 > length:
-            self._notice_once(
-                f"the prompt has {len(ids):,} tokens, the model sees {length - 1:,} at once: "
-                f"it goes on from the last {length - 1:,}"
-            )
-            ids = ids[len(ids) - length + 1 :]
-        return [BEGIN, *ids]
+        if not ids and self._special.eos is not None and (self._many_documents or not self._bos):
+            ids = [self._special.eos]  # a document begins where another has ended
+        if not ids and not self._bos:
+            raise UsageError("this model cannot begin a text by itself: it needs a prompt")
+        room = self._engine.context_length - len(self._bos)
+        if len(ids) > room:
+            self._notice_once(f"the prompt has {len(ids):,} tokens; using the last {room:,}")
+            ids = ids[len(ids) - room :]
+        return [*self._bos, *ids]
 
     def _notice_once(self, text: str) -> None:
         kind = text.split()[1]
@@ -188,18 +202,19 @@ class Generator:
         logits = self._read(active)
         if np.isnan(logits.sum()):
             raise DataError(
-                "the model computes no numbers", why="its weights are damaged, or were never good"
+                "the model produced NaN logits", why="its weights are damaged, or training diverged"
             )
         tokens = self._choose(active, logits)
         logprobs: list[float | None] = [None] * len(tokens)
         if self._logprobs:
-            every = log_softmax(forbid_controls(logits))
+            every = log_softmax(suppress_control_tokens(logits, self._special))
             logprobs = every[np.arange(len(tokens)), tokens].tolist()
         for writing, token, logprob in zip(active, tokens, logprobs, strict=True):
             writing.written.append(token)
             if writing.constraint:
                 writing.constraint.accept(token)
-            if token != END:
+            writing.ended = token in self._special.eos_ids
+            if not writing.ended:
                 writing.view.append(token)
                 spelled = self._tokenizer.token_bytes[token]
                 data = writing.stop.feed(spelled)
@@ -210,10 +225,9 @@ class Generator:
         length = self._engine.context_length
         for writing in active:
             if len(writing.view) > length:
-                self._notice_once(f"the context of {length} tokens is full: its later half stays "
-                                  "in view")  # fmt: skip
                 kept = max(1, length // 2)
-                writing.view = [BEGIN, *writing.view[len(writing.view) - kept :]][-length:]
+                self._notice_once(f"context full; keeping the last {kept:,} tokens")
+                writing.view = [*self._bos, *writing.view[len(writing.view) - kept :]][-length:]
                 writing.fresh = True
         fresh = [row for row, writing in enumerate(active) if writing.fresh]
         going = [row for row, writing in enumerate(active) if not writing.fresh]
@@ -221,7 +235,8 @@ class Generator:
         if going:
             parts.append(self._engine.forward(going, [active[row].view[-1:] for row in going]))
         logits = parts[0] if len(parts) == 1 else np.concatenate(parts)
-        return logits[np.argsort(fresh + going)] if fresh and going else logits
+        logits = logits[np.argsort(fresh + going)] if fresh and going else logits
+        return logits[:, : self._tokenizer.vocab_size]
 
     def _portions(self, active: list[ActiveSequence], fresh: list[int]) -> Iterator[list[int]]:
         """Rows to be read from their beginning, as many together as is good for the memory."""
@@ -263,7 +278,7 @@ class Generator:
         for sampling, rows in alike.items():
             randoms = [active[row].random for row in rows]
             chosen = logits if len(rows) == len(active) else logits[rows]
-            tokens[rows] = choose_tokens(chosen, sampling, randoms)
+            tokens[rows] = choose_tokens(chosen, sampling, randoms, self._special)
         return tokens.tolist()
 
     def _adjust(self, writing: ActiveSequence, logits: Logits) -> Logits:
@@ -280,7 +295,7 @@ class Generator:
         view = self.first_view(request)
 
         def adjust(logits: Logits, written: tuple[int, ...]) -> Logits:
-            writing = ActiveSequence(0, request, view)
+            writing = ActiveSequence(0, request, view, self._special)
             writing.written = list(written)
             return self._adjust(writing, logits)
 
@@ -310,7 +325,7 @@ def _reason(writing: ActiveSequence, late: bool) -> Reason | None:
     reason: Reason | None = None
     if writing.stop.found:
         reason = "stop"
-    elif (writing.written and writing.written[-1] == END) or (constraint and constraint.closed):
+    elif writing.ended or (constraint and constraint.closed):
         reason = "end"
     elif len(writing.written) >= writing.request.max_new_tokens:
         reason = "length"
@@ -331,8 +346,8 @@ def generate(
 ) -> Iterator[int]:
     """Yields the tokens of one text that goes on from a prompt.
 
-    It ends at `</s>`, which is not yielded, at a stop string, or at the limit. When the context is
-    full, the model goes on with the later half of it in view.
+    It ends at `eos`, which is not yielded, at a stop string, or at the limit. When the context is
+    full, the model continues from the later half of it.
     """
     generator = Generator(engine, tokenizer, many_documents=many_documents, notice=notice)
     for event in generator.write(RequestList([request])):

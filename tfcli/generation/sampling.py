@@ -3,7 +3,7 @@
 Each takes logits of shape (..., V) and returns new ones, with -inf for every token that may not be
 drawn. `choose_tokens` applies them in the order of the file, which is that of transformers:
 
-    controls out -> (bias, penalties, constraint: see `tfcli.generation.penalties`) -> temperature
+    control tokens -> (bias, penalties, constraint: see `tfcli.generation.penalties`) -> temperature
     -> top-k -> top-p -> min-p -> typical -> one draw
 """
 
@@ -14,17 +14,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tfcli.errors import UsageError
-from tfcli.text.tokenizer import BEGIN, END, UNKNOWN
+from tfcli.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from tfcli.text.tokenizer import SpecialTokens
+
     Logits = np.ndarray[Any, np.dtype[Any]]  # (..., V)
     Probabilities = np.ndarray[Any, np.dtype[np.float64]]  # (..., V)
     Tokens = np.ndarray[Any, np.dtype[np.int64]]  # (R,)
-
-NEVER = [UNKNOWN, BEGIN]  # stand for no text; the model is not asked for them
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,10 +67,10 @@ RANGES: dict[str, tuple[float, float]] = {
 # --- which tokens may be drawn ------------------------------------------------------------------
 
 
-def forbid_controls(logits: Logits) -> Logits:
-    """Takes `<unk>` and `<s>` out."""
+def suppress_control_tokens(logits: Logits, special: SpecialTokens) -> Logits:
+    """Removes the tokens that stand for no text, except those that end one."""
     allowed = logits.copy()
-    allowed[..., NEVER] = -np.inf
+    allowed[..., special.suppressed] = -np.inf
     return allowed
 
 
@@ -157,7 +156,10 @@ def log_softmax(logits: Logits) -> Probabilities:
 
 
 def choose_tokens(
-    logits: Logits, sampling: Sampling, randoms: Sequence[np.random.Generator]
+    logits: Logits,
+    sampling: Sampling,
+    randoms: Sequence[np.random.Generator],
+    special: SpecialTokens,
 ) -> Tokens:
     """The next token of each row.
 
@@ -166,11 +168,18 @@ def choose_tokens(
         randoms: one a row; each gives one number, none where the temperature is 0.
 
     Returns:
-        (R,). With temperature 0 the likeliest, the first of equals. `</s>` where nothing is left.
+        (R,). With temperature 0 the likeliest, the first of equals. `eos` where no token is left.
+
+    Raises:
+        DataError: no token is left, and the tokenizer has no `eos`.
 
     """
-    logits = forbid_controls(logits)
-    logits[~np.isfinite(logits).any(-1), END] = 0
+    logits = suppress_control_tokens(logits, special)
+    nothing_left = ~np.isfinite(logits).any(-1)
+    if nothing_left.any():
+        if special.eos is None:
+            raise DataError("no token is allowed next, and this model has none that ends a text")
+        logits[nothing_left, special.eos] = 0
     if sampling.temperature == 0:
         return logits.argmax(-1)  # type: ignore[no-any-return]
     if sampling.top_k is not None:

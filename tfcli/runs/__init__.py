@@ -1,1 +1,1 @@
-"""Runs on the disk: `checkpoints/RUN/`, its steps, its metrics, and finding the right one."""
+"""Runs on the disk: `checkpoints/RUN/` with its steps and metrics, and how to find them."""

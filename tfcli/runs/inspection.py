@@ -1,4 +1,4 @@
-"""Looking over a run's folder: what verifies, what could be used, what only takes room."""
+"""Inspecting a run's folder: which steps are valid, which can be used, which can be removed."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING
 from tfcli.errors import DamagedError, TfcliError
 from tfcli.files import (
     find_leftovers,
+    holder_was_killed,
     lock,
-    lock_was_left,
     remove_folder,
-    sweep,
+    remove_leftovers,
     verify_file,
     write_file,
 )
 from tfcli.runs.run import RUN_JSON, TOKENIZER, open_run
 from tfcli.runs.step import OPTIMIZER, list_steps
-from tfcli.runs.valid_steps import open_step
+from tfcli.runs.valid_steps import loss_key, open_step
 from tfcli.text.saved_tokenizers import ROOT as SAVED_TOKENIZERS
 
 if TYPE_CHECKING:
@@ -32,18 +32,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Inspection:
-    """What was found in a run's folder; every byte that is used was read.
+    """What was found in a run's folder; every byte that would be used was read.
 
     Attributes:
-        faults: by the path of what they are in: `run.json`, the tokenizer, a step.
+        faults: by the path of what is damaged: `run.json`, the tokenizer, a step.
         steps: all, the oldest first.
-        only_weights: of the damaged ones those whose weights are sound, and only what training goes
-            on with (the optimizer's state) is not: they can be written with and begun from.
-        best: of those that can be written with, that with the lowest held-out loss; None where none
+        only_weights: the damaged steps of which only the optimizer state is damaged: their weights
+            can be generated with, and a new run can start from them.
+        best: the step with the lowest held-out loss of those with valid weights; None if no loss
             was measured.
-        replaceable: whether a lost tokenizer is kept elsewhere too.
-        litter: what killed writers left; the next training takes it away.
-        lock_left: whether a trainer was killed here.
+        tokenizer_elsewhere: whether a damaged tokenizer can be restored from another copy.
+        leftovers: what killed processes left; the next training removes it.
+        trainer_killed: whether a trainer was killed here.
 
     """
 
@@ -52,82 +52,90 @@ class Inspection:
     steps: tuple[Path, ...]
     only_weights: tuple[Path, ...]
     best: Path | None
-    replaceable: bool
+    tokenizer_elsewhere: bool
     leftovers: tuple[Path, ...]
-    lock_left: bool
+    trainer_killed: bool
 
     @property
-    def sound(self) -> list[Path]:
-        """The steps whose every byte verifies, the oldest first."""
+    def valid(self) -> list[Path]:
+        """The steps of which every byte verifies, the oldest first."""
         return [step for step in self.steps if step not in self.faults]
 
     @property
-    def useless(self) -> list[Path]:
-        """The damaged steps that nothing can be made of; none where there is no other."""
-        if not self.sound and not self.only_weights:
-            return []
-        damaged = [step for step in self.steps if isinstance(self.faults.get(step), DamagedError)]
-        return [step for step in damaged if step not in self.only_weights]
+    def removable(self) -> list[Path]:
+        """The damaged steps that nobody needs: what `repair` removes.
+
+        These are the steps without valid weights, if another step has some, and the steps with only
+        valid weights that are older than a valid step, except for the best one.
+        """
+        if not self.valid and not self.only_weights:
+            return []  # a damaged step may be all that is left
+        newest_valid = self.steps.index(self.valid[-1]) if self.valid else -1
+        return [
+            step
+            for number, step in enumerate(self.steps)
+            if isinstance(self.faults.get(step), DamagedError)
+            and (step not in self.only_weights or (number < newest_valid and step != self.best))
+        ]
 
     @property
     def usable(self) -> bool:
-        """Whether the run can be opened and has a step to write with."""
-        return bool(self.sound or self.only_weights) and not self.faults.keys() - set(self.steps)
+        """Whether the run can be opened and has a step to generate with."""
+        return bool(self.valid or self.only_weights) and not self.faults.keys() - set(self.steps)
 
     @property
     def hint(self) -> str | None:
-        """The command that mends the faults, or makes something of what is left."""
+        """The command that repairs the faults, or makes use of what is left."""
         name = shlex.quote(self.path.name)
-        if self.replaceable or self.useless:
+        if self.tokenizer_elsewhere or self.removable:
             return f"tfcli runs repair {name}"
-        if self.usable and self.only_weights and not self.sound:
+        if self.usable and self.only_weights and not self.valid:
             return f"tfcli train FILE --from {name}"
-        if self.usable and self.only_weights and self.only_weights[-1].name > self.sound[-1].name:
+        if self.usable and self.only_weights and self.only_weights[-1].name > self.valid[-1].name:
             return f"tfcli train --resume {name}"  # from before it, and to the same bits
+        if self.steps and all(isinstance(self.faults.get(s), DamagedError) for s in self.steps):
+            return f"rm -r {shlex.quote(str(self.path))}   # then train again, or restore a backup"
         return None
 
 
 def inspect(path: Path) -> Inspection:
     """Reads all of a run's folder."""
     faults: dict[Path, TfcliError] = {}
-    replaceable = False
+    tokenizer_elsewhere = False
     try:
         run = open_run(path)
         try:
             run.tokenizer()
         except TfcliError as error:
             faults[path / TOKENIZER] = error
-            replaceable = find_its_tokenizer(run) is not None
+            tokenizer_elsewhere = find_tokenizer_copy(run) is not None
     except TfcliError as error:
         faults[path / RUN_JSON] = error
     steps = tuple(list_steps(path))
-    merit: dict[Path, tuple[float, int]] = {}
+    losses: dict[Path, tuple[float, int]] = {}
     for step in steps:
         try:
-            state = open_step(step, to_write=True).state
-            loss = state.held_out.nats_per_byte if state.held_out else math.inf
-            merit[step] = (loss, -state.step)
+            losses[step] = loss_key(open_step(step, weights_only=True).state)
             verify_file(step / OPTIMIZER)
         except TfcliError as error:
             faults[step] = error
-    only_weights = tuple(step for step in merit if step in faults)
-    best = min(merit, key=merit.__getitem__, default=None)
-    if best is not None and merit[best][0] == math.inf:
+    best = min(losses, key=losses.__getitem__, default=None)
+    if best is not None and losses[best][0] == math.inf:
         best = None
     return Inspection(
         path,
         faults,
         steps,
-        only_weights,
-        best,
-        replaceable,
+        only_weights=tuple(step for step in losses if step in faults),
+        best=best,
+        tokenizer_elsewhere=tokenizer_elsewhere,
         leftovers=tuple(find_leftovers(path)),
-        lock_left=lock_was_left(path),
+        trainer_killed=holder_was_killed(path),
     )
 
 
-def find_its_tokenizer(run: Run) -> bytes | None:
-    """The tokenizer of a run from where else it is: under its name, or in another run."""
+def find_tokenizer_copy(run: Run) -> bytes | None:
+    """A run's tokenizer from where else it is kept: a saved tokenizer, or another run."""
     for root in (SAVED_TOKENIZERS, run.path.parent):
         for path in sorted(root.glob(f"*/{TOKENIZER}")):
             with contextlib.suppress(OSError):
@@ -138,26 +146,25 @@ def find_its_tokenizer(run: Run) -> bytes | None:
 
 
 def repair(path: Path) -> tuple[list[Path], list[Path]]:
-    """Takes away what cannot be used, and puts back a lost tokenizer that is kept elsewhere too.
+    """Removes what nobody needs, and restores a lost tokenizer of which another copy exists.
 
-    Taken away are steps whose weights do not verify, and what killed writers left. Where no step
-    has weights that do none is taken away: a damaged one may be all that there is. Nor is one that
-    a newer tfcli wrote.
+    Removed are damaged steps, as far as `Inspection.removable` goes, and what killed processes
+    left. A step that a newer tfcli wrote stays.
 
     Returns:
-        What was removed, and what was put back.
+        What was removed, and what was restored.
 
     Raises:
-        ConflictError: a trainer is at work there.
+        ConflictError: a trainer is running there.
 
     """
     with lock(path, doing="repairing"):
-        removed, restored = sweep(path), []
+        removed, restored = remove_leftovers(path), []
         found = inspect(path)
-        for step in found.useless:
+        for step in found.removable:
             remove_folder(step)
             removed.append(step)
-        if path / TOKENIZER in found.faults and (model := find_its_tokenizer(open_run(path))):
+        if path / TOKENIZER in found.faults and (model := find_tokenizer_copy(open_run(path))):
             write_file(path / TOKENIZER, model)
             restored.append(path / TOKENIZER)
     return removed, restored

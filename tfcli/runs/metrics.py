@@ -1,4 +1,4 @@
-"""`metrics.jsonl`: one line an event, append-only, read with tolerance for what a kill tore."""
+"""`metrics.jsonl`: one line per event, append-only; lines torn by a kill are skipped."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ METRICS = "metrics.jsonl"
 
 
 def append_metrics(run: Path, row: Mapping[str, object]) -> None:
-    """Adds one event to a run's metrics."""
+    """Appends one event to a run's metrics."""
     line = json.dumps(row, ensure_ascii=False)
     append_line(run / METRICS, line.encode(errors="backslashreplace"))
 
 
 def read_metrics(run: Path) -> Iterator[dict[str, Any]]:
-    """The events of a run, in order; lines that are not whole are passed over.
+    """The events of a run, in order; lines that are not JSON objects are skipped.
 
-    After a resume the steps since the last save appear twice; the later line is the true one.
+    After a resume, the steps since the last save appear twice; the later line counts.
     """
     path = run / METRICS
     try:

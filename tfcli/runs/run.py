@@ -1,9 +1,9 @@
-"""A run: one training, from its first step to its last, in a folder that is complete in itself.
+"""A run: one training, from its first step to its last, in a self-contained folder.
 
 run.json         what was decided: model, plan, versions, machine, seed, fingerprints
 tokenizer.model  a copy of the tokenizer
 metrics.jsonl    what happened
-step-.../        where it stood; the truth is the newest step whose manifest verifies
+step-.../        checkpoints; the run's state is the newest step whose manifest verifies
 """
 
 from __future__ import annotations
@@ -32,17 +32,17 @@ from tfcli.files import (
 )
 from tfcli.model.config import ModelConfig
 from tfcli.runs.step import list_steps
-from tfcli.text.tokenizer import Tokenizer, load_tokenizer
+from tfcli.text.tokenizer_file import load_tokenizer, open_tokenizer
 
 if TYPE_CHECKING:
-    pass
+    from tfcli.text.tokenizer import Tokenizer
 
 ROOT = Path("checkpoints")
 RUN_JSON = "run.json"
 TOKENIZER = "tokenizer.model"
 SCHEMA = 1
 
-KINDS: dict[str, tuple[type, ...]] = {  # of values in `run.json` that no record describes
+TYPES: dict[str, tuple[type, ...]] = {  # of values in `run.json` that no record describes
     "plan": (dict,),
     "seed": (int,),
     "baselines": (dict, NoneType),
@@ -50,12 +50,12 @@ KINDS: dict[str, tuple[type, ...]] = {  # of values in `run.json` that no record
     "machine": (dict, NoneType),
 }
 
-START_ONE = "tfcli train FILE --time 60s"
+TRAIN_COMMAND = "tfcli train FILE --time 60s"
 
 
 @dataclass(frozen=True)
 class TokenizerMetadata:
-    """What `run.json` says of the tokenizer."""
+    """What `run.json` records about the tokenizer."""
 
     vocab_size: int
     fingerprint: str
@@ -63,7 +63,7 @@ class TokenizerMetadata:
 
 @dataclass(frozen=True)
 class CorpusMetadata:
-    """What `run.json` says of the text: enough to find its tokens, or to make them again."""
+    """What `run.json` records about the text: enough to find its tokens, or to make them again."""
 
     sources: list[str]
     bytes: int
@@ -77,7 +77,7 @@ class CorpusMetadata:
 
 @dataclass(frozen=True)
 class PartMetadata:
-    """What `run.json` says of a part of the text that has a weight of its own."""
+    """What `run.json` records about a part of the text with a weight of its own."""
 
     sources: int
     weight: float
@@ -96,76 +96,81 @@ class Run:
 
     @property
     def name(self) -> str:
-        """What the run is called."""
+        """The name of its folder."""
         return self.path.resolve().name
 
     @property
     def model_config(self) -> ModelConfig:
-        """The shape of its model."""
+        """The configuration of its model."""
         return ModelConfig.from_json(self.metadata["model"])
 
     def tokenizer(self) -> Tokenizer:
-        """Its tokenizer, checked to be the one that it was trained with before it is opened."""
+        """Its tokenizer; before it is opened, its hash is compared with the one in `run.json`.
+
+        Raises:
+            NotFoundError: the file does not exist.
+            DamagedError: it is not the tokenizer that the run was trained with.
+        """
         path = self.path / TOKENIZER
 
-        def opened(model: bytes) -> Tokenizer:
-            if hashlib.sha256(model).hexdigest() != self.metadata["tokenizer"]["fingerprint"]:
+        def open_checked(serialized: bytes) -> Tokenizer:
+            if hashlib.sha256(serialized).hexdigest() != self.metadata["tokenizer"]["fingerprint"]:
                 raise DamagedError(
-                    "this is not the tokenizer that the run was trained with",
-                    why="its SHA-256 differs from the one in run.json",
-                    hint=f"tfcli runs repair {self.name}   # puts it back from where else it is",
+                    "not the tokenizer that the run was trained with",
+                    why="its SHA-256 does not match the one in run.json",
+                    hint=f"tfcli runs repair {self.name}   # restores it if there is another copy",
                 )
-            return Tokenizer(model)
+            return open_tokenizer(serialized)
 
-        tokenizer = load_tokenizer(path, opened)
-        if tokenizer.vocab_size != self.metadata["model"]["vocab_size"]:
-            raise DamagedError(f"{path} has another number of pieces than the model of this run")
+        tokenizer = load_tokenizer(path, open_checked)
+        if tokenizer.vocab_size > self.metadata["model"]["vocab_size"]:
+            raise DamagedError(f"{path} has more tokens than the model of this run")
         return tokenizer
 
 
 def create_run(path: Path, metadata: dict[str, Any], tokenizer: Tokenizer) -> Run:
-    """Begins a run in a new folder.
+    """Creates a run in a new folder.
 
-    `run.json` is written last: a folder without it is no run, and may be begun again.
+    `run.json` is written last: a folder without it is not a run yet, and can be created again.
 
     Raises:
-        ConflictError: there is a run of that name.
+        ConflictError: a run of that name exists, or the folder has steps of a lost one.
 
     """
     check_name(path.name, "run")
     require_new(path)
     if list_steps(path):
         raise ConflictError(
-            f"{path} has steps of another training, and no {RUN_JSON}",
-            why="what they belong to is lost; a new run would mix with them",
+            f"{path} has steps of an earlier training, but no {RUN_JSON}",
+            why="a new run would be mixed up with them",
             hint=f"rm -r {path}   # or choose another --run NAME",
         )
     make_folder(path)
-    write_file(path / TOKENIZER, tokenizer.model)
+    write_file(path / TOKENIZER, tokenizer.serialized)
     write_metadata(path, {"schema": SCHEMA, **metadata})
     return open_run(path)
 
 
 def write_metadata(path: Path, metadata: dict[str, Any]) -> None:
-    """Writes a run's `run.json`, with a hash of itself."""
+    """Writes a run's `run.json`, with its own hash in it."""
     write_checked_json(path / RUN_JSON, metadata)
 
 
 def require_new(path: Path) -> None:
-    """Raises ConflictError where a run stands at `path` already."""
+    """Raises ConflictError where a run already exists."""
     if (path / RUN_JSON).exists():
         raise ConflictError(
-            f"there is a run {path.name!r} already",
+            f"run {path.name!r} already exists",
             hint=f"tfcli train --resume {path.name}   # or choose another --run NAME",
         )
 
 
-def require_there(run: Run) -> None:
-    """Raises NotFoundError where a run was taken away while it was used."""
+def require_exists(run: Run) -> None:
+    """Raises NotFoundError where a run was removed while it was trained."""
     if not (run.path / RUN_JSON).exists():
         raise NotFoundError(
             f"{run.path / RUN_JSON} is gone",
-            why="the run was removed or renamed while it was trained",
+            why="the run was removed or renamed during training",
         )
 
 
@@ -173,46 +178,47 @@ def open_run(path: Path) -> Run:
     """Opens the run at `path`.
 
     Raises:
-        NotFoundError: there is none.
-        DamagedError, DataError: its `run.json` cannot be used.
+        NotFoundError: there is no `run.json`.
+        DamagedError: it is damaged.
+        DataError: a newer tfcli wrote it.
 
     """
     metadata = read_checked_json(path / RUN_JSON, schema=SCHEMA)
     missing = {"schema", "model", "plan", "tokenizer", "corpus", "seed"} - metadata.keys()
     if missing:
-        raise DamagedError(f"{path / RUN_JSON} lacks {', '.join(sorted(missing))}")
+        raise DamagedError(f"{path / RUN_JSON} has no {', '.join(sorted(missing))}")
     try:
-        for name, kinds in KINDS.items():
-            if not isinstance(metadata.get(name), kinds):
-                raise ValueError(f"{name} cannot be {str(metadata.get(name))[:40]!r}")
+        for name, types in TYPES.items():
+            if not isinstance(metadata.get(name), types):
+                raise ValueError(f"invalid {name}: {str(metadata.get(name))[:40]!r}")
         if not 0 <= metadata["seed"] < 1 << 64:
-            raise ValueError("its seed is out of range")
+            raise ValueError("seed out of range")
         ModelConfig.from_json(metadata["model"])
         read_record(TokenizerMetadata, metadata["tokenizer"])
         _check_corpus(metadata["corpus"])
     except ValueError as error:
-        raise DamagedError(f"{path / RUN_JSON} is not the card of a run", why=str(error)) from None
+        raise DamagedError(f"{path / RUN_JSON} does not describe a run", why=str(error)) from None
     return Run(path, metadata)
 
 
 def _check_corpus(metadata: object) -> None:
-    """Raises ValueError unless `metadata` describes a text of one or several weighted parts."""
+    """Raises ValueError unless `metadata` describes a text, in one part or several."""
     parts: list[PartMetadata] = []
     if isinstance(metadata, dict) and "parts" in metadata:
         listed = metadata["parts"]
         if not isinstance(listed, list) or not listed:
-            raise ValueError("its parts are no list")
+            raise ValueError("parts must be a list that is not empty")
         parts = [read_record(PartMetadata, part) for part in listed]
         metadata = {key: value for key, value in metadata.items() if key != "parts"}
     corpus = read_record(CorpusMetadata, metadata)
     if parts and sum(part.sources for part in parts) != len(corpus.sources):
-        raise ValueError("its parts are not those of its sources")
+        raise ValueError("parts and sources do not match")
 
 
 def list_runs(root: Path = ROOT) -> list[Path]:
-    """The folders of all runs, the one that was worked on last at the end."""
+    """The folders of all runs, the one that was changed last at the end."""
     return sorted(
-        (metadata.parent for metadata in root.glob(f"*/{RUN_JSON}")),
+        (path.parent for path in root.glob(f"*/{RUN_JSON}")),
         key=lambda run: (_last_change(run), run.name),
     )
 
@@ -220,25 +226,25 @@ def list_runs(root: Path = ROOT) -> list[Path]:
 def _last_change(run: Path) -> float:
     times = [0.0]
     for path in (run / RUN_JSON, *list_steps(run)):
-        with contextlib.suppress(OSError):  # a trainer may just have removed it
+        with contextlib.suppress(OSError):  # a trainer may have just removed it
             times.append(path.stat().st_mtime)
     return max(times)
 
 
 def find_run(name: str | None, root: Path = ROOT) -> tuple[Run, Path | None]:
-    """Opens a run by its name, its path, or the path of one of its steps; None is the newest.
+    """Opens a run by its name, its path, or the path of one of its steps; None means the newest.
 
     Returns:
-        the run, and the step's folder if one was named.
+        The run, and the step's folder if one was named.
 
     Raises:
-        NotFoundError: there is none; the message offers the nearest name.
+        NotFoundError: there is no such run; the message suggests the closest name.
 
     """
     if name is None:
         runs = list_runs(root)
         if not runs:
-            raise NotFoundError(f"there is no run in {root} yet", hint=START_ONE)
+            raise NotFoundError(f"no runs in {root}/ yet", hint=TRAIN_COMMAND)
         return open_run(runs[-1]), None
     for path in (root / name, Path(name)):
         with contextlib.suppress(OSError, ValueError):  # a name that no file can have
@@ -251,10 +257,10 @@ def find_run(name: str | None, root: Path = ROOT) -> tuple[Run, Path | None]:
 
 
 def run_folder(name: str, root: Path = ROOT) -> Path:
-    """A run's folder by its name or path, whether it can be opened or not.
+    """A run's folder by its name or path, even if the run is damaged.
 
     Raises:
-        NotFoundError: there is none.
+        NotFoundError: there is no such run.
 
     """
     for path in (root / name, Path(name)):
@@ -268,11 +274,11 @@ def _no_such_run(name: str, root: Path) -> NotFoundError:
     known = [run.name for run in list_runs(root)]
     similar = closest_match(name, known)
     return NotFoundError(
-        f"there is no run {name!r} in {root}",
-        why=None if known else "there is none at all yet",
-        hint=f"did you mean {similar} ?"
+        f"run {name!r} not found in {root}/",
+        why=None if known else "there are no runs yet",
+        hint=f"did you mean {similar!r}?"
         if similar
-        else "tfcli runs   # lists them"
+        else "tfcli runs   # lists all runs"
         if known
-        else f"{START_ONE} --run {slugify(name)}",
+        else f"{TRAIN_COMMAND} --run {slugify(name)}",
     )

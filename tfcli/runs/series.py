@@ -1,4 +1,4 @@
-"""The curves of a run, read from its metrics: loss in training, loss on held-out text."""
+"""The loss curves of a run, read from its metrics: train loss and held-out loss."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ if TYPE_CHECKING:
 
     from tfcli.runs.run import Run
 
-LARGEST = 3e38  # what a float of 32 bits holds; nothing measured comes near
+MAX_NUMBER = 3e38  # about what a 32-bit float holds; nothing measured comes near
 
 
 @dataclass(frozen=True, kw_only=True)
 class Point:
-    """A loss at a moment of a training.
+    """A loss at one moment of a training.
 
     Attributes:
-        step: updates made.
-        tokens: tokens trained on; None where no step was saved yet that says how many one takes.
-        seconds: time spent, all sessions of the run together.
+        step: optimizer steps made.
+        tokens: tokens trained on; None where no saved checkpoint tells how many one step takes.
+        seconds: training time, all sessions of the run together.
         nats_per_byte: the loss.
-        held_out: the protocol, where that was measured on held-out text.
+        held_out: the protocol of the evaluation, for a loss on held-out text.
 
     """
 
@@ -42,28 +42,28 @@ class Point:
 
 @dataclass(frozen=True)
 class Series:
-    """What is known of a run over time, in order, each step once.
+    """The losses of a run in order, each step once.
 
     Attributes:
-        summary: what `tfcli.runs.summary` says of the run.
-        training: the loss on the batch of each step.
-        held_out: the measurements that can be compared with each other: same part of the text.
-        apart: the others, such as the last one on the whole held-out text.
+        summary: of the run, by `tfcli.runs.summary`.
+        train: loss on the batch of each step.
+        held_out: evaluations that can be compared with each other: on the same part of the text.
+        final_eval: the others, such as the final one on all of the held-out text.
 
     """
 
     run: Run
     summary: dict[str, Any]
-    training: list[Point]
+    train: list[Point]
     held_out: list[Point]
-    apart: list[Point]
+    final_eval: list[Point]
 
     def to_json(self) -> dict[str, Any]:
-        """The summary of the run, then its points in plain values, as `--json` promises."""
+        """The summary of the run and its points in plain values, for `--json`."""
         return self.summary | {
             "points": {
-                "training": [_plain(point) for point in self.training],
-                "held_out": [_plain(point) for point in (*self.held_out, *self.apart)],
+                "training": [_plain(point) for point in self.train],
+                "held_out": [_plain(point) for point in (*self.held_out, *self.final_eval)],
             }
         }
 
@@ -75,32 +75,31 @@ def _plain(point: Point) -> dict[str, Any]:
         "seconds": point.seconds,
         "nats_per_byte": point.nats_per_byte,
     }
-    if point.held_out:
-        measured = point.held_out
-        row |= {"bytes": measured.bytes, "whole": measured.whole}
-        row |= {"context": measured.context, "stride": measured.stride}
+    if protocol := point.held_out:
+        row |= {"bytes": protocol.bytes, "whole": protocol.whole}
+        row |= {"context": protocol.context, "stride": protocol.stride}
     return row
 
 
 def read_series(run: Run) -> Series:
-    """Reads the curves of a run; a row that lacks what is needed is passed over."""
+    """Reads the curves of a run; rows that lack a field are skipped."""
     summary = summarize(run)
     steps = summary["steps"]
     tokens_per_step = summary["tokens_seen"] / steps if steps else None
-    training: list[Point] = []
-    measured: dict[tuple[int, int], Point] = {}  # by step and bytes: measured twice, the later
+    train: list[Point] = []
+    evaluations: dict[tuple[int, int], Point] = {}  # by step and bytes; a later one replaces
     for row in true_rows(run.path):
         point = _point(row, tokens_per_step)
         if point is None:
             continue
         if point.held_out:
-            measured[point.step, point.held_out.bytes] = point
+            evaluations[point.step, point.held_out.bytes] = point
         else:
-            training.append(point)
-    points = list(measured.values())
+            train.append(point)
+    points = list(evaluations.values())
     same = [p for p in points if _size(p) == _size(points[0])]
-    apart = [p for p in points if _size(p) != _size(points[0])]
-    return Series(run, summary, training, same, apart)
+    other = [p for p in points if _size(p) != _size(points[0])]
+    return Series(run, summary, train, same, final_eval=other)
 
 
 def _size(point: Point) -> int:
@@ -124,10 +123,10 @@ def _point(row: dict[str, Any], tokens_per_step: float | None) -> Point | None:
 
 
 def true_rows(run: Path) -> list[dict[str, Any]]:
-    """The rows of steps and measurements, in the order of their steps.
+    """The rows of steps and evaluations, in the order of their steps.
 
-    A training that was killed is resumed from the step saved last, and makes the steps after it
-    again: what stands before of those steps is no part of the run any more.
+    A training that was killed resumes from its latest checkpoint and repeats the steps after it;
+    the earlier rows of those steps are not part of the run anymore.
     """
     rows: list[dict[str, Any]] = []
     for row in read_metrics(run):
@@ -144,20 +143,20 @@ def true_rows(run: Path) -> list[dict[str, Any]]:
 
 
 def number(value: object) -> float | None:
-    """A number that can be drawn, or None."""
+    """A finite number, or None."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    # compared before it is made a float, which a whole number may be too large for
-    return float(value) if -LARGEST < value < LARGEST and not math.isnan(value) else None
+    # compared as it is, since an integer may be too large to become a float
+    return float(value) if -MAX_NUMBER < value < MAX_NUMBER and not math.isnan(value) else None
 
 
 def smooth(
     points: Sequence[tuple[float, float]], most: int
 ) -> tuple[list[tuple[float, float]], int]:
-    """At most `most` points: the means of neighbours, as many of them together as that takes.
+    """At most `most` points, each the mean of its neighbors.
 
     Returns:
-        the means of both coordinates, and how many neighbours each is the mean of.
+        the means of both coordinates, and how many neighbors each is the mean of.
 
     """
     window = max(1, math.ceil(len(points) / most))
@@ -169,7 +168,7 @@ def smooth(
 
 
 def thin(points: Sequence[Point], most: int) -> list[Point]:
-    """About `most` of the points, spread evenly; the lowest and the last are always among them."""
+    """About `most` of the points, evenly spaced, the lowest and the last always among them."""
     if len(points) <= most:
         return list(points)
     lowest = min(range(len(points)), key=lambda i: points[i].nats_per_byte)

@@ -1,11 +1,11 @@
-"""One saved step: `step-00000500/`, the weights, the optimizer's state, and what was known then.
+"""One saved step, `step-00000500/`: weights, optimizer state, and progress so far.
 
-    model.safetensors      the weights, by the names of `tfcli.model.transformer`
-    optimizer.safetensors  all that the optimizer remembers
+    model.safetensors      the weights, named as in `tfcli.model.transformer`
+    optimizer.safetensors  the state of the optimizer
     state.json             step, tokens seen, seconds, held-out loss
     MANIFEST.json          size and SHA-256 of the three, written last
 
-Nothing is ever unpickled: safetensors holds numbers and nothing that could run.
+Nothing is ever unpickled: safetensors files hold numbers, and no code.
 """
 
 from __future__ import annotations
@@ -45,16 +45,16 @@ STEP_NAME = re.compile(r"step-(\d{8,})")
 
 @dataclass(frozen=True)
 class HeldOut:
-    """A measurement on text that was not trained on, with its protocol.
+    """A loss on text that was not trained on, with its protocol.
 
     Attributes:
-        nats_per_byte: total cross-entropy over the bytes of the text.
-        bytes: how much text that was.
-        tokens: how many predictions.
-        context: positions in a window, each of which begins with `<s>`.
+        nats_per_byte: total cross-entropy in nats, divided by the bytes of the text.
+        bytes: size of the text.
+        tokens: number of predictions.
+        context: positions in a window, which begins with `<s>`.
         stride: tokens by which the window moves; each token is predicted from at least the
             `context - stride` before it.
-        whole: whether that was all of the held-out text or a part spread evenly over it.
+        whole: whether this was all of the held-out text, or an evenly spaced subset.
 
     """
 
@@ -68,15 +68,15 @@ class HeldOut:
 
 @dataclass(frozen=True, kw_only=True)
 class StepState:
-    """What was known when a step was saved.
+    """The progress of a run when a step was saved.
 
     Attributes:
-        step: updates made.
-        tokens_seen: tokens trained on, repetitions counted.
-        seconds: time spent, all sessions of the run together.
-        held_out: a measurement of exactly these weights, if there is one; on the same part of
+        step: number of optimizer steps.
+        tokens_seen: tokens trained on, repetitions included.
+        seconds: training time, all sessions of the run together.
+        held_out: the loss of exactly these weights, if it was measured; on the same part of
             the held-out text at every step of a run, so that steps can be compared.
-        held_out_final: the measurement on all of it, or on as much as the time allowed.
+        held_out_final: the loss on all of the held-out text, or on as much as time allowed.
         schema: version of this record.
 
     """
@@ -90,7 +90,7 @@ class StepState:
 
     @property
     def reported(self) -> HeldOut | None:
-        """The figure to show: on the whole held-out text, where that was measured."""
+        """The figure to show: the one on the whole held-out text, if it was measured."""
         return self.held_out_final or self.held_out
 
 
@@ -100,12 +100,12 @@ def step_name(step: int) -> str:
 
 
 def step_path(run: Path, step: int) -> Path:
-    """Where a run keeps a step."""
+    """The folder of a step in a run."""
     return run / step_name(step)
 
 
 def list_steps(run: Path) -> list[Path]:
-    """The folders of a run's steps, oldest first, verified or not; links are not followed."""
+    """The folders of a run's steps, oldest first, not verified; links are not followed."""
     found = [
         (int(match[1]), path)
         for path in (run.iterdir() if run.is_dir() else ())
@@ -118,10 +118,10 @@ def save_step(run: Path, state: StepState, model: Arrays, optimizer: Arrays) -> 
     """Writes one step, whole or not at all.
 
     Raises:
-        InputOutputError: the disk refused or is full; the steps before are intact.
+        InputOutputError: the disk refused or is full; the steps before it are intact.
 
     """
-    import numpy as np  # here, since listing runs needs neither
+    import numpy as np  # here, because listing runs needs neither
     from safetensors.numpy import save
 
     path = step_path(run, state.step)
@@ -138,7 +138,7 @@ def read_state(step: Path) -> StepState:
     """The state of a step, checked against its manifest.
 
     Raises:
-        DamagedError: its `state.json` is not as written, is none, or is that of another step.
+        DamagedError: its `state.json` is missing, damaged, or that of another step.
         DataError: a newer tfcli wrote it.
 
     """
@@ -149,14 +149,14 @@ def read_state(step: Path) -> StepState:
     try:
         state = read_record(StepState, value)
         if state.step < 0 or not 0 <= state.tokens_seen < 1 << 63:
-            raise ValueError("it counts what cannot be")
+            raise ValueError("a count is out of range")
         if not 0 <= state.seconds < math.inf:
-            raise ValueError("it took a time that cannot be")
+            raise ValueError("seconds out of range")
         if step_name(state.step) != step.name:
-            raise ValueError(f"it is that of step {state.step}")
+            raise ValueError(f"it belongs to step {state.step}")
         return state
     except ValueError as error:
-        raise DamagedError(f"{step / STATE} is not the state of a step", why=str(error)) from None
+        raise DamagedError(f"{step / STATE} does not describe a step", why=str(error)) from None
 
 
 def load_arrays(path: Path) -> dict[str, np.ndarray[Any, Any]]:
@@ -176,14 +176,14 @@ def load_arrays(path: Path) -> dict[str, np.ndarray[Any, Any]]:
         AttributeError,
         TypeError,
         ValueError,
-    ) as error:  # numpy's own, of a hostile header
-        raise DamagedError(f"{path} is not a safetensors file of ours", why=str(error)) from None
+    ) as error:  # the last three are numpy's, from a hostile header
+        raise DamagedError(f"{path} is not a safetensors file", why=str(error)) from None
     except OSError as error:
         raise translate_os_error(error, path) from error
 
 
 def map_arrays(path: Path) -> dict[str, np.ndarray[Any, Any]]:
-    """The arrays of a safetensors file in float32, as they lie on the disk: nothing is copied.
+    """The arrays of a float32 safetensors file, memory-mapped.
 
     Raises:
         DamagedError: it is not one, or holds another number format.
@@ -191,19 +191,19 @@ def map_arrays(path: Path) -> dict[str, np.ndarray[Any, Any]]:
     """
     file = TensorFile(path)
     if any(tensor.format != "F32" for tensor in file.tensors.values()):
-        raise DamagedError(f"{path} is not a safetensors file of ours", why="it is not float32")
+        raise DamagedError(f"{path} is not a safetensors file in float32")
     return {name: file.map(name) for name in file.tensors}
 
 
-def verify_step(step: Path, *, to_write: bool = False) -> None:
+def verify_step(step: Path, *, weights_only: bool = False) -> None:
     """Checks every byte of a step against its manifest.
 
     Args:
-        to_write: it is to write text with, and that takes the weights alone: of the optimizer's
-            state, twice as large, only the size is looked at.
+        weights_only: of the optimizer state, twice as large as the weights and not needed for
+            generation, compare only the size.
 
     Raises:
-        DamagedError: one differs.
+        DamagedError: a byte differs.
 
     """
-    verify_folder(step, only_size_of=OPTIMIZER if to_write else None)
+    verify_folder(step, only_size_of=OPTIMIZER if weights_only else None)

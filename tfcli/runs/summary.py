@@ -1,4 +1,4 @@
-"""What a run came to, in the keys that `--json` promises."""
+"""A run in figures, under the keys that `--json` promises."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def summarize(run: Run) -> dict[str, Any]:
-    """A run in plain values.
+    """A run in plain values, from the steps that can be read.
 
     Returns:
         name, path, family, parameters, vocab_size; steps, tokens_seen, seconds of its newest
@@ -53,7 +53,7 @@ def summarize(run: Run) -> dict[str, Any]:
 
 
 def is_finished(run: Run) -> bool:
-    """Whether the run's last session came to the end of its budget, and that step is there."""
+    """Whether the run's last session reached the end of its budget, and its last step exists."""
     last = None
     for row in read_metrics(run.path):
         last = row
@@ -68,7 +68,7 @@ def is_finished(run: Run) -> bool:
 
 
 def _state(steps: Iterable[Path]) -> StepState | None:
-    """The state of the first of `steps` that has one."""
+    """The first valid state among `steps`."""
     for path in steps:
         try:
             return read_state(path)
@@ -78,7 +78,7 @@ def _state(steps: Iterable[Path]) -> StepState | None:
 
 
 def _disk_bytes(folder: Path) -> int:
-    """The size of what a run keeps, hidden files apart; a trainer may remove some meanwhile."""
+    """The size of a run without hidden files; a trainer may remove some files meanwhile."""
     total = 0
     for path, _, names in os.walk(folder):
         if path == str(folder) or not Path(path).name.startswith("."):

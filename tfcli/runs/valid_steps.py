@@ -1,7 +1,8 @@
-"""Which of a run's steps to use, and which to keep: what verifies counts, and nothing else."""
+"""Which of a run's steps to use and which to keep: only those whose bytes verify."""
 
 from __future__ import annotations
 
+import contextlib
 import math
 import shlex
 from dataclasses import dataclass
@@ -22,22 +23,22 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ValidStep:
-    """A step whose bytes were verified: all, or those that writing takes."""
+    """A step whose bytes were verified: all of them, or those that generation needs."""
 
     path: Path
     state: StepState
 
 
 def newest_valid_step(run: Run, *, damaged: Callable[[TfcliError], None]) -> ValidStep | None:
-    """The newest step that verifies, or None; each newer one that does not goes to `damaged`."""
+    """The newest valid step, or None; `damaged` is called for each newer one that is not valid."""
     for path in reversed(list_steps(run.path)):
-        step = _verified(path, damaged)
+        step = _open_if_valid(path, damaged)
         if step:
             return step
     return None
 
 
-def newest_is_whole(run: Run) -> bool:
+def newest_is_valid(run: Run) -> bool:
     """Whether every byte of the newest step verifies."""
     try:
         open_step(list_steps(run.path)[-1])
@@ -47,82 +48,94 @@ def newest_is_whole(run: Run) -> bool:
 
 
 def best_valid_step(run: Run, *, damaged: Callable[[TfcliError], None]) -> ValidStep | None:
-    """The step to write with, or None: of those whose weights verify the lowest held-out loss.
+    """The step with the lowest held-out loss of those with valid weights, or None.
 
-    The newest where none was measured.
+    If no loss was measured, it is the newest of them.
     """
     for path in steps_by_loss(run):
-        step = _verified(path, damaged, to_write=True)
+        step = _open_if_valid(path, damaged, weights_only=True)
         if step:
             return step
     return None
 
 
 def choose_step(run: Run, step: Path | None, *, damaged: Callable[[TfcliError], None]) -> ValidStep:
-    """The step to write with: the one named, or the valid one with the lowest held-out loss.
+    """The step to generate with: the named one, or the valid one with the lowest held-out loss.
 
     Raises:
         NotFoundError: the run has no step yet.
-        DamagedError: the named one does not verify, or none does.
+        DamagedError: the named step is not valid, or none is.
 
     """
     if step is not None:
-        return open_step(step, to_write=True)
+        return open_step(step, weights_only=True)
     best = best_valid_step(run, damaged=damaged)
     if best is None and list_steps(run.path):
-        raise no_whole_step(run)
+        raise no_valid_step(run)
     if best is None:
         raise NotFoundError(
-            f"the run {run.name!r} has no step yet", hint=f"tfcli train --resume {run.name}"
+            f"run {run.name!r} has no step yet",
+            hint=f"tfcli train --resume {shlex.quote(run.name)}",
         )
     return best
 
 
-def no_whole_step(run: Run) -> DamagedError:
-    """There are steps, and none of them can be used, or none gone on from."""
-    what = f"no step of the run {run.name!r} is whole"
+def no_valid_step(run: Run) -> DamagedError:
+    """The error for a run that has steps, none of which can be used, or none resumed from."""
+    what = f"run {run.name!r} has no valid step"
     if best_valid_step(run, damaged=lambda _: None):
         return DamagedError(
             what,
-            why="its weights are, but not what training goes on with",
-            hint=f"tfcli train FILE --from {shlex.quote(run.name)}   # a new run begins with them",
+            why="there are valid weights, but no valid optimizer state to resume from",
+            hint=f"tfcli train FILE --from {shlex.quote(run.name)}   # starts a new run from them",
         )
     return DamagedError(
         what,
-        why="they are damaged, or were taken away",
-        hint=f"rm -r {shlex.quote(str(run.path))}   # and train anew; or put a copy in its place",
+        why="all are damaged or incomplete",
+        hint=f"rm -r {shlex.quote(str(run.path))}   # then train again, or restore a backup",
     )
 
 
 def steps_by_loss(run: Run) -> list[Path]:
-    """All steps, the one whose own record has the lowest held-out loss first, not verified."""
+    """All steps, lowest recorded held-out loss first; neither weights nor optimizer verified."""
+    states = _read_states(run)
 
-    def demerit(path: Path) -> tuple[float, int]:
-        try:
-            state = read_state(path)
-        except TfcliError:
-            return math.inf, 0
-        return state.held_out.nats_per_byte if state.held_out else math.inf, -state.step
+    def loss(path: Path) -> tuple[float, int]:
+        return loss_key(states[path]) if path in states else (math.inf, 0)
 
-    return sorted(list_steps(run.path), key=demerit)
+    return sorted(list_steps(run.path), key=loss)
 
 
-def open_step(path: Path, *, to_write: bool = False) -> ValidStep:
+def loss_key(state: StepState) -> tuple[float, int]:
+    """What steps are sorted by: the lowest held-out loss first, of equal ones the newest."""
+    return state.held_out.nats_per_byte if state.held_out else math.inf, -state.step
+
+
+def _read_states(run: Run) -> dict[Path, StepState]:
+    """The states of a run's steps, the oldest first; those that do not verify are left out."""
+    states = {}
+    for path in list_steps(run.path):
+        with contextlib.suppress(TfcliError):
+            states[path] = read_state(path)
+    return states
+
+
+def open_step(path: Path, *, weights_only: bool = False) -> ValidStep:
     """Verifies and opens one step; see `verify_step`.
 
     Raises:
         DamagedError: a byte of it differs.
 
     """
-    verify_step(path, to_write=to_write)
+    verify_step(path, weights_only=weights_only)
     return ValidStep(path, read_state(path))
 
 
 def open_weights(run: Run, step: ValidStep) -> TensorFile:
-    """The weights of a step, not read yet, looked at to be those that `run.json` describes.
+    """The weights of a step, not yet read, their names and shapes checked against `run.json`.
 
     Raises:
-        DamagedError: they are not.
+        DamagedError: they differ.
 
     """
     file = TensorFile(step.path / MODEL)
@@ -130,13 +143,13 @@ def open_weights(run: Run, step: ValidStep) -> TensorFile:
     return file
 
 
-def _verified(
-    path: Path, damaged: Callable[[TfcliError], None], *, to_write: bool = False
+def _open_if_valid(
+    path: Path, damaged: Callable[[TfcliError], None], *, weights_only: bool = False
 ) -> ValidStep | None:
     try:
-        return open_step(path, to_write=to_write)
+        return open_step(path, weights_only=weights_only)
     except TfcliError as error:
-        if path.exists():  # else a trainer has just removed it
+        if path.exists():  # otherwise a trainer has just removed it
             damaged(error)
         return None
 
@@ -144,19 +157,14 @@ def _verified(
 def prune(run: Run, *, keep: int) -> None:
     """Removes all steps but the newest `keep` and the best one.
 
-    One whose state is damaged neither counts nor goes: that is for `repair`.
+    Steps with a damaged state are neither counted nor removed; `repair` does that. A step that
+    cannot be removed now stays, and the next call tries again: on Windows, a folder cannot be
+    renamed while another process has its weights mapped.
     """
-    assert keep > 0, "a run without its newest step could not go on"
-    known = [path for path in steps_by_loss(run) if _is_known(path)]
-    newest = [path for path in list_steps(run.path) if path in known][-keep:]
-    for path in known[1:]:
-        if path not in newest:
-            remove_folder(path)
-
-
-def _is_known(step: Path) -> bool:
-    try:
-        read_state(step)
-    except TfcliError:
-        return False
-    return True
+    assert keep > 0, "a run without its newest step could not be resumed"
+    states = _read_states(run)
+    best = min(states, key=lambda path: loss_key(states[path]), default=None)
+    for path in list(states)[:-keep]:
+        if path != best:
+            with contextlib.suppress(TfcliError):
+                remove_folder(path)

@@ -1,11 +1,11 @@
-"""What methods without a neural network reach on the same held-out text, in nats a byte.
+"""Baselines without a neural network on the same held-out text, in nats per byte.
 
-A figure such as 1.48 says little by itself. Beside it can stand what gzip makes of the same bytes,
-and what counting n-grams of bytes does: a model that beats neither has learnt nothing that is not
-on the surface of the text.
+A figure such as 1.48 says little by itself. For comparison: how well gzip compresses the same
+bytes, and how well a byte n-gram model predicts them. A model that beats neither has learned
+nothing beyond the surface of the text.
 
-Documents end as they do for a model: with a symbol (here a byte that no UTF-8 text holds) that has
-to be predicted too, but counts as no byte of text.
+Documents end as they do for a model: with a symbol (here a byte that does not occur in UTF-8) that
+has to be predicted too, but does not count as a byte of text.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ import numpy as np
 
 from tfcli.text.corpus import DOCUMENT_BORDER
 from tfcli.text.readers import Chunk
-from tfcli.text.tokenizer import END
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -31,13 +30,13 @@ if TYPE_CHECKING:
     from tfcli.text.token_cache import TokenizedCorpus
     from tfcli.text.tokenizer import Tokenizer
 
-    Grams = NDArray[np.uint64]  # each n-gram as a number, its last byte the lowest
+    Grams = NDArray[np.uint64]  # each n-gram as a number, its last byte the least significant
     Counts = NDArray[np.int64]
     Floats = NDArray[np.float64]
 
-ORDER = 6  # bytes in an n-gram: the one predicted and the five before it
+ORDER = 6  # bytes in an n-gram: the predicted one and the five before it
 TRAINING_LIMIT = 4 << 20  # bytes; counting them takes about a second and 0.2 GB
-PIECE_TOKENS = 1 << 16
+CHUNK_TOKENS = 1 << 16
 HELD_OUT_LIMIT = 1 << 20  # bytes
 GZIP_WINDOW = 1 << 15  # bytes that deflate looks back
 BYTES = 256
@@ -45,14 +44,14 @@ BYTES = 256
 
 @dataclass(frozen=True)
 class Baselines:
-    """What simple methods reach on a held-out text.
+    """The loss of simple methods on a held-out text.
 
     Attributes:
-        gzip: nats a byte; see `gzip_nats`.
-        ngram: nats a byte; see `ngram_probabilities`.
+        gzip: nats per byte; see `gzip_nats`.
+        ngram: nats per byte; see `ngram_probabilities`.
         ngram_order: bytes in an n-gram, the predicted one included.
-        training_bytes: of the training text, the last ones, as many as the n-grams were counted on.
-        held_out_bytes: of the held-out text, the first ones, as many as were measured.
+        training_bytes: how many of the last bytes of the training text the n-grams were counted on.
+        held_out_bytes: how many of the first bytes of the held-out text were measured.
 
     """
 
@@ -64,27 +63,29 @@ class Baselines:
 
 
 def measure_baselines(corpus: TokenizedCorpus, tokenizer: Tokenizer) -> Baselines | None:
-    """Measures on a corpus that is tokenised already: only the part that counts is read.
+    """Measures on a tokenized corpus, of which only the needed part is read.
 
     Returns:
-        The measurement, or None where nothing is held out.
+        The baselines, or None where nothing is held out.
 
     """
     if not len(corpus.held_out):
         return None
     first = max(0, len(corpus.training) - TRAINING_LIMIT)  # a token is a byte at least
     return compare_texts(
-        _pieces(corpus.training[first:], tokenizer), _pieces(corpus.held_out, tokenizer)
+        _chunks(corpus.training[first:], tokenizer), _chunks(corpus.held_out, tokenizer)
     )
 
 
-def _pieces(ids: Tokens, tokenizer: Tokenizer) -> Iterator[Chunk]:
-    ends = np.flatnonzero(ids == END)
+def _chunks(ids: Tokens, tokenizer: Tokenizer) -> Iterator[Chunk]:
+    """The text of a stream of ids in which every document ends with `eos`."""
+    eos = tokenizer.special.eos
+    ends = np.flatnonzero(ids == eos)
     for document in np.split(ids, ends + 1):
-        for start in range(0, len(document), PIECE_TOKENS):
-            part = document[start : start + PIECE_TOKENS].tolist()
-            last = part[-1] == END
-            yield Chunk(tokenizer.decode(part[:-1] if last else part), last=last)
+        for start in range(0, len(document), CHUNK_TOKENS):
+            part = document[start : start + CHUNK_TOKENS].tolist()
+            last = part[-1] == eos
+            yield Chunk(tokenizer.decode_continuation(part), last=last)
 
 
 def compare_texts(
@@ -94,15 +95,15 @@ def compare_texts(
     training_limit: int = TRAINING_LIMIT,
     held_out_limit: int = HELD_OUT_LIMIT,
 ) -> Baselines | None:
-    """Measures both methods on the beginning of the held-out text, after the end of the training.
+    """Measures both methods on the start of the held-out text, after the end of the training text.
 
     Args:
-        training: what to count; there must be some.
+        training: what to count; must not be empty.
         held_out: what to predict.
-        training_limit, held_out_limit: how many bytes to take at most, ends of documents included.
+        training_limit, held_out_limit: how many bytes to use at most, ends of documents included.
 
     Returns:
-        The measurement, or None for a held-out text without a byte.
+        The baselines, or None for an empty held-out text.
 
     """
     seen = _last(_with_borders(training), training_limit)
@@ -120,13 +121,13 @@ def compare_texts(
     )
 
 
-def _with_borders(pieces: Iterable[Chunk]) -> Iterator[bytes]:
-    for piece in pieces:
-        yield piece.data + DOCUMENT_BORDER if piece.last else piece.data
+def _with_borders(chunks: Iterable[Chunk]) -> Iterator[bytes]:
+    for chunk in chunks:
+        yield chunk.data + DOCUMENT_BORDER if chunk.last else chunk.data
 
 
 def _first(blocks: Iterable[bytes], limit: int) -> bytes:
-    """The first `limit` bytes, read no further than that."""
+    """The first `limit` bytes; little more than that is read."""
     taken: list[bytes] = []
     size = 0
     for block in blocks:
@@ -138,7 +139,7 @@ def _first(blocks: Iterable[bytes], limit: int) -> bytes:
 
 
 def _last(blocks: Iterable[bytes], limit: int) -> bytes:
-    """The last `limit` bytes, with little more than that in memory."""
+    """The last `limit` bytes; little more than that is in memory at a time."""
     kept: deque[bytes] = deque()
     size = 0
     for block in blocks:
@@ -157,14 +158,14 @@ def _count_text(data: bytes) -> int:
 
 
 def gzip_nats(training: bytes, text: bytes) -> float:
-    """What `gzip -9` needs more for the training text and `text` together than for the first alone.
+    """How many nats more `gzip -9` needs for both texts in a row than for the training text alone.
 
-    That is: deflate (RFC 1951) at level 9 with the end of the training text, as much as its window
-    holds, for a dictionary; no header. So gzip too comes to `text` with what it has read before,
-    and a short text is not judged by how it begins.
+    That is: deflate (RFC 1951) at level 9, without a header, with the end of the training text as
+    its dictionary, as much as fits its window. So gzip, too, knows the training text, and a short
+    text is not judged by its start alone.
 
     Returns:
-        The length of the result, in nats.
+        The compressed length, in nats.
 
     """
     dictionary = training[-GZIP_WINDOW:]
@@ -185,11 +186,11 @@ def ngram_probabilities(training: bytes, text: bytes, *, order: int) -> Floats:
 
         p(w | h) = max(0, c(hw) - D(c(hw))) / c(h)  +  left(h) p(w | h')
 
-    where left(h) is the sum of all discounts D after h, over c(h); after an h never seen, p is
+    where left(h) is the sum of all discounts D after h, over c(h); after an unseen h, p is
     p(w | h'). Below the longest n-grams c(hw) is the number of different bytes seen before hw
     (Kneser & Ney, 1995). The probabilities of all 256 bytes after any h sum to 1, and none is 0.
 
-    Both texts are taken to stand after the end of a document.
+    Both texts are taken to follow the end of a document.
 
     Args:
         training: at least one byte.
@@ -202,8 +203,8 @@ def ngram_probabilities(training: bytes, text: bytes, *, order: int) -> Floats:
     grams, counts = _count(_read_grams(training, order))
     wanted = _read_grams(text, order)
     probability = np.zeros(len(text))
-    weight = np.ones(len(text))  # of all the orders still to come
-    # From the longest down, so that only one order's counts are in memory at a time.
+    weight = np.ones(len(text))  # of all lower orders together
+    # From the highest order down, so that only one order's counts are in memory at a time.
     for length in range(order, 0, -1):
         if length < order:
             grams, counts = _count(_endings(grams, length))
@@ -228,14 +229,14 @@ def _endings(grams: Grams, length: int) -> Grams:
 
 
 def _count(grams: Grams) -> tuple[Grams, Counts]:
-    """The different n-grams in ascending order, and how often each is there."""
+    """The distinct n-grams in ascending order, and how often each occurs."""
     grams = np.sort(grams)
     starts = _starts(grams)
     return grams[starts], np.diff(starts, append=len(grams))
 
 
 def _starts(ascending: Grams) -> NDArray[np.intp]:
-    """Where each run of equal values begins."""
+    """Where each run of equal values starts."""
     return np.flatnonzero(np.diff(ascending, prepend=~ascending[:1]))
 
 
@@ -254,15 +255,15 @@ def _discounted(grams: Grams, counts: Counts, wanted: Grams) -> tuple[Floats, Fl
 
 
 def _find(ascending: Grams, wanted: Grams) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
-    """Where each wanted value stands, and whether it is there at all."""
-    places = np.searchsorted(ascending, wanted).clip(max=len(ascending) - 1)
-    return places, ascending[places] == wanted
+    """The position of each wanted value, and whether it is there at all."""
+    positions = np.searchsorted(ascending, wanted).clip(max=len(ascending) - 1)
+    return positions, ascending[positions] == wanted
 
 
 def choose_discounts(counts: Counts) -> Floats:
-    """What to take off a count of 0, 1, 2, and 3 or more; shape (4,).
+    """The discount for a count of 0, 1, 2, and 3 or more; shape (4,).
 
-    Chen & Goodman's estimates from n1 to n4, the numbers of n-grams that occur so many times:
+    Chen & Goodman's estimates from n1 to n4, the numbers of n-grams that occur 1 to 4 times:
     D(i) = i - (i + 1) Y n(i+1) / n(i), where Y = n1 / (n1 + 2 n2). Where that is undefined or not
     between 0 and i, as for single bytes (few follow less than five others) and in a text that was
     pasted twice (nothing occurs three times), it is i / 2, the fallback of Heafield's KenLM.
@@ -272,5 +273,5 @@ def choose_discounts(counts: Counts) -> Floats:
     with np.errstate(divide="ignore", invalid="ignore"):
         y = n[1] / (n[1] + 2 * n[2])
         estimates = i - (i + 1) * y * n[2:5] / n[1:4]
-    usable = (estimates > 0) & (estimates < i)  # false for no number at all
+    usable = (estimates > 0) & (estimates < i)  # false for NaN
     return np.concatenate([[0.0], np.where(usable, estimates, i / 2)])

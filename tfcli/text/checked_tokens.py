@@ -1,8 +1,8 @@
-"""Token ids on the disk whose bytes are checked block by block, each when it is first read.
+"""Token ids on disk, verified block by block when they are first read.
 
-To hash all of a large file before training begins would take seconds a gigabyte and read ids that
-a short training never asks for. So the ids come with the SHA-256 of each 64 KiB of them, and no
-damaged id is ever handed out: a block is hashed before anything in it is, and then never again.
+Hashing all of a large file before training starts would take seconds per gigabyte and read ids
+that a short training never uses. So the ids come with a SHA-256 for each 64 KiB of them: a block is
+hashed once, before anything in it is returned, and a damaged id never gets out.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class BlockDigests:
         self._room = BLOCK  # bytes until the open block is full
 
     def add(self, data: bytes) -> None:
-        """Takes in the next bytes."""
+        """Hashes the next bytes."""
         rest = memoryview(data)
         while rest:
             part, rest = rest[: self._room], rest[self._room :]
@@ -43,20 +43,20 @@ class BlockDigests:
                 self._open, self._room = hashlib.sha256(), BLOCK
 
     def digests(self) -> bytes:
-        """All of them, one after the other; the last block may be shorter."""
+        """All digests, concatenated; the last block may be shorter."""
         return bytes(self._whole) + (self._open.digest() if self._room < BLOCK else b"")
 
 
 class CheckedTokens:
-    """A row of ids that checks what it hands out; for the rest as an array of shape (tokens,).
+    """Like an array of ids, shape (tokens,), that verifies what it returns.
 
     Args:
-        path: the file of the ids.
-        dtype: their type in it.
-        digests: from `BlockDigests`, checked already.
+        path: the file of ids.
+        dtype: of an id in it.
+        digests: from `BlockDigests`, already verified.
 
     Raises:
-        DamagedError: the file is not as long as the digests say.
+        DamagedError: the file does not have the length that the digests imply.
 
     """
 
@@ -66,7 +66,7 @@ class CheckedTokens:
         self._digests = digests
         blocks = -(-self._ids.nbytes // BLOCK)
         if len(digests) != blocks * DIGEST:
-            raise DamagedError(f"{path} has another length than when it was written")
+            raise DamagedError(f"the length of {path} has changed since it was written")
         self._checked = np.zeros(blocks, np.bool_)
 
     @property
@@ -87,17 +87,17 @@ class CheckedTokens:
     @overload
     def __getitem__(self, index: int) -> int: ...
     def __getitem__(self, index: slice | int) -> Tokens | int:
-        """A run of ids, or one of them.
+        """A slice of the ids, or one of them.
 
         Raises:
             DamagedError: they are not as they were written.
 
         """
         if isinstance(index, int):
-            place = range(len(self))[index]
-            return int(self[place : place + 1][0])
+            position = range(len(self))[index]
+            return int(self[position : position + 1][0])
         start, stop, step = index.indices(len(self))
-        assert step == 1, "ids are read in their order"
+        assert step == 1, "ids are read in order"
         width = self._ids.itemsize
         for block in range(start * width // BLOCK, -(-stop * width // BLOCK)):
             if not self._checked[block]:
@@ -110,15 +110,15 @@ class CheckedTokens:
         written = self._digests[block * DIGEST : (block + 1) * DIGEST]
         if hashlib.sha256(data).digest() != written:
             raise DamagedError(
-                f"{self._path} is not as it was written",
-                why=f"the SHA-256 of its block {block:,} differs",
-                hint=f"rm -r {self._path.parent}   # and the same again: it is made anew",
+                f"{self._path} is damaged",
+                why=f"the SHA-256 of its block {block:,} does not match",
+                hint=f"rm -r {self._path.parent}   # then run the command again to rebuild it",
             )
         self._checked[block] = True
 
 
 def map_tokens(path: Path, dtype: np.dtype[Any]) -> Tokens:
-    """The ids of a file, mapped into memory. None of them is checked."""
+    """The ids in a file, memory-mapped and not verified."""
     if path.stat().st_size == 0:  # an empty file cannot be mapped
         return np.empty(0, dtype)
     return np.memmap(path, dtype, mode="r")

@@ -1,7 +1,7 @@
-"""A corpus: documents from many sources, counted and fingerprinted, cut into training and held-out.
+"""A corpus: documents from many sources, counted, fingerprinted, split into training and held-out.
 
-The first reading counts and hashes; later ones stream the pieces again. What can be read only
-once (a pipe) is copied to the disk on the way, so a corpus is never held in memory.
+The first reading counts and hashes; later ones stream the chunks again. What can be read only once
+(a pipe) is copied to the disk first, so a corpus is never held in memory.
 """
 
 from __future__ import annotations
@@ -17,8 +17,10 @@ from typing import TYPE_CHECKING
 
 from tfcli.errors import DamagedError, DataError, NotFoundError
 from tfcli.files import (
+    find_leftovers,
     read_checked_json,
     read_record,
+    remove_abandoned,
     remove_file,
     store_by_content,
     write_checked_json,
@@ -30,10 +32,10 @@ if TYPE_CHECKING:
 
     from tfcli.text.readers import Sources
 
-CACHE = Path("checkpoints") / ".cache"  # notes, piped text, token ids: made again when deleted
+CACHE = Path("checkpoints") / ".cache"  # scans, piped text, token ids: recreated when deleted
 SCAN_SCHEMA = 1
-MOST_ENDS = 1 << 20  # ends of documents remembered to choose the split from: 8 MiB
-DOCUMENT_BORDER = b"\xff"  # a byte that no UTF-8 text holds, so that borders count in the hash
+MAX_ENDS = 1 << 20  # ends of documents remembered to choose the split from: 8 MiB
+DOCUMENT_BORDER = b"\xff"  # a byte that UTF-8 never contains, so that boundaries count in the hash
 
 
 @dataclass(frozen=True)
@@ -43,9 +45,9 @@ class Scan:
     Attributes:
         bytes: the length of all documents together, in UTF-8.
         documents: how many there are.
-        training_bytes: where the held-out part begins; if that falls inside a character, it
-            begins after it.
-        fingerprint: SHA-256 of the documents and their borders.
+        training_bytes: where the held-out part starts; if that falls inside a character, it
+            starts after it.
+        fingerprint: SHA-256 of the documents and their boundaries.
 
     """
 
@@ -61,20 +63,20 @@ class Fingerprint:
     def __init__(self) -> None:
         self._digest = hashlib.sha256()
 
-    def add(self, piece: Chunk) -> None:
-        """Takes in the next piece."""
-        self._digest.update(piece.data)
-        if piece.last:
+    def add(self, chunk: Chunk) -> None:
+        """Adds the next chunk."""
+        self._digest.update(chunk.data)
+        if chunk.last:
             self._digest.update(DOCUMENT_BORDER)
 
     def hexdigest(self) -> str:
-        """The fingerprint of all pieces so far."""
+        """The fingerprint of all chunks so far."""
         return self._digest.hexdigest()
 
 
 @dataclass(frozen=True)
 class Part:
-    """Sources with a weight of their own: an argument of the user's, or all of them together.
+    """Sources with a weight of their own: those of one argument, or all of them together.
 
     Attributes:
         weight: how often its training rows come in an epoch, 1 being once.
@@ -86,17 +88,17 @@ class Part:
     weight: float = 1.0
 
     def split(self) -> Iterator[tuple[Chunk, bool]]:
-        """Its pieces in order, each with whether it is held out; one at the border is cut."""
-        pieces = itertools.chain.from_iterable(read_chunks(source) for source in self.sources)
-        return _split(pieces, self.scan.training_bytes)
+        """Its chunks in order, each with whether it is held out; one across the split is cut."""
+        chunks = itertools.chain.from_iterable(read_chunks(source) for source in self.sources)
+        return _split(chunks, self.scan.training_bytes)
 
 
 @dataclass(frozen=True)
 class Corpus:
-    """Sources that can be read again and again, and what the first reading found.
+    """Sources that can be read repeatedly, and what the first reading found.
 
     Attributes:
-        parts: one, or as many as were given weights; each has its own held-out end.
+        parts: one, or as many as were given weights; each holds out its own end.
         scan: of all parts together.
 
     """
@@ -115,17 +117,17 @@ class Corpus:
         return tuple(part.weight for part in self.parts)
 
     def training(self) -> Iterator[Chunk]:
-        """The pieces to learn from."""
+        """The chunks to train on."""
         for part in self.parts:
-            for piece, held_out in part.split():
+            for chunk, held_out in part.split():
                 if held_out:
                     break
-                yield piece
+                yield chunk
 
     def held_out(self) -> Iterator[Chunk]:
-        """The pieces to measure on: never trained on, not even by the tokenizer."""
+        """The chunks to evaluate on: never trained on, not even by the tokenizer."""
         for part in self.parts:
-            yield from (piece for piece, held_out in part.split() if held_out)
+            yield from (chunk for chunk, held_out in part.split() if held_out)
 
 
 def open_sources(
@@ -163,7 +165,7 @@ def open_sources(
 
 
 def join_parts(parts: Sequence[Part]) -> Corpus:
-    """One corpus of several parts; of a single one, the corpus that it is alone."""
+    """One corpus from several parts; a single part keeps its fingerprint."""
     if len(parts) == 1:
         return Corpus(tuple(parts), parts[0].scan)
     digest = hashlib.sha256()
@@ -185,62 +187,79 @@ def open_corpus(
     held_out_fraction: float = 0.1,
     progress: Callable[[int], None] = lambda _: None,
 ) -> Corpus:
-    """Reads the sources once, or finds what an earlier reading of the same files noted down.
+    """Reads the sources once, or finds the scan of an earlier reading of the same files.
 
     Args:
         files: what to read, in this order; `-` and other pipes are copied into `cache` first.
-        cache: a folder for copies and notes; may be deleted at any time.
-        held_out_fraction: the share of the bytes to keep from training, at the end.
+        cache: a folder for copies and scans; may be deleted at any time. What killed processes
+            left there is removed.
+        held_out_fraction: the share of the bytes to hold out, at the end.
         progress: called with the number of bytes read so far.
 
     Raises:
         DataError: no text, or not text.
 
     """
+    remove_cache_leftovers(cache)
     sources = tuple(
         _spool(path, cache, progress) if path == STDIN or not path.is_file() else path
         for path in files
     )
-    note = cache / "scans" / f"{_identity(sources, held_out_fraction)}.json"
+    saved = cache / "scans" / f"{_identity(sources, held_out_fraction)}.json"
     try:
-        scan = read_record(Scan, read_checked_json(note, schema=SCAN_SCHEMA))
+        scan = read_record(Scan, read_checked_json(saved, schema=SCAN_SCHEMA))
     except (NotFoundError, DamagedError, ValueError):
         try:
-            scan = _read_once(sources, files, held_out_fraction, progress)
+            scan = _scan(sources, files, held_out_fraction, progress)
         except DataError:
             for source, path in zip(sources, files, strict=True):
                 if source != path:
-                    remove_file(source)  # a copy of what is no text helps nobody
+                    remove_file(source)  # nobody needs a copy of what is not text
             raise
-        write_checked_json(note, asdict(scan))
+        write_checked_json(saved, asdict(scan))
     return join_parts([Part(sources, scan)])
 
 
-def _read_once(
+def find_cache_leftovers(cache: Path) -> list[Path]:
+    """What killed processes left in a cache; nothing that a running one is writing."""
+    return [path for folder in _cache_folders(cache) for path in find_leftovers(folder)]
+
+
+def remove_cache_leftovers(cache: Path) -> list[Path]:
+    """Removes what killed processes left in a cache, at any time; returns what was removed."""
+    return [path for folder in _cache_folders(cache) for path in remove_abandoned(folder)]
+
+
+def _cache_folders(cache: Path) -> list[Path]:
+    return [cache, *(path for path in sorted(cache.glob("[!.]*")) if path.is_dir())]
+
+
+def _scan(
     sources: Sequence[Path],
-    called: Sequence[Path],
+    names: Sequence[Path],
     held_out_fraction: float,
     progress: Callable[[int], None],
 ) -> Scan:
+    """Reads all sources, each called by its name in errors."""
     fingerprint = Fingerprint()
     total = 0
     documents = 0
     ends = array("Q")  # where documents end; of very many, only some
     step = 1
-    for source, name in zip(sources, called, strict=True):
-        for piece in read_chunks(source, called=name):
-            fingerprint.add(piece)
-            total += len(piece.data)
-            if piece.last:
+    for source, name in zip(sources, names, strict=True):
+        for chunk in read_chunks(source, name=name):
+            fingerprint.add(chunk)
+            total += len(chunk.data)
+            if chunk.last:
                 documents += 1
                 if documents % step == 0:
                     ends.append(total)
-                if len(ends) == MOST_ENDS:
+                if len(ends) == MAX_ENDS:
                     ends, step = ends[1::2], 2 * step
             progress(total)
     if total == 0:
-        names = ", ".join(str(name) for name in called[:3])
-        raise DataError(f"there is no text in {names}", why="empty" if sources else None)
+        listed = ", ".join(str(name) for name in names[:3])
+        raise DataError(f"no text in {listed}", why="empty" if sources else None)
     if not ends or ends[-1] != total:
         ends.append(total)
     return Scan(
@@ -252,48 +271,47 @@ def _read_once(
 
 
 def choose_split(ends: Sequence[int], fraction: float) -> int:
-    """Where the held-out part begins: near `1 - fraction` of the bytes, between documents if any.
+    """Where the held-out part starts: near `1 - fraction` of the bytes, between documents if any.
 
     Args:
         ends: the byte where each document ends, in order; the last is the size of the corpus.
         fraction: the share to hold out, from 0 (nothing) to below 1.
 
     Returns:
-        The next border of two documents after the wanted place if that leaves at least half of
-        the wanted size; else the one before it if that is at most twice the wanted size; else
-        the wanted place itself, inside a document; the end, where nothing would be left to
-        train on.
+        The next document boundary after the target if that leaves at least half of the share to
+        hold out; else the one before it if that is at most twice the share; else the target
+        itself, inside a document. The end, if nothing would be left to train on.
 
     """
     total = ends[-1]
-    wanted = int(total * (1 - fraction))
-    index = bisect_left(ends, wanted)
+    target = int(total * (1 - fraction))
+    index = bisect_left(ends, target)
     after = ends[index] if index < len(ends) else total
     before = ends[index - 1] if index else 0
     if total - after >= fraction * total / 2:
         return after
     if before and total - before <= 2 * fraction * total:
         return before
-    return wanted or total
+    return target or total
 
 
-def _split(pieces: Iterable[Chunk], border: int) -> Iterator[tuple[Chunk, bool]]:
-    """Marks with True what comes after `border`, a number of bytes; cuts the piece across it."""
+def _split(chunks: Iterable[Chunk], training_bytes: int) -> Iterator[tuple[Chunk, bool]]:
+    """Marks with True what comes after `training_bytes`; cuts the chunk across it."""
     position = 0
-    for piece in pieces:
-        cut = _next_character(piece.data, max(0, border - position))
-        if cut == len(piece.data):
-            yield piece, False
+    for chunk in chunks:
+        cut = _next_character(chunk.data, max(0, training_bytes - position))
+        if cut == len(chunk.data):
+            yield chunk, False
         elif cut == 0:
-            yield piece, True
+            yield chunk, True
         else:
-            yield Chunk(piece.data[:cut], last=False), False
-            yield Chunk(piece.data[cut:], last=piece.last), True
-        position += len(piece.data)
+            yield Chunk(chunk.data[:cut], last=False), False
+            yield Chunk(chunk.data[cut:], last=chunk.last), True
+        position += len(chunk.data)
 
 
 def _next_character(data: bytes, index: int) -> int:
-    """The first place at or after `index` where a character begins, at most the end."""
+    """The first position at or after `index` where a character starts, at most the end."""
     index = min(index, len(data))
     while index < len(data) and data[index] & 0xC0 == 0x80:
         index += 1
@@ -303,7 +321,7 @@ def _next_character(data: bytes, index: int) -> int:
 def _spool(pipe: Path, cache: Path, progress: Callable[[int], None]) -> Path:
     """Copies what can be read only once into the cache, under a name made from its content."""
 
-    def arriving() -> Iterator[bytes]:
+    def blocks() -> Iterator[bytes]:
         total = 0
         for block in read_raw(pipe):
             yield block
@@ -311,11 +329,11 @@ def _spool(pipe: Path, cache: Path, progress: Callable[[int], None]) -> Path:
             progress(total)
 
     suffix = "".join(pipe.suffixes) or ".txt"
-    return store_by_content(cache / "piped", arriving(), suffix=suffix)
+    return store_by_content(cache / "piped", blocks(), suffix=suffix)
 
 
 def _identity(sources: tuple[Path, ...], held_out_fraction: float) -> str:
-    """Names files by path, size and time of change, as git and make do, to spare a reading."""
+    """Identifies files by path, size and modification time, as git and make do."""
     digest = hashlib.sha256(f"{SCAN_SCHEMA} {held_out_fraction}\n".encode())
     for source in sources:
         status = source.stat()

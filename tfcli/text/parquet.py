@@ -1,6 +1,6 @@
-"""What takes pyarrow to read, which only the extra `tfcli[data]` brings: zstd and parquet.
+"""zstd and parquet files, read with pyarrow, which the extra `tfcli[data]` installs.
 
-One library for both: the smaller `zstandard` takes a file cut short for a whole one.
+One library for both: the smaller `zstandard` does not notice a truncated file.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-ROWS = 64  # read at a time
+BATCH_ROWS = 64  # read at a time
 
 
 def open_zstd(source: Path) -> io.BufferedReader:
-    """Opens a zstd file of one frame or many, to be read as what was compressed.
+    """Opens a zstd file, of one frame or several, for reading decompressed.
 
-    Reading raises EOFError where the file is cut short or no zstd, as gzip does.
+    Reading raises EOFError if the file is truncated or not zstd, as with gzip.
 
     Raises:
         OSError: it cannot be opened.
@@ -32,7 +32,7 @@ def open_zstd(source: Path) -> io.BufferedReader:
 
 
 class _Zstd(io.RawIOBase):
-    """A zstd file for `io.BufferedReader`, which can read lines and all of a size."""
+    """The raw stream under `io.BufferedReader`, which adds reading lines and fixed sizes."""
 
     def __init__(self, source: Path) -> None:
         import pyarrow
@@ -47,7 +47,7 @@ class _Zstd(io.RawIOBase):
         try:
             return self._stream.readinto(buffer)  # type: ignore[no-any-return]
         except OSError as error:
-            if error.errno is not None:  # of the system, not of the content
+            if error.errno is not None:  # from the system, not the content
                 raise
             raise EOFError(str(error)) from None
 
@@ -57,17 +57,17 @@ class _Zstd(io.RawIOBase):
 
 
 def read_parquet(source: Path, name: Path) -> Iterator[bytes]:
-    """Yields the texts of a parquet file, row by row; rows without any are passed over.
+    """Yields the texts of a parquet file, row by row; empty rows are skipped.
 
-    They are in the column `text`, or in the only column of text there is.
+    The texts are in the column `text`, or in the only text column.
 
     Args:
-        name: what errors call it.
+        name: what errors call the file.
 
     Raises:
         OSError: it cannot be opened.
         UsageError: pyarrow is not installed.
-        DataError: it is no parquet file or a damaged one, or it is not clear where its text is.
+        DataError: it is not a complete parquet file, or which column to read is not clear.
 
     """
     _require(name)
@@ -78,9 +78,9 @@ def read_parquet(source: Path, name: Path) -> Iterator[bytes]:
         try:
             file = parquet.ParquetFile(
                 stream, buffer_size=1 << 20, page_checksum_verification=True
-            )  # a buffer, else a whole group of rows is in memory at once
+            )  # without a buffer, a whole row group would be in memory
             column = _text_column(file.schema_arrow, name)
-            for rows in file.iter_batches(ROWS, columns=[column], use_threads=False):
+            for rows in file.iter_batches(BATCH_ROWS, columns=[column], use_threads=False):
                 for text in rows.column(0).to_pylist():
                     if text is not None:
                         yield text.encode()
@@ -93,7 +93,7 @@ def read_parquet(source: Path, name: Path) -> Iterator[bytes]:
 
 
 def _unreadable(name: Path, error: Exception) -> DataError:
-    return DataError(f"{name} is not a whole parquet file", why=str(error).splitlines()[0][:200])
+    return DataError(f"{name} is not a complete parquet file", why=str(error).splitlines()[0][:200])
 
 
 def _text_column(schema: Any, name: Path) -> str:
@@ -106,16 +106,16 @@ def _text_column(schema: Any, name: Path) -> str:
             types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind)
         )
 
-    of_text: list[str] = [field.name for field in schema if is_text(field.type)]
-    if "text" in of_text:
+    text_columns: list[str] = [field.name for field in schema if is_text(field.type)]
+    if "text" in text_columns:
         return "text"
-    if len(of_text) == 1:
-        return of_text[0]
+    if len(text_columns) == 1:
+        return text_columns[0]
     listed = ", ".join(f"{field.name} ({field.type})" for field in schema)
     raise DataError(
-        f"{name} has no column called text, and {len(of_text)} others hold text",
-        why=f"its columns: {listed[:300]}",
-        hint="rename the column with the text to: text",
+        f"{name} has no column named text, and {len(text_columns)} others hold text",
+        why=f"columns: {listed[:300]}",
+        hint="rename the text column to: text",
     )
 
 
@@ -123,6 +123,4 @@ def _require(name: Path) -> None:
     try:
         import pyarrow  # noqa: F401
     except ImportError:
-        raise UsageError(
-            f"{name} cannot be read without pyarrow", hint="pip install pyarrow"
-        ) from None
+        raise UsageError(f"reading {name} requires pyarrow", hint="pip install pyarrow") from None

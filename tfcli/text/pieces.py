@@ -1,12 +1,13 @@
-"""What is inside a SentencePiece model: its pieces with their scores, read and written.
+"""The inside of a SentencePiece model: its pieces and their scores, read and written.
 
-Such a model is a message in the wire format of protocol buffers (protobuf.dev, "Encoding"): a row
-of fields, each a number, a wire type and a value. The few fields that matter here are named below
-as in `sentencepiece_model.proto`; the rest is left alone.
+Such a model is a message in the wire format of protocol buffers (protobuf.dev, "Encoding"): a
+sequence of fields, each a number, a wire type and a value. The few fields that matter here are
+named below as in `sentencepiece_model.proto`; the others are ignored.
 """
 
 from __future__ import annotations
 
+import re
 import struct
 from dataclasses import dataclass
 from enum import IntEnum
@@ -23,19 +24,19 @@ FIXED = {EIGHT_BYTES: 8, FOUR_BYTES: 4}
 # ModelProto
 PIECES, TRAINER, NORMALIZER, DENORMALIZER = 1, 2, 3, 5
 # ModelProto.SentencePiece
-TEXT, SCORE, KIND = 1, 2, 3
+TEXT, SCORE, TYPE = 1, 2, 3
 # TrainerSpec
 MODEL_TYPE, VOCAB_SIZE, BYTE_FALLBACK = 3, 4, 35
-UNKNOWN_ID, BEGIN_ID, END_ID, PADDING_ID = 40, 41, 42, 43
+UNK_ID, BOS_ID, EOS_ID, PAD_ID = 40, 41, 42, 43
 # NormalizerSpec
 RULE_NAME, RULES, ADD_DUMMY_PREFIX, REMOVE_EXTRA_WHITESPACES = 1, 2, 3, 4
 
-
 LONGEST_PIECE = 1000  # characters; SentencePiece's own limit is 16, which an option can raise
+BYTE_PIECE = re.compile(r"<0x[0-9A-F]{2}>")
 
 
 class Algorithm(IntEnum):
-    """How a text is cut into pieces, `TrainerSpec.ModelType`."""
+    """How text is split into pieces, `TrainerSpec.ModelType`."""
 
     UNIGRAM = 1
     BPE = 2
@@ -44,7 +45,7 @@ class Algorithm(IntEnum):
 
 
 class PieceType(IntEnum):
-    """What a piece is, `SentencePiece.Type`; llama.cpp numbers them alike."""
+    """What a piece is, `SentencePiece.Type`; llama.cpp uses the same numbers."""
 
     NORMAL = 1
     UNKNOWN = 2
@@ -54,22 +55,27 @@ class PieceType(IntEnum):
     BYTE = 6
 
 
+# Types that Hugging Face's tokenizers keep apart, as added tokens.
+ADDED_TYPES = frozenset({PieceType.UNKNOWN, PieceType.CONTROL, PieceType.USER_DEFINED})
+
+
 @dataclass(frozen=True)
 class Piece:
-    """An entry of the vocabulary; its place there is its id."""
+    """An entry of the vocabulary; its position there is its id."""
 
     text: str
     score: float
-    kind: PieceType
+    type: PieceType
 
 
 @dataclass(frozen=True)
 class Pieces:
-    """The whole vocabulary, and how a text is cut by it.
+    """The whole vocabulary, and how it splits text.
 
     Attributes:
-        dummy_prefix: whether a space is put before a text.
-        rewrites: whether rules change the text before it is cut.
+        dummy_prefix: whether a space is put in front of a text.
+        rewrites: whether rules change the text before it is split.
+        unk_id, bos_id, eos_id: the ids of `<unk>`, `<s>` and `</s>`.
 
     """
 
@@ -77,27 +83,32 @@ class Pieces:
     pieces: tuple[Piece, ...]
     dummy_prefix: bool
     rewrites: bool = False
+    unk_id: int = 0  # the defaults of TrainerSpec
+    bos_id: int = 1
+    eos_id: int = 2
 
 
 # --- reading ------------------------------------------------------------------------------------
 
 
 def read_pieces(model: bytes) -> Pieces:
-    """Takes a serialised model apart.
+    """Reads a serialized model.
 
     Raises:
         DataError: it is not one.
 
     """
     pieces = []
-    algorithm, dummy_prefix = Algorithm.UNIGRAM, True  # what is meant where nothing is said
+    algorithm, dummy_prefix = Algorithm.UNIGRAM, True  # the defaults of the format
     rewrites = False
+    trainer: dict[int, bytes | int] = {}
     try:
         for field, value in _fields(model):
             if field == PIECES:
                 pieces.append(_piece(value))
             elif field == TRAINER:
-                algorithm = Algorithm(int(dict(_fields(value)).get(MODEL_TYPE, algorithm)))
+                trainer |= dict(_fields(value))
+                algorithm = Algorithm(int(trainer.get(MODEL_TYPE, algorithm)))
             elif field == NORMALIZER:
                 normalizer = dict(_fields(value))
                 dummy_prefix = bool(normalizer.get(ADD_DUMMY_PREFIX, dummy_prefix))
@@ -106,24 +117,25 @@ def read_pieces(model: bytes) -> Pieces:
                 rewrites = rewrites or bool(dict(_fields(value)).get(RULES))
         if any(len(piece.text) > LONGEST_PIECE for piece in pieces):
             raise ValueError(f"a piece has more than {LONGEST_PIECE:,} characters")
+        special = [int(trainer.get(field, i)) for i, field in enumerate((UNK_ID, BOS_ID, EOS_ID))]
     except (ValueError, IndexError, TypeError, struct.error) as error:
         raise DataError("this is not a SentencePiece model", why=str(error)) from None
-    return Pieces(algorithm, tuple(pieces), dummy_prefix, rewrites)
+    return Pieces(algorithm, tuple(pieces), dummy_prefix, rewrites, *special)
 
 
 def _piece(message: bytes | int) -> Piece:
     fields = dict(_fields(message))
     text, score = fields.get(TEXT, b""), fields.get(SCORE, bytes(4))
     if isinstance(text, int) or isinstance(score, int):
-        raise ValueError("a number stands where a piece should be")
+        raise ValueError("found a number instead of a piece")
     (number,) = struct.unpack("<f", score)
-    return Piece(text.decode(), number, PieceType(int(fields.get(KIND, PieceType.NORMAL))))
+    return Piece(text.decode(), number, PieceType(int(fields.get(TYPE, PieceType.NORMAL))))
 
 
 def _fields(message: bytes | int) -> Iterator[tuple[int, bytes | int]]:
-    """The fields of a message, as number and value: an int of a varint, else its bytes."""
+    """The fields of a message, as number and value: an int for a varint, else its bytes."""
     if isinstance(message, int):
-        raise ValueError("a number stands where a message should be")
+        raise ValueError("found a number instead of a message")
     place = 0
     while place < len(message):
         key, place = _varint(message, place)
@@ -145,7 +157,7 @@ def _fields(message: bytes | int) -> Iterator[tuple[int, bytes | int]]:
 
 
 def _varint(message: bytes, place: int) -> tuple[int, int]:
-    """A number in groups of seven bits, the lowest first, and the place after it."""
+    """A number in groups of seven bits, the lowest first, and the position after it."""
     number = shift = 0
     while True:
         byte = message[place]
@@ -162,15 +174,15 @@ def _varint(message: bytes, place: int) -> tuple[int, int]:
 
 
 def write_pieces(pieces: Pieces) -> bytes:
-    """The serialised model, lossless but for the dummy prefix; ids 0, 1, 2 are the controls."""
+    """The serialized model; it is lossless, except for the dummy prefix."""
     trainer = [
         _field(MODEL_TYPE, pieces.algorithm),
         _field(VOCAB_SIZE, len(pieces.pieces)),
         _field(BYTE_FALLBACK, 1),
-        _field(UNKNOWN_ID, 0),
-        _field(BEGIN_ID, 1),
-        _field(END_ID, 2),
-        _field(PADDING_ID, 2**64 - 1),  # -1, as protocol buffers have it
+        _field(UNK_ID, pieces.unk_id),
+        _field(BOS_ID, pieces.bos_id),
+        _field(EOS_ID, pieces.eos_id),
+        _field(PAD_ID, 2**64 - 1),  # -1 in protocol buffers: there is none
     ]
     normalizer = [
         _field(RULE_NAME, b"identity"),
@@ -186,7 +198,7 @@ def write_pieces(pieces: Pieces) -> bytes:
 
 def _write_piece(piece: Piece) -> bytes:
     score = bytes([SCORE << 3 | FOUR_BYTES]) + struct.pack("<f", piece.score)
-    return _message(_field(TEXT, piece.text.encode()), score, _field(KIND, piece.kind))
+    return _message(_field(TEXT, piece.text.encode()), score, _field(TYPE, piece.type))
 
 
 def _message(*fields: bytes) -> bytes:
@@ -208,13 +220,30 @@ def _write_varint(number: int) -> bytes:
     return bytes(groups)
 
 
-def merges(pieces: Sequence[Piece]) -> list[tuple[str, str]]:
-    """The pairs that byte-pair encoding may merge, the first to be merged first.
+# --- what other formats ask for -----------------------------------------------------------------
 
-    SentencePiece merges any two neighbours whose sum is a piece, that of the highest score first.
-    Elsewhere a merge is a pair, so each piece stands for all the pairs that make it up.
+
+def piece_type(i: int, text: str, *, special: bool) -> PieceType:
+    """The type of a piece in a vocabulary that comes without types, but has the default ids.
+
+    Args:
+        special: whether the other format calls it a special token.
+
     """
-    ids = {piece.text: i for i, piece in enumerate(pieces) if piece.kind is PieceType.NORMAL}
+    if i == Pieces.unk_id:
+        return PieceType.UNKNOWN
+    if special or i in {Pieces.bos_id, Pieces.eos_id}:
+        return PieceType.CONTROL
+    return PieceType.BYTE if BYTE_PIECE.fullmatch(text) else PieceType.NORMAL
+
+
+def merges(pieces: Sequence[Piece]) -> list[tuple[str, str]]:
+    """The pairs that byte-pair encoding may merge, in the order of merging.
+
+    SentencePiece merges any two neighbors that together are a piece, the highest score first.
+    Elsewhere a merge is a pair, so each piece yields all the pairs that make it up.
+    """
+    ids = {piece.text: i for i, piece in enumerate(pieces) if piece.type is PieceType.NORMAL}
     found = []
     for text, i in ids.items():
         for cut in range(1, len(text)):

@@ -1,9 +1,9 @@
-"""Reads text in any of its containers, as a stream of pieces, in bounded memory.
+"""Reads text in any supported format, as a stream of chunks, in bounded memory.
 
-A document is a file, or a row of a JSONL or parquet file. Since a document may be larger than the
-memory, it travels as pieces of at most about a megabyte, cut where a tokenizer would cut too:
-after a newline, else before a space, else between two characters. The cuts depend on the bytes
-alone, never on how fast a pipe delivered them.
+A document is a file, or a row of a JSONL or parquet file. A document may be larger than memory, so
+it is read in chunks of at most about a megabyte, cut where a tokenizer would also cut: after a
+newline, else before a space, else between two characters. The cuts depend only on the bytes, not on
+how fast a pipe delivers them.
 """
 
 from __future__ import annotations
@@ -27,18 +27,23 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 STDIN = Path("-")
-BLOCK = 1 << 20  # bytes; a piece is never longer
-LONGEST_ROW = 256 << 20  # bytes of JSONL; a file that unpacks to one endless line is refused
-SNIFF = 8192  # bytes that show whether a file in a folder is text
-SMALLEST_WEIGHT, LARGEST_WEIGHT = 0.01, 100
+BLOCK = 1 << 20  # bytes; the maximum size of a chunk
+MAX_ROW = 256 << 20  # bytes of JSONL; a file that unpacks to one endless line is refused
+SNIFF = 8192  # bytes read to tell whether a file in a folder is text
+MIN_WEIGHT, MAX_WEIGHT = 0.01, 100
 UTF8_BOM = b"\xef\xbb\xbf"
-PARQUET = b"PAR1"  # how such a file begins and ends
+PARQUET = b"PAR1"  # the first and last bytes of a parquet file
 UTF16_BOMS = (b"\xff\xfe", b"\xfe\xff")
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """A part of a document: `data` is valid UTF-8; `last` says that the document ends here."""
+    """A part of a document, in valid UTF-8.
+
+    Attributes:
+        last: whether the document ends here.
+
+    """
 
     data: bytes
     last: bool
@@ -49,7 +54,7 @@ class Chunk:
 
 @dataclass(frozen=True)
 class Group:
-    """The files of one argument, and how often they are to come in an epoch (1: once)."""
+    """The files of one argument, and how often they come in an epoch (1: once)."""
 
     files: tuple[Path, ...]
     weight: float
@@ -57,7 +62,12 @@ class Group:
 
 @dataclass(frozen=True)
 class Sources:
-    """The files that the user's arguments stand for, and those in folders that are not text."""
+    """The files that the user's arguments stand for.
+
+    Attributes:
+        skipped: files in folders that are not text.
+
+    """
 
     groups: tuple[Group, ...]
     skipped: tuple[Path, ...]
@@ -69,19 +79,20 @@ class Sources:
 
     @property
     def weighted(self) -> bool:
-        """Whether some are to come more often than others."""
+        """Whether some come more often than others."""
         return len({group.weight for group in self.groups}) > 1
 
 
 def find_sources(arguments: Sequence[str]) -> Sources:
-    """Resolves files, folders, glob patterns and `-` (standard input), each with `:WEIGHT` or not.
+    """Resolves files, folders, glob patterns and `-` (standard input), with or without `:WEIGHT`.
 
-    Folders are read whole and in the order of their paths, hidden files apart; what is not UTF-8
-    text there is skipped and reported, while a file named outright must be text.
+    A folder stands for all files in it, sorted by path, except hidden ones and those that are not
+    UTF-8 text; the latter are reported. A file named directly must be text.
 
     Raises:
-        NotFoundError: nothing there under that name.
-        UsageError: a weight outside 0.01 to 100.
+        NotFoundError: an argument matches nothing.
+        UsageError: a weight is outside 0.01 to 100.
+        DataError: none of the files is text.
 
     """
     groups: list[Group] = []
@@ -98,22 +109,21 @@ def find_sources(arguments: Sequence[str]) -> Sources:
 
 
 def split_weight(argument: str) -> tuple[str, float]:
-    """Parts `a.txt:2` into name and weight; 1 where there is none, or a file is called just so.
+    """Splits `a.txt:2` into name and weight; 1 if there is none, or a file has this very name.
 
     Raises:
-        UsageError: a weight outside 0.01 to 100.
+        UsageError: the weight is outside 0.01 to 100.
 
     """
     match = re.fullmatch(r"(.+):(\d+(?:\.\d*)?|\.\d+)", argument, re.ASCII | re.DOTALL)
     if not match or _is_there(Path(argument)):
         return argument, 1.0
     weight = float(match[2])
-    if not SMALLEST_WEIGHT <= weight <= LARGEST_WEIGHT:
+    if not MIN_WEIGHT <= weight <= MAX_WEIGHT:
         raise UsageError(
             f"the weight of {match[1]} cannot be {match[2]}",
-            why=f"it says how often the text comes in an epoch: {SMALLEST_WEIGHT} to "
-            f"{LARGEST_WEIGHT} times",
-            hint="leave out a file that is not to be read" if weight == 0 else f"{match[1]}:2",
+            why=f"it is how often the text comes in an epoch: {MIN_WEIGHT} to {MAX_WEIGHT} times",
+            hint="leave the file out instead" if weight == 0 else f"{match[1]}:2",
         )
     return match[1], weight
 
@@ -121,8 +131,8 @@ def split_weight(argument: str) -> tuple[str, float]:
 def _find(argument: str) -> tuple[list[Path], list[Path]]:
     """The files that one argument stands for, and those that are not text."""
     path = Path(argument)
-    if not argument:  # as from "$BOOK" where BOOK is not set; never the folder we are in
-        raise NotFoundError("the name of a file is empty")
+    if not argument:  # as from "$BOOK" with BOOK unset; must not mean the current folder
+        raise NotFoundError("a file name is empty")
     if argument == "-":
         return [STDIN], []
     if _is_there(path) and not path.is_dir():
@@ -130,7 +140,7 @@ def _find(argument: str) -> tuple[list[Path], list[Path]]:
     if _is_there(path):
         inside = [p for p in sorted(path.rglob("*")) if p.is_file() and not _hidden(p, path)]
         if not inside:
-            raise NotFoundError(f"the folder {path} holds no files")
+            raise NotFoundError(f"no files in the folder {path}")
         text = {p for p in inside if _looks_like_text(p)}
         return [p for p in inside if p in text], [p for p in inside if p not in text]
     matches = [Path(m) for m in sorted(glob.glob(argument, recursive=True))]  # noqa: PTH207
@@ -145,18 +155,18 @@ def _no_such_file(argument: str, path: Path) -> NotFoundError:
     siblings = (
         {p.name for p in folder.iterdir()} if _is_there(folder) and folder.is_dir() else set()
     )
-    siblings.discard(path.name)  # a link that leads nowhere is there itself
+    siblings.discard(path.name)  # a dangling link is among its own siblings
     similar = closest_match(path.name, sorted(siblings))
     return NotFoundError(
         f"there is no file {argument!r}",
-        hint=f"did you mean {path.with_name(similar)} ?" if similar else None,
+        hint=f"did you mean {str(path.with_name(similar))!r}?" if similar else None,
     )
 
 
 def _is_there(path: Path) -> bool:
     try:
         return path.exists()
-    except OSError:  # a name that no file can have, such as a sentence
+    except OSError:  # not a possible file name, such as a long sentence
         return False
 
 
@@ -185,23 +195,24 @@ def _looks_like_text(path: Path) -> bool:
 
 
 def read_chunks(
-    source: Path, *, called: Path | None = None, keep_byte_order_mark: bool = False
+    source: Path, *, name: Path | None = None, keep_byte_order_mark: bool = False
 ) -> Iterator[Chunk]:
     """Reads one source: plain text, `.jsonl` with a `text` field, `.parquet` with a text column.
 
-    Either of the first two may be compressed, as its last suffix says: `.gz` or `.zst`.
+    Plain text and JSONL may be compressed, with the suffix `.gz` or `.zst` appended.
 
     Args:
-        called: what errors call it, where that is not its path.
-        keep_byte_order_mark: whether a UTF-8 BOM at the start is text; else it is left out.
+        name: what errors call it, if not by its path.
+        keep_byte_order_mark: whether a UTF-8 BOM at the start counts as text; else it is dropped.
 
     Raises:
         NotFoundError, InputOutputError: it cannot be opened or read.
-        DataError: it is not what its name says, or not UTF-8; the message has the byte or the row.
+        DataError: it is not in the format of its suffix, or not UTF-8; the message names the byte
+            or the row.
         UsageError: it needs the extra `tfcli[data]`, which is not installed.
 
     """
-    name = called or source
+    name = name or source
     try:
         if _is_parquet(source):
             for text in read_parquet(source, name):
@@ -214,13 +225,13 @@ def read_chunks(
                 yield from _read_plain(stream, name, keep_byte_order_mark)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         kind = "zstd" if source.suffix == ".zst" else "gzip"
-        raise DataError(f"{name} is not a whole {kind} file", why=str(error)) from None
+        raise DataError(f"{name} is not a complete {kind} file", why=str(error)) from None
     except OSError as error:
         raise translate_os_error(error, name) from error
 
 
 def read_raw(source: Path) -> Iterator[bytes]:
-    """Reads a pipe as it is, in blocks."""
+    """Reads a source byte for byte, in blocks."""
     try:
         with _open_raw(source) as stream:
             while block := stream.read(BLOCK):
@@ -253,9 +264,9 @@ def _is_parquet(source: Path) -> bool:
 
 
 def _read_plain(stream: IO[bytes], source: Path, keep_byte_order_mark: bool) -> Iterator[Chunk]:
-    """Yields one document. An empty file yields none."""
+    """Yields the chunks of one document; none for an empty file."""
     offset = 0
-    ready = b""  # waits until it is known whether anything follows it
+    ready = b""  # held back until it is known whether anything follows
     rest = b""
     at_end = False
     while not at_end:
@@ -285,12 +296,12 @@ def _after_byte_order_mark(block: bytes, source: Path) -> int:
 
 
 def _read_jsonl(stream: IO[bytes], source: Path) -> Iterator[Chunk]:
-    for number, line in enumerate(iter(lambda: stream.readline(LONGEST_ROW + 1), b""), start=1):
-        if len(line) > LONGEST_ROW:
+    for number, line in enumerate(iter(lambda: stream.readline(MAX_ROW + 1), b""), start=1):
+        if len(line) > MAX_ROW:
             raise DataError(
-                f"row {number} of {source} has more than {LONGEST_ROW:,} bytes",
-                why="a row is read whole",
-                hint="part the text into several rows, or give it as plain text",
+                f"row {number} of {source} has more than {MAX_ROW:,} bytes",
+                why="a row must fit into memory",
+                hint="split the text into several rows, or use a plain text file",
             )
         if number == 1:
             line = line.removeprefix(UTF8_BOM)
@@ -311,7 +322,7 @@ def _read_jsonl(stream: IO[bytes], source: Path) -> Iterator[Chunk]:
 
 
 def split_into_chunks(document: bytes) -> Iterator[Chunk]:
-    """Cuts one whole document, valid UTF-8, into pieces. An empty document yields none."""
+    """Cuts one whole document, valid UTF-8, into chunks; none for an empty document."""
     start = 0
     while len(document) - start > BLOCK:
         end = start + _cut(document[start : start + BLOCK])
@@ -322,7 +333,7 @@ def split_into_chunks(document: bytes) -> Iterator[Chunk]:
 
 
 def _read_fully(stream: IO[bytes], size: int) -> bytes:
-    """Reads `size` bytes, fewer only at the end: a pipe gives what it has, and that varies."""
+    """Reads `size` bytes, fewer only at the end; one `read` of a pipe may return fewer."""
     parts = []
     while size > 0 and (part := stream.read(size)):
         parts.append(part)
@@ -337,8 +348,8 @@ def _check_utf8(data: bytes, source: Path, offset: int) -> None:
         at = offset + error.start
         binary = b"\0" in data
         raise DataError(
-            f"{source} is {'a binary file, ' if binary else ''}not text in UTF-8",
-            why=f"byte {at:,} (0x{data[error.start]:02x}) begins no character",
+            f"{source} is {'a binary file, ' if binary else ''}not UTF-8 text",
+            why=f"invalid UTF-8 at byte {at:,} (0x{data[error.start]:02x})",
             hint=None
             if binary
             else f"iconv -f LATIN1 -t UTF-8 {shlex.quote(str(source))} > utf8.txt",
@@ -346,7 +357,7 @@ def _check_utf8(data: bytes, source: Path, offset: int) -> None:
 
 
 def _cut(block: bytes) -> int:
-    """Where to cut: after the last newline, else before the last space, else at a character."""
+    """Where to cut: after the last newline, else before the last space, else between characters."""
     newline = block.rfind(b"\n")
     if newline >= 0:
         return newline + 1
@@ -355,12 +366,12 @@ def _cut(block: bytes) -> int:
 
 
 def _character_boundary(block: bytes) -> int:
-    """The length of `block` without a character cut off at its end (invalid bytes stay)."""
+    """The length of `block` without an incomplete character at its end (invalid bytes stay)."""
     for back in range(1, min(4, len(block)) + 1):
         byte = block[-back]
         if byte < 0x80:
             break
-        if byte >= 0xC0:  # a leading byte; how many should follow it?
+        if byte >= 0xC0:  # a leading byte: how many should follow?
             length = 2 if byte < 0xE0 else 3 if byte < 0xF0 else 4
             return len(block) - back if back < length else len(block)
     return len(block)

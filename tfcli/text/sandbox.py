@@ -1,8 +1,8 @@
-"""A SentencePiece model from elsewhere is opened first by a process that may die of it.
+"""Opening a SentencePiece model from elsewhere, which may crash whoever opens it.
 
-SentencePiece reads models in C++, and a hostile one has crashed it before (CVE-2026-1260). So a
-child opens it, with little memory and little time, and only what the child has survived is opened
-here.
+SentencePiece parses models in C++, and a hostile one has crashed it before (CVE-2026-1260). So a
+child process opens it first, with little memory and little time; only what the child survives is
+opened here.
 
     python -m tfcli.text.sandbox < tokenizer.model
 """
@@ -12,20 +12,24 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from typing import TYPE_CHECKING
 
 from tfcli.errors import DataError
 from tfcli.text.pieces import read_pieces
-from tfcli.text.tokenizer import Tokenizer
+from tfcli.text.tokenizer_file import open_tokenizer
 
-MOST_SECONDS = 30
-MOST_BYTES = 2 << 30
+if TYPE_CHECKING:
+    from tfcli.text.tokenizer import Tokenizer
+
+TIME_LIMIT = 30  # seconds
+MEMORY_LIMIT = 2 << 30  # bytes
 
 
 def open_sandboxed(model: bytes) -> Tokenizer:
-    """Opens a model that came from elsewhere.
+    """Opens a model from elsewhere.
 
     Raises:
-        DataError: it is not one, is not for tfcli, or crashes what reads it.
+        DataError: it is not one, is not for tfcli, or crashes its reader.
 
     """
     try:
@@ -33,16 +37,16 @@ def open_sandboxed(model: bytes) -> Tokenizer:
             [sys.executable, "-m", __name__],
             input=model,
             capture_output=True,
-            timeout=MOST_SECONDS,
+            timeout=TIME_LIMIT,
             check=False,
         )
     except subprocess.TimeoutExpired:
-        raise _unreadable(f"reading it takes more than {MOST_SECONDS} s") from None
+        raise _unreadable(f"reading it took more than {TIME_LIMIT} s") from None
     if done.returncode == DataError.exit_code:
         raise DataError(**json.loads(done.stdout))
     if done.returncode != 0:
         raise _unreadable(f"it crashed the process that read it ({done.returncode})")
-    return Tokenizer(model)
+    return open_tokenizer(model)
 
 
 def _unreadable(why: str) -> DataError:
@@ -54,22 +58,22 @@ def _limit() -> None:
         import resource
     except ImportError:  # Windows
         return
-    resource.setrlimit(resource.RLIMIT_AS, (MOST_BYTES, MOST_BYTES))
-    resource.setrlimit(resource.RLIMIT_CPU, (MOST_SECONDS, MOST_SECONDS))
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_LIMIT, MEMORY_LIMIT))
+    resource.setrlimit(resource.RLIMIT_CPU, (TIME_LIMIT, TIME_LIMIT))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 def main() -> int:
-    """Opens the model on stdin; says on stdout what is wrong with it."""
+    """Opens the model on stdin; writes what is wrong with it to stdout, as JSON."""
     model = sys.stdin.buffer.read()
     _limit()
     try:
         if read_pieces(model).rewrites:
             raise DataError(
                 "this SentencePiece model rewrites text",
-                why="it has rules by which characters become others, so that text is lost",
+                why="it has rules that replace characters, so text would be lost",
             )
-        Tokenizer(model)
+        open_tokenizer(model)
     except DataError as error:
         answer = {"what": error.what, "why": error.why, "hint": error.hint}
         sys.stdout.write(json.dumps(answer))

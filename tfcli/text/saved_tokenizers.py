@@ -1,4 +1,4 @@
-"""Tokenizers on the disk: `tokenizers/NAME/`, the SentencePiece model and how it was made."""
+"""Saved tokenizers: `tokenizers/NAME/` with the model and how it was made."""
 
 from __future__ import annotations
 
@@ -16,17 +16,18 @@ from tfcli.files import (
     new_folder,
     read_folder,
     read_json,
+    remove_leftovers,
     slugify,
-    sweep,
     to_json,
     verify_folder,
 )
 from tfcli.text.sandbox import open_sandboxed
-from tfcli.text.tokenizer import Tokenizer, load_tokenizer
-from tfcli.text.tokenizer_training import TokenizerReport
+from tfcli.text.tokenizer_file import load_tokenizer, open_tokenizer
 
 if TYPE_CHECKING:
     from tfcli.text.corpus import Corpus
+    from tfcli.text.tokenizer import Tokenizer
+    from tfcli.text.tokenizer_training import TokenizerReport
 
 ROOT = Path("tokenizers")
 MODEL = "tokenizer.model"
@@ -36,7 +37,7 @@ SCHEMA = 1
 
 @dataclass(frozen=True)
 class SavedTokenizer:
-    """A tokenizer, where it lies, and its card: options, fingerprint of the text, measures."""
+    """A tokenizer, its folder, and its metadata: options, fingerprint of the text, measurements."""
 
     path: Path
     tokenizer: Tokenizer
@@ -46,11 +47,11 @@ class SavedTokenizer:
 def save_tokenizer(
     name: str, tokenizer: Tokenizer, report: TokenizerReport, corpus: Corpus, root: Path = ROOT
 ) -> SavedTokenizer:
-    """Writes a tokenizer under `name`; one of that name makes way.
+    """Saves a tokenizer under `name`; replaces one of that name.
 
     Raises:
-        UsageError: `name` cannot be a name.
-        InputOutputError: the disk refused.
+        UsageError: `name` is not a valid name.
+        InputOutputError: it could not be written.
 
     """
     path = root / check_name(name, "tokenizer")
@@ -65,12 +66,12 @@ def save_tokenizer(
 
 
 def keep_tokenizer(name: str, tokenizer: Tokenizer, root: Path = ROOT) -> SavedTokenizer:
-    """Writes a tokenizer from elsewhere under `name`, of which nothing more is known.
+    """Saves a tokenizer from elsewhere under `name`; how it was made is not known.
 
     Raises:
-        UsageError: `name` cannot be a name.
-        ConflictError: there is one of that name.
-        InputOutputError: the disk refused.
+        UsageError: `name` is not a valid name.
+        ConflictError: `name` already exists.
+        InputOutputError: it could not be written.
 
     """
     metadata = {"schema": SCHEMA, "tokenizer_fingerprint": tokenizer.fingerprint}
@@ -81,57 +82,56 @@ def _save(
     path: Path, tokenizer: Tokenizer, metadata: dict[str, Any], *, replace: bool = True
 ) -> SavedTokenizer:
     with lock(path.parent, doing=f"saving the tokenizer {path.name}"):
-        sweep(path.parent)
+        remove_leftovers(path.parent)
         if path.exists() and not replace:
             raise ConflictError(
-                f"there is a tokenizer {path.name!r} already", hint="choose another --name"
+                f"tokenizer {path.name!r} already exists", hint="choose another --name"
             )
         with new_folder(path) as folder:
-            folder.write(MODEL, tokenizer.model)
+            folder.write(MODEL, tokenizer.serialized)
             folder.write(METADATA, to_json(metadata))
     return SavedTokenizer(path, tokenizer, metadata)
 
 
 def measure(tokenizer: Tokenizer, corpus: Corpus, limit: int = 2 << 20) -> dict[str, float | int]:
-    """How well a tokenizer fits text that it was not trained on: the held-out part, or its start.
+    """How well a tokenizer fits text that it was not trained on: the start of the held-out part.
+
+    Args:
+        limit: bytes of text after which measuring stops.
 
     Returns:
-        bytes measured; bytes a token; tokens a word (words as white space parts them); the share
-        of tokens that are single bytes of a character without a piece; the share of pieces never
-        used there.
+        Bytes measured; bytes per token; tokens per word (words are separated by whitespace); the
+        share of tokens that are single bytes of a character without a token of its own; the share
+        of all other tokens that were never used.
 
     """
-    from tfcli.text.tokenizer import BYTE_PIECES, FIRST_BYTE
-
     total = words = tokens = spelled = 0
     used: set[int] = set()
-    for piece in corpus.held_out() if corpus.scan.training_bytes < corpus.scan.bytes else ():
-        ids = tokenizer.encode(piece.data)
-        total += len(piece.data)
-        words += len(piece.data.split())
+    for chunk in corpus.held_out() if corpus.scan.training_bytes < corpus.scan.bytes else ():
+        ids = tokenizer.encode(chunk.data)
+        total += len(chunk.data)
+        words += len(chunk.data.split())
         tokens += len(ids)
-        spelled += sum(FIRST_BYTE <= i < FIRST_BYTE + BYTE_PIECES for i in ids)
+        spelled += sum(i in tokenizer.byte_ids for i in ids)
         used.update(ids)
         if total >= limit:
             break
-    pieces = tokenizer.vocab_size - FIRST_BYTE - BYTE_PIECES
+    pieces = set(range(tokenizer.vocab_size)) - tokenizer.byte_ids - tokenizer.special.control
     return {
         "bytes": total,
         "bytes_per_token": round(total / max(tokens, 1), 3),
         "tokens_per_word": round(tokens / max(words, 1), 3),
         "byte_token_share": round(spelled / max(tokens, 1), 5),
-        "unused_piece_share": round(
-            1 - sum(i >= FIRST_BYTE + BYTE_PIECES for i in used) / max(pieces, 1), 3
-        ),
+        "unused_piece_share": round(1 - len(used & pieces) / max(len(pieces), 1), 3),
     }
 
 
 def find_tokenizer(name: str, root: Path = ROOT) -> SavedTokenizer:
-    """Opens a tokenizer by its name, or by the path of its folder or of its model file.
+    """Opens a tokenizer by its name, or by the path of its folder or model file.
 
     Raises:
-        NotFoundError: there is none; the message offers the nearest name.
-        DamagedError: its bytes are not those that were written.
+        NotFoundError: there is none; the message suggests the closest name.
+        DamagedError: its files are not as they were written.
 
     """
     for path in (root / name, Path(name)):
@@ -140,9 +140,9 @@ def find_tokenizer(name: str, root: Path = ROOT) -> SavedTokenizer:
     known = [other for other in list_tokenizers(root) if other != name]
     similar = closest_match(name, known)
     raise NotFoundError(
-        f"there is no tokenizer {name!r} in {root}",
-        why=None if known else "there is none at all yet",
-        hint=f"did you mean {similar} ?" if similar
+        f"tokenizer {name!r} not found in {root}/",
+        why=None if known else "there are no tokenizers yet",
+        hint=f"did you mean {similar!r}?" if similar
         else f"tfcli tokenizer train FILE --name {slugify(name)}",
     )  # fmt: skip
 
@@ -151,22 +151,22 @@ def _open(path: Path) -> SavedTokenizer:
     if _is_file(path):
         return SavedTokenizer(path, load_tokenizer(path, open_sandboxed), {})
     if not _is_file(path / MODEL):
-        raise NotFoundError(f"there is no tokenizer in {path}")
+        raise NotFoundError(f"no tokenizer found in {path}")
     ours = (path / MANIFEST).is_file()
     if ours:
         verify_folder(path)
-    tokenizer = load_tokenizer(path / MODEL, Tokenizer if ours else open_sandboxed)
+    tokenizer = load_tokenizer(path / MODEL, open_tokenizer if ours else open_sandboxed)
     try:
         metadata = read_json(path / METADATA)
     except (NotFoundError, DamagedError):
-        metadata = {}  # a folder with a model of the user's own is welcome
+        metadata = {}  # a folder that only holds a model is fine
     return SavedTokenizer(
         path, tokenizer, metadata if ours and "tokenizer_fingerprint" in metadata else {}
     )
 
 
 def list_tokenizers(root: Path = ROOT) -> list[str]:
-    """The names of all tokenizers, in order."""
+    """The names of all tokenizers, sorted."""
     names = (path.parent.name for path in root.glob(f"*/{MODEL}"))
     return sorted(name for name in names if NAME.fullmatch(name))
 
@@ -174,5 +174,5 @@ def list_tokenizers(root: Path = ROOT) -> list[str]:
 def _is_file(path: Path) -> bool:
     try:
         return path.is_file()
-    except (OSError, ValueError):  # a name that no file can have
+    except (OSError, ValueError):  # not a possible file name
         return False

@@ -1,4 +1,4 @@
-"""A corpus as token ids on the disk, memory-mapped: made once, found again by fingerprint."""
+"""A corpus as token ids on disk, memory-mapped: built once, found again by its fingerprint."""
 
 from __future__ import annotations
 
@@ -14,8 +14,7 @@ from tfcli.errors import DamagedError, DataError, NotFoundError
 from tfcli.files import new_folder, read_json, require_space, to_json, verify_folder
 from tfcli.text.checked_tokens import BlockDigests, CheckedTokens, map_tokens
 from tfcli.text.checked_tokens import Tokens as Tokens
-from tfcli.text.corpus import Fingerprint
-from tfcli.text.tokenizer import END
+from tfcli.text.corpus import Fingerprint, remove_cache_leftovers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
     from tfcli.text.readers import Chunk
     from tfcli.text.tokenizer import Tokenizer
 
-SCHEMA = 1  # of what the key is made of
+KEY_SCHEMA = 1  # of what the key is a hash of
 METADATA_SCHEMA = 2
 METADATA, TRAINING, DIGESTS, HELD_OUT = (
     "tokens.json",
@@ -34,23 +33,23 @@ METADATA, TRAINING, DIGESTS, HELD_OUT = (
     "training.sha256",
     "held_out.bin",
 )
-CHECKED_AT_ONCE = 64 << 20  # bytes of training ids that are checked on opening: 0.04 s
-GROUP = 4 << 20  # bytes of text that are tokenised at a time, by all threads together
-GROUP_PIECES = 1 << 14  # where documents are short
+CHECKED_AT_ONCE = 64 << 20  # bytes of training ids that are verified on opening: 0.04 s
+GROUP = 4 << 20  # bytes of text that are tokenized at a time, by all threads together
+GROUP_CHUNKS = 1 << 14  # where documents are short
 
 
 @dataclass(frozen=True)
 class TokenizedCorpus:
-    """The training and the held-out part as two streams of ids; each document ends with `</s>`.
+    """The training and the held-out part as two streams of ids; each document ends with `eos`.
 
     Attributes:
-        training: memory-mapped, each block checked when first read.
+        training: memory-mapped, each block verified when first read.
         held_out: shape (tokens,), memory-mapped.
-        training_bytes, held_out_bytes: the UTF-8 text they stand for.
+        training_bytes, held_out_bytes: size of the UTF-8 text they stand for.
         documents: in both parts together.
-        key: what this cache is called; the same text and tokenizer give the same key.
+        key: the name of this cache; the same text and tokenizer give the same key.
         ends: where the training ids of each part of the corpus end; empty means a single part.
-        weights: how often those of each part come in an epoch.
+        weights: how often each part is seen in an epoch.
 
     """
 
@@ -65,13 +64,13 @@ class TokenizedCorpus:
 
     @property
     def bytes_per_token(self) -> float:
-        """Bytes of training text that a token stands for, on average."""
+        """Average number of bytes of training text per token."""
         return self.training_bytes / max(len(self.training), 1)
 
 
 def cache_key(corpus_fingerprint: str, training_bytes: int, tokenizer_fingerprint: str) -> str:
-    """The name of a cache: a hash of all that decides its content."""
-    parts = f"{SCHEMA} {corpus_fingerprint} {training_bytes} {tokenizer_fingerprint}"
+    """The name of a cache: a hash of everything that determines its content."""
+    parts = f"{KEY_SCHEMA} {corpus_fingerprint} {training_bytes} {tokenizer_fingerprint}"
     return hashlib.sha256(parts.encode()).hexdigest()[:32]
 
 
@@ -83,29 +82,37 @@ def tokenize_corpus(
     progress: Callable[[int], None] = lambda _: None,
     threads: int | None = None,
 ) -> TokenizedCorpus:
-    """Tokenises a corpus, or finds the result of an earlier time.
+    """Tokenizes a corpus, or finds the result of an earlier call.
 
     Args:
-        cache: the folder of caches; this one becomes `tokens/KEY` in it.
+        cache: the folder of caches; this one is `tokens/KEY` in it.
         progress: called with the number of bytes done so far.
-        threads: how many tokenise; None for as many as there are cores. The ids are the same.
+        threads: how many to use; None for one per core. They make no difference to the ids.
 
     Raises:
-        DataError: the text changed while it was read.
-        InputOutputError: the disk refused, or has no room.
+        DataError: the text changed while it was read, or the tokenizer has no `eos`.
+        InputOutputError: the cache could not be written, or there is no space for it.
 
     """
+    eos = tokenizer.special.eos
+    if eos is None:
+        raise DataError(
+            "this tokenizer cannot be used for training",
+            why="it has no token that ends a document",
+            hint="tfcli tokenizer train FILE --name NAME",
+        )
     scan = corpus.scan
     key = cache_key(scan.fingerprint, scan.training_bytes, tokenizer.fingerprint)
     try:
         return open_token_cache(key, cache=cache, weights=corpus.weights)
     except (NotFoundError, DamagedError):
-        pass  # not there, or of no use: make it
+        pass  # missing or unusable: build it
     dtype: np.dtype[Any] = np.dtype(np.uint16 if tokenizer.vocab_size <= 1 << 16 else np.uint32)
     path = cache / "tokens" / key
+    remove_cache_leftovers(cache)
     # a token is at least one byte of text, or the end of a document
     require_space(path, (scan.bytes + scan.documents) * dtype.itemsize)
-    encode = _Encoder(tokenizer, dtype, threads or count_cores())
+    encode = _Encoder(tokenizer, eos, dtype, threads or count_cores())
     with new_folder(path) as folder:
         metadata = _write_tokens(folder, corpus, encode, progress)
         metadata["ends"] = [end // dtype.itemsize for end in metadata["ends"]]
@@ -118,25 +125,25 @@ def tokenize_corpus(
 def open_token_cache(
     key: str, *, cache: Path, weights: tuple[float, ...] = (1.0,)
 ) -> TokenizedCorpus:
-    """Opens a cache that was made before.
+    """Opens a cache that was built before.
 
-    Its training ids are checked now if they are few, else block by block when they are read.
+    Its training ids are verified now if they are few, else block by block when they are read.
 
     Args:
-        weights: how often each part of the corpus is to come in an epoch.
+        weights: how often each part of the corpus is seen in an epoch.
 
     Raises:
-        NotFoundError: it was not, or was deleted.
-        DamagedError: its bytes are not those that were written, or an older tfcli wrote it.
+        NotFoundError: there is none, or it was deleted.
+        DamagedError: its bytes are not as they were written, or an older tfcli wrote it.
 
     """
     path = cache / "tokens" / key
     if not path.is_dir():
-        raise NotFoundError(f"{path} is not there")
+        raise NotFoundError(f"{path} does not exist")
     verify_folder(path, only_size_of=TRAINING)
     metadata = read_json(path / METADATA)
     if metadata["schema"] != METADATA_SCHEMA or len(metadata["ends"]) != len(weights):
-        raise DamagedError(f"{path} was made by another tfcli")
+        raise DamagedError(f"{path} was written by another version of tfcli")
     dtype = np.dtype(metadata["dtype"])
     training = CheckedTokens(path / TRAINING, dtype, (path / DIGESTS).read_bytes())
     if training.nbytes <= CHECKED_AT_ONCE:
@@ -154,7 +161,7 @@ def open_token_cache(
 
 
 def count_cores() -> int:
-    """The cores that this process may use."""
+    """Number of cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
@@ -166,16 +173,16 @@ def _write_tokens(
     encode: Callable[[Sequence[Chunk]], bytes],
     progress: Callable[[int], None],
 ) -> dict[str, Any]:
-    """Writes the ids of all parts of a corpus; returns what the card says of them."""
+    """Writes the ids of all parts of a corpus; returns their metadata."""
     training_bytes = held_out_bytes = 0
     ends = []  # in bytes
     digests = BlockDigests()
     with folder.new_file(TRAINING) as training, folder.new_file(HELD_OUT) as held_out:
         for part in corpus.parts:
             fingerprint = Fingerprint()
-            for pieces, is_held_out in _group(part.split()):
-                ids = encode(pieces)
-                size = sum(len(piece.data) for piece in pieces)
+            for chunks, is_held_out in _group(part.split()):
+                ids = encode(chunks)
+                size = sum(len(chunk.data) for chunk in chunks)
                 if is_held_out:
                     held_out.write(ids)
                     held_out_bytes += size
@@ -183,8 +190,8 @@ def _write_tokens(
                     training.write(ids)
                     digests.add(ids)
                     training_bytes += size
-                for piece in pieces:
-                    fingerprint.add(piece)
+                for chunk in chunks:
+                    fingerprint.add(chunk)
                 progress(training_bytes + held_out_bytes)
             if fingerprint.hexdigest() != part.scan.fingerprint:
                 raise DataError("the text changed while it was read", hint="run the command again")
@@ -198,15 +205,15 @@ def _write_tokens(
     }
 
 
-def _group(pieces: Iterable[tuple[Chunk, bool]]) -> Iterator[tuple[list[Chunk], bool]]:
-    """Gathers pieces of one part, training or held-out, into work for all threads."""
-    for is_held_out, run in itertools.groupby(pieces, key=lambda pair: pair[1]):
+def _group(chunks: Iterable[tuple[Chunk, bool]]) -> Iterator[tuple[list[Chunk], bool]]:
+    """Groups chunks, all for training or all held out, into enough work for all threads."""
+    for is_held_out, run in itertools.groupby(chunks, key=lambda pair: pair[1]):
         group: list[Chunk] = []
         size = 0
-        for piece, _ in run:
-            group.append(piece)
-            size += len(piece.data)
-            if size >= GROUP or len(group) == GROUP_PIECES:
+        for chunk, _ in run:
+            group.append(chunk)
+            size += len(chunk.data)
+            if size >= GROUP or len(group) == GROUP_CHUNKS:
                 yield group, is_held_out
                 group, size = [], 0
         if group:
@@ -214,23 +221,23 @@ def _group(pieces: Iterable[tuple[Chunk, bool]]) -> Iterator[tuple[list[Chunk], 
 
 
 class _Encoder:
-    """Makes ids of pieces, which come in the order of the text."""
+    """Turns chunks of text, in order, into ids."""
 
-    def __init__(self, tokenizer: Tokenizer, dtype: np.dtype[Any], threads: int) -> None:
+    def __init__(self, tokenizer: Tokenizer, eos: int, dtype: np.dtype[Any], threads: int) -> None:
         self._tokenizer, self._dtype, self._threads = tokenizer, dtype, threads
-        self._begins = True  # whether the next piece begins a document
+        self._eos = np.array([eos], np.int32)
+        self._begins = True  # whether the next chunk begins a document
 
-    def __call__(self, pieces: Sequence[Chunk]) -> bytes:
-        """The ids of pieces as bytes, documents ended with `</s>`."""
-        end = np.array([END], np.int32)
+    def __call__(self, chunks: Sequence[Chunk]) -> bytes:
+        """The ids as bytes, with `eos` after each document."""
         prefix = self._tokenizer.prefix.encode()
-        begins = [self._begins, *(piece.last for piece in pieces)]
+        begins = [self._begins, *(chunk.last for chunk in chunks)]
         self._begins = begins.pop()
-        texts = [prefix * begin + piece.data for begin, piece in zip(begins, pieces, strict=True)]
+        texts = [prefix * begin + chunk.data for begin, chunk in zip(begins, chunks, strict=True)]
         arrays = []
-        encoded = self._tokenizer.encode_many(texts, threads=self._threads)
-        for piece, parts in zip(pieces, encoded, strict=True):
+        encoded = self._tokenizer.encode_batch(texts, threads=self._threads)
+        for chunk, parts in zip(chunks, encoded, strict=True):
             arrays += parts
-            if piece.last:
-                arrays.append(end)
+            if chunk.last:
+                arrays.append(self._eos)
         return np.concatenate(arrays).astype(self._dtype).tobytes()

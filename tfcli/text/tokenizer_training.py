@@ -1,10 +1,10 @@
 """Training a tokenizer: SentencePiece, on a sample of the text, set up so that no byte is lost.
 
-What the settings give for that:
+What each setting is for:
 
 * `byte_fallback`: a character without a piece of its own is spelled as its UTF-8 bytes.
 * `normalization_rule_name=identity`, `remove_extra_whitespaces=false`: nothing is rewritten.
-* `add_dummy_prefix=false`: no space is put in front that nobody wrote.
+* `add_dummy_prefix=false`: no space is added in front of a text.
 * `allow_whitespace_only_pieces`: runs of spaces may become pieces (code is indented).
 * `split_digits`: numbers are spelled digit by digit, so that arithmetic has a chance.
 
@@ -19,36 +19,37 @@ import math
 import re
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from tfcli.errors import DataError
-from tfcli.text.tokenizer import (
+from tfcli.text.sentencepiece_tokenizer import (
     BEGIN,
     BYTE_PIECES,
     END,
     FIRST_BYTE,
     UNKNOWN,
-    Tokenizer,
-    TokenizerType,
+    SentencePieceTokenizer,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-SMALLEST_VOCABULARY = FIRST_BYTE + BYTE_PIECES + 1  # the controls, the bytes, one character
-STRANGE = frozenset("▁▅\0\x1f")  # mean something else inside SentencePiece; spelled as bytes
+TokenizerType = Literal["bpe", "unigram", "char"]
+
+SMALLEST_VOCABULARY = FIRST_BYTE + BYTE_PIECES + 1  # control tokens, bytes, one character
+RESERVED = frozenset("▁▅\0\x1f")  # have a meaning inside SentencePiece; spelled as bytes
 SENTENCE = 4000  # bytes; SentencePiece silently drops a training line of more than 4,192
 SAMPLE = 20 << 20  # bytes of text that a tokenizer is trained on at most
 
 
 @dataclass(frozen=True)
 class TokenizerReport:
-    """How a tokenizer came out.
+    """The result of training a tokenizer.
 
     Attributes:
-        wanted: the vocabulary asked for (or worked out from the text).
-        vocab_size: the one that came of it; smaller where the text had no more pieces to give.
-        sample_bytes: the text it was trained on; `text_bytes` the whole there was.
+        wanted: the vocabulary size asked for, or chosen for the text.
+        vocab_size: the actual one; smaller where the text did not yield enough pieces.
+        sample_bytes: how much text it was trained on, of `text_bytes` in all.
 
     """
 
@@ -65,17 +66,19 @@ def train_tokenizer(
     text_bytes: int,
     type: TokenizerType = "bpe",
     vocab_size: int | None = None,
-) -> tuple[Tokenizer, TokenizerReport]:
+) -> tuple[SentencePieceTokenizer, TokenizerReport]:
     """Trains a tokenizer on a sample of `texts` of at most 20 MiB.
 
     Args:
-        texts: pieces of valid UTF-8, read once.
+        texts: chunks of valid UTF-8, read once.
         text_bytes: how much text there is, for an even sample.
-        type: bpe merges frequent pairs; unigram keeps the likeliest pieces; char has none.
-        vocab_size: how many pieces, controls and the 256 bytes included; None works it out.
+        type: bpe merges frequent pairs; unigram keeps the likeliest pieces; char splits text into
+            single characters.
+        vocab_size: number of pieces, control tokens and the 256 bytes included; None: see
+            `choose_vocab_size`.
 
     Raises:
-        DataError: there is no text, or the vocabulary is smaller than the 256 bytes need.
+        DataError: there is no text, or the vocabulary is too small for the 256 bytes.
 
     """
     sample = list(_sample(texts, text_bytes))
@@ -89,22 +92,22 @@ def train_tokenizer(
     if wanted < SMALLEST_VOCABULARY:
         raise DataError(
             f"a vocabulary of {wanted} is too small",
-            why=f"3 control tokens and {BYTE_PIECES} bytes are part of it",
+            why=f"it has to include 3 control tokens and {BYTE_PIECES} bytes",
             hint=f"--vocab-size {SMALLEST_VOCABULARY} or more",
         )
     possible = min(wanted, SMALLEST_VOCABULARY + sample_bytes)  # no more pieces than bytes
     sample = _without_rare(sample, characters, possible)
     model = _train_at_most(sample, type, possible)
-    tokenizer = Tokenizer(model)
+    tokenizer = SentencePieceTokenizer(model)
     return tokenizer, TokenizerReport(type, wanted, tokenizer.vocab_size, sample_bytes, text_bytes)
 
 
 def choose_vocab_size(text_bytes: int, characters: Counter[str]) -> int:
-    """The vocabulary that suits a text: about the root of its size, and room for its script.
+    """The vocabulary size for a text: about the square root of its size, and room for its script.
 
-    The root of the bytes, as the nearest power of two from 512 to 32,768: 1,024 for a book of
-    1 MB, where 512 and 2,048 both gave a higher loss in the same time. A script with thousands
-    of characters gets at least twice as many pieces as it has common characters.
+    The power of two nearest to the square root of the bytes, from 512 to 32,768: 1,024 for a book
+    of 1 MB, where 512 and 2,048 both gave a higher loss in the same time. A script of thousands of
+    characters gets at least twice as many pieces as it has common characters.
     """
     by_size: int = 2 ** round(math.log2(max(text_bytes, 1)) / 2)
     total = characters.total()
@@ -119,7 +122,7 @@ def choose_vocab_size(text_bytes: int, characters: Counter[str]) -> int:
 
 
 def _train_at_most(sample: Sequence[str], type: TokenizerType, vocab_size: int) -> bytes:
-    """Trains with `vocab_size`, or with the largest that SentencePiece says the text gives."""
+    """Trains with `vocab_size`, or with the largest that SentencePiece says the text allows."""
     try:
         return _train(sample, type, vocab_size)
     except RuntimeError as error:
@@ -159,13 +162,13 @@ def _train(sample: Sequence[str], type: TokenizerType, vocab_size: int) -> bytes
 def _without_rare(sample: Sequence[str], characters: Counter[str], vocab_size: int) -> list[str]:
     """The sample without its rarest characters, where there are too many for the vocabulary.
 
-    SentencePiece wants a piece for every character it sees, and refuses a vocabulary without
-    room for them. So that half of the room is left for longer pieces, the rarest characters of a
-    large script are taken out, the text parted there; they will be spelled as bytes. A space is
-    put in, since without a piece of its own it would come back as U+2581.
+    SentencePiece needs a piece for every character it sees, and refuses a vocabulary without room
+    for them. So the rarest characters of a large script are removed, and the text is split there,
+    until half of the room is left for longer pieces; they will be spelled as bytes. A space is
+    added, since without a piece of its own it would be decoded as U+2581.
     """
     room = max(1, (vocab_size - FIRST_BYTE - BYTE_PIECES) // 2)
-    ranked = [char for char, _ in characters.most_common() if char not in {*STRANGE, " "}]
+    ranked = [char for char, _ in characters.most_common() if char not in {*RESERVED, " "}]
     kept = [" ", *ranked[: room - 1]]
     if len(kept) == len(characters.keys() | {" "}):
         return [*sample, " "]
@@ -175,7 +178,7 @@ def _without_rare(sample: Sequence[str], characters: Counter[str], vocab_size: i
 
 
 def _sample(texts: Iterable[bytes], text_bytes: int) -> Iterator[str]:
-    """Cuts texts into sentences and takes an even share of them, `SAMPLE` bytes in all."""
+    """Cuts texts into sentences and takes evenly spaced ones, `SAMPLE` bytes in all."""
     keep = min(1.0, SAMPLE / max(text_bytes, 1))
     read = taken = 0
     for text in texts:
@@ -187,7 +190,7 @@ def _sample(texts: Iterable[bytes], text_bytes: int) -> Iterator[str]:
 
 
 def cut_into_sentences(text: bytes) -> Iterator[bytes]:
-    """Cuts valid UTF-8 into parts short enough for SentencePiece, which add up to the text."""
+    """Cuts valid UTF-8 into parts short enough for SentencePiece; joined, they are the text."""
     start = 0
     while start < len(text):
         end = min(len(text), start + SENTENCE)

@@ -22,7 +22,7 @@ import torch
 from tfcli.errors import DataError, UsageError
 from tfcli.model.cost import training_flops_per_token
 from tfcli.runs.metrics import append_metrics
-from tfcli.runs.run import require_there
+from tfcli.runs.run import require_exists
 from tfcli.runs.step import StepState, save_step, step_path
 from tfcli.runs.valid_steps import prune
 from tfcli.training.compiling import compile_loss
@@ -377,7 +377,7 @@ class Trainer:
         remembered = self.optimizer.state()
         path = step_path(self.run.path, self.step)
         if self.processes.is_first:
-            require_there(self.run)
+            require_exists(self.run)
             save_step(self.run.path, state, weights, remembered)
             prune(self.run, keep=STEPS_KEPT)
         self.saved_step, self._saved_at = self.step, time.monotonic()

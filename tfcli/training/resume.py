@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from tfcli.errors import DamagedError, TfcliError
-from tfcli.files import remove_folder, sweep
+from tfcli.files import remove_folder, remove_leftovers
 from tfcli.model.layout import check_shapes
 from tfcli.model.transformer import Transformer
 from tfcli.runs.run import Run, create_run, open_run, write_metadata
@@ -24,7 +24,7 @@ from tfcli.runs.step import (
     save_step,
     step_path,
 )
-from tfcli.runs.valid_steps import ValidStep, newest_valid_step, no_whole_step, open_step
+from tfcli.runs.valid_steps import ValidStep, newest_valid_step, no_valid_step, open_step
 from tfcli.training.optimizers import Optimizer
 from tfcli.training.parallel import Processes, local, part_like
 from tfcli.training.plan import Plan
@@ -52,7 +52,7 @@ def begin(
         ConflictError: there is a run of that name.
 
     """
-    sweep(path)
+    remove_leftovers(path)
     run = create_run(path, job.metadata(corpus), job.tokenizer)
     step = _save_base(job, run, job.base) if job.base else None
     return _start(job, run, step, started=started, **watching)
@@ -85,10 +85,10 @@ def resume(
         DataError: a newer tfcli wrote a step of it.
 
     """
-    sweep(run.path)
+    remove_leftovers(run.path)
     step = _newest(run, damaged)
     if step is None and (list_steps(run.path) or run.metadata.get("from")):
-        raise no_whole_step(run)  # beginning anew would put others in their place
+        raise no_valid_step(run)  # beginning anew would put others in their place
     if job.plan != Plan.from_json(run.metadata["plan"]):
         run.metadata["plan"] = job.plan.to_json()
         write_metadata(run.path, run.metadata)

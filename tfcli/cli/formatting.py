@@ -1,0 +1,28 @@
+"""Numbers as a person reads them: sizes, counts, durations."""
+
+from __future__ import annotations
+
+
+def format_bytes(size: float) -> str:
+    """`1.1 MB`."""
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if size < 1000:
+            return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} TB"
+
+
+def format_count(count: float) -> str:
+    """`940 k`, `12.3 M`."""
+    for unit in ("", " k", " M"):
+        if count < 1000:
+            return f"{count:.0f}{unit}" if not unit or count >= 100 else f"{count:.1f}{unit}"
+        count /= 1000
+    return f"{count:.1f} G"
+
+
+def format_duration(seconds: float) -> str:
+    """`0:42`, `1:02:03`."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

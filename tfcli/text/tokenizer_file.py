@@ -1,0 +1,55 @@
+"""The file of a tokenizer, whatever kind it is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tfcli.errors import DataError
+from tfcli.files import require_regular_file, translate_os_error
+from tfcli.text.sentencepiece_tokenizer import SentencePieceTokenizer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tfcli.text.tokenizer import Tokenizer
+
+LARGEST_FILE = 64 << 20  # bytes; nothing above this is opened
+
+
+def open_tokenizer(serialized: bytes) -> Tokenizer:
+    """The tokenizer that a file holds; its bytes tell which kind it is. SentencePiece so far.
+
+    Raises:
+        DataError: it is not a tokenizer, or not one for tfcli.
+
+    """
+    if len(serialized) > LARGEST_FILE:
+        raise DataError(f"a tokenizer of {len(serialized):,} bytes is larger than any should be")
+    return SentencePieceTokenizer(serialized)
+
+
+def load_tokenizer(path: Path, opener: Callable[[bytes], Tokenizer] = open_tokenizer) -> Tokenizer:
+    """Opens the file at `path`.
+
+    Args:
+        opener: what makes a tokenizer of its bytes; `sandbox.open_sandboxed` for one from
+            elsewhere.
+
+    Raises:
+        NotFoundError, InputOutputError: it cannot be read.
+        DamagedError: it is a pipe or a device.
+        DataError: it is not a tokenizer, or not one for tfcli.
+
+    """
+    try:
+        require_regular_file(path)
+        if path.stat().st_size > LARGEST_FILE:
+            raise DataError(f"{path} is larger than any tokenizer should be")
+        serialized = path.read_bytes()
+    except OSError as error:
+        raise translate_os_error(error, path) from error
+    try:
+        return opener(serialized)
+    except DataError as error:
+        raise type(error)(f"{path}: {error.what}", why=error.why, hint=error.hint) from None
