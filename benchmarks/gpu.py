@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from tfcli.model.config import ModelConfig
+    from tfcli.training.machine import Device
 
     Cells = tuple[str, ...]
 
@@ -120,6 +121,12 @@ class Bench:
     deadline: float
 
     @property
+    def kind(self) -> Device:
+        """The device as options name it."""
+        kind: Device = self.device.type  # type: ignore[assignment]
+        return kind
+
+    @property
     def seconds_left(self) -> float:
         """Until the deadline."""
         return self.deadline - time.monotonic()
@@ -141,9 +148,9 @@ class Bench:
         """The steps of a run of that name."""
         trainer = start_training(
             shape.config, number_tokenizer(shape.vocab_size), self.folder / name,
-            device=self.device.type, processes=processes, steps=shape.warm_up + shape.steps + 1,
+            device=self.kind, processes=processes, steps=shape.warm_up + shape.steps + 1,
             batch_tokens=shape.batch_tokens, compile=compile, dropout=0.0, token_dropout=0.0,
-            eval_every=1000, save_every=1000, sharded=processes.sharded,
+            eval_every=1000, save_every=1000,
         )  # fmt: skip
         seconds: list[float] = []
         for event in trainer.events():

@@ -167,7 +167,7 @@ def run_nanogpt(checkout: Path, corpus: Corpus, *, tiny: bool) -> Result:
     arrays = [np.array([ids[c] for c in text], np.uint16) for text in (training, held_out)]
     with tempfile.TemporaryDirectory() as folder:
         nanogpt = NanoGPT.copy(checkout, Path(folder))
-        nanogpt.write_data(DATASET, *arrays, vocab_size=len(characters))
+        nanogpt.write_data(DATASET, arrays[0], arrays[1], len(characters))
         seconds = nanogpt.train([*RECIPE, *(TINY_RECIPE if tiny else [])])
         spelled = [character.encode() for character in characters]
         # in a process of its own, so that its modules stay out of ours

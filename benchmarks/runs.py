@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from tfcli.text.corpus import open_corpus
@@ -65,6 +66,7 @@ def start_training(
 
     Args:
         path: of the run.
+        processes: who train together, and whether they share the weights.
         options: further ones of `TrainOptions`.
 
     """
@@ -79,6 +81,6 @@ def start_training(
         d_model=config.d_model, num_heads=config.num_heads, tied_head=config.tied_head, **options,
     )  # fmt: skip
     tokens = tokenize_corpus(corpus, tokenizer, cache=cache)
-    job = prepare(wanted, tokens, tokenizer, seed=0, device=device, processes=processes)
+    job = prepare(wanted, tokens, tokenizer, seed=0, device=device)
     assert job.model_config == config
-    return begin(job, path, corpus, started=time.monotonic())
+    return begin(replace(job, processes=processes), path, corpus, started=time.monotonic())
