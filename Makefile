@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: setup demo test coverage check slow soak others gpu gpu-here bench bench-gpu build format clean
+.PHONY: setup demo test coverage check slow soak others gpu gpu-here bench bench-gpu docs build format clean
 
 setup: $(READY)
 
@@ -65,20 +65,27 @@ wheels: tests/gpu_packages.txt constraints.txt
 	    --constraint constraints.txt --requirement tests/gpu_packages.txt --dest wheels
 	touch wheels
 
-# Every table of docs/benchmarks.md but those of `make others` and `make bench-gpu`, in about an
-# hour: make bench [TEXT=FILE] [NANOGPT=DIR] > tables.md. Without TEXT it is Python's standard library.
+# The tables of docs/benchmarks.md but those of `make others` and `make bench-gpu`: about an hour.
+#     make bench [TEXT="FILE ..."] [NANOGPT=DIR] > tables.md
+# Without TEXT they are of Python's standard library, without NANOGPT of tfcli alone.
+COMPARED := $(if $(NANOGPT),--nanogpt $(NANOGPT))
+
 bench: setup
-	@$(BIN)/python -m benchmarks.held_out $(TEXT) --time 79s --rounds 3
-	@$(BIN)/python -m benchmarks.held_out $(TEXT) --time 5m --rounds 1
-	@$(BIN)/python -m benchmarks.held_out $(TEXT) --time 30m --rounds 1
-	@$(BIN)/python -m benchmarks.nanogpt $(TEXT) $(if $(NANOGPT),--nanogpt $(NANOGPT))
+	@$(BIN)/python -m benchmarks.held_out $(firstword $(TEXT)) --time 79s --rounds 3
+	@$(BIN)/python -m benchmarks.held_out $(firstword $(TEXT)) --time 5m --rounds 1
+	@$(BIN)/python -m benchmarks.held_out $(firstword $(TEXT)) --time 30m --rounds 1
+	@for text in $(TEXT) ""; do $(BIN)/python -m benchmarks.nanogpt $$text $(COMPARED) || exit; done
 	@$(BIN)/python -m benchmarks.speed
 	@$(BIN)/python -m benchmarks.startup
 	@$(BIN)/python -m benchmarks.preparing $(TEXT) --megabytes 1000
 
 # On a machine with a GPU: under six minutes.
 bench-gpu: setup
-	@$(BIN)/python -m benchmarks.gpu $(if $(NANOGPT),--nanogpt $(NANOGPT))
+	@$(BIN)/python -m benchmarks.gpu $(COMPARED)
+
+# The command reference, from the help of the program.
+docs: setup
+	$(BIN)/python docs/generate.py
 
 build: setup
 	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .

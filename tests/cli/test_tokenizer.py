@@ -53,7 +53,7 @@ WRONG = {
     "words for ids": (("decode", "-t", "words"), b"1 2\n3 four", 65, "line 2"),
     "ids outside": (("decode", "-t", "words"), b"1 2 320", 65, "the id 320"),
     "no text": (("encode", "-t", "words"), b"\xff\xfe\x00", 65, "byte 0"),
-    "misspelt": (("encode", "-t", "wods"), b"", 66, "did you mean words"),
+    "misspelt": (("encode", "-t", "wods"), b"", 66, "did you mean 'words'"),
     "bad name": (("train", "book.txt", "--name", "a/b"), b"", 2, "cannot name a tokenizer"),
     "too small": (
         ("train", "book.txt", "--name", "it", "--vocab-size", "100"), b"", 65, "too small",

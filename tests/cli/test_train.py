@@ -216,7 +216,7 @@ WRONG = {
     "bad name": (("book.txt", "--run", "../x/..", "--steps", "1"), 2, "cannot name a run"),
     "bad time": (("book.txt", "--time", "soon"), 2, "no duration"),
     "bad size": (("book.txt", "--size", "huge"), 2, "invalid value for '--size'"),
-    "no such tokenizer": (("book.txt", "-t", "wrds"), 66, "no tokenizer 'wrds'"),
+    "no such tokenizer": (("book.txt", "-t", "wrds"), 66, "tokenizer 'wrds' not found"),
     "uneven heads": (("book.txt", "--width", "100", "--heads", "3"), 2, "cannot be shared"),
 }
 

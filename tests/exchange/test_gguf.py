@@ -133,11 +133,11 @@ def test_a_number_too_large_for_sixteen_bits_keeps_its_matrix_in_thirty_two(
 def test_what_stands_there_stays(make_run: MakeRun, tmp_path: Path) -> None:
     run, step, _ = make_run()
     (tmp_path / "mine.txt").write_text("years of work")
-    with pytest.raises(ConflictError, match="there already"):
+    with pytest.raises(ConflictError, match="already exists"):
         export_to_gguf(run, step, tmp_path / "mine.txt", "f32")
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "Modelfile").write_text("mine")
-    with pytest.raises(ConflictError, match="there already"):
+    with pytest.raises(ConflictError, match="already exists"):
         export_to_ollama(run, step, tmp_path / "folder", "f32")
     assert (tmp_path / "mine.txt").read_text() == "years of work"
     assert (tmp_path / "folder" / "Modelfile").read_text() == "mine"

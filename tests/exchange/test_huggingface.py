@@ -119,7 +119,7 @@ def test_what_stands_there_stays(make_run: MakeRun, tmp_path: Path) -> None:
     run, step, _ = make_run()
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("years of work")
-    with pytest.raises(ConflictError, match="there already"):
+    with pytest.raises(ConflictError, match="already exists"):
         export_to_hugging_face(run, step, tmp_path / "mine")
     assert (tmp_path / "mine" / "thesis.txt").read_text() == "years of work"
     (tmp_path / "empty").mkdir()

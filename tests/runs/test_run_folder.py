@@ -107,7 +107,7 @@ def test_run_is_created_or_can_be_after_any_failing_call(tmp_path: Path) -> None
             make_run(path)
         created = open_run(path) if (path / RUN_JSON).exists() else make_run(path)
         remove_leftovers(path)
-        assert created.tokenizer().model == tokenizer().serialized
+        assert created.tokenizer().serialized == tokenizer().serialized
         assert {file.name for file in path.iterdir()} == {RUN_JSON, TOKENIZER}
 
 

@@ -26,7 +26,7 @@ MAX_HEIGHT = 24  # lines of a chart on a terminal
 
 RunsArgument = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[RUN]...", help="Names or paths of runs.", show_default="the newest"),
+    typer.Argument(metavar="RUN", help="Names or paths of runs.", show_default="the newest"),
 ]
 
 
