@@ -52,6 +52,7 @@ def test_nanogpt_and_tfcli_are_measured_on_the_same_bytes(
     assert [row[0] for row in rows] == ["nanoGPT", "tfcli, seed 0"]
 
 
+@pytest.mark.slow
 def test_gpu_table_compares_with_nanogpt_and_goes_to_out(
     nanogpt: Path,
     tmp_path: Path,
