@@ -217,7 +217,7 @@ WRONG = {
     "bad time": (("book.txt", "--time", "soon"), 2, "no duration"),
     "bad size": (("book.txt", "--size", "huge"), 2, "invalid value for '--size'"),
     "no such tokenizer": (("book.txt", "-t", "wrds"), 66, "tokenizer 'wrds' not found"),
-    "uneven heads": (("book.txt", "--width", "100", "--heads", "3"), 2, "cannot be shared"),
+    "uneven heads": (("book.txt", "--width", "100", "--heads", "3"), 2, "cannot be divided"),
 }
 
 

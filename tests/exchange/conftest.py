@@ -34,6 +34,7 @@ SHAPES: dict[str, dict[str, Any]] = {
     "modern, grouped queries": {"family": "modern", "num_kv_heads": 1, "tied_head": False},
     "llama, untied": {"family": "llama", "tied_head": False},
     "llama, tied": {"family": "llama", "tied_head": True, "num_kv_heads": 1},
+    "llama, q, k, v bias": {"family": "llama", "qkv_bias": True, "num_kv_heads": 1},
     "gpt2": {"family": "gpt2", "tied_head": True},
 }
 
@@ -64,6 +65,7 @@ def make_run(tmp_path: Path, tokenizer: Tokenizer) -> MakeRun:
         name: str = "it",
         width: int = 64,
         sliding_window: int | None = None,
+        qkv_bias: bool = False,
         tokenizer: Tokenizer = tokenizer,
         **shape: Any,
     ) -> tuple[Run, ValidStep, Transformer]:
@@ -73,7 +75,7 @@ def make_run(tmp_path: Path, tokenizer: Tokenizer) -> MakeRun:
             "nano", family=family, vocab_size=tokenizer.vocab_size, context_length=96,
             num_layers=2, d_model=width, num_heads=2, **shape,
         )  # fmt: skip
-        config = dataclasses.replace(config, sliding_window=sliding_window)
+        config = dataclasses.replace(config, sliding_window=sliding_window, qkv_bias=qkv_bias)
         model = random_weights(Transformer(config))
         described = metadata() | {
             "model": config.to_json(),

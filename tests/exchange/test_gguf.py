@@ -38,7 +38,8 @@ def test_the_file_says_what_the_model_is(shape: str, make_run: MakeRun, tmp_path
     facts, arrays = read(tmp_path / "it.gguf")
     config = run.model_config
     kind = facts["general.architecture"]
-    assert kind == {"modern": "qwen3", "llama": "llama", "gpt2": "gpt2"}[config.family]
+    llama = "qwen2" if config.qkv_bias else "llama"
+    assert kind == {"modern": "qwen3", "llama": llama, "gpt2": "gpt2"}[config.family]
     assert facts[f"{kind}.context_length"] == config.context_length
     assert facts[f"{kind}.embedding_length"] == config.d_model
     assert facts[f"{kind}.feed_forward_length"] == config.d_ff
@@ -87,7 +88,7 @@ def test_fewer_bits_are_rounded_as_the_command_measures(
     run, step, _ = make_run()
     export_to_gguf(run, step, tmp_path / "it.gguf", type)
     _, arrays = read(tmp_path / "it.gguf")
-    ours = rounded(TensorFile(step.path / MODEL), type)
+    ours = rounded(run.model_config, TensorFile(step.path / MODEL), type)
     exact = TensorFile(step.path / MODEL)
     for name, theirs in {
         "embedding.weight": "token_embd.weight",

@@ -17,10 +17,13 @@ from tfcli.exchange.architectures import from_config_json, to_config_json
 from tfcli.exchange.huggingface_in import import_run, inspect_checkpoint
 from tfcli.exchange.huggingface_out import export_to_hugging_face
 from tfcli.files import verify_folder
+from tfcli.generation.engines.engine import Engine
+from tfcli.generation.engines.numpy_engine import NumpyEngine
 from tfcli.generation.open_engine import open_engine, open_model
 from tfcli.model.transformer import Transformer
-from tfcli.runs.run import open_run
-from tfcli.runs.valid_steps import choose_step
+from tfcli.runs.run import Run, open_run
+from tfcli.runs.step import MODEL, map_arrays
+from tfcli.runs.valid_steps import ValidStep, choose_step
 from tfcli.text.sentencepiece_tokenizer import BEGIN
 from tfcli.text.tokenizer import Tokenizer
 
@@ -36,7 +39,8 @@ def greedy(logits_of: Any, ids: list[int], count: int) -> list[int]:
 
 
 @torch.no_grad()
-def assert_alike(ours: Transformer, theirs: Any, ids: list[int]) -> None:
+def assert_alike(ours: Transformer, theirs: Any, ids: list[int]) -> list[int]:
+    """The same logits, and the same 64 greedy tokens after the first 8, which are returned."""
     batch = torch.tensor([ids])
     torch.testing.assert_close(ours(batch), theirs(batch).logits, rtol=0, atol=1e-5)
     begun = ids[:8]
@@ -46,6 +50,7 @@ def assert_alike(ours: Transformer, theirs: Any, ids: list[int]) -> None:
         pad_token_id=0,
     )  # fmt: skip
     assert by_them[0].tolist() == by_us
+    return by_us
 
 
 def open_theirs(folder: Path) -> Any:
@@ -66,11 +71,13 @@ def test_an_exported_model_computes_the_same(
     assert_alike(model, open_theirs(tmp_path / "out"), [BEGIN, *tokenizer.encode(TEXT)])
 
 
-@pytest.mark.parametrize("family", ["modern", "llama"])
+@pytest.mark.parametrize(
+    ("family", "qkv_bias"), [("modern", False), ("llama", False), ("llama", True)]
+)
 def test_a_sliding_window_travels(
-    family: Any, make_run: MakeRun, tokenizer: Tokenizer, tmp_path: Path
+    family: Any, qkv_bias: bool, make_run: MakeRun, tokenizer: Tokenizer, tmp_path: Path
 ) -> None:
-    run, step, model = make_run(family, sliding_window=7, tied_head=False)
+    run, step, model = make_run(family, sliding_window=7, tied_head=False, qkv_bias=qkv_bias)
     export_to_hugging_face(run, step, tmp_path / "out")
     theirs = open_theirs(tmp_path / "out")
     assert theirs.config.sliding_window == 7
@@ -80,7 +87,7 @@ def test_a_sliding_window_travels(
 def test_a_large_model_lies_in_parts(
     make_run: MakeRun, tokenizer: Tokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(huggingface_out, "LARGEST_PART", 100_000)
+    monkeypatch.setattr(huggingface_out, "MAX_SHARD_BYTES", 100_000)
     run, step, model = make_run(tied_head=False)
     export_to_hugging_face(run, step, tmp_path / "out")
     parts = sorted((tmp_path / "out").glob("model-*-of-*.safetensors"))
@@ -146,6 +153,25 @@ def test_a_configuration_comes_back_as_it_went(shape: str, make_run: MakeRun) ->
     assert from_config_json(value, vocab_size=config.vocab_size) == config
 
 
+def engines(run: Run, step: ValidStep) -> list[Engine]:
+    """All of them: torch, numpy, and numpy with the compiled decoder."""
+    weights = map_arrays(step.path / MODEL)
+    return [
+        open_engine(run, step, "cpu", engine="torch"),
+        NumpyEngine(run.model_config, weights, native=False),
+        NumpyEngine(run.model_config, weights),
+    ]
+
+
+def greedy_of_engine(engine: Engine, ids: list[int], count: int) -> list[int]:
+    engine.reset(0)
+    found, new = list(ids), list(ids)
+    for _ in range(count):
+        new = [int(engine.forward([0], [new])[0].argmax())]
+        found += new
+    return found
+
+
 # --- in -----------------------------------------------------------------------------------------
 
 COMMON = {
@@ -161,6 +187,13 @@ MADE: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     "Mistral": ("Mistral", {"sliding_window": 9}),
     "Mistral, no window": ("Mistral", {"sliding_window": None}),
+    "Qwen2": ("Qwen2", {}),
+    "Qwen2, other numbers": (
+        "Qwen2",
+        {"tie_word_embeddings": True, "use_sliding_window": True, "sliding_window": 11,
+         "max_window_layers": 0,
+         "rope_parameters": {"rope_type": "default", "rope_theta": 1_000_000.0}},
+    ),
     "Qwen3": ("Qwen3", {"head_dim": 16}),
     "Qwen3, window": (
         "Qwen3", {"use_sliding_window": True, "sliding_window": 11, "max_window_layers": 0}
@@ -204,15 +237,33 @@ def test_an_imported_model_computes_the_same(
     run = import_run(found, tmp_path / "checkpoints" / "theirs")
     step = choose_step(run, None, damaged=fail)
     ids = [BEGIN, *tokenizer.encode(TEXT)]
-    assert_alike(open_model(run, step), theirs, ids)
-    engine = open_engine(run, step, "cpu")
+    by_them = assert_alike(open_model(run, step), theirs, ids)
     with torch.no_grad():
         wanted = theirs(torch.tensor([ids])).logits[0].numpy()
-    np.testing.assert_allclose(engine.forward_all([0], [ids]), wanted, rtol=0, atol=1e-4)
+    for engine in engines(run, step):
+        np.testing.assert_allclose(engine.forward_all([0], [ids]), wanted, rtol=0, atol=1e-4)
+        assert greedy_of_engine(engine, ids[:8], 64) == by_them
     export_to_hugging_face(run, step, tmp_path / "out")
     again = open_theirs(tmp_path / "out").state_dict()
     for name, weight in theirs.state_dict().items():
         assert torch.equal(again[name], weight), name
+
+
+@pytest.mark.parametrize("rope_scaling", [{"rope_type": "default"}, {"type": "default"}, None])
+def test_default_rope_scaling_is_none(
+    rope_scaling: Any, tokenizer: Tokenizer, tmp_path: Path
+) -> None:
+    """As config.json was before transformers 5."""
+    theirs = make_theirs("Llama", tokenizer.vocab_size, {})
+    path = saved(theirs, tokenizer, tmp_path / "in") / "config.json"
+    described = json.loads(path.read_text())
+    del described["rope_parameters"]
+    described |= {"rope_theta": 500_000.0, "rope_scaling": rope_scaling}
+    path.write_text(json.dumps(described))
+    run = import_run(inspect_checkpoint(path.parent), tmp_path / "checkpoints" / "theirs")
+    assert run.model_config.rope_theta == 500_000.0
+    model = open_model(run, choose_step(run, None, damaged=fail))
+    assert_alike(model, open_theirs(path.parent), [BEGIN, *tokenizer.encode(TEXT)])
 
 
 def test_an_imported_gpt2_computes_the_same(tokenizer: Tokenizer, tmp_path: Path) -> None:

@@ -99,12 +99,12 @@ SPOILT: dict[str, tuple[Callable[[Path], Any], str]] = {
         "in some layers",
     ),
     "a width that is a text": (lambda f: configure(f, hidden_size="wide"), "hidden_size"),
-    "a huge width": (lambda f: configure(f, hidden_size=2**62), "has the shape"),
-    "a negative width": (lambda f: configure(f, hidden_size=-4), "no model that can be"),
-    "no heads": (lambda f: configure(f, num_attention_heads=0), "no model that can be"),
-    "a billion layers": (lambda f: configure(f, num_hidden_layers=10**9), "no model that can be"),
+    "a huge width": (lambda f: configure(f, hidden_size=2**62), "has shape"),
+    "a negative width": (lambda f: configure(f, hidden_size=-4), "impossible model"),
+    "no heads": (lambda f: configure(f, num_attention_heads=0), "impossible model"),
+    "a billion layers": (lambda f: configure(f, num_hidden_layers=10**9), "impossible model"),
     "no weights": (lambda f: (f / WEIGHTS).unlink(), "no model.safetensors"),
-    "pickled weights": (pickled, "pickled"),
+    "pickled weights": (pickled, "pickle file"),
     "a missing part": (lambda f: index(f, "model-00002-of-00002.safetensors"), "not there"),
     "a path as a part": (lambda f: index(f, "../in/model.safetensors"), "plain name"),
     "an absolute part": (lambda f: index(f, "/etc/passwd"), "plain name"),
@@ -114,7 +114,7 @@ SPOILT: dict[str, tuple[Callable[[Path], Any], str]] = {
         lambda f: reweigh(f, lambda w: w.pop("model.norm.weight")), "lack model.norm.weight"
     ),
     "a weight too many": (
-        lambda f: reweigh(f, lambda w: w.update({"model.extra": np.ones(3)})), "would not use"
+        lambda f: reweigh(f, lambda w: w.update({"model.extra": np.ones(3)})), "unknown weight"
     ),
     "overlapping arrays": (
         lambda f: header(f, {
@@ -128,9 +128,16 @@ SPOILT: dict[str, tuple[Callable[[Path], Any], str]] = {
     "a kind of rotation by its older name": (
         lambda f: configure(f, rope_parameters={"type": "linear", "factor": 4}), "linear"
     ),
-    "an epsilon beyond numbers": (lambda f: configure(f, rms_norm_eps=10**400), "beyond"),
+    "scaled positions by their older name": (
+        lambda f: configure(f, rope_scaling={"type": "dynamic", "factor": 2.0}), "dynamic"
+    ),
+    "RoPE in a part of each head": (
+        lambda f: configure(f, rope_parameters={"partial_rotary_factor": 0.5}), "partial_rotary"
+    ),
+    "a rope_scaling that is no object": (lambda f: configure(f, rope_scaling=4), "rope_param"),
+    "an epsilon beyond numbers": (lambda f: configure(f, rms_norm_eps=10**400), "too large"),
     "a theta beyond numbers": (
-        lambda f: configure(f, rope_parameters={}, rope_theta=10**400), "beyond"
+        lambda f: configure(f, rope_parameters={}, rope_theta=10**400), "too large"
     ),
     "layers of a number": (
         lambda f: configure(f, use_sliding_window=True, sliding_window=8, layer_types=5),
@@ -141,18 +148,18 @@ SPOILT: dict[str, tuple[Callable[[Path], Any], str]] = {
                             max_window_layers=1), "in some layers",
     ),
     "another head where it is tied": (
-        lambda f: configure(f, tie_word_embeddings=True), "another table"
+        lambda f: configure(f, tie_word_embeddings=True), "embeddings in .* differ"
     ),
-    "tokenizers that differ": (lambda f: another_tokenizer(f), "other pieces"),
+    "tokenizers that differ": (lambda f: another_tokenizer(f), "different pieces"),
     "a wrong shape": (
-        lambda f: reweigh(f, lambda w: w.update({"model.norm.weight": np.ones(3)})), "the shape"
+        lambda f: reweigh(f, lambda w: w.update({"model.norm.weight": np.ones(3)})), "has shape"
     ),
     "whole numbers": (
         lambda f: reweigh(f, lambda w: w.update(
             {"model.norm.weight": np.ones(64, np.int64)})), "no float",
     ),
     "no numbers": (
-        lambda f: reweigh(f, lambda w: w["model.norm.weight"].fill(np.nan)), "no number"
+        lambda f: reweigh(f, lambda w: w["model.norm.weight"].fill(np.nan)), "NaN or infinity"
     ),
     "a header of 2^63": (lambda f: header(f, {}, length=2**63), "header is longer"),
     "a header that is no object": (lambda f: header(f, []), "not a safetensors file"),
@@ -185,12 +192,12 @@ def test_a_spoilt_folder_is_refused_and_nothing_is_written(
 
 
 def test_there_is_no_such_folder(tmp_path: Path) -> None:
-    with pytest.raises(NotFoundError, match="no folder"):
+    with pytest.raises(NotFoundError, match="not found"):
         inspect_checkpoint(tmp_path / "nothing")
 
 
 def test_a_longer_context_than_there_is(folder: Path) -> None:
-    with pytest.raises(DataError, match="context of 96"):
+    with pytest.raises(DataError, match="context length is 96"):
         inspect_checkpoint(folder, context_length=97)
 
 
@@ -208,7 +215,7 @@ def test_any_config_json_is_read_or_refused(data: st.DataObject) -> None:
         "num_hidden_layers": 1, "intermediate_size": 8, "max_position_embeddings": 8,
         "rope_parameters": {}, "sliding_window": None, "use_sliding_window": None,
         "layer_types": None, "tie_word_embeddings": True, "head_dim": 4, "rms_norm_eps": 1e-6,
-        "rope_theta": 1.0,
+        "rope_theta": 1.0, "rope_scaling": None,
     }  # fmt: skip
     names = data.draw(st.lists(st.sampled_from(list(known)), min_size=1, unique=True))
     try:

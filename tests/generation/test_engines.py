@@ -17,7 +17,6 @@ from hypothesis.extra.numpy import arrays
 from tests.devices import GPUS
 from tests.generation.conftest import numpy_engine, pure_engine, random_model
 from tests.model.helpers import CONFIGS, configs
-from tfcli.errors import DamagedError
 from tfcli.generation.engines import numpy_engine as numpy_engine_module
 from tfcli.generation.engines.engine import Engine
 from tfcli.generation.engines.numpy_layers import quantize
@@ -26,7 +25,6 @@ from tfcli.generation.engines.torch_engine import FixedStep, TorchEngine
 from tfcli.model import cache as cache_module
 from tfcli.model.cache import KVCache
 from tfcli.model.config import ModelConfig
-from tfcli.model.layout import check_shapes, weight_shapes
 from tfcli.model.transformer import Transformer
 from tfcli.training.machine import Device
 
@@ -227,24 +225,6 @@ def test_logits_are_the_same_however_the_cache_grows(name: str, data: st.DataObj
     rows = [row for row in range(ROWS) if texts[row]]
     for row, row_logits in zip(rows, engine.forward(rows, [[5]] * len(rows)), strict=True):
         assert_close(row_logits, expected(model, [*texts[row], 5])[-1])
-
-
-@given(config=configs())
-def test_layout_matches_the_model(config: ModelConfig) -> None:
-    model = Transformer(config)
-    shapes = {name: tuple(weight.shape) for name, weight in model.named_parameters()}
-    assert weight_shapes(config) == shapes
-
-
-def test_weights_of_wrong_shape_are_refused(tmp_path: object) -> None:
-    shapes = weight_shapes(CONFIGS["modern"])
-    for wrong in (
-        {**shapes, "more": (1,)},
-        {**shapes, "embedding.weight": (1, 2)},
-        {name: shape for name, shape in shapes.items() if name != "final_norm.weight"},
-    ):
-        with pytest.raises(DamagedError, match=r"does not hold the weights"):
-            check_shapes(shapes, wrong, tmp_path)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("int8", [False, True])

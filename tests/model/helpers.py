@@ -1,4 +1,4 @@
-"""Small configurations and random models for the tests of this folder."""
+"""Small configurations and models with random weights."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ def small_config(
     head_dim: int = 4,
     tied_head: bool = True,
     sliding_window: int | None = None,
+    qkv_bias: bool = False,
 ) -> ModelConfig:
     """Two layers, three heads, eleven tokens: small, and no two sizes alike."""
     return ModelConfig(
@@ -36,10 +37,11 @@ def small_config(
         tied_head=tied_head,
         norm_epsilon=NORM_EPSILON[family],
         sliding_window=sliding_window,
+        qkv_bias=qkv_bias,
     )
 
 
-# one of each family, and the variants that only those with rotary positions have
+# One of each family, and the variants that only those with RoPE have.
 CONFIGS: dict[str, ModelConfig] = {
     "modern": small_config(),
     "modern, untied head": small_config(tied_head=False),
@@ -48,6 +50,7 @@ CONFIGS: dict[str, ModelConfig] = {
     "modern, sliding window": small_config(sliding_window=5),
     "llama": small_config("llama"),
     "llama, sliding window": small_config("llama", num_kv_heads=1, sliding_window=3),
+    "llama, q, k, v bias": small_config("llama", num_kv_heads=1, qkv_bias=True),
     "gpt2": small_config("gpt2"),
     "classic": small_config("classic"),
 }
@@ -56,7 +59,7 @@ CONFIGS: dict[str, ModelConfig] = {
 def random_model(
     config: ModelConfig, seed: int = 0, dtype: torch.dtype = torch.float64
 ) -> Transformer:
-    """A model in which every weight is random, norms and biases too, ready to be asked."""
+    """A model in eval mode in which every weight is random, norms and biases too."""
     model = Transformer(config).to(dtype)
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
@@ -72,7 +75,7 @@ def random_ids(config: ModelConfig, rows: int, length: int, seed: int = 0) -> to
 
 @st.composite
 def configs(draw: st.DrawFn) -> ModelConfig:
-    """Any small configuration that can be built."""
+    """Any small valid configuration."""
     family = draw(st.sampled_from(FAMILIES))
     rotary = family in {"modern", "llama"}
     small = st.integers(1, 4)
@@ -91,4 +94,5 @@ def configs(draw: st.DrawFn) -> ModelConfig:
         d_ff=draw(st.integers(1, 20)),
         tied_head=draw(st.booleans()) if rotary else True,
         sliding_window=draw(st.none() | st.integers(1, 24)) if rotary else None,
+        qkv_bias=draw(st.booleans()) if family == "llama" else False,
     )

@@ -1,4 +1,4 @@
-"""A configuration is one that can be built, or says what is wrong with it."""
+"""A configuration can be built, or says what is wrong with it."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tfcli.errors import DataError, UsageError
-from tfcli.model.config import CHOICES, SIZES, Family, ModelConfig, Size, named_config
+from tfcli.model.config import SIZES, Family, ModelConfig, Size, named_config
 from tfcli.model.transformer import Transformer
 
 from .helpers import CONFIGS, FAMILIES, configs, random_ids
 
-WHOLE_NUMBERS = (
+INTEGERS = (
     *("vocab_size", "context_length", "num_layers", "d_model"),
     *("num_heads", "num_kv_heads", "head_dim", "d_ff"),
 )
 
 
 def changed(field: str, value: object) -> dict[str, Any]:
-    """A configuration that could be built, but for one field."""
+    """A valid configuration, but for one field."""
     return {**asdict(CONFIGS["modern"]), field: value}
 
 
@@ -38,9 +38,9 @@ def why_refused(values: dict[str, Any]) -> str:
 # --- faults -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("field", WHOLE_NUMBERS)
+@pytest.mark.parametrize("field", INTEGERS)
 @pytest.mark.parametrize("value", [0, -1, 2.0, "2", None, True, [2]])
-def test_what_is_no_whole_number_above_zero_is_named(field: str, value: object) -> None:
+def test_non_positive_or_non_integer_value_is_named(field: str, value: object) -> None:
     why = why_refused(changed(field, value))
     assert field in why
     assert repr(value) in why
@@ -48,13 +48,14 @@ def test_what_is_no_whole_number_above_zero_is_named(field: str, value: object) 
 
 @pytest.mark.parametrize("field", ["rope_theta", "norm_epsilon"])
 @pytest.mark.parametrize("value", [0.0, -1.0, float("nan"), float("inf"), "big", None])
-def test_what_is_no_number_above_zero_is_named(field: str, value: object) -> None:
+def test_non_positive_number_is_named(field: str, value: object) -> None:
     assert field in why_refused(changed(field, value))
 
 
+@pytest.mark.parametrize("field", ["tied_head", "qkv_bias"])
 @pytest.mark.parametrize("value", ["no", 2, None])
-def test_a_tied_head_is_yes_or_no(value: object) -> None:
-    assert "tied_head" in why_refused(changed("tied_head", value))
+def test_non_boolean_is_named(field: str, value: object) -> None:
+    assert field in why_refused(changed(field, value))
 
 
 def test_every_fault_is_named() -> None:
@@ -65,7 +66,7 @@ def test_every_fault_is_named() -> None:
 
 
 @pytest.mark.parametrize("family", ["bert", "", None, 3, ["modern"]])
-def test_an_unknown_family_is_named_beside_those_there_are(family: object) -> None:
+def test_unknown_family_is_named_with_the_known_ones(family: object) -> None:
     why = why_refused(changed("family", family))
     assert repr(family) in why
     assert all(known in why for known in FAMILIES)
@@ -82,7 +83,9 @@ def test_an_unknown_family_is_named_beside_those_there_are(family: object) -> No
         ("gpt2", {"num_kv_heads": 1}, ["gpt2", "key-value heads"]),
         ("classic", {"tied_head": False}, ["classic", "tied head"]),
         ("gpt2", {"sliding_window": 4}, ["gpt2", "sliding window"]),
-        ("llama", {"sliding_window": 0}, ["sliding_window", "above 0"]),
+        ("modern", {"qkv_bias": True}, ["modern", "qkv_bias"]),
+        ("gpt2", {"qkv_bias": True}, ["gpt2", "qkv_bias"]),
+        ("llama", {"sliding_window": 0}, ["sliding_window", "positive"]),
         (
             "gpt2",
             {"d_model": 13, "num_kv_heads": 2, "tied_head": False},
@@ -90,14 +93,12 @@ def test_an_unknown_family_is_named_beside_those_there_are(family: object) -> No
         ),
     ],
 )
-def test_what_does_not_fit_together_is_named(
-    name: str, changes: dict[str, object], parts: list[str]
-) -> None:
+def test_contradictions_are_named(name: str, changes: dict[str, object], parts: list[str]) -> None:
     why = why_refused(asdict(CONFIGS[name]) | changes)
     assert all(part in why for part in parts), why
 
 
-def test_a_model_cannot_be_changed_after_the_check() -> None:
+def test_config_is_immutable() -> None:
     with pytest.raises(AttributeError):
         CONFIGS["modern"].num_layers = 0  # type: ignore[misc]
 
@@ -105,7 +106,7 @@ def test_a_model_cannot_be_changed_after_the_check() -> None:
 @given(config=configs())
 @settings(max_examples=40, deadline=None)
 @torch.no_grad()
-def test_what_passes_the_check_can_be_built_and_run(config: ModelConfig) -> None:
+def test_valid_configs_can_be_built_and_run(config: ModelConfig) -> None:
     model = Transformer(config).eval()
     model.init_weights(0)
     logits = model(random_ids(config, rows=2, length=config.context_length))
@@ -116,7 +117,7 @@ def test_what_passes_the_check_can_be_built_and_run(config: ModelConfig) -> None
 # --- families -----------------------------------------------------------------------------------
 
 
-def test_each_family_has_its_parts() -> None:
+def test_each_family_has_its_norm_feed_forward_and_positions() -> None:
     parts = {f: (CONFIGS[f].norm, CONFIGS[f].feed_forward, CONFIGS[f].positions) for f in FAMILIES}
     assert parts == {
         "modern": ("rms_norm", "swiglu", "rotary"),
@@ -124,7 +125,7 @@ def test_each_family_has_its_parts() -> None:
         "gpt2": ("layer_norm", "gelu", "learned"),
         "classic": ("layer_norm", "relu", "sinusoidal"),
     }
-    assert set(CHOICES) == set(get_args(Family))
+    assert set(parts) == set(get_args(Family))
 
 
 @pytest.mark.parametrize(
@@ -132,7 +133,7 @@ def test_each_family_has_its_parts() -> None:
     [("modern", False), ("llama", False), ("gpt2", True), ("classic", True)],
 )
 def test_only_the_older_families_have_biases(family: Family, biases: bool) -> None:
-    assert CONFIGS[family].biases is biases
+    assert CONFIGS[family].linear_bias is biases
     names = Transformer(CONFIGS[family]).state_dict()
     assert any(name.endswith("bias") for name in names) is biases
 
@@ -142,7 +143,7 @@ def test_only_the_older_families_have_biases(family: Family, biases: bool) -> No
 
 @pytest.mark.parametrize("size", get_args(Size))
 @pytest.mark.parametrize("family", FAMILIES)
-def test_every_size_of_every_family_has_heads_of_64(size: Size, family: Family) -> None:
+def test_every_size_has_a_head_size_of_64(size: Size, family: Family) -> None:
     config = named_config(size, vocab_size=1000, context_length=256, family=family)
     assert (config.num_layers, config.d_model, config.num_heads) == SIZES[size]
     assert config.head_dim == 64
@@ -165,23 +166,23 @@ def test_base_and_large_are_the_shapes_of_gpt2_small_and_medium(family: Family) 
 
 
 @given(width=st.integers(1, 2048).map(lambda half: 2 * half))
-def test_swiglu_is_as_large_as_the_two_matrices_it_stands_for(width: int) -> None:
-    """8/3 of the width, three times, is 4 of the width, twice; to the nearest multiple of 32."""
+def test_swiglu_is_as_large_as_the_two_matrices_it_replaces(width: int) -> None:
+    """Three matrices of 8/3 d_model are two of 4 d_model; to the nearest multiple of 32."""
     config = named_config("nano", vocab_size=300, context_length=8, d_model=width, num_heads=1)
     assert config.d_ff % 32 == 0
     assert abs(3 * config.d_ff - 2 * 4 * width) <= 3 * 16 or config.d_ff == 32
 
 
 @given(width=st.integers(1, 1024).map(lambda half: 2 * half), family=st.sampled_from(FAMILIES))
-def test_any_even_width_finds_its_heads(width: int, family: Family) -> None:
-    """Only a number of heads that somebody asked for can be wrong for a width."""
+def test_any_even_hidden_size_gets_heads(width: int, family: Family) -> None:
+    """Only an explicit number of heads can be wrong for a hidden size."""
     config = named_config("tiny", vocab_size=300, context_length=8, d_model=width, family=family)
     assert config.num_heads * config.head_dim == width
     if width % 64 == 0:
         assert config.head_dim == 64
 
 
-def test_what_is_given_overrides_the_size() -> None:
+def test_arguments_override_the_size() -> None:
     config = named_config(
         "nano",
         vocab_size=300,
@@ -196,7 +197,7 @@ def test_what_is_given_overrides_the_size() -> None:
     assert (config.num_kv_heads, config.head_dim, config.tied_head) == (2, 32, False)
 
 
-def test_heads_alone_share_the_width_of_the_size() -> None:
+def test_heads_alone_divide_the_hidden_size_of_the_size() -> None:
     config = named_config("nano", vocab_size=300, context_length=8, num_heads=4)
     assert (config.d_model, config.num_heads, config.num_kv_heads, config.head_dim) == (
         192,
@@ -207,7 +208,7 @@ def test_heads_alone_share_the_width_of_the_size() -> None:
 
 
 @given(width=st.integers(1, 600), heads=st.integers(1, 40), family=st.sampled_from(FAMILIES))
-def test_the_width_that_is_offered_works(width: int, heads: int, family: Family) -> None:
+def test_suggested_width_works(width: int, heads: int, family: Family) -> None:
     def build(d_model: int) -> ModelConfig:
         return named_config(
             "tiny",
@@ -228,17 +229,17 @@ def test_the_width_that_is_offered_works(width: int, heads: int, family: Family)
 
 @pytest.mark.parametrize("field", ["num_layers", "d_model", "num_heads", "num_kv_heads"])
 @pytest.mark.parametrize("value", [0, -2])
-def test_a_number_that_cannot_be_is_refused_not_replaced(field: str, value: int) -> None:
+def test_invalid_number_is_refused_not_replaced(field: str, value: int) -> None:
     with pytest.raises(UsageError):
         named_config("tiny", vocab_size=300, context_length=8, **{field: value})  # type: ignore[arg-type]
 
 
-# --- to the disk and back -----------------------------------------------------------------------
+# --- JSON ---------------------------------------------------------------------------------------
 
 
 @given(config=configs())
 @settings(max_examples=50, deadline=None)
-def test_json_and_back(config: ModelConfig) -> None:
+def test_json_round_trip(config: ModelConfig) -> None:
     assert ModelConfig.from_json(json.loads(json.dumps(config.to_json()))) == config
 
 
@@ -251,27 +252,34 @@ JSON = st.recursive(
 
 @given(value=JSON)
 @settings(deadline=None)
-def test_garbage_is_a_data_error(value: object) -> None:
+def test_any_other_json_is_a_data_error(value: object) -> None:
     with pytest.raises(DataError):
         ModelConfig.from_json(value)
 
 
 @given(field=st.sampled_from(sorted(asdict(CONFIGS["modern"]))), value=JSON)
 @settings(max_examples=200, deadline=None)
-def test_a_field_of_garbage_is_a_data_error_or_a_model_that_runs(field: str, value: object) -> None:
+def test_any_field_value_is_refused_or_valid(field: str, value: object) -> None:
     try:
         config = ModelConfig.from_json(changed(field, value))
     except DataError:
         return
-    for field_name in WHOLE_NUMBERS:
+    for field_name in INTEGERS:
         assert type(getattr(config, field_name)) is int
-    assert type(config.tied_head) is bool
+    assert type(config.tied_head) is type(config.qkv_bias) is bool
     assert config.rope_theta > 0
     assert config.norm_epsilon > 0
 
 
+@pytest.mark.parametrize("field", ["sliding_window", "qkv_bias"])
+def test_run_written_before_a_field_existed_opens(field: str) -> None:
+    values = asdict(CONFIGS["llama"])
+    del values[field]
+    assert ModelConfig.from_json(values) == CONFIGS["llama"]
+
+
 @pytest.mark.parametrize("field", ["vocab_size", "d_ff"])
-def test_a_missing_field_is_named(field: str) -> None:
+def test_missing_field_is_named(field: str) -> None:
     values = asdict(CONFIGS["modern"])
     del values[field]
     with pytest.raises(DataError) as caught:
@@ -279,13 +287,13 @@ def test_a_missing_field_is_named(field: str) -> None:
     assert field in (caught.value.why or "")
 
 
-def test_a_field_that_nobody_knows_is_named() -> None:
+def test_unknown_field_is_named() -> None:
     with pytest.raises(DataError) as caught:
         ModelConfig.from_json(changed("num_experts", 8))
     assert "num_experts" in (caught.value.why or "")
 
 
-def test_what_does_not_fit_is_bad_data_when_it_comes_from_a_file() -> None:
+def test_contradiction_in_a_file_is_a_data_error() -> None:
     with pytest.raises(DataError) as caught:
         ModelConfig.from_json(changed("head_dim", 5))
     assert "head_dim" in (caught.value.why or "")

@@ -17,7 +17,7 @@ from tfcli.model.positions import rotary_table, rotate, sinusoidal_table
 from tfcli.model.transformer import Transformer
 from tfcli.text.sentencepiece_tokenizer import END
 
-from .helpers import CONFIGS, random_ids, random_model
+from .helpers import CONFIGS, random_ids, random_model, small_config
 
 MODELS = {name: random_model(config) for name, config in CONFIGS.items()}
 every_model = pytest.mark.parametrize("name", CONFIGS)
@@ -62,9 +62,14 @@ def test_rows_know_nothing_of_each_other(name: str) -> None:
 # --- positions ----------------------------------------------------------------------------------
 
 
+def rope(length: int, head_dim: int, theta: float) -> tuple[Tensor, Tensor]:
+    config = small_config(head_dim=head_dim)
+    return rotary_table(replace(config, context_length=length, rope_theta=theta))
+
+
 def score(query: Tensor, key: Tensor, at: tuple[int, int]) -> float:
     """The product of a query at one position and a key at another, both turned."""
-    cosines, sines = (table.double() for table in rotary_table(64, query.shape[0], 10_000.0))
+    cosines, sines = (table.double() for table in rope(64, query.shape[0], 10_000.0))
     turned_query = rotate(query[None], cosines[at[0]], sines[at[0]])
     turned_key = rotate(key[None], cosines[at[1]], sines[at[1]])
     return float((turned_query * turned_key).sum())
@@ -88,7 +93,7 @@ def test_rotating_is_a_product_of_complex_numbers() -> None:
     """RoFormer, equation 13: each pair, seen as a complex number, times e^(i p theta_j)."""
     width, theta, length = 6, 100.0, 7
     x = torch.randn(1, 1, length, width, generator=torch.Generator().manual_seed(0))
-    turned = rotate(x, *rotary_table(length, width, theta))
+    turned = rotate(x, *rope(length, width, theta))
     for p in range(length):
         for j in range(width // 2):
             pair = complex(x[0, 0, p, j], x[0, 0, p, j + width // 2])
@@ -158,7 +163,7 @@ def test_no_weight_is_left_as_it_was(name: str) -> None:
 def test_at_first_every_block_passes_its_input_on(name: str) -> None:
     model = initialized(CONFIGS[name])
     x = torch.randn(2, 5, model.config.d_model)
-    rotary = rotary_table(5, model.config.head_dim, 10_000.0)
+    rotary = rope(5, model.config.head_dim, 10_000.0)
     for layer, block in enumerate(model.blocks):
         turning = rotary if name.startswith("modern") else None
         passed = block(x, AttentionContext(turning, None, True, None), layer, 0.0, None)

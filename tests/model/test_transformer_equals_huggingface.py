@@ -13,16 +13,19 @@ from tfcli.model.transformer import Transformer
 
 from .helpers import CONFIGS, random_ids, random_model
 
-QWEN3 = {
+LLAMA = {
     "embedding.weight": "model.embed_tokens.weight",
     "final_norm.weight": "model.norm.weight",
     "head.weight": "lm_head.weight",
 }
-QWEN3_BLOCK = {
+LLAMA_BLOCK = {
     "attention_norm.weight": "input_layernorm.weight",
     "attention.query.weight": "self_attn.q_proj.weight",
     "attention.key.weight": "self_attn.k_proj.weight",
     "attention.value.weight": "self_attn.v_proj.weight",
+    "attention.query.bias": "self_attn.q_proj.bias",
+    "attention.key.bias": "self_attn.k_proj.bias",
+    "attention.value.bias": "self_attn.v_proj.bias",
     "attention.output.weight": "self_attn.o_proj.weight",
     "attention.query_norm.weight": "self_attn.q_norm.weight",
     "attention.key_norm.weight": "self_attn.k_norm.weight",
@@ -53,14 +56,14 @@ GPT2_BLOCK = {
 
 
 def as_llama(model: Transformer) -> dict[str, Tensor]:
-    """Our weights under the names of Llama, Mistral and Qwen3."""
+    """Our weights under the names of Llama, Mistral and Qwen."""
     weights = {}
     for name, weight in model.state_dict().items():
         if name.startswith("blocks."):
             _, layer, rest = name.split(".", 2)
-            weights[f"model.layers.{layer}.{QWEN3_BLOCK[rest]}"] = weight
+            weights[f"model.layers.{layer}.{LLAMA_BLOCK[rest]}"] = weight
         else:
-            weights[QWEN3[name]] = weight
+            weights[LLAMA[name]] = weight
     return weights
 
 
@@ -88,11 +91,11 @@ def make_llama(config: ModelConfig, kind: str) -> nn.Module:
     import transformers
 
     extra: dict[str, object] = {}
-    if kind != "Mistral":
+    if kind in {"Llama", "Qwen3"}:
         extra["attention_bias"] = False
     if config.sliding_window is not None:
         extra["sliding_window"] = config.sliding_window
-        if kind == "Qwen3":
+        if kind in {"Qwen2", "Qwen3"}:
             extra |= {"use_sliding_window": True, "max_window_layers": 0}
     elif kind == "Mistral":
         extra["sliding_window"] = None
@@ -168,9 +171,12 @@ def test_modern_is_qwen3_with_another_rope_theta_and_epsilon() -> None:
 
 @pytest.mark.parametrize(
     ("name", "kind"),
-    [("llama", "Llama"), ("llama", "Mistral"), ("llama, sliding window", "Mistral")],
-)
-def test_llama_is_llama_and_mistral(name: str, kind: str) -> None:
+    [
+        ("llama", "Llama"), ("llama", "Mistral"), ("llama, sliding window", "Mistral"),
+        ("llama, q, k, v bias", "Qwen2"),
+    ],
+)  # fmt: skip
+def test_llama_is_llama_mistral_and_qwen2(name: str, kind: str) -> None:
     ours = random_model(CONFIGS[name], dtype=torch.float32)
     theirs = make_llama(CONFIGS[name], kind)
     weights = as_llama(ours)

@@ -82,7 +82,7 @@ def test_copy_of_a_pipe_in_progress_is_kept_and_that_of_a_killed_process_removed
 def test_tokens_in_progress_are_kept_and_those_of_a_killed_process_removed(
     tmp_path: Path, tokenizer: Tokenizer
 ) -> None:
-    cache, book, model = tmp_path / "cache", tmp_path / "book.txt", tmp_path / "tokenizer.serialized"
+    cache, book, model = tmp_path / "cache", tmp_path / "book.txt", tmp_path / "tokenizer.model"
     book.write_text(BOOK)
     model.write_bytes(tokenizer.serialized)
     with writing(TOKENIZE, cache, book, model) as killed:

@@ -1,8 +1,8 @@
-"""A Hugging Face folder becomes a run: one that writes, is scored, and can be trained further.
+"""Import of a Hugging Face folder as a run: to generate with, to score, to train further.
 
 Nothing in the folder is trusted. Only JSON, a SentencePiece model and safetensors are read; every
-shape is compared with what `config.json` asks for before any weight is; and nothing is written
-before all of that is well.
+shape is compared with `config.json` before any weight is read; and nothing is written before all of
+that has been checked.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tfcli.errors import ConflictError, DamagedError, DataError, NotFoundError
-from tfcli.exchange.architectures import from_config_json, weight_mappings
+from tfcli.exchange.architectures import from_config_json
+from tfcli.exchange.stored_tensors import StoredTensor, stored_tensors
 from tfcli.exchange.tokenizer_json import from_tokenizer_json
 from tfcli.files import lock, make_folder, read_json, remove_file, remove_leftovers, require_space
 from tfcli.model.cost import count_parameters, training_flops_per_token
-from tfcli.model.layout import weight_shapes
 from tfcli.model.tensor_file import TensorFile
 from tfcli.runs.run import RUN_JSON, Run, create_run, open_run
 from tfcli.runs.step import StepState, list_steps, save_step
@@ -32,27 +32,27 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-    from tfcli.exchange.architectures import WeightMapping
     from tfcli.model.config import ModelConfig
     from tfcli.text.tokenizer import Tokenizer
 
     Array = np.ndarray[Any, np.dtype[np.float32]]
 
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
+HEAD = "lm_head.weight"  # may be saved even where it is tied
 LARGEST_JSON = 64 << 20  # bytes
 PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\.safetensors")
 PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
-# What older programs saved beside the weights: tables that are computed.
+# Buffers that older programs saved beside the weights.
 COMPUTED = re.compile(r"(.*\.)?(rotary_emb\.inv_freq|attn\.(bias|masked_bias))")
 
 
 @dataclass(frozen=True)
 class ImportPlan:
-    """A folder that was looked at and can be imported.
+    """A folder that was inspected and can be imported.
 
     Attributes:
-        weights: of each of their weights the file that holds it.
-        rows_left_out: of the embedding table, beyond the pieces of the tokenizer.
+        weights: the file that holds each tensor, by the tensor's name.
+        rows_left_out: embedding rows without a token, which are dropped.
 
     """
 
@@ -64,23 +64,23 @@ class ImportPlan:
 
 
 def inspect_checkpoint(path: Path, *, context_length: int | None = None) -> ImportPlan:
-    """Looks at a folder, without reading any weight.
+    """Checks a folder, without reading any weight.
 
     Args:
-        context_length: a shorter context than the model's own.
+        context_length: to import the model with a shorter context than its own.
 
     Raises:
-        NotFoundError: it, or something in it, is not there.
-        DataError: it is not what can be imported; the message says why.
+        NotFoundError: the folder, or a file in it, does not exist.
+        DataError: it cannot be imported; the message says why.
 
     """
     if path.is_file():
         raise DataError(
-            f"{path} is a file, and what is imported is a folder in Hugging Face's form",
-            why="GGUF files are written here and not read" if path.suffix == ".gguf" else None,
+            f"{path} is a file, not a folder in Hugging Face format",
+            why="GGUF files can be exported, not imported" if path.suffix == ".gguf" else None,
         )
     if not path.is_dir():
-        raise NotFoundError(f"there is no folder {path}")
+        raise NotFoundError(f"folder {path} not found")
     weights = _find_weights(path)
     tokenizer = find_tokenizer_in(path)
     described = _read_json(path / "config.json")
@@ -92,11 +92,11 @@ def inspect_checkpoint(path: Path, *, context_length: int | None = None) -> Impo
 
 
 def import_run(found: ImportPlan, path: Path) -> Run:
-    """Makes a run at `path` of what was found: its step 0.
+    """Creates a run at `path`, with the imported weights as its step 0.
 
     Raises:
-        ConflictError: there is a run of that name.
-        InputOutputError: the disk refused; nothing is left of it.
+        ConflictError: a run of that name exists.
+        InputOutputError: writing failed; nothing is left behind.
 
     """
     require_importable(path)
@@ -114,24 +114,24 @@ def import_run(found: ImportPlan, path: Path) -> Run:
 
 
 def require_importable(path: Path) -> None:
-    """Raises ConflictError where a run stands; an import that was cut short makes way."""
+    """Raises ConflictError if the run exists; an interrupted import is replaced."""
     if not (path / RUN_JSON).exists():
         return
     with contextlib.suppress(DataError):
         if open_run(path).metadata.get("imported") and not list_steps(path):
             return
-    raise ConflictError(f"there is a run {path.name!r} already", hint="choose another --run NAME")
+    raise ConflictError(f"run {path.name!r} already exists", hint="choose another --run NAME")
 
 
-# --- what is there ------------------------------------------------------------------------------
+# --- inspection ------------------------------------------------------------------------------
 
 
 def find_tokenizer_in(path: Path) -> Tokenizer:
-    """The tokenizer of a folder, or of a file: `tokenizer.model`, or `tokenizer.json` like one.
+    """The tokenizer in a folder or a file: `tokenizer.model`, or an equivalent `tokenizer.json`.
 
     Raises:
         NotFoundError: there is none.
-        DataError: it is of another kind.
+        DataError: it is of an unsupported kind.
 
     """
     folder_has = {name: path / name for name in ("tokenizer.model", "tokenizer.json")}
@@ -146,15 +146,15 @@ def find_tokenizer_in(path: Path) -> Tokenizer:
     if described and described.is_file():
         return open_sandboxed(write_pieces(from_tokenizer_json(_read_json(described))))
     raise NotFoundError(
-        f"there is no tokenizer.model in {path}",
-        why="nor a tokenizer.json; only models with a SentencePiece tokenizer can be imported",
+        f"no tokenizer.model or tokenizer.json in {path}",
+        why="only models with a SentencePiece tokenizer can be imported",
     )
 
 
 def _require_agreement(tokenizer: Tokenizer, described: Path) -> None:
-    """Refuses a `tokenizer.json` of our kind that has other pieces than the `tokenizer.model`.
+    """Refuses a `tokenizer.json` of a known kind whose pieces differ from the `tokenizer.model`.
 
-    One of another kind may be the same in other words, which cannot be told.
+    One of another kind cannot be compared.
     """
     try:
         pieces = from_tokenizer_json(_read_json(described))
@@ -165,9 +165,9 @@ def _require_agreement(tokenizer: Tokenizer, described: Path) -> None:
     ours = tokenizer.pieces
     if [piece.text for piece in ours.pieces] != [piece.text for piece in pieces.pieces]:
         raise DataError(
-            f"{described} and the tokenizer.model beside it have other pieces",
-            why="so it is not known which of them the model was trained with",
-            hint="take the wrong one away",
+            f"{described} and the tokenizer.model beside it have different pieces",
+            why="it is unclear which of them the model was trained with",
+            hint="remove the wrong one",
         )
 
 
@@ -178,13 +178,13 @@ def _find_weights(path: Path) -> dict[str, TensorFile]:
             isinstance(name, str) and PLAIN_NAME.fullmatch(name) for name in where.values()
         ):
             raise DamagedError(
-                f"{path / INDEX} names files that no part of a model has",
+                f"{path / INDEX} contains invalid file names",
                 why="each must be a plain name that ends in .safetensors",
             )
         files = {name: TensorFile(path / name) for name in sorted(set(where.values()))}
         for name, file in where.items():
             if name not in files[file].tensors:
-                raise DamagedError(f"{path / file} does not hold {name[:80]}, as its index says")
+                raise DamagedError(f"{path / file} lacks {name[:80]}, which its index lists")
         return {name: files[file] for name, file in where.items()}
     if (path / WEIGHTS).is_file():
         file = TensorFile(path / WEIGHTS)
@@ -192,19 +192,19 @@ def _find_weights(path: Path) -> dict[str, TensorFile]:
     pickled = next((found for kind in PICKLED for found in path.glob(kind)), None)
     if pickled:
         raise DataError(
-            f"{pickled} is pickled, and is not opened: it could run anything",
+            f"{pickled} is a pickle file, which can run any code, and is not opened",
             why=f"there is no {WEIGHTS} beside it",
-            hint="where you trust it, convert it with transformers: AutoModelForCausalLM"
+            hint="if you trust it, convert it with transformers: AutoModelForCausalLM"
             f'.from_pretrained("{path}").save_pretrained("NEW_FOLDER")',
         )
-    raise NotFoundError(f"there is no {WEIGHTS} in {path}")
+    raise NotFoundError(f"no {WEIGHTS} in {path}")
 
 
 def _read_json(path: Path) -> dict[str, Any]:
-    if path.exists() and not path.is_file():  # a pipe would be waited for
+    if path.exists() and not path.is_file():  # reading a pipe would block
         raise DataError(f"{path} is not a file")
     if path.exists() and path.stat().st_size > LARGEST_JSON:
-        raise DataError(f"{path} is larger than any such file should be")
+        raise DataError(f"{path} is too large")
     return read_json(path)
 
 
@@ -213,60 +213,54 @@ def _shorter(config: ModelConfig, context_length: int) -> ModelConfig:
 
     if context_length > config.context_length:
         raise DataError(
-            f"the model has a context of {config.context_length}, not of {context_length}",
+            f"the model's context length is {config.context_length}, less than {context_length}",
             hint=f"--context {config.context_length} or less",
         )
     return replace(config, context_length=context_length)
 
 
 def _check_weights(config: ModelConfig, weights: dict[str, TensorFile], path: Path) -> int:
-    """Compares all shapes with those of a configuration; returns the rows that are left out."""
-    shapes = weight_shapes(config)
-    wanted = {weight.name: weight for weight in weight_mappings(config)}
+    """Compares all shapes with those of a configuration; returns the rows that are dropped."""
+    tensors = stored_tensors(config, "hugging_face")
     rows_left_out = 0
-    for name, weight in wanted.items():
-        shape = weight.shape(shapes)
-        found = _tensor_shape(weights, _saved_name(weights, name))
+    for tensor in tensors:
+        found, shape = _tensor_shape(weights, _saved_name(weights, tensor.name)), tensor.shape
         if found is None:
-            raise DamagedError(f"the weights in {path} lack {name}")
+            raise DamagedError(f"the weights in {path} lack {tensor.name}")
         longer = found[:1] > shape[:1] and found[1:] == shape[1:] and len(found) == len(shape)
-        if longer and weight.ours[0] in CUT:
+        if longer and tensor.is_table:  # the last rows of a table may be dropped
             rows_left_out = max(rows_left_out, found[0] - shape[0])
         elif found != shape:
             raise DamagedError(
-                f"{name} in {path} has the shape {found}, not {shape}",
-                why="it does not fit config.json and the tokenizer",
+                f"{tensor.name} in {path} has shape {found}, not {shape}",
+                why="it does not match config.json and the tokenizer",
             )
-    known = {_saved_name(weights, name) for name in wanted} | {"lm_head.weight"}
+    known = {_saved_name(weights, tensor.name) for tensor in tensors} | {HEAD}
     for name in weights.keys() - known:
         if not COMPUTED.fullmatch(name):
             raise DataError(
-                f"{path} has a weight {name[:80]!r} that the model would not use",
-                why="so it would not compute what it was trained to",
+                f"{path} has an unknown weight {name[:80]!r}",
+                why="without it the model would compute something else",
             )
-    if config.tied_head and "lm_head.weight" in weights:
-        _require_same(weights, _saved_name(weights, weight_mappings(config)[0].name), path)
+    if config.tied_head and HEAD in weights:
+        _require_tied(weights, _saved_name(weights, tensors[0].name), path)
     return rows_left_out
 
 
-def _require_same(weights: dict[str, TensorFile], table: str, path: Path) -> None:
-    """Refuses a head that is not the embedding again, as config.json says it is."""
+def _require_tied(weights: dict[str, TensorFile], table: str, path: Path) -> None:
+    """Refuses a saved head that differs from the embedding it is said to be tied to."""
     import numpy as np
 
-    head, embedding = (weights[name].map(name) for name in ("lm_head.weight", table))
+    head, embedding = (weights[name].map(name) for name in (HEAD, table))
     if not np.array_equal(head, embedding):
         raise DataError(
-            f"the head in {path} is another table than the embedding",
-            why="config.json says that they are one (tie_word_embeddings)",
+            f"input and output embeddings in {path} differ",
+            why="config.json says that they are tied (tie_word_embeddings)",
         )
 
 
-# Tables with a row for each token, or each position, of which the last may be left out.
-CUT = {"embedding.weight", "head.weight", "position_embedding.weight"}
-
-
 def _saved_name(weights: dict[str, TensorFile], name: str) -> str:
-    """GPT-2's own files leave the first part of each name out."""
+    """The name in these files: GPT-2's own leave its first part out."""
     shorter = name.removeprefix("transformer.")
     return shorter if name not in weights and shorter in weights else name
 
@@ -275,25 +269,24 @@ def _tensor_shape(weights: dict[str, TensorFile], name: str) -> tuple[int, ...] 
     return weights[name].tensors[name].shape if name in weights else None
 
 
-# --- taking it over -----------------------------------------------------------------------------
+# --- conversion -----------------------------------------------------------------------------
 
 
 def _our_weights(found: ImportPlan) -> dict[str, Array]:
-    shapes = weight_shapes(found.config)
     ours: dict[str, Array] = {}
-    for weight in weight_mappings(found.config):
-        ours |= weight.take(_read(found, weight, weight.shape(shapes)[0]), shapes)
+    for tensor in stored_tensors(found.config, "hugging_face"):
+        ours |= tensor.from_stored(_read(found, tensor))
     return ours
 
 
-def _read(found: ImportPlan, weight: WeightMapping, rows: int) -> Array:
+def _read(found: ImportPlan, tensor: StoredTensor) -> Array:
     import numpy as np
 
-    name = _saved_name(found.weights, weight.name)
+    name = _saved_name(found.weights, tensor.name)
     array = found.weights[name].read(name)
     if not np.isfinite(array).all():
-        raise DataError(f"{name} in {found.path} holds what is no number")
-    return array[:rows]
+        raise DataError(f"{name} in {found.path} contains NaN or infinity")
+    return array[: tensor.shape[0]]
 
 
 def _metadata(found: ImportPlan) -> dict[str, Any]:

@@ -1,7 +1,7 @@
-"""A run as a Hugging Face folder: what `from_pretrained`, vLLM, mlx-lm and many more open.
+"""A run as a Hugging Face folder, for `from_pretrained`, vLLM, mlx-lm and many more.
 
-config.json             the shape, in the words of its architecture
-model.safetensors       the weights, under the names of its architecture; in parts when large
+config.json             the configuration
+model.safetensors       the weights; several files and an index if large
 tokenizer.json          the tokenizer, for `tokenizers`
 tokenizer.model         the same, for SentencePiece
 tokenizer_config.json, generation_config.json
@@ -13,15 +13,15 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from tfcli.exchange.architectures import to_config_json, weight_mappings
+from tfcli.exchange.architectures import to_config_json
 from tfcli.exchange.model_card import model_card
+from tfcli.exchange.stored_tensors import StoredTensor, stored_tensors
 from tfcli.exchange.tokenizer_json import (
     exportable_pieces,
     to_tokenizer_config,
     to_tokenizer_json,
 )
 from tfcli.files import FolderWriter, new_folder, require_absent, require_space, to_json
-from tfcli.model.layout import weight_shapes
 from tfcli.runs.step import MODEL
 from tfcli.runs.valid_steps import open_weights
 
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-    from tfcli.exchange.architectures import WeightMapping
     from tfcli.model.config import ModelConfig
     from tfcli.runs.run import Run
     from tfcli.runs.valid_steps import ValidStep
@@ -39,7 +38,7 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, np.dtype[np.float32]]
 
-LARGEST_PART = 2_000_000_000  # bytes; as much again is in memory while one is written
+MAX_SHARD_BYTES = 2_000_000_000  # memory is needed for two of them
 INDEX = "model.safetensors.index.json"
 
 
@@ -47,10 +46,10 @@ def export_to_hugging_face(run: Run, step: ValidStep, path: Path) -> None:
     """Writes the folder at `path`.
 
     Raises:
-        UsageError: the family has no counterpart elsewhere.
-        DataError: the tokenizer would be read differently elsewhere.
-        ConflictError: there is something at `path`.
-        InputOutputError: the disk refused.
+        UsageError: the family exists nowhere else.
+        DataError: the tokenizer would split some texts differently elsewhere.
+        ConflictError: `path` exists.
+        InputOutputError: writing failed.
 
     """
     require_absent(path)
@@ -75,16 +74,16 @@ def export_to_hugging_face(run: Run, step: ValidStep, path: Path) -> None:
 
 
 def usual_length(config: ModelConfig) -> int:
-    """How many tokens to write where nobody asks for a number: there is room for a prompt too."""
+    """The default number of tokens to generate: leaves room for a prompt."""
     return max(1, min(100, config.context_length // 2))
 
 
 def export_tokenizer(tokenizer: Tokenizer, path: Path) -> None:
-    """Writes a tokenizer alone, as a folder.
+    """Writes a folder with a tokenizer alone.
 
     Raises:
-        DataError: it would be read differently elsewhere.
-        ConflictError: there is something at `path`.
+        DataError: it would split some texts differently elsewhere.
+        ConflictError: `path` exists.
 
     """
     require_absent(path)
@@ -98,7 +97,7 @@ def tokenizer_as_files(tokenizer: Tokenizer, context_length: int | None = None) 
     """The files of a tokenizer by name.
 
     Raises:
-        DataError: it would be read differently elsewhere.
+        DataError: it would split some texts differently elsewhere.
 
     """
     pieces = exportable_pieces(tokenizer, "Hugging Face")
@@ -110,35 +109,37 @@ def tokenizer_as_files(tokenizer: Tokenizer, context_length: int | None = None) 
 
 
 def _write_weights(folder: FolderWriter, config: ModelConfig, read: Callable[[str], Array]) -> None:
-    """One file; or several, with an index of what is where."""
+    """One file; or several shards, with an index of what is in which."""
     from safetensors.numpy import save
 
-    shapes = weight_shapes(config)
-    sizes = {weight.name: 4 * math.prod(weight.shape(shapes)) for weight in weight_mappings(config)}
-    parts = list(_parts(config, sizes))
-    where: dict[str, str] = {}
-    for number, part in enumerate(parts, 1):
-        name = MODEL if len(parts) == 1 else f"model-{number:05}-of-{len(parts):05}.safetensors"
-        arrays = {weight.name: _contiguous(weight.make(read)) for weight in part}
+    tensors = stored_tensors(config, "hugging_face")
+    shards = list(_shards(tensors))
+    files: dict[str, str] = {}
+    for number, shard in enumerate(shards, 1):
+        name = MODEL if len(shards) == 1 else f"model-{number:05}-of-{len(shards):05}.safetensors"
+        arrays = {tensor.name: _contiguous(tensor.to_stored(read)) for tensor in shard}
         folder.write(name, save(arrays, metadata={"format": "pt"}))
-        where |= dict.fromkeys(arrays, name)
-    if len(parts) > 1:
-        size = {"total_size": sum(sizes.values())}
-        folder.write(INDEX, to_json({"metadata": size, "weight_map": where}))
+        files |= dict.fromkeys(arrays, name)
+    if len(shards) > 1:
+        size = {"total_size": sum(_bytes(tensor) for tensor in tensors)}
+        folder.write(INDEX, to_json({"metadata": size, "weight_map": files}))
 
 
-def _parts(config: ModelConfig, sizes: dict[str, int]) -> Iterator[list[WeightMapping]]:
-    """The weights in groups of at most `LARGEST_PART` bytes, in order."""
-    part: list[WeightMapping] = []
+def _shards(tensors: list[StoredTensor]) -> Iterator[list[StoredTensor]]:
+    """The tensors in groups of at most `MAX_SHARD_BYTES`, in order."""
+    shard: list[StoredTensor] = []
     size = 0
-    for weight in weight_mappings(config):
-        own = sizes[weight.name]
-        if part and size + own > LARGEST_PART:
-            yield part
-            part, size = [], 0
-        part.append(weight)
-        size += own
-    yield part
+    for tensor in tensors:
+        if shard and size + _bytes(tensor) > MAX_SHARD_BYTES:
+            yield shard
+            shard, size = [], 0
+        shard.append(tensor)
+        size += _bytes(tensor)
+    yield shard
+
+
+def _bytes(tensor: StoredTensor) -> int:
+    return 4 * math.prod(tensor.shape)
 
 
 def _contiguous(array: Array) -> Array:

@@ -36,7 +36,7 @@ def model_card(run: Run, step: ValidStep, folder: str) -> str:
         f"A language model of {count_parameters(config):,} parameters, {_origin(run)}.",
         "## What it is",
         _table({
-            "architecture": f"{architecture_of(config)} (family `{config.family}`)",
+            "architecture": f"{architecture_of(config).name} (family `{config.family}`)",
             "layers, width": f"{config.num_layers}, {config.d_model}",
             "heads": f"{config.num_heads} of {config.head_dim}, {config.num_kv_heads} for keys",
             "feed-forward": config.d_ff,

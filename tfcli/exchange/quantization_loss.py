@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tfcli.runs.run import Run
     from tfcli.runs.valid_steps import ValidStep
 
-MOST_TOKENS = 20_000  # measured at most, from the start of the held-out text
+MAX_TOKENS = 20_000  # measured at most, from the start of the held-out text
 ROWS = 16
 
 
@@ -37,7 +37,7 @@ class QuantizationLoss:
 def quantization_loss(
     run: Run, step: ValidStep, type: NumberType, cache: Path
 ) -> QuantizationLoss | None:
-    """Measures it; None where the run's held-out text can no longer be found."""
+    """Measures it; None if the run's held-out text is no longer there."""
     tokenizer = run.tokenizer()
     texts = _held_out(run, cache, tokenizer.special.eos)
     if not texts:
@@ -55,7 +55,7 @@ def quantization_loss(
         return -math.fsum(float(logprobs.sum()) for logprobs in scores) / total
 
     exact = nats_per_byte({name: weights.read(name) for name in weights.tensors})
-    return QuantizationLoss(exact, nats_per_byte(rounded(weights, type)), total)
+    return QuantizationLoss(exact, nats_per_byte(rounded(config, weights, type)), total)
 
 
 def _held_out(run: Run, cache: Path, eos: int | None) -> list[list[int]]:
@@ -67,7 +67,7 @@ def _held_out(run: Run, cache: Path, eos: int | None) -> list[list[int]]:
     except TfcliError:
         return []
     texts: list[list[int]] = [[]]
-    for token in tokens.held_out[:MOST_TOKENS].tolist():
+    for token in tokens.held_out[:MAX_TOKENS].tolist():
         if token == eos:
             texts.append([])
         else:

@@ -97,13 +97,13 @@ def open_engine(
         raise UsageError("int8 is for the numpy engine, on a CPU", hint="--int8 alone")
     if engine == "numpy" or (engine == "auto" and on_cpu):
         from tfcli.generation.engines.numpy_engine import NumpyEngine
-        from tfcli.model.layout import check_shapes, weight_shapes
+        from tfcli.model.parameters import check_shapes
         from tfcli.runs.step import MODEL, map_arrays
 
         path = step.path / MODEL
         arrays = map_arrays(path)
         found = {name: array.shape for name, array in arrays.items()}
-        check_shapes(weight_shapes(run.model_config), found, path)
+        check_shapes(run.model_config, found, path)
         return NumpyEngine(run.model_config, arrays, rows, int8=int8)
     from tfcli.generation.engines.torch_engine import TorchEngine
 

@@ -53,10 +53,11 @@ class Attention(nn.Module):
         super().__init__()
         self.num_heads, self.num_kv_heads = config.num_heads, config.num_kv_heads
         self.head_dim = config.head_dim
-        width, bias = config.d_model, config.biases
-        self.query = nn.Linear(width, config.num_heads * config.head_dim, bias)
-        self.key = nn.Linear(width, config.num_kv_heads * config.head_dim, bias)
-        self.value = nn.Linear(width, config.num_kv_heads * config.head_dim, bias)
+        width, bias = config.d_model, config.linear_bias
+        qkv_bias = bias or config.qkv_bias
+        self.query = nn.Linear(width, config.num_heads * config.head_dim, qkv_bias)
+        self.key = nn.Linear(width, config.num_kv_heads * config.head_dim, qkv_bias)
+        self.value = nn.Linear(width, config.num_kv_heads * config.head_dim, qkv_bias)
         self.output = nn.Linear(config.num_heads * config.head_dim, width, bias)
         self.qk_norm = config.qk_norm
         if self.qk_norm:

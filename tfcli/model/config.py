@@ -1,4 +1,4 @@
-"""What a model is made of: one frozen record, four named families, a few named sizes."""
+"""The configuration of a model: one frozen record, four families, a few named sizes."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ FeedForward = Literal["swiglu", "gelu", "relu"]
 Positions = Literal["rotary", "learned", "sinusoidal"]
 Size = Literal["nano", "tiny", "small", "base", "large"]
 
-# The three choices that make a family. "modern" has the parts of Qwen3, "llama" those of Llama and
-# Mistral (the same without QK-norm), "gpt2" those of GPT-2, "classic" those of "Attention Is All
-# You Need" (decoder side, with the norm before each part).
-CHOICES: dict[Family, tuple[Norm, FeedForward, Positions]] = {
+# What makes a family: norm, feed-forward layer, positions. "modern" is Qwen3; "llama" is Llama and
+# Mistral (the same without QK-norm), or with `qkv_bias` Qwen2; "gpt2" is GPT-2; "classic" is the
+# decoder of "Attention Is All You Need", with the norm before attention and feed-forward.
+FAMILIES: dict[Family, tuple[Norm, FeedForward, Positions]] = {
     "modern": ("rms_norm", "swiglu", "rotary"),
     "llama": ("rms_norm", "swiglu", "rotary"),
     "gpt2": ("layer_norm", "gelu", "learned"),
@@ -33,28 +33,33 @@ SIZES: dict[Size, tuple[int, int, int]] = {
     "large": (24, 1024, 16),
 }
 
-MOST_LAYERS = 10_000
+MAX_LAYERS = 10_000
+
+# Fields that run.json may lack, since it was written before they existed.
+ADDED_LATER: dict[str, object] = {"sliding_window": None, "qkv_bias": False}
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModelConfig:
-    """The shape of a Transformer.
+    """The architecture of a Transformer; `model.parameters` lists the parameters it has.
 
     Attributes:
-        family: which norm, feed-forward and positions; see `CHOICES`.
+        family: which norm, feed-forward layer and positions; see `FAMILIES`.
         vocab_size: number of token ids.
-        context_length: most positions that the model looks at together.
-        num_layers: number of blocks.
-        d_model: width of the residual stream.
-        num_heads: query heads of an attention layer.
-        num_kv_heads: key and value heads; fewer than `num_heads` is grouped-query attention.
-        head_dim: width of one head.
-        d_ff: width inside a feed-forward layer.
-        tied_head: whether the output head is the embedding table again.
-        rope_theta: base of the rotary wavelengths.
+        context_length: context window, in tokens.
+        num_layers: number of transformer blocks.
+        d_model: hidden size.
+        num_heads: number of query heads.
+        num_kv_heads: number of key and value heads; fewer than `num_heads` is grouped-query
+            attention.
+        head_dim: size of one head.
+        d_ff: intermediate size of a feed-forward layer.
+        tied_head: whether input and output embeddings are tied.
+        rope_theta: base of the RoPE frequencies.
         norm_epsilon: added to the variance in a norm.
-        sliding_window: how many positions attention looks back on in one layer, its own among
-            them; None is all of the context. Rotary models alone have it, those of Mistral most.
+        sliding_window: how many positions attention sees in each layer, the current one included;
+            None is the whole context. Only models with RoPE have it.
+        qkv_bias: whether query, key and value alone have a bias, as in Qwen2; only `llama` has it.
 
     """
 
@@ -71,6 +76,7 @@ class ModelConfig:
     rope_theta: float = 10_000.0
     norm_epsilon: float = 1e-6
     sliding_window: int | None = None
+    qkv_bias: bool = False
 
     def __post_init__(self) -> None:
         faults = self._faults()
@@ -79,29 +85,31 @@ class ModelConfig:
 
     def _faults(self) -> list[str]:
         if self.family not in get_args(Family):
-            return [f"family {self.family!r} is none of {', '.join(get_args(Family))}"]
+            return [f"family {self.family!r} is not one of {', '.join(get_args(Family))}"]
         faults = []
         for name, value in asdict(self).items():
             if name in {"rope_theta", "norm_epsilon"}:
                 if type(value) not in {int, float} or not 0 < value < math.inf:
-                    faults.append(f"{name} must be a number above 0, not {value!r}")
-            elif name == "tied_head":
+                    faults.append(f"{name} must be a positive number, not {value!r}")
+            elif name in {"tied_head", "qkv_bias"}:
                 if type(value) is not bool:
-                    faults.append(f"tied_head must be true or false, not {value!r}")
+                    faults.append(f"{name} must be true or false, not {value!r}")
             elif name == "sliding_window" and value is None:
                 continue
             elif name != "family" and (type(value) is not int or value < 1):
-                faults.append(f"{name} must be a whole number above 0, not {value!r}")
+                faults.append(f"{name} must be a positive integer, not {value!r}")
         if faults:
             return faults
-        if self.num_layers > MOST_LAYERS:  # each is built, or listed, before its weights are met
-            faults.append(f"{self.num_layers} layers are too many: more than {MOST_LAYERS:,}")
+        if self.num_layers > MAX_LAYERS:  # listed layer by layer before any weight is checked
+            faults.append(f"num_layers {self.num_layers} is more than {MAX_LAYERS:,}")
         if self.num_heads % self.num_kv_heads:
             faults.append(
-                f"num_heads {self.num_heads} is no multiple of num_kv_heads {self.num_kv_heads}"
+                f"num_heads {self.num_heads} is not a multiple of num_kv_heads {self.num_kv_heads}"
             )
+        if self.qkv_bias and self.family != "llama":
+            faults.append(f"{self.family} has no qkv_bias, only llama has")
         if self.positions == "rotary" and self.head_dim % 2:
-            faults.append(f"rotary positions need an even head_dim, not {self.head_dim}")
+            faults.append(f"RoPE needs an even head_dim, not {self.head_dim}")
         if self.positions != "rotary":
             if self.sliding_window is not None:
                 faults.append(f"{self.family} has no sliding window")
@@ -111,34 +119,34 @@ class ModelConfig:
                     f"{self.head_dim}, as {self.family} needs"
                 )
             if self.num_kv_heads != self.num_heads:
-                faults.append(f"{self.family} has as many key-value heads as heads")
+                faults.append(f"{self.family} needs as many key-value heads as query heads")
             if not self.tied_head:
-                faults.append(f"{self.family} has a tied head")
+                faults.append(f"{self.family} needs a tied head")
         return faults
 
     @property
     def norm(self) -> Norm:
-        """Which normalisation stands before each part of a block."""
-        return CHOICES[self.family][0]
+        """The normalization before attention, feed-forward and head."""
+        return FAMILIES[self.family][0]
 
     @property
     def feed_forward(self) -> FeedForward:
-        """Which feed-forward layer."""
-        return CHOICES[self.family][1]
+        """The kind of feed-forward layer."""
+        return FAMILIES[self.family][1]
 
     @property
     def positions(self) -> Positions:
-        """How the model knows the order of the tokens."""
-        return CHOICES[self.family][2]
+        """How the model is told the positions of the tokens."""
+        return FAMILIES[self.family][2]
 
     @property
-    def biases(self) -> bool:
-        """Whether the linear layers have biases."""
-        return self.norm == "layer_norm"
+    def linear_bias(self) -> bool:
+        """Whether every linear layer of a block has a bias."""
+        return self.family in {"gpt2", "classic"}
 
     @property
     def qk_norm(self) -> bool:
-        """Whether queries and keys are normalised before they meet."""
+        """Whether queries and keys are normalized, head by head."""
         return self.family == "modern"
 
     def to_json(self) -> dict[str, Any]:
@@ -150,18 +158,18 @@ class ModelConfig:
         """The reverse of `to_json`.
 
         Raises:
-            DataError: keys or values that no configuration has.
+            DataError: unknown or missing keys, or values that do not fit.
 
         """
-        from tfcli.files import read_record  # not above: every --help would wait for it
+        from tfcli.files import read_record  # here, so that --help does not wait for it
 
         try:
             if isinstance(value, dict):
-                value = {"sliding_window": None} | value  # a run of before there was one
+                value = ADDED_LATER | value
             return read_record(cls, value)
         except (ValueError, UsageError) as error:
             why = error.why if isinstance(error, UsageError) else str(error)
-            raise DataError("the model configuration is not one of ours", why=why) from None
+            raise DataError("invalid model configuration", why=why) from None
 
 
 def named_config(
@@ -176,44 +184,47 @@ def named_config(
     num_kv_heads: int | None = None,
     tied_head: bool = True,
 ) -> ModelConfig:
-    """The configuration of a named size; what is given overrides it and the rest adapts.
+    """The configuration of a named size; arguments override it, and the rest follows from them.
 
-    Heads are 64 wide where `d_model` allows it. `d_ff` is 4 d_model, or 8/3 of it for SwiGLU,
+    The head size is 64 where `d_model` allows it. `d_ff` is 4 d_model, or 8/3 of it for SwiGLU,
     which has three matrices instead of two (Shazeer, "GLU Variants Improve Transformer", 2020).
+
+    Raises:
+        UsageError: no such model can be built.
+
     """
     size_layers, size_width, size_heads = SIZES[size]
-    layers = size_layers if num_layers is None else num_layers
     width = size_width if d_model is None else d_model
     heads = num_heads
     if heads is None:
         heads = size_heads if d_model is None else _heads_for(width)
     if heads < 1:
-        raise UsageError(f"{heads} is no number of heads")
+        raise UsageError(f"invalid number of heads: {heads}")
     if width % heads:
         raise UsageError(
-            f"a width of {width} cannot be shared by {heads} heads",
+            f"a hidden size of {width} cannot be divided into {heads} heads",
             hint=f"--width {max(1, width // (2 * heads)) * 2 * heads}, or another --heads",
         )
     d_ff = 4 * width
-    if CHOICES[family][1] == "swiglu":
+    if FAMILIES[family][1] == "swiglu":
         d_ff = round(8 * width / 3 / 32) * 32 or 32
     return ModelConfig(
         family=family,
         vocab_size=vocab_size,
         context_length=context_length,
-        num_layers=layers,
+        num_layers=size_layers if num_layers is None else num_layers,
         d_model=width,
         num_heads=heads,
         num_kv_heads=heads if num_kv_heads is None else num_kv_heads,
         head_dim=width // heads,
         d_ff=d_ff,
         tied_head=tied_head,
-        norm_epsilon=1e-6 if CHOICES[family][0] == "rms_norm" else 1e-5,
+        norm_epsilon=1e-6 if FAMILIES[family][0] == "rms_norm" else 1e-5,
     )
 
 
 def _heads_for(width: int) -> int:
-    """The most heads of at least 64 channels, an even number each, that share a width evenly."""
+    """The most heads of an even size of at least 64 that divide a hidden size evenly."""
     for heads in range(width // 64, 1, -1):
         if width % heads == 0 and width // heads % 2 == 0:
             return heads

@@ -1,64 +1,60 @@
-"""What a configuration costs, by arithmetic alone: parameters, operations, bytes."""
+"""What a model costs, computed from its config alone: parameters, operations, bytes."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+
+from tfcli.model.parameters import parameters
 
 if TYPE_CHECKING:
     from tfcli.model.config import ModelConfig
 
 
 def count_parameters(config: ModelConfig) -> int:
-    """Number of weights, each tied one once."""
-    norm_vector = config.d_model * (2 if config.norm == "layer_norm" else 1)
-    block = _block_matrices(config) + 2 * norm_vector
-    if config.qk_norm:
-        block += 2 * config.head_dim  # QK-norm
-    if config.biases:
-        attention_biases = (config.num_heads + 2 * config.num_kv_heads) * config.head_dim
-        block += attention_biases + config.d_model + config.d_ff + config.d_model
-    tables = config.vocab_size * config.d_model * (1 if config.tied_head else 2)
-    if config.positions == "learned":
-        tables += config.context_length * config.d_model
-    return tables + config.num_layers * block + norm_vector
+    """Number of parameters; tied ones count once."""
+    return sum(parameter.size for parameter in parameters(config))
 
 
 def forward_flops_per_token(config: ModelConfig, length: int | None = None) -> int:
-    """Floating-point operations to process one token with `length` positions in view.
+    """Floating-point operations of the forward pass, per token.
 
-    Two for each weight of a matrix product, and four for each attended position and channel
-    (scores, then values), as in Kaplan et al., "Scaling Laws", 2020, section 2.1. On average a
-    causal model attends to half of its context, which is the default.
+    Two for each element of a matrix, and four for each attended position and channel (scores, then
+    values), as in Kaplan et al., "Scaling Laws", 2020, section 2.1. Vectors are left out.
+
+    Args:
+        length: number of positions attended to; by default half of the context, the average of a
+            causal model.
+
     """
     attended = config.context_length / 2 if length is None else length
     attention = 4 * config.num_heads * config.head_dim * attended
-    head = config.vocab_size * config.d_model
-    matrices = config.num_layers * _block_matrices(config) + head
-    return int(2 * matrices + config.num_layers * attention)
+    head = config.vocab_size * config.d_model  # a product too, even where its table is tied
+    return int(2 * (_matrix_elements(config) + head) + config.num_layers * attention)
 
 
 def training_flops_per_token(config: ModelConfig) -> int:
-    """Forward once, backward twice that: the usual factor of three."""
+    """Floating-point operations per token of forward and backward, which takes twice as many."""
     return 3 * forward_flops_per_token(config)
 
 
 def training_bytes(config: ModelConfig, batch_tokens: int, *, shards: int = 1) -> int:
-    """A rough figure of the memory a training run takes, in bytes, to warn of what cannot fit.
+    """A rough estimate of the memory that training takes, in bytes.
 
-    Weights, gradients and two moments in fp32; per token and block about 16 vectors of d_model
-    and 4 of d_ff kept for the backward pass; the logits twice. With `shards` each process holds
-    that part of the weights, and one block whole while it computes with it.
+    Weights, gradients and two moments in float32; the activations kept for the backward pass, about
+    16 vectors of d_model and 4 of d_ff per token and block; the logits twice.
+
+    Args:
+        batch_tokens: tokens in a micro-batch.
+        shards: number of processes that share the weights; each gathers one block at a time.
+
     """
     weights = 16 * count_parameters(config) // shards
     if shards > 1:
-        weights += 8 * _block_matrices(config)
+        weights += 8 * _matrix_elements(config) // config.num_layers
     activations = config.num_layers * (16 * config.d_model + 4 * config.d_ff)
     return weights + 4 * batch_tokens * (activations + 2 * config.vocab_size)
 
 
-def _block_matrices(config: ModelConfig) -> int:
-    queries = config.d_model * config.num_heads * config.head_dim
-    keys_and_values = 2 * config.d_model * config.num_kv_heads * config.head_dim
-    output = queries
-    feed_forward = config.d_model * config.d_ff * (3 if config.feed_forward == "swiglu" else 2)
-    return queries + keys_and_values + output + feed_forward
+def _matrix_elements(config: ModelConfig) -> int:
+    """Of all blocks together."""
+    return sum(row.size for row in parameters(config) if row.role == "matrix")

@@ -87,9 +87,10 @@ class SwiGLU(nn.Module):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        self.gate = nn.Linear(config.d_model, config.d_ff, bias=False)
-        self.up = nn.Linear(config.d_model, config.d_ff, bias=False)
-        self.down = nn.Linear(config.d_ff, config.d_model, bias=False)
+        bias = config.linear_bias
+        self.gate = nn.Linear(config.d_model, config.d_ff, bias)
+        self.up = nn.Linear(config.d_model, config.d_ff, bias)
+        self.down = nn.Linear(config.d_ff, config.d_model, bias)
 
     def forward(self, x: Tensor) -> Tensor:  # (B, T, E) -> (B, T, E)
         gate, up = fused_linear(x, self.gate, self.up)  # (B, T, F) each
@@ -105,8 +106,9 @@ class MLP(nn.Module):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        self.up = nn.Linear(config.d_model, config.d_ff)
-        self.down = nn.Linear(config.d_ff, config.d_model)
+        bias = config.linear_bias
+        self.up = nn.Linear(config.d_model, config.d_ff, bias)
+        self.down = nn.Linear(config.d_ff, config.d_model, bias)
         self.gelu = config.feed_forward == "gelu"
 
     def forward(self, x: Tensor) -> Tensor:  # (B, T, E) -> (B, T, E)

@@ -1,35 +1,43 @@
-"""How a model knows the order of the tokens: rotary angles, or a fixed vector for each position.
+"""Positions that are computed: RoPE, and the sinusoids of the first Transformer.
 
-The third way, learned vectors, is a table like that of the tokens.
+The third way, learned position embeddings, is a table like that of the tokens.
 """
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor
 
+from tfcli.model.rope import rope_frequencies
 
-def rotary_table(length: int, head_dim: int, theta: float) -> tuple[Tensor, Tensor]:
-    """Cosines and sines of the rotary angles, each of shape (length, head_dim).
+if TYPE_CHECKING:
+    from tfcli.model.config import ModelConfig
 
-    Position p turns the pair (i, i + D/2) of a head by the angle p / theta^(2i/D): near pairs
-    fast, far pairs slowly, like the hands of a clock. The product of a query and a key then
-    depends on their distance alone. Su et al., "RoFormer", 2021, equation 34.
+
+def rotary_table(config: ModelConfig) -> tuple[Tensor, Tensor]:
+    """Cosines and sines of RoPE's angles, each of shape (context_length, head_dim).
+
+    Position p rotates the pair (i, i + D/2) of a head by p times the frequency of that pair. The
+    product of a query and a key then depends on their distance alone. Su et al., "RoFormer", 2021,
+    equation 34.
     """
-    frequencies = theta ** -(torch.arange(0, head_dim, 2, dtype=torch.float32) / head_dim)
-    angles = torch.outer(torch.arange(length, dtype=torch.float32), frequencies)
+    exponents = torch.arange(0, config.head_dim, 2, dtype=torch.float32) / config.head_dim
+    positions = torch.arange(config.context_length, dtype=torch.float32)
+    angles = torch.outer(positions, rope_frequencies(config, exponents))
     angles = torch.cat((angles, angles), dim=-1)  # (T, D)
     return angles.cos(), angles.sin()
 
 
 def rotate(x: Tensor, cosines: Tensor, sines: Tensor) -> Tensor:
-    """Turns each pair (i, i + D/2) of x, shape (B, H, T, D), by the angle of its position."""
+    """Rotates each pair (i, i + D/2) of x, (B, H, T, D), by the angle of its position."""
     first, second = x.chunk(2, dim=-1)
     return x * cosines + torch.cat((-second, first), dim=-1) * sines
 
 
 def sinusoidal_table(length: int, width: int) -> Tensor:
-    """One fixed vector a position, shape (length, width): sines and cosines, alternating.
+    """One fixed vector per position, (length, width): sines and cosines, alternating.
 
     PE(p, 2i) = sin(p / 10000^(2i/E)), PE(p, 2i+1) = cos(p / 10000^(2i/E)).
     Vaswani et al., "Attention Is All You Need", 2017, section 3.5.

@@ -36,6 +36,7 @@ from tfcli.model.attention import Attention, AttentionContext
 from tfcli.model.kernels import draw_dropout_mask, dropout
 from tfcli.model.layers import MLP, SwiGLU, make_norm
 from tfcli.model.masks import attention_mask
+from tfcli.model.parameters import parameters
 from tfcli.model.positions import rotary_table, sinusoidal_table
 
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ class Transformer(nn.Module):
             table = sinusoidal_table(config.context_length, config.d_model)
             self.register_buffer("sinusoids", table, persistent=False)
         else:
-            cosines, sines = rotary_table(config.context_length, config.head_dim, config.rope_theta)
+            cosines, sines = rotary_table(config)
             self.register_buffer("rotary_cosines", cosines, persistent=False)
             self.register_buffer("rotary_sines", sines, persistent=False)
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.num_layers))
@@ -113,24 +114,18 @@ class Transformer(nn.Module):
 
     @torch.no_grad()
     def init_weights(self, seed: int) -> None:
-        """Draws the first weights; the same seed gives the same ones.
-
-        Matrices from N(0, 1/sqrt(fan_in)); tables from N(0, 0.02), as in GPT-2. The matrices that
-        write into the residual stream begin at zero, so that at first every block passes its
-        input on unchanged (Zhang et al., "Fixup Initialization", 2019). Biases zero, norms one.
-        """
+        """Draws the first weights, as `model.parameters` says; the same seed, the same weights."""
         generator = torch.Generator().manual_seed(seed)
-        for name, parameter in self.named_parameters():
-            if name.endswith(("attention.output.weight", "feed_forward.down.weight", "bias")):
-                parameter.zero_()
-            elif "norm" in name:
-                parameter.fill_(1.0)
-            else:
-                is_table = "embedding" in name or name == "head.weight"
-                std = 0.02 if is_table else 1 / math.sqrt(parameter.shape[1])
-                # drawn on the CPU, so that every device begins with the same weights
-                values = torch.empty(parameter.shape).normal_(0.0, std, generator=generator)
-                parameter.copy_(values)
+        weights = dict(self.named_parameters())
+        for row in parameters(self.config):
+            weight = weights[row.name]
+            if row.init == "zeros":
+                weight.zero_()
+            elif row.init == "ones":
+                weight.fill_(1.0)
+            else:  # drawn on the CPU, so that every device begins with the same weights
+                values = torch.empty(row.shape).normal_(0.0, row.init.std, generator=generator)
+                weight.copy_(values)
 
     def forward(
         self,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from tfcli.errors import DamagedError, NotFoundError, TfcliError
 from tfcli.files import remove_folder
-from tfcli.model.layout import check_shapes, weight_shapes
+from tfcli.model.parameters import check_shapes
 from tfcli.model.tensor_file import TensorFile
 from tfcli.runs.step import MODEL, StepState, list_steps, read_state, verify_step
 
@@ -139,7 +139,7 @@ def open_weights(run: Run, step: ValidStep) -> TensorFile:
 
     """
     file = TensorFile(step.path / MODEL)
-    check_shapes(weight_shapes(run.model_config), file.shapes, file.path)
+    check_shapes(run.model_config, file.shapes, file.path)
     return file
 
 

@@ -22,12 +22,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from tfcli.model.parameters import parameters
 from tfcli.training.parallel import is_sharded, local, part_like, whole_like
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from torch import nn
+
+    from tfcli.model.parameters import Role
+    from tfcli.model.transformer import Transformer
 
     # by name: what is remembered, and the weight in whose manner it is sharded
     State = dict[str, tuple[Tensor, Tensor]]
@@ -218,17 +222,14 @@ class Optimizer:
     """Muon and AdamW over the weights of one model, as one."""
 
     def __init__(
-        self, model: nn.Module, config: OptimizerConfig, precision: torch.dtype = torch.float32
+        self, model: Transformer, config: OptimizerConfig, precision: torch.dtype = torch.float32
     ) -> None:
         self.config = config
-        tables, vectors, matrices = {}, {}, {}
-        for name, parameter in model.named_parameters():
-            if parameter.ndim < 2:
-                vectors[name] = parameter
-            elif "embedding" in name or name == "head.weight":
-                tables[name] = parameter
-            else:
-                matrices[name] = parameter
+        weights = dict(model.named_parameters())
+        groups: dict[Role, dict[str, nn.Parameter]] = {"table": {}, "vector": {}, "matrix": {}}
+        for row in parameters(model.config):
+            groups[row.role][row.name] = weights[row.name]
+        tables, vectors, matrices = groups.values()
         self._parameters = [*tables.values(), *vectors.values(), *matrices.values()]
         self._matrices = Muon(matrices, momentum=config.momentum, precision=precision)
         self._tables = AdamW(tables, betas=config.betas)

@@ -11,7 +11,7 @@ import torch
 
 from tfcli.errors import DamagedError, TfcliError
 from tfcli.files import remove_folder, remove_leftovers
-from tfcli.model.layout import check_shapes
+from tfcli.model.parameters import check_shapes
 from tfcli.model.transformer import Transformer
 from tfcli.runs.run import Run, create_run, open_run, write_metadata
 from tfcli.runs.series import read_series
@@ -179,9 +179,7 @@ def load_weights(model: Transformer, arrays: dict[str, np.ndarray[Any, Any]], pa
         DamagedError: a weight is missing, has another shape, or is one too many.
 
     """
-    parameters = dict(model.named_parameters())
-    expected = {name: tuple(parameter.shape) for name, parameter in parameters.items()}
-    check_shapes(expected, {name: array.shape for name, array in arrays.items()}, path)
-    for name, parameter in parameters.items():
+    check_shapes(model.config, {name: array.shape for name, array in arrays.items()}, path)
+    for name, parameter in model.named_parameters():
         saved = torch.from_numpy(arrays[name]).to(parameter.device)
         local(parameter).copy_(part_like(saved, parameter))

@@ -37,7 +37,7 @@ class NumpyEngine:
 
     Args:
         config: the shape of the model.
-        weights: by the names of `tfcli.model.layout`; those that need no change are used in place.
+        weights: by the names of `model.parameters`; those that need no change are used in place.
         rows: R.
         int8: whether the matrices are quantized to eight bits.
         native: whether to use `decoder.c`, if it was compiled.

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tfcli.model.rope import rope_frequencies
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -173,9 +175,10 @@ def _fused_linear(
 ) -> Linear:
     """Several matrices as one, with the weight and bias of the norm before them folded in."""
     weight = np.concatenate([own[f"{name}.weight"] for name in names])
-    bias = None
+    biases = [own[f"{name}.bias"] for name in names if f"{name}.bias" in own]
+    bias = np.concatenate(biases) if biases else None
     if norm.bias is not None:
-        bias = weight @ norm.bias + np.concatenate([own[f"{name}.bias"] for name in names])
+        bias = weight @ norm.bias + (0 if bias is None else bias)
     weight *= norm.weight
     return Linear(weight, bias, int8=int8)
 
@@ -193,7 +196,7 @@ def rotate(x: Array, cosines: Array, sines: Array) -> Array:
 def rotary_tables(config: ModelConfig) -> tuple[Array, Array]:
     """Cosines and sines (S, D), the first half of the sines negated; see `model.positions`."""
     exponents = np.arange(0, config.head_dim, 2, dtype=np.float32) / np.float32(config.head_dim)
-    frequencies = np.float32(config.rope_theta) ** -exponents
+    frequencies = rope_frequencies(config, exponents)
     angles = np.outer(np.arange(config.context_length, dtype=np.float32), frequencies)
     cosines, sines = np.cos(angles), np.sin(angles)
     return np.concatenate((cosines, cosines), 1), np.concatenate((-sines, sines), 1)
