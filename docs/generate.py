@@ -95,6 +95,8 @@ def _value(parameter: Any, context: Any) -> str:
 
 
 def _range(option: Any) -> str:
+    if ".." in (option.metavar or ""):
+        return ""  # it tells the range
     ends = ((" from ", option.min), (" to ", option.max))
     return "".join(f"{word}{_number(end)}" for word, end in ends if end is not None)
 

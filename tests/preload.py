@@ -11,7 +11,7 @@ for name in (
     "sentencepiece",
     "tfcli.cli.app",
     "tfcli.cli.render",
-    "tfcli.cli.session",
+    "tfcli.cli.training_session",
     "tfcli.generation.engines.numpy_engine",
     "tfcli.generation.open_engine",
     "tfcli.runs.summary",

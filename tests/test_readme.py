@@ -18,8 +18,8 @@ BLOCKS = re.findall(r"^```sh\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
 # What is shown with minutes is run with steps, on a model of one layer: the commands are the same.
 SHORTER = {"--time 60s": "--steps 6", "--time 2m": "--steps 4", "--steps 50": "--steps 6"}
 SMALL = {
-    "TFCLI_TRAIN_LAYERS": "1",
-    "TFCLI_TRAIN_WIDTH": "32",
+    "TFCLI_TRAIN_NUM_LAYERS": "1",
+    "TFCLI_TRAIN_D_MODEL": "32",
     "TFCLI_TRAIN_CONTEXT_LENGTH": "16",
     "TFCLI_TRAIN_BATCH_TOKENS": "64",
 }

@@ -40,7 +40,7 @@ def test_version(shell: Shell) -> None:
 def test_a_misspelt_command_is_offered_the_nearest(shell: Shell) -> None:
     done = shell("genrate")
     assert done.code == 2
-    assert "did you mean generate" in done.err
+    assert "did you mean 'generate'?" in done.err
 
 
 def test_debug_shows_the_traceback_and_nothing_else_does(shell: Shell) -> None:
@@ -94,3 +94,24 @@ def test_doctor_names_a_damaged_tokenizer(shell: Shell) -> None:
     done = shell("doctor")
     assert done.code == 65
     assert b"!!" in done.out
+
+
+def test_runs_list_is_runs(trained: Shell) -> None:
+    assert trained("runs", "list").out == trained("runs").out
+    assert trained("runs", "list", "--json").out == trained("runs", "--json").out
+
+
+def test_runs_are_removed_when_confirmed(shell: Shell) -> None:
+    tiny = ("--layers", "1", "--width", "32", "--context", "16", "--steps", "1", "--quiet")
+    for name in ("one", "two"):
+        assert shell("train", "book.txt", "--run", name, *tiny).code == 0
+    done = shell("runs", "rm", "one")
+    assert done.code == 2
+    assert "tfcli runs rm --yes one" in done.err
+    assert shell("runs", "rm", "one", "three", "--yes").code == 66
+    assert (shell.folder / "checkpoints/one/run.json").exists()
+    assert shell("runs", "rm", "--yes", "one").code == 0
+    assert not (shell.folder / "checkpoints/one").exists()
+    assert shell("runs", "verify").code == 0
+    assert b"two" in shell("runs", "list").out
+    assert shell("runs", "rm", "--yes", "book.txt").code == 66

@@ -22,7 +22,7 @@ def test_there_and_back(workshop: Shell) -> None:
     done = workshop("export", "tale", "out", "--to", "huggingface")
     assert done.code == 0, done.err
     assert done.out == b""
-    assert "Written: out, from step 60 of tale." in done.err
+    assert "Wrote out from step 60 of tale." in done.err
     assert "Next: python -c" in done.err
     done = workshop("import", "out", "--run", "back")
     assert done.code == 0, done.err
@@ -97,7 +97,7 @@ def test_a_tokenizer_travels_alone(workshop: Shell) -> None:
     ("arguments", "code", "message"),
     [
         (["export", "tale", "book.txt", "--to", "huggingface"], 73, "already exists"),
-        (["export", "tale", "o", "--to", "huggingface", "--type", "q8_0"], 2, "for GGUF files"),
+        (["export", "tale", "o", "--to", "huggingface", "--type", "q8_0"], 2, "--type requires"),
         (["export", "tail", "o", "--to", "gguf"], 66, "did you mean 'tale'"),
         (["export", "tale", "o"], 2, "--to"),
         (["export", "tale", "book.txt", "--to", "gguf"], 73, "already exists"),

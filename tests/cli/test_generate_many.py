@@ -48,9 +48,8 @@ def test_a_row_is_the_same_alone_and_among_others(trained: Shell) -> None:
     seeded = (*RUN, "--lines", "--seed", "5")
     many = trained(*seeded, stdin=b"Ann\nBob\nThe old\nNobody\n").out.splitlines()
     assert trained(*seeded, stdin=b"Ann\n").out.splitlines() == many[:1]
-    assert (
-        trained(*seeded, "--rows", "1", stdin=b"Ann\nBob\nThe old\n").out.splitlines() == many[:3]
-    )
+    single = trained(*seeded, "--batch-size", "1", stdin=b"Ann\nBob\nThe old\n")
+    assert single.out.splitlines() == many[:3]
     assert trained(*RUN, "--seed", "5", stdin=b"Ann").out.decode().replace("\n", "\\n") == (
         many[0].decode()
     )
@@ -96,31 +95,31 @@ def test_requests_have_options_of_their_own(trained: Shell) -> None:
 
 
 WRONG_ROWS: dict[str, tuple[bytes, str]] = {
-    "no JSON": (b"{", "row 2 is not JSON"),
+    "no JSON": (b"{", "row 2 is not valid JSON"),
     "no object": (b"[1]", "row 2 is not a JSON object"),
-    "no UTF-8": (b'{"prompt": "\xff"}', "row 2 is not text in UTF-8"),
-    "misspelt": (b'{"promt": "x"}', "row 2 has a key 'promt'"),
-    "wrong kind": (b'{"temperature": "hot"}', "row 2: temperature cannot be"),
-    "out of range": (b'{"top_p": 2}', "row 2: top_p 2 is not between"),
-    "huge": (b'{"temperature": 1e999}', "row 2: temperature cannot be"),
-    "half a character": (b'{"prompt": "\\ud800"}', "row 2: the prompt is not text"),
+    "no UTF-8": (b'{"prompt": "\xff"}', "row 2 is not valid UTF-8"),
+    "misspelt": (b'{"promt": "x"}', "row 2: unknown key 'promt'"),
+    "wrong kind": (b'{"temperature": "hot"}', "row 2: temperature must be a number"),
+    "out of range": (b'{"top_p": 2}', "row 2: top_p must be between 0 and 1, not 2"),
+    "huge": (b'{"temperature": 1e999}', "row 2: temperature must be between"),
+    "half a character": (b'{"prompt": "\\ud800"}', "row 2: the prompt is not valid UTF-8"),
     "no such token": (b'{"logit_bias": {"99999": 1}}', "names token 99999"),
-    "a list of prompts": (b'{"prompt": ["x"]}', "row 2: prompt cannot be"),
-    "not a number": (b'{"id": NaN}', "row 2 is not JSON"),
-    "an endless id": (b'{"id": 1e999}', "row 2: id cannot be"),
-    "deep": (b"[" * 100_000, "row 2 is not JSON"),
+    "a list of prompts": (b'{"prompt": ["x"]}', "row 2: prompt must be a string"),
+    "not a number": (b'{"id": NaN}', "row 2 is not valid JSON"),
+    "an endless id": (b'{"id": 1e999}', "row 2: id must be valid JSON"),
+    "deep": (b"[" * 100_000, "row 2 is not valid JSON"),
 }
 
 
 @pytest.mark.parametrize("case", WRONG_ROWS)
-def test_a_row_that_makes_no_sense_is_named_and_the_others_answered(
+def test_an_invalid_row_gets_an_error_and_the_others_are_answered(
     trained: Shell, case: str
 ) -> None:
     line, words = WRONG_ROWS[case]
     good = b'{"prompt": "Ann", "greedy": true}'
     done = trained(*RUN, "--jsonl", stdin=good + b"\n" + line + b"\n" + good + b"\n")
     assert done.code == 65
-    assert "1 of 3 rows could not be answered" in done.err
+    assert "1 of 3 rows are invalid" in done.err
     assert "Traceback" not in done.err
     first, second, third = rows(done.out)
     assert first["text"] == third["text"]
@@ -151,7 +150,20 @@ def test_json_of_a_schema_is_written_without_loose_space(trained: Shell) -> None
 
 def test_rows_of_random_bytes_are_all_answered(trained: Shell) -> None:
     drawn = random.Random(4)
-    keys = ["prompt", "stop", "seed", "top_k", "dry", "id", "logit_bias", "x", "max_new_tokens"]
+    keys = [
+        "prompt",
+        "stop",
+        "seed",
+        "top_k",
+        "dry_multiplier",
+        "id",
+        "regex",
+        "choices",
+        "json_schema",
+        "logit_bias",
+        "x",
+        "max_new_tokens",
+    ]
     values = ["Ann", 3, -1, 1.5, None, True, [], ["a"], {"5": 2}, {"x": 1}, "", 10**30]
     lines = []
     for number in range(150):
@@ -215,7 +227,7 @@ def test_what_the_time_left_unanswered_is_no_success(trained: Shell) -> None:
     many = b"Ann\n" * 5000
     done = trained("generate", "--run", "tale", "--lines", "--max-time", "0.5s", stdin=many)
     assert done.code == 65
-    assert "the time was over after" in done.err
+    assert "the time limit was reached after" in done.err
     assert 0 < len(done.out.splitlines()) < 5000
 
 
@@ -224,7 +236,7 @@ def test_seeds_of_any_size_are_seeds(trained: Shell) -> None:
     lines = "".join(
         json.dumps({"prompt": "A", "seed": seed, "temperature": 3}) + "\n" for seed in seeds
     )
-    done = trained(*RUN, "--jsonl", "--rows", "1", stdin=lines.encode())
+    done = trained(*RUN, "--jsonl", "--batch-size", "1", stdin=lines.encode())
     assert done.err == ""
     assert len({row["text"] for row in rows(done.out)}) == 4
 
@@ -244,7 +256,7 @@ def test_a_million_samples_begin_at_once(trained: Shell) -> None:
 def test_time_ends_a_text(trained: Shell) -> None:
     endless = ("generate", "--run", "tale", "--max-new-tokens", "100000000", "--max-time", "1s")
     (row,) = rows(trained(*endless, "--jsonl", "Ann").out)
-    assert row["finish_reason"] == "time"
+    assert row["finish_reason"] == "timeout"
     assert row["tokens"]
 
 
@@ -262,7 +274,9 @@ def test_time_ends_a_text(trained: Shell) -> None:
         ),
     ],
 )  # fmt: skip
-def test_text_of_a_form_has_it(trained: Shell, options: tuple[str, str], check: Any) -> None:
+def test_constrained_output_matches_grammar(
+    trained: Shell, options: tuple[str, str], check: Any
+) -> None:
     form = ("generate", "--run", "tale", *options, "--temperature", "3", "--top-k", "0")
     for seed in ("1", "2", "3"):
         done = trained(*form, "--seed", seed, "Ann")
@@ -270,31 +284,34 @@ def test_text_of_a_form_has_it(trained: Shell, options: tuple[str, str], check: 
         assert check(done.out.decode()), done.out
 
 
-def test_text_that_ends_before_it_has_its_form_is_no_success(trained: Shell) -> None:
+def test_incomplete_structured_output_is_an_error(trained: Shell) -> None:
     done = trained(*RUN, "--regex", "a{500}", "Ann")
     assert done.code == 65
-    assert "1 of 1 texts ended before they had the form" in done.err
+    assert "1 of 1 output incomplete: the limit was reached" in done.err
 
 
 @pytest.mark.parametrize(
     ("options", "words"),
     [
         (("--regex", "("), "unclosed group"),
-        (("--choices", ""), "none of them empty"),
-        (("--choices", "[1]"), "none of them empty"),
-        (("--json-schema", "{"), "this is no json schema"),
-        (("--json-schema", "nowhere.json"), "there is no file nowhere.json"),
-        (("--regex", "a", "--choices", "b"), "one form"),
-        (("--lines",), "--lines and PROMPT do not go together"),
-        (("--beams", "2", "-n", "3"), "2 beams give no 3 samples"),
-        (("--logit-bias", "x=1"), "--logit-bias 'x=1'"),
-        (("--logit-bias", "99999=1"), "names token 99999"),
+        (("--choices", ""), "--choices must not be empty"),
+        (("--choices", "[1]"), "--choices must be a list of strings"),
+        (("--json-schema", "{"), "invalid JSON schema"),
+        (("--json-schema", "nowhere.json"), "file not found: nowhere.json"),
+        (("--regex", "a", "--choices", "b"), "--regex cannot be combined with --choices"),
+        (("--lines",), "--lines cannot be combined with PROMPT"),
+        (("--num-beams", "2", "-n", "3"), "--samples must not be more than 2"),
+        (("--logit-bias", "x=1"), "--logit-bias must be a token id and a number"),
+        (("--logit-bias", "99999=1"), "--logit-bias names token 99999"),
         (("--int8", "--engine", "torch"), "int8 is for the numpy engine"),
         (("--engine", "numpy", "--device", "cuda"), "the numpy engine knows no cuda"),
-        (("--repetition-penalty", "0"), "--repetition-penalty 0.0"),
-        (("--presence-penalty", "1e39"), "--presence-penalty 1e+39"),
-        (("--dry", "1e308"), "--dry 1e+308"),
-        (("--stop", ""), "--stop ''"),
+        (
+            ("--repetition-penalty", "0"),
+            "--repetition-penalty must be between 0.001 and 1000, not 0.0",
+        ),
+        (("--presence-penalty", "1e39"), "--presence-penalty must be between"),
+        (("--dry-multiplier", "1e308"), "--dry-multiplier must be between"),
+        (("--stop", ""), "--stop must not be empty"),
     ],
 )
 def test_options_that_make_no_sense_are_refused(
@@ -339,7 +356,7 @@ def test_eight_bits_write_text_too(trained: Shell) -> None:
 
 
 def test_beams_find_a_text_at_least_as_likely_as_the_greedy_one(trained: Shell) -> None:
-    found = trained(*RUN, "--beams", "4", "-n", "2", "--jsonl", "Ann")
+    found = trained(*RUN, "--num-beams", "4", "-n", "2", "--jsonl", "Ann")
     best, second = rows(found.out)
     assert best["tokens"] != second["tokens"]
     greedy = rows(trained(*RUN, "--greedy", "--jsonl", "Ann").out)[0]

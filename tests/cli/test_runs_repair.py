@@ -181,7 +181,7 @@ def test_step_used_instead_of_a_damaged_one_is_named(workshop: Shell) -> None:
     for command in (("generate", "Ann"), ("score", "book.txt")):
         done = workshop(*command, "--run", "it")
         assert done.code == 0, done.err
-        (used,) = re.findall("Used instead: (.*)\\.", done.err)
+        (used,) = re.findall("Using (.*) instead", done.err)
         assert used != f"step-{best:08}"
         assert used in {step.name for step in steps(workshop)}
 
@@ -216,7 +216,7 @@ def test_run_without_steps_is_ok(workshop: Shell) -> None:
         shutil.rmtree(step)
     done = workshop("runs", "verify")
     assert done.code == 0
-    assert b"no step yet" in done.out
+    assert b"no checkpoint yet" in done.out
     assert workshop("runs", "repair").code == 0
     for command in (("runs",), ("runs", "show", "it"), ("generate", "Ann", "--run", "it")):
         assert "tfcli train --resume it" in workshop(*command).err

@@ -64,19 +64,19 @@ def test_a_file_scores_as_its_text_in_a_pipe(trained: Shell) -> None:
 
 def test_what_eight_bits_cost_is_said(trained: Shell) -> None:
     done = trained("score", "book.txt", "--run", "tale", "--int8")
-    assert "eight bits cost" in done.err
+    assert "int8 differs by" in done.err
     rounded = float(done.out.split()[0])
     exact = float(trained("score", "book.txt", "--run", "tale").out.split()[0])
     assert rounded == pytest.approx(exact, abs=0.05)
 
 
 WRONG = {
-    "nothing": ((), b"", 65, "there is no text"),
+    "nothing": ((), b"", 65, "no text to score"),
     "no line": (("--by", "line"), b"", 0, ""),
     "not UTF-8": ((), b"\xff", 65, "byte 0"),
     "a line that is not UTF-8": (("--by", "line"), b"a\n\xff\n", 65, "line 2"),
     "no such file": (("nowhere.txt",), b"", 66, "nowhere.txt"),
-    "stride": (("--stride", "1000"), b"a", 2, "more than the context"),
+    "stride": (("--stride", "1000"), b"a", 2, "--stride must be at most 32"),
 }
 
 

@@ -27,7 +27,7 @@ def terminal(shell: Shell, *arguments: str) -> pexpect.spawn:
 
 def test_without_a_prompt_there_is_a_hint_and_no_hang(trained: Shell) -> None:
     child = terminal(trained, "generate")
-    child.expect("there is no prompt")
+    child.expect("no prompt given")
     child.expect("tfcli generate")
     child.expect(pexpect.EOF)
     child.close()
@@ -42,19 +42,19 @@ def test_encode_without_text_gives_a_hint(trained: Shell) -> None:
 
 def test_text_ends_with_a_newline_and_the_seed_is_told(trained: Shell) -> None:
     child = terminal(trained, "generate", "Ann", "--max-new-tokens", "10")
-    child.expect(r"\r\n.*Next: the same text again with --seed \d+")
+    child.expect(r"\r\n.*Next: reproduce this text with --seed \d+")
     child.expect(pexpect.EOF)
     child.close()
     assert child.exitstatus == 0
 
 
 def test_a_training_shows_itself_live_and_stops_on_ctrl_c(shell: Shell) -> None:
-    options = ["--steps", "100000", "--run", "it", "--evaluate-every", "20", *TINY]
+    options = ["--steps", "100000", "--run", "it", "--eval-every", "20", *TINY]
     child = terminal(shell, "train", "book.txt", *options)
     child.expect("tokens/s")
     child.expect("[\u2801-\u28ff]{3}")  # the curve, in braille
     child.kill(signal.SIGINT)
-    child.expect("Stopping; saving first")
+    child.expect("Stopping after saving")
     child.expect("Next: tfcli train --resume it")
     child.expect(pexpect.EOF)
     child.close()
@@ -63,7 +63,7 @@ def test_a_training_shows_itself_live_and_stops_on_ctrl_c(shell: Shell) -> None:
 
 def test_writing_together_line_by_line(trained: Shell, tmp_path: Path) -> None:
     child = terminal(trained, "generate", "--run", "tale", "-i", "--greedy", "--stop", ".")
-    child.expect("Type a beginning")
+    child.expect("Type the beginning of a text")
     child.expect("> ")
     child.sendline("Ann saw")
     child.expect("Ann saw\r\n( [^\r]+)\r\n> ")
@@ -72,34 +72,41 @@ def test_writing_together_line_by_line(trained: Shell, tmp_path: Path) -> None:
     child.expect("/retry\r\n( [^\r]+)\r\n> ")
     assert child.match[1] == first  # greedy: nothing is drawn
     child.sendline("/set temperature 0.9")
+    child.expect(r"greedy = False")
+    child.expect(r"temperature = 0\.9")
+    child.expect("> ")
+    child.sendline("/set temp")
+    child.expect(r"temperature = 0\.8")
+    child.expect("> ")
+    child.sendline("/set --temp 0.9")
     child.expect("> ")
     child.sendline("/set")
     child.expect(r"temperature +0\.9")
     child.expect("> ")
     for wrong, words in (
-        ("/set temprature 1", "did you mean temperature"),
-        ("/set top_p 7", "--top-p 7.0 is not between"),
-        ("/set top_k many", "top_k cannot be"),
-        ("/rerty", "did you mean /retry"),
-        ("/save", "/save takes the name"),
+        ("/set temprature 1", "did you mean 'temperature'?"),
+        ("/set top_p 7", "top_p must be between 0 and 1, not 7.0"),
+        ("/set top_k many", "top_k must be a whole number, not 'many'"),
+        ("/rerty", "did you mean '/retry'?"),
+        ("/save", "/save needs the name"),
     ):
         child.sendline(wrong)
         child.expect_exact(words)
         child.expect("> ")
     story = tmp_path / "story.txt"
     child.sendline(f"/save {story}")
-    child.expect("Saved in")
+    child.expect("Saved to")
     assert story.read_text() == "Ann saw" + first
     child.sendline("/undo")
-    child.expect("A new text")
+    child.expect("New text")
     child.sendline("/undo")
-    child.expect("nothing to take back")
+    child.expect("nothing to undo")
     child.sendline("One\\")
     child.expect_exact(". ")
     child.sendline("Two")
     child.expect("> $")
     child.sendline(f"/save {story}")
-    child.expect("Saved in")
+    child.expect("Saved to")
     assert story.read_text().startswith("One\nTwo")
     child.expect("> ")  # before it is asked for, an end of input is lost, as in any shell
     child.sendeof()
@@ -116,7 +123,7 @@ def test_ctrl_c_stops_the_text_and_not_the_program(trained: Shell) -> None:
     child.kill(signal.SIGINT)
     child.expect("\n> ")
     child.sendline("/new")
-    child.expect("A new text")
+    child.expect("New text")
     child.kill(signal.SIGINT)  # at the prompt: the line is dropped
     child.expect("> ")
     child.sendline("/quit")
@@ -132,7 +139,7 @@ def test_a_note_waits_for_the_end_of_the_text(trained: Shell) -> None:
     child.expect(pexpect.EOF)
     *text, note = child.before.rstrip().split("\r\n")
     assert "Note" not in "".join(text)
-    assert note.startswith("Note: the context of 32 tokens is full")
+    assert note.startswith("Note: context full; keeping the last 16 tokens")
 
 
 def test_surprise_is_shown_in_colours(trained: Shell) -> None:

@@ -33,12 +33,11 @@ from tfcli.exchange.tokenizer_json import exportable_pieces
 from tfcli.generation.beam import beam_search
 from tfcli.generation.engines.numpy_engine import NumpyEngine
 from tfcli.generation.generate import Generator, RequestList, TokenEvent
-from tfcli.generation.penalties import Penalties
-from tfcli.generation.request import GenerationRequest
-from tfcli.generation.sampling import Sampling
+from tfcli.generation.request import GenerationRequest, Penalties, Sampling, StructuredOutput
 from tfcli.generation.scoring import score
 from tfcli.model.config import named_config
 from tfcli.model.transformer import Transformer
+from tfcli.options import options_of, update_options
 from tfcli.text.baselines import measure_baselines
 from tfcli.text.corpus import Corpus, open_corpus
 from tfcli.text.saved_tokenizers import measure
@@ -128,18 +127,18 @@ REQUESTS: dict[str, dict[str, Any]] = {
     "empty prompt": {"prompt": "", "sampling": GREEDY},
     "long prompt": {"prompt": "Ann saw a ship. " * 5, "sampling": GREEDY},
     "full context": {"sampling": GREEDY, "max_new_tokens": 60},
-    "repetition penalty": {"sampling": GREEDY, "penalties": Penalties(repetition=1.4)},
+    "repetition penalty": {"sampling": GREEDY, "penalties": Penalties(repetition_penalty=1.4)},
     "presence and frequency": {
-        "sampling": GREEDY, "penalties": Penalties(presence=0.7, frequency=0.3)
+        "sampling": GREEDY, "penalties": Penalties(presence_penalty=0.7, frequency_penalty=0.3)
     },
-    "no repeated n-gram": {"sampling": GREEDY, "penalties": Penalties(no_repeat_ngram=2)},
-    "DRY": {"sampling": GREEDY, "penalties": Penalties(dry=2.0), "max_new_tokens": 60},
+    "no repeated n-gram": {"sampling": GREEDY, "penalties": Penalties(no_repeat_ngram_size=2)},
+    "DRY": {"sampling": GREEDY, "penalties": Penalties(dry_multiplier=2.0), "max_new_tokens": 60},
 }  # fmt: skip
 RANDOM_REQUESTS: dict[str, dict[str, Any]] = {
-    "all tokens": {"sampling": Sampling(temperature=1.0, top_k=None)},
+    "all tokens": {"sampling": Sampling(temperature=1.0, top_k=0)},
     "top-k": {"sampling": Sampling(temperature=1.2, top_k=5)},
-    "top-p, min-p": {"sampling": Sampling(top_k=None, top_p=0.8, min_p=0.01)},
-    "typical": {"sampling": Sampling(top_k=None, typical_p=0.7)},
+    "top-p, min-p": {"sampling": Sampling(top_k=0, top_p=0.8, min_p=0.01)},
+    "typical": {"sampling": Sampling(top_k=0, typical_p=0.7)},
 }
 
 Written = tuple[list[int], bytes, list[float], str]  # tokens, text, log-probabilities, reason
@@ -197,7 +196,7 @@ def test_a_bias_is_for_the_ids_of_the_tokenizer(pair: Pair) -> None:
     own, other = (
         write(engine, tokenizer, GenerationRequest(
             prompt="Ann", sampling=GREEDY, max_new_tokens=5,
-            penalties=Penalties(bias=((tokenizer.encode("x")[0], 1e6),)),
+            penalties=Penalties(logit_bias=((tokenizer.encode("x")[0], 1e6),)),
         ))
         for engine, tokenizer in pair.both()
     )  # fmt: skip
@@ -207,8 +206,10 @@ def test_a_bias_is_for_the_ids_of_the_tokenizer(pair: Pair) -> None:
 def test_other_ids_end_at_eos(pair: Pair) -> None:
     request = GenerationRequest(prompt="Ann", sampling=GREEDY, max_new_tokens=5)
     for engine, tokenizer in pair.both():
-        ending = replace(request, penalties=Penalties(bias=((tokenizer.special.eos or 0, 1e6),)))
-        assert write(engine, tokenizer, ending)[::3] == ([], "end")
+        ending = replace(
+            request, penalties=Penalties(logit_bias=((tokenizer.special.eos or 0, 1e6),))
+        )
+        assert write(engine, tokenizer, ending)[::3] == ([], "eos")
 
 
 @pytest.mark.parametrize(
@@ -221,13 +222,11 @@ def test_other_ids_end_at_eos(pair: Pair) -> None:
 )
 def test_other_ids_match_the_same_grammar(pair: Pair, kind: Any, text: str) -> None:
     pytest.importorskip("llguidance")
-    from tfcli.generation.constraints import Grammar
-
     written = []
     for engine, tokenizer in pair.both():
-        grammar = Grammar(kind, text, tokenizer)
-        request = GenerationRequest(
-            prompt="Ann", sampling=GREEDY, max_new_tokens=30, grammar=grammar
+        request = update_options(
+            GenerationRequest(prompt="Ann", sampling=GREEDY, max_new_tokens=30),
+            {kind: options_of(GenerationRequest)[kind].parse_text(text)},
         )
         written.append(write(engine, tokenizer, request))
     assert pair.translated(written[0][0]) == written[1][0]
@@ -238,14 +237,14 @@ def test_other_ids_give_the_same_beams(pair: Pair) -> None:
     found = []
     for engine, tokenizer in pair.both(rows=3):
         generator = Generator(engine, tokenizer)
-        request = GenerationRequest(prompt="Ann", penalties=Penalties(repetition=1.2))
+        request = GenerationRequest(prompt="Ann", penalties=Penalties(repetition_penalty=1.2))
         found.append(beam_search(
-            engine, tokenizer, generator.first_view(request), beams=3, max_new_tokens=8,
+            engine, tokenizer, generator.prompt_ids(request), beams=3, max_new_tokens=8,
             adjust=generator.adjuster(request),
         ))  # fmt: skip
     own, other = found
     assert [pair.translated(list(text.tokens)) for text in own] == [list(t.tokens) for t in other]
-    assert [text.ended for text in own] == [text.ended for text in other]
+    assert [text.reason for text in own] == [text.reason for text in other]
     np.testing.assert_allclose([t.score for t in own], [t.score for t in other], atol=1e-4)
 
 
@@ -328,23 +327,22 @@ def test_any_of_several_tokens_ends_a_text() -> None:
     tokenizer, engine = tiny_tokenizer(11), numpy_engine(tiny_model())
     tokenizer.special = replace(tokenizer.special, other_eos=frozenset({7, 9}))
     for token in (2, 7, 9):
-        request = GenerationRequest(prompt="a", penalties=Penalties(bias=((token, 1e6),)))
-        assert write(engine, tokenizer, request)[::3] == ([], "end")
+        request = GenerationRequest(prompt="a", penalties=Penalties(logit_bias=((token, 1e6),)))
+        assert write(engine, tokenizer, request)[::3] == ([], "eos")
 
 
 def test_any_of_several_tokens_ends_a_text_that_matches_a_grammar() -> None:
     pytest.importorskip("llguidance")
-    from tfcli.generation.constraints import Grammar
-
     tokenizer, engine = tiny_tokenizer(11), numpy_engine(tiny_model())
     control = tokenizer.special.control | {7, 9}
     tokenizer.special = replace(tokenizer.special, other_eos=frozenset({7, 9}), control=control)
     for token in (2, 7, 9):
-        bias = Penalties(bias=((token, 1e6),))
+        bias = Penalties(logit_bias=((token, 1e6),))
+        structured = StructuredOutput(regex="a+")
         request = GenerationRequest(
-            prompt="a", penalties=bias, grammar=Grammar("regex", "a+", tokenizer), sampling=GREEDY
+            prompt="a", penalties=bias, structured=structured, sampling=GREEDY
         )
-        assert write(engine, tokenizer, request)[1::2] == (b"a", "end")
+        assert write(engine, tokenizer, request)[1::2] == (b"a", "eos")
 
 
 def test_without_any_that_ends_a_text_it_goes_on_to_its_length() -> None:
@@ -357,13 +355,10 @@ def test_without_any_that_ends_a_text_it_goes_on_to_its_length() -> None:
 
 def test_without_any_that_ends_a_text_a_grammar_ends_it() -> None:
     pytest.importorskip("llguidance")
-    from tfcli.generation.constraints import Grammar
-
     tokenizer = without_eos(tiny_tokenizer(11), bos=True)
-    grammar = Grammar("regex", "[a-c]{4}", tokenizer)
-    request = GenerationRequest(prompt="a", grammar=grammar)
+    request = GenerationRequest(prompt="a", structured=StructuredOutput(regex="[a-c]{4}"))
     _, data, _, reason = write(numpy_engine(tiny_model()), tokenizer, request)
-    assert (len(data), reason) == (4, "end")
+    assert (len(data), reason) == (4, "eos")
 
 
 def test_a_text_without_any_special_token_needs_a_beginning() -> None:
@@ -372,7 +367,7 @@ def test_a_text_without_any_special_token_needs_a_beginning() -> None:
         write(engine, tokenizer, GenerationRequest(prompt=""))
     with pytest.raises(DataError, match="first token"):
         list(score(engine, [[4, 5]], tokenizer.special, rows=1, stride=1))
-    nothing = Penalties(bias=tuple((token, -np.inf) for token in range(11)))
+    nothing = Penalties(logit_bias=tuple((token, -np.inf) for token in range(11)))
     with pytest.raises(DataError, match="no token is allowed"):
         write(engine, tokenizer, GenerationRequest(prompt="a", penalties=nothing))
 

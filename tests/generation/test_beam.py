@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from tests.generation.conftest import numpy_engine, random_model
 from tests.model.helpers import small_config
 from tests.model.test_transformer_equals_huggingface import as_llama, make_llama
 from tests.tokenizers import tiny_tokenizer
-from tfcli.generation.beam import beam_search
+from tfcli.generation.beam import Hypothesis, beam_search
 from tfcli.generation.sampling import log_softmax, suppress_control_tokens
 from tfcli.model.transformer import Transformer
 from tfcli.text.sentencepiece_tokenizer import BEGIN, END, UNKNOWN
@@ -73,7 +74,7 @@ def test_with_beams_enough_it_finds_the_best_of_all(seed: int) -> None:
     assert found[0].tokens == tuple(token for token in best if token != END)
     assert found[0].score == pytest.approx(scores[best], abs=1e-4)
     for text in found:
-        tokens = [*text.tokens, END] if text.ended else list(text.tokens)
+        tokens = [*text.tokens, END] if text.reason == "eos" else list(text.tokens)
         assert text.score == pytest.approx(score_of(model, view, tokens), abs=1e-4)
 
 
@@ -85,3 +86,15 @@ def test_it_ends_where_the_context_does() -> None:
     assert all(len(text.tokens) <= 3 for text in found)
     (none,) = beam_search(numpy_engine(model, 3), TOKENIZER, view, beams=3, max_new_tokens=0)
     assert none.tokens == ()
+
+
+def test_it_ends_at_the_deadline_with_what_it_has() -> None:
+    engine = numpy_engine(random_model(small_config()), 3)
+
+    def search(deadline: float | None) -> list[Hypothesis]:
+        ids = [BEGIN, 4]
+        return beam_search(engine, TOKENIZER, ids, beams=3, max_new_tokens=5, deadline=deadline)
+
+    (nothing,) = search(deadline=0.0)
+    assert (nothing.tokens, nothing.reason) == ((), "timeout")
+    assert search(deadline=time.monotonic() + 3600) == search(deadline=None)

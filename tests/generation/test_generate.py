@@ -16,9 +16,7 @@ from tfcli.errors import UsageError
 from tfcli.generation.engines.engine import Engine
 from tfcli.generation.engines.torch_engine import TorchEngine
 from tfcli.generation.generate import Finished, Generator, RequestList, TokenEvent, generate
-from tfcli.generation.penalties import Penalties
-from tfcli.generation.request import GenerationRequest
-from tfcli.generation.sampling import Sampling
+from tfcli.generation.request import GenerationRequest, Penalties, Sampling
 from tfcli.model.config import named_config
 from tfcli.model.transformer import Transformer
 from tfcli.text.sentencepiece_tokenizer import BEGIN, END, UNKNOWN
@@ -131,17 +129,17 @@ def texts(generator: Generator, requests: list[GenerationRequest]) -> Texts:
 SAMPLINGS = st.builds(
     Sampling,
     temperature=st.sampled_from([0, 0.7, 1.5]),
-    top_k=st.sampled_from([None, 3, 40]),
+    top_k=st.sampled_from([0, 3, 40]),
     top_p=st.sampled_from([0.5, 1.0]),
     min_p=st.sampled_from([0.0, 0.1]),
     typical_p=st.sampled_from([0.6, 1.0]),
 )
 PENALTIES = st.builds(
     Penalties,
-    repetition=st.sampled_from([1.0, 1.3]),
-    presence=st.sampled_from([0.0, 0.5]),
-    no_repeat_ngram=st.sampled_from([0, 3]),
-    dry=st.sampled_from([0.0, 0.8]),
+    repetition_penalty=st.sampled_from([1.0, 1.3]),
+    presence_penalty=st.sampled_from([0.0, 0.5]),
+    no_repeat_ngram_size=st.sampled_from([0, 3]),
+    dry_multiplier=st.sampled_from([0.0, 0.8]),
 )
 REQUESTS = st.builds(
     GenerationRequest,
@@ -211,7 +209,7 @@ def test_why_a_text_ended_is_said(model: Transformer, tokenizer: Tokenizer) -> N
     long = GenerationRequest(prompt="Ann", max_new_tokens=9)
     assert texts(Generator(numpy_engine(model), tokenizer), [long])[0][2] == "length"
     late = Generator(numpy_engine(model), tokenizer, deadline=0.0)
-    assert texts(late, [long, long]) == {0: ([], b"", "time"), 1: ([], b"", "time")}
+    assert texts(late, [long, long]) == {0: ([], b"", "timeout"), 1: ([], b"", "timeout")}
 
 
 def test_log_probabilities_are_the_models_own(model: Transformer, tokenizer: Tokenizer) -> None:
@@ -258,13 +256,13 @@ def test_wishes_that_make_no_sense_are_refused(wrong: dict[str, object]) -> None
 @pytest.mark.parametrize(
     ("wrong", "option"),
     [
-        ({"temperature": -0.1}, "--temperature"),
-        ({"temperature": float("nan")}, "--temperature"),
-        ({"temperature": float("inf")}, "--temperature"),
-        ({"top_k": 0}, "--top-k"),
-        ({"top_p": 1.1}, "--top-p"),
-        ({"min_p": -0.1}, "--min-p"),
-        ({"typical_p": float("nan")}, "--typical-p"),
+        ({"temperature": -0.1}, "temperature"),
+        ({"temperature": float("nan")}, "temperature"),
+        ({"temperature": float("inf")}, "temperature"),
+        ({"top_k": -1}, "top_k"),
+        ({"top_p": 1.1}, "top_p"),
+        ({"min_p": -0.1}, "min_p"),
+        ({"typical_p": float("nan")}, "typical_p"),
     ],
 )
 def test_ways_to_choose_that_make_no_sense_are_refused(
@@ -277,13 +275,13 @@ def test_ways_to_choose_that_make_no_sense_are_refused(
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"repetition": 0.0},
-        {"repetition": float("nan")},
-        {"presence": float("inf")},
-        {"frequency": float("nan")},
-        {"no_repeat_ngram": -1},
-        {"dry": -1.0},
-        {"bias": ((3, float("nan")),)},
+        {"repetition_penalty": 0.0},
+        {"repetition_penalty": float("nan")},
+        {"presence_penalty": float("inf")},
+        {"frequency_penalty": float("nan")},
+        {"no_repeat_ngram_size": -1},
+        {"dry_multiplier": -1.0},
+        {"logit_bias": ((3, float("nan")),)},
     ],
 )
 def test_penalties_that_make_no_sense_are_refused(wrong: dict[str, float]) -> None:

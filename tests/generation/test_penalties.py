@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from tfcli.generation.penalties import (
-    Penalties,
     add_bias,
     forbid_repeated_ngrams,
-    penalise,
-    penalise_counts,
-    penalise_repetition,
-    penalise_sequences,
+    penalize,
+    penalize_counts,
+    penalize_repetition,
+    penalize_sequences,
 )
+from tfcli.generation.request import Penalties
 
 V = 8
 LOGITS = arrays(np.float32, V, elements=st.floats(-30, 30, width=32, allow_nan=False))
@@ -38,7 +38,7 @@ def test_the_repetition_penalty_is_that_of_transformers(
     from transformers import RepetitionPenaltyLogitsProcessor
 
     theirs = processed(RepetitionPenaltyLogitsProcessor(penalty), tokens, logits)
-    np.testing.assert_allclose(penalise_repetition(logits, tokens, penalty), theirs, rtol=1e-5)
+    np.testing.assert_allclose(penalize_repetition(logits, tokens, penalty), theirs, rtol=1e-5)
 
 
 @given(LOGITS, TEXTS.filter(bool), st.integers(1, 5))
@@ -60,7 +60,7 @@ def test_counts_are_taken_off_as_defined(
         logit - counts[token] * frequency - (counts[token] > 0) * presence
         for token, logit in enumerate(logits.tolist())
     ]
-    found = penalise_counts(logits, written, presence, frequency)
+    found = penalize_counts(logits, written, presence, frequency)
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-4)
 
 
@@ -92,7 +92,7 @@ def slow_dry(
 def test_dry_is_its_definition(
     logits: np.ndarray, tokens: list[int], multiplier: float, breakers: set[int]
 ) -> None:
-    found = penalise_sequences(logits, tokens, multiplier, frozenset(breakers))
+    found = penalize_sequences(logits, tokens, multiplier, frozenset(breakers))
     expected = slow_dry(logits, tokens, multiplier, breakers)
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-4)
 
@@ -113,14 +113,19 @@ def test_together_they_are_one_after_another(
     tokens = prompt + written
     breakers = frozenset({2})
     penalties = Penalties(
-        bias=((1, 0.5),), repetition=1.2, presence=0.3, frequency=0.1, no_repeat_ngram=3, dry=0.8
+        logit_bias=((1, 0.5),),
+        repetition_penalty=1.2,
+        presence_penalty=0.3,
+        frequency_penalty=0.1,
+        no_repeat_ngram_size=3,
+        dry_multiplier=0.8,
     )
-    found = penalise(logits, penalties, tokens, written, breakers)
+    found = penalize(logits, penalties, tokens, written, breakers)
     expected = add_bias(logits, {1: 0.5})
-    expected = penalise_repetition(expected, tokens, 1.2)
-    expected = penalise_counts(expected, written, 0.3, 0.1)
+    expected = penalize_repetition(expected, tokens, 1.2)
+    expected = penalize_counts(expected, written, 0.3, 0.1)
     expected = forbid_repeated_ngrams(expected, tokens, 3)
-    expected = penalise_sequences(expected, tokens, 0.8, breakers)
+    expected = penalize_sequences(expected, tokens, 0.8, breakers)
     np.testing.assert_array_equal(found, expected)
-    untouched = penalise(logits, Penalties(), tokens, written, breakers)
+    untouched = penalize(logits, Penalties(), tokens, written, breakers)
     np.testing.assert_array_equal(untouched, logits)

@@ -70,7 +70,7 @@ def readers(folder: Path) -> dict[str, Reader]:
         "tokenizer.model": read_sentencepiece,
         "text": lambda data: list(read_chunks(written(data, "text.txt"))),
         "rows": lambda data: list(read_chunks(written(data, "rows.jsonl"))),
-        "request": lambda data: parse_json_line(data, 1, GenerationRequest(prompt=""), 300),
+        "request": lambda data: parse_json_line(data, 1, GenerationRequest()),
     }
 
 

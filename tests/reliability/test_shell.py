@@ -222,7 +222,7 @@ def test_unusual_environments_cause_no_traceback(name: str, trained: Shell, tall
 
 def test_resized_terminal_causes_no_traceback(shell: Shell, tally: Tally) -> None:
     sizes = [(50, 200), (10, 20), (2, 10), (1, 1), (0, 0), (24, 80)]
-    options = ("--steps", "100000", "--run", "it", "--evaluate-every", "50", *TINY)
+    options = ("--steps", "100000", "--run", "it", "--eval-every", "50", *TINY)
     child = terminal(shell, "train", "book.txt", *options)
     child.expect("tokens/s")
     for rows, columns in sizes:

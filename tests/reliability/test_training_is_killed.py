@@ -32,7 +32,7 @@ pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals and limits of P
 
 TINY = ("--layers", "1", "--width", "32", "--context", "16", "--batch-tokens", "128")
 STEPS = 40
-OPTIONS = ("book.txt", "--steps", str(STEPS), "--save-every", "4", "--evaluate-every", "8", *TINY)
+OPTIONS = ("book.txt", "--steps", str(STEPS), "--save-every", "4", "--eval-every", "8", *TINY)
 
 
 def final_arrays(run: Path) -> dict[str, bytes]:
@@ -357,7 +357,7 @@ def test_one_of_two_tokenizers_with_the_same_name_stays(
 def test_text_is_generated_while_steps_are_saved(
     processes: Processes, workspace: Path, tally: Tally
 ) -> None:
-    options = ("book.txt", "--steps", "100000", "--save-every", "1", "--evaluate-every", "5", *TINY)
+    options = ("book.txt", "--steps", "100000", "--save-every", "1", "--eval-every", "5", *TINY)
     trainer = processes.start(workspace, "train", *options, "--run", "it")
     run = workspace / "checkpoints/it"
     while not (list_steps(run) if run.exists() else []):

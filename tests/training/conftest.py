@@ -40,7 +40,7 @@ class Workshop:
     def job(self, *, seed: int = 1, **options: Any) -> TrainingJob:
         small: dict[str, Any] = {
             "steps": 6, "num_layers": 1, "d_model": 32, "num_heads": 2, "context_length": 16,
-            "batch_tokens": 64, "precision": "float32",
+            "batch_tokens": 64, "dtype": "float32",
         }  # fmt: skip
         return prepare(
             TrainOptions(**(small | options)), self.tokens, self.tokenizer,

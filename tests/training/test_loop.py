@@ -299,7 +299,7 @@ def test_patience_and_the_best_loss_outlast_a_stop(workshop: Workshop) -> None:
 @pytest.mark.parametrize("dropout", [0.0, 0.3])
 def test_apart_training_is_the_same_in_any_parts(workshop: Workshop, dropout: float) -> None:
     """Rows that hold different numbers of targets count by these, and drop out the same."""
-    whole = workshop.job(steps=3, batch_tokens=128, documents_apart=True, dropout=dropout)
+    whole = workshop.job(steps=3, batch_tokens=128, document_mask=True, dropout=dropout)
     parts = dataclasses.replace(whole, plan=dataclasses.replace(whole.plan, micro_rows=3))
     list(workshop.begin("whole", whole).events())
     list(workshop.begin("parts", parts).events())

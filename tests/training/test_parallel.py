@@ -12,7 +12,7 @@ import pytest
 from tests.conftest import BOOK, forked
 
 MODEL = ["--layers", "2", "--width", "32", "--heads", "2", "--context", "32", "--vocab-size", "300"]
-BATCH = ["--batch-tokens", "160", "--precision", "float32", "--seed", "3"]
+BATCH = ["--batch-tokens", "160", "--dtype", "float32", "--seed", "3"]
 
 
 def train(

@@ -93,7 +93,7 @@ def test_a_model_too_large_for_the_memory_is_refused_with_both_figures() -> None
 @pytest.mark.parametrize("name", ["epochs", "learning_rate", "weight_decay", "dropout"])
 @pytest.mark.parametrize("value", [float("inf"), float("nan")])
 def test_a_wish_that_is_no_number_is_refused(name: str, value: float) -> None:
-    with pytest.raises(UsageError, match="cannot be"):
+    with pytest.raises(UsageError, match="must be"):
         plan_for(TrainOptions(**{name: value}))  # type: ignore[arg-type]
 
 
@@ -269,9 +269,9 @@ def test_apart_and_weights_do_not_go_together() -> None:
     two = TokenizedCorpus(
         training, training[:100], 2000, 200, 2, "key", ends=(500, 1000), weights=(1.0, 2.0)
     )
-    with pytest.raises(UsageError, match="--apart"):
+    with pytest.raises(UsageError, match="--document-mask"):
         make_plan(
-            TrainOptions(steps=1, documents_apart=True),
+            TrainOptions(steps=1, document_mask=True),
             two,
             Resources(precision="float32"),
             vocab_size=300,

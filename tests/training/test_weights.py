@@ -37,7 +37,7 @@ def start(workshop: Workshop, name: str, steps: int | None = None) -> Run:
     tokens = tokenize_corpus(corpus, workshop.tokenizer, cache=workshop.cache)
     options = TrainOptions(
         steps=8, num_layers=1, d_model=32, num_heads=2, context_length=16, batch_tokens=256,
-        precision="float32",
+        dtype="float32",
     )  # fmt: skip
     job = prepare(options, tokens, workshop.tokenizer, seed=1, device="cpu")
     stop = StopAfter(steps) if steps is not None else lambda: False

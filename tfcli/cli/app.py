@@ -1,6 +1,6 @@
-"""The program: its commands, and one place where every error becomes a message and a code.
+"""The program: its commands, and the one place where errors become messages and exit codes.
 
-Everything heavy is imported where it is used, so that `--help` and completion answer at once.
+What is slow to import is imported where it is used, so that `--help` and completion are fast.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from tfcli.cli import (
     tokenizer,
     train,
 )
+from tfcli.cli.command import Command
 from tfcli.cli.options import option
 from tfcli.errors import InputOutputError, OutputClosedError, TfcliError, UsageError, closest_match
 
@@ -34,22 +35,22 @@ SIGINT_CODE = 130
 
 app = typer.Typer(
     name="tfcli",
-    help="Train a Transformer language model on your own text, and write with it.",
+    help="Train a Transformer language model on your own text, and generate with it.",
     epilog=(
-        "Begin with `tfcli demo` or `tfcli train book.txt --time 60s`. "
+        "Start with `tfcli demo` or `tfcli train book.txt --time 60s`. "
         "Every option has an environment variable, such as TFCLI_TRAIN_TIME."
     ),
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"auto_envvar_prefix": "TFCLI", "help_option_names": ["-h", "--help"]},
 )
-app.command("train")(train.train)
-app.command("generate")(generate.generate)
+app.command("train", cls=Command)(train.train)
+app.command("generate", cls=Command)(generate.generate)
 app.command("score")(score.score)
 app.add_typer(tokenizer.app, name="tokenizer")
 app.add_typer(runs.app, name="runs")
 app.command("export")(exchange.export_run)
-app.command("import")(exchange.import_run)
+app.command("import", cls=Command)(exchange.import_run)
 app.command("demo")(demo.demo)
 app.command("doctor")(doctor.doctor)
 
@@ -73,17 +74,17 @@ def main(
         ),
     ] = False,
     _debug: Annotated[
-        bool, option("--debug", help="Show a traceback with an error (or TFCLI_DEBUG=1).")
+        bool, option("--debug", help="Show a traceback with errors (or TFCLI_DEBUG=1).")
     ] = False,
 ) -> None:
-    """Train a Transformer language model on your own text, and write with it."""
+    """Train a Transformer language model on your own text, and generate with it."""
 
 
 def run(arguments: Sequence[str], *, started: float) -> int:
-    """Runs one command; returns the exit code.
+    """Runs one command; returns its exit code.
 
     Args:
-        started: `time.monotonic()` when the program began; time budgets count from there.
+        started: `time.monotonic()` when the program started; time budgets count from there.
 
     """
     debug = "--debug" in arguments or os.environ.get("TFCLI_DEBUG", "") not in {"", "0"}
@@ -96,14 +97,14 @@ def run(arguments: Sequence[str], *, started: float) -> int:
     except TfcliError as error:
         return _fail(error, debug)
     except typer.TyperException as error:
-        if not error.format_message():  # `tfcli` alone: it has shown its help
+        if not error.format_message():  # `tfcli` alone: the help was shown
             return error.exit_code
         return _fail(_as_usage_error(error), debug, code=error.exit_code)
     except (KeyboardInterrupt, typer.Abort):
         return SIGINT_CODE
     except MemoryError:
         return _fail(
-            TfcliError("the memory is full", hint="take a smaller --size, or fewer --rows"), debug
+            TfcliError("out of memory", hint="use a smaller --size or --batch-size"), debug
         )
     except OSError as error:
         where = f" ({error.filename})" if error.filename else ""
@@ -111,8 +112,8 @@ def run(arguments: Sequence[str], *, started: float) -> int:
     except Exception as error:
         return _fail(
             TfcliError(
-                f"tfcli made a mistake: {type(error).__name__}: {error}",
-                hint="the same command with `tfcli --debug ...`, and report what it shows",
+                f"internal error: {type(error).__name__}: {error}",
+                hint="run the command again with `tfcli --debug ...`, and report the output",
             ),
             debug,
         )
@@ -121,10 +122,10 @@ def run(arguments: Sequence[str], *, started: float) -> int:
 
 
 def _command_for(arguments: list[str]) -> tuple[typer.core.TyperCommand, str, list[str]]:
-    """The command to run, what it is called, and its arguments.
+    """The command to run, its name, and its arguments.
 
-    That is the whole program, save for `tfcli COMMAND --help`, where it is the command itself:
-    on the way to it typer would import pydantic for the options before it, 50 ms for nothing.
+    That is the whole program, except for `tfcli COMMAND --help`, where it is the command itself:
+    to parse the options before it, typer would import pydantic, which takes 50 ms.
     """
     command: Any = typer.main.get_command(app)
     options = arguments[: arguments.index("--")] if "--" in arguments else arguments
@@ -149,7 +150,7 @@ def _fail(error: TfcliError, debug: bool, *, code: int | None = None) -> int:
 
 
 def _as_usage_error(error: typer.TyperException) -> UsageError:
-    """A parser's error in our own form, with the nearest name for a misspelt one."""
+    """A parser's error as one of ours, with the closest match for an unknown name."""
     context = getattr(error, "ctx", None)
     path = context.command_path if context is not None else "tfcli"
     message = error.format_message().split("\n")[0].rstrip(".")
@@ -161,7 +162,7 @@ def _as_usage_error(error: typer.TyperException) -> UsageError:
         known = ["--help", *(name for p in command.params for name in p.opts)]
         known += getattr(command, "commands", {})
         similar = closest_match(unknown[1], known)
-        hint = f"did you mean {similar} ?" if similar else hint
+        hint = f"did you mean {similar!r}?" if similar else hint
     if "extra argument" in message and path.endswith("generate"):
         hint = "put the prompt in quotes"
     return UsageError(message[:1].lower() + message[1:], hint=hint)

@@ -1,13 +1,16 @@
-"""`tfcli demo`: the main job in about a minute, on stories that the program makes up itself."""
+"""`tfcli demo`: training and generation in about a minute, on stories the program makes up."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
 
 import typer
 
 from tfcli.cli import streams
-from tfcli.cli.options import QuietOption, SeedOption, option, parse_duration
+from tfcli.cli.command import takes_options
+from tfcli.cli.options import QuietOption, seed_option
+from tfcli.options import Options, option, parse_duration
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,49 +26,45 @@ TRAINING_SECONDS = 60.0
 LAYERS = 3  # learn these stories faster than 4
 
 
-def demo(
-    context: typer.Context,
-    language: Annotated[Literal["en", "es"], option("--language", help="Of the stories.")] = "en",
-    time: Annotated[
-        float | None,
-        option(
-            "--time",
-            help="For the training.",
-            metavar="60s",
-            parser=parse_duration,
-            otherwise="60s",
-        ),
-    ] = None,
-    seed: SeedOption = 0,
-    quiet: QuietOption = False,
-) -> None:
-    """Train on little stories that tfcli makes up, compare with the best possible, tell three.
+@dataclass(frozen=True, kw_only=True)
+class DemoOptions(Options):
+    """What the demo can be asked for."""
+
+    language: Literal["en", "es"] = option("en", help="Language of the stories.")
+    time: float = option(
+        TRAINING_SECONDS, metavar="TIME", shown_default="60s", from_text=parse_duration,
+        help="Training time.",
+    )  # fmt: skip
+    seed: int = seed_option()
+
+
+@takes_options
+def demo(context: typer.Context, options: DemoOptions, quiet: QuietOption = False) -> None:
+    """Train on short made-up stories, compare with the best possible loss, and generate three.
 
     tfcli demo --language es
     """
-    from tfcli.cli.session import Session
+    from tfcli.cli.training_session import TrainingSession
     from tfcli.training.options import TrainOptions
 
     reporter = streams.Reporter(quiet=quiet)
     reporter.note(f"Making up {CORPUS_BYTES / 1e6:.0f} MB of stories.")
-    file = _write_corpus(language, seed)
-    session = Session(reporter=reporter, started=context.obj)
+    file = _write_corpus(options.language, options.seed)
+    session = TrainingSession(reporter=reporter, started=context.obj)
     with session.prepared([str(file)], None, 0.1) as (path, corpus):
         tokenizer = session.choose_tokenizer(corpus, None, "bpe", None)
-        options = TrainOptions(
-            seconds=TRAINING_SECONDS if time is None else time,
-            context_length=256,
-            num_layers=LAYERS,
+        wanted = TrainOptions(seconds=options.time, context_length=256, num_layers=LAYERS)
+        job = session.plan(
+            corpus, tokenizer, wanted, name=path.name, seed=options.seed, device="auto"
         )
-        job = session.plan(corpus, tokenizer, options, name=path.name, seed=seed, device="auto")
         run = session.train(job, path, corpus)
-    _compare_with_source(run, corpus, tokenizer, language, seed, reporter)
-    _tell_stories(run, tokenizer, seed)
-    reporter.next(f'tfcli generate "" --run {run.name}   # another story, each time')
+    _compare_with_source(run, corpus, tokenizer, options.language, options.seed, reporter)
+    _tell_stories(run, tokenizer, options.seed)
+    reporter.next(f'tfcli generate "" --run {run.name}   # a new story each time')
 
 
 def _write_corpus(language: str, seed: int) -> Path:
-    """The stories as JSONL in the cache, a document each."""
+    """The stories as JSONL in the cache, one document each."""
     import json
 
     from tfcli.files import new_file
@@ -79,7 +78,7 @@ def _write_corpus(language: str, seed: int) -> Path:
 
 
 def _stories(language: str, seed: int) -> Iterator[tuple[str, float]]:
-    """The stories of the corpus, and what each is worth in nats."""
+    """The stories of the corpus, and the information content of each in nats."""
     from tfcli.stories import tell_stories
 
     total = 0
@@ -98,7 +97,7 @@ def _compare_with_source(
     seed: int,
     reporter: streams.Reporter,
 ) -> None:
-    """Says how far the model is from the grammar that wrote the stories it has never seen.
+    """Compares the model with the grammar that made the stories, on those held out.
 
     No model can get below the grammar's own nats: they are the entropy of its choices.
     """
@@ -121,11 +120,11 @@ def _compare_with_source(
         return
     floor = source_nats / source_bytes
     gap = measured.nats_per_byte - floor
-    reporter.note(f"On the {count:,.0f} stories held out, read one by one:")
-    reporter.note(f"  the grammar that wrote them  {floor:.4f} nats/byte: no model can do better")
+    reporter.note(f"On the {count:,.0f} stories held out, each on its own:")
+    reporter.note(f"  the grammar that made them  {floor:.4f} nats/byte: no model can do better")
     reporter.note(
-        f"  this model                   {measured.nats_per_byte:.4f} nats/byte: "
-        f"{100 * gap / floor:.0f} % above"
+        f"  this model                  {measured.nats_per_byte:.4f} nats/byte: "
+        f"{100 * gap / floor:.0f} % higher"
     )
 
 
@@ -133,8 +132,7 @@ def _tell_stories(run: Run, tokenizer: Tokenizer, seed: int) -> None:
     from tfcli.cli.formats import TextOut
     from tfcli.generation.generate import generate
     from tfcli.generation.open_engine import open_engine
-    from tfcli.generation.request import GenerationRequest
-    from tfcli.generation.sampling import Sampling
+    from tfcli.generation.request import GenerationRequest, Sampling
     from tfcli.runs.valid_steps import choose_step
 
     engine = open_engine(run, choose_step(run, None, damaged=lambda _: None))
@@ -144,7 +142,7 @@ def _tell_stories(run: Run, tokenizer: Tokenizer, seed: int) -> None:
             out.write(b"\n\n* * *\n\n")
         request = GenerationRequest(
             prompt="",
-            sampling=Sampling(temperature=0.7, top_k=None),
+            sampling=Sampling(temperature=0.7, top_k=0),
             seed=seed + number,
             max_new_tokens=400,
         )

@@ -1,4 +1,4 @@
-"""`tfcli doctor`: is this machine, this folder, every run in order."""
+"""`tfcli doctor`: checks the machine, the folder, and every run."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def _machine() -> Iterator[Check]:
     free = f", {memory / 2**30:.1f} GiB free" if memory else ""
     yield True, "device", f"{device}, {torch.get_num_threads()} threads{free}"
     yield True, "engine", native.status()
-    yield True, "precision", f"{choose_precision(device)} is the faster one here"
+    yield True, "dtype", f"{choose_precision(device)} (fastest on this machine)"
 
 
 def _folder() -> Iterator[Check]:
@@ -63,11 +63,11 @@ def _folder() -> Iterator[Check]:
     here = Path.cwd()
     free = shutil.disk_usage(here).free
     enough = free > LITTLE_DISK
-    yield enough, "disk", f"{free / 2**30:.1f} GiB free" + ("" if enough else ": make room")
+    yield enough, "disk", f"{free / 2**30:.1f} GiB free" + ("" if enough else ": free some space")
     for root in (Path("tokenizers"), Path("checkpoints")):
         existing = root if root.exists() else here
         good = os.access(existing, os.W_OK)
-        yield good, str(root), "can be written" if good else f"cannot be written: ls -ld {existing}"
+        yield good, str(root), "writable" if good else f"not writable: ls -ld {existing}"
 
 
 def _tokenizers() -> Iterator[Check]:
@@ -77,7 +77,7 @@ def _tokenizers() -> Iterator[Check]:
     for name in list_tokenizers():
         try:
             tokenizer = find_tokenizer(name).tokenizer
-            yield True, f"tokenizer {name}", f"{tokenizer.vocab_size:,} pieces"
+            yield True, f"tokenizer {name}", f"vocabulary of {tokenizer.vocab_size:,}"
         except TfcliError as error:
             yield False, f"tokenizer {name}", " ".join(streams.describe(error, "error"))
 

@@ -1,16 +1,20 @@
-"""`tfcli export` and `tfcli import`: models to other programs, and from them."""
+"""`tfcli export` and `tfcli import`: exchanging models with other programs."""
 
 from __future__ import annotations
 
 import shlex
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from tfcli.cli import streams
+from tfcli.cli.command import takes_options
 from tfcli.cli.options import JsonOption, QuietOption, option
 from tfcli.errors import UsageError
+from tfcli.options import Options
+from tfcli.options import option as declare
 
 if TYPE_CHECKING:
     from tfcli.exchange.quantization_loss import QuantizationLoss
@@ -23,20 +27,20 @@ NumberType = Literal["f32", "f16", "q8_0"]  # again in `exchange.gguf_out`, whic
 
 def export_run(
     run: Annotated[
-        str, typer.Argument(metavar="RUN", help="A run's name or path, or a step's path.")
+        str, typer.Argument(metavar="RUN", help="A run's name or path, or a checkpoint's path.")
     ],
     path: Annotated[
-        Path, typer.Argument(metavar="PATH", help="The folder to write; the file, for gguf.")
+        Path, typer.Argument(metavar="PATH", help="The folder to write; a file, for gguf.")
     ],
-    to: Annotated[Target, option("--to", help="For which programs.")],
+    to: Annotated[Target, option("--to", help="Target format.")],
     type: Annotated[
         NumberType | None,
-        option("--type", help="The numbers of a GGUF file.", otherwise="f32"),
+        option("--type", help="Number format of a GGUF file.", otherwise="f32"),
     ] = None,
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:  # fmt: skip
-    """Write a run in the form of other programs.
+    """Export a run to other formats.
 
     huggingface: a folder for transformers, vLLM, mlx-lm.
 
@@ -52,7 +56,7 @@ def export_run(
     reporter = streams.Reporter(quiet=quiet)
     found, step_path = find_run(run)
     if to == "huggingface" and type not in {None, "f32"}:
-        raise UsageError("--type is for GGUF files", hint="--to gguf")
+        raise UsageError("--type requires --to gguf or ollama", hint="--to gguf")
 
     def export(step: ValidStep) -> None:
         if to == "huggingface":
@@ -62,19 +66,19 @@ def export_run(
             write(found, step, path, type or "f32")
 
     step, _ = open_best(found, step_path, export, damaged=reporter.warn)
-    cost = None
+    loss = None
     if type in {"f16", "q8_0"}:
         from tfcli.exchange.quantization_loss import quantization_loss
         from tfcli.text.corpus import CACHE
 
-        cost = quantization_loss(found, step, type, CACHE)
-        reporter.note(_say(cost, type))
+        loss = quantization_loss(found, step, type, CACHE)
+        reporter.note(_format_loss(loss, type))
     if json:
         result: dict[str, object] = {"path": str(path), "step": step.state.step, "to": to}
-        if cost:
-            result |= {"nats_per_byte": cost.rounded, "nats_per_byte_f32": cost.exact}
+        if loss:
+            result |= {"nats_per_byte": loss.rounded, "nats_per_byte_f32": loss.exact}
         streams.write_json_result(result)
-    reporter.note(f"Written: {path}, from {_say_step(found, step)}.")
+    reporter.note(f"Wrote {path} from {_format_step(found, step)}.")
     name = shlex.quote(found.name.lower())
     length = usual_length(found.model_config)
     reporter.next(NEXT[to].format(path=shlex.quote(str(path)), name=name, length=length))
@@ -89,7 +93,7 @@ NEXT = {
 }  # fmt: skip
 
 
-def _say_step(run: Run, step: ValidStep) -> str:
+def _format_step(run: Run, step: ValidStep) -> str:
     from tfcli.runs.step import list_steps
 
     last = list_steps(run.path)[-1]
@@ -97,27 +101,35 @@ def _say_step(run: Run, step: ValidStep) -> str:
     return f"step {step.state.step:,} of {run.name}{best}"
 
 
-def _say(cost: QuantizationLoss | None, type: str) -> str:
-    if cost is None:
-        return f"What {type} costs was not measured: there is no held-out text of this run here."
+def _format_loss(loss: QuantizationLoss | None, type: str) -> str:
+    if loss is None:
+        return f"The loss in {type} was not measured: the run's held-out text is not available."
     return (
-        f"On {cost.bytes:,} held-out bytes: {cost.rounded:.4f} nats/byte in {type}, "
-        f"{cost.exact:.4f} in f32 ({cost.rounded - cost.exact:+.4f})."
+        f"On {loss.bytes:,} held-out bytes: {loss.rounded:.4f} nats/byte in {type}, "
+        f"{loss.exact:.4f} in f32 ({loss.rounded - loss.exact:+.4f})."
     )
 
 
+@dataclass(frozen=True, kw_only=True)
+class ImportOptions(Options):
+    """How a model is imported."""
+
+    context_length: int | None = declare(
+        None, min=1, aliases=("context",), shown_default="the model's own",
+        help="A shorter context length, in tokens.",
+    )  # fmt: skip
+
+
+@takes_options
 def import_run(
     path: Annotated[
-        Path, typer.Argument(metavar="DIR", help="A folder in the form of Hugging Face.")
+        Path, typer.Argument(metavar="DIR", help="A folder in Hugging Face format.")
     ],
-    run: Annotated[str, option("--run", help="What the run will be called.", metavar="NAME")],
-    context: Annotated[
-        int | None,
-        option("--context", help="A shorter context than its own.", min=1, otherwise="its own"),
-    ] = None,
+    run: Annotated[str, option("--run", help="Name of the new run.", metavar="NAME")],
+    options: ImportOptions,
     quiet: QuietOption = False,
 ) -> None:  # fmt: skip
-    """Make a run of a model from elsewhere: to write with, to score, to train further.
+    """Import a model as a run: to generate with, to score, to train further.
 
     Llama, Mistral, Qwen3 or GPT-2 with a SentencePiece tokenizer, in safetensors.
 
@@ -131,13 +143,13 @@ def import_run(
     reporter = streams.Reporter(quiet=quiet)
     check_name(run, "run")
     require_importable(ROOT / run)
-    found = inspect_checkpoint(path, context_length=context)
+    found = inspect_checkpoint(path, context_length=options.context_length)
     made = import_run(found, ROOT / run)
     config = found.config
     reporter.note(
         f"{run}: {count_parameters(config):,} parameters ({config.family}), context "
-        f"{config.context_length:,}, {config.vocab_size:,} pieces; kept in {made.path}."
+        f"{config.context_length:,}, vocabulary of {config.vocab_size:,}; saved to {made.path}."
     )
     if found.rows_left_out:
-        reporter.note(f"{found.rows_left_out:,} rows of its table stand for no piece: left out.")
+        reporter.note(f"{found.rows_left_out:,} embedding rows without a token were dropped.")
     reporter.next(f'tfcli generate "..." --run {run}')

@@ -1,4 +1,4 @@
-"""Written texts on their way out: as they are, one a line, or as JSON; in order, and early."""
+"""How generated texts are written: as they are, one per line, or as JSON; in order, and early."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from tfcli.generation.generate import Finished, TokenEvent
     from tfcli.generation.request_lines import RequestLine
 
-BETWEEN = "\n---\n"  # samples of the same prompt
+SEPARATOR = "\n---\n"  # between samples of the same prompt
 
 
 class TextOut:
-    """Model text on stdout: whole characters, at once; made visible on a terminal."""
+    """Model text on stdout: whole characters, at once; control characters shown on a terminal."""
 
     def __init__(self) -> None:
         self._stream = TextStream()
@@ -36,15 +36,15 @@ class TextOut:
             self._last = text[-1]
 
     def close(self) -> None:
-        """Ends the line on a terminal, so that the shell's prompt stands on its own."""
+        """Ends the line on a terminal, so that the shell's prompt starts on a new one."""
         if streams.is_terminal(sys.stdout) and self._last != "\n":
             streams.write_result(b"\n")
 
 
 class InOrder:
-    """Bytes of several results, written in the order of the results and as soon as that allows.
+    """Bytes of several results, written in the order of the results, as early as possible.
 
-    What belongs to the first unfinished one goes out at once, what belongs to a later one waits.
+    What belongs to the first incomplete result is written at once; the rest waits.
     """
 
     def __init__(self) -> None:
@@ -53,7 +53,7 @@ class InOrder:
         self._turn = 0
 
     def add(self, number: int, data: bytes) -> None:
-        """Some more bytes of a result; numbers count from 0."""
+        """More bytes of a result; numbers count from 0."""
         if number == self._turn:
             streams.write_result(data)
         else:
@@ -71,17 +71,15 @@ class InOrder:
 
 @dataclass
 class Result:
-    """A text on its way, and what is known of it.
+    """A text that is being generated, and what is known of it.
 
     Attributes:
         number: its place among all.
-        score: of a beam search; see `tfcli.generation.beam`.
 
     """
 
     number: int
-    row: RequestLine
-    score: float | None = None
+    line: RequestLine
     tokens: list[int] = field(default_factory=list)
     logprobs: list[float] = field(default_factory=list)
     text: str = ""
@@ -89,30 +87,30 @@ class Result:
 
 
 class OutputFormat(Protocol):
-    """How results look.
+    """How results are written.
 
     Attributes:
-        logprobs: whether it wants the log-probability of each token.
+        logprobs: whether it needs the log-probability of each token.
 
     """
 
     logprobs: bool
 
     def begin(self, result: Result) -> None:
-        """A result is begun, or has failed already."""
+        """A result begins, or has failed already."""
 
-    def piece(self, result: Result, piece: TokenEvent) -> None:
-        """It has a token more."""
+    def token(self, result: Result, event: TokenEvent) -> None:
+        """It has one more token."""
 
     def finish(self, result: Result, finished: Finished | None) -> None:
         """It is complete; None: it has failed."""
 
     def close(self) -> None:
-        """All are."""
+        """All are complete."""
 
 
 class Plain:
-    """Texts as they are, with a line of dashes between."""
+    """Texts as they are, separated by a line of dashes."""
 
     logprobs = False
 
@@ -124,13 +122,13 @@ class Plain:
     def begin(self, result: Result) -> None:
         """See `OutputFormat`."""
         if result.number:
-            self._out.add(result.number, BETWEEN.encode())
-        if self._echo and result.row.request:
-            self._add(result, result.row.request.prompt.encode())
+            self._out.add(result.number, SEPARATOR.encode())
+        if self._echo and result.line.request:
+            self._add(result, result.line.request.prompt.encode())
 
-    def piece(self, result: Result, piece: TokenEvent) -> None:
+    def token(self, result: Result, event: TokenEvent) -> None:
         """See `OutputFormat`."""
-        self._add(result, piece.data)
+        self._add(result, event.data)
 
     def finish(self, result: Result, finished: Finished | None) -> None:
         """See `OutputFormat`."""
@@ -139,7 +137,7 @@ class Plain:
         self._out.end(result.number)
 
     def close(self) -> None:
-        """Ends the line on a terminal, so that the shell's prompt stands on its own."""
+        """Ends the line on a terminal, so that the shell's prompt starts on a new one."""
         if streams.is_terminal(sys.stdout) and self._last != "\n":
             streams.write_result(b"\n")
 
@@ -159,13 +157,13 @@ def escaped(text: str) -> str:
 
 
 def escaped_bytes(data: bytes) -> str:
-    """Bytes on one line, with escapes for those that are no text; `printf '%b'` undoes it."""
+    """Bytes on one line, invalid UTF-8 escaped too; `printf '%b'` undoes it."""
     text = data.decode(errors="surrogateescape").translate(ESCAPES)
     return re.sub("[\udc80-\udcff]", lambda match: f"\\x{ord(match[0]) - 0xDC00:02x}", text)
 
 
 class EscapedLines:
-    """A line for each text; newlines in it are escaped, as `printf '%b'` undoes it."""
+    """One line per text, with newlines escaped; `printf '%b'` undoes it."""
 
     logprobs = False
 
@@ -175,19 +173,19 @@ class EscapedLines:
 
     def begin(self, result: Result) -> None:
         """See `OutputFormat`."""
-        if self._echo and result.row.request:
-            self._add(result, result.row.request.prompt.encode())
+        if self._echo and result.line.request:
+            self._add(result, result.line.request.prompt.encode())
 
-    def piece(self, result: Result, piece: TokenEvent) -> None:
+    def token(self, result: Result, event: TokenEvent) -> None:
         """See `OutputFormat`."""
-        self._add(result, piece.data)
+        self._add(result, event.data)
 
     def finish(self, result: Result, finished: Finished | None) -> None:
         """See `OutputFormat`."""
         if finished:
             self._add(result, finished.data)
-        elif result.row.error:
-            streams.show_error(result.row.error)
+        elif result.line.error:
+            streams.show_error(result.line.error)
         self._out.add(result.number, b"\n")
         self._out.end(result.number)
 
@@ -200,18 +198,18 @@ class EscapedLines:
             self._out.add(result.number, self._shown(text).encode())
 
 
-# the surprise of a token in nats from which on it is shown so (background colours of 256)
-SURPRISES = ((4.6, 210), (2.3, 216), (0.7, 229))
+# from which surprisal on, in nats, a token gets which background (of 256 colors)
+COLORS = ((4.6, 210), (2.3, 216), (0.7, 229))
 
 
 class Surprisal:
-    """Each token with its surprise: as a colour on a terminal, as a line of a table elsewhere."""
+    """Each token with its surprisal: as a color on a terminal, as a row of a table elsewhere."""
 
     logprobs = True
 
     def __init__(self) -> None:
         self._out = InOrder()
-        self._coloured = streams.wants_color(sys.stdout)
+        self._colored = streams.wants_color(sys.stdout)
         self._shown = make_visible if streams.is_terminal(sys.stdout) else str
         self._pending: dict[int, deque[tuple[float, bytes]]] = {}
         self._released: dict[int, int] = {}
@@ -219,64 +217,64 @@ class Surprisal:
     def begin(self, result: Result) -> None:
         """See `OutputFormat`."""
         if result.number:
-            between = BETWEEN if self._coloured else BETWEEN.lstrip()
+            between = SEPARATOR if self._colored else SEPARATOR.lstrip()
             self._out.add(result.number, between.encode())
         self._pending[result.number] = deque()
         self._released[result.number] = 0
 
-    def piece(self, result: Result, piece: TokenEvent) -> None:
+    def token(self, result: Result, event: TokenEvent) -> None:
         """See `OutputFormat`."""
-        self._pending[result.number].append((-(piece.logprob or 0.0), piece.spelled))
-        self._release(result, len(piece.data))
+        self._pending[result.number].append((-(event.logprob or 0.0), event.spelled))
+        self._release(result, len(event.data))
 
     def finish(self, result: Result, finished: Finished | None) -> None:
         """See `OutputFormat`."""
         self._release(result, len(finished.data) if finished else 0)
         left = self._released.pop(result.number)
         pending = self._pending.pop(result.number)
-        if left and pending:  # the end of the text lies within a token
-            surprise, spelled = pending[0]
-            self._add(result, surprise, spelled[:left])
+        if left and pending:  # the text ends within a token
+            surprisal, spelled = pending[0]
+            self._add(result, surprisal, spelled[:left])
         self._out.end(result.number)
 
     def _release(self, result: Result, count: int) -> None:
-        """So many bytes more are sure to belong to the text: shows the tokens that are whole."""
+        """Shows the tokens that are complete, now that `count` more bytes belong to the text."""
         pending, left = self._pending[result.number], self._released[result.number] + count
         while pending and len(pending[0][1]) <= left:
-            surprise, spelled = pending.popleft()
+            surprisal, spelled = pending.popleft()
             left -= len(spelled)
-            self._add(result, surprise, spelled)
+            self._add(result, surprisal, spelled)
         self._released[result.number] = left
 
-    def _add(self, result: Result, surprise: float, spelled: bytes) -> None:
-        if not self._coloured:
-            line = f"{surprise:.4f}\t{self._shown(escaped_bytes(spelled))}\n"
+    def _add(self, result: Result, surprisal: float, spelled: bytes) -> None:
+        if not self._colored:
+            line = f"{surprisal:.4f}\t{self._shown(escaped_bytes(spelled))}\n"
             self._out.add(result.number, line.encode())
             return
         text = make_visible(result.stream.feed(spelled))
-        colour = next((code for least, code in SURPRISES if surprise >= least), None)
-        if colour is not None and text:
-            lines = text.split("\n")  # a colour that runs over the end of a line fills it
-            text = "\n".join(_on_colour(line, colour) if line else "" for line in lines)
+        color = next((code for least, code in COLORS if surprisal >= least), None)
+        if color is not None and text:
+            lines = text.split("\n")  # a color that crosses the end of a line would fill it
+            text = "\n".join(_on_color(line, color) if line else "" for line in lines)
         self._out.add(result.number, text.encode())
 
     def close(self) -> None:
         """See `OutputFormat`."""
-        if self._coloured:
-            parts = [_on_colour(f" 1 in {math.exp(least):.0f} ", code) for least, code in SURPRISES]
+        if self._colored:
+            parts = [_on_color(f" 1 in {math.exp(least):.0f} ", code) for least, code in COLORS]
             streams.write_result(b"\n")
             streams.say(f"Less likely than {' '.join(reversed(parts))}")
 
 
-def _on_colour(text: str, code: int) -> str:
+def _on_color(text: str, code: int) -> str:
     return f"\033[30;48;5;{code}m{text}\033[0m"
 
 
 class JsonLines:
-    """A JSON object for each text.
+    """One JSON object per text.
 
-    `row` (of the input, from 1), `id` where one was given, `text`, `tokens`, `finish_reason`,
-    `logprobs` and `seed` (after a beam search `score` instead); or `row`, `id` and `error`.
+    `row` (of the input, from 1), `id` if one was given, `text`, `tokens`, `finish_reason`,
+    `logprobs` and `seed` (`score` instead, after a beam search); or `row`, `id` and `error`.
     """
 
     logprobs = True
@@ -287,34 +285,34 @@ class JsonLines:
     def begin(self, result: Result) -> None:
         """See `OutputFormat`."""
 
-    def piece(self, result: Result, piece: TokenEvent) -> None:
+    def token(self, result: Result, event: TokenEvent) -> None:
         """See `OutputFormat`."""
-        result.tokens.append(piece.token)
-        result.text += result.stream.feed(piece.data)
-        if piece.logprob is not None:
-            result.logprobs.append(round(piece.logprob, 6))
+        result.tokens.append(event.token)
+        result.text += result.stream.feed(event.data)
+        if event.logprob is not None:
+            result.logprobs.append(round(event.logprob, 6))
 
     def finish(self, result: Result, finished: Finished | None) -> None:
         """See `OutputFormat`."""
-        row = result.row
-        value: dict[str, Any] = {"row": row.number}
-        if row.id is not None:
-            value["id"] = row.id
-        if finished and row.request:
+        line = result.line
+        value: dict[str, Any] = {"row": line.number}
+        if line.id is not None:
+            value["id"] = line.id
+        if finished and line.request:
             text = result.text + result.stream.feed(finished.data)
             value |= {
-                "text": row.request.prompt + text if self._echo else text,
+                "text": line.request.prompt + text if self._echo else text,
                 "tokens": result.tokens,
                 "finish_reason": finished.reason,
             }
-            if result.score is None:
-                value |= {"logprobs": result.logprobs, "seed": row.request.seed}
+            if finished.score is None:
+                value |= {"logprobs": result.logprobs, "seed": line.request.seed}
             else:
-                value["score"] = result.score
-        elif row.error:
-            value["error"] = ": ".join(filter(None, (row.error.what, row.error.why)))
-        line = json.dumps(value, ensure_ascii=False) + "\n"
-        self._out.add(result.number, line.encode(errors="backslashreplace"))
+                value["score"] = finished.score
+        elif line.error:
+            value["error"] = ": ".join(filter(None, (line.error.what, line.error.why)))
+        text = json.dumps(value, ensure_ascii=False) + "\n"
+        self._out.add(result.number, text.encode(errors="backslashreplace"))
         self._out.end(result.number)
 
     def close(self) -> None:

@@ -3,32 +3,35 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tfcli.cli import streams
 from tfcli.cli.formats import TextOut
 from tfcli.errors import ConflictError, TfcliError, UsageError, closest_match
+from tfcli.generation.request import GenerationRequest
+from tfcli.options import find_option, options_of, update_options, values_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tfcli.cli.writing import Notes
     from tfcli.generation.generate import Generator
-    from tfcli.generation.request import GenerationRequest
+    from tfcli.options import Option
 
 HELP = """\
-Type the beginning of a text, and the model goes on; type more, and it goes on from there.
-An empty line lets it go on as it is; a line that ends in \\ is followed by a newline and more.
+Type the beginning of a text, and the model continues it; type more, and it continues from there.
+An empty line lets it continue without adding anything; end a line with \\ to type more lines.
 Ctrl-C stops the text, not the program.
 
-  /retry             the last continuation once more, with another seed
-  /undo              takes the last line and its continuation back
-  /new               begins another text
-  /set NAME VALUE    such as /set temperature 1.2; /set alone shows all
-  /save FILE         writes the text so far to a file
-  /quit              or Ctrl-D"""
+  /retry               generate the last continuation again, with another seed
+  /undo                remove the last line and its continuation
+  /new                 start a new text
+  /set                 list all options
+  /set NAME VALUE      change an option, for example /set temperature 1.2
+  /set NAME            reset an option to its default
+  /save FILE           write the text to a file
+  /quit                or Ctrl-D"""
 
 
 class Conversation:
@@ -39,16 +42,16 @@ class Conversation:
         generator: Generator,
         request: GenerationRequest,
         reporter: streams.Reporter,
-        notes: Notes,
+        notes: streams.DeferredNotes,
     ) -> None:
         self._generator, self._request = generator, request
-        self._voice, self._notes = reporter, notes
+        self._reporter, self._notes = reporter, notes
         self._text = ""
         self._turns: list[tuple[str, str]] = []  # the text before a line, and the line
         self._saved: set[Path] = set()
 
     def run(self, beginning: str | None = None) -> None:
-        """Reads lines until there is no more, or the person quits.
+        """Reads lines until their end, or until the person quits.
 
         Args:
             beginning: taken as the first line.
@@ -56,7 +59,7 @@ class Conversation:
         """
         with contextlib.suppress(ImportError):  # editing and history; not on every system
             import readline  # noqa: F401
-        self._voice.note("Type a beginning. /help shows what else there is, Ctrl-D ends.")
+        self._reporter.note("Type the beginning of a text; /help lists commands, Ctrl-D quits.")
         if beginning:
             self._answer_safely(beginning)
         while True:
@@ -69,7 +72,7 @@ class Conversation:
                 streams.say("")
                 continue
             except UnicodeError:
-                streams.say("That was no text in UTF-8.", style="error")
+                streams.say("error: the line is not valid UTF-8", style="error")
                 continue
             if line.strip() == "/quit":
                 return
@@ -80,7 +83,7 @@ class Conversation:
             self._answer(line)
         except TfcliError as error:
             streams.show_error(error)
-        except OSError as error:  # of a name that no file can have
+        except OSError as error:  # a file name that cannot exist
             streams.say(f"error: {error.strerror or error}", style="error")
 
     def _read_line(self) -> str:
@@ -91,7 +94,7 @@ class Conversation:
         return "\n".join(parts)
 
     def _answer(self, line: str) -> None:
-        commands: dict[str, Callable[[list[str]], None]] = {
+        commands: dict[str, Callable[[str], None]] = {
             "/help": lambda _: streams.say(HELP),
             "/new": self._begin,
             "/retry": self._retry,
@@ -104,17 +107,17 @@ class Conversation:
             self._turns.append((self._text, line))
             self._write(request)
             return
-        name, *words = line.split()
+        name, _, rest = line.partition(" ")
         if name not in commands:
             similar = closest_match(name, commands)
-            hint = f"did you mean {similar} ?" if similar else "/help"
-            if name[1:] in settings(self._request):
-                hint = f"/set {name[1:]} {' '.join(words)}"
-            raise UsageError(f"{name} is no command here", hint=hint)
-        commands[name](words)
+            hint = f"did you mean {similar!r}?" if similar else "/help"
+            if find_option(GenerationRequest, name[1:]):
+                hint = f"/set {name[1:]} {rest}"
+            raise UsageError(f"unknown command: {name}", hint=hint)
+        commands[name](rest.strip())
 
     def _write(self, request: GenerationRequest) -> None:
-        """Lets the model go on from a prompt, until it ends or Ctrl-C."""
+        """Has the model continue a prompt, until it ends or Ctrl-C."""
         from tfcli.generation.generate import Finished, RequestList
 
         out, written = TextOut(), bytearray()
@@ -123,94 +126,71 @@ class Conversation:
             for event in self._generator.write(RequestList([request])):
                 out.write(event.data)
                 written += event.data
-                if isinstance(event, Finished) and event.reason == "unfinished":
-                    self._voice.note("(cut short: it has not the form asked for)")
+                if isinstance(event, Finished) and event.reason == "incomplete":
+                    self._reporter.note("(incomplete: the required format was not matched)")
         except KeyboardInterrupt:
-            self._voice.note("")
+            self._reporter.note("")
         finally:
             out.close()
             self._notes.release()
             self._text = request.prompt + written.decode(errors="ignore")
 
-    def _begin(self, _: list[str]) -> None:
+    def _begin(self, _: str) -> None:
         self._text, self._turns = "", []
-        self._voice.note("A new text.")
+        self._reporter.note("New text.")
 
-    def _retry(self, _: list[str]) -> None:
+    def _retry(self, _: str) -> None:
         if not self._turns:
-            raise UsageError("there is nothing to write once more")
+            raise UsageError("nothing to retry")
         before, line = self._turns[-1]
         self._write(replace(self._request, prompt=before + line))
 
-    def _undo(self, _: list[str]) -> None:
+    def _undo(self, _: str) -> None:
         if not self._turns:
-            raise UsageError("there is nothing to take back")
+            raise UsageError("nothing to undo")
         self._text, _line = self._turns.pop()
-        self._voice.note(f"... {self._text[-60:]}" if self._text else "A new text.")
+        self._reporter.note(f"... {self._text[-60:]}" if self._text else "New text.")
 
-    def _set(self, words: list[str]) -> None:
-        if not words:
-            for name, value in settings(self._request).items():
-                streams.say(f"  {name:<20} {'-' if value is None else value}")
+    def _set(self, words: str) -> None:
+        name, _, text = words.partition(" ")
+        before = values_of(self._request)
+        if not name:
+            for known, value in before.items():
+                streams.say(f"  {known:<20} {_shown(value)}")
             return
-        if len(words) != 2:
-            raise UsageError("/set takes a name and a value", hint="/set temperature 1.2")
-        self._request = changed(self._request, *words)
+        option = _option(name)
+        value = option.parse_text(text.strip()) if text.strip() else option.default
+        request = update_options(self._request, {option.name: value})
+        self._generator.check(request)
+        self._request = request
+        for known, value in values_of(request).items():
+            if known == option.name or value != before[known]:
+                streams.say(f"  {known} = {_shown(value)}")
 
-    def _save(self, words: list[str]) -> None:
+    def _save(self, name: str) -> None:
         from tfcli.files import write_file
 
-        if len(words) != 1:
-            raise UsageError("/save takes the name of a file", hint="/save story.txt")
-        path = Path(words[0])
+        if not name:
+            raise UsageError("/save needs the name of a file", hint="/save story.txt")
+        path = Path(name)
         if path.exists() and path not in self._saved:
-            raise ConflictError(f"there is a file {path} already", hint="/save another-name.txt")
+            raise ConflictError(f"file {path} already exists", hint="/save another-name.txt")
         write_file(path, self._text.encode())
         self._saved.add(path)
-        self._voice.note(f"Saved in {path}.")
+        self._reporter.note(f"Saved to {path}.")
 
 
-OWN = ("max_new_tokens", "seed")
-
-
-def settings(request: GenerationRequest) -> dict[str, Any]:
-    """All that `/set` can change, and what it is."""
-    sampling, penalties = request.sampling, request.penalties
-    parts = {field.name: getattr(sampling, field.name) for field in fields(sampling)}
-    for field in fields(penalties):
-        if field.name != "bias":
-            parts[_penalty_name(field.name)] = getattr(penalties, field.name)
-    return {name: getattr(request, name) for name in OWN} | parts
-
-
-def _penalty_name(name: str) -> str:
-    return name if name in {"no_repeat_ngram", "dry"} else f"{name}_penalty"
-
-
-def changed(request: GenerationRequest, name: str, text: str) -> GenerationRequest:
-    """A request with another setting.
-
-    Raises:
-        UsageError: there is no such setting, or it cannot be that.
-
-    """
-    known = settings(request)
+def _option(name: str) -> Option:
     name = name.removeprefix("--").replace("-", "_")
-    if name not in known:
-        similar = closest_match(name, known)
-        raise UsageError(
-            f"there is no setting {name!r}", hint=f"did you mean {similar} ?" if similar else "/set"
-        )
-    try:
-        whole = name in {*OWN, "top_k", "no_repeat_ngram"}
-        value: Any = int(text) if whole else float(text)
-    except ValueError:
-        raise UsageError(f"{name} cannot be {text!r}") from None
-    if name == "top_k" and value == 0:
-        value = None
-    if name in OWN:
-        return replace(request, **{name: value})
-    if name in {field.name for field in fields(request.sampling)}:
-        return replace(request, sampling=replace(request.sampling, **{name: value}))
-    penalty = name.removesuffix("_penalty")
-    return replace(request, penalties=replace(request.penalties, **{penalty: value}))
+    found = find_option(GenerationRequest, name)
+    if found is None:
+        similar = closest_match(name, options_of(GenerationRequest))
+        hint = f"did you mean {similar!r}?" if similar else "/set"
+        raise UsageError(f"unknown option: {name}", hint=hint)
+    return found
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, tuple):
+        return ", ".join(map(str, value)) or "-"
+    return "-" if value is None else str(value)

@@ -1,31 +1,37 @@
-"""`tfcli runs`: what there is."""
+"""`tfcli runs`: list, show, check, repair and remove runs."""
 
 from __future__ import annotations
 
 import shlex
+import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from tfcli.cli import plot, streams
-from tfcli.cli.options import JsonOption
-from tfcli.errors import DamagedError, DataError, NotFoundError
+from tfcli.cli.options import JsonOption, QuietOption, option
+from tfcli.errors import DamagedError, DataError, NotFoundError, UsageError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from tfcli.runs.inspection import Inspection
 
-app = typer.Typer(help="What was trained: size, loss, steps, disk.")
+app = typer.Typer(help="List runs; show, check, plot, export metrics of, or remove them.")
 app.command("plot")(plot.plot)
 app.command("tensorboard")(plot.tensorboard)
 
 
 @app.callback(invoke_without_command=True)
-def list_all(context: typer.Context, json: JsonOption = False) -> None:
-    """What was trained: size, loss, steps, disk."""
-    if context.invoked_subcommand is not None:
-        return
+def main(context: typer.Context, json: JsonOption = False) -> None:
+    """List runs: size, loss, steps, disk usage."""
+    if context.invoked_subcommand is None:
+        list_all(json=json)
+
+
+@app.command("list")
+def list_all(json: JsonOption = False) -> None:
+    """List runs: size, loss, steps, disk usage. `tfcli runs` alone does the same."""
     from tfcli.cli.formatting import format_bytes, format_count, format_duration
     from tfcli.cli.render import show_table
     from tfcli.runs.run import TRAIN_COMMAND, list_runs, open_run
@@ -57,7 +63,7 @@ def list_all(context: typer.Context, json: JsonOption = False) -> None:
     if json:
         return
     if not rows:
-        reporter.note("There is no run here yet.")
+        reporter.note("No runs yet.")
         reporter.next(TRAIN_COMMAND)
         return
     show_table(["run", "parameters", "nats/byte", "steps", "time", "disk", ""], rows)
@@ -96,7 +102,7 @@ def verify(names: RunsArgument = None, json: JsonOption = False) -> None:
                 state = "damaged" if isinstance(fault, DamagedError) else "needs another tfcli"
             rows.append([found.path.name, step.name, state])
         if not found.steps:
-            rows.append([found.path.name, "", "no step yet"])
+            rows.append([found.path.name, "", "no checkpoint yet"])
         for error in found.faults.values():
             reporter.warn(error)
         for note in _leftovers(found):
@@ -158,7 +164,7 @@ def repair(names: RunsArgument = None) -> None:
 
 
 def _folders(names: list[str] | None) -> list[Path]:
-    """The folders of runs by name; of damaged ones too."""
+    """The folders of runs by name, damaged ones included."""
     from tfcli.runs.run import ROOT, list_runs, run_folder
 
     return [run_folder(name, ROOT) for name in names] if names else list_runs()
@@ -195,7 +201,7 @@ def show(
     ] = None,
     json: JsonOption = False,
 ) -> None:
-    """One run, whole."""
+    """Show one run in detail."""
     from tfcli.cli.render import show_facts
     from tfcli.runs.run import find_run
     from tfcli.runs.summary import summarize
@@ -212,7 +218,36 @@ def show(
             facts[f"{part}.{key}"] = value
     show_facts(facts)
     name = shlex.quote(found.name)
-    has_step = summary["steps"] or found.metadata.get("imported")
+    has_checkpoint = summary["steps"] or found.metadata.get("imported")
     streams.Reporter(quiet=False).next(
-        f'tfcli generate "..." --run {name}' if has_step else f"tfcli train --resume {name}"
+        f'tfcli generate "..." --run {name}' if has_checkpoint else f"tfcli train --resume {name}"
     )
+
+
+@app.command("rm")
+def remove(
+    names: Annotated[list[str], typer.Argument(metavar="RUN...", help="Names or paths.")],
+    yes: Annotated[bool, option("--yes", "-y", help="Do not ask for confirmation.")] = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Remove runs, with all of their checkpoints.
+
+    tfcli runs rm book
+    """
+    from tfcli.cli.formatting import format_bytes
+    from tfcli.files import lock, remove_folder
+
+    reporter = streams.Reporter(quiet=quiet)
+    folders = list(dict.fromkeys(_folders(names)))
+    if not yes and not (streams.is_terminal(sys.stdin) and streams.is_terminal(sys.stderr)):
+        raise UsageError(
+            "removing runs requires confirmation",
+            hint=f"tfcli runs rm --yes {shlex.join(names)}",
+        )
+    for path in folders:
+        size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+        if not yes:
+            typer.confirm(f"Remove {path} ({format_bytes(size)})?", abort=True, err=True)
+        with lock(path, doing="removing it"):
+            remove_folder(path)
+        reporter.note(f"Removed {path} ({format_bytes(size)}).")

@@ -1,4 +1,4 @@
-"""`tfcli score`: how likely a run finds a text, or each line, or each token of it."""
+"""`tfcli score`: how likely a text is to a model, as a whole, by line or by token."""
 
 from __future__ import annotations
 
@@ -11,19 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from tfcli.cli import streams
+from tfcli.cli.command import takes_options
 from tfcli.cli.formats import escaped_bytes
-from tfcli.cli.options import (
-    DeviceOption,
-    EngineOption,
-    Int8Option,
-    JsonOption,
-    QuietOption,
-    RunOption,
-    option,
-)
+from tfcli.cli.options import EngineOptions, JsonOption, QuietOption
 from tfcli.cli.stdin_lines import StdinLines
 from tfcli.errors import DataError, UsageError
 from tfcli.generation.streaming import make_visible
+from tfcli.options import OptionError, Options, option
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -31,34 +25,38 @@ if TYPE_CHECKING:
     from tfcli.generation.engines.engine import Engine
     from tfcli.text.tokenizer import Tokenizer
 
-By = Literal["text", "line", "token"]
-ROWS = 16  # windows read at once
+ROWS = 16  # windows per batch
 LINES = 256  # scored together
 
 
+@dataclass(frozen=True, kw_only=True)
+class ScoreOptions(Options):
+    """How a text is scored."""
+
+    by: Literal["text", "line", "token"] = option(
+        "text", help="Score the whole text, each line, or each token."
+    )
+    stride: int | None = option(
+        None, min=1, shown_default="half the context length",
+        help="Stride of the sliding window in tokens, for text longer than the context.",
+    )  # fmt: skip
+
+
+@takes_options
 def score(
+    model: EngineOptions,
+    options: ScoreOptions,
     file: Annotated[
-        str, typer.Argument(metavar="[FILE]", help="What to score; - is stdin.")
+        str, typer.Argument(metavar="[FILE]", help="What to score; - for stdin.")
     ] = "-",
-    run: RunOption = None,
-    by: Annotated[By, option("--by", help="A figure for the whole, each line, or each token.")]
-    = "text",
-    stride: Annotated[
-        int | None,
-        option("--stride", help="Tokens by which the window moves in a long text.", min=1,
-               otherwise="half of the context"),
-    ] = None,
-    int8: Int8Option = False,
-    engine: EngineOption = "auto",
-    device: DeviceOption = "auto",
     json: JsonOption = False,
     quiet: QuietOption = False,
-) -> None:  # fmt: skip
-    """Score text: nats a byte, lower being likelier.
+) -> None:
+    """Score text in nats per byte; lower is more likely.
 
-    By line: nats a byte, nats, and the line, with tabs between; each line stands alone.
+    By line: nats per byte, nats, and the line, separated by tabs; lines are independent.
 
-    By token: nats, a tab, and the token.
+    By token: nats and the token, separated by a tab.
 
     grep . book.txt | tfcli score --by line | sort -n | head
     """
@@ -66,30 +64,33 @@ def score(
     from tfcli.runs.run import find_run
 
     reporter = streams.Reporter(quiet=quiet)
-    found, step_path = find_run(run)
-    opened = partial(open_engine, found, device=device, rows=ROWS, engine=engine)
-    step, chosen = open_best(found, step_path, partial(opened, int8=int8), damaged=reporter.warn)
+    run, step_path = find_run(model.run)
+    opened = partial(open_engine, run, device=model.device, rows=ROWS, engine=model.engine)
+    step, engine = open_best(
+        run, step_path, partial(opened, int8=model.int8), damaged=reporter.warn
+    )
     if reporter.warned:
-        reporter.note(f"Used instead: {step.path.name}.")
-    scorer = Scorer(chosen, found.tokenizer(), stride)
-    if by == "line":
+        reporter.note(f"Using {step.path.name} instead.")
+    scorer = Scorer(engine, run.tokenizer(), options.stride)
+    if options.by == "line":
         for number, (line, text) in enumerate(scorer.lines(_lines(file)), 1):
             _write_line(line, text, number, json=json)
         return
     whole = _read(file)
     if not whole:
-        raise DataError("there is no text to score")
+        raise DataError("no text to score")
     text = scorer.whole(whole)
-    if by == "token":
+    if options.by == "token":
         for token, logprob in zip(text.ids, text.logprobs, strict=True):
             _write_token(token, -logprob, scorer.tokenizer.token_bytes[token], json=json)
     elif json:
         streams.write_json_result(text.to_json() | scorer.protocol)
     else:
         streams.write_result(f"{_describe(text, scorer)}\n".encode())
-        if int8:
-            exact = Scorer(opened(step), scorer.tokenizer, stride).whole(_joined(text, scorer))
-            reporter.note(_cost_of_int8(text, exact))
+        if model.int8:
+            in_float32 = Scorer(opened(step), scorer.tokenizer, options.stride)
+            exact = in_float32.whole(_joined(text, scorer))
+            reporter.note(_format_int8_loss(text, exact))
 
 
 @dataclass(frozen=True)
@@ -107,12 +108,12 @@ class Scored:
 
     @property
     def nats_per_byte(self) -> float:
-        """0 for a text without any."""
+        """0 for an empty text."""
         return self.nats / self.bytes if self.bytes else 0.0
 
     @property
     def perplexity(self) -> float:
-        """Of a token; 1 for a text without any."""
+        """Per token; 1 for an empty text."""
         each = self.nats / len(self.ids) if self.ids else 0.0
         return math.exp(min(each, 700.0))
 
@@ -135,10 +136,10 @@ class Scorer:
         self._engine = engine
         context = engine.context_length
         if stride is not None and stride > context:
-            raise UsageError(
-                f"--stride {stride} is more than the context of {context}",
+            raise OptionError(
+                "stride", f"must be at most {context}, the context length, not {stride}",
                 hint=f"--stride {context // 2}",
-            )
+            )  # fmt: skip
         self._stride = stride or max(1, context // 2)
         self.protocol = {"context": context, "stride": self._stride}
 
@@ -147,7 +148,7 @@ class Scorer:
         return next(self._score([text]))
 
     def lines(self, groups: Iterable[list[str]]) -> Iterator[tuple[str, Scored]]:
-        """Each line as a text of its own; those of a group are scored together."""
+        """Each line as a separate text; those of a group are scored together."""
         for group in groups:
             yield from zip(group, self._score(group), strict=True)
 
@@ -163,8 +164,8 @@ class Scorer:
 def _describe(text: Scored, scorer: Scorer) -> str:
     bits = text.nats_per_byte / math.log(2)
     return (
-        f"{text.nats_per_byte:.4f} nats/byte, {bits:.4f} bits/byte, perplexity "
-        f"{text.perplexity:.2f} a token; {text.bytes:,} bytes, {len(text.ids):,} tokens "
+        f"{text.nats_per_byte:.4f} nats/byte, {bits:.4f} bits/byte, per-token "
+        f"perplexity {text.perplexity:.2f}; {text.bytes:,} bytes, {len(text.ids):,} tokens "
         f"(context {scorer.protocol['context']}, stride {scorer.protocol['stride']})"
     )
 
@@ -173,9 +174,9 @@ def _joined(text: Scored, scorer: Scorer) -> str:
     return scorer.tokenizer.decode(text.ids).decode()
 
 
-def _cost_of_int8(rounded: Scored, exact: Scored) -> str:
+def _format_int8_loss(rounded: Scored, exact: Scored) -> str:
     more = rounded.nats_per_byte - exact.nats_per_byte
-    return f"In float32: {exact.nats_per_byte:.4f} nats/byte; eight bits cost {more:+.4f}."
+    return f"In float32: {exact.nats_per_byte:.4f} nats/byte; int8 differs by {more:+.4f}."
 
 
 def _shown(text: str) -> str:
@@ -207,13 +208,13 @@ def _read(file: str) -> str:
     """
     if file == "-":
         if not streams.stdin_is_piped():
-            raise UsageError("there is no text", hint="tfcli score FILE   # or pipe it in")
+            raise UsageError("no text to score", hint="tfcli score FILE   # or pipe it in")
         return streams.read_piped_text("the text")
     data = _open(file)
     try:
         return data.decode()
     except UnicodeDecodeError as error:
-        raise DataError(f"{file} is not text in UTF-8", why=str(error)) from None
+        raise DataError(f"{file} is not valid UTF-8", why=str(error)) from None
 
 
 def _open(file: str) -> bytes:
@@ -223,10 +224,10 @@ def _open(file: str) -> bytes:
 
 
 def _lines(file: str) -> Iterator[list[str]]:
-    """The lines of a file, or of stdin as they come, in groups."""
+    """The lines of a file, or of stdin as they arrive, in groups."""
     if file == "-":
         if not streams.stdin_is_piped():
-            raise UsageError("there is no text", hint="tfcli score FILE   # or pipe it in")
+            raise UsageError("no text to score", hint="tfcli score FILE   # or pipe it in")
         arriving = StdinLines("lines")
         number = 0
         while some := arriving.some(LINES):
@@ -236,7 +237,7 @@ def _lines(file: str) -> Iterator[list[str]]:
                     number += 1
                     group.append(_decoded(line, number))
             finally:
-                yield group  # those before one that is no text are scored all the same
+                yield group  # lines before an invalid one are scored all the same
         return
     lines = _read(file).split("\n")
     if not lines[-1]:
@@ -248,4 +249,4 @@ def _decoded(line: bytes, number: int) -> str:
     try:
         return line.decode()
     except UnicodeDecodeError as error:
-        raise DataError(f"line {number} is not text in UTF-8", why=str(error)) from None
+        raise DataError(f"line {number} is not valid UTF-8", why=str(error)) from None

@@ -1,4 +1,4 @@
-"""Signals that ask the program to end: it cleans up first, and a training saves."""
+"""Signals that end the program: it cleans up first, and a training saves."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ ENDING = ("SIGINT", "SIGTERM", "SIGHUP")
 
 @contextlib.contextmanager
 def that_end_cleanly() -> Iterator[None]:
-    """Has the signals that end a program do so by an exception, lest anything half written stays.
+    """Turns signals that end a program into exceptions, so that nothing half-written stays.
 
-    Those that whoever started it wants ignored stay ignored, as `nohup` does with SIGHUP.
+    Signals that were ignored at the start stay ignored, such as SIGHUP under `nohup`.
     """
     numbers = _not_ignored()
     for number in numbers:
@@ -30,7 +30,7 @@ def that_end_cleanly() -> Iterator[None]:
     sys.unraisablehook = _dropped
     try:
         yield
-    finally:  # the work is done: there is nothing to clean up
+    finally:  # the work is done, with nothing to clean up
         for number in numbers:
             signal.signal(number, signal.SIG_DFL)
         sys.unraisablehook = sys.__unraisablehook__
@@ -42,9 +42,9 @@ def _not_ignored() -> list[int]:
 
 
 def _end(number: int, frame: FrameType | None) -> None:
-    """Raises what ends the program; later, if in the middle of an import.
+    """Raises the exception that ends the program; after an import, if one is in progress.
 
-    Code in C that is being imported would make another error of it.
+    C code that is being imported would turn it into another error.
     """
     if _is_importing(frame):
         _send_soon(number)
@@ -55,7 +55,7 @@ def _end(number: int, frame: FrameType | None) -> None:
 
 
 def _dropped(what: sys.UnraisableHookArgs) -> None:
-    """Sees to it that no signal is lost on Python's way out of a finalizer or a call from C."""
+    """Sends a signal again if Python dropped its exception in a finalizer or a call from C."""
     error = what.exc_value
     if isinstance(error, KeyboardInterrupt):
         _send_soon(signal.SIGINT)
@@ -70,7 +70,7 @@ def _send_soon(number: int) -> None:
 
 
 def _send_again(number: int) -> None:
-    """To the main thread, which may be waiting by now and has to be woken."""
+    """Sends it to the main thread, which may be waiting and has to wake up."""
     if hasattr(signal, "pthread_kill"):
         signal.pthread_kill(threading.main_thread().ident or 0, number)
     else:
@@ -86,13 +86,13 @@ def _is_importing(frame: FrameType | None) -> bool:
 
 
 class StopSignals:
-    """Ctrl-C, SIGTERM and a closed terminal ask the training to save and end.
+    """Ctrl-C, SIGTERM and a closed terminal make the training save and end.
 
-    Called, it says whether one of them came. A second one ends at once, without saving.
+    Called, it tells whether one of them was received. A second one ends at once, without saving.
     """
 
     def __init__(self, reporter: Reporter) -> None:
-        self._voice = reporter
+        self._reporter = reporter
         self.received: int | None = None
         self._told = False
         self._before: dict[int, Any] = {}
@@ -100,7 +100,7 @@ class StopSignals:
     def __call__(self) -> bool:
         if self.received is not None and not self._told:
             self._told = True
-            self._voice.note("Stopping; saving first. Ctrl-C again drops it.")
+            self._reporter.note("Stopping after saving; press Ctrl-C again to quit without saving.")
         return self.received is not None
 
     def __enter__(self) -> StopSignals:
@@ -115,4 +115,4 @@ class StopSignals:
     def _receive(self, number: int, _: FrameType | None) -> None:
         if self.received is not None:
             raise KeyboardInterrupt
-        self.received = number  # and no word: the signal may have come in the middle of another
+        self.received = number  # no message: another one may be half-printed

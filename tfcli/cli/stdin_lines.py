@@ -1,4 +1,4 @@
-"""Lines that arrive through stdin while something else is being done."""
+"""Lines of stdin, read in the background."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 
 class StdinLines:
-    """The lines of stdin, read by a thread, so that work goes on while the next is awaited.
+    """The lines of stdin, read by a thread, so that work goes on until the next arrives.
 
     Args:
-        purpose: what is waited for, to be said after a second of silence.
-        deadline: a value of `time.monotonic()` after which none is waited for.
+        purpose: what the lines are, for a message after a second of silence.
+        deadline: a value of `time.monotonic()` after which it no longer waits.
 
     Raises:
         InputOutputError: stdin is closed.
@@ -37,9 +37,9 @@ class StdinLines:
         threading.Thread(target=self._read, daemon=True).start()
 
     def _read(self) -> None:
-        parts: list[bytes] = []  # of the line that is not whole yet
+        parts: list[bytes] = []  # of an incomplete line
         try:
-            # not by way of sys.stdin, whose lock would be held when the program ends
+            # not through sys.stdin, whose lock would be held when the program ends
             while data := os.read(0, 1 << 16):
                 first, *others = data.split(b"\n")
                 parts.append(first)
@@ -49,15 +49,15 @@ class StdinLines:
             if any(parts):
                 self._queue.put(b"".join(parts))
             self._queue.put(None)
-        except Exception as error:  # whoever asks for the next line is to hear of it
+        except Exception as error:  # raised where the next line is taken
             self._queue.put(error)
 
     def has_line(self) -> bool:
-        """Whether the next one, or the end, is there."""
+        """Whether the next line, or the end, has arrived."""
         return not self._queue.empty()
 
     def has_more(self) -> bool:
-        """Whether a line is there that is not the end."""
+        """Whether a line has arrived that is not the end."""
         with self._queue.mutex:
             return any(line is not None for line in self._queue.queue)
 
@@ -67,16 +67,16 @@ class StdinLines:
     def __next__(self) -> bytes:
         line = self._next()
         if line is None:
-            self._queue.put(None)  # for whoever asks again
+            self._queue.put(None)  # for the next call
             raise StopIteration
         if isinstance(line, OSError):
-            raise InputOutputError("standard input cannot be read", why=line.strerror)
+            raise InputOutputError("cannot read standard input", why=line.strerror)
         if isinstance(line, Exception):
             raise line
         return line
 
     def _next(self) -> bytes | Exception | None:
-        """What comes next; None at the end, or when the time is over."""
+        """What comes next; None at the end, or at the deadline."""
         try:
             if not self._came:
                 line = self._queue.get(timeout=self._patience(streams.PATIENCE))
@@ -91,14 +91,14 @@ class StdinLines:
             return None
 
     def _patience(self, most: float | None) -> float | None:
-        """How long to wait, in seconds."""
+        """How long to wait, in seconds; None: for ever."""
         if self._deadline is None:
             return most
         left = max(0.0, self._deadline - time.monotonic())
         return left if most is None else min(most, left)
 
     def some(self, most: int) -> list[bytes]:
-        """The lines that are there, one at least, and `most` at most; none at the end."""
+        """The lines that have arrived, from 1 to `most`; none at the end."""
         lines: list[bytes] = []
         for line in self:
             lines.append(line)

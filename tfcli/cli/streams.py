@@ -1,6 +1,6 @@
-"""The three streams of a command: what may go where, and what happens when one of them ends.
+"""The three standard streams: what goes where, and what happens when one of them ends.
 
-stdout carries the result and nothing else; everything that is said goes to stderr.
+stdout carries the result and nothing else; messages go to stderr.
 """
 
 from __future__ import annotations
@@ -11,13 +11,11 @@ import os
 import select
 import shutil
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from tfcli.errors import (
     DataError,
     InputOutputError,
-    NotFoundError,
     OutputClosedError,
     TfcliError,
 )
@@ -26,16 +24,16 @@ from tfcli.generation.streaming import make_visible
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-PATIENCE = 1.0  # seconds of silence on stdin after which we say what we wait for
+PATIENCE = 1.0  # seconds of silence on stdin before we say what we are waiting for
 STYLES = {"error": "\033[1;31m", "note": "\033[2m", "next": "\033[1;32m"}
 RESET = "\033[0m"
 
 
-# --- saying something ---------------------------------------------------------------------------
+# --- messages -----------------------------------------------------------------------------------
 
 
 def is_terminal(stream: TextIO | None) -> bool:
-    """Whether a person sits at the other end."""
+    """Whether a person is at the other end."""
     try:
         return stream is not None and stream.isatty()
     except ValueError:  # closed
@@ -43,7 +41,7 @@ def is_terminal(stream: TextIO | None) -> bool:
 
 
 def wants_color(stream: TextIO | None = None) -> bool:
-    """Whether a stream, else stderr, is a terminal that shows colours, and nobody asked for none.
+    """Whether a stream (stderr if None) is a terminal that shows colors, and NO_COLOR is not set.
 
     See no-color.org.
     """
@@ -55,8 +53,8 @@ def wants_color(stream: TextIO | None = None) -> bool:
 
 
 def say(text: str, *, style: str | None = None) -> None:
-    """One line on stderr; a stderr that is gone is nobody's fault."""
-    if style != "next" and is_terminal(sys.stderr):  # a command is to be copied as it is
+    """One line on stderr; a closed stderr is not an error."""
+    if style != "next" and is_terminal(sys.stderr):  # a command must stay one line, to be copied
         text = _wrapped(text)
     if style and wants_color():
         text = f"{STYLES[style]}{text}{RESET}"
@@ -65,7 +63,7 @@ def say(text: str, *, style: str | None = None) -> None:
 
 
 def _wrapped(text: str) -> str:
-    """Breaks lines between words where the terminal would break them anywhere."""
+    """Wraps lines at spaces, where the terminal would break words."""
     import textwrap
 
     columns = shutil.get_terminal_size().columns
@@ -79,7 +77,7 @@ def _wrapped(text: str) -> str:
 
 
 class Reporter:
-    """What a command says beside its result; nothing at all when it is to be quiet."""
+    """The messages of a command; none where it is quiet."""
 
     def __init__(self, *, quiet: bool) -> None:
         self.quiet = quiet
@@ -91,16 +89,35 @@ class Reporter:
             say(make_visible(text))
 
     def warn(self, error: TfcliError) -> None:
-        """Something that went wrong and was got over."""
+        """Something that went wrong without ending the command."""
         self.warned = True
         if not self.quiet:
             for line in describe(error, "warning"):
                 say(line)
 
     def next(self, command: str) -> None:
-        """The last line of a command: what to do with what it made."""
+        """The last line of a command: what to run next."""
         if not self.quiet:
             say(f"Next: {make_visible(command)}", style="next")
+
+
+class DeferredNotes:
+    """Notes about a text, held back where they would appear in the middle of it."""
+
+    def __init__(self, reporter: Reporter) -> None:
+        self._reporter = reporter
+        self._waiting: list[str] = []
+
+    def __call__(self, text: str) -> None:
+        """Prints a note, or keeps it where text and notes go to the same terminal."""
+        self._waiting.append(text)
+        if not (is_terminal(sys.stdout) and is_terminal(sys.stderr)):
+            self.release()
+
+    def release(self) -> None:
+        """Prints what was held back."""
+        while self._waiting:
+            self._reporter.note(f"Note: {self._waiting.pop(0)}.")
 
 
 def counted(number: int, noun: str) -> str:
@@ -109,7 +126,7 @@ def counted(number: int, noun: str) -> str:
 
 
 def describe(error: TfcliError, label: str = "error") -> list[str]:
-    """An error in at most six lines: what, why, and how to mend it."""
+    """An error in at most six lines: what, why, and what to do about it."""
     lines = [f"{label}: {_one_line(error.what)}"]
     if error.why:
         lines.append(f"  why: {_one_line(error.why)}")
@@ -124,7 +141,7 @@ def _one_line(text: str, limit: int = 400) -> str:
 
 
 def show_error(error: TfcliError) -> None:
-    """Tells the user what went wrong."""
+    """Prints an error on stderr."""
     first, *rest = describe(error)
     say(first, style="error")
     for line in rest:
@@ -138,8 +155,8 @@ def write_result(data: bytes) -> None:
     """Writes to stdout, at once.
 
     Raises:
-        ReaderGoneError: the pipe's other end was closed.
-        InputOutputError: stdout is closed, or a file on a disk that is full.
+        OutputClosedError: the other end of the pipe was closed.
+        InputOutputError: stdout is closed, or is a file on a full disk.
 
     """
     if sys.stdout is None:
@@ -148,9 +165,9 @@ def write_result(data: bytes) -> None:
         sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()
     except BrokenPipeError:
-        raise OutputClosedError("the reader went away") from None
+        raise OutputClosedError("broken pipe") from None
     except OSError as error:
-        raise InputOutputError("standard output took no more", why=error.strerror) from None
+        raise InputOutputError("cannot write to standard output", why=error.strerror) from None
 
 
 def write_json_result(value: Mapping[str, object]) -> None:
@@ -160,7 +177,7 @@ def write_json_result(value: Mapping[str, object]) -> None:
 
 
 def close_result() -> None:
-    """Leaves nothing for the interpreter to flush into a closed pipe, and to complain about."""
+    """Leaves nothing for the interpreter to flush into a closed pipe and complain about."""
     try:
         if sys.stdout is not None:
             sys.stdout.flush()
@@ -173,14 +190,14 @@ def close_result() -> None:
 
 
 def stdin_is_piped() -> bool:
-    """Whether text may come through stdin: it is there and no terminal."""
+    """Whether text may come through stdin: it is open and not a terminal."""
     return sys.stdin is not None and not is_terminal(sys.stdin)
 
 
 def read_piped_text(purpose: str) -> str:
     """Reads stdin to its end, as UTF-8.
 
-    After a second of silence it says on stderr that it waits, and for what.
+    After a second of silence it says on stderr what it is waiting for.
 
     Raises:
         DataError: not UTF-8; the message has the byte.
@@ -191,50 +208,31 @@ def read_piped_text(purpose: str) -> str:
         _mention_waiting(purpose)
         data = sys.stdin.buffer.read()
     except OSError as error:
-        raise InputOutputError("standard input cannot be read", why=error.strerror) from None
+        raise InputOutputError("cannot read standard input", why=error.strerror) from None
     try:
         return data.decode()
     except UnicodeDecodeError as error:
         raise DataError(
-            "standard input is not text in UTF-8",
-            why=f"byte {error.start:,} (0x{data[error.start]:02x}) begins no character",
+            "standard input is not valid UTF-8",
+            why=f"invalid UTF-8 at byte {error.start:,} (0x{data[error.start]:02x})",
         ) from None
-
-
-def read_text_file(name: str) -> str:
-    """The text of a file that an option names.
-
-    Raises:
-        NotFoundError: there is none.
-        DataError: it is not UTF-8.
-        InputOutputError: it cannot be read.
-
-    """
-    try:
-        return Path(name).read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise NotFoundError(f"there is no file {name}") from None
-    except UnicodeDecodeError as error:
-        raise DataError(f"{name} is not text in UTF-8", why=str(error)) from None
-    except (OSError, ValueError) as error:
-        raise InputOutputError(f"{name} cannot be read", why=str(error)) from None
 
 
 def _mention_waiting(purpose: str) -> None:
     try:
         ready, _, _ = select.select([sys.stdin], [], [], PATIENCE)
-    except (OSError, ValueError):  # Windows selects sockets alone
+    except (OSError, ValueError):  # on Windows select works for sockets only
         return
     if not ready:
         say_waiting(purpose)
 
 
 def say_waiting(purpose: str) -> None:
-    """What the program is waiting for."""
-    say(f"Waiting for {purpose} on standard input (Ctrl-D ends it) ...", style="note")
+    """Says what the program is waiting for."""
+    say(f"Waiting for {purpose} on standard input (end with Ctrl-D) ...", style="note")
 
 
 def draw_line(text: str) -> None:
-    """A line on the terminal behind stderr that the next one takes the place of; empty: none."""
+    """A line on the terminal that the next one replaces; empty removes it."""
     with contextlib.suppress(OSError, ValueError, AttributeError):
         print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)

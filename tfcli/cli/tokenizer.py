@@ -3,54 +3,62 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tfcli.cli import streams
-from tfcli.cli.options import JsonOption, QuietOption, option, parse_count
+from tfcli.cli.command import takes_options
+from tfcli.cli.options import JsonOption, QuietOption, option
 from tfcli.errors import DataError, UsageError
+from tfcli.options import Options, parse_count
+from tfcli.options import option as declare
 from tfcli.text.tokenizer_training import TokenizerType
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-app = typer.Typer(no_args_is_help=True, help="Train a SentencePiece tokenizer, and use it.")
+app = typer.Typer(no_args_is_help=True, help="Train and use SentencePiece tokenizers.")
 
 TokenizerOption = Annotated[
     str, option("--tokenizer", "-t", help="A tokenizer's name or path.", metavar="NAME")
 ]
 
 
+@dataclass(frozen=True, kw_only=True)
+class TokenizerOptions(Options):
+    """What tokenizer to train, and on what part of the text."""
+
+    vocab_size: int | None = declare(
+        None, from_text=parse_count, shown_default="from the size of the text",
+        help="Vocabulary size.",
+    )  # fmt: skip
+    type: TokenizerType = declare("bpe", help="Tokenizer type.")
+    val_fraction: float = declare(
+        0.1, min=0, max=0.9, metavar="FRACTION",
+        help="Fraction of the text to hold out for evaluation.",
+    )  # fmt: skip
+
+
 @app.command()
+@takes_options
 def train(
     files: Annotated[
-        list[str], typer.Argument(metavar="FILE...", help="Files, folders, globs; - is stdin.")
+        list[str], typer.Argument(metavar="FILE...", help="Files, folders, globs; - for stdin.")
     ],
-    name: Annotated[str, option("--name", help="What it will be called.", metavar="NAME")],
-    vocab_size: Annotated[
-        int | None,
-        option("--vocab-size", help="How many pieces.", parser=parse_count,
-               otherwise="from the size of the text"),
-    ] = None,
-    type: Annotated[
-        TokenizerType, option("--type", help="The kind of its model.")
-    ] = "bpe",
-    held_out: Annotated[
-        float,
-        option("--held-out", help="Share of the text kept to measure on.", min=0.0, max=0.9,
-               metavar="SHARE"),
-    ] = 0.1,
+    name: Annotated[str, option("--name", help="Name of the new tokenizer.", metavar="NAME")],
+    options: TokenizerOptions,
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:  # fmt: skip
-    """Train a tokenizer on text, and keep it as tokenizers/NAME.
+    """Train a tokenizer on text, and save it as tokenizers/NAME.
 
     tfcli tokenizer train book.txt --name book
     """
     from tfcli.cli.render import progress
-    from tfcli.cli.session import say_if_reduced, say_what_was_skipped
+    from tfcli.cli.training_session import report_reduced, report_skipped
     from tfcli.files import check_name
     from tfcli.text.corpus import CACHE, open_sources
     from tfcli.text.readers import find_sources
@@ -60,32 +68,35 @@ def train(
     reporter = streams.Reporter(quiet=quiet)
     check_name(name, "tokenizer")
     sources = find_sources(files)
-    say_what_was_skipped(sources, reporter)
+    report_skipped(sources, reporter)
     with progress("Reading", quiet=quiet) as read:
-        corpus = open_sources(sources, cache=CACHE, held_out_fraction=held_out, progress=read)
+        corpus = open_sources(
+            sources, cache=CACHE, held_out_fraction=options.val_fraction, progress=read
+        )
     tokenizer, report = train_tokenizer(
-        (piece.data for piece in corpus.training()),
+        (chunk.data for chunk in corpus.training()),
         text_bytes=corpus.scan.training_bytes,
-        type=type,
-        vocab_size=vocab_size,
+        type=options.type,
+        vocab_size=options.vocab_size,
     )
-    say_if_reduced(report, asked=vocab_size is not None, reporter=reporter)
+    report_reduced(report, asked=options.vocab_size is not None, reporter=reporter)
     if name in list_tokenizers():
-        reporter.note(f"The tokenizer {name} that was there makes way.")
+        reporter.note(f"Replacing the existing tokenizer {name}.")
     saved = save_tokenizer(name, tokenizer, report, corpus)
     if json:
         streams.write_json_result({"name": name, "path": str(saved.path), **saved.metadata})
     measures = saved.metadata["measures"]
     reporter.note(
-        f"{name}: {report.vocab_size:,} pieces ({report.type}) from {report.sample_bytes:,} bytes; "
-        f"{measures['bytes_per_token']} bytes a token on {measures['bytes']:,} held-out bytes."
+        f"{name}: vocabulary of {report.vocab_size:,} ({report.type}), trained on "
+        f"{report.sample_bytes:,} bytes; {measures['bytes_per_token']} bytes per token on "
+        f"{measures['bytes']:,} held-out bytes."
     )
     reporter.next(f"tfcli train {' '.join(files)} --tokenizer {name} --time 60s")
 
 
 @app.command()
 def encode(tokenizer: TokenizerOption) -> None:
-    """Text on stdin to ids on stdout, a line of ids for each piece of text.
+    """Encode text on stdin to ids on stdout, one line per chunk of text.
 
     tfcli tokenizer encode -t book < book.txt > book.ids
     """
@@ -94,14 +105,14 @@ def encode(tokenizer: TokenizerOption) -> None:
 
     opened = find_tokenizer(tokenizer).tokenizer
     _require_pipe("tfcli tokenizer encode -t NAME < book.txt")
-    for piece in read_chunks(STDIN, keep_byte_order_mark=True):
-        ids = opened.encode(piece.data)
+    for chunk in read_chunks(STDIN, keep_byte_order_mark=True):
+        ids = opened.encode(chunk.data)
         streams.write_result((" ".join(map(str, ids)) + "\n").encode())
 
 
 @app.command()
 def decode(tokenizer: TokenizerOption) -> None:
-    """Ids on stdin, parted by white space, to the exact bytes of the text on stdout.
+    """Decode ids on stdin, separated by whitespace, to the exact bytes of the text on stdout.
 
     tfcli tokenizer decode -t book < book.ids > book.txt
     """
@@ -114,14 +125,14 @@ def decode(tokenizer: TokenizerOption) -> None:
             ids = [int(word) for word in line.split()]
         except ValueError:
             raise DataError(
-                f"line {number} of standard input holds something that is no number",
+                f"line {number} of standard input is not a list of ids",
                 why=line.decode(errors="replace")[:60],
             ) from None
         outside = next((i for i in ids if not 0 <= i < opened.vocab_size), None)
         if outside is not None:
             raise DataError(
-                f"line {number} of standard input has the id {outside}",
-                why=f"this tokenizer has the ids 0 to {opened.vocab_size - 1}",
+                f"line {number} of standard input has the unknown id {outside}",
+                why=f"this tokenizer's ids are 0 to {opened.vocab_size - 1}",
             )
         streams.write_result(opened.decode(ids))
 
@@ -131,7 +142,7 @@ def info(
     name: Annotated[str, typer.Argument(metavar="NAME", help="A tokenizer's name or path.")],
     json: JsonOption = False,
 ) -> None:
-    """What a tokenizer is made of, and how well it fits its text."""
+    """Show a tokenizer, and how well it compresses its text."""
     from tfcli.cli.render import show_facts
     from tfcli.text.saved_tokenizers import find_tokenizer
 
@@ -162,7 +173,7 @@ def export_tokenizer(
     name: Annotated[str, typer.Argument(metavar="NAME", help="A tokenizer's name or path.")],
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder to write.")],
 ) -> None:
-    """Write a tokenizer as a folder that Hugging Face's AutoTokenizer opens.
+    """Export a tokenizer to a folder that Hugging Face's AutoTokenizer opens.
 
     tfcli tokenizer export book ./book-tokenizer
     """
@@ -171,7 +182,7 @@ def export_tokenizer(
 
     reporter = streams.Reporter(quiet=False)
     export_tokenizer(find_tokenizer(name).tokenizer, folder)
-    reporter.note(f"Written: {folder}.")
+    reporter.note(f"Wrote {folder}.")
 
 
 @app.command("import")
@@ -179,12 +190,12 @@ def import_tokenizer(
     path: Annotated[
         Path,
         typer.Argument(
-            metavar="PATH", help="A tokenizer.model, a tokenizer.json, or a folder with one."
+            metavar="PATH", help="A tokenizer.model or tokenizer.json, or a folder with one."
         ),
     ],
-    name: Annotated[str, option("--name", help="What it will be called.", metavar="NAME")],
+    name: Annotated[str, option("--name", help="Name of the new tokenizer.", metavar="NAME")],
 ) -> None:
-    """Keep a SentencePiece tokenizer from elsewhere as tokenizers/NAME.
+    """Import a SentencePiece tokenizer as tokenizers/NAME.
 
     tfcli tokenizer import ./model/tokenizer.model --name theirs
     """
@@ -196,7 +207,7 @@ def import_tokenizer(
     check_name(name, "tokenizer")
     tokenizer = find_tokenizer_in(path)
     saved = keep_tokenizer(name, tokenizer)
-    reporter.note(f"{name}: {tokenizer.vocab_size:,} pieces, kept in {saved.path}.")
+    reporter.note(f"{name}: vocabulary of {tokenizer.vocab_size:,}, saved to {saved.path}.")
     reporter.next(f"tfcli train FILE --tokenizer {name} --time 60s")
 
 
@@ -205,6 +216,6 @@ def _lines_of_stdin() -> Iterator[bytes]:
 
 
 def _require_pipe(example: str) -> None:
-    """Raises UsageError where a person would be left waiting before an empty terminal."""
+    """Raises UsageError where stdin is a terminal, and the command would wait without a word."""
     if not streams.stdin_is_piped():
-        raise UsageError("there is nothing on standard input", hint=example)
+        raise UsageError("nothing on standard input", hint=example)

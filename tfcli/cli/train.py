@@ -1,277 +1,171 @@
-"""`tfcli train`: from text to a model that has learned from it."""
+"""`tfcli train`: from text to a trained model."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tfcli.cli import streams
-from tfcli.cli.options import (
-    DeviceOption,
-    JsonOption,
-    QuietOption,
-    SeedOption,
-    option,
-    parse_count,
-    parse_duration,
-)
+from tfcli.cli.command import flag, given_options, takes_options
+from tfcli.cli.options import JsonOption, QuietOption, option, seed_option
 from tfcli.errors import UsageError
-from tfcli.model.config import Family, Size
+from tfcli.options import OptionError, Options, parse_count
+from tfcli.options import option as declare
 from tfcli.text.tokenizer_training import TokenizerType
-from tfcli.training.machine import Precision
+from tfcli.training.machine import Device
+from tfcli.training.options import DATA, TrainOptions
 
-BUDGET, MODEL, TEXT, LEARNING = "How long", "The model", "The text", "Learning"
+if TYPE_CHECKING:
+    from tfcli.cli.training_session import TrainingSession
 
 
+@dataclass(frozen=True, kw_only=True)
+class TextOptions(Options):
+    """How the text is read."""
+
+    tokenizer: str | None = declare(
+        None, short="t", metavar="NAME", shown_default="trained on the text", panel=DATA,
+        conflicts=("vocab_size", "tokenizer_type"), help="Use an existing tokenizer.",
+    )  # fmt: skip
+    vocab_size: int | None = declare(
+        None, from_text=parse_count, shown_default="from the size of the text", panel=DATA,
+        help="Vocabulary size of the tokenizer to train.",
+    )  # fmt: skip
+    tokenizer_type: TokenizerType = declare(
+        "bpe", panel=DATA, help="Type of the tokenizer to train."
+    )
+    val_fraction: float = declare(
+        0.1, min=0, max=0.9, metavar="FRACTION", panel=DATA,
+        help="Fraction of the text to hold out for evaluation.",
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class CommandOptions(Options):
+    """What concerns this call of `train`, not the model."""
+
+    sample_prompt: str = declare("", metavar="TEXT", help="Prompt for samples during training.")
+    dry_run: bool = declare(False, help="Show the plan, and stop there.")
+    seed: int = seed_option()
+    device: Device = declare("auto", help="Where to compute.")
+
+
+FilesArgument = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[FILE...]",
+        help="Files, folders, globs, - for stdin; text, .jsonl, .parquet, and .gz or .zst. "
+        "FILE:2 gives a file twice its weight.",
+        show_default=False,
+    ),
+]
+NameOption = Annotated[
+    str | None,
+    option("--run", "--name", help="Name of the run.", metavar="NAME", otherwise="from the file"),
+]
+BaseOption = Annotated[
+    str | None,
+    option("--from", help="Initialize from another run, and use its tokenizer.", metavar="RUN",
+           envvar="TFCLI_TRAIN_FROM"),
+]  # fmt: skip
+ResumeOption = Annotated[
+    str | None,
+    option("--resume", help="Resume a run from its latest checkpoint.", metavar="RUN"),
+]
+
+
+@takes_options
 def train(
     context: typer.Context,
-    files: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="[FILE...]",
-            help="Files, folders, globs, - for stdin; text, .jsonl, .parquet, and .gz or .zst. "
-            "FILE:2 comes twice as often as FILE.",
-            show_default=False,
-        ),
-    ] = None,
-    run: Annotated[
-        str | None,
-        option("--run", "--name", help="What to call the run.", metavar="NAME",
-               otherwise="as the file"),
-    ] = None,
-    base: Annotated[
-        str | None,
-        option("--from", help="Begin with the model and the tokenizer of another run.",
-               metavar="RUN"),
-    ] = None,
-    resume: Annotated[
-        str | None, option("--resume", help="Go on with a run where it stopped.", metavar="RUN")
-    ] = None,
-    time: Annotated[
-        float | None,
-        option("--time", help="Wall-clock time of the whole command.", metavar="60s|5m|1h",
-               parser=parse_duration, otherwise="60s", panel=BUDGET),
-    ] = None,
-    steps: Annotated[
-        int | None, option("--steps", help="Updates.", parser=parse_count, panel=BUDGET)
-    ] = None,
-    epochs: Annotated[
-        float | None, option("--epochs", help="Times through the text.", min=0.001, panel=BUDGET)
-    ] = None,
-    tokens: Annotated[
-        int | None,
-        option("--tokens", help="Tokens to train on, like 2M.", parser=parse_count, panel=BUDGET),
-    ] = None,
-    size: Annotated[
-        Size | None,
-        option("--size", help="A named size.", metavar="nano|tiny|small|base|large",
-               otherwise="by time, machine and text", panel=MODEL),
-    ] = None,
-    family: Annotated[
-        Family | None,
-        option("--family", help="Which parts it is made of.", metavar="modern|llama|gpt2|classic",
-               otherwise="modern", panel=MODEL),
-    ] = None,
-    layers: Annotated[
-        int | None,
-        option("--layers", help="Blocks.", min=1, otherwise="of the size", panel=MODEL),
-    ] = None,
-    width: Annotated[
-        int | None,
-        option("--width", help="Width of the stream (d_model).", min=1, otherwise="of the size",
-               panel=MODEL),
-    ] = None,
-    heads: Annotated[
-        int | None,
-        option("--heads", help="Attention heads.", min=1, otherwise="width / 64", panel=MODEL),
-    ] = None,
-    kv_heads: Annotated[
-        int | None,
-        option("--kv-heads", help="Key-value heads.", min=1, otherwise="as heads", panel=MODEL),
-    ] = None,
-    context_length: Annotated[
-        int | None,
-        option("--context", help="Tokens it sees at once.", min=2, otherwise="of the size",
-               panel=MODEL),
-    ] = None,
-    tied: Annotated[
-        bool | None,
-        option("--tied/--untied", help="Use the embedding as the table of the output too.",
-               otherwise="untied in modern", panel=MODEL),
-    ] = None,
-    tokenizer: Annotated[
-        str | None,
-        option("--tokenizer", "-t", help="A tokenizer made before.", metavar="NAME",
-               otherwise="trained on the way", panel=TEXT),
-    ] = None,
-    vocab_size: Annotated[
-        int | None,
-        option("--vocab-size", help="Pieces of the tokenizer trained on the way.",
-               parser=parse_count, otherwise="from the size of the text", panel=TEXT),
-    ] = None,
-    type: Annotated[
-        TokenizerType,
-        option("--type", help="Its kind.", panel=TEXT),
-    ] = "bpe",
-    held_out: Annotated[
-        float,
-        option("--held-out", help="Share of the text kept to measure on.", min=0.0, max=0.9,
-               metavar="SHARE", panel=TEXT),
-    ] = 0.1,
-    batch_tokens: Annotated[
-        int | None,
-        option("--batch-tokens", help="Tokens an update learns from.", parser=parse_count,
-               otherwise="2048; 1024 in a short time", panel=LEARNING),
-    ] = None,
-    documents_apart: Annotated[
-        bool, option("--apart", help="Let no document see another in its row.", panel=TEXT)
-    ] = False,
-    learning_rate: Annotated[
-        float | None,
-        option("--learning-rate", help="The highest, of the matrices.", min=0.0, metavar="RATE",
-               otherwise="by the number of updates", panel=LEARNING),
-    ] = None,
-    dropout: Annotated[
-        float | None,
-        option("--dropout", help="Share left out at random.", min=0.0, max=0.9, metavar="SHARE",
-               otherwise="by epochs", panel=LEARNING),
-    ] = None,
-    token_dropout: Annotated[
-        float | None,
-        option("--token-dropout", help="Share of the tokens read that are left blank.", min=0.0,
-               max=0.9, metavar="SHARE", otherwise="by epochs", panel=LEARNING),
-    ] = None,
-    weight_decay: Annotated[
-        float | None,
-        option("--weight-decay", help="Pull of the weights towards zero.", min=0.0, metavar="RATE",
-               otherwise="by epochs", panel=LEARNING),
-    ] = None,
-    precision: Annotated[
-        Precision | None,
-        option("--precision", help="float32 or bfloat16 products.", metavar="FORMAT",
-               otherwise="the faster one here", panel=LEARNING),
-    ] = None,
-    compile: Annotated[
-        bool | None,
-        option("--compile/--no-compile", help="Make code for this very model first.",
-               otherwise="where it pays", panel=LEARNING),
-    ] = None,
-    patience: Annotated[
-        int | None,
-        option("--patience", help="Stop after so many measurements without a better one.", min=1,
-               otherwise="never before time", panel=LEARNING),
-    ] = None,
-    shard: Annotated[
-        bool | None,
-        option("--shard/--no-shard", help="Share the weights out among the processes of torchrun.",
-               otherwise="where one cannot hold them", panel=LEARNING),
-    ] = None,
-    eval_every: Annotated[
-        int | None,
-        option("--evaluate-every", help="Measure on held-out text.", min=1, metavar="STEPS",
-               otherwise="8 times in all", panel=LEARNING),
-    ] = None,
-    save_every: Annotated[
-        int | None,
-        option("--save-every", help="Save.", min=1, metavar="STEPS",
-               otherwise="8 times, and every 10 min", panel=LEARNING),
-    ] = None,
-    sample_prompt: Annotated[
-        str, option("--sample-prompt", help="What samples on the way go on from.", metavar="TEXT")
-    ] = "",
-    dry_run: Annotated[
-        bool, option("--dry-run", help="Show the plan, and stop there.")
-    ] = False,
-    seed: SeedOption = 0,
-    device: DeviceOption = "auto",
+    options: TrainOptions,
+    text: TextOptions,
+    command: CommandOptions,
+    files: FilesArgument = None,
+    run: NameOption = None,
+    base: BaseOption = None,
+    resume: ResumeOption = None,
     json: JsonOption = False,
     quiet: QuietOption = False,
-) -> None:  # fmt: skip
+) -> None:
     """Train a model on text, from scratch.
 
     tfcli train book.txt --time 5m
     """
-    from tfcli.cli.session import Session
-    from tfcli.training.options import TrainOptions
+    from tfcli.cli.training_session import TrainingSession
 
-    options = TrainOptions(
-        seconds=time, steps=steps, epochs=epochs, tokens=tokens,
-        size=size, family=family, context_length=context_length, num_layers=layers,
-        d_model=width, num_heads=heads, num_kv_heads=kv_heads, tied_head=tied,
-        batch_tokens=batch_tokens, dropout=dropout, token_dropout=token_dropout,
-        learning_rate=learning_rate, weight_decay=weight_decay, precision=precision,
-        eval_every=eval_every, save_every=save_every,
-        compile=compile, patience=patience, sharded=shard, documents_apart=documents_apart,
-    )  # fmt: skip
-    budgets = [name for name in ("time", "steps", "epochs", "tokens") if context.params[name]]
-    if len(budgets) > 1:
-        raise UsageError(f"--{budgets[0]} and --{budgets[1]} are two budgets: give one")
-    session = Session(
+    given = given_options(context, environment=False)
+    if resume is not None:
+        _check_resume(resume, given)
+    elif not files:
+        raise UsageError("no text to train on", hint="tfcli train book.txt --time 60s")
+    if base is not None:
+        for name in ("tokenizer", "vocab_size", "tokenizer_type"):
+            if name in given:
+                raise OptionError(name, "cannot be combined with", "from",
+                                  hint=f"tfcli train FILE --from {base}")  # fmt: skip
+    session = TrainingSession(
         reporter=streams.Reporter(quiet=quiet),
         started=context.obj,
-        sample_prompt=sample_prompt,
+        sample_prompt=command.sample_prompt,
         json=json,
     )
-    if base is not None and (tokenizer or vocab_size):
-        raise UsageError(
-            "--from brings its own tokenizer", hint="leave --tokenizer and --vocab-size out"
-        )
-    if resume is not None:
-        _check_resume(context, resume, files, run, budgets)
-    elif not files:
-        raise UsageError("there is no text to train on", hint="tfcli train book.txt --time 60s")
-    with session.together() as ahead:
-        if not ahead:
-            session.follow(device)
+    with session.together() as is_main:
+        if not is_main:
+            session.follow(command.device)
         elif resume is not None:
-            session.resume(resume, device=device, more_seconds=time, more_steps=steps, shard=shard)
+            session.resume(resume, options, device=command.device)
         elif files:
-            with session.prepared(files, run, held_out) as (path, corpus):
-                start = session.find_base(base) if base else None
-                chosen = (
-                    start.run.tokenizer()
-                    if start
-                    else session.choose_tokenizer(corpus, tokenizer, type, vocab_size)
-                )
-                job = session.plan(
-                    corpus, chosen, options, name=path.name, seed=seed, device=device, base=start
-                )
-                if not dry_run:
-                    session.train(job, path, corpus)
-                elif json:
-                    streams.write_json_result(job.metadata(corpus))
+            _train_new(session, options, text, command, files, run, base)
 
 
-# What may stand beside --resume; everything else the run has decided at its beginning.
-RESUMED = {
-    "files", "run", "resume", "time", "steps", "epochs", "tokens", "shard", "device",
-    "sample_prompt", "json", "quiet",
-}  # fmt: skip
-
-
-def _check_resume(
-    context: typer.Context,
-    resume: str,
-    files: list[str] | None,
-    run: str | None,
-    budgets: list[str],
+def _train_new(
+    session: TrainingSession,
+    options: TrainOptions,
+    text: TextOptions,
+    command: CommandOptions,
+    files: list[str],
+    name: str | None,
+    base: str | None,
 ) -> None:
-    for parameter in context.command.params:
-        name = parameter.name or ""
-        source = context.get_parameter_source(name)
-        if name not in RESUMED and source is not None and source.name == "COMMANDLINE":
-            raise UsageError(
-                f"a resumed run keeps the plan of its beginning: it takes no {parameter.opts[0]}",
-                hint=f"tfcli train --resume {resume}",
+    with session.prepared(files, name, text.val_fraction) as (path, corpus):
+        start = session.find_base(base) if base else None
+        tokenizer = (
+            start.run.tokenizer()
+            if start
+            else session.choose_tokenizer(
+                corpus, text.tokenizer, text.tokenizer_type, text.vocab_size
             )
-    if files or run:
-        raise UsageError(
-            "--resume goes on with the run's own text, under its own name",
-            hint=f"tfcli train --resume {resume}",
         )
-    if budgets and budgets[0] not in {"time", "steps"}:
+        job = session.plan(
+            corpus, tokenizer, options,
+            name=path.name, seed=command.seed, device=command.device, base=start,
+        )  # fmt: skip
+        if not command.dry_run:
+            session.train(job, path, corpus)
+        elif session.json:
+            streams.write_json_result(job.metadata(corpus))
+
+
+# What can stand beside --resume; a run keeps everything else as it was planned.
+RESUMABLE = {"resume", "time", "steps", "shard", "device", "sample_prompt", "json", "quiet"}
+
+
+def _check_resume(resume: str, given: set[str]) -> None:
+    """Raises UsageError where an option was given that a resumed run cannot change."""
+    if given & {"files", "run"}:
         raise UsageError(
-            f"a resumed run takes more --time or more --steps, not --{budgets[0]}",
-            hint=f"tfcli train --resume {resume} --time 2m   # or --steps, as its budget counts",
+            "--resume uses the run's own text and name", hint=f"tfcli train --resume {resume}"
+        )
+    if more := given & {"epochs", "tokens"}:
+        raise UsageError(
+            f"--resume takes more --time or more --steps, not {flag(min(more))}",
+            hint=f"tfcli train --resume {resume} --time 2m",
+        )
+    if fixed := given - RESUMABLE:
+        name = "from" if min(fixed) == "base" else min(fixed)
+        raise UsageError(
+            f"a resumed run keeps its plan: {flag(name)} cannot be changed",
+            hint=f"tfcli train --resume {resume}",
         )

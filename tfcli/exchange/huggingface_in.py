@@ -214,7 +214,7 @@ def _shorter(config: ModelConfig, context_length: int) -> ModelConfig:
     if context_length > config.context_length:
         raise DataError(
             f"the model's context length is {config.context_length}, less than {context_length}",
-            hint=f"--context {config.context_length} or less",
+            hint=f"--context-length {config.context_length} or less",
         )
     return replace(config, context_length=context_length)
 

@@ -1,4 +1,4 @@
-"""Beam search: extends several texts side by side and keeps the likeliest.
+"""Beam search: extends several texts side by side and keeps the most likely ones.
 
 Lowerre, "The HARPY Speech Recognition System", 1976; it ends and compares as in transformers: the
 score of a text is its log-probability divided by its number of tokens, `eos` included.
@@ -7,6 +7,7 @@ score of a text is its log-probability divided by its number of tokens, `eos` in
 from __future__ import annotations
 
 import heapq
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from tfcli.generation.engines.engine import Engine, Logits
+    from tfcli.generation.generate import FinishReason
     from tfcli.text.tokenizer import Tokenizer
 
 
@@ -28,13 +30,13 @@ class Hypothesis:
     Attributes:
         score: log-probability divided by the number of tokens.
         tokens: without `eos`.
-        ended: whether the model ended it.
+        reason: why it ended: `eos`, `length` or `timeout`.
 
     """
 
     score: float
     tokens: tuple[int, ...]
-    ended: bool
+    reason: FinishReason
 
 
 @dataclass(frozen=True)
@@ -50,15 +52,17 @@ def beam_search(
     *,
     beams: int,
     max_new_tokens: int,
+    deadline: float | None = None,
     adjust: Callable[[Logits, tuple[int, ...]], Logits] = lambda logits, _: logits,
 ) -> list[Hypothesis]:
     """The best continuations of a prompt, at most `beams` of them, best first.
 
-    A text ends at `eos`, after `max_new_tokens`, or when the context is full.
+    A text ends at `eos`, after `max_new_tokens`, when the context is full, or at the deadline.
 
     Args:
         engine: with a row for each beam.
         view: the ids of the prompt, `bos` included.
+        deadline: a value of `time.monotonic()` at which the search ends with what it has.
         adjust: changes the logits (V,) after the tokens written so far.
 
     """
@@ -66,7 +70,9 @@ def beam_search(
     room = engine.context_length - len(view) + 1
     limit = min(max_new_tokens, room)
     if limit < 1:
-        return [Hypothesis(0.0, (), False)]
+        return [Hypothesis(0.0, (), "length")]
+    if _is_late(deadline):
+        return [Hypothesis(0.0, (), "timeout")]
     running = [_Beam(0.0, ())]
     following: list[tuple[int, _Beam]] = []  # parent, child
     complete: list[Hypothesis] = []
@@ -84,7 +90,7 @@ def beam_search(
             tokens = running[parent].tokens
             if token in special.eos_ids:
                 if rank < beams:
-                    complete.append(Hypothesis(total / length, tokens, True))
+                    complete.append(Hypothesis(total / length, tokens, "eos"))
             elif len(following) < beams:
                 following.append((parent, _Beam(total, (*tokens, token))))
         complete = heapq.nlargest(beams, complete)
@@ -93,12 +99,18 @@ def beam_search(
         settled = len(complete) == beams
         if settled and following[0][1].logprob / length <= complete[-1].score:
             return complete  # none that is still running could get in
-        if length == limit:
+        late = _is_late(deadline)
+        if late or length == limit:
             break
         running = _place(engine, len(running), following)
         logits = engine.forward(range(len(running)), [beam.tokens[-1:] for beam in running])
-    cut = [Hypothesis(beam.logprob / limit, beam.tokens, False) for _, beam in following]
+    reason: FinishReason = "timeout" if late else "length"
+    cut = [Hypothesis(beam.logprob / length, beam.tokens, reason) for _, beam in following]
     return heapq.nlargest(beams, complete + cut)
+
+
+def _is_late(deadline: float | None) -> bool:
+    return deadline is not None and time.monotonic() >= deadline
 
 
 def _largest(sums: Logits, count: int) -> list[tuple[int, int]]:

@@ -1,80 +1,90 @@
-"""Text that has to have a form: a regular expression, a JSON schema, one of some choices.
+"""Structured output: text that matches a regular expression, a JSON schema, or one of some choices.
 
-The library llguidance says which tokens can come next so that the text can still be finished; all
-others are taken out before one is drawn. So what is written is valid, or it was cut short, and then
-that is said.
+The library llguidance says which tokens can come next so that the text can still be completed; all
+others are masked before one is chosen. So the output is valid, or it was cut short and reported as
+incomplete.
 """
 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Literal
+from functools import cached_property, lru_cache
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tfcli.errors import UsageError
+from tfcli.options import OptionError
 
 if TYPE_CHECKING:
+    from tfcli.generation.request import ConstraintKind, StructuredOutput
     from tfcli.generation.sampling import Logits
     from tfcli.text.tokenizer import SpecialTokens, Tokenizer
 
-ConstraintKind = Literal["regex", "json_schema", "choices"]
-
+NAMES = {"regex": "regular expression", "json_schema": "JSON schema", "choices": "choices"}
 SPECIAL = b"\xff"  # in llguidance, the first byte of a special token's name
+CACHED = 64  # grammars
 
 
-class Grammar:
-    """A form that texts can be held to.
+class GrammarCompiler:
+    """Compiles grammars for one tokenizer; each distinct one once, as long as it is in use."""
 
-    Args:
-        kind: what `text` is: a regular expression (of Rust's regex), a JSON schema, or a JSON list
-            of strings.
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self._tokenizer = tokenizer
+        self._compile = lru_cache(CACHED)(self._compile_anew)
 
-    Raises:
-        UsageError: llguidance is not installed, or does not understand the text.
+    def begin(self, structured: StructuredOutput) -> Constraint | None:
+        """The constraint of a new text; None where it has none.
 
-    """
+        Raises:
+            UsageError: llguidance is not installed, or does not understand the form.
 
-    def __init__(self, kind: ConstraintKind, text: str, tokenizer: Tokenizer) -> None:
+        """
+        if structured.source is None:
+            return None
+        matcher = self._compile(*structured.source).deep_copy()
+        return Constraint(matcher, self._tokenizer.special)
+
+    @cached_property
+    def _vocabulary(self) -> Any:
+        from llguidance import LLTokenizer, TokenizerWrapper
+
+        vocabulary = _Vocabulary(self._tokenizer)
+        return LLTokenizer(TokenizerWrapper(vocabulary), eos_token=vocabulary.eos_token_ids)
+
+    def _compile_anew(self, kind: ConstraintKind, text: str) -> Any:
+        """A matcher at the beginning of a text.
+
+        Args:
+            kind: what `text` is: a regular expression (of Rust's regex), a JSON schema, or a JSON
+                list of strings.
+
+        """
         try:
-            from llguidance import LLMatcher, LLTokenizer, TokenizerWrapper
+            from llguidance import LLMatcher
         except ImportError:
-            raise UsageError(
-                f"--{kind.replace('_', '-')} needs the package llguidance",
-                hint="pip install llguidance",
-            ) from None
+            hint = "pip install llguidance"
+            raise OptionError(kind, "needs the package llguidance", hint=hint) from None
         try:
-            grammar = _grammar(kind, text, LLMatcher)
+            matcher = LLMatcher(self._vocabulary, _grammar(kind, text, LLMatcher), log_level=0)
         except (ValueError, TypeError, RecursionError) as error:
-            raise UsageError(f"this is no {kind.replace('_', ' ')}", why=str(error)) from None
-        vocabulary = _Vocabulary(tokenizer)
-        self._special = tokenizer.special
-        self._tokenizer = LLTokenizer(
-            TokenizerWrapper(vocabulary), eos_token=vocabulary.eos_token_ids
-        )
-        self._first = LLMatcher(self._tokenizer, grammar, log_level=0)
-        if self._first.is_error():
-            lines = [line.strip() for line in self._first.get_error().splitlines()]
+            raise UsageError(f"invalid {NAMES[kind]}", why=str(error)) from None
+        if matcher.is_error():
+            lines = [line.strip() for line in matcher.get_error().splitlines()]
             reason = next((line for line in lines if line.startswith("error:")), lines[0])
-            raise UsageError(f"this is no {kind.replace('_', ' ')}", why=reason)
-
-    def begin(self) -> Constraint:
-        """The form of one text, of which nothing is written yet."""
-        return Constraint(self._first.deep_copy(), self._special)
+            raise UsageError(f"invalid {NAMES[kind]}", why=reason)
+        return matcher
 
 
 def _grammar(kind: ConstraintKind, text: str, library: Any) -> str:
-    """The form as llguidance writes it down."""
+    """The grammar in llguidance's own language."""
     if kind == "regex":
         return library.grammar_from_regex(text)  # type: ignore[no-any-return]
     if kind == "json_schema":
-        # a small model would write white space without end where it may
-        tight = {"whitespace_flexible": False}
-        return library.grammar_from_json_schema(text, defaults=tight)  # type: ignore[no-any-return]
-    choices = json.loads(text)
-    if not choices or not all(isinstance(choice, str) and choice for choice in choices):
-        raise ValueError("a list of texts is needed, none of them empty")
-    alternatives = " | ".join(json.dumps(choice) for choice in choices)
+        # where whitespace is allowed, a small model would write it without end
+        compact = {"whitespace_flexible": False}
+        return library.grammar_from_json_schema(text, defaults=compact)  # type: ignore[no-any-return]
+    alternatives = " | ".join(json.dumps(choice) for choice in json.loads(text))
     return library.grammar_from_lark(f"start: {alternatives}")  # type: ignore[no-any-return]
 
 
@@ -104,7 +114,7 @@ class Constraint:
     """What may come next in one text.
 
     Attributes:
-        complete: whether the text has its form, if it ends here.
+        complete: whether the text matches, if it ends here.
 
     """
 
@@ -114,9 +124,9 @@ class Constraint:
         self.complete = bool(matcher.is_accepting())
 
     def allow(self, logits: Logits) -> Logits:
-        """Takes out of logits (V,) what cannot come next; `eos` is left where the text may end.
+        """Masks in logits (V,) what cannot come next; `eos` is left where the text may end.
 
-        Nothing is left where the form has become too complicated to follow.
+        Nothing is left where the grammar has become too complicated to follow.
         """
         mask = np.frombuffer(self._matcher.compute_bitmask(), np.uint8)
         if self._matcher.is_error():
@@ -125,7 +135,7 @@ class Constraint:
         return np.where(allowed, logits, -np.inf)
 
     def accept(self, token: int) -> None:
-        """A token was written."""
+        """Takes in a token that was chosen."""
         if token not in self._special.eos_ids:
             self._broken |= not self._matcher.consume_token(token)
             self.complete = not self._broken and bool(self._matcher.is_accepting())

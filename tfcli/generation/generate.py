@@ -1,8 +1,8 @@
-"""The generation loop: requests in, tokens out, many texts side by side.
+"""The generation loop with continuous batching: requests in, tokens out, many texts at once.
 
 Each text has a row of the engine to itself. When one is finished, the next request takes its row,
-so the engine is as busy at the end as at the beginning. No text depends on what is written beside
-it: its random numbers come from its own seed and row number, and so does everything else.
+so the engine stays busy to the end. No text depends on the others in the batch: its random numbers
+come from its own seed and row number, and so does everything else.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Literal, Protocol
 import numpy as np
 
 from tfcli.errors import DataError, UsageError
-from tfcli.generation.penalties import NO_PENALTIES, penalise
+from tfcli.generation.constraints import GrammarCompiler
+from tfcli.generation.penalties import NO_PENALTIES, penalize
 from tfcli.generation.sampling import (
     choose_tokens,
     log_softmax,
@@ -23,16 +24,17 @@ from tfcli.generation.sampling import (
     suppress_control_tokens,
 )
 from tfcli.generation.stopping import StopStrings
+from tfcli.options import OptionError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from tfcli.generation.constraints import Constraint
     from tfcli.generation.engines.engine import Engine, Logits
-    from tfcli.generation.request import GenerationRequest
-    from tfcli.generation.sampling import Sampling
+    from tfcli.generation.request import GenerationRequest, Sampling
     from tfcli.text.tokenizer import SpecialTokens, Tokenizer
 
-Reason = Literal["end", "stop", "length", "time", "unfinished"]
+FinishReason = Literal["eos", "stop", "length", "timeout", "incomplete"]
 
 DRY_BREAKERS = (b"\n", b":", b'"', b"*")  # those of DRY's author
 PREFILL_TOKENS = 4096  # read at once at most, to bound the memory; one prompt always fits
@@ -40,7 +42,7 @@ PREFILL_TOKENS = 4096  # read at once at most, to bound the memory; one prompt a
 
 @dataclass(frozen=True, slots=True)
 class TokenEvent:
-    """A token was written.
+    """A token was generated.
 
     Attributes:
         index: which request it is for, counted from 0.
@@ -48,8 +50,8 @@ class TokenEvent:
         spelled: the bytes that it stands for.
         data: the bytes that can be shown now, of this and earlier tokens; those that may begin a
             stop string are held back.
-        logprob: the model's own log-probability of the token, before any sampling option, where
-            that was asked for.
+        logprob: the model's own log-probability of the token, before any sampling option, if
+            requested.
 
     """
 
@@ -66,14 +68,17 @@ class Finished:
 
     Attributes:
         data: bytes that had been held back.
-        reason: the model ended it, a stop string, its length, or the time; or it was cut short by
-            one of these before it had the form asked for.
+        reason: `eos`: the model ended the text; `stop`: a stop string was found; `length`: the
+            token limit was reached; `timeout`: the time limit was; `incomplete`: one of these came
+            before the structured output was complete.
+        score: of a beam search; see `tfcli.generation.beam`.
 
     """
 
     index: int
     data: bytes
-    reason: Reason
+    reason: FinishReason
+    score: float | None = None
 
 
 class Requests(Protocol):
@@ -84,7 +89,7 @@ class Requests(Protocol):
 
 
 class RequestList:
-    """Requests that are all known."""
+    """Requests that are all known in advance."""
 
     def __init__(self, requests: Iterable[GenerationRequest]) -> None:
         self._rest = iter(requests)
@@ -95,34 +100,39 @@ class RequestList:
 
 
 class ActiveSequence:
-    """One text on its way."""
+    """A text that is being generated."""
 
     def __init__(
-        self, index: int, request: GenerationRequest, ids: list[int], special: SpecialTokens
+        self,
+        index: int,
+        request: GenerationRequest,
+        ids: list[int],
+        special: SpecialTokens,
+        constraint: Constraint | None = None,
     ) -> None:
         self.index = index
         self.request = request
-        self.view = ids  # what is, or will be, in the engine's row: `bos` and tokens
-        self.fresh = True  # whether the row has to be read from its beginning
+        self.context_ids = ids  # what is, or will be, in the engine's row: `bos` and tokens
+        self.needs_prefill = True  # whether the row has to be read from its beginning
         self.prompt = [token for token in ids if token not in special.control]
         self.written: list[int] = []
         self.ended = False  # whether the last token written ends the text
         self.random = row_random(request.seed, request.row)
-        self.constraint = request.grammar.begin() if request.grammar else None
+        self.constraint = constraint
         self.stop = StopStrings([string.encode() for string in request.stop])
-        self.plain = request.penalties == NO_PENALTIES and not request.grammar
+        self.plain = request.penalties == NO_PENALTIES and not constraint
 
 
 class Generator:
-    """Writes texts with one model; see `generate`.
+    """Generates texts with one model; see `generate`.
 
     Args:
         rows: how many texts the engine has room for.
-        many_documents: whether the model learned from several documents; then an empty prompt
+        many_documents: whether the model was trained on several documents; then an empty prompt
             asks for the beginning of one.
         deadline: a value of `time.monotonic()` at which all texts end.
         logprobs: whether each token comes with its log-probability.
-        notice: told once when a prompt is too long, and once when a context is full.
+        notice: called once when a prompt is too long, and once when a context is full.
 
     """
 
@@ -143,18 +153,28 @@ class Generator:
         self._many_documents, self._deadline = many_documents, deadline
         self._logprobs, self._notice = logprobs, notice
         self._noticed: set[str] = set()
+        self._grammars = GrammarCompiler(tokenizer)
 
     @cached_property
     def _breakers(self) -> frozenset[int]:
-        """The tokens over which no repetition is followed by `dry`."""
+        """The tokens across which DRY follows no repetition."""
         return frozenset(
             token
             for token, spelled in enumerate(self._tokenizer.token_bytes)
             if any(breaker in spelled for breaker in DRY_BREAKERS)
         )
 
+    def check(self, request: GenerationRequest) -> None:
+        """Raises UsageError where this model cannot answer a request."""
+        size = self._tokenizer.vocab_size
+        for token, _ in request.penalties.logit_bias:
+            if token >= size:
+                problem = f"names token {token}, but the vocabulary has {size:,} tokens"
+                raise OptionError("logit_bias", problem)
+        self._grammars.begin(request.structured)
+
     def write(self, requests: Requests) -> Iterator[TokenEvent | Finished]:
-        """Writes every text that is requested; what belongs to one comes in its order."""
+        """Generates every text that is requested; the events of one come in their order."""
         active: list[ActiveSequence] = []  # the text in row r of the engine is active[r]
         count = 0
         while True:
@@ -162,8 +182,9 @@ class Generator:
                 request = requests.take(wait=not active)
                 if request is None:
                     break
-                ids = self.first_view(request)
-                active.append(ActiveSequence(count, request, ids, self._special))
+                constraint = self._grammars.begin(request.structured)
+                ids = self.prompt_ids(request)
+                active.append(ActiveSequence(count, request, ids, self._special, constraint))
                 count += 1
             if not active:
                 return
@@ -171,7 +192,7 @@ class Generator:
             if active:
                 yield from self._step(active)
 
-    def first_view(self, request: GenerationRequest) -> list[int]:
+    def prompt_ids(self, request: GenerationRequest) -> list[int]:
         """`bos` and the ids of the prompt, or as many of the last ones as fit the context.
 
         Raises:
@@ -190,7 +211,7 @@ class Generator:
         return [*self._bos, *ids]
 
     def _notice_once(self, text: str) -> None:
-        kind = text.split()[1]
+        kind = text.split()[0]
         if kind not in self._noticed:
             self._noticed.add(kind)
             self._notice(text)
@@ -209,58 +230,60 @@ class Generator:
         if self._logprobs:
             every = log_softmax(suppress_control_tokens(logits, self._special))
             logprobs = every[np.arange(len(tokens)), tokens].tolist()
-        for writing, token, logprob in zip(active, tokens, logprobs, strict=True):
-            writing.written.append(token)
-            if writing.constraint:
-                writing.constraint.accept(token)
-            writing.ended = token in self._special.eos_ids
-            if not writing.ended:
-                writing.view.append(token)
+        for sequence, token, logprob in zip(active, tokens, logprobs, strict=True):
+            sequence.written.append(token)
+            if sequence.constraint:
+                sequence.constraint.accept(token)
+            sequence.ended = token in self._special.eos_ids
+            if not sequence.ended:
+                sequence.context_ids.append(token)
                 spelled = self._tokenizer.token_bytes[token]
-                data = writing.stop.feed(spelled)
-                yield TokenEvent(writing.index, token, spelled, data, logprob)
+                data = sequence.stop.feed(spelled)
+                yield TokenEvent(sequence.index, token, spelled, data, logprob)
 
     def _read(self, active: list[ActiveSequence]) -> Logits:
         """The logits after all of them: (len(active), V)."""
         length = self._engine.context_length
-        for writing in active:
-            if len(writing.view) > length:
+        for sequence in active:
+            ids = sequence.context_ids
+            if len(ids) > length:
                 kept = max(1, length // 2)
                 self._notice_once(f"context full; keeping the last {kept:,} tokens")
-                writing.view = [*self._bos, *writing.view[len(writing.view) - kept :]][-length:]
-                writing.fresh = True
-        fresh = [row for row, writing in enumerate(active) if writing.fresh]
-        going = [row for row, writing in enumerate(active) if not writing.fresh]
+                sequence.context_ids = [*self._bos, *ids[len(ids) - kept :]][-length:]
+                sequence.needs_prefill = True
+        fresh = [row for row, sequence in enumerate(active) if sequence.needs_prefill]
+        going = [row for row, sequence in enumerate(active) if not sequence.needs_prefill]
         parts = [self._prefill(active, rows) for rows in self._portions(active, fresh)]
         if going:
-            parts.append(self._engine.forward(going, [active[row].view[-1:] for row in going]))
+            last = [active[row].context_ids[-1:] for row in going]
+            parts.append(self._engine.forward(going, last))
         logits = parts[0] if len(parts) == 1 else np.concatenate(parts)
         logits = logits[np.argsort(fresh + going)] if fresh and going else logits
         return logits[:, : self._tokenizer.vocab_size]
 
     def _portions(self, active: list[ActiveSequence], fresh: list[int]) -> Iterator[list[int]]:
-        """Rows to be read from their beginning, as many together as is good for the memory."""
+        """Rows to be read from their beginning, as many at a time as memory allows."""
         portion: list[int] = []
         tokens = 0
         for row in fresh:
-            if portion and tokens + len(active[row].view) > PREFILL_TOKENS:
+            if portion and tokens + len(active[row].context_ids) > PREFILL_TOKENS:
                 yield portion
                 portion, tokens = [], 0
             portion.append(row)
-            tokens += len(active[row].view)
+            tokens += len(active[row].context_ids)
         if portion:
             yield portion
 
     def _prefill(self, active: list[ActiveSequence], rows: list[int]) -> Logits:
-        """Reads rows from their beginning; those that are equal once."""
+        """Reads rows from their beginning; equal ones once."""
         first: dict[tuple[int, ...], int] = {}
         for row in rows:
-            active[row].fresh = False
+            active[row].needs_prefill = False
             self._engine.reset(row)
-            first.setdefault(tuple(active[row].view), row)
+            first.setdefault(tuple(active[row].context_ids), row)
         read = list(first.values())
-        logits = self._engine.forward(read, [active[row].view for row in read])
-        source = [first[tuple(active[row].view)] for row in rows]
+        logits = self._engine.forward(read, [active[row].context_ids for row in read])
+        source = [first[tuple(active[row].context_ids)] for row in rows]
         for row, same in zip(rows, source, strict=True):
             if row != same:
                 self._engine.copy_row(same, row)
@@ -268,12 +291,12 @@ class Generator:
 
     def _choose(self, active: list[ActiveSequence], logits: Logits) -> list[int]:
         """The next token of each row."""
-        if any(not writing.plain for writing in active):
+        if any(not sequence.plain for sequence in active):
             pairs = zip(active, logits, strict=True)
-            logits = np.stack([self._adjust(writing, row) for writing, row in pairs])
+            logits = np.stack([self._adjust(sequence, row) for sequence, row in pairs])
         alike: dict[Sampling, list[int]] = {}
-        for row, writing in enumerate(active):
-            alike.setdefault(writing.request.sampling, []).append(row)
+        for row, sequence in enumerate(active):
+            alike.setdefault(sequence.request.sampling, []).append(row)
         tokens = np.empty(len(active), np.int64)
         for sampling, rows in alike.items():
             randoms = [active[row].random for row in rows]
@@ -281,30 +304,30 @@ class Generator:
             tokens[rows] = choose_tokens(chosen, sampling, randoms, self._special)
         return tokens.tolist()
 
-    def _adjust(self, writing: ActiveSequence, logits: Logits) -> Logits:
-        """The logits (V,) of a text after what stands in it, and the form it has to have."""
-        penalties = writing.request.penalties
+    def _adjust(self, sequence: ActiveSequence, logits: Logits) -> Logits:
+        """The logits (V,) of a text after its penalties and its constraint."""
+        penalties = sequence.request.penalties
         if penalties != NO_PENALTIES:
-            breakers = self._breakers if penalties.dry else frozenset[int]()
-            tokens = writing.prompt + writing.written
-            logits = penalise(logits, penalties, tokens, writing.written, breakers)
-        return writing.constraint.allow(logits) if writing.constraint else logits
+            breakers = self._breakers if penalties.dry_multiplier else frozenset[int]()
+            tokens = sequence.prompt + sequence.written
+            logits = penalize(logits, penalties, tokens, sequence.written, breakers)
+        return sequence.constraint.allow(logits) if sequence.constraint else logits
 
     def adjuster(self, request: GenerationRequest) -> Callable[[Logits, tuple[int, ...]], Logits]:
-        """What the penalties of a request do to the logits after some tokens: for beam search."""
-        view = self.first_view(request)
+        """Applies the penalties of a request to the logits after some tokens: for beam search."""
+        ids = self.prompt_ids(request)
 
         def adjust(logits: Logits, written: tuple[int, ...]) -> Logits:
-            writing = ActiveSequence(0, request, view, self._special)
-            writing.written = list(written)
-            return self._adjust(writing, logits)
+            sequence = ActiveSequence(0, request, ids, self._special)
+            sequence.written = list(written)
+            return self._adjust(sequence, logits)
 
         return adjust
 
     # --- the end --------------------------------------------------------------------------------
 
     def _finish(self, active: list[ActiveSequence]) -> Iterator[Finished]:
-        """Takes the texts out that are complete; the last row takes the place of such a one."""
+        """Removes the texts that are complete; the last row takes the place of such a one."""
         late = self._deadline is not None and time.monotonic() >= self._deadline
         for row in reversed(range(len(active))):
             reason = _reason(active[row], late)
@@ -313,26 +336,26 @@ class Generator:
             done = active[row]
             last = active.pop()
             if last is not done:
-                if not last.fresh:
+                if not last.needs_prefill:
                     self._engine.copy_row(len(active), row)
                 active[row] = last
             yield Finished(done.index, b"" if reason == "stop" else done.stop.rest(), reason)
 
 
-def _reason(writing: ActiveSequence, late: bool) -> Reason | None:
+def _reason(sequence: ActiveSequence, late: bool) -> FinishReason | None:
     """Why a text is over, if it is."""
-    constraint = writing.constraint
-    reason: Reason | None = None
-    if writing.stop.found:
+    constraint = sequence.constraint
+    reason: FinishReason | None = None
+    if sequence.stop.found:
         reason = "stop"
-    elif writing.ended or (constraint and constraint.closed):
-        reason = "end"
-    elif len(writing.written) >= writing.request.max_new_tokens:
+    elif sequence.ended or (constraint and constraint.closed):
+        reason = "eos"
+    elif len(sequence.written) >= sequence.request.max_new_tokens:
         reason = "length"
     elif late:
-        reason = "time"
+        reason = "timeout"
     if reason and constraint and not constraint.complete:
-        return "unfinished"
+        return "incomplete"
     return reason
 
 
@@ -344,10 +367,10 @@ def generate(
     many_documents: bool = False,
     notice: Callable[[str], None] = lambda _: None,
 ) -> Iterator[int]:
-    """Yields the tokens of one text that goes on from a prompt.
+    """Yields the tokens of one text that continues a prompt.
 
-    It ends at `eos`, which is not yielded, at a stop string, or at the limit. When the context is
-    full, the model continues from the later half of it.
+    It ends at `eos`, which is not yielded, at a stop string, or at the token limit. When the
+    context is full, its later half is kept.
     """
     generator = Generator(engine, tokenizer, many_documents=many_documents, notice=notice)
     for event in generator.write(RequestList([request])):

@@ -1,94 +1,52 @@
 """What the text so far does to the logits of the next token: pure functions, one row each.
 
-All take logits of shape (V,) and return new ones. `tokens` is the prompt and what was written,
-`written` what was written alone; neither holds `<s>`. Applied in the order of the file.
+All take logits of shape (V,) and return new ones. `tokens` is the prompt and what was generated,
+`generated` what was generated alone; neither holds `<s>`. Applied in the order of the file.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tfcli.errors import UsageError
+from tfcli.generation.request import Penalties
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     Logits = np.ndarray[Any, np.dtype[Any]]  # (V,)
 
-LARGEST_BIAS = 1e18  # float32 holds its sum with any logit
 DRY_BASE = 1.75
 DRY_ALLOWED_LENGTH = 2
 DRY_LONGEST = 50  # tokens of a repetition that are counted; base^50 is beyond every logit
-
-
-@dataclass(frozen=True, kw_only=True)
-class Penalties:
-    """What is held against tokens, for having been there. The defaults change nothing.
-
-    Attributes:
-        bias: added to the logits of single tokens; -inf forbids one.
-        repetition: divides the logits of all tokens so far, above 1 (multiplies negative ones).
-        presence: taken off once from every token that was written.
-        frequency: taken off for each time that a token was written.
-        no_repeat_ngram: no sequence of so many tokens comes twice; 0: none is looked for.
-        dry: multiplier of the penalty for going on with a sequence that was there; 0: none.
-
-    """
-
-    bias: tuple[tuple[int, float], ...] = ()
-    repetition: float = 1.0
-    presence: float = 0.0
-    frequency: float = 0.0
-    no_repeat_ngram: int = 0
-    dry: float = 0.0
-
-    def __post_init__(self) -> None:
-        for name, (option, low, high) in RANGES.items():
-            if not low <= getattr(self, name) <= high:
-                raise UsageError(
-                    f"--{option} {getattr(self, name)} is not between {low:g} and {high:g}"
-                )
-        if any(not (value == -np.inf or abs(value) < LARGEST_BIAS) for _, value in self.bias):
-            raise UsageError("--logit-bias takes a number, or -inf to forbid a token")
-
-
-# the option of each, and between what it makes sense; far from where a float would overflow
-RANGES = {
-    "repetition": ("repetition-penalty", 1e-3, 1e3),
-    "presence": ("presence-penalty", -1e6, 1e6),
-    "frequency": ("frequency-penalty", -1e6, 1e6),
-    "no_repeat_ngram": ("no-repeat-ngram", 0, 1_000_000),
-    "dry": ("dry", 0.0, 1e6),
-}
 NO_PENALTIES = Penalties()
 
 
-def penalise(
+def penalize(
     logits: Logits,
     penalties: Penalties,
     tokens: Sequence[int],
-    written: Sequence[int],
+    generated: Sequence[int],
     breakers: frozenset[int],
 ) -> Logits:
     """All of them, in this order.
 
     Args:
-        breakers: tokens that end a sequence for `dry`.
+        breakers: tokens that end a sequence for DRY.
 
     """
-    if penalties.bias:
-        logits = add_bias(logits, dict(penalties.bias))
-    if penalties.repetition != 1:
-        logits = penalise_repetition(logits, tokens, penalties.repetition)
-    if penalties.presence or penalties.frequency:
-        logits = penalise_counts(logits, written, penalties.presence, penalties.frequency)
-    if penalties.no_repeat_ngram:
-        logits = forbid_repeated_ngrams(logits, tokens, penalties.no_repeat_ngram)
-    if penalties.dry:
-        logits = penalise_sequences(logits, tokens, penalties.dry, breakers)
+    if penalties.logit_bias:
+        logits = add_bias(logits, dict(penalties.logit_bias))
+    if penalties.repetition_penalty != 1:
+        logits = penalize_repetition(logits, tokens, penalties.repetition_penalty)
+    presence, frequency = penalties.presence_penalty, penalties.frequency_penalty
+    if presence or frequency:
+        logits = penalize_counts(logits, generated, presence, frequency)
+    if penalties.no_repeat_ngram_size:
+        logits = forbid_repeated_ngrams(logits, tokens, penalties.no_repeat_ngram_size)
+    if penalties.dry_multiplier:
+        logits = penalize_sequences(logits, tokens, penalties.dry_multiplier, breakers)
     return logits
 
 
@@ -99,32 +57,32 @@ def add_bias(logits: Logits, bias: Mapping[int, float]) -> Logits:
     return changed
 
 
-def penalise_repetition(logits: Logits, tokens: Sequence[int], penalty: float) -> Logits:
-    """Divides the logits of tokens that were there by the penalty; negative ones are multiplied.
+def penalize_repetition(logits: Logits, tokens: Sequence[int], penalty: float) -> Logits:
+    """Divides the logits of tokens in the context by the penalty; negative ones are multiplied.
 
     Keskar et al., "CTRL", 2019, section 4.1; the negative ones as in transformers.
     """
     changed = logits.copy()
-    there = np.unique(np.asarray(tokens, np.int64))
-    values = changed[there]
-    changed[there] = np.where(values < 0, values * float(penalty), values / float(penalty))
+    present = np.unique(np.asarray(tokens, np.int64))
+    values = changed[present]
+    changed[present] = np.where(values < 0, values * float(penalty), values / float(penalty))
     return changed
 
 
-def penalise_counts(
-    logits: Logits, written: Sequence[int], presence: float, frequency: float
+def penalize_counts(
+    logits: Logits, generated: Sequence[int], presence: float, frequency: float
 ) -> Logits:
     """logits[t] - count[t] * frequency - (count[t] > 0) * presence.
 
     OpenAI's API reference, "Frequency and presence penalties".
     """
-    counts = np.bincount(np.asarray(written, np.int64), minlength=len(logits))
-    taken_off = counts * float(frequency) + (counts > 0) * float(presence)
-    return logits - taken_off.astype(logits.dtype)  # type: ignore[no-any-return]
+    counts = np.bincount(np.asarray(generated, np.int64), minlength=len(logits))
+    penalty = counts * float(frequency) + (counts > 0) * float(presence)
+    return logits - penalty.astype(logits.dtype)  # type: ignore[no-any-return]
 
 
 def forbid_repeated_ngrams(logits: Logits, tokens: Sequence[int], n: int) -> Logits:
-    """Takes out every token that would end a sequence of n tokens that was there.
+    """Masks every token that would complete an n-gram that occurred before.
 
     Paulus et al., "A Deep Reinforced Model for Abstractive Summarization", 2017, section 2.5.
     """
@@ -137,10 +95,10 @@ def forbid_repeated_ngrams(logits: Logits, tokens: Sequence[int], n: int) -> Log
     return changed
 
 
-def penalise_sequences(
+def penalize_sequences(
     logits: Logits, tokens: Sequence[int], multiplier: float, breakers: frozenset[int]
 ) -> Logits:
-    """DRY, "don't repeat yourself": the longer what a token would repeat, the more it costs.
+    """DRY, "don't repeat yourself": the longer the repetition a token extends, the more it costs.
 
     A token that followed the last n tokens before, n being at least `DRY_ALLOWED_LENGTH`, loses
     multiplier * base^(n - allowed length). No sequence reaches across a breaker. Philipp Emanuel

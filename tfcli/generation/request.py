@@ -1,48 +1,232 @@
-"""What is asked for: a prompt and how to go on from it."""
+"""What is asked for: a prompt, and the options by which a text is generated from it.
+
+Nothing heavy is imported here: `tfcli generate --help` is made from these declarations.
+"""
 
 from __future__ import annotations
 
+import json
+import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import Any, Literal
 
-from tfcli.errors import UsageError
-from tfcli.generation.penalties import Penalties
-from tfcli.generation.sampling import Sampling
+from tfcli.errors import DataError, InputOutputError, NotFoundError, UsageError
+from tfcli.options import OptionError, Options, option
 
-if TYPE_CHECKING:
-    from tfcli.generation.constraints import Grammar
+SAMPLING, REPETITION, STRUCTURED = "Sampling", "Repetition control", "Structured output"
+LARGEST_BIAS = 1e18  # float32 holds its sum with any logit
 
 
 @dataclass(frozen=True, kw_only=True)
-class GenerationRequest:
-    """One text to be written.
+class Sampling(Options):
+    """How a token is chosen. The defaults of all but `temperature` and `top_k` change nothing."""
+
+    greedy: bool = option(
+        False, help="Always take the most likely token.", panel=SAMPLING,
+        conflicts=("temperature", "top_k", "top_p", "min_p", "typical_p"),
+    )  # fmt: skip
+    temperature: float = option(
+        0.8, min=0, max=1e6, aliases=("temp",), panel=SAMPLING,
+        help="Lower is more predictable, higher more varied; 0 is greedy.",
+    )  # fmt: skip
+    top_k: int = option(
+        40, min=0, off=0, panel=SAMPLING, help="Sample from the k most likely tokens; 0: off."
+    )
+    top_p: float = option(
+        1.0, min=0, max=1, off=1.0, panel=SAMPLING,
+        help="Nucleus sampling: from the most likely tokens with total probability p.",
+    )  # fmt: skip
+    min_p: float = option(
+        0.0, min=0, max=1, off=0.0, panel=SAMPLING,
+        help="From tokens at least p times as likely as the most likely one.",
+    )  # fmt: skip
+    typical_p: float = option(
+        1.0, min=0, max=1, off=1.0, panel=SAMPLING,
+        help="Locally typical sampling: from the least surprising tokens with total probability p.",
+    )  # fmt: skip
+
+    @property
+    def deterministic(self) -> bool:
+        """Whether the most likely token is always taken."""
+        return self.greedy or self.temperature == 0
+
+
+def parse_bias(text: str) -> tuple[tuple[int, float]]:
+    """The token and the number of `ID=NUMBER`, as the only item.
+
+    Raises:
+        ValueError: it is not of that form.
+
+    """
+    match = re.fullmatch(r"(\d{1,9})=([-+]?(?:\d+\.?\d*|\.\d+|inf))", text)
+    if not match:
+        raise ValueError(f"must be a token id and a number such as 42=-1.5, not {text!r}")
+    return ((int(match[1]), float(match[2])),)
+
+
+def _read_biases(value: Any) -> tuple[tuple[int, float], ...]:
+    if not isinstance(value, dict) or not all(
+        re.fullmatch(r"[0-9]{1,9}", token) and type(bias) in {int, float}
+        for token, bias in value.items()
+    ):
+        raise ValueError('must be an object of token ids and numbers, such as {"42": -1.5}')
+    return tuple((int(token), float(bias)) for token, bias in value.items())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Penalties(Options):
+    """What changes the logits of single tokens. The defaults change nothing."""
+
+    logit_bias: tuple[tuple[int, float], ...] = option(
+        (), metavar="ID=NUMBER", panel=SAMPLING, from_text=parse_bias, from_json=_read_biases,
+        help="Add a number to the logit of a token; -inf forbids it. Repeatable.",
+    )  # fmt: skip
+    repetition_penalty: float = option(
+        1.0, min=1e-3, max=1e3, panel=REPETITION,
+        help="Penalize tokens already in the context, by division of their logits; 1: off.",
+    )  # fmt: skip
+    presence_penalty: float = option(
+        0.0, min=-1e6, max=1e6, panel=REPETITION,
+        help="Subtract this from the logits of generated tokens.",
+    )  # fmt: skip
+    frequency_penalty: float = option(
+        0.0, min=-1e6, max=1e6, panel=REPETITION,
+        help="Subtract this once for each time a token was generated.",
+    )  # fmt: skip
+    no_repeat_ngram_size: int = option(
+        0, min=0, max=1_000_000, panel=REPETITION,
+        help="Never repeat a sequence of N tokens; 0: off.",
+    )  # fmt: skip
+    dry_multiplier: float = option(
+        0.0, min=0, max=1e6, panel=REPETITION,
+        help="DRY: penalize tokens that would extend a repeated sequence; try 0.8. 0: off.",
+    )  # fmt: skip
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for _, bias in self.logit_bias:
+            if not (bias == -float("inf") or abs(bias) < LARGEST_BIAS):
+                raise OptionError("logit_bias", "must be finite, or -inf to forbid a token")
+
+
+def read_schema(text: str) -> str:
+    """A JSON schema: the text itself where it begins with a brace, else the file of that name.
+
+    Raises:
+        NotFoundError, DataError, InputOutputError: there is no such file, or it cannot be read.
+
+    """
+    if text.lstrip().startswith("{"):
+        return text
+    try:
+        return Path(text).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise NotFoundError(f"file not found: {text}") from None
+    except UnicodeDecodeError as error:
+        raise DataError(f"{text} is not valid UTF-8", why=str(error)) from None
+    except (OSError, ValueError) as error:
+        raise InputOutputError(f"cannot read {text}", why=str(error)) from None
+
+
+def _schema_of(value: Any) -> str:
+    if not isinstance(value, dict | str):
+        raise ValueError("must be an object or a string")
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def parse_choices(text: str) -> tuple[str, ...]:
+    """The strings of `A,B`, or of a JSON list.
+
+    Raises:
+        ValueError: it is no list of strings.
+
+    """
+    if not text.lstrip().startswith("["):
+        return tuple(choice.strip() for choice in text.split(","))
+    try:
+        return _choices_of(json.loads(text))
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise ValueError(f"is not valid JSON: {error}") from None
+
+
+def _choices_of(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(choice, str) for choice in value):
+        raise ValueError("must be a list of strings")
+    return tuple(value)
+
+
+ConstraintKind = Literal["regex", "json_schema", "choices"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class StructuredOutput(Options):
+    """The form that a text must have; at most one is set."""
+
+    regex: str | None = option(
+        None, metavar="REGEX", panel=STRUCTURED, conflicts=("json_schema", "choices"),
+        help="Output that matches this regular expression.",
+    )  # fmt: skip
+    json_schema: str | None = option(
+        None, metavar="FILE", panel=STRUCTURED, conflicts=("choices",),
+        from_text=read_schema, from_json=_schema_of,
+        help="JSON that is valid against this schema, a file or the schema itself.",
+    )  # fmt: skip
+    choices: tuple[str, ...] | None = option(
+        None, metavar="A,B", panel=STRUCTURED, from_text=parse_choices, from_json=_choices_of,
+        help="One of these strings, separated by commas or as a JSON list.",
+    )  # fmt: skip
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.choices is not None and ("" in self.choices or not self.choices):
+            raise OptionError("choices", "must not be empty")
+
+    @property
+    def source(self) -> tuple[ConstraintKind, str] | None:
+        """What kind of form it is, and how it is written down; None: any text will do."""
+        if self.regex is not None:
+            return "regex", self.regex
+        if self.json_schema is not None:
+            return "json_schema", self.json_schema
+        if self.choices is not None:
+            return "choices", json.dumps(self.choices)
+        return None
+
+
+@dataclass(frozen=True, kw_only=True)
+class GenerationRequest(Options):
+    """One text to generate.
 
     Attributes:
-        prompt: what the text goes on from; may be empty.
-        max_new_tokens: it ends after so many, if nothing ends it before.
-        stop: it ends before the first of these strings.
-        sampling, penalties: how each token is chosen.
-        grammar: the form that it has to have, if any.
-        seed, row: the same two give the same text, whatever is written beside it.
+        prompt: what the text continues; may be empty.
+        row: with the same seed and row a request gives the same text, whatever is beside it.
 
     """
 
-    prompt: str
-    max_new_tokens: int = 256
-    stop: tuple[str, ...] = ()
+    prompt: str = ""
+    max_new_tokens: int = option(
+        256, min=0, max=10**12, aliases=("max_tokens",), help="Stop after N tokens."
+    )
+    stop: tuple[str, ...] = option(
+        (), metavar="TEXT", help="Stop before this text (a newline is $'\\n'). Repeatable."
+    )
     sampling: Sampling = field(default_factory=Sampling)
+    seed: int = option(
+        0, min=0, max=2**64 - 1, shown_default="random", panel=SAMPLING,
+        help="Random seed, for reproducible output.",
+    )  # fmt: skip
     penalties: Penalties = field(default_factory=Penalties)
-    grammar: Grammar | None = None
-    seed: int = 0
+    structured: StructuredOutput = field(default_factory=StructuredOutput)
     row: int = 0
 
     def __post_init__(self) -> None:
-        for name, text in (("the prompt", self.prompt), *(("--stop", text) for text in self.stop)):
+        super().__post_init__()
+        if "" in self.stop:
+            raise OptionError("stop", "must not be empty")
+        for text in (self.prompt, *self.stop):
             try:
                 text.encode()
             except UnicodeEncodeError:  # bytes of the command line that were not UTF-8
-                raise UsageError(f"{name} is not text in UTF-8") from None
-        if self.max_new_tokens < 0:
-            raise UsageError(f"--max-new-tokens {self.max_new_tokens} is below 0")
-        if "" in self.stop:
-            raise UsageError("--stop '' would stop everything at once")
+                what = "the prompt" if text is self.prompt else "a stop string"
+                raise UsageError(f"{what} is not valid UTF-8") from None

@@ -1,43 +1,33 @@
-"""Many requests: one prompt a line, or one JSON object a line, each with options of its own.
+"""Requests on lines: a prompt on each, or a JSON object with options of its own.
 
-A line that makes no sense does not stop the others: it is answered with what is wrong with it.
+An invalid line does not stop the others: it is answered with an error.
 """
 
 from __future__ import annotations
 
 import json
-import re
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from tfcli.errors import DataError, TfcliError, closest_match
 from tfcli.generation.request import GenerationRequest
-from tfcli.generation.sampling import Sampling
+from tfcli.options import find_option, options_of, update_options
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
-SAMPLING = {field.name for field in fields(Sampling)}
-PENALTIES = {
-    "repetition_penalty": "repetition",
-    "presence_penalty": "presence",
-    "frequency_penalty": "frequency",
-    "no_repeat_ngram": "no_repeat_ngram",
-    "dry": "dry",
-    "logit_bias": "bias",
-}
-OTHERS = {"prompt", "max_new_tokens", "stop", "seed", "greedy", "id"}
-KEYS = sorted(SAMPLING | PENALTIES.keys() | OTHERS)
-WHOLE = {"top_k", "max_new_tokens", "seed", "no_repeat_ngram"}  # numbers without a fraction
+    Check = Callable[[GenerationRequest], None]  # raises where the model cannot answer a request
+
+KEYS = sorted({"prompt", "id", *options_of(GenerationRequest)})
 
 
 @dataclass(frozen=True)
 class RequestLine:
-    """A line of input: what is asked for, or what is wrong with it.
+    """A line of input: what it asks for, or what is wrong with it.
 
     Attributes:
         number: of the line, from 1.
-        id: whatever the user put there, to be given back.
+        id: whatever the user put there, to be returned.
 
     """
 
@@ -47,58 +37,52 @@ class RequestLine:
     id: Any = None
 
 
-def repeat(row: RequestLine, samples: int, first: int) -> Iterator[RequestLine]:
-    """A row so many times, with random numbers of its own each; `first` is the first's number."""
-    if row.request is None:
-        yield row
+def repeat(line: RequestLine, samples: int, first: int) -> Iterator[RequestLine]:
+    """A line once for each sample, with row numbers of their own; `first` is the first's."""
+    if line.request is None:
+        yield line
         return
     for place in range(samples):
-        yield replace(row, request=replace(row.request, row=first + place))
+        yield replace(line, request=replace(line.request, row=first + place))
 
 
 def parse_plain_line(line: bytes, number: int, default: GenerationRequest) -> RequestLine:
-    """A row whose line is its prompt."""
+    """A line that is a prompt."""
     try:
-        return RequestLine(number, replace(default, prompt=_text(line, number).rstrip("\r\n")))
+        return RequestLine(number, replace(default, prompt=_decode(line, number).rstrip("\r\n")))
     except TfcliError as error:
         return RequestLine(number, None, error)
 
 
 def parse_json_line(
-    line: bytes, number: int, default: GenerationRequest, vocab_size: int
+    line: bytes, number: int, default: GenerationRequest, check: Check = lambda _: None
 ) -> RequestLine:
-    """A row of JSON: `prompt`, and the options by their names; what is left out is `default`."""
+    """A line of JSON: `prompt`, `id` and options by their names; others are as in `default`."""
     given: Any = None
     try:
         given = _parse(line, number)
         request = _request(given, number, default)
-        check_bias(request, vocab_size, f"row {number}: logit_bias")
+        check(request)
         return RequestLine(number, request, id=given.get("id"))
     except TfcliError as error:
-        return RequestLine(
-            number, None, error, given.get("id") if isinstance(given, dict) else None
-        )
+        id = given.get("id") if isinstance(given, dict) else None
+        if not isinstance(error, DataError):
+            error = DataError(f"row {number}: {error.what}", why=error.why, hint=error.hint)
+        return RequestLine(number, None, error, id if _is_json(id) else None)
 
 
-def check_bias(request: GenerationRequest, vocab_size: int, where: str) -> None:
-    """Raises DataError where a bias is for a token that there is not."""
-    wrong = [token for token, _ in request.penalties.bias if token >= vocab_size]
-    if wrong:
-        raise DataError(f"{where} names token {wrong[0]}, and there are {vocab_size:,}")
-
-
-def _text(line: bytes, number: int) -> str:
+def _decode(line: bytes, number: int) -> str:
     try:
         return line.decode()
     except UnicodeDecodeError as error:
-        raise DataError(f"row {number} is not text in UTF-8", why=str(error)) from None
+        raise DataError(f"row {number} is not valid UTF-8", why=str(error)) from None
 
 
 def _parse(line: bytes, number: int) -> dict[str, Any]:
     try:
-        given = json.loads(_text(line, number), parse_constant=_no_number)
+        given = json.loads(_decode(line, number), parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
-        raise DataError(f"row {number} is not JSON", why=str(error)) from None
+        raise DataError(f"row {number} is not valid JSON", why=str(error)) from None
     if not isinstance(given, dict):
         raise DataError(
             f"row {number} is not a JSON object", hint='{"prompt": "Once", "temperature": 0.5}'
@@ -106,78 +90,41 @@ def _parse(line: bytes, number: int) -> dict[str, Any]:
     return given
 
 
-def _no_number(name: str) -> None:
-    raise ValueError(f"{name} is no number of JSON")
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not a JSON number")
 
 
 def _request(given: dict[str, Any], number: int, default: GenerationRequest) -> GenerationRequest:
     """The request of a JSON object.
 
     Raises:
-        DataError: a key that there is not, or a value of the wrong kind or out of its range.
+        DataError: there is no such key.
+        UsageError: a value is of the wrong type or out of range, or two exclude each other.
 
     """
+    values: dict[str, Any] = {}
+    prompt = default.prompt
     for key, value in given.items():
-        if key not in KEYS:
+        if key == "prompt":
+            if not isinstance(value, str):
+                raise DataError(f"row {number}: prompt must be a string, not {_shown(value)}")
+            prompt = value
+        elif key == "id":
+            if not _is_json(value):
+                raise DataError(f"row {number}: id must be valid JSON, not {_shown(value)}")
+        elif found := find_option(GenerationRequest, key):
+            values[found.name] = found.parse_json(value)
+        else:
             similar = closest_match(key, KEYS)
             raise DataError(
-                f"row {number} has a key {key!r} that means nothing here",
-                hint=f"did you mean {similar} ?" if similar else f"known: {', '.join(KEYS)}",
+                f"row {number}: unknown key {key!r}",
+                hint=f"did you mean {similar!r}?" if similar else f"known: {', '.join(KEYS)}",
             )
-        if not _fits(key, value):
-            raise DataError(f"row {number}: {key} cannot be {json.dumps(value)[:60]}")
-    sampling = {name: given[name] for name in SAMPLING & given.keys()}
-    if given.get("greedy"):
-        sampling["temperature"] = 0.0
-    elif "greedy" in given and default.sampling.temperature == 0:
-        sampling.setdefault("temperature", Sampling().temperature)
-    if sampling.get("top_k") == 0:
-        sampling["top_k"] = None
-    penalties = {PENALTIES[name]: given[name] for name in PENALTIES.keys() & given.keys()}
-    if "bias" in penalties:
-        penalties["bias"] = tuple(
-            (int(token), float(value)) for token, value in penalties["bias"].items()
-        )
-    others: dict[str, Any] = {
-        name: given[name] for name in ("prompt", "max_new_tokens", "seed") if name in given
-    }
-    if "stop" in given:
-        stop = given["stop"]
-        others["stop"] = (stop,) if isinstance(stop, str) else tuple(stop)
-    try:
-        return replace(
-            default,
-            sampling=replace(default.sampling, **sampling),
-            penalties=replace(default.penalties, **penalties),
-            **others,
-        )
-    except TfcliError as error:
-        what = re.sub(r"--([a-z-]+)", lambda match: match[1].replace("-", "_"), error.what)
-        raise DataError(f"row {number}: {what}") from None
-
-
-def _fits(key: str, value: object) -> bool:
-    """Whether a value is of the kind that a key has."""
-    if key == "id":
-        return _is_json(value)
-    if key == "prompt":
-        return isinstance(value, str)
-    if key == "greedy":
-        return isinstance(value, bool)
-    if key == "stop":
-        several = isinstance(value, list) and all(isinstance(one, str) for one in value)
-        return isinstance(value, str) or several
-    if key == "logit_bias":
-        return isinstance(value, dict) and all(
-            re.fullmatch(r"[0-9]{1,9}", token) and _is_number(bias) for token, bias in value.items()
-        )
-    if key in WHOLE:
-        return type(value) is int and value >= 0
-    return _is_number(value)
+    return replace(update_options(default, values), prompt=prompt)
 
 
 def _is_json(value: object) -> bool:
-    """Whether a value can be given back: 1e999 was read as infinity, which JSON has not."""
+    """Whether a value can be returned: 1e999 was read as infinity, which JSON does not have."""
     try:
         json.dumps(value, allow_nan=False)
     except (ValueError, RecursionError):
@@ -185,5 +132,5 @@ def _is_json(value: object) -> bool:
     return True
 
 
-def _is_number(value: object) -> bool:
-    return type(value) in {int, float} and abs(value) < 1e18  # type: ignore[arg-type]
+def _shown(value: object) -> str:
+    return repr(value)[:60]

@@ -1,4 +1,4 @@
-"""Where a text ends: at the first of some strings, wherever the borders of its tokens lie."""
+"""Stop strings: they end a text wherever they occur, across token boundaries too."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ if TYPE_CHECKING:
 
 
 class StopStrings:
-    """Lets bytes through until one of some strings is complete; that one and the rest stay back.
+    """Passes bytes on until a stop string is complete; it and what follows are dropped.
 
     The text is cut before the string that is complete first; of several that end at the same byte,
-    before the longest. To know in time, the longest end of the text that may be the beginning of
-    a string is held back until it is known whether it is.
+    before the longest. The longest end of the text that could begin a stop string is held back
+    until it is clear whether it does.
     """
 
     def __init__(self, strings: Sequence[bytes]) -> None:
@@ -22,7 +22,7 @@ class StopStrings:
         self.found = False
 
     def feed(self, data: bytes) -> bytes:
-        """Takes the bytes of a token; gives those now sure to stand before every string."""
+        """Takes the bytes of a token; returns those that are certain to belong to the text."""
         if not self._strings:
             return data
         text = self._held + data
@@ -40,13 +40,13 @@ class StopStrings:
         return text[: len(text) - held]
 
     def rest(self) -> bytes:
-        """What was held back, when the text ends for another reason."""
+        """The bytes held back, when the text ends for another reason."""
         held, self._held = self._held, b""
         return held
 
 
 def _overlap(text: bytes, string: bytes) -> int:
-    """The length of the longest end of `text` with which `string` begins."""
+    """The length of the longest suffix of `text` that is a prefix of `string`."""
     for length in range(min(len(text), len(string) - 1), 0, -1):
         if text.endswith(string[:length]):
             return length

@@ -1,4 +1,4 @@
-"""Bytes of tokens to text that can be shown, as early as possible and never half a character."""
+"""From the bytes of tokens to text: as early as possible, in whole characters."""
 
 from __future__ import annotations
 
@@ -9,26 +9,25 @@ BIDI_CONTROLS = frozenset("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u206
 
 
 class TextStream:
-    """Holds back a character until all of its bytes are there.
+    """Holds back a character until all of its bytes have arrived.
 
-    A character may be spread over several tokens. Bytes that can begin no character come out as
-    U+FFFD, so that what leaves is valid UTF-8 always; a character that is still unfinished when
-    the text ends is left out.
+    A character may be spread over several tokens. Invalid bytes become U+FFFD, so the output is
+    always valid UTF-8; a character that is incomplete when the text ends is dropped.
     """
 
     def __init__(self) -> None:
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
 
     def feed(self, data: bytes) -> str:
-        """Takes the bytes of a token, gives the text that is now whole."""
+        """Takes the bytes of a token, returns the characters that are now complete."""
         return self._decoder.decode(data)
 
 
 def make_visible(text: str) -> str:
-    """Shows control characters instead of letting a terminal obey them.
+    """Escapes control characters, so that a terminal does not act on them.
 
-    A model trained on anything may write an escape sequence. Newlines and tabs stay; others of
-    the categories of control, and those that turn the direction of writing, are spelled out.
+    A model may generate an escape sequence. Newlines and tabs stay; other control characters, and
+    those that change the direction of text, are spelled out.
     """
     return "".join(
         char

@@ -208,7 +208,7 @@ class Trainer:
             if self._micro_rows == 1 or self.processes.sharded:  # the others are in mid-flight
                 raise UsageError(
                     f"there is not memory enough for {self._micro_rows} rows of a batch",
-                    hint="take a smaller --size, --width, --layers, --context or --batch-tokens",
+                    hint="take a smaller --size, --context-length or --batch-tokens",
                 ) from None
             for parameter in self.model.parameters():
                 parameter.grad = None

@@ -1,45 +1,112 @@
-"""What a user may want of a training; the plan decides the rest."""
+"""What a user may ask of a training; the plan decides the rest."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from tfcli.model.config import Family, Size
-    from tfcli.training.machine import Precision
+from tfcli.model.config import Family, Size
+from tfcli.options import Options, option, parse_count, parse_duration
+from tfcli.training.machine import Precision
+
+BUDGET, MODEL, DATA, OPTIMIZATION = "Training budget", "Model", "Data", "Optimization"
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainOptions:
+class TrainOptions(Options):
     """What the user asked for; None leaves it to the plan."""
 
-    seconds: float | None = None
-    steps: int | None = None
-    epochs: float | None = None
-    tokens: int | None = None
-    size: Size | None = None
-    family: Family | None = None
-    context_length: int | None = None
-    num_layers: int | None = None
-    d_model: int | None = None
-    num_heads: int | None = None
-    num_kv_heads: int | None = None
-    tied_head: bool | None = None
-    batch_tokens: int | None = None
-    dropout: float | None = None
-    token_dropout: float | None = None
-    learning_rate: float | None = None
-    weight_decay: float | None = None
-    precision: Precision | None = None
-    eval_every: int | None = None
-    save_every: int | None = None
-    compile: bool | None = None
-    patience: int | None = None
-    sharded: bool | None = None
-    documents_apart: bool = False
+    seconds: float | None = option(
+        None, name="time", metavar="60s|5m|1h", shown_default="60s", panel=BUDGET,
+        from_text=parse_duration, conflicts=("steps", "epochs", "tokens"),
+        help="Wall-clock time of the whole command.",
+    )  # fmt: skip
+    steps: int | None = option(
+        None, min=1, panel=BUDGET, from_text=parse_count, conflicts=("epochs", "tokens"),
+        help="Number of optimizer steps.",
+    )  # fmt: skip
+    epochs: float | None = option(
+        None, min=0.001, panel=BUDGET, conflicts=("tokens",), help="Passes over the text."
+    )
+    tokens: int | None = option(
+        None, min=1, panel=BUDGET, from_text=parse_count,
+        help="Number of tokens to train on, such as 2M.",
+    )  # fmt: skip
+    patience: int | None = option(
+        None, min=1, shown_default="off", panel=BUDGET,
+        help="Stop after N evaluations without improvement.",
+    )  # fmt: skip
+    size: Size | None = option(
+        None, shown_default="from time, machine and text", panel=MODEL, help="A size preset."
+    )
+    family: Family | None = option(
+        None, shown_default="modern", panel=MODEL, help="Model architecture."
+    )
+    num_layers: int | None = option(
+        None, min=1, aliases=("layers",), shown_default="from --size", panel=MODEL,
+        help="Number of transformer blocks.",
+    )  # fmt: skip
+    d_model: int | None = option(
+        None, min=1, aliases=("width",), shown_default="from --size", panel=MODEL,
+        help="Hidden size.",
+    )  # fmt: skip
+    num_heads: int | None = option(
+        None, min=1, aliases=("heads",), shown_default="d_model / 64", panel=MODEL,
+        help="Number of attention heads.",
+    )  # fmt: skip
+    num_kv_heads: int | None = option(
+        None, min=1, aliases=("kv_heads",), shown_default="num_heads", panel=MODEL,
+        help="Number of key-value heads; fewer is grouped-query attention.",
+    )  # fmt: skip
+    context_length: int | None = option(
+        None, min=2, aliases=("context", "block_size"), shown_default="from --size", panel=MODEL,
+        help="Context length in tokens.",
+    )  # fmt: skip
+    tied_head: bool | None = option(
+        None, aliases=("tied",), shown_default="untied in modern and llama", panel=MODEL,
+        help="Tie input and output embeddings.",
+    )  # fmt: skip
+    document_mask: bool = option(False, panel=DATA, help="Mask attention across packed documents.")
+    batch_tokens: int | None = option(
+        None, min=1, from_text=parse_count, shown_default="2048; 1024 for a short time",
+        panel=OPTIMIZATION, help="Tokens per optimizer step.",
+    )  # fmt: skip
+    learning_rate: float | None = option(
+        None, min=0, max=1000, aliases=("lr",), metavar="RATE", panel=OPTIMIZATION,
+        shown_default="from the number of steps", help="Peak learning rate of the matrices.",
+    )  # fmt: skip
+    weight_decay: float | None = option(
+        None, min=0, metavar="RATE", shown_default="from the number of epochs",
+        panel=OPTIMIZATION, help="Weight decay.",
+    )  # fmt: skip
+    dropout: float | None = option(
+        None, min=0, max=0.9, metavar="RATE", shown_default="from the number of epochs",
+        panel=OPTIMIZATION, help="Dropout rate.",
+    )  # fmt: skip
+    token_dropout: float | None = option(
+        None, min=0, max=0.9, metavar="RATE", shown_default="from the number of epochs",
+        panel=OPTIMIZATION, help="Share of input tokens replaced by <unk>.",
+    )  # fmt: skip
+    eval_every: int | None = option(
+        None, min=1, metavar="STEPS", shown_default="8 times per run", panel=OPTIMIZATION,
+        help="Evaluate on held-out text every N steps.",
+    )  # fmt: skip
+    save_every: int | None = option(
+        None, min=1, metavar="STEPS", shown_default="8 times per run, and every 10 min",
+        panel=OPTIMIZATION, help="Save a checkpoint every N steps.",
+    )  # fmt: skip
+    dtype: Precision | None = option(
+        None, shown_default="fastest on this machine", panel=OPTIMIZATION,
+        help="Number format of matrix products.",
+    )  # fmt: skip
+    compile: bool | None = option(
+        None, shown_default="where it pays", panel=OPTIMIZATION, help="Compile with torch.compile."
+    )
+    sharded: bool | None = option(
+        None, name="shard", shown_default="where one process cannot hold them",
+        panel=OPTIMIZATION, help="Shard parameters across processes (FSDP).",
+    )  # fmt: skip
 
     @property
     def timed(self) -> bool:
-        """Whether the budget is a time, and no number of updates."""
+        """Whether the budget is a time, not a number of steps."""
         return self.steps is self.epochs is self.tokens is None

@@ -186,7 +186,7 @@ def make_plan(
     """
     _check(options, corpus)
     tokens = len(corpus.training)
-    precision = options.precision or means.precision
+    precision = options.dtype or means.precision
     candidates = _candidates(options, tokens, vocab_size, base)
     batch_tokens = options.batch_tokens or means.batch_tokens
     if not options.batch_tokens and _is_short(options, precision):
@@ -226,7 +226,7 @@ def make_plan(
         eval_every=options.eval_every,
         save_every=options.save_every,
         evaluation_tokens=_evaluation_tokens(budget, model),
-        documents_apart=options.documents_apart,
+        documents_apart=options.document_mask,
         compile=compiled,
         patience=options.patience,
     )
@@ -238,19 +238,14 @@ def _or(wish: float | None, advice: float) -> float:
 
 
 def _check(options: TrainOptions, corpus: TokenizedCorpus) -> None:
-    for name, value in asdict(options).items():
-        if isinstance(value, float) and not math.isfinite(value):
-            raise UsageError(f"{name.replace('_', ' ')} cannot be {value}")
-    if options.learning_rate is not None and options.learning_rate > 1000:
-        raise UsageError(f"a learning rate of {options.learning_rate:g} is too high to learn with")
-    if options.documents_apart and len(corpus.weights) > 1:
-        raise UsageError("--apart and weights of sources do not go together")
-    if options.documents_apart and len(corpus.training) < 4:
+    if options.document_mask and len(corpus.weights) > 1:
+        raise UsageError("--document-mask cannot be combined with weights of sources")
+    if options.document_mask and len(corpus.training) < 4:
         raise DataError("there is too little text to keep documents apart in it")
     if len(corpus.training) < 2:
         raise DataError(
             f"there is too little text: {corpus.training_bytes} bytes to train on",
-            hint="give more text, or keep less of it apart with --held-out 0",
+            hint="give more text, or keep less of it apart with --val-fraction 0",
         )
 
 
@@ -284,7 +279,7 @@ def _rows(batch_tokens: int, context: int, tokens: int, processes: int) -> int:
     if rows < processes:
         raise UsageError(
             f"{rows} rows of {context} tokens cannot be shared by {processes} processes",
-            hint="more --batch-tokens, or more text, or a shorter --context, or fewer processes",
+            hint="more --batch-tokens, more text, a shorter --context-length, or fewer processes",
         )
     return rows
 
@@ -343,7 +338,7 @@ def _base(options: TrainOptions, tokens: int, base: ModelConfig) -> ModelConfig:
         raise DataError(
             f"there is too little text: {tokens} tokens, and the model reads "
             f"{base.context_length} at once",
-            hint="give more text, or keep less of it apart with --held-out 0",
+            hint="give more text, or keep less of it apart with --val-fraction 0",
         )
     return base
 

@@ -226,7 +226,7 @@ def prepare(
     chosen = choose_device(device, processes.local_rank)
     probe = Probe(chosen)
     means = Resources(
-        precision=options.precision or choose_precision(chosen),
+        precision=options.dtype or choose_precision(chosen),
         batch_tokens=BATCH_TOKENS[chosen.type],
         memory=_memory(chosen, processes),
         processes=processes.count,

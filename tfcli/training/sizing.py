@@ -185,5 +185,5 @@ def too_large(model: ModelConfig, memory: int | None, shards: int) -> UsageError
     return UsageError(
         "this model is too large for the memory of this machine",
         why=f"about {needed / 2**30:.1f} GiB are needed, {(memory or 0) / 2**30:.1f} GiB are free",
-        hint="take a smaller --size, --width, --layers or --context",
+        hint="take a smaller --size, --width, --layers or --context-length",
     )

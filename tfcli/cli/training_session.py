@@ -1,4 +1,4 @@
-"""From text to a trained run, step by step, with what is said on the way: `train` and `demo`."""
+"""From text to a trained run, step by step, with its messages: for `train` and `demo`."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from tfcli.training.setup import Base, TrainingJob
 
 
-class Session:
-    """One call of `train`: what it says, and the steps from text to trained run."""
+class TrainingSession:
+    """One call of `train`: the steps from text to trained run, and their messages."""
 
     def __init__(
         self,
@@ -48,17 +48,17 @@ class Session:
         self.sample_prompt = sample_prompt
         self.json = json
         self.processes: Processes | None = None
-        self._begun = False
+        self._started_training = False
 
     @contextlib.contextmanager
     def together(self) -> Iterator[bool]:
-        """Meets the other processes that torchrun started, if it did.
+        """Joins the other processes that torchrun started, if any.
 
         Yields:
-            whether this one goes ahead; the others `follow`.
+            whether this is the main process; the others `follow`.
 
         """
-        if _world_size() == 1:  # before torch is loaded
+        if _world_size() == 1:  # known before torch is loaded
             yield True
             return
         from tfcli.training.parallel import join, leave
@@ -72,31 +72,31 @@ class Session:
             well = True
             raise
         finally:
-            if self.processes.is_first and not self._begun:
-                self.processes.say("")  # nothing came of it: the others need not wait
-            leave(together=well and self._begun)
+            if self.processes.is_first and not self._started_training:
+                self.processes.say("")  # no training: the others need not wait
+            leave(together=well and self._started_training)
 
     def follow(self, device: Device) -> None:
-        """Trains along with the first process, without a word."""
+        """Trains along with the main process, silently."""
         from tfcli.text.corpus import CACHE
         from tfcli.training.resume import follow
 
         assert self.processes is not None
-        with StopSignals(streams.Reporter(quiet=True)):  # the first decides what they mean
+        with StopSignals(streams.Reporter(quiet=True)):  # the main process decides what they mean
             trainer = follow(
                 cache=CACHE, device=device, processes=self.processes, started=self.started
             )
-            self._begun = trainer is not None
+            self._started_training = trainer is not None
             for _ in trainer.events() if trainer else ():
                 pass
 
     @contextlib.contextmanager
     def prepared(
-        self, files: Sequence[str], name: str | None, held_out: float
+        self, files: Sequence[str], name: str | None, val_fraction: float
     ) -> Iterator[tuple[Path, Corpus]]:
-        """Finds the text, takes a run's folder and its lock, and reads the text once.
+        """Finds the text, locks the run's folder, and reads the text once.
 
-        Nothing remains of the folder where no run comes of it.
+        The folder is removed if no run comes of it.
         """
         from tfcli.cli.render import progress
         from tfcli.files import lock, remove_unused
@@ -105,7 +105,7 @@ class Session:
         from tfcli.text.readers import find_sources
 
         sources = find_sources(files)
-        say_what_was_skipped(sources, self.reporter)
+        report_skipped(sources, self.reporter)
         path = _run_path(name, files[0])
         require_new(path)
         with lock(path, doing="training"):
@@ -113,7 +113,7 @@ class Session:
             try:
                 with progress("Reading", quiet=self.reporter.quiet) as read:
                     corpus = open_sources(
-                        sources, cache=CACHE, held_out_fraction=held_out, progress=read
+                        sources, cache=CACHE, held_out_fraction=val_fraction, progress=read
                     )
                 yield path, corpus
             finally:
@@ -123,23 +123,23 @@ class Session:
     def choose_tokenizer(
         self, corpus: Corpus, name: str | None, type: TokenizerType, vocab_size: int | None
     ) -> Tokenizer:
-        """The tokenizer of that name, or one trained on the text itself."""
+        """The tokenizer of that name, or one trained on the text."""
         from tfcli.text.saved_tokenizers import find_tokenizer
         from tfcli.text.tokenizer_training import train_tokenizer
 
         if name is not None:
             return find_tokenizer(name).tokenizer
         tokenizer, report = train_tokenizer(
-            (piece.data for piece in corpus.training()),
+            (chunk.data for chunk in corpus.training()),
             text_bytes=corpus.scan.training_bytes,
             type=type,
             vocab_size=vocab_size,
         )
-        say_if_reduced(report, asked=vocab_size is not None, reporter=self.reporter)
+        report_reduced(report, asked=vocab_size is not None, reporter=self.reporter)
         return tokenizer
 
     def find_base(self, name: str) -> Base:
-        """The run to begin with, at its best step or the one named."""
+        """The run to initialize from, at its best step or the one named."""
         from tfcli.runs.run import find_run
         from tfcli.runs.valid_steps import choose_step
         from tfcli.training.setup import Base
@@ -158,8 +158,8 @@ class Session:
         device: Device,
         base: Base | None = None,
     ) -> TrainingJob:
-        """Tokenises, decides what is left open, and shows what is going to be trained."""
-        from tfcli.cli.render import show_plan
+        """Tokenizes, plans what was left open, and shows the plan."""
+        from tfcli.cli.training_view import show_plan
         from tfcli.text.baselines import measure_baselines
         from tfcli.training.setup import prepare
 
@@ -173,7 +173,7 @@ class Session:
         return job
 
     def train(self, job: TrainingJob, path: Path, corpus: Corpus) -> Run:
-        """Trains a run to its end. To be called under the folder's lock."""
+        """Trains a run to its end. To be called while the folder is locked."""
         from tfcli.training.resume import begin
 
         with StopSignals(self.reporter) as stop:
@@ -181,20 +181,13 @@ class Session:
                 job, path, corpus, started=self.started,
                 stop=stop, sample=self._sampler(job),
             )  # fmt: skip
-            self._begun = True
+            self._started_training = True
             return self._show(job, trainer, stop)
 
-    def resume(
-        self,
-        name: str,
-        *,
-        device: Device,
-        more_seconds: float | None,
-        more_steps: int | None,
-        shard: bool | None,
-    ) -> None:
-        """Goes on with a run."""
-        from tfcli.cli.render import progress, show_plan
+    def resume(self, name: str, options: TrainOptions, *, device: Device) -> None:
+        """Resumes a run; the seconds or steps of the options are added to its budget."""
+        from tfcli.cli.render import progress
+        from tfcli.cli.training_view import show_plan
         from tfcli.files import lock
         from tfcli.runs.run import find_run
         from tfcli.runs.summary import is_finished
@@ -206,17 +199,17 @@ class Session:
             from tfcli.training.resume import resume
             from tfcli.training.setup import reopen
 
-            add = more_seconds is not None or more_steps is not None
-            if not add and is_finished(run) and newest_is_valid(run):
-                self.reporter.note(f"{run.name} has come to the end of its budget already.")
+            extended = options.seconds is not None or options.steps is not None
+            if not extended and is_finished(run) and newest_is_valid(run):
+                self.reporter.note(f"{run.name} has already used its full budget.")
                 more = "--steps 500" if _counts_steps(run) else "--time 2m"
-                self.reporter.next(f"tfcli train --resume {name} {more}   # adds to it")
+                self.reporter.next(f"tfcli train --resume {name} {more}   # extends it")
                 return
             total = run.metadata["corpus"]["bytes"]
-            with progress("Tokenising", total=total, quiet=self.reporter.quiet) as done:
+            with progress("Tokenizing", total=total, quiet=self.reporter.quiet) as done:
                 job = reopen(
-                    run, cache=CACHE, more_seconds=more_seconds, more_steps=more_steps,
-                    device=device, shard=shard, progress=done, **self._processes(),
+                    run, cache=CACHE, more_seconds=options.seconds, more_steps=options.steps,
+                    device=device, shard=options.sharded, progress=done, **self._processes(),
                 )  # fmt: skip
             show_plan(job, run.name, self.reporter)
             with StopSignals(self.reporter) as stop:
@@ -224,8 +217,8 @@ class Session:
                     job, run, started=self.started, damaged=self.reporter.warn,
                     stop=stop, sample=self._sampler(job),
                 )  # fmt: skip
-                self.reporter.note(f"Going on from step {trainer.step:,}.")
-                self._begun = True
+                self.reporter.note(f"Resuming from step {trainer.step:,}.")
+                self._started_training = True
                 self._show(job, trainer, stop)
 
     def _tokenize(self, corpus: Corpus, tokenizer: Tokenizer) -> TokenizedCorpus:
@@ -234,14 +227,14 @@ class Session:
         from tfcli.text.token_cache import tokenize_corpus
 
         total = corpus.scan.bytes
-        with progress("Tokenising", total=total, quiet=self.reporter.quiet) as done:
+        with progress("Tokenizing", total=total, quiet=self.reporter.quiet) as done:
             return tokenize_corpus(corpus, tokenizer, cache=CACHE, progress=done)
 
     def _sampler(self, job: TrainingJob) -> Callable[[Transformer], str] | None:
         if job.processes.sharded:
-            return None  # a model in parts writes only with all processes together
+            return None  # a sharded model generates only with all processes together
         if not self.sample_prompt and (self.reporter.quiet or not streams.is_terminal(sys.stderr)):
-            return None  # nobody would see it
+            return None  # nobody would see the sample
         from tfcli.generation.engines.torch_engine import TorchEngine
         from tfcli.generation.generate import generate
         from tfcli.generation.request import GenerationRequest
@@ -260,9 +253,9 @@ class Session:
         return {"processes": self.processes} if self.processes else {}
 
     def _show(self, job: TrainingJob, trainer: Trainer, stop: StopSignals) -> Run:
-        """Shows the training to its end, then what came of it."""
+        """Shows the training to its end, then its result."""
         from tfcli.cli.formatting import format_count, format_duration
-        from tfcli.cli.render import TrainingView
+        from tfcli.cli.training_view import TrainingView
         from tfcli.runs.summary import summarize
         from tfcli.training.closing import measure_best
         from tfcli.training.events import Stopped
@@ -275,37 +268,37 @@ class Session:
             measure_best(trainer)
         summary = summarize(trainer.run)
         self.reporter.note(
-            f"Saved in {summary['path']}: {streams.counted(summary['steps'], 'step')}, "
+            f"Saved to {summary['path']}: {streams.counted(summary['steps'], 'step')}, "
             f"{format_count(summary['tokens_seen'])} tokens ({summary['epochs']:.1f} epochs), "
             f"{format_duration(summary['seconds'])}."
         )
         over = summary["seconds"] - job.plan.budget.amount
         if job.plan.budget.kind == "seconds" and over > max(2.0, 0.05 * job.plan.budget.amount):
-            self.reporter.note(f"Took {format_duration(over)} longer than requested (start-up).")
+            self.reporter.note(f"Took {over:.0f} s longer than requested (start-up).")
         self.reporter.note(format_held_out(summary))
         if self.json:
             streams.write_json_result(summary)
         if interrupted and stop.received:
-            self.reporter.next(f"tfcli train --resume {_called(trainer.run)}")
+            self.reporter.next(f"tfcli train --resume {_reference(trainer.run)}")
             raise typer.Exit(128 + stop.received)
-        self.reporter.next(f"tfcli generate {_opening(job)} --run {_called(trainer.run)}")
+        self.reporter.next(f"tfcli generate {_opening(job)} --run {_reference(trainer.run)}")
         return trainer.run
 
 
 def _world_size() -> int:
-    """How many processes torchrun has started; 1 without it."""
+    """The number of processes that torchrun started; 1 without it."""
     said = os.environ.get("WORLD_SIZE") or "1"
     if not said.isdecimal() or (said != "1" and "RANK" not in os.environ):
         raise UsageError(
             f"WORLD_SIZE is {said!r} in the environment",
-            why="torchrun sets it, with RANK and others; this is not from there",
+            why="torchrun sets it together with RANK; this value is not from torchrun",
             hint="unset WORLD_SIZE",
         )
     return int(said)
 
 
-def _called(run: Run) -> str:
-    """What finds a run from here: its name, or its path where it lies elsewhere."""
+def _reference(run: Run) -> str:
+    """How to name a run from here: its name, or its path if it is elsewhere."""
     from tfcli.runs.run import ROOT
 
     return shlex.quote(run.name if run.path.parent == ROOT else str(run.path))
@@ -317,24 +310,24 @@ def _counts_steps(run: Run) -> bool:
 
 
 def _opening(job: TrainingJob) -> str:
-    """The first words of the text, quoted for the shell: a prompt that the model knows."""
+    """The first words of the text, quoted for the shell: a prompt the model has seen."""
     text = job.tokenizer.decode(job.corpus.training[:16].tolist()).decode(errors="ignore")
     words = " ".join(text.split()[:3])[:40]
     return shlex.quote(words if words.isprintable() else "")
 
 
 def format_held_out(summary: dict[str, Any]) -> str:
-    """The held-out figure in a sentence, with its protocol and what other methods reach."""
-    from tfcli.cli.render import format_baselines
+    """The held-out loss in a sentence, with its protocol and the baselines."""
+    from tfcli.cli.training_view import format_baselines
 
     held_out = summary["held_out"]
     if held_out is None:
-        return "Held out: nothing was measured."
+        return "Held out: not evaluated."
     baselines = summary["baselines"]
-    simple = f"; beside it {format_baselines(baselines)}" if baselines else ""
-    part = "" if held_out["whole"] else ", a part spread evenly"
+    simple = f"; baselines: {format_baselines(baselines)}" if baselines else ""
+    part = "" if held_out["whole"] else ", evenly spaced subset"
     best = (
-        f"; the lowest was at step {summary['best_step']:,}, which `generate` uses"
+        f"; best checkpoint: step {summary['best_step']:,} (used by `generate`)"
         if summary["best_step"] != summary["steps"]
         else ""
     )
@@ -344,18 +337,16 @@ def format_held_out(summary: dict[str, Any]) -> str:
     )
 
 
-def say_what_was_skipped(sources: Sources, reporter: streams.Reporter) -> None:
-    """Names what lay in a folder and is not text."""
+def report_skipped(sources: Sources, reporter: streams.Reporter) -> None:
+    """Names the files of a folder that are not text."""
     if sources.skipped:
         names = ", ".join(path.name for path in sources.skipped[:5])
         more = ", ..." if len(sources.skipped) > 5 else ""
-        reporter.note(
-            f"Note: left out, as they are not text: {names}{more} ({len(sources.skipped)} in all)."
-        )
+        reporter.note(f"Note: skipped, not text: {names}{more} ({len(sources.skipped)} in total).")
 
 
 def _run_path(name: str | None, first_file: str) -> Path:
-    """Where a new run goes: the name given, or a free one after the first file."""
+    """The folder of a new run: the name given, or a free one from the first file."""
     from tfcli.files import check_name, slugify
     from tfcli.runs.run import ROOT, RUN_JSON
     from tfcli.text.readers import split_weight
@@ -373,10 +364,10 @@ def _run_path(name: str | None, first_file: str) -> Path:
     return path
 
 
-def say_if_reduced(report: TokenizerReport, *, asked: bool, reporter: streams.Reporter) -> None:
-    """Says so where a text had fewer pieces to give than were asked for."""
+def report_reduced(report: TokenizerReport, *, asked: bool, reporter: streams.Reporter) -> None:
+    """Says so where the text allows only a smaller vocabulary than requested."""
     if asked and report.vocab_size < report.wanted:
         reporter.note(
-            f"Note: a vocabulary of {report.wanted:,} is more than this text gives; "
-            f"it was made with {report.vocab_size:,}."
+            f"Note: this text allows a vocabulary of {report.vocab_size:,}, not the "
+            f"{report.wanted:,} requested."
         )

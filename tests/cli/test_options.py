@@ -1,0 +1,203 @@
+"""Options on the command line, in requests and in the environment: names, ranges, conflicts."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import typer
+
+from tests.conftest import Shell
+from tfcli.cli.app import app
+from tfcli.cli.command import flag
+from tfcli.generation.request import GenerationRequest
+from tfcli.options import options_of
+
+RUN = ("generate", "--run", "tale", "--max-new-tokens", "12")
+SCHEMA = {
+    "type": "object", "properties": {"n": {"type": "boolean"}}, "required": ["n"],
+    "additionalProperties": False,
+}  # fmt: skip
+
+
+def rows(out: bytes) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in out.decode().splitlines()]
+
+
+def requests(*values: object) -> bytes:
+    return "".join(json.dumps(value) + "\n" for value in values).encode()
+
+
+def parameters(command: Any) -> Iterator[Any]:
+    yield from command.params
+    for child in getattr(command, "commands", {}).values():
+        yield from parameters(child)
+
+
+def test_the_environment_variable_of_an_option_has_its_name() -> None:
+    for parameter in parameters(typer.main.get_command(app)):
+        if parameter.param_type_name == "option" and parameter.opts[0] not in {"--version"}:
+            name = parameter.name.strip("_")
+            spelled = parameter.envvar or f"TFCLI_COMMAND_{name.upper()}"
+            assert flag(spelled.split("_", 2)[2].lower()) in parameter.opts
+
+
+def test_help_shows_an_option_under_one_name_and_tells_its_aliases(shell: Shell) -> None:
+    text = shell("train", "--help").out.decode()
+    assert re.search(r"--num-layers +N", text)
+    assert "Also --layers." in " ".join(re.sub("[│╭╮╰╯─]", " ", text).split())
+    for alias in ("--layers", "--width", "--context", "--lr"):
+        assert not re.search(rf"^│ {alias} ", text, re.MULTILINE)
+
+
+def test_aliases_are_the_same_option(trained: Shell) -> None:
+    by_name = trained(*RUN, "--seed", "3", "--temperature", "2", "Ann")
+    assert by_name.code == 0
+    by_alias = trained(
+        "generate", "--run", "tale", "--max-tokens", "12", "--seed", "3", "--temp", "2", "Ann"
+    )
+    assert by_alias.out == by_name.out
+    request = {"prompt": "Ann", "temp": 2, "seed": 3, "max_tokens": 12}
+    (row,) = rows(trained("generate", "--run", "tale", "--jsonl", stdin=requests(request)).out)
+    assert row["text"].encode() == by_name.out
+
+
+# --- conflicts ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--num-beams", "4", "--stop", "a"), "--stop cannot be combined with --num-beams"),
+        (("--num-beams", "4", "--temp", "0.5"), "--temperature cannot be combined"),
+        (("--num-beams", "4", "--stats"), "cannot be combined with --stats"),
+        (("--greedy", "--top-p", "0.5"), "--greedy cannot be combined with --top-p"),
+        (("-i", "--max-time", "1s"), "--max-time cannot be combined with --interactive"),
+        (("-i", "--samples", "2"), "--samples cannot be combined with --interactive"),
+        (("--logprobs", "--echo"), "--echo cannot be combined with --logprobs"),
+        (("--jsonl", "--lines"), "--lines cannot be combined with --jsonl"),
+    ],
+)
+def test_options_that_would_be_ignored_are_refused(
+    trained: Shell, options: tuple[str, ...], words: str
+) -> None:
+    done = trained(*RUN, *options, "Ann")
+    assert done.code == 2
+    assert words in done.err
+    assert done.out == b""
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--num-beams", "1", "--temperature", "0.5"),
+        ("--greedy", "--top-p", "1", "--top-k", "0"),
+        ("--num-beams", "2", "--max-time", "60s"),
+        ("--logprobs", "--samples", "1"),
+    ],
+)
+def test_options_that_are_off_conflict_with_nothing(
+    trained: Shell, options: tuple[str, ...]
+) -> None:
+    assert trained(*RUN, *options, "Ann").code == 0
+
+
+def test_beam_search_keeps_the_time_limit(trained: Shell) -> None:
+    beams = (*RUN, "--num-beams", "4", "--jsonl", "Ann")
+    (row,) = rows(trained(*beams, "--max-time", "0.000001s").out)
+    assert (row["finish_reason"], row["tokens"]) == ("timeout", [])
+    (row,) = rows(trained(*beams, "--max-time", "1h").out)
+    assert row["finish_reason"] == "length"
+    assert row == rows(trained(*beams).out)[0]
+
+
+def test_the_command_line_overrides_what_it_excludes_in_the_environment(trained: Shell) -> None:
+    hot = (*RUN, "--temperature", "3", "--seed", "1", "Ann")
+    assert trained(*hot, env={"TFCLI_GENERATE_GREEDY": "1"}).out == trained(*hot).out
+    greedy = trained(*RUN, "--greedy", "Ann").out
+    assert trained(*RUN, "Ann", env={"TFCLI_GENERATE_GREEDY": "1"}).out == greedy
+    steps = ("train", "book.txt", "--dry-run", "--steps", "3", "--json", "--run", "it")
+    done = trained(*steps, env={"TFCLI_TRAIN_TIME": "20s"})
+    assert json.loads(done.out)["plan"]["budget"] == {"kind": "steps", "amount": 3}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [("--vocab-size", "300"), ("--tokenizer-type", "unigram"), ("--tokenizer-type", "bpe")],
+)
+def test_an_existing_tokenizer_is_not_trained(trained: Shell, options: tuple[str, str]) -> None:
+    done = trained("train", "book.txt", "-t", "words", *options, "--run", "it", "--steps", "1")
+    assert done.code == 2
+    assert f"--tokenizer cannot be combined with {options[0]}" in done.err
+
+
+# --- requests -----------------------------------------------------------------------------------
+
+
+def test_every_option_of_a_request_is_accepted_by_its_name(trained: Shell) -> None:
+    together = {
+        "prompt": "Ann", "max_new_tokens": 4, "stop": ["zzz"], "temperature": 0.5, "top_k": 5,
+        "top_p": 0.9, "min_p": 0.01, "typical_p": 0.9, "seed": 3, "logit_bias": {"5": 1},
+        "repetition_penalty": 1.1, "presence_penalty": 0.1, "frequency_penalty": 0.1,
+        "no_repeat_ngram_size": 3, "dry_multiplier": 0.8,
+    }  # fmt: skip
+    others = {"greedy": True}, {"regex": "ab?"}, {"json_schema": SCHEMA}, {"choices": ["x", "y"]}
+    named = {name for request in (together, *others) for name in request}
+    assert named - {"prompt"} == options_of(GenerationRequest).keys()
+    done = trained(*RUN, "--jsonl", stdin=requests(together, *others))
+    assert done.code == 0, done.err
+    assert all("text" in row for row in rows(done.out))
+
+
+def test_requests_have_grammars_of_their_own(trained: Shell) -> None:
+    asked = requests(
+        {"regex": "(ab|cd){2}[.]"},
+        {"json_schema": SCHEMA},
+        {"json_schema": json.dumps(SCHEMA)},
+        {"choices": ["yes", "no"]},
+        {"choices": ["yes", "no"], "seed": 2},
+        {"regex": None, "max_new_tokens": 3},
+    )
+    hot = ("generate", "--run", "tale", "--jsonl", "--temperature", "3", "--top-k", "0")
+    done = trained(*hot, "--regex", "q", stdin=asked)
+    assert done.code == 0, done.err
+    texts = [row["text"] for row in rows(done.out)]
+    assert re.fullmatch("(ab|cd){2}[.]", texts[0])
+    assert all(set(json.loads(text)) == {"n"} for text in texts[1:3])
+    assert all(text in {"yes", "no"} for text in texts[3:5])
+    assert texts[5] != "q"
+
+
+def test_a_request_with_an_invalid_grammar_gets_an_error(trained: Shell) -> None:
+    asked = requests(
+        {"regex": "("},
+        {"choices": ["a"]},
+        {"choices": []},
+        {"choices": "a,b"},
+        {"json_schema": 3},
+        {"json_schema": "nowhere.json"},
+        {"regex": "a", "choices": ["b"]},
+    )
+    done = trained(*RUN, "--jsonl", stdin=asked)
+    assert done.code == 65
+    assert "Traceback" not in done.err
+    first, fine, *others = rows(done.out)
+    assert first["error"].startswith("row 1: invalid regular expression: ")
+    assert fine["text"] == "a"
+    assert others[0]["error"] == "row 3: choices must not be empty"
+    assert others[1]["error"] == "row 4: choices must be a list of strings"
+    assert others[2]["error"] == "row 5: json_schema must be an object or a string"
+    assert others[3]["error"].startswith("row 6: invalid JSON schema: ")
+    assert others[4]["error"] == "row 7: regex cannot be combined with choices"
+
+
+def test_a_request_overrides_what_it_excludes_on_the_command_line(trained: Shell) -> None:
+    asked = requests({"temperature": 3, "seed": 1}, {"greedy": False, "seed": 1}, {})
+    done = trained(*RUN, "--jsonl", "--greedy", stdin=asked)
+    hot, drawn, greedy = rows(done.out)
+    plain = rows(trained(*RUN, "--jsonl", stdin=asked).out)
+    assert (hot["text"], drawn["text"]) == (plain[0]["text"], plain[1]["text"])
+    assert greedy["text"].encode() == trained(*RUN, "--greedy", stdin=b"").out

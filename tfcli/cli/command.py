@@ -1,0 +1,208 @@
+"""Commands whose options are declared as dataclasses; see `tfcli.options`."""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING, Annotated, Any, get_args, get_type_hints
+
+import typer
+
+from tfcli.options import (
+    OptionError,
+    Options,
+    excluded_by,
+    make_options,
+    options_of,
+    refuse_conflicts,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tfcli.options import Option
+
+CONTEXT = "context"
+KEYWORD = inspect.Parameter.KEYWORD_ONLY
+
+
+class Command(typer.core.TyperCommand):
+    """A command whose help shows each option under one name; its description tells the aliases."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Called before the help is shown, and the program ends."""
+        aliases: set[str] = getattr(self.callback, "aliases", set())
+        for parameter in self.params:
+            parameter.opts = [name for name in parameter.opts if name not in aliases]
+            parameter.secondary_opts = [n for n in parameter.secondary_opts if n not in aliases]
+        super().format_help(ctx, formatter)
+
+
+def takes_options(function: Callable[..., None]) -> Callable[..., None]:
+    """Gives a command an option for each one of the dataclasses among its parameters.
+
+    The function is called with the dataclasses. Its other parameters are typer's, as usual.
+    """
+    hints = get_type_hints(function, include_extras=True)
+    kinds: dict[str, type[Options]] = {}
+    parameters = [inspect.Parameter(CONTEXT, KEYWORD, annotation=typer.Context)]
+    for parameter in inspect.signature(function).parameters.values():
+        hint = hints[parameter.name]
+        if isinstance(hint, type) and issubclass(hint, Options):
+            kinds[parameter.name] = hint
+            parameters += map(_parameter, options_of(hint).values())
+        elif parameter.name != CONTEXT:
+            parameters.append(
+                inspect.Parameter(
+                    parameter.name, KEYWORD, default=parameter.default, annotation=hint
+                )
+            )
+    wants_context = CONTEXT in hints
+
+    def command(**values: Any) -> None:
+        context: typer.Context = values.pop(CONTEXT)
+        try:
+            records = _records(context, kinds, values)
+            if wants_context:
+                values[CONTEXT] = context
+            function(**values, **records)
+        except OptionError as error:
+            raise error.spelled(flag) from None
+
+    command.aliases = {  # type: ignore[attr-defined]
+        name for kind in kinds.values() for o in options_of(kind).values() for name in _aliases(o)
+    }
+    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    command.__name__, command.__doc__ = function.__name__, function.__doc__
+    return command
+
+
+def flag(name: str) -> str:
+    """How an option is written on the command line: `--top-p` for `top_p`."""
+    return f"--{name.replace('_', '-')}"
+
+
+def given_options(context: typer.Context, *, environment: bool = True) -> set[str]:
+    """The names of the options that the user gave, whatever their values are.
+
+    Args:
+        environment: whether those set by environment variables count.
+
+    """
+    sources = {"COMMANDLINE", "ENVIRONMENT"} if environment else {"COMMANDLINE"}
+    named = ((name, context.get_parameter_source(name)) for name in context.params)
+    return {name for name, source in named if source and source.name in sources}
+
+
+def _records(
+    context: typer.Context, kinds: dict[str, type[Options]], values: dict[str, Any]
+) -> dict[str, Options]:
+    """The dataclasses made from the values of their options, which are taken out of `values`.
+
+    The command line overrides the environment: what it excludes there does not count.
+    """
+    named, all_named = given_options(context, environment=False), given_options(context)
+    options = {name: each for kind in kinds.values() for name, each in options_of(kind).items()}
+    on_command_line: dict[str, Any] = {}
+    in_environment: dict[str, Any] = {}
+    for name, each in options.items():
+        value = values.pop(name)
+        if name in all_named:
+            given = on_command_line if name in named else in_environment
+            given[name] = _items(each, value) if _is_list(each) else value
+    refuse_conflicts(options.values(), in_environment)
+    refuse_conflicts(options.values(), on_command_line)
+    for each in excluded_by(on_command_line, options.values()):
+        in_environment.pop(each.name, None)
+    chosen = in_environment | on_command_line
+    return {
+        parameter: make_options(kind, {k: v for k, v in chosen.items() if k in options_of(kind)})
+        for parameter, kind in kinds.items()
+    }
+
+
+def _is_list(option: Option) -> bool:
+    """Whether the command line takes it several times: `--stop`, but not `--choices`."""
+    return option.repeatable and not option.optional
+
+
+def _items(option: Option, texts: list[str] | tuple[str, ...] | None) -> Any:
+    """The value of an option that was given several times."""
+    if not texts:
+        return option.default
+    return tuple(item for text in texts for item in option.parse_text(text))
+
+
+def _parameter(option: Option) -> inspect.Parameter:
+    """The parameter of which typer makes an option."""
+    kind: Any = option.type
+    several = _is_list(option)
+    parser = None
+    if several:
+        kind = list[str] | None
+    elif kind is not bool:
+        kind, parser = str, _parser(option)
+    declared = typer.Option(
+        *_spellings(option),
+        help=_help(option),
+        metavar=option.metavar or _metavar(option),
+        parser=parser,
+        min=option.min,
+        max=option.max,
+        autocompletion=_completion(option.choices) if option.choices else None,
+        show_default=option.shown_default or not (option.default is None or several),
+        show_envvar=False,
+        rich_help_panel=option.panel,
+    )
+    default = None if several else option.default
+    kind = kind if default is not None or several else kind | None
+    return inspect.Parameter(
+        option.name, KEYWORD, default=default, annotation=Annotated[kind, declared]
+    )
+
+
+def _parser(option: Option) -> Callable[[Any], Any]:
+    def parse(value: Any) -> Any:  # defaults come through here too
+        try:
+            return option.parse_text(value) if isinstance(value, str) else value
+        except OptionError as error:
+            raise error.spelled(flag) from None
+
+    return parse
+
+
+def _completion(choices: tuple[str, ...]) -> Callable[[str], list[str]]:
+    def complete(incomplete: str) -> list[str]:
+        return [choice for choice in choices if choice.startswith(incomplete)]
+
+    return complete
+
+
+def _spellings(option: Option) -> list[str]:
+    names = [option.name, *option.aliases]
+    spelled = [flag(name) for name in names]
+    if option.type is bool and option.optional:
+        spelled = [f"{flag(name)}/{flag(f'no_{name}')}" for name in names]
+    return [*spelled, *([f"-{option.short}"] if option.short else [])]
+
+
+def _aliases(option: Option) -> list[str]:
+    return [flag(prefix + alias) for alias in option.aliases for prefix in ("", "no_")]
+
+
+def _help(option: Option) -> str:
+    if not option.aliases:
+        return option.help
+    return f"{option.help} Also {', '.join(map(flag, option.aliases))}."
+
+
+def _metavar(option: Option) -> str | None:
+    if option.choices:
+        return "|".join(option.choices)
+    kind = get_args(option.type)[0] if option.repeatable else option.type
+    if kind is bool:
+        return None
+    if kind is str:
+        return "TEXT"
+    if option.min is not None and option.max == 1:
+        return f"{option.min:g}..1"
+    return "N"

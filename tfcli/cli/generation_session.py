@@ -1,0 +1,374 @@
+"""One call of `generate`: from requests, through the model, to an output format."""
+
+from __future__ import annotations
+
+import sys
+import time
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from tfcli.cli import streams
+from tfcli.cli.formats import EscapedLines, JsonLines, OutputFormat, Plain, Result, Surprisal
+from tfcli.cli.stdin_lines import StdinLines
+from tfcli.errors import DataError
+from tfcli.options import OptionError, Options, option, parse_duration
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tfcli.cli.options import EngineOptions
+    from tfcli.generation.engines.engine import Engine
+    from tfcli.generation.generate import Finished, Generator, TokenEvent
+    from tfcli.generation.request import GenerationRequest
+    from tfcli.generation.request_lines import RequestLine
+    from tfcli.text.tokenizer import Tokenizer
+
+BATCH = "Batch"
+PATIENCE = 2.0  # seconds before progress is shown
+FRAME = 0.25  # seconds between two updates of it
+
+
+@dataclass(frozen=True, kw_only=True)
+class SessionOptions(Options):
+    """What a call of `generate` does with its requests, whatever they are."""
+
+    max_time: float | None = option(
+        None, metavar="TIME", shown_default="no limit", from_text=parse_duration,
+        help="Stop after this time, such as 10s.",
+    )  # fmt: skip
+    echo: bool = option(False, help="Print the prompt first.")
+    num_beams: int = option(
+        1, min=1, max=64, off=1, panel="Sampling",
+        conflicts=("greedy", "temperature", "top_k", "top_p", "min_p", "typical_p", "stop",
+                   "regex", "json_schema", "choices", "logprobs", "stats"),
+        help="Beam search: keep the N most likely texts instead of sampling; 1: off.",
+    )  # fmt: skip
+    samples: int = option(1, short="n", min=1, off=1, panel=BATCH, help="Samples per prompt.")
+    lines: bool = option(
+        False, panel=BATCH, conflicts=("jsonl", "interactive", "num_beams", "logprobs"),
+        help="Read one prompt per line from stdin.",
+    )  # fmt: skip
+    jsonl: bool = option(
+        False, panel=BATCH,
+        help="Write JSON lines; without PROMPT, read a request per line from stdin.",
+    )  # fmt: skip
+    batch_size: int = option(
+        32, min=1, max=4096, panel=BATCH, help="Sequences generated at a time."
+    )
+    interactive: bool = option(
+        False, short="i", help="Write together with the model, line by line.",
+        conflicts=("jsonl", "samples", "num_beams", "logprobs", "echo", "stats", "max_time"),
+    )  # fmt: skip
+    logprobs: bool = option(
+        False, conflicts=("jsonl", "echo"),
+        help="Color each token by its surprisal, or list it in a pipe.",
+    )  # fmt: skip
+    stats: bool = option(False, help="Report the speed.")
+
+
+def output_format(options: SessionOptions) -> OutputFormat:
+    """The format that the options ask for."""
+    if options.logprobs:
+        return Surprisal()
+    if options.lines:
+        return EscapedLines(echo=options.echo)
+    return JsonLines(echo=options.echo) if options.jsonl else Plain(echo=options.echo)
+
+
+class GenerationSession:
+    """Opens a run's model and answers requests with it."""
+
+    def __init__(
+        self,
+        options: SessionOptions,
+        model: EngineOptions,
+        *,
+        reporter: streams.Reporter,
+        started: float,
+    ) -> None:
+        self._options, self._model = options, model
+        self._reporter, self._started = reporter, started
+        self._deadline: float | None = None
+        if options.max_time is not None:
+            self._deadline = time.monotonic() + options.max_time
+        self.notes = streams.DeferredNotes(reporter)
+
+    def open(self, rows: int = 1, *, logprobs: bool = False) -> Generator:
+        """The run's model, with room for so many texts at a time."""
+        return self._open(rows, logprobs)[0]
+
+    def answer(self, request: GenerationRequest) -> None:
+        """Generates the texts of one prompt."""
+        from tfcli.generation.request_lines import RequestLine
+
+        options = self._options
+        output = output_format(options)
+        feed = RequestFeed(iter([RequestLine(1, request)]), output, samples=options.samples)
+        if options.num_beams > 1:
+            if options.samples > options.num_beams:
+                problem = f"must not be more than {options.num_beams}, the number of beams"
+                raise OptionError("samples", problem)
+            generator, engine, tokenizer = self._open(options.num_beams)
+            generator.check(request)
+            events = self._search(generator, engine, tokenizer, feed)
+        else:
+            rows = min(options.batch_size, options.samples)
+            generator, engine, _ = self._open(rows, output.logprobs)
+            generator.check(request)
+            events = generator.write(feed)
+        self._write(events, engine, feed, output)
+
+    def answer_lines(self, default: GenerationRequest, *, json: bool) -> None:
+        """Generates the texts that the lines of stdin ask for.
+
+        Raises:
+            DataError: a line is invalid; all others are answered.
+
+        """
+        from tfcli.generation.request_lines import parse_json_line, parse_plain_line
+
+        if self._options.num_beams > 1:
+            raise OptionError("num_beams", "requires a single prompt")
+        arriving = StdinLines("requests" if json else "prompts", self._deadline)
+        # the lines are read while the model is opened
+        output = output_format(self._options)
+        generator, engine, _ = self._open(self._options.batch_size, output.logprobs)
+        generator.check(default)
+        parse = (
+            partial(parse_json_line, default=default, check=generator.check)
+            if json
+            else partial(parse_plain_line, default=default)
+        )
+        numbered = enumerate(arriving, 1)
+        lines = (parse(line, number) for number, line in numbered if not json or line.strip())
+        feed = RequestFeed(
+            lines, output, samples=self._options.samples, arriving=arriving,
+            deadline=self._deadline,
+        )  # fmt: skip
+        self._write(generator.write(feed), engine, feed, output)
+        if feed.cut:
+            raise DataError(
+                f"the time limit was reached after {feed.count} rows, with more to come",
+                hint="raise --max-time, or send fewer rows",
+            )
+        if feed.failures:
+            raise DataError(
+                f"{feed.failures} of {feed.count} rows are invalid",
+                why="each has an error object in its place" if json else None,
+            )
+
+    def _open(self, rows: int, logprobs: bool = False) -> tuple[Generator, Engine, Tokenizer]:
+        from tfcli.generation.generate import Generator
+        from tfcli.generation.open_engine import open_best, open_engine
+        from tfcli.runs.run import find_run
+
+        model = self._model
+        run, step_path = find_run(model.run)
+        tokenizer = run.tokenizer()
+        opened = partial(
+            open_engine, run, device=model.device, rows=rows, engine=model.engine, int8=model.int8
+        )
+        step, engine = open_best(run, step_path, opened, damaged=self._reporter.warn)
+        if self._reporter.warned:
+            self._reporter.note(f"Using {step.path.name} instead.")
+        generator = Generator(
+            engine,
+            tokenizer,
+            rows=rows,
+            many_documents=run.metadata["corpus"]["documents"] > 1,
+            deadline=self._deadline,
+            logprobs=logprobs,
+            notice=self.notes,
+        )
+        return generator, engine, tokenizer
+
+    def _search(
+        self, generator: Generator, engine: Engine, tokenizer: Tokenizer, feed: RequestFeed
+    ) -> Iterator[TokenEvent | Finished]:
+        """The most likely texts that a beam search finds, the best first."""
+        from tfcli.generation.beam import beam_search
+        from tfcli.generation.generate import Finished, TokenEvent
+
+        request = feed.take(wait=True)
+        assert request is not None
+        ids = generator.prompt_ids(request)
+        room = engine.context_length - len(ids) + 1
+        if room < request.max_new_tokens:
+            self.notes(f"beam search ends where the context is full, after {room:,} tokens")
+        found = beam_search(
+            engine, tokenizer, ids,
+            beams=self._options.num_beams, max_new_tokens=request.max_new_tokens,
+            deadline=self._deadline, adjust=generator.adjuster(request),
+        )  # fmt: skip
+        for index, text in enumerate(found[: self._options.samples]):
+            if index:
+                feed.take(wait=True)
+            for token in text.tokens:
+                spelled = tokenizer.token_bytes[token]
+                yield TokenEvent(index, token, spelled, spelled, None)
+            yield Finished(index, b"", text.reason, text.score)
+
+    def _write(
+        self,
+        events: Iterator[TokenEvent | Finished],
+        engine: Engine,
+        feed: RequestFeed,
+        output: OutputFormat,
+    ) -> None:
+        from tfcli.generation.generate import TokenEvent
+
+        incomplete = 0
+        throughput = Throughput(self._started, engine.weight_bytes)
+        shown = feed.many and not self._reporter.quiet
+        with Progress(feed, throughput, shown=shown) as progress:
+            for event in events:
+                result = feed.taken[event.index]
+                if isinstance(event, TokenEvent):
+                    throughput.count()
+                    output.token(result, event)
+                else:
+                    output.finish(result, event)
+                    feed.finished(event.index)
+                    incomplete += event.reason == "incomplete"
+                progress.show()
+        output.close()
+        self.notes.release()
+        if self._options.stats:
+            report = throughput.report(single=feed.count == 1)
+            streams.say(f"{report} Engine: {engine.description}.")
+        if incomplete:
+            raise DataError(
+                f"{incomplete} of {streams.counted(feed.count, 'output')} incomplete: "
+                "the limit was reached before the required format was matched",
+                hint="raise --max-new-tokens",
+            )
+
+
+class RequestFeed:
+    """The requests of a session as the generator takes them; invalid lines are answered at once.
+
+    Args:
+        samples: of each line.
+        arriving: what the lines are made from, where they come one by one.
+        deadline: after which none is taken.
+
+    """
+
+    def __init__(
+        self,
+        lines: Iterator[RequestLine],
+        output: OutputFormat,
+        *,
+        samples: int,
+        arriving: StdinLines | None = None,
+        deadline: float | None = None,
+    ) -> None:
+        self._lines, self._output, self._samples = lines, output, samples
+        self._arriving, self._deadline = arriving, deadline
+        self.many = arriving is not None
+        self.taken: dict[int, Result] = {}
+        self._waiting: Iterator[RequestLine] = iter(())  # samples of the line that was taken last
+        self.cut = False  # whether the time was over before all lines were taken
+        self._indices = 0
+        self.count = self.failures = self.complete = 0
+
+    def take(self, *, wait: bool) -> GenerationRequest | None:
+        """See `tfcli.generation.generate.Requests`."""
+        while (line := next(self._waiting, None) or self._next(wait)) is not None:
+            result = Result(self.count, line)
+            self.count += 1
+            self._output.begin(result)
+            if line.request is not None:
+                self.taken[self._indices] = result
+                self._indices += 1
+                return line.request
+            self.failures += 1
+            self._output.finish(result, None)
+        return None
+
+    def _next(self, wait: bool) -> RequestLine | None:
+        """The first sample of the next line, if there is one; or if it is to be waited for."""
+        from tfcli.generation.request_lines import repeat
+
+        if self._deadline is not None and time.monotonic() >= self._deadline:
+            self.cut = self._arriving is not None and self._arriving.has_more()
+            return None
+        if self._arriving and not wait and not self._arriving.has_line():
+            return None
+        line = next(self._lines, None)
+        if line is None:
+            return None
+        self._waiting = repeat(line, self._samples, self.count)
+        return next(self._waiting)
+
+    def finished(self, index: int) -> None:
+        """A text is complete: it is forgotten."""
+        del self.taken[index]
+        self.complete += 1
+
+
+class Throughput:
+    """How fast a session is."""
+
+    def __init__(self, started: float, weight_bytes: int) -> None:
+        self._started, self._weight_bytes = started, weight_bytes
+        self.tokens = 0
+        self._first = self._last = started
+
+    def count(self) -> None:
+        """A token was generated."""
+        self._last = time.monotonic()
+        if not self.tokens:
+            self._first = self._last
+        self.tokens += 1
+
+    @property
+    def per_second(self) -> float:
+        """Tokens per second, after the first."""
+        return (self.tokens - 1) / (self._last - self._first) if self.tokens > 1 else 0.0
+
+    def report(self, *, single: bool) -> str:
+        """For `--stats`; the bandwidth of the weights is known where there is a single text."""
+        if not self.tokens:
+            return "No tokens were generated."
+        report = f"First token after {self._first - self._started:.2f} s"
+        if self.tokens > 1:
+            report += f", then {self.per_second:,.0f} tokens/s"
+        if single and self.tokens > 1:
+            from tfcli.generation.engines.bandwidth import memory_bandwidth
+
+            read = self.per_second * self._weight_bytes / 1e9
+            report += (
+                f": {read:.1f} GB/s of weights read, of the {memory_bandwidth() / 1e9:.1f} GB/s "
+                "of this machine's memory"
+            )
+        return f"{report}."
+
+
+class Progress:
+    """A line on stderr for a person, once many texts take long."""
+
+    def __init__(self, feed: RequestFeed, throughput: Throughput, *, shown: bool) -> None:
+        self._feed, self._throughput = feed, throughput
+        on_terminal = streams.is_terminal(sys.stderr) and not streams.is_terminal(sys.stdout)
+        self._shown = shown and on_terminal  # on a terminal with both it would overwrite text
+        self._next = time.monotonic() + PATIENCE
+        self._drawn = False
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def show(self) -> None:
+        """Draws the line again, now and then."""
+        if self._shown and time.monotonic() >= self._next:
+            self._next = time.monotonic() + FRAME
+            self._drawn = True
+            streams.draw_line(
+                f"{self._feed.complete:,} texts, {self._throughput.tokens:,} tokens, "
+                f"{self._throughput.per_second:,.0f} tokens/s"
+            )
+
+    def __exit__(self, *_: object) -> None:
+        if self._drawn:
+            streams.draw_line("")

@@ -1,0 +1,258 @@
+"""The live view of a training, and its plan."""
+
+from __future__ import annotations
+
+import sys
+import time
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from tfcli.cli import streams
+from tfcli.cli.formatting import format_bytes, format_count, format_duration
+from tfcli.cli.render import LINE_EVERY, console
+from tfcli.cli.sparkline import draw_losses
+from tfcli.cli.streams import counted
+from tfcli.generation.streaming import make_visible
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from rich.console import RenderableType
+    from rich.live import Live
+    from rich.text import Text
+
+    from tfcli.training.events import Evaluated, Event, StepFinished
+    from tfcli.training.setup import TrainingJob
+
+FRAME = 0.25  # seconds between updates on a terminal
+FIRST_LINE = 1.0  # seconds until the first plain line: the training works
+
+
+def show_plan(job: TrainingJob, name: str, reporter: streams.Reporter) -> None:
+    """What is going to be trained, and what to expect of it."""
+    model, plan, corpus = job.model_config, job.plan, job.corpus
+    budget = plan.budget
+    base = f", initialized from {job.base.run.name}" if job.base else ""
+    reporter.note(
+        f"Run {name}: {model.family}, {format_count(job.parameters)} parameters "
+        f"({counted(model.num_layers, 'layer')} of {model.d_model}, "
+        f"{counted(model.num_heads, 'head')}, "
+        f"context {model.context_length}){base}"
+    )
+    reporter.note(
+        f"Text: {format_bytes(corpus.training_bytes)} to train on = "
+        f"{format_count(len(corpus.training))} tokens (vocabulary {model.vocab_size:,}); "
+        f"{format_bytes(corpus.held_out_bytes)} held out; {counted(corpus.documents, 'document')}"
+    )
+    length = f"{format_duration(budget.amount)} in total" if budget.kind == "seconds" else ""
+    if job.steps is not None and job.epochs is not None:
+        about = "about " if budget.kind == "seconds" else ""
+        steps = f"{about}{counted(job.steps, 'step')} of {job.batch_tokens:,} tokens"
+        length = ", ".join(filter(None, (length, f"{steps} ({job.epochs:.1f} epochs)")))
+    parts = [
+        length,
+        f"dropout {plan.dropout:g}, token dropout {plan.token_dropout:g}",
+        f"{plan.precision} on {job.device}",
+    ]
+    if plan.compile:
+        parts.append("compiled")
+    if job.processes.count > 1:
+        sharded = ", parameters sharded" if job.processes.sharded else ""
+        parts.append(f"{job.processes.count} processes{sharded}")
+    reporter.note("Plan: " + ", ".join((*parts, f"seed {job.seed}")))
+    reporter.note(f"      {_format_expectation(job)}")
+
+
+def _format_expectation(job: TrainingJob) -> str:
+    from tfcli.training.sizing import expected_loss
+
+    needs = f"about {format_bytes(job.memory_bytes)} of memory"
+    simple = format_baselines(asdict(job.baselines)) if job.baselines else ""
+    if job.baselines is None or job.epochs is None:
+        return needs
+    tokens = job.epochs * len(job.corpus.training)
+    expected = expected_loss(job.baselines.ngram, job.baselines.gzip, tokens)
+    if expected is None:
+        return f"{needs}; baselines on held-out text: {simple}"
+    low, high = expected
+    return f"{needs}; expected held out: {low:.2f} to {high:.2f} nats/byte (baselines: {simple})"
+
+
+def format_baselines(baselines: Mapping[str, Any]) -> str:
+    """The loss of simple methods on held-out text."""
+    ngram = f"{baselines['ngram_order']}-gram model {baselines['ngram']:.2f}"
+    return f"gzip {baselines['gzip']:.2f}, {ngram}"
+
+
+class TrainingView:
+    """Shows the events of a training: live on a terminal, as plain lines elsewhere."""
+
+    def __init__(self, job: TrainingJob, name: str, *, quiet: bool) -> None:
+        self._job = job
+        self._name = name
+        self._quiet = quiet
+        self._losses: list[float] = []
+        self._evaluations: list[tuple[int, float]] = []  # steps so far, loss
+        self._last: StepFinished | None = None
+        self._evaluated: Evaluated | None = None
+        self._best: float | None = None
+        self._sample = ""
+        self._next_line = time.monotonic() + FIRST_LINE
+        self._drawn = 0.0
+        self._live: Live | None = None
+
+    def __enter__(self) -> TrainingView:
+        if not self._quiet and streams.wants_color():
+            from rich.live import Live
+
+            self._live = Live(console=console(), refresh_per_second=4, transient=True)
+            self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._live:
+            self._live.stop()
+
+    def show(self, event: Event) -> None:
+        """Takes in one event."""
+        from tfcli.training.events import Evaluated, Sampled, StepFinished
+
+        if isinstance(event, StepFinished):
+            self._last = event
+            self._losses.append(event.nats_per_byte)
+        elif isinstance(event, Evaluated):
+            self._evaluated = event
+            self._evaluations.append((len(self._losses), event.held_out.nats_per_byte))
+            if event.best:
+                self._best = event.held_out.nats_per_byte
+        elif isinstance(event, Sampled):
+            self._sample = event.text
+        if self._quiet:
+            return
+        self._report_trouble(event)
+        if self._live:
+            if not isinstance(event, StepFinished) or time.monotonic() - self._drawn > FRAME:
+                self._live.update(self._panel())
+                self._drawn = time.monotonic()
+        elif isinstance(event, Evaluated) or (
+            isinstance(event, StepFinished) and time.monotonic() > self._next_line
+        ):
+            self._print_line(event)
+
+    def _report_trouble(self, event: Event) -> None:
+        from tfcli.training.events import MemoryExceeded, NotCompiled, NotEvaluated
+
+        if isinstance(event, MemoryExceeded):
+            streams.say(
+                f"Note: out of memory; the micro-batch is now {event.micro_rows}, "
+                "the batch size is unchanged."
+            )
+        elif isinstance(event, NotEvaluated):
+            streams.say(f"Note: evaluation skipped at step {event.step:,}: {event.why}")
+        elif isinstance(event, NotCompiled):
+            streams.say(f"Note: continuing without torch.compile: {event.why}")
+
+    def _print_line(self, event: StepFinished | Evaluated) -> None:
+        self._next_line = time.monotonic() + LINE_EVERY
+        held_out = (
+            f"  held out{' (all)' if event.held_out.whole else ''} "
+            f"{event.held_out.nats_per_byte:.4f} nats/byte"
+            if hasattr(event, "held_out")
+            else ""
+        )
+        if self._last is None:
+            streams.say(f"step {event.step:,}{held_out}")
+            return
+        streams.say(
+            f"{100 * self._last.progress:3.0f} %  step {event.step:,}  "
+            f"train loss {self._recent_loss():.4f} nats/byte{held_out}  "
+            f"{self._last.tokens_per_second:,.0f} tokens/s  {self._time_left()} left"
+        )
+
+    def _places(self) -> list[tuple[float, float]]:
+        return [(steps / len(self._losses), loss) for steps, loss in self._evaluations]
+
+    def _recent_loss(self) -> float:
+        recent = self._losses[-50:]
+        return sum(recent) / len(recent)
+
+    def _time_left(self) -> str:
+        assert self._last is not None
+        if self._last.progress <= 0:
+            return "?"
+        budget = self._job.plan.budget
+        if budget.kind == "seconds":
+            return format_duration(max(0.0, budget.amount - self._last.seconds))
+        steps = budget.amount - self._last.step
+        tokens = steps * self._job.batch_tokens
+        return format_duration(max(0.0, tokens / self._last.tokens_per_second))
+
+    def _panel(self) -> RenderableType:
+        from rich.console import Group
+        from rich.padding import Padding
+        from rich.panel import Panel
+        from rich.progress_bar import ProgressBar
+        from rich.table import Table
+        from rich.text import Text
+
+        last = self._last
+        if last is None:
+            return Text("Starting ...")
+        # two columns narrower: room for the ^C of an impatient person
+        width = max((self._live.console.width if self._live else 80) - 2, 24)
+        held_out = self._evaluated.held_out.nats_per_byte if self._evaluated else None
+        facts = {
+            "step": f"{last.step:,}",
+            "train loss": f"{self._recent_loss():.4f}",
+            "held out": _figure(held_out),
+            "best": _figure(self._best),
+            "tokens/s": f"{last.tokens_per_second:,.0f}",
+            "MFU": "-" if last.mfu is None else f"{100 * last.mfu:.0f} %",
+            "memory": _format_memory(),
+            "left": self._time_left(),
+        }
+        if width < 76:
+            del facts["MFU"], facts["memory"]
+        figures = Table.grid(padding=(0, 3 if width >= 76 else 2))
+        figures.add_row(*(Text(heading, "dim") for heading in facts))
+        figures.add_row(*facts.values())
+        chart = min(66, width - 14)
+        lines = draw_losses(self._losses, self._places(), width=chart, height=7)
+        parts: list[RenderableType] = [
+            Padding(ProgressBar(total=1.0, completed=last.progress), 0),  # it does not end its line
+            figures,
+            Text("\n".join(lines), "cyan"),
+        ]
+        if self._job.baselines:
+            simple = format_baselines(asdict(self._job.baselines))
+            parts.append(Text(f"\u25cf held out   baselines: {simple}", "dim"))
+        if self._sample:
+            parts.append(_sample_text(self._sample))
+        return Panel(
+            Group(*parts), title=self._name, title_align="left", padding=(0, 1), width=width
+        )
+
+
+def _format_memory() -> str:
+    """The peak memory of the process, or of the GPU if it uses one."""
+    import torch
+
+    if torch.cuda.is_available() and torch.cuda.max_memory_allocated():
+        return format_bytes(torch.cuda.max_memory_allocated())
+    try:
+        import resource
+    except ImportError:  # Windows
+        return "-"
+    unit = 1 if sys.platform == "darwin" else 1024
+    return format_bytes(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit)
+
+
+def _figure(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"
+
+
+def _sample_text(sample: str, lines: int = 6) -> Text:
+    from rich.text import Text
+
+    shown = "\n".join(make_visible(sample).splitlines()[:lines])
+    return Text(shown, "italic", overflow="ellipsis")
