@@ -46,7 +46,7 @@ def make_run(config: ModelConfig, tokenizer: Tokenizer, path: Path) -> Run:
     """
     trainer = start_training(
         config, tokenizer, path, device="cpu", steps=1, batch_tokens=config.context_length,
-        precision="float32",
+        dtype="float32",
     )  # fmt: skip
     for _ in trainer.events():
         pass
