@@ -18,7 +18,6 @@ and, compared with int8, in q8_0.
 
 from __future__ import annotations
 
-import os
 import statistics
 import subprocess
 import sys
@@ -30,13 +29,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-os.environ.setdefault("GOMP_SPINCOUNT", "10000")  # as tfcli does, before numpy is loaded
-os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "10")
-
 import numpy as np
 import torch
 
-from benchmarks.report import new_parser, print_heading, print_table, usable_cores
+from benchmarks.report import new_parser, print_heading, print_table
 from benchmarks.runs import make_run, number_tokenizer
 from tfcli.exchange.gguf_out import export_to_gguf
 from tfcli.generation.engines.native import load_library
@@ -47,6 +43,7 @@ from tfcli.model.config import named_config
 from tfcli.model.cost import count_parameters
 from tfcli.model.transformer import Transformer
 from tfcli.runs.valid_steps import choose_step
+from tfcli.runtime.threads import usable_cores
 from tfcli.text.tokenizer_training import train_tokenizer
 
 if TYPE_CHECKING:

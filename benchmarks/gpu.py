@@ -39,16 +39,18 @@ from tfcli.generation.engines.torch_engine import TorchEngine
 from tfcli.model.config import named_config
 from tfcli.model.cost import count_parameters, training_flops_per_token
 from tfcli.model.transformer import Transformer
+from tfcli.runtime.device import choose_device
+from tfcli.runtime.distributed import SINGLE_PROCESS, ProcessGroup, init, shutdown
+from tfcli.runtime.dtype import choose_dtype
+from tfcli.runtime.memory import is_out_of_memory
 from tfcli.training.events import StepFinished
-from tfcli.training.machine import choose_device, choose_precision, is_out_of_memory
-from tfcli.training.parallel import ALONE, Processes, join, leave
 from tfcli.training.probe import Probe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from tfcli.model.config import ModelConfig
-    from tfcli.training.machine import Device
+    from tfcli.runtime.device import Device
 
     Cells = tuple[str, ...]
 
@@ -143,7 +145,7 @@ class Bench:
             return self.train_with(shape, "sharded", compile=False, processes=processes)
 
     def train_with(
-        self, shape: Shape, name: str, *, compile: bool, processes: Processes = ALONE
+        self, shape: Shape, name: str, *, compile: bool, processes: ProcessGroup = SINGLE_PROCESS
     ) -> Rate:
         """The steps of a run of that name."""
         trainer = start_training(
@@ -247,7 +249,7 @@ class Bench:
 
 
 @contextlib.contextmanager
-def single_process_group() -> Iterator[Processes]:
+def single_process_group() -> Iterator[ProcessGroup]:
     """Makes this process the only one of a distributed training."""
     alone = {
         "RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1",
@@ -255,8 +257,8 @@ def single_process_group() -> Iterator[Processes]:
     }  # fmt: skip
     os.environ.update(alone)
     try:
-        yield replace(join(), sharded=True)
-        leave(together=True)
+        yield replace(init(), sharded=True)
+        shutdown(together=True)
     finally:
         for name in alone:
             os.environ.pop(name)
@@ -318,7 +320,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if device.type == "cpu" and not wanted.tiny:
         parser.error("there is no GPU here, or this build of torch cannot use it; try --tiny")
     cuda = device.type == "cuda"
-    precision = choose_precision(device)
+    dtype = choose_dtype(device)
     with tempfile.TemporaryDirectory() as folder, copied_output():
         name = torch.cuda.get_device_name(device) if cuda else device.type
         print_heading("gpu", arguments, gpu=name)
@@ -327,13 +329,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
             device=device,
             folder=scratch / "checkpoints",
             nanogpt=NanoGPT.copy(wanted.nanogpt, scratch / "nanogpt") if wanted.nanogpt else None,
-            peak=Probe(device).peak(precision),
+            peak=Probe(device).peak(dtype),
             bandwidth=measure_bandwidth(device),
             compile=cuda and not wanted.tiny,
             deadline=deadline,
         )
         print(
-            f"Peak: {bench.peak / 1e12:,.3g} TFLOP/s in {precision} (a large matrix product), "
+            f"Peak: {bench.peak / 1e12:,.3g} TFLOP/s in {dtype} (a large matrix product), "
             f"{bench.bandwidth / 1e9:,.3g} GB/s (a copy of a large tensor).\n"
         )
         print_table(

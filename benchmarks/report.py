@@ -13,6 +13,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tfcli.runtime.threads import usable_cores
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
@@ -85,13 +87,6 @@ def processor() -> str:
     if "cpu family" not in info:
         return name
     return f"{name} (family {info['cpu family']}, model {info.get('model', '?')})"
-
-
-def usable_cores() -> int:
-    """The cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def memory() -> str | None:

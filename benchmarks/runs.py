@@ -7,12 +7,12 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from tfcli.runtime.distributed import SINGLE_PROCESS, ProcessGroup
 from tfcli.text.corpus import open_corpus
 from tfcli.text.pieces import Algorithm, Piece, Pieces, PieceType, write_pieces
 from tfcli.text.sentencepiece_tokenizer import SPACE_MARK, SentencePieceTokenizer
 from tfcli.text.token_cache import tokenize_corpus
 from tfcli.training.options import TrainOptions
-from tfcli.training.parallel import ALONE, Processes
 from tfcli.training.resume import begin
 from tfcli.training.setup import prepare
 
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
     from tfcli.model.config import ModelConfig
     from tfcli.runs.run import Run
+    from tfcli.runtime.device import Device
     from tfcli.text.tokenizer import Tokenizer
     from tfcli.training.loop import Trainer
-    from tfcli.training.machine import Device
 
 
 def number_tokenizer(vocab_size: int) -> Tokenizer:
@@ -59,7 +59,7 @@ def start_training(
     path: Path,
     *,
     device: Device,
-    processes: Processes = ALONE,
+    processes: ProcessGroup = SINGLE_PROCESS,
     **options: Any,
 ) -> Trainer:
     """What trains a model of that shape on words drawn at random from the vocabulary.

@@ -19,8 +19,9 @@ from benchmarks.report import new_parser, print_heading, print_table
 from tfcli.model.config import named_config
 from tfcli.model.cost import count_parameters, training_flops_per_token
 from tfcli.model.transformer import Transformer
+from tfcli.runtime.device import choose_device
+from tfcli.runtime.dtype import choose_dtype
 from tfcli.training.compiling import compile_loss
-from tfcli.training.machine import choose_device, choose_precision
 from tfcli.training.optimizers import Optimizer, OptimizerConfig
 from tfcli.training.probe import Probe
 from tfcli.training.setup import BATCH_TOKENS
@@ -42,10 +43,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     wanted = parser.parse_args(arguments)
     print_heading("speed", arguments)
     device = choose_device()
-    precision = choose_precision(device)
+    dtype = choose_dtype(device)
     rows = BATCH_TOKENS[device.type] // CONTEXT
     compiled = "compiled" if wanted.compile else "not compiled"
-    print(f"On {device}, {precision}, batches of {rows * CONTEXT:,} tokens, {compiled}.\n")
+    print(f"On {device}, {dtype}, batches of {rows * CONTEXT:,} tokens, {compiled}.\n")
 
     def measured() -> Iterator[tuple[object, ...]]:
         for layers, width in TINY_SHAPES if wanted.tiny else SHAPES:
@@ -72,16 +73,15 @@ def measure(
     config: ModelConfig, device: torch.device, rows: int, rounds: int, *, compile: bool
 ) -> tuple[float, float]:
     """The device's peak in FLOP/s, and the seconds of a training step on so many rows."""
-    precision, probe = choose_precision(device), Probe(device)
-    dtype = getattr(torch, precision)
-    model = Transformer(config, precision=dtype)
+    dtype, probe = choose_dtype(device), Probe(device)
+    model = Transformer(config, precision=getattr(torch, dtype))
     model.init_weights(0)
     model.to(device)
     compiled = compile_loss(model, rows, only_if_faster=False)[0] if compile else None
     loss = compiled or model.loss
-    optimizer = Optimizer(model, OptimizerConfig(), dtype)
+    optimizer = Optimizer(model, OptimizerConfig(), getattr(torch, dtype))
     measured = [
-        (probe.peak(precision), probe.update_seconds(loss, optimizer, rows, config))
+        (probe.peak(dtype), probe.update_seconds(loss, optimizer, rows, config))
         for _ in range(rounds)
     ]
     peak, seconds = (median(column) for column in zip(*measured, strict=True))

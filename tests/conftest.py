@@ -18,7 +18,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
-    from tfcli.training.machine import Device
+    from tfcli.runtime.device import Device
 
 # The machine is shared: how long an example takes says nothing about what it tests.
 settings.register_profile(

@@ -26,7 +26,7 @@ from tfcli.model import cache as cache_module
 from tfcli.model.cache import KVCache
 from tfcli.model.config import ModelConfig
 from tfcli.model.transformer import Transformer
-from tfcli.training.machine import Device
+from tfcli.runtime.device import Device
 
 ROWS = 3
 

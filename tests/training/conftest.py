@@ -10,11 +10,11 @@ import pytest
 
 from tests.conftest import BOOK
 from tfcli.runs.run import Run, open_run
+from tfcli.runtime.device import Device
 from tfcli.text.corpus import open_corpus
 from tfcli.text.token_cache import tokenize_corpus
 from tfcli.text.tokenizer_training import train_tokenizer
 from tfcli.training.loop import Trainer
-from tfcli.training.machine import Device
 from tfcli.training.options import TrainOptions
 from tfcli.training.resume import begin, resume
 from tfcli.training.setup import TrainingJob, prepare, reopen

@@ -33,10 +33,10 @@ from tfcli.runs.step import (
 )
 from tfcli.runs.summary import summarize
 from tfcli.runs.valid_steps import open_step
+from tfcli.runtime.device import Device
 from tfcli.training.closing import measure_best
 from tfcli.training.evaluation import evaluate_tokens
 from tfcli.training.events import Evaluated, Sampled, Saved, StepFinished, Stopped
-from tfcli.training.machine import Device
 from tfcli.training.schedule import WARM_UP_STEPS
 
 

@@ -1,15 +1,15 @@
-"""One training by several processes, as `torchrun` starts them.
+"""One training run by several processes, as `torchrun` starts them.
 
-Every process makes the same decisions about the same batches, and works on its share of the rows
-of each. The gradients of all shares are summed, so the update is that of one process alone, but
-for the rounding of another order of addition.
+Every process makes the same decisions about the same batches, and works on its shard of the rows
+of each. The gradients of all are summed, so the update is that of one process alone, up to the
+rounding of another order of addition.
 
-    data parallel   each process holds the whole model; gradients are summed once an update
-    sharded         each holds a part of every weight, and of what the optimizer remembers of it,
-                    and gathers a block only while it computes with it, for models that do not fit
+    data parallel   each process holds the whole model; gradients are summed once per update
+    sharded         each holds a part of every weight and of its optimizer state, and gathers a
+                    block only while it computes with it, for models too large for one device
                     (Zhao et al., "PyTorch FSDP", 2023)
 
-The first process alone speaks, writes and looks at the clock; the others follow it.
+The main process alone speaks, writes and looks at the clock; the others follow it.
 """
 
 from __future__ import annotations
@@ -28,75 +28,81 @@ if TYPE_CHECKING:
 
     from tfcli.model.transformer import Transformer
 
-PATIENCE = datetime.timedelta(days=1)  # the others wait while the first reads a large corpus
+TIMEOUT = datetime.timedelta(days=1)  # the others wait while the main one reads a large corpus
 
 
 @dataclass(frozen=True)
-class Processes:
-    """The processes of a training, as one of them sees it. One alone is the usual case.
+class ProcessGroup:
+    """The processes of a training run, as one of them sees it. Usually there is only one.
 
     Attributes:
         rank: which of them this is, from 0.
-        count: how many there are.
+        world_size: how many there are.
         local_rank: which of those on this machine.
+        local_world_size: how many there are on this machine.
         sharded: whether each holds only a part of the weights.
 
     """
 
     rank: int = 0
-    count: int = 1
+    world_size: int = 1
     local_rank: int = 0
+    local_world_size: int = 1
     sharded: bool = False
 
     @property
-    def is_first(self) -> bool:
+    def is_main(self) -> bool:
         """Whether this is the one that speaks and writes."""
         return self.rank == 0
 
-    def share(self, rows: int) -> range:
-        """The rows of a batch that this process works on; the shares of all make up the batch."""
-        return range(self.rank * rows // self.count, (self.rank + 1) * rows // self.count)
+    def row_shard(self, rows: int) -> range:
+        """The rows of a batch that this process works on.
 
-    def agree(self, value: float) -> float:
-        """What the first process has for `value`: the others' clocks and signals do not count."""
-        if self.count == 1:
+        All shards together are the batch. With fewer rows than processes some shards are empty.
+        """
+        size, rank = self.world_size, self.rank
+        return range(rank * rows // size, (rank + 1) * rows // size)
+
+    def broadcast(self, value: float) -> float:
+        """The main process's `value`: the clocks and signals of the others do not count."""
+        if self.world_size == 1:
             return value
         message = torch.tensor([value], dtype=torch.float64)
         dist.broadcast(message, 0)
         return message.item()
 
-    def say(self, text: str) -> str:
-        """Sends a text from the first process to the others."""
-        if self.count == 1:
+    def broadcast_text(self, text: str) -> str:
+        """The main process's `text`."""
+        if self.world_size == 1:
             return text
-        size = int(self.agree(len(text.encode())))
+        size = int(self.broadcast(len(text.encode())))
         message = torch.zeros(size, dtype=torch.uint8)
-        if self.is_first:
+        if self.is_main:
             message = torch.tensor(list(text.encode()), dtype=torch.uint8)
         dist.broadcast(message, 0)
         return bytes(message.tolist()).decode()
 
-    def copy_first(self, tensors: Sequence[Tensor]) -> None:
-        """Puts what the first process has in the place of what the others have."""
-        if self.count > 1:
+    def broadcast_tensors(self, tensors: Sequence[Tensor]) -> None:
+        """Overwrites tensors with those of the main process."""
+        if self.world_size > 1:
             for tensor in tensors:
                 dist.broadcast(tensor, 0)
 
-    def add(self, *values: float) -> tuple[float, ...]:
+    def all_reduce(self, *values: float) -> tuple[float, ...]:
         """The sum of each value over all processes."""
-        if self.count == 1:
+        if self.world_size == 1:
             return values
         message = torch.tensor(values, dtype=torch.float64)
         dist.all_reduce(message)
         return tuple(message.tolist())
 
-    def add_gradients(self, parameters: Sequence[Tensor]) -> None:
-        """Sums the gradients over all processes, in one message; sharded ones are summed already.
+    def all_reduce_gradients(self, parameters: Sequence[Tensor]) -> None:
+        """Sums the gradients over all processes, in one message; FSDP has summed sharded ones.
 
         After the whole backward pass and not during it: a process that runs out of memory can
-        then try again with smaller pieces while the others wait.
+        then try again with smaller micro-batches while the others wait.
         """
-        if self.count == 1 or self.sharded:
+        if self.world_size == 1 or self.sharded:
             return
         gradients = [p.grad for p in parameters if p.grad is not None]
         message = torch.cat([gradient.flatten() for gradient in gradients])
@@ -106,22 +112,23 @@ class Processes:
             gradient.copy_(part.view_as(gradient))
 
 
-ALONE = Processes()
+SINGLE_PROCESS = ProcessGroup()
 
 
-def join() -> Processes:
-    """Meets the other processes that `torchrun` started; to be called where it did."""
+def init() -> ProcessGroup:
+    """Joins the other processes that `torchrun` started; to be called only where it did."""
     cuda = torch.cuda.is_available()
-    dist.init_process_group("cpu:gloo,cuda:nccl" if cuda else "gloo", timeout=PATIENCE)
-    return Processes(
+    dist.init_process_group("cpu:gloo,cuda:nccl" if cuda else "gloo", timeout=TIMEOUT)
+    return ProcessGroup(
         rank=dist.get_rank(),
-        count=dist.get_world_size(),
+        world_size=dist.get_world_size(),
         local_rank=int(os.environ.get("LOCAL_RANK", "0")),
+        local_world_size=int(os.environ.get("LOCAL_WORLD_SIZE", "1")),
     )
 
 
-def leave(*, together: bool) -> None:
-    """Parts from the others: together, where all is well, lest one talks to one who has gone."""
+def shutdown(*, together: bool) -> None:
+    """Leaves the group: together if all is well, so that no rank messages one that has exited."""
     if together:
         dist.barrier()
     dist.destroy_process_group()
@@ -143,11 +150,11 @@ def shard(model: Transformer) -> None:
         part.set_force_sum_reduction_for_comms(True)  # all that gloo can do
 
 
-def release(model: Transformer) -> None:
-    """Lets go of the weights gathered for a forward pass that no backward pass followed."""
-    reshard = getattr(model, "reshard", None)  # of FSDP; a plain model has nothing to let go of
-    if reshard is not None:
-        reshard()
+def reshard(model: Transformer) -> None:
+    """Frees the weights gathered for a forward pass that no backward pass followed."""
+    free = getattr(model, "reshard", None)  # of FSDP; a plain model has gathered nothing
+    if free is not None:
+        free()
 
 
 def is_sharded(tensor: Tensor) -> bool:
@@ -155,17 +162,17 @@ def is_sharded(tensor: Tensor) -> bool:
     return hasattr(tensor, "device_mesh")
 
 
-def local(tensor: Tensor) -> Tensor:
+def local_tensor(tensor: Tensor) -> Tensor:
     """The part of a tensor that this process holds; all of it where nothing is sharded."""
     return tensor.to_local() if is_sharded(tensor) else tensor  # type: ignore[attr-defined]
 
 
-def whole(tensor: Tensor) -> Tensor:
+def full_tensor(tensor: Tensor) -> Tensor:
     """A tensor gathered from all processes; to be called by all of them."""
     return tensor.full_tensor() if is_sharded(tensor) else tensor  # type: ignore[attr-defined]
 
 
-def whole_like(parts: Tensor, like: Tensor, *, stacked: bool = False) -> Tensor:
+def full_tensor_like(parts: Tensor, like: Tensor, *, stacked: bool = False) -> Tensor:
     """Gathers local parts of tensors that are sharded as `like` is.
 
     Args:
@@ -185,8 +192,8 @@ def whole_like(parts: Tensor, like: Tensor, *, stacked: bool = False) -> Tensor:
     return tensor.full_tensor()
 
 
-def part_like(tensor: Tensor, like: Tensor, *, stacked: bool = False) -> Tensor:
-    """The reverse of `whole_like`: this process's part of a whole tensor, or of n as (n, whole)."""
+def shard_like(tensor: Tensor, like: Tensor, *, stacked: bool = False) -> Tensor:
+    """The reverse of `full_tensor_like`: this process's part of a tensor, or of n as (n, whole)."""
     if not is_sharded(like):
         return tensor
     from torch.distributed.tensor import DTensor, Replicate, Shard
