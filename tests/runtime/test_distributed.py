@@ -8,22 +8,28 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from tests.conftest import BOOK, forked
+from tfcli.runtime.device import Device
 
 MODEL = ["--layers", "2", "--width", "32", "--heads", "2", "--context", "32", "--vocab-size", "300"]
 BATCH = ["--batch-tokens", "160", "--dtype", "float32", "--seed", "3"]
 
 
 def train(
-    folder: Path, *arguments: str, processes: int = 1, fails: bool = False
+    folder: Path,
+    *arguments: str,
+    processes: int = 1,
+    fails: bool = False,
+    device: Device = "cpu",
 ) -> subprocess.CompletedProcess[bytes]:
     torchrun = [
         *(sys.executable, "-m", "torch.distributed.run"),
         *("--standalone", "--nproc-per-node", str(processes), "--no-python"),
     ]
     done = subprocess.run(
-        [*(torchrun if processes > 1 else []), *forked(), "train", *arguments],
+        [*(torchrun if processes > 1 else []), *forked(), "train", *arguments, "--device", device],
         cwd=folder,
         stdin=subprocess.DEVNULL,
         capture_output=True,
@@ -56,13 +62,19 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+two_gpus = pytest.mark.skipif(torch.cuda.device_count() < 2, reason="needs two CUDA devices")
+BACKENDS = ["gloo", pytest.param("nccl", marks=[pytest.mark.gpu, two_gpus])]
+DEVICES: dict[str, Device] = {"gloo": "cpu", "nccl": "cuda"}
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("option", ["--no-shard", "--shard"])
 def test_two_processes_follow_the_curve_of_one_and_one_goes_on_with_their_run(
-    folder: Path, option: str
+    folder: Path, option: str, backend: str
 ) -> None:
     """The five rows of a batch make shares of two and three."""
-    name = f"two{option}"
-    done = train(folder, *RUN, "--name", name, option, processes=2)
+    name = f"two{option}-{backend}"
+    done = train(folder, *RUN, "--name", name, option, processes=2, device=DEVICES[backend])
     one, two = losses(folder, "alone"), losses(folder, name)
     assert [two[step] for step in one] == pytest.approx(list(one.values()), rel=1e-4)
     assert held_out(done) < one[1]
