@@ -378,3 +378,32 @@ def test_a_run_that_is_taken_away_meanwhile_is_not_said_to_be_saved(workshop: Wo
         for event in trainer.events():
             if isinstance(event, Saved):
                 (workshop.folder / "it" / "run.json").unlink()
+
+
+ONE_SHAPE = """
+import dataclasses, sys
+from pathlib import Path
+import torch._dynamo
+from tests.training.conftest import Workshop
+
+workshop = Workshop(Path(sys.argv[1]))
+job = workshop.job(steps=4, batch_tokens=80, compile=True, dropout=0.1)
+assert job.plan.rows == 5
+job = dataclasses.replace(job, plan=dataclasses.replace(job.plan, micro_rows=2))
+compiled = [
+    torch._dynamo.utils.counters["stats"]["unique_graphs"]
+    for event in workshop.begin("run", job).events()
+]
+print(*compiled)
+"""
+
+
+@pytest.mark.slow
+def test_nothing_is_compiled_again_for_the_last_rows_of_a_batch(tmp_path: Path) -> None:
+    """Five rows make micro-batches of two, two and one, the last of which is padded."""
+    done = subprocess.run(
+        [sys.executable, "-c", ONE_SHAPE, str(tmp_path)],
+        capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert set(done.stdout.split()) == {"1"}

@@ -24,7 +24,7 @@ from tfcli.training.plan import (
     make_plan,
 )
 from tfcli.training.schedule import WARM_UP_STEPS, learning_rate_scale, matrix_learning_rate
-from tfcli.training.sizing import expected_loss, regularization
+from tfcli.training.sizing import expected_loss, fit, regularization
 
 
 def corpus(tokens: int = 10_000) -> TokenizedCorpus:
@@ -86,6 +86,39 @@ def test_a_model_too_large_for_the_memory_is_refused_with_both_figures() -> None
     with pytest.raises(UsageError, match="too large") as caught:
         plan_for(TrainOptions(size="large"), memory=1 << 20)
     assert "GiB needed" in str(caught.value.why)
+
+
+def test_the_micro_batch_of_a_resumed_run_shrinks_only_where_the_memory_is_smaller() -> None:
+    model = decide(TrainOptions(steps=1, context_length=64)).model
+    alone: Any = {"world_size": 1, "sharded": None, "resumed": "tale"}
+    for rows in (1, 16, 17):
+        enough = training_bytes(model, rows * 64)
+        assert fit(model, rows, memory=enough, **alone) == (rows, False)
+        assert fit(model, rows, memory=100 * enough, **alone) == (rows, False)
+    smaller, _ = fit(model, 16, memory=training_bytes(model, 9 * 64), **alone)
+    assert smaller == 8
+
+
+def test_a_resumed_run_that_does_not_fit_is_not_told_options_that_resume_refuses() -> None:
+    model = decide(TrainOptions(steps=1)).model
+    with pytest.raises(UsageError, match="too large") as caught:
+        fit(model, 4, memory=1 << 10, world_size=1, sharded=None, resumed="tale")
+    assert "--resume tale" in str(caught.value.hint)
+    assert not {"--size", "--context-length"} & set(str(caught.value.hint).split())
+
+
+def test_the_batch_grows_with_the_processes_unless_it_is_given() -> None:
+    def batch(**options: Any) -> int:
+        made = decide(TrainOptions(steps=5, **options), tokens=10**6, world_size=8)
+        return made.plan.rows * made.model.context_length
+
+    assert batch() == 8 * 2048
+    assert batch(batch_tokens=4096) == 4096
+
+
+def test_many_processes_can_share_few_rows() -> None:
+    made = decide(TrainOptions(steps=5, batch_tokens=256, context_length=64), world_size=32)
+    assert (made.plan.rows, made.plan.micro_rows) == (4, 1)
 
 
 @pytest.mark.parametrize("name", ["epochs", "learning_rate", "weight_decay", "dropout"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     import torch
 
     Ids = np.ndarray[tuple[int, int], np.dtype[np.int64]]
+    Places = np.ndarray[tuple[int], np.dtype[np.int64]]
 
 IGNORE_INDEX = -1  # the target of a position that is not predicted
 
@@ -47,9 +48,9 @@ class Batch:
         """How many positions the model computes, padding included."""
         return self.inputs.size
 
-    def rows(self, rows: range | slice) -> Batch:
-        """Some of its rows."""
-        chosen = rows if isinstance(rows, slice) else slice(rows.start, rows.stop)
+    def rows(self, rows: range | slice | Places) -> Batch:
+        """Some of its rows; a copy where these are an array of places."""
+        chosen = slice(rows.start, rows.stop) if isinstance(rows, range) else rows
         return Batch(
             inputs=self.inputs[chosen],
             targets=self.targets[chosen],
@@ -58,9 +59,11 @@ class Batch:
             positions=None if self.positions is None else self.positions[chosen],
         )
 
-    def without_targets(self) -> Batch:
-        """The same rows with nothing to predict: they cost a pass and change no gradient."""
-        return replace(self, targets=np.full_like(self.targets, IGNORE_INDEX))
+    def padded_rows(self, rows: range, size: int) -> Batch:
+        """Some of its rows, padded to `size` by rows without targets, which change no gradient."""
+        padded = self.rows(np.array([*rows, *[0] * (size - len(rows))], np.int64))
+        padded.targets[len(rows) :] = IGNORE_INDEX
+        return padded
 
     def to(self, device: torch.device) -> dict[str, Any]:
         """The arguments of `Transformer.loss`, as tensors on a device."""
