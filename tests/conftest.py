@@ -12,10 +12,13 @@ import tempfile
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+if TYPE_CHECKING:
+    from tfcli.runtime.device import Device
 
 # The machine is shared: how long an example takes says nothing about what it tests.
 settings.register_profile(
@@ -28,6 +31,11 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 # The sums of one thread and those of two differ in their last bits, and bits are compared here;
 # and two processes of one thread each take half as long as one of two.
 os.environ["OMP_NUM_THREADS"] = "1"
+
+# float32 means float32 on a GPU too: TF32, which rounds factors to 10 bits, would need tolerances
+# a thousand times as wide. cuBLAS reads this as it is loaded, whatever torch is told later (NVIDIA,
+# "Accelerating AI Training with NVIDIA TF32 Tensor Cores", 2021).
+os.environ["NVIDIA_TF32_OVERRIDE"] = "0"
 
 # What nohup or the background wants ignored, the commands would ignore too.
 for name in ("SIGINT", "SIGHUP"):
@@ -42,6 +50,32 @@ SENTENCES = [
     for where in ("at noon", "by the sea", "in the snow")
 ]
 BOOK = "".join(SENTENCES * 12)
+
+
+@pytest.fixture
+def device(request: pytest.FixtureRequest) -> Device:
+    """Each device that torch can use here in turn: see tests/devices.py."""
+    name: Device = request.param
+    return name
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Gives the fixture `device` its values, without torch for the tests that do without it."""
+    if "device" in metafunc.fixturenames:
+        from tests.devices import DEVICES
+
+        metafunc.parametrize("device", DEVICES, indirect=True)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leaves out what needs a GPU where there is none."""
+    need_gpu = [item for item in items if item.get_closest_marker("gpu")]
+    if need_gpu:
+        from tests.devices import GPUS
+
+        if not GPUS:
+            config.hook.pytest_deselected(items=need_gpu)
+            items[:] = [item for item in items if item not in need_gpu]
 
 
 @dataclass(frozen=True)
@@ -75,7 +109,8 @@ def bare_environment() -> dict[str, str]:
         for key, value in os.environ.items()
         if key not in unwanted and not key.startswith("TFCLI_")
     }
-    return kept | {"TERM": "dumb", "COLUMNS": "80"}
+    # commands run on the CPU; tests of a GPU bring CUDA_VISIBLE_DEVICES of their own
+    return kept | {"TERM": "dumb", "COLUMNS": "80", "CUDA_VISIBLE_DEVICES": ""}
 
 
 @cache

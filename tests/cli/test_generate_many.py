@@ -303,8 +303,8 @@ def test_incomplete_structured_output_is_an_error(trained: Shell) -> None:
         (("--num-beams", "2", "-n", "3"), "--samples must not be more than 2"),
         (("--logit-bias", "x=1"), "--logit-bias must be a token id and a number"),
         (("--logit-bias", "99999=1"), "--logit-bias names token 99999"),
-        (("--int8", "--engine", "torch"), "int8 is for the numpy engine"),
-        (("--engine", "numpy", "--device", "cuda"), "the numpy engine knows no cuda"),
+        (("--int8", "--engine", "torch"), "int8 needs the numpy engine"),
+        (("--engine", "numpy", "--device", "cuda"), "the numpy engine does not run on cuda"),
         (
             ("--repetition-penalty", "0"),
             "--repetition-penalty must be between 0.001 and 1000, not 0.0",

@@ -83,7 +83,7 @@ def index(folder: Path, name: object) -> None:
 
 SPOILT: dict[str, tuple[Callable[[Path], Any], str]] = {
     "no config": (lambda f: (f / "config.json").unlink(), "config.json not found"),
-    "config is no JSON": (lambda f: (f / "config.json").write_text("{"), "not readable JSON"),
+    "config is no JSON": (lambda f: (f / "config.json").write_text("{"), "not valid JSON"),
     "another architecture": (
         lambda f: configure(f, architectures=["GemmaForCausalLM"]), "Gemma.* cannot be imported"
     ),
@@ -105,7 +105,7 @@ SPOILT: dict[str, tuple[Callable[[Path], Any], str]] = {
     "a billion layers": (lambda f: configure(f, num_hidden_layers=10**9), "impossible model"),
     "no weights": (lambda f: (f / WEIGHTS).unlink(), "no model.safetensors"),
     "pickled weights": (pickled, "pickle file"),
-    "a missing part": (lambda f: index(f, "model-00002-of-00002.safetensors"), "not there"),
+    "a missing part": (lambda f: index(f, "model-00002-of-00002.safetensors"), "not found"),
     "a path as a part": (lambda f: index(f, "../in/model.safetensors"), "plain name"),
     "an absolute part": (lambda f: index(f, "/etc/passwd"), "plain name"),
     "a part that is a number": (lambda f: index(f, 5), "plain name"),

@@ -7,6 +7,7 @@ not import pytest, so that a process that is to be killed starts fast.
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -90,6 +91,7 @@ def faulty(fault: Fault, first: int = 0, last: int | None = None) -> Iterator[li
 
         return call
 
+    gc.disable()  # finalizers of earlier garbage must not run into the fault
     for name in CALLS:
         setattr(os, name, counted(name))
     try:
@@ -97,6 +99,7 @@ def faulty(fault: Fault, first: int = 0, last: int | None = None) -> Iterator[li
     finally:
         for name in CALLS:
             setattr(os, name, real[name])
+        gc.enable()
 
 
 def count_calls(action: Callable[[], object]) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import replace
 from typing import Any
 
@@ -13,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from tests.devices import GPUS
 from tests.generation.conftest import numpy_engine, pure_engine, random_model
 from tests.model.helpers import CONFIGS, configs
 from tfcli.generation.engines import numpy_engine as numpy_engine_module
@@ -24,13 +26,29 @@ from tfcli.model import cache as cache_module
 from tfcli.model.cache import KVCache
 from tfcli.model.config import ModelConfig
 from tfcli.model.transformer import Transformer
+from tfcli.runtime.device import Device
 
 ROWS = 3
+
+
+def torch_engine(device: str) -> Callable[[Transformer, int], Engine]:
+    """On a device; the model of a test stays where it is."""
+    return lambda model, rows: TorchEngine(deepcopy(model).to(device), rows)
+
+
 ENGINES: dict[str, Callable[[Transformer, int], Engine]] = {
     "numpy": pure_engine,
     "compiled": numpy_engine,
-    "torch": TorchEngine,
-}
+    "torch": torch_engine("cpu"),
+} | {f"torch, {gpu}": torch_engine(gpu) for gpu in GPUS}
+
+every_engine = pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.gpu if name.endswith(tuple(GPUS)) else ())
+        for name in ENGINES
+    ],
+)
 
 
 @torch.no_grad()
@@ -43,7 +61,7 @@ def assert_close(found: np.ndarray, wanted: np.ndarray) -> None:
     np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("name", ENGINES)
+@every_engine
 @given(config=configs(), data=st.data())
 @settings(max_examples=40)
 def test_rows_are_independent_in_any_order(
@@ -88,7 +106,7 @@ def test_rows_are_independent_in_any_order(
                 assert_close(row_logits, expected(model, texts[row])[-1])
 
 
-@pytest.mark.parametrize("name", ENGINES)
+@every_engine
 @pytest.mark.parametrize("variant", CONFIGS)
 def test_forward_all_gives_the_logits_after_every_token(name: str, variant: str) -> None:
     model = random_model(CONFIGS[variant])
@@ -116,7 +134,7 @@ def test_large_weights_do_not_overflow(variant: str) -> None:
     np.testing.assert_allclose(one_by_one / scale, wanted / scale, atol=1e-4)
 
 
-@pytest.mark.parametrize("name", ENGINES)
+@every_engine
 def test_more_tokens_than_the_context_are_refused(name: str) -> None:
     model = random_model(CONFIGS["modern"])
     engine: Engine = ENGINES[name](model, 1)
@@ -125,7 +143,7 @@ def test_more_tokens_than_the_context_are_refused(name: str) -> None:
         engine.forward([0], [[3]])
 
 
-@pytest.mark.parametrize("name", ENGINES)
+@every_engine
 def test_weight_bytes_are_those_of_the_matrices(name: str) -> None:
     for config in CONFIGS.values():
         model = random_model(config)
@@ -145,13 +163,13 @@ def test_weight_bytes_are_those_of_the_matrices(name: str) -> None:
 
 @pytest.mark.parametrize("variant", CONFIGS)
 def test_a_step_of_fixed_shape_equals_a_plain_one(
-    variant: str, monkeypatch: pytest.MonkeyPatch
+    variant: str, device: Device, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What is recorded on a GPU, without the recording, while the cache grows and shrinks."""
+    """Recorded with CUDA, plain elsewhere, while the cache grows and shrinks."""
     monkeypatch.setattr(cache_module, "MIN_CAPACITY", 2)
     model = random_model(CONFIGS[variant])
-    cache = KVCache(model.config, ROWS)
-    step = FixedStep(model, cache, ROWS, record=False)
+    cache = KVCache(model.config, ROWS, torch.device(device))
+    step = FixedStep(deepcopy(model).to(device), cache, ROWS, record=device == "cuda")
     capacities: list[int] = []
     short = [[0], [0, 1]]
     long = [[0], [0, 1], [2, 0], [1], *[[0, 1, 2]] * 6, *[[1]] * 4, [0, 2], [2], [0, 2]]
@@ -187,7 +205,7 @@ def test_numpy_rows_take_memory_only_as_they_fill() -> None:
     assert caches.nbytes == 0
 
 
-@pytest.mark.parametrize("name", ENGINES)
+@every_engine
 @given(data=st.data())
 @settings(max_examples=15)
 def test_logits_are_the_same_however_the_cache_grows(name: str, data: st.DataObject) -> None:

@@ -295,7 +295,7 @@ def test_other_files_and_folders_are_not_listed_as_runs(run: Run) -> None:
     (root / "empty").mkdir()
     (root / "README.md").write_bytes(b"x")
     (root / "incomplete").mkdir()
-    (root / "begun" / TOKENIZER).write_bytes(b"x")
+    (root / "incomplete" / TOKENIZER).write_bytes(b"x")
     assert list_runs(root) == [run.path]
 
 

@@ -28,7 +28,7 @@ import sys
 from pathlib import Path
 from tfcli.text.corpus import open_corpus
 from tfcli.text.token_cache import tokenize_corpus
-from tfcli.text.tokenizer import Tokenizer
+from tfcli.text.sentencepiece_tokenizer import SentencePieceTokenizer
 
 def wait(done):
     print("writing", flush=True)
@@ -36,7 +36,7 @@ def wait(done):
 
 cache, book, model = map(Path, sys.argv[1:])
 corpus = open_corpus([book], cache=cache)
-tokenize_corpus(corpus, Tokenizer(model.read_bytes()), cache=cache, progress=wait)
+tokenize_corpus(corpus, SentencePieceTokenizer(model.read_bytes()), cache=cache, progress=wait)
 """
 
 

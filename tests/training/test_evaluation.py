@@ -23,11 +23,12 @@ def random_model(workshop: Workshop, context: int) -> Transformer:
     torch.manual_seed(0)
     for parameter in model.parameters():
         torch.nn.init.normal_(parameter, std=0.2)
-    return model
+    return model.to(workshop.device)
 
 
 def plain_nats(model: Transformer, seen: list[int], token: int) -> float:
-    logits = model(torch.tensor([seen]))[0, -1].detach().double()
+    ids = torch.tensor([seen], device=model.embedding.weight.device)
+    logits = model(ids)[0, -1].detach().cpu().double()
     return -float(logits.log_softmax(0)[token])
 
 
@@ -62,7 +63,7 @@ def test_documents_are_measured_each_after_an_end(workshop: Workshop) -> None:
 def test_a_model_that_knows_nothing_costs_the_logarithm_of_the_vocabulary(
     workshop: Workshop,
 ) -> None:
-    model = Transformer(workshop.job().model_config)
+    model = Transformer(workshop.job().model_config).to(workshop.device)
     with torch.no_grad():
         model.embedding.weight.zero_()
     measured = evaluate_tokens(model, workshop.tokens.held_out, workshop.tokenizer)

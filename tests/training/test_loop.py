@@ -33,6 +33,7 @@ from tfcli.runs.step import (
 )
 from tfcli.runs.summary import summarize
 from tfcli.runs.valid_steps import open_step
+from tfcli.runtime.device import Device
 from tfcli.training.closing import measure_best
 from tfcli.training.evaluation import evaluate_tokens
 from tfcli.training.events import Evaluated, Sampled, Saved, StepFinished, Stopped
@@ -241,14 +242,24 @@ def test_a_training_without_patience_for_worse_models_stops_early(workshop: Work
 LITTLE_MEMORY = """
 import resource, sys, time
 from pathlib import Path
+import torch
 from tests.training.conftest import Workshop
 
-workshop = Workshop(Path(sys.argv[1]), text_times=80)
+device, folder, room = sys.argv[1], Path(sys.argv[2]), 700 << 20
+workshop = Workshop(folder, text_times=80, device=device)
 job = workshop.job(steps=2, d_model=256, num_heads=4, batch_tokens=49152)
 trainer = workshop.begin("run", job)
-kilobytes = int(next(l for l in open("/proc/self/status") if "VmSize" in l).split()[1])
-limit = (kilobytes << 10) + (700 << 20)
-resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+if device == "cpu":
+    kilobytes = int(next(l for l in open("/proc/self/status") if "VmSize" in l).split()[1])
+    limit = (kilobytes << 10) + room
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+elif device == "cuda":
+    total = torch.cuda.get_device_properties(0).total_memory
+    torch.cuda.empty_cache()
+    torch.cuda.set_per_process_memory_fraction((torch.cuda.memory_reserved() + room) / total)
+else:
+    total = torch.mps.recommended_max_memory()
+    torch.mps.set_per_process_memory_fraction((torch.mps.driver_allocated_memory() + room) / total)
 kinds = [(type(e).__name__, getattr(e, "micro_rows", None)) for e in trainer.events()]
 assert kinds[0][0] == "MemoryExceeded", kinds
 assert [name for name, _ in kinds].count("StepFinished") == 2, kinds
@@ -257,10 +268,13 @@ print(job.plan.micro_rows, min(rows for name, rows in kinds if name == "MemoryEx
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux keeps a process to its memory")
-def test_where_the_memory_ends_fewer_rows_are_worked_on_at_once(tmp_path: Path) -> None:
+def test_where_the_memory_ends_fewer_rows_are_worked_on_at_once(
+    tmp_path: Path, device: Device
+) -> None:
+    if device == "cpu" and sys.platform != "linux":
+        pytest.skip("only Linux keeps a process to its memory")
     done = subprocess.run(
-        [sys.executable, "-c", LITTLE_MEMORY, str(tmp_path)],
+        [sys.executable, "-c", LITTLE_MEMORY, device, str(tmp_path)],
         capture_output=True, text=True, timeout=100,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -302,7 +316,8 @@ def test_the_best_step_is_measured_on_all_of_the_text_though_it_is_not_the_last(
     for event in trainer.events():
         if isinstance(event, Saved) and event.step == 4:  # what comes after it is worse
             with torch.no_grad():
-                trainer.model.embedding.weight.add_(torch.randn(300, 32))
+                weight = trainer.model.embedding.weight
+                weight.add_(torch.randn_like(weight))
     before = summarize(trainer.run)
     assert before["best_step"] == 4
     assert not before["held_out"]["whole"]
@@ -311,7 +326,9 @@ def test_the_best_step_is_measured_on_all_of_the_text_though_it_is_not_the_last(
     assert after["best_step"] == before["best_step"]
     assert after["held_out"]["whole"]
     verify_step(step_path(trainer.run.path, after["best_step"]))
-    model = open_model(trainer.run, open_step(step_path(trainer.run.path, after["best_step"])))
+    model = open_model(
+        trainer.run, open_step(step_path(trainer.run.path, after["best_step"])), workshop.device
+    )
     wanted = evaluate_tokens(model, trainer.corpus.held_out, trainer.tokenizer)
     assert wanted
     assert after["held_out"]["nats_per_byte"] == pytest.approx(wanted.nats_per_byte)

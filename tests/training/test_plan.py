@@ -24,7 +24,7 @@ from tfcli.training.plan import (
     make_plan,
 )
 from tfcli.training.schedule import WARM_UP_STEPS, learning_rate_scale, matrix_learning_rate
-from tfcli.training.sizing import expected_loss, regularisation
+from tfcli.training.sizing import expected_loss, regularization
 
 
 def corpus(tokens: int = 10_000) -> TokenizedCorpus:
@@ -33,9 +33,7 @@ def corpus(tokens: int = 10_000) -> TokenizedCorpus:
 
 
 def decide(options: TrainOptions, tokens: int = 10_000, **means: Any) -> PlannedModel:
-    return make_plan(
-        options, corpus(tokens), Resources(precision="float32", **means), vocab_size=300
-    )
+    return make_plan(options, corpus(tokens), Resources(dtype="float32", **means), vocab_size=300)
 
 
 def plan_for(options: TrainOptions, tokens: int = 10_000, memory: int | None = None) -> Plan:
@@ -79,7 +77,7 @@ def test_a_batch_that_does_not_fit_is_made_of_equal_parts() -> None:
     decision = decide(options)
     model, whole = decision.model, decision.plan
     assert whole.rows == whole.micro_rows == 64
-    memory = int(training_bytes(model, 16 * 64) / 0.8) + 1
+    memory = training_bytes(model, 16 * 64)
     parts = plan_for(options, memory=memory)
     assert (parts.rows, parts.micro_rows) == (64, 16)
 
@@ -87,7 +85,7 @@ def test_a_batch_that_does_not_fit_is_made_of_equal_parts() -> None:
 def test_a_model_too_large_for_the_memory_is_refused_with_both_figures() -> None:
     with pytest.raises(UsageError, match="too large") as caught:
         plan_for(TrainOptions(size="large"), memory=1 << 20)
-    assert "GiB are needed" in str(caught.value.why)
+    assert "GiB needed" in str(caught.value.why)
 
 
 @pytest.mark.parametrize("name", ["epochs", "learning_rate", "weight_decay", "dropout"])
@@ -171,7 +169,7 @@ def test_a_plan_out_of_range_is_none(changes: dict[str, Any], budget: dict[str, 
 def machine(operations: float) -> Any:
     """A machine that does nothing but the operations of the model, so many a second."""
 
-    def step_seconds(config: ModelConfig, rows: int, precision: str) -> float:
+    def step_seconds(config: ModelConfig, rows: int, dtype: str) -> float:
         tokens = rows * config.context_length
         return training_flops_per_token(config) * tokens / operations
 
@@ -226,11 +224,11 @@ def test_code_is_made_only_where_there_is_time_and_a_compiler() -> None:
 @given(st.floats(0, 1000), st.floats(0, 1000))
 def test_the_more_often_a_text_is_read_the_more_is_left_out(one: float, other: float) -> None:
     few, many = sorted((one, other))
-    assert regularisation(few) <= regularisation(many)
+    assert regularization(few) <= regularization(many)
 
 
 def test_a_model_too_large_to_measure_is_not_chosen() -> None:
-    def step_seconds(config: ModelConfig, rows: int, precision: str) -> float:
+    def step_seconds(config: ModelConfig, rows: int, dtype: str) -> float:
         return 0.01 if config.d_model < 300 else math.inf
 
     assert decide(TrainOptions(seconds=1e6), step_seconds=step_seconds).model.d_model == 256
@@ -273,6 +271,6 @@ def test_apart_and_weights_do_not_go_together() -> None:
         make_plan(
             TrainOptions(steps=1, document_mask=True),
             two,
-            Resources(precision="float32"),
+            Resources(dtype="float32"),
             vocab_size=300,
         )

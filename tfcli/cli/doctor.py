@@ -39,7 +39,9 @@ def _machine() -> Iterator[Check]:
     import torch
 
     from tfcli.generation.engines import native
-    from tfcli.training.machine import available_memory, choose_device, choose_precision
+    from tfcli.runtime.device import choose_device
+    from tfcli.runtime.dtype import choose_dtype
+    from tfcli.runtime.memory import available_memory
 
     yield True, "python", sys.version.split()[0]
     version = tuple(int(part) for part in torch.__version__.split("+")[0].split(".")[:2])
@@ -54,7 +56,7 @@ def _machine() -> Iterator[Check]:
     free = f", {memory / 2**30:.1f} GiB free" if memory else ""
     yield True, "device", f"{device}, {torch.get_num_threads()} threads{free}"
     yield True, "engine", native.status()
-    yield True, "dtype", f"{choose_precision(device)} (fastest on this machine)"
+    yield True, "dtype", f"{choose_dtype(device)} (fastest on this machine)"
 
 
 def _folder() -> Iterator[Check]:

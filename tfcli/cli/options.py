@@ -10,7 +10,7 @@ import typer
 from tfcli.generation.open_engine import EngineName
 from tfcli.options import Options
 from tfcli.options import option as declare
-from tfcli.training.machine import Device
+from tfcli.runtime.device import Device
 
 
 def option(

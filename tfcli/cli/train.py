@@ -13,8 +13,8 @@ from tfcli.cli.options import JsonOption, QuietOption, option, seed_option
 from tfcli.errors import UsageError
 from tfcli.options import OptionError, Options, parse_count
 from tfcli.options import option as declare
+from tfcli.runtime.device import Device
 from tfcli.text.tokenizer_training import TokenizerType
-from tfcli.training.machine import Device
 from tfcli.training.options import DATA, TrainOptions
 
 if TYPE_CHECKING:

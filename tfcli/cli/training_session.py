@@ -20,15 +20,15 @@ if TYPE_CHECKING:
 
     from tfcli.model.transformer import Transformer
     from tfcli.runs.run import Run
+    from tfcli.runtime.device import Device
+    from tfcli.runtime.distributed import ProcessGroup
     from tfcli.text.corpus import Corpus
     from tfcli.text.readers import Sources
     from tfcli.text.token_cache import TokenizedCorpus
     from tfcli.text.tokenizer import Tokenizer
     from tfcli.text.tokenizer_training import TokenizerReport, TokenizerType
     from tfcli.training.loop import Trainer
-    from tfcli.training.machine import Device
     from tfcli.training.options import TrainOptions
-    from tfcli.training.parallel import Processes
     from tfcli.training.setup import Base, TrainingJob
 
 
@@ -47,7 +47,7 @@ class TrainingSession:
         self.started = started
         self.sample_prompt = sample_prompt
         self.json = json
-        self.processes: Processes | None = None
+        self.processes: ProcessGroup | None = None
         self._started_training = False
 
     @contextlib.contextmanager
@@ -61,20 +61,21 @@ class TrainingSession:
         if _world_size() == 1:  # known before torch is loaded
             yield True
             return
-        from tfcli.training.parallel import join, leave
+        from tfcli.runs.run import ROOT
+        from tfcli.runtime.distributed import init, shutdown
 
-        self.processes = join()
+        self.processes = init(ROOT)
         well = False
         try:
-            yield self.processes.is_first
+            yield self.processes.is_main
             well = True
         except typer.Exit:  # a training that was interrupted, and saved
             well = True
             raise
         finally:
-            if self.processes.is_first and not self._started_training:
-                self.processes.say("")  # no training: the others need not wait
-            leave(together=well and self._started_training)
+            if self.processes.is_main and not self._started_training:
+                self.processes.broadcast_text("")  # nothing came of it: the others need not wait
+            shutdown(together=well and self._started_training)
 
     def follow(self, device: Device) -> None:
         """Trains along with the main process, silently."""
@@ -249,7 +250,7 @@ class TrainingSession:
 
         return sample
 
-    def _processes(self) -> dict[str, Processes]:
+    def _processes(self) -> dict[str, ProcessGroup]:
         return {"processes": self.processes} if self.processes else {}
 
     def _show(self, job: TrainingJob, trainer: Trainer, stop: StopSignals) -> Run:

@@ -52,13 +52,13 @@ def show_plan(job: TrainingJob, name: str, reporter: streams.Reporter) -> None:
     parts = [
         length,
         f"dropout {plan.dropout:g}, token dropout {plan.token_dropout:g}",
-        f"{plan.precision} on {job.device}",
+        f"{plan.dtype} on {job.device}",
     ]
     if plan.compile:
         parts.append("compiled")
-    if job.processes.count > 1:
+    if job.processes.world_size > 1:
         sharded = ", parameters sharded" if job.processes.sharded else ""
-        parts.append(f"{job.processes.count} processes{sharded}")
+        parts.append(f"{job.processes.world_size} processes{sharded}")
     reporter.note("Plan: " + ", ".join((*parts, f"seed {job.seed}")))
     reporter.note(f"      {_format_expectation(job)}")
 

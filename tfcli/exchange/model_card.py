@@ -93,7 +93,7 @@ def _settings(plan: dict[str, Any]) -> dict[str, object]:
         "weight decay": optimizer.get("weight_decay"),
         "dropout": plan.get("dropout"),
         "dropout of tokens": plan.get("token_dropout"),
-        "precision": plan.get("precision"),
+        "dtype": plan.get("dtype", plan.get("precision")),
     }
     return {name: value for name, value in known.items() if value is not None}
 

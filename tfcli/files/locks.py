@@ -46,9 +46,11 @@ def lock(folder: Path, *, doing: str) -> Iterator[None]:
         )
         yield
     finally:
-        with contextlib.suppress(OSError):
-            os.unlink(folder / HOLDER)
-        guard.release()
+        try:
+            with contextlib.suppress(OSError):
+                os.unlink(folder / HOLDER)
+        finally:
+            guard.release()
 
 
 def is_locked(folder: Path) -> bool:

@@ -1,14 +1,10 @@
-"""From a run on the disk to an engine that writes.
+"""From a run on the disk to an engine that generates.
 
-The commands' options are defined with what stands here: all else is imported where it is used.
+The command line's options need the names defined here, so all else is imported where it is used.
 """
 
 from __future__ import annotations
 
-import os
-import platform
-import shutil
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeVar
 
@@ -21,26 +17,25 @@ if TYPE_CHECKING:
     from tfcli.model.transformer import Transformer
     from tfcli.runs.run import Run
     from tfcli.runs.valid_steps import ValidStep
-    from tfcli.training.machine import Device
+    from tfcli.runtime.device import Device
 
 EngineName = Literal["auto", "numpy", "torch"]
 Opened = TypeVar("Opened")
 
 
 def open_model(run: Run, step: ValidStep, device: Device = "auto") -> Transformer:
-    """The model of a step, with its weights, on a device, not for training.
+    """The model of a step, with its weights, on a device, in evaluation mode.
 
     Raises:
         DamagedError: the weights do not fit the run's configuration.
 
     """
     from tfcli.model.transformer import Transformer
-    from tfcli.runs.step import MODEL, load_arrays
-    from tfcli.training.machine import choose_device
-    from tfcli.training.resume import load_weights
+    from tfcli.runs.weights import load_weights
+    from tfcli.runtime.device import choose_device
 
     model = Transformer(run.model_config)
-    load_weights(model, load_arrays(step.path / MODEL), step.path / MODEL)
+    load_weights(model, step.path)
     return model.to(choose_device(device)).eval()
 
 
@@ -51,11 +46,11 @@ def open_best(
     *,
     damaged: Callable[[TfcliError], None],
 ) -> tuple[ValidStep, Opened]:
-    """Chooses a step and opens it; once more where a trainer removed it between the two.
+    """Chooses a step and opens it; another one if a trainer removed the first in between.
 
     Args:
-        step: the one that was asked for, or None for the best; see `choose_step`.
-        opened: what opens it.
+        step: the one asked for, or None for the best; see `choose_step`.
+        opened: opens a step.
 
     """
     from tfcli.runs.valid_steps import choose_step
@@ -78,23 +73,26 @@ def open_engine(
     engine: EngineName = "auto",
     int8: bool = False,
 ) -> Engine:
-    """An engine for a step, with room for so many rows.
+    """An engine for a step.
 
     Args:
-        engine: numpy, which answers at once, on a CPU; torch everywhere else. "auto" asks the
-            system whether it has a GPU before it loads torch.
-        int8: whether the matrices are rounded to eight bits, which the numpy engine can.
+        rows: sequences that it generates at the same time.
+        engine: "auto" takes numpy, which starts at once, on a CPU and torch on a GPU; whether
+            there is a GPU is found out without importing torch.
+        int8: whether to quantize the matrices to 8 bits; only the numpy engine can.
 
     Raises:
         DamagedError: the weights do not fit the run's configuration.
-        UsageError: numpy was asked for, and another device than the CPU; or int8 and torch.
+        UsageError: numpy with a device other than the CPU; int8 with torch.
 
     """
+    from tfcli.runtime.device import has_gpu
+
     if engine == "numpy" and device not in {"auto", "cpu"}:
-        raise UsageError(f"the numpy engine knows no {device}", hint="--engine torch")
+        raise UsageError(f"the numpy engine does not run on {device}", hint="--engine torch")
     on_cpu = device == "cpu" or (device == "auto" and (int8 or not has_gpu()))
     if int8 and (engine == "torch" or not on_cpu):
-        raise UsageError("int8 is for the numpy engine, on a CPU", hint="--int8 alone")
+        raise UsageError("int8 needs the numpy engine, on a CPU", hint="--int8 --device cpu")
     if engine == "numpy" or (engine == "auto" and on_cpu):
         from tfcli.generation.engines.numpy_engine import NumpyEngine
         from tfcli.model.parameters import check_shapes
@@ -108,12 +106,3 @@ def open_engine(
     from tfcli.generation.engines.torch_engine import TorchEngine
 
     return TorchEngine(open_model(run, step, device), rows)
-
-
-def has_gpu() -> bool:
-    """Whether the system shows a GPU that torch may be able to use, without loading torch."""
-    apple = sys.platform == "darwin" and platform.machine() == "arm64"
-    hidden = os.environ.get("CUDA_VISIBLE_DEVICES") in {"", "-1"}
-    nvidia_or_amd = any(Path(path).exists() for path in ("/dev/nvidia0", "/dev/kfd"))
-    windows = sys.platform == "win32" and shutil.which("nvidia-smi") is not None
-    return apple or ((nvidia_or_amd or windows) and not hidden)

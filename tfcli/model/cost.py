@@ -38,10 +38,11 @@ def training_flops_per_token(config: ModelConfig) -> int:
 
 
 def training_bytes(config: ModelConfig, batch_tokens: int, *, shards: int = 1) -> int:
-    """A rough estimate of the memory that training takes, in bytes.
+    """About how much memory training takes at its peak, in bytes; see `docs/lab-notes.md`.
 
-    Weights, gradients and two moments in float32; the activations kept for the backward pass, about
-    16 vectors of d_model and 4 of d_ff per token and block; the logits twice.
+    Weights, gradients and two moments in float32; per token and block about 16 vectors of d_model
+    and 4 of d_ff (2 without a gate) kept for the backward pass, and as many again for the
+    gradients within the block that it is in; three times the logits.
 
     Args:
         batch_tokens: tokens in a micro-batch.
@@ -51,8 +52,9 @@ def training_bytes(config: ModelConfig, batch_tokens: int, *, shards: int = 1) -
     weights = 16 * count_parameters(config) // shards
     if shards > 1:
         weights += 8 * _matrix_elements(config) // config.num_layers
-    activations = config.num_layers * (16 * config.d_model + 4 * config.d_ff)
-    return weights + 4 * batch_tokens * (activations + 2 * config.vocab_size)
+    block = 16 * config.d_model + (4 if config.feed_forward == "swiglu" else 2) * config.d_ff
+    activations = (config.num_layers + 1) * block + 3 * config.vocab_size
+    return weights + 4 * batch_tokens * activations
 
 
 def _matrix_elements(config: ModelConfig) -> int:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from tfcli.model.transformer import Transformer
 from tfcli.runs.step import MODEL, OPTIMIZER, load_arrays, save_step
 from tfcli.runs.valid_steps import open_step, steps_by_loss
+from tfcli.runs.weights import load_weights
 from tfcli.training.evaluation import evaluate_tokens
-from tfcli.training.resume import load_weights
 
 if TYPE_CHECKING:
     from tfcli.training.loop import Trainer
@@ -26,7 +26,7 @@ def measure_best(trainer: Trainer) -> None:
 
     """
     paths = steps_by_loss(trainer.run)
-    if not trainer.processes.is_first or trainer.processes.sharded or not paths:
+    if not trainer.processes.is_main or trainer.processes.sharded or not paths:
         return
     step = open_step(paths[0])
     measured = step.state.held_out
@@ -34,7 +34,7 @@ def measure_best(trainer: Trainer) -> None:
         return
     weights = load_arrays(step.path / MODEL)
     model = Transformer(trainer.model.config)
-    load_weights(model, weights, step.path / MODEL)
+    load_weights(model, step.path)
     model.to(trainer.model.embedding.weight.device)
     held_out = evaluate_tokens(
         model,

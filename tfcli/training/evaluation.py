@@ -9,11 +9,11 @@ import torch
 from torch.nn import functional as F
 
 from tfcli.runs.step import HeldOut
+from tfcli.runtime.distributed import SINGLE_PROCESS, ProcessGroup, reshard
+from tfcli.runtime.memory import is_out_of_memory
 from tfcli.training.batches import IGNORE_INDEX
 from tfcli.training.examples import document_rows, sliding_windows
-from tfcli.training.machine import is_out_of_memory
 from tfcli.training.objectives import NextToken
-from tfcli.training.parallel import ALONE, Processes, release
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -48,7 +48,7 @@ def evaluate(
     *,
     stride: int,
     whole: bool,
-    processes: Processes = ALONE,
+    processes: ProcessGroup = SINGLE_PROCESS,
 ) -> HeldOut | None:
     """The cross-entropy of a text, per byte: the one measure that no vocabulary can flatter.
 
@@ -69,15 +69,15 @@ def evaluate(
     was_training = model.training
     model.eval()
     nats = total_bytes = count = 0.0
-    share = ALONE if processes.sharded else processes
-    for batch in itertools.islice(batches, share.rank, None, share.count):
+    share = SINGLE_PROCESS if processes.sharded else processes
+    for batch in itertools.islice(batches, share.rank, None, share.world_size):
         nats += _nats_of_shards(model, batch) if processes.sharded else _nats(model, batch)
         real = torch.from_numpy(batch.targets[batch.targets != IGNORE_INDEX])
         count += len(real)
         total_bytes += int(lengths[real].sum())
-    release(model)
+    reshard(model)
     model.train(was_training)
-    nats, total_bytes, count = share.add(nats, total_bytes, count)
+    nats, total_bytes, count = share.all_reduce(nats, total_bytes, count)
     if total_bytes == 0:
         return None
     return HeldOut(
@@ -130,7 +130,7 @@ def evaluate_tokens(
     *,
     objective: Objective | None = None,
     limit: int | None = None,
-    processes: Processes = ALONE,
+    processes: ProcessGroup = SINGLE_PROCESS,
 ) -> HeldOut | None:
     """Measures on a text through a window of the model's context that moves by half of it.
 

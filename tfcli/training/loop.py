@@ -25,6 +25,8 @@ from tfcli.runs.metrics import append_metrics
 from tfcli.runs.run import require_exists
 from tfcli.runs.step import StepState, save_step, step_path
 from tfcli.runs.valid_steps import prune
+from tfcli.runtime.distributed import SINGLE_PROCESS, ProcessGroup, full_tensor
+from tfcli.runtime.memory import is_out_of_memory
 from tfcli.training.compiling import compile_loss
 from tfcli.training.evaluation import evaluate_tokens
 from tfcli.training.events import (
@@ -38,8 +40,7 @@ from tfcli.training.events import (
     Stopped,
     to_row,
 )
-from tfcli.training.machine import is_out_of_memory
-from tfcli.training.parallel import ALONE, Processes, whole
+from tfcli.training.grad_scaler import GradScaler
 from tfcli.training.plan import EVALUATIONS, LONGEST_UNSAVED
 from tfcli.training.schedule import learning_rate_scale
 
@@ -92,7 +93,7 @@ class Trainer:
     started: float
     stop: Callable[[], bool] = lambda: False
     sample: Callable[[Transformer], str] | None = None
-    processes: Processes = ALONE
+    processes: ProcessGroup = SINGLE_PROCESS
     peak: float | None = None
     step: int = 0
     tokens_seen: int = 0
@@ -100,6 +101,7 @@ class Trainer:
     best: float = math.inf
     not_better: int = 0
     saved_step: int = -1
+    grad_scaler: GradScaler = field(init=False)
     _loss: Callable[..., Tensor] = field(init=False)
     _micro_rows: int = field(init=False)
     _held_out: HeldOut | None = None
@@ -110,10 +112,13 @@ class Trainer:
     _saving_seconds: float = 0.0
     _furthest: float = 0.0  # progress in a budget of time
 
+    def __post_init__(self) -> None:
+        self.grad_scaler = GradScaler(self.plan.dtype)
+
     def events(self) -> Iterator[Event]:
         """Trains to the end of the budget; every event is in `metrics.jsonl` before it is seen."""
         for event in self._train():
-            if self.processes.is_first:
+            if self.processes.is_main:
                 append_metrics(self.run.path, to_row(event))
             yield event
 
@@ -124,22 +129,22 @@ class Trainer:
         self._loss, self._micro_rows = self.model.loss, self.plan.micro_rows
         if self.plan.compile:
             yield from self._compile()
-        agree = self.processes.agree  # what depends on a clock or a signal, the first decides
+        broadcast = self.processes.broadcast  # the main process decides what depends on a clock
         reason: Reason = "finished"
-        while not agree(self._over()):
-            if agree(self.stop()):
+        while not broadcast(self._over()):
+            if broadcast(self.stop()):
                 reason = "interrupted"
                 break
-            before = agree(self._progress())
+            before = broadcast(self._progress())
             yield from self._update(before)
-            if agree(self._over()):
+            if broadcast(self._over()):
                 break
-            if agree(self._evaluation_due(before)):
+            if broadcast(self._evaluation_due(before)):
                 yield from self._evaluate()
-                if agree(self._out_of_patience()):
+                if broadcast(self._out_of_patience()):
                     reason = "no better"
                     break
-            if agree(self._save_due(before)):
+            if broadcast(self._save_due(before)):
                 yield from self._save()
         if reason != "interrupted":
             yield from self._evaluate()
@@ -163,10 +168,14 @@ class Trainer:
         """One step: gradients summed over micro-batches and processes, then one update."""
         began = time.perf_counter()
         scale = learning_rate_scale(self.step, progress)
-        while (loss := self._try_batch()) is None:
-            self._micro_rows = (self._micro_rows + 1) // 2
-            yield MemoryExceeded(step=self.step, micro_rows=self._micro_rows)
-        norm = self.optimizer.step(scale)
+        while True:
+            while (loss := self._try_batch()) is None:
+                self._micro_rows = (self._micro_rows + 1) // 2
+                yield MemoryExceeded(step=self.step, micro_rows=self._micro_rows)
+            norm = self.optimizer.step(scale)  # which updates nothing where the norm is not finite
+            if math.isfinite(norm) or not math.isfinite(loss) or not self.grad_scaler.back_off():
+                break
+        self.grad_scaler.advance()
         if not math.isfinite(loss + norm):
             raise self._diverged(
                 f"loss {loss}, gradient norm {norm} on the batch of step {self.step + 1}; "
@@ -178,7 +187,7 @@ class Trainer:
         self._held_out = self._held_out_final = None  # those weights are gone
         elapsed = time.perf_counter() - began
         self._step_seconds.append(elapsed)
-        operations = training_flops_per_token(self.model.config) * tokens / self.processes.count
+        flops = training_flops_per_token(self.model.config) * tokens / self.processes.world_size
         yield StepFinished(
             step=self.step,
             loss=loss,
@@ -186,7 +195,7 @@ class Trainer:
             grad_norm=norm,
             learning_rate=scale * self.plan.optimizer.matrix_learning_rate,
             tokens_per_second=tokens / elapsed,
-            mfu=operations / elapsed / self.peak if self.peak else None,
+            mfu=flops / elapsed / self.peak if self.peak else None,
             progress=self._progress(),
             seconds=self.seconds,
         )
@@ -214,24 +223,25 @@ class Trainer:
                 parameter.grad = None
             return None
         parameters = list(self.model.parameters())
-        self.processes.add_gradients(parameters)
-        return self.processes.add(loss)[0]
+        self.processes.all_reduce_gradients(parameters)
+        self.grad_scaler.unscale(parameters)
+        return self.processes.all_reduce(loss)[0]
 
     def _accumulate_gradients(self) -> float:
         examples = self.sampler.examples(self.step)
         batch = self.objective.training_batch(examples, seed=self.seed, step=self.step)
         device = next(self.model.parameters()).device
-        share = self.processes.share(self.plan.rows)
+        shard = self.processes.row_shard(self.plan.rows)
         num_targets = batch.num_targets
         total = torch.zeros((), device=device)
-        for first in range(share.start, share.start + self._rows_passed(), self._micro_rows):
-            rows = range(first, min(first + self._micro_rows, share.stop))
+        for first in range(shard.start, shard.start + self._rows_passed(), self._micro_rows):
+            rows = range(first, min(first + self._micro_rows, shard.stop))
             # a dummy batch, so that all ranks make the same collective calls
             part = batch.rows(rows) if rows else batch.rows(range(1)).without_targets()
             dropout_mask = self.model.draw_dropout(rows or range(1), (self.seed, self.step))
             nats = self._loss(**part.to(device), dropout_mask=dropout_mask)
             loss = nats / num_targets
-            loss.backward()  # type: ignore[no-untyped-call]
+            self.grad_scaler.scaled(loss).backward()  # type: ignore[no-untyped-call]
             total += loss.detach()
         return total.item()
 
@@ -241,8 +251,8 @@ class Trainer:
         There each pass gathers weights from all processes, so all have to make as many.
         """
         if self.processes.sharded:
-            return -(-self.plan.rows // self.processes.count)
-        return len(self.processes.share(self.plan.rows))
+            return -(-self.plan.rows // self.processes.world_size)
+        return len(self.processes.row_shard(self.plan.rows))
 
     def _diverged(self, why: str) -> DataError:
         return DataError(
@@ -321,7 +331,9 @@ class Trainer:
         try:
             held_out = self._evaluate_tokens(self.plan.evaluation_tokens)
         except RuntimeError as error:
-            if not is_out_of_memory(error) or self.processes.count > 1:  # the others would wait
+            if (
+                not is_out_of_memory(error) or self.processes.world_size > 1
+            ):  # the others would wait
                 raise
             yield NotEvaluated(step=self.step, why="out of memory with a single row")
             return
@@ -345,7 +357,7 @@ class Trainer:
         held_out = self._held_out
         if held_out is None or held_out.whole or held_out.nats_per_byte > self.best:
             return
-        held_out = self._evaluate_tokens(int(self.processes.agree(self.final_tokens())))
+        held_out = self._evaluate_tokens(int(self.processes.broadcast(self.final_tokens())))
         assert held_out is not None
         self._held_out_final = held_out
         yield Evaluated(step=self.step, held_out=held_out, best=True, seconds=self.seconds)
@@ -364,7 +376,7 @@ class Trainer:
         if self.saved_step == self.step:
             return
         began = time.monotonic()
-        weights = {n: whole(p).numpy(force=True) for n, p in self.model.named_parameters()}
+        weights = {n: full_tensor(p).numpy(force=True) for n, p in self.model.named_parameters()}
         if not all(np.isfinite(array).all() for array in weights.values()):
             raise self._diverged("a weight is no number; nothing was saved of it")
         state = StepState(
@@ -374,9 +386,9 @@ class Trainer:
             held_out=self._held_out,
             held_out_final=self._held_out_final,
         )
-        remembered = self.optimizer.state()
+        remembered = self.optimizer.state() | self.grad_scaler.state()
         path = step_path(self.run.path, self.step)
-        if self.processes.is_first:
+        if self.processes.is_main:
             require_exists(self.run)
             save_step(self.run.path, state, weights, remembered)
             prune(self.run, keep=STEPS_KEPT)

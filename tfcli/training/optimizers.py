@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from tfcli.model.parameters import parameters
-from tfcli.training.parallel import is_sharded, local, part_like, whole_like
+from tfcli.runtime.distributed import full_tensor_like, is_sharded, local_tensor, shard_like
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -96,6 +96,7 @@ class Muon:
 
     Args:
         precision: of the iteration, for which bfloat16 is good enough (Jordan et al. 2024).
+            float16 is not: its smallest numbers are larger than many of a momentum's.
 
     """
 
@@ -107,12 +108,14 @@ class Muon:
         precision: torch.dtype = torch.float32,
     ) -> None:
         self._momentum = momentum
-        self._precision = precision
+        self._precision = torch.float32 if precision == torch.float16 else precision
         self._groups: dict[torch.Size, list[tuple[str, nn.Parameter]]] = {}
         for name, parameter in matrices.items():
             self._groups.setdefault(parameter.shape, []).append((name, parameter))
         self._buffers = {
-            shape: torch.stack([torch.zeros_like(local(parameter)) for _, parameter in group])
+            shape: torch.stack(
+                [torch.zeros_like(local_tensor(parameter)) for _, parameter in group]
+            )
             for shape, group in self._groups.items()
         }
 
@@ -120,14 +123,14 @@ class Muon:
     def step(self, learning_rate: float, weight_decay: float) -> None:
         """Moves every matrix by `learning_rate` along its orthogonal momentum."""
         for shape, group in self._groups.items():
-            parameters = [local(parameter) for _, parameter in group]
+            parameters = [local_tensor(parameter) for _, parameter in group]
             gradients = torch.stack([_gradient(parameter) for _, parameter in group])
             buffer = self._buffers[shape]
             buffer.lerp_(gradients, 1 - self._momentum)
             nesterov = gradients.lerp_(buffer, self._momentum)
             one = group[0][1]  # where weights are sharded, only the whole has singular values
-            nesterov = whole_like(nesterov.to(self._precision), one, stacked=True)
-            updates = part_like(orthogonalize_blocks(nesterov), one, stacked=True).float()
+            nesterov = full_tensor_like(nesterov.to(self._precision), one, stacked=True)
+            updates = shard_like(orthogonalize_blocks(nesterov), one, stacked=True).float()
             torch._foreach_mul_(parameters, 1 - learning_rate * weight_decay)
             torch._foreach_add_(parameters, list(updates.unbind()), alpha=-learning_rate)
 
@@ -142,7 +145,7 @@ class Muon:
 
 def _gradient(parameter: Tensor) -> Tensor:
     assert parameter.grad is not None
-    return local(parameter.grad)
+    return local_tensor(parameter.grad)
 
 
 class AdamW:
@@ -161,8 +164,10 @@ class AdamW:
         self._betas = betas
         self._names = list(parameters)
         self._parameters = list(parameters.values())
-        self._means = [torch.zeros_like(local(parameter)) for parameter in self._parameters]
-        self._squares = [torch.zeros_like(local(parameter)) for parameter in self._parameters]
+        self._means = [torch.zeros_like(local_tensor(parameter)) for parameter in self._parameters]
+        self._squares = [
+            torch.zeros_like(local_tensor(parameter)) for parameter in self._parameters
+        ]
         self._steps = torch.zeros((), dtype=torch.float32)
 
     @torch.no_grad()
@@ -174,7 +179,7 @@ class AdamW:
         step = int(self._steps)
         first, second = self._betas
         gradients = [_gradient(parameter) for parameter in self._parameters]
-        parameters = [local(parameter) for parameter in self._parameters]
+        parameters = [local_tensor(parameter) for parameter in self._parameters]
         torch._foreach_lerp_(self._means, gradients, 1 - first)
         torch._foreach_mul_(self._squares, second)
         torch._foreach_addcmul_(self._squares, gradients, gradients, 1 - second)
@@ -254,7 +259,7 @@ class Optimizer:
     def state(self) -> dict[str, np.ndarray[Any, Any]]:
         """What must be kept to go on exactly, as arrays by name."""
         return {
-            name: whole_like(tensor, like).numpy(force=True)
+            name: full_tensor_like(tensor, like).numpy(force=True)
             for name, (tensor, like) in self._state().items()
         }
 
@@ -271,7 +276,7 @@ class Optimizer:
                     f"the optimizer's state has no {name!r} of shape {tuple(like.shape)}"
                 )
             saved = torch.from_numpy(np.array(arrays[name])).to(tensor.device)
-            tensor.copy_(part_like(saved, like))
+            tensor.copy_(shard_like(saved, like))
 
     def _clip_gradients(self) -> float:
         """Scales all gradients together down to the norm allowed; returns what it was."""

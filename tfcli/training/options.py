@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from tfcli.model.config import Family, Size
 from tfcli.options import Options, option, parse_count, parse_duration
-from tfcli.training.machine import Precision
+from tfcli.runtime.dtype import DType
 
 BUDGET, MODEL, DATA, OPTIMIZATION = "Training budget", "Model", "Data", "Optimization"
 
@@ -94,7 +94,7 @@ class TrainOptions(Options):
         None, min=1, metavar="STEPS", shown_default="8 times per run, and every 10 min",
         panel=OPTIMIZATION, help="Save a checkpoint every N steps.",
     )  # fmt: skip
-    dtype: Precision | None = option(
+    dtype: DType | None = option(
         None, shown_default="fastest on this machine", panel=OPTIMIZATION,
         help="Number format of matrix products.",
     )  # fmt: skip

@@ -11,21 +11,20 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from tfcli.errors import DamagedError, DataError, UsageError
 from tfcli.files import read_record
-from tfcli.model.config import ModelConfig, Size, named_config
+from tfcli.model.config import ModelConfig
 from tfcli.model.cost import forward_flops_per_token
-from tfcli.training.machine import Precision
+from tfcli.runtime.dtype import DType
 from tfcli.training.optimizers import OptimizerConfig
 from tfcli.training.options import TrainOptions
 from tfcli.training.schedule import matrix_learning_rate
 from tfcli.training.sizing import (
     COMPILED_SECONDS,
     COMPILED_SHARE,
-    SIZE_LADDER,
-    Candidate,
+    candidate_models,
     choose_size,
     compiling_pays,
     fit,
-    regularisation,
+    regularization,
     rows_in_memory,
 )
 
@@ -45,7 +44,7 @@ LONGEST_UNSAVED = 600.0  # seconds
 
 @dataclass(frozen=True)
 class Budget:
-    """How long to train: until a number of updates, or of seconds (of the whole command)."""
+    """How long to train: a number of updates, or of seconds (of the whole command)."""
 
     kind: Literal["steps", "seconds"]
     amount: float
@@ -60,20 +59,20 @@ class Plan:
     """What to train, on how much, how fast.
 
     Attributes:
-        budget: when it is over.
+        budget: how long to train.
         rows: rows of `context_length` tokens in an update.
-        micro_rows: rows in memory at once; several of these make an update.
-        dropout: share of each block's output left out at random.
-        token_dropout: share of the tokens read that are left blank at random.
-        precision: number format of the matrix products; the weights are float32 always.
-        optimizer: learning rates and their kin.
-        documents_apart: whether no document sees another in its row.
-        compile: whether the model is compiled: seconds at the start, then faster steps.
-        patience: measurements in a row without a lower held-out loss that end the training; None:
-            the budget is used up, and the best step is kept all the same.
-        evaluate_every, save_every: steps; None: eight times in the budget, and a save at least
-            every ten minutes.
-        evaluation_tokens: how much of the held-out text to measure on while training.
+        micro_rows: rows in memory at once; the gradients of several micro-batches are added up.
+        dropout: share of each block's output set to zero at random.
+        token_dropout: share of the input tokens replaced by `<unk>` at random.
+        dtype: number format of the matrix products; the weights are always float32.
+        optimizer: learning rates, weight decay, momentum.
+        eval_every, save_every: steps; None: eight times in the budget, and a save at least every
+            ten minutes.
+        evaluation_tokens: how many held-out tokens to evaluate on while training.
+        documents_apart: whether attention is masked across documents packed into one row.
+        compile: whether to use `torch.compile`: seconds at the start, then faster steps.
+        patience: evaluations without improvement that end the training; None: the budget is used
+            up. The best step is kept either way.
 
     """
 
@@ -82,7 +81,7 @@ class Plan:
     micro_rows: int
     dropout: float
     token_dropout: float
-    precision: Precision
+    dtype: DType
     optimizer: OptimizerConfig
     eval_every: int | None
     save_every: int | None
@@ -104,6 +103,8 @@ class Plan:
 
         """
         try:
+            if isinstance(value, dict):  # as releases before named some keys
+                value = {RENAMED.get(str(key), key): item for key, item in value.items()}
             plan = read_record(cls, value)
             if not (
                 0 < plan.budget.amount < 1e15
@@ -115,12 +116,11 @@ class Plan:
                 raise ValueError("a number in it is out of range")
             return plan
         except ValueError as error:
-            raise DamagedError("run.json holds no plan of ours", why=str(error)) from None
+            raise DamagedError("run.json holds no valid plan", why=str(error)) from None
 
 
-DEFAULT_CONTEXT: dict[Size, int] = {
-    "nano": 128, "tiny": 256, "small": 256, "base": 512, "large": 1024,
-}  # fmt: skip
+RENAMED = {"precision": "dtype", "evaluate_every": "eval_every"}  # in run.json since 0.1.0
+
 DEFAULT_SECONDS = 60.0
 CLOSING_SHARE = 0.04  # of a time budget: the last measurement and the last save
 
@@ -130,23 +130,23 @@ class Resources:
     """What there is to train with.
 
     Attributes:
-        precision: the number format to multiply in, where none is asked for.
-        batch_tokens: tokens in an update that the device works on well.
-        memory: bytes at hand for each process, or None where unknown.
-        processes: that share the rows of a batch.
+        dtype: the number format to multiply in, unless the user asks for another.
+        batch_tokens: tokens in an update that keep one device busy.
+        memory: usable bytes for each process, or None where unknown.
+        world_size: processes that share the rows of a batch.
         compiles: whether `torch.compile` has what it needs.
-        step_seconds: measures one update of a model on so many rows; None: the plan is not to
-            depend on the machine's speed.
-        spent: seconds of a time budget that are gone already.
+        step_seconds: measures one update of a model on some number of rows; None: the plan must
+            not depend on the machine's speed.
+        spent: seconds of a time budget that have passed already.
 
     """
 
-    precision: Precision
+    dtype: DType
     batch_tokens: int = 2048
     memory: int | None = None
-    processes: int = 1
+    world_size: int = 1
     compiles: bool = False
-    step_seconds: Callable[[ModelConfig, int, Precision], float] | None = None
+    step_seconds: Callable[[ModelConfig, int, DType], float] | None = None
     spent: float = 0.0
 
 
@@ -155,8 +155,8 @@ class PlannedModel:
     """A plan, the model it is for, and what is expected of it.
 
     Attributes:
-        sharded: whether the weights have to be shared out among the processes.
-        steps: updates that the budget allows; None where nobody measured.
+        sharded: whether the weights have to be sharded across the processes.
+        steps: updates that the budget allows; None where it was not measured.
 
     """
 
@@ -169,7 +169,7 @@ class PlannedModel:
 def make_plan(
     options: TrainOptions,
     corpus: TokenizedCorpus,
-    means: Resources,
+    resources: Resources,
     *,
     vocab_size: int,
     base: ModelConfig | None = None,
@@ -177,51 +177,51 @@ def make_plan(
     """Decides what the user left open.
 
     Args:
-        base: the model to go on from, whose shape is then taken.
+        base: the model to initialize from, whose shape is then taken.
 
     Raises:
         DataError: too little text to train on.
-        UsageError: wishes that do not fit together, or not into the memory.
+        UsageError: options that cannot be combined, or a model too large for the memory.
 
     """
     _check(options, corpus)
     tokens = len(corpus.training)
-    precision = options.dtype or means.precision
-    candidates = _candidates(options, tokens, vocab_size, base)
-    batch_tokens = options.batch_tokens or means.batch_tokens
-    if not options.batch_tokens and _is_short(options, precision):
-        batch_tokens //= 2  # more updates, each from less: where time is short they count for more
+    dtype = options.dtype or resources.dtype
+    candidates = candidate_models(options, tokens, vocab_size, base)
+    batch_tokens = options.batch_tokens or resources.batch_tokens * resources.world_size
+    if not options.batch_tokens and _is_short(options, dtype):
+        batch_tokens //= 2  # where time is short, more and smaller updates are worth more
     model, steps, compiled = candidates[0].config, None, bool(options.compile)
-    rows = _rows(batch_tokens, model.context_length, tokens, means.processes)
+    rows = _rows(batch_tokens, model.context_length, tokens)
     budget = _budget(options, tokens, rows * model.context_length)
     if budget.kind == "steps":
         steps = int(budget.amount)
-    elif means.step_seconds is not None:
-        left = budget.amount * (1 - CLOSING_SHARE) - means.spent
+    elif resources.step_seconds is not None:
+        left = budget.amount * (1 - CLOSING_SHARE) - resources.spent
         if options.compile is None:
-            compiled = means.compiles and compiling_pays(left, precision)
+            compiled = resources.compiles and compiling_pays(left, dtype)
         if compiled:
             left -= COMPILED_SECONDS
-        pace = choose_size(
+        choice = choose_size(
             candidates,
             seconds=left,
             batch_tokens=rows * model.context_length,
-            step_seconds=_stopwatch(batch_tokens, tokens, precision, compiled, means),
+            step_seconds=_stopwatch(batch_tokens, tokens, dtype, compiled, resources),
         )
-        model, steps = pace.config, pace.steps
-        rows = _rows(batch_tokens, model.context_length, tokens, means.processes)
-    epochs = (steps or 0) * rows * model.context_length / tokens
-    advice = regularisation(epochs)
+        model, steps = choice.config, choice.steps
+        rows = _rows(batch_tokens, model.context_length, tokens)
+    advice = regularization((steps or 0) * rows * model.context_length / tokens)
     micro_rows, sharded = fit(
-        model, rows, memory=means.memory, processes=means.processes, wanted=options.sharded
-    )
+        model, -(-rows // resources.world_size),
+        memory=resources.memory, world_size=resources.world_size, sharded=options.sharded,
+    )  # fmt: skip
     plan = Plan(
         budget=budget,
         rows=rows,
         micro_rows=micro_rows,
         dropout=_or(options.dropout, advice.dropout),
         token_dropout=_or(options.token_dropout, advice.token_dropout),
-        precision=precision,
+        dtype=dtype,
         optimizer=_optimizer(options, advice.weight_decay, steps, fine_tuning=base is not None),
         eval_every=options.eval_every,
         save_every=options.save_every,
@@ -233,8 +233,8 @@ def make_plan(
     return PlannedModel(model=model, plan=plan, sharded=sharded, steps=steps)
 
 
-def _or(wish: float | None, advice: float) -> float:
-    return advice if wish is None else wish
+def _or(value: float | None, default: float) -> float:
+    return default if value is None else value
 
 
 def _check(options: TrainOptions, corpus: TokenizedCorpus) -> None:
@@ -250,97 +250,31 @@ def _check(options: TrainOptions, corpus: TokenizedCorpus) -> None:
 
 
 def _stopwatch(
-    batch_tokens: int, tokens: int, precision: Precision, compiled: bool, means: Resources
+    batch_tokens: int, tokens: int, dtype: DType, compiled: bool, resources: Resources
 ) -> Callable[[ModelConfig], float]:
-    """What says how long an update will take, from as many rows as fit into the memory at once."""
-    measure = means.step_seconds
+    """Estimates the seconds of an update, from one on as many rows as fit into the memory."""
+    measure = resources.step_seconds
     assert measure is not None
 
     def step_seconds(config: ModelConfig) -> float:
-        rows = _rows(batch_tokens, config.context_length, tokens, means.processes)
-        share = -(-rows // means.processes)
-        at_once = rows_in_memory(config, share, means.memory)
+        share = -(-_rows(batch_tokens, config.context_length, tokens) // resources.world_size)
+        at_once = rows_in_memory(config, share, resources.memory)
         if at_once is None:
             return math.inf
-        seconds = measure(config, at_once, precision) * share / at_once
-        return seconds * (COMPILED_SHARE[precision] if compiled else 1.0)
+        seconds = measure(config, at_once, dtype) * share / at_once
+        return seconds * (COMPILED_SHARE[dtype] if compiled else 1.0)
 
     return step_seconds
 
 
-def _is_short(options: TrainOptions, precision: Precision) -> bool:
-    """Whether there is a time to train in and few updates can be made in it."""
-    return options.timed and not compiling_pays(options.seconds or DEFAULT_SECONDS, precision)
+def _is_short(options: TrainOptions, dtype: DType) -> bool:
+    """Whether the budget is a time in which only few updates can be made."""
+    return options.timed and not compiling_pays(options.seconds or DEFAULT_SECONDS, dtype)
 
 
-def _rows(batch_tokens: int, context: int, tokens: int, processes: int) -> int:
+def _rows(batch_tokens: int, context: int, tokens: int) -> int:
     # an update sees the text once at most
-    rows = max(1, min(batch_tokens // context, tokens // context))
-    if rows < processes:
-        raise UsageError(
-            f"{rows} rows of {context} tokens cannot be shared by {processes} processes",
-            hint="more --batch-tokens, more text, a shorter --context-length, or fewer processes",
-        )
-    return rows
-
-
-def _candidates(
-    options: TrainOptions, tokens: int, vocab_size: int, base: ModelConfig | None
-) -> list[Candidate]:
-    """The shapes to choose among, from small to large: one, where it is known."""
-    if base is not None:
-        return [Candidate(_base(options, tokens, base))]
-    asked = (options.size, options.num_layers, options.d_model, options.num_heads)
-    if any(value is not None for value in asked) or not options.timed:
-        return [Candidate(_model(options, tokens, vocab_size))]
-    candidates = []
-    for layers, width, context, enough in SIZE_LADDER:
-        context = options.context_length or context
-        shape = replace(options, num_layers=layers, d_model=width, context_length=context)
-        candidates.append(Candidate(_model(shape, tokens, vocab_size), enough))
-    return candidates
-
-
-def _model(options: TrainOptions, tokens: int, vocab_size: int) -> ModelConfig:
-    size = options.size or "nano"
-    context = options.context_length or DEFAULT_CONTEXT[size]
-    return named_config(
-        size,
-        vocab_size=vocab_size,
-        context_length=max(1, min(context, tokens // 2)),  # two rows at least
-        family=options.family or "modern",
-        num_layers=options.num_layers,
-        d_model=options.d_model,
-        num_heads=options.num_heads,
-        num_kv_heads=options.num_kv_heads,
-        tied_head=_tied(options),
-    )
-
-
-def _tied(options: TrainOptions) -> bool:
-    """A head of its own lets a model begin as a table of bigrams; only one family can have it."""
-    return options.family in {"gpt2", "classic"} if options.tied_head is None else options.tied_head
-
-
-SHAPE = ("size", "family", "context_length", "num_layers", "d_model", "num_heads", "num_kv_heads",
-         "tied_head")  # fmt: skip
-
-
-def _base(options: TrainOptions, tokens: int, base: ModelConfig) -> ModelConfig:
-    """The shape of the model to go on from, which no wish can change."""
-    named = [name for name in SHAPE if getattr(options, name) is not None]
-    if named:
-        raise UsageError(
-            f"the model to go on from has its shape already: {named[0].replace('_', ' ')} is fixed",
-            hint="leave the options of the model out",
-        )
-    if tokens < base.context_length:
-        raise DataError(
-            f"there is too little text: {tokens} tokens, and the model reads "
-            f"{base.context_length} at once",
-            hint="give more text, or keep less of it apart with --val-fraction 0",
-        )
-    return base
+    return max(1, min(batch_tokens // context, tokens // context))
 
 
 def _evaluation_tokens(budget: Budget, model: ModelConfig) -> int:

@@ -1,4 +1,4 @@
-"""What this machine can do, measured on real steps: a plan made from time needs to know."""
+"""How fast this machine trains, measured on real steps, for plans made from a time budget."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from tfcli.model.transformer import Transformer
-from tfcli.training.machine import is_out_of_memory
+from tfcli.runtime.memory import is_out_of_memory
 from tfcli.training.optimizers import Optimizer, OptimizerConfig
 
 if TYPE_CHECKING:
@@ -19,11 +19,15 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from tfcli.model.config import ModelConfig
-    from tfcli.training.machine import Precision
+    from tfcli.runtime.dtype import DType
 
 TRIALS = 2
 LONG_TRIAL = 1.0  # seconds, after which one is enough
-SIDE = {"cpu": 1024, "mps": 2048, "cuda": 8192}  # of the square matrices to find the peak with
+SIDE = {
+    "cpu": 1024,
+    "mps": 2048,
+    "cuda": 8192,
+}  # of the square matrices that the peak is measured with
 
 
 class Probe:
@@ -32,19 +36,18 @@ class Probe:
     def __init__(self, device: torch.device) -> None:
         self.device = device
 
-    def step_seconds(self, config: ModelConfig, rows: int, precision: Precision) -> float:
-        """How long one update takes, compiled code apart; infinite where the memory is too small.
+    def step_seconds(self, config: ModelConfig, rows: int, dtype: DType) -> float:
+        """How long an update takes without compiling; infinite where the memory is too small.
 
         Args:
-            rows: in the batch, of the model's whole context each.
+            rows: in the batch, each as long as the model's context.
 
         """
-        dtype = getattr(torch, precision)
         try:
-            model = Transformer(config, precision=dtype)
+            model = Transformer(config, precision=getattr(torch, dtype))
             model.init_weights(0)
             model.to(self.device)
-            optimizer = Optimizer(model, OptimizerConfig(), dtype)
+            optimizer = Optimizer(model, OptimizerConfig(), getattr(torch, dtype))
             return self.update_seconds(model.loss, optimizer, rows, config)
         except RuntimeError as error:
             if is_out_of_memory(error):
@@ -54,7 +57,7 @@ class Probe:
     def update_seconds(
         self, loss: Callable[..., Tensor], optimizer: Optimizer, rows: int, config: ModelConfig
     ) -> float:
-        """How long a model of that shape takes for forward, backward and update."""
+        """How long a model takes for forward, backward and update."""
         shape = (rows, config.context_length)
         ids = torch.randint(config.vocab_size, shape, device=self.device)
 
@@ -64,20 +67,20 @@ class Probe:
 
         return self._fastest(step)
 
-    def peak(self, precision: Precision) -> float:
-        """Floating-point operations a second in a large matrix product."""
+    def peak(self, dtype: DType) -> float:
+        """Floating-point operations per second in a large matrix product."""
         side = SIDE[self.device.type]
-        x = torch.ones(side, side, dtype=getattr(torch, precision), device=self.device)
+        x = torch.ones(side, side, dtype=getattr(torch, dtype), device=self.device)
         return float(2 * side**3 / self._fastest(lambda: x @ x))
 
     def _fastest(self, work: Callable[[], object]) -> float:
         fastest = math.inf
-        for _ in range(1 + TRIALS):  # the first time prepares: threads, kernels, memory
+        for _ in range(1 + TRIALS):  # the first one warms up threads, kernels, memory
             self._finish()
             began = time.perf_counter()
             work()
             self._finish()
-            # the least of them: whatever else the machine does only ever adds
+            # the minimum: whatever else the machine does can only add to it
             fastest = min(fastest, time.perf_counter() - began)
             if fastest > LONG_TRIAL:
                 break
@@ -91,7 +94,7 @@ class Probe:
 
 
 def can_compile(device: torch.device) -> bool:
-    """Whether there is what `torch.compile` needs; on a CPU a C++ compiler."""
+    """Whether `torch.compile` has what it needs: on a CPU, a C++ compiler."""
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= (7, 0)
     return device.type == "cpu" and any(map(shutil.which, ("c++", "g++", "clang++")))

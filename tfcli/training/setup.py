@@ -1,4 +1,4 @@
-"""Beginning a run and taking one up again: everything between the command line and the loop."""
+"""Setting up a training job, new or resumed: everything between the command line and the loop."""
 
 from __future__ import annotations
 
@@ -16,22 +16,19 @@ from tfcli.model.config import ModelConfig
 from tfcli.model.cost import count_parameters, training_bytes, training_flops_per_token
 from tfcli.model.transformer import Transformer
 from tfcli.runs.run import Run
+from tfcli.runtime.device import choose_device, describe_machine
+from tfcli.runtime.distributed import SINGLE_PROCESS, ProcessGroup, shard
+from tfcli.runtime.dtype import choose_dtype
+from tfcli.runtime.memory import available_memory
 from tfcli.text.corpus import Corpus, Part, Scan, join_parts, open_corpus
 from tfcli.text.token_cache import open_token_cache, tokenize_corpus
 from tfcli.training.bigram_init import can_init_from_bigrams, init_from_bigrams
 from tfcli.training.examples import Sampler, WindowSampler
 from tfcli.training.loop import Trainer
-from tfcli.training.machine import (
-    available_memory,
-    choose_device,
-    choose_precision,
-    describe_machine,
-)
 from tfcli.training.objectives import NextToken
 from tfcli.training.optimizers import Optimizer
 from tfcli.training.options import TrainOptions
 from tfcli.training.packing import PackedSampler
-from tfcli.training.parallel import ALONE, Processes, shard
 from tfcli.training.plan import Plan, Resources, make_plan
 from tfcli.training.probe import Probe, can_compile
 from tfcli.training.sizing import fit
@@ -40,22 +37,24 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from tfcli.runs.valid_steps import ValidStep
+    from tfcli.runtime.device import Device
     from tfcli.text.baselines import Baselines
     from tfcli.text.token_cache import TokenizedCorpus
     from tfcli.text.tokenizer import Tokenizer
-    from tfcli.training.machine import Device
 
-
-# A GPU is idle most of the time with as few tokens as a CPU takes half a second for.
+# Tokens in an update per device. With as few as keep a CPU busy, a GPU is mostly idle.
 BATCH_TOKENS = {"cpu": 2048, "mps": 4096, "cuda": 16384}
 
+# Of the free memory, for what `training_bytes` counts. The rest is for what the allocator cannot
+# give back: on a CPU up to a third of what was in use (see the lab notes).
+MEMORY_SHARE = {"cpu": 0.6, "mps": 0.6, "cuda": 0.8}
 
 PROGRAM_BYTES = 300 << 20  # Python and torch themselves
 
 
 @dataclass(frozen=True)
 class Base:
-    """The run and the step whose weights another run begins with."""
+    """The run and the step that another run is initialized from."""
 
     run: Run
     step: ValidStep
@@ -63,7 +62,7 @@ class Base:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingJob:
-    """A training that is decided and not yet begun: for the user to look at, then to start."""
+    """A training run that is planned but not begun: for the user to look at, then to start."""
 
     model_config: ModelConfig
     plan: Plan
@@ -71,7 +70,7 @@ class TrainingJob:
     tokenizer: Tokenizer
     device: torch.device
     seed: int
-    processes: Processes = ALONE
+    processes: ProcessGroup = SINGLE_PROCESS
     base: Base | None = None
     baselines: Baselines | None = None
     steps: int | None = None
@@ -84,9 +83,9 @@ class TrainingJob:
 
     @property
     def memory_bytes(self) -> int:
-        """About what training will take of each process's memory."""
+        """About how much memory training takes in each process."""
         tokens = self.plan.micro_rows * self.model_config.context_length
-        shards = self.processes.count if self.processes.sharded else 1
+        shards = self.processes.world_size if self.processes.sharded else 1
         return PROGRAM_BYTES + training_bytes(self.model_config, tokens, shards=shards)
 
     @property
@@ -96,13 +95,13 @@ class TrainingJob:
 
     @property
     def epochs(self) -> float | None:
-        """How often each token will be seen, where the number of steps is known."""
+        """How often each token will be seen; None where the number of steps is not known."""
         if self.steps is None:
             return None
         return self.steps * self.batch_tokens / len(self.corpus.training)
 
     def metadata(self, corpus: Corpus) -> dict[str, Any]:
-        """What `run.json` says of it."""
+        """What `run.json` records of it."""
         return {
             "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
             "model": self.model_config.to_json(),
@@ -140,20 +139,20 @@ class TrainingJob:
     def _first_weights(self, model: Transformer) -> None:
         model.init_weights(self.seed)
         if can_init_from_bigrams(self.model_config):
-            if self.processes.is_first:
+            if self.processes.is_main:
                 init_from_bigrams(model, self.corpus.training, seed=self.seed)
-            self.processes.copy_first([model.embedding.weight.data, model.head.weight.data])
+            self.processes.broadcast_tensors([model.embedding.weight.data, model.head.weight.data])
 
     def trainer(self, run: Run, *, started: float, fresh: bool = True, **state: Any) -> Trainer:
-        """Builds the model and all that trains it.
+        """Builds the model and everything that trains it.
 
         Args:
-            fresh: whether it is to get first weights; else they are still to be loaded.
+            fresh: whether to initialize the weights; otherwise they are loaded later.
             state: as in `Trainer`.
 
         """
-        precision = getattr(torch, self.plan.precision)
-        model = Transformer(self.model_config, self.plan.dropout, precision)
+        dtype = getattr(torch, self.plan.dtype)
+        model = Transformer(self.model_config, self.plan.dropout, dtype)
         if fresh:
             self._first_weights(model)
         model.to(self.device)
@@ -163,7 +162,7 @@ class TrainingJob:
             run=run,
             plan=self.plan,
             model=model,
-            optimizer=Optimizer(model, self.plan.optimizer, precision),
+            optimizer=Optimizer(model, self.plan.optimizer, dtype),
             sampler=self._sampler(),
             objective=NextToken(
                 self.tokenizer.special,
@@ -206,7 +205,7 @@ def prepare(
     *,
     seed: int,
     device: Device = "auto",
-    processes: Processes = ALONE,
+    processes: ProcessGroup = SINGLE_PROCESS,
     base: Base | None = None,
     baselines: Baselines | None = None,
     started: float | None = None,
@@ -214,10 +213,10 @@ def prepare(
     """Makes the plan for a new run.
 
     Args:
-        base: what it begins with, if not from nothing.
-        baselines: what other methods make of the same text, for the record.
-        started: `time.monotonic()` when the time to train in began to run.
-        processes: who will train it; the weights are shared out where one cannot hold them all.
+        base: what to initialize from; None: from scratch.
+        baselines: the loss of simpler methods on the same text, for the record.
+        started: `time.monotonic()` when the time budget began to run.
+        processes: who will train it; the weights are sharded where one cannot hold them all.
 
     Raises:
         DataError, UsageError: no plan can be made of this.
@@ -225,43 +224,51 @@ def prepare(
     """
     chosen = choose_device(device, processes.local_rank)
     probe = Probe(chosen)
-    means = Resources(
-        precision=options.dtype or choose_precision(chosen),
+    resources = Resources(
+        dtype=options.dtype or choose_dtype(chosen),
         batch_tokens=BATCH_TOKENS[chosen.type],
         memory=_memory(chosen, processes),
-        processes=processes.count,
-        compiles=processes.count == 1 and can_compile(chosen),
+        world_size=processes.world_size,
+        compiles=processes.world_size == 1 and can_compile(chosen),
         step_seconds=probe.step_seconds,
         spent=time.monotonic() - started if started is not None else 0.0,
     )
-    decision = make_plan(
+    planned = make_plan(
         options,
         corpus,
-        means,
+        resources,
         vocab_size=tokenizer.vocab_size,
         base=base.run.model_config if base else None,
     )
     return TrainingJob(
-        model_config=decision.model,
-        plan=decision.plan,
+        model_config=planned.model,
+        plan=planned.plan,
         corpus=corpus,
         tokenizer=tokenizer,
         device=chosen,
         seed=seed,
-        processes=replace(processes, sharded=decision.sharded),
-        steps=decision.steps,
-        peak=probe.peak(decision.plan.precision),
+        processes=replace(processes, sharded=planned.sharded),
+        steps=planned.steps,
+        peak=probe.peak(planned.plan.dtype),
         base=base,
         baselines=baselines,
     )
 
 
-def _memory(device: torch.device, processes: Processes) -> int | None:
-    """Bytes for each process."""
+def _memory(device: torch.device, processes: ProcessGroup) -> int | None:
+    """Usable bytes for each process: a GPU is its own, main memory is for all on this machine."""
     memory = available_memory(device)
-    if memory is not None and device.type == "cpu":
-        memory //= processes.count  # all of them on this machine, for all we know
-    return memory
+    if memory is None:
+        return None
+    sharers = 1 if device.type == "cuda" else processes.local_world_size
+    return int(MEMORY_SHARE[device.type] * memory / sharers)
+
+
+# A resumed run keeps its model and its batch, so only more memory for each process helps.
+RESUME_HINT = (
+    "free some memory, try --device cpu, or shard it: "
+    "torchrun --no-python --nproc-per-node 2 tfcli train --resume {run} --shard"
+)
 
 
 def reopen(
@@ -271,24 +278,24 @@ def reopen(
     more_seconds: float | None = None,
     more_steps: int | None = None,
     device: Device = "auto",
-    processes: Processes = ALONE,
+    processes: ProcessGroup = SINGLE_PROCESS,
     shard: bool | None = None,
     progress: Callable[[int], None] = lambda _: None,
 ) -> TrainingJob:
-    """Makes the job of a run that was begun before, from its `run.json`.
+    """Sets up the job of an existing run again, from its `run.json`.
 
     Args:
-        shard: whether the weights are shared out among the processes; None leaves it to the memory.
-        more_seconds, more_steps: added to its budget; as the run's own budget counts.
+        more_seconds, more_steps: added to its budget; only of the kind that its budget is.
+        shard: whether the weights are sharded; None leaves it to the memory.
 
     Raises:
-        NotFoundError, DataError: its text is gone, or is another now.
-        UsageError: the budget is of the other kind.
+        NotFoundError, DataError: its text is gone or has changed.
+        UsageError: the budget is of the other kind, or not even one row fits into the memory.
 
     """
     if run.metadata.get("imported"):
         raise UsageError(
-            f"the run {run.name} was imported: there is no training to go on with",
+            f"the run {run.name} was imported: there is no training to resume",
             hint=f"tfcli train FILE --from {run.name} --time 5m",
         )
     tokenizer = run.tokenizer()
@@ -303,28 +310,25 @@ def reopen(
             )
         plan = replace(plan, budget=plan.budget.extended(more))
     chosen = choose_device(device, processes.local_rank)
-    if plan.rows < processes.count:
-        raise UsageError(
-            f"the {plan.rows} rows of a batch of {run.name} cannot be shared by "
-            f"{processes.count} processes",
-            hint="start fewer of them",
-        )
-    _, sharded = fit(
+    # As many rows at once as before, so that the sums come out the same to the bit, unless the
+    # memory is too small now. The update stays the same, up to the order in which it is added up.
+    micro_rows, sharded = fit(
         run.model_config,
-        plan.rows,
+        min(plan.micro_rows, -(-plan.rows // processes.world_size)),
         memory=_memory(chosen, processes),
-        processes=processes.count,
-        wanted=shard,
+        world_size=processes.world_size,
+        sharded=shard,
+        hint=RESUME_HINT.format(run=run.name),
     )
     return TrainingJob(
         model_config=run.model_config,
-        plan=plan,
+        plan=replace(plan, micro_rows=micro_rows),
         corpus=_tokens_of(run, tokenizer, cache, progress),
         tokenizer=tokenizer,
         device=chosen,
         seed=run.metadata["seed"],
         steps=int(plan.budget.amount) if plan.budget.kind == "steps" else None,
-        peak=Probe(chosen).peak(plan.precision) if processes.is_first else None,
+        peak=Probe(chosen).peak(plan.dtype) if processes.is_main else None,
         processes=replace(processes, sharded=sharded),
     )
 
@@ -332,27 +336,27 @@ def reopen(
 def _tokens_of(
     run: Run, tokenizer: Tokenizer, cache: Path, progress: Callable[[int], None]
 ) -> TokenizedCorpus:
-    """The text of a run: from the cache, or tokenised again from the same files."""
+    """The text of a run: from the cache, or tokenized again from the same files."""
     noted = run.metadata["corpus"]
     parts = list(_parts_of(noted))
     weights = tuple(part.weight for part in parts)
     try:
         return open_token_cache(noted["token_cache"], cache=cache, weights=weights)
     except (NotFoundError, DamagedError):
-        pass  # deleted or damaged: it can be made again
+        pass  # deleted or damaged: tokenized again below
     for part in parts:
         found = open_corpus(part.sources, cache=cache)
         if found.scan.fingerprint != part.scan.fingerprint:
             raise DataError(
                 f"the text of {run.name} is not what it was when the run began",
                 why="its SHA-256 differs, and the tokens made then are no longer in the cache",
-                hint=f"bring the old text back, or begin a new run: tfcli train {part.sources[0]}",
+                hint=f"restore the old text, or begin a new run: tfcli train {part.sources[0]}",
             )
     return tokenize_corpus(join_parts(parts), tokenizer, cache=cache, progress=progress)
 
 
 def _parts_of(noted: dict[str, Any]) -> Iterator[Part]:
-    """The parts of a corpus as `run.json` notes them; one, where none had a weight."""
+    """The parts of a corpus as `run.json` records them; one, where none had a weight."""
     sources = iter(map(Path, noted["sources"]))
     whole = noted | {"sources": len(noted["sources"]), "weight": 1.0}
     for part in noted.get("parts", [whole]):

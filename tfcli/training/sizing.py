@@ -1,27 +1,28 @@
-"""How large a model, how long its training is, and how much it must be kept from learning by heart.
+"""How large a model, how many rows at once, and how much regularization it needs.
 
-The rules are what the experiments of `docs/lab-notes.md` came to.
+The rules come from the experiments in `docs/lab-notes.md`.
 """
 
 from __future__ import annotations
 
 import itertools
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from tfcli.errors import UsageError
+from tfcli.errors import DataError, UsageError
+from tfcli.model.config import ModelConfig, Size, named_config
 from tfcli.model.cost import training_bytes
+from tfcli.training.options import TrainOptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from tfcli.model.config import ModelConfig
-    from tfcli.training.machine import Precision
+    from tfcli.runtime.dtype import DType
 
 
 class SizePreset(NamedTuple):
-    """A size, and how many tokens it has to see to be better than the one before."""
+    """A size, and how many tokens it has to see to do better than the one before."""
 
     num_layers: int
     d_model: int
@@ -40,8 +41,8 @@ SIZE_LADDER = (
 )  # fmt: skip
 
 
-class Regularisation(NamedTuple):
-    """What keeps a model from learning its text by heart, from so many epochs on."""
+class Regularization(NamedTuple):
+    """What keeps a model from memorizing its text, from so many epochs on."""
 
     epochs: float
     dropout: float
@@ -49,35 +50,109 @@ class Regularisation(NamedTuple):
     weight_decay: float
 
 
-REGULARISATION = (
-    Regularisation(0.0, 0.0, 0.0, 0.1),
-    Regularisation(3.0, 0.05, 0.1, 0.3),
-    Regularisation(10.0, 0.1, 0.15, 0.3),
-    Regularisation(20.0, 0.2, 0.25, 0.3),
+REGULARIZATION = (
+    Regularization(0.0, 0.0, 0.0, 0.1),
+    Regularization(3.0, 0.05, 0.1, 0.3),
+    Regularization(10.0, 0.1, 0.15, 0.3),
+    Regularization(20.0, 0.2, 0.25, 0.3),
 )
 
-COMPILED_SECONDS = 30.0  # what compiling takes, where nothing of it is found again
-# What compiled code takes of the time of a step. In float32 products are nearly all of it, and no
-# compiler makes those faster.
-COMPILED_SHARE: dict[Precision, float] = {"float32": 0.9, "bfloat16": 0.75}
+COMPILED_SECONDS = 30.0  # what compiling takes, where nothing of it is cached
+# The time of a compiled step as a share of an uncompiled one. In float32 products are nearly all of
+# it, and no compiler makes those faster.
+COMPILED_SHARE: dict[DType, float] = {"float32": 0.9, "bfloat16": 0.75, "float16": 0.75}
 
 
-def compiling_pays(seconds: float, precision: Precision) -> bool:
-    """Whether compiled steps save more of the time there is than compiling takes."""
-    return seconds * (1 - COMPILED_SHARE[precision]) > COMPILED_SECONDS
+def compiling_pays(seconds: float, dtype: DType) -> bool:
+    """Whether compiled steps save more of the time than compiling takes."""
+    return seconds * (1 - COMPILED_SHARE[dtype]) > COMPILED_SECONDS
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A shape to choose, and how many tokens have to be seen for that."""
+    """A shape, and how many tokens it has to see to be worth choosing."""
 
     config: ModelConfig
     tokens: float = 0.0
 
 
+DEFAULT_CONTEXT: dict[Size, int] = {
+    "nano": 128, "tiny": 256, "small": 256, "base": 512, "large": 1024,
+}  # fmt: skip
+
+
+def candidate_models(
+    options: TrainOptions, tokens: int, vocab_size: int, base: ModelConfig | None
+) -> list[Candidate]:
+    """The models to choose among, from small to large: one, where its shape is known.
+
+    Args:
+        tokens: in the training text; two rows of them have to be there.
+        base: the model to initialize from.
+
+    Raises:
+        DataError: the text is shorter than one row of the base model.
+        UsageError: options for the shape of the base model, which is fixed.
+
+    """
+    if base is not None:
+        return [Candidate(_base(options, tokens, base))]
+    asked = (options.size, options.num_layers, options.d_model, options.num_heads)
+    if any(value is not None for value in asked) or not options.timed:
+        return [Candidate(_model(options, tokens, vocab_size))]
+    candidates = []
+    for layers, width, context, enough in SIZE_LADDER:
+        context = options.context_length or context
+        shape = replace(options, num_layers=layers, d_model=width, context_length=context)
+        candidates.append(Candidate(_model(shape, tokens, vocab_size), enough))
+    return candidates
+
+
+def _model(options: TrainOptions, tokens: int, vocab_size: int) -> ModelConfig:
+    size = options.size or "nano"
+    context = options.context_length or DEFAULT_CONTEXT[size]
+    return named_config(
+        size,
+        vocab_size=vocab_size,
+        context_length=max(1, min(context, tokens // 2)),  # two rows at least
+        family=options.family or "modern",
+        num_layers=options.num_layers,
+        d_model=options.d_model,
+        num_heads=options.num_heads,
+        num_kv_heads=options.num_kv_heads,
+        tied_head=_tied(options),
+    )
+
+
+def _tied(options: TrainOptions) -> bool:
+    """A head of its own lets a model begin as a table of bigrams; only one family can have it."""
+    return options.family in {"gpt2", "classic"} if options.tied_head is None else options.tied_head
+
+
+SHAPE = ("size", "family", "context_length", "num_layers", "d_model", "num_heads", "num_kv_heads",
+         "tied_head")  # fmt: skip
+
+
+def _base(options: TrainOptions, tokens: int, base: ModelConfig) -> ModelConfig:
+    """The shape of the model to initialize from, which no option can change."""
+    named = [name for name in SHAPE if getattr(options, name) is not None]
+    if named:
+        raise UsageError(
+            f"the model to go on from has its shape already: {named[0].replace('_', ' ')} is fixed",
+            hint="leave the options of the model out",
+        )
+    if tokens < base.context_length:
+        raise DataError(
+            f"there is too little text: {tokens} tokens, and the model reads "
+            f"{base.context_length} at once",
+            hint="give more text, or keep less of it apart with --held-out 0",
+        )
+    return base
+
+
 @dataclass(frozen=True)
 class SizeChoice:
-    """A model and the steps it makes in the time there is; None where it could not be measured."""
+    """A model and the steps it makes in the time; None where it could not be measured."""
 
     config: ModelConfig
     steps: int | None
@@ -93,9 +168,9 @@ def choose_size(
     """The largest of the candidates that sees enough tokens in the time.
 
     Args:
-        candidates: from small to large; the first is taken where even it is too large.
-        seconds: that there are to train in.
-        step_seconds: of one update of a candidate.
+        candidates: from small to large; the first is taken even where it sees too few.
+        seconds: to train in.
+        step_seconds: how long one update of a candidate takes.
 
     """
     chosen = None
@@ -109,28 +184,28 @@ def choose_size(
     return chosen
 
 
-def regularisation(epochs: float) -> Regularisation:
-    """What suits a text that is seen so often."""
-    return max(row for row in REGULARISATION if row.epochs <= epochs)
+def regularization(epochs: float) -> Regularization:
+    """How much regularization so many epochs need."""
+    return max(row for row in REGULARIZATION if row.epochs <= epochs)
 
 
-# Tokens trained on, and the share of a 6-gram's loss that the model came to: see the lab notes.
+# Tokens trained on, and the model's loss as a share of a 6-gram model's: see the lab notes.
 PROSPECTS = ((4e5, 1.15), (1.5e6, 0.945), (5e6, 0.915), (2e7, 0.89), (1e9, 0.85))
 UNCERTAINTY = 0.06
 MADE_UP = 0.55  # books come to 0.7 and above, the stories of `tfcli demo` to 0.44
 
 
 def expected_loss(ngram: float, gzip: float, tokens: float) -> tuple[float, float] | None:
-    """Between which values the held-out loss will probably lie, in nats a byte.
+    """Between which values the held-out loss will probably lie, in nats per byte.
 
     Args:
-        ngram: what 6-grams reach on the same text; how hard a text is shows in that already.
-        gzip: what gzip does.
-        tokens: that will be trained on.
+        ngram: the loss of a 6-gram model of the same text, which tells how hard the text is.
+        gzip: that of gzip.
+        tokens: to be trained on.
 
     Returns:
-        None for fewer tokens than it was ever tried with, and for a text made by rules, which
-        shows in that 6-grams find it far easier than gzip does: a model may find the rules.
+        None for fewer tokens than were ever tried, and for a text generated by rules, which is
+        far easier for 6-grams than for gzip: a model may find the rules.
 
     """
     if tokens < PROSPECTS[0][0] or ngram <= 0 or ngram < MADE_UP * gzip:
@@ -144,46 +219,47 @@ def expected_loss(ngram: float, gzip: float, tokens: float) -> tuple[float, floa
 
 
 def fit(
-    model: ModelConfig, rows: int, *, memory: int | None, processes: int, wanted: bool | None
+    model: ModelConfig,
+    rows: int,
+    *,
+    memory: int | None,
+    world_size: int,
+    sharded: bool | None,
+    hint: str = "take a smaller --size, --width, --layers or --context",
 ) -> tuple[int, bool]:
-    """How many rows fit into the memory at once, and whether the weights have to be shared out.
+    """How many rows fit into the memory at once, and whether the weights have to be sharded.
 
     Args:
-        rows: of a batch.
-        memory: bytes for each process, or None where unknown.
-        wanted: what the user wants of sharing; None leaves it to the memory.
+        rows: that the process with the most of them would like to work on at once.
+        memory: usable bytes for each process, or None where unknown.
+        sharded: what the user wants; None leaves it to the memory.
+        hint: what to do where nothing fits.
 
     Raises:
         UsageError: not even one row fits.
 
     """
-    share = -(-rows // processes)
-    micro_rows = rows_in_memory(model, share, memory)
-    sharded = processes > 1 and (micro_rows is None if wanted is None else wanted)
+    micro_rows = rows_in_memory(model, rows, memory)
+    sharded = world_size > 1 and (micro_rows is None if sharded is None else sharded)
     if sharded:
-        micro_rows = rows_in_memory(model, share, memory, shards=processes)
+        micro_rows = rows_in_memory(model, rows, memory, shards=world_size)
     if micro_rows is None:
-        raise too_large(model, memory, processes if sharded else 1)
+        needed = training_bytes(model, model.context_length, shards=world_size if sharded else 1)
+        raise UsageError(
+            "this model is too large for the memory of this machine",
+            why=f"about {needed / 2**30:.1f} GiB needed, {(memory or 0) / 2**30:.1f} GiB usable",
+            hint=hint,
+        )
     return micro_rows, sharded
 
 
 def rows_in_memory(
     model: ModelConfig, rows: int, memory: int | None, *, shards: int = 1
 ) -> int | None:
-    """How many of `rows` fit into the memory at once; None where not even one does."""
+    """The size of the fewest equal parts of `rows` that fit into the memory; None where none do."""
     for parts in range(1, rows + 1):
         micro_rows = -(-rows // parts)
         needed = training_bytes(model, micro_rows * model.context_length, shards=shards)
-        if memory is None or needed <= 0.8 * memory:
+        if memory is None or needed <= memory:
             return micro_rows
     return None
-
-
-def too_large(model: ModelConfig, memory: int | None, shards: int) -> UsageError:
-    """What to say where not even one row fits."""
-    needed = training_bytes(model, model.context_length, shards=shards)
-    return UsageError(
-        "this model is too large for the memory of this machine",
-        why=f"about {needed / 2**30:.1f} GiB are needed, {(memory or 0) / 2**30:.1f} GiB are free",
-        hint="take a smaller --size, --width, --layers or --context-length",
-    )

@@ -308,9 +308,9 @@ typedef struct {
     float *attended;     /* (N, H D) */
     float *up;           /* (N, 2 F) */
     float *activated;    /* (N, F) */
+    int16_t *quantized;  /* (N, the largest of E, F, H D) */
     float *scales;       /* (N,), of the quantized inputs */
     float *per_thread;   /* (threads, S + D): scores, and a head */
-    int16_t *quantized;  /* (N, the largest of E, F, H D) */
 } Scratch;
 
 static size_t widest_input(const Model *model) {
@@ -319,7 +319,8 @@ static size_t widest_input(const Model *model) {
     return attended > wider ? attended : wider;
 }
 
-/* Divides the memory; returns its size in floats. */
+/* Divides the memory; returns its size in floats. Parts whose size is no multiple of a cache line, like those
+ * of S, come last, so that vector loads from the others stay aligned. */
 static size_t divide_scratch(const Model *model, int N, int S, int threads, float *memory, Scratch *parts) {
     const size_t H = model->num_heads, K = model->num_kv_heads, D = model->head_dim, F = model->d_ff;
     parts->normed = memory;
@@ -327,10 +328,10 @@ static size_t divide_scratch(const Model *model, int N, int S, int threads, floa
     parts->attended = parts->qkv + (size_t)N * (H + 2 * K) * D;
     parts->up = parts->attended + (size_t)N * H * D;
     parts->activated = parts->up + (size_t)N * 2 * F;
-    parts->scales = parts->activated + (size_t)N * F;
+    parts->quantized = (int16_t *)(parts->activated + (size_t)N * F);
+    parts->scales = (float *)parts->quantized + (N * widest_input(model) + 1) / 2;
     parts->per_thread = parts->scales + N;
-    parts->quantized = (int16_t *)(parts->per_thread + (size_t)threads * (S + D));
-    return (size_t)((float *)parts->quantized - memory) + (size_t)N * (widest_input(model) + 1) / 2 + 1;
+    return (size_t)(parts->per_thread - memory) + (size_t)threads * (S + D);
 }
 
 /* How many floats of scratch memory `forward` needs for N tokens at positions below S. */

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import os
 from ctypes import (
     POINTER,
     Structure,
@@ -20,6 +19,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from tfcli.runtime.threads import usual_threads
 
 if TYPE_CHECKING:
     from tfcli.generation.engines.engine import Logits
@@ -134,11 +135,7 @@ def status(threads: int | None = None) -> str:
 
 def default_threads() -> int:
     """The number of usable cores, or what OMP_NUM_THREADS says."""
-    requested = os.environ.get("OMP_NUM_THREADS", "")
-    if requested.isdecimal() and int(requested) > 0:
-        return min(int(requested), MAX_THREADS)
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return min(cores or 1, MAX_THREADS)
+    return min(usual_threads(), MAX_THREADS)
 
 
 class NativeDecoder:

@@ -1,0 +1,1 @@
+"""What a computation runs on: device, number format, memory, threads, processes."""

@@ -1,0 +1,269 @@
+"""One training run by several processes, as `torchrun` starts them.
+
+Every process makes the same decisions about the same batches, and works on its shard of the rows
+of each. The gradients of all are summed, so the update is that of one process alone, up to the
+rounding of another order of addition.
+
+    data parallel   each process holds the whole model; gradients are summed once per update
+    sharded         each holds a part of every weight and of its optimizer state, and gathers a
+                    block only while it computes with it, for models too large for one device
+                    (Zhao et al., "PyTorch FSDP", 2023)
+
+The main process alone speaks, writes and looks at the clock; the others follow it.
+"""
+
+from __future__ import annotations
+
+import datetime
+import os
+import platform
+import secrets
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from tfcli.errors import ConflictError, TfcliError
+from tfcli.files import remove_file, write_file
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tfcli.model.transformer import Transformer
+
+TIMEOUT = datetime.timedelta(days=1)  # the others wait while the main one reads a large corpus
+SHARING_SECONDS = 5.0  # until a new file is visible on all machines of a network file system
+
+
+@dataclass(frozen=True)
+class ProcessGroup:
+    """The processes of a training run, as one of them sees it. Usually there is only one.
+
+    Attributes:
+        rank: which of them this is, from 0.
+        world_size: how many there are.
+        local_rank: which of those on this machine.
+        local_world_size: how many there are on this machine.
+        sharded: whether each holds only a part of the weights.
+
+    """
+
+    rank: int = 0
+    world_size: int = 1
+    local_rank: int = 0
+    local_world_size: int = 1
+    sharded: bool = False
+
+    @property
+    def is_main(self) -> bool:
+        """Whether this is the one that speaks and writes."""
+        return self.rank == 0
+
+    def row_shard(self, rows: int) -> range:
+        """The rows of a batch that this process works on.
+
+        All shards together are the batch. With fewer rows than processes some shards are empty.
+        """
+        size, rank = self.world_size, self.rank
+        return range(rank * rows // size, (rank + 1) * rows // size)
+
+    def broadcast(self, value: float) -> float:
+        """The main process's `value`: the clocks and signals of the others do not count."""
+        if self.world_size == 1:
+            return value
+        message = torch.tensor([value], dtype=torch.float64)
+        dist.broadcast(message, 0)
+        return message.item()
+
+    def broadcast_text(self, text: str) -> str:
+        """The main process's `text`."""
+        if self.world_size == 1:
+            return text
+        size = int(self.broadcast(len(text.encode())))
+        message = torch.zeros(size, dtype=torch.uint8)
+        if self.is_main:
+            message = torch.tensor(list(text.encode()), dtype=torch.uint8)
+        dist.broadcast(message, 0)
+        return bytes(message.tolist()).decode()
+
+    def broadcast_tensors(self, tensors: Sequence[Tensor]) -> None:
+        """Overwrites tensors with those of the main process."""
+        if self.world_size > 1:
+            for tensor in tensors:
+                dist.broadcast(tensor, 0)
+
+    def all_reduce(self, *values: float) -> tuple[float, ...]:
+        """The sum of each value over all processes."""
+        if self.world_size == 1:
+            return values
+        message = torch.tensor(values, dtype=torch.float64)
+        dist.all_reduce(message)
+        return tuple(message.tolist())
+
+    def all_reduce_gradients(self, parameters: Sequence[Tensor]) -> None:
+        """Sums the gradients over all processes, in one message; FSDP has summed sharded ones.
+
+        After the whole backward pass and not during it: a process that runs out of memory can
+        then try again with smaller micro-batches while the others wait.
+        """
+        if self.world_size == 1 or self.sharded:
+            return
+        gradients = [p.grad for p in parameters if p.grad is not None]
+        message = torch.cat([gradient.flatten() for gradient in gradients])
+        dist.all_reduce(message)
+        sizes = [gradient.numel() for gradient in gradients]
+        for gradient, part in zip(gradients, torch.split(message, sizes), strict=True):
+            gradient.copy_(part.view_as(gradient))
+
+
+SINGLE_PROCESS = ProcessGroup()
+
+
+def init(folder: Path) -> ProcessGroup:
+    """Joins the other processes that `torchrun` started; to be called only where it did.
+
+    Args:
+        folder: where runs are kept, as each process sees it from its working directory.
+
+    Raises:
+        ConflictError: the processes do not all see the same folder.
+
+    """
+    cuda = torch.cuda.is_available()
+    dist.init_process_group("cpu:gloo,cuda:nccl" if cuda else "gloo", timeout=TIMEOUT)
+    processes = ProcessGroup(
+        rank=dist.get_rank(),
+        world_size=dist.get_world_size(),
+        local_rank=int(os.environ.get("LOCAL_RANK", "0")),
+        local_world_size=int(os.environ.get("LOCAL_WORLD_SIZE", "1")),
+    )
+    try:
+        _require_shared(folder, processes)
+    except TfcliError:
+        shutdown(together=True)
+        raise
+    return processes
+
+
+def _require_shared(folder: Path, processes: ProcessGroup) -> None:
+    """Checks that all see the same files: the main process writes one, the others look for it.
+
+    Machines with folders of their own would otherwise find out only when the others open the run.
+
+    Raises:
+        ConflictError: not all of them found it; in every process.
+        InputOutputError: the main process could not write it; the others get a ConflictError.
+
+    """
+    name, failure = f".shared-{secrets.token_hex(8)}", None
+    if processes.is_main:
+        try:
+            write_file(folder / name, b"")
+        except TfcliError as error:
+            failure = error
+    name = processes.broadcast_text("" if failure else name)
+    if failure:
+        raise failure
+    if not name:
+        raise ConflictError("the main process cannot write to its folder")
+    found = _appears(folder / name)
+    (missing,) = processes.all_reduce(not found)
+    if processes.is_main:
+        remove_file(folder / name)
+    if missing:
+        raise ConflictError(
+            f"{int(missing)} of {processes.world_size} processes do not share a folder with the "
+            "main process",
+            why=f"on {platform.node()} it is {folder.resolve()}",
+            hint="run torchrun on every machine in the same folder of a network file system",
+        )
+
+
+def _appears(path: Path) -> bool:
+    """Whether a file is there, or is after a few seconds."""
+    end = time.monotonic() + SHARING_SECONDS
+    while not path.exists():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+def shutdown(*, together: bool) -> None:
+    """Leaves the group: together if all is well, so that no rank messages one that has exited."""
+    if together:
+        dist.barrier()
+    dist.destroy_process_group()
+
+
+# --- sharding -----------------------------------------------------------------------------------
+
+
+def shard(model: Transformer) -> None:
+    """Leaves each process its part of every weight: rows r/N to (r + 1)/N of each matrix."""
+    from torch.distributed.device_mesh import init_device_mesh
+    from torch.distributed.fsdp import fully_shard
+
+    mesh = init_device_mesh(model.embedding.weight.device.type, (dist.get_world_size(),))
+    for part in (*model.blocks, model):
+        fully_shard(part, mesh=mesh)
+        # each process has its rows' part of the mean already: gradients are to be summed
+        part.set_gradient_divide_factor(1.0)
+        part.set_force_sum_reduction_for_comms(True)  # all that gloo can do
+
+
+def reshard(model: Transformer) -> None:
+    """Frees the weights gathered for a forward pass that no backward pass followed."""
+    free = getattr(model, "reshard", None)  # of FSDP; a plain model has gathered nothing
+    if free is not None:
+        free()
+
+
+def is_sharded(tensor: Tensor) -> bool:
+    """Whether this process holds only a part of it: a DTensor, whose import takes half a second."""
+    return hasattr(tensor, "device_mesh")
+
+
+def local_tensor(tensor: Tensor) -> Tensor:
+    """The part of a tensor that this process holds; all of it where nothing is sharded."""
+    return tensor.to_local() if is_sharded(tensor) else tensor  # type: ignore[attr-defined]
+
+
+def full_tensor(tensor: Tensor) -> Tensor:
+    """A tensor gathered from all processes; to be called by all of them."""
+    return tensor.full_tensor() if is_sharded(tensor) else tensor  # type: ignore[attr-defined]
+
+
+def full_tensor_like(parts: Tensor, like: Tensor, *, stacked: bool = False) -> Tensor:
+    """Gathers local parts of tensors that are sharded as `like` is.
+
+    Args:
+        parts: this process's part of one such tensor, or of n of them as (n, part).
+        stacked: which of the two.
+
+    """
+    if not is_sharded(like):
+        return parts
+    from torch.distributed.tensor import DTensor, Shard
+
+    shape = torch.Size((len(parts), *like.shape)) if stacked else like.shape
+    mesh: Any = like.device_mesh  # type: ignore[attr-defined]
+    placements = [Shard(1 if stacked else 0)]
+    stride = torch.empty(shape, device="meta").stride()
+    tensor = DTensor.from_local(parts, mesh, placements, shape=shape, stride=stride)
+    return tensor.full_tensor()
+
+
+def shard_like(tensor: Tensor, like: Tensor, *, stacked: bool = False) -> Tensor:
+    """The reverse of `full_tensor_like`: this process's part of a tensor, or of n as (n, whole)."""
+    if not is_sharded(like):
+        return tensor
+    from torch.distributed.tensor import DTensor, Replicate, Shard
+
+    mesh: Any = like.device_mesh  # type: ignore[attr-defined]
+    replicated = DTensor.from_local(tensor, mesh, [Replicate()])
+    return replicated.redistribute(mesh, [Shard(1 if stacked else 0)]).to_local()
