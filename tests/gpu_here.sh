@@ -14,6 +14,10 @@ if [ -d wheels ]; then
     PYTHONPATH=$PYTHONPATH:$PWD/.gpu-packages
 fi
 export PYTHONPATH
+"$python" -c 'import torch, numpy, sentencepiece, safetensors, filelock, pytest, hypothesis' || {
+    echo "tests/gpu_here.sh: fetch what is missing with \`make wheels\`, where there is a network" >&2
+    exit 1
+}
 case ${1:-} in
 benchmarks.*) exec "$python" -m "$@" ;;
 esac

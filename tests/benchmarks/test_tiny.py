@@ -18,7 +18,7 @@ ROOT = Path(__file__).parent.parent.parent
 BENCHMARKS = [
     path.stem
     for path in sorted((ROOT / "benchmarks").glob("*.py"))
-    if "__main__" in path.read_text()
+    if "\ndef main(" in path.read_text()
 ]
 
 
