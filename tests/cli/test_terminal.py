@@ -142,7 +142,7 @@ def test_a_note_waits_for_the_end_of_the_text(trained: Shell) -> None:
     assert note.startswith("Note: context full; keeping the last 16 tokens")
 
 
-def test_surprise_is_shown_in_colours(trained: Shell) -> None:
+def test_surprisal_is_shown_in_colors(trained: Shell) -> None:
     child = terminal(
         trained, "generate", "--run", "tale", "--logprobs", "--temperature", "3", "--top-k", "0",
         "--seed", "1", "--max-new-tokens", "30", "Ann",

@@ -211,7 +211,7 @@ WRONG = {
     ),
     "resume with text": (("book.txt", "--resume", "it"), 2, "the run's own text"),
     "resume with epochs": (("--resume", "it", "--epochs", "2"), 2, "--time or more --steps"),
-    "resume of nothing": (("--resume", "it"), 66, "no run 'it'"),
+    "resume of nothing": (("--resume", "it"), 66, "run 'it' not found"),
     "no such file": (("bok.txt",), 66, "did you mean 'book.txt'"),
     "empty": (("empty.txt",), 65, "no text in empty.txt"),
     "binary": (("binary",), 65, "binary file"),
@@ -382,7 +382,7 @@ def test_a_run_that_lost_the_model_it_began_with_is_not_begun_anew(shell: Shell)
         (step / MODEL).write_bytes(b"torn")
     done = shell("train", "--resume", "second", "--steps", "2")
     assert done.code == 65
-    assert "no step of the run" in done.err
+    assert "all are damaged or incomplete" in done.err
 
 
 @pytest.mark.parametrize("said", ["abc", "1.5", "-3", "2"])

@@ -70,7 +70,7 @@ def test_the_same_seed_gives_the_same_text_and_another_another(
     assert any(written(model, tokenizer, seed=seed) != first for seed in range(8, 12))
 
 
-def test_one_likeliest_token_is_greedy(model: Transformer, tokenizer: Tokenizer) -> None:
+def test_top_k_of_one_is_greedy(model: Transformer, tokenizer: Tokenizer) -> None:
     one = written(model, tokenizer, sampling=Sampling(top_k=1))
     assert one == written(model, tokenizer, sampling=GREEDY)
 
@@ -79,7 +79,7 @@ def test_it_ends_where_the_model_ends_the_text(tokenizer: Tokenizer) -> None:
     config = named_config("nano", vocab_size=tokenizer.vocab_size, context_length=CONTEXT)
     ends_at_once = Transformer(config).eval()
     ends_at_once.init_weights(0)
-    with torch.no_grad():  # every block passes its input on; after anything, </s> is likeliest
+    with torch.no_grad():  # every block passes its input on; </s> is always most likely
         ends_at_once.embedding.weight.fill_(0.1)
         ends_at_once.embedding.weight[END] = 1.0
     assert written(ends_at_once, tokenizer, sampling=GREEDY) == []

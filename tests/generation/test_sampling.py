@@ -90,7 +90,7 @@ def test_typical_is_that_of_transformers(logits: np.ndarray, p: float) -> None:
 
 
 @given(BATCHES, st.floats(0.05, 5))
-def test_heat_is_division_by_the_temperature(logits: np.ndarray, temperature: float) -> None:
+def test_temperature_divides_the_logits(logits: np.ndarray, temperature: float) -> None:
     from transformers import TemperatureLogitsWarper
 
     theirs = warped(TemperatureLogitsWarper(temperature=temperature), logits)
@@ -119,7 +119,7 @@ def choose(logits: np.ndarray, sampling: Sampling, seed: int = 0) -> int:
 
 
 @given(LOGITS)
-def test_greedy_takes_the_likeliest_that_is_no_control(logits: np.ndarray) -> None:
+def test_greedy_takes_the_most_likely_text_token(logits: np.ndarray) -> None:
     before = logits.copy()
     token = choose(logits, Sampling(temperature=0))
     assert logits[token] == max(logits[2:])
@@ -137,7 +137,7 @@ SAMPLINGS = st.builds(
 
 
 @given(LOGITS, SAMPLINGS, st.integers(0, 2**70))
-def test_what_is_drawn_is_among_the_k_likeliest(
+def test_sampled_token_is_among_the_top_k(
     logits: np.ndarray, sampling: Sampling, seed: int
 ) -> None:
     token = choose(logits, sampling, seed)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import socket
 import subprocess
 import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -93,3 +96,97 @@ def test_a_run_of_one_process_is_resumed_by_two(folder: Path) -> None:
 def test_where_the_first_has_nothing_to_train_the_others_do_not_wait(folder: Path) -> None:
     done = train(folder, "no-such-file.txt", processes=2, fails=True)
     assert b"there is no file 'no-such-file.txt'" in done.stderr
+
+
+# --- several machines ---------------------------------------------------------------------------
+
+
+def start(folder: Path, rank: int, *before: str, master: str, port: int) -> subprocess.Popen[str]:
+    """One process of two, as torchrun starts them on two machines."""
+    (folder / "book.txt").write_text(BOOK)
+    environment = {
+        "RANK": str(rank), "WORLD_SIZE": "2", "LOCAL_RANK": "0", "LOCAL_WORLD_SIZE": "1",
+        "MASTER_ADDR": master, "MASTER_PORT": str(port),
+    }  # fmt: skip
+    return subprocess.Popen(
+        [*before, sys.executable, "-m", "tfcli", "train", *RUN],
+        cwd=folder, env=os.environ | environment, text=True, stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+
+
+def both_say_that_no_folder_is_shared(processes: Sequence[subprocess.Popen[str]]) -> None:
+    for process in processes:
+        _, said = process.communicate(timeout=60)
+        assert "1 of 2 processes do not share a folder" in said
+        assert "network file system" in said
+        assert process.returncode == 73
+
+
+def free_port() -> int:
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        return int(server.getsockname()[1])
+
+
+def test_machines_without_a_shared_folder_are_told_so_at_once(tmp_path: Path) -> None:
+    """Two processes in two folders are as good as two machines."""
+    port, folders = free_port(), [tmp_path / "one", tmp_path / "two"]
+    for folder in folders:
+        folder.mkdir()
+    both_say_that_no_folder_is_shared(
+        [start(folder, i, master="127.0.0.1", port=port) for i, folder in enumerate(folders)]
+    )
+    for folder in folders:  # and nothing is left of it
+        assert not [*folder.glob("checkpoints/*"), *folder.glob("checkpoints/.shared-*")]
+
+
+@pytest.fixture
+def network_namespaces() -> Iterator[tuple[str, str]]:
+    """Two of them with a cable in between: 10.99.0.1 and 10.99.0.2 on an interface `cable`."""
+    names = f"tfcli-a-{os.getpid()}", f"tfcli-b-{os.getpid()}"
+
+    def ip(*arguments: str) -> None:
+        subprocess.run(["ip", *arguments], check=True, capture_output=True)
+
+    try:
+        for name in names:
+            ip("netns", "add", name)
+        ip(
+            "-n",
+            names[0],
+            "link",
+            "add",
+            "cable",
+            "type",
+            "veth",
+            "peer",
+            "cable",
+            "netns",
+            names[1],
+        )
+        for number, name in enumerate(names, start=1):
+            ip("-n", name, "address", "add", f"10.99.0.{number}/24", "dev", "cable")
+            ip("-n", name, "link", "set", "cable", "up")
+            ip("-n", name, "link", "set", "lo", "up")
+    except (OSError, subprocess.CalledProcessError) as error:
+        why = getattr(error, "stderr", None) or error
+        pytest.skip(f"no network namespaces can be made here: {why}")
+    else:
+        yield names
+    finally:
+        for name in names:
+            subprocess.run(["ip", "netns", "delete", name], check=False, capture_output=True)
+
+
+def test_two_machines_on_a_network_are_told_so_too(
+    tmp_path: Path, network_namespaces: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GLOO_SOCKET_IFNAME", "cable")
+    processes = []
+    for rank, name in enumerate(network_namespaces):
+        folder = tmp_path / name
+        folder.mkdir()
+        inside = ("ip", "netns", "exec", name)
+        processes.append(start(folder, rank, *inside, master="10.99.0.1", port=29517))
+    both_say_that_no_folder_is_shared(processes)

@@ -18,7 +18,7 @@ def test_a_good_model_is_opened(tokenizer: Tokenizer) -> None:
     assert opened.encode("a text") == tokenizer.encode("a text")
 
 
-def test_what_is_refused_here_is_refused_there_with_the_same_words() -> None:
+def test_the_error_of_the_child_is_that_of_opening_it_directly() -> None:
     with pytest.raises(DataError) as direct:
         SentencePieceTokenizer(b"junk")
     with pytest.raises(DataError) as guarded:
@@ -42,7 +42,7 @@ def test_a_model_that_rewrites_text_is_refused(tokenizer: Tokenizer) -> None:
     ],
     ids=["a crash", "no end", "all memory"],
 )
-def test_a_child_that_does_not_come_back_is_an_error(
+def test_a_child_that_crashes_or_hangs_is_an_error(
     monkeypatch: pytest.MonkeyPatch, fault: str, why: str
 ) -> None:
     real = subprocess.run

@@ -89,7 +89,7 @@ def test_a_name_comes_before_a_path(
     assert find_tokenizer("book", root).path == saved.path
 
 
-def test_the_card_tells_how_it_was_made(saved: SavedTokenizer, corpus: Corpus) -> None:
+def test_metadata_says_how_it_was_made(saved: SavedTokenizer, corpus: Corpus) -> None:
     metadata = json.loads((saved.path / METADATA).read_text())
     assert metadata == saved.metadata
     assert metadata["schema"] == 1
@@ -103,7 +103,7 @@ def test_the_card_tells_how_it_was_made(saved: SavedTokenizer, corpus: Corpus) -
     assert metadata["measures"] == measure(saved.tokenizer, corpus)
 
 
-def test_one_of_the_same_name_makes_way(
+def test_saving_replaces_a_tokenizer_of_the_same_name(
     saved: SavedTokenizer, root: Path, report: TokenizerReport, corpus: Corpus
 ) -> None:
     other, _ = train_tokenizer([b"another text"], text_bytes=12)
@@ -112,7 +112,9 @@ def test_one_of_the_same_name_makes_way(
     assert [path.name for path in root.glob("[!.]*")] == ["book"]
 
 
-def test_one_that_a_killed_writer_had_set_aside_is_found(saved: SavedTokenizer, root: Path) -> None:
+def test_a_tokenizer_set_aside_by_a_killed_writer_is_found(
+    saved: SavedTokenizer, root: Path
+) -> None:
     saved.path.rename(root / ".old-book")
     for name in ("book", str(saved.path), os.path.relpath(saved.path)):
         assert find_tokenizer(name, root).tokenizer.fingerprint == saved.tokenizer.fingerprint
@@ -120,7 +122,7 @@ def test_one_that_a_killed_writer_had_set_aside_is_found(saved: SavedTokenizer, 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes of POSIX")
 @pytest.mark.parametrize("file", [MODEL, METADATA, MANIFEST])
-def test_a_pipe_in_the_place_of_a_file_is_not_waited_for(
+def test_a_pipe_in_place_of_a_file_does_not_block(
     saved: SavedTokenizer, root: Path, file: str
 ) -> None:
     for name in {file, MANIFEST}:
@@ -134,9 +136,7 @@ def test_a_pipe_in_the_place_of_a_file_is_not_waited_for(
 
 
 @pytest.mark.parametrize("manifest", [True, False])
-def test_a_card_of_others_is_not_taken_for_ours(
-    root: Path, tokenizer: Tokenizer, manifest: bool
-) -> None:
+def test_metadata_of_others_is_ignored(root: Path, tokenizer: Tokenizer, manifest: bool) -> None:
     with new_folder(root / "theirs") as folder:
         folder.write(MODEL, tokenizer.serialized)
         folder.write(METADATA, b'{"version": "1.0", "measures": [1]}')
@@ -260,9 +260,7 @@ def test_a_file_cut_short_is_noticed(saved: SavedTokenizer, root: Path) -> None:
 
 
 @pytest.mark.parametrize("metadata", [b"", b"{", b"[]", b"\xff"])
-def test_a_card_that_cannot_be_read_is_done_without(
-    root: Path, tokenizer: Tokenizer, metadata: bytes
-) -> None:
+def test_unreadable_metadata_is_ignored(root: Path, tokenizer: Tokenizer, metadata: bytes) -> None:
     """In a folder of the user's own, which has no manifest."""
     (root / "mine").mkdir(parents=True)
     (root / "mine" / MODEL).write_bytes(tokenizer.serialized)

@@ -65,7 +65,7 @@ def test_the_ids_are_the_texts(
     assert tokens.documents == len([text for text in texts if text])
 
 
-def test_each_document_ends_with_its_end(tokenizer: Tokenizer, tmp_path: Path) -> None:
+def test_each_document_ends_with_eos(tokenizer: Tokenizer, tmp_path: Path) -> None:
     texts = [f"The fox number {n}." for n in range(20)]
     _, tokens = make(tmp_path, tokenizer, *texts)
     ids = [*tokens.training[:].tolist(), *tokens.held_out.tolist()]
@@ -73,7 +73,7 @@ def test_each_document_ends_with_its_end(tokenizer: Tokenizer, tmp_path: Path) -
     assert tokens.training[-1] == tokens.held_out[-1] == END
 
 
-def test_a_document_that_is_cut_ends_only_once(tokenizer: Tokenizer, tmp_path: Path) -> None:
+def test_a_split_document_has_one_eos(tokenizer: Tokenizer, tmp_path: Path) -> None:
     """In the held-out part, since it goes on there; and not where its pieces are cut."""
     with blocks_of(64):
         _, tokens = make(tmp_path, tokenizer, MIXED)
@@ -129,7 +129,7 @@ def test_ids_are_as_wide_as_the_vocabulary_needs(
 # --- found again --------------------------------------------------------------------------------
 
 
-def test_the_first_time_all_is_read_the_second_nothing(
+def test_the_text_is_read_once_and_then_found_in_the_cache(
     tokenizer: Tokenizer, tmp_path: Path
 ) -> None:
     corpus = make_corpus(tmp_path, MIXED)
@@ -164,6 +164,11 @@ def test_the_key_is_a_matter_of_text_split_and_tokenizer() -> None:
     assert cache_key("one", 8, "bpe") in keys
 
 
+def test_the_key_is_that_of_the_first_release() -> None:
+    """So that a cache of before is found again."""
+    assert cache_key("one", 8, "bpe") == "958a410802db8b2d4f61a44b8b4333b6"
+
+
 def test_another_tokenizer_makes_another_cache(
     tokenizers: dict[TokenizerType, Tokenizer], tmp_path: Path
 ) -> None:
@@ -185,7 +190,7 @@ def test_an_unknown_key_is_not_found(tmp_path: Path) -> None:
     "name", ["training.bin", "training.sha256", "held_out.bin", "tokens.json", "MANIFEST.json"]
 )
 @pytest.mark.parametrize("damage", ["a bit", "shorter", "longer", "gone"])
-def test_damage_is_noticed_and_mended(
+def test_damage_is_detected_and_the_cache_rebuilt(
     tokenizer: Tokenizer, tmp_path: Path, name: str, damage: str
 ) -> None:
     corpus, made = make(tmp_path, tokenizer, MIXED)
@@ -218,7 +223,7 @@ def change(corpus: Corpus, old: str, new: str) -> None:
         ("the end", "the dne"),  # as long, in the held-out part
     ],
 )
-def test_text_that_changes_between_the_readings_is_noticed(
+def test_text_that_changes_between_reads_is_detected(
     tokenizer: Tokenizer, tmp_path: Path, old: str, new: str
 ) -> None:
     corpus = make_corpus(tmp_path, "The beginning." + "The fox. " * 100 + "And the end.")
@@ -229,7 +234,7 @@ def test_text_that_changes_between_the_readings_is_noticed(
     assert not list(tmp_path.glob("tokens/*"))
 
 
-def test_borders_that_move_between_the_readings_are_noticed(
+def test_document_borders_that_move_between_reads_are_detected(
     tokenizer: Tokenizer, tmp_path: Path
 ) -> None:
     corpus = make_corpus(tmp_path, *["The fox. "] * 20)
@@ -238,9 +243,7 @@ def test_borders_that_move_between_the_readings_are_noticed(
         tokenize_corpus(corpus, tokenizer, cache=tmp_path)
 
 
-def test_text_that_goes_away_between_the_readings_is_named(
-    tokenizer: Tokenizer, tmp_path: Path
-) -> None:
+def test_text_that_disappears_between_reads_is_named(tokenizer: Tokenizer, tmp_path: Path) -> None:
     corpus = make_corpus(tmp_path, MIXED)
     corpus.sources[0].unlink()
     with pytest.raises(NotFoundError) as caught:
@@ -249,7 +252,7 @@ def test_text_that_goes_away_between_the_readings_is_named(
     assert not list(tmp_path.glob("tokens/*"))
 
 
-def test_the_ends_of_documents_need_room_too(
+def test_space_is_required_for_the_ends_of_documents_too(
     tokenizer: Tokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A document of one byte becomes two ids of two bytes each."""
@@ -260,7 +263,7 @@ def test_the_ends_of_documents_need_room_too(
         tokenize_corpus(corpus, tokenizer, cache=tmp_path)
 
 
-def test_no_room_on_the_disk_is_told_before_anything_is_written(
+def test_a_full_disk_is_reported_before_anything_is_written(
     tokenizer: Tokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     corpus = make_corpus(tmp_path, MIXED)
@@ -293,7 +296,7 @@ def test_threads_and_groups_change_no_byte(
     }
 
 
-def test_many_ids_are_opened_unread_and_damage_is_noticed_when_they_are_read(
+def test_damage_in_a_large_cache_is_detected_when_it_is_read(
     tokenizer: Tokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tfcli.text.token_cache.CHECKED_AT_ONCE", 1000)
@@ -310,7 +313,7 @@ def test_many_ids_are_opened_unread_and_damage_is_noticed_when_they_are_read(
     assert str(path.parent) in (caught.value.hint or "")
 
 
-def test_a_cache_of_an_older_tfcli_is_made_anew(tokenizer: Tokenizer, tmp_path: Path) -> None:
+def test_a_cache_of_an_older_tfcli_is_rebuilt(tokenizer: Tokenizer, tmp_path: Path) -> None:
     corpus, made = make(tmp_path, tokenizer, MIXED)
     ids = made.training[:].tolist()
     path = tmp_path / "tokens" / made.key

@@ -61,9 +61,10 @@ class TrainingSession:
         if _world_size() == 1:  # known before torch is loaded
             yield True
             return
+        from tfcli.runs.run import ROOT
         from tfcli.runtime.distributed import init, shutdown
 
-        self.processes = init()
+        self.processes = init(ROOT)
         well = False
         try:
             yield self.processes.is_main

@@ -104,10 +104,10 @@ class Parameter:
 # --- the model ----------------------------------------------------------------------------------
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=8)
 def parameters(config: ModelConfig) -> tuple[Parameter, ...]:
     """All parameters of a model; tied ones once."""
-    block = [_with_names(row, config, BLOCK) for row in _block(config)]
+    block = [_with_names(row, config, in_block=True) for row in _block(config)]
     return (
         *(_with_names(row, config) for row in _input(config)),
         *(_in_layer(row, str(layer)) for layer in range(config.num_layers) for row in block),
@@ -119,12 +119,6 @@ def _input(config: ModelConfig) -> Iterator[Parameter]:
     yield _table("embedding", config.vocab_size, config)
     if config.positions == "learned":
         yield _table("position_embedding", config.context_length, config)
-
-
-def _output(config: ModelConfig) -> Iterator[Parameter]:
-    yield from _norm("final_norm", config)
-    if not config.tied_head:
-        yield _table("head", config.vocab_size, config)
 
 
 def _block(config: ModelConfig) -> Iterator[Parameter]:
@@ -148,6 +142,12 @@ def _block(config: ModelConfig) -> Iterator[Parameter]:
         yield from _linear("feed_forward.gate", F, E, bias)
     yield from _linear("feed_forward.up", F, E, bias)
     yield from _linear("feed_forward.down", E, F, bias, init="zeros")
+
+
+def _output(config: ModelConfig) -> Iterator[Parameter]:
+    yield from _norm("final_norm", config)
+    if not config.tied_head:
+        yield _table("head", config.vocab_size, config)
 
 
 def _table(module: str, rows: int, config: ModelConfig) -> Parameter:
@@ -196,15 +196,13 @@ NAMES: dict[str, tuple[str, str, str]] = {
 }
 LAYER = "{layer}"  # its number is put here
 BLOCK = (f"model.layers.{LAYER}.", f"transformer.h.{LAYER}.", f"blk.{LAYER}.")
-OUTSIDE = ("", "", "")
 QKV = ("attention.query", "attention.key", "attention.value")
 
 
-def _with_names(
-    row: Parameter, config: ModelConfig, prefixes: tuple[str, str, str] = OUTSIDE
-) -> Parameter:
+def _with_names(row: Parameter, config: ModelConfig, *, in_block: bool = False) -> Parameter:
     """A row with its names in other formats, and what is done to it on the way there."""
-    name = f"blocks.{LAYER}.{row.name}" if prefixes is BLOCK else row.name
+    name = f"blocks.{LAYER}.{row.name}" if in_block else row.name
+    prefixes = BLOCK if in_block else ("", "", "")
     if config.family == "classic":
         return replace(row, name=name)
     module, _, kind = row.name.rpartition(".")

@@ -16,12 +16,19 @@ from __future__ import annotations
 
 import datetime
 import os
+import platform
+import secrets
+import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
+
+from tfcli.errors import ConflictError, TfcliError
+from tfcli.files import remove_file, write_file
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,6 +36,7 @@ if TYPE_CHECKING:
     from tfcli.model.transformer import Transformer
 
 TIMEOUT = datetime.timedelta(days=1)  # the others wait while the main one reads a large corpus
+SHARING_SECONDS = 5.0  # until a new file is visible on all machines of a network file system
 
 
 @dataclass(frozen=True)
@@ -115,16 +123,74 @@ class ProcessGroup:
 SINGLE_PROCESS = ProcessGroup()
 
 
-def init() -> ProcessGroup:
-    """Joins the other processes that `torchrun` started; to be called only where it did."""
+def init(folder: Path) -> ProcessGroup:
+    """Joins the other processes that `torchrun` started; to be called only where it did.
+
+    Args:
+        folder: where runs are kept, as each process sees it from its working directory.
+
+    Raises:
+        ConflictError: the processes do not all see the same folder.
+
+    """
     cuda = torch.cuda.is_available()
     dist.init_process_group("cpu:gloo,cuda:nccl" if cuda else "gloo", timeout=TIMEOUT)
-    return ProcessGroup(
+    processes = ProcessGroup(
         rank=dist.get_rank(),
         world_size=dist.get_world_size(),
         local_rank=int(os.environ.get("LOCAL_RANK", "0")),
         local_world_size=int(os.environ.get("LOCAL_WORLD_SIZE", "1")),
     )
+    try:
+        _require_shared(folder, processes)
+    except TfcliError:
+        shutdown(together=True)
+        raise
+    return processes
+
+
+def _require_shared(folder: Path, processes: ProcessGroup) -> None:
+    """Checks that all see the same files: the main process writes one, the others look for it.
+
+    Machines with folders of their own would otherwise find out only when the others open the run.
+
+    Raises:
+        ConflictError: not all of them found it; in every process.
+        InputOutputError: the main process could not write it; the others get a ConflictError.
+
+    """
+    name, failure = f".shared-{secrets.token_hex(8)}", None
+    if processes.is_main:
+        try:
+            write_file(folder / name, b"")
+        except TfcliError as error:
+            failure = error
+    name = processes.broadcast_text("" if failure else name)
+    if failure:
+        raise failure
+    if not name:
+        raise ConflictError("the main process cannot write to its folder")
+    found = _appears(folder / name)
+    (missing,) = processes.all_reduce(not found)
+    if processes.is_main:
+        remove_file(folder / name)
+    if missing:
+        raise ConflictError(
+            f"{int(missing)} of {processes.world_size} processes do not share a folder with the "
+            "main process",
+            why=f"on {platform.node()} it is {folder.resolve()}",
+            hint="run torchrun on every machine in the same folder of a network file system",
+        )
+
+
+def _appears(path: Path) -> bool:
+    """Whether a file is there, or is after a few seconds."""
+    end = time.monotonic() + SHARING_SECONDS
+    while not path.exists():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.05)
+    return True
 
 
 def shutdown(*, together: bool) -> None:

@@ -40,6 +40,7 @@ from tfcli.training.events import (
     Stopped,
     to_row,
 )
+from tfcli.training.grad_scaler import GradScaler
 from tfcli.training.plan import EVALUATIONS, LONGEST_UNSAVED
 from tfcli.training.schedule import learning_rate_scale
 
@@ -100,6 +101,7 @@ class Trainer:
     best: float = math.inf
     not_better: int = 0
     saved_step: int = -1
+    grad_scaler: GradScaler = field(init=False)
     _loss: Callable[..., Tensor] = field(init=False)
     _micro_rows: int = field(init=False)
     _held_out: HeldOut | None = None
@@ -109,6 +111,9 @@ class Trainer:
     _token_seconds: float = math.inf  # to measure on one token, at the fastest so far
     _saving_seconds: float = 0.0
     _furthest: float = 0.0  # progress in a budget of time
+
+    def __post_init__(self) -> None:
+        self.grad_scaler = GradScaler(self.plan.dtype)
 
     def events(self) -> Iterator[Event]:
         """Trains to the end of the budget; every event is in `metrics.jsonl` before it is seen."""
@@ -163,10 +168,14 @@ class Trainer:
         """One step: gradients summed over micro-batches and processes, then one update."""
         began = time.perf_counter()
         scale = learning_rate_scale(self.step, progress)
-        while (loss := self._try_batch()) is None:
-            self._micro_rows = (self._micro_rows + 1) // 2
-            yield MemoryExceeded(step=self.step, micro_rows=self._micro_rows)
-        norm = self.optimizer.step(scale)
+        while True:
+            while (loss := self._try_batch()) is None:
+                self._micro_rows = (self._micro_rows + 1) // 2
+                yield MemoryExceeded(step=self.step, micro_rows=self._micro_rows)
+            norm = self.optimizer.step(scale)  # which updates nothing where the norm is not finite
+            if math.isfinite(norm) or not math.isfinite(loss) or not self.grad_scaler.back_off():
+                break
+        self.grad_scaler.advance()
         if not math.isfinite(loss + norm):
             raise self._diverged(
                 f"loss {loss}, gradient norm {norm} on the batch of step {self.step + 1}; "
@@ -215,6 +224,7 @@ class Trainer:
             return None
         parameters = list(self.model.parameters())
         self.processes.all_reduce_gradients(parameters)
+        self.grad_scaler.unscale(parameters)
         return self.processes.all_reduce(loss)[0]
 
     def _accumulate_gradients(self) -> float:
@@ -231,7 +241,7 @@ class Trainer:
             dropout_mask = self.model.draw_dropout(rows or range(1), (self.seed, self.step))
             nats = self._loss(**part.to(device), dropout_mask=dropout_mask)
             loss = nats / num_targets
-            loss.backward()  # type: ignore[no-untyped-call]
+            self.grad_scaler.scaled(loss).backward()  # type: ignore[no-untyped-call]
             total += loss.detach()
         return total.item()
 
@@ -376,7 +386,7 @@ class Trainer:
             held_out=self._held_out,
             held_out_final=self._held_out_final,
         )
-        remembered = self.optimizer.state()
+        remembered = self.optimizer.state() | self.grad_scaler.state()
         path = step_path(self.run.path, self.step)
         if self.processes.is_main:
             require_exists(self.run)

@@ -96,6 +96,7 @@ class Muon:
 
     Args:
         precision: of the iteration, for which bfloat16 is good enough (Jordan et al. 2024).
+            float16 is not: its smallest numbers are larger than many of a momentum's.
 
     """
 
@@ -107,7 +108,7 @@ class Muon:
         precision: torch.dtype = torch.float32,
     ) -> None:
         self._momentum = momentum
-        self._precision = precision
+        self._precision = torch.float32 if precision == torch.float16 else precision
         self._groups: dict[torch.Size, list[tuple[str, nn.Parameter]]] = {}
         for name, parameter in matrices.items():
             self._groups.setdefault(parameter.shape, []).append((name, parameter))
