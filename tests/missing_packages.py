@@ -25,7 +25,8 @@ def missing_import(path: Path) -> str | None:
             names = [node.module]
         for name in names:
             if name.split(".")[0] != "tests":
-                if find_spec(name.split(".")[0]) is None:
+                spec = find_spec(name.split(".")[0])
+                if spec is None or spec.origin is None:  # a mere folder, such as our tokenizers/
                     return name
                 continue
             module = ROOT.joinpath(*name.split(".")).with_suffix(".py")
@@ -37,7 +38,7 @@ def missing_import(path: Path) -> str | None:
 def pytest_ignore_collect(collection_path: Path) -> bool | None:
     """Asked for each file and folder; a folder goes with its conftest.py."""
     path = collection_path / "conftest.py" if collection_path.is_dir() else collection_path
-    if path.suffix != ".py" or not path.exists():
+    if path.suffix != ".py" or not path.exists() or ROOT / "tests" not in path.parents:
         return None
     if missing := missing_import(path):
         left_out[collection_path] = missing
