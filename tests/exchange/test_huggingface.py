@@ -108,7 +108,7 @@ def test_the_folder_is_whole_and_its_card_says_what_the_run_knows(
     readme = (tmp_path / "out" / "README.md").read_text()
     assert readme.startswith("---\nlibrary_name: transformers\n")
     for known in (
-        "1.2500 nats a byte",
+        "1.2500 nats per byte",
         "7,000",
         "Qwen3ForCausalLM",
         "trained from scratch",
