@@ -1,4 +1,4 @@
-"""What a step of training or evaluation computes with: inputs, targets, and who sees whom."""
+"""A batch: the inputs, targets and attention of a training or evaluation step."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ IGNORE_INDEX = -1  # the target of a position that is not predicted
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
-    """Rows for one forward pass, made by an objective; all arrays of shape (B, T).
+    """Rows for a forward pass, made by an objective; all arrays of shape (B, T).
 
     Attributes:
-        inputs: token ids that the model reads.
+        inputs: token ids.
         targets: the id to predict at each position, or `IGNORE_INDEX`.
-        causal: whether a position attends only to itself and to those before it; else to all.
-        segments: positions attend only within their own segment, and to the first position of the
-            row; None: the row is one segment.
-        positions: where each token stands, from 0; None: 0, 1, 2, ...
+        causal: whether a position attends only to itself and earlier ones; else to all.
+        segments: positions attend only within their own segment and to the first position of the
+            row; None: each row is one segment.
+        positions: the position of each token, from 0; None: 0, 1, 2, ...
 
-    A sliding window, if any, is the model's own.
+    A sliding window, if any, belongs to the model.
 
     """
 
@@ -40,12 +40,12 @@ class Batch:
 
     @property
     def num_targets(self) -> int:
-        """How many tokens are predicted."""
+        """Number of tokens that are predicted."""
         return int(np.count_nonzero(self.targets != IGNORE_INDEX))
 
     @property
     def num_tokens(self) -> int:
-        """How many positions the model computes, padding included."""
+        """Number of positions computed, padding included."""
         return self.inputs.size
 
     def rows(self, rows: range | slice | Places) -> Batch:
