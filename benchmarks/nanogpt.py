@@ -41,11 +41,12 @@ from benchmarks.nanogpt_checkout import NanoGPT, call
 from benchmarks.report import new_parser, print_heading, print_table, split_options
 from benchmarks.texts import choose_text
 from tfcli.generation.open_engine import open_model
+from tfcli.model.cost import evaluation_rows
 from tfcli.runs.run import open_run
 from tfcli.runs.valid_steps import choose_step
 from tfcli.text.corpus import open_corpus
 from tfcli.training.batches import IGNORE_INDEX, Batch
-from tfcli.training.evaluation import evaluate, evaluation_rows
+from tfcli.training.evaluation import evaluate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

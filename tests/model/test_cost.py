@@ -14,7 +14,10 @@ from torch.utils.flop_counter import FlopCounterMode
 from tfcli.model.config import Family, ModelConfig, Size, named_config
 from tfcli.model.cost import (
     count_parameters,
+    evaluation_bytes,
+    evaluation_rows,
     forward_flops_per_token,
+    step_bytes,
     training_bytes,
     training_flops_per_token,
 )
@@ -118,7 +121,7 @@ def test_state_bytes_are_weights_gradients_and_adamw_moments(name: str) -> None:
     held = [tensor for p in model.parameters() for tensor in (p, p.grad) if tensor is not None]
     for state in optimizer.state.values():
         held += [tensor for tensor in state.values() if tensor.ndim > 0]
-    assert training_bytes(CONFIGS[name], batch_tokens=0) == sum(t.nbytes for t in held)
+    assert step_bytes(CONFIGS[name], batch_tokens=0) == sum(t.nbytes for t in held)
 
 
 def saved_for_backward(model: Transformer, config: ModelConfig, rows: int) -> int:
@@ -145,10 +148,21 @@ def test_activation_bytes_are_roughly_what_autograd_keeps(family: Family, vocab_
     model = Transformer(config)
     model.init_weights(0)
     dropout_mask = saved_for_backward(model, config, rows=2)
-    said = training_bytes(config, batch_tokens=128) - training_bytes(config, batch_tokens=0)
+    said = step_bytes(config, batch_tokens=128) - step_bytes(config, batch_tokens=0)
     assert dropout_mask / 2 <= said <= 3 * dropout_mask
 
 
 @given(config=configs(), tokens=st.integers(0, 10**6))
 def test_memory_grows_with_the_batch(config: ModelConfig, tokens: int) -> None:
-    assert training_bytes(config, tokens) < training_bytes(config, tokens + 1)
+    assert step_bytes(config, tokens) < step_bytes(config, tokens + 1)
+
+
+def test_an_evaluation_counts_if_it_takes_more_than_a_step() -> None:
+    config = replace(CONFIGS["modern"], vocab_size=32_768, context_length=1024)
+    one_row = step_bytes(config, 1)
+    assert training_bytes(config, 1) == step_bytes(config, 0) + evaluation_bytes(config) > one_row
+    many_rows = step_bytes(config, 1 << 16)
+    assert training_bytes(config, 1 << 16) == many_rows
+    # the rows that are evaluated at once, and no more than they: see the loop's evaluation
+    assert evaluation_rows(config) == 1
+    assert evaluation_rows(CONFIGS["modern"]) == 32

@@ -34,7 +34,6 @@ from tfcli.runs.step import (
 from tfcli.runs.summary import summarize
 from tfcli.runs.valid_steps import open_step
 from tfcli.runtime.device import Device
-from tfcli.training.closing import measure_best
 from tfcli.training.evaluation import evaluate_tokens
 from tfcli.training.events import Evaluated, Sampled, Saved, StepFinished, Stopped
 from tfcli.training.schedule import WARM_UP_STEPS
@@ -321,7 +320,7 @@ def test_best_step_is_evaluated_on_the_whole_held_out_text(
     before = summarize(trainer.run)
     assert before["best_step"] == 4
     assert not before["held_out"]["whole"]
-    measure_best(trainer)
+    trainer.evaluate_best_step()
     after = summarize(trainer.run)
     assert after["best_step"] == before["best_step"]
     assert after["held_out"]["whole"]
@@ -333,7 +332,7 @@ def test_best_step_is_evaluated_on_the_whole_held_out_text(
     assert wanted
     assert after["held_out"]["nats_per_byte"] == pytest.approx(wanted.nats_per_byte)
     written = (trainer.run.path / step_name(after["best_step"]) / STATE).read_bytes()
-    measure_best(trainer)  # a second call changes nothing
+    trainer.evaluate_best_step()  # a second call changes nothing
     assert (trainer.run.path / step_name(after["best_step"]) / STATE).read_bytes() == written
 
 

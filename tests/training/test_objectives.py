@@ -176,3 +176,15 @@ def test_evaluation_windows_equal_those_of_earlier_releases(
 def test_evaluation_documents_equal_those_of_earlier_releases() -> None:
     rows = document_rows(TEXT[:3000], context=48, rows=32, special=SPECIAL)
     assert digest(*map(NextToken(SPECIAL).evaluation_batch, rows)) == "d28ade265d2ab59b"
+
+
+def test_attended_positions_are_those_of_the_stated_attention() -> None:
+    causal = NextToken(SPECIAL).evaluation_batch(examples([7] * 8))
+    assert causal.mean_attended == 4
+    assert dataclasses.replace(causal, causal=False).mean_attended == 8
+    documents = NextToken(SPECIAL, document_mask=True).evaluation_batch(
+        examples([7, 7, 7, END, 7, 7, 7, END])
+    )
+    assert documents.segments is not None
+    assert documents.segments.tolist() == [[0, 0, 0, 0, 1, 1, 1, 1]]
+    assert documents.mean_attended == 2

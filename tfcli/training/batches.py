@@ -44,6 +44,15 @@ class Batch:
         return int(np.count_nonzero(self.targets != IGNORE_INDEX))
 
     @property
+    def mean_attended(self) -> float:
+        """Positions that a position attends to, on average; a causal row counts as half of it."""
+        length = float(self.inputs.shape[1])
+        if self.segments is not None:
+            counts = (np.unique_counts(row).counts for row in self.segments)
+            length = sum(float((own**2).sum()) for own in counts) / self.num_tokens
+        return length / 2 if self.causal else length
+
+    @property
     def num_tokens(self) -> int:
         """Number of positions computed, padding included."""
         return self.inputs.size

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import torch
 from torch.nn import functional as F
 
-from tfcli.runs.step import HeldOut
+from tfcli.model.cost import EVALUATION_LOGITS, evaluation_rows
+from tfcli.model.transformer import Transformer
+from tfcli.runs.step import MODEL, OPTIMIZER, HeldOut, load_arrays, save_step
+from tfcli.runs.valid_steps import open_step, steps_by_loss
+from tfcli.runs.weights import load_weights
 from tfcli.runtime.distributed import SINGLE_PROCESS, ProcessGroup, reshard
 from tfcli.runtime.memory import is_out_of_memory
 from tfcli.training.batches import IGNORE_INDEX
@@ -20,24 +25,11 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from tfcli.model.config import ModelConfig
-    from tfcli.model.transformer import Transformer
+    from tfcli.runs.run import Run
     from tfcli.text.token_cache import Tokens
     from tfcli.text.tokenizer import Tokenizer
     from tfcli.training.batches import Batch
     from tfcli.training.objectives import Objective
-
-# Bounds on the memory of a forward pass.
-MAX_ROWS = 32
-MAX_TOKENS = 1 << 13
-MAX_LOGITS = 1 << 24  # 64 MiB in float32
-
-
-def evaluation_rows(config: ModelConfig) -> int:
-    """Rows of full context length in an evaluation batch."""
-    context = config.context_length
-    logits = context * config.vocab_size
-    return max(1, min(MAX_ROWS, MAX_TOKENS // context, MAX_LOGITS // logits))
 
 
 @torch.no_grad()
@@ -115,7 +107,7 @@ def _nats_unsplit(model: Transformer, batch: Batch) -> float:
     arguments = batch.to(next(model.parameters()).device)
     targets: Tensor = arguments.pop("targets").flatten()
     hidden = model.hidden_states(**arguments).flatten(0, 1)
-    size = max(1, MAX_LOGITS // model.config.vocab_size)
+    size = max(1, EVALUATION_LOGITS // model.config.vocab_size)
     nats = 0.0
     for states, expected in zip(torch.split(hidden, size), torch.split(targets, size), strict=True):
         logits = model.logits(states).float()
@@ -167,3 +159,40 @@ def evaluate_documents(model: Transformer, tokens: Tokens, tokenizer: Tokenizer)
     )
     batches = map(NextToken(special).evaluation_batch, rows)
     return evaluate(model, batches, tokenizer, stride=context - 1, whole=True)
+
+
+def evaluate_best_step(
+    run: Run,
+    tokens: Tokens,
+    tokenizer: Tokenizer,
+    *,
+    objective: Objective,
+    limit: int,
+    device: torch.device,
+) -> None:
+    """Evaluates the step with the lowest loss on the whole text, and records the result there.
+
+    Evaluations during training cover only a part of the text, which should not be a run's final
+    result. The step is written again; one that was evaluated so already is left alone.
+
+    Args:
+        tokens: the held-out text, shape (tokens,).
+        limit: about how many tokens to take at most.
+
+    Raises:
+        DamagedError: the step was changed since it was written.
+
+    """
+    paths = steps_by_loss(run)
+    if not paths:
+        return
+    step = open_step(paths[0])
+    measured = step.state.held_out
+    if measured is None or measured.whole or step.state.held_out_final:
+        return
+    model = Transformer(run.model_config)
+    load_weights(model, step.path)
+    model.to(device)
+    held_out = evaluate_tokens(model, tokens, tokenizer, objective=objective, limit=limit)
+    weights, optimizer = (load_arrays(step.path / name) for name in (MODEL, OPTIMIZER))
+    save_step(run.path, replace(step.state, held_out_final=held_out), weights, optimizer)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
 from tfcli.errors import UsageError
+from tfcli.model.cost import training_flops_per_token
 from tfcli.runtime.memory import is_out_of_memory
 from tfcli.training.compiling import compile_loss
 
@@ -22,6 +23,21 @@ if TYPE_CHECKING:
     from tfcli.training.examples import Sampler
     from tfcli.training.grad_scaler import GradScaler
     from tfcli.training.objectives import Objective
+
+
+class BatchResult(NamedTuple):
+    """What a batch came to, over all processes.
+
+    Attributes:
+        loss: nats per token.
+        tokens: positions that were computed.
+        flops: floating-point operations of the model for them, forward and backward.
+
+    """
+
+    loss: float
+    tokens: int
+    flops: int
 
 
 @dataclass(kw_only=True)
@@ -58,12 +74,12 @@ class GradientAccumulator:
         self._loss, self._compiled = loss, True
         return None
 
-    def backward(self, step: int) -> float | None:
+    def backward(self, step: int) -> BatchResult | None:
         """Forward and backward of the batch of a step, whose gradients all processes then have.
 
         Returns:
-            The loss, in nats per token; None where the memory was too small: there are no
-            gradients then, and half as many `micro_rows` the next time.
+            None if the memory was too small: there are no gradients then, and half as many
+            `micro_rows` the next time.
 
         Raises:
             UsageError: not even one row fits into the memory.
@@ -74,7 +90,8 @@ class GradientAccumulator:
             number = number * 1_000_003 + self.processes.rank
         torch.manual_seed(number % 2**63)  # for dropout on a GPU
         try:
-            loss = self._accumulate(step)
+            batch = self._batch(step)
+            loss = self._accumulate(batch, step)
         except RuntimeError as error:
             if not is_out_of_memory(error):
                 raise
@@ -89,14 +106,15 @@ class GradientAccumulator:
         parameters = list(self.model.parameters())
         self.processes.all_reduce_gradients(parameters)
         self.scaler.unscale(parameters)
-        return self.processes.all_reduce(loss)[0]
+        (loss,) = self.processes.all_reduce(loss)
+        each = training_flops_per_token(self.model.config, batch.mean_attended)
+        return BatchResult(loss, batch.num_tokens, each * batch.num_tokens)
 
     def _batch(self, step: int) -> Batch:
         return self.objective.training_batch(self.sampler.examples(step), seed=self.seed, step=step)
 
-    def _accumulate(self, step: int) -> float:
+    def _accumulate(self, batch: Batch, step: int) -> float:
         """Adds up the gradients of this process's rows, each weighted by the whole batch."""
-        batch = self._batch(step)
         num_targets = batch.num_targets
         device = next(self.model.parameters()).device
         total = torch.zeros((), device=device)

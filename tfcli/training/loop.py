@@ -19,14 +19,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tfcli.errors import DataError
-from tfcli.model.cost import training_flops_per_token
 from tfcli.runs.metrics import append_metrics
 from tfcli.runs.run import require_exists
 from tfcli.runs.step import StepState, save_step, step_path
 from tfcli.runs.valid_steps import prune
 from tfcli.runtime.distributed import SINGLE_PROCESS, ProcessGroup, full_tensor
 from tfcli.runtime.memory import is_out_of_memory
-from tfcli.training.evaluation import evaluate_tokens
+from tfcli.training.evaluation import evaluate_best_step, evaluate_tokens
 from tfcli.training.events import (
     Evaluated,
     MemoryExceeded,
@@ -60,22 +59,22 @@ if TYPE_CHECKING:
 
 STEPS_KEPT = 2  # besides the best
 LEAVING_SECONDS = 0.3
-FINAL_SHARE = 0.1  # of a time budget, at most, for the last measurement
+FINAL_SHARE = 0.1  # of a time budget, at most, for the last evaluation
 
 
 @dataclass(kw_only=True)
 class Trainer:
-    """One session of training a run: what it works with, and where it stands.
+    """One session of training a run: what it works with, and how far it has come.
 
     Attributes:
         started: `time.monotonic()` when this session began to spend its budget.
-        stop: asked before every step; True saves and ends.
-        sample: writes a piece of text with the model as it is, or None.
-        processes: who train together.
-        peak: floating-point operations a second of the device's matrix product, if measured.
-        step, tokens_seen, seconds_before: the state that the session begins with.
-        best, not_better: the lowest held-out loss, and how many measurements have been since.
-        saved_step: the step that is on the disk already.
+        stop: called before every step; True saves and ends.
+        sample: generates a sample with the current model, or None.
+        processes: that train together.
+        peak: floating-point operations per second of a large matrix product, if measured.
+        step, tokens_seen, seconds_before: the state that the session starts from.
+        best, not_better: the lowest held-out loss, and the number of evaluations since.
+        saved_step: the step that is on disk already.
 
     """
 
@@ -105,7 +104,7 @@ class Trainer:
     _held_out_final: HeldOut | None = None
     _saved_at: float = field(default_factory=time.monotonic)
     _step_seconds: deque[float] = field(default_factory=lambda: deque(maxlen=15))
-    _token_seconds: float = math.inf  # to measure on one token, at the fastest so far
+    _token_seconds: float = math.inf  # of an evaluation, the fastest so far
     _saving_seconds: float = 0.0
     _furthest: float = 0.0  # progress in a budget of time
 
@@ -120,7 +119,7 @@ class Trainer:
         )  # fmt: skip
 
     def events(self) -> Iterator[Event]:
-        """Trains to the end of the budget; every event is in `metrics.jsonl` before it is seen."""
+        """Trains to the end of the budget; each event is recorded before it is yielded."""
         for event in self._train():
             if self.processes.is_main:
                 append_metrics(self.run.path, to_row(event))
@@ -159,18 +158,19 @@ class Trainer:
         return self.plan.patience is not None and self.not_better >= self.plan.patience
 
     def _compile(self) -> Iterator[Event]:
-        # a number of updates is made by the same code whatever the machine's mood: the same bits
+        # with a budget of steps the same code always runs: the same bits, whatever was measured
         faster = self.plan.budget.kind == "seconds"
         if why := self._gradients.compile(only_if_faster=faster):
             yield NotCompiled(step=self.step, why=why)
 
     def _update(self, progress: float) -> Iterator[Event]:
-        """One step: gradients summed over micro-batches and processes, then one update."""
+        """One optimizer step, from gradients summed over micro-batches and processes."""
         began = time.perf_counter()
         scale = learning_rate_scale(self.step, progress)
         while True:
-            while (loss := self._gradients.backward(self.step)) is None:
+            while (batch := self._gradients.backward(self.step)) is None:
                 yield MemoryExceeded(step=self.step, micro_rows=self._gradients.micro_rows)
+            loss = batch.loss
             norm = self.optimizer.step(scale)  # which updates nothing where the norm is not finite
             if math.isfinite(norm) or not math.isfinite(loss) or not self.grad_scaler.back_off():
                 break
@@ -178,22 +178,21 @@ class Trainer:
         if not math.isfinite(loss + norm):
             raise self._diverged(
                 f"loss {loss}, gradient norm {norm} on the batch of step {self.step + 1}; "
-                "that step was not made"
+                "that step was not taken"
             )
         self.step += 1
-        tokens = self.plan.rows * self.model.config.context_length
-        self.tokens_seen += tokens
+        self.tokens_seen += batch.tokens
         self._held_out = self._held_out_final = None  # those weights are gone
         elapsed = time.perf_counter() - began
         self._step_seconds.append(elapsed)
-        flops = training_flops_per_token(self.model.config) * tokens / self.processes.world_size
+        flops = batch.flops / self.processes.world_size
         yield StepFinished(
             step=self.step,
             loss=loss,
             nats_per_byte=loss / self.corpus.bytes_per_token,
             grad_norm=norm,
             learning_rate=scale * self.plan.optimizer.matrix_learning_rate,
-            tokens_per_second=tokens / elapsed,
+            tokens_per_second=batch.tokens / elapsed,
             mfu=flops / elapsed / self.peak if self.peak else None,
             progress=self._progress(),
             seconds=self.seconds,
@@ -201,21 +200,21 @@ class Trainer:
 
     def _diverged(self, why: str) -> DataError:
         return DataError(
-            f"the training diverged at step {self.step + 1}: its loss is no number any more",
+            f"training diverged at step {self.step + 1}: the loss is not finite",
             why=why,
-            hint="begin another run with half the --learning-rate",
+            hint="start another run with half the --learning-rate",
         )
 
     # --- the budget -----------------------------------------------------------------------------
 
     @property
     def seconds(self) -> float:
-        """Time spent on this run, all sessions together."""
+        """Training time of this run, all sessions together."""
         return self.seconds_before + time.monotonic() - self.started
 
     @property
     def _closing_seconds(self) -> float:
-        """What the end will take: the last measurement, the last save, leaving the program."""
+        """Time to reserve for the end: the last evaluation, the last save, exiting."""
         tokens = min(self.plan.evaluation_tokens, len(self.corpus.held_out))
         if tokens < len(self.corpus.held_out):
             tokens += self.final_tokens()
@@ -223,9 +222,9 @@ class Trainer:
         return measuring + self._saving_seconds + LEAVING_SECONDS
 
     def final_tokens(self) -> int:
-        """How much of the held-out text is measured at the end.
+        """How much of the held-out text is evaluated at the end.
 
-        All of it, unless that took more than a tenth of a time budget.
+        All of it, unless that would take more than a tenth of a time budget.
         """
         tokens = len(self.corpus.held_out)
         if self.plan.budget.kind == "steps":
@@ -235,12 +234,12 @@ class Trainer:
         return int(min(tokens, max(affordable, self.plan.evaluation_tokens)))  # the first's
 
     def _progress(self) -> float:
-        """The share of the budget that is spent, from 0 to 1; it never falls."""
+        """The share of the budget that is used, from 0 to 1; it never decreases."""
         budget = self.plan.budget
         if budget.kind == "steps":
             return min(1.0, self.step / budget.amount)
         spent = min(1.0, self.seconds / max(budget.amount - self._closing_seconds, 1e-9))
-        # an end that turns out to be quicker than it was thought gives time back, not progress
+        # when the end turns out to take less time, the progress stays
         self._furthest = max(self._furthest, spent)
         return self._furthest
 
@@ -249,7 +248,7 @@ class Trainer:
         if budget.kind == "steps":
             return self.step >= budget.amount
         left = budget.amount - self._closing_seconds - self.seconds
-        # the median: one step that the machine held up must not end the training
+        # the median: one slow step must not end the training
         return bool(self._step_seconds) and left < median(self._step_seconds)
 
     # --- now and then ---------------------------------------------------------------------------
@@ -269,17 +268,15 @@ class Trainer:
         return int(self._progress() * EVALUATIONS) > int(progress_before * EVALUATIONS)
 
     def _evaluate(self) -> Iterator[Event]:
-        """On the same part of the held-out text each time; and a sample, if wanted."""
+        """On the same part of the held-out text each time; then a sample, if wanted."""
         if self._held_out is not None or not len(self.corpus.held_out):
             return
         began = time.perf_counter()
         try:
             held_out = self._evaluate_tokens(self.plan.evaluation_tokens)
         except RuntimeError as error:
-            if (
-                not is_out_of_memory(error) or self.processes.world_size > 1
-            ):  # the others would wait
-                raise
+            if not is_out_of_memory(error) or self.processes.world_size > 1:
+                raise  # the other processes would wait
             yield NotEvaluated(step=self.step, why="out of memory with a single row")
             return
         if held_out is None:
@@ -298,7 +295,7 @@ class Trainer:
             self.model.train()
 
     def _evaluate_finally(self) -> Iterator[Event]:
-        """On all of the held-out text; where an earlier step was better, that one is: `closing`."""
+        """On the whole held-out text, unless an earlier step was better: `evaluate_best_step`."""
         held_out = self._held_out
         if held_out is None or held_out.whole or held_out.nats_per_byte > self.best:
             return
@@ -317,13 +314,28 @@ class Trainer:
             processes=self.processes,
         )
 
+    def evaluate_best_step(self) -> None:
+        """After training: evaluates the best step on the whole held-out text; see `evaluation`.
+
+        With sharded weights no process has the whole model, and it is left out.
+        """
+        if self.processes.is_main and not self.processes.sharded:
+            evaluate_best_step(
+                self.run,
+                self.corpus.held_out,
+                self.tokenizer,
+                objective=self.objective,
+                limit=self.final_tokens(),
+                device=self.model.embedding.weight.device,
+            )
+
     def _save(self) -> Iterator[Event]:
         if self.saved_step == self.step:
             return
         began = time.monotonic()
         weights = {n: full_tensor(p).numpy(force=True) for n, p in self.model.named_parameters()}
         if not all(np.isfinite(array).all() for array in weights.values()):
-            raise self._diverged("a weight is no number; nothing was saved of it")
+            raise self._diverged("a weight is not finite; nothing was saved")
         state = StepState(
             step=self.step,
             tokens_seen=self.tokens_seen,
