@@ -262,7 +262,7 @@ def single_process_group() -> Iterator[ProcessGroup]:
         "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "0",
     }  # fmt: skip
     os.environ.update(alone)
-    group = init()
+    group = init(Path())
     try:
         yield replace(group, sharded=True)
     finally:
