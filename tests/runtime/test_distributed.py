@@ -115,26 +115,105 @@ def test_a_process_without_rows_makes_the_same_updates(folder: Path) -> None:
 # --- several machines ---------------------------------------------------------------------------
 
 
-def start(folder: Path, rank: int, *before: str, master: str, port: int) -> subprocess.Popen[str]:
-    """One process of two, as torchrun starts them on two machines."""
-    (folder / "book.txt").write_text(BOOK)
-    environment = {
-        "RANK": str(rank), "WORLD_SIZE": "2", "LOCAL_RANK": "0", "LOCAL_WORLD_SIZE": "1",
-        "MASTER_ADDR": master, "MASTER_PORT": str(port),
-    }  # fmt: skip
-    return subprocess.Popen(
-        [*before, sys.executable, "-m", "tfcli", "train", *RUN],
-        cwd=folder, env=os.environ | environment, text=True, stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    )  # fmt: skip
+def all_say_that_no_folder_is_shared(finished: list[subprocess.CompletedProcess[str]]) -> None:
+    for done in finished:
+        assert "1 of 2 processes do not share a folder" in done.stderr
+        assert "network file system" in done.stderr
+        assert done.returncode == 73
 
 
-def both_say_that_no_folder_is_shared(processes: Sequence[subprocess.Popen[str]]) -> None:
-    for process in processes:
-        _, said = process.communicate(timeout=60)
-        assert "1 of 2 processes do not share a folder" in said
-        assert "network file system" in said
-        assert process.returncode == 73
+def free_port() -> int:
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        return int(server.getsockname()[1])
+
+
+def run_two(
+    command: Sequence[str],
+    folders: Sequence[Path],
+    *,
+    before: Sequence[Sequence[str]] = ((), ()),
+    master: str = "127.0.0.1",
+) -> list[subprocess.CompletedProcess[str]]:
+    """Two processes, as torchrun starts one on each of two machines.
+
+    Args:
+        before: what the command of each begins with.
+
+    """
+    common = {"WORLD_SIZE": "2", "LOCAL_RANK": "0", "LOCAL_WORLD_SIZE": "1"}
+    common |= {"MASTER_ADDR": master, "MASTER_PORT": str(free_port())}
+    common |= {"PYTHONPATH": str(Path(__file__).parent.parent.parent)}
+    processes = [
+        subprocess.Popen(
+            [*before[rank], *command],
+            cwd=folder, env=os.environ | common | {"RANK": str(rank)}, text=True,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )
+        for rank, folder in enumerate(folders)
+    ]  # fmt: skip
+    try:
+        streams = [process.communicate(timeout=110) for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+            process.communicate()
+    return [
+        subprocess.CompletedProcess(process.args, process.returncode, *written)
+        for process, written in zip(processes, streams, strict=True)
+    ]
+
+
+MEMORY = """
+import dataclasses, sys
+from pathlib import Path
+import numpy as np
+from tests.training.conftest import Workshop
+from tfcli.model.tensor_file import written_order
+from tfcli.runs.step import StepState, save_step
+from tfcli.runtime.distributed import GatheredTensor, init, shutdown
+
+def taken(name):
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith(name)).split()[1]) << 10
+
+group = init(Path())
+folder = Path(f"workshop{group.rank}")
+folder.mkdir()
+workshop = Workshop(folder)
+shape = {"d_model": 1024, "num_layers": 3, "num_heads": 16, "tied_head": True}
+job = workshop.job(**shape, steps=1)
+job = dataclasses.replace(job, processes=dataclasses.replace(group, sharded=True))
+warm_up = workshop.job(steps=1)  # loads what is loaded at first use
+dataclasses.replace(warm_up, processes=job.processes).model()
+before = taken("VmRSS")
+model = job.model()
+built = taken("VmHWM") - before
+whole = 4 * job.parameters
+
+def save(folder):
+    tensors = {name: GatheredTensor(p, p) for name, p in model.named_parameters()}
+    if group.is_main:
+        return save_step(Path(folder), StepState(step=0, tokens_seen=0, seconds=0.0), tensors, {})
+    return [np.asarray(tensors[name]) is None for name in written_order(tensors)]
+
+before = taken("VmRSS")
+save("saved")
+saved = taken("VmHWM") - before
+print(built / whole, saved / whole)
+shutdown(together=True)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+def test_a_sharded_model_is_never_whole_in_any_process(tmp_path: Path) -> None:
+    """Not when it is built, half of it in each of two processes, nor when it is saved."""
+    for done in run_two([sys.executable, "-c", MEMORY], [tmp_path, tmp_path]):
+        assert done.returncode == 0, done.stderr
+        built, saved = map(float, done.stdout.split())
+        assert 0.4 < built < 0.8
+        assert saved < 0.4
+    assert (tmp_path / "saved/step-00000000").is_dir()
 
 
 @given(st.integers(1, 100), st.integers(1, 40))
@@ -144,20 +223,21 @@ def test_row_shards_are_the_batch_and_differ_by_one_row_at_most(rows: int, size:
     assert max(map(len, shards)) - min(map(len, shards)) <= 1
 
 
-def free_port() -> int:
-    with socket.socket() as server:
-        server.bind(("127.0.0.1", 0))
-        return int(server.getsockname()[1])
+def folders_with_a_book(tmp_path: Path) -> list[Path]:
+    folders = [tmp_path / "one", tmp_path / "two"]
+    for folder in folders:
+        folder.mkdir()
+        (folder / "book.txt").write_text(BOOK)
+    return folders
+
+
+TFCLI = [sys.executable, "-m", "tfcli", "train", *RUN]
 
 
 def test_machines_without_a_shared_folder_are_told_so_at_once(tmp_path: Path) -> None:
     """Two processes in two folders are as good as two machines."""
-    port, folders = free_port(), [tmp_path / "one", tmp_path / "two"]
-    for folder in folders:
-        folder.mkdir()
-    both_say_that_no_folder_is_shared(
-        [start(folder, i, master="127.0.0.1", port=port) for i, folder in enumerate(folders)]
-    )
+    folders = folders_with_a_book(tmp_path)
+    all_say_that_no_folder_is_shared(run_two(TFCLI, folders))
     for folder in folders:  # and nothing is left of it
         assert not [*folder.glob("checkpoints/*"), *folder.glob("checkpoints/.shared-*")]
 
@@ -204,10 +284,6 @@ def test_two_machines_on_a_network_are_told_so_too(
     tmp_path: Path, network_namespaces: tuple[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GLOO_SOCKET_IFNAME", "cable")
-    processes = []
-    for rank, name in enumerate(network_namespaces):
-        folder = tmp_path / name
-        folder.mkdir()
-        inside = ("ip", "netns", "exec", name)
-        processes.append(start(folder, rank, *inside, master="10.99.0.1", port=29517))
-    both_say_that_no_folder_is_shared(processes)
+    inside = [["ip", "netns", "exec", name] for name in network_namespaces]
+    folders = folders_with_a_book(tmp_path)
+    all_say_that_no_folder_is_shared(run_two(TFCLI, folders, before=inside, master="10.99.0.1"))

@@ -18,9 +18,9 @@ from tfcli.model.transformer import Transformer
 from tfcli.training import bigram_init
 from tfcli.training.bigram_init import (
     PRIOR,
+    bigram_tables,
     can_init_from_bigrams,
     count_pairs,
-    init_from_bigrams,
 )
 
 VOCAB_SIZE = 12
@@ -35,6 +35,13 @@ def fresh_model(width: int, vocab_size: int = VOCAB_SIZE) -> Transformer:
     model = Transformer(config)
     model.init_weights(0)
     return model
+
+
+def begin_with(model: Transformer, tokens: np.ndarray[Any, Any]) -> None:
+    with torch.no_grad():
+        embedding, head = bigram_tables(model.config, tokens, seed=1)
+        model.embedding.weight.copy_(embedding)
+        model.head.weight.copy_(head)
 
 
 def smoothed_table(tokens: list[int]) -> np.ndarray[Any, Any]:
@@ -54,7 +61,7 @@ def smoothed_table(tokens: list[int]) -> np.ndarray[Any, Any]:
 @given(TEXTS)
 def test_wide_model_predicts_the_smoothed_table(tokens: list[int]) -> None:
     model = fresh_model(VOCAB_SIZE + 4)  # room for the whole table
-    init_from_bigrams(model, np.array(tokens, np.uint16), seed=1)
+    begin_with(model, np.array(tokens, np.uint16))
     with torch.no_grad():
         predicted = model(torch.arange(VOCAB_SIZE)[None])[0].softmax(-1).numpy()
     # each token depends on the one before it alone: initial blocks are the identity
@@ -66,7 +73,7 @@ def test_narrow_model_is_far_better_than_unigrams() -> None:
     step = random.integers(1, 4, 20_000)  # each of sixty tokens has three possible successors
     tokens = (np.cumsum(step) % 60).astype(np.uint16)
     model = fresh_model(16, vocab_size=60)
-    init_from_bigrams(model, tokens, seed=1)
+    begin_with(model, tokens)
     ids = torch.from_numpy(tokens[:17].astype(np.int64))[None]
     loss = model.loss(ids[:, :-1], ids[:, 1:]).item() / 16
     assert loss < 2.2  # unigrams: log 60 = 4.1; best possible: log 3 = 1.1

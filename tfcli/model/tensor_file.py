@@ -10,16 +10,36 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from tfcli.errors import DamagedError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     import numpy as np
 
     Array = np.ndarray[Any, Any]
+
+
+class SupportsArray(Protocol):
+    """What can be written: an array, or what becomes one only when numpy asks for it.
+
+    Attributes:
+        shape, dtype: of the array.
+
+    """
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    @property
+    def dtype(self) -> np.dtype[Any]: ...
+
+    def __array__(self) -> Array:
+        """The array."""
+
 
 # Number formats by their name in a header: numpy's name, and bytes per number. BF16, which numpy
 # lacks, is the upper half of a float32.
@@ -141,3 +161,40 @@ class TensorFile:
             return (mapped.astype(np.uint32) << 16).view(np.float32)
         with np.errstate(over="ignore"):  # becomes infinite; callers refuse that
             return mapped.astype(np.float32, copy=False)
+
+
+def write_tensors(
+    write: Callable[[bytes | memoryview], None], arrays: Mapping[str, SupportsArray]
+) -> None:
+    """Writes a safetensors file, one array after the other.
+
+    Each becomes an array when its turn comes and is let go of then, so no more than one of them
+    needs to be in memory. They come in the order of the format's own writer: the widest numbers
+    first, then by name; see `written_order`.
+
+    Args:
+        write: writes bytes to the file.
+
+    """
+    import numpy as np
+
+    header: dict[str, dict[str, object]] = {}
+    place = 0
+    for name in written_order(arrays):
+        shape, format = list(arrays[name].shape), arrays[name].dtype
+        kind = "BOOL" if format.kind == "b" else f"{format.kind.upper()}{8 * format.itemsize}"
+        offsets = [place, place := place + math.prod(shape) * format.itemsize]
+        header[name] = {"dtype": kind, "shape": shape, "data_offsets": offsets}
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)  # so that the arrays are aligned
+    write(len(text).to_bytes(8, "little") + text)
+    for name in header:
+        array = np.asarray(arrays[name])
+        array = np.ascontiguousarray(array, array.dtype.newbyteorder("<")).reshape(-1)
+        if array.size:
+            write(array.view(np.uint8).data)
+
+
+def written_order(arrays: Mapping[str, SupportsArray]) -> list[str]:
+    """The names of arrays in the order in which `write_tensors` writes them."""
+    return sorted(arrays, key=lambda name: (-arrays[name].dtype.itemsize, name))

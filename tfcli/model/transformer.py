@@ -40,7 +40,7 @@ from tfcli.model.parameters import parameters
 from tfcli.model.positions import rotary_table, sinusoidal_table
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from tfcli.model.cache import CacheView
     from tfcli.model.config import ModelConfig
@@ -113,8 +113,15 @@ class Transformer(nn.Module):
             self.head = nn.Linear(config.d_model, config.vocab_size, bias=False)
 
     @torch.no_grad()
-    def init_weights(self, seed: int) -> None:
-        """Initializes the weights as listed in `model.parameters`, a function of the seed."""
+    def init_weights(
+        self, seed: int, copy: Callable[[Tensor, Tensor], object] = Tensor.copy_
+    ) -> None:
+        """Initializes the weights as listed in `model.parameters`, a function of the seed.
+
+        Args:
+            copy: fills a parameter, or the part of it that there is, with the whole one drawn.
+
+        """
         generator = torch.Generator().manual_seed(seed)
         weights = dict(self.named_parameters())
         for row in parameters(self.config):
@@ -125,7 +132,7 @@ class Transformer(nn.Module):
                 weight.fill_(1.0)
             else:  # drawn on the CPU, so that every device starts with the same weights
                 values = torch.empty(row.shape).normal_(0.0, row.init.std, generator=generator)
-                weight.copy_(values)
+                copy(weight, values)
 
     def forward(
         self,

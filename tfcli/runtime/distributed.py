@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 import torch.distributed as dist
 from torch import Tensor
@@ -142,7 +143,8 @@ def init(folder: Path) -> ProcessGroup:
         local_world_size=int(os.environ.get("LOCAL_WORLD_SIZE", "1")),
     )
     try:
-        _require_shared(folder, processes)
+        if processes.world_size > 1:
+            _require_shared(folder, processes)
     except TfcliError:
         shutdown(together=True)
         raise
@@ -203,17 +205,27 @@ def shutdown(*, together: bool) -> None:
 # --- sharding -----------------------------------------------------------------------------------
 
 
-def shard(model: Transformer) -> None:
-    """Leaves each process its part of every weight: rows r/N to (r + 1)/N of each matrix."""
+def shard(model: Transformer, device: torch.device) -> None:
+    """Gives each process its part of every weight: rows r/N to (r + 1)/N of each matrix.
+
+    Args:
+        model: on the meta device, so that no process ever holds all of it.
+        device: where the parts go, uninitialized; `copy_full_tensor` fills them.
+
+    """
     from torch.distributed.device_mesh import init_device_mesh
     from torch.distributed.fsdp import fully_shard
 
-    mesh = init_device_mesh(model.embedding.weight.device.type, (dist.get_world_size(),))
+    mesh = init_device_mesh(device.type, (dist.get_world_size(),))
     for part in (*model.blocks, model):
         fully_shard(part, mesh=mesh)
         # each process has its rows' part of the mean already: gradients are to be summed
         part.set_gradient_divide_factor(1.0)
         part.set_force_sum_reduction_for_comms(True)  # all that gloo can do
+    tables = {name: buffer.clone() for name, buffer in model.named_buffers()}  # not on meta
+    model.to_empty(device=device)
+    for name, buffer in model.named_buffers():
+        buffer.copy_(tables[name])
 
 
 def reshard(model: Transformer) -> None:
@@ -221,6 +233,27 @@ def reshard(model: Transformer) -> None:
     free = getattr(model, "reshard", None)  # of FSDP; a plain model has gathered nothing
     if free is not None:
         free()
+
+
+class GatheredTensor:
+    """A tensor that is gathered from all processes when numpy asks for it, and not kept.
+
+    So all of a model can be saved with no more than one tensor of it in memory beside the shards.
+    All processes have to ask for the same tensors in the same order.
+
+    Args:
+        part: what this process holds of it.
+        like: a parameter that is sharded in the same way.
+
+    """
+
+    def __init__(self, part: Tensor, like: Tensor) -> None:
+        self._part, self._like = part.detach(), like
+        self.shape = tuple(like.shape)
+        self.dtype = np.dtype(str(part.dtype).removeprefix("torch."))
+
+    def __array__(self, dtype: object = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
+        return full_tensor_like(local_tensor(self._part), self._like).numpy(force=True)
 
 
 def is_sharded(tensor: Tensor) -> bool:
@@ -233,9 +266,11 @@ def local_tensor(tensor: Tensor) -> Tensor:
     return tensor.to_local() if is_sharded(tensor) else tensor  # type: ignore[attr-defined]
 
 
-def full_tensor(tensor: Tensor) -> Tensor:
-    """A tensor gathered from all processes; to be called by all of them."""
-    return tensor.full_tensor() if is_sharded(tensor) else tensor  # type: ignore[attr-defined]
+@torch.no_grad()
+def copy_full_tensor(parameter: Tensor, values: Tensor) -> None:
+    """Fills a parameter, or this process's part of it, with its part of a whole tensor."""
+    values = values.to(parameter.device)
+    local_tensor(parameter).copy_(shard_like(values, parameter))
 
 
 def full_tensor_like(parts: Tensor, like: Tensor, *, stacked: bool = False) -> Tensor:

@@ -19,11 +19,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tfcli.errors import DataError
+from tfcli.model.tensor_file import SupportsArray, written_order
 from tfcli.runs.metrics import append_metrics
 from tfcli.runs.run import require_exists
 from tfcli.runs.step import StepState, save_step, step_path
 from tfcli.runs.valid_steps import prune
-from tfcli.runtime.distributed import SINGLE_PROCESS, ProcessGroup, full_tensor
+from tfcli.runtime.distributed import (
+    SINGLE_PROCESS,
+    GatheredTensor,
+    ProcessGroup,
+    local_tensor,
+)
 from tfcli.runtime.memory import is_out_of_memory
 from tfcli.training.evaluation import evaluate_best_step, evaluate_tokens
 from tfcli.training.events import (
@@ -333,8 +339,9 @@ class Trainer:
         if self.saved_step == self.step:
             return
         began = time.monotonic()
-        weights = {n: full_tensor(p).numpy(force=True) for n, p in self.model.named_parameters()}
-        if not all(np.isfinite(array).all() for array in weights.values()):
+        weights = {name: GatheredTensor(p, p) for name, p in self.model.named_parameters()}
+        finite = all(bool(p.isfinite().all()) for p in map(local_tensor, self.model.parameters()))
+        if any(self.processes.all_reduce(not finite)):
             raise self._diverged("a weight is not finite; nothing was saved")
         state = StepState(
             step=self.step,
@@ -343,12 +350,19 @@ class Trainer:
             held_out=self._held_out,
             held_out_final=self._held_out_final,
         )
-        remembered = self.optimizer.state() | self.grad_scaler.state()
+        remembered: dict[str, SupportsArray] = {
+            **self.optimizer.state(),
+            **self.grad_scaler.state(),
+        }
         path = step_path(self.run.path, self.step)
         if self.processes.is_main:
             require_exists(self.run)
             save_step(self.run.path, state, weights, remembered)
             prune(self.run, keep=STEPS_KEPT)
+        elif self.processes.sharded:
+            for tensors in (weights, remembered):  # each is gathered from all, as it is written
+                for name in written_order(tensors):
+                    np.asarray(tensors[name])
         self.saved_step, self._saved_at = self.step, time.monotonic()
         self._saving_seconds = time.monotonic() - began
         yield Saved(step=self.step, path=path, seconds=self.seconds)

@@ -23,7 +23,13 @@ import torch
 from torch import Tensor
 
 from tfcli.model.parameters import parameters
-from tfcli.runtime.distributed import full_tensor_like, is_sharded, local_tensor, shard_like
+from tfcli.runtime.distributed import (
+    GatheredTensor,
+    full_tensor_like,
+    is_sharded,
+    local_tensor,
+    shard_like,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -256,11 +262,10 @@ class Optimizer:
             parameter.grad = None
         return norm
 
-    def state(self) -> dict[str, np.ndarray[Any, Any]]:
-        """What must be kept to go on exactly, as arrays by name."""
+    def state(self) -> dict[str, GatheredTensor]:
+        """What must be saved to resume exactly, by name."""
         return {
-            name: full_tensor_like(tensor, like).numpy(force=True)
-            for name, (tensor, like) in self._state().items()
+            name: GatheredTensor(tensor, like) for name, (tensor, like) in self._state().items()
         }
 
     @torch.no_grad()

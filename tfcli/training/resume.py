@@ -61,8 +61,9 @@ def _save_base(job: TrainingJob, run: Run, base: Base) -> ValidStep:
     load_weights(model, base.step.path)
     arrays = load_arrays(base.step.path / MODEL)
     state = StepState(step=0, tokens_seen=0, seconds=0.0, held_out=None, held_out_final=None)
-    fresh = Optimizer(model, job.plan.optimizer).state() | GradScaler(job.plan.dtype).state()
-    return open_step(save_step(run.path, state, arrays, fresh))
+    fresh = Optimizer(model, job.plan.optimizer).state()
+    scale = GradScaler(job.plan.dtype).state()
+    return open_step(save_step(run.path, state, arrays, {**fresh, **scale}))
 
 
 def resume(
