@@ -13,6 +13,7 @@ from __future__ import annotations
 from statistics import median
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 
 from benchmarks.report import new_parser, print_heading, print_table
@@ -21,6 +22,7 @@ from tfcli.model.cost import count_parameters, training_flops_per_token
 from tfcli.model.transformer import Transformer
 from tfcli.runtime.device import choose_device
 from tfcli.runtime.dtype import choose_dtype
+from tfcli.training.batches import Batch
 from tfcli.training.compiling import compile_loss
 from tfcli.training.optimizers import Optimizer, OptimizerConfig
 from tfcli.training.probe import Probe
@@ -77,7 +79,9 @@ def measure(
     model = Transformer(config, precision=getattr(torch, dtype))
     model.init_weights(0)
     model.to(device)
-    compiled = compile_loss(model, rows, only_if_faster=False)[0] if compile else None
+    ids = np.zeros((rows, CONTEXT), np.int64)
+    batch = Batch(inputs=ids, targets=ids)
+    compiled = compile_loss(model, batch, only_if_faster=False)[0] if compile else None
     loss = compiled or model.loss
     optimizer = Optimizer(model, OptimizerConfig(), getattr(torch, dtype))
     measured = [

@@ -17,9 +17,7 @@ VISIBLE = {"CUDA_VISIBLE_DEVICES": "0"}
 
 
 @pytest.mark.parametrize("gpu", GPUS)
-def test_a_run_trained_on_a_gpu_generates_the_same_text_there_and_on_the_cpu(
-    shell: Shell, gpu: str
-) -> None:
+def test_gpu_run_generates_the_same_text_on_gpu_and_cpu(shell: Shell, gpu: str) -> None:
     train = ["train", "book.txt", "--run", "it", "--steps", "60", "--device", gpu, *SMALL]
     done = shell(*train, env=VISIBLE)
     assert done.code == 0, done.err
@@ -33,7 +31,7 @@ def test_a_run_trained_on_a_gpu_generates_the_same_text_there_and_on_the_cpu(
     assert len(texts[0]) > 20
 
 
-def test_auto_takes_the_gpu(shell: Shell) -> None:
+def test_device_auto_selects_the_gpu(shell: Shell) -> None:
     done = shell("train", "book.txt", "--dry-run", "--json", "--steps", "1", *SMALL, env=VISIBLE)
     assert done.code == 0, done.err
     assert json.loads(done.out)["machine"]["device"] in describe_gpus()

@@ -41,11 +41,11 @@ def test_the_environment_variable_of_an_option_has_its_name() -> None:
     for parameter in parameters(typer.main.get_command(app)):
         if parameter.param_type_name == "option" and parameter.opts[0] not in {"--version"}:
             name = parameter.name.strip("_")
-            spelled = parameter.envvar or f"TFCLI_COMMAND_{name.upper()}"
-            assert flag(spelled.split("_", 2)[2].lower()) in parameter.opts
+            variable = parameter.envvar or f"TFCLI_COMMAND_{name.upper()}"
+            assert flag(variable.split("_", 2)[2].lower()) in parameter.opts
 
 
-def test_help_shows_an_option_under_one_name_and_tells_its_aliases(shell: Shell) -> None:
+def test_help_lists_an_option_once_with_its_aliases(shell: Shell) -> None:
     text = shell("train", "--help").out.decode()
     assert re.search(r"--num-layers +N", text)
     assert "Also --layers." in " ".join(re.sub("[│╭╮╰╯─]", " ", text).split())

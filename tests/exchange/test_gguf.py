@@ -1,4 +1,4 @@
-"""GGUF files, read back with the `gguf` package; `test_llama_cpp` reads them with llama.cpp."""
+"""GGUF files, read with the `gguf` package; `test_llama_cpp` reads them with llama.cpp."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tfcli.text.tokenizer_training import train_tokenizer
 
 
 def read(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray[Any, Any]]]:
-    """The facts and the arrays of a file, the arrays in float32."""
+    """The metadata of a file, and its arrays in float32."""
     reader = gguf.GGUFReader(path)
     facts = {name: field.contents() for name, field in reader.fields.items()}
     arrays = {
@@ -32,7 +32,7 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray[Any, Any]]]:
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_the_file_says_what_the_model_is(shape: str, make_run: MakeRun, tmp_path: Path) -> None:
+def test_metadata_describes_the_model(shape: str, make_run: MakeRun, tmp_path: Path) -> None:
     run, step, _ = make_run(**SHAPES[shape])
     export_to_gguf(run, step, tmp_path / "it.gguf", "f32")
     facts, arrays = read(tmp_path / "it.gguf")
@@ -66,9 +66,7 @@ def test_the_file_says_what_the_model_is(shape: str, make_run: MakeRun, tmp_path
     assert total == sum(np.prod(tensor.shape) for tensor in ours.tensors.values())
 
 
-def test_the_rows_of_queries_and_keys_are_permuted_for_llama_alone(
-    make_run: MakeRun, tmp_path: Path
-) -> None:
+def test_query_and_key_rows_are_permuted_only_for_llama(make_run: MakeRun, tmp_path: Path) -> None:
     run, step, _ = make_run("llama", num_kv_heads=1)
     export_to_gguf(run, step, tmp_path / "it.gguf", "f32")
     _, arrays = read(tmp_path / "it.gguf")
@@ -77,12 +75,12 @@ def test_the_rows_of_queries_and_keys_are_permuted_for_llama_alone(
     for head in range(2):
         rows = ours[head * 2 * half : (head + 1) * 2 * half]
         theirs = arrays["blk.0.attn_q.weight"][head * 2 * half : (head + 1) * 2 * half]
-        np.testing.assert_array_equal(theirs[0::2], rows[:half])  # the first of each pair
+        np.testing.assert_array_equal(theirs[0::2], rows[:half])  # the first of each rotary pair
         np.testing.assert_array_equal(theirs[1::2], rows[half:])
 
 
 @pytest.mark.parametrize("type", ["f16", "q8_0"])
-def test_fewer_bits_are_rounded_as_the_command_measures(
+def test_quantized_weights_are_those_that_the_export_measures(
     type: NumberType, make_run: MakeRun, tmp_path: Path
 ) -> None:
     run, step, _ = make_run()
@@ -101,7 +99,7 @@ def test_fewer_bits_are_rounded_as_the_command_measures(
         assert error < 0.01
 
 
-def test_a_width_that_eight_bits_cannot_hold_is_kept_in_sixteen(
+def test_matrix_of_unsuitable_width_is_stored_as_f16_in_q8_0(
     make_run: MakeRun, tmp_path: Path
 ) -> None:
     run, step, _ = make_run(width=40)
@@ -111,11 +109,11 @@ def test_a_width_that_eight_bits_cannot_hold_is_kept_in_sixteen(
         for tensor in gguf.GGUFReader(tmp_path / "it.gguf").tensors
     }
     assert types["blk.0.attn_v.weight"] == "F16"
-    assert types["blk.0.ffn_down.weight"] == "Q8_0"  # which is 96 wide
+    assert types["blk.0.ffn_down.weight"] == "Q8_0"  # 96 wide
     assert types["output_norm.weight"] == "F32"
 
 
-def test_a_number_too_large_for_sixteen_bits_keeps_its_matrix_in_thirty_two(
+def test_matrix_with_values_too_large_for_f16_is_stored_as_f32(
     make_run: MakeRun, tmp_path: Path
 ) -> None:
     from tfcli.runs.step import load_arrays, save_step
@@ -126,12 +124,12 @@ def test_a_number_too_large_for_sixteen_bits_keeps_its_matrix_in_thirty_two(
     arrays["embedding.weight"][5] = 1e5
     step = open_step(save_step(run.path, step.state, arrays, {}))
     export_to_gguf(run, step, tmp_path / "it.gguf", "f16")
-    _, found = read(tmp_path / "it.gguf")
-    np.testing.assert_array_equal(found["token_embd.weight"], arrays["embedding.weight"])
-    assert np.isfinite(found["blk.0.attn_v.weight"]).all()
+    _, exported = read(tmp_path / "it.gguf")
+    np.testing.assert_array_equal(exported["token_embd.weight"], arrays["embedding.weight"])
+    assert np.isfinite(exported["blk.0.attn_v.weight"]).all()
 
 
-def test_what_stands_there_stays(make_run: MakeRun, tmp_path: Path) -> None:
+def test_existing_files_are_not_overwritten(make_run: MakeRun, tmp_path: Path) -> None:
     run, step, _ = make_run()
     (tmp_path / "mine.txt").write_text("years of work")
     with pytest.raises(ConflictError, match="already exists"):
@@ -144,13 +142,13 @@ def test_what_stands_there_stays(make_run: MakeRun, tmp_path: Path) -> None:
     assert (tmp_path / "folder" / "Modelfile").read_text() == "mine"
 
 
-def test_a_window_is_as_far_as_llama_cpp_may_look(make_run: MakeRun, tmp_path: Path) -> None:
+def test_sliding_window_limits_the_context_length(make_run: MakeRun, tmp_path: Path) -> None:
     run, step, _ = make_run("llama", sliding_window=20)
     export_to_gguf(run, step, tmp_path / "it.gguf", "f32")
     assert read(tmp_path / "it.gguf")[0]["llama.context_length"] == 20
 
 
-def test_ollama_gets_a_modelfile(make_run: MakeRun, tmp_path: Path) -> None:
+def test_ollama_export_has_a_modelfile(make_run: MakeRun, tmp_path: Path) -> None:
     run, step, _ = make_run()
     export_to_ollama(run, step, tmp_path / "out", "f16")
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"Modelfile", "model.gguf"}
@@ -158,7 +156,7 @@ def test_ollama_gets_a_modelfile(make_run: MakeRun, tmp_path: Path) -> None:
     assert lines[:2] == ["FROM ./model.gguf", 'TEMPLATE "{{ .Prompt }}"']
 
 
-def test_what_cannot_be_held_is_refused(make_run: MakeRun, tmp_path: Path) -> None:
+def test_models_without_a_gguf_form_are_refused(make_run: MakeRun, tmp_path: Path) -> None:
     classic, step, _ = make_run("classic", name="classic")
     with pytest.raises(UsageError, match="classic"):
         export_to_gguf(classic, step, tmp_path / "it.gguf", "f32")
@@ -169,5 +167,5 @@ def test_what_cannot_be_held_is_refused(make_run: MakeRun, tmp_path: Path) -> No
     assert not list(tmp_path.glob("*.gguf*"))
 
 
-def test_a_tokenizer_is_taken_whole(tokenizer: Tokenizer) -> None:
+def test_all_pieces_of_a_tokenizer_are_read(tokenizer: Tokenizer) -> None:
     assert len(read_pieces(tokenizer.serialized).pieces) == tokenizer.vocab_size

@@ -12,9 +12,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.conftest import BOOK, forked
 from tfcli.runtime.device import Device
+from tfcli.runtime.distributed import ProcessGroup
 
 MODEL = ["--layers", "2", "--width", "32", "--heads", "2", "--context", "32", "--vocab-size", "300"]
 BATCH = ["--batch-tokens", "160", "--dtype", "float32", "--seed", "3"]
@@ -98,6 +101,17 @@ def test_where_the_first_has_nothing_to_train_the_others_do_not_wait(folder: Pat
     assert b"there is no file 'no-such-file.txt'" in done.stderr
 
 
+def test_a_process_without_rows_makes_the_same_updates(folder: Path) -> None:
+    """One row for two processes: the first has none."""
+    few = [*("book.txt", "--steps", "4", "--json", *MODEL), "--batch-tokens", "32", *BATCH[2:]]
+    train(folder, *few, "--name", "one-row")
+    for option in ("--no-shard", "--shard"):
+        train(folder, *few, "--name", f"one-row{option}", option, processes=2)
+        shared = losses(folder, f"one-row{option}")
+        alone = losses(folder, "one-row")
+        assert list(shared.values()) == pytest.approx(list(alone.values()), rel=1e-4)
+
+
 # --- several machines ---------------------------------------------------------------------------
 
 
@@ -121,6 +135,13 @@ def both_say_that_no_folder_is_shared(processes: Sequence[subprocess.Popen[str]]
         assert "1 of 2 processes do not share a folder" in said
         assert "network file system" in said
         assert process.returncode == 73
+
+
+@given(st.integers(1, 100), st.integers(1, 40))
+def test_row_shards_are_the_batch_and_differ_by_one_row_at_most(rows: int, size: int) -> None:
+    shards = [ProcessGroup(rank=rank, world_size=size).row_shard(rows) for rank in range(size)]
+    assert [row for shard in shards for row in shard] == list(range(rows))
+    assert max(map(len, shards)) - min(map(len, shards)) <= 1
 
 
 def free_port() -> int:

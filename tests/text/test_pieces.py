@@ -1,4 +1,4 @@
-"""Reading and writing SentencePiece models, compared with SentencePiece itself."""
+"""Reading and writing SentencePiece models, compared with SentencePiece."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TYPES: list[TokenizerType] = ["bpe", "unigram", "char"]
 
 
 @pytest.mark.parametrize("type", TYPES)
-def test_pieces_are_those_of_sentencepiece(type: TokenizerType) -> None:
+def test_pieces_equal_sentencepiece(type: TokenizerType) -> None:
     model = train_tokenizer([BOOK.encode()], text_bytes=len(BOOK), type=type)[0].serialized
     found = read_pieces(model)
     theirs = SentencePieceProcessor(model_proto=model)
@@ -35,7 +35,7 @@ def test_pieces_are_those_of_sentencepiece(type: TokenizerType) -> None:
 
 
 @given(text=st.text())
-def test_a_rewritten_model_encodes_the_same(tokenizer: Tokenizer, text: str) -> None:
+def test_rewritten_model_encodes_the_same(tokenizer: Tokenizer, text: str) -> None:
     again = SentencePieceTokenizer(write_pieces(read_pieces(tokenizer.serialized)))
     for sample in (text, *ACCEPTANCE):
         assert again.encode(sample) == tokenizer.encode(sample)
@@ -61,7 +61,7 @@ def test_written_pieces_are_read_back(
 
 
 @given(data=st.data())
-def test_a_corrupted_model_is_read_or_refused(tokenizer: Tokenizer, data: st.DataObject) -> None:
+def test_corrupted_model_is_read_or_refused(tokenizer: Tokenizer, data: st.DataObject) -> None:
     changed = bytearray(tokenizer.serialized)
     for _ in range(data.draw(st.integers(1, 5))):
         place = data.draw(st.integers(0, len(changed) - 1))

@@ -1,4 +1,4 @@
-"""Jobs small enough to be trained in a test."""
+"""Training jobs small enough for a test."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tfcli.training.setup import TrainingJob, prepare, reopen
 
 
 class Workshop:
-    """A folder with a text, in which runs are begun and resumed on a device."""
+    """A folder with a text, in which runs are started and resumed on a device."""
 
     def __init__(self, folder: Path, *, text_times: int = 1, device: Device = "cpu") -> None:
         self.folder = folder
@@ -63,7 +63,7 @@ class Workshop:
 
 
 class StopAfter:
-    """Asks a trainer to stop once it has made so many steps."""
+    """Asks a trainer to stop after N steps."""
 
     def __init__(self, steps: int) -> None:
         self.left = steps
@@ -75,5 +75,5 @@ class StopAfter:
 
 @pytest.fixture
 def workshop(tmp_path: Path, device: Device) -> Workshop:
-    """On each device in turn."""
+    """A workshop on each device in turn."""
     return Workshop(tmp_path, device=device)

@@ -1,4 +1,4 @@
-"""Training with products in 16 bits: as good as in float32, with weights that stay float32."""
+"""16-bit mixed precision: as good as float32, with weights kept in float32."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tfcli.training.events import Evaluated, StepFinished
 
 
 def curve(workshop: Workshop, name: str, dtype: str) -> tuple[list[float], float]:
-    """The loss of each step, and the held-out one after the last."""
+    """The training loss of each step, and the final held-out loss."""
     events = list(workshop.begin(name, workshop.job(steps=30, dtype=dtype)).events())
     steps = [event.loss for event in events if isinstance(event, StepFinished)]
     evaluations = [e.held_out.nats_per_byte for e in events if isinstance(e, Evaluated)]
@@ -19,7 +19,7 @@ def curve(workshop: Workshop, name: str, dtype: str) -> tuple[list[float], float
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
-def test_sixteen_bits_follow_the_curve_of_float32(workshop: Workshop, dtype: str) -> None:
+def test_mixed_precision_follows_the_float32_loss_curve(workshop: Workshop, dtype: str) -> None:
     steps, held_out = curve(workshop, "whole", "float32")
     half_steps, half_held_out = curve(workshop, "half", dtype)
     assert half_steps != steps
@@ -27,7 +27,7 @@ def test_sixteen_bits_follow_the_curve_of_float32(workshop: Workshop, dtype: str
     assert half_held_out == pytest.approx(held_out, rel=0.02)
 
 
-def test_weights_and_their_optimizer_state_are_saved_in_float32(workshop: Workshop) -> None:
+def test_weights_and_optimizer_state_are_saved_in_float32(workshop: Workshop) -> None:
     list(workshop.begin("it", workshop.job(steps=2, dtype="bfloat16")).events())
     step = list_steps(workshop.folder / "it")[-1]
     arrays = load_arrays(step / MODEL) | load_arrays(step / OPTIMIZER)
@@ -36,7 +36,7 @@ def test_weights_and_their_optimizer_state_are_saved_in_float32(workshop: Worksh
     }
 
 
-def test_a_run_in_bfloat16_resumes_to_the_same_bits(workshop: Workshop) -> None:
+def test_bfloat16_run_resumes_to_the_same_bits(workshop: Workshop) -> None:
     job = workshop.job(steps=6, dtype="bfloat16", save_every=3)
     list(workshop.begin("whole", job).events())
     trainer = workshop.begin("cut", job)

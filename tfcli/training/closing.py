@@ -1,4 +1,4 @@
-"""After the last step: the best one is measured on all of the held-out text."""
+"""After the last step: evaluates the best checkpoint on the whole held-out text."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 
 def measure_best(trainer: Trainer) -> None:
-    """Measures the step with the lowest loss as the last one would have been, and notes it there.
+    """Evaluates the step with the lowest loss as the last one would be, and records the result.
 
-    The loop does that itself where the last step is the best. While training, only a part of the
-    text is measured, which is not what a run should be known by. The step is written anew.
+    The loop does this itself if the last step is the best. Evaluations during training cover only
+    part of the text, which should not be a run's final result. Writes the step again.
 
     Raises:
-        DamagedError: the step is no longer as it was written.
+        DamagedError: the step was changed since it was written.
 
     """
     paths = steps_by_loss(trainer.run)

@@ -17,9 +17,8 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
-from tfcli.errors import DataError, UsageError
+from tfcli.errors import DataError
 from tfcli.model.cost import training_flops_per_token
 from tfcli.runs.metrics import append_metrics
 from tfcli.runs.run import require_exists
@@ -27,7 +26,6 @@ from tfcli.runs.step import StepState, save_step, step_path
 from tfcli.runs.valid_steps import prune
 from tfcli.runtime.distributed import SINGLE_PROCESS, ProcessGroup, full_tensor
 from tfcli.runtime.memory import is_out_of_memory
-from tfcli.training.compiling import compile_loss
 from tfcli.training.evaluation import evaluate_tokens
 from tfcli.training.events import (
     Evaluated,
@@ -41,13 +39,13 @@ from tfcli.training.events import (
     to_row,
 )
 from tfcli.training.grad_scaler import GradScaler
+from tfcli.training.gradients import GradientAccumulator
 from tfcli.training.plan import EVALUATIONS, LONGEST_UNSAVED
 from tfcli.training.schedule import learning_rate_scale
+from tfcli.training.sizing import memory_hint
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-
-    from torch import Tensor
 
     from tfcli.model.transformer import Transformer
     from tfcli.runs.run import Run
@@ -102,8 +100,7 @@ class Trainer:
     not_better: int = 0
     saved_step: int = -1
     grad_scaler: GradScaler = field(init=False)
-    _loss: Callable[..., Tensor] = field(init=False)
-    _micro_rows: int = field(init=False)
+    _gradients: GradientAccumulator = field(init=False)
     _held_out: HeldOut | None = None
     _held_out_final: HeldOut | None = None
     _saved_at: float = field(default_factory=time.monotonic)
@@ -114,6 +111,13 @@ class Trainer:
 
     def __post_init__(self) -> None:
         self.grad_scaler = GradScaler(self.plan.dtype)
+        resumed = self.saved_step >= 0
+        self._gradients = GradientAccumulator(
+            model=self.model, sampler=self.sampler, objective=self.objective,
+            processes=self.processes, scaler=self.grad_scaler, seed=self.seed,
+            rows=self.plan.rows, micro_rows=self.plan.micro_rows,
+            hint=memory_hint(self.run.name if resumed else None),
+        )  # fmt: skip
 
     def events(self) -> Iterator[Event]:
         """Trains to the end of the budget; every event is in `metrics.jsonl` before it is seen."""
@@ -126,7 +130,6 @@ class Trainer:
 
     def _train(self) -> Iterator[Event]:
         self.model.train()
-        self._loss, self._micro_rows = self.model.loss, self.plan.micro_rows
         if self.plan.compile:
             yield from self._compile()
         broadcast = self.processes.broadcast  # the main process decides what depends on a clock
@@ -158,20 +161,16 @@ class Trainer:
     def _compile(self) -> Iterator[Event]:
         # a number of updates is made by the same code whatever the machine's mood: the same bits
         faster = self.plan.budget.kind == "seconds"
-        loss, why = compile_loss(self.model, self._micro_rows, only_if_faster=faster)
-        if loss is None:
+        if why := self._gradients.compile(only_if_faster=faster):
             yield NotCompiled(step=self.step, why=why)
-        else:
-            self._loss = loss
 
     def _update(self, progress: float) -> Iterator[Event]:
         """One step: gradients summed over micro-batches and processes, then one update."""
         began = time.perf_counter()
         scale = learning_rate_scale(self.step, progress)
         while True:
-            while (loss := self._try_batch()) is None:
-                self._micro_rows = (self._micro_rows + 1) // 2
-                yield MemoryExceeded(step=self.step, micro_rows=self._micro_rows)
+            while (loss := self._gradients.backward(self.step)) is None:
+                yield MemoryExceeded(step=self.step, micro_rows=self._gradients.micro_rows)
             norm = self.optimizer.step(scale)  # which updates nothing where the norm is not finite
             if math.isfinite(norm) or not math.isfinite(loss) or not self.grad_scaler.back_off():
                 break
@@ -199,60 +198,6 @@ class Trainer:
             progress=self._progress(),
             seconds=self.seconds,
         )
-
-    def _try_batch(self) -> float | None:
-        """Forward and backward of one batch: its loss, or None where the memory did not do.
-
-        The gradients are those of the whole batch, whichever part of it this process works on.
-        """
-        number = self.seed * 1_000_003 + self.step
-        if self.processes.rank:  # other rows, other dropout
-            number = number * 1_000_003 + self.processes.rank
-        torch.manual_seed(number % 2**63)  # for dropout on a GPU
-        try:
-            loss = self._accumulate_gradients()
-        except RuntimeError as error:
-            if not is_out_of_memory(error):
-                raise
-            if self._micro_rows == 1 or self.processes.sharded:  # the others are in mid-flight
-                raise UsageError(
-                    f"there is not memory enough for {self._micro_rows} rows of a batch",
-                    hint="take a smaller --size, --context-length or --batch-tokens",
-                ) from None
-            for parameter in self.model.parameters():
-                parameter.grad = None
-            return None
-        parameters = list(self.model.parameters())
-        self.processes.all_reduce_gradients(parameters)
-        self.grad_scaler.unscale(parameters)
-        return self.processes.all_reduce(loss)[0]
-
-    def _accumulate_gradients(self) -> float:
-        examples = self.sampler.examples(self.step)
-        batch = self.objective.training_batch(examples, seed=self.seed, step=self.step)
-        device = next(self.model.parameters()).device
-        shard = self.processes.row_shard(self.plan.rows)
-        num_targets = batch.num_targets
-        total = torch.zeros((), device=device)
-        for first in range(shard.start, shard.start + self._rows_passed(), self._micro_rows):
-            rows = range(first, min(first + self._micro_rows, shard.stop))
-            # a dummy batch, so that all ranks make the same collective calls
-            part = batch.rows(rows) if rows else batch.rows(range(1)).without_targets()
-            dropout_mask = self.model.draw_dropout(rows or range(1), (self.seed, self.step))
-            nats = self._loss(**part.to(device), dropout_mask=dropout_mask)
-            loss = nats / num_targets
-            self.grad_scaler.scaled(loss).backward()  # type: ignore[no-untyped-call]
-            total += loss.detach()
-        return total.item()
-
-    def _rows_passed(self) -> int:
-        """Rows of this process's share; where weights are sharded, of the largest share.
-
-        There each pass gathers weights from all processes, so all have to make as many.
-        """
-        if self.processes.sharded:
-            return -(-self.plan.rows // self.processes.world_size)
-        return len(self.processes.row_shard(self.plan.rows))
 
     def _diverged(self, why: str) -> DataError:
         return DataError(

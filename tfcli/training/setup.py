@@ -264,13 +264,6 @@ def _memory(device: torch.device, processes: ProcessGroup) -> int | None:
     return int(MEMORY_SHARE[device.type] * memory / sharers)
 
 
-# A resumed run keeps its model and its batch, so only more memory for each process helps.
-RESUME_HINT = (
-    "free some memory, try --device cpu, or shard it: "
-    "torchrun --no-python --nproc-per-node 2 tfcli train --resume {run} --shard"
-)
-
-
 def reopen(
     run: Run,
     *,
@@ -318,7 +311,7 @@ def reopen(
         memory=_memory(chosen, processes),
         world_size=processes.world_size,
         sharded=shard,
-        hint=RESUME_HINT.format(run=run.name),
+        resumed=run.name,
     )
     return TrainingJob(
         model_config=run.model_config,
