@@ -43,6 +43,7 @@ soak: setup
 # Against llama.cpp, which is compiled first, and lm-evaluation-harness: about twenty minutes.
 others: setup
 	$(PYTHON) -m venv .venv-others
+	.venv-others/bin/python -m pip install --quiet --constraint constraints.txt pip
 	.venv-others/bin/python -m pip install --quiet --constraint constraints.txt --editable . --group test
 	.venv-others/bin/python -m pip install --quiet lm_eval accelerate llama-cpp-python
 	.venv-others/bin/python -m pytest -m others

@@ -144,7 +144,7 @@ class Bench:
 
     def train_sharded(self, shape: Shape) -> Rate:
         """By tfcli, as one process of a sharded training."""
-        with single_process_group() as processes:
+        with single_process_group(self.folder) as processes:
             return self.train_with(shape, "sharded", compile=False, processes=processes)
 
     def train_with(
@@ -255,14 +255,14 @@ class Bench:
 
 
 @contextlib.contextmanager
-def single_process_group() -> Iterator[ProcessGroup]:
-    """Makes this process the only one of a distributed training."""
+def single_process_group(runs: Path) -> Iterator[ProcessGroup]:
+    """Makes this process the only one of a distributed training, with a folder for its runs."""
     alone = {
         "RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1",
         "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "0",
     }  # fmt: skip
     os.environ.update(alone)
-    group = init(Path.cwd())
+    group = init(runs)
     try:
         yield replace(group, sharded=True)
     finally:
