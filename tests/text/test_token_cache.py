@@ -73,7 +73,7 @@ def test_each_document_ends_with_eos(tokenizer: Tokenizer, tmp_path: Path) -> No
     assert tokens.training[-1] == tokens.held_out[-1] == END
 
 
-def test_a_split_document_has_one_eos(tokenizer: Tokenizer, tmp_path: Path) -> None:
+def test_split_document_has_one_eos(tokenizer: Tokenizer, tmp_path: Path) -> None:
     """In the held-out part, where it ends; not where its chunks are split."""
     with blocks_of(64):
         _, tokens = make(tmp_path, tokenizer, MIXED)
