@@ -300,7 +300,7 @@ def test_half_precision_gives_nearly_the_same_logits(name: str) -> None:
 @every_model
 def test_mixed_precision_gives_float32_gradients(name: str) -> None:
     model = initialized(CONFIGS[name])
-    model.precision = torch.bfloat16
+    model.dtype = torch.bfloat16
     ids = random_ids(model.config, rows=2, length=8)
     assert model(ids).dtype == torch.bfloat16
     loss = model.loss(ids, ids)

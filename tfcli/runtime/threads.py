@@ -19,7 +19,7 @@ def usable_cores(root: Path = Path("/")) -> int:
     return cores if limit is None else max(1, min(cores, -int(-limit // 1)))
 
 
-def usual_threads() -> int:
+def num_threads() -> int:
     """As many threads as OMP_NUM_THREADS asks for, or as there are cores to use."""
     asked = os.environ.get("OMP_NUM_THREADS", "")
     return int(asked) if asked.isdecimal() and int(asked) > 0 else usable_cores()
@@ -33,5 +33,5 @@ def limit_torch_threads() -> None:
     """
     import torch
 
-    if (threads := usual_threads()) < torch.get_num_threads():
+    if (threads := num_threads()) < torch.get_num_threads():
         torch.set_num_threads(threads)
