@@ -133,7 +133,7 @@ def test_short_text_gets_a_short_context() -> None:
 
 
 def test_too_little_text_is_refused() -> None:
-    with pytest.raises(DataError, match="too little text"):
+    with pytest.raises(DataError, match="not enough text"):
         plan_for(TrainOptions(), tokens=1)
 
 
