@@ -31,6 +31,7 @@ from tfcli.runtime.distributed import (
     local_tensor,
 )
 from tfcli.runtime.memory import is_out_of_memory
+from tfcli.runtime.threads import ThreadBalancer
 from tfcli.training.evaluation import evaluate_best_step, evaluate_tokens
 from tfcli.training.events import (
     Evaluated,
@@ -106,6 +107,7 @@ class Trainer:
     saved_step: int = -1
     grad_scaler: GradScaler = field(init=False)
     _gradients: GradientAccumulator = field(init=False)
+    _balancer: ThreadBalancer | None = None
     _held_out: HeldOut | None = None
     _held_out_final: HeldOut | None = None
     _saved_at: float = field(default_factory=time.monotonic)
@@ -116,6 +118,10 @@ class Trainer:
 
     def __post_init__(self) -> None:
         self.grad_scaler = GradScaler(self.plan.dtype)
+        # The number of threads decides the last bits of a step. A budget of steps keeps it, so that
+        # the bits are the same on every run; so does compiled code, which is for that number.
+        if self.plan.budget.kind == "seconds" and not self.plan.compile:
+            self._balancer = ThreadBalancer.of_torch()
         resumed = self.saved_step >= 0
         self._gradients = GradientAccumulator(
             model=self.model, sampler=self.sampler, objective=self.objective,
@@ -144,6 +150,8 @@ class Trainer:
                 reason = "interrupted"
                 break
             before = broadcast(self._progress())
+            if self._balancer:
+                self._balancer.balance_torch()
             yield from self._update(before)
             if broadcast(self._budget_used()):
                 break
