@@ -21,7 +21,7 @@ from tfcli.text.tokenizer_training import train_tokenizer
 
 
 def read(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray[Any, Any]]]:
-    """The facts and the arrays of a file, the arrays in float32."""
+    """The metadata and the tensors of a file, these in float32."""
     reader = gguf.GGUFReader(path)
     facts = {name: field.contents() for name, field in reader.fields.items()}
     arrays = {
@@ -32,7 +32,9 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray[Any, Any]]]:
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_the_file_says_what_the_model_is(shape: str, make_run: MakeRun, tmp_path: Path) -> None:
+def test_metadata_and_tensors_describe_the_model(
+    shape: str, make_run: MakeRun, tmp_path: Path
+) -> None:
     run, step, _ = make_run(**SHAPES[shape])
     export_to_gguf(run, step, tmp_path / "it.gguf", "f32")
     facts, arrays = read(tmp_path / "it.gguf")
@@ -66,9 +68,7 @@ def test_the_file_says_what_the_model_is(shape: str, make_run: MakeRun, tmp_path
     assert total == sum(np.prod(tensor.shape) for tensor in ours.tensors.values())
 
 
-def test_the_rows_of_queries_and_keys_are_permuted_for_llama_alone(
-    make_run: MakeRun, tmp_path: Path
-) -> None:
+def test_query_and_key_rows_are_interleaved_for_llama(make_run: MakeRun, tmp_path: Path) -> None:
     run, step, _ = make_run("llama", num_kv_heads=1)
     export_to_gguf(run, step, tmp_path / "it.gguf", "f32")
     _, arrays = read(tmp_path / "it.gguf")
@@ -82,7 +82,7 @@ def test_the_rows_of_queries_and_keys_are_permuted_for_llama_alone(
 
 
 @pytest.mark.parametrize("type", ["f16", "q8_0"])
-def test_fewer_bits_are_rounded_as_the_command_measures(
+def test_stored_numbers_are_those_whose_loss_is_measured(
     type: NumberType, make_run: MakeRun, tmp_path: Path
 ) -> None:
     run, step, _ = make_run()
@@ -101,9 +101,7 @@ def test_fewer_bits_are_rounded_as_the_command_measures(
         assert error < 0.01
 
 
-def test_a_width_that_eight_bits_cannot_hold_is_kept_in_sixteen(
-    make_run: MakeRun, tmp_path: Path
-) -> None:
+def test_row_length_that_q8_0_cannot_store_is_f16(make_run: MakeRun, tmp_path: Path) -> None:
     run, step, _ = make_run(width=40)
     export_to_gguf(run, step, tmp_path / "it.gguf", "q8_0")
     types = {
@@ -115,9 +113,7 @@ def test_a_width_that_eight_bits_cannot_hold_is_kept_in_sixteen(
     assert types["output_norm.weight"] == "F32"
 
 
-def test_a_number_too_large_for_sixteen_bits_keeps_its_matrix_in_thirty_two(
-    make_run: MakeRun, tmp_path: Path
-) -> None:
+def test_matrix_with_a_number_beyond_f16_is_f32(make_run: MakeRun, tmp_path: Path) -> None:
     from tfcli.runs.step import load_arrays, save_step
     from tfcli.runs.valid_steps import open_step
 
@@ -131,7 +127,7 @@ def test_a_number_too_large_for_sixteen_bits_keeps_its_matrix_in_thirty_two(
     assert np.isfinite(found["blk.0.attn_v.weight"]).all()
 
 
-def test_what_stands_there_stays(make_run: MakeRun, tmp_path: Path) -> None:
+def test_existing_files_are_not_overwritten(make_run: MakeRun, tmp_path: Path) -> None:
     run, step, _ = make_run()
     (tmp_path / "mine.txt").write_text("years of work")
     with pytest.raises(ConflictError, match="already exists"):
@@ -144,7 +140,7 @@ def test_what_stands_there_stays(make_run: MakeRun, tmp_path: Path) -> None:
     assert (tmp_path / "folder" / "Modelfile").read_text() == "mine"
 
 
-def test_a_window_is_as_far_as_llama_cpp_may_look(make_run: MakeRun, tmp_path: Path) -> None:
+def test_context_length_is_the_sliding_window(make_run: MakeRun, tmp_path: Path) -> None:
     run, step, _ = make_run("llama", sliding_window=20)
     export_to_gguf(run, step, tmp_path / "it.gguf", "f32")
     assert read(tmp_path / "it.gguf")[0]["llama.context_length"] == 20
@@ -158,10 +154,13 @@ def test_ollama_gets_a_modelfile(make_run: MakeRun, tmp_path: Path) -> None:
     assert lines[:2] == ["FROM ./model.gguf", 'TEMPLATE "{{ .Prompt }}"']
 
 
-def test_what_cannot_be_held_is_refused(make_run: MakeRun, tmp_path: Path) -> None:
+def test_unsupported_models_and_tokenizers_are_refused(make_run: MakeRun, tmp_path: Path) -> None:
     classic, step, _ = make_run("classic", name="classic")
     with pytest.raises(UsageError, match="classic"):
         export_to_gguf(classic, step, tmp_path / "it.gguf", "f32")
+    wide, step, _ = make_run("llama", name="wide", qkv_bias=True, head_dim=40)
+    with pytest.raises(UsageError, match="to GGUF"):
+        export_to_gguf(wide, step, tmp_path / "it.gguf", "f32")
     unigram = train_tokenizer([BOOK.encode()], text_bytes=len(BOOK), type="unigram")[0]
     run, step, _ = make_run(name="unigram", tokenizer=unigram)
     with pytest.raises(DataError, match="unigram tokenizer cannot be exported to GGUF"):
@@ -169,5 +168,5 @@ def test_what_cannot_be_held_is_refused(make_run: MakeRun, tmp_path: Path) -> No
     assert not list(tmp_path.glob("*.gguf*"))
 
 
-def test_a_tokenizer_is_taken_whole(tokenizer: Tokenizer) -> None:
+def test_all_pieces_are_read(tokenizer: Tokenizer) -> None:
     assert len(read_pieces(tokenizer.serialized).pieces) == tokenizer.vocab_size

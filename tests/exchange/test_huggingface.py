@@ -1,4 +1,4 @@
-"""What is exported computes the same in transformers, and what transformers saved does here."""
+"""Exported models compute the same in transformers, and imported ones what they did there."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ TEXT = "Ann saw the moon at noon. The old fox saw two birds by the sea."
 
 @torch.no_grad()
 def greedy(logits_of: Any, ids: list[int], count: int) -> list[int]:
-    """Plain slow greedy text."""
+    """Greedy decoding without a cache."""
     for _ in range(count):
         ids = [*ids, int(logits_of(torch.tensor([ids]))[0, -1].argmax())]
     return ids
@@ -59,11 +59,11 @@ def open_theirs(folder: Path) -> Any:
     return AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
 
 
-# --- out ----------------------------------------------------------------------------------------
+# --- out ------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_an_exported_model_computes_the_same(
+def test_exported_model_computes_the_same(
     shape: str, make_run: MakeRun, tokenizer: Tokenizer, tmp_path: Path
 ) -> None:
     run, step, model = make_run(**SHAPES[shape])
@@ -74,7 +74,7 @@ def test_an_exported_model_computes_the_same(
 @pytest.mark.parametrize(
     ("family", "qkv_bias"), [("modern", False), ("llama", False), ("llama", True)]
 )
-def test_a_sliding_window_travels(
+def test_sliding_window_is_exported(
     family: Any, qkv_bias: bool, make_run: MakeRun, tokenizer: Tokenizer, tmp_path: Path
 ) -> None:
     run, step, model = make_run(family, sliding_window=7, tied_head=False, qkv_bias=qkv_bias)
@@ -84,7 +84,7 @@ def test_a_sliding_window_travels(
     assert_alike(model, theirs, [BEGIN, *tokenizer.encode(TEXT)])
 
 
-def test_a_large_model_lies_in_parts(
+def test_large_model_is_sharded(
     make_run: MakeRun, tokenizer: Tokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(huggingface_out, "MAX_SHARD_BYTES", 100_000)
@@ -99,7 +99,7 @@ def test_a_large_model_lies_in_parts(
     assert_same_weights(open_model(again, choose_step(again, None, damaged=fail)), model)
 
 
-def test_the_folder_is_whole_and_its_card_says_what_the_run_knows(
+def test_folder_is_complete_and_the_model_card_describes_the_run(
     make_run: MakeRun, tmp_path: Path
 ) -> None:
     run, step, _ = make_run()
@@ -108,7 +108,7 @@ def test_the_folder_is_whole_and_its_card_says_what_the_run_knows(
     readme = (tmp_path / "out" / "README.md").read_text()
     assert readme.startswith("---\nlibrary_name: transformers\n")
     for known in (
-        "1.2500 nats a byte",
+        "1.2500 nats per byte",
         "7,000",
         "Qwen3ForCausalLM",
         "trained from scratch",
@@ -122,7 +122,7 @@ def test_the_folder_is_whole_and_its_card_says_what_the_run_knows(
     assert (tmp_path / "out" / "tokenizer.model").read_bytes() == run.tokenizer().serialized
 
 
-def test_what_stands_there_stays(make_run: MakeRun, tmp_path: Path) -> None:
+def test_existing_files_are_not_overwritten(make_run: MakeRun, tmp_path: Path) -> None:
     run, step, _ = make_run()
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("years of work")
@@ -134,7 +134,7 @@ def test_what_stands_there_stays(make_run: MakeRun, tmp_path: Path) -> None:
     assert (tmp_path / "empty" / "config.json").is_file()
 
 
-def test_classic_has_no_name_elsewhere(make_run: MakeRun, tmp_path: Path) -> None:
+def test_classic_is_refused(make_run: MakeRun, tmp_path: Path) -> None:
     run, step, _ = make_run("classic")
     with pytest.raises(UsageError, match="classic cannot be exported") as refused:
         export_to_hugging_face(run, step, tmp_path / "out")
@@ -145,7 +145,7 @@ def test_classic_has_no_name_elsewhere(make_run: MakeRun, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_a_configuration_comes_back_as_it_went(shape: str, make_run: MakeRun) -> None:
+def test_configuration_round_trip(shape: str, make_run: MakeRun) -> None:
     run = make_run(**SHAPES[shape])[0]
     config, special = run.model_config, run.tokenizer().special
     value = json.loads(json.dumps(to_config_json(config, special)))
@@ -172,7 +172,7 @@ def greedy_of_engine(engine: Engine, ids: list[int], count: int) -> list[int]:
     return found
 
 
-# --- in -----------------------------------------------------------------------------------------
+# --- in -------------------------------------------------------------------------------------------
 
 COMMON = {
     "hidden_size": 48, "intermediate_size": 80, "num_hidden_layers": 2, "num_attention_heads": 4,
@@ -228,9 +228,7 @@ def saved(theirs: Any, tokenizer: Tokenizer, folder: Path, **how: Any) -> Path:
 
 
 @pytest.mark.parametrize("name", MADE)
-def test_an_imported_model_computes_the_same(
-    name: str, tokenizer: Tokenizer, tmp_path: Path
-) -> None:
+def test_imported_model_computes_the_same(name: str, tokenizer: Tokenizer, tmp_path: Path) -> None:
     kind, extra = MADE[name]
     theirs = make_theirs(kind, tokenizer.vocab_size, extra)
     found = inspect_checkpoint(saved(theirs, tokenizer, tmp_path / "in"))
@@ -266,7 +264,7 @@ def test_default_rope_scaling_is_none(
     assert_alike(model, open_theirs(path.parent), [BEGIN, *tokenizer.encode(TEXT)])
 
 
-def test_an_imported_gpt2_computes_the_same(tokenizer: Tokenizer, tmp_path: Path) -> None:
+def test_imported_gpt2_computes_the_same(tokenizer: Tokenizer, tmp_path: Path) -> None:
     from transformers import GPT2Config, GPT2LMHeadModel
 
     config = GPT2Config(
@@ -284,7 +282,7 @@ def test_an_imported_gpt2_computes_the_same(tokenizer: Tokenizer, tmp_path: Path
         assert torch.equal(again[name], weight), name
 
 
-def test_gpt2s_own_names_are_shorter(tokenizer: Tokenizer, tmp_path: Path) -> None:
+def test_shorter_names_of_gpt2_are_imported(tokenizer: Tokenizer, tmp_path: Path) -> None:
     from safetensors.torch import load_file, save_file
     from transformers import GPT2Config, GPT2LMHeadModel
 
@@ -316,10 +314,10 @@ def test_other_number_formats_become_float32(
     assert torch.equal(found, wanted)
 
 
-def test_rows_that_stand_for_no_piece_are_left_out(tokenizer: Tokenizer, tmp_path: Path) -> None:
+def test_embedding_rows_without_a_token_are_dropped(tokenizer: Tokenizer, tmp_path: Path) -> None:
     theirs = make_theirs("Llama", tokenizer.vocab_size + 12, {})
     found = inspect_checkpoint(saved(theirs, tokenizer, tmp_path / "in"), context_length=40)
-    assert found.rows_left_out == 12
+    assert found.dropped_rows == 12
     run = import_run(found, tmp_path / "checkpoints" / "theirs")
     model = open_model(run, choose_step(run, None, damaged=fail))
     assert model.config.context_length == 40
@@ -329,7 +327,7 @@ def test_rows_that_stand_for_no_piece_are_left_out(tokenizer: Tokenizer, tmp_pat
         torch.testing.assert_close(model(ids), wanted, rtol=0, atol=1e-5)
 
 
-def test_a_tokenizer_json_alone_will_do(
+def test_tokenizer_json_alone_is_enough(
     make_run: MakeRun, tokenizer: Tokenizer, tmp_path: Path
 ) -> None:
     run, step, _ = make_run()

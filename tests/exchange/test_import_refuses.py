@@ -1,4 +1,4 @@
-"""Folders that are wrong, or mean harm: a clear error, no memory taken, nothing written."""
+"""Damaged or malicious folders: a clear error, no memory used, nothing written."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 
 @pytest.fixture
 def folder(make_run: MakeRun, tmp_path: Path) -> Path:
-    """A folder that can be imported, to be spoilt."""
+    """A folder that can be imported, to be damaged."""
     run, step, _ = make_run(tied_head=False)
     export_to_hugging_face(run, step, tmp_path / "in")
     return tmp_path / "in"
@@ -81,7 +81,7 @@ def index(folder: Path, name: object) -> None:
     (folder / INDEX).write_text(json.dumps({"weight_map": dict.fromkeys(names, name)}))
 
 
-SPOILT: dict[str, tuple[Callable[[Path], Any], str]] = {
+DAMAGED: dict[str, tuple[Callable[[Path], Any], str]] = {
     "no config": (lambda f: (f / "config.json").unlink(), "config.json not found"),
     "config is no JSON": (lambda f: (f / "config.json").write_text("{"), "not valid JSON"),
     "another architecture": (
@@ -124,7 +124,7 @@ SPOILT: dict[str, tuple[Callable[[Path], Any], str]] = {
     "a pipe for a config": (lambda f: pipe(f / "config.json"), "is not a file"),
     "a pipe for weights": (lambda f: pipe(f / WEIGHTS), "no model.safetensors"),
     "another kind of model": (lambda f: configure(f, model_type="granite"), "model_type"),
-    "quantised": (lambda f: configure(f, quantization_config={"bits": 4}), "quantization_config"),
+    "quantized": (lambda f: configure(f, quantization_config={"bits": 4}), "quantization_config"),
     "a kind of rotation by its older name": (
         lambda f: configure(f, rope_parameters={"type": "linear", "factor": 4}), "linear"
     ),
@@ -178,12 +178,12 @@ SPOILT: dict[str, tuple[Callable[[Path], Any], str]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("fault", SPOILT)
-def test_a_spoilt_folder_is_refused_and_nothing_is_written(
+@pytest.mark.parametrize("fault", DAMAGED)
+def test_damaged_folder_is_refused_and_nothing_is_written(
     fault: str, folder: Path, tmp_path: Path
 ) -> None:
-    spoil, message = SPOILT[fault]
-    spoil(folder)
+    damage, message = DAMAGED[fault]
+    damage(folder)
     path = tmp_path / "checkpoints" / "theirs"
     with pytest.raises((DataError, NotFoundError)) as refused:
         import_run(inspect_checkpoint(folder), path)
@@ -191,12 +191,12 @@ def test_a_spoilt_folder_is_refused_and_nothing_is_written(
     assert not list(path.glob("*"))
 
 
-def test_there_is_no_such_folder(tmp_path: Path) -> None:
+def test_missing_folder_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(NotFoundError, match="not found"):
         inspect_checkpoint(tmp_path / "nothing")
 
 
-def test_a_longer_context_than_there_is(folder: Path) -> None:
+def test_longer_context_than_the_models_is_refused(folder: Path) -> None:
     with pytest.raises(DataError, match="context length is 96"):
         inspect_checkpoint(folder, context_length=97)
 

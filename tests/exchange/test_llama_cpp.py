@@ -1,4 +1,4 @@
-"""Our GGUF files in llama.cpp itself: the same ids, the same text. Run by `make others`."""
+"""GGUF files in llama.cpp itself: the same ids, the same text. Run by `make others`."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def open_theirs(path: Path, **how: Any) -> Any:
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_the_same_greedy_text(shape: str, make_run: MakeRun, tmp_path: Path) -> None:
+def test_greedy_text_is_the_same(shape: str, make_run: MakeRun, tmp_path: Path) -> None:
     run, step, model = make_run(**SHAPES[shape])
     export_to_gguf(run, step, tmp_path / "it.gguf", "f32")
     theirs = open_theirs(tmp_path / "it.gguf")
@@ -36,7 +36,7 @@ def test_the_same_greedy_text(shape: str, make_run: MakeRun, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("kind", ["bpe", "char"])
-def test_the_same_ids(kind: Any, make_run: MakeRun, tmp_path: Path) -> None:
+def test_token_ids_are_the_same(kind: Any, make_run: MakeRun, tmp_path: Path) -> None:
     tokenizer = train_tokenizer([BOOK.encode()], text_bytes=len(BOOK), type=kind)[0]
     run, step, _ = make_run(tokenizer=tokenizer)
     export_to_gguf(run, step, tmp_path / "it.gguf", "f32")
@@ -49,7 +49,7 @@ def test_the_same_ids(kind: Any, make_run: MakeRun, tmp_path: Path) -> None:
     assert tokenizer.decode(marked) == SPACE_MARK.replace("\u2581", " ").encode()
 
 
-def test_eight_bits_say_nearly_the_same(make_run: MakeRun, tmp_path: Path) -> None:
+def test_q8_0_logits_are_close(make_run: MakeRun, tmp_path: Path) -> None:
     run, step, model = make_run()
     export_to_gguf(run, step, tmp_path / "it.gguf", "q8_0")
     theirs = open_theirs(tmp_path / "it.gguf", logits_all=True)

@@ -30,7 +30,7 @@ metric_list:
 """
 
 
-def test_the_harness_and_we_agree(trained: Shell, tmp_path: Path) -> None:
+def test_bits_per_byte_are_those_of_the_harness(trained: Shell, tmp_path: Path) -> None:
     lines = [sentence.strip() for sentence in SENTENCES[:20]]
     texts = tmp_path / "texts.jsonl"
     texts.write_text("".join(f"{json.dumps({'text': line})}\n" for line in lines))

@@ -47,7 +47,7 @@ def test_hugging_face_tensors_are_those_of_transformers(config: ModelConfig) -> 
 
 @given(config=exportable)
 @settings(deadline=None)
-def test_gguf_names_are_those_that_the_gguf_package_gives(config: ModelConfig) -> None:
+def test_gguf_names_are_those_of_the_gguf_package(config: ModelConfig) -> None:
     kind = next(
         number
         for number, name in gguf.MODEL_ARCH_NAMES.items()
@@ -64,9 +64,7 @@ def test_gguf_names_are_those_that_the_gguf_package_gives(config: ModelConfig) -
 @pytest.mark.parametrize("format", ["hugging_face", "gguf"])
 @given(config=exportable, seed=st.integers(0, 100))
 @settings(deadline=None)
-def test_weights_come_back_from_a_format_as_they_went(
-    format: Format, config: ModelConfig, seed: int
-) -> None:
+def test_stored_weights_round_trip(format: Format, config: ModelConfig, seed: int) -> None:
     random = np.random.default_rng(seed)
     ours = {row.name: random.random(row.shape, np.float32) for row in parameters(config)}
     back: dict[str, Any] = {}
@@ -86,7 +84,7 @@ def test_config_json_round_trip(config: ModelConfig) -> None:
     assert from_config_json(value, vocab_size=config.vocab_size) == config
 
 
-def test_classic_has_no_names_elsewhere() -> None:
+def test_classic_has_no_other_names() -> None:
     for parameter in parameters(CONFIGS["classic"]):
         assert parameter.hugging_face is parameter.gguf is None
 

@@ -53,13 +53,13 @@ def with_prefix() -> Tokenizer:
 
 
 @given(text=st.text(st.characters(exclude_characters="\u2581", exclude_categories=["Cs"])))
-def test_any_text_is_cut_alike(tokenizer: Tokenizer, text: str) -> None:
+def test_any_text_is_split_alike(tokenizer: Tokenizer, text: str) -> None:
     found = theirs(tokenizer).encode(text, add_special_tokens=False)
     assert found.ids == tokenizer.encode(text)
 
 
 @pytest.mark.parametrize("kind", ["bpe", "char", "prefix"])
-def test_the_strings_that_others_stumble_over(
+def test_difficult_strings_are_split_alike(
     kind: str, tmp_path: Path, with_prefix: Tokenizer
 ) -> None:
     tokenizer = with_prefix
@@ -74,14 +74,14 @@ def test_the_strings_that_others_stumble_over(
         assert found.encode(text) == [1, *ids]
 
 
-def test_the_space_mark_is_a_space_elsewhere(tokenizer: Tokenizer, tmp_path: Path) -> None:
+def test_space_mark_is_decoded_as_a_space(tokenizer: Tokenizer, tmp_path: Path) -> None:
     found = auto(tokenizer, tmp_path / "out")
     ids = found.encode(SPACE_MARK, add_special_tokens=False)
     assert found.decode(ids) == SPACE_MARK.replace("\u2581", " ")
     assert tokenizer.decode(tokenizer.encode(SPACE_MARK)) == SPACE_MARK.encode()
 
 
-def test_a_unigram_tokenizer_is_refused(tmp_path: Path) -> None:
+def test_unigram_tokenizer_is_refused(tmp_path: Path) -> None:
     tokenizer = train_tokenizer([BOOK.encode()], text_bytes=len(BOOK), type="unigram")[0]
     with pytest.raises(DataError, match="unigram tokenizer cannot be exported"):
         export_tokenizer(tokenizer, tmp_path / "out")
@@ -92,14 +92,14 @@ def test_a_unigram_tokenizer_is_refused(tmp_path: Path) -> None:
 
 
 @given(text=st.text())
-def test_a_tokenizer_json_becomes_the_same_tokenizer(tokenizer: Tokenizer, text: str) -> None:
+def test_tokenizer_json_round_trip(tokenizer: Tokenizer, text: str) -> None:
     value = json.loads(json.dumps(to_tokenizer_json(read_pieces(tokenizer.serialized))))
     back = SentencePieceTokenizer(write_pieces(from_tokenizer_json(value)))
     for sample in (text, *ACCEPTANCE):
         assert back.encode(sample) == tokenizer.encode(sample)
 
 
-def test_so_does_one_with_a_space_in_front(with_prefix: Tokenizer) -> None:
+def test_tokenizer_json_with_dummy_prefix_round_trip(with_prefix: Tokenizer) -> None:
     assert with_prefix.prefix == " "
     value = to_tokenizer_json(read_pieces(with_prefix.serialized))
     back = SentencePieceTokenizer(write_pieces(from_tokenizer_json(value)))
@@ -108,7 +108,7 @@ def test_so_does_one_with_a_space_in_front(with_prefix: Tokenizer) -> None:
         assert back.encode(sample) == with_prefix.encode(sample)
 
 
-def test_a_text_with_a_prefix_is_cut_as_sentencepiece_cuts_it(with_prefix: Tokenizer) -> None:
+def test_text_with_dummy_prefix_is_split_as_by_sentencepiece(with_prefix: Tokenizer) -> None:
     from sentencepiece import SentencePieceProcessor
 
     processor = SentencePieceProcessor(model_proto=with_prefix.serialized)
@@ -125,7 +125,7 @@ def changed(value: dict[str, Any], *path: str, to: Any) -> dict[str, Any]:
     return made
 
 
-def test_another_kind_is_refused(tokenizer: Tokenizer) -> None:
+def test_unsupported_tokenizer_json_is_refused(tokenizer: Tokenizer) -> None:
     value = to_tokenizer_json(read_pieces(tokenizer.serialized))
     merges = value["model"]["merges"]
     strange = [
@@ -156,5 +156,5 @@ def test_another_kind_is_refused(tokenizer: Tokenizer) -> None:
         ),
     ]
     for each in strange:
-        with pytest.raises(DataError, match="not of SentencePiece's kind"):
+        with pytest.raises(DataError, match="not made from a SentencePiece model"):
             from_tokenizer_json(each)

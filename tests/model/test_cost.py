@@ -1,4 +1,4 @@
-"""What a configuration is said to cost is what a real model of that shape costs."""
+"""The computed cost of a config is that of a real model."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from .helpers import CONFIGS, configs, random_ids
 
 @given(config=configs())
 @settings(max_examples=60, deadline=None)
-def test_parameters_are_those_of_the_model(config: ModelConfig) -> None:
+def test_parameter_count_is_that_of_the_model(config: ModelConfig) -> None:
     model = Transformer(config)
     assert count_parameters(config) == sum(p.numel() for p in model.parameters())
 
@@ -71,20 +71,20 @@ def counted_flops(config: ModelConfig, length: int, *, backward: bool = False) -
 
 @given(config=configs())
 @settings(max_examples=20, deadline=None)
-def test_forward_operations_are_those_that_pytorch_counts(config: ModelConfig) -> None:
+def test_forward_flops_are_those_that_pytorch_counts(config: ModelConfig) -> None:
     length = config.context_length
     expected = counted_flops(config, length)
     assert forward_flops_per_token(config, length) * length == expected
 
 
 @pytest.mark.parametrize("name", CONFIGS)
-def test_by_default_half_of_the_context_is_in_view(name: str) -> None:
+def test_half_of_the_context_is_attended_to_by_default(name: str) -> None:
     config = CONFIGS[name]
     half = config.context_length // 2
     assert forward_flops_per_token(config) == forward_flops_per_token(config, half)
 
 
-def test_the_average_over_a_row_is_about_the_default() -> None:
+def test_average_over_a_row_is_about_the_default() -> None:
     config = replace(CONFIGS["modern"], context_length=512)
     per_position = [forward_flops_per_token(config, seen) for seen in range(1, 513)]
     average = sum(per_position) / 512
@@ -92,7 +92,7 @@ def test_the_average_over_a_row_is_about_the_default() -> None:
 
 
 @pytest.mark.parametrize("name", CONFIGS)
-def test_training_is_forward_and_twice_that_backward(name: str) -> None:
+def test_backward_costs_twice_the_forward_pass(name: str) -> None:
     """Against PyTorch's count, with all scores computed; the first layer needs no less."""
     config = CONFIGS[name]
     forward = counted_flops(config, config.context_length)

@@ -1,4 +1,4 @@
-"""What must hold of a Transformer whatever its weights: causality, positions, beginnings, loss."""
+"""Properties of a Transformer with any weights: causality, positions, initialization, loss."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ def initialized(config: ModelConfig, seed: int = 0, dropout: float = 0.0) -> Tra
     return model
 
 
-# --- causality ----------------------------------------------------------------------------------
+# --- causality ------------------------------------------------------------------------------------
 
 
 @every_model
 @given(position=st.integers(0, 11), by=st.integers(1, 10))
 @settings(max_examples=20, deadline=None)
 @torch.no_grad()
-def test_a_token_changes_no_logits_before_it(name: str, position: int, by: int) -> None:
+def test_attention_is_causal(name: str, position: int, by: int) -> None:
     model = MODELS[name]
     ids = random_ids(model.config, rows=1, length=12)
     changed = ids.clone()
@@ -52,14 +52,14 @@ def test_a_token_changes_no_logits_before_it(name: str, position: int, by: int) 
 
 @every_model
 @torch.no_grad()
-def test_rows_know_nothing_of_each_other(name: str) -> None:
+def test_rows_of_a_batch_are_independent(name: str) -> None:
     model = MODELS[name]
     ids = random_ids(model.config, rows=4, length=9)
     one_by_one = torch.cat([model(row[None]) for row in ids])
     torch.testing.assert_close(model(ids), one_by_one, rtol=0, atol=1e-12)
 
 
-# --- positions ----------------------------------------------------------------------------------
+# --- positions ------------------------------------------------------------------------------------
 
 
 def rope(length: int, head_dim: int, theta: float) -> tuple[Tensor, Tensor]:
@@ -77,19 +77,19 @@ def score(query: Tensor, key: Tensor, at: tuple[int, int]) -> float:
 
 @given(positions=st.tuples(st.integers(0, 31), st.integers(0, 31)), shift=st.integers(0, 32))
 @settings(max_examples=50, deadline=None)
-def test_rotary_scores_depend_on_distance_alone(positions: tuple[int, int], shift: int) -> None:
+def test_rope_scores_depend_on_distance_alone(positions: tuple[int, int], shift: int) -> None:
     query, key = torch.randn(2, 8, generator=torch.Generator().manual_seed(0)).double()
     shifted = (positions[0] + shift, positions[1] + shift)
     assert score(query, key, shifted) == pytest.approx(score(query, key, positions), abs=1e-4)
 
 
-def test_rotary_scores_do_depend_on_distance() -> None:
+def test_rope_scores_depend_on_distance() -> None:
     query, key = torch.randn(2, 8, generator=torch.Generator().manual_seed(0)).double()
     scores = [score(query, key, (distance, 0)) for distance in range(20)]
     assert len({round(s, 3) for s in scores}) == 20
 
 
-def test_rotating_is_a_product_of_complex_numbers() -> None:
+def test_rope_is_a_product_of_complex_numbers() -> None:
     """RoFormer, equation 13: each pair, seen as a complex number, times e^(i p theta_j)."""
     width, theta, length = 6, 100.0, 7
     x = torch.randn(1, 1, length, width, generator=torch.Generator().manual_seed(0))
@@ -116,31 +116,31 @@ def test_sinusoidal_table_is_that_of_the_paper(width: int) -> None:
 
 @every_model
 @torch.no_grad()
-def test_the_order_of_the_tokens_counts(name: str) -> None:
+def test_token_order_matters(name: str) -> None:
     model = MODELS[name]
     logits = model(torch.tensor([[1, 2, 3], [2, 1, 3]]))[:, -1]
     assert not torch.allclose(logits[0], logits[1])
 
 
-# --- the first weights --------------------------------------------------------------------------
+# --- initialization -------------------------------------------------------------------------------
 
 
 @every_model
-def test_the_same_seed_gives_the_same_weights(name: str) -> None:
+def test_same_seed_gives_the_same_weights(name: str) -> None:
     first, second = (initialized(CONFIGS[name], seed=3).state_dict() for _ in range(2))
     assert first.keys() == second.keys()
     assert all(torch.equal(first[key], second[key]) for key in first)
 
 
 @every_model
-def test_another_seed_gives_other_weights(name: str) -> None:
+def test_different_seeds_give_different_weights(name: str) -> None:
     first, second = (initialized(CONFIGS[name], seed).state_dict() for seed in (3, 4))
     drawn = [key for key in first if first[key].unique().numel() > 1]
     assert drawn
     assert not any(torch.equal(first[key], second[key]) for key in drawn)
 
 
-def test_the_first_weights_do_not_depend_on_the_global_seed() -> None:
+def test_first_weights_are_independent_of_the_global_seed() -> None:
     torch.manual_seed(1)
     first = initialized(CONFIGS["modern"])
     torch.manual_seed(2)
@@ -149,7 +149,7 @@ def test_the_first_weights_do_not_depend_on_the_global_seed() -> None:
 
 
 @every_model
-def test_no_weight_is_left_as_it_was(name: str) -> None:
+def test_every_weight_is_initialized(name: str) -> None:
     model = Transformer(CONFIGS[name])
     with torch.no_grad():
         for parameter in model.parameters():
@@ -160,7 +160,7 @@ def test_no_weight_is_left_as_it_was(name: str) -> None:
 
 @every_model
 @torch.no_grad()
-def test_at_first_every_block_passes_its_input_on(name: str) -> None:
+def test_blocks_are_the_identity_at_first(name: str) -> None:
     model = initialized(CONFIGS[name])
     x = torch.randn(2, 5, model.config.d_model)
     rotary = rope(5, model.config.head_dim, 10_000.0)
@@ -171,7 +171,7 @@ def test_at_first_every_block_passes_its_input_on(name: str) -> None:
 
 
 @every_model
-def test_gradients_reach_what_writes_into_the_stream(name: str) -> None:
+def test_matrices_that_begin_at_zero_get_gradients(name: str) -> None:
     """Zero at first, but not stuck there."""
     model = initialized(CONFIGS[name])
     ids = random_ids(model.config, rows=2, length=8)
@@ -193,7 +193,7 @@ def test_matrices_are_drawn_with_variance_one_over_their_inputs(width: int) -> N
         assert float(weights[name].std()) == pytest.approx(0.02, rel=0.05)
 
 
-# --- loss ---------------------------------------------------------------------------------------
+# --- loss -----------------------------------------------------------------------------------------
 
 
 def plain_cross_entropy(logits: Tensor, targets: Tensor, ignore: int) -> float:
@@ -209,7 +209,7 @@ def plain_cross_entropy(logits: Tensor, targets: Tensor, ignore: int) -> float:
 @given(ignored=st.sets(st.integers(0, 13), max_size=13), ignore=st.sampled_from([-1, 5, -100]))
 @settings(max_examples=10, deadline=None)
 @torch.no_grad()
-def test_loss_is_the_cross_entropy_of_what_counts(
+def test_loss_is_the_cross_entropy_of_the_targets(
     name: str, ignored: set[int], ignore: int
 ) -> None:
     model = MODELS[name]
@@ -222,7 +222,7 @@ def test_loss_is_the_cross_entropy_of_what_counts(
 
 
 @torch.no_grad()
-def test_minus_one_is_ignored_unless_told_otherwise() -> None:
+def test_minus_one_is_ignored_by_default() -> None:
     model = MODELS["gpt2"]
     ids = random_ids(model.config, rows=1, length=6)
     targets = ids.roll(-1, dims=1)
@@ -233,19 +233,19 @@ def test_minus_one_is_ignored_unless_told_otherwise() -> None:
 
 @every_model
 @torch.no_grad()
-def test_an_untrained_model_is_as_good_as_guessing(name: str) -> None:
+def test_untrained_loss_is_that_of_guessing(name: str) -> None:
     config = replace(CONFIGS[name], vocab_size=300)
     ids, targets = (random_ids(config, rows=4, length=16, seed=seed) for seed in (0, 1))
     nats = float(initialized(config).loss(ids, targets)) / targets.numel()
     assert nats == pytest.approx(math.log(300), rel=0.01)
 
 
-# --- dropout ------------------------------------------------------------------------------------
+# --- dropout --------------------------------------------------------------------------------------
 
 
 @every_model
 @torch.no_grad()
-def test_dropout_only_while_training(name: str) -> None:
+def test_dropout_is_off_in_eval_mode(name: str) -> None:
     plain = random_model(CONFIGS[name])
     dropping = Transformer(CONFIGS[name], dropout=0.5).double()
     dropping.load_state_dict(plain.state_dict())
@@ -258,7 +258,7 @@ def test_dropout_only_while_training(name: str) -> None:
 
 @every_model
 @torch.no_grad()
-def test_without_dropout_training_computes_the_same(name: str) -> None:
+def test_without_dropout_train_and_eval_mode_agree(name: str) -> None:
     model = random_model(CONFIGS[name])
     ids = random_ids(CONFIGS[name], rows=2, length=8)
     asked = model(ids)
@@ -266,7 +266,7 @@ def test_without_dropout_training_computes_the_same(name: str) -> None:
 
 
 @torch.no_grad()
-def test_dropout_leaves_out_its_share_and_scales_up_the_rest() -> None:
+def test_dropout_drops_its_share_and_scales_the_rest() -> None:
     """What a block adds is either gone or, at a share of a quarter, 4/3 as large."""
     model = random_model(CONFIGS["gpt2"]).train()
     for name, parameter in model.named_parameters():
@@ -281,12 +281,12 @@ def test_dropout_leaves_out_its_share_and_scales_up_the_rest() -> None:
     torch.testing.assert_close(added[~gone], full[~gone] * 4 / 3)
 
 
-# --- number types -------------------------------------------------------------------------------
+# --- number types ---------------------------------------------------------------------------------
 
 
 @every_model
 @torch.no_grad()
-def test_half_precision_is_nearly_the_same(name: str) -> None:
+def test_bfloat16_logits_are_close(name: str) -> None:
     model = MODELS[name]
     half = random_model(CONFIGS[name], dtype=torch.bfloat16)
     half.load_state_dict(model.state_dict())

@@ -1,4 +1,4 @@
-"""The README of an exported model: what it is, what it was made of, how good it is, its limits.
+"""The model card of an exported model: what it is, its training, evaluation and limits.
 
 After Mitchell et al., "Model Cards for Model Reporting", 2019; the block at the top is what
 Hugging Face reads.
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 
 def model_card(run: Run, step: ValidStep, folder: str) -> str:
-    """The card, in Markdown, of what the run knows of itself.
+    """The model card, in Markdown.
 
     Args:
-        folder: what the folder is called that the card lies in.
+        folder: name of the folder it is written to.
 
     """
     config, state, corpus = run.model_config, step.state, run.metadata["corpus"]
@@ -37,37 +37,38 @@ def model_card(run: Run, step: ValidStep, folder: str) -> str:
         "## What it is",
         _table({
             "architecture": f"{architecture_of(config).name} (family `{config.family}`)",
-            "layers, width": f"{config.num_layers}, {config.d_model}",
-            "heads": f"{config.num_heads} of {config.head_dim}, {config.num_kv_heads} for keys",
-            "feed-forward": config.d_ff,
-            "context": f"{config.context_length:,} tokens",
-            "vocabulary": f"{config.vocab_size:,} pieces (SentencePiece, every byte kept)",
-            "numbers": "float32",
+            "layers, hidden size": f"{config.num_layers}, {config.d_model}",
+            "heads": f"{config.num_heads} of size {config.head_dim}, "
+                     f"{config.num_kv_heads} key-value heads",
+            "feed-forward size": config.d_ff,
+            "context length": f"{config.context_length:,} tokens",
+            "vocabulary": f"{config.vocab_size:,} pieces (SentencePiece, lossless)",
+            "number format": "float32",
         }),
     ]  # fmt: skip
     if not run.metadata.get("imported"):
         sections += [
-            "## What it was trained on",
+            "## Training data",
             _table({
-                "text": f"{corpus['bytes']:,} bytes in {corpus['documents']:,} documents",
-                "SHA-256 of the text": f"`{corpus['fingerprint']}`",
-                "of it to train on": f"{corpus['training_bytes']:,} bytes, "
+                "corpus": f"{corpus['bytes']:,} bytes in {corpus['documents']:,} documents",
+                "SHA-256 of the corpus": f"`{corpus['fingerprint']}`",
+                "training text": f"{corpus['training_bytes']:,} bytes, "
                                      f"{corpus['training_tokens']:,} tokens",
-                "held out": f"{corpus['held_out_bytes']:,} bytes, the end of the text",
+                "held out": f"{corpus['held_out_bytes']:,} bytes, the end of the corpus",
                 "SHA-256 of the tokenizer": f"`{run.metadata['tokenizer']['fingerprint']}`",
-                "began from": run.metadata.get("from") or "nothing: from scratch",
+                "initialized from": run.metadata.get("from") or "scratch",
             }),
-            "## How it was trained",
+            "## Training",
             _table({
                 "tokens seen": f"{state.tokens_seen:,} ({epochs:.1f} epochs)",
                 "steps": f"{state.step:,}",
                 "time": f"{state.seconds:,.0f} s",
-                "operations": f"{operations:.2e} FLOPs",
+                "compute": f"{operations:.2e} FLOPs",
                 "seed": run.metadata["seed"],
                 **_settings(run.metadata["plan"]),
             }),
         ]  # fmt: skip
-    sections += ["## How good it is", _quality(run, step), "## Limits", LIMITS, "## How to use it"]
+    sections += ["## Evaluation", _quality(run, step), "## Limits", LIMITS, "## Usage"]
     return "\n\n".join([*sections, USE.format(folder=json.dumps(f"./{folder}"))]) + "\n"
 
 
@@ -80,28 +81,28 @@ def _origin(run: Run) -> str:
 
 
 def _plain(name: object) -> str:
-    """A name of somebody else's in one line, with nothing that Markdown would obey."""
+    """A foreign name on one line, without Markdown."""
     return re.sub(r"[^\w .,/-]", "_", str(name), flags=re.ASCII)
 
 
 def _settings(plan: dict[str, Any]) -> dict[str, object]:
-    """What of a plan decides the result."""
+    """The hyperparameters in a plan."""
     optimizer = plan.get("optimizer", {})
     known = {
         "learning rate (Muon)": optimizer.get("matrix_learning_rate"),
         "learning rate (AdamW)": optimizer.get("table_learning_rate"),
         "weight decay": optimizer.get("weight_decay"),
         "dropout": plan.get("dropout"),
-        "dropout of tokens": plan.get("token_dropout"),
+        "token dropout": plan.get("token_dropout"),
         "dtype": plan.get("dtype", plan.get("precision")),
     }
     return {name: value for name, value in known.items() if value is not None}
 
 
 LIMITS = """\
-It knows nothing but the text that it was trained on, and has that text's errors, views and style.
-It makes up facts. It was not taught to follow instructions nor to refuse anything. It may repeat
-passages of its text word for word: share it only where you may share the text."""
+It knows only its training text, with that text's errors, views and style. It makes up facts. It was
+not trained to follow instructions or to refuse anything. It may repeat passages of its training
+text word for word: share it only where you may share that text."""
 
 USE = """\
 ```python
@@ -113,8 +114,8 @@ ids = tokenizer("Once upon", return_tensors="pt", return_token_type_ids=False)
 print(tokenizer.decode(model.generate(**ids, max_new_tokens=100)[0], skip_special_tokens=True))
 ```
 
-Every text begins with `<s>`, which the tokenizer puts there. U+2581 is the tokenizer's own mark for
-a space: in other programs than tfcli it comes back as one."""
+Every text begins with `<s>`, which the tokenizer adds. U+2581 is the tokenizer's own mark for a
+space: programs other than tfcli decode it as one."""
 
 
 def _metadata(run: Run) -> str:
@@ -135,20 +136,20 @@ def _cell(value: object) -> str:
 def _quality(run: Run, step: ValidStep) -> str:
     measured = step.state.reported
     if measured is None:
-        return "It was not measured on held-out text."
-    part = "all of it" if measured.whole else "a part spread evenly over it"
+        return "Not evaluated on held-out text."
+    part = "all of it" if measured.whole else "an evenly spaced subset"
     facts: dict[str, object] = {
-        "held out": f"**{measured.nats_per_byte:.4f} nats a byte** "
-                    f"({measured.nats_per_byte / math.log(2):.4f} bits a byte)",
+        "held-out loss": f"**{measured.nats_per_byte:.4f} nats per byte** "
+                         f"({measured.nats_per_byte / math.log(2):.4f} bits per byte)",
         "measured on": f"{measured.bytes:,} bytes, {measured.tokens:,} tokens: {part}",
-        "protocol": f"windows of {measured.context} tokens that move by {measured.stride}, "
-                    "each beginning with `<s>`",
-        "on anything else": "not measured",
+        "protocol": f"sliding windows of {measured.context} tokens, stride "
+                    f"{measured.stride}, each beginning with `<s>`",
+        "on other text": "not measured",
     }  # fmt: skip
     baselines = run.metadata.get("baselines")
     if baselines:
-        facts["gzip reaches"] = f"{baselines['gzip']:.4f} nats a byte on the same text"
+        facts["baseline: gzip"] = f"{baselines['gzip']:.4f} nats per byte on the same text"
         if baselines.get("ngram"):
             order = baselines["ngram_order"]
-            facts[f"an order-{order} n-gram"] = f"{baselines['ngram']:.4f} nats a byte"
+            facts[f"baseline: {order}-gram model"] = f"{baselines['ngram']:.4f} nats per byte"
     return _table(facts)
