@@ -160,6 +160,9 @@ def test_models_without_a_gguf_form_are_refused(make_run: MakeRun, tmp_path: Pat
     classic, step, _ = make_run("classic", name="classic")
     with pytest.raises(UsageError, match="classic"):
         export_to_gguf(classic, step, tmp_path / "it.gguf", "f32")
+    wide, step, _ = make_run("llama", name="wide", qkv_bias=True, head_dim=40)
+    with pytest.raises(UsageError, match="to GGUF"):
+        export_to_gguf(wide, step, tmp_path / "it.gguf", "f32")
     unigram = train_tokenizer([BOOK.encode()], text_bytes=len(BOOK), type="unigram")[0]
     run, step, _ = make_run(name="unigram", tokenizer=unigram)
     with pytest.raises(DataError, match="unigram tokenizer cannot be exported to GGUF"):

@@ -156,5 +156,5 @@ def test_other_kinds_of_tokenizer_json_are_refused(tokenizer: Tokenizer) -> None
         ),
     ]
     for other in others:
-        with pytest.raises(DataError, match="not of SentencePiece's kind"):
+        with pytest.raises(DataError, match="not made from a SentencePiece model"):
             from_tokenizer_json(other)

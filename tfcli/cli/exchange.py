@@ -48,7 +48,7 @@ def export_run(
     tfcli export book ./book-hf --to huggingface
     """
     from tfcli.exchange.gguf_out import export_to_gguf, export_to_ollama
-    from tfcli.exchange.huggingface_out import export_to_hugging_face, usual_length
+    from tfcli.exchange.huggingface_out import default_max_new_tokens, export_to_hugging_face
     from tfcli.generation.open_engine import open_best
     from tfcli.runs.run import find_run
 
@@ -79,7 +79,7 @@ def export_run(
         streams.write_json_result(result)
     reporter.note(f"Wrote {path} from {_format_step(found, step)}.")
     name = shlex.quote(found.name.lower())
-    length = usual_length(found.model_config)
+    length = default_max_new_tokens(found.model_config)
     reporter.next(NEXT[to].format(path=shlex.quote(str(path)), name=name, length=length))
 
 
@@ -130,7 +130,7 @@ def import_run(
 ) -> None:  # fmt: skip
     """Import a model as a run: to generate with, to score, to train further.
 
-    Llama, Mistral, Qwen3 or GPT-2 with a SentencePiece tokenizer, in safetensors.
+    Llama, Mistral, Qwen2, Qwen3 or GPT-2 with a SentencePiece tokenizer, in safetensors.
 
     tfcli import ./their-model --run theirs
     """
@@ -149,6 +149,6 @@ def import_run(
         f"{run}: {count_parameters(config):,} parameters ({config.family}), context "
         f"{config.context_length:,}, vocabulary of {config.vocab_size:,}; saved to {made.path}."
     )
-    if found.rows_left_out:
-        reporter.note(f"{found.rows_left_out:,} embedding rows without a token were dropped.")
+    if found.dropped_rows:
+        reporter.note(f"{found.dropped_rows:,} embedding rows without a token were dropped.")
     reporter.next(f'tfcli generate "..." --run {run}')

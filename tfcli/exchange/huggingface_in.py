@@ -39,11 +39,11 @@ if TYPE_CHECKING:
 
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 HEAD = "lm_head.weight"  # may be saved even where it is tied
-LARGEST_JSON = 64 << 20  # bytes
+MAX_JSON_BYTES = 64 << 20
 PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\.safetensors")
 PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 # Buffers that older programs saved beside the weights.
-COMPUTED = re.compile(r"(.*\.)?(rotary_emb\.inv_freq|attn\.(bias|masked_bias))")
+BUFFERS = re.compile(r"(.*\.)?(rotary_emb\.inv_freq|attn\.(bias|masked_bias))")
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class ImportPlan:
 
     Attributes:
         weights: the file that holds each tensor, by the tensor's name.
-        rows_left_out: embedding rows without a token, which are dropped.
+        dropped_rows: embedding rows without a token, which are dropped.
 
     """
 
@@ -60,7 +60,7 @@ class ImportPlan:
     config: ModelConfig
     tokenizer: Tokenizer
     weights: dict[str, SafetensorsFile]
-    rows_left_out: int
+    dropped_rows: int
 
 
 def inspect_checkpoint(path: Path, *, context_length: int | None = None) -> ImportPlan:
@@ -87,8 +87,8 @@ def inspect_checkpoint(path: Path, *, context_length: int | None = None) -> Impo
     config = from_config_json(described, vocab_size=tokenizer.vocab_size)
     if context_length is not None:
         config = _shorter(config, context_length)
-    rows_left_out = _check_weights(config, weights, path)
-    return ImportPlan(path, config, tokenizer, weights, rows_left_out)
+    dropped_rows = _check_weights(config, weights, path)
+    return ImportPlan(path, config, tokenizer, weights, dropped_rows)
 
 
 def import_run(found: ImportPlan, path: Path) -> Run:
@@ -123,7 +123,7 @@ def require_importable(path: Path) -> None:
     raise ConflictError(f"run {path.name!r} already exists", hint="choose another --run NAME")
 
 
-# --- inspection ------------------------------------------------------------------------------
+# --- inspection -----------------------------------------------------------------------------------
 
 
 def find_tokenizer_in(path: Path) -> Tokenizer:
@@ -203,7 +203,7 @@ def _find_weights(path: Path) -> dict[str, SafetensorsFile]:
 def _read_json(path: Path) -> dict[str, Any]:
     if path.exists() and not path.is_file():  # reading a pipe would block
         raise DataError(f"{path} is not a file")
-    if path.exists() and path.stat().st_size > LARGEST_JSON:
+    if path.exists() and path.stat().st_size > MAX_JSON_BYTES:
         raise DataError(f"{path} is too large")
     return read_json(path)
 
@@ -222,14 +222,14 @@ def _shorter(config: ModelConfig, context_length: int) -> ModelConfig:
 def _check_weights(config: ModelConfig, weights: dict[str, SafetensorsFile], path: Path) -> int:
     """Compares all shapes with those of a configuration; returns the rows that are dropped."""
     tensors = stored_tensors(config, "hugging_face")
-    rows_left_out = 0
+    dropped_rows = 0
     for tensor in tensors:
         found, shape = _tensor_shape(weights, _saved_name(weights, tensor.name)), tensor.shape
         if found is None:
             raise DamagedError(f"the weights in {path} lack {tensor.name}")
         longer = found[:1] > shape[:1] and found[1:] == shape[1:] and len(found) == len(shape)
         if longer and tensor.is_table:  # the last rows of a table may be dropped
-            rows_left_out = max(rows_left_out, found[0] - shape[0])
+            dropped_rows = max(dropped_rows, found[0] - shape[0])
         elif found != shape:
             raise DamagedError(
                 f"{tensor.name} in {path} has shape {found}, not {shape}",
@@ -237,14 +237,14 @@ def _check_weights(config: ModelConfig, weights: dict[str, SafetensorsFile], pat
             )
     known = {_saved_name(weights, tensor.name) for tensor in tensors} | {HEAD}
     for name in weights.keys() - known:
-        if not COMPUTED.fullmatch(name):
+        if not BUFFERS.fullmatch(name):
             raise DataError(
                 f"{path} has an unknown weight {name[:80]!r}",
                 why="without it the model would compute something else",
             )
     if config.tied_head and HEAD in weights:
         _require_tied(weights, _saved_name(weights, tensors[0].name), path)
-    return rows_left_out
+    return dropped_rows
 
 
 def _require_tied(weights: dict[str, SafetensorsFile], table: str, path: Path) -> None:
@@ -269,7 +269,7 @@ def _tensor_shape(weights: dict[str, SafetensorsFile], name: str) -> tuple[int, 
     return weights[name].tensors[name].shape if name in weights else None
 
 
-# --- conversion -----------------------------------------------------------------------------
+# --- conversion -----------------------------------------------------------------------------------
 
 
 def _our_weights(found: ImportPlan) -> dict[str, Array]:
