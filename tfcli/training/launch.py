@@ -178,4 +178,4 @@ def _history(run: Run, step: int) -> dict[str, Any]:
             better = point.nats_per_byte < best
             best = min(best, point.nats_per_byte)
             evals_without_improvement = 0 if better else evals_without_improvement + 1
-    return {"best": best, "not_better": evals_without_improvement}
+    return {"best": best, "evals_without_improvement": evals_without_improvement}
