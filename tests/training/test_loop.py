@@ -224,7 +224,7 @@ def test_resuming_on_a_changed_text_is_refused(workshop: Workshop) -> None:
     list(workshop.begin("run", workshop.job(steps=4), stop=StopAfter(2)).events())
     shutil.rmtree(workshop.cache)
     (workshop.folder / "book.txt").write_text("something else altogether, and long enough\n" * 50)
-    with pytest.raises(DataError, match="is not what it was"):
+    with pytest.raises(DataError, match="has changed since"):
         workshop.resume("run")
 
 

@@ -71,7 +71,7 @@ def test_resuming_on_a_changed_source_is_refused(workshop: Workshop) -> None:
     (workshop.folder / "other.txt").write_text(BOOK[:1000])
     with pytest.raises(DataError) as caught:
         workshop.resume("cut")
-    assert "is not what it was" in caught.value.what
+    assert "has changed since" in caught.value.what
     assert "other.txt" in (caught.value.hint or "")
 
 

@@ -80,7 +80,7 @@ class Trainer:
         processes: that train together.
         peak: floating-point operations per second of a large matrix product, if measured.
         step, tokens_seen, seconds_before: the state that the session starts from.
-        best, not_better: the lowest held-out loss, and the number of evaluations since.
+        best, evals_without_improvement: the lowest held-out loss, and the evaluations since.
         saved_step: the step that is on disk already.
 
     """
