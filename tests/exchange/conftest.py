@@ -66,6 +66,7 @@ def make_run(tmp_path: Path, tokenizer: Tokenizer) -> MakeRun:
         width: int = 64,
         sliding_window: int | None = None,
         qkv_bias: bool = False,
+        head_dim: int | None = None,
         tokenizer: Tokenizer = tokenizer,
         **shape: Any,
     ) -> tuple[Run, ValidStep, Transformer]:
@@ -75,7 +76,10 @@ def make_run(tmp_path: Path, tokenizer: Tokenizer) -> MakeRun:
             "nano", family=family, vocab_size=tokenizer.vocab_size, context_length=96,
             num_layers=2, d_model=width, num_heads=2, **shape,
         )  # fmt: skip
-        config = dataclasses.replace(config, sliding_window=sliding_window, qkv_bias=qkv_bias)
+        config = dataclasses.replace(
+            config, sliding_window=sliding_window, qkv_bias=qkv_bias,
+            head_dim=head_dim or config.head_dim,
+        )  # fmt: skip
         model = random_weights(Transformer(config))
         run_json = metadata() | {
             "model": config.to_json(),

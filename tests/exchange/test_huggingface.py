@@ -318,7 +318,7 @@ def test_other_number_formats_become_float32(
 def test_embedding_rows_without_a_token_are_dropped(tokenizer: Tokenizer, tmp_path: Path) -> None:
     theirs = make_theirs("Llama", tokenizer.vocab_size + 12, {})
     plan = inspect_checkpoint(saved(theirs, tokenizer, tmp_path / "in"), context_length=40)
-    assert plan.rows_left_out == 12
+    assert plan.dropped_rows == 12
     run = import_run(plan, tmp_path / "checkpoints" / "theirs")
     model = open_model(run, choose_step(run, None, damaged=fail))
     assert model.config.context_length == 40

@@ -29,7 +29,7 @@ def initialized(config: ModelConfig, seed: int = 0, dropout: float = 0.0) -> Tra
     return model
 
 
-# --- causality ----------------------------------------------------------------------------------
+# --- causality ------------------------------------------------------------------------------------
 
 
 @every_model
@@ -59,7 +59,7 @@ def test_rows_are_independent(name: str) -> None:
     torch.testing.assert_close(model(ids), one_by_one, rtol=0, atol=1e-12)
 
 
-# --- positions ----------------------------------------------------------------------------------
+# --- positions ------------------------------------------------------------------------------------
 
 
 def rope(length: int, head_dim: int, theta: float) -> tuple[Tensor, Tensor]:
@@ -77,7 +77,7 @@ def score(query: Tensor, key: Tensor, at: tuple[int, int]) -> float:
 
 @given(positions=st.tuples(st.integers(0, 31), st.integers(0, 31)), shift=st.integers(0, 32))
 @settings(max_examples=50, deadline=None)
-def test_rotary_scores_depend_on_distance_alone(positions: tuple[int, int], shift: int) -> None:
+def test_rope_scores_depend_on_distance_alone(positions: tuple[int, int], shift: int) -> None:
     query, key = torch.randn(2, 8, generator=torch.Generator().manual_seed(0)).double()
     shifted = (positions[0] + shift, positions[1] + shift)
     assert score(query, key, shifted) == pytest.approx(score(query, key, positions), abs=1e-4)
@@ -193,7 +193,7 @@ def test_initial_variance_of_matrices_is_one_over_fan_in(width: int) -> None:
         assert float(weights[name].std()) == pytest.approx(0.02, rel=0.05)
 
 
-# --- loss ---------------------------------------------------------------------------------------
+# --- loss -----------------------------------------------------------------------------------------
 
 
 def plain_cross_entropy(logits: Tensor, targets: Tensor, ignore: int) -> float:
@@ -240,7 +240,7 @@ def test_untrained_model_predicts_about_uniformly(name: str) -> None:
     assert nats == pytest.approx(math.log(300), rel=0.01)
 
 
-# --- dropout ------------------------------------------------------------------------------------
+# --- dropout --------------------------------------------------------------------------------------
 
 
 @every_model
@@ -300,7 +300,7 @@ def test_half_precision_gives_nearly_the_same_logits(name: str) -> None:
 @every_model
 def test_mixed_precision_gives_float32_gradients(name: str) -> None:
     model = initialized(CONFIGS[name])
-    model.precision = torch.bfloat16
+    model.dtype = torch.bfloat16
     ids = random_ids(model.config, rows=2, length=8)
     assert model(ids).dtype == torch.bfloat16
     loss = model.loss(ids, ids)

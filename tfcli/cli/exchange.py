@@ -11,10 +11,9 @@ import typer
 
 from tfcli.cli import streams
 from tfcli.cli.command import takes_options
-from tfcli.cli.options import JsonOption, QuietOption, option
+from tfcli.cli.options import JsonOption, QuietOption, typer_option
 from tfcli.errors import UsageError
-from tfcli.options import Options
-from tfcli.options import option as declare
+from tfcli.options import Options, option
 
 if TYPE_CHECKING:
     from tfcli.exchange.quantization_loss import QuantizationLoss
@@ -32,10 +31,10 @@ def export_run(
     path: Annotated[
         Path, typer.Argument(metavar="PATH", help="The folder to write; a file, for gguf.")
     ],
-    to: Annotated[Target, option("--to", help="Target format.")],
+    to: Annotated[Target, typer_option("--to", help="Target format.")],
     type: Annotated[
         NumberType | None,
-        option("--type", help="Number format of a GGUF file.", otherwise="f32"),
+        typer_option("--type", help="Number format of a GGUF file.", otherwise="f32"),
     ] = None,
     json: JsonOption = False,
     quiet: QuietOption = False,
@@ -49,7 +48,7 @@ def export_run(
     tfcli export book ./book-hf --to huggingface
     """
     from tfcli.exchange.gguf_out import export_to_gguf, export_to_ollama
-    from tfcli.exchange.huggingface_out import export_to_hugging_face, usual_length
+    from tfcli.exchange.huggingface_out import default_max_new_tokens, export_to_hugging_face
     from tfcli.generation.open_engine import open_best
     from tfcli.runs.run import find_run
 
@@ -80,7 +79,7 @@ def export_run(
         streams.write_json_result(result)
     reporter.note(f"Wrote {path} from {_format_step(found, step)}.")
     name = shlex.quote(found.name.lower())
-    length = usual_length(found.model_config)
+    length = default_max_new_tokens(found.model_config)
     reporter.next(NEXT[to].format(path=shlex.quote(str(path)), name=name, length=length))
 
 
@@ -114,7 +113,7 @@ def _format_loss(loss: QuantizationLoss | None, type: str) -> str:
 class ImportOptions(Options):
     """How a model is imported."""
 
-    context_length: int | None = declare(
+    context_length: int | None = option(
         None, min=1, aliases=("context",), shown_default="the model's own",
         help="A shorter context length, in tokens.",
     )  # fmt: skip
@@ -125,13 +124,13 @@ def import_run(
     path: Annotated[
         Path, typer.Argument(metavar="DIR", help="A folder in Hugging Face format.")
     ],
-    run: Annotated[str, option("--run", help="Name of the new run.", metavar="NAME")],
+    run: Annotated[str, typer_option("--run", help="Name of the new run.", metavar="NAME")],
     options: ImportOptions,
     quiet: QuietOption = False,
 ) -> None:  # fmt: skip
     """Import a model as a run: to generate with, to score, to train further.
 
-    Llama, Mistral, Qwen3 or GPT-2 with a SentencePiece tokenizer, in safetensors.
+    Llama, Mistral, Qwen2, Qwen3 or GPT-2 with a SentencePiece tokenizer, in safetensors.
 
     tfcli import ./their-model --run theirs
     """
@@ -150,6 +149,6 @@ def import_run(
         f"{run}: {count_parameters(config):,} parameters ({config.family}), context "
         f"{config.context_length:,}, vocabulary of {config.vocab_size:,}; saved to {made.path}."
     )
-    if found.rows_left_out:
-        reporter.note(f"{found.rows_left_out:,} embedding rows without a token were dropped.")
+    if found.dropped_rows:
+        reporter.note(f"{found.dropped_rows:,} embedding rows without a token were dropped.")
     reporter.next(f'tfcli generate "..." --run {run}')

@@ -10,7 +10,7 @@ import os
 from typing import TYPE_CHECKING, Any, Literal
 
 from tfcli.errors import UsageError
-from tfcli.exchange.architectures import architecture_of
+from tfcli.exchange.architectures import QWEN2, architecture_of
 from tfcli.exchange.stored_tensors import stored_tensors
 from tfcli.exchange.tokenizer_json import exportable_pieces
 from tfcli.files import external_writer, require_absent, require_space, write_file
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 
     from tfcli.exchange.stored_tensors import StoredTensor
     from tfcli.model.config import ModelConfig
-    from tfcli.model.tensor_file import TensorFile
+    from tfcli.model.safetensors_file import SafetensorsFile
     from tfcli.runs.run import Run
     from tfcli.runs.valid_steps import ValidStep
-    from tfcli.text.pieces import Pieces
+    from tfcli.text.sentencepiece_model import SentencePieceModel
 
     Array = np.ndarray[Any, Any]
 
@@ -42,7 +42,7 @@ def export_to_gguf(run: Run, step: ValidStep, path: Path, type: NumberType) -> N
 
     Raises:
         ConflictError: `path` exists.
-        UsageError: the `gguf` package is missing, or the family exists nowhere else.
+        UsageError: the `gguf` package is missing, or llama.cpp has no such model.
         DataError: the tokenizer would split some texts differently elsewhere.
         InputOutputError: writing failed.
 
@@ -51,6 +51,7 @@ def export_to_gguf(run: Run, step: ValidStep, path: Path, type: NumberType) -> N
     gguf = _gguf()
     config = run.model_config
     architecture = architecture_of(config)
+    _require_known_shape(config)
     pieces = exportable_pieces(run.tokenizer(), "GGUF")
     weights = open_weights(run, step)
     require_space(path, (step.path / MODEL).stat().st_size + (1 << 20))
@@ -101,7 +102,19 @@ def _gguf() -> Any:
     return gguf
 
 
-# --- metadata -------------------------------------------------------------------
+def _require_known_shape(config: ModelConfig) -> None:
+    """Refuses what llama.cpp would not open."""
+    heads = config.num_heads * config.head_dim
+    if architecture_of(config) is QWEN2 and heads != config.d_model:
+        raise UsageError(
+            "this model cannot be exported to GGUF",
+            why=f"llama.cpp's qwen2 needs heads that add up to the hidden size {config.d_model}, "
+            f"not {config.num_heads} heads of {config.head_dim}",
+            hint="--to huggingface",
+        )
+
+
+# --- metadata -------------------------------------------------------------------------------------
 
 
 def _describe(writer: Any, config: ModelConfig) -> None:
@@ -127,7 +140,7 @@ def _context(config: ModelConfig) -> int:
     return min(config.context_length, config.sliding_window or config.context_length)
 
 
-def _add_tokenizer(writer: Any, pieces: Pieces) -> None:
+def _add_tokenizer(writer: Any, pieces: SentencePieceModel) -> None:
     writer.add_tokenizer_model("llama")  # SentencePiece's own way to merge
     writer.add_tokenizer_pre("default")
     writer.add_token_list([piece.text for piece in pieces.pieces])
@@ -141,10 +154,10 @@ def _add_tokenizer(writer: Any, pieces: Pieces) -> None:
     writer.add_add_space_prefix(pieces.dummy_prefix)
 
 
-# --- weights ------------------------------------------------------------------------------------
+# --- weights --------------------------------------------------------------------------------------
 
 
-def rounded(config: ModelConfig, weights: TensorFile, type: NumberType) -> dict[str, Array]:
+def rounded(config: ModelConfig, weights: SafetensorsFile, type: NumberType) -> dict[str, Array]:
     """The weights of a run as they are after being stored in `type`: what the export loses."""
     arrays: dict[str, Array] = {}
     for tensor in stored_tensors(config, "gguf"):

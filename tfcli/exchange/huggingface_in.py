@@ -19,11 +19,11 @@ from tfcli.exchange.stored_tensors import StoredTensor, stored_tensors
 from tfcli.exchange.tokenizer_json import from_tokenizer_json
 from tfcli.files import lock, make_folder, read_json, remove_file, remove_leftovers, require_space
 from tfcli.model.cost import count_parameters, training_flops_per_token
-from tfcli.model.tensor_file import TensorFile
+from tfcli.model.safetensors_file import SafetensorsFile
 from tfcli.runs.run import RUN_JSON, Run, create_run, open_run
 from tfcli.runs.step import StepState, list_steps, save_step
-from tfcli.text.pieces import write_pieces
 from tfcli.text.sandbox import open_sandboxed
+from tfcli.text.sentencepiece_model import write_pieces
 from tfcli.text.sentencepiece_tokenizer import SentencePieceTokenizer
 from tfcli.text.tokenizer_file import load_tokenizer
 
@@ -39,11 +39,11 @@ if TYPE_CHECKING:
 
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 HEAD = "lm_head.weight"  # may be saved even where it is tied
-LARGEST_JSON = 64 << 20  # bytes
+MAX_JSON_BYTES = 64 << 20
 PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\.safetensors")
 PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 # Buffers that older programs saved beside the weights.
-COMPUTED = re.compile(r"(.*\.)?(rotary_emb\.inv_freq|attn\.(bias|masked_bias))")
+BUFFERS = re.compile(r"(.*\.)?(rotary_emb\.inv_freq|attn\.(bias|masked_bias))")
 
 
 @dataclass(frozen=True)
@@ -52,15 +52,15 @@ class ImportPlan:
 
     Attributes:
         weights: the file that holds each tensor, by the tensor's name.
-        rows_left_out: embedding rows without a token, which are dropped.
+        dropped_rows: embedding rows without a token, which are dropped.
 
     """
 
     path: Path
     config: ModelConfig
     tokenizer: Tokenizer
-    weights: dict[str, TensorFile]
-    rows_left_out: int
+    weights: dict[str, SafetensorsFile]
+    dropped_rows: int
 
 
 def inspect_checkpoint(path: Path, *, context_length: int | None = None) -> ImportPlan:
@@ -87,8 +87,8 @@ def inspect_checkpoint(path: Path, *, context_length: int | None = None) -> Impo
     config = from_config_json(described, vocab_size=tokenizer.vocab_size)
     if context_length is not None:
         config = _shorter(config, context_length)
-    rows_left_out = _check_weights(config, weights, path)
-    return ImportPlan(path, config, tokenizer, weights, rows_left_out)
+    dropped_rows = _check_weights(config, weights, path)
+    return ImportPlan(path, config, tokenizer, weights, dropped_rows)
 
 
 def import_run(found: ImportPlan, path: Path) -> Run:
@@ -123,7 +123,7 @@ def require_importable(path: Path) -> None:
     raise ConflictError(f"run {path.name!r} already exists", hint="choose another --run NAME")
 
 
-# --- inspection ------------------------------------------------------------------------------
+# --- inspection -----------------------------------------------------------------------------------
 
 
 def find_tokenizer_in(path: Path) -> Tokenizer:
@@ -171,7 +171,7 @@ def _require_agreement(tokenizer: Tokenizer, described: Path) -> None:
         )
 
 
-def _find_weights(path: Path) -> dict[str, TensorFile]:
+def _find_weights(path: Path) -> dict[str, SafetensorsFile]:
     if (path / INDEX).is_file():
         where = _read_json(path / INDEX).get("weight_map")
         if not isinstance(where, dict) or not all(
@@ -181,13 +181,13 @@ def _find_weights(path: Path) -> dict[str, TensorFile]:
                 f"{path / INDEX} contains invalid file names",
                 why="each must be a plain name that ends in .safetensors",
             )
-        files = {name: TensorFile(path / name) for name in sorted(set(where.values()))}
+        files = {name: SafetensorsFile(path / name) for name in sorted(set(where.values()))}
         for name, file in where.items():
             if name not in files[file].tensors:
                 raise DamagedError(f"{path / file} lacks {name[:80]}, which its index lists")
         return {name: files[file] for name, file in where.items()}
     if (path / WEIGHTS).is_file():
-        file = TensorFile(path / WEIGHTS)
+        file = SafetensorsFile(path / WEIGHTS)
         return dict.fromkeys(file.tensors, file)
     pickled = next((found for kind in PICKLED for found in path.glob(kind)), None)
     if pickled:
@@ -203,7 +203,7 @@ def _find_weights(path: Path) -> dict[str, TensorFile]:
 def _read_json(path: Path) -> dict[str, Any]:
     if path.exists() and not path.is_file():  # reading a pipe would block
         raise DataError(f"{path} is not a file")
-    if path.exists() and path.stat().st_size > LARGEST_JSON:
+    if path.exists() and path.stat().st_size > MAX_JSON_BYTES:
         raise DataError(f"{path} is too large")
     return read_json(path)
 
@@ -219,17 +219,17 @@ def _shorter(config: ModelConfig, context_length: int) -> ModelConfig:
     return replace(config, context_length=context_length)
 
 
-def _check_weights(config: ModelConfig, weights: dict[str, TensorFile], path: Path) -> int:
+def _check_weights(config: ModelConfig, weights: dict[str, SafetensorsFile], path: Path) -> int:
     """Compares all shapes with those of a configuration; returns the rows that are dropped."""
     tensors = stored_tensors(config, "hugging_face")
-    rows_left_out = 0
+    dropped_rows = 0
     for tensor in tensors:
         found, shape = _tensor_shape(weights, _saved_name(weights, tensor.name)), tensor.shape
         if found is None:
             raise DamagedError(f"the weights in {path} lack {tensor.name}")
         longer = found[:1] > shape[:1] and found[1:] == shape[1:] and len(found) == len(shape)
         if longer and tensor.is_table:  # the last rows of a table may be dropped
-            rows_left_out = max(rows_left_out, found[0] - shape[0])
+            dropped_rows = max(dropped_rows, found[0] - shape[0])
         elif found != shape:
             raise DamagedError(
                 f"{tensor.name} in {path} has shape {found}, not {shape}",
@@ -237,17 +237,17 @@ def _check_weights(config: ModelConfig, weights: dict[str, TensorFile], path: Pa
             )
     known = {_saved_name(weights, tensor.name) for tensor in tensors} | {HEAD}
     for name in weights.keys() - known:
-        if not COMPUTED.fullmatch(name):
+        if not BUFFERS.fullmatch(name):
             raise DataError(
                 f"{path} has an unknown weight {name[:80]!r}",
                 why="without it the model would compute something else",
             )
     if config.tied_head and HEAD in weights:
         _require_tied(weights, _saved_name(weights, tensors[0].name), path)
-    return rows_left_out
+    return dropped_rows
 
 
-def _require_tied(weights: dict[str, TensorFile], table: str, path: Path) -> None:
+def _require_tied(weights: dict[str, SafetensorsFile], table: str, path: Path) -> None:
     """Refuses a saved head that differs from the embedding it is said to be tied to."""
     import numpy as np
 
@@ -259,17 +259,17 @@ def _require_tied(weights: dict[str, TensorFile], table: str, path: Path) -> Non
         )
 
 
-def _saved_name(weights: dict[str, TensorFile], name: str) -> str:
+def _saved_name(weights: dict[str, SafetensorsFile], name: str) -> str:
     """The name in these files: GPT-2's own leave its first part out."""
     shorter = name.removeprefix("transformer.")
     return shorter if name not in weights and shorter in weights else name
 
 
-def _tensor_shape(weights: dict[str, TensorFile], name: str) -> tuple[int, ...] | None:
+def _tensor_shape(weights: dict[str, SafetensorsFile], name: str) -> tuple[int, ...] | None:
     return weights[name].tensors[name].shape if name in weights else None
 
 
-# --- conversion -----------------------------------------------------------------------------
+# --- conversion -----------------------------------------------------------------------------------
 
 
 def _our_weights(found: ImportPlan) -> dict[str, Array]:

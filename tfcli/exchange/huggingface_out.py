@@ -66,14 +66,14 @@ def export_to_hugging_face(run: Run, step: ValidStep, path: Path) -> None:
         generation = {
             "bos_token_id": special.bos, "eos_token_id": special.eos,
             "do_sample": True, "top_k": 0,
-            "max_new_tokens": usual_length(config),  # GPT-2 knows no more positions
+            "max_new_tokens": default_max_new_tokens(config),  # GPT-2 knows no more positions
         }  # fmt: skip
         folder.write("generation_config.json", to_json(generation))
         folder.write("README.md", model_card(run, step, path.resolve().name).encode())
         folder.write("config.json", to_json(described))
 
 
-def usual_length(config: ModelConfig) -> int:
+def default_max_new_tokens(config: ModelConfig) -> int:
     """The default number of tokens to generate: leaves room for a prompt."""
     return max(1, min(100, config.context_length // 2))
 

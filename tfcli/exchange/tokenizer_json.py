@@ -1,13 +1,13 @@
-"""Between a SentencePiece model and `tokenizer.json`, the form of Hugging Face's `tokenizers`.
+"""Conversion between SentencePiece models and `tokenizer.json` of Hugging Face `tokenizers`.
 
     text -> normalizer  " " becomes U+2581, the space mark
-         -> model       pieces of the vocabulary; what has none is spelled as its bytes
+         -> model       pieces of the vocabulary; characters without one become bytes
          -> post        <s> in front
-    ids  -> decoder     U+2581 becomes " ", bytes are put together
+    ids  -> decoder     U+2581 becomes " ", bytes are joined
 
-There is no pre-tokenizer: pieces may reach over a space. A byte-pair model cuts a text exactly as
-SentencePiece does. A unigram model would too, were it not for ties and rounding (SentencePiece adds
-its scores in 32 bits, `tokenizers` in 64), so it is refused.
+There is no pre-tokenizer: pieces may contain spaces. A byte-pair model splits a text exactly as
+SentencePiece does. A unigram model would too, but for ties and rounding (SentencePiece adds its
+scores in 32 bits, `tokenizers` in 64), so it is refused.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tfcli.errors import DataError
-from tfcli.text.pieces import (
+from tfcli.text.sentencepiece_model import (
     ADDED_TYPES,
     LONGEST_PIECE,
     Algorithm,
     Piece,
-    Pieces,
     PieceType,
+    SentencePieceModel,
     merges,
     piece_type,
 )
@@ -33,11 +33,11 @@ if TYPE_CHECKING:
 MERGED = {Algorithm.BPE, Algorithm.CHAR}
 SPACES = {"type": "Replace", "pattern": {"String": " "}, "content": SPACE_MARK}
 PREFIX = {"type": "Prepend", "prepend": SPACE_MARK}
-LARGEST_VOCABULARY = 1 << 20
+MAX_VOCAB_SIZE = 1 << 20
 
 
-def exportable_pieces(tokenizer: Tokenizer, target: str) -> Pieces:
-    """The vocabulary of a tokenizer that a target reads as we do.
+def exportable_pieces(tokenizer: Tokenizer, target: str) -> SentencePieceModel:
+    """The vocabulary of a tokenizer that a target splits texts with as we do.
 
     Raises:
         DataError: it is not a SentencePiece model, or a unigram (or word) one.
@@ -49,8 +49,8 @@ def exportable_pieces(tokenizer: Tokenizer, target: str) -> Pieces:
     return tokenizer.pieces
 
 
-def require_merges(pieces: Pieces, target: str) -> None:
-    """Refuses a tokenizer that a target would read differently.
+def require_merges(pieces: SentencePieceModel, target: str) -> None:
+    """Refuses a tokenizer with which a target would split some texts differently.
 
     Raises:
         DataError: it is a unigram (or word) model.
@@ -60,16 +60,16 @@ def require_merges(pieces: Pieces, target: str) -> None:
         kind = pieces.algorithm.name.lower()
         raise DataError(
             f"a {kind} tokenizer cannot be exported to {target}",
-            why="other programs would take it, and would cut some texts into other pieces",
-            hint="tfcli tokenizer train FILE --name NAME   # a bpe one, then train with it",
+            why="other programs would split some texts into different pieces",
+            hint="tfcli tokenizer train FILE --name NAME   # bpe, then train with it",
         )
 
 
-def to_tokenizer_json(pieces: Pieces) -> dict[str, Any]:
+def to_tokenizer_json(pieces: SentencePieceModel) -> dict[str, Any]:
     """The content of `tokenizer.json`.
 
     Raises:
-        DataError: the model is of a kind that would be read differently there.
+        DataError: it would split some texts differently there.
 
     """
     require_merges(pieces, "Hugging Face")
@@ -126,11 +126,11 @@ def _sequence(name: str, type_id: int) -> dict[str, Any]:
     return {"Sequence": {"id": name, "type_id": type_id}}
 
 
-def to_tokenizer_config(pieces: Pieces, context_length: int | None) -> dict[str, Any]:
+def to_tokenizer_config(pieces: SentencePieceModel, context_length: int | None) -> dict[str, Any]:
     """The content of `tokenizer_config.json`."""
     texts = [piece.text for piece in pieces.pieces]
     config: dict[str, Any] = {
-        # the class that obeys tokenizer.json; that of Llama puts a pipeline of its own in its place
+        # the class that follows tokenizer.json; Llama's builds a pipeline of its own
         "tokenizer_class": "PreTrainedTokenizerFast",
         "unk_token": texts[pieces.unk_id],
         "bos_token": texts[pieces.bos_id],
@@ -138,19 +138,19 @@ def to_tokenizer_config(pieces: Pieces, context_length: int | None) -> dict[str,
         "add_bos_token": True,
         "add_eos_token": False,
         "clean_up_tokenization_spaces": False,
-        "split_special_tokens": True,  # "<s>" in a text is three characters, not a control
+        "split_special_tokens": True,  # "<s>" in a text is three characters, not a control token
     }
     return config if context_length is None else config | {"model_max_length": context_length}
 
 
-# --- back ---------------------------------------------------------------------------------------
+# --- import ---------------------------------------------------------------------------------------
 
 
-def from_tokenizer_json(value: Any) -> Pieces:
-    """The pieces of a `tokenizer.json` that was made from a SentencePiece model of merges.
+def from_tokenizer_json(value: Any) -> SentencePieceModel:
+    """The pieces of a `tokenizer.json` that was made from a byte-pair model of SentencePiece.
 
     Raises:
-        DataError: it is of another kind, or would be read differently.
+        DataError: it is of another kind, or would split some texts differently.
 
     """
     try:
@@ -159,14 +159,14 @@ def from_tokenizer_json(value: Any) -> Pieces:
             raise ValueError("its merges are not those of its pieces")
         _compare(value, to_tokenizer_json(pieces))
         for piece in pieces.pieces:
-            piece.text.encode()  # what is no UTF-8 was never a piece
+            piece.text.encode()  # fails for a lone surrogate
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
         raise _another_kind(f"{type(error).__name__}: {error}") from None
     return pieces
 
 
 def _compare(given: dict[str, Any], ours: dict[str, Any]) -> None:
-    """Raises ValueError where a setting would cut a text otherwise than ours does."""
+    """Raises ValueError if a setting would split texts differently."""
     if given["normalizer"] != ours["normalizer"] and given["normalizer"] != {
         "type": "Sequence", "normalizers": [ours["normalizer"]]
     }:  # fmt: skip
@@ -176,20 +176,20 @@ def _compare(given: dict[str, Any], ours: dict[str, Any]) -> None:
             raise ValueError(f"it has the setting {name}")
     for token in given.get("added_tokens", []):
         if not token["special"] or token.get("lstrip") or token.get("rstrip"):
-            raise ValueError(f"it looks for {token['content'][:20]!r} before it looks for pieces")
+            raise ValueError(f"its token {token['content'][:20]!r} is matched before any piece")
 
 
-def _read(value: Any) -> tuple[Pieces, list[tuple[str, str]]]:
+def _read(value: Any) -> tuple[SentencePieceModel, list[tuple[str, str]]]:
     model = value["model"]
     if model.get("type") != "BPE" or not model.get("byte_fallback"):
-        raise ValueError("it is no byte-pair model that spells unknown characters as bytes")
+        raise ValueError("it is not a byte-pair model with byte fallback")
     if value.get("pre_tokenizer") is not None:
-        raise ValueError("it cuts the text before it looks for pieces")
+        raise ValueError("it has a pre-tokenizer")
     normalizer = value.get("normalizer") or {}
     steps = normalizer["normalizers"] if normalizer.get("type") == "Sequence" else [normalizer]
     vocab: dict[str, int] = model["vocab"]
-    if sorted(vocab.values()) != list(range(len(vocab))) or len(vocab) > LARGEST_VOCABULARY:
-        raise ValueError("its ids have gaps, or are more than any tokenizer should have")
+    if sorted(vocab.values()) != list(range(len(vocab))) or len(vocab) > MAX_VOCAB_SIZE:
+        raise ValueError(f"its ids have gaps, or are more than {MAX_VOCAB_SIZE:,}")
     texts = sorted(vocab, key=vocab.__getitem__)
     if any(len(text) > LONGEST_PIECE for text in texts):
         raise ValueError(f"a piece has more than {LONGEST_PIECE:,} characters")
@@ -204,7 +204,7 @@ def _read(value: Any) -> tuple[Pieces, list[tuple[str, str]]]:
         )
         for i, text in enumerate(texts)
     )
-    return Pieces(Algorithm.BPE, pieces, dummy_prefix=len(steps) > 1), given
+    return SentencePieceModel(Algorithm.BPE, pieces, dummy_prefix=len(steps) > 1), given
 
 
 def _pair(merge: Any) -> tuple[str, str]:
@@ -214,7 +214,7 @@ def _pair(merge: Any) -> tuple[str, str]:
 
 def _another_kind(why: str) -> DataError:
     return DataError(
-        "this tokenizer.json is not of SentencePiece's kind",
+        "this tokenizer.json was not made from a SentencePiece model",
         why=why,
-        hint="put the model's tokenizer.model beside it, if it has one",
+        hint="add the model's tokenizer.model to the folder, if it has one",
     )

@@ -19,7 +19,7 @@ def usable_cores(root: Path = Path("/")) -> int:
     return cores if limit is None else max(1, min(cores, -int(-limit // 1)))
 
 
-def usual_threads() -> int:
+def num_threads() -> int:
     """As many threads as OMP_NUM_THREADS asks for, or as there are cores to use."""
     requested = os.environ.get("OMP_NUM_THREADS", "")
     return int(requested) if requested.isdecimal() and int(requested) > 0 else usable_cores()
@@ -33,7 +33,7 @@ def limit_torch_threads() -> None:
     """
     import torch
 
-    if (threads := usual_threads()) < torch.get_num_threads():
+    if (threads := num_threads()) < torch.get_num_threads():
         torch.set_num_threads(threads)
 
 

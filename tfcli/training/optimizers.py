@@ -1,11 +1,11 @@
-"""Two optimizers for two kinds of weights: Muon for the matrices, AdamW for all the rest.
+"""Two optimizers: Muon for the matrices, AdamW for tables and vectors (`model.parameters`).
 
 Muon takes the momentum of a matrix and makes it orthogonal before the step: every direction of
 the update gets the same length, so rare directions learn as fast as common ones. Embeddings, norms
 and biases have no such directions and get AdamW.
 
-A matrix is taken in blocks of about 64 rows, the width of a head: what is orthogonal within a block
-costs a third of what is orthogonal as a whole, and learns as well (see the lab notes).
+Matrices are split into blocks of about 64 rows, the size of a head, which are made orthogonal one
+by one: a third of the cost, and they learn as well (see the lab notes).
 
 References: Jordan et al., "Muon: An optimizer for hidden layers in neural networks", 2024;
 Khaled et al., "MuonBP: Faster Muon via Block-Periodic Orthogonalization", 2025 (blocks);
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from tfcli.model.parameters import Role
     from tfcli.model.transformer import Transformer
 
-    # by name: what is remembered, and the weight in whose manner it is sharded
+    # by name: a tensor of the state, and the weight that is sharded in the same way
     State = dict[str, tuple[Tensor, Tensor]]
 
 # Coefficients of the quintic iteration, chosen so that it rises steeply at zero: it need not
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 QUINTIC = (3.4445, -4.7750, 2.0315)
 ITERATIONS = 5
 
-BLOCK = 64  # rows of a matrix that are made orthogonal to each other, about
+BLOCK_ROWS = 64  # about; rows of a matrix that are made orthogonal to each other
 
 
 def orthogonalize(matrices: Tensor) -> Tensor:
@@ -71,31 +71,31 @@ def orthogonalize(matrices: Tensor) -> Tensor:
 def orthogonalize_blocks(matrices: Tensor) -> Tensor:
     """The direction of Muon's step for each of several matrices: (n, rows, columns).
 
-    Each is cut along its longer side into blocks of about 64 vectors, which are made orthogonal.
-    The whole then has the norm of a matrix whose rows all have length 1, whatever its shape: that
-    of an orthogonal one times sqrt(max(1, rows / columns)), as in Muon without blocks.
+    Each is split along its longer side into blocks of about 64 vectors, which are made orthogonal.
+    The result has the norm of a matrix whose rows all have length 1, whatever its shape: that of an
+    orthogonal matrix times sqrt(max(1, rows / columns)), as in Muon without blocks.
     """
     n, rows, columns = matrices.shape
     wide = columns > rows
     x = matrices.mT if wide else matrices
     count = _blocks(max(rows, columns))
     blocks = orthogonalize(x.reshape(n * count, -1, x.shape[-1])).reshape(x.shape)
-    # each of the vectors that were cut has length 1 now, or less where a block is longer than wide
+    # each vector of a block has length 1 now, or less if the block has more vectors than channels
     height = max(rows, columns) // count
     scale = math.sqrt(rows / (count * min(height, min(rows, columns))))
     return (blocks.mT if wide else blocks) * scale
 
 
 def _blocks(length: int) -> int:
-    """Into how many equal blocks of about 64 a length is cut; 1 where only small ones would do."""
-    for count in range(max(1, round(length / BLOCK)), 2 * length // BLOCK + 1):
+    """Number of equal blocks of about 64 to split a length into; 1 if only small ones divide it."""
+    for count in range(max(1, round(length / BLOCK_ROWS)), 2 * length // BLOCK_ROWS + 1):
         if length % count == 0:
             return count
     return 1
 
 
 class Muon:
-    """Momentum, made orthogonal in blocks; matrices of one shape are worked on as one batch.
+    """Momentum, made orthogonal in blocks; matrices of one shape are computed as one batch.
 
     m <- b m + (1 - b) g                        w <- w - rate (decay w + direction)
     direction = orthogonalize_blocks(b m + (1 - b) g)
@@ -127,7 +127,7 @@ class Muon:
 
     @torch.no_grad()
     def step(self, learning_rate: float, weight_decay: float) -> None:
-        """Moves every matrix by `learning_rate` along its orthogonal momentum."""
+        """One update."""
         for shape, group in self._groups.items():
             parameters = [local_tensor(parameter) for _, parameter in group]
             gradients = torch.stack([_gradient(parameter) for _, parameter in group])
@@ -141,7 +141,7 @@ class Muon:
             torch._foreach_add_(parameters, list(updates.unbind()), alpha=-learning_rate)
 
     def state(self) -> State:
-        """What must be kept to go on, by the names of the weights."""
+        """What must be saved to resume, by the names of the weights."""
         return {
             f"momentum/{name}": (self._buffers[shape][i], parameter)
             for shape, group in self._groups.items()
@@ -160,8 +160,8 @@ class AdamW:
     m <- b1 m + (1 - b1) g            v <- b2 v + (1 - b2) g^2
     w <- w - rate (decay w + (m / (1 - b1^t)) / (sqrt(v / (1 - b2^t)) + 1e-8))
 
-    Written out here because the first step of torch's own imports its compiler: a second that a
-    training of one minute feels.
+    Written out because the first step of torch's AdamW imports its compiler, which takes a second:
+    too long for a training of a minute.
     """
 
     def __init__(
@@ -197,7 +197,7 @@ class AdamW:
         torch._foreach_addcdiv_(parameters, self._means, spreads, -rate)
 
     def state(self) -> State:
-        """What must be kept to go on, by the names of the weights."""
+        """What must be saved to resume, by the names of the weights."""
         state: State = {"steps": (self._steps, self._steps)} if self._names else {}
         for i, name in enumerate(self._names):
             state[f"mean/{name}"] = self._means[i], self._parameters[i]
@@ -207,16 +207,16 @@ class AdamW:
 
 @dataclass(frozen=True, kw_only=True)
 class OptimizerConfig:
-    """How fast to learn.
+    """Hyperparameters of the optimizer.
 
     Attributes:
-        matrix_learning_rate: of Muon, at its highest.
-        table_learning_rate: of AdamW for embeddings and head.
-        vector_learning_rate: of AdamW for norms and biases.
-        weight_decay: the share of a matrix or table that is taken away, times learning rate.
+        matrix_learning_rate: peak learning rate of Muon.
+        table_learning_rate: peak learning rate of AdamW for embeddings and head.
+        vector_learning_rate: peak learning rate of AdamW for norms and biases.
+        weight_decay: of matrices and tables; multiplied by the learning rate.
         momentum: of Muon.
         betas: of AdamW.
-        gradient_clip: the largest norm of all gradients together; larger ones are scaled down.
+        gradient_clip: maximum norm of all gradients together.
 
     """
 
@@ -230,7 +230,7 @@ class OptimizerConfig:
 
 
 class Optimizer:
-    """Muon and AdamW over the weights of one model, as one."""
+    """Muon and AdamW over the parameters of one model."""
 
     def __init__(
         self, model: Transformer, config: OptimizerConfig, precision: torch.dtype = torch.float32
@@ -240,8 +240,8 @@ class Optimizer:
         groups: dict[Role, dict[str, nn.Parameter]] = {"table": {}, "vector": {}, "matrix": {}}
         for row in parameters(model.config):
             groups[row.role][row.name] = weights[row.name]
-        tables, vectors, matrices = groups.values()
-        self._parameters = [*tables.values(), *vectors.values(), *matrices.values()]
+        matrices, tables, vectors = groups["matrix"], groups["table"], groups["vector"]
+        self._parameters = [weight for group in groups.values() for weight in group.values()]
         self._matrices = Muon(matrices, momentum=config.momentum, precision=precision)
         self._tables = AdamW(tables, betas=config.betas)
         self._vectors = AdamW(vectors, betas=config.betas)
@@ -250,7 +250,7 @@ class Optimizer:
         """One update with all learning rates times `scale`; clears the gradients.
 
         Returns:
-            The norm of the gradients before clipping. Where it is not finite nothing was updated.
+            The norm of the gradients before clipping. If it is not finite, nothing was updated.
         """
         config = self.config
         norm = self._clip_gradients()
@@ -270,21 +270,21 @@ class Optimizer:
 
     @torch.no_grad()
     def load_state(self, arrays: Mapping[str, np.ndarray[Any, Any]]) -> None:
-        """Takes up a state of `state()`.
+        """Restores what `state` returned.
 
         Raises:
-            ValueError: names or shapes that this model does not have.
+            ValueError: an array is missing, or has another shape.
         """
         for name, (tensor, like) in self._state().items():
             if name not in arrays or arrays[name].shape != tuple(like.shape):
                 raise ValueError(
-                    f"the optimizer's state has no {name!r} of shape {tuple(like.shape)}"
+                    f"the optimizer state has no {name!r} of shape {tuple(like.shape)}"
                 )
             saved = torch.from_numpy(np.array(arrays[name])).to(tensor.device)
             tensor.copy_(shard_like(saved, like))
 
     def _clip_gradients(self) -> float:
-        """Scales all gradients together down to the norm allowed; returns what it was."""
+        """Scales all gradients down to the maximum norm; returns their norm before."""
         gradients = [_gradient(parameter) for parameter in self._parameters]
         norms = torch.stack(torch._foreach_norm(gradients))
         if is_sharded(self._parameters[0]):
