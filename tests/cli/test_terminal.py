@@ -65,6 +65,10 @@ def test_interactive_generation_and_its_commands(trained: Shell, tmp_path: Path)
     child = terminal(trained, "generate", "--run", "tale", "-i", "--greedy", "--stop", ".")
     child.expect("Type the beginning of a text")
     child.expect("> ")
+    child.sendline("/help")
+    for command in ("/retry", "/undo", "/set NAME VALUE", "/quit"):  # each on a line of its own
+        child.expect(rf"\r\n  {command} +\w")
+    child.expect("> ")
     child.sendline("Ann saw")
     child.expect("Ann saw\r\n( [^\r]+)\r\n> ")
     first = child.match[1]

@@ -63,16 +63,18 @@ def say(text: str, *, style: str | None = None) -> None:
 
 
 def _wrapped(text: str) -> str:
-    """Wraps lines at spaces, where the terminal would break words."""
+    """Wraps each line at spaces, where the terminal would break words."""
     import textwrap
 
     columns = shutil.get_terminal_size().columns
     if columns < 20 or text.startswith("  try:"):
         return text
-    indent = " " * (len(text) - len(text.lstrip()) + 2)
-    lines = textwrap.wrap(
-        text, columns, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
-    )
+    lines: list[str] = []
+    for line in text.split("\n"):
+        indent = " " * (len(line) - len(line.lstrip()) + 2)
+        lines += textwrap.wrap(
+            line, columns, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+        ) or [""]
     return "\n".join(lines)
 
 
