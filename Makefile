@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: setup demo test coverage check slow soak others bench docs build format clean
+.PHONY: setup demo test coverage check slow soak others gpu gpu-here bench bench-gpu docs build format clean
 
 setup: $(READY)
 
@@ -43,13 +43,46 @@ soak: setup
 # Against llama.cpp, which is compiled first, and lm-evaluation-harness: about twenty minutes.
 others: setup
 	$(PYTHON) -m venv .venv-others
+	.venv-others/bin/python -m pip install --quiet --constraint constraints.txt pip
 	.venv-others/bin/python -m pip install --quiet --constraint constraints.txt --editable . --group test
 	.venv-others/bin/python -m pip install --quiet lm_eval accelerate llama-cpp-python
 	.venv-others/bin/python -m pytest -m others
 	.venv-others/bin/python -m benchmarks.generation
 
+# On a machine with a GPU: the tests of what runs on one; of two processes, where there are two.
+gpu: setup
+	$(BIN)/python -m tests.devices
+	$(BIN)/python -m pytest -m gpu
+
+# The same where nothing can be installed: with PYTHON and the packages it has, and those in wheels/.
+gpu-here:
+	PYTHON=$(PYTHON) tests/gpu_here.sh
+
+# The packages that such a machine may lack, for its Python: make wheels VERSION=3.12
+VERSION ?= 3.12
+wheels: tests/gpu_packages.txt constraints.txt
+	$(PYTHON) -m pip download --quiet --no-deps --only-binary :all: --python-version $(VERSION) \
+	    --platform manylinux_2_28_x86_64 --platform manylinux2014_x86_64 --platform any \
+	    --constraint constraints.txt --requirement tests/gpu_packages.txt --dest wheels
+	touch wheels
+
+# The tables of docs/benchmarks.md but those of `make others` and `make bench-gpu`: about an hour.
+#     make bench [TEXT="FILE ..."] [NANOGPT=DIR] > tables.md
+# Without TEXT they are of Python's standard library, without NANOGPT of tfcli alone.
+COMPARED := $(if $(NANOGPT),--nanogpt $(NANOGPT))
+
 bench: setup
-	$(BIN)/python -m benchmarks.startup
+	@$(BIN)/python -m benchmarks.held_out $(firstword $(TEXT)) --time 79s --rounds 3
+	@$(BIN)/python -m benchmarks.held_out $(firstword $(TEXT)) --time 5m --rounds 1
+	@$(BIN)/python -m benchmarks.held_out $(firstword $(TEXT)) --time 30m --rounds 1
+	@for text in $(TEXT) ""; do $(BIN)/python -m benchmarks.nanogpt $$text $(COMPARED) || exit; done
+	@$(BIN)/python -m benchmarks.speed
+	@$(BIN)/python -m benchmarks.startup
+	@$(BIN)/python -m benchmarks.preparing $(TEXT) --megabytes 1000
+
+# On a machine with a GPU: under six minutes.
+bench-gpu: setup
+	@$(BIN)/python -m benchmarks.gpu $(COMPARED)
 
 # The command reference, from the help of the program.
 docs: setup
@@ -63,4 +96,4 @@ format: setup
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf .venv .venv-others dist build .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-others .gpu-packages wheels dist build .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis

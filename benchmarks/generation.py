@@ -1,108 +1,131 @@
-"""How fast text is written: the numpy engine beside transformers and llama.cpp, in one run.
+"""How fast text is generated: the numpy engine, transformers and llama.cpp, side by side.
 
     python -m benchmarks.generation [--rounds 5] [--sizes 1M 12M 110M]
 
-Models of three sizes with random weights, in Qwen3's layout, float32, on two cores. Each figure is
-the median of the rounds, in which everything is measured once, one after the other:
+Models of three sizes with untrained weights, in Qwen3's layout, float32. Each figure is the median
+of the rounds, in each of which everything is measured once, one after the other:
 
-* decode: greedy, one text, 256 tokens after a prompt of 16; tokens a second after the prompt;
-* batch: 64 texts side by side, 32 tokens each, against the same one after the other;
-* late: what a token takes at position 1,000 of a text that is written from its beginning, against
-  one at position 16, beside the bytes that are read for it there and here (weights and cache);
+* decode: greedy, one text, 256 tokens after a prompt of 16; tokens per second after the prompt;
+* batch: 64 texts of 32 tokens side by side, relative to the same one after the other;
+* late: the time of a token at position 1,000 of a text that is generated from its beginning,
+  relative to one at position 16, and the same ratio of the bytes read for it (weights and cache);
 * cold: the whole process `tfcli generate --max-new-tokens 32 --greedy` with a prompt from a pipe,
-  against `python -c "import torch"`.
+  relative to `python -c "import torch"`; for models below 20 M parameters.
 
-transformers is in the group `test`; llama.cpp is measured where `llama_cpp` and `gguf` are there
-(`pip install llama-cpp-python gguf`, which compiles it): in float32 and, against int8, in q8_0.
+llama.cpp is measured if `llama_cpp` and `gguf` are installed (`make others` does that): in float32
+and, compared with int8, in q8_0.
 """
 
 from __future__ import annotations
 
-import argparse
-import os
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-os.environ.setdefault("GOMP_SPINCOUNT", "10000")  # as tfcli does, before numpy is loaded
-os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "10")
-
 import numpy as np
+import torch
 
+from benchmarks.report import new_parser, print_heading, print_table
+from benchmarks.runs import make_run, number_tokenizer
 from tfcli.exchange.gguf_out import export_to_gguf
 from tfcli.generation.engines.native import load_library
 from tfcli.generation.engines.numpy_engine import NumpyEngine
 from tfcli.generation.generate import Generator, RequestList, TokenEvent
 from tfcli.generation.request import GenerationRequest
-from tfcli.model.config import ModelConfig
+from tfcli.model.config import named_config
 from tfcli.model.cost import count_parameters
-from tfcli.model.parameters import parameters
-from tfcli.runs.run import Run, create_run
-from tfcli.runs.step import StepState, save_step
+from tfcli.model.transformer import Transformer
 from tfcli.runs.valid_steps import choose_step
-from tfcli.text.pieces import Algorithm, Piece, Pieces, PieceType, write_pieces
-from tfcli.text.sentencepiece_tokenizer import SPACE_MARK, SentencePieceTokenizer
-from tfcli.text.tokenizer import Tokenizer
+from tfcli.runtime.threads import usable_cores
 from tfcli.text.tokenizer_training import train_tokenizer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from tfcli.exchange.gguf_out import NumberType
+    from tfcli.model.config import ModelConfig
+    from tfcli.runs.run import Run
+    from tfcli.text.tokenizer import Tokenizer
 
     Weights = dict[str, np.ndarray[Any, Any]]
+    Measure = Callable[[], float]
 
-# layers, width, heads, width inside, vocabulary
+# layers, width, vocabulary
 SHAPES = {
-    "1M": (4, 128, 2, 352, 1024),
-    "12M": (6, 384, 6, 1024, 4096),
-    "110M": (12, 768, 12, 2048, 32000),
+    "tiny": (1, 32, 300),
+    "1M": (4, 128, 1024),
+    "12M": (6, 384, 4096),
+    "110M": (12, 768, 32000),
 }
-PROMPT, TOKENS, CONTEXT = 16, 256, 1024
-TEXTS, TEXT_TOKENS = 64, 32
-LATE, AROUND = 1000, 16
+COLD_PARAMETERS = 20e6
+PROMPT = 16
 BOOK = "".join(f"{n} times {m} is {n * m}.\n" for n in range(300) for m in range(40))
 
 
-def config_of(size: str, vocab_size: int | None = None) -> ModelConfig:
-    layers, width, heads, d_ff, usual = SHAPES[size]
-    return ModelConfig(
-        vocab_size=vocab_size or usual, context_length=CONTEXT, num_layers=layers, d_model=width,
-        num_heads=heads, num_kv_heads=heads, head_dim=width // heads, d_ff=d_ff,
+@dataclass(frozen=True, kw_only=True)
+class Scale:
+    """How much is generated.
+
+    Attributes:
+        context: of the models.
+        vocab_size: of the tokenizer that `batch` and `cold` have.
+        tokens: of one text.
+        texts, text_tokens: of many side by side.
+        late: a late position; as many tokens as the prompt has are timed there.
+        late_rounds: texts that are generated up to there.
+
+    """
+
+    context: int
+    vocab_size: int
+    tokens: int
+    texts: int
+    text_tokens: int
+    late: int
+    late_rounds: int
+
+
+FULL = Scale(
+    context=1024, vocab_size=1024, tokens=256, texts=64, text_tokens=32, late=1000, late_rounds=7
+)
+TINY = Scale(context=64, vocab_size=300, tokens=8, texts=4, text_tokens=4, late=40, late_rounds=1)
+
+
+def config_of(size: str, context: int, vocab_size: int | None = None) -> ModelConfig:
+    layers, width, usual = SHAPES[size]
+    return named_config(
+        "nano", vocab_size=vocab_size or usual, context_length=context,
+        num_layers=layers, d_model=width,
     )  # fmt: skip
 
 
-def random_weights(config: ModelConfig) -> Weights:
-    random = np.random.default_rng(0)
-    return {
-        row.name: np.ones(row.shape, np.float32)
-        if row.init == "ones"
-        else random.standard_normal(row.shape, np.float32) / np.float32(row.shape[-1] ** 0.5)
-        for row in parameters(config)
-    }
+def untrained_weights(config: ModelConfig) -> Weights:
+    model = Transformer(config)
+    model.init_weights(0)
+    return {name: weight.detach().numpy() for name, weight in model.named_parameters()}
 
 
 # --- decode -------------------------------------------------------------------------------------
 
 
-def ours(engine: NumpyEngine) -> float:
-    """Tokens a second, greedy."""
+def tfcli_decode(engine: NumpyEngine, tokens: int) -> float:
+    """Tokens per second."""
     engine.reset(0)
     token = int(engine.forward([0], [list(range(5, 5 + PROMPT))]).argmax())
     began = time.perf_counter()
-    for _ in range(TOKENS):
+    for _ in range(tokens):
         token = int(engine.forward([0], [[token]]).argmax())
-    return TOKENS / (time.perf_counter() - began)
+    return tokens / (time.perf_counter() - began)
 
 
-def hugging_face(config: ModelConfig) -> Callable[[], float]:
-    import torch
+def transformers_decode(config: ModelConfig, tokens: int) -> Measure:
     from transformers import Qwen3Config, Qwen3ForCausalLM
 
     model: Any = Qwen3ForCausalLM(
@@ -124,108 +147,86 @@ def hugging_face(config: ModelConfig) -> Callable[[], float]:
             model.generate(ids, max_new_tokens=1, **options)
             first = time.perf_counter() - began
             began = time.perf_counter()
-            model.generate(ids, max_new_tokens=TOKENS + 1, min_new_tokens=TOKENS + 1, **options)
-            return TOKENS / (time.perf_counter() - began - first)
+            model.generate(ids, max_new_tokens=tokens + 1, min_new_tokens=tokens + 1, **options)
+            return tokens / (time.perf_counter() - began - first)
 
     return measure
 
 
-def llama_cpp(run: Run, folder: Path, kind: NumberType) -> Callable[[], float]:
+def llama_cpp_decode(run: Run, folder: Path, number_type: NumberType, tokens: int) -> Measure:
     import llama_cpp as library
 
-    path = folder / f"{kind}.gguf"
-    export_to_gguf(run, choose_step(run, None, damaged=print), path, kind)
-    vocab_size = run.model_config.vocab_size
+    path = folder / f"{number_type}.gguf"
+    export_to_gguf(run, choose_step(run, None, damaged=print), path, number_type)
+    config, cores = run.model_config, usable_cores()
     model: Any = library.Llama(
-        str(path), n_ctx=CONTEXT, n_threads=2, n_threads_batch=2, verbose=False
-    )
+        str(path), n_ctx=config.context_length, n_threads=cores, n_threads_batch=cores,
+        verbose=False,
+    )  # fmt: skip
 
-    def likeliest() -> int:
+    def argmax() -> int:
         last = library.llama_get_logits_ith(model.ctx, -1)
-        return int(np.ctypeslib.as_array(last, (vocab_size,)).argmax())
+        return int(np.ctypeslib.as_array(last, (config.vocab_size,)).argmax())
 
     def measure() -> float:
         model.reset()
         model.eval(list(range(5, 5 + PROMPT)))
-        token = likeliest()
+        token = argmax()
         began = time.perf_counter()
-        for _ in range(TOKENS):
+        for _ in range(tokens):
             model.eval([token])
-            token = likeliest()
-        return TOKENS / (time.perf_counter() - began)
+            token = argmax()
+        return tokens / (time.perf_counter() - began)
 
     return measure
 
 
-# --- many, late, cold ---------------------------------------------------------------------------
+# --- batch, late, cold --------------------------------------------------------------------------
 
 
-def batch(config: ModelConfig, weights: Weights, tokenizer: Tokenizer, rows: int) -> float:
-    """Tokens a second of many texts, so many side by side."""
+def batch(
+    config: ModelConfig, weights: Weights, tokenizer: Tokenizer, rows: int, scale: Scale
+) -> float:
+    """Tokens per second of many texts, so many side by side."""
     engine = NumpyEngine(config, weights, rows)
     requests = [
-        GenerationRequest(prompt=f"{n} times", max_new_tokens=TEXT_TOKENS, row=n)
-        for n in range(TEXTS)
+        GenerationRequest(prompt=f"{n} times", max_new_tokens=scale.text_tokens, row=n)
+        for n in range(scale.texts)
     ]
     generator = Generator(engine, tokenizer, rows=rows)
     began = time.perf_counter()
-    written = sum(isinstance(event, TokenEvent) for event in generator.write(RequestList(requests)))
-    return written / (time.perf_counter() - began)
+    events = generator.write(RequestList(requests))
+    count = sum(isinstance(event, TokenEvent) for event in events)
+    return count / (time.perf_counter() - began)
 
 
-def late(config: ModelConfig, weights: Weights) -> tuple[float, float]:
-    """How much longer a token takes at a late position, and how much more is read for it.
+def late(config: ModelConfig, weights: Weights, scale: Scale) -> tuple[float, float]:
+    """The time of a token at a late position relative to an early one, and the bytes read for it.
 
-    A text is written from its beginning to there, and the tokens around both places are timed.
+    A text is generated from its beginning to there, and the tokens around both places are timed.
     """
     engine = NumpyEngine(config, weights)
     ratios = []
-    for _ in range(7):
+    for _ in range(scale.late_rounds):
         engine.reset(0)
         times = []
-        for position in range(LATE + AROUND):
+        for position in range(scale.late + PROMPT):
             began = time.perf_counter()
             engine.forward([0], [[5 + position % 100]])
             times.append(time.perf_counter() - began)
-        early, then = times[PROMPT : PROMPT + AROUND], times[LATE : LATE + AROUND]
+        early, then = times[PROMPT : 2 * PROMPT], times[scale.late : scale.late + PROMPT]
         ratios.append(statistics.median(then) / statistics.median(early))
-    a_position = 2 * config.num_layers * config.num_kv_heads * config.head_dim * 4
-    few, many = (engine.weight_bytes + n * a_position for n in (PROMPT, LATE))
+    position_bytes = 2 * config.num_layers * config.num_kv_heads * config.head_dim * 4
+    few, many = (engine.weight_bytes + n * position_bytes for n in (PROMPT, scale.late))
     return statistics.median(ratios), many / few
 
 
-def numbers(vocab_size: int) -> Tokenizer:
-    """A tokenizer of any size, whose pieces are numbers."""
-    texts = [SPACE_MARK, *(f"{SPACE_MARK}{number}" for number in range(vocab_size))]
-    pieces = [
-        Piece("<unk>", 0, PieceType.UNKNOWN), Piece("<s>", 0, PieceType.CONTROL),
-        Piece("</s>", 0, PieceType.CONTROL),
-        *(Piece(f"<0x{byte:02X}>", 0, PieceType.BYTE) for byte in range(256)),
-        *(Piece(text, -i, PieceType.NORMAL) for i, text in enumerate(texts)),
+def cold(run: Run, folder: Path) -> Callable[[], tuple[float, float]]:
+    """Whole processes: from a prompt to 32 tokens, and importing torch; seconds each."""
+    command = [
+        sys.executable, "-m", "tfcli", "generate", "--run", str(run.path), "--greedy",
+        "--max-new-tokens", "32", "--logit-bias", f"{run.tokenizer().special.eos}=-inf",
     ]  # fmt: skip
-    whole = Pieces(Algorithm.BPE, tuple(pieces[:vocab_size]), dummy_prefix=False)
-    return SentencePieceTokenizer(write_pieces(whole))
-
-
-def make_run(config: ModelConfig, tokenizer: Tokenizer, path: Path) -> Run:
-    """A run with random weights."""
-    corpus = {
-        "sources": ["-"], "bytes": 1, "documents": 1, "fingerprint": "", "training_bytes": 1,
-        "training_tokens": 1, "held_out_bytes": 0, "token_cache": "",
-    }  # fmt: skip
-    metadata = {
-        "model": config.to_json(), "plan": {}, "seed": 0, "corpus": corpus,
-        "tokenizer": {"vocab_size": tokenizer.vocab_size, "fingerprint": tokenizer.fingerprint},
-    }  # fmt: skip
-    run = create_run(path, metadata, tokenizer)
-    save_step(run.path, StepState(step=1, tokens_seen=1, seconds=1), random_weights(config), {})
-    return run
-
-
-def cold(size: str, tokenizer: Tokenizer, folder: Path) -> Callable[[], tuple[float, float]]:
-    """Whole processes: a prompt to 32 tokens, and importing torch; seconds each."""
-    make_run(config_of(size, tokenizer.vocab_size), tokenizer, folder / "checkpoints" / "it")
-    command = [sys.executable, "-m", "tfcli", "generate", "--max-new-tokens", "32", "--greedy"]
 
     def measure() -> tuple[float, float]:
         began = time.perf_counter()
@@ -240,58 +241,88 @@ def cold(size: str, tokenizer: Tokenizer, folder: Path) -> Callable[[], tuple[fl
 
 # --- the table ----------------------------------------------------------------------------------
 
+INT8, Q8_0 = "tfcli `--int8`", "llama.cpp, q8_0"
 
-def report(size: str, rounds: int, tokenizer: Tokenizer, folder: Path) -> None:
-    config = config_of(size)
-    weights = random_weights(config)
-    runners: dict[str, Callable[[], float]] = {
-        "ours, float32": partial(ours, NumpyEngine(config, weights)),
-        "ours, int8": partial(ours, NumpyEngine(config, weights, int8=True)),
-        "ours, numpy alone": partial(ours, NumpyEngine(config, weights, native=False)),
-        "transformers": hugging_face(config),
+
+def measure_decode(config: ModelConfig, rounds: int, folder: Path, scale: Scale) -> dict[str, str]:
+    """Tokens per second of each program, and how many times those of tfcli are as many."""
+    weights = untrained_weights(config)
+    programs: dict[str, Measure] = {
+        "tfcli": partial(tfcli_decode, NumpyEngine(config, weights), scale.tokens),
+        INT8: partial(tfcli_decode, NumpyEngine(config, weights, int8=True), scale.tokens),
+        "tfcli, numpy alone": partial(
+            tfcli_decode, NumpyEngine(config, weights, native=False), scale.tokens
+        ),
+        "transformers": transformers_decode(config, scale.tokens),
     }
     if find_spec("llama_cpp") and find_spec("gguf"):
-        run = make_run(config, numbers(config.vocab_size), folder / "checkpoints" / "numbers")
-        runners["llama.cpp, f32"] = llama_cpp(run, folder, "f32")
-        runners["llama.cpp, q8_0"] = llama_cpp(run, folder, "q8_0")
-    figures: dict[str, list[float]] = {name: [] for name in runners}
+        run = make_run(config, number_tokenizer(config.vocab_size), folder / "numbers")
+        programs["llama.cpp, f32"] = llama_cpp_decode(run, folder, "f32", scale.tokens)
+        programs[Q8_0] = llama_cpp_decode(run, folder, "q8_0", scale.tokens)
+    found: dict[str, list[float]] = {name: [] for name in programs}
     for _ in range(rounds):
-        for name, measure in runners.items():
-            figures[name].append(measure())
-    medians = {name: statistics.median(values) for name, values in figures.items()}
-    compiled = "with" if load_library() else "WITHOUT"
-    print(f"\n{size}: {count_parameters(config):,} parameters, {compiled} the compiled decoder\n")
-    for name, median in medians.items():
-        mine = medians["ours, int8" if "q8" in name else "ours, float32"]
-        print(f"  decode, {name:<18} {median:9,.0f} tokens/s   ours is {mine / median:5.2f} x")
-    small = config_of(size, tokenizer.vocab_size)
-    small_weights = random_weights(small)
+        for name, measure in programs.items():
+            found[name].append(measure())
+    medians = {name: statistics.median(values) for name, values in found.items()}
+    ratios = {
+        f"{ours} relative to {name}": f"{medians[ours] / median:.2f} x"
+        for name, median in medians.items()
+        if not name.startswith("tfcli")
+        for ours in (INT8 if name == Q8_0 else "tfcli",)
+    }
+    return {name: f"{median:,.0f}" for name, median in medians.items()} | ratios
+
+
+def measure_size(
+    size: str, rounds: int, tokenizer: Tokenizer, folder: Path, scale: Scale
+) -> dict[str, str]:
+    """A column of the table."""
+    config = config_of(size, scale.context)
+    column = measure_decode(config, rounds, folder, scale)
+    small = config_of(size, scale.context, tokenizer.vocab_size)
+    weights = untrained_weights(small)
     pairs = [
-        (batch(small, small_weights, tokenizer, TEXTS), batch(small, small_weights, tokenizer, 1))
+        [batch(small, weights, tokenizer, rows, scale) for rows in (scale.texts, 1)]
         for _ in range(rounds)
     ]
-    many, alone = (statistics.median(side) for side in zip(*pairs, strict=True))
-    print(f"  {TEXTS} texts together   {many:9,.0f} tokens/s   {many / alone:5.2f} x one by one")
-    longer, more = late(config, weights)
-    print(f"  position {LATE}, against {PROMPT}: {longer:.2f} x the time, {more:.2f} x the bytes")
-    if count_parameters(config) < 20e6:
-        cold_start = cold(size, tokenizer, folder / "run")
-        seconds = [cold_start() for _ in range(rounds)]
-        whole, torch = (statistics.median(side) for side in zip(*seconds, strict=True))
-        print(
-            f"  cold, 32 tokens   {whole * 1000:6.0f} ms   {whole / torch:5.2f} x importing torch"
-        )
+    many, single = (statistics.median(side) for side in zip(*pairs, strict=True))
+    column[f"{scale.texts} texts together, relative to one by one"] = f"{many / single:.1f} x"
+    times, read = late(config, untrained_weights(config), scale)
+    column[f"token {scale.late:,} relative to token {PROMPT}: time"] = f"{times:.2f} x"
+    column["... bytes read"] = f"{read:.2f} x"
+    if count_parameters(config) < COLD_PARAMETERS:
+        process = cold(make_run(small, tokenizer, folder / "cold"), folder)
+        seconds = [process() for _ in range(rounds)]
+        whole, importing = (statistics.median(side) for side in zip(*seconds, strict=True))
+        column["whole process, 32 tokens"] = f"{1000 * whole:.0f} ms"
+        column["... relative to importing torch"] = f"{whole / importing:.2f} x"
+    return column
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = new_parser(__doc__)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--sizes", nargs="+", default=list(SHAPES))
-    wanted = parser.parse_args()
-    tokenizer = train_tokenizer([BOOK.encode()], text_bytes=len(BOOK), vocab_size=1024)[0]
+    parser.add_argument("--sizes", nargs="+", default=["1M", "12M", "110M"], choices=list(SHAPES))
+    wanted = parser.parse_args(arguments)
+    print_heading("generation", arguments)
+    scale = FULL
+    if wanted.tiny:
+        scale, wanted.rounds, wanted.sizes = TINY, 1, ["tiny"]
+    tokenizer = train_tokenizer([BOOK.encode()], text_bytes=len(BOOK), vocab_size=scale.vocab_size)[
+        0
+    ]
+    columns = {}
     for size in wanted.sizes:
         with tempfile.TemporaryDirectory() as folder:
-            report(size, wanted.rounds, tokenizer, Path(folder))
+            columns[size] = measure_size(size, wanted.rounds, tokenizer, Path(folder), scale)
+    compiled = "with" if load_library() else "WITHOUT"
+    print(f"Tokens per second, median of {wanted.rounds}; {compiled} the compiled decoder.\n")
+    parameters = (f"{count_parameters(config_of(size, scale.context)):,}" for size in columns)
+    rows = list(dict.fromkeys(name for column in columns.values() for name in column))
+    print_table(
+        ["parameters", *parameters],
+        ([name, *(column.get(name, "") for column in columns.values())] for name in rows),
+    )
 
 
 if __name__ == "__main__":

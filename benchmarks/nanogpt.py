@@ -1,34 +1,32 @@
 """nanoGPT's own CPU recipe and `tfcli train`, on the same text and for the same wall-clock time.
 
-    python -m benchmarks.nanogpt FILE --nanogpt DIR [--time 79s] [--rounds 1] [--iterations 2000]
+    python -m benchmarks.nanogpt [FILE] --nanogpt DIR [--time 79s] [--rounds 1] [-- OPTIONS of
+        tfcli train]
 
-DIR is a checkout of github.com/karpathy/nanoGPT; it is only read. The same for both are
+DIR is a checkout of github.com/karpathy/nanoGPT; it is only read. Without it tfcli alone is
+measured, for --time. Without FILE the text is 2.2 MB of Python's standard library. The same for
+both are
 
-* the split: the first nine tenths of the bytes to learn from, the last to measure on. nanoGPT gets
+* the split: the first nine tenths of the bytes to train on, the last to measure on. nanoGPT gets
   them as its `prepare.py` makes them, an id for each character of the whole file, so that none of
   the last tenth is unknown to it;
 * the time: nanoGPT's recipe as its README has it, a whole process, then a whole `tfcli train` with
-  that time, or `--time`, for its budget. Other options go to `tfcli train`;
-* the measure: nats a byte of UTF-8 on all of the last tenth, by the same code, of the weights that
-  each kept as its best: in windows of the model's context without overlap, and in windows that
-  begin every half context, of which only the second half counts. A window of tfcli begins with
-  `<s>`; nanoGPT has no such token and sees one character of the text instead.
+  that time, or `--time`, for its budget;
+* the measure: nats per byte of UTF-8 on all of the last tenth, by the same code, of the weights
+  that each kept as its best: in windows of the model's context without overlap, and in windows
+  that begin every half context, of which only the second half counts. A window of tfcli begins
+  with `<s>`; nanoGPT has no such token and sees one character of the text instead.
 
-nanoGPT's seed is always 1337; round n of tfcli has seed n. `--iterations` shortens the recipe, to
-try this script. nanoGPT's tokens are characters, those of tfcli pieces of words.
+nanoGPT's seed is always 1337; round n of tfcli has seed n. nanoGPT's tokens are characters, those
+of tfcli pieces of words.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
-import pickle
 import shlex
-import shutil
-import subprocess
 import sys
 import tempfile
-import time
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from importlib import import_module
@@ -39,34 +37,44 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from benchmarks.nanogpt_checkout import NanoGPT, call
+from benchmarks.report import new_parser, print_heading, print_table, split_options
+from benchmarks.texts import choose_text
 from tfcli.generation.open_engine import open_model
+from tfcli.model.cost import evaluation_rows
 from tfcli.runs.run import open_run
 from tfcli.runs.valid_steps import choose_step
 from tfcli.text.corpus import open_corpus
 from tfcli.training.batches import IGNORE_INDEX, Batch
-from tfcli.training.evaluation import ROWS, evaluate
+from tfcli.training.evaluation import evaluate
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
+    from torch import Tensor
+
+    from benchmarks.nanogpt_checkout import Ids
     from tfcli.text.corpus import Corpus
 
-    Ids = np.ndarray[Any, Any]  # shape (tokens,)
-
-PARTS = ["train.py", "model.py", "configurator.py", "config/train_shakespeare_char.py"]
-DATA = Path("data/shakespeare_char")
-CHECKPOINT = Path("out-shakespeare-char/ckpt.pt")
+DATASET, CHECKPOINT = "shakespeare_char", Path("out-shakespeare-char/ckpt.pt")
 RECIPE = shlex.split("""
     config/train_shakespeare_char.py --device=cpu --compile=False --eval_iters=20 --log_interval=1
     --block_size=64 --batch_size=12 --n_layer=4 --n_head=4 --n_embd=128 --dropout=0.0
+    --max_iters=2000 --lr_decay_iters=2000
 """)
-BATCH_TOKENS = 12 * 64
-EVALUATE_EVERY = 250  # in the recipe's config file
+ITERATIONS, BATCH_TOKENS = 2000, 12 * 64
+TINY_RECIPE = shlex.split("""
+    --eval_iters=1 --eval_interval=4 --max_iters=4 --always_save_checkpoint=True
+    --n_layer=1 --n_embd=32
+""")
+TINY_ITERATIONS = 4
+TINY_OPTIONS = ["--layers", "1", "--width", "32", "--context", "32"]
+TINY_TIME, DEFAULT_TIME = "2s", "79s"
 
 
 @dataclass(frozen=True)
 class Result:
-    """A row of the table: losses in nats a byte, `tokens` seen in training."""
+    """A row of the table: losses in nats per byte, `tokens` seen in training."""
 
     program: str
     parameters: int
@@ -76,26 +84,34 @@ class Result:
     half_overlap: float
     bytes: int
 
-    def __str__(self) -> str:
+    @property
+    def cells(self) -> tuple[str, ...]:
+        """As the table has it."""
         return (
-            f"| {self.program} | {self.parameters:,} | {self.seconds:.1f} | "
-            f"{self.tokens / self.seconds:,.0f} | {self.without_overlap:.4f} | "
-            f"{self.half_overlap:.4f} |"
+            self.program,
+            f"{self.parameters:,}",
+            f"{self.seconds:.1f}",
+            f"{self.tokens / self.seconds:,.0f}",
+            f"{self.without_overlap:.4f}",
+            f"{self.half_overlap:.4f}",
         )
 
 
-HEAD = """\
-| program | parameters | wall-clock seconds | its tokens/s | nats a byte | ... with half overlap |
-| --- | --- | --- | --- | --- | --- |"""
+COLUMNS = ("program", "parameters", "wall-clock seconds", "its tokens/s", "nats per byte",
+           "... with half overlap")  # fmt: skip
+
+
+# --- the measure --------------------------------------------------------------------------------
 
 
 def windows(
-    tokens: Ids, before: int, *, context: int, stride: int, restart: bool
+    tokens: Ids, before: int, *, context: int, stride: int, rows: int, restart: bool
 ) -> Iterator[Batch]:
     """Windows of `context` tokens that begin every `stride`; each token is a target once.
 
     Args:
         before: the token in front of them.
+        rows: windows in a batch.
         restart: whether each window begins with `before`, and not only the first.
 
     """
@@ -110,86 +126,108 @@ def windows(
         if restart:
             inputs[row, 0] = before
         done = end
-    for row in range(0, len(inputs), ROWS):
-        yield Batch(inputs[row : row + ROWS], targets[row : row + ROWS])
+    whole = Batch(inputs=inputs, targets=targets)
+    for first in range(0, len(inputs), rows):
+        yield whole.rows(slice(first, first + rows))
 
 
 def measure(
-    model: Any, tokens: Ids, spelled: list[bytes], before: int, *, restart: bool
+    model: Any, tokens: Ids, token_bytes: list[bytes], before: int, *, restart: bool
 ) -> dict[str, Any]:
-    """Both losses of a model that has a `config.context_length`; `spelled` has each id's bytes."""
+    """Both losses of a model with the interface of a `Transformer`.
+
+    Args:
+        token_bytes: the bytes of every id.
+
+    """
     context: int = model.config.context_length
-    tokenizer: Any = SimpleNamespace(token_bytes=spelled)
+    tokenizer: Any = SimpleNamespace(token_bytes=token_bytes)
     found: dict[str, Any] = {}
     for name, stride in (("without_overlap", context), ("half_overlap", context // 2)):
-        rows = windows(tokens, before, context=context, stride=stride, restart=restart)
-        held_out = evaluate(model, rows, tokenizer, stride=stride, whole=True)
+        batches = windows(
+            tokens, before, context=context, stride=stride, rows=evaluation_rows(model.config),
+            restart=restart,
+        )  # fmt: skip
+        held_out = evaluate(model, batches, tokenizer, stride=stride, whole=True)
         assert held_out is not None, "the last tenth of a text that nanoGPT could train on"
         found |= {name: held_out.nats_per_byte, "bytes": held_out.bytes}
     return found
 
 
-def run_nanogpt(checkout: Path, corpus: Corpus, iterations: int) -> Result:
+# --- nanoGPT ------------------------------------------------------------------------------------
+
+
+def run_nanogpt(checkout: Path, corpus: Corpus, *, tiny: bool) -> Result:
+    """Trains by its recipe, and measures."""
     training, held_out = (
-        b"".join(piece.data for piece in part).decode()
+        b"".join(chunk.data for chunk in part).decode()
         for part in (corpus.training(), corpus.held_out())
     )
     characters = sorted(set(training + held_out))
     ids = {character: i for i, character in enumerate(characters)}
     arrays = [np.array([ids[c] for c in text], np.uint16) for text in (training, held_out)]
     with tempfile.TemporaryDirectory() as folder:
-        scratch = Path(folder)
-        for part in PARTS:
-            (scratch / part).parent.mkdir(exist_ok=True)
-            shutil.copy(checkout / part, scratch / part)
-        (scratch / DATA).mkdir(parents=True)
-        for name, array in zip(("train.bin", "val.bin"), arrays, strict=True):
-            array.tofile(scratch / DATA / name)
-        (scratch / DATA / "meta.pkl").write_bytes(pickle.dumps({"vocab_size": len(characters)}))
-        length = [f"--max_iters={iterations}", f"--lr_decay_iters={iterations}"]
-        if iterations < EVALUATE_EVERY:  # or it would end without a checkpoint
-            length.append(f"--eval_interval={iterations}")
-        seconds = call([sys.executable, "train.py", *RECIPE, *length], scratch)[0]
+        nanogpt = NanoGPT.copy(checkout, Path(folder))
+        nanogpt.write_data(DATASET, arrays[0], arrays[1], len(characters))
+        seconds = nanogpt.train([*RECIPE, *(TINY_RECIPE if tiny else [])])
         spelled = [character.encode() for character in characters]
-        with ProcessPoolExecutor(1, get_context("spawn")) as apart:  # its modules stay out of ours
-            task = apart.submit(measure_nanogpt, scratch, arrays[1], spelled, int(arrays[0][-1]))
+        # in a process of its own, so that its modules stay out of ours
+        with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+            before = int(arrays[0][-1])
+            task = pool.submit(measure_nanogpt, nanogpt.folder, arrays[1], spelled, before)
             found = task.result()
+    iterations = TINY_ITERATIONS if tiny else ITERATIONS
     tokens = (iterations + 1) * BATCH_TOKENS  # it counts from 0 to the last included
     return Result(program="nanoGPT", seconds=seconds, tokens=tokens, **found)
 
 
 def measure_nanogpt(
-    scratch: Path, tokens: Ids, spelled: list[bytes], before: int
+    folder: Path, tokens: Ids, token_bytes: list[bytes], before: int
 ) -> dict[str, Any]:
     """To be called in a process of its own: imports nanoGPT's `model.py`."""
     import torch
 
     sys.stdout = sys.stderr  # it prints, and stdout is for the table
-    sys.path.insert(0, str(scratch))
+    sys.path.insert(0, str(folder))
     nanogpt = import_module("model")
-    checkpoint = torch.load(scratch / CHECKPOINT, map_location="cpu", weights_only=True)
+    checkpoint = torch.load(folder / CHECKPOINT, map_location="cpu", weights_only=True)
     gpt = nanogpt.GPT(nanogpt.GPTConfig(**checkpoint["model_args"]))
     gpt.load_state_dict(checkpoint["model"])
 
-    class AllLogits(torch.nn.Module):
-        """Its model gives the logits of every position only where it is given targets."""
+    class Adapter(torch.nn.Module):
+        """What an evaluation asks of a `Transformer`; one window is one segment."""
 
         def __init__(self) -> None:
             super().__init__()
             self.gpt = gpt
-            self.config = SimpleNamespace(context_length=checkpoint["model_args"]["block_size"])
+            self.config = SimpleNamespace(
+                context_length=gpt.config.block_size, vocab_size=gpt.config.vocab_size
+            )
 
-        def forward(self, inputs: torch.Tensor) -> torch.Tensor:
-            return self.gpt(inputs, inputs)[0]  # type: ignore[no-any-return]
+        def hidden_states(self, ids: Tensor, **_: object) -> Tensor:
+            layers = gpt.transformer
+            x = layers.wte(ids) + layers.wpe(torch.arange(ids.shape[1]))
+            for block in layers.h:
+                x = block(x)
+            return layers.ln_f(x)  # type: ignore[no-any-return]
 
-    found = measure(AllLogits(), tokens, spelled, before, restart=False)
+        def logits(self, hidden: Tensor) -> Tensor:
+            return gpt.lm_head(hidden)  # type: ignore[no-any-return]
+
+    found = measure(Adapter(), tokens, token_bytes, before, restart=False)
     return {"parameters": sum(p.numel() for p in gpt.parameters()), **found}
 
 
-def run_tfcli(file: Path, corpus: Corpus, budget: str, seed: int, others: list[str]) -> Result:
+# --- tfcli --------------------------------------------------------------------------------------
+
+
+def run_tfcli(file: Path, corpus: Corpus, budget: str, seed: int, options: list[str]) -> Result:
+    """Trains for a time, and measures."""
     with tempfile.TemporaryDirectory() as folder:
-        options = ["--time", budget, "--seed", str(seed), "--json", "--quiet", *others]
-        command = [sys.executable, "-m", "tfcli", "train", str(file), *options]
+        command = [
+            *(sys.executable, "-m", "tfcli", "train", str(file)),
+            *("--time", budget, "--seed", str(seed), "--json", "--quiet", *options),
+        ]
         seconds, output = call(command, Path(folder))
         summary = json.loads(output)
         run = open_run(Path(folder) / summary["path"])
@@ -199,8 +237,8 @@ def run_tfcli(file: Path, corpus: Corpus, budget: str, seed: int, others: list[s
         assert bos is not None
         assert eos is not None
         ids: list[int] = []
-        for piece in corpus.held_out():
-            ids += tokenizer.encode(piece.data) + [eos] * piece.last
+        for chunk in corpus.held_out():
+            ids += tokenizer.encode(chunk.data) + [eos] * chunk.last
         found = measure(model, np.array(ids), list(tokenizer.token_bytes), bos, restart=True)
     return Result(
         program=f"tfcli, seed {seed}",
@@ -211,39 +249,35 @@ def run_tfcli(file: Path, corpus: Corpus, budget: str, seed: int, others: list[s
     )
 
 
-def call(command: list[str], folder: Path) -> tuple[float, bytes]:
-    """The seconds that a command took, from start to end, and its output."""
-    began = time.perf_counter()
-    done = subprocess.run(command, cwd=folder, capture_output=True, check=False)
-    seconds = time.perf_counter() - began
-    if done.returncode:
-        sys.exit(f"{shlex.join(command)}\n{done.stderr.decode(errors='replace')[-2000:]}")
-    return seconds, done.stdout
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("file", type=Path)
-    parser.add_argument("--nanogpt", type=Path, required=True, metavar="DIR")
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = new_parser(__doc__)
+    parser.add_argument("file", type=Path, nargs="?")
+    parser.add_argument("--nanogpt", type=Path, metavar="DIR", help="a checkout of nanoGPT")
     parser.add_argument("--time", help="budget of tfcli; nanoGPT's wall-clock time if left out")
     parser.add_argument("--rounds", type=int, default=1)
-    parser.add_argument("--iterations", type=int, default=2000, help="of nanoGPT")
-    arguments, others = parser.parse_known_args()
-    lacking = [part for part in PARTS if not (arguments.nanogpt / part).is_file()]
-    if lacking:
-        parser.error(f"{arguments.nanogpt} is no checkout of nanoGPT: it lacks {lacking[0]}")
-    if not arguments.file.is_file():
-        parser.error(f"there is no file {arguments.file}")
-    file = arguments.file.resolve()  # the programs run in folders of their own
-    with tempfile.TemporaryDirectory() as cache:
-        corpus = open_corpus([file], cache=Path(cache))
-        for seed in range(arguments.rounds):
-            nanogpt = run_nanogpt(arguments.nanogpt.resolve(), corpus, arguments.iterations)
-            budget = arguments.time or f"{nanogpt.seconds:.0f}s"
-            tfcli = run_tfcli(file, corpus, budget, seed, others)
-            if seed == 0:
-                print(f"Held out: {tfcli.bytes:,} bytes.\n\n{HEAD}")
-            print(f"{nanogpt}\n{tfcli}", flush=True)
+    own, options = split_options(arguments)
+    wanted = parser.parse_args(own)
+    print_heading("nanogpt", arguments)
+    if wanted.tiny:
+        wanted.time, options = TINY_TIME, [*options, *TINY_OPTIONS]
+    with tempfile.TemporaryDirectory() as folder:
+        file = choose_text(wanted.file, Path(folder), tiny=wanted.tiny)
+        corpus = open_corpus([file], cache=Path(folder) / "cache")
+        print(f"Held out: {corpus.scan.bytes - corpus.scan.training_bytes:,} bytes.")
+        if wanted.nanogpt is None:
+            print("tfcli alone: --nanogpt DIR names a checkout of github.com/karpathy/nanoGPT.")
+        print()
+
+        def results() -> Iterator[tuple[str, ...]]:
+            for seed in range(wanted.rounds):
+                budget = wanted.time or DEFAULT_TIME
+                if wanted.nanogpt is not None:
+                    nanogpt = run_nanogpt(wanted.nanogpt, corpus, tiny=wanted.tiny)
+                    budget = wanted.time or f"{nanogpt.seconds:.0f}s"
+                    yield nanogpt.cells
+                yield run_tfcli(file, corpus, budget, seed, options).cells
+
+        print_table(COLUMNS, results())
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What many tests share: running the program as a person would, and small texts."""
+"""Shared by many tests: running the program as a user would, and small texts."""
 
 from __future__ import annotations
 
@@ -12,12 +12,15 @@ import tempfile
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import pytest
 from hypothesis import HealthCheck, settings
 
-# The machine is shared: how long an example takes says nothing about what it tests.
+if TYPE_CHECKING:
+    from tfcli.runtime.device import Device
+
+# Machines may be shared, so that the time of an example means nothing.
 settings.register_profile(
     "shared", deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
@@ -25,16 +28,21 @@ settings.load_profile("shared")
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 
-# The sums of one thread and those of two differ in their last bits, and bits are compared here;
-# and two processes of one thread each take half as long as one of two.
+# Sums with one thread and with two differ in their last bits, which tests compare; and two
+# processes with one thread each take half as long as one with two.
 os.environ["OMP_NUM_THREADS"] = "1"
 
-# What nohup or the background wants ignored, the commands would ignore too.
+# float32 on a GPU as well: TF32, which rounds factors to 10 bits, would need tolerances a thousand
+# times as wide. cuBLAS reads this when it is loaded, regardless of torch's settings (NVIDIA,
+# "Accelerating AI Training with NVIDIA TF32 Tensor Cores", 2021).
+os.environ["NVIDIA_TF32_OVERRIDE"] = "0"
+
+# Commands inherit ignored signals, as under nohup or in the background.
 for name in ("SIGINT", "SIGHUP"):
     if getattr(signal, name, None) and signal.getsignal(signal.Signals[name]) == signal.SIG_IGN:
         signal.signal(signal.Signals[name], signal.SIG_DFL)
 
-# Sixty sentences that can be learned in a few dozen steps.
+# Sixty sentences that a model learns in a few dozen steps.
 SENTENCES = [
     f"{who} saw {what} {where}.\n"
     for who in ("Ann", "Bob", "The old fox", "Nobody", "José")
@@ -44,9 +52,35 @@ SENTENCES = [
 BOOK = "".join(SENTENCES * 12)
 
 
+@pytest.fixture
+def device(request: pytest.FixtureRequest) -> Device:
+    """Each device that torch can use here, in turn: see tests/devices.py."""
+    name: Device = request.param
+    return name
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Gives the fixture `device` its values, importing torch only for tests that need it."""
+    if "device" in metafunc.fixturenames:
+        from tests.devices import DEVICES
+
+        metafunc.parametrize("device", DEVICES, indirect=True)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Deselects tests that need a GPU if there is none."""
+    need_gpu = [item for item in items if item.get_closest_marker("gpu")]
+    if need_gpu:
+        from tests.devices import GPUS
+
+        if not GPUS:
+            config.hook.pytest_deselected(items=need_gpu)
+            items[:] = [item for item in items if item not in need_gpu]
+
+
 @dataclass(frozen=True)
 class Result:
-    """What a command left: its exit code, and what it wrote where."""
+    """The exit code, standard output and standard error of a command."""
 
     code: int
     out: bytes
@@ -54,7 +88,7 @@ class Result:
 
 
 class Shell(Protocol):
-    """Runs `tfcli` with arguments in a folder of the test's own."""
+    """Runs `tfcli` with arguments in a folder of the test."""
 
     folder: Path
 
@@ -68,19 +102,20 @@ class Shell(Protocol):
 
 
 def bare_environment() -> dict[str, str]:
-    """The environment without what would change our output."""
+    """The environment without variables that would change the output."""
     unwanted = {"NO_COLOR", "FORCE_COLOR", "GITHUB_ACTIONS", "COLUMNS", "TERM"}
     kept = {
         key: value
         for key, value in os.environ.items()
         if key not in unwanted and not key.startswith("TFCLI_")
     }
-    return kept | {"TERM": "dumb", "COLUMNS": "80"}
+    # commands run on the CPU, unless the tests of a GPU override CUDA_VISIBLE_DEVICES
+    return kept | {"TERM": "dumb", "COLUMNS": "80", "CUDA_VISIBLE_DEVICES": ""}
 
 
 @cache
 def forked() -> list[str]:
-    """The beginning of a command that is `tfcli`: see tests/forked.py."""
+    """The first arguments of a command that is `tfcli`: see tests/forked.py."""
     path = tempfile.mkdtemp(prefix="tfcli-") + "/socket"
     script = Path(__file__).parent / "forked.py"
     server = subprocess.Popen(
@@ -93,14 +128,14 @@ def forked() -> list[str]:
 
     @atexit.register
     def _end() -> None:
-        server.communicate()  # its stdin ends, and so does it
+        server.communicate()  # ends when its stdin does
         shutil.rmtree(Path(path).parent)
 
     return [sys.executable, "-IS", str(script), "ask", path]
 
 
 class RealShell:
-    """Runs the program in a process of its own; `fresh` ones start from nothing."""
+    """Runs the program in a process of its own; with `fresh`, one that is not forked."""
 
     def __init__(self, folder: Path, *, fresh: bool = os.name == "nt") -> None:
         self.folder = folder
@@ -130,14 +165,14 @@ class RealShell:
 
 @pytest.fixture
 def shell(tmp_path: Path) -> Shell:
-    """A shell in an empty folder that holds book.txt."""
+    """A shell in a folder with nothing but book.txt."""
     (tmp_path / "book.txt").write_text(BOOK)
     return RealShell(tmp_path)
 
 
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Shell:
-    """A shell in a folder with a finished run `tale` and a tokenizer `words`; read only."""
+    """A shell in a folder with a finished run `tale` and a tokenizer `words`; not to be changed."""
     folder = tmp_path_factory.mktemp("trained")
     (folder / "book.txt").write_text(BOOK)
     shell = RealShell(folder)

@@ -1,11 +1,11 @@
-"""Commands of the program as processes of their own that need not load torch each time.
+"""Runs commands of the program as processes of their own, without loading torch each time.
 
-They are forked from a process that has torch loaded, which is asked through a socket:
+They are forked from a server that has torch loaded, which is called through a socket:
 
     python -m tests.forked serve SOCKET               until its stdin ends
-    python tests/forked.py ask SOCKET ARGUMENT...     is `tfcli ARGUMENT...` for whoever calls it
+    python tests/forked.py ask SOCKET ARGUMENT...     same as `tfcli ARGUMENT...`
 
-The latter hands over its streams, folder and environment, and ends as the command does.
+The client passes on its streams, folder and environment, and exits as the command does.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from pathlib import Path
 
 
 def ask(path: str, arguments: list[str]) -> int:
-    """Has a command run; returns its exit code, or dies of the signal that it died of."""
+    """Runs a command; returns its exit code, or dies of the same signal."""
     with socket.socket(socket.AF_UNIX) as connection:
         connection.connect(path)
-        order = json.dumps([arguments, str(Path.cwd()), dict(os.environ)]).encode()
-        socket.send_fds(connection, [len(order).to_bytes(4)], [0, 1, 2])
-        connection.sendall(order)
+        request = json.dumps([arguments, str(Path.cwd()), dict(os.environ)]).encode()
+        socket.send_fds(connection, [len(request).to_bytes(4)], [0, 1, 2])
+        connection.sendall(request)
         code = int.from_bytes(connection.recv(4), signed=True)
     if code < 0:
         os.kill(os.getpid(), -code)
@@ -34,14 +34,14 @@ def ask(path: str, arguments: list[str]) -> int:
 
 
 def serve(path: str) -> None:
-    """Forks two processes for each command that is asked for: it, and one that waits for it."""
+    """Forks two processes for each command: the command, and one that waits for it."""
     import select
 
     import coverage  # noqa: F401
 
     import tests.preload  # noqa: F401
 
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for those that wait
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # reaps the waiting processes
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(path)
         listener.listen()
@@ -78,7 +78,7 @@ def _become(connection: socket.socket) -> None:
     sys.stdin, sys.stdout = os.fdopen(0), os.fdopen(1, "w")
     sys.stderr = os.fdopen(2, "w", buffering=1, errors="backslashreplace")
     sys.argv = ["tfcli", *arguments]
-    from tfcli.__main__ import main  # now: from its import on the time counts
+    from tfcli.__main__ import main  # here, since its import starts the clock
 
     code: object = 0
     try:
@@ -88,8 +88,8 @@ def _become(connection: socket.socket) -> None:
     for writer in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError):
             writer.flush()
-    atexit._run_exitfuncs()  # coverage writes down what it saw
-    os._exit(code if isinstance(code, int) else 1)  # without taking torch down, which takes long
+    atexit._run_exitfuncs()  # coverage saves its data
+    os._exit(code if isinstance(code, int) else 1)  # skips torch's slow teardown
 
 
 if __name__ == "__main__":

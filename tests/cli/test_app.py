@@ -1,4 +1,4 @@
-"""The program as a whole: help, version, listings, and errors that nobody foresaw."""
+"""The program as a whole: help, version, listings, and internal errors."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tfcli.cli.app import app
 
 
 def commands(command: object, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    """Every command of the program, as the words that call it."""
+    """The path of every command, as the words that call it."""
     children = getattr(command, "commands", {})
     if not children:
         yield path
@@ -25,7 +25,7 @@ COMMANDS = list(commands(typer.main.get_command(app)))
 
 
 @pytest.mark.parametrize("path", [(), ("runs",), ("tokenizer",), *COMMANDS], ids=" ".join)
-def test_every_command_has_help_with_an_explanation(shell: Shell, path: tuple[str, ...]) -> None:
+def test_every_command_has_help_with_a_description(shell: Shell, path: tuple[str, ...]) -> None:
     for flag in ("--help", "-h"):
         done = shell(*path, flag)
         assert done.code == 0
@@ -37,13 +37,13 @@ def test_version(shell: Shell) -> None:
     assert shell("--version").out.startswith(b"tfcli ")
 
 
-def test_a_misspelt_command_is_offered_the_nearest(shell: Shell) -> None:
+def test_misspelled_command_gets_a_suggestion(shell: Shell) -> None:
     done = shell("genrate")
     assert done.code == 2
     assert "did you mean 'generate'?" in done.err
 
 
-def test_debug_shows_the_traceback_and_nothing_else_does(shell: Shell) -> None:
+def test_only_debug_shows_a_traceback(shell: Shell) -> None:
     assert "Traceback" not in shell("generate", "Ann").err
     assert "Traceback" in shell("--debug", "generate", "Ann").err
     assert "Traceback" in shell("generate", "Ann", env={"TFCLI_DEBUG": "1"}).err
@@ -56,19 +56,19 @@ def test_runs_are_listed_and_shown(trained: Shell) -> None:
     assert "Next: tfcli runs show tale" in listed.err
     (line,) = trained("runs", "--json").out.splitlines()
     summary = json.loads(line)
-    promised = {"name", "path", "parameters", "steps", "tokens_seen", "seconds", "held_out"}
-    assert promised <= summary.keys()
+    expected = {"name", "path", "parameters", "steps", "tokens_seen", "seconds", "held_out"}
+    assert expected <= summary.keys()
     assert {"nats_per_byte", "bytes", "context"} <= summary["held_out"].keys()
     assert b"held_out.nats_per_byte" in trained("runs", "show", "tale").out
 
 
-def test_no_runs_is_no_error(shell: Shell) -> None:
+def test_listing_no_runs_is_not_an_error(shell: Shell) -> None:
     done = shell("runs")
     assert (done.code, done.out) == (0, b"")
     assert "Next: tfcli train" in done.err
 
 
-def test_a_damaged_run_is_named_and_the_others_listed(shell: Shell) -> None:
+def test_damaged_run_is_named_and_the_others_are_listed(shell: Shell) -> None:
     broken = shell.folder / "checkpoints/broken"
     broken.mkdir(parents=True)
     (broken / "run.json").write_text("{")
@@ -78,7 +78,7 @@ def test_a_damaged_run_is_named_and_the_others_listed(shell: Shell) -> None:
     assert shell("runs", "show", "broken").code == 65
 
 
-def test_doctor_finds_all_in_order(trained: Shell) -> None:
+def test_doctor_reports_no_problems(trained: Shell) -> None:
     done = trained("doctor")
     assert done.code == 0, done.out
     assert b"run tale" in done.out
@@ -96,7 +96,7 @@ def test_doctor_names_a_damaged_tokenizer(shell: Shell) -> None:
     assert b"!!" in done.out
 
 
-def test_runs_list_is_runs(trained: Shell) -> None:
+def test_runs_list_is_the_same_as_runs(trained: Shell) -> None:
     assert trained("runs", "list").out == trained("runs").out
     assert trained("runs", "list", "--json").out == trained("runs", "--json").out
 

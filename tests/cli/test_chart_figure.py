@@ -1,4 +1,4 @@
-"""Where labels go in a chart, and whether its colors can be told apart."""
+"""Placement of labels in a chart, and contrast of its colors."""
 
 from __future__ import annotations
 
@@ -58,15 +58,15 @@ def contrast(one: str, other: str) -> float:
 
 @pytest.mark.parametrize("vision", VISIONS)
 @pytest.mark.parametrize("ground", [0, 1], ids=["light", "dark"])
-def test_colors_differ_for_every_color_vision(vision: str, ground: int) -> None:
+def test_colors_are_distinguishable_with_every_color_vision(vision: str, ground: int) -> None:
     seen = [np.clip(np.array(VISIONS[vision]) @ linear(pair[ground]), 0, 1) for pair in COLORS]
     lab = [np.array(TO_LAB) @ np.cbrt(np.array(TO_LMS) @ color) for color in seen]
     for one, other in itertools.combinations(lab, 2):
-        assert np.linalg.norm(one - other) > 0.1  # 0.02 can just be noticed
+        assert np.linalg.norm(one - other) > 0.1  # 0.02 is just noticeable
 
 
 @pytest.mark.parametrize("ground", [0, 1], ids=["light", "dark"])
-def test_lines_have_the_contrast_that_wcag_wants_of_graphics(ground: int) -> None:
+def test_lines_have_the_contrast_that_wcag_requires(ground: int) -> None:
     assert all(contrast(pair[ground], GROUND[ground]) > 3 for pair in COLORS)
 
 

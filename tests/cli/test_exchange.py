@@ -13,12 +13,12 @@ from tests.conftest import BOOK, RealShell, Shell
 
 @pytest.fixture
 def workshop(trained: Shell, tmp_path: Path) -> Shell:
-    """A copy of the folder with the run `tale`, to be changed."""
+    """A copy of the folder with the run `tale`, which tests may change."""
     shutil.copytree(trained.folder, tmp_path / "work")
     return RealShell(tmp_path / "work")
 
 
-def test_there_and_back(workshop: Shell) -> None:
+def test_exported_run_imports_with_the_same_text_and_scores(workshop: Shell) -> None:
     done = workshop("export", "tale", "out", "--to", "huggingface")
     assert done.code == 0, done.err
     assert done.out == b""
@@ -36,7 +36,7 @@ def test_there_and_back(workshop: Shell) -> None:
     assert scores[0] == scores[1]
 
 
-def test_an_imported_run_is_listed_shown_and_trained_further(workshop: Shell) -> None:
+def test_imported_run_is_listed_shown_and_trained_further(workshop: Shell) -> None:
     workshop("export", "tale", "out", "--to", "huggingface")
     workshop("import", "out", "--run", "back")
     shown = json.loads(workshop("runs", "show", "back", "--json").out)
@@ -48,20 +48,20 @@ def test_an_imported_run_is_listed_shown_and_trained_further(workshop: Shell) ->
     assert done.code == 0, done.err
     before = json.loads(workshop("runs", "show", "tale", "--json").out)["held_out"]
     after = json.loads(workshop("runs", "show", "more", "--json").out)["held_out"]
-    assert after["nats_per_byte"] < before["nats_per_byte"] + 0.1, "it goes on from what it knew"
+    assert after["nats_per_byte"] < before["nats_per_byte"] + 0.1, "trained from imported weights"
     done = workshop("train", "--resume", "back", "--steps", "5")
     assert done.code == 2
     assert "was imported" in done.err
     assert "tfcli train FILE --from back" in done.err
 
 
-def test_what_eight_bits_cost_is_measured(workshop: Shell) -> None:
+def test_cost_of_quantization_is_measured(workshop: Shell) -> None:
     done = workshop("export", "tale", "it.gguf", "--to", "gguf", "--type", "q8_0", "--json")
     assert done.code == 0, done.err
-    found = json.loads(done.out)
-    assert found.keys() == {"path", "step", "to", "nats_per_byte", "nats_per_byte_f32"}
-    assert abs(found["nats_per_byte"] - found["nats_per_byte_f32"]) < 0.01
-    assert found["nats_per_byte"] != found["nats_per_byte_f32"]
+    result = json.loads(done.out)
+    assert result.keys() == {"path", "step", "to", "nats_per_byte", "nats_per_byte_f32"}
+    assert abs(result["nats_per_byte"] - result["nats_per_byte_f32"]) < 0.01
+    assert result["nats_per_byte"] != result["nats_per_byte_f32"]
     assert (workshop.folder / "it.gguf").read_bytes()[:4] == b"GGUF"
     shutil.rmtree(workshop.folder / ".tfcli", ignore_errors=True)
     for path in workshop.folder.rglob("held_out.bin"):
@@ -71,14 +71,14 @@ def test_what_eight_bits_cost_is_measured(workshop: Shell) -> None:
     assert "not measured" in done.err
 
 
-def test_ollama_gets_a_folder(workshop: Shell) -> None:
+def test_ollama_export_is_a_folder(workshop: Shell) -> None:
     done = workshop("export", "tale", "out", "--to", "ollama")
     assert done.code == 0, done.err
     assert (workshop.folder / "out" / "Modelfile").is_file()
     assert "ollama create tale" in done.err
 
 
-def test_a_tokenizer_travels_alone(workshop: Shell) -> None:
+def test_tokenizer_is_exported_and_imported_alone(workshop: Shell) -> None:
     assert workshop("tokenizer", "export", "words", "out").code == 0
     done = workshop("tokenizer", "import", "out/tokenizer.json", "--name", "again")
     assert done.code == 0, done.err
@@ -105,7 +105,7 @@ def test_a_tokenizer_travels_alone(workshop: Shell) -> None:
         (["export", "tale", "/dev/null", "--to", "gguf"], 73, "already exists"),
         (["export", "tale", ".", "--to", "huggingface"], 73, "already exists"),
         (["import", "book.txt", "--run", "new"], 65, "is a file"),
-        (["import", "nothing", "--run", "new"], 66, "no folder"),
+        (["import", "nothing", "--run", "new"], 66, "folder nothing not found"),
         (["import", ".", "--run", "tale"], 73, "already"),
         (["import", ".", "--run", "../x"], 2, "../x"),
         (["import", "checkpoints/tale", "--run", "new"], 66, "model.safetensors"),
@@ -113,9 +113,7 @@ def test_a_tokenizer_travels_alone(workshop: Shell) -> None:
         (["tokenizer", "import", "book.txt", "--name", "new"], 65, "not a SentencePiece model"),
     ],
 )
-def test_what_goes_wrong_is_said(
-    trained: Shell, arguments: list[str], code: int, message: str
-) -> None:
+def test_errors_are_reported(trained: Shell, arguments: list[str], code: int, message: str) -> None:
     done = trained(*arguments)
     assert done.code == code, done.err
     assert message in done.err

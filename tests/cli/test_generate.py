@@ -1,4 +1,4 @@
-"""`tfcli generate` in the shell: what goes where, and what happens at the edges."""
+"""`tfcli generate` in the shell: streams, defaults, and errors."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ ENDLESS = ("generate", "--run", "tale", "--max-new-tokens", "5000", "Ann")
 GREEDY = ("generate", "--run", "tale", "--greedy", "--max-new-tokens", "24")
 
 
-def test_text_on_stdout_and_nothing_else_anywhere(trained: Shell) -> None:
+def test_stdout_has_the_text_and_stderr_nothing(trained: Shell) -> None:
     done = trained(*GREEDY, stdin=b"Ann saw")
     assert done.code == 0
     assert done.err == ""
@@ -21,17 +21,17 @@ def test_text_on_stdout_and_nothing_else_anywhere(trained: Shell) -> None:
     assert "saw" in done.out.decode()
 
 
-def test_it_has_learned_its_sentences(trained: Shell) -> None:
+def test_generated_text_has_sentences_of_the_training_text(trained: Shell) -> None:
     done = trained(*GREEDY, stdin=SENTENCES[0].encode())
     assert any(sentence.encode() in done.out for sentence in SENTENCES), done.out
 
 
-def test_the_same_seed_the_same_text(trained: Shell) -> None:
-    drawn = ("generate", "--run", "tale", "--top-k", "40", "--max-new-tokens", "40", "Ann")
-    first = trained(*drawn, "--seed", "7")
-    assert trained(*drawn, "--seed", "7").out == first.out
-    assert trained(*drawn, "--seed", "8").out != first.out
-    assert trained(*drawn).out != trained(*drawn).out
+def test_seed_determines_the_text(trained: Shell) -> None:
+    sampled = ("generate", "--run", "tale", "--top-k", "40", "--max-new-tokens", "40", "Ann")
+    first = trained(*sampled, "--seed", "7")
+    assert trained(*sampled, "--seed", "7").out == first.out
+    assert trained(*sampled, "--seed", "8").out != first.out
+    assert trained(*sampled).out != trained(*sampled).out
 
 
 def test_stdin_and_the_argument_are_concatenated(trained: Shell) -> None:
@@ -42,30 +42,30 @@ def test_stdin_and_the_argument_are_concatenated(trained: Shell) -> None:
     assert both == trained(*echo, "\n Ann saw ").out
 
 
-def test_no_prompt_is_a_prompt_when_it_is_piped(trained: Shell) -> None:
+def test_empty_stdin_is_an_empty_prompt(trained: Shell) -> None:
     assert trained(*GREEDY, stdin=b"").code == 0
 
 
-def test_a_long_prompt_keeps_its_tail_and_says_so(trained: Shell) -> None:
+def test_long_prompt_is_truncated_with_a_note(trained: Shell) -> None:
     done = trained(*GREEDY, stdin=b"Ann saw the moon. " * 40)
     assert done.code == 0
     assert "Note: the prompt has" in done.err
     assert trained(*GREEDY, "--quiet", stdin=b"Ann saw the moon. " * 40).err == ""
 
 
-def test_a_step_can_be_named(trained: Shell) -> None:
+def test_run_option_accepts_a_step(trained: Shell) -> None:
     step = "checkpoints/tale/step-00000060"
     done = trained("generate", "--run", step, "--greedy", "--max-new-tokens", "24", stdin=b"Ann")
     assert done.out == trained(*GREEDY, stdin=b"Ann").out
 
 
-def test_the_newest_run_is_the_default(trained: Shell) -> None:
+def test_newest_run_is_the_default(trained: Shell) -> None:
     done = trained("generate", "--greedy", "--max-new-tokens", "24", stdin=b"Ann")
     assert done.out == trained(*GREEDY, stdin=b"Ann").out
 
 
-@pytest.mark.parametrize("taken", [0, 1, 3])
-def test_a_reader_that_goes_away_makes_no_noise(trained: Shell, taken: int) -> None:
+@pytest.mark.parametrize("bytes_read", [0, 1, 3])
+def test_broken_pipe_is_silent(trained: Shell, bytes_read: int) -> None:
     process = subprocess.Popen(
         [sys.executable, "-m", "tfcli", *ENDLESS],
         cwd=trained.folder, env=bare_environment(),
@@ -73,16 +73,16 @@ def test_a_reader_that_goes_away_makes_no_noise(trained: Shell, taken: int) -> N
     )  # fmt: skip
     assert process.stdout
     assert process.stderr
-    assert len(process.stdout.read(taken)) == taken
+    assert len(process.stdout.read(bytes_read)) == bytes_read
     process.stdout.close()
-    noise = process.stderr.read()
+    messages = process.stderr.read()
     assert process.wait() == 141
-    assert b"Traceback" not in noise
-    assert b"BrokenPipe" not in noise
+    assert b"Traceback" not in messages
+    assert b"BrokenPipe" not in messages
     process.stderr.close()
 
 
-def test_a_closed_stdout_and_a_full_one_are_errors_of_output(trained: Shell) -> None:
+def test_closed_or_full_stdout_is_an_output_error(trained: Shell) -> None:
     command = f"{sys.executable} -m tfcli generate --run tale --max-new-tokens 5 Ann"
     for redirection in (">&-", ">/dev/full"):
         done = subprocess.run(
@@ -94,7 +94,7 @@ def test_a_closed_stdout_and_a_full_one_are_errors_of_output(trained: Shell) -> 
         assert "Traceback" not in done.stderr
 
 
-def test_a_closed_stdin_is_no_prompt(trained: Shell) -> None:
+def test_closed_stdin_is_not_read(trained: Shell) -> None:
     done = subprocess.run(
         f"{sys.executable} -m tfcli generate --run tale --greedy --max-new-tokens 5 Ann <&-",
         shell=True, cwd=trained.folder, env=bare_environment(), capture_output=True, check=False,
@@ -102,7 +102,7 @@ def test_a_closed_stdin_is_no_prompt(trained: Shell) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_a_pipe_that_stays_silent_is_told_what_is_waited_for(trained: Shell) -> None:
+def test_waiting_for_a_silent_pipe_is_reported(trained: Shell) -> None:
     process = subprocess.Popen(
         [sys.executable, "-m", "tfcli", *GREEDY, "Ann"],
         cwd=trained.folder, env=bare_environment(),
@@ -115,7 +115,7 @@ def test_a_pipe_that_stays_silent_is_told_what_is_waited_for(trained: Shell) -> 
     assert out
 
 
-WRONG = {
+ERRORS = {
     "no such run": (("--run", "tael", "Ann"), b"", 66, "did you mean 'tale'"),
     "not UTF-8": (("--run", "tale"), b"Espa\xf1a", 65, "invalid UTF-8 at byte 4 (0xf1)"),
     "top-k": (
@@ -130,29 +130,34 @@ WRONG = {
         2,
         "--temperature must be between 0",
     ),
-    "whole": (("--run", "tale", "--top-k", "3.5", "Ann"), b"", 2, "--top-k must be a whole number"),
-    "misspelt option": (("--tempature", "1", "Ann"), b"", 2, "did you mean '--temperature'?"),
+    "fractional": (
+        ("--run", "tale", "--top-k", "3.5", "Ann"),
+        b"",
+        2,
+        "--top-k must be a whole number",
+    ),
+    "misspelled option": (("--tempature", "1", "Ann"), b"", 2, "did you mean '--temperature'?"),
 }
 
 
-@pytest.mark.parametrize("case", WRONG)
-def test_what_goes_wrong_is_said_in_a_few_lines(trained: Shell, case: str) -> None:
-    arguments, stdin, code, words = WRONG[case]
+@pytest.mark.parametrize("case", ERRORS)
+def test_errors_are_reported_in_a_few_lines(trained: Shell, case: str) -> None:
+    arguments, stdin, code, message = ERRORS[case]
     done = trained("generate", *arguments, stdin=stdin)
     assert done.code == code, done.err
-    assert words in done.err
+    assert message in done.err
     assert "Traceback" not in done.err
     assert len(done.err.splitlines()) <= 6
     assert done.out == b""
 
 
-def test_where_nothing_was_trained_the_way_to_begin_is_shown(shell: Shell) -> None:
+def test_without_runs_the_hint_is_how_to_train_one(shell: Shell) -> None:
     done = shell("generate", "Ann")
     assert done.code == 66
     assert "tfcli train FILE" in done.err
 
 
-def test_a_run_with_another_tokenizer_is_refused(shell: Shell) -> None:
+def test_run_with_another_tokenizer_is_refused(shell: Shell) -> None:
     tiny = ("--layers", "1", "--width", "32", "--context", "16", "--steps", "1")
     for name, size in (("one", "300"), ("two", "310")):
         made = shell("train", "book.txt", "--run", name, "--vocab-size", size, *tiny)
@@ -164,7 +169,7 @@ def test_a_run_with_another_tokenizer_is_refused(shell: Shell) -> None:
     assert "not the tokenizer" in done.err
 
 
-def test_a_damaged_step_is_named_and_the_one_before_used(shell: Shell) -> None:
+def test_damaged_step_is_named_and_the_previous_one_used(shell: Shell) -> None:
     tiny = ("--layers", "1", "--width", "32", "--context", "16", "--steps", "4")
     made = shell("train", "book.txt", "--run", "it", "--save-every", "2", *tiny)
     assert made.code == 0, made.err

@@ -1,4 +1,4 @@
-"""Many texts in one call: a prompt or a request on each line, several samples, in order."""
+"""Many texts in one call: prompts or requests line by line, several samples, in order."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ def rows(out: bytes) -> list[dict[str, Any]]:
     return [json.loads(line) for line in out.decode().splitlines()]
 
 
-def test_a_thousand_lines_get_a_thousand_answers_in_order(trained: Shell) -> None:
+def test_thousand_lines_get_a_thousand_answers_in_order(trained: Shell) -> None:
     lines = "".join(f"{sentence[: 3 + n % 9]}\n" for n, sentence in enumerate(SENTENCES * 20))
     few = ("generate", "--run", "tale", "--lines", "--greedy", "--max-new-tokens", "8")
     done = trained(*few, stdin="".join(lines.splitlines(keepends=True)[:1000]).encode())
     assert done.code == 0, done.err
     answers = done.out.decode().split("\n")
     assert len(answers) == 1001
-    for place in (0, 17, 999):
-        prompt = lines.splitlines()[place]
+    for index in (0, 17, 999):
+        prompt = lines.splitlines()[index]
         alone = trained(*few, stdin=prompt.encode()).out.decode().rstrip("\n")
-        assert answers[place] == alone
+        assert answers[index] == alone
 
 
 def test_newlines_in_an_answer_are_escaped(trained: Shell) -> None:
@@ -39,12 +39,12 @@ def test_newlines_in_an_answer_are_escaped(trained: Shell) -> None:
     assert first.startswith("Ann saw")
     assert second.startswith("Bo\\\\b")
     assert rest == ""
-    undone = subprocess.run(["printf", "%b", first], capture_output=True, check=True).stdout
+    unescaped = subprocess.run(["printf", "%b", first], capture_output=True, check=True).stdout
     plain = trained(*RUN, "--echo", "--greedy", stdin=b"Ann saw").out
-    assert undone == plain
+    assert unescaped == plain
 
 
-def test_a_row_is_the_same_alone_and_among_others(trained: Shell) -> None:
+def test_rows_do_not_depend_on_the_batch(trained: Shell) -> None:
     seeded = (*RUN, "--lines", "--seed", "5")
     many = trained(*seeded, stdin=b"Ann\nBob\nThe old\nNobody\n").out.splitlines()
     assert trained(*seeded, stdin=b"Ann\n").out.splitlines() == many[:1]
@@ -55,7 +55,7 @@ def test_a_row_is_the_same_alone_and_among_others(trained: Shell) -> None:
     )
 
 
-def test_samples_differ_and_come_between_dashes(trained: Shell) -> None:
+def test_samples_differ_and_are_separated_by_dashes(trained: Shell) -> None:
     done = trained(*RUN, "-n", "4", "--seed", "1", "--temperature", "1.5", "Ann")
     texts = done.out.decode().split("\n---\n")
     assert len(texts) == 4
@@ -64,7 +64,7 @@ def test_samples_differ_and_come_between_dashes(trained: Shell) -> None:
     assert again.out.decode().split("\n---\n") == texts[:2]
 
 
-def test_json_has_what_there_is_to_know(trained: Shell) -> None:
+def test_jsonl_answer_has_all_fields(trained: Shell) -> None:
     done = trained(*RUN, "--jsonl", "--seed", "3", "Ann")
     (row,) = rows(done.out)
     assert row.keys() == {"row", "text", "tokens", "logprobs", "finish_reason", "seed"}
@@ -94,28 +94,26 @@ def test_requests_have_options_of_their_own(trained: Shell) -> None:
     assert "o" not in third["text"]
 
 
-WRONG_ROWS: dict[str, tuple[bytes, str]] = {
-    "no JSON": (b"{", "row 2 is not valid JSON"),
-    "no object": (b"[1]", "row 2 is not a JSON object"),
-    "no UTF-8": (b'{"prompt": "\xff"}', "row 2 is not valid UTF-8"),
-    "misspelt": (b'{"promt": "x"}', "row 2: unknown key 'promt'"),
-    "wrong kind": (b'{"temperature": "hot"}', "row 2: temperature must be a number"),
+INVALID_ROWS: dict[str, tuple[bytes, str]] = {
+    "not JSON": (b"{", "row 2 is not valid JSON"),
+    "not an object": (b"[1]", "row 2 is not a JSON object"),
+    "not UTF-8": (b'{"prompt": "\xff"}', "row 2 is not valid UTF-8"),
+    "misspelled": (b'{"promt": "x"}', "row 2: unknown key 'promt'"),
+    "wrong type": (b'{"temperature": "hot"}', "row 2: temperature must be a number"),
     "out of range": (b'{"top_p": 2}', "row 2: top_p must be between 0 and 1, not 2"),
     "huge": (b'{"temperature": 1e999}', "row 2: temperature must be between"),
-    "half a character": (b'{"prompt": "\\ud800"}', "row 2: the prompt is not valid UTF-8"),
+    "a surrogate": (b'{"prompt": "\\ud800"}', "row 2: the prompt is not valid UTF-8"),
     "no such token": (b'{"logit_bias": {"99999": 1}}', "names token 99999"),
     "a list of prompts": (b'{"prompt": ["x"]}', "row 2: prompt must be a string"),
     "not a number": (b'{"id": NaN}', "row 2 is not valid JSON"),
-    "an endless id": (b'{"id": 1e999}', "row 2: id must be valid JSON"),
+    "an infinite id": (b'{"id": 1e999}', "row 2: id must be valid JSON"),
     "deep": (b"[" * 100_000, "row 2 is not valid JSON"),
 }
 
 
-@pytest.mark.parametrize("case", WRONG_ROWS)
-def test_an_invalid_row_gets_an_error_and_the_others_are_answered(
-    trained: Shell, case: str
-) -> None:
-    line, words = WRONG_ROWS[case]
+@pytest.mark.parametrize("case", INVALID_ROWS)
+def test_invalid_row_gets_an_error_and_the_others_are_answered(trained: Shell, case: str) -> None:
+    line, message = INVALID_ROWS[case]
     good = b'{"prompt": "Ann", "greedy": true}'
     done = trained(*RUN, "--jsonl", stdin=good + b"\n" + line + b"\n" + good + b"\n")
     assert done.code == 65
@@ -123,32 +121,32 @@ def test_an_invalid_row_gets_an_error_and_the_others_are_answered(
     assert "Traceback" not in done.err
     first, second, third = rows(done.out)
     assert first["text"] == third["text"]
-    assert words in second["error"]
+    assert message in second["error"]
     assert second["row"] == 2
 
 
-def test_empty_lines_are_no_requests(trained: Shell) -> None:
+def test_empty_lines_are_skipped(trained: Shell) -> None:
     done = trained(*RUN, "--jsonl", stdin=b'\n{"prompt": "Ann"}\n  \n{"prompt": "Bob"}\n\n')
     assert done.code == 0
     assert [row["row"] for row in rows(done.out)] == [2, 4]
 
 
-def test_json_of_a_schema_is_written_without_loose_space(trained: Shell) -> None:
+def test_schema_output_has_no_insignificant_whitespace(trained: Shell) -> None:
     schema = {
         "type": "object",
         "properties": {"a": {"type": "boolean"}, "b": {"enum": ["x", "y"]}},
         "required": ["a", "b"],
         "additionalProperties": False,
     }
-    form = ("generate", "--run", "tale", "--json-schema", json.dumps(schema))
+    constrained = ("generate", "--run", "tale", "--json-schema", json.dumps(schema))
     for seed in ("1", "2"):
-        done = trained(*form, "--seed", seed, "Ann")
+        done = trained(*constrained, "--seed", seed, "Ann")
         assert done.code == 0, done.err
         assert set(json.loads(done.out)) == {"a", "b"}
         assert b"\n" not in done.out
 
 
-def test_rows_of_random_bytes_are_all_answered(trained: Shell) -> None:
+def test_every_row_of_random_bytes_is_answered(trained: Shell) -> None:
     drawn = random.Random(4)
     keys = [
         "prompt",
@@ -183,7 +181,7 @@ def test_rows_of_random_bytes_are_all_answered(trained: Shell) -> None:
     assert any("text" in answer for answer in answers)
 
 
-def test_a_line_is_answered_before_the_next_is_asked(trained: Shell) -> None:
+def test_line_is_answered_before_the_next_is_read(trained: Shell) -> None:
     process = subprocess.Popen(
         [sys.executable, "-m", "tfcli", *RUN, "--lines", "--greedy"],
         cwd=trained.folder, env=bare_environment(),
@@ -203,7 +201,7 @@ def test_a_line_is_answered_before_the_next_is_asked(trained: Shell) -> None:
     process.stderr.close()
 
 
-def test_a_reader_that_goes_away_ends_it(trained: Shell) -> None:
+def test_broken_pipe_ends_generation(trained: Shell) -> None:
     command = f"yes Ann | {sys.executable} -m tfcli {' '.join(RUN)} --lines | head -n 3"
     done = subprocess.run(
         f'set -o pipefail; {command}; echo "${{PIPESTATUS[1]}}"', shell=True,
@@ -216,14 +214,14 @@ def test_a_reader_that_goes_away_ends_it(trained: Shell) -> None:
     assert done.stderr == b""
 
 
-def test_stop_strings_end_a_text_wherever_tokens_end(trained: Shell) -> None:
+def test_stop_strings_end_a_text_even_inside_a_token(trained: Shell) -> None:
     plain = trained("generate", "--run", "tale", "--greedy", "Ann saw").out.decode()
     for stop in ("two", " the s", "oon\n", "s", "zzz"):
         done = trained("generate", "--run", "tale", "--greedy", "--stop", stop, "Ann saw")
         assert done.out.decode() == plain.split(stop)[0]
 
 
-def test_what_the_time_left_unanswered_is_no_success(trained: Shell) -> None:
+def test_lines_unanswered_at_the_time_limit_are_an_error(trained: Shell) -> None:
     many = b"Ann\n" * 5000
     done = trained("generate", "--run", "tale", "--lines", "--max-time", "0.5s", stdin=many)
     assert done.code == 65
@@ -231,7 +229,7 @@ def test_what_the_time_left_unanswered_is_no_success(trained: Shell) -> None:
     assert 0 < len(done.out.splitlines()) < 5000
 
 
-def test_seeds_of_any_size_are_seeds(trained: Shell) -> None:
+def test_large_seeds_are_distinct(trained: Shell) -> None:
     seeds = [2**63, 2**63 + 1, 2**64 - 1, 5]
     lines = "".join(
         json.dumps({"prompt": "A", "seed": seed, "temperature": 3}) + "\n" for seed in seeds
@@ -241,7 +239,7 @@ def test_seeds_of_any_size_are_seeds(trained: Shell) -> None:
     assert len({row["text"] for row in rows(done.out)}) == 4
 
 
-def test_a_million_samples_begin_at_once(trained: Shell) -> None:
+def test_first_of_many_samples_starts_immediately(trained: Shell) -> None:
     process = subprocess.Popen(
         [sys.executable, "-m", "tfcli", *RUN, "-n", "100000000", "Ann"],
         cwd=trained.folder, env=bare_environment(), stdin=subprocess.DEVNULL,
@@ -253,7 +251,7 @@ def test_a_million_samples_begin_at_once(trained: Shell) -> None:
     assert process.wait() == 141
 
 
-def test_time_ends_a_text(trained: Shell) -> None:
+def test_time_limit_ends_a_text(trained: Shell) -> None:
     endless = ("generate", "--run", "tale", "--max-new-tokens", "100000000", "--max-time", "1s")
     (row,) = rows(trained(*endless, "--jsonl", "Ann").out)
     assert row["finish_reason"] == "timeout"
@@ -277,9 +275,9 @@ def test_time_ends_a_text(trained: Shell) -> None:
 def test_constrained_output_matches_grammar(
     trained: Shell, options: tuple[str, str], check: Any
 ) -> None:
-    form = ("generate", "--run", "tale", *options, "--temperature", "3", "--top-k", "0")
+    constrained = ("generate", "--run", "tale", *options, "--temperature", "3", "--top-k", "0")
     for seed in ("1", "2", "3"):
-        done = trained(*form, "--seed", seed, "Ann")
+        done = trained(*constrained, "--seed", seed, "Ann")
         assert done.code == 0, done.err
         assert check(done.out.decode()), done.out
 
@@ -291,7 +289,7 @@ def test_incomplete_structured_output_is_an_error(trained: Shell) -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "words"),
+    ("options", "message"),
     [
         (("--regex", "("), "unclosed group"),
         (("--choices", ""), "--choices must not be empty"),
@@ -314,17 +312,17 @@ def test_incomplete_structured_output_is_an_error(trained: Shell) -> None:
         (("--stop", ""), "--stop must not be empty"),
     ],
 )
-def test_options_that_make_no_sense_are_refused(
-    trained: Shell, options: tuple[str, ...], words: str
+def test_invalid_options_are_refused(
+    trained: Shell, options: tuple[str, ...], message: str
 ) -> None:
     done = trained(*RUN, *options, "Ann")
     assert done.code in {2, 65, 66}
-    assert words in done.err
+    assert message in done.err
     assert done.out == b""
     assert len(done.err.splitlines()) <= 6
 
 
-def test_engines_write_the_same(trained: Shell) -> None:
+def test_engines_generate_the_same_text(trained: Shell) -> None:
     for options in (("--greedy",), ("--seed", "4", "--temperature", "1.2", "-n", "3")):
         texts = {
             trained("generate", "--run", "tale", "--engine", engine, *options, "Ann").out
@@ -333,7 +331,7 @@ def test_engines_write_the_same(trained: Shell) -> None:
         assert len(texts) == 1
 
 
-def test_writing_on_a_cpu_needs_no_torch(trained: Shell) -> None:
+def test_generating_on_a_cpu_does_not_import_torch(trained: Shell) -> None:
     code = (
         "import sys\nfrom tfcli.cli.app import run\n"
         f"assert run({[*RUN, '--lines']!r}, started=0) == 0\n"
@@ -346,7 +344,7 @@ def test_writing_on_a_cpu_needs_no_torch(trained: Shell) -> None:
     assert done.returncode == 0, done.stderr.decode()
 
 
-def test_eight_bits_write_text_too(trained: Shell) -> None:
+def test_int8_generates_text(trained: Shell) -> None:
     done = trained(*RUN, "--int8", "--greedy", "--stats", "Ann saw")
     assert done.code == 0
     assert done.out
@@ -355,25 +353,25 @@ def test_eight_bits_write_text_too(trained: Shell) -> None:
     assert "Engine: " in done.err
 
 
-def test_beams_find_a_text_at_least_as_likely_as_the_greedy_one(trained: Shell) -> None:
-    found = trained(*RUN, "--num-beams", "4", "-n", "2", "--jsonl", "Ann")
-    best, second = rows(found.out)
+def test_beam_search_scores_at_least_as_high_as_greedy(trained: Shell) -> None:
+    done = trained(*RUN, "--num-beams", "4", "-n", "2", "--jsonl", "Ann")
+    best, second = rows(done.out)
     assert best["tokens"] != second["tokens"]
     greedy = rows(trained(*RUN, "--greedy", "--jsonl", "Ann").out)[0]
     assert best["score"] >= sum(greedy["logprobs"]) / len(greedy["logprobs"]) - 1e-6
 
 
-def test_logprobs_in_a_pipe_are_a_table(trained: Shell) -> None:
+def test_logprobs_in_a_pipe_are_a_tab_separated_table(trained: Shell) -> None:
     done = trained(*RUN, "--logprobs", "--greedy", "Ann saw")
     table = [line.split("\t") for line in done.out.decode().splitlines()]
     assert len(table) == 12
     text = "".join(token for _, token in table)
     plain = trained(*RUN, "--greedy", "Ann saw").out.decode()
     assert text.replace("\\n", "\n") == plain
-    assert all(float(surprise) >= 0 for surprise, _ in table)
+    assert all(float(surprisal) >= 0 for surprisal, _ in table)
 
 
-def test_an_interrupted_batch_stops_at_once(trained: Shell) -> None:
+def test_interrupted_batch_stops_at_once(trained: Shell) -> None:
     process = subprocess.Popen(
         [sys.executable, "-m", "tfcli", *RUN, "--lines"],
         cwd=trained.folder, env=bare_environment(),

@@ -37,15 +37,15 @@ def parameters(command: Any) -> Iterator[Any]:
         yield from parameters(child)
 
 
-def test_the_environment_variable_of_an_option_has_its_name() -> None:
+def test_environment_variable_of_an_option_has_its_name() -> None:
     for parameter in parameters(typer.main.get_command(app)):
         if parameter.param_type_name == "option" and parameter.opts[0] not in {"--version"}:
             name = parameter.name.strip("_")
-            spelled = parameter.envvar or f"TFCLI_COMMAND_{name.upper()}"
-            assert flag(spelled.split("_", 2)[2].lower()) in parameter.opts
+            variable = parameter.envvar or f"TFCLI_COMMAND_{name.upper()}"
+            assert flag(variable.split("_", 2)[2].lower()) in parameter.opts
 
 
-def test_help_shows_an_option_under_one_name_and_tells_its_aliases(shell: Shell) -> None:
+def test_help_lists_an_option_once_with_its_aliases(shell: Shell) -> None:
     text = shell("train", "--help").out.decode()
     assert re.search(r"--num-layers +N", text)
     assert "Also --layers." in " ".join(re.sub("[│╭╮╰╯─]", " ", text).split())
@@ -114,7 +114,7 @@ def test_beam_search_keeps_the_time_limit(trained: Shell) -> None:
     assert row == rows(trained(*beams).out)[0]
 
 
-def test_the_command_line_overrides_what_it_excludes_in_the_environment(trained: Shell) -> None:
+def test_command_line_overrides_what_it_excludes_in_the_environment(trained: Shell) -> None:
     hot = (*RUN, "--temperature", "3", "--seed", "1", "Ann")
     assert trained(*hot, env={"TFCLI_GENERATE_GREEDY": "1"}).out == trained(*hot).out
     greedy = trained(*RUN, "--greedy", "Ann").out
@@ -128,7 +128,7 @@ def test_the_command_line_overrides_what_it_excludes_in_the_environment(trained:
     "options",
     [("--vocab-size", "300"), ("--tokenizer-type", "unigram"), ("--tokenizer-type", "bpe")],
 )
-def test_an_existing_tokenizer_is_not_trained(trained: Shell, options: tuple[str, str]) -> None:
+def test_existing_tokenizer_is_not_trained(trained: Shell, options: tuple[str, str]) -> None:
     done = trained("train", "book.txt", "-t", "words", *options, "--run", "it", "--steps", "1")
     assert done.code == 2
     assert f"--tokenizer cannot be combined with {options[0]}" in done.err
@@ -171,7 +171,7 @@ def test_requests_have_grammars_of_their_own(trained: Shell) -> None:
     assert texts[5] != "q"
 
 
-def test_a_request_with_an_invalid_grammar_gets_an_error(trained: Shell) -> None:
+def test_request_with_an_invalid_grammar_gets_an_error(trained: Shell) -> None:
     asked = requests(
         {"regex": "("},
         {"choices": ["a"]},
@@ -194,7 +194,7 @@ def test_a_request_with_an_invalid_grammar_gets_an_error(trained: Shell) -> None
     assert others[4]["error"] == "row 7: regex cannot be combined with choices"
 
 
-def test_a_request_overrides_what_it_excludes_on_the_command_line(trained: Shell) -> None:
+def test_request_overrides_what_it_excludes_on_the_command_line(trained: Shell) -> None:
     asked = requests({"temperature": 3, "seed": 1}, {"greedy": False, "seed": 1}, {})
     done = trained(*RUN, "--jsonl", "--greedy", stdin=asked)
     hot, drawn, greedy = rows(done.out)

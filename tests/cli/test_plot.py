@@ -1,4 +1,4 @@
-"""`tfcli runs plot`: real runs, and metrics with holes in them."""
+"""`tfcli runs plot`: real runs, and metrics with gaps."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def test_rows_without_usable_fields_are_skipped(trained: Shell, tmp_path: Path) 
     assert shell("runs", "plot", "it").code == 0
 
 
-def test_a_run_without_points_is_an_error_with_a_hint(trained: Shell, tmp_path: Path) -> None:
+def test_run_without_points_is_an_error_with_a_hint(trained: Shell, tmp_path: Path) -> None:
     shell = copy_run(trained, tmp_path, "it")
     write_metrics(shell, "it", {"event": "Dreamt"})
     done = shell("runs", "plot", "it")
@@ -124,7 +124,7 @@ def test_tokens_axis_needs_a_checkpoint(trained: Shell, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("columns", ["40", "80", "200"])
-def test_a_chart_in_a_pipe_fits_and_has_no_color(
+def test_piped_chart_fits_the_width_and_has_no_color(
     trained: Shell, tmp_path: Path, columns: str
 ) -> None:
     shell = copy_run(trained, tmp_path, "one", "a-run-with-a-name-of-some-length")
@@ -152,7 +152,7 @@ def test_a_chart_in_a_pipe_fits_and_has_no_color(
 
 @pytest.mark.skipif(os.name == "nt", reason="terminals of POSIX")
 @pytest.mark.parametrize(("no_color", "colored"), [("", True), ("1", False)])
-def test_a_terminal_gets_color_unless_no_color_is_set(
+def test_terminal_gets_color_unless_no_color_is_set(
     trained: Shell, no_color: str, colored: bool
 ) -> None:
     environment = bare_environment() | {"TERM": "xterm-256color", "NO_COLOR": no_color}
@@ -165,7 +165,7 @@ def test_a_terminal_gets_color_unless_no_color_is_set(
     assert ("\x1b[" in child.before) is colored
 
 
-def test_a_constant_loss_and_a_single_step_can_be_drawn(trained: Shell, tmp_path: Path) -> None:
+def test_constant_loss_and_a_single_step_can_be_drawn(trained: Shell, tmp_path: Path) -> None:
     shell = copy_run(trained, tmp_path, "it")
     write_metrics(shell, "it", *(step(number, 2.0) for number in range(1, 9)))
     assert shell("runs", "plot", "it").code == 0
@@ -173,11 +173,11 @@ def test_a_constant_loss_and_a_single_step_can_be_drawn(trained: Shell, tmp_path
     assert shell("runs", "plot", "it", "--x", "steps").code == 0
 
 
-# --- pages and pictures -------------------------------------------------------------------------
+# --- HTML pages and image files -----------------------------------------------------------------
 
 
 class Page(HTMLParser):
-    """What a browser would find: tags, where they point, the cells of the table."""
+    """The tags, links and table cells of an HTML page."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -202,7 +202,7 @@ class Page(HTMLParser):
             self.cells.append(data)
 
 
-def test_a_page_is_self_contained_and_has_the_numbers(trained: Shell, tmp_path: Path) -> None:
+def test_page_is_self_contained_and_has_the_numbers(trained: Shell, tmp_path: Path) -> None:
     shell = copy_run(trained, tmp_path, "one", "two")
     done = shell("runs", "plot", "one", "two", "--out", "page/losses.html")
     assert (done.code, done.out) == (0, b"")
@@ -219,7 +219,7 @@ def test_a_page_is_self_contained_and_has_the_numbers(trained: Shell, tmp_path: 
     assert any(f"{summary['held_out']['bytes']:,} bytes" in cell for cell in page.cells)
 
 
-def test_an_svg_shows_losses_falling_and_tells_the_numbers(trained: Shell, tmp_path: Path) -> None:
+def test_svg_shows_falling_losses_and_has_the_numbers(trained: Shell, tmp_path: Path) -> None:
     shell = copy_run(trained, tmp_path, "it")
     measured = [(100, 3.0), (500, 2.5), (1000, 2.25)]
     write_metrics(
@@ -235,7 +235,7 @@ def test_an_svg_shows_losses_falling_and_tells_the_numbers(trained: Shell, tmp_p
         assert f"{loss:.4f} nats per byte at step {number:,}" in tooltip
     places = [(float(marker.attrib["x"]), float(marker.attrib["y"])) for marker in markers]
     assert [x for x, _ in places] == sorted(x for x, _ in places)
-    assert [y for _, y in places] == sorted(y for _, y in places)  # downwards is lower
+    assert [y for _, y in places] == sorted(y for _, y in places)  # y grows downwards
     (final,) = groups["chart-final-eval-0"].iter(f"{SVG}use")
     _, _, width, height = map(float, root.attrib["viewBox"].split())
     for x, y in (*places, (float(final.attrib["x"]), float(final.attrib["y"]))):
@@ -250,7 +250,7 @@ def test_an_svg_shows_losses_falling_and_tells_the_numbers(trained: Shell, tmp_p
     ("end", "magic"),
     [("png", b"\x89PNG\r\n"), ("pdf", b"%PDF-"), ("svg", b"<?xml"), ("html", b"<!D")],
 )
-def test_the_same_runs_give_the_same_bytes_whatever_the_users_matplotlibrc(
+def test_output_is_deterministic_and_ignores_matplotlibrc(
     trained: Shell, tmp_path: Path, end: str, magic: bytes
 ) -> None:
     shell = copy_run(trained, tmp_path, "one", "two")
@@ -282,7 +282,7 @@ def test_without_matplotlib_the_error_says_how_to_install_it(
 
 @pytest.mark.skipif(os.name == "nt", reason="no such names there")
 @pytest.mark.parametrize("end", ["html", "svg"])
-def test_a_name_is_not_markup(trained: Shell, tmp_path: Path, end: str) -> None:
+def test_names_are_escaped(trained: Shell, tmp_path: Path, end: str) -> None:
     name = NASTY.replace("/", "")
     shell = copy_run(trained, tmp_path, name)
     assert shell("runs", "plot", name, "--out", f"it.{end}").code == 0
@@ -296,9 +296,7 @@ def test_a_name_is_not_markup(trained: Shell, tmp_path: Path, end: str) -> None:
         ElementTree.fromstring(text)
 
 
-def test_runs_on_different_texts_are_compared_with_a_warning(
-    trained: Shell, tmp_path: Path
-) -> None:
+def test_comparing_runs_on_different_texts_gives_a_warning(trained: Shell, tmp_path: Path) -> None:
     shell = copy_run(trained, tmp_path, "one")
     (tmp_path / "other.txt").write_text("".join(f"{i} and {i + 1}\n" for i in range(3000)))
     made = shell(
@@ -311,7 +309,7 @@ def test_runs_on_different_texts_are_compared_with_a_warning(
     assert "different texts" in (tmp_path / "it.html").read_text()
 
 
-def test_only_pages_and_pictures_are_overwritten(trained: Shell, tmp_path: Path) -> None:
+def test_only_plot_files_are_overwritten(trained: Shell, tmp_path: Path) -> None:
     shell = copy_run(trained, tmp_path, "it")
     (tmp_path / "book.txt").write_text("dear")
     done = shell("runs", "plot", "it", "--out", "book.txt")
@@ -327,7 +325,7 @@ def test_only_pages_and_pictures_are_overwritten(trained: Shell, tmp_path: Path)
     assert not list(tmp_path.glob(".tmp-*"))
 
 
-def test_the_terminal_chart_leaves_heavy_libraries_out(trained: Shell) -> None:
+def test_terminal_chart_does_not_import_heavy_libraries(trained: Shell) -> None:
     code = (
         "import sys; from tfcli.cli.app import run; run(sys.argv[1:], started=0.0); "
         "sys.exit(bool({'torch', 'numpy', 'matplotlib'} & sys.modules.keys()))"

@@ -118,7 +118,7 @@ def test_newest_step_with_valid_weights_stays_until_training_replaces_it(
 
 
 def test_old_step_with_only_valid_weights_is_removed(workshop: Shell) -> None:
-    """Otherwise `verify` would report it for ever: nobody resumes from it or generates with it."""
+    """Otherwise `verify` would always report it, though no command uses it."""
     oldest, newest = set_losses(workshop, [2.0, 1.0])
     flip(oldest / OPTIMIZER)
     done = workshop("runs", "verify")
@@ -241,7 +241,7 @@ def test_leftovers_of_a_killed_trainer_are_reported_and_removed(workshop: Shell)
         process.send_signal(signal.SIGKILL)
     run = workshop.folder / "checkpoints" / "it"
     (run / ".tmp-step-7-1").mkdir()
-    left = len(list(run.glob(".tmp-*")))  # two, where the kill met a save
+    left = len(list(run.glob(".tmp-*")))  # two, if the kill interrupted a save
     done = workshop("runs", "verify", "it")
     assert done.code == 0, done.err
     assert "was killed" in done.err
@@ -258,7 +258,7 @@ def test_run_in_training_is_not_repaired(workshop: Shell) -> None:
         done = workshop("runs", "repair", "it")
         assert done.code == 73
         assert f"process {process.pid}" in done.err
-        # the trainer may be saving at any moment: such folders are its work, not leftovers
+        # the trainer may be saving at any moment, so such folders are not leftovers
         (workshop.folder / "checkpoints/it/.tmp-step-7-1").mkdir()
         assert "killed" not in workshop("runs", "verify", "it").err
         assert b"leftover" not in workshop("doctor").out

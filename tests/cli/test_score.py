@@ -10,28 +10,28 @@ import pytest
 from tests.conftest import BOOK, SENTENCES, Shell
 
 
-def test_a_held_out_text_scores_what_training_said(trained: Shell) -> None:
+def test_held_out_text_scores_as_in_training(trained: Shell) -> None:
     metadata = json.loads(trained("runs", "show", "tale", "--json").out)
     held_out = metadata["held_out"]
     text = BOOK.encode()[-held_out["bytes"] :]
     done = trained("score", "--run", "tale", "--json", stdin=text)
     assert done.code == 0, done.err
     assert done.err == ""
-    found = json.loads(done.out)
-    assert found.keys() == {
+    result = json.loads(done.out)
+    assert result.keys() == {
         "nats", "nats_per_byte", "perplexity", "bytes", "tokens", "context", "stride"
     }  # fmt: skip
-    assert found["bytes"] == held_out["bytes"]
-    # training also measures how well the end of the text is foreseen, which has no bytes
-    the_end = held_out["nats_per_byte"] * held_out["bytes"] - found["nats"]
-    assert 0 < the_end < 20
-    assert found["tokens"] == held_out["tokens"] - 1
-    assert found["perplexity"] == pytest.approx(math.exp(found["nats"] / found["tokens"]))
-    said = trained("score", "--run", "tale", stdin=text).out.decode()
-    assert f"{found['nats_per_byte']:.4f} nats/byte" in said
+    assert result["bytes"] == held_out["bytes"]
+    # training also counts the loss of the final eos, which has no bytes
+    eos_nats = held_out["nats_per_byte"] * held_out["bytes"] - result["nats"]
+    assert 0 < eos_nats < 20
+    assert result["tokens"] == held_out["tokens"] - 1
+    assert result["perplexity"] == pytest.approx(math.exp(result["nats"] / result["tokens"]))
+    text_output = trained("score", "--run", "tale", stdin=text).out.decode()
+    assert f"{result['nats_per_byte']:.4f} nats/byte" in text_output
 
 
-def test_lines_are_ranked_by_how_likely_they_are(trained: Shell) -> None:
+def test_likely_lines_have_a_lower_loss(trained: Shell) -> None:
     lines = [SENTENCES[0].strip(), "zzzz qqqq xxxx!", "", SENTENCES[5].strip()]
     done = trained("score", "--run", "tale", "--by", "line", stdin="\n".join(lines).encode())
     table = [line.split("\t") for line in done.out.decode().split("\n")[:-1]]
@@ -43,18 +43,18 @@ def test_lines_are_ranked_by_how_likely_they_are(trained: Shell) -> None:
     assert float(table[1][1]) == pytest.approx(json.loads(alone.out)["nats"], abs=1e-3)
 
 
-def test_tokens_add_up(trained: Shell) -> None:
+def test_token_losses_sum_to_that_of_the_text(trained: Shell) -> None:
     text = "Ann saw\tJosé.\r\nBob"
     done = trained("score", "--run", "tale", "--by", "token", "--json", stdin=text.encode())
     tokens = [json.loads(line) for line in done.out.splitlines()]
     whole = json.loads(trained("score", "--run", "tale", "--json", stdin=text.encode()).out)
     assert sum(token["nats"] for token in tokens) == pytest.approx(whole["nats"], rel=1e-6)
     table = trained("score", "--run", "tale", "--by", "token", stdin=text.encode()).out.decode()
-    spelled = "".join(line.split("\t")[1] for line in table.splitlines())
-    assert spelled.replace("\\t", "\t").replace("\\r", "\r").replace("\\n", "\n") == text
+    escaped = "".join(line.split("\t")[1] for line in table.splitlines())
+    assert escaped.replace("\\t", "\t").replace("\\r", "\r").replace("\\n", "\n") == text
 
 
-def test_a_file_scores_as_its_text_in_a_pipe(trained: Shell) -> None:
+def test_file_scores_the_same_as_standard_input(trained: Shell) -> None:
     piped = trained("score", "--run", "tale", stdin=BOOK.encode())
     assert trained("score", "book.txt", "--run", "tale").out == piped.out
     for by in ("line", "token"):
@@ -62,7 +62,7 @@ def test_a_file_scores_as_its_text_in_a_pipe(trained: Shell) -> None:
         assert trained("score", "book.txt", "--run", "tale", "--by", by).out == piped.out
 
 
-def test_what_eight_bits_cost_is_said(trained: Shell) -> None:
+def test_cost_of_int8_is_reported(trained: Shell) -> None:
     done = trained("score", "book.txt", "--run", "tale", "--int8")
     assert "int8 differs by" in done.err
     rounded = float(done.out.split()[0])
@@ -70,9 +70,9 @@ def test_what_eight_bits_cost_is_said(trained: Shell) -> None:
     assert rounded == pytest.approx(exact, abs=0.05)
 
 
-WRONG = {
+CASES = {
     "nothing": ((), b"", 65, "no text to score"),
-    "no line": (("--by", "line"), b"", 0, ""),
+    "no lines": (("--by", "line"), b"", 0, ""),
     "not UTF-8": ((), b"\xff", 65, "byte 0"),
     "a line that is not UTF-8": (("--by", "line"), b"a\n\xff\n", 65, "line 2"),
     "no such file": (("nowhere.txt",), b"", 66, "nowhere.txt"),
@@ -80,10 +80,10 @@ WRONG = {
 }
 
 
-@pytest.mark.parametrize("case", WRONG)
-def test_the_edges(trained: Shell, case: str) -> None:
-    options, stdin, code, words = WRONG[case]
+@pytest.mark.parametrize("case", CASES)
+def test_empty_and_invalid_input_is_handled(trained: Shell, case: str) -> None:
+    options, stdin, code, message = CASES[case]
     done = trained("score", "--run", "tale", *options, stdin=stdin)
     assert done.code == code, done.err
-    assert words in done.err + done.out.decode()
+    assert message in done.err + done.out.decode()
     assert "Traceback" not in done.err

@@ -1,4 +1,4 @@
-"""`tfcli runs tensorboard`, read back with TensorBoard's own reader."""
+"""`tfcli runs tensorboard`, read with TensorBoard's own reader."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.conftest import Shell
 
 
 def scalars(folder: Path) -> dict[str, list[tuple[int, float]]]:
-    """Step and value of each scalar of a run, by its tag."""
+    """The steps and values of the scalars of a run, by tag."""
     events: Any = EventAccumulator(str(folder))
     events.Reload()
     return {
@@ -54,11 +54,11 @@ def test_metrics_of_runs_of_0_1_0_keep_their_meaning(trained: Shell, tmp_path: P
     assert shell("runs", "tensorboard", "old", "--out", "events").code == 0
     found = scalars(tmp_path / "events/old")
     assert found["train/grad_norm"] == [(1, 0.5)]
-    assert found["train/learning_rate_scale"] == [(1, 0.25)]  # a share, no absolute rate
+    assert found["train/learning_rate_scale"] == [(1, 0.25)]  # relative, not an absolute rate
     assert "train/learning_rate" not in found
 
 
-def test_a_trained_run_has_all_its_steps(trained: Shell, tmp_path: Path) -> None:
+def test_trained_run_has_all_its_steps(trained: Shell, tmp_path: Path) -> None:
     out = tmp_path / "events"
     assert trained("runs", "tensorboard", "tale", "--out", str(out)).code == 0
     points = json.loads(trained("runs", "plot", "tale", "--json").out)["points"]
@@ -80,7 +80,7 @@ def test_relative_time_is_training_time(trained: Shell, tmp_path: Path) -> None:
     assert second.wall_time - first.wall_time == 15.5
 
 
-def test_a_second_export_replaces_the_first(trained: Shell, tmp_path: Path) -> None:
+def test_second_export_replaces_the_first(trained: Shell, tmp_path: Path) -> None:
     shell = copy_run(trained, tmp_path, "it")
     for _ in range(2):
         assert shell("runs", "tensorboard", "it", "--out", "events").code == 0
@@ -88,7 +88,7 @@ def test_a_second_export_replaces_the_first(trained: Shell, tmp_path: Path) -> N
     assert len(scalars(tmp_path / "events/it")["train/loss"]) == 60
 
 
-def test_two_runs_of_one_name_are_refused(trained: Shell, tmp_path: Path) -> None:
+def test_two_runs_with_the_same_name_are_refused(trained: Shell, tmp_path: Path) -> None:
     shell = copy_run(trained, tmp_path, "it")
     shutil.copytree(tmp_path / "checkpoints/it", tmp_path / "other/it")
     done = shell("runs", "tensorboard", "it", "other/it", "--out", "events")

@@ -1,4 +1,4 @@
-"""On a real terminal: the live view, the hint instead of a hang, control characters shown."""
+"""On a real terminal: live display, interactive generation, Ctrl-C, colors, hints."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 
 from tests.conftest import Shell, bare_environment
 
-pytestmark = pytest.mark.skipif(os.name == "nt", reason="terminals of POSIX")
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="needs POSIX terminals")
 
 TINY = ["--layers", "1", "--width", "32", "--context", "16", "--batch-tokens", "128"]
 
@@ -25,7 +25,7 @@ def terminal(shell: Shell, *arguments: str) -> pexpect.spawn:
     )  # fmt: skip
 
 
-def test_without_a_prompt_there_is_a_hint_and_no_hang(trained: Shell) -> None:
+def test_without_a_prompt_there_is_a_hint_instead_of_a_hang(trained: Shell) -> None:
     child = terminal(trained, "generate")
     child.expect("no prompt given")
     child.expect("tfcli generate")
@@ -40,7 +40,7 @@ def test_encode_without_text_gives_a_hint(trained: Shell) -> None:
     child.expect(pexpect.EOF)
 
 
-def test_text_ends_with_a_newline_and_the_seed_is_told(trained: Shell) -> None:
+def test_text_ends_with_a_newline_and_the_seed_is_shown(trained: Shell) -> None:
     child = terminal(trained, "generate", "Ann", "--max-new-tokens", "10")
     child.expect(r"\r\n.*Next: reproduce this text with --seed \d+")
     child.expect(pexpect.EOF)
@@ -48,11 +48,11 @@ def test_text_ends_with_a_newline_and_the_seed_is_told(trained: Shell) -> None:
     assert child.exitstatus == 0
 
 
-def test_a_training_shows_itself_live_and_stops_on_ctrl_c(shell: Shell) -> None:
+def test_training_has_a_live_display_and_stops_on_ctrl_c(shell: Shell) -> None:
     options = ["--steps", "100000", "--run", "it", "--eval-every", "20", *TINY]
     child = terminal(shell, "train", "book.txt", *options)
     child.expect("tokens/s")
-    child.expect("[\u2801-\u28ff]{3}")  # the curve, in braille
+    child.expect("[\u2801-\u28ff]{3}")  # the loss curve, in braille
     child.kill(signal.SIGINT)
     child.expect("Stopping after saving")
     child.expect("Next: tfcli train --resume it")
@@ -61,7 +61,7 @@ def test_a_training_shows_itself_live_and_stops_on_ctrl_c(shell: Shell) -> None:
     assert child.exitstatus == 130
 
 
-def test_writing_together_line_by_line(trained: Shell, tmp_path: Path) -> None:
+def test_interactive_generation_and_its_commands(trained: Shell, tmp_path: Path) -> None:
     child = terminal(trained, "generate", "--run", "tale", "-i", "--greedy", "--stop", ".")
     child.expect("Type the beginning of a text")
     child.expect("> ")
@@ -70,7 +70,7 @@ def test_writing_together_line_by_line(trained: Shell, tmp_path: Path) -> None:
     first = child.match[1]
     child.sendline("/retry")
     child.expect("/retry\r\n( [^\r]+)\r\n> ")
-    assert child.match[1] == first  # greedy: nothing is drawn
+    assert child.match[1] == first  # greedy, so deterministic
     child.sendline("/set temperature 0.9")
     child.expect(r"greedy = False")
     child.expect(r"temperature = 0\.9")
@@ -83,15 +83,15 @@ def test_writing_together_line_by_line(trained: Shell, tmp_path: Path) -> None:
     child.sendline("/set")
     child.expect(r"temperature +0\.9")
     child.expect("> ")
-    for wrong, words in (
+    for invalid, message in (
         ("/set temprature 1", "did you mean 'temperature'?"),
         ("/set top_p 7", "top_p must be between 0 and 1, not 7.0"),
         ("/set top_k many", "top_k must be a whole number, not 'many'"),
         ("/rerty", "did you mean '/retry'?"),
         ("/save", "/save needs the name"),
     ):
-        child.sendline(wrong)
-        child.expect_exact(words)
+        child.sendline(invalid)
+        child.expect_exact(message)
         child.expect("> ")
     story = tmp_path / "story.txt"
     child.sendline(f"/save {story}")
@@ -108,23 +108,23 @@ def test_writing_together_line_by_line(trained: Shell, tmp_path: Path) -> None:
     child.sendline(f"/save {story}")
     child.expect("Saved to")
     assert story.read_text().startswith("One\nTwo")
-    child.expect("> ")  # before it is asked for, an end of input is lost, as in any shell
+    child.expect("> ")  # sent before the prompt, an end of input is lost, as in any shell
     child.sendeof()
     child.expect(pexpect.EOF)
     child.close()
     assert child.exitstatus == 0
 
 
-def test_ctrl_c_stops_the_text_and_not_the_program(trained: Shell) -> None:
+def test_ctrl_c_stops_the_text_but_not_the_program(trained: Shell) -> None:
     child = terminal(trained, "generate", "--run", "tale", "-i", "--max-new-tokens", "100000000")
     child.expect("> ")
     child.sendline("Ann saw")
-    child.expect("saw[^>]{200}")  # it is writing
+    child.expect("saw[^>]{200}")  # it is generating
     child.kill(signal.SIGINT)
     child.expect("\n> ")
     child.sendline("/new")
     child.expect("New text")
-    child.kill(signal.SIGINT)  # at the prompt: the line is dropped
+    child.kill(signal.SIGINT)  # at the prompt: discards the line
     child.expect("> ")
     child.sendline("/quit")
     child.expect(pexpect.EOF)
@@ -132,7 +132,7 @@ def test_ctrl_c_stops_the_text_and_not_the_program(trained: Shell) -> None:
     assert child.exitstatus == 0
 
 
-def test_a_note_waits_for_the_end_of_the_text(trained: Shell) -> None:
+def test_notes_come_after_the_text(trained: Shell) -> None:
     child = terminal(
         trained, "generate", "--run", "tale", "--max-new-tokens", "80", "--seed", "1", "Ann"
     )
@@ -142,7 +142,7 @@ def test_a_note_waits_for_the_end_of_the_text(trained: Shell) -> None:
     assert note.startswith("Note: context full; keeping the last 16 tokens")
 
 
-def test_surprise_is_shown_in_colours(trained: Shell) -> None:
+def test_surprisal_is_shown_in_colors(trained: Shell) -> None:
     child = terminal(
         trained, "generate", "--run", "tale", "--logprobs", "--temperature", "3", "--top-k", "0",
         "--seed", "1", "--max-new-tokens", "30", "Ann",

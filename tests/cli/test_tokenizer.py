@@ -11,7 +11,7 @@ from tests.conftest import BOOK, Shell
 TEXT = "Ann\r\nsaw\t  José — 🙂‍↕️ 日本 \x00 ▁ <s>\n\n".encode() * 3
 
 
-def test_a_text_through_encode_and_decode_is_the_same_text(trained: Shell) -> None:
+def test_text_round_trips_through_encode_and_decode(trained: Shell) -> None:
     ids = trained("tokenizer", "encode", "--tokenizer", "words", stdin=TEXT)
     assert ids.code == 0
     assert all(word.isdigit() for word in ids.out.split())
@@ -19,13 +19,13 @@ def test_a_text_through_encode_and_decode_is_the_same_text(trained: Shell) -> No
     assert text.out == TEXT
 
 
-def test_nothing_in_nothing_out(trained: Shell) -> None:
+def test_empty_input_gives_empty_output(trained: Shell) -> None:
     for command in ("encode", "decode"):
         done = trained("tokenizer", command, "-t", "words", stdin=b"")
         assert (done.code, done.out) == (0, b"")
 
 
-def test_info_for_people_and_for_programs(trained: Shell) -> None:
+def test_info_is_shown_as_table_and_as_json(trained: Shell) -> None:
     shown = trained("tokenizer", "info", "words")
     assert shown.code == 0
     assert b"vocab_size" in shown.out
@@ -35,25 +35,25 @@ def test_info_for_people_and_for_programs(trained: Shell) -> None:
 
 
 @pytest.mark.parametrize("kind", ["bpe", "unigram", "char"])
-def test_each_type_is_made_and_measured(shell: Shell, kind: str) -> None:
+def test_every_type_is_trained_and_measured(shell: Shell, kind: str) -> None:
     done = shell("tokenizer", "train", "book.txt", "--name", "it", "--type", kind, "--json")
     assert done.code == 0, done.err
-    made = json.loads(done.out)
-    assert made["type"] == kind
-    assert made["measures"]["bytes_per_token"] > 0.95
+    report = json.loads(done.out)
+    assert report["type"] == kind
+    assert report["measures"]["bytes_per_token"] > 0.95
 
 
-def test_a_vocabulary_larger_than_the_text_gives_is_reduced_with_a_word(shell: Shell) -> None:
+def test_vocabulary_too_large_for_the_text_is_reduced_with_a_note(shell: Shell) -> None:
     done = shell("tokenizer", "train", "book.txt", "--name", "it", "--vocab-size", "30k")
     assert done.code == 0
     assert "not the 30,000 requested" in done.err
 
 
-WRONG = {
-    "words for ids": (("decode", "-t", "words"), b"1 2\n3 four", 65, "line 2"),
-    "ids outside": (("decode", "-t", "words"), b"1 2 320", 65, "the unknown id 320"),
-    "no text": (("encode", "-t", "words"), b"\xff\xfe\x00", 65, "byte 0"),
-    "misspelt": (("encode", "-t", "wods"), b"", 66, "did you mean 'words'"),
+ERRORS = {
+    "words instead of ids": (("decode", "-t", "words"), b"1 2\n3 four", 65, "line 2"),
+    "unknown id": (("decode", "-t", "words"), b"1 2 320", 65, "the unknown id 320"),
+    "binary": (("encode", "-t", "words"), b"\xff\xfe\x00", 65, "byte 0"),
+    "misspelled": (("encode", "-t", "wods"), b"", 66, "did you mean 'words'"),
     "bad name": (("train", "book.txt", "--name", "a/b"), b"", 2, "cannot name a tokenizer"),
     "too small": (
         ("train", "book.txt", "--name", "it", "--vocab-size", "100"), b"", 65, "too small",
@@ -61,10 +61,10 @@ WRONG = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("case", WRONG)
-def test_what_goes_wrong_is_said(trained: Shell, case: str) -> None:
-    arguments, stdin, code, words = WRONG[case]
+@pytest.mark.parametrize("case", ERRORS)
+def test_errors_are_reported(trained: Shell, case: str) -> None:
+    arguments, stdin, code, message = ERRORS[case]
     done = trained("tokenizer", *arguments, stdin=stdin)
     assert done.code == code, done.err
-    assert words in done.err
+    assert message in done.err
     assert "Traceback" not in done.err

@@ -1,4 +1,4 @@
-"""`tfcli train` as a person runs it: real processes, pipes, signals, and a kill in mid-flight."""
+"""`tfcli train` as users run it: real processes, pipes, signals and kills."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def weights(run: Path) -> dict[str, bytes]:
 
 @contextmanager
 def training(shell: Shell, *arguments: str) -> Iterator[subprocess.Popen[str]]:
-    """A training in the background, which has made a step when the block begins."""
+    """A training process in the background that has made at least one step."""
     process = subprocess.Popen(
         [sys.executable, "-m", "tfcli", "train", *arguments],
         cwd=shell.folder,
@@ -54,7 +54,7 @@ def training(shell: Shell, *arguments: str) -> Iterator[subprocess.Popen[str]]:
             process.stdout.close()
 
 
-def test_a_run_from_a_text_file(shell: Shell) -> None:
+def test_training_on_a_text_file_makes_a_run(shell: Shell) -> None:
     done = shell("train", "book.txt", "--steps", "5", *TINY)
     assert done.code == 0, done.err
     assert done.out == b""
@@ -67,7 +67,7 @@ def test_a_run_from_a_text_file(shell: Shell) -> None:
     assert (shell.folder / "checkpoints/book-2/run.json").is_file()
 
 
-def test_its_result_as_json_is_that_of_runs_show(shell: Shell) -> None:
+def test_json_result_equals_runs_show(shell: Shell) -> None:
     made = shell("train", "book.txt", "--steps", "3", "--json", "--quiet", *TINY)
     assert made.err == ""
     result = json.loads(made.out)
@@ -79,7 +79,7 @@ def test_its_result_as_json_is_that_of_runs_show(shell: Shell) -> None:
 
 
 @pytest.mark.parametrize("kind", ["stdin", "gz", "zst", "jsonl", "parquet", "folder", "glob"])
-def test_texts_in_other_containers(shell: Shell, kind: str) -> None:
+def test_every_kind_of_input_is_read(shell: Shell, kind: str) -> None:
     folder = shell.folder / "texts"
     folder.mkdir()
     argument = {"stdin": "-", "folder": "texts", "glob": "texts/*.txt"}.get(kind, f"texts/b.{kind}")
@@ -100,7 +100,7 @@ def test_texts_in_other_containers(shell: Shell, kind: str) -> None:
     assert metadata["corpus"]["bytes"] == len(BOOK.encode())
 
 
-def test_texts_with_weights(shell: Shell) -> None:
+def test_weights_of_texts_are_recorded_and_resumed(shell: Shell) -> None:
     (shell.folder / "more.txt").write_text(BOOK[:9000])
     done = shell("train", "book.txt", "more.txt:2.5", "--steps", "2", *TINY)
     assert done.code == 0, done.err
@@ -110,7 +110,7 @@ def test_texts_with_weights(shell: Shell) -> None:
     assert more.code == 0, more.err
 
 
-def test_text_from_a_pipe_can_be_gone_on_with(shell: Shell) -> None:
+def test_run_on_piped_text_can_be_resumed(shell: Shell) -> None:
     stdin = BOOK.encode()
     done = shell("train", "-", "--steps", "2", "--run", "it", *TINY, stdin=stdin)
     assert done.code == 0, done.err
@@ -120,14 +120,14 @@ def test_text_from_a_pipe_can_be_gone_on_with(shell: Shell) -> None:
 
 
 @pytest.mark.parametrize("family", ["modern", "llama", "gpt2", "classic"])
-def test_every_family_trains_and_writes(shell: Shell, family: str) -> None:
+def test_every_family_trains_and_generates(shell: Shell, family: str) -> None:
     done = shell("train", "book.txt", "--steps", "3", "--family", family, "--run", "it", *TINY)
     assert done.code == 0, done.err
     text = shell("generate", "Ann", "--max-new-tokens", "5")
     assert text.code == 0, text.err
 
 
-def test_a_killed_run_goes_on_to_the_bits_of_one_that_never_stopped(shell: Shell) -> None:
+def test_killed_run_resumes_to_the_same_bits(shell: Shell) -> None:
     options = ("book.txt", "--steps", "60", "--save-every", "5", "--eval-every", "10", *TINY)
     assert shell("train", *options, "--run", "whole").code == 0
     with training(shell, *options, "--run", "killed") as process:
@@ -139,7 +139,7 @@ def test_a_killed_run_goes_on_to_the_bits_of_one_that_never_stopped(shell: Shell
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_saves_first_and_the_run_goes_on(
+def test_signal_saves_and_the_run_resumes_to_the_same_bits(
     shell: Shell, number: signal.Signals, code: int
 ) -> None:
     options = ("book.txt", "--steps", "120", "--eval-every", "2", "--save-every", "120", *TINY)
@@ -155,7 +155,7 @@ def test_a_signal_saves_first_and_the_run_goes_on(
     assert weights(runs / "cut") == weights(runs / "whole")
 
 
-def test_a_second_trainer_is_kept_out_and_told_by_whom(shell: Shell) -> None:
+def test_second_trainer_is_refused_and_told_the_process(shell: Shell) -> None:
     options = ("book.txt", "--steps", "100000", "--eval-every", "2", *TINY, "--run", "it")
     with training(shell, *options) as process:
         for arguments in (("--resume", "it"), ("book.txt", "--run", "it", "--steps", "1")):
@@ -164,7 +164,7 @@ def test_a_second_trainer_is_kept_out_and_told_by_whom(shell: Shell) -> None:
         assert f"process {process.pid}" in shell("train", "--resume", "it").err
 
 
-def test_a_finished_run_says_how_to_go_on(shell: Shell) -> None:
+def test_resuming_a_finished_run_explains_how_to_extend_it(shell: Shell) -> None:
     assert shell("train", "book.txt", "--steps", "2", "--run", "it", *TINY).code == 0
     done = shell("train", "--resume", "it")
     assert done.code == 0
@@ -173,12 +173,12 @@ def test_a_finished_run_says_how_to_go_on(shell: Shell) -> None:
 
 
 @pytest.mark.parametrize("text", ["a", "日本", "one word"])
-def test_the_smallest_texts_train_too(shell: Shell, text: str) -> None:
+def test_tiny_texts_can_be_trained_on(shell: Shell, text: str) -> None:
     done = shell("train", "-", "--steps", "2", "--run", "it", stdin=text.encode())
     assert done.code == 0, done.err
 
 
-def test_a_tokenizer_made_before_is_used(shell: Shell) -> None:
+def test_saved_tokenizer_is_used(shell: Shell) -> None:
     assert (
         shell("tokenizer", "train", "book.txt", "--name", "words", "--vocab-size", "310").code == 0
     )
@@ -187,13 +187,13 @@ def test_a_tokenizer_made_before_is_used(shell: Shell) -> None:
     assert json.loads(shell("runs", "show", "--json").out)["vocab_size"] == 310
 
 
-def test_options_come_from_the_environment_too(shell: Shell) -> None:
+def test_options_are_read_from_the_environment(shell: Shell) -> None:
     environment = {"TFCLI_TRAIN_STEPS": "3", "TFCLI_TRAIN_RUN": "named"}
     assert shell("train", "book.txt", *TINY, env=environment).code == 0
     assert json.loads(shell("runs", "show", "named", "--json").out)["steps"] == 3
 
 
-def test_samples_on_the_way_go_on_from_the_prompt(shell: Shell) -> None:
+def test_samples_during_training_continue_the_prompt(shell: Shell) -> None:
     options = ("--steps", "2", "--run", "it", "--sample-prompt", "Ann", *TINY)
     assert shell("train", "book.txt", *options).code == 0
     lines = (shell.folder / "checkpoints/it/metrics.jsonl").read_text().splitlines()
@@ -202,7 +202,7 @@ def test_samples_on_the_way_go_on_from_the_prompt(shell: Shell) -> None:
     assert all(sample["text"].startswith("Ann") for sample in samples)
 
 
-WRONG = {
+ERRORS = {
     "no text": ((), 2, "no text to train on"),
     "two budgets": (
         ("book.txt", "--steps", "1", "--time", "5s"),
@@ -211,7 +211,7 @@ WRONG = {
     ),
     "resume with text": (("book.txt", "--resume", "it"), 2, "the run's own text"),
     "resume with epochs": (("--resume", "it", "--epochs", "2"), 2, "--time or more --steps"),
-    "resume of nothing": (("--resume", "it"), 66, "no run 'it'"),
+    "resume of a missing run": (("--resume", "it"), 66, "run 'it' not found"),
     "no such file": (("bok.txt",), 66, "did you mean 'book.txt'"),
     "empty": (("empty.txt",), 65, "no text in empty.txt"),
     "binary": (("binary",), 65, "binary file"),
@@ -225,19 +225,19 @@ WRONG = {
     ),
     "bad size": (("book.txt", "--size", "huge"), 2, "--size must be one of nano, tiny"),
     "no such tokenizer": (("book.txt", "-t", "wrds"), 66, "tokenizer 'wrds' not found"),
-    "uneven heads": (("book.txt", "--width", "100", "--heads", "3"), 2, "cannot be divided"),
+    "indivisible heads": (("book.txt", "--width", "100", "--heads", "3"), 2, "cannot be divided"),
 }
 
 
-@pytest.mark.parametrize("case", WRONG)
-def test_what_goes_wrong_is_said_in_a_few_lines_and_leaves_nothing(shell: Shell, case: str) -> None:
+@pytest.mark.parametrize("case", ERRORS)
+def test_errors_are_reported_in_a_few_lines_and_leave_no_run(shell: Shell, case: str) -> None:
     (shell.folder / "empty.txt").touch()
     (shell.folder / "binary").write_bytes(bytes(range(256)) * 10)
     (shell.folder / "latin.txt").write_bytes("Españaña".encode("latin-1"))
-    arguments, code, words = WRONG[case]
+    arguments, code, message = ERRORS[case]
     done = shell("train", *arguments)
     assert done.code == code, done.err
-    assert words in done.err
+    assert message in done.err
     assert "Traceback" not in done.err
     assert len(done.err.splitlines()) <= 6
     assert done.out == b""
@@ -245,8 +245,8 @@ def test_what_goes_wrong_is_said_in_a_few_lines_and_leaves_nothing(shell: Shell,
     assert not [p for p in runs.glob("*") if p.name != ".cache"] if runs.exists() else True
 
 
-@pytest.mark.skipif(os.name == "nt", reason="limits of POSIX")
-def test_a_full_disk_is_said_and_the_steps_before_stay(shell: Shell) -> None:
+@pytest.mark.skipif(os.name == "nt", reason="needs POSIX limits")
+def test_full_disk_is_reported_and_earlier_steps_are_kept(shell: Shell) -> None:
     assert shell("train", "book.txt", "--steps", "2", "--run", "it", *TINY).code == 0
     before = weights(shell.folder / "checkpoints/it")
     script = (
@@ -254,7 +254,7 @@ def test_a_full_disk_is_said_and_the_steps_before_stay(shell: Shell) -> None:
         "resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000)); "
         "from tfcli.__main__ import main; sys.argv = ['tfcli', *sys.argv[1:]]; main()"
     )
-    # not measured: the limit would hit the file of the coverage measurement as well
+    # without coverage, whose data file the limit would also hit
     environment = {k: v for k, v in bare_environment().items() if not k.startswith("COVERAGE_")}
     done = subprocess.run(
         [sys.executable, "-c", script, "train", "--resume", "it", "--steps", "2"],
@@ -271,7 +271,7 @@ def test_a_full_disk_is_said_and_the_steps_before_stay(shell: Shell) -> None:
 # --- the plan -----------------------------------------------------------------------------------
 
 
-def test_a_dry_run_shows_the_plan_and_leaves_no_run(shell: Shell) -> None:
+def test_dry_run_shows_the_plan_and_leaves_no_run(shell: Shell) -> None:
     done = shell("train", "book.txt", "--time", "20s", "--dry-run", "--run", "it")
     assert done.code == 0, done.err
     for word in ("parameters", "epochs", "dropout", "memory", "gzip", "6-gram model"):
@@ -280,7 +280,7 @@ def test_a_dry_run_shows_the_plan_and_leaves_no_run(shell: Shell) -> None:
     assert not (shell.folder / "checkpoints/it").exists()
 
 
-def test_a_dry_run_as_json_is_the_card_of_the_run(shell: Shell) -> None:
+def test_dry_run_as_json_is_the_metadata_of_the_run(shell: Shell) -> None:
     done = shell("train", "book.txt", "--steps", "7", "--dry-run", "--json", *TINY)
     metadata = json.loads(done.out)
     assert metadata["model"]["num_layers"] == 1
@@ -289,12 +289,14 @@ def test_a_dry_run_as_json_is_the_card_of_the_run(shell: Shell) -> None:
 
 
 @pytest.mark.slow
-def test_compiled_training_is_the_same_training(shell: Shell) -> None:
-    for name, option in (("plain", "--no-compile"), ("made", "--compile")):
+def test_compiled_training_has_the_same_losses(shell: Shell) -> None:
+    for name, option in (("plain", "--no-compile"), ("compiled", "--compile")):
         options = ("--steps", "6", "--run", name, "--dtype", "float32", option, *TINY)
         assert shell("train", "book.txt", *options).code == 0
-    plain, made = (losses(shell.folder / "checkpoints" / name) for name in ("plain", "made"))
-    assert made == pytest.approx(plain, rel=1e-4)
+    plain, compiled = (
+        losses(shell.folder / "checkpoints" / name) for name in ("plain", "compiled")
+    )
+    assert compiled == pytest.approx(plain, rel=1e-4)
 
 
 def losses(run: Path) -> list[float]:
@@ -302,19 +304,17 @@ def losses(run: Path) -> list[float]:
     return [row["loss"] for row in rows if row["event"] == "StepFinished"]
 
 
-# --- going on from another run ------------------------------------------------------------------
+# --- starting from another run ------------------------------------------------------------------
 
 
-def test_a_run_begins_with_the_model_of_another_and_then_needs_it_no_more(
-    trained: Shell, tmp_path: Path
-) -> None:
+def test_run_starts_from_another_and_then_does_not_need_it(trained: Shell, tmp_path: Path) -> None:
     shell = trained
     (shell.folder / "more.txt").write_text("\n".join(reversed(BOOK.splitlines())))
     done = shell("train", "more.txt", "--from", "tale", "--run", "tuned", "--steps", "4")
     assert done.code == 0, done.err
-    fresh = losses(shell.folder / "checkpoints/tale")
+    from_scratch = losses(shell.folder / "checkpoints/tale")
     tuned = losses(shell.folder / "checkpoints/tuned")
-    assert tuned[0] < fresh[0]  # which began as a table of bigrams
+    assert tuned[0] < from_scratch[0]  # which starts from bigrams
     shutil.move(shell.folder / "checkpoints/tale", tmp_path / "elsewhere")
     try:
         assert shell("train", "--resume", "tuned", "--steps", "2").code == 0
@@ -325,7 +325,7 @@ def test_a_run_begins_with_the_model_of_another_and_then_needs_it_no_more(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (("--layers", "2"), "shape already"),
         (("--context", "8"), "shape already"),
@@ -333,33 +333,33 @@ def test_a_run_begins_with_the_model_of_another_and_then_needs_it_no_more(
         (("--vocab-size", "300"), "cannot be combined with --from"),
     ],
 )
-def test_what_the_other_run_has_decided_cannot_be_changed(
-    trained: Shell, arguments: tuple[str, ...], said: str
+def test_options_fixed_by_the_base_run_are_refused(
+    trained: Shell, arguments: tuple[str, ...], message: str
 ) -> None:
     done = trained("train", "book.txt", "--from", "tale", "--run", "it", *arguments)
     assert done.code == 2
-    assert said in done.err
+    assert message in done.err
     assert not (trained.folder / "checkpoints/it").exists()
 
 
-def test_a_run_to_go_on_from_that_is_not_there_is_named(trained: Shell) -> None:
+def test_missing_base_run_gets_a_suggestion(trained: Shell) -> None:
     done = trained("train", "book.txt", "--from", "tail", "--run", "it", "--steps", "1")
     assert done.code == 66
     assert "tale" in done.err
 
 
-def test_many_short_documents_train_apart(shell: Shell) -> None:
+def test_training_with_a_document_mask_lowers_the_loss(shell: Shell) -> None:
     rows = "".join(json.dumps({"text": line}) + "\n" for line in BOOK.splitlines()[:200])
     (shell.folder / "lines.jsonl").write_text(rows)
     options = ("--document-mask", "--steps", "30", *TINY, "--context", "64")
-    done = shell("train", "lines.jsonl", "--run", "apart", "--batch-tokens", "512", *options)
+    done = shell("train", "lines.jsonl", "--run", "masked", "--batch-tokens", "512", *options)
     assert done.code == 0, done.err
-    curve = losses(shell.folder / "checkpoints/apart")
+    curve = losses(shell.folder / "checkpoints/masked")
     assert curve[-1] < 0.7 * curve[0]
-    assert shell("generate", "Ann", "--run", "apart", "--max-new-tokens", "5").code == 0
+    assert shell("generate", "Ann", "--run", "masked", "--max-new-tokens", "5").code == 0
 
 
-def test_a_run_elsewhere_is_found_by_its_path(shell: Shell) -> None:
+def test_run_in_another_folder_is_found_by_its_path(shell: Shell) -> None:
     tiny = ("--layers", "1", "--width", "32", "--context", "16", "--steps", "2")
     made = shell("train", "book.txt", "--run", "here/it", *tiny)
     assert made.code == 0, made.err
@@ -368,13 +368,15 @@ def test_a_run_elsewhere_is_found_by_its_path(shell: Shell) -> None:
 
 
 @pytest.mark.parametrize("option", [("--dry-run",), ("--dropout", "0.1"), ("--from", "tale")])
-def test_a_resumed_run_keeps_its_plan(trained: Shell, option: tuple[str, ...]) -> None:
+def test_options_that_a_resumed_run_cannot_change_are_refused(
+    trained: Shell, option: tuple[str, ...]
+) -> None:
     done = trained("train", "--resume", "tale", *option)
     assert done.code == 2
     assert f"{option[0]} cannot be changed" in done.err
 
 
-def test_a_run_that_lost_the_model_it_began_with_is_not_begun_anew(shell: Shell) -> None:
+def test_run_without_valid_steps_does_not_restart_from_scratch(shell: Shell) -> None:
     assert shell("train", "book.txt", "--run", "first", "--steps", "2", *TINY).code == 0
     options = ("--from", "first", "--run", "second", "--steps", "2")
     assert shell("train", "book.txt", *options).code == 0
@@ -382,12 +384,12 @@ def test_a_run_that_lost_the_model_it_began_with_is_not_begun_anew(shell: Shell)
         (step / MODEL).write_bytes(b"torn")
     done = shell("train", "--resume", "second", "--steps", "2")
     assert done.code == 65
-    assert "no step of the run" in done.err
+    assert "all are damaged or incomplete" in done.err
 
 
-@pytest.mark.parametrize("said", ["abc", "1.5", "-3", "2"])
-def test_an_environment_that_is_not_torchruns_is_said(shell: Shell, said: str) -> None:
-    done = shell("train", "book.txt", "--steps", "2", *TINY, env={"WORLD_SIZE": said})
+@pytest.mark.parametrize("world_size", ["abc", "1.5", "-3", "2"])
+def test_invalid_torchrun_environment_is_reported(shell: Shell, world_size: str) -> None:
+    done = shell("train", "book.txt", "--steps", "2", *TINY, env={"WORLD_SIZE": world_size})
     assert done.code == 2
-    assert f"WORLD_SIZE is '{said}'" in done.err
+    assert f"WORLD_SIZE is '{world_size}'" in done.err
     assert "unset WORLD_SIZE" in done.err

@@ -1,4 +1,4 @@
-"""Runs with random weights in every family, and texts that tokenizers stumble over."""
+"""Runs with random weights in every family, and texts that are hard for tokenizers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tfcli.runs.valid_steps import ValidStep, open_step
 from tfcli.text.tokenizer import Tokenizer
 from tfcli.text.tokenizer_training import train_tokenizer
 
-# What goes wrong elsewhere: spaces, newlines, joined emoji, marks apart, control words, the mark.
+# Hard cases: spaces, newlines, joined emoji, combining marks, names of control tokens.
 ACCEPTANCE = [
     "", " a", "  a", "a\n\n b\t", "👩‍👩‍👧‍👦 🏳️‍🌈", "日本語のテキスト", "1234567890 3.14",
     "e\u0301 n\u0303 ﬁ",
@@ -57,7 +57,7 @@ MakeRun = Callable[..., tuple[Run, ValidStep, Transformer]]
 
 @pytest.fixture
 def make_run(tmp_path: Path, tokenizer: Tokenizer) -> MakeRun:
-    """Makes a run of a family, with its step and the model itself."""
+    """Makes a run of a family, and returns it with its step and its model."""
 
     def make(
         family: Family = "modern",
@@ -81,17 +81,17 @@ def make_run(tmp_path: Path, tokenizer: Tokenizer) -> MakeRun:
             head_dim=head_dim or config.head_dim,
         )  # fmt: skip
         model = random_weights(Transformer(config))
-        described = metadata() | {
+        run_json = metadata() | {
             "model": config.to_json(),
             "tokenizer": {
                 "vocab_size": tokenizer.vocab_size, "fingerprint": tokenizer.fingerprint
             },
         }  # fmt: skip
-        run = create_run(tmp_path / "checkpoints" / name, described, tokenizer)
-        measured = HeldOut(
+        run = create_run(tmp_path / "checkpoints" / name, run_json, tokenizer)
+        held_out = HeldOut(
             nats_per_byte=1.25, bytes=1000, tokens=300, context=96, stride=48, whole=True
         )
-        state = StepState(step=7, tokens_seen=7000, seconds=3.5, held_out=measured)
+        state = StepState(step=7, tokens_seen=7000, seconds=3.5, held_out=held_out)
         arrays = {name: weight.detach().numpy() for name, weight in model.named_parameters()}
         return run, open_step(save_step(run.path, state, arrays, {})), model
 

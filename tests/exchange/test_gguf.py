@@ -1,4 +1,4 @@
-"""GGUF files, read back with the `gguf` package; `test_llama_cpp` reads them with llama.cpp."""
+"""GGUF files, read with the `gguf` package; `test_llama_cpp` reads them with llama.cpp."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tfcli.text.tokenizer_training import train_tokenizer
 
 
 def read(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray[Any, Any]]]:
-    """The metadata and the tensors of a file, these in float32."""
+    """The metadata of a file, and its arrays in float32."""
     reader = gguf.GGUFReader(path)
     facts = {name: field.contents() for name, field in reader.fields.items()}
     arrays = {
@@ -32,9 +32,7 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray[Any, Any]]]:
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_metadata_and_tensors_describe_the_model(
-    shape: str, make_run: MakeRun, tmp_path: Path
-) -> None:
+def test_metadata_describes_the_model(shape: str, make_run: MakeRun, tmp_path: Path) -> None:
     run, step, _ = make_run(**SHAPES[shape])
     export_to_gguf(run, step, tmp_path / "it.gguf", "f32")
     facts, arrays = read(tmp_path / "it.gguf")
@@ -68,7 +66,7 @@ def test_metadata_and_tensors_describe_the_model(
     assert total == sum(np.prod(tensor.shape) for tensor in ours.tensors.values())
 
 
-def test_query_and_key_rows_are_interleaved_for_llama(make_run: MakeRun, tmp_path: Path) -> None:
+def test_query_and_key_rows_are_permuted_only_for_llama(make_run: MakeRun, tmp_path: Path) -> None:
     run, step, _ = make_run("llama", num_kv_heads=1)
     export_to_gguf(run, step, tmp_path / "it.gguf", "f32")
     _, arrays = read(tmp_path / "it.gguf")
@@ -77,12 +75,12 @@ def test_query_and_key_rows_are_interleaved_for_llama(make_run: MakeRun, tmp_pat
     for head in range(2):
         rows = ours[head * 2 * half : (head + 1) * 2 * half]
         theirs = arrays["blk.0.attn_q.weight"][head * 2 * half : (head + 1) * 2 * half]
-        np.testing.assert_array_equal(theirs[0::2], rows[:half])  # the first of each pair
+        np.testing.assert_array_equal(theirs[0::2], rows[:half])  # the first of each rotary pair
         np.testing.assert_array_equal(theirs[1::2], rows[half:])
 
 
 @pytest.mark.parametrize("type", ["f16", "q8_0"])
-def test_stored_numbers_are_those_whose_loss_is_measured(
+def test_quantized_weights_are_those_that_the_export_measures(
     type: NumberType, make_run: MakeRun, tmp_path: Path
 ) -> None:
     run, step, _ = make_run()
@@ -101,7 +99,9 @@ def test_stored_numbers_are_those_whose_loss_is_measured(
         assert error < 0.01
 
 
-def test_row_length_that_q8_0_cannot_store_is_f16(make_run: MakeRun, tmp_path: Path) -> None:
+def test_matrix_of_unsuitable_width_is_stored_as_f16_in_q8_0(
+    make_run: MakeRun, tmp_path: Path
+) -> None:
     run, step, _ = make_run(width=40)
     export_to_gguf(run, step, tmp_path / "it.gguf", "q8_0")
     types = {
@@ -109,11 +109,13 @@ def test_row_length_that_q8_0_cannot_store_is_f16(make_run: MakeRun, tmp_path: P
         for tensor in gguf.GGUFReader(tmp_path / "it.gguf").tensors
     }
     assert types["blk.0.attn_v.weight"] == "F16"
-    assert types["blk.0.ffn_down.weight"] == "Q8_0"  # which is 96 wide
+    assert types["blk.0.ffn_down.weight"] == "Q8_0"  # 96 wide
     assert types["output_norm.weight"] == "F32"
 
 
-def test_matrix_with_a_number_beyond_f16_is_f32(make_run: MakeRun, tmp_path: Path) -> None:
+def test_matrix_with_values_too_large_for_f16_is_stored_as_f32(
+    make_run: MakeRun, tmp_path: Path
+) -> None:
     from tfcli.runs.step import load_arrays, save_step
     from tfcli.runs.valid_steps import open_step
 
@@ -122,9 +124,9 @@ def test_matrix_with_a_number_beyond_f16_is_f32(make_run: MakeRun, tmp_path: Pat
     arrays["embedding.weight"][5] = 1e5
     step = open_step(save_step(run.path, step.state, arrays, {}))
     export_to_gguf(run, step, tmp_path / "it.gguf", "f16")
-    _, found = read(tmp_path / "it.gguf")
-    np.testing.assert_array_equal(found["token_embd.weight"], arrays["embedding.weight"])
-    assert np.isfinite(found["blk.0.attn_v.weight"]).all()
+    _, exported = read(tmp_path / "it.gguf")
+    np.testing.assert_array_equal(exported["token_embd.weight"], arrays["embedding.weight"])
+    assert np.isfinite(exported["blk.0.attn_v.weight"]).all()
 
 
 def test_existing_files_are_not_overwritten(make_run: MakeRun, tmp_path: Path) -> None:
@@ -140,13 +142,13 @@ def test_existing_files_are_not_overwritten(make_run: MakeRun, tmp_path: Path) -
     assert (tmp_path / "folder" / "Modelfile").read_text() == "mine"
 
 
-def test_context_length_is_the_sliding_window(make_run: MakeRun, tmp_path: Path) -> None:
+def test_sliding_window_limits_the_context_length(make_run: MakeRun, tmp_path: Path) -> None:
     run, step, _ = make_run("llama", sliding_window=20)
     export_to_gguf(run, step, tmp_path / "it.gguf", "f32")
     assert read(tmp_path / "it.gguf")[0]["llama.context_length"] == 20
 
 
-def test_ollama_gets_a_modelfile(make_run: MakeRun, tmp_path: Path) -> None:
+def test_ollama_export_has_a_modelfile(make_run: MakeRun, tmp_path: Path) -> None:
     run, step, _ = make_run()
     export_to_ollama(run, step, tmp_path / "out", "f16")
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"Modelfile", "model.gguf"}
@@ -154,7 +156,7 @@ def test_ollama_gets_a_modelfile(make_run: MakeRun, tmp_path: Path) -> None:
     assert lines[:2] == ["FROM ./model.gguf", 'TEMPLATE "{{ .Prompt }}"']
 
 
-def test_unsupported_models_and_tokenizers_are_refused(make_run: MakeRun, tmp_path: Path) -> None:
+def test_models_without_a_gguf_form_are_refused(make_run: MakeRun, tmp_path: Path) -> None:
     classic, step, _ = make_run("classic", name="classic")
     with pytest.raises(UsageError, match="classic"):
         export_to_gguf(classic, step, tmp_path / "it.gguf", "f32")
@@ -168,5 +170,5 @@ def test_unsupported_models_and_tokenizers_are_refused(make_run: MakeRun, tmp_pa
     assert not list(tmp_path.glob("*.gguf*"))
 
 
-def test_all_pieces_are_read(tokenizer: Tokenizer) -> None:
+def test_all_pieces_of_a_tokenizer_are_read(tokenizer: Tokenizer) -> None:
     assert len(read_pieces(tokenizer.serialized).pieces) == tokenizer.vocab_size

@@ -1,4 +1,4 @@
-"""Exported models compute the same in transformers, and imported ones what they did there."""
+"""Exported models compute the same in transformers, and imported ones the same here."""
 
 from __future__ import annotations
 
@@ -32,25 +32,25 @@ TEXT = "Ann saw the moon at noon. The old fox saw two birds by the sea."
 
 @torch.no_grad()
 def greedy(logits_of: Any, ids: list[int], count: int) -> list[int]:
-    """Greedy decoding without a cache."""
+    """Greedy generation without a cache."""
     for _ in range(count):
         ids = [*ids, int(logits_of(torch.tensor([ids]))[0, -1].argmax())]
     return ids
 
 
 @torch.no_grad()
-def assert_alike(ours: Transformer, theirs: Any, ids: list[int]) -> list[int]:
-    """The same logits, and the same 64 greedy tokens after the first 8, which are returned."""
+def assert_same_model(ours: Transformer, theirs: Any, ids: list[int]) -> list[int]:
+    """Asserts equal logits, and equal greedy continuations of the first 8 ids; returns those."""
     batch = torch.tensor([ids])
     torch.testing.assert_close(ours(batch), theirs(batch).logits, rtol=0, atol=1e-5)
-    begun = ids[:8]
-    by_us = greedy(ours, begun, 64)
-    by_them = theirs.generate(
-        torch.tensor([begun]), max_new_tokens=64, do_sample=False, eos_token_id=None,
+    prompt = ids[:8]
+    our_ids = greedy(ours, prompt, 64)
+    their_ids = theirs.generate(
+        torch.tensor([prompt]), max_new_tokens=64, do_sample=False, eos_token_id=None,
         pad_token_id=0,
     )  # fmt: skip
-    assert by_them[0].tolist() == by_us
-    return by_us
+    assert their_ids[0].tolist() == our_ids
+    return our_ids
 
 
 def open_theirs(folder: Path) -> Any:
@@ -59,7 +59,7 @@ def open_theirs(folder: Path) -> Any:
     return AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
 
 
-# --- out ------------------------------------------------------------------------------------------
+# --- export -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -68,7 +68,7 @@ def test_exported_model_computes_the_same(
 ) -> None:
     run, step, model = make_run(**SHAPES[shape])
     export_to_hugging_face(run, step, tmp_path / "out")
-    assert_alike(model, open_theirs(tmp_path / "out"), [BEGIN, *tokenizer.encode(TEXT)])
+    assert_same_model(model, open_theirs(tmp_path / "out"), [BEGIN, *tokenizer.encode(TEXT)])
 
 
 @pytest.mark.parametrize(
@@ -81,33 +81,31 @@ def test_sliding_window_is_exported(
     export_to_hugging_face(run, step, tmp_path / "out")
     theirs = open_theirs(tmp_path / "out")
     assert theirs.config.sliding_window == 7
-    assert_alike(model, theirs, [BEGIN, *tokenizer.encode(TEXT)])
+    assert_same_model(model, theirs, [BEGIN, *tokenizer.encode(TEXT)])
 
 
-def test_large_model_is_sharded(
+def test_large_model_is_exported_in_shards(
     make_run: MakeRun, tokenizer: Tokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(huggingface_out, "MAX_SHARD_BYTES", 100_000)
     run, step, model = make_run(tied_head=False)
     export_to_hugging_face(run, step, tmp_path / "out")
-    parts = sorted((tmp_path / "out").glob("model-*-of-*.safetensors"))
-    assert len(parts) > 2
+    shards = sorted((tmp_path / "out").glob("model-*-of-*.safetensors"))
+    assert len(shards) > 2
     assert not (tmp_path / "out" / "model.safetensors").exists()
-    assert_alike(model, open_theirs(tmp_path / "out"), [BEGIN, *tokenizer.encode(TEXT)])
-    found = inspect_checkpoint(tmp_path / "out")  # and it comes back
-    again = import_run(found, tmp_path / "checkpoints" / "again")
+    assert_same_model(model, open_theirs(tmp_path / "out"), [BEGIN, *tokenizer.encode(TEXT)])
+    plan = inspect_checkpoint(tmp_path / "out")  # and imported again
+    again = import_run(plan, tmp_path / "checkpoints" / "again")
     assert_same_weights(open_model(again, choose_step(again, None, damaged=fail)), model)
 
 
-def test_folder_is_complete_and_the_model_card_describes_the_run(
-    make_run: MakeRun, tmp_path: Path
-) -> None:
+def test_export_is_valid_and_has_a_model_card(make_run: MakeRun, tmp_path: Path) -> None:
     run, step, _ = make_run()
     export_to_hugging_face(run, step, tmp_path / "out")
     verify_folder(tmp_path / "out")
     readme = (tmp_path / "out" / "README.md").read_text()
     assert readme.startswith("---\nlibrary_name: transformers\n")
-    for known in (
+    for text in (
         "1.2500 nats per byte",
         "7,000",
         "Qwen3ForCausalLM",
@@ -115,10 +113,10 @@ def test_folder_is_complete_and_the_model_card_describes_the_run(
         'from_pretrained("./out")',
         run.metadata["corpus"]["fingerprint"],
     ):
-        assert known in readme
-    described = json.loads((tmp_path / "out" / "generation_config.json").read_text())
-    assert described["bos_token_id"] == 1
-    assert described["eos_token_id"] == 2
+        assert text in readme
+    config = json.loads((tmp_path / "out" / "generation_config.json").read_text())
+    assert config["bos_token_id"] == 1
+    assert config["eos_token_id"] == 2
     assert (tmp_path / "out" / "tokenizer.model").read_bytes() == run.tokenizer().serialized
 
 
@@ -134,7 +132,7 @@ def test_existing_files_are_not_overwritten(make_run: MakeRun, tmp_path: Path) -
     assert (tmp_path / "empty" / "config.json").is_file()
 
 
-def test_classic_is_refused(make_run: MakeRun, tmp_path: Path) -> None:
+def test_classic_cannot_be_exported(make_run: MakeRun, tmp_path: Path) -> None:
     run, step, _ = make_run("classic")
     with pytest.raises(UsageError, match="classic cannot be exported") as refused:
         export_to_hugging_face(run, step, tmp_path / "out")
@@ -145,7 +143,7 @@ def test_classic_is_refused(make_run: MakeRun, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_configuration_round_trip(shape: str, make_run: MakeRun) -> None:
+def test_config_json_round_trip(shape: str, make_run: MakeRun) -> None:
     run = make_run(**SHAPES[shape])[0]
     config, special = run.model_config, run.tokenizer().special
     value = json.loads(json.dumps(to_config_json(config, special)))
@@ -154,7 +152,7 @@ def test_configuration_round_trip(shape: str, make_run: MakeRun) -> None:
 
 
 def engines(run: Run, step: ValidStep) -> list[Engine]:
-    """All of them: torch, numpy, and numpy with the compiled decoder."""
+    """Every engine: torch, numpy, and numpy with the compiled decoder."""
     weights = map_arrays(step.path / MODEL)
     return [
         open_engine(run, step, "cpu", engine="torch"),
@@ -165,22 +163,22 @@ def engines(run: Run, step: ValidStep) -> list[Engine]:
 
 def greedy_of_engine(engine: Engine, ids: list[int], count: int) -> list[int]:
     engine.reset(0)
-    found, new = list(ids), list(ids)
+    generated, new = list(ids), list(ids)
     for _ in range(count):
         new = [int(engine.forward([0], [new])[0].argmax())]
-        found += new
-    return found
+        generated += new
+    return generated
 
 
-# --- in -------------------------------------------------------------------------------------------
+# --- import -------------------------------------------------------------------------------------
 
 COMMON = {
     "hidden_size": 48, "intermediate_size": 80, "num_hidden_layers": 2, "num_attention_heads": 4,
     "num_key_value_heads": 2, "max_position_embeddings": 96, "bos_token_id": 1, "eos_token_id": 2,
 }  # fmt: skip
-MADE: dict[str, tuple[str, dict[str, Any]]] = {
+MODELS: dict[str, tuple[str, dict[str, Any]]] = {
     "Llama": ("Llama", {}),
-    "Llama, other numbers": (
+    "Llama, other parameters": (
         "Llama",
         {"rms_norm_eps": 1e-3, "tie_word_embeddings": True, "head_dim": 20,
          "rope_parameters": {"rope_type": "default", "rope_theta": 500_000.0}},
@@ -188,7 +186,7 @@ MADE: dict[str, tuple[str, dict[str, Any]]] = {
     "Mistral": ("Mistral", {"sliding_window": 9}),
     "Mistral, no window": ("Mistral", {"sliding_window": None}),
     "Qwen2": ("Qwen2", {}),
-    "Qwen2, other numbers": (
+    "Qwen2, other parameters": (
         "Qwen2",
         {"tie_word_embeddings": True, "use_sliding_window": True, "sliding_window": 11,
          "max_window_layers": 0,
@@ -221,26 +219,26 @@ def make_theirs(kind: str, vocab_size: int, extra: dict[str, Any]) -> Any:
     return random_weights(getattr(transformers, f"{kind}ForCausalLM")(config))
 
 
-def saved(theirs: Any, tokenizer: Tokenizer, folder: Path, **how: Any) -> Path:
-    theirs.save_pretrained(folder, **how)
+def saved(theirs: Any, tokenizer: Tokenizer, folder: Path, **options: Any) -> Path:
+    theirs.save_pretrained(folder, **options)
     (folder / "tokenizer.model").write_bytes(tokenizer.serialized)
     return folder
 
 
-@pytest.mark.parametrize("name", MADE)
+@pytest.mark.parametrize("name", MODELS)
 def test_imported_model_computes_the_same(name: str, tokenizer: Tokenizer, tmp_path: Path) -> None:
-    kind, extra = MADE[name]
+    kind, extra = MODELS[name]
     theirs = make_theirs(kind, tokenizer.vocab_size, extra)
-    found = inspect_checkpoint(saved(theirs, tokenizer, tmp_path / "in"))
-    run = import_run(found, tmp_path / "checkpoints" / "theirs")
+    plan = inspect_checkpoint(saved(theirs, tokenizer, tmp_path / "in"))
+    run = import_run(plan, tmp_path / "checkpoints" / "theirs")
     step = choose_step(run, None, damaged=fail)
     ids = [BEGIN, *tokenizer.encode(TEXT)]
-    by_them = assert_alike(open_model(run, step), theirs, ids)
+    their_ids = assert_same_model(open_model(run, step), theirs, ids)
     with torch.no_grad():
-        wanted = theirs(torch.tensor([ids])).logits[0].numpy()
+        expected = theirs(torch.tensor([ids])).logits[0].numpy()
     for engine in engines(run, step):
-        np.testing.assert_allclose(engine.forward_all([0], [ids]), wanted, rtol=0, atol=1e-4)
-        assert greedy_of_engine(engine, ids[:8], 64) == by_them
+        np.testing.assert_allclose(engine.forward_all([0], [ids]), expected, rtol=0, atol=1e-4)
+        assert greedy_of_engine(engine, ids[:8], 64) == their_ids
     export_to_hugging_face(run, step, tmp_path / "out")
     again = open_theirs(tmp_path / "out").state_dict()
     for name, weight in theirs.state_dict().items():
@@ -251,17 +249,17 @@ def test_imported_model_computes_the_same(name: str, tokenizer: Tokenizer, tmp_p
 def test_default_rope_scaling_is_none(
     rope_scaling: Any, tokenizer: Tokenizer, tmp_path: Path
 ) -> None:
-    """As config.json was before transformers 5."""
+    """With config.json as before transformers 5."""
     theirs = make_theirs("Llama", tokenizer.vocab_size, {})
     path = saved(theirs, tokenizer, tmp_path / "in") / "config.json"
-    described = json.loads(path.read_text())
-    del described["rope_parameters"]
-    described |= {"rope_theta": 500_000.0, "rope_scaling": rope_scaling}
-    path.write_text(json.dumps(described))
+    config = json.loads(path.read_text())
+    del config["rope_parameters"]
+    config |= {"rope_theta": 500_000.0, "rope_scaling": rope_scaling}
+    path.write_text(json.dumps(config))
     run = import_run(inspect_checkpoint(path.parent), tmp_path / "checkpoints" / "theirs")
     assert run.model_config.rope_theta == 500_000.0
     model = open_model(run, choose_step(run, None, damaged=fail))
-    assert_alike(model, open_theirs(path.parent), [BEGIN, *tokenizer.encode(TEXT)])
+    assert_same_model(model, open_theirs(path.parent), [BEGIN, *tokenizer.encode(TEXT)])
 
 
 def test_imported_gpt2_computes_the_same(tokenizer: Tokenizer, tmp_path: Path) -> None:
@@ -272,17 +270,17 @@ def test_imported_gpt2_computes_the_same(tokenizer: Tokenizer, tmp_path: Path) -
         bos_token_id=1, eos_token_id=2,
     )  # fmt: skip
     theirs: Any = random_weights(GPT2LMHeadModel(config))
-    found = inspect_checkpoint(saved(theirs, tokenizer, tmp_path / "in"))
-    run = import_run(found, tmp_path / "checkpoints" / "theirs")
+    plan = inspect_checkpoint(saved(theirs, tokenizer, tmp_path / "in"))
+    run = import_run(plan, tmp_path / "checkpoints" / "theirs")
     model = open_model(run, choose_step(run, None, damaged=fail))
-    assert_alike(model, theirs, [BEGIN, *tokenizer.encode(TEXT)])
+    assert_same_model(model, theirs, [BEGIN, *tokenizer.encode(TEXT)])
     export_to_hugging_face(run, choose_step(run, None, damaged=fail), tmp_path / "out")
     again = open_theirs(tmp_path / "out").state_dict()
     for name, weight in theirs.state_dict().items():
         assert torch.equal(again[name], weight), name
 
 
-def test_shorter_names_of_gpt2_are_imported(tokenizer: Tokenizer, tmp_path: Path) -> None:
+def test_gpt2_names_without_prefix_are_imported(tokenizer: Tokenizer, tmp_path: Path) -> None:
     from safetensors.torch import load_file, save_file
     from transformers import GPT2Config, GPT2LMHeadModel
 
@@ -291,12 +289,15 @@ def test_shorter_names_of_gpt2_are_imported(tokenizer: Tokenizer, tmp_path: Path
     theirs: Any = random_weights(GPT2LMHeadModel(config))
     folder = saved(theirs, tokenizer, tmp_path / "in")
     weights = load_file(folder / "model.safetensors")
-    shorter = {name.removeprefix("transformer."): weight for name, weight in weights.items()}
-    shorter |= {"h.0.attn.bias": torch.ones(1, 1, 96, 96), "h.0.attn.masked_bias": torch.ones(1)}
-    save_file(shorter, folder / "model.safetensors")
+    without_prefix = {name.removeprefix("transformer."): weight for name, weight in weights.items()}
+    without_prefix |= {
+        "h.0.attn.bias": torch.ones(1, 1, 96, 96),
+        "h.0.attn.masked_bias": torch.ones(1),
+    }
+    save_file(without_prefix, folder / "model.safetensors")
     run = import_run(inspect_checkpoint(folder), tmp_path / "checkpoints" / "theirs")
     model = open_model(run, choose_step(run, None, damaged=fail))
-    assert_alike(model, theirs, [BEGIN, *tokenizer.encode(TEXT)])
+    assert_same_model(model, theirs, [BEGIN, *tokenizer.encode(TEXT)])
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
@@ -309,27 +310,25 @@ def test_other_number_formats_become_float32(
         tmp_path / "checkpoints" / "theirs",
     )
     model = open_model(run, choose_step(run, None, damaged=fail))
-    wanted = theirs.state_dict()["model.layers.1.mlp.up_proj.weight"].float()
-    found = dict(model.named_parameters())["blocks.1.feed_forward.up.weight"]
-    assert torch.equal(found, wanted)
+    expected = theirs.state_dict()["model.layers.1.mlp.up_proj.weight"].float()
+    weight = dict(model.named_parameters())["blocks.1.feed_forward.up.weight"]
+    assert torch.equal(weight, expected)
 
 
 def test_embedding_rows_without_a_token_are_dropped(tokenizer: Tokenizer, tmp_path: Path) -> None:
     theirs = make_theirs("Llama", tokenizer.vocab_size + 12, {})
-    found = inspect_checkpoint(saved(theirs, tokenizer, tmp_path / "in"), context_length=40)
-    assert found.dropped_rows == 12
-    run = import_run(found, tmp_path / "checkpoints" / "theirs")
+    plan = inspect_checkpoint(saved(theirs, tokenizer, tmp_path / "in"), context_length=40)
+    assert plan.dropped_rows == 12
+    run = import_run(plan, tmp_path / "checkpoints" / "theirs")
     model = open_model(run, choose_step(run, None, damaged=fail))
     assert model.config.context_length == 40
     ids = torch.tensor([[BEGIN, *tokenizer.encode(TEXT)][:40]])
     with torch.no_grad():
-        wanted = theirs(ids).logits[:, :, : tokenizer.vocab_size]
-        torch.testing.assert_close(model(ids), wanted, rtol=0, atol=1e-5)
+        expected = theirs(ids).logits[:, :, : tokenizer.vocab_size]
+        torch.testing.assert_close(model(ids), expected, rtol=0, atol=1e-5)
 
 
-def test_tokenizer_json_alone_is_enough(
-    make_run: MakeRun, tokenizer: Tokenizer, tmp_path: Path
-) -> None:
+def test_tokenizer_json_is_enough(make_run: MakeRun, tokenizer: Tokenizer, tmp_path: Path) -> None:
     run, step, _ = make_run()
     export_to_hugging_face(run, step, tmp_path / "out")
     (tmp_path / "out" / "tokenizer.model").unlink()

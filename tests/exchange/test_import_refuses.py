@@ -1,4 +1,4 @@
-"""Damaged or malicious folders: a clear error, no memory used, nothing written."""
+"""Invalid or malicious folders: a clear error, no memory allocated, nothing written."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 
 @pytest.fixture
 def folder(make_run: MakeRun, tmp_path: Path) -> Path:
-    """A folder that can be imported, to be damaged."""
+    """A folder that can be imported, for the test to damage."""
     run, step, _ = make_run(tied_head=False)
     export_to_hugging_face(run, step, tmp_path / "in")
     return tmp_path / "in"
@@ -38,7 +38,7 @@ def configure(folder: Path, **changes: Any) -> None:
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
 
 
-def reweigh(folder: Path, change: Callable[[dict[str, Any]], Any]) -> None:
+def edit_weights(folder: Path, change: Callable[[dict[str, Any]], Any]) -> None:
     weights = load_file(folder / WEIGHTS)
     change(weights)
     save_file(weights, folder / WEIGHTS)
@@ -81,108 +81,109 @@ def index(folder: Path, name: object) -> None:
     (folder / INDEX).write_text(json.dumps({"weight_map": dict.fromkeys(names, name)}))
 
 
-DAMAGED: dict[str, tuple[Callable[[Path], Any], str]] = {
+FAULTS: dict[str, tuple[Callable[[Path], Any], str]] = {
     "no config": (lambda f: (f / "config.json").unlink(), "config.json not found"),
-    "config is no JSON": (lambda f: (f / "config.json").write_text("{"), "not valid JSON"),
+    "config is not JSON": (lambda f: (f / "config.json").write_text("{"), "not valid JSON"),
     "another architecture": (
         lambda f: configure(f, architectures=["GemmaForCausalLM"]), "Gemma.* cannot be imported"
     ),
     "no architecture": (lambda f: configure(f, architectures=None), "cannot be imported"),
-    "scaled positions": (
+    "unknown RoPE scaling": (
         lambda f: configure(f, rope_parameters={"rope_type": "yarn", "rope_theta": 1.0}), "yarn"
     ),
     "another activation": (lambda f: configure(f, hidden_act="gelu"), "hidden_act"),
     "biases": (lambda f: configure(f, attention_bias=True), "attention_bias"),
-    "layers of two kinds": (
+    "layers of two types": (
         lambda f: configure(f, use_sliding_window=True, sliding_window=8, max_window_layers=0,
                             layer_types=["full_attention", "sliding_attention"]),
         "in some layers",
     ),
-    "a width that is a text": (lambda f: configure(f, hidden_size="wide"), "hidden_size"),
-    "a huge width": (lambda f: configure(f, hidden_size=2**62), "has shape"),
-    "a negative width": (lambda f: configure(f, hidden_size=-4), "impossible model"),
+    "a hidden size that is a string": (lambda f: configure(f, hidden_size="wide"), "hidden_size"),
+    "a huge hidden size": (lambda f: configure(f, hidden_size=2**62), "has shape"),
+    "a negative hidden size": (lambda f: configure(f, hidden_size=-4), "impossible model"),
     "no heads": (lambda f: configure(f, num_attention_heads=0), "impossible model"),
     "a billion layers": (lambda f: configure(f, num_hidden_layers=10**9), "impossible model"),
     "no weights": (lambda f: (f / WEIGHTS).unlink(), "no model.safetensors"),
     "pickled weights": (pickled, "pickle file"),
-    "a missing part": (lambda f: index(f, "model-00002-of-00002.safetensors"), "not found"),
-    "a path as a part": (lambda f: index(f, "../in/model.safetensors"), "plain name"),
-    "an absolute part": (lambda f: index(f, "/etc/passwd"), "plain name"),
-    "a part that is a number": (lambda f: index(f, 5), "plain name"),
-    "an index without parts": (lambda f: (f / INDEX).write_text("{}"), "plain name"),
-    "a weight missing": (
-        lambda f: reweigh(f, lambda w: w.pop("model.norm.weight")), "lack model.norm.weight"
+    "a missing shard": (lambda f: index(f, "model-00002-of-00002.safetensors"), "not found"),
+    "a path as a shard": (lambda f: index(f, "../in/model.safetensors"), "plain name"),
+    "an absolute path as a shard": (lambda f: index(f, "/etc/passwd"), "plain name"),
+    "a shard that is a number": (lambda f: index(f, 5), "plain name"),
+    "an index without shards": (lambda f: (f / INDEX).write_text("{}"), "plain name"),
+    "a missing weight": (
+        lambda f: edit_weights(f, lambda w: w.pop("model.norm.weight")), "lack model.norm.weight"
     ),
-    "a weight too many": (
-        lambda f: reweigh(f, lambda w: w.update({"model.extra": np.ones(3)})), "unknown weight"
+    "an unknown weight": (
+        lambda f: edit_weights(f, lambda w: w.update({"model.extra": np.ones(3)})), "unknown weight"
     ),
     "overlapping arrays": (
         lambda f: header(f, {
             name: {"dtype": "F32", "shape": [16], "data_offsets": [0, 64]} for name in "ab"}),
         "overlap",
     ),
-    "a pipe for a config": (lambda f: pipe(f / "config.json"), "is not a file"),
-    "a pipe for weights": (lambda f: pipe(f / WEIGHTS), "no model.safetensors"),
-    "another kind of model": (lambda f: configure(f, model_type="granite"), "model_type"),
+    "a pipe as config": (lambda f: pipe(f / "config.json"), "is not a file"),
+    "a pipe as weights": (lambda f: pipe(f / WEIGHTS), "no model.safetensors"),
+    "another model type": (lambda f: configure(f, model_type="granite"), "model_type"),
     "quantized": (lambda f: configure(f, quantization_config={"bits": 4}), "quantization_config"),
-    "a kind of rotation by its older name": (
+    "RoPE type under its older key": (
         lambda f: configure(f, rope_parameters={"type": "linear", "factor": 4}), "linear"
     ),
-    "scaled positions by their older name": (
+    "RoPE scaling under its older key": (
         lambda f: configure(f, rope_scaling={"type": "dynamic", "factor": 2.0}), "dynamic"
     ),
-    "RoPE in a part of each head": (
+    "partial RoPE": (
         lambda f: configure(f, rope_parameters={"partial_rotary_factor": 0.5}), "partial_rotary"
     ),
-    "a rope_scaling that is no object": (lambda f: configure(f, rope_scaling=4), "rope_param"),
-    "an epsilon beyond numbers": (lambda f: configure(f, rms_norm_eps=10**400), "too large"),
-    "a theta beyond numbers": (
+    "a rope_scaling that is not an object": (lambda f: configure(f, rope_scaling=4), "rope_param"),
+    "an epsilon too large for a float": (lambda f: configure(f, rms_norm_eps=10**400), "too large"),
+    "a theta too large for a float": (
         lambda f: configure(f, rope_parameters={}, rope_theta=10**400), "too large"
     ),
-    "layers of a number": (
+    "layer types that are a number": (
         lambda f: configure(f, use_sliding_window=True, sliding_window=8, layer_types=5),
         "layer_types",
     ),
-    "Qwen3's own default for its windows": (
+    "Qwen3's default layer types": (
         lambda f: configure(f, use_sliding_window=True, sliding_window=8, layer_types=None,
                             max_window_layers=1), "in some layers",
     ),
-    "another head where it is tied": (
+    "an untied head where it should be tied": (
         lambda f: configure(f, tie_word_embeddings=True), "embeddings in .* differ"
     ),
     "tokenizers that differ": (lambda f: another_tokenizer(f), "different pieces"),
     "a wrong shape": (
-        lambda f: reweigh(f, lambda w: w.update({"model.norm.weight": np.ones(3)})), "has shape"
+        lambda f: edit_weights(f, lambda w: w.update({"model.norm.weight": np.ones(3)})),
+        "has shape",
     ),
-    "whole numbers": (
-        lambda f: reweigh(f, lambda w: w.update(
-            {"model.norm.weight": np.ones(64, np.int64)})), "no float",
+    "integer weights": (
+        lambda f: edit_weights(f, lambda w: w.update(
+            {"model.norm.weight": np.ones(64, np.int64)})), "unsupported number format",
     ),
-    "no numbers": (
-        lambda f: reweigh(f, lambda w: w["model.norm.weight"].fill(np.nan)), "NaN or infinity"
+    "NaN weights": (
+        lambda f: edit_weights(f, lambda w: w["model.norm.weight"].fill(np.nan)), "NaN or infinity"
     ),
     "a header of 2^63": (lambda f: header(f, {}, length=2**63), "header is longer"),
-    "a header that is no object": (lambda f: header(f, []), "not a safetensors file"),
+    "a header that is not an object": (lambda f: header(f, []), "not a safetensors file"),
     "a huge shape": (
         lambda f: header(f, {"a": {"dtype": "F32", "shape": [2**40, 2**40],
-                                   "data_offsets": [0, 64]}}), "shape of its header",
+                                   "data_offsets": [0, 64]}}), "shape in its header",
     ),
     "an empty file": (lambda f: (f / WEIGHTS).write_bytes(b""), "not a safetensors file"),
     "no tokenizer": (
         without_tokenizer,
         "no tokenizer.model",
     ),
-    "a tokenizer that is none": (
+    "an invalid tokenizer": (
         lambda f: (f / "tokenizer.model").write_bytes(b"junk"), "SentencePiece model"
     ),
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("fault", DAMAGED)
-def test_damaged_folder_is_refused_and_nothing_is_written(
+@pytest.mark.parametrize("fault", FAULTS)
+def test_invalid_folder_is_refused_and_nothing_is_written(
     fault: str, folder: Path, tmp_path: Path
 ) -> None:
-    damage, message = DAMAGED[fault]
+    damage, message = FAULTS[fault]
     damage(folder)
     path = tmp_path / "checkpoints" / "theirs"
     with pytest.raises((DataError, NotFoundError)) as refused:
@@ -191,12 +192,12 @@ def test_damaged_folder_is_refused_and_nothing_is_written(
     assert not list(path.glob("*"))
 
 
-def test_missing_folder_is_an_error(tmp_path: Path) -> None:
+def test_missing_folder_is_not_found(tmp_path: Path) -> None:
     with pytest.raises(NotFoundError, match="not found"):
         inspect_checkpoint(tmp_path / "nothing")
 
 
-def test_longer_context_than_the_models_is_refused(folder: Path) -> None:
+def test_longer_context_than_the_model_has_is_refused(folder: Path) -> None:
     with pytest.raises(DataError, match="context length is 96"):
         inspect_checkpoint(folder, context_length=97)
 

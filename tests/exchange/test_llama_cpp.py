@@ -1,4 +1,4 @@
-"""GGUF files in llama.cpp itself: the same ids, the same text. Run by `make others`."""
+"""Our GGUF files in llama.cpp: the same ids, the same text. Run by `make others`."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ from tfcli.text.tokenizer_training import train_tokenizer
 pytestmark = pytest.mark.others
 
 
-def open_theirs(path: Path, **how: Any) -> Any:
+def open_theirs(path: Path, **options: Any) -> Any:
     from llama_cpp import Llama
 
-    return Llama(str(path), n_ctx=96, n_threads=2, verbose=False, **how)
+    return Llama(str(path), n_ctx=96, n_threads=2, verbose=False, **options)
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_greedy_text_is_the_same(shape: str, make_run: MakeRun, tmp_path: Path) -> None:
+def test_greedy_text_equals_llama_cpp(shape: str, make_run: MakeRun, tmp_path: Path) -> None:
     run, step, model = make_run(**SHAPES[shape])
     export_to_gguf(run, step, tmp_path / "it.gguf", "f32")
     theirs = open_theirs(tmp_path / "it.gguf")
     ids = [BEGIN, *run.tokenizer().encode(TEXT)[:7]]
-    written = theirs.generate(ids, temp=0.0, top_k=1, repeat_penalty=1.0)
-    found = [*ids, *(int(next(written)) for _ in range(64))]
-    assert found == greedy(model, ids, 64)
+    generated = theirs.generate(ids, temp=0.0, top_k=1, repeat_penalty=1.0)
+    actual = [*ids, *(int(next(generated)) for _ in range(64))]
+    assert actual == greedy(model, ids, 64)
 
 
 @pytest.mark.parametrize("kind", ["bpe", "char"])
-def test_token_ids_are_the_same(kind: Any, make_run: MakeRun, tmp_path: Path) -> None:
+def test_ids_equal_llama_cpp(kind: Any, make_run: MakeRun, tmp_path: Path) -> None:
     tokenizer = train_tokenizer([BOOK.encode()], text_bytes=len(BOOK), type=kind)[0]
     run, step, _ = make_run(tokenizer=tokenizer)
     export_to_gguf(run, step, tmp_path / "it.gguf", "f32")
@@ -45,8 +45,8 @@ def test_token_ids_are_the_same(kind: Any, make_run: MakeRun, tmp_path: Path) ->
         ids = theirs.tokenize(text.encode(), add_bos=False, special=False)
         assert ids == tokenizer.encode(text), text
         assert tokenizer.decode(ids) == text.encode()
-    marked = theirs.tokenize(SPACE_MARK.encode(), add_bos=False, special=False)
-    assert tokenizer.decode(marked) == SPACE_MARK.replace("\u2581", " ").encode()
+    with_space_mark = theirs.tokenize(SPACE_MARK.encode(), add_bos=False, special=False)
+    assert tokenizer.decode(with_space_mark) == SPACE_MARK.replace("\u2581", " ").encode()
 
 
 def test_q8_0_logits_are_close(make_run: MakeRun, tmp_path: Path) -> None:
@@ -56,6 +56,6 @@ def test_q8_0_logits_are_close(make_run: MakeRun, tmp_path: Path) -> None:
     ids = [BEGIN, *run.tokenizer().encode(TEXT)]
     theirs.eval(ids)
     with torch.no_grad():
-        wanted = model(torch.tensor([ids]))[0]
-    found = torch.from_numpy(theirs.scores[: len(ids)])
-    assert (found - wanted).abs().max() < 0.05 * wanted.abs().max()
+        expected = model(torch.tensor([ids]))[0]
+    actual = torch.from_numpy(theirs.scores[: len(ids)])
+    assert (actual - expected).abs().max() < 0.05 * expected.abs().max()

@@ -1,4 +1,4 @@
-"""The recipe of docs/interchange.md: lm-evaluation-harness scores as `tfcli score` does."""
+"""The recipe of docs/interchange.md: lm-evaluation-harness gives the scores of `tfcli score`."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ metric_list:
 """
 
 
-def test_bits_per_byte_are_those_of_the_harness(trained: Shell, tmp_path: Path) -> None:
+def test_harness_gives_the_scores_of_tfcli_score(trained: Shell, tmp_path: Path) -> None:
     lines = [sentence.strip() for sentence in SENTENCES[:20]]
     texts = tmp_path / "texts.jsonl"
     texts.write_text("".join(f"{json.dumps({'text': line})}\n" for line in lines))
@@ -49,8 +49,8 @@ def test_bits_per_byte_are_those_of_the_harness(trained: Shell, tmp_path: Path) 
         env=os.environ | {"HF_HUB_OFFLINE": "1"},
         check=True,
     )  # fmt: skip
-    (written,) = tmp_path.glob("out*.json")
-    theirs = json.loads(written.read_text())["results"]["book"]["bits_per_byte,none"]
+    (results,) = tmp_path.glob("out*.json")
+    theirs = json.loads(results.read_text())["results"]["book"]["bits_per_byte,none"]
     scored = trained(
         "score", "--run", "tale", "--by", "line", "--json",
         stdin="".join(f"{line}\n" for line in lines).encode(),

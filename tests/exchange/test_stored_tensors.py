@@ -1,4 +1,4 @@
-"""The tensors of other formats: their names and shapes against transformers and gguf."""
+"""Names and shapes of tensors in other formats, against transformers and gguf."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ exportable = configs().filter(lambda config: config.family != "classic")
 
 
 def state_dict_of_transformers(config: ModelConfig) -> dict[str, tuple[int, ...]]:
-    """The shapes of the model that transformers makes of our `config.json`, tied weights once."""
+    """The shapes of the transformers model of our `config.json`, tied weights once."""
     import transformers
 
     described = to_config_json(config, SPECIAL)
@@ -38,7 +38,7 @@ def state_dict_of_transformers(config: ModelConfig) -> dict[str, tuple[int, ...]
 
 @given(config=exportable)
 @settings(max_examples=40, deadline=None)
-def test_hugging_face_tensors_are_those_of_transformers(config: ModelConfig) -> None:
+def test_hugging_face_tensors_equal_transformers(config: ModelConfig) -> None:
     if architecture_of(config) is LLAMA:
         assume(config.d_model % config.num_heads == 0)  # LlamaConfig wants it, without need
     found = {tensor.name: tensor.shape for tensor in stored_tensors(config, "hugging_face")}
@@ -47,7 +47,7 @@ def test_hugging_face_tensors_are_those_of_transformers(config: ModelConfig) -> 
 
 @given(config=exportable)
 @settings(deadline=None)
-def test_gguf_names_are_those_of_the_gguf_package(config: ModelConfig) -> None:
+def test_gguf_names_equal_the_gguf_package(config: ModelConfig) -> None:
     kind = next(
         number
         for number, name in gguf.MODEL_ARCH_NAMES.items()
@@ -64,7 +64,9 @@ def test_gguf_names_are_those_of_the_gguf_package(config: ModelConfig) -> None:
 @pytest.mark.parametrize("format", ["hugging_face", "gguf"])
 @given(config=exportable, seed=st.integers(0, 100))
 @settings(deadline=None)
-def test_stored_weights_round_trip(format: Format, config: ModelConfig, seed: int) -> None:
+def test_weights_round_trip_through_each_format(
+    format: Format, config: ModelConfig, seed: int
+) -> None:
     random = np.random.default_rng(seed)
     ours = {row.name: random.random(row.shape, np.float32) for row in parameters(config)}
     back: dict[str, Any] = {}
@@ -84,13 +86,13 @@ def test_config_json_round_trip(config: ModelConfig) -> None:
     assert from_config_json(value, vocab_size=config.vocab_size) == config
 
 
-def test_classic_has_no_other_names() -> None:
+def test_classic_has_no_other_format() -> None:
     for parameter in parameters(CONFIGS["classic"]):
         assert parameter.hugging_face is parameter.gguf is None
 
 
 def test_new_bias_is_exported_and_imported() -> None:
-    """A bias of query, key and value in the table: Qwen2's names, without a line in `exchange`."""
+    """A q, k, v bias added to the table gets Qwen2's names, without a change in `exchange`."""
     config = CONFIGS["llama, q, k, v bias"]
     names = {tensor.name for tensor in stored_tensors(config, "hugging_face")}
     assert {f"model.layers.1.self_attn.{part}_proj.bias" for part in "qkv"} < names

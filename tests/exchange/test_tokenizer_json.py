@@ -1,4 +1,4 @@
-"""Our tokenizer in Hugging Face's form cuts every text as SentencePiece does, and back."""
+"""Tokenizers exported to and imported from tokenizer.json encode every text the same."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def auto(tokenizer: Tokenizer, folder: Path) -> Any:
 
 @pytest.fixture(scope="module")
 def with_prefix() -> Tokenizer:
-    """As Llama's: every text begins with a space that nobody wrote."""
+    """Like Llama's: encoding puts a space in front of every text."""
     import io
 
     model = io.BytesIO()
@@ -53,31 +53,31 @@ def with_prefix() -> Tokenizer:
 
 
 @given(text=st.text(st.characters(exclude_characters="\u2581", exclude_categories=["Cs"])))
-def test_any_text_is_split_alike(tokenizer: Tokenizer, text: str) -> None:
-    found = theirs(tokenizer).encode(text, add_special_tokens=False)
-    assert found.ids == tokenizer.encode(text)
+def test_any_text_is_encoded_the_same(tokenizer: Tokenizer, text: str) -> None:
+    encoding = theirs(tokenizer).encode(text, add_special_tokens=False)
+    assert encoding.ids == tokenizer.encode(text)
 
 
 @pytest.mark.parametrize("kind", ["bpe", "char", "prefix"])
-def test_difficult_strings_are_split_alike(
+def test_hard_texts_are_encoded_and_decoded_the_same(
     kind: str, tmp_path: Path, with_prefix: Tokenizer
 ) -> None:
     tokenizer = with_prefix
     if kind != "prefix":
         tokenizer = train_tokenizer([BOOK.encode()], text_bytes=len(BOOK), type=kind)[0]  # type: ignore[arg-type]
-    found = auto(tokenizer, tmp_path / "out")
+    exported = auto(tokenizer, tmp_path / "out")
     for text in [*ACCEPTANCE, *SENTENCES]:
-        ids = found.encode(text, add_special_tokens=False)
+        ids = exported.encode(text, add_special_tokens=False)
         assert ids == tokenizer.encode(text), text
         assert tokenizer.decode(ids) == text.encode()
-        assert found.decode(ids) == text
-        assert found.encode(text) == [1, *ids]
+        assert exported.decode(ids) == text
+        assert exported.encode(text) == [1, *ids]
 
 
-def test_space_mark_is_decoded_as_a_space(tokenizer: Tokenizer, tmp_path: Path) -> None:
-    found = auto(tokenizer, tmp_path / "out")
-    ids = found.encode(SPACE_MARK, add_special_tokens=False)
-    assert found.decode(ids) == SPACE_MARK.replace("\u2581", " ")
+def test_space_mark_becomes_a_space(tokenizer: Tokenizer, tmp_path: Path) -> None:
+    exported = auto(tokenizer, tmp_path / "out")
+    ids = exported.encode(SPACE_MARK, add_special_tokens=False)
+    assert exported.decode(ids) == SPACE_MARK.replace("\u2581", " ")
     assert tokenizer.decode(tokenizer.encode(SPACE_MARK)) == SPACE_MARK.encode()
 
 
@@ -88,27 +88,27 @@ def test_unigram_tokenizer_is_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
-# --- back ---------------------------------------------------------------------------------------
+# --- import -------------------------------------------------------------------------------------
 
 
 @given(text=st.text())
-def test_tokenizer_json_round_trip(tokenizer: Tokenizer, text: str) -> None:
+def test_tokenizer_round_trips_through_json(tokenizer: Tokenizer, text: str) -> None:
     value = json.loads(json.dumps(to_tokenizer_json(read_pieces(tokenizer.serialized))))
-    back = SentencePieceTokenizer(write_pieces(from_tokenizer_json(value)))
+    imported = SentencePieceTokenizer(write_pieces(from_tokenizer_json(value)))
     for sample in (text, *ACCEPTANCE):
-        assert back.encode(sample) == tokenizer.encode(sample)
+        assert imported.encode(sample) == tokenizer.encode(sample)
 
 
-def test_tokenizer_json_with_dummy_prefix_round_trip(with_prefix: Tokenizer) -> None:
+def test_tokenizer_with_prefix_round_trips_through_json(with_prefix: Tokenizer) -> None:
     assert with_prefix.prefix == " "
     value = to_tokenizer_json(read_pieces(with_prefix.serialized))
-    back = SentencePieceTokenizer(write_pieces(from_tokenizer_json(value)))
-    assert back.prefix == " "
+    imported = SentencePieceTokenizer(write_pieces(from_tokenizer_json(value)))
+    assert imported.prefix == " "
     for sample in [*ACCEPTANCE, *SENTENCES]:
-        assert back.encode(sample) == with_prefix.encode(sample)
+        assert imported.encode(sample) == with_prefix.encode(sample)
 
 
-def test_text_with_dummy_prefix_is_split_as_by_sentencepiece(with_prefix: Tokenizer) -> None:
+def test_tokenizer_with_prefix_equals_sentencepiece(with_prefix: Tokenizer) -> None:
     from sentencepiece import SentencePieceProcessor
 
     processor = SentencePieceProcessor(model_proto=with_prefix.serialized)
@@ -125,10 +125,10 @@ def changed(value: dict[str, Any], *path: str, to: Any) -> dict[str, Any]:
     return made
 
 
-def test_unsupported_tokenizer_json_is_refused(tokenizer: Tokenizer) -> None:
+def test_other_kinds_of_tokenizer_json_are_refused(tokenizer: Tokenizer) -> None:
     value = to_tokenizer_json(read_pieces(tokenizer.serialized))
     merges = value["model"]["merges"]
-    strange = [
+    others = [
         {},
         {"model": None},
         changed(value, "model", "type", to="WordPiece"),
@@ -155,6 +155,6 @@ def test_unsupported_tokenizer_json_is_refused(tokenizer: Tokenizer) -> None:
             },
         ),
     ]
-    for each in strange:
+    for other in others:
         with pytest.raises(DataError, match="not made from a SentencePiece model"):
-            from_tokenizer_json(each)
+            from_tokenizer_json(other)

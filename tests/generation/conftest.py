@@ -1,4 +1,4 @@
-"""Small models with every weight random, and a tokenizer, for the tests of this folder."""
+"""Small models with random weights, and a tokenizer."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CONTEXT = 12
 
 @pytest.fixture(autouse=True, scope="package")
 def one_thread() -> Iterator[None]:
-    """Models this small lose more by sharing the work than they gain."""
+    """For models this small, threads cost more than they gain."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -50,11 +50,11 @@ def random_model(config: ModelConfig, seed: int = 1) -> Transformer:
 
 
 def numpy_engine(model: Transformer, rows: int = 1, **options: bool) -> NumpyEngine:
-    """As it comes: with its compiled part, where there is one."""
+    """With the compiled decoder, if there is one."""
     weights = {name: weight.detach().numpy() for name, weight in model.named_parameters()}
     return NumpyEngine(model.config, weights, rows, **options)
 
 
 def pure_engine(model: Transformer, rows: int = 1) -> NumpyEngine:
-    """With numpy alone."""
+    """Without the compiled decoder."""
     return numpy_engine(model, rows, native=False)

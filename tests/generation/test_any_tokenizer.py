@@ -1,8 +1,8 @@
-"""Nothing outside a tokenizer knows an id: other ids, the same text.
+"""No code outside the tokenizers knows an id: renumbering the tokens changes no text.
 
-A model is compared with itself under other ids: its embedding rows in another order, and a
-tokenizer of the test's own instead of SentencePiece. The other tokenizer has its `eos` at 300, no
-`unk`, a `bos` of its own, the same as `eos`, or none, and the model has rows for more ids than it.
+A model is compared with itself under other ids: its embedding rows are reordered, and a tokenizer
+of the tests replaces SentencePiece. That tokenizer has `eos` at 300, no `unk`, and as `bos` a token
+of its own, `eos`, or none; the model has more embedding rows than the tokenizer has tokens.
 """
 
 from __future__ import annotations
@@ -51,26 +51,26 @@ BOSES: tuple[Bos, ...] = ("its own", "eos", "none")
 
 
 def ascending_order(own: SentencePieceTokenizer) -> list[int]:
-    """Ids far apart, in the order of our own, so that a random draw finds the same token."""
+    """Spread-out ids in the original order, so that a random draw gives the same token."""
     special, text = [10, 20, EOS], range(EOS + 1, EOS + 1 + 2 * (own.vocab_size - 3), 2)
     return _filled([*special, *text])
 
 
 def shuffled_order(own: SentencePieceTokenizer) -> list[int]:
-    """Ids in no order, with the same `eos`."""
+    """Ids in random order, with the same `eos`."""
     random = np.random.default_rng(4)
     others = random.permutation([i for i in range(600) if i != EOS])[: own.vocab_size - 1].tolist()
     return _filled([*others[:2], EOS, *others[2:]])
 
 
 def _filled(order: list[int]) -> list[int]:
-    """An order of all rows of the model: those without a token stand behind the others."""
+    """An order of all rows of the model: those without a token come last."""
     return order + [i for i in range(ROWS) if i not in set(order)]
 
 
 @dataclass(frozen=True)
 class Pair:
-    """The same model twice, with our own ids and with others."""
+    """The same model with its original ids and with other ids."""
 
     own: SentencePieceTokenizer
     other: ByteTokenizer
@@ -78,7 +78,7 @@ class Pair:
     own_model: Transformer
     other_model: Transformer
 
-    def both(self, rows: int = 1) -> list[tuple[NumpyEngine, Tokenizer]]:
+    def engines(self, rows: int = 1) -> list[tuple[NumpyEngine, Tokenizer]]:
         return [
             (numpy_engine(self.own_model, rows), self.own),
             (numpy_engine(self.other_model, rows), self.other),
@@ -110,7 +110,7 @@ def make_pair(bos: Bos, make: Callable[[SentencePieceTokenizer], list[int]]) -> 
         tied_head=False,
     )  # fmt: skip
     model = random_model(config)
-    with torch.no_grad():  # so that a row that stands for nothing would be chosen
+    with torch.no_grad():  # so that rows without a token would be chosen if they were allowed
         model.head.weight[own.vocab_size :] *= 3
         model.head.weight[[0, 1]] *= 3
     same = Transformer(config).eval()
@@ -141,12 +141,12 @@ RANDOM_REQUESTS: dict[str, dict[str, Any]] = {
     "typical": {"sampling": Sampling(top_k=0, typical_p=0.7)},
 }
 
-Written = tuple[list[int], bytes, list[float], str]  # tokens, text, log-probabilities, reason
+Generated = tuple[list[int], bytes, list[float], str]  # tokens, text, log-probabilities, reason
 
 
-def write(
+def generate_with(
     engine: NumpyEngine, tokenizer: Tokenizer, request: GenerationRequest, *, many: bool = False
-) -> Written:
+) -> Generated:
     generator = Generator(engine, tokenizer, many_documents=many, logprobs=True)
     tokens, data, logprobs, reason = [], b"", [], ""
     for event in generator.write(RequestList([request])):
@@ -160,8 +160,8 @@ def write(
     return tokens, data, logprobs, reason
 
 
-def assert_same_text(pair: Pair, request: GenerationRequest, *, many: bool = False) -> Written:
-    own, other = (write(*side, request, many=many) for side in pair.both())
+def assert_same_text(pair: Pair, request: GenerationRequest, *, many: bool = False) -> Generated:
+    own, other = (generate_with(*side, request, many=many) for side in pair.engines())
     assert pair.translated(own[0]) == other[0]
     assert (own[1], own[3]) == (other[1], other[3])
     np.testing.assert_allclose(own[2], other[2], atol=1e-4)
@@ -169,47 +169,47 @@ def assert_same_text(pair: Pair, request: GenerationRequest, *, many: bool = Fal
 
 
 @pytest.mark.parametrize("name", REQUESTS)
-def test_other_ids_write_the_same_text(pair: Pair, name: str) -> None:
+def test_other_ids_generate_the_same_text(pair: Pair, name: str) -> None:
     request = replace(REQUEST, **REQUESTS[name])
     for many in (False, True):
         tokens, data, *_ = assert_same_text(pair, request, many=many)
         assert tokens
-        assert len(data) == len(tokens), "every token stands for a byte"
+        assert len(data) == len(tokens), "every token is a byte"
 
 
 @pytest.mark.parametrize("name", RANDOM_REQUESTS)
 def test_other_ids_in_the_same_order_sample_the_same_text(bos: Bos, name: str) -> None:
-    """A random number finds tokens in the order of their ids."""
+    """Sampling goes through the tokens in the order of their ids."""
     pair = make_pair(bos, ascending_order)
     for seed in range(5):
         assert_same_text(pair, replace(REQUEST, seed=seed, **RANDOM_REQUESTS[name]))
 
 
 def test_other_ids_stop_at_the_same_string(pair: Pair) -> None:
-    free = GenerationRequest(prompt="Ann", sampling=GREEDY, max_new_tokens=30)
-    data = write(*pair.both()[0], free)[1]
+    request = GenerationRequest(prompt="Ann", sampling=GREEDY, max_new_tokens=30)
+    data = generate_with(*pair.engines()[0], request)[1]
     character = next(chr(byte) for byte in data[3:] if byte < 0x80)
-    assert assert_same_text(pair, replace(free, stop=(character,)))[3] == "stop"
+    assert assert_same_text(pair, replace(request, stop=(character,)))[3] == "stop"
 
 
-def test_a_bias_is_for_the_ids_of_the_tokenizer(pair: Pair) -> None:
+def test_logit_bias_uses_the_ids_of_the_tokenizer(pair: Pair) -> None:
     own, other = (
-        write(engine, tokenizer, GenerationRequest(
+        generate_with(engine, tokenizer, GenerationRequest(
             prompt="Ann", sampling=GREEDY, max_new_tokens=5,
             penalties=Penalties(logit_bias=((tokenizer.encode("x")[0], 1e6),)),
         ))
-        for engine, tokenizer in pair.both()
+        for engine, tokenizer in pair.engines()
     )  # fmt: skip
     assert own[1] == other[1] == b"xxxxx"
 
 
 def test_other_ids_end_at_eos(pair: Pair) -> None:
     request = GenerationRequest(prompt="Ann", sampling=GREEDY, max_new_tokens=5)
-    for engine, tokenizer in pair.both():
-        ending = replace(
+    for engine, tokenizer in pair.engines():
+        with_bias = replace(
             request, penalties=Penalties(logit_bias=((tokenizer.special.eos or 0, 1e6),))
         )
-        assert write(engine, tokenizer, ending)[::3] == ([], "eos")
+        assert generate_with(engine, tokenizer, with_bias)[::3] == ([], "eos")
 
 
 @pytest.mark.parametrize(
@@ -222,27 +222,27 @@ def test_other_ids_end_at_eos(pair: Pair) -> None:
 )
 def test_other_ids_match_the_same_grammar(pair: Pair, kind: Any, text: str) -> None:
     pytest.importorskip("llguidance")
-    written = []
-    for engine, tokenizer in pair.both():
+    generated = []
+    for engine, tokenizer in pair.engines():
         request = update_options(
             GenerationRequest(prompt="Ann", sampling=GREEDY, max_new_tokens=30),
             {kind: options_of(GenerationRequest)[kind].parse_text(text)},
         )
-        written.append(write(engine, tokenizer, request))
-    assert pair.translated(written[0][0]) == written[1][0]
-    assert written[0][1::2] == written[1][1::2]
+        generated.append(generate_with(engine, tokenizer, request))
+    assert pair.translated(generated[0][0]) == generated[1][0]
+    assert generated[0][1::2] == generated[1][1::2]
 
 
 def test_other_ids_give_the_same_beams(pair: Pair) -> None:
-    found = []
-    for engine, tokenizer in pair.both(rows=3):
+    beams = []
+    for engine, tokenizer in pair.engines(rows=3):
         generator = Generator(engine, tokenizer)
         request = GenerationRequest(prompt="Ann", penalties=Penalties(repetition_penalty=1.2))
-        found.append(beam_search(
+        beams.append(beam_search(
             engine, tokenizer, generator.prompt_ids(request), beams=3, max_new_tokens=8,
             adjust=generator.adjuster(request),
         ))  # fmt: skip
-    own, other = found
+    own, other = beams
     assert [pair.translated(list(text.tokens)) for text in own] == [list(t.tokens) for t in other]
     assert [text.reason for text in own] == [text.reason for text in other]
     np.testing.assert_allclose([t.score for t in own], [t.score for t in other], atol=1e-4)
@@ -254,26 +254,26 @@ def test_other_ids_have_the_same_score(pair: Pair, stride: int) -> None:
     own, other = (
         list(score(engine, [tokenizer.encode(text) for text in texts], tokenizer.special, rows=3,
                    stride=stride))
-        for engine, tokenizer in pair.both(rows=3)
+        for engine, tokenizer in pair.engines(rows=3)
     )  # fmt: skip
     for text, ours, theirs in zip(texts, own, other, strict=True):
-        assert len(ours) == len(text.encode()), "every token is scored, the first too"
+        assert len(ours) == len(text.encode()), "every token is scored, including the first"
         np.testing.assert_allclose(ours, theirs, atol=1e-4)
 
 
-def test_without_bos_each_window_sees_the_tokens_before_it() -> None:
-    """The first token of a text follows `eos`, all others what stands before them."""
+def test_scoring_without_bos_uses_the_preceding_tokens() -> None:
+    """The first token of a text is scored after `eos`, all others after the preceding tokens."""
     own = own_byte_tokenizer("none")
     config = named_config("nano", vocab_size=own.vocab_size, context_length=8, d_model=32)
     model = random_model(config)
     ids = own.encode("two birds by the sea")
-    (found,) = score(numpy_engine(model, 3), [ids], own.special, rows=3, stride=1)
+    (logprobs,) = score(numpy_engine(model, 3), [ids], own.special, rows=3, stride=1)
     seen = [own.special.eos, *ids]
-    for place, token in enumerate(ids):
-        view = torch.tensor([seen[max(0, place - 7) : place + 1]])
+    for position, token in enumerate(ids):
+        context = torch.tensor([seen[max(0, position - 7) : position + 1]])
         with torch.no_grad():
-            expected = model(view)[0, -1].log_softmax(0)[token].item()
-        assert found[place] == pytest.approx(expected, abs=1e-4)
+            expected = model(context)[0, -1].log_softmax(0)[token].item()
+        assert logprobs[position] == pytest.approx(expected, abs=1e-4)
 
 
 # --- a corpus -----------------------------------------------------------------------------------
@@ -300,38 +300,38 @@ def test_other_ids_give_the_same_tokens_and_baselines(
     assert measure_baselines(own, pair.own) == measure_baselines(other, pair.other)
 
 
-def test_a_tokenizer_is_measured_without_its_ids(pair: Pair, corpus: Corpus) -> None:
+def test_tokenizer_measures_do_not_depend_on_ids(pair: Pair, corpus: Corpus) -> None:
     own, other = (measure(tokenizer, corpus) for tokenizer in (pair.own, pair.other))
     assert own["bytes_per_token"] == other["bytes_per_token"] == 1
     assert own["tokens_per_word"] == other["tokens_per_word"]
     data = b"".join(chunk.data for chunk in corpus.held_out())
     share = sum(byte >= 0x80 for byte in data) / len(data)
-    assert other["byte_token_share"] == pytest.approx(share, abs=1e-5), "those of é"
-    assert own["byte_token_share"] > 0.8, "all but the spaces"
+    assert other["byte_token_share"] == pytest.approx(share, abs=1e-5), "the bytes of é"
+    assert own["byte_token_share"] > 0.8, "all bytes but spaces"
 
 
-def test_training_needs_a_token_that_ends_a_document(corpus: Corpus, tmp_path: Path) -> None:
+def test_training_requires_eos(corpus: Corpus, tmp_path: Path) -> None:
     tokenizer = without_eos(reordered(own_byte_tokenizer("eos"), list(range(ROWS))))
     with pytest.raises(DataError, match="cannot be used for training"):
         tokenize_corpus(corpus, tokenizer, cache=tmp_path)
 
 
-# --- several tokens that end a text, or none ----------------------------------------------------
+# --- several eos tokens, or none ----------------------------------------------------------------
 
 
 def tiny_model() -> Transformer:
     return random_model(named_config("nano", vocab_size=11, context_length=CONTEXT, d_model=32))
 
 
-def test_any_of_several_tokens_ends_a_text() -> None:
+def test_any_of_several_eos_tokens_ends_generation() -> None:
     tokenizer, engine = tiny_tokenizer(11), numpy_engine(tiny_model())
     tokenizer.special = replace(tokenizer.special, other_eos=frozenset({7, 9}))
     for token in (2, 7, 9):
         request = GenerationRequest(prompt="a", penalties=Penalties(logit_bias=((token, 1e6),)))
-        assert write(engine, tokenizer, request)[::3] == ([], "eos")
+        assert generate_with(engine, tokenizer, request)[::3] == ([], "eos")
 
 
-def test_any_of_several_tokens_ends_a_text_that_matches_a_grammar() -> None:
+def test_any_of_several_eos_tokens_ends_constrained_output() -> None:
     pytest.importorskip("llguidance")
     tokenizer, engine = tiny_tokenizer(11), numpy_engine(tiny_model())
     control = tokenizer.special.control | {7, 9}
@@ -342,34 +342,34 @@ def test_any_of_several_tokens_ends_a_text_that_matches_a_grammar() -> None:
         request = GenerationRequest(
             prompt="a", penalties=bias, structured=structured, sampling=GREEDY
         )
-        assert write(engine, tokenizer, request)[1::2] == (b"a", "eos")
+        assert generate_with(engine, tokenizer, request)[1::2] == (b"a", "eos")
 
 
-def test_without_any_that_ends_a_text_it_goes_on_to_its_length() -> None:
+def test_without_eos_generation_ends_at_the_length_limit() -> None:
     tokenizer = without_eos(tiny_tokenizer(11), bos=True)
     request = GenerationRequest(prompt="", sampling=GREEDY, max_new_tokens=20)
-    tokens, data, _, reason = write(numpy_engine(tiny_model()), tokenizer, request)
+    tokens, data, _, reason = generate_with(numpy_engine(tiny_model()), tokenizer, request)
     assert (len(data), reason) == (20, "length")
     assert not set(tokens) & tokenizer.special.control
 
 
-def test_without_any_that_ends_a_text_a_grammar_ends_it() -> None:
+def test_without_eos_a_complete_grammar_ends_generation() -> None:
     pytest.importorskip("llguidance")
     tokenizer = without_eos(tiny_tokenizer(11), bos=True)
     request = GenerationRequest(prompt="a", structured=StructuredOutput(regex="[a-c]{4}"))
-    _, data, _, reason = write(numpy_engine(tiny_model()), tokenizer, request)
+    _, data, _, reason = generate_with(numpy_engine(tiny_model()), tokenizer, request)
     assert (len(data), reason) == (4, "eos")
 
 
-def test_a_text_without_any_special_token_needs_a_beginning() -> None:
+def test_without_special_tokens_a_prompt_is_required() -> None:
     tokenizer, engine = without_eos(tiny_tokenizer(11)), numpy_engine(tiny_model())
     with pytest.raises(UsageError, match="needs a prompt"):
-        write(engine, tokenizer, GenerationRequest(prompt=""))
+        generate_with(engine, tokenizer, GenerationRequest(prompt=""))
     with pytest.raises(DataError, match="first token"):
         list(score(engine, [[4, 5]], tokenizer.special, rows=1, stride=1))
-    nothing = Penalties(logit_bias=tuple((token, -np.inf) for token in range(11)))
+    forbid_all = Penalties(logit_bias=tuple((token, -np.inf) for token in range(11)))
     with pytest.raises(DataError, match="no token is allowed"):
-        write(engine, tokenizer, GenerationRequest(prompt="a", penalties=nothing))
+        generate_with(engine, tokenizer, GenerationRequest(prompt="a", penalties=forbid_all))
 
 
 def test_other_tokenizers_are_not_exported_as_sentencepiece() -> None:
@@ -377,7 +377,7 @@ def test_other_tokenizers_are_not_exported_as_sentencepiece() -> None:
         exportable_pieces(tiny_tokenizer(11), "GGUF")
 
 
-def test_a_tokenizer_of_the_tests_gives_back_every_text() -> None:
+def test_byte_tokenizer_of_the_tests_is_lossless() -> None:
     own = own_byte_tokenizer("none")
     for make in (ascending_order, shuffled_order):
         other = reordered(own, make(own))

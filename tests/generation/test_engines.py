@@ -1,8 +1,9 @@
-"""Each engine against the model of training, which reads whole texts without a cache."""
+"""Each engine against the training model, which reads whole texts without a cache."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import replace
 from typing import Any
 
@@ -13,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from tests.devices import GPUS
 from tests.generation.conftest import numpy_engine, pure_engine, random_model
 from tests.model.helpers import CONFIGS, configs
 from tfcli.generation.engines import numpy_engine as numpy_engine_module
@@ -24,26 +26,42 @@ from tfcli.model import cache as cache_module
 from tfcli.model.cache import KVCache
 from tfcli.model.config import ModelConfig
 from tfcli.model.transformer import Transformer
+from tfcli.runtime.device import Device
 
 ROWS = 3
+
+
+def torch_engine(device: str) -> Callable[[Transformer, int], Engine]:
+    """Makes engines on a device; the test's own model is not moved."""
+    return lambda model, rows: TorchEngine(deepcopy(model).to(device), rows)
+
+
 ENGINES: dict[str, Callable[[Transformer, int], Engine]] = {
     "numpy": pure_engine,
     "compiled": numpy_engine,
-    "torch": TorchEngine,
-}
+    "torch": torch_engine("cpu"),
+} | {f"torch, {gpu}": torch_engine(gpu) for gpu in GPUS}
+
+every_engine = pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.gpu if name.endswith(tuple(GPUS)) else ())
+        for name in ENGINES
+    ],
+)
 
 
 @torch.no_grad()
-def expected(model: Transformer, text: list[int]) -> Any:
-    """The logits after every token of a text: (tokens, V)."""
+def logits_of_model(model: Transformer, text: list[int]) -> Any:
+    """The logits after every token of a text, (tokens, V)."""
     return model(torch.tensor([text]))[0].numpy()
 
 
-def assert_close(found: np.ndarray, wanted: np.ndarray) -> None:
-    np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-4)
+def assert_close(actual: np.ndarray, expected: np.ndarray) -> None:
+    np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("name", ENGINES)
+@every_engine
 @given(config=configs(), data=st.data())
 @settings(max_examples=40)
 def test_rows_are_independent_in_any_order(
@@ -54,14 +72,14 @@ def test_rows_are_independent_in_any_order(
     texts: list[list[int]] = [[] for _ in range(ROWS)]
     token = st.integers(0, config.vocab_size - 1)
     for _ in range(data.draw(st.integers(1, 8), label="steps")):
-        act = data.draw(
-            st.sampled_from(["forward", "forward", "forward", "reset", "copy"]), label="act"
+        action = data.draw(
+            st.sampled_from(["forward", "forward", "forward", "reset", "copy"]), label="action"
         )
-        if act == "reset":
+        if action == "reset":
             row = data.draw(st.integers(0, ROWS - 1))
             engine.reset(row)
             texts[row] = []
-        elif act == "copy":
+        elif action == "copy":
             source, target = data.draw(st.permutations(range(ROWS)))[:2]
             engine.copy_row(source, target)
             texts[target] = list(texts[source])
@@ -85,38 +103,40 @@ def test_rows_are_independent_in_any_order(
             assert logits.shape == (len(rows), config.vocab_size)
             for row, own, row_logits in zip(rows, new, logits, strict=True):
                 texts[row] += own
-                assert_close(row_logits, expected(model, texts[row])[-1])
+                assert_close(row_logits, logits_of_model(model, texts[row])[-1])
 
 
-@pytest.mark.parametrize("name", ENGINES)
+@every_engine
 @pytest.mark.parametrize("variant", CONFIGS)
 def test_forward_all_gives_the_logits_after_every_token(name: str, variant: str) -> None:
     model = random_model(CONFIGS[variant])
     engine: Engine = ENGINES[name](model, 2)
     text = [1, 5, 3, 7, 2, 2, 9, 10, 4]
     logits = engine.forward_all([1, 0], [text, text[::-1]])
-    assert_close(logits, np.concatenate([expected(model, text), expected(model, text[::-1])]))
-    assert_close(engine.forward([1], [[6]])[0], expected(model, [*text, 6])[-1])
+    assert_close(
+        logits, np.concatenate([logits_of_model(model, text), logits_of_model(model, text[::-1])])
+    )
+    assert_close(engine.forward([1], [[6]])[0], logits_of_model(model, [*text, 6])[-1])
 
 
 @pytest.mark.parametrize("variant", CONFIGS)
 def test_large_weights_do_not_overflow(variant: str) -> None:
-    """The softmax of their scores does unless the maximum is subtracted first."""
+    """Softmax would, if the maximum were not subtracted first."""
     model = random_model(CONFIGS[variant])
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.mul_(8)
     text = [1, 5, 3, 7, 2, 2, 9, 10, 4]
-    wanted = expected(model, text)
-    scale = np.abs(wanted).max()
-    found = numpy_engine(model).forward_all([0], [text])
-    np.testing.assert_allclose(found / scale, wanted / scale, atol=1e-4)
+    expected = logits_of_model(model, text)
+    scale = np.abs(expected).max()
+    actual = numpy_engine(model).forward_all([0], [text])
+    np.testing.assert_allclose(actual / scale, expected / scale, atol=1e-4)
     engine = numpy_engine(model)
     one_by_one = [engine.forward([0], [[token]])[0] for token in text]
-    np.testing.assert_allclose(one_by_one / scale, wanted / scale, atol=1e-4)
+    np.testing.assert_allclose(one_by_one / scale, expected / scale, atol=1e-4)
 
 
-@pytest.mark.parametrize("name", ENGINES)
+@every_engine
 def test_more_tokens_than_the_context_are_refused(name: str) -> None:
     model = random_model(CONFIGS["modern"])
     engine: Engine = ENGINES[name](model, 1)
@@ -125,8 +145,8 @@ def test_more_tokens_than_the_context_are_refused(name: str) -> None:
         engine.forward([0], [[3]])
 
 
-@pytest.mark.parametrize("name", ENGINES)
-def test_weight_bytes_are_those_of_the_matrices(name: str) -> None:
+@every_engine
+def test_weight_bytes_are_about_those_of_the_matrices(name: str) -> None:
     for config in CONFIGS.values():
         model = random_model(config)
         engine: Engine = ENGINES[name](model, 1)
@@ -144,14 +164,14 @@ def test_weight_bytes_are_those_of_the_matrices(name: str) -> None:
 
 
 @pytest.mark.parametrize("variant", CONFIGS)
-def test_a_step_of_fixed_shape_equals_a_plain_one(
-    variant: str, monkeypatch: pytest.MonkeyPatch
+def test_fixed_shape_step_equals_forward(
+    variant: str, device: Device, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What is recorded on a GPU, without the recording, while the cache grows and shrinks."""
+    """Recorded as a CUDA graph, run eagerly elsewhere; the cache grows and shrinks meanwhile."""
     monkeypatch.setattr(cache_module, "MIN_CAPACITY", 2)
     model = random_model(CONFIGS[variant])
-    cache = KVCache(model.config, ROWS)
-    step = FixedStep(model, cache, ROWS, record=False)
+    cache = KVCache(model.config, ROWS, torch.device(device))
+    step = FixedStep(deepcopy(model).to(device), cache, ROWS, record=device == "cuda")
     capacities: list[int] = []
     short = [[0], [0, 1]]
     long = [[0], [0, 1], [2, 0], [1], *[[0, 1, 2]] * 6, *[[1]] * 4, [0, 2], [2], [0, 2]]
@@ -162,7 +182,7 @@ def test_a_step_of_fixed_shape_equals_a_plain_one(
                 ids = [3 + (row + len(texts[row])) % 7 for row in rows]
                 for row, token, logits in zip(rows, ids, step(rows, ids), strict=True):
                     texts[row].append(token)
-                    assert_close(logits, expected(model, texts[row])[-1])
+                    assert_close(logits, logits_of_model(model, texts[row])[-1])
                 if cache.capacity not in capacities[-1:]:
                     capacities.append(cache.capacity)
             for row in range(ROWS):
@@ -170,7 +190,7 @@ def test_a_step_of_fixed_shape_equals_a_plain_one(
     assert capacities == [2, 4, 8, 16, 2, 4, 8, 16]
 
 
-def test_numpy_rows_take_memory_only_as_they_fill() -> None:
+def test_numpy_cache_memory_grows_only_as_rows_fill() -> None:
     config = replace(CONFIGS["modern"], context_length=32_768)
     caches = RowCaches(config, rows=64)
     assert caches.nbytes == 0
@@ -187,11 +207,11 @@ def test_numpy_rows_take_memory_only_as_they_fill() -> None:
     assert caches.nbytes == 0
 
 
-@pytest.mark.parametrize("name", ENGINES)
+@every_engine
 @given(data=st.data())
 @settings(max_examples=15)
-def test_logits_are_the_same_however_the_cache_grows(name: str, data: st.DataObject) -> None:
-    """Rows of a context far above the first capacity, which double in the middle of a text."""
+def test_logits_do_not_depend_on_cache_growth(name: str, data: st.DataObject) -> None:
+    """The context is far above the initial capacity, which doubles in the middle of a text."""
     model = random_model(replace(CONFIGS["modern, grouped queries"], context_length=600))
     engine: Engine = ENGINES[name](model, ROWS)
     texts: list[list[int]] = [[] for _ in range(ROWS)]
@@ -206,12 +226,12 @@ def test_logits_are_the_same_however_the_cache_grows(name: str, data: st.DataObj
         engine.forward([row], [own])
     rows = [row for row in range(ROWS) if texts[row]]
     for row, row_logits in zip(rows, engine.forward(rows, [[5]] * len(rows)), strict=True):
-        assert_close(row_logits, expected(model, [*texts[row], 5])[-1])
+        assert_close(row_logits, logits_of_model(model, [*texts[row], 5])[-1])
 
 
 @pytest.mark.parametrize("int8", [False, True])
 @pytest.mark.parametrize("variant", CONFIGS)
-def test_threads_change_no_bit(variant: str, int8: bool) -> None:
+def test_number_of_threads_changes_no_bit(variant: str, int8: bool) -> None:
     model = random_model(CONFIGS[variant])
     one, two = (numpy_engine(model, 2, int8=int8) for _ in range(2))
     if one.native is None or two.native is None:
@@ -222,11 +242,11 @@ def test_threads_change_no_bit(variant: str, int8: bool) -> None:
 
 
 @given(arrays(np.float32, (3, 5), elements=st.floats(-1e3, 1e3, width=32)))
-def test_int8_is_off_by_half_a_step_at_most(matrix: np.ndarray) -> None:
+def test_int8_rounding_error_is_at_most_half_a_step(matrix: np.ndarray) -> None:
     rounded, scales = quantize(matrix)
     assert np.abs(rounded.astype(int)).max() <= 127
-    off = np.abs(rounded * scales[:, None] - matrix)
-    assert (off <= scales[:, None] * 0.5001 + 1e-6).all()
+    error = np.abs(rounded * scales[:, None] - matrix)
+    assert (error <= scales[:, None] * 0.5001 + 1e-6).all()
 
 
 @pytest.mark.parametrize("variant", CONFIGS)
@@ -238,12 +258,12 @@ def test_int8_is_close_to_float32_and_equal_in_prefill_and_decoding(variant: str
     assert engine.weight_bytes < 0.4 * numpy_engine(model).weight_bytes
     one_by_one = np.stack([engine.forward([0], [[token]])[0] for token in text])
     assert_close(one_by_one, at_once)
-    wanted = expected(model, text)
-    assert np.abs(at_once - wanted).max() < 0.1 * np.abs(wanted).max()
-    assert not np.allclose(at_once, wanted, atol=1e-6)
+    expected = logits_of_model(model, text)
+    assert np.abs(at_once - expected).max() < 0.1 * np.abs(expected).max()
+    assert not np.allclose(at_once, expected, atol=1e-6)
 
 
-def test_a_long_prompt_is_computed_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_blocked_prefill_equals_whole_prefill(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(numpy_engine_module, "QUERY_BLOCK", 3)
     for config in CONFIGS.values():
         model = random_model(config)
@@ -251,4 +271,4 @@ def test_a_long_prompt_is_computed_in_blocks(monkeypatch: pytest.MonkeyPatch) ->
         engine = pure_engine(model)
         engine.forward([0], [text[:2]])
         logits = engine.forward_all([0], [text[2:]])
-        assert_close(logits, expected(model, text)[2:])
+        assert_close(logits, logits_of_model(model, text)[2:])

@@ -1,4 +1,4 @@
-"""The generation loop against a plain slow one that computes everything anew for each token."""
+"""The generation loop against a plain one with a full forward pass for every token."""
 
 from __future__ import annotations
 
@@ -26,29 +26,29 @@ GREEDY = Sampling(temperature=0)
 
 
 def plain_greedy(model: Transformer, prompt: list[int], count: int) -> list[int]:
-    """The rule of the docs, word for word: `<s>`, the last tokens in view; half of them when full.
+    """The rule of the docs: `<s>`, then the last tokens that fit; half of them once it is full.
 
-    Every token from a full forward pass.
+    Every token comes from a full forward pass.
     """
-    view = [BEGIN, *prompt[max(0, len(prompt) - CONTEXT + 1) :]]
-    written: list[int] = []
-    while len(written) < count:
-        if len(view) > CONTEXT:
-            view = [BEGIN, *view[-(CONTEXT // 2) :]]
+    context_ids = [BEGIN, *prompt[max(0, len(prompt) - CONTEXT + 1) :]]
+    generated: list[int] = []
+    while len(generated) < count:
+        if len(context_ids) > CONTEXT:
+            context_ids = [BEGIN, *context_ids[-(CONTEXT // 2) :]]
         with torch.no_grad():
-            logits = model(torch.tensor([view]))[0, -1]
+            logits = model(torch.tensor([context_ids]))[0, -1]
         logits[[UNKNOWN, BEGIN]] = -torch.inf
         token = int(logits.argmax())
         if token == END:
             break
-        written.append(token)
-        view.append(token)
-    return written
+        generated.append(token)
+        context_ids.append(token)
+    return generated
 
 
 @settings(max_examples=15)
 @given(prompt=st.text("ab saw José.\n", max_size=30), count=st.integers(0, 40))
-def test_greedy_text_is_that_of_full_forward_passes(
+def test_greedy_generation_equals_full_forward_passes(
     model: Transformer, tokenizer: Tokenizer, prompt: str, count: int
 ) -> None:
     request = GenerationRequest(prompt=prompt, sampling=GREEDY, max_new_tokens=count)
@@ -57,46 +57,44 @@ def test_greedy_text_is_that_of_full_forward_passes(
     assert list(generate(numpy_engine(model), tokenizer, request)) == expected
 
 
-def written(model: Transformer, tokenizer: Tokenizer, **options: object) -> list[int]:
+def generated(model: Transformer, tokenizer: Tokenizer, **options: object) -> list[int]:
     request = GenerationRequest(**({"prompt": "Ann", "max_new_tokens": 20} | options))  # type: ignore[arg-type]
     return list(generate(numpy_engine(model), tokenizer, request))
 
 
-def test_the_same_seed_gives_the_same_text_and_another_another(
-    model: Transformer, tokenizer: Tokenizer
-) -> None:
-    first = written(model, tokenizer, seed=7)
-    assert written(model, tokenizer, seed=7) == first
-    assert any(written(model, tokenizer, seed=seed) != first for seed in range(8, 12))
+def test_seed_determines_the_text(model: Transformer, tokenizer: Tokenizer) -> None:
+    first = generated(model, tokenizer, seed=7)
+    assert generated(model, tokenizer, seed=7) == first
+    assert any(generated(model, tokenizer, seed=seed) != first for seed in range(8, 12))
 
 
-def test_one_likeliest_token_is_greedy(model: Transformer, tokenizer: Tokenizer) -> None:
-    one = written(model, tokenizer, sampling=Sampling(top_k=1))
-    assert one == written(model, tokenizer, sampling=GREEDY)
+def test_top_k_one_is_greedy(model: Transformer, tokenizer: Tokenizer) -> None:
+    one = generated(model, tokenizer, sampling=Sampling(top_k=1))
+    assert one == generated(model, tokenizer, sampling=GREEDY)
 
 
-def test_it_ends_where_the_model_ends_the_text(tokenizer: Tokenizer) -> None:
+def test_generation_ends_at_eos(tokenizer: Tokenizer) -> None:
     config = named_config("nano", vocab_size=tokenizer.vocab_size, context_length=CONTEXT)
     ends_at_once = Transformer(config).eval()
     ends_at_once.init_weights(0)
-    with torch.no_grad():  # every block passes its input on; after anything, </s> is likeliest
+    with torch.no_grad():  # initial blocks are the identity; </s> is most likely after any token
         ends_at_once.embedding.weight.fill_(0.1)
         ends_at_once.embedding.weight[END] = 1.0
-    assert written(ends_at_once, tokenizer, sampling=GREEDY) == []
+    assert generated(ends_at_once, tokenizer, sampling=GREEDY) == []
 
 
-def test_a_long_prompt_and_a_full_context_are_mentioned_once(
+def test_truncated_prompt_and_full_context_are_noted_once(
     model: Transformer, tokenizer: Tokenizer
 ) -> None:
-    said: list[str] = []
+    notes: list[str] = []
     request = GenerationRequest(prompt="Ann saw " * 30, sampling=GREEDY, max_new_tokens=40)
-    list(generate(TorchEngine(model), tokenizer, request, notice=said.append))
-    assert len(said) == 2
-    assert f"using the last {CONTEXT - 1}" in said[0]
-    assert f"context full; keeping the last {CONTEXT // 2} tokens" in said[1]
+    list(generate(TorchEngine(model), tokenizer, request, notice=notes.append))
+    assert len(notes) == 2
+    assert f"using the last {CONTEXT - 1}" in notes[0]
+    assert f"context full; keeping the last {CONTEXT // 2} tokens" in notes[1]
 
 
-def test_without_a_prompt_a_document_begins_where_there_were_many(
+def test_empty_prompt_starts_with_eos_if_trained_on_many_documents(
     model: Transformer, tokenizer: Tokenizer
 ) -> None:
     request = GenerationRequest(prompt="", sampling=GREEDY, max_new_tokens=8)
@@ -111,12 +109,12 @@ Texts = dict[int, Text]
 
 
 def texts(generator: Generator, requests: list[GenerationRequest]) -> Texts:
-    """What is written for each of some requests."""
+    """The tokens, text and finish reason of each request."""
     tokens: dict[int, list[int]] = {index: [] for index in range(len(requests))}
     data = dict.fromkeys(tokens, b"")
     reasons: dict[int, str] = {}
     for event in generator.write(RequestList(requests)):
-        assert event.index not in reasons, "nothing comes after the end"
+        assert event.index not in reasons, "no event may follow the end"
         data[event.index] += event.data
         if isinstance(event, TokenEvent):
             tokens[event.index].append(event.token)
@@ -153,8 +151,8 @@ REQUESTS = st.builds(
 )
 
 
-class Shaken:
-    """An engine whose logits are wrong by what two orders of addition differ in."""
+class NoisyEngine:
+    """An engine whose logits have noise of the size of rounding differences."""
 
     def __init__(self, engine: Engine, seed: int) -> None:
         self._engine = engine
@@ -168,13 +166,13 @@ class Shaken:
         return getattr(self._engine, name)
 
 
-def all_near(
+def all_explained_by_rounding(
     found: list[Text], model: Transformer, tokenizer: Tokenizer, request: GenerationRequest
 ) -> bool:
-    """Whether each of some texts comes out when the logits are a little wrong."""
+    """Whether noise of the size of rounding differences can lead to each of these texts."""
     for seed in range(50):
-        shaken = Generator(Shaken(numpy_engine(model), seed), tokenizer)
-        text = texts(shaken, [request])[0]
+        noisy = Generator(NoisyEngine(numpy_engine(model), seed), tokenizer)
+        text = texts(noisy, [request])[0]
         found = [other for other in found if other != text]
         if not found:
             return True
@@ -183,19 +181,21 @@ def all_near(
 
 @settings(max_examples=25)
 @given(requests=st.lists(REQUESTS, min_size=1, max_size=9), rows=st.integers(1, 5))
-def test_a_text_is_the_same_alone_and_beside_others_on_either_engine(
+def test_text_does_not_depend_on_batch_or_engine(
     model: Transformer, tokenizer: Tokenizer, requests: list[GenerationRequest], rows: int
 ) -> None:
-    """But for a draw that falls on the edge between two tokens, which is rare."""
-    together = texts(Generator(numpy_engine(model, rows), tokenizer, rows=rows), requests)
-    beside = texts(Generator(TorchEngine(model, rows), tokenizer, rows=rows), requests)
+    """Except for the rare draw that falls on the boundary between two tokens."""
+    with_numpy = texts(Generator(numpy_engine(model, rows), tokenizer, rows=rows), requests)
+    with_torch = texts(Generator(TorchEngine(model, rows), tokenizer, rows=rows), requests)
     for index, request in enumerate(requests):
         alone = texts(Generator(numpy_engine(model), tokenizer), [request])[0]
-        if not alone == together[index] == beside[index]:
-            assert all_near([alone, together[index], beside[index]], model, tokenizer, request)
+        if not alone == with_numpy[index] == with_torch[index]:
+            assert all_explained_by_rounding(
+                [alone, with_numpy[index], with_torch[index]], model, tokenizer, request
+            )
 
 
-def test_equal_prompts_are_read_once_and_go_their_own_ways(
+def test_equal_prompts_in_one_batch_give_the_texts_they_give_alone(
     model: Transformer, tokenizer: Tokenizer
 ) -> None:
     requests = [GenerationRequest(prompt="Ann", row=row, max_new_tokens=20) for row in range(6)]
@@ -205,32 +205,34 @@ def test_equal_prompts_are_read_once_and_go_their_own_ways(
         assert texts(Generator(numpy_engine(model), tokenizer), [request])[0] == found[row]
 
 
-def test_why_a_text_ended_is_said(model: Transformer, tokenizer: Tokenizer) -> None:
+def test_finish_reasons_are_reported(model: Transformer, tokenizer: Tokenizer) -> None:
     long = GenerationRequest(prompt="Ann", max_new_tokens=9)
     assert texts(Generator(numpy_engine(model), tokenizer), [long])[0][2] == "length"
     late = Generator(numpy_engine(model), tokenizer, deadline=0.0)
     assert texts(late, [long, long]) == {0: ([], b"", "timeout"), 1: ([], b"", "timeout")}
 
 
-def test_log_probabilities_are_the_models_own(model: Transformer, tokenizer: Tokenizer) -> None:
+def test_logprobs_are_those_of_the_model_before_sampling(
+    model: Transformer, tokenizer: Tokenizer
+) -> None:
     request = GenerationRequest(
         prompt="Ann", max_new_tokens=8, sampling=Sampling(temperature=0.5, top_k=2)
     )
     generator = Generator(numpy_engine(model), tokenizer, logprobs=True)
-    pieces = [
+    events = [
         event for event in generator.write(RequestList([request])) if isinstance(event, TokenEvent)
     ]
-    view = [BEGIN, *tokenizer.encode("Ann")]
-    for piece in pieces:
+    context_ids = [BEGIN, *tokenizer.encode("Ann")]
+    for event in events:
         with torch.no_grad():
-            logits = model(torch.tensor([view]))[0, -1]
+            logits = model(torch.tensor([context_ids]))[0, -1]
         logits[[UNKNOWN, BEGIN]] = -torch.inf
-        expected = logits.log_softmax(0)[piece.token].item()
-        assert piece.logprob == pytest.approx(expected, abs=1e-4)
-        view.append(piece.token)
+        expected = logits.log_softmax(0)[event.token].item()
+        assert event.logprob == pytest.approx(expected, abs=1e-4)
+        context_ids.append(event.token)
 
 
-def test_nothing_is_written_where_nothing_is_asked(
+def test_zero_requests_and_zero_tokens_generate_nothing(
     model: Transformer, tokenizer: Tokenizer
 ) -> None:
     assert list(Generator(numpy_engine(model), tokenizer).write(RequestList([]))) == []
@@ -240,7 +242,7 @@ def test_nothing_is_written_where_nothing_is_asked(
 
 
 @pytest.mark.parametrize(
-    "wrong",
+    "invalid",
     [
         {"max_new_tokens": -1},
         {"prompt": "\udcff"},
@@ -248,13 +250,13 @@ def test_nothing_is_written_where_nothing_is_asked(
         {"stop": ("",)},
     ],
 )
-def test_wishes_that_make_no_sense_are_refused(wrong: dict[str, object]) -> None:
+def test_invalid_request_is_refused(invalid: dict[str, object]) -> None:
     with pytest.raises(UsageError):
-        GenerationRequest(**({"prompt": ""} | wrong))  # type: ignore[arg-type]
+        GenerationRequest(**({"prompt": ""} | invalid))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
-    ("wrong", "option"),
+    ("invalid", "option"),
     [
         ({"temperature": -0.1}, "temperature"),
         ({"temperature": float("nan")}, "temperature"),
@@ -265,15 +267,13 @@ def test_wishes_that_make_no_sense_are_refused(wrong: dict[str, object]) -> None
         ({"typical_p": float("nan")}, "typical_p"),
     ],
 )
-def test_ways_to_choose_that_make_no_sense_are_refused(
-    wrong: dict[str, float], option: str
-) -> None:
+def test_invalid_sampling_option_is_refused(invalid: dict[str, float], option: str) -> None:
     with pytest.raises(UsageError, match=option):
-        Sampling(**wrong)  # type: ignore[arg-type]
+        Sampling(**invalid)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
-    "wrong",
+    "invalid",
     [
         {"repetition_penalty": 0.0},
         {"repetition_penalty": float("nan")},
@@ -284,6 +284,6 @@ def test_ways_to_choose_that_make_no_sense_are_refused(
         {"logit_bias": ((3, float("nan")),)},
     ],
 )
-def test_penalties_that_make_no_sense_are_refused(wrong: dict[str, float]) -> None:
+def test_invalid_penalty_is_refused(invalid: dict[str, float]) -> None:
     with pytest.raises(UsageError):
-        Penalties(**wrong)  # type: ignore[arg-type]
+        Penalties(**invalid)  # type: ignore[arg-type]

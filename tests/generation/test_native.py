@@ -1,4 +1,4 @@
-"""The compiled decoder: which compilers build it, and what is said where it cannot be used."""
+"""The compiled decoder: which compilers build it, and the explanation where it cannot be used."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tfcli.generation.engines import native
 from tfcli.generation.engines.torch_engine import TorchEngine
 
 ROOT = Path(__file__).parents[2]
-# gcc before 12 has no __builtin_shufflevector, and before 11 no -march=x86-64-v3
+# gcc below 12 lacks __builtin_shufflevector, and below 11 -march=x86-64-v3
 COMPILERS = ["gcc-9", "gcc-10", "gcc-11", "gcc-12", "gcc-13", "gcc-14", "cc", "clang"]
 
 
@@ -36,32 +36,32 @@ def source_tree(tmp_path: Path, hatch_build: ModuleType) -> Path:
 
 
 @pytest.fixture
-def place(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Makes `native` look for the library elsewhere, until the end of the test."""
+def use_library(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Redirects `native` to another library for the length of the test."""
 
-    def put(library: Path) -> None:
+    def use(library: Path) -> None:
         monkeypatch.setattr(native, "LIBRARY", library)
         monkeypatch.setattr(native, "REASON", library.with_name("_decoder_missing.txt"))
         native.load_library.cache_clear()
 
-    yield put
+    yield use
     monkeypatch.undo()
     native.load_library.cache_clear()
 
 
 @pytest.mark.parametrize("compiler", COMPILERS)
-def test_every_compiler_builds_the_same_decoder(
+def test_decoder_of_every_compiler_computes_the_same(
     compiler: str,
     source_tree: Path,
     hatch_build: ModuleType,
-    place: Any,
+    use_library: Any,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     if shutil.which(compiler) is None:
         pytest.skip(f"{compiler} is not installed")
     monkeypatch.setenv("CC", compiler)
     assert hatch_build.compile_library(source_tree) is None
-    place(source_tree / hatch_build.LIBRARY)
+    use_library(source_tree / hatch_build.LIBRARY)
     text = [1, 5, 3, 7, 2, 2, 9, 10, 4]
     for config in CONFIGS.values():
         model = random_model(config)
@@ -73,7 +73,7 @@ def test_every_compiler_builds_the_same_decoder(
 
 
 @pytest.mark.skipif(shutil.which("cc") is None, reason="there is no C compiler")
-def test_where_there_is_a_compiler_the_decoder_is_used() -> None:
+def test_decoder_is_used_if_there_is_a_compiler() -> None:
     assert native.load_library() is not None
     engine = numpy_engine(random_model(CONFIGS["modern"]))
     assert engine.description in {native.status(1), native.status()}
@@ -81,10 +81,10 @@ def test_where_there_is_a_compiler_the_decoder_is_used() -> None:
     assert native.status(2).endswith(", 2 threads)")
 
 
-def test_a_failed_compilation_leaves_its_reason(
-    source_tree: Path, hatch_build: ModuleType, place: Any, monkeypatch: pytest.MonkeyPatch
+def test_reason_of_a_failed_compilation_is_kept(
+    source_tree: Path, hatch_build: ModuleType, use_library: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    place(source_tree / hatch_build.LIBRARY)
+    use_library(source_tree / hatch_build.LIBRARY)
     monkeypatch.setenv("CC", "/no/such/compiler")
     reason = hatch_build.compile_library(source_tree)
     assert reason is not None
@@ -95,7 +95,7 @@ def test_a_failed_compilation_leaves_its_reason(
 
 
 @pytest.mark.skipif(shutil.which("cc") is None, reason="there is no C compiler")
-def test_the_reason_quotes_the_compiler_and_goes_with_the_next_success(
+def test_reason_quotes_the_compiler_and_is_removed_on_success(
     source_tree: Path, hatch_build: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("CC", raising=False)
@@ -111,7 +111,7 @@ def test_the_reason_quotes_the_compiler_and_goes_with_the_next_success(
     assert not (source_tree / hatch_build.REASON).exists()
 
 
-def test_without_any_compiler_the_reason_says_so(
+def test_missing_compiler_is_given_as_the_reason(
     source_tree: Path, hatch_build: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("CC", raising=False)
@@ -119,9 +119,9 @@ def test_without_any_compiler_the_reason_says_so(
     assert "no C compiler was found" in hatch_build.compile_library(source_tree)
 
 
-def test_a_library_that_cannot_be_used_is_explained(tmp_path: Path, place: Any) -> None:
+def test_unloadable_library_is_explained(tmp_path: Path, use_library: Any) -> None:
     library = tmp_path / "_decoder.so"
-    place(library)
+    use_library(library)
     assert native.status() == "numpy (it was not compiled)"
     library.write_bytes(b"no library")
     assert native.status().startswith("numpy (the compiled decoder cannot be loaded: ")
@@ -133,8 +133,8 @@ def test_a_library_that_cannot_be_used_is_explained(tmp_path: Path, place: Any) 
     ("layout", "usable", "reason"),
     [("1", "1", "belongs to another version of tfcli"), ("{own}", "0", "lacks AVX2 or FMA")],
 )
-def test_a_library_of_another_version_or_processor_is_explained(
-    layout: str, usable: str, reason: str, tmp_path: Path, place: Any
+def test_library_for_another_version_or_processor_is_explained(
+    layout: str, usable: str, reason: str, tmp_path: Path, use_library: Any
 ) -> None:
     own = native.load_library()
     assert own is not None
@@ -144,10 +144,10 @@ def test_a_library_of_another_version_or_processor_is_explained(
         f"int usable(void) {{ return {usable}; }}\n"
     )
     subprocess.run(["cc", "-shared", "-fPIC", "-o", str(library), str(source)], check=True)
-    place(library)
+    use_library(library)
     assert reason in native.status()
     assert native.load_library() is None
 
 
-def test_the_torch_engine_names_its_device() -> None:
+def test_torch_engine_names_its_device() -> None:
     assert TorchEngine(random_model(CONFIGS["modern"])).description == "torch (cpu)"

@@ -1,4 +1,4 @@
-"""Penalties against transformers, and against their definitions written out slowly."""
+"""Penalties against transformers, and against plain implementations of their definitions."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def processed(processor: Any, tokens: list[int], logits: np.ndarray) -> Any:
 
 
 @given(LOGITS, TEXTS.filter(bool), st.floats(0.2, 5))
-def test_the_repetition_penalty_is_that_of_transformers(
+def test_repetition_penalty_equals_transformers(
     logits: np.ndarray, tokens: list[int], penalty: float
 ) -> None:
     from transformers import RepetitionPenaltyLogitsProcessor
@@ -42,9 +42,7 @@ def test_the_repetition_penalty_is_that_of_transformers(
 
 
 @given(LOGITS, TEXTS.filter(bool), st.integers(1, 5))
-def test_no_n_tokens_come_twice_as_in_transformers(
-    logits: np.ndarray, tokens: list[int], n: int
-) -> None:
+def test_no_repeat_ngram_equals_transformers(logits: np.ndarray, tokens: list[int], n: int) -> None:
     from transformers import NoRepeatNGramLogitsProcessor
 
     theirs = processed(NoRepeatNGramLogitsProcessor(n), tokens, logits)
@@ -52,22 +50,22 @@ def test_no_n_tokens_come_twice_as_in_transformers(
 
 
 @given(LOGITS, TEXTS, st.floats(-2, 2), st.floats(-2, 2))
-def test_counts_are_taken_off_as_defined(
-    logits: np.ndarray, written: list[int], presence: float, frequency: float
+def test_presence_and_frequency_penalties_follow_their_definition(
+    logits: np.ndarray, generated: list[int], presence: float, frequency: float
 ) -> None:
-    counts = Counter(written)
+    counts = Counter(generated)
     expected = [
         logit - counts[token] * frequency - (counts[token] > 0) * presence
         for token, logit in enumerate(logits.tolist())
     ]
-    found = penalize_counts(logits, written, presence, frequency)
-    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-4)
+    actual = penalize_counts(logits, generated, presence, frequency)
+    np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=1e-4)
 
 
-def slow_dry(
+def plain_dry(
     logits: np.ndarray, tokens: list[int], multiplier: float, breakers: set[int]
 ) -> list[float]:
-    """For every token, the longest end of the text that was there before it: DRY word for word."""
+    """DRY by its definition: for every token, the longest suffix of the text seen before it."""
     changed = []
     for token, logit in enumerate(logits.tolist()):
         longest = 0
@@ -89,16 +87,16 @@ def slow_dry(
     st.floats(0, 2),
     st.sets(st.integers(0, 3), max_size=1),
 )
-def test_dry_is_its_definition(
+def test_dry_follows_its_definition(
     logits: np.ndarray, tokens: list[int], multiplier: float, breakers: set[int]
 ) -> None:
-    found = penalize_sequences(logits, tokens, multiplier, frozenset(breakers))
-    expected = slow_dry(logits, tokens, multiplier, breakers)
-    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-4)
+    actual = penalize_sequences(logits, tokens, multiplier, frozenset(breakers))
+    expected = plain_dry(logits, tokens, multiplier, breakers)
+    np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=1e-4)
 
 
 @given(LOGITS, st.dictionaries(st.integers(0, V - 1), st.floats(-50, 50)))
-def test_a_bias_is_added(logits: np.ndarray, bias: dict[int, float]) -> None:
+def test_logit_bias_is_added(logits: np.ndarray, bias: dict[int, float]) -> None:
     expected = [logit + bias.get(token, 0) for token, logit in enumerate(logits.tolist())]
     np.testing.assert_allclose(add_bias(logits, bias), expected, rtol=1e-5, atol=1e-4)
     forbidden = add_bias(logits, {3: -np.inf})
@@ -107,10 +105,10 @@ def test_a_bias_is_added(logits: np.ndarray, bias: dict[int, float]) -> None:
 
 
 @given(LOGITS, TEXTS, TEXTS)
-def test_together_they_are_one_after_another(
-    logits: np.ndarray, prompt: list[int], written: list[int]
+def test_penalties_are_applied_in_order(
+    logits: np.ndarray, prompt: list[int], generated: list[int]
 ) -> None:
-    tokens = prompt + written
+    tokens = prompt + generated
     breakers = frozenset({2})
     penalties = Penalties(
         logit_bias=((1, 0.5),),
@@ -120,12 +118,12 @@ def test_together_they_are_one_after_another(
         no_repeat_ngram_size=3,
         dry_multiplier=0.8,
     )
-    found = penalize(logits, penalties, tokens, written, breakers)
+    actual = penalize(logits, penalties, tokens, generated, breakers)
     expected = add_bias(logits, {1: 0.5})
     expected = penalize_repetition(expected, tokens, 1.2)
-    expected = penalize_counts(expected, written, 0.3, 0.1)
+    expected = penalize_counts(expected, generated, 0.3, 0.1)
     expected = forbid_repeated_ngrams(expected, tokens, 3)
     expected = penalize_sequences(expected, tokens, 0.8, breakers)
-    np.testing.assert_array_equal(found, expected)
-    untouched = penalize(logits, Penalties(), tokens, written, breakers)
+    np.testing.assert_array_equal(actual, expected)
+    untouched = penalize(logits, Penalties(), tokens, generated, breakers)
     np.testing.assert_array_equal(untouched, logits)

@@ -1,4 +1,4 @@
-"""Sampling against transformers' warpers, and against the probabilities it should draw from."""
+"""Sampling against transformers' warpers, and against the probabilities that it draws from."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ SPECIAL = tiny_tokenizer(4).special
 FLOATS = st.floats(-30, 30, width=32, allow_nan=False)
 LOGITS = arrays(np.float32, st.integers(4, 40), elements=FLOATS)
 BATCHES = arrays(np.float32, st.tuples(st.integers(1, 4), st.integers(4, 40)), elements=FLOATS)
-SHARES = st.floats(0.01, 0.99)
-RANDOM = st.builds(  # normal, so that hardly ever two of a row are equal
+PROBABILITIES = st.floats(0.01, 0.99)
+RANDOM = st.builds(  # normally distributed, so that ties are rare
     lambda seed, rows, size: np.random.default_rng(seed).normal(0, 3, (rows, size)).astype("f4"),
     st.integers(0, 2**32),
     st.integers(1, 4),
@@ -43,46 +43,46 @@ def warped(warper: Any, logits: np.ndarray) -> np.ndarray:
     return np.stack([warper(None, torch.from_numpy(row)[None])[0].numpy() for row in logits])
 
 
-def clear(logits: np.ndarray) -> bool:
-    """Whether no two of a row are so near that rounding decides which is the likelier."""
+def has_no_ties(logits: np.ndarray) -> bool:
+    """Whether no two values of a row are so close that rounding decides their order."""
     ordered = np.sort(logits, axis=-1)
     return bool((np.diff(ordered, axis=-1) > 1e-4).all())
 
 
 @given(BATCHES, st.integers(1, 50))
-def test_top_k_is_that_of_transformers(logits: np.ndarray, k: int) -> None:
+def test_top_k_equals_transformers(logits: np.ndarray, k: int) -> None:
     from transformers import TopKLogitsWarper
 
     np.testing.assert_array_equal(keep_top_k(logits, k), warped(TopKLogitsWarper(top_k=k), logits))
 
 
-@given(RANDOM, SHARES)
-def test_top_p_is_that_of_transformers(logits: np.ndarray, p: float) -> None:
+@given(RANDOM, PROBABILITIES)
+def test_top_p_equals_transformers(logits: np.ndarray, p: float) -> None:
     from transformers import TopPLogitsWarper
 
     sums = np.sort(softmax(logits), axis=-1).cumsum(-1)
-    assume(clear(logits) and (np.abs(sums - (1 - p)) > 1e-5).all())
+    assume(has_no_ties(logits) and (np.abs(sums - (1 - p)) > 1e-5).all())
     np.testing.assert_array_equal(keep_top_p(logits, p), warped(TopPLogitsWarper(top_p=p), logits))
 
 
-@given(BATCHES, SHARES)
-def test_min_p_is_that_of_transformers(logits: np.ndarray, p: float) -> None:
+@given(BATCHES, PROBABILITIES)
+def test_min_p_equals_transformers(logits: np.ndarray, p: float) -> None:
     from transformers import MinPLogitsWarper
 
-    shares = softmax(logits) / softmax(logits).max(-1, keepdims=True)
-    assume((np.abs(shares - p) > 1e-5).all())
+    ratios = softmax(logits) / softmax(logits).max(-1, keepdims=True)
+    assume((np.abs(ratios - p) > 1e-5).all())
     np.testing.assert_array_equal(keep_min_p(logits, p), warped(MinPLogitsWarper(min_p=p), logits))
 
 
-@given(RANDOM, SHARES)
-def test_typical_is_that_of_transformers(logits: np.ndarray, p: float) -> None:
+@given(RANDOM, PROBABILITIES)
+def test_typical_p_equals_transformers(logits: np.ndarray, p: float) -> None:
     from transformers import TypicalLogitsWarper
 
     probabilities = softmax(logits)
-    surprise = -np.log(probabilities)
-    strangeness = np.abs(surprise - (probabilities * surprise).sum(-1, keepdims=True))
-    assume(clear(strangeness))
-    order = strangeness.argsort(-1)
+    surprisal = -np.log(probabilities)
+    distance = np.abs(surprisal - (probabilities * surprisal).sum(-1, keepdims=True))
+    assume(has_no_ties(distance))
+    order = distance.argsort(-1)
     sums = np.take_along_axis(probabilities, order, -1).cumsum(-1)
     assume((np.abs(sums - p) > 1e-5).all())
     theirs = warped(TypicalLogitsWarper(mass=p), logits)
@@ -90,7 +90,7 @@ def test_typical_is_that_of_transformers(logits: np.ndarray, p: float) -> None:
 
 
 @given(BATCHES, st.floats(0.05, 5))
-def test_heat_is_division_by_the_temperature(logits: np.ndarray, temperature: float) -> None:
+def test_temperature_equals_transformers(logits: np.ndarray, temperature: float) -> None:
     from transformers import TemperatureLogitsWarper
 
     theirs = warped(TemperatureLogitsWarper(temperature=temperature), logits)
@@ -100,15 +100,15 @@ def test_heat_is_division_by_the_temperature(logits: np.ndarray, temperature: fl
 
 
 @given(BATCHES)
-def test_softmax_is_that_of_torch(logits: np.ndarray) -> None:
+def test_softmax_equals_torch(logits: np.ndarray) -> None:
     expected = torch.from_numpy(logits).double().softmax(-1).numpy()
     np.testing.assert_allclose(softmax(logits), expected, rtol=1e-6, atol=1e-12)
     expected = torch.from_numpy(logits).double().log_softmax(-1).numpy()
     np.testing.assert_allclose(log_softmax(logits), expected, rtol=1e-6, atol=1e-12)
 
 
-@given(BATCHES, SHARES)
-def test_something_is_left_to_draw_always(logits: np.ndarray, p: float) -> None:
+@given(BATCHES, PROBABILITIES)
+def test_filters_always_keep_a_token(logits: np.ndarray, p: float) -> None:
     for keep in (keep_top_p, keep_min_p, keep_typical):
         assert (keep(logits, p) > -np.inf).any(-1).all()
         assert (keep(logits, 0.0) > -np.inf).any(-1).all()
@@ -119,7 +119,7 @@ def choose(logits: np.ndarray, sampling: Sampling, seed: int = 0) -> int:
 
 
 @given(LOGITS)
-def test_greedy_takes_the_likeliest_that_is_no_control(logits: np.ndarray) -> None:
+def test_greedy_takes_the_most_likely_token_but_no_control_token(logits: np.ndarray) -> None:
     before = logits.copy()
     token = choose(logits, Sampling(temperature=0))
     assert logits[token] == max(logits[2:])
@@ -137,7 +137,7 @@ SAMPLINGS = st.builds(
 
 
 @given(LOGITS, SAMPLINGS, st.integers(0, 2**70))
-def test_what_is_drawn_is_among_the_k_likeliest(
+def test_sampled_token_is_among_the_top_k(
     logits: np.ndarray, sampling: Sampling, seed: int
 ) -> None:
     token = choose(logits, sampling, seed)
@@ -147,7 +147,7 @@ def test_what_is_drawn_is_among_the_k_likeliest(
 
 
 @given(BATCHES, SAMPLINGS)
-def test_rows_are_drawn_as_if_alone(logits: np.ndarray, sampling: Sampling) -> None:
+def test_rows_are_sampled_independently(logits: np.ndarray, sampling: Sampling) -> None:
     seeds = range(len(logits))
     together = choose_tokens(logits, sampling, [row_random(seed) for seed in seeds], SPECIAL)
     alone = [choose(row, sampling, seed) for row, seed in zip(logits, seeds, strict=True)]
@@ -155,7 +155,7 @@ def test_rows_are_drawn_as_if_alone(logits: np.ndarray, sampling: Sampling) -> N
 
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0])
-def test_tokens_are_drawn_as_often_as_their_probability_says(temperature: float) -> None:
+def test_sampling_frequencies_match_probabilities(temperature: float) -> None:
     logits = np.array([9, 9, 0.0, 1.0, 2.0, -1.0, 0.5], np.float32)
     random = row_random(5)
     draws = 20_000
@@ -170,18 +170,18 @@ def test_tokens_are_drawn_as_often_as_their_probability_says(temperature: float)
     assert (np.abs(counts - draws * expected) < 4.5 * deviation).all()
 
 
-def test_a_draw_at_the_very_end_falls_to_a_token_that_may_be_drawn() -> None:
-    class Last:
+def test_largest_random_number_selects_an_allowed_token() -> None:
+    class Largest:
         def random(self) -> float:
             return 1 - 2**-53
 
     logits = np.array([[0, 0, 1.0, 2.0, 3.0, -500.0]], np.float32)
     for top_k in (2, 0):
-        token = choose_tokens(logits, Sampling(temperature=1, top_k=top_k), [Last()], SPECIAL)[0]  # type: ignore[list-item]
+        token = choose_tokens(logits, Sampling(temperature=1, top_k=top_k), [Largest()], SPECIAL)[0]  # type: ignore[list-item]
         assert token == 4
 
 
-def test_rows_and_seeds_have_their_own_numbers() -> None:
+def test_rows_and_seeds_have_their_own_random_numbers() -> None:
     firsts = {row_random(seed, row).random() for seed in range(5) for row in range(5)}
     assert len(firsts) == 25
     assert row_random(3, 4).random() == row_random(3, 4).random()

@@ -1,4 +1,4 @@
-"""Scores against the measurement of training, and against whole forward passes."""
+"""Scores against the evaluation of training, and against full forward passes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TEXTS = st.lists(st.lists(st.integers(3, 299), max_size=40), max_size=8)
 
 
 @given(st.lists(st.integers(0, 60), max_size=6), st.integers(1, 20), st.data())
-def test_every_token_is_scored_once_with_enough_before_it(
+def test_every_token_is_scored_once_with_enough_context(
     lengths: list[int], context: int, data: st.DataObject
 ) -> None:
     stride = data.draw(st.integers(1, context))
@@ -29,20 +29,20 @@ def test_every_token_is_scored_once_with_enough_before_it(
         assert 0 <= window.begin <= window.scored < window.end
         assert window.end - window.begin <= context
         assert window.begin == 0 or window.scored - window.begin == context - stride
-        scored += [(window.text, place) for place in range(window.scored, window.end)]
-    assert scored == [(text, place) for text, n in enumerate(lengths) for place in range(n)]
+        scored += [(window.text, position) for position in range(window.scored, window.end)]
+    assert scored == [(text, position) for text, n in enumerate(lengths) for position in range(n)]
 
 
 @settings(max_examples=30)
 @given(texts=TEXTS)
-def test_texts_within_the_context_are_read_whole(
+def test_scores_within_the_context_equal_full_forward_passes(
     model: Transformer, tokenizer: Tokenizer, texts: list[list[int]]
 ) -> None:
     special = tokenizer.special
     short = [text[:CONTEXT] for text in texts]
-    found = list(score(numpy_engine(model, ROWS), short, special, rows=ROWS, stride=CONTEXT))
-    assert len(found) == len(short)
-    for text, logprobs in zip(short, found, strict=True):
+    scores = list(score(numpy_engine(model, ROWS), short, special, rows=ROWS, stride=CONTEXT))
+    assert len(scores) == len(short)
+    for text, logprobs in zip(short, scores, strict=True):
         assert len(logprobs) == len(text)
         if text:
             with torch.no_grad():
@@ -53,7 +53,7 @@ def test_texts_within_the_context_are_read_whole(
 
 @settings(max_examples=20)
 @given(text=st.lists(st.integers(3, 299), min_size=1, max_size=60))
-def test_a_long_text_scores_what_training_measures(
+def test_score_of_a_long_text_equals_evaluation(
     model: Transformer, tokenizer: Tokenizer, text: list[int]
 ) -> None:
     stride = CONTEXT // 2

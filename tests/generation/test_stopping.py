@@ -1,4 +1,4 @@
-"""Stop strings against a plain search in the whole text, wherever its tokens end."""
+"""Stop strings against a plain search in the whole text, wherever tokens are split."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from tfcli.generation.stopping import StopStrings
 SMALL = st.text("ab é", max_size=12)
 
 
-def cut(text: bytes, strings: list[bytes]) -> bytes | None:
-    """The text before the string that is complete first (the longest of several), if any is."""
+def text_before_stop(text: bytes, strings: list[bytes]) -> bytes | None:
+    """The text before the stop string that is complete first (the longest of several), if any."""
     for end in range(1, len(text) + 1):
-        found = [string for string in strings if text[:end].endswith(string)]
-        if found:
-            return text[: end - max(map(len, found))]
+        matches = [string for string in strings if text[:end].endswith(string)]
+        if matches:
+            return text[: end - max(map(len, matches))]
     return None
 
 
@@ -26,7 +26,7 @@ def cut(text: bytes, strings: list[bytes]) -> bytes | None:
     st.lists(st.text("ab é", min_size=1, max_size=4).map(str.encode), max_size=3),
     st.lists(st.integers(0, 20)),
 )
-def test_text_ends_where_a_plain_search_says(
+def test_text_stops_where_a_plain_search_does(
     text: bytes, strings: list[bytes], cuts: list[int]
 ) -> None:
     stop = StopStrings(strings)
@@ -34,21 +34,21 @@ def test_text_ends_where_a_plain_search_says(
     shown = b""
     for start, end in itertools.pairwise(edges):
         shown += stop.feed(text[start:end])
-        before = cut(text[:end], strings)
+        before = text_before_stop(text[:end], strings)
         assert stop.found == (before is not None)
         if before is not None:
             assert shown == before
             return
         held = text[len(shown) : end]
         assert text[:end] == shown + held
-        # what is held back may be the beginning of a string, and nothing more is
+        # exactly what may be the start of a stop string is held back
         assert not held or any(string.startswith(held) for string in strings)
         ends = [text[end - n : end] for n in range(len(held) + 1, end + 1)]
         assert not any(string.startswith(late) for late in ends for string in strings)
     assert shown + stop.rest() == text
 
 
-def test_without_strings_all_goes_through() -> None:
+def test_without_stop_strings_nothing_is_held_back() -> None:
     stop = StopStrings([])
     assert stop.feed(b"abc") == b"abc"
     assert stop.rest() == b""

@@ -1,4 +1,4 @@
-"""Text comes out whole, at once, and harmless."""
+"""Streamed text is complete, immediate and safe for a terminal."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from tfcli.generation.streaming import TextStream, make_visible
 
 
 @given(st.text(), st.lists(st.integers(0, 200)))
-def test_text_cut_anywhere_comes_out_whole_and_without_delay(text: str, cuts: list[int]) -> None:
+def test_text_split_anywhere_is_streamed_completely_and_immediately(
+    text: str, cuts: list[int]
+) -> None:
     data = text.encode()
     stream = TextStream()
     edges = [0, *sorted(min(cut, len(data)) for cut in cuts), len(data)]
@@ -24,22 +26,22 @@ def test_text_cut_anywhere_comes_out_whole_and_without_delay(text: str, cuts: li
 
 
 @given(st.lists(st.binary(max_size=5)))
-def test_bytes_that_are_no_text_never_break_the_stream(parts: list[bytes]) -> None:
+def test_invalid_utf8_never_breaks_the_stream(parts: list[bytes]) -> None:
     stream = TextStream()
     shown = "".join(stream.feed(part) for part in parts)
     whole = b"".join(parts).decode(errors="replace")
     assert whole.startswith(shown)
-    assert len(whole) - len(shown) <= 1  # an unfinished character
+    assert len(whole) - len(shown) <= 1  # an incomplete character
 
 
 @given(st.text())
-def test_nothing_that_a_terminal_obeys_is_left(text: str) -> None:
+def test_no_terminal_control_characters_remain(text: str) -> None:
     shown = make_visible(text)
     assert all(char in "\n\t" or unicodedata.category(char) != "Cc" for char in shown)
     assert "\u202e" not in shown
 
 
-def test_control_characters_are_spelled_out() -> None:
+def test_control_characters_are_made_visible() -> None:
     assert (
         make_visible("a\x1b[31mred\x7f\x9b\r\n\tñ\u202e") == "a^[[31mred^?<U+009B>^M\n\tñ<U+202E>"
     )

@@ -8,7 +8,7 @@ import torch
 
 @pytest.fixture(autouse=True, scope="package")
 def one_thread() -> Iterator[None]:
-    """Models this small lose more by sharing the work than they gain."""
+    """For models this small, threads cost more than they gain."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

@@ -23,7 +23,7 @@ def small_config(
     sliding_window: int | None = None,
     qkv_bias: bool = False,
 ) -> ModelConfig:
-    """Two layers, three heads, eleven tokens: small, and no two sizes alike."""
+    """Two layers, three heads, eleven tokens: small, with sizes that differ."""
     return ModelConfig(
         family=family,
         vocab_size=11,
@@ -41,7 +41,7 @@ def small_config(
     )
 
 
-# One of each family, and the variants that only those with RoPE have.
+# One of each family, and the variants that only families with RoPE have.
 CONFIGS: dict[str, ModelConfig] = {
     "modern": small_config(),
     "modern, untied head": small_config(tied_head=False),
@@ -59,7 +59,7 @@ CONFIGS: dict[str, ModelConfig] = {
 def random_model(
     config: ModelConfig, seed: int = 0, dtype: torch.dtype = torch.float64
 ) -> Transformer:
-    """A model in eval mode in which every weight is random, norms and biases too."""
+    """A model in eval mode with every weight random, norms and biases included."""
     model = Transformer(config).to(dtype)
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():

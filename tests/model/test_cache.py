@@ -1,4 +1,4 @@
-"""A text read in parts, with a KV cache, gives the logits of the text read at once."""
+"""A text read in parts with a KV cache gives the same logits as the whole text at once."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ MODELS = {name: random_model(config) for name, config in CONFIGS.items()}
 
 @pytest.fixture(autouse=True, scope="module")
 def small_capacity() -> Iterator[None]:
-    """The cache begins so small that texts of these models' context outgrow it three times."""
+    """A cache so small at first that texts of these models' context outgrow it three times."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(cache_module, "MIN_CAPACITY", 2)
         yield
 
 
-def in_parts(model: Transformer, ids: Tensor, borders: list[int]) -> Tensor:
-    """The logits of `ids`, (B, T), given to the model part by part."""
+def in_parts(model: Transformer, ids: Tensor, cuts: list[int]) -> Tensor:
+    """The logits of `ids` (B, T), passed to the model part by part."""
     cache = KVCache(model.config, ids.shape[0])
     rows = range(len(ids))
-    parts = [ids[:, start:end] for start, end in pairwise([0, *borders, ids.shape[1]])]
+    parts = [ids[:, start:end] for start, end in pairwise([0, *cuts, ids.shape[1]])]
     return torch.cat([model(part, cache.extend(rows, part.shape[1])) for part in parts], dim=1)
 
 
@@ -41,18 +41,18 @@ def in_parts(model: Transformer, ids: Tensor, borders: list[int]) -> Tensor:
 @given(data=st.data())
 @settings(max_examples=25, deadline=None)
 @torch.no_grad()
-def test_parts_give_the_logits_of_the_whole(name: str, data: st.DataObject) -> None:
+def test_parts_give_the_same_logits_as_the_whole(name: str, data: st.DataObject) -> None:
     model = MODELS[name]
     length = data.draw(st.integers(1, model.config.context_length), label="length")
-    borders = data.draw(st.sets(st.integers(1, length - 1)) if length > 1 else st.just(set()))
+    cuts = data.draw(st.sets(st.integers(1, length - 1)) if length > 1 else st.just(set()))
     ids = random_ids(model.config, rows=3, length=length, seed=length)
-    logits = in_parts(model, ids, sorted(borders))
+    logits = in_parts(model, ids, sorted(cuts))
     torch.testing.assert_close(logits, model(ids), rtol=0, atol=1e-9)
 
 
 @pytest.mark.parametrize("name", CONFIGS)
 @torch.no_grad()
-def test_token_by_token_gives_the_logits_of_the_whole(name: str) -> None:
+def test_token_by_token_gives_the_same_logits_as_the_whole(name: str) -> None:
     model = MODELS[name]
     length = model.config.context_length
     ids = random_ids(model.config, rows=2, length=length)
@@ -65,20 +65,20 @@ def test_token_by_token_gives_the_logits_of_the_whole(name: str) -> None:
 @settings(max_examples=25, deadline=None)
 @torch.no_grad()
 def test_rows_of_any_length_are_independent(name: str, data: st.DataObject) -> None:
-    """Rows are extended in any order, together where that can be, copied, or reset."""
+    """Rows are extended in any order, together where possible, copied, or reset."""
     model = MODELS[name]
     context = model.config.context_length
     cache = KVCache(model.config, 3)
     texts: list[list[int]] = [[], [], []]
     for number in range(data.draw(st.integers(1, 8), label="steps")):
-        act = data.draw(st.sampled_from(["extend", "extend", "copy", "reset"]), label="act")
-        if act == "copy":
+        action = data.draw(st.sampled_from(["extend", "extend", "copy", "reset"]), label="action")
+        if action == "copy":
             source, target = data.draw(st.permutations(range(3)), label="which")[:2]
             cache.copy_row(source, target)
             texts[target] = list(texts[source])
             continue
         rows = data.draw(st.lists(st.integers(0, 2), min_size=1, unique=True), label="rows")
-        if act == "reset":
+        if action == "reset":
             for row in rows:
                 cache.reset(row)
                 texts[row] = []
@@ -89,7 +89,7 @@ def test_rows_of_any_length_are_independent(name: str, data: st.DataObject) -> N
         count = data.draw(st.integers(1, min(3, room)), label="count")
         ids = random_ids(model.config, rows=len(rows), length=count, seed=number)
         if count > 1 and len({len(texts[row]) for row in rows}) > 1:
-            continue  # several tokens at once belong to rows of one length
+            continue  # several tokens at once need rows of equal length
         logits = model(ids, cache.extend(rows, count))
         for row, own, given_logits in zip(rows, ids.tolist(), logits, strict=True):
             texts[row] += own
@@ -112,7 +112,7 @@ def test_more_positions_than_the_context_are_refused(name: str) -> None:
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @torch.no_grad()
-def test_the_number_format_is_that_of_the_weights(dtype: torch.dtype) -> None:
+def test_cache_has_the_dtype_of_the_weights(dtype: torch.dtype) -> None:
     model = random_model(CONFIGS["modern"], dtype=dtype)
     cache = KVCache(model.config, 1)
     logits = model(random_ids(model.config, rows=1, length=4), cache.extend([0], 4))
@@ -121,7 +121,7 @@ def test_the_number_format_is_that_of_the_weights(dtype: torch.dtype) -> None:
 
 
 @torch.no_grad()
-def test_the_number_format_is_that_of_autocast() -> None:
+def test_cache_has_the_dtype_of_autocast() -> None:
     model = random_model(CONFIGS["llama"], dtype=torch.float32)
     cache = KVCache(model.config, 1)
     with torch.autocast("cpu", torch.bfloat16):
@@ -130,7 +130,7 @@ def test_the_number_format_is_that_of_autocast() -> None:
 
 
 @torch.no_grad()
-def test_a_long_context_takes_memory_only_as_it_fills() -> None:
+def test_cache_memory_grows_only_as_it_fills() -> None:
     config = replace(CONFIGS["modern"], context_length=32_768)
     model = random_model(config)
     cache = KVCache(config, rows=2)
@@ -142,7 +142,7 @@ def test_a_long_context_takes_memory_only_as_it_fills() -> None:
 
 
 @torch.no_grad()
-def test_memory_that_the_last_texts_did_not_need_is_freed() -> None:
+def test_unneeded_cache_memory_is_freed() -> None:
     model = MODELS["modern"]
     cache = KVCache(model.config, rows=2)
 
@@ -156,9 +156,9 @@ def test_memory_that_the_last_texts_did_not_need_is_freed() -> None:
         return held
 
     full = held_after(16, 3)
-    assert cache.nbytes == full, "as much may be needed again"
+    assert cache.nbytes == full, "kept, since as much may be needed again"
     assert held_after(3, 4) == full
-    assert cache.nbytes == 0, "it was not"
+    assert cache.nbytes == 0, "freed, since it was not"
     assert held_after(3, 4) == full // 4
 
 

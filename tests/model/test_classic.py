@@ -1,6 +1,6 @@
-"""`classic` computes what "Attention Is All You Need" says, written down again in plain loops.
+"""`classic` follows "Attention Is All You Need", restated here in plain loops.
 
-Decoder side, with the norm before each part, as most have built it since. Section and equation
+Decoder only, with pre-norm, as most implementations since. Section and equation
 numbers are those of Vaswani et al., 2017.
 """
 
@@ -20,7 +20,7 @@ Array = NDArray[np.float64]
 
 
 class Reference:
-    """The formulas, one position at a time, on the weights of one model."""
+    """The formulas, one position at a time, on the weights of a model."""
 
     def __init__(self, config: ModelConfig, weights: dict[str, Array]) -> None:
         self.config = config
@@ -66,7 +66,7 @@ class Reference:
         return normed
 
     def attention(self, name: str, xs: list[Array]) -> list[Array]:
-        """3.2.2: the heads side by side, then one more matrix; 3.2.3: nothing to the right."""
+        """3.2.2: concatenated heads, then the output matrix; 3.2.3: no attention to the right."""
         queries, keys, values = (
             [self.linear(name + part, x) for x in xs] for part in ("query", "key", "value")
         )
@@ -78,9 +78,9 @@ class Reference:
                 part = slice(head * size, (head + 1) * size)
                 # equation 1
                 scores = [queries[p][part] @ keys[q][part] / math.sqrt(size) for q in range(p + 1)]
-                exponentials = [math.exp(score) for score in scores]
-                shares = [e / sum(exponentials) for e in exponentials]
-                heads.append(sum(share * values[q][part] for q, share in enumerate(shares)))
+                exps = [math.exp(score) for score in scores]
+                weights = [e / sum(exps) for e in exps]
+                heads.append(sum(weight * values[q][part] for q, weight in enumerate(weights)))
             outputs.append(self.linear(name + "output", np.concatenate(heads)))
         return outputs
 
@@ -90,7 +90,7 @@ class Reference:
 
 
 @torch.no_grad()
-def test_classic_is_the_transformer_of_the_paper() -> None:
+def test_classic_equals_the_paper() -> None:
     config = CONFIGS["classic"]
     model = random_model(config)
     weights = {name: tensor.numpy() for name, tensor in model.state_dict().items()}
@@ -100,7 +100,7 @@ def test_classic_is_the_transformer_of_the_paper() -> None:
 
 
 @torch.no_grad()
-def test_classic_of_odd_width() -> None:
+def test_classic_with_odd_width_equals_the_paper() -> None:
     config = ModelConfig(
         family="classic",
         vocab_size=7,

@@ -1,4 +1,4 @@
-"""A configuration can be built, or says what is wrong with it."""
+"""Every configuration either builds a model or says what is wrong with it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ INTEGERS = (
 
 
 def changed(field: str, value: object) -> dict[str, Any]:
-    """A valid configuration, but for one field."""
+    """The values of a valid configuration, with one field changed."""
     return {**asdict(CONFIGS["modern"]), field: value}
 
 
@@ -106,7 +106,7 @@ def test_config_is_immutable() -> None:
 @given(config=configs())
 @settings(max_examples=40, deadline=None)
 @torch.no_grad()
-def test_valid_configs_can_be_built_and_run(config: ModelConfig) -> None:
+def test_valid_configs_build_and_run(config: ModelConfig) -> None:
     model = Transformer(config).eval()
     model.init_weights(0)
     logits = model(random_ids(config, rows=2, length=config.context_length))
@@ -151,7 +151,7 @@ def test_every_size_has_a_head_size_of_64(size: Size, family: Family) -> None:
     assert (config.family, config.vocab_size, config.context_length) == (family, 1000, 256)
 
 
-def test_sizes_grow() -> None:
+def test_sizes_increase() -> None:
     widths = [SIZES[size][:2] for size in get_args(Size)]
     assert widths == sorted(widths)
 
@@ -167,7 +167,7 @@ def test_base_and_large_are_the_shapes_of_gpt2_small_and_medium(family: Family) 
 
 @given(width=st.integers(1, 2048).map(lambda half: 2 * half))
 def test_swiglu_is_as_large_as_the_two_matrices_it_replaces(width: int) -> None:
-    """Three matrices of 8/3 d_model are two of 4 d_model; to the nearest multiple of 32."""
+    """Three matrices of 8/3 d_model equal two of 4 d_model, up to rounding to a multiple of 32."""
     config = named_config("nano", vocab_size=300, context_length=8, d_model=width, num_heads=1)
     assert config.d_ff % 32 == 0
     assert abs(3 * config.d_ff - 2 * 4 * width) <= 3 * 16 or config.d_ff == 32

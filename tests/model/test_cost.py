@@ -1,4 +1,4 @@
-"""The computed cost of a config is that of a real model."""
+"""The computed cost of a configuration is the cost of a real model of that shape."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ from torch.utils.flop_counter import FlopCounterMode
 from tfcli.model.config import Family, ModelConfig, Size, named_config
 from tfcli.model.cost import (
     count_parameters,
+    evaluation_bytes,
+    evaluation_rows,
     forward_flops_per_token,
+    step_bytes,
     training_bytes,
     training_flops_per_token,
 )
@@ -33,12 +36,14 @@ def test_parameter_count_is_that_of_the_model(config: ModelConfig) -> None:
 
 
 @pytest.mark.parametrize(("size", "published"), [("base", 124_439_808), ("large", 354_823_168)])
-def test_gpt2_small_and_medium_have_the_published_size(size: Size, published: int) -> None:
+def test_gpt2_small_and_medium_have_the_published_parameter_counts(
+    size: Size, published: int
+) -> None:
     config = named_config(size, vocab_size=50257, context_length=1024, family="gpt2")
     assert count_parameters(config) == published
 
 
-def test_qwen3_of_0_6_billion_has_the_published_size() -> None:
+def test_qwen3_0_6b_has_the_published_parameter_count() -> None:
     config = ModelConfig(
         vocab_size=151_936,
         context_length=40_960,
@@ -52,13 +57,13 @@ def test_qwen3_of_0_6_billion_has_the_published_size() -> None:
     assert count_parameters(config) == 596_049_920
 
 
-# --- operations ---------------------------------------------------------------------------------
+# --- FLOPs --------------------------------------------------------------------------------------
 
 
 def counted_flops(config: ModelConfig, length: int, *, backward: bool = False) -> int:
-    """What PyTorch counts while a model of that shape reads `length` tokens.
+    """PyTorch's count while a model of that shape reads `length` tokens.
 
-    Its attention computes all scores, those of later positions too, before it masks them.
+    Its attention computes all scores before it masks those of later positions.
     """
     model = Transformer(config)
     ids = random_ids(config, rows=1, length=length)
@@ -78,13 +83,13 @@ def test_forward_flops_are_those_that_pytorch_counts(config: ModelConfig) -> Non
 
 
 @pytest.mark.parametrize("name", CONFIGS)
-def test_half_of_the_context_is_attended_to_by_default(name: str) -> None:
+def test_default_flops_attend_to_half_the_context(name: str) -> None:
     config = CONFIGS[name]
     half = config.context_length // 2
     assert forward_flops_per_token(config) == forward_flops_per_token(config, half)
 
 
-def test_average_over_a_row_is_about_the_default() -> None:
+def test_average_flops_over_a_row_are_close_to_the_default() -> None:
     config = replace(CONFIGS["modern"], context_length=512)
     per_position = [forward_flops_per_token(config, seen) for seen in range(1, 513)]
     average = sum(per_position) / 512
@@ -92,8 +97,8 @@ def test_average_over_a_row_is_about_the_default() -> None:
 
 
 @pytest.mark.parametrize("name", CONFIGS)
-def test_backward_costs_twice_the_forward_pass(name: str) -> None:
-    """Against PyTorch's count, with all scores computed; the first layer needs no less."""
+def test_training_flops_are_three_times_forward_flops(name: str) -> None:
+    """Against PyTorch's count, which includes masked scores; the first layer is no exception."""
     config = CONFIGS[name]
     forward = counted_flops(config, config.context_length)
     both = counted_flops(config, config.context_length, backward=True)
@@ -106,7 +111,7 @@ def test_backward_costs_twice_the_forward_pass(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", CONFIGS)
-def test_weights_gradients_and_moments_take_what_adamw_holds(name: str) -> None:
+def test_state_bytes_are_weights_gradients_and_adamw_moments(name: str) -> None:
     model = Transformer(CONFIGS[name])
     model.init_weights(0)
     optimizer = torch.optim.AdamW(model.parameters())
@@ -116,11 +121,11 @@ def test_weights_gradients_and_moments_take_what_adamw_holds(name: str) -> None:
     held = [tensor for p in model.parameters() for tensor in (p, p.grad) if tensor is not None]
     for state in optimizer.state.values():
         held += [tensor for tensor in state.values() if tensor.ndim > 0]
-    assert training_bytes(CONFIGS[name], batch_tokens=0) == sum(t.nbytes for t in held)
+    assert step_bytes(CONFIGS[name], batch_tokens=0) == sum(t.nbytes for t in held)
 
 
 def saved_for_backward(model: Transformer, config: ModelConfig, rows: int) -> int:
-    """The bytes that autograd keeps of one batch, weights apart, and each tensor once."""
+    """The bytes that autograd keeps of one batch: each tensor once, without the weights."""
     weights = {p.untyped_storage().data_ptr() for p in model.parameters()}
     dropout_mask: dict[int, int] = {}
 
@@ -138,15 +143,26 @@ def saved_for_backward(model: Transformer, config: ModelConfig, rows: int) -> in
 
 @pytest.mark.parametrize("family", ["modern", "llama", "gpt2", "classic"])
 @pytest.mark.parametrize("vocab_size", [300, 4000])
-def test_activations_are_roughly_what_autograd_keeps(family: Family, vocab_size: int) -> None:
+def test_activation_bytes_are_roughly_what_autograd_keeps(family: Family, vocab_size: int) -> None:
     config = named_config("nano", vocab_size=vocab_size, context_length=64, family=family)
     model = Transformer(config)
     model.init_weights(0)
     dropout_mask = saved_for_backward(model, config, rows=2)
-    said = training_bytes(config, batch_tokens=128) - training_bytes(config, batch_tokens=0)
+    said = step_bytes(config, batch_tokens=128) - step_bytes(config, batch_tokens=0)
     assert dropout_mask / 2 <= said <= 3 * dropout_mask
 
 
 @given(config=configs(), tokens=st.integers(0, 10**6))
 def test_memory_grows_with_the_batch(config: ModelConfig, tokens: int) -> None:
-    assert training_bytes(config, tokens) < training_bytes(config, tokens + 1)
+    assert step_bytes(config, tokens) < step_bytes(config, tokens + 1)
+
+
+def test_an_evaluation_counts_if_it_takes_more_than_a_step() -> None:
+    config = replace(CONFIGS["modern"], vocab_size=32_768, context_length=1024)
+    one_row = step_bytes(config, 1)
+    assert training_bytes(config, 1) == step_bytes(config, 0) + evaluation_bytes(config) > one_row
+    many_rows = step_bytes(config, 1 << 16)
+    assert training_bytes(config, 1 << 16) == many_rows
+    # the rows that are evaluated at once, and no more than they: see the loop's evaluation
+    assert evaluation_rows(config) == 1
+    assert evaluation_rows(CONFIGS["modern"]) == 32

@@ -1,4 +1,4 @@
-"""The table of parameters against the model that torch builds, and what follows from it."""
+"""The table of parameters against the torch model, and what is derived from the table."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ every_config = pytest.mark.parametrize("name", CONFIGS)
 
 @given(config=configs())
 @settings(deadline=None)
-def test_names_shapes_and_order_are_those_of_the_model(config: ModelConfig) -> None:
+def test_names_shapes_and_order_match_the_model(config: ModelConfig) -> None:
     expected = [(name, tuple(p.shape)) for name, p in Transformer(config).named_parameters()]
     assert [(row.name, row.shape) for row in parameters(config)] == expected
 
@@ -50,8 +50,8 @@ def test_role_is_decided_by_the_kind_of_module(config: ModelConfig) -> None:
     assert roles == expected
 
 
-def first_weights_of_0_1_0(config: ModelConfig, seed: int) -> dict[str, torch.Tensor]:
-    """As the first release drew them, which told a weight's role from its name."""
+def initial_weights_of_0_1_0(config: ModelConfig, seed: int) -> dict[str, torch.Tensor]:
+    """As the first release drew them, which guessed a weight's role from its name."""
     generator = torch.Generator().manual_seed(seed)
     weights = {}
     for name, parameter in Transformer(config).named_parameters():
@@ -67,17 +67,17 @@ def first_weights_of_0_1_0(config: ModelConfig, seed: int) -> dict[str, torch.Te
 
 
 @every_config
-def test_first_weights_are_those_of_the_first_release_to_the_bit(name: str) -> None:
+def test_initial_weights_equal_the_first_release_to_the_bit(name: str) -> None:
     config = replace(CONFIGS[name], num_layers=3, vocab_size=200)
     model = Transformer(config)
     model.init_weights(5)
-    expected = first_weights_of_0_1_0(config, 5)
+    expected = initial_weights_of_0_1_0(config, 5)
     for weight_name, weight in model.named_parameters():
         assert torch.equal(weight, expected[weight_name]), weight_name
 
 
 def test_new_bias_reaches_count_initialization_and_optimizer() -> None:
-    """Nothing but the table and the forward passes knows of it."""
+    """Only the table and the forward passes need to change."""
     plain = small_config("llama", num_kv_heads=1)
     config = replace(plain, qkv_bias=True)
     names = [row.name for row in parameters(plain)]

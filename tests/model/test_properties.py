@@ -29,14 +29,14 @@ def initialized(config: ModelConfig, seed: int = 0, dropout: float = 0.0) -> Tra
     return model
 
 
-# --- causality ------------------------------------------------------------------------------------
+# --- causality ----------------------------------------------------------------------------------
 
 
 @every_model
 @given(position=st.integers(0, 11), by=st.integers(1, 10))
 @settings(max_examples=20, deadline=None)
 @torch.no_grad()
-def test_attention_is_causal(name: str, position: int, by: int) -> None:
+def test_changing_a_token_changes_no_earlier_logits(name: str, position: int, by: int) -> None:
     model = MODELS[name]
     ids = random_ids(model.config, rows=1, length=12)
     changed = ids.clone()
@@ -45,21 +45,21 @@ def test_attention_is_causal(name: str, position: int, by: int) -> None:
     torch.testing.assert_close(after[:, :position], before[:, :position], rtol=0, atol=1e-12)
     differences = (after - before)[0, position:].abs().amax(dim=-1)
     window = model.config.sliding_window or 12
-    reach = 1 + model.config.num_layers * (window - 1)  # each layer passes it on so far
-    assert (differences[:reach] > 1e-9).all(), "every later position in reach should notice"
+    reach = 1 + model.config.num_layers * (window - 1)  # each layer extends it by the window
+    assert (differences[:reach] > 1e-9).all(), "every later position within reach should change"
     assert (differences[reach:] == 0).all()
 
 
 @every_model
 @torch.no_grad()
-def test_rows_of_a_batch_are_independent(name: str) -> None:
+def test_rows_are_independent(name: str) -> None:
     model = MODELS[name]
     ids = random_ids(model.config, rows=4, length=9)
     one_by_one = torch.cat([model(row[None]) for row in ids])
     torch.testing.assert_close(model(ids), one_by_one, rtol=0, atol=1e-12)
 
 
-# --- positions ------------------------------------------------------------------------------------
+# --- positions ----------------------------------------------------------------------------------
 
 
 def rope(length: int, head_dim: int, theta: float) -> tuple[Tensor, Tensor]:
@@ -68,43 +68,43 @@ def rope(length: int, head_dim: int, theta: float) -> tuple[Tensor, Tensor]:
 
 
 def score(query: Tensor, key: Tensor, at: tuple[int, int]) -> float:
-    """The product of a query at one position and a key at another, both turned."""
+    """The dot product of a query at one position and a key at another, both rotated."""
     cosines, sines = (table.double() for table in rope(64, query.shape[0], 10_000.0))
-    turned_query = rotate(query[None], cosines[at[0]], sines[at[0]])
-    turned_key = rotate(key[None], cosines[at[1]], sines[at[1]])
-    return float((turned_query * turned_key).sum())
+    rotated_query = rotate(query[None], cosines[at[0]], sines[at[0]])
+    rotated_key = rotate(key[None], cosines[at[1]], sines[at[1]])
+    return float((rotated_query * rotated_key).sum())
 
 
 @given(positions=st.tuples(st.integers(0, 31), st.integers(0, 31)), shift=st.integers(0, 32))
 @settings(max_examples=50, deadline=None)
-def test_rope_scores_depend_on_distance_alone(positions: tuple[int, int], shift: int) -> None:
+def test_rotary_scores_depend_on_distance_alone(positions: tuple[int, int], shift: int) -> None:
     query, key = torch.randn(2, 8, generator=torch.Generator().manual_seed(0)).double()
     shifted = (positions[0] + shift, positions[1] + shift)
     assert score(query, key, shifted) == pytest.approx(score(query, key, positions), abs=1e-4)
 
 
-def test_rope_scores_depend_on_distance() -> None:
+def test_rotary_scores_change_with_distance() -> None:
     query, key = torch.randn(2, 8, generator=torch.Generator().manual_seed(0)).double()
     scores = [score(query, key, (distance, 0)) for distance in range(20)]
     assert len({round(s, 3) for s in scores}) == 20
 
 
-def test_rope_is_a_product_of_complex_numbers() -> None:
-    """RoFormer, equation 13: each pair, seen as a complex number, times e^(i p theta_j)."""
+def test_rotation_is_complex_multiplication() -> None:
+    """RoFormer, equation 13: each pair, as a complex number, times e^(i p theta_j)."""
     width, theta, length = 6, 100.0, 7
     x = torch.randn(1, 1, length, width, generator=torch.Generator().manual_seed(0))
-    turned = rotate(x, *rope(length, width, theta))
+    rotated = rotate(x, *rope(length, width, theta))
     for p in range(length):
         for j in range(width // 2):
             pair = complex(x[0, 0, p, j], x[0, 0, p, j + width // 2])
             angle = p * theta ** (-2 * j / width)
             expected = pair * complex(math.cos(angle), math.sin(angle))
-            assert float(turned[0, 0, p, j]) == pytest.approx(expected.real, abs=1e-5)
-            assert float(turned[0, 0, p, j + width // 2]) == pytest.approx(expected.imag, abs=1e-5)
+            assert float(rotated[0, 0, p, j]) == pytest.approx(expected.real, abs=1e-5)
+            assert float(rotated[0, 0, p, j + width // 2]) == pytest.approx(expected.imag, abs=1e-5)
 
 
 @pytest.mark.parametrize("width", [1, 2, 7, 8])
-def test_sinusoidal_table_is_that_of_the_paper(width: int) -> None:
+def test_sinusoidal_table_equals_the_paper(width: int) -> None:
     table = sinusoidal_table(50, width)
     assert table.shape == (50, width)
     for p in (0, 1, 17, 49):
@@ -116,13 +116,13 @@ def test_sinusoidal_table_is_that_of_the_paper(width: int) -> None:
 
 @every_model
 @torch.no_grad()
-def test_token_order_matters(name: str) -> None:
+def test_order_of_tokens_matters(name: str) -> None:
     model = MODELS[name]
     logits = model(torch.tensor([[1, 2, 3], [2, 1, 3]]))[:, -1]
     assert not torch.allclose(logits[0], logits[1])
 
 
-# --- initialization -------------------------------------------------------------------------------
+# --- initialization -----------------------------------------------------------------------------
 
 
 @every_model
@@ -140,7 +140,7 @@ def test_different_seeds_give_different_weights(name: str) -> None:
     assert not any(torch.equal(first[key], second[key]) for key in drawn)
 
 
-def test_first_weights_are_independent_of_the_global_seed() -> None:
+def test_initial_weights_do_not_depend_on_the_global_seed() -> None:
     torch.manual_seed(1)
     first = initialized(CONFIGS["modern"])
     torch.manual_seed(2)
@@ -160,19 +160,19 @@ def test_every_weight_is_initialized(name: str) -> None:
 
 @every_model
 @torch.no_grad()
-def test_blocks_are_the_identity_at_first(name: str) -> None:
+def test_initial_blocks_are_the_identity(name: str) -> None:
     model = initialized(CONFIGS[name])
     x = torch.randn(2, 5, model.config.d_model)
     rotary = rope(5, model.config.head_dim, 10_000.0)
     for layer, block in enumerate(model.blocks):
-        turning = rotary if name.startswith("modern") else None
-        passed = block(x, AttentionContext(turning, None, True, None), layer, 0.0, None)
-        assert torch.equal(passed, x)
+        rope_tables = rotary if name.startswith("modern") else None
+        output = block(x, AttentionContext(rope_tables, None, True, None), layer, 0.0, None)
+        assert torch.equal(output, x)
 
 
 @every_model
-def test_matrices_that_begin_at_zero_get_gradients(name: str) -> None:
-    """Zero at first, but not stuck there."""
+def test_zero_initialized_output_layers_get_gradients(name: str) -> None:
+    """They start at zero but do not stay there."""
     model = initialized(CONFIGS[name])
     ids = random_ids(model.config, rows=2, length=8)
     torch.autograd.backward(model.loss(ids, ids.roll(-1, dims=1)))
@@ -184,7 +184,7 @@ def test_matrices_that_begin_at_zero_get_gradients(name: str) -> None:
 
 @pytest.mark.parametrize("width", [64, 256])
 @torch.no_grad()
-def test_matrices_are_drawn_with_variance_one_over_their_inputs(width: int) -> None:
+def test_initial_variance_of_matrices_is_one_over_fan_in(width: int) -> None:
     config = replace(CONFIGS["modern"], d_model=width, d_ff=512, vocab_size=500, tied_head=False)
     weights = initialized(config).state_dict()
     for name in ("blocks.0.feed_forward.gate.weight", "blocks.1.feed_forward.up.weight"):
@@ -193,13 +193,13 @@ def test_matrices_are_drawn_with_variance_one_over_their_inputs(width: int) -> N
         assert float(weights[name].std()) == pytest.approx(0.02, rel=0.05)
 
 
-# --- loss -----------------------------------------------------------------------------------------
+# --- loss ---------------------------------------------------------------------------------------
 
 
 def plain_cross_entropy(logits: Tensor, targets: Tensor, ignore: int) -> float:
     losses: list[float] = []
-    for row, wanted in zip(logits.tolist(), targets.tolist(), strict=True):
-        for scores, target in zip(row, wanted, strict=True):
+    for row, row_targets in zip(logits.tolist(), targets.tolist(), strict=True):
+        for scores, target in zip(row, row_targets, strict=True):
             if target != ignore:
                 losses.append(math.log(sum(math.exp(s) for s in scores)) - scores[target])
     return sum(losses) / len(losses)
@@ -209,7 +209,7 @@ def plain_cross_entropy(logits: Tensor, targets: Tensor, ignore: int) -> float:
 @given(ignored=st.sets(st.integers(0, 13), max_size=13), ignore=st.sampled_from([-1, 5, -100]))
 @settings(max_examples=10, deadline=None)
 @torch.no_grad()
-def test_loss_is_the_cross_entropy_of_the_targets(
+def test_loss_is_the_cross_entropy_of_targets_not_ignored(
     name: str, ignored: set[int], ignore: int
 ) -> None:
     model = MODELS[name]
@@ -222,7 +222,7 @@ def test_loss_is_the_cross_entropy_of_the_targets(
 
 
 @torch.no_grad()
-def test_minus_one_is_ignored_by_default() -> None:
+def test_default_ignore_index_is_minus_one() -> None:
     model = MODELS["gpt2"]
     ids = random_ids(model.config, rows=1, length=6)
     targets = ids.roll(-1, dims=1)
@@ -233,19 +233,19 @@ def test_minus_one_is_ignored_by_default() -> None:
 
 @every_model
 @torch.no_grad()
-def test_untrained_loss_is_that_of_guessing(name: str) -> None:
+def test_untrained_model_predicts_about_uniformly(name: str) -> None:
     config = replace(CONFIGS[name], vocab_size=300)
     ids, targets = (random_ids(config, rows=4, length=16, seed=seed) for seed in (0, 1))
     nats = float(initialized(config).loss(ids, targets)) / targets.numel()
     assert nats == pytest.approx(math.log(300), rel=0.01)
 
 
-# --- dropout --------------------------------------------------------------------------------------
+# --- dropout ------------------------------------------------------------------------------------
 
 
 @every_model
 @torch.no_grad()
-def test_dropout_is_off_in_eval_mode(name: str) -> None:
+def test_dropout_applies_only_in_training(name: str) -> None:
     plain = random_model(CONFIGS[name])
     dropping = Transformer(CONFIGS[name], dropout=0.5).double()
     dropping.load_state_dict(plain.state_dict())
@@ -258,35 +258,35 @@ def test_dropout_is_off_in_eval_mode(name: str) -> None:
 
 @every_model
 @torch.no_grad()
-def test_without_dropout_train_and_eval_mode_agree(name: str) -> None:
+def test_training_mode_without_dropout_changes_nothing(name: str) -> None:
     model = random_model(CONFIGS[name])
     ids = random_ids(CONFIGS[name], rows=2, length=8)
-    asked = model(ids)
-    assert torch.equal(model.train()(ids), asked)
+    evaluated = model(ids)
+    assert torch.equal(model.train()(ids), evaluated)
 
 
 @torch.no_grad()
-def test_dropout_drops_its_share_and_scales_the_rest() -> None:
-    """What a block adds is either gone or, at a share of a quarter, 4/3 as large."""
+def test_dropout_zeroes_its_share_and_scales_up_the_rest() -> None:
+    """What a block adds is either zeroed or, at p = 1/4, scaled by 4/3."""
     model = random_model(CONFIGS["gpt2"]).train()
     for name, parameter in model.named_parameters():
         if "feed_forward.down" in name:
-            parameter.zero_()  # so that attention alone adds
+            parameter.zero_()  # so that only attention adds
     block = model.blocks[0]
     x = torch.randn(50, 12, 12, dtype=torch.float64)
     added = block(x, AttentionContext(None, None, True, None), 0, 0.25, None) - x
     full = block(x, AttentionContext(None, None, True, None), 0, 0.0, None) - x
-    gone = added == 0
-    assert float(gone.double().mean()) == pytest.approx(0.25, abs=0.03)
-    torch.testing.assert_close(added[~gone], full[~gone] * 4 / 3)
+    zeroed = added == 0
+    assert float(zeroed.double().mean()) == pytest.approx(0.25, abs=0.03)
+    torch.testing.assert_close(added[~zeroed], full[~zeroed] * 4 / 3)
 
 
-# --- number types ---------------------------------------------------------------------------------
+# --- number formats -----------------------------------------------------------------------------
 
 
 @every_model
 @torch.no_grad()
-def test_bfloat16_logits_are_close(name: str) -> None:
+def test_half_precision_gives_nearly_the_same_logits(name: str) -> None:
     model = MODELS[name]
     half = random_model(CONFIGS[name], dtype=torch.bfloat16)
     half.load_state_dict(model.state_dict())
@@ -298,7 +298,7 @@ def test_bfloat16_logits_are_close(name: str) -> None:
 
 
 @every_model
-def test_mixed_precision_trains_float32_weights(name: str) -> None:
+def test_mixed_precision_gives_float32_gradients(name: str) -> None:
     model = initialized(CONFIGS[name])
     model.precision = torch.bfloat16
     ids = random_ids(model.config, rows=2, length=8)
@@ -311,17 +311,17 @@ def test_mixed_precision_trains_float32_weights(name: str) -> None:
 
 @every_model
 @torch.no_grad()
-def test_segments_see_nothing_of_each_other(name: str) -> None:
-    """The logits of a document are those it has when all before it is another text."""
+def test_segments_do_not_attend_to_each_other(name: str) -> None:
+    """The logits of a document do not change when the text before it does."""
     model = MODELS[name]
     ids = random_ids(model.config, rows=2, length=12)
     ids[ids == END] = END + 1
-    ids[:, 5] = END  # it begins the second document
+    ids[:, 5] = END  # starts the second document
     other = ids.clone()
-    other[:, 1:5] = ids.flip(0)[:, 1:5]  # the first place is for <s>, which all may see
+    other[:, 1:5] = ids.flip(0)[:, 1:5]  # position 0 is for bos, which all may attend to
     segments = (ids == END).cumsum(1)
-    together = model(ids)
-    one, two = model(ids, segments=segments), model(other, segments=segments)
-    torch.testing.assert_close(one[:, 5:], two[:, 5:])
-    torch.testing.assert_close(one[:, :5], together[:, :5])
-    assert not torch.allclose(one[:, 5:], together[:, 5:])
+    unmasked = model(ids)
+    masked, masked_other = (model(some, segments=segments) for some in (ids, other))
+    torch.testing.assert_close(masked[:, 5:], masked_other[:, 5:])
+    torch.testing.assert_close(masked[:, :5], unmasked[:, :5])
+    assert not torch.allclose(masked[:, 5:], unmasked[:, 5:])

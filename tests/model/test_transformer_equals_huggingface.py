@@ -1,4 +1,4 @@
-"""Each family but `classic` computes what its model does elsewhere, with the same weights."""
+"""Each family but `classic` equals the transformers model with the same weights."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def as_llama(model: Transformer) -> dict[str, Tensor]:
 
 def as_gpt2(model: Transformer) -> dict[str, Tensor]:
     """Our weights under the names of GPT-2, whose matrices are transposed and whose query, key
-    and value stand side by side in one.
+    and value are concatenated into one.
     """
     ours = model.state_dict()
     weights = {theirs: ours[name] for name, theirs in GPT2.items()}
@@ -142,8 +142,8 @@ def make_gpt2(config: ModelConfig) -> nn.Module:
     return model.eval()
 
 
-def own_weights(model: nn.Module) -> set[str]:
-    """The names of the weights of `model`, each tied one once."""
+def weight_names(model: nn.Module) -> set[str]:
+    """The names of the weights of `model`, tied ones once."""
     return {name for name, _ in model.named_parameters()}
 
 
@@ -155,15 +155,15 @@ def assert_same_logits(ours: Transformer, theirs: nn.Module, weights: dict[str, 
 
 
 @pytest.mark.parametrize("name", [name for name in CONFIGS if name.startswith("modern")])
-def test_modern_is_qwen3(name: str) -> None:
+def test_modern_equals_qwen3(name: str) -> None:
     ours = random_model(CONFIGS[name], dtype=torch.float32)
     theirs = make_llama(CONFIGS[name], "Qwen3")
     weights = as_llama(ours)
-    assert set(weights) == own_weights(theirs)
+    assert set(weights) == weight_names(theirs)
     assert_same_logits(ours, theirs, weights)
 
 
-def test_modern_is_qwen3_with_another_rope_theta_and_epsilon() -> None:
+def test_modern_equals_qwen3_with_other_rope_theta_and_epsilon() -> None:
     config = replace(CONFIGS["modern"], rope_theta=1_000_000.0, norm_epsilon=0.01)
     ours = random_model(config, dtype=torch.float32)
     assert_same_logits(ours, make_llama(config, "Qwen3"), as_llama(ours))
@@ -176,17 +176,17 @@ def test_modern_is_qwen3_with_another_rope_theta_and_epsilon() -> None:
         ("llama, q, k, v bias", "Qwen2"),
     ],
 )  # fmt: skip
-def test_llama_is_llama_mistral_and_qwen2(name: str, kind: str) -> None:
+def test_llama_equals_llama_mistral_and_qwen2(name: str, kind: str) -> None:
     ours = random_model(CONFIGS[name], dtype=torch.float32)
     theirs = make_llama(CONFIGS[name], kind)
     weights = as_llama(ours)
-    assert set(weights) == own_weights(theirs)
+    assert set(weights) == weight_names(theirs)
     assert_same_logits(ours, theirs, weights)
 
 
-def test_gpt2_is_gpt2() -> None:
+def test_gpt2_equals_gpt2() -> None:
     ours = random_model(CONFIGS["gpt2"], dtype=torch.float32)
     theirs = make_gpt2(CONFIGS["gpt2"])
     weights = as_gpt2(ours)
-    assert set(weights) == own_weights(theirs)
+    assert set(weights) == weight_names(theirs)
     assert_same_logits(ours, theirs, weights)

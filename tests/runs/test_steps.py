@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import safetensors.numpy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as stn
@@ -78,6 +79,15 @@ def test_step_round_trips(
     assert read_state(step) == state
     assert_same(load_arrays(step / MODEL), model)
     assert_same(load_arrays(step / OPTIMIZER), optimizer)
+
+
+@given(model=st.dictionaries(NAMES, stn.arrays("f4", SHAPES), max_size=4))
+@settings(max_examples=50)
+def test_weights_are_written_as_safetensors_itself_writes_them(
+    tmp_path: Path, model: Arrays
+) -> None:
+    step = save_step(tmp_path, state(1), model, {})
+    assert (step / MODEL).read_bytes() == safetensors.numpy.save(model)
 
 
 LAYOUTS: dict[str, Callable[[np.ndarray[Any, Any]], np.ndarray[Any, Any]]] = {

@@ -124,22 +124,39 @@ def test_the_quota_limits_the_cores(tmp_path: Path, quota: str, cores: int | Non
 TRAIN = """
 import sys
 from pathlib import Path
-from tests.training.conftest import Workshop
+from tests.training.conftest import StopAfter, Workshop
 
 workshop = Workshop(Path(sys.argv[1]), text_times=80)
-job = workshop.job(steps=1, d_model=256, num_heads=4, batch_tokens=49152)
-names = [type(event).__name__ for event in workshop.begin("run", job).events()]
+if sys.argv[2] == "begin":
+    job = workshop.job(steps=2, d_model=256, num_heads=4, batch_tokens=49152)
+    trainer = workshop.begin("run", job, stop=StopAfter(1))
+else:
+    trainer = workshop.resume("run")
+names = [type(event).__name__ for event in trainer.events()]
 assert "StepFinished" in names, names
-print(job.plan.rows, job.plan.micro_rows)
+print(trainer.plan.rows, trainer.plan.micro_rows)
 """
 
 
 def test_a_plan_fits_the_memory_of_its_container(tmp_path: Path, run_in_group: RunInGroup) -> None:
     """Where the plan is too large for the gibibyte the kernel kills the process."""
-    done = run_in_group("-c", TRAIN, str(tmp_path), memory=GIB)
+    done = run_in_group("-c", TRAIN, str(tmp_path), "begin", memory=GIB)
     assert done.returncode == 0, done.stderr[-2000:]
     rows, micro_rows = map(int, done.stdout.split())
     assert micro_rows < rows
+
+
+@pytest.mark.slow
+def test_a_run_is_resumed_where_there_is_less_memory(
+    tmp_path: Path, run_in_group: RunInGroup
+) -> None:
+    begun = run_in_group("-c", TRAIN, str(tmp_path), "begin", memory=6 * GIB)
+    assert begun.returncode == 0, begun.stderr[-2000:]
+    resumed = run_in_group("-c", TRAIN, str(tmp_path), "resume", memory=GIB)
+    assert resumed.returncode == 0, resumed.stderr[-2000:]
+    (rows, large), (same, small) = (map(int, x.stdout.split()) for x in (begun, resumed))
+    assert (rows, large) == (same, rows)
+    assert small < large
 
 
 THREADS = """

@@ -7,7 +7,7 @@ import pytest
 from tfcli.text.tokenizer import Tokenizer
 from tfcli.text.tokenizer_training import TokenizerType, train_tokenizer
 
-# Several scripts, code, numbers, runs of spaces, both line ends.
+# Several scripts, code, numbers, runs of spaces, both kinds of line endings.
 MIXED = (
     "The old fox saw the ship at noon, and the ship saw the fox.\n"
     "El zorro viejo vio el barco al mediodía; ¿y el niño?\r\n"

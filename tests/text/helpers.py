@@ -16,22 +16,22 @@ from tfcli.text.readers import Chunk
 
 needs_fifo = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="named pipes are POSIX")
 
-# Every text that UTF-8 can hold; surrogates are no characters, and hypothesis leaves them out.
+# Any text that UTF-8 can encode; hypothesis leaves surrogates out.
 any_text = st.text()
-# Short texts in which everything that decides where to cut is frequent.
+# Short texts in which everything that decides where to split is frequent.
 tight_text = st.text(st.sampled_from("ab \n\réñ日本😀\ufeff\0"), max_size=120)
 
 
-def join(pieces: Iterable[Chunk]) -> bytes:
-    return b"".join(piece.data for piece in pieces)
+def join(chunks: Iterable[Chunk]) -> bytes:
+    return b"".join(chunk.data for chunk in chunks)
 
 
-def documents(pieces: Iterable[Chunk]) -> list[bytes]:
-    """The documents that pieces make up; the last one may lack its end."""
+def documents(chunks: Iterable[Chunk]) -> list[bytes]:
+    """The documents in these chunks; the last one may be incomplete."""
     found = [b""]
-    for piece in pieces:
-        found[-1] += piece.data
-        if piece.last:
+    for chunk in chunks:
+        found[-1] += chunk.data
+        if chunk.last:
             found.append(b"")
     return found if found[-1] else found[:-1]
 
@@ -59,7 +59,7 @@ def writing(open_end: int | Path, chunks: Iterable[bytes]) -> Iterator[None]:
 
 @contextlib.contextmanager
 def named_pipe(path: Path, chunks: Iterable[bytes]) -> Iterator[Path]:
-    """A named pipe at `path` through which `chunks` come."""
+    """A named pipe at `path` that delivers `chunks`."""
     os.mkfifo(path)
     try:
         with writing(path, chunks):
@@ -70,7 +70,7 @@ def named_pipe(path: Path, chunks: Iterable[bytes]) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def standard_input(chunks: Iterable[bytes]) -> Iterator[None]:
-    """A standard input through which `chunks` come."""
+    """A standard input that delivers `chunks`."""
     read_end, write_end = os.pipe()
     with (
         os.fdopen(read_end, "rb") as stdin,
@@ -83,7 +83,7 @@ def standard_input(chunks: Iterable[bytes]) -> Iterator[None]:
 
 @contextlib.contextmanager
 def blocks_of(size: int) -> Iterator[None]:
-    """Has the readers cut into pieces of at most `size` bytes, so that small texts are cut too."""
+    """Limits the readers' chunks to `size` bytes, so that small texts are split too."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("tfcli.text.readers.BLOCK", size)
         yield
@@ -99,11 +99,11 @@ def in_chunks(data: bytes, sizes: Iterable[int]) -> list[bytes]:
 
 
 def append_piece(model: bytes, piece: bytes, score: float = -1000.0) -> bytes:
-    """A serialised SentencePiece model with one more piece, the last.
+    """A serialized SentencePiece model with a piece appended.
 
     In the wire format of protocol buffers, a message of the repeated field 1 at the end of the
-    model is one more element of it: field 1 in it is the piece, field 2 the score.
+    model is another element of it; its field 1 is the piece, its field 2 the score.
     """
-    assert len(piece) < 100, "else the lengths would need two bytes"
+    assert len(piece) < 100, "longer lengths would need two bytes"
     message = b"\x0a" + bytes([len(piece)]) + piece + b"\x15" + struct.pack("<f", score)
     return model + b"\x0a" + bytes([len(message)]) + message

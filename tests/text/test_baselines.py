@@ -1,4 +1,4 @@
-"""Baselines against plain counting in dictionaries, the entropy of a source, and gzip itself."""
+"""Baselines against plain counting in dictionaries, the entropy of a source, and gzip."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ from tfcli.text.readers import Chunk
 
 BORDER = b"\xff"
 
-# Few letters, so that n-grams come back; any byte, so that nothing is taken for granted.
+# Few letters, so that n-grams repeat; or any byte.
 small_texts = st.text("ab\n", max_size=60).map(str.encode) | st.binary(max_size=30)
 orders = st.integers(1, 8)
 
 
 class PlainKneserNey:
-    """The formula of `ngram_probabilities`, one dictionary for each order, one byte at a time."""
+    """The formula of `ngram_probabilities` with a dictionary per order, byte by byte."""
 
     def __init__(self, training: bytes, order: int) -> None:
         padded = BORDER * (order - 1) + training
@@ -72,10 +72,8 @@ class PlainKneserNey:
 
 @given(training=small_texts.filter(len), text=small_texts, order=orders)
 @settings(max_examples=60, deadline=None)
-def test_probabilities_are_those_of_plain_counting(
-    training: bytes, text: bytes, order: int
-) -> None:
-    text = (training[:5] + text)[:12]  # some of it was seen
+def test_probabilities_equal_plain_counting(training: bytes, text: bytes, order: int) -> None:
+    text = (training[:5] + text)[:12]  # some of it occurs in training
     plain = PlainKneserNey(training, order)
     padded = BORDER * (order - 1) + text
     expected = [plain.probability(padded[i : i + order - 1], byte) for i, byte in enumerate(text)]
@@ -84,9 +82,7 @@ def test_probabilities_are_those_of_plain_counting(
 
 @given(training=small_texts.filter(len), history=st.binary(max_size=7), seen=st.booleans())
 @settings(deadline=None)
-def test_the_probabilities_of_all_bytes_sum_to_one(
-    training: bytes, history: bytes, seen: bool
-) -> None:
+def test_probabilities_of_all_bytes_sum_to_one(training: bytes, history: bytes, seen: bool) -> None:
     if seen:
         history = training[-len(history) or len(training) :]
     order = len(history) + 1
@@ -97,15 +93,15 @@ def test_the_probabilities_of_all_bytes_sum_to_one(
     assert every.sum() == pytest.approx(1, rel=1e-9)
 
 
-def test_an_example_worked_out_by_hand() -> None:
-    """Of "aab" with order 1: one byte occurs once (b), one twice (a), none more often."""
+def test_example_computed_by_hand() -> None:
+    """For "aab" with order 1: one byte occurs once (b), one twice (a), none more often."""
     # Y = 1 / (1 + 2); D(1) = 1 - 2/3 * 1/1 = 1/3; D(2) = 2 - 3/3 * 0/1 = 2, too much: half of 2
     left = (1 + 1 / 3) / 3 / 256
     expected = [(2 - 1) / 3 + left, (1 - 1 / 3) / 3 + left, left]
     assert ngram_probabilities(b"aab", b"abc", order=1) == pytest.approx(expected)
 
 
-def test_discounts_are_the_published_ones_where_those_are_defined() -> None:
+def test_discounts_equal_the_published_ones_where_defined() -> None:
     """Chen & Goodman 1999, equation 26, for many n-grams of each count."""
     n1, n2, n3, n4 = 40_000, 12_000, 6_000, 3_500
     counts = np.repeat([1, 2, 3, 4, 90], [n1, n2, n3, n4, 20_000])
@@ -115,20 +111,20 @@ def test_discounts_are_the_published_ones_where_those_are_defined() -> None:
 
 
 @given(counts=st.lists(st.integers(1, 9), min_size=1, max_size=50))
-def test_a_discount_takes_something_but_never_all(counts: list[int]) -> None:
+def test_discount_is_positive_but_below_the_count(counts: list[int]) -> None:
     discounts = choose_discounts(np.array(counts))
     assert discounts[0] == 0
     for count in (1, 2, 3):
         assert 0 < discounts[count] < count
 
 
-# --- both methods -------------------------------------------------------------------------------
+# --- both baselines -----------------------------------------------------------------------------
 
 
 def words(size: int, seed: int = 0) -> bytes:
-    """About `size` bytes of words from a small vocabulary, frequent ones and rare ones."""
+    """About `size` bytes of words from a small vocabulary, some frequent, some rare."""
     chance = random.Random(seed)
-    speaker = random.Random(7)  # the same vocabulary, whatever is said
+    speaker = random.Random(7)  # the same vocabulary for every seed
     vocabulary = [
         "".join(speaker.choices("etaoinshrdlu", k=speaker.randint(2, 9))) for _ in range(400)
     ]
@@ -140,7 +136,7 @@ def whole(text: bytes) -> list[Chunk]:
     return [Chunk(text, last=True)]
 
 
-def test_no_method_beats_the_entropy_of_a_source_without_memory() -> None:
+def test_no_baseline_beats_the_entropy_of_a_memoryless_source() -> None:
     letters = random.Random(1).choices(b"0123456789abcdef", k=60_000)
     measured = compare_texts(whole(bytes(letters[10_000:])), whole(bytes(letters[:10_000])))
     assert measured is not None
@@ -148,7 +144,7 @@ def test_no_method_beats_the_entropy_of_a_source_without_memory() -> None:
     assert math.log(16) * 0.99 < measured.gzip < math.log(16) * 1.15
 
 
-def test_what_was_seen_before_costs_little() -> None:
+def test_repeated_text_has_low_loss() -> None:
     text = random.Random(2).randbytes(3000).replace(BORDER, b"")
     known = compare_texts(whole(text) * 3, whole(text))
     new = compare_texts(whole(text[:1500]), whole(text[1500:]))
@@ -156,10 +152,10 @@ def test_what_was_seen_before_costs_little() -> None:
     assert new.gzip == pytest.approx(math.log(256), rel=0.02)
     assert new.ngram == pytest.approx(math.log(256), rel=0.03)
     assert known.gzip < 0.1
-    assert known.ngram < math.log(2)  # of three times seen, half is taken off
+    assert known.ngram < math.log(2)  # of a count of three, half is discounted
 
 
-def test_counting_learns_from_more_text() -> None:
+def test_ngram_loss_falls_with_more_text() -> None:
     held_out = whole(words(4_000, seed=1))
     costs = []
     for size in (1_000, 10_000, 100_000):
@@ -170,7 +166,7 @@ def test_counting_learns_from_more_text() -> None:
     assert costs[-1] < 0.8 * costs[0]
 
 
-def test_a_text_pasted_twice_teaches_about_as_much_as_once() -> None:
+def test_duplicated_text_counts_about_once() -> None:
     training, held_out = words(30_000), words(4_000, seed=1)
     once = compare_texts(whole(training), whole(held_out))
     twice = compare_texts(whole(training) * 2, whole(held_out))
@@ -178,13 +174,13 @@ def test_a_text_pasted_twice_teaches_about_as_much_as_once() -> None:
     assert twice.ngram == pytest.approx(once.ngram, rel=0.05)
 
 
-def test_gzip_is_what_gzip_adds_to_the_training_text() -> None:
+def test_gzip_loss_is_the_added_size_after_the_training_text() -> None:
     training, text = words(200_000), words(30_000, seed=1)
     added = len(gzip.compress(training + text)) - len(gzip.compress(training))
     assert gzip_nats(training, text) == pytest.approx(added * 8 * math.log(2), rel=0.01)
 
 
-def test_the_sum_is_over_text_and_ends_of_documents_but_the_bytes_are_those_of_the_text() -> None:
+def test_ends_of_documents_count_as_loss_but_not_as_bytes() -> None:
     documents = [b"a ship", b"a sheep", b"an ape"]
     measured = compare_texts(whole(b"a shape, an ape"), [Chunk(d, True) for d in documents])
     assert measured is not None
@@ -201,7 +197,7 @@ def test_the_sum_is_over_text_and_ends_of_documents_but_the_bytes_are_those_of_t
 
 @given(st.lists(st.integers(0, 2000), max_size=6), st.lists(st.integers(0, 700), max_size=6))
 @settings(max_examples=20, deadline=None)
-def test_where_pieces_are_cut_makes_no_difference(cuts: list[int], other_cuts: list[int]) -> None:
+def test_chunk_boundaries_make_no_difference(cuts: list[int], other_cuts: list[int]) -> None:
     def cut(text: bytes, at: list[int]) -> list[Chunk]:
         parts = [text[a:b] for a, b in zip([0, *sorted(at)], [*sorted(at), len(text)], strict=True)]
         return [Chunk(part, last=False) for part in parts[:-1]] + [Chunk(parts[-1], last=True)]
@@ -213,7 +209,7 @@ def test_where_pieces_are_cut_makes_no_difference(cuts: list[int], other_cuts: l
     )
 
 
-def test_of_a_long_text_the_end_is_counted_and_the_beginning_measured() -> None:
+def test_limits_take_the_end_of_training_and_the_start_of_held_out() -> None:
     training, held_out = words(5000), words(900, seed=1)
     measured = compare_texts(
         whole(training), whole(held_out), training_limit=2000, held_out_limit=300
@@ -224,19 +220,19 @@ def test_of_a_long_text_the_end_is_counted_and_the_beginning_measured() -> None:
     assert (part.training_bytes, part.held_out_bytes) == (1999, 300)
 
 
-def test_held_out_text_is_read_no_further_than_it_is_measured() -> None:
-    def pieces() -> Iterator[Chunk]:
+def test_held_out_text_is_read_no_further_than_its_limit() -> None:
+    def chunks() -> Iterator[Chunk]:
         yield Chunk(b"x" * 100, last=False)
         raise AssertionError("this was not needed")
 
-    measured = compare_texts(whole(b"x"), pieces(), held_out_limit=100)
+    measured = compare_texts(whole(b"x"), chunks(), held_out_limit=100)
     assert measured is not None
 
 
-def test_no_text_is_no_measurement() -> None:
+def test_empty_held_out_text_has_no_baselines() -> None:
     assert compare_texts(whole(b"text"), []) is None
 
 
-def test_it_needs_no_torch() -> None:
+def test_module_does_not_import_torch() -> None:
     code = "import sys, tfcli.text.baselines; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

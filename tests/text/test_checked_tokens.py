@@ -1,4 +1,4 @@
-"""No id is handed out from a block that is not as it was written."""
+"""No id is returned from a block that has changed since it was written."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tfcli.errors import DamagedError
 from tfcli.text.checked_tokens import BLOCK, BlockDigests, CheckedTokens
 
-WIDTH = BLOCK // 2  # ids of two bytes in a block
+WIDTH = BLOCK // 2  # two-byte ids in a block
 IDS = np.arange(5 * WIDTH + 100, dtype=np.uint16)
 
 
@@ -36,7 +36,7 @@ def open_ids(path: Path) -> CheckedTokens:
 
 
 @given(st.lists(st.integers(0, 3 * BLOCK + 9), max_size=4))
-def test_digests_are_those_of_the_blocks_however_they_come(cuts: list[int]) -> None:
+def test_digests_do_not_depend_on_how_the_ids_are_split(cuts: list[int]) -> None:
     data = bytes(range(251)) * 800
     expected = [hashlib.sha256(data[i : i + BLOCK]).digest() for i in range(0, len(data), BLOCK)]
     assert digests(data, *sorted(cuts)) == b"".join(expected)
@@ -45,24 +45,24 @@ def test_digests_are_those_of_the_blocks_however_they_come(cuts: list[int]) -> N
 
 
 @given(st.integers(-len(IDS), len(IDS)), st.integers(-len(IDS), len(IDS)))
-def test_a_slice_is_that_of_an_array(path: Path, start: int, stop: int) -> None:
+def test_slice_equals_that_of_an_array(path: Path, start: int, stop: int) -> None:
     tokens = open_ids(path)
     assert np.array_equal(tokens[start:stop], IDS[start:stop])
     assert len(tokens) == len(IDS)
 
 
 @pytest.mark.parametrize("index", [0, 7, WIDTH, len(IDS) - 1, -1, -len(IDS)])
-def test_an_id_is_that_of_an_array(path: Path, index: int) -> None:
+def test_id_equals_that_of_an_array(path: Path, index: int) -> None:
     assert open_ids(path)[index] == IDS[index]
 
 
-def test_beyond_the_end_there_is_none(path: Path) -> None:
+def test_index_beyond_the_end_is_an_error(path: Path) -> None:
     with pytest.raises(IndexError):
         open_ids(path)[len(IDS)]
 
 
 @pytest.mark.parametrize("damaged", [0, WIDTH - 1, 2 * WIDTH + 5, 3 * WIDTH, len(IDS) - 1])
-def test_a_changed_bit_is_noticed_when_its_block_is_read(tmp_path: Path, damaged: int) -> None:
+def test_flipped_bit_is_detected_when_its_block_is_read(tmp_path: Path, damaged: int) -> None:
     data = bytearray(IDS.tobytes())
     data[2 * damaged] ^= 1
     path = tmp_path / "training.bin"
@@ -81,6 +81,6 @@ def test_a_changed_bit_is_noticed_when_its_block_is_read(tmp_path: Path, damaged
         tokens[:]
 
 
-def test_a_file_of_another_length_is_not_opened(path: Path) -> None:
+def test_file_of_another_length_is_not_opened(path: Path) -> None:
     with pytest.raises(DamagedError):
         CheckedTokens(path, np.dtype(np.uint16), digests(IDS.tobytes())[:-32])

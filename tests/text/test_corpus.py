@@ -342,7 +342,7 @@ BAD_SCANS = {
     "no object": "[]",
     "nothing in it": "{}",
     "a key missing": '{"bytes": 100}',
-    "a key of another": '{"bytes": 1, "documents": 1, "training_bytes": 1, "colour": "red"}',
+    "a key of another": '{"bytes": 1, "documents": 1, "training_bytes": 1, "color": "red"}',
     "no number": '{"bytes": "1", "documents": 1, "training_bytes": 1, "fingerprint": ""}',
 }
 

@@ -1,4 +1,4 @@
-"""Taking a SentencePiece model apart and putting one together, against SentencePiece itself."""
+"""Reading and writing SentencePiece models, compared with SentencePiece."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from tfcli.text.sentencepiece_tokenizer import SentencePieceTokenizer
 from tfcli.text.tokenizer import Tokenizer
 from tfcli.text.tokenizer_training import TokenizerType, train_tokenizer
 
-KINDS: list[TokenizerType] = ["bpe", "unigram", "char"]
+TYPES: list[TokenizerType] = ["bpe", "unigram", "char"]
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_the_pieces_are_those_that_sentencepiece_sees(kind: TokenizerType) -> None:
-    model = train_tokenizer([BOOK.encode()], text_bytes=len(BOOK), type=kind)[0].serialized
+@pytest.mark.parametrize("type", TYPES)
+def test_pieces_equal_sentencepiece(type: TokenizerType) -> None:
+    model = train_tokenizer([BOOK.encode()], text_bytes=len(BOOK), type=type)[0].serialized
     found = read_pieces(model)
     theirs = SentencePieceProcessor(model_proto=model)
-    assert found.algorithm.name.lower() == kind
+    assert found.algorithm.name.lower() == type
     assert not found.dummy_prefix
     assert len(found.pieces) == theirs.get_piece_size()
     for i, piece in enumerate(found.pieces):
@@ -35,7 +35,7 @@ def test_the_pieces_are_those_that_sentencepiece_sees(kind: TokenizerType) -> No
 
 
 @given(text=st.text())
-def test_a_model_put_together_again_cuts_alike(tokenizer: Tokenizer, text: str) -> None:
+def test_rewritten_model_encodes_the_same(tokenizer: Tokenizer, text: str) -> None:
     again = SentencePieceTokenizer(write_pieces(read_pieces(tokenizer.serialized)))
     for sample in (text, *ACCEPTANCE):
         assert again.encode(sample) == tokenizer.encode(sample)
@@ -53,7 +53,7 @@ def test_a_model_put_together_again_cuts_alike(tokenizer: Tokenizer, text: str) 
     algorithm=st.sampled_from(Algorithm),
     dummy_prefix=st.booleans(),
 )
-def test_what_is_written_is_read(
+def test_written_pieces_are_read_back(
     pieces: list[Piece], algorithm: Algorithm, dummy_prefix: bool
 ) -> None:
     whole = Pieces(algorithm, tuple(pieces), dummy_prefix)
@@ -61,9 +61,7 @@ def test_what_is_written_is_read(
 
 
 @given(data=st.data())
-def test_a_model_that_was_changed_is_read_or_refused(
-    tokenizer: Tokenizer, data: st.DataObject
-) -> None:
+def test_corrupted_model_is_read_or_refused(tokenizer: Tokenizer, data: st.DataObject) -> None:
     changed = bytearray(tokenizer.serialized)
     for _ in range(data.draw(st.integers(1, 5))):
         place = data.draw(st.integers(0, len(changed) - 1))

@@ -1,4 +1,4 @@
-"""A model from elsewhere is opened by a child first; what kills the child does not kill us."""
+"""An untrusted model is first opened in a child process, which may crash without harm."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from tfcli.text.sentencepiece_tokenizer import SentencePieceTokenizer
 from tfcli.text.tokenizer import Tokenizer
 
 
-def test_a_good_model_is_opened(tokenizer: Tokenizer) -> None:
+def test_valid_model_is_opened(tokenizer: Tokenizer) -> None:
     opened = sandbox.open_sandboxed(tokenizer.serialized)
     assert opened.encode("a text") == tokenizer.encode("a text")
 
 
-def test_what_is_refused_here_is_refused_there_with_the_same_words() -> None:
+def test_error_in_the_child_is_that_of_opening_directly() -> None:
     with pytest.raises(DataError) as direct:
         SentencePieceTokenizer(b"junk")
-    with pytest.raises(DataError) as guarded:
+    with pytest.raises(DataError) as sandboxed:
         sandbox.open_sandboxed(b"junk")
-    assert guarded.value.what == direct.value.what
-    assert guarded.value.why
+    assert sandboxed.value.what == direct.value.what
+    assert sandboxed.value.why
 
 
-def test_a_model_that_rewrites_text_is_refused(tokenizer: Tokenizer) -> None:
-    rules = b"\x1a\x04\x12\x02ab"  # the model's field 3, the normaliser, with its field 2
+def test_model_that_rewrites_text_is_refused(tokenizer: Tokenizer) -> None:
+    rules = b"\x1a\x04\x12\x02ab"  # field 3 of the model, the normalizer, with its field 2
     with pytest.raises(DataError, match="rewrites text"):
         sandbox.open_sandboxed(tokenizer.serialized + rules)
 
@@ -40,9 +40,9 @@ def test_a_model_that_rewrites_text_is_refused(tokenizer: Tokenizer) -> None:
         ("import time; time.sleep(60)", "took more than"),
         ("import tfcli.text.sandbox as g; g._limit(); bytearray(4 << 30)", "crashed"),
     ],
-    ids=["a crash", "no end", "all memory"],
+    ids=["crash", "hang", "out of memory"],
 )
-def test_a_child_that_does_not_come_back_is_an_error(
+def test_crash_or_hang_of_the_child_is_a_data_error(
     monkeypatch: pytest.MonkeyPatch, fault: str, why: str
 ) -> None:
     real = subprocess.run

@@ -1,4 +1,4 @@
-"""A saved tokenizer is found again as it was, or the damage is told."""
+"""A saved tokenizer is found unchanged, or its damage is reported."""
 
 from __future__ import annotations
 
@@ -56,32 +56,30 @@ def saved(
     return save_tokenizer("book", tokenizer, report, corpus, root)
 
 
-# --- saved and found again ----------------------------------------------------------------------
+# --- saving and finding -------------------------------------------------------------------------
 
 
-def test_a_tokenizer_is_found_by_its_name(saved: SavedTokenizer, root: Path) -> None:
+def test_tokenizer_is_found_by_its_name(saved: SavedTokenizer, root: Path) -> None:
     found = find_tokenizer("book", root)
     assert found.path == root / "book"
     assert found.tokenizer.serialized == saved.tokenizer.serialized
     assert found.metadata == saved.metadata
 
 
-def test_a_tokenizer_is_found_by_the_path_of_its_folder(
+def test_tokenizer_is_found_by_the_path_of_its_folder(
     saved: SavedTokenizer, tmp_path: Path
 ) -> None:
     found = find_tokenizer(str(saved.path), tmp_path / "elsewhere")
     assert (found.path, found.metadata) == (saved.path, saved.metadata)
 
 
-def test_a_tokenizer_is_found_by_the_path_of_its_model(
-    saved: SavedTokenizer, tmp_path: Path
-) -> None:
+def test_tokenizer_is_found_by_the_path_of_its_model(saved: SavedTokenizer, tmp_path: Path) -> None:
     found = find_tokenizer(str(saved.path / MODEL), tmp_path / "elsewhere")
     assert found.tokenizer.serialized == saved.tokenizer.serialized
     assert found.metadata == {}
 
 
-def test_a_name_comes_before_a_path(
+def test_name_takes_precedence_over_a_path(
     saved: SavedTokenizer, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "book").write_text("a text of the same name")
@@ -89,7 +87,7 @@ def test_a_name_comes_before_a_path(
     assert find_tokenizer("book", root).path == saved.path
 
 
-def test_the_card_tells_how_it_was_made(saved: SavedTokenizer, corpus: Corpus) -> None:
+def test_metadata_records_how_it_was_trained(saved: SavedTokenizer, corpus: Corpus) -> None:
     metadata = json.loads((saved.path / METADATA).read_text())
     assert metadata == saved.metadata
     assert metadata["schema"] == 1
@@ -103,7 +101,7 @@ def test_the_card_tells_how_it_was_made(saved: SavedTokenizer, corpus: Corpus) -
     assert metadata["measures"] == measure(saved.tokenizer, corpus)
 
 
-def test_one_of_the_same_name_makes_way(
+def test_saving_replaces_a_tokenizer_of_the_same_name(
     saved: SavedTokenizer, root: Path, report: TokenizerReport, corpus: Corpus
 ) -> None:
     other, _ = train_tokenizer([b"another text"], text_bytes=12)
@@ -112,15 +110,15 @@ def test_one_of_the_same_name_makes_way(
     assert [path.name for path in root.glob("[!.]*")] == ["book"]
 
 
-def test_one_that_a_killed_writer_had_set_aside_is_found(saved: SavedTokenizer, root: Path) -> None:
+def test_tokenizer_set_aside_by_a_killed_writer_is_found(saved: SavedTokenizer, root: Path) -> None:
     saved.path.rename(root / ".old-book")
     for name in ("book", str(saved.path), os.path.relpath(saved.path)):
         assert find_tokenizer(name, root).tokenizer.fingerprint == saved.tokenizer.fingerprint
 
 
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes of POSIX")
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs POSIX pipes")
 @pytest.mark.parametrize("file", [MODEL, METADATA, MANIFEST])
-def test_a_pipe_in_the_place_of_a_file_is_not_waited_for(
+def test_pipe_in_place_of_a_file_does_not_block(
     saved: SavedTokenizer, root: Path, file: str
 ) -> None:
     for name in {file, MANIFEST}:
@@ -134,9 +132,7 @@ def test_a_pipe_in_the_place_of_a_file_is_not_waited_for(
 
 
 @pytest.mark.parametrize("manifest", [True, False])
-def test_a_card_of_others_is_not_taken_for_ours(
-    root: Path, tokenizer: Tokenizer, manifest: bool
-) -> None:
+def test_unknown_metadata_is_ignored(root: Path, tokenizer: Tokenizer, manifest: bool) -> None:
     with new_folder(root / "theirs") as folder:
         folder.write(MODEL, tokenizer.serialized)
         folder.write(METADATA, b'{"version": "1.0", "measures": [1]}')
@@ -146,7 +142,7 @@ def test_a_card_of_others_is_not_taken_for_ours(
 
 
 @pytest.mark.parametrize("name", ["", "..", "a/b", ".hidden", "-rf", "x" * 65, "mein büchlein"])
-def test_what_is_no_name_is_refused(
+def test_invalid_name_is_refused(
     root: Path, tokenizer: Tokenizer, report: TokenizerReport, corpus: Corpus, name: str
 ) -> None:
     with pytest.raises(UsageError) as caught:
@@ -155,24 +151,24 @@ def test_what_is_no_name_is_refused(
     assert not root.exists()
 
 
-def test_a_model_of_the_users_own_is_welcome(root: Path, tokenizer: Tokenizer) -> None:
+def test_model_placed_by_the_user_is_found(root: Path, tokenizer: Tokenizer) -> None:
     (root / "mine").mkdir(parents=True)
     (root / "mine" / MODEL).write_bytes(tokenizer.serialized)
     found = find_tokenizer("mine", root)
     assert (found.tokenizer.serialized, found.metadata) == (tokenizer.serialized, {})
 
 
-def test_saving_takes_away_what_a_killed_writer_left(
+def test_saving_removes_leftovers_of_a_killed_writer(
     root: Path, tokenizer: Tokenizer, report: TokenizerReport, corpus: Corpus
 ) -> None:
-    left = root / ".tmp-book-4711-0123abcd"
-    left.mkdir(parents=True)
-    (left / MODEL).write_bytes(b"half a mod")
+    leftover = root / ".tmp-book-4711-0123abcd"
+    leftover.mkdir(parents=True)
+    (leftover / MODEL).write_bytes(b"half a mod")
     save_tokenizer("book", tokenizer, report, corpus, root)
-    assert not left.exists()
+    assert not leftover.exists()
 
 
-def test_two_do_not_save_at_the_same_time(
+def test_concurrent_save_is_refused(
     root: Path, tokenizer: Tokenizer, report: TokenizerReport, corpus: Corpus
 ) -> None:
     with lock(root, doing="saving another"), pytest.raises(ConflictError) as caught:
@@ -181,10 +177,10 @@ def test_two_do_not_save_at_the_same_time(
     assert list_tokenizers(root) == []
 
 
-# --- listed -------------------------------------------------------------------------------------
+# --- listing ------------------------------------------------------------------------------------
 
 
-def test_all_tokenizers_are_listed_in_order(
+def test_tokenizers_are_listed_in_order(
     root: Path, tokenizer: Tokenizer, report: TokenizerReport, corpus: Corpus
 ) -> None:
     assert list_tokenizers(root) == []
@@ -195,24 +191,24 @@ def test_all_tokenizers_are_listed_in_order(
     assert list_tokenizers(root) == ["a", "b", "c"]
 
 
-def test_what_a_killed_writer_left_is_not_listed(saved: SavedTokenizer, root: Path) -> None:
-    left = root / ".tmp-book-4711-0123abcd"
-    left.mkdir()
-    (left / MODEL).write_bytes(saved.tokenizer.serialized)
+def test_leftovers_of_a_killed_writer_are_not_listed(saved: SavedTokenizer, root: Path) -> None:
+    leftover = root / ".tmp-book-4711-0123abcd"
+    leftover.mkdir()
+    (leftover / MODEL).write_bytes(saved.tokenizer.serialized)
     assert list_tokenizers(root) == ["book"]
 
 
-# --- not there, or damaged ----------------------------------------------------------------------
+# --- missing or damaged -------------------------------------------------------------------------
 
 
-def test_a_name_that_is_nearly_right_is_offered(saved: SavedTokenizer, root: Path) -> None:
+def test_similar_name_is_suggested(saved: SavedTokenizer, root: Path) -> None:
     with pytest.raises(NotFoundError) as caught:
         find_tokenizer("bock", root)
     assert "bock" in caught.value.what
     assert "book" in (caught.value.hint or "")
 
 
-def test_where_there_is_none_at_all_the_way_to_one_is_told(root: Path) -> None:
+def test_without_any_tokenizer_the_hint_is_how_to_train_one(root: Path) -> None:
     with pytest.raises(NotFoundError) as caught:
         find_tokenizer("book", root)
     assert caught.value.why
@@ -220,14 +216,16 @@ def test_where_there_is_none_at_all_the_way_to_one_is_told(root: Path) -> None:
     assert "--name book" in (caught.value.hint or "")
 
 
-def test_a_name_like_no_other_is_told_how_to_make_one(saved: SavedTokenizer, root: Path) -> None:
+def test_without_a_similar_name_the_hint_is_how_to_train_one(
+    saved: SavedTokenizer, root: Path
+) -> None:
     with pytest.raises(NotFoundError) as caught:
         find_tokenizer("zzz", root)
     assert caught.value.why is None
     assert "--name zzz" in (caught.value.hint or "")
 
 
-def test_a_folder_without_a_model_is_no_tokenizer(root: Path) -> None:
+def test_folder_without_a_model_is_not_found(root: Path) -> None:
     (root / "empty").mkdir(parents=True)
     with pytest.raises(NotFoundError):
         find_tokenizer("empty", root)
@@ -236,23 +234,25 @@ def test_a_folder_without_a_model_is_no_tokenizer(root: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "x" * 300, "nul\0"])
-def test_what_is_no_name_is_not_found(saved: SavedTokenizer, root: Path, name: str) -> None:
+def test_invalid_name_is_not_found(saved: SavedTokenizer, root: Path, name: str) -> None:
     with pytest.raises(NotFoundError):
         find_tokenizer(name, root)
 
 
 @pytest.mark.parametrize("file", [MODEL, METADATA])
-@pytest.mark.parametrize("place", [0, 100, -1])
-def test_a_changed_bit_is_noticed(saved: SavedTokenizer, root: Path, file: str, place: int) -> None:
+@pytest.mark.parametrize("position", [0, 100, -1])
+def test_flipped_bit_is_detected(
+    saved: SavedTokenizer, root: Path, file: str, position: int
+) -> None:
     data = bytearray((saved.path / file).read_bytes())
-    data[place] ^= 1
+    data[position] ^= 1
     (saved.path / file).write_bytes(data)
     with pytest.raises(DamagedError) as caught:
         find_tokenizer("book", root)
     assert file in caught.value.what
 
 
-def test_a_file_cut_short_is_noticed(saved: SavedTokenizer, root: Path) -> None:
+def test_truncated_file_is_detected(saved: SavedTokenizer, root: Path) -> None:
     data = (saved.path / MODEL).read_bytes()
     (saved.path / MODEL).write_bytes(data[:-1])
     with pytest.raises(DamagedError):
@@ -260,17 +260,15 @@ def test_a_file_cut_short_is_noticed(saved: SavedTokenizer, root: Path) -> None:
 
 
 @pytest.mark.parametrize("metadata", [b"", b"{", b"[]", b"\xff"])
-def test_a_card_that_cannot_be_read_is_done_without(
-    root: Path, tokenizer: Tokenizer, metadata: bytes
-) -> None:
-    """In a folder of the user's own, which has no manifest."""
+def test_unreadable_metadata_is_ignored(root: Path, tokenizer: Tokenizer, metadata: bytes) -> None:
+    """In a folder that the user made, which has no manifest."""
     (root / "mine").mkdir(parents=True)
     (root / "mine" / MODEL).write_bytes(tokenizer.serialized)
     (root / "mine" / METADATA).write_bytes(metadata)
     assert find_tokenizer("mine", root).metadata == {}
 
 
-def test_a_file_that_is_no_model_is_named(tmp_path: Path, root: Path) -> None:
+def test_invalid_model_file_is_named(tmp_path: Path, root: Path) -> None:
     path = tmp_path / "some.model"
     path.write_text("no model")
     with pytest.raises(DataError) as caught:
@@ -281,45 +279,43 @@ def test_a_file_that_is_no_model_is_named(tmp_path: Path, root: Path) -> None:
 # --- measures -----------------------------------------------------------------------------------
 
 
-def test_measures_are_those_of_the_held_out_text(tokenizer: Tokenizer, tmp_path: Path) -> None:
+def test_measures_are_of_the_held_out_text(tokenizer: Tokenizer, tmp_path: Path) -> None:
     corpus = make_corpus(tmp_path)
-    held_out = b"".join(piece.data for piece in corpus.held_out())
+    held_out = b"".join(chunk.data for chunk in corpus.held_out())
     ids = tokenizer.encode(held_out)
     bytes_used = [i for i in ids if FIRST_BYTE <= i < FIRST_BYTE + BYTE_PIECES]
     pieces = tokenizer.vocab_size - FIRST_BYTE - BYTE_PIECES
     unused = pieces - len({i for i in ids if i >= FIRST_BYTE + BYTE_PIECES})
-    found = measure(tokenizer, corpus)
-    assert found["bytes"] == len(held_out)
-    assert found["bytes_per_token"] == pytest.approx(len(held_out) / len(ids), abs=1e-3)
-    assert found["tokens_per_word"] == pytest.approx(len(ids) / len(held_out.split()), abs=1e-3)
-    assert found["byte_token_share"] == pytest.approx(len(bytes_used) / len(ids), abs=1e-5)
-    assert found["unused_piece_share"] == pytest.approx(unused / pieces, abs=1e-3)
+    measures = measure(tokenizer, corpus)
+    assert measures["bytes"] == len(held_out)
+    assert measures["bytes_per_token"] == pytest.approx(len(held_out) / len(ids), abs=1e-3)
+    assert measures["tokens_per_word"] == pytest.approx(len(ids) / len(held_out.split()), abs=1e-3)
+    assert measures["byte_token_share"] == pytest.approx(len(bytes_used) / len(ids), abs=1e-5)
+    assert measures["unused_piece_share"] == pytest.approx(unused / pieces, abs=1e-3)
 
 
-def test_text_that_nobody_trained_on_is_spelled_in_bytes(
-    tokenizer: Tokenizer, tmp_path: Path
-) -> None:
+def test_text_in_an_unseen_script_is_encoded_as_bytes(tokenizer: Tokenizer, tmp_path: Path) -> None:
     corpus = make_corpus(tmp_path, "ᚠᛇᚻ" * 100)
-    found = measure(tokenizer, corpus)
-    assert found["byte_token_share"] == 1.0
-    assert found["bytes_per_token"] == 1.0
-    assert found["unused_piece_share"] == 1.0
+    measures = measure(tokenizer, corpus)
+    assert measures["byte_token_share"] == 1.0
+    assert measures["bytes_per_token"] == 1.0
+    assert measures["unused_piece_share"] == 1.0
 
 
 def test_only_the_beginning_of_a_large_text_is_measured(
     tokenizer: Tokenizer, tmp_path: Path
 ) -> None:
     corpus = make_corpus(tmp_path, "word " * 700_000, held_out=0.9)
-    found = measure(tokenizer, corpus, limit=1000)
-    assert 1000 <= found["bytes"] < corpus.scan.bytes - corpus.scan.training_bytes
+    measures = measure(tokenizer, corpus, limit=1000)
+    assert 1000 <= measures["bytes"] < corpus.scan.bytes - corpus.scan.training_bytes
 
 
 @pytest.mark.parametrize(("text", "held_out"), [("word " * 10, 0.0), ("😀", 0.5)])
-def test_where_nothing_is_held_out_nothing_is_measured(
+def test_without_held_out_words_measures_are_zero(
     tokenizer: Tokenizer, tmp_path: Path, text: str, held_out: float
 ) -> None:
-    found = measure(tokenizer, make_corpus(tmp_path, text, held_out=held_out))
-    assert found == {
+    measures = measure(tokenizer, make_corpus(tmp_path, text, held_out=held_out))
+    assert measures == {
         "bytes": 0,
         "bytes_per_token": 0.0,
         "tokens_per_word": 0.0,

@@ -1,4 +1,4 @@
-"""A corpus as ids is the corpus, is made once, and never holds what it should not."""
+"""The token cache holds exactly the corpus, is built once, and detects damage and changes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from .helpers import any_text, append_piece, blocks_of, join
 
 
 def make_corpus(folder: Path, *texts: str, held_out: float = 0.1) -> Corpus:
-    """A corpus of these texts, a row of JSONL each; no note of an earlier one is found."""
+    """A corpus of these texts, one JSONL row each, with an empty cache."""
     path = folder / "rows.jsonl"
     path.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
     for note in folder.glob("notes/scans/*"):
@@ -38,18 +38,18 @@ def make(folder: Path, tokenizer: Tokenizer, *texts: str) -> tuple[Corpus, Token
 
 
 def bytes_read(corpus: Corpus, tokenizer: Tokenizer, cache: Path) -> int:
-    """How much text had to be read to have it as ids."""
+    """Bytes of text read in order to get its ids."""
     read = [0]
     tokenize_corpus(corpus, tokenizer, cache=cache, progress=read.append)
     return read[-1]
 
 
-# --- what is in it ------------------------------------------------------------------------------
+# --- contents -----------------------------------------------------------------------------------
 
 
 @given(texts=st.lists(any_text, min_size=1, max_size=5).filter(any), block=st.integers(8, 60))
 @settings(max_examples=40, deadline=None)
-def test_the_ids_are_the_texts(
+def test_ids_decode_to_the_texts(
     tokenizer: Tokenizer,
     tmp_path_factory: pytest.TempPathFactory,
     texts: list[str],
@@ -65,7 +65,7 @@ def test_the_ids_are_the_texts(
     assert tokens.documents == len([text for text in texts if text])
 
 
-def test_each_document_ends_with_its_end(tokenizer: Tokenizer, tmp_path: Path) -> None:
+def test_each_document_ends_with_eos(tokenizer: Tokenizer, tmp_path: Path) -> None:
     texts = [f"The fox number {n}." for n in range(20)]
     _, tokens = make(tmp_path, tokenizer, *texts)
     ids = [*tokens.training[:].tolist(), *tokens.held_out.tolist()]
@@ -73,8 +73,8 @@ def test_each_document_ends_with_its_end(tokenizer: Tokenizer, tmp_path: Path) -
     assert tokens.training[-1] == tokens.held_out[-1] == END
 
 
-def test_a_document_that_is_cut_ends_only_once(tokenizer: Tokenizer, tmp_path: Path) -> None:
-    """In the held-out part, since it goes on there; and not where its pieces are cut."""
+def test_split_document_has_one_eos(tokenizer: Tokenizer, tmp_path: Path) -> None:
+    """In the held-out part, where it ends; not where its chunks are split."""
     with blocks_of(64):
         _, tokens = make(tmp_path, tokenizer, MIXED)
     assert END not in tokens.training[:]
@@ -82,7 +82,7 @@ def test_a_document_that_is_cut_ends_only_once(tokenizer: Tokenizer, tmp_path: P
     assert tokens.held_out[-1] == END
 
 
-def test_nothing_held_out_is_an_empty_row_of_ids(tokenizer: Tokenizer, tmp_path: Path) -> None:
+def test_without_a_held_out_part_its_ids_are_empty(tokenizer: Tokenizer, tmp_path: Path) -> None:
     corpus = make_corpus(tmp_path, "The fox.", held_out=0.0)
     tokens = tokenize_corpus(corpus, tokenizer, cache=tmp_path)
     assert tokens.held_out.tolist() == []
@@ -90,19 +90,19 @@ def test_nothing_held_out_is_an_empty_row_of_ids(tokenizer: Tokenizer, tmp_path:
     assert tokens.held_out_bytes == 0
 
 
-def test_bytes_per_token_is_that_of_the_training_text(tokenizer: Tokenizer, tmp_path: Path) -> None:
+def test_bytes_per_token_is_of_the_training_text(tokenizer: Tokenizer, tmp_path: Path) -> None:
     _, tokens = make(tmp_path, tokenizer, MIXED)
     assert tokens.bytes_per_token == tokens.training_bytes / len(tokens.training)
     assert 1 < tokens.bytes_per_token < 10
 
 
-def test_a_small_vocabulary_takes_two_bytes_an_id(tokenizer: Tokenizer, tmp_path: Path) -> None:
+def test_small_vocabulary_takes_two_bytes_per_id(tokenizer: Tokenizer, tmp_path: Path) -> None:
     _, tokens = make(tmp_path, tokenizer, MIXED)
     assert tokens.training.dtype == tokens.held_out.dtype == np.uint16
 
 
 def with_vocabulary_of(size: int, tokenizers: dict[TokenizerType, Tokenizer]) -> Tokenizer:
-    """A tokenizer of single characters with pieces for Chinese ones until it has `size`."""
+    """A character tokenizer with Chinese characters added up to a vocabulary of `size`."""
     small = tokenizers["char"]
     pieces = (chr(0x20000 + n).encode() for n in range(size - small.vocab_size))
     model = small.serialized + b"".join(append_piece(b"", piece) for piece in pieces)
@@ -126,10 +126,10 @@ def test_ids_are_as_wide_as_the_vocabulary_needs(
     assert tokenizer.decode(tokens.held_out.tolist()).decode() == f"a{last}" * 5
 
 
-# --- found again --------------------------------------------------------------------------------
+# --- reuse --------------------------------------------------------------------------------------
 
 
-def test_the_first_time_all_is_read_the_second_nothing(
+def test_text_is_read_once_and_then_taken_from_the_cache(
     tokenizer: Tokenizer, tmp_path: Path
 ) -> None:
     corpus = make_corpus(tmp_path, MIXED)
@@ -137,7 +137,7 @@ def test_the_first_time_all_is_read_the_second_nothing(
     assert bytes_read(corpus, tokenizer, tmp_path) == 0
 
 
-def test_a_cache_is_opened_by_its_key(tokenizer: Tokenizer, tmp_path: Path) -> None:
+def test_cache_is_opened_by_its_key(tokenizer: Tokenizer, tmp_path: Path) -> None:
     _, made = make(tmp_path, tokenizer, MIXED)
     opened = open_token_cache(made.key, cache=tmp_path)
     assert np.array_equal(opened.training[:], made.training[:])
@@ -146,14 +146,16 @@ def test_a_cache_is_opened_by_its_key(tokenizer: Tokenizer, tmp_path: Path) -> N
     assert (opened.documents, opened.key) == (made.documents, made.key)
 
 
-def test_the_same_text_elsewhere_is_found_again(tokenizer: Tokenizer, tmp_path: Path) -> None:
+def test_same_text_at_another_path_uses_the_same_cache(
+    tokenizer: Tokenizer, tmp_path: Path
+) -> None:
     make(tmp_path, tokenizer, MIXED)
     (tmp_path / "elsewhere").mkdir()
     copy = make_corpus(tmp_path / "elsewhere", MIXED)
     assert bytes_read(copy, tokenizer, tmp_path) == 0
 
 
-def test_the_key_is_a_matter_of_text_split_and_tokenizer() -> None:
+def test_key_depends_on_text_split_and_tokenizer() -> None:
     keys = {
         cache_key(text, split, tokenizer)
         for text in ("one", "two")
@@ -164,7 +166,12 @@ def test_the_key_is_a_matter_of_text_split_and_tokenizer() -> None:
     assert cache_key("one", 8, "bpe") in keys
 
 
-def test_another_tokenizer_makes_another_cache(
+def test_key_is_that_of_the_first_release() -> None:
+    """So that older caches remain usable."""
+    assert cache_key("one", 8, "bpe") == "958a410802db8b2d4f61a44b8b4333b6"
+
+
+def test_another_tokenizer_gets_another_cache(
     tokenizers: dict[TokenizerType, Tokenizer], tmp_path: Path
 ) -> None:
     corpus = make_corpus(tmp_path, MIXED)
@@ -173,19 +180,19 @@ def test_another_tokenizer_makes_another_cache(
     assert len(bpe.training) < len(char.training)
 
 
-def test_an_unknown_key_is_not_found(tmp_path: Path) -> None:
+def test_unknown_key_is_not_found(tmp_path: Path) -> None:
     with pytest.raises(NotFoundError):
         open_token_cache("0" * 32, cache=tmp_path)
 
 
-# --- damaged, changed, full ---------------------------------------------------------------------
+# --- damage, changes, full disks ----------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     "name", ["training.bin", "training.sha256", "held_out.bin", "tokens.json", "MANIFEST.json"]
 )
 @pytest.mark.parametrize("damage", ["a bit", "shorter", "longer", "gone"])
-def test_damage_is_noticed_and_mended(
+def test_damage_is_detected_and_the_cache_rebuilt(
     tokenizer: Tokenizer, tmp_path: Path, name: str, damage: str
 ) -> None:
     corpus, made = make(tmp_path, tokenizer, MIXED)
@@ -203,7 +210,7 @@ def test_damage_is_noticed_and_mended(
 
 
 def change(corpus: Corpus, old: str, new: str) -> None:
-    """Changes the file of a corpus after it was read for the first time."""
+    """Changes the file of a corpus after its first reading."""
     (path,) = corpus.sources
     path.write_text(path.read_text().replace(old, new))
 
@@ -213,12 +220,12 @@ def change(corpus: Corpus, old: str, new: str) -> None:
     [
         ("fox", "foxes"),  # longer
         ("fox", "fo"),  # shorter
-        ("fox", "owl"),  # as long, in both parts
-        ("The beginning", "The breginnin"),  # as long, in the training part
-        ("the end", "the dne"),  # as long, in the held-out part
+        ("fox", "owl"),  # same length, in both parts
+        ("The beginning", "The breginnin"),  # same length, in the training part
+        ("the end", "the dne"),  # same length, in the held-out part
     ],
 )
-def test_text_that_changes_between_the_readings_is_noticed(
+def test_text_that_changes_between_reads_is_detected(
     tokenizer: Tokenizer, tmp_path: Path, old: str, new: str
 ) -> None:
     corpus = make_corpus(tmp_path, "The beginning." + "The fox. " * 100 + "And the end.")
@@ -229,7 +236,7 @@ def test_text_that_changes_between_the_readings_is_noticed(
     assert not list(tmp_path.glob("tokens/*"))
 
 
-def test_borders_that_move_between_the_readings_are_noticed(
+def test_document_boundaries_that_move_between_reads_are_detected(
     tokenizer: Tokenizer, tmp_path: Path
 ) -> None:
     corpus = make_corpus(tmp_path, *["The fox. "] * 20)
@@ -238,9 +245,7 @@ def test_borders_that_move_between_the_readings_are_noticed(
         tokenize_corpus(corpus, tokenizer, cache=tmp_path)
 
 
-def test_text_that_goes_away_between_the_readings_is_named(
-    tokenizer: Tokenizer, tmp_path: Path
-) -> None:
+def test_text_that_disappears_between_reads_is_named(tokenizer: Tokenizer, tmp_path: Path) -> None:
     corpus = make_corpus(tmp_path, MIXED)
     corpus.sources[0].unlink()
     with pytest.raises(NotFoundError) as caught:
@@ -249,7 +254,7 @@ def test_text_that_goes_away_between_the_readings_is_named(
     assert not list(tmp_path.glob("tokens/*"))
 
 
-def test_the_ends_of_documents_need_room_too(
+def test_disk_space_is_required_for_ends_of_documents_too(
     tokenizer: Tokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A document of one byte becomes two ids of two bytes each."""
@@ -260,7 +265,7 @@ def test_the_ends_of_documents_need_room_too(
         tokenize_corpus(corpus, tokenizer, cache=tmp_path)
 
 
-def test_no_room_on_the_disk_is_told_before_anything_is_written(
+def test_full_disk_is_reported_before_anything_is_written(
     tokenizer: Tokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     corpus = make_corpus(tmp_path, MIXED)
@@ -272,11 +277,11 @@ def test_no_room_on_the_disk_is_told_before_anything_is_written(
     assert not list(tmp_path.glob("tokens/*"))
 
 
-# --- large ones ---------------------------------------------------------------------------------
+# --- large caches -------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("group", [1, 100, 1 << 22])
-def test_threads_and_groups_change_no_byte(
+def test_threads_and_batches_change_no_byte(
     tokenizer: Tokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, group: int
 ) -> None:
     texts = ["The fox.", MIXED, "", "x", *["a ship "] * 30]
@@ -293,7 +298,7 @@ def test_threads_and_groups_change_no_byte(
     }
 
 
-def test_many_ids_are_opened_unread_and_damage_is_noticed_when_they_are_read(
+def test_damage_in_a_large_cache_is_detected_on_reading(
     tokenizer: Tokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tfcli.text.token_cache.CHECKED_AT_ONCE", 1000)
@@ -310,13 +315,13 @@ def test_many_ids_are_opened_unread_and_damage_is_noticed_when_they_are_read(
     assert str(path.parent) in (caught.value.hint or "")
 
 
-def test_a_cache_of_an_older_tfcli_is_made_anew(tokenizer: Tokenizer, tmp_path: Path) -> None:
+def test_cache_of_an_older_version_is_rebuilt(tokenizer: Tokenizer, tmp_path: Path) -> None:
     corpus, made = make(tmp_path, tokenizer, MIXED)
     ids = made.training[:].tolist()
     path = tmp_path / "tokens" / made.key
     metadata = json.loads((path / "tokens.json").read_bytes())
     del metadata["ends"]
-    with new_folder(path) as folder:  # as it was before the ids had digests
+    with new_folder(path) as folder:  # as before digests were added
         folder.write("tokens.json", to_json(metadata | {"schema": 1}))
         folder.write("training.bin", np.array(ids, np.uint16).tobytes())
         folder.write("held_out.bin", made.held_out.tobytes())

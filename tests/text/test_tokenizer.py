@@ -1,4 +1,4 @@
-"""No text is ever lost, any text can be learned from, and only a tokenizer opens as one."""
+"""Tokenizers are lossless, train on any text, and refuse files that are not tokenizers."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def assert_lossless(tokenizer: Tokenizer, text: str) -> None:
 
 @every_type
 @pytest.mark.parametrize("text", HARD.values(), ids=HARD.keys())
-def test_hard_texts_come_back(
+def test_hard_texts_round_trip(
     tokenizers: dict[TokenizerType, Tokenizer], type: TokenizerType, text: str
 ) -> None:
     assert_lossless(tokenizers[type], text)
@@ -102,7 +102,7 @@ def test_hard_texts_come_back(
 @every_type
 @given(text=any_text)
 @settings(max_examples=300, deadline=None)
-def test_any_text_comes_back(
+def test_any_text_round_trips(
     tokenizers: dict[TokenizerType, Tokenizer], type: TokenizerType, text: str
 ) -> None:
     assert_lossless(tokenizers[type], text)
@@ -111,14 +111,14 @@ def test_any_text_comes_back(
 @every_type
 @given(parts=st.lists(st.sampled_from([*HARD.values(), *MIXED[:200].split(" ")]) | any_text))
 @settings(max_examples=100, deadline=None)
-def test_any_mixture_comes_back(
+def test_any_mixture_round_trips(
     tokenizers: dict[TokenizerType, Tokenizer], type: TokenizerType, parts: list[str]
 ) -> None:
     assert_lossless(tokenizers[type], "".join(parts))
 
 
 @pytest.mark.parametrize("plane", range(17))
-def test_every_character_of_unicode_comes_back(tokenizer: Tokenizer, plane: int) -> None:
+def test_every_unicode_character_round_trips(tokenizer: Tokenizer, plane: int) -> None:
     points = range(plane << 16, (plane + 1) << 16)
     assert_lossless(tokenizer, "".join(chr(p) for p in points if not 0xD800 <= p < 0xE000))
 
@@ -131,14 +131,14 @@ def test_bytes_and_string_have_the_same_ids(tokenizer: Tokenizer, text: str) -> 
 @every_type
 @given(text=any_text.filter(lambda text: "▁" not in text))
 @settings(max_examples=100, deadline=None)
-def test_ids_are_those_of_sentencepiece_itself(
+def test_ids_equal_sentencepiece(
     tokenizers: dict[TokenizerType, Tokenizer], type: TokenizerType, text: str
 ) -> None:
     own = SentencePieceProcessor(model_proto=tokenizers[type].serialized)
     assert tokenizers[type].encode(text) == own.encode(text)
 
 
-def test_the_space_mark_is_spelled_as_its_bytes(tokenizer: Tokenizer) -> None:
+def test_space_mark_is_encoded_as_bytes(tokenizer: Tokenizer) -> None:
     assert tokenizer.encode("▁") == [FIRST_BYTE + byte for byte in "▁".encode()]
     assert tokenizer.encode("a▁") != tokenizer.encode("a ")
 
@@ -146,23 +146,23 @@ def test_the_space_mark_is_spelled_as_its_bytes(tokenizer: Tokenizer) -> None:
 @every_type
 @given(text=any_text)
 @settings(max_examples=60, deadline=None)
-def test_the_bytes_of_the_tokens_can_be_streamed(
+def test_bytes_of_tokens_can_be_streamed(
     tokenizers: dict[TokenizerType, Tokenizer], type: TokenizerType, text: str
 ) -> None:
     tokenizer = tokenizers[type]
     streamed = [tokenizer.token_bytes[i] for i in tokenizer.encode(text)]
-    assert all(streamed), "every token of a text stands for something"
+    assert all(streamed), "every token of a text has bytes"
     assert b"".join(streamed) == text.encode()
 
 
 def test_any_ids_can_be_decoded(tokenizer: Tokenizer) -> None:
-    """A model may write anything, bytes that are no UTF-8 too."""
+    """A model may generate anything, including invalid UTF-8."""
     ids = list(range(tokenizer.vocab_size))
     assert tokenizer.decode(ids) == b"".join(tokenizer.token_bytes)
     assert tokenizer.decode(i for i in (FIRST_BYTE + 0xFF, FIRST_BYTE)) == b"\xff\x00"
 
 
-def test_control_tokens_stand_for_no_text(tokenizer: Tokenizer) -> None:
+def test_control_tokens_decode_to_nothing(tokenizer: Tokenizer) -> None:
     assert (UNKNOWN, BEGIN, END) == (0, 1, 2)
     special = tokenizer.special
     assert (special.unk, special.bos, special.eos) == (UNKNOWN, BEGIN, END)
@@ -178,11 +178,11 @@ def test_no_text_is_encoded_as_a_control_token(tokenizer: Tokenizer) -> None:
 
 
 def test_every_byte_has_a_token(tokenizer: Tokenizer) -> None:
-    spelled = tokenizer.token_bytes[FIRST_BYTE : FIRST_BYTE + BYTE_PIECES]
-    assert spelled == [bytes([byte]) for byte in range(256)]
+    encoded = tokenizer.token_bytes[FIRST_BYTE : FIRST_BYTE + BYTE_PIECES]
+    assert encoded == [bytes([byte]) for byte in range(256)]
 
 
-def test_digits_are_spelled_one_by_one(tokenizer: Tokenizer) -> None:
+def test_digits_are_single_tokens(tokenizer: Tokenizer) -> None:
     assert len(tokenizer.encode("1024")) == 4
 
 
@@ -194,7 +194,7 @@ def test_runs_of_spaces_become_pieces(tokenizer: Tokenizer) -> None:
     assert len(tokenizer.encode("        return")) <= 3
 
 
-def test_the_fingerprint_is_that_of_the_model(
+def test_fingerprint_is_the_hash_of_the_model(
     tokenizers: dict[TokenizerType, Tokenizer], tokenizer: Tokenizer
 ) -> None:
     assert tokenizer.fingerprint == hashlib.sha256(tokenizer.serialized).hexdigest()
@@ -205,7 +205,7 @@ def test_the_fingerprint_is_that_of_the_model(
 
 
 @every_type
-def test_training_again_gives_the_same_tokenizer(type: TokenizerType) -> None:
+def test_training_is_deterministic(type: TokenizerType) -> None:
     first, again = (train(MIXED[:2000], type=type)[0] for _ in range(2))
     assert first.serialized == again.serialized
 
@@ -217,7 +217,7 @@ def test_training_again_gives_the_same_tokenizer(type: TokenizerType) -> None:
     )
 )
 @settings(max_examples=25, deadline=None)
-def test_one_character_is_enough_to_learn_from(type: TokenizerType, character: str) -> None:
+def test_one_character_is_enough_for_training(type: TokenizerType, character: str) -> None:
     tokenizer, report = train(character, type=type)
     assert_lossless(tokenizer, character + "The,,,\n日本")
     assert report.sample_bytes == report.text_bytes == len(character.encode())
@@ -225,14 +225,14 @@ def test_one_character_is_enough_to_learn_from(type: TokenizerType, character: s
 
 @every_type
 @pytest.mark.parametrize("text", ["古い狐は正午に船を見た。\n", "alone\n"])
-def test_a_space_comes_back_where_no_text_had_one(type: TokenizerType, text: str) -> None:
-    """As in Chinese and Japanese."""
+def test_space_round_trips_if_absent_from_training(type: TokenizerType, text: str) -> None:
+    """As in Chinese and Japanese text."""
     tokenizer, _ = train(text * 50, type=type)
     assert tokenizer.decode(tokenizer.encode(" a  b ")) == b" a  b "
 
 
 @every_type
-def test_a_space_comes_back_where_it_was_too_rare_for_a_piece(type: TokenizerType) -> None:
+def test_space_round_trips_if_too_rare_for_a_piece(type: TokenizerType) -> None:
     text = "".join(chr(0x4E00 + n) * 9 for n in range(300)) + " "
     tokenizer, _ = train(text, type=type, vocab_size=300)
     assert_lossless(tokenizer, text)
@@ -240,14 +240,14 @@ def test_a_space_comes_back_where_it_was_too_rare_for_a_piece(type: TokenizerTyp
 
 @every_type
 @pytest.mark.parametrize("text", [" ", "\t", "a\n", "\n\na", "12", "a b", "▁", "\u3000", "😀\r\n"])
-def test_tiny_texts_are_enough_to_learn_from(type: TokenizerType, text: str) -> None:
+def test_tiny_texts_are_enough_for_training(type: TokenizerType, text: str) -> None:
     assert_lossless(train(text, type=type)[0], text + "The,,,\n日本")
 
 
 @every_type
 @given(text=any_text)
 @settings(max_examples=30, deadline=None)
-def test_any_text_gives_a_tokenizer_or_is_bad_data(type: TokenizerType, text: str) -> None:
+def test_any_text_gives_a_tokenizer_or_a_data_error(type: TokenizerType, text: str) -> None:
     try:
         tokenizer, _ = train(text, type=type)
     except DataError:
@@ -256,7 +256,7 @@ def test_any_text_gives_a_tokenizer_or_is_bad_data(type: TokenizerType, text: st
 
 
 @pytest.mark.parametrize("texts", [[], [b""], [b"", b""]])
-def test_no_text_is_bad_data(texts: list[bytes]) -> None:
+def test_empty_text_is_a_data_error(texts: list[bytes]) -> None:
     with pytest.raises(DataError) as caught:
         train_tokenizer(texts, text_bytes=0)
     assert "no text" in caught.value.what
@@ -264,38 +264,38 @@ def test_no_text_is_bad_data(texts: list[bytes]) -> None:
 
 @every_type
 @pytest.mark.parametrize("text", ["\n", "\r\n" * 9, "\0", "\x1f"])
-def test_what_has_no_characters_to_learn_is_bad_data_or_a_tokenizer(
+def test_control_characters_alone_give_a_tokenizer_or_a_data_error(
     type: TokenizerType, text: str
 ) -> None:
     try:
         tokenizer, _ = train(text, type=type)
     except DataError as error:
-        assert ".cc(" not in f"{error.what} {error.why}", "no place in somebody else's source"
+        assert ".cc(" not in f"{error.what} {error.why}", "no source location of SentencePiece"
     else:
         assert_lossless(tokenizer, text)
 
 
 @every_type
 @pytest.mark.parametrize(
-    "guest", ["\0", "\t", "\x1f", "▁", "▅", "\ufffd", "\u2047", "<s>", "\ufeff", "\uffff"]
+    "inserted", ["\0", "\t", "\x1f", "▁", "▅", "\ufffd", "\u2047", "<s>", "\ufeff", "\uffff"]
 )
-def test_a_strange_character_keeps_nothing_around_it_from_being_learned(
-    type: TokenizerType, guest: str
+def test_special_character_does_not_keep_words_around_it_from_being_learned(
+    type: TokenizerType, inserted: str
 ) -> None:
-    tokenizer, _ = train(f"banana {guest} cherry\n" * 300, type=type)
-    assert_lossless(tokenizer, f"banana{guest}")
+    tokenizer, _ = train(f"banana {inserted} cherry\n" * 300, type=type)
+    assert_lossless(tokenizer, f"banana{inserted}")
     assert len(tokenizer.encode("banana")) <= {"bpe": 2, "unigram": 3, "char": 6}[type]
 
 
 @pytest.mark.parametrize("type", ["bpe", "unigram"])
-def test_a_word_that_stands_only_in_a_long_line_is_learned(type: TokenizerType) -> None:
-    """SentencePiece by itself drops lines of more than 4,192 bytes."""
+def test_word_only_in_a_long_line_is_learned(type: TokenizerType) -> None:
+    """SentencePiece alone drops lines of more than 4,192 bytes."""
     long_line = "zanzibar " * 11_000
     tokenizer, _ = train(MIXED + long_line + "\n" + MIXED, type=type)
     assert len(tokenizer.encode(" zanzibar")) <= 2
 
 
-def test_a_long_line_without_spaces_is_learned_from() -> None:
+def test_long_line_without_spaces_is_learned_from() -> None:
     line = "吾輩は猫である名前はまだ無い" * 3000
     tokenizer, _ = train(line)
     assert len(tokenizer.encode("吾輩は猫である名前はまだ無い")) <= 7
@@ -306,11 +306,11 @@ def test_newlines_inside_a_sentence_are_learned() -> None:
     assert tokenizer.encode("x,\n")[-1] >= FIRST_BYTE + BYTE_PIECES
 
 
-# --- how large a vocabulary ---------------------------------------------------------------------
+# --- vocabulary size ----------------------------------------------------------------------------
 
 
 @every_type
-def test_a_vocabulary_too_large_for_the_text_is_reduced(type: TokenizerType) -> None:
+def test_vocabulary_too_large_for_the_text_is_reduced(type: TokenizerType) -> None:
     tokenizer, report = train("To be, or not to be.\n", type=type, vocab_size=30_000)
     assert report.wanted == 30_000
     assert report.vocab_size == tokenizer.vocab_size < 400
@@ -318,14 +318,14 @@ def test_a_vocabulary_too_large_for_the_text_is_reduced(type: TokenizerType) -> 
 
 
 @pytest.mark.parametrize("vocab_size", [300, 301, 420])
-def test_a_vocabulary_that_the_text_gives_is_met(vocab_size: int) -> None:
+def test_possible_vocabulary_size_is_met_exactly(vocab_size: int) -> None:
     tokenizer, report = train(MIXED, vocab_size=vocab_size)
     assert report.wanted == report.vocab_size == tokenizer.vocab_size == vocab_size
 
 
 @every_type
 @pytest.mark.parametrize("text", ["a", MIXED])
-def test_the_smallest_vocabulary_works(type: TokenizerType, text: str) -> None:
+def test_smallest_vocabulary_works(type: TokenizerType, text: str) -> None:
     tokenizer, _ = train(text, type=type, vocab_size=SMALLEST_VOCABULARY)
     assert tokenizer.vocab_size <= SMALLEST_VOCABULARY
     assert_lossless(tokenizer, text)
@@ -333,7 +333,7 @@ def test_the_smallest_vocabulary_works(type: TokenizerType, text: str) -> None:
 
 @every_type
 @pytest.mark.parametrize("vocab_size", [SMALLEST_VOCABULARY - 1, 100, 1, 0, -1])
-def test_a_vocabulary_too_small_for_the_bytes_is_refused(
+def test_vocabulary_too_small_for_all_bytes_is_refused(
     type: TokenizerType, vocab_size: int
 ) -> None:
     with pytest.raises(DataError) as caught:
@@ -344,9 +344,7 @@ def test_a_vocabulary_too_small_for_the_bytes_is_refused(
 
 @every_type
 @pytest.mark.parametrize("vocab_size", [10**6, 2**31, 10**12])
-def test_a_vocabulary_beyond_all_texts_is_reduced_or_refused(
-    type: TokenizerType, vocab_size: int
-) -> None:
+def test_huge_vocabulary_is_reduced_or_refused(type: TokenizerType, vocab_size: int) -> None:
     try:
         tokenizer, _ = train(MIXED, type=type, vocab_size=vocab_size)
     except TfcliError as error:
@@ -356,8 +354,8 @@ def test_a_vocabulary_beyond_all_texts_is_reduced_or_refused(
 
 
 @every_type
-def test_a_script_of_thousands_of_characters_fits_a_small_vocabulary(type: TokenizerType) -> None:
-    """Its rare characters are spelled as bytes."""
+def test_large_script_fits_a_small_vocabulary(type: TokenizerType) -> None:
+    """Its rare characters are encoded as bytes."""
     random = Random(0)
     characters = [chr(0x4E00 + n) for n in range(4000)]
     weights = [1 / (n + 1) for n in range(4000)]
@@ -368,17 +366,19 @@ def test_a_script_of_thousands_of_characters_fits_a_small_vocabulary(type: Token
     assert len(tokenizer.encode(characters[0])) == 1
 
 
-def test_a_large_script_leaves_half_of_a_small_vocabulary_for_longer_pieces() -> None:
+def test_large_script_leaves_half_of_a_small_vocabulary_for_longer_pieces() -> None:
     random = Random(0)
     words = ["".join(random.choices("天地玄黃宇宙洪荒日月", k=3)) for _ in range(100)]
     rare = "".join(chr(0x5000 + n) * 3 for n in range(1000))
     tokenizer, _ = train("".join(random.choices(words, k=5000)) + rare, vocab_size=460)
-    pieces = [spelled.decode() for spelled in tokenizer.token_bytes[FIRST_BYTE + BYTE_PIECES :]]
+    pieces = [encoded.decode() for encoded in tokenizer.token_bytes[FIRST_BYTE + BYTE_PIECES :]]
     assert len([piece for piece in pieces if len(piece) > 1]) >= 100
 
 
 @given(text_bytes=st.integers(0, 10**15), common=st.integers(0, 30_000))
-def test_a_chosen_vocabulary_is_a_power_of_two_within_bounds(text_bytes: int, common: int) -> None:
+def test_chosen_vocabulary_size_is_a_power_of_two_within_bounds(
+    text_bytes: int, common: int
+) -> None:
     chosen = choose_vocab_size(text_bytes, Counter({chr(0x4E00 + n): 1 for n in range(common)}))
     assert chosen in {512, 1024, 2048, 4096, 8192, 16384, 32768}
 
@@ -387,27 +387,29 @@ def test_a_chosen_vocabulary_is_a_power_of_two_within_bounds(text_bytes: int, co
     ("text_bytes", "expected"),
     [(0, 512), (1, 512), (100_000, 512), (1_000_000, 1024), (16 << 20, 4096), (10**12, 32768)],
 )
-def test_a_chosen_vocabulary_is_about_the_root_of_the_text(text_bytes: int, expected: int) -> None:
+def test_chosen_vocabulary_size_grows_like_the_root_of_the_text_size(
+    text_bytes: int, expected: int
+) -> None:
     assert choose_vocab_size(text_bytes, Counter("etaoin shrdlu")) == expected
 
 
 @pytest.mark.parametrize("common", [300, 1000, 1900, 3000, 7000])
-def test_a_large_script_gets_twice_as_many_pieces_as_it_has_common_characters(common: int) -> None:
+def test_large_script_gets_two_pieces_per_common_character(common: int) -> None:
     characters = Counter({chr(0x4E00 + n): 100 for n in range(common)})
     assert choose_vocab_size(1_000_000, characters) >= 2 * common
 
 
-def test_characters_that_make_up_a_few_percent_of_a_text_count_as_common() -> None:
+def test_characters_that_make_up_a_few_percent_of_a_text_are_common() -> None:
     characters = Counter({"e": 95_000} | {chr(0x4E00 + n): 10 for n in range(500)})
     assert choose_vocab_size(100_000, characters) >= 900
 
 
-def test_characters_met_once_in_a_while_do_not_count_as_common() -> None:
+def test_occasional_characters_are_not_common() -> None:
     characters = Counter({"e": 10**7} | {chr(0x4E00 + n): 1 for n in range(5000)})
     assert choose_vocab_size(1_000_000, characters) == 1024
 
 
-def test_a_worked_out_vocabulary_is_reported() -> None:
+def test_chosen_vocabulary_size_is_reported() -> None:
     _, report = train(MIXED)
     assert report.wanted == choose_vocab_size(len(MIXED.encode()), Counter(MIXED))
 
@@ -415,30 +417,30 @@ def test_a_worked_out_vocabulary_is_reported() -> None:
 # --- the sample ---------------------------------------------------------------------------------
 
 
-def test_a_small_text_is_learned_from_whole() -> None:
+def test_small_text_is_used_whole() -> None:
     _, report = train(MIXED)
     assert report.sample_bytes == report.text_bytes == len(MIXED.encode())
 
 
-def test_a_sample_of_a_large_text_is_even() -> None:
-    """Every part of the text is in the sample: each of ten parts has a word of its own."""
+def test_sample_of_a_large_text_is_evenly_spaced() -> None:
+    """Each of ten parts has a word of its own, and all are learned."""
     words = [letter * 6 for letter in "abcdefghij"]
     parts = [(f"{word} " * 15_000).encode() for word in words]
     size = sum(map(len, parts))
-    tokenizer, report = train_tokenizer(parts, text_bytes=10 * SAMPLE)  # so a tenth is taken
+    tokenizer, report = train_tokenizer(parts, text_bytes=10 * SAMPLE)  # so that a tenth is sampled
     assert report.sample_bytes == pytest.approx(size / 10, abs=2 * SENTENCE)
     assert all(len(tokenizer.encode(f" {word}")) == 1 for word in words)
 
 
-def test_a_sample_is_no_larger_than_promised() -> None:
-    pieces = [b"word " * 200_000] * 63
-    _, report = train_tokenizer(pieces, text_bytes=sum(map(len, pieces)), vocab_size=300)
+def test_sample_is_no_larger_than_its_limit() -> None:
+    chunks = [b"word " * 200_000] * 63
+    _, report = train_tokenizer(chunks, text_bytes=sum(map(len, chunks)), vocab_size=300)
     assert report.sample_bytes == pytest.approx(SAMPLE, abs=SENTENCE)
 
 
 @given(text=st.text(st.sampled_from("ab \né日😀"), max_size=60), times=st.integers(1, 300))
 @settings(max_examples=200, deadline=None)
-def test_sentences_add_up_and_are_short_enough(text: str, times: int) -> None:
+def test_sentences_concatenate_to_the_text_and_are_short_enough(text: str, times: int) -> None:
     whole = text.encode() * times
     sentences = list(cut_into_sentences(whole))
     assert b"".join(sentences) == whole
@@ -446,18 +448,18 @@ def test_sentences_add_up_and_are_short_enough(text: str, times: int) -> None:
     assert all(sentence.decode() for sentence in sentences)
 
 
-def test_sentences_end_after_newlines_else_before_spaces() -> None:
+def test_sentences_end_after_newlines_or_before_spaces() -> None:
     lines = b"a line of words\n" * 1000
     assert all(sentence.endswith(b"line of words\n") for sentence in cut_into_sentences(lines))
     words = list(cut_into_sentences(b"word " * 2000))
     assert all(sentence.startswith(b" word") for sentence in words[1:])
 
 
-# --- what opens as a tokenizer ------------------------------------------------------------------
+# --- opening a model ----------------------------------------------------------------------------
 
 
 def sentencepiece_model(text: str = MIXED, **options: Any) -> bytes:
-    """A model that somebody else trained, much as Llama 2's, but for `options`."""
+    """A model trained elsewhere, similar to Llama 2's except for `options`."""
     settings: dict[str, Any] = {"model_type": "bpe", "vocab_size": 400, "byte_fallback": True}
     settings |= {"unk_id": 0, "bos_id": 1, "eos_id": 2, "minloglevel": 2}
     model = io.BytesIO()
@@ -468,7 +470,7 @@ def sentencepiece_model(text: str = MIXED, **options: Any) -> bytes:
 
 
 @pytest.mark.parametrize("data", [b"", b"\0", b"junk", b"{}", bytes(1000), MIXED.encode()])
-def test_what_is_no_model_is_bad_data(data: bytes) -> None:
+def test_junk_is_a_data_error(data: bytes) -> None:
     with pytest.raises(DataError):
         SentencePieceTokenizer(data)
 
@@ -484,7 +486,7 @@ def test_what_is_no_model_is_bad_data(data: bytes) -> None:
     ],
     ids=str,
 )
-def test_a_model_with_other_ids_is_refused(options: dict[str, Any]) -> None:
+def test_model_with_other_special_ids_is_refused(options: dict[str, Any]) -> None:
     with pytest.raises(DataError) as caught:
         SentencePieceTokenizer(sentencepiece_model(**options))
     assert "tfcli tokenizer train" in (caught.value.hint or "")
@@ -501,7 +503,7 @@ def test_a_model_with_other_ids_is_refused(options: dict[str, Any]) -> None:
     ],
     ids=str,
 )
-def test_a_model_that_would_lose_or_add_something_is_refused_or_made_to_keep_it(
+def test_lossy_model_is_refused_or_made_lossless(
     options: dict[str, Any],
 ) -> None:
     defaults: dict[str, Any] = {
@@ -516,7 +518,7 @@ def test_a_model_that_would_lose_or_add_something_is_refused_or_made_to_keep_it(
         assert tokenizer.decode(tokenizer.encode(text)) == text.encode()
 
 
-def test_a_model_without_a_piece_for_the_space_is_refused_or_made_to_keep_it() -> None:
+def test_model_without_a_space_piece_is_refused_or_made_lossless() -> None:
     lossless: dict[str, Any] = {
         "normalization_rule_name": "identity",
         "add_dummy_prefix": False,
@@ -531,7 +533,7 @@ def test_a_model_without_a_piece_for_the_space_is_refused_or_made_to_keep_it() -
     assert_lossless(tokenizer, "a b")
 
 
-def test_a_model_with_more_pieces_is_welcome(tokenizer: Tokenizer) -> None:
+def test_model_with_an_additional_piece_is_accepted(tokenizer: Tokenizer) -> None:
     larger = SentencePieceTokenizer(append_piece(tokenizer.serialized, "🜁".encode()))
     assert larger.vocab_size == tokenizer.vocab_size + 1
     assert larger.encode("🜁") == [tokenizer.vocab_size]
@@ -539,12 +541,12 @@ def test_a_model_with_more_pieces_is_welcome(tokenizer: Tokenizer) -> None:
 
 
 @pytest.mark.parametrize("piece", [b"\xff", b"a\xc3", b"\xed\xa0\x80", b"\x80abc"])
-def test_a_piece_that_is_no_utf8_is_bad_data(tokenizer: Tokenizer, piece: bytes) -> None:
+def test_piece_with_invalid_utf8_is_a_data_error(tokenizer: Tokenizer, piece: bytes) -> None:
     with pytest.raises(DataError):
         SentencePieceTokenizer(append_piece(tokenizer.serialized, piece))
 
 
-def assert_bad_data_or_a_working_tokenizer(model: bytes) -> None:
+def assert_data_error_or_lossless_tokenizer(model: bytes) -> None:
     try:
         tokenizer = SentencePieceTokenizer(model)
     except DataError:
@@ -555,38 +557,40 @@ def assert_bad_data_or_a_working_tokenizer(model: bytes) -> None:
 
 @given(model=st.binary(max_size=300))
 @settings(max_examples=200, deadline=None)
-def test_random_bytes_are_bad_data_or_a_tokenizer(model: bytes) -> None:
-    assert_bad_data_or_a_working_tokenizer(model)
+def test_random_bytes_are_refused_or_a_lossless_tokenizer(model: bytes) -> None:
+    assert_data_error_or_lossless_tokenizer(model)
 
 
 @given(data=st.data())
 @settings(max_examples=150, deadline=None)
-def test_a_model_cut_short_is_bad_data_or_a_tokenizer(
+def test_truncated_model_is_refused_or_a_lossless_tokenizer(
     tokenizer: Tokenizer, data: st.DataObject
 ) -> None:
     end = data.draw(st.integers(0, len(tokenizer.serialized) - 1))
-    assert_bad_data_or_a_working_tokenizer(tokenizer.serialized[:end])
+    assert_data_error_or_lossless_tokenizer(tokenizer.serialized[:end])
 
 
 @given(seed=st.integers(0, 2**64))
 @settings(max_examples=400, deadline=None, derandomize=True)
-def test_a_changed_model_is_bad_data_or_a_tokenizer(tokenizer: Tokenizer, seed: int) -> None:
-    """Bits turned, bytes put in, bytes taken out."""
+def test_corrupted_model_is_refused_or_a_lossless_tokenizer(
+    tokenizer: Tokenizer, seed: int
+) -> None:
+    """Bits flipped, bytes inserted, bytes deleted."""
     random = Random(seed)
     model = bytearray(tokenizer.serialized)
     for _ in range(random.choice([1, 1, 1, 3])):
-        place = random.randrange(len(model))
+        position = random.randrange(len(model))
         match random.randrange(3):
             case 0:
-                model[place] ^= 1 << random.randrange(8)
+                model[position] ^= 1 << random.randrange(8)
             case 1:
-                model[place:place] = random.randbytes(random.randrange(1, 5))
+                model[position:position] = random.randbytes(random.randrange(1, 5))
             case 2:
-                del model[place : place + random.randrange(1, 5)]
-    assert_bad_data_or_a_working_tokenizer(bytes(model))
+                del model[position : position + random.randrange(1, 5)]
+    assert_data_error_or_lossless_tokenizer(bytes(model))
 
 
-def test_a_model_larger_than_any_should_be_is_not_opened(tmp_path: Path) -> None:
+def test_oversized_model_is_not_opened(tmp_path: Path) -> None:
     with pytest.raises(DataError):
         open_tokenizer(bytes(LARGEST_FILE + 1))
     path = tmp_path / "tokenizer.model"
@@ -597,13 +601,13 @@ def test_a_model_larger_than_any_should_be_is_not_opened(tmp_path: Path) -> None
     assert str(path) in caught.value.what
 
 
-def test_a_model_file_is_opened(tmp_path: Path, tokenizer: Tokenizer) -> None:
+def test_model_file_is_opened(tmp_path: Path, tokenizer: Tokenizer) -> None:
     path = tmp_path / "tokenizer.model"
     path.write_bytes(tokenizer.serialized)
     assert load_tokenizer(path).fingerprint == tokenizer.fingerprint
 
 
-def test_a_model_file_that_is_none_is_named(tmp_path: Path) -> None:
+def test_invalid_or_missing_model_file_is_named(tmp_path: Path) -> None:
     path = tmp_path / "tokenizer.model"
     path.write_bytes(b"junk")
     with pytest.raises(DataError) as caught:
@@ -616,20 +620,22 @@ def test_a_model_file_that_is_none_is_named(tmp_path: Path) -> None:
 
 
 @given(lengths=st.lists(st.integers(1, 5), max_size=20))
-def test_tokens_end_where_their_bytes_do(tokenizer: Tokenizer, lengths: list[int]) -> None:
-    """The places where tokens end, counted in bytes, cover the text without gap or overlap."""
+def test_token_lengths_sum_to_the_length_of_the_text(
+    tokenizer: Tokenizer, lengths: list[int]
+) -> None:
+    """Token boundaries in bytes cover the text without gaps or overlaps."""
     text = "".join("añ日😀x"[length - 1] * length for length in lengths)
     ends = list(accumulate(len(tokenizer.token_bytes[i]) for i in tokenizer.encode(text)))
     assert ends == sorted(set(ends))
     assert (ends[-1] if ends else 0) == len(text.encode())
 
 
-# --- many texts at once, and long ones in parts --------------------------------------------------
+# --- batches and long texts ----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("type", ["bpe", "char"])
 @given(text=st.text(st.sampled_from("fox ship\n日本▁ñ é1a古い狐は"), min_size=50, max_size=400))
-def test_parts_are_encoded_as_the_whole_is(
+def test_text_encoded_in_parts_has_the_ids_of_the_whole(
     tokenizers: dict[TokenizerType, Tokenizer], type: TokenizerType, text: str
 ) -> None:
     whole = tokenizers[type].encode(text)
@@ -638,13 +644,13 @@ def test_parts_are_encoded_as_the_whole_is(
         assert tokenizers[type].encode(text) == whole
 
 
-def test_a_long_text_is_cut_into_parts_and_none_is_lost(tokenizer: Tokenizer) -> None:
+def test_long_text_round_trips(tokenizer: Tokenizer) -> None:
     text = (MIXED + "x" * 10_000 + " " * 9000) * 2
     assert tokenizer.decode(tokenizer.encode(text)) == text.encode()
 
 
 @pytest.mark.parametrize("threads", [1, 2, 5])
-def test_many_texts_at_once_have_the_ids_they_have_alone(
+def test_batch_encoding_gives_the_ids_of_each_text_alone(
     tokenizers: dict[TokenizerType, Tokenizer], threads: int
 ) -> None:
     texts = [MIXED, "", "a", "▁ one ▁▁", MIXED[:5000] + "▁" + MIXED, "\0\n"]

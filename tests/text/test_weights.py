@@ -1,4 +1,4 @@
-"""Sources with weights: each a part with its own held-out end; without any, nothing changes."""
+"""Weighted sources: each is a part with its own held-out end; without weights, nothing changes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .helpers import join
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder we are in: a.txt of 1,000 bytes, b.txt of 100."""
+    """The working directory: a.txt of 1,000 bytes, b.txt of 100."""
     (tmp_path / "a.txt").write_text("a fox. ship\n"[:10] * 100)
     (tmp_path / "b.txt").write_text("b owl noon"[:10] * 10)
     monkeypatch.chdir(tmp_path)
@@ -28,7 +28,7 @@ def open_files(*arguments: str) -> Corpus:
     return open_sources(find_sources(arguments), cache=Path("cache"))
 
 
-# --- the suffix ---------------------------------------------------------------------------------
+# --- the suffix of an argument ------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -48,13 +48,11 @@ def open_files(*arguments: str) -> Corpus:
         ("a.txt:٢", ("a.txt:٢", 1.0)),
     ],
 )
-def test_a_weight_stands_behind_a_colon(
-    folder: Path, argument: str, expected: tuple[str, float]
-) -> None:
+def test_weight_follows_a_colon(folder: Path, argument: str, expected: tuple[str, float]) -> None:
     assert split_weight(argument) == expected
 
 
-def test_a_file_that_is_called_so_wins(folder: Path) -> None:
+def test_existing_file_with_that_name_wins(folder: Path) -> None:
     (folder / "a.txt:2").write_text("the file itself")
     assert split_weight("a.txt:2") == ("a.txt:2", 1.0)
     assert split_weight("a.txt:2:3") == ("a.txt:2", 3.0)
@@ -62,13 +60,13 @@ def test_a_file_that_is_called_so_wins(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("weight", ["0", "0.0", "0.001", "101", "9" * 400])
-def test_weights_that_make_no_sense_are_refused(folder: Path, weight: str) -> None:
+def test_invalid_weight_is_refused(folder: Path, weight: str) -> None:
     with pytest.raises(UsageError) as caught:
         find_sources([f"a.txt:{weight}", "b.txt"])
     assert "a.txt" in caught.value.what
 
 
-def test_a_file_that_is_not_there_is_named_without_its_weight(folder: Path) -> None:
+def test_missing_file_is_named_without_its_weight(folder: Path) -> None:
     with pytest.raises(NotFoundError) as caught:
         find_sources(["c.txt:2"])
     assert "'c.txt'" in caught.value.what
@@ -77,7 +75,7 @@ def test_a_file_that_is_not_there_is_named_without_its_weight(folder: Path) -> N
 # --- the corpus ---------------------------------------------------------------------------------
 
 
-def test_equal_weights_are_none(folder: Path) -> None:
+def test_equal_weights_are_the_same_as_none(folder: Path) -> None:
     plain = open_corpus([Path("a.txt"), Path("b.txt")], cache=Path("cache"))
     assert open_files("a.txt", "b.txt") == plain
     assert open_files("a.txt:2", "b.txt:2") == plain
@@ -85,7 +83,7 @@ def test_equal_weights_are_none(folder: Path) -> None:
     assert open_files("a.txt:5").weights == (1.0,)
 
 
-def test_each_argument_is_a_part_with_its_own_end_held_out(folder: Path) -> None:
+def test_each_argument_is_a_part_with_its_own_held_out_end(folder: Path) -> None:
     corpus = open_files("a.txt", "b.txt:2")
     a, b = Path("a.txt").read_bytes(), Path("b.txt").read_bytes()
     assert corpus.weights == (1.0, 2.0)
@@ -96,24 +94,24 @@ def test_each_argument_is_a_part_with_its_own_end_held_out(folder: Path) -> None
     assert corpus.scan.documents == 2
 
 
-def test_an_argument_without_text_is_named(folder: Path) -> None:
+def test_argument_without_text_is_named(folder: Path) -> None:
     (folder / "empty.txt").touch()
     with pytest.raises(DataError) as caught:
         open_files("a.txt", "empty.txt:2")
     assert "empty.txt" in caught.value.what
 
 
-def test_progress_goes_on_from_part_to_part(folder: Path) -> None:
+def test_progress_continues_across_parts(folder: Path) -> None:
     told: list[int] = []
     sources = find_sources(["a.txt", "b.txt:2"])
     open_sources(sources, cache=Path("cache"), progress=told.append)
     assert told == [1000, 1100]
 
 
-# --- its tokens ---------------------------------------------------------------------------------
+# --- tokens -------------------------------------------------------------------------------------
 
 
-def test_the_ids_of_each_part_are_its_text(folder: Path, tokenizer: Tokenizer) -> None:
+def test_ids_of_each_part_decode_to_its_text(folder: Path, tokenizer: Tokenizer) -> None:
     corpus = open_files("a.txt", "b.txt:2")
     tokens = tokenize_corpus(corpus, tokenizer, cache=Path("cache"))
     end_of_a, end_of_b = tokens.ends
@@ -125,7 +123,7 @@ def test_the_ids_of_each_part_are_its_text(folder: Path, tokenizer: Tokenizer) -
     assert tokens.weights == (1.0, 2.0)
 
 
-def test_other_weights_find_the_same_cache(folder: Path, tokenizer: Tokenizer) -> None:
+def test_other_weights_use_the_same_cache(folder: Path, tokenizer: Tokenizer) -> None:
     made = tokenize_corpus(open_files("a.txt", "b.txt:2"), tokenizer, cache=Path("cache"))
     read: list[int] = []
     found = tokenize_corpus(
@@ -135,9 +133,7 @@ def test_other_weights_find_the_same_cache(folder: Path, tokenizer: Tokenizer) -
     assert open_token_cache(made.key, cache=Path("cache"), weights=(1.0, 2.0)).ends == made.ends
 
 
-def test_a_part_that_changes_between_the_readings_is_noticed(
-    folder: Path, tokenizer: Tokenizer
-) -> None:
+def test_part_that_changes_between_reads_is_detected(folder: Path, tokenizer: Tokenizer) -> None:
     corpus = open_files("a.txt", "b.txt:2")
     (folder / "b.txt").write_text("b owl dusk" * 10)
     with pytest.raises(DataError) as caught:

@@ -1,4 +1,4 @@
-"""Jobs small enough to be trained in a test."""
+"""Training jobs small enough for a test."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pytest
 
 from tests.conftest import BOOK
 from tfcli.runs.run import Run, open_run
+from tfcli.runtime.device import Device
 from tfcli.text.corpus import open_corpus
 from tfcli.text.token_cache import tokenize_corpus
 from tfcli.text.tokenizer_training import train_tokenizer
@@ -20,10 +21,11 @@ from tfcli.training.setup import TrainingJob, prepare, reopen
 
 
 class Workshop:
-    """A folder with a text, in which runs are begun and taken up again."""
+    """A folder with a text, in which runs are started and resumed on a device."""
 
-    def __init__(self, folder: Path, *, text_times: int = 1) -> None:
+    def __init__(self, folder: Path, *, text_times: int = 1, device: Device = "cpu") -> None:
         self.folder = folder
+        self.device = device
         self.cache = folder / "cache"
         book = folder / "book.txt"
         book.write_text(BOOK * text_times)
@@ -41,8 +43,9 @@ class Workshop:
             "batch_tokens": 64, "dtype": "float32",
         }  # fmt: skip
         return prepare(
-            TrainOptions(**(small | options)), self.tokens, self.tokenizer, seed=seed, device="cpu"
-        )
+            TrainOptions(**(small | options)), self.tokens, self.tokenizer,
+            seed=seed, device=self.device,
+        )  # fmt: skip
 
     def begin(self, name: str, job: TrainingJob, **watching: Any) -> Trainer:
         return begin(job, self.folder / name, self.corpus, started=time.monotonic(), **watching)
@@ -51,7 +54,7 @@ class Workshop:
         run: Run = open_run(self.folder / name)
         stop = more.pop("stop", lambda: False)
         return resume(
-            reopen(run, cache=self.cache, device="cpu", **more),
+            reopen(run, cache=self.cache, device=self.device, **more),
             run,
             started=time.monotonic(),
             damaged=lambda error: None,
@@ -60,7 +63,7 @@ class Workshop:
 
 
 class StopAfter:
-    """Asks a trainer to stop once it has made so many steps."""
+    """Asks a trainer to stop after N steps."""
 
     def __init__(self, steps: int) -> None:
         self.left = steps
@@ -71,5 +74,6 @@ class StopAfter:
 
 
 @pytest.fixture
-def workshop(tmp_path: Path) -> Workshop:
-    return Workshop(tmp_path)
+def workshop(tmp_path: Path, device: Device) -> Workshop:
+    """A workshop on each device in turn."""
+    return Workshop(tmp_path, device=device)

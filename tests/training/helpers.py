@@ -1,4 +1,4 @@
-"""What the tests of examples, objectives and batches share."""
+"""Helpers for the tests of examples, objectives and batches."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A model that begins as a table of bigrams, against tables that were counted pair by pair."""
+"""Bigram initialization against bigram tables counted pair by pair."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from tfcli.model.transformer import Transformer
 from tfcli.training import bigram_init
 from tfcli.training.bigram_init import (
     PRIOR,
+    bigram_tables,
     can_init_from_bigrams,
     count_pairs,
-    init_from_bigrams,
 )
 
 VOCAB_SIZE = 12
@@ -37,8 +37,15 @@ def fresh_model(width: int, vocab_size: int = VOCAB_SIZE) -> Transformer:
     return model
 
 
+def begin_with(model: Transformer, tokens: np.ndarray[Any, Any]) -> None:
+    with torch.no_grad():
+        embedding, head = bigram_tables(model.config, tokens, seed=1)
+        model.embedding.weight.copy_(embedding)
+        model.head.weight.copy_(head)
+
+
 def smoothed_table(tokens: list[int]) -> np.ndarray[Any, Any]:
-    """P(j | i) by the formula, a pair at a time."""
+    """P(j | i) by the formula, pair by pair."""
     pairs, firsts = Counter(pairwise(tokens)), Counter(tokens[:-1])
     halves = [tokens.count(j) + 0.5 for j in range(VOCAB_SIZE)]
     shares = [half / sum(halves) for half in halves]
@@ -52,29 +59,29 @@ def smoothed_table(tokens: list[int]) -> np.ndarray[Any, Any]:
 
 @settings(max_examples=30)
 @given(TEXTS)
-def test_a_wide_enough_model_begins_as_the_smoothed_table_itself(tokens: list[int]) -> None:
+def test_wide_model_predicts_the_smoothed_table(tokens: list[int]) -> None:
     model = fresh_model(VOCAB_SIZE + 4)  # room for the whole table
-    init_from_bigrams(model, np.array(tokens, np.uint16), seed=1)
+    begin_with(model, np.array(tokens, np.uint16))
     with torch.no_grad():
         predicted = model(torch.arange(VOCAB_SIZE)[None])[0].softmax(-1).numpy()
-    # what a token makes of those before it is nothing yet: the blocks pass on what comes in
+    # each token depends on the one before it alone: initial blocks are the identity
     np.testing.assert_allclose(predicted, smoothed_table(tokens), rtol=2e-3)
 
 
-def test_a_narrow_model_is_still_far_better_than_one_that_knows_only_the_single_tokens() -> None:
+def test_narrow_model_is_far_better_than_unigrams() -> None:
     random = np.random.default_rng(0)
-    step = random.integers(1, 4, 20_000)  # three followers for each of sixty tokens
+    step = random.integers(1, 4, 20_000)  # each of sixty tokens has three possible successors
     tokens = (np.cumsum(step) % 60).astype(np.uint16)
     model = fresh_model(16, vocab_size=60)
-    init_from_bigrams(model, tokens, seed=1)
+    begin_with(model, tokens)
     ids = torch.from_numpy(tokens[:17].astype(np.int64))[None]
     loss = model.loss(ids[:, :-1], ids[:, 1:]).item() / 16
-    assert loss < 2.2  # log 60 = 4.1 for single tokens; log 3 = 1.1 at best
+    assert loss < 2.2  # unigrams: log 60 = 4.1; best possible: log 3 = 1.1
     assert np.isfinite(loss)
 
 
 @given(TEXTS)
-def test_pairs_and_shares_are_counted(tokens: list[int]) -> None:
+def test_pairs_and_unigram_frequencies_are_counted(tokens: list[int]) -> None:
     pairs, shares = count_pairs(np.array(tokens, np.uint16), VOCAB_SIZE)
     counted = Counter(pairwise(tokens))
     expected = [[counted[i, j] for j in range(VOCAB_SIZE)] for i in range(VOCAB_SIZE)]
@@ -83,7 +90,7 @@ def test_pairs_and_shares_are_counted(tokens: list[int]) -> None:
     torch.testing.assert_close(shares, halves / halves.sum())
 
 
-def test_of_a_long_text_parts_are_counted_that_lie_all_over_it(
+def test_evenly_spaced_parts_of_a_long_text_are_counted(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(bigram_init, "MOST_TOKENS", 640)
@@ -93,7 +100,7 @@ def test_of_a_long_text_parts_are_counted_that_lie_all_over_it(
     torch.testing.assert_close(shares, torch.full((VOCAB_SIZE,), 1 / VOCAB_SIZE), atol=0.02, rtol=0)
 
 
-def test_only_a_model_with_nothing_between_table_and_head_can_begin_so() -> None:
+def test_only_untied_modern_models_can_init_from_bigrams() -> None:
     def config(**choices: Any) -> bool:
         return can_init_from_bigrams(
             named_config("nano", vocab_size=9, context_length=8, **choices)
@@ -105,12 +112,12 @@ def test_only_a_model_with_nothing_between_table_and_head_can_begin_so() -> None
     assert not config(family="classic")
 
 
-def test_training_begins_so_and_a_run_taken_up_again_does_not(workshop: Workshop) -> None:
+def test_new_runs_init_from_bigrams_and_resumed_runs_do_not(workshop: Workshop) -> None:
     trainer = workshop.begin("run", workshop.job(steps=2))
     assert not trainer.model.config.tied_head
-    noise = workshop.begin("tied", workshop.job(steps=2, tied_head=True))
-    first, of_noise = (next(t.events()).loss for t in (trainer, noise))  # type: ignore[union-attr]
-    assert first < of_noise - 0.5
+    tied = workshop.begin("tied", workshop.job(steps=2, tied_head=True))
+    first, random_init = (next(t.events()).loss for t in (trainer, tied))  # type: ignore[union-attr]
+    assert first < random_init - 0.5
     list(trainer.events())
     head = workshop.resume("run").model.head.weight
     torch.testing.assert_close(head, trainer.model.head.weight)

@@ -1,4 +1,4 @@
-"""Examples are a pure function of the seed and the step, and cover the text."""
+"""Examples are a pure function of seed and step, and cover the text."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.training.helpers import BEGIN, END, SPECIAL, batch_of, next_token_bat
 from tfcli.training.batches import IGNORE_INDEX
 from tfcli.training.examples import WindowSampler, document_rows, sliding_windows
 
-FIRST = 10  # the test's texts count upwards from here, so that each token says where it stands
+FIRST = 10  # texts count upwards from here, so that each token tells its position
 
 
 def text(length: int) -> np.ndarray[tuple[int], np.dtype[np.uint16]]:
@@ -18,7 +18,7 @@ def text(length: int) -> np.ndarray[tuple[int], np.dtype[np.uint16]]:
 
 
 @given(st.integers(1, 400), st.integers(1, 16), st.integers(1, 8), st.integers(0, 2**40))
-def test_rows_are_runs_of_the_text_and_no_place_comes_twice_in_an_epoch(
+def test_rows_are_contiguous_and_disjoint_within_an_epoch(
     length: int, context: int, rows: int, seed: int
 ) -> None:
     length = max(length, context)
@@ -34,26 +34,24 @@ def test_rows_are_runs_of_the_text_and_no_place_comes_twice_in_an_epoch(
 
 
 @given(st.integers(0, 2**40), st.lists(st.integers(0, 60), min_size=1, max_size=8))
-def test_a_batch_depends_on_its_step_alone_whatever_came_before(
-    seed: int, steps: list[int]
-) -> None:
+def test_batch_depends_on_its_step_alone(seed: int, steps: list[int]) -> None:
     asked = WindowSampler(text(200), special=SPECIAL, context=8, rows=4, seed=seed)
     for step in steps:
         fresh = WindowSampler(text(200), special=SPECIAL, context=8, rows=4, seed=seed)
         assert (batch_of(asked, step).targets == batch_of(fresh, step).targets).all()
 
 
-def test_each_epoch_has_other_cuts_and_another_order() -> None:
+def test_epochs_differ_in_offset_and_order() -> None:
     batches = WindowSampler(text(1000), special=SPECIAL, context=10, rows=batches_rows, seed=1)
     epochs = [batch_of(batches, epoch).targets[:, 0].tolist() for epoch in range(4)]
     assert len({tuple(starts) for starts in epochs}) == 4
     assert len({starts[0] % 10 for starts in epochs}) > 1
 
 
-batches_rows = 99  # one batch is one epoch of 1,000 tokens in rows of 10, less one
+batches_rows = 99  # one batch is one epoch: 1,000 tokens in rows of 10, less one row
 
 
-def test_seeds_differ() -> None:
+def test_seeds_give_different_batches() -> None:
     first, second = (
         WindowSampler(text(500), special=SPECIAL, context=8, rows=8, seed=seed) for seed in (1, 2)
     )
@@ -61,7 +59,7 @@ def test_seeds_differ() -> None:
 
 
 @given(st.integers(1, 200), st.integers(1, 16), st.integers(1, 16), st.integers(1, 8))
-def test_evaluation_predicts_every_token_once_from_what_the_stride_promises(
+def test_evaluation_predicts_every_token_once_with_the_context_of_the_stride(
     length: int, context: int, stride: int, rows: int
 ) -> None:
     stride = min(stride, context)
@@ -80,9 +78,7 @@ def test_evaluation_predicts_every_token_once_from_what_the_stride_promises(
 
 
 @given(st.integers(50, 300), st.integers(1, 16), st.integers(1, 300))
-def test_a_limited_evaluation_is_spread_over_the_text(
-    length: int, context: int, limit: int
-) -> None:
+def test_limited_evaluation_is_spread_over_the_text(length: int, context: int, limit: int) -> None:
     windows = sliding_windows(
         text(length), context=context, stride=context, rows=4, special=SPECIAL, limit=limit
     )
@@ -94,7 +90,7 @@ def test_a_limited_evaluation_is_spread_over_the_text(
 
 
 @given(st.lists(st.integers(0, 30), min_size=1, max_size=6), st.integers(2, 12))
-def test_documents_are_read_apart_each_after_an_end(lengths: list[int], context: int) -> None:
+def test_each_document_gets_its_own_rows_after_eos(lengths: list[int], context: int) -> None:
     documents = [[*range(FIRST, FIRST + n), END] for n in lengths]
     tokens = np.array([t for document in documents for t in document], np.uint16)
     rows = [
@@ -111,8 +107,8 @@ def test_documents_are_read_apart_each_after_an_end(lengths: list[int], context:
         assert inputs[: len(part) + 1].tolist() == [BEGIN, END, *part[:-1]][: len(part) + 1]
 
 
-def test_without_weights_the_rows_are_those_of_the_formula() -> None:
-    """Written out again, since runs of earlier versions are to go on bit for bit."""
+def test_unweighted_rows_follow_the_formula() -> None:
+    """Restated here, since runs of earlier versions must resume to the same bits."""
     batches = WindowSampler(
         text(1000), special=SPECIAL, context=16, rows=4, seed=7, ends=(1000,), weights=(1.0,)
     )
@@ -134,7 +130,7 @@ parts = st.lists(
 
 
 @given(parts, st.integers(1, 10), st.integers(0, 2**40))
-def test_a_weight_is_how_often_a_part_comes_in_an_epoch(
+def test_weight_is_how_often_a_part_occurs_per_epoch(
     parts: list[tuple[int, float]], context: int, seed: int
 ) -> None:
     ends = np.cumsum([length for length, _ in parts])
@@ -153,7 +149,7 @@ def test_a_weight_is_how_often_a_part_comes_in_an_epoch(
     for step in range(batches.epoch_rows, 2 * batches.epoch_rows):
         places = batch_of(batches, step).targets[0] - FIRST
         part = np.searchsorted(ends, places, side="right")
-        assert (part == part[0]).all(), "a row stays in its part"
+        assert (part == part[0]).all(), "a row must not cross parts"
         counts[part[0]] += 1
         seen[places] += 1
     for i, (length, weight) in enumerate(parts):
@@ -162,7 +158,7 @@ def test_a_weight_is_how_often_a_part_comes_in_an_epoch(
         assert seen[ends[i] - length : ends[i]].max() <= max(1, np.ceil(weight))
 
 
-def test_which_rows_of_a_half_come_changes_with_the_epoch() -> None:
+def test_rows_sampled_at_weight_one_half_change_with_the_epoch() -> None:
     batches = WindowSampler(
         text(400), special=SPECIAL, context=10, rows=1, seed=1, ends=(200, 400), weights=(0.5, 1.0)
     )
@@ -175,7 +171,7 @@ def test_which_rows_of_a_half_come_changes_with_the_epoch() -> None:
     assert len({frozenset(rows) for rows in drawn}) > 1
 
 
-def test_a_part_shorter_than_a_row_runs_on_and_stays_inside_the_text() -> None:
+def test_row_of_a_short_part_extends_past_it_within_the_text() -> None:
     batches = WindowSampler(
         text(30), special=SPECIAL, context=20, rows=1, seed=1, ends=(3, 25, 30), weights=(2, 1, 3)
     )

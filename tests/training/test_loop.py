@@ -1,4 +1,4 @@
-"""The loop: what it yields, what it keeps, and that a cut run goes on to the same bits."""
+"""The training loop: its events, what it saves, and that runs resume to the same bits."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from tfcli.runs.step import (
 )
 from tfcli.runs.summary import summarize
 from tfcli.runs.valid_steps import open_step
-from tfcli.training.closing import measure_best
+from tfcli.runtime.device import Device
 from tfcli.training.evaluation import evaluate_tokens
 from tfcli.training.events import Evaluated, Sampled, Saved, StepFinished, Stopped
 from tfcli.training.schedule import WARM_UP_STEPS
@@ -46,12 +46,12 @@ def final_bits(run: Path) -> dict[str, bytes]:
 
 
 def losses(run: Path) -> dict[int, float]:
-    """The loss of each step; after a resume the later line counts."""
+    """The loss of each step; a step repeated after a resume counts once, the later one."""
     rows = [row for row in read_metrics(run) if row["event"] == "StepFinished"]
     return {row["step"]: row["loss"] for row in rows}
 
 
-def test_a_run_yields_its_events_and_writes_the_same_into_its_metrics(workshop: Workshop) -> None:
+def test_events_and_metrics_agree(workshop: Workshop) -> None:
     job = workshop.job(steps=4, eval_every=2, save_every=3)
     trainer = workshop.begin("run", job, sample=lambda model: "once")
     events = list(trainer.events())
@@ -72,7 +72,7 @@ def test_a_run_yields_its_events_and_writes_the_same_into_its_metrics(workshop: 
 def test_training_lowers_the_loss(workshop: Workshop) -> None:
     trainer = workshop.begin("run", workshop.job(steps=40, tied_head=True))
     steps = [e for e in trainer.events() if isinstance(e, StepFinished)]
-    assert steps[0].loss == pytest.approx(math.log(300), rel=0.05)  # all tokens alike
+    assert steps[0].loss == pytest.approx(math.log(300), rel=0.05)  # uniform over the tokens
     assert steps[-1].loss < 0.7 * steps[0].loss
     assert steps[-1].learning_rate < 0.05 * trainer.plan.optimizer.matrix_learning_rate
 
@@ -83,13 +83,13 @@ def test_training_lowers_the_loss(workshop: Workshop) -> None:
     st.sampled_from([0.0, 0.2]),
     st.integers(0, 10**6),
 )
-def test_a_run_cut_anywhere_goes_on_to_the_same_bits(
+def test_interrupted_run_resumes_to_the_same_bits(
     workshop: Workshop, cuts: list[int], dropout: float, number: int
 ) -> None:
     job = workshop.job(steps=8, dropout=dropout, seed=number)
     name = f"{number}-{dropout}-{'-'.join(map(str, cuts))}"
     if (workshop.folder / f"cut-{name}").exists():
-        return  # hypothesis tries an example again
+        return  # hypothesis repeats an example
     list(workshop.begin(f"whole-{name}", job).events())
     list(workshop.begin(f"cut-{name}", job, stop=StopAfter(cuts[0])).events())
     for cut in cuts[1:]:
@@ -100,7 +100,7 @@ def test_a_run_cut_anywhere_goes_on_to_the_same_bits(
     assert losses(whole) == losses(cut_run)
 
 
-def test_resume_goes_back_to_the_newest_valid_step(workshop: Workshop) -> None:
+def test_resume_uses_the_newest_valid_step(workshop: Workshop) -> None:
     job = workshop.job(steps=8, save_every=2)
     list(workshop.begin("whole", job).events())
     list(workshop.begin("torn", job, stop=StopAfter(6)).events())
@@ -114,7 +114,7 @@ def test_resume_goes_back_to_the_newest_valid_step(workshop: Workshop) -> None:
         verify_folder(step)
 
 
-def test_a_run_killed_before_its_first_save_begins_anew(workshop: Workshop) -> None:
+def test_run_killed_before_its_first_save_starts_over(workshop: Workshop) -> None:
     job = workshop.job(steps=3)
     next(workshop.begin("run", job).events())
     trainer = workshop.resume("run")
@@ -124,7 +124,7 @@ def test_a_run_killed_before_its_first_save_begins_anew(workshop: Workshop) -> N
     assert final_bits(workshop.folder / "run") == final_bits(workshop.folder / "whole")
 
 
-def test_gradient_accumulation_gives_the_same_training(workshop: Workshop) -> None:
+def test_gradient_accumulation_does_not_change_the_losses(workshop: Workshop) -> None:
     whole = workshop.job(steps=3, batch_tokens=128)
     parts = dataclasses.replace(whole, plan=dataclasses.replace(whole.plan, micro_rows=2))
     list(workshop.begin("whole", whole).events())
@@ -141,20 +141,20 @@ def test_more_steps_extend_a_finished_run(workshop: Workshop) -> None:
     assert open_run(workshop.folder / "run").metadata["plan"]["budget"]["amount"] == 5
 
 
-def test_a_budget_of_the_other_kind_is_refused(workshop: Workshop) -> None:
+def test_extending_a_budget_in_another_unit_is_refused(workshop: Workshop) -> None:
     list(workshop.begin("run", workshop.job(steps=1)).events())
     with pytest.raises(UsageError, match="in steps, not in seconds"):
         workshop.resume("run", more_seconds=5.0)
 
 
-def test_a_name_is_taken_once(workshop: Workshop) -> None:
+def test_existing_run_name_is_refused(workshop: Workshop) -> None:
     list(workshop.begin("run", workshop.job(steps=1)).events())
     with pytest.raises(ConflictError, match="already"):
         workshop.begin("run", workshop.job(steps=1))
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
-def test_a_diverged_training_stops_before_the_update(workshop: Workshop, bad: float) -> None:
+def test_diverged_training_stops_before_the_update(workshop: Workshop, bad: float) -> None:
     job = workshop.job(steps=5, eval_every=5, save_every=5)
     trainer = workshop.begin("run", job)
     events = trainer.events()
@@ -169,7 +169,7 @@ def test_a_diverged_training_stops_before_the_update(workshop: Workshop, bad: fl
     assert list_steps(trainer.run.path) == []
 
 
-def test_weights_that_are_no_numbers_are_not_saved(workshop: Workshop) -> None:
+def test_nan_weights_are_not_saved(workshop: Workshop) -> None:
     job = workshop.job(steps=5, eval_every=5, save_every=1)
     trainer = workshop.begin("run", job)
     events = trainer.events()
@@ -181,18 +181,18 @@ def test_weights_that_are_no_numbers_are_not_saved(workshop: Workshop) -> None:
     assert list_steps(trainer.run.path) == []
 
 
-def test_only_the_newest_two_and_the_best_steps_stay(workshop: Workshop) -> None:
+def test_pruning_keeps_the_newest_two_steps_and_the_best(workshop: Workshop) -> None:
     job = workshop.job(steps=12, save_every=2, eval_every=2)
     trainer = workshop.begin("run", job)
     best = math.inf, 0
     for event in trainer.events():
         if isinstance(event, Evaluated) and event.best:
             best = event.held_out.nats_per_byte, event.step
-    dropout_mask = {read_state(path).step for path in list_steps(trainer.run.path)}
-    assert dropout_mask == {10, 12, best[1]}
+    kept = {read_state(path).step for path in list_steps(trainer.run.path)}
+    assert kept == {10, 12, best[1]}
 
 
-def test_a_text_without_held_out_part_trains_too(workshop: Workshop) -> None:
+def test_text_without_a_held_out_part_can_be_trained_on(workshop: Workshop) -> None:
     workshop.tokens = dataclasses.replace(
         workshop.tokens, held_out=workshop.tokens.held_out[:0], held_out_bytes=0
     )
@@ -201,7 +201,7 @@ def test_a_text_without_held_out_part_trains_too(workshop: Workshop) -> None:
     assert read_state(list_steps(workshop.folder / "run")[-1]).held_out is None
 
 
-def test_a_time_budget_lowers_the_learning_rate_with_time_and_begins_no_step_after_it(
+def test_time_budget_decays_the_learning_rate_and_ends_training(
     workshop: Workshop,
 ) -> None:
     trainer = workshop.begin("run", workshop.job(steps=None, seconds=3.0))
@@ -211,7 +211,7 @@ def test_a_time_budget_lowers_the_learning_rate_with_time_and_begins_no_step_aft
     assert all(step.seconds < 3.0 for step in steps[:-1])
 
 
-def test_a_run_whose_tokens_were_deleted_is_tokenised_again(workshop: Workshop) -> None:
+def test_deleted_token_cache_is_rebuilt_on_resume(workshop: Workshop) -> None:
     job = workshop.job(steps=4)
     list(workshop.begin("whole", job).events())
     list(workshop.begin("run", job, stop=StopAfter(2)).events())
@@ -220,7 +220,7 @@ def test_a_run_whose_tokens_were_deleted_is_tokenised_again(workshop: Workshop) 
     assert final_bits(workshop.folder / "run") == final_bits(workshop.folder / "whole")
 
 
-def test_a_run_whose_text_changed_says_so(workshop: Workshop) -> None:
+def test_resuming_on_a_changed_text_is_refused(workshop: Workshop) -> None:
     list(workshop.begin("run", workshop.job(steps=4), stop=StopAfter(2)).events())
     shutil.rmtree(workshop.cache)
     (workshop.folder / "book.txt").write_text("something else altogether, and long enough\n" * 50)
@@ -228,8 +228,8 @@ def test_a_run_whose_text_changed_says_so(workshop: Workshop) -> None:
         workshop.resume("run")
 
 
-def test_a_training_without_patience_for_worse_models_stops_early(workshop: Workshop) -> None:
-    """With a learning rate of nothing no measurement is better than the first."""
+def test_training_stops_after_patience_evaluations_without_improvement(workshop: Workshop) -> None:
+    """With a learning rate of zero no evaluation improves on the first."""
     job = workshop.job(steps=20, learning_rate=0.0, eval_every=1)
     job = dataclasses.replace(job, plan=dataclasses.replace(job.plan, patience=3))
     events = list(workshop.begin("run", job).events())
@@ -241,14 +241,24 @@ def test_a_training_without_patience_for_worse_models_stops_early(workshop: Work
 LITTLE_MEMORY = """
 import resource, sys, time
 from pathlib import Path
+import torch
 from tests.training.conftest import Workshop
 
-workshop = Workshop(Path(sys.argv[1]), text_times=80)
+device, folder, room = sys.argv[1], Path(sys.argv[2]), 700 << 20
+workshop = Workshop(folder, text_times=80, device=device)
 job = workshop.job(steps=2, d_model=256, num_heads=4, batch_tokens=49152)
 trainer = workshop.begin("run", job)
-kilobytes = int(next(l for l in open("/proc/self/status") if "VmSize" in l).split()[1])
-limit = (kilobytes << 10) + (700 << 20)
-resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+if device == "cpu":
+    kilobytes = int(next(l for l in open("/proc/self/status") if "VmSize" in l).split()[1])
+    limit = (kilobytes << 10) + room
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+elif device == "cuda":
+    total = torch.cuda.get_device_properties(0).total_memory
+    torch.cuda.empty_cache()
+    torch.cuda.set_per_process_memory_fraction((torch.cuda.memory_reserved() + room) / total)
+else:
+    total = torch.mps.recommended_max_memory()
+    torch.mps.set_per_process_memory_fraction((torch.mps.driver_allocated_memory() + room) / total)
 kinds = [(type(e).__name__, getattr(e, "micro_rows", None)) for e in trainer.events()]
 assert kinds[0][0] == "MemoryExceeded", kinds
 assert [name for name, _ in kinds].count("StepFinished") == 2, kinds
@@ -257,10 +267,11 @@ print(job.plan.micro_rows, min(rows for name, rows in kinds if name == "MemoryEx
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux keeps a process to its memory")
-def test_where_the_memory_ends_fewer_rows_are_worked_on_at_once(tmp_path: Path) -> None:
+def test_out_of_memory_reduces_the_micro_batch(tmp_path: Path, device: Device) -> None:
+    if device == "cpu" and sys.platform != "linux":
+        pytest.skip("only Linux enforces RLIMIT_AS")
     done = subprocess.run(
-        [sys.executable, "-c", LITTLE_MEMORY, str(tmp_path)],
+        [sys.executable, "-c", LITTLE_MEMORY, device, str(tmp_path)],
         capture_output=True, text=True, timeout=100,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -268,8 +279,8 @@ def test_where_the_memory_ends_fewer_rows_are_worked_on_at_once(tmp_path: Path) 
     assert after < before
 
 
-def test_patience_and_the_best_loss_outlast_a_stop(workshop: Workshop) -> None:
-    """The best measurement may be of a step that was never saved."""
+def test_patience_and_best_loss_survive_a_resume(workshop: Workshop) -> None:
+    """The best evaluation may be of a step that was never saved."""
     job = workshop.job(steps=20, learning_rate=0.0, eval_every=1, save_every=100)
     job = dataclasses.replace(job, plan=dataclasses.replace(job.plan, patience=4))
     list(workshop.begin("whole", job).events())
@@ -283,8 +294,10 @@ def test_patience_and_the_best_loss_outlast_a_stop(workshop: Workshop) -> None:
 
 
 @pytest.mark.parametrize("dropout", [0.0, 0.3])
-def test_apart_training_is_the_same_in_any_parts(workshop: Workshop, dropout: float) -> None:
-    """Rows that hold different numbers of targets count by these, and drop out the same."""
+def test_gradient_accumulation_with_document_mask_does_not_change_the_losses(
+    workshop: Workshop, dropout: float
+) -> None:
+    """Rows are weighted by their number of targets, and dropout is the same."""
     whole = workshop.job(steps=3, batch_tokens=128, document_mask=True, dropout=dropout)
     parts = dataclasses.replace(whole, plan=dataclasses.replace(whole.plan, micro_rows=3))
     list(workshop.begin("whole", whole).events())
@@ -293,41 +306,44 @@ def test_apart_training_is_the_same_in_any_parts(workshop: Workshop, dropout: fl
     assert list(other.values()) == pytest.approx(list(one.values()), rel=1e-4)
 
 
-def test_the_best_step_is_measured_on_all_of_the_text_though_it_is_not_the_last(
+def test_best_step_is_evaluated_on_the_whole_held_out_text(
     workshop: Workshop,
 ) -> None:
     job = workshop.job(steps=6, eval_every=2, save_every=2)
     job = dataclasses.replace(job, plan=dataclasses.replace(job.plan, evaluation_tokens=64))
     trainer = workshop.begin("it", job)
     for event in trainer.events():
-        if isinstance(event, Saved) and event.step == 4:  # what comes after it is worse
+        if isinstance(event, Saved) and event.step == 4:  # later steps are worse
             with torch.no_grad():
-                trainer.model.embedding.weight.add_(torch.randn(300, 32))
+                weight = trainer.model.embedding.weight
+                weight.add_(torch.randn_like(weight))
     before = summarize(trainer.run)
     assert before["best_step"] == 4
     assert not before["held_out"]["whole"]
-    measure_best(trainer)
+    trainer.evaluate_best_step()
     after = summarize(trainer.run)
     assert after["best_step"] == before["best_step"]
     assert after["held_out"]["whole"]
     verify_step(step_path(trainer.run.path, after["best_step"]))
-    model = open_model(trainer.run, open_step(step_path(trainer.run.path, after["best_step"])))
+    model = open_model(
+        trainer.run, open_step(step_path(trainer.run.path, after["best_step"])), workshop.device
+    )
     wanted = evaluate_tokens(model, trainer.corpus.held_out, trainer.tokenizer)
     assert wanted
     assert after["held_out"]["nats_per_byte"] == pytest.approx(wanted.nats_per_byte)
     written = (trainer.run.path / step_name(after["best_step"]) / STATE).read_bytes()
-    measure_best(trainer)  # and it is done once
+    trainer.evaluate_best_step()  # a second call changes nothing
     assert (trainer.run.path / step_name(after["best_step"]) / STATE).read_bytes() == written
 
 
-def flip_a_bit(path: Path) -> None:
+def flip_bit(path: Path) -> None:
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
     path.write_bytes(data)
 
 
-def test_sound_steps_never_go_for_damaged_ones(workshop: Workshop) -> None:
-    """Two damaged steps are newer than the one that is gone on from: whatever comes next stays."""
+def test_pruning_keeps_valid_steps(workshop: Workshop) -> None:
+    """A damaged step that is newer than the resumed one must not displace the steps that follow."""
     job = workshop.job(steps=20, save_every=4)
     list(workshop.begin("it", job).events())
     run = workshop.folder / "it"
@@ -335,9 +351,9 @@ def test_sound_steps_never_go_for_damaged_ones(workshop: Workshop) -> None:
     assert (first.name, second.name) == (step_name(16), step_name(20))
     best = workshop.folder / "kept"
     shutil.copytree(first, best)
-    flip_a_bit(second / MODEL)
+    flip_bit(second / MODEL)
     trainer = workshop.resume("it", more_steps=8, stop=StopAfter(2))
-    assert not second.exists(), "the training comes there again"
+    assert not second.exists(), "training will write it again"
     list(trainer.events())
     assert [read_state(step).step for step in list_steps(run)][-1] == 18
     for step in list_steps(run):
@@ -345,7 +361,7 @@ def test_sound_steps_never_go_for_damaged_ones(workshop: Workshop) -> None:
     assert summarize(trainer.run)["steps"] == 18
 
 
-def test_a_step_of_a_newer_tfcli_is_not_written_over(workshop: Workshop) -> None:
+def test_step_written_by_a_newer_version_is_not_overwritten(workshop: Workshop) -> None:
     list(workshop.begin("it", workshop.job(steps=6, save_every=2)).events())
     newest = list_steps(workshop.folder / "it")[-1]
     manifest = newest / "MANIFEST.json"
@@ -355,9 +371,38 @@ def test_a_step_of_a_newer_tfcli_is_not_written_over(workshop: Workshop) -> None
     assert newest.exists()
 
 
-def test_a_run_that_is_taken_away_meanwhile_is_not_said_to_be_saved(workshop: Workshop) -> None:
+def test_run_deleted_during_training_is_an_error(workshop: Workshop) -> None:
     trainer = workshop.begin("it", workshop.job(steps=20, save_every=4))
     with pytest.raises(NotFoundError, match="is gone"):
         for event in trainer.events():
             if isinstance(event, Saved):
                 (workshop.folder / "it" / "run.json").unlink()
+
+
+ONE_SHAPE = """
+import dataclasses, sys
+from pathlib import Path
+import torch._dynamo
+from tests.training.conftest import Workshop
+
+workshop = Workshop(Path(sys.argv[1]))
+job = workshop.job(steps=4, batch_tokens=80, compile=True, dropout=0.1)
+assert job.plan.rows == 5
+job = dataclasses.replace(job, plan=dataclasses.replace(job.plan, micro_rows=2))
+compiled = [
+    torch._dynamo.utils.counters["stats"]["unique_graphs"]
+    for event in workshop.begin("run", job).events()
+]
+print(*compiled)
+"""
+
+
+@pytest.mark.slow
+def test_nothing_is_compiled_again_for_the_last_rows_of_a_batch(tmp_path: Path) -> None:
+    """Five rows make micro-batches of two, two and one, the last of which is padded."""
+    done = subprocess.run(
+        [sys.executable, "-c", ONE_SHAPE, str(tmp_path)],
+        capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert set(done.stdout.split()) == {"1"}

@@ -1,4 +1,4 @@
-"""An objective makes batches of examples; `NextToken` makes those of every release."""
+"""Objectives turn examples into batches; `NextToken` gives those of every release, to the bit."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def examples(*rows: list[int]) -> Examples:
     return make_examples(ids, np.tile(np.arange(ids.shape[1]) > 0, (len(ids), 1)), SPECIAL)
 
 
-def test_inputs_are_the_targets_shifted_right_behind_the_begin_token() -> None:
+def test_inputs_are_targets_shifted_right_after_bos() -> None:
     batch = NextToken(SPECIAL).training_batch(examples([7, 8, 9], [4, 5, 6]), seed=1, step=2)
     assert batch.inputs.tolist() == [[BEGIN, 7, 8], [BEGIN, 4, 5]]
     assert batch.targets.tolist() == [[7, 8, 9], [4, 5, 6]]
@@ -39,7 +39,7 @@ def test_inputs_are_the_targets_shifted_right_behind_the_begin_token() -> None:
     assert (batch.num_targets, batch.num_tokens) == (6, 6)
 
 
-def test_what_is_no_target_is_read_and_not_predicted() -> None:
+def test_non_targets_are_inputs_only() -> None:
     some = examples([7, 8, 9])
     some.is_target[:, 2] = False
     batch = NextToken(SPECIAL).evaluation_batch(some)
@@ -48,14 +48,14 @@ def test_what_is_no_target_is_read_and_not_predicted() -> None:
     assert batch.num_targets == 2
 
 
-def test_a_document_mask_numbers_the_documents_of_a_row() -> None:
+def test_document_mask_numbers_the_documents_of_a_row() -> None:
     batch = NextToken(SPECIAL, document_mask=True).evaluation_batch(examples([END, 7, 8, END, 9]))
     assert batch.segments is not None
     assert batch.segments.tolist() == [[0, 1, 1, 1, 2]]
 
 
 @given(st.integers(0, 2**40), st.integers(0, 1000))
-def test_dropped_tokens_are_a_share_of_the_inputs_and_a_function_of_seed_and_step(
+def test_token_dropout_replaces_its_share_and_depends_on_seed_and_step(
     seed: int, step: int
 ) -> None:
     text = np.random.default_rng(1).integers(10, 99, (60, 50))
@@ -75,14 +75,14 @@ def test_dropped_tokens_are_a_share_of_the_inputs_and_a_function_of_seed_and_ste
     assert (later.inputs != batch.inputs).any()
 
 
-def test_token_dropout_needs_an_unknown_token() -> None:
+def test_token_dropout_requires_unk() -> None:
     without = dataclasses.replace(SPECIAL, unk=None)
     NextToken(without)
     with pytest.raises(UsageError, match="unknown token"):
         NextToken(without, token_dropout=0.1)
 
 
-def test_a_tokenizer_without_a_begin_token_begins_rows_with_its_end_token() -> None:
+def test_rows_start_with_eos_if_there_is_no_bos() -> None:
     without = dataclasses.replace(SPECIAL, bos=None)
     text = np.arange(10, 60, dtype=np.uint16)
     sampler = WindowSampler(text, context=8, rows=2, special=without, seed=1)
@@ -91,11 +91,11 @@ def test_a_tokenizer_without_a_begin_token_begins_rows_with_its_end_token() -> N
     assert (batch.inputs[:, 1:] == batch.targets[:, :-1]).all()
 
 
-# --- the batches of the release 0.1.0, written down when it was made ------------------------------
+# --- batches of release 0.1.0, recorded at its time ----------------------------------------------
 
 
 def text(length: int, seed: int) -> np.ndarray[tuple[int], np.dtype[np.uint16]]:
-    """Ids of a plain congruential generator, the same wherever it runs; two in a hundred end."""
+    """Ids of a linear congruential generator, the same everywhere; two in a hundred are eos."""
     x, ids = seed, []
     for _ in range(length):
         x = (x * 1103515245 + 12345) % 2**31
@@ -120,7 +120,7 @@ def digest(*batches: Batch) -> str:
 
 
 @pytest.mark.parametrize(
-    ("sampler", "step", "wanted"),
+    ("sampler", "step", "expected"),
     [
         (WINDOWS, 0, "3e276cb2dea2758b"),
         (WINDOWS, 33, "70b8aa45bc8ba192"),
@@ -131,19 +131,21 @@ def digest(*batches: Batch) -> str:
         (PACKED, 61, "4930300f1a652a69"),
     ],
 )
-def test_batches_are_those_of_earlier_releases(sampler: Sampler, step: int, wanted: str) -> None:
+def test_batches_equal_those_of_earlier_releases(
+    sampler: Sampler, step: int, expected: str
+) -> None:
     batch = NextToken(SPECIAL).training_batch(sampler.examples(step), seed=1, step=step)
-    assert digest(batch) == wanted
+    assert digest(batch) == expected
 
 
-@pytest.mark.parametrize(("step", "wanted"), [(0, "7c0e419d3e07051f"), (61, "5ea802d0d9a81f0d")])
-def test_segments_are_those_of_earlier_releases(step: int, wanted: str) -> None:
+@pytest.mark.parametrize(("step", "expected"), [(0, "7c0e419d3e07051f"), (61, "5ea802d0d9a81f0d")])
+def test_segments_equal_those_of_earlier_releases(step: int, expected: str) -> None:
     batch = NextToken(SPECIAL, document_mask=True).evaluation_batch(PACKED.examples(step))
     assert batch.segments is not None
-    assert hashlib.sha256(batch.segments.tobytes()).hexdigest()[:16] == wanted
+    assert hashlib.sha256(batch.segments.tobytes()).hexdigest()[:16] == expected
 
 
-def test_dropped_tokens_are_those_of_earlier_releases() -> None:
+def test_token_dropout_equals_that_of_earlier_releases() -> None:
     objective = NextToken(SPECIAL, token_dropout=0.15)
     assert digest(objective.training_batch(PACKED.examples(3), seed=14, step=3)) == (
         "8f06a1aef0fc5dcb"
@@ -151,22 +153,38 @@ def test_dropped_tokens_are_those_of_earlier_releases() -> None:
 
 
 def padded(batch: Batch) -> Batch:
-    """The batch with begin tokens after the last target of a row, which nothing depends on."""
-    places = np.arange(batch.inputs.shape[1])
-    last = np.where(batch.targets != IGNORE_INDEX, places, 0).max(1)
-    return dataclasses.replace(batch, inputs=np.where(places > last[:, None], BEGIN, batch.inputs))
+    """The batch with bos after the last target of each row, where the inputs do not matter."""
+    positions = np.arange(batch.inputs.shape[1])
+    last = np.where(batch.targets != IGNORE_INDEX, positions, 0).max(1)
+    return dataclasses.replace(
+        batch, inputs=np.where(positions > last[:, None], BEGIN, batch.inputs)
+    )
 
 
 @pytest.mark.parametrize(
-    ("limit", "wanted"), [(None, "5f3b432f4704fe0c"), (500, "a16fa2922f6374a8")]
+    ("limit", "expected"), [(None, "5f3b432f4704fe0c"), (500, "a16fa2922f6374a8")]
 )
-def test_windows_to_evaluate_are_those_of_earlier_releases(limit: int | None, wanted: str) -> None:
+def test_evaluation_windows_equal_those_of_earlier_releases(
+    limit: int | None, expected: str
+) -> None:
     windows = sliding_windows(
         TEXT[:3000], context=48, stride=24, rows=32, special=SPECIAL, limit=limit
     )
-    assert digest(*map(padded, map(NextToken(SPECIAL).evaluation_batch, windows))) == wanted
+    assert digest(*map(padded, map(NextToken(SPECIAL).evaluation_batch, windows))) == expected
 
 
-def test_documents_to_evaluate_are_those_of_earlier_releases() -> None:
+def test_evaluation_documents_equal_those_of_earlier_releases() -> None:
     rows = document_rows(TEXT[:3000], context=48, rows=32, special=SPECIAL)
     assert digest(*map(NextToken(SPECIAL).evaluation_batch, rows)) == "d28ade265d2ab59b"
+
+
+def test_attended_positions_are_those_of_the_stated_attention() -> None:
+    causal = NextToken(SPECIAL).evaluation_batch(examples([7] * 8))
+    assert causal.mean_attended == 4
+    assert dataclasses.replace(causal, causal=False).mean_attended == 8
+    documents = NextToken(SPECIAL, document_mask=True).evaluation_batch(
+        examples([7, 7, 7, END, 7, 7, 7, END])
+    )
+    assert documents.segments is not None
+    assert documents.segments.tolist() == [[0, 0, 0, 0, 1, 1, 1, 1]]
+    assert documents.mean_attended == 2

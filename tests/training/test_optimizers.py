@@ -1,6 +1,8 @@
-"""Muon against singular values and a plain slow loop; both optimizers through a save."""
+"""Muon against SVD and a plain loop, AdamW against torch; both through saving and loading."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,22 +23,26 @@ from tfcli.training.optimizers import (
 )
 
 
+def arrays_of(optimizer: Optimizer) -> dict[str, np.ndarray[Any, Any]]:
+    return {name: np.asarray(tensor) for name, tensor in optimizer.state().items()}
+
+
 @settings(max_examples=30)
 @given(st.integers(1, 24), st.integers(1, 24), st.integers(0, 10**6))
-def test_orthogonalize_makes_the_singular_values_about_one(
+def test_orthogonalize_brings_singular_values_close_to_one(
     rows: int, columns: int, seed: int
 ) -> None:
     matrix = torch.randn(rows, columns, generator=torch.Generator().manual_seed(seed))
     left, values, right = torch.linalg.svd(matrix, full_matrices=False)
     result = orthogonalize(matrix)
-    # the same directions, each with a length from the interval that the quintic maps into;
-    # directions that were shorter than a hundredth of the longest need more than five rounds
+    # the same singular vectors, with values from the interval that the quintic maps into;
+    # values below a hundredth of the largest need more than five iterations
     lengths = (left.mT @ result @ right.mT).diagonal()
     assert (lengths < 1.3).all()
     assert (lengths[values > 0.02 * matrix.norm()] > 0.6).all()
 
 
-def test_orthogonalize_works_on_each_matrix_of_a_batch_alone() -> None:
+def test_orthogonalize_treats_batched_matrices_independently() -> None:
     matrices = torch.randn(3, 8, 5, generator=torch.Generator().manual_seed(0))
     together = orthogonalize(matrices)
     for one, matrix in zip(together, matrices, strict=True):
@@ -47,10 +53,10 @@ def test_orthogonalize_works_on_each_matrix_of_a_batch_alone() -> None:
     ("shape", "block"),
     [
         ((64, 64), 64), ((128, 128), 64), ((512, 192), 64), ((192, 512), 64), ((352, 128), 44),
-        ((30, 20), 30), ((131, 64), 131),  # too few, or nothing to cut evenly: as a whole
+        ((30, 20), 30), ((131, 64), 131),  # too few rows, or not divisible: one block
     ],
 )  # fmt: skip
-def test_blocks_along_the_longer_side_are_made_orthogonal_each(
+def test_blocks_along_the_longer_side_are_orthogonalized_separately(
     shape: tuple[int, int], block: int
 ) -> None:
     matrices = torch.randn(2, *shape, generator=torch.Generator().manual_seed(0))
@@ -61,19 +67,19 @@ def test_blocks_along_the_longer_side_are_made_orthogonal_each(
             [orthogonalize(rows[i : i + block]) for i in range(0, len(rows), block)]
         )
         expected = expected.T if wide else expected
-        # as long as a matrix whose rows have length 1, but for what the quintic leaves of that
+        # the norm of a matrix with rows of length 1, up to the error of the quintic
         assert result.norm() == pytest.approx(shape[0] ** 0.5, rel=0.2)
         torch.testing.assert_close(result / result.norm(), expected / expected.norm())
 
 
-def test_a_matrix_of_one_block_moves_as_in_muon_without_blocks() -> None:
+def test_single_block_equals_plain_muon() -> None:
     for shape in ((48, 32), (32, 48), (40, 40)):
         matrix = torch.randn(1, *shape, generator=torch.Generator().manual_seed(0))
         scale = max(1.0, shape[0] / shape[1]) ** 0.5
         torch.testing.assert_close(orthogonalize_blocks(matrix), scale * orthogonalize(matrix))
 
 
-def test_muon_equals_its_formula_one_matrix_at_a_time() -> None:
+def test_muon_follows_its_formula() -> None:
     random = torch.Generator().manual_seed(1)
     start = {
         "a": torch.randn(6, 4, generator=random),
@@ -98,7 +104,7 @@ def test_muon_equals_its_formula_one_matrix_at_a_time() -> None:
         torch.testing.assert_close(parameter.detach(), expected[name])
 
 
-def test_adamw_is_that_of_torch() -> None:
+def test_adamw_equals_torch() -> None:
     random = torch.Generator().manual_seed(1)
     shapes = {"table": (5, 4), "vector": (7,), "number": ()}
     ours = {n: nn.Parameter(torch.randn(s, generator=random)) for n, s in shapes.items()}
@@ -121,7 +127,7 @@ def loss(model: Transformer, seed: int) -> torch.Tensor:
 
 
 def trained(steps: int) -> tuple[Transformer, Optimizer]:
-    """A small model, with tables, matrices and vectors, and its optimizer after some steps."""
+    """A small model with tables, matrices and vectors, and its optimizer, after N steps."""
     model = Transformer(small_config("gpt2"))
     model.init_weights(3)
     optimizer = Optimizer(model, OptimizerConfig())
@@ -131,31 +137,31 @@ def trained(steps: int) -> tuple[Transformer, Optimizer]:
     return model, optimizer
 
 
-def test_a_saved_state_goes_on_to_the_same_bits() -> None:
+def test_saved_state_resumes_to_the_same_bits() -> None:
     model, optimizer = trained(3)
     other, resumed = trained(0)
     other.load_state_dict(model.state_dict())
-    resumed.load_state(optimizer.state())
+    resumed.load_state(arrays_of(optimizer))
     for some, its in ((model, optimizer), (other, resumed)):
         torch.autograd.backward(loss(some, 9))
         its.step(0.5)
     for one, another in zip(model.parameters(), other.parameters(), strict=True):
         assert torch.equal(one, another)
-    assert optimizer.state().keys() == resumed.state().keys()
-    for name, array in optimizer.state().items():
-        assert np.array_equal(array, resumed.state()[name])
+    assert arrays_of(optimizer).keys() == arrays_of(resumed).keys()
+    for name, array in arrays_of(optimizer).items():
+        assert np.array_equal(array, arrays_of(resumed)[name])
 
 
-def test_a_state_from_before_the_first_step_can_be_taken_up() -> None:
+def test_state_before_the_first_step_can_be_loaded() -> None:
     _, optimizer = trained(0)
     _, other = trained(2)
-    other.load_state(optimizer.state())
+    other.load_state(arrays_of(optimizer))
 
 
 @pytest.mark.parametrize("damage", ["missing", "shape"])
-def test_a_state_of_another_model_is_refused(damage: str) -> None:
+def test_state_of_another_model_is_refused(damage: str) -> None:
     _, optimizer = trained(2)
-    state = optimizer.state()
+    state = arrays_of(optimizer)
     if damage == "missing":
         del state["tables/mean/embedding.weight"]
     else:
@@ -166,10 +172,10 @@ def test_a_state_of_another_model_is_refused(damage: str) -> None:
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
-def test_a_gradient_that_is_no_number_changes_nothing(bad: float) -> None:
+def test_non_finite_gradient_changes_nothing(bad: float) -> None:
     model, optimizer = trained(2)
     before = [p.detach().clone() for p in model.parameters()]
-    state = {name: array.copy() for name, array in optimizer.state().items()}
+    state = {name: array.copy() for name, array in arrays_of(optimizer).items()}
     torch.autograd.backward(loss(model, 5))
     assert model.embedding.weight.grad is not None
     model.embedding.weight.grad[0] = bad
@@ -177,7 +183,7 @@ def test_a_gradient_that_is_no_number_changes_nothing(bad: float) -> None:
     assert not np.isfinite(norm)
     for parameter, old in zip(model.parameters(), before, strict=True):
         assert torch.equal(parameter, old)
-    for name, array in optimizer.state().items():
+    for name, array in arrays_of(optimizer).items():
         assert np.array_equal(array, state[name])
 
 
@@ -185,5 +191,5 @@ def test_gradients_are_clipped_to_the_configured_norm() -> None:
     model, optimizer = trained(0)
     torch.autograd.backward(loss(model, 1) * 1e6)
     assert optimizer.step(1.0) > 1e3
-    first_moment = optimizer.state()["tables/mean/embedding.weight"]
+    first_moment = arrays_of(optimizer)["tables/mean/embedding.weight"]
     assert np.linalg.norm(first_moment) <= (1 - 0.9) * 1.0 + 1e-6

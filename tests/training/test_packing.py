@@ -1,4 +1,4 @@
-"""Rows of whole documents hold each token once, and break none that would have fitted."""
+"""Packed rows hold each token once, and split no document that fits."""
 
 from __future__ import annotations
 
@@ -15,42 +15,44 @@ from tfcli.training.packing import PackedSampler
 
 FIRST = 10
 
-lengths_of_documents = st.lists(st.integers(0, 40), min_size=1, max_size=30)
+document_lengths = st.lists(st.integers(0, 40), min_size=1, max_size=30)
 
 
-def texts(lengths: list[int], *, ended: bool = True) -> np.ndarray[tuple[int], np.dtype[np.uint16]]:
-    """Documents of tokens that count upwards through all of them, so that each is known."""
+def texts(
+    lengths: list[int], *, final_eos: bool = True
+) -> np.ndarray[tuple[int], np.dtype[np.uint16]]:
+    """Documents whose tokens count upwards through all of them, so that each is unique."""
     tokens: list[int] = []
     for length in lengths:
         start = FIRST + len(tokens)
         tokens += [*range(start, start + length), END]
-    return np.array(tokens if ended or len(tokens) == 1 else tokens[:-1], np.uint16)
+    return np.array(tokens if final_eos or len(tokens) == 1 else tokens[:-1], np.uint16)
 
 
 def epoch(batches: PackedSampler) -> list[tuple[list[int], list[int]]]:
     """The inputs and targets of all rows of the first epoch; the batches hold one row each."""
-    found = []
+    rows = []
     for step in range(batches.epoch_rows):
         batch = batch_of(batches, step)
-        found.append((batch.inputs[0].tolist(), batch.targets[0].tolist()))
-    return found
+        rows.append((batch.inputs[0].tolist(), batch.targets[0].tolist()))
+    return rows
 
 
-@given(lengths_of_documents, st.integers(2, 20), st.booleans(), st.integers(0, 2**40))
-def test_an_epoch_has_every_token_once(
-    lengths: list[int], context: int, ended: bool, seed: int
+@given(document_lengths, st.integers(2, 20), st.booleans(), st.integers(0, 2**40))
+def test_epoch_has_every_token_once(
+    lengths: list[int], context: int, final_eos: bool, seed: int
 ) -> None:
-    tokens = texts(lengths, ended=ended)
+    tokens = texts(lengths, final_eos=final_eos)
     rows = epoch(PackedSampler(tokens, special=SPECIAL, context=context, rows=1, seed=seed))
     seen = [t for _, targets in rows for t in targets if t != IGNORE_INDEX]
     assert sorted(seen) == sorted(tokens.tolist())
 
 
-@given(lengths_of_documents, st.integers(2, 20), st.booleans())
-def test_a_document_that_fits_is_whole_and_after_an_end(
-    lengths: list[int], context: int, ended: bool
+@given(document_lengths, st.integers(2, 20), st.booleans())
+def test_document_that_fits_is_whole_and_follows_eos(
+    lengths: list[int], context: int, final_eos: bool
 ) -> None:
-    tokens = texts(lengths, ended=ended)
+    tokens = texts(lengths, final_eos=final_eos)
     rows = epoch(PackedSampler(tokens, special=SPECIAL, context=context, rows=1, seed=1))
     place = {
         token: (number, i)
@@ -70,8 +72,8 @@ def test_a_document_that_fits_is_whole_and_after_an_end(
             assert [place[t] for t in own] == [(row, i + n) for n in range(len(own))]
 
 
-@given(lengths_of_documents, st.integers(3, 20))
-def test_inputs_are_what_came_before(lengths: list[int], context: int) -> None:
+@given(document_lengths, st.integers(3, 20))
+def test_inputs_are_the_preceding_tokens(lengths: list[int], context: int) -> None:
     for inputs, targets in epoch(
         PackedSampler(texts(lengths), special=SPECIAL, context=context, rows=1, seed=1)
     ):
@@ -83,7 +85,7 @@ def test_inputs_are_what_came_before(lengths: list[int], context: int) -> None:
             assert inputs[1] in {END, targets[1] - 1}
 
 
-def test_little_room_is_left_over() -> None:
+def test_rows_are_nearly_full() -> None:
     lengths = np.random.default_rng(1).integers(2, 60, 2000).tolist()
     tokens = texts(lengths)
     batches = PackedSampler(tokens, special=SPECIAL, context=65, rows=1, seed=1)
@@ -91,7 +93,7 @@ def test_little_room_is_left_over() -> None:
 
 
 @pytest.mark.parametrize("rows", [1, 7])
-def test_a_batch_depends_on_its_step_alone(rows: int) -> None:
+def test_batch_depends_on_its_step_alone(rows: int) -> None:
     tokens = texts([5, 9, 2, 30, 7, 1] * 6)
     asked = PackedSampler(tokens, special=SPECIAL, context=12, rows=rows, seed=3)
     for step in (9, 0, 40, 9, 1):
@@ -99,7 +101,7 @@ def test_a_batch_depends_on_its_step_alone(rows: int) -> None:
         assert (batch_of(asked, step).targets == batch_of(fresh, step).targets).all()
 
 
-def test_each_epoch_and_each_seed_has_another_order() -> None:
+def test_order_changes_with_epoch_and_seed() -> None:
     tokens = texts([5] * 60)
     orders = []
     for seed, number in itertools.product((1, 2), (0, 1)):

@@ -1,4 +1,4 @@
-"""What the plan decides, and that it can be written down and read again."""
+"""What the plan decides, and its round trip through JSON."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tfcli.training.plan import (
     make_plan,
 )
 from tfcli.training.schedule import WARM_UP_STEPS, learning_rate_scale, matrix_learning_rate
-from tfcli.training.sizing import expected_loss, regularization
+from tfcli.training.sizing import expected_loss, fit, regularization
 
 
 def corpus(tokens: int = 10_000) -> TokenizedCorpus:
@@ -32,8 +32,10 @@ def corpus(tokens: int = 10_000) -> TokenizedCorpus:
     return TokenizedCorpus(training, training[:100], 2 * tokens, 200, 1, "key")
 
 
-def decide(options: TrainOptions, tokens: int = 10_000, **means: Any) -> PlannedModel:
-    return make_plan(options, corpus(tokens), Resources(dtype="float32", **means), vocab_size=300)
+def decide(options: TrainOptions, tokens: int = 10_000, **resources: Any) -> PlannedModel:
+    return make_plan(
+        options, corpus(tokens), Resources(dtype="float32", **resources), vocab_size=300
+    )
 
 
 def plan_for(options: TrainOptions, tokens: int = 10_000, memory: int | None = None) -> Plan:
@@ -57,14 +59,12 @@ def test_budgets(options: TrainOptions, budget: Budget) -> None:
 
 
 @given(st.integers(0, 10_000), st.floats(0, 1))
-def test_the_learning_rate_stays_within_its_bounds_and_ends_at_zero(
-    step: int, progress: float
-) -> None:
+def test_learning_rate_scale_is_bounded_and_ends_at_zero(step: int, progress: float) -> None:
     assert 0 <= learning_rate_scale(step, progress) <= 1
     assert learning_rate_scale(step, 1.0) == 0
 
 
-def test_the_learning_rate_rises_then_stays_then_falls() -> None:
+def test_learning_rate_warms_up_then_decays() -> None:
     rising = [learning_rate_scale(step, 0.0) for step in range(WARM_UP_STEPS + 5)]
     assert rising == sorted(rising)
     assert rising[-1] == rising[WARM_UP_STEPS - 1] == 1.0
@@ -72,7 +72,7 @@ def test_the_learning_rate_rises_then_stays_then_falls() -> None:
     assert falling == sorted(falling, reverse=True)
 
 
-def test_a_batch_that_does_not_fit_is_made_of_equal_parts() -> None:
+def test_batch_that_does_not_fit_is_split_into_equal_micro_batches() -> None:
     options = TrainOptions(steps=1, batch_tokens=4096, context_length=64)
     decision = decide(options)
     model, whole = decision.model, decision.plan
@@ -82,20 +82,53 @@ def test_a_batch_that_does_not_fit_is_made_of_equal_parts() -> None:
     assert (parts.rows, parts.micro_rows) == (64, 16)
 
 
-def test_a_model_too_large_for_the_memory_is_refused_with_both_figures() -> None:
+def test_model_too_large_for_memory_is_refused_with_both_sizes() -> None:
     with pytest.raises(UsageError, match="too large") as caught:
         plan_for(TrainOptions(size="large"), memory=1 << 20)
     assert "GiB needed" in str(caught.value.why)
 
 
+def test_the_micro_batch_of_a_resumed_run_shrinks_only_where_the_memory_is_smaller() -> None:
+    model = decide(TrainOptions(steps=1, context_length=64)).model
+    alone: Any = {"world_size": 1, "sharded": None, "resumed": "tale"}
+    for rows in (1, 16, 17):
+        enough = training_bytes(model, rows * 64)
+        assert fit(model, rows, memory=enough, **alone) == (rows, False)
+        assert fit(model, rows, memory=100 * enough, **alone) == (rows, False)
+    smaller, _ = fit(model, 16, memory=training_bytes(model, 9 * 64), **alone)
+    assert smaller == 8
+
+
+def test_a_resumed_run_that_does_not_fit_is_not_told_options_that_resume_refuses() -> None:
+    model = decide(TrainOptions(steps=1)).model
+    with pytest.raises(UsageError, match="too large") as caught:
+        fit(model, 4, memory=1 << 10, world_size=1, sharded=None, resumed="tale")
+    assert "--resume tale" in str(caught.value.hint)
+    assert not {"--size", "--context-length"} & set(str(caught.value.hint).split())
+
+
+def test_the_batch_grows_with_the_processes_unless_it_is_given() -> None:
+    def batch(**options: Any) -> int:
+        made = decide(TrainOptions(steps=5, **options), tokens=10**6, world_size=8)
+        return made.plan.rows * made.model.context_length
+
+    assert batch() == 8 * 2048
+    assert batch(batch_tokens=4096) == 4096
+
+
+def test_many_processes_can_share_few_rows() -> None:
+    made = decide(TrainOptions(steps=5, batch_tokens=256, context_length=64), world_size=32)
+    assert (made.plan.rows, made.plan.micro_rows) == (4, 1)
+
+
 @pytest.mark.parametrize("name", ["epochs", "learning_rate", "weight_decay", "dropout"])
 @pytest.mark.parametrize("value", [float("inf"), float("nan")])
-def test_a_wish_that_is_no_number_is_refused(name: str, value: float) -> None:
+def test_non_finite_option_is_refused(name: str, value: float) -> None:
     with pytest.raises(UsageError, match="must be"):
         plan_for(TrainOptions(**{name: value}))  # type: ignore[arg-type]
 
 
-def test_a_short_text_gets_a_short_context() -> None:
+def test_short_text_gets_a_short_context() -> None:
     assert decide(TrainOptions(steps=1), tokens=9).model.context_length == 4
 
 
@@ -104,12 +137,12 @@ def test_too_little_text_is_refused() -> None:
         plan_for(TrainOptions(), tokens=1)
 
 
-def test_a_batch_is_not_larger_than_the_text() -> None:
+def test_batch_is_no_larger_than_the_text() -> None:
     decision = decide(TrainOptions(steps=1, batch_tokens=10**11), tokens=1000)
     assert decision.plan.rows == 1000 // decision.model.context_length
 
 
-def test_one_learning_rate_scales_them_all() -> None:
+def test_learning_rate_option_scales_all_groups() -> None:
     default, doubled = (
         plan_for(TrainOptions()),
         plan_for(TrainOptions(learning_rate=0.04, weight_decay=0.0)),
@@ -121,29 +154,29 @@ def test_one_learning_rate_scales_them_all() -> None:
 
 
 @given(st.integers(1, 10**7), st.integers(1, 10**7))
-def test_the_more_updates_there_are_the_smaller_each_is(one: int, other: int) -> None:
+def test_learning_rate_falls_with_the_number_of_steps(one: int, other: int) -> None:
     few, many = sorted((one, other))
     assert 0 < matrix_learning_rate(many) <= matrix_learning_rate(few) <= 0.02
 
 
-def test_the_plan_takes_the_rate_of_its_steps() -> None:
+def test_plan_uses_the_learning_rate_for_its_steps() -> None:
     rate = plan_for(TrainOptions(steps=2400)).optimizer.matrix_learning_rate
     assert rate == pytest.approx(0.008, rel=0.02)  # as measured: see the lab notes
 
 
-def test_time_budgets_measure_less_often_on_slow_models() -> None:
+def test_slow_models_are_evaluated_on_less_text_in_a_time_budget() -> None:
     quick = plan_for(TrainOptions(seconds=60))
     slow = plan_for(TrainOptions(seconds=60, size="base"))
     assert slow.evaluation_tokens < quick.evaluation_tokens
 
 
-def test_a_plan_survives_json() -> None:
+def test_plan_survives_json() -> None:
     plan = plan_for(TrainOptions(steps=5, dropout=0.1, save_every=2))
     assert Plan.from_json(json.loads(json.dumps(plan.to_json()))) == plan
 
 
 @pytest.mark.parametrize("value", [None, 3, {}, {"budget": 1}, {"budget": {"kind": "x"}}, "plan"])
-def test_garbage_is_no_plan(value: object) -> None:
+def test_garbage_is_refused_as_a_plan(value: object) -> None:
     with pytest.raises(DamagedError):
         Plan.from_json(value)
 
@@ -156,42 +189,40 @@ def test_garbage_is_no_plan(value: object) -> None:
         ({}, {"amount": math.inf}), ({}, {"amount": -1.0}),
     ],
 )  # fmt: skip
-def test_a_plan_out_of_range_is_none(changes: dict[str, Any], budget: dict[str, Any]) -> None:
+def test_out_of_range_plan_is_refused(changes: dict[str, Any], budget: dict[str, Any]) -> None:
     value = plan_for(TrainOptions(steps=5)).to_json()
     value |= changes | {"budget": value["budget"] | budget}
     with pytest.raises(DamagedError):
         Plan.from_json(value)
 
 
-# --- plans made from time -----------------------------------------------------------------------
+# --- time budgets -------------------------------------------------------------------------------
 
 
-def machine(operations: float) -> Any:
-    """A machine that does nothing but the operations of the model, so many a second."""
+def machine_with_flops(flops: float) -> Any:
+    """The `step_seconds` of a machine that does `flops` operations per second of the model's."""
 
     def step_seconds(config: ModelConfig, rows: int, dtype: str) -> float:
         tokens = rows * config.context_length
-        return training_flops_per_token(config) * tokens / operations
+        return training_flops_per_token(config) * tokens / flops
 
     return step_seconds
 
 
 @given(st.floats(30, 10**6), st.floats(1e9, 1e15), st.floats(1.2, 100))
-def test_more_time_or_a_faster_machine_never_makes_the_model_smaller(
-    seconds: float, speed: float, more: float
-) -> None:
+def test_model_size_grows_with_time_and_speed(seconds: float, speed: float, more: float) -> None:
     def size(seconds: float, speed: float) -> int:
-        means = {"step_seconds": machine(speed), "compiles": False}
-        return count_parameters(decide(TrainOptions(seconds=seconds), **means).model)
+        resources = {"step_seconds": machine_with_flops(speed), "compiles": False}
+        return count_parameters(decide(TrainOptions(seconds=seconds), **resources).model)
 
     assert size(seconds, speed) <= size(more * seconds, speed)
     assert size(seconds, speed) <= size(seconds, more * speed)
 
 
-def test_what_the_user_says_of_the_model_stays_and_the_steps_follow_from_it() -> None:
-    means = {"step_seconds": machine(1e11)}
-    large = decide(TrainOptions(seconds=60.0, size="large"), **means)
-    small = decide(TrainOptions(seconds=60.0, num_layers=1, d_model=64), **means)
+def test_explicit_model_options_are_kept_and_determine_the_steps() -> None:
+    resources = {"step_seconds": machine_with_flops(1e11)}
+    large = decide(TrainOptions(seconds=60.0, size="large"), **resources)
+    small = decide(TrainOptions(seconds=60.0, num_layers=1, d_model=64), **resources)
     assert (large.model.num_layers, large.model.d_model) == (24, 1024)
     assert (small.model.num_layers, small.model.d_model) == (1, 64)
     assert large.steps is not None
@@ -199,44 +230,46 @@ def test_what_the_user_says_of_the_model_stays_and_the_steps_follow_from_it() ->
     assert large.steps < small.steps
 
 
-def test_time_that_is_gone_already_is_not_trained_in() -> None:
+def test_time_already_spent_is_deducted() -> None:
     options = TrainOptions(seconds=60.0, size="nano")
-    early = decide(options, step_seconds=machine(1e11)).steps
-    late = decide(options, step_seconds=machine(1e11), spent=30.0).steps
+    early = decide(options, step_seconds=machine_with_flops(1e11)).steps
+    late = decide(options, step_seconds=machine_with_flops(1e11), spent=30.0).steps
     assert early is not None
     assert late is not None
     assert late < 0.6 * early
 
 
-def test_code_is_made_only_where_there_is_time_and_a_compiler() -> None:
-    def compiles(seconds: float, compiler: bool, wish: bool | None = None) -> bool:
-        options = TrainOptions(seconds=seconds, compile=wish)
-        means = {"step_seconds": machine(1e11), "compiles": compiler}
-        return decide(options, **means).plan.compile
+def test_compile_needs_a_long_budget_and_a_compiler() -> None:
+    def compiles(seconds: float, compiler: bool, option: bool | None = None) -> bool:
+        options = TrainOptions(seconds=seconds, compile=option)
+        resources = {"step_seconds": machine_with_flops(1e11), "compiles": compiler}
+        return decide(options, **resources).plan.compile
 
     assert compiles(600.0, True)
     assert not compiles(60.0, True)
     assert not compiles(600.0, False)
-    assert compiles(60.0, False, wish=True)
-    assert not compiles(600.0, True, wish=False)
+    assert compiles(60.0, False, option=True)
+    assert not compiles(600.0, True, option=False)
 
 
 @given(st.floats(0, 1000), st.floats(0, 1000))
-def test_the_more_often_a_text_is_read_the_more_is_left_out(one: float, other: float) -> None:
+def test_regularization_grows_with_epochs(one: float, other: float) -> None:
     few, many = sorted((one, other))
     assert regularization(few) <= regularization(many)
 
 
-def test_a_model_too_large_to_measure_is_not_chosen() -> None:
+def test_model_too_large_to_time_is_not_chosen() -> None:
     def step_seconds(config: ModelConfig, rows: int, dtype: str) -> float:
         return 0.01 if config.d_model < 300 else math.inf
 
     assert decide(TrainOptions(seconds=1e6), step_seconds=step_seconds).model.d_model == 256
 
 
-def test_where_time_is_short_a_step_learns_from_half_as_much() -> None:
+def test_short_time_budgets_halve_the_batch() -> None:
     def batch(**options: Any) -> int:
-        decision = decide(TrainOptions(**options), tokens=10**5, step_seconds=machine(1e11))
+        decision = decide(
+            TrainOptions(**options), tokens=10**5, step_seconds=machine_with_flops(1e11)
+        )
         return decision.plan.rows * decision.model.context_length
 
     assert batch(seconds=60.0) == batch(seconds=600.0) // 2 == 1024
@@ -246,7 +279,7 @@ def test_where_time_is_short_a_step_learns_from_half_as_much() -> None:
 
 
 @given(st.floats(0.1, 3.0), st.floats(4e5, 1e12), st.floats(1.0, 10.0))
-def test_more_tokens_promise_a_lower_loss(ngram: float, tokens: float, more: float) -> None:
+def test_expected_loss_falls_with_tokens(ngram: float, tokens: float, more: float) -> None:
     before, after = (expected_loss(ngram, 1.3 * ngram, n) for n in (tokens, more * tokens))
     assert before is not None
     assert after is not None
@@ -254,15 +287,15 @@ def test_more_tokens_promise_a_lower_loss(ngram: float, tokens: float, more: flo
     assert after <= before
 
 
-def test_nothing_is_promised_of_a_training_shorter_than_any_tried() -> None:
+def test_no_loss_is_predicted_below_the_measured_token_counts() -> None:
     assert expected_loss(1.5, 2.1, 1000) is None
 
 
-def test_nothing_is_promised_of_text_that_was_made_by_rules() -> None:
+def test_no_loss_is_predicted_for_synthetic_text() -> None:
     assert expected_loss(0.68, 1.55, 1e6) is None
 
 
-def test_apart_and_weights_do_not_go_together() -> None:
+def test_document_mask_and_weights_cannot_be_combined() -> None:
     training = np.zeros(1000, np.uint16)
     two = TokenizedCorpus(
         training, training[:100], 2000, 200, 2, "key", ends=(500, 1000), weights=(1.0, 2.0)

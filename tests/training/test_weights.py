@@ -1,4 +1,4 @@
-"""A run on sources with weights goes on as it began, with its tokens or without."""
+"""A run on weighted sources resumes with the same weights, from cached tokens or from the text."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def weights(run: Run) -> dict[str, bytes]:
 
 
 def start(workshop: Workshop, name: str, steps: int | None = None) -> Run:
-    """A run on the book and on some sentences, these with three times their share."""
+    """A run on the book and on some sentences, the latter with weight 3."""
     other = workshop.folder / "other.txt"
     if not other.exists():
         other.write_text("".join(sorted(SENTENCES)) * 2)
@@ -47,7 +47,7 @@ def start(workshop: Workshop, name: str, steps: int | None = None) -> Run:
     return open_run(path)
 
 
-def test_its_card_says_what_it_was_trained_on(workshop: Workshop) -> None:
+def test_metadata_lists_sources_and_weights(workshop: Workshop) -> None:
     metadata = start(workshop, "whole").metadata["corpus"]
     assert [Path(source).name for source in metadata["sources"]] == ["book.txt", "other.txt"]
     assert [(part["sources"], part["weight"]) for part in metadata["parts"]] == [(1, 1.0), (1, 3.0)]
@@ -55,7 +55,7 @@ def test_its_card_says_what_it_was_trained_on(workshop: Workshop) -> None:
 
 
 @pytest.mark.parametrize("without_cache", [False, True])
-def test_it_goes_on_to_the_same_bits(workshop: Workshop, without_cache: bool) -> None:
+def test_weighted_run_resumes_to_the_same_bits(workshop: Workshop, without_cache: bool) -> None:
     whole = start(workshop, "whole")
     cut = start(workshop, "cut", steps=3)
     assert weights(cut) != weights(whole)
@@ -65,7 +65,7 @@ def test_it_goes_on_to_the_same_bits(workshop: Workshop, without_cache: bool) ->
     assert weights(cut) == weights(whole)
 
 
-def test_without_its_tokens_and_with_another_text_it_does_not(workshop: Workshop) -> None:
+def test_resuming_on_a_changed_source_is_refused(workshop: Workshop) -> None:
     start(workshop, "cut", steps=3)
     shutil.rmtree(workshop.cache)
     (workshop.folder / "other.txt").write_text(BOOK[:1000])
@@ -76,10 +76,10 @@ def test_without_its_tokens_and_with_another_text_it_does_not(workshop: Workshop
 
 
 @pytest.mark.parametrize("parts", [[], 7, [{"weight": 1}], "one too few"])
-def test_a_card_with_other_parts_is_damaged(workshop: Workshop, parts: object) -> None:
+def test_metadata_with_invalid_parts_is_damaged(workshop: Workshop, parts: object) -> None:
     run = start(workshop, "it", steps=1)
-    noted = run.metadata["corpus"]
-    noted["parts"] = noted["parts"][:1] if parts == "one too few" else parts
+    corpus = run.metadata["corpus"]
+    corpus["parts"] = corpus["parts"][:1] if parts == "one too few" else parts
     write_metadata(run.path, run.metadata)
     with pytest.raises(DamagedError):
         open_run(run.path)

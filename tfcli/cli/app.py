@@ -46,12 +46,12 @@ app = typer.Typer(
 )
 app.command("train", cls=Command)(train.train)
 app.command("generate", cls=Command)(generate.generate)
-app.command("score")(score.score)
+app.command("score", cls=Command)(score.score)
 app.add_typer(tokenizer.app, name="tokenizer")
 app.add_typer(runs.app, name="runs")
 app.command("export")(exchange.export_run)
 app.command("import", cls=Command)(exchange.import_run)
-app.command("demo")(demo.demo)
+app.command("demo", cls=Command)(demo.demo)
 app.command("doctor")(doctor.doctor)
 
 

@@ -26,12 +26,17 @@ KEYWORD = inspect.Parameter.KEYWORD_ONLY
 
 
 class Command(typer.core.TyperCommand):
-    """A command whose help shows each option under one name; its description tells the aliases."""
+    """A command whose help fits into 80 columns: one name an option, no bounds nobody reaches.
+
+    The description tells the aliases, and the error the range.
+    """
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Called before the help is shown, and the program ends."""
         aliases: set[str] = getattr(self.callback, "aliases", set())
-        for parameter in self.params:
+        parameters: list[Any] = self.params
+        for parameter in parameters:
+            parameter.min = parameter.max = None
             parameter.opts = [name for name in parameter.opts if name not in aliases]
             parameter.secondary_opts = [n for n in parameter.secondary_opts if n not in aliases]
         super().format_help(ctx, formatter)

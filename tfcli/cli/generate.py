@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from dataclasses import replace
-from secrets import randbelow
 from typing import Annotated
 
 import typer
@@ -38,6 +37,8 @@ def generate(
     """
     seeded = "seed" in given_options(context)
     if not seeded:
+        from secrets import randbelow
+
         request = replace(request, seed=randbelow(2**31))
     reporter = streams.Reporter(quiet=quiet)
     session = GenerationSession(options, model, reporter=reporter, started=context.obj)

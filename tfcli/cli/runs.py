@@ -17,21 +17,21 @@ if TYPE_CHECKING:
 
     from tfcli.runs.inspection import Inspection
 
-app = typer.Typer(help="List runs; show, check, plot, export metrics of, or remove them.")
+app = typer.Typer(help="List, show, verify, plot and remove runs.")
 app.command("plot")(plot.plot)
 app.command("tensorboard")(plot.tensorboard)
 
 
 @app.callback(invoke_without_command=True)
 def main(context: typer.Context, json: JsonOption = False) -> None:
-    """List runs: size, loss, steps, disk usage."""
+    """List, show, verify, plot and remove runs. Without a command, lists them."""
     if context.invoked_subcommand is None:
         list_all(json=json)
 
 
 @app.command("list")
 def list_all(json: JsonOption = False) -> None:
-    """List runs: size, loss, steps, disk usage. `tfcli runs` alone does the same."""
+    """List runs: size, loss, steps, disk usage."""
     from tfcli.cli.formatting import format_bytes, format_count, format_duration
     from tfcli.cli.render import show_table
     from tfcli.runs.run import TRAIN_COMMAND, list_runs, open_run

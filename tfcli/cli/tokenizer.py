@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tfcli.cli import streams
-from tfcli.cli.command import takes_options
+from tfcli.cli.command import Command, takes_options
 from tfcli.cli.options import JsonOption, QuietOption, option
 from tfcli.errors import DataError, UsageError
 from tfcli.options import Options, parse_count
@@ -42,7 +42,7 @@ class TokenizerOptions(Options):
     )  # fmt: skip
 
 
-@app.command()
+@app.command(cls=Command)
 @takes_options
 def train(
     files: Annotated[

@@ -79,13 +79,14 @@ ResumeOption = Annotated[
 @takes_options
 def train(
     context: typer.Context,
-    options: TrainOptions,
-    text: TextOptions,
-    command: CommandOptions,
+    *,
     files: FilesArgument = None,
     run: NameOption = None,
     base: BaseOption = None,
     resume: ResumeOption = None,
+    options: TrainOptions,
+    text: TextOptions,
+    command: CommandOptions,
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:

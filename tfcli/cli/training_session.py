@@ -61,9 +61,10 @@ class TrainingSession:
         if _world_size() == 1:  # known before torch is loaded
             yield True
             return
+        from tfcli.runs.run import ROOT
         from tfcli.runtime.distributed import init, shutdown
 
-        self.processes = init()
+        self.processes = init(ROOT)
         well = False
         try:
             yield self.processes.is_main
@@ -257,7 +258,6 @@ class TrainingSession:
         from tfcli.cli.formatting import format_count, format_duration
         from tfcli.cli.training_view import TrainingView
         from tfcli.runs.summary import summarize
-        from tfcli.training.closing import measure_best
         from tfcli.training.events import Stopped
 
         with TrainingView(job, trainer.run.name, quiet=self.reporter.quiet) as view:
@@ -265,7 +265,7 @@ class TrainingSession:
                 view.show(event)
         interrupted = isinstance(event, Stopped) and event.reason == "interrupted"
         if not interrupted:
-            measure_best(trainer)
+            trainer.evaluate_best_step()
         summary = summarize(trainer.run)
         self.reporter.note(
             f"Saved to {summary['path']}: {streams.counted(summary['steps'], 'step')}, "

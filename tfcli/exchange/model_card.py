@@ -1,7 +1,7 @@
-"""The model card of an exported model: what it is, its training, evaluation and limits.
+"""The model card (README.md) of an exported model.
 
-After Mitchell et al., "Model Cards for Model Reporting", 2019; the block at the top is what
-Hugging Face reads.
+After Mitchell et al., "Model Cards for Model Reporting", 2019. Hugging Face reads the block of
+metadata at the top.
 """
 
 from __future__ import annotations
@@ -21,49 +21,49 @@ if TYPE_CHECKING:
 
 
 def model_card(run: Run, step: ValidStep, folder: str) -> str:
-    """The model card, in Markdown.
+    """The model card in Markdown, from what the run records.
 
     Args:
-        folder: name of the folder it is written to.
+        folder: name of the folder that holds the card.
 
     """
     config, state, corpus = run.model_config, step.state, run.metadata["corpus"]
-    operations = state.tokens_seen * training_flops_per_token(config)
+    flops = state.tokens_seen * training_flops_per_token(config)
     epochs = state.tokens_seen / max(corpus["training_tokens"], 1)
     sections = [
         _metadata(run),
         f"# {_plain(run.name)}",
         f"A language model of {count_parameters(config):,} parameters, {_origin(run)}.",
-        "## What it is",
+        "## Model details",
         _table({
             "architecture": f"{architecture_of(config).name} (family `{config.family}`)",
             "layers, hidden size": f"{config.num_layers}, {config.d_model}",
-            "heads": f"{config.num_heads} of size {config.head_dim}, "
-                     f"{config.num_kv_heads} key-value heads",
+            "attention heads": f"{config.num_heads} of size {config.head_dim}, "
+                               f"{config.num_kv_heads} key-value heads",
             "feed-forward size": config.d_ff,
             "context length": f"{config.context_length:,} tokens",
-            "vocabulary": f"{config.vocab_size:,} pieces (SentencePiece, lossless)",
-            "number format": "float32",
+            "vocabulary": f"{config.vocab_size:,} tokens (SentencePiece with byte fallback)",
+            "dtype": "float32",
         }),
     ]  # fmt: skip
     if not run.metadata.get("imported"):
         sections += [
             "## Training data",
             _table({
-                "corpus": f"{corpus['bytes']:,} bytes in {corpus['documents']:,} documents",
-                "SHA-256 of the corpus": f"`{corpus['fingerprint']}`",
-                "training text": f"{corpus['training_bytes']:,} bytes, "
-                                     f"{corpus['training_tokens']:,} tokens",
-                "held out": f"{corpus['held_out_bytes']:,} bytes, the end of the corpus",
+                "text": f"{corpus['bytes']:,} bytes in {corpus['documents']:,} documents",
+                "SHA-256 of the text": f"`{corpus['fingerprint']}`",
+                "training part": f"{corpus['training_bytes']:,} bytes, "
+                                 f"{corpus['training_tokens']:,} tokens",
+                "held-out part": f"{corpus['held_out_bytes']:,} bytes, the end of the text",
                 "SHA-256 of the tokenizer": f"`{run.metadata['tokenizer']['fingerprint']}`",
                 "initialized from": run.metadata.get("from") or "scratch",
             }),
-            "## Training",
+            "## Training procedure",
             _table({
                 "tokens seen": f"{state.tokens_seen:,} ({epochs:.1f} epochs)",
                 "steps": f"{state.step:,}",
                 "time": f"{state.seconds:,.0f} s",
-                "compute": f"{operations:.2e} FLOPs",
+                "compute": f"{flops:.2e} FLOPs",
                 "seed": run.metadata["seed"],
                 **_settings(run.metadata["plan"]),
             }),
@@ -76,17 +76,17 @@ def _origin(run: Run) -> str:
     if imported := run.metadata.get("imported"):
         return f"imported from {_plain(imported)} with tfcli {__version__}"
     if base := run.metadata.get("from"):
-        return f"trained further, from {_plain(base)}, with tfcli {__version__}"
+        return f"fine-tuned from {_plain(base)} with tfcli {__version__}"
     return f"trained from scratch with tfcli {__version__}"
 
 
 def _plain(name: object) -> str:
-    """A foreign name on one line, without Markdown."""
+    """An untrusted name as one line without Markdown."""
     return re.sub(r"[^\w .,/-]", "_", str(name), flags=re.ASCII)
 
 
 def _settings(plan: dict[str, Any]) -> dict[str, object]:
-    """The hyperparameters in a plan."""
+    """The hyperparameters of a plan."""
     optimizer = plan.get("optimizer", {})
     known = {
         "learning rate (Muon)": optimizer.get("matrix_learning_rate"),
@@ -100,9 +100,9 @@ def _settings(plan: dict[str, Any]) -> dict[str, object]:
 
 
 LIMITS = """\
-It knows only its training text, with that text's errors, views and style. It makes up facts. It was
-not trained to follow instructions or to refuse anything. It may repeat passages of its training
-text word for word: share it only where you may share that text."""
+It knows only the text that it was trained on, with that text's errors, views and style. It makes
+up facts. It was not trained to follow instructions or to refuse anything. It may reproduce passages
+of its text verbatim: share it only where you may share the text."""
 
 USE = """\
 ```python
@@ -114,8 +114,8 @@ ids = tokenizer("Once upon", return_tensors="pt", return_token_type_ids=False)
 print(tokenizer.decode(model.generate(**ids, max_new_tokens=100)[0], skip_special_tokens=True))
 ```
 
-Every text begins with `<s>`, which the tokenizer adds. U+2581 is the tokenizer's own mark for a
-space: programs other than tfcli decode it as one."""
+Every text starts with `<s>`, which the tokenizer adds. U+2581 is the tokenizer's own mark for a
+space: programs other than tfcli decode it as a space."""
 
 
 def _metadata(run: Run) -> str:
@@ -141,15 +141,15 @@ def _quality(run: Run, step: ValidStep) -> str:
     facts: dict[str, object] = {
         "held-out loss": f"**{measured.nats_per_byte:.4f} nats per byte** "
                          f"({measured.nats_per_byte / math.log(2):.4f} bits per byte)",
-        "measured on": f"{measured.bytes:,} bytes, {measured.tokens:,} tokens: {part}",
-        "protocol": f"sliding windows of {measured.context} tokens, stride "
-                    f"{measured.stride}, each beginning with `<s>`",
-        "on other text": "not measured",
+        "evaluated on": f"{measured.bytes:,} bytes, {measured.tokens:,} tokens: {part}",
+        "protocol": f"windows of {measured.context} tokens with stride {measured.stride}, "
+                    "each starting with `<s>`",
+        "other data": "not evaluated",
     }  # fmt: skip
     baselines = run.metadata.get("baselines")
     if baselines:
-        facts["baseline: gzip"] = f"{baselines['gzip']:.4f} nats per byte on the same text"
+        facts["gzip"] = f"{baselines['gzip']:.4f} nats per byte on the same text"
         if baselines.get("ngram"):
             order = baselines["ngram_order"]
-            facts[f"baseline: {order}-gram model"] = f"{baselines['ngram']:.4f} nats per byte"
+            facts[f"{order}-gram model"] = f"{baselines['ngram']:.4f} nats per byte"
     return _table(facts)

@@ -1,4 +1,4 @@
-"""Self-attention, the layer in which positions look at each other.
+"""Self-attention, the layer in which positions attend to each other.
 
 Shapes are those of `tfcli.model.transformer`.
 """
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
 
 class AttentionContext(NamedTuple):
-    """What all layers attend with alike.
+    """What attention needs besides x; the same for all layers.
 
     Attributes:
-        rotary: cosines and sines of the positions, or None; (T, D) each, or (B, 1, T, D).
+        rotary: cosines and sines of the positions, (T, D) or (B, 1, T, D) each; None without RoPE.
         mask: from `attention_mask` or the cache.
-        causal: whether a position sees only what stands before it, where there is no mask.
-        cache: of the positions before these, in generation.
+        causal: without a mask, whether a position attends only to itself and earlier ones.
+        cache: in generation, the keys and values of earlier positions.
 
     """
 
@@ -37,16 +37,16 @@ class AttentionContext(NamedTuple):
 
 
 class Attention(nn.Module):
-    """Self-attention: each position takes from itself and, if causal, from those before it.
+    """Self-attention: each position reads from itself and, if causal, from earlier ones only.
 
-    A position asks with its query, each of the others answers with its key, and the better they
-    match the more of that position's value is taken:
+    The query of a position is compared with the key of every other; the better they match, the
+    more of that position's value is taken:
 
         attention(Q, K, V) = softmax(Q K^T / sqrt(D)) V          (Vaswani et al. 2017, equation 1)
 
-    Several heads do this side by side, each with its own idea of what to look for. Where K < H,
-    several query heads share one key-value head (Ainslie et al., "GQA", 2023). QK-norm keeps the
-    scores from growing without bound (Dehghani et al., "Scaling ViT to 22B", 2023).
+    Several heads do this in parallel, each with weights of its own. Where K < H, several query
+    heads share a key-value head (Ainslie et al., "GQA", 2023). QK-norm keeps the scores from
+    growing without bound (Dehghani et al., "Scaling ViT to 22B", 2023).
     """
 
     def __init__(self, config: ModelConfig) -> None:
@@ -101,22 +101,22 @@ def attention(
         queries: (B, H, T, D), of the last T positions.
         keys, values: (B, K, S, D), of all S positions.
         mask: True where a query may attend to a key; see `model.masks`.
-        causal: without a mask, whether a query sees only itself and what came before it.
+        causal: without a mask, whether a query attends only to its own position and earlier ones.
 
     Returns:
         (B, H, T, D).
     """
     T, S = queries.shape[2], keys.shape[2]
     causal = causal and mask is None and T > 1
-    if causal and T < S:  # the kernel knows only the square case
+    if causal and T < S:  # the kernel handles only T == S
         causal = False
         mask = torch.ones(T, S, dtype=torch.bool, device=queries.device).tril(S - T)
-    # on a CPU the kernel for bfloat16 takes three times as long backwards: float32 for this part
-    widened = queries.dtype == torch.bfloat16 and queries.device.type == "cpu"
+    # on a CPU the backward pass in bfloat16 takes three times as long as in float32
+    to_float32 = queries.dtype == torch.bfloat16 and queries.device.type == "cpu"
     attended = F.scaled_dot_product_attention(
-        queries.float() if widened else queries,
-        keys.float() if widened else keys,
-        values.float() if widened else values,
+        queries.float() if to_float32 else queries,
+        keys.float() if to_float32 else keys,
+        values.float() if to_float32 else values,
         attn_mask=mask,
         is_causal=causal,
         enable_gqa=keys.shape[1] != queries.shape[1],

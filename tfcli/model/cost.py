@@ -15,30 +15,36 @@ def count_parameters(config: ModelConfig) -> int:
     return sum(parameter.size for parameter in parameters(config))
 
 
-def forward_flops_per_token(config: ModelConfig, length: int | None = None) -> int:
+def forward_flops_per_token(config: ModelConfig, attended: float | None = None) -> int:
     """Floating-point operations of the forward pass, per token.
 
     Two for each element of a matrix, and four for each attended position and channel (scores, then
     values), as in Kaplan et al., "Scaling Laws", 2020, section 2.1. Vectors are left out.
 
     Args:
-        length: number of positions attended to; by default half of the context, the average of a
-            causal model.
+        attended: positions that each position attends to, on average; by default half of the
+            context, as in a causal model.
 
     """
-    attended = config.context_length / 2 if length is None else length
+    attended = config.context_length / 2 if attended is None else attended
     attention = 4 * config.num_heads * config.head_dim * attended
     head = config.vocab_size * config.d_model  # a product too, even where its table is tied
     return int(2 * (_matrix_elements(config) + head) + config.num_layers * attention)
 
 
-def training_flops_per_token(config: ModelConfig) -> int:
+def training_flops_per_token(config: ModelConfig, attended: float | None = None) -> int:
     """Floating-point operations per token of forward and backward, which takes twice as many."""
-    return 3 * forward_flops_per_token(config)
+    return 3 * forward_flops_per_token(config, attended)
 
 
 def training_bytes(config: ModelConfig, batch_tokens: int, *, shards: int = 1) -> int:
-    """About how much memory training takes at its peak, in bytes; see `docs/lab-notes.md`.
+    """About how much memory training takes at its peak, in bytes: a step, or an evaluation."""
+    evaluation = step_bytes(config, 0, shards=shards) + evaluation_bytes(config)
+    return max(step_bytes(config, batch_tokens, shards=shards), evaluation)
+
+
+def step_bytes(config: ModelConfig, batch_tokens: int, *, shards: int = 1) -> int:
+    """About how much memory a training step takes at its peak, in bytes; see `docs/lab-notes.md`.
 
     Weights, gradients and two moments in float32; per token and block about 16 vectors of d_model
     and 4 of d_ff (2 without a gate) kept for the backward pass, and as many again for the
@@ -52,9 +58,34 @@ def training_bytes(config: ModelConfig, batch_tokens: int, *, shards: int = 1) -
     weights = 16 * count_parameters(config) // shards
     if shards > 1:
         weights += 8 * _matrix_elements(config) // config.num_layers
-    block = 16 * config.d_model + (4 if config.feed_forward == "swiglu" else 2) * config.d_ff
-    activations = (config.num_layers + 1) * block + 3 * config.vocab_size
+    activations = (config.num_layers + 1) * _block_activations(config) + 3 * config.vocab_size
     return weights + 4 * batch_tokens * activations
+
+
+# What an evaluation computes at once, whatever the text.
+EVALUATION_ROWS = 32
+EVALUATION_TOKENS = 1 << 13
+EVALUATION_LOGITS = 1 << 24  # 64 MiB in float32
+
+
+def evaluation_rows(config: ModelConfig) -> int:
+    """Rows of a whole context that are evaluated at once."""
+    context = config.context_length
+    logits = context * config.vocab_size
+    rows = min(EVALUATION_ROWS, EVALUATION_TOKENS // context, EVALUATION_LOGITS // logits)
+    return max(1, rows)
+
+
+def evaluation_bytes(config: ModelConfig) -> int:
+    """About how much memory an evaluation takes besides the weights: a block, some logits."""
+    tokens = evaluation_rows(config) * config.context_length
+    logits = min(EVALUATION_LOGITS, tokens * config.vocab_size)
+    return 4 * (tokens * _block_activations(config) + 3 * logits)
+
+
+def _block_activations(config: ModelConfig) -> int:
+    """Numbers per token that a block computes."""
+    return 16 * config.d_model + (4 if config.feed_forward == "swiglu" else 2) * config.d_ff
 
 
 def _matrix_elements(config: ModelConfig) -> int:

@@ -1,4 +1,4 @@
-"""Two functions that torch is slow at on a CPU; `docs/lab-notes.md` has what that cost."""
+"""RMSNorm and dropout, which torch computes slowly on a CPU; measured in `docs/lab-notes.md`."""
 
 from __future__ import annotations
 
@@ -15,66 +15,66 @@ if TYPE_CHECKING:
 
 
 def rms_norm(x: Tensor, weight: Tensor, epsilon: float) -> Tensor:
-    """Divides x (..., width) by its root mean square over the last dimension.
+    """RMSNorm over the last dimension of x, (..., width).
 
-    y = x / sqrt(mean(x^2) + epsilon) * weight. On a CPU torch puts this together from a dozen small
-    operations and their derivatives; there it is done as in `_OnCPU`.
+    y = x / sqrt(mean(x^2) + epsilon) * weight. In training on a CPU, torch builds this from a dozen
+    small operations and their derivatives; `CPURMSNorm` is used instead.
     """
-    if _is_plain_cpu(x) and torch.is_grad_enabled():
-        return _OnCPU.apply(x, weight, epsilon)  # type: ignore[no-any-return,no-untyped-call]
-    return F.rms_norm(x, weight.shape, weight.to(x.dtype), epsilon)  # one type: the fused kernel
+    if _is_eager_cpu(x) and torch.is_grad_enabled():
+        return CPURMSNorm.apply(x, weight, epsilon)  # type: ignore[no-any-return,no-untyped-call]
+    return F.rms_norm(x, weight.shape, weight.to(x.dtype), epsilon)  # one dtype: the fused kernel
 
 
-def dropout(x: Tensor, share: float, training: bool, dropout_mask: Tensor | None = None) -> Tensor:
-    """Sets a random share of x to zero and scales the rest up, so that the mean stays.
+def dropout(x: Tensor, p: float, training: bool, dropout_mask: Tensor | None = None) -> Tensor:
+    """Zeroes each element of x with probability `p` and scales the rest up, which keeps the mean.
 
     Srivastava et al., "Dropout", 2014.
 
     Args:
-        dropout_mask: from `draw_dropout_mask`; None leaves the drawing to torch.
+        dropout_mask: from `draw_dropout_mask`; None lets torch draw it.
 
     """
     if dropout_mask is None or not training:
-        return F.dropout(x, share, training)
-    return x * (dropout_mask.to(x.dtype) * (256 / (256 - _dropped(share))))
+        return F.dropout(x, p, training)
+    return x * (dropout_mask.to(x.dtype) * (256 / (256 - _dropped_of_256(p))))
 
 
-def draw_dropout_mask(shape: Sequence[int], share: float, seed: Sequence[int]) -> Tensor:
-    """Draws what dropout keeps, for a CPU: a byte for each number, of which torch draws floats.
+def draw_dropout_mask(shape: Sequence[int], p: float, seed: Sequence[int]) -> Tensor:
+    """True where dropout keeps an element; draws a byte per element, where torch draws a float.
 
-    The share is rounded to a multiple of 1/256.
+    For the CPU. `p` is rounded to a multiple of 1/256.
     """
     random = np.random.Generator(np.random.SFC64(list(seed)))
     count = math.prod(shape)
     words = random.integers(0, 2**64, -(-count // 8), np.uint64)
-    return torch.from_numpy(words.view(np.uint8)[:count] >= _dropped(share)).view(*shape)
+    return torch.from_numpy(words.view(np.uint8)[:count] >= _dropped_of_256(p)).view(*shape)
 
 
-def _dropped(share: float) -> int:
-    return min(255, max(1, round(256 * share)))
+def _dropped_of_256(p: float) -> int:
+    return min(255, max(1, round(256 * p)))
 
 
-def _is_plain_cpu(x: Tensor) -> bool:
-    # compiled code has its own, fused with what stands around them
+def _is_eager_cpu(x: Tensor) -> bool:
+    # torch.compile fuses its own with the operations around them
     return x.device.type == "cpu" and not torch.compiler.is_compiling()
 
 
-class _OnCPU(torch.autograd.Function):
-    """RMSNorm whose gradient comes from the kernel of LayerNorm.
+class CPURMSNorm(torch.autograd.Function):
+    """RMSNorm whose gradient comes from the LayerNorm kernel.
 
     With s = 1 / sqrt(mean(x^2) + epsilon), n = s x and h = gradient * weight,
 
         RMSNorm:    dx = s (h - n mean(h n))
-        LayerNorm:  dx = s (h - mean(h) - n mean(h n)),  told that the mean of x is 0
+        LayerNorm:  dx = s (h - mean(h) - n mean(h n)),  given 0 as the mean of x
 
-    so the kernel's result and s mean(h) make up ours. The gradient of the weight is the same.
+    so ours is the kernel's result plus s mean(h). The gradient of the weight is the same.
     """
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, epsilon: float) -> Tensor:
         width = x.shape[-1]
         wide = x.to(torch.promote_types(x.dtype, torch.float32))
-        # as a matrix product, since that is faster than a mean
+        # a matrix product, which is faster than a mean
         mean = torch.mv((wide * wide).reshape(-1, width), wide.new_full((width,), 1 / width))
         scale = mean.add_(epsilon).rsqrt_().view(*x.shape[:-1], 1)
         ctx.save_for_backward(x, weight, scale)

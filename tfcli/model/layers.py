@@ -1,4 +1,4 @@
-"""The layers that a block is built of: norms, linear layers, feed-forward.
+"""The layers of a block other than attention: norms, linear layers, feed-forward.
 
 Shapes are those of `tfcli.model.transformer`.
 """
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 class RMSNorm(nn.Module):
     """y = x / sqrt(mean(x^2) + epsilon) * weight, over the last dimension.
 
-    LayerNorm without the mean and the bias: as good, and cheaper.
+    LayerNorm without mean and bias: as good, and cheaper.
     Zhang & Sennrich, "Root Mean Square Layer Normalization", 2019, equation 4.
     """
 
@@ -47,7 +47,7 @@ class LayerNorm(nn.LayerNorm):
 
 
 def make_norm(config: ModelConfig) -> nn.Module:
-    """The norm of the family, over the residual stream."""
+    """The family's norm, over the residual stream."""
     if config.norm == "rms_norm":
         return RMSNorm(config.d_model, config.norm_epsilon)
     return LayerNorm(config.d_model, config.norm_epsilon)
@@ -57,18 +57,18 @@ def make_norm(config: ModelConfig) -> nn.Module:
 
 
 def fused_linear(x: Tensor, *layers: nn.Linear) -> tuple[Tensor, ...]:
-    """Several linear layers of the same x, as one product: (..., E) -> (..., out) each.
+    """Several linear layers of the same x as one matrix product: (..., E) -> (..., out) each.
 
-    The product is in the number format of x; the weights stay in float32, since an optimizer step
-    is often smaller than bfloat16 can resolve. In training the matrices are concatenated: one large
-    product is faster than three small ones.
+    Computed in the dtype of x. The weights stay in float32, since an optimizer step is often
+    smaller than bfloat16 can resolve. In training the matrices are concatenated: one large product
+    is faster than three small ones.
     """
     if not torch.is_grad_enabled() or len(layers) == 1:  # copying costs more than it saves
         return tuple(F.linear(x, *_weights(x, layer)) for layer in layers)
     weights, biases = zip(*(_weights(x, layer) for layer in layers), strict=True)
     bias = None if biases[0] is None else torch.cat(biases)
-    together = F.linear(x, torch.cat(weights), bias)
-    return torch.split(together, [layer.out_features for layer in layers], dim=-1)
+    outputs = F.linear(x, torch.cat(weights), bias)
+    return torch.split(outputs, [layer.out_features for layer in layers], dim=-1)
 
 
 def _weights(x: Tensor, layer: nn.Linear) -> tuple[Tensor, Tensor | None]:
@@ -80,7 +80,7 @@ def _weights(x: Tensor, layer: nn.Linear) -> tuple[Tensor, Tensor | None]:
 
 
 class SwiGLU(nn.Module):
-    """down(silu(gate(x)) * up(x)): the gate decides how much of `up` passes.
+    """down(silu(gate(x)) * up(x)): the gate scales each element of `up`.
 
     Shazeer, "GLU Variants Improve Transformer", 2020, equation 6.
     """
@@ -100,7 +100,7 @@ class SwiGLU(nn.Module):
 class MLP(nn.Module):
     """down(activation(up(x))), the feed-forward layer of the original Transformer and of GPT-2.
 
-    ReLU in Vaswani et al. 2017, equation 2; in GPT-2 GELU in its tanh form
+    ReLU in Vaswani et al. 2017, equation 2; in GPT-2, the tanh approximation of GELU
     (Hendrycks & Gimpel, "Gaussian Error Linear Units", 2016).
     """
 

@@ -1,4 +1,4 @@
-"""Which positions may attend to which, where that is not simply all before them."""
+"""Attention masks other than the plain causal one."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ def attention_mask(
 
     Args:
         length: T.
-        causal: whether a position attends only to itself and to those before it.
-        window: how far it looks, its own position included; None: everywhere.
+        causal: whether a position attends only to itself and earlier ones.
+        window: how many positions it attends to, its own included; None: all.
         segments: (B, T), see `segment_mask`.
 
     Returns:
-        (T, T) or (B, 1, T, T); None where the kernel's own causal mask, or none, says it all.
+        (T, T) or (B, 1, T, T); None where the kernel's own causal mask, or no mask, is enough.
 
     """
     mask = None
@@ -35,14 +35,14 @@ def attention_mask(
         mask = sliding_window_mask(length, window, causal=causal, device=device)
     if segments is None:
         return mask
-    within = segment_mask(segments, causal=causal)
-    return within if mask is None else within & mask
+    segmented = segment_mask(segments, causal=causal)
+    return segmented if mask is None else segmented & mask
 
 
 def segment_mask(segments: Tensor, *, causal: bool) -> Tensor:
-    """Attention within a segment: (B, T) numbers -> (B, 1, T, T).
+    """Attention within a segment: (B, T) segment numbers -> (B, 1, T, T).
 
-    The first position of a row, its begin token, is seen by all, as in generation.
+    All attend to the first position of a row, its begin token, as in generation.
     """
     same = segments[:, :, None] == segments[:, None, :]
     same[:, :, 0] = True
@@ -51,5 +51,5 @@ def segment_mask(segments: Tensor, *, causal: bool) -> Tensor:
 
 def sliding_window_mask(length: int, window: int, *, causal: bool, device: torch.device) -> Tensor:
     """(T, T), True where the key is less than `window` positions away."""
-    seen = torch.ones(length, length, dtype=torch.bool, device=device).triu(1 - window)
-    return seen.tril() if causal else seen.tril(window - 1)
+    near = torch.ones(length, length, dtype=torch.bool, device=device).triu(1 - window)
+    return near.tril() if causal else near.tril(window - 1)

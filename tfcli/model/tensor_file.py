@@ -1,8 +1,8 @@
-"""A safetensors file: named arrays, looked at without being read, and read one at a time.
+"""A safetensors file: named arrays, listed without being read, and read one at a time.
 
-The layout is eight bytes with the length of a header in JSON, the header, then the bytes of the
-arrays one after the other: github.com/huggingface/safetensors, "Format". A header may come from
-anywhere, so all of it is checked against the file before any array is touched.
+The layout is eight bytes with the length of a JSON header, the header, then the bytes of the
+arrays one after another: github.com/huggingface/safetensors, "Format". A header is untrusted, so
+all of it is checked against the file before any array is touched.
 """
 
 from __future__ import annotations
@@ -10,26 +10,46 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from tfcli.errors import DamagedError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     import numpy as np
 
     Array = np.ndarray[Any, Any]
 
-# Number formats by their name in a header: numpy's, and bytes a number. BF16 is the upper half of a
-# float32, which numpy has no name for.
+
+class SupportsArray(Protocol):
+    """What can be written: an array, or what becomes one only when numpy asks for it.
+
+    Attributes:
+        shape, dtype: of the array.
+
+    """
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    @property
+    def dtype(self) -> np.dtype[Any]: ...
+
+    def __array__(self) -> Array:
+        """The array."""
+
+
+# Number formats by their name in a header: numpy's name, and bytes per number. BF16, which numpy
+# lacks, is the upper half of a float32.
 FORMATS = {"F64": ("<f8", 8), "F32": ("<f4", 4), "F16": ("<f2", 2), "BF16": ("<u2", 2)}
-LARGEST_HEADER = 100_000_000  # bytes, as in the format's own reader
+MAX_HEADER_BYTES = 100_000_000  # as in the format's own reader
 
 
 @dataclass(frozen=True)
 class Tensor:
-    """Where an array lies: its number format, its shape, and its bytes after the header."""
+    """Where an array is: its number format, its shape, and its byte range after the header."""
 
     format: str
     shape: tuple[int, ...]
@@ -38,10 +58,10 @@ class Tensor:
 
 
 class TensorFile:
-    """The arrays of a file, mapped into memory.
+    """The arrays of a file, memory-mapped.
 
     Attributes:
-        tensors: what there is, by name.
+        tensors: the entries of the header, by name.
 
     Raises:
         DamagedError: it is not a safetensors file.
@@ -56,18 +76,18 @@ class TensorFile:
 
         self.path = path
         if path.exists() and not path.is_file():
-            raise DamagedError(f"{path} is not a file")  # a pipe would be waited for
+            raise DamagedError(f"{path} is not a file")  # a pipe would block
         try:
             data = np.memmap(path, np.uint8, mode="r")
             size = int.from_bytes(data[:8].tobytes(), "little")
-            if size > min(len(data) - 8, LARGEST_HEADER):
-                raise ValueError("its header is longer than the file, or than any should be")
+            if size > min(len(data) - 8, MAX_HEADER_BYTES):
+                raise ValueError("its header is longer than the file or than the format allows")
             header = json.loads(data[8 : 8 + size].tobytes())
             if not isinstance(header.pop("__metadata__", {}), dict):
-                raise ValueError("its metadata are none")
+                raise ValueError("its metadata is not an object")
             self._data = data[8 + size :]
             self.tensors = {name: self._check(entry) for name, entry in header.items()}
-            self._check_places()
+            self._check_coverage()
         except (
             ValueError,
             TypeError,
@@ -81,27 +101,27 @@ class TensorFile:
             raise translate_os_error(error, path) from error
 
     def _check(self, entry: dict[str, Any]) -> Tensor:
-        """Raises ValueError unless an entry of the header fits the file."""
+        """Raises ValueError unless an entry of the header is valid for this file."""
         begin, end = entry["data_offsets"]
         shape, format = tuple(entry["shape"]), entry["dtype"]
         if any(type(number) is not int for number in (begin, end, *shape)):
-            raise ValueError("an entry of its header cannot be")
+            raise ValueError("an offset or size in its header is not an integer")
         if not 0 <= begin <= end <= len(self._data):
-            raise ValueError("an entry of its header lies outside the file")
-        if format not in FORMATS:  # only what is asked for must be numbers that we know
+            raise ValueError("an entry of its header is outside the file")
+        if format not in FORMATS:  # refused only if it is read
             return Tensor(str(format), shape, begin, end)
         if min(shape, default=0) < 0 or FORMATS[format][1] * math.prod(shape) != end - begin:
-            raise ValueError("a shape of its header does not fit")
+            raise ValueError("a shape in its header does not match its size")
         return Tensor(format, shape, begin, end)
 
-    def _check_places(self) -> None:
-        """Raises ValueError where bytes belong to two arrays, or to none."""
-        place = 0
+    def _check_coverage(self) -> None:
+        """Raises ValueError if any byte belongs to two arrays or to none."""
+        offset = 0
         for tensor in sorted(self.tensors.values(), key=lambda tensor: (tensor.begin, tensor.end)):
-            if tensor.begin != place:
-                raise ValueError("its arrays overlap, or leave holes")
-            place = tensor.end
-        if place != len(self._data):
+            if tensor.begin != offset:
+                raise ValueError("its arrays overlap or leave gaps")
+            offset = tensor.end
+        if offset != len(self._data):
             raise ValueError("it is longer than its arrays")
 
     @property
@@ -110,30 +130,71 @@ class TensorFile:
         return {name: tensor.shape for name, tensor in self.tensors.items()}
 
     def map(self, name: str) -> Array:
-        """An array as it lies in the file, in its own number format; nothing is copied.
+        """An array in its own number format, memory-mapped; nothing is copied.
 
         Raises:
-            DamagedError: it holds no floating-point numbers, or has a shape no array can have.
+            DamagedError: it is not of a floating-point format, or its shape is impossible.
 
         """
         import numpy as np
 
         tensor = self.tensors[name]
         if tensor.format not in FORMATS:
-            raise DamagedError(f"{name} in {self.path} is of {tensor.format}, which is no float")
+            raise DamagedError(
+                f"{name} in {self.path} has the unsupported number format {tensor.format}"
+            )
         format, _ = FORMATS[tensor.format]
         data = self._data[tensor.begin : tensor.end]
         try:
             return np.ndarray(tensor.shape, format, data)
-        except ValueError as error:  # too many dimensions, or 2^62 times nothing
-            raise DamagedError(f"{name} in {self.path} cannot be", why=str(error)) from None
+        except ValueError as error:  # too many dimensions, or sizes such as (2^62, 0)
+            raise DamagedError(
+                f"{name} in {self.path} has an impossible shape", why=str(error)
+            ) from None
 
     def read(self, name: str) -> Array:
-        """An array in float32; a copy, unless it is that already."""
+        """An array in float32; a copy, unless it is float32 already."""
         import numpy as np
 
         mapped = self.map(name)
         if self.tensors[name].format == "BF16":
             return (mapped.astype(np.uint32) << 16).view(np.float32)
-        with np.errstate(over="ignore"):  # infinite then, and refused by who cannot use that
+        with np.errstate(over="ignore"):  # becomes infinite; callers refuse that
             return mapped.astype(np.float32, copy=False)
+
+
+def write_tensors(
+    write: Callable[[bytes | memoryview], None], arrays: Mapping[str, SupportsArray]
+) -> None:
+    """Writes a safetensors file, one array after the other.
+
+    Each becomes an array when its turn comes and is let go of then, so no more than one of them
+    needs to be in memory. They come in the order of the format's own writer: the widest numbers
+    first, then by name; see `written_order`.
+
+    Args:
+        write: writes bytes to the file.
+
+    """
+    import numpy as np
+
+    header: dict[str, dict[str, object]] = {}
+    place = 0
+    for name in written_order(arrays):
+        shape, format = list(arrays[name].shape), arrays[name].dtype
+        kind = "BOOL" if format.kind == "b" else f"{format.kind.upper()}{8 * format.itemsize}"
+        offsets = [place, place := place + math.prod(shape) * format.itemsize]
+        header[name] = {"dtype": kind, "shape": shape, "data_offsets": offsets}
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)  # so that the arrays are aligned
+    write(len(text).to_bytes(8, "little") + text)
+    for name in header:
+        array = np.asarray(arrays[name])
+        array = np.ascontiguousarray(array, array.dtype.newbyteorder("<")).reshape(-1)
+        if array.size:
+            write(array.view(np.uint8).data)
+
+
+def written_order(arrays: Mapping[str, SupportsArray]) -> list[str]:
+    """The names of arrays in the order in which `write_tensors` writes them."""
+    return sorted(arrays, key=lambda name: (-arrays[name].dtype.itemsize, name))

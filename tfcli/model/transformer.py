@@ -1,20 +1,20 @@
 """The Transformer, decoder-only: the whole model, from token ids to logits.
 
 A text is a row of token ids. Each id becomes a vector, the vectors pass through a stack of
-blocks, and the last ones give the scores (logits) of every possible next token:
+blocks, and the final vectors give the scores (logits) of every possible next token:
 
     embedding -> (+ positions) -> N x block -> norm -> head
 
-    block:  x = x + attention(norm(x))        tokens look at each other    `tfcli.model.attention`
-            x = x + feed_forward(norm(x))     each token by itself         `tfcli.model.layers`
+    block:  x = x + attention(norm(x))        across positions      `tfcli.model.attention`
+            x = x + feed_forward(norm(x))     each position alone   `tfcli.model.layers`
 
-The `x +` are the residual connections: a block only adds to the residual stream that runs through
-all of them, so gradients reach the first block as easily as the last. The norm keeps the scale of
-each layer's input constant, whatever the stream has grown to.
+The `x +` are residual connections: each block adds to the residual stream that runs through all of
+them, so gradients reach the first block as easily as the last. The norms keep the scale of each
+layer's input constant, however large the stream grows.
 
-Three choices make the families of `tfcli.model.config`: the norm, the feed-forward layer and the
-kind of positions. "modern" has exactly the parameters of Qwen3, "llama" those of Llama, Mistral and
-Qwen2, "gpt2" those of GPT-2; `tfcli.model.parameters` lists them.
+The families of `tfcli.model.config` differ in three choices: the norm, the feed-forward layer and
+the kind of positions. "modern" has exactly the parameters of Qwen3, "llama" those of Llama, Mistral
+and Qwen2, "gpt2" those of GPT-2; `tfcli.model.parameters` lists them.
 
 Shapes, here and in the comments below:
 
@@ -40,14 +40,14 @@ from tfcli.model.parameters import parameters
 from tfcli.model.positions import rotary_table, sinusoidal_table
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from tfcli.model.cache import CacheView
     from tfcli.model.config import ModelConfig
 
 
 class Block(nn.Module):
-    """Attention, then feed-forward; each after a norm and around a residual connection."""
+    """Attention, then feed-forward, each with pre-norm and a residual connection."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -61,16 +61,16 @@ class Block(nn.Module):
         x: Tensor,  # (B, T, E)
         context: AttentionContext,
         layer: int,
-        share: float,  # to drop out
-        dropout_mask: Tensor | None,  # (2, B, T, E), or None where that is still to be drawn
+        dropout_p: float,
+        dropout_mask: Tensor | None,  # (2, B, T, E); None: drawn by torch
     ) -> Tensor:  # (B, T, E)
         attended = self.attention(self.attention_norm(x), context, layer)
         x = x + dropout(
-            attended, share, self.training, None if dropout_mask is None else dropout_mask[0]
+            attended, dropout_p, self.training, None if dropout_mask is None else dropout_mask[0]
         )
         processed = self.feed_forward(self.feed_forward_norm(x))
         return x + dropout(
-            processed, share, self.training, None if dropout_mask is None else dropout_mask[1]
+            processed, dropout_p, self.training, None if dropout_mask is None else dropout_mask[1]
         )
 
 
@@ -78,11 +78,11 @@ class Transformer(nn.Module):
     """A decoder-only language model: token ids in, logits of the next token out.
 
     Args:
-        config: its shape.
+        config: its architecture and sizes.
         dropout: in training, on the embeddings and on what each layer adds to the residual stream;
-            never on the attention weights, whose fast kernel has no dropout.
-        precision: number format of everything between embedding and logits in training, where it
-            differs from that of the weights.
+            not on the attention weights, whose fast kernel has none.
+        precision: number format of the activations in training, from the embedding on; None: that
+            of the weights.
 
     """
 
@@ -113,8 +113,15 @@ class Transformer(nn.Module):
             self.head = nn.Linear(config.d_model, config.vocab_size, bias=False)
 
     @torch.no_grad()
-    def init_weights(self, seed: int) -> None:
-        """Draws the first weights, as `model.parameters` says; the same seed, the same weights."""
+    def init_weights(
+        self, seed: int, copy: Callable[[Tensor, Tensor], object] = Tensor.copy_
+    ) -> None:
+        """Initializes the weights as listed in `model.parameters`, a function of the seed.
+
+        Args:
+            copy: fills a parameter, or the part of it that there is, with the whole one drawn.
+
+        """
         generator = torch.Generator().manual_seed(seed)
         weights = dict(self.named_parameters())
         for row in parameters(self.config):
@@ -123,9 +130,9 @@ class Transformer(nn.Module):
                 weight.zero_()
             elif row.init == "ones":
                 weight.fill_(1.0)
-            else:  # drawn on the CPU, so that every device begins with the same weights
+            else:  # drawn on the CPU, so that every device starts with the same weights
                 values = torch.empty(row.shape).normal_(0.0, row.init.std, generator=generator)
-                weight.copy_(values)
+                copy(weight, values)
 
     def forward(
         self,
@@ -166,13 +173,13 @@ class Transformer(nn.Module):
         """Everything but the head: (B, T) ids -> hidden states (B, T, E).
 
         Args:
-            ids: at most `context_length` positions together with those in the cache.
-            cache: the positions before these; the new ones are added to it. Attention is then
+            ids: at most `context_length` positions, including those in the cache.
+            cache: keys and values of earlier positions; the new ones are added. Attention is then
                 causal, over the whole row.
             dropout_mask: from `draw_dropout`.
-            positions: (B, T), where each token stands; None: 0, 1, 2, ...
-            segments: (B, T), see `model.masks.segment_mask`; None: the row is one segment.
-            causal: whether a position attends only to itself and to those before it.
+            positions: (B, T), the position of each token; None: 0, 1, 2, ...
+            segments: (B, T), see `model.masks.segment_mask`; None: each row is one segment.
+            causal: whether a position attends only to itself and earlier ones.
 
         """
         length = cache.length if cache is not None else ids.shape[1]
@@ -187,20 +194,22 @@ class Transformer(nn.Module):
                 segments=segments,
                 device=ids.device,
             )
-        places: Tensor | slice = slice(length) if positions is None else positions
-        x = self._embed(ids, places)
+        index: Tensor | slice = slice(length) if positions is None else positions
+        x = self._embed(ids, index)
         x = dropout(
             x, self.dropout, self.training, None if dropout_mask is None else dropout_mask[0]
         )
         rotary = None
         if self.config.positions == "rotary":
-            rotary = (self.rotary_cosines[places], self.rotary_sines[places])
+            rotary = (self.rotary_cosines[index], self.rotary_sines[index])
             if positions is not None:  # (B, T, D): the same for all heads
                 rotary = (rotary[0][:, None], rotary[1][:, None])
         context = AttentionContext(rotary, mask, causal, cache)
         for layer, block in enumerate(self.blocks):
-            site = None if dropout_mask is None else dropout_mask[1 + 2 * layer : 3 + 2 * layer]
-            x = block(x, context, layer, self.dropout, site)
+            block_mask = (
+                None if dropout_mask is None else dropout_mask[1 + 2 * layer : 3 + 2 * layer]
+            )
+            x = block(x, context, layer, self.dropout, block_mask)
         return self.final_norm(x)  # type: ignore[no-any-return]
 
     def _embed(self, ids: Tensor, positions: Tensor | slice) -> Tensor:
@@ -208,7 +217,7 @@ class Transformer(nn.Module):
         if self.config.positions == "learned":
             x = x + self.position_embedding.weight[positions]
         elif self.config.positions == "sinusoidal":
-            # scaled up so that the positions do not drown the tokens (Vaswani et al., 3.4)
+            # scaled up so that positions do not drown out tokens (Vaswani et al., section 3.4)
             x = x * math.sqrt(self.config.d_model) + self.sinusoids[positions]
         return x.to(self.precision) if self.precision and self.training else x
 
@@ -230,13 +239,13 @@ class Transformer(nn.Module):
     ) -> Tensor:
         """The summed cross-entropy of `targets` (B, T), in nats; the rest as in `hidden_states`.
 
-        Targets equal to `ignore_index` do not count.
+        Targets equal to `ignore_index` are not counted.
         """
         logits: Tensor = self(
             ids, None, dropout_mask, positions=positions, segments=segments, causal=causal
         )
         return F.cross_entropy(
-            logits.float().flatten(0, 1),  # the softmax wants full precision
+            logits.float().flatten(0, 1),  # softmax needs full precision
             targets.flatten(),
             ignore_index=ignore_index,
             reduction="sum",

@@ -26,7 +26,7 @@ from tfcli.files import (
     verify_file,
     verify_folder,
 )
-from tfcli.model.tensor_file import TensorFile
+from tfcli.model.tensor_file import TensorFile, write_tensors
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,7 +34,9 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-    Arrays = Mapping[str, np.ndarray[Any, Any]]
+    from tfcli.model.tensor_file import SupportsArray
+
+    Arrays = Mapping[str, SupportsArray]
 
 SCHEMA = 1
 MODEL = "model.safetensors"
@@ -115,21 +117,20 @@ def list_steps(run: Path) -> list[Path]:
 
 
 def save_step(run: Path, state: StepState, model: Arrays, optimizer: Arrays) -> Path:
-    """Writes one step, whole or not at all.
+    """Writes one step, whole or not at all; the arrays one at a time, see `write_tensors`.
 
     Raises:
         InputOutputError: the disk refused or is full; the steps before it are intact.
 
     """
-    import numpy as np  # here, because listing runs needs neither
-    from safetensors.numpy import save
-
     path = step_path(run, state.step)
-    size = sum(array.nbytes for arrays in (model, optimizer) for array in arrays.values())
+    arrays = (*model.values(), *optimizer.values())
+    size = sum(math.prod(array.shape) * array.dtype.itemsize for array in arrays)
     require_space(path, size + (1 << 20))
     with new_folder(path) as folder:
-        for name, arrays in ((MODEL, model), (OPTIMIZER, optimizer)):
-            folder.write(name, save({key: np.asarray(a, order="C") for key, a in arrays.items()}))
+        for name, tensors in ((MODEL, model), (OPTIMIZER, optimizer)):
+            with folder.new_file(name) as file:
+                write_tensors(file.write, tensors)
         folder.write(STATE, to_json(asdict(state)))
     return path
 

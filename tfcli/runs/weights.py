@@ -26,12 +26,10 @@ def load_weights(model: Transformer, step: Path) -> None:
     import numpy as np
     import torch
 
-    from tfcli.runtime.distributed import local_tensor, shard_like
+    from tfcli.runtime.distributed import copy_full_tensor
 
     path = step / MODEL
     arrays = map_arrays(path)
     check_shapes(model.config, {name: array.shape for name, array in arrays.items()}, path)
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            saved = torch.from_numpy(np.array(arrays[name])).to(parameter.device)
-            local_tensor(parameter).copy_(shard_like(saved, parameter))
+    for name, parameter in model.named_parameters():
+        copy_full_tensor(parameter, torch.from_numpy(np.array(arrays[name])))

@@ -16,12 +16,20 @@ from __future__ import annotations
 
 import datetime
 import os
+import platform
+import secrets
+import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 import torch.distributed as dist
 from torch import Tensor
+
+from tfcli.errors import ConflictError, TfcliError
+from tfcli.files import remove_file, write_file
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,6 +37,7 @@ if TYPE_CHECKING:
     from tfcli.model.transformer import Transformer
 
 TIMEOUT = datetime.timedelta(days=1)  # the others wait while the main one reads a large corpus
+SHARING_SECONDS = 5.0  # until a new file is visible on all machines of a network file system
 
 
 @dataclass(frozen=True)
@@ -115,16 +124,75 @@ class ProcessGroup:
 SINGLE_PROCESS = ProcessGroup()
 
 
-def init() -> ProcessGroup:
-    """Joins the other processes that `torchrun` started; to be called only where it did."""
+def init(folder: Path) -> ProcessGroup:
+    """Joins the other processes that `torchrun` started; to be called only where it did.
+
+    Args:
+        folder: where runs are kept, as each process sees it from its working directory.
+
+    Raises:
+        ConflictError: the processes do not all see the same folder.
+
+    """
     cuda = torch.cuda.is_available()
     dist.init_process_group("cpu:gloo,cuda:nccl" if cuda else "gloo", timeout=TIMEOUT)
-    return ProcessGroup(
+    processes = ProcessGroup(
         rank=dist.get_rank(),
         world_size=dist.get_world_size(),
         local_rank=int(os.environ.get("LOCAL_RANK", "0")),
         local_world_size=int(os.environ.get("LOCAL_WORLD_SIZE", "1")),
     )
+    try:
+        if processes.world_size > 1:
+            _require_shared(folder, processes)
+    except TfcliError:
+        shutdown(together=True)
+        raise
+    return processes
+
+
+def _require_shared(folder: Path, processes: ProcessGroup) -> None:
+    """Checks that all see the same files: the main process writes one, the others look for it.
+
+    Machines with folders of their own would otherwise find out only when the others open the run.
+
+    Raises:
+        ConflictError: not all of them found it; in every process.
+        InputOutputError: the main process could not write it; the others get a ConflictError.
+
+    """
+    name, failure = f".shared-{secrets.token_hex(8)}", None
+    if processes.is_main:
+        try:
+            write_file(folder / name, b"")
+        except TfcliError as error:
+            failure = error
+    name = processes.broadcast_text("" if failure else name)
+    if failure:
+        raise failure
+    if not name:
+        raise ConflictError("the main process cannot write to its folder")
+    found = _appears(folder / name)
+    (missing,) = processes.all_reduce(not found)
+    if processes.is_main:
+        remove_file(folder / name)
+    if missing:
+        raise ConflictError(
+            f"{int(missing)} of {processes.world_size} processes do not share a folder with the "
+            "main process",
+            why=f"on {platform.node()} it is {folder.resolve()}",
+            hint="run torchrun on every machine in the same folder of a network file system",
+        )
+
+
+def _appears(path: Path) -> bool:
+    """Whether a file is there, or is after a few seconds."""
+    end = time.monotonic() + SHARING_SECONDS
+    while not path.exists():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.05)
+    return True
 
 
 def shutdown(*, together: bool) -> None:
@@ -137,17 +205,27 @@ def shutdown(*, together: bool) -> None:
 # --- sharding -----------------------------------------------------------------------------------
 
 
-def shard(model: Transformer) -> None:
-    """Leaves each process its part of every weight: rows r/N to (r + 1)/N of each matrix."""
+def shard(model: Transformer, device: torch.device) -> None:
+    """Gives each process its part of every weight: rows r/N to (r + 1)/N of each matrix.
+
+    Args:
+        model: on the meta device, so that no process ever holds all of it.
+        device: where the parts go, uninitialized; `copy_full_tensor` fills them.
+
+    """
     from torch.distributed.device_mesh import init_device_mesh
     from torch.distributed.fsdp import fully_shard
 
-    mesh = init_device_mesh(model.embedding.weight.device.type, (dist.get_world_size(),))
+    mesh = init_device_mesh(device.type, (dist.get_world_size(),))
     for part in (*model.blocks, model):
         fully_shard(part, mesh=mesh)
         # each process has its rows' part of the mean already: gradients are to be summed
         part.set_gradient_divide_factor(1.0)
         part.set_force_sum_reduction_for_comms(True)  # all that gloo can do
+    tables = {name: buffer.clone() for name, buffer in model.named_buffers()}  # not on meta
+    model.to_empty(device=device)
+    for name, buffer in model.named_buffers():
+        buffer.copy_(tables[name])
 
 
 def reshard(model: Transformer) -> None:
@@ -155,6 +233,27 @@ def reshard(model: Transformer) -> None:
     free = getattr(model, "reshard", None)  # of FSDP; a plain model has gathered nothing
     if free is not None:
         free()
+
+
+class GatheredTensor:
+    """A tensor that is gathered from all processes when numpy asks for it, and not kept.
+
+    So all of a model can be saved with no more than one tensor of it in memory beside the shards.
+    All processes have to ask for the same tensors in the same order.
+
+    Args:
+        part: what this process holds of it.
+        like: a parameter that is sharded in the same way.
+
+    """
+
+    def __init__(self, part: Tensor, like: Tensor) -> None:
+        self._part, self._like = part.detach(), like
+        self.shape = tuple(like.shape)
+        self.dtype = np.dtype(str(part.dtype).removeprefix("torch."))
+
+    def __array__(self, dtype: object = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
+        return full_tensor_like(local_tensor(self._part), self._like).numpy(force=True)
 
 
 def is_sharded(tensor: Tensor) -> bool:
@@ -167,9 +266,11 @@ def local_tensor(tensor: Tensor) -> Tensor:
     return tensor.to_local() if is_sharded(tensor) else tensor  # type: ignore[attr-defined]
 
 
-def full_tensor(tensor: Tensor) -> Tensor:
-    """A tensor gathered from all processes; to be called by all of them."""
-    return tensor.full_tensor() if is_sharded(tensor) else tensor  # type: ignore[attr-defined]
+@torch.no_grad()
+def copy_full_tensor(parameter: Tensor, values: Tensor) -> None:
+    """Fills a parameter, or this process's part of it, with its part of a whole tensor."""
+    values = values.to(parameter.device)
+    local_tensor(parameter).copy_(shard_like(values, parameter))
 
 
 def full_tensor_like(parts: Tensor, like: Tensor, *, stacked: bool = False) -> Tensor:

@@ -37,7 +37,7 @@ class CPUKind(NamedTuple):
 CPU_KINDS = (
     CPUKind("amx_bf16", "bfloat16", 9.0, 1.3, "Intel Xeon with AMX, 2 cores"),
     CPUKind("avx512_bf16", "bfloat16", 4.0, 2.0, "AMD Zen 5, 2 cores"),
-    CPUKind("", "float32", 0.0, 0.0, "AMD Zen 3 (AVX2), 2 cores"),  # bfloat16 is emulated
+    CPUKind("", "float32", 0.02, 0.25, "AMD Zen 3 (AVX2), 2 cores"),  # bfloat16 is emulated
 )
 
 

@@ -1,8 +1,8 @@
-"""What a step of training or evaluation computes with: inputs, targets, and who sees whom."""
+"""A batch: the inputs, targets and attention of a training or evaluation step."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,23 +11,24 @@ if TYPE_CHECKING:
     import torch
 
     Ids = np.ndarray[tuple[int, int], np.dtype[np.int64]]
+    Places = np.ndarray[tuple[int], np.dtype[np.int64]]
 
 IGNORE_INDEX = -1  # the target of a position that is not predicted
 
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
-    """Rows for one forward pass, made by an objective; all arrays of shape (B, T).
+    """Rows for a forward pass, made by an objective; all arrays of shape (B, T).
 
     Attributes:
-        inputs: token ids that the model reads.
+        inputs: token ids.
         targets: the id to predict at each position, or `IGNORE_INDEX`.
-        causal: whether a position attends only to itself and to those before it; else to all.
-        segments: positions attend only within their own segment, and to the first position of the
-            row; None: the row is one segment.
-        positions: where each token stands, from 0; None: 0, 1, 2, ...
+        causal: whether a position attends only to itself and earlier ones; else to all.
+        segments: positions attend only within their own segment and to the first position of the
+            row; None: each row is one segment.
+        positions: the position of each token, from 0; None: 0, 1, 2, ...
 
-    A sliding window, if any, is the model's own.
+    A sliding window, if any, belongs to the model.
 
     """
 
@@ -39,17 +40,26 @@ class Batch:
 
     @property
     def num_targets(self) -> int:
-        """How many tokens are predicted."""
+        """Number of tokens that are predicted."""
         return int(np.count_nonzero(self.targets != IGNORE_INDEX))
 
     @property
+    def mean_attended(self) -> float:
+        """Positions that a position attends to, on average; a causal row counts as half of it."""
+        length = float(self.inputs.shape[1])
+        if self.segments is not None:
+            counts = (np.unique_counts(row).counts for row in self.segments)
+            length = sum(float((own**2).sum()) for own in counts) / self.num_tokens
+        return length / 2 if self.causal else length
+
+    @property
     def num_tokens(self) -> int:
-        """How many positions the model computes, padding included."""
+        """Number of positions computed, padding included."""
         return self.inputs.size
 
-    def rows(self, rows: range | slice) -> Batch:
-        """Some of its rows."""
-        chosen = rows if isinstance(rows, slice) else slice(rows.start, rows.stop)
+    def rows(self, rows: range | slice | Places) -> Batch:
+        """Some of its rows; a copy where these are an array of places."""
+        chosen = slice(rows.start, rows.stop) if isinstance(rows, range) else rows
         return Batch(
             inputs=self.inputs[chosen],
             targets=self.targets[chosen],
@@ -58,9 +68,11 @@ class Batch:
             positions=None if self.positions is None else self.positions[chosen],
         )
 
-    def without_targets(self) -> Batch:
-        """The same rows with nothing to predict: they cost a pass and change no gradient."""
-        return replace(self, targets=np.full_like(self.targets, IGNORE_INDEX))
+    def padded_rows(self, rows: range, size: int) -> Batch:
+        """Some of its rows, padded to `size` by rows without targets, which change no gradient."""
+        padded = self.rows(np.array([*rows, *[0] * (size - len(rows))], np.int64))
+        padded.targets[len(rows) :] = IGNORE_INDEX
+        return padded
 
     def to(self, device: torch.device) -> dict[str, Any]:
         """The arguments of `Transformer.loss`, as tensors on a device."""

@@ -32,7 +32,6 @@ from torch import Tensor
 
 if TYPE_CHECKING:
     from tfcli.model.config import ModelConfig
-    from tfcli.model.transformer import Transformer
     from tfcli.text.checked_tokens import CheckedTokens, Tokens
 
 PRIOR = 50.0  # a: occurrences of a token after which its own counts weigh as much as the prior
@@ -50,17 +49,21 @@ def can_init_from_bigrams(config: ModelConfig) -> bool:
     return config.positions == "rotary" and not config.tied_head and config.d_model > 2
 
 
-@torch.no_grad()
-def init_from_bigrams(model: Transformer, tokens: Tokens | CheckedTokens, *, seed: int) -> None:
-    """Sets the embedding and the head of a fresh model to a smoothed table of bigrams.
+def bigram_tables(
+    config: ModelConfig, tokens: Tokens | CheckedTokens, *, seed: int
+) -> tuple[Tensor, Tensor]:
+    """Embedding and head of a fresh model that predicts what a smoothed bigram table does.
 
     Args:
-        model: freshly initialized.
-        tokens: the training text, shape (tokens,).
-        seed: of the randomized decomposition and of the rotation.
+        config: of a model whose blocks pass their input on unchanged.
+        tokens: to count in, shape (tokens,).
+        seed: of the decomposition, and of what it leaves open.
+
+    Returns:
+        Two tables of shape (V, E).
 
     """
-    vocab_size, width = model.embedding.weight.shape
+    vocab_size, width = config.vocab_size, config.d_model
     pairs, shares = count_pairs(tokens, vocab_size)
     followed, follows = factorize(pairs, shares, rank=width - 2, seed=seed)
     # Two more channels: a constant one, for log u, and one that gives all rows the same length, by
@@ -75,8 +78,7 @@ def init_from_bigrams(model: Transformer, tokens: Tokens | CheckedTokens, *, see
     generator = torch.Generator().manual_seed(seed)
     turn, _ = torch.linalg.qr(torch.randn(width, width, generator=generator))
     scale = math.sqrt(width) / embedding[0].norm()  # to a root mean square of 1, as the norm does
-    model.embedding.weight.copy_(SCALE * scale * embedding @ turn)
-    model.head.weight.copy_(head / scale @ turn)
+    return SCALE * scale * embedding @ turn, head / scale @ turn
 
 
 def count_pairs(tokens: Tokens | CheckedTokens, vocab_size: int) -> tuple[Tensor, Tensor]:

@@ -1,4 +1,4 @@
-"""Code made for one model and one shape of batch, by `torch.compile`, and whether it is of use."""
+"""Compiling a model for one shape of batch with `torch.compile`, and whether that is faster."""
 
 from __future__ import annotations
 
@@ -14,16 +14,20 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from tfcli.model.transformer import Transformer
+    from tfcli.training.batches import Batch
 
     Loss = Callable[..., Tensor]
 
-TRIALS = 4  # of each code; the first prepares
+TRIALS = 4  # the first one compiles and warms up
 
 
 def compile_loss(
-    model: Transformer, rows: int, *, only_if_faster: bool
+    model: Transformer, batch: Batch, *, only_if_faster: bool
 ) -> tuple[Loss, str] | tuple[None, str]:
-    """Compiles `model.loss` for batches of so many whole rows, and tries it.
+    """Compiles `model.loss` and tries it.
+
+    Args:
+        batch: a micro-batch as all of them will be; another shape would be compiled again.
 
     Returns:
         The compiled loss; or None and why there is none.
@@ -31,10 +35,10 @@ def compile_loss(
     """
     compiled = torch.compile(model.loss, dynamic=False)
     try:
-        took = _pass_seconds(model, compiled, rows)
-        if only_if_faster and took > _pass_seconds(model, model.loss, rows):
-            return None, "what was made is no faster"
-    except Exception as error:  # of many kinds: the compiler is a world of its own
+        took = _pass_seconds(model, compiled, batch)
+        if only_if_faster and took > _pass_seconds(model, model.loss, batch):
+            return None, "compiled code is not faster"
+    except Exception as error:  # the compiler raises errors of many kinds
         return None, f"{type(error).__name__}: {error}"[:200]
     finally:
         for parameter in model.parameters():
@@ -42,16 +46,15 @@ def compile_loss(
     return compiled, ""
 
 
-def _pass_seconds(model: Transformer, loss: Loss, rows: int) -> float:
-    """What forward and backward of a batch of zeros take, the quickest of a few."""
-    shape = (rows, model.config.context_length)
-    ids = torch.zeros(shape, dtype=torch.int64, device=model.embedding.weight.device)
+def _pass_seconds(model: Transformer, loss: Loss, batch: Batch) -> float:
+    """How long forward and backward take, the fastest of a few trials."""
+    arguments = batch.to(model.embedding.weight.device)
     fastest = math.inf
     for _ in range(TRIALS):
-        dropout_mask = model.draw_dropout(range(rows), (0,))
+        dropout_mask = model.draw_dropout(range(len(batch.inputs)), (0,))
         began = time.perf_counter()
-        nats = loss(ids, ids, dropout_mask)
+        nats = loss(**arguments, dropout_mask=dropout_mask)
         nats.backward()  # type: ignore[no-untyped-call]
-        nats.item()  # on a GPU this waits for all that was asked of it
+        nats.item()  # waits for the GPU
         fastest = min(fastest, time.perf_counter() - began)
     return fastest

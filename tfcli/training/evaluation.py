@@ -1,14 +1,19 @@
-"""Measuring a model on text that it was not trained on, in nats per byte."""
+"""Held-out loss: nats per byte on text that a model was not trained on."""
 
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import torch
 from torch.nn import functional as F
 
-from tfcli.runs.step import HeldOut
+from tfcli.model.cost import EVALUATION_LOGITS, evaluation_rows
+from tfcli.model.transformer import Transformer
+from tfcli.runs.step import MODEL, OPTIMIZER, HeldOut, load_arrays, save_step
+from tfcli.runs.valid_steps import open_step, steps_by_loss
+from tfcli.runs.weights import load_weights
 from tfcli.runtime.distributed import SINGLE_PROCESS, ProcessGroup, reshard
 from tfcli.runtime.memory import is_out_of_memory
 from tfcli.training.batches import IGNORE_INDEX
@@ -20,24 +25,11 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from tfcli.model.config import ModelConfig
-    from tfcli.model.transformer import Transformer
+    from tfcli.runs.run import Run
     from tfcli.text.token_cache import Tokens
     from tfcli.text.tokenizer import Tokenizer
     from tfcli.training.batches import Batch
     from tfcli.training.objectives import Objective
-
-# What a forward pass holds in memory at once, whatever the text.
-MAX_ROWS = 32
-TOKENS_AT_ONCE = 1 << 13
-LOGITS_AT_ONCE = 1 << 24  # numbers: 64 MiB in float32
-
-
-def evaluation_rows(config: ModelConfig) -> int:
-    """Rows of a whole context that are evaluated together."""
-    context = config.context_length
-    logits = context * config.vocab_size
-    return max(1, min(MAX_ROWS, TOKENS_AT_ONCE // context, LOGITS_AT_ONCE // logits))
 
 
 @torch.no_grad()
@@ -50,31 +42,31 @@ def evaluate(
     whole: bool,
     processes: ProcessGroup = SINGLE_PROCESS,
 ) -> HeldOut | None:
-    """The cross-entropy of a text, per byte: the one measure that no vocabulary can flatter.
+    """The cross-entropy of a text per byte, which is comparable across vocabularies.
 
-    The end of a document is predicted too and counts as loss, though it has no bytes. Products are
-    in the number format of the weights.
+    Ends of documents are predicted too and count as loss, though they have no bytes. Computed in
+    the dtype of the weights.
 
     Args:
-        batches: the text, as an objective has made them.
-        stride: by how much the windows of the batches move, for the record.
-        whole: whether the batches hold all of the text there is, for the record.
-        processes: who share the batches, unless each holds only a part of the model.
+        batches: the text, from an objective.
+        stride: of the windows in the batches, for the record.
+        whole: whether the batches hold all of the text, for the record.
+        processes: share the batches, unless the model is sharded among them.
 
     Returns:
-        The measurement, or None for a text without a byte.
+        The evaluation, or None for a text without bytes.
 
     """
-    lengths = torch.tensor([len(spelled) for spelled in tokenizer.token_bytes])
+    lengths = torch.tensor([len(token) for token in tokenizer.token_bytes])
     was_training = model.training
     model.eval()
     nats = total_bytes = count = 0.0
     share = SINGLE_PROCESS if processes.sharded else processes
     for batch in itertools.islice(batches, share.rank, None, share.world_size):
-        nats += _nats_of_shards(model, batch) if processes.sharded else _nats(model, batch)
-        real = torch.from_numpy(batch.targets[batch.targets != IGNORE_INDEX])
-        count += len(real)
-        total_bytes += int(lengths[real].sum())
+        nats += _nats_sharded(model, batch) if processes.sharded else _nats(model, batch)
+        targets = torch.from_numpy(batch.targets[batch.targets != IGNORE_INDEX])
+        count += len(targets)
+        total_bytes += int(lengths[targets].sum())
     reshard(model)
     model.train(was_training)
     nats, total_bytes, count = share.all_reduce(nats, total_bytes, count)
@@ -91,9 +83,9 @@ def evaluate(
 
 
 def _nats(model: Transformer, batch: Batch) -> float:
-    """The summed cross-entropy of a batch, in halves where the memory is too small for it."""
+    """The summed cross-entropy of a batch, halved when it does not fit in memory."""
     try:
-        return _nats_at_once(model, batch)
+        return _nats_unsplit(model, batch)
     except RuntimeError as error:
         rows = len(batch.inputs)
         if rows == 1 or not is_out_of_memory(error):
@@ -102,24 +94,24 @@ def _nats(model: Transformer, batch: Batch) -> float:
     return sum(_nats(model, half) for half in halves)
 
 
-def _nats_of_shards(model: Transformer, batch: Batch) -> float:
-    """The same where each process holds a part of the model: through `forward`, which gathers it.
+def _nats_sharded(model: Transformer, batch: Batch) -> float:
+    """The same for a sharded model: through `forward`, which gathers its parameters.
 
-    All processes make as many passes, so that no batch can be split by one of them alone.
+    Every process must make the same number of passes, so none may split a batch on its own.
     """
     return float(model.loss(**batch.to(next(model.parameters()).device)))
 
 
-def _nats_at_once(model: Transformer, batch: Batch) -> float:
-    """The logits are made in slices: of a long row they would take more than all the rest."""
+def _nats_unsplit(model: Transformer, batch: Batch) -> float:
+    """Computes logits in slices: for a long row they would take more memory than all the rest."""
     arguments = batch.to(next(model.parameters()).device)
     targets: Tensor = arguments.pop("targets").flatten()
     hidden = model.hidden_states(**arguments).flatten(0, 1)
-    size = max(1, LOGITS_AT_ONCE // model.config.vocab_size)
+    size = max(1, EVALUATION_LOGITS // model.config.vocab_size)
     nats = 0.0
-    for some, wanted in zip(torch.split(hidden, size), torch.split(targets, size), strict=True):
-        logits = model.logits(some).float()
-        nats += F.cross_entropy(logits, wanted, ignore_index=IGNORE_INDEX, reduction="sum").item()
+    for states, expected in zip(torch.split(hidden, size), torch.split(targets, size), strict=True):
+        logits = model.logits(states).float()
+        nats += F.cross_entropy(logits, expected, ignore_index=IGNORE_INDEX, reduction="sum").item()
     return nats
 
 
@@ -132,15 +124,15 @@ def evaluate_tokens(
     limit: int | None = None,
     processes: ProcessGroup = SINGLE_PROCESS,
 ) -> HeldOut | None:
-    """Measures on a text through a window of the model's context that moves by half of it.
+    """Evaluates on a text with a sliding window of the model's context; the stride is half of it.
 
-    So every token is predicted from at least half a context of text, as in generation, where the
-    model never starts from nothing in the middle of a text; and never from more than it has.
+    Every token is thus predicted from at least half a context of text (or all there is before it),
+    as in generation, where the model never starts in the middle of a text without context.
 
     Args:
         tokens: shape (tokens,).
-        objective: what the model was trained to do; None: predict the next token.
-        limit: about how many tokens to take at most, spread evenly over the text.
+        objective: what the model was trained on; None: the next token.
+        limit: approximate maximum number of tokens, evenly spaced over the text.
 
     """
     context = model.config.context_length
@@ -160,10 +152,47 @@ def evaluate_tokens(
 
 
 def evaluate_documents(model: Transformer, tokens: Tokens, tokenizer: Tokenizer) -> HeldOut | None:
-    """Measures on documents one by one, each read from its beginning; for short documents."""
+    """Evaluates on each document from its beginning; for short documents."""
     context, special = model.config.context_length, tokenizer.special
     rows = document_rows(
         tokens, context=context, rows=evaluation_rows(model.config), special=special
     )
     batches = map(NextToken(special).evaluation_batch, rows)
     return evaluate(model, batches, tokenizer, stride=context - 1, whole=True)
+
+
+def evaluate_best_step(
+    run: Run,
+    tokens: Tokens,
+    tokenizer: Tokenizer,
+    *,
+    objective: Objective,
+    limit: int,
+    device: torch.device,
+) -> None:
+    """Evaluates the step with the lowest loss on the whole text, and records the result there.
+
+    Evaluations during training cover only a part of the text, which should not be a run's final
+    result. The step is written again; one that was evaluated so already is left alone.
+
+    Args:
+        tokens: the held-out text, shape (tokens,).
+        limit: about how many tokens to take at most.
+
+    Raises:
+        DamagedError: the step was changed since it was written.
+
+    """
+    paths = steps_by_loss(run)
+    if not paths:
+        return
+    step = open_step(paths[0])
+    measured = step.state.held_out
+    if measured is None or measured.whole or step.state.held_out_final:
+        return
+    model = Transformer(run.model_config)
+    load_weights(model, step.path)
+    model.to(device)
+    held_out = evaluate_tokens(model, tokens, tokenizer, objective=objective, limit=limit)
+    weights, optimizer = (load_arrays(step.path / name) for name in (MODEL, OPTIMIZER))
+    save_step(run.path, replace(step.state, held_out_final=held_out), weights, optimizer)

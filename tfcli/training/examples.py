@@ -1,12 +1,12 @@
-"""Which tokens make up the examples of step s: a pure function of the seed and s.
+"""The examples of step s: a pure function of the seed and s.
 
-An example is a row of T + 1 token ids. It begins with the tokenizer's begin token (or, where there
-is none, its end token), so that a model that is given that and a short prompt meets what it met in
-training ("outputs shifted right", Vaswani et al. 2017, figure 1). What is read of a row and what is
-predicted is the objective's business: see `tfcli.training.objectives`.
+An example is a row of T + 1 token ids. It starts with the tokenizer's begin token (or, without one,
+its end token), so that a short prompt after that token looks like training data ("outputs shifted
+right", Vaswani et al. 2017, figure 1). The objective decides what is input and what is predicted:
+see `tfcli.training.objectives`.
 
-Long texts are cut into windows, in every epoch at other places and in a fresh order. Rows of whole
-documents are in `tfcli.training.packing`.
+Long texts are cut into windows, with a new offset and order in every epoch. Rows of whole documents
+are in `tfcli.training.packing`.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ class Examples:
     """Rows of token ids; all arrays of shape (B, T + 1).
 
     Attributes:
-        ids: the tokens; the first of each row begins it.
-        is_target: which of them are to be learned; never the first, and no padding.
-        segments: the number of the document that each belongs to, counted within its row. The end
-            token of a document counts with what follows it, which it introduces.
+        ids: the tokens; the first of each row is `row_start`.
+        is_target: which of them are targets; never the first, and no padding.
+        segments: the number, within its row, of the document that each belongs to. An end token
+            belongs to the document after it.
 
     """
 
@@ -46,7 +46,7 @@ class Examples:
 
 
 def make_examples(ids: Ids, is_target: Flags, special: SpecialTokens) -> Examples:
-    """Examples whose segments are told by the end tokens in them."""
+    """Examples whose segments follow from the end tokens in them."""
     return Examples(ids, is_target, (ids == document_end(special)).cumsum(1))
 
 
@@ -57,7 +57,7 @@ def document_end(special: SpecialTokens) -> int:
 
 
 def row_start(special: SpecialTokens) -> int:
-    """The token that every row begins with, which also fills up short rows."""
+    """The first token of every row, which also pads short rows."""
     return document_end(special) if special.bos is None else special.bos
 
 
@@ -73,21 +73,21 @@ class Sampler(Protocol):
     def epoch_rows(self) -> int: ...
 
     def examples(self, step: int) -> Examples:
-        """The examples that optimizer step number `step` (from 0) learns from."""
+        """The examples of optimizer step `step`, counted from 0."""
 
 
 class WindowSampler:
-    """Windows of `context` tokens, in their order in the text.
+    """Windows of `context` consecutive tokens of the text.
 
     Args:
         tokens: the training part, shape (tokens,), at least `context` of them.
         context: T, tokens in a row after the first.
         rows: rows in a batch.
         special: the tokenizer's special tokens.
-        seed: of the order.
-        ends: where each part of the text ends, in tokens; None for a single part.
-        weights: how often the rows of each part come in an epoch. With 2.5 each comes twice and
-            a half of them, drawn anew every epoch, a third time.
+        seed: of the offsets and the order.
+        ends: the end of each part of the text, in tokens; None for a single part.
+        weights: how often the rows of each part occur in an epoch. With 2.5, each occurs twice and
+            half of them, redrawn every epoch, a third time.
 
     """
 
@@ -102,7 +102,7 @@ class WindowSampler:
         ends: Sequence[int] | None = None,
         weights: Sequence[float] = (1.0,),
     ) -> None:
-        assert len(tokens) >= context, "the plan chooses a context that the text can fill"
+        assert len(tokens) >= context, "the plan must choose a context no longer than the text"
         self._tokens = tokens
         self._context = context
         self._rows = rows
@@ -115,7 +115,7 @@ class WindowSampler:
             if end > start
         ]
         self._epoch_rows = sum(part.epoch_rows for part in self._parts)
-        self._epoch = -1  # the one whose order is at hand
+        self._epoch = -1  # whose starts are in `_starts`
         self._starts = np.empty(0, np.int64)
 
     @property
@@ -133,20 +133,20 @@ class WindowSampler:
         return make_examples(ids, np.tile(is_target, (self._rows, 1)), self._special)
 
     def _start(self, row: int) -> int:
-        epoch, place = divmod(row, self._epoch_rows)
+        epoch, index = divmod(row, self._epoch_rows)
         if epoch != self._epoch:
             random = np.random.Generator(np.random.Philox(key=[self._seed, epoch]))
             starts = np.concatenate([part.draw(random) for part in self._parts])
             self._epoch, self._starts = epoch, starts[random.permutation(len(starts))]
-        # a part shorter than a row runs on into the next
-        return min(int(self._starts[place]), len(self._tokens) - self._context)
+        # the row of a part shorter than it extends into the next part
+        return min(int(self._starts[index]), len(self._tokens) - self._context)
 
 
 class _Part:
-    """Where the rows of one part of the text begin, in an epoch."""
+    """The starts of the rows of one part of the text in an epoch."""
 
     def __init__(self, start: int, end: int, context: int, weight: float) -> None:
-        # one row less than would fit, so that the cuts can fall anywhere
+        # one row fewer than would fit, so that the offset is free
         self._rows = max(1, (end - start) // context - 1)
         self._slack = max(0, end - start - self._rows * context)
         self._start = start
@@ -154,18 +154,18 @@ class _Part:
         self.epoch_rows = max(1, round(self._rows * weight))
 
     def draw(self, random: np.random.Generator) -> Starts:
-        """The starts of an epoch's rows; every round through the part is cut at other places."""
-        rounds = []
+        """The starts of an epoch's rows; each pass over the part has an offset of its own."""
+        passes = []
         for first in range(0, self.epoch_rows, self._rows):
-            phase = int(random.integers(self._slack + 1))
+            offset = int(random.integers(self._slack + 1))
             rows = np.arange(self._rows)
-            if self.epoch_rows - first < self._rows:  # less than a whole round
+            if self.epoch_rows - first < self._rows:  # less than a full pass
                 rows = random.permutation(rows)[: self.epoch_rows - first]
-            rounds.append(self._start + phase + rows * self._context)
-        return np.concatenate(rounds)
+            passes.append(self._start + offset + rows * self._context)
+        return np.concatenate(passes)
 
 
-# --- for evaluation -----------------------------------------------------------------------------
+# --- evaluation ---------------------------------------------------------------------------------
 
 
 def sliding_windows(
@@ -180,25 +180,25 @@ def sliding_windows(
     """Slides a window of `context` tokens over a text; each token is a target exactly once.
 
     The window moves by `stride` and its last `stride` tokens are the targets, so that each is
-    predicted from at least the `context - stride` before it, or from all there are.
+    predicted from at least the `context - stride` tokens before it, or from all there are.
 
     Args:
         rows: windows in a batch.
-        limit: about how many targets to take at most, as windows spread evenly over the text.
+        limit: approximate maximum number of targets, in windows evenly spaced over the text.
 
     """
     count = -(-len(tokens) // stride)
-    wanted = count if limit is None else max(1, min(count, limit // stride))
-    chosen = np.arange(wanted) * count // wanted
-    for first in range(0, wanted, rows):
+    num_windows = count if limit is None else max(1, min(count, limit // stride))
+    chosen = np.arange(num_windows) * count // num_windows
+    for first in range(0, num_windows, rows):
         some = chosen[first : first + rows]
         ids = np.full((len(some), context + 1), row_start(special), np.int64)
         is_target = np.zeros(ids.shape, np.bool_)
-        for i, place in enumerate(some):
-            begin = max(0, (place + 1) * stride - context)
-            window = tokens[begin : (place + 1) * stride]
+        for i, window_index in enumerate(some):
+            begin = max(0, (window_index + 1) * stride - context)
+            window = tokens[begin : (window_index + 1) * stride]
             ids[i, 1 : len(window) + 1] = window
-            context_only = place * stride - begin
+            context_only = window_index * stride - begin
             is_target[i, 1 + context_only : len(window) + 1] = True
         yield make_examples(ids, is_target, special)
 
@@ -206,11 +206,11 @@ def sliding_windows(
 def document_rows(
     tokens: Tokens, *, context: int, rows: int, special: SpecialTokens
 ) -> Iterator[Examples]:
-    """Puts each document in rows of its own, after the end token of an imagined one before it.
+    """Gives each document rows of its own, after an end token as of a document before it.
 
-        ids   <s>   </s>  t0  t1 ...        a document longer than a row goes on in the next
+        ids   <s>   </s>  t0  t1 ...        a document longer than a row continues in the next
 
-    The last position of a row is left to what is predicted from it.
+    The last position of a row is a target only.
     """
     ends = np.flatnonzero(tokens == document_end(special)) + 1
     lines = [

@@ -17,18 +17,21 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
-from tfcli.errors import DataError, UsageError
-from tfcli.model.cost import training_flops_per_token
+from tfcli.errors import DataError
+from tfcli.model.tensor_file import SupportsArray, written_order
 from tfcli.runs.metrics import append_metrics
 from tfcli.runs.run import require_exists
 from tfcli.runs.step import StepState, save_step, step_path
 from tfcli.runs.valid_steps import prune
-from tfcli.runtime.distributed import SINGLE_PROCESS, ProcessGroup, full_tensor
+from tfcli.runtime.distributed import (
+    SINGLE_PROCESS,
+    GatheredTensor,
+    ProcessGroup,
+    local_tensor,
+)
 from tfcli.runtime.memory import is_out_of_memory
-from tfcli.training.compiling import compile_loss
-from tfcli.training.evaluation import evaluate_tokens
+from tfcli.training.evaluation import evaluate_best_step, evaluate_tokens
 from tfcli.training.events import (
     Evaluated,
     MemoryExceeded,
@@ -40,13 +43,14 @@ from tfcli.training.events import (
     Stopped,
     to_row,
 )
+from tfcli.training.grad_scaler import GradScaler
+from tfcli.training.gradients import GradientAccumulator
 from tfcli.training.plan import EVALUATIONS, LONGEST_UNSAVED
 from tfcli.training.schedule import learning_rate_scale
+from tfcli.training.sizing import memory_hint
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-
-    from torch import Tensor
 
     from tfcli.model.transformer import Transformer
     from tfcli.runs.run import Run
@@ -61,22 +65,22 @@ if TYPE_CHECKING:
 
 STEPS_KEPT = 2  # besides the best
 LEAVING_SECONDS = 0.3
-FINAL_SHARE = 0.1  # of a time budget, at most, for the last measurement
+FINAL_SHARE = 0.1  # of a time budget, at most, for the last evaluation
 
 
 @dataclass(kw_only=True)
 class Trainer:
-    """One session of training a run: what it works with, and where it stands.
+    """One session of training a run: what it works with, and how far it has come.
 
     Attributes:
         started: `time.monotonic()` when this session began to spend its budget.
-        stop: asked before every step; True saves and ends.
-        sample: writes a piece of text with the model as it is, or None.
-        processes: who train together.
-        peak: floating-point operations a second of the device's matrix product, if measured.
-        step, tokens_seen, seconds_before: the state that the session begins with.
-        best, not_better: the lowest held-out loss, and how many measurements have been since.
-        saved_step: the step that is on the disk already.
+        stop: called before every step; True saves and ends.
+        sample: generates a sample with the current model, or None.
+        processes: that train together.
+        peak: floating-point operations per second of a large matrix product, if measured.
+        step, tokens_seen, seconds_before: the state that the session starts from.
+        best, not_better: the lowest held-out loss, and the number of evaluations since.
+        saved_step: the step that is on disk already.
 
     """
 
@@ -100,18 +104,28 @@ class Trainer:
     best: float = math.inf
     not_better: int = 0
     saved_step: int = -1
-    _loss: Callable[..., Tensor] = field(init=False)
-    _micro_rows: int = field(init=False)
+    grad_scaler: GradScaler = field(init=False)
+    _gradients: GradientAccumulator = field(init=False)
     _held_out: HeldOut | None = None
     _held_out_final: HeldOut | None = None
     _saved_at: float = field(default_factory=time.monotonic)
     _step_seconds: deque[float] = field(default_factory=lambda: deque(maxlen=15))
-    _token_seconds: float = math.inf  # to measure on one token, at the fastest so far
+    _token_seconds: float = math.inf  # of an evaluation, the fastest so far
     _saving_seconds: float = 0.0
     _furthest: float = 0.0  # progress in a budget of time
 
+    def __post_init__(self) -> None:
+        self.grad_scaler = GradScaler(self.plan.dtype)
+        resumed = self.saved_step >= 0
+        self._gradients = GradientAccumulator(
+            model=self.model, sampler=self.sampler, objective=self.objective,
+            processes=self.processes, scaler=self.grad_scaler, seed=self.seed,
+            rows=self.plan.rows, micro_rows=self.plan.micro_rows,
+            hint=memory_hint(self.run.name if resumed else None),
+        )  # fmt: skip
+
     def events(self) -> Iterator[Event]:
-        """Trains to the end of the budget; every event is in `metrics.jsonl` before it is seen."""
+        """Trains to the end of the budget; each event is recorded before it is yielded."""
         for event in self._train():
             if self.processes.is_main:
                 append_metrics(self.run.path, to_row(event))
@@ -121,7 +135,6 @@ class Trainer:
 
     def _train(self) -> Iterator[Event]:
         self.model.train()
-        self._loss, self._micro_rows = self.model.loss, self.plan.micro_rows
         if self.plan.compile:
             yield from self._compile()
         broadcast = self.processes.broadcast  # the main process decides what depends on a clock
@@ -151,116 +164,63 @@ class Trainer:
         return self.plan.patience is not None and self.not_better >= self.plan.patience
 
     def _compile(self) -> Iterator[Event]:
-        # a number of updates is made by the same code whatever the machine's mood: the same bits
+        # with a budget of steps the same code always runs: the same bits, whatever was measured
         faster = self.plan.budget.kind == "seconds"
-        loss, why = compile_loss(self.model, self._micro_rows, only_if_faster=faster)
-        if loss is None:
+        if why := self._gradients.compile(only_if_faster=faster):
             yield NotCompiled(step=self.step, why=why)
-        else:
-            self._loss = loss
 
     def _update(self, progress: float) -> Iterator[Event]:
-        """One step: gradients summed over micro-batches and processes, then one update."""
+        """One optimizer step, from gradients summed over micro-batches and processes."""
         began = time.perf_counter()
         scale = learning_rate_scale(self.step, progress)
-        while (loss := self._try_batch()) is None:
-            self._micro_rows = (self._micro_rows + 1) // 2
-            yield MemoryExceeded(step=self.step, micro_rows=self._micro_rows)
-        norm = self.optimizer.step(scale)
+        while True:
+            while (batch := self._gradients.backward(self.step)) is None:
+                yield MemoryExceeded(step=self.step, micro_rows=self._gradients.micro_rows)
+            loss = batch.loss
+            norm = self.optimizer.step(scale)  # which updates nothing where the norm is not finite
+            if math.isfinite(norm) or not math.isfinite(loss) or not self.grad_scaler.back_off():
+                break
+        self.grad_scaler.advance()
         if not math.isfinite(loss + norm):
             raise self._diverged(
                 f"loss {loss}, gradient norm {norm} on the batch of step {self.step + 1}; "
-                "that step was not made"
+                "that step was not taken"
             )
         self.step += 1
-        tokens = self.plan.rows * self.model.config.context_length
-        self.tokens_seen += tokens
+        self.tokens_seen += batch.tokens
         self._held_out = self._held_out_final = None  # those weights are gone
         elapsed = time.perf_counter() - began
         self._step_seconds.append(elapsed)
-        flops = training_flops_per_token(self.model.config) * tokens / self.processes.world_size
+        flops = batch.flops / self.processes.world_size
         yield StepFinished(
             step=self.step,
             loss=loss,
             nats_per_byte=loss / self.corpus.bytes_per_token,
             grad_norm=norm,
             learning_rate=scale * self.plan.optimizer.matrix_learning_rate,
-            tokens_per_second=tokens / elapsed,
+            tokens_per_second=batch.tokens / elapsed,
             mfu=flops / elapsed / self.peak if self.peak else None,
             progress=self._progress(),
             seconds=self.seconds,
         )
 
-    def _try_batch(self) -> float | None:
-        """Forward and backward of one batch: its loss, or None where the memory did not do.
-
-        The gradients are those of the whole batch, whichever part of it this process works on.
-        """
-        number = self.seed * 1_000_003 + self.step
-        if self.processes.rank:  # other rows, other dropout
-            number = number * 1_000_003 + self.processes.rank
-        torch.manual_seed(number % 2**63)  # for dropout on a GPU
-        try:
-            loss = self._accumulate_gradients()
-        except RuntimeError as error:
-            if not is_out_of_memory(error):
-                raise
-            if self._micro_rows == 1 or self.processes.sharded:  # the others are in mid-flight
-                raise UsageError(
-                    f"there is not memory enough for {self._micro_rows} rows of a batch",
-                    hint="take a smaller --size, --context-length or --batch-tokens",
-                ) from None
-            for parameter in self.model.parameters():
-                parameter.grad = None
-            return None
-        parameters = list(self.model.parameters())
-        self.processes.all_reduce_gradients(parameters)
-        return self.processes.all_reduce(loss)[0]
-
-    def _accumulate_gradients(self) -> float:
-        examples = self.sampler.examples(self.step)
-        batch = self.objective.training_batch(examples, seed=self.seed, step=self.step)
-        device = next(self.model.parameters()).device
-        shard = self.processes.row_shard(self.plan.rows)
-        num_targets = batch.num_targets
-        total = torch.zeros((), device=device)
-        for first in range(shard.start, shard.start + self._rows_passed(), self._micro_rows):
-            rows = range(first, min(first + self._micro_rows, shard.stop))
-            # a dummy batch, so that all ranks make the same collective calls
-            part = batch.rows(rows) if rows else batch.rows(range(1)).without_targets()
-            dropout_mask = self.model.draw_dropout(rows or range(1), (self.seed, self.step))
-            nats = self._loss(**part.to(device), dropout_mask=dropout_mask)
-            loss = nats / num_targets
-            loss.backward()  # type: ignore[no-untyped-call]
-            total += loss.detach()
-        return total.item()
-
-    def _rows_passed(self) -> int:
-        """Rows of this process's share; where weights are sharded, of the largest share.
-
-        There each pass gathers weights from all processes, so all have to make as many.
-        """
-        if self.processes.sharded:
-            return -(-self.plan.rows // self.processes.world_size)
-        return len(self.processes.row_shard(self.plan.rows))
-
     def _diverged(self, why: str) -> DataError:
         return DataError(
-            f"the training diverged at step {self.step + 1}: its loss is no number any more",
+            f"training diverged at step {self.step + 1}: the loss is not finite",
             why=why,
-            hint="begin another run with half the --learning-rate",
+            hint="start another run with half the --learning-rate",
         )
 
     # --- the budget -----------------------------------------------------------------------------
 
     @property
     def seconds(self) -> float:
-        """Time spent on this run, all sessions together."""
+        """Training time of this run, all sessions together."""
         return self.seconds_before + time.monotonic() - self.started
 
     @property
     def _closing_seconds(self) -> float:
-        """What the end will take: the last measurement, the last save, leaving the program."""
+        """Time to reserve for the end: the last evaluation, the last save, exiting."""
         tokens = min(self.plan.evaluation_tokens, len(self.corpus.held_out))
         if tokens < len(self.corpus.held_out):
             tokens += self.final_tokens()
@@ -268,9 +228,9 @@ class Trainer:
         return measuring + self._saving_seconds + LEAVING_SECONDS
 
     def final_tokens(self) -> int:
-        """How much of the held-out text is measured at the end.
+        """How much of the held-out text is evaluated at the end.
 
-        All of it, unless that took more than a tenth of a time budget.
+        All of it, unless that would take more than a tenth of a time budget.
         """
         tokens = len(self.corpus.held_out)
         if self.plan.budget.kind == "steps":
@@ -280,12 +240,12 @@ class Trainer:
         return int(min(tokens, max(affordable, self.plan.evaluation_tokens)))  # the first's
 
     def _progress(self) -> float:
-        """The share of the budget that is spent, from 0 to 1; it never falls."""
+        """The share of the budget that is used, from 0 to 1; it never decreases."""
         budget = self.plan.budget
         if budget.kind == "steps":
             return min(1.0, self.step / budget.amount)
         spent = min(1.0, self.seconds / max(budget.amount - self._closing_seconds, 1e-9))
-        # an end that turns out to be quicker than it was thought gives time back, not progress
+        # when the end turns out to take less time, the progress stays
         self._furthest = max(self._furthest, spent)
         return self._furthest
 
@@ -294,7 +254,7 @@ class Trainer:
         if budget.kind == "steps":
             return self.step >= budget.amount
         left = budget.amount - self._closing_seconds - self.seconds
-        # the median: one step that the machine held up must not end the training
+        # the median: one slow step must not end the training
         return bool(self._step_seconds) and left < median(self._step_seconds)
 
     # --- now and then ---------------------------------------------------------------------------
@@ -314,17 +274,15 @@ class Trainer:
         return int(self._progress() * EVALUATIONS) > int(progress_before * EVALUATIONS)
 
     def _evaluate(self) -> Iterator[Event]:
-        """On the same part of the held-out text each time; and a sample, if wanted."""
+        """On the same part of the held-out text each time; then a sample, if wanted."""
         if self._held_out is not None or not len(self.corpus.held_out):
             return
         began = time.perf_counter()
         try:
             held_out = self._evaluate_tokens(self.plan.evaluation_tokens)
         except RuntimeError as error:
-            if (
-                not is_out_of_memory(error) or self.processes.world_size > 1
-            ):  # the others would wait
-                raise
+            if not is_out_of_memory(error) or self.processes.world_size > 1:
+                raise  # the other processes would wait
             yield NotEvaluated(step=self.step, why="out of memory with a single row")
             return
         if held_out is None:
@@ -343,7 +301,7 @@ class Trainer:
             self.model.train()
 
     def _evaluate_finally(self) -> Iterator[Event]:
-        """On all of the held-out text; where an earlier step was better, that one is: `closing`."""
+        """On the whole held-out text, unless an earlier step was better: `evaluate_best_step`."""
         held_out = self._held_out
         if held_out is None or held_out.whole or held_out.nats_per_byte > self.best:
             return
@@ -362,13 +320,29 @@ class Trainer:
             processes=self.processes,
         )
 
+    def evaluate_best_step(self) -> None:
+        """After training: evaluates the best step on the whole held-out text; see `evaluation`.
+
+        With sharded weights no process has the whole model, and it is left out.
+        """
+        if self.processes.is_main and not self.processes.sharded:
+            evaluate_best_step(
+                self.run,
+                self.corpus.held_out,
+                self.tokenizer,
+                objective=self.objective,
+                limit=self.final_tokens(),
+                device=self.model.embedding.weight.device,
+            )
+
     def _save(self) -> Iterator[Event]:
         if self.saved_step == self.step:
             return
         began = time.monotonic()
-        weights = {n: full_tensor(p).numpy(force=True) for n, p in self.model.named_parameters()}
-        if not all(np.isfinite(array).all() for array in weights.values()):
-            raise self._diverged("a weight is no number; nothing was saved of it")
+        weights = {name: GatheredTensor(p, p) for name, p in self.model.named_parameters()}
+        finite = all(bool(p.isfinite().all()) for p in map(local_tensor, self.model.parameters()))
+        if any(self.processes.all_reduce(not finite)):
+            raise self._diverged("a weight is not finite; nothing was saved")
         state = StepState(
             step=self.step,
             tokens_seen=self.tokens_seen,
@@ -376,12 +350,19 @@ class Trainer:
             held_out=self._held_out,
             held_out_final=self._held_out_final,
         )
-        remembered = self.optimizer.state()
+        remembered: dict[str, SupportsArray] = {
+            **self.optimizer.state(),
+            **self.grad_scaler.state(),
+        }
         path = step_path(self.run.path, self.step)
         if self.processes.is_main:
             require_exists(self.run)
             save_step(self.run.path, state, weights, remembered)
             prune(self.run, keep=STEPS_KEPT)
+        elif self.processes.sharded:
+            for tensors in (weights, remembered):  # each is gathered from all, as it is written
+                for name in written_order(tensors):
+                    np.asarray(tensors[name])
         self.saved_step, self._saved_at = self.step, time.monotonic()
         self._saving_seconds = time.monotonic() - began
         yield Saved(step=self.step, path=path, seconds=self.seconds)

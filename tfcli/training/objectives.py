@@ -1,8 +1,8 @@
-"""What a model is trained to do: from examples to batches.
+"""Objectives: what a model is trained to predict; they turn examples into batches.
 
-An objective decides what of each example the model reads, what it predicts, and who may attend to
-whom. The loop, the evaluation and the plan see only the batches that come of it, so another
-objective (filling gaps, predicting masked tokens) is another class here.
+An objective decides the inputs, the targets and the attention of each example. The loop, the
+evaluation and the plan see only its batches, so another objective (infilling, masked tokens) is
+another class here.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 
 
 class Objective(Protocol):
-    """Makes batches of examples."""
+    """Turns examples into batches."""
 
     def training_batch(self, examples: Examples, *, seed: int, step: int) -> Batch:
-        """The batch to learn from; all that is random in it is a function of (seed, step)."""
+        """The batch to train on; anything random in it is a function of (seed, step)."""
 
     def evaluation_batch(self, examples: Examples) -> Batch:
-        """The batch to measure on; nothing in it is random."""
+        """The batch to evaluate on; deterministic."""
 
 
 class NextToken:
@@ -39,11 +39,11 @@ class NextToken:
 
     Args:
         special: the tokenizer's special tokens.
-        token_dropout: share of the input tokens that are replaced by the unknown token in
-            training, so that no target can be memorized from the one token before it. Xie et al.,
-            "Data Noising as Smoothing in Neural Network Language Models", 2017, section 3.2 (blank
+        token_dropout: fraction of the input tokens replaced by the unknown token in training, so
+            that no target can be memorized from the token before it alone. Xie et al., "Data
+            Noising as Smoothing in Neural Network Language Models", 2017, section 3.2 (blank
             noising).
-        document_mask: whether attention stays within a document.
+        document_mask: whether attention is masked across documents.
 
     Raises:
         UsageError: token dropout with a tokenizer that has no unknown token.
@@ -55,7 +55,7 @@ class NextToken:
     ) -> None:
         if token_dropout and special.unk is None:
             raise UsageError(
-                "this tokenizer has no unknown token, which token dropout puts in",
+                "token dropout needs an unknown token, which this tokenizer lacks",
                 hint="--token-dropout 0",
             )
         self._special = special
@@ -83,11 +83,11 @@ class NextToken:
         )
 
     def _drop_tokens(self, inputs: Ids, *, seed: int, step: int) -> Ids:
-        """Replaces a random share of the inputs, the same whoever works on which rows."""
+        """Replaces random inputs, the same however the rows are split among processes."""
         random = np.random.Generator(np.random.Philox(key=[seed, step]))
         dropped = random.random(inputs.shape, np.float32) < self._token_dropout
-        for introducing in (self._special.bos, self._special.eos):
-            if introducing is not None:
-                dropped &= inputs != introducing
-        assert self._special.unk is not None, "the constructor asks for it"
+        for token in (self._special.bos, self._special.eos):
+            if token is not None:
+                dropped &= inputs != token
+        assert self._special.unk is not None, "checked by the constructor"
         return np.where(dropped, self._special.unk, inputs)

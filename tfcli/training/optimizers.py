@@ -23,7 +23,13 @@ import torch
 from torch import Tensor
 
 from tfcli.model.parameters import parameters
-from tfcli.runtime.distributed import full_tensor_like, is_sharded, local_tensor, shard_like
+from tfcli.runtime.distributed import (
+    GatheredTensor,
+    full_tensor_like,
+    is_sharded,
+    local_tensor,
+    shard_like,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -95,7 +101,8 @@ class Muon:
     direction = orthogonalize_blocks(b m + (1 - b) g)
 
     Args:
-        precision: number format of the iteration; bfloat16 is enough (Jordan et al. 2024).
+        precision: number format of the iteration; bfloat16 is enough (Jordan et al. 2024), float16
+            is not: its smallest numbers are larger than many of a momentum's.
 
     """
 
@@ -107,7 +114,7 @@ class Muon:
         precision: torch.dtype = torch.float32,
     ) -> None:
         self._momentum = momentum
-        self._precision = precision
+        self._precision = torch.float32 if precision == torch.float16 else precision
         self._groups: dict[torch.Size, list[tuple[str, nn.Parameter]]] = {}
         for name, parameter in matrices.items():
             self._groups.setdefault(parameter.shape, []).append((name, parameter))
@@ -255,11 +262,10 @@ class Optimizer:
             parameter.grad = None
         return norm
 
-    def state(self) -> dict[str, np.ndarray[Any, Any]]:
-        """What must be saved to resume exactly, as arrays by name."""
+    def state(self) -> dict[str, GatheredTensor]:
+        """What must be saved to resume exactly, by name."""
         return {
-            name: full_tensor_like(tensor, like).numpy(force=True)
-            for name, (tensor, like) in self._state().items()
+            name: GatheredTensor(tensor, like) for name, (tensor, like) in self._state().items()
         }
 
     @torch.no_grad()

@@ -1,10 +1,10 @@
-"""Rows of whole documents, for texts of many short ones.
+"""Packing: rows of several whole documents, for texts of many short ones.
 
     ids   <s>   </s>  t0  t1 ... </s>  u0  u1 ... </s>  --    several documents in a row
 
-The first end token stands for that of an imagined document before, as `document_rows` has it. A
-document longer than a row fills rows of its own and leaves its end to be packed like a short one.
-Best-fit decreasing (Johnson, "Near-optimal bin packing algorithms", 1973) leaves little room.
+The first end token is as of a document before, as in `document_rows`. A document longer than a row
+fills rows of its own, and its remainder is packed like a short one. Best-fit decreasing (Johnson,
+"Near-optimal bin packing algorithms", 1973) leaves little padding.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ if TYPE_CHECKING:
     from tfcli.text.tokenizer import SpecialTokens
     from tfcli.training.examples import Starts
 
-STRIDE = 1 << 20  # ids searched at a time
+SEARCH_BLOCK = 1 << 20  # ids searched for ends of documents at once
 
 
 class PackedSampler:
-    """Rows of documents, none of which is cut needlessly.
+    """Rows of documents; only documents longer than a row are split.
 
     Args:
         tokens: the training part, shape (tokens,), at least one of them.
-        context: T, at least 2; the first position predicts nothing.
+        context: T, at least 2; the first position has no target.
         rows: rows in a batch.
         special: the tokenizer's special tokens.
-        seed: of the order of the rows, another in each epoch. What shares a row stays the same.
+        seed: of the order of the rows, redrawn in each epoch; their contents stay the same.
 
     """
 
@@ -53,10 +53,10 @@ class PackedSampler:
         self._starts, self._lengths = _cut_documents(tokens, context - 1, document_end(special))
         ended = int(tokens[len(tokens) - 1]) == document_end(special)
         row_of = _pack(self._lengths, context - 1, closed=not ended)
-        self._order = np.argsort(row_of, kind="stable")  # the pieces, row after row
+        self._order = np.argsort(row_of, kind="stable")  # the chunks, row after row
         self._firsts = np.searchsorted(row_of[self._order], np.arange(row_of.max() + 2))
         self._epoch = -1
-        self._drawn = np.empty(0, np.int64)
+        self._row_order = np.empty(0, np.int64)
 
     @property
     def epoch_rows(self) -> int:
@@ -69,30 +69,30 @@ class PackedSampler:
         ids[:, 1] = document_end(self._special)
         is_target = np.zeros(ids.shape, np.bool_)
         for i, row in enumerate(range(step * self._rows, (step + 1) * self._rows)):
-            drawn = self._draw(row)
-            place = 2
-            for piece in self._order[self._firsts[drawn] : self._firsts[drawn + 1]]:
-                start, length = int(self._starts[piece]), int(self._lengths[piece])
-                if place == 2 and start:  # inside a long document the token before goes first
+            packed_row = self._packed_row(row)
+            column = 2
+            for chunk in self._order[self._firsts[packed_row] : self._firsts[packed_row + 1]]:
+                start, length = int(self._starts[chunk]), int(self._lengths[chunk])
+                if column == 2 and start:  # inside a long document: start from the token before
                     ids[i, 1] = self._tokens[start - 1]
-                ids[i, place : place + length] = self._tokens[start : start + length]
-                is_target[i, place : place + length] = True
-                place += length
+                ids[i, column : column + length] = self._tokens[start : start + length]
+                is_target[i, column : column + length] = True
+                column += length
         return make_examples(ids, is_target, self._special)
 
-    def _draw(self, row: int) -> int:
-        epoch, place = divmod(row, self.epoch_rows)
+    def _packed_row(self, row: int) -> int:
+        epoch, index = divmod(row, self.epoch_rows)
         if epoch != self._epoch:
             random = np.random.Generator(np.random.Philox(key=[self._seed, epoch]))
-            self._epoch, self._drawn = epoch, random.permutation(self.epoch_rows)
-        return int(self._drawn[place])
+            self._epoch, self._row_order = epoch, random.permutation(self.epoch_rows)
+        return int(self._row_order[index])
 
 
 def _cut_documents(tokens: Tokens | CheckedTokens, size: int, eos: int) -> tuple[Starts, Starts]:
-    """Where the pieces of all documents begin, at most `size` tokens each, and their lengths."""
+    """The starts and lengths of the chunks of all documents, of at most `size` tokens each."""
     found = [
-        np.flatnonzero(tokens[first : first + STRIDE] == eos) + first + 1
-        for first in range(0, len(tokens), STRIDE)
+        np.flatnonzero(tokens[first : first + SEARCH_BLOCK] == eos) + first + 1
+        for first in range(0, len(tokens), SEARCH_BLOCK)
     ]
     ends = np.unique(np.concatenate([*found, [len(tokens)]]).astype(np.int64))
     begins = np.concatenate([[0], ends[:-1]])
@@ -103,21 +103,21 @@ def _cut_documents(tokens: Tokens | CheckedTokens, size: int, eos: int) -> tuple
 
 
 def _pack(lengths: Starts, size: int, *, closed: bool) -> Starts:
-    """The row of each piece, so that no row holds more than `size` tokens.
+    """The row of each chunk, so that no row holds more than `size` tokens.
 
     Args:
-        closed: whether nothing may follow the last piece, since no end token closes it.
+        closed: whether nothing may follow the last chunk, since it has no end token.
 
     """
     needed = lengths.copy()
     if closed:
         needed[-1] = size
     row_of = np.empty(len(needed), np.int64)
-    rooms: list[int] = []  # of all rows that are not full, each size once, in order
-    rows: dict[int, list[int]] = {}  # the rows that have so much room
+    rooms: list[int] = []  # sizes of free space in rows that are not full, unique and sorted
+    rows: dict[int, list[int]] = {}  # the rows by their free space
     count = 0
-    for piece in np.argsort(-needed, kind="stable"):
-        length = int(needed[piece])
+    for chunk in np.argsort(-needed, kind="stable"):
+        length = int(needed[chunk])
         at = bisect_left(rooms, length)
         if at == len(rooms):
             row, room = count, size
@@ -127,7 +127,7 @@ def _pack(lengths: Starts, size: int, *, closed: bool) -> Starts:
             row = rows[room].pop()
             if not rows[room]:
                 del rooms[at]
-        row_of[piece] = row
+        row_of[chunk] = row
         left = room - length
         if left:
             if not rows.setdefault(left, []):

@@ -24,6 +24,7 @@ from tfcli.runs.step import (
 )
 from tfcli.runs.valid_steps import ValidStep, newest_valid_step, no_valid_step, open_step
 from tfcli.runs.weights import load_weights
+from tfcli.training.grad_scaler import GradScaler
 from tfcli.training.optimizers import Optimizer
 from tfcli.training.setup import Base, TrainingJob, reopen
 
@@ -61,7 +62,8 @@ def _save_base(job: TrainingJob, run: Run, base: Base) -> ValidStep:
     arrays = load_arrays(base.step.path / MODEL)
     state = StepState(step=0, tokens_seen=0, seconds=0.0, held_out=None, held_out_final=None)
     fresh = Optimizer(model, job.plan.optimizer).state()
-    return open_step(save_step(run.path, state, arrays, fresh))
+    scale = GradScaler(job.plan.dtype).state()
+    return open_step(save_step(run.path, state, arrays, {**fresh, **scale}))
 
 
 def resume(
@@ -160,7 +162,9 @@ def _start(
     )
     load_weights(trainer.model, step.path)
     try:
-        trainer.optimizer.load_state(load_arrays(step.path / OPTIMIZER))
+        arrays = load_arrays(step.path / OPTIMIZER)
+        trainer.optimizer.load_state(arrays)
+        trainer.grad_scaler.load_state(arrays)
     except ValueError as error:
         raise DamagedError(f"{step.path / OPTIMIZER} does not fit", why=str(error)) from None
     return trainer

@@ -17,12 +17,12 @@ from tfcli.model.cost import count_parameters, training_bytes, training_flops_pe
 from tfcli.model.transformer import Transformer
 from tfcli.runs.run import Run
 from tfcli.runtime.device import choose_device, describe_machine
-from tfcli.runtime.distributed import SINGLE_PROCESS, ProcessGroup, shard
+from tfcli.runtime.distributed import SINGLE_PROCESS, ProcessGroup, copy_full_tensor, shard
 from tfcli.runtime.dtype import choose_dtype
 from tfcli.runtime.memory import available_memory
 from tfcli.text.corpus import Corpus, Part, Scan, join_parts, open_corpus
 from tfcli.text.token_cache import open_token_cache, tokenize_corpus
-from tfcli.training.bigram_init import can_init_from_bigrams, init_from_bigrams
+from tfcli.training.bigram_init import bigram_tables, can_init_from_bigrams
 from tfcli.training.examples import Sampler, WindowSampler
 from tfcli.training.loop import Trainer
 from tfcli.training.objectives import NextToken
@@ -136,28 +136,44 @@ class TrainingJob:
             weights=self.corpus.weights,
         )
 
-    def _first_weights(self, model: Transformer) -> None:
-        model.init_weights(self.seed)
-        if can_init_from_bigrams(self.model_config):
-            if self.processes.is_main:
-                init_from_bigrams(model, self.corpus.training, seed=self.seed)
-            self.processes.broadcast_tensors([model.embedding.weight.data, model.head.weight.data])
+    def model(self, *, fresh: bool = True) -> Transformer:
+        """The model, on its device, and where it is sharded this process's part of it.
+
+        Sharded, no process holds more than its part and one whole weight at any time.
+
+        Args:
+            fresh: whether to initialize the weights; otherwise they are loaded later.
+
+        """
+        dtype = getattr(torch, self.plan.dtype)
+        with torch.device("meta" if self.processes.sharded else "cpu"):
+            model = Transformer(self.model_config, self.plan.dropout, dtype)
+        if self.processes.sharded:
+            shard(model, self.device)
+        if fresh:
+            model.init_weights(self.seed, copy_full_tensor)
+            if can_init_from_bigrams(self.model_config):
+                self._init_from_bigrams(model)
+        return model.to(self.device)
+
+    def _init_from_bigrams(self, model: Transformer) -> None:
+        weights = model.embedding.weight, model.head.weight
+        tables = torch.empty(weights[0].shape), torch.empty(weights[1].shape)
+        if self.processes.is_main:
+            tables = bigram_tables(self.model_config, self.corpus.training, seed=self.seed)
+        self.processes.broadcast_tensors(tables)
+        for weight, table in zip(weights, tables, strict=True):
+            copy_full_tensor(weight, table)
 
     def trainer(self, run: Run, *, started: float, fresh: bool = True, **state: Any) -> Trainer:
         """Builds the model and everything that trains it.
 
         Args:
-            fresh: whether to initialize the weights; otherwise they are loaded later.
+            fresh: see `model`.
             state: as in `Trainer`.
 
         """
-        dtype = getattr(torch, self.plan.dtype)
-        model = Transformer(self.model_config, self.plan.dropout, dtype)
-        if fresh:
-            self._first_weights(model)
-        model.to(self.device)
-        if self.processes.sharded:
-            shard(model)
+        model, dtype = self.model(fresh=fresh), getattr(torch, self.plan.dtype)
         return Trainer(
             run=run,
             plan=self.plan,
@@ -264,13 +280,6 @@ def _memory(device: torch.device, processes: ProcessGroup) -> int | None:
     return int(MEMORY_SHARE[device.type] * memory / sharers)
 
 
-# A resumed run keeps its model and its batch, so only more memory for each process helps.
-RESUME_HINT = (
-    "free some memory, try --device cpu, or shard it: "
-    "torchrun --no-python --nproc-per-node 2 tfcli train --resume {run} --shard"
-)
-
-
 def reopen(
     run: Run,
     *,
@@ -318,7 +327,7 @@ def reopen(
         memory=_memory(chosen, processes),
         world_size=processes.world_size,
         sharded=shard,
-        hint=RESUME_HINT.format(run=run.name),
+        resumed=run.name,
     )
     return TrainingJob(
         model_config=run.model_config,

@@ -225,7 +225,7 @@ def fit(
     memory: int | None,
     world_size: int,
     sharded: bool | None,
-    hint: str = "take a smaller --size, --width, --layers or --context",
+    resumed: str | None = None,
 ) -> tuple[int, bool]:
     """How many rows fit into the memory at once, and whether the weights have to be sharded.
 
@@ -233,7 +233,7 @@ def fit(
         rows: that the process with the most of them would like to work on at once.
         memory: usable bytes for each process, or None where unknown.
         sharded: what the user wants; None leaves it to the memory.
-        hint: what to do where nothing fits.
+        resumed: the name of the run, where it has been begun already.
 
     Raises:
         UsageError: not even one row fits.
@@ -248,9 +248,21 @@ def fit(
         raise UsageError(
             "this model is too large for the memory of this machine",
             why=f"about {needed / 2**30:.1f} GiB needed, {(memory or 0) / 2**30:.1f} GiB usable",
-            hint=hint,
+            hint=memory_hint(resumed),
         )
     return micro_rows, sharded
+
+
+def memory_hint(resumed: str | None) -> str:
+    """What to do where not even one row fits into the memory.
+
+    Args:
+        resumed: the name of the run, whose model and batch cannot change any more.
+
+    """
+    if resumed is None:
+        return "take a smaller --size or --context-length"
+    return f"free some memory, or try another device: tfcli train --resume {resumed} --device cpu"
 
 
 def rows_in_memory(

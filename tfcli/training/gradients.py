@@ -1,0 +1,142 @@
+"""The gradients of a batch, added up over micro-batches and processes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+
+from tfcli.errors import UsageError
+from tfcli.model.cost import training_flops_per_token
+from tfcli.runtime.memory import is_out_of_memory
+from tfcli.training.compiling import compile_loss
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from torch import Tensor
+
+    from tfcli.model.transformer import Transformer
+    from tfcli.runtime.distributed import ProcessGroup
+    from tfcli.training.batches import Batch
+    from tfcli.training.examples import Sampler
+    from tfcli.training.grad_scaler import GradScaler
+    from tfcli.training.objectives import Objective
+
+
+class BatchResult(NamedTuple):
+    """What a batch came to, over all processes.
+
+    Attributes:
+        loss: nats per token.
+        tokens: positions that were computed.
+        flops: floating-point operations of the model for them, forward and backward.
+
+    """
+
+    loss: float
+    tokens: int
+    flops: int
+
+
+@dataclass(kw_only=True)
+class GradientAccumulator:
+    """Forward and backward of one batch after the other.
+
+    Attributes:
+        rows: in a batch, of all processes together.
+        micro_rows: of these in memory at once; halved where the memory is too small.
+        hint: what to do where a single row is too much.
+
+    """
+
+    model: Transformer
+    sampler: Sampler
+    objective: Objective
+    processes: ProcessGroup
+    scaler: GradScaler
+    seed: int
+    rows: int
+    micro_rows: int
+    hint: str
+
+    def __post_init__(self) -> None:
+        self._loss: Callable[..., Tensor] = self.model.loss
+        self._compiled = False
+
+    def compile(self, *, only_if_faster: bool) -> str | None:
+        """Compiles the model for the micro-batches; returns why not, where that is not possible."""
+        rows = self._batch(0).rows(range(self.micro_rows))
+        loss, why = compile_loss(self.model, rows, only_if_faster=only_if_faster)
+        if loss is None:
+            return why
+        self._loss, self._compiled = loss, True
+        return None
+
+    def backward(self, step: int) -> BatchResult | None:
+        """Forward and backward of the batch of a step, whose gradients all processes then have.
+
+        Returns:
+            None if the memory was too small: there are no gradients then, and half as many
+            `micro_rows` the next time.
+
+        Raises:
+            UsageError: not even one row fits into the memory.
+
+        """
+        number = self.seed * 1_000_003 + step
+        if self.processes.rank:  # other rows, other dropout
+            number = number * 1_000_003 + self.processes.rank
+        torch.manual_seed(number % 2**63)  # for dropout on a GPU
+        try:
+            batch = self._batch(step)
+            loss = self._accumulate(batch, step)
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
+            if self.micro_rows == 1 or self.processes.sharded:  # others are in mid-collective
+                raise UsageError(
+                    f"out of memory with a micro-batch of {self.micro_rows}", hint=self.hint
+                ) from None
+            for parameter in self.model.parameters():
+                parameter.grad = None
+            self.micro_rows = (self.micro_rows + 1) // 2
+            return None
+        parameters = list(self.model.parameters())
+        self.processes.all_reduce_gradients(parameters)
+        self.scaler.unscale(parameters)
+        (loss,) = self.processes.all_reduce(loss)
+        each = training_flops_per_token(self.model.config, batch.mean_attended)
+        return BatchResult(loss, batch.num_tokens, each * batch.num_tokens)
+
+    def _batch(self, step: int) -> Batch:
+        return self.objective.training_batch(self.sampler.examples(step), seed=self.seed, step=step)
+
+    def _accumulate(self, batch: Batch, step: int) -> float:
+        """Adds up the gradients of this process's rows, each weighted by the whole batch."""
+        num_targets = batch.num_targets
+        device = next(self.model.parameters()).device
+        total = torch.zeros((), device=device)
+        shard = self.processes.row_shard(self.rows)
+        for first in range(shard.start, shard.start + self._rows_passed(), self.micro_rows):
+            rows = range(first, min(first + self.micro_rows, shard.stop))
+            # Compiled code is for one shape, another would be compiled anew. And a process without
+            # rows takes a dummy one, so that all make the same collective calls.
+            size = self.micro_rows if self._compiled else max(1, len(rows))
+            arguments = batch.padded_rows(rows, size).to(device)
+            mask = self.model.draw_dropout(range(first, first + size), (self.seed, step))
+            loss = self._loss(**arguments, dropout_mask=mask) / num_targets
+            self.scaler.scaled(loss).backward()  # type: ignore[no-untyped-call]
+            total += loss.detach()
+        return total.item()
+
+    def _rows_passed(self) -> int:
+        """How many rows this process works on, dummies included.
+
+        With sharded weights as many as the process with the most: each pass gathers weights from
+        all processes, so all have to make the same number of them.
+        """
+        if self.processes.sharded:
+            return -(-self.rows // self.processes.world_size)
+        return max(1, len(self.processes.row_shard(self.rows)))
