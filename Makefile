@@ -35,7 +35,7 @@ check: setup
 slow: setup
 	$(BIN)/python -m pytest -m slow
 
-# The promise that nothing is lost, tried thousands of times: about twenty minutes.
+# The guarantees against data loss, tested thousands of times: about twenty minutes.
 soak: setup
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --group soak
 	SOAK=1 $(BIN)/python -m pytest -n 2 --dist worksteal tests/reliability

@@ -195,7 +195,7 @@ def batch(
     ]
     generator = Generator(engine, tokenizer, rows=rows)
     began = time.perf_counter()
-    events = generator.write(RequestList(requests))
+    events = generator.stream(RequestList(requests))
     count = sum(isinstance(event, TokenEvent) for event in events)
     return count / (time.perf_counter() - began)
 

@@ -9,11 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 from tfcli.runtime.distributed import SINGLE_PROCESS, ProcessGroup
 from tfcli.text.corpus import open_corpus
-from tfcli.text.pieces import Algorithm, Piece, Pieces, PieceType, write_pieces
+from tfcli.text.sentencepiece_model import (
+    Algorithm,
+    Piece,
+    PieceType,
+    SentencePieceModel,
+    write_pieces,
+)
 from tfcli.text.sentencepiece_tokenizer import SPACE_MARK, SentencePieceTokenizer
 from tfcli.text.token_cache import tokenize_corpus
+from tfcli.training.launch import start_run
 from tfcli.training.options import TrainOptions
-from tfcli.training.resume import begin
 from tfcli.training.setup import prepare
 
 if TYPE_CHECKING:
@@ -35,7 +41,7 @@ def number_tokenizer(vocab_size: int) -> Tokenizer:
         *(Piece(f"<0x{byte:02X}>", 0, PieceType.BYTE) for byte in range(256)),
         *(Piece(text, -i, PieceType.NORMAL) for i, text in enumerate(texts)),
     ]  # fmt: skip
-    whole = Pieces(Algorithm.BPE, tuple(pieces[:vocab_size]), dummy_prefix=False)
+    whole = SentencePieceModel(Algorithm.BPE, tuple(pieces[:vocab_size]), dummy_prefix=False)
     return SentencePieceTokenizer(write_pieces(whole))
 
 
@@ -83,4 +89,4 @@ def start_training(
     tokens = tokenize_corpus(corpus, tokenizer, cache=cache)
     job = prepare(wanted, tokens, tokenizer, seed=0, device=device)
     assert job.model_config == config
-    return begin(replace(job, processes=processes), path, corpus, started=time.monotonic())
+    return start_run(replace(job, processes=processes), path, corpus, started=time.monotonic())

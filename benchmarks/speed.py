@@ -76,7 +76,7 @@ def measure(
 ) -> tuple[float, float]:
     """The device's peak in FLOP/s, and the seconds of a training step on so many rows."""
     dtype, probe = choose_dtype(device), Probe(device)
-    model = Transformer(config, precision=getattr(torch, dtype))
+    model = Transformer(config, dtype=getattr(torch, dtype))
     model.init_weights(0)
     model.to(device)
     ids = np.zeros((rows, CONTEXT), np.int64)

@@ -16,6 +16,6 @@ for name in (
     "tfcli.generation.open_engine",
     "tfcli.runs.summary",
     "tfcli.training.setup",
-    "tfcli.training.resume",
+    "tfcli.training.launch",
 ):
     importlib.import_module(name)

@@ -15,7 +15,13 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from tfcli.text.pieces import Algorithm, Piece, Pieces, PieceType, write_pieces
+from tfcli.text.sentencepiece_model import (
+    Algorithm,
+    Piece,
+    PieceType,
+    SentencePieceModel,
+    write_pieces,
+)
 from tfcli.text.sentencepiece_tokenizer import SPACE_MARK, SentencePieceTokenizer
 from tfcli.text.tokenizer import SpecialTokens
 
@@ -89,7 +95,9 @@ def own_byte_tokenizer(bos: Bos) -> SentencePieceTokenizer:
         *(Piece(f"<0x{byte:02X}>", 0, PieceType.BYTE) for byte in range(256)),
         Piece(SPACE_MARK, 0, PieceType.NORMAL),
     )
-    own = SentencePieceTokenizer(write_pieces(Pieces(Algorithm.BPE, pieces, dummy_prefix=False)))
+    own = SentencePieceTokenizer(
+        write_pieces(SentencePieceModel(Algorithm.BPE, pieces, dummy_prefix=False))
+    )
     own.special = _with_bos(own.special, bos)
     return own
 

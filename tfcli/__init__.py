@@ -1,9 +1,9 @@
 """tfcli trains a Transformer language model from scratch on your own text, and generates with it.
 
-The packages, from the ground up. Each imports only from those below it, or from those to its left
+The packages, from the ground up. Each imports only from those below it, or from those above it
 on the same level (`tests/test_architecture.py` enforces it):
 
-    5  cli          one module a command: parse, call the library, render
+    5  cli          the commands: parse, call the library, render
     4  training     the plan, samplers and objectives, optimizers, the loop
        generation   requests, sampling, engines, streaming
        exchange     Hugging Face and GGUF, in and out
@@ -14,6 +14,7 @@ on the same level (`tests/test_architecture.py` enforces it):
        runtime      device, number format, memory, threads, distributed processes
     1  files        the only writer: atomic files and folders, locks, manifests
     0  errors       everything that a user can be told
+       options      how an option is declared
 """
 
 __version__ = "0.1.0"

@@ -31,7 +31,7 @@ def test_info_is_shown_as_table_and_as_json(trained: Shell) -> None:
     assert b"vocab_size" in shown.out
     facts = json.loads(trained("tokenizer", "info", "words", "--json").out)
     assert facts["vocab_size"] == 320
-    assert facts["card"]["corpus"]["bytes"] == len(BOOK.encode())
+    assert facts["metadata"]["corpus"]["bytes"] == len(BOOK.encode())
 
 
 @pytest.mark.parametrize("kind", ["bpe", "unigram", "char"])

@@ -13,9 +13,9 @@ from tests.conftest import BOOK
 from tests.exchange.conftest import SHAPES, MakeRun
 from tfcli.errors import ConflictError, DataError, UsageError
 from tfcli.exchange.gguf_out import NumberType, export_to_gguf, export_to_ollama, rounded
-from tfcli.model.tensor_file import TensorFile
+from tfcli.model.safetensors_file import SafetensorsFile
 from tfcli.runs.step import MODEL
-from tfcli.text.pieces import read_pieces
+from tfcli.text.sentencepiece_model import read_pieces
 from tfcli.text.tokenizer import Tokenizer
 from tfcli.text.tokenizer_training import train_tokenizer
 
@@ -57,7 +57,7 @@ def test_metadata_describes_the_model(shape: str, make_run: MakeRun, tmp_path: P
     assert facts["tokenizer.ggml.token_type"] == [int(piece.type) for piece in pieces]
     assert facts["tokenizer.ggml.add_bos_token"] is True
     assert facts["tokenizer.ggml.add_space_prefix"] is False
-    ours = TensorFile(step.path / MODEL)
+    ours = SafetensorsFile(step.path / MODEL)
     np.testing.assert_array_equal(arrays["token_embd.weight"], ours.read("embedding.weight"))
     np.testing.assert_array_equal(
         arrays["blk.1.ffn_down.weight"], ours.read("blocks.1.feed_forward.down.weight")
@@ -70,7 +70,7 @@ def test_query_and_key_rows_are_permuted_only_for_llama(make_run: MakeRun, tmp_p
     run, step, _ = make_run("llama", num_kv_heads=1)
     export_to_gguf(run, step, tmp_path / "it.gguf", "f32")
     _, arrays = read(tmp_path / "it.gguf")
-    ours = TensorFile(step.path / MODEL).read("blocks.0.attention.query.weight")
+    ours = SafetensorsFile(step.path / MODEL).read("blocks.0.attention.query.weight")
     half = run.model_config.head_dim // 2
     for head in range(2):
         rows = ours[head * 2 * half : (head + 1) * 2 * half]
@@ -86,8 +86,8 @@ def test_quantized_weights_are_those_that_the_export_measures(
     run, step, _ = make_run()
     export_to_gguf(run, step, tmp_path / "it.gguf", type)
     _, arrays = read(tmp_path / "it.gguf")
-    ours = rounded(run.model_config, TensorFile(step.path / MODEL), type)
-    exact = TensorFile(step.path / MODEL)
+    ours = rounded(run.model_config, SafetensorsFile(step.path / MODEL), type)
+    exact = SafetensorsFile(step.path / MODEL)
     for name, theirs in {
         "embedding.weight": "token_embd.weight",
         "blocks.0.attention.value.weight": "blk.0.attn_v.weight",

@@ -17,7 +17,7 @@ from tests.exchange.conftest import ACCEPTANCE, SPACE_MARK
 from tfcli.errors import DataError
 from tfcli.exchange.huggingface_out import export_tokenizer
 from tfcli.exchange.tokenizer_json import from_tokenizer_json, to_tokenizer_json
-from tfcli.text.pieces import read_pieces, write_pieces
+from tfcli.text.sentencepiece_model import read_pieces, write_pieces
 from tfcli.text.sentencepiece_tokenizer import SentencePieceTokenizer
 from tfcli.text.tokenizer import Tokenizer
 from tfcli.text.tokenizer_training import train_tokenizer

@@ -149,7 +149,7 @@ def generate_with(
 ) -> Generated:
     generator = Generator(engine, tokenizer, many_documents=many, logprobs=True)
     tokens, data, logprobs, reason = [], b"", [], ""
-    for event in generator.write(RequestList([request])):
+    for event in generator.stream(RequestList([request])):
         data += event.data
         if isinstance(event, TokenEvent):
             tokens.append(event.token)
@@ -240,7 +240,7 @@ def test_other_ids_give_the_same_beams(pair: Pair) -> None:
         request = GenerationRequest(prompt="Ann", penalties=Penalties(repetition_penalty=1.2))
         beams.append(beam_search(
             engine, tokenizer, generator.prompt_ids(request), beams=3, max_new_tokens=8,
-            adjust=generator.adjuster(request),
+            logits_processor=generator.logits_processor(request),
         ))  # fmt: skip
     own, other = beams
     assert [pair.translated(list(text.tokens)) for text in own] == [list(t.tokens) for t in other]
@@ -284,7 +284,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
     folder = tmp_path_factory.mktemp("corpus")
     rows = [json.dumps({"text": sentence}) for sentence in SENTENCES * 3]
     (folder / "rows.jsonl").write_text("\n".join(rows))
-    return open_corpus([folder / "rows.jsonl"], cache=folder / "cache", held_out_fraction=0.1)
+    return open_corpus([folder / "rows.jsonl"], cache=folder / "cache", val_fraction=0.1)
 
 
 def test_other_ids_give_the_same_tokens_and_baselines(

@@ -113,7 +113,7 @@ def texts(generator: Generator, requests: list[GenerationRequest]) -> Texts:
     tokens: dict[int, list[int]] = {index: [] for index in range(len(requests))}
     data = dict.fromkeys(tokens, b"")
     reasons: dict[int, str] = {}
-    for event in generator.write(RequestList(requests)):
+    for event in generator.stream(RequestList(requests)):
         assert event.index not in reasons, "no event may follow the end"
         data[event.index] += event.data
         if isinstance(event, TokenEvent):
@@ -220,7 +220,7 @@ def test_logprobs_are_those_of_the_model_before_sampling(
     )
     generator = Generator(numpy_engine(model), tokenizer, logprobs=True)
     events = [
-        event for event in generator.write(RequestList([request])) if isinstance(event, TokenEvent)
+        event for event in generator.stream(RequestList([request])) if isinstance(event, TokenEvent)
     ]
     context_ids = [BEGIN, *tokenizer.encode("Ann")]
     for event in events:
@@ -235,9 +235,9 @@ def test_logprobs_are_those_of_the_model_before_sampling(
 def test_zero_requests_and_zero_tokens_generate_nothing(
     model: Transformer, tokenizer: Tokenizer
 ) -> None:
-    assert list(Generator(numpy_engine(model), tokenizer).write(RequestList([]))) == []
+    assert list(Generator(numpy_engine(model), tokenizer).stream(RequestList([]))) == []
     none = GenerationRequest(prompt="Ann", max_new_tokens=0)
-    events = list(Generator(numpy_engine(model), tokenizer).write(RequestList([none])))
+    events = list(Generator(numpy_engine(model), tokenizer).stream(RequestList([none])))
     assert events == [Finished(0, b"", "length")]
 
 

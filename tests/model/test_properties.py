@@ -77,7 +77,7 @@ def score(query: Tensor, key: Tensor, at: tuple[int, int]) -> float:
 
 @given(positions=st.tuples(st.integers(0, 31), st.integers(0, 31)), shift=st.integers(0, 32))
 @settings(max_examples=50, deadline=None)
-def test_rotary_scores_depend_on_distance_alone(positions: tuple[int, int], shift: int) -> None:
+def test_rope_scores_depend_on_distance_alone(positions: tuple[int, int], shift: int) -> None:
     query, key = torch.randn(2, 8, generator=torch.Generator().manual_seed(0)).double()
     shifted = (positions[0] + shift, positions[1] + shift)
     assert score(query, key, shifted) == pytest.approx(score(query, key, positions), abs=1e-4)
@@ -300,7 +300,7 @@ def test_half_precision_gives_nearly_the_same_logits(name: str) -> None:
 @every_model
 def test_mixed_precision_gives_float32_gradients(name: str) -> None:
     model = initialized(CONFIGS[name])
-    model.precision = torch.bfloat16
+    model.dtype = torch.bfloat16
     ids = random_ids(model.config, rows=2, length=8)
     assert model(ids).dtype == torch.bfloat16
     loss = model.loss(ids, ids)

@@ -24,11 +24,11 @@ def readers(folder: Path) -> dict[str, Reader]:
     from tfcli.files import new_folder, read_json
     from tfcli.generation.request import GenerationRequest
     from tfcli.generation.request_lines import parse_json_line
-    from tfcli.model.tensor_file import TensorFile
+    from tfcli.model.safetensors_file import SafetensorsFile
     from tfcli.runs.run import RUN_JSON, open_run, write_metadata
     from tfcli.runs.step import STATE, read_state
-    from tfcli.text.pieces import read_pieces as read_sentencepiece
     from tfcli.text.readers import read_chunks
+    from tfcli.text.sentencepiece_model import read_pieces as read_sentencepiece
 
     def written(data: bytes, name: str) -> Path:
         path = folder / name
@@ -39,7 +39,7 @@ def readers(folder: Path) -> dict[str, Reader]:
         return read_json(written(data, "file.json"))
 
     def weights(data: bytes) -> None:
-        file = TensorFile(written(data, "model.safetensors"))
+        file = SafetensorsFile(written(data, "model.safetensors"))
         for name in file.tensors:
             file.read(name)
 

@@ -210,7 +210,7 @@ def valid_external_files() -> dict[str, bytes]:
     """One valid file of each kind that is imported, and a request."""
     from tests.exchange.test_huggingface import COMMON
     from tfcli.exchange.tokenizer_json import to_tokenizer_json
-    from tfcli.text.pieces import read_pieces
+    from tfcli.text.sentencepiece_model import read_pieces
 
     config = COMMON | {"architectures": ["LlamaForCausalLM"], "model_type": "llama"}
     request = {"prompt": "Once", "temperature": 0.5, "top_k": 7, "stop": ["."], "id": 1}

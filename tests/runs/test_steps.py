@@ -151,9 +151,9 @@ def test_missing_folder_has_no_steps(tmp_path: Path) -> None:
 def test_reported_loss_is_the_one_on_the_whole_text(tmp_path: Path) -> None:
     part, whole = held_out(1.0), held_out(2.0)
     both = StepState(step=1, tokens_seen=1, seconds=1, held_out=part, held_out_final=whole)
-    assert both.reported == whole
-    assert state(1, loss=1.0).reported == part
-    assert state(1).reported is None
+    assert both.final_or_latest == whole
+    assert state(1, loss=1.0).final_or_latest == part
+    assert state(1).final_or_latest is None
 
 
 @pytest.mark.parametrize("code", [errno.EIO, errno.ENOSPC])

@@ -169,7 +169,7 @@ import dataclasses, sys
 from pathlib import Path
 import numpy as np
 from tests.training.conftest import Workshop
-from tfcli.model.tensor_file import written_order
+from tfcli.model.safetensors_file import written_order
 from tfcli.runs.step import StepState, save_step
 from tfcli.runtime.distributed import GatheredTensor, init, shutdown
 

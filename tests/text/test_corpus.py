@@ -56,7 +56,7 @@ def open_texts(folder: Path, *texts: bytes | str, held_out: float = 0.1) -> Corp
     """A corpus of these texts, one file each, without scans of earlier ones."""
     for scan in folder.glob("cache/scans/*"):
         scan.unlink()
-    return open_corpus(write(folder, texts), cache=folder / "cache", held_out_fraction=held_out)
+    return open_corpus(write(folder, texts), cache=folder / "cache", val_fraction=held_out)
 
 
 def fingerprint(folder: Path, *texts: bytes | str) -> str:
@@ -267,7 +267,7 @@ def test_corpus_can_be_read_repeatedly(tmp_path: Path) -> None:
 def open_and_count(paths: list[Path], cache: Path, fraction: float = 0.1) -> tuple[Corpus, int]:
     """Opens a corpus; also returns how many bytes had to be read."""
     read = [0]
-    corpus = open_corpus(paths, cache=cache, held_out_fraction=fraction, progress=read.append)
+    corpus = open_corpus(paths, cache=cache, val_fraction=fraction, progress=read.append)
     return corpus, read[-1]
 
 
@@ -330,7 +330,7 @@ def test_files_of_the_same_name_are_told_apart(tmp_path: Path) -> None:
 def test_each_held_out_share_has_its_own_scan(tmp_path: Path) -> None:
     paths = write(tmp_path, ["x" * 100])
     boundaries = [
-        open_corpus(paths, cache=tmp_path, held_out_fraction=fraction).scan.training_bytes
+        open_corpus(paths, cache=tmp_path, val_fraction=fraction).scan.training_bytes
         for fraction in (0.1, 0.5, 0.0, 0.1)
     ]
     assert boundaries == [90, 50, 100, 90]

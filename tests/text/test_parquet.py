@@ -171,4 +171,4 @@ def test_missing_pyarrow_is_named_with_a_command_to_install_it(
     with pytest.raises(UsageError) as caught:
         list(read_chunks(tmp_path / name))
     assert name in caught.value.what
-    assert caught.value.hint == "pip install pyarrow"
+    assert caught.value.hint == 'pip install "tfcli[data]"'

@@ -10,7 +10,14 @@ from sentencepiece import SentencePieceProcessor
 from tests.conftest import BOOK
 from tests.exchange.conftest import ACCEPTANCE
 from tfcli.errors import DataError
-from tfcli.text.pieces import Algorithm, Piece, Pieces, PieceType, read_pieces, write_pieces
+from tfcli.text.sentencepiece_model import (
+    Algorithm,
+    Piece,
+    PieceType,
+    SentencePieceModel,
+    read_pieces,
+    write_pieces,
+)
 from tfcli.text.sentencepiece_tokenizer import SentencePieceTokenizer
 from tfcli.text.tokenizer import Tokenizer
 from tfcli.text.tokenizer_training import TokenizerType, train_tokenizer
@@ -56,7 +63,7 @@ def test_rewritten_model_encodes_the_same(tokenizer: Tokenizer, text: str) -> No
 def test_written_pieces_are_read_back(
     pieces: list[Piece], algorithm: Algorithm, dummy_prefix: bool
 ) -> None:
-    whole = Pieces(algorithm, tuple(pieces), dummy_prefix)
+    whole = SentencePieceModel(algorithm, tuple(pieces), dummy_prefix)
     assert read_pieces(write_pieces(whole)) == whole
 
 

@@ -30,7 +30,7 @@ from .conftest import MIXED
 def make_corpus(folder: Path, text: str = MIXED, held_out: float = 0.1) -> Corpus:
     path = folder / "text.txt"
     path.write_text(text, newline="")
-    return open_corpus([path], cache=folder / "cache", held_out_fraction=held_out)
+    return open_corpus([path], cache=folder / "cache", val_fraction=held_out)
 
 
 @pytest.fixture(scope="module")

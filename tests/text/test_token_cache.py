@@ -29,7 +29,7 @@ def make_corpus(folder: Path, *texts: str, held_out: float = 0.1) -> Corpus:
     path.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
     for note in folder.glob("notes/scans/*"):
         note.unlink()
-    return open_corpus([path], cache=folder / "notes", held_out_fraction=held_out)
+    return open_corpus([path], cache=folder / "notes", val_fraction=held_out)
 
 
 def make(folder: Path, tokenizer: Tokenizer, *texts: str) -> tuple[Corpus, TokenizedCorpus]:

@@ -14,9 +14,9 @@ from tfcli.runtime.device import Device
 from tfcli.text.corpus import open_corpus
 from tfcli.text.token_cache import tokenize_corpus
 from tfcli.text.tokenizer_training import train_tokenizer
+from tfcli.training.launch import resume, start_run
 from tfcli.training.loop import Trainer
 from tfcli.training.options import TrainOptions
-from tfcli.training.resume import begin, resume
 from tfcli.training.setup import TrainingJob, prepare, reopen
 
 
@@ -48,7 +48,7 @@ class Workshop:
         )  # fmt: skip
 
     def begin(self, name: str, job: TrainingJob, **watching: Any) -> Trainer:
-        return begin(job, self.folder / name, self.corpus, started=time.monotonic(), **watching)
+        return start_run(job, self.folder / name, self.corpus, started=time.monotonic(), **watching)
 
     def resume(self, name: str, **more: Any) -> Trainer:
         run: Run = open_run(self.folder / name)

@@ -224,7 +224,7 @@ def test_resuming_on_a_changed_text_is_refused(workshop: Workshop) -> None:
     list(workshop.begin("run", workshop.job(steps=4), stop=StopAfter(2)).events())
     shutil.rmtree(workshop.cache)
     (workshop.folder / "book.txt").write_text("something else altogether, and long enough\n" * 50)
-    with pytest.raises(DataError, match="is not what it was"):
+    with pytest.raises(DataError, match="has changed since"):
         workshop.resume("run")
 
 
@@ -234,7 +234,7 @@ def test_training_stops_after_patience_evaluations_without_improvement(workshop:
     job = dataclasses.replace(job, plan=dataclasses.replace(job.plan, patience=3))
     events = list(workshop.begin("run", job).events())
     assert isinstance(events[-1], Stopped)
-    assert (events[-1].reason, events[-1].step) == ("no better", 4)
+    assert (events[-1].reason, events[-1].step) == ("patience", 4)
     assert read_state(list_steps(workshop.folder / "run")[-1]).step == 4
 
 
@@ -286,7 +286,7 @@ def test_patience_and_best_loss_survive_a_resume(workshop: Workshop) -> None:
     list(workshop.begin("whole", job).events())
     list(workshop.begin("cut", job, stop=StopAfter(3)).events())
     trainer = workshop.resume("cut")
-    assert (trainer.step, trainer.not_better) == (3, 2)
+    assert (trainer.step, trainer.evals_without_improvement) == (3, 2)
     assert trainer.best < math.inf
     list(trainer.events())
     steps = [max(losses(workshop.folder / name)) for name in ("whole", "cut")]

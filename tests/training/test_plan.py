@@ -24,7 +24,7 @@ from tfcli.training.plan import (
     make_plan,
 )
 from tfcli.training.schedule import WARM_UP_STEPS, learning_rate_scale, matrix_learning_rate
-from tfcli.training.sizing import expected_loss, fit, regularization
+from tfcli.training.sizing import choose_micro_batch, expected_loss, regularization
 
 
 def corpus(tokens: int = 10_000) -> TokenizedCorpus:
@@ -93,16 +93,16 @@ def test_the_micro_batch_of_a_resumed_run_shrinks_only_where_the_memory_is_small
     alone: Any = {"world_size": 1, "sharded": None, "resumed": "tale"}
     for rows in (1, 16, 17):
         enough = training_bytes(model, rows * 64)
-        assert fit(model, rows, memory=enough, **alone) == (rows, False)
-        assert fit(model, rows, memory=100 * enough, **alone) == (rows, False)
-    smaller, _ = fit(model, 16, memory=training_bytes(model, 9 * 64), **alone)
+        assert choose_micro_batch(model, rows, memory=enough, **alone) == (rows, False)
+        assert choose_micro_batch(model, rows, memory=100 * enough, **alone) == (rows, False)
+    smaller, _ = choose_micro_batch(model, 16, memory=training_bytes(model, 9 * 64), **alone)
     assert smaller == 8
 
 
 def test_a_resumed_run_that_does_not_fit_is_not_told_options_that_resume_refuses() -> None:
     model = decide(TrainOptions(steps=1)).model
     with pytest.raises(UsageError, match="too large") as caught:
-        fit(model, 4, memory=1 << 10, world_size=1, sharded=None, resumed="tale")
+        choose_micro_batch(model, 4, memory=1 << 10, world_size=1, sharded=None, resumed="tale")
     assert "--resume tale" in str(caught.value.hint)
     assert not {"--size", "--context-length"} & set(str(caught.value.hint).split())
 
@@ -133,7 +133,7 @@ def test_short_text_gets_a_short_context() -> None:
 
 
 def test_too_little_text_is_refused() -> None:
-    with pytest.raises(DataError, match="too little text"):
+    with pytest.raises(DataError, match="not enough text"):
         plan_for(TrainOptions(), tokens=1)
 
 

@@ -15,8 +15,8 @@ from tfcli.runs.step import MODEL, list_steps, load_arrays
 from tfcli.text.corpus import open_sources
 from tfcli.text.readers import find_sources
 from tfcli.text.token_cache import tokenize_corpus
+from tfcli.training.launch import start_run
 from tfcli.training.options import TrainOptions
-from tfcli.training.resume import begin
 from tfcli.training.setup import prepare
 
 from .conftest import StopAfter, Workshop
@@ -33,7 +33,7 @@ def start(workshop: Workshop, name: str, steps: int | None = None) -> Run:
     if not other.exists():
         other.write_text("".join(sorted(SENTENCES)) * 2)
     sources = find_sources([str(workshop.folder / "book.txt"), f"{other}:3"])
-    corpus = open_sources(sources, cache=workshop.cache, held_out_fraction=0.2)
+    corpus = open_sources(sources, cache=workshop.cache, val_fraction=0.2)
     tokens = tokenize_corpus(corpus, workshop.tokenizer, cache=workshop.cache)
     options = TrainOptions(
         steps=8, num_layers=1, d_model=32, num_heads=2, context_length=16, batch_tokens=256,
@@ -42,7 +42,7 @@ def start(workshop: Workshop, name: str, steps: int | None = None) -> Run:
     job = prepare(options, tokens, workshop.tokenizer, seed=1, device="cpu")
     stop = StopAfter(steps) if steps is not None else lambda: False
     path = workshop.folder / name
-    trainer = begin(job, path, corpus, started=time.monotonic(), stop=stop)
+    trainer = start_run(job, path, corpus, started=time.monotonic(), stop=stop)
     list(trainer.events())
     return open_run(path)
 
@@ -71,7 +71,7 @@ def test_resuming_on_a_changed_source_is_refused(workshop: Workshop) -> None:
     (workshop.folder / "other.txt").write_text(BOOK[:1000])
     with pytest.raises(DataError) as caught:
         workshop.resume("cut")
-    assert "is not what it was" in caught.value.what
+    assert "has changed since" in caught.value.what
     assert "other.txt" in (caught.value.hint or "")
 
 

@@ -25,7 +25,7 @@ from tfcli.cli import (
     train,
 )
 from tfcli.cli.command import Command
-from tfcli.cli.options import option
+from tfcli.cli.options import typer_option
 from tfcli.errors import InputOutputError, OutputClosedError, TfcliError, UsageError, closest_match
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def main(
         ),
     ] = False,
     _debug: Annotated[
-        bool, option("--debug", help="Show a traceback with errors (or TFCLI_DEBUG=1).")
+        bool, typer_option("--debug", help="Show a traceback with errors (or TFCLI_DEBUG=1).")
     ] = False,
 ) -> None:
     """Train a Transformer language model on your own text, and generate with it."""
@@ -104,7 +104,8 @@ def run(arguments: Sequence[str], *, started: float) -> int:
         return SIGINT_CODE
     except MemoryError:
         return _fail(
-            TfcliError("out of memory", hint="use a smaller --size or --batch-size"), debug
+            TfcliError("out of memory", hint="a smaller --size (train) or --batch-size (generate)"),
+            debug,
         )
     except OSError as error:
         where = f" ({error.filename})" if error.filename else ""

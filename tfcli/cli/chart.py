@@ -9,7 +9,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from tfcli.cli.formatting import format_count
+from tfcli.cli.humanize import format_count
 from tfcli.generation.streaming import make_visible
 from tfcli.runs.series import smooth, thin
 

@@ -129,7 +129,7 @@ def _compare_with_source(
 
 
 def _tell_stories(run: Run, tokenizer: Tokenizer, seed: int) -> None:
-    from tfcli.cli.formats import TextOut
+    from tfcli.cli.output_formats import TextOut
     from tfcli.generation.generate import generate
     from tfcli.generation.open_engine import open_engine
     from tfcli.generation.request import GenerationRequest, Sampling

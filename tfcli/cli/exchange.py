@@ -11,10 +11,9 @@ import typer
 
 from tfcli.cli import streams
 from tfcli.cli.command import takes_options
-from tfcli.cli.options import JsonOption, QuietOption, option
+from tfcli.cli.options import JsonOption, QuietOption, typer_option
 from tfcli.errors import UsageError
-from tfcli.options import Options
-from tfcli.options import option as declare
+from tfcli.options import Options, option
 
 if TYPE_CHECKING:
     from tfcli.exchange.quantization_loss import QuantizationLoss
@@ -32,10 +31,10 @@ def export_run(
     path: Annotated[
         Path, typer.Argument(metavar="PATH", help="The folder to write; a file, for gguf.")
     ],
-    to: Annotated[Target, option("--to", help="Target format.")],
+    to: Annotated[Target, typer_option("--to", help="Target format.")],
     type: Annotated[
         NumberType | None,
-        option("--type", help="Number format of a GGUF file.", otherwise="f32"),
+        typer_option("--type", help="Number format of a GGUF file.", otherwise="f32"),
     ] = None,
     json: JsonOption = False,
     quiet: QuietOption = False,
@@ -114,7 +113,7 @@ def _format_loss(loss: QuantizationLoss | None, type: str) -> str:
 class ImportOptions(Options):
     """How a model is imported."""
 
-    context_length: int | None = declare(
+    context_length: int | None = option(
         None, min=1, aliases=("context",), shown_default="the model's own",
         help="A shorter context length, in tokens.",
     )  # fmt: skip
@@ -125,7 +124,7 @@ def import_run(
     path: Annotated[
         Path, typer.Argument(metavar="DIR", help="A folder in Hugging Face format.")
     ],
-    run: Annotated[str, option("--run", help="Name of the new run.", metavar="NAME")],
+    run: Annotated[str, typer_option("--run", help="Name of the new run.", metavar="NAME")],
     options: ImportOptions,
     quiet: QuietOption = False,
 ) -> None:  # fmt: skip

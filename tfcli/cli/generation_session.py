@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from tfcli.cli import streams
-from tfcli.cli.formats import EscapedLines, JsonLines, OutputFormat, Plain, Result, Surprisal
+from tfcli.cli.output_formats import EscapedLines, JsonLines, OutputFormat, Plain, Result, Surprisal
 from tfcli.cli.stdin_lines import StdinLines
 from tfcli.errors import DataError
 from tfcli.options import OptionError, Options, option, parse_duration
@@ -57,7 +57,7 @@ class SessionOptions(Options):
         32, min=1, max=4096, panel=BATCH, help="Sequences generated at a time."
     )
     interactive: bool = option(
-        False, short="i", help="Write together with the model, line by line.",
+        False, short="i", help="Start an interactive session.",
         conflicts=("jsonl", "samples", "num_beams", "logprobs", "echo", "stats", "max_time"),
     )  # fmt: skip
     logprobs: bool = option(
@@ -116,7 +116,7 @@ class GenerationSession:
             rows = min(options.batch_size, options.samples)
             generator, engine, _ = self._open(rows, output.logprobs)
             generator.check(request)
-            events = generator.write(feed)
+            events = generator.stream(feed)
         self._write(events, engine, feed, output)
 
     def answer_lines(self, default: GenerationRequest, *, json: bool) -> None:
@@ -146,7 +146,7 @@ class GenerationSession:
             lines, output, samples=self._options.samples, arriving=arriving,
             deadline=self._deadline,
         )  # fmt: skip
-        self._write(generator.write(feed), engine, feed, output)
+        self._write(generator.stream(feed), engine, feed, output)
         if feed.cut:
             raise DataError(
                 f"the time limit was reached after {feed.count} rows, with more to come",
@@ -199,7 +199,7 @@ class GenerationSession:
         found = beam_search(
             engine, tokenizer, ids,
             beams=self._options.num_beams, max_new_tokens=request.max_new_tokens,
-            deadline=self._deadline, adjust=generator.adjuster(request),
+            deadline=self._deadline, logits_processor=generator.logits_processor(request),
         )  # fmt: skip
         for index, text in enumerate(found[: self._options.samples]):
             if index:

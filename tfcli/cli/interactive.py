@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tfcli.cli import streams
-from tfcli.cli.formats import TextOut
+from tfcli.cli.output_formats import TextOut
 from tfcli.errors import ConflictError, TfcliError, UsageError, closest_match
 from tfcli.generation.request import GenerationRequest
 from tfcli.options import find_option, options_of, update_options, values_of
@@ -123,7 +123,7 @@ class Conversation:
         out, written = TextOut(), bytearray()
         self._request = replace(self._request, row=self._request.row + 1)
         try:
-            for event in self._generator.write(RequestList([request])):
+            for event in self._generator.stream(RequestList([request])):
                 out.write(event.data)
                 written += event.data
                 if isinstance(event, Finished) and event.reason == "incomplete":

@@ -8,12 +8,11 @@ from typing import Annotated, Any
 import typer
 
 from tfcli.generation.open_engine import EngineName
-from tfcli.options import Options
-from tfcli.options import option as declare
+from tfcli.options import Options, option
 from tfcli.runtime.device import Device
 
 
-def option(
+def typer_option(
     *names: str,
     help: str,
     metavar: str | None = None,
@@ -43,23 +42,25 @@ def option(
 class EngineOptions(Options):
     """Which model to run, and how."""
 
-    run: str | None = declare(
+    run: str | None = option(
         None, metavar="RUN", shown_default="the newest",
         help="A run's name or path, or the path of one of its checkpoints.",
     )  # fmt: skip
-    int8: bool = declare(
+    int8: bool = option(
         False, help="8-bit weights: faster for large models, slightly less accurate."
     )
-    engine: EngineName = declare(
+    engine: EngineName = option(
         "auto", help="numpy starts at once, on CPUs; torch also runs on GPUs."
     )
-    device: Device = declare("auto", help="Where to compute.")
+    device: Device = option("auto", help="Where to compute.")
 
 
 def seed_option() -> Any:
     """The field for a seed of a training."""
-    return declare(0, min=0, max=2**32 - 1, help="Random seed, for reproducible results.")
+    return option(0, min=0, max=2**32 - 1, help="Random seed, for reproducible results.")
 
 
-JsonOption = Annotated[bool, option("--json", help="Print the result as JSON on stdout.")]
-QuietOption = Annotated[bool, option("--quiet", "-q", help="Print only the result, and errors.")]
+JsonOption = Annotated[bool, typer_option("--json", help="Print the result as JSON on stdout.")]
+QuietOption = Annotated[
+    bool, typer_option("--quiet", "-q", help="Print only the result, and errors.")
+]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from tfcli.cli import streams
-from tfcli.cli.options import JsonOption, option
+from tfcli.cli.options import JsonOption, typer_option
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,7 +34,7 @@ def plot(
     runs: RunsArgument = None,
     out: Annotated[
         Path | None,
-        option(
+        typer_option(
             "--out",
             "-o",
             help="Write a page or a picture instead: .html, .png, .svg or .pdf.",
@@ -43,7 +43,7 @@ def plot(
         ),
     ] = None,
     x: Annotated[
-        Literal["seconds", "steps", "tokens"], option("--x", help="Quantity of the x axis.")
+        Literal["seconds", "steps", "tokens"], typer_option("--x", help="Unit of the x axis.")
     ] = "seconds",
     json: JsonOption = False,
 ) -> None:
@@ -86,7 +86,7 @@ def plot(
 def tensorboard(
     out: Annotated[
         Path,
-        option(
+        typer_option(
             "--out", "-o", help="Folder to write to, with a subfolder for each run.", metavar="DIR"
         ),
     ],
@@ -222,7 +222,7 @@ def _page(chart: Chart, series: list[Series], title: str, warning: str | None) -
 
 
 def _table_row(label: str, summary: dict[str, Any]) -> list[str]:
-    from tfcli.cli.formatting import format_count, format_duration
+    from tfcli.cli.humanize import format_count, format_duration
 
     held_out, size = summary["held_out"], summary["parameters"]
     loss, protocol = "-", "not evaluated yet"

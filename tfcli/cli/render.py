@@ -11,7 +11,7 @@ import time
 from typing import TYPE_CHECKING
 
 from tfcli.cli import streams
-from tfcli.cli.formatting import format_bytes
+from tfcli.cli.humanize import format_bytes
 from tfcli.generation.streaming import make_visible
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tfcli.cli import plot, streams
-from tfcli.cli.options import JsonOption, QuietOption, option
+from tfcli.cli.options import JsonOption, QuietOption, typer_option
 from tfcli.errors import DamagedError, DataError, NotFoundError, UsageError
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def main(context: typer.Context, json: JsonOption = False) -> None:
 @app.command("list")
 def list_all(json: JsonOption = False) -> None:
     """List runs: size, loss, steps, disk usage."""
-    from tfcli.cli.formatting import format_bytes, format_count, format_duration
+    from tfcli.cli.humanize import format_bytes, format_count, format_duration
     from tfcli.cli.render import show_table
     from tfcli.runs.run import TRAIN_COMMAND, list_runs, open_run
     from tfcli.runs.summary import summarize
@@ -227,14 +227,14 @@ def show(
 @app.command("rm")
 def remove(
     names: Annotated[list[str], typer.Argument(metavar="RUN...", help="Names or paths.")],
-    yes: Annotated[bool, option("--yes", "-y", help="Do not ask for confirmation.")] = False,
+    yes: Annotated[bool, typer_option("--yes", "-y", help="Do not ask for confirmation.")] = False,
     quiet: QuietOption = False,
 ) -> None:
     """Remove runs, with all of their checkpoints.
 
     tfcli runs rm book
     """
-    from tfcli.cli.formatting import format_bytes
+    from tfcli.cli.humanize import format_bytes
     from tfcli.files import lock, remove_folder
 
     reporter = streams.Reporter(quiet=quiet)

@@ -12,8 +12,8 @@ import typer
 
 from tfcli.cli import streams
 from tfcli.cli.command import takes_options
-from tfcli.cli.formats import escaped_bytes
 from tfcli.cli.options import EngineOptions, JsonOption, QuietOption
+from tfcli.cli.output_formats import escaped_bytes
 from tfcli.cli.stdin_lines import StdinLines
 from tfcli.errors import DataError, UsageError
 from tfcli.generation.streaming import make_visible

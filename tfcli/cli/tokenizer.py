@@ -11,10 +11,9 @@ import typer
 
 from tfcli.cli import streams
 from tfcli.cli.command import Command, takes_options
-from tfcli.cli.options import JsonOption, QuietOption, option
+from tfcli.cli.options import JsonOption, QuietOption, typer_option
 from tfcli.errors import DataError, UsageError
-from tfcli.options import Options, parse_count
-from tfcli.options import option as declare
+from tfcli.options import Options, option, parse_count
 from tfcli.text.tokenizer_training import TokenizerType
 
 if TYPE_CHECKING:
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, help="Train and use SentencePiece tokenizers.")
 
 TokenizerOption = Annotated[
-    str, option("--tokenizer", "-t", help="A tokenizer's name or path.", metavar="NAME")
+    str, typer_option("--tokenizer", "-t", help="A tokenizer's name or path.", metavar="NAME")
 ]
 
 
@@ -31,12 +30,12 @@ TokenizerOption = Annotated[
 class TokenizerOptions(Options):
     """What tokenizer to train, and on what part of the text."""
 
-    vocab_size: int | None = declare(
+    vocab_size: int | None = option(
         None, from_text=parse_count, shown_default="from the size of the text",
         help="Vocabulary size.",
     )  # fmt: skip
-    type: TokenizerType = declare("bpe", help="Tokenizer type.")
-    val_fraction: float = declare(
+    type: TokenizerType = option("bpe", help="Tokenizer type.")
+    val_fraction: float = option(
         0.1, min=0, max=0.9, metavar="FRACTION",
         help="Fraction of the text to hold out for evaluation.",
     )  # fmt: skip
@@ -48,7 +47,7 @@ def train(
     files: Annotated[
         list[str], typer.Argument(metavar="FILE...", help="Files, folders, globs; - for stdin.")
     ],
-    name: Annotated[str, option("--name", help="Name of the new tokenizer.", metavar="NAME")],
+    name: Annotated[str, typer_option("--name", help="Name of the new tokenizer.", metavar="NAME")],
     options: TokenizerOptions,
     json: JsonOption = False,
     quiet: QuietOption = False,
@@ -71,7 +70,7 @@ def train(
     report_skipped(sources, reporter)
     with progress("Reading", quiet=quiet) as read:
         corpus = open_sources(
-            sources, cache=CACHE, held_out_fraction=options.val_fraction, progress=read
+            sources, cache=CACHE, val_fraction=options.val_fraction, progress=read
         )
     tokenizer, report = train_tokenizer(
         (chunk.data for chunk in corpus.training()),
@@ -163,7 +162,7 @@ def info(
             },
         }
     if json:
-        streams.write_json_result({"card": saved.metadata, **facts})
+        streams.write_json_result({"metadata": saved.metadata, **facts})
     else:
         show_facts(facts)
 
@@ -193,7 +192,7 @@ def import_tokenizer(
             metavar="PATH", help="A tokenizer.model or tokenizer.json, or a folder with one."
         ),
     ],
-    name: Annotated[str, option("--name", help="Name of the new tokenizer.", metavar="NAME")],
+    name: Annotated[str, typer_option("--name", help="Name of the new tokenizer.", metavar="NAME")],
 ) -> None:
     """Import a SentencePiece tokenizer as tokenizers/NAME.
 

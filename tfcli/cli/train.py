@@ -9,10 +9,9 @@ import typer
 
 from tfcli.cli import streams
 from tfcli.cli.command import flag, given_options, takes_options
-from tfcli.cli.options import JsonOption, QuietOption, option, seed_option
+from tfcli.cli.options import JsonOption, QuietOption, seed_option, typer_option
 from tfcli.errors import UsageError
-from tfcli.options import OptionError, Options, parse_count
-from tfcli.options import option as declare
+from tfcli.options import OptionError, Options, option, parse_count
 from tfcli.runtime.device import Device
 from tfcli.text.tokenizer_training import TokenizerType
 from tfcli.training.options import DATA, TrainOptions
@@ -25,18 +24,18 @@ if TYPE_CHECKING:
 class TextOptions(Options):
     """How the text is read."""
 
-    tokenizer: str | None = declare(
+    tokenizer: str | None = option(
         None, short="t", metavar="NAME", shown_default="trained on the text", panel=DATA,
         conflicts=("vocab_size", "tokenizer_type"), help="Use an existing tokenizer.",
     )  # fmt: skip
-    vocab_size: int | None = declare(
+    vocab_size: int | None = option(
         None, from_text=parse_count, shown_default="from the size of the text", panel=DATA,
         help="Vocabulary size of the tokenizer to train.",
     )  # fmt: skip
-    tokenizer_type: TokenizerType = declare(
+    tokenizer_type: TokenizerType = option(
         "bpe", panel=DATA, help="Type of the tokenizer to train."
     )
-    val_fraction: float = declare(
+    val_fraction: float = option(
         0.1, min=0, max=0.9, metavar="FRACTION", panel=DATA,
         help="Fraction of the text to hold out for evaluation.",
     )  # fmt: skip
@@ -46,10 +45,10 @@ class TextOptions(Options):
 class CommandOptions(Options):
     """What concerns this call of `train`, not the model."""
 
-    sample_prompt: str = declare("", metavar="TEXT", help="Prompt for samples during training.")
-    dry_run: bool = declare(False, help="Show the plan, and stop there.")
+    sample_prompt: str = option("", metavar="TEXT", help="Prompt for samples during training.")
+    dry_run: bool = option(False, help="Show the plan without training.")
     seed: int = seed_option()
-    device: Device = declare("auto", help="Where to compute.")
+    device: Device = option("auto", help="Where to compute.")
 
 
 FilesArgument = Annotated[
@@ -63,16 +62,18 @@ FilesArgument = Annotated[
 ]
 NameOption = Annotated[
     str | None,
-    option("--run", "--name", help="Name of the run.", metavar="NAME", otherwise="from the file"),
+    typer_option(
+        "--run", "--name", help="Name of the run.", metavar="NAME", otherwise="from the file"
+    ),
 ]
 BaseOption = Annotated[
     str | None,
-    option("--from", help="Initialize from another run, and use its tokenizer.", metavar="RUN",
-           envvar="TFCLI_TRAIN_FROM"),
+    typer_option("--from", help="Initialize from another run, and use its tokenizer.",
+                 metavar="RUN", envvar="TFCLI_TRAIN_FROM"),
 ]  # fmt: skip
 ResumeOption = Annotated[
     str | None,
-    option("--resume", help="Resume a run from its latest checkpoint.", metavar="RUN"),
+    typer_option("--resume", help="Resume a run from its latest checkpoint.", metavar="RUN"),
 ]
 
 

@@ -80,11 +80,11 @@ class TrainingSession:
     def follow(self, device: Device) -> None:
         """Trains along with the main process, silently."""
         from tfcli.text.corpus import CACHE
-        from tfcli.training.resume import follow
+        from tfcli.training.launch import join_run
 
         assert self.processes is not None
         with StopSignals(streams.Reporter(quiet=True)):  # the main process decides what they mean
-            trainer = follow(
+            trainer = join_run(
                 cache=CACHE, device=device, processes=self.processes, started=self.started
             )
             self._started_training = trainer is not None
@@ -114,7 +114,7 @@ class TrainingSession:
             try:
                 with progress("Reading", quiet=self.reporter.quiet) as read:
                     corpus = open_sources(
-                        sources, cache=CACHE, held_out_fraction=val_fraction, progress=read
+                        sources, cache=CACHE, val_fraction=val_fraction, progress=read
                     )
                 yield path, corpus
             finally:
@@ -175,10 +175,10 @@ class TrainingSession:
 
     def train(self, job: TrainingJob, path: Path, corpus: Corpus) -> Run:
         """Trains a run to its end. To be called while the folder is locked."""
-        from tfcli.training.resume import begin
+        from tfcli.training.launch import start_run
 
         with StopSignals(self.reporter) as stop:
-            trainer = begin(
+            trainer = start_run(
                 job, path, corpus, started=self.started,
                 stop=stop, sample=self._sampler(job),
             )  # fmt: skip
@@ -197,7 +197,7 @@ class TrainingSession:
 
         run, _ = find_run(name)
         with lock(run.path, doing="training"):
-            from tfcli.training.resume import resume
+            from tfcli.training.launch import resume
             from tfcli.training.setup import reopen
 
             extended = options.seconds is not None or options.steps is not None
@@ -255,7 +255,7 @@ class TrainingSession:
 
     def _show(self, job: TrainingJob, trainer: Trainer, stop: StopSignals) -> Run:
         """Shows the training to its end, then its result."""
-        from tfcli.cli.formatting import format_count, format_duration
+        from tfcli.cli.humanize import format_count, format_duration
         from tfcli.cli.training_view import TrainingView
         from tfcli.runs.summary import summarize
         from tfcli.training.events import Stopped

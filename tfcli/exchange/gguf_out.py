@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 
     from tfcli.exchange.stored_tensors import StoredTensor
     from tfcli.model.config import ModelConfig
-    from tfcli.model.tensor_file import TensorFile
+    from tfcli.model.safetensors_file import SafetensorsFile
     from tfcli.runs.run import Run
     from tfcli.runs.valid_steps import ValidStep
-    from tfcli.text.pieces import Pieces
+    from tfcli.text.sentencepiece_model import SentencePieceModel
 
     Array = np.ndarray[Any, Any]
 
@@ -114,7 +114,7 @@ def _require_known_shape(config: ModelConfig) -> None:
         )
 
 
-# --- metadata -------------------------------------------------------------------------------------
+# --- metadata -----------------------------------------------------------------------------------
 
 
 def _describe(writer: Any, config: ModelConfig) -> None:
@@ -140,7 +140,7 @@ def _context(config: ModelConfig) -> int:
     return min(config.context_length, config.sliding_window or config.context_length)
 
 
-def _add_tokenizer(writer: Any, pieces: Pieces) -> None:
+def _add_tokenizer(writer: Any, pieces: SentencePieceModel) -> None:
     writer.add_tokenizer_model("llama")  # SentencePiece's own way to merge
     writer.add_tokenizer_pre("default")
     writer.add_token_list([piece.text for piece in pieces.pieces])
@@ -154,10 +154,10 @@ def _add_tokenizer(writer: Any, pieces: Pieces) -> None:
     writer.add_add_space_prefix(pieces.dummy_prefix)
 
 
-# --- weights --------------------------------------------------------------------------------------
+# --- weights ------------------------------------------------------------------------------------
 
 
-def rounded(config: ModelConfig, weights: TensorFile, type: NumberType) -> dict[str, Array]:
+def rounded(config: ModelConfig, weights: SafetensorsFile, type: NumberType) -> dict[str, Array]:
     """The weights of a run as they are after being stored in `type`: what the export loses."""
     arrays: dict[str, Array] = {}
     for tensor in stored_tensors(config, "gguf"):

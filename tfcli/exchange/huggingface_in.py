@@ -19,11 +19,11 @@ from tfcli.exchange.stored_tensors import StoredTensor, stored_tensors
 from tfcli.exchange.tokenizer_json import from_tokenizer_json
 from tfcli.files import lock, make_folder, read_json, remove_file, remove_leftovers, require_space
 from tfcli.model.cost import count_parameters, training_flops_per_token
-from tfcli.model.tensor_file import TensorFile
+from tfcli.model.safetensors_file import SafetensorsFile
 from tfcli.runs.run import RUN_JSON, Run, create_run, open_run
 from tfcli.runs.step import StepState, list_steps, save_step
-from tfcli.text.pieces import write_pieces
 from tfcli.text.sandbox import open_sandboxed
+from tfcli.text.sentencepiece_model import write_pieces
 from tfcli.text.sentencepiece_tokenizer import SentencePieceTokenizer
 from tfcli.text.tokenizer_file import load_tokenizer
 
@@ -59,7 +59,7 @@ class ImportPlan:
     path: Path
     config: ModelConfig
     tokenizer: Tokenizer
-    weights: dict[str, TensorFile]
+    weights: dict[str, SafetensorsFile]
     dropped_rows: int
 
 
@@ -123,7 +123,7 @@ def require_importable(path: Path) -> None:
     raise ConflictError(f"run {path.name!r} already exists", hint="choose another --run NAME")
 
 
-# --- inspection -----------------------------------------------------------------------------------
+# --- inspection ---------------------------------------------------------------------------------
 
 
 def find_tokenizer_in(path: Path) -> Tokenizer:
@@ -171,7 +171,7 @@ def _require_agreement(tokenizer: Tokenizer, described: Path) -> None:
         )
 
 
-def _find_weights(path: Path) -> dict[str, TensorFile]:
+def _find_weights(path: Path) -> dict[str, SafetensorsFile]:
     if (path / INDEX).is_file():
         where = _read_json(path / INDEX).get("weight_map")
         if not isinstance(where, dict) or not all(
@@ -181,13 +181,13 @@ def _find_weights(path: Path) -> dict[str, TensorFile]:
                 f"{path / INDEX} contains invalid file names",
                 why="each must be a plain name that ends in .safetensors",
             )
-        files = {name: TensorFile(path / name) for name in sorted(set(where.values()))}
+        files = {name: SafetensorsFile(path / name) for name in sorted(set(where.values()))}
         for name, file in where.items():
             if name not in files[file].tensors:
                 raise DamagedError(f"{path / file} lacks {name[:80]}, which its index lists")
         return {name: files[file] for name, file in where.items()}
     if (path / WEIGHTS).is_file():
-        file = TensorFile(path / WEIGHTS)
+        file = SafetensorsFile(path / WEIGHTS)
         return dict.fromkeys(file.tensors, file)
     pickled = next((found for kind in PICKLED for found in path.glob(kind)), None)
     if pickled:
@@ -219,7 +219,7 @@ def _shorter(config: ModelConfig, context_length: int) -> ModelConfig:
     return replace(config, context_length=context_length)
 
 
-def _check_weights(config: ModelConfig, weights: dict[str, TensorFile], path: Path) -> int:
+def _check_weights(config: ModelConfig, weights: dict[str, SafetensorsFile], path: Path) -> int:
     """Compares all shapes with those of a configuration; returns the rows that are dropped."""
     tensors = stored_tensors(config, "hugging_face")
     dropped_rows = 0
@@ -247,7 +247,7 @@ def _check_weights(config: ModelConfig, weights: dict[str, TensorFile], path: Pa
     return dropped_rows
 
 
-def _require_tied(weights: dict[str, TensorFile], table: str, path: Path) -> None:
+def _require_tied(weights: dict[str, SafetensorsFile], table: str, path: Path) -> None:
     """Refuses a saved head that differs from the embedding it is said to be tied to."""
     import numpy as np
 
@@ -259,17 +259,17 @@ def _require_tied(weights: dict[str, TensorFile], table: str, path: Path) -> Non
         )
 
 
-def _saved_name(weights: dict[str, TensorFile], name: str) -> str:
+def _saved_name(weights: dict[str, SafetensorsFile], name: str) -> str:
     """The name in these files: GPT-2's own leave its first part out."""
     shorter = name.removeprefix("transformer.")
     return shorter if name not in weights and shorter in weights else name
 
 
-def _tensor_shape(weights: dict[str, TensorFile], name: str) -> tuple[int, ...] | None:
+def _tensor_shape(weights: dict[str, SafetensorsFile], name: str) -> tuple[int, ...] | None:
     return weights[name].tensors[name].shape if name in weights else None
 
 
-# --- conversion -----------------------------------------------------------------------------------
+# --- conversion ---------------------------------------------------------------------------------
 
 
 def _our_weights(found: ImportPlan) -> dict[str, Array]:

@@ -134,7 +134,7 @@ def _cell(value: object) -> str:
 
 
 def _quality(run: Run, step: ValidStep) -> str:
-    measured = step.state.reported
+    measured = step.state.final_or_latest
     if measured is None:
         return "Not evaluated on held-out text."
     part = "all of it" if measured.whole else "an evenly spaced subset"

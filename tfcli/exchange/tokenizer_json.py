@@ -15,13 +15,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tfcli.errors import DataError
-from tfcli.text.pieces import (
+from tfcli.text.sentencepiece_model import (
     ADDED_TYPES,
     LONGEST_PIECE,
     Algorithm,
     Piece,
-    Pieces,
     PieceType,
+    SentencePieceModel,
     merges,
     piece_type,
 )
@@ -36,7 +36,7 @@ PREFIX = {"type": "Prepend", "prepend": SPACE_MARK}
 MAX_VOCAB_SIZE = 1 << 20
 
 
-def exportable_pieces(tokenizer: Tokenizer, target: str) -> Pieces:
+def exportable_pieces(tokenizer: Tokenizer, target: str) -> SentencePieceModel:
     """The vocabulary of a tokenizer that a target splits texts with as we do.
 
     Raises:
@@ -49,7 +49,7 @@ def exportable_pieces(tokenizer: Tokenizer, target: str) -> Pieces:
     return tokenizer.pieces
 
 
-def require_merges(pieces: Pieces, target: str) -> None:
+def require_merges(pieces: SentencePieceModel, target: str) -> None:
     """Refuses a tokenizer with which a target would split some texts differently.
 
     Raises:
@@ -65,7 +65,7 @@ def require_merges(pieces: Pieces, target: str) -> None:
         )
 
 
-def to_tokenizer_json(pieces: Pieces) -> dict[str, Any]:
+def to_tokenizer_json(pieces: SentencePieceModel) -> dict[str, Any]:
     """The content of `tokenizer.json`.
 
     Raises:
@@ -126,7 +126,7 @@ def _sequence(name: str, type_id: int) -> dict[str, Any]:
     return {"Sequence": {"id": name, "type_id": type_id}}
 
 
-def to_tokenizer_config(pieces: Pieces, context_length: int | None) -> dict[str, Any]:
+def to_tokenizer_config(pieces: SentencePieceModel, context_length: int | None) -> dict[str, Any]:
     """The content of `tokenizer_config.json`."""
     texts = [piece.text for piece in pieces.pieces]
     config: dict[str, Any] = {
@@ -143,10 +143,10 @@ def to_tokenizer_config(pieces: Pieces, context_length: int | None) -> dict[str,
     return config if context_length is None else config | {"model_max_length": context_length}
 
 
-# --- import ---------------------------------------------------------------------------------------
+# --- import -------------------------------------------------------------------------------------
 
 
-def from_tokenizer_json(value: Any) -> Pieces:
+def from_tokenizer_json(value: Any) -> SentencePieceModel:
     """The pieces of a `tokenizer.json` that was made from a byte-pair model of SentencePiece.
 
     Raises:
@@ -179,7 +179,7 @@ def _compare(given: dict[str, Any], ours: dict[str, Any]) -> None:
             raise ValueError(f"its token {token['content'][:20]!r} is matched before any piece")
 
 
-def _read(value: Any) -> tuple[Pieces, list[tuple[str, str]]]:
+def _read(value: Any) -> tuple[SentencePieceModel, list[tuple[str, str]]]:
     model = value["model"]
     if model.get("type") != "BPE" or not model.get("byte_fallback"):
         raise ValueError("it is not a byte-pair model with byte fallback")
@@ -204,7 +204,7 @@ def _read(value: Any) -> tuple[Pieces, list[tuple[str, str]]]:
         )
         for i, text in enumerate(texts)
     )
-    return Pieces(Algorithm.BPE, pieces, dummy_prefix=len(steps) > 1), given
+    return SentencePieceModel(Algorithm.BPE, pieces, dummy_prefix=len(steps) > 1), given
 
 
 def _pair(merge: Any) -> tuple[str, str]:

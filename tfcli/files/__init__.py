@@ -4,7 +4,7 @@ What it guarantees, and how:
 
 * A file or folder exists completely or not at all. It is written under a temporary name beside its
   final one, flushed to the disk (fsync), then renamed; the parent folder is flushed last, so that
-  the rename itself survives a power cut.
+  the rename itself survives a power loss.
 * A folder has a MANIFEST.json, written last, with the size and SHA-256 of every file in it.
   `verify_folder` reads everything back; a single flipped bit is noticed.
 * A folder is replaced in two renames; `read_folder` reads all of the old one or all of the new one.

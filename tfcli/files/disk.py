@@ -35,7 +35,7 @@ def flush(descriptor: int) -> None:
 
 
 def flush_folder(path: Path) -> None:
-    """Flushes the names in a folder to the disk, so that a rename survives a power cut."""
+    """Flushes the names in a folder to the disk, so that a rename survives a power loss."""
     if os.name == "nt":  # Windows cannot open a folder, and journals renames itself
         return
     descriptor = os.open(path, os.O_RDONLY)

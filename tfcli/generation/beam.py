@@ -48,12 +48,12 @@ class _Beam:
 def beam_search(
     engine: Engine,
     tokenizer: Tokenizer,
-    view: Sequence[int],
+    prompt_ids: Sequence[int],
     *,
     beams: int,
     max_new_tokens: int,
     deadline: float | None = None,
-    adjust: Callable[[Logits, tuple[int, ...]], Logits] = lambda logits, _: logits,
+    logits_processor: Callable[[Logits, tuple[int, ...]], Logits] = lambda logits, _: logits,
 ) -> list[Hypothesis]:
     """The best continuations of a prompt, at most `beams` of them, best first.
 
@@ -67,7 +67,7 @@ def beam_search(
 
     """
     special = tokenizer.special
-    room = engine.context_length - len(view) + 1
+    room = engine.context_length - len(prompt_ids) + 1
     limit = min(max_new_tokens, room)
     if limit < 1:
         return [Hypothesis(0.0, (), "length")]
@@ -77,10 +77,12 @@ def beam_search(
     following: list[tuple[int, _Beam]] = []  # parent, child
     complete: list[Hypothesis] = []
     engine.reset(0)
-    logits = engine.forward([0], [view])
+    logits = engine.forward([0], [prompt_ids])
     for length in range(1, limit + 1):
         logits = logits[:, : tokenizer.vocab_size]
-        adjusted = [adjust(row, beam.tokens) for row, beam in zip(logits, running, strict=True)]
+        adjusted = [
+            logits_processor(row, beam.tokens) for row, beam in zip(logits, running, strict=True)
+        ]
         logprobs = log_softmax(suppress_control_tokens(np.stack(adjusted), special))
         sums = logprobs + np.array([beam.logprob for beam in running])[:, None]  # (beams, V)
         best = _largest(sums, 2 * beams)

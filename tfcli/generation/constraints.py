@@ -63,7 +63,7 @@ class GrammarCompiler:
         try:
             from llguidance import LLMatcher
         except ImportError:
-            hint = "pip install llguidance"
+            hint = 'pip install "tfcli[constraints]"'
             raise OptionError(kind, "needs the package llguidance", hint=hint) from None
         try:
             matcher = LLMatcher(self._vocabulary, _grammar(kind, text, LLMatcher), log_level=0)

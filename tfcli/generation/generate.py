@@ -173,7 +173,7 @@ class Generator:
                 raise OptionError("logit_bias", problem)
         self._grammars.begin(request.structured)
 
-    def write(self, requests: Requests) -> Iterator[TokenEvent | Finished]:
+    def stream(self, requests: Requests) -> Iterator[TokenEvent | Finished]:
         """Generates every text that is requested; the events of one come in their order."""
         active: list[ActiveSequence] = []  # the text in row r of the engine is active[r]
         count = 0
@@ -203,7 +203,7 @@ class Generator:
         if not ids and self._special.eos is not None and (self._many_documents or not self._bos):
             ids = [self._special.eos]  # a document begins where another has ended
         if not ids and not self._bos:
-            raise UsageError("this model cannot begin a text by itself: it needs a prompt")
+            raise UsageError("an empty prompt needs a tokenizer with bos or eos: it needs a prompt")
         room = self._engine.context_length - len(self._bos)
         if len(ids) > room:
             self._notice_once(f"the prompt has {len(ids):,} tokens; using the last {room:,}")
@@ -252,16 +252,18 @@ class Generator:
                 sequence.context_ids = [*self._bos, *ids[len(ids) - kept :]][-length:]
                 sequence.needs_prefill = True
         fresh = [row for row, sequence in enumerate(active) if sequence.needs_prefill]
-        going = [row for row, sequence in enumerate(active) if not sequence.needs_prefill]
-        parts = [self._prefill(active, rows) for rows in self._portions(active, fresh)]
-        if going:
-            last = [active[row].context_ids[-1:] for row in going]
-            parts.append(self._engine.forward(going, last))
+        decoding = [row for row, sequence in enumerate(active) if not sequence.needs_prefill]
+        parts = [self._prefill(active, rows) for rows in self._prefill_batches(active, fresh)]
+        if decoding:
+            last = [active[row].context_ids[-1:] for row in decoding]
+            parts.append(self._engine.forward(decoding, last))
         logits = parts[0] if len(parts) == 1 else np.concatenate(parts)
-        logits = logits[np.argsort(fresh + going)] if fresh and going else logits
+        logits = logits[np.argsort(fresh + decoding)] if fresh and decoding else logits
         return logits[:, : self._tokenizer.vocab_size]
 
-    def _portions(self, active: list[ActiveSequence], fresh: list[int]) -> Iterator[list[int]]:
+    def _prefill_batches(
+        self, active: list[ActiveSequence], fresh: list[int]
+    ) -> Iterator[list[int]]:
         """Rows to be read from their beginning, as many at a time as memory allows."""
         portion: list[int] = []
         tokens = 0
@@ -294,11 +296,11 @@ class Generator:
         if any(not sequence.plain for sequence in active):
             pairs = zip(active, logits, strict=True)
             logits = np.stack([self._adjust(sequence, row) for sequence, row in pairs])
-        alike: dict[Sampling, list[int]] = {}
+        by_sampling: dict[Sampling, list[int]] = {}
         for row, sequence in enumerate(active):
-            alike.setdefault(sequence.request.sampling, []).append(row)
+            by_sampling.setdefault(sequence.request.sampling, []).append(row)
         tokens = np.empty(len(active), np.int64)
-        for sampling, rows in alike.items():
+        for sampling, rows in by_sampling.items():
             randoms = [active[row].random for row in rows]
             chosen = logits if len(rows) == len(active) else logits[rows]
             tokens[rows] = choose_tokens(chosen, sampling, randoms, self._special)
@@ -313,7 +315,9 @@ class Generator:
             logits = penalize(logits, penalties, tokens, sequence.written, breakers)
         return sequence.constraint.allow(logits) if sequence.constraint else logits
 
-    def adjuster(self, request: GenerationRequest) -> Callable[[Logits, tuple[int, ...]], Logits]:
+    def logits_processor(
+        self, request: GenerationRequest
+    ) -> Callable[[Logits, tuple[int, ...]], Logits]:
         """Applies the penalties of a request to the logits after some tokens: for beam search."""
         ids = self.prompt_ids(request)
 
@@ -373,6 +377,6 @@ def generate(
     context is full, its later half is kept.
     """
     generator = Generator(engine, tokenizer, many_documents=many_documents, notice=notice)
-    for event in generator.write(RequestList([request])):
+    for event in generator.stream(RequestList([request])):
         if isinstance(event, TokenEvent):
             yield event.token

@@ -165,7 +165,7 @@ class StructuredOutput(Options):
 
     regex: str | None = option(
         None, metavar="REGEX", panel=STRUCTURED, conflicts=("json_schema", "choices"),
-        help="Output that matches this regular expression.",
+        help="Constrain the output to this regular expression.",
     )  # fmt: skip
     json_schema: str | None = option(
         None, metavar="FILE", panel=STRUCTURED, conflicts=("choices",),

@@ -203,7 +203,7 @@ def named_config(
     if width % heads:
         raise UsageError(
             f"a hidden size of {width} cannot be divided into {heads} heads",
-            hint=f"--width {max(1, width // (2 * heads)) * 2 * heads}, or another --heads",
+            hint=f"--d-model {max(1, width // (2 * heads)) * 2 * heads}, or another --num-heads",
         )
     d_ff = 4 * width
     if FAMILIES[family][1] == "swiglu":

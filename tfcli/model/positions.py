@@ -23,11 +23,8 @@ def rotary_table(config: ModelConfig) -> tuple[Tensor, Tensor]:
     dot product of a query and a key then depends on their distance alone. Su et al., "RoFormer",
     2021, equation 34.
     """
-    exponents = (
-        torch.arange(0, config.head_dim, 2, dtype=torch.float32, device="cpu") / config.head_dim
-    )
-    positions = torch.arange(config.context_length, dtype=torch.float32, device="cpu")
-    angles = torch.outer(positions, rope_frequencies(config, exponents))
+    exponents = _arange(0, config.head_dim, 2) / config.head_dim
+    angles = torch.outer(_arange(config.context_length), rope_frequencies(config, exponents))
     angles = torch.cat((angles, angles), dim=-1)  # (T, D)
     return angles.cos(), angles.sin()
 
@@ -44,16 +41,14 @@ def sinusoidal_table(length: int, width: int) -> Tensor:
     PE(p, 2i) = sin(p / 10000^(2i/E)), PE(p, 2i+1) = cos(p / 10000^(2i/E)).
     Vaswani et al., "Attention Is All You Need", 2017, section 3.5.
     """
-    exponents = torch.arange(0, width, 2, dtype=torch.float32, device="cpu") / width
-    angles = torch.outer(
-        torch.arange(length, dtype=torch.float32, device="cpu"), 10_000.0**-exponents
-    )
+    exponents = _arange(0, width, 2) / width
+    angles = torch.outer(_arange(length), 10_000.0**-exponents)
     table = torch.empty(length, width, device="cpu")
     table[:, 0::2] = angles.sin()
     table[:, 1::2] = angles.cos()[:, : width // 2]
     return table
 
 
-def _count(*range: int) -> Tensor:
-    # on the CPU, also where a model is built on the meta device, to be filled with weights later
+def _arange(*range: int) -> Tensor:
+    # on the CPU even if a model is built on the meta device, whose weights are filled in later
     return torch.arange(*range, dtype=torch.float32, device="cpu")

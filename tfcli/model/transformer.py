@@ -91,12 +91,12 @@ class Transformer(nn.Module):
     sinusoids: Tensor
 
     def __init__(
-        self, config: ModelConfig, dropout: float = 0.0, precision: torch.dtype | None = None
+        self, config: ModelConfig, dropout: float = 0.0, dtype: torch.dtype | None = None
     ) -> None:
         super().__init__()
         self.config = config
         self.dropout = dropout
-        self.precision = precision
+        self.dtype = dtype
         self.embedding = nn.Embedding(config.vocab_size, config.d_model)
         if config.positions == "learned":
             self.position_embedding = nn.Embedding(config.context_length, config.d_model)
@@ -219,7 +219,7 @@ class Transformer(nn.Module):
         elif self.config.positions == "sinusoidal":
             # scaled up so that positions do not drown out tokens (Vaswani et al., section 3.4)
             x = x * math.sqrt(self.config.d_model) + self.sinusoids[positions]
-        return x.to(self.precision) if self.precision and self.training else x
+        return x.to(self.dtype) if self.dtype and self.training else x
 
     def logits(self, x: Tensor) -> Tensor:
         """The head: hidden states (..., E) -> logits (..., V)."""

@@ -88,7 +88,7 @@ def read_series(run: Run) -> Series:
     tokens_per_step = summary["tokens_seen"] / steps if steps else None
     train: list[Point] = []
     evaluations: dict[tuple[int, int], Point] = {}  # by step and bytes; a later one replaces
-    for row in true_rows(run.path):
+    for row in effective_rows(run.path):
         point = _point(row, tokens_per_step)
         if point is None:
             continue
@@ -122,7 +122,7 @@ def _point(row: dict[str, Any], tokens_per_step: float | None) -> Point | None:
     return Point(step=step, tokens=tokens, seconds=seconds, nats_per_byte=loss, held_out=held_out)
 
 
-def true_rows(run: Path) -> list[dict[str, Any]]:
+def effective_rows(run: Path) -> list[dict[str, Any]]:
     """The rows of steps and evaluations, in the order of their steps.
 
     A training that was killed resumes from its latest checkpoint and repeats the steps after it;

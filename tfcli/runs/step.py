@@ -26,7 +26,7 @@ from tfcli.files import (
     verify_file,
     verify_folder,
 )
-from tfcli.model.tensor_file import TensorFile, write_tensors
+from tfcli.model.safetensors_file import SafetensorsFile, write_tensors
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-    from tfcli.model.tensor_file import SupportsArray
+    from tfcli.model.safetensors_file import SupportsArray
 
     Arrays = Mapping[str, SupportsArray]
 
@@ -91,7 +91,7 @@ class StepState:
     schema: int = SCHEMA
 
     @property
-    def reported(self) -> HeldOut | None:
+    def final_or_latest(self) -> HeldOut | None:
         """The figure to show: the one on the whole held-out text, if it was measured."""
         return self.held_out_final or self.held_out
 
@@ -190,7 +190,7 @@ def map_arrays(path: Path) -> dict[str, np.ndarray[Any, Any]]:
         DamagedError: it is not one, or holds another number format.
 
     """
-    file = TensorFile(path)
+    file = SafetensorsFile(path)
     if any(tensor.format != "F32" for tensor in file.tensors.values()):
         raise DamagedError(f"{path} is not a safetensors file in float32")
     return {name: file.map(name) for name in file.tensors}

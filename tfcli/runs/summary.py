@@ -25,14 +25,14 @@ def summarize(run: Run) -> dict[str, Any]:
 
     Returns:
         name, path, family, parameters, vocab_size; steps, tokens_seen, seconds of its newest
-        step; held_out (nats_per_byte, bytes, tokens, context, whole) and best_step of the step
-        with the lowest held-out loss, null where none was measured; baselines (gzip, ngram,
+        step; held_out (nats_per_byte, bytes, tokens, context, stride, whole) and best_step of the
+        step with the lowest held-out loss, null where none was measured; baselines (gzip, ngram,
         ngram_order, training_bytes, held_out_bytes); epochs; finished; disk_bytes.
 
     """
     newest = _state(reversed(list_steps(run.path)))
     best = _state(steps_by_loss(run))
-    measured = best.reported if best else None
+    measured = best.final_or_latest if best else None
     tokens_seen = newest.tokens_seen if newest else 0
     return {
         "name": run.name,

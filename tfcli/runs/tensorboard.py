@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from tfcli.errors import UsageError
 from tfcli.files import new_file
-from tfcli.runs.series import number, read_series, true_rows
+from tfcli.runs.series import effective_rows, number, read_series
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -65,7 +65,7 @@ def write_events(run: Run, folder: Path) -> tuple[Path, int]:
 
 def _events(run: Run) -> Iterator[tuple[int, float, dict[str, float]]]:
     """Step, training time in seconds, and scalars by their tag, of each step and evaluation."""
-    for row in true_rows(run.path):
+    for row in effective_rows(run.path):
         seconds = number(row.get("seconds"))
         scalars = _scalars(row)
         if row["event"] == "StepFinished" and scalars and seconds is not None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from tfcli.errors import DamagedError, NotFoundError, TfcliError
 from tfcli.files import remove_folder
 from tfcli.model.parameters import check_shapes
-from tfcli.model.tensor_file import TensorFile
+from tfcli.model.safetensors_file import SafetensorsFile
 from tfcli.runs.step import MODEL, StepState, list_steps, read_state, verify_step
 
 if TYPE_CHECKING:
@@ -131,14 +131,14 @@ def open_step(path: Path, *, weights_only: bool = False) -> ValidStep:
     return ValidStep(path, read_state(path))
 
 
-def open_weights(run: Run, step: ValidStep) -> TensorFile:
+def open_weights(run: Run, step: ValidStep) -> SafetensorsFile:
     """The weights of a step, not yet read, their names and shapes checked against `run.json`.
 
     Raises:
         DamagedError: they differ.
 
     """
-    file = TensorFile(step.path / MODEL)
+    file = SafetensorsFile(step.path / MODEL)
     check_shapes(run.model_config, file.shapes, file.path)
     return file
 

@@ -134,30 +134,28 @@ def open_sources(
     sources: Sources,
     *,
     cache: Path,
-    held_out_fraction: float = 0.1,
+    val_fraction: float = 0.1,
     progress: Callable[[int], None] = lambda _: None,
 ) -> Corpus:
     """Opens what the user's arguments stand for; with weights, each as a part of its own.
 
     Args:
         sources: from `find_sources`.
-        cache, held_out_fraction, progress: as in `open_corpus`.
+        cache, val_fraction, progress: as in `open_corpus`.
 
     Raises:
         DataError: no text, or not text; with weights, in any one of the arguments.
 
     """
     if not sources.weighted:
-        return open_corpus(
-            sources.files, cache=cache, held_out_fraction=held_out_fraction, progress=progress
-        )
+        return open_corpus(sources.files, cache=cache, val_fraction=val_fraction, progress=progress)
     parts: list[Part] = []
     for group in sources.groups:
         before = sum(part.scan.bytes for part in parts)
         (part,) = open_corpus(
             group.files,
             cache=cache,
-            held_out_fraction=held_out_fraction,
+            val_fraction=val_fraction,
             progress=lambda done, before=before: progress(before + done),  # type: ignore[misc]
         ).parts
         parts.append(replace(part, weight=group.weight))
@@ -184,7 +182,7 @@ def open_corpus(
     files: Sequence[Path],
     *,
     cache: Path,
-    held_out_fraction: float = 0.1,
+    val_fraction: float = 0.1,
     progress: Callable[[int], None] = lambda _: None,
 ) -> Corpus:
     """Reads the sources once, or finds the scan of an earlier reading of the same files.
@@ -193,7 +191,7 @@ def open_corpus(
         files: what to read, in this order; `-` and other pipes are copied into `cache` first.
         cache: a folder for copies and scans; may be deleted at any time. What killed processes
             left there is removed.
-        held_out_fraction: the share of the bytes to hold out, at the end.
+        val_fraction: the share of the bytes to hold out, at the end.
         progress: called with the number of bytes read so far.
 
     Raises:
@@ -205,12 +203,12 @@ def open_corpus(
         _spool(path, cache, progress) if path == STDIN or not path.is_file() else path
         for path in files
     )
-    saved = cache / "scans" / f"{_identity(sources, held_out_fraction)}.json"
+    saved = cache / "scans" / f"{_identity(sources, val_fraction)}.json"
     try:
         scan = read_record(Scan, read_checked_json(saved, schema=SCAN_SCHEMA))
     except (NotFoundError, DamagedError, ValueError):
         try:
-            scan = _scan(sources, files, held_out_fraction, progress)
+            scan = _scan(sources, files, val_fraction, progress)
         except DataError:
             for source, path in zip(sources, files, strict=True):
                 if source != path:
@@ -237,7 +235,7 @@ def _cache_folders(cache: Path) -> list[Path]:
 def _scan(
     sources: Sequence[Path],
     names: Sequence[Path],
-    held_out_fraction: float,
+    val_fraction: float,
     progress: Callable[[int], None],
 ) -> Scan:
     """Reads all sources, each called by its name in errors."""
@@ -265,7 +263,7 @@ def _scan(
     return Scan(
         bytes=total,
         documents=documents,
-        training_bytes=choose_split(ends, held_out_fraction),
+        training_bytes=choose_split(ends, val_fraction),
         fingerprint=fingerprint.hexdigest(),
     )
 
@@ -332,9 +330,9 @@ def _spool(pipe: Path, cache: Path, progress: Callable[[int], None]) -> Path:
     return store_by_content(cache / "piped", blocks(), suffix=suffix)
 
 
-def _identity(sources: tuple[Path, ...], held_out_fraction: float) -> str:
+def _identity(sources: tuple[Path, ...], val_fraction: float) -> str:
     """Identifies files by path, size and modification time, as git and make do."""
-    digest = hashlib.sha256(f"{SCAN_SCHEMA} {held_out_fraction}\n".encode())
+    digest = hashlib.sha256(f"{SCAN_SCHEMA} {val_fraction}\n".encode())
     for source in sources:
         status = source.stat()
         digest.update(os.fsencode(source.resolve()))

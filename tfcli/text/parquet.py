@@ -123,4 +123,6 @@ def _require(name: Path) -> None:
     try:
         import pyarrow  # noqa: F401
     except ImportError:
-        raise UsageError(f"reading {name} requires pyarrow", hint="pip install pyarrow") from None
+        raise UsageError(
+            f"reading {name} requires pyarrow", hint='pip install "tfcli[data]"'
+        ) from None

@@ -104,7 +104,7 @@ def find_sources(arguments: Sequence[str]) -> Sources:
         if found:
             groups.append(Group(tuple(found), weight))
     if not groups:
-        raise DataError("none of these files is text", why=", ".join(map(str, skipped[:5])))
+        raise DataError("no text files found", why=", ".join(map(str, skipped[:5])))
     return Sources(tuple(groups), tuple(skipped))
 
 

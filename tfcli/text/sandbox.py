@@ -15,7 +15,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from tfcli.errors import DataError
-from tfcli.text.pieces import read_pieces
+from tfcli.text.sentencepiece_model import read_pieces
 from tfcli.text.tokenizer_file import open_tokenizer
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from tfcli.text.tokenizer import SpecialTokens
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from tfcli.text.pieces import Pieces
+    from tfcli.text.sentencepiece_model import SentencePieceModel
     from tfcli.text.tokenizer import Ids
 
 UNKNOWN, BEGIN, END = 0, 1, 2  # <unk>, <s>, </s>
@@ -95,7 +95,7 @@ class SentencePieceTokenizer:
         )
         if controls != (UNKNOWN, BEGIN, END) or not bytes_follow:
             raise DataError(
-                "this SentencePiece model was not made for tfcli",
+                "this SentencePiece model has an unsupported vocabulary layout",
                 why="it needs <unk>, <s>, </s> as ids 0, 1, 2 and the 256 byte pieces after them",
                 hint="tfcli tokenizer train FILE --name NAME",
             )
@@ -123,9 +123,9 @@ class SentencePieceTokenizer:
         return hashlib.sha256(self.serialized).hexdigest()
 
     @property
-    def pieces(self) -> Pieces:
+    def pieces(self) -> SentencePieceModel:
         """The vocabulary in SentencePiece's own words."""
-        from tfcli.text.pieces import read_pieces
+        from tfcli.text.sentencepiece_model import read_pieces
 
         return read_pieces(self.serialized)
 

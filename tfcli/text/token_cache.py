@@ -98,7 +98,7 @@ def tokenize_corpus(
     if eos is None:
         raise DataError(
             "this tokenizer cannot be used for training",
-            why="it has no token that ends a document",
+            why="it has no eos token",
             hint="tfcli tokenizer train FILE --name NAME",
         )
     scan = corpus.scan

@@ -1,1 +1,1 @@
-"""Training: the plan, the batches, the optimizers, the loop, the measurement."""
+"""Training: the plan, the batches, the optimizers, the loop, the evaluation."""

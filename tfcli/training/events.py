@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from tfcli.runs.step import HeldOut
 
-Reason = Literal["finished", "interrupted", "no better"]
+Reason = Literal["finished", "interrupted", "patience"]
 
 
 @dataclass(frozen=True, kw_only=True)

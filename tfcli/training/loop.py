@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tfcli.errors import DataError
-from tfcli.model.tensor_file import SupportsArray, written_order
+from tfcli.model.safetensors_file import SupportsArray, written_order
 from tfcli.runs.metrics import append_metrics
 from tfcli.runs.run import require_exists
 from tfcli.runs.step import StepState, save_step, step_path
@@ -31,6 +31,7 @@ from tfcli.runtime.distributed import (
     local_tensor,
 )
 from tfcli.runtime.memory import is_out_of_memory
+from tfcli.runtime.threads import ThreadBalancer
 from tfcli.training.evaluation import evaluate_best_step, evaluate_tokens
 from tfcli.training.events import (
     Evaluated,
@@ -64,7 +65,7 @@ if TYPE_CHECKING:
     from tfcli.training.plan import Plan
 
 STEPS_KEPT = 2  # besides the best
-LEAVING_SECONDS = 0.3
+EXIT_SECONDS = 0.3
 FINAL_SHARE = 0.1  # of a time budget, at most, for the last evaluation
 
 
@@ -79,7 +80,7 @@ class Trainer:
         processes: that train together.
         peak: floating-point operations per second of a large matrix product, if measured.
         step, tokens_seen, seconds_before: the state that the session starts from.
-        best, not_better: the lowest held-out loss, and the number of evaluations since.
+        best, evals_without_improvement: the lowest held-out loss, and the evaluations since.
         saved_step: the step that is on disk already.
 
     """
@@ -97,25 +98,30 @@ class Trainer:
     stop: Callable[[], bool] = lambda: False
     sample: Callable[[Transformer], str] | None = None
     processes: ProcessGroup = SINGLE_PROCESS
-    peak: float | None = None
+    peak_flops: float | None = None
     step: int = 0
     tokens_seen: int = 0
     seconds_before: float = 0.0
     best: float = math.inf
-    not_better: int = 0
+    evals_without_improvement: int = 0
     saved_step: int = -1
     grad_scaler: GradScaler = field(init=False)
     _gradients: GradientAccumulator = field(init=False)
+    _balancer: ThreadBalancer | None = None
     _held_out: HeldOut | None = None
     _held_out_final: HeldOut | None = None
     _saved_at: float = field(default_factory=time.monotonic)
     _step_seconds: deque[float] = field(default_factory=lambda: deque(maxlen=15))
     _token_seconds: float = math.inf  # of an evaluation, the fastest so far
     _saving_seconds: float = 0.0
-    _furthest: float = 0.0  # progress in a budget of time
+    _max_progress: float = 0.0  # progress in a budget of time
 
     def __post_init__(self) -> None:
         self.grad_scaler = GradScaler(self.plan.dtype)
+        # The number of threads decides the last bits of a step. A budget of steps keeps it, so that
+        # the bits are the same on every run; so does compiled code, which is for that number.
+        if self.plan.budget.kind == "seconds" and not self.plan.compile:
+            self._balancer = ThreadBalancer.of_torch()
         resumed = self.saved_step >= 0
         self._gradients = GradientAccumulator(
             model=self.model, sampler=self.sampler, objective=self.objective,
@@ -139,29 +145,33 @@ class Trainer:
             yield from self._compile()
         broadcast = self.processes.broadcast  # the main process decides what depends on a clock
         reason: Reason = "finished"
-        while not broadcast(self._over()):
+        while not broadcast(self._budget_used()):
             if broadcast(self.stop()):
                 reason = "interrupted"
                 break
             before = broadcast(self._progress())
+            if self._balancer:
+                self._balancer.balance_torch()
             yield from self._update(before)
-            if broadcast(self._over()):
+            if broadcast(self._budget_used()):
                 break
             if broadcast(self._evaluation_due(before)):
                 yield from self._evaluate()
                 if broadcast(self._out_of_patience()):
-                    reason = "no better"
+                    reason = "patience"
                     break
             if broadcast(self._save_due(before)):
                 yield from self._save()
         if reason != "interrupted":
             yield from self._evaluate()
-            yield from self._evaluate_finally()
+            yield from self._final_evaluation()
         yield from self._save()
         yield Stopped(step=self.step, reason=reason, seconds=self.seconds)
 
     def _out_of_patience(self) -> bool:
-        return self.plan.patience is not None and self.not_better >= self.plan.patience
+        return (
+            self.plan.patience is not None and self.evals_without_improvement >= self.plan.patience
+        )
 
     def _compile(self) -> Iterator[Event]:
         # with a budget of steps the same code always runs: the same bits, whatever was measured
@@ -184,7 +194,7 @@ class Trainer:
         if not math.isfinite(loss + norm):
             raise self._diverged(
                 f"loss {loss}, gradient norm {norm} on the batch of step {self.step + 1}; "
-                "that step was not taken"
+                "the step was skipped"
             )
         self.step += 1
         self.tokens_seen += batch.tokens
@@ -199,7 +209,7 @@ class Trainer:
             grad_norm=norm,
             learning_rate=scale * self.plan.optimizer.matrix_learning_rate,
             tokens_per_second=batch.tokens / elapsed,
-            mfu=flops / elapsed / self.peak if self.peak else None,
+            mfu=flops / elapsed / self.peak_flops if self.peak_flops else None,
             progress=self._progress(),
             seconds=self.seconds,
         )
@@ -219,13 +229,13 @@ class Trainer:
         return self.seconds_before + time.monotonic() - self.started
 
     @property
-    def _closing_seconds(self) -> float:
+    def _reserved_seconds(self) -> float:
         """Time to reserve for the end: the last evaluation, the last save, exiting."""
         tokens = min(self.plan.evaluation_tokens, len(self.corpus.held_out))
         if tokens < len(self.corpus.held_out):
             tokens += self.final_tokens()
         measuring = 0.0 if math.isinf(self._token_seconds) else tokens * self._token_seconds
-        return measuring + self._saving_seconds + LEAVING_SECONDS
+        return measuring + self._saving_seconds + EXIT_SECONDS
 
     def final_tokens(self) -> int:
         """How much of the held-out text is evaluated at the end.
@@ -244,16 +254,16 @@ class Trainer:
         budget = self.plan.budget
         if budget.kind == "steps":
             return min(1.0, self.step / budget.amount)
-        spent = min(1.0, self.seconds / max(budget.amount - self._closing_seconds, 1e-9))
+        spent = min(1.0, self.seconds / max(budget.amount - self._reserved_seconds, 1e-9))
         # when the end turns out to take less time, the progress stays
-        self._furthest = max(self._furthest, spent)
-        return self._furthest
+        self._max_progress = max(self._max_progress, spent)
+        return self._max_progress
 
-    def _over(self) -> bool:
+    def _budget_used(self) -> bool:
         budget = self.plan.budget
         if budget.kind == "steps":
             return self.step >= budget.amount
-        left = budget.amount - self._closing_seconds - self.seconds
+        left = budget.amount - self._reserved_seconds - self.seconds
         # the median: one slow step must not end the training
         return bool(self._step_seconds) and left < median(self._step_seconds)
 
@@ -262,15 +272,15 @@ class Trainer:
     def _evaluation_due(self, progress_before: float) -> bool:
         if self.plan.eval_every:
             return self.step % self.plan.eval_every == 0
-        return self._passed_a_mark(progress_before)
+        return self._crossed_eighth(progress_before)
 
     def _save_due(self, progress_before: float) -> bool:
         if self.plan.save_every:
             return self.step % self.plan.save_every == 0
         late = time.monotonic() - self._saved_at > LONGEST_UNSAVED
-        return late or self._passed_a_mark(progress_before)
+        return late or self._crossed_eighth(progress_before)
 
-    def _passed_a_mark(self, progress_before: float) -> bool:
+    def _crossed_eighth(self, progress_before: float) -> bool:
         return int(self._progress() * EVALUATIONS) > int(progress_before * EVALUATIONS)
 
     def _evaluate(self) -> Iterator[Event]:
@@ -292,7 +302,7 @@ class Trainer:
         )
         self._held_out = held_out
         best = held_out.nats_per_byte < self.best
-        self.not_better = 0 if best else self.not_better + 1
+        self.evals_without_improvement = 0 if best else self.evals_without_improvement + 1
         self.best = min(self.best, held_out.nats_per_byte)
         yield Evaluated(step=self.step, held_out=held_out, best=best, seconds=self.seconds)
         if self.sample is not None:
@@ -300,7 +310,7 @@ class Trainer:
             yield Sampled(step=self.step, text=self.sample(self.model))
             self.model.train()
 
-    def _evaluate_finally(self) -> Iterator[Event]:
+    def _final_evaluation(self) -> Iterator[Event]:
         """On the whole held-out text, unless an earlier step was better: `evaluate_best_step`."""
         held_out = self._held_out
         if held_out is None or held_out.whole or held_out.nats_per_byte > self.best:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from tfcli.text.tokenizer import SpecialTokens
     from tfcli.training.batches import Ids
     from tfcli.training.examples import Examples
+    from tfcli.training.plan import Plan
 
 
 class Objective(Protocol):
@@ -28,6 +29,11 @@ class Objective(Protocol):
 
     def evaluation_batch(self, examples: Examples) -> Batch:
         """The batch to evaluate on; deterministic."""
+
+
+def make_objective(plan: Plan, special: SpecialTokens) -> Objective:
+    """The objective that a plan trains for."""
+    return NextToken(special, token_dropout=plan.token_dropout, document_mask=plan.document_mask)
 
 
 class NextToken:

@@ -84,7 +84,7 @@ class TrainOptions(Options):
     )  # fmt: skip
     token_dropout: float | None = option(
         None, min=0, max=0.9, metavar="RATE", shown_default="from the number of epochs",
-        panel=OPTIMIZATION, help="Share of input tokens replaced by <unk>.",
+        panel=OPTIMIZATION, help="Fraction of input tokens replaced by <unk>.",
     )  # fmt: skip
     eval_every: int | None = option(
         None, min=1, metavar="STEPS", shown_default="8 times per run", panel=OPTIMIZATION,
@@ -102,7 +102,7 @@ class TrainOptions(Options):
         None, shown_default="where it pays", panel=OPTIMIZATION, help="Compile with torch.compile."
     )
     sharded: bool | None = option(
-        None, name="shard", shown_default="where one process cannot hold them",
+        None, name="shard", shown_default="if the model does not fit on one device",
         panel=OPTIMIZATION, help="Shard parameters across processes (FSDP).",
     )  # fmt: skip
 

@@ -21,9 +21,9 @@ from tfcli.training.sizing import (
     COMPILED_SECONDS,
     COMPILED_SHARE,
     candidate_models,
+    choose_micro_batch,
     choose_size,
     compiling_pays,
-    fit,
     regularization,
     rows_in_memory,
 )
@@ -86,7 +86,7 @@ class Plan:
     eval_every: int | None
     save_every: int | None
     evaluation_tokens: int
-    documents_apart: bool
+    document_mask: bool
     compile: bool
     patience: int | None
 
@@ -119,10 +119,15 @@ class Plan:
             raise DamagedError("run.json holds no valid plan", why=str(error)) from None
 
 
-RENAMED = {"precision": "dtype", "evaluate_every": "eval_every"}  # in run.json since 0.1.0
+# keys of run.json in earlier builds
+RENAMED = {
+    "precision": "dtype",
+    "evaluate_every": "eval_every",
+    "documents_apart": "document_mask",
+}
 
 DEFAULT_SECONDS = 60.0
-CLOSING_SHARE = 0.04  # of a time budget: the last measurement and the last save
+CLOSING_SHARE = 0.04  # of a time budget: the last evaluation and the last save
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -211,7 +216,7 @@ def make_plan(
         model, steps = choice.config, choice.steps
         rows = _rows(batch_tokens, model.context_length, tokens)
     advice = regularization((steps or 0) * rows * model.context_length / tokens)
-    micro_rows, sharded = fit(
+    micro_rows, sharded = choose_micro_batch(
         model, -(-rows // resources.world_size),
         memory=resources.memory, world_size=resources.world_size, sharded=options.sharded,
     )  # fmt: skip
@@ -226,7 +231,7 @@ def make_plan(
         eval_every=options.eval_every,
         save_every=options.save_every,
         evaluation_tokens=_evaluation_tokens(budget, model),
-        documents_apart=options.document_mask,
+        document_mask=options.document_mask,
         compile=compiled,
         patience=options.patience,
     )
@@ -241,11 +246,11 @@ def _check(options: TrainOptions, corpus: TokenizedCorpus) -> None:
     if options.document_mask and len(corpus.weights) > 1:
         raise UsageError("--document-mask cannot be combined with weights of sources")
     if options.document_mask and len(corpus.training) < 4:
-        raise DataError("there is too little text to keep documents apart in it")
+        raise DataError("not enough text for --document-mask")
     if len(corpus.training) < 2:
         raise DataError(
-            f"there is too little text: {corpus.training_bytes} bytes to train on",
-            hint="give more text, or keep less of it apart with --val-fraction 0",
+            f"not enough text: {corpus.training_bytes} bytes to train on",
+            hint="add more text, or hold out none of it: --val-fraction 0",
         )
 
 

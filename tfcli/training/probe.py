@@ -44,7 +44,7 @@ class Probe:
 
         """
         try:
-            model = Transformer(config, precision=getattr(torch, dtype))
+            model = Transformer(config, dtype=getattr(torch, dtype))
             model.init_weights(0)
             model.to(self.device)
             optimizer = Optimizer(model, OptimizerConfig(), getattr(torch, dtype))

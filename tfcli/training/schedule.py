@@ -18,7 +18,9 @@ def matrix_learning_rate(steps: int | None) -> float:
 
 
 def learning_rate_scale(step: int, progress: float) -> float:
-    """The learning rate at a step as a share of its peak: linear warm-up, constant, linear decay.
+    """The learning rate at a step as a share of its peak (warmup-stable-decay).
+
+    Linear warm-up, constant, linear decay to zero.
 
     Args:
         step: optimizer steps made so far; the first 20 warm up.

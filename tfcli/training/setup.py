@@ -25,13 +25,13 @@ from tfcli.text.token_cache import open_token_cache, tokenize_corpus
 from tfcli.training.bigram_init import bigram_tables, can_init_from_bigrams
 from tfcli.training.examples import Sampler, WindowSampler
 from tfcli.training.loop import Trainer
-from tfcli.training.objectives import NextToken
+from tfcli.training.objectives import make_objective
 from tfcli.training.optimizers import Optimizer
 from tfcli.training.options import TrainOptions
 from tfcli.training.packing import PackedSampler
 from tfcli.training.plan import Plan, Resources, make_plan
 from tfcli.training.probe import Probe, can_compile
-from tfcli.training.sizing import fit
+from tfcli.training.sizing import choose_micro_batch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -74,7 +74,7 @@ class TrainingJob:
     base: Base | None = None
     baselines: Baselines | None = None
     steps: int | None = None
-    peak: float | None = None
+    peak_flops: float | None = None
 
     @property
     def parameters(self) -> int:
@@ -122,7 +122,7 @@ class TrainingJob:
     def _sampler(self) -> Sampler:
         context, rows = self.model_config.context_length, self.plan.rows
         special = self.tokenizer.special
-        if self.plan.documents_apart:
+        if self.plan.document_mask:
             return PackedSampler(
                 self.corpus.training, context=context, rows=rows, special=special, seed=self.seed
             )
@@ -180,16 +180,12 @@ class TrainingJob:
             model=model,
             optimizer=Optimizer(model, self.plan.optimizer, dtype),
             sampler=self._sampler(),
-            objective=NextToken(
-                self.tokenizer.special,
-                token_dropout=self.plan.token_dropout,
-                document_mask=self.plan.documents_apart,
-            ),
+            objective=make_objective(self.plan, self.tokenizer.special),
             corpus=self.corpus,
             tokenizer=self.tokenizer,
             seed=self.seed,
             processes=self.processes,
-            peak=self.peak,
+            peak_flops=self.peak_flops,
             started=started,
             **state,
         )
@@ -265,7 +261,7 @@ def prepare(
         seed=seed,
         processes=replace(processes, sharded=planned.sharded),
         steps=planned.steps,
-        peak=probe.peak(planned.plan.dtype),
+        peak_flops=probe.peak(planned.plan.dtype),
         base=base,
         baselines=baselines,
     )
@@ -321,7 +317,7 @@ def reopen(
     chosen = choose_device(device, processes.local_rank)
     # As many rows at once as before, so that the sums come out the same to the bit, unless the
     # memory is too small now. The update stays the same, up to the order in which it is added up.
-    micro_rows, sharded = fit(
+    micro_rows, sharded = choose_micro_batch(
         run.model_config,
         min(plan.micro_rows, -(-plan.rows // processes.world_size)),
         memory=_memory(chosen, processes),
@@ -337,7 +333,7 @@ def reopen(
         device=chosen,
         seed=run.metadata["seed"],
         steps=int(plan.budget.amount) if plan.budget.kind == "steps" else None,
-        peak=Probe(chosen).peak(plan.dtype) if processes.is_main else None,
+        peak_flops=Probe(chosen).peak(plan.dtype) if processes.is_main else None,
         processes=replace(processes, sharded=sharded),
     )
 
@@ -357,9 +353,9 @@ def _tokens_of(
         found = open_corpus(part.sources, cache=cache)
         if found.scan.fingerprint != part.scan.fingerprint:
             raise DataError(
-                f"the text of {run.name} is not what it was when the run began",
+                f"the text of {run.name} has changed since the run started",
                 why="its SHA-256 differs, and the tokens made then are no longer in the cache",
-                hint=f"restore the old text, or begin a new run: tfcli train {part.sources[0]}",
+                hint=f"restore the old text, or start a new run: tfcli train {part.sources[0]}",
             )
     return tokenize_corpus(join_parts(parts), tokenizer, cache=cache, progress=progress)
 

@@ -125,7 +125,7 @@ def _model(options: TrainOptions, tokens: int, vocab_size: int) -> ModelConfig:
 
 
 def _tied(options: TrainOptions) -> bool:
-    """A head of its own lets a model begin as a table of bigrams; only one family can have it."""
+    """A head of its own lets a model begin as a table of bigrams; only modern and llama can."""
     return options.family in {"gpt2", "classic"} if options.tied_head is None else options.tied_head
 
 
@@ -138,14 +138,13 @@ def _base(options: TrainOptions, tokens: int, base: ModelConfig) -> ModelConfig:
     named = [name for name in SHAPE if getattr(options, name) is not None]
     if named:
         raise UsageError(
-            f"the model to go on from has its shape already: {named[0].replace('_', ' ')} is fixed",
-            hint="leave the options of the model out",
+            f"the model of --from has its shape already: {named[0].replace('_', ' ')} is fixed",
+            hint="remove the model options",
         )
     if tokens < base.context_length:
         raise DataError(
-            f"there is too little text: {tokens} tokens, and the model reads "
-            f"{base.context_length} at once",
-            hint="give more text, or keep less of it apart with --held-out 0",
+            f"not enough text: {tokens} tokens, and the model reads {base.context_length} at once",
+            hint="add more text, or hold out none of it: --val-fraction 0",
         )
     return base
 
@@ -190,9 +189,9 @@ def regularization(epochs: float) -> Regularization:
 
 
 # Tokens trained on, and the model's loss as a share of a 6-gram model's: see the lab notes.
-PROSPECTS = ((4e5, 1.15), (1.5e6, 0.945), (5e6, 0.915), (2e7, 0.89), (1e9, 0.85))
+LOSS_VS_NGRAM = ((4e5, 1.15), (1.5e6, 0.945), (5e6, 0.915), (2e7, 0.89), (1e9, 0.85))
 UNCERTAINTY = 0.06
-MADE_UP = 0.55  # books come to 0.7 and above, the stories of `tfcli demo` to 0.44
+SYNTHETIC_RATIO = 0.55  # books come to 0.7 and above, the stories of `tfcli demo` to 0.44
 
 
 def expected_loss(ngram: float, gzip: float, tokens: float) -> tuple[float, float] | None:
@@ -208,17 +207,17 @@ def expected_loss(ngram: float, gzip: float, tokens: float) -> tuple[float, floa
         far easier for 6-grams than for gzip: a model may find the rules.
 
     """
-    if tokens < PROSPECTS[0][0] or ngram <= 0 or ngram < MADE_UP * gzip:
+    if tokens < LOSS_VS_NGRAM[0][0] or ngram <= 0 or ngram < SYNTHETIC_RATIO * gzip:
         return None
-    share = PROSPECTS[-1][1]
-    for (few, before), (many, after) in itertools.pairwise(PROSPECTS):
+    share = LOSS_VS_NGRAM[-1][1]
+    for (few, before), (many, after) in itertools.pairwise(LOSS_VS_NGRAM):
         if few <= tokens <= many:
             part = math.log(tokens / few) / math.log(many / few)
             share = before + part * (after - before)
     return ngram * share * (1 - UNCERTAINTY), ngram * share * (1 + UNCERTAINTY)
 
 
-def fit(
+def choose_micro_batch(
     model: ModelConfig,
     rows: int,
     *,
@@ -261,7 +260,7 @@ def memory_hint(resumed: str | None) -> str:
 
     """
     if resumed is None:
-        return "take a smaller --size or --context-length"
+        return "use a smaller --size or --context-length"
     return f"free some memory, or try another device: tfcli train --resume {resumed} --device cpu"
 
 

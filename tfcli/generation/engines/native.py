@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tfcli.runtime.threads import usual_threads
+from tfcli.runtime.threads import num_threads
 
 if TYPE_CHECKING:
     from tfcli.generation.engines.engine import Logits
@@ -135,7 +135,7 @@ def status(threads: int | None = None) -> str:
 
 def default_threads() -> int:
     """The number of usable cores, or what OMP_NUM_THREADS says."""
-    return min(usual_threads(), MAX_THREADS)
+    return min(num_threads(), MAX_THREADS)
 
 
 class NativeDecoder:

@@ -226,7 +226,7 @@ class ModelWeights:
     """All weights of a model, ready for the forward passes of numpy and `decoder.c`.
 
     Args:
-        weights: by the names of `tfcli.model.layout`; those that need no change are used in place.
+        weights: by the names of `model.parameters`; those that need no change are used in place.
         int8: whether the matrices are quantized to eight bits.
 
     Attributes:

@@ -48,7 +48,7 @@ MAX_HEADER_BYTES = 100_000_000  # as in the format's own reader
 
 
 @dataclass(frozen=True)
-class Tensor:
+class TensorInfo:
     """Where an array is: its number format, its shape, and its byte range after the header."""
 
     format: str
@@ -57,7 +57,7 @@ class Tensor:
     end: int
 
 
-class TensorFile:
+class SafetensorsFile:
     """The arrays of a file, memory-mapped.
 
     Attributes:
@@ -100,7 +100,7 @@ class TensorFile:
         except OSError as error:
             raise translate_os_error(error, path) from error
 
-    def _check(self, entry: dict[str, Any]) -> Tensor:
+    def _check(self, entry: dict[str, Any]) -> TensorInfo:
         """Raises ValueError unless an entry of the header is valid for this file."""
         begin, end = entry["data_offsets"]
         shape, format = tuple(entry["shape"]), entry["dtype"]
@@ -109,10 +109,10 @@ class TensorFile:
         if not 0 <= begin <= end <= len(self._data):
             raise ValueError("an entry of its header is outside the file")
         if format not in FORMATS:  # refused only if it is read
-            return Tensor(str(format), shape, begin, end)
+            return TensorInfo(str(format), shape, begin, end)
         if min(shape, default=0) < 0 or FORMATS[format][1] * math.prod(shape) != end - begin:
             raise ValueError("a shape in its header does not match its size")
-        return Tensor(format, shape, begin, end)
+        return TensorInfo(format, shape, begin, end)
 
     def _check_coverage(self) -> None:
         """Raises ValueError if any byte belongs to two arrays or to none."""

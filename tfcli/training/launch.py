@@ -37,8 +37,8 @@ if TYPE_CHECKING:
     from tfcli.training.loop import Trainer
 
 
-def begin(
-    job: TrainingJob, path: Path, corpus: Corpus, *, started: float, **watching: Any
+def start_run(
+    job: TrainingJob, path: Path, corpus: Corpus, *, started: float, **callbacks: Any
 ) -> Trainer:
     """Makes the run's folder and its trainer. To be called under the folder's lock.
 
@@ -52,7 +52,7 @@ def begin(
     remove_leftovers(path)
     run = create_run(path, job.metadata(corpus), job.tokenizer)
     step = _save_base(job, run, job.base) if job.base else None
-    return _start(job, run, step, started=started, **watching)
+    return _start(job, run, step, started=started, **callbacks)
 
 
 def _save_base(job: TrainingJob, run: Run, base: Base) -> ValidStep:
@@ -72,7 +72,7 @@ def resume(
     *,
     started: float,
     damaged: Callable[[TfcliError], None],
-    **watching: Any,
+    **callbacks: Any,
 ) -> Trainer:
     """Resumes a run from its newest valid step. To be called under the folder's lock.
 
@@ -91,7 +91,7 @@ def resume(
     if budget != run.metadata["plan"]["budget"]:
         run.metadata["plan"]["budget"] = budget
         write_metadata(run.path, run.metadata)
-    return _start(job, run, step, started=started, **watching)
+    return _start(job, run, step, started=started, **callbacks)
 
 
 def _newest(run: Run, damaged: Callable[[TfcliError], None]) -> ValidStep | None:
@@ -114,7 +114,7 @@ def _newest(run: Run, damaged: Callable[[TfcliError], None]) -> ValidStep | None
     return step
 
 
-def follow(
+def join_run(
     *, cache: Path, device: Device, processes: ProcessGroup, started: float
 ) -> Trainer | None:
     """What the other processes do: they build the same trainer as the main process.
@@ -136,7 +136,7 @@ def follow(
 
 
 def _start(
-    job: TrainingJob, run: Run, step: ValidStep | None, *, started: float, **watching: Any
+    job: TrainingJob, run: Run, step: ValidStep | None, *, started: float, **callbacks: Any
 ) -> Trainer:
     """Builds the trainer as it was at a step, in every process."""
     if job.processes.is_main:
@@ -148,12 +148,12 @@ def _start(
         }
         job.processes.broadcast_text(json.dumps(told))
     if step is None:
-        return job.trainer(run, started=started, **watching)
+        return job.trainer(run, started=started, **callbacks)
     trainer = job.trainer(
         run,
         started=started,
         fresh=False,
-        **watching,
+        **callbacks,
         step=step.state.step,
         tokens_seen=step.state.tokens_seen,
         seconds_before=step.state.seconds,
@@ -172,10 +172,10 @@ def _start(
 
 def _history(run: Run, step: int) -> dict[str, Any]:
     """The lowest held-out loss up to a step, and how many measurements have been since."""
-    best, not_better = math.inf, 0
+    best, evals_without_improvement = math.inf, 0
     for point in read_series(run).held_out:
         if point.step <= step:
             better = point.nats_per_byte < best
             best = min(best, point.nats_per_byte)
-            not_better = 0 if better else not_better + 1
-    return {"best": best, "not_better": not_better}
+            evals_without_improvement = 0 if better else evals_without_improvement + 1
+    return {"best": best, "evals_without_improvement": evals_without_improvement}

@@ -69,7 +69,7 @@ class Piece:
 
 
 @dataclass(frozen=True)
-class Pieces:
+class SentencePieceModel:
     """The whole vocabulary, and how it splits text.
 
     Attributes:
@@ -91,7 +91,7 @@ class Pieces:
 # --- reading ------------------------------------------------------------------------------------
 
 
-def read_pieces(model: bytes) -> Pieces:
+def read_pieces(model: bytes) -> SentencePieceModel:
     """Reads a serialized model.
 
     Raises:
@@ -120,7 +120,7 @@ def read_pieces(model: bytes) -> Pieces:
         special = [int(trainer.get(field, i)) for i, field in enumerate((UNK_ID, BOS_ID, EOS_ID))]
     except (ValueError, IndexError, TypeError, struct.error) as error:
         raise DataError("this is not a SentencePiece model", why=str(error)) from None
-    return Pieces(algorithm, tuple(pieces), dummy_prefix, rewrites, *special)
+    return SentencePieceModel(algorithm, tuple(pieces), dummy_prefix, rewrites, *special)
 
 
 def _piece(message: bytes | int) -> Piece:
@@ -173,7 +173,7 @@ def _varint(message: bytes, place: int) -> tuple[int, int]:
 # --- writing ------------------------------------------------------------------------------------
 
 
-def write_pieces(pieces: Pieces) -> bytes:
+def write_pieces(pieces: SentencePieceModel) -> bytes:
     """The serialized model; it is lossless, except for the dummy prefix."""
     trainer = [
         _field(MODEL_TYPE, pieces.algorithm),
@@ -230,9 +230,9 @@ def piece_type(i: int, text: str, *, special: bool) -> PieceType:
         special: whether the other format calls it a special token.
 
     """
-    if i == Pieces.unk_id:
+    if i == SentencePieceModel.unk_id:
         return PieceType.UNKNOWN
-    if special or i in {Pieces.bos_id, Pieces.eos_id}:
+    if special or i in {SentencePieceModel.bos_id, SentencePieceModel.eos_id}:
         return PieceType.CONTROL
     return PieceType.BYTE if BYTE_PIECE.fullmatch(text) else PieceType.NORMAL
 
