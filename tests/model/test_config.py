@@ -35,7 +35,7 @@ def why_refused(values: dict[str, Any]) -> str:
     return caught.value.why
 
 
-# --- faults ---------------------------------------------------------------------------------------
+# --- faults -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("field", INTEGERS)
@@ -114,7 +114,7 @@ def test_valid_configs_build_and_run(config: ModelConfig) -> None:
     assert logits.isfinite().all()
 
 
-# --- families -------------------------------------------------------------------------------------
+# --- families -----------------------------------------------------------------------------------
 
 
 def test_each_family_has_its_norm_feed_forward_and_positions() -> None:
@@ -138,7 +138,7 @@ def test_only_the_older_families_have_biases(family: Family, biases: bool) -> No
     assert any(name.endswith("bias") for name in names) is biases
 
 
-# --- named sizes ----------------------------------------------------------------------------------
+# --- named sizes --------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("size", get_args(Size))
@@ -234,7 +234,7 @@ def test_invalid_number_is_refused_not_replaced(field: str, value: int) -> None:
         named_config("tiny", vocab_size=300, context_length=8, **{field: value})  # type: ignore[arg-type]
 
 
-# --- JSON -----------------------------------------------------------------------------------------
+# --- JSON ---------------------------------------------------------------------------------------
 
 
 @given(config=configs())

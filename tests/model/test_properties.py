@@ -29,7 +29,7 @@ def initialized(config: ModelConfig, seed: int = 0, dropout: float = 0.0) -> Tra
     return model
 
 
-# --- causality ------------------------------------------------------------------------------------
+# --- causality ----------------------------------------------------------------------------------
 
 
 @every_model
@@ -59,7 +59,7 @@ def test_rows_are_independent(name: str) -> None:
     torch.testing.assert_close(model(ids), one_by_one, rtol=0, atol=1e-12)
 
 
-# --- positions ------------------------------------------------------------------------------------
+# --- positions ----------------------------------------------------------------------------------
 
 
 def rope(length: int, head_dim: int, theta: float) -> tuple[Tensor, Tensor]:
@@ -193,7 +193,7 @@ def test_initial_variance_of_matrices_is_one_over_fan_in(width: int) -> None:
         assert float(weights[name].std()) == pytest.approx(0.02, rel=0.05)
 
 
-# --- loss -----------------------------------------------------------------------------------------
+# --- loss ---------------------------------------------------------------------------------------
 
 
 def plain_cross_entropy(logits: Tensor, targets: Tensor, ignore: int) -> float:
@@ -240,7 +240,7 @@ def test_untrained_model_predicts_about_uniformly(name: str) -> None:
     assert nats == pytest.approx(math.log(300), rel=0.01)
 
 
-# --- dropout --------------------------------------------------------------------------------------
+# --- dropout ------------------------------------------------------------------------------------
 
 
 @every_model

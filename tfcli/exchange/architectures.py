@@ -76,7 +76,7 @@ def architecture_of(config: ModelConfig) -> Architecture:
     return LLAMA if config.sliding_window is None else MISTRAL
 
 
-# --- config.json ----------------------------------------------------------------------------------
+# --- config.json --------------------------------------------------------------------------------
 
 
 def to_config_json(config: ModelConfig, special: SpecialTokens) -> dict[str, Any]:

@@ -114,7 +114,7 @@ def _require_known_shape(config: ModelConfig) -> None:
         )
 
 
-# --- metadata -------------------------------------------------------------------------------------
+# --- metadata -----------------------------------------------------------------------------------
 
 
 def _describe(writer: Any, config: ModelConfig) -> None:
@@ -154,7 +154,7 @@ def _add_tokenizer(writer: Any, pieces: SentencePieceModel) -> None:
     writer.add_add_space_prefix(pieces.dummy_prefix)
 
 
-# --- weights --------------------------------------------------------------------------------------
+# --- weights ------------------------------------------------------------------------------------
 
 
 def rounded(config: ModelConfig, weights: SafetensorsFile, type: NumberType) -> dict[str, Array]:

@@ -123,7 +123,7 @@ def require_importable(path: Path) -> None:
     raise ConflictError(f"run {path.name!r} already exists", hint="choose another --run NAME")
 
 
-# --- inspection -----------------------------------------------------------------------------------
+# --- inspection ---------------------------------------------------------------------------------
 
 
 def find_tokenizer_in(path: Path) -> Tokenizer:
@@ -269,7 +269,7 @@ def _tensor_shape(weights: dict[str, SafetensorsFile], name: str) -> tuple[int, 
     return weights[name].tensors[name].shape if name in weights else None
 
 
-# --- conversion -----------------------------------------------------------------------------------
+# --- conversion ---------------------------------------------------------------------------------
 
 
 def _our_weights(found: ImportPlan) -> dict[str, Array]:

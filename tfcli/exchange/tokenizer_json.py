@@ -143,7 +143,7 @@ def to_tokenizer_config(pieces: SentencePieceModel, context_length: int | None) 
     return config if context_length is None else config | {"model_max_length": context_length}
 
 
-# --- import ---------------------------------------------------------------------------------------
+# --- import -------------------------------------------------------------------------------------
 
 
 def from_tokenizer_json(value: Any) -> SentencePieceModel:

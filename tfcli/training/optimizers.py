@@ -101,8 +101,8 @@ class Muon:
     direction = orthogonalize_blocks(b m + (1 - b) g)
 
     Args:
-        precision: of the iteration, for which bfloat16 is good enough (Jordan et al. 2024).
-            float16 is not: its smallest numbers are larger than many of a momentum's.
+        precision: number format of the iteration; bfloat16 is enough (Jordan et al. 2024), float16
+            is not: its smallest numbers are larger than many of a momentum's.
 
     """
 
