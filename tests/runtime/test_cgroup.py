@@ -162,9 +162,9 @@ def test_a_run_is_resumed_where_there_is_less_memory(
 THREADS = """
 import torch
 from tfcli.runtime.device import choose_device
-from tfcli.generation.engines.native import usual_threads
+from tfcli.generation.engines.native import default_threads
 choose_device("cpu")
-print(usual_threads(), torch.get_num_threads())
+print(default_threads(), torch.get_num_threads())
 """
 
 
