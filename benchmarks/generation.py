@@ -34,7 +34,7 @@ import torch
 
 from benchmarks.report import new_parser, print_heading, print_table
 from benchmarks.runs import make_run, number_tokenizer
-from tfcli.exchange.gguf_out import export_to_gguf
+from tfcli.exchange.export_gguf import export_to_gguf
 from tfcli.generation.engines.native import load_library
 from tfcli.generation.engines.numpy_engine import NumpyEngine
 from tfcli.generation.generate import Generator, RequestList, TokenEvent
@@ -49,7 +49,7 @@ from tfcli.text.tokenizer_training import train_tokenizer
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from tfcli.exchange.gguf_out import NumberType
+    from tfcli.exchange.export_gguf import NumberType
     from tfcli.model.config import ModelConfig
     from tfcli.runs.run import Run
     from tfcli.text.tokenizer import Tokenizer

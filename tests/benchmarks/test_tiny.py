@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.runs import make_run, number_tokenizer
-from tfcli.exchange.gguf_out import export_to_gguf
+from tfcli.exchange.export_gguf import export_to_gguf
 from tfcli.model.config import named_config
 from tfcli.runs.run import open_run
 from tfcli.runs.valid_steps import choose_step

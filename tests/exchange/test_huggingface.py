@@ -12,10 +12,10 @@ import torch
 
 from tests.exchange.conftest import SHAPES, MakeRun, random_weights
 from tfcli.errors import ConflictError, UsageError
-from tfcli.exchange import huggingface_out
+from tfcli.exchange import export_huggingface
 from tfcli.exchange.architectures import from_config_json, to_config_json
-from tfcli.exchange.huggingface_in import import_run, inspect_checkpoint
-from tfcli.exchange.huggingface_out import export_to_hugging_face
+from tfcli.exchange.export_huggingface import export_to_hugging_face
+from tfcli.exchange.import_huggingface import import_run, inspect_checkpoint
 from tfcli.files import verify_folder
 from tfcli.generation.engines.engine import Engine
 from tfcli.generation.engines.numpy_engine import NumpyEngine
@@ -87,7 +87,7 @@ def test_sliding_window_is_exported(
 def test_large_model_is_exported_in_shards(
     make_run: MakeRun, tokenizer: Tokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(huggingface_out, "MAX_SHARD_BYTES", 100_000)
+    monkeypatch.setattr(export_huggingface, "MAX_SHARD_BYTES", 100_000)
     run, step, model = make_run(tied_head=False)
     export_to_hugging_face(run, step, tmp_path / "out")
     shards = sorted((tmp_path / "out").glob("model-*-of-*.safetensors"))

@@ -19,8 +19,8 @@ from safetensors.numpy import load_file, save_file
 from tests.exchange.conftest import MakeRun
 from tfcli.errors import DataError, NotFoundError, TfcliError
 from tfcli.exchange.architectures import from_config_json
-from tfcli.exchange.huggingface_in import import_run, inspect_checkpoint
-from tfcli.exchange.huggingface_out import export_to_hugging_face
+from tfcli.exchange.export_huggingface import export_to_hugging_face
+from tfcli.exchange.import_huggingface import import_run, inspect_checkpoint
 
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 

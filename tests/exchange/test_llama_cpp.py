@@ -11,7 +11,7 @@ import torch
 from tests.conftest import BOOK, SENTENCES
 from tests.exchange.conftest import ACCEPTANCE, SHAPES, SPACE_MARK, MakeRun
 from tests.exchange.test_huggingface import TEXT, greedy
-from tfcli.exchange.gguf_out import export_to_gguf
+from tfcli.exchange.export_gguf import export_to_gguf
 from tfcli.text.sentencepiece_tokenizer import BEGIN
 from tfcli.text.tokenizer_training import train_tokenizer
 

@@ -15,7 +15,7 @@ from sentencepiece import SentencePieceTrainer
 from tests.conftest import BOOK, SENTENCES
 from tests.exchange.conftest import ACCEPTANCE, SPACE_MARK
 from tfcli.errors import DataError
-from tfcli.exchange.huggingface_out import export_tokenizer
+from tfcli.exchange.export_huggingface import export_tokenizer
 from tfcli.exchange.tokenizer_json import from_tokenizer_json, to_tokenizer_json
 from tfcli.text.sentencepiece_model import read_pieces, write_pieces
 from tfcli.text.sentencepiece_tokenizer import SentencePieceTokenizer

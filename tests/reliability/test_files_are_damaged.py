@@ -20,7 +20,7 @@ from tests.conftest import BOOK
 from tests.reliability.conftest import SOAKING, Tally, cases
 from tests.runs.helpers import make_run, save, tokenizer
 from tfcli.errors import DataError, NotFoundError, TfcliError
-from tfcli.exchange.huggingface_in import find_tokenizer_in, inspect_checkpoint
+from tfcli.exchange.import_huggingface import find_tokenizer_in, inspect_checkpoint
 from tfcli.files import new_folder, read_checked_json, read_json
 from tfcli.runs.metrics import append_metrics, read_metrics
 from tfcli.runs.run import RUN_JSON, TOKENIZER, open_run

@@ -27,7 +27,7 @@ from tests.files.faults import (
 from tests.reliability.conftest import Tally, cases
 from tests.runs.helpers import make_run, metadata, save, tokenizer
 from tfcli.errors import TfcliError
-from tfcli.exchange.huggingface_out import export_tokenizer
+from tfcli.exchange.export_huggingface import export_tokenizer
 from tfcli.files import read_checked_json, remove_leftovers, verify_folder, write_checked_json
 from tfcli.runs.metrics import append_metrics, read_metrics
 from tfcli.runs.run import open_run, write_metadata

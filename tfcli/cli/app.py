@@ -13,18 +13,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tfcli import __version__
-from tfcli.cli import (
+from tfcli.cli import streams
+from tfcli.cli.command import Command
+from tfcli.cli.commands import (
     demo,
     doctor,
     exchange,
     generate,
     runs,
     score,
-    streams,
     tokenizer,
     train,
 )
-from tfcli.cli.command import Command
 from tfcli.cli.options import typer_option
 from tfcli.errors import InputOutputError, OutputClosedError, TfcliError, UsageError, closest_match
 

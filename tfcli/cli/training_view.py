@@ -8,9 +8,9 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from tfcli.cli import streams
+from tfcli.cli.charts.sparkline import draw_losses
 from tfcli.cli.humanize import format_bytes, format_count, format_duration
 from tfcli.cli.render import LINE_EVERY, console
-from tfcli.cli.sparkline import draw_losses
 from tfcli.cli.streams import counted
 from tfcli.generation.streaming import make_visible
 

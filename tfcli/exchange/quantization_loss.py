@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tfcli.errors import TfcliError
-from tfcli.exchange.gguf_out import NumberType, rounded
+from tfcli.exchange.export_gguf import NumberType, rounded
 from tfcli.generation.engines.numpy_engine import NumpyEngine
 from tfcli.generation.scoring import score
 from tfcli.runs.valid_steps import open_weights

@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from matplotlib.text import Annotation
 
-    from tfcli.cli.chart import Chart, Curve
+    from tfcli.cli.charts.chart import Chart, Curve
 
 # Each color on a light ground and on a dark one. How far apart they stay under simulated color
-# blindness is tested in tests/cli/test_chart_figure.py.
+# blindness is tested in tests/cli/test_figure.py.
 COLORS = (
     ("#1f5fd0", "#6f93ff"),
     ("#c8430a", "#f06a2a"),

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tfcli.cli.canvas import Canvas, colored, marker
+from tfcli.cli.charts.canvas import Canvas, colored, marker
 
 if TYPE_CHECKING:
-    from tfcli.cli.chart import Axis, Chart, Curve
+    from tfcli.cli.charts.chart import Axis, Chart, Curve
 
 MIN_WIDTH = 30
 

@@ -176,7 +176,7 @@ def export_tokenizer(
 
     tfcli tokenizer export book ./book-tokenizer
     """
-    from tfcli.exchange.huggingface_out import export_tokenizer
+    from tfcli.exchange.export_huggingface import export_tokenizer
     from tfcli.text.saved_tokenizers import find_tokenizer
 
     reporter = streams.Reporter(quiet=False)
@@ -198,7 +198,7 @@ def import_tokenizer(
 
     tfcli tokenizer import ./model/tokenizer.model --name theirs
     """
-    from tfcli.exchange.huggingface_in import find_tokenizer_in
+    from tfcli.exchange.import_huggingface import find_tokenizer_in
     from tfcli.files import check_name
     from tfcli.text.saved_tokenizers import keep_tokenizer
 

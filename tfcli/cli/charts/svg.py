@@ -10,13 +10,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
-from tfcli.cli.chart_figure import COLORS, FAINT, FILE, GRID, GROUND, INK, draw_figure, save_figure
+from tfcli.cli.charts.figure import COLORS, FAINT, FILE, GRID, GROUND, INK, draw_figure, save_figure
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tfcli.cli.chart import Chart, Evaluation
-    from tfcli.cli.chart_figure import Layout
+    from tfcli.cli.charts.chart import Chart, Evaluation
+    from tfcli.cli.charts.figure import Layout
 
 SVG = "{http://www.w3.org/2000/svg}"
 XLINK_HREF = "{http://www.w3.org/1999/xlink}href"

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tfcli.cli.chart_figure import COLORS, GROUND, spread
+from tfcli.cli.charts.figure import COLORS, GROUND, spread
 
 # Machado et al., "A Physiologically-based Model for Simulation of Color Vision Deficiency", 2009:
 # linear RGB as seen with complete protanopia, deuteranopia and tritanopia.

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tfcli.cli import plot, streams
+from tfcli.cli import streams
+from tfcli.cli.commands import plot
 from tfcli.cli.options import JsonOption, QuietOption, typer_option
 from tfcli.errors import DamagedError, DataError, NotFoundError, UsageError
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING
 
-from tfcli.cli.canvas import Canvas
+from tfcli.cli.charts.canvas import Canvas
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

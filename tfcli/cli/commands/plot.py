@@ -16,7 +16,7 @@ from tfcli.cli.options import JsonOption, typer_option
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tfcli.cli.chart import Chart, Quantity
+    from tfcli.cli.charts.chart import Chart, Quantity
     from tfcli.runs.run import Run
     from tfcli.runs.series import Series
 
@@ -63,7 +63,7 @@ def plot(
             return
     for one in series:
         _require_points(one, x)
-    from tfcli.cli.chart import make_chart
+    from tfcli.cli.charts.chart import make_chart
 
     chart = make_chart(series, x)
     warning = _warning(series)
@@ -181,7 +181,7 @@ def _warning(series: list[Series]) -> str | None:
 
 
 def _show(chart: Chart) -> None:
-    from tfcli.cli.chart_terminal import draw_in_terminal
+    from tfcli.cli.charts.terminal import draw_in_terminal
 
     size = shutil.get_terminal_size()
     # leaves room for the legend, the notes and the next prompt of the shell
@@ -199,19 +199,19 @@ def _write_picture(out: Path, chart: Chart, series: list[Series], warning: str |
     title = names if len(series) == 1 else None  # several are named by their labels
     suffix = out.suffix.lower()
     if suffix == ".svg":
-        from tfcli.cli.chart_svg import draw_svg_file
+        from tfcli.cli.charts.svg import draw_svg_file
 
         write_file(out, draw_svg_file(chart, title))
     elif suffix == ".html":
         write_file(out, _page(chart, series, f"Loss of {names}", warning).encode())
     else:
-        from tfcli.cli.chart_figure import FILE, draw_figure, save_figure
+        from tfcli.cli.charts.figure import FILE, draw_figure, save_figure
 
         write_file(out, save_figure(draw_figure(chart, FILE, title), suffix.lstrip(".")))
 
 
 def _page(chart: Chart, series: list[Series], title: str, warning: str | None) -> str:
-    from tfcli.cli.chart_page import draw_page
+    from tfcli.cli.charts.page import draw_page
 
     headings = ("run", "nats per byte", "parameters", "steps", "tokens", "time", "measured on")
     rows = [

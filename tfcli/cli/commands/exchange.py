@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tfcli.runs.valid_steps import ValidStep
 
 Target = Literal["huggingface", "gguf", "ollama"]
-NumberType = Literal["f32", "f16", "q8_0"]  # again in `exchange.gguf_out`, which is slow to load
+NumberType = Literal["f32", "f16", "q8_0"]  # again in `exchange.export_gguf`, which is slow to load
 
 
 def export_run(
@@ -47,8 +47,8 @@ def export_run(
 
     tfcli export book ./book-hf --to huggingface
     """
-    from tfcli.exchange.gguf_out import export_to_gguf, export_to_ollama
-    from tfcli.exchange.huggingface_out import default_max_new_tokens, export_to_hugging_face
+    from tfcli.exchange.export_gguf import export_to_gguf, export_to_ollama
+    from tfcli.exchange.export_huggingface import default_max_new_tokens, export_to_hugging_face
     from tfcli.generation.open_engine import open_best
     from tfcli.runs.run import find_run
 
@@ -134,7 +134,7 @@ def import_run(
 
     tfcli import ./their-model --run theirs
     """
-    from tfcli.exchange.huggingface_in import import_run, inspect_checkpoint, require_importable
+    from tfcli.exchange.import_huggingface import import_run, inspect_checkpoint, require_importable
     from tfcli.files import check_name
     from tfcli.model.cost import count_parameters
     from tfcli.runs.run import ROOT

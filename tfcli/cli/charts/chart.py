@@ -1,6 +1,6 @@
 """What a chart of runs shows, before it is drawn: curves, axes and captions.
 
-`chart_terminal` draws it in characters, `chart_figure` with matplotlib.
+`terminal` draws it in characters, `figure` with matplotlib.
 """
 
 from __future__ import annotations

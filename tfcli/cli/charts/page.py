@@ -8,13 +8,13 @@ from __future__ import annotations
 import html
 from typing import TYPE_CHECKING
 
-from tfcli.cli import chart_svg
-from tfcli.cli.chart_figure import COLORS, FAINT, GRID, GROUND, INK, NARROW, WIDE
+from tfcli.cli.charts import svg
+from tfcli.cli.charts.figure import COLORS, FAINT, GRID, GROUND, INK, NARROW, WIDE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tfcli.cli.chart import Chart
+    from tfcli.cli.charts.chart import Chart
 
 STYLE = (
     f"""
@@ -50,7 +50,7 @@ p {{ color: var(--faint); font-size: 13px; max-width: 48em; }}
 p.warning {{ color: var(--ink); border-left: 3px solid {COLORS[1][0]};
   padding-left: 10px; }}
 """
-    + chart_svg.STYLE
+    + svg.STYLE
 )
 
 EXPLANATION = (
@@ -94,8 +94,8 @@ def draw_page(
 </head>
 <body>
 <h1>{html.escape(title)}</h1>
-<figure class="wide">{chart_svg.draw_svg_element(chart, WIDE, "wide")}</figure>
-<figure class="narrow">{chart_svg.draw_svg_element(chart, NARROW, "narrow")}</figure>
+<figure class="wide">{svg.draw_svg_element(chart, WIDE, "wide")}</figure>
+<figure class="narrow">{svg.draw_svg_element(chart, NARROW, "narrow")}</figure>
 {note}<div class="scroll"><table>
 <thead><tr>{head}</tr></thead>
 <tbody>
