@@ -134,7 +134,7 @@ else:
     trainer = workshop.resume("run")
 names = [type(event).__name__ for event in trainer.events()]
 assert "StepFinished" in names, names
-print(trainer.plan.rows, trainer.plan.micro_rows)
+print(trainer.plan.batch_size, trainer.plan.micro_batch_size)
 """
 
 
@@ -142,8 +142,8 @@ def test_a_plan_fits_the_memory_of_its_container(tmp_path: Path, run_in_group: R
     """Where the plan is too large for the gibibyte the kernel kills the process."""
     done = run_in_group("-c", TRAIN, str(tmp_path), "begin", memory=GIB)
     assert done.returncode == 0, done.stderr[-2000:]
-    rows, micro_rows = map(int, done.stdout.split())
-    assert micro_rows < rows
+    rows, micro_batch_size = map(int, done.stdout.split())
+    assert micro_batch_size < rows
 
 
 @pytest.mark.slow

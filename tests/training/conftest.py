@@ -17,6 +17,7 @@ from tfcli.text.tokenizer_training import train_tokenizer
 from tfcli.training.launch import resume, start_run
 from tfcli.training.loop import Trainer
 from tfcli.training.options import TrainOptions
+from tfcli.training.session import Callbacks
 from tfcli.training.setup import TrainingJob, prepare, reopen
 
 
@@ -47,8 +48,11 @@ class Workshop:
             seed=seed, device=self.device,
         )  # fmt: skip
 
-    def begin(self, name: str, job: TrainingJob, **watching: Any) -> Trainer:
-        return start_run(job, self.folder / name, self.corpus, started=time.monotonic(), **watching)
+    def begin(self, name: str, job: TrainingJob, **callbacks: Any) -> Trainer:
+        return start_run(
+            job, self.folder / name, self.corpus,
+            started=time.monotonic(), callbacks=Callbacks(**callbacks),
+        )  # fmt: skip
 
     def resume(self, name: str, **more: Any) -> Trainer:
         run: Run = open_run(self.folder / name)
@@ -58,7 +62,7 @@ class Workshop:
             run,
             started=time.monotonic(),
             damaged=lambda error: None,
-            stop=stop,
+            callbacks=Callbacks(stop=stop),
         )
 
 

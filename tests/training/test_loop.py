@@ -126,7 +126,7 @@ def test_run_killed_before_its_first_save_starts_over(workshop: Workshop) -> Non
 
 def test_gradient_accumulation_does_not_change_the_losses(workshop: Workshop) -> None:
     whole = workshop.job(steps=3, batch_tokens=128)
-    parts = dataclasses.replace(whole, plan=dataclasses.replace(whole.plan, micro_rows=2))
+    parts = dataclasses.replace(whole, plan=dataclasses.replace(whole.plan, micro_batch_size=2))
     list(workshop.begin("whole", whole).events())
     list(workshop.begin("parts", parts).events())
     one, other = losses(workshop.folder / "whole"), losses(workshop.folder / "parts")
@@ -259,10 +259,10 @@ elif device == "cuda":
 else:
     total = torch.mps.recommended_max_memory()
     torch.mps.set_per_process_memory_fraction((torch.mps.driver_allocated_memory() + room) / total)
-kinds = [(type(e).__name__, getattr(e, "micro_rows", None)) for e in trainer.events()]
+kinds = [(type(e).__name__, getattr(e, "micro_batch_size", None)) for e in trainer.events()]
 assert kinds[0][0] == "MemoryExceeded", kinds
 assert [name for name, _ in kinds].count("StepFinished") == 2, kinds
-print(job.plan.micro_rows, min(rows for name, rows in kinds if name == "MemoryExceeded"))
+print(job.plan.micro_batch_size, min(rows for name, rows in kinds if name == "MemoryExceeded"))
 """
 
 
@@ -299,7 +299,7 @@ def test_gradient_accumulation_with_document_mask_does_not_change_the_losses(
 ) -> None:
     """Rows are weighted by their number of targets, and dropout is the same."""
     whole = workshop.job(steps=3, batch_tokens=128, document_mask=True, dropout=dropout)
-    parts = dataclasses.replace(whole, plan=dataclasses.replace(whole.plan, micro_rows=3))
+    parts = dataclasses.replace(whole, plan=dataclasses.replace(whole.plan, micro_batch_size=3))
     list(workshop.begin("whole", whole).events())
     list(workshop.begin("parts", parts).events())
     one, other = losses(workshop.folder / "whole"), losses(workshop.folder / "parts")
@@ -387,8 +387,8 @@ from tests.training.conftest import Workshop
 
 workshop = Workshop(Path(sys.argv[1]))
 job = workshop.job(steps=4, batch_tokens=80, compile=True, dropout=0.1)
-assert job.plan.rows == 5
-job = dataclasses.replace(job, plan=dataclasses.replace(job.plan, micro_rows=2))
+assert job.plan.batch_size == 5
+job = dataclasses.replace(job, plan=dataclasses.replace(job.plan, micro_batch_size=2))
 compiled = [
     torch._dynamo.utils.counters["stats"]["unique_graphs"]
     for event in workshop.begin("run", job).events()

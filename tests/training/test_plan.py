@@ -76,10 +76,10 @@ def test_batch_that_does_not_fit_is_split_into_equal_micro_batches() -> None:
     options = TrainOptions(steps=1, batch_tokens=4096, context_length=64)
     decision = decide(options)
     model, whole = decision.model, decision.plan
-    assert whole.rows == whole.micro_rows == 64
+    assert whole.batch_size == whole.micro_batch_size == 64
     memory = training_bytes(model, 16 * 64)
     parts = plan_for(options, memory=memory)
-    assert (parts.rows, parts.micro_rows) == (64, 16)
+    assert (parts.batch_size, parts.micro_batch_size) == (64, 16)
 
 
 def test_model_too_large_for_memory_is_refused_with_both_sizes() -> None:
@@ -110,7 +110,7 @@ def test_a_resumed_run_that_does_not_fit_is_not_told_options_that_resume_refuses
 def test_the_batch_grows_with_the_processes_unless_it_is_given() -> None:
     def batch(**options: Any) -> int:
         made = decide(TrainOptions(steps=5, **options), tokens=10**6, world_size=8)
-        return made.plan.rows * made.model.context_length
+        return made.plan.batch_size * made.model.context_length
 
     assert batch() == 8 * 2048
     assert batch(batch_tokens=4096) == 4096
@@ -118,7 +118,7 @@ def test_the_batch_grows_with_the_processes_unless_it_is_given() -> None:
 
 def test_many_processes_can_share_few_rows() -> None:
     made = decide(TrainOptions(steps=5, batch_tokens=256, context_length=64), world_size=32)
-    assert (made.plan.rows, made.plan.micro_rows) == (4, 1)
+    assert (made.plan.batch_size, made.plan.micro_batch_size) == (4, 1)
 
 
 @pytest.mark.parametrize("name", ["epochs", "learning_rate", "weight_decay", "dropout"])
@@ -139,7 +139,7 @@ def test_too_little_text_is_refused() -> None:
 
 def test_batch_is_no_larger_than_the_text() -> None:
     decision = decide(TrainOptions(steps=1, batch_tokens=10**11), tokens=1000)
-    assert decision.plan.rows == 1000 // decision.model.context_length
+    assert decision.plan.batch_size == 1000 // decision.model.context_length
 
 
 def test_learning_rate_option_scales_all_groups() -> None:
@@ -184,7 +184,7 @@ def test_garbage_is_refused_as_a_plan(value: object) -> None:
 @pytest.mark.parametrize(
     ("changes", "budget"),
     [
-        ({"rows": 0}, {}), ({"micro_rows": 0}, {}), ({"micro_rows": 10**9}, {}),
+        ({"batch_size": 0}, {}), ({"micro_batch_size": 0}, {}), ({"micro_batch_size": 10**9}, {}),
         ({"dropout": 5.0}, {}), ({"token_dropout": -1.0}, {}), ({"dropout": math.nan}, {}),
         ({}, {"amount": math.inf}), ({}, {"amount": -1.0}),
     ],
@@ -270,7 +270,7 @@ def test_short_time_budgets_halve_the_batch() -> None:
         decision = decide(
             TrainOptions(**options), tokens=10**5, step_seconds=machine_with_flops(1e11)
         )
-        return decision.plan.rows * decision.model.context_length
+        return decision.plan.batch_size * decision.model.context_length
 
     assert batch(seconds=60.0) == batch(seconds=600.0) // 2 == 1024
     assert batch() == 1024

@@ -17,6 +17,7 @@ from tfcli.text.readers import find_sources
 from tfcli.text.token_cache import tokenize_corpus
 from tfcli.training.launch import start_run
 from tfcli.training.options import TrainOptions
+from tfcli.training.session import Callbacks
 from tfcli.training.setup import prepare
 
 from .conftest import StopAfter, Workshop
@@ -42,7 +43,7 @@ def start(workshop: Workshop, name: str, steps: int | None = None) -> Run:
     job = prepare(options, tokens, workshop.tokenizer, seed=1, device="cpu")
     stop = StopAfter(steps) if steps is not None else lambda: False
     path = workshop.folder / name
-    trainer = start_run(job, path, corpus, started=time.monotonic(), stop=stop)
+    trainer = start_run(job, path, corpus, started=time.monotonic(), callbacks=Callbacks(stop=stop))
     list(trainer.events())
     return open_run(path)
 

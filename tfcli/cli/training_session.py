@@ -176,11 +176,12 @@ class TrainingSession:
     def train(self, job: TrainingJob, path: Path, corpus: Corpus) -> Run:
         """Trains a run to its end. To be called while the folder is locked."""
         from tfcli.training.launch import start_run
+        from tfcli.training.session import Callbacks
 
         with StopSignals(self.reporter) as stop:
             trainer = start_run(
                 job, path, corpus, started=self.started,
-                stop=stop, sample=self._sampler(job),
+                callbacks=Callbacks(stop=stop, sample=self._sample_function(job)),
             )  # fmt: skip
             self._started_training = True
             return self._show(job, trainer, stop)
@@ -198,6 +199,7 @@ class TrainingSession:
         run, _ = find_run(name)
         with lock(run.path, doing="training"):
             from tfcli.training.launch import resume
+            from tfcli.training.session import Callbacks
             from tfcli.training.setup import reopen
 
             extended = options.seconds is not None or options.steps is not None
@@ -216,7 +218,7 @@ class TrainingSession:
             with StopSignals(self.reporter) as stop:
                 trainer = resume(
                     job, run, started=self.started, damaged=self.reporter.warn,
-                    stop=stop, sample=self._sampler(job),
+                    callbacks=Callbacks(stop=stop, sample=self._sample_function(job)),
                 )  # fmt: skip
                 self.reporter.note(f"Resuming from step {trainer.step:,}.")
                 self._started_training = True
@@ -231,7 +233,7 @@ class TrainingSession:
         with progress("Tokenizing", total=total, quiet=self.reporter.quiet) as done:
             return tokenize_corpus(corpus, tokenizer, cache=CACHE, progress=done)
 
-    def _sampler(self, job: TrainingJob) -> Callable[[Transformer], str] | None:
+    def _sample_function(self, job: TrainingJob) -> Callable[[Transformer], str] | None:
         if job.processes.sharded:
             return None  # a sharded model generates only with all processes together
         if not self.sample_prompt and (self.reporter.quiet or not streams.is_terminal(sys.stderr)):

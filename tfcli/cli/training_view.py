@@ -144,7 +144,7 @@ class TrainingView:
 
         if isinstance(event, MemoryExceeded):
             streams.say(
-                f"Note: out of memory; the micro-batch is now {event.micro_rows}, "
+                f"Note: out of memory; the micro-batch is now {event.micro_batch_size}, "
                 "the batch size is unchanged."
             )
         elif isinstance(event, NotEvaluated):

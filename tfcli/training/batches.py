@@ -74,7 +74,7 @@ class Batch:
         padded.targets[len(rows) :] = IGNORE_INDEX
         return padded
 
-    def to(self, device: torch.device) -> dict[str, Any]:
+    def loss_arguments(self, device: torch.device) -> dict[str, Any]:
         """The arguments of `Transformer.loss`, as tensors on a device."""
         import torch
 

@@ -48,7 +48,7 @@ def compile_loss(
 
 def _pass_seconds(model: Transformer, loss: Loss, batch: Batch) -> float:
     """How long forward and backward take, the fastest of a few trials."""
-    arguments = batch.to(model.embedding.weight.device)
+    arguments = batch.loss_arguments(model.embedding.weight.device)
     fastest = math.inf
     for _ in range(TRIALS):
         dropout_mask = model.draw_dropout(range(len(batch.inputs)), (0,))

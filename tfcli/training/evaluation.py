@@ -99,12 +99,12 @@ def _nats_sharded(model: Transformer, batch: Batch) -> float:
 
     Every process must make the same number of passes, so none may split a batch on its own.
     """
-    return float(model.loss(**batch.to(next(model.parameters()).device)))
+    return float(model.loss(**batch.loss_arguments(next(model.parameters()).device)))
 
 
 def _nats_unsplit(model: Transformer, batch: Batch) -> float:
     """Computes logits in slices: for a long row they would take more memory than all the rest."""
-    arguments = batch.to(next(model.parameters()).device)
+    arguments = batch.loss_arguments(next(model.parameters()).device)
     targets: Tensor = arguments.pop("targets").flatten()
     hidden = model.hidden_states(**arguments).flatten(0, 1)
     size = max(1, EVALUATION_LOGITS // model.config.vocab_size)

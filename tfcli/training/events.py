@@ -64,10 +64,10 @@ class Saved:
 
 @dataclass(frozen=True, kw_only=True)
 class MemoryExceeded:
-    """Out of memory: from now on micro-batches have `micro_rows` rows; batches stay as large."""
+    """Out of memory: micro-batches are smaller from now on, batches as large as before."""
 
     step: int
-    micro_rows: int
+    micro_batch_size: int
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -45,8 +45,8 @@ class GradientAccumulator:
     """Forward and backward of one batch after the other.
 
     Attributes:
-        rows: in a batch, of all processes together.
-        micro_rows: of these in memory at once; halved where the memory is too small.
+        batch_size: rows in a batch, of all processes together.
+        micro_batch_size: rows in memory at once; halved where the memory is too small.
         hint: what to do where a single row is too much.
 
     """
@@ -57,8 +57,8 @@ class GradientAccumulator:
     processes: ProcessGroup
     scaler: GradScaler
     seed: int
-    rows: int
-    micro_rows: int
+    batch_size: int
+    micro_batch_size: int
     hint: str
 
     def __post_init__(self) -> None:
@@ -67,7 +67,7 @@ class GradientAccumulator:
 
     def compile(self, *, only_if_faster: bool) -> str | None:
         """Compiles the model for the micro-batches; returns why not, where that is not possible."""
-        rows = self._batch(0).rows(range(self.micro_rows))
+        rows = self._batch(0).rows(range(self.micro_batch_size))
         loss, why = compile_loss(self.model, rows, only_if_faster=only_if_faster)
         if loss is None:
             return why
@@ -78,8 +78,8 @@ class GradientAccumulator:
         """Forward and backward of the batch of a step, whose gradients all processes then have.
 
         Returns:
-            None if the memory was too small: there are no gradients then, and half as many
-            `micro_rows` the next time.
+            None if the memory was too small: there are no gradients then, and the micro-batch is
+            half as large the next time.
 
         Raises:
             UsageError: not even one row fits into the memory.
@@ -95,13 +95,13 @@ class GradientAccumulator:
         except RuntimeError as error:
             if not is_out_of_memory(error):
                 raise
-            if self.micro_rows == 1 or self.processes.sharded:  # others are in mid-collective
+            if self.micro_batch_size == 1 or self.processes.sharded:  # others are in mid-collective
                 raise UsageError(
-                    f"out of memory with a micro-batch of {self.micro_rows}", hint=self.hint
+                    f"out of memory with a micro-batch of {self.micro_batch_size}", hint=self.hint
                 ) from None
             for parameter in self.model.parameters():
                 parameter.grad = None
-            self.micro_rows = (self.micro_rows + 1) // 2
+            self.micro_batch_size = (self.micro_batch_size + 1) // 2
             return None
         parameters = list(self.model.parameters())
         self.processes.all_reduce_gradients(parameters)
@@ -118,13 +118,13 @@ class GradientAccumulator:
         num_targets = batch.num_targets
         device = next(self.model.parameters()).device
         total = torch.zeros((), device=device)
-        shard = self.processes.row_shard(self.rows)
-        for first in range(shard.start, shard.start + self._rows_passed(), self.micro_rows):
-            rows = range(first, min(first + self.micro_rows, shard.stop))
+        shard = self.processes.row_shard(self.batch_size)
+        for first in range(shard.start, shard.start + self._rows_passed(), self.micro_batch_size):
+            rows = range(first, min(first + self.micro_batch_size, shard.stop))
             # Compiled code is for one shape, another would be compiled anew. And a process without
             # rows takes a dummy one, so that all make the same collective calls.
-            size = self.micro_rows if self._compiled else max(1, len(rows))
-            arguments = batch.padded_rows(rows, size).to(device)
+            size = self.micro_batch_size if self._compiled else max(1, len(rows))
+            arguments = batch.padded_rows(rows, size).loss_arguments(device)
             mask = self.model.draw_dropout(range(first, first + size), (self.seed, step))
             loss = self._loss(**arguments, dropout_mask=mask) / num_targets
             self.scaler.scaled(loss).backward()  # type: ignore[no-untyped-call]
@@ -138,5 +138,5 @@ class GradientAccumulator:
         all processes, so all have to make the same number of them.
         """
         if self.processes.sharded:
-            return -(-self.rows // self.processes.world_size)
-        return max(1, len(self.processes.row_shard(self.rows)))
+            return -(-self.batch_size // self.processes.world_size)
+        return max(1, len(self.processes.row_shard(self.batch_size)))

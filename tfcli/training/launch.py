@@ -6,7 +6,7 @@ import json
 import math
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tfcli.errors import DamagedError, TfcliError
 from tfcli.files import remove_folder, remove_leftovers
@@ -25,7 +25,9 @@ from tfcli.runs.step import (
 from tfcli.runs.valid_steps import ValidStep, newest_valid_step, no_valid_step, open_step
 from tfcli.runs.weights import load_weights
 from tfcli.training.grad_scaler import GradScaler
+from tfcli.training.loop import Trainer
 from tfcli.training.optimizers import Optimizer
+from tfcli.training.session import NO_CALLBACKS, Callbacks, ResumePoint
 from tfcli.training.setup import Base, TrainingJob, reopen
 
 if TYPE_CHECKING:
@@ -34,16 +36,17 @@ if TYPE_CHECKING:
     from tfcli.runtime.device import Device
     from tfcli.runtime.distributed import ProcessGroup
     from tfcli.text.corpus import Corpus
-    from tfcli.training.loop import Trainer
 
 
 def start_run(
-    job: TrainingJob, path: Path, corpus: Corpus, *, started: float, **callbacks: Any
+    job: TrainingJob,
+    path: Path,
+    corpus: Corpus,
+    *,
+    started: float,
+    callbacks: Callbacks = NO_CALLBACKS,
 ) -> Trainer:
     """Makes the run's folder and its trainer. To be called under the folder's lock.
-
-    Args:
-        watching: `stop` and `sample`, as in `Trainer`.
 
     Raises:
         ConflictError: a run of that name exists.
@@ -52,7 +55,7 @@ def start_run(
     remove_leftovers(path)
     run = create_run(path, job.metadata(corpus), job.tokenizer)
     step = _save_base(job, run, job.base) if job.base else None
-    return _start(job, run, step, started=started, **callbacks)
+    return _build_trainer(job, run, step, started=started, callbacks=callbacks)
 
 
 def _save_base(job: TrainingJob, run: Run, base: Base) -> ValidStep:
@@ -72,7 +75,7 @@ def resume(
     *,
     started: float,
     damaged: Callable[[TfcliError], None],
-    **callbacks: Any,
+    callbacks: Callbacks = NO_CALLBACKS,
 ) -> Trainer:
     """Resumes a run from its newest valid step. To be called under the folder's lock.
 
@@ -91,7 +94,7 @@ def resume(
     if budget != run.metadata["plan"]["budget"]:
         run.metadata["plan"]["budget"] = budget
         write_metadata(run.path, run.metadata)
-    return _start(job, run, step, started=started, **callbacks)
+    return _build_trainer(job, run, step, started=started, callbacks=callbacks)
 
 
 def _newest(run: Run, damaged: Callable[[TfcliError], None]) -> ValidStep | None:
@@ -130,36 +133,32 @@ def join_run(
     run = open_run(Path(told["run"]))
     job = reopen(run, cache=cache, device=device, processes=processes, shard=told["sharded"])
     # sharded processes gather weights from each other, so all have to make as many passes
-    job = replace(job, plan=replace(job.plan, micro_rows=told["micro_rows"]))
+    job = replace(job, plan=replace(job.plan, micro_batch_size=told["micro_batch_size"]))
     step = None if told["step"] is None else open_step(step_path(run.path, told["step"]))
-    return _start(job, run, step, started=started)
+    return _build_trainer(job, run, step, started=started)
 
 
-def _start(
-    job: TrainingJob, run: Run, step: ValidStep | None, *, started: float, **callbacks: Any
+def _build_trainer(
+    job: TrainingJob,
+    run: Run,
+    step: ValidStep | None,
+    *,
+    started: float,
+    callbacks: Callbacks = NO_CALLBACKS,
 ) -> Trainer:
     """Builds the trainer as it was at a step, in every process."""
     if job.processes.is_main:
         told = {
             "run": str(run.path),
             "step": step.state.step if step else None,
-            "micro_rows": job.plan.micro_rows,
+            "micro_batch_size": job.plan.micro_batch_size,
             "sharded": job.processes.sharded,
         }
         job.processes.broadcast_text(json.dumps(told))
+    resume_from = None if step is None else _resume_point(run, step.state)
+    trainer = job.trainer(run, started=started, callbacks=callbacks, resume_from=resume_from)
     if step is None:
-        return job.trainer(run, started=started, **callbacks)
-    trainer = job.trainer(
-        run,
-        started=started,
-        fresh=False,
-        **callbacks,
-        step=step.state.step,
-        tokens_seen=step.state.tokens_seen,
-        seconds_before=step.state.seconds,
-        saved_step=step.state.step,
-        **_history(run, step.state.step),
-    )
+        return trainer
     load_weights(trainer.model, step.path)
     try:
         arrays = load_arrays(step.path / OPTIMIZER)
@@ -170,12 +169,17 @@ def _start(
     return trainer
 
 
-def _history(run: Run, step: int) -> dict[str, Any]:
-    """The lowest held-out loss up to a step, and how many measurements have been since."""
+def _resume_point(run: Run, state: StepState) -> ResumePoint:
     best, evals_without_improvement = math.inf, 0
     for point in read_series(run).held_out:
-        if point.step <= step:
+        if point.step <= state.step:
             better = point.nats_per_byte < best
             best = min(best, point.nats_per_byte)
             evals_without_improvement = 0 if better else evals_without_improvement + 1
-    return {"best": best, "evals_without_improvement": evals_without_improvement}
+    return ResumePoint(
+        step=state.step,
+        tokens_seen=state.tokens_seen,
+        seconds=state.seconds,
+        best=best,
+        evals_without_improvement=evals_without_improvement,
+    )

@@ -48,10 +48,11 @@ from tfcli.training.grad_scaler import GradScaler
 from tfcli.training.gradients import GradientAccumulator
 from tfcli.training.plan import EVALUATIONS, LONGEST_UNSAVED
 from tfcli.training.schedule import learning_rate_scale
+from tfcli.training.session import NO_CALLBACKS, Callbacks, ResumePoint
 from tfcli.training.sizing import memory_hint
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from tfcli.model.transformer import Transformer
     from tfcli.runs.run import Run
@@ -75,13 +76,12 @@ class Trainer:
 
     Attributes:
         started: `time.monotonic()` when this session began to spend its budget.
-        stop: called before every step; True saves and ends.
-        sample: generates a sample with the current model, or None.
         processes: that train together.
-        peak: floating-point operations per second of a large matrix product, if measured.
-        step, tokens_seen, seconds_before: the state that the session starts from.
+        peak_flops: floating-point operations per second of a large matrix product, if measured.
+        resume_from: where the run continues; None: it begins.
+        step, tokens_seen: trained so far, in all sessions.
         best, evals_without_improvement: the lowest held-out loss, and the evaluations since.
-        saved_step: the step that is on disk already.
+        saved_step: the newest step on disk.
 
     """
 
@@ -95,18 +95,18 @@ class Trainer:
     tokenizer: Tokenizer
     seed: int
     started: float
-    stop: Callable[[], bool] = lambda: False
-    sample: Callable[[Transformer], str] | None = None
+    callbacks: Callbacks = NO_CALLBACKS
     processes: ProcessGroup = SINGLE_PROCESS
     peak_flops: float | None = None
-    step: int = 0
-    tokens_seen: int = 0
-    seconds_before: float = 0.0
-    best: float = math.inf
-    evals_without_improvement: int = 0
-    saved_step: int = -1
+    resume_from: ResumePoint | None = None
+    step: int = field(init=False, default=0)
+    tokens_seen: int = field(init=False, default=0)
+    best: float = field(init=False, default=math.inf)
+    evals_without_improvement: int = field(init=False, default=0)
+    saved_step: int | None = field(init=False, default=None)
     grad_scaler: GradScaler = field(init=False)
     _gradients: GradientAccumulator = field(init=False)
+    _seconds_before: float = field(init=False, default=0.0)  # the sessions before
     _balancer: ThreadBalancer | None = None
     _held_out: HeldOut | None = None
     _held_out_final: HeldOut | None = None
@@ -122,12 +122,17 @@ class Trainer:
         # the bits are the same on every run; so does compiled code, which is for that number.
         if self.plan.budget.kind == "seconds" and not self.plan.compile:
             self._balancer = ThreadBalancer.of_torch()
-        resumed = self.saved_step >= 0
+        if self.resume_from is not None:
+            self.step = self.saved_step = self.resume_from.step
+            self.tokens_seen = self.resume_from.tokens_seen
+            self._seconds_before = self.resume_from.seconds
+            self.best = self.resume_from.best
+            self.evals_without_improvement = self.resume_from.evals_without_improvement
         self._gradients = GradientAccumulator(
             model=self.model, sampler=self.sampler, objective=self.objective,
             processes=self.processes, scaler=self.grad_scaler, seed=self.seed,
-            rows=self.plan.rows, micro_rows=self.plan.micro_rows,
-            hint=memory_hint(self.run.name if resumed else None),
+            batch_size=self.plan.batch_size, micro_batch_size=self.plan.micro_batch_size,
+            hint=memory_hint(self.run.name if self.resume_from else None),
         )  # fmt: skip
 
     def events(self) -> Iterator[Event]:
@@ -146,7 +151,7 @@ class Trainer:
         broadcast = self.processes.broadcast  # the main process decides what depends on a clock
         reason: Reason = "finished"
         while not broadcast(self._budget_used()):
-            if broadcast(self.stop()):
+            if broadcast(self.callbacks.stop()):
                 reason = "interrupted"
                 break
             before = broadcast(self._progress())
@@ -185,7 +190,9 @@ class Trainer:
         scale = learning_rate_scale(self.step, progress)
         while True:
             while (batch := self._gradients.backward(self.step)) is None:
-                yield MemoryExceeded(step=self.step, micro_rows=self._gradients.micro_rows)
+                yield MemoryExceeded(
+                    step=self.step, micro_batch_size=self._gradients.micro_batch_size
+                )
             loss = batch.loss
             norm = self.optimizer.step(scale)  # which updates nothing where the norm is not finite
             if math.isfinite(norm) or not math.isfinite(loss) or not self.grad_scaler.back_off():
@@ -226,7 +233,7 @@ class Trainer:
     @property
     def seconds(self) -> float:
         """Training time of this run, all sessions together."""
-        return self.seconds_before + time.monotonic() - self.started
+        return self._seconds_before + time.monotonic() - self.started
 
     @property
     def _reserved_seconds(self) -> float:
@@ -245,7 +252,7 @@ class Trainer:
         tokens = len(self.corpus.held_out)
         if self.plan.budget.kind == "steps":
             return tokens
-        session = self.plan.budget.amount - self.seconds_before
+        session = self.plan.budget.amount - self._seconds_before
         affordable = FINAL_SHARE * session / self._token_seconds
         return int(min(tokens, max(affordable, self.plan.evaluation_tokens)))  # the first's
 
@@ -305,9 +312,9 @@ class Trainer:
         self.evals_without_improvement = 0 if best else self.evals_without_improvement + 1
         self.best = min(self.best, held_out.nats_per_byte)
         yield Evaluated(step=self.step, held_out=held_out, best=best, seconds=self.seconds)
-        if self.sample is not None:
+        if self.callbacks.sample is not None:
             self.model.eval()
-            yield Sampled(step=self.step, text=self.sample(self.model))
+            yield Sampled(step=self.step, text=self.callbacks.sample(self.model))
             self.model.train()
 
     def _final_evaluation(self) -> Iterator[Event]:

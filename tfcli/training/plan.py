@@ -60,8 +60,8 @@ class Plan:
 
     Attributes:
         budget: how long to train.
-        rows: rows of `context_length` tokens in an update.
-        micro_rows: rows in memory at once; the gradients of several micro-batches are added up.
+        batch_size: rows of `context_length` tokens in an update.
+        micro_batch_size: rows in memory at once; the gradients of several micro-batches are summed.
         dropout: share of each block's output set to zero at random.
         token_dropout: share of the input tokens replaced by `<unk>` at random.
         dtype: number format of the matrix products; the weights are always float32.
@@ -69,7 +69,7 @@ class Plan:
         eval_every, save_every: steps; None: eight times in the budget, and a save at least every
             ten minutes.
         evaluation_tokens: how many held-out tokens to evaluate on while training.
-        documents_apart: whether attention is masked across documents packed into one row.
+        document_mask: whether attention is masked across documents packed into one row.
         compile: whether to use `torch.compile`: seconds at the start, then faster steps.
         patience: evaluations without improvement that end the training; None: the budget is used
             up. The best step is kept either way.
@@ -77,8 +77,8 @@ class Plan:
     """
 
     budget: Budget
-    rows: int
-    micro_rows: int
+    batch_size: int
+    micro_batch_size: int
     dropout: float
     token_dropout: float
     dtype: DType
@@ -108,7 +108,7 @@ class Plan:
             plan = read_record(cls, value)
             if not (
                 0 < plan.budget.amount < 1e15
-                and 1 <= plan.micro_rows <= plan.rows
+                and 1 <= plan.micro_batch_size <= plan.batch_size
                 and 0 <= plan.dropout < 1
                 and 0 <= plan.token_dropout < 1
                 and all(0 <= beta < 1 for beta in plan.optimizer.betas)
@@ -124,6 +124,8 @@ RENAMED = {
     "precision": "dtype",
     "evaluate_every": "eval_every",
     "documents_apart": "document_mask",
+    "rows": "batch_size",
+    "micro_rows": "micro_batch_size",
 }
 
 DEFAULT_SECONDS = 60.0
@@ -216,14 +218,14 @@ def make_plan(
         model, steps = choice.config, choice.steps
         rows = _rows(batch_tokens, model.context_length, tokens)
     advice = regularization((steps or 0) * rows * model.context_length / tokens)
-    micro_rows, sharded = choose_micro_batch(
+    micro_batch_size, sharded = choose_micro_batch(
         model, -(-rows // resources.world_size),
         memory=resources.memory, world_size=resources.world_size, sharded=options.sharded,
     )  # fmt: skip
     plan = Plan(
         budget=budget,
-        rows=rows,
-        micro_rows=micro_rows,
+        batch_size=rows,
+        micro_batch_size=micro_batch_size,
         dropout=_or(options.dropout, advice.dropout),
         token_dropout=_or(options.token_dropout, advice.token_dropout),
         dtype=dtype,

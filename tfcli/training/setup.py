@@ -31,6 +31,7 @@ from tfcli.training.options import TrainOptions
 from tfcli.training.packing import PackedSampler
 from tfcli.training.plan import Plan, Resources, make_plan
 from tfcli.training.probe import Probe, can_compile
+from tfcli.training.session import NO_CALLBACKS, Callbacks, ResumePoint
 from tfcli.training.sizing import choose_micro_batch
 
 if TYPE_CHECKING:
@@ -84,14 +85,14 @@ class TrainingJob:
     @property
     def memory_bytes(self) -> int:
         """About how much memory training takes in each process."""
-        tokens = self.plan.micro_rows * self.model_config.context_length
+        tokens = self.plan.micro_batch_size * self.model_config.context_length
         shards = self.processes.world_size if self.processes.sharded else 1
         return PROGRAM_BYTES + training_bytes(self.model_config, tokens, shards=shards)
 
     @property
     def batch_tokens(self) -> int:
         """Tokens in an update."""
-        return self.plan.rows * self.model_config.context_length
+        return self.plan.batch_size * self.model_config.context_length
 
     @property
     def epochs(self) -> float | None:
@@ -120,7 +121,7 @@ class TrainingJob:
         }
 
     def _sampler(self) -> Sampler:
-        context, rows = self.model_config.context_length, self.plan.rows
+        context, rows = self.model_config.context_length, self.plan.batch_size
         special = self.tokenizer.special
         if self.plan.document_mask:
             return PackedSampler(
@@ -165,15 +166,20 @@ class TrainingJob:
         for weight, table in zip(weights, tables, strict=True):
             copy_full_tensor(weight, table)
 
-    def trainer(self, run: Run, *, started: float, fresh: bool = True, **state: Any) -> Trainer:
+    def trainer(
+        self,
+        run: Run,
+        *,
+        started: float,
+        callbacks: Callbacks = NO_CALLBACKS,
+        resume_from: ResumePoint | None = None,
+    ) -> Trainer:
         """Builds the model and everything that trains it.
 
-        Args:
-            fresh: see `model`.
-            state: as in `Trainer`.
-
+        The arguments are those of `Trainer`. Where a run resumes, the weights are loaded later.
         """
-        model, dtype = self.model(fresh=fresh), getattr(torch, self.plan.dtype)
+        dtype = getattr(torch, self.plan.dtype)
+        model = self.model(fresh=resume_from is None)
         return Trainer(
             run=run,
             plan=self.plan,
@@ -187,7 +193,8 @@ class TrainingJob:
             processes=self.processes,
             peak_flops=self.peak_flops,
             started=started,
-            **state,
+            callbacks=callbacks,
+            resume_from=resume_from,
         )
 
 
@@ -317,9 +324,9 @@ def reopen(
     chosen = choose_device(device, processes.local_rank)
     # As many rows at once as before, so that the sums come out the same to the bit, unless the
     # memory is too small now. The update stays the same, up to the order in which it is added up.
-    micro_rows, sharded = choose_micro_batch(
+    micro_batch_size, sharded = choose_micro_batch(
         run.model_config,
-        min(plan.micro_rows, -(-plan.rows // processes.world_size)),
+        min(plan.micro_batch_size, -(-plan.batch_size // processes.world_size)),
         memory=_memory(chosen, processes),
         world_size=processes.world_size,
         sharded=shard,
@@ -327,7 +334,7 @@ def reopen(
     )
     return TrainingJob(
         model_config=run.model_config,
-        plan=replace(plan, micro_rows=micro_rows),
+        plan=replace(plan, micro_batch_size=micro_batch_size),
         corpus=_tokens_of(run, tokenizer, cache, progress),
         tokenizer=tokenizer,
         device=chosen,

@@ -238,18 +238,18 @@ def choose_micro_batch(
         UsageError: not even one row fits.
 
     """
-    micro_rows = rows_in_memory(model, rows, memory)
-    sharded = world_size > 1 and (micro_rows is None if sharded is None else sharded)
+    micro_batch_size = rows_in_memory(model, rows, memory)
+    sharded = world_size > 1 and (micro_batch_size is None if sharded is None else sharded)
     if sharded:
-        micro_rows = rows_in_memory(model, rows, memory, shards=world_size)
-    if micro_rows is None:
+        micro_batch_size = rows_in_memory(model, rows, memory, shards=world_size)
+    if micro_batch_size is None:
         needed = training_bytes(model, model.context_length, shards=world_size if sharded else 1)
         raise UsageError(
             "this model is too large for the memory of this machine",
             why=f"about {needed / 2**30:.1f} GiB needed, {(memory or 0) / 2**30:.1f} GiB usable",
             hint=memory_hint(resumed),
         )
-    return micro_rows, sharded
+    return micro_batch_size, sharded
 
 
 def memory_hint(resumed: str | None) -> str:
@@ -269,8 +269,8 @@ def rows_in_memory(
 ) -> int | None:
     """The size of the fewest equal parts of `rows` that fit into the memory; None where none do."""
     for parts in range(1, rows + 1):
-        micro_rows = -(-rows // parts)
-        needed = training_bytes(model, micro_rows * model.context_length, shards=shards)
+        micro_batch_size = -(-rows // parts)
+        needed = training_bytes(model, micro_batch_size * model.context_length, shards=shards)
         if memory is None or needed <= memory:
-            return micro_rows
+            return micro_batch_size
     return None

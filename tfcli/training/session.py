@@ -1,0 +1,45 @@
+"""What a session of training starts with: callbacks, and the point where the run continues."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tfcli.model.transformer import Transformer
+
+
+@dataclass(frozen=True, kw_only=True)
+class Callbacks:
+    """What whoever shows the training wants.
+
+    Attributes:
+        stop: called before every step; True saves and ends.
+        sample: generates a sample with the current model, after an evaluation.
+
+    """
+
+    stop: Callable[[], bool] = lambda: False
+    sample: Callable[[Transformer], str] | None = None
+
+
+NO_CALLBACKS = Callbacks()
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResumePoint:
+    """How far a run has come, by its newest valid step and its metrics.
+
+    Attributes:
+        step, tokens_seen, seconds: as the step says.
+        best, evals_without_improvement: the lowest held-out loss, and the evaluations since.
+
+    """
+
+    step: int
+    tokens_seen: int
+    seconds: float
+    best: float
+    evals_without_improvement: int
