@@ -17,7 +17,7 @@ IDS = [str(path.relative_to(ROOT)) for path in MODULES]
 
 # Each room may import itself and every room before it in this order.
 ORDER = [
-    "errors", "options", "files", "text", "stories", "model", "runtime", "runs",
+    "errors", "options", "files", "runtime", "text", "stories", "model", "runs",
     "training", "generation", "exchange", "cli",
 ]  # fmt: skip
 OUTSIDE = {"__main__", "__init__"}

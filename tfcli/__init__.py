@@ -11,8 +11,8 @@ on the same level (`tests/test_architecture.py` enforces it):
     2  text         files -> documents -> token ids
        stories      what the demo trains on, told by a grammar that knows their probability
        model        the Transformer, its configuration, its parameters, its cost
-       runtime      device, number format, memory, threads, distributed processes
     1  files        the only writer: atomic files and folders, locks, manifests
+       runtime      device, number format, memory, threads, distributed processes
     0  errors       everything that a user can be told
        options      how an option is declared
 """

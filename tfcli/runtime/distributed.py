@@ -26,15 +26,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 import torch.distributed as dist
-from torch import Tensor
+from torch import Tensor, nn
 
 from tfcli.errors import ConflictError, TfcliError
 from tfcli.files import remove_file, write_file
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from tfcli.model.transformer import Transformer
+    from collections.abc import Iterable, Sequence
 
 TIMEOUT = datetime.timedelta(days=1)  # the others wait while the main one reads a large corpus
 SHARING_SECONDS = 5.0  # until a new file is visible on all machines of a network file system
@@ -205,11 +203,12 @@ def shutdown(*, together: bool) -> None:
 # --- sharding -----------------------------------------------------------------------------------
 
 
-def shard(model: Transformer, device: torch.device) -> None:
+def shard(model: nn.Module, parts: Iterable[nn.Module], device: torch.device) -> None:
     """Gives each process its part of every weight: rows r/N to (r + 1)/N of each matrix.
 
     Args:
         model: on the meta device, so that no process ever holds all of it.
+        parts: of the model, such as its blocks; each is gathered as a whole when it computes.
         device: where the parts go, uninitialized; `copy_full_tensor` fills them.
 
     """
@@ -217,18 +216,18 @@ def shard(model: Transformer, device: torch.device) -> None:
     from torch.distributed.fsdp import fully_shard
 
     mesh = init_device_mesh(device.type, (dist.get_world_size(),))
-    for part in (*model.blocks, model):
-        fully_shard(part, mesh=mesh)
+    for part in (*parts, model):
+        sharded = fully_shard(part, mesh=mesh)
         # each process has its rows' part of the mean already: gradients are to be summed
-        part.set_gradient_divide_factor(1.0)
-        part.set_force_sum_reduction_for_comms(True)  # all that gloo can do
+        sharded.set_gradient_divide_factor(1.0)
+        sharded.set_force_sum_reduction_for_comms(True)  # all that gloo can do
     tables = {name: buffer.clone() for name, buffer in model.named_buffers()}  # not on meta
     model.to_empty(device=device)
     for name, buffer in model.named_buffers():
         buffer.copy_(tables[name])
 
 
-def reshard(model: Transformer) -> None:
+def reshard(model: nn.Module) -> None:
     """Frees the weights gathered for a forward pass that no backward pass followed."""
     free = getattr(model, "reshard", None)  # of FSDP; a plain model has gathered nothing
     if free is not None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +11,7 @@ import numpy as np
 
 from tfcli.errors import DamagedError, DataError, NotFoundError
 from tfcli.files import new_folder, read_json, require_space, to_json, verify_folder
+from tfcli.runtime.threads import usable_cores
 from tfcli.text.checked_tokens import BlockDigests, CheckedTokens, map_tokens
 from tfcli.text.checked_tokens import Tokens as Tokens
 from tfcli.text.corpus import Fingerprint, remove_cache_leftovers
@@ -112,7 +112,7 @@ def tokenize_corpus(
     remove_cache_leftovers(cache)
     # a token is at least one byte of text, or the end of a document
     require_space(path, (scan.bytes + scan.documents) * dtype.itemsize)
-    encode = _Encoder(tokenizer, eos, dtype, threads or count_cores())
+    encode = _Encoder(tokenizer, eos, dtype, threads or usable_cores())
     with new_folder(path) as folder:
         metadata = _write_tokens(folder, corpus, encode, progress)
         metadata["ends"] = [end // dtype.itemsize for end in metadata["ends"]]
@@ -158,13 +158,6 @@ def open_token_cache(
         ends=tuple(metadata["ends"]),
         weights=weights,
     )
-
-
-def count_cores() -> int:
-    """Number of cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _write_tokens(

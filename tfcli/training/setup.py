@@ -150,7 +150,7 @@ class TrainingJob:
         with torch.device("meta" if self.processes.sharded else "cpu"):
             model = Transformer(self.model_config, self.plan.dropout, dtype)
         if self.processes.sharded:
-            shard(model, self.device)
+            shard(model, model.blocks, self.device)
         if fresh:
             model.init_weights(self.seed, copy_full_tensor)
             if can_init_from_bigrams(self.model_config):
