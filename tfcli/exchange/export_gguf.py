@@ -15,7 +15,7 @@ from tfcli.exchange.stored_tensors import stored_tensors
 from tfcli.exchange.tokenizer_json import exportable_pieces
 from tfcli.files import external_writer, require_absent, require_space, write_file
 from tfcli.runs.step import MODEL
-from tfcli.runs.valid_steps import open_weights
+from tfcli.runs.weights import open_weights
 
 if TYPE_CHECKING:
     from pathlib import Path

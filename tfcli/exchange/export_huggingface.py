@@ -23,7 +23,7 @@ from tfcli.exchange.tokenizer_json import (
 )
 from tfcli.files import FolderWriter, new_folder, require_absent, require_space, to_json
 from tfcli.runs.step import MODEL
-from tfcli.runs.valid_steps import open_weights
+from tfcli.runs.weights import open_weights
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -10,7 +10,7 @@ from tfcli.errors import TfcliError
 from tfcli.exchange.export_gguf import NumberType, rounded
 from tfcli.generation.engines.numpy_engine import NumpyEngine
 from tfcli.generation.scoring import score
-from tfcli.runs.valid_steps import open_weights
+from tfcli.runs.weights import open_weights
 from tfcli.text.token_cache import open_token_cache
 
 if TYPE_CHECKING:

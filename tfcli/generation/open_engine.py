@@ -95,14 +95,10 @@ def open_engine(
         raise UsageError("int8 needs the numpy engine, on a CPU", hint="--int8 --device cpu")
     if engine == "numpy" or (engine == "auto" and on_cpu):
         from tfcli.generation.engines.numpy_engine import NumpyEngine
-        from tfcli.model.parameters import check_shapes
-        from tfcli.runs.step import MODEL, map_arrays
+        from tfcli.runs.weights import map_weights
 
-        path = step.path / MODEL
-        arrays = map_arrays(path)
-        found = {name: array.shape for name, array in arrays.items()}
-        check_shapes(run.model_config, found, path)
-        return NumpyEngine(run.model_config, arrays, rows, int8=int8)
+        weights = map_weights(run.model_config, step.path)
+        return NumpyEngine(run.model_config, weights, rows, int8=int8)
     from tfcli.generation.engines.torch_engine import TorchEngine
 
     return TorchEngine(open_model(run, step, device), rows)

@@ -11,9 +11,7 @@ from typing import TYPE_CHECKING
 
 from tfcli.errors import DamagedError, NotFoundError, TfcliError
 from tfcli.files import remove_folder
-from tfcli.model.parameters import check_shapes
-from tfcli.model.safetensors_file import SafetensorsFile
-from tfcli.runs.step import MODEL, StepState, list_steps, read_state, verify_step
+from tfcli.runs.step import StepState, list_steps, read_state, verify_step
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -129,18 +127,6 @@ def open_step(path: Path, *, weights_only: bool = False) -> ValidStep:
     """
     verify_step(path, weights_only=weights_only)
     return ValidStep(path, read_state(path))
-
-
-def open_weights(run: Run, step: ValidStep) -> SafetensorsFile:
-    """The weights of a step, not yet read, their names and shapes checked against `run.json`.
-
-    Raises:
-        DamagedError: they differ.
-
-    """
-    file = SafetensorsFile(step.path / MODEL)
-    check_shapes(run.model_config, file.shapes, file.path)
-    return file
 
 
 def _open_if_valid(

@@ -1,16 +1,46 @@
-"""From the weights of a saved step to a model."""
+"""The weights of a saved step: as a file, as arrays, and in a model."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from tfcli.model.parameters import check_shapes
+from tfcli.model.safetensors_file import SafetensorsFile
 from tfcli.runs.step import MODEL, map_arrays
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    import numpy as np
+
+    from tfcli.model.config import ModelConfig
     from tfcli.model.transformer import Transformer
+    from tfcli.runs.run import Run
+    from tfcli.runs.valid_steps import ValidStep
+
+
+def open_weights(run: Run, step: ValidStep) -> SafetensorsFile:
+    """The weights of a step, not yet read, their names and shapes checked against `run.json`.
+
+    Raises:
+        DamagedError: they differ.
+
+    """
+    file = SafetensorsFile(step.path / MODEL)
+    check_shapes(run.model_config, file.shapes, file.path)
+    return file
+
+
+def map_weights(config: ModelConfig, step: Path) -> dict[str, np.ndarray]:
+    """The weights of a step as memory-mapped arrays, which must not be changed.
+
+    Raises:
+        DamagedError: a weight is missing, has another shape, or is one too many.
+
+    """
+    arrays = map_arrays(step / MODEL)
+    check_shapes(config, {name: array.shape for name, array in arrays.items()}, step / MODEL)
+    return arrays
 
 
 def load_weights(model: Transformer, step: Path) -> None:
@@ -20,7 +50,7 @@ def load_weights(model: Transformer, step: Path) -> None:
     the model.
 
     Raises:
-        DamagedError: a weight is missing, has another shape, or is one too many.
+        DamagedError: as for `map_weights`.
 
     """
     import numpy as np
@@ -28,8 +58,6 @@ def load_weights(model: Transformer, step: Path) -> None:
 
     from tfcli.runtime.distributed import copy_full_tensor
 
-    path = step / MODEL
-    arrays = map_arrays(path)
-    check_shapes(model.config, {name: array.shape for name, array in arrays.items()}, path)
+    arrays = map_weights(model.config, step)
     for name, parameter in model.named_parameters():
         copy_full_tensor(parameter, torch.from_numpy(np.array(arrays[name])))
