@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from tfcli.text.tokenizer import Tokenizer
 
 BATCH = "Batch"
-PATIENCE = 2.0  # seconds before progress is shown
 FRAME = 0.25  # seconds between two updates of it
 
 
@@ -353,7 +352,7 @@ class Progress:
         self._feed, self._throughput = feed, throughput
         on_terminal = streams.is_terminal(sys.stderr) and not streams.is_terminal(sys.stdout)
         self._shown = shown and on_terminal  # on a terminal with both it would overwrite text
-        self._next = time.monotonic() + PATIENCE
+        self._next = time.monotonic() + streams.PROGRESS_DELAY
         self._drawn = False
 
     def __enter__(self) -> Progress:

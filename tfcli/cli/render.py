@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-PATIENCE = 2.0  # seconds before progress is shown
 LINE_EVERY = 10.0  # seconds between plain lines of progress
 
 
@@ -61,7 +60,7 @@ def progress(
     def report(done: int) -> None:
         nonlocal shown
         now = time.monotonic()
-        if now - started < PATIENCE:
+        if now - started < streams.PROGRESS_DELAY:
             return
         if on_terminal:
             if not bar.live.is_started:

@@ -79,18 +79,18 @@ class StdinLines:
         """What comes next; None at the end, or at the deadline."""
         try:
             if not self._came:
-                line = self._queue.get(timeout=self._patience(streams.PATIENCE))
+                line = self._queue.get(timeout=self._timeout(streams.STDIN_DELAY))
                 self._came = True
                 return line
         except queue.Empty:
             streams.say_waiting(self._purpose)
             self._came = True
         try:
-            return self._queue.get(timeout=self._patience(None))
+            return self._queue.get(timeout=self._timeout(None))
         except queue.Empty:
             return None
 
-    def _patience(self, most: float | None) -> float | None:
+    def _timeout(self, most: float | None) -> float | None:
         """How long to wait, in seconds; None: for ever."""
         if self._deadline is None:
             return most

@@ -24,7 +24,8 @@ from tfcli.generation.streaming import make_visible
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-PATIENCE = 1.0  # seconds of silence on stdin before we say what we are waiting for
+PROGRESS_DELAY = 2.0  # seconds before progress is shown
+STDIN_DELAY = 1.0  # seconds of silence on stdin before we say what we are waiting for
 STYLES = {"error": "\033[1;31m", "note": "\033[2m", "next": "\033[1;32m"}
 RESET = "\033[0m"
 
@@ -222,7 +223,7 @@ def read_piped_text(purpose: str) -> str:
 
 def _mention_waiting(purpose: str) -> None:
     try:
-        ready, _, _ = select.select([sys.stdin], [], [], PATIENCE)
+        ready, _, _ = select.select([sys.stdin], [], [], STDIN_DELAY)
     except (OSError, ValueError):  # on Windows select works for sockets only
         return
     if not ready:

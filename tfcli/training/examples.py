@@ -62,15 +62,7 @@ def row_start(special: SpecialTokens) -> int:
 
 
 class Sampler(Protocol):
-    """Chooses the examples of every step.
-
-    Attributes:
-        epoch_rows: rows in an epoch.
-
-    """
-
-    @property
-    def epoch_rows(self) -> int: ...
+    """Chooses the examples of every step."""
 
     def examples(self, step: int) -> Examples:
         """The examples of optimizer step `step`, counted from 0."""
@@ -114,14 +106,9 @@ class WindowSampler:
             for (start, end), weight in zip(itertools.pairwise(borders), weights, strict=True)
             if end > start
         ]
-        self._epoch_rows = sum(part.epoch_rows for part in self._parts)
+        self.epoch_rows = sum(part.epoch_rows for part in self._parts)
         self._epoch = -1  # whose starts are in `_starts`
         self._starts = np.empty(0, np.int64)
-
-    @property
-    def epoch_rows(self) -> int:
-        """Rows in an epoch."""
-        return self._epoch_rows
 
     def examples(self, step: int) -> Examples:
         """See `Sampler`."""
@@ -133,7 +120,7 @@ class WindowSampler:
         return make_examples(ids, np.tile(is_target, (self._rows, 1)), self._special)
 
     def _start(self, row: int) -> int:
-        epoch, index = divmod(row, self._epoch_rows)
+        epoch, index = divmod(row, self.epoch_rows)
         if epoch != self._epoch:
             random = np.random.Generator(np.random.Philox(key=[self._seed, epoch]))
             starts = np.concatenate([part.draw(random) for part in self._parts])
