@@ -72,7 +72,7 @@ def test_training_killed_at_random_moments_resumes_to_the_same_bits(
     wanted, seconds = train_uninterrupted(processes, workspace)
     rng = random.Random(2)
     kills = finished = 0
-    while kills < cases(15, 200):
+    while kills < cases(8, 200):
         name = f"run-{finished}"
         run = workspace / "checkpoints" / name
         child = processes.start(workspace, *begin_or_resume(workspace, name))
@@ -201,7 +201,7 @@ def test_training_stopped_at_random_moments_resumes_to_the_same_bits(
 ) -> None:
     wanted, seconds = train_uninterrupted(processes, workspace)
     rng = random.Random(3)
-    count = cases(6, 60)
+    count = cases(3, 60)
     for attempt in range(count):
         name = f"run-{attempt}"
         run = workspace / "checkpoints" / name
@@ -257,7 +257,7 @@ def test_training_on_a_full_disk_resumes_to_the_same_bits(
     before = final_arrays(workspace / "checkpoints/it")
     largest = max(path.stat().st_size for path in (workspace / "checkpoints/it").rglob("*"))
     rng = random.Random(4)
-    count = cases(12, 100)
+    count = cases(6, 100)
     for _ in range(count):
         size = rng.randrange(largest)
         done = processes.start(
@@ -362,7 +362,7 @@ def test_text_is_generated_while_steps_are_saved(
     run = workspace / "checkpoints/it"
     while not (list_steps(run) if run.exists() else []):
         assert not trainer.ends_within(0.05), trainer.err
-    count = cases(10, 200)
+    count = cases(5, 200)
     for _ in range(count):
         done = processes.run(workspace, "generate", "Ann", "--run", "it", "--max-new-tokens", "3")
         assert done.code == 0, done.err
