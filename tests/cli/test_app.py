@@ -43,6 +43,13 @@ def test_misspelled_command_gets_a_suggestion(shell: Shell) -> None:
     assert "did you mean 'generate'?" in done.err
 
 
+def test_unknown_choice_is_told_the_known_ones(shell: Shell) -> None:
+    done = shell("export", "run", "folder", "--to", "onnx")
+    assert done.code == 2
+    first, *_ = done.err.splitlines()
+    assert first == "error: --to must be one of huggingface, gguf, ollama, not 'onnx'"
+
+
 def test_only_debug_shows_a_traceback(shell: Shell) -> None:
     assert "Traceback" not in shell("generate", "Ann").err
     assert "Traceback" in shell("--debug", "generate", "Ann").err

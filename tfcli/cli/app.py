@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 SIGINT_CODE = 130
+WRONG_CHOICE = re.compile(r"Invalid value for '(\S+)': ('.*') is not one of (.*)")
 
 app = typer.Typer(
     name="tfcli",
@@ -155,6 +156,10 @@ def _as_usage_error(error: typer.TyperException) -> UsageError:
     context = getattr(error, "ctx", None)
     path = context.command_path if context is not None else "tfcli"
     message = error.format_message().split("\n")[0].rstrip(".")
+    message = message.replace("Value error, ", "")  # pydantic's
+    if wrong := WRONG_CHOICE.match(message):
+        name, value, choices = wrong.groups()
+        message = f"{name} must be one of {choices.replace(chr(39), '')}, not {value}"
     message = message.split(" (Possible")[0].split(". Did you")[0].split(". Choose from")[0]
     hint = f"{path} --help"
     unknown = re.match(r"No such (?:command|option):? '?([^' ]+)'?", message)

@@ -42,11 +42,13 @@ class TrainingSession:
         started: float,
         sample_prompt: str = "",
         json: bool = False,
+        suggest_next: bool = True,
     ) -> None:
         self.reporter = reporter
         self.started = started
         self.sample_prompt = sample_prompt
         self.json = json
+        self.suggest_next = suggest_next
         self.processes: ProcessGroup | None = None
         self._started_training = False
 
@@ -283,7 +285,8 @@ class TrainingSession:
         if interrupted and stop.received:
             self.reporter.next(f"tfcli train --resume {_reference(trainer.run)}")
             raise typer.Exit(128 + stop.received)
-        self.reporter.next(f"tfcli generate {_opening(job)} --run {_reference(trainer.run)}")
+        if self.suggest_next:
+            self.reporter.next(f"tfcli generate {_opening(job)} --run {_reference(trainer.run)}")
         return trainer.run
 
 

@@ -72,7 +72,7 @@ class GrammarCompiler:
         if matcher.is_error():
             lines = [line.strip() for line in matcher.get_error().splitlines()]
             reason = next((line for line in lines if line.startswith("error:")), lines[0])
-            raise UsageError(f"invalid {NAMES[kind]}", why=reason)
+            raise UsageError(f"invalid {NAMES[kind]}", why=reason.removeprefix("error: "))
         return matcher
 
 

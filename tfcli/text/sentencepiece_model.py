@@ -149,7 +149,7 @@ def _fields(message: bytes | int) -> Iterator[tuple[int, bytes | int]]:
         elif wire_type in FIXED:
             size = FIXED[wire_type]
         else:
-            raise ValueError(f"there is no wire type {wire_type}")
+            raise ValueError("it is not a protocol buffer")
         if place + size > len(message):
             raise ValueError("it ends in the middle of a field")
         yield key >> 3, message[place : place + size]
