@@ -14,7 +14,7 @@ import typer
 
 from tfcli import __version__
 from tfcli.cli import streams
-from tfcli.cli.command import Command
+from tfcli.cli.command import Command, Group
 from tfcli.cli.commands import (
     demo,
     doctor,
@@ -32,10 +32,12 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 SIGINT_CODE = 130
+HELP_OPTIONS: Any = {"help_option_names": ["-h", "--help"]}
 WRONG_CHOICE = re.compile(r"Invalid value for '(\S+)': ('.*') is not one of (.*)")
 
 app = typer.Typer(
     name="tfcli",
+    cls=Group,
     help="Train a Transformer language model on your own text, and generate with it.",
     epilog=(
         "Start with `tfcli demo` or `tfcli train book.txt --time 60s`. "
@@ -43,17 +45,17 @@ app = typer.Typer(
     ),
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    context_settings={"auto_envvar_prefix": "TFCLI", "help_option_names": ["-h", "--help"]},
+    context_settings={"auto_envvar_prefix": "TFCLI", **HELP_OPTIONS},
 )
 app.command("train", cls=Command)(train.train)
 app.command("generate", cls=Command)(generate.generate)
 app.command("score", cls=Command)(score.score)
 app.add_typer(tokenizer.app, name="tokenizer")
 app.add_typer(runs.app, name="runs")
-app.command("export")(exchange.export_run)
+app.command("export", cls=Command)(exchange.export_run)
 app.command("import", cls=Command)(exchange.import_run)
 app.command("demo", cls=Command)(demo.demo)
-app.command("doctor")(doctor.doctor)
+app.command("doctor", cls=Command)(doctor.doctor)
 
 
 def _show_version(value: bool) -> None:
@@ -91,7 +93,9 @@ def run(arguments: Sequence[str], *, started: float) -> int:
     debug = "--debug" in arguments or os.environ.get("TFCLI_DEBUG", "") not in {"", "0"}
     try:
         command, path, rest = _command_for(list(arguments))
-        code = command.main(args=rest, prog_name=path, standalone_mode=False, obj=started)
+        code = command.main(
+            args=rest, prog_name=path, standalone_mode=False, obj=started, **HELP_OPTIONS
+        )
         return code if isinstance(code, int) else 0
     except OutputClosedError as error:
         return error.exit_code

@@ -34,12 +34,31 @@ class Command(typer.core.TyperCommand):
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Called before the help is shown, and the program ends."""
         aliases: set[str] = getattr(self.callback, "aliases", set())
-        parameters: list[Any] = self.params
+        parameters: list[Any] = self.get_params(ctx)
         for parameter in parameters:
             parameter.min = parameter.max = None
             parameter.opts = [name for name in parameter.opts if name not in aliases]
             parameter.secondary_opts = [n for n in parameter.secondary_opts if n not in aliases]
+        _hide_types(parameters)
         super().format_help(ctx, formatter)
+
+
+class Group(typer.core.TyperGroup):
+    """A group of commands with the same help."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Called before the help is shown, and the program ends."""
+        _hide_types(self.get_params(ctx))
+        super().format_help(ctx, formatter)
+
+
+def _hide_types(parameters: list[Any]) -> None:
+    """Where they tell nothing: flags have none, and arguments are named for what they are."""
+    for parameter in parameters:
+        if getattr(parameter, "is_flag", False):
+            parameter.metavar = ""
+        elif parameter.param_type_name == "argument":
+            parameter.display_type_rich = lambda _: None
 
 
 def takes_options(function: Callable[..., None]) -> Callable[..., None]:

@@ -25,6 +25,7 @@ def generate(
     prompt: Annotated[
         str | None,
         typer.Argument(
+            metavar="PROMPT",
             help="The text to continue. Text on stdin comes before it, without a separator.",
             show_default=False,
         ),

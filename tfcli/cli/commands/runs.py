@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tfcli.cli import streams
+from tfcli.cli.command import Command, Group
 from tfcli.cli.commands import plot
 from tfcli.cli.options import JsonOption, QuietOption, typer_option
 from tfcli.errors import DamagedError, DataError, NotFoundError, UsageError
@@ -18,9 +19,9 @@ if TYPE_CHECKING:
 
     from tfcli.runs.inspection import Inspection
 
-app = typer.Typer(help="List, show, verify, plot and remove runs.")
-app.command("plot")(plot.plot)
-app.command("tensorboard")(plot.tensorboard)
+app = typer.Typer(cls=Group, help="List, show, verify, plot and remove runs.")
+app.command("plot", cls=Command)(plot.plot)
+app.command("tensorboard", cls=Command)(plot.tensorboard)
 
 
 @app.callback(invoke_without_command=True)
@@ -30,7 +31,7 @@ def main(context: typer.Context, json: JsonOption = False) -> None:
         list_all(json=json)
 
 
-@app.command("list")
+@app.command("list", cls=Command)
 def list_all(json: JsonOption = False) -> None:
     """List runs: size, loss, steps, disk usage."""
     from tfcli.cli.humanize import format_bytes, format_count, format_duration
@@ -79,7 +80,7 @@ RunsArgument = Annotated[
 ]
 
 
-@app.command()
+@app.command(cls=Command)
 def verify(names: RunsArgument = None, json: JsonOption = False) -> None:
     """Check every byte of runs, and show which steps are valid.
 
@@ -125,7 +126,7 @@ def verify(names: RunsArgument = None, json: JsonOption = False) -> None:
     reporter.note("1 run OK." if count == 1 else f"all {count:,} runs OK.")
 
 
-@app.command()
+@app.command(cls=Command)
 def repair(names: RunsArgument = None) -> None:
     """Remove damaged steps, and what killed processes left.
 
@@ -194,7 +195,7 @@ def _inspection_as_json(found: Inspection) -> dict[str, Any]:
     }
 
 
-@app.command()
+@app.command(cls=Command)
 def show(
     run: Annotated[
         str | None,
@@ -225,9 +226,9 @@ def show(
     )
 
 
-@app.command("rm")
+@app.command("rm", cls=Command)
 def remove(
-    names: Annotated[list[str], typer.Argument(metavar="RUN...", help="Names or paths.")],
+    names: Annotated[list[str], typer.Argument(metavar="RUN", help="Names or paths.")],
     yes: Annotated[bool, typer_option("--yes", "-y", help="Do not ask for confirmation.")] = False,
     quiet: QuietOption = False,
 ) -> None:

@@ -46,9 +46,7 @@ class ScoreOptions(Options):
 def score(
     model: EngineOptions,
     options: ScoreOptions,
-    file: Annotated[
-        str, typer.Argument(metavar="[FILE]", help="What to score; - for stdin.")
-    ] = "-",
+    file: Annotated[str, typer.Argument(metavar="FILE", help="What to score; - for stdin.")] = "-",
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:

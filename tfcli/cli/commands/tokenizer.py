@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tfcli.cli import streams
-from tfcli.cli.command import Command, takes_options
+from tfcli.cli.command import Command, Group, takes_options
 from tfcli.cli.options import JsonOption, QuietOption, typer_option
 from tfcli.errors import DataError, UsageError
 from tfcli.options import Options, option, parse_count
@@ -19,7 +19,7 @@ from tfcli.text.tokenizer_training import TokenizerType
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-app = typer.Typer(no_args_is_help=True, help="Train and use SentencePiece tokenizers.")
+app = typer.Typer(cls=Group, no_args_is_help=True, help="Train and use SentencePiece tokenizers.")
 
 TokenizerOption = Annotated[
     str, typer_option("--tokenizer", "-t", help="A tokenizer's name or path.", metavar="NAME")
@@ -45,7 +45,7 @@ class TokenizerOptions(Options):
 @takes_options
 def train(
     files: Annotated[
-        list[str], typer.Argument(metavar="FILE...", help="Files, folders, globs; - for stdin.")
+        list[str], typer.Argument(metavar="FILE", help="Files, folders, globs; - for stdin.")
     ],
     name: Annotated[str, typer_option("--name", help="Name of the new tokenizer.", metavar="NAME")],
     options: TokenizerOptions,
@@ -93,7 +93,7 @@ def train(
     reporter.next(f"tfcli train {' '.join(files)} --tokenizer {name} --time 60s")
 
 
-@app.command()
+@app.command(cls=Command)
 def encode(tokenizer: TokenizerOption) -> None:
     """Encode text on stdin to ids on stdout, one line per chunk of text.
 
@@ -109,7 +109,7 @@ def encode(tokenizer: TokenizerOption) -> None:
         streams.write_result((" ".join(map(str, ids)) + "\n").encode())
 
 
-@app.command()
+@app.command(cls=Command)
 def decode(tokenizer: TokenizerOption) -> None:
     """Decode ids on stdin, separated by whitespace, to the exact bytes of the text on stdout.
 
@@ -136,7 +136,7 @@ def decode(tokenizer: TokenizerOption) -> None:
         streams.write_result(opened.decode(ids))
 
 
-@app.command()
+@app.command(cls=Command)
 def info(
     name: Annotated[str, typer.Argument(metavar="NAME", help="A tokenizer's name or path.")],
     json: JsonOption = False,
@@ -167,7 +167,7 @@ def info(
         show_facts(facts)
 
 
-@app.command("export")
+@app.command("export", cls=Command)
 def export_tokenizer(
     name: Annotated[str, typer.Argument(metavar="NAME", help="A tokenizer's name or path.")],
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder to write.")],
@@ -184,7 +184,7 @@ def export_tokenizer(
     reporter.note(f"Wrote {folder}.")
 
 
-@app.command("import")
+@app.command("import", cls=Command)
 def import_tokenizer(
     path: Annotated[
         Path,

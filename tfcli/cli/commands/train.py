@@ -54,7 +54,7 @@ class CommandOptions(Options):
 FilesArgument = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="[FILE...]",
+        metavar="FILE",
         help="Files, folders, globs, - for stdin; text, .jsonl, .parquet, and .gz or .zst. "
         "FILE:2 gives a file twice its weight.",
         show_default=False,
