@@ -15,6 +15,7 @@ from tfcli.cli.options import JsonOption, QuietOption, typer_option
 from tfcli.errors import DamagedError, DataError, NotFoundError, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from tfcli.runs.inspection import Inspection
@@ -213,17 +214,22 @@ def show(
     if json:
         streams.write_json_result(summary | {"run": found.metadata})
         return
-    held_out = summary.pop("held_out") or {}
-    facts = summary | {f"held_out.{key}": value for key, value in held_out.items()}
-    for part in ("model", "plan", "corpus", "machine"):
-        for key, value in found.metadata.get(part, {}).items():
-            facts[f"{part}.{key}"] = value
-    show_facts(facts)
+    parts = {part: found.metadata.get(part, {}) for part in ("model", "plan", "corpus", "machine")}
+    show_facts(dict(_flatten(summary | parts)))
     name = shlex.quote(found.name)
     has_checkpoint = summary["steps"] or found.metadata.get("imported")
     streams.Reporter(quiet=False).next(
         f'tfcli generate "..." --run {name}' if has_checkpoint else f"tfcli train --resume {name}"
     )
+
+
+def _flatten(value: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """The facts of nested dictionaries, with dots in their names."""
+    for key, item in value.items():
+        if isinstance(item, dict):
+            yield from _flatten(item, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", item
 
 
 @app.command("rm", cls=Command)
