@@ -101,15 +101,13 @@ def _cell(value: object) -> str:
 
 
 def show_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """A table on stdout; the first column aligned left, the others right."""
-    widths = [max(map(len, column)) for column in zip(headings, *rows, strict=True)]
-    lines = [
-        "  ".join(
-            cell.ljust(width) if i == 0 else cell.rjust(width)
-            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in (headings, *rows)
-    ]
+    """A table on stdout; after the first column, those of numbers are aligned right."""
+    columns = []
+    for heading, *cells in zip(headings, *rows, strict=True):
+        width = max(map(len, (heading, *cells)))
+        numbers = bool(columns) and all(cell[0].isdigit() for cell in cells if cell)
+        columns.append([f"{cell:{'>' if numbers else '<'}{width}}" for cell in (heading, *cells)])
+    lines = ["  ".join(line).rstrip() for line in zip(*columns, strict=True)]
     streams.write_result(("\n".join(lines) + "\n").encode())
 
 
