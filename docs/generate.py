@@ -9,7 +9,7 @@ from typing import Any
 
 import typer
 
-from tfcli.cli.app import app
+from tfcli.cli.app import root_command
 
 PATH = Path(__file__).parent / "commands.md"
 INTRODUCTION = """\
@@ -24,7 +24,7 @@ its environment variable.
 
 def reference() -> str:
     """The command reference, in Markdown."""
-    root: Any = typer.main.get_command(app)
+    root = root_command()
     commands = list(_commands(root, "tfcli", None))
     contents = [f"- [`{name}`](#{_anchor(name)}): {_summary(c)}" for c, name, _ in commands[1:]]
     sections = [_section(*command) for command in commands]

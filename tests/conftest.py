@@ -121,10 +121,10 @@ def bare_environment() -> dict[str, str]:
 def forked() -> list[str]:
     """The first arguments of a command that is `tfcli`: see tests/forked.py."""
     path = tempfile.mkdtemp(prefix="tfcli-") + "/socket"
-    script = Path(__file__).parent / "forked.py"
+    client = Path(__file__).parent / "ask.py"
     server = subprocess.Popen(
-        [sys.executable, "-m", "tests.forked", "serve", path],
-        cwd=script.parent.parent, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        [sys.executable, "-m", "tests.forked", path],
+        cwd=client.parent.parent, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
         env={key: value for key, value in os.environ.items() if not key.startswith("COVERAGE_")},
     )  # fmt: skip
     assert server.stdout
@@ -135,7 +135,7 @@ def forked() -> list[str]:
         server.communicate()  # ends when its stdin does
         shutil.rmtree(Path(path).parent)
 
-    return [sys.executable, "-IS", str(script), "ask", path]
+    return [sys.executable, "-IS", str(client), path]
 
 
 class RealShell:

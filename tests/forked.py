@@ -1,69 +1,79 @@
 """Runs commands of the program as processes of their own, without loading torch each time.
 
-They are forked from a server that has torch loaded, which is called through a socket:
+They are forked from a server that has torch loaded, which tests/ask.py calls through a socket:
 
-    python -m tests.forked serve SOCKET               until its stdin ends
-    python tests/forked.py ask SOCKET ARGUMENT...     same as `tfcli ARGUMENT...`
+    python -m tests.forked SOCKET                 until its stdin ends
+    python -IS tests/ask.py SOCKET ARGUMENT...    same as `tfcli ARGUMENT...`
 
 The client passes on its streams, folder and environment, and exits as the command does.
 """
 
 from __future__ import annotations
 
+import ast
 import atexit
 import contextlib
-import json
+import gc
 import os
+import select
 import signal
 import socket
 import sys
-from pathlib import Path
 
-
-def ask(path: str, arguments: list[str]) -> int:
-    """Runs a command; returns its exit code, or dies of the same signal."""
-    with socket.socket(socket.AF_UNIX) as connection:
-        connection.connect(path)
-        request = json.dumps([arguments, str(Path.cwd()), dict(os.environ)]).encode()
-        socket.send_fds(connection, [len(request).to_bytes(4)], [0, 1, 2])
-        connection.sendall(request)
-        code = int.from_bytes(connection.recv(4), signed=True)
-    if code < 0:
-        os.kill(os.getpid(), -code)
-    return code
+import coverage
 
 
 def serve(path: str) -> None:
-    """Forks two processes for each command: the command, and one that waits for it."""
-    import select
-
-    import coverage  # noqa: F401
-
+    """Forks a process for each call, and tells the caller how it ended."""
     import tests.preload  # noqa: F401
 
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # reaps the waiting processes
+    gc.freeze()  # what is loaded is not looked at again, and its memory stays shared
+    ended, wake_up = os.pipe()
+    os.set_blocking(wake_up, False)
+    signal.set_wakeup_fd(wake_up)
+    signal.signal(signal.SIGCHLD, lambda number, frame: None)
+    callers: dict[int, socket.socket] = {}
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(path)
         listener.listen()
         print("ready", flush=True)
-        while sys.stdin not in select.select([listener, sys.stdin], [], [])[0]:
-            connection, _ = listener.accept()
-            if os.fork() == 0:
+        while sys.stdin not in (ready := select.select([listener, sys.stdin, ended], [], [])[0]):
+            if ended in ready:
+                os.read(ended, 1 << 16)
+                for number, status in _ended():
+                    caller = callers.pop(number)
+                    with contextlib.suppress(OSError):  # it was killed
+                        caller.sendall(status.to_bytes(4, signed=True))
+                    caller.close()
+            if listener in ready:
+                caller, _ = listener.accept()
+                if child := os.fork():
+                    callers[child] = caller
+                    continue
+                signal.set_wakeup_fd(-1)
                 signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+                os.close(ended)
+                os.close(wake_up)
                 listener.close()
-                if os.fork() == 0:
-                    _become(connection)
-                _, status = os.wait()
-                connection.sendall(os.waitstatus_to_exitcode(status).to_bytes(4, signed=True))
-                os._exit(0)
-            connection.close()
+                for other in callers.values():
+                    other.close()
+                _become(caller)
+
+
+def _ended() -> list[tuple[int, int]]:
+    """The processes that have ended, with their exit codes."""
+    found: list[tuple[int, int]] = []
+    with contextlib.suppress(ChildProcessError):
+        while (result := os.waitpid(-1, os.WNOHANG))[0]:
+            found.append((result[0], os.waitstatus_to_exitcode(result[1])))
+    return found
 
 
 def _become(connection: socket.socket) -> None:
     """Runs the command in place of this process."""
     size, streams, _, _ = socket.recv_fds(connection, 4, 3)
     with connection.makefile("rb") as file:
-        arguments, folder, environment = json.loads(file.read(int.from_bytes(size)))
+        arguments, folder, environment = ast.literal_eval(file.read(int.from_bytes(size)).decode())
     connection.close()
     for number, stream in enumerate(streams):
         os.dup2(stream, number)
@@ -72,8 +82,6 @@ def _become(connection: socket.socket) -> None:
     os.environ.clear()
     os.environ.update(environment)
     if "COVERAGE_PROCESS_CONFIG" in os.environ:
-        import coverage
-
         coverage.process_startup(force=True)
     sys.stdin, sys.stdout = os.fdopen(0), os.fdopen(1, "w")
     sys.stderr = os.fdopen(2, "w", buffering=1, errors="backslashreplace")
@@ -93,5 +101,4 @@ def _become(connection: socket.socket) -> None:
 
 
 if __name__ == "__main__":
-    role, path, *arguments = sys.argv[1:]
-    serve(path) if role == "serve" else sys.exit(ask(path, arguments))
+    serve(sys.argv[1])

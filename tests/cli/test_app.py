@@ -6,10 +6,9 @@ import json
 from collections.abc import Iterator
 
 import pytest
-import typer
 
 from tests.conftest import Shell
-from tfcli.cli.app import app
+from tfcli.cli.app import root_command
 
 
 def commands(command: object, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
@@ -21,7 +20,7 @@ def commands(command: object, path: tuple[str, ...] = ()) -> Iterator[tuple[str,
         yield from commands(child, (*path, name))
 
 
-COMMANDS = list(commands(typer.main.get_command(app)))
+COMMANDS = list(commands(root_command()))
 
 
 @pytest.mark.parametrize("path", [(), ("runs",), ("tokenizer",), *COMMANDS], ids=" ".join)

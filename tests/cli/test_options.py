@@ -8,10 +8,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-import typer
 
 from tests.conftest import Shell
-from tfcli.cli.app import app
+from tfcli.cli.app import root_command
 from tfcli.cli.command import flag
 from tfcli.generation.request import GenerationRequest
 from tfcli.options import options_of
@@ -38,7 +37,7 @@ def parameters(command: Any) -> Iterator[Any]:
 
 
 def test_environment_variable_of_an_option_has_its_name() -> None:
-    for parameter in parameters(typer.main.get_command(app)):
+    for parameter in parameters(root_command()):
         if parameter.param_type_name == "option" and parameter.opts[0] not in {"--version"}:
             name = parameter.name.strip("_")
             variable = parameter.envvar or f"TFCLI_COMMAND_{name.upper()}"

@@ -1,4 +1,4 @@
-"""Several processes, started by torchrun itself, train as one does."""
+"""Several processes train as one does; torchrun itself starts them where that is all it takes."""
 
 from __future__ import annotations
 
@@ -23,26 +23,31 @@ MODEL = ["--layers", "2", "--width", "32", "--heads", "2", "--context", "32", "-
 BATCH = ["--batch-tokens", "160", "--dtype", "float32", "--seed", "3"]
 
 
+TORCHRUN = [
+    *(sys.executable, "-m", "torch.distributed.run"),
+    *("--standalone", "--nproc-per-node", "2", "--no-python"),
+]
+
+
 def train(
-    folder: Path,
-    *arguments: str,
-    processes: int = 1,
-    fails: bool = False,
-    device: Device = "cpu",
+    folder: Path, *arguments: str, torchrun: bool = False, device: Device = "cpu"
 ) -> subprocess.CompletedProcess[bytes]:
-    torchrun = [
-        *(sys.executable, "-m", "torch.distributed.run"),
-        *("--standalone", "--nproc-per-node", str(processes), "--no-python"),
-    ]
     done = subprocess.run(
-        [*(torchrun if processes > 1 else []), *forked(), "train", *arguments, "--device", device],
+        [*(TORCHRUN if torchrun else []), *forked(), "train", *arguments, "--device", device],
         cwd=folder,
         stdin=subprocess.DEVNULL,
         capture_output=True,
         timeout=100,
     )
-    assert (done.returncode != 0) == fails, done.stderr.decode()
+    assert done.returncode == 0, done.stderr.decode()
     return done
+
+
+def train_as_two(folder: Path, *arguments: str) -> None:
+    """Two processes on one machine, with the variables that torchrun sets."""
+    command = [*forked(), "train", *arguments, "--device", "cpu"]
+    for done in run_two(command, [folder, folder], machines=1):
+        assert done.returncode == 0, done.stderr
 
 
 def losses(folder: Path, run: str) -> dict[int, float]:
@@ -80,7 +85,7 @@ def test_two_processes_follow_the_curve_of_one_and_one_goes_on_with_their_run(
 ) -> None:
     """The five rows of a batch make shares of two and three."""
     name = f"two{option}-{backend}"
-    done = train(folder, *RUN, "--name", name, option, processes=2, device=DEVICES[backend])
+    done = train(folder, *RUN, "--name", name, option, torchrun=True, device=DEVICES[backend])
     one, two = losses(folder, "alone"), losses(folder, name)
     assert [two[step] for step in one] == pytest.approx(list(one.values()), rel=1e-4)
     assert held_out(done) < one[1]
@@ -90,15 +95,18 @@ def test_two_processes_follow_the_curve_of_one_and_one_goes_on_with_their_run(
 
 def test_a_run_of_one_process_is_resumed_by_two(folder: Path) -> None:
     before = losses(folder, "alone")
-    train(folder, "--resume", "alone", "--steps", "3", processes=2)
+    train_as_two(folder, "--resume", "alone", "--steps", "3")
     after = losses(folder, "alone")
     assert max(after) == 11
     assert {step: after[step] for step in before} == before
 
 
 def test_where_the_first_has_nothing_to_train_the_others_do_not_wait(folder: Path) -> None:
-    done = train(folder, "no-such-file.txt", processes=2, fails=True)
-    assert b"there is no file 'no-such-file.txt'" in done.stderr
+    command = [*forked(), "train", "no-such-file.txt"]
+    first, second = run_two(command, [folder, folder], machines=1)
+    assert first.returncode == 66
+    assert "there is no file 'no-such-file.txt'" in first.stderr
+    assert (second.returncode, second.stderr) == (0, "")
 
 
 def test_a_process_without_rows_makes_the_same_updates(folder: Path) -> None:
@@ -106,7 +114,7 @@ def test_a_process_without_rows_makes_the_same_updates(folder: Path) -> None:
     few = [*("book.txt", "--steps", "4", "--json", *MODEL), "--batch-tokens", "32", *BATCH[2:]]
     train(folder, *few, "--name", "one-row")
     for option in ("--no-shard", "--shard"):
-        train(folder, *few, "--name", f"one-row{option}", option, processes=2)
+        train_as_two(folder, *few, "--name", f"one-row{option}", option)
         shared = losses(folder, f"one-row{option}")
         alone = losses(folder, "one-row")
         assert list(shared.values()) == pytest.approx(list(alone.values()), rel=1e-4)
@@ -132,22 +140,25 @@ def run_two(
     command: Sequence[str],
     folders: Sequence[Path],
     *,
+    machines: int = 2,
     before: Sequence[Sequence[str]] = ((), ()),
     master: str = "127.0.0.1",
 ) -> list[subprocess.CompletedProcess[str]]:
-    """Two processes, as torchrun starts one on each of two machines.
+    """Two processes, as torchrun starts them.
 
     Args:
+        machines: that they are on.
         before: what the command of each begins with.
 
     """
-    common = {"WORLD_SIZE": "2", "LOCAL_RANK": "0", "LOCAL_WORLD_SIZE": "1"}
+    common = {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": str(2 // machines)}
     common |= {"MASTER_ADDR": master, "MASTER_PORT": str(free_port())}
     common |= {"PYTHONPATH": str(Path(__file__).parent.parent.parent)}
     processes = [
         subprocess.Popen(
             [*before[rank], *command],
-            cwd=folder, env=os.environ | common | {"RANK": str(rank)}, text=True,
+            cwd=folder, text=True,
+            env=os.environ | common | {"RANK": str(rank), "LOCAL_RANK": str(rank // machines)},
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )
         for rank, folder in enumerate(folders)
@@ -232,13 +243,10 @@ def folders_with_a_book(tmp_path: Path) -> list[Path]:
     return folders
 
 
-TFCLI = [sys.executable, "-m", "tfcli", "train", *RUN]
-
-
 def test_machines_without_a_shared_folder_are_told_so_at_once(tmp_path: Path) -> None:
     """Two processes in two folders are as good as two machines."""
     folders = folders_with_a_book(tmp_path)
-    all_say_that_no_folder_is_shared(run_two(TFCLI, folders))
+    all_say_that_no_folder_is_shared(run_two([*forked(), "train", *RUN], folders))
     for folder in folders:  # and nothing is left of it
         assert not [*folder.glob("checkpoints/*"), *folder.glob("checkpoints/.shared-*")]
 
@@ -287,4 +295,5 @@ def test_two_machines_on_a_network_are_told_so_too(
     monkeypatch.setenv("GLOO_SOCKET_IFNAME", "cable")
     inside = [["ip", "netns", "exec", name] for name in network_namespaces]
     folders = folders_with_a_book(tmp_path)
-    all_say_that_no_folder_is_shared(run_two(TFCLI, folders, before=inside, master="10.99.0.1"))
+    command = [sys.executable, "-m", "tfcli", "train", *RUN]  # forked, it would be outside
+    all_say_that_no_folder_is_shared(run_two(command, folders, before=inside, master="10.99.0.1"))

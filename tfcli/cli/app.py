@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -127,13 +128,19 @@ def run(arguments: Sequence[str], *, started: float) -> int:
         streams.close_result()
 
 
+@cache
+def root_command() -> Any:
+    """The whole program, as typer builds it."""
+    return typer.main.get_command(app)
+
+
 def _command_for(arguments: list[str]) -> tuple[typer.core.TyperCommand, str, list[str]]:
     """The command to run, its name, and its arguments.
 
     That is the whole program, except for `tfcli COMMAND --help`, where it is the command itself:
     to parse the options before it, typer would import pydantic, which takes 50 ms.
     """
-    command: Any = typer.main.get_command(app)
+    command = root_command()
     options = arguments[: arguments.index("--")] if "--" in arguments else arguments
     if not {"-h", "--help"} & set(options):
         return command, "tfcli", arguments

@@ -102,7 +102,7 @@ def _cell(value: object) -> str:
 
 def show_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """A table on stdout; after the first column, those of numbers are aligned right."""
-    columns = []
+    columns: list[list[str]] = []
     for heading, *cells in zip(headings, *rows, strict=True):
         width = max(map(len, (heading, *cells)))
         numbers = bool(columns) and all(cell[0].isdigit() for cell in cells if cell)
