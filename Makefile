@@ -18,8 +18,7 @@ $(READY): pyproject.toml constraints.txt hatch_build.py tfcli/generation/engines
 demo: setup
 	$(BIN)/tfcli demo
 
-# Three processes on two cores, since some tests wait.
-TESTS := $(BIN)/python -m pytest -n 3 --dist worksteal -m "not slow and not others"
+TESTS := $(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow and not others"
 
 test: check
 	$(TESTS)
