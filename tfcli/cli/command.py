@@ -58,7 +58,11 @@ def _hide_types(parameters: list[Any]) -> None:
         if getattr(parameter, "is_flag", False):
             parameter.metavar = ""
         elif parameter.param_type_name == "argument":
-            parameter.display_type_rich = lambda _: None
+            parameter.display_type_rich = _no_type
+
+
+def _no_type(ctx: Any) -> None:
+    """In place of typer's method of the same signature."""
 
 
 def takes_options(function: Callable[..., None]) -> Callable[..., None]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import shutil
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
@@ -23,11 +24,11 @@ if TYPE_CHECKING:
 
 TRIALS = 2
 LONG_TRIAL = 1.0  # seconds, after which one is enough
-SIDE = {
-    "cpu": 1024,
-    "mps": 2048,
-    "cuda": 8192,
-}  # of the square matrices that the peak is measured with
+# The square matrices that the peak is measured with: from the smallest to the largest of a device,
+# until a product takes long enough. Where a format is emulated, the largest would take seconds.
+SMALLEST_SIDE = 256
+LARGEST_SIDE = {"cpu": 1024, "mps": 2048, "cuda": 8192}
+ENOUGH_SECONDS = 0.02
 
 
 class Probe:
@@ -69,9 +70,13 @@ class Probe:
 
     def peak(self, dtype: DType) -> float:
         """Floating-point operations per second in a large matrix product."""
-        side = SIDE[self.device.type]
-        x = torch.ones(side, side, dtype=getattr(torch, dtype), device=self.device)
-        return float(2 * side**3 / self._fastest(lambda: x @ x))
+        side = SMALLEST_SIDE
+        while True:
+            x = torch.ones(side, side, dtype=getattr(torch, dtype), device=self.device)
+            seconds = self._fastest(partial(torch.matmul, x, x))
+            if side >= LARGEST_SIDE[self.device.type] or seconds > ENOUGH_SECONDS:
+                return float(2 * side**3 / seconds)
+            side *= 2
 
     def _fastest(self, work: Callable[[], object]) -> float:
         fastest = math.inf
