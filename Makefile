@@ -32,8 +32,9 @@ check: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# What takes longer: real limits and networks, compiled code, every benchmark on its smallest size.
 slow: setup
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "slow and not others"
 
 # The guarantees against data loss, tested thousands of times: about twenty minutes.
 soak: setup

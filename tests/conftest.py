@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import gc
 import os
 import shutil
 import signal
@@ -69,6 +70,12 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         from tests.devices import DEVICES
 
         metafunc.parametrize("device", DEVICES, indirect=True)
+
+
+def pytest_collection_finish() -> None:
+    """Spares the garbage collector the thousands of modules that are loaded by now."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

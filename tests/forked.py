@@ -25,6 +25,9 @@ import coverage
 
 def serve(path: str) -> None:
     """Forks a process for each call, and tells the caller how it ended."""
+    import matplotlib.backends.backend_svg
+    import matplotlib.figure  # noqa: F401
+
     import tests.preload  # noqa: F401
 
     gc.freeze()  # what is loaded is not looked at again, and its memory stays shared

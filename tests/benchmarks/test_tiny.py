@@ -39,6 +39,7 @@ def run_tiny(name: str, capsys: pytest.CaptureFixture[str], *arguments: str) -> 
     return rows[2:]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", BENCHMARKS)
 def test_tiny_mode_prints_a_whole_table(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     run_tiny(name, capsys)

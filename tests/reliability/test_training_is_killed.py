@@ -121,6 +121,7 @@ def kill(descriptor: int) -> None:
         signal.pidfd_send_signal(descriptor, signal.SIGKILL)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="Linux only")
 def test_two_processes_killed_at_random_moments_resume_to_the_same_bits(
     workspace: Path, tally: Tally

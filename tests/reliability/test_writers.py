@@ -138,6 +138,11 @@ def prepared(writer: Writer, parent: Path, model: Path, name: str) -> Path:
     return folder
 
 
+def some(calls: int) -> list[int]:
+    """Which of so many calls fail: all with `make soak`, ten of them with `make test`."""
+    return random.Random(calls).sample(range(calls), min(calls, cases(10, calls)))
+
+
 @pytest.mark.parametrize("name", WRITERS)
 def test_failing_call_leaves_old_or_new(name: str, tmp_path: Path, tally: Tally) -> None:
     writer, model = WRITERS[name], tmp_path / "model"
@@ -146,7 +151,7 @@ def test_failing_call_leaves_old_or_new(name: str, tmp_path: Path, tally: Tally)
     tried = 0
     for kind, fault in FAULTS.items():
         for lasting in (False, True):
-            for call in range(calls):
+            for call in some(calls):
                 folder = prepared(writer, tmp_path, model, f"{tried}")
                 done = False
                 # the command line translates errors of the system that nobody else did
@@ -168,10 +173,7 @@ def test_killed_process_leaves_old_or_new(name: str, tmp_path: Path, tally: Tall
     writer, model = WRITERS[name], tmp_path / "model"
     counted = prepared(writer, tmp_path, model, "counted")
     calls = count_calls(lambda: writer.write(counted))
-    numbers = list(range(calls))
-    if cases(0, 1) == 0:  # few with `make test`
-        random.Random(1).shuffle(numbers)
-        numbers = numbers[:15]
+    numbers = some(calls)
     for call in numbers:
         folder = prepared(writer, tmp_path, model, f"{call}")
         child = os.fork()

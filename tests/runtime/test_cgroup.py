@@ -138,6 +138,7 @@ print(trainer.plan.batch_size, trainer.plan.micro_batch_size)
 """
 
 
+@pytest.mark.slow
 def test_a_plan_fits_the_memory_of_its_container(tmp_path: Path, run_in_group: RunInGroup) -> None:
     """Where the plan is too large for the gibibyte the kernel kills the process."""
     done = run_in_group("-c", TRAIN, str(tmp_path), "begin", memory=GIB)
@@ -168,6 +169,7 @@ print(default_threads(), torch.get_num_threads())
 """
 
 
+@pytest.mark.slow
 def test_no_more_threads_are_started_than_the_quota_has_cores_for(run_in_group: RunInGroup) -> None:
     done = run_in_group("-c", THREADS, cores=0.5)
     assert done.returncode == 0, done.stderr[-2000:]

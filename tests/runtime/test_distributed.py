@@ -217,6 +217,7 @@ shutdown(together=True)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 def test_a_sharded_model_is_never_whole_in_any_process(tmp_path: Path) -> None:
     """Not when it is built, half of it in each of two processes, nor when it is saved."""
@@ -289,6 +290,7 @@ def network_namespaces() -> Iterator[tuple[str, str]]:
             subprocess.run(["ip", "netns", "delete", name], check=False, capture_output=True)
 
 
+@pytest.mark.slow
 def test_two_machines_on_a_network_are_told_so_too(
     tmp_path: Path, network_namespaces: tuple[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
