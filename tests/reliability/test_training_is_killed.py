@@ -287,6 +287,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
+@pytest.mark.slow
 def test_training_on_a_small_disk_resumes_once_there_is_space(
     small_disk: Path, processes: Processes, workspace: Path, tally: Tally
 ) -> None:

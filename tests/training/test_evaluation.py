@@ -116,6 +116,7 @@ print(evaluate_tokens(model, tokens, Bytes).tokens)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs /proc to set the limit")
 @pytest.mark.parametrize(("vocab_size", "room"), [(32_768, 600), (300, 100)])
 def test_evaluation_memory_does_not_grow_with_vocabulary(vocab_size: int, room: int) -> None:
