@@ -157,7 +157,7 @@ def llama_cpp_decode(run: Run, folder: Path, number_type: NumberType, tokens: in
     import llama_cpp as library
 
     path = folder / f"{number_type}.gguf"
-    export_to_gguf(run, choose_step(run, None, damaged=print), path, number_type)
+    export_to_gguf(run, choose_step(run, None, on_damaged=print), path, number_type)
     config, cores = run.model_config, usable_cores()
     model: Any = library.Llama(
         str(path), n_ctx=config.context_length, n_threads=cores, n_threads_batch=cores,

@@ -41,7 +41,7 @@ class TextOut:
             streams.write_result(b"\n")
 
 
-class InOrder:
+class OrderedWriter:
     """Bytes of several results, written in the order of the results, as early as possible.
 
     What belongs to the first incomplete result is written at once; the rest waits.
@@ -115,7 +115,7 @@ class Plain:
     logprobs = False
 
     def __init__(self, *, echo: bool) -> None:
-        self._echo, self._out = echo, InOrder()
+        self._echo, self._out = echo, OrderedWriter()
         self._shown = make_visible if streams.is_terminal(sys.stdout) else str
         self._last = ""
 
@@ -168,7 +168,7 @@ class EscapedLines:
     logprobs = False
 
     def __init__(self, *, echo: bool) -> None:
-        self._echo, self._out = echo, InOrder()
+        self._echo, self._out = echo, OrderedWriter()
         self._shown = make_visible if streams.is_terminal(sys.stdout) else str
 
     def begin(self, result: Result) -> None:
@@ -208,7 +208,7 @@ class Surprisal:
     logprobs = True
 
     def __init__(self) -> None:
-        self._out = InOrder()
+        self._out = OrderedWriter()
         self._colored = streams.wants_color(sys.stdout)
         self._shown = make_visible if streams.is_terminal(sys.stdout) else str
         self._pending: dict[int, deque[tuple[float, bytes]]] = {}
@@ -280,7 +280,7 @@ class JsonLines:
     logprobs = True
 
     def __init__(self, *, echo: bool) -> None:
-        self._echo, self._out = echo, InOrder()
+        self._echo, self._out = echo, OrderedWriter()
 
     def begin(self, result: Result) -> None:
         """See `OutputFormat`."""

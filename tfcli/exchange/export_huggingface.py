@@ -42,7 +42,7 @@ MAX_SHARD_BYTES = 2_000_000_000  # memory is needed for two of them
 INDEX = "model.safetensors.index.json"
 
 
-def export_to_hugging_face(run: Run, step: ValidStep, path: Path) -> None:
+def export_to_huggingface(run: Run, step: ValidStep, path: Path) -> None:
     """Writes the folder at `path`.
 
     Raises:
@@ -112,7 +112,7 @@ def _write_weights(folder: FolderWriter, config: ModelConfig, read: Callable[[st
     """One file; or several shards, with an index of what is in which."""
     from safetensors.numpy import save
 
-    tensors = stored_tensors(config, "hugging_face")
+    tensors = stored_tensors(config, "huggingface")
     shards = list(_shards(tensors))
     files: dict[str, str] = {}
     for number, shard in enumerate(shards, 1):

@@ -221,7 +221,7 @@ def _shorter(config: ModelConfig, context_length: int) -> ModelConfig:
 
 def _check_weights(config: ModelConfig, weights: dict[str, SafetensorsFile], path: Path) -> int:
     """Compares all shapes with those of a configuration; returns the rows that are dropped."""
-    tensors = stored_tensors(config, "hugging_face")
+    tensors = stored_tensors(config, "huggingface")
     dropped_rows = 0
     for tensor in tensors:
         found, shape = _tensor_shape(weights, _saved_name(weights, tensor.name)), tensor.shape
@@ -274,7 +274,7 @@ def _tensor_shape(weights: dict[str, SafetensorsFile], name: str) -> tuple[int, 
 
 def _our_weights(found: ImportPlan) -> dict[str, Array]:
     ours: dict[str, Array] = {}
-    for tensor in stored_tensors(found.config, "hugging_face"):
+    for tensor in stored_tensors(found.config, "huggingface"):
         ours |= tensor.from_stored(_read(found, tensor))
     return ours
 

@@ -46,7 +46,7 @@ STEP_NAME = re.compile(r"step-(\d{8,})")
 
 
 @dataclass(frozen=True)
-class HeldOut:
+class HeldOutLoss:
     """A loss on text that was not trained on, with its protocol.
 
     Attributes:
@@ -86,12 +86,12 @@ class StepState:
     step: int
     tokens_seen: int
     seconds: float
-    held_out: HeldOut | None = None
-    held_out_final: HeldOut | None = None
+    held_out: HeldOutLoss | None = None
+    held_out_final: HeldOutLoss | None = None
     schema: int = SCHEMA
 
     @property
-    def final_or_latest(self) -> HeldOut | None:
+    def final_or_latest(self) -> HeldOutLoss | None:
         """The figure to show: the one on the whole held-out text, if it was measured."""
         return self.held_out_final or self.held_out
 

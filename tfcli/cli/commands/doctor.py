@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 import typer
 
 from tfcli.cli import streams
-from tfcli.cli.options import JsonOption
+from tfcli.cli.shared_options import JsonOption
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-LITTLE_DISK = 1 << 30
+MIN_FREE_DISK = 1 << 30
 DATA_ERROR = 65
 
 Check = tuple[bool, str, str]
@@ -64,7 +64,7 @@ def _folder() -> Iterator[Check]:
 
     here = Path.cwd()
     free = shutil.disk_usage(here).free
-    enough = free > LITTLE_DISK
+    enough = free > MIN_FREE_DISK
     yield enough, "disk", f"{free / 2**30:.1f} GiB free" + ("" if enough else ": free some space")
     for root in (Path("tokenizers"), Path("checkpoints")):
         existing = root if root.exists() else here

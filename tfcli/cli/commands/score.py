@@ -12,8 +12,8 @@ import typer
 
 from tfcli.cli import streams
 from tfcli.cli.command import takes_options
-from tfcli.cli.options import EngineOptions, JsonOption, QuietOption
 from tfcli.cli.output_formats import escaped_bytes
+from tfcli.cli.shared_options import EngineOptions, JsonOption, QuietOption
 from tfcli.cli.stdin_lines import StdinLines
 from tfcli.errors import DataError, UsageError
 from tfcli.generation.streaming import make_visible
@@ -63,9 +63,9 @@ def score(
 
     reporter = streams.Reporter(quiet=quiet)
     run, step_path = find_run(model.run)
-    opened = partial(open_engine, run, device=model.device, rows=ROWS, engine=model.engine)
+    open_with = partial(open_engine, run, device=model.device, rows=ROWS, engine=model.engine)
     step, engine = open_best(
-        run, step_path, partial(opened, int8=model.int8), damaged=reporter.warn
+        run, step_path, partial(open_with, int8=model.int8), on_damaged=reporter.warn
     )
     if reporter.warned:
         reporter.note(f"Using {step.path.name} instead.")
@@ -86,7 +86,7 @@ def score(
     else:
         streams.write_result(f"{_describe(text, scorer)}\n".encode())
         if model.int8:
-            in_float32 = Scorer(opened(step), scorer.tokenizer, options.stride)
+            in_float32 = Scorer(open_with(step), scorer.tokenizer, options.stride)
             exact = in_float32.whole(_joined(text, scorer))
             reporter.note(_format_int8_loss(text, exact))
 
@@ -228,7 +228,7 @@ def _lines(file: str) -> Iterator[list[str]]:
             raise UsageError("no text to score", hint="tfcli score FILE   # or pipe it in")
         arriving = StdinLines("lines")
         number = 0
-        while some := arriving.some(LINES):
+        while some := arriving.read_available(LINES):
             group: list[str] = []
             try:
                 for line in some:
