@@ -49,7 +49,7 @@ from tfcli.text.tokenizer_training import train_tokenizer
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from tfcli.exchange.export_gguf import NumberType
+    from tfcli.exchange.formats import NumberType
     from tfcli.model.config import ModelConfig
     from tfcli.runs.run import Run
     from tfcli.text.tokenizer import Tokenizer

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from tfcli.errors import ConflictError, DamagedError, DataError, NotFoundError
 from tfcli.exchange.architectures import from_config_json
+from tfcli.exchange.formats import INDEX
 from tfcli.exchange.stored_tensors import StoredTensor, stored_tensors
 from tfcli.exchange.tokenizer_json import from_tokenizer_json
 from tfcli.files import lock, make_folder, read_json, remove_file, remove_leftovers, require_space
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, np.dtype[np.float32]]
 
-WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
+WEIGHTS = "model.safetensors"
 HEAD = "lm_head.weight"  # may be saved even where it is tied
 MAX_JSON_BYTES = 64 << 20
 PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\.safetensors")

@@ -15,11 +15,12 @@ import re
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from tfcli.errors import DamagedError, DataError
+from tfcli.errors import DamagedError
 from tfcli.files import (
     new_folder,
     read_json,
     read_record,
+    require_known_schema,
     require_space,
     to_json,
     translate_os_error,
@@ -145,8 +146,7 @@ def read_state(step: Path) -> StepState:
     """
     verify_file(step / STATE)
     value = read_json(step / STATE)
-    if isinstance(value.get("schema"), int) and value["schema"] > SCHEMA:
-        raise DataError(f"{step} was written by a newer tfcli", hint="pip install --upgrade tfcli")
+    require_known_schema(value.get("schema"), SCHEMA, step)
     try:
         state = read_record(StepState, value)
         if state.step < 0 or not 0 <= state.tokens_seen < 1 << 63:

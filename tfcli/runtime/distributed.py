@@ -194,7 +194,7 @@ def _appears(path: Path) -> bool:
 
 
 def shutdown(*, barrier: bool) -> None:
-    """Leaves the group; with a barrier if all is well, so that no rank messages one that is gone."""
+    """Leaves the group; after a barrier if all is well: no rank then messages one that is gone."""
     if barrier:
         dist.barrier()
     dist.destroy_process_group()

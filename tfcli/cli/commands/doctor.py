@@ -11,12 +11,12 @@ import typer
 
 from tfcli.cli import streams
 from tfcli.cli.shared_options import JsonOption
+from tfcli.errors import DataError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 MIN_FREE_DISK = 1 << 30
-DATA_ERROR = 65
 
 Check = tuple[bool, str, str]
 
@@ -32,7 +32,7 @@ def doctor(json: JsonOption = False) -> None:
     else:
         show_checks(checks)
     if not all(good for good, _, _ in checks):
-        raise typer.Exit(DATA_ERROR)
+        raise typer.Exit(DataError.exit_code)
 
 
 def _machine() -> Iterator[Check]:

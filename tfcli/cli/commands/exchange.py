@@ -13,6 +13,7 @@ from tfcli.cli import streams
 from tfcli.cli.command import takes_options
 from tfcli.cli.shared_options import JsonOption, QuietOption, typer_option
 from tfcli.errors import UsageError
+from tfcli.exchange.formats import NumberType
 from tfcli.options import Options, option
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from tfcli.runs.valid_steps import ValidStep
 
 Target = Literal["huggingface", "gguf", "ollama"]
-NumberType = Literal["f32", "f16", "q8_0"]  # again in `exchange.export_gguf`, which is slow to load
 
 
 def export_run(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import sys
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -12,11 +11,10 @@ import typer
 
 from tfcli.cli import streams
 from tfcli.cli.command import takes_options
-from tfcli.cli.output_formats import escaped_bytes
+from tfcli.cli.output_formats import escaped_bytes, shown
 from tfcli.cli.shared_options import EngineOptions, JsonOption, QuietOption
 from tfcli.cli.stdin_lines import StdinLines
 from tfcli.errors import DataError, UsageError
-from tfcli.generation.streaming import make_visible
 from tfcli.options import OptionError, Options, option
 
 if TYPE_CHECKING:
@@ -177,16 +175,12 @@ def _format_int8_loss(rounded: Scored, exact: Scored) -> str:
     return f"In float32: {exact.nats_per_byte:.4f} nats/byte; int8 differs by {more:+.4f}."
 
 
-def _shown(text: str) -> str:
-    return make_visible(text) if streams.is_terminal(sys.stdout) else text
-
-
 def _write_line(line: str, text: Scored, number: int, *, json: bool) -> None:
     if json:
         streams.write_json_result({"line": number, "text": line} | text.to_json())
     else:
         figures = f"{text.nats_per_byte:.6f}\t{text.nats:.6f}\t"
-        streams.write_result(f"{figures}{_shown(line)}\n".encode())
+        streams.write_result(f"{figures}{shown(line)}\n".encode())
 
 
 def _write_token(token: int, nats: float, spelled: bytes, *, json: bool) -> None:
@@ -194,7 +188,7 @@ def _write_token(token: int, nats: float, spelled: bytes, *, json: bool) -> None
         text = spelled.decode(errors="backslashreplace")
         streams.write_json_result({"token": token, "text": text, "nats": nats})
     else:
-        streams.write_result(f"{nats:.6f}\t{_shown(escaped_bytes(spelled))}\n".encode())
+        streams.write_result(f"{nats:.6f}\t{shown(escaped_bytes(spelled))}\n".encode())
 
 
 def _read(file: str) -> str:
