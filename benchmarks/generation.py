@@ -49,7 +49,7 @@ from tfcli.text.tokenizer_training import train_tokenizer
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from tfcli.exchange.export_gguf import NumberType
+    from tfcli.exchange.formats import NumberType
     from tfcli.model.config import ModelConfig
     from tfcli.runs.run import Run
     from tfcli.text.tokenizer import Tokenizer
@@ -157,7 +157,7 @@ def llama_cpp_decode(run: Run, folder: Path, number_type: NumberType, tokens: in
     import llama_cpp as library
 
     path = folder / f"{number_type}.gguf"
-    export_to_gguf(run, choose_step(run, None, damaged=print), path, number_type)
+    export_to_gguf(run, choose_step(run, None, on_damaged=print), path, number_type)
     config, cores = run.model_config, usable_cores()
     model: Any = library.Llama(
         str(path), n_ctx=config.context_length, n_threads=cores, n_threads_batch=cores,

@@ -40,7 +40,7 @@ from tfcli.model.config import named_config
 from tfcli.model.cost import count_parameters, training_flops_per_token
 from tfcli.model.transformer import Transformer
 from tfcli.runtime.device import choose_device
-from tfcli.runtime.distributed import SINGLE_PROCESS, ProcessGroup, init, shutdown
+from tfcli.runtime.distributed import SINGLE_PROCESS, DistributedContext, init, shutdown
 from tfcli.runtime.dtype import choose_dtype
 from tfcli.runtime.memory import is_out_of_memory
 from tfcli.training.events import NotCompiled, StepFinished
@@ -148,7 +148,12 @@ class Bench:
             return self.train_with(shape, "sharded", compile=False, processes=processes)
 
     def train_with(
-        self, shape: Shape, name: str, *, compile: bool, processes: ProcessGroup = SINGLE_PROCESS
+        self,
+        shape: Shape,
+        name: str,
+        *,
+        compile: bool,
+        processes: DistributedContext = SINGLE_PROCESS,
     ) -> Rate:
         """The steps of a run of that name."""
         trainer = start_training(
@@ -255,7 +260,7 @@ class Bench:
 
 
 @contextlib.contextmanager
-def single_process_group(runs: Path) -> Iterator[ProcessGroup]:
+def single_process_group(runs: Path) -> Iterator[DistributedContext]:
     """Makes this process the only one of a distributed training, with a folder for its runs."""
     alone = {
         "RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1",
@@ -266,7 +271,7 @@ def single_process_group(runs: Path) -> Iterator[ProcessGroup]:
     try:
         yield replace(group, sharded=True)
     finally:
-        shutdown(together=False)  # there is nobody to wait for
+        shutdown(barrier=False)  # there is nobody to wait for
         for name in alone:
             os.environ.pop(name)
 

@@ -231,7 +231,7 @@ def run_tfcli(file: Path, corpus: Corpus, budget: str, seed: int, options: list[
         seconds, output = call(command, Path(folder))
         summary = json.loads(output)
         run = open_run(Path(folder) / summary["path"])
-        model = open_model(run, choose_step(run, None, damaged=print), "cpu")
+        model = open_model(run, choose_step(run, None, on_damaged=print), "cpu")
         tokenizer = run.tokenizer()
         bos, eos = tokenizer.special.bos, tokenizer.special.eos
         assert bos is not None

@@ -7,7 +7,7 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from tfcli.runtime.distributed import SINGLE_PROCESS, ProcessGroup
+from tfcli.runtime.distributed import SINGLE_PROCESS, DistributedContext
 from tfcli.text.corpus import open_corpus
 from tfcli.text.sentencepiece_model import (
     Algorithm,
@@ -18,9 +18,9 @@ from tfcli.text.sentencepiece_model import (
 )
 from tfcli.text.sentencepiece_tokenizer import SPACE_MARK, SentencePieceTokenizer
 from tfcli.text.token_cache import tokenize_corpus
-from tfcli.training.launch import start_run
 from tfcli.training.options import TrainOptions
-from tfcli.training.setup import prepare
+from tfcli.training.setup import plan_job
+from tfcli.training.start import start_run
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -65,7 +65,7 @@ def start_training(
     path: Path,
     *,
     device: Device,
-    processes: ProcessGroup = SINGLE_PROCESS,
+    processes: DistributedContext = SINGLE_PROCESS,
     **options: Any,
 ) -> Trainer:
     """What trains a model of that shape on words drawn at random from the vocabulary.
@@ -87,6 +87,6 @@ def start_training(
         d_model=config.d_model, num_heads=config.num_heads, tied_head=config.tied_head, **options,
     )  # fmt: skip
     tokens = tokenize_corpus(corpus, tokenizer, cache=cache)
-    job = prepare(wanted, tokens, tokenizer, seed=0, device=device)
+    job = plan_job(wanted, tokens, tokenizer, seed=0, device=device)
     assert job.model_config == config
     return start_run(replace(job, processes=processes), path, corpus, started=time.monotonic())

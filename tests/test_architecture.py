@@ -15,7 +15,7 @@ ROOT = Path(__file__).parent.parent / "tfcli"
 MODULES = sorted(ROOT.rglob("*.py"))
 IDS = [str(path.relative_to(ROOT)) for path in MODULES]
 
-# Each room may import itself and every room before it in this order.
+# Each package may import itself and every package before it in this order.
 ORDER = [
     "errors", "options", "files", "runtime", "text", "stories", "model", "runs",
     "training", "generation", "exchange", "cli",
@@ -39,18 +39,18 @@ def imports(path: Path) -> Iterator[str]:
                 yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-def room(module: str) -> str:
+def package(module: str) -> str:
     return module.split(".")[1]
 
 
 @pytest.mark.parametrize("path", MODULES, ids=IDS)
-def test_a_room_imports_only_from_its_left_and_from_below(path: Path) -> None:
+def test_a_package_imports_only_from_itself_and_earlier_packages(path: Path) -> None:
     own = path.relative_to(ROOT).with_suffix("").parts[0]
     if own in OUTSIDE:
         return
     for module in imports(path):
-        if module.startswith("tfcli.") and room(module) in ORDER:
-            assert ORDER.index(room(module)) <= ORDER.index(own), f"{path.name} imports {module}"
+        if module.startswith("tfcli.") and package(module) in ORDER:
+            assert ORDER.index(package(module)) <= ORDER.index(own), f"{path.name} imports {module}"
 
 
 @pytest.mark.parametrize("path", MODULES, ids=IDS)

@@ -22,7 +22,7 @@ def main() -> None:
     """Runs the command line and exits with its code."""
     from tfcli.cli import signals
 
-    with signals.that_end_cleanly():
+    with signals.exit_cleanly_on_signals():
         try:
             from tfcli.cli.app import run
 

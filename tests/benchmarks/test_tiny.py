@@ -75,7 +75,7 @@ def test_a_run_made_for_a_benchmark_is_valid_and_can_be_exported(tmp_path: Path)
     made = make_run(config, number_tokenizer(400), tmp_path / "it")
     run = open_run(made.path)
     assert run.model_config == config
-    step = choose_step(run, None, damaged=lambda error: pytest.fail(str(error)))
+    step = choose_step(run, None, on_damaged=lambda error: pytest.fail(str(error)))
     export_to_gguf(run, step, tmp_path / "it.gguf", "q8_0")
     assert (tmp_path / "it.gguf").stat().st_size > 10_000
 

@@ -14,7 +14,7 @@ from tests.runs.helpers import metadata
 from tfcli.model.config import Family, named_config
 from tfcli.model.transformer import Transformer
 from tfcli.runs.run import Run, create_run
-from tfcli.runs.step import HeldOut, StepState, save_step
+from tfcli.runs.step import HeldOutLoss, StepState, save_step
 from tfcli.runs.valid_steps import ValidStep, open_step
 from tfcli.text.tokenizer import Tokenizer
 from tfcli.text.tokenizer_training import train_tokenizer
@@ -88,7 +88,7 @@ def make_run(tmp_path: Path, tokenizer: Tokenizer) -> MakeRun:
             },
         }  # fmt: skip
         run = create_run(tmp_path / "checkpoints" / name, run_json, tokenizer)
-        held_out = HeldOut(
+        held_out = HeldOutLoss(
             nats_per_byte=1.25, bytes=1000, tokens=300, context=96, stride=48, whole=True
         )
         state = StepState(step=7, tokens_seen=7000, seconds=3.5, held_out=held_out)

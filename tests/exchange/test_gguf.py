@@ -12,7 +12,8 @@ import pytest
 from tests.conftest import BOOK
 from tests.exchange.conftest import SHAPES, MakeRun
 from tfcli.errors import ConflictError, DataError, UsageError
-from tfcli.exchange.export_gguf import NumberType, export_to_gguf, export_to_ollama, rounded
+from tfcli.exchange.export_gguf import export_to_gguf, export_to_ollama, rounded
+from tfcli.exchange.formats import NumberType
 from tfcli.model.safetensors_file import SafetensorsFile
 from tfcli.runs.step import MODEL
 from tfcli.text.sentencepiece_model import read_pieces

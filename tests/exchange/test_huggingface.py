@@ -14,7 +14,7 @@ from tests.exchange.conftest import SHAPES, MakeRun, random_weights
 from tfcli.errors import ConflictError, UsageError
 from tfcli.exchange import export_huggingface
 from tfcli.exchange.architectures import from_config_json, to_config_json
-from tfcli.exchange.export_huggingface import export_to_hugging_face
+from tfcli.exchange.export_huggingface import export_to_huggingface
 from tfcli.exchange.import_huggingface import import_run, inspect_checkpoint
 from tfcli.files import verify_folder
 from tfcli.generation.engines.engine import Engine
@@ -67,7 +67,7 @@ def test_exported_model_computes_the_same(
     shape: str, make_run: MakeRun, tokenizer: Tokenizer, tmp_path: Path
 ) -> None:
     run, step, model = make_run(**SHAPES[shape])
-    export_to_hugging_face(run, step, tmp_path / "out")
+    export_to_huggingface(run, step, tmp_path / "out")
     assert_same_model(model, open_theirs(tmp_path / "out"), [BEGIN, *tokenizer.encode(TEXT)])
 
 
@@ -78,7 +78,7 @@ def test_sliding_window_is_exported(
     family: Any, qkv_bias: bool, make_run: MakeRun, tokenizer: Tokenizer, tmp_path: Path
 ) -> None:
     run, step, model = make_run(family, sliding_window=7, tied_head=False, qkv_bias=qkv_bias)
-    export_to_hugging_face(run, step, tmp_path / "out")
+    export_to_huggingface(run, step, tmp_path / "out")
     theirs = open_theirs(tmp_path / "out")
     assert theirs.config.sliding_window == 7
     assert_same_model(model, theirs, [BEGIN, *tokenizer.encode(TEXT)])
@@ -89,19 +89,19 @@ def test_large_model_is_exported_in_shards(
 ) -> None:
     monkeypatch.setattr(export_huggingface, "MAX_SHARD_BYTES", 100_000)
     run, step, model = make_run(tied_head=False)
-    export_to_hugging_face(run, step, tmp_path / "out")
+    export_to_huggingface(run, step, tmp_path / "out")
     shards = sorted((tmp_path / "out").glob("model-*-of-*.safetensors"))
     assert len(shards) > 2
     assert not (tmp_path / "out" / "model.safetensors").exists()
     assert_same_model(model, open_theirs(tmp_path / "out"), [BEGIN, *tokenizer.encode(TEXT)])
     plan = inspect_checkpoint(tmp_path / "out")  # and imported again
     again = import_run(plan, tmp_path / "checkpoints" / "again")
-    assert_same_weights(open_model(again, choose_step(again, None, damaged=fail)), model)
+    assert_same_weights(open_model(again, choose_step(again, None, on_damaged=fail)), model)
 
 
 def test_export_is_valid_and_has_a_model_card(make_run: MakeRun, tmp_path: Path) -> None:
     run, step, _ = make_run()
-    export_to_hugging_face(run, step, tmp_path / "out")
+    export_to_huggingface(run, step, tmp_path / "out")
     verify_folder(tmp_path / "out")
     readme = (tmp_path / "out" / "README.md").read_text()
     assert readme.startswith("---\nlibrary_name: transformers\n")
@@ -125,17 +125,17 @@ def test_existing_files_are_not_overwritten(make_run: MakeRun, tmp_path: Path) -
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("years of work")
     with pytest.raises(ConflictError, match="already exists"):
-        export_to_hugging_face(run, step, tmp_path / "mine")
+        export_to_huggingface(run, step, tmp_path / "mine")
     assert (tmp_path / "mine" / "thesis.txt").read_text() == "years of work"
     (tmp_path / "empty").mkdir()
-    export_to_hugging_face(run, step, tmp_path / "empty")
+    export_to_huggingface(run, step, tmp_path / "empty")
     assert (tmp_path / "empty" / "config.json").is_file()
 
 
 def test_classic_cannot_be_exported(make_run: MakeRun, tmp_path: Path) -> None:
     run, step, _ = make_run("classic")
     with pytest.raises(UsageError, match="classic cannot be exported") as refused:
-        export_to_hugging_face(run, step, tmp_path / "out")
+        export_to_huggingface(run, step, tmp_path / "out")
     assert refused.value.hint
     assert "Qwen3" in refused.value.hint
     assert "gpt2" in refused.value.hint
@@ -231,7 +231,7 @@ def test_imported_model_computes_the_same(name: str, tokenizer: Tokenizer, tmp_p
     theirs = make_theirs(kind, tokenizer.vocab_size, extra)
     plan = inspect_checkpoint(saved(theirs, tokenizer, tmp_path / "in"))
     run = import_run(plan, tmp_path / "checkpoints" / "theirs")
-    step = choose_step(run, None, damaged=fail)
+    step = choose_step(run, None, on_damaged=fail)
     ids = [BEGIN, *tokenizer.encode(TEXT)]
     their_ids = assert_same_model(open_model(run, step), theirs, ids)
     with torch.no_grad():
@@ -239,7 +239,7 @@ def test_imported_model_computes_the_same(name: str, tokenizer: Tokenizer, tmp_p
     for engine in engines(run, step):
         np.testing.assert_allclose(engine.forward_all([0], [ids]), expected, rtol=0, atol=1e-4)
         assert greedy_of_engine(engine, ids[:8], 64) == their_ids
-    export_to_hugging_face(run, step, tmp_path / "out")
+    export_to_huggingface(run, step, tmp_path / "out")
     again = open_theirs(tmp_path / "out").state_dict()
     for name, weight in theirs.state_dict().items():
         assert torch.equal(again[name], weight), name
@@ -258,7 +258,7 @@ def test_default_rope_scaling_is_none(
     path.write_text(json.dumps(config))
     run = import_run(inspect_checkpoint(path.parent), tmp_path / "checkpoints" / "theirs")
     assert run.model_config.rope_theta == 500_000.0
-    model = open_model(run, choose_step(run, None, damaged=fail))
+    model = open_model(run, choose_step(run, None, on_damaged=fail))
     assert_same_model(model, open_theirs(path.parent), [BEGIN, *tokenizer.encode(TEXT)])
 
 
@@ -272,9 +272,9 @@ def test_imported_gpt2_computes_the_same(tokenizer: Tokenizer, tmp_path: Path) -
     theirs: Any = random_weights(GPT2LMHeadModel(config))
     plan = inspect_checkpoint(saved(theirs, tokenizer, tmp_path / "in"))
     run = import_run(plan, tmp_path / "checkpoints" / "theirs")
-    model = open_model(run, choose_step(run, None, damaged=fail))
+    model = open_model(run, choose_step(run, None, on_damaged=fail))
     assert_same_model(model, theirs, [BEGIN, *tokenizer.encode(TEXT)])
-    export_to_hugging_face(run, choose_step(run, None, damaged=fail), tmp_path / "out")
+    export_to_huggingface(run, choose_step(run, None, on_damaged=fail), tmp_path / "out")
     again = open_theirs(tmp_path / "out").state_dict()
     for name, weight in theirs.state_dict().items():
         assert torch.equal(again[name], weight), name
@@ -296,7 +296,7 @@ def test_gpt2_names_without_prefix_are_imported(tokenizer: Tokenizer, tmp_path: 
     }
     save_file(without_prefix, folder / "model.safetensors")
     run = import_run(inspect_checkpoint(folder), tmp_path / "checkpoints" / "theirs")
-    model = open_model(run, choose_step(run, None, damaged=fail))
+    model = open_model(run, choose_step(run, None, on_damaged=fail))
     assert_same_model(model, theirs, [BEGIN, *tokenizer.encode(TEXT)])
 
 
@@ -309,7 +309,7 @@ def test_other_number_formats_become_float32(
         inspect_checkpoint(saved(theirs, tokenizer, tmp_path / "in")),
         tmp_path / "checkpoints" / "theirs",
     )
-    model = open_model(run, choose_step(run, None, damaged=fail))
+    model = open_model(run, choose_step(run, None, on_damaged=fail))
     expected = theirs.state_dict()["model.layers.1.mlp.up_proj.weight"].float()
     weight = dict(model.named_parameters())["blocks.1.feed_forward.up.weight"]
     assert torch.equal(weight, expected)
@@ -320,7 +320,7 @@ def test_embedding_rows_without_a_token_are_dropped(tokenizer: Tokenizer, tmp_pa
     plan = inspect_checkpoint(saved(theirs, tokenizer, tmp_path / "in"), context_length=40)
     assert plan.dropped_rows == 12
     run = import_run(plan, tmp_path / "checkpoints" / "theirs")
-    model = open_model(run, choose_step(run, None, damaged=fail))
+    model = open_model(run, choose_step(run, None, on_damaged=fail))
     assert model.config.context_length == 40
     ids = torch.tensor([[BEGIN, *tokenizer.encode(TEXT)][:40]])
     with torch.no_grad():
@@ -330,7 +330,7 @@ def test_embedding_rows_without_a_token_are_dropped(tokenizer: Tokenizer, tmp_pa
 
 def test_tokenizer_json_is_enough(make_run: MakeRun, tokenizer: Tokenizer, tmp_path: Path) -> None:
     run, step, _ = make_run()
-    export_to_hugging_face(run, step, tmp_path / "out")
+    export_to_huggingface(run, step, tmp_path / "out")
     (tmp_path / "out" / "tokenizer.model").unlink()
     again = import_run(inspect_checkpoint(tmp_path / "out"), tmp_path / "checkpoints" / "again")
     assert again.tokenizer().encode(TEXT) == tokenizer.encode(TEXT)

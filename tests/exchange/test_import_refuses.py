@@ -19,7 +19,7 @@ from safetensors.numpy import load_file, save_file
 from tests.exchange.conftest import MakeRun
 from tfcli.errors import DataError, NotFoundError, TfcliError
 from tfcli.exchange.architectures import from_config_json
-from tfcli.exchange.export_huggingface import export_to_hugging_face
+from tfcli.exchange.export_huggingface import export_to_huggingface
 from tfcli.exchange.import_huggingface import import_run, inspect_checkpoint
 
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
@@ -29,7 +29,7 @@ WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 def folder(make_run: MakeRun, tmp_path: Path) -> Path:
     """A folder that can be imported, for the test to damage."""
     run, step, _ = make_run(tied_head=False)
-    export_to_hugging_face(run, step, tmp_path / "in")
+    export_to_huggingface(run, step, tmp_path / "in")
     return tmp_path / "in"
 
 

@@ -38,10 +38,10 @@ def state_dict_of_transformers(config: ModelConfig) -> dict[str, tuple[int, ...]
 
 @given(config=exportable)
 @settings(max_examples=40, deadline=None)
-def test_hugging_face_tensors_equal_transformers(config: ModelConfig) -> None:
+def test_huggingface_tensors_equal_transformers(config: ModelConfig) -> None:
     if architecture_of(config) is LLAMA:
         assume(config.d_model % config.num_heads == 0)  # LlamaConfig wants it, without need
-    found = {tensor.name: tensor.shape for tensor in stored_tensors(config, "hugging_face")}
+    found = {tensor.name: tensor.shape for tensor in stored_tensors(config, "huggingface")}
     assert found == state_dict_of_transformers(config)
 
 
@@ -55,13 +55,13 @@ def test_gguf_names_equal_the_gguf_package(config: ModelConfig) -> None:
     )
     names = gguf.get_tensor_name_map(kind, config.num_layers)
     for parameter in parameters(config):
-        assert parameter.hugging_face is not None
+        assert parameter.huggingface is not None
         assert parameter.gguf is not None
-        expected = names.get_name(parameter.hugging_face.name, try_suffixes=(".weight", ".bias"))
+        expected = names.get_name(parameter.huggingface.name, try_suffixes=(".weight", ".bias"))
         assert parameter.gguf.name == expected
 
 
-@pytest.mark.parametrize("format", ["hugging_face", "gguf"])
+@pytest.mark.parametrize("format", ["huggingface", "gguf"])
 @given(config=exportable, seed=st.integers(0, 100))
 @settings(deadline=None)
 def test_weights_round_trip_through_each_format(
@@ -88,13 +88,13 @@ def test_config_json_round_trip(config: ModelConfig) -> None:
 
 def test_classic_has_no_other_format() -> None:
     for parameter in parameters(CONFIGS["classic"]):
-        assert parameter.hugging_face is parameter.gguf is None
+        assert parameter.huggingface is parameter.gguf is None
 
 
 def test_new_bias_is_exported_and_imported() -> None:
     """A q, k, v bias added to the table gets Qwen2's names, without a change in `exchange`."""
     config = CONFIGS["llama, q, k, v bias"]
-    names = {tensor.name for tensor in stored_tensors(config, "hugging_face")}
+    names = {tensor.name for tensor in stored_tensors(config, "huggingface")}
     assert {f"model.layers.1.self_attn.{part}_proj.bias" for part in "qkv"} < names
     assert "model.layers.1.self_attn.o_proj.bias" not in names
     names = {tensor.name for tensor in stored_tensors(config, "gguf")}

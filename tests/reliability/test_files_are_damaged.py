@@ -74,7 +74,7 @@ def test_damage_is_detected_and_the_step_before_is_used(tmp_path: Path, tally: T
         try:
             opened = open_run(folder)
             opened.tokenizer()
-            step = newest_valid_step(opened, damaged=named.append)
+            step = newest_valid_step(opened, on_damaged=named.append)
         except (DataError, NotFoundError):
             assert name in {RUN_JSON, TOKENIZER}, where
         else:

@@ -55,7 +55,7 @@ def test_step_is_saved_completely_or_not_at_all(tmp_path: Path, again: bool, tal
 
     def check(folder: Path, done: bool) -> None:
         remove_leftovers(folder / "it")
-        step = newest_valid_step(open_run(folder / "it"), damaged=lambda error: None)
+        step = newest_valid_step(open_run(folder / "it"), on_damaged=lambda error: None)
         assert step, "the earlier step was lost"
         if done:
             assert step.state.step == 2, "a completed save was lost"
@@ -78,7 +78,7 @@ def test_pruning_keeps_the_last_valid_step(tmp_path: Path, tally: Tally) -> None
 
     def check(folder: Path, done: bool) -> None:
         remove_leftovers(folder / "it")
-        step = newest_valid_step(open_run(folder / "it"), damaged=lambda error: None)
+        step = newest_valid_step(open_run(folder / "it"), on_damaged=lambda error: None)
         assert step
         assert step.state.step >= (4 if done else 3)
 

@@ -86,7 +86,7 @@ def test_training_killed_at_random_moments_resumes_to_the_same_bits(
         assert done.code == -signal.SIGKILL, done.err
         kills += 1
         if (run / "run.json").exists():
-            step = newest_valid_step(open_run(run), damaged=fail)
+            step = newest_valid_step(open_run(run), on_damaged=fail)
             kept = step.state.step if step else 0
             assert steps_made(run) - kept <= 4 + 1, "more than an interval was lost"
     name = f"run-{finished}"
@@ -157,7 +157,7 @@ def test_two_processes_killed_at_random_moments_resume_to_the_same_bits(
             continue
         kills += 1
         if (run / "run.json").exists():
-            step = newest_valid_step(open_run(run), damaged=fail)
+            step = newest_valid_step(open_run(run), on_damaged=fail)
             kept = step.state.step if step else 0
             assert steps_made(run) - kept <= 4 + 1, "more than an interval was lost"
     tally(2, kills)
@@ -215,7 +215,7 @@ def test_training_stopped_at_random_moments_resumes_to_the_same_bits(
         assert done.code in codes | {0, -signal.SIGTERM, -signal.SIGINT}, done.err
         assert "Traceback" not in done.err
         if (run / "run.json").exists():
-            step = newest_valid_step(open_run(run), damaged=fail)
+            step = newest_valid_step(open_run(run), on_damaged=fail)
             if done.code in codes and len(numbers) == 1 and steps_made(run):
                 assert step, "the state was saved"
                 assert step.state.step == steps_made(run), "at the step that it was in"
@@ -268,7 +268,7 @@ def test_training_on_a_full_disk_resumes_to_the_same_bits(
         assert "full" in done.err or "could not write" in done.err, done.err
         assert "Traceback" not in done.err
         run = open_run(workspace / "checkpoints/it")
-        step = newest_valid_step(run, damaged=fail)
+        step = newest_valid_step(run, on_damaged=fail)
         assert step
         assert step.state.step == STEPS
         assert final_arrays(run.path) == before

@@ -53,7 +53,7 @@ class Writer:
 
 def _step_found(folder: Path) -> str:
     remove_leftovers(folder / "it")
-    step = newest_valid_step(open_run(folder / "it"), damaged=lambda error: None)
+    step = newest_valid_step(open_run(folder / "it"), on_damaged=lambda error: None)
     assert step
     return "new" if step.state.step == 2 else "old"
 

@@ -11,7 +11,7 @@ import numpy as np
 from tests.conftest import BOOK
 from tfcli.model.config import ModelConfig
 from tfcli.runs.run import Run, create_run
-from tfcli.runs.step import HeldOut, StepState, save_step
+from tfcli.runs.step import HeldOutLoss, StepState, save_step
 from tfcli.text.tokenizer import Tokenizer
 from tfcli.text.tokenizer_training import train_tokenizer
 
@@ -52,8 +52,8 @@ def make_run(path: Path) -> Run:
     return create_run(path, metadata(), tokenizer())
 
 
-def held_out(loss: float) -> HeldOut:
-    return HeldOut(nats_per_byte=loss, bytes=1000, tokens=300, context=8, stride=4, whole=False)
+def held_out(loss: float) -> HeldOutLoss:
+    return HeldOutLoss(nats_per_byte=loss, bytes=1000, tokens=300, context=8, stride=4, whole=False)
 
 
 def state(step: int, loss: float | None = None) -> StepState:

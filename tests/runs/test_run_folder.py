@@ -415,7 +415,7 @@ def test_newest_step_is_found_if_all_are_valid(run: Run) -> None:
     save(run, 5)
     newest = save(run, 10, loss=2.0)
     reports = Reports()
-    assert newest_valid_step(run, damaged=reports) == open_step(newest)
+    assert newest_valid_step(run, on_damaged=reports) == open_step(newest)
     assert reports == []
 
 
@@ -426,7 +426,7 @@ def test_damaged_steps_are_skipped_and_reported(run: Run, damage: Damage) -> Non
     for step in damaged:
         damage(step)
     reports = Reports()
-    found = newest_valid_step(run, damaged=reports)
+    found = newest_valid_step(run, on_damaged=reports)
     assert found == open_step(valid)
     assert len(reports) == 2
     for step, report in zip(reversed(damaged), reports, strict=True):
@@ -440,7 +440,7 @@ def test_damaged_best_step_is_skipped_and_reported(run: Run, damage: Damage) -> 
     save(run, 15, loss=3.0)
     damage(best)
     reports = Reports()
-    assert best_valid_step(run, damaged=reports) == open_step(second)
+    assert best_valid_step(run, on_damaged=reports) == open_step(second)
     assert all(str(best) in report.what for report in reports)
 
 
@@ -456,7 +456,7 @@ def test_unreadable_step_is_skipped_and_reported(run: Run) -> None:
 
     reports = Reports()
     with faulty(refuses_once):
-        found = newest_valid_step(run, damaged=reports)
+        found = newest_valid_step(run, on_damaged=reports)
     assert refused
     assert found == open_step(valid)
     assert [str(unreadable) in report.what for report in reports] == [True]
@@ -467,14 +467,14 @@ def test_no_step_is_found_if_all_are_damaged(run: Run) -> None:
         flip_a_bit(save(run, number, loss=1.0))
     for find in (newest_valid_step, best_valid_step):
         reports = Reports()
-        assert find(run, damaged=reports) is None
+        assert find(run, on_damaged=reports) is None
         assert len(reports) == 2
 
 
 def test_no_step_is_found_if_there_is_none(run: Run) -> None:
     reports = Reports()
-    assert newest_valid_step(run, damaged=reports) is None
-    assert best_valid_step(run, damaged=reports) is None
+    assert newest_valid_step(run, on_damaged=reports) is None
+    assert best_valid_step(run, on_damaged=reports) is None
     assert reports == []
 
 
@@ -495,7 +495,7 @@ def test_best_step_has_the_lowest_loss(run: Run) -> None:
     losses = {1: 3.0, 2: 1.0, 3: 2.0, 4: None}
     steps = {number: save(run, number, loss) for number, loss in losses.items()}
     assert steps_by_loss(run) == [steps[number] for number in (2, 3, 1, 4)]
-    best = best_valid_step(run, damaged=Reports())
+    best = best_valid_step(run, on_damaged=Reports())
     assert best is not None
     assert best.path == steps[2]
 
@@ -600,8 +600,8 @@ READERS: dict[str, Callable[[Run, Reports], object]] = {
     "list_runs": lambda run, reports: list_runs(run.path.parent) == [run.path],
     "find_run": lambda run, reports: find_run(None, run.path.parent) == (run, None),
     "summarize": lambda run, reports: summarize(run)["steps"] in {30, 40},
-    "newest_valid_step": lambda run, reports: newest_valid_step(run, damaged=reports),
-    "best_valid_step": lambda run, reports: best_valid_step(run, damaged=reports),
+    "newest_valid_step": lambda run, reports: newest_valid_step(run, on_damaged=reports),
+    "best_valid_step": lambda run, reports: best_valid_step(run, on_damaged=reports),
 }
 
 

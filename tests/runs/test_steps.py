@@ -27,7 +27,7 @@ from tfcli.runs.step import (
     MODEL,
     OPTIMIZER,
     STATE,
-    HeldOut,
+    HeldOutLoss,
     StepState,
     list_steps,
     load_arrays,
@@ -49,7 +49,7 @@ ARRAYS = st.dictionaries(NAMES, stn.arrays(DTYPES, SHAPES), max_size=4)
 
 FINITE = st.floats(allow_nan=False)
 COUNT = st.integers()
-HELD_OUT = st.builds(HeldOut, FINITE, COUNT, COUNT, COUNT, COUNT, st.booleans())
+HELD_OUT = st.builds(HeldOutLoss, FINITE, COUNT, COUNT, COUNT, COUNT, st.booleans())
 STATES = st.builds(
     StepState,
     step=st.integers(0, 10**9),
@@ -224,7 +224,7 @@ def read_written_state(folder: Path, value: object) -> StepState:
 
 def test_state_is_read_from_its_keys(tmp_path: Path) -> None:
     expected = StepState(
-        step=1, tokens_seen=2, seconds=3.0, held_out=HeldOut(1.5, 9, 3, 8, 4, whole=True)
+        step=1, tokens_seen=2, seconds=3.0, held_out=HeldOutLoss(1.5, 9, 3, 8, 4, whole=True)
     )
     assert read_written_state(tmp_path, valid_state()) == expected
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from tests.conftest import BOOK, forked
 from tfcli.runtime.device import Device
-from tfcli.runtime.distributed import ProcessGroup
+from tfcli.runtime.distributed import DistributedContext
 
 MODEL = ["--layers", "2", "--width", "32", "--heads", "2", "--context", "32", "--vocab-size", "300"]
 BATCH = ["--batch-tokens", "160", "--dtype", "float32", "--seed", "3"]
@@ -196,9 +196,9 @@ shape = {"d_model": 1024, "num_layers": 3, "num_heads": 16, "tied_head": True}
 job = workshop.job(**shape, steps=1)
 job = dataclasses.replace(job, processes=dataclasses.replace(group, sharded=True))
 warm_up = workshop.job(steps=1)  # loads what is loaded at first use
-dataclasses.replace(warm_up, processes=job.processes).model()
+dataclasses.replace(warm_up, processes=job.processes).build_model()
 before = taken("VmRSS")
-model = job.model()
+model = job.build_model()
 built = taken("VmHWM") - before
 whole = 4 * job.parameters
 
@@ -213,7 +213,7 @@ before = taken("VmRSS")
 save("saved")
 saved = taken("VmHWM") - before
 print(built / whole, saved / whole)
-shutdown(together=True)
+shutdown(barrier=True)
 """
 
 
@@ -231,7 +231,9 @@ def test_a_sharded_model_is_never_whole_in_any_process(tmp_path: Path) -> None:
 
 @given(st.integers(1, 100), st.integers(1, 40))
 def test_row_shards_are_the_batch_and_differ_by_one_row_at_most(rows: int, size: int) -> None:
-    shards = [ProcessGroup(rank=rank, world_size=size).row_shard(rows) for rank in range(size)]
+    shards = [
+        DistributedContext(rank=rank, world_size=size).row_shard(rows) for rank in range(size)
+    ]
     assert [row for shard in shards for row in shard] == list(range(rows))
     assert max(map(len, shards)) - min(map(len, shards)) <= 1
 

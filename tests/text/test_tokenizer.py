@@ -25,11 +25,11 @@ from tfcli.text.sentencepiece_tokenizer import (
     SentencePieceTokenizer,
 )
 from tfcli.text.tokenizer import Tokenizer
-from tfcli.text.tokenizer_file import LARGEST_FILE, load_tokenizer, open_tokenizer
+from tfcli.text.tokenizer_file import MAX_FILE_BYTES, load_tokenizer, open_tokenizer
 from tfcli.text.tokenizer_training import (
+    MIN_VOCAB_SIZE,
     SAMPLE,
     SENTENCE,
-    SMALLEST_VOCABULARY,
     TokenizerReport,
     TokenizerType,
     choose_vocab_size,
@@ -326,20 +326,20 @@ def test_possible_vocabulary_size_is_met_exactly(vocab_size: int) -> None:
 @every_type
 @pytest.mark.parametrize("text", ["a", MIXED])
 def test_smallest_vocabulary_works(type: TokenizerType, text: str) -> None:
-    tokenizer, _ = train(text, type=type, vocab_size=SMALLEST_VOCABULARY)
-    assert tokenizer.vocab_size <= SMALLEST_VOCABULARY
+    tokenizer, _ = train(text, type=type, vocab_size=MIN_VOCAB_SIZE)
+    assert tokenizer.vocab_size <= MIN_VOCAB_SIZE
     assert_lossless(tokenizer, text)
 
 
 @every_type
-@pytest.mark.parametrize("vocab_size", [SMALLEST_VOCABULARY - 1, 100, 1, 0, -1])
+@pytest.mark.parametrize("vocab_size", [MIN_VOCAB_SIZE - 1, 100, 1, 0, -1])
 def test_vocabulary_too_small_for_all_bytes_is_refused(
     type: TokenizerType, vocab_size: int
 ) -> None:
     with pytest.raises(DataError) as caught:
         train(MIXED, type=type, vocab_size=vocab_size)
     assert str(vocab_size) in caught.value.what
-    assert f"--vocab-size {SMALLEST_VOCABULARY}" in (caught.value.hint or "")
+    assert f"--vocab-size {MIN_VOCAB_SIZE}" in (caught.value.hint or "")
 
 
 @every_type
@@ -592,10 +592,10 @@ def test_corrupted_model_is_refused_or_a_lossless_tokenizer(
 
 def test_oversized_model_is_not_opened(tmp_path: Path) -> None:
     with pytest.raises(DataError):
-        open_tokenizer(bytes(LARGEST_FILE + 1))
+        open_tokenizer(bytes(MAX_FILE_BYTES + 1))
     path = tmp_path / "tokenizer.model"
     with path.open("wb") as file:
-        file.truncate(LARGEST_FILE + 1)
+        file.truncate(MAX_FILE_BYTES + 1)
     with pytest.raises(DataError) as caught:
         load_tokenizer(path)
     assert str(path) in caught.value.what

@@ -14,11 +14,11 @@ from tfcli.runtime.device import Device
 from tfcli.text.corpus import open_corpus
 from tfcli.text.token_cache import tokenize_corpus
 from tfcli.text.tokenizer_training import train_tokenizer
-from tfcli.training.launch import resume, start_run
+from tfcli.training.callbacks import Callbacks
 from tfcli.training.loop import Trainer
 from tfcli.training.options import TrainOptions
-from tfcli.training.session import Callbacks
-from tfcli.training.setup import TrainingJob, prepare, reopen
+from tfcli.training.setup import TrainingJob, plan_job, reopen_job
+from tfcli.training.start import resume_run, start_run
 
 
 class Workshop:
@@ -43,7 +43,7 @@ class Workshop:
             "steps": 6, "num_layers": 1, "d_model": 32, "num_heads": 2, "context_length": 16,
             "batch_tokens": 64, "dtype": "float32",
         }  # fmt: skip
-        return prepare(
+        return plan_job(
             TrainOptions(**(small | options)), self.tokens, self.tokenizer,
             seed=seed, device=self.device,
         )  # fmt: skip
@@ -57,11 +57,11 @@ class Workshop:
     def resume(self, name: str, **more: Any) -> Trainer:
         run: Run = open_run(self.folder / name)
         stop = more.pop("stop", lambda: False)
-        return resume(
-            reopen(run, cache=self.cache, device=self.device, **more),
+        return resume_run(
+            reopen_job(run, cache=self.cache, device=self.device, **more),
             run,
             started=time.monotonic(),
-            damaged=lambda error: None,
+            on_damaged=lambda error: None,
             callbacks=Callbacks(stop=stop),
         )
 

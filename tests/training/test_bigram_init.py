@@ -93,7 +93,7 @@ def test_pairs_and_unigram_frequencies_are_counted(tokens: list[int]) -> None:
 def test_evenly_spaced_parts_of_a_long_text_are_counted(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(bigram_init, "MOST_TOKENS", 640)
+    monkeypatch.setattr(bigram_init, "MAX_TOKENS", 640)
     tokens = np.repeat(np.arange(VOCAB_SIZE), 1000).astype(np.uint16)
     pairs, shares = count_pairs(tokens, VOCAB_SIZE)
     assert 0 < pairs.values().sum() < 640

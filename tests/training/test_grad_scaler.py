@@ -75,7 +75,7 @@ def test_overflowing_step_is_retried_with_a_smaller_scale(workshop: Workshop) ->
     assert [event.step for event in steps] == [1, 2, 3, 4]
     assert trainer.grad_scaler.scale < 2.0**40
     list(workshop.begin("usual", workshop.job(steps=4, dtype="float16")).events())
-    usual = losses(workshop.folder / "usual")  # skipped updates leave no trace
+    usual = losses(workshop.folder / "usual")  # skipped steps leave no trace
     assert [event.loss for event in steps] == pytest.approx(list(usual.values()), rel=1e-3)
 
 

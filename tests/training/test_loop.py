@@ -154,7 +154,7 @@ def test_existing_run_name_is_refused(workshop: Workshop) -> None:
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
-def test_diverged_training_stops_before_the_update(workshop: Workshop, bad: float) -> None:
+def test_diverged_training_stops_before_the_step(workshop: Workshop, bad: float) -> None:
     job = workshop.job(steps=5, eval_every=5, save_every=5)
     trainer = workshop.begin("run", job)
     events = trainer.events()

@@ -15,10 +15,10 @@ from tfcli.runs.step import MODEL, list_steps, load_arrays
 from tfcli.text.corpus import open_sources
 from tfcli.text.readers import find_sources
 from tfcli.text.token_cache import tokenize_corpus
-from tfcli.training.launch import start_run
+from tfcli.training.callbacks import Callbacks
 from tfcli.training.options import TrainOptions
-from tfcli.training.session import Callbacks
-from tfcli.training.setup import prepare
+from tfcli.training.setup import plan_job
+from tfcli.training.start import start_run
 
 from .conftest import StopAfter, Workshop
 
@@ -40,7 +40,7 @@ def start(workshop: Workshop, name: str, steps: int | None = None) -> Run:
         steps=8, num_layers=1, d_model=32, num_heads=2, context_length=16, batch_tokens=256,
         dtype="float32",
     )  # fmt: skip
-    job = prepare(options, tokens, workshop.tokenizer, seed=1, device="cpu")
+    job = plan_job(options, tokens, workshop.tokenizer, seed=1, device="cpu")
     stop = StopAfter(steps) if steps is not None else lambda: False
     path = workshop.folder / name
     trainer = start_run(job, path, corpus, started=time.monotonic(), callbacks=Callbacks(stop=stop))

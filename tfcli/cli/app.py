@@ -26,7 +26,7 @@ from tfcli.cli.commands import (
     tokenizer,
     train,
 )
-from tfcli.cli.options import typer_option
+from tfcli.cli.shared_options import typer_option
 from tfcli.errors import InputOutputError, OutputClosedError, TfcliError, UsageError, closest_match
 
 if TYPE_CHECKING:

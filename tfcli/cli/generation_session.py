@@ -17,7 +17,7 @@ from tfcli.options import OptionError, Options, option, parse_duration
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tfcli.cli.options import EngineOptions
+    from tfcli.cli.shared_options import EngineOptions
     from tfcli.generation.engines.engine import Engine
     from tfcli.generation.generate import Finished, Generator, TokenEvent
     from tfcli.generation.request import GenerationRequest
@@ -165,10 +165,10 @@ class GenerationSession:
         model = self._model
         run, step_path = find_run(model.run)
         tokenizer = run.tokenizer()
-        opened = partial(
+        open_with = partial(
             open_engine, run, device=model.device, rows=rows, engine=model.engine, int8=model.int8
         )
-        step, engine = open_best(run, step_path, opened, damaged=self._reporter.warn)
+        step, engine = open_best(run, step_path, open_with, on_damaged=self._reporter.warn)
         if self._reporter.warned:
             self._reporter.note(f"Using {step.path.name} instead.")
         generator = Generator(

@@ -20,28 +20,42 @@ if TYPE_CHECKING:
 SEPARATOR = "\n---\n"  # between samples of the same prompt
 
 
+def shown(text: str) -> str:
+    """A text as stdout gets it: with visible control characters on a terminal."""
+    return make_visible(text) if streams.is_terminal(sys.stdout) else text
+
+
+def end_line(last: str) -> None:
+    """Ends the line on a terminal, so that the shell's prompt starts on a new one.
+
+    Args:
+        last: the last character written.
+
+    """
+    if streams.is_terminal(sys.stdout) and last != "\n":
+        streams.write_result(b"\n")
+
+
 class TextOut:
     """Model text on stdout: whole characters, at once; control characters shown on a terminal."""
 
     def __init__(self) -> None:
         self._stream = TextStream()
-        self._shown = make_visible if streams.is_terminal(sys.stdout) else str
         self._last = ""
 
     def write(self, data: bytes) -> None:
         """Writes the characters that `data` completes."""
         text = self._stream.feed(data)
         if text:
-            streams.write_result(self._shown(text).encode())
+            streams.write_result(shown(text).encode())
             self._last = text[-1]
 
     def close(self) -> None:
-        """Ends the line on a terminal, so that the shell's prompt starts on a new one."""
-        if streams.is_terminal(sys.stdout) and self._last != "\n":
-            streams.write_result(b"\n")
+        """Ends the line; see `end_line`."""
+        end_line(self._last)
 
 
-class InOrder:
+class OrderedWriter:
     """Bytes of several results, written in the order of the results, as early as possible.
 
     What belongs to the first incomplete result is written at once; the rest waits.
@@ -115,8 +129,7 @@ class Plain:
     logprobs = False
 
     def __init__(self, *, echo: bool) -> None:
-        self._echo, self._out = echo, InOrder()
-        self._shown = make_visible if streams.is_terminal(sys.stdout) else str
+        self._echo, self._out = echo, OrderedWriter()
         self._last = ""
 
     def begin(self, result: Result) -> None:
@@ -137,14 +150,13 @@ class Plain:
         self._out.end(result.number)
 
     def close(self) -> None:
-        """Ends the line on a terminal, so that the shell's prompt starts on a new one."""
-        if streams.is_terminal(sys.stdout) and self._last != "\n":
-            streams.write_result(b"\n")
+        """Ends the line; see `end_line`."""
+        end_line(self._last)
 
     def _add(self, result: Result, data: bytes) -> None:
         text = result.stream.feed(data)
         if text:
-            self._out.add(result.number, self._shown(text).encode())
+            self._out.add(result.number, shown(text).encode())
             self._last = text[-1]
 
 
@@ -168,8 +180,7 @@ class EscapedLines:
     logprobs = False
 
     def __init__(self, *, echo: bool) -> None:
-        self._echo, self._out = echo, InOrder()
-        self._shown = make_visible if streams.is_terminal(sys.stdout) else str
+        self._echo, self._out = echo, OrderedWriter()
 
     def begin(self, result: Result) -> None:
         """See `OutputFormat`."""
@@ -195,7 +206,7 @@ class EscapedLines:
     def _add(self, result: Result, data: bytes) -> None:
         text = escaped(result.stream.feed(data))
         if text:
-            self._out.add(result.number, self._shown(text).encode())
+            self._out.add(result.number, shown(text).encode())
 
 
 # from which surprisal on, in nats, a token gets which background (of 256 colors)
@@ -208,9 +219,8 @@ class Surprisal:
     logprobs = True
 
     def __init__(self) -> None:
-        self._out = InOrder()
+        self._out = OrderedWriter()
         self._colored = streams.wants_color(sys.stdout)
-        self._shown = make_visible if streams.is_terminal(sys.stdout) else str
         self._pending: dict[int, deque[tuple[float, bytes]]] = {}
         self._released: dict[int, int] = {}
 
@@ -248,7 +258,7 @@ class Surprisal:
 
     def _add(self, result: Result, surprisal: float, spelled: bytes) -> None:
         if not self._colored:
-            line = f"{surprisal:.4f}\t{self._shown(escaped_bytes(spelled))}\n"
+            line = f"{surprisal:.4f}\t{shown(escaped_bytes(spelled))}\n"
             self._out.add(result.number, line.encode())
             return
         text = make_visible(result.stream.feed(spelled))
@@ -280,7 +290,7 @@ class JsonLines:
     logprobs = True
 
     def __init__(self, *, echo: bool) -> None:
-        self._echo, self._out = echo, InOrder()
+        self._echo, self._out = echo, OrderedWriter()
 
     def begin(self, result: Result) -> None:
         """See `OutputFormat`."""

@@ -19,7 +19,7 @@ ENDING = ("SIGINT", "SIGTERM", "SIGHUP")
 
 
 @contextlib.contextmanager
-def that_end_cleanly() -> Iterator[None]:
+def exit_cleanly_on_signals() -> Iterator[None]:
     """Turns signals that end a program into exceptions, so that nothing half-written stays.
 
     Signals that were ignored at the start stay ignored, such as SIGHUP under `nohup`.

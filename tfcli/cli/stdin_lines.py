@@ -97,11 +97,11 @@ class StdinLines:
         left = max(0.0, self._deadline - time.monotonic())
         return left if most is None else min(most, left)
 
-    def some(self, most: int) -> list[bytes]:
-        """The lines that have arrived, from 1 to `most`; none at the end."""
+    def read_available(self, limit: int) -> list[bytes]:
+        """The lines that have arrived, from 1 to `limit`; none at the end."""
         lines: list[bytes] = []
         for line in self:
             lines.append(line)
-            if len(lines) == most or not self.has_line():
+            if len(lines) == limit or not self.has_line():
                 break
         return lines

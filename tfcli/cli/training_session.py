@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tfcli.model.transformer import Transformer
     from tfcli.runs.run import Run
     from tfcli.runtime.device import Device
-    from tfcli.runtime.distributed import ProcessGroup
+    from tfcli.runtime.distributed import DistributedContext
     from tfcli.text.corpus import Corpus
     from tfcli.text.readers import Sources
     from tfcli.text.token_cache import TokenizedCorpus
@@ -49,15 +49,15 @@ class TrainingSession:
         self.sample_prompt = sample_prompt
         self.json = json
         self.suggest_next = suggest_next
-        self.processes: ProcessGroup | None = None
+        self.processes: DistributedContext | None = None
         self._started_training = False
 
     @contextlib.contextmanager
-    def together(self) -> Iterator[bool]:
+    def join_processes(self) -> Iterator[bool]:
         """Joins the other processes that torchrun started, if any.
 
         Yields:
-            whether this is the main process; the others `follow`.
+            whether this is the main process; the others call `run_worker`.
 
         """
         if _world_size() == 1:  # known before torch is loaded
@@ -77,12 +77,12 @@ class TrainingSession:
         finally:
             if self.processes.is_main and not self._started_training:
                 self.processes.broadcast_text("")  # nothing came of it: the others need not wait
-            shutdown(together=well and self._started_training)
+            shutdown(barrier=well and self._started_training)
 
-    def follow(self, device: Device) -> None:
+    def run_worker(self, device: Device) -> None:
         """Trains along with the main process, silently."""
         from tfcli.text.corpus import CACHE
-        from tfcli.training.launch import join_run
+        from tfcli.training.start import join_run
 
         assert self.processes is not None
         with StopSignals(streams.Reporter(quiet=True)):  # the main process decides what they mean
@@ -94,7 +94,7 @@ class TrainingSession:
                 pass
 
     @contextlib.contextmanager
-    def prepared(
+    def open_text(
         self, files: Sequence[str], name: str | None, val_fraction: float
     ) -> Iterator[tuple[Path, Corpus]]:
         """Finds the text, locks the run's folder, and reads the text once.
@@ -148,7 +148,7 @@ class TrainingSession:
         from tfcli.training.setup import Base
 
         run, step = find_run(name)
-        return Base(run, choose_step(run, step, damaged=self.reporter.warn))
+        return Base(run, choose_step(run, step, on_damaged=self.reporter.warn))
 
     def plan(
         self,
@@ -164,10 +164,10 @@ class TrainingSession:
         """Tokenizes, plans what was left open, and shows the plan."""
         from tfcli.cli.training_view import show_plan
         from tfcli.text.baselines import measure_baselines
-        from tfcli.training.setup import prepare
+        from tfcli.training.setup import plan_job
 
         tokens = self._tokenize(corpus, tokenizer)
-        job = prepare(
+        job = plan_job(
             options, tokens, tokenizer,
             baselines=measure_baselines(tokens, tokenizer),
             seed=seed, device=device, base=base, started=self.started, **self._processes(),
@@ -177,8 +177,8 @@ class TrainingSession:
 
     def train(self, job: TrainingJob, path: Path, corpus: Corpus) -> Run:
         """Trains a run to its end. To be called while the folder is locked."""
-        from tfcli.training.launch import start_run
-        from tfcli.training.session import Callbacks
+        from tfcli.training.callbacks import Callbacks
+        from tfcli.training.start import start_run
 
         with StopSignals(self.reporter) as stop:
             trainer = start_run(
@@ -200,9 +200,9 @@ class TrainingSession:
 
         run, _ = find_run(name)
         with lock(run.path, doing="training"):
-            from tfcli.training.launch import resume
-            from tfcli.training.session import Callbacks
-            from tfcli.training.setup import reopen
+            from tfcli.training.callbacks import Callbacks
+            from tfcli.training.setup import reopen_job
+            from tfcli.training.start import resume_run
 
             extended = options.seconds is not None or options.steps is not None
             if not extended and is_finished(run) and newest_is_valid(run):
@@ -212,14 +212,14 @@ class TrainingSession:
                 return
             total = run.metadata["corpus"]["bytes"]
             with progress("Tokenizing", total=total, quiet=self.reporter.quiet) as done:
-                job = reopen(
+                job = reopen_job(
                     run, cache=CACHE, more_seconds=options.seconds, more_steps=options.steps,
                     device=device, shard=options.sharded, progress=done, **self._processes(),
                 )  # fmt: skip
             show_plan(job, run.name, self.reporter)
             with StopSignals(self.reporter) as stop:
-                trainer = resume(
-                    job, run, started=self.started, damaged=self.reporter.warn,
+                trainer = resume_run(
+                    job, run, started=self.started, on_damaged=self.reporter.warn,
                     callbacks=Callbacks(stop=stop, sample=self._sample_function(job)),
                 )  # fmt: skip
                 self.reporter.note(f"Resuming from step {trainer.step:,}.")
@@ -254,7 +254,7 @@ class TrainingSession:
 
         return sample
 
-    def _processes(self) -> dict[str, ProcessGroup]:
+    def _processes(self) -> dict[str, DistributedContext]:
         return {"processes": self.processes} if self.processes else {}
 
     def _show(self, job: TrainingJob, trainer: Trainer, stop: StopSignals) -> Run:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from tfcli.errors import UsageError
 from tfcli.exchange.architectures import QWEN2, architecture_of
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     import numpy as np
 
+    from tfcli.exchange.formats import NumberType
     from tfcli.exchange.stored_tensors import StoredTensor
     from tfcli.model.config import ModelConfig
     from tfcli.model.safetensors_file import SafetensorsFile
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
     from tfcli.text.sentencepiece_model import SentencePieceModel
 
     Array = np.ndarray[Any, Any]
-
-NumberType = Literal["f32", "f16", "q8_0"]
 
 MAX_F16 = 65504.0
 BLOCK = 32  # numbers that share a scale in q8_0

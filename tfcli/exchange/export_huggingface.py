@@ -14,6 +14,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from tfcli.exchange.architectures import to_config_json
+from tfcli.exchange.formats import INDEX
 from tfcli.exchange.model_card import model_card
 from tfcli.exchange.stored_tensors import StoredTensor, stored_tensors
 from tfcli.exchange.tokenizer_json import (
@@ -39,10 +40,9 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, np.dtype[np.float32]]
 
 MAX_SHARD_BYTES = 2_000_000_000  # memory is needed for two of them
-INDEX = "model.safetensors.index.json"
 
 
-def export_to_hugging_face(run: Run, step: ValidStep, path: Path) -> None:
+def export_to_huggingface(run: Run, step: ValidStep, path: Path) -> None:
     """Writes the folder at `path`.
 
     Raises:
@@ -112,7 +112,7 @@ def _write_weights(folder: FolderWriter, config: ModelConfig, read: Callable[[st
     """One file; or several shards, with an index of what is in which."""
     from safetensors.numpy import save
 
-    tensors = stored_tensors(config, "hugging_face")
+    tensors = stored_tensors(config, "huggingface")
     shards = list(_shards(tensors))
     files: dict[str, str] = {}
     for number, shard in enumerate(shards, 1):

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from tfcli.errors import ConflictError, DamagedError, DataError, NotFoundError
 from tfcli.exchange.architectures import from_config_json
+from tfcli.exchange.formats import INDEX
 from tfcli.exchange.stored_tensors import StoredTensor, stored_tensors
 from tfcli.exchange.tokenizer_json import from_tokenizer_json
 from tfcli.files import lock, make_folder, read_json, remove_file, remove_leftovers, require_space
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, np.dtype[np.float32]]
 
-WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
+WEIGHTS = "model.safetensors"
 HEAD = "lm_head.weight"  # may be saved even where it is tied
 MAX_JSON_BYTES = 64 << 20
 PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\.safetensors")
@@ -221,7 +222,7 @@ def _shorter(config: ModelConfig, context_length: int) -> ModelConfig:
 
 def _check_weights(config: ModelConfig, weights: dict[str, SafetensorsFile], path: Path) -> int:
     """Compares all shapes with those of a configuration; returns the rows that are dropped."""
-    tensors = stored_tensors(config, "hugging_face")
+    tensors = stored_tensors(config, "huggingface")
     dropped_rows = 0
     for tensor in tensors:
         found, shape = _tensor_shape(weights, _saved_name(weights, tensor.name)), tensor.shape
@@ -274,7 +275,7 @@ def _tensor_shape(weights: dict[str, SafetensorsFile], name: str) -> tuple[int, 
 
 def _our_weights(found: ImportPlan) -> dict[str, Array]:
     ours: dict[str, Array] = {}
-    for tensor in stored_tensors(found.config, "hugging_face"):
+    for tensor in stored_tensors(found.config, "huggingface"):
         ours |= tensor.from_stored(_read(found, tensor))
     return ours
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tfcli.errors import TfcliError
-from tfcli.exchange.export_gguf import NumberType, rounded
+from tfcli.exchange.export_gguf import rounded
+from tfcli.exchange.formats import NumberType
 from tfcli.generation.engines.numpy_engine import NumpyEngine
 from tfcli.generation.scoring import score
 from tfcli.runs.weights import open_weights

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, np.dtype[np.float32]]
 
-Format = Literal["hugging_face", "gguf"]
+Format = Literal["huggingface", "gguf"]
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ def stored_tensors(config: ModelConfig, format: Format) -> list[StoredTensor]:
     """All tensors of a model in a format, which its family must have a name in."""
     parts: dict[str, list[tuple[Parameter, WeightMapping]]] = {}
     for parameter in parameters(config):
-        mapping = parameter.hugging_face if format == "hugging_face" else parameter.gguf
+        mapping = parameter.huggingface if format == "huggingface" else parameter.gguf
         assert mapping is not None, f"{config.family} does not exist there"
         parts.setdefault(mapping.name, []).append((parameter, mapping))
     return [StoredTensor(name, tuple(own)) for name, own in parts.items()]

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from tfcli.errors import DataError
 from tfcli.text.sentencepiece_model import (
     ADDED_TYPES,
-    LONGEST_PIECE,
+    MAX_PIECE_LENGTH,
     Algorithm,
     Piece,
     PieceType,
@@ -191,8 +191,8 @@ def _read(value: Any) -> tuple[SentencePieceModel, list[tuple[str, str]]]:
     if sorted(vocab.values()) != list(range(len(vocab))) or len(vocab) > MAX_VOCAB_SIZE:
         raise ValueError(f"its ids have gaps, or are more than {MAX_VOCAB_SIZE:,}")
     texts = sorted(vocab, key=vocab.__getitem__)
-    if any(len(text) > LONGEST_PIECE for text in texts):
-        raise ValueError(f"a piece has more than {LONGEST_PIECE:,} characters")
+    if any(len(text) > MAX_PIECE_LENGTH for text in texts):
+        raise ValueError(f"a piece has more than {MAX_PIECE_LENGTH:,} characters")
     given = [_pair(merge) for merge in model["merges"]]
     ranks: dict[str, int] = {}
     for left, right in given:

@@ -53,7 +53,7 @@ from tfcli.files.leftovers import (
 )
 from tfcli.files.locks import holder_was_killed, lock
 from tfcli.files.names import NAME, check_name, slugify
-from tfcli.files.records import read_record
+from tfcli.files.records import read_record, require_known_schema
 
 __all__ = [
     "MANIFEST",
@@ -79,6 +79,7 @@ __all__ = [
     "remove_leftovers",
     "remove_unused",
     "require_absent",
+    "require_known_schema",
     "require_regular_file",
     "require_space",
     "slugify",

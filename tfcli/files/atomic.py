@@ -8,7 +8,7 @@ import json
 import os
 from typing import TYPE_CHECKING, Any, cast
 
-from tfcli.errors import DamagedError, DataError, NotFoundError
+from tfcli.errors import DamagedError, NotFoundError
 from tfcli.files.disk import (
     flush,
     flush_folder,
@@ -18,6 +18,7 @@ from tfcli.files.disk import (
     translate_os_error,
     translated_os_errors,
 )
+from tfcli.files.records import require_known_schema
 from tfcli.files.temporary import BINARY, create_locked_file, temporary_name
 
 if TYPE_CHECKING:
@@ -185,8 +186,7 @@ def read_checked_json(path: Path, *, schema: int) -> dict[str, Any]:
         DamagedError: its content does not match its hash.
     """
     value = read_json(path)
-    if type(value.get("schema")) is int and value["schema"] > schema:
-        raise DataError(f"{path} was written by a newer tfcli", hint="pip install --upgrade tfcli")
+    require_known_schema(value.get("schema"), schema, path)
     written = value.pop("sha256", None)
     try:
         actual = hashlib.sha256(to_json(value)).hexdigest()

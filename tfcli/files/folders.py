@@ -10,7 +10,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from tfcli.errors import DamagedError, DataError, NotFoundError
+from tfcli.errors import DamagedError, NotFoundError
 from tfcli.files.atomic import FileWriter, to_json
 from tfcli.files.disk import (
     flush_folder,
@@ -21,6 +21,7 @@ from tfcli.files.disk import (
     translated_os_errors,
 )
 from tfcli.files.names import NAME
+from tfcli.files.records import require_known_schema
 from tfcli.files.temporary import locked_folder, temporary_name
 
 if TYPE_CHECKING:
@@ -188,12 +189,7 @@ def _read_manifest(path: Path) -> dict[str, tuple[int, str]]:
         raise DamagedError(f"{path.parent} has no {MANIFEST}: it is incomplete") from None
     try:
         manifest = json.loads(raw.decode())
-        schema = manifest["schema"]
-        if type(schema) is int and schema > MANIFEST_SCHEMA:
-            raise DataError(
-                f"{path.parent} was written by a newer tfcli (manifest schema {schema})",
-                hint="pip install --upgrade tfcli",
-            )
+        require_known_schema(manifest["schema"], MANIFEST_SCHEMA, path.parent)
         entries = {name: (e["bytes"], e["sha256"]) for name, e in manifest["files"].items()}
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise DamagedError(f"{path} is not a manifest") from None

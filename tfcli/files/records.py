@@ -1,4 +1,4 @@
-"""Dataclasses from untrusted JSON: no key missing or unknown, every value of its type."""
+"""Dataclasses from untrusted JSON: no key missing or unknown, every value of its type; schemas."""
 
 from __future__ import annotations
 
@@ -6,9 +6,30 @@ import contextlib
 import math
 from dataclasses import fields, is_dataclass
 from types import UnionType
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from tfcli.errors import DataError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 Record = TypeVar("Record")
+
+
+def require_known_schema(schema: object, newest: int, path: Path) -> None:
+    """Refuses what a newer tfcli wrote.
+
+    Args:
+        schema: as found in the file.
+        newest: the highest that this version understands.
+        path: of what was written, for the message.
+
+    Raises:
+        DataError: `schema` is a higher number.
+
+    """
+    if type(schema) is int and schema > newest:
+        raise DataError(f"{path} was written by a newer tfcli", hint="pip install --upgrade tfcli")
 
 
 def read_record(kind: type[Record], value: object) -> Record:

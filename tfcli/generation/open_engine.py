@@ -42,23 +42,23 @@ def open_model(run: Run, step: ValidStep, device: Device = "auto") -> Transforme
 def open_best(
     run: Run,
     step: Path | None,
-    opened: Callable[[ValidStep], Opened],
+    open_with: Callable[[ValidStep], Opened],
     *,
-    damaged: Callable[[TfcliError], None],
+    on_damaged: Callable[[TfcliError], None],
 ) -> tuple[ValidStep, Opened]:
     """Chooses a step and opens it; another one if a trainer removed the first in between.
 
     Args:
         step: the one asked for, or None for the best; see `choose_step`.
-        opened: opens a step.
+        open_with: opens a step.
 
     """
     from tfcli.runs.valid_steps import choose_step
 
     while True:
-        chosen = choose_step(run, step, damaged=damaged)
+        chosen = choose_step(run, step, on_damaged=on_damaged)
         try:
-            return chosen, opened(chosen)
+            return chosen, open_with(chosen)
         except TfcliError:
             if step is not None or chosen.path.exists():
                 raise

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 DRY_BASE = 1.75
 DRY_ALLOWED_LENGTH = 2
-DRY_LONGEST = 50  # tokens of a repetition that are counted; base^50 is beyond every logit
+MAX_DRY_LENGTH = 50  # tokens of a repetition that are counted; base^50 is beyond every logit
 NO_PENALTIES = Penalties()
 
 
@@ -122,7 +122,7 @@ def _common_suffix(tokens: Sequence[int], end: int, breakers: frozenset[int]) ->
     length = 0
     last = len(tokens) - 1
     while (
-        length < min(end + 1, DRY_LONGEST)
+        length < min(end + 1, MAX_DRY_LENGTH)
         and tokens[end - length] == tokens[last - length]
         and tokens[end - length] not in breakers
     ):

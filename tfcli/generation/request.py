@@ -15,7 +15,7 @@ from tfcli.errors import DataError, InputOutputError, NotFoundError, UsageError
 from tfcli.options import OptionError, Options, option
 
 SAMPLING, REPETITION, STRUCTURED = "Sampling", "Repetition control", "Structured output"
-LARGEST_BIAS = 1e18  # float32 holds its sum with any logit
+MAX_BIAS = 1e18  # float32 holds its sum with any logit
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,7 +106,7 @@ class Penalties(Options):
     def __post_init__(self) -> None:
         super().__post_init__()
         for _, bias in self.logit_bias:
-            if not (bias == -float("inf") or abs(bias) < LARGEST_BIAS):
+            if not (bias == -float("inf") or abs(bias) < MAX_BIAS):
                 raise OptionError("logit_bias", "must be finite, or -inf to forbid a token")
 
 

@@ -63,23 +63,23 @@ def step_bytes(config: ModelConfig, batch_tokens: int, *, shards: int = 1) -> in
 
 
 # What an evaluation computes at once, whatever the text.
-EVALUATION_ROWS = 32
-EVALUATION_TOKENS = 1 << 13
-EVALUATION_LOGITS = 1 << 24  # 64 MiB in float32
+EVAL_BATCH_ROWS = 32
+EVAL_BATCH_TOKENS = 1 << 13
+EVAL_BATCH_LOGITS = 1 << 24  # 64 MiB in float32
 
 
 def evaluation_rows(config: ModelConfig) -> int:
     """Rows of a whole context that are evaluated at once."""
     context = config.context_length
     logits = context * config.vocab_size
-    rows = min(EVALUATION_ROWS, EVALUATION_TOKENS // context, EVALUATION_LOGITS // logits)
+    rows = min(EVAL_BATCH_ROWS, EVAL_BATCH_TOKENS // context, EVAL_BATCH_LOGITS // logits)
     return max(1, rows)
 
 
 def evaluation_bytes(config: ModelConfig) -> int:
     """About how much memory an evaluation takes besides the weights: a block, some logits."""
     tokens = evaluation_rows(config) * config.context_length
-    logits = min(EVALUATION_LOGITS, tokens * config.vocab_size)
+    logits = min(EVAL_BATCH_LOGITS, tokens * config.vocab_size)
     return 4 * (tokens * _block_activations(config) + 3 * logits)
 
 

@@ -83,7 +83,7 @@ class Parameter:
         shape: (out, in), (rows, E) or (channels,).
         role: which decides how it is optimized and what it costs.
         init: its first values.
-        hugging_face: its place in the weights of transformers' model; None where there is none.
+        huggingface: its place in the weights of transformers' model; None where there is none.
         gguf: its place in a GGUF file; None where there is none.
 
     """
@@ -92,7 +92,7 @@ class Parameter:
     shape: Shape
     role: Role
     init: Init
-    hugging_face: WeightMapping | None = None
+    huggingface: WeightMapping | None = None
     gguf: WeightMapping | None = None
 
     @property
@@ -209,23 +209,23 @@ def _with_names(row: Parameter, config: ModelConfig, *, in_block: bool = False) 
     llama, gpt2, gguf = (
         f"{prefix}{part}.{kind}" for prefix, part in zip(prefixes, NAMES[module], strict=True)
     )
-    hugging_face, heads = WeightMapping(llama), 0
+    huggingface, heads = WeightMapping(llama), 0
     if config.family == "gpt2":  # its linear layers are Conv1D: (in, out)
-        hugging_face = WeightMapping(gpt2, transposed=row.role == "matrix")
+        huggingface = WeightMapping(gpt2, transposed=row.role == "matrix")
         if module in QKV:
             gguf = f"{prefixes[2]}attn_qkv.{kind}"
     if config.family == "llama" and not config.qkv_bias:  # GGUF's qwen2 and qwen3 rotate as we do
         heads = {QKV[0]: config.num_heads, QKV[1]: config.num_kv_heads}.get(module, 0)
     keep_float32 = row.role == "vector" or module == "position_embedding"
     stored = WeightMapping(gguf, interleaved_heads=heads, keep_float32=keep_float32)
-    return replace(row, name=name, hugging_face=hugging_face, gguf=stored)
+    return replace(row, name=name, huggingface=huggingface, gguf=stored)
 
 
 def _in_layer(row: Parameter, layer: str) -> Parameter:
     """A row of a block, in one of the layers."""
     places = [
         None if place is None else replace(place, name=place.name.replace(LAYER, layer))
-        for place in (row.hugging_face, row.gguf)
+        for place in (row.huggingface, row.gguf)
     ]
     return Parameter(row.name.replace(LAYER, layer), row.shape, row.role, row.init, *places)
 

@@ -81,7 +81,7 @@ class Transformer(nn.Module):
         config: its architecture and sizes.
         dropout: in training, on the embeddings and on what each layer adds to the residual stream;
             not on the attention weights, whose fast kernel has none.
-        precision: number format of the activations in training, from the embedding on; None: that
+        dtype: number format of the activations in training, from the embedding on; None: that
             of the weights.
 
     """

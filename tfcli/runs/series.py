@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from tfcli.files import read_record
 from tfcli.runs.metrics import read_metrics
-from tfcli.runs.step import HeldOut
+from tfcli.runs.step import HeldOutLoss
 from tfcli.runs.summary import summarize
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class Point:
     tokens: int | None
     seconds: float
     nats_per_byte: float
-    held_out: HeldOut | None = None
+    held_out: HeldOutLoss | None = None
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ def _point(row: dict[str, Any], tokens_per_step: float | None) -> Point | None:
     loss, held_out = number(row.get("nats_per_byte")), None
     if row["event"] == "Evaluated":
         try:
-            held_out = read_record(HeldOut, row.get("held_out"))
+            held_out = read_record(HeldOutLoss, row.get("held_out"))
         except ValueError:
             return None
         loss = number(held_out.nats_per_byte)

@@ -15,11 +15,12 @@ import re
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from tfcli.errors import DamagedError, DataError
+from tfcli.errors import DamagedError
 from tfcli.files import (
     new_folder,
     read_json,
     read_record,
+    require_known_schema,
     require_space,
     to_json,
     translate_os_error,
@@ -46,7 +47,7 @@ STEP_NAME = re.compile(r"step-(\d{8,})")
 
 
 @dataclass(frozen=True)
-class HeldOut:
+class HeldOutLoss:
     """A loss on text that was not trained on, with its protocol.
 
     Attributes:
@@ -86,12 +87,12 @@ class StepState:
     step: int
     tokens_seen: int
     seconds: float
-    held_out: HeldOut | None = None
-    held_out_final: HeldOut | None = None
+    held_out: HeldOutLoss | None = None
+    held_out_final: HeldOutLoss | None = None
     schema: int = SCHEMA
 
     @property
-    def final_or_latest(self) -> HeldOut | None:
+    def final_or_latest(self) -> HeldOutLoss | None:
         """The figure to show: the one on the whole held-out text, if it was measured."""
         return self.held_out_final or self.held_out
 
@@ -145,8 +146,7 @@ def read_state(step: Path) -> StepState:
     """
     verify_file(step / STATE)
     value = read_json(step / STATE)
-    if isinstance(value.get("schema"), int) and value["schema"] > SCHEMA:
-        raise DataError(f"{step} was written by a newer tfcli", hint="pip install --upgrade tfcli")
+    require_known_schema(value.get("schema"), SCHEMA, step)
     try:
         state = read_record(StepState, value)
         if state.step < 0 or not 0 <= state.tokens_seen < 1 << 63:

@@ -27,10 +27,10 @@ class ValidStep:
     state: StepState
 
 
-def newest_valid_step(run: Run, *, damaged: Callable[[TfcliError], None]) -> ValidStep | None:
-    """The newest valid step, or None; `damaged` is called for each newer one that is not valid."""
+def newest_valid_step(run: Run, *, on_damaged: Callable[[TfcliError], None]) -> ValidStep | None:
+    """The newest valid step, or None; calls `on_damaged` for each newer one that is not valid."""
     for path in reversed(list_steps(run.path)):
-        step = _open_if_valid(path, damaged)
+        step = _open_if_valid(path, on_damaged)
         if step:
             return step
     return None
@@ -45,19 +45,21 @@ def newest_is_valid(run: Run) -> bool:
     return True
 
 
-def best_valid_step(run: Run, *, damaged: Callable[[TfcliError], None]) -> ValidStep | None:
+def best_valid_step(run: Run, *, on_damaged: Callable[[TfcliError], None]) -> ValidStep | None:
     """The step with the lowest held-out loss of those with valid weights, or None.
 
     If no loss was measured, it is the newest of them.
     """
     for path in steps_by_loss(run):
-        step = _open_if_valid(path, damaged, weights_only=True)
+        step = _open_if_valid(path, on_damaged, weights_only=True)
         if step:
             return step
     return None
 
 
-def choose_step(run: Run, step: Path | None, *, damaged: Callable[[TfcliError], None]) -> ValidStep:
+def choose_step(
+    run: Run, step: Path | None, *, on_damaged: Callable[[TfcliError], None]
+) -> ValidStep:
     """The step to generate with: the named one, or the valid one with the lowest held-out loss.
 
     Raises:
@@ -67,7 +69,7 @@ def choose_step(run: Run, step: Path | None, *, damaged: Callable[[TfcliError], 
     """
     if step is not None:
         return open_step(step, weights_only=True)
-    best = best_valid_step(run, damaged=damaged)
+    best = best_valid_step(run, on_damaged=on_damaged)
     if best is None and list_steps(run.path):
         raise no_valid_step(run)
     if best is None:
@@ -81,7 +83,7 @@ def choose_step(run: Run, step: Path | None, *, damaged: Callable[[TfcliError], 
 def no_valid_step(run: Run) -> DamagedError:
     """The error for a run that has steps, none of which can be used, or none resumed from."""
     what = f"run {run.name!r} has no valid step"
-    if best_valid_step(run, damaged=lambda _: None):
+    if best_valid_step(run, on_damaged=lambda _: None):
         return DamagedError(
             what,
             why="there are valid weights, but no valid optimizer state to resume from",
@@ -130,13 +132,13 @@ def open_step(path: Path, *, weights_only: bool = False) -> ValidStep:
 
 
 def _open_if_valid(
-    path: Path, damaged: Callable[[TfcliError], None], *, weights_only: bool = False
+    path: Path, on_damaged: Callable[[TfcliError], None], *, weights_only: bool = False
 ) -> ValidStep | None:
     try:
         return open_step(path, weights_only=weights_only)
     except TfcliError as error:
         if path.exists():  # otherwise a trainer has just removed it
-            damaged(error)
+            on_damaged(error)
         return None
 
 

@@ -1,10 +1,10 @@
 """One training run by several processes, as `torchrun` starts them.
 
 Every process makes the same decisions about the same batches, and works on its shard of the rows
-of each. The gradients of all are summed, so the update is that of one process alone, up to the
+of each. The gradients of all are summed, so the step is that of one process alone, up to the
 rounding of another order of addition.
 
-    data parallel   each process holds the whole model; gradients are summed once per update
+    data parallel   each process holds the whole model; gradients are summed once per step
     sharded         each holds a part of every weight and of its optimizer state, and gathers a
                     block only while it computes with it, for models too large for one device
                     (Zhao et al., "PyTorch FSDP", 2023)
@@ -39,7 +39,7 @@ SHARING_SECONDS = 5.0  # until a new file is visible on all machines of a networ
 
 
 @dataclass(frozen=True)
-class ProcessGroup:
+class DistributedContext:
     """The processes of a training run, as one of them sees it. Usually there is only one.
 
     Attributes:
@@ -119,10 +119,10 @@ class ProcessGroup:
             gradient.copy_(part.view_as(gradient))
 
 
-SINGLE_PROCESS = ProcessGroup()
+SINGLE_PROCESS = DistributedContext()
 
 
-def init(folder: Path) -> ProcessGroup:
+def init(folder: Path) -> DistributedContext:
     """Joins the other processes that `torchrun` started; to be called only where it did.
 
     Args:
@@ -134,7 +134,7 @@ def init(folder: Path) -> ProcessGroup:
     """
     cuda = torch.cuda.is_available()
     dist.init_process_group("cpu:gloo,cuda:nccl" if cuda else "gloo", timeout=TIMEOUT)
-    processes = ProcessGroup(
+    processes = DistributedContext(
         rank=dist.get_rank(),
         world_size=dist.get_world_size(),
         local_rank=int(os.environ.get("LOCAL_RANK", "0")),
@@ -144,12 +144,12 @@ def init(folder: Path) -> ProcessGroup:
         if processes.world_size > 1:
             _require_shared(folder, processes)
     except TfcliError:
-        shutdown(together=True)
+        shutdown(barrier=True)
         raise
     return processes
 
 
-def _require_shared(folder: Path, processes: ProcessGroup) -> None:
+def _require_shared(folder: Path, processes: DistributedContext) -> None:
     """Checks that all see the same files: the main process writes one, the others look for it.
 
     Machines with folders of their own would otherwise find out only when the others open the run.
@@ -193,9 +193,9 @@ def _appears(path: Path) -> bool:
     return True
 
 
-def shutdown(*, together: bool) -> None:
-    """Leaves the group: together if all is well, so that no rank messages one that has exited."""
-    if together:
+def shutdown(*, barrier: bool) -> None:
+    """Leaves the group; after a barrier if all is well: no rank then messages one that is gone."""
+    if barrier:
         dist.barrier()
     dist.destroy_process_group()
 

@@ -31,7 +31,7 @@ UNK_ID, BOS_ID, EOS_ID, PAD_ID = 40, 41, 42, 43
 # NormalizerSpec
 RULE_NAME, RULES, ADD_DUMMY_PREFIX, REMOVE_EXTRA_WHITESPACES = 1, 2, 3, 4
 
-LONGEST_PIECE = 1000  # characters; SentencePiece's own limit is 16, which an option can raise
+MAX_PIECE_LENGTH = 1000  # characters; SentencePiece's own limit is 16, which an option can raise
 BYTE_PIECE = re.compile(r"<0x[0-9A-F]{2}>")
 
 
@@ -115,8 +115,8 @@ def read_pieces(model: bytes) -> SentencePieceModel:
                 rewrites = rewrites or bool(normalizer.get(RULES))
             elif field == DENORMALIZER:
                 rewrites = rewrites or bool(dict(_fields(value)).get(RULES))
-        if any(len(piece.text) > LONGEST_PIECE for piece in pieces):
-            raise ValueError(f"a piece has more than {LONGEST_PIECE:,} characters")
+        if any(len(piece.text) > MAX_PIECE_LENGTH for piece in pieces):
+            raise ValueError(f"a piece has more than {MAX_PIECE_LENGTH:,} characters")
         special = [int(trainer.get(field, i)) for i, field in enumerate((UNK_ID, BOS_ID, EOS_ID))]
     except (ValueError, IndexError, TypeError, struct.error) as error:
         raise DataError("this is not a SentencePiece model", why=str(error)) from None

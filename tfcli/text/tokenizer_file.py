@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from tfcli.text.tokenizer import Tokenizer
 
-LARGEST_FILE = 64 << 20  # bytes; nothing above this is opened
+MAX_FILE_BYTES = 64 << 20  # bytes; nothing above this is opened
 
 
 def open_tokenizer(serialized: bytes) -> Tokenizer:
@@ -24,7 +24,7 @@ def open_tokenizer(serialized: bytes) -> Tokenizer:
         DataError: it is not a tokenizer, or not one for tfcli.
 
     """
-    if len(serialized) > LARGEST_FILE:
+    if len(serialized) > MAX_FILE_BYTES:
         raise DataError(f"a tokenizer of {len(serialized):,} bytes is larger than any should be")
     return SentencePieceTokenizer(serialized)
 
@@ -44,7 +44,7 @@ def load_tokenizer(path: Path, opener: Callable[[bytes], Tokenizer] = open_token
     """
     try:
         require_regular_file(path)
-        if path.stat().st_size > LARGEST_FILE:
+        if path.stat().st_size > MAX_FILE_BYTES:
             raise DataError(f"{path} is larger than any tokenizer should be")
         serialized = path.read_bytes()
     except OSError as error:

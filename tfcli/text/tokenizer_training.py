@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 TokenizerType = Literal["bpe", "unigram", "char"]
 
-SMALLEST_VOCABULARY = FIRST_BYTE + BYTE_PIECES + 1  # control tokens, bytes, one character
+MIN_VOCAB_SIZE = FIRST_BYTE + BYTE_PIECES + 1  # control tokens, bytes, one character
 RESERVED = frozenset("▁▅\0\x1f")  # have a meaning inside SentencePiece; spelled as bytes
 SENTENCE = 4000  # bytes; SentencePiece silently drops a training line of more than 4,192
 SAMPLE = 20 << 20  # bytes of text that a tokenizer is trained on at most
@@ -89,13 +89,13 @@ def train_tokenizer(
         raise DataError("there is no text to train a tokenizer on")
     sample_bytes = sum(len(sentence.encode()) for sentence in sample)
     wanted = choose_vocab_size(text_bytes, characters) if vocab_size is None else vocab_size
-    if wanted < SMALLEST_VOCABULARY:
+    if wanted < MIN_VOCAB_SIZE:
         raise DataError(
             f"a vocabulary of {wanted} is too small",
             why=f"it has to include 3 control tokens and {BYTE_PIECES} bytes",
-            hint=f"--vocab-size {SMALLEST_VOCABULARY} or more",
+            hint=f"--vocab-size {MIN_VOCAB_SIZE} or more",
         )
-    possible = min(wanted, SMALLEST_VOCABULARY + sample_bytes)  # no more pieces than bytes
+    possible = min(wanted, MIN_VOCAB_SIZE + sample_bytes)  # no more pieces than bytes
     sample = _without_rare(sample, characters, possible)
     model = _train_at_most(sample, type, possible)
     tokenizer = SentencePieceTokenizer(model)
@@ -117,7 +117,7 @@ def choose_vocab_size(text_bytes: int, characters: Counter[str]) -> int:
             break
         seen += count
         common += 1
-    by_script: int = 2 ** math.ceil(math.log2(SMALLEST_VOCABULARY + 2 * common))
+    by_script: int = 2 ** math.ceil(math.log2(MIN_VOCAB_SIZE + 2 * common))
     return min(max(512, by_size, by_script), 32768)
 
 

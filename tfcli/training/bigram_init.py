@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 PRIOR = 50.0  # a: occurrences of a token after which its own counts weigh as much as the prior
 SCALE = 0.2  # root mean square of the embeddings
-MOST_TOKENS = 1 << 22  # counted
+MAX_TOKENS = 1 << 22  # counted
 SLICES = 64  # evenly spaced parts of a longer text
 OVERSAMPLING, POWER_ITERATIONS = 16, 3  # of the decomposition: Halko et al. 2011, section 4.5
 
@@ -86,8 +86,8 @@ def count_pairs(tokens: Tokens | CheckedTokens, vocab_size: int) -> tuple[Tensor
 
     A token that does not occur counts as half a one.
     """
-    slices = 1 if len(tokens) <= MOST_TOKENS else SLICES
-    size = min(len(tokens), MOST_TOKENS // slices)
+    slices = 1 if len(tokens) <= MAX_TOKENS else SLICES
+    size = min(len(tokens), MAX_TOKENS // slices)
     begins = np.linspace(0, len(tokens) - size, slices).astype(np.int64)
     codes = []
     counts = torch.full((vocab_size,), 0.5)

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import torch
 from torch.nn import functional as F
 
-from tfcli.model.cost import EVALUATION_LOGITS, evaluation_rows
+from tfcli.model.cost import EVAL_BATCH_LOGITS, evaluation_rows
 from tfcli.model.transformer import Transformer
-from tfcli.runs.step import MODEL, OPTIMIZER, HeldOut, load_arrays, save_step
+from tfcli.runs.step import MODEL, OPTIMIZER, HeldOutLoss, load_arrays, save_step
 from tfcli.runs.valid_steps import open_step, steps_by_loss
 from tfcli.runs.weights import load_weights
-from tfcli.runtime.distributed import SINGLE_PROCESS, ProcessGroup, reshard
+from tfcli.runtime.distributed import SINGLE_PROCESS, DistributedContext, reshard
 from tfcli.runtime.memory import is_out_of_memory
 from tfcli.training.batches import IGNORE_INDEX
 from tfcli.training.examples import document_rows, sliding_windows
@@ -40,8 +40,8 @@ def evaluate(
     *,
     stride: int,
     whole: bool,
-    processes: ProcessGroup = SINGLE_PROCESS,
-) -> HeldOut | None:
+    processes: DistributedContext = SINGLE_PROCESS,
+) -> HeldOutLoss | None:
     """The cross-entropy of a text per byte, which is comparable across vocabularies.
 
     Ends of documents are predicted too and count as loss, though they have no bytes. Computed in
@@ -72,7 +72,7 @@ def evaluate(
     nats, total_bytes, count = share.all_reduce(nats, total_bytes, count)
     if total_bytes == 0:
         return None
-    return HeldOut(
+    return HeldOutLoss(
         nats_per_byte=nats / total_bytes,
         bytes=int(total_bytes),
         tokens=int(count),
@@ -107,7 +107,7 @@ def _nats_unsplit(model: Transformer, batch: Batch) -> float:
     arguments = batch.loss_arguments(next(model.parameters()).device)
     targets: Tensor = arguments.pop("targets").flatten()
     hidden = model.hidden_states(**arguments).flatten(0, 1)
-    size = max(1, EVALUATION_LOGITS // model.config.vocab_size)
+    size = max(1, EVAL_BATCH_LOGITS // model.config.vocab_size)
     nats = 0.0
     for states, expected in zip(torch.split(hidden, size), torch.split(targets, size), strict=True):
         logits = model.logits(states).float()
@@ -122,8 +122,8 @@ def evaluate_tokens(
     *,
     objective: Objective | None = None,
     limit: int | None = None,
-    processes: ProcessGroup = SINGLE_PROCESS,
-) -> HeldOut | None:
+    processes: DistributedContext = SINGLE_PROCESS,
+) -> HeldOutLoss | None:
     """Evaluates on a text with a sliding window of the model's context; the stride is half of it.
 
     Every token is thus predicted from at least half a context of text (or all there is before it),
@@ -151,7 +151,9 @@ def evaluate_tokens(
     return evaluate(model, batches, tokenizer, stride=stride, whole=whole, processes=processes)
 
 
-def evaluate_documents(model: Transformer, tokens: Tokens, tokenizer: Tokenizer) -> HeldOut | None:
+def evaluate_documents(
+    model: Transformer, tokens: Tokens, tokenizer: Tokenizer
+) -> HeldOutLoss | None:
     """Evaluates on each document from its beginning; for short documents."""
     context, special = model.config.context_length, tokenizer.special
     rows = document_rows(

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tfcli.runs.step import HeldOut
+    from tfcli.runs.step import HeldOutLoss
 
-Reason = Literal["finished", "interrupted", "patience"]
+StopReason = Literal["finished", "interrupted", "patience"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,7 +19,7 @@ class StepFinished:
 
     Attributes:
         step: its number, from 1.
-        loss: nats per token on its batch, before the update.
+        loss: nats per token on its batch, before the step.
         nats_per_byte: the same loss over the mean number of bytes per token.
         grad_norm: norm of all gradients together, before clipping.
         mfu: model FLOPs utilization: the operations that the model takes over those that a large
@@ -48,7 +48,7 @@ class Evaluated:
     """An evaluation on held-out text; `best`: the lowest loss so far."""
 
     step: int
-    held_out: HeldOut
+    held_out: HeldOutLoss
     best: bool
     seconds: float
 
@@ -103,7 +103,7 @@ class Stopped:
     """
 
     step: int
-    reason: Reason
+    reason: StopReason
     seconds: float
 
 

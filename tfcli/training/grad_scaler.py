@@ -2,8 +2,8 @@
 
 float16 has five bits of exponent: whatever is below 6e-8 becomes zero, and most gradients of a
 Transformer's activations are. A loss times 2^16 gives gradients times 2^16, which are divided again
-before the update. Where one overflows, the update is skipped and the batch tried again with half
-the scale; after 2,000 updates without an overflow the scale doubles. Powers of two only, so scaling
+before the step. Where one overflows, the step is skipped and the batch tried again with half
+the scale; after 2,000 steps without an overflow the scale doubles. Powers of two only, so scaling
 costs no precision. Micikevicius et al., "Mixed Precision Training", 2018, section 3.2; the figures
 are those of `torch.amp.GradScaler`, which expects another kind of optimizer than ours.
 """
@@ -60,7 +60,7 @@ class GradScaler:
         return True
 
     def advance(self) -> None:
-        """After an update: doubles the scale where the last 2,000 had no overflow."""
+        """After a step: doubles the scale where the last 2,000 had no overflow."""
         self._updates += 1
         if self.enabled and self._updates == UPDATES_TO_DOUBLE:
             self.scale, self._updates = self.scale * 2, 0

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from tfcli.model.transformer import Transformer
-    from tfcli.runtime.distributed import ProcessGroup
+    from tfcli.runtime.distributed import DistributedContext
     from tfcli.training.batches import Batch
     from tfcli.training.examples import Sampler
     from tfcli.training.grad_scaler import GradScaler
@@ -54,7 +54,7 @@ class GradientAccumulator:
     model: Transformer
     sampler: Sampler
     objective: Objective
-    processes: ProcessGroup
+    processes: DistributedContext
     scaler: GradScaler
     seed: int
     batch_size: int

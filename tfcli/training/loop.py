@@ -26,12 +26,13 @@ from tfcli.runs.step import StepState, save_step, step_path
 from tfcli.runs.valid_steps import prune
 from tfcli.runtime.distributed import (
     SINGLE_PROCESS,
+    DistributedContext,
     GatheredTensor,
-    ProcessGroup,
     local_tensor,
 )
 from tfcli.runtime.memory import is_out_of_memory
 from tfcli.runtime.threads import ThreadBalancer
+from tfcli.training.callbacks import NO_CALLBACKS, Callbacks, ResumePoint
 from tfcli.training.evaluation import evaluate_best_step, evaluate_tokens
 from tfcli.training.events import (
     Evaluated,
@@ -46,9 +47,8 @@ from tfcli.training.events import (
 )
 from tfcli.training.grad_scaler import GradScaler
 from tfcli.training.gradients import GradientAccumulator
-from tfcli.training.plan import EVALUATIONS, LONGEST_UNSAVED
+from tfcli.training.plan import EVALUATIONS, MAX_SAVE_INTERVAL
 from tfcli.training.schedule import learning_rate_scale
-from tfcli.training.session import NO_CALLBACKS, Callbacks, ResumePoint
 from tfcli.training.sizing import memory_hint
 
 if TYPE_CHECKING:
@@ -56,10 +56,10 @@ if TYPE_CHECKING:
 
     from tfcli.model.transformer import Transformer
     from tfcli.runs.run import Run
-    from tfcli.runs.step import HeldOut
+    from tfcli.runs.step import HeldOutLoss
     from tfcli.text.token_cache import TokenizedCorpus
     from tfcli.text.tokenizer import Tokenizer
-    from tfcli.training.events import Event, Reason
+    from tfcli.training.events import Event, StopReason
     from tfcli.training.examples import Sampler
     from tfcli.training.objectives import Objective
     from tfcli.training.optimizers import Optimizer
@@ -96,7 +96,7 @@ class Trainer:
     seed: int
     started: float
     callbacks: Callbacks = NO_CALLBACKS
-    processes: ProcessGroup = SINGLE_PROCESS
+    processes: DistributedContext = SINGLE_PROCESS
     peak_flops: float | None = None
     resume_from: ResumePoint | None = None
     step: int = field(init=False, default=0)
@@ -108,8 +108,8 @@ class Trainer:
     _gradients: GradientAccumulator = field(init=False)
     _seconds_before: float = field(init=False, default=0.0)  # the sessions before
     _balancer: ThreadBalancer | None = None
-    _held_out: HeldOut | None = None
-    _held_out_final: HeldOut | None = None
+    _held_out: HeldOutLoss | None = None
+    _held_out_final: HeldOutLoss | None = None
     _saved_at: float = field(default_factory=time.monotonic)
     _step_seconds: deque[float] = field(default_factory=lambda: deque(maxlen=15))
     _token_seconds: float = math.inf  # of an evaluation, the fastest so far
@@ -149,7 +149,7 @@ class Trainer:
         if self.plan.compile:
             yield from self._compile()
         broadcast = self.processes.broadcast  # the main process decides what depends on a clock
-        reason: Reason = "finished"
+        reason: StopReason = "finished"
         while not broadcast(self._budget_used()):
             if broadcast(self.callbacks.stop()):
                 reason = "interrupted"
@@ -157,7 +157,7 @@ class Trainer:
             before = broadcast(self._progress())
             if self._balancer:
                 self._balancer.balance_torch()
-            yield from self._update(before)
+            yield from self._optimizer_step(before)
             if broadcast(self._budget_used()):
                 break
             if broadcast(self._evaluation_due(before)):
@@ -184,7 +184,7 @@ class Trainer:
         if why := self._gradients.compile(only_if_faster=faster):
             yield NotCompiled(step=self.step, why=why)
 
-    def _update(self, progress: float) -> Iterator[Event]:
+    def _optimizer_step(self, progress: float) -> Iterator[Event]:
         """One optimizer step, from gradients summed over micro-batches and processes."""
         began = time.perf_counter()
         scale = learning_rate_scale(self.step, progress)
@@ -194,7 +194,7 @@ class Trainer:
                     step=self.step, micro_batch_size=self._gradients.micro_batch_size
                 )
             loss = batch.loss
-            norm = self.optimizer.step(scale)  # which updates nothing where the norm is not finite
+            norm = self.optimizer.step(scale)  # which changes nothing where the norm is not finite
             if math.isfinite(norm) or not math.isfinite(loss) or not self.grad_scaler.back_off():
                 break
         self.grad_scaler.advance()
@@ -284,7 +284,7 @@ class Trainer:
     def _save_due(self, progress_before: float) -> bool:
         if self.plan.save_every:
             return self.step % self.plan.save_every == 0
-        late = time.monotonic() - self._saved_at > LONGEST_UNSAVED
+        late = time.monotonic() - self._saved_at > MAX_SAVE_INTERVAL
         return late or self._crossed_eighth(progress_before)
 
     def _crossed_eighth(self, progress_before: float) -> bool:
@@ -327,7 +327,7 @@ class Trainer:
         self._held_out_final = held_out
         yield Evaluated(step=self.step, held_out=held_out, best=True, seconds=self.seconds)
 
-    def _evaluate_tokens(self, limit: int) -> HeldOut | None:
+    def _evaluate_tokens(self, limit: int) -> HeldOutLoss | None:
         return evaluate_tokens(
             self.model,
             self.corpus.held_out,

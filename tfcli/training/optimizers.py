@@ -101,7 +101,7 @@ class Muon:
     direction = orthogonalize_blocks(b m + (1 - b) g)
 
     Args:
-        precision: number format of the iteration; bfloat16 is enough (Jordan et al. 2024), float16
+        dtype: number format of the iteration; bfloat16 is enough (Jordan et al. 2024), float16
             is not: its smallest numbers are larger than many of a momentum's.
 
     """
@@ -111,10 +111,10 @@ class Muon:
         matrices: Mapping[str, nn.Parameter],
         *,
         momentum: float,
-        precision: torch.dtype = torch.float32,
+        dtype: torch.dtype = torch.float32,
     ) -> None:
         self._momentum = momentum
-        self._precision = torch.float32 if precision == torch.float16 else precision
+        self._dtype = torch.float32 if dtype == torch.float16 else dtype
         self._groups: dict[torch.Size, list[tuple[str, nn.Parameter]]] = {}
         for name, parameter in matrices.items():
             self._groups.setdefault(parameter.shape, []).append((name, parameter))
@@ -127,7 +127,7 @@ class Muon:
 
     @torch.no_grad()
     def step(self, learning_rate: float, weight_decay: float) -> None:
-        """One update."""
+        """One step."""
         for shape, group in self._groups.items():
             parameters = [local_tensor(parameter) for _, parameter in group]
             gradients = torch.stack([_gradient(parameter) for _, parameter in group])
@@ -135,7 +135,7 @@ class Muon:
             buffer.lerp_(gradients, 1 - self._momentum)
             nesterov = gradients.lerp_(buffer, self._momentum)
             one = group[0][1]  # where weights are sharded, only the whole has singular values
-            nesterov = full_tensor_like(nesterov.to(self._precision), one, stacked=True)
+            nesterov = full_tensor_like(nesterov.to(self._dtype), one, stacked=True)
             updates = shard_like(orthogonalize_blocks(nesterov), one, stacked=True).float()
             torch._foreach_mul_(parameters, 1 - learning_rate * weight_decay)
             torch._foreach_add_(parameters, list(updates.unbind()), alpha=-learning_rate)
@@ -178,7 +178,7 @@ class AdamW:
 
     @torch.no_grad()
     def step(self, learning_rate: float, weight_decay: float) -> None:
-        """One update."""
+        """One step."""
         if not self._parameters:
             return
         self._steps += 1
@@ -233,7 +233,7 @@ class Optimizer:
     """Muon and AdamW over the parameters of one model."""
 
     def __init__(
-        self, model: Transformer, config: OptimizerConfig, precision: torch.dtype = torch.float32
+        self, model: Transformer, config: OptimizerConfig, dtype: torch.dtype = torch.float32
     ) -> None:
         self.config = config
         weights = dict(model.named_parameters())
@@ -242,15 +242,15 @@ class Optimizer:
             groups[row.role][row.name] = weights[row.name]
         matrices, tables, vectors = groups["matrix"], groups["table"], groups["vector"]
         self._parameters = [weight for group in groups.values() for weight in group.values()]
-        self._matrices = Muon(matrices, momentum=config.momentum, precision=precision)
+        self._matrices = Muon(matrices, momentum=config.momentum, dtype=dtype)
         self._tables = AdamW(tables, betas=config.betas)
         self._vectors = AdamW(vectors, betas=config.betas)
 
     def step(self, scale: float) -> float:
-        """One update with all learning rates times `scale`; clears the gradients.
+        """One step with all learning rates times `scale`; clears the gradients.
 
         Returns:
-            The norm of the gradients before clipping. If it is not finite, nothing was updated.
+            The norm of the gradients before clipping. If it is not finite, nothing was changed.
         """
         config = self.config
         norm = self._clip_gradients()

@@ -37,14 +37,14 @@ EVALUATIONS = 8
 EVALUATION_TOKENS = 1 << 14  # at most, while training; at the end the whole held-out text is read
 EVALUATION_SHARE = 0.005  # of a time budget, for one evaluation
 SLOW_MACHINE = 60e9  # floating-point operations a second, to estimate that share with
-MOST_EPOCHS = 1e9
+MAX_EPOCHS = 1e9
 FINE_TUNING = 0.3  # of the learning rates, for a model that knows something already
-LONGEST_UNSAVED = 600.0  # seconds
+MAX_SAVE_INTERVAL = 600.0  # seconds
 
 
 @dataclass(frozen=True)
 class Budget:
-    """How long to train: a number of updates, or of seconds (of the whole command)."""
+    """How long to train: a number of optimizer steps, or of seconds (of the whole command)."""
 
     kind: Literal["steps", "seconds"]
     amount: float
@@ -60,7 +60,7 @@ class Plan:
 
     Attributes:
         budget: how long to train.
-        batch_size: rows of `context_length` tokens in an update.
+        batch_size: rows of `context_length` tokens in an optimizer step.
         micro_batch_size: rows in memory at once; the gradients of several micro-batches are summed.
         dropout: share of each block's output set to zero at random.
         token_dropout: share of the input tokens replaced by `<unk>` at random.
@@ -138,11 +138,11 @@ class Resources:
 
     Attributes:
         dtype: the number format to multiply in, unless the user asks for another.
-        batch_tokens: tokens in an update that keep one device busy.
+        batch_tokens: tokens in an optimizer step that keep one device busy.
         memory: usable bytes for each process, or None where unknown.
         world_size: processes that share the rows of a batch.
         compiles: whether `torch.compile` has what it needs.
-        step_seconds: measures one update of a model on some number of rows; None: the plan must
+        step_seconds: measures one step of a model on some number of rows; None: the plan must
             not depend on the machine's speed.
         spent: seconds of a time budget that have passed already.
 
@@ -163,7 +163,7 @@ class PlannedModel:
 
     Attributes:
         sharded: whether the weights have to be sharded across the processes.
-        steps: updates that the budget allows; None where it was not measured.
+        steps: optimizer steps that the budget allows; None where it was not measured.
 
     """
 
@@ -197,7 +197,7 @@ def make_plan(
     candidates = candidate_models(options, tokens, vocab_size, base)
     batch_tokens = options.batch_tokens or resources.batch_tokens * resources.world_size
     if not options.batch_tokens and _is_short(options, dtype):
-        batch_tokens //= 2  # where time is short, more and smaller updates are worth more
+        batch_tokens //= 2  # where time is short, more and smaller steps are worth more
     model, steps, compiled = candidates[0].config, None, bool(options.compile)
     rows = _rows(batch_tokens, model.context_length, tokens)
     budget = _budget(options, tokens, rows * model.context_length)
@@ -259,7 +259,7 @@ def _check(options: TrainOptions, corpus: TokenizedCorpus) -> None:
 def _stopwatch(
     batch_tokens: int, tokens: int, dtype: DType, compiled: bool, resources: Resources
 ) -> Callable[[ModelConfig], float]:
-    """Estimates the seconds of an update, from one on as many rows as fit into the memory."""
+    """Estimates the seconds of a step, from one on as many rows as fit into the memory."""
     measure = resources.step_seconds
     assert measure is not None
 
@@ -275,12 +275,12 @@ def _stopwatch(
 
 
 def _is_short(options: TrainOptions, dtype: DType) -> bool:
-    """Whether the budget is a time in which only few updates can be made."""
+    """Whether the budget is a time in which only few steps can be made."""
     return options.timed and not compiling_pays(options.seconds or DEFAULT_SECONDS, dtype)
 
 
 def _rows(batch_tokens: int, context: int, tokens: int) -> int:
-    # an update sees the text once at most
+    # a step sees the text once at most
     return max(1, min(batch_tokens // context, tokens // context))
 
 
@@ -296,7 +296,7 @@ def _budget(options: TrainOptions, tokens: int, batch_tokens: int) -> Budget:
         return Budget("steps", options.steps)
     trained = options.tokens
     if options.epochs is not None:
-        trained = math.ceil(min(options.epochs, MOST_EPOCHS) * tokens)
+        trained = math.ceil(min(options.epochs, MAX_EPOCHS) * tokens)
     if trained is not None:
         return Budget("steps", max(1, math.ceil(trained / batch_tokens)))
     return Budget("seconds", DEFAULT_SECONDS if options.seconds is None else options.seconds)

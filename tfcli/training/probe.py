@@ -26,8 +26,8 @@ TRIALS = 2
 LONG_TRIAL = 1.0  # seconds, after which one is enough
 # The square matrices that the peak is measured with: from the smallest to the largest of a device,
 # until a product takes long enough. Where a format is emulated, the largest would take seconds.
-SMALLEST_SIDE = 256
-LARGEST_SIDE = {"cpu": 1024, "mps": 2048, "cuda": 8192}
+MIN_SIDE = 256
+MAX_SIDE = {"cpu": 1024, "mps": 2048, "cuda": 8192}
 ENOUGH_SECONDS = 0.02
 
 
@@ -38,7 +38,7 @@ class Probe:
         self.device = device
 
     def step_seconds(self, config: ModelConfig, rows: int, dtype: DType) -> float:
-        """How long an update takes without compiling; infinite where the memory is too small.
+        """How long a step takes without compiling; infinite where the memory is too small.
 
         Args:
             rows: in the batch, each as long as the model's context.
@@ -49,16 +49,16 @@ class Probe:
             model.init_weights(0)
             model.to(self.device)
             optimizer = Optimizer(model, OptimizerConfig(), getattr(torch, dtype))
-            return self.update_seconds(model.loss, optimizer, rows, config)
+            return self.time_step(model.loss, optimizer, rows, config)
         except RuntimeError as error:
             if is_out_of_memory(error):
                 return math.inf
             raise
 
-    def update_seconds(
+    def time_step(
         self, loss: Callable[..., Tensor], optimizer: Optimizer, rows: int, config: ModelConfig
     ) -> float:
-        """How long a model takes for forward, backward and update."""
+        """How long a model takes for forward, backward and optimizer step."""
         shape = (rows, config.context_length)
         ids = torch.randint(config.vocab_size, shape, device=self.device)
 
@@ -70,11 +70,11 @@ class Probe:
 
     def peak(self, dtype: DType) -> float:
         """Floating-point operations per second in a large matrix product."""
-        side = SMALLEST_SIDE
+        side = MIN_SIDE
         while True:
             x = torch.ones(side, side, dtype=getattr(torch, dtype), device=self.device)
             seconds = self._fastest(partial(torch.matmul, x, x))
-            if side >= LARGEST_SIDE[self.device.type] or seconds > ENOUGH_SECONDS:
+            if side >= MAX_SIDE[self.device.type] or seconds > ENOUGH_SECONDS:
                 return float(2 * side**3 / seconds)
             side *= 2
 

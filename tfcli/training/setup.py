@@ -17,12 +17,13 @@ from tfcli.model.cost import count_parameters, training_bytes, training_flops_pe
 from tfcli.model.transformer import Transformer
 from tfcli.runs.run import Run
 from tfcli.runtime.device import choose_device, describe_machine
-from tfcli.runtime.distributed import SINGLE_PROCESS, ProcessGroup, copy_full_tensor, shard
+from tfcli.runtime.distributed import SINGLE_PROCESS, DistributedContext, copy_full_tensor, shard
 from tfcli.runtime.dtype import choose_dtype
 from tfcli.runtime.memory import available_memory
 from tfcli.text.corpus import Corpus, Part, Scan, join_parts, open_corpus
 from tfcli.text.token_cache import open_token_cache, tokenize_corpus
 from tfcli.training.bigram_init import bigram_tables, can_init_from_bigrams
+from tfcli.training.callbacks import NO_CALLBACKS, Callbacks, ResumePoint
 from tfcli.training.examples import Sampler, WindowSampler
 from tfcli.training.loop import Trainer
 from tfcli.training.objectives import make_objective
@@ -31,7 +32,6 @@ from tfcli.training.options import TrainOptions
 from tfcli.training.packing import PackedSampler
 from tfcli.training.plan import Plan, Resources, make_plan
 from tfcli.training.probe import Probe, can_compile
-from tfcli.training.session import NO_CALLBACKS, Callbacks, ResumePoint
 from tfcli.training.sizing import choose_micro_batch
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from tfcli.text.token_cache import TokenizedCorpus
     from tfcli.text.tokenizer import Tokenizer
 
-# Tokens in an update per device. With as few as keep a CPU busy, a GPU is mostly idle.
+# Tokens in an optimizer step per device. With as few as keep a CPU busy, a GPU is mostly idle.
 BATCH_TOKENS = {"cpu": 2048, "mps": 4096, "cuda": 16384}
 
 # Of the free memory, for what `training_bytes` counts. The rest is for what the allocator cannot
@@ -71,7 +71,7 @@ class TrainingJob:
     tokenizer: Tokenizer
     device: torch.device
     seed: int
-    processes: ProcessGroup = SINGLE_PROCESS
+    processes: DistributedContext = SINGLE_PROCESS
     base: Base | None = None
     baselines: Baselines | None = None
     steps: int | None = None
@@ -91,7 +91,7 @@ class TrainingJob:
 
     @property
     def batch_tokens(self) -> int:
-        """Tokens in an update."""
+        """Tokens in an optimizer step."""
         return self.plan.batch_size * self.model_config.context_length
 
     @property
@@ -137,7 +137,7 @@ class TrainingJob:
             weights=self.corpus.weights,
         )
 
-    def model(self, *, fresh: bool = True) -> Transformer:
+    def build_model(self, *, fresh: bool = True) -> Transformer:
         """The model, on its device, and where it is sharded this process's part of it.
 
         Sharded, no process holds more than its part and one whole weight at any time.
@@ -166,7 +166,7 @@ class TrainingJob:
         for weight, table in zip(weights, tables, strict=True):
             copy_full_tensor(weight, table)
 
-    def trainer(
+    def build_trainer(
         self,
         run: Run,
         *,
@@ -179,7 +179,7 @@ class TrainingJob:
         The arguments are those of `Trainer`. Where a run resumes, the weights are loaded later.
         """
         dtype = getattr(torch, self.plan.dtype)
-        model = self.model(fresh=resume_from is None)
+        model = self.build_model(fresh=resume_from is None)
         return Trainer(
             run=run,
             plan=self.plan,
@@ -217,14 +217,14 @@ def _corpus_metadata(corpus: Corpus, tokens: TokenizedCorpus) -> dict[str, Any]:
     return metadata
 
 
-def prepare(
+def plan_job(
     options: TrainOptions,
     corpus: TokenizedCorpus,
     tokenizer: Tokenizer,
     *,
     seed: int,
     device: Device = "auto",
-    processes: ProcessGroup = SINGLE_PROCESS,
+    processes: DistributedContext = SINGLE_PROCESS,
     base: Base | None = None,
     baselines: Baselines | None = None,
     started: float | None = None,
@@ -274,7 +274,7 @@ def prepare(
     )
 
 
-def _memory(device: torch.device, processes: ProcessGroup) -> int | None:
+def _memory(device: torch.device, processes: DistributedContext) -> int | None:
     """Usable bytes for each process: a GPU is its own, main memory is for all on this machine."""
     memory = available_memory(device)
     if memory is None:
@@ -283,14 +283,14 @@ def _memory(device: torch.device, processes: ProcessGroup) -> int | None:
     return int(MEMORY_SHARE[device.type] * memory / sharers)
 
 
-def reopen(
+def reopen_job(
     run: Run,
     *,
     cache: Path,
     more_seconds: float | None = None,
     more_steps: int | None = None,
     device: Device = "auto",
-    processes: ProcessGroup = SINGLE_PROCESS,
+    processes: DistributedContext = SINGLE_PROCESS,
     shard: bool | None = None,
     progress: Callable[[int], None] = lambda _: None,
 ) -> TrainingJob:
@@ -323,7 +323,7 @@ def reopen(
         plan = replace(plan, budget=plan.budget.extended(more))
     chosen = choose_device(device, processes.local_rank)
     # As many rows at once as before, so that the sums come out the same to the bit, unless the
-    # memory is too small now. The update stays the same, up to the order in which it is added up.
+    # memory is too small now. The step stays the same, up to the order in which it is added up.
     micro_batch_size, sharded = choose_micro_batch(
         run.model_config,
         min(plan.micro_batch_size, -(-plan.batch_size // processes.world_size)),

@@ -27,7 +27,7 @@ class SizePreset(NamedTuple):
     num_layers: int
     d_model: int
     context_length: int
-    tokens: float
+    min_tokens: float
 
 
 # From small to large: what a plan made from time takes. Far fewer tokens than the 20 a parameter of
@@ -73,7 +73,7 @@ class Candidate:
     """A shape, and how many tokens it has to see to be worth choosing."""
 
     config: ModelConfig
-    tokens: float = 0.0
+    min_tokens: float = 0.0
 
 
 DEFAULT_CONTEXT: dict[Size, int] = {
@@ -101,10 +101,10 @@ def candidate_models(
     if any(value is not None for value in asked) or not options.timed:
         return [Candidate(_model(options, tokens, vocab_size))]
     candidates = []
-    for layers, width, context, enough in SIZE_LADDER:
+    for layers, width, context, min_tokens in SIZE_LADDER:
         context = options.context_length or context
         shape = replace(options, num_layers=layers, d_model=width, context_length=context)
-        candidates.append(Candidate(_model(shape, tokens, vocab_size), enough))
+        candidates.append(Candidate(_model(shape, tokens, vocab_size), min_tokens))
     return candidates
 
 
@@ -169,14 +169,14 @@ def choose_size(
     Args:
         candidates: from small to large; the first is taken even where it sees too few.
         seconds: to train in.
-        step_seconds: how long one update of a candidate takes.
+        step_seconds: how long one step of a candidate takes.
 
     """
     chosen = None
     for candidate in candidates:
         each = step_seconds(candidate.config)
         steps = max(1, int(seconds / each)) if math.isfinite(each) else None
-        if chosen is not None and (steps or 0) * batch_tokens < candidate.tokens:
+        if chosen is not None and (steps or 0) * batch_tokens < candidate.min_tokens:
             break
         chosen = SizeChoice(candidate.config, steps)
     assert chosen is not None, "there is always a candidate"

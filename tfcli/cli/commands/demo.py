@@ -9,7 +9,7 @@ import typer
 
 from tfcli.cli import streams
 from tfcli.cli.command import takes_options
-from tfcli.cli.options import QuietOption, seed_option
+from tfcli.cli.shared_options import QuietOption, seed_option
 from tfcli.options import Options, option, parse_duration
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def demo(context: typer.Context, options: DemoOptions, quiet: QuietOption = Fals
     reporter.note(f"Making up {CORPUS_BYTES / 1e6:.0f} MB of stories.")
     file = _write_corpus(options.language, options.seed)
     session = TrainingSession(reporter=reporter, started=context.obj, suggest_next=False)
-    with session.prepared([str(file)], None, 0.1) as (path, corpus):
+    with session.open_text([str(file)], None, 0.1) as (path, corpus):
         tokenizer = session.choose_tokenizer(corpus, None, "bpe", None)
         wanted = TrainOptions(seconds=options.time, context_length=256, num_layers=LAYERS)
         job = session.plan(
@@ -120,7 +120,7 @@ def _compare_with_source(
             break
     tokens = tokenize_corpus(corpus, tokenizer, cache=CACHE).held_out
     ends = np.flatnonzero(tokens == tokenizer.special.eos)[: len(held_out)] + 1
-    model = open_model(run, choose_step(run, None, damaged=reporter.warn))
+    model = open_model(run, choose_step(run, None, on_damaged=reporter.warn))
     measured = evaluate_documents(model, tokens[: ends[-1]], tokenizer)
     assert measured is not None, "there are stories, so there are tokens"
     sizes, nats_of_source = zip(*held_out, strict=True)
@@ -141,7 +141,7 @@ def _tell_stories(run: Run, tokenizer: Tokenizer, seed: int) -> None:
     from tfcli.generation.request import GenerationRequest, Sampling
     from tfcli.runs.valid_steps import choose_step
 
-    engine = open_engine(run, choose_step(run, None, damaged=lambda _: None))
+    engine = open_engine(run, choose_step(run, None, on_damaged=lambda _: None))
     out = TextOut()
     for number in range(STORIES_TOLD):
         if number:

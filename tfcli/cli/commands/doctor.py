@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 import typer
 
 from tfcli.cli import streams
-from tfcli.cli.options import JsonOption
+from tfcli.cli.shared_options import JsonOption
+from tfcli.errors import DataError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-LITTLE_DISK = 1 << 30
-DATA_ERROR = 65
+MIN_FREE_DISK = 1 << 30
 
 Check = tuple[bool, str, str]
 
@@ -32,7 +32,7 @@ def doctor(json: JsonOption = False) -> None:
     else:
         show_checks(checks)
     if not all(good for good, _, _ in checks):
-        raise typer.Exit(DATA_ERROR)
+        raise typer.Exit(DataError.exit_code)
 
 
 def _machine() -> Iterator[Check]:
@@ -64,7 +64,7 @@ def _folder() -> Iterator[Check]:
 
     here = Path.cwd()
     free = shutil.disk_usage(here).free
-    enough = free > LITTLE_DISK
+    enough = free > MIN_FREE_DISK
     yield enough, "disk", f"{free / 2**30:.1f} GiB free" + ("" if enough else ": free some space")
     for root in (Path("tokenizers"), Path("checkpoints")):
         existing = root if root.exists() else here

@@ -11,8 +11,9 @@ import typer
 
 from tfcli.cli import streams
 from tfcli.cli.command import takes_options
-from tfcli.cli.options import JsonOption, QuietOption, typer_option
+from tfcli.cli.shared_options import JsonOption, QuietOption, typer_option
 from tfcli.errors import UsageError
+from tfcli.exchange.formats import NumberType
 from tfcli.options import Options, option
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from tfcli.runs.valid_steps import ValidStep
 
 Target = Literal["huggingface", "gguf", "ollama"]
-NumberType = Literal["f32", "f16", "q8_0"]  # again in `exchange.export_gguf`, which is slow to load
 
 
 def export_run(
@@ -34,7 +34,7 @@ def export_run(
     to: Annotated[Target, typer_option("--to", help="Target format.")],
     type: Annotated[
         NumberType | None,
-        typer_option("--type", help="Number format of a GGUF file.", otherwise="f32"),
+        typer_option("--type", help="Number format of a GGUF file.", shown_default="f32"),
     ] = None,
     json: JsonOption = False,
     quiet: QuietOption = False,
@@ -48,7 +48,7 @@ def export_run(
     tfcli export book ./book-hf --to huggingface
     """
     from tfcli.exchange.export_gguf import export_to_gguf, export_to_ollama
-    from tfcli.exchange.export_huggingface import default_max_new_tokens, export_to_hugging_face
+    from tfcli.exchange.export_huggingface import default_max_new_tokens, export_to_huggingface
     from tfcli.generation.open_engine import open_best
     from tfcli.runs.run import find_run
 
@@ -59,12 +59,12 @@ def export_run(
 
     def export(step: ValidStep) -> None:
         if to == "huggingface":
-            export_to_hugging_face(found, step, path)
+            export_to_huggingface(found, step, path)
         else:
             write = export_to_gguf if to == "gguf" else export_to_ollama
             write(found, step, path, type or "f32")
 
-    step, _ = open_best(found, step_path, export, damaged=reporter.warn)
+    step, _ = open_best(found, step_path, export, on_damaged=reporter.warn)
     loss = None
     if type in {"f16", "q8_0"}:
         from tfcli.exchange.quantization_loss import quantization_loss

@@ -11,7 +11,7 @@ import typer
 from tfcli.cli import streams
 from tfcli.cli.command import given_options, takes_options
 from tfcli.cli.generation_session import GenerationSession, SessionOptions
-from tfcli.cli.options import EngineOptions, QuietOption
+from tfcli.cli.shared_options import EngineOptions, QuietOption
 from tfcli.errors import UsageError
 from tfcli.generation.request import GenerationRequest
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from tfcli.cli import streams
-from tfcli.cli.options import JsonOption, typer_option
+from tfcli.cli.shared_options import JsonOption, typer_option
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,7 +39,7 @@ def plot(
             "-o",
             help="Write a page or a picture instead: .html, .png, .svg or .pdf.",
             metavar="FILE",
-            otherwise="draw in the terminal",
+            shown_default="draw in the terminal",
         ),
     ] = None,
     x: Annotated[

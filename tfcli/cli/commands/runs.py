@@ -11,7 +11,7 @@ import typer
 from tfcli.cli import streams
 from tfcli.cli.command import Command, Group
 from tfcli.cli.commands import plot
-from tfcli.cli.options import JsonOption, QuietOption, typer_option
+from tfcli.cli.shared_options import JsonOption, QuietOption, typer_option
 from tfcli.errors import DamagedError, DataError, NotFoundError, UsageError
 
 if TYPE_CHECKING:

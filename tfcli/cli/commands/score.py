@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import sys
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -12,11 +11,10 @@ import typer
 
 from tfcli.cli import streams
 from tfcli.cli.command import takes_options
-from tfcli.cli.options import EngineOptions, JsonOption, QuietOption
-from tfcli.cli.output_formats import escaped_bytes
+from tfcli.cli.output_formats import escaped_bytes, shown
+from tfcli.cli.shared_options import EngineOptions, JsonOption, QuietOption
 from tfcli.cli.stdin_lines import StdinLines
 from tfcli.errors import DataError, UsageError
-from tfcli.generation.streaming import make_visible
 from tfcli.options import OptionError, Options, option
 
 if TYPE_CHECKING:
@@ -63,9 +61,9 @@ def score(
 
     reporter = streams.Reporter(quiet=quiet)
     run, step_path = find_run(model.run)
-    opened = partial(open_engine, run, device=model.device, rows=ROWS, engine=model.engine)
+    open_with = partial(open_engine, run, device=model.device, rows=ROWS, engine=model.engine)
     step, engine = open_best(
-        run, step_path, partial(opened, int8=model.int8), damaged=reporter.warn
+        run, step_path, partial(open_with, int8=model.int8), on_damaged=reporter.warn
     )
     if reporter.warned:
         reporter.note(f"Using {step.path.name} instead.")
@@ -86,7 +84,7 @@ def score(
     else:
         streams.write_result(f"{_describe(text, scorer)}\n".encode())
         if model.int8:
-            in_float32 = Scorer(opened(step), scorer.tokenizer, options.stride)
+            in_float32 = Scorer(open_with(step), scorer.tokenizer, options.stride)
             exact = in_float32.whole(_joined(text, scorer))
             reporter.note(_format_int8_loss(text, exact))
 
@@ -177,16 +175,12 @@ def _format_int8_loss(rounded: Scored, exact: Scored) -> str:
     return f"In float32: {exact.nats_per_byte:.4f} nats/byte; int8 differs by {more:+.4f}."
 
 
-def _shown(text: str) -> str:
-    return make_visible(text) if streams.is_terminal(sys.stdout) else text
-
-
 def _write_line(line: str, text: Scored, number: int, *, json: bool) -> None:
     if json:
         streams.write_json_result({"line": number, "text": line} | text.to_json())
     else:
         figures = f"{text.nats_per_byte:.6f}\t{text.nats:.6f}\t"
-        streams.write_result(f"{figures}{_shown(line)}\n".encode())
+        streams.write_result(f"{figures}{shown(line)}\n".encode())
 
 
 def _write_token(token: int, nats: float, spelled: bytes, *, json: bool) -> None:
@@ -194,7 +188,7 @@ def _write_token(token: int, nats: float, spelled: bytes, *, json: bool) -> None
         text = spelled.decode(errors="backslashreplace")
         streams.write_json_result({"token": token, "text": text, "nats": nats})
     else:
-        streams.write_result(f"{nats:.6f}\t{_shown(escaped_bytes(spelled))}\n".encode())
+        streams.write_result(f"{nats:.6f}\t{shown(escaped_bytes(spelled))}\n".encode())
 
 
 def _read(file: str) -> str:
@@ -228,7 +222,7 @@ def _lines(file: str) -> Iterator[list[str]]:
             raise UsageError("no text to score", hint="tfcli score FILE   # or pipe it in")
         arriving = StdinLines("lines")
         number = 0
-        while some := arriving.some(LINES):
+        while some := arriving.read_available(LINES):
             group: list[str] = []
             try:
                 for line in some:

@@ -11,7 +11,7 @@ import typer
 
 from tfcli.cli import streams
 from tfcli.cli.command import Command, Group, takes_options
-from tfcli.cli.options import JsonOption, QuietOption, typer_option
+from tfcli.cli.shared_options import JsonOption, QuietOption, typer_option
 from tfcli.errors import DataError, UsageError
 from tfcli.options import Options, option, parse_count
 from tfcli.text.tokenizer_training import TokenizerType

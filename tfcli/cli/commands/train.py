@@ -9,7 +9,7 @@ import typer
 
 from tfcli.cli import streams
 from tfcli.cli.command import flag, given_options, takes_options
-from tfcli.cli.options import JsonOption, QuietOption, seed_option, typer_option
+from tfcli.cli.shared_options import JsonOption, QuietOption, seed_option, typer_option
 from tfcli.errors import UsageError
 from tfcli.options import OptionError, Options, option, parse_count
 from tfcli.runtime.device import Device
@@ -63,7 +63,7 @@ FilesArgument = Annotated[
 NameOption = Annotated[
     str | None,
     typer_option(
-        "--run", "--name", help="Name of the run.", metavar="NAME", otherwise="from the file"
+        "--run", "--name", help="Name of the run.", metavar="NAME", shown_default="from the file"
     ),
 ]
 BaseOption = Annotated[
@@ -113,9 +113,9 @@ def train(
         sample_prompt=command.sample_prompt,
         json=json,
     )
-    with session.together() as is_main:
+    with session.join_processes() as is_main:
         if not is_main:
-            session.follow(command.device)
+            session.run_worker(command.device)
         elif resume is not None:
             session.resume(resume, options, device=command.device)
         elif files:
@@ -131,7 +131,7 @@ def _train_new(
     name: str | None,
     base: str | None,
 ) -> None:
-    with session.prepared(files, name, text.val_fraction) as (path, corpus):
+    with session.open_text(files, name, text.val_fraction) as (path, corpus):
         start = session.find_base(base) if base else None
         tokenizer = (
             start.run.tokenizer()

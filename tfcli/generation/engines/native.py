@@ -152,10 +152,10 @@ class NativeDecoder:
         self._vocab_size = config.vocab_size
         self._referenced: list[Array] = []  # what C points to must stay alive
         layers = (_Layer * config.num_layers)()
-        for target, layer in zip(layers, weights.layers, strict=True):
-            target.qkv, target.out_proj = self._linear(layer.qkv), self._linear(layer.out_proj)
-            target.up, target.down = self._linear(layer.up), self._linear(layer.down)
-            target.qk_scale = self._pointer(layer.qk_scale)
+        for target, block in zip(layers, weights.blocks, strict=True):
+            target.qkv, target.out_proj = self._linear(block.qkv), self._linear(block.out_proj)
+            target.up, target.down = self._linear(block.up), self._linear(block.down)
+            target.qk_scale = self._pointer(block.qk_scale)
         norm = weights.final_norm
         cosines, sines = weights.rotary or (None, None)
         self._model = _Model(

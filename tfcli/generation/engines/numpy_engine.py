@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tfcli.generation.engines.native import NativeDecoder, load_library, status
-from tfcli.generation.engines.numpy_layers import Layer, ModelWeights, rotate
+from tfcli.generation.engines.numpy_layers import Block, ModelWeights, rotate
 from tfcli.generation.engines.row_caches import RowCaches
 
 if TYPE_CHECKING:
@@ -94,9 +94,9 @@ class NumpyEngine:
                 x, caches.table, batch.rows, batch.positions, int(batch.ends.max()), wanted
             )
         else:
-            for number, layer in enumerate(weights.layers):
-                x += layer.out_proj(self._attend(number, layer, x, batch))
-                x += layer.feed_forward(x)
+            for number, block in enumerate(weights.blocks):
+                x += block.out_proj(self._attend(number, block, x, batch))
+                x += block.feed_forward(x)
             logits = weights.head(weights.final_norm(x[wanted]))
         caches.lengths[list(rows)] = batch.ends
         return logits
@@ -112,9 +112,9 @@ class NumpyEngine:
         return x  # type: ignore[no-any-return]
 
     def _attend(
-        self, number: int, layer: Layer, x: Array, batch: _Batch
+        self, number: int, block: Block, x: Array, batch: _Batch
     ) -> Array:  # (N, E) -> (N, H D)
-        queries_keys, values = layer.project_qkv(x)  # (N, H + K, D), (N, K, D)
+        queries_keys, values = block.project_qkv(x)  # (N, H + K, D), (N, K, D)
         if self._weights.rotary:
             cosines, sines = (table[batch.positions] for table in self._weights.rotary)
             queries_keys = rotate(queries_keys, cosines, sines)

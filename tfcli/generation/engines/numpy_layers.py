@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, np.dtype[np.float32]]
 
 GELU_SCALE = np.float32(math.sqrt(2 / math.pi))
-LARGEST_INT8 = 127
+MAX_INT8 = 127
 
 
 class Norm:
@@ -85,13 +85,13 @@ def quantize(matrix: Array) -> tuple[np.ndarray[Any, np.dtype[np.int8]], Array]:
 
     Dettmers et al., "LLM.int8()", 2022, section 2.1: absmax quantization of each row.
     """
-    scales = np.abs(matrix).max(1) / np.float32(LARGEST_INT8)
+    scales = np.abs(matrix).max(1) / np.float32(MAX_INT8)
     scales[scales < np.finfo(np.float32).tiny] = 1  # a row of zeros, or nearly
     return np.rint(matrix / scales[:, None]).astype(np.int8), scales
 
 
-class Layer:
-    """One block.
+class Block:
+    """One block of the model.
 
     Attributes:
         qkv: queries, keys and values, behind the norm: E -> (H + 2 K) D.
@@ -233,7 +233,7 @@ class ModelWeights:
         embedding: (V, E).
         position_table: (context, E), or None with rotary positions.
         rotary: cosines and sines, (context, D), or None.
-        layers, final_norm, head: what they are in the Transformer.
+        blocks, final_norm, head: what they are in the Transformer.
 
     """
 
@@ -244,8 +244,8 @@ class ModelWeights:
         self.embedding = weights["embedding.weight"]
         self.position_table = position_table(config, weights)
         self.rotary = rotary_tables(config) if config.positions == "rotary" else None
-        self.layers = [
-            Layer(config, weights, f"blocks.{number}.", int8=int8)
+        self.blocks = [
+            Block(config, weights, f"blocks.{number}.", int8=int8)
             for number in range(config.num_layers)
         ]
         self.final_norm = Norm(config, weights, "final_norm.")
@@ -255,4 +255,4 @@ class ModelWeights:
     @property
     def nbytes(self) -> int:
         """The bytes that one token reads."""
-        return self.head.nbytes + sum(layer.nbytes for layer in self.layers)
+        return self.head.nbytes + sum(block.nbytes for block in self.blocks)

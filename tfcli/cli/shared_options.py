@@ -1,4 +1,4 @@
-"""Options that several commands share, and single ones."""
+"""Options that several commands share, and `typer_option` for those of a single one."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ def typer_option(
     *names: str,
     help: str,
     metavar: str | None = None,
-    otherwise: str | None = None,
+    shown_default: str | None = None,
     panel: str | None = None,
     envvar: str | None = None,
 ) -> Any:
     """An option of one command, as typer wants it, in our own style.
 
     Args:
-        otherwise: what the help shows as the default where it is None.
+        shown_default: what the help shows as the default where it is None.
         envvar: its environment variable, if not TFCLI_<COMMAND>_<PARAMETER>.
 
     """
@@ -31,7 +31,7 @@ def typer_option(
         *names,
         help=help,
         metavar=metavar,
-        show_default=otherwise if otherwise is not None else True,
+        show_default=shown_default if shown_default is not None else True,
         show_envvar=False,
         envvar=envvar,
         rich_help_panel=panel,

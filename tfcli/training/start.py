@@ -1,4 +1,4 @@
-"""Beginning a run, resuming one, following the main process: from a job to its trainer."""
+"""Starting, resuming and joining a run: from a job to its trainer."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ from tfcli.runs.step import (
 )
 from tfcli.runs.valid_steps import ValidStep, newest_valid_step, no_valid_step, open_step
 from tfcli.runs.weights import load_weights
+from tfcli.training.callbacks import NO_CALLBACKS, Callbacks, ResumePoint
 from tfcli.training.grad_scaler import GradScaler
 from tfcli.training.loop import Trainer
 from tfcli.training.optimizers import Optimizer
-from tfcli.training.session import NO_CALLBACKS, Callbacks, ResumePoint
-from tfcli.training.setup import Base, TrainingJob, reopen
+from tfcli.training.setup import Base, TrainingJob, reopen_job
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tfcli.runtime.device import Device
-    from tfcli.runtime.distributed import ProcessGroup
+    from tfcli.runtime.distributed import DistributedContext
     from tfcli.text.corpus import Corpus
 
 
@@ -69,12 +69,12 @@ def _save_base(job: TrainingJob, run: Run, base: Base) -> ValidStep:
     return open_step(save_step(run.path, state, arrays, {**fresh, **scale}))
 
 
-def resume(
+def resume_run(
     job: TrainingJob,
     run: Run,
     *,
     started: float,
-    damaged: Callable[[TfcliError], None],
+    on_damaged: Callable[[TfcliError], None],
     callbacks: Callbacks = NO_CALLBACKS,
 ) -> Trainer:
     """Resumes a run from its newest valid step. To be called under the folder's lock.
@@ -87,7 +87,7 @@ def resume(
 
     """
     remove_leftovers(run.path)
-    step = _newest(run, damaged)
+    step = _newest(run, on_damaged)
     if step is None and (list_steps(run.path) or run.metadata.get("from")):
         raise no_valid_step(run)  # beginning anew would put others in their place
     budget = job.plan.to_json()["budget"]  # all else stays as it was planned
@@ -97,7 +97,7 @@ def resume(
     return _build_trainer(job, run, step, started=started, callbacks=callbacks)
 
 
-def _newest(run: Run, damaged: Callable[[TfcliError], None]) -> ValidStep | None:
+def _newest(run: Run, on_damaged: Callable[[TfcliError], None]) -> ValidStep | None:
     """The newest valid step; damaged ones after it go, since the training comes there again.
 
     Raises:
@@ -105,11 +105,11 @@ def _newest(run: Run, damaged: Callable[[TfcliError], None]) -> ValidStep | None
 
     """
     found: list[TfcliError] = []
-    step = newest_valid_step(run, damaged=found.append)
+    step = newest_valid_step(run, on_damaged=found.append)
     for error in found:
         if not isinstance(error, DamagedError):
             raise error
-        damaged(error)
+        on_damaged(error)
     if step is not None:
         steps = list_steps(run.path)
         for path in steps[steps.index(step.path) + 1 :]:
@@ -118,7 +118,7 @@ def _newest(run: Run, damaged: Callable[[TfcliError], None]) -> ValidStep | None
 
 
 def join_run(
-    *, cache: Path, device: Device, processes: ProcessGroup, started: float
+    *, cache: Path, device: Device, processes: DistributedContext, started: float
 ) -> Trainer | None:
     """What the other processes do: they build the same trainer as the main process.
 
@@ -131,7 +131,7 @@ def join_run(
         return None
     told = json.loads(message)
     run = open_run(Path(told["run"]))
-    job = reopen(run, cache=cache, device=device, processes=processes, shard=told["sharded"])
+    job = reopen_job(run, cache=cache, device=device, processes=processes, shard=told["sharded"])
     # sharded processes gather weights from each other, so all have to make as many passes
     job = replace(job, plan=replace(job.plan, micro_batch_size=told["micro_batch_size"]))
     step = None if told["step"] is None else open_step(step_path(run.path, told["step"]))
@@ -156,7 +156,7 @@ def _build_trainer(
         }
         job.processes.broadcast_text(json.dumps(told))
     resume_from = None if step is None else _resume_point(run, step.state)
-    trainer = job.trainer(run, started=started, callbacks=callbacks, resume_from=resume_from)
+    trainer = job.build_trainer(run, started=started, callbacks=callbacks, resume_from=resume_from)
     if step is None:
         return trainer
     load_weights(trainer.model, step.path)
