@@ -368,7 +368,7 @@ def test_without_special_tokens_a_prompt_is_required() -> None:
     with pytest.raises(DataError, match="first token"):
         list(score(engine, [[4, 5]], tokenizer.special, rows=1, stride=1))
     forbid_all = Penalties(logit_bias=tuple((token, -np.inf) for token in range(11)))
-    with pytest.raises(DataError, match="no token is allowed"):
+    with pytest.raises(DataError, match="every token is masked"):
         generate_with(engine, tokenizer, GenerationRequest(prompt="a", penalties=forbid_all))
 
 

@@ -37,7 +37,7 @@ def plot(
         typer_option(
             "--out",
             "-o",
-            help="Write a page or a picture instead: .html, .png, .svg or .pdf.",
+            help="Write to a file instead: .html, .png, .svg or .pdf.",
             metavar="FILE",
             otherwise="draw in the terminal",
         ),
