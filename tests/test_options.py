@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tfcli.generation.request import GenerationRequest, parse_bias, parse_choices
+from tfcli.generation.request import GenerationRequest, Sampling, parse_bias, parse_choices
 from tfcli.options import (
     OptionError,
     Options,
@@ -131,6 +131,11 @@ def test_two_that_exclude_each_other_are_refused_whatever_their_values_equal() -
     refuse_conflicts(known, {"count": 1, "limit": 1.0})
     refuse_conflicts(known, {"count": 4})
     refuse_conflicts(known, {"count": 4, "limit": None})
+
+
+def test_greedy_excludes_every_other_way_to_choose_a_token() -> None:
+    known = options_of(Sampling)
+    assert set(known["greedy"].conflicts) == known.keys() - {"greedy"}
 
 
 @pytest.mark.parametrize("kind", DECLARED)

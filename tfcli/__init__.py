@@ -1,7 +1,7 @@
 """tfcli trains a Transformer language model from scratch on your own text, and generates with it.
 
-The packages, from the ground up. Each imports only from those below it, or from those above it
-on the same level (`tests/test_architecture.py` enforces it):
+The packages by level, the highest first. Each imports only from lower levels, and from those
+listed before it on its own (`tests/test_architecture.py` enforces it):
 
     5  cli          the commands: parse, call the library, render
     4  training     the plan, samplers and objectives, optimizers, the loop

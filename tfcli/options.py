@@ -175,15 +175,21 @@ class OptionError(UsageError):
     """
 
     def __init__(
-        self, option: str, problem: str, other: str | None = None, *, hint: str | None = None
+        self,
+        option: str,
+        problem: str,
+        other: str | None = None,
+        *,
+        why: str | None = None,
+        hint: str | None = None,
     ) -> None:
-        super().__init__(" ".join(filter(None, (option, problem, other))), hint=hint)
+        super().__init__(" ".join(filter(None, (option, problem, other))), why=why, hint=hint)
         self.option, self.problem, self.other = option, problem, other
 
     def spelled(self, spell: Callable[[str], str]) -> OptionError:
         """The same with the names of the options written in another way."""
         other = self.other and spell(self.other)
-        return OptionError(spell(self.option), self.problem, other, hint=self.hint)
+        return OptionError(spell(self.option), self.problem, other, why=self.why, hint=self.hint)
 
 
 def option(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import subprocess
 import sys
 from typing import Any
@@ -95,19 +96,19 @@ def test_requests_have_options_of_their_own(trained: Shell) -> None:
 
 
 INVALID_ROWS: dict[str, tuple[bytes, str]] = {
-    "not JSON": (b"{", "row 2 is not valid JSON"),
-    "not an object": (b"[1]", "row 2 is not a JSON object"),
-    "not UTF-8": (b'{"prompt": "\xff"}', "row 2 is not valid UTF-8"),
-    "misspelled": (b'{"promt": "x"}', "row 2: unknown key 'promt'"),
-    "wrong type": (b'{"temperature": "hot"}', "row 2: temperature must be a number"),
-    "out of range": (b'{"top_p": 2}', "row 2: top_p must be between 0 and 1, not 2"),
-    "huge": (b'{"temperature": 1e999}', "row 2: temperature must be between"),
-    "a surrogate": (b'{"prompt": "\\ud800"}', "row 2: the prompt is not valid UTF-8"),
+    "not JSON": (b"{", "line 2 is not valid JSON"),
+    "not an object": (b"[1]", "line 2 is not a JSON object"),
+    "not UTF-8": (b'{"prompt": "\xff"}', "line 2 is not valid UTF-8"),
+    "misspelled": (b'{"promt": "x"}', "line 2: unknown key 'promt'"),
+    "wrong type": (b'{"temperature": "hot"}', "line 2: temperature must be a number"),
+    "out of range": (b'{"top_p": 2}', "line 2: top_p must be between 0 and 1, not 2"),
+    "huge": (b'{"temperature": 1e999}', "line 2: temperature must be between"),
+    "a surrogate": (b'{"prompt": "\\ud800"}', "line 2: the prompt is not valid UTF-8"),
     "no such token": (b'{"logit_bias": {"99999": 1}}', "names token 99999"),
-    "a list of prompts": (b'{"prompt": ["x"]}', "row 2: prompt must be a string"),
-    "not a number": (b'{"id": NaN}', "row 2 is not valid JSON"),
-    "an infinite id": (b'{"id": 1e999}', "row 2: id must be valid JSON"),
-    "deep": (b"[" * 100_000, "row 2 is not valid JSON"),
+    "a list of prompts": (b'{"prompt": ["x"]}', "line 2: prompt must be a string"),
+    "not a number": (b'{"id": NaN}', "line 2 is not valid JSON"),
+    "an infinite id": (b'{"id": 1e999}', "line 2: id must be valid JSON"),
+    "deep": (b"[" * 100_000, "line 2 is not valid JSON"),
 }
 
 
@@ -117,12 +118,19 @@ def test_invalid_row_gets_an_error_and_the_others_are_answered(trained: Shell, c
     good = b'{"prompt": "Ann", "greedy": true}'
     done = trained(*RUN, "--jsonl", stdin=good + b"\n" + line + b"\n" + good + b"\n")
     assert done.code == 65
-    assert "1 of 3 rows are invalid" in done.err
+    assert "1 of 3 lines are invalid" in done.err
     assert "Traceback" not in done.err
     first, second, third = rows(done.out)
     assert first["text"] == third["text"]
     assert message in second["error"]
     assert second["row"] == 2
+
+
+def test_lines_are_counted_not_their_samples(trained: Shell) -> None:
+    done = trained(*RUN, "--jsonl", "-n", "3", stdin=b'{"prompt": "Ann"}\n{\n')
+    assert done.code == 65
+    assert "1 of 2 lines are invalid" in done.err
+    assert [row["row"] for row in rows(done.out)] == [1, 1, 1, 2]
 
 
 def test_empty_lines_are_skipped(trained: Shell) -> None:
@@ -223,10 +231,15 @@ def test_stop_strings_end_a_text_even_inside_a_token(trained: Shell) -> None:
 
 def test_lines_unanswered_at_the_time_limit_are_an_error(trained: Shell) -> None:
     many = b"Ann\n" * 5000
-    done = trained("generate", "--run", "tale", "--lines", "--max-time", "0.5s", stdin=many)
+    limited = ("generate", "--run", "tale", "--lines", "--max-time", "0.5s")
+    done = trained(*limited, "-n", "3", stdin=many)
     assert done.code == 65
-    assert "the time limit was reached after" in done.err
-    assert 0 < len(done.out.splitlines()) < 5000
+    answered = len(done.out.splitlines()) // 3
+    assert 0 < answered < 5000
+    assert re.search(
+        rf"the time limit was reached after {answered:,} requests?; the rest were not answered",
+        done.err,
+    )
 
 
 def test_large_seeds_are_distinct(trained: Shell) -> None:

@@ -184,13 +184,13 @@ def test_request_with_an_invalid_grammar_gets_an_error(trained: Shell) -> None:
     assert done.code == 65
     assert "Traceback" not in done.err
     first, fine, *others = rows(done.out)
-    assert first["error"].startswith("row 1: invalid regular expression: ")
+    assert first["error"].startswith("line 1: invalid regular expression: ")
     assert fine["text"] == "a"
-    assert others[0]["error"] == "row 3: choices must not be empty"
-    assert others[1]["error"] == "row 4: choices must be a list of strings"
-    assert others[2]["error"] == "row 5: json_schema must be an object or a string"
-    assert others[3]["error"].startswith("row 6: invalid JSON schema: ")
-    assert others[4]["error"] == "row 7: regex cannot be combined with choices"
+    assert others[0]["error"] == "line 3: choices must not be empty"
+    assert others[1]["error"] == "line 4: choices must be a list of strings"
+    assert others[2]["error"] == "line 5: json_schema must be an object or a string"
+    assert others[3]["error"].startswith("line 6: invalid JSON schema: ")
+    assert others[4]["error"] == "line 7: regex cannot be combined with choices"
 
 
 def test_request_overrides_what_it_excludes_on_the_command_line(trained: Shell) -> None:

@@ -54,7 +54,7 @@ ERRORS = {
     "unknown id": (("decode", "-t", "words"), b"1 2 320", 65, "the unknown id 320"),
     "binary": (("encode", "-t", "words"), b"\xff\xfe\x00", 65, "byte 0"),
     "misspelled": (("encode", "-t", "wods"), b"", 66, "did you mean 'words'"),
-    "bad name": (("train", "book.txt", "--name", "a/b"), b"", 2, "cannot name a tokenizer"),
+    "bad name": (("train", "book.txt", "--name", "a/b"), b"", 2, "invalid tokenizer name: 'a/b'"),
     "too small": (
         ("train", "book.txt", "--name", "it", "--vocab-size", "100"), b"", 65, "too small",
     ),

@@ -18,7 +18,9 @@ import pytest
 from pyarrow import parquet
 
 from tests.conftest import BOOK, Shell, bare_environment
+from tfcli.runs.run import open_run
 from tfcli.runs.step import MODEL, list_steps, load_arrays
+from tfcli.runs.summary import is_finished, summarize
 
 TINY = ("--layers", "1", "--width", "32", "--context", "16", "--batch-tokens", "128")
 
@@ -157,7 +159,7 @@ def test_resuming_a_finished_run_explains_how_to_extend_it(shell: Shell) -> None
     assert shell("train", "book.txt", "--steps", "2", "--run", "it", *TINY).code == 0
     done = shell("train", "--resume", "it")
     assert done.code == 0
-    assert "already used its full budget" in done.err
+    assert "is already finished" in done.err
     assert shell("train", "book.txt", "--run", "it", "--steps", "2").code == 73
 
 
@@ -199,14 +201,18 @@ ERRORS = {
         "--time cannot be combined with --steps",
     ),
     "resume with text": (("book.txt", "--resume", "it"), 2, "the run's own text"),
-    "resume with epochs": (("--resume", "it", "--epochs", "2"), 2, "--time or more --steps"),
+    "resume with epochs": (
+        ("--resume", "it", "--epochs", "2"),
+        2,
+        "--epochs cannot be combined with --resume",
+    ),
     "resume of a missing run": (("--resume", "it"), 66, "run 'it' not found"),
     "no such file": (("bok.txt",), 66, "did you mean 'book.txt'"),
     "empty": (("empty.txt",), 65, "no text in empty.txt"),
     "binary": (("binary",), 65, "binary file"),
     "latin": (("latin.txt",), 65, "byte 4 (0xf1)"),
     "no weight": (("book.txt", "book.txt:0"), 2, "the weight of book.txt cannot be 0"),
-    "bad name": (("book.txt", "--run", "../x/..", "--steps", "1"), 2, "cannot name a run"),
+    "bad name": (("book.txt", "--run", "../x/..", "--steps", "1"), 2, "invalid run name: '..'"),
     "bad time": (
         ("book.txt", "--time", "soon"),
         2,
@@ -316,10 +322,10 @@ def test_run_starts_from_another_and_then_does_not_need_it(trained: Shell, tmp_p
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--layers", "2"), "shape already"),
-        (("--context", "8"), "shape already"),
-        (("--tokenizer", "words"), "cannot be combined with --from"),
-        (("--vocab-size", "300"), "cannot be combined with --from"),
+        (("--layers", "2"), "--num-layers cannot be combined with --from"),
+        (("--context", "8"), "--context-length cannot be combined with --from"),
+        (("--tokenizer", "words"), "--tokenizer cannot be combined with --from"),
+        (("--vocab-size", "300"), "--vocab-size cannot be combined with --from"),
     ],
 )
 def test_options_fixed_by_the_base_run_are_refused(
@@ -354,6 +360,22 @@ def test_run_in_another_folder_is_found_by_its_path(shell: Shell) -> None:
     assert made.code == 0, made.err
     assert made.err.splitlines()[-1].endswith("--run here/it")
     assert shell("generate", "--run", "here/it", "--max-new-tokens", "2", "Ann").code == 0
+
+
+def test_run_that_ran_out_of_patience_is_finished(shell: Shell) -> None:
+    """With a learning rate of zero no evaluation improves on the first."""
+    options = ("--steps", "50", "--lr", "0", "--eval-every", "1", "--patience", "2")
+    assert shell("train", "book.txt", "--run", "flat", *options, *TINY).code == 0
+    run = open_run(shell.folder / "checkpoints/flat")
+    assert summarize(run)["steps"] == 3
+    assert is_finished(run)
+    listed = shell("runs", "list")
+    assert b"unfinished" not in listed.out
+    assert listed.err == "Next: tfcli runs show flat\n"
+    again = shell("train", "--resume", "flat")
+    assert again.code == 0
+    assert "flat is already finished" in again.err
+    assert summarize(run)["steps"] == 3
 
 
 @pytest.mark.parametrize("option", [("--dry-run",), ("--dropout", "0.1"), ("--from", "tale")])

@@ -28,7 +28,7 @@ def test_plain_names_are_accepted(first: str, rest: str) -> None:
     ],
 )
 def test_other_names_are_refused_with_a_valid_suggestion(name: str) -> None:
-    with pytest.raises(UsageError, match="cannot name a run") as caught:
+    with pytest.raises(UsageError, match="invalid run name") as caught:
         check_name(name, "run")
     assert caught.value.hint
     offered = caught.value.hint.split()[-1]

@@ -363,12 +363,12 @@ def test_without_eos_a_complete_grammar_ends_generation() -> None:
 
 def test_without_special_tokens_a_prompt_is_required() -> None:
     tokenizer, engine = without_eos(tiny_tokenizer(11)), numpy_engine(tiny_model())
-    with pytest.raises(UsageError, match="needs a prompt"):
+    with pytest.raises(UsageError, match="the prompt is empty"):
         generate_with(engine, tokenizer, GenerationRequest(prompt=""))
     with pytest.raises(DataError, match="first token"):
         list(score(engine, [[4, 5]], tokenizer.special, rows=1, stride=1))
     forbid_all = Penalties(logit_bias=tuple((token, -np.inf) for token in range(11)))
-    with pytest.raises(DataError, match="no token is allowed"):
+    with pytest.raises(DataError, match="every token is masked"):
         generate_with(engine, tokenizer, GenerationRequest(prompt="a", penalties=forbid_all))
 
 

@@ -95,7 +95,7 @@ def test_folder_without_run_json_is_no_run_and_can_become_one(run: Run) -> None:
 
 
 def test_run_is_not_created_under_an_invalid_name(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="cannot name a run"):
+    with pytest.raises(UsageError, match="invalid run name"):
         make_run(tmp_path / ".hidden")
     assert list(tmp_path.iterdir()) == []
 

@@ -102,10 +102,11 @@ def test_unreadable_newest_step_does_not_hide_the_one_before(run: Run, damage: s
     assert (summary["steps"], summary["tokens_seen"], summary["best_step"]) == (10, 160, 10)
 
 
-def test_run_that_reached_its_end_is_finished(run: Run) -> None:
+@pytest.mark.parametrize("reason", ["finished", "patience", "no better"])
+def test_run_that_reached_its_end_is_finished(run: Run, reason: str) -> None:
     save(run, 10)
     append_metrics(run.path, {"event": "StepFinished", "step": 10})
-    append_metrics(run.path, {**STOPPED, "step": 10})
+    append_metrics(run.path, {**STOPPED, "reason": reason, "step": 10})
     assert is_finished(run)
     assert summarize(run)["finished"]
 

@@ -105,7 +105,7 @@ def test_where_the_first_has_nothing_to_train_the_others_do_not_wait(folder: Pat
     command = [*forked(), "train", "no-such-file.txt"]
     first, second = run_two(command, [folder, folder], machines=1)
     assert first.returncode == 66
-    assert "there is no file 'no-such-file.txt'" in first.stderr
+    assert "file not found: 'no-such-file.txt'" in first.stderr
     assert (second.returncode, second.stderr) == (0, "")
 
 

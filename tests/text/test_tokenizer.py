@@ -591,12 +591,13 @@ def test_corrupted_model_is_refused_or_a_lossless_tokenizer(
 
 
 def test_oversized_model_is_not_opened(tmp_path: Path) -> None:
-    with pytest.raises(DataError):
+    message = r"tokenizer file too large: 67,108,865 bytes \(limit: 64 MiB\)"
+    with pytest.raises(DataError, match=message):
         open_tokenizer(bytes(MAX_FILE_BYTES + 1))
     path = tmp_path / "tokenizer.model"
     with path.open("wb") as file:
         file.truncate(MAX_FILE_BYTES + 1)
-    with pytest.raises(DataError) as caught:
+    with pytest.raises(DataError, match=message) as caught:
         load_tokenizer(path)
     assert str(path) in caught.value.what
 

@@ -91,7 +91,7 @@ def test_rows_start_with_eos_if_there_is_no_bos() -> None:
     assert (batch.inputs[:, 1:] == batch.targets[:, :-1]).all()
 
 
-# --- batches of release 0.1.0, recorded at its time ----------------------------------------------
+# --- batches of an earlier build, recorded at its time --------------------------------------------
 
 
 def text(length: int, seed: int) -> np.ndarray[tuple[int], np.dtype[np.uint16]]:

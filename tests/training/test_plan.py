@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from tfcli.model.cost import count_parameters, training_bytes, training_flops_pe
 from tfcli.text.token_cache import TokenizedCorpus
 from tfcli.training.options import TrainOptions
 from tfcli.training.plan import (
+    ADDED_LATER,
     Budget,
     Plan,
     PlannedModel,
@@ -173,6 +175,21 @@ def test_slow_models_are_evaluated_on_less_text_in_a_time_budget() -> None:
 def test_plan_survives_json() -> None:
     plan = plan_for(TrainOptions(steps=5, dropout=0.1, save_every=2))
     assert Plan.from_json(json.loads(json.dumps(plan.to_json()))) == plan
+
+
+def test_plan_of_an_older_run_may_lack_what_was_added_later(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As if `patience` were new."""
+    plan = plan_for(TrainOptions(steps=5, patience=3))
+    written = json.loads(json.dumps(plan.to_json()))
+    older = {key: value for key, value in written.items() if key != "patience"}
+    with pytest.raises(DamagedError, match="plan") as caught:
+        Plan.from_json(older)
+    assert caught.value.why == "missing or unknown keys: patience"
+    monkeypatch.setitem(ADDED_LATER, "patience", None)
+    assert Plan.from_json(older) == replace(plan, patience=None)
+    assert Plan.from_json(written) == plan
 
 
 @pytest.mark.parametrize("value", [None, 3, {}, {"budget": 1}, {"budget": {"kind": "x"}}, "plan"])

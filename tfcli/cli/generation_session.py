@@ -12,7 +12,8 @@ from tfcli.cli import streams
 from tfcli.cli.output_formats import EscapedLines, JsonLines, OutputFormat, Plain, Result, Surprisal
 from tfcli.cli.stdin_lines import StdinLines
 from tfcli.errors import DataError
-from tfcli.options import OptionError, Options, option, parse_duration
+from tfcli.generation.request import Sampling, StructuredOutput
+from tfcli.options import OptionError, Options, option, options_of, parse_duration
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,8 +40,8 @@ class SessionOptions(Options):
     echo: bool = option(False, help="Print the prompt first.")
     num_beams: int = option(
         1, min=1, max=64, off=1, panel="Sampling",
-        conflicts=("greedy", "temperature", "top_k", "top_p", "min_p", "typical_p", "stop",
-                   "regex", "json_schema", "choices", "logprobs", "stats"),
+        conflicts=(*options_of(Sampling), *options_of(StructuredOutput), "stop", "logprobs",
+                   "stats"),
         help="Beam search: keep the N most likely texts instead of sampling; 1: off.",
     )  # fmt: skip
     samples: int = option(1, short="n", min=1, off=1, panel=BATCH, help="Samples per prompt.")
@@ -148,12 +149,13 @@ class GenerationSession:
         self._write(generator.stream(feed), engine, feed, output)
         if feed.cut:
             raise DataError(
-                f"the time limit was reached after {feed.count} rows, with more to come",
-                hint="raise --max-time, or send fewer rows",
+                f"the time limit was reached after {streams.counted(feed.lines, 'request')}; "
+                "the rest were not answered",
+                hint="raise --max-time, or send fewer lines",
             )
         if feed.failures:
             raise DataError(
-                f"{feed.failures} of {feed.count} rows are invalid",
+                f"{feed.failures:,} of {feed.lines:,} lines are invalid",
                 why="each has an error object in its place" if json else None,
             )
 
@@ -270,7 +272,8 @@ class RequestFeed:
         self._waiting: Iterator[RequestLine] = iter(())  # samples of the line that was taken last
         self.cut = False  # whether the time was over before all lines were taken
         self._indices = 0
-        self.count = self.failures = self.complete = 0
+        self.lines = self.failures = 0  # lines taken, and the invalid ones among them
+        self.count = self.complete = 0  # samples
 
     def take(self, *, wait: bool) -> GenerationRequest | None:
         """See `tfcli.generation.generate.Requests`."""
@@ -298,6 +301,7 @@ class RequestFeed:
         line = next(self._lines, None)
         if line is None:
             return None
+        self.lines += 1
         self._waiting = repeat(line, self._samples, self.count)
         return next(self._waiting)
 

@@ -97,7 +97,7 @@ class TrainingSession:
     def open_text(
         self, files: Sequence[str], name: str | None, val_fraction: float
     ) -> Iterator[tuple[Path, Corpus]]:
-        """Finds the text, locks the run's folder, and reads the text once.
+        """Finds the text, locks the run's folder, and scans the text: counts and hashes it.
 
         The folder is removed if no run comes of it.
         """
@@ -206,7 +206,7 @@ class TrainingSession:
 
             extended = options.seconds is not None or options.steps is not None
             if not extended and is_finished(run) and newest_is_valid(run):
-                self.reporter.note(f"{run.name} has already used its full budget.")
+                self.reporter.note(f"{run.name} is already finished.")
                 more = "--steps 500" if _counts_steps(run) else "--time 2m"
                 self.reporter.next(f"tfcli train --resume {name} {more}   # extends it")
                 return

@@ -96,7 +96,7 @@ def _gguf() -> Any:
         import gguf
     except ImportError:
         raise UsageError(
-            "writing GGUF files needs the package gguf", hint="pip install gguf"
+            "writing GGUF files needs the package gguf", hint='pip install "tfcli[gguf]"'
         ) from None
     return gguf
 

@@ -22,7 +22,7 @@ def check_name(name: str, kind: str) -> str:
     if NAME.fullmatch(name):
         return name
     raise UsageError(
-        f"{name!r} cannot name a {kind}",
+        f"invalid {kind} name: {name!r}",
         why="use up to 64 letters, digits, '.', '_' and '-', starting with a letter or digit",
         hint=f"for example {slugify(name)}",
     )

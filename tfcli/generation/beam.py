@@ -61,9 +61,9 @@ def beam_search(
 
     Args:
         engine: with a row for each beam.
-        view: the ids of the prompt, `bos` included.
+        prompt_ids: the ids of the prompt, `bos` included.
         deadline: a value of `time.monotonic()` at which the search ends with what it has.
-        adjust: changes the logits (V,) after the tokens written so far.
+        logits_processor: changes the logits (V,) after the tokens written so far.
 
     """
     special = tokenizer.special

@@ -203,7 +203,10 @@ class Generator:
         if not ids and self._special.eos is not None and (self._many_documents or not self._bos):
             ids = [self._special.eos]  # a document begins where another has ended
         if not ids and not self._bos:
-            raise UsageError("an empty prompt needs a tokenizer with bos or eos: it needs a prompt")
+            raise UsageError(
+                "the prompt is empty, and this tokenizer has neither bos nor eos to start from",
+                hint="give a prompt",
+            )
         room = self._engine.context_length - len(self._bos)
         if len(ids) > room:
             self._notice_once(f"the prompt has {len(ids):,} tokens; using the last {room:,}")
@@ -331,7 +334,7 @@ class Generator:
     # --- the end --------------------------------------------------------------------------------
 
     def _finish(self, active: list[ActiveSequence]) -> Iterator[Finished]:
-        """Removes the texts that are complete; the last row takes the place of such a one."""
+        """Removes the texts that are complete; moves the last row into the gap."""
         late = self._deadline is not None and time.monotonic() >= self._deadline
         for row in reversed(range(len(active))):
             reason = _reason(active[row], late)

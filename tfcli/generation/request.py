@@ -39,7 +39,7 @@ class Sampling(Options):
     )  # fmt: skip
     min_p: float = option(
         0.0, min=0, max=1, off=0.0, panel=SAMPLING,
-        help="From tokens at least p times as likely as the most likely one.",
+        help="Sample from tokens at least p times as likely as the most likely one.",
     )  # fmt: skip
     typical_p: float = option(
         1.0, min=0, max=1, off=1.0, panel=SAMPLING,
@@ -170,11 +170,12 @@ class StructuredOutput(Options):
     json_schema: str | None = option(
         None, metavar="FILE", panel=STRUCTURED, conflicts=("choices",),
         from_text=read_schema, from_json=_schema_of,
-        help="JSON that is valid against this schema, a file or the schema itself.",
+        help="Constrain the output to JSON that matches this schema (a file, or the schema "
+             "itself).",
     )  # fmt: skip
     choices: tuple[str, ...] | None = option(
         None, metavar="A,B", panel=STRUCTURED, from_text=parse_choices, from_json=_choices_of,
-        help="One of these strings, separated by commas or as a JSON list.",
+        help="Constrain the output to one of these strings, separated by commas or as a JSON list.",
     )  # fmt: skip
 
     def __post_init__(self) -> None:

@@ -67,7 +67,7 @@ def parse_json_line(
     except TfcliError as error:
         id = given.get("id") if isinstance(given, dict) else None
         if not isinstance(error, DataError):
-            error = DataError(f"row {number}: {error.what}", why=error.why, hint=error.hint)
+            error = DataError(f"line {number}: {error.what}", why=error.why, hint=error.hint)
         return RequestLine(number, None, error, id if _is_json(id) else None)
 
 
@@ -75,17 +75,17 @@ def _decode(line: bytes, number: int) -> str:
     try:
         return line.decode()
     except UnicodeDecodeError as error:
-        raise DataError(f"row {number} is not valid UTF-8", why=str(error)) from None
+        raise DataError(f"line {number} is not valid UTF-8", why=str(error)) from None
 
 
 def _parse(line: bytes, number: int) -> dict[str, Any]:
     try:
         given = json.loads(_decode(line, number), parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
-        raise DataError(f"row {number} is not valid JSON", why=str(error)) from None
+        raise DataError(f"line {number} is not valid JSON", why=str(error)) from None
     if not isinstance(given, dict):
         raise DataError(
-            f"row {number} is not a JSON object", hint='{"prompt": "Once", "temperature": 0.5}'
+            f"line {number} is not a JSON object", hint='{"prompt": "Once", "temperature": 0.5}'
         )
     return given
 
@@ -107,17 +107,17 @@ def _request(given: dict[str, Any], number: int, default: GenerationRequest) -> 
     for key, value in given.items():
         if key == "prompt":
             if not isinstance(value, str):
-                raise DataError(f"row {number}: prompt must be a string, not {_shown(value)}")
+                raise DataError(f"line {number}: prompt must be a string, not {_shown(value)}")
             prompt = value
         elif key == "id":
             if not _is_json(value):
-                raise DataError(f"row {number}: id must be valid JSON, not {_shown(value)}")
+                raise DataError(f"line {number}: id must be valid JSON, not {_shown(value)}")
         elif found := find_option(GenerationRequest, key):
             values[found.name] = found.parse_json(value)
         else:
             similar = closest_match(key, KEYS)
             raise DataError(
-                f"row {number}: unknown key {key!r}",
+                f"line {number}: unknown key {key!r}",
                 hint=f"did you mean {similar!r}?" if similar else f"known: {', '.join(KEYS)}",
             )
     return replace(update_options(default, values), prompt=prompt)

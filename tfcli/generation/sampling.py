@@ -1,10 +1,13 @@
 """From logits to a token: pure functions over the last dimension, the same for every engine.
 
 Each takes logits of shape (..., V) and returns new ones, with -inf for every token that is masked.
-`choose_tokens` applies them in the order of the file, which is that of transformers:
+`tfcli.generation.generate.Generator` and then `choose_tokens` apply them in this order:
 
-    mask control tokens -> (bias, penalties, constraint: see `tfcli.generation.penalties`)
-    -> temperature -> top-k -> top-p -> min-p -> typical -> one draw
+    bias -> penalties -> constraint (`tfcli.generation.penalties`, `constraints`)
+    -> suppress control tokens -> top-k -> temperature -> top-p -> min-p -> typical -> one draw
+
+That of transformers, but for the temperature: top-k comes before it, which does not change the
+result: fewer logits are left to process.
 """
 
 from __future__ import annotations
@@ -141,7 +144,7 @@ def choose_tokens(
     nothing_left = ~np.isfinite(logits).any(-1)
     if nothing_left.any():
         if special.eos is None:
-            raise DataError("no token is allowed next, and this model has none that ends a text")
+            raise DataError("every token is masked, and this tokenizer has no eos")
         logits[nothing_left, special.eos] = 0
     if sampling.deterministic:
         return logits.argmax(-1)  # type: ignore[no-any-return]

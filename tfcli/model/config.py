@@ -14,7 +14,8 @@ FeedForward = Literal["swiglu", "gelu", "relu"]
 Positions = Literal["rotary", "learned", "sinusoidal"]
 Size = Literal["nano", "tiny", "small", "base", "large"]
 
-# What makes a family: norm, feed-forward layer, positions. "modern" is Qwen3; "llama" is Llama and
+# What makes a family: norm, feed-forward layer, positions; and, as properties below, QK-norm and
+# biases. "modern" is Qwen3; "llama" is Llama and
 # Mistral (the same without QK-norm), or with `qkv_bias` Qwen2; "gpt2" is GPT-2; "classic" is the
 # decoder of "Attention Is All You Need", with the norm before attention and feed-forward.
 FAMILIES: dict[Family, tuple[Norm, FeedForward, Positions]] = {

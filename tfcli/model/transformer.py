@@ -12,9 +12,10 @@ The `x +` are residual connections: each block adds to the residual stream that 
 them, so gradients reach the first block as easily as the last. The norms keep the scale of each
 layer's input constant, however large the stream grows.
 
-The families of `tfcli.model.config` differ in three choices: the norm, the feed-forward layer and
-the kind of positions. "modern" has exactly the parameters of Qwen3, "llama" those of Llama, Mistral
-and Qwen2, "gpt2" those of GPT-2; `tfcli.model.parameters` lists them.
+The families of `tfcli.model.config` differ in five choices: the norm, the feed-forward layer, the
+kind of positions, whether queries and keys are normalized (QK-norm), and which linear layers have
+biases. "modern" has exactly the parameters of Qwen3, "llama" those of Llama, Mistral and Qwen2,
+"gpt2" those of GPT-2; `tfcli.model.parameters` lists them.
 
 Shapes, here and in the comments below:
 

@@ -92,7 +92,7 @@ class Inspection:
         if self.usable and self.only_weights and not self.valid:
             return f"tfcli train FILE --from {name}"
         if self.usable and self.only_weights and self.only_weights[-1].name > self.valid[-1].name:
-            return f"tfcli train --resume {name}"  # from before it, and to the same bits
+            return f"tfcli train --resume {name}"  # from before it, bit for bit
         if self.steps and all(isinstance(self.faults.get(s), DamagedError) for s in self.steps):
             return f"rm -r {shlex.quote(str(self.path))}   # then train again, or restore a backup"
         return None

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from tfcli.runs.run import Run
     from tfcli.runs.step import StepState
 
+# the reasons of `tfcli.training.events.Stopped` after which nothing is left to resume; the last is
+# what earlier builds called "patience"
+ENDED = {"finished", "patience", "no better"}
+
 
 def summarize(run: Run) -> dict[str, Any]:
     """A run in plain values, from the steps that can be read.
@@ -53,7 +57,10 @@ def summarize(run: Run) -> dict[str, Any]:
 
 
 def is_finished(run: Run) -> bool:
-    """Whether the run's last session reached the end of its budget, and its last step exists."""
+    """Whether the run's last session came to its end, and its last step exists.
+
+    The end is that of the budget, or of the patience.
+    """
     last = None
     for row in read_metrics(run.path):
         last = row
@@ -62,7 +69,7 @@ def is_finished(run: Run) -> bool:
         last is not None
         and newest is not None
         and last.get("event") == "Stopped"
-        and last.get("reason") in {"finished", "no better"}
+        and last.get("reason") in ENDED
         and last.get("step") == newest.step
     )
 

@@ -20,7 +20,7 @@ TAGS = {  # by the name of the metric
     "loss": "train/loss",
     "nats_per_byte": "train/nats_per_byte",
     "grad_norm": "train/grad_norm",
-    "gradient_norm": "train/grad_norm",  # its name in runs of version 0.1.0
+    "gradient_norm": "train/grad_norm",  # its name in runs of earlier builds
     "learning_rate": "train/learning_rate",
     "learning_rate_scale": "train/learning_rate_scale",  # a share of the peak, in those runs
     "tokens_per_second": "train/tokens_per_second",

@@ -158,7 +158,7 @@ def _no_such_file(argument: str, path: Path) -> NotFoundError:
     siblings.discard(path.name)  # a dangling link is among its own siblings
     similar = closest_match(path.name, sorted(siblings))
     return NotFoundError(
-        f"there is no file {argument!r}",
+        f"file not found: {argument!r}",
         hint=f"did you mean {str(path.with_name(similar))!r}?" if similar else None,
     )
 

@@ -1,7 +1,8 @@
 """What a tokenizer is: text to token ids and back, and which ids stand for no text.
 
 Everything that needs an id asks a tokenizer for it. So a new kind of tokenizer is one module that
-implements `Tokenizer`, and a line in `tfcli.text.tokenizer_file` that opens it.
+implements `Tokenizer`, and a line in `tfcli.text.tokenizer_file` that opens it. One from elsewhere
+is opened by `tfcli.text.sandbox`, which accepts only SentencePiece so far.
 """
 
 from __future__ import annotations

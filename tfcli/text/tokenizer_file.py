@@ -25,8 +25,12 @@ def open_tokenizer(serialized: bytes) -> Tokenizer:
 
     """
     if len(serialized) > MAX_FILE_BYTES:
-        raise DataError(f"a tokenizer of {len(serialized):,} bytes is larger than any should be")
+        raise DataError(_too_large(len(serialized)))
     return SentencePieceTokenizer(serialized)
+
+
+def _too_large(size: int) -> str:
+    return f"tokenizer file too large: {size:,} bytes (limit: {MAX_FILE_BYTES >> 20} MiB)"
 
 
 def load_tokenizer(path: Path, opener: Callable[[bytes], Tokenizer] = open_tokenizer) -> Tokenizer:
@@ -44,8 +48,8 @@ def load_tokenizer(path: Path, opener: Callable[[bytes], Tokenizer] = open_token
     """
     try:
         require_regular_file(path)
-        if path.stat().st_size > MAX_FILE_BYTES:
-            raise DataError(f"{path} is larger than any tokenizer should be")
+        if (size := path.stat().st_size) > MAX_FILE_BYTES:
+            raise DataError(f"{path}: {_too_large(size)}")
         serialized = path.read_bytes()
     except OSError as error:
         raise translate_os_error(error, path) from error

@@ -4,7 +4,7 @@
     now and then:  evaluate on held-out text, save, generate a sample
 
 Everything random is a function of (seed, step): which rows, which dropout. So a run that was
-interrupted anywhere resumes from its last saved step to the same bits as one that never stopped.
+interrupted anywhere resumes from its last saved step, bit for bit as one that never stopped.
 """
 
 from __future__ import annotations

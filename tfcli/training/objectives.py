@@ -1,8 +1,9 @@
 """Objectives: what a model is trained to predict; they turn examples into batches.
 
-An objective decides the inputs, the targets and the attention of each example. The loop, the
-evaluation and the plan see only its batches, so another objective (infilling, masked tokens) is
-another class here.
+An objective decides the inputs, the targets and the attention of each example; the loop and the
+evaluation see only its batches. Another objective is another class here, chosen in
+`make_objective` by a field of the plan; generation and the bigram initialization assume the next
+token.
 """
 
 from __future__ import annotations

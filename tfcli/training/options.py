@@ -67,12 +67,13 @@ class TrainOptions(Options):
     )  # fmt: skip
     document_mask: bool = option(False, panel=DATA, help="Mask attention across packed documents.")
     batch_tokens: int | None = option(
-        None, min=1, from_text=parse_count, shown_default="2048; 1024 for a short time",
+        None, min=1, from_text=parse_count, shown_default="from device and time",
         panel=OPTIMIZATION, help="Tokens per optimizer step.",
     )  # fmt: skip
     learning_rate: float | None = option(
         None, min=0, max=1000, aliases=("lr",), metavar="RATE", panel=OPTIMIZATION,
-        shown_default="from the number of steps", help="Peak learning rate of the matrices.",
+        shown_default="from the number of steps",
+        help="Peak learning rate of the weight matrices (Muon); the others scale with it.",
     )  # fmt: skip
     weight_decay: float | None = option(
         None, min=0, metavar="RATE", shown_default="from the number of epochs",

@@ -103,8 +103,9 @@ class Plan:
 
         """
         try:
-            if isinstance(value, dict):  # as releases before named some keys
-                value = {RENAMED.get(str(key), key): item for key, item in value.items()}
+            if isinstance(value, dict):
+                named = {RENAMED.get(str(key), key): item for key, item in value.items()}
+                value = ADDED_LATER | named
             plan = read_record(cls, value)
             if not (
                 0 < plan.budget.amount < 1e15
@@ -119,7 +120,10 @@ class Plan:
             raise DamagedError("run.json holds no valid plan", why=str(error)) from None
 
 
-# keys of run.json in earlier builds
+# Keys that run.json may lack, since it was written before they existed, with what held then.
+ADDED_LATER: dict[str, object] = {}
+
+# What earlier builds called some keys of run.json.
 RENAMED = {
     "precision": "dtype",
     "evaluate_every": "eval_every",
@@ -305,7 +309,7 @@ def _budget(options: TrainOptions, tokens: int, batch_tokens: int) -> Budget:
 def _optimizer(
     options: TrainOptions, weight_decay: float, steps: int | None, *, fine_tuning: bool
 ) -> OptimizerConfig:
-    """The learning rates that suit so many steps; or all as the user wants that of the matrices."""
+    """The learning rates that suit so many steps; or all scaled to the user's --learning-rate."""
     default = OptimizerConfig()
     scale = FINE_TUNING if fine_tuning else 1.0
     matrix = matrix_learning_rate(steps) * scale

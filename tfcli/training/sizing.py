@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from tfcli.errors import DataError, UsageError
 from tfcli.model.config import ModelConfig, Size, named_config
 from tfcli.model.cost import training_bytes
+from tfcli.options import OptionError
 from tfcli.training.options import TrainOptions
 
 if TYPE_CHECKING:
@@ -137,10 +138,10 @@ def _base(options: TrainOptions, tokens: int, base: ModelConfig) -> ModelConfig:
     """The shape of the model to initialize from, which no option can change."""
     named = [name for name in SHAPE if getattr(options, name) is not None]
     if named:
-        raise UsageError(
-            f"the model of --from has its shape already: {named[0].replace('_', ' ')} is fixed",
+        raise OptionError(
+            named[0], "cannot be combined with", "from", why="the model keeps its shape",
             hint="remove the model options",
-        )
+        )  # fmt: skip
     if tokens < base.context_length:
         raise DataError(
             f"not enough text: {tokens} tokens, and the model reads {base.context_length} at once",

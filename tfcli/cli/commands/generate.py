@@ -53,7 +53,7 @@ def generate(
         session.answer(replace(request, prompt=_whole_prompt(prompt)))
         sampled = not request.sampling.deterministic and options.num_beams == 1
         if sampled and not seeded and streams.is_terminal(sys.stderr):
-            reporter.next(f"reproduce this text with --seed {request.seed}")
+            reporter.note(f"Seed {request.seed}: --seed {request.seed} reproduces this text.")
 
 
 def _converse(

@@ -37,7 +37,7 @@ def plot(
         typer_option(
             "--out",
             "-o",
-            help="Write a page or a picture instead: .html, .png, .svg or .pdf.",
+            help="Write to a file instead: .html, .png, .svg or .pdf.",
             metavar="FILE",
             shown_default="draw in the terminal",
         ),

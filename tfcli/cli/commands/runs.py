@@ -102,7 +102,7 @@ def verify(names: RunsArgument = None, json: JsonOption = False) -> None:
             if step in found.only_weights:
                 state = f"weights only{', best' * (step == found.best)}"
             elif fault:
-                state = "damaged" if isinstance(fault, DamagedError) else "needs another tfcli"
+                state = "damaged" if isinstance(fault, DamagedError) else "unreadable"
             rows.append([found.path.name, step.name, state])
         if not found.steps:
             rows.append([found.path.name, "", "no checkpoint yet"])
@@ -131,8 +131,8 @@ def verify(names: RunsArgument = None, json: JsonOption = False) -> None:
 def repair(names: RunsArgument = None) -> None:
     """Remove damaged steps, and what killed processes left.
 
-    Valid weights stay, except in a step that cannot be resumed from and that is neither the best
-    nor newer than a valid one. A lost tokenizer is restored if another copy exists.
+    Steps with valid weights are kept, unless their optimizer state is damaged, a newer valid step
+    exists, and they are not the best. A lost tokenizer is restored if another copy exists.
     """
     from tfcli.runs.inspection import inspect, repair
     from tfcli.text.corpus import CACHE, remove_cache_leftovers

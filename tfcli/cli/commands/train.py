@@ -161,10 +161,8 @@ def _check_resume(resume: str, given: set[str]) -> None:
             "--resume uses the run's own text and name", hint=f"tfcli train --resume {resume}"
         )
     if more := given & {"epochs", "tokens"}:
-        raise UsageError(
-            f"--resume takes more --time or more --steps, not {flag(min(more))}",
-            hint=f"tfcli train --resume {resume} --time 2m",
-        )
+        raise OptionError(min(more), "cannot be combined with", "resume",
+                          hint="extend the budget with --time or --steps")  # fmt: skip
     if fixed := given - RESUMABLE:
         name = "from" if min(fixed) == "base" else min(fixed)
         raise UsageError(
