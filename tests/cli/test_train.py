@@ -17,7 +17,7 @@ import pyarrow
 import pytest
 from pyarrow import parquet
 
-from tests.conftest import BOOK, Shell, bare_environment
+from tests.conftest import BOOK, RealShell, Shell, bare_environment
 from tfcli.runs.run import open_run
 from tfcli.runs.step import MODEL, list_steps, load_arrays
 from tfcli.runs.summary import is_finished, summarize
@@ -303,18 +303,15 @@ def losses(run: Path) -> list[float]:
 
 
 def test_run_starts_from_another_and_then_does_not_need_it(trained: Shell, tmp_path: Path) -> None:
-    shell = trained
+    shell = RealShell(shutil.copytree(trained.folder, tmp_path / "copy"))
     (shell.folder / "more.txt").write_text("\n".join(reversed(BOOK.splitlines())))
     done = shell("train", "more.txt", "--from", "tale", "--run", "tuned", "--steps", "4")
     assert done.code == 0, done.err
     from_scratch = losses(shell.folder / "checkpoints/tale")
     tuned = losses(shell.folder / "checkpoints/tuned")
     assert tuned[0] < from_scratch[0]  # which starts from bigrams
-    shutil.move(shell.folder / "checkpoints/tale", tmp_path / "elsewhere")
-    try:
-        assert shell("train", "--resume", "tuned", "--steps", "2").code == 0
-    finally:
-        shutil.move(tmp_path / "elsewhere", shell.folder / "checkpoints/tale")
+    shutil.rmtree(shell.folder / "checkpoints/tale")
+    assert shell("train", "--resume", "tuned", "--steps", "2").code == 0
     metadata = json.loads(shell("runs", "show", "tuned", "--json").out)["run"]
     assert metadata["from"].startswith("tale/step-")
 
