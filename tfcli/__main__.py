@@ -15,6 +15,11 @@ os.environ.setdefault("MKL_CBWR", "AUTO")
 os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "10")
 
+# libgomp complains about a number that is none, on stderr, and then uses all cores just the same.
+threads = os.environ.get("OMP_NUM_THREADS", "1").split(",")[0].strip()
+if not threads.isdecimal() or int(threads) == 0:
+    del os.environ["OMP_NUM_THREADS"]
+
 STARTED = time.monotonic()  # a --time budget counts from here, imports included
 
 

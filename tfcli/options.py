@@ -11,6 +11,7 @@ another such dataclass: its options then count as options of the outer one.
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import dataclass, field, fields, replace
 from functools import cache
@@ -126,7 +127,7 @@ class Option:
             raise OptionError(self.name, str(error)) from None
 
     def _read_json(self, value: Any) -> Any:
-        shown = repr(value)[:60]
+        shown = (repr(value) if isinstance(value, str) else json.dumps(value))[:60]
         if self.choices and value not in self.choices:
             raise ValueError(f"must be one of {', '.join(self.choices)}, not {shown}")
         if self.repeatable:
@@ -136,7 +137,7 @@ class Option:
             return tuple(values)
         kind = str if self.choices else self.type
         if kind is float and type(value) is int:
-            return float(value) if abs(value) < 10**300 else math.inf
+            return to_float(value)
         if type(value) is not kind:
             raise ValueError(f"must be {_NOUNS[kind]}, not {shown}")
         return value
@@ -346,6 +347,13 @@ def refuse_conflicts(options: Iterable[Option], given: Mapping[str, Any]) -> Non
         for other in active[:place]:
             if _exclude(one, other):
                 raise OptionError(other.name, "cannot be combined with", one.name)
+
+
+def to_float(number: float) -> float:
+    """A number as a float; infinite where JSON's whole numbers are larger than any float."""
+    if abs(number) < 10**300:
+        return float(number)
+    return math.inf if number > 0 else -math.inf
 
 
 def parse_duration(text: str) -> float:

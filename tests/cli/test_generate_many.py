@@ -105,6 +105,11 @@ INVALID_ROWS: dict[str, tuple[bytes, str]] = {
     "huge": (b'{"temperature": 1e999}', "line 2: temperature must be between"),
     "a surrogate": (b'{"prompt": "\\ud800"}', "line 2: the prompt is not valid UTF-8"),
     "no such token": (b'{"logit_bias": {"99999": 1}}', "names token 99999"),
+    "a huge bias": (
+        b'{"logit_bias": {"5": 1' + b"0" * 400 + b"}}",
+        "line 2: logit_bias must be finite",
+    ),
+    "no number": (b'{"temperature": null}', "line 2: temperature must be a number, not null"),
     "a list of prompts": (b'{"prompt": ["x"]}', "line 2: prompt must be a string"),
     "not a number": (b'{"id": NaN}', "line 2 is not valid JSON"),
     "an infinite id": (b'{"id": 1e999}', "line 2: id must be valid JSON"),

@@ -123,6 +123,21 @@ def test_command_line_overrides_what_it_excludes_in_the_environment(trained: She
     assert json.loads(done.out)["plan"]["budget"] == {"kind": "steps", "amount": 3}
 
 
+def test_stop_string_in_the_environment_may_hold_spaces(trained: Shell) -> None:
+    greedy = (*RUN, "--greedy", "--max-new-tokens", "8", "Ann")
+    stopped = trained(*greedy, env={"TFCLI_GENERATE_STOP": "a zzz"})
+    assert stopped.out == trained(*greedy).out
+    assert b" saw" in stopped.out
+    assert b" saw" not in trained(*greedy, env={"TFCLI_GENERATE_STOP": " saw"}).out
+
+
+def test_choices_that_are_too_many_are_refused_at_once(trained: Shell) -> None:
+    words = json.dumps([f"word{number}" for number in range(20_000)])
+    done = trained(*RUN, "--jsonl", stdin=b'{"prompt": "Ann", "choices": %s}' % words.encode())
+    assert done.code == 65
+    assert "too complex: choices" in json.loads(done.out)["error"]
+
+
 @pytest.mark.parametrize(
     "options",
     [("--vocab-size", "300"), ("--tokenizer-type", "unigram"), ("--tokenizer-type", "bpe")],

@@ -5,8 +5,10 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import shlex
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,7 +19,7 @@ import pyarrow
 import pytest
 from pyarrow import parquet
 
-from tests.conftest import BOOK, RealShell, Shell, bare_environment
+from tests.conftest import BOOK, RealShell, Shell, bare_environment, forked
 from tfcli.runs.run import open_run
 from tfcli.runs.step import MODEL, list_steps, load_arrays
 from tfcli.runs.summary import is_finished, summarize
@@ -184,6 +186,34 @@ def test_options_are_read_from_the_environment(shell: Shell) -> None:
     assert json.loads(shell("runs", "show", "named", "--json").out)["steps"] == 3
 
 
+def test_environment_is_not_for_resumed_runs(shell: Shell) -> None:
+    """A resumed run keeps its plan; variables that a shell always sets must not change it."""
+    assert shell("train", "book.txt", "--steps", "3", "--run", "it", *TINY).code == 0
+    for name, value in {"TIME": "2s", "STEPS": "5", "EPOCHS": "2", "SHARD": "1"}.items():
+        done = shell("train", "--resume", "it", env={f"TFCLI_TRAIN_{name}": value})
+        assert done.code == 0, done.err
+        assert "already finished" in done.err
+
+
+def test_command_line_overrides_the_run_of_the_environment(shell: Shell) -> None:
+    done = shell(
+        "train", "book.txt", "--vocab-size", "300", "--steps", "1", "--dry-run", *TINY,
+        env={"TFCLI_TRAIN_FROM": "no-such-run"},
+    )  # fmt: skip
+    assert done.code == 0, done.err
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs a POSIX shell")
+@pytest.mark.parametrize("command", ["train - --steps 1", "tokenizer train - --name t"])
+def test_closed_stdin_is_an_input_error(shell: Shell, command: str) -> None:
+    done = subprocess.run(
+        ["bash", "-c", f"{shlex.join(forked())} {command} <&-"],
+        cwd=shell.folder, env=bare_environment(), capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 74, done.stderr
+    assert "standard input is closed" in done.stderr
+
+
 def test_samples_during_training_continue_the_prompt(shell: Shell) -> None:
     options = ("--steps", "2", "--run", "it", "--sample-prompt", "Ann", *TINY)
     assert shell("train", "book.txt", *options).code == 0
@@ -207,6 +237,7 @@ ERRORS = {
         "--epochs cannot be combined with --resume",
     ),
     "resume of a missing run": (("--resume", "it"), 66, "run 'it' not found"),
+    "empty base": (("book.txt", "--from", ""), 66, "run '' not found"),
     "no such file": (("bok.txt",), 66, "did you mean 'book.txt'"),
     "empty": (("empty.txt",), 65, "no text in empty.txt"),
     "binary": (("binary",), 65, "binary file"),
@@ -241,7 +272,7 @@ def test_errors_are_reported_in_a_few_lines_and_leave_no_run(shell: Shell, case:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="needs POSIX limits")
-def test_full_disk_is_reported_and_earlier_steps_are_kept(shell: Shell) -> None:
+def test_file_size_limit_is_reported_and_earlier_steps_are_kept(shell: Shell) -> None:
     assert shell("train", "book.txt", "--steps", "2", "--run", "it", *TINY).code == 0
     before = weights(shell.folder / "checkpoints/it")
     script = (
@@ -257,7 +288,7 @@ def test_full_disk_is_reported_and_earlier_steps_are_kept(shell: Shell) -> None:
         stdin=subprocess.DEVNULL,
     )  # fmt: skip
     assert done.returncode == 74, done.stderr
-    assert "disk is full" in done.stderr
+    assert "the file is too large" in done.stderr
     assert "Traceback" not in done.stderr
     assert weights(shell.folder / "checkpoints/it") == before
     assert not list((shell.folder / "checkpoints/it").glob(".tmp-*"))
@@ -395,9 +426,50 @@ def test_run_without_valid_steps_does_not_restart_from_scratch(shell: Shell) -> 
     assert "all are damaged or incomplete" in done.err
 
 
-@pytest.mark.parametrize("world_size", ["abc", "1.5", "-3", "2"])
+@pytest.mark.parametrize(
+    ("environment", "what"),
+    [
+        ({"RANK": "5"}, "and RANK is '5'"), ({"RANK": "x"}, "and RANK is 'x'"),
+        ({"RANK": "0"}, "the environment is not as torchrun sets it"),
+        ({"RANK": "0", "MASTER_ADDR": "localhost", "MASTER_PORT": "x"}, "not as torchrun sets it"),
+    ],
+)  # fmt: skip
+def test_torchrun_environment_set_by_hand_is_a_usage_error(
+    shell: Shell, environment: dict[str, str], what: str
+) -> None:
+    done = shell("train", "book.txt", *TINY, env={"WORLD_SIZE": "2", **environment})
+    assert done.code == 2, done.err
+    assert what in done.err
+    assert len(done.err.splitlines()) <= 6
+
+
+def test_process_that_waits_for_others_ends_on_a_signal(shell: Shell) -> None:
+    """Python handles signals only between its own instructions, not while C++ waits."""
+    with socket.socket() as port:
+        port.bind(("127.0.0.1", 0))
+        free = str(port.getsockname()[1])
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tfcli", "train", "book.txt", *TINY], cwd=shell.folder,
+        env=bare_environment() | {
+            "WORLD_SIZE": "2", "RANK": "0", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": free,
+        },
+    )  # fmt: skip
+    try:
+        while True:  # until it listens
+            with socket.socket() as client:
+                if client.connect_ex(("127.0.0.1", int(free))) == 0:
+                    break
+            assert process.poll() is None
+        process.terminate()
+        assert process.wait(timeout=20) == -signal.SIGTERM
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.mark.parametrize("world_size", ["abc", "1.5", "-3", "0", "2"])
 def test_invalid_torchrun_environment_is_reported(shell: Shell, world_size: str) -> None:
     done = shell("train", "book.txt", "--steps", "2", *TINY, env={"WORLD_SIZE": world_size})
     assert done.code == 2
     assert f"WORLD_SIZE is '{world_size}'" in done.err
-    assert "unset WORLD_SIZE" in done.err
+    assert "unset WORLD_SIZE RANK" in done.err

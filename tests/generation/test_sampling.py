@@ -170,6 +170,11 @@ def test_sampling_frequencies_match_probabilities(temperature: float) -> None:
     assert (np.abs(counts - draws * expected) < 4.5 * deviation).all()
 
 
+def test_log_softmax_of_nothing_is_nothing() -> None:
+    logits = np.array([[-np.inf, -np.inf], [0.0, -np.inf]], np.float32)
+    assert log_softmax(logits).tolist() == [[-np.inf, -np.inf], [0.0, -np.inf]]
+
+
 def test_largest_random_number_selects_an_allowed_token() -> None:
     class Largest:
         def random(self) -> float:

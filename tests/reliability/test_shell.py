@@ -168,6 +168,20 @@ def test_slow_reader_gets_everything(trained: Shell, tally: Tally) -> None:
     tally(8, count)
 
 
+@pytest.mark.parametrize("command", ["train --help", "runs --help", "--help"])
+def test_help_that_nobody_reads_ends_with_141(command: str, trained: Shell) -> None:
+    script = f"{sys.executable} -m tfcli {command} | true; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", script], cwd=trained.folder, env=bare_environment())
+    assert done.returncode == 141
+
+
+@pytest.mark.parametrize("threads", ["", "0", "abc", "-1"])
+def test_invalid_number_of_threads_is_ignored_quietly(threads: str, trained: Shell) -> None:
+    shell = RealShell(trained.folder, fresh=True)
+    done = shell("generate", "Ann", "-q", "--greedy", env={"OMP_NUM_THREADS": threads})
+    assert (done.code, done.err) == (0, "")
+
+
 CLOSED = {
     "stdin": "<&-", "stdout": ">&-", "stderr": "2>&-", "all": "<&- >&- 2>&-",
     "stdout is full": ">/dev/full",

@@ -169,6 +169,13 @@ def test_wrong_values_in_run_json_are_damage_or_harmless(run: Run, keys: tuple[s
             continue
 
 
+@pytest.mark.parametrize("wrong", [{}, {"gzip": "x"}, [], 5])
+def test_wrong_baselines_are_damage(run: Run, wrong: object) -> None:
+    write_checked_json(run.path / RUN_JSON, run.metadata | {"baselines": wrong})
+    with pytest.raises(DamagedError):
+        open_run(run.path)
+
+
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff", b"[" * 100_000])
 def test_run_json_that_is_no_object_is_damage(run: Run, content: bytes) -> None:
     (run.path / RUN_JSON).write_bytes(content)

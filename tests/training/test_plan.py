@@ -203,12 +203,16 @@ def test_garbage_is_refused_as_a_plan(value: object) -> None:
     [
         ({"batch_size": 0}, {}), ({"micro_batch_size": 0}, {}), ({"micro_batch_size": 10**9}, {}),
         ({"dropout": 5.0}, {}), ({"token_dropout": -1.0}, {}), ({"dropout": math.nan}, {}),
+        ({"batch_size": 10**12}, {}), ({"evaluation_tokens": 0}, {}), ({"eval_every": -1}, {}),
+        ({"patience": 0}, {}), ({"optimizer": {"momentum": 5.0}}, {}),
+        ({"optimizer": {"matrix_learning_rate": 1e300}}, {}),
         ({}, {"amount": math.inf}), ({}, {"amount": -1.0}),
     ],
 )  # fmt: skip
 def test_out_of_range_plan_is_refused(changes: dict[str, Any], budget: dict[str, Any]) -> None:
     value = plan_for(TrainOptions(steps=5)).to_json()
-    value |= changes | {"budget": value["budget"] | budget}
+    optimizer = value["optimizer"] | changes.pop("optimizer", {})
+    value |= changes | {"budget": value["budget"] | budget, "optimizer": optimizer}
     with pytest.raises(DamagedError):
         Plan.from_json(value)
 

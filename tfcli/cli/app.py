@@ -106,6 +106,10 @@ def run(arguments: Sequence[str], *, started: float) -> int:
         if not error.format_message():  # `tfcli` alone: the help was shown
             return error.exit_code
         return _fail(_as_usage_error(error), debug, code=error.exit_code)
+    except SystemExit as end:
+        if end.code == 1:  # typer could not write the help: nobody reads it any more
+            return OutputClosedError.exit_code
+        raise
     except (KeyboardInterrupt, typer.Abort):
         return SIGINT_CODE
     except MemoryError:

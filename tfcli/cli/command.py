@@ -136,7 +136,11 @@ def _records(
         value = values.pop(name)
         if name in all_named:
             given = on_command_line if name in named else in_environment
-            given[name] = _items(each, value) if _is_list(each) else value
+            if _is_list(each):
+                # typer splits a variable at spaces, but a stop string may hold some
+                value = value if name in named else [_variable(context, name)]
+                value = _items(each, value)
+            given[name] = value
     refuse_conflicts(options.values(), in_environment)
     refuse_conflicts(options.values(), on_command_line)
     for each in excluded_by(on_command_line, options.values()):
@@ -146,6 +150,12 @@ def _records(
         parameter: make_options(kind, {k: v for k, v in chosen.items() if k in options_of(kind)})
         for parameter, kind in kinds.items()
     }
+
+
+def _variable(context: typer.Context, name: str) -> str:
+    """What the environment variable of an option holds."""
+    (parameter,) = (each for each in context.command.params if each.name == name)
+    return str(parameter.resolve_envvar_value(context))
 
 
 def _is_list(option: Option) -> bool:

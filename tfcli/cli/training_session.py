@@ -292,12 +292,12 @@ class TrainingSession:
 
 def _world_size() -> int:
     """The number of processes that torchrun started; 1 without it."""
-    said = os.environ.get("WORLD_SIZE") or "1"
-    if not said.isdecimal() or (said != "1" and "RANK" not in os.environ):
+    said, rank = os.environ.get("WORLD_SIZE") or "1", os.environ.get("RANK", "none")
+    if said != "1" and not (said.isdecimal() and rank.isdecimal() and int(rank) < int(said)):
         raise UsageError(
-            f"WORLD_SIZE is {said!r} in the environment",
-            why="torchrun sets it together with RANK; this value is not from torchrun",
-            hint="unset WORLD_SIZE",
+            f"WORLD_SIZE is {said!r} in the environment, and RANK is {rank!r}",
+            why="torchrun sets both together; these values are not from torchrun",
+            hint="unset WORLD_SIZE RANK",
         )
     return int(said)
 

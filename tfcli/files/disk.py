@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 INTACT = "what was saved is intact; resume an interrupted training with --resume"
-_DISK_FULL = {errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
+_DISK_FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
 
 
 def flush(descriptor: int) -> None:
@@ -131,6 +131,11 @@ def translate_os_error(
         return InputOutputError(
             f"could not write {path}: the disk is full", why=reason,
             hint=f"free some space, then run the same command again; {INTACT}",
+        )  # fmt: skip
+    if error.errno == errno.EFBIG:
+        return InputOutputError(
+            f"could not write {path}: the file is too large", why=reason,
+            hint=f"ulimit -f   # shows the largest file that may be written; {INTACT}",
         )  # fmt: skip
     if error.errno == errno.ENOENT or isinstance(error, FileNotFoundError):
         return NotFoundError(f"{path} not found")

@@ -73,6 +73,10 @@ class GrammarCompiler:
             lines = [line.strip() for line in matcher.get_error().splitlines()]
             reason = next((line for line in lines if line.startswith("error:")), lines[0])
             raise UsageError(f"invalid {NAMES[kind]}", why=reason.removeprefix("error: "))
+        matcher.compute_bitmask()  # fails where even the first token takes too much work
+        if matcher.is_error():
+            why = matcher.get_error().splitlines()[0][:200]
+            raise UsageError(f"too complex: {NAMES[kind]}", why=why)
         return matcher
 
 
@@ -84,7 +88,7 @@ def _grammar(kind: ConstraintKind, text: str, library: Any) -> str:
         # where whitespace is allowed, a small model would write it without end
         compact = {"whitespace_flexible": False}
         return library.grammar_from_json_schema(text, defaults=compact)  # type: ignore[no-any-return]
-    alternatives = " | ".join(json.dumps(choice) for choice in json.loads(text))
+    alternatives = " | ".join(json.dumps(choice) for choice in dict.fromkeys(json.loads(text)))
     return library.grammar_from_lark(f"start: {alternatives}")  # type: ignore[no-any-return]
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from tfcli.errors import DataError, InputOutputError, NotFoundError, UsageError
-from tfcli.options import OptionError, Options, option
+from tfcli.options import OptionError, Options, option, to_float
 
 SAMPLING, REPETITION, STRUCTURED = "Sampling", "Repetition control", "Structured output"
 MAX_BIAS = 1e18  # float32 holds its sum with any logit
@@ -71,7 +71,7 @@ def _read_biases(value: Any) -> tuple[tuple[int, float], ...]:
         for token, bias in value.items()
     ):
         raise ValueError('must be an object of token ids and numbers, such as {"42": -1.5}')
-    return tuple((int(token), float(bias)) for token, bias in value.items())
+    return tuple((int(token), to_float(bias)) for token, bias in value.items())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,6 +119,8 @@ def read_schema(text: str) -> str:
     """
     if text.lstrip().startswith("{"):
         return text
+    if not text:
+        raise ValueError("must be a schema or the name of a file")
     try:
         return Path(text).read_text(encoding="utf-8")
     except FileNotFoundError:

@@ -115,9 +115,15 @@ def softmax(logits: Logits) -> Probabilities:
 
 
 def log_softmax(logits: Logits) -> Probabilities:
-    """The logarithms of `softmax`, accurate where those underflow."""
-    shifted = logits.astype(np.float64) - logits.max(-1, keepdims=True)
-    return shifted - np.log(np.exp(shifted).sum(-1, keepdims=True))  # type: ignore[no-any-return]
+    """The logarithms of `softmax`, accurate where those underflow; all -inf stays as it is."""
+    shifted = logits.astype(np.float64) - _finite(logits.max(-1, keepdims=True))
+    with np.errstate(divide="ignore"):
+        total = np.log(np.exp(shifted).sum(-1, keepdims=True))
+    return shifted - _finite(total)  # type: ignore[no-any-return]
+
+
+def _finite(numbers: Logits) -> Logits:
+    return np.where(np.isneginf(numbers), 0, numbers)
 
 
 def choose_tokens(

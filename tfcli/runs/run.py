@@ -76,6 +76,17 @@ class CorpusMetadata:
 
 
 @dataclass(frozen=True)
+class BaselinesMetadata:
+    """What `run.json` records about simple methods; see `tfcli.text.baselines`."""
+
+    gzip: float
+    ngram: float
+    ngram_order: int
+    training_bytes: int
+    held_out_bytes: int
+
+
+@dataclass(frozen=True)
 class PartMetadata:
     """What `run.json` records about a part of the text with a weight of its own."""
 
@@ -196,6 +207,8 @@ def open_run(path: Path) -> Run:
         ModelConfig.from_json(metadata["model"])
         read_record(TokenizerMetadata, metadata["tokenizer"])
         _check_corpus(metadata["corpus"])
+        if metadata.get("baselines") is not None:
+            read_record(BaselinesMetadata, metadata["baselines"])
     except ValueError as error:
         raise DamagedError(f"{path / RUN_JSON} does not describe a run", why=str(error)) from None
     return Run(path, metadata)

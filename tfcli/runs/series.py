@@ -130,7 +130,7 @@ def effective_rows(run: Path) -> list[dict[str, Any]]:
     """
     rows: list[dict[str, Any]] = []
     for row in read_metrics(run):
-        if row.get("event") not in {"StepFinished", "Evaluated"}:
+        if row.get("event") not in ("StepFinished", "Evaluated"):  # it may be a list
             continue
         step = row.get("step")
         if type(step) is not int or not 0 <= step < 2**63:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 # the reasons of `tfcli.training.events.Stopped` after which nothing is left to resume; the last is
 # what earlier builds called "patience"
-ENDED = {"finished", "patience", "no better"}
+ENDED = ("finished", "patience", "no better")
 
 
 def summarize(run: Run) -> dict[str, Any]:

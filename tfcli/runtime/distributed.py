@@ -14,10 +14,12 @@ The main process alone speaks, writes and looks at the clock; the others follow 
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import os
 import platform
 import secrets
+import signal
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,13 +30,14 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from tfcli.errors import ConflictError, TfcliError
+from tfcli.errors import ConflictError, TfcliError, UsageError
 from tfcli.files import remove_file, write_file
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
 TIMEOUT = datetime.timedelta(days=1)  # the others wait while the main one reads a large corpus
+MEETING_TIME = datetime.timedelta(minutes=5)  # from the first process to the last
 SHARING_SECONDS = 5.0  # until a new file is visible on all machines of a network file system
 
 
@@ -130,10 +133,16 @@ def init(folder: Path) -> DistributedContext:
 
     Raises:
         ConflictError: the processes do not all see the same folder.
+        UsageError: not all of them came.
 
     """
     cuda = torch.cuda.is_available()
-    dist.init_process_group("cpu:gloo,cuda:nccl" if cuda else "gloo", timeout=TIMEOUT)
+    with _killable():
+        store, rank, world_size = _meet()
+        dist.init_process_group(
+            "cpu:gloo,cuda:nccl" if cuda else "gloo",
+            store=store, rank=rank, world_size=world_size, timeout=TIMEOUT,
+        )  # fmt: skip
     processes = DistributedContext(
         rank=dist.get_rank(),
         world_size=dist.get_world_size(),
@@ -147,6 +156,44 @@ def init(folder: Path) -> DistributedContext:
         shutdown(barrier=True)
         raise
     return processes
+
+
+def _meet() -> tuple[dist.Store, int, int]:
+    """Waits for all processes; returns the store that they share, the rank and the world size."""
+    hint = "torchrun --nproc-per-node 2 -m tfcli train FILE"
+    try:
+        store, rank, world_size = next(dist.rendezvous("env://", timeout=MEETING_TIME))
+        keys = [f"tfcli/{other}" for other in range(world_size)]
+        store.set(f"tfcli/{rank}", "here")
+        store.wait(keys, MEETING_TIME)
+    except (ValueError, OverflowError) as error:
+        raise UsageError(
+            "the environment is not as torchrun sets it", why=_first_line(error), hint=hint
+        ) from None
+    except RuntimeError as error:
+        raise UsageError(
+            "the processes of this training did not all start", why=_first_line(error), hint=hint
+        ) from None
+    store.set_timeout(TIMEOUT)
+    return store, rank, world_size
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+
+
+@contextlib.contextmanager
+def _killable() -> Iterator[None]:
+    """Signals end the process at once: Python would handle them only when C++ is done waiting."""
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    handlers = {number: handler for number, handler in handlers.items() if callable(handler)}
+    for number in handlers:
+        signal.signal(number, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
 
 
 def _require_shared(folder: Path, processes: DistributedContext) -> None:

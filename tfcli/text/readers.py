@@ -19,7 +19,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, cast
 
-from tfcli.errors import DataError, NotFoundError, UsageError, closest_match
+from tfcli.errors import (
+    DataError,
+    InputOutputError,
+    NotFoundError,
+    UsageError,
+    closest_match,
+)
 from tfcli.files import translate_os_error
 from tfcli.text.parquet import open_zstd, read_parquet
 
@@ -250,6 +256,8 @@ def _open(source: Path) -> IO[bytes]:
 
 def _open_raw(source: Path) -> IO[bytes]:
     if source == STDIN:
+        if sys.stdin is None:
+            raise InputOutputError("standard input is closed")
         return open(sys.stdin.fileno(), "rb", closefd=False)
     return source.open("rb")
 

@@ -31,6 +31,8 @@ from tfcli.runtime.distributed import (
     shard_like,
 )
 
+MAX_LEARNING_RATE = 1e9
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -227,6 +229,17 @@ class OptimizerConfig:
     momentum: float = 0.95
     betas: tuple[float, float] = (0.9, 0.95)
     gradient_clip: float = 1.0
+
+    @property
+    def in_range(self) -> bool:
+        """Whether a training with these numbers makes sense."""
+        rates = self.matrix_learning_rate, self.table_learning_rate, self.vector_learning_rate
+        return (
+            all(0 <= rate < MAX_LEARNING_RATE for rate in rates)
+            and 0 <= self.weight_decay < math.inf
+            and all(0 <= beta < 1 for beta in (self.momentum, *self.betas))
+            and 0 < self.gradient_clip < math.inf
+        )
 
 
 class Optimizer:

@@ -109,10 +109,13 @@ class Plan:
             plan = read_record(cls, value)
             if not (
                 0 < plan.budget.amount < 1e15
-                and 1 <= plan.micro_batch_size <= plan.batch_size
+                and 1 <= plan.micro_batch_size <= plan.batch_size < 10**9
                 and 0 <= plan.dropout < 1
                 and 0 <= plan.token_dropout < 1
-                and all(0 <= beta < 1 for beta in plan.optimizer.betas)
+                and all(n is None or n > 0 for n in (plan.eval_every, plan.save_every))
+                and (plan.patience is None or plan.patience > 0)
+                and plan.evaluation_tokens > 0
+                and plan.optimizer.in_range
             ):
                 raise ValueError("a number in it is out of range")
             return plan

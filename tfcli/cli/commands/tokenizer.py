@@ -12,7 +12,7 @@ import typer
 from tfcli.cli import streams
 from tfcli.cli.command import Command, Group, takes_options
 from tfcli.cli.shared_options import JsonOption, QuietOption, typer_option
-from tfcli.errors import DataError, UsageError
+from tfcli.errors import DataError, InputOutputError, UsageError
 from tfcli.options import Options, option, parse_count
 from tfcli.text.tokenizer_training import TokenizerType
 
@@ -211,6 +211,8 @@ def import_tokenizer(
 
 
 def _lines_of_stdin() -> Iterator[bytes]:
+    if sys.stdin is None:
+        raise InputOutputError("standard input is closed")
     yield from sys.stdin.buffer
 
 

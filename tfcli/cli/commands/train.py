@@ -11,7 +11,7 @@ from tfcli.cli import streams
 from tfcli.cli.command import flag, given_options, takes_options
 from tfcli.cli.shared_options import JsonOption, QuietOption, seed_option, typer_option
 from tfcli.errors import UsageError
-from tfcli.options import OptionError, Options, option, parse_count
+from tfcli.options import OptionError, Options, make_options, option, parse_count, values_of
 from tfcli.runtime.device import Device
 from tfcli.text.tokenizer_training import TokenizerType
 from tfcli.training.options import DATA, TrainOptions
@@ -100,13 +100,18 @@ def train(
     given = given_options(context, environment=False)
     if resume is not None:
         _check_resume(resume, given)
+        # the environment is for new runs: a resumed one keeps its plan
+        options = make_options(
+            TrainOptions, {name: v for name, v in values_of(options).items() if name in given}
+        )
     elif not files:
         raise UsageError("no text to train on", hint="tfcli train book.txt --time 60s")
-    if base is not None:
-        for name in ("tokenizer", "vocab_size", "tokenizer_type"):
-            if name in given:
-                raise OptionError(name, "cannot be combined with", "from",
-                                  hint=f"tfcli train FILE --from {base}")  # fmt: skip
+    own_tokenizer = given & {"tokenizer", "vocab_size", "tokenizer_type"}
+    if base is not None and own_tokenizer:
+        if "base" in given:
+            raise OptionError(min(own_tokenizer), "cannot be combined with", "from",
+                              hint=f"tfcli train FILE --from {base}")  # fmt: skip
+        base = None  # the command line overrides the environment
     session = TrainingSession(
         reporter=streams.Reporter(quiet=quiet),
         started=context.obj,
@@ -132,7 +137,7 @@ def _train_new(
     base: str | None,
 ) -> None:
     with session.open_text(files, name, text.val_fraction) as (path, corpus):
-        start = session.find_base(base) if base else None
+        start = None if base is None else session.find_base(base)
         tokenizer = (
             start.run.tokenizer()
             if start
