@@ -303,7 +303,7 @@ def test_constrained_output_matches_grammar(
 def test_incomplete_structured_output_is_an_error(trained: Shell) -> None:
     done = trained(*RUN, "--regex", "a{500}", "Ann")
     assert done.code == 65
-    assert "1 of 1 output incomplete: the limit was reached" in done.err
+    assert "1 of 1 output incomplete: a limit was reached" in done.err
 
 
 @pytest.mark.parametrize(

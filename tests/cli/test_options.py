@@ -131,13 +131,6 @@ def test_stop_string_in_the_environment_may_hold_spaces(trained: Shell) -> None:
     assert b" saw" not in trained(*greedy, env={"TFCLI_GENERATE_STOP": " saw"}).out
 
 
-def test_choices_that_are_too_many_are_refused_at_once(trained: Shell) -> None:
-    words = json.dumps([f"word{number}" for number in range(20_000)])
-    done = trained(*RUN, "--jsonl", stdin=b'{"prompt": "Ann", "choices": %s}' % words.encode())
-    assert done.code == 65
-    assert "too complex: choices" in json.loads(done.out)["error"]
-
-
 @pytest.mark.parametrize(
     "options",
     [("--vocab-size", "300"), ("--tokenizer-type", "unigram"), ("--tokenizer-type", "bpe")],

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import json
 import os
-import shlex
 import shutil
 import signal
 import socket
@@ -19,7 +18,7 @@ import pyarrow
 import pytest
 from pyarrow import parquet
 
-from tests.conftest import BOOK, RealShell, Shell, bare_environment, forked
+from tests.conftest import BOOK, RealShell, Shell, bare_environment
 from tfcli.runs.run import open_run
 from tfcli.runs.step import MODEL, list_steps, load_arrays
 from tfcli.runs.summary import is_finished, summarize
@@ -207,8 +206,9 @@ def test_command_line_overrides_the_run_of_the_environment(shell: Shell) -> None
 @pytest.mark.parametrize("command", ["train - --steps 1", "tokenizer train - --name t"])
 def test_closed_stdin_is_an_input_error(shell: Shell, command: str) -> None:
     done = subprocess.run(
-        ["bash", "-c", f"{shlex.join(forked())} {command} <&-"],
+        ["bash", "-c", f"{sys.executable} -m tfcli {command} <&-"],  # forked, it would have a stdin
         cwd=shell.folder, env=bare_environment(), capture_output=True, text=True, check=False,
+        timeout=60,
     )  # fmt: skip
     assert done.returncode == 74, done.stderr
     assert "standard input is closed" in done.stderr

@@ -74,8 +74,8 @@ def test_texts_of_every_kind_have_the_documented_outcome(
     ("make", "code", "message"),
     [
         (lambda path: path.mkdir(), 66, "no files in"),
-        (lambda path: None, 66, "no file"),
-        (lambda path: path.symlink_to("nowhere"), 66, "no file"),
+        (lambda path: None, 66, "file not found"),
+        (lambda path: path.symlink_to("nowhere"), 66, "file not found"),
         (lambda path: path.symlink_to("/dev/null"), 65, "no text"),
     ],
     ids=["a folder without a text", "nothing", "a link to nowhere", "a device"],

@@ -241,8 +241,8 @@ class GenerationSession:
         if incomplete:
             raise DataError(
                 f"{incomplete} of {streams.counted(feed.count, 'output')} incomplete: "
-                "the limit was reached before the required format was matched",
-                hint="raise --max-new-tokens",
+                "a limit was reached, or the format got too complex, before it was matched",
+                hint="raise --max-new-tokens, or simplify the format",
             )
 
 

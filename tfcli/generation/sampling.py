@@ -119,7 +119,7 @@ def log_softmax(logits: Logits) -> Probabilities:
     shifted = logits.astype(np.float64) - _finite(logits.max(-1, keepdims=True))
     with np.errstate(divide="ignore"):
         total = np.log(np.exp(shifted).sum(-1, keepdims=True))
-    return shifted - _finite(total)  # type: ignore[no-any-return]
+    return shifted - _finite(total)
 
 
 def _finite(numbers: Logits) -> Logits:

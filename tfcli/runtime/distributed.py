@@ -29,12 +29,15 @@ import numpy as np
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.distributed.rendezvous import rendezvous
 
 from tfcli.errors import ConflictError, TfcliError, UsageError
 from tfcli.files import remove_file, write_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
+
+    from torch.distributed.distributed_c10d import Store
 
 TIMEOUT = datetime.timedelta(days=1)  # the others wait while the main one reads a large corpus
 MEETING_TIME = datetime.timedelta(minutes=5)  # from the first process to the last
@@ -158,11 +161,11 @@ def init(folder: Path) -> DistributedContext:
     return processes
 
 
-def _meet() -> tuple[dist.Store, int, int]:
+def _meet() -> tuple[Store, int, int]:
     """Waits for all processes; returns the store that they share, the rank and the world size."""
     hint = "torchrun --nproc-per-node 2 -m tfcli train FILE"
     try:
-        store, rank, world_size = next(dist.rendezvous("env://", timeout=MEETING_TIME))
+        store, rank, world_size = next(rendezvous("env://", timeout=MEETING_TIME))
         keys = [f"tfcli/{other}" for other in range(world_size)]
         store.set(f"tfcli/{rank}", "here")
         store.wait(keys, MEETING_TIME)
