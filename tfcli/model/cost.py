@@ -44,7 +44,7 @@ def training_bytes(config: ModelConfig, batch_tokens: int, *, shards: int = 1) -
 
 
 def step_bytes(config: ModelConfig, batch_tokens: int, *, shards: int = 1) -> int:
-    """About how much memory a training step takes at its peak, in bytes; see `docs/lab-notes.md`.
+    """About how much memory a training step takes at its peak, in bytes.
 
     Weights, gradients and two moments in float32; per token and block about 16 vectors of d_model
     and 4 of d_ff (2 without a gate) kept for the backward pass, and as many again for the

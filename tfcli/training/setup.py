@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 BATCH_TOKENS = {"cpu": 2048, "mps": 4096, "cuda": 16384}
 
 # Of the free memory, for what `training_bytes` counts. The rest is for what the allocator cannot
-# give back: on a CPU up to a third of what was in use (see the lab notes).
+# give back: on a CPU up to a third of what was in use.
 MEMORY_SHARE = {"cpu": 0.6, "mps": 0.6, "cuda": 0.8}
 
 PROGRAM_BYTES = 300 << 20  # Python and torch themselves
