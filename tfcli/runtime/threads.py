@@ -42,8 +42,9 @@ class ThreadBalancer:
 
     The threads of a parallel loop wait for the slowest. Where another process needs one of the
     cores, the thread on it is late in every loop and all others wait: with two threads on two cores
-    and one other busy process a training step takes far longer than with one thread. The number of threads decides the order of summation and thereby the last bits of a
-    step, so this is for training that depends on the clock anyway.
+    and one other busy process a training step takes far longer than with one thread. The number of
+    threads decides the order of summation and thereby the last bits of a step, so this is for
+    training that depends on the clock anyway.
 
     Args:
         most: threads to use where nothing else runs.
