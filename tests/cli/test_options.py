@@ -123,6 +123,11 @@ def test_command_line_overrides_what_it_excludes_in_the_environment(trained: She
     assert json.loads(done.out)["plan"]["budget"] == {"kind": "steps", "amount": 3}
 
 
+def test_prompt_on_the_command_line_overrides_lines_in_the_environment(trained: Shell) -> None:
+    greedy = (*RUN, "--greedy", "--max-new-tokens", "8", "Ann")
+    assert trained(*greedy, env={"TFCLI_GENERATE_LINES": "1"}).out == trained(*greedy).out
+
+
 def test_stop_string_in_the_environment_may_hold_spaces(trained: Shell) -> None:
     greedy = (*RUN, "--greedy", "--max-new-tokens", "8", "Ann")
     stopped = trained(*greedy, env={"TFCLI_GENERATE_STOP": "a zzz"})

@@ -194,10 +194,11 @@ def test_environment_is_not_for_resumed_runs(shell: Shell) -> None:
         assert "already finished" in done.err
 
 
-def test_command_line_overrides_the_run_of_the_environment(shell: Shell) -> None:
+@pytest.mark.parametrize("name", ["FROM", "RESUME"])
+def test_command_line_overrides_the_run_of_the_environment(shell: Shell, name: str) -> None:
     done = shell(
         "train", "book.txt", "--vocab-size", "300", "--steps", "1", "--dry-run", *TINY,
-        env={"TFCLI_TRAIN_FROM": "no-such-run"},
+        env={f"TFCLI_TRAIN_{name}": "no-such-run"},
     )  # fmt: skip
     assert done.code == 0, done.err
 

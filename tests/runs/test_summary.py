@@ -12,6 +12,7 @@ import pytest
 from tests.runs.helpers import held_out, make_run, save, state, weights
 from tfcli.runs.metrics import append_metrics
 from tfcli.runs.run import Run
+from tfcli.runs.series import effective_rows
 from tfcli.runs.step import STATE, save_step
 from tfcli.runs.summary import is_finished, summarize
 
@@ -126,6 +127,13 @@ def test_resumed_or_interrupted_run_is_not_finished(run: Run, last: dict[str, ob
     append_metrics(run.path, {**STOPPED, "step": 10})
     append_metrics(run.path, last)
     assert not is_finished(run)
+
+
+def test_event_of_the_wrong_type_is_no_end(run: Run) -> None:
+    append_metrics(run.path, {"event": "Stopped", "reason": [], "step": 3})
+    append_metrics(run.path, {"event": ["StepFinished"], "step": 3})
+    assert not is_finished(run)
+    assert ["StepFinished"] not in [row["event"] for row in effective_rows(run.path)]
 
 
 def test_run_without_its_last_step_is_not_finished(run: Run) -> None:

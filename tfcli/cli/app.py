@@ -174,7 +174,8 @@ def _as_usage_error(error: typer.TyperException) -> UsageError:
     message = message.replace("Value error, ", "")  # pydantic's
     if wrong := WRONG_CHOICE.match(message):
         name, value, choices = wrong.groups()
-        message = f"{name} must be one of {choices.replace(chr(39), '')}, not {value}"
+        choices = choices.replace("'", "")
+        message = f"{name} must be one of {choices}, not {value}"
     message = message.split(" (Possible")[0].split(". Did you")[0].split(". Choose from")[0]
     hint = f"{path} --help"
     unknown = re.match(r"No such (?:command|option):? '?([^' ]+)'?", message)

@@ -14,15 +14,17 @@ from tfcli.cli import streams
 from tfcli.generation.streaming import TextStream, make_visible
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tfcli.generation.generate import Finished, TokenEvent
     from tfcli.generation.request_lines import RequestLine
 
 SEPARATOR = "\n---\n"  # between samples of the same prompt
 
 
-def shown(text: str) -> str:
-    """A text as stdout gets it: with visible control characters on a terminal."""
-    return make_visible(text) if streams.is_terminal(sys.stdout) else text
+def stdout_filter() -> Callable[[str], str]:
+    """What makes of a text what stdout gets: on a terminal, visible control characters."""
+    return make_visible if streams.is_terminal(sys.stdout) else str
 
 
 def end_line(last: str) -> None:
@@ -41,13 +43,14 @@ class TextOut:
 
     def __init__(self) -> None:
         self._stream = TextStream()
+        self._shown = stdout_filter()
         self._last = ""
 
     def write(self, data: bytes) -> None:
         """Writes the characters that `data` completes."""
         text = self._stream.feed(data)
         if text:
-            streams.write_result(shown(text).encode())
+            streams.write_result(self._shown(text).encode())
             self._last = text[-1]
 
     def close(self) -> None:
@@ -130,6 +133,7 @@ class Plain:
 
     def __init__(self, *, echo: bool) -> None:
         self._echo, self._out = echo, OrderedWriter()
+        self._shown = stdout_filter()
         self._last = ""
 
     def begin(self, result: Result) -> None:
@@ -156,7 +160,7 @@ class Plain:
     def _add(self, result: Result, data: bytes) -> None:
         text = result.stream.feed(data)
         if text:
-            self._out.add(result.number, shown(text).encode())
+            self._out.add(result.number, self._shown(text).encode())
             self._last = text[-1]
 
 
@@ -181,6 +185,7 @@ class EscapedLines:
 
     def __init__(self, *, echo: bool) -> None:
         self._echo, self._out = echo, OrderedWriter()
+        self._shown = stdout_filter()
 
     def begin(self, result: Result) -> None:
         """See `OutputFormat`."""
@@ -206,7 +211,7 @@ class EscapedLines:
     def _add(self, result: Result, data: bytes) -> None:
         text = escaped(result.stream.feed(data))
         if text:
-            self._out.add(result.number, shown(text).encode())
+            self._out.add(result.number, self._shown(text).encode())
 
 
 # from which surprisal on, in nats, a token gets which background (of 256 colors)
@@ -220,6 +225,7 @@ class Surprisal:
 
     def __init__(self) -> None:
         self._out = OrderedWriter()
+        self._shown = stdout_filter()
         self._colored = streams.wants_color(sys.stdout)
         self._pending: dict[int, deque[tuple[float, bytes]]] = {}
         self._released: dict[int, int] = {}
@@ -258,7 +264,7 @@ class Surprisal:
 
     def _add(self, result: Result, surprisal: float, spelled: bytes) -> None:
         if not self._colored:
-            line = f"{surprisal:.4f}\t{shown(escaped_bytes(spelled))}\n"
+            line = f"{surprisal:.4f}\t{self._shown(escaped_bytes(spelled))}\n"
             self._out.add(result.number, line.encode())
             return
         text = make_visible(result.stream.feed(spelled))

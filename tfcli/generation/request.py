@@ -115,6 +115,7 @@ def read_schema(text: str) -> str:
 
     Raises:
         NotFoundError, DataError, InputOutputError: there is no such file, or it cannot be read.
+        ValueError: the text is empty.
 
     """
     if text.lstrip().startswith("{"):

@@ -188,7 +188,8 @@ def _first_line(error: Exception) -> str:
 @contextlib.contextmanager
 def _killable() -> Iterator[None]:
     """Signals end the process at once: Python would handle them only when C++ is done waiting."""
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    names = (name for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+    handlers = {getattr(signal, name): signal.getsignal(getattr(signal, name)) for name in names}
     handlers = {number: handler for number, handler in handlers.items() if callable(handler)}
     for number in handlers:
         signal.signal(number, signal.SIG_DFL)

@@ -41,10 +41,12 @@ def generate(
         from secrets import randbelow
 
         request = replace(request, seed=randbelow(2**31))
+    if options.lines and prompt is not None:
+        if "lines" in given_options(context, environment=False):
+            raise UsageError("--lines cannot be combined with PROMPT")
+        options = replace(options, lines=False)  # the command line overrides the environment
     reporter = streams.Reporter(quiet=quiet)
     session = GenerationSession(options, model, reporter=reporter, started=context.obj)
-    if options.lines and prompt is not None:
-        raise UsageError("--lines cannot be combined with PROMPT")
     if options.interactive:
         _converse(session, prompt, request, reporter)
     elif options.lines or (options.jsonl and prompt is None and streams.stdin_is_piped()):

@@ -11,7 +11,7 @@ import typer
 
 from tfcli.cli import streams
 from tfcli.cli.command import takes_options
-from tfcli.cli.output_formats import escaped_bytes, shown
+from tfcli.cli.output_formats import escaped_bytes, stdout_filter
 from tfcli.cli.shared_options import EngineOptions, JsonOption, QuietOption
 from tfcli.cli.stdin_lines import StdinLines
 from tfcli.errors import DataError, UsageError
@@ -180,7 +180,7 @@ def _write_line(line: str, text: Scored, number: int, *, json: bool) -> None:
         streams.write_json_result({"line": number, "text": line} | text.to_json())
     else:
         figures = f"{text.nats_per_byte:.6f}\t{text.nats:.6f}\t"
-        streams.write_result(f"{figures}{shown(line)}\n".encode())
+        streams.write_result(f"{figures}{stdout_filter()(line)}\n".encode())
 
 
 def _write_token(token: int, nats: float, spelled: bytes, *, json: bool) -> None:
@@ -188,7 +188,7 @@ def _write_token(token: int, nats: float, spelled: bytes, *, json: bool) -> None
         text = spelled.decode(errors="backslashreplace")
         streams.write_json_result({"token": token, "text": text, "nats": nats})
     else:
-        streams.write_result(f"{nats:.6f}\t{shown(escaped_bytes(spelled))}\n".encode())
+        streams.write_result(f"{nats:.6f}\t{stdout_filter()(escaped_bytes(spelled))}\n".encode())
 
 
 def _read(file: str) -> str:

@@ -98,6 +98,8 @@ def train(
     from tfcli.cli.training_session import TrainingSession
 
     given = given_options(context, environment=False)
+    if files and "resume" not in given:
+        resume = None  # the command line overrides the environment
     if resume is not None:
         _check_resume(resume, given)
         # the environment is for new runs: a resumed one keeps its plan
@@ -111,7 +113,7 @@ def train(
         if "base" in given:
             raise OptionError(min(own_tokenizer), "cannot be combined with", "from",
                               hint=f"tfcli train FILE --from {base}")  # fmt: skip
-        base = None  # the command line overrides the environment
+        base = None
     session = TrainingSession(
         reporter=streams.Reporter(quiet=quiet),
         started=context.obj,
