@@ -18,7 +18,8 @@ $(READY): pyproject.toml constraints.txt hatch_build.py tfcli/generation/engines
 demo: setup
 	$(BIN)/tfcli demo
 
-TESTS := $(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow and not others"
+# Three at a time on two cores: many tests wait for a process, a pipe or a terminal.
+TESTS := $(BIN)/python -m pytest -n 3 --dist worksteal -m "not slow and not others"
 
 test: check
 	$(TESTS)
@@ -34,7 +35,7 @@ check: setup
 
 # What takes longer: real limits and networks, compiled code, every benchmark on its smallest size.
 slow: setup
-	$(BIN)/python -m pytest -n 2 --dist worksteal -m "slow and not others"
+	$(BIN)/python -m pytest -n 3 --dist worksteal -m "slow and not others"
 
 # The guarantees against data loss, tested thousands of times: about twenty minutes.
 soak: setup

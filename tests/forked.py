@@ -5,7 +5,7 @@ They are forked from a server that has torch loaded, which tests/ask.py calls th
     python -m tests.forked SOCKET                 until its stdin ends
     python -IS tests/ask.py SOCKET ARGUMENT...    same as `tfcli ARGUMENT...`
 
-The client passes on its streams, folder and environment, and exits as the command does.
+The client passes on its streams, folder, environment and signals, and exits as the command does.
 """
 
 from __future__ import annotations
@@ -36,22 +36,35 @@ def serve(path: str) -> None:
     signal.set_wakeup_fd(wake_up)
     signal.signal(signal.SIGCHLD, lambda number, frame: None)
     callers: dict[int, socket.socket] = {}
+    poll = select.poll()
+    poll.register(sys.stdin, select.POLLIN)
+    poll.register(ended, select.POLLIN)
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(path)
         listener.listen()
         print("ready", flush=True)
-        while sys.stdin not in (ready := select.select([listener, sys.stdin, ended], [], [])[0]):
+        poll.register(listener, select.POLLIN)
+        while sys.stdin.fileno() not in (ready := {number for number, _ in poll.poll()}):
+            for child, caller in callers.items():
+                if caller.fileno() in ready:  # it has been killed
+                    poll.unregister(caller)
+                    os.kill(child, signal.SIGKILL)
             if ended in ready:
                 os.read(ended, 1 << 16)
                 for number, status in _ended():
                     caller = callers.pop(number)
-                    with contextlib.suppress(OSError):  # it was killed
+                    with contextlib.suppress(KeyError):
+                        poll.unregister(caller)
+                    with contextlib.suppress(OSError):  # it has been killed
                         caller.sendall(status.to_bytes(4, signed=True))
                     caller.close()
-            if listener in ready:
+            if listener.fileno() in ready:
                 caller, _ = listener.accept()
                 if child := os.fork():
                     callers[child] = caller
+                    poll.register(caller, 0)  # for its end alone
+                    with contextlib.suppress(OSError):
+                        caller.sendall(child.to_bytes(4))
                     continue
                 signal.set_wakeup_fd(-1)
                 signal.signal(signal.SIGCHLD, signal.SIG_DFL)

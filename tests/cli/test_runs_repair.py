@@ -254,7 +254,7 @@ def test_leftovers_of_a_killed_trainer_are_reported_and_removed(workshop: Shell)
 
 
 def test_run_in_training_is_not_repaired(workshop: Shell) -> None:
-    with training(workshop, "--resume", "it", "--steps", "100000") as process:
+    with training(workshop, "--resume", "it", "--steps", "100000", fresh=True) as process:
         done = workshop("runs", "repair", "it")
         assert done.code == 73
         assert f"process {process.pid}" in done.err

@@ -18,7 +18,7 @@ import pyarrow
 import pytest
 from pyarrow import parquet
 
-from tests.conftest import BOOK, RealShell, Shell, bare_environment
+from tests.conftest import BOOK, RealShell, Shell, bare_environment, forked
 from tfcli.runs.run import open_run
 from tfcli.runs.step import MODEL, list_steps, load_arrays
 from tfcli.runs.summary import is_finished, summarize
@@ -32,10 +32,17 @@ def weights(run: Path) -> dict[str, bytes]:
 
 
 @contextmanager
-def training(shell: Shell, *arguments: str) -> Iterator[subprocess.Popen[str]]:
-    """A training process in the background that has made at least one step."""
+def training(
+    shell: Shell, *arguments: str, fresh: bool = os.name == "nt"
+) -> Iterator[subprocess.Popen[str]]:
+    """A training process in the background that has made at least one step.
+
+    Args:
+        fresh: whether it is not forked, so that its number is that of the process.
+
+    """
     process = subprocess.Popen(
-        [sys.executable, "-m", "tfcli", "train", *arguments],
+        [*([sys.executable, "-m", "tfcli"] if fresh else forked()), "train", *arguments],
         cwd=shell.folder,
         env=bare_environment(),
         stdin=subprocess.DEVNULL,
@@ -52,9 +59,10 @@ def training(shell: Shell, *arguments: str) -> Iterator[subprocess.Popen[str]]:
     finally:
         process.kill()
         process.wait()
-        process.stderr.close()
-        if process.stdout:
-            process.stdout.close()
+        for stream in (process.stdout, process.stderr):
+            if stream and not stream.closed:
+                stream.read()  # to its end, which is that of a forked process too
+                stream.close()
 
 
 def test_training_on_a_text_file_makes_a_run(shell: Shell) -> None:
@@ -149,7 +157,7 @@ def test_signal_saves_and_the_run_resumes_to_the_same_bits(
 
 def test_second_trainer_is_refused_and_told_the_process(shell: Shell) -> None:
     options = ("book.txt", "--steps", "100000", "--eval-every", "2", *TINY, "--run", "it")
-    with training(shell, *options) as process:
+    with training(shell, *options, fresh=True) as process:
         for arguments in (("--resume", "it"), ("book.txt", "--run", "it", "--steps", "1")):
             done = shell("train", *arguments)
             assert done.code == 73
@@ -450,7 +458,7 @@ def test_process_that_waits_for_others_ends_on_a_signal(shell: Shell) -> None:
         port.bind(("127.0.0.1", 0))
         free = str(port.getsockname()[1])
     process = subprocess.Popen(
-        [sys.executable, "-m", "tfcli", "train", "book.txt", *TINY], cwd=shell.folder,
+        [*forked(), "train", "book.txt", *TINY], cwd=shell.folder,
         env=bare_environment() | {
             "WORLD_SIZE": "2", "RANK": "0", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": free,
         },
