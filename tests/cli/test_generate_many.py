@@ -123,7 +123,7 @@ def test_invalid_row_gets_an_error_and_the_others_are_answered(trained: Shell, c
     good = b'{"prompt": "Ann", "greedy": true}'
     done = trained(*RUN, "--jsonl", stdin=good + b"\n" + line + b"\n" + good + b"\n")
     assert done.code == 65
-    assert "1 of 3 lines are invalid" in done.err
+    assert "invalid lines: 1 of 3" in done.err
     assert "Traceback" not in done.err
     first, second, third = rows(done.out)
     assert first["text"] == third["text"]
@@ -134,7 +134,7 @@ def test_invalid_row_gets_an_error_and_the_others_are_answered(trained: Shell, c
 def test_lines_are_counted_not_their_samples(trained: Shell) -> None:
     done = trained(*RUN, "--jsonl", "-n", "3", stdin=b'{"prompt": "Ann"}\n{\n')
     assert done.code == 65
-    assert "1 of 2 lines are invalid" in done.err
+    assert "invalid lines: 1 of 2" in done.err
     assert [row["row"] for row in rows(done.out)] == [1, 1, 1, 2]
 
 

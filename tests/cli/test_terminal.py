@@ -42,7 +42,7 @@ def test_encode_without_text_gives_a_hint(trained: Shell) -> None:
 
 def test_text_ends_with_a_newline_and_the_seed_is_shown(trained: Shell) -> None:
     child = terminal(trained, "generate", "Ann", "--max-new-tokens", "10")
-    child.expect(r"\r\n.*Seed (\d+): --seed \d+ reproduces this text\.")
+    child.expect(r"\r\n.*--seed (\d+) reproduces this\.")
     child.expect(pexpect.EOF)
     child.close()
     assert child.exitstatus == 0

@@ -439,8 +439,8 @@ def test_run_without_valid_steps_does_not_restart_from_scratch(shell: Shell) -> 
     ("environment", "what"),
     [
         ({"RANK": "5"}, "and RANK is '5'"), ({"RANK": "x"}, "and RANK is 'x'"),
-        ({"RANK": "0"}, "the environment is not as torchrun sets it"),
-        ({"RANK": "0", "MASTER_ADDR": "localhost", "MASTER_PORT": "x"}, "not as torchrun sets it"),
+        ({"RANK": "0"}, "variables of torchrun are missing or invalid"),
+        ({"RANK": "0", "MASTER_ADDR": "localhost", "MASTER_PORT": "x"}, "missing or invalid"),
     ],
 )  # fmt: skip
 def test_torchrun_environment_set_by_hand_is_a_usage_error(

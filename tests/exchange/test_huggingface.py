@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+import transformers
 
 from tests.exchange.conftest import SHAPES, MakeRun, random_weights
 from tfcli.errors import ConflictError, UsageError
@@ -69,6 +71,19 @@ def test_exported_model_computes_the_same(
     run, step, model = make_run(**SHAPES[shape])
     export_to_huggingface(run, step, tmp_path / "out")
     assert_same_model(model, open_theirs(tmp_path / "out"), [BEGIN, *tokenizer.encode(TEXT)])
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_exported_tokenizer_opens_as_the_card_says(
+    shape: str, make_run: MakeRun, tokenizer: Tokenizer, tmp_path: Path
+) -> None:
+    """With the class that it names; AutoTokenizer takes Qwen2's own for every such model."""
+    run, step, _ = make_run(**SHAPES[shape])
+    export_to_huggingface(run, step, tmp_path / "out")
+    card = (tmp_path / "out/README.md").read_text()
+    (name,) = re.findall(r"tokenizer = (\w+)\.from_pretrained", card)
+    theirs = getattr(transformers, name).from_pretrained(tmp_path / "out")
+    assert theirs(TEXT)["input_ids"] == [BEGIN, *tokenizer.encode(TEXT)]
 
 
 @pytest.mark.parametrize(

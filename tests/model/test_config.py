@@ -47,7 +47,7 @@ def test_non_positive_or_non_integer_value_is_named(field: str, value: object) -
 
 
 @pytest.mark.parametrize("field", ["rope_theta", "norm_epsilon"])
-@pytest.mark.parametrize("value", [0.0, -1.0, float("nan"), float("inf"), "big", None])
+@pytest.mark.parametrize("value", [0.0, -1.0, float("nan"), float("inf"), 1e308, "big", None])
 def test_non_positive_number_is_named(field: str, value: object) -> None:
     assert field in why_refused(changed(field, value))
 
@@ -56,6 +56,10 @@ def test_non_positive_number_is_named(field: str, value: object) -> None:
 @pytest.mark.parametrize("value", ["no", 2, None])
 def test_non_boolean_is_named(field: str, value: object) -> None:
     assert field in why_refused(changed(field, value))
+
+
+def test_context_too_long_for_its_tables_is_refused() -> None:
+    assert "context_length 1000000000" in why_refused(changed("context_length", 10**9))
 
 
 def test_every_fault_is_named() -> None:

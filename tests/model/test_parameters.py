@@ -113,7 +113,7 @@ def test_weights_of_another_model_are_refused(
     config = CONFIGS["modern"]
     shapes = {row.name: row.shape for row in parameters(config)}
     check_shapes(config, shapes, tmp_path)
-    with pytest.raises(DamagedError, match="does not hold the weights"):
+    with pytest.raises(DamagedError, match="does not match the model"):
         check_shapes(config, change(shapes), tmp_path)
 
 

@@ -15,11 +15,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.training.conftest import StopAfter, Workshop
-from tfcli.errors import ConflictError, DataError, NotFoundError, UsageError
+from tfcli.errors import ConflictError, DamagedError, DataError, NotFoundError, UsageError
 from tfcli.files import verify_folder
 from tfcli.generation.open_engine import open_model
 from tfcli.runs.metrics import read_metrics
-from tfcli.runs.run import open_run
+from tfcli.runs.run import open_run, write_metadata
 from tfcli.runs.step import (
     MODEL,
     OPTIMIZER,
@@ -218,6 +218,17 @@ def test_deleted_token_cache_is_rebuilt_on_resume(workshop: Workshop) -> None:
     shutil.rmtree(workshop.cache)
     list(workshop.resume("run").events())
     assert final_bits(workshop.folder / "run") == final_bits(workshop.folder / "whole")
+
+
+def test_step_of_more_rows_than_the_text_has_is_refused(workshop: Workshop) -> None:
+    """No plan has one, and reading it would take for ever."""
+    list(workshop.begin("run", workshop.job(steps=2)).events())
+    run = open_run(workshop.folder / "run")
+    run.metadata["plan"]["batch_size"] = 10**8
+    write_metadata(run.path, run.metadata)
+    with pytest.raises(DamagedError) as caught:
+        workshop.resume("run", more_steps=1)
+    assert "100,000,000 rows" in (caught.value.why or "")
 
 
 def test_resuming_on_a_changed_text_is_refused(workshop: Workshop) -> None:

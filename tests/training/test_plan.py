@@ -85,7 +85,7 @@ def test_batch_that_does_not_fit_is_split_into_equal_micro_batches() -> None:
 
 
 def test_model_too_large_for_memory_is_refused_with_both_sizes() -> None:
-    with pytest.raises(UsageError, match="too large") as caught:
+    with pytest.raises(UsageError, match="does not fit") as caught:
         plan_for(TrainOptions(size="large"), memory=1 << 20)
     assert "GiB needed" in str(caught.value.why)
 
@@ -103,7 +103,7 @@ def test_the_micro_batch_of_a_resumed_run_shrinks_only_where_the_memory_is_small
 
 def test_a_resumed_run_that_does_not_fit_is_not_told_options_that_resume_refuses() -> None:
     model = decide(TrainOptions(steps=1)).model
-    with pytest.raises(UsageError, match="too large") as caught:
+    with pytest.raises(UsageError, match="does not fit") as caught:
         choose_micro_batch(model, 4, memory=1 << 10, world_size=1, sharded=None, resumed="tale")
     assert "--resume tale" in str(caught.value.hint)
     assert not {"--size", "--context-length"} & set(str(caught.value.hint).split())

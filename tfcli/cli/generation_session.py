@@ -155,7 +155,7 @@ class GenerationSession:
             )
         if feed.failures:
             raise DataError(
-                f"{feed.failures:,} of {feed.lines:,} lines are invalid",
+                f"invalid lines: {feed.failures:,} of {feed.lines:,}",
                 why="each has an error object in its place" if json else None,
             )
 
@@ -242,7 +242,8 @@ class GenerationSession:
             raise DataError(
                 f"{incomplete} of {streams.counted(feed.count, 'output')} incomplete: "
                 "a limit was reached, or the format got too complex, before it was matched",
-                hint="raise --max-new-tokens, or simplify the format",
+                hint="raise --max-new-tokens, or narrow the format, such as with "
+                "additionalProperties: false in a schema",
             )
 
 

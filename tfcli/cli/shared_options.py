@@ -50,7 +50,7 @@ class EngineOptions(Options):
         False, help="8-bit weights: faster for large models, slightly less accurate."
     )
     engine: EngineName = option(
-        "auto", help="numpy starts at once, on CPUs; torch also runs on GPUs."
+        "auto", help="numpy: a compiled decoder for CPUs, starts at once; torch: GPUs too."
     )
     device: Device = option("auto", help="Where to compute.")
 

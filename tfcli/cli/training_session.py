@@ -222,7 +222,7 @@ class TrainingSession:
                     job, run, started=self.started, on_damaged=self.reporter.warn,
                     callbacks=Callbacks(stop=stop, sample=self._sample_function(job)),
                 )  # fmt: skip
-                self.reporter.note(f"Resuming from step {trainer.step:,}.")
+                self.reporter.note(f"Resuming from step {trainer.step:,}{_left(job, trainer)}.")
                 self._started_training = True
                 self._show(job, trainer, stop)
 
@@ -307,6 +307,16 @@ def _reference(run: Run) -> str:
     from tfcli.runs.run import ROOT
 
     return shlex.quote(run.name if run.path.parent == ROOT else str(run.path))
+
+
+def _left(job: TrainingJob, trainer: Trainer) -> str:
+    """How much of the budget a resumed run has left."""
+    from tfcli.cli.humanize import format_duration
+
+    if job.plan.budget.kind == "steps":
+        return f", {max(0, int(job.plan.budget.amount) - trainer.step):,} to go"
+    before = trainer.resume_from.seconds if trainer.resume_from else 0.0
+    return f", {format_duration(max(0.0, job.plan.budget.amount - before))} left"
 
 
 def _counts_steps(run: Run) -> bool:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tfcli.errors import DataError, UsageError
-from tfcli.model.config import Family, ModelConfig
+from tfcli.model.config import MAX_CONTEXT, Family, ModelConfig
 from tfcli.model.rope import from_rope_parameters, to_rope_parameters
 
 if TYPE_CHECKING:
@@ -50,8 +50,6 @@ MISTRAL = Architecture("MistralForCausalLM", "mistral", "llama", "llama")
 GPT2 = Architecture("GPT2LMHeadModel", "gpt2", "gpt2", "gpt2")
 WINDOW_BY_LAYER = {QWEN2, QWEN3}  # config.json says for each layer whether it has the window
 ARCHITECTURES = {one.name: one for one in (QWEN3, QWEN2, LLAMA, MISTRAL, GPT2)}
-
-MAX_CONTEXT = 1 << 17  # tokens; the tables of positions are computed for all of them
 
 
 def architecture_of(config: ModelConfig) -> Architecture:

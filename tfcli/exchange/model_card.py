@@ -16,6 +16,7 @@ from tfcli.exchange.architectures import architecture_of
 from tfcli.model.cost import count_parameters, training_flops_per_token
 
 if TYPE_CHECKING:
+    from tfcli.model.config import ModelConfig
     from tfcli.runs.run import Run
     from tfcli.runs.valid_steps import ValidStep
 
@@ -50,7 +51,7 @@ def model_card(run: Run, step: ValidStep, folder: str) -> str:
         sections += [
             "## Training data",
             _table({
-                "text": f"{corpus['bytes']:,} bytes in {corpus['documents']:,} documents",
+                "text": f"{corpus['bytes']:,} bytes, documents: {corpus['documents']:,}",
                 "SHA-256 of the text": f"`{corpus['fingerprint']}`",
                 "training part": f"{corpus['training_bytes']:,} bytes, "
                                  f"{corpus['training_tokens']:,} tokens",
@@ -69,7 +70,27 @@ def model_card(run: Run, step: ValidStep, folder: str) -> str:
             }),
         ]  # fmt: skip
     sections += ["## Evaluation", _quality(run, step), "## Limits", LIMITS, "## Usage"]
-    return "\n\n".join([*sections, USE.format(folder=json.dumps(f"./{folder}"))]) + "\n"
+    return "\n\n".join([*sections, _use(config, folder)]) + "\n"
+
+
+def _use(config: ModelConfig, folder: str) -> str:
+    kind = tokenizer_class(config)
+    use = USE.format(folder=json.dumps(f"./{folder}"), tokenizer=kind)
+    return use if kind == "AutoTokenizer" else f"{use}\n\n{NOT_AUTO}"
+
+
+def tokenizer_class(config: ModelConfig) -> str:
+    """The class of transformers that opens an exported tokenizer.
+
+    AutoTokenizer does, except beside a model of type qwen2: there it takes Qwen2's own class,
+    whatever `tokenizer_config.json` says (transformers 5, `tokenization_auto.py`).
+    """
+    is_qwen2 = architecture_of(config).name == "Qwen2ForCausalLM"
+    return "PreTrainedTokenizerFast" if is_qwen2 else "AutoTokenizer"
+
+
+NOT_AUTO = """\
+`AutoTokenizer` would take the class of Qwen2's own tokenizer, and give other ids."""
 
 
 def _origin(run: Run) -> str:
@@ -106,9 +127,9 @@ of its text verbatim: share it only where you may share the text."""
 
 USE = """\
 ```python
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, {tokenizer}
 
-tokenizer = AutoTokenizer.from_pretrained({folder})
+tokenizer = {tokenizer}.from_pretrained({folder})
 model = AutoModelForCausalLM.from_pretrained({folder})
 ids = tokenizer("Once upon", return_tensors="pt", return_token_type_ids=False)
 print(tokenizer.decode(model.generate(**ids, max_new_tokens=100)[0], skip_special_tokens=True))

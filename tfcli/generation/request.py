@@ -84,11 +84,11 @@ class Penalties(Options):
     )  # fmt: skip
     repetition_penalty: float = option(
         1.0, min=1e-3, max=1e3, panel=REPETITION,
-        help="Penalize tokens already in the context, by division of their logits; 1: off.",
+        help="Penalize tokens already in the context, scaling down their logits; 1: off.",
     )  # fmt: skip
     presence_penalty: float = option(
         0.0, min=-1e6, max=1e6, panel=REPETITION,
-        help="Subtract this from the logits of generated tokens.",
+        help="Subtract this once from the logit of each token generated so far.",
     )  # fmt: skip
     frequency_penalty: float = option(
         0.0, min=-1e6, max=1e6, panel=REPETITION,

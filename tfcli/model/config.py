@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
@@ -35,6 +34,8 @@ SIZES: dict[Size, tuple[int, int, int]] = {
 }
 
 MAX_LAYERS = 10_000
+MAX_CONTEXT = 1 << 17  # tokens; the tables of positions are computed for all of them
+MAX_NUMBER = 1e30  # float32 holds what is computed with it
 
 # Fields that run.json may lack, since it was written before they existed.
 ADDED_LATER: dict[str, object] = {"sliding_window": None, "qkv_bias": False}
@@ -90,7 +91,7 @@ class ModelConfig:
         faults = []
         for name, value in asdict(self).items():
             if name in {"rope_theta", "norm_epsilon"}:
-                if type(value) not in {int, float} or not 0 < value < math.inf:
+                if type(value) not in {int, float} or not 0 < value < MAX_NUMBER:
                     faults.append(f"{name} must be a positive number, not {value!r}")
             elif name in {"tied_head", "qkv_bias"}:
                 if type(value) is not bool:
@@ -101,6 +102,8 @@ class ModelConfig:
                 faults.append(f"{name} must be a positive integer, not {value!r}")
         if faults:
             return faults
+        if self.context_length > MAX_CONTEXT:
+            faults.append(f"context_length {self.context_length} is more than {MAX_CONTEXT:,}")
         if self.num_layers > MAX_LAYERS:  # listed layer by layer before any weight is checked
             faults.append(f"num_layers {self.num_layers} is more than {MAX_LAYERS:,}")
         if self.num_heads % self.num_kv_heads:

@@ -42,7 +42,7 @@ def attention_mask(
 def segment_mask(segments: Tensor, *, causal: bool) -> Tensor:
     """Attention within a segment: (B, T) segment numbers -> (B, 1, T, T).
 
-    All attend to the first position of a row, its begin token, as in generation.
+    All attend to the first position of a row, its BOS token, as in generation.
     """
     same = segments[:, :, None] == segments[:, None, :]
     same[:, :, 0] = True

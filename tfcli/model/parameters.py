@@ -42,7 +42,7 @@ Role = Literal["matrix", "table", "vector"]
 
 @dataclass(frozen=True)
 class Normal:
-    """First values are drawn from a normal distribution of mean 0."""
+    """Initial values are drawn from a normal distribution of mean 0."""
 
     std: float
 
@@ -82,7 +82,7 @@ class Parameter:
         name: in the model and in `model.safetensors`, as "blocks.0.attention.query.weight".
         shape: (out, in), (rows, E) or (channels,).
         role: which decides how it is optimized and what it costs.
-        init: its first values.
+        init: its initial values.
         huggingface: its place in the weights of transformers' model; None where there is none.
         gguf: its place in a GGUF file; None where there is none.
 
@@ -163,7 +163,7 @@ def _norm(module: str, config: ModelConfig) -> Iterator[Parameter]:
 def _linear(
     module: str, outputs: int, inputs: int, bias: bool, init: Init | None = None
 ) -> Iterator[Parameter]:
-    """Rows of y = W x + b, with W drawn from N(0, 1 / inputs), so that y varies as x does.
+    """Rows of y = W x + b, with W drawn from N(0, 1 / inputs), so that y has the variance of x.
 
     The two that write into the residual stream begin at zero instead, so that at first every block
     passes its input on unchanged (Zhang et al., "Fixup Initialization", 2019).
@@ -252,6 +252,6 @@ def check_shapes(config: ModelConfig, found: Mapping[str, Shape], path: Path) ->
     ]
     if wrong:
         raise DamagedError(
-            f"{path} does not hold the weights described in run.json",
-            why=f"{len(wrong)} differ, the first is {wrong[0]}",
+            f"{path} does not match the model in run.json",
+            why=f"tensors missing, unexpected or of another shape: {len(wrong)}, as {wrong[0]}",
         )

@@ -119,10 +119,10 @@ class SafetensorsFile:
         offset = 0
         for tensor in sorted(self.tensors.values(), key=lambda tensor: (tensor.begin, tensor.end)):
             if tensor.begin != offset:
-                raise ValueError("its arrays overlap or leave gaps")
+                raise ValueError("its tensors overlap or leave gaps")
             offset = tensor.end
         if offset != len(self._data):
-            raise ValueError("it is longer than its arrays")
+            raise ValueError("it is longer than its tensors")
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:

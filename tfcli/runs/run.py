@@ -152,7 +152,7 @@ def create_run(path: Path, metadata: dict[str, Any], tokenizer: Tokenizer) -> Ru
     require_new(path)
     if list_steps(path):
         raise ConflictError(
-            f"{path} has steps of an earlier training, but no {RUN_JSON}",
+            f"{path} has checkpoints of an earlier run, but no {RUN_JSON}",
             why="a new run would be mixed up with them",
             hint=f"rm -r {path}   # or choose another --run NAME",
         )

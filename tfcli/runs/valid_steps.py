@@ -74,7 +74,7 @@ def choose_step(
         raise no_valid_step(run)
     if best is None:
         raise NotFoundError(
-            f"run {run.name!r} has no step yet",
+            f"run {run.name!r} has no checkpoint yet",
             hint=f"tfcli train --resume {shlex.quote(run.name)}",
         )
     return best

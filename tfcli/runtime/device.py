@@ -57,8 +57,7 @@ def choose_device(wanted: Device = "auto", index: int = 0) -> torch.device:
         return torch.device(wanted)
     if index >= torch.cuda.device_count():
         raise UsageError(
-            f"process {index} of this machine has no GPU of its own: there are "
-            f"{torch.cuda.device_count()}",
+            f"local rank {index} has no GPU of its own; GPUs found: {torch.cuda.device_count()}",
             hint=f"torchrun --nproc-per-node {torch.cuda.device_count()}",
         )
     torch.cuda.set_device(index)

@@ -9,7 +9,7 @@ rounding of another order of addition.
                     block only while it computes with it, for models too large for one device
                     (Zhao et al., "PyTorch FSDP", 2023)
 
-The main process alone speaks, writes and looks at the clock; the others follow it.
+The main process alone prints, writes and reads the clock; the others follow it.
 """
 
 from __future__ import annotations
@@ -171,11 +171,13 @@ def _meet() -> tuple[Store, int, int]:
         store.wait(keys, MEETING_TIME)
     except (ValueError, OverflowError) as error:
         raise UsageError(
-            "the environment is not as torchrun sets it", why=_first_line(error), hint=hint
+            "the environment variables of torchrun are missing or invalid",
+            why=_first_line(error),
+            hint=hint,
         ) from None
     except RuntimeError as error:
         raise UsageError(
-            "the processes of this training did not all start", why=_first_line(error), hint=hint
+            "not all processes joined the training run", why=_first_line(error), hint=hint
         ) from None
     store.set_timeout(TIMEOUT)
     return store, rank, world_size

@@ -32,7 +32,9 @@ if TYPE_CHECKING:
 
     from tfcli.text.readers import Sources
 
-CACHE = Path("checkpoints") / ".cache"  # scans, piped text, token ids: recreated when deleted
+CACHE = (
+    Path("checkpoints") / ".cache"
+)  # scans and token ids, which are recreated; and piped text, which cannot be
 SCAN_SCHEMA = 1
 MAX_ENDS = 1 << 20  # ends of documents remembered to choose the split from: 8 MiB
 DOCUMENT_BORDER = b"\xff"  # a byte that UTF-8 never contains, so that boundaries count in the hash

@@ -128,7 +128,7 @@ def split_weight(argument: str) -> tuple[str, float]:
     if not MIN_WEIGHT <= weight <= MAX_WEIGHT:
         raise UsageError(
             f"the weight of {match[1]} cannot be {match[2]}",
-            why=f"it is how often the text comes in an epoch: {MIN_WEIGHT} to {MAX_WEIGHT} times",
+            why=f"it is how many times the text is read per epoch: {MIN_WEIGHT} to {MAX_WEIGHT}",
             hint="leave the file out instead" if weight == 0 else f"{match[1]}:2",
         )
     return match[1], weight

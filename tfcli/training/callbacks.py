@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Callbacks:
-    """What whoever shows the training wants.
+    """Hooks that the caller passes to the trainer.
 
     Attributes:
         stop: called before every step; True saves and ends.

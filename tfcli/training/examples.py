@@ -1,7 +1,7 @@
 """The examples of step s: a pure function of the seed and s.
 
-An example is a row of T + 1 token ids. It starts with the tokenizer's begin token (or, without one,
-its end token), so that a short prompt after that token looks like training data ("outputs shifted
+An example is a row of T + 1 token ids. It starts with the tokenizer's BOS token (or, without one,
+its EOS token), so that a short prompt after that token looks like training data ("outputs shifted
 right", Vaswani et al. 2017, figure 1). The objective decides what is input and what is predicted:
 see `tfcli.training.objectives`.
 
@@ -35,7 +35,7 @@ class Examples:
     Attributes:
         ids: the tokens; the first of each row is `row_start`.
         is_target: which of them are targets; never the first, and no padding.
-        segments: the number, within its row, of the document that each belongs to. An end token
+        segments: the number, within its row, of the document that each belongs to. An EOS token
             belongs to the document after it.
 
     """
@@ -46,13 +46,13 @@ class Examples:
 
 
 def make_examples(ids: Ids, is_target: Flags, special: SpecialTokens) -> Examples:
-    """Examples whose segments follow from the end tokens in them."""
+    """Examples whose segments follow from the EOS tokens in them."""
     return Examples(ids, is_target, (ids == document_end(special)).cumsum(1))
 
 
 def document_end(special: SpecialTokens) -> int:
     """The token that ends every document."""
-    assert special.eos is not None, "a tokenizer without an end token is refused for training"
+    assert special.eos is not None, "a tokenizer without an EOS token is refused for training"
     return special.eos
 
 
@@ -193,7 +193,7 @@ def sliding_windows(
 def document_rows(
     tokens: Tokens, *, context: int, rows: int, special: SpecialTokens
 ) -> Iterator[Examples]:
-    """Gives each document rows of its own, after an end token as of a document before it.
+    """Gives each document rows of its own, after an EOS token, as if another had just ended.
 
         ids   <s>   </s>  t0  t1 ...        a document longer than a row continues in the next
 

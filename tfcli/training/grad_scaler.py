@@ -1,7 +1,7 @@
 """Scaling the loss, so that small gradients survive in float16.
 
-float16 has five bits of exponent: whatever is below 6e-8 becomes zero, and most gradients of a
-Transformer's activations are. A loss times 2^16 gives gradients times 2^16, which are divided again
+float16 has five bits of exponent: whatever is below 6e-8 becomes zero, and many gradients of
+activations are. A loss times 2^16 gives gradients times 2^16, which are divided again
 before the step. Where one overflows, the step is skipped and the batch tried again with half
 the scale; after 2,000 steps without an overflow the scale doubles. Powers of two only, so scaling
 costs no precision. Micikevicius et al., "Mixed Precision Training", 2018, section 3.2; the figures
@@ -82,5 +82,5 @@ class GradScaler:
             return
         saved = arrays.get("grad_scaler")
         if saved is None or saved.shape != (2,) or not LOWEST <= saved[0] < 2.0**127:
-            raise ValueError("the optimizer state has no 'grad_scaler' of shape (2,)")
+            raise ValueError("the optimizer state has no valid 'grad_scaler'")
         self.scale, self._updates = float(saved[0]), int(saved[1])

@@ -42,7 +42,7 @@ class BatchResult(NamedTuple):
 
 @dataclass(kw_only=True)
 class GradientAccumulator:
-    """Forward and backward of one batch after the other.
+    """Runs forward and backward passes, and sums the gradients of micro-batches.
 
     Attributes:
         batch_size: rows in a batch, of all processes together.

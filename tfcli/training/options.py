@@ -18,7 +18,7 @@ class TrainOptions(Options):
     seconds: float | None = option(
         None, name="time", metavar="60s|5m|1h", shown_default="60s", panel=BUDGET,
         from_text=parse_duration, conflicts=("steps", "epochs", "tokens"),
-        help="Wall-clock time of the whole command.",
+        help="Wall-clock time of the whole command; for a resumed run, more of it.",
     )  # fmt: skip
     steps: int | None = option(
         None, min=1, panel=BUDGET, from_text=parse_count, conflicts=("epochs", "tokens"),
@@ -36,10 +36,13 @@ class TrainOptions(Options):
         help="Stop after N evaluations without improvement.",
     )  # fmt: skip
     size: Size | None = option(
-        None, shown_default="from time, machine and text", panel=MODEL, help="A size preset."
+        None,
+        shown_default="from time, machine and text",
+        panel=MODEL,
+        help="A preset, from 3 layers of 192 to 24 of 1024.",
     )
     family: Family | None = option(
-        None, shown_default="modern", panel=MODEL, help="Model architecture."
+        None, shown_default="modern", panel=MODEL, help="Architecture; modern is that of Qwen3."
     )
     num_layers: int | None = option(
         None, min=1, aliases=("layers",), shown_default="from --size", panel=MODEL,
@@ -97,7 +100,7 @@ class TrainOptions(Options):
     )  # fmt: skip
     dtype: DType | None = option(
         None, shown_default="fastest on this machine", panel=OPTIMIZATION,
-        help="Number format of matrix products.",
+        help="dtype of matrix products; the weights stay float32.",
     )  # fmt: skip
     compile: bool | None = option(
         None, shown_default="where it pays", panel=OPTIMIZATION, help="Compile with torch.compile."

@@ -2,9 +2,9 @@
 
     ids   <s>   </s>  t0  t1 ... </s>  u0  u1 ... </s>  --    several documents in a row
 
-The first end token is as of a document before, as in `document_rows`. A document longer than a row
-fills rows of its own, and its remainder is packed like a short one. Best-fit decreasing (Johnson,
-"Near-optimal bin packing algorithms", 1973) leaves little padding.
+Each row starts with an EOS token, as if another document had just ended, as in `document_rows`. A
+document longer than a row fills rows of its own, and its remainder is packed like a short one.
+Best-fit decreasing (Johnson, "Near-optimal bin packing algorithms", 1973) leaves little padding.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ def _pack(lengths: Starts, size: int, *, closed: bool) -> Starts:
     """The row of each chunk, so that no row holds more than `size` tokens.
 
     Args:
-        closed: whether nothing may follow the last chunk, since it has no end token.
+        closed: whether nothing may follow the last chunk, since it has no EOS token.
 
     """
     needed = lengths.copy()

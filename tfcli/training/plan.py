@@ -253,7 +253,7 @@ def _or(value: float | None, default: float) -> float:
 
 def _check(options: TrainOptions, corpus: TokenizedCorpus) -> None:
     if options.document_mask and len(corpus.weights) > 1:
-        raise UsageError("--document-mask cannot be combined with weights of sources")
+        raise UsageError("--document-mask cannot be combined with source weights (FILE:2)")
     if options.document_mask and len(corpus.training) < 4:
         raise DataError("not enough text for --document-mask")
     if len(corpus.training) < 2:

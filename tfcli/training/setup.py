@@ -312,6 +312,12 @@ def reopen_job(
         )
     tokenizer = run.tokenizer()
     plan = Plan.from_json(run.metadata["plan"])
+    rows = max(1, run.metadata["corpus"]["training_tokens"] // run.model_config.context_length)
+    if plan.batch_size > rows:
+        raise DamagedError(
+            "run.json holds no valid plan",
+            why=f"a step of {plan.batch_size:,} rows, where the text has {rows:,}",
+        )
     for kind, more in (("seconds", more_seconds), ("steps", more_steps)):
         if more is None:
             continue

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from tfcli.runtime.dtype import DType
 
 
-class SizePreset(NamedTuple):
-    """A size, and how many tokens it has to see to do better than the one before."""
+class LadderRung(NamedTuple):
+    """A shape of a model, and how many tokens it has to see to do better than the one before."""
 
     num_layers: int
     d_model: int
@@ -35,10 +35,10 @@ class SizePreset(NamedTuple):
 # Hoffmann et al., "Training Compute-Optimal Large Language Models", 2022: there every token is new
 # and hardware is full; here the text is seen many times, and small models leave a machine idle.
 SIZE_LADDER = (
-    SizePreset(2, 128, 128, 0.0), SizePreset(2, 192, 128, 0.4e6), SizePreset(3, 192, 128, 0.6e6),
-    SizePreset(3, 192, 256, 1.2e6), SizePreset(4, 192, 256, 2.5e6), SizePreset(4, 256, 256, 3e6),
-    SizePreset(6, 256, 256, 12e6), SizePreset(6, 384, 256, 18e6), SizePreset(8, 512, 256, 30e6),
-    SizePreset(12, 768, 512, 85e6), SizePreset(24, 1024, 1024, 300e6),
+    LadderRung(2, 128, 128, 0.0), LadderRung(2, 192, 128, 0.4e6), LadderRung(3, 192, 128, 0.6e6),
+    LadderRung(3, 192, 256, 1.2e6), LadderRung(4, 192, 256, 2.5e6), LadderRung(4, 256, 256, 3e6),
+    LadderRung(6, 256, 256, 12e6), LadderRung(6, 384, 256, 18e6), LadderRung(8, 512, 256, 30e6),
+    LadderRung(12, 768, 512, 85e6), LadderRung(24, 1024, 1024, 300e6),
 )  # fmt: skip
 
 
@@ -246,7 +246,7 @@ def choose_micro_batch(
     if micro_batch_size is None:
         needed = training_bytes(model, model.context_length, shards=world_size if sharded else 1)
         raise UsageError(
-            "this model is too large for the memory of this machine",
+            "this model does not fit into the memory of the device",
             why=f"about {needed / 2**30:.1f} GiB needed, {(memory or 0) / 2**30:.1f} GiB usable",
             hint=memory_hint(resumed),
         )

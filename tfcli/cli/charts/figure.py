@@ -103,7 +103,7 @@ def draw_figure(chart: Chart, layout: Layout, title: str | None) -> Figure:
         from matplotlib.figure import Figure
     except ImportError:
         raise UsageError(
-            "pictures need the package matplotlib, which is not installed",
+            "writing a chart to a file requires matplotlib, which is not installed",
             hint='pip install "tfcli[plot]"',
         ) from None
     matplotlib.rcdefaults()  # a matplotlibrc of the user's does not change our pictures

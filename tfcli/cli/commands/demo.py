@@ -41,7 +41,7 @@ class DemoOptions(Options):
 
 @takes_options
 def demo(context: typer.Context, options: DemoOptions, quiet: QuietOption = False) -> None:
-    """Train on short made-up stories, compare with the best possible loss, and generate three.
+    """Train on made-up stories, compare with the best possible loss, and generate three of them.
 
     tfcli demo --language es
     """

@@ -49,6 +49,7 @@ def export_run(
     """
     from tfcli.exchange.export_gguf import export_to_gguf, export_to_ollama
     from tfcli.exchange.export_huggingface import default_max_new_tokens, export_to_huggingface
+    from tfcli.exchange.model_card import tokenizer_class
     from tfcli.generation.open_engine import open_best
     from tfcli.runs.run import find_run
 
@@ -80,9 +81,21 @@ def export_run(
     reporter.note(f"Wrote {path} from {_format_step(found, step)}.")
     name = shlex.quote(found.name.lower())
     length = default_max_new_tokens(found.model_config)
-    reporter.next(NEXT[to].format(path=shlex.quote(str(path)), name=name, length=length))
+    command = NEXT[to]
+    if to == "huggingface" and tokenizer_class(found.model_config) != "AutoTokenizer":
+        reporter.note(
+            "Note: AutoTokenizer takes Qwen2's own class beside a model of type qwen2, and gives "
+            "other ids. Open the tokenizer with PreTrainedTokenizerFast."
+        )
+        command = NEXT_OF_QWEN2
+    reporter.next(command.format(path=shlex.quote(str(path)), name=name, length=length))
 
 
+NEXT_OF_QWEN2 = (
+    'python -c "from transformers import pipeline as p, PreTrainedTokenizerFast as T; '
+    "print(p('text-generation', '{path}', tokenizer=T.from_pretrained('{path}'))"
+    "('Once', max_new_tokens={length})[0]['generated_text'])\""
+)
 NEXT = {
     "huggingface": "python -c \"from transformers import pipeline as p; "
                    "print(p('text-generation', '{path}')('Once', max_new_tokens={length})"

@@ -49,13 +49,14 @@ def generate(
     session = GenerationSession(options, model, reporter=reporter, started=context.obj)
     if options.interactive:
         _converse(session, prompt, request, reporter)
-    elif options.lines or (options.jsonl and prompt is None and streams.stdin_is_piped()):
+        return
+    if options.lines or (options.jsonl and prompt is None and streams.stdin_is_piped()):
         session.answer_lines(request, json=not options.lines)
     else:
         session.answer(replace(request, prompt=_whole_prompt(prompt)))
-        sampled = not request.sampling.deterministic and options.num_beams == 1
-        if sampled and not seeded and streams.is_terminal(sys.stderr):
-            reporter.note(f"Seed {request.seed}: --seed {request.seed} reproduces this text.")
+    sampled = not request.sampling.deterministic and options.num_beams == 1
+    if sampled and not seeded and streams.is_terminal(sys.stderr):
+        reporter.note(f"--seed {request.seed} reproduces this.")
 
 
 def _converse(

@@ -83,7 +83,7 @@ RunsArgument = Annotated[
 
 @app.command(cls=Command)
 def verify(names: RunsArgument = None, json: JsonOption = False) -> None:
-    """Check every byte of runs, and show which steps are valid.
+    """Check every byte of runs, and show which checkpoints are valid.
 
     Exit code 65 if anything is damaged.
     """
@@ -129,10 +129,10 @@ def verify(names: RunsArgument = None, json: JsonOption = False) -> None:
 
 @app.command(cls=Command)
 def repair(names: RunsArgument = None) -> None:
-    """Remove damaged steps, and what killed processes left.
+    """Remove damaged checkpoints, and what killed processes left.
 
-    Steps with valid weights are kept, unless their optimizer state is damaged, a newer valid step
-    exists, and they are not the best. A lost tokenizer is restored if another copy exists.
+    A checkpoint whose weights are valid, but not its optimizer state, is removed only if a newer
+    valid one exists and it is not the best. A lost tokenizer is restored if another copy exists.
     """
     from tfcli.runs.inspection import inspect, repair
     from tfcli.text.corpus import CACHE, remove_cache_leftovers
@@ -154,7 +154,7 @@ def repair(names: RunsArgument = None) -> None:
         elif found.usable:
             reporter.note(f"{path.name}: can generate, but not resume training.")
         elif not found.faults:
-            reporter.note(f"{path.name}: no step yet.")
+            reporter.note(f"{path.name}: no checkpoint yet.")
         else:
             broken = True
             reporter.note(f"{path.name}: cannot be repaired; restore it from a backup.")

@@ -91,7 +91,7 @@ def train(
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Train a model on text, from scratch.
+    """Train a model on text.
 
     tfcli train book.txt --time 5m
     """
