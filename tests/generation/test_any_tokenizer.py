@@ -307,7 +307,7 @@ def test_tokenizer_measures_do_not_depend_on_ids(pair: Pair, corpus: Corpus) -> 
     data = b"".join(chunk.data for chunk in corpus.held_out())
     share = sum(byte >= 0x80 for byte in data) / len(data)
     assert other["byte_token_share"] == pytest.approx(share, abs=1e-5), "the bytes of é"
-    assert own["byte_token_share"] > 0.8, "all bytes but spaces"
+    assert own["byte_token_share"] > 0.75, "all bytes but spaces"
 
 
 def test_training_requires_eos(corpus: Corpus, tmp_path: Path) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import codecs
+import contextlib
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -25,10 +28,28 @@ from tfcli.text.tokenizer import Tokenizer
 GREEDY = Sampling(temperature=0)
 
 
-def plain_greedy(model: Transformer, prompt: list[int], count: int) -> list[int]:
+def can_become_text(written: bytes, room: int) -> bool:
+    """Whether so many more bytes can make valid UTF-8 of it, found by trying."""
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    try:
+        decoder.decode(written)
+        rest = decoder.getstate()[0]
+        for fillers in itertools.product((b"\x80", b"\x90", b"\xa0"), repeat=3):
+            for length in range(min(room, 3) + 1):
+                with contextlib.suppress(UnicodeDecodeError):
+                    (rest + b"".join(fillers[:length])).decode()
+                    return True
+    except UnicodeDecodeError:
+        pass
+    return False
+
+
+def plain_greedy(
+    model: Transformer, prompt: list[int], count: int, tokenizer: Tokenizer
+) -> list[int]:
     """The rule of the docs: `<s>`, then the last tokens that fit; half of them once it is full.
 
-    Every token comes from a full forward pass.
+    Every token comes from a full forward pass; it is the best that leaves whole characters.
     """
     context_ids = [BEGIN, *prompt[max(0, len(prompt) - CONTEXT + 1) :]]
     generated: list[int] = []
@@ -38,7 +59,15 @@ def plain_greedy(model: Transformer, prompt: list[int], count: int) -> list[int]
         with torch.no_grad():
             logits = model(torch.tensor([context_ids]))[0, -1]
         logits[[UNKNOWN, BEGIN]] = -torch.inf
-        token = int(logits.argmax())
+        written = tokenizer.decode_continuation(generated)
+        token = next(
+            token
+            for token in logits.argsort(descending=True, stable=True).tolist()
+            if can_become_text(
+                written + tokenizer.token_bytes[token],
+                0 if token == END else count - len(generated) - 1,
+            )
+        )
         if token == END:
             break
         generated.append(token)
@@ -52,7 +81,7 @@ def test_greedy_generation_equals_full_forward_passes(
     model: Transformer, tokenizer: Tokenizer, prompt: str, count: int
 ) -> None:
     request = GenerationRequest(prompt=prompt, sampling=GREEDY, max_new_tokens=count)
-    expected = plain_greedy(model, tokenizer.encode(prompt), count)
+    expected = plain_greedy(model, tokenizer.encode(prompt), count, tokenizer)
     assert list(generate(TorchEngine(model), tokenizer, request)) == expected
     assert list(generate(numpy_engine(model), tokenizer, request)) == expected
 
@@ -99,9 +128,9 @@ def test_empty_prompt_starts_with_eos_if_trained_on_many_documents(
 ) -> None:
     request = GenerationRequest(prompt="", sampling=GREEDY, max_new_tokens=8)
     many = list(generate(TorchEngine(model), tokenizer, request, many_documents=True))
-    assert many == plain_greedy(model, [END], 8)
+    assert many == plain_greedy(model, [END], 8, tokenizer)
     one = list(generate(TorchEngine(model), tokenizer, request, many_documents=False))
-    assert one == plain_greedy(model, [], 8)
+    assert one == plain_greedy(model, [], 8, tokenizer)
 
 
 Text = tuple[list[int], bytes, str]  # tokens, bytes, reason

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 import numpy as np
 
 from tfcli.errors import DataError, UsageError
+from tfcli.generation.characters import LACKING, START, CharacterMask
 from tfcli.generation.constraints import GrammarCompiler
 from tfcli.generation.penalties import NO_PENALTIES, penalize
 from tfcli.generation.sampling import (
@@ -116,6 +117,7 @@ class ActiveSequence:
         self.needs_prefill = True  # whether the row has to be read from its beginning
         self.prompt = [token for token in ids if token not in special.control]
         self.written: list[int] = []
+        self.character = START  # which byte of a character may come next
         self.ended = False  # whether the last token written ends the text
         self.random = row_random(request.seed, request.row)
         self.constraint = constraint
@@ -154,6 +156,7 @@ class Generator:
         self._logprobs, self._notice = logprobs, notice
         self._noticed: set[str] = set()
         self._grammars = GrammarCompiler(tokenizer)
+        self._characters = CharacterMask(tokenizer.token_bytes)
 
     @cached_property
     def _breakers(self) -> frozenset[int]:
@@ -235,6 +238,7 @@ class Generator:
             logprobs = every[np.arange(len(tokens)), tokens].tolist()
         for sequence, token, logprob in zip(active, tokens, logprobs, strict=True):
             sequence.written.append(token)
+            sequence.character = self._characters.state_after(sequence.character, token)
             if sequence.constraint:
                 sequence.constraint.accept(token)
             sequence.ended = token in self._special.eos_ids
@@ -296,6 +300,9 @@ class Generator:
 
     def _choose(self, active: list[ActiveSequence], logits: Logits) -> list[int]:
         """The next token of each row."""
+        states = [sequence.character for sequence in active]
+        rooms = [sequence.request.max_new_tokens - len(sequence.written) for sequence in active]
+        logits = self._characters.allow(logits, states, rooms)
         if any(not sequence.plain for sequence in active):
             pairs = zip(active, logits, strict=True)
             logits = np.stack([self._adjust(sequence, row) for sequence, row in pairs])
@@ -327,6 +334,11 @@ class Generator:
         def adjust(logits: Logits, written: tuple[int, ...]) -> Logits:
             sequence = ActiveSequence(0, request, ids, self._special)
             sequence.written = list(written)
+            state = START
+            for token in written[-max(LACKING) :]:
+                state = self._characters.state_after(state, token)
+            room = request.max_new_tokens - len(written)
+            (logits,) = self._characters.allow(logits[None], [state], [room])
             return self._adjust(sequence, logits)
 
         return adjust
