@@ -239,7 +239,7 @@ ERRORS = {
         2,
         "--time cannot be combined with --steps",
     ),
-    "resume with text": (("book.txt", "--resume", "it"), 2, "the run's own text"),
+    "resume with a name": (("--resume", "it", "--run", "b"), 2, "the run's own name"),
     "resume with epochs": (
         ("--resume", "it", "--epochs", "2"),
         2,
@@ -360,7 +360,6 @@ def test_run_starts_from_another_and_then_does_not_need_it(trained: Shell, tmp_p
     ("arguments", "message"),
     [
         (("--layers", "2"), "--num-layers cannot be combined with --from"),
-        (("--context", "8"), "--context-length cannot be combined with --from"),
         (("--tokenizer", "words"), "--tokenizer cannot be combined with --from"),
         (("--vocab-size", "300"), "--vocab-size cannot be combined with --from"),
     ],

@@ -12,14 +12,16 @@ from pathlib import Path
 import pytest
 from hypothesis import strategies as st
 
-from tfcli.text.readers import Chunk
+from tfcli.text.chunks import Chunk
 
 needs_fifo = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="named pipes are POSIX")
 
 # Any text that UTF-8 can encode; hypothesis leaves surrogates out.
 any_text = st.text()
+# Many zero bytes are taken for a binary file, or for UTF-16.
+zero_free_text = any_text.filter(lambda text: "\0" not in text)
 # Short texts in which everything that decides where to split is frequent.
-tight_text = st.text(st.sampled_from("ab \n\réñ日本😀\ufeff\0"), max_size=120)
+tight_text = st.text(st.sampled_from("ab \n\réñ日本😀\ufeff"), max_size=120)
 
 
 def join(chunks: Iterable[Chunk]) -> bytes:
@@ -85,7 +87,7 @@ def standard_input(chunks: Iterable[bytes]) -> Iterator[None]:
 def blocks_of(size: int) -> Iterator[None]:
     """Limits the readers' chunks to `size` bytes, so that small texts are split too."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("tfcli.text.readers.BLOCK", size)
+        patch.setattr("tfcli.text.chunks.BLOCK", size)
         yield
 
 

@@ -22,7 +22,7 @@ from tfcli.text.baselines import (
     gzip_nats,
     ngram_probabilities,
 )
-from tfcli.text.readers import Chunk
+from tfcli.text.chunks import Chunk
 
 BORDER = b"\xff"
 

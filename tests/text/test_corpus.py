@@ -6,7 +6,7 @@ import gzip
 import hashlib
 import os
 from collections.abc import Sequence
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from pathlib import Path
 
 import pytest
@@ -15,11 +15,12 @@ from hypothesis import strategies as st
 
 from tfcli.errors import DataError, NotFoundError
 from tfcli.files import read_checked_json, write_checked_json
-from tfcli.text.corpus import Corpus, choose_split, open_corpus
+from tfcli.text.corpus import SCAN_SCHEMA, Corpus, open_corpus, open_sources
+from tfcli.text.held_out import choose_held_out
 from tfcli.text.readers import STDIN
+from tfcli.text.sources import find_sources
 
 from .helpers import (
-    any_text,
     blocks_of,
     documents,
     in_chunks,
@@ -27,12 +28,15 @@ from .helpers import (
     named_pipe,
     needs_fifo,
     standard_input,
+    zero_free_text,
 )
 
 BOM = b"\xef\xbb\xbf"
 fractions = st.floats(0.0, 0.9)
 some_documents = st.lists(
-    any_text.filter(lambda text: text and not text.startswith("\ufeff")), min_size=1, max_size=6
+    zero_free_text.filter(lambda text: text and not text.startswith("\ufeff")),
+    min_size=1,
+    max_size=6,
 )
 
 
@@ -131,76 +135,79 @@ def test_file_with_a_name_that_is_not_utf8_is_read(tmp_path: Path) -> None:
     assert open_corpus([path], cache=tmp_path / "cache").scan.bytes == 4
 
 
-# --- where the held-out part begins -------------------------------------------------------------
+# --- what is held out ---------------------------------------------------------------------------
 
 
-sizes = st.lists(st.integers(1, 1000), min_size=1, max_size=30)
+sizes = st.lists(st.integers(1, 1000), min_size=1, max_size=60)
 
 
-@given(sizes=sizes, fraction=fractions)
-def test_split_is_as_documented(sizes: list[int], fraction: float) -> None:
-    """As `choose_split` documents it, with a simple search over all boundaries."""
-    ends = list(accumulate(sizes))
-    total = ends[-1]
-    wanted = int(total * (1 - fraction))
-    later = next(end for end in ends if end >= wanted)
-    earlier = [end for end in ends if end < wanted]
-    if total - later >= fraction * total / 2:
-        expected = later
-    elif earlier and total - earlier[-1] <= 2 * fraction * total:
-        expected = earlier[-1]
-    else:
-        expected = wanted or total
-    assert choose_split(ends, fraction) == expected
+def held_out_of(ends: Sequence[int], fraction: float) -> list[int]:
+    """How much of each document is held out, byte by byte."""
+    chosen = {b for start, stop in choose_held_out(ends, fraction) for b in range(start, stop)}
+    return [sum(b in chosen for b in range(start, end)) for start, end in pairwise([0, *ends])]
 
 
 @given(sizes=sizes, fraction=fractions)
-def test_split_between_documents_holds_out_about_the_wanted_share(
+def test_stretches_are_in_order_and_leave_text_to_train_on(
     sizes: list[int], fraction: float
 ) -> None:
     ends = list(accumulate(sizes))
-    split = choose_split(ends, fraction)
-    if split in ends[:-1]:
-        assert fraction / 2 * ends[-1] <= ends[-1] - split <= 2 * fraction * ends[-1] + 1
+    ranges = choose_held_out(ends, fraction)
+    borders = [border for stretch in ranges for border in stretch]
+    assert borders == sorted(set(borders)), "they neither touch nor are empty"
+    assert all(0 <= border <= ends[-1] for border in borders)
+    assert sum(stop - start for start, stop in ranges) < ends[-1]
 
 
-@given(sizes=sizes, fraction=fractions)
-def test_some_text_is_always_left_for_training(sizes: list[int], fraction: float) -> None:
+@given(sizes=sizes, fraction=st.floats(0.05, 0.5))
+def test_about_the_wanted_share_is_held_out(sizes: list[int], fraction: float) -> None:
+    """Up to half of the largest document that is not cut, and what rounding leaves."""
     ends = list(accumulate(sizes))
-    assert 0 < choose_split(ends, fraction) <= ends[-1]
+    held = sum(held_out_of(ends, fraction))
+    whole = [size for size in sizes if size <= fraction * ends[-1] / 2]
+    tolerance = max(whole, default=0) + fraction * ends[-1] / 16 + len(sizes)
+    assert abs(held - fraction * ends[-1]) <= tolerance
 
 
-@given(count=st.integers(10, 500), size=st.integers(1, 100))
-def test_documents_of_equal_size_are_never_cut(count: int, size: int) -> None:
-    split = choose_split([size * (n + 1) for n in range(count)], 0.1)
-    assert split % size == 0
+@given(sizes=sizes, fraction=st.floats(0.05, 0.5))
+def test_a_document_gives_all_of_itself_nothing_or_its_own_end(
+    sizes: list[int], fraction: float
+) -> None:
+    ends = list(accumulate(sizes))
+    for size, held in zip(sizes, held_out_of(ends, fraction), strict=True):
+        if size > fraction * ends[-1] / 2:
+            assert held == size - max(1, int(size * (1 - fraction)))
+        else:
+            assert held in {0, size}
 
 
 @given(size=st.integers(2, 10**12))
 def test_last_tenth_of_a_single_document_is_held_out(size: int) -> None:
-    assert choose_split([size], 0.1) == int(size * 0.9)
+    start = max(1, int(size * 0.9))
+    assert choose_held_out([size], 0.1) == (((start, size),) if start < size else ())
+
+
+@given(count=st.integers(2, 9), size=st.integers(10, 1000))
+def test_each_of_a_few_files_gives_its_own_end(count: int, size: int) -> None:
+    """The last one is not held out whole, and the first is not left out."""
+    ends = [size * (n + 1) for n in range(count)]
+    assert choose_held_out(ends, 0.1) == tuple((end - size + int(size * 0.9), end) for end in ends)
+
+
+@given(count=st.integers(200, 5000), size=st.integers(1, 50))
+@settings(max_examples=20, deadline=None)
+def test_of_many_documents_some_are_held_out_from_all_over(count: int, size: int) -> None:
+    ends = [size * (n + 1) for n in range(count)]
+    ranges = choose_held_out(ends, 0.1)
+    assert 8 <= len(ranges) <= 20
+    quarters = {int(4 * start / ends[-1]) for start, _ in ranges}
+    assert quarters == {0, 1, 2, 3}
+    assert all(start % size == stop % size == 0 for start, stop in ranges)
 
 
 @given(sizes=sizes)
 def test_nothing_is_held_out_for_a_share_of_zero(sizes: list[int]) -> None:
-    ends = list(accumulate(sizes))
-    assert choose_split(ends, 0.0) == ends[-1]
-
-
-@pytest.mark.parametrize(
-    ("ends", "expected"),
-    [
-        ([900, 1000], 900),  # just so
-        ([890, 950, 1000], 950),  # the next border leaves half of what is wanted
-        ([800, 951, 1000], 800),  # it would leave less; the one before holds out twice as much
-        ([799, 951, 1000], 900),  # neither will do
-        ([950, 1000], 950),
-        ([1000], 900),
-        ([1], 1),
-    ],
-)
-def test_split_prefers_boundaries_near_the_target(ends: list[int], expected: int) -> None:
-    assert choose_split(ends, 0.1) == expected
+    assert choose_held_out(list(accumulate(sizes)), 0.0) == ()
 
 
 # --- training and held-out ----------------------------------------------------------------------
@@ -211,28 +218,25 @@ def test_split_prefers_boundaries_near_the_target(ends: list[int], expected: int
 def test_training_and_held_out_are_the_whole_text(
     scratch: Path, texts: list[str], fraction: float, block: int
 ) -> None:
+    """Each byte is where the scan says, except that no character is cut."""
     with blocks_of(block):
         corpus = open_texts(scratch, *texts, held_out=fraction)
+        chunks = list(corpus.parts[0].split())
         training, held_out = list(corpus.training()), list(corpus.held_out())
-    whole = "".join(texts).encode()
-    assert join(training) + join(held_out) == whole
-    for chunk in training + held_out:
+    assert training == [chunk for chunk, apart in chunks if not apart]
+    assert held_out == [chunk for chunk, apart in chunks if apart]
+    assert documents(chunk for chunk, _ in chunks) == [text.encode() for text in texts]
+    assert sum(chunk.last for chunk, _ in chunks) == len(texts)
+    position = 0
+    for chunk, apart in chunks:
         assert chunk.data.decode().encode() == chunk.data
-    assert documents([*training, *held_out]) == [text.encode() for text in texts]
-    assert sum(chunk.last for chunk in training + held_out) == len(texts)
-
-
-@given(texts=some_documents, fraction=fractions, block=st.integers(8, 60))
-@settings(max_examples=100, deadline=None)
-def test_held_out_part_starts_where_the_scan_says(
-    scratch: Path, texts: list[str], fraction: float, block: int
-) -> None:
-    """Or at the first character after that."""
-    with blocks_of(block):
-        corpus = open_texts(scratch, *texts, held_out=fraction)
-        training = join(corpus.training())
-    starts = accumulate((len(c.encode()) for c in "".join(texts)), initial=0)
-    assert len(training) == next(start for start in starts if start >= corpus.scan.training_bytes)
+        for byte in chunk.data:
+            if byte & 0xC0 != 0x80:
+                first = position
+            ranges = corpus.scan.held_out
+            # a character belongs to where its first byte is
+            assert apart == any(start <= first < stop for start, stop in ranges)
+            position += 1
 
 
 def test_character_across_the_split_is_not_cut(tmp_path: Path) -> None:
@@ -243,10 +247,10 @@ def test_character_across_the_split_is_not_cut(tmp_path: Path) -> None:
 
 
 def test_split_between_documents_ends_a_document(tmp_path: Path) -> None:
-    corpus = open_texts(tmp_path, *["x" * 10] * 10)
-    assert documents(corpus.training()) == [b"x" * 10] * 9
-    assert [chunk.last for chunk in corpus.training()] == [True] * 9
-    assert [chunk.last for chunk in corpus.held_out()] == [True]
+    corpus = open_texts(tmp_path, *["x" * 10] * 100)
+    assert documents(corpus.training()) == [b"x" * 10] * 90
+    assert [chunk.last for chunk in corpus.training()] == [True] * 90
+    assert [chunk.last for chunk in corpus.held_out()] == [True] * 10
 
 
 def test_split_inside_a_document_ends_none(tmp_path: Path) -> None:
@@ -259,6 +263,15 @@ def test_corpus_can_be_read_repeatedly(tmp_path: Path) -> None:
     corpus = open_texts(tmp_path, "one\n" * 50, "two\n" * 50)
     assert list(corpus.training()) == list(corpus.training())
     assert list(corpus.held_out()) == list(corpus.held_out())
+
+
+def test_a_text_given_to_be_held_out_is_all_that_is(tmp_path: Path) -> None:
+    book, val = write(tmp_path, ["a book " * 20, "another " * 5])
+    corpus = open_sources(
+        find_sources([str(book)]), cache=tmp_path / "cache", val=find_sources([str(val)])
+    )
+    assert join(corpus.training()) == book.read_bytes()
+    assert join(corpus.held_out()) == val.read_bytes()
 
 
 # --- reading once -------------------------------------------------------------------------------
@@ -293,11 +306,11 @@ def test_saved_scan_replaces_reading_the_text(tmp_path: Path) -> None:
     paths = write(tmp_path, ["x" * 100])
     open_corpus(paths, cache=tmp_path)
     (scan,) = tmp_path.glob("scans/*.json")
-    found = read_checked_json(scan, schema=1)
-    write_checked_json(scan, found | {"documents": 7})
+    found = read_checked_json(scan, schema=SCAN_SCHEMA)
+    write_checked_json(scan, found | {"scan": found["scan"] | {"documents": 7}})
     assert open_corpus(paths, cache=tmp_path).scan.documents == 7
     scan.write_bytes(scan.read_bytes().replace(b'"documents": 7', b'"documents": 8'))
-    assert open_corpus(paths, cache=tmp_path).scan.documents == found["documents"], "read again"
+    assert open_corpus(paths, cache=tmp_path).scan.documents == 1, "read again"
 
 
 def test_file_of_another_size_is_read_again(tmp_path: Path) -> None:
@@ -379,7 +392,7 @@ def test_same_text_from_a_pipe_is_the_same_corpus(tmp_path: Path) -> None:
     assert len(list(tmp_path.glob("piped/*"))) == 1
 
 
-@pytest.mark.parametrize("text", [b"abc", BOM + b"abc", BOM + BOM + b"abc", b"a\r\n\0\xef\xbb\xbf"])
+@pytest.mark.parametrize("text", [b"abc", BOM + b"abc", BOM + BOM + b"abc", b"a\r\n\xef\xbb\xbf"])
 def test_pipe_and_file_with_the_same_bytes_have_the_same_fingerprint(
     tmp_path: Path, text: bytes
 ) -> None:
@@ -421,15 +434,14 @@ def test_empty_pipe_is_named_as_given(tmp_path: Path) -> None:
     assert "cache" not in caught.value.what
 
 
-def test_split_among_very_many_documents_is_at_a_boundary(
+def test_split_among_very_many_documents_is_at_boundaries(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The split is still at a boundary, not far from the best one."""
-    monkeypatch.setattr("tfcli.text.corpus.MAX_ENDS", 64)
+    """Though only the ends of some are remembered."""
+    monkeypatch.setattr("tfcli.text.scan.MAX_ENDS", 1024)
     path = tmp_path / "rows.jsonl"
-    path.write_text('{"text": "0123456789"}\n' * 1001)
+    path.write_text('{"text": "0123 56789"}\n' * 10_001)
     corpus = open_corpus([path], cache=tmp_path)
-    assert (corpus.scan.documents, corpus.scan.bytes) == (1001, 10_010)
-    assert corpus.scan.training_bytes % 10 == 0
-    assert 8700 <= corpus.scan.training_bytes <= 9300
-    assert [chunk.last for chunk in corpus.held_out()] == [True] * len(list(corpus.held_out()))
+    assert (corpus.scan.documents, corpus.scan.bytes) == (10_001, 100_010)
+    assert all(start % 10 == stop % 10 == 0 for start, stop in corpus.scan.held_out)
+    assert 0.88 < corpus.scan.training_bytes / corpus.scan.bytes < 0.92

@@ -15,7 +15,11 @@ from hypothesis import strategies as st
 from pyarrow import parquet
 
 from tfcli.errors import DataError, UsageError
-from tfcli.text.readers import BLOCK, find_sources, read_chunks
+from tfcli.text.chunks import BLOCK
+from tfcli.text.corpus import open_sources
+from tfcli.text.readers import read_chunks
+from tfcli.text.reading_options import ReadingOptions
+from tfcli.text.sources import find_sources
 
 from .helpers import any_text, documents, join
 
@@ -77,11 +81,32 @@ def test_anything_but_zstd_is_refused(tmp_path: Path, data: bytes) -> None:
 # --- parquet ------------------------------------------------------------------------------------
 
 
-@given(texts=st.lists(any_text | st.none(), max_size=20), group=st.integers(1, 8))
-def test_each_row_is_a_document(scratch: Path, texts: list[str | None], group: int) -> None:
+@given(texts=st.lists(any_text, max_size=20), group=st.integers(1, 8))
+def test_each_row_is_a_document(scratch: Path, texts: list[str], group: int) -> None:
     columns = {"text": pyarrow.array(texts, pyarrow.string())}
     path = write_parquet(scratch / "rows.parquet", columns, row_group_size=group)
-    assert documents(read_chunks(path)) == [text.encode() for text in texts if text]
+    assert documents(read_chunks(path)) == [
+        text.encode() for text in texts if text.encode().strip()
+    ]
+
+
+def test_a_null_is_a_row_without_text(tmp_path: Path) -> None:
+    texts = ["a text"] * 299 + [None]
+    path = write_parquet(tmp_path / "a.parquet", {"text": texts})
+    assert documents(read_chunks(path)) == [b"a text"] * 299
+    with pytest.raises(DataError) as caught:
+        list(read_chunks(path, ReadingOptions(strict=True)))
+    assert "row 300: text is null" in (caught.value.why or "")
+
+
+def test_column_can_be_named(tmp_path: Path) -> None:
+    columns: dict[str, Sequence[Any]] = {"a": ["x"], "b": [{"c": "y"}]}
+    path = write_parquet(tmp_path / "rows", columns)  # known by its content
+    assert documents(read_chunks(path, ReadingOptions(field="a"))) == [b"x"]
+    assert documents(read_chunks(path, ReadingOptions(field="b.c"))) == [b"y"]
+    with pytest.raises(DataError) as caught:
+        list(read_chunks(path, ReadingOptions(field="d")))
+    assert "has no column d" in caught.value.what
 
 
 def test_column_named_text_is_read(tmp_path: Path) -> None:
@@ -106,7 +131,7 @@ def test_dictionary_encoded_column_is_text(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "columns", [{"a": ["x"], "b": ["y"]}, {"a": [1]}, {"text": [1], "b": ["x"], "c": ["y"]}]
+    "columns", [{"a": ["x"], "b": ["y"]}, {"a": [1]}, {"b": ["x"], "c": ["y"]}]
 )
 def test_ambiguous_text_column_is_refused_and_columns_are_named(
     tmp_path: Path, columns: dict[str, Any]
@@ -114,7 +139,7 @@ def test_ambiguous_text_column_is_refused_and_columns_are_named(
     path = write_parquet(tmp_path / "a.parquet", columns)
     with pytest.raises(DataError) as caught:
         list(read_chunks(path))
-    assert "a.parquet has no column named text" in caught.value.what
+    assert "a.parquet" in caught.value.what
     assert all(name in (caught.value.why or "") for name in columns)
 
 
@@ -153,20 +178,22 @@ def test_changed_byte_is_refused_or_leaves_text(tmp_path: Path, place: int) -> N
 
 
 def test_zstd_and_parquet_files_are_found_in_a_folder(tmp_path: Path) -> None:
-    (tmp_path / "a.txt.zst").write_bytes(zstd(b"text"))
-    (tmp_path / "b.txt.zst").write_bytes(zstd(bytes(100)))
-    write_parquet(tmp_path / "c.parquet", {"text": ["a"]})
-    (tmp_path / "d.parquet").write_bytes(b"no parquet")
-    found = find_sources([str(tmp_path)])
-    assert [path.name for path in found.files] == ["a.txt.zst", "c.parquet"]
-    assert [path.name for path in found.skipped] == ["b.txt.zst", "d.parquet"]
+    folder = tmp_path / "in"
+    folder.mkdir()
+    (folder / "a.txt.zst").write_bytes(zstd(b"text"))
+    (folder / "b.txt.zst").write_bytes(zstd(bytes(100)))
+    write_parquet(folder / "c.parquet", {"text": ["a"]})
+    (folder / "d.parquet").write_bytes(b"no parquet")
+    corpus = open_sources(find_sources([str(folder)]), cache=tmp_path / "cache")
+    assert [path.name for path in corpus.sources] == ["a.txt.zst", "c.parquet"]
+    assert all(name in corpus.notes[-1] for name in ("b.txt.zst", "d.parquet"))
 
 
 @pytest.mark.parametrize("name", ["a.txt.zst", "a.parquet"])
 def test_missing_pyarrow_is_named_with_a_command_to_install_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    (tmp_path / name).write_bytes(b"PAR1")
+    (tmp_path / name).write_bytes(b"PAR1" if "parquet" in name else zstd(b"text"))
     monkeypatch.setitem(sys.modules, "pyarrow", None)  # Python's own way to have it missing
     with pytest.raises(UsageError) as caught:
         list(read_chunks(tmp_path / name))

@@ -20,7 +20,7 @@ from tfcli.text.tokenizer import Tokenizer
 from tfcli.text.tokenizer_training import TokenizerType
 
 from .conftest import MIXED
-from .helpers import any_text, append_piece, blocks_of, join
+from .helpers import any_text, append_piece, blocks_of, documents, join
 
 
 def make_corpus(folder: Path, *texts: str, held_out: float = 0.1) -> Corpus:
@@ -66,11 +66,21 @@ def test_ids_decode_to_the_texts(
 
 
 def test_each_document_ends_with_eos(tokenizer: Tokenizer, tmp_path: Path) -> None:
-    texts = [f"The fox number {n}." for n in range(20)]
-    _, tokens = make(tmp_path, tokenizer, *texts)
-    ids = [*tokens.training[:].tolist(), *tokens.held_out.tolist()]
-    assert ids == [i for text in texts for i in [*tokenizer.encode(text), END]]
-    assert tokens.training[-1] == tokens.held_out[-1] == END
+    texts = [f"The fox number {n}." for n in range(60)]
+    corpus, tokens = make(tmp_path, tokenizer, *texts)
+    for ids, chunks in ((tokens.training, corpus.training()), (tokens.held_out, corpus.held_out())):
+        expected = [i for text in documents(chunks) for i in [*tokenizer.encode(text), END]]
+        assert ids[:].tolist() == expected
+
+
+def test_document_that_is_cut_is_ended_before_the_next(
+    tokenizer: Tokenizer, tmp_path: Path
+) -> None:
+    """Else what is trained on would go on from one text to another."""
+    corpus, tokens = make(tmp_path, tokenizer, "The fox saw a ship. " * 9, "Nobody saw it. " * 9)
+    first, second = (text for text, apart in corpus.parts[0].split() if not apart)
+    expected = [*tokenizer.encode(first.data), END, *tokenizer.encode(second.data)]
+    assert tokens.training[:].tolist() == expected
 
 
 def test_split_document_has_one_eos(tokenizer: Tokenizer, tmp_path: Path) -> None:
@@ -159,16 +169,16 @@ def test_key_depends_on_text_split_and_tokenizer() -> None:
     keys = {
         cache_key(text, split, tokenizer)
         for text in ("one", "two")
-        for split in (8, 9)
+        for split in ("8", "9")
         for tokenizer in ("bpe", "char")
     }
     assert len(keys) == 8
-    assert cache_key("one", 8, "bpe") in keys
+    assert cache_key("one", "8", "bpe") in keys
 
 
 def test_key_is_that_of_the_first_release() -> None:
     """So that older caches remain usable."""
-    assert cache_key("one", 8, "bpe") == "958a410802db8b2d4f61a44b8b4333b6"
+    assert cache_key("one", "8", "bpe") == "958a410802db8b2d4f61a44b8b4333b6"
 
 
 def test_another_tokenizer_gets_another_cache(

@@ -8,7 +8,7 @@ import pytest
 
 from tfcli.errors import DataError, NotFoundError, UsageError
 from tfcli.text.corpus import Corpus, open_corpus, open_sources
-from tfcli.text.readers import find_sources, split_weight
+from tfcli.text.sources import find_sources, split_weight
 from tfcli.text.token_cache import open_token_cache, tokenize_corpus
 from tfcli.text.tokenizer import Tokenizer
 

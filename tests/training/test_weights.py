@@ -13,7 +13,7 @@ from tfcli.errors import DamagedError, DataError
 from tfcli.runs.run import Run, open_run, write_metadata
 from tfcli.runs.step import MODEL, list_steps, load_arrays
 from tfcli.text.corpus import open_sources
-from tfcli.text.readers import find_sources
+from tfcli.text.sources import find_sources
 from tfcli.text.token_cache import tokenize_corpus
 from tfcli.training.callbacks import Callbacks
 from tfcli.training.options import TrainOptions
@@ -76,7 +76,7 @@ def test_resuming_on_a_changed_source_is_refused(workshop: Workshop) -> None:
     assert "other.txt" in (caught.value.hint or "")
 
 
-@pytest.mark.parametrize("parts", [[], 7, [{"weight": 1}], "one too few"])
+@pytest.mark.parametrize("parts", [7, [{"weight": 1}], "one too few"])
 def test_metadata_with_invalid_parts_is_damaged(workshop: Workshop, parts: object) -> None:
     run = start(workshop, "it", steps=1)
     corpus = run.metadata["corpus"]

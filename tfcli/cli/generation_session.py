@@ -35,7 +35,7 @@ class SessionOptions(Options):
 
     max_time: float | None = option(
         None, metavar="TIME", shown_default="no limit", from_text=parse_duration,
-        help="Stop after this time, such as 10s.",
+        help="Stop this long after the prompt came, such as 10s.",
     )  # fmt: skip
     echo: bool = option(False, help="Print the prompt first.")
     num_beams: int = option(
@@ -64,6 +64,9 @@ class SessionOptions(Options):
         False, conflicts=("jsonl", "echo"),
         help="Color each token by its surprisal, or list it in a pipe.",
     )  # fmt: skip
+    no_stdin: bool = option(
+        False, conflicts=("lines", "interactive"), help="Leave standard input alone."
+    )
     stats: bool = option(False, help="Report the speed.")
 
 
@@ -93,6 +96,11 @@ class GenerationSession:
         if options.max_time is not None:
             self._deadline = time.monotonic() + options.max_time
         self.notes = streams.DeferredNotes(reporter)
+
+    def count_from(self, moment: float) -> None:
+        """Counts the time limit from here on, by `time.monotonic()`."""
+        if self._options.max_time is not None:
+            self._deadline = moment + self._options.max_time
 
     def open(self, rows: int = 1, *, logprobs: bool = False) -> Generator:
         """The run's model, with room for so many texts at a time."""
@@ -147,6 +155,11 @@ class GenerationSession:
             deadline=self._deadline,
         )  # fmt: skip
         self._write(generator.stream(feed), engine, feed, output)
+        if not feed.lines and self._deadline and time.monotonic() >= self._deadline:
+            raise DataError(
+                "no line came on standard input in time",
+                why=f"--max-time is {self._options.max_time:g} s, and the other end is still open",
+            )
         if feed.cut:
             raise DataError(
                 f"the time limit was reached after {streams.counted(feed.lines, 'request')}; "

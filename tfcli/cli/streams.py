@@ -10,7 +10,9 @@ import json
 import os
 import select
 import shutil
+import stat
 import sys
+import time
 from typing import TYPE_CHECKING, TextIO
 
 from tfcli.errors import (
@@ -197,23 +199,62 @@ def stdin_is_piped() -> bool:
     return sys.stdin is not None and not is_terminal(sys.stdin)
 
 
-def read_piped_text(purpose: str) -> str:
-    """Reads stdin to its end, as UTF-8.
+def stdin_is_in_use() -> bool:
+    """Whether stdin is a file that somebody else is reading, as in a shell's `while read` loop.
+
+    What was opened for this command alone is read from its start.
+    """
+    try:
+        status = os.fstat(0)
+        return stat.S_ISREG(status.st_mode) and os.lseek(0, 0, os.SEEK_CUR) > 0
+    except OSError:
+        return False
+
+
+def read_piped_text(
+    purpose: str, *, patience: float | None = None, hint: str | None = None
+) -> tuple[str, float]:
+    """Reads stdin to its end, as UTF-8, without a byte order mark.
 
     After a second of silence it says on stderr what it is waiting for.
 
+    Args:
+        patience: seconds to wait for the first byte, and from then on for the end.
+        hint: what to do if it does not come.
+
+    Returns:
+        The text, and when its first byte came, by `time.monotonic()`.
+
     Raises:
-        DataError: not UTF-8; the message has the byte.
+        DataError: not UTF-8, and the message has the byte; or it did not come.
         InputOutputError: stdin cannot be read.
 
     """
+    parts: list[bytes] = []
+    began = time.monotonic()
+    deadline = None if patience is None else began + patience
     try:
-        _mention_waiting(purpose)
-        data = sys.stdin.buffer.read()
+        while True:
+            if not parts:
+                _wait_for_stdin(purpose, deadline)
+            if not _is_ready(deadline):
+                raise DataError(
+                    f"{purpose} on standard input did not {'end' if parts else 'come'} in time",
+                    why=f"--max-time is {patience:g} s, and the other end is still open",
+                    hint=hint,
+                )
+            part = os.read(0, 1 << 16)
+            if not part:
+                break
+            if not parts:
+                began = time.monotonic()
+                deadline = None if patience is None else began + patience
+            parts.append(part)
     except OSError as error:
         raise InputOutputError("cannot read standard input", why=error.strerror) from None
+    data = b"".join(parts)
     try:
-        return data.decode()
+        return data.decode().removeprefix("\ufeff"), began
     except UnicodeDecodeError as error:
         raise DataError(
             "standard input is not valid UTF-8",
@@ -221,9 +262,25 @@ def read_piped_text(purpose: str) -> str:
         ) from None
 
 
-def _mention_waiting(purpose: str) -> None:
+def _is_ready(deadline: float | None) -> bool:
+    """Waits until stdin has more or has ended; false if that is too late."""
+    if deadline is None:
+        return True
     try:
-        ready, _, _ = select.select([sys.stdin], [], [], STDIN_DELAY)
+        return bool(select.select([0], [], [], max(0.0, deadline - time.monotonic()))[0])
+    except (OSError, ValueError):  # on Windows select works for sockets only
+        return True
+
+
+def mention_waiting(purpose: str) -> None:
+    """After a second of silence on stdin, says what the program is waiting for."""
+    _wait_for_stdin(purpose, None)
+
+
+def _wait_for_stdin(purpose: str, deadline: float | None) -> None:
+    left = STDIN_DELAY if deadline is None else deadline - time.monotonic()
+    try:
+        ready, _, _ = select.select([0], [], [], max(0.0, min(left, STDIN_DELAY)))
     except (OSError, ValueError):  # on Windows select works for sockets only
         return
     if not ready:

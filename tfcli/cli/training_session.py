@@ -13,7 +13,15 @@ import typer
 
 from tfcli.cli import streams
 from tfcli.cli.signals import StopSignals
+from tfcli.cli.training_notes import (
+    format_held_out,
+    report_left_out,
+    report_reading,
+    report_reduced,
+    run_path,
+)
 from tfcli.errors import UsageError
+from tfcli.text.reading_options import DEFAULT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -23,13 +31,17 @@ if TYPE_CHECKING:
     from tfcli.runtime.device import Device
     from tfcli.runtime.distributed import DistributedContext
     from tfcli.text.corpus import Corpus
-    from tfcli.text.readers import Sources
+    from tfcli.text.reading_options import ReadingOptions
     from tfcli.text.token_cache import TokenizedCorpus
     from tfcli.text.tokenizer import Tokenizer
-    from tfcli.text.tokenizer_training import TokenizerReport, TokenizerType
+    from tfcli.text.tokenizer_training import TokenizerType
     from tfcli.training.loop import Trainer
     from tfcli.training.options import TrainOptions
     from tfcli.training.setup import Base, TrainingJob
+
+
+SAMPLED = 1 << 20  # tokens in which those of single bytes are counted
+NOTEWORTHY, MISFIT = 0.01, 0.3  # shares of them
 
 
 class TrainingSession:
@@ -95,7 +107,14 @@ class TrainingSession:
 
     @contextlib.contextmanager
     def open_text(
-        self, files: Sequence[str], name: str | None, val_fraction: float
+        self,
+        files: Sequence[str],
+        name: str | None,
+        reading: ReadingOptions = DEFAULT,
+        *,
+        val_fraction: float = 0.1,
+        val: Sequence[str] = (),
+        exclude: Sequence[str] = (),
     ) -> Iterator[tuple[Path, Corpus]]:
         """Finds the text, locks the run's folder, and scans the text: counts and hashes it.
 
@@ -105,18 +124,28 @@ class TrainingSession:
         from tfcli.files import lock, remove_unused
         from tfcli.runs.run import RUN_JSON, require_new
         from tfcli.text.corpus import CACHE, open_sources
-        from tfcli.text.readers import find_sources
+        from tfcli.text.sources import find_sources, without
 
-        sources = find_sources(files)
-        report_skipped(sources, self.reporter)
-        path = _run_path(name, files[0])
+        sources = find_sources(files, exclude)
+        apart = find_sources(val, exclude) if val else None
+        if apart:
+            sources = without(sources, apart)
+        report_left_out(sources, self.reporter)
+        path = run_path(name, files[0])
         require_new(path)
         with lock(path, doing="training"):
             require_new(path)
             try:
                 with progress("Reading", quiet=self.reporter.quiet) as read:
                     corpus = open_sources(
-                        sources, cache=CACHE, val_fraction=val_fraction, progress=read
+                        sources, reading,
+                        cache=CACHE, val_fraction=val_fraction, val=apart, progress=read,
+                    )  # fmt: skip
+                report_reading(corpus, self.reporter)
+                if not all(source.is_file() for source in sources.files):
+                    self.reporter.note(
+                        f"Note: a text from a pipe is kept in {CACHE / 'piped'}; without it, the "
+                        "run can be resumed only with the same text in a FILE."
                     )
                 yield path, corpus
             finally:
@@ -160,13 +189,21 @@ class TrainingSession:
         seed: int,
         device: Device,
         base: Base | None = None,
+        tokenizer_is_given: bool = False,
     ) -> TrainingJob:
-        """Tokenizes, plans what was left open, and shows the plan."""
+        """Tokenizes, plans what was left open, and shows the plan.
+
+        Args:
+            tokenizer_is_given: whether it was trained on another text, perhaps.
+
+        """
         from tfcli.cli.training_view import show_plan
         from tfcli.text.baselines import measure_baselines
         from tfcli.training.setup import plan_job
 
         tokens = self._tokenize(corpus, tokenizer)
+        if tokenizer_is_given:
+            self._report_fit(tokens, tokenizer)
         job = plan_job(
             options, tokens, tokenizer,
             baselines=measure_baselines(tokens, tokenizer),
@@ -188,8 +225,15 @@ class TrainingSession:
             self._started_training = True
             return self._show(job, trainer, stop)
 
-    def resume(self, name: str, options: TrainOptions, *, device: Device) -> None:
-        """Resumes a run; the seconds or steps of the options are added to its budget."""
+    def resume(
+        self, name: str, options: TrainOptions, *, device: Device, files: Sequence[str] = ()
+    ) -> None:
+        """Resumes a run; the seconds or steps of the options are added to its budget.
+
+        Args:
+            files: where its text is now; none: where it was.
+
+        """
         from tfcli.cli.render import progress
         from tfcli.cli.training_view import show_plan
         from tfcli.files import lock
@@ -197,6 +241,7 @@ class TrainingSession:
         from tfcli.runs.summary import is_finished
         from tfcli.runs.valid_steps import newest_is_valid
         from tfcli.text.corpus import CACHE
+        from tfcli.text.sources import find_sources
 
         run, _ = find_run(name)
         with lock(run.path, doing="training"):
@@ -210,11 +255,13 @@ class TrainingSession:
                 more = "--steps 500" if _counts_steps(run) else "--time 2m"
                 self.reporter.next(f"tfcli train --resume {name} {more}   # extends it")
                 return
+            sources = find_sources(files) if files else None
             total = run.metadata["corpus"]["bytes"]
             with progress("Tokenizing", total=total, quiet=self.reporter.quiet) as done:
                 job = reopen_job(
-                    run, cache=CACHE, more_seconds=options.seconds, more_steps=options.steps,
-                    device=device, shard=options.sharded, progress=done, **self._processes(),
+                    run, cache=CACHE, sources=sources,
+                    more_seconds=options.seconds, more_steps=options.steps, device=device,
+                    shard=options.sharded, progress=done, **self._processes(),
                 )  # fmt: skip
             show_plan(job, run.name, self.reporter)
             with StopSignals(self.reporter) as stop:
@@ -234,6 +281,23 @@ class TrainingSession:
         total = corpus.scan.bytes
         with progress("Tokenizing", total=total, quiet=self.reporter.quiet) as done:
             return tokenize_corpus(corpus, tokenizer, cache=CACHE, progress=done)
+
+    def _report_fit(self, tokens: TokenizedCorpus, tokenizer: Tokenizer) -> None:
+        """Says how much of the text the tokenizer has no tokens for."""
+        import numpy as np
+
+        ids = tokens.training[:SAMPLED]
+        share = float(np.isin(ids, list(tokenizer.byte_ids)).mean()) if len(ids) else 0.0
+        if share >= MISFIT:
+            self.reporter.note(
+                f"Warning: this tokenizer does not fit the text: {share:.0%} of the tokens are "
+                "single bytes of characters that it lacks. One trained on this text would fit."
+            )
+        elif share >= NOTEWORTHY:
+            self.reporter.note(
+                f"Note: {share:.1%} of the tokens are single bytes of characters that this "
+                "tokenizer lacks."
+            )
 
     def _sample_function(self, job: TrainingJob) -> Callable[[Transformer], str] | None:
         if job.processes.sharded:
@@ -329,60 +393,3 @@ def _opening(job: TrainingJob) -> str:
     text = job.tokenizer.decode(job.corpus.training[:16].tolist()).decode(errors="ignore")
     words = " ".join(text.split()[:3])[:40]
     return shlex.quote(words if words.isprintable() else "")
-
-
-def format_held_out(summary: dict[str, Any]) -> str:
-    """The held-out loss in a sentence, with its protocol and the baselines."""
-    from tfcli.cli.training_view import format_baselines
-
-    held_out = summary["held_out"]
-    if held_out is None:
-        return "Held out: not evaluated."
-    baselines = summary["baselines"]
-    simple = f"; baselines: {format_baselines(baselines)}" if baselines else ""
-    part = "" if held_out["whole"] else ", evenly spaced subset"
-    best = (
-        f"; best checkpoint: step {summary['best_step']:,} (used by `generate`)"
-        if summary["best_step"] != summary["steps"]
-        else ""
-    )
-    return (
-        f"Held out: {held_out['nats_per_byte']:.4f} nats/byte on {held_out['bytes']:,} bytes "
-        f"(context {held_out['context']}, stride {held_out['stride']}{part}){simple}{best}."
-    )
-
-
-def report_skipped(sources: Sources, reporter: streams.Reporter) -> None:
-    """Names the files of a folder that are not text."""
-    if sources.skipped:
-        names = ", ".join(path.name for path in sources.skipped[:5])
-        more = ", ..." if len(sources.skipped) > 5 else ""
-        reporter.note(f"Note: skipped, not text: {names}{more} ({len(sources.skipped)} in total).")
-
-
-def _run_path(name: str | None, first_file: str) -> Path:
-    """The folder of a new run: the name given, or a free one from the first file."""
-    from tfcli.files import check_name, slugify
-    from tfcli.runs.run import ROOT, RUN_JSON
-    from tfcli.text.readers import split_weight
-
-    if name is not None:
-        path = Path(name)
-        check_name(path.name, "run")
-        return path if path.parent != Path() else ROOT / name
-    first_file, _ = split_weight(first_file)
-    stem = "piped" if first_file == "-" else slugify(Path(first_file).name.split(".")[0])
-    path, number = ROOT / stem, 1
-    while (path / RUN_JSON).exists():
-        number += 1
-        path = ROOT / f"{stem[:58]}-{number}"
-    return path
-
-
-def report_reduced(report: TokenizerReport, *, asked: bool, reporter: streams.Reporter) -> None:
-    """Says so where the text allows only a smaller vocabulary than requested."""
-    if asked and report.vocab_size < report.wanted:
-        reporter.note(
-            f"Note: this text allows a vocabulary of {report.vocab_size:,}, not the "
-            f"{report.wanted:,} requested."
-        )

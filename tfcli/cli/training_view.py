@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from tfcli.training.events import Evaluated, Event, StepFinished
     from tfcli.training.setup import TrainingJob
 
+LITTLE_TEXT = 50_000  # bytes
 FRAME = 0.25  # seconds between updates on a terminal
 FIRST_LINE = 1.0  # seconds until the first plain line: the training works
 
@@ -61,6 +62,12 @@ def show_plan(job: TrainingJob, name: str, reporter: streams.Reporter) -> None:
         parts.append(f"{job.processes.world_size} processes{sharded}")
     reporter.note("Plan: " + ", ".join((*parts, f"seed {job.seed}")))
     reporter.note(f"      {_format_expectation(job)}")
+    if corpus.training_bytes < LITTLE_TEXT:
+        reporter.note(
+            f"Note: so little text ({format_bytes(corpus.training_bytes)}) can be learned by "
+            f"heart, and teaches not much else. From {format_bytes(LITTLE_TEXT)} on, a model "
+            "learns to spell; from a megabyte on, to write sentences."
+        )
 
 
 def _format_expectation(job: TrainingJob) -> str:

@@ -65,6 +65,8 @@ def _read(hint: Any, value: object, name: str) -> Any:
         inner = get_args(hint)
         if origin is list:
             return [_read(inner[0], item, name) for item in value]
+        if inner[1:] == (Ellipsis,):
+            return tuple(_read(inner[0], item, name) for item in value)
         if len(value) == len(inner):
             return tuple(_read(kind, item, name) for kind, item in zip(inner, value, strict=True))
     if origin is Literal and isinstance(value, str) and value in get_args(hint):

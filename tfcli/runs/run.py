@@ -32,9 +32,12 @@ from tfcli.files import (
 )
 from tfcli.model.config import ModelConfig
 from tfcli.runs.step import list_steps
+from tfcli.text.reading_options import ReadingOptions
 from tfcli.text.tokenizer_file import load_tokenizer, open_tokenizer
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from tfcli.text.tokenizer import Tokenizer
 
 ROOT = Path("checkpoints")
@@ -62,17 +65,107 @@ class TokenizerMetadata:
 
 
 @dataclass(frozen=True)
-class CorpusMetadata:
-    """What `run.json` records about the text: enough to find its tokens, or to make them again."""
+class PartMetadata:
+    """What `run.json` records about a part of the text with a weight of its own.
 
-    sources: list[str]
+    Attributes:
+        sources: how many of the sources are its own.
+        held_out: stretches of its bytes.
+
+    """
+
+    sources: int
+    weight: float
+    bytes: int
+    documents: int
+    training_bytes: int
+    held_out: tuple[tuple[int, int], ...]
+    fingerprint: str
+
+
+@dataclass(frozen=True)
+class ValMetadata:
+    """What `run.json` records about a text that was given to be held out."""
+
+    sources: tuple[str, ...]
+    bytes: int
+    documents: int
+    fingerprint: str
+
+
+@dataclass(frozen=True)
+class CorpusMetadata:
+    """What `run.json` records about the text: enough to find its tokens, or to make them again.
+
+    Attributes:
+        held_out: stretches of all its bytes.
+        reading: how its files were read; None by their suffixes, as at first.
+        parts: only where some have weights of their own.
+
+    """
+
+    sources: tuple[str, ...]
     bytes: int
     documents: int
     fingerprint: str
     training_bytes: int
     training_tokens: int
+    held_out: tuple[tuple[int, int], ...]
     held_out_bytes: int
     token_cache: str
+    reading: ReadingOptions | None
+    parts: tuple[PartMetadata, ...]
+    val: ValMetadata | None
+
+    @property
+    def held_out_text(self) -> str | None:
+        """What was held out, in words."""
+        if self.val:
+            return _listed(self.val.sources)
+        if not self.held_out:
+            return None
+        names = _listed(self.sources)
+        if self.documents == 1:
+            return f"the end of {names}"
+        if self.documents <= len(self.sources) and len(self.held_out) == len(self.sources):
+            return f"the ends of {names}"
+        return f"{len(self.held_out)} parts of {names}"
+
+    @classmethod
+    def from_json(cls, value: object) -> CorpusMetadata:
+        """Reads it, of earlier releases too.
+
+        Raises:
+            ValueError: it does not describe a text.
+
+        """
+        if isinstance(value, dict):
+            known: dict[str, Any] = {"reading": None, "parts": [], "val": None}
+            known |= _with_held_out(value)
+            if isinstance(known["parts"], list):
+                known["parts"] = [_with_held_out(part) for part in known["parts"]]
+            value = known
+        corpus = read_record(cls, value)
+        if corpus.parts and sum(part.sources for part in corpus.parts) != len(corpus.sources):
+            raise ValueError("parts and sources do not match")
+        return corpus
+
+
+def _listed(sources: Sequence[str]) -> str:
+    """The names of some files, and how many more there are."""
+    paths = [Path(source) for source in sources]
+    names = ["the piped text" if path.parent.name == "piped" else path.name for path in paths]
+    if len(names) <= 3:
+        return " and ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))
+    return f"{names[0]}, {names[1]} and {len(names) - 2:,} more"
+
+
+def _with_held_out(value: Any) -> Any:
+    """At first, the end of a text was held out, and only where it began was recorded."""
+    if isinstance(value, dict) and {"training_bytes", "bytes"} <= value.keys():
+        start, end = value["training_bytes"], value["bytes"]
+        return {"held_out": [[start, end]] if start != end else []} | value
+    return value
 
 
 @dataclass(frozen=True)
@@ -84,18 +177,6 @@ class BaselinesMetadata:
     ngram_order: int
     training_bytes: int
     held_out_bytes: int
-
-
-@dataclass(frozen=True)
-class PartMetadata:
-    """What `run.json` records about a part of the text with a weight of its own."""
-
-    sources: int
-    weight: float
-    bytes: int
-    documents: int
-    training_bytes: int
-    fingerprint: str
 
 
 @dataclass(frozen=True)
@@ -114,6 +195,11 @@ class Run:
     def model_config(self) -> ModelConfig:
         """The configuration of its model."""
         return ModelConfig.from_json(self.metadata["model"])
+
+    @property
+    def corpus(self) -> CorpusMetadata:
+        """The text that it was trained on."""
+        return CorpusMetadata.from_json(self.metadata["corpus"])
 
     def tokenizer(self) -> Tokenizer:
         """Its tokenizer; before it is opened, its hash is compared with the one in `run.json`.
@@ -206,26 +292,12 @@ def open_run(path: Path) -> Run:
             raise ValueError("seed out of range")
         ModelConfig.from_json(metadata["model"])
         read_record(TokenizerMetadata, metadata["tokenizer"])
-        _check_corpus(metadata["corpus"])
+        CorpusMetadata.from_json(metadata["corpus"])
         if metadata.get("baselines") is not None:
             read_record(BaselinesMetadata, metadata["baselines"])
     except ValueError as error:
         raise DamagedError(f"{path / RUN_JSON} does not describe a run", why=str(error)) from None
     return Run(path, metadata)
-
-
-def _check_corpus(metadata: object) -> None:
-    """Raises ValueError unless `metadata` describes a text, in one part or several."""
-    parts: list[PartMetadata] = []
-    if isinstance(metadata, dict) and "parts" in metadata:
-        listed = metadata["parts"]
-        if not isinstance(listed, list) or not listed:
-            raise ValueError("parts must be a list that is not empty")
-        parts = [read_record(PartMetadata, part) for part in listed]
-        metadata = {key: value for key, value in metadata.items() if key != "parts"}
-    corpus = read_record(CorpusMetadata, metadata)
-    if parts and sum(part.sources for part in parts) != len(corpus.sources):
-        raise ValueError("parts and sources do not match")
 
 
 def list_runs(root: Path = ROOT) -> list[Path]:

@@ -29,8 +29,9 @@ def summarize(run: Run) -> dict[str, Any]:
 
     Returns:
         name, path, family, parameters, vocab_size; steps, tokens_seen, seconds of its newest
-        step; held_out (nats_per_byte, bytes, tokens, context, stride, whole) and best_step of the
-        step with the lowest held-out loss, null where none was measured; baselines (gzip, ngram,
+        step; held_out (nats_per_byte, bytes, tokens, context, stride, whole; text: what was held
+        out, in words) and best_step of the step with the lowest held-out loss, null where none
+        was measured; baselines (gzip, ngram,
         ngram_order, training_bytes, held_out_bytes); epochs; finished; disk_bytes.
 
     """
@@ -48,7 +49,7 @@ def summarize(run: Run) -> dict[str, Any]:
         "tokens_seen": tokens_seen,
         "epochs": round(tokens_seen / max(run.metadata["corpus"]["training_tokens"], 1), 3),
         "seconds": newest.seconds if newest else 0.0,
-        "held_out": asdict(measured) if measured else None,
+        "held_out": asdict(measured) | {"text": run.corpus.held_out_text} if measured else None,
         "baselines": run.metadata.get("baselines"),
         "best_step": best.step if best and measured else None,
         "finished": is_finished(run),

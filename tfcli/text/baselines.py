@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tfcli.text.corpus import DOCUMENT_BORDER
-from tfcli.text.readers import Chunk
+from tfcli.text.chunks import Chunk
+from tfcli.text.scan import DOCUMENT_BORDER
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -9,8 +9,6 @@ from __future__ import annotations
 import hashlib
 import itertools
 import os
-from array import array
-from bisect import bisect_left
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,55 +23,21 @@ from tfcli.files import (
     store_by_content,
     write_checked_json,
 )
-from tfcli.text.readers import STDIN, Chunk, read_chunks, read_raw
+from tfcli.text.chunks import Chunk
+from tfcli.text.held_out import split
+from tfcli.text.readers import STDIN, read_chunks, read_raw
+from tfcli.text.reading_options import DEFAULT, ReadingOptions
+from tfcli.text.scan import Fingerprint, Progress, SavedScan, Scan, scan_sources
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
-    from tfcli.text.readers import Sources
-
-CACHE = (
-    Path("checkpoints") / ".cache"
-)  # scans and token ids, which are recreated; and piped text, which cannot be
-SCAN_SCHEMA = 1
-MAX_ENDS = 1 << 20  # ends of documents remembered to choose the split from: 8 MiB
-DOCUMENT_BORDER = b"\xff"  # a byte that UTF-8 never contains, so that boundaries count in the hash
+    from tfcli.text.sources import Sources
 
 
-@dataclass(frozen=True)
-class Scan:
-    """What one reading of the sources found.
-
-    Attributes:
-        bytes: the length of all documents together, in UTF-8.
-        documents: how many there are.
-        training_bytes: where the held-out part starts; if that falls inside a character, it
-            starts after it.
-        fingerprint: SHA-256 of the documents and their boundaries.
-
-    """
-
-    bytes: int
-    documents: int
-    training_bytes: int
-    fingerprint: str
-
-
-class Fingerprint:
-    """SHA-256 of documents and of where each ends."""
-
-    def __init__(self) -> None:
-        self._digest = hashlib.sha256()
-
-    def add(self, chunk: Chunk) -> None:
-        """Adds the next chunk."""
-        self._digest.update(chunk.data)
-        if chunk.last:
-            self._digest.update(DOCUMENT_BORDER)
-
-    def hexdigest(self) -> str:
-        """The fingerprint of all chunks so far."""
-        return self._digest.hexdigest()
+# Scans and token ids, which are made again when deleted; and piped text, which cannot be.
+CACHE = Path("checkpoints") / ".cache"
+SCAN_SCHEMA = 2
 
 
 @dataclass(frozen=True)
@@ -82,17 +46,21 @@ class Part:
 
     Attributes:
         weight: how often its training rows come in an epoch, 1 being once.
+        reading: how its sources are read.
 
     """
 
     sources: tuple[Path, ...]
     scan: Scan
     weight: float = 1.0
+    reading: ReadingOptions = DEFAULT
 
     def split(self) -> Iterator[tuple[Chunk, bool]]:
-        """Its chunks in order, each with whether it is held out; one across the split is cut."""
-        chunks = itertools.chain.from_iterable(read_chunks(source) for source in self.sources)
-        return _split(chunks, self.scan.training_bytes)
+        """Its chunks in order, each with whether it is held out; one across a border is cut."""
+        chunks = itertools.chain.from_iterable(
+            read_chunks(source, self.reading) for source in self.sources
+        )
+        return split(chunks, self.scan.held_out)
 
 
 @dataclass(frozen=True)
@@ -100,13 +68,17 @@ class Corpus:
     """Sources that can be read repeatedly, and what the first reading found.
 
     Attributes:
-        parts: one, or as many as were given weights; each holds out its own end.
-        scan: of all parts together.
+        parts: one, or as many as were given weights; each holds out some of its own.
+        scan: of all parts together; the stretches held out count on from part to part.
+        val: a text that was given to be held out, as a whole.
+        notes: what the user should know of the sources: what was recognized or left out.
 
     """
 
     parts: tuple[Part, ...]
     scan: Scan
+    val: Part | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def sources(self) -> tuple[Path, ...]:
@@ -118,50 +90,78 @@ class Corpus:
         """The weight of each part."""
         return tuple(part.weight for part in self.parts)
 
+    @property
+    def all_parts(self) -> tuple[Part, ...]:
+        """The parts to train on, and the text that was given to be held out."""
+        return (*self.parts, self.val) if self.val else self.parts
+
+    @property
+    def split_name(self) -> str:
+        """What is held out, in a hash."""
+        apart = f" {self.val.scan.fingerprint}" if self.val else ""
+        return f"{self.scan.split_name}{apart}"
+
     def training(self) -> Iterator[Chunk]:
         """The chunks to train on."""
         for part in self.parts:
-            for chunk, held_out in part.split():
-                if held_out:
-                    break
-                yield chunk
+            yield from (chunk for chunk, held_out in part.split() if not held_out)
 
     def held_out(self) -> Iterator[Chunk]:
         """The chunks to evaluate on: never trained on, not even by the tokenizer."""
-        for part in self.parts:
+        for part in self.all_parts:
             yield from (chunk for chunk, held_out in part.split() if held_out)
 
 
 def open_sources(
     sources: Sources,
+    reading: ReadingOptions = DEFAULT,
     *,
     cache: Path,
     val_fraction: float = 0.1,
-    progress: Callable[[int], None] = lambda _: None,
+    val: Sources | None = None,
+    progress: Progress = lambda _: None,
 ) -> Corpus:
     """Opens what the user's arguments stand for; with weights, each as a part of its own.
 
     Args:
         sources: from `find_sources`.
+        reading: how the files are read.
+        val: what to hold out; nothing of the others is then.
         cache, val_fraction, progress: as in `open_corpus`.
 
     Raises:
         DataError: no text, or not text; with weights, in any one of the arguments.
 
     """
-    if not sources.weighted:
-        return open_corpus(sources.files, cache=cache, val_fraction=val_fraction, progress=progress)
-    parts: list[Part] = []
-    for group in sources.groups:
-        before = sum(part.scan.bytes for part in parts)
-        (part,) = open_corpus(
-            group.files,
-            cache=cache,
-            val_fraction=val_fraction,
-            progress=lambda done, before=before: progress(before + done),  # type: ignore[misc]
-        ).parts
-        parts.append(replace(part, weight=group.weight))
-    return join_parts(parts)
+    total = 0  # bytes of what was opened so far
+
+    def opened(files: Sequence[Path], found: frozenset[Path], fraction: float) -> Corpus:
+        nonlocal total
+        before = total
+        corpus = open_corpus(
+            files, reading, optional=found, cache=cache, val_fraction=fraction,
+            progress=lambda done: progress(before + done),
+        )  # fmt: skip
+        total += corpus.scan.bytes
+        return corpus
+
+    fraction = 0.0 if val else val_fraction
+    if sources.weighted:
+        each = [opened(group.files, sources.found, fraction) for group in sources.groups]
+        parts = [
+            replace(corpus.parts[0], weight=group.weight)
+            for corpus, group in zip(each, sources.groups, strict=True)
+        ]
+        notes = tuple(note for corpus in each for note in corpus.notes)
+        corpus = replace(join_parts(parts), notes=notes)
+    else:
+        corpus = opened(sources.files, sources.found, fraction)
+    if val:
+        apart = opened(val.files, val.found, 0.0)
+        (part,) = apart.parts
+        whole = replace(part.scan, held_out=((0, part.scan.bytes),))
+        corpus = replace(corpus, val=replace(part, scan=whole), notes=(*corpus.notes, *apart.notes))
+    return corpus
 
 
 def join_parts(parts: Sequence[Part]) -> Corpus:
@@ -169,31 +169,39 @@ def join_parts(parts: Sequence[Part]) -> Corpus:
     if len(parts) == 1:
         return Corpus(tuple(parts), parts[0].scan)
     digest = hashlib.sha256()
+    held_out: list[tuple[int, int]] = []
+    total = 0
     for part in parts:
-        digest.update(f"{part.scan.fingerprint} {part.scan.training_bytes}\n".encode())
+        digest.update(f"{part.scan.fingerprint} {part.scan.split_name}\n".encode())
+        held_out += [(total + start, total + stop) for start, stop in part.scan.held_out]
+        total += part.scan.bytes
     scan = Scan(
-        bytes=sum(part.scan.bytes for part in parts),
+        bytes=total,
         documents=sum(part.scan.documents for part in parts),
-        training_bytes=sum(part.scan.training_bytes for part in parts),
         fingerprint=digest.hexdigest(),
+        held_out=tuple(held_out),
     )
     return Corpus(tuple(parts), scan)
 
 
 def open_corpus(
     files: Sequence[Path],
+    reading: ReadingOptions = DEFAULT,
     *,
     cache: Path,
     val_fraction: float = 0.1,
-    progress: Callable[[int], None] = lambda _: None,
+    optional: frozenset[Path] = frozenset(),
+    progress: Progress = lambda _: None,
 ) -> Corpus:
     """Reads the sources once, or finds the scan of an earlier reading of the same files.
 
     Args:
         files: what to read, in this order; `-` and other pipes are copied into `cache` first.
+        reading: how they are read.
         cache: a folder for copies and scans; may be deleted at any time. What killed processes
             left there is removed.
-        val_fraction: the share of the bytes to hold out, at the end.
+        val_fraction: the share of the bytes to hold out: see `choose_held_out`.
+        optional: the files that are left out where they are not text; any other is an error.
         progress: called with the number of bytes read so far.
 
     Raises:
@@ -205,19 +213,36 @@ def open_corpus(
         _spool(path, cache, progress) if path == STDIN or not path.is_file() else path
         for path in files
     )
-    saved = cache / "scans" / f"{_identity(sources, val_fraction)}.json"
+    saved = cache / "scans" / f"{_identity(sources, reading, val_fraction)}.json"
     try:
-        scan = read_record(Scan, read_checked_json(saved, schema=SCAN_SCHEMA))
+        known = read_record(SavedScan, read_checked_json(saved, schema=SCAN_SCHEMA))
     except (NotFoundError, DamagedError, ValueError):
         try:
-            scan = _scan(sources, files, val_fraction, progress)
+            known = scan_sources(sources, files, reading, optional, val_fraction, progress)
         except DataError:
             for source, path in zip(sources, files, strict=True):
                 if source != path:
                     remove_file(source)  # nobody needs a copy of what is not text
             raise
-        write_checked_json(saved, asdict(scan))
-    return join_parts([Part(sources, scan)])
+        write_checked_json(saved, asdict(known))
+    kept = [source for place, source in enumerate(sources) if place not in known.left_out]
+    corpus = join_parts([Part(tuple(kept), known.scan, reading=reading)])
+    return replace(corpus, notes=known.notes)
+
+
+def begins_with(part: Part, scan: Scan) -> bool:
+    """Whether a text begins with one that was scanned before."""
+    fingerprint = Fingerprint()
+    position = 0
+    for source in part.sources:
+        for chunk in read_chunks(source, part.reading):
+            rest = scan.bytes - position
+            if len(chunk.data) >= rest:
+                fingerprint.add(Chunk(chunk.data[:rest], last=True))
+                return fingerprint.hexdigest() == scan.fingerprint
+            fingerprint.add(chunk)
+            position += len(chunk.data)
+    return False
 
 
 def find_cache_leftovers(cache: Path) -> list[Path]:
@@ -234,91 +259,7 @@ def _cache_folders(cache: Path) -> list[Path]:
     return [cache, *(path for path in sorted(cache.glob("[!.]*")) if path.is_dir())]
 
 
-def _scan(
-    sources: Sequence[Path],
-    names: Sequence[Path],
-    val_fraction: float,
-    progress: Callable[[int], None],
-) -> Scan:
-    """Reads all sources, each called by its name in errors."""
-    fingerprint = Fingerprint()
-    total = 0
-    documents = 0
-    ends = array("Q")  # where documents end; of very many, only some
-    step = 1
-    for source, name in zip(sources, names, strict=True):
-        for chunk in read_chunks(source, name=name):
-            fingerprint.add(chunk)
-            total += len(chunk.data)
-            if chunk.last:
-                documents += 1
-                if documents % step == 0:
-                    ends.append(total)
-                if len(ends) == MAX_ENDS:
-                    ends, step = ends[1::2], 2 * step
-            progress(total)
-    if total == 0:
-        listed = ", ".join(str(name) for name in names[:3])
-        raise DataError(f"no text in {listed}", why="empty" if sources else None)
-    if not ends or ends[-1] != total:
-        ends.append(total)
-    return Scan(
-        bytes=total,
-        documents=documents,
-        training_bytes=choose_split(ends, val_fraction),
-        fingerprint=fingerprint.hexdigest(),
-    )
-
-
-def choose_split(ends: Sequence[int], fraction: float) -> int:
-    """Where the held-out part starts: near `1 - fraction` of the bytes, between documents if any.
-
-    Args:
-        ends: the byte where each document ends, in order; the last is the size of the corpus.
-        fraction: the share to hold out, from 0 (nothing) to below 1.
-
-    Returns:
-        The next document boundary after the target if that leaves at least half of the share to
-        hold out; else the one before it if that is at most twice the share; else the target
-        itself, inside a document. The end, if nothing would be left to train on.
-
-    """
-    total = ends[-1]
-    target = int(total * (1 - fraction))
-    index = bisect_left(ends, target)
-    after = ends[index] if index < len(ends) else total
-    before = ends[index - 1] if index else 0
-    if total - after >= fraction * total / 2:
-        return after
-    if before and total - before <= 2 * fraction * total:
-        return before
-    return target or total
-
-
-def _split(chunks: Iterable[Chunk], training_bytes: int) -> Iterator[tuple[Chunk, bool]]:
-    """Marks with True what comes after `training_bytes`; cuts the chunk across it."""
-    position = 0
-    for chunk in chunks:
-        cut = _next_character(chunk.data, max(0, training_bytes - position))
-        if cut == len(chunk.data):
-            yield chunk, False
-        elif cut == 0:
-            yield chunk, True
-        else:
-            yield Chunk(chunk.data[:cut], last=False), False
-            yield Chunk(chunk.data[cut:], last=chunk.last), True
-        position += len(chunk.data)
-
-
-def _next_character(data: bytes, index: int) -> int:
-    """The first position at or after `index` where a character starts, at most the end."""
-    index = min(index, len(data))
-    while index < len(data) and data[index] & 0xC0 == 0x80:
-        index += 1
-    return index
-
-
-def _spool(pipe: Path, cache: Path, progress: Callable[[int], None]) -> Path:
+def _spool(pipe: Path, cache: Path, progress: Progress) -> Path:
     """Copies what can be read only once into the cache, under a name made from its content."""
 
     def blocks() -> Iterator[bytes]:
@@ -332,9 +273,9 @@ def _spool(pipe: Path, cache: Path, progress: Callable[[int], None]) -> Path:
     return store_by_content(cache / "piped", blocks(), suffix=suffix)
 
 
-def _identity(sources: tuple[Path, ...], val_fraction: float) -> str:
+def _identity(sources: tuple[Path, ...], reading: ReadingOptions, val_fraction: float) -> str:
     """Identifies files by path, size and modification time, as git and make do."""
-    digest = hashlib.sha256(f"{SCAN_SCHEMA} {val_fraction}\n".encode())
+    digest = hashlib.sha256(f"{SCAN_SCHEMA} {reading} {val_fraction}\n".encode())
     for source in sources:
         status = source.stat()
         digest.update(os.fsencode(source.resolve()))

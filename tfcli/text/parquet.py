@@ -6,9 +6,10 @@ One library for both: the smaller `zstandard` does not notice a truncated file.
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from tfcli.errors import DataError, UsageError
+from tfcli.text.rows import Row
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,27 +18,26 @@ if TYPE_CHECKING:
 BATCH_ROWS = 64  # read at a time
 
 
-def open_zstd(source: Path) -> io.BufferedReader:
-    """Opens a zstd file, of one frame or several, for reading decompressed.
+def open_zstd(stream: IO[bytes], name: Path) -> IO[bytes]:
+    """The decompressed content of a zstd stream, of one frame or several.
 
-    Reading raises EOFError if the file is truncated or not zstd, as with gzip.
+    Reading raises EOFError if it is truncated or not zstd, as with gzip.
 
     Raises:
-        OSError: it cannot be opened.
         UsageError: pyarrow is not installed.
 
     """
-    _require(source)
-    return io.BufferedReader(_Zstd(source), 1 << 17)
+    _require(name)
+    return io.BufferedReader(_Zstd(stream), 1 << 17)
 
 
 class _Zstd(io.RawIOBase):
     """The raw stream under `io.BufferedReader`, which adds reading lines and fixed sizes."""
 
-    def __init__(self, source: Path) -> None:
+    def __init__(self, stream: IO[bytes]) -> None:
         import pyarrow
 
-        self._file = source.open("rb")
+        self._file = stream
         self._stream = pyarrow.CompressedInputStream(self._file, "zstd")
 
     def readable(self) -> bool:
@@ -56,67 +56,70 @@ class _Zstd(io.RawIOBase):
         super().close()
 
 
-def read_parquet(source: Path, name: Path) -> Iterator[bytes]:
-    """Yields the texts of a parquet file, row by row; empty rows are skipped.
-
-    The texts are in the column `text`, or in the only text column.
+def parquet_rows(stream: IO[bytes], name: Path, column: str | None) -> Iterator[Row]:
+    """The rows of a parquet file, each an object of its text columns.
 
     Args:
+        stream: can be read at any position.
         name: what errors call the file.
+        column: the only one that is needed, with dots into structures; None reads all text.
 
     Raises:
-        OSError: it cannot be opened.
         UsageError: pyarrow is not installed.
-        DataError: it is not a complete parquet file, or which column to read is not clear.
+        DataError: it is not a complete parquet file.
 
     """
     _require(name)
     import pyarrow
     from pyarrow import parquet
 
-    with source.open("rb") as stream:
-        try:
-            file = parquet.ParquetFile(
-                stream, buffer_size=1 << 20, page_checksum_verification=True
-            )  # without a buffer, a whole row group would be in memory
-            column = _text_column(file.schema_arrow, name)
-            for rows in file.iter_batches(BATCH_ROWS, columns=[column], use_threads=False):
-                for text in rows.column(0).to_pylist():
-                    if text is not None:
-                        yield text.encode()
-        except (pyarrow.ArrowException, ValueError) as error:
-            raise _unreadable(name, error) from None
-        except OSError as error:
-            if error.errno is not None:
-                raise
-            raise _unreadable(name, error) from None
+    try:
+        file = parquet.ParquetFile(
+            stream, buffer_size=1 << 20, page_checksum_verification=True
+        )  # without a buffer, a whole row group would be in memory
+        columns = [column.split(".")[0]] if column else _text_columns(file.schema_arrow)
+        if not set(columns) & set(file.schema_arrow.names):
+            raise _no_column(file.schema_arrow, name, column)
+        number = 0
+        for rows in file.iter_batches(BATCH_ROWS, columns=columns, use_threads=False):
+            for row in rows.to_pylist():
+                number += 1
+                yield Row(number, row)
+    except (pyarrow.ArrowException, ValueError) as error:
+        raise _unreadable(name, error) from None
+    except OSError as error:
+        if error.errno is not None:
+            raise
+        raise _unreadable(name, error) from None
 
 
 def _unreadable(name: Path, error: Exception) -> DataError:
     return DataError(f"{name} is not a complete parquet file", why=str(error).splitlines()[0][:200])
 
 
-def _text_column(schema: Any, name: Path) -> str:
+def _no_column(schema: Any, name: Path, column: str | None) -> DataError:
+    listed = ", ".join(f"{field.name} ({field.type})" for field in schema)
+    return DataError(
+        f"{name} has no column {column}" if column else f"no column of {name} holds text",
+        why=f"its columns: {listed[:300]}",
+    )
+
+
+def _text_columns(schema: Any) -> list[str]:
+    """The columns that hold text, or structures that may."""
     from pyarrow import types
 
     def is_text(kind: Any) -> bool:
         if types.is_dictionary(kind):
             kind = kind.value_type
         return bool(
-            types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind)
+            types.is_string(kind)
+            or types.is_large_string(kind)
+            or types.is_string_view(kind)
+            or types.is_struct(kind)
         )
 
-    text_columns: list[str] = [field.name for field in schema if is_text(field.type)]
-    if "text" in text_columns:
-        return "text"
-    if len(text_columns) == 1:
-        return text_columns[0]
-    listed = ", ".join(f"{field.name} ({field.type})" for field in schema)
-    raise DataError(
-        f"{name} has no column named text, and {len(text_columns)} others hold text",
-        why=f"columns: {listed[:300]}",
-        hint="rename the text column to: text",
-    )
+    return [field.name for field in schema if is_text(field.type)]
 
 
 def _require(name: Path) -> None:

@@ -14,15 +14,16 @@ from tfcli.files import new_folder, read_json, require_space, to_json, verify_fo
 from tfcli.runtime.threads import usable_cores
 from tfcli.text.checked_tokens import BlockDigests, CheckedTokens, map_tokens
 from tfcli.text.checked_tokens import Tokens as Tokens
-from tfcli.text.corpus import Fingerprint, remove_cache_leftovers
+from tfcli.text.corpus import remove_cache_leftovers
+from tfcli.text.scan import Fingerprint
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from tfcli.files import FolderWriter
+    from tfcli.text.chunks import Chunk
     from tfcli.text.corpus import Corpus
-    from tfcli.text.readers import Chunk
     from tfcli.text.tokenizer import Tokenizer
 
 KEY_SCHEMA = 1  # of what the key is a hash of
@@ -68,9 +69,14 @@ class TokenizedCorpus:
         return self.training_bytes / max(len(self.training), 1)
 
 
-def cache_key(corpus_fingerprint: str, training_bytes: int, tokenizer_fingerprint: str) -> str:
-    """The name of a cache: a hash of everything that determines its content."""
-    parts = f"{KEY_SCHEMA} {corpus_fingerprint} {training_bytes} {tokenizer_fingerprint}"
+def cache_key(corpus_fingerprint: str, split: str, tokenizer_fingerprint: str) -> str:
+    """The name of a cache: a hash of everything that determines its content.
+
+    Args:
+        split: what is held out, from `Corpus.split_name`.
+
+    """
+    parts = f"{KEY_SCHEMA} {corpus_fingerprint} {split} {tokenizer_fingerprint}"
     return hashlib.sha256(parts.encode()).hexdigest()[:32]
 
 
@@ -102,7 +108,7 @@ def tokenize_corpus(
             hint="tfcli tokenizer train FILE --name NAME",
         )
     scan = corpus.scan
-    key = cache_key(scan.fingerprint, scan.training_bytes, tokenizer.fingerprint)
+    key = cache_key(scan.fingerprint, corpus.split_name, tokenizer.fingerprint)
     try:
         return open_token_cache(key, cache=cache, weights=corpus.weights)
     except (NotFoundError, DamagedError):
@@ -163,7 +169,7 @@ def open_token_cache(
 def _write_tokens(
     folder: FolderWriter,
     corpus: Corpus,
-    encode: Callable[[Sequence[Chunk]], bytes],
+    encode: _Encoder,
     progress: Callable[[int], None],
 ) -> dict[str, Any]:
     """Writes the ids of all parts of a corpus; returns their metadata."""
@@ -171,10 +177,15 @@ def _write_tokens(
     ends = []  # in bytes
     digests = BlockDigests()
     with folder.new_file(TRAINING) as training, folder.new_file(HELD_OUT) as held_out:
-        for part in corpus.parts:
+        for part in corpus.all_parts:
             fingerprint = Fingerprint()
+            cut = was_held_out = False  # whether the last document trained on was cut
             for chunks, is_held_out in _group(part.split()):
                 ids = encode(chunks)
+                if not is_held_out:
+                    ids = encode.eos * (was_held_out and cut) + ids
+                    cut = not chunks[-1].last
+                was_held_out = is_held_out
                 size = sum(len(chunk.data) for chunk in chunks)
                 if is_held_out:
                     held_out.write(ids)
@@ -188,7 +199,8 @@ def _write_tokens(
                 progress(training_bytes + held_out_bytes)
             if fingerprint.hexdigest() != part.scan.fingerprint:
                 raise DataError("the text changed while it was read", hint="run the command again")
-            ends.append(training.bytes)
+            if part is not corpus.val:
+                ends.append(training.bytes)
     folder.write(DIGESTS, digests.digests())
     return {
         "training_bytes": training_bytes,
@@ -219,6 +231,7 @@ class _Encoder:
     def __init__(self, tokenizer: Tokenizer, eos: int, dtype: np.dtype[Any], threads: int) -> None:
         self._tokenizer, self._dtype, self._threads = tokenizer, dtype, threads
         self._eos = np.array([eos], np.int32)
+        self.eos = self._eos.astype(dtype).tobytes()
         self._begins = True  # whether the next chunk begins a document
 
     def __call__(self, chunks: Sequence[Chunk]) -> bytes:

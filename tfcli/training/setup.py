@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import datetime
-import itertools
 import time
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from tfcli.errors import DamagedError, DataError, NotFoundError, UsageError
+from tfcli.errors import DamagedError, UsageError
 from tfcli.model.config import ModelConfig
 from tfcli.model.cost import count_parameters, training_bytes, training_flops_per_token
 from tfcli.model.transformer import Transformer
@@ -20,8 +19,7 @@ from tfcli.runtime.device import choose_device, describe_machine
 from tfcli.runtime.distributed import SINGLE_PROCESS, DistributedContext, copy_full_tensor, shard
 from tfcli.runtime.dtype import choose_dtype
 from tfcli.runtime.memory import available_memory
-from tfcli.text.corpus import Corpus, Part, Scan, join_parts, open_corpus
-from tfcli.text.token_cache import open_token_cache, tokenize_corpus
+from tfcli.text.corpus import Corpus
 from tfcli.training.bigram_init import bigram_tables, can_init_from_bigrams
 from tfcli.training.callbacks import NO_CALLBACKS, Callbacks, ResumePoint
 from tfcli.training.examples import Sampler, WindowSampler
@@ -32,14 +30,16 @@ from tfcli.training.options import TrainOptions
 from tfcli.training.packing import PackedSampler
 from tfcli.training.plan import Plan, Resources, make_plan
 from tfcli.training.probe import Probe, can_compile
+from tfcli.training.run_text import tokens_of
 from tfcli.training.sizing import choose_micro_batch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from tfcli.runs.valid_steps import ValidStep
     from tfcli.runtime.device import Device
     from tfcli.text.baselines import Baselines
+    from tfcli.text.sources import Sources
     from tfcli.text.token_cache import TokenizedCorpus
     from tfcli.text.tokenizer import Tokenizer
 
@@ -206,14 +206,28 @@ def _corpus_metadata(corpus: Corpus, tokens: TokenizedCorpus) -> dict[str, Any]:
         "fingerprint": corpus.scan.fingerprint,
         "training_bytes": corpus.scan.training_bytes,
         "training_tokens": len(tokens.training),
+        "held_out": corpus.scan.held_out,
         "held_out_bytes": tokens.held_out_bytes,
         "token_cache": tokens.key,
+        "reading": asdict(corpus.parts[0].reading),
     }
     if len(corpus.parts) > 1:
         metadata["parts"] = [
-            {"sources": len(part.sources), "weight": part.weight, **asdict(part.scan)}
+            {
+                "sources": len(part.sources),
+                "weight": part.weight,
+                "training_bytes": part.scan.training_bytes,
+                **asdict(part.scan),
+            }
             for part in corpus.parts
         ]
+    if val := corpus.val:
+        metadata["val"] = {
+            "sources": [str(source.resolve()) for source in val.sources],
+            "bytes": val.scan.bytes,
+            "documents": val.scan.documents,
+            "fingerprint": val.scan.fingerprint,
+        }
     return metadata
 
 
@@ -287,6 +301,7 @@ def reopen_job(
     run: Run,
     *,
     cache: Path,
+    sources: Sources | None = None,
     more_seconds: float | None = None,
     more_steps: int | None = None,
     device: Device = "auto",
@@ -297,6 +312,7 @@ def reopen_job(
     """Sets up the job of an existing run again, from its `run.json`.
 
     Args:
+        sources: where its text is now; None: where it was.
         more_seconds, more_steps: added to its budget; only of the kind that its budget is.
         shard: whether the weights are sharded; None leaves it to the memory.
 
@@ -341,7 +357,7 @@ def reopen_job(
     return TrainingJob(
         model_config=run.model_config,
         plan=replace(plan, micro_batch_size=micro_batch_size),
-        corpus=_tokens_of(run, tokenizer, cache, progress),
+        corpus=tokens_of(run, tokenizer, cache, sources, progress),
         tokenizer=tokenizer,
         device=chosen,
         seed=run.metadata["seed"],
@@ -349,34 +365,3 @@ def reopen_job(
         peak_flops=Probe(chosen).peak(plan.dtype) if processes.is_main else None,
         processes=replace(processes, sharded=sharded),
     )
-
-
-def _tokens_of(
-    run: Run, tokenizer: Tokenizer, cache: Path, progress: Callable[[int], None]
-) -> TokenizedCorpus:
-    """The text of a run: from the cache, or tokenized again from the same files."""
-    noted = run.metadata["corpus"]
-    parts = list(_parts_of(noted))
-    weights = tuple(part.weight for part in parts)
-    try:
-        return open_token_cache(noted["token_cache"], cache=cache, weights=weights)
-    except (NotFoundError, DamagedError):
-        pass  # deleted or damaged: tokenized again below
-    for part in parts:
-        found = open_corpus(part.sources, cache=cache)
-        if found.scan.fingerprint != part.scan.fingerprint:
-            raise DataError(
-                f"the text of {run.name} has changed since the run started",
-                why="its SHA-256 differs, and the tokens made then are no longer in the cache",
-                hint=f"restore the old text, or start a new run: tfcli train {part.sources[0]}",
-            )
-    return tokenize_corpus(join_parts(parts), tokenizer, cache=cache, progress=progress)
-
-
-def _parts_of(noted: dict[str, Any]) -> Iterator[Part]:
-    """The parts of a corpus as `run.json` records them; one, where none had a weight."""
-    sources = iter(map(Path, noted["sources"]))
-    whole = noted | {"sources": len(noted["sources"]), "weight": 1.0}
-    for part in noted.get("parts", [whole]):
-        scan = Scan(**{field.name: part[field.name] for field in fields(Scan)})
-        yield Part(tuple(itertools.islice(sources, part["sources"])), scan, part["weight"])

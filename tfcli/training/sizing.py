@@ -130,21 +130,37 @@ def _tied(options: TrainOptions) -> bool:
     return options.family in {"gpt2", "classic"} if options.tied_head is None else options.tied_head
 
 
-SHAPE = ("size", "family", "context_length", "num_layers", "d_model", "num_heads", "num_kv_heads",
+FINE_TUNING_CONTEXT = 1024  # tokens in a row at most, where nothing is said: what a CPU can do
+SHAPE = ("size", "family", "num_layers", "d_model", "num_heads", "num_kv_heads",
          "tied_head")  # fmt: skip
 
 
 def _base(options: TrainOptions, tokens: int, base: ModelConfig) -> ModelConfig:
-    """The shape of the model to initialize from, which no option can change."""
+    """The shape of the model to initialize from, of which only the context can become shorter."""
     named = [name for name in SHAPE if getattr(options, name) is not None]
     if named:
         raise OptionError(
             named[0], "cannot be combined with", "from", why="the model keeps its shape",
             hint="remove the model options",
         )  # fmt: skip
-    if tokens < base.context_length:
+    longest = base.context_length
+    if options.context_length is not None and options.context_length > longest:
+        raise OptionError(
+            "context_length", f"must be at most {longest:,}, that of the model to start from"
+        )
+    context = options.context_length or min(longest, FINE_TUNING_CONTEXT)
+    context = max(1, min(context, tokens // 2))  # two rows at least
+    if context == longest or base.positions != "learned":
+        return replace(base, context_length=context)
+    if options.context_length is not None:
+        raise OptionError(
+            "context_length", f"must be {longest:,}",
+            why="the model to start from has learned its positions one by one",
+        )  # fmt: skip
+    if tokens < longest:
         raise DataError(
-            f"not enough text: {tokens} tokens, and the model reads {base.context_length} at once",
+            f"not enough text: {tokens:,} tokens, and the model reads {longest:,} at once",
+            why="it has learned its positions one by one, so they cannot become fewer",
             hint="add more text, or hold out none of it: --val-fraction 0",
         )
     return base

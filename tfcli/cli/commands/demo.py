@@ -52,7 +52,7 @@ def demo(context: typer.Context, options: DemoOptions, quiet: QuietOption = Fals
     reporter.note(f"Making up {CORPUS_BYTES / 1e6:.0f} MB of stories.")
     file = _write_corpus(options.language, options.seed)
     session = TrainingSession(reporter=reporter, started=context.obj, suggest_next=False)
-    with session.open_text([str(file)], None, 0.1) as (path, corpus):
+    with session.open_text([str(file)], None) as (path, corpus):
         tokenizer = session.choose_tokenizer(corpus, None, "bpe", None)
         wanted = TrainOptions(seconds=options.time, context_length=256, num_layers=LAYERS)
         job = session.plan(
@@ -110,12 +110,11 @@ def _compare_with_source(
     from tfcli.text.token_cache import tokenize_corpus
     from tfcli.training.evaluation import evaluate_documents
 
-    held_out, position = [], 0
-    for text, nats in _stories(language, seed):
-        size = len(text.encode())
-        if position >= corpus.scan.training_bytes:
-            held_out.append((size, nats))
-        position += size
+    held_out = []
+    (part,) = corpus.parts
+    for (chunk, apart), (_, nats) in zip(part.split(), _stories(language, seed), strict=False):
+        if apart:
+            held_out.append((len(chunk.data), nats))
         if len(held_out) == STORIES_COMPARED:
             break
     tokens = tokenize_corpus(corpus, tokenizer, cache=CACHE).held_out

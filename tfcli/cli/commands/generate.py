@@ -50,13 +50,18 @@ def generate(
     if options.interactive:
         _converse(session, prompt, request, reporter)
         return
-    if options.lines or (options.jsonl and prompt is None and streams.stdin_is_piped()):
+    if options.lines or (options.jsonl and prompt is None and _reads_stdin(options)):
         session.answer_lines(request, json=not options.lines)
     else:
-        session.answer(replace(request, prompt=_whole_prompt(prompt)))
+        whole = _whole_prompt(prompt, options, session, reporter)
+        session.answer(replace(request, prompt=whole))
     sampled = not request.sampling.deterministic and options.num_beams == 1
     if sampled and not seeded and streams.is_terminal(sys.stderr):
         reporter.note(f"--seed {request.seed} reproduces this.")
+
+
+def _reads_stdin(options: SessionOptions) -> bool:
+    return not options.no_stdin and streams.stdin_is_piped()
 
 
 def _converse(
@@ -74,17 +79,44 @@ def _converse(
     Conversation(generator, request, reporter, session.notes).run(prompt)
 
 
-def _whole_prompt(argument: str | None) -> str:
+def _whole_prompt(
+    argument: str | None,
+    options: SessionOptions,
+    session: GenerationSession,
+    reporter: streams.Reporter,
+) -> str:
     """Stdin and the argument, concatenated without a separator.
+
+    Beside an argument, a file that somebody else reads from is left alone, as in
+    `while read line; do tfcli generate "$line"; done < lines`.
 
     Raises:
         UsageError: there is neither, and stdin is a terminal.
+        DataError: stdin is not UTF-8, or its end does not come in time.
 
     """
-    if streams.stdin_is_piped():
-        return streams.read_piped_text("the prompt") + (argument or "")
+    in_use = argument is not None and streams.stdin_is_in_use()
+    if options.no_stdin or in_use or not streams.stdin_is_piped():
+        if argument is None:
+            raise UsageError(
+                "no prompt given",
+                hint='tfcli generate "Once upon a time"   # or "" for a text of its own',
+            )
+        return argument
+    piped, began = streams.read_piped_text(
+        "the prompt", patience=options.max_time, hint=NOT_FROM_STDIN
+    )
+    session.count_from(began)
     if argument is None:
-        raise UsageError(
-            "no prompt given", hint='tfcli generate "Once upon a time"   # or pipe one in'
+        if not piped:
+            reporter.note("Note: standard input is empty, so the text begins from nothing.")
+        return piped
+    if piped:
+        reporter.note(
+            f"Note: the prompt is {len(piped.encode()):,} bytes from standard input and "
+            f"{len(argument.encode()):,} from PROMPT (--no-stdin: only PROMPT)."
         )
-    return argument
+    return piped + argument
+
+
+NOT_FROM_STDIN = "--no-stdin, or < /dev/null, if there is nothing to read"

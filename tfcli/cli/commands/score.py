@@ -16,6 +16,7 @@ from tfcli.cli.shared_options import EngineOptions, JsonOption, QuietOption
 from tfcli.cli.stdin_lines import StdinLines
 from tfcli.errors import DataError, UsageError
 from tfcli.options import OptionError, Options, option
+from tfcli.text.reading_options import ReadingOptions
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -44,6 +45,7 @@ class ScoreOptions(Options):
 def score(
     model: EngineOptions,
     options: ScoreOptions,
+    reading: ReadingOptions,
     file: Annotated[str, typer.Argument(metavar="FILE", help="What to score; - for stdin.")] = "-",
     json: JsonOption = False,
     quiet: QuietOption = False,
@@ -69,13 +71,13 @@ def score(
         reporter.note(f"Using {step.path.name} instead.")
     scorer = Scorer(engine, run.tokenizer(), options.stride)
     if options.by == "line":
-        for number, (line, text) in enumerate(scorer.lines(_lines(file)), 1):
+        for number, (line, text) in enumerate(scorer.lines(_lines(file, reading, reporter)), 1):
             _write_line(line, text, number, json=json)
         return
-    whole = _read(file)
-    if not whole:
+    documents = [document for document, _ in _documents(file, reading, reporter)]
+    if not documents:
         raise DataError("no text to score")
-    text = scorer.whole(whole)
+    text = scorer.whole(documents)
     if options.by == "token":
         for token, logprob in zip(text.ids, text.logprobs, strict=True):
             _write_token(token, -logprob, scorer.tokenizer.token_bytes[token], json=json)
@@ -85,7 +87,7 @@ def score(
         streams.write_result(f"{_describe(text, scorer)}\n".encode())
         if model.int8:
             in_float32 = Scorer(open_with(step), scorer.tokenizer, options.stride)
-            exact = in_float32.whole(_joined(text, scorer))
+            exact = in_float32.whole(documents)
             reporter.note(_format_int8_loss(text, exact))
 
 
@@ -139,9 +141,16 @@ class Scorer:
         self._stride = stride or max(1, context // 2)
         self.protocol = {"context": context, "stride": self._stride}
 
-    def whole(self, text: str) -> Scored:
-        """One text."""
-        return next(self._score([text]))
+    def whole(self, documents: list[str]) -> Scored:
+        """All documents together, each scored on its own."""
+        ids: list[int] = []
+        logprobs: list[float] = []
+        size = 0
+        for scored in self._score(documents):
+            ids += scored.ids
+            logprobs += scored.logprobs
+            size += scored.bytes
+        return Scored(ids, logprobs, size)
 
     def lines(self, groups: Iterable[list[str]]) -> Iterator[tuple[str, Scored]]:
         """Each line as a separate text; those of a group are scored together."""
@@ -166,10 +175,6 @@ def _describe(text: Scored, scorer: Scorer) -> str:
     )
 
 
-def _joined(text: Scored, scorer: Scorer) -> str:
-    return scorer.tokenizer.decode(text.ids).decode()
-
-
 def _format_int8_loss(rounded: Scored, exact: Scored) -> str:
     more = rounded.nats_per_byte - exact.nats_per_byte
     return f"In float32: {exact.nats_per_byte:.4f} nats/byte; int8 differs by {more:+.4f}."
@@ -180,6 +185,7 @@ def _write_line(line: str, text: Scored, number: int, *, json: bool) -> None:
         streams.write_json_result({"line": number, "text": line} | text.to_json())
     else:
         figures = f"{text.nats_per_byte:.6f}\t{text.nats:.6f}\t"
+        line = line.replace("\n", "\\n")  # of a row
         streams.write_result(f"{figures}{stdout_filter()(line)}\n".encode())
 
 
@@ -191,50 +197,69 @@ def _write_token(token: int, nats: float, spelled: bytes, *, json: bool) -> None
         streams.write_result(f"{nats:.6f}\t{stdout_filter()(escaped_bytes(spelled))}\n".encode())
 
 
-def _read(file: str) -> str:
-    """The text of a file or of stdin.
+def _documents(
+    file: str, reading: ReadingOptions, reporter: streams.Reporter
+) -> Iterator[tuple[str, bool]]:
+    """The documents of a file or of stdin, each with whether it is a row.
 
     Raises:
-        DataError: it is not UTF-8.
+        DataError: it is not text.
 
     """
+    from tfcli.text.readers import Reading, read_chunks
+    from tfcli.text.sources import find_sources
+
     if file == "-":
-        if not streams.stdin_is_piped():
-            raise UsageError("no text to score", hint="tfcli score FILE   # or pipe it in")
-        return streams.read_piped_text("the text")
-    data = _open(file)
-    try:
-        return data.decode()
-    except UnicodeDecodeError as error:
-        raise DataError(f"{file} is not valid UTF-8", why=str(error)) from None
+        _require_stdin()
+        streams.mention_waiting("the text")
+    for path in find_sources([file]).files:
+        found = Reading()
+        parts: list[bytes] = []
+        for chunk in read_chunks(path, reading, reading=found):
+            parts.append(chunk.data)
+            if chunk.last:
+                yield b"".join(parts).decode(), found.rows is not None
+                parts = []
+        for note in found.notes(path, reading):
+            reporter.note(f"Note: {note}.")
 
 
-def _open(file: str) -> bytes:
-    from tfcli.text.readers import find_sources, read_raw
-
-    return b"".join(part for path in find_sources([file]).files for part in read_raw(path))
-
-
-def _lines(file: str) -> Iterator[list[str]]:
-    """The lines of a file, or of stdin as they arrive, in groups."""
-    if file == "-":
-        if not streams.stdin_is_piped():
-            raise UsageError("no text to score", hint="tfcli score FILE   # or pipe it in")
-        arriving = StdinLines("lines")
-        number = 0
-        while some := arriving.read_available(LINES):
-            group: list[str] = []
-            try:
-                for line in some:
-                    number += 1
-                    group.append(_decoded(line, number))
-            finally:
-                yield group  # lines before an invalid one are scored all the same
+def _lines(file: str, reading: ReadingOptions, reporter: streams.Reporter) -> Iterator[list[str]]:
+    """The lines of a file, or of stdin as they arrive, in groups; rows count as lines."""
+    if file == "-" and reading == ReadingOptions():
+        yield from _arriving_lines()
         return
-    lines = _read(file).split("\n")
-    if not lines[-1]:
-        lines.pop()
-    yield from (lines[first : first + LINES] for first in range(0, len(lines), LINES))
+    group: list[str] = []
+    for document, is_row in _documents(file, reading, reporter):
+        for line in [document] if is_row else document.removesuffix("\n").split("\n"):
+            group.append(line)
+            if len(group) == LINES:
+                yield group
+                group = []
+    if group:
+        yield group
+
+
+def _arriving_lines() -> Iterator[list[str]]:
+    _require_stdin()
+    arriving = StdinLines("lines")
+    number = 0
+    while some := arriving.read_available(LINES):
+        group: list[str] = []
+        try:
+            for line in some:
+                number += 1
+                group.append(_decoded(line.removeprefix(BOM) if number == 1 else line, number))
+        finally:
+            yield group  # lines before an invalid one are scored all the same
+
+
+BOM = b"\xef\xbb\xbf"
+
+
+def _require_stdin() -> None:
+    if not streams.stdin_is_piped():
+        raise UsageError("no text to score", hint="tfcli score FILE   # or pipe it in")
 
 
 def _decoded(line: bytes, number: int) -> str:

@@ -14,6 +14,7 @@ from tfcli.cli.command import Command, Group, takes_options
 from tfcli.cli.shared_options import JsonOption, QuietOption, typer_option
 from tfcli.errors import DataError, InputOutputError, UsageError
 from tfcli.options import Options, option, parse_count
+from tfcli.text.reading_options import ReadingOptions
 from tfcli.text.tokenizer_training import TokenizerType
 
 if TYPE_CHECKING:
@@ -37,8 +38,11 @@ class TokenizerOptions(Options):
     type: TokenizerType = option("bpe", help="Tokenizer type.")
     val_fraction: float = option(
         0.1, min=0, max=0.9, metavar="FRACTION",
-        help="Fraction of the text to hold out for evaluation.",
+        help="Fraction of each text to hold out for evaluation.",
     )  # fmt: skip
+    exclude: tuple[str, ...] = option(
+        (), metavar="GLOB", help="Leave out files of folders; repeatable."
+    )
 
 
 @app.command(cls=Command)
@@ -49,6 +53,7 @@ def train(
     ],
     name: Annotated[str, typer_option("--name", help="Name of the new tokenizer.", metavar="NAME")],
     options: TokenizerOptions,
+    reading: ReadingOptions,
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:  # fmt: skip
@@ -57,21 +62,22 @@ def train(
     tfcli tokenizer train book.txt --name book
     """
     from tfcli.cli.render import progress
-    from tfcli.cli.training_session import report_reduced, report_skipped
+    from tfcli.cli.training_notes import report_left_out, report_reading, report_reduced
     from tfcli.files import check_name
     from tfcli.text.corpus import CACHE, open_sources
-    from tfcli.text.readers import find_sources
     from tfcli.text.saved_tokenizers import list_tokenizers, save_tokenizer
+    from tfcli.text.sources import find_sources
     from tfcli.text.tokenizer_training import train_tokenizer
 
     reporter = streams.Reporter(quiet=quiet)
     check_name(name, "tokenizer")
-    sources = find_sources(files)
-    report_skipped(sources, reporter)
+    sources = find_sources(files, options.exclude)
+    report_left_out(sources, reporter)
     with progress("Reading", quiet=quiet) as read:
         corpus = open_sources(
-            sources, cache=CACHE, val_fraction=options.val_fraction, progress=read
+            sources, reading, cache=CACHE, val_fraction=options.val_fraction, progress=read
         )
+    report_reading(corpus, reporter)
     tokenizer, report = train_tokenizer(
         (chunk.data for chunk in corpus.training()),
         text_bytes=corpus.scan.training_bytes,
@@ -99,13 +105,13 @@ def encode(tokenizer: TokenizerOption) -> None:
 
     tfcli tokenizer encode -t book < book.txt > book.ids
     """
-    from tfcli.text.readers import STDIN, read_chunks
+    from tfcli.text.readers import read_stdin
     from tfcli.text.saved_tokenizers import find_tokenizer
 
     opened = find_tokenizer(tokenizer).tokenizer
     _require_pipe("tfcli tokenizer encode -t NAME < book.txt")
-    for chunk in read_chunks(STDIN, keep_byte_order_mark=True):
-        ids = opened.encode(chunk.data)
+    for block in read_stdin():  # byte for byte, a byte order mark too
+        ids = opened.encode(block)
         streams.write_result((" ".join(map(str, ids)) + "\n").encode())
 
 

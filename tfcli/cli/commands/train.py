@@ -13,6 +13,7 @@ from tfcli.cli.shared_options import JsonOption, QuietOption, seed_option, typer
 from tfcli.errors import UsageError
 from tfcli.options import OptionError, Options, make_options, option, parse_count, values_of
 from tfcli.runtime.device import Device
+from tfcli.text.reading_options import ReadingOptions
 from tfcli.text.tokenizer_training import TokenizerType
 from tfcli.training.options import DATA, TrainOptions
 
@@ -37,7 +38,14 @@ class TextOptions(Options):
     )
     val_fraction: float = option(
         0.1, min=0, max=0.9, metavar="FRACTION", panel=DATA,
-        help="Fraction of the text to hold out for evaluation.",
+        help="Fraction of each text to hold out for evaluation.",
+    )  # fmt: skip
+    val: tuple[str, ...] = option(
+        (), metavar="FILE", panel=DATA, conflicts=("val_fraction",),
+        help="A text to hold out, instead of a fraction; repeatable.",
+    )  # fmt: skip
+    exclude: tuple[str, ...] = option(
+        (), metavar="GLOB", panel=DATA, help="Leave out files of folders; repeatable."
     )  # fmt: skip
 
 
@@ -55,8 +63,8 @@ FilesArgument = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="FILE",
-        help="Files, folders, globs, - for stdin; text, .jsonl, .parquet, and .gz or .zst. "
-        "FILE:2 gives a file twice its weight.",
+        help="Files, folders, globs, - for stdin: text, JSON rows, CSV, TSV or parquet, as they "
+        "are or compressed. FILE:2 gives a file twice its weight.",
         show_default=False,
     ),
 ]
@@ -73,7 +81,11 @@ BaseOption = Annotated[
 ]  # fmt: skip
 ResumeOption = Annotated[
     str | None,
-    typer_option("--resume", help="Resume a run from its latest checkpoint.", metavar="RUN"),
+    typer_option(
+        "--resume",
+        metavar="RUN",
+        help="Resume a run from its latest checkpoint; FILE if its text has moved.",
+    ),
 ]
 
 
@@ -87,6 +99,7 @@ def train(
     resume: ResumeOption = None,
     options: TrainOptions,
     text: TextOptions,
+    reading: ReadingOptions,
     command: CommandOptions,
     json: JsonOption = False,
     quiet: QuietOption = False,
@@ -124,21 +137,25 @@ def train(
         if not is_main:
             session.run_worker(command.device)
         elif resume is not None:
-            session.resume(resume, options, device=command.device)
+            session.resume(resume, options, device=command.device, files=files or ())
         elif files:
-            _train_new(session, options, text, command, files, run, base)
+            _train_new(session, options, text, reading, command, files, run, base)
 
 
 def _train_new(
     session: TrainingSession,
     options: TrainOptions,
     text: TextOptions,
+    reading: ReadingOptions,
     command: CommandOptions,
     files: list[str],
     name: str | None,
     base: str | None,
 ) -> None:
-    with session.open_text(files, name, text.val_fraction) as (path, corpus):
+    with session.open_text(
+        files, name, reading,
+        val_fraction=text.val_fraction, val=text.val, exclude=text.exclude,
+    ) as (path, corpus):  # fmt: skip
         start = None if base is None else session.find_base(base)
         tokenizer = (
             start.run.tokenizer()
@@ -150,6 +167,7 @@ def _train_new(
         job = session.plan(
             corpus, tokenizer, options,
             name=path.name, seed=command.seed, device=command.device, base=start,
+            tokenizer_is_given=start is not None or text.tokenizer is not None,
         )  # fmt: skip
         if not command.dry_run:
             session.train(job, path, corpus)
@@ -158,15 +176,15 @@ def _train_new(
 
 
 # What can stand beside --resume; a run keeps everything else as it was planned.
-RESUMABLE = {"resume", "time", "steps", "shard", "device", "sample_prompt", "json", "quiet"}
+RESUMABLE = {
+    "files", "resume", "time", "steps", "shard", "device", "sample_prompt", "json", "quiet",
+}  # fmt: skip
 
 
 def _check_resume(resume: str, given: set[str]) -> None:
     """Raises UsageError where an option was given that a resumed run cannot change."""
-    if given & {"files", "run"}:
-        raise UsageError(
-            "--resume uses the run's own text and name", hint=f"tfcli train --resume {resume}"
-        )
+    if "run" in given:
+        raise UsageError("--resume uses the run's own name", hint=f"tfcli train --resume {resume}")
     if more := given & {"epochs", "tokens"}:
         raise OptionError(min(more), "cannot be combined with", "resume",
                           hint="extend the budget with --time or --steps")  # fmt: skip

@@ -1,0 +1,106 @@
+"""Every encoding is read, or refused with the command that converts it."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tfcli.errors import DataError
+from tfcli.text.encoding import encoding_of, guess_encoding
+from tfcli.text.readers import Reading, read_chunks
+from tfcli.text.reading_options import ReadingOptions, parse_encoding
+
+from .helpers import join
+
+# Sentences as they are in books, in the encodings that such books are found in.
+TEXTS = {
+    "cp1252": "El niño salió — “¿Quién es?”, preguntó Marta. Mañana será otro día, pensó él. ",
+    "gb18030": "红楼梦第一回，甄士隐梦幻识通灵，贾雨村风尘怀闺秀。此开卷第一回也。",
+    "cp932": "吾輩は猫である。名前はまだ無い。どこで生れたかとんと見当がつかぬ。",
+    "euc_jp": "吾輩は猫である。名前はまだ無い。どこで生れたかとんと見当がつかぬ。",
+    "koi8_r": "Все счастливые семьи похожи друг на друга, каждая несчастливая несчастлива. ",
+    "cp1251": "Все счастливые семьи похожи друг на друга, каждая несчастливая несчастлива. ",
+    "big5": "紅樓夢第一回，甄士隱夢幻識通靈，賈雨村風塵懷閨秀。此開卷第一回也。",
+    "cp949": "모든 인간은 태어날 때부터 자유로우며 그 존엄과 권리에 있어 동등하다. ",
+    "cp1253": "Όλοι οι άνθρωποι γεννιούνται ελεύθεροι και ίσοι στην αξιοπρέπεια. ",
+}
+WIDE = ["utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be"]
+
+
+def write(folder: Path, data: bytes) -> Path:
+    path = folder / "text.txt"
+    path.write_bytes(data)
+    return path
+
+
+@pytest.mark.parametrize("encoding", WIDE)
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+@pytest.mark.parametrize("text", ["Hello, world.\n", *TEXTS.values()])
+def test_utf16_and_utf32_are_read(tmp_path: Path, encoding: str, mark: str, text: str) -> None:
+    text = f"{text * 9}\n" * 9
+    path = write(tmp_path, (mark + text).encode(encoding))
+    found = Reading()
+    assert join(read_chunks(path, reading=found)).decode() == text
+    assert found.encoding == encoding
+    assert encoding.upper() in found.notes(path, ReadingOptions())[0]
+
+
+@given(st.text(min_size=1).filter(lambda text: "\0" not in text))
+def test_no_utf8_is_taken_for_another(text: str) -> None:
+    assert encoding_of(text.removeprefix("\ufeff").encode())[0] == "utf-8"
+
+
+@pytest.mark.skipif(shutil.which("iconv") is None, reason="iconv is not installed")
+@pytest.mark.parametrize("encoding", TEXTS)
+def test_other_encodings_are_refused_with_a_command_that_converts_them(
+    tmp_path: Path, encoding: str
+) -> None:
+    text = TEXTS[encoding] * 30
+    path = write(tmp_path, text.encode(encoding))
+    with pytest.raises(DataError) as caught:
+        list(read_chunks(path))
+    subprocess.run(caught.value.hint or "false", shell=True, cwd=tmp_path, check=True)
+    assert (tmp_path / "utf8.txt").read_text() == text
+
+
+@pytest.mark.parametrize("encoding", TEXTS)
+def test_encoding_can_be_named(tmp_path: Path, encoding: str) -> None:
+    text = TEXTS[encoding] * 9000  # more than a block
+    path = write(tmp_path, text.encode(encoding))
+    assert join(read_chunks(path, ReadingOptions(encoding=encoding))).decode() == text
+
+
+def test_byte_that_is_not_in_the_encoding_is_named(tmp_path: Path) -> None:
+    path = write(tmp_path, b"abc\x81\xff" + b"x" * 100)
+    with pytest.raises(DataError) as caught:
+        list(read_chunks(path, ReadingOptions(encoding="cp932")))
+    assert "not in cp932" in caught.value.what
+    assert "byte 3" in (caught.value.why or "")
+
+
+@pytest.mark.skipif(shutil.which("iconv") is None, reason="iconv is not installed")
+def test_one_bad_byte_in_utf8_is_dropped_by_the_command(tmp_path: Path) -> None:
+    text = TEXTS["cp1252"] * 100
+    data = text.encode()
+    place = data.index(b" ", 1000)
+    path = write(tmp_path, data[:place] + b"\xff" + data[place:])
+    with pytest.raises(DataError) as caught:
+        list(read_chunks(path))
+    # iconv -c reports that it dropped something
+    subprocess.run(caught.value.hint or "false", shell=True, cwd=tmp_path, check=False)
+    assert (tmp_path / "utf8.txt").read_text() == text
+
+
+def test_noise_gets_no_guess() -> None:
+    assert guess_encoding(bytes(range(256)) * 4) is None
+
+
+@pytest.mark.parametrize("name", ["base64", "hex", "nonsense", "", "a\0b"])
+def test_what_is_no_encoding_of_text_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match="cp1252"):
+        parse_encoding(name)

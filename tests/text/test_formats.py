@@ -1,0 +1,260 @@
+"""The format is told from the content: rows wherever they are, and no text for what it is."""
+
+from __future__ import annotations
+
+import bz2
+import csv
+import gzip
+import io
+import json
+import lzma
+import tarfile
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tfcli.errors import DataError
+from tfcli.text.readers import Reading, read_chunks
+from tfcli.text.reading_options import DEFAULT, Format, ReadingOptions
+from tfcli.text.rows import RowCounts
+
+from .helpers import any_text, documents
+
+TEXTS = ["one text", "zwei\nZeilen", 'three, with "quotes"', "四 😀", " spaces "]
+ROWS = [{"id": n, "text": text} for n, text in enumerate(TEXTS)]
+
+
+def lines(rows: list[dict[str, object]]) -> str:
+    return "".join(json.dumps(row) + "\n" for row in rows)
+
+
+def table(rows: list[dict[str, object]], delimiter: str = ",") -> str:
+    out = io.StringIO(newline="")
+    writer = csv.DictWriter(out, list(rows[0]), delimiter=delimiter)
+    writer.writeheader()
+    writer.writerows(rows)
+    return out.getvalue()
+
+
+WRITTEN: dict[str, str] = {
+    "JSON lines": lines(ROWS),
+    "an array": json.dumps(ROWS),
+    "a pretty array": json.dumps(ROWS, indent=2, ensure_ascii=False),
+    "pretty objects": "\n".join(json.dumps(row, indent=4) for row in ROWS),
+    "an array of strings": json.dumps(TEXTS),
+    "CSV": table(ROWS),
+    "TSV": table(ROWS, "\t"),
+}
+COMPRESSED: dict[str, Callable[[bytes], bytes]] = {
+    "as it is": bytes, "gzip": gzip.compress, "bzip2": bz2.compress, "xz": lzma.compress,
+}  # fmt: skip
+
+
+def read(
+    folder: Path, data: bytes, name: str = "data", options: ReadingOptions = DEFAULT
+) -> tuple[list[bytes], Reading]:
+    path = folder / name
+    path.write_bytes(data)
+    found = Reading()
+    return documents(read_chunks(path, options, reading=found)), found
+
+
+@pytest.mark.parametrize("compression", COMPRESSED)
+@pytest.mark.parametrize("written", WRITTEN)
+@pytest.mark.parametrize("name", ["data", "rows.json", "ROWS.JSONL", "book.txt"])
+def test_rows_are_the_same_documents_in_every_format_under_every_name(
+    tmp_path: Path, written: str, compression: str, name: str
+) -> None:
+    data = COMPRESSED[compression](WRITTEN[written].encode())
+    texts, _ = read(tmp_path, data, name)
+    assert texts == [text.encode() for text in TEXTS]
+
+
+@given(texts=st.lists(any_text.filter(str.strip), min_size=3, max_size=9))
+def test_any_text_comes_through_every_format(
+    tmp_path_factory: pytest.TempPathFactory, texts: list[str]
+) -> None:
+    folder = tmp_path_factory.mktemp("any")
+    rows: list[dict[str, object]] = [{"text": text} for text in texts]
+    for data in (lines(rows), json.dumps(rows), "\n".join(json.dumps(r, indent=1) for r in rows)):
+        assert read(folder, data.encode())[0] == [text.encode() for text in texts]
+    if not any("\0" in text for text in texts):
+        rows = [{"n": 1, "text": text} for text in texts]
+        for name, delimiter in (("t.csv", ","), ("t.tsv", "\t")):
+            written = read(folder, table(rows, delimiter).encode(), name)[0]
+            assert written == [text.encode() for text in texts]
+
+
+PROSE = {
+    "prose with commas": "It was late, and cold\nand nobody came, and\nwe waited, long\nfor, him\n",
+    "a stage direction": "[Enter HAMLET]\nTo be, or not to be.\n",
+    "a quoted list": '["Hello," he said.\n',
+    "a set": "{a, b, c} is a set.\n",
+    "code": "{\n  int x = 1;\n}\n",
+    "one object": '{"name": "my package", "version": "1.0"}\n',
+    "a poem by columns": "a,b\n",
+    "rows without text": "".join(f'{{"city": "Lugo", "count": {n}}}\n' for n in range(9)),
+}
+
+
+@pytest.mark.parametrize("name", PROSE)
+def test_what_only_looks_like_rows_is_plain_text(tmp_path: Path, name: str) -> None:
+    data = PROSE[name].encode()
+    texts, found = read(tmp_path, data, "book.txt")
+    assert (texts, found.format) == ([data], "text")
+
+
+@pytest.mark.parametrize("format", ["text", "json", "csv"])
+def test_format_can_be_named(tmp_path: Path, format: Format) -> None:
+    data = {
+        "text": lines(ROWS),
+        "json": '{"text": "one"}',
+        "csv": "text\none\n",
+    }[format].encode()
+    texts, found = read(tmp_path, data, "data", ReadingOptions(format=format))
+    assert found.format == format
+    assert texts == [data if format == "text" else b"one"]
+
+
+def archive(*names: str) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as file:
+        for name in names:
+            file.writestr(name, "text")
+    return out.getvalue()
+
+
+def tar() -> bytes:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as file:
+        file.addfile(tarfile.TarInfo("a.txt"))
+    return out.getvalue()
+
+
+NOT_TEXT = {
+    "a PDF": (b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n", "pdftotext"),
+    "a zip archive": (archive("a.txt"), "unzip"),
+    "a Word document": (archive("[Content_Types].xml", "word/document.xml"), "pandoc"),
+    "an EPUB book": (archive("mimetype", "META-INF/container.xml"), "pandoc"),
+    "an OpenDocument file": (archive("mimetype", "content.xml"), "pandoc"),
+    "an RTF document": (b"{\\rtf1\\ansi Hello}", "pandoc"),
+    "HTML": (b"\xef\xbb\xbf<!DOCTYPE html>\n<html><p>Hello</p></html>", "pandoc"),
+    "a tar archive": (tar(), "tar -xf"),
+    "an image": (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "tesseract"),
+}
+
+
+@pytest.mark.parametrize("compression", COMPRESSED)
+@pytest.mark.parametrize("kind", NOT_TEXT)
+def test_what_is_no_text_is_named_with_the_way_to_make_text_of_it(
+    tmp_path: Path, kind: str, compression: str
+) -> None:
+    data, command = NOT_TEXT[kind]
+    with pytest.raises(DataError) as caught:
+        read(tmp_path, COMPRESSED[compression](data), "it's a file")
+    assert f"is {kind}" in caught.value.what
+    assert command in (caught.value.hint or "")
+
+
+def test_html_can_be_trained_on_as_it_is(tmp_path: Path) -> None:
+    data = b"<html><p>Hello</p></html>"
+    assert read(tmp_path, data, "page.html", ReadingOptions(format="text"))[0] == [data]
+
+
+# --- which field, and rows without text ---------------------------------------------------------
+
+
+def test_the_only_field_with_text_is_found_and_named(tmp_path: Path) -> None:
+    rows: list[dict[str, object]] = [
+        {"id": f"a{n}", "lang": "en", "content": text} for n, text in enumerate(TEXTS[:3])
+    ]
+    texts, found = read(tmp_path, lines(rows).encode())
+    assert texts == [text.encode() for text in TEXTS[:3]]
+    assert "3 rows of JSON, text in 'content'" in found.notes(tmp_path, DEFAULT)[0]
+
+
+def test_nested_fields_are_reached_with_dots(tmp_path: Path) -> None:
+    rows: list[dict[str, object]] = [
+        {"doc": {"body": text, "by": "some one"}, "title": "a title"} for text in TEXTS
+    ]
+    texts, _ = read(tmp_path, lines(rows).encode(), options=ReadingOptions(field="doc.body"))
+    assert texts == [text.encode() for text in TEXTS]
+    rows = [{"doc.body": text} for text in TEXTS]
+    texts, _ = read(tmp_path, lines(rows).encode(), options=ReadingOptions(field="doc.body"))
+    assert texts == [text.encode() for text in TEXTS]
+
+
+def test_several_fields_with_text_are_named(tmp_path: Path) -> None:
+    rows: list[dict[str, object]] = [{"title": "a title", "body": "a longer body"}] * 3
+    with pytest.raises(DataError) as caught:
+        read(tmp_path, lines(rows).encode(), "rows.txt")
+    assert "body, title" in (caught.value.why or "")
+    assert caught.value.hint == "--field body"
+
+
+def test_the_field_text_comes_first(tmp_path: Path) -> None:
+    rows: list[dict[str, object]] = [{"title": "a title", "text": "x"}] * 3
+    assert read(tmp_path, lines(rows).encode())[0] == [b"x"] * 3
+
+
+def test_conversations_are_refused(tmp_path: Path) -> None:
+    rows: list[dict[str, object]] = [{"messages": [{"role": "user", "content": "a b"}]}] * 3
+    with pytest.raises(DataError) as caught:
+        read(tmp_path, lines(rows).encode(), "chat.jsonl")
+    assert "conversations" in caught.value.what
+
+
+BAD = ['{"text": null}', '{"text": "\\ud800"}', '{"text": ""}', "{}", "{", "[1]"]
+
+
+def test_a_few_bad_rows_are_skipped_and_the_first_named(tmp_path: Path) -> None:
+    good = '{"text": "a good row"}\n'
+    data = (good * 600 + "\n".join(BAD) + "\n" + good * 600).encode()
+    texts, found = read(tmp_path, data)
+    assert texts == [b"a good row"] * 1200
+    assert found.rows == RowCounts(
+        field="text", rows=1206, bad=6, empty=1,
+        named=[
+            "row 601: text is null",
+            "row 602: half a character (the surrogate U+D800) at 0",
+            "row 603: text is empty",
+        ],
+    )  # fmt: skip
+    (note,) = (n for n in found.notes(tmp_path, DEFAULT) if "skipped" in n)
+    assert "6 of 1,206 rows" in note
+    with pytest.raises(DataError) as caught:
+        read(tmp_path, data, options=ReadingOptions(strict=True))
+    assert "row 601" in (caught.value.why or "")
+
+
+def test_many_bad_rows_are_refused(tmp_path: Path) -> None:
+    data = ('{"text": "a good row"}\n' * 98 + "{}\n" * 2).encode()
+    with pytest.raises(DataError) as caught:
+        read(tmp_path, data)
+    assert "2 of 100 rows" in caught.value.what
+    assert "row 99" in (caught.value.why or "")
+
+
+def test_many_empty_rows_are_skipped(tmp_path: Path) -> None:
+    """Collections of lines have an empty row for each blank line."""
+    texts, found = read(tmp_path, b'{"text": "a line"}\n{"text": ""}\n' * 50)
+    assert texts == [b"a line"] * 50
+    assert found.rows
+    assert found.rows.empty == 50
+
+
+def test_table_with_rows_of_another_width_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError) as caught:
+        read(tmp_path, b"id,text\n1,one\n2,two,three\n", "t.csv")
+    assert "row 2: 3 cells for 2 columns" in (caught.value.why or "")
+
+
+@pytest.mark.parametrize("end", ["", ",", '"', '{"text": "b'])
+def test_array_that_is_cut_short_is_refused(tmp_path: Path, end: str) -> None:
+    whole = json.dumps(ROWS)
+    with pytest.raises(DataError):
+        read(tmp_path, (whole[:-1] + end).encode() if end else whole[:-20].encode(), "rows.json")

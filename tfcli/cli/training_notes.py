@@ -1,0 +1,76 @@
+"""What `train` and `tokenizer train` say of their text, and what of their result."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tfcli.cli import streams
+    from tfcli.text.corpus import Corpus
+    from tfcli.text.sources import Sources
+    from tfcli.text.tokenizer_training import TokenizerReport
+
+
+def format_held_out(summary: dict[str, Any]) -> str:
+    """The held-out loss in a sentence, with its protocol and the baselines."""
+    from tfcli.cli.training_view import format_baselines
+
+    held_out = summary["held_out"]
+    if held_out is None:
+        return "Held out: not evaluated."
+    baselines = summary["baselines"]
+    simple = f"; baselines: {format_baselines(baselines)}" if baselines else ""
+    part = "" if held_out["whole"] else ", evenly spaced subset"
+    best = (
+        f"; best checkpoint: step {summary['best_step']:,} (used by `generate`)"
+        if summary["best_step"] != summary["steps"]
+        else ""
+    )
+    return (
+        f"Held out: {held_out['nats_per_byte']:.4f} nats/byte on {held_out['bytes']:,} bytes, "
+        f"{held_out['text']} (context {held_out['context']}, stride {held_out['stride']}{part})"
+        f"{simple}{best}."
+    )
+
+
+def report_left_out(sources: Sources, reporter: streams.Reporter) -> None:
+    """Names what was found in folders and is not read."""
+    if sources.left_out:
+        named = ", ".join(f"{path} ({reason})" for path, reason in sources.left_out[:5])
+        more = f", and {len(sources.left_out) - 5:,} more" if len(sources.left_out) > 5 else ""
+        reporter.note(f"Note: left out {named}{more}.")
+
+
+def report_reading(corpus: Corpus, reporter: streams.Reporter) -> None:
+    """Says what was recognized, and what of it was skipped."""
+    for note in corpus.notes:
+        reporter.note(f"Note: {note}.")
+
+
+def run_path(name: str | None, first_file: str) -> Path:
+    """The folder of a new run: the name given, or a free one from the first file."""
+    from tfcli.files import check_name, slugify
+    from tfcli.runs.run import ROOT, RUN_JSON
+    from tfcli.text.sources import split_weight
+
+    if name is not None:
+        path = Path(name)
+        check_name(path.name, "run")
+        return path if path.parent != Path() else ROOT / name
+    first_file, _ = split_weight(first_file)
+    stem = "piped" if first_file == "-" else slugify(Path(first_file).name.split(".")[0])
+    path, number = ROOT / stem, 1
+    while (path / RUN_JSON).exists():
+        number += 1
+        path = ROOT / f"{stem[:58]}-{number}"
+    return path
+
+
+def report_reduced(report: TokenizerReport, *, asked: bool, reporter: streams.Reporter) -> None:
+    """Says so where the text allows only a smaller vocabulary than requested."""
+    if asked and report.vocab_size < report.wanted:
+        reporter.note(
+            f"Note: this text allows a vocabulary of {report.vocab_size:,}, not the "
+            f"{report.wanted:,} requested."
+        )

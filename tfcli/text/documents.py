@@ -1,0 +1,181 @@
+"""Where documents end in plain text: at the end of the file, or at a separator in it.
+
+A separator never belongs to a document, and neither does the newline before it.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from tfcli.text.chunks import Chunk, character_boundary
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from tfcli.text.reading_options import DocumentKind
+
+# Lines that separate documents in texts made for language models: GPT-2's, and Llama 3's.
+KNOWN_SEPARATORS = (b"<|endoftext|>", b"<|end_of_text|>")
+
+NEVER = b"\xff"  # a separator that no UTF-8 has
+
+
+def split_documents(
+    blocks: Iterable[bytes],
+    kind: DocumentKind = "file",
+    separator: bytes | None = None,
+    *,
+    counts: dict[bytes, int],
+) -> Iterator[Chunk]:
+    """The chunks of the documents in a plain text.
+
+    Args:
+        blocks: the text as `read_blocks` cuts it.
+        kind: what a document is, where there is no separator. In a `file`, a line that is one of
+            KNOWN_SEPARATORS ends a document too.
+        separator: ends a document wherever it occurs.
+        counts: takes how often each separator was found.
+
+    """
+    documents = _Documents(separated=kind != "file" or separator not in {None, NEVER})
+    if separator is not None:
+        pieces = _split_at(blocks, separator, counts)
+    elif kind == "file":
+        pieces = _split_at_known(blocks, counts)
+    elif kind == "line":
+        pieces = _split_at_lines(blocks)
+    else:
+        pieces = _split_at_blank_lines(blocks)
+    for piece in pieces:
+        yield from documents.end() if piece is None else documents.add(piece)
+    yield from documents.finish()
+
+
+class _Documents:
+    """Makes chunks of pieces, holding back the last one until it is known what follows.
+
+    Args:
+        separated: whether there are separators; otherwise that is known from the first one on.
+
+    """
+
+    def __init__(self, *, separated: bool) -> None:
+        self._held: list[bytes] = []  # a piece, and newlines after it
+        self._separated = separated
+        self._continues = False  # whether a chunk of this document was given out
+
+    def add(self, piece: bytes) -> Iterator[Chunk]:
+        """The next piece of the document."""
+        is_newline = bool(self._held) and piece in {b"\n", b"\r\n"}
+        is_blank = self._separated and not b"".join(self._held).strip()  # no document so far
+        if not (is_newline or is_blank):
+            for held in self._held:
+                yield Chunk(held, last=False)
+                self._continues = True
+            self._held = []
+        self._held.append(piece)
+
+    def end(self) -> Iterator[Chunk]:
+        """A separator."""
+        self._separated = True
+        yield from self.finish()
+
+    def finish(self) -> Iterator[Chunk]:
+        """The end of the document, if there is one."""
+        held, continues = self._held, self._continues
+        self._held, self._continues = [], False
+        if self._separated and held:
+            last = re.sub(rb"\r?\n\Z", b"", held[-1])
+            if last or len(held) > 1:
+                held = [*held[:-1], *filter(None, [last])]
+            elif not continues:  # else a newline has to stay, to be the last chunk
+                held = []
+        if self._separated and not continues and not b"".join(held).strip():
+            return
+        for place, piece in enumerate(held, 1):
+            yield Chunk(piece, last=place == len(held))
+
+
+def _split_at_known(blocks: Iterable[bytes], counts: dict[bytes, int]) -> Iterator[bytes | None]:
+    """The blocks as they are, but for lines that are a known separator."""
+    pattern = re.compile(
+        rb"^(" + b"|".join(map(re.escape, KNOWN_SEPARATORS)) + rb")[ \t]*\r?(?:\n|\Z)",
+        re.MULTILINE,
+    )
+    at_line_start = True
+    for block in blocks:
+        position = 0
+        for match in pattern.finditer(block) if b"<|end" in block else ():
+            if match.start() == 0 and not at_line_start:
+                continue
+            if match.start() > position:
+                yield block[position : match.start()]
+            yield None
+            counts[match[1]] = counts.get(match[1], 0) + 1
+            position = match.end()
+        if position < len(block):
+            yield block[position:]
+        at_line_start = block.endswith(b"\n")
+
+
+def _split_at_lines(blocks: Iterable[bytes]) -> Iterator[bytes | None]:
+    for block in blocks:
+        for line in re.findall(rb"[^\n]*\n|[^\n]+", block):
+            yield line
+            if line.endswith(b"\n"):
+                yield None
+
+
+def _split_at_blank_lines(blocks: Iterable[bytes]) -> Iterator[bytes | None]:
+    at_line_start = True
+    for block in blocks:
+        position = 0
+        for match in re.finditer(rb"^[ \t]*\r?\n", block, re.MULTILINE):
+            if match.start() == 0 and not at_line_start:
+                continue
+            if match.start() > position:
+                yield block[position : match.start()]
+            yield None
+            position = match.end()
+        if position < len(block):
+            yield block[position:]
+        at_line_start = block.endswith(b"\n")
+
+
+def _split_at(
+    blocks: Iterable[bytes], separator: bytes, counts: dict[bytes, int]
+) -> Iterator[bytes | None]:
+    """Wherever the separator is, with the newline after it."""
+    rest = b""
+    for block in blocks:
+        text = rest + block
+        position = 0
+        while (found := text.find(separator, position)) >= 0:
+            after = found + len(separator)
+            if len(text) - after < 2 and text[after:] in (b"", b"\r"):
+                break  # a newline may follow
+            if text[after : after + 2] == b"\r\n":
+                after += 2
+            elif text[after : after + 1] == b"\n":
+                after += 1
+            if found > position:
+                yield text[position:found]
+            yield None
+            counts[separator] = counts.get(separator, 0) + 1
+            position = after
+        # what may be the beginning of a separator
+        keep = len(separator) - 1 if found < 0 else len(text) - found
+        cut = max(position, len(text) - keep)
+        cut = position + character_boundary(text[position:cut])
+        if cut > position:
+            yield text[position:cut]
+        rest = text[cut:]
+    if rest.endswith(separator):
+        rest = rest.removesuffix(separator)
+        counts[separator] = counts.get(separator, 0) + 1
+        if rest:
+            yield rest
+        yield None
+    elif rest:
+        yield rest

@@ -1,0 +1,177 @@
+"""Which encoding a text is in, and reading it as UTF-8.
+
+UTF-8 is read, and so are UTF-16 and UTF-32, which are unmistakable. Every other encoding can only
+be guessed, so it has to be named with --encoding, and an error suggests the likeliest one.
+"""
+
+from __future__ import annotations
+
+import codecs
+import io
+import shlex
+from typing import IO, TYPE_CHECKING, Any
+
+from tfcli.errors import DataError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+UTF8, UTF8_BOM = "utf-8", codecs.BOM_UTF8
+# of UTF-32 first: little-endian, its mark begins with that of UTF-16
+_MARKS = (
+    (codecs.BOM_UTF32_LE, "utf-32-le"),
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
+_WIDE = ("utf-32-le", "utf-32-be", "utf-16-le", "utf-16-be")
+NEARLY = 0.9  # of the confidence of the best guess
+_SAMPLE = 1 << 16  # bytes to guess an encoding from
+_BLOCK = 1 << 18
+
+
+def encoding_of(head: bytes) -> tuple[str, int]:
+    """The encoding of a file that begins like this, and the length of its byte order mark."""
+    for mark, name in _MARKS:
+        if head.startswith(mark):
+            return name, len(mark)
+    if head.startswith(UTF8_BOM):
+        return UTF8, len(UTF8_BOM)
+    # without a mark, most texts have zero bytes in them, in every other place
+    if 0 in head[:_SAMPLE]:
+        guess = _detect(head[:_SAMPLE])
+        if guess in _WIDE:
+            return guess, 0
+        if guess is None and (wide := _readable_as(head[:_SAMPLE])):
+            return wide, 0
+    return UTF8, 0
+
+
+def _readable_as(head: bytes) -> str | None:
+    """UTF-16 or UTF-32 where only these give lines of printable characters."""
+    for name in _WIDE:
+        width = 4 if "32" in name else 2
+        text = head[: len(head) // width * width].decode(name, errors="replace")
+        printable = sum(c.isprintable() and c != "\ufffd" for c in text) + text.count("\n")
+        if len(text) >= 16 and {"\n", " "} & {*text} and printable > 0.98 * len(text):
+            return name
+    return None
+
+
+def _detect(sample: bytes) -> str | None:
+    """The likeliest encoding, by Python's name."""
+    import chardet
+
+    found = [(each["encoding"], each["confidence"]) for each in chardet.detect_all(sample)]
+    best, confidence = found[0]
+    # short of evidence, the encoding that is by far the most frequent
+    if any(name == "Windows-1252" and c > NEARLY * confidence for name, c in found):
+        best = "Windows-1252"
+    return codecs.lookup(best).name if best else None
+
+
+def as_utf8(stream: IO[bytes], encoding: str, name: Path) -> IO[bytes]:
+    """A stream of the same text in UTF-8, without a byte order mark.
+
+    Reading it raises DataError where it is not in that encoding.
+    """
+    return io.BufferedReader(_Transcoded(stream, encoding, name), _BLOCK)
+
+
+class _Transcoded(io.RawIOBase):
+    """The raw stream under `io.BufferedReader`."""
+
+    def __init__(self, stream: IO[bytes], encoding: str, name: Path) -> None:
+        self._stream, self._encoding, self._name = stream, encoding, name
+        self._decoder = codecs.getincrementaldecoder(encoding)()
+        self._ready = b""
+        self._offset = 0
+        self._at_end = self._began = False
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while not self._ready and not self._at_end:
+            block = self._stream.read(_BLOCK)
+            self._at_end = not block
+            waiting = len(self._decoder.getstate()[0])
+            try:
+                text = self._decoder.decode(block, final=self._at_end)
+                self._ready = text.encode()
+            except UnicodeError as error:
+                start = getattr(error, "start", 0)
+                raise DataError(
+                    f"{self._name} is not in {self._encoding}",
+                    why=f"invalid at byte {max(0, self._offset - waiting + start):,}",
+                ) from None
+            if not self._began and self._ready:
+                self._ready, self._began = self._ready.removeprefix(UTF8_BOM), True
+            self._offset += len(block)
+        count = min(len(buffer), len(self._ready))
+        buffer[:count] = self._ready[:count]
+        self._ready = self._ready[count:]
+        return count
+
+    def close(self) -> None:
+        self._stream.close()
+        super().close()
+
+
+def has_zeros(data: bytes) -> bool:
+    """Whether so many bytes are zero that this is hardly text."""
+    return data.count(0) * 1000 > len(data)
+
+
+def check_utf8(data: bytes, name: Path, offset: int) -> None:
+    """Checks a block of a file.
+
+    Args:
+        offset: where the block begins.
+
+    Raises:
+        DataError: it is not UTF-8; the hint has the encoding that it seems to be in.
+
+    """
+    try:
+        data.decode()
+    except UnicodeDecodeError as error:
+        why = f"invalid UTF-8 at byte {offset + error.start:,} (0x{data[error.start]:02x})"
+        if has_zeros(data):
+            raise DataError(f"{name} is a binary file, not UTF-8 text", why=why) from None
+        sample = data[max(0, error.start - _SAMPLE // 2) :][:_SAMPLE]
+        raise DataError(f"{name} is not UTF-8 text", why=why, hint=_repair(sample, name)) from None
+
+
+def _repair(sample: bytes, name: Path) -> str:
+    """A command that makes UTF-8 of a text, of which a part that is not UTF-8 is given."""
+    quoted = shlex.quote(str(name))
+    invalid = sample.decode(errors="replace").count("�")
+    valid = sum(ord(c) > 0x7F for c in sample.decode(errors="ignore"))
+    if valid >= 4 * invalid:  # damaged UTF-8
+        return f"iconv -c -f UTF-8 -t UTF-8 -- {quoted} > utf8.txt   # drops them"
+    guess = guess_encoding(sample)
+    if guess is None:
+        return "--encoding NAME, if you know which it is in"
+    # iconv's SHIFT_JIS lacks what Windows added to it
+    if guess == "cp932" and _decodes(sample, "shift_jis"):
+        guess = "shift_jis"
+    usual = {"shift_jis": "SHIFT_JIS"}.get(guess, guess.replace("_", "-").upper())
+    command = f"iconv -f {usual} -t UTF-8 -- {quoted} > utf8.txt"
+    return f"{command}   # or --encoding {guess}"
+
+
+def _decodes(sample: bytes, encoding: str) -> bool:
+    """Whether a sample is in an encoding, but for where it was cut out."""
+    decoder = codecs.getincrementaldecoder(encoding)()
+    try:
+        decoder.decode(sample)
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def guess_encoding(sample: bytes) -> str | None:
+    """The likeliest encoding of text that is not UTF-8, by Python's name."""
+    guess = _detect(sample)
+    return guess if guess != UTF8 else None

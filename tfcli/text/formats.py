@@ -1,0 +1,255 @@
+"""What a file is, told from its first bytes: its compression, its format, or that it is no text.
+
+Names do not decide: `rows.jsonl` may be called `rows.json`, or come through a pipe. Only tables of
+a single column need their suffix.
+"""
+
+from __future__ import annotations
+
+import bz2
+import csv
+import gzip
+import io
+import json
+import lzma
+import re
+import shlex
+import zipfile
+import zlib
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING, Literal, cast
+
+from tfcli.errors import DataError
+from tfcli.text.parquet import open_zstd
+from tfcli.text.reading_options import Format
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+Compression = Literal["gzip", "zstd", "bzip2", "xz"]
+
+HEAD = 1 << 16  # bytes that are looked at
+DAMAGED = (EOFError, zlib.error, gzip.BadGzipFile, lzma.LZMAError)
+
+# --- compression --------------------------------------------------------------------------------
+
+_COMPRESSED: dict[Compression, bytes] = {
+    "gzip": b"\x1f\x8b\x08",
+    "zstd": b"\x28\xb5\x2f\xfd",
+    "bzip2": b"BZh",
+    "xz": b"\xfd7zXZ\x00",
+}
+
+
+def compression_of(head: bytes) -> Compression | None:
+    """How a file that begins like this is compressed."""
+    for name, magic in _COMPRESSED.items():
+        if head.startswith(magic):
+            return name
+    return None
+
+
+def decompress(stream: IO[bytes], compression: Compression, name: Path) -> IO[bytes]:
+    """The decompressed content of a stream; reading raises one of DAMAGED if it is not whole.
+
+    Args:
+        name: what errors call the file.
+
+    Raises:
+        UsageError: it needs an extra that is not installed.
+
+    """
+    match compression:
+        case "gzip":
+            return cast("IO[bytes]", gzip.GzipFile(fileobj=stream))
+        case "bzip2":
+            return bz2.BZ2File(stream)
+        case "xz":
+            return lzma.LZMAFile(stream)
+        case "zstd":
+            return open_zstd(stream, name)
+
+
+# --- what is no text ----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class NotText:
+    """A kind of file that holds no plain text.
+
+    Attributes:
+        name: as in "is a PDF".
+        command: makes text of it, `{}` being the file; None if nothing does.
+
+    """
+
+    name: str
+    command: str | None = None
+
+
+PANDOC = "pandoc -t plain {} -o text.txt"
+_ZIPPED = (  # a name inside of a zip archive, and what that makes of it
+    ("word/document.xml", NotText("a Word document (docx)", PANDOC)),
+    ("META-INF/container.xml", NotText("an EPUB book", PANDOC)),
+    ("content.xml", NotText("an OpenDocument file", PANDOC)),
+    ("xl/workbook.xml", NotText("an Excel workbook", "libreoffice --headless --convert-to csv {}")),
+    ("ppt/presentation.xml", NotText("a PowerPoint presentation",
+                                     "libreoffice --headless --convert-to pdf {}")),
+)  # fmt: skip
+_BY_SUFFIX = {
+    suffix: kind
+    for suffix, (_, kind) in zip((".docx", ".epub", ".odt", ".xlsx", ".pptx"), _ZIPPED, strict=True)
+}
+_ZIP = NotText("a zip archive", "unzip {} -d texts && tfcli train texts")
+_TAR = NotText("a tar archive", "mkdir texts && tar -xf {} -C texts && tfcli train texts")
+_HTML = NotText("HTML", PANDOC)
+_MAGIC: tuple[tuple[bytes, NotText], ...] = (
+    (b"%PDF-", NotText("a PDF", "pdftotext {} text.txt")),
+    (b"{\\rtf", NotText("an RTF document", "pandoc -f rtf -t plain {} -o text.txt")),
+    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1",
+     NotText("an old Office document", "libreoffice --headless --convert-to txt {}")),
+    (b"%!PS", NotText("PostScript", "ps2ascii {} text.txt")),
+    (b"AT&TFORM", NotText("a DjVu document", "djvutxt {} text.txt")),
+    (b"7z\xbc\xaf\x27\x1c", NotText("a 7z archive", "7z x {} -otexts && tfcli train texts")),
+    (b"Rar!\x1a\x07", NotText("a RAR archive", "unrar x {} texts/ && tfcli train texts")),
+    (b"\x89PNG\r\n", NotText("an image", "tesseract {} text")),
+    (b"\xff\xd8\xff", NotText("an image", "tesseract {} text")),
+    (b"GIF8", NotText("an image", "tesseract {} text")),
+    (b"GGUF", NotText("a model (GGUF)")),
+    (b"SQLite format 3\x00", NotText("a database")),
+    (b"ARROW1", NotText("an Arrow file")),
+    (b"\x93NUMPY", NotText("a numpy array")),
+    (b"\x7fELF", NotText("a program")),
+    (b"MZ\x90", NotText("a program")),
+    (b"OggS", NotText("a sound")),
+    (b"ID3", NotText("a sound")),
+    (b"RIFF", NotText("a sound or a video")),
+)  # fmt: skip
+
+
+def not_text(head: bytes, suffix: str, archive: Callable[[], IO[bytes]]) -> NotText | None:
+    """What kind of file begins like this, if it is one that holds no plain text.
+
+    Args:
+        suffix: of its name, which tells what kind of document a zip archive is.
+        archive: opens the file, to look into a zip archive.
+
+    """
+    for magic, kind in _MAGIC:
+        if head.startswith(magic):
+            return kind
+    if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
+        return _BY_SUFFIX.get(suffix) or _in_zip(archive)
+    if head[257:262] == b"ustar":
+        return _TAR
+    start = head.removeprefix(b"\xef\xbb\xbf").lstrip()[:200].lower()
+    if re.match(rb"(<\?xml[^>]*>\s*)?(<!--.*?-->\s*)?<(!doctype html|html[\s>])", start, re.DOTALL):
+        return _HTML
+    return None
+
+
+def _in_zip(archive: Callable[[], IO[bytes]]) -> NotText:
+    try:
+        with zipfile.ZipFile(archive()) as opened:
+            names = set(opened.namelist())
+    except (OSError, zipfile.BadZipFile, ValueError):
+        return _ZIP
+    return next((kind for name, kind in _ZIPPED if name in names), _ZIP)
+
+
+def refuse(kind: NotText, name: Path) -> DataError:
+    """The error for a file that is no text."""
+    quoted = shlex.quote(str(name))
+    return DataError(
+        f"{name} is {kind.name}, not text",
+        hint=kind.command.format(quoted) if kind.command else None,
+    )
+
+
+# --- the format of text -------------------------------------------------------------------------
+
+PARQUET = b"PAR1"  # the first and last bytes of a parquet file
+_CELL = re.compile(r"[\w .#/()-]{1,40}")  # of a header
+
+
+def format_of(head: str, *, suffix: str = "", whole: bool) -> Format:
+    """The format of a file whose text begins like this.
+
+    Args:
+        suffix: of its name, in lower case, without that of a compression.
+        whole: whether this is all of it.
+
+    """
+    start = head.lstrip()
+    if start.startswith(("{", "[")) and _is_json(start, whole=whole):
+        return "json"
+    for name, delimiter in (("csv", ","), ("tsv", "\t")):
+        if suffix == f".{name}" or _is_table(head, delimiter, whole=whole):
+            return cast("Format", name)
+    return "text"
+
+
+def _is_json(start: str, *, whole: bool) -> bool:
+    """Whether text is JSON: objects one after another, or an array of objects or strings."""
+    if start.startswith("["):
+        inside = start[1:].lstrip()
+        if not inside.startswith(("{", '"')):
+            return False
+        value = _first_value(inside, whole=whole)
+        return value is _CUT or (
+            value is not None and isinstance(value[0], dict | str) and value[1][:1] in {",", "]"}
+        )
+    value = _first_value(start, whole=whole)
+    return value is _CUT or (
+        value is not None and isinstance(value[0], dict) and value[1][:1] in {"", "{"}
+    )
+
+
+_CUT = (None, "")  # a value that goes on after the head
+
+
+def _first_value(text: str, *, whole: bool) -> tuple[object, str] | None:
+    """The first JSON value and what follows it after white space; None if it is not JSON."""
+    try:
+        value, end = json.JSONDecoder().raw_decode(text)
+    except (ValueError, RecursionError) as error:
+        # 64 KiB of one unfinished value that is right so far: a large row
+        at_end = isinstance(error, json.JSONDecodeError) and (
+            error.pos >= len(text) - 1 or error.msg.startswith("Unterminated string")
+        )
+        return _CUT if at_end and not whole else None
+    return value, text[end:].lstrip()
+
+
+def _is_table(head: str, delimiter: str, *, whole: bool) -> bool:
+    """Whether text has a header of short names and rows of as many cells, three at least."""
+    first = head.split("\n", 1)[0].rstrip("\r")
+    try:
+        cells = next(iter(csv.reader([first], delimiter=delimiter)), [])
+    except csv.Error:
+        return False
+    names = {cell.strip().lower() for cell in cells}
+    if len(cells) < 2 or len(names) < len(cells) or not all(map(_CELL.fullmatch, cells)):
+        return False
+    if not all(any(c.isalpha() for c in cell) and cell == cell.strip() for cell in cells):
+        return False
+    rows = list(_complete_rows(head, delimiter, whole=whole))
+    texts = any(re.search(r"\S\s+\S", cell) for row in rows[1:] for cell in row)
+    return len(rows) >= 3 and texts and all(len(row) == len(cells) for row in rows)
+
+
+def _complete_rows(head: str, delimiter: str, *, whole: bool) -> Iterator[list[str]]:
+    rows = csv.reader(io.StringIO(head, newline=""), delimiter=delimiter, strict=True)
+    previous = None
+    try:
+        for row in rows:
+            if previous:
+                yield previous
+            previous = row
+    except csv.Error:
+        if whole:
+            yield []  # fits no header
+        return
+    if whole and previous:
+        yield previous

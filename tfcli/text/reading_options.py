@@ -1,0 +1,76 @@
+"""What a user may say about how files are read; the rest is found in their content."""
+
+from __future__ import annotations
+
+import codecs
+from dataclasses import dataclass
+from typing import Literal
+
+from tfcli.options import Options, option
+
+Format = Literal["text", "json", "csv", "tsv", "parquet"]
+DocumentKind = Literal["file", "line", "blank-line"]
+
+DATA = "Data"
+
+
+def parse_encoding(name: str) -> str:
+    """The name of an encoding as Python spells it.
+
+    Raises:
+        ValueError: Python knows no such encoding of text.
+
+    """
+    try:
+        found = codecs.lookup(name)
+    except (LookupError, ValueError):
+        found = None
+    if found is None or not getattr(found, "_is_text_encoding", True):
+        raise ValueError(f"must be an encoding such as cp1252, gb18030 or utf-16, not {name!r}")
+    return found.name
+
+
+def unescape(text: str) -> str:
+    r"""A separator as it is typed, with `\n`, `\r`, `\t` and `\\` for what they are elsewhere."""
+    parts = text.split("\\\\")
+    for escape, character in (("\\n", "\n"), ("\\r", "\r"), ("\\t", "\t")):
+        parts = [part.replace(escape, character) for part in parts]
+    if not any(parts) and len(parts) == 1:
+        raise ValueError("must not be empty")
+    return "\\".join(parts)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReadingOptions(Options):
+    """How files are read, where their content does not tell, or tells it wrong.
+
+    Attributes:
+        by_suffix: whether only the name tells the format, and nothing separates documents, which
+            is how the first runs were made.
+
+    """
+
+    format: Format | None = option(
+        None, shown_default="from the content", panel=DATA, help="Format of the files."
+    )
+    field: str | None = option(
+        None, metavar="NAME", shown_default="text, or the only one", panel=DATA,
+        help="Field or column of the text; dots lead into objects.",
+    )  # fmt: skip
+    encoding: str | None = option(
+        None, metavar="NAME", shown_default="UTF-8, or UTF-16 or 32", panel=DATA,
+        from_text=parse_encoding, help="Encoding of the files.",
+    )  # fmt: skip
+    document: DocumentKind = option("file", panel=DATA, help="What a document is in plain text.")
+    separator: str | None = option(
+        None, metavar="TEXT", from_text=unescape, conflicts=("document",), panel=DATA,
+        shown_default="a line with <|endoftext|>", help="What separates documents in plain text.",
+    )  # fmt: skip
+    strict: bool = option(
+        False, panel=DATA, help="Refuse rows without text, instead of skipping a few."
+    )
+    by_suffix: bool = False
+
+
+DEFAULT = ReadingOptions()
+READ_BY_SUFFIX = ReadingOptions(by_suffix=True)

@@ -1,0 +1,183 @@
+"""The first reading of a corpus: counts, hashes, and chooses what to hold out."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+from array import array
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tfcli.errors import DataError
+from tfcli.text.held_out import Ranges, choose_held_out
+from tfcli.text.readers import Reading, read_chunks
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from tfcli.text.chunks import Chunk
+    from tfcli.text.reading_options import ReadingOptions
+
+Progress = Callable[[int], None]
+
+MAX_ENDS = 1 << 20  # ends of documents remembered to choose the split from: 8 MiB
+DOCUMENT_BORDER = b"\xff"  # a byte that UTF-8 never contains, so that boundaries count in the hash
+NAMED = 3  # files that are left out and named
+
+
+@dataclass(frozen=True)
+class Scan:
+    """What one reading of the sources found.
+
+    Attributes:
+        bytes: the length of all documents together, in UTF-8.
+        documents: how many there are.
+        fingerprint: SHA-256 of the documents and their boundaries.
+        held_out: the stretches of these bytes that are held out, each from its first byte to
+            before its last; where one starts inside a character, it starts after it.
+
+    """
+
+    bytes: int
+    documents: int
+    fingerprint: str
+    held_out: Ranges
+
+    @property
+    def training_bytes(self) -> int:
+        """About how many bytes are left to train on."""
+        return self.bytes - sum(stop - start for start, stop in self.held_out)
+
+    @property
+    def split_name(self) -> str:
+        """What is held out, in a hash; as in the first release where it is the end of the text."""
+        match self.held_out:
+            case ():
+                return str(self.bytes)
+            case ((start, stop),) if stop == self.bytes:
+                return str(start)
+        return str(self.held_out)
+
+
+class Fingerprint:
+    """SHA-256 of documents and of where each ends."""
+
+    def __init__(self) -> None:
+        self._digest = hashlib.sha256()
+
+    def add(self, chunk: Chunk) -> None:
+        """Adds the next chunk."""
+        self._digest.update(chunk.data)
+        if chunk.last:
+            self._digest.update(DOCUMENT_BORDER)
+
+    def hexdigest(self) -> str:
+        """The fingerprint of all chunks so far."""
+        return self._digest.hexdigest()
+
+    def copy(self) -> Fingerprint:
+        """One that goes on from here on its own."""
+        other = Fingerprint()
+        other._digest = self._digest.copy()
+        return other
+
+
+@dataclass(frozen=True)
+class SavedScan:
+    """A scan in the cache.
+
+    Attributes:
+        notes: what the user should know of the sources.
+        left_out: which of the sources, counted from 0, were not text.
+
+    """
+
+    scan: Scan
+    notes: tuple[str, ...]
+    left_out: tuple[int, ...]
+
+
+def scan_sources(
+    sources: Sequence[Path],
+    names: Sequence[Path],
+    reading: ReadingOptions,
+    optional: frozenset[Path],
+    val_fraction: float,
+    progress: Progress,
+) -> SavedScan:
+    """Reads all sources, each called by its name in errors."""
+    found = _Ends()
+    notes: list[str] = []
+    left_out: dict[int, str] = {}
+    for place, (source, name) in enumerate(zip(sources, names, strict=True)):
+        facts = Reading()
+        before = found.copy() if name in optional else found
+        try:
+            for chunk in read_chunks(source, reading, name=name, reading=facts):
+                found.add(chunk)
+                progress(found.bytes)
+        except DataError as error:
+            if name not in optional:
+                raise
+            found, left_out[place] = before, error.what
+        else:
+            notes += facts.notes(name, reading)
+    if found.bytes == 0:
+        listed = ", ".join(str(name) for name in names[:3])
+        why = next(iter(left_out.values()), "empty" if sources else None)
+        raise DataError(f"no text in {listed}", why=why)
+    scan = Scan(
+        bytes=found.bytes,
+        documents=found.documents,
+        fingerprint=found.fingerprint.hexdigest(),
+        held_out=choose_held_out(found.ends, val_fraction),
+    )
+    return SavedScan(scan, (*_shortened(notes), *_describe(left_out)), tuple(left_out))
+
+
+def _shortened(notes: list[str]) -> list[str]:
+    """The first few of many notes, and how many more there are."""
+    more = len(notes) - 2 * NAMED
+    return notes if more <= 0 else [*notes[: 2 * NAMED], f"... and {more:,} more files like these"]
+
+
+def _describe(left_out: dict[int, str]) -> list[str]:
+    reasons = list(left_out.values())
+    more = f"; and {len(reasons) - NAMED:,} more" if len(reasons) > NAMED else ""
+    return [f"left out: {'; '.join(reasons[:NAMED])}{more}"] if reasons else []
+
+
+class _Ends:
+    """Counts and hashes chunks, and remembers where documents end; of very many, only some."""
+
+    def __init__(self) -> None:
+        self.bytes = self.documents = 0
+        self.fingerprint = Fingerprint()
+        self._ends = array("Q")
+        self._step = 1
+
+    def add(self, chunk: Chunk) -> None:
+        """The next chunk."""
+        self.fingerprint.add(chunk)
+        self.bytes += len(chunk.data)
+        if chunk.last:
+            self.documents += 1
+            if self.documents % self._step == 0:
+                self._ends.append(self.bytes)
+            if len(self._ends) == MAX_ENDS:
+                self._ends, self._step = self._ends[1::2], 2 * self._step
+
+    @property
+    def ends(self) -> Sequence[int]:
+        """Where documents end, and where all of them do."""
+        if not self._ends or self._ends[-1] != self.bytes:
+            return [*self._ends, self.bytes]
+        return self._ends
+
+    def copy(self) -> _Ends:
+        """One that goes on from here on its own."""
+        other = copy.copy(self)
+        other.fingerprint, other._ends = self.fingerprint.copy(), self._ends[:]
+        return other

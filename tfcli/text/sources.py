@@ -1,0 +1,308 @@
+"""Which files the user's arguments stand for: files, folders, globs, `-`, each with a weight.
+
+In a folder or a glob, only texts are meant: what tfcli wrote itself, what programs keep for
+themselves, and what turns out not to be text is left out, and named. A file that is named itself
+has to be text.
+"""
+
+from __future__ import annotations
+
+import glob
+import hashlib
+import itertools
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tfcli.errors import DataError, NotFoundError, UsageError, closest_match
+from tfcli.text.readers import STDIN, read_raw
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from pathspec import GitIgnoreSpec
+
+MIN_WEIGHT, MAX_WEIGHT = 0.01, 100
+
+# Folders that programs fill: packages, caches, environments.
+FOREIGN = {"node_modules", "__pycache__", "site-packages", "__MACOSX"}
+
+
+@dataclass(frozen=True)
+class Group:
+    """The files of one argument, and how often they come in an epoch (1: once).
+
+    Attributes:
+        named: whether the argument is the file itself, which then has to be text.
+
+    """
+
+    files: tuple[Path, ...]
+    weight: float
+    named: bool
+
+
+@dataclass(frozen=True)
+class Sources:
+    """The files that the user's arguments stand for.
+
+    Attributes:
+        left_out: files and folders that were found and are not read, each with the reason.
+
+    """
+
+    groups: tuple[Group, ...]
+    left_out: tuple[tuple[Path, str], ...] = ()
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The files of all arguments, in their order."""
+        return tuple(path for group in self.groups for path in group.files)
+
+    @property
+    def found(self) -> frozenset[Path]:
+        """The files that were found in folders or by globs, not named."""
+        return frozenset(p for group in self.groups if not group.named for p in group.files)
+
+    @property
+    def weighted(self) -> bool:
+        """Whether some come more often than others."""
+        return len({group.weight for group in self.groups}) > 1
+
+
+def find_sources(arguments: Sequence[str], exclude: Sequence[str] = ()) -> Sources:
+    """Resolves files, folders, glob patterns and `-` (standard input), with or without `:WEIGHT`.
+
+    A folder stands for all files in it, sorted by path, except hidden ones, what a `.gitignore` in
+    it or `exclude` names, and what tfcli or other programs keep there.
+
+    Args:
+        exclude: patterns as in a `.gitignore`, for files in folders and from globs.
+
+    Raises:
+        NotFoundError: an argument matches nothing.
+        UsageError: a weight is outside 0.01 to 100.
+        DataError: no file is left.
+
+    """
+    groups: list[Group] = []
+    left_out: list[tuple[Path, str]] = []
+    seen: dict[object, Path] = {}
+    for argument in arguments:
+        name, weight = split_weight(argument)
+        found, without, named = _find(name, exclude)
+        left_out += without
+        kept = []
+        for path in found:
+            first = seen.setdefault(_place(path), path)
+            if first is path:
+                kept.append(path)
+            else:
+                left_out.append((path, "given twice" if named else "named already"))
+        if kept:
+            groups.append(Group(tuple(kept), weight, named))
+    groups, copies = _without_copies(groups)
+    left_out += copies
+    if not groups:
+        why = "; ".join(f"{path}: {reason}" for path, reason in left_out[:5])
+        raise DataError("no text files found", why=why or None)
+    return Sources(tuple(groups), tuple(left_out))
+
+
+def _place(path: Path) -> object:
+    """What two names of one file have in common."""
+    if path == STDIN:
+        return path
+    try:
+        status = path.stat()
+    except OSError:
+        return path
+    return status.st_dev, status.st_ino
+
+
+def _without_copies(
+    groups: Sequence[Group],
+) -> tuple[list[Group], list[tuple[Path, str]]]:
+    """Leaves out files with the same bytes as an earlier one.
+
+    A copy would be trained on where the other is held out.
+    """
+    by_size: dict[int, list[Path]] = {}
+    for path in (path for group in groups for path in group.files):
+        if path != STDIN and path.is_file() and (size := path.stat().st_size):
+            by_size.setdefault(size, []).append(path)
+    first: dict[bytes, Path] = {}
+    copies: dict[Path, Path] = {}
+    for path in itertools.chain.from_iterable(p for p in by_size.values() if len(p) > 1):
+        digest = hashlib.sha256()
+        for block in read_raw(path):
+            digest.update(block)
+        earlier = first.setdefault(digest.digest(), path)
+        if earlier is not path:
+            copies[path] = earlier
+    kept = [
+        Group(files, group.weight, group.named)
+        for group in groups
+        if (files := tuple(path for path in group.files if path not in copies))
+    ]
+    return kept, [(path, f"the same as {earlier}") for path, earlier in copies.items()]
+
+
+def without(sources: Sources, val: Sources) -> Sources:
+    """The sources without those that are held out.
+
+    Raises:
+        DataError: nothing is left.
+
+    """
+    groups = [Group(group.files, 1.0, named=True) for group in val.groups]
+    files = {_place(path) for path in val.files}
+    named = [
+        Group(rest, group.weight, group.named)
+        for group in sources.groups
+        if (rest := tuple(path for path in group.files if _place(path) not in files))
+    ]
+    kept, copies = _without_copies([*groups, *named])
+    kept = [group for group in kept if group in named or not set(group.files) & set(val.files)]
+    left_out = [(path, "held out") for path in sources.files if _place(path) in files]
+    if not kept:
+        raise DataError("no text is left to train on", why="all of it is held out by --val")
+    return Sources(tuple(kept), (*sources.left_out, *left_out, *copies))
+
+
+def split_weight(argument: str) -> tuple[str, float]:
+    """Splits `a.txt:2` into name and weight; 1 if there is none, or a file has this very name.
+
+    Raises:
+        UsageError: the weight is outside 0.01 to 100.
+
+    """
+    match = re.fullmatch(r"(.+):(\d+(?:\.\d*)?|\.\d+)", argument, re.ASCII | re.DOTALL)
+    if not match or _is_there(Path(argument)):
+        return argument, 1.0
+    weight = float(match[2])
+    if not MIN_WEIGHT <= weight <= MAX_WEIGHT:
+        raise UsageError(
+            f"the weight of {match[1]} cannot be {match[2]}",
+            why=f"it is how many times the text is read per epoch: {MIN_WEIGHT} to {MAX_WEIGHT}",
+            hint="leave the file out instead" if weight == 0 else f"{match[1]}:2",
+        )
+    return match[1], weight
+
+
+Found = tuple[list[Path], list[tuple[Path, str]], bool]
+
+
+def _find(argument: str, exclude: Sequence[str]) -> Found:
+    """The files that one argument stands for, what is left out, whether it is a file itself."""
+    path = Path(argument)
+    if not argument:  # as from "$BOOK" with BOOK unset; must not mean the current folder
+        raise NotFoundError("a file name is empty")
+    if argument == "-":
+        return [STDIN], [], True
+    if _is_there(path) and not path.is_dir():
+        return [path.absolute() if path == STDIN else path], [], True  # ./- is a file
+    if _is_there(path):
+        left_out: list[tuple[Path, str]] = []
+        inside = sorted(_walk(path, _Ignored(path, exclude), left_out))
+        if not inside and not left_out:
+            raise NotFoundError(f"no files in the folder {path}")
+        return inside, left_out, False
+    matches = [Path(m) for m in sorted(glob.glob(argument, recursive=True))]  # noqa: PTH207
+    matches = [m for m in matches if m.is_file()]
+    if not matches:
+        raise _no_such_file(argument, path)
+    excluded = _Ignored(Path(), exclude)
+    return (
+        [m for m in matches if not excluded(m)],
+        [(m, "excluded") for m in matches if excluded(m)],
+        False,
+    )
+
+
+def _walk(folder: Path, ignored: _Ignored, left_out: list[tuple[Path, str]]) -> Iterator[Path]:
+    """The files below a folder that may be texts; hidden ones are left out silently."""
+    for entry in os.scandir(folder):
+        path = Path(entry.path)
+        if entry.name.startswith("."):
+            continue
+        if entry.is_dir(follow_symlinks=True):
+            reason = _foreign(path) or ignored(path, folder=True)
+            if reason:
+                left_out.append((path, reason))
+            elif not (entry.is_symlink() and path.resolve() in folder.resolve().parents):
+                yield from _walk(path, ignored, left_out)
+        elif entry.is_file():
+            if reason := ignored(path):
+                left_out.append((path, reason))
+            else:
+                yield path
+
+
+def _foreign(folder: Path) -> str | None:
+    """Why a folder holds no texts of the user, if it does not."""
+    if folder.name in FOREIGN or (folder / "pyvenv.cfg").exists():
+        return "programs of others"
+    if (folder / "MANIFEST.json").exists() or (folder / "run.json").exists():
+        return "written by tfcli"
+    if folder.name in {"checkpoints", "tokenizers"} and any(
+        (inside / name).exists()
+        for inside in [*folder.glob("*"), *folder.glob(".cache")]
+        if inside.is_dir()
+        for name in ("run.json", "MANIFEST.json", "tokenizer.model", "scans")
+    ):
+        return "written by tfcli"
+    if (folder / "config.json").exists() and any(folder.glob("*.safetensors")):
+        return "a model"
+    return None
+
+
+class _Ignored:
+    """Whether the user excluded a file, or git ignores it."""
+
+    def __init__(self, root: Path, exclude: Sequence[str]) -> None:
+        self._root = root
+        self._exclude = _patterns(exclude) if exclude else None
+        try:
+            lines = (root / ".gitignore").read_text(errors="replace").splitlines()
+        except OSError:
+            lines = []
+        self._git = _patterns(lines) if lines else None
+
+    def __call__(self, path: Path, *, folder: bool = False) -> str | None:
+        """Why it is ignored, if it is."""
+        inside = path.relative_to(self._root) if path.is_relative_to(self._root) else path
+        name = inside.as_posix().lstrip("/") + "/" * folder
+        if self._exclude is not None and self._exclude.match_file(name):
+            return "excluded"
+        if self._git is not None and self._git.match_file(name):
+            return "in .gitignore"
+        return None
+
+
+def _patterns(lines: Iterable[str]) -> GitIgnoreSpec:
+    from pathspec import GitIgnoreSpec
+
+    return GitIgnoreSpec.from_lines(lines)
+
+
+def _no_such_file(argument: str, path: Path) -> NotFoundError:
+    folder = path.parent
+    siblings = (
+        {p.name for p in folder.iterdir()} if _is_there(folder) and folder.is_dir() else set()
+    )
+    siblings.discard(path.name)  # a dangling link is among its own siblings
+    similar = closest_match(path.name, sorted(siblings))
+    return NotFoundError(
+        f"file not found: {argument!r}",
+        hint=f"did you mean {str(path.with_name(similar))!r}?" if similar else None,
+    )
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # not a possible file name, such as a long sentence
+        return False

@@ -1,0 +1,136 @@
+"""The text of a run that is resumed: its tokens from the cache, or made again of the same text."""
+
+from __future__ import annotations
+
+import itertools
+import shlex
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tfcli.errors import DamagedError, DataError, NotFoundError
+from tfcli.runs.run import CorpusMetadata, PartMetadata, Run, write_metadata
+from tfcli.text.corpus import (
+    Corpus,
+    Part,
+    begins_with,
+    join_parts,
+    open_corpus,
+    open_sources,
+)
+from tfcli.text.reading_options import READ_BY_SUFFIX
+from tfcli.text.scan import Scan
+from tfcli.text.token_cache import open_token_cache, tokenize_corpus
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tfcli.text.sources import Sources
+    from tfcli.text.token_cache import TokenizedCorpus
+    from tfcli.text.tokenizer import Tokenizer
+
+
+def tokens_of(
+    run: Run,
+    tokenizer: Tokenizer,
+    cache: Path,
+    sources: Sources | None,
+    progress: Callable[[int], None],
+) -> TokenizedCorpus:
+    """The text of a run.
+
+    Args:
+        sources: where it is now; None: where it was.
+
+    Raises:
+        NotFoundError, DataError: it is gone or has changed.
+
+    """
+    corpus = _corpus_of(run.corpus)
+    if sources is not None:
+        corpus = _moved(run, corpus, sources, cache)
+    try:
+        return open_token_cache(run.corpus.token_cache, cache=cache, weights=corpus.weights)
+    except (NotFoundError, DamagedError):
+        pass  # deleted or damaged: tokenized again below
+    for part in corpus.all_parts:
+        try:
+            found = open_corpus(part.sources, part.reading, cache=cache)
+        except NotFoundError as error:
+            raise NotFoundError(
+                f"the text of {run.name} is gone: {part.sources[0]}",
+                why="and the tokens made of it are no longer in the cache",
+                hint=f"tfcli train --resume {run.name} FILE   # where the same text is now",
+            ) from error
+        _require_same(run, part, found.parts[0])
+    return tokenize_corpus(corpus, tokenizer, cache=cache, progress=progress)
+
+
+def _moved(run: Run, corpus: Corpus, sources: Sources, cache: Path) -> Corpus:
+    """The text of a run with other places of its files.
+
+    Raises:
+        DataError: there is another text.
+
+    """
+    found = open_sources(sources, corpus.parts[0].reading, cache=cache)
+    if len(found.parts) != len(corpus.parts):
+        raise DataError(
+            f"the text of {run.name} has {len(corpus.parts)} parts, these files have "
+            f"{len(found.parts)}",
+            why="each part with a weight of its own was one argument",
+        )
+    parts = []
+    for old, new in zip(corpus.parts, found.parts, strict=True):
+        _require_same(run, old, new)
+        parts.append(replace(old, sources=new.sources))
+    run.metadata["corpus"]["sources"] = [
+        str(source.resolve()) for part in parts for source in part.sources
+    ]
+    write_metadata(run.path, run.metadata)
+    return replace(corpus, parts=tuple(parts))
+
+
+def _require_same(run: Run, old: Part, new: Part) -> None:
+    """Raises DataError where the text of a run has changed."""
+    if new.scan.fingerprint == old.scan.fingerprint:
+        return
+    source = shlex.quote(str(new.sources[0]))
+    if new.scan.bytes > old.scan.bytes and begins_with(new, old.scan):
+        raise DataError(
+            f"the text of {run.name} has grown by {new.scan.bytes - old.scan.bytes:,} bytes",
+            why="a resumed run is trained on the same text to its end",
+            hint=f"tfcli train {source} --from {run.name}   # goes on with all of it",
+        )
+    raise DataError(
+        f"the text of {run.name} has changed since the run started",
+        why="its SHA-256 differs, and the tokens made then are no longer in the cache",
+        hint=f"tfcli train --resume {run.name} FILE   # where the old text is; "
+        f"or a new run: tfcli train {source}",
+    )
+
+
+def _corpus_of(noted: CorpusMetadata) -> Corpus:
+    """The text of a run as `run.json` records it."""
+    sources = iter(map(Path, noted.sources))
+    reading = noted.reading or READ_BY_SUFFIX
+    whole = PartMetadata(
+        sources=len(noted.sources), weight=1.0, bytes=noted.bytes, documents=noted.documents,
+        training_bytes=noted.training_bytes, held_out=noted.held_out,
+        fingerprint=noted.fingerprint,
+    )  # fmt: skip
+    corpus = join_parts(
+        [
+            Part(
+                tuple(itertools.islice(sources, part.sources)),
+                Scan(part.bytes, part.documents, part.fingerprint, part.held_out),
+                part.weight,
+                reading,
+            )
+            for part in noted.parts or (whole,)
+        ]
+    )
+    if val := noted.val:
+        scan = Scan(val.bytes, val.documents, val.fingerprint, ((0, val.bytes),))
+        corpus = replace(corpus, val=Part(tuple(map(Path, val.sources)), scan, reading=reading))
+    return corpus
