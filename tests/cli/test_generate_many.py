@@ -68,7 +68,9 @@ def test_samples_differ_and_are_separated_by_dashes(trained: Shell) -> None:
 def test_jsonl_answer_has_all_fields(trained: Shell) -> None:
     done = trained(*RUN, "--jsonl", "--seed", "3", "Ann")
     (row,) = rows(done.out)
-    assert row.keys() == {"row", "text", "tokens", "logprobs", "finish_reason", "seed"}
+    assert row.keys() == {
+        "row", "sample", "text", "tokens", "logprobs", "finish_reason", "seed"
+    }  # fmt: skip
     assert row["finish_reason"] == "length"
     assert len(row["tokens"]) == len(row["logprobs"]) == 12
     assert row["seed"] == 3
@@ -225,6 +227,21 @@ def test_broken_pipe_ends_generation(trained: Shell) -> None:
     assert len(lines) == 4
     assert lines[-1] == "141"
     assert done.stderr == b""
+
+
+def test_stop_string_may_be_a_newline_as_it_is_typed(trained: Shell) -> None:
+    plain = trained("generate", "--run", "tale", "--greedy", "Ann saw").out.decode()
+    done = trained("generate", "--run", "tale", "--greedy", "--stop", r"\n", "Ann saw")
+    assert "\n" in plain
+    assert done.out.decode() == plain.split("\n")[0]
+
+
+def test_samples_of_a_line_are_numbered(trained: Shell) -> None:
+    lines = b'{"prompt": "Ann"}\n{"prompt": "Bob"}\n'
+    done = trained(*RUN, "--jsonl", "-n", "2", "--max-new-tokens", "2", stdin=lines)
+    assert [(row["row"], row["sample"]) for row in rows(done.out)] == [
+        (1, 0), (1, 1), (2, 0), (2, 1)
+    ]  # fmt: skip
 
 
 def test_stop_strings_end_a_text_even_inside_a_token(trained: Shell) -> None:

@@ -289,8 +289,9 @@ def _on_color(text: str, code: int) -> str:
 class JsonLines:
     """One JSON object per text.
 
-    `row` (of the input, from 1), `id` if one was given, `text`, `tokens`, `finish_reason`,
-    `logprobs` and `seed` (`score` instead, after a beam search); or `row`, `id` and `error`.
+    `row` (of the input, from 1), `sample` (of that row, from 0), `id` if one was given, `text`,
+    `tokens`, `finish_reason`, `logprobs` and `seed` (`score` instead, after a beam search); or
+    `row`, `sample`, `id` and `error`.
     """
 
     logprobs = True
@@ -311,7 +312,7 @@ class JsonLines:
     def finish(self, result: Result, finished: Finished | None) -> None:
         """See `OutputFormat`."""
         line = result.line
-        value: dict[str, Any] = {"row": line.number}
+        value: dict[str, Any] = {"row": line.number, "sample": line.sample}
         if line.id is not None:
             value["id"] = line.id
         if finished and line.request:

@@ -335,8 +335,10 @@ class TrainingSession:
         if not interrupted:
             trainer.evaluate_best_step()
         summary = summarize(trainer.run)
+        missed = job.plan.budget.kind == "seconds" and summary["steps"] < 0.8 * (job.steps or 0)
+        planned = f" of about {job.steps:,} planned" if missed and not interrupted else ""
         self.reporter.note(
-            f"Saved to {summary['path']}: {streams.counted(summary['steps'], 'step')}, "
+            f"Saved to {summary['path']}: {streams.counted(summary['steps'], 'step')}{planned}, "
             f"{format_count(summary['tokens_seen'])} tokens ({summary['epochs']:.1f} epochs), "
             f"{format_duration(summary['seconds'])}."
         )

@@ -12,6 +12,7 @@ from tfcli.cli.charts.sparkline import draw_losses
 from tfcli.cli.humanize import format_bytes, format_count, format_duration
 from tfcli.cli.render import LINE_EVERY, console
 from tfcli.cli.streams import counted
+from tfcli.cli.training_pace import PaceWatch
 from tfcli.generation.streaming import make_visible
 
 if TYPE_CHECKING:
@@ -106,6 +107,7 @@ class TrainingView:
         self._sample = ""
         self._next_line = time.monotonic() + FIRST_LINE
         self._drawn = 0.0
+        self._pace = PaceWatch(job.steps, job.plan.budget)
         self._live: Live | None = None
 
     def __enter__(self) -> TrainingView:
@@ -126,6 +128,8 @@ class TrainingView:
 
         if isinstance(event, StepFinished):
             self._last = event
+            if (note := self._pace.note(event)) and not self._quiet:
+                streams.say(f"Note: {note}.")
             self._losses.append(event.nats_per_byte)
         elif isinstance(event, Evaluated):
             self._evaluated = event

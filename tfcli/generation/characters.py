@@ -62,7 +62,8 @@ class CharacterMask:
             if not spelled.isascii() and not _is_whole(spelled)
         }
         self._following: dict[int, dict[int, int]] = {}
-        self._impossible = [token for token in self._partial if token not in self._from(START)]
+        first = self._from(START)
+        self._impossible = np.array([t for t in self._partial if t not in first], np.intp)
 
     def state_after(self, state: int, token: int) -> int:
         """The state after one more token; a token that cannot follow begins anew."""

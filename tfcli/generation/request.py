@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from tfcli.errors import DataError, InputOutputError, NotFoundError, UsageError
 from tfcli.options import OptionError, Options, option, to_float
+from tfcli.text.reading_options import unescape
 
 SAMPLING, REPETITION, STRUCTURED = "Sampling", "Repetition control", "Structured output"
 MAX_BIAS = 1e18  # float32 holds its sum with any logit
@@ -213,8 +214,9 @@ class GenerationRequest(Options):
         256, min=0, max=10**12, aliases=("max_tokens",), help="Stop after N tokens."
     )
     stop: tuple[str, ...] = option(
-        (), metavar="TEXT", help="Stop before this text (a newline is $'\\n'). Repeatable."
-    )
+        (), metavar="TEXT", from_text=lambda text: (unescape(text),),
+        help="Stop before this text; \\n is a newline, \\t a tab. Repeatable.",
+    )  # fmt: skip
     sampling: Sampling = field(default_factory=Sampling)
     seed: int = option(
         0, min=0, max=2**64 - 1, shown_default="random", panel=SAMPLING,

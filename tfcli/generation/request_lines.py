@@ -28,6 +28,7 @@ class RequestLine:
     Attributes:
         number: of the line, from 1.
         id: whatever the user put there, to be returned.
+        sample: which of several texts for this line, from 0.
 
     """
 
@@ -35,6 +36,7 @@ class RequestLine:
     request: GenerationRequest | None
     error: TfcliError | None = None
     id: Any = None
+    sample: int = 0
 
 
 def repeat(line: RequestLine, samples: int, first: int) -> Iterator[RequestLine]:
@@ -43,7 +45,7 @@ def repeat(line: RequestLine, samples: int, first: int) -> Iterator[RequestLine]
         yield line
         return
     for place in range(samples):
-        yield replace(line, request=replace(line.request, row=first + place))
+        yield replace(line, request=replace(line.request, row=first + place), sample=place)
 
 
 def parse_plain_line(line: bytes, number: int, default: GenerationRequest) -> RequestLine:

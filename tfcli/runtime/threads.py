@@ -54,8 +54,8 @@ class ThreadBalancer:
 
     def __init__(self, most: int, root: Path = Path("/")) -> None:
         self.most = most
-        self._stat = root / "proc/stat"
-        self._last = self._look()
+        self._root = root
+        self._last = cpu_seconds(root)
 
     @classmethod
     def of_torch(cls) -> ThreadBalancer:
@@ -79,26 +79,41 @@ class ThreadBalancer:
         """
         if self._last is None or time.monotonic() - self._last[0] < INTERVAL:
             return None
-        now, before = self._look(), self._last
+        now = cpu_seconds(self._root)
+        others = busy_cores_of_others(self._last, now)
         self._last = now
-        if now is None:
+        if others is None:
             return None
-        seconds, busy, own = (new - old for new, old in zip(now, before, strict=True))
-        others = max(0.0, busy - own) / seconds  # cores that other processes keep busy
         return max(1, min(self.most, round(len(_usable_numbers()) - others)))
 
-    def _look(self) -> tuple[float, float, float] | None:
-        """Wall-clock time, and the CPU seconds of the usable cores and of this process so far."""
-        usable = {f"cpu{number}" for number in _usable_numbers()}
-        try:
-            lines = [line.split() for line in self._stat.read_text(encoding="ascii").splitlines()]
-            # user, nice, system, (idle, iowait,) irq, softirq, steal: see proc_stat(5)
-            ticks = [sum(map(int, (*f[1:4], *f[6:9]))) for f in lines if f and f[0] in usable]
-            ticks_per_second = os.sysconf("SC_CLK_TCK")
-        except (OSError, ValueError, AttributeError):
-            return None
-        own = os.times()
-        return time.monotonic(), sum(ticks) / ticks_per_second, own.user + own.system
+
+CpuSeconds = tuple[float, float, float]
+
+
+def cpu_seconds(root: Path = Path("/")) -> CpuSeconds | None:
+    """Wall-clock time, and the CPU seconds of the usable cores and of this process so far.
+
+    None without Linux's /proc/stat.
+    """
+    usable = {f"cpu{number}" for number in _usable_numbers()}
+    try:
+        text = (root / "proc/stat").read_text(encoding="ascii")
+        lines = [line.split() for line in text.splitlines()]
+        # user, nice, system, (idle, iowait,) irq, softirq, steal: see proc_stat(5)
+        ticks = [sum(map(int, (*f[1:4], *f[6:9]))) for f in lines if f and f[0] in usable]
+        ticks_per_second = os.sysconf("SC_CLK_TCK")
+    except (OSError, ValueError, AttributeError):
+        return None
+    own = os.times()
+    return time.monotonic(), sum(ticks) / ticks_per_second, own.user + own.system
+
+
+def busy_cores_of_others(before: CpuSeconds | None, now: CpuSeconds | None) -> float | None:
+    """How many of the usable cores other processes kept busy between two looks."""
+    if before is None or now is None:
+        return None
+    seconds, busy, own = (new - old for new, old in zip(now, before, strict=True))
+    return max(0.0, busy - own) / seconds
 
 
 def _usable_numbers() -> set[int]:
