@@ -95,6 +95,14 @@ PROSE = {
     "a quoted list": '["Hello," he said.\n',
     "a set": "{a, b, c} is a set.\n",
     "code": "{\n  int x = 1;\n}\n",
+    "a chat": "alice\thello there\nbob\thi you\nalice\thow are you\n" * 20,
+    "a glossary": "aardvark\tA nocturnal mammal\nabacus\tA frame with beads\n" * 20,
+    "names": "Smith,John the elder\nDoe,Jane of York\n" * 20,
+    "a list of words": '["Hello there", "you all"] are lists in Python.\nMore prose follows.\n',
+    "a tutorial": '{"text": "a b"}\n{"text": "c d"}\n' + "And now some prose.\n" * 30,
+    "something compressed": "BZhang wrote this.\n",
+    "a container": "RIFF is a format, and so is OggS.\n",
+    "a comment": "GIF87 and GIF89 are formats.\n",
     "one object": '{"name": "my package", "version": "1.0"}\n',
     "a poem by columns": "a,b\n",
     "rows without text": "".join(f'{{"city": "Lugo", "count": {n}}}\n' for n in range(9)),
@@ -106,6 +114,43 @@ def test_what_only_looks_like_rows_is_plain_text(tmp_path: Path, name: str) -> N
     data = PROSE[name].encode()
     texts, found = read(tmp_path, data, "book.txt")
     assert (texts, found.format) == ([data], "text")
+
+
+@pytest.mark.parametrize(
+    "value", [{"name": "my package", "deps": {"a": "1.0"}}, {"type": "a map", "features": [1, 2]}]
+)
+def test_a_single_object_is_plain_text(tmp_path: Path, value: dict[str, object]) -> None:
+    """Settings, packages and maps have texts in them too; `.jsonl` says that it is a row."""
+    data = json.dumps(value, indent=2).encode()
+    assert read(tmp_path, data, "package.json")[0] == [data]
+    row = json.dumps({"text": "one text"}).encode()
+    assert read(tmp_path, row, "rows.jsonl")[0] == [b"one text"]
+
+
+@pytest.mark.parametrize("size", [6_000, 100_000])
+def test_large_rows_are_recognized_under_any_name(tmp_path: Path, size: int) -> None:
+    text = "some words " * (size // 11)
+    data = "".join(json.dumps({"id": n, "content": text}) + "\n" for n in range(5)).encode()
+    assert read(tmp_path, data, "data")[0] == [text.encode()] * 5
+    data = json.dumps([{"content": text}] * 5).encode()
+    assert read(tmp_path, data, "data")[0] == [text.encode()] * 5
+
+
+def test_arrays_after_one_another_are_all_read(tmp_path: Path) -> None:
+    rows = json.dumps([{"text": "a b"}, {"text": "c d"}])
+    assert read(tmp_path, f"{rows}\n{rows}".encode())[0] == [b"a b", b"c d"] * 2
+    with pytest.raises(DataError) as caught:
+        read(tmp_path, f"{rows} and more".encode(), "rows.json")
+    assert "text follows the array" in (caught.value.why or "")
+
+
+def test_rows_in_another_encoding_are_named_so(tmp_path: Path) -> None:
+    rows = '{"text": "un niño"}\n'.encode("cp1252") * 3
+    for data, name in ((rows, "rows.jsonl"), ("text\nun niño\n".encode("cp1252"), "t.csv")):
+        with pytest.raises(DataError) as caught:
+            read(tmp_path, data, name)
+        assert "not UTF-8" in caught.value.what
+        assert "--encoding" in (caught.value.hint or "")
 
 
 @pytest.mark.parametrize("format", ["text", "json", "csv"])

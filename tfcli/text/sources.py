@@ -7,6 +7,7 @@ has to be text.
 
 from __future__ import annotations
 
+import contextlib
 import glob
 import hashlib
 import itertools
@@ -90,12 +91,15 @@ def find_sources(arguments: Sequence[str], exclude: Sequence[str] = ()) -> Sourc
     groups: list[Group] = []
     left_out: list[tuple[Path, str]] = []
     seen: dict[object, Path] = {}
-    for argument in arguments:
-        name, weight = split_weight(argument)
-        found, without, named = _find(name, exclude)
+    resolved = [(weight, *_find(name, exclude)) for name, weight in map(split_weight, arguments)]
+    own = {_place(path) for _, found, _, named in resolved if named for path in found}
+    for weight, found, without, named in resolved:
         left_out += without
         kept = []
         for path in found:
+            if not named and _place(path) in own:
+                left_out.append((path, "named itself"))
+                continue
             first = seen.setdefault(_place(path), path)
             if first is path:
                 kept.append(path)
@@ -206,7 +210,7 @@ def _find(argument: str, exclude: Sequence[str]) -> Found:
         return [path.absolute() if path == STDIN else path], [], True  # ./- is a file
     if _is_there(path):
         left_out: list[tuple[Path, str]] = []
-        inside = sorted(_walk(path, _Ignored(path, exclude), left_out))
+        inside = sorted(_walk(path, _Ignored(path, exclude), left_out, {_place(path)}))
         if not inside and not left_out:
             raise NotFoundError(f"no files in the folder {path}")
         return inside, left_out, False
@@ -214,7 +218,7 @@ def _find(argument: str, exclude: Sequence[str]) -> Found:
     matches = [m for m in matches if m.is_file()]
     if not matches:
         raise _no_such_file(argument, path)
-    excluded = _Ignored(Path(), exclude)
+    excluded = _Ignored(None, exclude)
     return (
         [m for m in matches if not excluded(m)],
         [(m, "excluded") for m in matches if excluded(m)],
@@ -222,23 +226,37 @@ def _find(argument: str, exclude: Sequence[str]) -> Found:
     )
 
 
-def _walk(folder: Path, ignored: _Ignored, left_out: list[tuple[Path, str]]) -> Iterator[Path]:
-    """The files below a folder that may be texts; hidden ones are left out silently."""
-    for entry in os.scandir(folder):
+def _walk(
+    folder: Path, ignored: _Ignored, left_out: list[tuple[Path, str]], seen: set[object]
+) -> Iterator[Path]:
+    """The files below a folder that may be texts; hidden ones are left out silently.
+
+    Args:
+        seen: the folders that were looked into, which links may lead to again.
+
+    """
+    try:
+        entries = list(os.scandir(folder))
+    except OSError as error:
+        left_out.append((folder, error.strerror or "unreadable"))
+        return
+    for entry in entries:
         path = Path(entry.path)
         if entry.name.startswith("."):
             continue
-        if entry.is_dir(follow_symlinks=True):
-            reason = _foreign(path) or ignored(path, folder=True)
-            if reason:
-                left_out.append((path, reason))
-            elif not (entry.is_symlink() and path.resolve() in folder.resolve().parents):
-                yield from _walk(path, ignored, left_out)
-        elif entry.is_file():
-            if reason := ignored(path):
-                left_out.append((path, reason))
-            else:
-                yield path
+        try:
+            is_folder, is_file = entry.is_dir(), entry.is_file()
+            reason = (is_folder and _foreign(path)) or ignored(path, folder=is_folder)
+        except OSError as error:  # a link to itself, no permission
+            is_folder, is_file = False, False
+            reason = error.strerror or "unreadable"
+        if reason:
+            left_out.append((path, reason))
+        elif is_folder and (place := _place(path)) not in seen:
+            seen.add(place)
+            yield from _walk(path, ignored, left_out, seen)
+        elif is_file:
+            yield path
 
 
 def _foreign(folder: Path) -> str | None:
@@ -260,39 +278,66 @@ def _foreign(folder: Path) -> str | None:
 
 
 class _Ignored:
-    """Whether the user excluded a file, or git ignores it."""
+    """Whether the user excluded a file, or git ignores it.
 
-    def __init__(self, root: Path, exclude: Sequence[str]) -> None:
+    Args:
+        root: the folder whose `.gitignore` counts; None where there is no such folder.
+
+    """
+
+    def __init__(self, root: Path | None, exclude: Sequence[str]) -> None:
         self._root = root
-        self._exclude = _patterns(exclude) if exclude else None
-        try:
-            lines = (root / ".gitignore").read_text(errors="replace").splitlines()
-        except OSError:
-            lines = []
+        self._exclude = [_pattern(text) for text in exclude]
+        lines: list[str] = []
+        if root is not None:
+            with contextlib.suppress(OSError):
+                lines = (root / ".gitignore").read_text(errors="replace").splitlines()
         self._git = _patterns(lines) if lines else None
 
     def __call__(self, path: Path, *, folder: bool = False) -> str | None:
         """Why it is ignored, if it is."""
-        inside = path.relative_to(self._root) if path.is_relative_to(self._root) else path
+        inside = path.relative_to(self._root) if self._root else path
         name = inside.as_posix().lstrip("/") + "/" * folder
-        if self._exclude is not None and self._exclude.match_file(name):
+        if any(each.match_file(name) for each in self._exclude):
             return "excluded"
         if self._git is not None and self._git.match_file(name):
             return "in .gitignore"
         return None
 
 
-def _patterns(lines: Iterable[str]) -> GitIgnoreSpec:
+def _pattern(text: str) -> GitIgnoreSpec:
+    """A pattern of the user's.
+
+    Raises:
+        UsageError: it is none.
+
+    """
     from pathspec import GitIgnoreSpec
 
-    return GitIgnoreSpec.from_lines(lines)
+    try:
+        return GitIgnoreSpec.from_lines([text])
+    except (ValueError, re.error) as error:
+        raise UsageError(
+            f"--exclude {text!r} is not a pattern as in .gitignore", why=str(error)[:100]
+        ) from None
+
+
+def _patterns(lines: Iterable[str]) -> GitIgnoreSpec:
+    """The patterns of a `.gitignore`; lines that are none are ignored, as git does."""
+    from pathspec import GitIgnoreSpec
+
+    good = []
+    for line in lines:
+        with contextlib.suppress(ValueError, re.error):
+            GitIgnoreSpec.from_lines([line])
+            good.append(line)
+    return GitIgnoreSpec.from_lines(good)
 
 
 def _no_such_file(argument: str, path: Path) -> NotFoundError:
-    folder = path.parent
-    siblings = (
-        {p.name for p in folder.iterdir()} if _is_there(folder) and folder.is_dir() else set()
-    )
+    siblings: set[str] = set()
+    with contextlib.suppress(OSError):
+        siblings = {each.name for each in path.parent.iterdir()}
     siblings.discard(path.name)  # a dangling link is among its own siblings
     similar = closest_match(path.name, sorted(siblings))
     return NotFoundError(

@@ -1,0 +1,160 @@
+"""Rows out of JSON lines, JSON arrays and tables; `parquet.py` has those of parquet."""
+
+from __future__ import annotations
+
+import csv
+import json
+from typing import TYPE_CHECKING
+
+from tfcli.errors import DataError
+from tfcli.text.chunks import character_boundary
+from tfcli.text.encoding import UTF8_BOM
+from tfcli.text.rows import Row
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+    from typing import IO
+
+MAX_ROW = 256 << 20  # bytes; a file that unpacks to one endless line is refused
+
+
+def json_rows(stream: IO[bytes], name: Path) -> Iterator[Row]:
+    """The rows of JSON lines, of an array, or of values that follow one another.
+
+    Raises:
+        DataError: the file ends in the middle of a row, or is not JSON where no line tells where
+            the next row starts.
+
+    """
+    head = stream.peek(1 << 16)  # type: ignore[attr-defined]
+    start = head.removeprefix(UTF8_BOM).lstrip()
+    first_line = start.split(b"\n", 1)[0]
+    if not start.startswith(b"[") and _parses(first_line):
+        return _json_lines(stream, name)
+    return _json_values(stream, name)
+
+
+def _parses(line: bytes) -> bool:
+    try:
+        json.loads(line)
+    except (ValueError, RecursionError):
+        # a line longer than what was looked at is a row all the same
+        return len(line) > 1 << 12
+    return True
+
+
+def _json_lines(stream: IO[bytes], name: Path) -> Iterator[Row]:
+    for number, line in enumerate(iter(lambda: stream.readline(MAX_ROW + 1), b""), start=1):
+        if len(line) > MAX_ROW:
+            raise _too_long(number, name)
+        if number == 1:
+            line = line.removeprefix(UTF8_BOM)
+        if not line.strip():
+            continue
+        try:
+            yield Row(number, json.loads(line))
+        except (ValueError, RecursionError) as error:  # UnicodeError is a ValueError
+            yield Row(number, problem=f"not valid JSON ({str(error)[:80]})")
+
+
+def _too_long(number: int, name: Path) -> DataError:
+    return DataError(
+        f"row {number:,} of {name} has more than {MAX_ROW:,} bytes",
+        why="a row must fit into memory",
+        hint="split the text into several rows, or use a plain text file",
+    )
+
+
+def _json_values(stream: IO[bytes], name: Path) -> Iterator[Row]:
+    """Rows that no line ends: those of an array, or pretty-printed ones."""
+    decoder = json.JSONDecoder()
+    buffer = _read_text(stream).removeprefix("\ufeff").lstrip()
+    in_array = buffer.startswith("[")
+    position, number, at_end, after = (1 if in_array else 0), 0, False, False
+    while True:
+        while position < len(buffer) and buffer[position] in " \t\r\n,":
+            position += 1
+        if position == len(buffer) or (in_array and buffer[position] == "]"):
+            if position < len(buffer):  # behind the array
+                in_array, position = False, position + 1
+                after = True
+                continue
+            if at_end and in_array:
+                raise DataError(f"{name} ends in the middle", why="the array is not closed")
+            if at_end:
+                return
+        elif after and buffer[position] == "[":
+            in_array, after, position = True, False, position + 1
+            continue
+        elif after:
+            raise DataError(
+                f"{name} is not valid JSON", why=f"text follows the array of {number:,} rows"
+            )
+        else:
+            try:
+                value, end = decoder.raw_decode(buffer, position)
+            except (ValueError, RecursionError) as error:
+                if at_end:
+                    raise DataError(
+                        f"{name} is not valid JSON", why=f"row {number + 1:,}: {str(error)[:200]}"
+                    ) from None
+            else:
+                if at_end or end < len(buffer):  # else a number may go on
+                    number += 1
+                    yield Row(number, value)
+                    position = end
+                    continue
+        if len(buffer) - position > MAX_ROW:
+            raise _too_long(number + 1, name)
+        # as much again, so that a large row is not parsed again for each block of it
+        more = _read_text(stream, max(1 << 20, len(buffer) - position))
+        at_end = not more
+        buffer, position = buffer[position:] + more, 0
+
+
+def _read_text(stream: IO[bytes], size: int = 1 << 20) -> str:
+    """About as many bytes as UTF-8; invalid ones become surrogates, which rows are checked for."""
+    data = stream.read(size)
+    while data and len(data) < size and (part := stream.read(size - len(data))):
+        data += part
+    while character_boundary(data) < len(data) and (byte := stream.read(1)):
+        data += byte
+    return data.decode(errors="surrogateescape")
+
+
+def _lines(stream: IO[bytes], name: Path) -> Iterator[str]:
+    for number, line in enumerate(iter(lambda: stream.readline(MAX_ROW + 1), b""), start=1):
+        if len(line) > MAX_ROW:
+            raise _too_long(number, name)
+        yield line.decode(errors="surrogateescape")
+
+
+def table_rows(stream: IO[bytes], name: Path, delimiter: str) -> Iterator[Row]:
+    """The rows of a table whose first row has the names of the columns.
+
+    Raises:
+        DataError: it has no header, or a quote is not closed.
+
+    """
+    lines = _lines(stream, name)
+    csv.field_size_limit(MAX_ROW)
+    rows = csv.reader(lines, delimiter=delimiter, strict=True)
+    try:
+        header = [cell.strip() for cell in next(rows, [])]
+        if not header:
+            return
+        header[0] = header[0].removeprefix("\ufeff")
+        for number, cells in enumerate(rows, start=1):
+            if not cells:  # an empty line
+                continue
+            if len(cells) == len(header):
+                yield Row(number, dict(zip(header, cells, strict=True)))
+            else:
+                yield Row(number, problem=f"{len(cells)} cells for {len(header)} columns")
+    except csv.Error as error:
+        raise DataError(
+            f"{name} is not valid {'CSV' if delimiter == ',' else 'TSV'}",
+            why=f"line {rows.line_num:,}: {error}",
+            hint="--format text reads it as plain text",
+        ) from None
