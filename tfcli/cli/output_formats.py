@@ -50,11 +50,12 @@ class TextOut:
         """Writes the characters that `data` completes."""
         text = self._stream.feed(data)
         if text:
+            self._last = text[-1]  # first: Ctrl-C may come while it is written
             streams.write_result(self._shown(text).encode())
-            self._last = text[-1]
 
     def close(self) -> None:
         """Ends the line; see `end_line`."""
+        streams.write_result(b"")  # what Ctrl-C left in the buffer comes before anything else
         end_line(self._last)
 
 
