@@ -10,7 +10,7 @@ import pytest
 from tfcli.errors import DataError, NotFoundError, UsageError
 from tfcli.text.corpus import open_sources
 from tfcli.text.readers import STDIN, read_chunks
-from tfcli.text.sources import find_sources, without
+from tfcli.text.sources import find_sources, without_held_out
 
 from .helpers import join, standard_input
 
@@ -60,10 +60,10 @@ def test_what_is_held_out_is_not_trained_on(tmp_path: Path) -> None:
     copy = tmp_path / "copy.txt"
     copy.write_bytes(val.read_bytes())
     apart = find_sources([str(val)])
-    assert without(find_sources([str(tmp_path)]), apart).files == (book,)
-    assert without(find_sources([str(copy), str(book)]), apart).files == (book,)
+    assert without_held_out(find_sources([str(tmp_path)]), apart).files == (book,)
+    assert without_held_out(find_sources([str(copy), str(book)]), apart).files == (book,)
     with pytest.raises(DataError):
-        without(find_sources([str(val)]), apart)
+        without_held_out(find_sources([str(val)]), apart)
 
 
 def test_dash_is_standard_input() -> None:
@@ -191,6 +191,15 @@ def test_files_in_a_folder_that_are_not_text_are_left_out_and_named(
     assert again == corpus, "known from the scan"
 
 
+def test_file_that_was_left_out_of_a_folder_is_refused_when_it_is_named(tmp_path: Path) -> None:
+    """Though the same files were read before."""
+    (text,) = make(tmp_path / "in", "a.txt")
+    (stray,) = make(tmp_path / "in", "b.bin", data=b"\xff\0\1")
+    open_sources(find_sources([str(tmp_path / "in")]), cache=tmp_path / "cache")
+    with pytest.raises(DataError):
+        open_sources(find_sources([str(text), str(stray)]), cache=tmp_path / "cache")
+
+
 @pytest.mark.parametrize("data", STRAY.values(), ids=STRAY.keys())
 def test_file_given_by_name_is_never_skipped(tmp_path: Path, data: bytes) -> None:
     (stray,) = make(tmp_path, "stray", data=data)
@@ -272,3 +281,21 @@ def test_sentence_in_place_of_a_file_name_is_not_found() -> None:
     """It is longer than any file name may be."""
     with pytest.raises(NotFoundError):
         find("Once upon a time " * 20)
+
+
+def test_what_was_read_of_a_file_that_is_left_out_does_not_count(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though so many documents came before that only the ends of some are remembered."""
+    monkeypatch.setattr("tfcli.text.scan.MAX_ENDS", 8)
+    for folder in ("with", "without"):
+        for name in ("a.jsonl", "c.jsonl"):
+            rows = "".join(f'{{"text": "row {n} of {name}"}}\n' for n in range(50))
+            make(tmp_path / folder, name, data=rows.encode())
+    bad = "".join(f'{{"text": "bad row {n}"}}\n' for n in range(50)) + "{}\n" * 9
+    make(tmp_path / "with", "b.jsonl", data=bad.encode())
+    scans = [
+        open_sources(find_sources([str(tmp_path / folder)]), cache=tmp_path / "cache").scan
+        for folder in ("with", "without")
+    ]
+    assert scans[0] == scans[1]

@@ -236,7 +236,7 @@ def read_piped_text(
     try:
         while True:
             if not parts:
-                _wait_for_stdin(purpose, deadline)
+                mention_waiting(purpose, deadline)
             if not _is_ready(deadline):
                 raise DataError(
                     f"{purpose} on standard input did not {'end' if parts else 'come'} in time",
@@ -272,12 +272,13 @@ def _is_ready(deadline: float | None) -> bool:
         return True
 
 
-def mention_waiting(purpose: str) -> None:
-    """After a second of silence on stdin, says what the program is waiting for."""
-    _wait_for_stdin(purpose, None)
+def mention_waiting(purpose: str, deadline: float | None = None) -> None:
+    """After a second of silence on stdin, says what the program is waiting for.
 
+    Args:
+        deadline: when nobody waits any longer, by `time.monotonic()`.
 
-def _wait_for_stdin(purpose: str, deadline: float | None) -> None:
+    """
     left = STDIN_DELAY if deadline is None else deadline - time.monotonic()
     try:
         ready, _, _ = select.select([0], [], [], max(0.0, min(left, STDIN_DELAY)))

@@ -1,4 +1,4 @@
-"""Notices that a training falls behind its plan, and looks for the cause."""
+"""Notices that a training run falls behind its plan, and looks for the cause."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FIRST = 1  # steps that do not count, since much is loaded in them
 class PaceWatch:
     """Compares the steps that a time budget will allow with those of the plan.
 
-    A plan is made from steps measured before the training; another process, a throttled container
+    A plan is made from steps measured before training; another process, a throttled container
     or a warm processor can make the machine slower afterwards.
 
     Args:

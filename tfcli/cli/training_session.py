@@ -124,12 +124,12 @@ class TrainingSession:
         from tfcli.files import lock, remove_unused
         from tfcli.runs.run import RUN_JSON, require_new
         from tfcli.text.corpus import CACHE, open_sources
-        from tfcli.text.sources import find_sources, without
+        from tfcli.text.sources import find_sources, without_held_out
 
         sources = find_sources(files, exclude)
         apart = find_sources(val, exclude) if val else None
         if apart:
-            sources = without(sources, apart)
+            sources = without_held_out(sources, apart)
         report_left_out(sources, self.reporter)
         path = run_path(name, files[0])
         require_new(path)

@@ -55,7 +55,7 @@ def model_card(run: Run, step: ValidStep, folder: str) -> str:
                 "SHA-256 of the text": f"`{corpus['fingerprint']}`",
                 "training part": f"{corpus['training_bytes']:,} bytes, "
                                  f"{corpus['training_tokens']:,} tokens",
-                "held-out part": f"{corpus['held_out_bytes']:,} bytes, the end of the text",
+                "held-out part": f"{corpus['held_out_bytes']:,} bytes, {_held_out(run)}",
                 "SHA-256 of the tokenizer": f"`{run.metadata['tokenizer']['fingerprint']}`",
                 "initialized from": run.metadata.get("from") or "scratch",
             }),
@@ -91,6 +91,16 @@ def tokenizer_class(config: ModelConfig) -> str:
 
 NOT_AUTO = """\
 `AutoTokenizer` would take the class of Qwen2's own tokenizer, and give other ids."""
+
+
+def _held_out(run: Run) -> str:
+    """What was held out, without the names of files, which are nobody else's business."""
+    corpus = run.corpus
+    if corpus.val:
+        return "a text of its own"
+    if len(corpus.held_out) == 1 and corpus.held_out[0][1] == corpus.bytes:
+        return "the end of the text"
+    return f"stretches of the text: {len(corpus.held_out)}"
 
 
 def _origin(run: Run) -> str:

@@ -80,22 +80,24 @@ class CharacterMask:
         if not self._partial:
             return logits
         allowed = logits.copy()
-        if not any(states) and min(rooms) > max(LACKING):
-            allowed[:, self._impossible] = -np.inf  # the usual case, at once
-            return allowed
+        allowed[:, self._impossible] = -np.inf  # which is all that a row needs between characters
         for row, state, room in zip(range(len(logits)), states, rooms, strict=True):
-            self._allow_in(allowed[row], state, room)
+            if state != START or room <= max(LACKING):
+                allowed[row] = self._allow_in(logits[row], state, room)
         return allowed
 
-    def _allow_in(self, row: Logits, state: int, room: int) -> None:
+    def _allow_in(self, row: Logits, state: int, room: int) -> Logits:
         following = self._from(state).items()
         fitting = [token for token, after in following if LACKING[after] < room]
         if state == START:
-            row[list(self._partial.keys() - fitting)] = -np.inf
-        elif fitting:  # else this vocabulary cannot finish the character
-            kept = row[fitting]
-            row[:] = -np.inf
-            row[fitting] = kept
+            allowed = row.copy()
+            allowed[list(self._partial.keys() - fitting)] = -np.inf
+            return allowed
+        if not fitting:
+            return row  # this vocabulary cannot finish the character
+        allowed = np.full_like(row, -np.inf)
+        allowed[fitting] = row[fitting]
+        return allowed
 
     def _from(self, state: int) -> dict[int, int]:
         """The tokens of parts of characters that may follow a state, with the state after each."""

@@ -213,7 +213,8 @@ def open_corpus(
         _spool(path, cache, progress) if path == STDIN or not path.is_file() else path
         for path in files
     )
-    saved = cache / "scans" / f"{_identity(sources, reading, val_fraction)}.json"
+    may_go = tuple(path in optional for path in files)
+    saved = cache / "scans" / f"{_identity(sources, may_go, reading, val_fraction)}.json"
     try:
         known = read_record(SavedScan, read_checked_json(saved, schema=SCAN_SCHEMA))
     except (NotFoundError, DamagedError, ValueError):
@@ -273,11 +274,16 @@ def _spool(pipe: Path, cache: Path, progress: Progress) -> Path:
     return store_by_content(cache / "piped", blocks(), suffix=suffix)
 
 
-def _identity(sources: tuple[Path, ...], reading: ReadingOptions, val_fraction: float) -> str:
+def _identity(
+    sources: tuple[Path, ...],
+    optional: tuple[bool, ...],
+    reading: ReadingOptions,
+    val_fraction: float,
+) -> str:
     """Identifies files by path, size and modification time, as git and make do."""
     digest = hashlib.sha256(f"{SCAN_SCHEMA} {reading} {val_fraction}\n".encode())
-    for source in sources:
+    for source, may_go in zip(sources, optional, strict=True):
         status = source.stat()
         digest.update(os.fsencode(source.resolve()))
-        digest.update(f"\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
+        digest.update(f"\0{status.st_size}\0{status.st_mtime_ns}\0{may_go}\n".encode())
     return digest.hexdigest()[:32]

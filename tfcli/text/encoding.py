@@ -25,6 +25,7 @@ _MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
 _WIDE = ("utf-32-le", "utf-32-be", "utf-16-le", "utf-16-be")
+ICONV_NAMES = {"shift_jis": "SHIFT_JIS", "mac-roman": "MACINTOSH"}  # where they are not Python's
 NEARLY = 0.9  # of the confidence of the best guess
 _SAMPLE = 1 << 16  # bytes to guess an encoding from
 _BLOCK = 1 << 18
@@ -149,14 +150,14 @@ def _repair(sample: bytes, name: Path) -> str:
     invalid = sample.decode(errors="replace").count("�")
     valid = sum(ord(c) > 0x7F for c in sample.decode(errors="ignore"))
     if valid >= 4 * invalid:  # damaged UTF-8
-        return f"iconv -c -f UTF-8 -t UTF-8 -- {quoted} > utf8.txt   # drops them"
+        return f"iconv -c -f UTF-8 -t UTF-8 -- {quoted} > utf8.txt   # drops invalid bytes"
     guess = guess_encoding(sample)
     if guess is None:
         return "--encoding NAME, if you know which it is in"
     # iconv's SHIFT_JIS lacks what Windows added to it
     if guess == "cp932" and _decodes(sample, "shift_jis"):
         guess = "shift_jis"
-    usual = {"shift_jis": "SHIFT_JIS"}.get(guess, guess.replace("_", "-").upper())
+    usual = ICONV_NAMES.get(guess, guess.replace("_", "-").upper())
     command = f"iconv -f {usual} -t UTF-8 -- {quoted} > utf8.txt"
     return f"{command}   # or --encoding {guess}"
 

@@ -1,7 +1,7 @@
-"""What a file is, told from its first bytes: its compression, its format, or that it is no text.
+"""What a file is, told from its first bytes: its compression, its format, or that it is not text.
 
-Names do not decide: `rows.jsonl` may be called `rows.json`, or come through a pipe. Only tables of
-a single column need their suffix.
+Names do not decide: `rows.jsonl` may be called `rows.json`, or come through a pipe. Only a table
+without a column `text` needs its suffix.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def decompress(stream: IO[bytes], compression: Compression, name: Path) -> IO[by
             return open_zstd(stream, name)
 
 
-# --- what is no text ----------------------------------------------------------------------------
+# --- what is not text ---------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -172,7 +172,7 @@ def _in_zip(archive: Callable[[], IO[bytes]]) -> NotText:
 
 
 def refuse(kind: NotText, name: Path) -> DataError:
-    """The error for a file that is no text."""
+    """The error for a file that is not text."""
     quoted = shlex.quote(str(name))
     return DataError(
         f"{name} is {kind.name}, not text",
@@ -240,7 +240,7 @@ def _first_value(text: str, *, whole: bool) -> tuple[object, str] | None:
     try:
         value, end = json.JSONDecoder().raw_decode(text)
     except (ValueError, RecursionError) as error:
-        # 64 KiB of one unfinished value that is right so far: a large row
+        # an unfinished value that is right so far: a large row
         at_end = isinstance(error, json.JSONDecodeError) and (
             error.pos >= len(text) - 1 or error.msg.startswith("Unterminated string")
         )

@@ -107,7 +107,7 @@ def read_chunks(
 
     Raises:
         NotFoundError, InputOutputError: it cannot be opened or read.
-        DataError: it is no text, or not what it seems; the message names the byte or the row.
+        DataError: it is not text, or not what it seems; the message names the byte or the row.
         UsageError: it needs an extra that is not installed.
 
     """

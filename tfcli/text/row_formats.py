@@ -7,7 +7,7 @@ import json
 from typing import TYPE_CHECKING
 
 from tfcli.errors import DataError
-from tfcli.text.chunks import character_boundary
+from tfcli.text.chunks import character_boundary, read_fully
 from tfcli.text.encoding import UTF8_BOM
 from tfcli.text.rows import Row
 
@@ -115,9 +115,7 @@ def _json_values(stream: IO[bytes], name: Path) -> Iterator[Row]:
 
 def _read_text(stream: IO[bytes], size: int = 1 << 20) -> str:
     """About as many bytes as UTF-8; invalid ones become surrogates, which rows are checked for."""
-    data = stream.read(size)
-    while data and len(data) < size and (part := stream.read(size - len(data))):
-        data += part
+    data = read_fully(stream, size)
     while character_boundary(data) < len(data) and (byte := stream.read(1)):
         data += byte
     return data.decode(errors="surrogateescape")

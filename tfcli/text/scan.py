@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import hashlib
 from array import array
 from collections.abc import Callable
@@ -113,15 +112,16 @@ def scan_sources(
     left_out: dict[int, str] = {}
     for place, (source, name) in enumerate(zip(sources, names, strict=True)):
         facts = Reading()
-        before = found.copy() if name in optional else found
+        before = found.mark() if name in optional else None
         try:
             for chunk in read_chunks(source, reading, name=name, reading=facts):
                 found.add(chunk)
                 progress(found.bytes)
         except (DataError, InputOutputError) as error:
-            if name not in optional:
+            if before is None:
                 raise
-            found, left_out[place] = before, error.what
+            found.go_back_to(before)
+            left_out[place] = error.what
         else:
             notes += facts.notes(name, reading)
     if found.bytes == 0:
@@ -176,8 +176,15 @@ class _Ends:
             return [*self._ends, self.bytes]
         return self._ends
 
-    def copy(self) -> _Ends:
-        """One that goes on from here on its own."""
-        other = copy.copy(self)
-        other.fingerprint, other._ends = self.fingerprint.copy(), self._ends[:]
-        return other
+    def mark(self) -> tuple[int, int, Fingerprint, array[int], int, int]:
+        """Where it is now; takes no time, however many ends there are."""
+        return (
+            self.bytes, self.documents, self.fingerprint.copy(),
+            self._ends, len(self._ends), self._step,
+        )  # fmt: skip
+
+    def go_back_to(self, mark: tuple[int, int, Fingerprint, array[int], int, int]) -> None:
+        """Forgets what was added since a mark."""
+        # an array that was thinned out since is another one; this was only appended to
+        self.bytes, self.documents, self.fingerprint, self._ends, count, self._step = mark
+        del self._ends[count:]

@@ -17,7 +17,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tfcli.errors import DataError, NotFoundError, UsageError, closest_match
+from tfcli.errors import (
+    DataError,
+    InputOutputError,
+    NotFoundError,
+    UsageError,
+    closest_match,
+)
 from tfcli.text.readers import STDIN, read_raw
 
 if TYPE_CHECKING:
@@ -93,8 +99,8 @@ def find_sources(arguments: Sequence[str], exclude: Sequence[str] = ()) -> Sourc
     seen: dict[object, Path] = {}
     resolved = [(weight, *_find(name, exclude)) for name, weight in map(split_weight, arguments)]
     own = {_place(path) for _, found, _, named in resolved if named for path in found}
-    for weight, found, without, named in resolved:
-        left_out += without
+    for weight, found, skipped, named in resolved:
+        left_out += skipped
         kept = []
         for path in found:
             if not named and _place(path) in own:
@@ -141,8 +147,11 @@ def _without_copies(
     copies: dict[Path, Path] = {}
     for path in itertools.chain.from_iterable(p for p in by_size.values() if len(p) > 1):
         digest = hashlib.sha256()
-        for block in read_raw(path):
-            digest.update(block)
+        try:
+            for block in read_raw(path):
+                digest.update(block)
+        except (InputOutputError, NotFoundError):
+            continue  # is said where it is read for its text
         earlier = first.setdefault(digest.digest(), path)
         if earlier is not path:
             copies[path] = earlier
@@ -154,7 +163,7 @@ def _without_copies(
     return kept, [(path, f"the same as {earlier}") for path, earlier in copies.items()]
 
 
-def without(sources: Sources, val: Sources) -> Sources:
+def without_held_out(sources: Sources, val: Sources) -> Sources:
     """The sources without those that are held out.
 
     Raises:
@@ -209,21 +218,19 @@ def _find(argument: str, exclude: Sequence[str]) -> Found:
     if _is_there(path) and not path.is_dir():
         return [path.absolute() if path == STDIN else path], [], True  # ./- is a file
     if _is_there(path):
-        left_out: list[tuple[Path, str]] = []
-        inside = sorted(_walk(path, _Ignored(path, exclude), left_out, {_place(path)}))
-        if not inside and not left_out:
+        beside: list[tuple[Path, str]] = []
+        inside = sorted(_walk(path, _Ignored(path, exclude), beside, {_place(path)}))
+        if not inside and not beside:
             raise NotFoundError(f"no files in the folder {path}")
-        return inside, left_out, False
+        return inside, beside, False
     matches = [Path(m) for m in sorted(glob.glob(argument, recursive=True))]  # noqa: PTH207
     matches = [m for m in matches if m.is_file()]
     if not matches:
         raise _no_such_file(argument, path)
-    excluded = _Ignored(None, exclude)
-    return (
-        [m for m in matches if not excluded(m)],
-        [(m, "excluded") for m in matches if excluded(m)],
-        False,
-    )
+    ignored = _Ignored(None, exclude)
+    left_out = [(path, reason) for path in matches if (reason := ignored(path))]
+    excluded = {path for path, _ in left_out}
+    return [path for path in matches if path not in excluded], left_out, False
 
 
 def _walk(
