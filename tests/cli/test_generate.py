@@ -42,6 +42,31 @@ def test_stdin_and_the_argument_are_concatenated(trained: Shell) -> None:
     assert both == trained(*echo, "\n Ann saw ").out
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_one_newline_at_the_end_of_stdin_is_that_of_echo(trained: Shell, end: str) -> None:
+    echo = (*GREEDY, "--echo")
+    bare = trained(*echo, stdin=b"Ann saw").out
+    assert trained(*echo, stdin=f"Ann saw{end}".encode()).out == bare
+    assert trained(*echo, stdin=b"Ann saw\n\n").out.startswith(b"Ann saw\n")
+    # before an argument, and in one, it is what it is
+    assert trained(*echo, "Bob", stdin=b"Ann saw\n").out.startswith(b"Ann saw\nBob")
+    assert trained(*echo, "Ann saw\n").out.startswith(b"Ann saw\n")
+
+
+def test_space_at_the_end_of_a_prompt_belongs_to_the_next_word(trained: Shell) -> None:
+    told = trained(*GREEDY, "--echo", "Ann saw ").out.decode()
+    assert any(told.startswith(sentence) for sentence in SENTENCES), told
+    assert "  " not in told
+
+
+def test_unconditional_begins_from_nothing(trained: Shell) -> None:
+    begun = trained(*GREEDY, "--unconditional", stdin=b"left alone")
+    assert begun == trained(*GREEDY, "")
+    refused = trained(*GREEDY, "--unconditional", "Ann")
+    assert refused.code == 2
+    assert "PROMPT" in refused.err
+
+
 def test_empty_stdin_is_an_empty_prompt(trained: Shell) -> None:
     assert trained(*GREEDY, stdin=b"").code == 0
 

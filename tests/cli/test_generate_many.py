@@ -56,13 +56,25 @@ def test_rows_do_not_depend_on_the_batch(trained: Shell) -> None:
     )
 
 
-def test_samples_differ_and_are_separated_by_dashes(trained: Shell) -> None:
-    done = trained(*RUN, "-n", "4", "--seed", "1", "--temperature", "1.5", "Ann")
-    texts = done.out.decode().split("\n---\n")
-    assert len(texts) == 4
+def test_samples_differ_and_are_numbered(trained: Shell) -> None:
+    def samples(count: int) -> list[str]:
+        sampled = (*RUN, "-n", str(count), "--seed", "1", "--temperature", "1.5", "Ann")
+        heading = re.compile(r"^--- (\d+) ---\n", re.MULTILINE)
+        before, *parts = heading.split(trained(*sampled).out.decode())
+        assert before == ""
+        assert parts[::2] == [str(number) for number in range(1, count + 1)]
+        return [text.removesuffix("\n") for text in parts[1::2]]
+
+    texts = samples(4)
     assert len(set(texts)) > 1
-    again = trained(*RUN, "-n", "2", "--seed", "1", "--temperature", "1.5", "Ann")
-    assert again.out.decode().split("\n---\n") == texts[:2]
+    assert samples(2) == texts[:2]
+
+
+def test_answers_of_lines_are_read_back_as_prompts(trained: Shell) -> None:
+    lines = trained(*RUN, "--lines", "--echo", stdin=b"Ann saw\nBo\\b\n").out
+    assert b"\\n" in lines
+    none = ("generate", "--run", "tale", "--max-new-tokens", "0")
+    assert trained(*none, "--lines", "--echo", stdin=lines).out == lines
 
 
 def test_jsonl_answer_has_all_fields(trained: Shell) -> None:

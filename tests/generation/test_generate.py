@@ -19,7 +19,12 @@ from tfcli.errors import UsageError
 from tfcli.generation.engines.engine import Engine
 from tfcli.generation.engines.torch_engine import TorchEngine
 from tfcli.generation.generate import Finished, Generator, RequestList, TokenEvent, generate
-from tfcli.generation.request import GenerationRequest, Penalties, Sampling
+from tfcli.generation.request import (
+    GenerationRequest,
+    Penalties,
+    Sampling,
+    StructuredOutput,
+)
 from tfcli.model.config import named_config
 from tfcli.model.transformer import Transformer
 from tfcli.text.sentencepiece_tokenizer import BEGIN, END, UNKNOWN
@@ -80,7 +85,9 @@ def plain_greedy(
 def test_greedy_generation_equals_full_forward_passes(
     model: Transformer, tokenizer: Tokenizer, prompt: str, count: int
 ) -> None:
-    request = GenerationRequest(prompt=prompt, sampling=GREEDY, max_new_tokens=count)
+    request = GenerationRequest(
+        prompt=prompt, sampling=GREEDY, max_new_tokens=count, token_healing=False
+    )
     expected = plain_greedy(model, tokenizer.encode(prompt), count, tokenizer)
     assert list(generate(TorchEngine(model), tokenizer, request)) == expected
     assert list(generate(numpy_engine(model), tokenizer, request)) == expected
@@ -110,6 +117,12 @@ def test_generation_ends_at_eos(tokenizer: Tokenizer) -> None:
         ends_at_once.embedding.weight.fill_(0.1)
         ends_at_once.embedding.weight[END] = 1.0
     assert generated(ends_at_once, tokenizer, sampling=GREEDY) == []
+    assert len(generated(ends_at_once, tokenizer, min_new_tokens=3)) == 3
+    assert len(generated(ends_at_once, tokenizer, ignore_eos=True)) == 20
+    form = StructuredOutput(regex="a{2}")
+    for options in ({"min_new_tokens": 5}, {"ignore_eos": True}):  # as far as the form allows
+        tokens = generated(ends_at_once, tokenizer, structured=form, **options)
+        assert tokenizer.decode_continuation(tokens) == b"aa"
 
 
 def test_truncated_prompt_and_full_context_are_noted_once(
@@ -245,8 +258,9 @@ def test_logprobs_are_those_of_the_model_before_sampling(
     model: Transformer, tokenizer: Tokenizer
 ) -> None:
     request = GenerationRequest(
-        prompt="Ann", max_new_tokens=8, sampling=Sampling(temperature=0.5, top_k=2)
-    )
+        prompt="Ann", max_new_tokens=8, sampling=Sampling(temperature=0.5, top_k=2),
+        token_healing=False,
+    )  # fmt: skip
     generator = Generator(numpy_engine(model), tokenizer, logprobs=True)
     events = [
         event for event in generator.stream(RequestList([request])) if isinstance(event, TokenEvent)
@@ -277,6 +291,7 @@ def test_zero_requests_and_zero_tokens_generate_nothing(
         {"prompt": "\udcff"},
         {"stop": ("\udcff",)},
         {"stop": ("",)},
+        {"min_new_tokens": 5, "max_new_tokens": 4},
     ],
 )
 def test_invalid_request_is_refused(invalid: dict[str, object]) -> None:

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tfcli.text.documents import split_documents
-from tfcli.text.reading_options import DocumentKind, unescape
+from tfcli.text.reading_options import DocumentKind, parse_separator
 
 from .helpers import documents, in_chunks
 
@@ -98,6 +98,6 @@ def test_separator_is_found_wherever_blocks_end(
 
 
 def test_separators_are_typed_with_escapes() -> None:
-    assert unescape(r"\n\n") == "\n\n"
-    assert unescape(r"\t") == "\t"
-    assert unescape(r"C:\\new") == r"C:\new"
+    assert parse_separator(r"\n\n") == "\n\n"
+    assert parse_separator(r"\t") == "\t"
+    assert parse_separator(r"C:\\new") == r"C:\new"

@@ -218,7 +218,7 @@ def _completion(choices: tuple[str, ...]) -> Callable[[str], list[str]]:
 def _spellings(option: Option) -> list[str]:
     names = [option.name, *option.aliases]
     spelled = [flag(name) for name in names]
-    if option.type is bool and option.optional:
+    if option.type is bool and (option.optional or option.default):
         spelled = [f"{flag(name)}/{flag(f'no_{name}')}" for name in names]
     return [*spelled, *([f"-{option.short}"] if option.short else [])]
 

@@ -64,6 +64,9 @@ class SessionOptions(Options):
         False, conflicts=("jsonl", "echo"),
         help="Color each token by its surprisal, or list it in a pipe.",
     )  # fmt: skip
+    unconditional: bool = option(
+        False, conflicts=("lines", "interactive"), help="Begin from nothing, without a prompt."
+    )
     no_stdin: bool = option(
         False, conflicts=("lines", "interactive"), help="Leave standard input alone."
     )
@@ -73,10 +76,12 @@ class SessionOptions(Options):
 def output_format(options: SessionOptions) -> OutputFormat:
     """The format that the options ask for."""
     if options.logprobs:
-        return Surprisal()
+        return Surprisal(samples=options.samples)
     if options.lines:
         return EscapedLines(echo=options.echo)
-    return JsonLines(echo=options.echo) if options.jsonl else Plain(echo=options.echo)
+    if options.jsonl:
+        return JsonLines(echo=options.echo)
+    return Plain(echo=options.echo, samples=options.samples)
 
 
 class GenerationSession:
@@ -206,7 +211,7 @@ class GenerationSession:
 
         request = feed.take(wait=True)
         assert request is not None
-        ids = generator.prompt_ids(request)
+        ids, overlap = generator.read_prompt(request)
         room = engine.context_length - len(ids) + 1
         if room < request.max_new_tokens:
             self.notes(f"beam search ends where the context is full, after {room:,} tokens")
@@ -218,8 +223,9 @@ class GenerationSession:
         for index, text in enumerate(found[: self._options.samples]):
             if index:
                 feed.take(wait=True)
-            for token in text.tokens:
+            for place, token in enumerate(text.tokens):
                 spelled = tokenizer.token_bytes[token]
+                spelled = spelled[len(overlap) :] if place == 0 else spelled
                 yield TokenEvent(index, token, spelled, spelled, None)
             yield Finished(index, b"", text.reason, text.score)
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import math
-import re
+import os
+import shutil
 import sys
 from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from tfcli.cli import streams
+from tfcli.cli.word_wrap import WordWrap
 from tfcli.generation.streaming import TextStream, make_visible
+from tfcli.text.escapes import escape, escape_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,12 +22,25 @@ if TYPE_CHECKING:
     from tfcli.generation.generate import Finished, TokenEvent
     from tfcli.generation.request_lines import RequestLine
 
-SEPARATOR = "\n---\n"  # between samples of the same prompt
+
+def sample_heading(number: int, samples: int) -> str:
+    """The line above a sample, and the end of the one before it; nothing where there is one."""
+    if samples == 1:
+        return ""
+    return ("\n" if number else "") + f"--- {number + 1} ---\n"
 
 
 def stdout_filter() -> Callable[[str], str]:
     """What makes of a text what stdout gets: on a terminal, visible control characters."""
     return make_visible if streams.is_terminal(sys.stdout) else str
+
+
+def text_filter() -> Callable[[str], str]:
+    """The same for running text, of which a terminal also gets no word cut in two."""
+    if not streams.is_terminal(sys.stdout) or os.environ.get("TERM") == "dumb":
+        return stdout_filter()
+    wrap = WordWrap(shutil.get_terminal_size().columns)
+    return lambda text: wrap.feed(make_visible(text))
 
 
 def end_line(last: str) -> None:
@@ -43,7 +59,7 @@ class TextOut:
 
     def __init__(self) -> None:
         self._stream = TextStream()
-        self._shown = stdout_filter()
+        self._shown = text_filter()
         self._last = ""
 
     def write(self, data: bytes) -> None:
@@ -128,19 +144,19 @@ class OutputFormat(Protocol):
 
 
 class Plain:
-    """Texts as they are, separated by a line of dashes."""
+    """Texts as they are; several are numbered."""
 
     logprobs = False
 
-    def __init__(self, *, echo: bool) -> None:
-        self._echo, self._out = echo, OrderedWriter()
-        self._shown = stdout_filter()
+    def __init__(self, *, echo: bool, samples: int = 1) -> None:
+        self._echo, self._samples, self._out = echo, samples, OrderedWriter()
+        self._shown: dict[int, Callable[[str], str]] = {}  # each text has lines of its own
         self._last = ""
 
     def begin(self, result: Result) -> None:
         """See `OutputFormat`."""
-        if result.number:
-            self._out.add(result.number, SEPARATOR.encode())
+        self._shown[result.number] = text_filter()
+        self._out.add(result.number, sample_heading(result.number, self._samples).encode())
         if self._echo and result.line.request:
             self._add(result, result.line.request.prompt.encode())
 
@@ -153,6 +169,7 @@ class Plain:
         if finished:
             self._add(result, finished.data)
         self._out.end(result.number)
+        del self._shown[result.number]
 
     def close(self) -> None:
         """Ends the line; see `end_line`."""
@@ -161,26 +178,12 @@ class Plain:
     def _add(self, result: Result, data: bytes) -> None:
         text = result.stream.feed(data)
         if text:
-            self._out.add(result.number, self._shown(text).encode())
+            self._out.add(result.number, self._shown[result.number](text).encode())
             self._last = text[-1]
 
 
-ESCAPES = str.maketrans({"\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t"})
-
-
-def escaped(text: str) -> str:
-    """A text on one line; `printf '%b'` undoes it."""
-    return text.translate(ESCAPES)
-
-
-def escaped_bytes(data: bytes) -> str:
-    """Bytes on one line, invalid UTF-8 escaped too; `printf '%b'` undoes it."""
-    text = data.decode(errors="surrogateescape").translate(ESCAPES)
-    return re.sub("[\udc80-\udcff]", lambda match: f"\\x{ord(match[0]) - 0xDC00:02x}", text)
-
-
 class EscapedLines:
-    """One line per text, with newlines escaped; `printf '%b'` undoes it."""
+    """One line per text, with newlines escaped; as a prompt of `--lines`, it is read back."""
 
     logprobs = False
 
@@ -210,7 +213,7 @@ class EscapedLines:
         """See `OutputFormat`."""
 
     def _add(self, result: Result, data: bytes) -> None:
-        text = escaped(result.stream.feed(data))
+        text = escape(result.stream.feed(data))
         if text:
             self._out.add(result.number, self._shown(text).encode())
 
@@ -224,8 +227,8 @@ class Surprisal:
 
     logprobs = True
 
-    def __init__(self) -> None:
-        self._out = OrderedWriter()
+    def __init__(self, *, samples: int = 1) -> None:
+        self._samples, self._out = samples, OrderedWriter()
         self._shown = stdout_filter()
         self._colored = streams.wants_color(sys.stdout)
         self._pending: dict[int, deque[tuple[float, bytes]]] = {}
@@ -233,9 +236,9 @@ class Surprisal:
 
     def begin(self, result: Result) -> None:
         """See `OutputFormat`."""
-        if result.number:
-            between = SEPARATOR if self._colored else SEPARATOR.lstrip()
-            self._out.add(result.number, between.encode())
+        heading = sample_heading(result.number, self._samples)
+        heading = heading if self._colored else heading.lstrip()  # there, every line ends
+        self._out.add(result.number, heading.encode())
         self._pending[result.number] = deque()
         self._released[result.number] = 0
 
@@ -265,7 +268,7 @@ class Surprisal:
 
     def _add(self, result: Result, surprisal: float, spelled: bytes) -> None:
         if not self._colored:
-            line = f"{surprisal:.4f}\t{self._shown(escaped_bytes(spelled))}\n"
+            line = f"{surprisal:.4f}\t{self._shown(escape_bytes(spelled))}\n"
             self._out.add(result.number, line.encode())
             return
         text = make_visible(result.stream.feed(spelled))

@@ -18,8 +18,8 @@ from tfcli.generation.sampling import log_softmax, suppress_control_tokens
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from tfcli.generation.active_sequence import FinishReason
     from tfcli.generation.engines.engine import Engine, Logits
-    from tfcli.generation.generate import FinishReason
     from tfcli.text.tokenizer import Tokenizer
 
 

@@ -10,32 +10,26 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from tfcli.errors import DataError, UsageError
+from tfcli.generation.active_sequence import ActiveSequence
 from tfcli.generation.characters import LACKING, START, CharacterMask
 from tfcli.generation.constraints import GrammarCompiler
 from tfcli.generation.penalties import NO_PENALTIES, penalize
-from tfcli.generation.sampling import (
-    choose_tokens,
-    log_softmax,
-    row_random,
-    suppress_control_tokens,
-)
-from tfcli.generation.stopping import StopStrings
+from tfcli.generation.sampling import choose_tokens, log_softmax, suppress_control_tokens
+from tfcli.generation.token_healing import TokenHealing
 from tfcli.options import OptionError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from tfcli.generation.constraints import Constraint
+    from tfcli.generation.active_sequence import FinishReason
     from tfcli.generation.engines.engine import Engine, Logits
     from tfcli.generation.request import GenerationRequest, Sampling
-    from tfcli.text.tokenizer import SpecialTokens, Tokenizer
-
-FinishReason = Literal["eos", "stop", "length", "timeout", "incomplete"]
+    from tfcli.text.tokenizer import Tokenizer
 
 DRY_BREAKERS = (b"\n", b":", b'"', b"*")  # those of DRY's author
 PREFILL_TOKENS = 4096  # read at once at most, to bound the memory; one prompt always fits
@@ -100,31 +94,6 @@ class RequestList:
         return next(self._rest, None)
 
 
-class ActiveSequence:
-    """A text that is being generated."""
-
-    def __init__(
-        self,
-        index: int,
-        request: GenerationRequest,
-        ids: list[int],
-        special: SpecialTokens,
-        constraint: Constraint | None = None,
-    ) -> None:
-        self.index = index
-        self.request = request
-        self.context_ids = ids  # what is, or will be, in the engine's row: `bos` and tokens
-        self.needs_prefill = True  # whether the row has to be read from its beginning
-        self.prompt = [token for token in ids if token not in special.control]
-        self.written: list[int] = []
-        self.character = START  # which byte of a character may come next
-        self.ended = False  # whether the last token written ends the text
-        self.random = row_random(request.seed, request.row)
-        self.constraint = constraint
-        self.stop = StopStrings([string.encode() for string in request.stop])
-        self.plain = request.penalties == NO_PENALTIES and not constraint
-
-
 class Generator:
     """Generates texts with one model; see `generate`.
 
@@ -157,6 +126,7 @@ class Generator:
         self._noticed: set[str] = set()
         self._grammars = GrammarCompiler(tokenizer)
         self._characters = CharacterMask(tokenizer.token_bytes)
+        self._healing = TokenHealing(tokenizer)
 
     @cached_property
     def _breakers(self) -> frozenset[int]:
@@ -185,9 +155,7 @@ class Generator:
                 request = requests.take(wait=not active)
                 if request is None:
                     break
-                constraint = self._grammars.begin(request.structured)
-                ids = self.prompt_ids(request)
-                active.append(ActiveSequence(count, request, ids, self._special, constraint))
+                active.append(self._begin(count, request))
                 count += 1
             if not active:
                 return
@@ -195,8 +163,19 @@ class Generator:
             if active:
                 yield from self._step(active)
 
-    def prompt_ids(self, request: GenerationRequest) -> list[int]:
-        """`bos` and the ids of the prompt, or as many of the last ones as fit the context.
+    def _begin(self, index: int, request: GenerationRequest) -> ActiveSequence:
+        constraint = self._grammars.begin(request.structured)
+        ids, overlap = self.read_prompt(request)
+        return ActiveSequence(
+            index, request, ids, self._special, overlap=overlap, constraint=constraint
+        )
+
+    def read_prompt(self, request: GenerationRequest) -> tuple[list[int], bytes]:
+        """A prompt as the model reads it.
+
+        Returns:
+            `bos` and the ids of the prompt, or as many of the last ones as fit the context; and
+            the end of the prompt that they lack, which the next token has to begin with.
 
         Raises:
             UsageError: the prompt is empty, and the tokenizer has no token that a text begins with.
@@ -214,7 +193,12 @@ class Generator:
         if len(ids) > room:
             self._notice_once(f"the prompt has {len(ids):,} tokens; using the last {room:,}")
             ids = ids[len(ids) - room :]
-        return [*self._bos, *ids]
+        heals = request.token_healing and request.structured.source is None
+        first = len(self._bos) == 0  # without bos, one token has to be left to start from
+        if not heals or len(ids) == first:
+            return [*self._bos, *ids], b""
+        rest, overlap = self._healing.take_back(ids[first:])
+        return [*self._bos, *ids[:first], *rest], overlap
 
     def _notice_once(self, text: str) -> None:
         kind = text.split()[0]
@@ -231,22 +215,28 @@ class Generator:
             raise DataError(
                 "the model produced NaN logits", why="its weights are damaged, or training diverged"
             )
+        logits = self._heal(active, logits)
         tokens = self._choose(active, logits)
         logprobs: list[float | None] = [None] * len(tokens)
         if self._logprobs:
             every = log_softmax(suppress_control_tokens(logits, self._special))
             logprobs = every[np.arange(len(tokens)), tokens].tolist()
         for sequence, token, logprob in zip(active, tokens, logprobs, strict=True):
+            spelled = self._tokenizer.token_bytes[token]
+            overlap, sequence.overlap = sequence.overlap, b""
+            sequence.ended = token in self._special.eos_ids
+            if not sequence.ended:
+                sequence.context_ids.append(token)
+            if overlap and spelled == overlap:
+                sequence.prompt.append(token)
+                continue
             sequence.written.append(token)
             sequence.character = self._characters.state_after(sequence.character, token)
             if sequence.constraint:
                 sequence.constraint.accept(token)
-            sequence.ended = token in self._special.eos_ids
             if not sequence.ended:
-                sequence.context_ids.append(token)
-                spelled = self._tokenizer.token_bytes[token]
-                data = sequence.stop.feed(spelled)
-                yield TokenEvent(sequence.index, token, spelled, data, logprob)
+                new = spelled[len(overlap) :]
+                yield TokenEvent(sequence.index, token, new, sequence.stop.feed(new), logprob)
 
     def _read(self, active: list[ActiveSequence]) -> Logits:
         """The logits after all of them: (len(active), V)."""
@@ -298,12 +288,23 @@ class Generator:
                 self._engine.copy_row(same, row)
         return logits[[read.index(row) for row in source]]
 
+    def _heal(self, active: list[ActiveSequence], logits: Logits) -> Logits:
+        """The logits (len(active), V) of those tokens that the prompts' ends allow."""
+        if not any(sequence.overlap for sequence in active):
+            return logits
+        return np.stack(
+            [
+                self._healing.allow(row, sequence.overlap) if sequence.overlap else row
+                for sequence, row in zip(active, logits, strict=True)
+            ]
+        )
+
     def _choose(self, active: list[ActiveSequence], logits: Logits) -> list[int]:
         """The next token of each row."""
         states = [sequence.character for sequence in active]
-        rooms = [sequence.request.max_new_tokens - len(sequence.written) for sequence in active]
+        rooms = [sequence.room for sequence in active]
         logits = self._characters.allow(logits, states, rooms)
-        if any(not sequence.plain for sequence in active):
+        if not all(sequence.is_plain for sequence in active):
             pairs = zip(active, logits, strict=True)
             logits = np.stack([self._adjust(sequence, row) for sequence, row in pairs])
         by_sampling: dict[Sampling, list[int]] = {}
@@ -323,22 +324,28 @@ class Generator:
             breakers = self._breakers if penalties.dry_multiplier else frozenset[int]()
             tokens = sequence.prompt + sequence.written
             logits = penalize(logits, penalties, tokens, sequence.written, breakers)
-        return sequence.constraint.allow(logits) if sequence.constraint else logits
+        if sequence.constraint:
+            logits = sequence.constraint.allow(logits)
+        if sequence.may_not_end:
+            logits = logits.copy()
+            logits[list(self._special.eos_ids)] = -np.inf
+        return logits
 
     def logits_processor(
         self, request: GenerationRequest
     ) -> Callable[[Logits, tuple[int, ...]], Logits]:
         """Applies the penalties of a request to the logits after some tokens: for beam search."""
-        ids = self.prompt_ids(request)
+        ids, overlap = self.read_prompt(request)
 
         def adjust(logits: Logits, written: tuple[int, ...]) -> Logits:
+            if overlap and not written:
+                logits = self._healing.allow(logits, overlap)
             sequence = ActiveSequence(0, request, ids, self._special)
             sequence.written = list(written)
             state = START
             for token in written[-max(LACKING) :]:
                 state = self._characters.state_after(state, token)
-            room = request.max_new_tokens - len(written)
-            (logits,) = self._characters.allow(logits[None], [state], [room])
+            (logits,) = self._characters.allow(logits[None], [state], [sequence.room])
             return self._adjust(sequence, logits)
 
         return adjust
@@ -349,7 +356,7 @@ class Generator:
         """Removes the texts that are complete; moves the last row into the gap."""
         late = self._deadline is not None and time.monotonic() >= self._deadline
         for row in reversed(range(len(active))):
-            reason = _reason(active[row], late)
+            reason = active[row].finish_reason(late=late)
             if reason is None:
                 continue
             done = active[row]
@@ -359,23 +366,6 @@ class Generator:
                     self._engine.copy_row(len(active), row)
                 active[row] = last
             yield Finished(done.index, b"" if reason == "stop" else done.stop.rest(), reason)
-
-
-def _reason(sequence: ActiveSequence, late: bool) -> FinishReason | None:
-    """Why a text is over, if it is."""
-    constraint = sequence.constraint
-    reason: FinishReason | None = None
-    if sequence.stop.found:
-        reason = "stop"
-    elif sequence.ended or (constraint and constraint.closed):
-        reason = "eos"
-    elif len(sequence.written) >= sequence.request.max_new_tokens:
-        reason = "length"
-    elif late:
-        reason = "timeout"
-    if reason and constraint and not constraint.complete:
-        return "incomplete"
-    return reason
 
 
 def generate(

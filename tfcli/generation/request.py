@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from tfcli.errors import DataError, InputOutputError, NotFoundError, UsageError
 from tfcli.options import OptionError, Options, option, to_float
-from tfcli.text.reading_options import unescape
+from tfcli.text.escapes import unescape
 
 SAMPLING, REPETITION, STRUCTURED = "Sampling", "Repetition control", "Structured output"
 MAX_BIAS = 1e18  # float32 holds its sum with any logit
@@ -213,10 +213,19 @@ class GenerationRequest(Options):
     max_new_tokens: int = option(
         256, min=0, max=10**12, aliases=("max_tokens",), help="Stop after N tokens."
     )
+    min_new_tokens: int = option(
+        0, min=0, max=10**12, aliases=("min_tokens",), help="Do not end before N tokens."
+    )
+    ignore_eos: bool = option(
+        False, help="Never end by itself: eos is not generated, so that N tokens are."
+    )
     stop: tuple[str, ...] = option(
         (), metavar="TEXT", from_text=lambda text: (unescape(text),),
         help="Stop before this text; \\n is a newline, \\t a tab. Repeatable.",
     )  # fmt: skip
+    token_healing: bool = option(
+        True, help="Let the text go on within the last token of the prompt."
+    )
     sampling: Sampling = field(default_factory=Sampling)
     seed: int = option(
         0, min=0, max=2**64 - 1, shown_default="random", panel=SAMPLING,
@@ -228,6 +237,9 @@ class GenerationRequest(Options):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.min_new_tokens > self.max_new_tokens:
+            problem = f"must not be more than the {self.max_new_tokens:,} of"
+            raise OptionError("min_new_tokens", problem, "max_new_tokens")
         if "" in self.stop:
             raise OptionError("stop", "must not be empty")
         for text in (self.prompt, *self.stop):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from tfcli.errors import DataError, TfcliError, closest_match
 from tfcli.generation.request import GenerationRequest
 from tfcli.options import find_option, options_of, update_options
+from tfcli.text.escapes import unescape
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -49,9 +50,10 @@ def repeat(line: RequestLine, samples: int, first: int) -> Iterator[RequestLine]
 
 
 def parse_plain_line(line: bytes, number: int, default: GenerationRequest) -> RequestLine:
-    """A line that is a prompt."""
+    r"""A line that is a prompt, with newlines as `\n`, which is how answers are written."""
     try:
-        return RequestLine(number, replace(default, prompt=_decode(line, number).rstrip("\r\n")))
+        prompt = unescape(_decode(line, number).rstrip("\r\n"))
+        return RequestLine(number, replace(default, prompt=prompt))
     except TfcliError as error:
         return RequestLine(number, None, error)
 

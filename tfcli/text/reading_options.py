@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from tfcli.options import Options, option
+from tfcli.text.escapes import unescape
 
 Format = Literal["text", "json", "csv", "tsv", "parquet"]
 DocumentKind = Literal["file", "line", "blank-line"]
@@ -30,14 +31,16 @@ def parse_encoding(name: str) -> str:
     return found.name
 
 
-def unescape(text: str) -> str:
-    r"""A separator as it is typed, with `\n`, `\r`, `\t` and `\\` for what they are elsewhere."""
-    parts = text.split("\\\\")
-    for escape, character in (("\\n", "\n"), ("\\r", "\r"), ("\\t", "\t")):
-        parts = [part.replace(escape, character) for part in parts]
-    if not any(parts) and len(parts) == 1:
+def parse_separator(text: str) -> str:
+    r"""A separator as it is typed, with `\n` for a newline.
+
+    Raises:
+        ValueError: it is empty.
+
+    """
+    if not text:
         raise ValueError("must not be empty")
-    return "\\".join(parts)
+    return unescape(text)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +66,7 @@ class ReadingOptions(Options):
     )  # fmt: skip
     document: DocumentKind = option("file", panel=DATA, help="What a document is in plain text.")
     separator: str | None = option(
-        None, metavar="TEXT", from_text=unescape, conflicts=("document",), panel=DATA,
+        None, metavar="TEXT", from_text=parse_separator, conflicts=("document",), panel=DATA,
         shown_default="a line with <|endoftext|>", help="What separates documents in plain text.",
     )  # fmt: skip
     strict: bool = option(

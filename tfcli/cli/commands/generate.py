@@ -41,6 +41,10 @@ def generate(
         from secrets import randbelow
 
         request = replace(request, seed=randbelow(2**31))
+    if options.unconditional:
+        if prompt:
+            raise UsageError("--unconditional cannot be combined with PROMPT")
+        prompt, options = "", replace(options, no_stdin=True)
     if options.lines and prompt is not None:
         if "lines" in given_options(context, environment=False):
             raise UsageError("--lines cannot be combined with PROMPT")
@@ -87,7 +91,9 @@ def _whole_prompt(
 ) -> str:
     """Stdin and the argument, concatenated without a separator.
 
-    Beside an argument, a file that somebody else reads from is left alone, as in
+    One newline at the end of stdin is not part of the prompt: `echo` and editors put it there, and
+    a model that wants one writes it. Beside an argument, which then ends the prompt, all of stdin
+    counts; but a file that somebody else reads from is left alone, as in
     `while read line; do tfcli generate "$line"; done < lines`.
 
     Raises:
@@ -100,7 +106,7 @@ def _whole_prompt(
         if argument is None:
             raise UsageError(
                 "no prompt given",
-                hint='tfcli generate "Once upon a time"   # or "" for a text of its own',
+                hint='tfcli generate "Once upon a time"   # or --unconditional',
             )
         return argument
     piped, began = streams.read_piped_text(
@@ -110,7 +116,7 @@ def _whole_prompt(
     if argument is None:
         if not piped:
             reporter.note("Note: standard input is empty, so the text begins from nothing.")
-        return piped
+        return piped.removesuffix("\n").removesuffix("\r")
     if piped:
         reporter.note(
             f"Note: the prompt is {len(piped.encode()):,} bytes from standard input and "

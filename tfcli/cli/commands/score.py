@@ -11,11 +11,12 @@ import typer
 
 from tfcli.cli import streams
 from tfcli.cli.command import takes_options
-from tfcli.cli.output_formats import escaped_bytes, stdout_filter
+from tfcli.cli.output_formats import stdout_filter
 from tfcli.cli.shared_options import EngineOptions, JsonOption, QuietOption
 from tfcli.cli.stdin_lines import StdinLines
 from tfcli.errors import DataError, UsageError
 from tfcli.options import OptionError, Options, option
+from tfcli.text.escapes import escape_bytes
 from tfcli.text.reading_options import ReadingOptions
 
 if TYPE_CHECKING:
@@ -194,7 +195,7 @@ def _write_token(token: int, nats: float, spelled: bytes, *, json: bool) -> None
         text = spelled.decode(errors="backslashreplace")
         streams.write_json_result({"token": token, "text": text, "nats": nats})
     else:
-        streams.write_result(f"{nats:.6f}\t{stdout_filter()(escaped_bytes(spelled))}\n".encode())
+        streams.write_result(f"{nats:.6f}\t{stdout_filter()(escape_bytes(spelled))}\n".encode())
 
 
 def _documents(
