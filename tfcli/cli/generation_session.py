@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
 from tfcli.cli import streams
+from tfcli.cli.generation_progress import Progress, Throughput
 from tfcli.cli.output_formats import EscapedLines, JsonLines, OutputFormat, Plain, Result, Surprisal
 from tfcli.cli.stdin_lines import StdinLines
 from tfcli.errors import DataError
 from tfcli.generation.request import Sampling, StructuredOutput
 from tfcli.options import OptionError, Options, option, options_of, parse_duration
+from tfcli.text.escapes import escape
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tfcli.cli.shared_options import EngineOptions
+    from tfcli.generation.constraints import FormatFit
     from tfcli.generation.engines.engine import Engine
     from tfcli.generation.generate import Finished, Generator, TokenEvent
     from tfcli.generation.request import GenerationRequest
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
     from tfcli.text.tokenizer import Tokenizer
 
 BATCH = "Batch"
-FRAME = 0.25  # seconds between two updates of it
+FITTING = 0.2  # of the model's probability; where the form leaves less, that is said
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -238,10 +240,10 @@ class GenerationSession:
     ) -> None:
         from tfcli.generation.generate import TokenEvent
 
-        incomplete = 0
+        formats = FormatReport()
         throughput = Throughput(self._started, engine.weight_bytes)
         shown = feed.many and not self._reporter.quiet
-        with Progress(feed, throughput, shown=shown) as progress:
+        with Progress(throughput, shown=shown) as progress:
             for event in events:
                 result = feed.taken[event.index]
                 if isinstance(event, TokenEvent):
@@ -250,20 +252,58 @@ class GenerationSession:
                 else:
                     output.finish(result, event)
                     feed.finished(event.index)
-                    incomplete += event.reason == "incomplete"
-                progress.show()
+                    formats.add(event)
+                progress.show(feed.complete)
         output.close()
+        if note := formats.note():
+            self.notes(note)
         self.notes.release()
         if self._options.stats:
             report = throughput.report(single=feed.count == 1)
             streams.say(f"{report} Engine: {engine.description}.")
-        if incomplete:
+        formats.raise_if_incomplete()
+
+
+class FormatReport:
+    """How the texts of structured output turned out."""
+
+    def __init__(self) -> None:
+        self._count = self._incomplete = 0
+        self._unfitting: list[FormatFit] = []
+
+    def add(self, finished: Finished) -> None:
+        """A text is complete."""
+        self._count += 1
+        self._incomplete += finished.reason == "incomplete"
+        if finished.fit and finished.fit.probability < FITTING:
+            self._unfitting.append(finished.fit)
+
+    def note(self) -> str | None:
+        """What to say where a model has learned nothing like the format."""
+        if not self._unfitting:
+            return None
+        outputs = f"{len(self._unfitting):,} of {streams.counted(self._count, 'output')}"
+        places = [fit.unlikely_after for fit in self._unfitting if fit.unlikely_after]
+        first = f", first after {_shown_end(places[0])}" if places else ""
+        return (
+            f"the model finds the format unlikely in {outputs}{first}; "
+            "what it fills in may mean nothing"
+        )
+
+    def raise_if_incomplete(self) -> None:
+        """Raises DataError where a text ended before it matched."""
+        if self._incomplete:
             raise DataError(
-                f"{incomplete} of {streams.counted(feed.count, 'output')} incomplete: "
+                f"{self._incomplete} of {streams.counted(self._count, 'output')} incomplete: "
                 "a limit was reached, or the format got too complex, before it was matched",
                 hint="raise --max-new-tokens, or narrow the format, such as with "
                 "additionalProperties: false in a schema",
             )
+
+
+def _shown_end(text: bytes) -> str:
+    end = text.decode(errors="ignore")[-40:]
+    return escape(("..." if len(end) < len(text) else "") + end)
 
 
 class RequestFeed:
@@ -329,69 +369,3 @@ class RequestFeed:
         """A text is complete: it is forgotten."""
         del self.taken[index]
         self.complete += 1
-
-
-class Throughput:
-    """How fast a session is."""
-
-    def __init__(self, started: float, weight_bytes: int) -> None:
-        self._started, self._weight_bytes = started, weight_bytes
-        self.tokens = 0
-        self._first = self._last = started
-
-    def count(self) -> None:
-        """A token was generated."""
-        self._last = time.monotonic()
-        if not self.tokens:
-            self._first = self._last
-        self.tokens += 1
-
-    @property
-    def per_second(self) -> float:
-        """Tokens per second, after the first."""
-        return (self.tokens - 1) / (self._last - self._first) if self.tokens > 1 else 0.0
-
-    def report(self, *, single: bool) -> str:
-        """For `--stats`; the bandwidth of the weights is known where there is a single text."""
-        if not self.tokens:
-            return "No tokens were generated."
-        report = f"First token after {self._first - self._started:.2f} s"
-        if self.tokens > 1:
-            report += f", then {self.per_second:,.0f} tokens/s"
-        if single and self.tokens > 1:
-            from tfcli.generation.engines.bandwidth import memory_bandwidth
-
-            read = self.per_second * self._weight_bytes / 1e9
-            report += (
-                f": {read:.1f} GB/s of weights read, of the {memory_bandwidth() / 1e9:.1f} GB/s "
-                "of this machine's memory"
-            )
-        return f"{report}."
-
-
-class Progress:
-    """A line on stderr for a person, once many texts take long."""
-
-    def __init__(self, feed: RequestFeed, throughput: Throughput, *, shown: bool) -> None:
-        self._feed, self._throughput = feed, throughput
-        on_terminal = streams.is_terminal(sys.stderr) and not streams.is_terminal(sys.stdout)
-        self._shown = shown and on_terminal  # on a terminal with both it would overwrite text
-        self._next = time.monotonic() + streams.PROGRESS_DELAY
-        self._drawn = False
-
-    def __enter__(self) -> Progress:
-        return self
-
-    def show(self) -> None:
-        """Draws the line again, now and then."""
-        if self._shown and time.monotonic() >= self._next:
-            self._next = time.monotonic() + FRAME
-            self._drawn = True
-            streams.draw_line(
-                f"{self._feed.complete:,} texts, {self._throughput.tokens:,} tokens, "
-                f"{self._throughput.per_second:,.0f} tokens/s"
-            )
-
-    def __exit__(self, *_: object) -> None:
-        if self._drawn:
-            streams.draw_line("")

@@ -294,8 +294,8 @@ class JsonLines:
     """One JSON object per text.
 
     `row` (of the input, from 1), `sample` (of that row, from 0), `id` if one was given, `text`,
-    `tokens`, `finish_reason`, `logprobs` and `seed` (`score` instead, after a beam search); or
-    `row`, `sample`, `id` and `error`.
+    `tokens`, `finish_reason`, `logprobs` and `seed` (`score` instead, after a beam search), and
+    `format_probability` of structured output; or `row`, `sample`, `id` and `error`.
     """
 
     logprobs = True
@@ -326,6 +326,8 @@ class JsonLines:
                 "tokens": result.tokens,
                 "finish_reason": finished.reason,
             }
+            if finished.fit is not None:
+                value["format_probability"] = float(f"{finished.fit.probability:.4g}")
             if finished.score is None:
                 value |= {"logprobs": result.logprobs, "seed": line.request.seed}
             else:

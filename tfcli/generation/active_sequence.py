@@ -10,7 +10,7 @@ from tfcli.generation.sampling import row_random
 from tfcli.generation.stopping import StopStrings
 
 if TYPE_CHECKING:
-    from tfcli.generation.constraints import Constraint
+    from tfcli.generation.constraints import Constraint, FormatFit
     from tfcli.generation.request import GenerationRequest
     from tfcli.text.tokenizer import SpecialTokens
 
@@ -65,6 +65,13 @@ class ActiveSequence:
     def room(self) -> int:
         """How many tokens it may still get."""
         return self.request.max_new_tokens - len(self.written)
+
+    @property
+    def fit(self) -> FormatFit | None:
+        """How well its form and the model go together, if it has one."""
+        if self.constraint is None:
+            return None
+        return self.constraint.fit(from_nothing=not self.request.prompt)
 
     def finish_reason(self, *, late: bool) -> FinishReason | None:
         """Why it is over, if it is.

@@ -8,7 +8,10 @@ incomplete.
 from __future__ import annotations
 
 import json
+import math
+from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,11 +22,18 @@ from tfcli.options import OptionError
 if TYPE_CHECKING:
     from tfcli.generation.request import ConstraintKind, StructuredOutput
     from tfcli.generation.sampling import Logits
-    from tfcli.text.tokenizer import SpecialTokens, Tokenizer
+    from tfcli.text.tokenizer import Tokenizer
+
+    Mask = np.ndarray[Any, np.dtype[np.bool_]]  # (V,)
 
 NAMES = {"regex": "regular expression", "json_schema": "JSON schema", "choices": "choices"}
 SPECIAL = b"\xff"  # in llguidance, the first byte of a special token's name
 CACHED = 64  # grammars
+# Between the parts of JSON: a space, or a newline and an indentation. All that JSON allows would be
+# written without end by a model that has learned none.
+WHITESPACE = r"( |\r?\n[ \t]{0,16})"
+UNLIKELY = math.log(0.01)
+NEGLIGIBLE = 40.0  # nats below the most likely token
 
 
 class GrammarCompiler:
@@ -43,7 +53,11 @@ class GrammarCompiler:
         if structured.source is None:
             return None
         matcher = self._compile(*structured.source).deep_copy()
-        return Constraint(matcher, self._tokenizer.special)
+        return Constraint(matcher, self._tokenizer, self._prefixes)
+
+    @cached_property
+    def _prefixes(self) -> TokenPrefixes:
+        return TokenPrefixes(self._tokenizer)
 
     @cached_property
     def _vocabulary(self) -> Any:
@@ -85,9 +99,8 @@ def _grammar(kind: ConstraintKind, text: str, library: Any) -> str:
     if kind == "regex":
         return library.grammar_from_regex(text)  # type: ignore[no-any-return]
     if kind == "json_schema":
-        # where whitespace is allowed, a small model would write it without end
-        compact = {"whitespace_flexible": False}
-        return library.grammar_from_json_schema(text, defaults=compact)  # type: ignore[no-any-return]
+        spaced = {"whitespace_flexible": True, "whitespace_pattern": WHITESPACE}
+        return library.grammar_from_json_schema(text, defaults=spaced)  # type: ignore[no-any-return]
     alternatives = " | ".join(json.dumps(choice) for choice in dict.fromkeys(json.loads(text)))
     return library.grammar_from_lark(f"start: {alternatives}")  # type: ignore[no-any-return]
 
@@ -114,6 +127,61 @@ class _Vocabulary:
         return self._tokenizer.encode_continuation(text)
 
 
+class TokenPrefixes:
+    r"""Which tokens begin with which others.
+
+    Where rows are alike, a number may be followed by `}\n{"name": "` in a single token. A form that
+    ends after the brace does not allow that token. Yet the model has made clear that a brace comes
+    next, and what it gives to the token of a brace alone is next to nothing. So the probability of
+    a token that is not allowed goes to the longest token that it begins with and that is.
+    """
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        token_bytes, single = tokenizer.token_bytes, tokenizer.byte_ids
+        ids = {text: i for i, text in enumerate(token_bytes) if text and i not in single}
+        parents = {}
+        depths: dict[int, int] = {}
+        for text, token in sorted(ids.items(), key=lambda item: len(item[0])):
+            parent = next(
+                (ids[text[:end]] for end in range(len(text) - 1, 0, -1) if text[:end] in ids), None
+            )
+            if parent is not None:
+                parents[token] = parent
+                depths[token] = depths.get(parent, 0) + 1
+        longest_first = sorted(depths, key=lambda token: -depths[token])
+        levels = groupby(longest_first, key=lambda token: depths[token])
+        self._levels = [
+            (np.array(tokens), np.array([parents[token] for token in tokens]))
+            for _, level in levels
+            for tokens in [list(level)]
+        ]
+
+    def allow(self, logits: Logits, allowed: Mask) -> Logits:
+        """Masks tokens in logits (V,), which are not changed, and passes on their probability."""
+        logits = logits.copy()
+        least = logits.max() - NEGLIGIBLE
+        for tokens, parents in self._levels:
+            masked = ~allowed[tokens] & (logits[tokens] > least)
+            np.logaddexp.at(logits, parents[masked], logits[tokens[masked]])
+        return np.where(allowed, logits, -np.inf)
+
+
+@dataclass(frozen=True)
+class FormatFit:
+    """How well a form and a model go together.
+
+    Attributes:
+        probability: what the form left of the model's probability, the geometric mean over the
+            tokens of a text. Near 1 the model would have written it so by itself; near 0 it has
+            learned nothing like it, and what it fills in is junk.
+        unlikely_after: the text up to the first token for which less than 1 % was left.
+
+    """
+
+    probability: float
+    unlikely_after: bytes | None
+
+
 class Constraint:
     """What may come next in one text.
 
@@ -122,10 +190,13 @@ class Constraint:
 
     """
 
-    def __init__(self, matcher: Any, special: SpecialTokens) -> None:
-        self._matcher, self._special = matcher, special
+    def __init__(self, matcher: Any, tokenizer: Tokenizer, prefixes: TokenPrefixes) -> None:
+        self._matcher, self._tokenizer, self._prefixes = matcher, tokenizer, prefixes
         self._broken = False
         self.complete = bool(matcher.is_accepting())
+        self._text = b""
+        self._left: list[float] = []  # log of the probability that was left, for each token
+        self._unlikely_after: bytes | None = None
 
     def allow(self, logits: Logits) -> Logits:
         """Masks in logits (V,) what cannot come next; `eos` is left where the text may end.
@@ -136,11 +207,16 @@ class Constraint:
         if self._matcher.is_error():
             return np.full_like(logits, -np.inf)
         allowed = np.unpackbits(mask, bitorder="little")[: len(logits)].astype(bool)
-        return np.where(allowed, logits, -np.inf)
+        left = self._prefixes.allow(logits, allowed)
+        self._left.append(float(_log_sum(left) - _log_sum(logits)))
+        if self._left[-1] < UNLIKELY and self._unlikely_after is None and self._text:
+            self._unlikely_after = self._text
+        return left
 
     def accept(self, token: int) -> None:
         """Takes in a token that was chosen."""
-        if token not in self._special.eos_ids:
+        if token not in self._tokenizer.special.eos_ids:
+            self._text += self._tokenizer.token_bytes[token]
             self._broken |= not self._matcher.consume_token(token)
             self.complete = not self._broken and bool(self._matcher.is_accepting())
 
@@ -148,3 +224,20 @@ class Constraint:
     def closed(self) -> bool:
         """Whether the text has to end here."""
         return self._broken or bool(self._matcher.is_stopped())
+
+    def fit(self, *, from_nothing: bool) -> FormatFit | None:
+        """How well the model went with the form; None before there is a token to tell.
+
+        Args:
+            from_nothing: whether there was no prompt; then the first token says little, since a
+                text may begin anywhere.
+
+        """
+        left = self._left[1:] if from_nothing else self._left
+        if not left:
+            return None
+        return FormatFit(float(np.exp(np.mean(left))), self._unlikely_after)
+
+
+def _log_sum(logits: Logits) -> float:
+    return float(np.logaddexp.reduce(logits.astype(np.float64)))

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from tfcli.generation.active_sequence import FinishReason
+    from tfcli.generation.constraints import FormatFit
     from tfcli.generation.engines.engine import Engine, Logits
     from tfcli.generation.request import GenerationRequest, Sampling
     from tfcli.text.tokenizer import Tokenizer
@@ -67,6 +68,7 @@ class Finished:
             token limit was reached; `timeout`: the time limit was; `incomplete`: one of these came
             before the structured output was complete.
         score: of a beam search; see `tfcli.generation.beam`.
+        fit: of structured output.
 
     """
 
@@ -74,6 +76,7 @@ class Finished:
     data: bytes
     reason: FinishReason
     score: float | None = None
+    fit: FormatFit | None = None
 
 
 class Requests(Protocol):
@@ -365,7 +368,8 @@ class Generator:
                 if not last.needs_prefill:
                     self._engine.copy_row(len(active), row)
                 active[row] = last
-            yield Finished(done.index, b"" if reason == "stop" else done.stop.rest(), reason)
+            rest = b"" if reason == "stop" else done.stop.rest()
+            yield Finished(done.index, rest, reason, fit=done.fit)
 
 
 def generate(
