@@ -85,9 +85,7 @@ def plain_greedy(
 def test_greedy_generation_equals_full_forward_passes(
     model: Transformer, tokenizer: Tokenizer, prompt: str, count: int
 ) -> None:
-    request = GenerationRequest(
-        prompt=prompt, sampling=GREEDY, max_new_tokens=count, token_healing=False
-    )
+    request = GenerationRequest(prompt=prompt, sampling=GREEDY, max_new_tokens=count)
     expected = plain_greedy(model, tokenizer.encode(prompt), count, tokenizer)
     assert list(generate(TorchEngine(model), tokenizer, request)) == expected
     assert list(generate(numpy_engine(model), tokenizer, request)) == expected

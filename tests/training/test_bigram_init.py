@@ -16,12 +16,10 @@ from tests.training.conftest import Workshop
 from tfcli.model.config import named_config
 from tfcli.model.transformer import Transformer
 from tfcli.training import bigram_init
-from tfcli.training.bigram_init import (
-    PRIOR,
-    bigram_tables,
-    can_init_from_bigrams,
-    count_pairs,
-)
+from tfcli.training.bigram_init import PRIOR, bigram_tables, count_pairs
+from tfcli.training.events import Evaluated
+from tfcli.training.loop import Trainer
+from tfcli.training.sizing import can_init_from_bigrams
 
 VOCAB_SIZE = 12
 TEXTS = st.lists(st.integers(0, VOCAB_SIZE - 1), min_size=2, max_size=200)
@@ -112,12 +110,20 @@ def test_only_untied_modern_models_can_init_from_bigrams() -> None:
     assert not config(family="classic")
 
 
+def first_evaluation(trainer: Trainer) -> float:
+    event = next(trainer.events())
+    assert isinstance(event, Evaluated)
+    assert event.step == 0
+    return event.held_out.nats_per_byte
+
+
 def test_new_runs_init_from_bigrams_and_resumed_runs_do_not(workshop: Workshop) -> None:
     trainer = workshop.begin("run", workshop.job(steps=2))
     assert not trainer.model.config.tied_head
     tied = workshop.begin("tied", workshop.job(steps=2, tied_head=True))
-    first, random_init = (next(t.events()).loss for t in (trainer, tied))  # type: ignore[union-attr]
-    assert first < random_init - 0.5
+    random = workshop.begin("random", workshop.job(steps=2, init="random"))
+    first, *others = (first_evaluation(each) for each in (trainer, tied, random))
+    assert all(first < other - 0.5 for other in others)
     list(trainer.events())
     head = workshop.resume("run").model.head.weight
     torch.testing.assert_close(head, trainer.model.head.weight)

@@ -8,7 +8,7 @@ come from its own seed and row number, and so does everything else.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
@@ -383,8 +383,9 @@ def generate(
     """Yields the tokens of one text that continues a prompt.
 
     It ends at `eos`, which is not yielded, at a stop string, or at the token limit. When the
-    context is full, its later half is kept.
+    context is full, its later half is kept. No token is healed: all follow those of the prompt.
     """
+    request = replace(request, token_healing=False)
     generator = Generator(engine, tokenizer, many_documents=many_documents, notice=notice)
     for event in generator.stream(RequestList([request])):
         if isinstance(event, TokenEvent):

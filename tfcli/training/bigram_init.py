@@ -41,14 +41,6 @@ SLICES = 64  # evenly spaced parts of a longer text
 OVERSAMPLING, POWER_ITERATIONS = 16, 3  # of the decomposition: Halko et al. 2011, section 4.5
 
 
-def can_init_from_bigrams(config: ModelConfig) -> bool:
-    """Whether a model is such a table at first: an untied head, and nothing before the final norm.
-
-    Learned and sinusoidal positions are added to the embedding, and LayerNorm subtracts its mean.
-    """
-    return config.positions == "rotary" and not config.tied_head and config.d_model > 2
-
-
 def bigram_tables(
     config: ModelConfig, tokens: Tokens | CheckedTokens, *, seed: int
 ) -> tuple[Tensor, Tensor]:

@@ -148,6 +148,8 @@ class Trainer:
         self.model.train()
         if self.plan.compile:
             yield from self._compile()
+        if self.step == 0:
+            yield from self._evaluate_start()
         broadcast = self.processes.broadcast  # the main process decides what depends on a clock
         reason: StopReason = "finished"
         while not broadcast(self._budget_used()):
@@ -172,6 +174,12 @@ class Trainer:
             yield from self._final_evaluation()
         yield from self._save()
         yield Stopped(step=self.step, reason=reason, seconds=self.seconds)
+
+    def _evaluate_start(self) -> Iterator[Event]:
+        """Evaluates and saves the first weights: a few steps can make them worse."""
+        yield from self._evaluate()
+        if self._held_out is not None:
+            yield from self._save()
 
     def _out_of_patience(self) -> bool:
         return (

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from tfcli.model.config import Family, Size
 from tfcli.options import Options, option, parse_count, parse_duration
 from tfcli.runtime.dtype import DType
+
+Init = Literal["bigrams", "random"]
 
 BUDGET, MODEL, DATA, OPTIMIZATION = "Training budget", "Model", "Data", "Optimization"
 
@@ -97,6 +100,10 @@ class TrainOptions(Options):
     save_every: int | None = option(
         None, min=1, metavar="STEPS", shown_default="8 times per run, and every 10 min",
         panel=OPTIMIZATION, help="Save a checkpoint every N steps.",
+    )  # fmt: skip
+    init: Init | None = option(
+        None, shown_default="bigrams, where the family can", panel=OPTIMIZATION,
+        help="First weights: random, or a table of the text's bigrams (modern and llama).",
     )  # fmt: skip
     dtype: DType | None = option(
         None, shown_default="fastest on this machine", panel=OPTIMIZATION,

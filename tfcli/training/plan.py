@@ -13,13 +13,15 @@ from tfcli.errors import DamagedError, DataError, UsageError
 from tfcli.files import read_record
 from tfcli.model.config import ModelConfig
 from tfcli.model.cost import forward_flops_per_token
+from tfcli.options import OptionError
 from tfcli.runtime.dtype import DType
 from tfcli.training.optimizers import OptimizerConfig
-from tfcli.training.options import TrainOptions
+from tfcli.training.options import Init, TrainOptions
 from tfcli.training.schedule import matrix_learning_rate
 from tfcli.training.sizing import (
     COMPILED_SECONDS,
     COMPILED_SHARE,
+    can_init_from_bigrams,
     candidate_models,
     choose_micro_batch,
     choose_size,
@@ -73,6 +75,7 @@ class Plan:
         compile: whether to use `torch.compile`: seconds at the start, then faster steps.
         patience: evaluations without improvement that end the training; None: the budget is used
             up. The best step is kept either way.
+        init: the first weights; they do not matter to a run that is initialized from another.
 
     """
 
@@ -89,6 +92,7 @@ class Plan:
     document_mask: bool
     compile: bool
     patience: int | None
+    init: Init
 
     def to_json(self) -> dict[str, Any]:
         """As a plain dictionary, for `run.json`."""
@@ -124,7 +128,7 @@ class Plan:
 
 
 # Keys that run.json may lack, since it was written before they existed, with what held then.
-ADDED_LATER: dict[str, object] = {}
+ADDED_LATER: dict[str, object] = {"init": "bigrams"}  # where the family could
 
 # What earlier builds called some keys of run.json.
 RENAMED = {
@@ -243,12 +247,25 @@ def make_plan(
         document_mask=options.document_mask,
         compile=compiled,
         patience=options.patience,
+        init=_init(options, model, base),
     )
     return PlannedModel(model=model, plan=plan, sharded=sharded, steps=steps)
 
 
 def _or(value: float | None, default: float) -> float:
     return default if value is None else value
+
+
+def _init(options: TrainOptions, model: ModelConfig, base: ModelConfig | None) -> Init:
+    if options.init is not None and base is not None:
+        raise OptionError("init", "cannot be combined with", "from")
+    if options.init == "bigrams" and not can_init_from_bigrams(model):
+        raise OptionError(
+            "init", "must be random for this model",
+            why="a table of bigrams needs an untied head, and no positions added to the embedding",
+            hint="--family modern, or --family llama",
+        )  # fmt: skip
+    return options.init or ("bigrams" if can_init_from_bigrams(model) else "random")
 
 
 def _check(options: TrainOptions, corpus: TokenizedCorpus) -> None:

@@ -20,7 +20,7 @@ from tfcli.runtime.distributed import SINGLE_PROCESS, DistributedContext, copy_f
 from tfcli.runtime.dtype import choose_dtype
 from tfcli.runtime.memory import available_memory
 from tfcli.text.corpus import Corpus
-from tfcli.training.bigram_init import bigram_tables, can_init_from_bigrams
+from tfcli.training.bigram_init import bigram_tables
 from tfcli.training.callbacks import NO_CALLBACKS, Callbacks, ResumePoint
 from tfcli.training.examples import Sampler, WindowSampler
 from tfcli.training.loop import Trainer
@@ -31,7 +31,7 @@ from tfcli.training.packing import PackedSampler
 from tfcli.training.plan import Plan, Resources, make_plan
 from tfcli.training.probe import Probe, can_compile
 from tfcli.training.run_text import tokens_of
-from tfcli.training.sizing import choose_micro_batch
+from tfcli.training.sizing import can_init_from_bigrams, choose_micro_batch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -153,7 +153,7 @@ class TrainingJob:
             shard(model, model.blocks, self.device)
         if fresh:
             model.init_weights(self.seed, copy_full_tensor)
-            if can_init_from_bigrams(self.model_config):
+            if self.plan.init == "bigrams" and can_init_from_bigrams(self.model_config):
                 self._init_from_bigrams(model)
         return model.to(self.device)
 

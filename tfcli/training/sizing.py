@@ -166,6 +166,15 @@ def _base(options: TrainOptions, tokens: int, base: ModelConfig) -> ModelConfig:
     return base
 
 
+def can_init_from_bigrams(config: ModelConfig) -> bool:
+    """Whether a model can begin as a table of bigrams: see `tfcli.training.bigram_init`.
+
+    That takes an untied head, and nothing before the final norm: learned and sinusoidal positions
+    are added to the embedding, and LayerNorm subtracts its mean.
+    """
+    return config.positions == "rotary" and not config.tied_head and config.d_model > 2
+
+
 @dataclass(frozen=True)
 class SizeChoice:
     """A model and the steps it makes in the time; None where it could not be measured."""
