@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from tfcli.errors import DataError, TfcliError, closest_match
 from tfcli.generation.request import GenerationRequest
 from tfcli.options import find_option, options_of, update_options
+from tfcli.text.encoding import decode_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -51,7 +52,9 @@ def repeat(line: RequestLine, samples: int, first: int) -> Iterator[RequestLine]
 def parse_plain_line(line: bytes, number: int, default: GenerationRequest) -> RequestLine:
     """A line that is a prompt."""
     try:
-        return RequestLine(number, replace(default, prompt=_decode(line, number).rstrip("\r\n")))
+        return RequestLine(
+            number, replace(default, prompt=decode_line(line, number).rstrip("\r\n"))
+        )
     except TfcliError as error:
         return RequestLine(number, None, error)
 
@@ -73,16 +76,9 @@ def parse_json_line(
         return RequestLine(number, None, error, id if _is_json(id) else None)
 
 
-def _decode(line: bytes, number: int) -> str:
-    try:
-        return line.decode()
-    except UnicodeDecodeError as error:
-        raise DataError(f"line {number} is not valid UTF-8", why=str(error)) from None
-
-
 def _parse(line: bytes, number: int) -> dict[str, Any]:
     try:
-        given = json.loads(_decode(line, number), parse_constant=_refuse_constant)
+        given = json.loads(decode_line(line, number), parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
         raise DataError(f"line {number} is not valid JSON", why=str(error)) from None
     if not isinstance(given, dict):

@@ -16,6 +16,7 @@ from tfcli.cli.shared_options import EngineOptions, JsonOption, QuietOption
 from tfcli.cli.stdin_lines import StdinLines
 from tfcli.errors import DataError, UsageError
 from tfcli.options import OptionError, Options, option
+from tfcli.text.encoding import UTF8_BOM, decode_line
 from tfcli.text.reading_options import ReadingOptions
 
 if TYPE_CHECKING:
@@ -249,21 +250,13 @@ def _arriving_lines() -> Iterator[list[str]]:
         try:
             for line in some:
                 number += 1
-                group.append(_decoded(line.removeprefix(BOM) if number == 1 else line, number))
+                group.append(
+                    decode_line(line.removeprefix(UTF8_BOM) if number == 1 else line, number)
+                )
         finally:
             yield group  # lines before an invalid one are scored all the same
-
-
-BOM = b"\xef\xbb\xbf"
 
 
 def _require_stdin() -> None:
     if not streams.stdin_is_piped():
         raise UsageError("no text to score", hint="tfcli score FILE   # or pipe it in")
-
-
-def _decoded(line: bytes, number: int) -> str:
-    try:
-        return line.decode()
-    except UnicodeDecodeError as error:
-        raise DataError(f"line {number} is not valid UTF-8", why=str(error)) from None
