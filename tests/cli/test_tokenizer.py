@@ -160,6 +160,31 @@ def test_vocabulary_too_large_for_the_text_is_reduced_with_a_note(shell: Shell) 
     assert "not the 30,000 requested" in done.err
 
 
+@pytest.mark.parametrize("command", ["tokenizer train", "train"])
+def test_user_defined_symbols_are_tokens(shell: Shell, command: str) -> None:
+    (shell.folder / "symbols.txt").write_text("the sea.\n a,b\n")
+    name = "--user-defined-symbols"
+    options = (name, "<|user|>,Ann saw", name, "@symbols.txt")
+    if command == "train":
+        size = ("--steps", "2", "--num-layers", "1", "--d-model", "32", "--context-length", "16")
+        done = shell("train", "book.txt", "--run", "it", *size, *options)
+        where = ("--run", "it")
+    else:
+        done = shell("tokenizer", "train", "book.txt", "--name", "it", *options, "--json")
+        assert json.loads(done.out)["user_defined_symbols"] == [
+            "<|user|>", "Ann saw", "the sea.", " a,b"
+        ]  # fmt: skip
+        assert "with 4 user-defined symbols" in done.err
+        assert b"<|user|>, Ann saw" in shell("tokenizer", "info", "it").out
+        where = ("-t", "it")
+    assert done.code == 0, done.err
+    text = b"<|user|>Ann saw a,b<|user|>the sea.\n"
+    pieces = shell("tokenizer", "encode", *where, "--pieces", stdin=text).out.decode().split()
+    assert pieces[:5] == ["<|user|>", "Ann▁saw", "▁a,b", "<|user|>", "the▁sea."]
+    ids = shell("tokenizer", "encode", *where, stdin=text).out
+    assert shell("tokenizer", "decode", *where, stdin=ids).out == text
+
+
 ERRORS = {
     "words instead of ids": (("decode", "-t", "words"), b"1 2\n3 four", 65, "line 2"),
     "unknown id": (("decode", "-t", "words"), b"1 2 320", 65, "the unknown id 320"),
@@ -170,6 +195,13 @@ ERRORS = {
     "no tokenizer": (("encode",), b"", 2, "tfcli tokenizer encode -t NAME"),
     "two tokenizers": (("decode", "-t", "words", "--run", "tale"), b"", 2, "cannot be combined"),
     "two vocabularies": (("vocab", "words", "--run", "tale"), b"", 2, "cannot be combined"),
+    "symbol that is a control token": (
+        ("train", "book.txt", "--name", "it", "--user-defined-symbols", "<a>,<s>"),
+        b"", 2, "--user-defined-symbols cannot include '<s>'",
+    ),
+    "empty symbol": (
+        ("train", "book.txt", "--name", "it", "--user-defined-symbols", ""), b"", 2, "empty",
+    ),
     "misspelled": (("encode", "-t", "wods"), b"", 66, "did you mean 'words'"),
     "bad name": (("train", "book.txt", "--name", "a/b"), b"", 2, "invalid tokenizer name: 'a/b'"),
     "too small": (

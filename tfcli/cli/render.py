@@ -96,8 +96,8 @@ def _cell(value: object) -> str:
     if isinstance(value, float):
         return f"{value:.6g}"
     if isinstance(value, list):
-        return ", ".join(map(_cell, value))
-    return make_visible(str(value))
+        return ", ".join(map(_cell, value)) or "-"
+    return make_visible(str(value)).replace("\n", "\\n")
 
 
 def show_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

@@ -5,7 +5,8 @@
          -> post        <s> in front
     ids  -> decoder     U+2581 becomes " ", bytes are joined
 
-There is no pre-tokenizer: pieces may contain spaces. A byte-pair model splits a text exactly as
+There is no pre-tokenizer: pieces may contain spaces. User-defined symbols are found in the
+normalized text, with space marks as in the vocabulary. A byte-pair model splits a text exactly as
 SentencePiece does. A unigram model would too, but for ties and rounding (SentencePiece adds its
 scores in 32 bits, `tokenizers` in 64), so it is refused.
 """
@@ -96,7 +97,9 @@ def to_tokenizer_json(pieces: SentencePieceModel) -> dict[str, Any]:
         "truncation": None,
         "padding": None,
         "added_tokens": [
-            _added(i, piece) for i, piece in enumerate(pieces.pieces) if piece.type in ADDED_TYPES
+            _added(i, piece, pieces)
+            for i, piece in enumerate(pieces.pieces)
+            if piece.type in ADDED_TYPES
         ],
         "normalizer": normalizer,
         "pre_tokenizer": None,
@@ -111,10 +114,12 @@ def to_tokenizer_json(pieces: SentencePieceModel) -> dict[str, Any]:
     }
 
 
-def _added(i: int, piece: Piece) -> dict[str, Any]:
+def _added(i: int, piece: Piece, pieces: SentencePieceModel) -> dict[str, Any]:
+    symbol = piece.type is PieceType.USER_DEFINED
     return {
         "id": i, "content": piece.text, "single_word": False, "lstrip": False, "rstrip": False,
-        "normalized": False, "special": piece.type is not PieceType.USER_DEFINED,
+        # the normalizer would put a prefix in front of a symbol too
+        "normalized": symbol and not pieces.dummy_prefix, "special": not symbol,
     }  # fmt: skip
 
 

@@ -19,6 +19,7 @@ from tfcli.generation.streaming import make_visible
 from tfcli.options import Options, option, parse_count
 from tfcli.text.reading_options import ReadingOptions
 from tfcli.text.tokenizer_training import TokenizerType
+from tfcli.text.user_defined_symbols import SYMBOLS_HELP, parse_symbols
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -39,6 +40,9 @@ class TokenizerOptions(Options):
         help="Vocabulary size.",
     )  # fmt: skip
     type: TokenizerType = option("bpe", help="Tokenizer type.")
+    user_defined_symbols: tuple[str, ...] = option(
+        (), metavar="A,B", from_text=parse_symbols, help=SYMBOLS_HELP
+    )
     val_fraction: float = option(
         0.1, min=0, max=0.9, metavar="FRACTION",
         help="Fraction of each text to hold out for evaluation.",
@@ -86,6 +90,7 @@ def train(
         text_bytes=corpus.scan.training_bytes,
         type=options.type,
         vocab_size=options.vocab_size,
+        user_defined_symbols=options.user_defined_symbols,
     )
     report_reduced(report, asked=options.vocab_size is not None, reporter=reporter)
     if name in list_tokenizers():
@@ -94,8 +99,10 @@ def train(
     if json:
         streams.write_json_result({"name": name, "path": str(saved.path), **saved.metadata})
     measures = saved.metadata["measures"]
+    symbols = streams.counted(len(report.user_defined_symbols), "user-defined symbol")
+    with_symbols = f" with {symbols}" if report.user_defined_symbols else ""
     reporter.note(
-        f"{name}: vocabulary of {report.vocab_size:,} ({report.type}), trained on "
+        f"{name}: vocabulary of {report.vocab_size:,} ({report.type}){with_symbols}, trained on "
         f"{report.sample_bytes:,} bytes; {measures['bytes_per_token']} bytes per token on "
         f"{measures['bytes']:,} held-out bytes."
     )
@@ -292,6 +299,7 @@ def info(
     if saved.metadata:
         facts |= {
             "type": saved.metadata.get("type"),
+            "user_defined_symbols": saved.metadata.get("user_defined_symbols", []),
             "sample_bytes": saved.metadata.get("sample_bytes"),
             **{
                 f"held_out.{key}": value
