@@ -250,6 +250,7 @@ CASES = {
     "rows by line": (("--jsonl", "--by", "line"), b"", 2, "cannot be combined with --by line"),
     "rows of a format": (("--jsonl", "--field", "a"), b"", 2, "cannot be combined with --field"),
     "alternatives": (("--top-logprobs", "3"), b"a", 2, "--top-logprobs requires --by token"),
+    "folder of rows": (("--jsonl", "checkpoints/tale"), b"", 2, "reads one file"),
     "no such file of rows": (("--jsonl", "nowhere.jsonl"), b"", 66, "nowhere.jsonl"),
     "stride": (("--stride", "1000"), b"a", 2, "--stride must be at most 32"),
 }

@@ -96,6 +96,13 @@ def test_user_defined_symbols_stay_single_tokens(kind: Any, tmp_path: Path) -> N
         assert ids == tokenizer.encode(text), text
         assert exported.decode(ids) == text
     assert all(len(tokenizer.encode(symbol)) == 1 for symbol in SYMBOLS)
+    value = json.loads((tmp_path / "out" / "tokenizer.json").read_text())
+    imported = SentencePieceTokenizer(write_pieces(from_tokenizer_json(value)))
+    for text in [*SYMBOLS, *mixed, *ACCEPTANCE, *SENTENCES]:
+        assert imported.encode(text) == tokenizer.encode(text)
+    value["added_tokens"][-1]["normalized"] = False
+    with pytest.raises(DataError, match="SentencePiece"):
+        from_tokenizer_json(value)
 
 
 def test_unigram_tokenizer_is_refused(tmp_path: Path) -> None:

@@ -180,8 +180,9 @@ def _compare(given: dict[str, Any], ours: dict[str, Any]) -> None:
         if given["model"].get(name):
             raise ValueError(f"it has the setting {name}")
     for token in given.get("added_tokens", []):
-        if not token["special"] or token.get("lstrip") or token.get("rstrip"):
-            raise ValueError(f"its token {token['content'][:20]!r} is matched before any piece")
+        same = token["special"] or token in ours["added_tokens"]
+        if not same or token.get("lstrip") or token.get("rstrip"):
+            raise ValueError(f"its token {token['content'][:20]!r} is matched in another way")
 
 
 def _read(value: Any) -> tuple[SentencePieceModel, list[tuple[str, str]]]:
@@ -202,14 +203,19 @@ def _read(value: Any) -> tuple[SentencePieceModel, list[tuple[str, str]]]:
     ranks: dict[str, int] = {}
     for left, right in given:
         ranks.setdefault(left + right, len(ranks))
-    special = {token["content"] for token in value.get("added_tokens", []) if token["special"]}
+    added = {token["content"]: token["special"] for token in value.get("added_tokens", [])}
     pieces = tuple(
-        Piece(
-            text, float(-ranks.get(text, len(ranks))), piece_type(i, text, special=text in special)
-        )
+        Piece(text, float(-ranks.get(text, len(ranks))), _type(i, text, added.get(text)))
         for i, text in enumerate(texts)
     )
     return SentencePieceModel(Algorithm.BPE, pieces, dummy_prefix=len(steps) > 1), given
+
+
+def _type(i: int, text: str, special: bool | None) -> PieceType:
+    """The type of a piece; `special` is None for one that is not an added token."""
+    if special is False:
+        return PieceType.USER_DEFINED
+    return piece_type(i, text, special=special is True)
 
 
 def _pair(merge: Any) -> tuple[str, str]:

@@ -290,7 +290,13 @@ def _numbered_lines(file: str, what: str) -> Iterator[list[tuple[int, bytes]]]:
         arriving = StdinLines(what)
         groups = iter(lambda: arriving.read_available(LINES), [])
     else:
-        lines = (line for path in find_sources([file]).files for line in read_lines(path))
+        paths = find_sources([file]).files
+        if len(paths) != 1:
+            raise UsageError(
+                f"--jsonl reads one file, and {file} is {len(paths):,}",
+                hint="cat FILES | tfcli score --jsonl",
+            )
+        lines = read_lines(paths[0])
         groups = iter(lambda: list(islice(lines, LINES)), [])
     number = 0
     for group in groups:
