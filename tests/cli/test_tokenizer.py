@@ -176,6 +176,10 @@ def test_user_defined_symbols_are_tokens(shell: Shell, command: str) -> None:
         ]  # fmt: skip
         assert "with 4 user-defined symbols" in done.err
         assert b"<|user|>, Ann saw" in shell("tokenizer", "info", "it").out
+        assert shell("tokenizer", "export", "it", "out").code == 0
+        assert shell("tokenizer", "import", "out", "--name", "back").code == 0
+        facts = json.loads(shell("tokenizer", "info", "back", "--json").out)
+        assert facts["user_defined_symbols"] == ["<|user|>", "Ann saw", "the sea.", " a,b"]
         where = ("-t", "it")
     assert done.code == 0, done.err
     text = b"<|user|>Ann saw a,b<|user|>the sea.\n"

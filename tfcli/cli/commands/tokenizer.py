@@ -288,18 +288,20 @@ def info(
     """Show a tokenizer, and how well it compresses its text."""
     from tfcli.cli.render import show_facts
     from tfcli.text.saved_tokenizers import find_tokenizer
+    from tfcli.text.vocabulary import list_vocabulary
 
     saved = find_tokenizer(name)
+    entries = list_vocabulary(saved.tokenizer)
     facts: dict[str, object] = {
         "name": Path(name).name,
         "path": str(saved.path),
         "vocab_size": saved.tokenizer.vocab_size,
+        "user_defined_symbols": [each.text for each in entries if each.type == "user-defined"],
         "fingerprint": saved.tokenizer.fingerprint,
     }
     if saved.metadata:
         facts |= {
             "type": saved.metadata.get("type"),
-            "user_defined_symbols": saved.metadata.get("user_defined_symbols", []),
             "sample_bytes": saved.metadata.get("sample_bytes"),
             **{
                 f"held_out.{key}": value
