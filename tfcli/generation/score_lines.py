@@ -12,7 +12,7 @@ from tfcli.errors import DataError
 from tfcli.generation.json_lines import is_json, parse_object, shown, unknown_key
 
 KEYS = ("id", "prompt", "text")
-EXAMPLE = '{"id": 1, "prompt": "Once upon", "text": " a time"}'
+EXAMPLE = 'for example {"id": 1, "prompt": "Once upon", "text": " a time"}'
 
 
 @dataclass(frozen=True)
