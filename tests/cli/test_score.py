@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import math
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.conftest import BOOK, SENTENCES, Shell
+from tests.conftest import BOOK, SENTENCES, Shell, bare_environment
 
 
 def test_held_out_text_scores_as_in_training(trained: Shell) -> None:
@@ -54,6 +59,171 @@ def test_token_losses_sum_to_that_of_the_text(trained: Shell) -> None:
     assert escaped.replace("\\t", "\t").replace("\\r", "\r").replace("\\n", "\n") == text
 
 
+def rows(out: bytes) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in out.decode().splitlines()]
+
+
+def lines(*values: object) -> bytes:
+    return "".join(json.dumps(value) + "\n" for value in values).encode()
+
+
+def test_rows_are_scored_like_texts(trained: Shell) -> None:
+    texts = [SENTENCES[0].strip(), "zzzz", "", SENTENCES[5] * 9]
+    done = trained(
+        "score", "--run", "tale", "--jsonl",
+        stdin=lines(*({"text": text, "id": [n]} for n, text in enumerate(texts))),
+    )  # fmt: skip
+    assert (done.code, done.err) == (0, "")
+    found = rows(done.out)
+    assert [row["id"] for row in found] == [[n] for n in range(4)]
+    assert [row["row"] for row in found] == [1, 2, 3, 4]
+    for text, row in zip(texts, found, strict=True):
+        assert row.keys() == {
+            "row", "id", "nats", "nats_per_byte", "perplexity", "bytes", "tokens"
+        }  # fmt: skip
+        if text:
+            alone = json.loads(trained("score", "--run", "tale", "--json", stdin=text.encode()).out)
+            for key in ("nats", "nats_per_byte", "perplexity", "bytes", "tokens"):
+                assert row[key] == pytest.approx(alone[key], rel=1e-4)
+
+
+def test_answers_are_ranked_after_their_prompt(trained: Shell) -> None:
+    answers = [" saw a ship at noon.", " qqq zz", " by the the"]
+    done = trained(
+        "score", "--run", "tale", "--jsonl", "--by", "token",
+        stdin=lines(*({"prompt": "Ann", "text": text} for text in answers)),
+    )  # fmt: skip
+    found = rows(done.out)
+    assert min(found, key=lambda row: row["nats_per_byte"])["row"] == 1
+    whole = rows(
+        trained(
+            "score", "--run", "tale", "--by", "token", "--json", stdin=f"Ann{answers[0]}".encode()
+        ).out
+    )
+    own = found[0]["by_token"]
+    assert "".join(token["text"] for token in own) == answers[0]
+    assert [token["nats"] for token in own] == pytest.approx(
+        [token["nats"] for token in whole[-len(own) :]], abs=1e-4
+    )
+    assert (found[0]["bytes"], found[0]["tokens"]) == (len(answers[0]), len(own))
+
+
+def test_prompt_longer_than_the_context_is_cut_on_the_left(trained: Shell) -> None:
+    long = "".join(SENTENCES) + "Ann saw"
+    done = trained(
+        "score", "--run", "tale", "--jsonl",
+        stdin=lines({"prompt": long, "text": " a"}, {"prompt": long, "text": ""}),
+    )  # fmt: skip
+    last = trained("score", "--run", "tale", "--by", "token", "--json", "--stride", "1",
+                   stdin=f"{long} a".encode())  # fmt: skip
+    first, empty = rows(done.out)
+    assert first["nats"] == pytest.approx(rows(last.out)[-1]["nats"], abs=1e-4)
+    assert (empty["nats"], empty["tokens"]) == (0, 0)
+
+
+BAD_ROWS = {
+    "nonsense": "not valid JSON",
+    '"Ann"': "not a JSON object",
+    '{"id": 5}': "has no text",
+    '{"text": 5, "id": 5}': "text must be a string",
+    '{"text": "a", "prompt": null, "id": 5}': "prompt must be a string",
+    '{"text": "a", "promt": "b", "id": 5}': "did you mean 'prompt'",
+    '{"text": "\\ud83d", "id": 5}': "half a character",
+    '{"text": "a", "id": 1e999}': "id must be valid JSON",
+    "\xff": "not valid UTF-8",
+}
+
+
+@pytest.mark.parametrize("way", ["stdin", "file"])
+def test_invalid_rows_are_answered_with_an_error(trained: Shell, tmp_path: Path, way: str) -> None:
+    good = '{"text": "Ann", "id": "good"}'
+    data = b"\xef\xbb\xbf" + "\r\n\n".join([good, *BAD_ROWS, good]).encode("latin-1")
+    (tmp_path / "rows.jsonl").write_bytes(data)
+    where = {"stdin": (), "file": (str(tmp_path / "rows.jsonl"),)}[way]
+    done = trained(
+        "score", "--run", "tale", "--jsonl", *where, stdin=data if way == "stdin" else b""
+    )
+    assert done.code == 65
+    assert f"invalid lines: {len(BAD_ROWS)} of {len(BAD_ROWS) + 2}" in done.err
+    first, *bad, last = rows(done.out)
+    assert [row["row"] for row in (first, *bad, last)] == list(range(1, 2 * len(bad) + 4, 2))
+    assert first | {"row": 0} == last | {"row": 0}
+    for row, (line, message) in zip(bad, BAD_ROWS.items(), strict=True):
+        assert message in row["error"]
+        assert row.get("id") == (5 if '"id": 5' in line else None)
+
+
+def test_compressed_rows_are_read(trained: Shell, tmp_path: Path) -> None:
+    data = lines({"text": "Ann"}) * 300
+    (tmp_path / "rows.jsonl.gz").write_bytes(gzip.compress(data))
+    done = trained("score", "--run", "tale", "--jsonl", str(tmp_path / "rows.jsonl.gz"))
+    assert done.out == trained("score", "--run", "tale", "--jsonl", stdin=data).out
+    (tmp_path / "cut.jsonl.gz").write_bytes(gzip.compress(data)[:-9])
+    done = trained("score", "--run", "tale", "--jsonl", str(tmp_path / "cut.jsonl.gz"))
+    assert done.code == 65
+    assert "not a complete gzip file" in done.err
+
+
+@pytest.mark.parametrize("options", [("--jsonl",), ("--by", "line")])
+def test_line_is_scored_before_the_next_is_read(trained: Shell, options: tuple[str, ...]) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tfcli", "score", "--run", "tale", *options],
+        cwd=trained.folder, env=bare_environment(),
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    assert process.stdin
+    assert process.stdout
+    for _ in range(2):
+        process.stdin.write(lines({"text": "Ann"}))
+        process.stdin.flush()
+        assert process.stdout.readline().endswith(b"\n")
+    process.stdin.close()
+    assert process.wait() == 0
+    process.stdout.close()
+
+
+def test_rows_of_json_on_stdin_are_lines_with_a_note(trained: Shell, tmp_path: Path) -> None:
+    data = lines({"text": "Ann saw"}, {"text": "Bob"})
+    (tmp_path / "rows.jsonl").write_bytes(data)
+    by_line = ("score", "--run", "tale", "--by", "line")
+    piped = trained(*by_line, stdin=data)
+    assert [line.split("\t")[2] for line in piped.out.decode().splitlines()] == [
+        '{"text": "Ann saw"}', '{"text": "Bob"}'
+    ]  # fmt: skip
+    assert "--format json scores their texts" in piped.err
+    as_rows = trained(*by_line, "--format", "json", stdin=data)
+    assert as_rows.out == trained(*by_line, str(tmp_path / "rows.jsonl")).out
+    assert [line.split("\t")[2] for line in as_rows.out.decode().splitlines()] == ["Ann saw", "Bob"]
+
+
+def test_alternatives_are_the_likeliest_other_tokens(trained: Shell) -> None:
+    text = b"Ann saw\ta ship"
+    by_token = ("score", "--run", "tale", "--by", "token", "--top-logprobs", "3")
+    found = rows(trained(*by_token, "--json", stdin=text).out)
+    table = [line.split("\t") for line in trained(*by_token, stdin=text).out.decode().splitlines()]
+    for row, cells in zip(found, table, strict=True):
+        assert len(row["top_logprobs"]) == 3
+        assert row["token"] not in {other["token"] for other in row["top_logprobs"]}
+        logprobs = [other["logprob"] for other in row["top_logprobs"]]
+        assert logprobs == sorted(logprobs, reverse=True)
+        assert sum(map(math.exp, logprobs)) + math.exp(-row["nats"]) <= 1 + 1e-9
+        assert cells[2::2] == [other["text"].replace("\n", "\\n") for other in row["top_logprobs"]]
+        assert [float(p) for p in cells[3::2]] == pytest.approx(
+            [math.exp(each) for each in logprobs], abs=1e-6
+        )
+    plain = rows(trained("score", "--run", "tale", "--by", "token", "--json", stdin=text).out)
+    assert [row | {"top_logprobs": 0} for row in plain] == [
+        row | {"top_logprobs": 0} for row in found
+    ]
+    assert plain[0].keys() == {"token", "text", "nats"}
+
+
+def test_end_of_the_text_can_be_an_alternative(trained: Shell) -> None:
+    many = ("score", "--run", "tale", "--by", "token", "--top-logprobs", "100")
+    done = trained(*many, stdin=BOOK[:300].encode())
+    assert "\t<eos>\t" in done.out.decode()
+
+
 def test_file_scores_the_same_as_standard_input(trained: Shell) -> None:
     piped = trained("score", "--run", "tale", stdin=BOOK.encode())
     assert trained("score", "book.txt", "--run", "tale").out == piped.out
@@ -76,6 +246,12 @@ CASES = {
     "not UTF-8": ((), b"\xff", 65, "byte 0"),
     "a line that is not UTF-8": (("--by", "line"), b"a\n\xff\n", 65, "line 2"),
     "no such file": (("nowhere.txt",), b"", 66, "nowhere.txt"),
+    "no rows": (("--jsonl",), b"\n", 0, ""),
+    "rows by line": (("--jsonl", "--by", "line"), b"", 2, "cannot be combined with --by line"),
+    "rows of a format": (("--jsonl", "--field", "a"), b"", 2, "cannot be combined with --field"),
+    "alternatives": (("--top-logprobs", "3"), b"a", 2, "--top-logprobs requires --by token"),
+    "folder of rows": (("--jsonl", "checkpoints/tale"), b"", 2, "reads one file"),
+    "no such file of rows": (("--jsonl", "nowhere.jsonl"), b"", 66, "nowhere.jsonl"),
     "stride": (("--stride", "1000"), b"a", 2, "--stride must be at most 32"),
 }
 

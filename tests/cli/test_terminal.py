@@ -10,15 +10,15 @@ from pathlib import Path
 import pexpect
 import pytest
 
-from tests.conftest import Shell, bare_environment
+from tests.conftest import SENTENCES, Shell, bare_environment
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="needs POSIX terminals")
 
 TINY = ["--layers", "1", "--width", "32", "--context", "16", "--batch-tokens", "128"]
 
 
-def terminal(shell: Shell, *arguments: str) -> pexpect.spawn:
-    environment = bare_environment() | {"TERM": "xterm-256color"}
+def terminal(shell: Shell, *arguments: str, env: dict[str, str] | None = None) -> pexpect.spawn:
+    environment = bare_environment() | {"TERM": "xterm-256color"} | (env or {})
     return pexpect.spawn(
         sys.executable, ["-m", "tfcli", *arguments], cwd=str(shell.folder), env=environment,
         dimensions=(30, 100), encoding="utf-8", timeout=60,
@@ -144,6 +144,48 @@ def test_notes_come_after_the_text(trained: Shell) -> None:
     *text, note = child.before.rstrip().split("\r\n")
     assert "Note" not in "".join(text)
     assert note.startswith("Note: context full; keeping the last 16 tokens")
+
+
+def test_tokens_are_scored_in_colors(trained: Shell, tmp_path: Path) -> None:
+    part = tmp_path / "part.txt"
+    score = ("score", str(part), "--run", "tale", "--by", "token")
+    part.write_text("Ann saw\x1b[2J qqq")
+    child = terminal(trained, *score)
+    child.expect("Less likely than")
+    assert "\x1b[30;48;5;210m" in child.before
+    assert "^[" in child.before
+    assert "\x1b[2J" not in child.before
+    child.expect(pexpect.EOF)
+    child = terminal(trained, *score, "--top-logprobs", "2")
+    child.expect("Less likely than")
+    first, second, *_ = child.before.splitlines()
+    assert first.count("%") == second.count("%") == 2
+    child.expect(pexpect.EOF)
+    child = terminal(trained, *score, env={"NO_COLOR": "1"})
+    child.expect(pexpect.EOF)
+    assert "\x1b" not in child.before
+    assert len(child.before.splitlines()[0].split("\t")) == 2
+
+
+def test_decoded_text_is_shown_not_obeyed(trained: Shell) -> None:
+    child = pexpect.spawn(
+        "bash", ["-c", f"echo 30 94 53 77 | {sys.executable} -m tfcli tokenizer decode -t words"],
+        cwd=str(trained.folder), env=bare_environment(), encoding="utf-8", timeout=60,
+    )  # fmt: skip
+    child.expect(pexpect.EOF)
+    assert "^[[2J" in child.before
+
+
+def test_long_scoring_shows_progress(trained: Shell) -> None:
+    endless = f"yes {SENTENCES[0].strip()} | {sys.executable} -m tfcli score --run tale"
+    child = pexpect.spawn(
+        "bash", ["-c", f"{endless} --by line > /dev/null"],
+        cwd=str(trained.folder), env=bare_environment() | {"TERM": "xterm-256color"},
+        encoding="utf-8", timeout=60,
+    )  # fmt: skip
+    child.expect("Scoring")
+    child.sendintr()
+    child.expect(pexpect.EOF)
 
 
 def test_surprisal_is_shown_in_colors(trained: Shell) -> None:

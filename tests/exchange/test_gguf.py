@@ -67,6 +67,32 @@ def test_metadata_describes_the_model(shape: str, make_run: MakeRun, tmp_path: P
     assert total == sum(np.prod(tensor.shape) for tensor in ours.tensors.values())
 
 
+def with_symbols(*symbols: str) -> Tokenizer:
+    return train_tokenizer([BOOK.encode()], text_bytes=len(BOOK), user_defined_symbols=symbols)[0]
+
+
+def test_user_defined_symbols_are_written_as_they_stand_in_texts(
+    make_run: MakeRun, tmp_path: Path
+) -> None:
+    run, step, _ = make_run(tokenizer=with_symbols("<|user|>", "saw the", "\n", "user", "aa"))
+    export_to_gguf(run, step, tmp_path / "it.gguf", "f32")
+    facts, _ = read(tmp_path / "it.gguf")
+    tokens, types = facts["tokenizer.ggml.tokens"], facts["tokenizer.ggml.token_type"]
+    assert tokens[259:264] == ["<|user|>", "saw the", "\n", "user", "aa"]
+    assert types[259:264] == [gguf.TokenType.USER_DEFINED] * 5
+    assert gguf.TokenType.USER_DEFINED not in types[264:]
+    assert any(token.startswith("▁") for token in tokens[264:])
+
+
+@pytest.mark.parametrize("symbols", [("abc", "cde"), ("<|a", "a|>"), ("ab", "bcd")])
+def test_symbols_that_llama_cpp_would_find_elsewhere_are_refused(
+    symbols: tuple[str, ...], make_run: MakeRun, tmp_path: Path
+) -> None:
+    run, step, _ = make_run(tokenizer=with_symbols(*symbols))
+    with pytest.raises(DataError, match="cannot be exported to GGUF"):
+        export_to_gguf(run, step, tmp_path / "it.gguf", "f32")
+
+
 def test_query_and_key_rows_are_permuted_only_for_llama(make_run: MakeRun, tmp_path: Path) -> None:
     run, step, _ = make_run("llama", num_kv_heads=1)
     export_to_gguf(run, step, tmp_path / "it.gguf", "f32")

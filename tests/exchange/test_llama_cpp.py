@@ -49,6 +49,19 @@ def test_ids_equal_llama_cpp(kind: Any, make_run: MakeRun, tmp_path: Path) -> No
     assert tokenizer.decode(with_space_mark) == SPACE_MARK.replace("\u2581", " ").encode()
 
 
+def test_user_defined_symbols_equal_llama_cpp(make_run: MakeRun, tmp_path: Path) -> None:
+    symbols = ("<|user|>", "saw the", "\n", "user", "é")
+    tokenizer = train_tokenizer(
+        [BOOK.encode()], text_bytes=len(BOOK), user_defined_symbols=symbols
+    )[0]
+    run, step, _ = make_run(tokenizer=tokenizer)
+    export_to_gguf(run, step, tmp_path / "it.gguf", "f32")
+    theirs = open_theirs(tmp_path / "it.gguf", vocab_only=True)
+    for text in [*symbols, *ACCEPTANCE, *SENTENCES, "<|user|>José saw the user\n\n<|user|>"]:
+        ids = theirs.tokenize(text.encode(), add_bos=False, special=False)
+        assert ids == tokenizer.encode(text), text
+
+
 def test_q8_0_logits_are_close(make_run: MakeRun, tmp_path: Path) -> None:
     run, step, model = make_run()
     export_to_gguf(run, step, tmp_path / "it.gguf", "q8_0")

@@ -81,6 +81,30 @@ def test_space_mark_becomes_a_space(tokenizer: Tokenizer, tmp_path: Path) -> Non
     assert tokenizer.decode(tokenizer.encode(SPACE_MARK)) == SPACE_MARK.encode()
 
 
+SYMBOLS = ["<|user|>", "<|user|><|", "er|>", "Ann saw", "saw", " the ", "\n", " ", "é", "x,y"]
+
+
+@pytest.mark.parametrize("kind", ["bpe", "char"])
+def test_user_defined_symbols_stay_single_tokens(kind: Any, tmp_path: Path) -> None:
+    tokenizer = train_tokenizer(
+        [BOOK.encode()], text_bytes=len(BOOK), type=kind, user_defined_symbols=SYMBOLS
+    )[0]
+    exported = auto(tokenizer, tmp_path / "out")
+    mixed = ["<|user|>Ann saw the  moon\n\n<|user|><|x,y er|>", "José saw the é.", "<|us|>er|>"]
+    for text in [*SYMBOLS, *mixed, *ACCEPTANCE, *SENTENCES]:
+        ids = exported.encode(text, add_special_tokens=False)
+        assert ids == tokenizer.encode(text), text
+        assert exported.decode(ids) == text
+    assert all(len(tokenizer.encode(symbol)) == 1 for symbol in SYMBOLS)
+    value = json.loads((tmp_path / "out" / "tokenizer.json").read_text())
+    imported = SentencePieceTokenizer(write_pieces(from_tokenizer_json(value)))
+    for text in [*SYMBOLS, *mixed, *ACCEPTANCE, *SENTENCES]:
+        assert imported.encode(text) == tokenizer.encode(text)
+    value["added_tokens"][-1]["normalized"] = False
+    with pytest.raises(DataError, match="SentencePiece"):
+        from_tokenizer_json(value)
+
+
 def test_unigram_tokenizer_is_refused(tmp_path: Path) -> None:
     tokenizer = train_tokenizer([BOOK.encode()], text_bytes=len(BOOK), type="unigram")[0]
     with pytest.raises(DataError, match="unigram tokenizer cannot be exported"):

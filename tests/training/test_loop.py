@@ -161,7 +161,7 @@ def test_first_weights_are_kept_if_training_makes_them_worse(workshop: Workshop)
     evaluated = [event for event in trainer.events() if isinstance(event, Evaluated)]
     assert evaluated[0].held_out.nats_per_byte < evaluated[-1].held_out.nats_per_byte
     trainer.evaluate_best_step()
-    chosen = choose_step(trainer.run, None, on_damaged=pytest.fail)
+    chosen = choose_step(trainer.run, None, on_damaged=lambda error: pytest.fail(str(error)))
     assert chosen.state.step == 0
     assert chosen.state.held_out == evaluated[0].held_out
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 import shutil
 import sys
@@ -12,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from tfcli.cli import streams
+from tfcli.cli.surprisal import colored, legend
 from tfcli.cli.word_wrap import WordWrap
 from tfcli.generation.streaming import TextStream, make_visible
 from tfcli.text.escapes import escape, escape_bytes
@@ -218,10 +218,6 @@ class EscapedLines:
             self._out.add(result.number, self._shown(text).encode())
 
 
-# from which surprisal on, in nats, a token gets which background (of 256 colors)
-COLORS = ((4.6, 210), (2.3, 216), (0.7, 229))
-
-
 class Surprisal:
     """Each token with its surprisal: as a color on a terminal, as a row of a table elsewhere."""
 
@@ -272,22 +268,13 @@ class Surprisal:
             self._out.add(result.number, line.encode())
             return
         text = make_visible(result.stream.feed(spelled))
-        color = next((code for least, code in COLORS if surprisal >= least), None)
-        if color is not None and text:
-            lines = text.split("\n")  # a color that crosses the end of a line would fill it
-            text = "\n".join(_on_color(line, color) if line else "" for line in lines)
-        self._out.add(result.number, text.encode())
+        self._out.add(result.number, colored(text, surprisal).encode())
 
     def close(self) -> None:
         """See `OutputFormat`."""
         if self._colored:
-            parts = [_on_color(f" 1 in {math.exp(least):.0f} ", code) for least, code in COLORS]
             streams.write_result(b"\n")
-            streams.say(f"Less likely than {' '.join(reversed(parts))}")
-
-
-def _on_color(text: str, code: int) -> str:
-    return f"\033[30;48;5;{code}m{text}\033[0m"
+            streams.say(legend())
 
 
 class JsonLines:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from rich.console import Console
+    from rich.progress import Progress
 
 LINE_EVERY = 10.0  # seconds between plain lines of progress
 
@@ -47,25 +48,18 @@ def progress(
     if quiet:
         yield lambda _: None
         return
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
-
-    bar = Progress(
-        TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn(),
-        console=console(), transient=True,
-    )  # fmt: skip
-    task = bar.add_task(what, total=total)
+    bar: Progress | None = None  # as long as it is not needed, Rich is not loaded
     started = shown = time.monotonic()
     on_terminal = streams.is_terminal(sys.stderr)
 
     def report(done: int) -> None:
-        nonlocal shown
+        nonlocal bar, shown
         now = time.monotonic()
         if now - started < streams.PROGRESS_DELAY:
             return
         if on_terminal:
-            if not bar.live.is_started:
-                bar.start()
-            bar.update(task, completed=done)
+            bar = bar or _start_bar(what, total)
+            bar.update(bar.task_ids[0], completed=done)
         elif now - shown > LINE_EVERY:
             shown = now
             share = f" of {format_bytes(total)}" if total else ""
@@ -74,8 +68,27 @@ def progress(
     try:
         yield report
     finally:
-        if bar.live.is_started:
+        if bar:
             bar.stop()
+
+
+def _start_bar(what: str, total: int | None) -> Progress:
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+    bar = Progress(
+        TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn(),
+        console=console(), transient=True,
+    )  # fmt: skip
+    bar.add_task(what, total=total)
+    bar.start()
+    return bar
+
+
+def pad(text: str, width: int) -> str:
+    """A text in at least so many columns of a terminal, with spaces after it."""
+    from rich.cells import cell_len, set_cell_size
+
+    return text if cell_len(text) > width else set_cell_size(text, width)
 
 
 # --- tables -------------------------------------------------------------------------------------
@@ -96,8 +109,8 @@ def _cell(value: object) -> str:
     if isinstance(value, float):
         return f"{value:.6g}"
     if isinstance(value, list):
-        return ", ".join(map(_cell, value))
-    return make_visible(str(value))
+        return ", ".join(map(_cell, value)) or "-"
+    return make_visible(str(value)).replace("\n", "\\n")
 
 
 def show_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

@@ -153,8 +153,9 @@ class TrainingSession:
                     remove_unused(path)
 
     def choose_tokenizer(
-        self, corpus: Corpus, name: str | None, type: TokenizerType, vocab_size: int | None
-    ) -> Tokenizer:
+        self, corpus: Corpus, name: str | None, type: TokenizerType, vocab_size: int | None,
+        user_defined_symbols: tuple[str, ...] = (),
+    ) -> Tokenizer:  # fmt: skip
         """The tokenizer of that name, or one trained on the text."""
         from tfcli.text.saved_tokenizers import find_tokenizer
         from tfcli.text.tokenizer_training import train_tokenizer
@@ -166,6 +167,7 @@ class TrainingSession:
             text_bytes=corpus.scan.training_bytes,
             type=type,
             vocab_size=vocab_size,
+            user_defined_symbols=user_defined_symbols,
         )
         report_reduced(report, asked=vocab_size is not None, reporter=self.reporter)
         return tokenizer

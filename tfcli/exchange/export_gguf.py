@@ -9,13 +9,15 @@ import errno
 import os
 from typing import TYPE_CHECKING, Any
 
-from tfcli.errors import UsageError
+from tfcli.errors import DataError, UsageError
 from tfcli.exchange.architectures import QWEN2, architecture_of
 from tfcli.exchange.stored_tensors import stored_tensors
 from tfcli.exchange.tokenizer_json import exportable_pieces
 from tfcli.files import external_writer, require_absent, require_space, write_file
 from tfcli.runs.step import MODEL
 from tfcli.runs.weights import open_weights
+from tfcli.text.sentencepiece_model import PieceType
+from tfcli.text.sentencepiece_tokenizer import SPACE_MARK
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
     from tfcli.model.safetensors_file import SafetensorsFile
     from tfcli.runs.run import Run
     from tfcli.runs.valid_steps import ValidStep
-    from tfcli.text.sentencepiece_model import SentencePieceModel
+    from tfcli.text.sentencepiece_model import Piece, SentencePieceModel
 
     Array = np.ndarray[Any, Any]
 
@@ -52,6 +54,7 @@ def export_to_gguf(run: Run, step: ValidStep, path: Path, type: NumberType) -> N
     architecture = architecture_of(config)
     _require_known_shape(config)
     pieces = exportable_pieces(run.tokenizer(), "GGUF")
+    _require_separate_symbols(pieces)
     weights = open_weights(run, step)
     require_space(path, (step.path / MODEL).stat().st_size + (1 << 20))
     with external_writer(path) as temporary:
@@ -142,7 +145,7 @@ def _context(config: ModelConfig) -> int:
 def _add_tokenizer(writer: Any, pieces: SentencePieceModel) -> None:
     writer.add_tokenizer_model("llama")  # SentencePiece's own way to merge
     writer.add_tokenizer_pre("default")
-    writer.add_token_list([piece.text for piece in pieces.pieces])
+    writer.add_token_list([_token_text(piece) for piece in pieces.pieces])
     writer.add_token_scores([piece.score for piece in pieces.pieces])  # decide the order of merges
     writer.add_token_types([int(piece.type) for piece in pieces.pieces])
     writer.add_unk_token_id(pieces.unk_id)
@@ -151,6 +154,35 @@ def _add_tokenizer(writer: Any, pieces: SentencePieceModel) -> None:
     writer.add_add_bos_token(True)
     writer.add_add_eos_token(False)
     writer.add_add_space_prefix(pieces.dummy_prefix)
+
+
+def _require_separate_symbols(pieces: SentencePieceModel) -> None:
+    """Refuses user-defined symbols that can overlap in a text.
+
+    llama.cpp cuts a text at the longest first, wherever it stands, and we from left to right.
+    """
+    symbols = [p.text for p in pieces.pieces if p.type is PieceType.USER_DEFINED]
+    beginnings: dict[str, list[str]] = {}
+    for symbol in symbols:
+        for length in range(1, len(symbol)):
+            beginnings.setdefault(symbol[:length], []).append(symbol)
+    for symbol in symbols:
+        for length in range(1, len(symbol)):
+            for other in beginnings.get(symbol[-length:], ()):
+                if other != symbol and len(other.encode()) >= len(symbol.encode()):
+                    raise DataError(
+                        "this tokenizer cannot be exported to GGUF",
+                        why="llama.cpp would split some texts into different pieces, since "
+                        f"{symbol!r} ends as {other!r} begins, and both are user-defined",
+                        hint="--to huggingface",
+                    )
+
+
+def _token_text(piece: Piece) -> str:
+    """llama.cpp finds user-defined symbols in the text as it is, before it marks the spaces."""
+    if piece.type is PieceType.USER_DEFINED:
+        return piece.text.replace(SPACE_MARK, " ")
+    return piece.text
 
 
 # --- weights ------------------------------------------------------------------------------------

@@ -5,7 +5,8 @@
          -> post        <s> in front
     ids  -> decoder     U+2581 becomes " ", bytes are joined
 
-There is no pre-tokenizer: pieces may contain spaces. A byte-pair model splits a text exactly as
+There is no pre-tokenizer: pieces may contain spaces. User-defined symbols are found in the
+normalized text, with space marks as in the vocabulary. A byte-pair model splits a text exactly as
 SentencePiece does. A unigram model would too, but for ties and rounding (SentencePiece adds its
 scores in 32 bits, `tokenizers` in 64), so it is refused.
 """
@@ -96,7 +97,9 @@ def to_tokenizer_json(pieces: SentencePieceModel) -> dict[str, Any]:
         "truncation": None,
         "padding": None,
         "added_tokens": [
-            _added(i, piece) for i, piece in enumerate(pieces.pieces) if piece.type in ADDED_TYPES
+            _added(i, piece, pieces)
+            for i, piece in enumerate(pieces.pieces)
+            if piece.type in ADDED_TYPES
         ],
         "normalizer": normalizer,
         "pre_tokenizer": None,
@@ -111,10 +114,12 @@ def to_tokenizer_json(pieces: SentencePieceModel) -> dict[str, Any]:
     }
 
 
-def _added(i: int, piece: Piece) -> dict[str, Any]:
+def _added(i: int, piece: Piece, pieces: SentencePieceModel) -> dict[str, Any]:
+    symbol = piece.type is PieceType.USER_DEFINED
     return {
         "id": i, "content": piece.text, "single_word": False, "lstrip": False, "rstrip": False,
-        "normalized": False, "special": piece.type is not PieceType.USER_DEFINED,
+        # the normalizer would put a prefix in front of a symbol too
+        "normalized": symbol and not pieces.dummy_prefix, "special": not symbol,
     }  # fmt: skip
 
 
@@ -175,8 +180,9 @@ def _compare(given: dict[str, Any], ours: dict[str, Any]) -> None:
         if given["model"].get(name):
             raise ValueError(f"it has the setting {name}")
     for token in given.get("added_tokens", []):
-        if not token["special"] or token.get("lstrip") or token.get("rstrip"):
-            raise ValueError(f"its token {token['content'][:20]!r} is matched before any piece")
+        same = token["special"] or token in ours["added_tokens"]
+        if not same or token.get("lstrip") or token.get("rstrip"):
+            raise ValueError(f"its token {token['content'][:20]!r} is matched in another way")
 
 
 def _read(value: Any) -> tuple[SentencePieceModel, list[tuple[str, str]]]:
@@ -197,14 +203,19 @@ def _read(value: Any) -> tuple[SentencePieceModel, list[tuple[str, str]]]:
     ranks: dict[str, int] = {}
     for left, right in given:
         ranks.setdefault(left + right, len(ranks))
-    special = {token["content"] for token in value.get("added_tokens", []) if token["special"]}
+    added = {token["content"]: token["special"] for token in value.get("added_tokens", [])}
     pieces = tuple(
-        Piece(
-            text, float(-ranks.get(text, len(ranks))), piece_type(i, text, special=text in special)
-        )
+        Piece(text, float(-ranks.get(text, len(ranks))), _type(i, text, added.get(text)))
         for i, text in enumerate(texts)
     )
     return SentencePieceModel(Algorithm.BPE, pieces, dummy_prefix=len(steps) > 1), given
+
+
+def _type(i: int, text: str, special: bool | None) -> PieceType:
+    """The type of a piece; `special` is None for one that is not an added token."""
+    if special is False:
+        return PieceType.USER_DEFINED
+    return piece_type(i, text, special=special is True)
 
 
 def _pair(merge: Any) -> tuple[str, str]:

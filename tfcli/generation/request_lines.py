@@ -5,13 +5,14 @@ An invalid line does not stop the others: it is answered with an error.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from tfcli.errors import DataError, TfcliError, closest_match
+from tfcli.errors import DataError, TfcliError
+from tfcli.generation.json_lines import is_json, parse_object, shown, unknown_key
 from tfcli.generation.request import GenerationRequest
 from tfcli.options import find_option, options_of, update_options
+from tfcli.text.encoding import decode_line
 from tfcli.text.escapes import unescape
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     Check = Callable[[GenerationRequest], None]  # raises where the model cannot answer a request
 
+EXAMPLE = '{"prompt": "Once", "temperature": 0.5}'
 KEYS = sorted({"prompt", "id", *options_of(GenerationRequest)})
 
 
@@ -52,7 +54,7 @@ def repeat(line: RequestLine, samples: int, first: int) -> Iterator[RequestLine]
 def parse_plain_line(line: bytes, number: int, default: GenerationRequest) -> RequestLine:
     r"""A line that is a prompt, with newlines as `\n`, which is how answers are written."""
     try:
-        prompt = unescape(_decode(line, number).rstrip("\r\n"))
+        prompt = unescape(decode_line(line, number).rstrip("\r\n"))
         return RequestLine(number, replace(default, prompt=prompt))
     except TfcliError as error:
         return RequestLine(number, None, error)
@@ -64,7 +66,7 @@ def parse_json_line(
     """A line of JSON: `prompt`, `id` and options by their names; others are as in `default`."""
     given: Any = None
     try:
-        given = _parse(line, number)
+        given = parse_object(line, number, EXAMPLE)
         request = _request(given, number, default)
         check(request)
         return RequestLine(number, request, id=given.get("id"))
@@ -72,30 +74,7 @@ def parse_json_line(
         id = given.get("id") if isinstance(given, dict) else None
         if not isinstance(error, DataError):
             error = DataError(f"line {number}: {error.what}", why=error.why, hint=error.hint)
-        return RequestLine(number, None, error, id if _is_json(id) else None)
-
-
-def _decode(line: bytes, number: int) -> str:
-    try:
-        return line.decode()
-    except UnicodeDecodeError as error:
-        raise DataError(f"line {number} is not valid UTF-8", why=str(error)) from None
-
-
-def _parse(line: bytes, number: int) -> dict[str, Any]:
-    try:
-        given = json.loads(_decode(line, number), parse_constant=_refuse_constant)
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"line {number} is not valid JSON", why=str(error)) from None
-    if not isinstance(given, dict):
-        raise DataError(
-            f"line {number} is not a JSON object", hint='{"prompt": "Once", "temperature": 0.5}'
-        )
-    return given
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is not a JSON number")
+        return RequestLine(number, None, error, id if is_json(id) else None)
 
 
 def _request(given: dict[str, Any], number: int, default: GenerationRequest) -> GenerationRequest:
@@ -111,30 +90,13 @@ def _request(given: dict[str, Any], number: int, default: GenerationRequest) -> 
     for key, value in given.items():
         if key == "prompt":
             if not isinstance(value, str):
-                raise DataError(f"line {number}: prompt must be a string, not {_shown(value)}")
+                raise DataError(f"line {number}: prompt must be a string, not {shown(value)}")
             prompt = value
         elif key == "id":
-            if not _is_json(value):
-                raise DataError(f"line {number}: id must be valid JSON, not {_shown(value)}")
+            if not is_json(value):
+                raise DataError(f"line {number}: id must be valid JSON, not {shown(value)}")
         elif found := find_option(GenerationRequest, key):
             values[found.name] = found.parse_json(value)
         else:
-            similar = closest_match(key, KEYS)
-            raise DataError(
-                f"line {number}: unknown key {key!r}",
-                hint=f"did you mean {similar!r}?" if similar else f"known: {', '.join(KEYS)}",
-            )
+            raise unknown_key(key, number, KEYS)
     return replace(update_options(default, values), prompt=prompt)
-
-
-def _is_json(value: object) -> bool:
-    """Whether a value can be returned: 1e999 was read as infinity, which JSON does not have."""
-    try:
-        json.dumps(value, allow_nan=False)
-    except (ValueError, RecursionError):
-        return False
-    return True
-
-
-def _shown(value: object) -> str:
-    return repr(value)[:60]

@@ -15,12 +15,13 @@ from tfcli.errors import DataError
 from tfcli.generation.sampling import log_softmax
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from tfcli.generation.engines.engine import Engine
     from tfcli.text.tokenizer import SpecialTokens
 
     Logprobs = np.ndarray[Any, np.dtype[np.float64]]  # (tokens,)
+    Ids = np.ndarray[Any, np.dtype[np.int64]]
 
 LOGITS_AT_ONCE = 1 << 24  # numbers: 64 MB; this bounds everything else in memory too
 
@@ -41,16 +42,48 @@ class Window:
     end: int
 
 
-def windows(lengths: Iterable[int], *, context: int, stride: int) -> Iterator[Window]:
+@dataclass(frozen=True)
+class TokenScores:
+    """What is known of each scored token of a text.
+
+    Attributes:
+        logprobs: (tokens,) in nats.
+        top_ids, top_logprobs: (tokens, n), the likeliest other tokens in its place, in order.
+
+    """
+
+    logprobs: Logprobs
+    top_ids: Ids
+    top_logprobs: Logprobs
+
+
+@dataclass(frozen=True)
+class Alternatives:
+    """Which other tokens are looked for: the `count` likeliest of `ids`."""
+
+    count: int = 0
+    ids: Sequence[int] = ()
+
+
+def windows(
+    lengths: Iterable[int], *, context: int, stride: int, prompts: Sequence[int] = ()
+) -> Iterator[Window]:
     """The windows over texts of these lengths, in order; each token is scored exactly once.
 
     A window of at most `context` tokens moves by `stride`, and its last `stride` are scored: each
     token is predicted from at least the `context - stride` before it, or from all there are.
+
+    Args:
+        prompts: with how many tokens each text begins that are not scored. After a prompt, as much
+            is read as fits into the context.
+
     """
     for text, length in enumerate(lengths):
-        for start in range(0, length, stride):
+        prompt = prompts[text] if prompts else 0
+        for start in range(prompt, length, stride):
             end = min(start + stride, length)
-            yield Window(text, max(0, start + stride - context), start, end)
+            last = end if prompt else start + stride
+            yield Window(text, max(0, last - context), start, end)
 
 
 def score(
@@ -75,11 +108,31 @@ def score(
         DataError: the tokenizer has neither `bos` nor `eos`.
 
     """
-    context = engine.context_length
-    parts: list[list[Logprobs]] = [[] for _ in texts]
+    for scores in score_tokens(engine, texts, special, rows=rows, stride=stride):
+        yield scores.logprobs
+
+
+def score_tokens(
+    engine: Engine,
+    texts: Sequence[Sequence[int]],
+    special: SpecialTokens,
+    *,
+    rows: int,
+    stride: int,
+    prompts: Sequence[int] = (),
+    alternatives: Alternatives = Alternatives(),
+    progress: Callable[[Window], None] = lambda _: None,
+) -> Iterator[TokenScores]:
+    """As `score`, with more to ask for.
+
+    Args:
+        prompts: see `windows`.
+        progress: is told of every window that has been scored.
+
+    """
+    parts: list[list[TokenScores]] = [[] for _ in texts]
     done = 0
-    lengths = [len(text) for text in texts]
-    every = windows(lengths, context=context, stride=stride)
+    every = windows(map(len, texts), context=engine.context_length, stride=stride, prompts=prompts)
     for group in _groups(every, rows, LOGITS_AT_ONCE // engine.vocab_size):
         inputs = [_inputs(texts[window.text], window, special) for window in group]
         for row in range(len(group)):
@@ -89,14 +142,36 @@ def score(
         for window, own in zip(group, inputs, strict=True):
             scored = slice(first + window.scored - window.begin, first + len(own))
             targets = np.asarray(texts[window.text][window.scored : window.end])
-            logprobs = log_softmax(logits[scored])[np.arange(len(targets)), targets]
-            parts[window.text].append(logprobs)
+            parts[window.text].append(
+                _token_scores(log_softmax(logits[scored]), targets, alternatives)
+            )
             first += len(own)
+            progress(window)
         while done < group[-1].text:
             yield _joined(parts, done)
             done += 1
     for text in range(done, len(texts)):
         yield _joined(parts, text)
+
+
+def _token_scores(logprobs: Logprobs, targets: Ids, alternatives: Alternatives) -> TokenScores:
+    """The scores of targets from the log-probabilities of all tokens, (tokens, V)."""
+    own = logprobs[np.arange(len(targets)), targets]
+    if not alternatives.count:
+        return TokenScores(own, *_no_alternatives(len(targets), 0))
+    ids = np.asarray(alternatives.ids)
+    others = np.where(ids == targets[:, None], -np.inf, logprobs[:, ids])  # (tokens, ids)
+    count = min(alternatives.count, len(ids) - 1)
+    places = np.sort(np.argpartition(-others, count - 1)[:, :count])
+    found = np.take_along_axis(others, places, 1)
+    order = np.argsort(-found, kind="stable")
+    return TokenScores(
+        own, np.take_along_axis(ids[places], order, 1), np.take_along_axis(found, order, 1)
+    )
+
+
+def _no_alternatives(tokens: int, count: int) -> tuple[Ids, Logprobs]:
+    return np.empty((tokens, count), np.int64), np.empty((tokens, count))
 
 
 def _inputs(text: Sequence[int], window: Window, special: SpecialTokens) -> list[int]:
@@ -109,10 +184,15 @@ def _inputs(text: Sequence[int], window: Window, special: SpecialTokens) -> list
     return [before, *text[window.begin : window.end - 1]]
 
 
-def _joined(parts: list[list[Logprobs]], text: int) -> Logprobs:
-    joined = np.concatenate([np.empty(0), *parts[text]])
-    parts[text] = []
-    return joined
+def _joined(parts: list[list[TokenScores]], text: int) -> TokenScores:
+    own, parts[text] = parts[text], []
+    if not own:
+        return TokenScores(np.empty(0), *_no_alternatives(0, 0))
+    return TokenScores(
+        np.concatenate([part.logprobs for part in own]),
+        np.concatenate([part.top_ids for part in own]),
+        np.concatenate([part.top_logprobs for part in own]),
+    )
 
 
 def _groups(every: Iterable[Window], rows: int, tokens: int) -> Iterator[list[Window]]:

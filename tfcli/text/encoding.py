@@ -144,6 +144,19 @@ def check_utf8(data: bytes, name: Path, offset: int) -> None:
         raise DataError(f"{name} is not UTF-8 text", why=why, hint=_repair(sample, name)) from None
 
 
+def decode_line(line: bytes, number: int) -> str:
+    """A line as text.
+
+    Raises:
+        DataError: it is not UTF-8; the message has the line's number.
+
+    """
+    try:
+        return line.decode()
+    except UnicodeDecodeError as error:
+        raise DataError(f"line {number} is not valid UTF-8", why=str(error)) from None
+
+
 def _repair(sample: bytes, name: Path) -> str:
     """A command that makes UTF-8 of a text, of which a part that is not UTF-8 is given."""
     quoted = shlex.quote(str(name))

@@ -20,6 +20,7 @@ from tfcli.text.chunks import BLOCK, read_blocks, read_fully, split_into_chunks
 from tfcli.text.documents import NEVER, split_documents
 from tfcli.text.encoding import (
     UTF8,
+    UTF8_BOM,
     as_utf8,
     check_utf8,
     encoding_of,
@@ -263,6 +264,28 @@ def read_stdin() -> Iterator[bytes]:
     """
     with _open_raw(STDIN) as stream:
         yield from _checked(read_blocks(stream), Path("standard input"))
+
+
+def read_lines(source: Path) -> Iterator[bytes]:
+    """The lines of a file, decompressed, without the newlines and a byte order mark.
+
+    Raises:
+        NotFoundError, InputOutputError: it cannot be opened or read.
+        DataError: it is not a complete file of its compression.
+
+    """
+    reading = Reading()
+    try:
+        with _open(source, reading) as stream:
+            for number, line in enumerate(stream, 1):
+                line = line.removesuffix(b"\n")
+                yield line.removeprefix(UTF8_BOM) if number == 1 else line
+    except DAMAGED as error:
+        raise DataError(
+            f"{source} is not a complete {reading.compression} file", why=str(error)
+        ) from None
+    except OSError as error:
+        raise translate_os_error(error, source) from error
 
 
 def read_raw(source: Path) -> Iterator[bytes]:

@@ -58,6 +58,7 @@ def save_tokenizer(
     metadata = {
         "schema": SCHEMA,
         **asdict(report),
+        "user_defined_symbols": list(report.user_defined_symbols),  # as JSON gives it back
         "corpus": {"bytes": corpus.scan.bytes, "fingerprint": corpus.scan.fingerprint},
         "tokenizer_fingerprint": tokenizer.fingerprint,
         "measures": measure(tokenizer, corpus),

@@ -220,6 +220,21 @@ def _write_varint(number: int) -> bytes:
     return bytes(groups)
 
 
+def with_user_defined(model: bytes, texts: Sequence[str], place: int) -> bytes:
+    """A serialized model with user-defined pieces from id `place` on.
+
+    A piece of the same text gives way to it. All else of the model stays as it is.
+    """
+    fields = list(_fields(model))
+    pieces = [value for field, value in fields if field == PIECES]
+    pieces = [piece for piece in pieces if _piece(piece).text not in {*texts}]
+    pieces[place:place] = [_write_piece(Piece(text, 0.0, PieceType.USER_DEFINED)) for text in texts]
+    # the fields of a message that comes twice are merged, and the last value of each wins
+    size = _field(TRAINER, _field(VOCAB_SIZE, len(pieces)))
+    others = (_field(field, value) for field, value in fields if field != PIECES)
+    return _message(*(_field(PIECES, piece) for piece in pieces), *others, size)
+
+
 # --- what other formats ask for -----------------------------------------------------------------
 
 

@@ -5,19 +5,23 @@ settings that make it so.
 
 Inside SentencePiece the character U+2581 stands for the space, so a U+2581 of the text itself
 would be decoded as a space; `encode` spells that one character as its three bytes.
+
+User-defined symbols are always one token. With unigram models, SentencePiece itself prefers two
+pieces that overlap such a symbol if these are likely enough; so `encode` cuts the text there.
 """
 
 from __future__ import annotations
 
 import hashlib
-import re
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from tfcli.errors import DataError
+from tfcli.text.symbol_pattern import symbol_pattern
 from tfcli.text.tokenizer import SpecialTokens
 
 if TYPE_CHECKING:
+    import re
     from collections.abc import Iterable, Iterator, Sequence
 
     from tfcli.text.sentencepiece_model import SentencePieceModel
@@ -30,6 +34,7 @@ SPACE_MARK = "▁"
 # Appended to a model, it turns `add_dummy_prefix` off: in protocol buffers the last value of a
 # field wins (protobuf.dev, "Encoding"). Field 3 of the model, two bytes: its field 3 is 0.
 NO_DUMMY_PREFIX = bytes([3 << 3 | 2, 2, 3 << 3, 0])
+USER_DEFINED = bytes([3 << 3, 4])  # the type of a piece, in the same format
 PROBE = "  a \t\r\n ① Ａ e\u0301 ▁\0 日本  "  # a lossless model gives it back unchanged
 PART = 4096  # characters; SentencePiece takes more than twice as long for a megabyte at once
 
@@ -143,29 +148,54 @@ class SentencePieceTokenizer:
     def encode_batch(self, texts: Sequence[bytes], *, threads: int) -> list[list[Ids]]:
         """See `Tokenizer.encode_batch`. SentencePiece's threads work outside Python's lock."""
         parts = [list(self._cut(text.decode())) for text in texts]
-        plain = [part for own in parts for part in own if SPACE_MARK not in part]
+        plain = [part for own in parts for part in own if not self._must_be_cut(part)]
         encoded = iter(self._processor.encode(plain, return_type="numpy", num_threads=threads))
         return [
-            [self._encode_marks(part) if SPACE_MARK in part else next(encoded) for part in own]
+            [self._encode_cut(part) if self._must_be_cut(part) else next(encoded) for part in own]
             for own in parts
         ]
 
-    def _encode_marks(self, part: str) -> Ids:
+    def _encode_cut(self, part: str) -> Ids:
         import numpy as np
 
         return np.array(self._encode_part(part), np.int32)
 
+    def _must_be_cut(self, text: str) -> bool:
+        """Whether something in a text is not left to SentencePiece."""
+        return SPACE_MARK in text or bool(self._symbols and self._own_tokens.search(text))
+
     def _encode_part(self, text: str) -> list[int]:
         """The ids of a short text, in which U+2581 is spelled as its bytes."""
-        if SPACE_MARK not in text:
+        if not self._must_be_cut(text):
             return self._processor.encode(text)  # type: ignore[no-any-return]
         ids: list[int] = []
-        for part in re.split(f"({SPACE_MARK})", text):
+        for part in self._own_tokens.split(text):
             if part == SPACE_MARK:
                 ids += [FIRST_BYTE + byte for byte in SPACE_MARK.encode()]
+            elif part in self._symbols:
+                ids.append(self._symbols[part])
             else:
                 ids += self._processor.encode(part)
         return ids
+
+    @cached_property
+    def _own_tokens(self) -> re.Pattern[str]:
+        """Finds what is not left to SentencePiece: U+2581, and the symbols below."""
+        return symbol_pattern([SPACE_MARK, *self._symbols])
+
+    @cached_property
+    def _symbols(self) -> dict[str, int]:
+        """The ids of the user-defined symbols of a unigram model."""
+        from tfcli.text.sentencepiece_model import Algorithm, PieceType
+
+        if USER_DEFINED not in self.serialized:  # spares most models the parsing
+            return {}
+        model = self.pieces
+        return {
+            piece.text.replace(SPACE_MARK, " "): i
+            for i, piece in enumerate(model.pieces)
+            if piece.type is PieceType.USER_DEFINED and model.algorithm is Algorithm.UNIGRAM
+        }
 
     def _cut(self, text: str) -> Iterator[str]:
         """Cuts a long text into parts of about `PART` characters whose ids are those of the whole.

@@ -22,14 +22,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from tfcli.errors import DataError
+from tfcli.text.sentencepiece_model import with_user_defined
 from tfcli.text.sentencepiece_tokenizer import (
     BEGIN,
     BYTE_PIECES,
     END,
     FIRST_BYTE,
+    SPACE_MARK,
     UNKNOWN,
     SentencePieceTokenizer,
 )
+from tfcli.text.symbol_pattern import symbol_pattern
+from tfcli.text.user_defined_symbols import check_symbols
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -50,6 +54,7 @@ class TokenizerReport:
         wanted: the vocabulary size asked for, or chosen for the text.
         vocab_size: the actual one; smaller where the text did not yield enough pieces.
         sample_bytes: how much text it was trained on, of `text_bytes` in all.
+        user_defined_symbols: what is always one token.
 
     """
 
@@ -58,6 +63,7 @@ class TokenizerReport:
     vocab_size: int
     sample_bytes: int
     text_bytes: int
+    user_defined_symbols: tuple[str, ...] = ()
 
 
 def train_tokenizer(
@@ -66,6 +72,7 @@ def train_tokenizer(
     text_bytes: int,
     type: TokenizerType = "bpe",
     vocab_size: int | None = None,
+    user_defined_symbols: Sequence[str] = (),
 ) -> tuple[SentencePieceTokenizer, TokenizerReport]:
     """Trains a tokenizer on a sample of `texts` of at most 20 MiB.
 
@@ -76,42 +83,61 @@ def train_tokenizer(
             single characters.
         vocab_size: number of pieces, control tokens and the 256 bytes included; None: see
             `choose_vocab_size`.
+        user_defined_symbols: strings that are always one token, whatever is around them.
 
     Raises:
         DataError: there is no text, or the vocabulary is too small for the 256 bytes.
+        OptionError: a symbol cannot be a token of its own.
 
     """
+    symbols = check_symbols(user_defined_symbols)
     sample = list(_sample(texts, text_bytes))
+    if not sample:
+        raise DataError("there is no text to train a tokenizer on")
+    sample_bytes = sum(len(sentence.encode()) for sentence in sample)
+    if symbols:
+        cuts = symbol_pattern(symbols)
+        sample = [part for sentence in sample for part in cuts.split(sentence)[::2]]
     characters: Counter[str] = Counter()
     for sentence in sample:
         characters.update(sentence)
-    if not characters:
-        raise DataError("there is no text to train a tokenizer on")
-    sample_bytes = sum(len(sentence.encode()) for sentence in sample)
-    wanted = choose_vocab_size(text_bytes, characters) if vocab_size is None else vocab_size
-    if wanted < MIN_VOCAB_SIZE:
+    wanted = vocab_size
+    if wanted is None:
+        wanted = choose_vocab_size(text_bytes, characters, len(symbols))
+    if wanted < MIN_VOCAB_SIZE + len(symbols):
+        more = f", and {len(symbols):,} user-defined symbols" if symbols else ""
         raise DataError(
             f"a vocabulary of {wanted} is too small",
-            why=f"it has to include 3 control tokens and {BYTE_PIECES} bytes",
-            hint=f"--vocab-size {MIN_VOCAB_SIZE} or more",
+            why=f"it has to include 3 control tokens and {BYTE_PIECES} bytes{more}",
+            hint=f"--vocab-size {MIN_VOCAB_SIZE + len(symbols)} or more",
         )
-    possible = min(wanted, MIN_VOCAB_SIZE + sample_bytes)  # no more pieces than bytes
+    # no more pieces than bytes
+    possible = min(wanted - len(symbols), MIN_VOCAB_SIZE + sample_bytes)
     sample = _without_rare(sample, characters, possible)
     model = _train_at_most(sample, type, possible)
+    if symbols:
+        spelled = [symbol.replace(" ", SPACE_MARK) for symbol in symbols]
+        model = with_user_defined(model, spelled, FIRST_BYTE + BYTE_PIECES)
     tokenizer = SentencePieceTokenizer(model)
-    return tokenizer, TokenizerReport(type, wanted, tokenizer.vocab_size, sample_bytes, text_bytes)
+    return tokenizer, TokenizerReport(
+        type, wanted, tokenizer.vocab_size, sample_bytes, text_bytes, symbols
+    )
 
 
-def choose_vocab_size(text_bytes: int, characters: Counter[str]) -> int:
+def choose_vocab_size(text_bytes: int, characters: Counter[str], symbols: int = 0) -> int:
     """The vocabulary size for a text: about the square root of its size, and room for its script.
 
     The power of two nearest to the square root of the bytes, from 512 to 32,768: 1,024 for a book
     of 1 MB, where 512 and 2,048 both gave a higher loss in the same time. A script of thousands of
     characters gets at least twice as many pieces as it has common characters.
+
+    Args:
+        symbols: how many user-defined symbols there are; they count as common characters.
+
     """
     by_size: int = 2 ** round(math.log2(max(text_bytes, 1)) / 2)
     total = characters.total()
-    seen = common = 0
+    seen, common = 0, symbols
     for _, count in characters.most_common():
         if seen >= 0.995 * total:
             break

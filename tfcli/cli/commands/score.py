@@ -1,32 +1,45 @@
-"""`tfcli score`: how likely a text is to a model, as a whole, by line or by token."""
+"""`tfcli score`: how likely a text is to a model, as a whole, by line, by row or by token."""
 
 from __future__ import annotations
 
-import math
+import os
+import stat
+import sys
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from tfcli.cli import streams
 from tfcli.cli.command import takes_options
-from tfcli.cli.output_formats import stdout_filter
+from tfcli.cli.score_output import (
+    describe,
+    format_int8_loss,
+    write_line,
+    write_row,
+    write_tokens,
+)
 from tfcli.cli.shared_options import EngineOptions, JsonOption, QuietOption
 from tfcli.cli.stdin_lines import StdinLines
 from tfcli.errors import DataError, UsageError
-from tfcli.options import OptionError, Options, option
-from tfcli.text.escapes import escape_bytes
+from tfcli.options import OptionError, Options, option, options_of
+from tfcli.text.encoding import UTF8_BOM, decode_line
 from tfcli.text.reading_options import ReadingOptions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
 
-    from tfcli.generation.engines.engine import Engine
-    from tfcli.text.tokenizer import Tokenizer
+    from tfcli.generation.scorer import Scorer
 
-ROWS = 16  # windows per batch
+    Progress = Callable[[int], None]  # told how many bytes are done
+
+ROWS = 32  # windows per batch
 LINES = 256  # scored together
+PLAIN = {"", ".txt", ".md", ".jsonl", ".ndjson"}  # whose size is that of their lines
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +49,14 @@ class ScoreOptions(Options):
     by: Literal["text", "line", "token"] = option(
         "text", help="Score the whole text, each line, or each token."
     )
+    jsonl: bool = option(
+        False, conflicts=tuple(options_of(ReadingOptions)),
+        help="Read one row of JSON per line, and write JSON lines.",
+    )  # fmt: skip
+    top_logprobs: int = option(
+        0, min=0, max=100, off=0,
+        help="With --by token, show the N likeliest other tokens; 0: off.",
+    )  # fmt: skip
     stride: int | None = option(
         None, min=1, shown_default="half the context length",
         help="Stride of the sliding window in tokens, for text longer than the context.",
@@ -55,14 +76,56 @@ def score(
 
     By line: nats per byte, nats, and the line, separated by tabs; lines are independent.
 
-    By token: nats and the token, separated by a tab.
+    By token: nats, the token, then others with their probabilities, separated by tabs.
+
+    A row is {"text": "...", "prompt": "...", "id": 1}: how likely the text is after the prompt.
 
     grep . book.txt | tfcli score --by line | sort -n | head
     """
+    if options.top_logprobs and options.by != "token":
+        raise OptionError("top_logprobs", "requires --by token")
+    if options.jsonl and options.by == "line":
+        raise UsageError("--jsonl cannot be combined with --by line", why="each row is on its own")
+    reporter = streams.Reporter(quiet=quiet)
+    scorer, open_exact = _open(model, options, reporter)
+    if options.jsonl:
+        with _progress(_size(file), reporter, streaming=True) as progress:
+            _score_rows(file, scorer, progress, tokens=options.by == "token")
+        return
+    if options.by == "line":
+        with _progress(_size(file), reporter, streaming=True) as progress:
+            _score_lines(_lines(file, reading, reporter), scorer, progress, json=json)
+        return
+    documents = [document for document, _ in _documents(file, reading, reporter)]
+    if not documents:
+        raise DataError("no text to score")
+    size = sum(len(document.encode()) for document in documents)
+    with _progress(size, reporter, streaming=False) as progress:
+        text = scorer.whole(documents, progress)
+        exact = open_exact().whole(documents) if _compares_int8(model, options, json) else None
+    if options.by == "token":
+        write_tokens(text, scorer.tokenizer, json=json)
+    elif json:
+        streams.write_json_result(text.to_json() | scorer.protocol)
+    else:
+        streams.write_result(f"{describe(text, scorer)}\n".encode())
+    if exact:
+        reporter.note(format_int8_loss(text, exact))
+
+
+def _compares_int8(model: EngineOptions, options: ScoreOptions, json: bool) -> bool:
+    """Whether to say what 8-bit weights cost: to a person who asked for a single figure."""
+    return model.int8 and options.by == "text" and not json
+
+
+def _open(
+    model: EngineOptions, options: ScoreOptions, reporter: streams.Reporter
+) -> tuple[Scorer, Callable[[], Scorer]]:
+    """The model that was asked for, and how to open it without 8-bit weights."""
     from tfcli.generation.open_engine import open_best, open_engine
+    from tfcli.generation.scorer import Scorer
     from tfcli.runs.run import find_run
 
-    reporter = streams.Reporter(quiet=quiet)
     run, step_path = find_run(model.run)
     open_with = partial(open_engine, run, device=model.device, rows=ROWS, engine=model.engine)
     step, engine = open_best(
@@ -70,132 +133,84 @@ def score(
     )
     if reporter.warned:
         reporter.note(f"Using {step.path.name} instead.")
-    scorer = Scorer(engine, run.tokenizer(), options.stride)
-    if options.by == "line":
-        for number, (line, text) in enumerate(scorer.lines(_lines(file, reading, reporter)), 1):
-            _write_line(line, text, number, json=json)
-        return
-    documents = [document for document, _ in _documents(file, reading, reporter)]
-    if not documents:
-        raise DataError("no text to score")
-    text = scorer.whole(documents)
-    if options.by == "token":
-        for token, logprob in zip(text.ids, text.logprobs, strict=True):
-            _write_token(token, -logprob, scorer.tokenizer.token_bytes[token], json=json)
-    elif json:
-        streams.write_json_result(text.to_json() | scorer.protocol)
-    else:
-        streams.write_result(f"{_describe(text, scorer)}\n".encode())
-        if model.int8:
-            in_float32 = Scorer(open_with(step), scorer.tokenizer, options.stride)
-            exact = in_float32.whole(documents)
-            reporter.note(_format_int8_loss(text, exact))
+    make = partial(
+        Scorer, tokenizer=run.tokenizer(), rows=ROWS, stride=options.stride,
+        top=options.top_logprobs,
+    )  # fmt: skip
+    return make(engine), lambda: make(open_with(step))
 
 
-@dataclass(frozen=True)
-class Scored:
-    """A text with the log-probability of each of its tokens."""
-
-    ids: list[int]
-    logprobs: list[float]
-    bytes: int
-
-    @property
-    def nats(self) -> float:
-        """Of the whole text."""
-        return 0.0 - math.fsum(self.logprobs)
-
-    @property
-    def nats_per_byte(self) -> float:
-        """0 for an empty text."""
-        return self.nats / self.bytes if self.bytes else 0.0
-
-    @property
-    def perplexity(self) -> float:
-        """Per token; 1 for an empty text."""
-        each = self.nats / len(self.ids) if self.ids else 0.0
-        return math.exp(min(each, 700.0))
-
-    def to_json(self) -> dict[str, Any]:
-        """For `--json`."""
-        return {
-            "nats": self.nats,
-            "nats_per_byte": self.nats_per_byte,
-            "perplexity": self.perplexity,
-            "bytes": self.bytes,
-            "tokens": len(self.ids),
-        }
+def _score_lines(
+    groups: Iterator[list[str]], scorer: Scorer, progress: Progress, *, json: bool
+) -> None:
+    """Each line as a separate text; those of a group are scored together."""
+    number = done = 0
+    for group in groups:
+        for line, text in zip(group, scorer.score(group), strict=True):
+            number += 1
+            done += text.bytes + 1
+            write_line(line, text, number, json=json)
+            progress(done)
 
 
-class Scorer:
-    """Scores texts with one model."""
+def _score_rows(file: str, scorer: Scorer, progress: Progress, *, tokens: bool) -> None:
+    """Each row of JSON; an invalid one is answered with an error.
 
-    def __init__(self, engine: Engine, tokenizer: Tokenizer, stride: int | None) -> None:
-        self.tokenizer = tokenizer
-        self._engine = engine
-        context = engine.context_length
-        if stride is not None and stride > context:
-            raise OptionError(
-                "stride", f"must be at most {context}, the context length, not {stride}",
-                hint=f"--stride {context // 2}",
-            )  # fmt: skip
-        self._stride = stride or max(1, context // 2)
-        self.protocol = {"context": context, "stride": self._stride}
+    Raises:
+        DataError: rows were invalid; all others are answered.
 
-    def whole(self, documents: list[str]) -> Scored:
-        """All documents together, each scored on its own."""
-        ids: list[int] = []
-        logprobs: list[float] = []
-        size = 0
-        for scored in self._score(documents):
-            ids += scored.ids
-            logprobs += scored.logprobs
-            size += scored.bytes
-        return Scored(ids, logprobs, size)
+    """
+    from tfcli.generation.score_lines import parse_score_line
 
-    def lines(self, groups: Iterable[list[str]]) -> Iterator[tuple[str, Scored]]:
-        """Each line as a separate text; those of a group are scored together."""
-        for group in groups:
-            yield from zip(group, self._score(group), strict=True)
-
-    def _score(self, texts: list[str]) -> Iterator[Scored]:
-        from tfcli.generation.scoring import score
-
-        ids = [self.tokenizer.encode(text) for text in texts]
-        scores = score(self._engine, ids, self.tokenizer.special, rows=ROWS, stride=self._stride)
-        for text, own, logprobs in zip(texts, ids, scores, strict=True):
-            yield Scored(own, logprobs.tolist(), len(text.encode()))
+    count = failures = done = 0
+    for group in _numbered_lines(file, "rows"):
+        rows = [(len(line), parse_score_line(line, n)) for n, line in group if line.strip()]
+        valid = [row for _, row in rows if row.error is None]
+        scores = scorer.score([row.text for row in valid], [row.prompt for row in valid])
+        for size, row in rows:
+            done += size + 1
+            write_row(
+                row, next(scores) if row.error is None else None, scorer.tokenizer, tokens=tokens
+            )
+            progress(done)
+        count += len(rows)
+        failures += len(rows) - len(valid)
+    if failures:
+        raise DataError(
+            f"invalid lines: {failures:,} of {count:,}", why="each has an error object in its place"
+        )
 
 
-def _describe(text: Scored, scorer: Scorer) -> str:
-    bits = text.nats_per_byte / math.log(2)
-    return (
-        f"{text.nats_per_byte:.4f} nats/byte, {bits:.4f} bits/byte, per-token "
-        f"perplexity {text.perplexity:.2f}; {text.bytes:,} bytes, {len(text.ids):,} tokens "
-        f"(context {scorer.protocol['context']}, stride {scorer.protocol['stride']})"
-    )
+# --- progress -----------------------------------------------------------------------------------
 
 
-def _format_int8_loss(rounded: Scored, exact: Scored) -> str:
-    more = rounded.nats_per_byte - exact.nats_per_byte
-    return f"In float32: {exact.nats_per_byte:.4f} nats/byte; int8 differs by {more:+.4f}."
+def _progress(
+    total: int | None, reporter: streams.Reporter, *, streaming: bool
+) -> AbstractContextManager[Progress]:
+    """A bar for a person.
+
+    Args:
+        total: bytes; None if not known.
+        streaming: whether results come meanwhile, so that on one terminal they would be mixed up.
+
+    """
+    from tfcli.cli.render import progress
+
+    shown = streams.is_terminal(sys.stderr) and not (streaming and streams.is_terminal(sys.stdout))
+    return progress("Scoring", total=total, quiet=reporter.quiet or not shown)
 
 
-def _write_line(line: str, text: Scored, number: int, *, json: bool) -> None:
-    if json:
-        streams.write_json_result({"line": number, "text": line} | text.to_json())
-    else:
-        figures = f"{text.nats_per_byte:.6f}\t{text.nats:.6f}\t"
-        line = line.replace("\n", "\\n")  # of a row
-        streams.write_result(f"{figures}{stdout_filter()(line)}\n".encode())
+def _size(file: str) -> int | None:
+    """The bytes of the lines of a file, or of stdin; None if not known."""
+    try:
+        status = os.fstat(0) if file == "-" else Path(file).stat()
+    except (OSError, ValueError):
+        return None
+    plain = file == "-" or Path(file).suffix.lower() in PLAIN
+    return status.st_size if plain and stat.S_ISREG(status.st_mode) else None
 
 
-def _write_token(token: int, nats: float, spelled: bytes, *, json: bool) -> None:
-    if json:
-        text = spelled.decode(errors="backslashreplace")
-        streams.write_json_result({"token": token, "text": text, "nats": nats})
-    else:
-        streams.write_result(f"{nats:.6f}\t{stdout_filter()(escape_bytes(spelled))}\n".encode())
+# --- input --------------------------------------------------------------------------------------
 
 
 def _documents(
@@ -226,9 +241,9 @@ def _documents(
 
 
 def _lines(file: str, reading: ReadingOptions, reporter: streams.Reporter) -> Iterator[list[str]]:
-    """The lines of a file, or of stdin as they arrive, in groups; rows count as lines."""
+    """The lines of a file, or of stdin as they arrive, in groups; rows of a file count as lines."""
     if file == "-" and reading == ReadingOptions():
-        yield from _arriving_lines()
+        yield from _arriving_lines(reporter)
         return
     group: list[str] = []
     for document, is_row in _documents(file, reading, reporter):
@@ -241,30 +256,56 @@ def _lines(file: str, reading: ReadingOptions, reporter: streams.Reporter) -> It
         yield group
 
 
-def _arriving_lines() -> Iterator[list[str]]:
-    _require_stdin()
-    arriving = StdinLines("lines")
-    number = 0
-    while some := arriving.read_available(LINES):
+def _arriving_lines(reporter: streams.Reporter) -> Iterator[list[str]]:
+    for lines in _numbered_lines("-", "lines"):
         group: list[str] = []
         try:
-            for line in some:
-                number += 1
-                group.append(_decoded(line.removeprefix(BOM) if number == 1 else line, number))
+            for number, line in lines:
+                group.append(decode_line(line, number))
+                if number == 1 and _is_object(line):
+                    reporter.note(
+                        "Note: these are rows of JSON, which are scored as they stand; "
+                        "--format json scores their texts, and --jsonl answers in JSON."
+                    )
         finally:
             yield group  # lines before an invalid one are scored all the same
 
 
-BOM = b"\xef\xbb\xbf"
+def _is_object(line: bytes) -> bool:
+    import json
+
+    try:
+        return isinstance(json.loads(line), dict)
+    except (ValueError, RecursionError):
+        return False
+
+
+def _numbered_lines(file: str, what: str) -> Iterator[list[tuple[int, bytes]]]:
+    """Lines with their numbers, in groups, without a byte order mark; those of stdin arrive."""
+    from tfcli.text.readers import read_lines
+    from tfcli.text.sources import find_sources
+
+    if file == "-":
+        _require_stdin()
+        arriving = StdinLines(what)
+        groups = iter(lambda: arriving.read_available(LINES), [])
+    else:
+        paths = find_sources([file]).files
+        if len(paths) != 1:
+            raise UsageError(
+                f"--jsonl reads one file, and {file} is {len(paths):,}",
+                hint="cat FILES | tfcli score --jsonl",
+            )
+        lines = read_lines(paths[0])
+        groups = iter(lambda: list(islice(lines, LINES)), [])
+    number = 0
+    for group in groups:
+        if number == 0:
+            group[0] = group[0].removeprefix(UTF8_BOM)
+        yield list(enumerate(group, number + 1))
+        number += len(group)
 
 
 def _require_stdin() -> None:
     if not streams.stdin_is_piped():
         raise UsageError("no text to score", hint="tfcli score FILE   # or pipe it in")
-
-
-def _decoded(line: bytes, number: int) -> str:
-    try:
-        return line.decode()
-    except UnicodeDecodeError as error:
-        raise DataError(f"line {number} is not valid UTF-8", why=str(error)) from None

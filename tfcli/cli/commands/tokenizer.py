@@ -1,4 +1,4 @@
-"""`tfcli tokenizer`: train, encode, decode, info, export, import."""
+"""`tfcli tokenizer`: train, encode, decode, vocab, info, export, import."""
 
 from __future__ import annotations
 
@@ -11,20 +11,24 @@ import typer
 
 from tfcli.cli import streams
 from tfcli.cli.command import Command, Group, takes_options
+from tfcli.cli.output_formats import TextOut
 from tfcli.cli.shared_options import JsonOption, QuietOption, typer_option
+from tfcli.cli.stdin_lines import StdinLines
 from tfcli.errors import DataError, InputOutputError, UsageError
+from tfcli.generation.streaming import make_visible
 from tfcli.options import Options, option, parse_count
 from tfcli.text.reading_options import ReadingOptions
 from tfcli.text.tokenizer_training import TokenizerType
+from tfcli.text.user_defined_symbols import SYMBOLS_HELP, parse_symbols
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+
+    from tfcli.text.tokenizer import Tokenizer
 
 app = typer.Typer(cls=Group, no_args_is_help=True, help="Train and use SentencePiece tokenizers.")
 
-TokenizerOption = Annotated[
-    str, typer_option("--tokenizer", "-t", help="A tokenizer's name or path.", metavar="NAME")
-]
+LINES = 256  # encoded or decoded together
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +40,9 @@ class TokenizerOptions(Options):
         help="Vocabulary size.",
     )  # fmt: skip
     type: TokenizerType = option("bpe", help="Tokenizer type.")
+    user_defined_symbols: tuple[str, ...] = option(
+        (), metavar="A,B", from_text=parse_symbols, help=SYMBOLS_HELP
+    )
     val_fraction: float = option(
         0.1, min=0, max=0.9, metavar="FRACTION",
         help="Fraction of each text to hold out for evaluation.",
@@ -83,6 +90,7 @@ def train(
         text_bytes=corpus.scan.training_bytes,
         type=options.type,
         vocab_size=options.vocab_size,
+        user_defined_symbols=options.user_defined_symbols,
     )
     report_reduced(report, asked=options.vocab_size is not None, reporter=reporter)
     if name in list_tokenizers():
@@ -91,55 +99,185 @@ def train(
     if json:
         streams.write_json_result({"name": name, "path": str(saved.path), **saved.metadata})
     measures = saved.metadata["measures"]
+    symbols = streams.counted(len(report.user_defined_symbols), "user-defined symbol")
+    with_symbols = f" with {symbols}" if report.user_defined_symbols else ""
     reporter.note(
-        f"{name}: vocabulary of {report.vocab_size:,} ({report.type}), trained on "
+        f"{name}: vocabulary of {report.vocab_size:,} ({report.type}){with_symbols}, trained on "
         f"{report.sample_bytes:,} bytes; {measures['bytes_per_token']} bytes per token on "
         f"{measures['bytes']:,} held-out bytes."
     )
     reporter.next(f"tfcli train {' '.join(files)} --tokenizer {name} --time 60s")
 
 
+@dataclass(frozen=True, kw_only=True)
+class TokenizerChoice(Options):
+    """Which tokenizer to use."""
+
+    tokenizer: str | None = option(
+        None, short="t", metavar="NAME", conflicts=("run",), help="A tokenizer's name or path."
+    )
+    run: str | None = option(None, metavar="RUN", help="A run, for the tokenizer it has.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncodeOptions(Options):
+    """How ids are written."""
+
+    pieces: bool = option(False, help="Write the pieces of the text instead of their ids.")
+    lines: bool = option(False, help="Write one line for each line of stdin, as it arrives.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DecodeOptions(Options):
+    """How ids are read."""
+
+    lines: bool = option(False, help="Write one line of text for each line of ids, as it arrives.")
+
+
 @app.command(cls=Command)
-def encode(tokenizer: TokenizerOption) -> None:
-    """Encode text on stdin to ids on stdout, one line per chunk of text.
+@takes_options
+def encode(choice: TokenizerChoice, options: EncodeOptions) -> None:
+    r"""Encode text on stdin to ids on stdout, one line per chunk of text.
+
+    Pieces are separated by spaces; in a piece, ▁ is a space, and <0xE2> a byte token.
+
+    Other white space and invisible characters are escaped as in Python: \n, \u200d.
 
     tfcli tokenizer encode -t book < book.txt > book.ids
     """
+    from tfcli.text.encoding import decode_line
     from tfcli.text.readers import read_stdin
-    from tfcli.text.saved_tokenizers import find_tokenizer
+    from tfcli.text.vocabulary import visible_pieces
 
-    opened = find_tokenizer(tokenizer).tokenizer
+    opened = _open(choice.tokenizer, choice.run, "encode -t NAME")
     _require_pipe("tfcli tokenizer encode -t NAME < book.txt")
-    for block in read_stdin():  # byte for byte, a byte order mark too
-        ids = opened.encode(block)
-        streams.write_result((" ".join(map(str, ids)) + "\n").encode())
+
+    def encoded(text: str | bytes) -> bytes:
+        ids = opened.encode(text)
+        words = visible_pieces(opened, ids) if options.pieces else map(str, ids)
+        return (" ".join(words) + "\n").encode()
+
+    if options.lines:
+        _answer_lines("lines", lambda line, number: encoded(decode_line(line, number)))
+    else:
+        for block in read_stdin():  # byte for byte, a byte order mark too
+            streams.write_result(encoded(block))
 
 
 @app.command(cls=Command)
-def decode(tokenizer: TokenizerOption) -> None:
+@takes_options
+def decode(choice: TokenizerChoice, options: DecodeOptions) -> None:
     """Decode ids on stdin, separated by whitespace, to the exact bytes of the text on stdout.
 
     tfcli tokenizer decode -t book < book.ids > book.txt
     """
+    opened = _open(choice.tokenizer, choice.run, "decode -t NAME")
+    _require_pipe("tfcli tokenizer decode -t NAME < book.ids")
+
+    def decoded(line: bytes, number: int) -> bytes:
+        return opened.decode(_parse_ids(line, number, opened.vocab_size))
+
+    if options.lines:
+        _answer_lines("lines of ids", lambda line, number: _one_line(decoded(line, number), number))
+        return
+    # a terminal gets what it can show, and everything else the exact bytes
+    write = TextOut().write if streams.is_terminal(sys.stdout) else streams.write_result
+    for number, line in enumerate(_lines_of_stdin(), start=1):
+        write(decoded(line, number))
+
+
+def _parse_ids(line: bytes, number: int, vocab_size: int) -> list[int]:
+    try:
+        ids = [int(word) for word in line.split()]
+    except ValueError:
+        raise DataError(
+            f"line {number} of standard input is not a list of ids",
+            why=line.decode(errors="replace")[:60],
+        ) from None
+    outside = next((i for i in ids if not 0 <= i < vocab_size), None)
+    if outside is not None:
+        raise DataError(
+            f"line {number} of standard input has the unknown id {outside}",
+            why=f"this tokenizer's ids are 0 to {vocab_size - 1}",
+        )
+    return ids
+
+
+def _one_line(text: bytes, number: int) -> bytes:
+    if b"\n" in text:
+        raise DataError(
+            f"line {number} of standard input is more than one line of text",
+            why=repr(text.decode(errors="replace"))[:60],
+            hint="leave out --lines",
+        )
+    if streams.is_terminal(sys.stdout):
+        text = make_visible(text.decode(errors="replace")).encode()
+    return text + b"\n"
+
+
+def _answer_lines(purpose: str, answer: Callable[[bytes, int], bytes]) -> None:
+    """Writes an answer to each line of stdin, as they arrive; those before an invalid one too."""
+    arriving = StdinLines(purpose)
+    number = 0
+    while lines := arriving.read_available(LINES):
+        answers = []
+        try:
+            for line in lines:
+                number += 1
+                answers.append(answer(line, number))
+        finally:
+            streams.write_result(b"".join(answers))
+
+
+@app.command(cls=Command)
+def vocab(
+    name: Annotated[
+        str | None,
+        typer.Argument(metavar="NAME", help="A tokenizer's name or path.", show_default=False),
+    ] = None,
+    run: Annotated[
+        str | None, typer_option("--run", help="A run, for the tokenizer it has.", metavar="RUN")
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """List the vocabulary: id, piece, type and score, separated by tabs.
+
+    Pieces are written as encode --pieces does.
+
+    Types are normal, byte, control, unknown, user-defined and unused.
+
+    tfcli tokenizer vocab book | grep user-defined
+    """
+    from dataclasses import asdict
+
+    from tfcli.text.vocabulary import list_vocabulary
+
+    entries = list(list_vocabulary(_open(name, run, "vocab NAME")))
+    if json:
+        for entry in entries:
+            streams.write_json_result(asdict(entry))
+    else:
+        table = "".join(f"{e.id}\t{e.piece}\t{e.type}\t{e.score:g}\n" for e in entries)
+        streams.write_result(table.encode())
+
+
+def _open(name: str | None, run: str | None, usage: str) -> Tokenizer:
+    """The tokenizer of that name, or that of a run.
+
+    Raises:
+        UsageError: neither or both are given.
+
+    """
+    from tfcli.runs.run import find_run
     from tfcli.text.saved_tokenizers import find_tokenizer
 
-    opened = find_tokenizer(tokenizer).tokenizer
-    _require_pipe("tfcli tokenizer decode -t NAME < book.ids")
-    for number, line in enumerate(_lines_of_stdin(), start=1):
-        try:
-            ids = [int(word) for word in line.split()]
-        except ValueError:
-            raise DataError(
-                f"line {number} of standard input is not a list of ids",
-                why=line.decode(errors="replace")[:60],
-            ) from None
-        outside = next((i for i in ids if not 0 <= i < opened.vocab_size), None)
-        if outside is not None:
-            raise DataError(
-                f"line {number} of standard input has the unknown id {outside}",
-                why=f"this tokenizer's ids are 0 to {opened.vocab_size - 1}",
-            )
-        streams.write_result(opened.decode(ids))
+    if name is not None and run is not None:
+        raise UsageError("a tokenizer's name cannot be combined with --run")
+    if name is not None:
+        return find_tokenizer(name).tokenizer
+    if run is not None:
+        return find_run(run)[0].tokenizer()
+    raise UsageError("no tokenizer given", hint=f"tfcli tokenizer {usage}   # or --run RUN")
 
 
 @app.command(cls=Command)
@@ -150,12 +288,15 @@ def info(
     """Show a tokenizer, and how well it compresses its text."""
     from tfcli.cli.render import show_facts
     from tfcli.text.saved_tokenizers import find_tokenizer
+    from tfcli.text.vocabulary import list_vocabulary
 
     saved = find_tokenizer(name)
+    entries = list_vocabulary(saved.tokenizer)
     facts: dict[str, object] = {
         "name": Path(name).name,
         "path": str(saved.path),
         "vocab_size": saved.tokenizer.vocab_size,
+        "user_defined_symbols": [each.text for each in entries if each.type == "user-defined"],
         "fingerprint": saved.tokenizer.fingerprint,
     }
     if saved.metadata:

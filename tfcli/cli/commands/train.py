@@ -15,6 +15,7 @@ from tfcli.options import OptionError, Options, make_options, option, parse_coun
 from tfcli.runtime.device import Device
 from tfcli.text.reading_options import ReadingOptions
 from tfcli.text.tokenizer_training import TokenizerType
+from tfcli.text.user_defined_symbols import SYMBOLS_HELP, parse_symbols
 from tfcli.training.options import DATA, TrainOptions
 
 if TYPE_CHECKING:
@@ -27,7 +28,8 @@ class TextOptions(Options):
 
     tokenizer: str | None = option(
         None, short="t", metavar="NAME", shown_default="trained on the text", panel=DATA,
-        conflicts=("vocab_size", "tokenizer_type"), help="Use an existing tokenizer.",
+        conflicts=("vocab_size", "tokenizer_type", "user_defined_symbols"),
+        help="Use an existing tokenizer.",
     )  # fmt: skip
     vocab_size: int | None = option(
         None, from_text=parse_count, shown_default="from the size of the text", panel=DATA,
@@ -35,6 +37,9 @@ class TextOptions(Options):
     )  # fmt: skip
     tokenizer_type: TokenizerType = option(
         "bpe", panel=DATA, help="Type of the tokenizer to train."
+    )
+    user_defined_symbols: tuple[str, ...] = option(
+        (), metavar="A,B", panel=DATA, from_text=parse_symbols, help=SYMBOLS_HELP
     )
     val_fraction: float = option(
         0.1, min=0, max=0.9, metavar="FRACTION", panel=DATA,
@@ -121,7 +126,7 @@ def train(
         )
     elif not files:
         raise UsageError("no text to train on", hint="tfcli train book.txt --time 60s")
-    own_tokenizer = given & {"tokenizer", "vocab_size", "tokenizer_type"}
+    own_tokenizer = given & {"tokenizer", "vocab_size", "tokenizer_type", "user_defined_symbols"}
     if base is not None and own_tokenizer:
         if "base" in given:
             raise OptionError(min(own_tokenizer), "cannot be combined with", "from",
@@ -161,7 +166,11 @@ def _train_new(
             start.run.tokenizer()
             if start
             else session.choose_tokenizer(
-                corpus, text.tokenizer, text.tokenizer_type, text.vocab_size
+                corpus,
+                text.tokenizer,
+                text.tokenizer_type,
+                text.vocab_size,
+                text.user_defined_symbols,
             )
         )
         job = session.plan(

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from tfcli.model.transformer import Transformer
 
 
+MAX_PADDED = 2  # tokens computed for each real one
+
+
 class TorchEngine:
     """Runs a `Transformer` for several rows of text; see `Engine`.
 
@@ -54,7 +57,11 @@ class TorchEngine:
         return np.concatenate([self._prefill(row, own, first=-1) for row, own in pairs])
 
     def forward_all(self, rows: Sequence[int], tokens: Sequence[Sequence[int]]) -> Logits:
-        """See `Engine`."""
+        """See `Engine`. Rows of similar lengths are computed together."""
+        longest = max(map(len, tokens))
+        fits = all(self._cache.lengths[row] + longest <= self.context_length for row in rows)
+        if fits and len(rows) * longest <= MAX_PADDED * sum(map(len, tokens)):
+            return self._prefill_padded(rows, tokens, longest)
         pairs = zip(rows, tokens, strict=True)
         return np.concatenate([self._prefill(row, own, first=0) for row, own in pairs])
 
@@ -64,6 +71,25 @@ class TorchEngine:
         inputs = torch.tensor([list(ids)], device=self._device)
         x = self._model.hidden_states(inputs, self._cache.extend([row], len(ids)))
         return self._model.logits(x[0, first:]).float().numpy(force=True)
+
+    @torch.inference_mode()
+    def _prefill_padded(
+        self, rows: Sequence[int], tokens: Sequence[Sequence[int]], longest: int
+    ) -> Logits:
+        """Appends tokens to several rows at once; the logits after every token.
+
+        The padding is on the right, where nothing before it sees it, and the next tokens of a row
+        replace it.
+        """
+        lengths = torch.tensor([len(own) for own in tokens])
+        inputs = torch.zeros(len(rows), longest, dtype=torch.int64)
+        real = torch.arange(longest) < lengths[:, None]  # (rows, longest)
+        inputs[real] = torch.tensor([token for own in tokens for token in own])
+        ends = [self._cache.lengths[row] + len(own) for row, own in zip(rows, tokens, strict=True)]
+        x = self._model.hidden_states(inputs.to(self._device), self._cache.extend(rows, longest))
+        for row, end in zip(rows, ends, strict=True):
+            self._cache.lengths[row] = end
+        return self._model.logits(x[real.to(self._device)]).float().numpy(force=True)
 
     @torch.inference_mode()
     def _decode(self, rows: Sequence[int], ids: Sequence[int]) -> Logits:

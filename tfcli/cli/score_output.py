@@ -1,0 +1,141 @@
+"""How scores are written: a summary, lines, tokens in colors or in a table, or JSON."""
+
+from __future__ import annotations
+
+import math
+import sys
+from typing import TYPE_CHECKING, Any
+
+from tfcli.cli import streams
+from tfcli.cli.output_formats import end_line, stdout_filter
+from tfcli.cli.surprisal import colored, legend
+from tfcli.generation.streaming import TextStream, make_visible
+from tfcli.text.escapes import escape_bytes
+
+if TYPE_CHECKING:
+    from tfcli.generation.score_lines import ScoreLine
+    from tfcli.generation.scorer import Scored, Scorer
+    from tfcli.text.tokenizer import Tokenizer
+
+EOS = "<eos>"  # in place of the text of a token that ends one
+TOKEN_WIDTH = 16  # columns on a terminal
+
+
+def describe(text: Scored, scorer: Scorer) -> str:
+    """A text in one line."""
+    bits = text.nats_per_byte / math.log(2)
+    return (
+        f"{text.nats_per_byte:.4f} nats/byte, {bits:.4f} bits/byte, per-token "
+        f"perplexity {text.perplexity:.2f}; {text.bytes:,} bytes, {len(text.ids):,} tokens "
+        f"(context {scorer.protocol['context']}, stride {scorer.protocol['stride']})"
+    )
+
+
+def format_int8_loss(rounded: Scored, exact: Scored) -> str:
+    """What 8-bit weights cost."""
+    more = rounded.nats_per_byte - exact.nats_per_byte
+    return f"In float32: {exact.nats_per_byte:.4f} nats/byte; int8 differs by {more:+.4f}."
+
+
+def write_line(line: str, text: Scored, number: int, *, json: bool) -> None:
+    """A line with its scores."""
+    if json:
+        streams.write_json_result({"line": number, "text": line} | text.to_json())
+    else:
+        figures = f"{text.nats_per_byte:.6f}\t{text.nats:.6f}\t"
+        line = line.replace("\n", "\\n")  # of a row
+        streams.write_result(f"{figures}{stdout_filter()(line)}\n".encode())
+
+
+def write_row(row: ScoreLine, text: Scored | None, tokenizer: Tokenizer, *, tokens: bool) -> None:
+    """The answer to a row of JSON; None: the row is invalid."""
+    value: dict[str, Any] = {"row": row.number}
+    if row.id is not None:
+        value["id"] = row.id
+    if text is not None:
+        value |= text.to_json()
+        if tokens:
+            value["by_token"] = tokens_to_json(text, tokenizer)
+    elif row.error is not None:
+        why = row.error.why or row.error.hint
+        value["error"] = ": ".join(filter(None, (row.error.what, why)))
+    streams.write_json_result(value)
+
+
+def tokens_to_json(text: Scored, tokenizer: Tokenizer) -> list[dict[str, Any]]:
+    """The tokens of a text, each with its alternatives if they were asked for."""
+
+    def spelled(token: int) -> str:
+        return tokenizer.token_bytes[token].decode(errors="backslashreplace")
+
+    found: list[dict[str, Any]] = []
+    for place, (token, logprob) in enumerate(zip(text.ids, text.logprobs, strict=True)):
+        value: dict[str, Any] = {"token": token, "text": spelled(token), "nats": 0.0 - logprob}
+        if text.alternatives:
+            value["top_logprobs"] = [
+                {"token": other, "text": spelled(other), "logprob": each}
+                for other, each in text.alternatives[place]
+            ]
+        found.append(value)
+    return found
+
+
+def write_tokens(text: Scored, tokenizer: Tokenizer, *, json: bool) -> None:
+    """Tokens: in colors on a terminal that has them, else in a table."""
+    if json:
+        for value in tokens_to_json(text, tokenizer):
+            streams.write_json_result(value)
+    elif not streams.wants_color(sys.stdout):
+        streams.write_result("".join(_table_rows(text, tokenizer)).encode())
+    elif text.alternatives:
+        streams.write_result("".join(_colored_rows(text, tokenizer)).encode())
+        streams.say(legend())
+    else:
+        _write_colored(text, tokenizer)
+
+
+def _table_rows(text: Scored, tokenizer: Tokenizer) -> list[str]:
+    """Nats and token, then the alternatives with their probabilities; separated by tabs."""
+    shown = stdout_filter()
+    rows = []
+    for place, (token, logprob) in enumerate(zip(text.ids, text.logprobs, strict=True)):
+        cells = [f"{0.0 - logprob:.6f}", shown(escape_bytes(tokenizer.token_bytes[token]))]
+        for other, each in text.alternatives[place] if text.alternatives else ():
+            cells += [
+                shown(escape_bytes(tokenizer.token_bytes[other])) or EOS,
+                f"{math.exp(each):.6f}",
+            ]
+        rows.append("\t".join(cells) + "\n")
+    return rows
+
+
+def _colored_rows(text: Scored, tokenizer: Tokenizer) -> list[str]:
+    """The same for a person: aligned, the token in its color, spaces visible."""
+    from tfcli.cli.render import pad
+    from tfcli.text.vocabulary import visible_pieces
+
+    rows = []
+    for token, logprob, others in zip(text.ids, text.logprobs, text.alternatives, strict=True):
+        (piece,) = visible_pieces(tokenizer, [token])
+        space = pad(piece, TOKEN_WIDTH)[len(piece) :]
+        pieces = [piece or EOS for piece in visible_pieces(tokenizer, [i for i, _ in others])]
+        alternatives = "  ".join(
+            f"{math.exp(each):6.2%} {pad(other, TOKEN_WIDTH)}"
+            for other, (_, each) in zip(pieces, others, strict=True)
+        )
+        shown = colored(piece, 0.0 - logprob) + space
+        rows.append(f"{0.0 - logprob:8.4f}  {shown}  {alternatives.rstrip()}\n")
+    return rows
+
+
+def _write_colored(text: Scored, tokenizer: Tokenizer) -> None:
+    stream = TextStream()
+    parts = []
+    last = ""
+    for token, logprob in zip(text.ids, text.logprobs, strict=True):
+        shown = make_visible(stream.feed(tokenizer.token_bytes[token]))
+        parts.append(colored(shown, 0.0 - logprob))
+        last = shown[-1:] or last
+    streams.write_result("".join(parts).encode())
+    end_line(last)
+    streams.say(legend())

@@ -1,0 +1,70 @@
+"""Texts to score on lines of JSON: `text`, and `prompt` and `id` if there are any.
+
+An invalid line does not stop the others: it is answered with an error.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from tfcli.errors import DataError
+from tfcli.generation.json_lines import is_json, parse_object, shown, unknown_key
+
+KEYS = ("id", "prompt", "text")
+EXAMPLE = 'for example {"id": 1, "prompt": "Once upon", "text": " a time"}'
+
+
+@dataclass(frozen=True)
+class ScoreLine:
+    """A line of input: what is to be scored, or what is wrong with it.
+
+    Attributes:
+        number: of the line, from 1.
+        prompt: what comes before the text and is not scored.
+        id: whatever the user put there, to be returned.
+
+    """
+
+    number: int
+    text: str = ""
+    prompt: str = ""
+    id: Any = None
+    error: DataError | None = None
+
+
+def parse_score_line(line: bytes, number: int) -> ScoreLine:
+    """What a line asks for."""
+    given: dict[str, Any] = {}
+    try:
+        given = parse_object(line, number, EXAMPLE)
+        return _score_line(given, number)
+    except DataError as error:
+        id = given.get("id")
+        return ScoreLine(number, id=id if is_json(id) else None, error=error)
+
+
+def _score_line(given: dict[str, Any], number: int) -> ScoreLine:
+    for key, value in given.items():
+        if key not in KEYS:
+            raise unknown_key(key, number, KEYS)
+        if key == "id":
+            if not is_json(value):
+                raise DataError(f"line {number}: id must be valid JSON, not {shown(value)}")
+        elif not isinstance(value, str):
+            raise DataError(f"line {number}: {key} must be a string, not {shown(value)}")
+        else:
+            _require_characters(key, value, number)
+    if "text" not in given:
+        raise DataError(f"line {number} has no text", hint=EXAMPLE)
+    return ScoreLine(number, given["text"], given.get("prompt", ""), given.get("id"))
+
+
+def _require_characters(key: str, value: str, number: int) -> None:
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        half = ord(value[error.start])
+        raise DataError(
+            f"line {number}: {key} has half a character in it (the surrogate U+{half:04X})"
+        ) from None

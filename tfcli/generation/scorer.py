@@ -1,0 +1,151 @@
+"""Texts with their scores: what `tfcli.generation.scoring` computes, in terms of text."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from tfcli.options import OptionError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from tfcli.generation.engines.engine import Engine
+    from tfcli.generation.scoring import Window
+    from tfcli.text.tokenizer import Tokenizer
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A text with the log-probability of each of its tokens.
+
+    Attributes:
+        bytes: of the text.
+        alternatives: for each token the likeliest others, as id and log-probability; empty if they
+            were not asked for.
+
+    """
+
+    ids: list[int]
+    logprobs: list[float]
+    bytes: int
+    alternatives: list[list[tuple[int, float]]]
+
+    @property
+    def nats(self) -> float:
+        """Of the whole text."""
+        return 0.0 - math.fsum(self.logprobs)
+
+    @property
+    def nats_per_byte(self) -> float:
+        """0 for an empty text."""
+        return self.nats / self.bytes if self.bytes else 0.0
+
+    @property
+    def perplexity(self) -> float:
+        """Per token; 1 for an empty text."""
+        each = self.nats / len(self.ids) if self.ids else 0.0
+        return math.exp(min(each, 700.0))
+
+    def to_json(self) -> dict[str, Any]:
+        """The figures of the text, for `--json`."""
+        return {
+            "nats": self.nats,
+            "nats_per_byte": self.nats_per_byte,
+            "perplexity": self.perplexity,
+            "bytes": self.bytes,
+            "tokens": len(self.ids),
+        }
+
+
+class Scorer:
+    """Scores texts with one model.
+
+    Args:
+        rows: how many windows are read at a time.
+        stride: by how much a window moves; None: by half the context.
+        top: how many alternatives each token gets.
+
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        tokenizer: Tokenizer,
+        *,
+        rows: int,
+        stride: int | None = None,
+        top: int = 0,
+    ) -> None:
+        self.tokenizer = tokenizer
+        self._engine, self._rows, self._top = engine, rows, top
+        context = engine.context_length
+        if stride is not None and stride > context:
+            raise OptionError(
+                "stride", f"must be at most {context}, the context length, not {stride}",
+                hint=f"--stride {context // 2}",
+            )  # fmt: skip
+        self._stride = stride or max(1, context // 2)
+        self.protocol = {"context": context, "stride": self._stride}
+
+    def score(
+        self,
+        texts: Sequence[str],
+        prompts: Sequence[str] = (),
+        progress: Callable[[int], None] = lambda _: None,
+    ) -> Iterator[Scored]:
+        """Each text on its own.
+
+        Args:
+            prompts: what comes before each text and is not scored; it is split into tokens on its
+                own, as `generate` does.
+            progress: is told how many bytes have been scored so far.
+
+        """
+        from tfcli.generation.scoring import Alternatives, score_tokens
+
+        before = [self.tokenizer.encode(prompt) for prompt in prompts] or [[] for _ in texts]
+        own = [
+            self.tokenizer.encode_continuation(text) if prompt else self.tokenizer.encode(text)
+            for text, prompt in zip(texts, before, strict=True)
+        ]
+        together = [prompt + ids for prompt, ids in zip(before, own, strict=True)]
+        special, spelled = self.tokenizer.special, self.tokenizer.token_bytes
+        done = 0
+
+        def report(window: Window) -> None:
+            nonlocal done
+            done += sum(len(spelled[i]) for i in together[window.text][window.scored : window.end])
+            progress(done)
+
+        ids = [i for i in range(self.tokenizer.vocab_size) if i not in special.suppressed]
+        scores = score_tokens(
+            self._engine, together, special, rows=self._rows, stride=self._stride,
+            prompts=list(map(len, before)), alternatives=Alternatives(self._top, ids),
+            progress=report,
+        )  # fmt: skip
+        for text, own_ids, found in zip(texts, own, scores, strict=True):
+            top = zip(found.top_ids.tolist(), found.top_logprobs.tolist(), strict=True)
+            alternatives = [list(zip(*each, strict=True)) for each in top] if self._top else []
+            yield Scored(own_ids, found.logprobs.tolist(), len(text.encode()), alternatives)
+
+    def whole(
+        self, texts: Sequence[str], progress: Callable[[int], None] = lambda _: None
+    ) -> Scored:
+        """All texts together, each scored on its own."""
+        return joined(self.score(texts, progress=progress))
+
+
+def joined(texts: Iterable[Scored]) -> Scored:
+    """Several texts as one."""
+    ids: list[int] = []
+    logprobs: list[float] = []
+    alternatives: list[list[tuple[int, float]]] = []
+    size = 0
+    for text in texts:
+        ids += text.ids
+        logprobs += text.logprobs
+        alternatives += text.alternatives
+        size += text.bytes
+    return Scored(ids, logprobs, size, alternatives)
