@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 # title -> name -> what it is, in words
 Description = dict[str, dict[str, str]]
 
-RUN = "Run"
+RUN, RESULTS = "Run", "Results"
 NORMS = {"rms_norm": "RMSNorm", "layer_norm": "LayerNorm"}
 FEED_FORWARD = {"swiglu": "SwiGLU", "gelu": "GELU", "relu": "ReLU"}
 USUAL_THETA = 10_000.0
@@ -38,7 +38,7 @@ def describe(series: Series) -> Description:
     """A run, section by section."""
     return {
         RUN: _run(series),
-        "Results": _results(series),
+        RESULTS: _results(series),
         "Training": _training(series),
         "Text": _text(series.run.corpus),
         "Tokenizer": _tokenizer(series),
@@ -122,18 +122,18 @@ def _results(series: Series) -> dict[str, str]:
     """
     summary, held_out = series.summary, series.summary["held_out"]
     best, last = series.best, series.last
+    part = last.held_out.bytes if last and last.held_out else None
     lines = {}
     if held_out:
         lines["best nats/byte"] = _loss(held_out["nats_per_byte"], summary["best_step"])
+        if last and part == held_out["bytes"]:
+            lines["last nats/byte"] = _evaluation(last)
         lines["measured on"] = measured_on(held_out)
         lines["window"] = f"context {held_out['context']:,}, stride {held_out['stride']:,}"
-    if best and last and best.held_out and last.held_out:
-        if held_out and best.held_out.bytes == held_out["bytes"]:
-            lines["last nats/byte"] = _evaluation(last)
-        else:
-            lines["best on a subset"] = _evaluation(best)
-            lines["last on a subset"] = _evaluation(last)
-            lines["the subset"] = format_bytes(last.held_out.bytes)
+    if best and last and last.held_out and not (held_out and part == held_out["bytes"]):
+        of = "all of it" if last.held_out.whole else "a subset"
+        lines |= {f"best on {of}": _evaluation(best), f"last on {of}": _evaluation(last)}
+        lines[of] = format_bytes(last.held_out.bytes)
     if not lines:
         lines["nats/byte"] = "not evaluated"
     if baselines := summary["baselines"]:

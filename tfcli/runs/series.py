@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -120,8 +121,9 @@ def read_series(run: Run) -> Series:
         else:
             train.append(point)
     points = list(evaluations.values())
-    same = [p for p in points if _size(p) == _size(points[0])]
-    other = [p for p in points if _size(p) != _size(points[0])]
+    usual = Counter(map(_size, points)).most_common(1)  # of equally many, the first
+    same = [p for p in points if _size(p) == usual[0][0]]
+    other = [p for p in points if _size(p) != usual[0][0]]
     return Series(run, summary, train, same, final_eval=other)
 
 
