@@ -190,17 +190,32 @@ def _columns() -> int:
 
 
 def _write_table(table: Table) -> None:
+    text = _draw(table, color=streams.wants_color(sys.stdout))
+    streams.write_result(text.encode(errors="backslashreplace"))
+
+
+def _draw(table: Table, *, color: bool) -> str:
+    """A table as lines of text, without spaces at their ends."""
     from rich.console import Console
 
-    color = streams.wants_color(sys.stdout)
     drawn = Console(
         file=io.StringIO(), width=_columns(), highlight=False, force_terminal=color,
         color_system="standard" if color else None, legacy_windows=False,
     )  # fmt: skip
     with drawn.capture() as captured:
         drawn.print(table)
-    text = "".join(line.rstrip() + "\n" for line in captured.get().splitlines())
-    streams.write_result(text.encode(errors="backslashreplace"))
+    return "".join(line.rstrip() + "\n" for line in captured.get().splitlines())
+
+
+def say_table(rows: Sequence[Sequence[str]]) -> None:
+    """A table on stderr whose last column is wrapped where the terminal is narrow."""
+    from rich.table import Table
+
+    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    for name, *cells in rows:
+        table.add_row(_text(name, "bold"), *map(_text, cells))
+    with contextlib.suppress(OSError, ValueError, AttributeError):  # a closed stderr is no error
+        print(_draw(table, color=streams.wants_color()), end="", file=sys.stderr, flush=True)
 
 
 def show_checks(checks: Sequence[tuple[bool, str, str]]) -> None:

@@ -186,7 +186,7 @@ def show(
 @app.command(cls=Command)
 def diff(
     runs: Annotated[list[str], typer.Argument(metavar="RUN RUN", help="Names or paths.")],
-    everything: Annotated[
+    all: Annotated[
         bool, typer_option("--all", help="Show also what is the same in all of them.")
     ] = False,
     json: JsonOption = False,
@@ -206,10 +206,10 @@ def diff(
         raise UsageError("name at least two runs to compare", hint="tfcli runs   # lists all runs")
     series = [read_series(run) for run in found.values()]
     if json:
-        streams.write_json_result(differences(series, everything=everything))
+        streams.write_json_result(differences(series, everything=all))
         return
     reporter = streams.Reporter(quiet=False)
-    table = compare([describe(one) for one in series], everything=everything)
+    table = compare([describe(one) for one in series], everything=all)
     if table:
         show_comparison(labels(series), table)
     else:
