@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -129,6 +130,9 @@ def test_show_and_diff_fit_the_terminal(several: Shell, columns: int) -> None:
         done = several("runs", *command, env={"COLUMNS": str(columns)})
         assert done.code == 0, done.err
         assert max(map(len, done.out.decode().splitlines())) <= columns
+        wide = several("runs", *command, env={"COLUMNS": "300"}).out.decode()
+        if command[0] == "show" or columns == 80:  # otherwise names of runs are repeated
+            assert Counter("".join(wide.split())) == Counter("".join(done.out.decode().split()))
 
 
 # --- diff ---------------------------------------------------------------------------------------

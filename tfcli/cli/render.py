@@ -125,7 +125,8 @@ def show_sections(sections: Mapping[str, Mapping[str, str]]) -> None:
     """Names and what they are, under headings, on stdout; wrapped where the terminal is narrow."""
     table = _new_table(2, sections)
     for title, lines in sections.items():
-        _begin_section(table, title)
+        if lines:
+            _begin_section(table, title)
         for name, said in lines.items():
             table.add_row(*map(_text, (f"  {name}", said)))
     _write_table(table)
@@ -159,17 +160,20 @@ def show_comparison(
 
 
 MIN_COLUMN = 14  # characters of a column in which words can be read
+PADDING = 2  # between columns
 
 
 def _new_table(columns: int, sections: Mapping[str, Mapping[str, object]]) -> Table:
-    """A table without lines, whose first column has the names of the sections' lines."""
+    """A table without lines: the names of the sections' lines, then columns that fit beside."""
     from rich.table import Table
 
-    width = 2 + max((len(name) for lines in sections.values() for name in lines), default=0)
-    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
-    table.add_column(min_width=min(width, _columns() // 2), overflow="fold")
+    names = 2 + max((len(name) for lines in sections.values() for name in lines), default=0)
+    names = min(names, _columns() // 2)
+    room = (_columns() - names) // (columns - 1) - PADDING
+    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, PADDING, 0, 0))
+    table.add_column(width=names, overflow="fold")
     for _ in range(columns - 1):
-        table.add_column(overflow="fold")
+        table.add_column(max_width=room, overflow="fold")
     return table
 
 

@@ -63,9 +63,7 @@ def compare(
         if title == RUN and not everything:
             continue
         parts = [each[title] for each in descriptions]
-        names = dict.fromkeys(
-            name for part in sorted(parts, key=len, reverse=True) for name in part
-        )
+        names = _merged([list(part) for part in parts])
         lines = {name: [part.get(name, "-") for part in parts] for name in names}
         kept = {name: said for name, said in lines.items() if everything or len(set(said)) > 1}
         if kept:
@@ -87,6 +85,18 @@ def _run(series: Series) -> dict[str, str]:
 def _moment(iso: str) -> str:
     """`2026-11-27 13:32 UTC` of a time in UTC."""
     return f"{iso[:16].replace('T', ' ')} UTC"
+
+
+def _merged(lists: Sequence[Sequence[str]]) -> list[str]:
+    """The names of all lists, each right after the one that it follows in its own."""
+    merged: list[str] = []
+    for names in lists:
+        place = 0
+        for name in names:
+            if name not in merged:
+                merged.insert(place, name)
+            place = merged.index(name) + 1
+    return merged
 
 
 def differences(series: Sequence[Series], *, everything: bool = False) -> dict[str, Any]:
@@ -135,7 +145,7 @@ def _results(series: Series) -> dict[str, str]:
         lines |= {f"best on {of}": _evaluation(best), f"last on {of}": _evaluation(last)}
         lines[of] = format_bytes(last.held_out.bytes)
     if not lines:
-        lines["nats/byte"] = "not evaluated"
+        lines["best nats/byte"] = "not evaluated"
     if baselines := summary["baselines"]:
         order = baselines["ngram_order"]
         lines["baselines"] = f"gzip {baselines['gzip']:.2f}, {order}-gram {baselines['ngram']:.2f}"

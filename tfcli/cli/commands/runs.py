@@ -28,8 +28,8 @@ SortOption = Annotated[
     Order,
     typer_option(
         "--sort",
-        help="date: the newest last, which is what commands take by default; loss: the lowest "
-        "first, held-out text by held-out text; size: the largest first; name.",
+        help="date: the newest last, which commands take by default; loss: the lowest first, one "
+        "held-out text after the other; size: the largest first; name.",
     ),
 ]
 
@@ -185,7 +185,9 @@ def show(
 
 @app.command(cls=Command)
 def diff(
-    runs: Annotated[list[str], typer.Argument(metavar="RUN RUN", help="Names or paths.")],
+    runs: Annotated[
+        list[str], typer.Argument(metavar="RUN", help="Names or paths of two or more.")
+    ],
     all: Annotated[
         bool, typer_option("--all", help="Show also what is the same in all of them.")
     ] = False,
