@@ -261,7 +261,7 @@ def test_losses_side_by_side_were_measured_on_the_same_part(trained: Shell, tmp_
     for name, value in (
         ("best on a subset", "1.7500, step 1"),
         ("last on a subset", "1.8750, step 2"),
-        ("a subset", "100 bytes"),
+        ("the subset", "100 bytes"),
         ("measured on", "all held-out text, 2.2 kB"),
     ):
         assert cells[cells.index(name) + 1] == value

@@ -126,6 +126,8 @@ class Conversation:
             streams.show_error(error)
         except OSError as error:  # a file name that cannot exist
             streams.say(f"error: {error.strerror or error}", style="error")
+        except KeyboardInterrupt:  # pressed twice
+            streams.say("")
 
     def _read_line(self) -> str:
         parts = [input("> ")]

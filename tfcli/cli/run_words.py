@@ -143,7 +143,8 @@ def _results(series: Series) -> dict[str, str]:
     if best and last and last.held_out and not (held_out and part == held_out["bytes"]):
         of = "all of it" if last.held_out.whole else "a subset"
         lines |= {f"best on {of}": _evaluation(best), f"last on {of}": _evaluation(last)}
-        lines[of] = format_bytes(last.held_out.bytes)
+        size = format_bytes(last.held_out.bytes)
+        lines["the subset" if of == "a subset" else "measured on"] = size
     if not lines:
         lines["best nats/byte"] = "not evaluated"
     if baselines := summary["baselines"]:

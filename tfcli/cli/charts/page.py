@@ -90,7 +90,11 @@ def draw_page(
         for run, curve in enumerate(chart.curves)
     )
     body = "\n".join(_section(*section, len(chart.curves)) for section in sections.items())
-    note = f'<p class="warning">{html.escape(warning)}</p>\n' if warning else ""
+    note = (
+        f'<p class="warning">{html.escape(warning[:1].upper() + warning[1:])}</p>\n'
+        if warning
+        else ""
+    )
     return f"""<!DOCTYPE html>
 <html lang="en">
 <head>
