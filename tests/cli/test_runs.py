@@ -244,7 +244,7 @@ def test_unless_confirmed_nothing_is_removed_and_that_is_said(workshop: Shell, a
     child.expect(r"checkpoints/small +[\d.]+ kB\r\n +checkpoints/gpt +[\d.]+ kB")
     child.expect(r"Remove these 2 runs \([\d.]+ M?k?B\), with all of their checkpoints\? \[y/N\]: ")
     child.send(answer if answer in "\x03\x04" and answer else f"{answer}\r")
-    child.expect("Nothing was removed.")
+    child.expect(r"\r\nNothing was removed\.")
     child.expect("$")
     child.close()
     assert set(names(workshop("runs").out)) == {"small", "gpt", "numbers"}

@@ -56,7 +56,7 @@ def summarize(run: Run) -> dict[str, Any]:
         "baselines": run.metadata.get("baselines"),
         "best_step": best.step if best and measured else None,
         "finished": is_finished(run),
-        "disk_bytes": _disk_bytes(run.path),
+        "disk_bytes": disk_bytes(run.path),
         "changed": datetime.datetime.fromtimestamp(last_change(run.path), datetime.UTC).isoformat(
             timespec="seconds"
         ),
@@ -91,7 +91,7 @@ def _state(steps: Iterable[Path]) -> StepState | None:
     return None
 
 
-def _disk_bytes(folder: Path) -> int:
+def disk_bytes(folder: Path) -> int:
     """The size of a run without hidden files; a trainer may remove some files meanwhile."""
     total = 0
     for path, _, names in os.walk(folder):

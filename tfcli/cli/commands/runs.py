@@ -17,7 +17,6 @@ from tfcli.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from tfcli.runs.run import Run
 
@@ -243,6 +242,7 @@ def remove(
     from tfcli.cli.humanize import format_bytes
     from tfcli.files import lock, remove_folder
     from tfcli.runs.run import run_folder
+    from tfcli.runs.summary import disk_bytes
 
     reporter = streams.Reporter(quiet=quiet)
     folders = list({path.resolve(): path for path in map(run_folder, names)}.values())
@@ -254,17 +254,13 @@ def remove(
     with contextlib.ExitStack() as locks:
         for path in folders:
             locks.enter_context(lock(path, doing="removing it"))
-        sizes = {path: _disk_bytes(path) for path in folders}
+        sizes = {path: disk_bytes(path) for path in folders}
         if not yes:
             _confirm_removal({str(path): format_bytes(size) for path, size in sizes.items()},
                              format_bytes(sum(sizes.values())))  # fmt: skip
         for path, size in sizes.items():
             remove_folder(path)
             reporter.note(f"Removed {path} ({format_bytes(size)}).")
-
-
-def _disk_bytes(path: Path) -> int:
-    return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
 
 
 def _confirm_removal(sizes: dict[str, str], total: str) -> None:
@@ -284,7 +280,10 @@ def _confirm_removal(sizes: dict[str, str], total: str) -> None:
             streams.say(f"  {path:<{width}}  {size:>8}")
         question = f"Remove these {len(paths)} runs ({total}), with all of their checkpoints?"
     try:
-        typer.confirm(question, abort=True, err=True)
-    except typer.Abort:
+        confirmed = typer.confirm(question, err=True)
+    except typer.Abort:  # Ctrl-C, or the end of the input: the question's line is still open
+        streams.say("")
+        confirmed = False
+    if not confirmed:
         streams.say("Nothing was removed.")
-        raise
+        raise typer.Abort
