@@ -141,7 +141,7 @@ def test_piped_chart_fits_the_width_and_has_no_color(
         "one",
         "●",
         "▲",
-        "held out: final",
+        "held out: best",
         "┤",
         "┬",
     ):
@@ -192,7 +192,7 @@ class Page(HTMLParser):
         self.tags.add(tag)
         self.links += [f"{k}={v}" for k, v in attrs if k in {"src", "href", "onload", "style"}]
         self.ids += [v for k, v in attrs if k == "id"]
-        self._in_cell = tag == "td"
+        self._in_cell = tag in {"td", "th"}
 
     def handle_endtag(self, tag: str) -> None:
         self._in_cell = False
@@ -214,9 +214,66 @@ def test_page_is_self_contained_and_has_the_numbers(trained: Shell, tmp_path: Pa
     assert len(page.ids) == len(set(page.ids))
     assert "prefers-color-scheme: dark" in text
     (summary, _) = map(json.loads, shell("runs", "plot", "one", "two", "--json").out.splitlines())
-    assert page.cells[0] == "one"
-    assert f"{summary['held_out']['nats_per_byte']:.4f}" in page.cells
-    assert any(f"{summary['held_out']['bytes']:,} bytes" in cell for cell in page.cells)
+    assert page.cells[:3] == ["one", "two", "Results"]
+    loss = f"{summary['held_out']['nats_per_byte']:.4f}, step {summary['best_step']}"
+    best = page.cells.index("best nats/byte")
+    assert page.cells[best + 1 : best + 3] == [loss, loss]
+    assert page.cells[best + 3] == "last nats/byte"
+    assert "all held-out text, 2.2 kB" in page.cells
+
+
+def test_page_of_several_runs_shows_what_differs_between_them(
+    trained: Shell, tmp_path: Path
+) -> None:
+    shell = copy_run(trained, tmp_path, "one", "two")
+    shutil.copy(trained.folder / "book.txt", tmp_path)
+    made = shell(
+        *("train", "book.txt", "--run", "gpt", "--family", "gpt2", "--steps", "2"),
+        *("--layers", "1", "--width", "32", "--context", "16", "--batch-tokens", "128"),
+    )
+    assert made.code == 0, made.err
+    assert shell("runs", "plot", "one", "gpt", "--out", "it.html").code == 0
+    cells = Page((tmp_path / "it.html").read_text()).cells
+    layers = cells.index("layers")
+    assert cells[layers + 1 : layers + 3] == ["2", "1"]
+    assert "files" not in cells  # both were trained on the same
+    assert shell("runs", "plot", "one", "two", "--out", "it.html").code == 0
+    cells = Page((tmp_path / "it.html").read_text()).cells
+    assert "layers" not in cells
+    assert shell("runs", "plot", "one", "--out", "it.html").code == 0
+    cells = Page((tmp_path / "it.html").read_text()).cells
+    assert {"layers", "files", "seed", "torch"} <= set(cells)
+
+
+def test_losses_side_by_side_were_measured_on_the_same_part(trained: Shell, tmp_path: Path) -> None:
+    """The final evaluation is of all of the text, those before it of a subset."""
+    shell = copy_run(trained, tmp_path, "it")
+    write_metrics(
+        shell, "it", evaluated(0, 4.0), step(1, 3.0), step(2, 2.0),
+        evaluated(1, 1.75), evaluated(2, 1.875), evaluated(2, 1.5, 900),
+    )  # fmt: skip
+    shown = " ".join(shell("runs", "plot", "it").out.decode().split())
+    assert (
+        "held out: best 1.7500, last 1.8750 on a subset of 100 bytes; best on all 2.2 kB" in shown
+    )
+    assert shell("runs", "plot", "it", "--x", "steps", "--out", "it.html").code == 0
+    cells = Page((tmp_path / "it.html").read_text()).cells
+    for name, value in (
+        ("best on a subset", "1.7500, step 1"),
+        ("last on a subset", "1.8750, step 2"),
+        ("the subset", "100 bytes"),
+        ("measured on", "all held-out text, 2.2 kB"),
+    ):
+        assert cells[cells.index(name) + 1] == value
+    assert [point["step"] for point in points(shell, "it")["held_out"]] == [0, 1, 2, 2]
+
+
+def test_legend_is_in_columns_where_there_is_room(trained: Shell, tmp_path: Path) -> None:
+    shell = copy_run(trained, tmp_path, "one", "a-longer-name")
+    lines = shell("runs", "plot", "one", "a-longer-name", env={"COLUMNS": "120"}).out.decode()
+    first, second = lines.splitlines()[-2:]
+    assert first.index("●") == second.index("▲")
+    assert first.index("⠤⠤") == second.index("⠤⠤")
 
 
 def test_svg_shows_falling_losses_and_has_the_numbers(trained: Shell, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from tests.conftest import SENTENCES, Shell, bare_environment
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="needs POSIX terminals")
 
+MODEL = r"\x1b\[36m"  # the color of what the model writes
 TINY = ["--layers", "1", "--width", "32", "--context", "16", "--batch-tokens", "128"]
 
 
@@ -67,25 +68,25 @@ def test_interactive_generation_and_its_commands(trained: Shell, tmp_path: Path)
     child.expect("> ")
     child.sendline("/help")
     for command in ("/retry", "/undo", "/set NAME VALUE", "/quit"):  # each on a line of its own
-        child.expect(rf"\r\n  {command} +\w")
+        child.expect(rf"\r\n\x1b\[1m{command} *\x1b\[0m +\w")
     child.expect("> ")
     child.sendline("Ann saw")
-    child.expect("Ann saw\r\n( [^\r]+)\r\n> ")
+    child.expect(rf"Ann saw\r\n{MODEL}( [^\r]+)\x1b\[0m\r\n> ")
     first = child.match[1]
     child.sendline("/retry")
-    child.expect("/retry\r\n( [^\r]+)\r\n> ")
+    child.expect(rf"/retry\r\nAnn saw{MODEL}( [^\r]+)\x1b\[0m\r\n> ")
     assert child.match[1] == first  # greedy, so deterministic
     child.sendline("/set temperature 0.9")
-    child.expect(r"greedy = False")
-    child.expect(r"temperature = 0\.9")
+    child.expect("greedy: on -> off")
+    child.expect(r"temperature: 0\.8 -> 0\.9")
     child.expect("> ")
     child.sendline("/set temp")
-    child.expect(r"temperature = 0\.8")
+    child.expect(r"temperature: 0\.9 -> 0\.8")
     child.expect("> ")
     child.sendline("/set --temp 0.9")
     child.expect("> ")
     child.sendline("/set")
-    child.expect(r"temperature +0\.9")
+    child.expect(r"temperature *\x1b\[0m +0\.9 +default 0\.8")
     child.expect("> ")
     for invalid, message in (
         ("/set temprature 1", "did you mean 'temperature'?"),
@@ -105,6 +106,7 @@ def test_interactive_generation_and_its_commands(trained: Shell, tmp_path: Path)
     child.expect("New text")
     child.sendline("/undo")
     child.expect("nothing to undo")
+    child.expect("> ")
     child.sendline("One\\")
     child.expect_exact(". ")
     child.sendline("Two")
@@ -113,7 +115,7 @@ def test_interactive_generation_and_its_commands(trained: Shell, tmp_path: Path)
     child.expect("Saved to")
     assert story.read_text().startswith("One\nTwo")
     child.expect("> ")  # sent before the prompt, an end of input is lost, as in any shell
-    child.sendeof()
+    child.sendeof()  # everything is saved: nothing to ask
     child.expect(pexpect.EOF)
     child.close()
     assert child.exitstatus == 0

@@ -17,6 +17,7 @@ from tfcli.model.cost import (
     evaluation_bytes,
     evaluation_rows,
     forward_flops_per_token,
+    parameters_by_part,
     step_bytes,
     training_bytes,
     training_flops_per_token,
@@ -33,6 +34,21 @@ from .helpers import CONFIGS, configs, random_ids
 def test_parameter_count_is_that_of_the_model(config: ModelConfig) -> None:
     model = Transformer(config)
     assert count_parameters(config) == sum(p.numel() for p in model.parameters())
+
+
+@given(config=configs())
+@settings(max_examples=30, deadline=None)
+def test_parts_of_a_model_have_the_parameters_of_its_modules(config: ModelConfig) -> None:
+    model, parts = Transformer(config), parameters_by_part(config)
+    sizes = {name: p.numel() for name, p in model.named_parameters()}
+    norms = sum(size for name, size in sizes.items() if "norm" in name)
+    attention = sum(size for name, size in sizes.items() if ".attention." in name)
+    attention -= sum(size for name, size in sizes.items() if name.endswith("y_norm.weight"))
+    assert parts["norms"] == norms
+    assert parts["attention"] == attention
+    assert parts["embedding"] == model.embedding.weight.numel()
+    assert parts.get("head", 0) == sizes.get("head.weight", 0)
+    assert sum(parts.values()) == sum(sizes.values())
 
 
 @pytest.mark.parametrize(("size", "published"), [("base", 124_439_808), ("large", 354_823_168)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import os
 from dataclasses import replace
@@ -40,6 +41,9 @@ def test_summary_has_every_value_of_a_run(run: Run) -> None:
         for folder, _, names in os.walk(run.path)
         for name in names
     )
+    moment = datetime.datetime(2026, 11, 27, 13, 32, 5, tzinfo=datetime.UTC).timestamp()
+    for path in (run.path / "run.json", *run.path.glob("step-*")):
+        os.utime(path, (moment, moment))
     assert summarize(run) == {
         "name": "tale",
         "path": str(run.path),
@@ -58,6 +62,7 @@ def test_summary_has_every_value_of_a_run(run: Run) -> None:
         "best_step": 10,
         "finished": False,
         "disk_bytes": size,
+        "changed": "2026-11-27T13:32:05+00:00",
     }  # fmt: skip
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime
+
 
 def format_bytes(size: float) -> str:
     """`1.1 MB`."""
@@ -26,3 +28,11 @@ def format_duration(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def format_moment(iso: str) -> str:
+    """`13:32` of today, `Nov 27` of this year, otherwise `2025`; in local time."""
+    moment, now = datetime.datetime.fromisoformat(iso).astimezone(), datetime.datetime.now()
+    if moment.date() == now.date():
+        return f"{moment:%H:%M}"
+    return f"{moment:%b %d}" if moment.year == now.year else f"{moment.year}"

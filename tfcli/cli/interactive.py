@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import replace
+import sys
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tfcli.cli import streams
+from tfcli.cli.draft import Draft, describe_size
 from tfcli.cli.output_formats import TextOut
-from tfcli.errors import ConflictError, TfcliError, UsageError, closest_match
+from tfcli.errors import TfcliError, UsageError, closest_match
 from tfcli.generation.request import GenerationRequest
-from tfcli.options import find_option, options_of, update_options, values_of
+from tfcli.generation.streaming import make_visible
+from tfcli.options import Options, find_option, option, options_of, update_options, values_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,19 +22,33 @@ if TYPE_CHECKING:
     from tfcli.generation.generate import Generator
     from tfcli.options import Option
 
-HELP = """\
-Type the beginning of a text, and the model continues it; type more, and it continues from there.
-An empty line lets it continue without adding anything; end a line with \\ to type more lines.
-Ctrl-C stops the text, not the program.
+HELP = {
+    "a line": "is added to the text as it is, and the model continues; empty: it just continues",
+    "line \\": "a backslash at the end: more lines follow",
+    "Ctrl-C": "stops the model, not the program",
+    "/retry": "generate the last continuation again, with another seed",
+    "/undo": "remove the last line and its continuation, or bring back the text before /new or "
+    "/load",
+    "/new": "start a new text",
+    "/show": "show the options that differ from their defaults; /show all: all of them",
+    "/set NAME VALUE": "change an option, for example /set temperature 1.2",
+    "/set NAME": "reset an option to its default",
+    "/load FILE": "go on from the text of a file",
+    "/save FILE": "write the whole text to a file; without a name, to the one it was loaded from "
+    "or saved to",
+    "/quit": "or Ctrl-D",
+}
 
-  /retry               generate the last continuation again, with another seed
-  /undo                remove the last line and its continuation
-  /new                 start a new text
-  /set                 list all options
-  /set NAME VALUE      change an option, for example /set temperature 1.2
-  /set NAME            reset an option to its default
-  /save FILE           write the text to a file
-  /quit                or Ctrl-D"""
+
+@dataclass(frozen=True, kw_only=True)
+class InteractiveOptions(Options):
+    """What an interactive session begins with."""
+
+    file: str | None = option(
+        None, metavar="FILE",
+        help="With -i: go on from the text of a file, which need not exist yet; /save writes the "
+             "whole text back to it.",
+    )  # fmt: skip
 
 
 class Conversation:
@@ -46,28 +63,34 @@ class Conversation:
     ) -> None:
         self._generator, self._request = generator, request
         self._reporter, self._notes = reporter, notes
-        self._text = ""
-        self._turns: list[tuple[str, str]] = []  # the text before a line, and the line
-        self._saved: set[Path] = set()
+        self._draft = Draft()
+        self._asked_to_quit = False
 
-    def run(self, beginning: str | None = None) -> None:
+    def run(self, beginning: str | None = None, file: str | None = None) -> None:
         """Reads lines until their end, or until the person quits.
 
         Args:
             beginning: taken as the first line.
+            file: whose text the session goes on from.
+
+        Raises:
+            DataError: the file is no text.
 
         """
         with contextlib.suppress(ImportError):  # editing and history; not on every system
             import readline  # noqa: F401
         self._reporter.note("Type the beginning of a text; /help lists commands, Ctrl-D quits.")
+        if file is not None:
+            self._open(file)
         if beginning:
+            streams.write_result(f"> {make_visible(beginning)}\n".encode())  # as if it was typed
             self._answer_safely(beginning)
         while True:
             try:
                 line = self._read_line()
             except EOFError:
                 streams.say("")
-                return
+                line = "/quit"
             except KeyboardInterrupt:
                 streams.say("")
                 continue
@@ -75,8 +98,26 @@ class Conversation:
                 streams.say("error: the line is not valid UTF-8", style="error")
                 continue
             if line.strip() == "/quit":
-                return
+                if self._may_quit():
+                    return
+                continue
+            self._asked_to_quit = False
             self._answer_safely(line)
+
+    def _open(self, file: str) -> None:
+        if Path(file).expanduser().exists():
+            self._load(file)
+            return
+        self._draft.belongs_to(file)
+        self._reporter.note(f"{file} does not exist yet; /save creates it.")
+
+    def _may_quit(self) -> bool:
+        """A text that belongs to a file is not dropped unsaved, unless asked for twice."""
+        if not self._draft.unsaved or self._asked_to_quit:
+            return True
+        self._asked_to_quit = True
+        self._reporter.note(f"Not saved to {self._draft.path}: /save, or quit again to drop it.")
+        return False
 
     def _answer_safely(self, line: str) -> None:
         try:
@@ -85,6 +126,8 @@ class Conversation:
             streams.show_error(error)
         except OSError as error:  # a file name that cannot exist
             streams.say(f"error: {error.strerror or error}", style="error")
+        except KeyboardInterrupt:  # pressed twice
+            streams.say("")
 
     def _read_line(self) -> str:
         parts = [input("> ")]
@@ -95,17 +138,19 @@ class Conversation:
 
     def _answer(self, line: str) -> None:
         commands: dict[str, Callable[[str], None]] = {
-            "/help": lambda _: streams.say(HELP),
+            "/help": self._help,
             "/new": self._begin,
             "/retry": self._retry,
             "/undo": self._undo,
             "/set": self._set,
+            "/show": self._show,
+            "/load": self._load,
             "/save": self._save,
         }
         if not line.startswith("/"):
-            request = replace(self._request, prompt=self._text + line)
-            self._turns.append((self._text, line))
-            self._write(request)
+            replace(self._request, prompt=line)  # refuses what no text may have
+            self._draft.take_turn(line)
+            self._continue()
             return
         name, _, rest = line.partition(" ")
         if name not in commands:
@@ -116,68 +161,103 @@ class Conversation:
             raise UsageError(f"unknown command: {name}", hint=hint)
         commands[name](rest.strip())
 
-    def _write(self, request: GenerationRequest) -> None:
-        """Has the model continue a prompt, until it ends or Ctrl-C."""
+    # --- the text -------------------------------------------------------------------------------
+
+    def _continue(self) -> None:
+        """Has the model continue the text, in another color, until it ends or Ctrl-C."""
         from tfcli.generation.generate import Finished, RequestList
 
+        request = replace(self._request, prompt=self._draft.text)
+        colored = streams.wants_color(sys.stdout)
         out, written = TextOut(), bytearray()
         self._request = replace(self._request, row=self._request.row + 1)
         try:
+            streams.write_result(streams.STYLES["model"].encode() if colored else b"")
             for event in self._generator.stream(RequestList([request])):
                 out.write(event.data)
                 written += event.data
                 if isinstance(event, Finished) and event.reason == "incomplete":
-                    self._reporter.note("(incomplete: the required format was not matched)")
+                    self._notes("incomplete: the required format was not matched")
         except KeyboardInterrupt:
             self._reporter.note("")
         finally:
+            streams.write_result(streams.RESET.encode() if colored else b"")
             out.close()
             self._notes.release()
-            self._text = request.prompt + written.decode(errors="ignore")
+            self._draft.text = request.prompt + written.decode(errors="ignore")
 
     def _begin(self, _: str) -> None:
-        self._text, self._turns = "", []
+        self._draft.begin("")
         self._reporter.note("New text.")
 
     def _retry(self, _: str) -> None:
-        if not self._turns:
-            raise UsageError("nothing to retry")
-        before, line = self._turns[-1]
-        self._write(replace(self._request, prompt=before + line))
+        self._draft.back_to_last_line()
+        last = self._draft.tail().rpartition("\n")[2]
+        streams.write_result(make_visible(last).encode())  # what the continuation belongs to
+        self._continue()
 
     def _undo(self, _: str) -> None:
-        if not self._turns:
-            raise UsageError("nothing to undo")
-        self._text, _line = self._turns.pop()
-        self._reporter.note(f"... {self._text[-60:]}" if self._text else "New text.")
+        self._draft.undo()
+        self._show_tail()
+
+    def _show_tail(self) -> None:
+        """Where the text stands."""
+        tail = make_visible(self._draft.tail().replace("\r\n", "\n"))
+        if tail:
+            streams.write_result(f"{tail}{'' if tail.endswith(chr(10)) else chr(10)}".encode())
+        else:
+            self._reporter.note("New text.")
+
+    def _load(self, name: str) -> None:
+        if not name:
+            raise UsageError("/load needs the name of a file", hint="/load story.txt")
+        self._draft.load(name)
+        self._reporter.note(f"Going on from {name} ({describe_size(self._draft.text)}):")
+        self._show_tail()
+
+    def _save(self, name: str) -> None:
+        path = self._draft.save(name)
+        self._reporter.note(f"Saved to {path} ({describe_size(self._draft.text)}).")
+
+    # --- options --------------------------------------------------------------------------------
+
+    def _help(self, _: str) -> None:
+        from tfcli.cli.render import say_table
+
+        say_table(list(HELP.items()))
+
+    def _show(self, words: str) -> None:
+        """The options: those that differ from their defaults, or all."""
+        from tfcli.cli.render import say_table
+
+        if words not in {"", "all"}:
+            raise UsageError(f"/show {words}?", hint="/show, or /show all")
+        known, values = options_of(GenerationRequest), values_of(self._request)
+        rows = []
+        for name, value in values.items():
+            usual = known[name].shown_default or _shown(known[name].default)
+            if words == "all" or value != known[name].default:
+                rows.append((name, _shown(value), f"default {usual}"))
+        say_table(rows)
+        if words != "all":
+            self._reporter.note("All others have their defaults: /show all lists them.")
 
     def _set(self, words: str) -> None:
         name, _, text = words.partition(" ")
-        before = values_of(self._request)
         if not name:
-            for known, value in before.items():
-                streams.say(f"  {known:<20} {_shown(value)}")
+            self._show("all")
             return
+        before = values_of(self._request)
         option = _option(name)
         value = option.parse_text(text.strip()) if text.strip() else option.default
         request = update_options(self._request, {option.name: value})
         self._generator.check(request)
         self._request = request
-        for known, value in values_of(request).items():
-            if known == option.name or value != before[known]:
-                streams.say(f"  {known} = {_shown(value)}")
-
-    def _save(self, name: str) -> None:
-        from tfcli.files import write_file
-
-        if not name:
-            raise UsageError("/save needs the name of a file", hint="/save story.txt")
-        path = Path(name)
-        if path.exists() and path not in self._saved:
-            raise ConflictError(f"file {path} already exists", hint="/save another-name.txt")
-        write_file(path, self._text.encode())
-        self._saved.add(path)
-        self._reporter.note(f"Saved to {path}.")
+        for known, new in values_of(request).items():
+            if new != before[known]:
+                self._reporter.note(f"{known}: {_shown(before[known])} -> {_shown(new)}")
+            elif known == option.name:
+                self._reporter.note(f"{known}: {_shown(new)}, as before")
 
 
 def _option(name: str) -> Option:
@@ -185,12 +265,16 @@ def _option(name: str) -> Option:
     found = find_option(GenerationRequest, name)
     if found is None:
         similar = closest_match(name, options_of(GenerationRequest))
-        hint = f"did you mean {similar!r}?" if similar else "/set"
+        hint = f"did you mean {similar!r}?" if similar else "/show all"
         raise UsageError(f"unknown option: {name}", hint=hint)
     return found
 
 
 def _shown(value: object) -> str:
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    if isinstance(value, str):
+        return repr(value)
     if isinstance(value, tuple):
-        return ", ".join(map(str, value)) or "-"
+        return ", ".join(map(_shown, value)) or "-"
     return "-" if value is None else str(value)

@@ -6,6 +6,8 @@ Model text is put in as plain `Text`, never as markup, and with its control char
 from __future__ import annotations
 
 import contextlib
+import io
+import shutil
 import sys
 import time
 from typing import TYPE_CHECKING
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 
     from rich.console import Console
     from rich.progress import Progress
+    from rich.table import Table
+    from rich.text import Text
 
 LINE_EVERY = 10.0  # seconds between plain lines of progress
 
@@ -115,13 +119,120 @@ def _cell(value: object) -> str:
 
 def show_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """A table on stdout; after the first column, those of numbers are aligned right."""
+    from rich.cells import cell_len, set_cell_size
+
     columns: list[list[str]] = []
-    for heading, *cells in zip(headings, *rows, strict=True):
-        width = max(map(len, (heading, *cells)))
-        numbers = bool(columns) and all(cell[0].isdigit() for cell in cells if cell)
-        columns.append([f"{cell:{'>' if numbers else '<'}{width}}" for cell in (heading, *cells)])
+    for heading, *raw in zip(headings, *rows, strict=True):
+        cells = [heading, *map(make_visible, raw)]
+        width = max(map(cell_len, cells))
+        numbers = bool(columns) and all(cell[0].isdigit() for cell in cells[1:] if cell.strip("-"))
+        columns.append([
+            " " * (width - cell_len(cell)) + cell if numbers else set_cell_size(cell, width)
+            for cell in cells
+        ])  # fmt: skip
     lines = ["  ".join(line).rstrip() for line in zip(*columns, strict=True)]
     streams.write_result(("\n".join(lines) + "\n").encode())
+
+
+def show_sections(sections: Mapping[str, Mapping[str, str]]) -> None:
+    """Names and what they are, under headings, on stdout; wrapped where the terminal is narrow."""
+    table = _new_table(2, sections)
+    for title, lines in sections.items():
+        if lines:
+            _begin_section(table, title)
+        for name, said in lines.items():
+            table.add_row(*map(_text, (f"  {name}", said)))
+    _write_table(table)
+
+
+def show_comparison(
+    names: Sequence[str], sections: Mapping[str, Mapping[str, Sequence[str]]]
+) -> None:
+    """A column for each of several things, on stdout; where there is no room, a line for each.
+
+    Args:
+        names: of the columns.
+        sections: title -> name of a line -> its cells.
+
+    """
+    width = max(len(name) for lines in sections.values() for name in lines)
+    stacked = (_columns() - width) // len(names) < MIN_COLUMN
+    table = _new_table(2 if stacked else 1 + len(names), sections)
+    if not stacked:
+        table.add_row("", *(_text(name, "bold") for name in names))
+    for title, lines in sections.items():
+        _begin_section(table, title)
+        for name, cells in lines.items():
+            if not stacked:
+                table.add_row(*map(_text, (f"  {name}", *cells)))
+                continue
+            table.add_row(_text(f"  {name}"))
+            for owner, cell in zip(names, cells, strict=True):
+                table.add_row(*map(_text, (f"    {owner}", cell)))
+    _write_table(table)
+
+
+MIN_COLUMN = 14  # characters of a column in which words can be read
+PADDING = 2  # between columns
+
+
+def _new_table(columns: int, sections: Mapping[str, Mapping[str, object]]) -> Table:
+    """A table without lines: the names of the sections' lines, then columns that fit beside."""
+    from rich.table import Table
+
+    names = 2 + max((len(name) for lines in sections.values() for name in lines), default=0)
+    names = min(names, _columns() // 2)
+    room = (_columns() - names) // (columns - 1) - PADDING
+    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, PADDING, 0, 0))
+    table.add_column(width=names, overflow="fold")
+    for _ in range(columns - 1):
+        table.add_column(max_width=room, overflow="fold")
+    return table
+
+
+def _begin_section(table: Table, title: str) -> None:
+    if table.row_count:
+        table.add_row()
+    table.add_row(_text(title, "bold"))
+
+
+def _text(text: str, style: str = "") -> Text:
+    from rich.text import Text
+
+    return Text(make_visible(text), style=style)
+
+
+def _columns() -> int:
+    return shutil.get_terminal_size().columns
+
+
+def _write_table(table: Table) -> None:
+    text = _draw(table, color=streams.wants_color(sys.stdout))
+    streams.write_result(text.encode(errors="backslashreplace"))
+
+
+def _draw(table: Table, *, color: bool) -> str:
+    """A table as lines of text, without spaces at their ends."""
+    from rich.console import Console
+
+    drawn = Console(
+        file=io.StringIO(), width=_columns(), highlight=False, force_terminal=color,
+        color_system="standard" if color else None, legacy_windows=False,
+    )  # fmt: skip
+    with drawn.capture() as captured:
+        drawn.print(table)
+    return "".join(line.rstrip() + "\n" for line in captured.get().splitlines())
+
+
+def say_table(rows: Sequence[Sequence[str]]) -> None:
+    """A table on stderr whose last column is wrapped where the terminal is narrow."""
+    from rich.table import Table
+
+    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    for name, *cells in rows:
+        table.add_row(_text(name, "bold"), *map(_text, cells))
+    with contextlib.suppress(OSError, ValueError, AttributeError):  # a closed stderr is no error
+        print(_draw(table, color=streams.wants_color()), end="", file=sys.stderr, flush=True)
 
 
 def show_checks(checks: Sequence[tuple[bool, str, str]]) -> None:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 PROGRESS_DELAY = 2.0  # seconds before progress is shown
 STDIN_DELAY = 1.0  # seconds of silence on stdin before we say what we are waiting for
-STYLES = {"error": "\033[1;31m", "note": "\033[2m", "next": "\033[1;32m"}
+STYLES = {"error": "\033[1;31m", "note": "\033[2m", "next": "\033[1;32m", "model": "\033[36m"}
 RESET = "\033[0m"
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tfcli.errors import UsageError
+
 if TYPE_CHECKING:
     from tfcli.cli import streams
     from tfcli.text.corpus import Corpus
@@ -49,15 +51,18 @@ def report_reading(corpus: Corpus, reporter: streams.Reporter) -> None:
 
 
 def run_path(name: str | None, first_file: str) -> Path:
-    """The folder of a new run: the name given, or a free one from the first file."""
-    from tfcli.files import check_name, slugify
+    """The folder of a new run: the name or path given, or a free one from the first file.
+
+    Raises:
+        UsageError: it is neither the name of a run nor a path.
+
+    """
+    from tfcli.files import slugify
     from tfcli.runs.run import ROOT, RUN_JSON
     from tfcli.text.sources import split_weight
 
     if name is not None:
-        path = Path(name)
-        check_name(path.name, "run")
-        return path if path.parent != Path() else ROOT / name
+        return _named_path(name)
     first_file, _ = split_weight(first_file)
     stem = "piped" if first_file == "-" else slugify(Path(first_file).name.split(".")[0])
     path, number = ROOT / stem, 1
@@ -65,6 +70,34 @@ def run_path(name: str | None, first_file: str) -> Path:
         number += 1
         path = ROOT / f"{stem[:58]}-{number}"
     return path
+
+
+def _named_path(name: str) -> Path:
+    """A path is what says so (`./a/b`), or leads into a folder that exists.
+
+    Right in `checkpoints/` or outside of it, but not deeper: no command would list such a run.
+    """
+    from tfcli.files import check_name, slugify
+    from tfcli.runs.run import ROOT
+
+    path, root = Path(name), ROOT.resolve()
+    check_name(path.name, "run")
+    explicit = path.is_absolute() or path.parts[0] == ".." or name.startswith(("./", ".\\"))
+    if len(path.parts) == 1 and not explicit:
+        return ROOT / name
+    folder = path.parent.resolve()
+    if root in folder.parents:
+        raise UsageError(
+            f"a run cannot lie deeper than right in {ROOT}/: {name!r}",
+            hint=f"--run {slugify(str(path.resolve().relative_to(root)))}",
+        )
+    if explicit or folder == root or folder.is_dir():
+        return path
+    raise UsageError(
+        f"{name!r} is no name of a run, and no path: there is no folder {str(path.parent)!r}",
+        why="a name has no slash",
+        hint=f"--run {slugify(name)}   # or --run ./{name}, for a folder outside of {ROOT}/",
+    )
 
 
 def report_reduced(report: TokenizerReport, *, asked: bool, reporter: streams.Reporter) -> None:

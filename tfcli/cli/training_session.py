@@ -372,9 +372,7 @@ def _world_size() -> int:
 
 def _reference(run: Run) -> str:
     """How to name a run from here: its name, or its path if it is elsewhere."""
-    from tfcli.runs.run import ROOT
-
-    return shlex.quote(run.name if run.path.parent == ROOT else str(run.path))
+    return shlex.quote(run.argument)
 
 
 def _left(job: TrainingJob, trainer: Trainer) -> str:

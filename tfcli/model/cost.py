@@ -2,17 +2,48 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from tfcli.model.parameters import parameters
 
 if TYPE_CHECKING:
     from tfcli.model.config import ModelConfig
+    from tfcli.model.parameters import Parameter
+
+Part = Literal["embedding", "positions", "attention", "feed_forward", "norms", "head"]
 
 
 def count_parameters(config: ModelConfig) -> int:
     """Number of parameters; tied ones count once."""
     return sum(parameter.size for parameter in parameters(config))
+
+
+def parameters_by_part(config: ModelConfig) -> dict[Part, int]:
+    """Number of parameters of each part of a model, as far as it has them, in the model's order.
+
+    A tied head is the embedding, and counts there.
+    """
+    sizes: dict[Part, int] = {}
+    for parameter in parameters(config):
+        part = _part_of(parameter)
+        sizes[part] = sizes.get(part, 0) + parameter.size
+    order: tuple[Part, ...] = (
+        "embedding", "positions", "attention", "feed_forward", "norms", "head",
+    )  # fmt: skip
+    return {part: sizes[part] for part in order if part in sizes}
+
+
+def _part_of(parameter: Parameter) -> Part:
+    module = parameter.name.rpartition(".")[0]
+    if module.endswith("_norm"):  # those of queries and keys too
+        return "norms"
+    if ".attention." in module:
+        return "attention"
+    if ".feed_forward." in module:
+        return "feed_forward"
+    if module == "position_embedding":
+        return "positions"
+    return "head" if module == "head" else "embedding"
 
 
 def forward_flops_per_token(config: ModelConfig, attended: float | None = None) -> int:

@@ -151,10 +151,15 @@ class CorpusMetadata:
         return corpus
 
 
+def source_name(source: str) -> str:
+    """What a source of a text is called."""
+    path = Path(source)
+    return "the piped text" if path.parent.name == "piped" else path.name
+
+
 def _listed(sources: Sequence[str]) -> str:
     """The names of some files, and how many more there are."""
-    paths = [Path(source) for source in sources]
-    names = ["the piped text" if path.parent.name == "piped" else path.name for path in paths]
+    names = list(map(source_name, sources))
     if len(names) <= 3:
         return " and ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))
     return f"{names[0]}, {names[1]} and {len(names) - 2:,} more"
@@ -190,6 +195,11 @@ class Run:
     def name(self) -> str:
         """The name of its folder."""
         return self.path.resolve().name
+
+    @property
+    def argument(self) -> str:
+        """What names it in a command: its name, or the path of a run that lies elsewhere."""
+        return self.name if self.path.parent == ROOT else str(self.path)
 
     @property
     def model_config(self) -> ModelConfig:
@@ -304,11 +314,18 @@ def list_runs(root: Path = ROOT) -> list[Path]:
     """The folders of all runs, the one that was changed last at the end."""
     return sorted(
         (path.parent for path in root.glob(f"*/{RUN_JSON}")),
-        key=lambda run: (_last_change(run), run.name),
+        key=lambda run: (last_change(run), run.name),
     )
 
 
-def _last_change(run: Path) -> float:
+def nested_runs(root: Path = ROOT) -> list[Path]:
+    """The folders of runs that lie too deep to be listed: a run is a folder right in `root`."""
+    found = [path.parent for path in root.glob(f"*/*/**/{RUN_JSON}")]
+    return sorted(path for path in found if not any(part.startswith(".") for part in path.parts))
+
+
+def last_change(run: Path) -> float:
+    """When a run was made, or its newest step saved, as `time.time()` has it."""
     times = [0.0]
     for path in (run / RUN_JSON, *list_steps(run)):
         with contextlib.suppress(OSError):  # a trainer may have just removed it

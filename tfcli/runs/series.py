@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -58,14 +59,37 @@ class Series:
     held_out: list[Point]
     final_eval: list[Point]
 
-    def to_json(self) -> dict[str, Any]:
-        """The summary of the run and its points in plain values, for `--json`."""
-        return self.summary | {
-            "points": {
-                "training": [_plain(point) for point in self.train],
-                "held_out": [_plain(point) for point in (*self.held_out, *self.final_eval)],
-            }
+    @property
+    def best(self) -> Point | None:
+        """The lowest of the evaluations that can be compared; of equal ones the newest."""
+        return min(
+            self.held_out, key=lambda point: (point.nats_per_byte, -point.step), default=None
+        )
+
+    @property
+    def last(self) -> Point | None:
+        """The newest of the evaluations that can be compared."""
+        return self.held_out[-1] if self.held_out else None
+
+    def evaluations(self) -> dict[str, Any]:
+        """The best evaluation and the last one in plain values, for `--json`."""
+        return {
+            name: _plain(point) if point else None
+            for name, point in (("best_evaluation", self.best), ("last_evaluation", self.last))
         }
+
+    def to_json(self) -> dict[str, Any]:
+        """The summary of the run, its evaluations and its points, for `--json`."""
+        return (
+            self.summary
+            | self.evaluations()
+            | {
+                "points": {
+                    "training": [_plain(point) for point in self.train],
+                    "held_out": [_plain(point) for point in (*self.held_out, *self.final_eval)],
+                }
+            }
+        )
 
 
 def _plain(point: Point) -> dict[str, Any]:
@@ -97,8 +121,9 @@ def read_series(run: Run) -> Series:
         else:
             train.append(point)
     points = list(evaluations.values())
-    same = [p for p in points if _size(p) == _size(points[0])]
-    other = [p for p in points if _size(p) != _size(points[0])]
+    usual = Counter(map(_size, points)).most_common(1)  # of equally many, the first
+    same = [p for p in points if _size(p) == usual[0][0]]
+    other = [p for p in points if _size(p) != usual[0][0]]
     return Series(run, summary, train, same, final_eval=other)
 
 

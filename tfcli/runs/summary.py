@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import datetime
 import os
 from dataclasses import asdict
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from tfcli.errors import TfcliError
 from tfcli.runs.metrics import read_metrics
+from tfcli.runs.run import last_change
 from tfcli.runs.step import list_steps, read_state
 from tfcli.runs.valid_steps import steps_by_loss
 
@@ -32,7 +34,8 @@ def summarize(run: Run) -> dict[str, Any]:
         step; held_out (nats_per_byte, bytes, tokens, context, stride, whole; text: what was held
         out, in words) and best_step of the step with the lowest held-out loss, null where none
         was measured; baselines (gzip, ngram,
-        ngram_order, training_bytes, held_out_bytes); epochs; finished; disk_bytes.
+        ngram_order, training_bytes, held_out_bytes); epochs; finished; disk_bytes; changed: when
+        its newest step was saved, in UTC.
 
     """
     newest = _state(reversed(list_steps(run.path)))
@@ -53,7 +56,10 @@ def summarize(run: Run) -> dict[str, Any]:
         "baselines": run.metadata.get("baselines"),
         "best_step": best.step if best and measured else None,
         "finished": is_finished(run),
-        "disk_bytes": _disk_bytes(run.path),
+        "disk_bytes": disk_bytes(run.path),
+        "changed": datetime.datetime.fromtimestamp(last_change(run.path), datetime.UTC).isoformat(
+            timespec="seconds"
+        ),
     }
 
 
@@ -85,7 +91,7 @@ def _state(steps: Iterable[Path]) -> StepState | None:
     return None
 
 
-def _disk_bytes(folder: Path) -> int:
+def disk_bytes(folder: Path) -> int:
     """The size of a run without hidden files; a trainer may remove some files meanwhile."""
     total = 0
     for path, _, names in os.walk(folder):

@@ -9,7 +9,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from tfcli.cli.humanize import format_count
+from tfcli.cli.humanize import format_bytes, format_count
 from tfcli.generation.streaming import make_visible
 from tfcli.runs.series import smooth, thin
 
@@ -45,7 +45,7 @@ class Curve:
         held_out: evaluations that can be joined by a line.
         final_eval: evaluations on another part of the held-out text, drawn as single points.
         smoothing: how many steps each point of `train` is the mean of.
-        omitted: evaluations that are not drawn, because there are too many.
+        held_out_caption: the losses of the evaluations, each with what it was measured on.
 
     """
 
@@ -54,24 +54,12 @@ class Curve:
     held_out: list[Evaluation]
     final_eval: list[Evaluation]
     smoothing: int
-    omitted: int
+    held_out_caption: str
 
     @property
     def train_caption(self) -> str:
         """What the thin line is."""
-        return f"train: mean of {self.smoothing:,} steps" if self.smoothing > 1 else "train"
-
-    @property
-    def held_out_caption(self) -> str:
-        """What the thick line is, with its last value and a lower one before it."""
-        last = (self.final_eval or self.held_out)[-1].y
-        caption = f"held out: final {last:.4f}"
-        if self.held_out and (best := min(e.y for e in self.held_out)) < self.held_out[-1].y:
-            caption += f", best {best:.4f}"
-        if self.omitted:
-            shown = len(self.held_out)
-            caption += f" ({shown} of {shown + self.omitted:,} evaluations shown)"
-        return caption
+        return f"train, mean of {self.smoothing:,}" if self.smoothing > 1 else "train"
 
 
 @dataclass(frozen=True)
@@ -155,8 +143,28 @@ def _curve(series: Series, label: str, quantity: Quantity) -> Curve:
         [_evaluation(point, label, quantity) for point in shown],
         [_evaluation(point, label, quantity) for point in series.final_eval],
         smoothing,
-        omitted=len(series.held_out) - len(shown),
+        _held_out_caption(series, len(shown)),
     )
+
+
+def _held_out_caption(series: Series, shown: int) -> str:
+    """What the thick line is: only figures that were measured on the same part are side by side.
+
+    The best checkpoint is often measured on all of the text in the end, after evaluations on a
+    subset of it: that figure stands for itself.
+    """
+    best, last = series.best, series.last
+    if best is None or last is None or last.held_out is None:
+        return "held out: not evaluated"
+    caption = f"held out: best {best.nats_per_byte:.4f}, last {last.nats_per_byte:.4f}"
+    part, final = last.held_out, series.summary["held_out"]
+    caption += f" on {'all' if part.whole else 'a subset of'} {format_bytes(part.bytes)}"
+    if final and final["bytes"] != part.bytes:
+        whole = "all" if final["whole"] else "a larger subset of"
+        caption += f"; best on {whole} {format_bytes(final['bytes'])}: {final['nats_per_byte']:.4f}"
+    if shown < len(series.held_out):
+        caption += f" ({shown} of {len(series.held_out):,} evaluations shown)"
+    return caption
 
 
 def _x(point: Point, quantity: Quantity) -> float:

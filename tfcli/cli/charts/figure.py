@@ -200,7 +200,7 @@ def _draw_key(
         handles.append(
             Line2D(
                 [], [], linestyle="", marker="o", markerfacecolor=GROUND[0], markeredgewidth=1.5,
-                label="final", **style,
+                label="final, on more text", **style,
             )
         )  # fmt: skip
     captions = sorted({curve.train_caption for curve in curves if curve.train})
@@ -215,12 +215,15 @@ def _draw_key(
 
 
 def _labels(curves: Sequence[Curve], layout: Layout) -> list[Label]:
-    """The names of the runs with their last loss; for a single run, what its lines are."""
+    """The names of the runs with the loss at the end of their lines; of a single run, its lines.
+
+    Where a line has evaluations on another part of the text beside it, it is still the line's own.
+    """
     if len(curves) == 1:
         return _labels_of_lines(curves[0], layout)
     labels = []
     for run, curve in enumerate(curves):
-        measured = [(one.x, one.y) for one in (*curve.held_out, *curve.final_eval)]
+        measured = [(one.x, one.y) for one in curve.held_out or curve.final_eval]
         x, y = (measured or curve.train)[-1]
         text = curve.label
         if len(text) > layout.max_label:

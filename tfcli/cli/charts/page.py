@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 
 from tfcli.cli.charts import svg
 from tfcli.cli.charts.figure import COLORS, FAINT, GRID, GROUND, INK, NARROW, WIDE
+from tfcli.generation.streaming import make_visible
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from tfcli.cli.charts.chart import Chart
 
@@ -29,27 +30,34 @@ h1 {{ font-size: 20px; line-height: 1.3; margin: 0 0 18px; overflow-wrap: anywhe
 figure {{ margin: 0; }}
 svg {{ display: block; width: 100%; height: auto; }}
 .scroll {{ overflow-x: auto; margin-top: 26px; }}
-table {{ border-collapse: collapse; width: 100%; font-size: 14px;
-  font-variant-numeric: tabular-nums; }}
-th {{ color: var(--faint); font-weight: 500; white-space: nowrap; }}
-th, td {{ padding: 8px 10px; text-align: right; vertical-align: top; white-space: nowrap;
+table {{ border-collapse: collapse; font-size: 14px; font-variant-numeric: tabular-nums; }}
+th, td {{ padding: 6px 16px 6px 0; text-align: left; vertical-align: top; white-space: pre-wrap;
   border-bottom: 1px solid var(--rule); }}
-th:first-child, td:first-child {{ text-align: left; padding-left: 0; }}
-td:first-child {{ font-weight: 600; white-space: normal; overflow-wrap: anywhere;
-  min-width: 8em; }}
-th:last-child, td:last-child {{ text-align: left; padding-right: 0; }}
-td:last-child {{ color: var(--faint); white-space: normal; min-width: 17em; }}
+td {{ min-width: 9.5em; max-width: 22em; overflow-wrap: anywhere; }}
+th {{ font-weight: 400; color: var(--faint); }}
+tbody th:first-child, thead td {{ position: sticky; left: 0; background: var(--ground);
+  min-width: 10em; max-width: 12em; }}
+thead th {{ color: var(--ink); font-weight: 600; overflow-wrap: anywhere; max-width: 22em; }}
+thead th::before {{ content: ""; display: inline-block; width: 10px; height: 10px;
+  border-radius: 5px; margin-right: 7px; background: var(--run); }}
+tbody th[scope=rowgroup] {{ color: var(--ink); font-weight: 600; padding-top: 20px; }}
 .narrow {{ display: none; }}
 @media (max-width: 640px) {{
   .wide {{ display: none; }} .narrow {{ display: block; }}
   body {{ padding: 20px 14px 36px; }}
-  th, td {{ padding: 8px; }}
-  td:last-child {{ white-space: nowrap; }}  /* it scrolls anyway */
+  table {{ font-size: 13px; }}
+  th, td {{ padding-right: 12px; }}
+  tbody th:first-child, thead td {{ min-width: 7.5em; max-width: 8.5em; }}
 }}
 p {{ color: var(--faint); font-size: 13px; max-width: 48em; }}
 p.warning {{ color: var(--ink); border-left: 3px solid {COLORS[1][0]};
   padding-left: 10px; }}
 """
+    + "\n".join(
+        f".run{number} {{ --run: {light}; }}\n"
+        f"@media (prefers-color-scheme: dark) {{ .run{number} {{ --run: {dark}; }} }}"
+        for number, (light, dark) in enumerate(COLORS)
+    )
     + svg.STYLE
 )
 
@@ -64,25 +72,29 @@ EXPLANATION = (
 def draw_page(
     chart: Chart,
     title: str,
-    headings: Sequence[str],
-    rows: Sequence[Sequence[str]],
+    sections: Mapping[str, Mapping[str, Sequence[str]]],
     warning: str | None,
 ) -> str:
     """The chart as a page of HTML, with a table below.
 
     Args:
-        rows: of the table; the first and the last column hold words, the others numbers.
+        sections: of the table: heading -> name of a row -> its cells, one for each run.
         warning: what a reader must know before comparing the curves.
 
     Raises:
         UsageError: matplotlib is not installed.
 
     """
-    head = "".join(f'<th scope="col">{html.escape(heading)}</th>' for heading in headings)
-    body = "\n".join(
-        "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in rows
+    names = "".join(
+        f'<th scope="col" class="run{run % len(COLORS)}">{html.escape(curve.label)}</th>'
+        for run, curve in enumerate(chart.curves)
     )
-    note = f'<p class="warning">{html.escape(warning)}</p>\n' if warning else ""
+    body = "\n".join(_section(*section, len(chart.curves)) for section in sections.items())
+    note = (
+        f'<p class="warning">{html.escape(warning[:1].upper() + warning[1:])}</p>\n'
+        if warning
+        else ""
+    )
     return f"""<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -97,12 +109,19 @@ def draw_page(
 <figure class="wide">{svg.draw_svg_element(chart, WIDE, "wide")}</figure>
 <figure class="narrow">{svg.draw_svg_element(chart, NARROW, "narrow")}</figure>
 {note}<div class="scroll"><table>
-<thead><tr>{head}</tr></thead>
-<tbody>
+<thead><tr><td></td>{names}</tr></thead>
 {body}
-</tbody>
 </table></div>
 <p>{html.escape(EXPLANATION)}</p>
 </body>
 </html>
 """
+
+
+def _section(heading: str, rows: Mapping[str, Sequence[str]], columns: int) -> str:
+    title = html.escape(heading)
+    lines = [f'<tr><th scope="rowgroup">{title}</th><td colspan="{columns}"></td></tr>']
+    for name, cells in rows.items():
+        said = "".join(f"<td>{html.escape(make_visible(cell))}</td>" for cell in cells)
+        lines.append(f'<tr><th scope="row">{html.escape(make_visible(name))}</th>{said}</tr>')
+    return "\n".join(["<tbody>", *lines, "</tbody>"])

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import TYPE_CHECKING
 
 from tfcli.cli.charts.canvas import Canvas, colored, marker
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from tfcli.cli.charts.chart import Axis, Chart, Curve
 
 MIN_WIDTH = 30
+MAX_HEIGHT = 24  # lines above the legend
 
 
 def draw_in_terminal(chart: Chart, *, width: int, height: int, color: bool) -> str:
     """The chart as lines of text, none of them wider than `width`.
 
     Args:
-        width, height: of the whole, in characters; the legend comes on top of the height.
+        width, height: of the whole, in characters; a long legend may exceed the height.
 
     """
     width = max(width, MIN_WIDTH)
+    legend = _legend(chart.curves, width, color)
+    height = min(height - len(legend), MAX_HEIGHT)
     y_ticks = chart.y.ticks()
     gutter = max(len(label) for _, label in y_ticks) + 2
     canvas = Canvas(width - gutter - 1, max(height - 3, 4))
@@ -38,9 +44,7 @@ def draw_in_terminal(chart: Chart, *, width: int, height: int, color: bool) -> s
             f"{label:>{gutter - 1}} {'┤' if label else '│'}{canvas.row(number, color)}".rstrip()
         )
     lines += _x_axis_lines(chart.x, gutter, canvas)
-    for run, curve in enumerate(chart.curves):
-        lines += _legend(curve, run, width, color)
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, *legend]) + "\n"
 
 
 def _x_axis_lines(axis: Axis, gutter: int, canvas: Canvas) -> list[str]:
@@ -61,21 +65,37 @@ def _x_axis_lines(axis: Axis, gutter: int, canvas: Canvas) -> list[str]:
     ]
 
 
-def _legend(curve: Curve, run: int, width: int, color: bool) -> list[str]:
-    """The run's name, then what its markers and its dots are; a line each where one is short."""
-    entries = []
-    if curve.held_out or curve.final_eval:
-        entries.append((marker(run), curve.held_out_caption))
-    if curve.train:
-        entries.append(("⠤⠤", curve.train_caption))
-    label = _shorten(curve.label, width)
-    whole = len(label) + sum(4 + len(sign) + len(caption) for sign, caption in entries)
-    if whole > width:
-        entries = [(sign, _shorten(caption, width - 5)) for sign, caption in entries]
-    signs = [(colored(sign, run) if color else sign, caption) for sign, caption in entries]
-    if whole <= width:
-        return [label + "".join(f"   {sign} {caption}" for sign, caption in signs)]
-    return [label, *(f"  {sign} {caption}" for sign, caption in signs)]
+def _legend(curves: Sequence[Curve], width: int, color: bool) -> list[str]:
+    """The runs' names, then what their markers and dots are, in columns.
+
+    Where that is too wide, it is a line for each.
+    """
+    names = [_shorten(curve.label, width) for curve in curves]
+    held_out = [curve.held_out_caption if _evaluated(curve) else "" for curve in curves]
+    train = [curve.train_caption if curve.train else "" for curve in curves]
+    widths = [max(map(len, column)) for column in (names, held_out, train)]
+    in_columns = sum(widths) + len("   ●    ⠤⠤ ") <= width
+    lines = []
+    for run, (name, evaluated, trained) in enumerate(zip(names, held_out, train, strict=True)):
+        marks = marker(run), "⠤⠤"
+        if color:
+            marks = colored(marks[0], run), colored(marks[1], run)
+        entries = [(marks[0], evaluated), (marks[1], trained)]
+        if in_columns:
+            sign = marks[0] if evaluated else " "
+            line = f"{name:<{widths[0]}}   {sign} {evaluated:<{widths[1]}}"
+            lines.append(f"{line}   {marks[1]} {trained}" if trained else line.rstrip())
+            continue
+        lines.append(name)
+        for sign, caption in entries:
+            if caption:
+                first, *rest = textwrap.wrap(caption, width - 5)
+                lines += [f"  {sign} {first}", *(f"      {line}" for line in rest)]
+    return lines
+
+
+def _evaluated(curve: Curve) -> bool:
+    return bool(curve.held_out or curve.final_eval)
 
 
 def _shorten(text: str, width: int) -> str:

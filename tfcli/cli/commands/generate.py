@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from dataclasses import replace
 from typing import Annotated
@@ -11,6 +12,7 @@ import typer
 from tfcli.cli import streams
 from tfcli.cli.command import given_options, takes_options
 from tfcli.cli.generation_session import GenerationSession, SessionOptions
+from tfcli.cli.interactive import InteractiveOptions
 from tfcli.cli.shared_options import EngineOptions, QuietOption
 from tfcli.errors import UsageError
 from tfcli.generation.request import GenerationRequest
@@ -22,6 +24,7 @@ def generate(
     model: EngineOptions,
     request: GenerationRequest,
     options: SessionOptions,
+    beginning: InteractiveOptions,
     prompt: Annotated[
         str | None,
         typer.Argument(
@@ -52,8 +55,12 @@ def generate(
     reporter = streams.Reporter(quiet=quiet)
     session = GenerationSession(options, model, reporter=reporter, started=context.obj)
     if options.interactive:
-        _converse(session, prompt, request, reporter)
+        _converse(session, prompt, beginning.file, request, reporter)
         return
+    if "file" in given_options(context, environment=False):
+        raise UsageError(
+            "--file requires -i", hint=f"tfcli generate < {shlex.quote(beginning.file or '')}"
+        )
     if options.lines or (options.jsonl and prompt is None and _reads_stdin(options)):
         session.answer_lines(request, json=not options.lines)
     else:
@@ -71,6 +78,7 @@ def _reads_stdin(options: SessionOptions) -> bool:
 def _converse(
     session: GenerationSession,
     prompt: str | None,
+    file: str | None,
     request: GenerationRequest,
     reporter: streams.Reporter,
 ) -> None:
@@ -80,7 +88,7 @@ def _converse(
         raise UsageError("-i requires a terminal", hint="--lines reads prompts from a pipe")
     generator = session.open()
     generator.check(request)
-    Conversation(generator, request, reporter, session.notes).run(prompt)
+    Conversation(generator, request, reporter, session.notes).run(prompt, file)
 
 
 def _whole_prompt(

@@ -6,7 +6,7 @@ import shlex
 import shutil
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 SUFFIXES = (".html", ".png", ".svg", ".pdf")
 OPENERS = {"darwin": "open", "win32": "start"}
-MAX_HEIGHT = 24  # lines of a chart on a terminal
 
 RunsArgument = Annotated[
     list[str] | None,
@@ -64,9 +63,10 @@ def plot(
     for one in series:
         _require_points(one, x)
     from tfcli.cli.charts.chart import make_chart
+    from tfcli.cli.run_words import warn_obstacle
 
     chart = make_chart(series, x)
-    warning = _warning(series)
+    warning = warn_obstacle(series)
     if out is not None:
         _write_picture(out, chart, series, warning)
         reporter.note(f"Wrote {out} ({out.stat().st_size / 1000:.1f} kB).")
@@ -166,17 +166,6 @@ def _require_points(series: Series, x: Quantity) -> None:
         )
 
 
-def _warning(series: list[Series]) -> str | None:
-    """What a reader must know before comparing these runs."""
-    texts = {
-        (one.run.metadata["corpus"]["fingerprint"], one.run.metadata["corpus"]["held_out_bytes"])
-        for one in series
-    }
-    if len(texts) == 1:
-        return None
-    return "these runs were trained and evaluated on different texts; compare with care."
-
-
 # --- drawing ------------------------------------------------------------------------------------
 
 
@@ -184,10 +173,9 @@ def _show(chart: Chart) -> None:
     from tfcli.cli.charts.terminal import draw_in_terminal
 
     size = shutil.get_terminal_size()
-    # leaves room for the legend, the notes and the next prompt of the shell
-    height = min(size.lines - len(chart.curves) - 4, MAX_HEIGHT)
+    # leaves room for the notes and the next prompt of the shell
     text = draw_in_terminal(
-        chart, width=size.columns, height=height, color=streams.wants_color(sys.stdout)
+        chart, width=size.columns, height=size.lines - 4, color=streams.wants_color(sys.stdout)
     )
     streams.write_result(text.encode(errors="backslashreplace"))
 
@@ -211,34 +199,14 @@ def _write_picture(out: Path, chart: Chart, series: list[Series], warning: str |
 
 
 def _page(chart: Chart, series: list[Series], title: str, warning: str | None) -> str:
+    """The chart with a table: the results of the runs, and what else differs between them.
+
+    Of a single run it has everything.
+    """
     from tfcli.cli.charts.page import draw_page
+    from tfcli.cli.run_words import RESULTS, compare, describe
 
-    headings = ("run", "nats per byte", "parameters", "steps", "tokens", "time", "measured on")
-    rows = [
-        _table_row(curve.label, one.summary)
-        for curve, one in zip(chart.curves, series, strict=True)
-    ]
-    return draw_page(chart, title, headings, rows, warning)
-
-
-def _table_row(label: str, summary: dict[str, Any]) -> list[str]:
-    from tfcli.cli.humanize import format_count, format_duration
-
-    held_out, size = summary["held_out"], summary["parameters"]
-    loss, protocol = "-", "not evaluated yet"
-    if held_out:
-        loss = f"{held_out['nats_per_byte']:.4f}"
-        part = "all of" if held_out["whole"] else "a subset of"
-        protocol = (
-            f"{part} the held-out text, {held_out['bytes']:,} bytes, context "
-            f"{held_out['context']:,}, stride {held_out['stride']:,}; step {summary['best_step']:,}"
-        )
-    return [
-        label,
-        loss,
-        format_count(size) if isinstance(size, int) else "-",
-        f"{summary['steps']:,}",
-        format_count(summary["tokens_seen"]),
-        format_duration(summary["seconds"]),
-        protocol,
-    ]
+    descriptions = [describe(one) for one in series]
+    everything = compare(descriptions, everything=True)
+    table = everything if len(series) == 1 else compare(descriptions)
+    return draw_page(chart, title, {**table, RESULTS: everything[RESULTS]}, warning)

@@ -1,199 +1,153 @@
-"""`tfcli runs`: list, show, check, repair and remove runs."""
+"""`tfcli runs`: list, compare, show and remove runs; the others are in modules of their own."""
 
 from __future__ import annotations
 
+import contextlib
 import shlex
 import sys
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from tfcli.cli import streams
 from tfcli.cli.command import Command, Group
-from tfcli.cli.commands import plot
+from tfcli.cli.commands import plot, verify
 from tfcli.cli.shared_options import JsonOption, QuietOption, typer_option
-from tfcli.errors import DamagedError, DataError, NotFoundError, UsageError
+from tfcli.errors import DataError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
+    from collections.abc import Sequence
 
-    from tfcli.runs.inspection import Inspection
+    from tfcli.runs.run import Run
 
-app = typer.Typer(cls=Group, help="List, show, verify, plot and remove runs.")
-app.command("plot", cls=Command)(plot.plot)
-app.command("tensorboard", cls=Command)(plot.tensorboard)
+app = typer.Typer(cls=Group, help="List, compare, show, plot, verify and remove runs.")
+
+Order = Literal["date", "loss", "name", "size"]
+SortOption = Annotated[
+    Order,
+    typer_option(
+        "--sort",
+        help="date: the newest last, which commands take by default; loss: the lowest first, one "
+        "held-out text after the other; size: the largest first; name.",
+    ),
+]
 
 
 @app.callback(invoke_without_command=True)
-def main(context: typer.Context, json: JsonOption = False) -> None:
-    """List, show, verify, plot and remove runs. Without a command, lists them."""
+def main(context: typer.Context, json: JsonOption = False, sort: SortOption = "date") -> None:
+    """List, compare, show, plot, verify and remove runs. Without a command, lists them."""
     if context.invoked_subcommand is None:
-        list_all(json=json)
+        list_all(json=json, sort=sort)
+
+
+# --- list ---------------------------------------------------------------------------------------
 
 
 @app.command("list", cls=Command)
-def list_all(json: JsonOption = False) -> None:
-    """List runs: size, loss, steps, disk usage."""
-    from tfcli.cli.humanize import format_bytes, format_count, format_duration
-    from tfcli.cli.render import show_table
-    from tfcli.runs.run import TRAIN_COMMAND, list_runs, open_run
+def list_all(json: JsonOption = False, sort: SortOption = "date") -> None:
+    """List runs: size, loss on held-out text, steps, disk usage.
+
+    tfcli runs list --sort loss
+    """
+    from tfcli.runs.run import ROOT, TRAIN_COMMAND, list_runs, nested_runs, open_run
     from tfcli.runs.summary import summarize
 
     reporter = streams.Reporter(quiet=False)
-    rows = []
+    found: list[tuple[Run, dict[str, Any]]] = []
     for path in list_runs():
         try:
             run = open_run(path)
-            summary = summarize(run)
+            found.append((run, summarize(run)))
         except DataError as error:
             reporter.warn(error)
-            continue
-        if json:
-            streams.write_json_result(summary)
-        held_out, imported = summary["held_out"], run.metadata.get("imported")
-        rows.append(
-            [
-                summary["name"],
-                format_count(summary["parameters"]),
-                f"{held_out['nats_per_byte']:.4f}" if held_out else "-",
-                f"{summary['steps']:,}",
-                format_duration(summary["seconds"]),
-                format_bytes(summary["disk_bytes"]),
-                "" if summary["finished"] else "imported" if imported else "unfinished",
-            ]
-        )
+    texts = _texts([run for run, _ in found])
+    rows = [(run, summary, text) for (run, summary), text in zip(found, texts, strict=True)]
+    for path in nested_runs():
+        name = shlex.quote(str(path.relative_to(ROOT)))
+        reporter.note(f"Note: {path} is not listed, being within a folder; --run {name} names it.")
+    if sort != "date":
+        rows.sort(key=lambda row: _sort_key(sort, *row[1:]))
     if json:
+        for _, summary, _ in rows:
+            streams.write_json_result(summary)
         return
     if not rows:
         reporter.note("No runs yet.")
         reporter.next(TRAIN_COMMAND)
         return
-    show_table(["run", "parameters", "nats/byte", "steps", "time", "disk", ""], rows)
-    state = rows[-1][-1]
-    command = "train --resume" if state == "unfinished" else "runs show"
-    reporter.next(f"tfcli {command} {shlex.quote(rows[-1][0])}")
+    _show_list(rows)
+    if len({text for _, summary, text in rows if summary["held_out"]}) > 1:
+        reporter.note("Note: only losses on the same held-out text can be compared.")
+    newest, summary = found[-1]
+    command = "train --resume" if _state(newest, summary) == "unfinished" else "runs show"
+    reporter.next(f"tfcli {command} {shlex.quote(newest.name)}")
 
 
-RunsArgument = Annotated[
-    list[str] | None,
-    typer.Argument(metavar="RUN", help="Names or paths.", show_default="all"),
-]
+def _sort_key(sort: Order, summary: dict[str, Any], text: str) -> tuple[Any, ...]:
+    if sort == "loss":
+        held_out = summary["held_out"]
+        return (held_out is None, text, held_out["nats_per_byte"] if held_out else 0)
+    if sort == "size":
+        return (-(summary["parameters"] or 0), summary["name"])
+    return (summary["name"].casefold(), summary["name"])
 
 
-@app.command(cls=Command)
-def verify(names: RunsArgument = None, json: JsonOption = False) -> None:
-    """Check every byte of runs, and show which checkpoints are valid.
+def _texts(runs: Sequence[Run]) -> list[str]:
+    """The name of each run's held-out text; different texts have different names."""
+    from tfcli.runs.comparison import held_out_text
 
-    Exit code 65 if anything is damaged.
-    """
+    names: dict[tuple[object, ...], str] = {}
+    for run in runs:
+        text, corpus = held_out_text(run), run.corpus
+        sources = corpus.val.sources if corpus.val else corpus.sources
+        if text not in names:
+            name = _shortened(sources)
+            same = sum(known.split(" #")[0] == name for known in names.values())
+            names[text] = f"{name} #{same + 1}" if same else name
+    return [names[held_out_text(run)] for run in runs]
+
+
+def _shortened(sources: Sequence[str], most: int = 14) -> str:
+    from tfcli.runs.run import source_name
+
+    if not sources:
+        return ""
+    name = source_name(sources[0])
+    more = f" +{len(sources) - 1}" if len(sources) > 1 else ""
+    room = most - len(more)
+    return (name if len(name) <= room else f"{name[: room - 1]}…") + more
+
+
+def _state(run: Run, summary: dict[str, Any]) -> str:
+    if run.metadata.get("imported") and not summary["steps"]:
+        return "imported"
+    return "" if summary["finished"] else "unfinished"
+
+
+def _show_list(rows: Sequence[tuple[Run, dict[str, Any], str]]) -> None:
+    from tfcli.cli.humanize import format_bytes, format_count, format_duration, format_moment
     from tfcli.cli.render import show_table
-    from tfcli.runs.inspection import inspect
 
-    reporter = streams.Reporter(quiet=False)
-    inspections = [inspect(path) for path in _folders(names)]
-    rows = []
-    for found in inspections:
-        if json:
-            streams.write_json_result(_inspection_as_json(found))
-        for step in found.steps:
-            fault = found.faults.get(step)
-            state = "valid, best" if step == found.best else "valid"
-            if step in found.only_weights:
-                state = f"weights only{', best' * (step == found.best)}"
-            elif fault:
-                state = "damaged" if isinstance(fault, DamagedError) else "unreadable"
-            rows.append([found.path.name, step.name, state])
-        if not found.steps:
-            rows.append([found.path.name, "", "no checkpoint yet"])
-        for error in found.faults.values():
-            reporter.warn(error)
-        for note in _leftovers(found):
-            reporter.note(f"{found.path.name}: {note}")
-    if rows and not json:
-        show_table(["run", "step", "state"], rows)
-    damaged = [found for found in inspections if found.faults]
-    for found in inspections:
-        name, faults = shlex.quote(found.path.name), found.faults.values()
-        if found.hint:
-            reporter.next(found.hint)
-        elif any(isinstance(fault, DamagedError | NotFoundError) for fault in faults):
-            reporter.note(f"{found.path.name}: cannot be repaired; restore it from a backup.")
-        elif found.trainer_killed:
-            reporter.next(f"tfcli train --resume {name}")
-    if damaged:
-        raise typer.Exit(DataError.exit_code)
-    count = len(inspections)
-    reporter.note("1 run OK." if count == 1 else f"all {count:,} runs OK.")
+    table = []
+    for run, summary, text in rows:
+        held_out = summary["held_out"]
+        table.append({
+            "run": summary["name"],
+            "saved": format_moment(summary["changed"]),
+            "params": format_count(summary["parameters"]),
+            "nats/byte": f"{held_out['nats_per_byte']:.4f}" if held_out else "-",
+            "held out": text if held_out else "-",
+            "steps": f"{summary['steps']:,}",
+            "time": format_duration(summary["seconds"]),
+            "disk": format_bytes(summary["disk_bytes"]),
+            "": _state(run, summary),
+        })  # fmt: skip
+    several = len({row["held out"] for row in table} - {"-"}) > 1
+    headings = [heading for heading in table[0] if several or heading != "held out"]
+    show_table(headings, [[row[heading] for heading in headings] for row in table])
 
 
-@app.command(cls=Command)
-def repair(names: RunsArgument = None) -> None:
-    """Remove damaged checkpoints, and what killed processes left.
-
-    A checkpoint whose weights are valid, but not its optimizer state, is removed only if a newer
-    valid one exists and it is not the best. A lost tokenizer is restored if another copy exists.
-    """
-    from tfcli.runs.inspection import inspect, repair
-    from tfcli.text.corpus import CACHE, remove_cache_leftovers
-
-    reporter = streams.Reporter(quiet=False)
-    broken = False
-    for path in _folders(names):
-        removed, restored = repair(path)
-        for gone in removed:
-            reporter.note(f"Removed: {gone}")
-        for back in restored:
-            reporter.note(f"Restored: {back}")
-        found = inspect(path)
-        for error in found.faults.values():
-            reporter.warn(error)
-        if found.valid and found.usable:
-            steps = streams.counted(len(found.valid), "valid step")
-            reporter.note(f"{path.name}: {steps}, the newest {found.valid[-1].name}.")
-        elif found.usable:
-            reporter.note(f"{path.name}: can generate, but not resume training.")
-        elif not found.faults:
-            reporter.note(f"{path.name}: no checkpoint yet.")
-        else:
-            broken = True
-            reporter.note(f"{path.name}: cannot be repaired; restore it from a backup.")
-        if found.hint:
-            reporter.next(found.hint)
-    for gone in remove_cache_leftovers(CACHE):
-        reporter.note(f"Removed: {gone}")
-    if broken:
-        raise typer.Exit(DataError.exit_code)
-
-
-def _folders(names: list[str] | None) -> list[Path]:
-    """The folders of runs by name, damaged ones included."""
-    from tfcli.runs.run import ROOT, list_runs, run_folder
-
-    return [run_folder(name, ROOT) for name in names] if names else list_runs()
-
-
-def _leftovers(found: Inspection) -> list[str]:
-    notes = []
-    if found.trainer_killed:
-        notes.append("its trainer was killed; its lock is free")
-    if found.leftovers:
-        notes.append(f"{streams.counted(len(found.leftovers), 'leftover')} of killed processes")
-    return notes
-
-
-def _inspection_as_json(found: Inspection) -> dict[str, Any]:
-    return {
-        "name": found.path.name,
-        "usable": found.usable,
-        "newest": found.valid[-1].name if found.valid else None,
-        "best": found.best.name if found.best else None,
-        "steps": [step.name for step in found.steps],
-        "only_weights": [step.name for step in found.only_weights],
-        "faults": {str(path): error.what for path, error in found.faults.items()},
-        "leftovers": [str(path) for path in found.leftovers],
-        "killed": found.trainer_killed,
-    }
+# --- show and diff ------------------------------------------------------------------------------
 
 
 @app.command(cls=Command)
@@ -204,32 +158,75 @@ def show(
     ] = None,
     json: JsonOption = False,
 ) -> None:
-    """Show one run in detail."""
-    from tfcli.cli.render import show_facts
+    """Show one run in detail: its loss, its training, its text, and its model part by part."""
+    from tfcli.cli.render import show_sections
+    from tfcli.cli.run_words import RUN, describe
+    from tfcli.model.cost import parameters_by_part
     from tfcli.runs.run import find_run
-    from tfcli.runs.summary import summarize
+    from tfcli.runs.series import read_series
 
     found, _ = find_run(run)
-    summary = summarize(found)
+    series = read_series(found)
     if json:
-        streams.write_json_result(summary | {"run": found.metadata})
+        parts = {"parameters_by_part": parameters_by_part(found.model_config)}
+        streams.write_json_result(
+            series.summary | series.evaluations() | parts | {"run": found.metadata}
+        )
         return
-    parts = {part: found.metadata.get(part, {}) for part in ("model", "plan", "corpus", "machine")}
-    show_facts(dict(_flatten(summary | parts)))
-    name = shlex.quote(found.name)
-    has_checkpoint = summary["steps"] or found.metadata.get("imported")
+    sections = describe(series)
+    show_sections({f"Run {found.name}": sections.pop(RUN), **sections})
+    name = shlex.quote(found.argument)
+    has_checkpoint = series.summary["steps"] or found.metadata.get("imported")
     streams.Reporter(quiet=False).next(
         f'tfcli generate "..." --run {name}' if has_checkpoint else f"tfcli train --resume {name}"
     )
 
 
-def _flatten(value: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """The facts of nested dictionaries, with dots in their names."""
-    for key, item in value.items():
-        if isinstance(item, dict):
-            yield from _flatten(item, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", item
+@app.command(cls=Command)
+def diff(
+    runs: Annotated[
+        list[str], typer.Argument(metavar="RUN", help="Names or paths of two or more.")
+    ],
+    all: Annotated[
+        bool, typer_option("--all", help="Show also what is the same in all of them.")
+    ] = False,
+    json: JsonOption = False,
+) -> None:
+    """Compare runs: how they were made, and what came of it.
+
+    tfcli runs diff small large
+    """
+    from tfcli.cli.charts.chart import labels
+    from tfcli.cli.render import show_comparison
+    from tfcli.cli.run_words import compare, describe, differences, warn_obstacle
+    from tfcli.runs.run import find_run
+    from tfcli.runs.series import read_series
+
+    found = {(run := find_run(name)[0]).path.resolve(): run for name in runs}
+    if len(found) < 2:
+        raise UsageError("name at least two runs to compare", hint="tfcli runs   # lists all runs")
+    series = [read_series(run) for run in found.values()]
+    if json:
+        streams.write_json_result(differences(series, everything=all))
+        return
+    reporter = streams.Reporter(quiet=False)
+    table = compare([describe(one) for one in series], everything=all)
+    if table:
+        show_comparison(labels(series), table)
+    else:
+        reporter.note("These runs do not differ.")
+    if warning := warn_obstacle(series):
+        reporter.note(f"Note: {warning}")
+    reporter.next(f"tfcli runs plot {shlex.join(run.argument for run in found.values())}")
+
+
+app.command("plot", cls=Command)(plot.plot)
+app.command("tensorboard", cls=Command)(plot.tensorboard)
+app.command("verify", cls=Command)(verify.verify)
+app.command("repair", cls=Command)(verify.repair)
+
+
+# --- remove -------------------------------------------------------------------------------------
 
 
 @app.command("rm", cls=Command)
@@ -238,24 +235,55 @@ def remove(
     yes: Annotated[bool, typer_option("--yes", "-y", help="Do not ask for confirmation.")] = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Remove runs, with all of their checkpoints.
+    """Remove runs, with all of their checkpoints: all of those named, or none.
 
-    tfcli runs rm book
+    tfcli runs rm small large
     """
     from tfcli.cli.humanize import format_bytes
     from tfcli.files import lock, remove_folder
+    from tfcli.runs.run import run_folder
+    from tfcli.runs.summary import disk_bytes
 
     reporter = streams.Reporter(quiet=quiet)
-    folders = list(dict.fromkeys(_folders(names)))
+    folders = list({path.resolve(): path for path in map(run_folder, names)}.values())
     if not yes and not (streams.is_terminal(sys.stdin) and streams.is_terminal(sys.stderr)):
         raise UsageError(
-            "removing runs requires confirmation",
+            "removing runs requires confirmation; nothing was removed",
             hint=f"tfcli runs rm --yes {shlex.join(names)}",
         )
-    for path in folders:
-        size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+    with contextlib.ExitStack() as locks:
+        for path in folders:
+            locks.enter_context(lock(path, doing="removing it"))
+        sizes = {path: disk_bytes(path) for path in folders}
         if not yes:
-            typer.confirm(f"Remove {path} ({format_bytes(size)})?", abort=True, err=True)
-        with lock(path, doing="removing it"):
+            _confirm_removal({str(path): format_bytes(size) for path, size in sizes.items()},
+                             format_bytes(sum(sizes.values())))  # fmt: skip
+        for path, size in sizes.items():
             remove_folder(path)
-        reporter.note(f"Removed {path} ({format_bytes(size)}).")
+            reporter.note(f"Removed {path} ({format_bytes(size)}).")
+
+
+def _confirm_removal(sizes: dict[str, str], total: str) -> None:
+    """Asks once for all of them.
+
+    Raises:
+        typer.Abort: the answer is no, or there is none.
+
+    """
+    from tfcli.generation.streaming import make_visible
+
+    paths = [make_visible(path) for path in sizes]
+    question = f"Remove {paths[0]} ({total}), with all of its checkpoints?"
+    if len(paths) > 1:
+        width = max(map(len, paths))
+        for path, size in zip(paths, sizes.values(), strict=True):
+            streams.say(f"  {path:<{width}}  {size:>8}")
+        question = f"Remove these {len(paths)} runs ({total}), with all of their checkpoints?"
+    try:
+        confirmed = typer.confirm(question, err=True)
+    except typer.Abort:  # Ctrl-C, or the end of the input: the question's line is still open
+        streams.say("")
+        confirmed = False
+    if not confirmed:
+        streams.say("Nothing was removed.")
+        raise typer.Abort

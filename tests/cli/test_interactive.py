@@ -1,0 +1,159 @@
+"""`tfcli generate -i`: the session's options, and the file that its text belongs to."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pexpect
+import pytest
+
+from tests.cli.test_terminal import MODEL
+from tests.conftest import Shell, bare_environment
+
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="needs POSIX terminals")
+
+
+def session(shell: Shell, *arguments: str, env: dict[str, str] | None = None) -> pexpect.spawn:
+    return pexpect.spawn(
+        sys.executable,
+        ["-m", "tfcli", "generate", "--run", "tale", "-i", "--greedy", "--max-new-tokens", "4",
+         *arguments],
+        cwd=str(shell.folder),
+        env=bare_environment() | {"TERM": "xterm-256color", "COLUMNS": "300"} | (env or {}),
+        dimensions=(30, 300), encoding="utf-8", timeout=20,
+    )  # fmt: skip
+
+
+def say(child: pexpect.spawn, line: str, *expected: str) -> None:
+    """Types a line at the prompt, and expects what is shown before the next prompt."""
+    child.expect("> $")
+    child.sendline(line)
+    for text in expected:
+        child.expect_exact(text)
+
+
+def quit_session(child: pexpect.spawn) -> None:
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 0
+
+
+def test_a_file_is_continued_and_saved_back(trained: Shell, tmp_path: Path) -> None:
+    story = tmp_path / "story.txt"
+    story.write_bytes(b"Bob saw the moon at noon.\r\nAnn")
+    child = session(trained, "--file", str(story))
+    child.expect("Going on from")
+    child.expect_exact("7 words, 30 bytes")
+    child.expect_exact("Bob saw the moon at noon.\r\nAnn\r\n")
+    say(child, " saw")
+    child.expect(rf"{MODEL}([^\x1b]+)\x1b\[0m")
+    written = child.match[1].replace("\r\n", "\n")
+    say(child, "/quit", "Not saved to", "/save, or quit again")
+    assert story.read_bytes() == b"Bob saw the moon at noon.\r\nAnn"
+    say(child, "/save", "Saved to")
+    assert story.read_bytes().decode() == f"Bob saw the moon at noon.\r\nAnn saw{written}"
+    say(child, "/quit")
+    quit_session(child)
+
+
+def test_a_file_that_does_not_exist_yet_is_created_on_save(trained: Shell, tmp_path: Path) -> None:
+    story = tmp_path / "new.txt"
+    child = session(trained, "--file", str(story), "Ann saw")
+    child.expect_exact("does not exist yet; /save creates it")
+    child.expect_exact("> Ann saw\r\n")  # the prompt is shown as if it was typed
+    child.expect(MODEL)
+    child.expect("> $")
+    child.sendeof()
+    child.expect_exact("quit again to drop it")
+    assert not story.exists()
+    say(child, "/save", "Saved to")
+    assert story.read_text().startswith("Ann saw")
+    child.expect("> $")
+    child.sendeof()
+    quit_session(child)
+
+
+def test_loading_replaces_the_text_and_undo_brings_it_back(trained: Shell, tmp_path: Path) -> None:
+    (tmp_path / "story.txt").write_text("Nobody saw")
+    (tmp_path / "bytes").write_bytes(b"\xff\xfe")
+    child = session(trained)
+    say(child, "Ann saw")
+    say(child, f"/load {tmp_path}/story.txt", "Nobody saw\r\n")
+    say(child, "/retry", "nothing to retry")
+    say(child, "/undo", "Ann saw")
+    for name, error in (
+        ("", "/load needs the name of a file"),
+        (f" {tmp_path}/no.txt", "file not found"),
+        (f" {tmp_path}/bytes", "not valid UTF-8"),
+        (f" {tmp_path}", "is not a regular file"),
+    ):
+        say(child, f"/load{name}", error)
+    say(child, f"/save {tmp_path}/kept.txt", "Saved to")  # the errors have not cost the text
+    assert (tmp_path / "kept.txt").read_text().startswith("Ann saw")
+    say(child, "/quit")
+    quit_session(child)
+
+
+def test_a_file_of_others_is_not_overwritten(trained: Shell, tmp_path: Path) -> None:
+    story = tmp_path / "story.txt"
+    story.write_text("Nobody saw")
+    child = session(trained)
+    say(child, "Ann saw")
+    say(child, f"/save {story}", "already exists")
+    say(child, f"/load {story}", "Going on from")
+    child.expect("> $")
+    story.write_text("Nobody saw it coming")
+    child.sendline("/save")
+    child.expect_exact("was changed by another program")
+    assert story.read_text() == "Nobody saw it coming"
+    say(child, f"/save {story}/it.txt", "error: ")
+    child.expect("> $")
+    child.sendcontrol("c")
+    say(child, "/quit")  # the text is as it was loaded
+    quit_session(child)
+
+
+def test_options_in_use_are_shown(trained: Shell) -> None:
+    child = session(trained, "--seed", "5")
+    say(child, "/show")
+    child.expect(r"max_new_tokens\x1b\[0m +4 +default 256\r\n")
+    child.expect(r"greedy *\x1b\[0m +on +default off\r\n")
+    child.expect(r"seed *\x1b\[0m +5 +default random\r\n")
+    child.expect_exact("/show all lists them")
+    assert "top_k" not in child.before
+    say(child, "/show all")
+    child.expect(r"top_k *\x1b\[0m +40 +default 40\r\n")
+    say(child, "/show none", "/show, or /show all")
+    say(child, "/set greedy on", "greedy: on, as before")
+    say(child, "/set stop \\n", "stop: - -> '\\n'")
+    say(child, "/quit")
+    quit_session(child)
+
+
+def test_help_is_a_table_that_fits_the_terminal(trained: Shell) -> None:
+    child = session(trained, env={"COLUMNS": "50"})
+    say(child, "/help")
+    child.expect("/quit.*\r\n")
+    lines = child.before.replace("\x1b[1m", "").replace("\x1b[0m", "").split("\r\n")[1:]
+    assert max(map(len, lines)) <= 50
+    assert any(line.startswith("/set NAME VALUE ") for line in lines)
+    say(child, "/quit")
+    quit_session(child)
+
+
+def test_no_color_means_none(trained: Shell) -> None:
+    child = session(trained, env={"NO_COLOR": "1"})
+    say(child, "Ann saw")
+    child.expect("> $")
+    assert "\x1b[3" not in child.before
+    child.sendline("/quit")
+    quit_session(child)
+
+
+def test_file_is_for_interactive_sessions(trained: Shell) -> None:
+    done = trained("generate", "--file", "book.txt")
+    assert done.code == 2
+    assert "--file requires -i" in done.err
+    assert "try: tfcli generate < book.txt" in done.err

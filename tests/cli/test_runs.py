@@ -1,0 +1,260 @@
+"""`tfcli runs`: listing, showing, comparing and removing runs, and where a new one may lie."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from tests.cli.test_terminal import TINY, terminal
+from tests.conftest import BOOK, RealShell, Shell
+
+
+@pytest.fixture(scope="module")
+def several(tmp_path_factory: pytest.TempPathFactory) -> Shell:
+    """A folder with the runs `small`, `gpt` and `numbers`, the last on another text."""
+    folder = tmp_path_factory.mktemp("several")
+    (folder / "book.txt").write_text(BOOK)
+    (folder / "numbers.txt").write_text("".join(f"{i} and {i + 1}\n" for i in range(3000)))
+    shell = RealShell(folder)
+    for name, text, *options in (
+        ("small", "book.txt", "--steps", "8"),
+        ("numbers", "numbers.txt", "--steps", "2"),
+        ("gpt", "book.txt", "--steps", "2", "--family", "gpt2", "--seed", "5"),
+    ):
+        made = shell("train", text, "--run", name, *TINY, *options, "--quiet")
+        assert made.code == 0, made.err
+    return shell
+
+
+@pytest.fixture
+def workshop(several: Shell, tmp_path: Path) -> Shell:
+    shutil.copytree(several.folder, tmp_path / "work")
+    return RealShell(tmp_path / "work")
+
+
+def names(out: bytes) -> list[str]:
+    """The first column of a table."""
+    return [line.split()[0] for line in out.decode().splitlines()[1:]]
+
+
+# --- list ---------------------------------------------------------------------------------------
+
+
+def test_runs_list_is_the_same_as_runs(several: Shell) -> None:
+    for options in ((), ("--json",), ("--sort", "loss")):
+        assert several("runs", "list", *options).out == several("runs", *options).out
+
+
+def test_runs_are_sorted_as_asked(several: Shell) -> None:
+    order = {
+        "date": ["small", "numbers", "gpt"],
+        "name": ["gpt", "numbers", "small"],
+        "size": ["small", "numbers", "gpt"],
+        "loss": ["small", "gpt", "numbers"],  # text by text
+    }
+    for sort, expected in order.items():
+        done = several("runs", "list", "--sort", sort)
+        assert names(done.out) == expected
+        assert "Next: tfcli runs show gpt" in done.err  # the newest, whatever the order
+        rows = several("runs", "list", "--sort", sort, "--json").out.splitlines()
+        assert [json.loads(row)["name"] for row in rows] == expected
+
+
+def test_columns_are_aligned_also_where_a_run_has_no_loss(workshop: Shell) -> None:
+    made = workshop(
+        *("train", "book.txt", "--run", "unmeasured", *TINY, "--steps", "1"), "--val-fraction", "0"
+    )
+    assert made.code == 0, made.err
+    head, *rows = workshop("runs").out.decode().splitlines()
+    end = head.index("nats/byte") + len("nats/byte")
+    for row in rows:
+        assert re.fullmatch(r".*(\d\.\d{4}| -)", row[:end]), row
+    assert names(workshop("runs", "--sort", "loss").out)[-1] == "unmeasured"
+
+
+def test_losses_on_different_texts_are_not_passed_off_as_comparable(workshop: Shell) -> None:
+    done = workshop("runs")
+    assert "only losses on the same held-out text can be compared" in done.err
+    assert "numbers.txt" in done.out.decode()
+    assert workshop("runs", "rm", "--yes", "numbers").code == 0
+    done = workshop("runs")
+    assert "compared" not in done.err
+    assert "book.txt" not in done.out.decode()
+
+
+def test_different_texts_of_the_same_name_are_told_apart(workshop: Shell) -> None:
+    (workshop.folder / "book.txt").write_text(BOOK + "The end.\n" * 40)
+    made = workshop("train", "book.txt", "--run", "longer", *TINY, "--steps", "1")
+    assert made.code == 0, made.err
+    listed = workshop("runs").out.decode()
+    assert "book.txt #2" in next(line for line in listed.splitlines() if "longer" in line)
+
+
+# --- show ---------------------------------------------------------------------------------------
+
+
+def test_show_has_every_part_of_the_model_in_words(several: Shell) -> None:
+    shown = several("runs", "show", "small").out.decode()
+    summary = json.loads(several("runs", "show", "small", "--json").out)
+    for words in (
+        "Run small",
+        rf"best nats/byte +{summary['held_out']['nats_per_byte']:.4f}, step 8\n",
+        r"measured on +all held-out text, 2\.2 kB\n",
+        r"held out +2\.2 kB: the end of book\.txt\n",
+        r"family +modern: RMSNorm, SwiGLU, rotary positions\n",
+        r"budget +8 steps\n",
+        r"    attention +[\d.]+ k +\d+ %\n",
+        r"    norms +\d+ +< 1 %\n",
+    ):
+        assert re.search(words, shown), words
+    assert not re.search(r"[{}\[\]]|None|True|False|\d\.\d{5}", shown)
+    parts = summary["parameters_by_part"]
+    assert sum(parts.values()) == summary["parameters"]
+    assert summary["best_evaluation"]["step"] == summary["last_evaluation"]["step"] == 8
+
+
+def test_show_names_a_run_elsewhere_by_its_path(workshop: Shell) -> None:
+    (workshop.folder / "checkpoints/gpt").rename(workshop.folder / "moved")
+    assert "--run moved" in workshop("runs", "show", "moved").err
+
+
+@pytest.mark.parametrize("columns", [40, 80])
+def test_show_and_diff_fit_the_terminal(several: Shell, columns: int) -> None:
+    for command in (("show", "small"), ("diff", "small", "gpt", "numbers")):
+        done = several("runs", *command, env={"COLUMNS": str(columns)})
+        assert done.code == 0, done.err
+        assert max(map(len, done.out.decode().splitlines())) <= columns
+        wide = several("runs", *command, env={"COLUMNS": "300"}).out.decode()
+        if command[0] == "show" or columns == 80:  # otherwise names of runs are repeated
+            assert Counter("".join(wide.split())) == Counter("".join(done.out.decode().split()))
+
+
+# --- diff ---------------------------------------------------------------------------------------
+
+
+def test_diff_shows_what_differs_and_only_that(several: Shell) -> None:
+    done = several("runs", "diff", "small", "gpt")
+    shown = done.out.decode()
+    assert re.search(r"^ +small +gpt$", shown, re.MULTILINE)
+    assert re.search(r"  seed +0 +5\n", shown)
+    assert re.search(r"  budget +8 steps +2 steps\n", shown)
+    assert re.search(r"    positions +- +512", shown)
+    assert "hidden size" not in shown
+    assert "Text" not in shown
+    assert "compared" not in done.err
+    everything = several("runs", "diff", "small", "gpt", "--all").out.decode()
+    assert re.search(r"  hidden size +32 +32\n", everything)
+
+
+def test_diff_of_different_texts_says_so(several: Shell) -> None:
+    done = several("runs", "diff", "small", "numbers")
+    assert re.search(r"  files +book\.txt +numbers\.txt\n", done.out.decode())
+    assert "evaluated on different texts; their losses cannot be compared" in done.err
+
+
+def test_diff_as_json(several: Shell) -> None:
+    found = json.loads(several("runs", "diff", "small", "gpt", "--json").out)
+    assert found["runs"] == ["checkpoints/small", "checkpoints/gpt"]
+    assert found["comparable"] is True
+    assert found["configuration"]["seed"] == [0, 5]
+    assert found["configuration"]["model.family"] == ["modern", "gpt2"]
+    assert found["results"]["steps"] == [8, 2]
+    assert "model.d_model" not in found["configuration"]
+    everything = json.loads(several("runs", "diff", "small", "gpt", "--json", "--all").out)
+    assert everything["configuration"]["model.d_model"] == [32, 32]
+
+
+def test_diff_needs_two_runs(several: Shell) -> None:
+    done = several("runs", "diff", "small", "checkpoints/small")
+    assert done.code == 2
+    assert "at least two runs" in done.err
+
+
+def test_copies_do_not_differ(workshop: Shell) -> None:
+    shutil.copytree(workshop.folder / "checkpoints/small", workshop.folder / "checkpoints/copy")
+    done = workshop("runs", "diff", "small", "copy")
+    assert (done.code, done.out) == (0, b"")
+    assert "do not differ" in done.err
+
+
+# --- where runs lie -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "what", "hint"),
+    [
+        ("a/b", "there is no folder 'a'", "--run a-b"),
+        ("checkpoints/a/b", "cannot lie deeper than right in checkpoints/", "--run a-b"),
+        ("./checkpoints/small/b", "cannot lie deeper", "--run small-b"),
+    ],
+)
+def test_name_with_a_slash_that_is_no_path_is_refused(
+    several: Shell, name: str, what: str, hint: str
+) -> None:
+    done = several("train", "book.txt", "--run", name, *TINY, "--steps", "1")
+    assert done.code == 2
+    assert what in done.err
+    assert f"try: {hint}" in done.err
+
+
+def test_a_path_into_a_folder_that_exists_is_one(workshop: Shell) -> None:
+    (workshop.folder / "kept").mkdir()
+    made = workshop("train", "book.txt", "--run", "kept/it", *TINY, "--steps", "1")
+    assert made.code == 0, made.err
+    assert (workshop.folder / "kept/it/run.json").exists()
+
+
+def test_nested_run_is_said_to_be_there(workshop: Shell) -> None:
+    (workshop.folder / "checkpoints/a").mkdir()
+    (workshop.folder / "checkpoints/gpt").rename(workshop.folder / "checkpoints/a/b")
+    done = workshop("runs")
+    assert names(done.out) == ["small", "numbers"]
+    assert "checkpoints/a/b is not listed" in done.err
+    assert workshop("runs", "show", "a/b").code == 0
+
+
+# --- remove -------------------------------------------------------------------------------------
+
+
+def test_runs_are_removed_all_or_none(workshop: Shell) -> None:
+    done = workshop("runs", "rm", "small")
+    assert done.code == 2
+    assert "nothing was removed" in done.err
+    assert "tfcli runs rm --yes small" in done.err
+    assert workshop("runs", "rm", "small", "three", "--yes").code == 66
+    assert (workshop.folder / "checkpoints/small/run.json").exists()
+    done = workshop("runs", "rm", "--yes", "small", "gpt", "checkpoints/gpt")
+    assert done.code == 0
+    assert done.err.count("Removed checkpoints/") == 2
+    assert names(workshop("runs").out) == ["numbers"]
+    assert workshop("runs", "verify").code == 0
+    assert workshop("runs", "rm", "--yes", "book.txt").code == 66
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs POSIX terminals")
+@pytest.mark.parametrize("answer", ["n", "", "\x04", "\x03"])
+def test_unless_confirmed_nothing_is_removed_and_that_is_said(workshop: Shell, answer: str) -> None:
+    child = terminal(workshop, "runs", "rm", "small", "gpt")
+    child.expect(r"checkpoints/small +[\d.]+ kB\r\n +checkpoints/gpt +[\d.]+ kB")
+    child.expect(r"Remove these 2 runs \([\d.]+ M?k?B\), with all of their checkpoints\? \[y/N\]: ")
+    child.send(answer if answer in "\x03\x04" and answer else f"{answer}\r")
+    child.expect(r"\r\nNothing was removed\.")
+    child.expect("$")
+    child.close()
+    assert set(names(workshop("runs").out)) == {"small", "gpt", "numbers"}
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs POSIX terminals")
+def test_one_confirmation_is_for_all(workshop: Shell) -> None:
+    child = terminal(workshop, "runs", "rm", "small", "gpt")
+    child.expect(r"\[y/N\]: ")
+    child.sendline("y")
+    child.expect("Removed checkpoints/gpt")
+    child.wait()
+    assert names(workshop("runs").out) == ["numbers"]

@@ -1,0 +1,150 @@
+"""The text of an interactive session: what was added to it, and the file it belongs to."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+from tfcli.cli import streams
+from tfcli.errors import ConflictError, DataError, NotFoundError, UsageError
+
+
+class Draft:
+    """A text that grows turn by turn.
+
+    It may belong to a file, once it was read from there or saved there: `save` then writes all of
+    it back. A file that is not known in this way, or has changed since, is never overwritten.
+
+    Attributes:
+        text: all of it.
+        path: the file it belongs to.
+
+    """
+
+    def __init__(self) -> None:
+        self.text = ""
+        self.path: Path | None = None
+        self._turns: list[tuple[str, str | None]] = []  # the text before; a line, or a new text
+        self._on_disk: dict[Path, bytes] = {}  # what each known file holds
+
+    @property
+    def unsaved(self) -> bool:
+        """Whether it differs from the file it belongs to."""
+        if self.path is None:
+            return False
+        return self.text.encode() != self._on_disk.get(_real(self.path), b"")
+
+    def tail(self, most: int = 200) -> str:
+        """Its end, from the beginning of a line if one is near."""
+        if len(self.text) <= most:
+            return self.text
+        end = self.text[-most:]
+        _, newline, lines = end.partition("\n")
+        return f"... {lines if newline and lines.strip() else end}"
+
+    # --- turns ----------------------------------------------------------------------------------
+
+    def take_turn(self, line: str) -> None:
+        """Adds what the person wrote."""
+        self._turns.append((self.text, line))
+        self.text += line
+
+    def back_to_last_line(self) -> None:
+        """Takes the text back to the end of what the person wrote last.
+
+        Raises:
+            UsageError: nothing was written since the text was begun or loaded.
+
+        """
+        before, line = self._turns[-1] if self._turns else ("", None)
+        if line is None:
+            raise UsageError("nothing to retry")
+        self.text = before + line
+
+    def undo(self) -> None:
+        """Takes the last turn back: a line and its continuation, or a text begun or loaded.
+
+        Raises:
+            UsageError: there is none.
+
+        """
+        if not self._turns:
+            raise UsageError("nothing to undo")
+        self.text, _ = self._turns.pop()
+
+    def begin(self, text: str) -> None:
+        """Begins another text; `undo` brings the one before it back."""
+        if self.text:
+            self._turns.append((self.text, None))
+        self.text = text
+
+    # --- files ----------------------------------------------------------------------------------
+
+    def load(self, name: str) -> None:
+        """Goes on from the text of a file.
+
+        Raises:
+            NotFoundError, DataError: it does not exist, or is no text.
+
+        """
+        from tfcli.files import require_regular_file
+
+        path = Path(name).expanduser()
+        require_regular_file(path)
+        try:
+            data = path.read_bytes()
+            text = data.decode()
+        except FileNotFoundError:
+            raise NotFoundError(f"file not found: {path}") from None
+        except UnicodeDecodeError as error:
+            raise DataError(
+                f"{path} is not valid UTF-8", why=f"invalid UTF-8 at byte {error.start:,}"
+            ) from None
+        self.begin(text)
+        self.path = path
+        self._on_disk[_real(path)] = data
+
+    def save(self, name: str) -> Path:
+        """Writes all of it to a file; without a name, to the one it belongs to.
+
+        Raises:
+            UsageError: it belongs to none yet.
+            ConflictError: the file is another text, or was changed by somebody else.
+
+        """
+        from tfcli.files import require_regular_file, write_file
+
+        path = Path(name).expanduser() if name else self.path
+        if path is None:
+            raise UsageError("/save needs the name of a file", hint="/save story.txt")
+        require_regular_file(path)
+        real = _real(path)
+        if path.exists() and path.read_bytes() != self._on_disk.get(real):
+            known = real in self._on_disk
+            raise ConflictError(
+                f"file {path} {'was changed by another program' if known else 'already exists'}",
+                hint=f"/save another-name.txt{'' if known else f', or /load {_word(path)} first'}",
+            )
+        data = self.text.encode()
+        write_file(real, data)
+        self.path, self._on_disk[real] = path, data
+        return path
+
+    def belongs_to(self, name: str) -> None:
+        """Begins a text for a file that does not exist yet."""
+        self.path = Path(name).expanduser()
+
+
+def _real(path: Path) -> Path:
+    """The file itself, where a link leads to it."""
+    return path.resolve()
+
+
+def _word(path: Path) -> str:
+    return shlex.quote(str(path))
+
+
+def describe_size(text: str) -> str:
+    """`12 words, 71 bytes`."""
+    size = len(text.encode())
+    return f"{streams.counted(len(text.split()), 'word')}, {streams.counted(size, 'byte')}"
