@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -15,16 +15,14 @@ from tfcli.cli.output_formats import escaped_bytes, stdout_filter
 from tfcli.cli.shared_options import EngineOptions, JsonOption, QuietOption
 from tfcli.cli.stdin_lines import StdinLines
 from tfcli.errors import DataError, UsageError
-from tfcli.options import OptionError, Options, option
+from tfcli.options import Options, option
 from tfcli.text.reading_options import ReadingOptions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
-    from tfcli.generation.engines.engine import Engine
-    from tfcli.text.tokenizer import Tokenizer
+    from tfcli.generation.scorer import Scored, Scorer
 
-ROWS = 16  # windows per batch
 LINES = 256  # scored together
 
 
@@ -59,6 +57,7 @@ def score(
     grep . book.txt | tfcli score --by line | sort -n | head
     """
     from tfcli.generation.open_engine import open_best, open_engine
+    from tfcli.generation.scorer import ROWS, Scorer
     from tfcli.runs.run import find_run
 
     reporter = streams.Reporter(quiet=quiet)
@@ -89,81 +88,6 @@ def score(
             in_float32 = Scorer(open_with(step), scorer.tokenizer, options.stride)
             exact = in_float32.whole(documents)
             reporter.note(_format_int8_loss(text, exact))
-
-
-@dataclass(frozen=True)
-class Scored:
-    """A text with the log-probability of each of its tokens."""
-
-    ids: list[int]
-    logprobs: list[float]
-    bytes: int
-
-    @property
-    def nats(self) -> float:
-        """Of the whole text."""
-        return 0.0 - math.fsum(self.logprobs)
-
-    @property
-    def nats_per_byte(self) -> float:
-        """0 for an empty text."""
-        return self.nats / self.bytes if self.bytes else 0.0
-
-    @property
-    def perplexity(self) -> float:
-        """Per token; 1 for an empty text."""
-        each = self.nats / len(self.ids) if self.ids else 0.0
-        return math.exp(min(each, 700.0))
-
-    def to_json(self) -> dict[str, Any]:
-        """For `--json`."""
-        return {
-            "nats": self.nats,
-            "nats_per_byte": self.nats_per_byte,
-            "perplexity": self.perplexity,
-            "bytes": self.bytes,
-            "tokens": len(self.ids),
-        }
-
-
-class Scorer:
-    """Scores texts with one model."""
-
-    def __init__(self, engine: Engine, tokenizer: Tokenizer, stride: int | None) -> None:
-        self.tokenizer = tokenizer
-        self._engine = engine
-        context = engine.context_length
-        if stride is not None and stride > context:
-            raise OptionError(
-                "stride", f"must be at most {context}, the context length, not {stride}",
-                hint=f"--stride {context // 2}",
-            )  # fmt: skip
-        self._stride = stride or max(1, context // 2)
-        self.protocol = {"context": context, "stride": self._stride}
-
-    def whole(self, documents: list[str]) -> Scored:
-        """All documents together, each scored on its own."""
-        ids: list[int] = []
-        logprobs: list[float] = []
-        size = 0
-        for scored in self._score(documents):
-            ids += scored.ids
-            logprobs += scored.logprobs
-            size += scored.bytes
-        return Scored(ids, logprobs, size)
-
-    def lines(self, groups: Iterable[list[str]]) -> Iterator[tuple[str, Scored]]:
-        """Each line as a separate text; those of a group are scored together."""
-        for group in groups:
-            yield from zip(group, self._score(group), strict=True)
-
-    def _score(self, texts: list[str]) -> Iterator[Scored]:
-        from tfcli.generation.scoring import score
-
-        ids = [self.tokenizer.encode(text) for text in texts]
-        scores = score(self._engine, ids, self.tokenizer.special, rows=ROWS, stride=self._stride)
-        for text, own, logprobs in zip(texts, ids, scores, strict=True):
-            yield Scored(own, logprobs.tolist(), len(text.encode()))
 
 
 def _describe(text: Scored, scorer: Scorer) -> str:
