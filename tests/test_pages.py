@@ -25,7 +25,11 @@ QUICK_STARTS = ["docs/quick-start.md", "docs/inicio-rapido.md"]
 # Sections whose commands are run together, one after the other, in a folder of their own.
 SECTIONS = [
     *((page, read_page(page)) for page in QUICK_STARTS),
-    *(("docs/recipes.md", part) for part in read_page("docs/recipes.md").split("\n## ")[1:]),
+    *(
+        (page, part)
+        for page in ("docs/training.md", "docs/generating.md", "docs/recipes.md")
+        for part in re.split(r"^#+ (?=\w)", read_page(page), flags=re.MULTILINE)[1:]
+    ),
 ]
 WITH_COMMANDS = [(page, part) for page, part in SECTIONS if command_blocks(part)]
 
@@ -45,8 +49,12 @@ def test_the_commands_of_the_pages_work(page: str, part: str, tmp_path: Path) ->
 
 
 def test_most_recipes_have_commands_to_run() -> None:
-    without = [part.split("\n")[0] for page, part in SECTIONS if not command_blocks(part)]
-    assert without == ["Several processes"]  # tests/runtime/test_distributed.py runs torchrun
+    without = [
+        part.split("\n")[0]
+        for page, part in SECTIONS
+        if page == "docs/recipes.md" and not command_blocks(part)
+    ]
+    assert without == ["Recipes", "Several processes"]  # tests/cli/test_train.py runs torchrun
 
 
 def test_both_quick_starts_have_the_same_commands() -> None:
@@ -69,6 +77,13 @@ def test_installation_is_what_the_project_has() -> None:
     for page in PAGES:
         for target in re.findall(r"^    make ([\w-]+)|`make ([\w-]+)`", read_page(page)):
             assert re.search(rf"^{''.join(target)}:", read_page("Makefile"), re.MULTILINE), page
+
+
+def test_messages_that_the_quick_starts_explain_are_those_of_the_program() -> None:
+    for page in QUICK_STARTS:
+        for message in ("is not UTF-8 text", "already exists", "out of memory"):
+            assert message in read_page(page)
+            assert message in program()
 
 
 # --- links and options --------------------------------------------------------------------------

@@ -38,6 +38,8 @@ def test_errors_say_what_why_and_what_to_do(run: tfcli.OpenRun, tmp_path: Path) 
     with pytest.raises(NotFoundError, match="did you mean 'tale'") as caught:
         tfcli.open_run("tael")
     assert "not found in checkpoints" in str(caught.value)
+    with pytest.raises(UsageError, match="device must be one of auto, cpu, cuda, mps, not 'gpu'"):
+        tfcli.open_run("tale", device="gpu")  # type: ignore[arg-type]
     with pytest.raises(NotFoundError, match="tfcli train"):
         tfcli.open_run(folder=tmp_path)
 
@@ -143,6 +145,7 @@ def test_options_may_be_of_python(run: tfcli.OpenRun, tmp_path: Path) -> None:
     plain = run.generate("Ann", seed=1, max_new_tokens=12, stop=["."], top_p=0.5)
     of_numpy = {"seed": np.int64(1), "top_p": np.float64(0.5), "max_new_tokens": np.int32(12)}
     assert run.generate("Ann", stop=(".",), **of_numpy) == plain
+    assert run.generate("Ann", regex=None, stop=None, **(of_numpy | {"top_p": None}))
     forbidden = run.tokenizer.encode("Ann saw")[-1]
     text = run.generate("Ann", logit_bias={forbidden: -math.inf}, max_new_tokens=12, greedy=True)
     assert forbidden not in run.tokenizer.encode(text)
@@ -183,8 +186,9 @@ def test_wrong_prompts_are_refused(run: tfcli.OpenRun) -> None:
         run.generate_batch("Ann")
     with pytest.raises(UsageError, match=r"run\.score\(text\)"):
         run.score_batch("Ann")
-    with pytest.raises(UsageError, match="samples must be at least 1, not 0"):
-        run.sample("Ann", 0)
+    for wrong in (0, 2.0):
+        with pytest.raises(UsageError, match=f"samples must be a .* at least 1, not {wrong}"):
+            run.sample("Ann", wrong)  # type: ignore[arg-type]
     assert run.generate_batch([]) == []
 
 
@@ -275,8 +279,10 @@ def test_logits_of_what_cannot_be_read_are_refused(run: tfcli.OpenRun) -> None:
         run.logits(BOOK[:600])
     with pytest.raises(UsageError, match="not 0"):
         run.logits([])
-    with pytest.raises(UsageError, match="between 0 and 319"):
+    with pytest.raises(UsageError, match="between 0 and 319, not 320"):
         run.logits([1, 320])
+    with pytest.raises(UsageError, match="must be integers"):
+        run.logits([1.5])  # type: ignore[list-item]
 
 
 def test_tokenizer_goes_there_and_back(run: tfcli.OpenRun) -> None:
@@ -287,5 +293,9 @@ def test_tokenizer_goes_there_and_back(run: tfcli.OpenRun) -> None:
     assert tokenizer.tokenize("Ann saw") == ["A", "n", "n", " saw"]
     assert len(tokenizer) == tokenizer.vocab_size == 320
     assert repr(tokenizer) == "<tokenizer of 320 tokens>"
+    with pytest.raises(UsageError, match="between 0 and 319, not -1"):
+        tokenizer.decode([-1])
+    with pytest.raises(UsageError, match="not valid Unicode"):
+        tokenizer.encode("\udcff")
     cut = tokenizer.encode("👍")[:-1]
     assert tokenizer.decode(cut).startswith("\ufffd")

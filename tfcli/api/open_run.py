@@ -8,23 +8,24 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
+from tfcli.api.arguments import require_choice, require_count, require_ids, require_texts
 from tfcli.api.notices import warn
-from tfcli.api.requests import make_request, require_text, takes_generation_options
+from tfcli.api.requests import make_request, takes_generation_options
 from tfcli.api.results import Completion, Score, make_score
 from tfcli.api.run_tokenizer import RunTokenizer
 from tfcli.errors import DataError, TfcliError, UsageError
 from tfcli.generation.generate import Finished, Generator, RequestList, TokenEvent
-from tfcli.generation.open_engine import open_best, open_engine, open_model
+from tfcli.generation.open_engine import EngineName, open_best, open_engine, open_model
 from tfcli.generation.scorer import ROWS, Scorer
 from tfcli.generation.streaming import TextStream
-from tfcli.options import OptionError
 from tfcli.runs.run import ROOT, find_run
 from tfcli.runs.series import effective_rows
 from tfcli.runs.summary import summarize
+from tfcli.runtime.device import Device
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -32,13 +33,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from tfcli.generation.engines.engine import Engine
-    from tfcli.generation.open_engine import EngineName
     from tfcli.generation.request import GenerationRequest
     from tfcli.model.config import ModelConfig
     from tfcli.model.transformer import Transformer
     from tfcli.runs.run import Run
     from tfcli.runs.valid_steps import ValidStep
-    from tfcli.runtime.device import Device
     from tfcli.text.tokenizer import Tokenizer
 
 
@@ -65,8 +64,11 @@ def open_run(
     Raises:
         NotFoundError: there is no such run; the message suggests the closest name.
         DamagedError, DataError: its folder cannot be read.
+        UsageError: there is no such device or engine.
 
     """
+    require_choice("device", device, get_args(Device))
+    require_choice("engine", engine, get_args(EngineName))
     run, step = find_run(None if name is None else os.fspath(name), Path(folder))
     return OpenRun(run, step, partial(open_engine, run, device=device, engine=engine, int8=int8))
 
@@ -178,14 +180,11 @@ class OpenRun:
             for which they end; in the order of the prompts.
 
         """
-        if isinstance(prompts, str):
-            raise UsageError("prompts must be a list of strings", hint="run.generate(prompt)")
-        for name, value in (("samples", samples), ("batch_size", batch_size)):
-            if value < 1:
-                raise OptionError(name, f"must be at least 1, not {value}")
-        first = make_request("", options)
-        requests = [make_request(prompt, options | {"seed": first.seed}) for prompt in prompts]
-        every = [request for request in requests for _ in range(samples)]
+        texts = require_texts(prompts, hint="run.generate(prompt)")
+        require_count("samples", samples)
+        require_count("batch_size", batch_size)
+        request = make_request("", options)
+        every = [replace(request, prompt=text) for text in texts for _ in range(samples)]
         rows = min(batch_size, len(every))
         return list(self._complete(every, rows=rows, samples=samples)) if every else []
 
@@ -257,9 +256,7 @@ class OpenRun:
 
     def score_batch(self, texts: Iterable[str], *, stride: int | None = None) -> list[Score]:
         """How likely each of many texts is on its own; see `score`."""
-        if isinstance(texts, str):
-            raise UsageError("texts must be a list of strings", hint="run.score(text)")
-        every = [require_text(text) for text in texts]
+        every = require_texts(texts, hint="run.score(text)")
         with self._engine(ROWS) as engine:
             scored = Scorer(engine, self._tokenizer, stride).lines([every])
             return [make_score(each, self._tokenizer) for _, each in scored]
@@ -280,16 +277,14 @@ class OpenRun:
             UsageError: there are no ids, more than the context holds, or ids that do not exist.
 
         """
-        ids = self.tokenizer.encode(require_text(text), bos=True) if isinstance(text, str) else text
-        ids = [int(token) for token in ids]
         config = self.config
+        ids = self.tokenizer.encode(text, bos=True) if isinstance(text, str) else text
+        ids = require_ids(ids, config.vocab_size)
         if not 0 < len(ids) <= config.context_length:
             raise UsageError(
                 f"logits are of 1 to {config.context_length:,} tokens, not {len(ids):,}",
                 hint="run.score(text) reads longer texts through a sliding window",
             )
-        if not all(0 <= token < config.vocab_size for token in ids):
-            raise UsageError(f"token ids must be between 0 and {config.vocab_size - 1:,}")
         with self._engine(1) as engine:
             return np.asarray(engine.forward_all([0], [ids]), np.float32)
 

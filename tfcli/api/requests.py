@@ -9,6 +9,7 @@ from dataclasses import replace
 from secrets import randbelow
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from tfcli.api.arguments import require_text
 from tfcli.errors import UsageError, closest_match
 from tfcli.generation.request import GenerationRequest
 from tfcli.options import OptionError, find_option, options_of, update_options
@@ -20,7 +21,9 @@ Method = TypeVar("Method", bound="Callable[..., Any]")
 
 
 def make_request(prompt: str, options: Mapping[str, Any]) -> GenerationRequest:
-    """The request for a prompt with options by their names; a random seed if none is given.
+    """The request for a prompt with options by their names; None is the default.
+
+    Without a seed it is a random one.
 
     Raises:
         UsageError: the prompt is no text; there is no such option; a value is of the wrong type or
@@ -35,22 +38,13 @@ def make_request(prompt: str, options: Mapping[str, Any]) -> GenerationRequest:
             similar = closest_match(name, known)
             hint = f"did you mean {similar!r}?" if similar else f"known: {', '.join(known)}"
             raise UsageError(f"unknown option {name!r}", hint=hint)
+        if value is None:
+            continue  # as if it were not given
         if isinstance(value, os.PathLike):  # a JSON schema in a file
             values[found.name] = found.parse_text(os.fspath(value))
         else:
             values[found.name] = found.parse_json(_as_json(found.name, value))
     return replace(update_options(GenerationRequest(), values), prompt=require_text(prompt))
-
-
-def require_text(text: object) -> str:
-    """Raises UsageError for what is not a string of characters."""
-    if not isinstance(text, str):
-        raise UsageError(f"a text must be a string, not {type(text).__name__}")
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        raise UsageError("the text is not valid Unicode", why=str(error)) from None
-    return text
 
 
 def _as_json(name: str, value: Any) -> Any:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tfcli.api.arguments import require_ids, require_text
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -43,15 +45,20 @@ class RunTokenizer:
             bos: whether to put `bos` in front, if there is one: that is what the model reads.
 
         """
-        ids = self._tokenizer.encode(text)
+        ids = self._tokenizer.encode(require_text(text))
         return ids if self.bos is None or not bos else [self.bos, *ids]
 
     def decode(self, ids: Iterable[int]) -> str:
         """The text of token ids; special tokens have none.
 
         Bytes that are no whole character, where `ids` are cut in the middle of one, become U+FFFD.
+
+        Raises:
+            UsageError: there is no such id.
+
         """
-        return self._tokenizer.decode([int(token) for token in ids]).decode(errors="replace")
+        known = require_ids(ids, self.vocab_size)
+        return self._tokenizer.decode(known).decode(errors="replace")
 
     def tokenize(self, text: str) -> list[str]:
         r"""What each token of a text stands for; parts of a character escaped, as `\xe2`."""
