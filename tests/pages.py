@@ -45,7 +45,7 @@ def run_commands(block: str, folder: Path) -> None:
         tfcli.write_text(f'#!/bin/sh\nexec {shlex.join(forked())} "$@"\n')
         tfcli.chmod(0o755)
     environment["PATH"] = f"{tfcli.parent}{os.pathsep}{environment['PATH']}"
-    for line in block.strip().splitlines():
+    for line in re.split(r"(?<!\\)\n", block.strip()):  # a backslash at the end continues a line
         for long, short in SHORTER.items():
             line = line.replace(long, short)
         done = subprocess.run(
