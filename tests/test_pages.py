@@ -105,6 +105,11 @@ def test_links_lead_somewhere(page: str) -> None:
         assert not anchor or anchor in anchors(linked), f"{page}: {target}#{anchor}"
 
 
+def test_the_index_has_every_page() -> None:
+    index = read_page("docs/README.md")
+    assert [name for name in DOCS if f"({name})" not in index] == ["README.md"]
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_names_that_link_to_code_are_defined_there(page: str) -> None:
     for name, target in re.findall(r"\[`(\w+)`\]\(([\w./-]+\.py)\)", read_page(page)):

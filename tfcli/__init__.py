@@ -43,4 +43,4 @@ if not TYPE_CHECKING:  # where it is used, a misspelled name is an error of the 
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return [*__all__, "__version__"]  # the packages are for those who work on tfcli
