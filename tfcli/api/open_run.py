@@ -20,7 +20,7 @@ from tfcli.api.run_tokenizer import RunTokenizer
 from tfcli.errors import DataError, TfcliError, UsageError
 from tfcli.generation.generate import Finished, Generator, RequestList, TokenEvent
 from tfcli.generation.open_engine import EngineName, open_best, open_engine, open_model
-from tfcli.generation.scorer import ROWS, Scorer
+from tfcli.generation.scorer import Scorer
 from tfcli.generation.streaming import TextStream
 from tfcli.runs.run import ROOT, find_run
 from tfcli.runs.series import effective_rows
@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from tfcli.runs.run import Run
     from tfcli.runs.valid_steps import ValidStep
     from tfcli.text.tokenizer import Tokenizer
+
+ROWS = 16  # windows that are scored at a time
 
 
 def open_run(
@@ -258,8 +260,8 @@ class OpenRun:
         """How likely each of many texts is on its own; see `score`."""
         every = require_texts(texts, hint="run.score(text)")
         with self._engine(ROWS) as engine:
-            scored = Scorer(engine, self._tokenizer, stride).lines([every])
-            return [make_score(each, self._tokenizer) for _, each in scored]
+            scored = Scorer(engine, self._tokenizer, rows=ROWS, stride=stride).score(every)
+            return [make_score(each, self._tokenizer) for each in scored]
 
     def logits(self, text: str | Sequence[int]) -> NDArray[np.float32]:
         """The logits of the next token after each token of a text.
@@ -320,11 +322,11 @@ class OpenRun:
         """
         idle = self._idle[rows]
         engine = idle.pop() if idle else self._opened[1].with_rows(rows)
-        for row in range(rows):
-            engine.reset(row)
         try:
             yield engine
         finally:
+            for row in range(rows):
+                engine.reset(row)
             idle.append(engine)
 
 

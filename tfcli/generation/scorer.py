@@ -1,4 +1,4 @@
-"""Texts with their scores: as a whole, or many on their own."""
+"""Texts with their scores: what `tfcli.generation.scoring` computes, in terms of text."""
 
 from __future__ import annotations
 
@@ -10,12 +10,10 @@ from tfcli.generation.scoring import score
 from tfcli.options import OptionError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator, Sequence
 
     from tfcli.generation.engines.engine import Engine
     from tfcli.text.tokenizer import Tokenizer
-
-ROWS = 16  # windows per batch
 
 
 @dataclass(frozen=True)
@@ -54,11 +52,19 @@ class Scored:
 
 
 class Scorer:
-    """Scores texts with one model."""
+    """Scores texts with one model.
 
-    def __init__(self, engine: Engine, tokenizer: Tokenizer, stride: int | None) -> None:
+    Args:
+        rows: how many windows are read at a time.
+        stride: by how much a window moves; None: by half the context.
+
+    """
+
+    def __init__(
+        self, engine: Engine, tokenizer: Tokenizer, *, rows: int, stride: int | None = None
+    ) -> None:
         self.tokenizer = tokenizer
-        self._engine = engine
+        self._engine, self._rows = engine, rows
         context = engine.context_length
         if stride is not None and stride > context:
             raise OptionError(
@@ -67,24 +73,22 @@ class Scorer:
         self._stride = stride or max(1, context // 2)
         self.protocol = {"context": context, "stride": self._stride}
 
-    def whole(self, documents: list[str]) -> Scored:
-        """All documents together, each scored on its own."""
+    def score(self, texts: Sequence[str]) -> Iterator[Scored]:
+        """Each text on its own."""
+        ids = [self.tokenizer.encode(text) for text in texts]
+        scores = score(
+            self._engine, ids, self.tokenizer.special, rows=self._rows, stride=self._stride
+        )
+        for text, own, logprobs in zip(texts, ids, scores, strict=True):
+            yield Scored(own, logprobs.tolist(), len(text.encode()))
+
+    def whole(self, texts: Sequence[str]) -> Scored:
+        """All texts together, each scored on its own."""
         ids: list[int] = []
         logprobs: list[float] = []
         size = 0
-        for scored in self._score(documents):
+        for scored in self.score(texts):
             ids += scored.ids
             logprobs += scored.logprobs
             size += scored.bytes
         return Scored(ids, logprobs, size)
-
-    def lines(self, groups: Iterable[list[str]]) -> Iterator[tuple[str, Scored]]:
-        """Each line as a separate text; those of a group are scored together."""
-        for group in groups:
-            yield from zip(group, self._score(group), strict=True)
-
-    def _score(self, texts: list[str]) -> Iterator[Scored]:
-        ids = [self.tokenizer.encode(text) for text in texts]
-        scores = score(self._engine, ids, self.tokenizer.special, rows=ROWS, stride=self._stride)
-        for text, own, logprobs in zip(texts, ids, scores, strict=True):
-            yield Scored(own, logprobs.tolist(), len(text.encode()))

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from tfcli.generation.scorer import Scored, Scorer
 
+ROWS = 16  # windows per batch
 LINES = 256  # scored together
 
 
@@ -57,7 +58,7 @@ def score(
     grep . book.txt | tfcli score --by line | sort -n | head
     """
     from tfcli.generation.open_engine import open_best, open_engine
-    from tfcli.generation.scorer import ROWS, Scorer
+    from tfcli.generation.scorer import Scorer
     from tfcli.runs.run import find_run
 
     reporter = streams.Reporter(quiet=quiet)
@@ -68,10 +69,13 @@ def score(
     )
     if reporter.warned:
         reporter.note(f"Using {step.path.name} instead.")
-    scorer = Scorer(engine, run.tokenizer(), options.stride)
+    scorer = Scorer(engine, run.tokenizer(), rows=ROWS, stride=options.stride)
     if options.by == "line":
-        for number, (line, text) in enumerate(scorer.lines(_lines(file, reading, reporter)), 1):
-            _write_line(line, text, number, json=json)
+        number = 0
+        for group in _lines(file, reading, reporter):
+            for line, text in zip(group, scorer.score(group), strict=True):
+                number += 1
+                _write_line(line, text, number, json=json)
         return
     documents = [document for document, _ in _documents(file, reading, reporter)]
     if not documents:
@@ -85,7 +89,7 @@ def score(
     else:
         streams.write_result(f"{_describe(text, scorer)}\n".encode())
         if model.int8:
-            in_float32 = Scorer(open_with(step), scorer.tokenizer, options.stride)
+            in_float32 = Scorer(open_with(step), scorer.tokenizer, rows=ROWS, stride=options.stride)
             exact = in_float32.whole(documents)
             reporter.note(_format_int8_loss(text, exact))
 
