@@ -48,7 +48,13 @@ def test_every_error_is_documented() -> None:
 @given(what=st.text(), why=st.none() | st.text(), hint=st.none() | st.text())
 def test_error_keeps_its_parts(what: str, why: str | None, hint: str | None) -> None:
     error = TfcliError(what, why=why, hint=hint)
-    assert (str(error), error.what, error.why, error.hint) == (what, what, why, hint)
+    assert (error.what, error.why, error.hint) == (what, why, hint)
+
+
+def test_error_shows_all_that_it_knows() -> None:
+    assert str(TfcliError("no run")) == "no run"
+    error = TfcliError("no run 'tael'", why="there are others", hint="did you mean 'tale'?")
+    assert str(error) == "no run 'tael'\n  why: there are others\n  try: did you mean 'tale'?"
 
 
 @pytest.mark.parametrize(

@@ -74,6 +74,7 @@ def test_a_wheel_with_the_decoder_is_for_any_python_on_this_platform(source_tree
     names = zipfile.ZipFile(wheel).namelist()
     assert f"{ENGINES}/_decoder.so" in names
     assert f"{ENGINES}/_decoder_missing.txt" not in names
+    assert "tfcli/py.typed" in names
     assert engine_of(wheel).startswith("compiled (")
 
 

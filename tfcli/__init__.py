@@ -4,6 +4,7 @@ The packages by level, the highest first. Each imports only from lower levels, a
 listed before it on its own (`tests/test_architecture.py` enforces it):
 
     5  cli          the commands: parse, call the library, render
+       api          what a notebook or a program calls
     4  training     the plan, samplers and objectives, optimizers, the loop
        generation   requests, sampling, engines, streaming
        exchange     Hugging Face and GGUF, in and out
@@ -17,4 +18,29 @@ listed before it on its own (`tests/test_architecture.py` enforces it):
        options      how an option is declared
 """
 
+TYPE_CHECKING = False  # type checkers know the name; typing takes longer to import than all this
+if TYPE_CHECKING:
+    from tfcli import errors
+    from tfcli.api.open_run import OpenRun, list_runs, open_run
+    from tfcli.api.results import Completion, Score, TokenScore
+
 __version__ = "0.1.0"
+
+__all__ = ["Completion", "OpenRun", "Score", "TokenScore", "errors", "list_runs", "open_run"]
+
+if not TYPE_CHECKING:  # where it is used, a misspelled name is an error of the type checker
+
+    def __getattr__(name: str) -> object:
+        """Imports what is used when it is used: `import tfcli` itself imports nothing."""
+        from importlib import import_module
+
+        if name == "errors":
+            return import_module("tfcli.errors")
+        if name not in __all__:
+            raise AttributeError(f"module 'tfcli' has no attribute {name!r}")
+        module = "results" if name in {"Completion", "Score", "TokenScore"} else "open_run"
+        return getattr(import_module(f"tfcli.api.{module}"), name)
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]  # the packages are for those who work on tfcli

@@ -38,6 +38,15 @@ class TfcliError(Exception):
         self.why = why
         self.hint = hint
 
+    def __str__(self) -> str:
+        """What, why and the hint on a line each: what Python shows where no command does."""
+        lines = [self.what]
+        if self.why:
+            lines.append(f"  why: {self.why}")
+        if self.hint:
+            lines.append(f"  try: {self.hint}")
+        return "\n".join(lines)
+
 
 class UsageError(TfcliError):
     """Options cannot be combined, or a value is out of range."""

@@ -50,3 +50,6 @@ class Engine(Protocol):
 
     def copy_row(self, source: int, target: int) -> None:
         """Makes a row equal to another."""
+
+    def with_rows(self, rows: int) -> Engine:
+        """An engine with the same weights, not copied, and so many rows of its own."""

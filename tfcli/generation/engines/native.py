@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import ctypes
 from ctypes import (
     POINTER,
@@ -196,6 +197,12 @@ class NativeDecoder:
             inputs=inputs,
             outputs=outputs,
         )
+
+    def with_own_scratch(self) -> NativeDecoder:
+        """A decoder of the same weights that can be in use at the same time."""
+        other = copy.copy(self)
+        other._scratch = np.empty(0, np.float32)
+        return other
 
     def forward(
         self, x: Array, caches: Array, rows: Array, positions: Array, length: int, wanted: Array

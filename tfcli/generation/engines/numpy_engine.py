@@ -11,6 +11,7 @@ Shapes are those of `tfcli.model.transformer`, with
 
 from __future__ import annotations
 
+import copy
 import math
 from typing import TYPE_CHECKING, Any
 
@@ -70,6 +71,14 @@ class NumpyEngine:
     def copy_row(self, source: int, target: int) -> None:
         """See `Engine`."""
         self._caches.copy_row(source, target)
+
+    def with_rows(self, rows: int) -> NumpyEngine:
+        """See `Engine`."""
+        other = copy.copy(self)
+        other._caches = RowCaches(self._config, rows)
+        if self.native:  # it has memory to calculate in
+            other.native = self.native.with_own_scratch()
+        return other
 
     def forward(self, rows: Sequence[int], tokens: Sequence[Sequence[int]]) -> Logits:
         """See `Engine`."""

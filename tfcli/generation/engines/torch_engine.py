@@ -49,6 +49,10 @@ class TorchEngine:
         """See `Engine`."""
         self._cache.copy_row(source, target)
 
+    def with_rows(self, rows: int) -> TorchEngine:
+        """See `Engine`."""
+        return TorchEngine(self._model, rows)
+
     def forward(self, rows: Sequence[int], tokens: Sequence[Sequence[int]]) -> Logits:
         """See `Engine`."""
         if all(len(own) == 1 for own in tokens):

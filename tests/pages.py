@@ -1,0 +1,57 @@
+"""The commands of a page of documentation, run as a reader would: line by line, in one folder."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+from pathlib import Path
+
+from tests.conftest import bare_environment, forked
+
+ROOT = Path(__file__).parent.parent
+
+# What is shown with minutes is run with steps, on a model of one layer: the commands are the same.
+# With --from, the model has the shape that it has.
+SHORTER = {
+    "--time 60s": "--steps 6", "--time 79s": "--steps 6", "--time 2m": "--steps 4",
+    "--steps 50": "--steps 6",
+}  # fmt: skip
+SMALL = {
+    "TFCLI_TRAIN_NUM_LAYERS": "1",
+    "TFCLI_TRAIN_D_MODEL": "32",
+    "TFCLI_TRAIN_CONTEXT_LENGTH": "16",
+    "TFCLI_TRAIN_BATCH_TOKENS": "64",
+}
+
+
+def read_page(name: str) -> str:
+    """A page by its path in the repository."""
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+def command_blocks(page: str) -> list[str]:
+    """What stands between ```sh and ```."""
+    return re.findall(r"^```sh\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
+
+
+def run_commands(block: str, folder: Path) -> None:
+    """Runs each line in bash; it has to end well."""
+    environment = bare_environment()
+    tfcli = folder / "bin/tfcli"
+    if not tfcli.exists():
+        tfcli.parent.mkdir()
+        tfcli.write_text(f'#!/bin/sh\nexec {shlex.join(forked())} "$@"\n')
+        tfcli.chmod(0o755)
+    environment["PATH"] = f"{tfcli.parent}{os.pathsep}{environment['PATH']}"
+    for line in re.split(r"(?<!\\)\n", block.strip()):  # a backslash at the end continues a line
+        for long, short in SHORTER.items():
+            line = line.replace(long, short)
+        done = subprocess.run(
+            ["bash", "-o", "pipefail", "-c", line],
+            cwd=folder, env=environment | ({} if "--from " in line else SMALL),
+            stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode in {0, 141}, f"{line}\n{done.stderr}"  # 141: `head` has seen enough
+        assert "Traceback" not in done.stderr

@@ -1,0 +1,59 @@
+"""What arguments have to be; each error says what it is instead."""
+
+from __future__ import annotations
+
+from operator import index
+from typing import TYPE_CHECKING
+
+from tfcli.errors import UsageError
+from tfcli.options import OptionError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+def require_text(text: object) -> str:
+    """Raises UsageError for what is not a string of characters."""
+    if not isinstance(text, str):
+        raise UsageError(f"a text must be a string, not {type(text).__name__}")
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise UsageError("the text is not valid Unicode", why=str(error)) from None
+    return text
+
+
+def require_texts(texts: Iterable[str], *, hint: str) -> list[str]:
+    """Raises UsageError for a single string, which is a list of its characters, too."""
+    if isinstance(texts, str):
+        raise UsageError("texts must be a list of strings, not one string", hint=hint)
+    return [require_text(text) for text in texts]
+
+
+def require_ids(ids: Iterable[int], vocab_size: int) -> list[int]:
+    """The ids as integers, whatever library they are of.
+
+    Raises:
+        UsageError: one is no integer, or there is no such token.
+
+    """
+    try:
+        found = [index(token) for token in ids]
+    except TypeError as error:
+        raise UsageError("token ids must be integers", why=str(error)) from None
+    for token in found:
+        if not 0 <= token < vocab_size:
+            raise UsageError(f"token ids must be between 0 and {vocab_size - 1:,}, not {token:,}")
+    return found
+
+
+def require_count(name: str, value: object) -> None:
+    """Raises OptionError for what is not a whole number of at least 1."""
+    if not isinstance(value, int) or value < 1:
+        raise OptionError(name, f"must be a whole number of at least 1, not {value!r}")
+
+
+def require_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
+    """Raises OptionError for what is not one of the choices."""
+    if value not in choices:
+        raise OptionError(name, f"must be one of {', '.join(choices)}, not {value!r}")

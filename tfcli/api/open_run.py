@@ -1,0 +1,365 @@
+"""A trained run in Python: generate with it, score texts, and look at what it computes."""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import cached_property, partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
+
+import numpy as np
+
+from tfcli.api.arguments import require_choice, require_count, require_ids, require_texts
+from tfcli.api.notices import warn
+from tfcli.api.requests import make_request, takes_generation_options
+from tfcli.api.results import Completion, Score, make_score
+from tfcli.api.run_tokenizer import RunTokenizer
+from tfcli.errors import DataError, TfcliError, UsageError
+from tfcli.generation.generate import Finished, Generator, RequestList, TokenEvent
+from tfcli.generation.open_engine import EngineName, open_best, open_engine, open_model
+from tfcli.generation.scorer import Scorer
+from tfcli.generation.streaming import TextStream
+from tfcli.runs.run import ROOT, find_run
+from tfcli.runs.series import effective_rows
+from tfcli.runs.summary import summarize
+from tfcli.runtime.device import Device
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from tfcli.generation.engines.engine import Engine
+    from tfcli.generation.request import GenerationRequest
+    from tfcli.model.config import ModelConfig
+    from tfcli.model.transformer import Transformer
+    from tfcli.runs.run import Run
+    from tfcli.runs.valid_steps import ValidStep
+    from tfcli.text.tokenizer import Tokenizer
+
+ROWS = 16  # windows that are scored at a time
+
+
+def open_run(
+    name: str | os.PathLike[str] | None = None,
+    *,
+    folder: str | os.PathLike[str] = ROOT,
+    device: Device = "auto",
+    engine: EngineName = "auto",
+    int8: bool = False,
+) -> OpenRun:
+    """Opens a run to use its model.
+
+    The weights are read when they are first needed, and stay in memory after that. Of the run's
+    checkpoints, the one with the lowest held-out loss is used.
+
+    Args:
+        name: the run's name or path, or the path of one of its checkpoints; None: the newest.
+        folder: where the runs are.
+        device: where to compute: `auto`, `cpu`, `cuda` or `mps`.
+        engine: `numpy`, for CPUs, which needs no torch; `torch`; or `auto`.
+        int8: whether to quantize the weights to 8 bits; only on a CPU.
+
+    Raises:
+        NotFoundError: there is no such run; the message suggests the closest name.
+        DamagedError, DataError: its folder cannot be read.
+        UsageError: there is no such device or engine.
+
+    """
+    require_choice("device", device, get_args(Device))
+    require_choice("engine", engine, get_args(EngineName))
+    run, step = find_run(None if name is None else os.fspath(name), Path(folder))
+    return OpenRun(run, step, partial(open_engine, run, device=device, engine=engine, int8=int8))
+
+
+class OpenRun:
+    """A run whose model can be used; `open_run` makes it.
+
+    Shapes: T tokens, V = `config.vocab_size`.
+    """
+
+    def __init__(self, run: Run, step: Path | None, open_with: partial[Engine]) -> None:
+        self._run, self._step, self._open_with = run, step, open_with
+        self._idle: dict[int, list[Engine]] = defaultdict(list)  # by their number of rows
+        self._noticed: set[str] = set()
+
+    def __repr__(self) -> str:
+        config = self.config
+        return (
+            f"<run {self.name!r}: {config.family}, {self._run.metadata['parameters']:,} "
+            f"parameters, {config.num_layers} x {config.d_model}, context {config.context_length}>"
+        )
+
+    @property
+    def name(self) -> str:
+        """The run's name."""
+        return self._run.name
+
+    @property
+    def path(self) -> Path:
+        """The run's folder."""
+        return self._run.path
+
+    @property
+    def config(self) -> ModelConfig:
+        """The model's configuration: family, `vocab_size`, `context_length`, `num_layers`, ..."""
+        return self._run.model_config
+
+    @cached_property
+    def tokenizer(self) -> RunTokenizer:
+        """The run's tokenizer: `encode` and `decode`."""
+        return RunTokenizer(self._tokenizer)
+
+    @property
+    def checkpoint(self) -> Path:
+        """The folder of the checkpoint in use."""
+        return self._opened[0].path
+
+    def summary(self) -> dict[str, Any]:
+        """The run in figures, with the keys of `tfcli runs show --json`."""
+        return summarize(self._run)
+
+    def metrics(self) -> list[dict[str, Any]]:
+        """What was measured during training, in the order of the steps.
+
+        Returns:
+            A dictionary for each step (`event` is "StepFinished", with `nats_per_byte` of its
+            batch) and each evaluation ("Evaluated", with `held_out`), as in `metrics.jsonl`. Steps
+            that were repeated after a kill are there once.
+
+        """
+        return effective_rows(self.path)
+
+    # --- generating -----------------------------------------------------------------------------
+
+    @takes_generation_options
+    def generate(self, prompt: str = "", **options: Any) -> str:
+        """The text with which the model continues a prompt.
+
+        Raises:
+            UsageError: an option does not exist, is out of range, or excludes another.
+            DataError: a limit was reached before the text matched `regex`, `json_schema` or
+                `choices`.
+
+        """
+        (completion,) = self._complete([make_request(prompt, options)], rows=1)
+        _require_complete(completion)
+        return completion.text
+
+    @takes_generation_options
+    def stream(self, prompt: str = "", **options: Any) -> Iterator[str]:
+        """As `generate`, but yields the text piece by piece, as soon as each is there.
+
+        Yields:
+            One or more whole characters.
+
+        """
+        return self._stream(make_request(prompt, options))
+
+    @takes_generation_options
+    def sample(self, prompt: str = "", n: int = 1, **options: Any) -> list[str]:
+        """Several texts for one prompt, generated side by side, as with `generate -n`."""
+        completions = self.generate_batch([prompt], samples=n, **options)
+        for completion in completions:
+            _require_complete(completion)
+        return [completion.text for completion in completions]
+
+    @takes_generation_options
+    def generate_batch(
+        self, prompts: Iterable[str], *, samples: int = 1, batch_size: int = 32, **options: Any
+    ) -> list[Completion]:
+        """Texts for many prompts, generated side by side, as with `generate --jsonl`.
+
+        Args:
+            samples: texts for each prompt.
+            batch_size: how many texts at a time.
+
+        Returns:
+            For each prompt `samples` texts, with their tokens, log-probabilities and the reason
+            for which they end; in the order of the prompts.
+
+        """
+        texts = require_texts(prompts, hint="run.generate(prompt)")
+        require_count("samples", samples)
+        require_count("batch_size", batch_size)
+        request = make_request("", options)
+        every = [replace(request, prompt=text) for text in texts for _ in range(samples)]
+        rows = min(batch_size, len(every))
+        return list(self._complete(every, rows=rows, samples=samples)) if every else []
+
+    def _complete(
+        self, requests: list[GenerationRequest], *, rows: int, samples: int = 1
+    ) -> list[Completion]:
+        """The texts of requests; each gets its place as its row, as on the command line."""
+        requests = [replace(request, row=row) for row, request in enumerate(requests)]
+        tokens: list[list[int]] = [[] for _ in requests]
+        logprobs: list[list[float]] = [[] for _ in requests]
+        data = [bytearray() for _ in requests]
+        ends: dict[int, Finished] = {}
+        for event in self._events(requests, rows, logprobs=True):
+            data[event.index] += event.data
+            if isinstance(event, Finished):
+                ends[event.index] = event
+            else:
+                tokens[event.index].append(event.token)
+                logprobs[event.index].append(event.logprob or 0.0)
+        return [
+            Completion(
+                request.prompt, row % samples, TextStream().feed(bytes(data[row])),
+                tokens[row], logprobs[row], ends[row].reason, request.seed,
+                fit.probability if (fit := ends[row].fit) else None,
+            )
+            for row, request in enumerate(requests)
+        ]  # fmt: skip
+
+    def _stream(self, request: GenerationRequest) -> Iterator[str]:
+        stream = TextStream()
+        for event in self._events([request], 1):
+            if text := stream.feed(event.data):
+                yield text
+            if isinstance(event, Finished) and event.reason == "incomplete":
+                raise _incomplete()
+
+    def _events(
+        self, requests: list[GenerationRequest], rows: int, *, logprobs: bool = False
+    ) -> Iterator[TokenEvent | Finished]:
+        with self._engine(rows) as engine:
+            generator = Generator(
+                engine,
+                self._tokenizer,
+                rows=rows,
+                many_documents=self._run.metadata["corpus"]["documents"] > 1,
+                logprobs=logprobs,
+                notice=self._notice,
+            )
+            for request in requests:
+                generator.check(request)
+            yield from generator.stream(RequestList(requests))
+
+    # --- scoring --------------------------------------------------------------------------------
+
+    def score(self, text: str, *, stride: int | None = None) -> Score:
+        """How likely a text is, as with `tfcli score`.
+
+        A text longer than the context is read through a sliding window.
+
+        Args:
+            stride: by how many tokens that window moves; None: half the context length. A smaller
+                one gives each token more context, and takes longer.
+
+        Returns:
+            nats, nats per byte, perplexity, and the nats of each token.
+
+        """
+        (score,) = self.score_batch([text], stride=stride)
+        return score
+
+    def score_batch(self, texts: Iterable[str], *, stride: int | None = None) -> list[Score]:
+        """How likely each of many texts is on its own; see `score`."""
+        every = require_texts(texts, hint="run.score(text)")
+        with self._engine(ROWS) as engine:
+            scored = Scorer(engine, self._tokenizer, rows=ROWS, stride=stride).score(every)
+            return [make_score(each, self._tokenizer) for each in scored]
+
+    def logits(self, text: str | Sequence[int]) -> NDArray[np.float32]:
+        """The logits of the next token after each token of a text.
+
+        Args:
+            text: a text, which the model reads behind `bos`; or the ids to read, as they are.
+
+        Returns:
+            (T, V), float32, T being the length of `tokenizer.encode(text, bos=True)`. Row t is for
+            the token that follows the ids up to t: with `bos`, row 0 is for the first token of the
+            text, and the last row is for the one that would come next. The softmax of a row is a
+            probability distribution.
+
+        Raises:
+            UsageError: there are no ids, more than the context holds, or ids that do not exist.
+
+        """
+        config = self.config
+        ids = self.tokenizer.encode(text, bos=True) if isinstance(text, str) else text
+        ids = require_ids(ids, config.vocab_size)
+        if not 0 < len(ids) <= config.context_length:
+            raise UsageError(
+                f"logits are of 1 to {config.context_length:,} tokens, not {len(ids):,}",
+                hint="run.score(text) reads longer texts through a sliding window",
+            )
+        with self._engine(1) as engine:
+            return np.asarray(engine.forward_all([0], [ids]), np.float32)
+
+    def torch_model(self, device: Device = "auto") -> Transformer:
+        """The model as a `torch.nn.Module`, in evaluation mode: ids (B, T) to logits (B, T, V)."""
+        return open_model(self._run, self._opened[0], device)
+
+    # --- the model ------------------------------------------------------------------------------
+
+    @cached_property
+    def _tokenizer(self) -> Tokenizer:
+        return self._run.tokenizer()
+
+    @cached_property
+    def _opened(self) -> tuple[ValidStep, Engine]:
+        damaged: list[TfcliError] = []
+        opened = open_best(self._run, self._step, self._open_with, on_damaged=damaged.append)
+        for error in damaged:
+            warn(f"{error.what}; using {opened[0].path.name} instead")
+        return opened
+
+    def _notice(self, text: str) -> None:
+        """Warns, of the same thing once: most texts are longer than a small model's context."""
+        if text not in self._noticed:
+            self._noticed.add(text)
+            warn(text)
+
+    @contextmanager
+    def _engine(self, rows: int) -> Iterator[Engine]:
+        """An engine that nobody else is using, with empty rows.
+
+        A stream may be interrupted by another, or be left unfinished: each has rows of its own.
+        """
+        idle = self._idle[rows]
+        engine = idle.pop() if idle else self._opened[1].with_rows(rows)
+        try:
+            yield engine
+        finally:
+            for row in range(rows):
+                engine.reset(row)
+            idle.append(engine)
+
+
+def _require_complete(completion: Completion) -> None:
+    if completion.finish_reason == "incomplete":
+        raise _incomplete()
+
+
+def _incomplete() -> DataError:
+    return DataError(
+        "the output is incomplete: the token limit was reached, or the format got too complex, "
+        "before it was matched",
+        hint="raise max_new_tokens, or narrow the format, such as with "
+        '"additionalProperties": false in a schema',
+    )
+
+
+def list_runs(folder: str | os.PathLike[str] = ROOT) -> list[dict[str, Any]]:
+    """All runs in figures, the newest last, with the keys of `tfcli runs list --json`.
+
+    Returns:
+        A dictionary for each run: `name`, `path`, `family`, `parameters`, `steps`, `held_out` with
+        `nats_per_byte`, and others.
+
+    """
+    from tfcli.runs.run import list_runs as find_runs
+    from tfcli.runs.run import open_run as read_run
+
+    found = []
+    for path in find_runs(Path(folder)):
+        try:
+            found.append(summarize(read_run(path)))
+        except DataError as error:
+            warn(error)
+    return found

@@ -1,0 +1,88 @@
+"""What comes back from a model: texts with their tokens, and scores."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tfcli.generation.active_sequence import FinishReason
+    from tfcli.generation.scorer import Scored
+    from tfcli.text.tokenizer import Tokenizer
+
+
+@dataclass(frozen=True)
+class Completion:
+    """A text that was generated; the fields are those of a line of `generate --jsonl`.
+
+    Attributes:
+        prompt: what it continues; not part of `text`.
+        sample: which of several texts for this prompt, from 0.
+        text: the text.
+        tokens: the ids of its tokens; with a stop string, those of the stop string too.
+        logprobs: of each token, in nats: the model's own, before any sampling option.
+        finish_reason: `eos`: the model ended the text; `stop`: a stop string was found; `length`:
+            the token limit was reached; `incomplete`: before the structured output was complete.
+        seed: reproduces the text, with the same prompts.
+        format_probability: of structured output, what the format left of the model's probability,
+            the geometric mean over the tokens; far below 1 where the model has learned nothing
+            like it.
+
+    """
+
+    prompt: str
+    sample: int
+    text: str
+    tokens: list[int]
+    logprobs: list[float]
+    finish_reason: FinishReason
+    seed: int
+    format_probability: float | None = None
+
+
+@dataclass(frozen=True)
+class TokenScore:
+    r"""How surprising a token is, after all tokens before it.
+
+    Attributes:
+        token: its id.
+        text: what it stands for; bytes that are no whole character escaped, as `\xe2`.
+        nats: minus the natural logarithm of its probability.
+
+    """
+
+    token: int
+    text: str
+    nats: float
+
+
+@dataclass(frozen=True)
+class Score:
+    """How likely a text is to a model; the fields are those of `score --json`.
+
+    Attributes:
+        nats: minus the natural logarithm of the text's probability; lower is more likely.
+        nats_per_byte: `nats` by the bytes of the text in UTF-8: to be compared across models and
+            vocabularies.
+        perplexity: exp(nats per token): to be compared only within one vocabulary.
+        bytes, tokens: the length of the text.
+        by_token: each token with its nats, which add up to `nats`.
+
+    """
+
+    nats: float
+    nats_per_byte: float
+    perplexity: float
+    bytes: int
+    tokens: int
+    by_token: list[TokenScore]
+
+
+def make_score(scored: Scored, tokenizer: Tokenizer) -> Score:
+    """The score of a text, with the text of each token."""
+    spelled = tokenizer.token_bytes
+    by_token = [
+        TokenScore(token, spelled[token].decode(errors="backslashreplace"), 0.0 - logprob)
+        for token, logprob in zip(scored.ids, scored.logprobs, strict=True)
+    ]
+    return Score(**scored.to_json(), by_token=by_token)
