@@ -8,7 +8,7 @@ from typing import Literal
 
 from tfcli.options import Options, option
 
-Format = Literal["text", "json", "csv", "tsv", "parquet"]
+Format = Literal["text", "json", "csv", "tsv", "parquet", "html", "epub"]
 DocumentKind = Literal["file", "line", "blank-line"]
 
 DATA = "Data"

@@ -270,6 +270,11 @@ def _foreign(folder: Path) -> str | None:
     """Why a folder holds no texts of the user, if it does not."""
     if folder.name in FOREIGN or (folder / "pyvenv.cfg").exists():
         return "programs of others"
+    # what a browser keeps of a page besides its text
+    for suffix in (".html", ".htm"):
+        page = folder.with_name(folder.name.removesuffix("_files") + suffix)
+        if folder.name.endswith("_files") and page.exists():
+            return f"belongs to {page.name}"
     if (folder / "MANIFEST.json").exists() or (folder / "run.json").exists():
         return "written by tfcli"
     if folder.name in {"checkpoints", "tokenizers"} and any(
