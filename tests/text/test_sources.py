@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -124,6 +125,38 @@ def test_what_git_ignores_is_left_out_and_so_is_what_the_user_excludes(tmp_path:
         draft.parent: "excluded",
     }
     assert find_sources([f"{tmp_path}/*/*.txt"], exclude=["c.*"]).files == (built,)
+
+
+def test_each_folder_has_a_gitignore_of_its_own(tmp_path: Path) -> None:
+    """The rules are git's: patterns are relative to their file, and the nearest decides."""
+    make(tmp_path, "out.md", "a/out.md", "a/in/out.md", "a/in/data/x.csv", "a/data/in/x.csv")
+    kept, again = make_each(tmp_path, "a/in/kept.md", "b/data/x.csv")
+    (tmp_path / ".gitignore").write_text("*.md\n")
+    (tmp_path / "a/.gitignore").write_text("/data/\n")
+    (tmp_path / "a/in/.gitignore").write_text("!kept.md\ndata/*\n")
+    assert find(tmp_path) == [kept, again]
+
+
+def test_gitignores_mean_what_they_mean_to_git(tmp_path: Path) -> None:
+    paths = ["a.md", "a/b.md", "a/c/d.md", "a/c/e/f.md", "a/c/e/g.txt", "a/h.txt", "c/e/i.txt"]
+    make_each(tmp_path, *paths)
+    (tmp_path / ".gitignore").write_text("*.md\n!b.md\nc/e/\n")
+    (tmp_path / "a/.gitignore").write_text("!d.md\n/h.txt\n")
+    (tmp_path / "a/c/.gitignore").write_text("*.md\n*.txt\n!d.md\n!g.txt\n")
+    subprocess.run(["git", "init", "-q"], cwd=tmp_path, check=True)
+    listed = subprocess.run(
+        ["git", "ls-files", "--others", "--exclude-standard"],
+        cwd=tmp_path, check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    shown = [line for line in listed.stdout.split() if ".gitignore" not in line]
+    assert [str(path.relative_to(tmp_path)) for path in find(tmp_path)] == shown
+
+
+def test_patterns_that_left_something_out_are_known(tmp_path: Path) -> None:
+    make(tmp_path, "a.txt", "b.log", ".git/config", "node_modules/x.js", "in/c.log")
+    exclude = ["*.log", "b.*", ".git", "node_modules/", "*.md", "in/d.txt"]
+    sources = find_sources([str(tmp_path)], exclude)
+    assert sources.matched == {"*.log", "b.*", ".git", "node_modules/"}
 
 
 def test_links_that_lead_back_are_followed_once(tmp_path: Path) -> None:

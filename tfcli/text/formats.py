@@ -9,6 +9,7 @@ from __future__ import annotations
 import bz2
 import csv
 import gzip
+import itertools
 import json
 import lzma
 import re
@@ -280,3 +281,39 @@ def _is_table(head: str, delimiter: str) -> bool:
     except csv.Error:
         return False
     return len(cells) > 1 and "text" in cells and all(map(_CELL.fullmatch, cells))
+
+
+MIN_ROWS, MAX_ROWS = 5, 200  # that are looked at
+_NAME = re.compile(r"[^\W\d][\w .#/()-]{,39}")
+_NUMBER = re.compile(r"\s*-?\d+(\.\d+)?\s*")
+
+
+def resembles_table(head: str, *, whole: bool) -> tuple[Format, list[str]] | None:
+    """The format and the columns that plain text would have as a table, if it is likely one.
+
+    It only gets a note, but even that would be wrong beside lists, logs and verse. So all rows
+    must have as many cells as the first, which must be names, and numbers or quotes must show that
+    columns are meant.
+    """
+    lines = head.split("\n")
+    lines = lines if whole else lines[:-1]  # the last one is cut
+    for name, delimiter in (("csv", ","), ("tsv", "\t")):
+        reader = csv.reader(lines, delimiter=delimiter, strict=True)
+        rows: list[list[str]] = []
+        try:
+            rows += itertools.islice(filter(None, reader), MAX_ROWS)
+        except csv.Error:
+            if whole:
+                continue
+        if len(rows) <= MIN_ROWS:
+            continue
+        header, *body = rows
+        width = len({*header})
+        if width == 1 or not all(map(_NAME.fullmatch, header)) or {*map(len, rows)} != {width}:
+            continue
+        columns = [*zip(*body, strict=True)]
+        numbers = any(all(map(_NUMBER.fullmatch, column)) for column in columns)
+        quotes = sum(f'{delimiter}"' in line for line in lines[: reader.line_num]) * 2 >= len(body)
+        if (numbers or quotes) and any(all(" " in c.strip() for c in column) for column in columns):
+            return cast("Format", name), header
+    return None

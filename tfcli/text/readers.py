@@ -38,6 +38,7 @@ from tfcli.text.formats import (
     names_in_zip,
     not_text,
     refuse,
+    resembles_table,
 )
 from tfcli.text.html import MAX_PAGE, html_text, require_selectolax
 from tfcli.text.parquet import parquet_rows
@@ -120,7 +121,7 @@ def _read(
     if options.format is None and (kind := not_text(raw, suffix, inside)):
         raise refuse(kind, name)
     stream, offset = _as_text(stream, raw, options, name, reading)
-    reading.format = options.format or _recognize(stream, suffix, options)
+    reading.format = options.format or _recognize(stream, suffix, options, reading)
     if reading.format == "text":
         blocks = _checked(read_blocks(stream), name, offset, zeros=options.encoding is not None)
         yield from _documents(blocks, options, reading)
@@ -175,7 +176,7 @@ def _suffix(source: Path) -> str:
     return next((each for each in reversed(suffixes) if each not in COMPRESSED), "")
 
 
-def _recognize(stream: IO[bytes], suffix: str, options: ReadingOptions) -> Format:
+def _recognize(stream: IO[bytes], suffix: str, options: ReadingOptions, reading: Reading) -> Format:
     """The format of a text, from how it begins."""
     raw = stream.peek(HEAD)[:HEAD]  # type: ignore[attr-defined]
     head = raw.decode(errors="replace")
@@ -184,6 +185,8 @@ def _recognize(stream: IO[bytes], suffix: str, options: ReadingOptions) -> Forma
         return "json"  # even where rows are bad
     if found == "json" and suffix not in JSON_LINES and not options.field:
         return "json" if _holds_text(head, named=suffix == ".json") else "text"
+    if found == "text":
+        reading.resembles = resembles_table(head, whole=len(raw) < HEAD)
     return found
 
 

@@ -36,6 +36,7 @@ class Reading:
     Attributes:
         rows: None in plain text.
         separators: how often each was found in plain text.
+        resembles: the format and the columns that plain text would have as a table.
 
     """
 
@@ -44,6 +45,7 @@ class Reading:
     encoding: str = UTF8
     rows: RowCounts | None = None
     separators: dict[bytes, int] = field(default_factory=dict)
+    resembles: tuple[Format, list[str]] | None = None
 
     def notes(self, name: Path, options: ReadingOptions) -> list[str]:
         """What the user should know of it: what was recognized or skipped."""
@@ -64,6 +66,12 @@ class Reading:
                     f"{name}: skipped {self.rows.bad:,} of {self.rows.rows:,} rows without text "
                     f"({listed}{more})"
                 )
+        if self.resembles is not None:
+            format, columns = self.resembles
+            found.append(
+                f"{name} is read as plain text, but looks like a table with the columns "
+                f"{', '.join(columns)[:100]} (--format {format} reads its rows)"
+            )
         for separator, count in self.separators.items():
             if options.separator is None:
                 mark = separator.decode()

@@ -57,11 +57,13 @@ class Sources:
 
     Attributes:
         left_out: files and folders that were found and are not read, each with the reason.
+        matched: the patterns of `exclude` that something was found for.
 
     """
 
     groups: tuple[Group, ...]
     left_out: tuple[tuple[Path, str], ...] = ()
+    matched: frozenset[str] = frozenset()
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -82,8 +84,8 @@ class Sources:
 def find_sources(arguments: Sequence[str], exclude: Sequence[str] = ()) -> Sources:
     """Resolves files, folders, glob patterns and `-` (standard input), with or without `:WEIGHT`.
 
-    A folder stands for all files in it, sorted by path, except hidden ones, what a `.gitignore` in
-    it or `exclude` names, and what tfcli or other programs keep there.
+    A folder stands for all files in it, sorted by path, except hidden ones, what `exclude` or a
+    `.gitignore` in it or below names, and what tfcli or other programs keep there.
 
     Args:
         exclude: patterns as in a `.gitignore`, for files in folders and from globs.
@@ -97,7 +99,10 @@ def find_sources(arguments: Sequence[str], exclude: Sequence[str] = ()) -> Sourc
     groups: list[Group] = []
     left_out: list[tuple[Path, str]] = []
     seen: dict[object, Path] = {}
-    resolved = [(weight, *_find(name, exclude)) for name, weight in map(split_weight, arguments)]
+    matched: set[str] = set()
+    resolved = [
+        (weight, *_find(name, exclude, matched)) for name, weight in map(split_weight, arguments)
+    ]
     own = {_place(path) for _, found, _, named in resolved if named for path in found}
     for weight, found, skipped, named in resolved:
         left_out += skipped
@@ -118,7 +123,7 @@ def find_sources(arguments: Sequence[str], exclude: Sequence[str] = ()) -> Sourc
     if not groups:
         why = "; ".join(f"{path}: {reason}" for path, reason in left_out[:5])
         raise DataError("no text files found", why=why or None)
-    return Sources(tuple(groups), tuple(left_out))
+    return Sources(tuple(groups), tuple(left_out), frozenset(matched))
 
 
 def _place(path: Path) -> object:
@@ -182,7 +187,8 @@ def without_held_out(sources: Sources, val: Sources) -> Sources:
     left_out = [(path, "held out") for path in sources.files if _place(path) in files]
     if not kept:
         raise DataError("no text is left to train on", why="all of it is held out by --val")
-    return Sources(tuple(kept), (*sources.left_out, *left_out, *copies))
+    matched = sources.matched | val.matched
+    return Sources(tuple(kept), (*sources.left_out, *left_out, *copies), matched)
 
 
 def split_weight(argument: str) -> tuple[str, float]:
@@ -208,7 +214,7 @@ def split_weight(argument: str) -> tuple[str, float]:
 Found = tuple[list[Path], list[tuple[Path, str]], bool]
 
 
-def _find(argument: str, exclude: Sequence[str]) -> Found:
+def _find(argument: str, exclude: Sequence[str], matched: set[str]) -> Found:
     """The files that one argument stands for, what is left out, whether it is a file itself."""
     path = Path(argument)
     if not argument:  # as from "$BOOK" with BOOK unset; must not mean the current folder
@@ -219,7 +225,7 @@ def _find(argument: str, exclude: Sequence[str]) -> Found:
         return [path.absolute() if path == STDIN else path], [], True  # ./- is a file
     if _is_there(path):
         beside: list[tuple[Path, str]] = []
-        inside = sorted(_walk(path, _Ignored(path, exclude), beside, {_place(path)}))
+        inside = sorted(_walk(path, _Ignored(path, exclude, matched), beside, {_place(path)}))
         if not inside and not beside:
             raise NotFoundError(f"no files in the folder {path}")
         return inside, beside, False
@@ -227,7 +233,7 @@ def _find(argument: str, exclude: Sequence[str]) -> Found:
     matches = [m for m in matches if m.is_file()]
     if not matches:
         raise _no_such_file(argument, path)
-    ignored = _Ignored(None, exclude)
+    ignored = _Ignored(None, exclude, matched)
     left_out = [(path, reason) for path in matches if (reason := ignored(path))]
     excluded = {path for path, _ in left_out}
     return [path for path in matches if path not in excluded], left_out, False
@@ -249,14 +255,14 @@ def _walk(
         return
     for entry in entries:
         path = Path(entry.path)
-        if entry.name.startswith("."):
-            continue
         try:
             is_folder, is_file = entry.is_dir(), entry.is_file()
-            reason = (is_folder and _foreign(path)) or ignored(path, folder=is_folder)
+            reason = ignored(path, folder=is_folder) or (_foreign(path) if is_folder else None)
         except OSError as error:  # a link to itself, no permission
             is_folder, is_file = False, False
             reason = error.strerror or "unreadable"
+        if entry.name.startswith("."):
+            continue
         if reason:
             left_out.append((path, reason))
         elif is_folder and (place := _place(path)) not in seen:
@@ -293,28 +299,47 @@ class _Ignored:
     """Whether the user excluded a file, or git ignores it.
 
     Args:
-        root: the folder whose `.gitignore` counts; None where there is no such folder.
+        root: the folder whose `.gitignore` counts, and those of the folders in it; None where
+            there is no such folder.
+        matched: takes the patterns of the user's that a file or folder was found for.
 
     """
 
-    def __init__(self, root: Path | None, exclude: Sequence[str]) -> None:
+    def __init__(self, root: Path | None, exclude: Sequence[str], matched: set[str]) -> None:
         self._root = root
-        self._exclude = [_pattern(text) for text in exclude]
-        lines: list[str] = []
-        if root is not None:
-            with contextlib.suppress(OSError):
-                lines = (root / ".gitignore").read_text(errors="replace").splitlines()
-        self._git = _patterns(lines) if lines else None
+        self._exclude = [(text, _pattern(text)) for text in exclude]
+        self._matched = matched
+        self._of_folder: dict[Path, GitIgnoreSpec | None] = {}
 
     def __call__(self, path: Path, *, folder: bool = False) -> str | None:
         """Why it is ignored, if it is."""
         inside = path.relative_to(self._root) if self._root else path
         name = inside.as_posix().lstrip("/") + "/" * folder
-        if any(each.match_file(name) for each in self._exclude):
+        matching = [text for text, pattern in self._exclude if pattern.match_file(name)]
+        self._matched.update(matching)
+        if matching:
             return "excluded"
-        if self._git is not None and self._git.match_file(name):
-            return "in .gitignore"
-        return None
+        return "in .gitignore" if self._root and self._git_ignores(path, folder=folder) else None
+
+    def _git_ignores(self, path: Path, *, folder: bool) -> bool:
+        """Whether a `.gitignore` names it; the one nearest to it has the last word."""
+        for parent in path.parents:
+            if spec := self._spec(parent):
+                name = path.relative_to(parent).as_posix() + "/" * folder
+                verdict = spec.check_file(name).include
+                if verdict is not None:
+                    return verdict
+            if parent == self._root:
+                break
+        return False
+
+    def _spec(self, folder: Path) -> GitIgnoreSpec | None:
+        if folder not in self._of_folder:
+            lines: list[str] = []
+            with contextlib.suppress(OSError):
+                lines = (folder / ".gitignore").read_text(errors="replace").splitlines()
+            self._of_folder[folder] = _patterns(lines) if lines else None
+        return self._of_folder[folder]
 
 
 def _pattern(text: str) -> GitIgnoreSpec:
