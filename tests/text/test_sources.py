@@ -85,11 +85,13 @@ def test_folder_stands_for_its_files_sorted_by_path(tmp_path: Path) -> None:
     assert find(tmp_path) == sorted(paths)
 
 
-def test_hidden_files_and_folders_are_skipped(tmp_path: Path) -> None:
+def test_hidden_files_are_skipped_and_hidden_folders_named(tmp_path: Path) -> None:
     (seen,) = make(tmp_path, "seen.txt")
     make(tmp_path, ".hidden", ".git/config", "a/.cache/b.txt")
     sources = find_sources([str(tmp_path)])
-    assert (sources.files, sources.left_out) == ((seen,), ())
+    assert sources.files == (seen,)
+    hidden = {tmp_path / ".git": "hidden", tmp_path / "a/.cache": "hidden"}
+    assert dict(sources.left_out) == hidden
 
 
 def test_what_programs_wrote_is_left_out(tmp_path: Path) -> None:

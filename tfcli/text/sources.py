@@ -35,6 +35,7 @@ MIN_WEIGHT, MAX_WEIGHT = 0.01, 100
 
 # Folders that programs fill: packages, caches, environments.
 FOREIGN = {"node_modules", "__pycache__", "site-packages", "__MACOSX"}
+HIDDEN = "hidden"  # why a folder is left out whose name begins with a dot
 
 
 @dataclass(frozen=True)
@@ -123,6 +124,7 @@ def find_sources(arguments: Sequence[str], exclude: Sequence[str] = ()) -> Sourc
     if not groups:
         why = "; ".join(f"{path}: {reason}" for path, reason in left_out[:5])
         raise DataError("no text files found", why=why or None)
+    left_out.sort(key=lambda each: each[1] == HIDDEN)  # named last: they are no surprise
     return Sources(tuple(groups), tuple(left_out), frozenset(matched))
 
 
@@ -242,7 +244,7 @@ def _find(argument: str, exclude: Sequence[str], matched: set[str]) -> Found:
 def _walk(
     folder: Path, ignored: _Ignored, left_out: list[tuple[Path, str]], seen: set[object]
 ) -> Iterator[Path]:
-    """The files below a folder that may be texts; hidden ones are left out silently.
+    """The files below a folder that may be texts; hidden files are left out without a word.
 
     Args:
         seen: the folders that were looked into, which links may lead to again.
@@ -262,6 +264,8 @@ def _walk(
             is_folder, is_file = False, False
             reason = error.strerror or "unreadable"
         if entry.name.startswith("."):
+            if is_folder:
+                left_out.append((path, HIDDEN))
             continue
         if reason:
             left_out.append((path, reason))
