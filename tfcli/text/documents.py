@@ -88,8 +88,13 @@ class _Documents:
         """The end of the document, if there is one."""
         held, continues = self._held, self._continues
         self._held, self._continues, self._blank = [], False, True
+        if self._separated and len(held) == 1 and not continues:  # as most are
+            text = _without_newline(held[0])
+            if text.strip():
+                yield Chunk(text, last=True)
+            return
         if self._separated and held:
-            last = re.sub(rb"\r?\n\Z", b"", held[-1])
+            last = _without_newline(held[-1])
             if last or len(held) > 1:
                 held = [*held[:-1], *filter(None, [last])]
             elif not continues:  # else a newline has to stay, to be the last chunk
@@ -98,6 +103,10 @@ class _Documents:
             return
         for place, piece in enumerate(held, 1):
             yield Chunk(piece, last=place == len(held))
+
+
+def _without_newline(text: bytes) -> bytes:
+    return text[:-1].removesuffix(b"\r") if text.endswith(b"\n") else text
 
 
 def _split_at_known(blocks: Iterable[bytes], counts: dict[bytes, int]) -> Iterator[bytes | None]:
@@ -159,7 +168,8 @@ def _split_at(
         position = 0
         keep = longest - 1 if block is not None else 0  # what may be the beginning of a separator
         for match in pattern.finditer(text):
-            if block is not None and text[match.end(1) :] in (b"", b"\r"):
+            after = match.end(1)
+            if block is not None and after >= len(text) - 1 and text[after:] in (b"", b"\r"):
                 keep = len(text) - match.start()  # a newline may follow
                 break
             if match.start() > position:
