@@ -24,12 +24,12 @@ from tfcli.errors import (
     UsageError,
     closest_match,
 )
+from tfcli.text.ignored import Ignored
 from tfcli.text.readers import STDIN, read_raw
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
-    from pathspec import GitIgnoreSpec
 
 MIN_WEIGHT, MAX_WEIGHT = 0.01, 100
 
@@ -227,7 +227,7 @@ def _find(argument: str, exclude: Sequence[str], matched: set[str]) -> Found:
         return [path.absolute() if path == STDIN else path], [], True  # ./- is a file
     if _is_there(path):
         beside: list[tuple[Path, str]] = []
-        inside = sorted(_walk(path, _Ignored(path, exclude, matched), beside, {_place(path)}))
+        inside = sorted(_walk(path, Ignored(path, exclude, matched), beside, {_place(path)}))
         if not inside and not beside:
             raise NotFoundError(f"no files in the folder {path}")
         return inside, beside, False
@@ -235,14 +235,14 @@ def _find(argument: str, exclude: Sequence[str], matched: set[str]) -> Found:
     matches = [m for m in matches if m.is_file()]
     if not matches:
         raise _no_such_file(argument, path)
-    ignored = _Ignored(None, exclude, matched)
+    ignored = Ignored(None, exclude, matched)
     left_out = [(path, reason) for path in matches if (reason := ignored(path))]
     excluded = {path for path, _ in left_out}
     return [path for path in matches if path not in excluded], left_out, False
 
 
 def _walk(
-    folder: Path, ignored: _Ignored, left_out: list[tuple[Path, str]], seen: set[object]
+    folder: Path, ignored: Ignored, left_out: list[tuple[Path, str]], seen: set[object]
 ) -> Iterator[Path]:
     """The files below a folder that may be texts; hidden files are left out without a word.
 
@@ -297,82 +297,6 @@ def _foreign(folder: Path) -> str | None:
     if (folder / "config.json").exists() and any(folder.glob("*.safetensors")):
         return "a model"
     return None
-
-
-class _Ignored:
-    """Whether the user excluded a file, or git ignores it.
-
-    Args:
-        root: the folder whose `.gitignore` counts, and those of the folders in it; None where
-            there is no such folder.
-        matched: takes the patterns of the user's that a file or folder was found for.
-
-    """
-
-    def __init__(self, root: Path | None, exclude: Sequence[str], matched: set[str]) -> None:
-        self._root = root
-        self._exclude = [(text, _pattern(text)) for text in exclude]
-        self._matched = matched
-        self._of_folder: dict[Path, GitIgnoreSpec | None] = {}
-
-    def __call__(self, path: Path, *, folder: bool = False) -> str | None:
-        """Why it is ignored, if it is."""
-        inside = path.relative_to(self._root) if self._root else path
-        name = inside.as_posix().lstrip("/") + "/" * folder
-        matching = [text for text, pattern in self._exclude if pattern.match_file(name)]
-        self._matched.update(matching)
-        if matching:
-            return "excluded"
-        return "in .gitignore" if self._root and self._git_ignores(path, folder=folder) else None
-
-    def _git_ignores(self, path: Path, *, folder: bool) -> bool:
-        """Whether a `.gitignore` names it; the one nearest to it has the last word."""
-        for parent in path.parents:
-            if spec := self._spec(parent):
-                name = path.relative_to(parent).as_posix() + "/" * folder
-                verdict = spec.check_file(name).include
-                if verdict is not None:
-                    return verdict
-            if parent == self._root:
-                break
-        return False
-
-    def _spec(self, folder: Path) -> GitIgnoreSpec | None:
-        if folder not in self._of_folder:
-            lines: list[str] = []
-            with contextlib.suppress(OSError):
-                lines = (folder / ".gitignore").read_text(errors="replace").splitlines()
-            self._of_folder[folder] = _patterns(lines) if lines else None
-        return self._of_folder[folder]
-
-
-def _pattern(text: str) -> GitIgnoreSpec:
-    """A pattern of the user's.
-
-    Raises:
-        UsageError: it is none.
-
-    """
-    from pathspec import GitIgnoreSpec
-
-    try:
-        return GitIgnoreSpec.from_lines([text])
-    except (ValueError, re.error) as error:
-        raise UsageError(
-            f"--exclude {text!r} is not a pattern as in .gitignore", why=str(error)[:100]
-        ) from None
-
-
-def _patterns(lines: Iterable[str]) -> GitIgnoreSpec:
-    """The patterns of a `.gitignore`; lines that are none are ignored, as git does."""
-    from pathspec import GitIgnoreSpec
-
-    good = []
-    for line in lines:
-        with contextlib.suppress(ValueError, re.error):
-            GitIgnoreSpec.from_lines([line])
-            good.append(line)
-    return GitIgnoreSpec.from_lines(good)
 
 
 def _no_such_file(argument: str, path: Path) -> NotFoundError:
