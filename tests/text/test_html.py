@@ -90,6 +90,24 @@ def test_what_a_browser_does_not_show_is_left_out(element: str) -> None:
     }  # fmt: skip
 
 
+MAIN = {
+    "a main part": (
+        "<div>Site</div><main><h1>Title</h1>Text</main><footer>About",
+        "Title\n\nText\n",
+    ),
+    "by its role": ("Site<div role=main><p>Text</div>About", "Text\n"),
+    "one of two": ("<main hidden>Other</main><main>Text</main>About", "Text\n"),
+    "two": ("<main>One</main><main>Two</main>", "One\n\nTwo\n"),
+    "an empty one": ("<main><script>x</script></main><p>Text", "Text\n"),
+}
+
+
+@pytest.mark.parametrize("kind", MAIN)
+def test_only_the_main_part_is_read_where_a_page_names_one(kind: str) -> None:
+    page, text = MAIN[kind]
+    assert text_of(f"<!doctype html>{page}") == text
+
+
 @given(texts=st.lists(st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1)))
 def test_any_text_comes_through(texts: list[str]) -> None:
     page = "".join(f"<p>{escape(text)}</p>\n" for text in texts)
@@ -238,17 +256,27 @@ def test_book_that_unpacks_without_end_is_refused(tmp_path: Path) -> None:
     assert "a page of more than" in refused(tmp_path, bomb, "book.epub").what
 
 
+def check_flipped(folder: Path, place: int, bit: int) -> None:
+    data = bytearray(book())
+    data[place] ^= 1 << bit
+    try:
+        texts = read(folder, bytes(data), "book.epub")
+    except DataError:
+        return
+    assert texts == [WHOLE]
+
+
 @given(place=st.integers(0, len(book()) - 1), bit=st.integers(0, 7))
 def test_flipped_bit_is_refused_or_harmless(
     tmp_path_factory: pytest.TempPathFactory, place: int, bit: int
 ) -> None:
-    data = bytearray(book())
-    data[place] ^= 1 << bit
-    try:
-        texts = read(tmp_path_factory.mktemp("bit"), bytes(data), "book.epub")
-    except DataError:
-        return
-    assert texts == [WHOLE]
+    check_flipped(tmp_path_factory.mktemp("bit"), place, bit)
+
+
+def test_every_flipped_bit_where_an_archive_says_where_things_are(tmp_path: Path) -> None:
+    for place in range(-22, 0):
+        for bit in range(8):
+            check_flipped(tmp_path, place, bit)
 
 
 # --- among other files --------------------------------------------------------------------------

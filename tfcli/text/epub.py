@@ -5,6 +5,7 @@ Nothing of it is trusted: it is read in memory, within limits, and no entity is 
 
 from __future__ import annotations
 
+import errno
 import io
 import posixpath
 import zipfile
@@ -46,7 +47,7 @@ def epub_text(stream: IO[bytes], name: Path) -> bytes:
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, ValueError) as error:
         raise _damaged(name, str(error)) from None
     except OSError as error:
-        if error.errno is not None:  # from the system, not the content
+        if error.errno not in {None, errno.EINVAL}:  # from the system, not a place that is none
             raise
         raise _damaged(name, str(error)) from None
     return b"\n".join(filter(None, texts))

@@ -66,8 +66,9 @@ def html_text(
 
     Headings, paragraphs, lists and rows of tables become lines, with an empty line around a
     paragraph. White space counts as little as in a browser, except in `<pre>`. What a browser does
-    not show is left out, and so are menus (`<nav>`), what is to be filled in, and the readings
-    over ruby characters. No-break spaces become spaces, soft hyphens nothing.
+    not show is left out, and so are menus (`<nav>`), what is to be filled in, the readings over
+    ruby characters, and what is around the main part (`<main>`) where a page names one. No-break
+    spaces become spaces, soft hyphens nothing.
 
     Args:
         encoding: of the page; None finds it.
@@ -172,8 +173,15 @@ _HIDDEN = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECAS
 def _text_of(page: str) -> str:
     from selectolax.lexbor import LexborHTMLParser
 
+    tree = LexborHTMLParser(page)
+    # HTML has an element for what is the page's own, not the site's; if there is one
+    mains = [node for node in tree.css("main, [role=main]") if not _is_left_out(node)]
+    return (len(mains) == 1 and _text_in(mains[0])) or _text_in(tree.root)
+
+
+def _text_in(top: LexborNode | None) -> str:
     lines = _Lines()
-    node = LexborHTMLParser(page).root
+    node, end = top, top.mem_id if top is not None else 0
     while node is not None:  # without recursion: some pages are nested thousands deep
         if node.is_text_node:
             lines.add(node.text_content or "")
@@ -183,13 +191,10 @@ def _text_of(page: str) -> str:
                 node = child
                 continue
             lines.leave(node.tag or "")
-        while node.next is None:
+        while node is not None and node.mem_id != end and node.next is None:
             node = node.parent
-            if node is None:
-                break
-            lines.leave(node.tag or "")
-        else:
-            node = node.next
+            lines.leave(node.tag or "" if node is not None else "")
+        node = None if node is None or node.mem_id == end else node.next
     return lines.finish()
 
 
