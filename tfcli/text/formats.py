@@ -184,7 +184,7 @@ def names_in_zip(archive: IO[bytes]) -> frozenset[str]:
     try:
         with zipfile.ZipFile(archive) as opened:
             return frozenset(opened.namelist())
-    except (OSError, zipfile.BadZipFile, ValueError):
+    except (OSError, zipfile.BadZipFile, ValueError, NotImplementedError):
         return frozenset()
 
 
