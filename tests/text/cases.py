@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pyarrow
+import selectolax  # noqa: F401  (tests/missing_packages.py leaves the tests out without it)
 from pyarrow import parquet
 
 _SPOKEN = (

@@ -10,7 +10,9 @@ import re
 from dataclasses import dataclass, field
 from html import escape
 
-from .cases import COMPRESSED, WORDS, parquet_file, zip_file
+import selectolax  # noqa: F401  (tests/missing_packages.py leaves the tests out without it)
+
+from tests.text.cases import COMPRESSED, WORDS, parquet_file, zip_file
 
 PARTS = [
     *WORDS, *' \n\t,.;:"\'\\/{}[]<>&#|=-', '""', "\r\n", "\r", "\n\n", "é", "ñ", "“", "—", "日本語",

@@ -17,13 +17,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.text.helpers import blocks_of, documents
+from tests.text.made_files import Made, make, separate
 from tfcli.errors import TfcliError
 from tfcli.text.readers import read_chunks
 from tfcli.text.reading import Reading
 from tfcli.text.reading_options import ReadingOptions
-
-from .helpers import blocks_of, documents
-from .made_files import Made, make, separate
 
 QUICK = 250
 SECONDS = float(os.environ.get("FUZZ_SECONDS", "60"))
