@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: setup demo test coverage check slow soak others gpu gpu-here bench bench-gpu docs build format clean
+.PHONY: setup demo test coverage check slow fuzz soak others gpu gpu-here bench bench-gpu docs build format clean
 
 setup: $(READY)
 
@@ -36,6 +36,11 @@ check: setup
 # What takes longer: real limits and networks, compiled code, every benchmark on its smallest size.
 slow: setup
 	$(BIN)/python -m pytest -n 3 --dist worksteal -m "slow and not others"
+
+# Made files of every format, whole and damaged, for so many seconds: `make slow` does a minute of it.
+FOR ?= 300
+fuzz: setup
+	FUZZ_SECONDS=$(FOR) $(BIN)/python -m pytest -m slow -s tests/text/test_fuzz.py
 
 # The guarantees against data loss, tested thousands of times: about twenty minutes.
 soak: setup

@@ -119,7 +119,8 @@ def test_text_stream_and_command_are_the_same(run: tfcli.OpenRun, trained: Shell
     pieces = list(run.stream("José", seed=5, max_new_tokens=24))
     assert "".join(pieces) == out
     assert len(pieces) > 3
-    several = trained(*command, "-n", "3").out.decode().split("\n---\n")
+    numbered = trained(*command, "-n", "3").out.decode().removeprefix("--- 1 ---\n")
+    several = re.split(r"\n--- \d ---\n", numbered)
     assert run.sample("José", 3, seed=5, max_new_tokens=24) == several
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -80,17 +81,19 @@ def test_blank_lines_end_documents(text: str, sizes: list[int]) -> None:
 
 @given(
     st.lists(st.text(st.sampled_from("ab \né"), max_size=20), min_size=1, max_size=5),
-    st.sampled_from(["###", "\n\n", "%%%", "\n***\n"]),
+    st.sampled_from(["###", "\n", "\n\n", "%%%", "\n***\n"]),
+    st.sampled_from(["\n", "\r\n"]),
     sizes,
 )
 @settings(max_examples=200)
 def test_separator_is_found_wherever_blocks_end(
-    parts: list[str], separator: str, sizes: list[int]
+    parts: list[str], separator: str, newline: str, sizes: list[int]
 ) -> None:
-    text = separator.join(parts).encode()
+    text = separator.join(parts).replace("\n", newline).encode()
     blocks = in_chunks(text, sizes)
     found, counts = split(blocks, separator=separator.encode())
-    pieces = re.split(re.escape(separator.encode()) + rb"(?:\r?\n)?", text)
+    spelled = re.escape(separator).replace("\\\n", "\r?\n").encode()
+    pieces = re.split(spelled + rb"(?:\r?\n)?", text)
     assert counts.get(separator.encode(), 0) == len(pieces) - 1
     if len(pieces) > 1:
         wanted = [re.sub(rb"\r?\n\Z", b"", piece) for piece in pieces]
@@ -101,3 +104,9 @@ def test_separators_are_typed_with_escapes() -> None:
     assert parse_separator(r"\n\n") == "\n\n"
     assert parse_separator(r"\t") == "\t"
     assert parse_separator(r"C:\\new") == r"C:\new"
+
+
+@pytest.mark.parametrize("separator", [b"\n", b"\r\n"])
+def test_separated_lines_of_windows_keep_no_carriage_return(separator: bytes) -> None:
+    found, counts = split([b"one\r\ntwo\r", b"\nthree\r\n"], separator=separator)
+    assert (found, counts) == ([b"one", b"two", b"three"], {separator: 3})

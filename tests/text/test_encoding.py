@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from tfcli.errors import DataError
 from tfcli.text.encoding import encoding_of, guess_encoding
-from tfcli.text.readers import Reading, read_chunks
+from tfcli.text.readers import read_chunks
+from tfcli.text.reading import Reading
 from tfcli.text.reading_options import ReadingOptions, parse_encoding
 
 from .helpers import join

@@ -18,7 +18,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tfcli.errors import DataError
-from tfcli.text.readers import Reading, read_chunks
+from tfcli.text.readers import read_chunks
+from tfcli.text.reading import Reading
 from tfcli.text.reading_options import DEFAULT, Format, ReadingOptions
 from tfcli.text.rows import RowCounts
 
@@ -184,10 +185,13 @@ NOT_TEXT = {
     "a PDF": (b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n", "pdftotext"),
     "a zip archive": (archive("a.txt"), "unzip"),
     "a Word document": (archive("[Content_Types].xml", "word/document.xml"), "pandoc"),
-    "an EPUB book": (archive("mimetype", "META-INF/container.xml"), "pandoc"),
     "an OpenDocument file": (archive("mimetype", "content.xml"), "pandoc"),
     "an RTF document": (b"{\\rtf1\\ansi Hello}", "pandoc"),
-    "HTML": (b"\xef\xbb\xbf<!DOCTYPE html>\n<html><p>Hello</p></html>", "pandoc"),
+    "a page saved as MHTML": (
+        b"From: <Saved by Blink>\nSnapshot-Content-Location: https://example.org/\n"
+        b'MIME-Version: 1.0\nContent-Type: multipart/related;\n\ttype="text/html";\n\n',
+        "as HTML instead",
+    ),
     "a tar archive": (tar(), "tar -xf"),
     "an image": (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "tesseract"),
 }
@@ -205,9 +209,42 @@ def test_what_is_no_text_is_named_with_the_way_to_make_text_of_it(
     assert command in (caught.value.hint or "")
 
 
-def test_html_can_be_trained_on_as_it_is(tmp_path: Path) -> None:
-    data = b"<html><p>Hello</p></html>"
-    assert read(tmp_path, data, "page.html", ReadingOptions(format="text"))[0] == [data]
+TABLES = {
+    "jokes": table([{"id": n, "joke": f'He said "no {n}", and left'} for n in range(9)]),
+    "numbers": table([{"n": n, "comment": "a good one"} for n in range(9)], "\t"),
+    "quotes": table([{"title": f"no-{n}", "body": "one, two\nand three"} for n in range(9)]),
+    "large": table([{"id": n, "body": "many, many words " * 5000} for n in range(30)]),
+}
+
+
+@pytest.mark.parametrize("kind", TABLES)
+def test_table_that_is_read_as_text_is_said(tmp_path: Path, kind: str) -> None:
+    data = TABLES[kind].encode()
+    texts, found = read(tmp_path, data, "piped.txt")
+    assert b"".join(texts) == data
+    format = "tsv" if kind == "numbers" else "csv"
+    (note,) = found.notes(Path("-"), DEFAULT)
+    assert f"--format {format} reads its rows" in note
+    assert read(tmp_path, data, f"piped.{format}")[1].resembles is None
+
+
+LIKE_TABLES = {
+    "a log": "date,level\n" + "2026-01-01,INFO it began\n" * 20 + "2026-01-01,at a, b\n",
+    "a log without header": "12,a first line\n" * 20,
+    "verse": "Tyger Tyger, burning bright\nIn the forests, of the night\n" * 9,
+    "dialogue": '"No, you," he said\n"Not I, then," said she\n' * 9,
+    "a list of numbers": "one,two\n" + "1,2\n" * 20,
+    "a vocabulary": "hello,good day\n" * 20,
+    "code": "def f(a, b):\n    return g(a, 1)\n" * 20,
+    "a small table": "id,joke\n1,a b\n2,c d\n",
+}
+
+
+@pytest.mark.parametrize("kind", [*PROSE, *LIKE_TABLES])
+def test_lists_and_verse_are_not_said_to_be_tables(tmp_path: Path, kind: str) -> None:
+    data = (PROSE | LIKE_TABLES)[kind].encode()
+    texts, found = read(tmp_path, data, "book.txt")
+    assert (b"".join(texts), found.notes(tmp_path, DEFAULT)) == (data, [])
 
 
 # --- which field, and rows without text ---------------------------------------------------------
@@ -239,6 +276,19 @@ def test_several_fields_with_text_are_named(tmp_path: Path) -> None:
         read(tmp_path, lines(rows).encode(), "rows.txt")
     assert "body, title" in (caught.value.why or "")
     assert caught.value.hint == "--field body"
+
+
+@pytest.mark.parametrize("name", ["text", "body"])
+def test_columns_of_one_name_are_told_apart(tmp_path: Path, name: str) -> None:
+    data = f"{name},id,{name}\none text,1,another one\n".encode()
+    with pytest.raises(DataError) as caught:
+        read(tmp_path, data, "t.csv")
+    assert f"{name} (1), {name} (2)" in (caught.value.why or "")
+    hint = (caught.value.hint or "").removeprefix("--field ").strip("'")
+    assert read(tmp_path, data, "t.csv", ReadingOptions(field=hint))[0] == [b"another one"]
+    with pytest.raises(DataError) as caught:
+        read(tmp_path, data, "t.csv", ReadingOptions(field=name))
+    assert f"no field {name}" in (caught.value.why or "")
 
 
 def test_the_field_text_comes_first(tmp_path: Path) -> None:

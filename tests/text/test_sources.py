@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import gzip
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tfcli.errors import DataError, NotFoundError, UsageError
 from tfcli.text.corpus import open_sources
@@ -84,11 +88,13 @@ def test_folder_stands_for_its_files_sorted_by_path(tmp_path: Path) -> None:
     assert find(tmp_path) == sorted(paths)
 
 
-def test_hidden_files_and_folders_are_skipped(tmp_path: Path) -> None:
+def test_hidden_files_are_skipped_and_hidden_folders_named(tmp_path: Path) -> None:
     (seen,) = make(tmp_path, "seen.txt")
     make(tmp_path, ".hidden", ".git/config", "a/.cache/b.txt")
     sources = find_sources([str(tmp_path)])
-    assert (sources.files, sources.left_out) == ((seen,), ())
+    assert sources.files == (seen,)
+    hidden = {tmp_path / ".git": "hidden", tmp_path / "a/.cache": "hidden"}
+    assert dict(sources.left_out) == hidden
 
 
 def test_what_programs_wrote_is_left_out(tmp_path: Path) -> None:
@@ -124,6 +130,54 @@ def test_what_git_ignores_is_left_out_and_so_is_what_the_user_excludes(tmp_path:
         draft.parent: "excluded",
     }
     assert find_sources([f"{tmp_path}/*/*.txt"], exclude=["c.*"]).files == (built,)
+
+
+def test_each_folder_has_a_gitignore_of_its_own(tmp_path: Path) -> None:
+    """The rules are git's: patterns are relative to their file, and the nearest decides."""
+    make(tmp_path, "out.md", "a/out.md", "a/in/out.md", "a/in/data/x.csv", "a/data/in/x.csv")
+    kept, again = make_each(tmp_path, "a/in/kept.md", "b/data/x.csv")
+    (tmp_path / ".gitignore").write_text("*.md\n")
+    (tmp_path / "a/.gitignore").write_text("/data/\n")
+    (tmp_path / "a/in/.gitignore").write_text("!kept.md\ndata/*\n")
+    assert find(tmp_path) == [kept, again]
+
+
+NAMES = ["a.md", "a/b.md", "a/c/d.md", "a/c/e/f.md", "a/c/e/g.txt", "a/h.txt", "c/e/i.txt", "e/b"]
+PATTERNS = [
+    "*", "!*/", "*.md", "!*.md", "!b.md", "b", "e/", "!e/", "/e", "!/e", "c/", "c/e", "c/e/", "a/*",
+    "!a/c", "a/**", "!a/c/**", "**/e", "**/e/*", "!**/f.md", "a/**/e", "/*", "!/a", "[a-b].*",
+    "# x", "!c", "\\!x", "e/b", "!e/b", "*.txt ",
+]  # fmt: skip
+
+
+@pytest.mark.skipif(not shutil.which("git"), reason="git says what is right")
+@settings(max_examples=40)
+@given(*[st.lists(st.sampled_from(PATTERNS), max_size=4)] * 3)
+def test_gitignores_mean_what_they_mean_to_git(
+    tmp_path_factory: pytest.TempPathFactory, root: list[str], a: list[str], c: list[str]
+) -> None:
+    folder = tmp_path_factory.mktemp("git")
+    make_each(folder, *NAMES)
+    for place, lines in ((".gitignore", root), ("a/.gitignore", a), ("a/c/.gitignore", c)):
+        (folder / place).write_text("".join(f"{line}\n" for line in lines))
+    subprocess.run(["git", "init", "-q"], cwd=folder, check=True)
+    listed = subprocess.run(
+        ["git", "ls-files", "--others", "--exclude-per-directory=.gitignore"],
+        cwd=folder, check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    wanted = [line for line in listed.stdout.split() if ".gitignore" not in line]
+    try:
+        found = [str(path.relative_to(folder)) for path in find(folder)]
+    except DataError:  # nothing is left
+        found = []
+    assert found == sorted(wanted, key=Path)
+
+
+def test_patterns_that_left_something_out_are_known(tmp_path: Path) -> None:
+    make(tmp_path, "a.txt", "b.log", ".git/config", "node_modules/x.js", "in/c.log")
+    exclude = ["*.log", "b.*", ".git", "node_modules/", "*.md", "in/d.txt"]
+    sources = find_sources([str(tmp_path)], exclude)
+    assert sources.matched == {"*.log", "b.*", ".git", "node_modules/"}
 
 
 def test_links_that_lead_back_are_followed_once(tmp_path: Path) -> None:

@@ -185,6 +185,8 @@ def _as_usage_error(error: typer.TyperException) -> UsageError:
         known += getattr(command, "commands", {})
         similar = closest_match(unknown[1], known)
         hint = f"did you mean {similar!r}?" if similar else hint
+        if path.endswith("generate") and not unknown[1].startswith("--"):
+            hint = f"{path} -- PROMPT   # for one that begins with a dash"
     if "extra argument" in message and path.endswith("generate"):
         hint = "put the prompt in quotes"
     return UsageError(message[:1].lower() + message[1:], hint=hint)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tfcli.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from tfcli.cli import streams
     from tfcli.text.corpus import Corpus
     from tfcli.text.sources import Sources
@@ -36,8 +39,14 @@ def format_held_out(summary: dict[str, Any]) -> str:
     )
 
 
-def report_left_out(sources: Sources, reporter: streams.Reporter) -> None:
-    """Names what was found in folders and is not read."""
+def report_left_out(sources: Sources, exclude: Sequence[str], reporter: streams.Reporter) -> None:
+    """Names what was found in folders and is not read, and what `--exclude` did not find there."""
+    for pattern in exclude:
+        if pattern not in sources.matched:
+            reporter.note(
+                f"Note: --exclude {shlex.quote(pattern)} left nothing out; it is for files in "
+                "folders and globs."
+            )
     if sources.left_out:
         named = ", ".join(f"{path} ({reason})" for path, reason in sources.left_out[:5])
         more = f", and {len(sources.left_out) - 5:,} more" if len(sources.left_out) > 5 else ""

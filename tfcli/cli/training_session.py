@@ -130,7 +130,7 @@ class TrainingSession:
         apart = find_sources(val, exclude) if val else None
         if apart:
             sources = without_held_out(sources, apart)
-        report_left_out(sources, self.reporter)
+        report_left_out(sources, exclude, self.reporter)
         path = run_path(name, files[0])
         require_new(path)
         with lock(path, doing="training"):

@@ -69,7 +69,10 @@ def _cut(block: bytes) -> int:
     if newline >= 0:
         return newline + 1
     space = block.rfind(b" ")
-    return space if space > 0 else character_boundary(block)
+    if space > 0:
+        return space
+    end = character_boundary(block)
+    return end - block.endswith(b"\r", 1, end)  # a newline may follow, which belongs to it
 
 
 def character_boundary(block: bytes) -> int:

@@ -25,6 +25,7 @@ from tfcli.files import (
 )
 from tfcli.text.chunks import Chunk
 from tfcli.text.held_out import split
+from tfcli.text.html import is_installed
 from tfcli.text.readers import STDIN, read_chunks, read_raw
 from tfcli.text.reading_options import DEFAULT, ReadingOptions
 from tfcli.text.scan import Fingerprint, Progress, SavedScan, Scan, scan_sources
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 
 # Scans and token ids, which are made again when deleted; and piped text, which cannot be.
 CACHE = Path("checkpoints") / ".cache"
-SCAN_SCHEMA = 2
+SCAN_SCHEMA = 3
 
 
 @dataclass(frozen=True)
@@ -281,7 +282,8 @@ def _identity(
     val_fraction: float,
 ) -> str:
     """Identifies files by path, size and modification time, as git and make do."""
-    digest = hashlib.sha256(f"{SCAN_SCHEMA} {reading} {val_fraction}\n".encode())
+    # what was left out for want of a library is read once that is installed
+    digest = hashlib.sha256(f"{SCAN_SCHEMA} {reading} {val_fraction} {is_installed()}\n".encode())
     for source, may_go in zip(sources, optional, strict=True):
         status = source.stat()
         digest.update(os.fsencode(source.resolve()))

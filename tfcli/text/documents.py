@@ -5,6 +5,7 @@ A separator never belongs to a document, and neither does the newline before it.
 
 from __future__ import annotations
 
+import itertools
 import re
 from typing import TYPE_CHECKING
 
@@ -87,8 +88,13 @@ class _Documents:
         """The end of the document, if there is one."""
         held, continues = self._held, self._continues
         self._held, self._continues, self._blank = [], False, True
+        if self._separated and len(held) == 1 and not continues:  # as most are
+            text = _without_newline(held[0])
+            if text.strip():
+                yield Chunk(text, last=True)
+            return
         if self._separated and held:
-            last = re.sub(rb"\r?\n\Z", b"", held[-1])
+            last = _without_newline(held[-1])
             if last or len(held) > 1:
                 held = [*held[:-1], *filter(None, [last])]
             elif not continues:  # else a newline has to stay, to be the last chunk
@@ -97,6 +103,10 @@ class _Documents:
             return
         for place, piece in enumerate(held, 1):
             yield Chunk(piece, last=place == len(held))
+
+
+def _without_newline(text: bytes) -> bytes:
+    return text[:-1].removesuffix(b"\r") if text.endswith(b"\n") else text
 
 
 def _split_at_known(blocks: Iterable[bytes], counts: dict[bytes, int]) -> Iterator[bytes | None]:
@@ -148,36 +158,30 @@ def _split_at_blank_lines(blocks: Iterable[bytes]) -> Iterator[bytes | None]:
 def _split_at(
     blocks: Iterable[bytes], separator: bytes, counts: dict[bytes, int]
 ) -> Iterator[bytes | None]:
-    """Wherever the separator is, with the newline after it."""
+    """Wherever the separator is, with the newline after it; a newline in it is CRLF as well."""
+    spelled = [re.escape(part) for part in re.split(rb"(?<!\r)\n", separator)]
+    pattern = re.compile(rb"(" + rb"\r?\n".join(spelled) + rb")(?:\r?\n)?")
+    longest = len(separator) + len(spelled) - 1
     rest = b""
-    for block in blocks:
-        text = rest + block
+    for block in itertools.chain(blocks, [None]):  # None: the end
+        text = rest + (block or b"")
         position = 0
-        while (found := text.find(separator, position)) >= 0:
-            after = found + len(separator)
-            if len(text) - after < 2 and text[after:] in (b"", b"\r"):
-                break  # a newline may follow
-            if text[after : after + 2] == b"\r\n":
-                after += 2
-            elif text[after : after + 1] == b"\n":
-                after += 1
-            if found > position:
-                yield text[position:found]
+        keep = longest - 1 if block is not None else 0  # what may be the beginning of a separator
+        for match in pattern.finditer(text):
+            after = match.end(1)
+            if block is not None and after >= len(text) - 1 and text[after:] in (b"", b"\r"):
+                keep = len(text) - match.start()  # a newline may follow
+                break
+            if match.start() > position:
+                yield text[position : match.start()]
             yield None
             counts[separator] = counts.get(separator, 0) + 1
-            position = after
-        # what may be the beginning of a separator
-        keep = len(separator) - 1 if found < 0 else len(text) - found
+            position = match.end()
         cut = max(position, len(text) - keep)
-        cut = position + character_boundary(text[position:cut])
+        if block is not None:
+            cut = position + character_boundary(text[position:cut])
+            if text[position:cut].endswith(b"\r"):
+                cut -= 1  # it may belong to a newline
         if cut > position:
             yield text[position:cut]
         rest = text[cut:]
-    if rest.endswith(separator):
-        rest = rest.removesuffix(separator)
-        counts[separator] = counts.get(separator, 0) + 1
-        if rest:
-            yield rest
-        yield None
-    elif rest:
-        yield rest

@@ -124,6 +124,15 @@ def has_zeros(data: bytes) -> bool:
     return data.count(0) * 1000 > len(data)
 
 
+def is_utf8(data: bytes) -> bool:
+    """Whether all of it is UTF-8."""
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
 def check_utf8(data: bytes, name: Path, offset: int) -> None:
     """Checks a block of a file.
 

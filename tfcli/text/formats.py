@@ -9,6 +9,7 @@ from __future__ import annotations
 import bz2
 import csv
 import gzip
+import itertools
 import json
 import lzma
 import re
@@ -20,11 +21,12 @@ from typing import IO, TYPE_CHECKING, Literal, cast
 
 from tfcli.errors import DataError
 from tfcli.text.chunks import character_boundary
+from tfcli.text.epub import CONTAINER
+from tfcli.text.html import is_html
 from tfcli.text.parquet import open_zstd
 from tfcli.text.reading_options import Format
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
 Compression = Literal["gzip", "zstd", "bzip2", "xz"]
@@ -91,7 +93,6 @@ class NotText:
 PANDOC = "pandoc -t plain {} -o text.txt"
 _ZIPPED = (  # a name inside of a zip archive, and what that makes of it
     ("word/document.xml", NotText("a Word document (docx)", PANDOC)),
-    ("META-INF/container.xml", NotText("an EPUB book", PANDOC)),
     ("content.xml", NotText("an OpenDocument file", PANDOC)),
     ("xl/workbook.xml", NotText("an Excel workbook", "libreoffice --headless --convert-to csv {}")),
     ("ppt/presentation.xml", NotText("a PowerPoint presentation",
@@ -99,11 +100,11 @@ _ZIPPED = (  # a name inside of a zip archive, and what that makes of it
 )  # fmt: skip
 _BY_SUFFIX = {
     suffix: kind
-    for suffix, (_, kind) in zip((".docx", ".epub", ".odt", ".xlsx", ".pptx"), _ZIPPED, strict=True)
+    for suffix, (_, kind) in zip((".docx", ".odt", ".xlsx", ".pptx"), _ZIPPED, strict=True)
 }
 _ZIP = NotText("a zip archive", "unzip {} -d texts && tfcli train texts")
 _TAR = NotText("a tar archive", "mkdir texts && tar -xf {} -C texts && tfcli train texts")
-_HTML = NotText("HTML", PANDOC)
+_MHTML = NotText("a page saved as MHTML", "save it from the browser as HTML instead")
 _MAGIC: tuple[tuple[bytes, NotText], ...] = (
     (b"%PDF-", NotText("a PDF", "pdftotext {} text.txt")),
     (b"{\\rtf", NotText("an RTF document", "pandoc -f rtf -t plain {} -o text.txt")),
@@ -128,28 +129,30 @@ _MAGIC: tuple[tuple[bytes, NotText], ...] = (
 )  # fmt: skip
 
 
+_MULTIPART = b"multipart/related"
 _TEXTUAL = (b"%PDF-", b"{\\rtf", b"%!PS-Adobe")
 
 
-def not_text(head: bytes, suffix: str, archive: Callable[[], IO[bytes]]) -> NotText | None:
+def not_text(head: bytes, suffix: str, inside: frozenset[str] | None) -> NotText | None:
     """What kind of file begins like this, if it is one that holds no plain text.
 
     Args:
         suffix: of its name, which tells what kind of document a zip archive is.
-        archive: opens the file, to look into a zip archive.
+        inside: the names in it, if it is a zip archive.
 
     """
     for magic, kind in _MAGIC:
         # prose may begin with RIFF or GIF8; what these stand for goes on with other bytes
         if head.startswith(magic) and (magic in _TEXTUAL or not is_plain(head)):
             return kind
-    if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
-        return _BY_SUFFIX.get(suffix) or _in_zip(archive)
+    if inside is not None:
+        return _BY_SUFFIX.get(suffix) or next(
+            (kind for name, kind in _ZIPPED if name in inside), _ZIP
+        )
     if head[257:262] == b"ustar":
         return _TAR
-    start = head.removeprefix(b"\xef\xbb\xbf").lstrip()[:200].lower()
-    if re.match(rb"(<\?xml[^>]*>\s*)?(<!--.*?-->\s*)?<(!doctype html|html[\s>])", start, re.DOTALL):
-        return _HTML
+    if re.match(rb"(From: [^\n]*\n)?(Snapshot-|MIME-Version:)", head) and _MULTIPART in head[:4096]:
+        return _MHTML
     return None
 
 
@@ -162,15 +165,6 @@ def is_plain(head: bytes) -> bool:
     return 0 not in head[:4096]
 
 
-def _in_zip(archive: Callable[[], IO[bytes]]) -> NotText:
-    try:
-        with zipfile.ZipFile(archive()) as opened:
-            names = set(opened.namelist())
-    except (OSError, zipfile.BadZipFile, ValueError):
-        return _ZIP
-    return next((kind for name, kind in _ZIPPED if name in names), _ZIP)
-
-
 def refuse(kind: NotText, name: Path) -> DataError:
     """The error for a file that is not text."""
     quoted = shlex.quote(str(name))
@@ -178,6 +172,34 @@ def refuse(kind: NotText, name: Path) -> DataError:
         f"{name} is {kind.name}, not text",
         hint=kind.command.format(quoted) if kind.command else None,
     )
+
+
+# --- books and pages, which text is made of -----------------------------------------------------
+
+ZIPPED = (b"PK\x03\x04", b"PK\x05\x06")  # how a zip archive begins
+
+
+def names_in_zip(archive: IO[bytes]) -> frozenset[str]:
+    """The names of the files in a zip archive; none if it is damaged."""
+    try:
+        with zipfile.ZipFile(archive) as opened:
+            return frozenset(opened.namelist())
+    except (OSError, zipfile.BadZipFile, ValueError, NotImplementedError):
+        return frozenset()
+
+
+def markup_of(head: bytes, suffix: str, inside: frozenset[str] | None) -> Format | None:
+    """Whether a file that begins like this is a page or a book.
+
+    Args:
+        suffix: of its name, in lower case, without that of a compression.
+        inside: the names in it, if it is a zip archive.
+
+    """
+    if inside is not None:
+        is_book = suffix == ".epub" or (CONTAINER in inside and suffix not in _BY_SUFFIX)
+        return "epub" if is_book else None
+    return "html" if is_html(head, suffix) else None
 
 
 # --- the format of text -------------------------------------------------------------------------
@@ -259,3 +281,39 @@ def _is_table(head: str, delimiter: str) -> bool:
     except csv.Error:
         return False
     return len(cells) > 1 and "text" in cells and all(map(_CELL.fullmatch, cells))
+
+
+MIN_ROWS, MAX_ROWS = 5, 200  # that are looked at
+_NAME = re.compile(r"[^\W\d][\w .#/()-]{,39}")
+_NUMBER = re.compile(r"\s*-?\d+(\.\d+)?\s*")
+
+
+def resembles_table(head: str, *, whole: bool) -> tuple[Format, list[str]] | None:
+    """The format and the columns that plain text would have as a table, if it is likely one.
+
+    It only gets a note, but even that would be wrong beside lists, logs and verse. So all rows
+    must have as many cells as the first, which must be names, and numbers or quotes must show that
+    columns are meant.
+    """
+    lines = head.split("\n")
+    lines = lines if whole else lines[:-1]  # the last one is cut
+    for name, delimiter in (("csv", ","), ("tsv", "\t")):
+        reader = csv.reader(lines, delimiter=delimiter, strict=True)
+        rows: list[list[str]] = []
+        try:
+            rows += itertools.islice(filter(None, reader), MAX_ROWS)
+        except csv.Error:
+            if whole:
+                continue
+        if len(rows) <= MIN_ROWS:
+            continue
+        header, *body = rows
+        width = len({*header})
+        if width == 1 or not all(map(_NAME.fullmatch, header)) or {*map(len, rows)} != {width}:
+            continue
+        columns = [*zip(*body, strict=True)]
+        numbers = any(all(map(_NUMBER.fullmatch, column)) for column in columns)
+        quotes = sum(f'{delimiter}"' in line for line in lines[: reader.line_num]) * 2 >= len(body)
+        if (numbers or quotes) and any(all(" " in c.strip() for c in column) for column in columns):
+            return cast("Format", name), header
+    return None

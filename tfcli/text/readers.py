@@ -10,7 +10,6 @@ import io
 import itertools
 import shlex
 import sys
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -26,19 +25,25 @@ from tfcli.text.encoding import (
     encoding_of,
     has_zeros,
 )
+from tfcli.text.epub import MAX_BOOK, epub_text
 from tfcli.text.formats import (
     DAMAGED,
     HEAD,
     PARQUET,
-    Compression,
+    ZIPPED,
     compression_of,
     decompress,
     format_of,
     is_plain,
+    markup_of,
+    names_in_zip,
     not_text,
     refuse,
+    resembles_table,
 )
+from tfcli.text.html import MAX_PAGE, html_text, require_selectolax
 from tfcli.text.parquet import parquet_rows
+from tfcli.text.reading import Reading
 from tfcli.text.reading_options import DEFAULT, Format, ReadingOptions
 from tfcli.text.row_formats import json_rows, table_rows
 from tfcli.text.rows import LOOKED_AT, RowCounts, hold_text, read_texts
@@ -50,46 +55,6 @@ if TYPE_CHECKING:
     from tfcli.text.rows import Row
 
 STDIN = Path("-")
-
-
-@dataclass
-class Reading:
-    """What was found in a source; complete once all of its chunks have been read.
-
-    Attributes:
-        rows: None in plain text.
-        separators: how often each was found in plain text.
-
-    """
-
-    format: Format = "text"
-    compression: Compression | None = None
-    encoding: str = UTF8
-    rows: RowCounts | None = None
-    separators: dict[bytes, int] = field(default_factory=dict)
-
-    def notes(self, name: Path, options: ReadingOptions) -> list[str]:
-        """What the user should know of it: what was recognized or skipped."""
-        found = []
-        if self.encoding != UTF8 and options.encoding is None:
-            found.append(f"{name} is {self.encoding.upper()}")
-        if self.rows is not None:
-            kind = {"json": "JSON", "csv": "CSV", "tsv": "TSV", "parquet": "parquet"}[self.format]
-            where = f", text in {self.rows.field!r}" if self.rows.field else ""
-            if options.format is None or (self.rows.field and not options.field):
-                found.append(f"{name}: {self.rows.rows:,} rows of {kind}{where}")
-            if self.rows.bad:
-                more = ", ..." if self.rows.bad > len(self.rows.named) else ""
-                listed = "; ".join(self.rows.named)
-                found.append(
-                    f"{name}: skipped {self.rows.bad:,} of {self.rows.rows:,} rows without text "
-                    f"({listed}{more})"
-                )
-        for separator, count in self.separators.items():
-            if options.separator is None:
-                mark = separator.decode()
-                found.append(f"{name}: documents are separated by {count:,} lines with {mark}")
-        return found
 
 
 def read_chunks(
@@ -135,6 +100,7 @@ def _read(
     stream: IO[bytes], source: Path, options: ReadingOptions, name: Path, reading: Reading
 ) -> Iterator[Chunk]:
     raw = stream.peek(HEAD)[:HEAD]  # type: ignore[attr-defined]
+    suffix = _suffix(source)
     is_parquet = source.suffix.lower() == ".parquet" or (
         raw.startswith(PARQUET) and not is_plain(raw)
     )
@@ -143,18 +109,23 @@ def _read(
         rows = parquet_rows(_seekable(stream), name, options.field)
         yield from _texts(rows, options, name, reading)
         return
-    if options.format is None and (
-        kind := not_text(raw, source.suffix.lower(), lambda: _seekable(stream))
-    ):
+    inside = None
+    if options.format in {None, "epub"} and raw.startswith(ZIPPED):
+        stream = _seekable(stream, compressed=reading.compression is not None)
+        inside = names_in_zip(stream)
+        stream.seek(0)
+    if (markup := options.format or markup_of(raw, suffix, inside)) in {"html", "epub"}:
+        reading.format = markup
+        text = io.BytesIO(_text_of_markup(stream, options, name, markup))
+        yield from _documents(read_blocks(text), options, reading)
+        return
+    if options.format is None and (kind := not_text(raw, suffix, inside)):
         raise refuse(kind, name)
     stream, offset = _as_text(stream, raw, options, name, reading)
-    reading.format = options.format or _recognize(stream, source, options)
+    reading.format = options.format or _recognize(stream, suffix, options, reading)
     if reading.format == "text":
-        separator = options.separator and options.separator.encode(errors="surrogateescape")
         blocks = _checked(read_blocks(stream), name, offset, zeros=options.encoding is not None)
-        yield from split_documents(
-            blocks, options.document, separator or None, counts=reading.separators
-        )
+        yield from _documents(blocks, options, reading)
         return
     rows = (
         json_rows(stream, name)
@@ -162,6 +133,29 @@ def _read(
         else table_rows(stream, name, "," if reading.format == "csv" else "\t")
     )
     yield from _texts(rows, options, name, reading)
+
+
+def _documents(
+    blocks: Iterator[bytes], options: ReadingOptions, reading: Reading
+) -> Iterator[Chunk]:
+    """The documents in plain text."""
+    separator = options.separator and options.separator.encode(errors="surrogateescape")
+    return split_documents(blocks, options.document, separator or None, counts=reading.separators)
+
+
+def _text_of_markup(
+    stream: IO[bytes], options: ReadingOptions, name: Path, format: Format
+) -> bytes:
+    """The text of a page or a book."""
+    if format == "epub":
+        require_selectolax(name, "an EPUB book")
+        text = epub_text(stream, name)
+    else:
+        require_selectolax(name, "HTML")
+        text = html_text(read_fully(stream, MAX_PAGE + 1), name, encoding=options.encoding)
+    if not text:
+        raise DataError(f"no text in {name}", why="it may be made by a script, or be in pictures")
+    return text
 
 
 def _as_text(
@@ -177,17 +171,23 @@ def _as_text(
     return as_utf8(stream, reading.encoding, name), 0
 
 
-def _recognize(stream: IO[bytes], source: Path, options: ReadingOptions) -> Format:
+def _suffix(source: Path) -> str:
+    """The suffix of a name in lower case, without that of a compression."""
+    suffixes = [suffix.lower() for suffix in source.suffixes[-2:]]
+    return next((each for each in reversed(suffixes) if each not in COMPRESSED), "")
+
+
+def _recognize(stream: IO[bytes], suffix: str, options: ReadingOptions, reading: Reading) -> Format:
     """The format of a text, from how it begins."""
     raw = stream.peek(HEAD)[:HEAD]  # type: ignore[attr-defined]
     head = raw.decode(errors="replace")
-    suffixes = [suffix.lower() for suffix in source.suffixes[-2:]]
-    suffix = next((each for each in reversed(suffixes) if each not in COMPRESSED), "")
     found = format_of(head, suffix=suffix, whole=len(raw) < HEAD)
     if found == "text" and suffix in JSON_LINES and head.strip():
         return "json"  # even where rows are bad
     if found == "json" and suffix not in JSON_LINES and not options.field:
         return "json" if _holds_text(head, named=suffix == ".json") else "text"
+    if found == "text":
+        reading.resembles = resembles_table(head, whole=len(raw) < HEAD)
     return found
 
 
@@ -353,12 +353,17 @@ def _buffered(stream: IO[bytes], below: IO[bytes] | None = None) -> IO[bytes]:
     return io.BufferedReader(_Raw(stream, below), BLOCK)  # type: ignore[type-var]
 
 
-def _seekable(stream: IO[bytes]) -> IO[bytes]:
-    """All of a stream whose head was looked at, from the beginning; a pipe is read into memory."""
-    if stream.seekable():
+def _seekable(stream: IO[bytes], *, compressed: bool = False) -> IO[bytes]:
+    """All of a stream whose head was looked at, from the beginning; a pipe is read into memory.
+
+    Args:
+        compressed: whether it cannot be read from its end.
+
+    """
+    if stream.seekable() and not compressed:
         stream.seek(0)
         return stream
-    return io.BytesIO(stream.read())
+    return io.BytesIO(read_fully(stream, MAX_BOOK) if compressed else stream.read())
 
 
 def _open_raw(source: Path) -> IO[bytes]:

@@ -9,7 +9,7 @@ from typing import Literal
 from tfcli.options import Options, option
 from tfcli.text.escapes import unescape
 
-Format = Literal["text", "json", "csv", "tsv", "parquet"]
+Format = Literal["text", "json", "csv", "tsv", "parquet", "html", "epub"]
 DocumentKind = Literal["file", "line", "blank-line"]
 
 DATA = "Data"

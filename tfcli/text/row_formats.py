@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from tfcli.errors import DataError
@@ -143,6 +144,7 @@ def table_rows(stream: IO[bytes], name: Path, delimiter: str) -> Iterator[Row]:
         if not header:
             return
         header[0] = header[0].removeprefix("\ufeff")
+        header = _told_apart(header)
         for number, cells in enumerate(rows, start=1):
             if not cells:  # an empty line
                 continue
@@ -156,3 +158,13 @@ def table_rows(stream: IO[bytes], name: Path, delimiter: str) -> Iterator[Row]:
             why=f"line {rows.line_num:,}: {error}",
             hint="--format text reads it as plain text",
         ) from None
+
+
+def _told_apart(header: list[str]) -> list[str]:
+    """The names of columns; those of the same name are numbered, so that none hides another."""
+    seen: Counter[str] = Counter()
+    names = []
+    for name in header:
+        seen[name] += 1
+        names.append(f"{name} ({seen[name]})" if name and header.count(name) > 1 else name)
+    return names

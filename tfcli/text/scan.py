@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING
 
 from tfcli.errors import DataError, InputOutputError
 from tfcli.text.held_out import Ranges, choose_held_out
-from tfcli.text.readers import Reading, read_chunks
+from tfcli.text.readers import read_chunks
+from tfcli.text.reading import MARKUP, Reading, describe_markup
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
     from tfcli.text.chunks import Chunk
-    from tfcli.text.reading_options import ReadingOptions
+    from tfcli.text.reading_options import Format, ReadingOptions
 
 Progress = Callable[[int], None]
 
@@ -110,6 +111,7 @@ def scan_sources(
     found = _Ends()
     notes: list[str] = []
     left_out: dict[int, str] = {}
+    markup: dict[Format, list[Path]] = {}
     for place, (source, name) in enumerate(zip(sources, names, strict=True)):
         facts = Reading()
         before = found.mark() if name in optional else None
@@ -122,6 +124,9 @@ def scan_sources(
                 raise
             found.go_back_to(before)
             left_out[place] = error.what
+            continue
+        if facts.format in MARKUP and reading.format is None:
+            markup.setdefault(facts.format, []).append(name)
         else:
             notes += facts.notes(name, reading)
     if found.bytes == 0:
@@ -134,7 +139,8 @@ def scan_sources(
         fingerprint=found.fingerprint.hexdigest(),
         held_out=choose_held_out(found.ends, val_fraction),
     )
-    return SavedScan(scan, (*_shortened(notes), *_describe(left_out)), tuple(left_out))
+    notes = [*_shortened(notes), *(describe_markup(*each) for each in markup.items())]
+    return SavedScan(scan, (*notes, *_describe(left_out)), tuple(left_out))
 
 
 def _shortened(notes: list[str]) -> list[str]:

@@ -24,17 +24,18 @@ from tfcli.errors import (
     UsageError,
     closest_match,
 )
+from tfcli.text.ignored import Ignored
 from tfcli.text.readers import STDIN, read_raw
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
-    from pathspec import GitIgnoreSpec
 
 MIN_WEIGHT, MAX_WEIGHT = 0.01, 100
 
 # Folders that programs fill: packages, caches, environments.
 FOREIGN = {"node_modules", "__pycache__", "site-packages", "__MACOSX"}
+HIDDEN = "hidden"  # why a folder is left out whose name begins with a dot
 
 
 @dataclass(frozen=True)
@@ -57,11 +58,13 @@ class Sources:
 
     Attributes:
         left_out: files and folders that were found and are not read, each with the reason.
+        matched: the patterns of `exclude` that something was found for.
 
     """
 
     groups: tuple[Group, ...]
     left_out: tuple[tuple[Path, str], ...] = ()
+    matched: frozenset[str] = frozenset()
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -82,8 +85,8 @@ class Sources:
 def find_sources(arguments: Sequence[str], exclude: Sequence[str] = ()) -> Sources:
     """Resolves files, folders, glob patterns and `-` (standard input), with or without `:WEIGHT`.
 
-    A folder stands for all files in it, sorted by path, except hidden ones, what a `.gitignore` in
-    it or `exclude` names, and what tfcli or other programs keep there.
+    A folder stands for all files in it, sorted by path, except hidden ones, what `exclude` or a
+    `.gitignore` in it or below names, and what tfcli or other programs keep there.
 
     Args:
         exclude: patterns as in a `.gitignore`, for files in folders and from globs.
@@ -97,7 +100,10 @@ def find_sources(arguments: Sequence[str], exclude: Sequence[str] = ()) -> Sourc
     groups: list[Group] = []
     left_out: list[tuple[Path, str]] = []
     seen: dict[object, Path] = {}
-    resolved = [(weight, *_find(name, exclude)) for name, weight in map(split_weight, arguments)]
+    matched: set[str] = set()
+    resolved = [
+        (weight, *_find(name, exclude, matched)) for name, weight in map(split_weight, arguments)
+    ]
     own = {_place(path) for _, found, _, named in resolved if named for path in found}
     for weight, found, skipped, named in resolved:
         left_out += skipped
@@ -118,7 +124,8 @@ def find_sources(arguments: Sequence[str], exclude: Sequence[str] = ()) -> Sourc
     if not groups:
         why = "; ".join(f"{path}: {reason}" for path, reason in left_out[:5])
         raise DataError("no text files found", why=why or None)
-    return Sources(tuple(groups), tuple(left_out))
+    left_out.sort(key=lambda each: each[1] == HIDDEN)  # named last: they are no surprise
+    return Sources(tuple(groups), tuple(left_out), frozenset(matched))
 
 
 def _place(path: Path) -> object:
@@ -182,7 +189,8 @@ def without_held_out(sources: Sources, val: Sources) -> Sources:
     left_out = [(path, "held out") for path in sources.files if _place(path) in files]
     if not kept:
         raise DataError("no text is left to train on", why="all of it is held out by --val")
-    return Sources(tuple(kept), (*sources.left_out, *left_out, *copies))
+    matched = sources.matched | val.matched
+    return Sources(tuple(kept), (*sources.left_out, *left_out, *copies), matched)
 
 
 def split_weight(argument: str) -> tuple[str, float]:
@@ -208,7 +216,7 @@ def split_weight(argument: str) -> tuple[str, float]:
 Found = tuple[list[Path], list[tuple[Path, str]], bool]
 
 
-def _find(argument: str, exclude: Sequence[str]) -> Found:
+def _find(argument: str, exclude: Sequence[str], matched: set[str]) -> Found:
     """The files that one argument stands for, what is left out, whether it is a file itself."""
     path = Path(argument)
     if not argument:  # as from "$BOOK" with BOOK unset; must not mean the current folder
@@ -219,7 +227,7 @@ def _find(argument: str, exclude: Sequence[str]) -> Found:
         return [path.absolute() if path == STDIN else path], [], True  # ./- is a file
     if _is_there(path):
         beside: list[tuple[Path, str]] = []
-        inside = sorted(_walk(path, _Ignored(path, exclude), beside, {_place(path)}))
+        inside = sorted(_walk(path, Ignored(path, exclude, matched), beside, {_place(path)}))
         if not inside and not beside:
             raise NotFoundError(f"no files in the folder {path}")
         return inside, beside, False
@@ -227,16 +235,16 @@ def _find(argument: str, exclude: Sequence[str]) -> Found:
     matches = [m for m in matches if m.is_file()]
     if not matches:
         raise _no_such_file(argument, path)
-    ignored = _Ignored(None, exclude)
+    ignored = Ignored(None, exclude, matched)
     left_out = [(path, reason) for path in matches if (reason := ignored(path))]
     excluded = {path for path, _ in left_out}
     return [path for path in matches if path not in excluded], left_out, False
 
 
 def _walk(
-    folder: Path, ignored: _Ignored, left_out: list[tuple[Path, str]], seen: set[object]
+    folder: Path, ignored: Ignored, left_out: list[tuple[Path, str]], seen: set[object]
 ) -> Iterator[Path]:
-    """The files below a folder that may be texts; hidden ones are left out silently.
+    """The files below a folder that may be texts; hidden files are left out without a word.
 
     Args:
         seen: the folders that were looked into, which links may lead to again.
@@ -249,14 +257,16 @@ def _walk(
         return
     for entry in entries:
         path = Path(entry.path)
-        if entry.name.startswith("."):
-            continue
         try:
             is_folder, is_file = entry.is_dir(), entry.is_file()
-            reason = (is_folder and _foreign(path)) or ignored(path, folder=is_folder)
+            reason = ignored(path, folder=is_folder) or (_foreign(path) if is_folder else None)
         except OSError as error:  # a link to itself, no permission
             is_folder, is_file = False, False
             reason = error.strerror or "unreadable"
+        if entry.name.startswith("."):
+            if is_folder:
+                left_out.append((path, HIDDEN))
+            continue
         if reason:
             left_out.append((path, reason))
         elif is_folder and (place := _place(path)) not in seen:
@@ -270,6 +280,11 @@ def _foreign(folder: Path) -> str | None:
     """Why a folder holds no texts of the user, if it does not."""
     if folder.name in FOREIGN or (folder / "pyvenv.cfg").exists():
         return "programs of others"
+    # what a browser keeps of a page besides its text
+    for suffix in (".html", ".htm"):
+        page = folder.with_name(folder.name.removesuffix("_files") + suffix)
+        if folder.name.endswith("_files") and page.exists():
+            return f"belongs to {page.name}"
     if (folder / "MANIFEST.json").exists() or (folder / "run.json").exists():
         return "written by tfcli"
     if folder.name in {"checkpoints", "tokenizers"} and any(
@@ -282,63 +297,6 @@ def _foreign(folder: Path) -> str | None:
     if (folder / "config.json").exists() and any(folder.glob("*.safetensors")):
         return "a model"
     return None
-
-
-class _Ignored:
-    """Whether the user excluded a file, or git ignores it.
-
-    Args:
-        root: the folder whose `.gitignore` counts; None where there is no such folder.
-
-    """
-
-    def __init__(self, root: Path | None, exclude: Sequence[str]) -> None:
-        self._root = root
-        self._exclude = [_pattern(text) for text in exclude]
-        lines: list[str] = []
-        if root is not None:
-            with contextlib.suppress(OSError):
-                lines = (root / ".gitignore").read_text(errors="replace").splitlines()
-        self._git = _patterns(lines) if lines else None
-
-    def __call__(self, path: Path, *, folder: bool = False) -> str | None:
-        """Why it is ignored, if it is."""
-        inside = path.relative_to(self._root) if self._root else path
-        name = inside.as_posix().lstrip("/") + "/" * folder
-        if any(each.match_file(name) for each in self._exclude):
-            return "excluded"
-        if self._git is not None and self._git.match_file(name):
-            return "in .gitignore"
-        return None
-
-
-def _pattern(text: str) -> GitIgnoreSpec:
-    """A pattern of the user's.
-
-    Raises:
-        UsageError: it is none.
-
-    """
-    from pathspec import GitIgnoreSpec
-
-    try:
-        return GitIgnoreSpec.from_lines([text])
-    except (ValueError, re.error) as error:
-        raise UsageError(
-            f"--exclude {text!r} is not a pattern as in .gitignore", why=str(error)[:100]
-        ) from None
-
-
-def _patterns(lines: Iterable[str]) -> GitIgnoreSpec:
-    """The patterns of a `.gitignore`; lines that are none are ignored, as git does."""
-    from pathspec import GitIgnoreSpec
-
-    good = []
-    for line in lines:
-        with contextlib.suppress(ValueError, re.error):
-            GitIgnoreSpec.from_lines([line])
-            good.append(line)
-    return GitIgnoreSpec.from_lines(good)
 
 
 def _no_such_file(argument: str, path: Path) -> NotFoundError:

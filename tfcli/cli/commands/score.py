@@ -222,7 +222,8 @@ def _documents(
         DataError: it is not text.
 
     """
-    from tfcli.text.readers import Reading, read_chunks
+    from tfcli.text.readers import read_chunks
+    from tfcli.text.reading import Reading
     from tfcli.text.sources import find_sources
 
     if file == "-":

@@ -79,7 +79,7 @@ def train(
     reporter = streams.Reporter(quiet=quiet)
     check_name(name, "tokenizer")
     sources = find_sources(files, options.exclude)
-    report_left_out(sources, reporter)
+    report_left_out(sources, options.exclude, reporter)
     with progress("Reading", quiet=quiet) as read:
         corpus = open_sources(
             sources, reading, cache=CACHE, val_fraction=options.val_fraction, progress=read

@@ -68,8 +68,8 @@ FilesArgument = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="FILE",
-        help="Files, folders, globs, - for stdin: text, JSON rows, CSV, TSV or parquet, as they "
-        "are or compressed. FILE:2 gives a file twice its weight.",
+        help="Files, folders, globs, - for stdin: text, JSON rows, CSV, TSV, parquet, HTML or "
+        "EPUB, as they are or compressed. FILE:2 gives a file twice its weight.",
         show_default=False,
     ),
 ]

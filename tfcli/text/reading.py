@@ -1,0 +1,79 @@
+"""What was found in a source while it was read, and what of it the user should know."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from tfcli.text.encoding import UTF8
+from tfcli.text.reading_options import Format, ReadingOptions
+from tfcli.text.rows import RowCounts
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from tfcli.text.formats import Compression
+
+MARKUP: dict[Format, tuple[str, str]] = {"html": ("a page", "pages"), "epub": ("a book", "books")}
+
+
+def describe_markup(format: Format, names: Sequence[Path]) -> str:
+    """The note on files whose text was taken out of their markup."""
+    one, many = MARKUP[format]
+    if len(names) == 1:
+        return f"{names[0]} is {one} ({format.upper()}), of which only the text is read"
+    return (
+        f"{len(names):,} {many} ({format.upper()}), such as {names[0]}: "
+        "of them, only the text is read"
+    )
+
+
+@dataclass
+class Reading:
+    """What was found in a source; complete once all of its chunks have been read.
+
+    Attributes:
+        rows: None in plain text.
+        separators: how often each was found in plain text.
+        resembles: the format and the columns that plain text would have as a table.
+
+    """
+
+    format: Format = "text"
+    compression: Compression | None = None
+    encoding: str = UTF8
+    rows: RowCounts | None = None
+    separators: dict[bytes, int] = field(default_factory=dict)
+    resembles: tuple[Format, list[str]] | None = None
+
+    def notes(self, name: Path, options: ReadingOptions) -> list[str]:
+        """What the user should know of it: what was recognized or skipped."""
+        found = []
+        if self.format in MARKUP and options.format is None:
+            found.append(describe_markup(self.format, [name]))
+        if self.encoding != UTF8 and options.encoding is None:
+            found.append(f"{name} is {self.encoding.upper()}")
+        if self.rows is not None:
+            kind = {"json": "JSON", "csv": "CSV", "tsv": "TSV", "parquet": "parquet"}[self.format]
+            where = f", text in {self.rows.field!r}" if self.rows.field else ""
+            if options.format is None or (self.rows.field and not options.field):
+                found.append(f"{name}: {self.rows.rows:,} rows of {kind}{where}")
+            if self.rows.bad:
+                more = ", ..." if self.rows.bad > len(self.rows.named) else ""
+                listed = "; ".join(self.rows.named)
+                found.append(
+                    f"{name}: skipped {self.rows.bad:,} of {self.rows.rows:,} rows without text "
+                    f"({listed}{more})"
+                )
+        if self.resembles is not None:
+            format, columns = self.resembles
+            found.append(
+                f"{name} is read as plain text, but looks like a table with the columns "
+                f"{', '.join(columns)[:100]} (--format {format} reads its rows)"
+            )
+        for separator, count in self.separators.items():
+            if options.separator is None:
+                mark = separator.decode()
+                found.append(f"{name}: documents are separated by {count:,} lines with {mark}")
+        return found
