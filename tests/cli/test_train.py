@@ -155,6 +155,28 @@ def test_signal_saves_and_the_run_resumes_to_the_same_bits(
     assert weights(runs / "cut") == weights(runs / "whole")
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="sends SIGINT")
+def test_ctrl_c_ends_a_compilation_before_the_first_step(shell: Shell) -> None:
+    cache = shell.folder / "inductor"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tfcli", "train", "book.txt", "--run", "it", "--steps", "50",
+         "--compile", "--layers", "6", "--width", "64", "--context", "64"],
+        cwd=shell.folder, stderr=subprocess.PIPE, text=True,
+        env=bare_environment() | {"TORCHINDUCTOR_CACHE_DIR": str(cache)},
+    )  # fmt: skip
+    assert process.stderr
+    for line in process.stderr:
+        if line.startswith("step 0"):
+            break
+    process.send_signal(signal.SIGINT)
+    _, rest = process.communicate()
+    assert process.returncode == 130, rest
+    assert "Next: tfcli train --resume it" in rest
+    (step,) = list_steps(shell.folder / "checkpoints/it")
+    assert step.name == "step-00000000"
+
+
 def test_second_trainer_is_refused_and_told_the_process(shell: Shell) -> None:
     options = ("book.txt", "--steps", "100000", "--eval-every", "2", *TINY, "--run", "it")
     with training(shell, *options, fresh=True) as process:

@@ -4,8 +4,9 @@ from typing import get_args
 
 import pytest
 
+from tfcli.text.sentencepiece_trainer import TokenizerType
 from tfcli.text.tokenizer import Tokenizer
-from tfcli.text.tokenizer_training import TokenizerType, train_tokenizer
+from tfcli.text.tokenizer_training import train_tokenizer
 
 # Several scripts, code, numbers, runs of spaces, both kinds of line endings.
 MIXED = (

@@ -19,8 +19,9 @@ from tfcli.text.sentencepiece_model import (
     write_pieces,
 )
 from tfcli.text.sentencepiece_tokenizer import SentencePieceTokenizer
+from tfcli.text.sentencepiece_trainer import TokenizerType
 from tfcli.text.tokenizer import Tokenizer
-from tfcli.text.tokenizer_training import TokenizerType, train_tokenizer
+from tfcli.text.tokenizer_training import train_tokenizer
 
 TYPES: list[TokenizerType] = ["bpe", "unigram", "char"]
 

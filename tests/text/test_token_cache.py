@@ -15,9 +15,9 @@ from tfcli.errors import DamagedError, DataError, InputOutputError, NotFoundErro
 from tfcli.files import new_folder, to_json
 from tfcli.text.corpus import Corpus, open_corpus
 from tfcli.text.sentencepiece_tokenizer import END, SentencePieceTokenizer
+from tfcli.text.sentencepiece_trainer import TokenizerType
 from tfcli.text.token_cache import TokenizedCorpus, cache_key, open_token_cache, tokenize_corpus
 from tfcli.text.tokenizer import Tokenizer
-from tfcli.text.tokenizer_training import TokenizerType
 
 from .conftest import MIXED
 from .helpers import any_text, append_piece, blocks_of, documents, join

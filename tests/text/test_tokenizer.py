@@ -24,14 +24,13 @@ from tfcli.text.sentencepiece_tokenizer import (
     UNKNOWN,
     SentencePieceTokenizer,
 )
+from tfcli.text.sentencepiece_trainer import SENTENCE, TokenizerType
 from tfcli.text.tokenizer import Tokenizer
 from tfcli.text.tokenizer_file import MAX_FILE_BYTES, load_tokenizer, open_tokenizer
 from tfcli.text.tokenizer_training import (
     MIN_VOCAB_SIZE,
     SAMPLE,
-    SENTENCE,
     TokenizerReport,
-    TokenizerType,
     choose_vocab_size,
     cut_into_sentences,
     train_tokenizer,

@@ -14,8 +14,9 @@ from tfcli.errors import DataError, InputOutputError, NotFoundError
 from tfcli.options import OptionError
 from tfcli.text.sentencepiece_model import PieceType, read_pieces
 from tfcli.text.sentencepiece_tokenizer import SentencePieceTokenizer
+from tfcli.text.sentencepiece_trainer import TokenizerType
 from tfcli.text.symbol_pattern import symbol_pattern
-from tfcli.text.tokenizer_training import MIN_VOCAB_SIZE, TokenizerType, train_tokenizer
+from tfcli.text.tokenizer_training import MIN_VOCAB_SIZE, train_tokenizer
 from tfcli.text.user_defined_symbols import check_symbols, parse_symbols
 
 from .conftest import MIXED

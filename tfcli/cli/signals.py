@@ -95,6 +95,7 @@ class StopSignals:
         self._reporter = reporter
         self.received: int | None = None
         self._told = False
+        self._at_once = False
         self._before: dict[int, Any] = {}
 
     def __call__(self) -> bool:
@@ -112,7 +113,21 @@ class StopSignals:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
+    @contextlib.contextmanager
+    def at_once(self) -> Iterator[None]:
+        """A context in which the first signal raises KeyboardInterrupt, as the second always does.
+
+        For work of which nothing has to be saved.
+        """
+        self._at_once = True
+        try:
+            if self.received is not None:
+                raise KeyboardInterrupt
+            yield
+        finally:
+            self._at_once = False
+
     def _receive(self, number: int, _: FrameType | None) -> None:
-        if self.received is not None:
+        again, self.received = self.received is not None, number
+        if again or self._at_once:  # else no message: another one may be half-printed
             raise KeyboardInterrupt
-        self.received = number  # no message: another one may be half-printed

@@ -14,7 +14,11 @@ if TYPE_CHECKING:
     from tfcli.cli import streams
     from tfcli.text.corpus import Corpus
     from tfcli.text.sources import Sources
-    from tfcli.text.tokenizer_training import TokenizerReport
+    from tfcli.text.token_cache import TokenizedCorpus
+    from tfcli.text.tokenizer import Tokenizer
+
+SAMPLED = 1 << 20  # tokens in which those of single bytes are counted
+NOTEWORTHY, MISFIT = 0.01, 0.3  # shares of them
 
 
 def format_held_out(summary: dict[str, Any]) -> str:
@@ -57,6 +61,24 @@ def report_reading(corpus: Corpus, reporter: streams.Reporter) -> None:
     """Says what was recognized, and what of it was skipped."""
     for note in corpus.notes:
         reporter.note(f"Note: {note}.")
+
+
+def report_fit(tokens: TokenizedCorpus, tokenizer: Tokenizer, reporter: streams.Reporter) -> None:
+    """Says how much of the text the tokenizer has no tokens for."""
+    import numpy as np
+
+    ids = tokens.training[:SAMPLED]
+    share = float(np.isin(ids, list(tokenizer.byte_ids)).mean()) if len(ids) else 0.0
+    if share >= MISFIT:
+        reporter.note(
+            f"Warning: this tokenizer does not fit the text: {share:.0%} of the tokens are "
+            "single bytes of characters that it lacks. One trained on this text would fit."
+        )
+    elif share >= NOTEWORTHY:
+        reporter.note(
+            f"Note: {share:.1%} of the tokens are single bytes of characters that this "
+            "tokenizer lacks."
+        )
 
 
 def run_path(name: str | None, first_file: str) -> Path:
@@ -107,12 +129,3 @@ def _named_path(name: str) -> Path:
         why="a name has no slash",
         hint=f"--run {slugify(name)}   # or --run ./{name}, for a folder outside of {ROOT}/",
     )
-
-
-def report_reduced(report: TokenizerReport, *, asked: bool, reporter: streams.Reporter) -> None:
-    """Says so where the text allows only a smaller vocabulary than requested."""
-    if asked and report.vocab_size < report.wanted:
-        reporter.note(
-            f"Note: this text allows a vocabulary of {report.vocab_size:,}, not the "
-            f"{report.wanted:,} requested."
-        )

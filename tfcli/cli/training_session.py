@@ -15,9 +15,9 @@ from tfcli.cli import streams
 from tfcli.cli.signals import StopSignals
 from tfcli.cli.training_notes import (
     format_held_out,
+    report_fit,
     report_left_out,
     report_reading,
-    report_reduced,
     run_path,
 )
 from tfcli.errors import UsageError
@@ -32,16 +32,16 @@ if TYPE_CHECKING:
     from tfcli.runtime.distributed import DistributedContext
     from tfcli.text.corpus import Corpus
     from tfcli.text.reading_options import ReadingOptions
+    from tfcli.text.sentencepiece_trainer import TokenizerType
     from tfcli.text.token_cache import TokenizedCorpus
     from tfcli.text.tokenizer import Tokenizer
-    from tfcli.text.tokenizer_training import TokenizerType
+    from tfcli.training.callbacks import Callbacks
     from tfcli.training.loop import Trainer
     from tfcli.training.options import TrainOptions
     from tfcli.training.setup import Base, TrainingJob
 
 
-SAMPLED = 1 << 20  # tokens in which those of single bytes are counted
-NOTEWORTHY, MISFIT = 0.01, 0.3  # shares of them
+TOKENIZER_SHARE = 0.15  # of a time budget, for one try at a tokenizer
 
 
 class TrainingSession:
@@ -154,22 +154,24 @@ class TrainingSession:
 
     def choose_tokenizer(
         self, corpus: Corpus, name: str | None, type: TokenizerType, vocab_size: int | None,
-        user_defined_symbols: tuple[str, ...] = (),
+        user_defined_symbols: tuple[str, ...] = (), *, seconds: float | None = None,
     ) -> Tokenizer:  # fmt: skip
-        """The tokenizer of that name, or one trained on the text."""
+        """The tokenizer of that name, or one trained on the text.
+
+        Args:
+            seconds: the time budget, of which it gets a part.
+
+        """
+        from tfcli.cli.new_tokenizer import make_tokenizer
         from tfcli.text.saved_tokenizers import find_tokenizer
-        from tfcli.text.tokenizer_training import train_tokenizer
 
         if name is not None:
             return find_tokenizer(name).tokenizer
-        tokenizer, report = train_tokenizer(
-            (chunk.data for chunk in corpus.training()),
-            text_bytes=corpus.scan.training_bytes,
-            type=type,
-            vocab_size=vocab_size,
+        tokenizer, _ = make_tokenizer(
+            corpus, self.reporter, type=type, vocab_size=vocab_size,
             user_defined_symbols=user_defined_symbols,
-        )
-        report_reduced(report, asked=vocab_size is not None, reporter=self.reporter)
+            seconds=None if seconds is None else TOKENIZER_SHARE * seconds,
+        )  # fmt: skip
         return tokenizer
 
     def find_base(self, name: str) -> Base:
@@ -205,7 +207,7 @@ class TrainingSession:
 
         tokens = self._tokenize(corpus, tokenizer)
         if tokenizer_is_given:
-            self._report_fit(tokens, tokenizer)
+            report_fit(tokens, tokenizer, self.reporter)
         job = plan_job(
             options, tokens, tokenizer,
             baselines=measure_baselines(tokens, tokenizer),
@@ -216,13 +218,12 @@ class TrainingSession:
 
     def train(self, job: TrainingJob, path: Path, corpus: Corpus) -> Run:
         """Trains a run to its end. To be called while the folder is locked."""
-        from tfcli.training.callbacks import Callbacks
         from tfcli.training.start import start_run
 
         with StopSignals(self.reporter) as stop:
             trainer = start_run(
                 job, path, corpus, started=self.started,
-                callbacks=Callbacks(stop=stop, sample=self._sample_function(job)),
+                callbacks=self._callbacks(job, stop),
             )  # fmt: skip
             self._started_training = True
             return self._show(job, trainer, stop)
@@ -247,7 +248,6 @@ class TrainingSession:
 
         run, _ = find_run(name)
         with lock(run.path, doing="training"):
-            from tfcli.training.callbacks import Callbacks
             from tfcli.training.setup import reopen_job
             from tfcli.training.start import resume_run
 
@@ -269,7 +269,7 @@ class TrainingSession:
             with StopSignals(self.reporter) as stop:
                 trainer = resume_run(
                     job, run, started=self.started, on_damaged=self.reporter.warn,
-                    callbacks=Callbacks(stop=stop, sample=self._sample_function(job)),
+                    callbacks=self._callbacks(job, stop),
                 )  # fmt: skip
                 self.reporter.note(f"Resuming from step {trainer.step:,}{_left(job, trainer)}.")
                 self._started_training = True
@@ -283,23 +283,6 @@ class TrainingSession:
         total = corpus.scan.bytes
         with progress("Tokenizing", total=total, quiet=self.reporter.quiet) as done:
             return tokenize_corpus(corpus, tokenizer, cache=CACHE, progress=done)
-
-    def _report_fit(self, tokens: TokenizedCorpus, tokenizer: Tokenizer) -> None:
-        """Says how much of the text the tokenizer has no tokens for."""
-        import numpy as np
-
-        ids = tokens.training[:SAMPLED]
-        share = float(np.isin(ids, list(tokenizer.byte_ids)).mean()) if len(ids) else 0.0
-        if share >= MISFIT:
-            self.reporter.note(
-                f"Warning: this tokenizer does not fit the text: {share:.0%} of the tokens are "
-                "single bytes of characters that it lacks. One trained on this text would fit."
-            )
-        elif share >= NOTEWORTHY:
-            self.reporter.note(
-                f"Note: {share:.1%} of the tokens are single bytes of characters that this "
-                "tokenizer lacks."
-            )
 
     def _sample_function(self, job: TrainingJob) -> Callable[[Transformer], str] | None:
         if job.processes.sharded:
@@ -319,6 +302,11 @@ class TrainingSession:
             return self.sample_prompt + written.decode(errors="replace")
 
         return sample
+
+    def _callbacks(self, job: TrainingJob, stop: StopSignals) -> Callbacks:
+        from tfcli.training.callbacks import Callbacks
+
+        return Callbacks(stop=stop, stop_at_once=stop.at_once, sample=self._sample_function(job))
 
     def _processes(self) -> dict[str, DistributedContext]:
         return {"processes": self.processes} if self.processes else {}

@@ -14,36 +14,39 @@ of Rare Words with Subword Units", 2016 (bpe); Kudo, "Subword Regularization", 2
 
 from __future__ import annotations
 
-import io
 import math
 import re
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from functools import partial
+from typing import TYPE_CHECKING
 
 from tfcli.errors import DataError
 from tfcli.text.sentencepiece_model import with_user_defined
 from tfcli.text.sentencepiece_tokenizer import (
-    BEGIN,
     BYTE_PIECES,
-    END,
     FIRST_BYTE,
     SPACE_MARK,
-    UNKNOWN,
     SentencePieceTokenizer,
+)
+from tfcli.text.sentencepiece_trainer import (
+    SENTENCE,
+    TooSlowError,
+    TrainingError,
+    train_model,
 )
 from tfcli.text.symbol_pattern import symbol_pattern
 from tfcli.text.user_defined_symbols import check_symbols
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
-TokenizerType = Literal["bpe", "unigram", "char"]
+    from tfcli.text.sentencepiece_trainer import TokenizerType
 
 MIN_VOCAB_SIZE = FIRST_BYTE + BYTE_PIECES + 1  # control tokens, bytes, one character
 RESERVED = frozenset("▁▅\0\x1f")  # have a meaning inside SentencePiece; spelled as bytes
-SENTENCE = 4000  # bytes; SentencePiece silently drops a training line of more than 4,192
 SAMPLE = 20 << 20  # bytes of text that a tokenizer is trained on at most
+REDUCTION = 8  # times smaller is the sample that is tried where one takes too long
 
 
 @dataclass(frozen=True)
@@ -73,6 +76,8 @@ def train_tokenizer(
     type: TokenizerType = "bpe",
     vocab_size: int | None = None,
     user_defined_symbols: Sequence[str] = (),
+    seconds: float | None = None,
+    waiting: Callable[[float], None] = lambda _: None,
 ) -> tuple[SentencePieceTokenizer, TokenizerReport]:
     """Trains a tokenizer on a sample of `texts` of at most 20 MiB.
 
@@ -84,6 +89,8 @@ def train_tokenizer(
         vocab_size: number of pieces, control tokens and the 256 bytes included; None: see
             `choose_vocab_size`.
         user_defined_symbols: strings that are always one token, whatever is around them.
+        seconds: after which a smaller sample is tried, and again; None: the whole is waited for.
+        waiting: called now and then while it takes long, with the seconds since the start.
 
     Raises:
         DataError: there is no text, or the vocabulary is too small for the 256 bytes.
@@ -94,7 +101,6 @@ def train_tokenizer(
     sample = list(_sample(texts, text_bytes))
     if not sample:
         raise DataError("there is no text to train a tokenizer on")
-    sample_bytes = sum(len(sentence.encode()) for sentence in sample)
     if symbols:
         cuts = symbol_pattern(symbols)
         sample = [part for sentence in sample for part in cuts.split(sentence)[::2]]
@@ -111,10 +117,9 @@ def train_tokenizer(
             why=f"it has to include 3 control tokens and {BYTE_PIECES} bytes{more}",
             hint=f"--vocab-size {MIN_VOCAB_SIZE + len(symbols)} or more",
         )
-    # no more pieces than bytes
-    possible = min(wanted - len(symbols), MIN_VOCAB_SIZE + sample_bytes)
-    sample = _without_rare(sample, characters, possible)
-    model = _train_at_most(sample, type, possible)
+    model, sample_bytes = _train_in_time(
+        sample, characters, type, wanted - len(symbols), seconds, waiting
+    )
     if symbols:
         spelled = [symbol.replace(" ", SPACE_MARK) for symbol in symbols]
         model = with_user_defined(model, spelled, FIRST_BYTE + BYTE_PIECES)
@@ -147,42 +152,38 @@ def choose_vocab_size(text_bytes: int, characters: Counter[str], symbols: int = 
     return min(max(512, by_size, by_script), 32768)
 
 
-def _train_at_most(sample: Sequence[str], type: TokenizerType, vocab_size: int) -> bytes:
+def _train_in_time(
+    sample: list[str],
+    characters: Counter[str],
+    type: TokenizerType,
+    vocab_size: int,
+    seconds: float | None,
+    waiting: Callable[[float], None],
+) -> tuple[bytes, int]:
+    """Trains on the sample, or on as much of it as the time allows; and on how many bytes."""
+    while True:
+        sample_bytes = sum(len(sentence.encode()) for sentence in sample)
+        possible = min(vocab_size, MIN_VOCAB_SIZE + sample_bytes)  # no more pieces than bytes
+        usual = _without_rare(sample, characters, possible)
+        try:
+            model = _train_at_most(
+                partial(train_model, usual, type, seconds=seconds, waiting=waiting), possible
+            )
+        except TooSlowError:
+            sample = sample[::REDUCTION]
+        else:
+            return model, sample_bytes
+
+
+def _train_at_most(train: Callable[[int], bytes], vocab_size: int) -> bytes:
     """Trains with `vocab_size`, or with the largest that SentencePiece says the text allows."""
     try:
-        return _train(sample, type, vocab_size)
-    except RuntimeError as error:
+        return train(vocab_size)
+    except TrainingError as error:
         largest = re.search(r"value <= (\d+)", str(error))
         if not largest:
             raise DataError("SentencePiece could not be trained", why=str(error)[-200:]) from None
-        return _train(sample, type, int(largest[1]))
-
-
-def _train(sample: Sequence[str], type: TokenizerType, vocab_size: int) -> bytes:
-    from sentencepiece import SentencePieceTrainer
-
-    model = io.BytesIO()
-    SentencePieceTrainer.train(
-        sentence_iterator=iter(sample),
-        model_writer=model,
-        model_type=type,
-        vocab_size=vocab_size,
-        character_coverage=1.0,
-        byte_fallback=True,
-        normalization_rule_name="identity",
-        add_dummy_prefix=False,
-        remove_extra_whitespaces=False,
-        allow_whitespace_only_pieces=True,
-        split_digits=True,
-        unk_id=UNKNOWN,
-        bos_id=BEGIN,
-        eos_id=END,
-        pad_id=-1,
-        max_sentence_length=SENTENCE + 4,
-        shuffle_input_sentence=False,
-        minloglevel=2,
-    )
-    return model.getvalue()
+        return train(int(largest[1]))
 
 
 def _without_rare(sample: Sequence[str], characters: Counter[str], vocab_size: int) -> list[str]:

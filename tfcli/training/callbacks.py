@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,11 +18,14 @@ class Callbacks:
 
     Attributes:
         stop: called before every step; True saves and ends.
+        stop_at_once: a context in which a request to stop raises KeyboardInterrupt, for long work
+            of which nothing has to be saved.
         sample: generates a sample with the current model, after an evaluation.
 
     """
 
     stop: Callable[[], bool] = lambda: False
+    stop_at_once: Callable[[], AbstractContextManager[None]] = nullcontext
     sample: Callable[[Transformer], str] | None = None
 
 

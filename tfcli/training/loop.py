@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 import time
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass, field
 from statistics import median
 from typing import TYPE_CHECKING
@@ -146,10 +147,10 @@ class Trainer:
 
     def _train(self) -> Iterator[Event]:
         self.model.train()
-        if self.plan.compile:
-            yield from self._compile()
         if self.step == 0:
             yield from self._evaluate_start()
+        if self.plan.compile:
+            yield from self._compile()
         broadcast = self.processes.broadcast  # the main process decides what depends on a clock
         reason: StopReason = "finished"
         while not broadcast(self._budget_used()):
@@ -189,8 +190,9 @@ class Trainer:
     def _compile(self) -> Iterator[Event]:
         # with a budget of steps the same code always runs: the same bits, whatever was measured
         faster = self.plan.budget.kind == "seconds"
-        if why := self._gradients.compile(only_if_faster=faster):
-            yield NotCompiled(step=self.step, why=why)
+        with suppress(KeyboardInterrupt), self.callbacks.stop_at_once():
+            if why := self._gradients.compile(only_if_faster=faster):
+                yield NotCompiled(step=self.step, why=why)
 
     def _optimizer_step(self, progress: float) -> Iterator[Event]:
         """One optimizer step, from gradients summed over micro-batches and processes."""

@@ -11,6 +11,8 @@ from tfcli.runtime.dtype import DType
 
 Init = Literal["bigrams", "random"]
 
+DEFAULT_SECONDS = 60.0
+
 BUDGET, MODEL, DATA, OPTIMIZATION = "Training budget", "Model", "Data", "Optimization"
 
 
@@ -121,3 +123,8 @@ class TrainOptions(Options):
     def timed(self) -> bool:
         """Whether the budget is a time, not a number of steps."""
         return self.steps is self.epochs is self.tokens is None
+
+    @property
+    def time_budget(self) -> float | None:
+        """The seconds of a budget of time; None for one of steps."""
+        return (self.seconds or DEFAULT_SECONDS) if self.timed else None

@@ -139,7 +139,6 @@ RENAMED = {
     "micro_rows": "micro_batch_size",
 }
 
-DEFAULT_SECONDS = 60.0
 CLOSING_SHARE = 0.04  # of a time budget: the last evaluation and the last save
 
 
@@ -300,7 +299,8 @@ def _stopwatch(
 
 def _is_short(options: TrainOptions, dtype: DType) -> bool:
     """Whether the budget is a time in which only few steps can be made."""
-    return options.timed and not compiling_pays(options.seconds or DEFAULT_SECONDS, dtype)
+    seconds = options.time_budget
+    return seconds is not None and not compiling_pays(seconds, dtype)
 
 
 def _rows(batch_tokens: int, context: int, tokens: int) -> int:
@@ -316,14 +316,15 @@ def _evaluation_tokens(budget: Budget, model: ModelConfig) -> int:
 
 
 def _budget(options: TrainOptions, tokens: int, batch_tokens: int) -> Budget:
+    if options.time_budget is not None:
+        return Budget("seconds", options.time_budget)
     if options.steps is not None:
         return Budget("steps", options.steps)
     trained = options.tokens
-    if options.epochs is not None:
+    if trained is None:
+        assert options.epochs is not None
         trained = math.ceil(min(options.epochs, MAX_EPOCHS) * tokens)
-    if trained is not None:
-        return Budget("steps", max(1, math.ceil(trained / batch_tokens)))
-    return Budget("seconds", DEFAULT_SECONDS if options.seconds is None else options.seconds)
+    return Budget("steps", max(1, math.ceil(trained / batch_tokens)))
 
 
 def _optimizer(

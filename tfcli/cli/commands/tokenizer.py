@@ -18,7 +18,7 @@ from tfcli.errors import DataError, InputOutputError, UsageError
 from tfcli.generation.streaming import make_visible
 from tfcli.options import Options, option, parse_count
 from tfcli.text.reading_options import ReadingOptions
-from tfcli.text.tokenizer_training import TokenizerType
+from tfcli.text.sentencepiece_trainer import TokenizerType
 from tfcli.text.user_defined_symbols import SYMBOLS_HELP, parse_symbols
 
 if TYPE_CHECKING:
@@ -68,13 +68,13 @@ def train(
 
     tfcli tokenizer train book.txt --name book
     """
+    from tfcli.cli.new_tokenizer import make_tokenizer
     from tfcli.cli.render import progress
-    from tfcli.cli.training_notes import report_left_out, report_reading, report_reduced
+    from tfcli.cli.training_notes import report_left_out, report_reading
     from tfcli.files import check_name
     from tfcli.text.corpus import CACHE, open_sources
     from tfcli.text.saved_tokenizers import list_tokenizers, save_tokenizer
     from tfcli.text.sources import find_sources
-    from tfcli.text.tokenizer_training import train_tokenizer
 
     reporter = streams.Reporter(quiet=quiet)
     check_name(name, "tokenizer")
@@ -85,14 +85,10 @@ def train(
             sources, reading, cache=CACHE, val_fraction=options.val_fraction, progress=read
         )
     report_reading(corpus, reporter)
-    tokenizer, report = train_tokenizer(
-        (chunk.data for chunk in corpus.training()),
-        text_bytes=corpus.scan.training_bytes,
-        type=options.type,
-        vocab_size=options.vocab_size,
+    tokenizer, report = make_tokenizer(
+        corpus, reporter, type=options.type, vocab_size=options.vocab_size,
         user_defined_symbols=options.user_defined_symbols,
-    )
-    report_reduced(report, asked=options.vocab_size is not None, reporter=reporter)
+    )  # fmt: skip
     if name in list_tokenizers():
         reporter.note(f"Replacing the existing tokenizer {name}.")
     saved = save_tokenizer(name, tokenizer, report, corpus)

@@ -14,7 +14,7 @@ from tfcli.errors import UsageError
 from tfcli.options import OptionError, Options, make_options, option, parse_count, values_of
 from tfcli.runtime.device import Device
 from tfcli.text.reading_options import ReadingOptions
-from tfcli.text.tokenizer_training import TokenizerType
+from tfcli.text.sentencepiece_trainer import TokenizerType
 from tfcli.text.user_defined_symbols import SYMBOLS_HELP, parse_symbols
 from tfcli.training.options import DATA, TrainOptions
 
@@ -171,6 +171,7 @@ def _train_new(
                 text.tokenizer_type,
                 text.vocab_size,
                 text.user_defined_symbols,
+                seconds=options.time_budget,
             )
         )
         job = session.plan(
