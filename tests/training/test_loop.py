@@ -417,6 +417,7 @@ job = dataclasses.replace(job, plan=dataclasses.replace(job.plan, micro_batch_si
 compiled = [
     torch._dynamo.utils.counters["stats"]["unique_graphs"]
     for event in workshop.begin("run", job).events()
+    if type(event).__name__ == "StepFinished"
 ]
 print(*compiled)
 """

@@ -60,6 +60,24 @@ def test_budgets(options: TrainOptions, budget: Budget) -> None:
     assert plan_for(options).budget == budget
 
 
+def test_little_text_ends_a_time_budget_early() -> None:
+    def planned(tokens: int, **options: Any) -> PlannedModel:
+        return decide(
+            TrainOptions(**options), tokens, step_seconds=lambda *_: 0.01, batch_tokens=1000
+        )
+
+    plenty, some, little = (
+        planned(tokens, seconds=60.0).plan for tokens in (1_000_000, 50_000, 4_000)
+    )
+    assert (plenty.budget.kind, plenty.patience) == ("seconds", None)
+    assert (some.budget.kind, some.patience) == ("seconds", 4)
+    assert (little.budget.kind, little.patience) == ("steps", 4)
+    batch = little.batch_size * planned(4_000, seconds=60.0).model.context_length
+    assert little.budget.amount * batch == pytest.approx(200 * 4_000, rel=0.01)
+    assert planned(50_000, seconds=60.0, patience=9).plan.patience == 9
+    assert planned(4_000, steps=100_000).plan.patience is None
+
+
 @given(st.integers(0, 10_000), st.floats(0, 1))
 def test_learning_rate_scale_is_bounded_and_ends_at_zero(step: int, progress: float) -> None:
     assert 0 <= learning_rate_scale(step, progress) <= 1

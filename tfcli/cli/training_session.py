@@ -332,6 +332,10 @@ class TrainingSession:
             f"{format_count(summary['tokens_seen'])} tokens ({summary['epochs']:.1f} epochs), "
             f"{format_duration(summary['seconds'])}."
         )
+        if isinstance(event, Stopped) and event.reason == "patience":
+            self.reporter.note(
+                f"Ended early: {job.plan.patience} evaluations without improvement (--patience)."
+            )
         over = summary["seconds"] - job.plan.budget.amount
         if job.plan.budget.kind == "seconds" and over > max(2.0, 0.05 * job.plan.budget.amount):
             self.reporter.note(f"Took {over:.0f} s longer than requested (start-up).")

@@ -63,6 +63,11 @@ def show_plan(job: TrainingJob, name: str, reporter: streams.Reporter) -> None:
         parts.append(f"{job.processes.world_size} processes{sharded}")
     reporter.note("Plan: " + ", ".join((*parts, f"seed {job.seed}")))
     reporter.note(f"      {_format_expectation(job)}")
+    if job.ends_early:
+        reporter.note(
+            f"Note: {job.epochs:.0f} epochs are enough for this text, so training will not take "
+            "all of the time (--epochs for more)."
+        )
     if corpus.training_bytes < LITTLE_TEXT:
         reporter.note(
             f"Note: so little text ({format_bytes(corpus.training_bytes)}) can be learned by "

@@ -37,7 +37,7 @@ class TrainOptions(Options):
         help="Number of tokens to train on, such as 2M.",
     )  # fmt: skip
     patience: int | None = option(
-        None, min=1, shown_default="off", panel=BUDGET,
+        None, min=1, shown_default="4 from 20 epochs of a time budget on", panel=BUDGET,
         help="Stop after N evaluations without improvement.",
     )  # fmt: skip
     size: Size | None = option(

@@ -40,6 +40,9 @@ EVALUATION_TOKENS = 1 << 14  # at most, while training; at the end the whole hel
 EVALUATION_SHARE = 0.005  # of a time budget, for one evaluation
 SLOW_MACHINE = 60e9  # floating-point operations a second, to estimate that share with
 MAX_EPOCHS = 1e9
+# A time budget can be too much for a little text. From so many epochs on, a training ends once it
+# has not improved for so many evaluations; and it never makes more epochs than are enough.
+MANY_EPOCHS, PATIENCE, ENOUGH_EPOCHS = 20.0, 4, 200.0
 FINE_TUNING = 0.3  # of the learning rates, for a model that knows something already
 MAX_SAVE_INTERVAL = 600.0  # seconds
 
@@ -227,7 +230,11 @@ def make_plan(
         )
         model, steps = choice.config, choice.steps
         rows = _rows(batch_tokens, model.context_length, tokens)
-    advice = regularization((steps or 0) * rows * model.context_length / tokens)
+    epochs = (steps or 0) * rows * model.context_length / tokens
+    enough = math.ceil(ENOUGH_EPOCHS * tokens / (rows * model.context_length))
+    if budget.kind == "seconds" and steps is not None and steps > enough:
+        budget, steps = Budget("steps", enough), enough
+    advice = regularization(epochs)
     micro_batch_size, sharded = choose_micro_batch(
         model, -(-rows // resources.world_size),
         memory=resources.memory, world_size=resources.world_size, sharded=options.sharded,
@@ -245,7 +252,7 @@ def make_plan(
         evaluation_tokens=_evaluation_tokens(budget, model),
         document_mask=options.document_mask,
         compile=compiled,
-        patience=options.patience,
+        patience=options.patience or _patience(options, epochs),
         init=_init(options, model, base),
     )
     return PlannedModel(model=model, plan=plan, sharded=sharded, steps=steps)
@@ -253,6 +260,10 @@ def make_plan(
 
 def _or(value: float | None, default: float) -> float:
     return default if value is None else value
+
+
+def _patience(options: TrainOptions, epochs: float) -> int | None:
+    return PATIENCE if options.timed and epochs > MANY_EPOCHS else None
 
 
 def _init(options: TrainOptions, model: ModelConfig, base: ModelConfig | None) -> Init:

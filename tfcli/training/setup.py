@@ -76,6 +76,7 @@ class TrainingJob:
     baselines: Baselines | None = None
     steps: int | None = None
     peak_flops: float | None = None
+    ends_early: bool = False  # a time budget would be more epochs than are enough
 
     @property
     def parameters(self) -> int:
@@ -285,6 +286,7 @@ def plan_job(
         peak_flops=probe.peak(planned.plan.dtype),
         base=base,
         baselines=baselines,
+        ends_early=options.timed and planned.plan.budget.kind == "steps",
     )
 
 
