@@ -16,6 +16,7 @@ from tfcli.generation.generate import Generator, RequestList, TokenEvent
 from tfcli.generation.request import GenerationRequest, Sampling
 from tfcli.model.config import named_config
 from tfcli.text.tokenizer import Tokenizer
+from tfcli.text.tokenizer_training import train_tokenizer
 
 interesting = st.one_of(
     st.binary(max_size=5),
@@ -107,3 +108,30 @@ def test_text_is_valid_utf8_cut_at_every_length(tokenizer: Tokenizer, beams: int
             tokenizer.decode_continuation(tokens).decode()  # raises if it is not valid
             with_bytes += sum(token in tokenizer.byte_ids for token in tokens)
     assert with_bytes > 20
+
+
+@pytest.mark.slow
+def test_ten_thousand_samples_of_a_vocabulary_of_bytes_are_valid_utf8() -> None:
+    """Japanese, emoji and a dash, none of which has a token; cut at every length."""
+    text = "日本語の本—🦊と🐻‍❄️。\n" * 50
+    tokenizer, _ = train_tokenizer([b"a" * 100], text_bytes=100, vocab_size=260)
+    assert set(tokenizer.encode(text)) <= tokenizer.byte_ids | set(tokenizer.encode("\n"))
+    config = named_config(
+        "nano", vocab_size=tokenizer.vocab_size, context_length=64, num_layers=1, d_model=32,
+        num_heads=2, tied_head=False,
+    )  # fmt: skip
+    generator = Generator(numpy_engine(random_model(config), 64), tokenizer, rows=64)
+    samples = [bytearray() for _ in range(10_000)]
+    requests = (
+        GenerationRequest(
+            prompt="日本語—🦊"[row % 6 :], max_new_tokens=1 + row % 24, seed=3, row=row,
+            sampling=Sampling(temperature=3.0, top_k=0), ignore_eos=True,
+        )
+        for row in range(len(samples))
+    )  # fmt: skip
+    for event in generator.stream(RequestList(requests)):
+        samples[event.index] += event.data
+    for row, sample in enumerate(samples):
+        sample.decode()  # raises if it is not valid
+        assert 1 <= len(sample) <= 1 + row % 24
+    assert sum(not sample.isascii() for sample in samples) > 5_000
