@@ -138,6 +138,17 @@ def test_every_family_trains_and_generates(shell: Shell, family: str) -> None:
     assert text.code == 0, text.err
 
 
+def test_threads_are_as_many_as_asked_for(shell: Shell) -> None:
+    one = ("--threads", "1")
+    two = {"OMP_NUM_THREADS": "2"}  # which the option overrides
+    assert shell("train", "book.txt", "--run", "it", "--steps", "1", *TINY, *one, env=two).code == 0
+    assert open_run(shell.folder / "checkpoints/it").metadata["machine"]["threads"] == 1
+    written = shell("generate", "Ann", "--stats", "--engine", "numpy", *one, env=two)
+    assert ", 1 thread)" in written.err or "numpy)" in written.err
+    assert shell("score", "book.txt", *one, env=two).code == 0
+    assert shell("generate", "Ann", "--threads", "0").code == 2
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_signal_saves_and_the_run_resumes_to_the_same_bits(
     shell: Shell, number: signal.Signals, code: int

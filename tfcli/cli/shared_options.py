@@ -10,6 +10,7 @@ import typer
 from tfcli.generation.open_engine import EngineName
 from tfcli.options import Options, option
 from tfcli.runtime.device import Device
+from tfcli.runtime.threads import request_threads
 
 
 def typer_option(
@@ -53,6 +54,21 @@ class EngineOptions(Options):
         "auto", help="numpy: a compiled decoder for CPUs, starts at once; torch: GPUs too."
     )
     device: Device = option("auto", help="Where to compute.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ThreadOptions(Options):
+    """How much of the processor to use."""
+
+    threads: int | None = option(
+        None, min=1, max=4096, shown_default="one for each core that is there to use",
+        help="Number of CPU threads.",
+    )  # fmt: skip
+
+    def apply(self) -> None:
+        """To be called before anything that computes is loaded."""
+        if self.threads is not None:
+            request_threads(self.threads)
 
 
 def seed_option() -> Any:

@@ -19,6 +19,11 @@ def usable_cores(root: Path = Path("/")) -> int:
     return cores if limit is None else max(1, min(cores, -int(-limit // 1)))
 
 
+def request_threads(count: int) -> None:
+    """Sets how many threads to use; for what is loaded afterwards: torch, numpy, the decoder."""
+    os.environ["OMP_NUM_THREADS"] = str(count)
+
+
 def num_threads() -> int:
     """As many threads as OMP_NUM_THREADS asks for, or as there are cores to use."""
     requested = os.environ.get("OMP_NUM_THREADS", "")

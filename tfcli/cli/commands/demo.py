@@ -9,7 +9,7 @@ import typer
 
 from tfcli.cli import streams
 from tfcli.cli.command import takes_options
-from tfcli.cli.shared_options import QuietOption, seed_option
+from tfcli.cli.shared_options import QuietOption, ThreadOptions, seed_option
 from tfcli.options import Options, option, parse_duration
 
 if TYPE_CHECKING:
@@ -40,7 +40,9 @@ class DemoOptions(Options):
 
 
 @takes_options
-def demo(context: typer.Context, options: DemoOptions, quiet: QuietOption = False) -> None:
+def demo(
+    context: typer.Context, options: DemoOptions, cpu: ThreadOptions, quiet: QuietOption = False
+) -> None:
     """Train on made-up stories, compare with the best possible loss, and generate three of them.
 
     tfcli demo --language es
@@ -48,6 +50,7 @@ def demo(context: typer.Context, options: DemoOptions, quiet: QuietOption = Fals
     from tfcli.cli.training_session import TrainingSession
     from tfcli.training.options import TrainOptions
 
+    cpu.apply()
     reporter = streams.Reporter(quiet=quiet)
     reporter.note(f"Making up {CORPUS_BYTES / 1e6:.0f} MB of stories.")
     file = _write_corpus(options.language, options.seed)

@@ -13,7 +13,7 @@ from tfcli.cli import streams
 from tfcli.cli.command import given_options, takes_options
 from tfcli.cli.generation_session import GenerationSession, SessionOptions
 from tfcli.cli.interactive import InteractiveOptions
-from tfcli.cli.shared_options import EngineOptions, QuietOption
+from tfcli.cli.shared_options import EngineOptions, QuietOption, ThreadOptions
 from tfcli.errors import UsageError
 from tfcli.generation.request import GenerationRequest
 
@@ -24,6 +24,7 @@ def generate(
     model: EngineOptions,
     request: GenerationRequest,
     options: SessionOptions,
+    cpu: ThreadOptions,
     beginning: InteractiveOptions,
     prompt: Annotated[
         str | None,
@@ -39,6 +40,7 @@ def generate(
 
     echo "ROMEO:" | tfcli generate --greedy
     """
+    cpu.apply()
     seeded = "seed" in given_options(context)
     if not seeded:
         from secrets import randbelow

@@ -22,7 +22,7 @@ from tfcli.cli.score_output import (
     write_row,
     write_tokens,
 )
-from tfcli.cli.shared_options import EngineOptions, JsonOption, QuietOption
+from tfcli.cli.shared_options import EngineOptions, JsonOption, QuietOption, ThreadOptions
 from tfcli.cli.stdin_lines import StdinLines
 from tfcli.errors import DataError, UsageError
 from tfcli.options import OptionError, Options, option, options_of
@@ -68,6 +68,7 @@ def score(
     model: EngineOptions,
     options: ScoreOptions,
     reading: ReadingOptions,
+    cpu: ThreadOptions,
     file: Annotated[str, typer.Argument(metavar="FILE", help="What to score; - for stdin.")] = "-",
     json: JsonOption = False,
     quiet: QuietOption = False,
@@ -82,6 +83,7 @@ def score(
 
     grep . book.txt | tfcli score --by line | sort -n | head
     """
+    cpu.apply()
     if options.top_logprobs and options.by != "token":
         raise OptionError("top_logprobs", "requires --by token")
     if options.jsonl and options.by == "line":

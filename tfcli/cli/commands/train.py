@@ -9,7 +9,13 @@ import typer
 
 from tfcli.cli import streams
 from tfcli.cli.command import flag, given_options, takes_options
-from tfcli.cli.shared_options import JsonOption, QuietOption, seed_option, typer_option
+from tfcli.cli.shared_options import (
+    JsonOption,
+    QuietOption,
+    ThreadOptions,
+    seed_option,
+    typer_option,
+)
 from tfcli.errors import UsageError
 from tfcli.options import OptionError, Options, make_options, option, parse_count, values_of
 from tfcli.runtime.device import Device
@@ -106,6 +112,7 @@ def train(
     text: TextOptions,
     reading: ReadingOptions,
     command: CommandOptions,
+    cpu: ThreadOptions,
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -115,6 +122,7 @@ def train(
     """
     from tfcli.cli.training_session import TrainingSession
 
+    cpu.apply()
     given = given_options(context, environment=False)
     if files and "resume" not in given:
         resume = None  # the command line overrides the environment
