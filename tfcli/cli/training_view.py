@@ -224,6 +224,8 @@ class TrainingView:
         }
         if width < 76:
             del facts["MFU"], facts["memory"]
+        if width < 56:
+            del facts["tokens/s"]
         figures = Table.grid(padding=(0, 3 if width >= 76 else 2))
         figures.add_row(*(Text(heading, "dim") for heading in facts))
         figures.add_row(*facts.values())

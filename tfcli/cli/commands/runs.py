@@ -144,7 +144,8 @@ def _show_list(rows: Sequence[tuple[Run, dict[str, Any], str]]) -> None:
         })  # fmt: skip
     several = len({row["held out"] for row in table} - {"-"}) > 1
     headings = [heading for heading in table[0] if several or heading != "held out"]
-    show_table(headings, [[row[heading] for heading in headings] for row in table])
+    cells = [[row[heading] for heading in headings] for row in table]
+    show_table(headings, cells, spare=["disk", "time", "saved", "params", "steps"])
 
 
 # --- show and diff ------------------------------------------------------------------------------
