@@ -1,4 +1,4 @@
-"""The commands of a page of documentation, run as a reader would: line by line, in one folder."""
+"""The commands of a page of documentation, run as a reader would: one by one, in one folder."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import re
 import shlex
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 from tests.conftest import bare_environment, forked
@@ -36,8 +37,23 @@ def command_blocks(page: str) -> list[str]:
     return re.findall(r"^```sh\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
 
 
+def split_commands(block: str) -> Iterator[str]:
+    """The commands of a block: lines, joined where a backslash or an open quote continues them."""
+    command = ""
+    for line in block.strip().splitlines():
+        command += line
+        try:
+            shlex.split(command)
+        except ValueError:  # a quote is open, or a backslash is last
+            command += "\n"
+            continue
+        yield command
+        command = ""
+    assert not command, command
+
+
 def run_commands(block: str, folder: Path) -> None:
-    """Runs each line in bash; it has to end well."""
+    """Runs each command in bash; it has to end well."""
     environment = bare_environment()
     tfcli = folder / "bin/tfcli"
     if not tfcli.exists():
@@ -45,7 +61,7 @@ def run_commands(block: str, folder: Path) -> None:
         tfcli.write_text(f'#!/bin/sh\nexec {shlex.join(forked())} "$@"\n')
         tfcli.chmod(0o755)
     environment["PATH"] = f"{tfcli.parent}{os.pathsep}{environment['PATH']}"
-    for line in re.split(r"(?<!\\)\n", block.strip()):  # a backslash at the end continues a line
+    for line in split_commands(block):
         for long, short in SHORTER.items():
             line = line.replace(long, short)
         done = subprocess.run(

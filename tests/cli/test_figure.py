@@ -1,15 +1,19 @@
-"""Placement of labels in a chart, and contrast of its colors."""
+"""Placement of labels in a chart, its range, and contrast of its colors."""
 
 from __future__ import annotations
 
 import itertools
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.cli.test_plot import copy_run, evaluated, step, write_metrics
+from tests.conftest import Shell
 from tfcli.cli.charts.figure import COLORS, GROUND, spread
+from tfcli.cli.charts.sparkline import draw_losses
 
 # Machado et al., "A Physiologically-based Model for Simulation of Color Vision Deficiency", 2009:
 # linear RGB as seen with complete protanopia, deuteranopia and tritanopia.
@@ -95,3 +99,30 @@ def test_labels_with_room_stay_where_they_are() -> None:
 
 def test_crowded_labels_share_the_displacement() -> None:
     assert spread([50.0, 50.0], [10.0, 10.0], 100.0) == pytest.approx([45, 55])
+
+
+# --- range --------------------------------------------------------------------------------------
+
+
+def test_time_before_the_first_point_does_not_take_half_of_the_chart(
+    trained: Shell, tmp_path: Path
+) -> None:
+    shell = copy_run(trained, tmp_path, "it")
+
+    def first_tick(begin: float) -> float:
+        rows = [step(n, 3 / n, seconds=begin + n) for n in range(1, 41)]
+        write_metrics(shell, "it", evaluated(0, 3.0) | {"seconds": begin}, *rows)
+        lines = shell("runs", "plot", "it").out.decode().splitlines()
+        (ticks,) = (n for n, line in enumerate(lines) if "┬" in line)
+        return float(lines[ticks + 1].split()[0])
+
+    assert first_tick(4.0) == 0
+    assert 30 <= first_tick(30.0) < 50
+
+
+def test_live_chart_always_shows_a_held_out_loss() -> None:
+    falling = [3 / n for n in range(1, 101)]
+    assert "●" in draw_losses(falling, [(0.0, 0.5)], width=60, height=7)[0]
+    both = draw_losses(falling, [(0.0, 9.0), (0.5, 0.1)], width=60, height=7)
+    assert "".join(both).count("●") == 1
+    assert both[0].split()[0] != "9.000"

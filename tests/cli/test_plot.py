@@ -199,7 +199,7 @@ class Page(HTMLParser):
 
     def handle_data(self, data: str) -> None:
         if self._in_cell:
-            self.cells.append(data)
+            self.cells.append(data.replace("\u00a0", " "))
 
 
 def test_page_is_self_contained_and_has_the_numbers(trained: Shell, tmp_path: Path) -> None:

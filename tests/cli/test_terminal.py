@@ -49,6 +49,16 @@ def test_text_ends_with_a_newline_and_the_seed_is_shown(trained: Shell) -> None:
     assert child.exitstatus == 0
 
 
+@pytest.mark.parametrize(("columns", "missing"), [(80, ""), (48, "disk"), (34, "saved")])
+def test_a_narrow_terminal_gets_fewer_columns(trained: Shell, columns: int, missing: str) -> None:
+    child = terminal(trained, "runs", "list", env={"COLUMNS": str(columns)})
+    child.expect(pexpect.EOF)
+    table = child.before.split("Next")[0].splitlines()
+    assert max(map(len, table)) <= columns
+    assert "nats/byte" in child.before
+    assert not missing or missing not in child.before
+
+
 def test_training_has_a_live_display_and_stops_on_ctrl_c(shell: Shell) -> None:
     options = ["--steps", "100000", "--run", "it", "--eval-every", "20", *TINY]
     child = terminal(shell, "train", "book.txt", *options)

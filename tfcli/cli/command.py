@@ -39,7 +39,7 @@ class Command(typer.core.TyperCommand):
             parameter.min = parameter.max = None
             parameter.opts = [name for name in parameter.opts if name not in aliases]
             parameter.secondary_opts = [n for n in parameter.secondary_opts if n not in aliases]
-        _hide_types(parameters)
+        _hide_types(parameters, ctx)
         super().format_help(ctx, formatter)
 
 
@@ -48,17 +48,23 @@ class Group(typer.core.TyperGroup):
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Called before the help is shown, and the program ends."""
-        _hide_types(self.get_params(ctx))
+        _hide_types(self.get_params(ctx), ctx)
         super().format_help(ctx, formatter)
 
 
-def _hide_types(parameters: list[Any]) -> None:
-    """Where they tell nothing: flags have none, and arguments are named for what they are."""
+def _hide_types(parameters: list[Any], context: Any) -> None:
+    """Where they tell nothing: flags have none, and arguments are named for what they are.
+
+    Choices are written alike, whoever declared them.
+    """
     for parameter in parameters:
+        parameter.show_envvar = False  # of all options; typer's own would show theirs
         if getattr(parameter, "is_flag", False):
             parameter.metavar = ""
         elif parameter.param_type_name == "argument":
             parameter.display_type_rich = _no_type
+        elif parameter.metavar is None:
+            parameter.metavar = parameter.display_type(context).strip("<>")
 
 
 def _no_type(ctx: Any) -> None:

@@ -12,7 +12,7 @@ from tfcli.cli.generation_progress import Progress, Throughput
 from tfcli.cli.output_formats import EscapedLines, JsonLines, OutputFormat, Plain, Result, Surprisal
 from tfcli.cli.stdin_lines import StdinLines
 from tfcli.errors import DataError
-from tfcli.generation.request import Sampling, StructuredOutput
+from tfcli.generation.request import LENGTH, PROMPT, SAMPLING, Sampling, StructuredOutput
 from tfcli.options import OptionError, Options, option, options_of, parse_duration
 from tfcli.text.escapes import escape
 
@@ -36,12 +36,12 @@ class SessionOptions(Options):
     """What a call of `generate` does with its requests, whatever they are."""
 
     max_time: float | None = option(
-        None, metavar="TIME", shown_default="no limit", from_text=parse_duration,
-        help="Stop this long after the prompt came, such as 10s.",
+        None, metavar="TIME", shown_default="no limit", panel=LENGTH, from_text=parse_duration,
+        help="Stop after this time, such as 10s, counted from the first byte of the prompt.",
     )  # fmt: skip
-    echo: bool = option(False, help="Print the prompt first.")
+    echo: bool = option(False, panel=PROMPT, help="Print the prompt first.")
     num_beams: int = option(
-        1, min=1, max=64, off=1, panel="Sampling",
+        1, min=1, max=64, off=1, panel=SAMPLING,
         conflicts=(*options_of(Sampling), *options_of(StructuredOutput), "stop", "logprobs",
                    "stats"),
         help="Beam search: keep the N most likely texts instead of sampling; 1: off.",
@@ -59,7 +59,7 @@ class SessionOptions(Options):
         32, min=1, max=4096, panel=BATCH, help="Sequences generated at a time."
     )
     interactive: bool = option(
-        False, short="i", help="Start an interactive session.",
+        False, short="i", panel=PROMPT, help="Start an interactive session.",
         conflicts=("jsonl", "samples", "num_beams", "logprobs", "echo", "stats", "max_time"),
     )  # fmt: skip
     logprobs: bool = option(
@@ -67,10 +67,11 @@ class SessionOptions(Options):
         help="Color each token by its surprisal, or list it in a pipe.",
     )  # fmt: skip
     unconditional: bool = option(
-        False, conflicts=("lines", "interactive"), help="Begin from nothing, without a prompt."
-    )
+        False, panel=PROMPT, conflicts=("lines", "interactive"),
+        help="Generate without a prompt, as a text begins.",
+    )  # fmt: skip
     no_stdin: bool = option(
-        False, conflicts=("lines", "interactive"), help="Leave standard input alone."
+        False, panel=PROMPT, conflicts=("lines", "interactive"), help="Do not read stdin."
     )
     stats: bool = option(False, help="Report the speed.")
 

@@ -12,7 +12,7 @@ from tfcli.cli import streams
 from tfcli.cli.draft import Draft, describe_size
 from tfcli.cli.output_formats import TextOut
 from tfcli.errors import TfcliError, UsageError, closest_match
-from tfcli.generation.request import GenerationRequest
+from tfcli.generation.request import PROMPT, GenerationRequest
 from tfcli.generation.streaming import make_visible
 from tfcli.options import Options, find_option, option, options_of, update_options, values_of
 
@@ -45,9 +45,9 @@ class InteractiveOptions(Options):
     """What an interactive session begins with."""
 
     file: str | None = option(
-        None, metavar="FILE",
-        help="With -i: go on from the text of a file, which need not exist yet; /save writes the "
-             "whole text back to it.",
+        None, metavar="FILE", panel=PROMPT,
+        help="With -i: go on from the text of a file, which need not exist yet; /save writes back "
+             "to it.",
     )  # fmt: skip
 
 

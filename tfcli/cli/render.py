@@ -117,20 +117,31 @@ def _cell(value: object) -> str:
     return make_visible(str(value)).replace("\n", "\\n")
 
 
-def show_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """A table on stdout; after the first column, those of numbers are aligned right."""
+def show_table(
+    headings: Sequence[str], rows: Sequence[Sequence[str]], *, spare: Sequence[str] = ()
+) -> None:
+    """A table on stdout; after the first column, those of numbers are aligned right.
+
+    Args:
+        spare: headings of columns that a narrow terminal does not get, the first to go first.
+
+    """
     from rich.cells import cell_len, set_cell_size
 
-    columns: list[list[str]] = []
+    columns: dict[str, list[str]] = {}
     for heading, *raw in zip(headings, *rows, strict=True):
         cells = [heading, *map(make_visible, raw)]
         width = max(map(cell_len, cells))
         numbers = bool(columns) and all(cell[0].isdigit() for cell in cells[1:] if cell.strip("-"))
-        columns.append([
+        columns[heading] = [
             " " * (width - cell_len(cell)) + cell if numbers else set_cell_size(cell, width)
             for cell in cells
-        ])  # fmt: skip
-    lines = ["  ".join(line).rstrip() for line in zip(*columns, strict=True)]
+        ]
+    for heading in spare if streams.is_terminal(sys.stdout) else ():
+        if sum(cell_len(cells[0]) + 2 for cells in columns.values()) <= _columns() + 2:
+            break
+        columns.pop(heading, None)
+    lines = ["  ".join(line).rstrip() for line in zip(*columns.values(), strict=True)]
     streams.write_result(("\n".join(lines) + "\n").encode())
 
 

@@ -264,7 +264,7 @@ def _model(series: Series) -> dict[str, str]:
         "hidden size": f"{config.d_model:,}",
         "heads": f"{config.num_heads:,} of size {config.head_dim:,}",
         "feed-forward size": f"{config.d_ff:,}",
-        "output embedding": "tied to the input's" if config.tied_head else "of its own",
+        "output embedding": "tied to the input's" if config.tied_head else "untied",
     }
     if config.num_kv_heads != config.num_heads:
         lines["key-value heads"] = f"{config.num_kv_heads:,}"

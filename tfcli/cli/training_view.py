@@ -65,8 +65,8 @@ def show_plan(job: TrainingJob, name: str, reporter: streams.Reporter) -> None:
     reporter.note(f"      {_format_expectation(job)}")
     if job.ends_early:
         reporter.note(
-            f"Note: {job.epochs:.0f} epochs are enough for this text, so training will not take "
-            "all of the time (--epochs for more)."
+            f"Note: {job.epochs:.0f} epochs are enough for so little text, and do not take all of "
+            "the time that was asked for (--epochs for more)."
         )
     if corpus.training_bytes < LITTLE_TEXT:
         reporter.note(
@@ -229,6 +229,8 @@ class TrainingView:
         }
         if width < 76:
             del facts["MFU"], facts["memory"]
+        if width < 56:
+            del facts["tokens/s"]
         figures = Table.grid(padding=(0, 3 if width >= 76 else 2))
         figures.add_row(*(Text(heading, "dim") for heading in facts))
         figures.add_row(*facts.values())

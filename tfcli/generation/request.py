@@ -15,7 +15,8 @@ from tfcli.errors import DataError, InputOutputError, NotFoundError, UsageError
 from tfcli.options import OptionError, Options, option, to_float
 from tfcli.text.escapes import unescape
 
-SAMPLING, REPETITION, STRUCTURED = "Sampling", "Repetition control", "Structured output"
+PROMPT, LENGTH, SAMPLING = "Prompt", "Length", "Sampling"
+REPETITION, STRUCTURED = "Repetition control", "Structured output"
 MAX_BIAS = 1e18  # float32 holds its sum with any logit
 
 
@@ -211,21 +212,23 @@ class GenerationRequest(Options):
 
     prompt: str = ""
     max_new_tokens: int = option(
-        256, min=0, max=10**12, aliases=("max_tokens",), help="Stop after N tokens."
+        256, min=0, max=10**12, aliases=("max_tokens",), panel=LENGTH, help="Stop after N tokens."
     )
     min_new_tokens: int = option(
-        0, min=0, max=10**12, aliases=("min_tokens",), help="Do not end before N tokens."
-    )
+        0, min=0, max=10**12, aliases=("min_tokens",), panel=LENGTH,
+        help="Do not end before N tokens.",
+    )  # fmt: skip
     ignore_eos: bool = option(
-        False, help="Never end by itself: eos is not generated, so that N tokens are."
+        False, panel=LENGTH, help="Never generate eos, by which the model ends a text."
     )
     stop: tuple[str, ...] = option(
-        (), metavar="TEXT", from_text=lambda text: (unescape(text),),
+        (), metavar="TEXT", panel=LENGTH, from_text=lambda text: (unescape(text),),
         help="Stop before this text; \\n is a newline, \\t a tab. Repeatable.",
     )  # fmt: skip
     token_healing: bool = option(
-        True, help="Let the text go on within the last token of the prompt."
-    )
+        True, panel=PROMPT,
+        help="Choose the last token of the prompt anew, together with what follows it.",
+    )  # fmt: skip
     sampling: Sampling = field(default_factory=Sampling)
     seed: int = option(
         0, min=0, max=2**64 - 1, shown_default="random", panel=SAMPLING,

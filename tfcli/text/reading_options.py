@@ -54,14 +54,15 @@ class ReadingOptions(Options):
     """
 
     format: Format | None = option(
-        None, shown_default="from the content", panel=DATA, help="Format of the files."
-    )
+        None, metavar="FORMAT", shown_default="from the content", panel=DATA,
+        help="Format of the files: text, json, csv, tsv, parquet, html or epub.",
+    )  # fmt: skip
     field: str | None = option(
         None, metavar="NAME", shown_default="text, or the only one", panel=DATA,
         help="Field or column of the text; dots lead into objects.",
     )  # fmt: skip
     encoding: str | None = option(
-        None, metavar="NAME", shown_default="UTF-8, or UTF-16 or 32", panel=DATA,
+        None, metavar="NAME", shown_default="UTF-8, UTF-16 or UTF-32", panel=DATA,
         from_text=parse_encoding, help="Encoding of the files.",
     )  # fmt: skip
     document: DocumentKind = option("file", panel=DATA, help="What a document is in plain text.")

@@ -13,7 +13,7 @@ Init = Literal["bigrams", "random"]
 
 DEFAULT_SECONDS = 60.0
 
-BUDGET, MODEL, DATA, OPTIMIZATION = "Training budget", "Model", "Data", "Optimization"
+BUDGET, MODEL, OPTIMIZATION = "Training budget", "Model", "Optimization"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,7 +23,7 @@ class TrainOptions(Options):
     seconds: float | None = option(
         None, name="time", metavar="60s|5m|1h", shown_default="60s", panel=BUDGET,
         from_text=parse_duration, conflicts=("steps", "epochs", "tokens"),
-        help="Wall-clock time of the whole command; for a resumed run, more of it.",
+        help="Wall-clock time of the whole command; with --resume, added to the budget.",
     )  # fmt: skip
     steps: int | None = option(
         None, min=1, panel=BUDGET, from_text=parse_count, conflicts=("epochs", "tokens"),
@@ -41,14 +41,13 @@ class TrainOptions(Options):
         help="Stop after N evaluations without improvement.",
     )  # fmt: skip
     size: Size | None = option(
-        None,
-        shown_default="from time, machine and text",
-        panel=MODEL,
-        help="A preset, from 3 layers of 192 to 24 of 1024.",
-    )
+        None, metavar="SIZE", shown_default="from time, machine and text", panel=MODEL,
+        help="nano, tiny, small, base or large: from 3 layers of 192 to 24 of 1024.",
+    )  # fmt: skip
     family: Family | None = option(
-        None, shown_default="modern", panel=MODEL, help="Architecture; modern is that of Qwen3."
-    )
+        None, metavar="FAMILY", shown_default="modern", panel=MODEL,
+        help="Architecture: modern (that of Qwen3), llama, gpt2 or classic.",
+    )  # fmt: skip
     num_layers: int | None = option(
         None, min=1, aliases=("layers",), shown_default="from --size", panel=MODEL,
         help="Number of transformer blocks.",
@@ -73,7 +72,13 @@ class TrainOptions(Options):
         None, aliases=("tied",), shown_default="untied in modern and llama", panel=MODEL,
         help="Tie input and output embeddings.",
     )  # fmt: skip
-    document_mask: bool = option(False, panel=DATA, help="Mask attention across packed documents.")
+    init: Init | None = option(
+        None, shown_default="bigrams, where the family can", panel=MODEL,
+        help="Initial weights: random, or a table of the text's bigrams (modern and llama).",
+    )  # fmt: skip
+    document_mask: bool = option(
+        False, panel=OPTIMIZATION, help="Mask attention across packed documents."
+    )
     batch_tokens: int | None = option(
         None, min=1, from_text=parse_count, shown_default="from device and time",
         panel=OPTIMIZATION, help="Tokens per optimizer step.",
@@ -103,13 +108,9 @@ class TrainOptions(Options):
         None, min=1, metavar="STEPS", shown_default="8 times per run, and every 10 min",
         panel=OPTIMIZATION, help="Save a checkpoint every N steps.",
     )  # fmt: skip
-    init: Init | None = option(
-        None, shown_default="bigrams, where the family can", panel=OPTIMIZATION,
-        help="First weights: random, or a table of the text's bigrams (modern and llama).",
-    )  # fmt: skip
     dtype: DType | None = option(
-        None, shown_default="fastest on this machine", panel=OPTIMIZATION,
-        help="dtype of matrix products; the weights stay float32.",
+        None, metavar="DTYPE", shown_default="fastest on this machine", panel=OPTIMIZATION,
+        help="dtype of matrix products: float32, bfloat16 or float16; weights stay float32.",
     )  # fmt: skip
     compile: bool | None = option(
         None, shown_default="where it pays", panel=OPTIMIZATION, help="Compile with torch.compile."

@@ -41,7 +41,7 @@ EVALUATION_SHARE = 0.005  # of a time budget, for one evaluation
 SLOW_MACHINE = 60e9  # floating-point operations a second, to estimate that share with
 MAX_EPOCHS = 1e9
 # A time budget can be too much for a little text. From so many epochs on, a training ends once it
-# has not improved for so many evaluations; and it never makes more epochs than are enough.
+# has not improved for so many evaluations; and the time is cut to so many epochs as are enough.
 MANY_EPOCHS, PATIENCE, ENOUGH_EPOCHS = 20.0, 4, 200.0
 FINE_TUNING = 0.3  # of the learning rates, for a model that knows something already
 MAX_SAVE_INTERVAL = 600.0  # seconds
@@ -230,10 +230,10 @@ def make_plan(
         )
         model, steps = choice.config, choice.steps
         rows = _rows(batch_tokens, model.context_length, tokens)
+        enough = math.ceil(ENOUGH_EPOCHS * tokens / (rows * model.context_length))
+        if steps is not None and steps > enough:
+            budget, steps = budget.extended(left * (enough / steps - 1)), enough
     epochs = (steps or 0) * rows * model.context_length / tokens
-    enough = math.ceil(ENOUGH_EPOCHS * tokens / (rows * model.context_length))
-    if budget.kind == "seconds" and steps is not None and steps > enough:
-        budget, steps = Budget("steps", enough), enough
     advice = regularization(epochs)
     micro_batch_size, sharded = choose_micro_batch(
         model, -(-rows // resources.world_size),

@@ -286,7 +286,7 @@ def plan_job(
         peak_flops=probe.peak(planned.plan.dtype),
         base=base,
         baselines=baselines,
-        ends_early=options.timed and planned.plan.budget.kind == "steps",
+        ends_early=planned.plan.budget.amount < (options.time_budget or 0),
     )
 
 

@@ -23,6 +23,7 @@ Quantity = Literal["seconds", "steps", "tokens"]
 MAX_TRAIN_POINTS = 60  # of a curve of the train loss, smoothed to that many
 MAX_EVALUATIONS = 60  # about as many evaluations are drawn
 STEEP = 20  # the first 1/STEEP of the train loss does not set the range of the y axis
+LATE = 0.2  # share of the x axis that may be empty before the first point
 UNITS = ((1, "seconds", 180), (60, "minutes", 180 * 60), (3600, "hours", math.inf))
 
 
@@ -191,13 +192,19 @@ def _evaluation(point: Point, label: str, quantity: Quantity) -> Evaluation:
 
 
 def _x_axis(curves: Sequence[Curve], quantity: Quantity) -> Axis:
+    """From 0, or from the first point where what is before it would take a fifth and more.
+
+    Time counts from the start of the command, which first reads the text and measures the machine.
+    """
     values = [x for curve in curves for x, _ in curve.train]
     values += [e.x for curve in curves for e in (*curve.held_out, *curve.final_eval)]
-    high = max(*values, 1.0)
+    low, high = min(values), max(*values, 1.0)
+    if low < LATE * high or low == high:
+        low = 0.0
     if quantity != "seconds":
-        return Axis(0.0, high, quantity, integers=True)
+        return Axis(low, high, quantity, integers=True)
     scale, unit = next((scale, unit) for scale, unit, most in UNITS if high <= most)
-    return Axis(0.0, high, f"training time ({unit})", scale)
+    return Axis(low, high, f"training time ({unit})", scale)
 
 
 def _y_axis(curves: Sequence[Curve]) -> Axis:

@@ -6,6 +6,7 @@ The names of runs are somebody's text: every text is escaped.
 from __future__ import annotations
 
 import html
+import re
 from typing import TYPE_CHECKING
 
 from tfcli.cli.charts import svg
@@ -63,9 +64,9 @@ p.warning {{ color: var(--ink); border-left: 3px solid {COLORS[1][0]};
 
 EXPLANATION = (
     "Nats per byte: the cross-entropy of the model per byte of text; lower is better. "
-    "Thick lines are the loss on held-out text, always on the same part of it. A hollow marker is "
-    "an evaluation on another part, such as the final one on all of it. Thin lines are the train "
-    "loss; the first steps may lie above the frame."
+    "Thick lines are the loss on held-out text, always on the same part of it, from step 0 on, "
+    "before any training. A hollow marker is an evaluation on another part, such as the final one "
+    "on all of it. Thin lines are the train loss; the first steps may lie above the frame."
 )
 
 
@@ -122,6 +123,11 @@ def _section(heading: str, rows: Mapping[str, Sequence[str]], columns: int) -> s
     title = html.escape(heading)
     lines = [f'<tr><th scope="rowgroup">{title}</th><td colspan="{columns}"></td></tr>']
     for name, cells in rows.items():
-        said = "".join(f"<td>{html.escape(make_visible(cell))}</td>" for cell in cells)
+        said = "".join(f"<td>{html.escape(_unbroken(make_visible(cell)))}</td>" for cell in cells)
         lines.append(f'<tr><th scope="row">{html.escape(make_visible(name))}</th>{said}</tr>')
     return "\n".join(["<tbody>", *lines, "</tbody>"])
+
+
+def _unbroken(text: str) -> str:
+    """With no-break spaces between numbers and the units after them."""
+    return re.sub(r"(?<=\d) (?=[kMGT]?B\b|[kMG]\b|%)", "\u00a0", text)

@@ -18,7 +18,8 @@ def draw_losses(
 ) -> list[str]:
     """The loss so far as lines of text, with its highest and its lowest value.
 
-    The first twentieth is left out: it falls from so high that nothing else could be seen.
+    The first twentieth is left out: it falls from so high that nothing else could be seen. Until
+    there is an evaluation after it, the last one in it stands at its end.
 
     Args:
         losses: train loss of every step so far, drawn as means of neighbors.
@@ -35,6 +36,7 @@ def draw_losses(
         means.append(sum(part) / len(part))
     start = first / max(len(losses), 1)
     marks = [((x - start) / (1 - start), y) for x, y in held_out if x >= start]
+    marks = marks or [(0.0, y) for _, y in held_out[-1:]]
     values = means + [y for _, y in marks]
     low, high = min(values), max(values)
     spread = (high - low) or 1.0

@@ -39,13 +39,14 @@ def export_run(
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:  # fmt: skip
-    """Export a run to other formats.
+    """Export a run for other programs.
 
     huggingface: a folder for transformers, vLLM, mlx-lm.
-
-    gguf: a file for llama.cpp and LM Studio. ollama: a folder for `ollama create`.
+    gguf: a file for llama.cpp and LM Studio.
+    ollama: a folder for `ollama create`.
 
     tfcli export book ./book-hf --to huggingface
+    tfcli export book book.gguf --to gguf --type q8_0
     """
     from tfcli.exchange.export_gguf import export_to_gguf, export_to_ollama
     from tfcli.exchange.export_huggingface import default_max_new_tokens, export_to_huggingface
@@ -141,7 +142,7 @@ def import_run(
     options: ImportOptions,
     quiet: QuietOption = False,
 ) -> None:  # fmt: skip
-    """Import a model as a run: to generate with, to score, to train further.
+    """Import a model from another program as a run.
 
     Llama, Mistral, Qwen2, Qwen3 or GPT-2 with a SentencePiece tokenizer, in safetensors.
 

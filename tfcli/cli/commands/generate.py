@@ -38,7 +38,9 @@ def generate(
 ) -> None:
     """Generate text from a prompt.
 
-    echo "ROMEO:" | tfcli generate --greedy
+    tfcli generate "Once upon a" --temperature 0.7
+    echo "Once upon a" | tfcli generate -n 3
+    tfcli generate -i
     """
     cpu.apply()
     seeded = "seed" in given_options(context)

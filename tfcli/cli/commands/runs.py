@@ -27,8 +27,8 @@ SortOption = Annotated[
     Order,
     typer_option(
         "--sort",
-        help="date: the newest last, which commands take by default; loss: the lowest first, one "
-        "held-out text after the other; size: the largest first; name.",
+        help="By date, the newest last, which other commands take by default; by loss, the lowest "
+        "first, for each held-out text; by name; or by size, the largest first.",
     ),
 ]
 
@@ -144,7 +144,8 @@ def _show_list(rows: Sequence[tuple[Run, dict[str, Any], str]]) -> None:
         })  # fmt: skip
     several = len({row["held out"] for row in table} - {"-"}) > 1
     headings = [heading for heading in table[0] if several or heading != "held out"]
-    show_table(headings, [[row[heading] for heading in headings] for row in table])
+    cells = [[row[heading] for heading in headings] for row in table]
+    show_table(headings, cells, spare=["disk", "time", "saved", "params", "steps"])
 
 
 # --- show and diff ------------------------------------------------------------------------------
@@ -158,7 +159,10 @@ def show(
     ] = None,
     json: JsonOption = False,
 ) -> None:
-    """Show one run in detail: its loss, its training, its text, and its model part by part."""
+    """Show one run in detail: its loss, its training, its text, and its model part by part.
+
+    tfcli runs show small
+    """
     from tfcli.cli.render import show_sections
     from tfcli.cli.run_words import RUN, describe
     from tfcli.model.cost import parameters_by_part
@@ -188,11 +192,11 @@ def diff(
         list[str], typer.Argument(metavar="RUN", help="Names or paths of two or more.")
     ],
     all: Annotated[
-        bool, typer_option("--all", help="Show also what is the same in all of them.")
+        bool, typer_option("--all", help="Also show what is the same in all of them.")
     ] = False,
     json: JsonOption = False,
 ) -> None:
-    """Compare runs: how they were made, and what came of it.
+    """Compare runs: their results, and the options and texts they were trained with.
 
     tfcli runs diff small large
     """
@@ -235,7 +239,7 @@ def remove(
     yes: Annotated[bool, typer_option("--yes", "-y", help="Do not ask for confirmation.")] = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Remove runs, with all of their checkpoints: all of those named, or none.
+    """Remove runs with all of their checkpoints: either all that are named, or none.
 
     tfcli runs rm small large
     """

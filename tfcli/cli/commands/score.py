@@ -55,7 +55,7 @@ class ScoreOptions(Options):
     )  # fmt: skip
     top_logprobs: int = option(
         0, min=0, max=100, off=0,
-        help="With --by token, show the N likeliest other tokens; 0: off.",
+        help="With --by token, show the N most likely other tokens; 0: off.",
     )  # fmt: skip
     stride: int | None = option(
         None, min=1, shown_default="half the context length",
@@ -77,9 +77,9 @@ def score(
 
     By line: nats per byte, nats, and the line, separated by tabs; lines are independent.
 
-    By token: nats, the token, then others with their probabilities, separated by tabs.
+    By token: nats and the token, then with --top-logprobs others and their probabilities.
 
-    A row is {"text": "...", "prompt": "...", "id": 1}: how likely the text is after the prompt.
+    With --jsonl, a row is {"text": "...", "prompt": "...", "id": 1}; only the text is required.
 
     grep . book.txt | tfcli score --by line | sort -n | head
     """

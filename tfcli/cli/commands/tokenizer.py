@@ -135,9 +135,8 @@ class DecodeOptions(Options):
 def encode(choice: TokenizerChoice, options: EncodeOptions) -> None:
     r"""Encode text on stdin to ids on stdout, one line per chunk of text.
 
-    Pieces are separated by spaces; in a piece, ▁ is a space, and <0xE2> a byte token.
-
-    Other white space and invisible characters are escaped as in Python: \n, \u200d.
+    Pieces are separated by spaces; in a piece, ▁ is a space, and <0xE2> a byte.
+    Other white space and invisible characters are escaped: \n, \u200d.
 
     tfcli tokenizer encode -t book < book.txt > book.ids
     """
@@ -239,7 +238,6 @@ def vocab(
     """List the vocabulary: id, piece, type and score, separated by tabs.
 
     Pieces are written as encode --pieces does.
-
     Types are normal, byte, control, unknown, user-defined and unused.
 
     tfcli tokenizer vocab book | grep user-defined
@@ -281,7 +279,10 @@ def info(
     name: Annotated[str, typer.Argument(metavar="NAME", help="A tokenizer's name or path.")],
     json: JsonOption = False,
 ) -> None:
-    """Show a tokenizer, and how well it compresses its text."""
+    """Show a tokenizer, and how well it compresses the text it was trained for.
+
+    tfcli tokenizer info book
+    """
     from tfcli.cli.render import show_facts
     from tfcli.text.saved_tokenizers import find_tokenizer
     from tfcli.text.vocabulary import list_vocabulary

@@ -19,13 +19,15 @@ from tfcli.cli.shared_options import (
 from tfcli.errors import UsageError
 from tfcli.options import OptionError, Options, make_options, option, parse_count, values_of
 from tfcli.runtime.device import Device
-from tfcli.text.reading_options import ReadingOptions
+from tfcli.text.reading_options import DATA, ReadingOptions
 from tfcli.text.sentencepiece_trainer import TokenizerType
 from tfcli.text.user_defined_symbols import SYMBOLS_HELP, parse_symbols
-from tfcli.training.options import DATA, TrainOptions
+from tfcli.training.options import TrainOptions
 
 if TYPE_CHECKING:
     from tfcli.cli.training_session import TrainingSession
+
+TOKENIZER = "Tokenizer"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,19 +35,19 @@ class TextOptions(Options):
     """How the text is read."""
 
     tokenizer: str | None = option(
-        None, short="t", metavar="NAME", shown_default="trained on the text", panel=DATA,
+        None, short="t", metavar="NAME", shown_default="trained on the text", panel=TOKENIZER,
         conflicts=("vocab_size", "tokenizer_type", "user_defined_symbols"),
         help="Use an existing tokenizer.",
     )  # fmt: skip
     vocab_size: int | None = option(
-        None, from_text=parse_count, shown_default="from the size of the text", panel=DATA,
+        None, from_text=parse_count, shown_default="from the size of the text", panel=TOKENIZER,
         help="Vocabulary size of the tokenizer to train.",
     )  # fmt: skip
     tokenizer_type: TokenizerType = option(
-        "bpe", panel=DATA, help="Type of the tokenizer to train."
+        "bpe", panel=TOKENIZER, help="Type of the tokenizer to train."
     )
     user_defined_symbols: tuple[str, ...] = option(
-        (), metavar="A,B", panel=DATA, from_text=parse_symbols, help=SYMBOLS_HELP
+        (), metavar="A,B", panel=TOKENIZER, from_text=parse_symbols, help=SYMBOLS_HELP
     )
     val_fraction: float = option(
         0.1, min=0, max=0.9, metavar="FRACTION", panel=DATA,
@@ -53,7 +55,7 @@ class TextOptions(Options):
     )  # fmt: skip
     val: tuple[str, ...] = option(
         (), metavar="FILE", panel=DATA, conflicts=("val_fraction",),
-        help="A text to hold out, instead of a fraction; repeatable.",
+        help="Hold out this file instead of a fraction; repeatable.",
     )  # fmt: skip
     exclude: tuple[str, ...] = option(
         (), metavar="GLOB", panel=DATA, help="Leave out files of folders; repeatable."
@@ -95,7 +97,7 @@ ResumeOption = Annotated[
     typer_option(
         "--resume",
         metavar="RUN",
-        help="Resume a run from its latest checkpoint; FILE if its text has moved.",
+        help="Resume a run from its latest checkpoint; name FILE only if its text has moved.",
     ),
 ]
 
@@ -119,6 +121,8 @@ def train(
     """Train a model on text.
 
     tfcli train book.txt --time 5m
+    tfcli train notes/ 'poems/*.md' --run mine --time 1h
+    tfcli train --resume mine --time 10m
     """
     from tfcli.cli.training_session import TrainingSession
 

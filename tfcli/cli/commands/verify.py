@@ -25,7 +25,7 @@ RunsArgument = Annotated[
 def verify(names: RunsArgument = None, json: JsonOption = False) -> None:
     """Check every byte of runs, and show which checkpoints are valid.
 
-    Exit code 65 if anything is damaged.
+    The exit code is 65 if anything is damaged.
     """
     from tfcli.cli.render import show_table
     from tfcli.runs.inspection import inspect
@@ -70,8 +70,8 @@ def verify(names: RunsArgument = None, json: JsonOption = False) -> None:
 def repair(names: RunsArgument = None) -> None:
     """Remove damaged checkpoints, and what killed processes left.
 
-    A checkpoint whose weights are valid, but not its optimizer state, is removed only if a newer
-    valid one exists and it is not the best. A lost tokenizer is restored if another copy exists.
+    The best and the newest valid weights always stay.
+    A lost tokenizer is restored if there is another copy of it.
     """
     from tfcli.runs.inspection import inspect, repair
     from tfcli.text.corpus import CACHE, remove_cache_leftovers

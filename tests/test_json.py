@@ -1,0 +1,271 @@
+"""docs/json.md lists the keys that the commands print as JSON: all of them, and no others."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from typing import Any
+
+import pytest
+
+from tests.conftest import Shell
+from tests.pages import read_page
+from tfcli.generation.request_lines import KEYS as REQUEST_KEYS
+from tfcli.generation.score_lines import KEYS as SCORE_KEYS
+from tfcli.training import events
+
+PAGE = read_page("docs/json.md")
+SECTIONS = {
+    heading: text
+    for part in re.split(r"^##+ ", PAGE, flags=re.MULTILINE)[1:]
+    for heading, _, text in [part.partition("\n")]
+}
+UNITS = {
+    "text", "object", "list", "number", "two numbers", "list of text", "list of ids", "id",
+    "any JSON", "object or text", "true or false", "ISO 8601, UTC", "0 to 1", "count", "numbers",
+    "bytes", "tokens", "steps", "step", "steps or s", "s", "passes", "evaluations", "rows", "line",
+    "nats", "list of nats", "nats/byte", "nats/token", "per token", "logit", "rate", "norm",
+    "FLOPs", "tokens/s", "bytes/token", "tokens/word",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Table:
+    """The keys of a table: those that are always there, and those that are there under conditions.
+
+    A key that ends in `.*` stands for all keys below it.
+    """
+
+    always: frozenset[str]
+    sometimes: frozenset[str]
+
+    def __add__(self, other: Table) -> Table:
+        return Table(self.always | other.always, self.sometimes | other.sometimes)
+
+    def has(self, key: str) -> bool:
+        return any(
+            key == known or (known.endswith("*") and key.startswith(known.removesuffix("*")))
+            for known in self.always | self.sometimes
+        )
+
+    def lacks(self, keys: set[str]) -> set[str]:
+        """What is always there, but not among `keys`."""
+        return {
+            known
+            for known in self.always
+            if not any(k == known or k.startswith(known.removesuffix("*") + ".") for k in keys)
+            and not (known.endswith("*") and any(k.startswith(known.rstrip("*")) for k in keys))
+        }
+
+
+def rows(section: str, heading: str = "key") -> list[list[str]]:
+    """The cells of a section's table whose first column is headed so."""
+    found = re.search(
+        rf"^\| {heading} \| unit \| meaning \|\n\| --- .*\n((?:\|.*\n?)+)",
+        SECTIONS[section],
+        re.MULTILINE,
+    )
+    assert found, f"{section}: {heading}"
+    return [re.split(r" *\| *", line)[1:-1] for line in found[1].splitlines()]
+
+
+def table(section: str, heading: str = "key") -> Table:
+    keys = {cells[0].strip("`"): cells[-1].startswith("Only ") for cells in rows(section, heading)}
+    return Table(
+        frozenset(key for key, only in keys.items() if not only),
+        frozenset(key for key, only in keys.items() if only),
+    )
+
+
+def keys_of(value: dict[str, Any], prefix: str = "") -> Iterator[str]:
+    """The keys of an object, with dots, and brackets for lists."""
+    for key, item in value.items():
+        path = f"{prefix}{key}"
+        if isinstance(item, dict) and item:
+            yield path
+            yield from keys_of(item, f"{path}.")
+        elif isinstance(item, list):
+            yield f"{path}[]"
+            for each in item:
+                if isinstance(each, dict):
+                    yield from keys_of(each, f"{path}[].")
+        else:
+            yield path
+
+
+def undocumented(value: dict[str, Any], known: Table) -> set[str]:
+    """The keys of an object that are not in the table, but for those of objects within it."""
+    keys = set(keys_of(value))
+    objects = {key for key in keys if any(other.startswith(f"{key}.") for other in keys)}
+    return {key for key in keys - objects if not known.has(key)}
+
+
+def require_documented(value: dict[str, Any], known: Table) -> None:
+    """Every key that is printed is in the table, and every key of the table is printed."""
+    assert undocumented(value, known) == set()
+    assert known.lacks(set(keys_of(value))) == set()
+
+
+def objects(shell: Shell, *arguments: str, stdin: bytes = b"", code: int = 0) -> list[Any]:
+    done = shell(*arguments, stdin=stdin, env={"COLUMNS": "80"})
+    assert done.code == code, done.err
+    return [json.loads(line) for line in done.out.splitlines()]
+
+
+FIGURES = table("A run in figures")
+SHOW = table("tfcli runs show --json")
+EVALUATIONS = Table(
+    frozenset(key for key in SHOW.always if key.startswith(("best_", "last_"))), frozenset()
+)
+RUN = table("run.json")
+
+
+# --- runs ---------------------------------------------------------------------------------------
+
+
+def test_figures_of_a_run(trained: Shell) -> None:
+    (listed,) = objects(trained, "runs", "list", "--json")
+    require_documented(listed, FIGURES)
+    (shown,) = objects(trained, "runs", "show", "tale", "--json")
+    run = shown.pop("run")
+    require_documented(shown | {"run": None}, FIGURES + SHOW)
+    require_documented(run, RUN)
+    (plotted,) = objects(trained, "runs", "plot", "tale", "--json")
+    require_documented(plotted, FIGURES + EVALUATIONS + table("tfcli runs plot --json"))
+
+
+def test_a_training_and_its_plan(shell: Shell) -> None:
+    small = ["train", "book.txt:2", "--steps", "3", "--layers", "1", "--width", "32"]
+    small += ["--context", "16", "--batch-tokens", "64", "--family", "gpt2", "--json"]
+    (planned,) = objects(shell, *small, "--dry-run")
+    require_documented(planned, RUN)
+    (trained,) = objects(shell, *small, "--run", "first")
+    require_documented(trained, FIGURES)
+    (shell.folder / "rows.txt").write_text("Bob saw the moon.\n" * 200)
+    (again,) = objects(
+        shell, *small, "rows.txt", "--val", "rows.txt", "--run", "second", "--sample-prompt", "Bob"
+    )
+    require_documented(again, FIGURES)
+    for name in ("first", "second"):
+        (shown,) = objects(shell, "runs", "show", name, "--json")
+        require_documented(shown.pop("run"), RUN)
+        require_documented(shown | {"run": None}, FIGURES + SHOW)
+    (differing,) = objects(shell, "runs", "diff", "first", "second", "--json")
+    require_documented(differing, table("tfcli runs diff --json"))
+    known = {f"{key}." for key in ("held_out", "baselines")}
+    for key in differing["results"]:
+        assert (FIGURES + EVALUATIONS).has(key) or key.startswith(tuple(known)), key
+    (differing,) = objects(shell, "runs", "diff", "first", "second", "--all", "--json")
+    for key, values in differing["configuration"].items():
+        lists = any(isinstance(value, list) for value in values)
+        assert RUN.has(f"{key}[]" if lists else key), key
+    metrics = (shell.folder / "checkpoints/second/metrics.jsonl").read_text().splitlines()
+    seen = [json.loads(line) for line in metrics]
+    for event in seen:
+        require_documented(event, table("metrics.jsonl", event["event"]))
+    assert {event["event"] for event in seen} >= {"StepFinished", "Evaluated", "Saved", "Sampled"}
+    for found in objects(shell, "runs", "verify", "--json"):
+        require_documented(found | {"faults": {"path": "why"}}, table("tfcli runs verify --json"))
+
+
+def test_events_that_are_rare() -> None:
+    for kind in events.Event.__args__:
+        known = table("metrics.jsonl", kind.__name__)
+        given = {"event", *(field.name for field in fields(kind))}
+        assert {key for key in known.always if "." not in key} == given
+
+
+def test_an_imported_model(trained: Shell, shell: Shell) -> None:
+    folder = str(shell.folder / "hf")
+    (exported,) = objects(trained, "export", "tale", folder, "--to", "huggingface", "--json")
+    require_documented(exported, table("tfcli export --json"))
+    assert shell("import", folder, "--run", "theirs").code == 0
+    (shown,) = objects(shell, "runs", "show", "theirs", "--json")
+    assert "imported" in shown["run"]
+    assert undocumented(shown["run"] | {"plan": None}, RUN) == {"plan"}
+    assert undocumented(shown | {"run": None}, FIGURES + SHOW) == set()
+
+
+# --- texts --------------------------------------------------------------------------------------
+
+
+def test_answers_of_generate(trained: Shell) -> None:
+    assert {cells[0].strip("`") for cells in rows("tfcli generate --jsonl", "request")} == {
+        *REQUEST_KEYS
+    }
+    known = table("tfcli generate --jsonl", "answer")
+    asked = b'{"prompt": "Ann", "id": 1}\n{"prompt": "Bob"}\n'
+    options = ("--run", "tale", "--jsonl", "--max-new-tokens", "3")
+    found = objects(trained, "generate", *options, "-n", "2", stdin=asked)
+    found += objects(trained, "generate", "Ann", *options, "--num-beams", "2")
+    for answer in found:
+        require_documented(answer, known)
+    assert {key for answer in found for key in answer} >= {"id", "score", "seed", "logprobs"}
+    (wrong,) = objects(trained, "generate", *options, stdin=b'{"id": 1, "a": 2}\n', code=65)
+    assert wrong.keys() == {"row", "sample", "id", "error"}
+    pytest.importorskip("llguidance")
+    (chosen,) = objects(trained, "generate", "Ann", *options, "--regex", " saw")
+    require_documented(chosen, known)
+    assert "format_probability" in chosen
+
+
+def test_scores(trained: Shell) -> None:
+    text = b"Ann saw the moon.\nBob saw a ship.\n"
+    run = ("--run", "tale")
+    (whole,) = objects(trained, "score", "book.txt", *run, "--json")
+    require_documented(whole, table("tfcli score --json"))
+    for line in objects(trained, "score", *run, "--by", "line", "--json", stdin=text):
+        require_documented(line, table("tfcli score --by line --json"))
+    by_token = table("tfcli score --by token --json")
+    tokens = ("--by", "token", "--top-logprobs", "2")
+    for token in objects(trained, "score", *run, *tokens, "--json", stdin=text):
+        require_documented(token, by_token)
+        assert by_token.sometimes <= set(keys_of(token))
+    assert {cells[0].strip("`") for cells in rows("tfcli score --jsonl", "row")} == {*SCORE_KEYS}
+    asked = b'{"text": "a ship", "prompt": "Ann saw ", "id": 7}\n{"text": "a ship"}\n'
+    answers = objects(trained, "score", *run, "--jsonl", stdin=asked)
+    answers += objects(trained, "score", *run, "--jsonl", *tokens, stdin=asked)
+    for answer in answers:
+        require_documented(answer, table("tfcli score --jsonl", "answer"))
+    (wrong,) = objects(trained, "score", *run, "--jsonl", stdin=b'{"id": 1}\n', code=65)
+    assert wrong.keys() == {"row", "id", "error"}
+
+
+# --- the rest -----------------------------------------------------------------------------------
+
+
+def test_tokenizers(shell: Shell) -> None:
+    options = ("--name", "small", "--vocab-size", "320", "--json")
+    (made,) = objects(shell, "tokenizer", "train", "book.txt", *options)
+    require_documented(made, table("tfcli tokenizer train --json"))
+    (shown,) = objects(shell, "tokenizer", "info", "small", "--json")
+    require_documented(shown, table("tfcli tokenizer info --json"))
+    for entry in objects(shell, "tokenizer", "vocab", "small", "--json"):
+        require_documented(entry, table("tfcli tokenizer vocab --json"))
+
+
+def test_checks_of_the_machine(trained: Shell) -> None:
+    for check in objects(trained, "doctor", "--json"):
+        require_documented(check, table("tfcli doctor --json"))
+
+
+def test_every_command_with_json_has_its_table() -> None:
+    commands = read_page("docs/commands.md").split("\n## ")[1:]
+    for section in commands:
+        name, options = section.split("\n", 1)
+        for option in ("--json", "--jsonl"):
+            if f"`{option}`" in options and name not in {"tfcli train", "tfcli runs"}:
+                known = [h for h in SECTIONS if h.startswith(name) and h.endswith(option)]
+                assert known or f"`{name} {option}`" in PAGE, f"{name} {option}"
+    assert "`tfcli train --json`" in PAGE
+
+
+def test_every_key_has_a_unit_and_is_there_once() -> None:
+    for section in SECTIONS:
+        for heading in re.findall(r"^\| (\w+) \| unit", SECTIONS[section], re.MULTILINE):
+            cells = rows(section, heading)
+            assert len({key for key, *_ in cells}) == len(cells), section
+            for key, unit, _ in (each for each in cells if "*`" not in each[0]):
+                assert unit in UNITS, f"{section}: {key}: {unit}"
