@@ -5,6 +5,7 @@ What is slow to import is imported where it is used, so that `--help` and comple
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import sys
@@ -26,12 +27,15 @@ from tfcli.cli.commands import (
     tokenizer,
     train,
 )
+from tfcli.cli.humanize import format_bytes
 from tfcli.cli.shared_options import typer_option
 from tfcli.errors import InputOutputError, OutputClosedError, TfcliError, UsageError, closest_match
+from tfcli.runtime.memory import address_space, lacks_memory
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+LEAST_ADDRESSES = 192 << 20  # bytes
 SIGINT_CODE = 130
 HELP_OPTIONS: Any = {"help_option_names": ["-h", "--help"]}
 WRONG_CHOICE = re.compile(r"Invalid value for '(\S+)': ('.*') is not one of (.*)")
@@ -94,6 +98,7 @@ def run(arguments: Sequence[str], *, started: float) -> int:
     debug = "--debug" in arguments or os.environ.get("TFCLI_DEBUG", "") not in {"", "0"}
     try:
         command, path, rest = _command_for(list(arguments))
+        _require_address_space(arguments)
         code = command.main(
             args=rest, prog_name=path, standalone_mode=False, obj=started, **HELP_OPTIONS
         )
@@ -113,14 +118,15 @@ def run(arguments: Sequence[str], *, started: float) -> int:
     except (KeyboardInterrupt, typer.Abort):
         return SIGINT_CODE
     except MemoryError:
-        return _fail(
-            TfcliError("out of memory", hint="a smaller --size (train) or --batch-size (generate)"),
-            debug,
-        )
+        return _fail(_out_of_memory(), debug)
     except OSError as error:
+        if error.errno == errno.ENOMEM:
+            return _fail(_out_of_memory(), debug)
         where = f" ({error.filename})" if error.filename else ""
         return _fail(InputOutputError(f"{error.strerror or error}{where}"), debug)
     except Exception as error:
+        if lacks_memory(error):
+            return _fail(_out_of_memory(), debug)
         return _fail(
             TfcliError(
                 f"internal error: {type(error).__name__}: {error}",
@@ -155,6 +161,34 @@ def _command_for(arguments: list[str]) -> tuple[typer.core.TyperCommand, str, li
         command = command.commands[word]
         path.append(word)
     return command, " ".join(path), ["--help"]
+
+
+def _require_address_space(arguments: Sequence[str]) -> None:
+    """Refuses limits under which the libraries would end the program without a word of ours.
+
+    Raises:
+        TfcliError: `ulimit -v` is less than what numpy and SentencePiece need to start.
+
+    """
+    limit = address_space()
+    if limit is None or limit >= LEAST_ADDRESSES or not arguments or arguments[0] == "runs":
+        return
+    if not {"-h", "--help", "--version"} & set(arguments):
+        raise _out_of_memory()
+
+
+def _out_of_memory() -> TfcliError:
+    limit = address_space()
+    if limit is None:
+        return TfcliError(
+            "out of memory", hint="a smaller --size (train) or --batch-size (generate)"
+        )
+    return TfcliError(
+        "out of memory",
+        why=f"ulimit -v allows {format_bytes(limit)} of addresses; generating needs 0.3 GB, "
+        "training 2 GB and what the model takes",
+        hint="ulimit -v unlimited   # or a smaller --size (train), --batch-size (generate)",
+    )
 
 
 def _fail(error: TfcliError, debug: bool, *, code: int | None = None) -> int:
