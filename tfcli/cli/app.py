@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 import sys
 from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any
@@ -29,7 +28,8 @@ from tfcli.cli.commands import (
 )
 from tfcli.cli.humanize import format_bytes
 from tfcli.cli.shared_options import typer_option
-from tfcli.errors import InputOutputError, OutputClosedError, TfcliError, UsageError, closest_match
+from tfcli.cli.usage_errors import as_usage_error
+from tfcli.errors import InputOutputError, OutputClosedError, TfcliError
 from tfcli.runtime.memory import address_space, lacks_memory
 
 if TYPE_CHECKING:
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
 LEAST_ADDRESSES = 192 << 20  # bytes
 SIGINT_CODE = 130
 HELP_OPTIONS: Any = {"help_option_names": ["-h", "--help"]}
-WRONG_CHOICE = re.compile(r"Invalid value for '(\S+)': ('.*') is not one of (.*)")
 
 app = typer.Typer(
     name="tfcli",
@@ -110,7 +109,7 @@ def run(arguments: Sequence[str], *, started: float) -> int:
     except typer.TyperException as error:
         if not error.format_message():  # `tfcli` alone: the help was shown
             return error.exit_code
-        return _fail(_as_usage_error(error), debug, code=error.exit_code)
+        return _fail(as_usage_error(error, root_command(), arguments), debug, code=error.exit_code)
     except SystemExit as end:
         if end.code == 1:  # typer could not write the help: nobody reads it any more
             return OutputClosedError.exit_code
@@ -198,29 +197,3 @@ def _fail(error: TfcliError, debug: bool, *, code: int | None = None) -> int:
         traceback.print_exc(file=sys.stderr)
     streams.show_error(error)
     return error.exit_code if code is None else code
-
-
-def _as_usage_error(error: typer.TyperException) -> UsageError:
-    """A parser's error as one of ours, with the closest match for an unknown name."""
-    context = getattr(error, "ctx", None)
-    path = context.command_path if context is not None else "tfcli"
-    message = error.format_message().split("\n")[0].rstrip(".")
-    message = message.replace("Value error, ", "")  # pydantic's
-    if wrong := WRONG_CHOICE.match(message):
-        name, value, choices = wrong.groups()
-        choices = choices.replace("'", "")
-        message = f"{name} must be one of {choices}, not {value}"
-    message = message.split(" (Possible")[0].split(". Did you")[0].split(". Choose from")[0]
-    hint = f"{path} --help"
-    unknown = re.match(r"No such (?:command|option):? '?([^' ]+)'?", message)
-    if unknown and context is not None:
-        command = context.command
-        known = ["--help", *(name for p in command.params for name in p.opts)]
-        known += getattr(command, "commands", {})
-        similar = closest_match(unknown[1], known)
-        hint = f"did you mean {similar!r}?" if similar else hint
-        if path.endswith("generate") and not unknown[1].startswith("--"):
-            hint = f"{path} -- PROMPT   # for one that begins with a dash"
-    if "extra argument" in message and path.endswith("generate"):
-        hint = "put the prompt in quotes"
-    return UsageError(message[:1].lower() + message[1:], hint=hint)
