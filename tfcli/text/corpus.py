@@ -43,7 +43,6 @@ SCAN_SCHEMA = 4
 
 # Of a disk that a pipe is copied to, a twentieth stays free, and that is as much as this at most.
 MOST_LEFT_FREE = 1 << 30  # bytes
-CHECK_EVERY = 64 << 20  # bytes
 
 
 @dataclass(frozen=True)
@@ -270,11 +269,9 @@ def _spool(pipe: Path, cache: Path, progress: Progress) -> Path:
     """Copies what can be read only once into the cache, under a name made from its content."""
 
     def blocks() -> Iterator[bytes]:
-        total, checked = 0, 0
+        total = 0
         for block in read_raw(pipe):
-            if total >= checked:
-                _require_room(cache, total)
-                checked = total + CHECK_EVERY
+            _require_room(cache, total)
             yield block
             total += len(block)
             progress(total)
