@@ -152,6 +152,15 @@ def test_lines_are_counted_not_their_samples(trained: Shell) -> None:
     assert [row["row"] for row in rows(done.out)] == [1, 1, 1, 2]
 
 
+def test_lines_of_windows_are_read_without_mark_and_carriage_returns(trained: Shell) -> None:
+    for option, line in (("--lines", b"Ann saw"), ("--jsonl", b'{"prompt": "Ann saw"}')):
+        greedy = (*RUN, option, "--greedy", "--max-new-tokens", "4", "--seed", "1")
+        plain = trained(*greedy, stdin=line + b"\n" + line + b"\n")
+        assert plain.code == 0
+        marked = trained(*greedy, stdin=b"\xef\xbb\xbf" + line + b"\r\n" + line + b"\r\n")
+        assert marked.out == plain.out
+
+
 def test_empty_lines_are_skipped(trained: Shell) -> None:
     done = trained(*RUN, "--jsonl", stdin=b'\n{"prompt": "Ann"}\n  \n{"prompt": "Bob"}\n\n')
     assert done.code == 0

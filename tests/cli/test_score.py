@@ -15,11 +15,12 @@ import pytest
 from tests.conftest import BOOK, SENTENCES, Shell, bare_environment
 
 
-def test_held_out_text_scores_as_in_training(trained: Shell) -> None:
+def test_held_out_text_scores_as_in_training(trained: Shell, tmp_path: Path) -> None:
     metadata = json.loads(trained("runs", "show", "tale", "--json").out)
     held_out = metadata["held_out"]
     text = BOOK.encode()[-held_out["bytes"] :]
-    done = trained("score", "--run", "tale", "--json", stdin=text)
+    (tmp_path / "held out.txt").write_bytes(text)  # with its last newline
+    done = trained("score", str(tmp_path / "held out.txt"), "--run", "tale", "--json")
     assert done.code == 0, done.err
     assert done.err == ""
     result = json.loads(done.out)
@@ -32,8 +33,36 @@ def test_held_out_text_scores_as_in_training(trained: Shell) -> None:
     assert 0 < eos_nats < 20
     assert result["tokens"] == held_out["tokens"] - 1
     assert result["perplexity"] == pytest.approx(math.exp(result["nats"] / result["tokens"]))
-    text_output = trained("score", "--run", "tale", stdin=text).out.decode()
+    text_output = trained("score", str(tmp_path / "held out.txt"), "--run", "tale").out.decode()
     assert f"{result['nats_per_byte']:.4f} nats/byte" in text_output
+
+
+@pytest.mark.parametrize("by", ["text", "token"])
+@pytest.mark.parametrize("newline", [b"\n", b"\r\n"])
+def test_last_newline_of_stdin_is_not_part_of_the_text(
+    trained: Shell, newline: bytes, by: str
+) -> None:
+    score = ("score", "--run", "tale", "--json", "--by", by)
+    bare = trained(*score, stdin=b"Ann saw").out
+    assert trained(*score, stdin=b"Ann saw" + newline).out == bare
+    assert trained(*score, stdin=b"Ann saw\n" + newline).out != bare
+    assert trained(*score, stdin=newline).code == trained(*score, stdin=b"").code == 65
+
+
+def test_last_newline_of_a_file_is_part_of_the_text(trained: Shell, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_bytes(b"Ann saw\n")
+    done = trained("score", str(tmp_path / "a.txt"), "--run", "tale", "--json")
+    assert json.loads(done.out)["bytes"] == 8
+
+
+@pytest.mark.parametrize("piped", [True, False])
+def test_lines_of_windows_are_scored_without_mark_and_carriage_returns(
+    trained: Shell, tmp_path: Path, piped: bool
+) -> None:
+    path, by_line = tmp_path / "lines.txt", ("score", "--run", "tale", "--by", "line")
+    path.write_bytes(b"\xef\xbb\xbfAnn saw\r\n\r\nBob\r\n")
+    told = trained(*by_line, stdin=path.read_bytes()) if piped else trained(*by_line, str(path))
+    assert told.out == trained(*by_line, stdin=b"Ann saw\n\nBob\n").out
 
 
 def test_likely_lines_have_a_lower_loss(trained: Shell) -> None:
@@ -82,7 +111,9 @@ def test_rows_are_scored_like_texts(trained: Shell) -> None:
             "row", "id", "nats", "nats_per_byte", "perplexity", "bytes", "tokens"
         }  # fmt: skip
         if text:
-            alone = json.loads(trained("score", "--run", "tale", "--json", stdin=text.encode()).out)
+            alone = json.loads(
+                trained("score", "--run", "tale", "--json", stdin=f"{text}\n".encode()).out
+            )
             for key in ("nats", "nats_per_byte", "perplexity", "bytes", "tokens"):
                 assert row[key] == pytest.approx(alone[key], rel=1e-4)
 
@@ -225,7 +256,7 @@ def test_end_of_the_text_can_be_an_alternative(trained: Shell) -> None:
 
 
 def test_file_scores_the_same_as_standard_input(trained: Shell) -> None:
-    piped = trained("score", "--run", "tale", stdin=BOOK.encode())
+    piped = trained("score", "--run", "tale", stdin=f"{BOOK}\n".encode())
     assert trained("score", "book.txt", "--run", "tale").out == piped.out
     for by in ("line", "token"):
         piped = trained("score", "--run", "tale", "--by", by, stdin=BOOK.encode())

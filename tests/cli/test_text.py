@@ -139,7 +139,7 @@ def test_byte_order_mark_of_a_scored_text_is_no_text(trained: Shell, tmp_path: P
         trained("score", str(tmp_path / name), "--run", "tale", "--json").out
         for name in ("marked.txt", "plain.txt")
     }
-    piped = trained("score", "--run", "tale", "--json", stdin="\ufeffAnn saw a ship.\n".encode())
+    piped = trained("score", "--run", "tale", "--json", stdin="\ufeffAnn saw a ship.\n\n".encode())
     assert scores == {piped.out}
 
 

@@ -221,3 +221,12 @@ def test_errors_are_reported(trained: Shell, case: str) -> None:
     assert done.code == code, done.err
     assert message in done.err
     assert "Traceback" not in done.err
+
+
+def test_tokenizer_of_a_run_is_shown(trained: Shell) -> None:
+    saved = json.loads(trained("tokenizer", "info", "words", "--json").out)
+    of_run = json.loads(trained("tokenizer", "info", "--run", "tale", "--json").out)
+    assert of_run["name"] == "tale"
+    assert of_run["fingerprint"] == saved["fingerprint"]
+    assert trained("tokenizer", "info", "words", "--run", "tale").code == 2
+    assert "tfcli tokenizer info NAME" in trained("tokenizer", "info").err

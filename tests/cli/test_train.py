@@ -244,6 +244,21 @@ def test_command_line_overrides_the_run_of_the_environment(shell: Shell, name: s
     assert done.code == 0, done.err
 
 
+def test_from_overrides_the_shape_of_the_environment_and_a_shape_its_from(trained: Shell) -> None:
+    new = ("train", "book.txt", "--run", "it", "--steps", "1", "--dry-run", "--json")
+    shape = {"TFCLI_TRAIN_NUM_LAYERS": "3", "TFCLI_TRAIN_D_MODEL": "32"}
+    based = trained(*new, "--from", "tale", env=shape)
+    assert based.code == 0, based.err
+    assert json.loads(based.out)["model"]["num_layers"] == 2
+    fresh = trained(*new, *TINY, env={"TFCLI_TRAIN_FROM": "tale"})
+    assert fresh.code == 0, fresh.err
+    assert json.loads(fresh.out)["from"] is None
+    for both in (("--from", "tale", "--num-layers", "3"), ()):
+        done = trained(*new, *both, env={} if both else shape | {"TFCLI_TRAIN_FROM": "tale"})
+        assert done.code == 2
+        assert "cannot be combined with --from" in done.err
+
+
 @pytest.mark.skipif(os.name == "nt", reason="needs a POSIX shell")
 @pytest.mark.parametrize("command", ["train - --steps 1", "tokenizer train - --name t"])
 def test_closed_stdin_is_an_input_error(shell: Shell, command: str) -> None:

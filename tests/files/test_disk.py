@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -21,6 +22,7 @@ from tests.files.faults import fails_with, faulty
 from tfcli.errors import ConflictError, InputOutputError, NotFoundError, TfcliError
 from tfcli.files import (
     append_line,
+    external_writer,
     make_folder,
     remove_file,
     require_space,
@@ -99,13 +101,20 @@ def test_missing_file_without_a_number_is_not_found(tmp_path: Path) -> None:
     assert isinstance(translate_os_error(FileNotFoundError("not here"), tmp_path), NotFoundError)
 
 
-@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
-def test_full_disk_error_says_how_much_is_free(tmp_path: Path, code: int) -> None:
+def test_full_disk_error_says_how_much_is_free(tmp_path: Path) -> None:
     error = translate_os_error(
-        OSError(code, os.strerror(code)), tmp_path / "no" / "such" / "folder"
+        OSError(errno.ENOSPC, "no space left"), tmp_path / "no" / "such" / "folder"
     )
     assert "the disk is full" in error.what
     assert 0 < free_bytes(str(error.why)) <= shutil.disk_usage(tmp_path).total
+
+
+@POSIX
+def test_quota_is_told_from_a_full_disk(tmp_path: Path) -> None:
+    error = translate_os_error(OSError(errno.EDQUOT, "quota exceeded"), tmp_path / "file")
+    assert (error.exit_code, error.why) == (74, "quota exceeded")
+    assert "your quota on this disk is used up" in error.what
+    assert str(error.hint).startswith("quota -s")
 
 
 def test_full_disk_is_explained_even_if_it_cannot_be_measured(
@@ -143,6 +152,25 @@ def test_file_size_limit_is_reported_and_keeps_the_old_file(tmp_path: Path) -> N
 
 
 @POSIX
+def test_file_cut_short_by_a_library_has_the_reason_of_the_system(tmp_path: Path) -> None:
+    """numpy writes through C's streams, and tells no reason."""
+    import resource
+
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+    try:
+        with (
+            pytest.raises(InputOutputError, match="the file is too large"),
+            external_writer(tmp_path / "file") as path,
+            path.open("wb") as file,
+        ):
+            np.zeros(5000).tofile(file)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert list(tmp_path.iterdir()) == []
+
+
+@POSIX
 def test_read_only_folder_error_has_a_command_that_works(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -155,6 +183,11 @@ def test_read_only_folder_error_has_a_command_that_works(
     shown = subprocess.run(caught.value.hint, shell=True, capture_output=True, check=False)
     assert shown.returncode == 0, shown.stderr
     assert b"read only" in shown.stdout
+
+
+def test_hint_for_missing_permission_names_a_folder_that_exists(tmp_path: Path) -> None:
+    error = translate_os_error(PermissionError(errno.EACCES, "refused"), tmp_path / "a/b/c")
+    assert str(error.hint).startswith(f"ls -ld {tmp_path} ")
 
 
 @POSIX

@@ -127,7 +127,7 @@ def make_rows(rng: random.Random, kind: str, texts: list[str]) -> Made:
     column = rng.choice(("text", "text", "content", "the text"))
     own = SUFFIX.get(kind, ".json")
     suffix = rng.choice((own, own, ".txt", ""))
-    kept = [text for text in texts if text.encode().strip()]  # others are skipped
+    kept = [text for text in texts if text.strip()]  # others are skipped
     made = Made(b"", f"made{suffix}", kind, kept)
     # a table without the column `text` is known by its suffix
     unknown = kind in {"csv", "tsv"} and suffix != own and column != "text"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import os
+import shutil
 from collections.abc import Sequence
 from itertools import accumulate, pairwise
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tfcli.errors import DataError, NotFoundError
+from tfcli.errors import DataError, InputOutputError, NotFoundError
 from tfcli.files import read_checked_json, write_checked_json
 from tfcli.text.corpus import SCAN_SCHEMA, Corpus, open_corpus, open_sources
 from tfcli.text.held_out import choose_held_out
@@ -418,6 +419,18 @@ def test_named_pipe_is_read_like_a_file_of_its_name(tmp_path: Path, name: str) -
         piped = open_corpus([path], cache=tmp_path / "cache").scan
     path.write_bytes(data)
     assert piped == open_corpus([path], cache=tmp_path / "cache").scan
+
+
+def test_pipe_without_end_is_given_up_before_the_disk_is_full(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage = shutil.disk_usage(tmp_path)
+    nearly_full = usage._replace(total=1000 << 20, free=49 << 20)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: nearly_full)
+    with standard_input([b"y\n" * 1000]), pytest.raises(InputOutputError) as caught:
+        open_corpus([STDIN], cache=tmp_path)
+    assert "too large for the disk" in caught.value.what
+    assert not list(tmp_path.glob("piped/*"))
 
 
 def test_pipe_that_is_not_text_is_named(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from tfcli.errors import DataError
 from tfcli.text.corpus import open_sources
-from tfcli.text.html import html_text
+from tfcli.text.html import html_text, is_html
 from tfcli.text.readers import read_chunks
 from tfcli.text.reading import Reading
 from tfcli.text.reading_options import DEFAULT, ReadingOptions
@@ -114,8 +114,43 @@ def test_any_text_comes_through(texts: list[str]) -> None:
     assert text_of(f"<!doctype html>{page}") == "\n\n".join(texts) + "\n" * bool(texts)
 
 
-def test_pages_nested_thousands_deep_are_read() -> None:
-    assert text_of("<span>" * 20_000 + "deep") == "deep\n"
+@pytest.mark.parametrize("tag", ["span", "div", "section"])
+def test_pages_nested_thousands_deep_are_read(tag: str) -> None:
+    assert text_of(f"<{tag}>" * 20_000 + "deep") == "deep\n"
+
+
+def test_large_flat_page_is_read() -> None:
+    page = "<div><ul><li><p>a</p></ul></div><p>b" * 30_000
+    assert text_of(page).count("a") == 30_000
+
+
+def test_page_that_would_take_minutes_is_refused() -> None:
+    with pytest.raises(DataError, match="nested too deeply") as caught:
+        text_of("<div>" * 200_000)
+    assert caught.value.why == "200,000 elements are one inside the other"
+
+
+def test_many_comments_before_anything_else_take_no_time() -> None:
+    assert not is_html(b"<!---->" * 500 + b"x", "")
+    assert is_html(b"<!---->" * 500 + b"<html>", "")
+
+
+BOOK = """<?xml version="1.0" encoding="windows-1251"?>
+<FictionBook xmlns="http://www.gribuser.ru/xml/fictionbook/2.0" xmlns:l="http://www.w3.org/1999/xlink">
+<description><title-info><book-title>Имя</book-title></title-info></description>
+<body><title><p>Книга</p></title><section><title><p>Глава 1</p></title>
+<p>Она <emphasis>шла</emphasis>.<a l:href="#n" type="note">[1]</a></p><empty-line/>
+<p>Он ждал.</p><poem><stanza><v>Раз</v><v>два</v></stanza></poem></section></body>
+<body name="notes"><section id="n"><p>Домой.</p></section></body>
+<binary id="cover.jpg" content-type="image/jpeg">/9j/4AAQ</binary>
+</FictionBook>"""
+
+
+def test_fiction_book_is_read_as_a_page(tmp_path: Path) -> None:
+    """http://www.fictionbook.org/index.php/Eng:XML_Schema_Fictionbook_2.1"""
+    text = "Книга\n\nГлава 1\n\nОна шла.[1]\n\nОн ждал.\n\nРаз\nдва\n\nДомой.\n"
+    assert read(tmp_path, BOOK.encode("cp1251"), "book.fb2") == [text.encode()]
+    assert read(tmp_path, BOOK.replace("windows-1251", "utf-8").encode(), "b") == [text.encode()]
 
 
 @pytest.mark.parametrize("head", ['<?xml version="1.0"?><html>', '<html xmlns="http://x">'])

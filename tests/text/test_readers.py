@@ -271,9 +271,7 @@ def test_each_row_is_a_document(tmp_path: Path) -> None:
 @settings(max_examples=60, deadline=None)
 def test_rows_round_trip_any_text(scratch: Path, name: str, texts: list[str]) -> None:
     rows = "".join(json.dumps({"text": text}) + "\n" for text in texts).encode()
-    assert documents(read(scratch, rows, name)) == [
-        text.encode() for text in texts if text.encode().strip()
-    ]
+    assert documents(read(scratch, rows, name)) == [text.encode() for text in texts if text.strip()]
 
 
 def test_blank_rows_and_byte_order_marks_are_skipped(tmp_path: Path) -> None:

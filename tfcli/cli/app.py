@@ -5,8 +5,8 @@ What is slow to import is imported where it is used, so that `--help` and comple
 
 from __future__ import annotations
 
+import errno
 import os
-import re
 import sys
 from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any
@@ -26,15 +26,18 @@ from tfcli.cli.commands import (
     tokenizer,
     train,
 )
+from tfcli.cli.humanize import format_bytes
 from tfcli.cli.shared_options import typer_option
-from tfcli.errors import InputOutputError, OutputClosedError, TfcliError, UsageError, closest_match
+from tfcli.cli.usage_errors import as_usage_error
+from tfcli.errors import InputOutputError, OutputClosedError, TfcliError
+from tfcli.runtime.memory import address_space, lacks_memory
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+LEAST_ADDRESSES = 192 << 20  # bytes
 SIGINT_CODE = 130
 HELP_OPTIONS: Any = {"help_option_names": ["-h", "--help"]}
-WRONG_CHOICE = re.compile(r"Invalid value for '(\S+)': ('.*') is not one of (.*)")
 
 app = typer.Typer(
     name="tfcli",
@@ -94,6 +97,7 @@ def run(arguments: Sequence[str], *, started: float) -> int:
     debug = "--debug" in arguments or os.environ.get("TFCLI_DEBUG", "") not in {"", "0"}
     try:
         command, path, rest = _command_for(list(arguments))
+        _require_address_space(arguments)
         code = command.main(
             args=rest, prog_name=path, standalone_mode=False, obj=started, **HELP_OPTIONS
         )
@@ -105,7 +109,7 @@ def run(arguments: Sequence[str], *, started: float) -> int:
     except typer.TyperException as error:
         if not error.format_message():  # `tfcli` alone: the help was shown
             return error.exit_code
-        return _fail(_as_usage_error(error), debug, code=error.exit_code)
+        return _fail(as_usage_error(error, root_command(), arguments), debug, code=error.exit_code)
     except SystemExit as end:
         if end.code == 1:  # typer could not write the help: nobody reads it any more
             return OutputClosedError.exit_code
@@ -113,14 +117,15 @@ def run(arguments: Sequence[str], *, started: float) -> int:
     except (KeyboardInterrupt, typer.Abort):
         return SIGINT_CODE
     except MemoryError:
-        return _fail(
-            TfcliError("out of memory", hint="a smaller --size (train) or --batch-size (generate)"),
-            debug,
-        )
+        return _fail(_out_of_memory(), debug)
     except OSError as error:
+        if error.errno == errno.ENOMEM:
+            return _fail(_out_of_memory(), debug)
         where = f" ({error.filename})" if error.filename else ""
         return _fail(InputOutputError(f"{error.strerror or error}{where}"), debug)
     except Exception as error:
+        if lacks_memory(error):
+            return _fail(_out_of_memory(), debug)
         return _fail(
             TfcliError(
                 f"internal error: {type(error).__name__}: {error}",
@@ -157,6 +162,34 @@ def _command_for(arguments: list[str]) -> tuple[typer.core.TyperCommand, str, li
     return command, " ".join(path), ["--help"]
 
 
+def _require_address_space(arguments: Sequence[str]) -> None:
+    """Refuses limits under which the libraries would end the program without a word of ours.
+
+    Raises:
+        TfcliError: `ulimit -v` is less than what numpy and SentencePiece need to start.
+
+    """
+    limit = address_space()
+    if limit is None or limit >= LEAST_ADDRESSES or not arguments or arguments[0] == "runs":
+        return
+    if not {"-h", "--help", "--version"} & set(arguments):
+        raise _out_of_memory()
+
+
+def _out_of_memory() -> TfcliError:
+    limit = address_space()
+    if limit is None:
+        return TfcliError(
+            "out of memory", hint="a smaller --size (train) or --batch-size (generate)"
+        )
+    return TfcliError(
+        "out of memory",
+        why=f"ulimit -v allows {format_bytes(limit)} of addresses; generating needs 0.3 GB, "
+        "training 2 GB and what the model takes",
+        hint="ulimit -v unlimited   # or a smaller --size (train), --batch-size (generate)",
+    )
+
+
 def _fail(error: TfcliError, debug: bool, *, code: int | None = None) -> int:
     if debug:
         import traceback
@@ -164,29 +197,3 @@ def _fail(error: TfcliError, debug: bool, *, code: int | None = None) -> int:
         traceback.print_exc(file=sys.stderr)
     streams.show_error(error)
     return error.exit_code if code is None else code
-
-
-def _as_usage_error(error: typer.TyperException) -> UsageError:
-    """A parser's error as one of ours, with the closest match for an unknown name."""
-    context = getattr(error, "ctx", None)
-    path = context.command_path if context is not None else "tfcli"
-    message = error.format_message().split("\n")[0].rstrip(".")
-    message = message.replace("Value error, ", "")  # pydantic's
-    if wrong := WRONG_CHOICE.match(message):
-        name, value, choices = wrong.groups()
-        choices = choices.replace("'", "")
-        message = f"{name} must be one of {choices}, not {value}"
-    message = message.split(" (Possible")[0].split(". Did you")[0].split(". Choose from")[0]
-    hint = f"{path} --help"
-    unknown = re.match(r"No such (?:command|option):? '?([^' ]+)'?", message)
-    if unknown and context is not None:
-        command = context.command
-        known = ["--help", *(name for p in command.params for name in p.opts)]
-        known += getattr(command, "commands", {})
-        similar = closest_match(unknown[1], known)
-        hint = f"did you mean {similar!r}?" if similar else hint
-        if path.endswith("generate") and not unknown[1].startswith("--"):
-            hint = f"{path} -- PROMPT   # for one that begins with a dash"
-    if "extra argument" in message and path.endswith("generate"):
-        hint = "put the prompt in quotes"
-    return UsageError(message[:1].lower() + message[1:], hint=hint)

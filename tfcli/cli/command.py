@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args, get_type_hints
 
 import typer
 
+from tfcli.cli.other_names import suggested_value
 from tfcli.options import (
     OptionError,
     Options,
@@ -209,6 +210,7 @@ def _parser(option: Option) -> Callable[[Any], Any]:
         try:
             return option.parse_text(value) if isinstance(value, str) else value
         except OptionError as error:
+            error.hint = error.hint or suggested_value(option.name, value)
             raise error.spelled(flag) from None
 
     return parse

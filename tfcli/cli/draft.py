@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from pathlib import Path
 
@@ -110,6 +111,7 @@ class Draft:
         Raises:
             UsageError: it belongs to none yet.
             ConflictError: the file is another text, or was changed by somebody else.
+            NotFoundError: its folder does not exist.
 
         """
         from tfcli.files import require_regular_file, write_file
@@ -119,6 +121,11 @@ class Draft:
             raise UsageError("/save needs the name of a file", hint="/save story.txt")
         require_regular_file(path)
         real = _real(path)
+        if not os.path.lexists(real.parent):  # a mistyped name must not make folders
+            raise NotFoundError(
+                f"there is no folder {path.parent}",
+                hint=f"mkdir -p {shlex.quote(str(path.parent))}",
+            )
         if path.exists() and path.read_bytes() != self._on_disk.get(real):
             known = real in self._on_disk
             raise ConflictError(

@@ -14,6 +14,7 @@ from tfcli.cli.stdin_lines import StdinLines
 from tfcli.errors import DataError
 from tfcli.generation.request import LENGTH, PROMPT, SAMPLING, Sampling, StructuredOutput
 from tfcli.options import OptionError, Options, option, options_of, parse_duration
+from tfcli.text.encoding import UTF8_BOM
 from tfcli.text.escapes import escape
 
 if TYPE_CHECKING:
@@ -156,7 +157,10 @@ class GenerationSession:
             if json
             else partial(parse_plain_line, default=default)
         )
-        numbered = enumerate(arriving, 1)
+        numbered = (
+            (number, line.removeprefix(UTF8_BOM) if number == 1 else line)
+            for number, line in enumerate(arriving, 1)
+        )
         lines = (parse(line, number) for number, line in numbered if not json or line.strip())
         feed = RequestFeed(
             lines, output, samples=self._options.samples, arriving=arriving,

@@ -262,6 +262,13 @@ def read_piped_text(
         ) from None
 
 
+def without_last_newline(text: str) -> str:
+    """A text from stdin without the newline that `echo` and editors put at its end; with one."""
+    if text.endswith("\r\n"):
+        return text[:-2]
+    return text.removesuffix("\n")
+
+
 def _is_ready(deadline: float | None) -> bool:
     """Waits until stdin has more or has ended; false if that is too late."""
     if deadline is None:

@@ -57,6 +57,15 @@ def report_left_out(sources: Sources, exclude: Sequence[str], reporter: streams.
         reporter.note(f"Note: left out {named}{more}.")
 
 
+def report_no_lock(path: Path, alone: bool, reporter: streams.Reporter) -> None:
+    """Says that nothing keeps a second trainer away, where the file system has no locks."""
+    if not alone:
+        reporter.note(
+            f"Note: the file system of {path} has no locks, so nothing keeps a second training "
+            "out of this run; see that there is none, on other machines either."
+        )
+
+
 def report_reading(corpus: Corpus, reporter: streams.Reporter) -> None:
     """Says what was recognized, and what of it was skipped."""
     for note in corpus.notes:

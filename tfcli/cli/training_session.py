@@ -17,6 +17,7 @@ from tfcli.cli.training_notes import (
     format_held_out,
     report_fit,
     report_left_out,
+    report_no_lock,
     report_reading,
     run_path,
 )
@@ -133,7 +134,8 @@ class TrainingSession:
         report_left_out(sources, exclude, self.reporter)
         path = run_path(name, files[0])
         require_new(path)
-        with lock(path, doing="training"):
+        with lock(path, doing="training") as alone:
+            report_no_lock(path, alone, self.reporter)
             require_new(path)
             try:
                 with progress("Reading", quiet=self.reporter.quiet) as read:
@@ -247,7 +249,8 @@ class TrainingSession:
         from tfcli.text.sources import find_sources
 
         run, _ = find_run(name)
-        with lock(run.path, doing="training"):
+        with lock(run.path, doing="training") as alone:
+            report_no_lock(run.path, alone, self.reporter)
             from tfcli.training.setup import reopen_job
             from tfcli.training.start import resume_run
 

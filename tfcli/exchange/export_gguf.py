@@ -5,8 +5,6 @@ Names of tensors and metadata are those of llama.cpp; the `gguf` package, an ext
 
 from __future__ import annotations
 
-import errno
-import os
 from typing import TYPE_CHECKING, Any
 
 from tfcli.errors import DataError, UsageError
@@ -66,20 +64,11 @@ def export_to_gguf(run: Run, step: ValidStep, path: Path, type: NumberType) -> N
         for tensor in stored_tensors(config, "gguf"):
             array = tensor.to_stored(weights.read)
             writer.add_tensor(tensor.name, *_encode(array, _number_type(tensor, array, type)))
-        _write(writer)
-        require_absent(path)  # something may have been put there meanwhile
-
-
-def _write(writer: Any) -> None:
-    try:
         writer.write_header_to_file()
         writer.write_kv_data_to_file()
         writer.write_tensors_to_file()
         writer.close()
-    except OSError as error:
-        if error.errno is None:  # how numpy reports a short write
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from None
-        raise
+        require_absent(path)  # something may have been put there meanwhile
 
 
 def export_to_ollama(run: Run, step: ValidStep, path: Path, type: NumberType) -> None:

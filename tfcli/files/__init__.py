@@ -29,6 +29,7 @@ from tfcli.files.atomic import (
     write_json,
 )
 from tfcli.files.disk import (
+    disk_space,
     make_folder,
     remove_file,
     require_absent,
@@ -62,6 +63,7 @@ __all__ = [
     "FolderWriter",
     "append_line",
     "check_name",
+    "disk_space",
     "external_writer",
     "find_leftovers",
     "holder_was_killed",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -114,12 +115,30 @@ def external_writer(path: Path) -> Iterator[Path]:
 
     """
     with _renamed_when_done(path) as temporary:
-        yield temporary
+        try:
+            yield temporary
+        except OSError as error:
+            if error.errno is None:  # how numpy reports a short write
+                raise _why_no_more(temporary) from None
+            raise
         descriptor = os.open(temporary, os.O_RDWR | BINARY)
         try:
             flush(descriptor)
         finally:
             os.close(descriptor)
+
+
+def _why_no_more(path: Path) -> OSError:
+    """What the system says to one more byte of a file that was cut short."""
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | BINARY)
+        try:
+            os.write(descriptor, b"\0")
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        return error
+    return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def write_file(path: Path, data: bytes) -> None:

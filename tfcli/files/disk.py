@@ -18,7 +18,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 INTACT = "what was saved is intact; resume an interrupted training with --resume"
-_DISK_FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
+QUOTA = getattr(errno, "EDQUOT", errno.ENOSPC)
+
+# What a file system answers that cannot do what it is asked: network drives, FUSE, some containers.
+UNSUPPORTED = {
+    getattr(errno, name)
+    for name in ("EINVAL", "ENOLCK", "ENOSYS", "ENOTSUP", "EOPNOTSUPP")
+    if hasattr(errno, name)
+}
 
 
 def flush(descriptor: int) -> None:
@@ -35,12 +42,21 @@ def flush(descriptor: int) -> None:
 
 
 def flush_folder(path: Path) -> None:
-    """Flushes the names in a folder to the disk, so that a rename survives a power loss."""
+    """Flushes the names in a folder to the disk, so that a rename survives a power loss.
+
+    Where that cannot be asked for, the file system decides when; as in SQLite, nothing is said.
+    """
     if os.name == "nt":  # Windows cannot open a folder, and journals renames itself
         return
-    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except PermissionError:  # a folder to write into, but not to read
+        return
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in UNSUPPORTED:
+            raise
     finally:
         os.close(descriptor)
 
@@ -99,15 +115,21 @@ def require_space(path: Path, needed: int) -> None:
         InputOutputError: they do not; the message names both figures.
 
     """
-    with translated_os_errors(path):
-        existing = next(p for p in (path, *path.absolute().parents) if p.exists())
-        free = shutil.disk_usage(existing).free
+    free, _ = disk_space(path)
     if free < needed:
         raise InputOutputError(
             f"not enough disk space for {path}",
             why=f"{needed:,} bytes are needed, {free:,} are free",
             hint=f"free some space, or work in a folder on another disk; {INTACT}",
         )
+
+
+def disk_space(path: Path) -> tuple[int, int]:
+    """How many bytes are free on the disk that holds `path`, or will, and how large it is."""
+    with translated_os_errors(path):
+        existing = next(p for p in (path, *path.absolute().parents) if p.exists())
+        usage = shutil.disk_usage(existing)
+    return usage.free, usage.total
 
 
 @contextlib.contextmanager
@@ -124,7 +146,13 @@ def translate_os_error(
 ) -> InputOutputError | NotFoundError | ConflictError:
     """An error of the operating system as one of ours, about `path`."""
     reason = error.strerror or str(error)
-    if error.errno in _DISK_FULL:
+    if error.errno == QUOTA != errno.ENOSPC:
+        return InputOutputError(
+            f"could not write {path}: your quota on this disk is used up", why=reason,
+            hint="quota -s   # shows how much you may write; then free some space, and run the "
+            f"same command again; {INTACT}",
+        )  # fmt: skip
+    if error.errno == errno.ENOSPC:
         with contextlib.suppress(OSError, StopIteration):
             folder = next(p for p in path.absolute().parents if p.exists())
             reason += f"; {shutil.disk_usage(folder).free:,} bytes are free on that disk"
@@ -135,14 +163,14 @@ def translate_os_error(
     if error.errno == errno.EFBIG:
         return InputOutputError(
             f"could not write {path}: the file is too large", why=reason,
-            hint=f"ulimit -f   # shows the largest file that may be written; {INTACT}",
+            hint=f"ulimit -f unlimited   # the largest file that may be written; {INTACT}",
         )  # fmt: skip
     if error.errno == errno.ENOENT or isinstance(error, FileNotFoundError):
         return NotFoundError(f"{path} not found")
     if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
         return InputOutputError(
             f"no permission to read or write {path}", why=reason,
-            hint=f"ls -ld {shlex.quote(str(path.parent))}   # shows the permissions",
+            hint=f"ls -ld {shlex.quote(str(_existing_parent(path)))}   # shows the permissions",
         )  # fmt: skip
     if error.errno in {errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENOTEMPTY}:
         return ConflictError(
@@ -150,3 +178,12 @@ def translate_os_error(
             hint=f"ls -ld {shlex.quote(str(path))}   # shows what is there",
         )  # fmt: skip
     return InputOutputError(f"could not read or write {path}", why=reason)
+
+
+def _existing_parent(path: Path) -> Path:
+    """The closest folder above a path that exists: the one that decides who may write there."""
+    for folder in path.parents:
+        with contextlib.suppress(OSError):
+            if folder.exists():
+                return folder
+    return path.parent

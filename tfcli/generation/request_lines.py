@@ -54,7 +54,7 @@ def repeat(line: RequestLine, samples: int, first: int) -> Iterator[RequestLine]
 def parse_plain_line(line: bytes, number: int, default: GenerationRequest) -> RequestLine:
     r"""A line that is a prompt, with newlines as `\n`, which is how answers are written."""
     try:
-        prompt = unescape(decode_line(line, number).rstrip("\r\n"))
+        prompt = unescape(decode_line(line, number).removesuffix("\r"))
         return RequestLine(number, replace(default, prompt=prompt))
     except TfcliError as error:
         return RequestLine(number, None, error)

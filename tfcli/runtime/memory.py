@@ -41,6 +41,29 @@ def _available_on_host(root: Path) -> int | None:
         return None
 
 
+def address_space() -> int | None:
+    """The most bytes of addresses that `ulimit -v` allows this process; None: no limit."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    return None if limit == resource.RLIM_INFINITY else limit
+
+
+def lacks_memory(error: BaseException | None) -> bool:
+    """Whether an error, or what led to it, means that there was no memory to be had.
+
+    A library for which there is none fails to load; a thread, to start.
+    """
+    words = ("failed to map segment", "annot allocate memory", "can't start new thread")
+    while error is not None:
+        if isinstance(error, MemoryError) or any(word in str(error) for word in words):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
 def is_out_of_memory(error: RuntimeError) -> bool:
     """Whether torch could not allocate a tensor: on a CPU it has no exception of its own for it."""
     import torch

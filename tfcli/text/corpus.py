@@ -13,8 +13,9 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tfcli.errors import DamagedError, DataError, NotFoundError
+from tfcli.errors import DamagedError, DataError, InputOutputError, NotFoundError
 from tfcli.files import (
+    disk_space,
     find_leftovers,
     read_checked_json,
     read_record,
@@ -38,7 +39,10 @@ if TYPE_CHECKING:
 
 # Scans and token ids, which are made again when deleted; and piped text, which cannot be.
 CACHE = Path("checkpoints") / ".cache"
-SCAN_SCHEMA = 3
+SCAN_SCHEMA = 4
+
+# Of a disk that a pipe is copied to, a twentieth stays free, and that is as much as this at most.
+MOST_LEFT_FREE = 1 << 30  # bytes
 
 
 @dataclass(frozen=True)
@@ -267,12 +271,25 @@ def _spool(pipe: Path, cache: Path, progress: Progress) -> Path:
     def blocks() -> Iterator[bytes]:
         total = 0
         for block in read_raw(pipe):
+            _require_room(cache, total)
             yield block
             total += len(block)
             progress(total)
 
     suffix = "".join(pipe.suffixes) or ".txt"
     return store_by_content(cache / "piped", blocks(), suffix=suffix)
+
+
+def _require_room(cache: Path, copied: int) -> None:
+    """Raises InputOutputError before a text that may never end fills the disk."""
+    free, size = disk_space(cache)
+    if free < min(size // 20, MOST_LEFT_FREE):
+        raise InputOutputError(
+            f"the text from the pipe is too large for the disk of {cache}",
+            why=f"{copied:,} bytes came, its end has not; only {free:,} bytes are free",
+            hint="name the file itself, which is not copied; of a text without end, a part: "
+            "... | head -c 1G | tfcli train -",
+        )
 
 
 def _identity(

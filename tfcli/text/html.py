@@ -23,7 +23,8 @@ MAX_PAGE = 64 << 20  # bytes; parsed, a page takes up to 25 times as much memory
 
 # Begins like a page: after comments and an XML declaration, or with what may come first in one.
 _BEGINNING = re.compile(
-    rb"\s*(<\?xml[^>]*>\s*)?(<!--.*?-->\s*)*<(!doctype html|html[\s>])", re.DOTALL | re.IGNORECASE
+    rb"\s*(<\?xml[^>]*>\s*)*(<!--(?:(?!-->).)*-->\s*)*<(!doctype html|html[\s>]|FictionBook[\s>])",
+    re.DOTALL | re.IGNORECASE,
 )
 SUFFIXES = {".html", ".htm", ".xhtml", ".xht"}
 
@@ -75,7 +76,7 @@ def html_text(
         xhtml: whether it is XHTML, even where it does not say so.
 
     Raises:
-        DataError: it is in no known encoding, or too large.
+        DataError: it is in no known encoding, too large, or nested too deeply.
 
     """
     if len(data) > MAX_PAGE:
@@ -83,6 +84,9 @@ def html_text(
                         why="a page has to be parsed as a whole",
                         hint="pandoc -f html -t plain makes a text file of it")  # fmt: skip
     page = _decode(data, name, encoding)
+    if _FICTION_BOOK.match(page):
+        page, xhtml = _as_html(page), True
+    _require_shallow(page, name)
     if xhtml or _XHTML.match(page):
         page = _EMPTY.sub(_closed, page)
     return _text_of(page).encode(errors="replace")
@@ -136,6 +140,53 @@ def _declared(data: bytes) -> str | None:
     if not getattr(named, "_is_text_encoding", True):
         return None
     return _READ_AS.get(named.name, named.name)
+
+
+# --- what is parsed -----------------------------------------------------------------------------
+
+# FictionBook (.fb2) is XML, with names of its own for what HTML has, and pictures in base64.
+_FICTION_BOOK = re.compile(
+    r"\s*(<\?xml[^>]*>\s*)*(<!--(?:(?!-->).)*-->\s*)*<FictionBook[\s>]", re.DOTALL
+)
+_NO_TEXT = re.compile(r"<(description|binary)\b.*?</\1\s*>", re.DOTALL)
+_NAMES = {"title": "header", "subtitle": "h3", "v": "div", "empty-line": "hr", "epigraph": "div",
+          "poem": "section", "stanza": "section", "cite": "blockquote", "body": "section",
+          "text-author": "div", "image": "img"}  # fmt: skip
+_NAMED = re.compile(rf"<(/?)({'|'.join(_NAMES)})(?=[\s/>])")
+
+
+def _as_html(book: str) -> str:
+    """A FictionBook as a page: its text without what describes it; its notes come last."""
+    return _NAMED.sub(lambda tag: f"<{tag[1]}{_NAMES[tag[2]]}", _NO_TEXT.sub("", book))
+
+
+# At each of these tags the parser looks through all elements that are open, for a paragraph to
+# end: the standard's "has a p element in button scope". All but the last group stay open.
+_LOOKING = re.compile(
+    r"<(/?)(?:(?:address|article|aside|blockquote|center|details|dialog|dir|div|dl|fieldset|figure|"
+    r"figcaption|footer|form|header|hgroup|main|menu|nav|ol|pre|section|summary|ul)|(p|h[1-6]))\b",
+    re.IGNORECASE,
+)
+MOST_LOOKS = 1 << 30  # at an element; takes some seconds
+
+
+def _require_shallow(page: str, name: Path) -> None:
+    """Raises DataError where the parser would take minutes, and could not be interrupted."""
+    tags = page.count("<")
+    if tags * tags < MOST_LOOKS:
+        return
+    depth = deepest = looks = 0
+    for closes, paragraph in _LOOKING.findall(page):
+        if closes:
+            depth -= 1 if depth and not paragraph else 0
+        else:
+            looks += depth
+            depth += not paragraph
+            deepest = max(deepest, depth)
+    if looks > MOST_LOOKS:
+        raise DataError(f"{name} is a page that is nested too deeply",
+                        why=f"{deepest:,} elements are one inside the other",
+                        hint="--format text reads it with its markup")  # fmt: skip
 
 
 # --- its text -----------------------------------------------------------------------------------

@@ -50,7 +50,8 @@ class RowCounts:
         field: that the texts were in, with dots where it is nested.
         rows: how many there were.
         bad: how many of them were skipped.
-        empty: how many of these had an empty text, which some collections have many of.
+        empty: how many of these had an empty text, or only white space, from which nothing can be
+            learned; some collections have many of them.
         named: the first of these, as "row 17: text is null".
 
     """
@@ -107,10 +108,11 @@ def read_texts(
                 else:
                     problem = f"half a character (the surrogate U+{code:04X}) at {error.start:,}"
             else:
-                if data.strip():
+                if text.strip():
                     yield data
                     continue
-                problem = f"{counts.field or 'the text'} is empty"
+                only = "has only white space" if text else "is empty"
+                problem = f"{counts.field or 'the text'} {only}"
                 counts.empty += 1
         counts.skip(row, problem)
         if strict:

@@ -128,7 +128,7 @@ def _whole_prompt(
     if argument is None:
         if not piped:
             reporter.note("Note: standard input is empty, so the text begins from nothing.")
-        return piped.removesuffix("\n").removesuffix("\r")
+        return streams.without_last_newline(piped)
     if piped:
         reporter.note(
             f"Note: the prompt is {len(piped.encode()):,} bytes from standard input and "

@@ -75,6 +75,8 @@ def score(
 ) -> None:
     """Score text in nats per byte; lower is more likely.
 
+    One newline at the end of stdin, which `echo` adds, is not part of the text.
+
     By line: nats per byte, nats, and the line, separated by tabs; lines are independent.
 
     By token: nats and the token, then with --top-logprobs others and their probabilities.
@@ -98,7 +100,7 @@ def score(
         with _progress(_size(file), reporter, streaming=True) as progress:
             _score_lines(_lines(file, reading, reporter), scorer, progress, json=json)
         return
-    documents = [document for document, _ in _documents(file, reading, reporter)]
+    documents = _whole(file, reading, reporter)
     if not documents:
         raise DataError("no text to score")
     size = sum(len(document.encode()) for document in documents)
@@ -243,6 +245,16 @@ def _documents(
             reporter.note(f"Note: {note}.")
 
 
+def _whole(file: str, reading: ReadingOptions, reporter: streams.Reporter) -> list[str]:
+    """The documents that are scored as one text; see `streams.without_last_newline`."""
+    found = list(_documents(file, reading, reporter))
+    if file == "-" and found and not found[-1][1]:
+        last, _ = found.pop()
+        if last := streams.without_last_newline(last):
+            found.append((last, False))
+    return [document for document, _ in found]
+
+
 def _lines(file: str, reading: ReadingOptions, reporter: streams.Reporter) -> Iterator[list[str]]:
     """The lines of a file, or of stdin as they arrive, in groups; rows of a file count as lines."""
     if file == "-" and reading == ReadingOptions():
@@ -251,7 +263,7 @@ def _lines(file: str, reading: ReadingOptions, reporter: streams.Reporter) -> It
     group: list[str] = []
     for document, is_row in _documents(file, reading, reporter):
         for line in [document] if is_row else document.removesuffix("\n").split("\n"):
-            group.append(line)
+            group.append(line if is_row else line.removesuffix("\r"))
             if len(group) == LINES:
                 yield group
                 group = []
@@ -264,7 +276,7 @@ def _arriving_lines(reporter: streams.Reporter) -> Iterator[list[str]]:
         group: list[str] = []
         try:
             for number, line in lines:
-                group.append(decode_line(line, number))
+                group.append(decode_line(line, number).removesuffix("\r"))
                 if number == 1 and _is_object(line):
                     reporter.note(
                         "Note: these are rows of JSON, which are scored as they stand; "

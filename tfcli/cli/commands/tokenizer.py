@@ -276,7 +276,13 @@ def _open(name: str | None, run: str | None, usage: str) -> Tokenizer:
 
 @app.command(cls=Command)
 def info(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="A tokenizer's name or path.")],
+    name: Annotated[
+        str | None,
+        typer.Argument(metavar="NAME", help="A tokenizer's name or path.", show_default=False),
+    ] = None,
+    run: Annotated[
+        str | None, typer_option("--run", help="A run, for the tokenizer it has.", metavar="RUN")
+    ] = None,
     json: JsonOption = False,
 ) -> None:
     """Show a tokenizer, and how well it compresses the text it was trained for.
@@ -284,29 +290,29 @@ def info(
     tfcli tokenizer info book
     """
     from tfcli.cli.render import show_facts
+    from tfcli.runs.run import find_run
     from tfcli.text.saved_tokenizers import find_tokenizer
     from tfcli.text.vocabulary import list_vocabulary
 
-    saved = find_tokenizer(name)
-    entries = list_vocabulary(saved.tokenizer)
+    tokenizer = _open(name, run, "info NAME")
+    path = find_run(run)[0].path if name is None else find_tokenizer(name).path
+    metadata = None if name is None else find_tokenizer(name).metadata
+    entries = list_vocabulary(tokenizer)
     facts: dict[str, object] = {
-        "name": Path(name).name,
-        "path": str(saved.path),
-        "vocab_size": saved.tokenizer.vocab_size,
+        "name": path.name if name is None else Path(name).name,
+        "path": str(path),
+        "vocab_size": tokenizer.vocab_size,
         "user_defined_symbols": [each.text for each in entries if each.type == "user-defined"],
-        "fingerprint": saved.tokenizer.fingerprint,
+        "fingerprint": tokenizer.fingerprint,
     }
-    if saved.metadata:
+    if metadata:
         facts |= {
-            "type": saved.metadata.get("type"),
-            "sample_bytes": saved.metadata.get("sample_bytes"),
-            **{
-                f"held_out.{key}": value
-                for key, value in saved.metadata.get("measures", {}).items()
-            },
+            "type": metadata.get("type"),
+            "sample_bytes": metadata.get("sample_bytes"),
+            **{f"held_out.{key}": value for key, value in metadata.get("measures", {}).items()},
         }
     if json:
-        streams.write_json_result({"metadata": saved.metadata, **facts})
+        streams.write_json_result({"metadata": metadata, **facts})
     else:
         show_facts(facts)
 

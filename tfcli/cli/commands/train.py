@@ -138,6 +138,8 @@ def train(
         )
     elif not files:
         raise UsageError("no text to train on", hint="tfcli train book.txt --time 60s")
+    if base is not None:
+        base, options = _without_overridden(base, options, given)
     own_tokenizer = given & {"tokenizer", "vocab_size", "tokenizer_type", "user_defined_symbols"}
     if base is not None and own_tokenizer:
         if "base" in given:
@@ -195,6 +197,28 @@ def _train_new(
             session.train(job, path, corpus)
         elif session.json:
             streams.write_json_result(job.metadata(corpus))
+
+
+def _without_overridden(
+    base: str, options: TrainOptions, given: set[str]
+) -> tuple[str | None, TrainOptions]:
+    """Without what the environment says and the command line excludes: --from, or a new model.
+
+    Args:
+        given: the options on the command line.
+
+    """
+    from tfcli.training.sizing import SHAPE
+
+    new_model = {*SHAPE, "init"}
+    if "base" not in given:
+        return (None if given & new_model else base), options
+    kept = {
+        name: value
+        for name, value in values_of(options).items()
+        if name in given or name not in new_model
+    }
+    return base, make_options(TrainOptions, kept)
 
 
 # What can stand beside --resume; a run keeps everything else as it was planned.

@@ -1,0 +1,177 @@
+"""Mistakes on the command line: what is said is ours, and names what was meant."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import typer
+
+from tests.cli.test_app import COMMANDS
+from tests.conftest import Shell
+from tfcli.cli.app import root_command
+from tfcli.cli.other_names import ARGUMENTS, OPTIONS, VALUES, plain
+from tfcli.cli.other_names import COMMANDS as OTHER_COMMANDS
+from tfcli.cli.usage_errors import as_usage_error, command_at
+from tfcli.errors import TfcliError
+from tfcli.options import options_of
+from tfcli.training.options import TrainOptions
+
+THEIRS = (
+    *("value error", "missing argument", "missing option", "try 'tfcli", "unexpected extra"),
+    *("invalid value", "requires an argument", "does not take", "input should be", "pydantic"),
+    *("traceback", "internal error", "usage:"),
+)
+
+
+def options(command: Any) -> set[str]:
+    return {name for each in command.params for name in (*each.opts, *each.secondary_opts)}
+
+
+def test_every_option_that_is_suggested_exists() -> None:
+    commands = [command_at(root_command(), path)[0] for path in [(), *COMMANDS]]
+    known = set().union(*map(options, commands))
+    for meant in OPTIONS.values():
+        assert {option.split()[0] for option in meant} <= known
+    for command, hints in ARGUMENTS.items():
+        for hint in hints.values():
+            assert hint.startswith(f"tfcli {command} ")
+
+
+@pytest.mark.parametrize("hint", sorted(set(OTHER_COMMANDS.values()) - {"ls tokenizers"}))
+def test_every_command_that_is_suggested_exists(hint: str) -> None:
+    words = hint.split()[1:]
+    command, path = command_at(root_command(), words)
+    assert path.split()[1:] == words[: len(path.split()) - 1]
+    assert path != "tfcli" or words[0] in {"--help", "--version"}
+    given = {word for word in words if word.startswith("--")} - {"--help", "--version"}
+    assert given <= options(command)
+
+
+def test_no_name_in_the_tables_is_one_of_ours() -> None:
+    for name in OPTIONS:
+        assert len([other for other in OPTIONS if plain(other) == plain(name)]) == 1
+    for name in OTHER_COMMANDS:
+        assert tuple(name.split()) not in COMMANDS
+
+
+def test_every_value_that_is_suggested_is_a_choice() -> None:
+    dtype = options_of(TrainOptions)["dtype"].choices
+    assert set(VALUES["dtype"].values()) <= set(dtype)
+    assert not set(VALUES["dtype"]) & set(dtype)
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("train book.txt --learning_rate 1", "'--learning-rate'"),
+        ("train book.txt --lrate 1", "'--learning-rate'"),
+        ("train book.txt --n_layer 1", "'--num-layers'"),
+        ("train book.txt --n_embd 1", "'--d-model'"),
+        ("train book.txt --block_size 1", "'--block-size'"),
+        ("train book.txt --batch-size 1", "'--batch-tokens'"),
+        ("train book.txt --epoch 1", "'--epochs'"),
+        ("train book.txt --max_iters 1", "'--steps'"),
+        ("train book.txt --fp16", "'--dtype float16'"),
+        ("train book.txt --bf16", "'--dtype bfloat16'"),
+        ("train book.txt --output x", "'--run'"),
+        ("train --data book.txt", "tfcli train FILE"),
+        ("train book.txt --max-length 1", "'--context-length'"),
+        ("train book.txt --dtype fp16", "--dtype float16"),
+        ("train book.txt --device cuda:1", "CUDA_VISIBLE_DEVICES=1"),
+        ("train book.txt --device gpu", "--device cuda"),
+        ("generate --max_tokens 1 a", "'--max-tokens'"),
+        ("generate --max-length 1 a", "'--max-new-tokens'"),
+        ("generate --num-samples 1 a", "'--samples'"),
+        ("generate --topk 1 a", "'--top-k'"),
+        ("generate --topp 1 a", "'--top-p'"),
+        ("generate --tempo 1 a", "'--temp'"),
+        ("generate --model x a", "'--run'"),
+        ("generate --gpu a", "'--device cuda'"),
+        ("generate --prompt a", "tfcli generate"),
+        ("generate --output x a", "tfcli generate PROMPT > FILE"),
+        ("generate -z", "tfcli generate -- PROMPT"),
+        ("list", "tfcli runs list"),
+        ("ls", "tfcli runs list"),
+        ("delete x", "tfcli runs rm RUN"),
+        ("sample", "tfcli generate PROMPT"),
+        ("chat", "tfcli generate --interactive"),
+        ("finetune", "tfcli train FILE --from RUN"),
+        ("fine-tune", "tfcli train FILE --from RUN"),
+        ("eval", "tfcli score FILE"),
+        ("encode", "tfcli tokenizer encode"),
+        ("plot", "tfcli runs plot"),
+        ("resume", "tfcli train --resume"),
+        ("help", "tfcli --help"),
+        ("runs ls", "tfcli runs list"),
+        ("tokenizer list", "ls tokenizers"),
+        ("export", "tfcli export RUN PATH --to huggingface"),
+        ("runs tensorboard", "tfcli runs tensorboard --out OUT"),
+    ],
+)
+def test_what_was_meant_is_named(shell: Shell, typed: str, meant: str) -> None:
+    done = shell(*typed.split())
+    assert done.code == 2
+    assert meant in done.err.splitlines()[-1]
+
+
+@pytest.mark.parametrize("typed", ["train a.txt --xyzzy", "xyzzy", "runs xyzzy", "generate --qq"])
+def test_what_resembles_nothing_gets_no_guess(shell: Shell, typed: str) -> None:
+    done = shell(*typed.split())
+    assert done.code == 2
+    assert done.err.splitlines()[-1].endswith("--help")
+
+
+@pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
+def test_mistakes_are_told_in_our_own_words(shell: Shell, path: tuple[str, ...]) -> None:
+    command, _ = command_at(root_command(), path)
+    values: dict[str, list[str]] = {"value": [], "flag": []}
+    for each in command.params:
+        if each.param_type_name == "option":
+            values["flag" if each.is_flag else "value"].append(each.opts[0])
+    mistakes = [["--xyzzy"], [*"abcdefgh"]]
+    mistakes += [[option] for option in values["value"][:1]]
+    mistakes += [[f"{option}=1"] for option in values["flag"][:1]]
+    if any(each.required for each in command.params):
+        mistakes.append([])
+    for mistake in mistakes:
+        done = shell(*path, *mistake)
+        if mistake == [*"abcdefgh"] and done.code == 66:
+            continue  # takes any number of arguments
+        assert done.code == 2, (mistake, done.err)
+        assert len(done.err.splitlines()) <= 3
+        assert not [words for words in THEIRS if words in done.err.lower()], done.err
+
+
+def test_values_of_wrong_types_are_told_in_our_own_words() -> None:
+    for path in COMMANDS:
+        command, words = command_at(root_command(), path)
+        for each in command.params:
+            if each.param_type_name != "option" or each.is_flag or each.opts[0] == "--resume":
+                continue
+            told = told_of_nonsense(command, each.opts[0], words)
+            assert not [theirs for theirs in THEIRS if theirs in told.lower()], told
+
+
+def told_of_nonsense(command: Any, option: str, path: str) -> str:
+    """What is said to a value that means nothing; empty if the option takes everything."""
+    arguments = [option, "?!"]
+    try:
+        with command.make_context(path, [*arguments]):
+            return ""
+    except typer.TyperException as error:
+        return str(as_usage_error(error, root_command(), [*path.split()[1:], *arguments]))
+    except TfcliError as error:
+        return str(error)
+
+
+def test_flag_in_the_environment_must_be_true_or_false(shell: Shell) -> None:
+    done = shell("generate", "a", env={"TFCLI_GENERATE_GREEDY": "maybe"})
+    assert done.code == 2
+    assert done.err.startswith("error: --greedy must be true or false\n")
+
+
+def test_too_many_arguments_are_named(shell: Shell) -> None:
+    done = shell("runs", "show", "a", "b")
+    assert (done.code, done.err.splitlines()[0]) == (2, "error: too many arguments: b")
+    assert "put the prompt in quotes" in shell("generate", "once", "upon").err

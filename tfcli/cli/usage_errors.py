@@ -1,0 +1,149 @@
+"""What the parser of the command line complains about, in our own words."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from tfcli.cli.other_names import ARGUMENTS, COMMANDS, OPTIONS, plain
+from tfcli.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    import typer
+
+Value = TypeVar("Value")
+
+SIMILAR = 0.65  # below, a name has only letters in common with another
+
+# The parser's sentences, each as one of ours.
+SENTENCES = (
+    (r"Missing argument '(\S+?)(?:\.\.\.)?'.*", r"\1 is missing"),
+    (r"Missing option '([^' ]+).*", r"\1 is missing"),
+    (r"Missing command.*", "a command is missing"),
+    (r"Got unexpected extra argument(?:\(s\)|s)? \((.*)\)", r"too many arguments: \1"),
+    (r"Option '(\S+)' requires an argument", r"\1 needs a value"),
+    (r"Option '(\S+)' requires (\d+) arguments", r"\1 needs \2 values"),
+    (r"Option '(\S+)' does not take a value.*", r"\1 takes no value"),
+    (r"No such option:? '?([^' ]+)'?.*", r"no such option: \1"),
+    (r"No such command:? '?([^' ]+)'?.*", r"no such command: \1"),
+    (
+        r"Invalid value for '(\S+)'.*?: '(.*?)' is not one of (.*)",
+        r"\1 must be one of \3, not '\2'",
+    ),
+    (r"Invalid value for '(\S+)'.*? valid boolean.*", r"\1 must be true or false"),
+    (r"Invalid value for '(\S+)'.*?: Input should be ([^,]*).*", r"\1 must be \2"),
+    (r"Invalid value for '?(\S+?)'?(?: \(env var.*?\))?: (.*)", r"\1: \2"),
+)
+NO_SUCH = re.compile(r"no such (?:command|option): (\S+)")
+
+
+def as_usage_error(error: typer.TyperException, root: Any, arguments: Sequence[str]) -> UsageError:
+    """A parser's error as one of ours, with what was meant, or how the command is called.
+
+    Args:
+        root: the whole program; some errors do not say of which command they are.
+        arguments: the command line.
+
+    """
+    command, path = command_at(root, arguments)
+    message = _in_our_words(error.format_message())
+    if unknown := NO_SUCH.match(message):
+        hint = _meant(unknown[1], command, path)
+    elif path == "tfcli generate" and message.startswith("too many"):
+        hint = "put the prompt in quotes"
+    elif message.endswith("is missing"):
+        hint = _usage(command, path)
+    else:
+        hint = f"{path} --help"
+    return UsageError(message, hint=hint)
+
+
+def command_at(root: Any, arguments: Sequence[str]) -> tuple[Any, str]:
+    """The command that a command line names, and the words that call it."""
+    command, path = root, ["tfcli"]
+    for word in arguments:
+        if word not in getattr(command, "commands", {}):
+            if word.startswith("-") and command is root:
+                continue
+            break
+        command = command.commands[word]
+        path.append(word)
+    return command, " ".join(path)
+
+
+def _in_our_words(message: str) -> str:
+    message = message.split("\n")[0].rstrip(".").replace("Value error, ", "")  # pydantic's
+    for pattern, words in SENTENCES:
+        if found := re.fullmatch(pattern, message):
+            message = found.expand(words)
+            break
+    if " must be one of " in message:
+        choices, _, value = message.rpartition(", not ")
+        message = f"{choices.replace(chr(39), '')}, not {value}"
+    return message[:1].lower() + message[1:] if message[1:2].islower() else message
+
+
+def _usage(command: Any, path: str) -> str:
+    """How a command is called at least, and where to read more."""
+    words = [path]
+    for parameter in command.params:
+        if parameter.required and parameter.param_type_name == "argument":
+            words.append(parameter.metavar or parameter.name.upper())
+        elif parameter.required:
+            choices = getattr(parameter.type_descriptor, "choices", None)
+            words += [parameter.opts[0], choices[0] if choices else parameter.name.upper()]
+    return f"{' '.join(words)}   # see {path} --help"
+
+
+def _meant(unknown: str, command: Any, path: str) -> str:
+    """What to type in place of a name that is not known."""
+    place = path.removeprefix("tfcli").strip()
+    if not unknown.startswith("-"):
+        return _meant_command(unknown, command, place) or f"{path} --help"
+    name = plain(unknown)
+    known = ["--help", "--debug"] if place else ["--help", "--debug", "--version"]
+    for each in command.params:
+        if each.param_type_name == "option":
+            known += [*each.opts, *each.secondary_opts]
+    same = [option for option in known if plain(option) == name]
+    if not same and (argument := _entry(ARGUMENTS.get(place, {}), name)):
+        return argument
+    called_otherwise = _entry(OPTIONS, name) or ()
+    same += [option for option in called_otherwise if option.split()[0] in known]
+    if not same and place == "generate" and not unknown.startswith("--"):
+        return f"{path} -- PROMPT   # for one that begins with a dash"
+    if not same and unknown.startswith("--"):
+        same = _similar(name, [each for each in known if each.startswith("--")])
+    return f"did you mean {same[0]!r}?" if same else f"{path} --help"
+
+
+def _entry(table: dict[str, Value], name: str) -> Value | None:
+    """What a table has for a name, however it is written."""
+    return next((value for other, value in table.items() if plain(other) == name), None)
+
+
+def _meant_command(unknown: str, command: Any, place: str) -> str | None:
+    if hint := _entry(COMMANDS, plain(f"{place} {unknown}".strip())):
+        return hint
+    for words in _commands(command):
+        if words[-1] == unknown:  # of a group
+            return " ".join(("tfcli", *words))
+    similar = _similar(plain(unknown), getattr(command, "commands", {}))
+    return f"did you mean {similar[0]!r}?" if similar else None
+
+
+def _commands(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    for name, child in getattr(command, "commands", {}).items():
+        yield (*path, name)
+        yield from _commands(child, (*path, name))
+
+
+def _similar(name: str, known: Iterable[str]) -> list[str]:
+    """The known name with almost the same letters, if there is one."""
+    from difflib import get_close_matches
+
+    by_letters = {plain(each): each for each in sorted(known)}
+    matches = get_close_matches(name, by_letters, n=1, cutoff=SIMILAR)
+    return [by_letters[match] for match in matches]
