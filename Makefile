@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: setup demo test coverage check slow fuzz soak others gpu gpu-here bench bench-gpu docs build format clean
+.PHONY: setup demo test coverage check slow fuzz soak others gpu gpu-here bench bench-gpu prompt-ends docs build format clean
 
 setup: $(READY)
 
@@ -86,6 +86,10 @@ bench: setup
 	@$(BIN)/python -m benchmarks.speed
 	@$(BIN)/python -m benchmarks.startup
 	@$(BIN)/python -m benchmarks.preparing $(TEXT) --megabytes 1000
+
+# What token healing gains, of a RUN trained on TEXT (docs/lab-notes.md).
+prompt-ends: setup
+	@$(BIN)/python -m benchmarks.prompt_ends $(TEXT) $(RUN)
 
 # On a machine with a GPU: under six minutes.
 bench-gpu: setup

@@ -39,8 +39,15 @@ WITH_COMMANDS = [(page, part) for page, part in SECTIONS if command_blocks(part)
 
 @pytest.mark.skipif(os.name == "nt", reason="the shell of the pages is POSIX")
 @pytest.mark.parametrize(
-    ("page", "part"), WITH_COMMANDS, ids=[part.split("\n")[0] for _, part in WITH_COMMANDS]
-)
+    ("page", "part"),
+    [
+        pytest.param(
+            page, part, id=part.split("\n")[0],
+            marks=[] if page == "docs/quick-start.md" else [pytest.mark.slow],
+        )
+        for page, part in WITH_COMMANDS
+    ],
+)  # fmt: skip
 def test_the_commands_of_the_pages_work(page: str, part: str, tmp_path: Path) -> None:
     if "the extra `html`" in part:
         pytest.importorskip("selectolax")

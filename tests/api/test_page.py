@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.conftest import Shell, bare_environment
 
 PAGE = (Path(__file__).parents[2] / "docs/python.md").read_text(encoding="utf-8")
@@ -15,6 +17,7 @@ EXAMPLES = re.findall(r"^```python\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
 SMALL = {"TFCLI_TRAIN_NUM_LAYERS": "1", "TFCLI_TRAIN_D_MODEL": "32", "MPLBACKEND": "Agg"}
 
 
+@pytest.mark.slow
 def test_the_examples_work(trained: Shell, tmp_path: Path) -> None:
     assert len(EXAMPLES) >= 10
     folder = shutil.copytree(trained.folder, tmp_path / "copy")

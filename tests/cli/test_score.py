@@ -258,8 +258,8 @@ def test_end_of_the_text_can_be_an_alternative(trained: Shell) -> None:
 def test_file_scores_the_same_as_standard_input(trained: Shell) -> None:
     piped = trained("score", "--run", "tale", stdin=f"{BOOK}\n".encode())
     assert trained("score", "book.txt", "--run", "tale").out == piped.out
-    for by in ("line", "token"):
-        piped = trained("score", "--run", "tale", "--by", by, stdin=BOOK.encode())
+    for by, end in (("line", ""), ("token", "\n")):  # a last newline counts in a file alone
+        piped = trained("score", "--run", "tale", "--by", by, stdin=f"{BOOK}{end}".encode())
         assert trained("score", "book.txt", "--run", "tale", "--by", by).out == piped.out
 
 

@@ -23,7 +23,10 @@ pytestmark = pytest.mark.skipif(os.name == "nt", reason="limits and errors of PO
 
 TINY = ("--layers", "1", "--width", "32", "--context", "16", "--batch-tokens", "128")
 TRAIN = ("train", "book.txt", "--steps", "2", *TINY, "--run", "it")
-UNSUPPORTED = ("EINVAL", "ENOLCK", "EOPNOTSUPP", "ENOSYS")
+UNSUPPORTED = [
+    "EINVAL",
+    *(pytest.param(name, marks=pytest.mark.slow) for name in ("ENOLCK", "EOPNOTSUPP", "ENOSYS")),
+]
 
 
 def without_locks(name: str) -> None:
@@ -72,7 +75,7 @@ def test_without_locks_everything_works_and_a_training_says_so(
         assert ("no locks" in done.err) == (command[0] == "train")
 
 
-@pytest.mark.parametrize("name", ["EINVAL", "EOPNOTSUPP", "ENOSYS"])
+@pytest.mark.parametrize("name", [UNSUPPORTED[0], *UNSUPPORTED[2:]])
 def test_folders_that_cannot_be_flushed_are_left_to_the_file_system(
     processes: Processes, workspace: Path, name: str
 ) -> None:

@@ -230,8 +230,7 @@ def make_plan(
         )
         model, steps = choice.config, choice.steps
         rows = _rows(batch_tokens, model.context_length, tokens)
-        enough = math.ceil(ENOUGH_EPOCHS * tokens / (rows * model.context_length))
-        if steps is not None and steps > enough:
+        if steps is not None and steps > (enough := _enough_steps(tokens, rows, model)):
             budget, steps = budget.extended(left * (enough / steps - 1)), enough
     epochs = (steps or 0) * rows * model.context_length / tokens
     advice = regularization(epochs)
@@ -260,6 +259,10 @@ def make_plan(
 
 def _or(value: float | None, default: float) -> float:
     return default if value is None else value
+
+
+def _enough_steps(tokens: int, rows: int, model: ModelConfig) -> int:
+    return math.ceil(ENOUGH_EPOCHS * tokens / (rows * model.context_length))
 
 
 def _patience(options: TrainOptions, epochs: float) -> int | None:
