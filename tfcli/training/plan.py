@@ -233,7 +233,6 @@ def make_plan(
         if steps is not None and steps > (enough := _enough_steps(tokens, rows, model)):
             budget, steps = budget.extended(left * (enough / steps - 1)), enough
     epochs = (steps or 0) * rows * model.context_length / tokens
-    advice = regularization(epochs)
     micro_batch_size, sharded = choose_micro_batch(
         model, -(-rows // resources.world_size),
         memory=resources.memory, world_size=resources.world_size, sharded=options.sharded,
@@ -242,7 +241,7 @@ def make_plan(
         budget=budget,
         batch_size=rows,
         micro_batch_size=micro_batch_size,
-        dropout=_or(options.dropout, advice.dropout),
+        dropout=_or(options.dropout, (advice := regularization(epochs)).dropout),
         token_dropout=_or(options.token_dropout, advice.token_dropout),
         dtype=dtype,
         optimizer=_optimizer(options, advice.weight_decay, steps, fine_tuning=base is not None),
