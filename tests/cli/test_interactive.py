@@ -50,7 +50,7 @@ def test_a_file_is_continued_and_saved_back(trained: Shell, tmp_path: Path) -> N
     say(child, " saw")
     child.expect(rf"{MODEL}([^\x1b]+)\x1b\[0m")
     written = child.match[1].replace("\r\n", "\n")
-    say(child, "/quit", "Not saved to", "/save, or quit again")
+    say(child, "/quit", "Unsaved changes to", "/save, or quit again")
     assert story.read_bytes() == b"Bob saw the moon at noon.\r\nAnn"
     say(child, "/save", "Saved to")
     assert story.read_bytes().decode() == f"Bob saw the moon at noon.\r\nAnn saw{written}"

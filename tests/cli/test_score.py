@@ -159,7 +159,7 @@ BAD_ROWS = {
     '{"text": 5, "id": 5}': "text must be a string",
     '{"text": "a", "prompt": null, "id": 5}': "prompt must be a string",
     '{"text": "a", "promt": "b", "id": 5}': "did you mean 'prompt'",
-    '{"text": "\\ud83d", "id": 5}': "half a character",
+    '{"text": "\\ud83d", "id": 5}': "unpaired surrogate (U+D83D)",
     '{"text": "a", "id": 1e999}': "id must be valid JSON",
     "\xff": "not valid UTF-8",
 }

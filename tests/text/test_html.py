@@ -253,21 +253,21 @@ ENCRYPTED = (
     '<enc:CipherReference URI="{}"/></enc:CipherData></enc:EncryptedData></encryption>'
 )
 BROKEN = {
-    "not a book": (b"PK\x03\x04" + b"nothing" * 9, "not a complete EPUB"),
-    "cut short": (book()[:-200], "not a complete EPUB"),
-    "without a list": (book(container=""), "not a complete EPUB"),
-    "a list that is no XML": (book(package="<package"), "not a complete EPUB"),
-    "a chapter that is missing": (book(two=""), "not a complete EPUB"),
+    "not a book": (b"PK\x03\x04" + b"nothing" * 9, "not a valid EPUB"),
+    "cut short": (book()[:-200], "not a valid EPUB"),
+    "without a list": (book(container=""), "not a valid EPUB"),
+    "a list that is no XML": (book(package="<package"), "not a valid EPUB"),
+    "a chapter that is missing": (book(two=""), "not a valid EPUB"),
     "no chapters": (book(package=package("")), "no text"),
     "a chapter elsewhere": (
         book(package=package("etc", '<item id="etc" href="../../etc/passwd" '
-                             'media-type="text/html"/>')), "not a complete EPUB"),
+                             'media-type="text/html"/>')), "not a valid EPUB"),
     "entities": (
         book(package='<!DOCTYPE p [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;">]>' + package()),
-        "not a complete EPUB"),
+        "not a valid EPUB"),
     "entities from outside": (
         book(package='<!DOCTYPE p [<!ENTITY a SYSTEM "file:///etc/passwd">]>' + package()),
-        "not a complete EPUB"),
+        "not a valid EPUB"),
     "DRM": (book(encryption=ENCRYPTED.format("OEBPS/text/one.xhtml")), "is encrypted"),
 }  # fmt: skip
 
@@ -333,8 +333,8 @@ def test_page_in_a_folder_is_read_and_said_and_what_belongs_to_it_is_left_out(
     corpus = open_sources(sources, cache=tmp_path / "cache", val_fraction=0.0)
     assert join(corpus.training()) == WHOLE + b"Text.\n" + b"A story.\n"
     assert corpus.notes == (
-        f"{site / 'book.epub'} is a book (EPUB), of which only the text is read",
-        f"{site / 'story.html'} is a page (HTML), of which only the text is read",
+        f"{site / 'book.epub'} is EPUB; only its text is read",
+        f"{site / 'story.html'} is HTML; only its text is read",
     )
 
 
@@ -375,7 +375,7 @@ def test_documents_of_a_page_are_told_apart_like_those_of_plain_text(tmp_path: P
 def test_note_names_the_kind(tmp_path: Path) -> None:
     found = Reading(format="html")
     assert found.notes(NAME, DEFAULT) == [
-        "page.html is a page (HTML), of which only the text is read"
+        "page.html is HTML; only its text is read"
     ]
     assert found.notes(NAME, ReadingOptions(format="html")) == []
 
@@ -399,11 +399,11 @@ def test_without_selectolax_the_error_says_how_to_install_it(tmp_path: Path) -> 
     for name, kind in (("page.html", "HTML"), ("book.epub", "an EPUB book")):
         done = without(name)
         assert done.returncode == 65
-        assert f"{name} is {kind}, which tfcli[html] reads" in done.stderr
+        assert f"{name} is {kind}; reading it requires tfcli[html]" in done.stderr
         assert 'try: pip install "tfcli[html]"' in done.stderr
     done = without(".")
     assert done.returncode == 0, done.stderr
-    assert "page.html is HTML, which tfcli[html] reads" in " ".join(done.stderr.split())
+    assert "page.html is HTML; reading it requires tfcli[html]" in " ".join(done.stderr.split())
     corpus = open_sources(
         find_sources([str(tmp_path)]), cache=tmp_path / "checkpoints/.cache", val_fraction=0.1
     )
