@@ -66,7 +66,7 @@ def test_a_file_that_does_not_exist_yet_is_created_on_save(trained: Shell, tmp_p
     child.expect(MODEL)
     child.expect("> $")
     child.sendeof()
-    child.expect_exact("quit again to drop it")
+    child.expect_exact("quit again to discard them")
     assert not story.exists()
     say(child, "/save", "Saved to")
     assert story.read_text().startswith("Ann saw")

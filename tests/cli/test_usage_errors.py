@@ -18,7 +18,7 @@ from tfcli.options import options_of
 from tfcli.training.options import TrainOptions
 
 THEIRS = (
-    *("value error", "missing argument", "missing option", "try 'tfcli", "unexpected extra"),
+    *("value error", "missing argument '", "missing option '", "try 'tfcli", "unexpected extra"),
     *("invalid value", "requires an argument", "does not take", "input should be", "pydantic"),
     *("traceback", "internal error", "usage:"),
 )

@@ -127,7 +127,7 @@ def test_large_flat_page_is_read() -> None:
 def test_page_that_would_take_minutes_is_refused() -> None:
     with pytest.raises(DataError, match="nested too deeply") as caught:
         text_of("<div>" * 200_000)
-    assert caught.value.why == "200,000 elements are one inside the other"
+    assert caught.value.why == "elements are nested 200,000 levels deep"
 
 
 def test_many_comments_before_anything_else_take_no_time() -> None:
@@ -343,7 +343,7 @@ def test_many_pages_are_one_note(tmp_path: Path) -> None:
         (tmp_path / f"{number}.html").write_text(f"<html><p>Page {number}.</p></html>")
     corpus = open_sources(find_sources([str(tmp_path)]), cache=tmp_path / ".cache")
     (note,) = corpus.notes
-    assert note.startswith(f"9 pages (HTML), such as {tmp_path / '0.html'}")
+    assert note.startswith(f"9 HTML pages, such as {tmp_path / '0.html'}")
 
 
 def test_page_without_text_is_refused_or_left_out_of_a_folder(tmp_path: Path) -> None:
