@@ -27,9 +27,11 @@ from tfcli.runs.run import find_run
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from tfcli.generation.sampling import Logits
     from tfcli.runs.run import Run
 
 CONTINUED = 32  # characters
+UNREACHABLE = 20.0  # nats of a token that healing has masked
 ENDS: dict[str, Callable[[str, str], bool]] = {
     "within a word": lambda last, first: last.isalnum() and first.isalnum(),
     "after a space": lambda last, first: last == " " and first != " ",
@@ -50,28 +52,34 @@ class Prompts:
 
     def nats(self, prompt: str, following: str, *, heal: bool) -> float:
         """How much the text that follows a prompt costs."""
-        ids, overlap = self._tokenizer.encode(prompt), b""
-        if heal:
-            ids, overlap = self._healing.take_back(ids)
-        if not overlap:
-            return self._nats(ids, self._tokenizer.encode_continuation(following), overlap)
-        whole = overlap + following.encode()
-        token_bytes = self._tokenizer.token_bytes
-        anew = self._tokenizer.encode_continuation(whole.decode())
-        ways = [anew] if token_bytes[anew[0]].startswith(overlap) else []
-        last = self._tokenizer.encode(prompt)[-1]
-        ways.append([last, *self._tokenizer.encode_continuation(following)])
-        return min(self._nats(ids, way, overlap) for way in ways)
+        ids, taken = self._healing.take_back(self._tokenizer.encode(prompt), 8 if heal else 0)
+        while len(taken) > 1 and self._is_put_back(ids, taken):
+            ids.append(taken.pop(0))
+        overlap = self._tokenizer.decode_continuation(taken)
+        anew = self._tokenizer.encode_continuation((overlap + following.encode()).decode())
+        ways = [[*taken, *self._tokenizer.encode_continuation(following)]]
+        if self._tokenizer.token_bytes[anew[0]].startswith(overlap):
+            ways.append(anew)
+        return min(self._nats(ids, way, taken) for way in ways)
 
-    def _nats(self, ids: Sequence[int], continued: Sequence[int], overlap: bytes) -> float:
+    def _is_put_back(self, ids: list[int], taken: list[int]) -> bool:
+        allowed = self._healing.allow(self._logits(ids)[-1], taken)
+        return bool(np.isfinite(allowed[taken[0]]))
+
+    def _logits(self, ids: Sequence[int]) -> Logits:
         bos = self._tokenizer.special.bos
         assert bos is not None
-        read = [bos, *ids, *continued[:-1]][-self._engine.context_length :]
         self._engine.reset(0)
-        logits = np.array(self._engine.forward_all([0], [read]))[-len(continued) :]
-        if overlap:
-            logits[0] = self._healing.allow(logits[0], overlap)
-        return -float(log_softmax(logits)[np.arange(len(continued)), continued].sum())
+        return np.array(
+            self._engine.forward_all([0], [[bos, *ids][-self._engine.context_length :]])
+        )
+
+    def _nats(self, ids: list[int], continued: list[int], taken: list[int]) -> float:
+        logits = self._logits([*ids, *continued[:-1]])[-len(continued) :]
+        if taken:
+            logits[0] = self._healing.allow(logits[0], taken)
+        logprobs = log_softmax(logits)[np.arange(len(continued)), continued]
+        return -float(np.maximum(logprobs, -UNREACHABLE).sum())
 
 
 def places(text: str, count: int, end: str) -> Iterator[tuple[str, str]]:
@@ -94,7 +102,7 @@ def rows(prompts: Prompts, text: str, count: int) -> Iterator[list[str]]:
         newline = "-"
         if end == "with a word":
             costs = [
-                prompts.nats(f"{prompt}\n", following.lstrip(), heal=False)
+                prompts.nats(f"{prompt}\n", following.lstrip() or following, heal=False)
                 for prompt, following in found
             ]
             newline = f"{np.mean(costs):.1f}"

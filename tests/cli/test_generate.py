@@ -59,6 +59,12 @@ def test_space_at_the_end_of_a_prompt_belongs_to_the_next_word(trained: Shell) -
     assert "  " not in told
 
 
+@pytest.mark.parametrize("half", ["Ann sa", "Nobo", "Bob saw the mo", "The old f"])
+def test_half_a_word_at_the_end_of_a_prompt_is_completed(trained: Shell, half: str) -> None:
+    told = trained(*GREEDY, "--echo", half).out.decode()
+    assert told.split("\n")[0] in "".join(SENTENCES), told
+
+
 def test_unconditional_begins_from_nothing(trained: Shell) -> None:
     begun = trained(*GREEDY, "--unconditional", stdin=b"left alone")
     assert begun == trained(*GREEDY, "")

@@ -41,7 +41,7 @@ def test_script_on_standard_input_is_run_to_its_end(trained: Shell) -> None:
 def test_piped_text_and_prompt_are_joined_with_a_note(trained: Shell, way: str) -> None:
     done = bash(trained, f"{way}{GENERATE} --echo 'saw'")
     assert done.stdout.startswith("Ann saw")
-    assert "4 bytes from standard input and 3 from PROMPT" in done.stderr
+    assert "4 bytes from stdin and 3 from PROMPT" in done.stderr
 
 
 def test_standard_input_can_be_left_alone(trained: Shell) -> None:

@@ -239,7 +239,8 @@ def test_other_ids_give_the_same_beams(pair: Pair) -> None:
         generator = Generator(engine, tokenizer)
         request = GenerationRequest(prompt="Ann", penalties=Penalties(repetition_penalty=1.2))
         beams.append(beam_search(
-            engine, tokenizer, generator.read_prompt(request)[0], beams=3, max_new_tokens=8,
+            engine, tokenizer, generator.read_prompt(request, most_taken=1)[0],
+            beams=3, max_new_tokens=8,
             logits_processor=generator.logits_processor(request),
         ))  # fmt: skip
     own, other = beams

@@ -96,7 +96,7 @@ def test_text_is_valid_utf8_cut_at_every_length(tokenizer: Tokenizer, beams: int
         written: dict[int, list[int]] = {row: [] for row in range(40)}
         if beams:
             found = beam_search(
-                engine, tokenizer, generator.read_prompt(requests[0])[0], beams=beams,
+                engine, tokenizer, generator.read_prompt(requests[0], most_taken=1)[0], beams=beams,
                 max_new_tokens=length, logits_processor=generator.logits_processor(requests[0]),
             )  # fmt: skip
             written = {row: list(text.tokens) for row, text in enumerate(found)}

@@ -93,6 +93,21 @@ def test_json_may_be_spaced_as_programs_space_it(
     assert constraint.complete is accepted
 
 
+def test_format_ends_where_the_text_would_not_go_on_in_it(tokenizer: Tokenizer) -> None:
+    """Of all that may come after a complete text, what would break the form ends it."""
+    constraint = GrammarCompiler(tokenizer).begin(StructuredOutput(regex="a(b|c)?"))
+    assert constraint
+    logits = np.random.default_rng(1).normal(size=tokenizer.vocab_size)
+    (first,) = tokenizer.encode_continuation("a")
+    constraint.allow(logits)
+    constraint.accept(first)
+    left = softmax(constraint.allow(logits))
+    longer = [i for i, text in enumerate(tokenizer.token_bytes) if text[:1] in {b"b", b"c"}]
+    assert tokenizer.special.eos is not None
+    expected = 1 - softmax(logits)[longer].sum()
+    assert left[tokenizer.special.eos] == pytest.approx(expected)
+
+
 def test_fit_is_the_probability_that_the_form_leaves(
     model: Transformer, tokenizer: Tokenizer
 ) -> None:

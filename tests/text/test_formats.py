@@ -342,6 +342,18 @@ def test_many_empty_rows_are_skipped(tmp_path: Path) -> None:
     assert found.rows.empty == 50
 
 
+@pytest.mark.parametrize("delimiter", [";", "\t", ","])
+def test_csv_may_be_separated_otherwise(tmp_path: Path, delimiter: str) -> None:
+    """As spreadsheets write it where a comma is decimal, and as UTF-16."""
+    rows = [["id", "text"], ["1,5", 'one; "two", three'], ["2", "four\tfive"]]
+    written = "".join(
+        delimiter.join('"' + cell.replace('"', '""') + '"' for cell in row) + "\r\n" for row in rows
+    )
+    for encoding in ("utf-8", "utf-16"):
+        texts, _ = read(tmp_path, written.encode(encoding), "t.csv")
+        assert texts == [row[1].encode() for row in rows[1:]]
+
+
 def test_table_with_rows_of_another_width_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError) as caught:
         read(tmp_path, b"id,text\n1,one\n2,two,three\n", "t.csv")

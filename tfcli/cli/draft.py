@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import unicodedata
 from pathlib import Path
 
 from tfcli.cli import streams
@@ -46,7 +47,8 @@ class Draft:
     # --- turns ----------------------------------------------------------------------------------
 
     def take_turn(self, line: str) -> None:
-        """Adds what the person wrote."""
+        """Adds what the person wrote, after a space where a word would run into another."""
+        line = _space_between(self.text, line) + line
         self._turns.append((self.text, line))
         self.text += line
 
@@ -155,3 +157,13 @@ def describe_size(text: str) -> str:
     """`12 words, 71 bytes`."""
     size = len(text.encode())
     return f"{streams.counted(len(text.split()), 'word')}, {streams.counted(size, 'byte')}"
+
+
+def _space_between(text: str, line: str) -> str:
+    """A space between two words; none before punctuation, or in Chinese and Japanese."""
+    if not text or not line:
+        return ""
+    last, first = text[-1], line[0]
+    wide = {unicodedata.east_asian_width(last), unicodedata.east_asian_width(first)} & {"W", "F"}
+    closing = unicodedata.category(first) in {"Pe", "Pf", "Po"} and first not in "¿¡"
+    return "" if last.isspace() or first.isspace() or wide or closing else " "

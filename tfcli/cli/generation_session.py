@@ -218,7 +218,8 @@ class GenerationSession:
 
         request = feed.take(wait=True)
         assert request is not None
-        ids, overlap = generator.read_prompt(request)
+        ids, taken = generator.read_prompt(request, most_taken=1)  # as logits_processor does
+        overlap = len(tokenizer.decode_continuation(taken))
         room = engine.context_length - len(ids) + 1
         if room < request.max_new_tokens:
             self.notes(f"beam search ends where the context is full, after {room:,} tokens")
@@ -232,7 +233,7 @@ class GenerationSession:
                 feed.take(wait=True)
             for place, token in enumerate(text.tokens):
                 spelled = tokenizer.token_bytes[token]
-                spelled = spelled[len(overlap) :] if place == 0 else spelled
+                spelled = spelled[overlap:] if place == 0 else spelled
                 yield TokenEvent(index, token, spelled, spelled, None)
             yield Finished(index, b"", text.reason, text.score)
 

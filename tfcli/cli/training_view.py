@@ -108,6 +108,7 @@ class TrainingView:
         self._evaluations: list[tuple[int, float]] = []  # steps so far, loss
         self._last: StepFinished | None = None
         self._evaluated: Evaluated | None = None
+        self._evaluated_bytes = 0  # in each evaluation but the last
         self._best: float | None = None
         self._sample = ""
         self._next_line = time.monotonic() + FIRST_LINE
@@ -137,6 +138,8 @@ class TrainingView:
                 streams.say(f"Note: {note}.")
             self._losses.append(event.nats_per_byte)
         elif isinstance(event, Evaluated):
+            if not self._evaluated_bytes:
+                self._evaluated_bytes = event.held_out.bytes
             self._evaluated = event
             self._evaluations.append((len(self._losses), event.held_out.nats_per_byte))
             if event.best:
@@ -170,12 +173,13 @@ class TrainingView:
 
     def _print_line(self, event: StepFinished | Evaluated) -> None:
         self._next_line = time.monotonic() + LINE_EVERY
-        held_out = (
-            f"  held out{' (all)' if event.held_out.whole else ''} "
-            f"{event.held_out.nats_per_byte:.4f} nats/byte"
-            if hasattr(event, "held_out")
-            else ""
-        )
+        held_out = ""
+        if hasattr(event, "held_out"):
+            measured = event.held_out
+            final = measured.bytes > self._evaluated_bytes  # more of it than before
+            part = "all" if measured.whole else f"final, {format_bytes(measured.bytes)}"
+            label = f" ({part})" if measured.whole or final else ""
+            held_out = f"  held out{label} {measured.nats_per_byte:.4f} nats/byte"
         if self._last is None:
             streams.say(f"step {event.step:,}{held_out}")
             return

@@ -10,6 +10,8 @@ from tfcli.generation.sampling import row_random
 from tfcli.generation.stopping import StopStrings
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from tfcli.generation.constraints import Constraint, FormatFit
     from tfcli.generation.request import GenerationRequest
     from tfcli.text.tokenizer import SpecialTokens
@@ -23,8 +25,8 @@ class ActiveSequence:
     Args:
         index: which request it is for, counted from 0.
         ids: `bos`, and the tokens of the prompt.
-        overlap: the end of the prompt that `ids` lack, with which the next token has to begin;
-            see `tfcli.generation.token_healing`.
+        taken: the last tokens of the prompt, which `ids` lack: what comes next has to begin with
+            their bytes; see `tfcli.generation.token_healing`.
 
     """
 
@@ -35,7 +37,7 @@ class ActiveSequence:
         ids: list[int],
         special: SpecialTokens,
         *,
-        overlap: bytes = b"",
+        taken: Sequence[int] = (),
         constraint: Constraint | None = None,
     ) -> None:
         self.index = index
@@ -43,7 +45,7 @@ class ActiveSequence:
         self.context_ids = ids  # what is, or will be, in the engine's row: `bos` and tokens
         self.needs_prefill = True  # whether the row has to be read from its beginning
         self.prompt = [token for token in ids if token not in special.control]
-        self.overlap = overlap
+        self.taken = list(taken)
         self.written: list[int] = []
         self.character = START  # which byte of a character may come next
         self.ended = False  # whether the last token written ends the text

@@ -201,6 +201,9 @@ class Constraint:
     def allow(self, logits: Logits) -> Logits:
         """Masks in logits (V,) what cannot come next; `eos` is left where the text may end.
 
+        There, all tokens with which it cannot go on count for `eos`: whoever writes ` of` after
+        `king` has ended the word, though not the text, and does not want `kingdom`.
+
         Nothing is left where the grammar has become too complicated to follow.
         """
         mask = np.frombuffer(self._matcher.compute_bitmask(), np.uint8)
@@ -208,6 +211,9 @@ class Constraint:
             return np.full_like(logits, -np.inf)
         allowed = np.unpackbits(mask, bitorder="little")[: len(logits)].astype(bool)
         left = self._prefixes.allow(logits, allowed)
+        eos = self._tokenizer.special.eos
+        if self.complete and eos is not None and allowed[eos]:
+            left[eos] = np.logaddexp(left[eos], _log_difference(_log_sum(logits), _log_sum(left)))
         self._left.append(float(_log_sum(left) - _log_sum(logits)))
         if self._left[-1] < UNLIKELY and self._unlikely_after is None and self._text:
             self._unlikely_after = self._text
@@ -237,6 +243,11 @@ class Constraint:
         if not left:
             return None
         return FormatFit(float(np.exp(np.mean(left))), self._unlikely_after)
+
+
+def _log_difference(whole: float, part: float) -> float:
+    """log(exp(whole) - exp(part)); -inf where nothing is left."""
+    return whole + math.log1p(-math.exp(part - whole)) if part < whole else -math.inf
 
 
 def _log_sum(logits: Logits) -> float:

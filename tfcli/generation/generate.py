@@ -20,7 +20,7 @@ from tfcli.generation.characters import LACKING, START, CharacterMask
 from tfcli.generation.constraints import GrammarCompiler
 from tfcli.generation.penalties import NO_PENALTIES, penalize
 from tfcli.generation.sampling import choose_tokens, log_softmax, suppress_control_tokens
-from tfcli.generation.token_healing import TokenHealing
+from tfcli.generation.token_healing import MOST, TokenHealing
 from tfcli.options import OptionError
 
 if TYPE_CHECKING:
@@ -168,17 +168,22 @@ class Generator:
 
     def _begin(self, index: int, request: GenerationRequest) -> ActiveSequence:
         constraint = self._grammars.begin(request.structured)
-        ids, overlap = self.read_prompt(request)
+        ids, taken = self.read_prompt(request)
         return ActiveSequence(
-            index, request, ids, self._special, overlap=overlap, constraint=constraint
+            index, request, ids, self._special, taken=taken, constraint=constraint
         )
 
-    def read_prompt(self, request: GenerationRequest) -> tuple[list[int], bytes]:
+    def read_prompt(
+        self, request: GenerationRequest, *, most_taken: int = MOST
+    ) -> tuple[list[int], list[int]]:
         """A prompt as the model reads it.
 
+        Args:
+            most_taken: how many tokens token healing may take back.
+
         Returns:
-            `bos` and the ids of the prompt, or as many of the last ones as fit the context; and
-            the end of the prompt that they lack, which the next token has to begin with.
+            `bos` and the ids of the prompt, or as many of the last ones as fit the context; but
+            without those that token healing takes back, which come second.
 
         Raises:
             UsageError: the prompt is empty, and the tokenizer has no token that a text begins with.
@@ -199,9 +204,9 @@ class Generator:
         heals = request.token_healing and request.structured.source is None
         first = len(self._bos) == 0  # without bos, one token has to be left to start from
         if not heals or len(ids) == first:
-            return [*self._bos, *ids], b""
-        rest, overlap = self._healing.take_back(ids[first:])
-        return [*self._bos, *ids[:first], *rest], overlap
+            return [*self._bos, *ids], []
+        rest, taken = self._healing.take_back(ids[first:], most_taken)
+        return [*self._bos, *ids[:first], *rest], taken
 
     def _notice_once(self, text: str) -> None:
         kind = text.split()[0]
@@ -225,20 +230,20 @@ class Generator:
             every = log_softmax(suppress_control_tokens(logits, self._special))
             logprobs = every[np.arange(len(tokens)), tokens].tolist()
         for sequence, token, logprob in zip(active, tokens, logprobs, strict=True):
-            spelled = self._tokenizer.token_bytes[token]
-            overlap, sequence.overlap = sequence.overlap, b""
             sequence.ended = token in self._special.eos_ids
             if not sequence.ended:
                 sequence.context_ids.append(token)
-            if overlap and spelled == overlap:
-                sequence.prompt.append(token)
+            if sequence.taken[:1] == [token]:  # it is the prompt's own
+                sequence.prompt.append(sequence.taken.pop(0))
                 continue
+            overlap = sum(len(self._tokenizer.token_bytes[each]) for each in sequence.taken)
+            sequence.taken = []
             sequence.written.append(token)
             sequence.character = self._characters.state_after(sequence.character, token)
             if sequence.constraint:
                 sequence.constraint.accept(token)
             if not sequence.ended:
-                new = spelled[len(overlap) :]
+                new = self._tokenizer.token_bytes[token][overlap:]
                 yield TokenEvent(sequence.index, token, new, sequence.stop.feed(new), logprob)
 
     def _read(self, active: list[ActiveSequence]) -> Logits:
@@ -292,12 +297,12 @@ class Generator:
         return logits[[read.index(row) for row in source]]
 
     def _heal(self, active: list[ActiveSequence], logits: Logits) -> Logits:
-        """The logits (len(active), V) of those tokens that the prompts' ends allow."""
-        if not any(sequence.overlap for sequence in active):
+        """The logits (len(active), V) of those tokens that the ends of the prompts allow."""
+        if not any(sequence.taken for sequence in active):
             return logits
         return np.stack(
             [
-                self._healing.allow(row, sequence.overlap) if sequence.overlap else row
+                self._healing.allow(row, sequence.taken) if sequence.taken else row
                 for sequence, row in zip(active, logits, strict=True)
             ]
         )
@@ -338,11 +343,11 @@ class Generator:
         self, request: GenerationRequest
     ) -> Callable[[Logits, tuple[int, ...]], Logits]:
         """Applies the penalties of a request to the logits after some tokens: for beam search."""
-        ids, overlap = self.read_prompt(request)
+        ids, taken = self.read_prompt(request, most_taken=1)
 
         def adjust(logits: Logits, written: tuple[int, ...]) -> Logits:
-            if overlap and not written:
-                logits = self._healing.allow(logits, overlap)
+            if taken and not written:
+                logits = self._healing.allow(logits, taken)
             sequence = ActiveSequence(0, request, ids, self._special)
             sequence.written = list(written)
             state = START

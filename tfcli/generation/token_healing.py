@@ -6,6 +6,10 @@ from, a space was the beginning of the next word's token and hardly ever a token
 to begin with its bytes: ` sat`, or the space alone. Lundberg, "The Art of Prompt Design: Prompt
 Boundaries and Token Healing", 2023.
 
+A word that has no token may have been cut into several: `The ca` into ` c` and `a`, where `The cat`
+has ` cat`. So as many tokens are taken back as some longer token begins with; but they are put in
+place again, one by one, unless that token is likelier than all that begins as the prompt does.
+
 docs/lab-notes.md has what it gains and costs, by where a prompt ends.
 """
 
@@ -25,42 +29,67 @@ if TYPE_CHECKING:
 # A person's prompt mostly ends with a word, which shall not grow: `a` into `another`. A text, from
 # which the model has its probabilities, could be cut anywhere.
 WHOLE_WORD = log(10)
+MOST = 8  # tokens that are taken back
 
 
 class TokenHealing:
-    """Which tokens can stand in for the last one of a prompt."""
+    """Which tokens can stand in for the last ones of a prompt."""
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer
 
-    def take_back(self, ids: list[int]) -> tuple[list[int], bytes]:
-        """The ids of a prompt without the last, and the bytes of that.
+    def take_back(self, ids: list[int], most: int = MOST) -> tuple[list[int], list[int]]:
+        """The ids of a prompt without the last ones, and those: as many as a longer token spells.
 
-        All ids and no bytes, where no other token begins with these bytes.
+        None are taken back where no longer token begins with their bytes.
         """
-        if not ids or ids[-1] in self._tokenizer.byte_ids:
-            return ids, b""
-        overlap = self._tokenizer.token_bytes[ids[-1]]
-        if not overlap or len(self._beginning_with(overlap)) == 1:
-            return ids, b""
-        return ids[:-1], overlap
+        count = 0
+        for end in range(1, min(len(ids), most) + 1):
+            token = ids[-end]
+            if token in self._tokenizer.byte_ids or not self._tokenizer.token_bytes[token]:
+                break
+            overlap = self._spell(ids[-end:])
+            if len(overlap) > self._longest:
+                break
+            if any(
+                len(self._tokenizer.token_bytes[token]) > len(overlap)
+                for token in self._beginning_with(overlap)
+            ):
+                count = end
+        return ids[: len(ids) - count], ids[len(ids) - count :]
 
-    def allow(self, logits: Logits, overlap: bytes) -> Logits:
-        """Masks what does not begin with the bytes taken back, in logits (V,), not changed."""
+    def allow(self, logits: Logits, taken: list[int]) -> Logits:
+        """Masks what cannot stand in for the tokens taken back, in logits (V,), not changed.
+
+        What is left begins with all of their bytes; or it is the first of them.
+        """
+        overlap = self._spell(taken)
+        possible = self._beginning_with(overlap)
+        whole_word = WHOLE_WORD if overlap.decode(errors="replace")[-1:].isalnum() else 0.0
+        first = taken[0]
+        if len(taken) > 1:
+            longer = np.logaddexp.reduce(logits[possible])
+            possible = [first] if logits[first] + whole_word > longer else possible
+            whole_word = 0.0
         allowed = np.full_like(logits, -np.inf)
-        exact, *longer = self._beginning_with(overlap)
-        allowed[longer] = logits[longer]
-        ends_in_word = overlap.decode(errors="replace")[-1].isalnum()
-        allowed[exact] = logits[exact] + (WHOLE_WORD if ends_in_word else 0)
+        allowed[possible] = logits[possible]
+        allowed[first] += whole_word
         return allowed
 
+    def _spell(self, tokens: list[int]) -> bytes:
+        return b"".join(self._tokenizer.token_bytes[token] for token in tokens)
+
     def _beginning_with(self, overlap: bytes) -> list[int]:
-        """The tokens that begin with the bytes of one; that itself first."""
+        """The tokens that begin with some bytes."""
         texts, tokens = self._sorted
         first = end = bisect_left(texts, overlap)
         while end < len(texts) and texts[end].startswith(overlap):
             end += 1
         return tokens[first:end]
+
+    @cached_property
+    def _longest(self) -> int:
+        return max(map(len, self._sorted[0]), default=0)
 
     @cached_property
     def _sorted(self) -> tuple[list[bytes], list[int]]:

@@ -130,7 +130,7 @@ def _read(
     rows = (
         json_rows(stream, name)
         if reading.format == "json"
-        else table_rows(stream, name, "," if reading.format == "csv" else "\t")
+        else table_rows(stream, name, "csv" if reading.format == "csv" else "tsv")
     )
     yield from _texts(rows, options, name, reading)
 

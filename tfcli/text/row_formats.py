@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import json
 from collections import Counter
 from typing import TYPE_CHECKING
@@ -15,7 +16,7 @@ from tfcli.text.rows import Row
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-    from typing import IO
+    from typing import IO, Literal
 
 MAX_ROW = 256 << 20  # bytes; a file that unpacks to one endless line is refused
 
@@ -129,7 +130,19 @@ def _lines(stream: IO[bytes], name: Path) -> Iterator[str]:
         yield line.decode(errors="surrogateescape")
 
 
-def table_rows(stream: IO[bytes], name: Path, delimiter: str) -> Iterator[Row]:
+def _delimiter(header: str) -> str:
+    """What separates the columns of a CSV file; where a comma is decimal, it is a semicolon."""
+
+    def columns(delimiter: str) -> int:
+        try:
+            return len(next(csv.reader([header], delimiter=delimiter), []))
+        except csv.Error:
+            return 0
+
+    return max(",;\t", key=columns)  # the first of equals
+
+
+def table_rows(stream: IO[bytes], name: Path, format: Literal["csv", "tsv"]) -> Iterator[Row]:
     """The rows of a table whose first row has the names of the columns.
 
     Raises:
@@ -138,7 +151,9 @@ def table_rows(stream: IO[bytes], name: Path, delimiter: str) -> Iterator[Row]:
     """
     lines = _lines(stream, name)
     csv.field_size_limit(MAX_ROW)
-    rows = csv.reader(lines, delimiter=delimiter, strict=True)
+    first = next(lines, "")
+    delimiter = _delimiter(first) if format == "csv" else "\t"
+    rows = csv.reader(itertools.chain([first], lines), delimiter=delimiter, strict=True)
     try:
         header = [cell.strip() for cell in next(rows, [])]
         if not header:
@@ -154,7 +169,7 @@ def table_rows(stream: IO[bytes], name: Path, delimiter: str) -> Iterator[Row]:
                 yield Row(number, problem=f"{len(cells)} cells for {len(header)} columns")
     except csv.Error as error:
         raise DataError(
-            f"{name} is not valid {'CSV' if delimiter == ',' else 'TSV'}",
+            f"{name} is not valid {format.upper()}",
             why=f"line {rows.line_num:,}: {error}",
             hint="--format text reads it as plain text",
         ) from None

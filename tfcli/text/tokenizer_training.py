@@ -101,6 +101,7 @@ def train_tokenizer(
     sample = list(_sample(texts, text_bytes))
     if not sample:
         raise DataError("there is no text to train a tokenizer on")
+    sample_bytes = sum(len(sentence.encode()) for sentence in sample)
     if symbols:
         cuts = symbol_pattern(symbols)
         sample = [part for sentence in sample for part in cuts.split(sentence)[::2]]
@@ -117,7 +118,7 @@ def train_tokenizer(
             why=f"it has to include 3 control tokens and {BYTE_PIECES} bytes{more}",
             hint=f"--vocab-size {MIN_VOCAB_SIZE + len(symbols)} or more",
         )
-    model, sample_bytes = _train_in_time(
+    model, reduced = _train_in_time(
         sample, characters, type, wanted - len(symbols), seconds, waiting
     )
     if symbols:
@@ -125,7 +126,7 @@ def train_tokenizer(
         model = with_user_defined(model, spelled, FIRST_BYTE + BYTE_PIECES)
     tokenizer = SentencePieceTokenizer(model)
     return tokenizer, TokenizerReport(
-        type, wanted, tokenizer.vocab_size, sample_bytes, text_bytes, symbols
+        type, wanted, tokenizer.vocab_size, sample_bytes // reduced, text_bytes, symbols
     )
 
 
@@ -160,7 +161,8 @@ def _train_in_time(
     seconds: float | None,
     waiting: Callable[[float], None],
 ) -> tuple[bytes, int]:
-    """Trains on the sample, or on as much of it as the time allows; and on how many bytes."""
+    """Trains on the sample, or on as much of it as the time allows: how many times less."""
+    reduced = 1
     while True:
         sample_bytes = sum(len(sentence.encode()) for sentence in sample)
         possible = min(vocab_size, MIN_VOCAB_SIZE + sample_bytes)  # no more pieces than bytes
@@ -170,9 +172,9 @@ def _train_in_time(
                 partial(train_model, usual, type, seconds=seconds, waiting=waiting), possible
             )
         except TooSlowError:
-            sample = sample[::REDUCTION]
+            sample, reduced = sample[::REDUCTION], reduced * REDUCTION
         else:
-            return model, sample_bytes
+            return model, reduced
 
 
 def _train_at_most(train: Callable[[int], bytes], vocab_size: int) -> bytes:

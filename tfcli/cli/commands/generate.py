@@ -131,7 +131,7 @@ def _whole_prompt(
         return streams.without_last_newline(piped)
     if piped:
         reporter.note(
-            f"Note: the prompt is {len(piped.encode()):,} bytes from standard input and "
+            f"Note: the prompt is {streams.counted(len(piped.encode()), 'byte')} from stdin and "
             f"{len(argument.encode()):,} from PROMPT (--no-stdin: only PROMPT)."
         )
     return piped + argument
