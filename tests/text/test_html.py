@@ -374,9 +374,7 @@ def test_documents_of_a_page_are_told_apart_like_those_of_plain_text(tmp_path: P
 
 def test_note_names_the_kind(tmp_path: Path) -> None:
     found = Reading(format="html")
-    assert found.notes(NAME, DEFAULT) == [
-        "page.html is HTML; only its text is read"
-    ]
+    assert found.notes(NAME, DEFAULT) == ["page.html is HTML; only its text is read"]
     assert found.notes(NAME, ReadingOptions(format="html")) == []
 
 
