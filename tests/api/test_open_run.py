@@ -276,7 +276,7 @@ def test_logits_are_those_of_transformers_on_an_export(
 
 
 def test_logits_of_what_cannot_be_read_are_refused(run: tfcli.OpenRun) -> None:
-    with pytest.raises(UsageError, match="logits are of 1 to 32 tokens, not"):
+    with pytest.raises(UsageError, match="takes 1 to 32 tokens, not"):
         run.logits(BOOK[:600])
     with pytest.raises(UsageError, match="not 0"):
         run.logits([])

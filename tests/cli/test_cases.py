@@ -91,7 +91,7 @@ def test_of_a_folder_of_code_only_the_code_is_read(shell: Shell) -> None:
     assert found == fingerprint([code])
     for name in (".git (hidden)", "node_modules (programs", "build.log (in .gitignore", "logo.png"):
         assert name in said
-    assert "--exclude '*.md' left nothing out" in said
+    assert "--exclude '*.md' matched nothing" in said
 
 
 @pytest.mark.parametrize("name", ["rows.json", "array.json", "rows.parquet"])

@@ -117,7 +117,10 @@ INVALID_ROWS: dict[str, tuple[bytes, str]] = {
     "wrong type": (b'{"temperature": "hot"}', "line 2: temperature must be a number"),
     "out of range": (b'{"top_p": 2}', "line 2: top_p must be between 0 and 1, not 2"),
     "huge": (b'{"temperature": 1e999}', "line 2: temperature must be between"),
-    "a surrogate": (b'{"prompt": "\\ud800"}', "line 2: the prompt is not valid UTF-8"),
+    "a surrogate": (
+        b'{"prompt": "\\ud800"}',
+        "line 2: prompt contains an unpaired surrogate (U+D800)",
+    ),
     "no such token": (b'{"logit_bias": {"99999": 1}}', "names token 99999"),
     "a huge bias": (
         b'{"logit_bias": {"5": 1' + b"0" * 400 + b"}}",

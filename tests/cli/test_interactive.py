@@ -50,7 +50,7 @@ def test_a_file_is_continued_and_saved_back(trained: Shell, tmp_path: Path) -> N
     say(child, " saw")
     child.expect(rf"{MODEL}([^\x1b]+)\x1b\[0m")
     written = child.match[1].replace("\r\n", "\n")
-    say(child, "/quit", "Not saved to", "/save, or quit again")
+    say(child, "/quit", "Unsaved changes to", "/save, or quit again")
     assert story.read_bytes() == b"Bob saw the moon at noon.\r\nAnn"
     say(child, "/save", "Saved to")
     assert story.read_bytes().decode() == f"Bob saw the moon at noon.\r\nAnn saw{written}"
@@ -66,7 +66,7 @@ def test_a_file_that_does_not_exist_yet_is_created_on_save(trained: Shell, tmp_p
     child.expect(MODEL)
     child.expect("> $")
     child.sendeof()
-    child.expect_exact("quit again to drop it")
+    child.expect_exact("quit again to discard them")
     assert not story.exists()
     say(child, "/save", "Saved to")
     assert story.read_text().startswith("Ann saw")

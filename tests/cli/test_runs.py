@@ -189,9 +189,9 @@ def test_copies_do_not_differ(workshop: Shell) -> None:
 @pytest.mark.parametrize(
     ("name", "what", "hint"),
     [
-        ("a/b", "there is no folder 'a'", "--run a-b"),
-        ("checkpoints/a/b", "cannot lie deeper than right in checkpoints/", "--run a-b"),
-        ("./checkpoints/small/b", "cannot lie deeper", "--run small-b"),
+        ("a/b", "folder 'a' not found", "--run a-b"),
+        ("checkpoints/a/b", "must be directly inside checkpoints/", "--run a-b"),
+        ("./checkpoints/small/b", "directly inside", "--run small-b"),
     ],
 )
 def test_name_with_a_slash_that_is_no_path_is_refused(
@@ -215,7 +215,7 @@ def test_nested_run_is_said_to_be_there(workshop: Shell) -> None:
     (workshop.folder / "checkpoints/gpt").rename(workshop.folder / "checkpoints/a/b")
     done = workshop("runs")
     assert names(done.out) == ["small", "numbers"]
-    assert "checkpoints/a/b is not listed" in done.err
+    assert "checkpoints/a/b is nested, so not listed" in done.err
     assert workshop("runs", "show", "a/b").code == 0
 
 

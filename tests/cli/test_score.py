@@ -159,7 +159,7 @@ BAD_ROWS = {
     '{"text": 5, "id": 5}': "text must be a string",
     '{"text": "a", "prompt": null, "id": 5}': "prompt must be a string",
     '{"text": "a", "promt": "b", "id": 5}': "did you mean 'prompt'",
-    '{"text": "\\ud83d", "id": 5}': "half a character",
+    '{"text": "\\ud83d", "id": 5}': "unpaired surrogate (U+D83D)",
     '{"text": "a", "id": 1e999}': "id must be valid JSON",
     "\xff": "not valid UTF-8",
 }
@@ -221,7 +221,7 @@ def test_rows_of_json_on_stdin_are_lines_with_a_note(trained: Shell, tmp_path: P
     assert [line.split("\t")[2] for line in piped.out.decode().splitlines()] == [
         '{"text": "Ann saw"}', '{"text": "Bob"}'
     ]  # fmt: skip
-    assert "--format json scores their texts" in piped.err
+    assert "--format json scores the text field" in piped.err
     as_rows = trained(*by_line, "--format", "json", stdin=data)
     assert as_rows.out == trained(*by_line, str(tmp_path / "rows.jsonl")).out
     assert [line.split("\t")[2] for line in as_rows.out.decode().splitlines()] == ["Ann saw", "Bob"]

@@ -156,7 +156,7 @@ def test_tokenizer_that_does_not_fit_is_said(shell: Shell) -> None:
     (shell.folder / "ja.txt").write_text("吾輩は猫である。名前はまだ無い。\n" * 200)
     done = shell("train", "ja.txt", "-t", "words", "--steps", "1", "--run", "it", *TINY)
     assert done.code == 0, done.err
-    assert "does not fit the text" in done.err
+    assert "poor tokenizer fit" in done.err
 
 
 def test_context_can_be_shorter_than_that_of_the_run_to_start_from(shell: Shell) -> None:

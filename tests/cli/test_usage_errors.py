@@ -18,7 +18,7 @@ from tfcli.options import options_of
 from tfcli.training.options import TrainOptions
 
 THEIRS = (
-    *("value error", "missing argument", "missing option", "try 'tfcli", "unexpected extra"),
+    *("value error", "missing argument '", "missing option '", "try 'tfcli", "unexpected extra"),
     *("invalid value", "requires an argument", "does not take", "input should be", "pydantic"),
     *("traceback", "internal error", "usage:"),
 )
@@ -173,5 +173,5 @@ def test_flag_in_the_environment_must_be_true_or_false(shell: Shell) -> None:
 
 def test_too_many_arguments_are_named(shell: Shell) -> None:
     done = shell("runs", "show", "a", "b")
-    assert (done.code, done.err.splitlines()[0]) == (2, "error: too many arguments: b")
+    assert (done.code, done.err.splitlines()[0]) == (2, "error: unexpected argument: b")
     assert "put the prompt in quotes" in shell("generate", "once", "upon").err

@@ -113,7 +113,7 @@ def test_full_disk_error_says_how_much_is_free(tmp_path: Path) -> None:
 def test_quota_is_told_from_a_full_disk(tmp_path: Path) -> None:
     error = translate_os_error(OSError(errno.EDQUOT, "quota exceeded"), tmp_path / "file")
     assert (error.exit_code, error.why) == (74, "quota exceeded")
-    assert "your quota on this disk is used up" in error.what
+    assert "disk quota exceeded" in error.what
     assert str(error.hint).startswith("quota -s")
 
 

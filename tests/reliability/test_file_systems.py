@@ -62,7 +62,7 @@ def test_without_locks_everything_works_and_a_training_says_so(
     before = partial(without_locks, name)
     first = processes.start(workspace, *TRAIN, before=before).wait()
     assert first.code == 0, first.err
-    assert "checkpoints/it has no locks" in first.err
+    assert "checkpoints/it does not support locking" in first.err
     for command in (
         ("train", "--resume", "it", "--steps", "1"),
         ("tokenizer", "train", "book.txt", "--name", "words"),

@@ -315,7 +315,7 @@ def test_a_few_bad_rows_are_skipped_and_the_first_named(tmp_path: Path) -> None:
         field="text", rows=1206, bad=6, empty=1,
         named=[
             "row 601: text is null",
-            "row 602: half a character (the surrogate U+D800) at 0",
+            "row 602: an unpaired surrogate (U+D800) at 0",
             "row 603: text is empty",
         ],
     )  # fmt: skip

@@ -127,7 +127,7 @@ def test_large_flat_page_is_read() -> None:
 def test_page_that_would_take_minutes_is_refused() -> None:
     with pytest.raises(DataError, match="nested too deeply") as caught:
         text_of("<div>" * 200_000)
-    assert caught.value.why == "200,000 elements are one inside the other"
+    assert caught.value.why == "elements are nested 200,000 levels deep"
 
 
 def test_many_comments_before_anything_else_take_no_time() -> None:
@@ -253,21 +253,21 @@ ENCRYPTED = (
     '<enc:CipherReference URI="{}"/></enc:CipherData></enc:EncryptedData></encryption>'
 )
 BROKEN = {
-    "not a book": (b"PK\x03\x04" + b"nothing" * 9, "not a complete EPUB"),
-    "cut short": (book()[:-200], "not a complete EPUB"),
-    "without a list": (book(container=""), "not a complete EPUB"),
-    "a list that is no XML": (book(package="<package"), "not a complete EPUB"),
-    "a chapter that is missing": (book(two=""), "not a complete EPUB"),
+    "not a book": (b"PK\x03\x04" + b"nothing" * 9, "not a valid EPUB"),
+    "cut short": (book()[:-200], "not a valid EPUB"),
+    "without a list": (book(container=""), "not a valid EPUB"),
+    "a list that is no XML": (book(package="<package"), "not a valid EPUB"),
+    "a chapter that is missing": (book(two=""), "not a valid EPUB"),
     "no chapters": (book(package=package("")), "no text"),
     "a chapter elsewhere": (
         book(package=package("etc", '<item id="etc" href="../../etc/passwd" '
-                             'media-type="text/html"/>')), "not a complete EPUB"),
+                             'media-type="text/html"/>')), "not a valid EPUB"),
     "entities": (
         book(package='<!DOCTYPE p [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;">]>' + package()),
-        "not a complete EPUB"),
+        "not a valid EPUB"),
     "entities from outside": (
         book(package='<!DOCTYPE p [<!ENTITY a SYSTEM "file:///etc/passwd">]>' + package()),
-        "not a complete EPUB"),
+        "not a valid EPUB"),
     "DRM": (book(encryption=ENCRYPTED.format("OEBPS/text/one.xhtml")), "is encrypted"),
 }  # fmt: skip
 
@@ -333,8 +333,8 @@ def test_page_in_a_folder_is_read_and_said_and_what_belongs_to_it_is_left_out(
     corpus = open_sources(sources, cache=tmp_path / "cache", val_fraction=0.0)
     assert join(corpus.training()) == WHOLE + b"Text.\n" + b"A story.\n"
     assert corpus.notes == (
-        f"{site / 'book.epub'} is a book (EPUB), of which only the text is read",
-        f"{site / 'story.html'} is a page (HTML), of which only the text is read",
+        f"{site / 'book.epub'} is EPUB; only its text is read",
+        f"{site / 'story.html'} is HTML; only its text is read",
     )
 
 
@@ -343,7 +343,7 @@ def test_many_pages_are_one_note(tmp_path: Path) -> None:
         (tmp_path / f"{number}.html").write_text(f"<html><p>Page {number}.</p></html>")
     corpus = open_sources(find_sources([str(tmp_path)]), cache=tmp_path / ".cache")
     (note,) = corpus.notes
-    assert note.startswith(f"9 pages (HTML), such as {tmp_path / '0.html'}")
+    assert note.startswith(f"9 HTML pages, such as {tmp_path / '0.html'}")
 
 
 def test_page_without_text_is_refused_or_left_out_of_a_folder(tmp_path: Path) -> None:
@@ -374,9 +374,7 @@ def test_documents_of_a_page_are_told_apart_like_those_of_plain_text(tmp_path: P
 
 def test_note_names_the_kind(tmp_path: Path) -> None:
     found = Reading(format="html")
-    assert found.notes(NAME, DEFAULT) == [
-        "page.html is a page (HTML), of which only the text is read"
-    ]
+    assert found.notes(NAME, DEFAULT) == ["page.html is HTML; only its text is read"]
     assert found.notes(NAME, ReadingOptions(format="html")) == []
 
 
@@ -399,11 +397,11 @@ def test_without_selectolax_the_error_says_how_to_install_it(tmp_path: Path) -> 
     for name, kind in (("page.html", "HTML"), ("book.epub", "an EPUB book")):
         done = without(name)
         assert done.returncode == 65
-        assert f"{name} is {kind}, which tfcli[html] reads" in done.stderr
+        assert f"{name} is {kind}; reading it requires tfcli[html]" in done.stderr
         assert 'try: pip install "tfcli[html]"' in done.stderr
     done = without(".")
     assert done.returncode == 0, done.stderr
-    assert "page.html is HTML, which tfcli[html] reads" in " ".join(done.stderr.split())
+    assert "page.html is HTML; reading it requires tfcli[html]" in " ".join(done.stderr.split())
     corpus = open_sources(
         find_sources([str(tmp_path)]), cache=tmp_path / "checkpoints/.cache", val_fraction=0.1
     )

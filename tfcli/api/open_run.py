@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import defaultdict
 from contextlib import contextmanager
 from dataclasses import replace
@@ -119,7 +120,7 @@ class OpenRun:
         return self._opened[0].path
 
     def summary(self) -> dict[str, Any]:
-        """The run in figures, with the keys of `tfcli runs show --json`."""
+        """The run in figures, with the keys of `tfcli runs list --json`."""
         return summarize(self._run)
 
     def metrics(self) -> list[dict[str, Any]]:
@@ -285,7 +286,7 @@ class OpenRun:
         ids = require_ids(ids, config.vocab_size)
         if not 0 < len(ids) <= config.context_length:
             raise UsageError(
-                f"logits are of 1 to {config.context_length:,} tokens, not {len(ids):,}",
+                f"logits() takes 1 to {config.context_length:,} tokens, not {len(ids):,}",
                 hint="run.score(text) reads longer texts through a sliding window",
             )
         with self._engine(1) as engine:
@@ -311,8 +312,9 @@ class OpenRun:
 
     def _notice(self, text: str) -> None:
         """Warns, of the same thing once: most texts are longer than a small model's context."""
-        if text not in self._noticed:
-            self._noticed.add(text)
+        kind = re.sub(r"[\d,]+", "", text)  # whatever its figures
+        if kind not in self._noticed:
+            self._noticed.add(kind)
             warn(text)
 
     @contextmanager
@@ -338,9 +340,9 @@ def _require_complete(completion: Completion) -> None:
 
 def _incomplete() -> DataError:
     return DataError(
-        "the output is incomplete: the token limit was reached, or the format got too complex, "
-        "before it was matched",
-        hint="raise max_new_tokens, or narrow the format, such as with "
+        "the output is incomplete: a limit was reached, or the constraint became too complex, "
+        "before the format was matched",
+        hint="raise max_new_tokens, or restrict the format, for example with "
         '"additionalProperties": false in a schema',
     )
 

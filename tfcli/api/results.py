@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Completion:
-    """A text that was generated; the fields are those of a line of `generate --jsonl`.
+    """A text that was generated.
+
+    As a line of `generate --jsonl`, but with `prompt`, and without `row` and `id`.
 
     Attributes:
         prompt: what it continues; not part of `text`.
@@ -22,7 +24,8 @@ class Completion:
         tokens: the ids of its tokens; with a stop string, those of the stop string too.
         logprobs: of each token, in nats: the model's own, before any sampling option.
         finish_reason: `eos`: the model ended the text; `stop`: a stop string was found; `length`:
-            the token limit was reached; `incomplete`: before the structured output was complete.
+            the token limit was reached; `timeout`: the time limit was; `incomplete`: one of them
+            was, or the constraint became too complex, before the structured output was complete.
         seed: reproduces the text, with the same prompts.
         format_probability: of structured output, what the format left of the model's probability,
             the geometric mean over the tokens; far below 1 where the model has learned nothing
@@ -58,7 +61,9 @@ class TokenScore:
 
 @dataclass(frozen=True)
 class Score:
-    """How likely a text is to a model; the fields are those of `score --json`.
+    """How likely a text is to a model.
+
+    As `score --json`, but with `by_token`, and without `context` and `stride`.
 
     Attributes:
         nats: minus the natural logarithm of the text's probability; lower is more likely.

@@ -184,8 +184,8 @@ def _out_of_memory() -> TfcliError:
         )
     return TfcliError(
         "out of memory",
-        why=f"ulimit -v allows {format_bytes(limit)} of addresses; generating needs 0.3 GB, "
-        "training 2 GB and what the model takes",
+        why=f"ulimit -v limits the address space to {format_bytes(limit)}; generating needs "
+        "0.3 GB, training 2 GB plus the model",
         hint="ulimit -v unlimited   # or a smaller --size (train), --batch-size (generate)",
     )
 

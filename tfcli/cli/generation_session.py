@@ -69,7 +69,7 @@ class SessionOptions(Options):
     )  # fmt: skip
     unconditional: bool = option(
         False, panel=PROMPT, conflicts=("lines", "interactive"),
-        help="Generate without a prompt, as a text begins.",
+        help="Generate from the start of a document, without a prompt.",
     )  # fmt: skip
     no_stdin: bool = option(
         False, panel=PROMPT, conflicts=("lines", "interactive"), help="Do not read stdin."
@@ -292,8 +292,8 @@ class FormatReport:
         places = [fit.unlikely_after for fit in self._unfitting if fit.unlikely_after]
         first = f", first after {_shown_end(places[0])}" if places else ""
         return (
-            f"the model finds the format unlikely in {outputs}{first}; "
-            "what it fills in may mean nothing"
+            f"the model considers this format unlikely in {outputs}{first}; "
+            "the values may be meaningless"
         )
 
     def raise_if_incomplete(self) -> None:
@@ -301,8 +301,9 @@ class FormatReport:
         if self._incomplete:
             raise DataError(
                 f"{self._incomplete} of {streams.counted(self._count, 'output')} incomplete: "
-                "a limit was reached, or the format got too complex, before it was matched",
-                hint="raise --max-new-tokens, or narrow the format, such as with "
+                "a limit was reached, or the constraint became too complex, before the format "
+                "was matched",
+                hint="raise --max-new-tokens, or restrict the format, for example with "
                 "additionalProperties: false in a schema",
             )
 

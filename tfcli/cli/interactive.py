@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from tfcli.options import Option
 
 HELP = {
-    "a line": "is added to the text as it is, and the model continues; empty: it just continues",
-    "line \\": "a backslash at the end: more lines follow",
-    "Ctrl-C": "stops the model, not the program",
+    "a line": "append this line, then let the model continue; empty: just continue",
+    "line \\": "continue on the next line",
+    "Ctrl-C": "stop the model, not the program",
     "/retry": "generate the last continuation again, with another seed",
     "/undo": "remove the last line and its continuation, or bring back the text before /new or "
     "/load",
@@ -33,7 +33,7 @@ HELP = {
     "/show": "show the options that differ from their defaults; /show all: all of them",
     "/set NAME VALUE": "change an option, for example /set temperature 1.2",
     "/set NAME": "reset an option to its default",
-    "/load FILE": "go on from the text of a file",
+    "/load FILE": "continue the text in a file",
     "/save FILE": "write the whole text to a file; without a name, to the one it was loaded from "
     "or saved to",
     "/quit": "or Ctrl-D",
@@ -46,8 +46,7 @@ class InteractiveOptions(Options):
 
     file: str | None = option(
         None, metavar="FILE", panel=PROMPT,
-        help="With -i: go on from the text of a file, which need not exist yet; /save writes back "
-             "to it.",
+        help="With -i: continue the text in FILE (may not exist yet); /save writes to it.",
     )  # fmt: skip
 
 
@@ -116,7 +115,9 @@ class Conversation:
         if not self._draft.unsaved or self._asked_to_quit:
             return True
         self._asked_to_quit = True
-        self._reporter.note(f"Not saved to {self._draft.path}: /save, or quit again to drop it.")
+        self._reporter.note(
+            f"Unsaved changes to {self._draft.path}: /save, or quit again to discard them."
+        )
         return False
 
     def _answer_safely(self, line: str) -> None:
@@ -240,7 +241,7 @@ class Conversation:
                 rows.append((name, _shown(value), f"default {usual}"))
         say_table(rows)
         if words != "all":
-            self._reporter.note("All others have their defaults: /show all lists them.")
+            self._reporter.note("Other options have their default values; /show all lists them.")
 
     def _set(self, words: str) -> None:
         name, _, text = words.partition(" ")

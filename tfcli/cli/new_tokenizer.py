@@ -77,9 +77,9 @@ def _report_reduced(report: TokenizerReport, *, asked: bool, reporter: streams.R
     """Says so where there was time, or text, for less than requested."""
     if report.sample_bytes < min(SAMPLE, report.text_bytes) // 2:
         reporter.note(
-            f"Note: there was time to train the tokenizer on {format_bytes(report.sample_bytes)} "
-            f"of {format_bytes(report.text_bytes)} only; `tfcli tokenizer train` takes the time "
-            "that it needs."
+            "Note: to stay within the time budget, the tokenizer was trained on "
+            f"{format_bytes(report.sample_bytes)} of {format_bytes(report.text_bytes)}; "
+            "`tfcli tokenizer train` has no limit."
         )
     if asked and report.vocab_size < report.wanted:
         reporter.note(

@@ -114,7 +114,7 @@ OPTIONS: dict[str, tuple[str, ...]] = {
     "stop-sequence": ("--stop",),
     "stop-sequences": ("--stop",),
     "reverse-prompt": ("--stop",),
-    "eos": ("--stop",),
+    "eos": ("--ignore-eos",),
     "grammar": ("--regex",),
     "guided-regex": ("--regex",),
     "guided-json": ("--json-schema",),
@@ -157,10 +157,7 @@ OPTIONS: dict[str, tuple[str, ...]] = {
 # Options that are arguments here, or need none, by command.
 TEXTS = ("data", "dataset", "corpus", "input", "file", "text")
 ARGUMENTS: dict[str, dict[str, str]] = {
-    "train": dict.fromkeys(
-        ("data", "dataset", "input", "file", "text", "train-file", "data-dir", "corpus"),
-        "tfcli train FILE",
-    ),
+    "train": dict.fromkeys((*TEXTS, "train-file", "data-dir"), "tfcli train FILE"),
     "generate": {
         "prompt": 'tfcli generate "Once upon a time"',
         "p": 'tfcli generate "Once upon a time"',
@@ -171,9 +168,7 @@ ARGUMENTS: dict[str, dict[str, str]] = {
         "out": "tfcli generate PROMPT > FILE",
         "o": "tfcli generate PROMPT > FILE",
     },
-    "score": dict.fromkeys(
-        ("data", "dataset", "input", "file", "text", "prompt"), "tfcli score FILE"
-    ),
+    "score": dict.fromkeys((*TEXTS, "prompt"), "tfcli score FILE"),
     "export": {"output": "tfcli export RUN PATH --to gguf"},
 }
 

@@ -182,7 +182,7 @@ def _training(series: Series) -> dict[str, str]:
     if summary["steps"]:
         seconds = summary["seconds"]
         lines["steps"] = f"{summary['steps']:,}"
-        lines["tokens"] = f"{format_count(summary['tokens_seen'])}"
+        lines["tokens"] = format_count(summary["tokens_seen"])
         lines["epochs"] = f"{summary['epochs']:.3g}"
         lines["time"] = format_duration(seconds)
         if seconds:

@@ -61,7 +61,7 @@ class ThreadOptions(Options):
     """How much of the processor to use."""
 
     threads: int | None = option(
-        None, min=1, max=4096, shown_default="one for each core that is there to use",
+        None, min=1, max=4096, shown_default="all available cores",
         help="Number of CPU threads.",
     )  # fmt: skip
 

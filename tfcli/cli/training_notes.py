@@ -48,7 +48,7 @@ def report_left_out(sources: Sources, exclude: Sequence[str], reporter: streams.
     for pattern in exclude:
         if pattern not in sources.matched:
             reporter.note(
-                f"Note: --exclude {shlex.quote(pattern)} left nothing out; it is for files in "
+                f"Note: --exclude {shlex.quote(pattern)} matched nothing; it only applies to "
                 "folders and globs."
             )
     if sources.left_out:
@@ -61,8 +61,8 @@ def report_no_lock(path: Path, alone: bool, reporter: streams.Reporter) -> None:
     """Says that nothing keeps a second trainer away, where the file system has no locks."""
     if not alone:
         reporter.note(
-            f"Note: the file system of {path} has no locks, so nothing keeps a second training "
-            "out of this run; see that there is none, on other machines either."
+            f"Note: the file system of {path} does not support locking; make sure that no other "
+            "process or machine trains this run."
         )
 
 
@@ -80,13 +80,13 @@ def report_fit(tokens: TokenizedCorpus, tokenizer: Tokenizer, reporter: streams.
     share = float(np.isin(ids, list(tokenizer.byte_ids)).mean()) if len(ids) else 0.0
     if share >= MISFIT:
         reporter.note(
-            f"Warning: this tokenizer does not fit the text: {share:.0%} of the tokens are "
-            "single bytes of characters that it lacks. One trained on this text would fit."
+            f"Warning: poor tokenizer fit: {share:.0%} of the tokens are byte fallback. Train a "
+            "tokenizer on this text."
         )
     elif share >= NOTEWORTHY:
         reporter.note(
-            f"Note: {share:.1%} of the tokens are single bytes of characters that this "
-            "tokenizer lacks."
+            f"Note: {share:.1%} of the tokens are byte fallback: single bytes of characters that "
+            "the tokenizer lacks."
         )
 
 
@@ -128,13 +128,13 @@ def _named_path(name: str) -> Path:
     folder = path.parent.resolve()
     if root in folder.parents:
         raise UsageError(
-            f"a run cannot lie deeper than right in {ROOT}/: {name!r}",
+            f"a run must be directly inside {ROOT}/: {name!r}",
             hint=f"--run {slugify(str(path.resolve().relative_to(root)))}",
         )
     if explicit or folder == root or folder.is_dir():
         return path
     raise UsageError(
-        f"{name!r} is no name of a run, and no path: there is no folder {str(path.parent)!r}",
-        why="a name has no slash",
+        f"{name!r} is neither a run name nor a path: folder {str(path.parent)!r} not found",
+        why="run names cannot contain a slash",
         hint=f"--run {slugify(name)}   # or --run ./{name}, for a folder outside of {ROOT}/",
     )

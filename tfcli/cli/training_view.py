@@ -65,13 +65,13 @@ def show_plan(job: TrainingJob, name: str, reporter: streams.Reporter) -> None:
     reporter.note(f"      {_format_expectation(job)}")
     if job.ends_early:
         reporter.note(
-            f"Note: {job.epochs:.0f} epochs are enough for so little text, and do not take all of "
-            "the time that was asked for (--epochs for more)."
+            f"Note: training is capped at {job.epochs:.0f} epochs on this little text and will end "
+            "early; --epochs overrides this."
         )
     if corpus.training_bytes < LITTLE_TEXT:
         reporter.note(
-            f"Note: so little text ({format_bytes(corpus.training_bytes)}) can be learned by "
-            f"heart, and teaches not much else. From {format_bytes(LITTLE_TEXT)} on, a model "
+            f"Note: a model memorizes this little text ({format_bytes(corpus.training_bytes)}) "
+            f"and learns not much else. From {format_bytes(LITTLE_TEXT)} on, it "
             "learns to spell; from a megabyte on, to write sentences."
         )
 

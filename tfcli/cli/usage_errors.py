@@ -19,15 +19,16 @@ SIMILAR = 0.65  # below, a name has only letters in common with another
 
 # The parser's sentences, each as one of ours.
 SENTENCES = (
-    (r"Missing argument '(\S+?)(?:\.\.\.)?'.*", r"\1 is missing"),
-    (r"Missing option '([^' ]+).*", r"\1 is missing"),
-    (r"Missing command.*", "a command is missing"),
-    (r"Got unexpected extra argument(?:\(s\)|s)? \((.*)\)", r"too many arguments: \1"),
+    (r"Missing argument '(\S+?)(?:\.\.\.)?'.*", r"missing argument \1"),
+    (r"Missing option '([^' ]+).*", r"missing option \1"),
+    (r"Missing command.*", "missing command"),
+    (r"Got unexpected extra argument(?:\(s\))? \((\S+)\)", r"unexpected argument: \1"),
+    (r"Got unexpected extra argument(?:\(s\)|s) \((.*)\)", r"unexpected arguments: \1"),
     (r"Option '(\S+)' requires an argument", r"\1 needs a value"),
     (r"Option '(\S+)' requires (\d+) arguments", r"\1 needs \2 values"),
     (r"Option '(\S+)' does not take a value.*", r"\1 takes no value"),
-    (r"No such option:? '?([^' ]+)'?.*", r"no such option: \1"),
-    (r"No such command:? '?([^' ]+)'?.*", r"no such command: \1"),
+    (r"No such option:? '?([^' ]+)'?.*", r"unknown option: \1"),
+    (r"No such command:? '?([^' ]+)'?.*", r"unknown command: \1"),
     (
         r"Invalid value for '(\S+)'.*?: '(.*?)' is not one of (.*)",
         r"\1 must be one of \3, not '\2'",
@@ -36,7 +37,7 @@ SENTENCES = (
     (r"Invalid value for '(\S+)'.*?: Input should be ([^,]*).*", r"\1 must be \2"),
     (r"Invalid value for '?(\S+?)'?(?: \(env var.*?\))?: (.*)", r"\1: \2"),
 )
-NO_SUCH = re.compile(r"no such (?:command|option): (\S+)")
+UNKNOWN = re.compile(r"unknown (?:command|option): (\S+)")
 
 
 def as_usage_error(error: typer.TyperException, root: Any, arguments: Sequence[str]) -> UsageError:
@@ -49,11 +50,11 @@ def as_usage_error(error: typer.TyperException, root: Any, arguments: Sequence[s
     """
     command, path = command_at(root, arguments)
     message = _in_our_words(error.format_message())
-    if unknown := NO_SUCH.match(message):
+    if unknown := UNKNOWN.match(message):
         hint = _meant(unknown[1], command, path)
-    elif path == "tfcli generate" and message.startswith("too many"):
+    elif path == "tfcli generate" and message.startswith("unexpected argument"):
         hint = "put the prompt in quotes"
-    elif message.endswith("is missing"):
+    elif message.startswith("missing "):
         hint = _usage(command, path)
     else:
         hint = f"{path} --help"

@@ -161,8 +161,8 @@ def _require_separate_symbols(pieces: SentencePieceModel) -> None:
                 if other != symbol and len(other.encode()) >= len(symbol.encode()):
                     raise DataError(
                         "this tokenizer cannot be exported to GGUF",
-                        why="llama.cpp would split some texts into different pieces, since "
-                        f"{symbol!r} ends as {other!r} begins, and both are user-defined",
+                        why="llama.cpp would tokenize some texts differently: the user-defined "
+                        f"symbols {symbol!r} and {other!r} overlap",
                         hint="--to huggingface",
                     )
 

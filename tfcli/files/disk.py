@@ -148,8 +148,8 @@ def translate_os_error(
     reason = error.strerror or str(error)
     if error.errno == QUOTA != errno.ENOSPC:
         return InputOutputError(
-            f"could not write {path}: your quota on this disk is used up", why=reason,
-            hint="quota -s   # shows how much you may write; then free some space, and run the "
+            f"could not write {path}: disk quota exceeded", why=reason,
+            hint="quota -s   # shows your quota; then free some space, and run the "
             f"same command again; {INTACT}",
         )  # fmt: skip
     if error.errno == errno.ENOSPC:

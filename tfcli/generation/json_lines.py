@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 def parse_object(line: bytes, number: int, example: str) -> dict[str, Any]:
     """The object on a line.
 
+    Args:
+        number: of the line, from 1.
+        example: of such an object, for the hint.
+
     Raises:
         DataError: there is none.
 
@@ -24,8 +28,31 @@ def parse_object(line: bytes, number: int, example: str) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise DataError(f"line {number} is not valid JSON", why=str(error)) from None
     if not isinstance(given, dict):
-        raise DataError(f"line {number} is not a JSON object", hint=example)
+        raise DataError(f"line {number} is not a JSON object", hint=f"for example {example}")
     return given
+
+
+def require_string(given: dict[str, Any], key: str, number: int) -> None:
+    """Raises DataError where a key is there, and is no text.
+
+    JSON can hold halves of a character beyond U+FFFF, which no text in UTF-8 has.
+    """
+    value = given.get(key, "")
+    if not isinstance(value, str):
+        raise DataError(f"line {number}: {key} must be a string, not {shown(value)}")
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        surrogate = ord(value[error.start])
+        raise DataError(
+            f"line {number}: {key} contains an unpaired surrogate (U+{surrogate:04X})"
+        ) from None
+
+
+def require_json(given: dict[str, Any], key: str, number: int) -> None:
+    """Raises DataError where a value could not be returned."""
+    if not is_json(given.get(key)):
+        raise DataError(f"line {number}: {key} must be valid JSON, not {shown(given[key])}")
 
 
 def _refuse_constant(name: str) -> None:

@@ -216,18 +216,16 @@ class GenerationRequest(Options):
     )
     min_new_tokens: int = option(
         0, min=0, max=10**12, aliases=("min_tokens",), panel=LENGTH,
-        help="Do not end before N tokens.",
+        help="Minimum number of new tokens.",
     )  # fmt: skip
-    ignore_eos: bool = option(
-        False, panel=LENGTH, help="Never generate eos, by which the model ends a text."
-    )
+    ignore_eos: bool = option(False, panel=LENGTH, help="Never generate the end-of-sequence token.")
     stop: tuple[str, ...] = option(
         (), metavar="TEXT", panel=LENGTH, from_text=lambda text: (unescape(text),),
         help="Stop before this text; \\n is a newline, \\t a tab. Repeatable.",
     )  # fmt: skip
     token_healing: bool = option(
         True, panel=PROMPT,
-        help="Choose the last token of the prompt anew, together with what follows it.",
+        help="Regenerate the prompt's last token along with its continuation.",
     )  # fmt: skip
     sampling: Sampling = field(default_factory=Sampling)
     seed: int = option(

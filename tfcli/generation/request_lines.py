@@ -9,7 +9,13 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from tfcli.errors import DataError, TfcliError
-from tfcli.generation.json_lines import is_json, parse_object, shown, unknown_key
+from tfcli.generation.json_lines import (
+    is_json,
+    parse_object,
+    require_json,
+    require_string,
+    unknown_key,
+)
 from tfcli.generation.request import GenerationRequest
 from tfcli.options import find_option, options_of, update_options
 from tfcli.text.encoding import decode_line
@@ -85,18 +91,12 @@ def _request(given: dict[str, Any], number: int, default: GenerationRequest) -> 
         UsageError: a value is of the wrong type or out of range, or two exclude each other.
 
     """
+    require_json(given, "id", number)
+    require_string(given, "prompt", number)
     values: dict[str, Any] = {}
-    prompt = default.prompt
     for key, value in given.items():
-        if key == "prompt":
-            if not isinstance(value, str):
-                raise DataError(f"line {number}: prompt must be a string, not {shown(value)}")
-            prompt = value
-        elif key == "id":
-            if not is_json(value):
-                raise DataError(f"line {number}: id must be valid JSON, not {shown(value)}")
-        elif found := find_option(GenerationRequest, key):
+        if found := find_option(GenerationRequest, key):
             values[found.name] = found.parse_json(value)
-        else:
+        elif key not in KEYS:
             raise unknown_key(key, number, KEYS)
-    return replace(update_options(default, values), prompt=prompt)
+    return replace(update_options(default, values), prompt=given.get("prompt", default.prompt))

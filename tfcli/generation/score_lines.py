@@ -9,10 +9,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from tfcli.errors import DataError
-from tfcli.generation.json_lines import is_json, parse_object, shown, unknown_key
+from tfcli.generation.json_lines import (
+    is_json,
+    parse_object,
+    require_json,
+    require_string,
+    unknown_key,
+)
 
 KEYS = ("id", "prompt", "text")
-EXAMPLE = 'for example {"id": 1, "prompt": "Once upon", "text": " a time"}'
+EXAMPLE = '{"id": 1, "prompt": "Once upon", "text": " a time"}'
 
 
 @dataclass(frozen=True)
@@ -45,26 +51,12 @@ def parse_score_line(line: bytes, number: int) -> ScoreLine:
 
 
 def _score_line(given: dict[str, Any], number: int) -> ScoreLine:
-    for key, value in given.items():
+    for key in given:
         if key not in KEYS:
             raise unknown_key(key, number, KEYS)
-        if key == "id":
-            if not is_json(value):
-                raise DataError(f"line {number}: id must be valid JSON, not {shown(value)}")
-        elif not isinstance(value, str):
-            raise DataError(f"line {number}: {key} must be a string, not {shown(value)}")
-        else:
-            _require_characters(key, value, number)
+    require_json(given, "id", number)
+    require_string(given, "prompt", number)
+    require_string(given, "text", number)
     if "text" not in given:
-        raise DataError(f"line {number} has no text", hint=EXAMPLE)
+        raise DataError(f"line {number} has no text", hint=f"for example {EXAMPLE}")
     return ScoreLine(number, given["text"], given.get("prompt", ""), given.get("id"))
-
-
-def _require_characters(key: str, value: str, number: int) -> None:
-    try:
-        value.encode()
-    except UnicodeEncodeError as error:
-        half = ord(value[error.start])
-        raise DataError(
-            f"line {number}: {key} has half a character in it (the surrogate U+{half:04X})"
-        ) from None

@@ -158,7 +158,7 @@ def _token_scores(logprobs: Logprobs, targets: Ids, alternatives: Alternatives) 
     """The scores of targets from the log-probabilities of all tokens, (tokens, V)."""
     own = logprobs[np.arange(len(targets)), targets]
     if not alternatives.count:
-        return TokenScores(own, *_no_alternatives(len(targets), 0))
+        return TokenScores(own, *_no_alternatives(len(targets)))
     ids = np.asarray(alternatives.ids)
     others = np.where(ids == targets[:, None], -np.inf, logprobs[:, ids])  # (tokens, ids)
     count = min(alternatives.count, len(ids) - 1)
@@ -170,8 +170,8 @@ def _token_scores(logprobs: Logprobs, targets: Ids, alternatives: Alternatives) 
     )
 
 
-def _no_alternatives(tokens: int, count: int) -> tuple[Ids, Logprobs]:
-    return np.empty((tokens, count), np.int64), np.empty((tokens, count))
+def _no_alternatives(tokens: int) -> tuple[Ids, Logprobs]:
+    return np.empty((tokens, 0), np.int64), np.empty((tokens, 0))
 
 
 def _inputs(text: Sequence[int], window: Window, special: SpecialTokens) -> list[int]:
@@ -187,7 +187,7 @@ def _inputs(text: Sequence[int], window: Window, special: SpecialTokens) -> list
 def _joined(parts: list[list[TokenScores]], text: int) -> TokenScores:
     own, parts[text] = parts[text], []
     if not own:
-        return TokenScores(np.empty(0), *_no_alternatives(0, 0))
+        return TokenScores(np.empty(0), *_no_alternatives(0))
     return TokenScores(
         np.concatenate([part.logprobs for part in own]),
         np.concatenate([part.top_ids for part in own]),

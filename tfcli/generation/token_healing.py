@@ -1,4 +1,4 @@
-"""Token healing: the last token of a prompt is chosen anew, together with what follows it.
+"""Token healing: the last token of a prompt is regenerated along with its continuation.
 
 A prompt is cut into tokens as if its text ended there. But in the texts that a model has learned
 from, a space was the beginning of the next word's token and hardly ever a token of its own: after

@@ -56,9 +56,9 @@ def lacks_memory(error: BaseException | None) -> bool:
 
     A library for which there is none fails to load; a thread, to start.
     """
-    words = ("failed to map segment", "annot allocate memory", "can't start new thread")
+    words = ("failed to map segment", "cannot allocate memory", "can't start new thread")
     while error is not None:
-        if isinstance(error, MemoryError) or any(word in str(error) for word in words):
+        if isinstance(error, MemoryError) or any(word in str(error).lower() for word in words):
             return True
         error = error.__cause__ or error.__context__
     return False

@@ -286,8 +286,8 @@ def _require_room(cache: Path, copied: int) -> None:
     if free < min(size // 20, MOST_LEFT_FREE):
         raise InputOutputError(
             f"the text from the pipe is too large for the disk of {cache}",
-            why=f"{copied:,} bytes came, its end has not; only {free:,} bytes are free",
-            hint="name the file itself, which is not copied; of a text without end, a part: "
+            why=f"{copied:,} bytes read so far, {free:,} free",
+            hint="pass the file itself (it is not copied), or limit the input: "
             "... | head -c 1G | tfcli train -",
         )
 

@@ -62,8 +62,7 @@ def _pages(archive: zipfile.ZipFile, name: Path) -> Iterator[bytes]:
         raise _damaged(name, f"{missing[0]} is missing")
     if any(page in encrypted or known[page].flag_bits & 1 for page in wanted):
         raise DataError(
-            f"{name} is encrypted", why="it has a copy protection (DRM)",
-            hint="get the book without one; only the shop's own programs can open this copy",
+            f"{name} is encrypted", why="it is DRM-protected", hint="use a DRM-free copy"
         )  # fmt: skip
     if (size := sum(known[page].file_size for page in wanted)) > MAX_BOOK:
         raise DataError(f"{name} unpacks to {size:,} bytes", why=f"at most {MAX_BOOK:,} are read")
@@ -80,7 +79,7 @@ def _spine(archive: zipfile.ZipFile, name: Path) -> Iterator[str]:
         None,
     )  # fmt: skip
     if package is None:
-        raise _damaged(name, f"{CONTAINER} names no book")
+        raise _damaged(name, f"{CONTAINER} has no rootfile")
     items: dict[str, dict[str, str]] = {}
     seen = set()
     for tag, found in _elements(archive, package, name):
@@ -139,4 +138,4 @@ def _elements(archive: zipfile.ZipFile, path: str, name: Path) -> list[tuple[str
 
 
 def _damaged(name: Path, why: str) -> DataError:
-    return DataError(f"{name} is not a complete EPUB book", why=why[:200])
+    return DataError(f"{name} is not a valid EPUB", why=why[:200])

@@ -15,18 +15,15 @@ if TYPE_CHECKING:
 
     from tfcli.text.formats import Compression
 
-MARKUP: dict[Format, tuple[str, str]] = {"html": ("a page", "pages"), "epub": ("a book", "books")}
+MARKUP: dict[Format, tuple[str, str]] = {"html": ("HTML", "pages"), "epub": ("EPUB", "books")}
 
 
 def describe_markup(format: Format, names: Sequence[Path]) -> str:
     """The note on files whose text was taken out of their markup."""
-    one, many = MARKUP[format]
+    kind, many = MARKUP[format]
     if len(names) == 1:
-        return f"{names[0]} is {one} ({format.upper()}), of which only the text is read"
-    return (
-        f"{len(names):,} {many} ({format.upper()}), such as {names[0]}: "
-        "of them, only the text is read"
-    )
+        return f"{names[0]} is {kind}; only its text is read"
+    return f"{len(names):,} {kind} {many}, such as {names[0]}; only their text is read"
 
 
 @dataclass

@@ -106,7 +106,7 @@ def read_texts(
                 if 0xDC80 <= code <= 0xDCFF:
                     problem = f"{NOT_UTF8}: 0x{code - 0xDC00:02x} at {error.start:,}"
                 else:
-                    problem = f"half a character (the surrogate U+{code:04X}) at {error.start:,}"
+                    problem = f"an unpaired surrogate (U+{code:04X}) at {error.start:,}"
             else:
                 if text.strip():
                     yield data

@@ -35,8 +35,8 @@ def parse_symbols(text: str) -> tuple[str, ...]:
     symbols = [symbol.strip(" ") for symbol in text.split(",")]
     if "" in symbols:
         raise ValueError(
-            f"must not have an empty string in it: {text!r} (what begins or ends with a space can "
-            "stand in @FILE)"
+            f"contains an empty symbol: {text!r} (for symbols with leading or trailing spaces, "
+            "use @FILE)"
         )
     return tuple(map(unescape, symbols))
 
@@ -81,7 +81,7 @@ def _problem(symbol: str) -> str | None:
     if SPACE_MARK in symbol:
         return "U+2581 stands for a space inside SentencePiece; write a space"
     if "\0" in symbol:
-        return "SentencePiece cannot hold a zero byte"
+        return "SentencePiece does not support NUL"
     if len(symbol) > MAX_PIECE_LENGTH:
         return f"it has more than {MAX_PIECE_LENGTH:,} characters"
     try:

@@ -37,7 +37,7 @@ class TrainOptions(Options):
         help="Number of tokens to train on, such as 2M.",
     )  # fmt: skip
     patience: int | None = option(
-        None, min=1, shown_default="4 from 20 epochs of a time budget on", panel=BUDGET,
+        None, min=1, shown_default="4 if --time gives over 20 epochs", panel=BUDGET,
         help="Stop after N evaluations without improvement.",
     )  # fmt: skip
     size: Size | None = option(
@@ -46,7 +46,7 @@ class TrainOptions(Options):
     )  # fmt: skip
     family: Family | None = option(
         None, metavar="FAMILY", shown_default="modern", panel=MODEL,
-        help="Architecture: modern (that of Qwen3), llama, gpt2 or classic.",
+        help="Architecture: modern (Qwen3-like), llama, gpt2 or classic.",
     )  # fmt: skip
     num_layers: int | None = option(
         None, min=1, aliases=("layers",), shown_default="from --size", panel=MODEL,
@@ -73,8 +73,8 @@ class TrainOptions(Options):
         help="Tie input and output embeddings.",
     )  # fmt: skip
     init: Init | None = option(
-        None, shown_default="bigrams, where the family can", panel=MODEL,
-        help="Initial weights: random, or a table of the text's bigrams (modern and llama).",
+        None, shown_default="bigrams if supported", panel=MODEL,
+        help="Weight initialization: random, or bigrams of the text (modern and llama).",
     )  # fmt: skip
     document_mask: bool = option(
         False, panel=OPTIMIZATION, help="Mask attention across packed documents."

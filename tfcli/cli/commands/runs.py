@@ -27,8 +27,8 @@ SortOption = Annotated[
     Order,
     typer_option(
         "--sort",
-        help="By date, the newest last, which other commands take by default; by loss, the lowest "
-        "first, for each held-out text; by name; or by size, the largest first.",
+        help="Sort by date (newest last), loss (lowest first, grouped by held-out text), name, or "
+        "size (largest first).",
     ),
 ]
 
@@ -64,7 +64,7 @@ def list_all(json: JsonOption = False, sort: SortOption = "date") -> None:
     rows = [(run, summary, text) for (run, summary), text in zip(found, texts, strict=True)]
     for path in nested_runs():
         name = shlex.quote(str(path.relative_to(ROOT)))
-        reporter.note(f"Note: {path} is not listed, being within a folder; --run {name} names it.")
+        reporter.note(f"Note: {path} is nested, so not listed; select it with --run {name}.")
     if sort != "date":
         rows.sort(key=lambda row: _sort_key(sort, *row[1:]))
     if json:
@@ -159,7 +159,7 @@ def show(
     ] = None,
     json: JsonOption = False,
 ) -> None:
-    """Show one run in detail: its loss, its training, its text, and its model part by part.
+    """Show one run in detail: loss, training, text, and parameters by part.
 
     tfcli runs show small
     """
@@ -189,11 +189,9 @@ def show(
 @app.command(cls=Command)
 def diff(
     runs: Annotated[
-        list[str], typer.Argument(metavar="RUN", help="Names or paths of two or more.")
+        list[str], typer.Argument(metavar="RUN", help="Two or more runs (name or path).")
     ],
-    all: Annotated[
-        bool, typer_option("--all", help="Also show what is the same in all of them.")
-    ] = False,
+    all: Annotated[bool, typer_option("--all", help="Also show identical values.")] = False,
     json: JsonOption = False,
 ) -> None:
     """Compare runs: their results, and the options and texts they were trained with.
@@ -239,7 +237,7 @@ def remove(
     yes: Annotated[bool, typer_option("--yes", "-y", help="Do not ask for confirmation.")] = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Remove runs with all of their checkpoints: either all that are named, or none.
+    """Remove runs and their checkpoints: all of them, or none.
 
     tfcli runs rm small large
     """

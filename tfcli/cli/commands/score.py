@@ -279,8 +279,8 @@ def _arriving_lines(reporter: streams.Reporter) -> Iterator[list[str]]:
                 group.append(decode_line(line, number).removesuffix("\r"))
                 if number == 1 and _is_object(line):
                     reporter.note(
-                        "Note: these are rows of JSON, which are scored as they stand; "
-                        "--format json scores their texts, and --jsonl answers in JSON."
+                        "Note: the input looks like JSON lines and is scored verbatim; "
+                        "--format json scores the text field, --jsonl reads and writes JSON lines."
                     )
         finally:
             yield group  # lines before an invalid one are scored all the same
@@ -308,7 +308,7 @@ def _numbered_lines(file: str, what: str) -> Iterator[list[tuple[int, bytes]]]:
         paths = find_sources([file]).files
         if len(paths) != 1:
             raise UsageError(
-                f"--jsonl reads one file, and {file} is {len(paths):,}",
+                f"--jsonl reads one file; {file} matches {len(paths):,}",
                 hint="cat FILES | tfcli score --jsonl",
             )
         lines = read_lines(paths[0])

@@ -112,7 +112,7 @@ class TokenizerChoice(Options):
     tokenizer: str | None = option(
         None, short="t", metavar="NAME", conflicts=("run",), help="A tokenizer's name or path."
     )
-    run: str | None = option(None, metavar="RUN", help="A run, for the tokenizer it has.")
+    run: str | None = option(None, metavar="RUN", help="Use this run's tokenizer.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -231,13 +231,13 @@ def vocab(
         typer.Argument(metavar="NAME", help="A tokenizer's name or path.", show_default=False),
     ] = None,
     run: Annotated[
-        str | None, typer_option("--run", help="A run, for the tokenizer it has.", metavar="RUN")
+        str | None, typer_option("--run", help="Use this run's tokenizer.", metavar="RUN")
     ] = None,
     json: JsonOption = False,
 ) -> None:
     """List the vocabulary: id, piece, type and score, separated by tabs.
 
-    Pieces are written as encode --pieces does.
+    Pieces are printed as by encode --pieces.
     Types are normal, byte, control, unknown, user-defined and unused.
 
     tfcli tokenizer vocab book | grep user-defined
@@ -265,13 +265,15 @@ def _open(name: str | None, run: str | None, usage: str) -> Tokenizer:
     from tfcli.runs.run import find_run
     from tfcli.text.saved_tokenizers import find_tokenizer
 
+    _require_one(name, run, usage)
+    return find_run(run)[0].tokenizer() if name is None else find_tokenizer(name).tokenizer
+
+
+def _require_one(name: str | None, run: str | None, usage: str) -> None:
     if name is not None and run is not None:
         raise UsageError("a tokenizer's name cannot be combined with --run")
-    if name is not None:
-        return find_tokenizer(name).tokenizer
-    if run is not None:
-        return find_run(run)[0].tokenizer()
-    raise UsageError("no tokenizer given", hint=f"tfcli tokenizer {usage}   # or --run RUN")
+    if name is None and run is None:
+        raise UsageError("no tokenizer given", hint=f"tfcli tokenizer {usage}   # or --run RUN")
 
 
 @app.command(cls=Command)
@@ -281,7 +283,7 @@ def info(
         typer.Argument(metavar="NAME", help="A tokenizer's name or path.", show_default=False),
     ] = None,
     run: Annotated[
-        str | None, typer_option("--run", help="A run, for the tokenizer it has.", metavar="RUN")
+        str | None, typer_option("--run", help="Use this run's tokenizer.", metavar="RUN")
     ] = None,
     json: JsonOption = False,
 ) -> None:
@@ -294,9 +296,13 @@ def info(
     from tfcli.text.saved_tokenizers import find_tokenizer
     from tfcli.text.vocabulary import list_vocabulary
 
-    tokenizer = _open(name, run, "info NAME")
-    path = find_run(run)[0].path if name is None else find_tokenizer(name).path
-    metadata = None if name is None else find_tokenizer(name).metadata
+    _require_one(name, run, "info NAME")
+    if name is not None:
+        saved = find_tokenizer(name)
+        path, tokenizer, metadata = saved.path, saved.tokenizer, saved.metadata
+    else:
+        found, _ = find_run(run)
+        path, tokenizer, metadata = found.path, found.tokenizer(), None
     entries = list_vocabulary(tokenizer)
     facts: dict[str, object] = {
         "name": path.name if name is None else Path(name).name,

@@ -77,7 +77,7 @@ FilesArgument = Annotated[
     typer.Argument(
         metavar="FILE",
         help="Files, folders, globs, - for stdin: text, JSON rows, CSV, TSV, parquet, HTML or "
-        "EPUB, as they are or compressed. FILE:2 gives a file twice its weight.",
+        "EPUB, plain or compressed. FILE:2 samples a file twice as often.",
         show_default=False,
     ),
 ]

@@ -64,7 +64,7 @@ def verify(names: RunsArgument = None, json: JsonOption = False) -> None:
     if damaged:
         raise typer.Exit(DataError.exit_code)
     count = len(inspections)
-    reporter.note("1 run OK." if count == 1 else f"all {count:,} runs OK.")
+    reporter.note("1 run OK." if count == 1 else f"All {count:,} runs OK.")
 
 
 def repair(names: RunsArgument = None) -> None:
@@ -88,8 +88,8 @@ def repair(names: RunsArgument = None) -> None:
         for error in found.faults.values():
             reporter.warn(error)
         if found.valid and found.usable:
-            steps = streams.counted(len(found.valid), "valid step")
-            reporter.note(f"{path.name}: {steps}, the newest {found.valid[-1].name}.")
+            steps = streams.counted(len(found.valid), "valid checkpoint")
+            reporter.note(f"{path.name}: {steps}, newest {found.valid[-1].name}.")
         elif found.usable:
             reporter.note(f"{path.name}: can generate, but not resume training.")
         elif not found.faults:
@@ -115,7 +115,7 @@ def _folders(names: list[str] | None) -> list[Path]:
 def _leftovers(found: Inspection) -> list[str]:
     notes = []
     if found.trainer_killed:
-        notes.append("its trainer was killed; its lock is free")
+        notes.append("training was killed; the run is not locked")
     if found.leftovers:
         notes.append(f"{streams.counted(len(found.leftovers), 'leftover')} of killed processes")
     return notes
