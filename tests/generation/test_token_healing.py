@@ -124,7 +124,22 @@ def test_beam_search_heals_too(model: Transformer, tokenizer: Tokenizer, prompt:
         assert tokenizer.decode_continuation(text.tokens).startswith(overlap)
 
 
-def test_a_form_holds_for_what_follows_the_prompt(model: Transformer, tokenizer: Tokenizer) -> None:
-    request = GenerationRequest(prompt="Ann ", structured=StructuredOutput(regex=" saw"))
-    (events,) = events_of(model, tokenizer, request)
-    assert b"".join(event.data for event in events) == b" saw"
+@pytest.mark.parametrize(
+    "form",
+    [
+        StructuredOutput(choices=("saw", "sawed")),
+        StructuredOutput(regex="(?i)saw(ed)?"),
+        StructuredOutput(json_schema='{"enum": ["saw", "sawed"]}'),
+    ],
+    ids=["choices", "regex", "json_schema"],
+)
+def test_a_form_holds_for_what_follows_the_prompt(
+    model: Transformer, tokenizer: Tokenizer, form: StructuredOutput
+) -> None:
+    """Also where that begins within a token with the space that ends the prompt."""
+    texts = []
+    for prompt in ("Ann ", "Ann", "Ann s"):
+        request = GenerationRequest(prompt=prompt, structured=form, max_new_tokens=40)
+        (events,) = events_of(model, tokenizer, request)
+        texts.append(b"".join(event.data for event in events).decode().strip('"').lower())
+    assert set(texts) <= {"saw", "sawed"}

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from tfcli.options import Option
 
 HELP = {
-    "a line": "append this line, then let the model continue; empty: just continue",
+    "a line": "append this line (after a space, if words would meet), then let the model "
+    "continue; empty: just continue",
     "line \\": "continue on the next line",
     "Ctrl-C": "stop the model, not the program",
     "/retry": "generate the last continuation again, with another seed",

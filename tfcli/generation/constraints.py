@@ -31,7 +31,7 @@ SPECIAL = b"\xff"  # in llguidance, the first byte of a special token's name
 CACHED = 64  # grammars
 # Between the parts of JSON: a space, or a newline and an indentation. All that JSON allows would be
 # written without end by a model that has learned none.
-WHITESPACE = r"( |\r?\n[ \t]{0,16})"
+SPACED = {"whitespace_flexible": True, "whitespace_pattern": r"( |\r?\n[ \t]{0,16})"}
 UNLIKELY = math.log(0.01)
 NEGLIGIBLE = 40.0  # nats below the most likely token
 
@@ -43,8 +43,13 @@ class GrammarCompiler:
         self._tokenizer = tokenizer
         self._compile = lru_cache(CACHED)(self._compile_anew)
 
-    def begin(self, structured: StructuredOutput) -> Constraint | None:
+    def begin(
+        self, structured: StructuredOutput, *, after_space: bool = False
+    ) -> Constraint | None:
         """The constraint of a new text; None where it has none.
+
+        Args:
+            after_space: whether there is a space in front of what has the form.
 
         Raises:
             UsageError: llguidance is not installed, or does not understand the form.
@@ -52,7 +57,7 @@ class GrammarCompiler:
         """
         if structured.source is None:
             return None
-        matcher = self._compile(*structured.source).deep_copy()
+        matcher = self._compile(*structured.source, after_space).deep_copy()
         return Constraint(matcher, self._tokenizer, self._prefixes)
 
     @cached_property
@@ -66,12 +71,13 @@ class GrammarCompiler:
         vocabulary = _Vocabulary(self._tokenizer)
         return LLTokenizer(TokenizerWrapper(vocabulary), eos_token=vocabulary.eos_token_ids)
 
-    def _compile_anew(self, kind: ConstraintKind, text: str) -> Any:
+    def _compile_anew(self, kind: ConstraintKind, text: str, after_space: bool) -> Any:
         """A matcher at the beginning of a text.
 
         Args:
             kind: what `text` is: a regular expression (of Rust's regex), a JSON schema, or a JSON
                 list of strings.
+            after_space: whether a space comes first.
 
         """
         try:
@@ -80,7 +86,8 @@ class GrammarCompiler:
             hint = 'pip install "tfcli[constraints]"'
             raise OptionError(kind, "needs the package llguidance", hint=hint) from None
         try:
-            matcher = LLMatcher(self._vocabulary, _grammar(kind, text, LLMatcher), log_level=0)
+            grammar = _grammar(kind, text, " " if after_space else "", LLMatcher)
+            matcher = LLMatcher(self._vocabulary, grammar, log_level=0)
         except (ValueError, TypeError, RecursionError) as error:
             raise UsageError(f"invalid {NAMES[kind]}", why=str(error)) from None
         if matcher.is_error():
@@ -94,15 +101,25 @@ class GrammarCompiler:
         return matcher
 
 
-def _grammar(kind: ConstraintKind, text: str, library: Any) -> str:
-    """The grammar in llguidance's own language."""
+def _grammar(kind: ConstraintKind, text: str, before: str, library: Any) -> Any:
+    """The grammar in llguidance's own language.
+
+    Args:
+        before: what comes before the text of that form.
+
+    """
     if kind == "regex":
-        return library.grammar_from_regex(text)  # type: ignore[no-any-return]
+        return library.grammar_from_regex(f"{before}(?:{text})" if before else text)
     if kind == "json_schema":
-        spaced = {"whitespace_flexible": True, "whitespace_pattern": WHITESPACE}
-        return library.grammar_from_json_schema(text, defaults=spaced)  # type: ignore[no-any-return]
-    alternatives = " | ".join(json.dumps(choice) for choice in dict.fromkeys(json.loads(text)))
-    return library.grammar_from_lark(f"start: {alternatives}")  # type: ignore[no-any-return]
+        if not before:
+            return library.grammar_from_json_schema(text, defaults=SPACED)
+        schema = json.dumps({"x-guidance": SPACED, "allOf": [json.loads(text)]})
+        return library.grammar_from_lark(
+            f"start: {json.dumps(before)} value\nvalue: %json {schema}"
+        )
+    choices = dict.fromkeys(json.loads(text))
+    alternatives = " | ".join(json.dumps(before + choice) for choice in choices)
+    return library.grammar_from_lark(f"start: {alternatives}")
 
 
 class _Vocabulary:

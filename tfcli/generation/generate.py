@@ -167,8 +167,8 @@ class Generator:
                 yield from self._step(active)
 
     def _begin(self, index: int, request: GenerationRequest) -> ActiveSequence:
-        constraint = self._grammars.begin(request.structured)
         ids, taken = self.read_prompt(request)
+        constraint = self._grammars.begin(request.structured, after_space=bool(taken))
         return ActiveSequence(
             index, request, ids, self._special, taken=taken, constraint=constraint
         )
@@ -182,8 +182,8 @@ class Generator:
             most_taken: how many tokens token healing may take back.
 
         Returns:
-            `bos` and the ids of the prompt, or as many of the last ones as fit the context; but
-            without those that token healing takes back, which come second.
+            `bos` and as many of the prompt's last ids as fit the context, without those that token
+            healing takes back; and those.
 
         Raises:
             UsageError: the prompt is empty, and the tokenizer has no token that a text begins with.
@@ -201,11 +201,11 @@ class Generator:
         if len(ids) > room:
             self._notice_once(f"the prompt has {len(ids):,} tokens; using the last {room:,}")
             ids = ids[len(ids) - room :]
-        heals = request.token_healing and request.structured.source is None
         first = len(self._bos) == 0  # without bos, one token has to be left to start from
-        if not heals or len(ids) == first:
-            return [*self._bos, *ids], []
+        most_taken = most_taken if request.token_healing else 0
         rest, taken = self._healing.take_back(ids[first:], most_taken)
+        if request.structured.source and self._tokenizer.decode_continuation(taken) != b" ":
+            return [*self._bos, *ids], []  # the form is of what follows the prompt
         return [*self._bos, *ids[:first], *rest], taken
 
     def _notice_once(self, text: str) -> None:
@@ -235,6 +235,8 @@ class Generator:
                 sequence.context_ids.append(token)
             if sequence.taken[:1] == [token]:  # it is the prompt's own
                 sequence.prompt.append(sequence.taken.pop(0))
+                if sequence.constraint:
+                    sequence.constraint.accept(token)
                 continue
             overlap = sum(len(self._tokenizer.token_bytes[each]) for each in sequence.taken)
             sequence.taken = []

@@ -185,8 +185,10 @@ class StructuredOutput(Options):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.choices is not None and ("" in self.choices or not self.choices):
+        if self.choices is not None and not self.choices:
             raise OptionError("choices", "must not be empty")
+        if self.choices is not None and "" in self.choices:
+            raise OptionError("choices", "must not have an empty string among them")
 
     @property
     def source(self) -> tuple[ConstraintKind, str] | None:
