@@ -172,7 +172,7 @@ CASES = [
     Case("one-line.txt", BOOK.replace("\n", " ").encode(), [BOOK.replace("\n", " ")]),
     Case("with space ünïcode.txt", BOOK.encode(), [BOOK]),
     Case("page.html", f"<html><style>p {{}}</style>{''.join(f'<p>{s}' for s in LINES)}".encode(),
-         ["\n\n".join(LINES) + "\n"], "is a page (HTML)"),
+         ["\n\n".join(LINES) + "\n"], "is HTML; only its text is read"),
     Case("report.pdf", b"%PDF-1.7\n" + BOOK.encode(), None, "is a PDF, not text\n  try: pdftotext"),
     Case("texts.zip", zip_file(**{"a.txt": BOOK.encode()}), None, "try: unzip"),
     Case("letter.docx", zip_file(**{"word/document.xml": b"<w/>"}), None, "try: pandoc"),
