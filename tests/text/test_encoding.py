@@ -105,3 +105,17 @@ def test_noise_gets_no_guess() -> None:
 def test_what_is_no_encoding_of_text_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match="cp1252"):
         parse_encoding(name)
+
+
+def test_utf8_among_files_of_another_encoding_is_read_as_such(tmp_path: Path) -> None:
+    """In a folder of chapters, one of which was saved by an old program."""
+    text = "El niño comió una manzana.\n" * 9
+    (tmp_path / "new.txt").write_text(text, encoding="utf-8")
+    (tmp_path / "old.txt").write_text(text, encoding="latin-1")
+    (tmp_path / "mark.txt").write_text(text, encoding="utf-8-sig")
+    options = ReadingOptions(encoding="iso8859-1")
+    for name in ("new.txt", "old.txt", "mark.txt"):
+        reading = Reading()
+        assert join(read_chunks(tmp_path / name, options, reading=reading)).decode() == text
+        notes = reading.notes(tmp_path / name, options)
+        assert ("read as such" in " ".join(notes)) == (name != "old.txt")

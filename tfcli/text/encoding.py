@@ -48,6 +48,11 @@ def encoding_of(head: bytes) -> tuple[str, int]:
     return UTF8, 0
 
 
+def begins_as_utf8(head: bytes) -> bool:
+    """Whether a file that begins like this is UTF-8, and could hardly be anything else."""
+    return head.startswith(UTF8_BOM) or (not head.isascii() and _decodes(head, UTF8))
+
+
 def _readable_as(head: bytes) -> str | None:
     """UTF-16 or UTF-32 where only these give lines of printable characters."""
     for name in _WIDE:

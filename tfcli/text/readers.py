@@ -21,6 +21,7 @@ from tfcli.text.encoding import (
     UTF8,
     UTF8_BOM,
     as_utf8,
+    begins_as_utf8,
     check_utf8,
     encoding_of,
     has_zeros,
@@ -166,7 +167,9 @@ def _as_text(
     """The stream in UTF-8 after its byte order mark, and how many bytes of it came before."""
     found, mark = encoding_of(head)
     reading.encoding = options.encoding or found
-    if options.encoding in {None, UTF8}:
+    if options.encoding is not None and begins_as_utf8(head):
+        reading.encoding = UTF8  # of a folder's files, some need the option, others would suffer
+    if options.encoding is None or reading.encoding == UTF8:
         stream.read(mark)
     if reading.encoding == UTF8:
         return stream, mark

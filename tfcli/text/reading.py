@@ -49,6 +49,8 @@ class Reading:
         found = []
         if self.format in MARKUP and options.format is None:
             found.append(describe_markup(self.format, [name]))
+        if options.encoding not in {None, self.encoding}:
+            found.append(f"{name} is UTF-8, and is read as such")
         if self.encoding != UTF8 and options.encoding is None:
             found.append(f"{name} is {self.encoding.upper()}")
         if self.rows is not None:
