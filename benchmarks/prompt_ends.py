@@ -116,19 +116,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("run", nargs="?", help="a run that was trained on it")
     parser.add_argument("--count", type=int, default=100, help="places of each kind")
     options = parser.parse_args(arguments)
-    if options.tiny:
-        tokenizer = number_tokenizer(400)
-        config = named_config("nano", vocab_size=400, context_length=256, num_layers=1, d_model=32)
-        folder = tempfile.TemporaryDirectory()
-        run = make_run(config, tokenizer, Path(folder.name) / "run")
-        text = "".join(f"{n} times {n} is\n" for n in range(1000))
-        options.count = 2
-    else:
-        run, _ = find_run(options.run)
-        text = options.text.read_text(encoding="utf-8")
-    print_heading("prompt_ends", arguments)
-    columns = ["the prompt ends", "as it is", "healed", "with a newline added"]
-    print_table(columns, rows(Prompts(run), text[len(text) * 9 // 10 :], options.count))
+    with tempfile.TemporaryDirectory() as folder:
+        if options.tiny:
+            tokenizer = number_tokenizer(400)
+            config = named_config(
+                "nano", vocab_size=400, context_length=256, num_layers=1, d_model=32
+            )
+            run = make_run(config, tokenizer, Path(folder) / "run")
+            text = "".join(f"{n} times {n} is\n" for n in range(1000))
+            options.count = 2
+        else:
+            run, _ = find_run(options.run)
+            text = options.text.read_text(encoding="utf-8")
+        print_heading("prompt_ends", arguments)
+        columns = ["the prompt ends", "as it is", "healed", "with a newline added"]
+        print_table(columns, rows(Prompts(run), text[len(text) * 9 // 10 :], options.count))
 
 
 if __name__ == "__main__":
