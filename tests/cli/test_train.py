@@ -149,6 +149,15 @@ def test_threads_are_as_many_as_asked_for(shell: Shell) -> None:
     assert shell("generate", "Ann", "--threads", "0").code == 2
 
 
+def test_fine_tuning_that_makes_a_model_worse_keeps_what_it_began_with(shell: Shell) -> None:
+    assert shell("train", "book.txt", "--run", "it", "--steps", "20", *TINY).code == 0
+    worse = ("--from", "it", "--run", "worse", "--steps", "2", "--lr", "100")
+    done = shell("train", "book.txt", *worse, "--json")
+    assert done.code == 0, done.err
+    assert json.loads(done.out)["best_step"] == 0
+    assert "best checkpoint: step 0" in done.err
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_signal_saves_and_the_run_resumes_to_the_same_bits(
     shell: Shell, number: signal.Signals, code: int

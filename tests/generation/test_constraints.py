@@ -108,6 +108,22 @@ def test_format_ends_where_the_text_would_not_go_on_in_it(tokenizer: Tokenizer) 
     assert left[tokenizer.special.eos] == pytest.approx(expected)
 
 
+@pytest.mark.parametrize("certain", ["a", "b", None])
+def test_certainty_and_nothing_left_are_numbers_too(
+    tokenizer: Tokenizer, certain: str | None
+) -> None:
+    constraint = GrammarCompiler(tokenizer).begin(StructuredOutput(regex="a*"))
+    assert constraint
+    logits = np.full(tokenizer.vocab_size, -1e9 if certain else -np.inf, np.float32)
+    if certain:
+        logits[tokenizer.encode_continuation(certain)] = 1e-3
+    left = constraint.allow(logits)
+    assert not np.isnan(left).any()
+    fit = constraint.fit(from_nothing=False)
+    assert fit
+    assert fit.probability == pytest.approx(1.0 if certain else 0.0)
+
+
 def test_fit_is_the_probability_that_the_form_leaves(
     model: Transformer, tokenizer: Tokenizer
 ) -> None:

@@ -12,7 +12,7 @@ from tests.generation.conftest import CONTEXT, numpy_engine
 from tfcli.generation.beam import beam_search
 from tfcli.generation.engines.torch_engine import TorchEngine
 from tfcli.generation.generate import Generator, RequestList, TokenEvent
-from tfcli.generation.request import GenerationRequest, Sampling, StructuredOutput
+from tfcli.generation.request import GenerationRequest, Penalties, Sampling, StructuredOutput
 from tfcli.model.transformer import Transformer
 from tfcli.text.tokenizer import Tokenizer
 
@@ -122,6 +122,30 @@ def test_beam_search_heals_too(model: Transformer, tokenizer: Tokenizer, prompt:
         logits_processor=generator.logits_processor(request),
     ):  # fmt: skip
         assert tokenizer.decode_continuation(text.tokens).startswith(overlap)
+
+
+@pytest.mark.parametrize("prompt", ["Ann saw Ann saw", "Ann s", "Ann "])
+def test_penalties_do_not_change_the_prompt(
+    model: Transformer, tokenizer: Tokenizer, prompt: str
+) -> None:
+    """Its own tokens may stay, even if they were not to be generated."""
+    own = set(tokenizer.encode(prompt))
+    others = [token for token in range(tokenizer.vocab_size) if token not in own]
+    longer = [token for token in others if len(tokenizer.token_bytes[token]) > 1]
+    forbidden = tuple((token, -float("inf")) for token in (*own, *longer))
+    request = GenerationRequest(
+        prompt=prompt, sampling=GREEDY, max_new_tokens=4, ignore_eos=True,
+        penalties=Penalties(logit_bias=forbidden, no_repeat_ngram_size=1),
+    )  # fmt: skip
+    (events,) = events_of(model, tokenizer, request)
+    assert len(events) == 4
+    assert not own & {event.token for event in events}
+    generator = Generator(numpy_engine(model), tokenizer)
+    _, taken = generator.read_prompt(request, most_taken=1)
+    assert bool(taken) == (prompt != "Ann saw Ann saw")  # no longer token begins with ` saw`
+    if taken:
+        adjusted = generator.logits_processor(request)(np.zeros(tokenizer.vocab_size), ())
+        assert np.isfinite(adjusted).nonzero()[0].tolist() == taken
 
 
 @pytest.mark.parametrize(

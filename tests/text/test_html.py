@@ -378,6 +378,13 @@ def test_note_names_the_kind(tmp_path: Path) -> None:
     assert found.notes(NAME, ReadingOptions(format="html")) == []
 
 
+def test_utf8_page_is_read_as_such_whatever_encoding_is_named() -> None:
+    page = "<p>El niño salió.</p>"
+    for written, named in (("utf-8", "cp1252"), ("cp1252", "cp1252")):
+        text = html_text(page.encode(written), Path("page.html"), encoding=named)
+        assert text.decode().strip() == "El niño salió."
+
+
 def test_without_selectolax_the_error_says_how_to_install_it(tmp_path: Path) -> None:
     """A folder's other files are read without it, and its pages once it is there."""
     (tmp_path / "page.html").write_text("<html><p>Hello</p></html>")

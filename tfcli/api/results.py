@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from tfcli.generation.scorer import token_text
+
 if TYPE_CHECKING:
     from tfcli.generation.active_sequence import FinishReason
     from tfcli.generation.scorer import Scored
@@ -85,9 +87,8 @@ class Score:
 
 def make_score(scored: Scored, tokenizer: Tokenizer) -> Score:
     """The score of a text, with the text of each token."""
-    spelled = tokenizer.token_bytes
     by_token = [
-        TokenScore(token, spelled[token].decode(errors="backslashreplace"), 0.0 - logprob)
+        TokenScore(token, token_text(tokenizer, token), 0.0 - logprob)
         for token, logprob in zip(scored.ids, scored.logprobs, strict=True)
     ]
     return Score(**scored.to_json(), by_token=by_token)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tfcli.api.arguments import require_ids, require_text
+from tfcli.generation.scorer import token_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -62,5 +63,4 @@ class RunTokenizer:
 
     def tokenize(self, text: str) -> list[str]:
         r"""What each token of a text stands for; parts of a character escaped, as `\xe2`."""
-        spelled = self._tokenizer.token_bytes
-        return [spelled[token].decode(errors="backslashreplace") for token in self.encode(text)]
+        return [token_text(self._tokenizer, token) for token in self.encode(text)]

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 import sys
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from tfcli.cli import streams
 from tfcli.cli.output_formats import end_line, stdout_filter
 from tfcli.cli.surprisal import colored, legend
+from tfcli.generation.scorer import token_text
 from tfcli.generation.streaming import TextStream, make_visible
 from tfcli.text.escapes import escape_bytes
 
@@ -64,10 +66,7 @@ def write_row(row: ScoreLine, text: Scored | None, tokenizer: Tokenizer, *, toke
 
 def tokens_to_json(text: Scored, tokenizer: Tokenizer) -> list[dict[str, Any]]:
     """The tokens of a text, each with its alternatives if they were asked for."""
-
-    def spelled(token: int) -> str:
-        return tokenizer.token_bytes[token].decode(errors="backslashreplace")
-
+    spelled = partial(token_text, tokenizer)
     found: list[dict[str, Any]] = []
     for place, (token, logprob) in enumerate(zip(text.ids, text.logprobs, strict=True)):
         value: dict[str, Any] = {"token": token, "text": spelled(token), "nats": 0.0 - logprob}

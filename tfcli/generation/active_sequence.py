@@ -36,7 +36,6 @@ class ActiveSequence:
         request: GenerationRequest,
         ids: list[int],
         special: SpecialTokens,
-        *,
         taken: Sequence[int] = (),
         constraint: Constraint | None = None,
     ) -> None:

@@ -228,10 +228,13 @@ class Constraint:
             return np.full_like(logits, -np.inf)
         allowed = np.unpackbits(mask, bitorder="little")[: len(logits)].astype(bool)
         left = self._prefixes.allow(logits, allowed)
+        every, kept = _log_sum(logits), _log_sum(left)
         eos = self._tokenizer.special.eos
-        if self.complete and eos is not None and allowed[eos]:
-            left[eos] = np.logaddexp(left[eos], _log_difference(_log_sum(logits), _log_sum(left)))
-        self._left.append(float(_log_sum(left) - _log_sum(logits)))
+        if self.complete and eos is not None and allowed[eos] and kept < every:
+            lost = every + math.log(-math.expm1(kept - every))  # log(exp(every) - exp(kept))
+            left[eos] = np.logaddexp(left[eos], lost)
+            kept = every
+        self._left.append(kept - every if kept > -math.inf else -math.inf)
         if self._left[-1] < UNLIKELY and self._unlikely_after is None and self._text:
             self._unlikely_after = self._text
         return left
@@ -262,10 +265,8 @@ class Constraint:
         return FormatFit(float(np.exp(np.mean(left))), self._unlikely_after)
 
 
-def _log_difference(whole: float, part: float) -> float:
-    """log(exp(whole) - exp(part)); -inf where nothing is left."""
-    return whole + math.log1p(-math.exp(part - whole)) if part < whole else -math.inf
-
-
 def _log_sum(logits: Logits) -> float:
-    return float(np.logaddexp.reduce(logits.astype(np.float64)))
+    highest = float(logits.max())
+    if highest == -math.inf:
+        return highest
+    return highest + math.log(np.exp(logits.astype(np.float64) - highest).sum())

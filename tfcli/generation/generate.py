@@ -169,9 +169,7 @@ class Generator:
     def _begin(self, index: int, request: GenerationRequest) -> ActiveSequence:
         ids, taken = self.read_prompt(request)
         constraint = self._grammars.begin(request.structured, after_space=bool(taken))
-        return ActiveSequence(
-            index, request, ids, self._special, taken=taken, constraint=constraint
-        )
+        return ActiveSequence(index, request, ids, self._special, taken, constraint)
 
     def read_prompt(
         self, request: GenerationRequest, *, most_taken: int = MOST
@@ -333,7 +331,10 @@ class Generator:
         if penalties != NO_PENALTIES:
             breakers = self._breakers if penalties.dry_multiplier else frozenset[int]()
             tokens = sequence.prompt + sequence.written
+            unpenalized = logits
             logits = penalize(logits, penalties, tokens, sequence.written, breakers)
+            own = sequence.taken[:1]  # the prompt is what it is
+            logits[own] = unpenalized[own]
         if sequence.constraint:
             logits = sequence.constraint.allow(logits)
         if sequence.may_not_end:
@@ -348,10 +349,10 @@ class Generator:
         ids, taken = self.read_prompt(request, most_taken=1)
 
         def adjust(logits: Logits, written: tuple[int, ...]) -> Logits:
-            if taken and not written:
-                logits = self._healing.allow(logits, taken)
-            sequence = ActiveSequence(0, request, ids, self._special)
+            own = [] if written else taken
+            sequence = ActiveSequence(0, request, ids, self._special, own)
             sequence.written = list(written)
+            logits = self._healing.allow(logits, own) if own else logits
             state = START
             for token in written[-max(LACKING) :]:
                 state = self._characters.state_after(state, token)

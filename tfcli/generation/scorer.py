@@ -59,6 +59,11 @@ class Scored:
         }
 
 
+def token_text(tokenizer: Tokenizer, token: int) -> str:
+    r"""What a token stands for; bytes that are no whole character escaped, as `\xe2`."""
+    return tokenizer.token_bytes[token].decode(errors="backslashreplace")
+
+
 class Scorer:
     """Scores texts with one model.
 
@@ -78,8 +83,13 @@ class Scorer:
         stride: int | None = None,
         top: int = 0,
     ) -> None:
+        from tfcli.generation.scoring import Alternatives
+
         self.tokenizer = tokenizer
         self._engine, self._rows, self._top = engine, rows, top
+        hidden = set(tokenizer.special.suppressed)
+        others = [i for i in range(tokenizer.vocab_size) if i not in hidden] if top else []
+        self._alternatives = Alternatives(top, others)
         context = engine.context_length
         if stride is not None and stride > context:
             raise OptionError(
@@ -103,7 +113,7 @@ class Scorer:
             progress: is told how many bytes have been scored so far.
 
         """
-        from tfcli.generation.scoring import Alternatives, score_tokens
+        from tfcli.generation.scoring import score_tokens
 
         before = [self.tokenizer.encode(prompt) for prompt in prompts] or [[] for _ in texts]
         own = [
@@ -111,7 +121,7 @@ class Scorer:
             for text, prompt in zip(texts, before, strict=True)
         ]
         together = [prompt + ids for prompt, ids in zip(before, own, strict=True)]
-        special, spelled = self.tokenizer.special, self.tokenizer.token_bytes
+        spelled = self.tokenizer.token_bytes
         done = 0
 
         def report(window: Window) -> None:
@@ -119,11 +129,9 @@ class Scorer:
             done += sum(len(spelled[i]) for i in together[window.text][window.scored : window.end])
             progress(done)
 
-        ids = [i for i in range(self.tokenizer.vocab_size) if i not in special.suppressed]
         scores = score_tokens(
-            self._engine, together, special, rows=self._rows, stride=self._stride,
-            prompts=list(map(len, before)), alternatives=Alternatives(self._top, ids),
-            progress=report,
+            self._engine, together, self.tokenizer.special, rows=self._rows, stride=self._stride,
+            prompts=list(map(len, before)), alternatives=self._alternatives, progress=report,
         )  # fmt: skip
         for text, own_ids, found in zip(texts, own, scores, strict=True):
             top = zip(found.top_ids.tolist(), found.top_logprobs.tolist(), strict=True)

@@ -51,10 +51,8 @@ class TokenHealing:
             overlap = self._spell(ids[-end:])
             if len(overlap) > self._longest:
                 break
-            if any(
-                len(self._tokenizer.token_bytes[token]) > len(overlap)
-                for token in self._beginning_with(overlap)
-            ):
+            longer = self._beginning_with(overlap)
+            if any(len(self._tokenizer.token_bytes[other]) > len(overlap) for other in longer):
                 count = end
         return ids[: len(ids) - count], ids[len(ids) - count :]
 

@@ -12,7 +12,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from tfcli.errors import DataError
-from tfcli.text.encoding import UTF8, check_utf8, encoding_of, is_utf8
+from tfcli.text.encoding import UTF8, begins_as_utf8, check_utf8, encoding_of, is_utf8
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -107,6 +107,8 @@ _DECLARED = re.compile(
 def _decode(data: bytes, name: Path, encoding: str | None) -> str:
     """The page as a string: by its first bytes, as UTF-8 if it is that, or as it says itself."""
     found, mark = encoding_of(data)
+    if encoding is not None and begins_as_utf8(data):
+        encoding = None  # as in a folder of texts, of which some need the option
     if encoding is None and found == UTF8:
         declared = _declared(data)
         # many pages that say otherwise are UTF-8; no other encoding looks like it by chance

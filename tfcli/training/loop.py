@@ -147,7 +147,7 @@ class Trainer:
 
     def _train(self) -> Iterator[Event]:
         self.model.train()
-        if self.step == 0:
+        if self.step == 0 and math.isinf(self.best):  # not yet evaluated
             yield from self._evaluate_start()
         if self.plan.compile:
             yield from self._compile()
@@ -180,6 +180,7 @@ class Trainer:
         """Evaluates and saves the first weights: a few steps can make them worse."""
         yield from self._evaluate()
         if self._held_out is not None:
+            self.saved_step = None  # a step 0 that came from another run has no loss yet
             yield from self._save()
 
     def _out_of_patience(self) -> bool:

@@ -25,7 +25,6 @@ from tfcli.runs.step import (
 from tfcli.runs.valid_steps import ValidStep, newest_valid_step, no_valid_step, open_step
 from tfcli.runs.weights import load_weights
 from tfcli.training.callbacks import NO_CALLBACKS, Callbacks, ResumePoint
-from tfcli.training.evaluation import evaluate_tokens
 from tfcli.training.grad_scaler import GradScaler
 from tfcli.training.loop import Trainer
 from tfcli.training.optimizers import Optimizer
@@ -64,10 +63,7 @@ def _save_base(job: TrainingJob, run: Run, base: Base) -> ValidStep:
     model = Transformer(job.model_config)
     load_weights(model, base.step.path)
     arrays = load_arrays(base.step.path / MODEL)
-    held_out = evaluate_tokens(
-        model.to(job.device), job.corpus.held_out, job.tokenizer, limit=job.plan.evaluation_tokens
-    )
-    state = StepState(step=0, tokens_seen=0, seconds=0.0, held_out=held_out)
+    state = StepState(step=0, tokens_seen=0, seconds=0.0)  # the trainer evaluates it
     fresh = Optimizer(model, job.plan.optimizer).state()
     scale = GradScaler(job.plan.dtype).state()
     return open_step(save_step(run.path, state, arrays, {**fresh, **scale}))

@@ -30,6 +30,14 @@ app = typer.Typer(cls=Group, no_args_is_help=True, help="Train and use SentenceP
 
 LINES = 256  # encoded or decoded together
 
+NameArgument = Annotated[
+    str | None,
+    typer.Argument(metavar="NAME", help="A tokenizer's name or path.", show_default=False),
+]
+RunOption = Annotated[
+    str | None, typer_option("--run", help="Use this run's tokenizer.", metavar="RUN")
+]
+
 
 @dataclass(frozen=True, kw_only=True)
 class TokenizerOptions(Options):
@@ -226,13 +234,8 @@ def _answer_lines(purpose: str, answer: Callable[[bytes, int], bytes]) -> None:
 
 @app.command(cls=Command)
 def vocab(
-    name: Annotated[
-        str | None,
-        typer.Argument(metavar="NAME", help="A tokenizer's name or path.", show_default=False),
-    ] = None,
-    run: Annotated[
-        str | None, typer_option("--run", help="Use this run's tokenizer.", metavar="RUN")
-    ] = None,
+    name: NameArgument = None,
+    run: RunOption = None,
     json: JsonOption = False,
 ) -> None:
     """List the vocabulary: id, piece, type and score, separated by tabs.
@@ -278,13 +281,8 @@ def _require_one(name: str | None, run: str | None, usage: str) -> None:
 
 @app.command(cls=Command)
 def info(
-    name: Annotated[
-        str | None,
-        typer.Argument(metavar="NAME", help="A tokenizer's name or path.", show_default=False),
-    ] = None,
-    run: Annotated[
-        str | None, typer_option("--run", help="Use this run's tokenizer.", metavar="RUN")
-    ] = None,
+    name: NameArgument = None,
+    run: RunOption = None,
     json: JsonOption = False,
 ) -> None:
     """Show a tokenizer, and how well it compresses the text it was trained for.
