@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -19,6 +20,8 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from tfcli.runtime.device import Device
 
 # Machines may be shared, so that the time of an example means nothing.
@@ -111,6 +114,34 @@ class Shell(Protocol):
     ) -> Result: ...
 
 
+class Called:
+    """The program, called in this process: for what ends before torch is needed."""
+
+    def __init__(
+        self,
+        folder: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        captured: pytest.CaptureFixture[bytes],
+    ) -> None:
+        self.folder = folder
+        self._monkeypatch = monkeypatch
+        self._captured = captured
+
+    def __call__(self, *arguments: str, env: dict[str, str] | None = None) -> Result:
+        from tfcli.cli.app import run
+
+        environment = bare_environment() | (env or {})
+        with self._monkeypatch.context() as context:
+            context.chdir(self.folder)
+            for name in os.environ.keys() - environment.keys():
+                context.delenv(name)
+            for name, value in environment.items():
+                context.setenv(name, value)
+            code = run(arguments, started=time.monotonic())
+        written = self._captured.readouterr()
+        return Result(code, written.out, written.err.decode())
+
+
 def bare_environment() -> dict[str, str]:
     """The environment without variables that would change the output."""
     unwanted = {"NO_COLOR", "FORCE_COLOR", "GITHUB_ACTIONS", "COLUMNS", "TERM"}
@@ -178,6 +209,18 @@ def shell(tmp_path: Path) -> Shell:
     """A shell in a folder with nothing but book.txt."""
     (tmp_path / "book.txt").write_text(BOOK)
     return RealShell(tmp_path)
+
+
+@pytest.fixture
+def called(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsysbinary: pytest.CaptureFixture[bytes]
+) -> Iterator[Called]:
+    """The same folder, where the program is called without a process of its own."""
+    from tfcli.cli.app import root_command
+
+    (tmp_path / "book.txt").write_text(BOOK)
+    yield Called(tmp_path, monkeypatch, capsysbinary)
+    root_command.cache_clear()  # what has shown its help is changed
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.conftest import Shell
+from tests.conftest import Called, Shell
 from tfcli.cli.app import root_command
 
 
@@ -24,9 +24,9 @@ COMMANDS = list(commands(root_command()))
 
 
 @pytest.mark.parametrize("path", [(), ("runs",), ("tokenizer",), *COMMANDS], ids=" ".join)
-def test_every_command_has_help_with_a_description(shell: Shell, path: tuple[str, ...]) -> None:
+def test_every_command_has_help_with_a_description(called: Called, path: tuple[str, ...]) -> None:
     for flag in ("--help", "-h"):
-        done = shell(*path, flag)
+        done = called(*path, flag)
         assert done.code == 0
         assert " ".join(("Usage: tfcli", *path)) in done.out.decode()
         assert done.err == ""

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.test_terminal import TINY, terminal
-from tests.conftest import BOOK, RealShell, Shell
+from tests.conftest import BOOK, Called, RealShell, Shell
 
 
 @pytest.fixture(scope="module")
@@ -33,6 +33,12 @@ def several(tmp_path_factory: pytest.TempPathFactory) -> Shell:
 
 
 @pytest.fixture
+def listed(several: Shell, called: Called) -> Called:
+    called.folder = several.folder
+    return called
+
+
+@pytest.fixture
 def workshop(several: Shell, tmp_path: Path) -> Shell:
     shutil.copytree(several.folder, tmp_path / "work")
     return RealShell(tmp_path / "work")
@@ -46,12 +52,12 @@ def names(out: bytes) -> list[str]:
 # --- list ---------------------------------------------------------------------------------------
 
 
-def test_runs_list_is_the_same_as_runs(several: Shell) -> None:
+def test_runs_list_is_the_same_as_runs(listed: Called) -> None:
     for options in ((), ("--json",), ("--sort", "loss")):
-        assert several("runs", "list", *options).out == several("runs", *options).out
+        assert listed("runs", "list", *options).out == listed("runs", *options).out
 
 
-def test_runs_are_sorted_as_asked(several: Shell) -> None:
+def test_runs_are_sorted_as_asked(listed: Called) -> None:
     order = {
         "date": ["small", "numbers", "gpt"],
         "name": ["gpt", "numbers", "small"],
@@ -59,10 +65,10 @@ def test_runs_are_sorted_as_asked(several: Shell) -> None:
         "loss": ["small", "gpt", "numbers"],  # text by text
     }
     for sort, expected in order.items():
-        done = several("runs", "list", "--sort", sort)
+        done = listed("runs", "list", "--sort", sort)
         assert names(done.out) == expected
         assert "Next: tfcli runs show gpt" in done.err  # the newest, whatever the order
-        rows = several("runs", "list", "--sort", sort, "--json").out.splitlines()
+        rows = listed("runs", "list", "--sort", sort, "--json").out.splitlines()
         assert [json.loads(row)["name"] for row in rows] == expected
 
 
@@ -99,9 +105,9 @@ def test_different_texts_of_the_same_name_are_told_apart(workshop: Shell) -> Non
 # --- show ---------------------------------------------------------------------------------------
 
 
-def test_show_has_every_part_of_the_model_in_words(several: Shell) -> None:
-    shown = several("runs", "show", "small").out.decode()
-    summary = json.loads(several("runs", "show", "small", "--json").out)
+def test_show_has_every_part_of_the_model_in_words(listed: Called) -> None:
+    shown = listed("runs", "show", "small").out.decode()
+    summary = json.loads(listed("runs", "show", "small", "--json").out)
     for words in (
         "Run small",
         rf"best nats/byte +{summary['held_out']['nats_per_byte']:.4f}, step 8\n",
@@ -125,12 +131,12 @@ def test_show_names_a_run_elsewhere_by_its_path(workshop: Shell) -> None:
 
 
 @pytest.mark.parametrize("columns", [40, 80])
-def test_show_and_diff_fit_the_terminal(several: Shell, columns: int) -> None:
+def test_show_and_diff_fit_the_terminal(listed: Called, columns: int) -> None:
     for command in (("show", "small"), ("diff", "small", "gpt", "numbers")):
-        done = several("runs", *command, env={"COLUMNS": str(columns)})
+        done = listed("runs", *command, env={"COLUMNS": str(columns)})
         assert done.code == 0, done.err
         assert max(map(len, done.out.decode().splitlines())) <= columns
-        wide = several("runs", *command, env={"COLUMNS": "300"}).out.decode()
+        wide = listed("runs", *command, env={"COLUMNS": "300"}).out.decode()
         if command[0] == "show" or columns == 80:  # otherwise names of runs are repeated
             assert Counter("".join(wide.split())) == Counter("".join(done.out.decode().split()))
 
@@ -138,8 +144,8 @@ def test_show_and_diff_fit_the_terminal(several: Shell, columns: int) -> None:
 # --- diff ---------------------------------------------------------------------------------------
 
 
-def test_diff_shows_what_differs_and_only_that(several: Shell) -> None:
-    done = several("runs", "diff", "small", "gpt")
+def test_diff_shows_what_differs_and_only_that(listed: Called) -> None:
+    done = listed("runs", "diff", "small", "gpt")
     shown = done.out.decode()
     assert re.search(r"^ +small +gpt$", shown, re.MULTILINE)
     assert re.search(r"  seed +0 +5\n", shown)
@@ -148,30 +154,30 @@ def test_diff_shows_what_differs_and_only_that(several: Shell) -> None:
     assert "hidden size" not in shown
     assert "Text" not in shown
     assert "compared" not in done.err
-    everything = several("runs", "diff", "small", "gpt", "--all").out.decode()
+    everything = listed("runs", "diff", "small", "gpt", "--all").out.decode()
     assert re.search(r"  hidden size +32 +32\n", everything)
 
 
-def test_diff_of_different_texts_says_so(several: Shell) -> None:
-    done = several("runs", "diff", "small", "numbers")
+def test_diff_of_different_texts_says_so(listed: Called) -> None:
+    done = listed("runs", "diff", "small", "numbers")
     assert re.search(r"  files +book\.txt +numbers\.txt\n", done.out.decode())
     assert "evaluated on different texts; their losses cannot be compared" in done.err
 
 
-def test_diff_as_json(several: Shell) -> None:
-    found = json.loads(several("runs", "diff", "small", "gpt", "--json").out)
+def test_diff_as_json(listed: Called) -> None:
+    found = json.loads(listed("runs", "diff", "small", "gpt", "--json").out)
     assert found["runs"] == ["checkpoints/small", "checkpoints/gpt"]
     assert found["comparable"] is True
     assert found["configuration"]["seed"] == [0, 5]
     assert found["configuration"]["model.family"] == ["modern", "gpt2"]
     assert found["results"]["steps"] == [8, 2]
     assert "model.d_model" not in found["configuration"]
-    everything = json.loads(several("runs", "diff", "small", "gpt", "--json", "--all").out)
+    everything = json.loads(listed("runs", "diff", "small", "gpt", "--json", "--all").out)
     assert everything["configuration"]["model.d_model"] == [32, 32]
 
 
-def test_diff_needs_two_runs(several: Shell) -> None:
-    done = several("runs", "diff", "small", "checkpoints/small")
+def test_diff_needs_two_runs(listed: Called) -> None:
+    done = listed("runs", "diff", "small", "checkpoints/small")
     assert done.code == 2
     assert "at least two runs" in done.err
 
@@ -195,9 +201,9 @@ def test_copies_do_not_differ(workshop: Shell) -> None:
     ],
 )
 def test_name_with_a_slash_that_is_no_path_is_refused(
-    several: Shell, name: str, what: str, hint: str
+    listed: Called, name: str, what: str, hint: str
 ) -> None:
-    done = several("train", "book.txt", "--run", name, *TINY, "--steps", "1")
+    done = listed("train", "book.txt", "--run", name, *TINY, "--steps", "1")
     assert done.code == 2
     assert what in done.err
     assert f"try: {hint}" in done.err

@@ -10,7 +10,7 @@ from pathlib import Path
 import pexpect
 import pytest
 
-from tests.conftest import SENTENCES, Shell, bare_environment
+from tests.conftest import SENTENCES, Shell, bare_environment, forked
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="needs POSIX terminals")
 
@@ -21,7 +21,7 @@ TINY = ["--layers", "1", "--width", "32", "--context", "16", "--batch-tokens", "
 def terminal(shell: Shell, *arguments: str, env: dict[str, str] | None = None) -> pexpect.spawn:
     environment = bare_environment() | {"TERM": "xterm-256color"} | (env or {})
     return pexpect.spawn(
-        sys.executable, ["-m", "tfcli", *arguments], cwd=str(shell.folder), env=environment,
+        forked()[0], [*forked()[1:], *arguments], cwd=str(shell.folder), env=environment,
         dimensions=(30, 100), encoding="utf-8", timeout=60,
     )  # fmt: skip
 

@@ -8,7 +8,7 @@ import pytest
 import typer
 
 from tests.cli.test_app import COMMANDS
-from tests.conftest import Shell
+from tests.conftest import Called
 from tfcli.cli.app import root_command
 from tfcli.cli.other_names import ARGUMENTS, OPTIONS, VALUES, plain
 from tfcli.cli.other_names import COMMANDS as OTHER_COMMANDS
@@ -109,21 +109,21 @@ def test_every_value_that_is_suggested_is_a_choice() -> None:
         ("runs tensorboard", "tfcli runs tensorboard --out OUT"),
     ],
 )
-def test_what_was_meant_is_named(shell: Shell, typed: str, meant: str) -> None:
-    done = shell(*typed.split())
+def test_what_was_meant_is_named(called: Called, typed: str, meant: str) -> None:
+    done = called(*typed.split())
     assert done.code == 2
     assert meant in done.err.splitlines()[-1]
 
 
 @pytest.mark.parametrize("typed", ["train a.txt --xyzzy", "xyzzy", "runs xyzzy", "generate --qq"])
-def test_what_resembles_nothing_gets_no_guess(shell: Shell, typed: str) -> None:
-    done = shell(*typed.split())
+def test_what_resembles_nothing_gets_no_guess(called: Called, typed: str) -> None:
+    done = called(*typed.split())
     assert done.code == 2
     assert done.err.splitlines()[-1].endswith("--help")
 
 
 @pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
-def test_mistakes_are_told_in_our_own_words(shell: Shell, path: tuple[str, ...]) -> None:
+def test_mistakes_are_told_in_our_own_words(called: Called, path: tuple[str, ...]) -> None:
     command, _ = command_at(root_command(), path)
     values: dict[str, list[str]] = {"value": [], "flag": []}
     for each in command.params:
@@ -135,7 +135,7 @@ def test_mistakes_are_told_in_our_own_words(shell: Shell, path: tuple[str, ...])
     if any(each.required for each in command.params):
         mistakes.append([])
     for mistake in mistakes:
-        done = shell(*path, *mistake)
+        done = called(*path, *mistake)
         if mistake == [*"abcdefgh"] and done.code == 66:
             continue  # takes any number of arguments
         assert done.code == 2, (mistake, done.err)
@@ -165,13 +165,13 @@ def told_of_nonsense(command: Any, option: str, path: str) -> str:
         return str(error)
 
 
-def test_flag_in_the_environment_must_be_true_or_false(shell: Shell) -> None:
-    done = shell("generate", "a", env={"TFCLI_GENERATE_GREEDY": "maybe"})
+def test_flag_in_the_environment_must_be_true_or_false(called: Called) -> None:
+    done = called("generate", "a", env={"TFCLI_GENERATE_GREEDY": "maybe"})
     assert done.code == 2
     assert done.err.startswith("error: --greedy must be true or false\n")
 
 
-def test_too_many_arguments_are_named(shell: Shell) -> None:
-    done = shell("runs", "show", "a", "b")
+def test_too_many_arguments_are_named(called: Called) -> None:
+    done = called("runs", "show", "a", "b")
     assert (done.code, done.err.splitlines()[0]) == (2, "error: unexpected argument: b")
-    assert "put the prompt in quotes" in shell("generate", "once", "upon").err
+    assert "put the prompt in quotes" in called("generate", "once", "upon").err
