@@ -175,3 +175,44 @@ def test_too_many_arguments_are_named(called: Called) -> None:
     done = called("runs", "show", "a", "b")
     assert (done.code, done.err.splitlines()[0]) == (2, "error: unexpected argument: b")
     assert "put the prompt in quotes" in called("generate", "once", "upon").err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "meant"),
+    [
+        (("--run", "tale", "-No quiero"), "tfcli generate --run tale -- '-No quiero'"),
+        (("-no quiero",), "tfcli generate -- '-no quiero'"),  # -n with a value
+        (("-Hola", "-n", "2"), "tfcli generate -n 2 -- -Hola"),
+        (("-iba a decir", "--greedy"), "tfcli generate --greedy -- '-iba a decir'"),
+        (("- Hola",), "tfcli generate -- '- Hola'"),
+        (("--no, dijo",), "tfcli generate -- '--no, dijo'"),
+        (("---",), "tfcli generate -- ---"),
+        (("-N",), "did you mean '-n'?"),
+        (("-temperature", "1", "a"), "did you mean '--temperature'?"),
+        (("--stop", "-No va", "--xyzzy", "a"), "tfcli generate --help"),
+        (("-n", "x", "a"), "--samples must be a whole number, not 'x'"),
+    ],
+)
+def test_a_prompt_that_begins_with_a_dash_is_told_from_options(
+    called: Called, arguments: tuple[str, ...], meant: str
+) -> None:
+    done = called("generate", *arguments)
+    assert done.code == 2
+    assert done.err.splitlines()[-1].split(": ", 1)[1] == meant
+
+
+@pytest.mark.parametrize(
+    ("arguments", "meant"),
+    [
+        (("--", "-No", "--temp", "1"), "tfcli generate --temp 1 -- -No"),
+        (("-n", "2", "--", "-No", "quiero", "-q"), "tfcli generate -n 2 -q -- '-No quiero'"),
+    ],
+)
+def test_options_after_the_dashes_are_told_to_go_before(
+    called: Called, arguments: tuple[str, ...], meant: str
+) -> None:
+    done = called("generate", *arguments)
+    assert done.code == 2
+    assert "after -- comes only the prompt" in done.err
+    assert done.err.splitlines()[-1] == f"  try: {meant}"
+    assert "put the prompt in quotes" in called("generate", "--", "-No", "quiero").err

@@ -28,8 +28,9 @@ from tfcli.cli.commands import (
 )
 from tfcli.cli.humanize import format_bytes
 from tfcli.cli.shared_options import typer_option
-from tfcli.cli.usage_errors import as_usage_error
+from tfcli.cli.usage_errors import as_usage_error, prompt_for_samples
 from tfcli.errors import InputOutputError, OutputClosedError, TfcliError
+from tfcli.options import OptionError
 from tfcli.runtime.memory import address_space, lacks_memory
 
 if TYPE_CHECKING:
@@ -104,6 +105,10 @@ def run(arguments: Sequence[str], *, started: float) -> int:
         return code if isinstance(code, int) else 0
     except OutputClosedError as error:
         return error.exit_code
+    except OptionError as error:
+        if error.option == "--samples" and error.hint is None:
+            error.hint = prompt_for_samples(root_command(), arguments)
+        return _fail(error, debug)
     except TfcliError as error:
         return _fail(error, debug)
     except typer.TyperException as error:

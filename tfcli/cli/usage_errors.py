@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from tfcli.cli.other_names import ARGUMENTS, COMMANDS, OPTIONS, plain
@@ -51,14 +52,20 @@ def as_usage_error(error: typer.TyperException, root: Any, arguments: Sequence[s
     command, path = command_at(root, arguments)
     message = _in_our_words(error.format_message())
     if unknown := UNKNOWN.match(message):
-        hint = _meant(unknown[1], command, path)
+        hint = _prompt_meant(unknown[1], arguments, command, path)
+        hint = hint or _meant(unknown[1], command, path)
     elif path == "tfcli generate" and message.startswith("unexpected argument"):
-        hint = "put the prompt in quotes"
+        message, hint = _of_several_prompts(message, arguments)
     elif message.startswith("missing "):
         hint = _usage(command, path)
     else:
         hint = f"{path} --help"
     return UsageError(message, hint=hint)
+
+
+def prompt_for_samples(root: Any, arguments: Sequence[str]) -> str | None:
+    """The command line that a prompt such as `-no` needs, which was read as `-n o`; or None."""
+    return _prompt_meant("-n", arguments, *command_at(root, arguments))
 
 
 def command_at(root: Any, arguments: Sequence[str]) -> tuple[Any, str]:
@@ -84,6 +91,43 @@ def _in_our_words(message: str) -> str:
         choices, _, value = message.rpartition(", not ")
         message = f"{choices.replace(chr(39), '')}, not {value}"
     return message[:1].lower() + message[1:] if message[1:2].islower() else message
+
+
+def _prompt_meant(option: str, arguments: Sequence[str], command: Any, path: str) -> str | None:
+    """How to write a prompt such as `-No quiero`, in which an option was seen."""
+    if path != "tfcli generate":
+        return None
+    known = {plain(name) for each in command.params for name in (*each.opts, *each.secondary_opts)}
+    known |= {plain(name) for name in (*OPTIONS, *ARGUMENTS["generate"])}
+    options, prompt = _split(arguments)
+    for place, word in enumerate(options):
+        inside = word.startswith(option) or (word[:2] != "--" and option[1:] in word[1:])
+        text = word.lstrip("-")
+        is_text = not text or " " in text or (word[:2] != "--" and len(text) > 1 and text.isalpha())
+        if prompt or not (word.startswith("-") and inside and is_text) or plain(text) in known:
+            continue
+        return shlex.join(["tfcli", *options[:place], *options[place + 1 :], "--", word])
+    return None
+
+
+def _of_several_prompts(message: str, arguments: Sequence[str]) -> tuple[str, str]:
+    """What to say of more arguments than the one prompt, and how to write them."""
+    options, after = _split(arguments)
+    first = next((n for n, word in enumerate(after) if n and word.startswith("-")), None)
+    if first is None:
+        return message, "put the prompt in quotes"
+    given, prompt = after[first:], " ".join(after[:first])
+    return (
+        f"after -- comes only the prompt, not {shlex.join(given)}",
+        shlex.join(["tfcli", *options, *given, "--", prompt]),
+    )
+
+
+def _split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The words before `--`, and those after it."""
+    words = list(arguments)
+    end = words.index("--") if "--" in words else len(words)
+    return words[:end], words[end + 1 :]
 
 
 def _usage(command: Any, path: str) -> str:
