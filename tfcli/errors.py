@@ -17,7 +17,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
 
 class TfcliError(Exception):
@@ -94,3 +94,23 @@ def closest_match(name: str, known: Iterable[str]) -> str | None:
 
     matches = get_close_matches(name, list(known), n=1, cutoff=0.5)
     return matches[0] if matches else None
+
+
+def without_comma(number: str, read: Callable[[str], object], *, whole: bool) -> str | None:
+    """How to write `0,5`, or `1,000` where it is a whole number; None if that is no mistake.
+
+    Args:
+        read: raises ValueError where the number cannot be read.
+
+    """
+    import re  # only needed in this rare case
+
+    thousands = whole and re.fullmatch(r"\d{1,3}(,\d{3})+", number)
+    other = number.replace(",", "" if thousands else ".")
+    if not re.search(r"\d,\d", number):
+        return None
+    try:
+        read(other)
+    except ValueError:
+        return None
+    return f"{other}, without commas" if thousands else f"{other}, with a decimal point"

@@ -18,7 +18,7 @@ from functools import cache
 from types import UnionType
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from tfcli.errors import UsageError
+from tfcli.errors import UsageError, without_comma
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -90,10 +90,12 @@ class Option:
             OptionError: it stands for none.
 
         """
+        read = self.from_text or self._read_text
         try:
-            return (self.from_text or self._read_text)(text)
+            return read(text)
         except ValueError as error:
-            raise OptionError(self.name, str(error)) from None
+            hint = without_comma(text, read, whole=self.type is int)
+            raise OptionError(self.name, str(error), hint=hint) from None
 
     def _read_text(self, text: str) -> Any:
         kind = self.type

@@ -216,3 +216,25 @@ def test_options_after_the_dashes_are_told_to_go_before(
     assert "after -- comes only the prompt" in done.err
     assert done.err.splitlines()[-1] == f"  try: {meant}"
     assert "put the prompt in quotes" in called("generate", "--", "-No", "quiero").err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "meant"),
+    [
+        ("generate a --min-p 0,5", "0.5, with a decimal point"),
+        ("generate a --temperature 0,8", "0.8, with a decimal point"),
+        ("generate a --logit-bias 5=-1,5", "5=-1.5, with a decimal point"),
+        ("generate a --max-time 1,5s", "1.5s, with a decimal point"),
+        ("generate a --max-tokens 1,000", "1000, without commas"),
+        ("train book.txt --time 1,5m", "1.5m, with a decimal point"),
+        ("train book.txt --learning-rate 1,5e-3", "1.5e-3, with a decimal point"),
+        ("train book.txt:0,5", "book.txt:0.5, with a decimal point"),
+    ],
+)
+def test_a_decimal_comma_is_told(called: Called, arguments: str, meant: str) -> None:
+    assert called(*arguments.split()).err.splitlines()[-1] == f"  try: {meant}"
+
+
+def test_what_has_no_decimal_comma_gets_no_such_hint(called: Called) -> None:
+    for value in ("0,x", "a,b", "1,2,3", ","):
+        assert "comma" not in called("generate", "a", "--temperature", value).err

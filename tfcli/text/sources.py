@@ -305,6 +305,9 @@ def _no_such_file(argument: str, path: Path) -> NotFoundError:
         siblings = {each.name for each in path.parent.iterdir()}
     siblings.discard(path.name)  # a dangling link is among its own siblings
     similar = closest_match(path.name, sorted(siblings))
+    if weight := re.fullmatch(r"(.+:\d+),(\d+)", argument, re.DOTALL):
+        hint = f"{weight[1]}.{weight[2]}, with a decimal point"
+        return NotFoundError(f"file not found: {argument!r}", hint=hint)
     return NotFoundError(
         f"file not found: {argument!r}",
         hint=f"did you mean {str(path.with_name(similar))!r}?" if similar else None,
