@@ -149,6 +149,12 @@ def test_waiting_for_a_silent_pipe_is_reported(trained: Shell) -> None:
 ERRORS = {
     "no such run": (("--run", "tael", "Ann"), b"", 66, "did you mean 'tale'"),
     "not UTF-8": (("--run", "tale"), b"Espa\xf1a", 65, "invalid UTF-8 at byte 4 (0xf1)"),
+    "of another encoding": (
+        ("--run", "tale"),
+        "El niño salió mañana".encode("cp1252"),
+        65,
+        "iconv -f CP1252 -t UTF-8 < FILE | tfcli ...",
+    ),
     "top-k": (
         ("--run", "tale", "--top-k", "-3", "Ann"),
         b"",

@@ -78,6 +78,7 @@ def test_a_file_that_does_not_exist_yet_is_created_on_save(trained: Shell, tmp_p
 def test_loading_replaces_the_text_and_undo_brings_it_back(trained: Shell, tmp_path: Path) -> None:
     (tmp_path / "story.txt").write_text("Nobody saw")
     (tmp_path / "bytes").write_bytes(b"\xff\xfe")
+    (tmp_path / "old.txt").write_text("El niño salió mañana", encoding="cp1252")
     child = session(trained)
     say(child, "Ann saw")
     say(child, f"/load {tmp_path}/story.txt", "Nobody saw\r\n")
@@ -87,6 +88,7 @@ def test_loading_replaces_the_text_and_undo_brings_it_back(trained: Shell, tmp_p
         ("", "/load needs the name of a file"),
         (f" {tmp_path}/no.txt", "file not found"),
         (f" {tmp_path}/bytes", "not valid UTF-8"),
+        (f" {tmp_path}/old.txt", "iconv -f CP1252 -t UTF-8 -- "),
         (f" {tmp_path}", "is not a regular file"),
     ):
         say(child, f"/load{name}", error)

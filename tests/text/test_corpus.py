@@ -433,6 +433,18 @@ def test_pipe_without_end_is_given_up_before_the_disk_is_full(
     assert not list(tmp_path.glob("piped/*"))
 
 
+def test_the_note_on_a_file_in_another_encoding_has_the_command(tmp_path: Path) -> None:
+    for name in ("a.txt", "b.txt"):
+        text = f"El niño salió mañana, {name}. " * 9
+        (tmp_path / name).write_text(text, encoding="cp1252")
+    (tmp_path / "c.txt").write_text("El niño salió.\n", encoding="utf-8")
+    (note,) = open_sources(find_sources([str(tmp_path)]), cache=tmp_path / ".cache").notes
+    assert note.startswith(f"left out: {tmp_path / 'a.txt'} is not UTF-8 text; ")
+    path = tmp_path / "a.txt"
+    command = f"iconv -f CP1252 -t UTF-8 -- {path} > utf8.txt, or --encoding cp1252"
+    assert note.endswith(f" (try: {command})")
+
+
 def test_pipe_that_is_not_text_is_named(tmp_path: Path) -> None:
     with standard_input([b"caf\xe9"]), pytest.raises(DataError) as caught:
         open_corpus([STDIN], cache=tmp_path)

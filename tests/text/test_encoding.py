@@ -119,3 +119,32 @@ def test_utf8_among_files_of_another_encoding_is_read_as_such(tmp_path: Path) ->
         assert join(read_chunks(tmp_path / name, options, reading=reading)).decode() == text
         notes = reading.notes(tmp_path / name, options)
         assert ("read as such" in " ".join(notes)) == (name != "old.txt")
+
+
+@pytest.mark.parametrize("ascii", [0, 100, (1 << 18) - 5, (1 << 18) - 1, 1 << 18, 3 << 18])
+def test_utf8_is_told_apart_at_its_first_character_that_is_not_ascii(
+    tmp_path: Path, ascii: int
+) -> None:
+    """A book's licence is in English, or the first thousand rows are."""
+    text = "x" * ascii + "ñandú y pingüino, café y té\n"
+    (tmp_path / "new.txt").write_text(text, encoding="utf-8")
+    (tmp_path / "old.txt").write_text(text, encoding="cp1252")
+    options = ReadingOptions(encoding="cp1252")
+    for name, found in (("new.txt", "utf-8"), ("old.txt", "cp1252")):
+        reading = Reading()
+        assert join(read_chunks(tmp_path / name, options, reading=reading)).decode() == text
+        assert reading.encoding == found
+
+
+def test_a_lone_last_byte_is_not_taken_for_the_beginning_of_utf8(tmp_path: Path) -> None:
+    path = write(tmp_path, "un bebé".encode("cp1252"))
+    assert join(read_chunks(path, ReadingOptions(encoding="cp1252"))).decode() == "un bebé"
+
+
+@pytest.mark.parametrize("encoding", ["iso2022_jp", "utf-7", "utf-16-le", "cp037"])
+def test_encodings_that_do_not_extend_ascii_are_read_as_named(
+    tmp_path: Path, encoding: str
+) -> None:
+    text = "plain words\n" * 9
+    path = write(tmp_path, text.encode(encoding))
+    assert join(read_chunks(path, ReadingOptions(encoding=encoding))).decode() == text

@@ -91,6 +91,7 @@ class Draft:
 
         """
         from tfcli.files import require_regular_file
+        from tfcli.text.encoding import conversion, invalid_at
 
         path = Path(name).expanduser()
         require_regular_file(path)
@@ -101,7 +102,9 @@ class Draft:
             raise NotFoundError(f"file not found: {path}") from None
         except UnicodeDecodeError as error:
             raise DataError(
-                f"{path} is not valid UTF-8", why=f"invalid UTF-8 at byte {error.start:,}"
+                f"{path} is not valid UTF-8",
+                why=invalid_at(error),
+                hint=conversion(error.object, error.start, path, option=False),
             ) from None
         self.begin(text)
         self.path = path

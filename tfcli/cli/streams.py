@@ -256,9 +256,12 @@ def read_piped_text(
     try:
         return data.decode().removeprefix("\ufeff"), began
     except UnicodeDecodeError as error:
+        from tfcli.text.encoding import conversion, invalid_at
+
         raise DataError(
             "standard input is not valid UTF-8",
-            why=f"invalid UTF-8 at byte {error.start:,} (0x{data[error.start]:02x})",
+            why=invalid_at(error),
+            hint=conversion(data, error.start, None, option=False),
         ) from None
 
 

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from tfcli.errors import DataError, InputOutputError, NotFoundError, UsageError
 from tfcli.options import OptionError, Options, option, to_float
+from tfcli.text.encoding import conversion, invalid_at
 from tfcli.text.escapes import unescape
 
 PROMPT, LENGTH, SAMPLING = "Prompt", "Length", "Sampling"
@@ -129,7 +130,8 @@ def read_schema(text: str) -> str:
     except FileNotFoundError:
         raise NotFoundError(f"file not found: {text}") from None
     except UnicodeDecodeError as error:
-        raise DataError(f"{text} is not valid UTF-8", why=str(error)) from None
+        hint = conversion(error.object, error.start, Path(text), option=False)
+        raise DataError(f"{text} is not valid UTF-8", why=invalid_at(error), hint=hint) from None
     except (OSError, ValueError) as error:
         raise InputOutputError(f"cannot read {text}", why=str(error)) from None
 

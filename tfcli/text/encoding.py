@@ -9,13 +9,15 @@ from __future__ import annotations
 import codecs
 import io
 import shlex
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from tfcli.errors import DataError
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Callable
 
+STANDARD_INPUT = Path("standard input")  # what errors call it
 UTF8, UTF8_BOM = "utf-8", codecs.BOM_UTF8
 # of UTF-32 first: little-endian, its mark begins with that of UTF-16
 _MARKS = (
@@ -50,7 +52,11 @@ def encoding_of(head: bytes) -> tuple[str, int]:
 
 def begins_as_utf8(head: bytes) -> bool:
     """Whether a file that begins like this is UTF-8, and could hardly be anything else."""
-    return head.startswith(UTF8_BOM) or (not head.isascii() and _decodes(head, UTF8))
+    try:
+        text = codecs.getincrementaldecoder(UTF8)().decode(head)
+    except UnicodeDecodeError:
+        return False
+    return not text.isascii()  # a mark counts, a character that was cut off does not
 
 
 def _readable_as(head: bytes) -> str | None:
@@ -76,19 +82,30 @@ def _detect(sample: bytes) -> str | None:
     return codecs.lookup(best).name if best else None
 
 
-def as_utf8(stream: IO[bytes], encoding: str, name: Path) -> IO[bytes]:
+def as_utf8(
+    stream: IO[bytes], encoding: str, name: Path, on_utf8: Callable[[], None] | None = None
+) -> IO[bytes]:
     """A stream of the same text in UTF-8, without a byte order mark.
 
     Reading it raises DataError where it is not in that encoding.
+
+    Args:
+        on_utf8: is called where the text, after a beginning in ASCII, turns out to be UTF-8, and
+            is left as it is; None: it cannot be.
+
     """
-    return io.BufferedReader(_Transcoded(stream, encoding, name), _BLOCK)
+    return io.BufferedReader(_Transcoded(stream, encoding, name, on_utf8), _BLOCK)
 
 
 class _Transcoded(io.RawIOBase):
     """The raw stream under `io.BufferedReader`."""
 
-    def __init__(self, stream: IO[bytes], encoding: str, name: Path) -> None:
+    def __init__(
+        self, stream: IO[bytes], encoding: str, name: Path, on_utf8: Callable[[], None] | None
+    ) -> None:
         self._stream, self._encoding, self._name = stream, encoding, name
+        self._on_utf8 = on_utf8 if _extends_ascii(encoding) else None
+        self._is_utf8 = False
         self._decoder = codecs.getincrementaldecoder(encoding)()
         self._ready = b""
         self._offset = 0
@@ -99,8 +116,11 @@ class _Transcoded(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         while not self._ready and not self._at_end:
-            block = self._stream.read(_BLOCK)
+            block = self._next_block()
             self._at_end = not block
+            if self._is_utf8:
+                self._ready = block
+                break
             waiting = len(self._decoder.getstate()[0])
             try:
                 text = self._decoder.decode(block, final=self._at_end)
@@ -119,9 +139,26 @@ class _Transcoded(io.RawIOBase):
         self._ready = self._ready[count:]
         return count
 
+    def _next_block(self) -> bytes:
+        """A block; the first that is not ASCII decides whether the text is UTF-8."""
+        block = self._stream.read(_BLOCK)
+        if self._on_utf8 and not block.isascii():
+            block += self._stream.read(_SAMPLE)  # there may be but one such byte, the last
+            if begins_as_utf8(block):
+                self._is_utf8 = True
+                self._on_utf8()
+            self._on_utf8 = None
+        return block
+
     def close(self) -> None:
         self._stream.close()
         super().close()
+
+
+def _extends_ascii(encoding: str) -> bool:
+    """Whether texts in ASCII are the same bytes in this encoding."""
+    ascii = bytes(range(0x80))
+    return ascii.decode(encoding, errors="replace").encode(errors="replace") == ascii
 
 
 def has_zeros(data: bytes) -> bool:
@@ -151,11 +188,17 @@ def check_utf8(data: bytes, name: Path, offset: int) -> None:
     try:
         data.decode()
     except UnicodeDecodeError as error:
-        why = f"invalid UTF-8 at byte {offset + error.start:,} (0x{data[error.start]:02x})"
+        why = invalid_at(error, offset)
         if has_zeros(data):
             raise DataError(f"{name} is a binary file, not UTF-8 text", why=why) from None
-        sample = data[max(0, error.start - _SAMPLE // 2) :][:_SAMPLE]
-        raise DataError(f"{name} is not UTF-8 text", why=why, hint=_repair(sample, name)) from None
+        piped = name == STANDARD_INPUT  # of commands without --encoding
+        hint = conversion(data, error.start, None if piped else name, option=not piped)
+        raise DataError(f"{name} is not UTF-8 text", why=why, hint=hint) from None
+
+
+def invalid_at(error: UnicodeDecodeError, offset: int = 0) -> str:
+    """Where a text is not UTF-8, and which byte that is."""
+    return f"invalid UTF-8 at byte {offset + error.start:,} (0x{error.object[error.start]:02x})"
 
 
 def decode_line(line: bytes, number: int) -> str:
@@ -168,25 +211,36 @@ def decode_line(line: bytes, number: int) -> str:
     try:
         return line.decode()
     except UnicodeDecodeError as error:
-        raise DataError(f"line {number} is not valid UTF-8", why=str(error)) from None
+        hint = conversion(line, error.start, None, option=False)
+        raise DataError(
+            f"line {number} is not valid UTF-8", why=invalid_at(error), hint=hint
+        ) from None
 
 
-def _repair(sample: bytes, name: Path) -> str:
-    """A command that makes UTF-8 of a text, of which a part that is not UTF-8 is given."""
-    quoted = shlex.quote(str(name))
+def conversion(data: bytes, start: int, name: Path | None, *, option: bool = True) -> str:
+    """A command that makes UTF-8 of a text that is not.
+
+    Args:
+        start: a byte at which it is not.
+        name: the file; None is standard input.
+        option: whether `--encoding` can do the same.
+
+    """
+    sample = data[max(0, start - _SAMPLE // 2) :][:_SAMPLE]
+    files = "< FILE | tfcli ..." if name is None else f"-- {shlex.quote(str(name))} > utf8.txt"
     invalid = sample.decode(errors="replace").count("�")
     valid = sum(ord(c) > 0x7F for c in sample.decode(errors="ignore"))
     if valid >= 4 * invalid:  # damaged UTF-8
-        return f"iconv -c -f UTF-8 -t UTF-8 -- {quoted} > utf8.txt   # drops invalid bytes"
+        return f"iconv -c -f UTF-8 -t UTF-8 {files}   # drops invalid bytes"
     guess = guess_encoding(sample)
     if guess is None:
-        return "--encoding NAME, if you know which it is in"
+        return "--encoding NAME, if you know which it is in" if option else f"iconv -f NAME {files}"
     # iconv's SHIFT_JIS lacks what Windows added to it
     if guess == "cp932" and _decodes(sample, "shift_jis"):
         guess = "shift_jis"
     usual = ICONV_NAMES.get(guess, guess.replace("_", "-").upper())
-    command = f"iconv -f {usual} -t UTF-8 -- {quoted} > utf8.txt"
-    return f"{command}   # or --encoding {guess}"
+    command = f"iconv -f {usual} -t UTF-8 {files}"
+    return f"{command}   # or --encoding {guess}" if option else command
 
 
 def _decodes(sample: bytes, encoding: str) -> bool:

@@ -18,6 +18,7 @@ from tfcli.files import translate_os_error
 from tfcli.text.chunks import BLOCK, read_blocks, read_fully, split_into_chunks
 from tfcli.text.documents import NEVER, split_documents
 from tfcli.text.encoding import (
+    STANDARD_INPUT,
     UTF8,
     UTF8_BOM,
     as_utf8,
@@ -173,7 +174,8 @@ def _as_text(
         stream.read(mark)
     if reading.encoding == UTF8:
         return stream, mark
-    return as_utf8(stream, reading.encoding, name), 0
+    may_be = head.isascii() and options.encoding is not None
+    return as_utf8(stream, reading.encoding, name, reading.set_utf8 if may_be else None), 0
 
 
 def _suffix(source: Path) -> str:
@@ -268,7 +270,7 @@ def read_stdin() -> Iterator[bytes]:
 
     """
     with _open_raw(STDIN) as stream:
-        yield from _checked(read_blocks(stream), Path("standard input"))
+        yield from _checked(read_blocks(stream), STANDARD_INPUT)
 
 
 def read_lines(source: Path) -> Iterator[bytes]:

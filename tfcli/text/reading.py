@@ -44,6 +44,10 @@ class Reading:
     separators: dict[bytes, int] = field(default_factory=dict)
     resembles: tuple[Format, list[str]] | None = None
 
+    def set_utf8(self) -> None:
+        """Called where a text turns out to be UTF-8 that was to be read otherwise."""
+        self.encoding = UTF8
+
     def notes(self, name: Path, options: ReadingOptions) -> list[str]:
         """What the user should know of it: what was recognized or skipped."""
         found = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from array import array
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -111,6 +112,7 @@ def scan_sources(
     found = _Ends()
     notes: list[str] = []
     left_out: dict[int, str] = {}
+    conversion: str | None = None  # of the first that is left out for its encoding
     markup: dict[Format, list[Path]] = {}
     for place, (source, name) in enumerate(zip(sources, names, strict=True)):
         facts = Reading()
@@ -124,6 +126,8 @@ def scan_sources(
                 raise
             found.go_back_to(before)
             left_out[place] = error.what
+            if conversion is None and (error.hint or "").startswith(("iconv", "--encoding")):
+                conversion = error.hint
             continue
         if facts.format in MARKUP and reading.format is None:
             markup.setdefault(facts.format, []).append(name)
@@ -140,7 +144,7 @@ def scan_sources(
         held_out=choose_held_out(found.ends, val_fraction),
     )
     notes = [*_shortened(notes), *(describe_markup(*each) for each in markup.items())]
-    return SavedScan(scan, (*notes, *_describe(left_out)), tuple(left_out))
+    return SavedScan(scan, (*notes, *_describe(left_out, conversion)), tuple(left_out))
 
 
 def _shortened(notes: list[str]) -> list[str]:
@@ -149,10 +153,14 @@ def _shortened(notes: list[str]) -> list[str]:
     return notes if more <= 0 else [*notes[: 2 * NAMED], f"... and {more:,} more files like these"]
 
 
-def _describe(left_out: dict[int, str]) -> list[str]:
+def _describe(left_out: dict[int, str], conversion: str | None) -> list[str]:
+    """The note on what is left out, and the command that would mend the first such encoding."""
     reasons = list(left_out.values())
+    if not reasons:
+        return []
     more = f"; and {len(reasons) - NAMED:,} more" if len(reasons) > NAMED else ""
-    return [f"left out: {'; '.join(reasons[:NAMED])}{more}"] if reasons else []
+    command = f" (try: {re.sub(' +# +', ', ', conversion)})" if conversion else ""
+    return [f"left out: {'; '.join(reasons[:NAMED])}{more}{command}"]
 
 
 class _Ends:

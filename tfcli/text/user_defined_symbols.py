@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from tfcli.errors import DataError, InputOutputError, NotFoundError
 from tfcli.options import OptionError
+from tfcli.text.encoding import conversion, invalid_at
 from tfcli.text.escapes import unescape
 from tfcli.text.sentencepiece_model import BYTE_PIECE, MAX_PIECE_LENGTH
 from tfcli.text.sentencepiece_tokenizer import SPACE_MARK
@@ -51,7 +52,8 @@ def _read_symbols(path: Path) -> tuple[str, ...]:
             hint="a symbol that begins with @ can stand in such a file, one on each line",
         ) from None
     except UnicodeDecodeError as error:
-        raise DataError(f"{path} is not valid UTF-8", why=str(error)) from None
+        hint = conversion(error.object, error.start, path, option=False)
+        raise DataError(f"{path} is not valid UTF-8", why=invalid_at(error), hint=hint) from None
     except (OSError, ValueError) as error:
         raise InputOutputError(f"cannot read {path}", why=str(error)) from None
     lines = (line.removesuffix("\r") for line in text.split("\n"))
