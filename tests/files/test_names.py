@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import unicodedata
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from hypothesis import example, given
@@ -62,3 +64,12 @@ def test_valid_name_is_unchanged(first: str, rest: str) -> None:
 def test_name_made_from_a_title_resembles_it() -> None:
     assert slugify("Don Quijote (1605)") == "Don-Quijote-1605"
     assert slugify("吾輩は猫である") == "mine"
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_letters_lose_their_accents_and_nothing_else(form: Literal["NFC", "NFD"]) -> None:
+    for title, name in {
+        "año": "ano", "El niño y la cigüeña": "El-nino-y-la-ciguena", "Ñandú": "Nandu",
+        "Straße": "Strasse", "Ærø": "AEro", "Łódź": "Lodz", "ﬁn": "fin",
+    }.items():  # fmt: skip
+        assert slugify(unicodedata.normalize(form, title)) == name

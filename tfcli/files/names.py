@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 
 from tfcli.errors import UsageError
 
+# Letters of Latin that are no letter with an accent to Unicode.
+WITHOUT_PARTS = str.maketrans({
+    "ß": "ss", "æ": "ae", "Æ": "AE", "œ": "oe", "Œ": "OE", "ø": "o", "Ø": "O", "ł": "l", "Ł": "L",
+    "đ": "d", "Đ": "D", "ð": "d", "Ð": "D", "þ": "th", "Þ": "Th", "ı": "i",
+})  # fmt: skip
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -29,5 +35,10 @@ def check_name(name: str, kind: str) -> str:
 
 
 def slugify(text: str) -> str:
-    """A valid name made from any text, such as a file name."""
+    """A valid name made from any text, such as a file name: `ano` from `año`.
+
+    Letters lose their accents, since file systems disagree on how these are written.
+    """
+    text = unicodedata.normalize("NFKD", text.translate(WITHOUT_PARTS))
+    text = "".join(c for c in text if not unicodedata.combining(c))
     return re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-._")[:64] or "mine"
