@@ -244,7 +244,7 @@ def test_runs_are_removed_all_or_none(workshop: Shell) -> None:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="needs POSIX terminals")
-@pytest.mark.parametrize("answer", ["n", "", "\x04", "\x03"])
+@pytest.mark.parametrize("answer", ["No", "", "\x04", "\x03"])
 def test_unless_confirmed_nothing_is_removed_and_that_is_said(workshop: Shell, answer: str) -> None:
     child = terminal(workshop, "runs", "rm", "small", "gpt")
     child.expect(r"checkpoints/small +[\d.]+ kB\r\n +checkpoints/gpt +[\d.]+ kB")
@@ -260,7 +260,10 @@ def test_unless_confirmed_nothing_is_removed_and_that_is_said(workshop: Shell, a
 def test_one_confirmation_is_for_all(workshop: Shell) -> None:
     child = terminal(workshop, "runs", "rm", "small", "gpt")
     child.expect(r"\[y/N\]: ")
-    child.sendline("y")
+    child.sendline("tal vez")
+    child.expect(r"Answer y \(yes\) or n \(no\)\.")
+    child.expect(r"\[y/N\]: ")
+    child.sendline(" YES ")
     child.expect("Removed checkpoints/gpt")
     child.wait()
     assert names(workshop("runs").out) == ["numbers"]

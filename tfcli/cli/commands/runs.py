@@ -282,10 +282,22 @@ def _confirm_removal(sizes: dict[str, str], total: str) -> None:
             streams.say(f"  {path:<{width}}  {size:>8}")
         question = f"Remove these {len(paths)} runs ({total}), with all of their checkpoints?"
     try:
-        confirmed = typer.confirm(question, err=True)
+        confirmed = _answer(question)
     except typer.Abort:  # Ctrl-C, or the end of the input: the question's line is still open
         streams.say("")
         confirmed = False
     if not confirmed:
         streams.say("Nothing was removed.")
         raise typer.Abort
+
+
+def _answer(question: str) -> bool:
+    """Whether the answer is yes; asks until it is one.
+
+    `typer.confirm` would only say "invalid input".
+    """
+    while True:
+        answer = typer.prompt(f"{question} [y/N]", default="", show_default=False, err=True)
+        if answer.strip().lower() in {"y", "yes", "n", "no", ""}:
+            return answer.strip().lower().startswith("y")
+        streams.say("Answer y (yes) or n (no).")
