@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import sys
 from pathlib import Path
@@ -57,6 +58,32 @@ def test_a_narrow_terminal_gets_fewer_columns(trained: Shell, columns: int, miss
     assert max(map(len, table)) <= columns
     assert "nats/byte" in child.before
     assert not missing or missing not in child.before
+
+
+def written(shell: Shell, *arguments: str, columns: int) -> list[str]:
+    """The lines on a terminal that is so wide, without colors."""
+    child = terminal(shell, *arguments, env={"COLUMNS": str(columns), "NO_COLOR": "1"})
+    child.expect(pexpect.EOF)
+    return child.before.splitlines()
+
+
+@pytest.mark.parametrize("columns", [40, 60])
+def test_no_word_is_broken_where_a_plot_is_narrow(trained: Shell, columns: int) -> None:
+    lines = written(trained, "runs", "plot", columns=columns)
+    assert max(map(len, lines)) <= columns
+    legend = lines[lines.index("tale") :]
+    wide = written(trained, "runs", "plot", columns=200)
+    wide = wide[next(n for n, line in enumerate(wide) if line.startswith("tale")) :]
+    assert " ".join(legend).replace("\\", "").split() == " ".join(wide).split()
+
+
+@pytest.mark.parametrize("columns", [40, 60, 200])
+def test_a_command_on_a_narrow_terminal_can_be_copied(trained: Shell, columns: int) -> None:
+    options = ("--run", "tale", "--stop", "one long string", "--temperature", "0.5")
+    lines = written(trained, "generate", *options, "-It's he", columns=columns)
+    assert max(map(len, lines)) <= columns
+    command = "\n".join(lines[1:]).removeprefix("  try: ").replace("\\\n", "")  # as a shell does
+    assert shlex.split(command) == ["tfcli", "generate", *options, "--", "-It's he"]
 
 
 def test_training_has_a_live_display_and_stops_on_ctrl_c(shell: Shell) -> None:

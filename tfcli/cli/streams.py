@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import select
 import shutil
 import stat
@@ -30,6 +31,8 @@ PROGRESS_DELAY = 2.0  # seconds before progress is shown
 STDIN_DELAY = 1.0  # seconds of silence on stdin before we say what we are waiting for
 STYLES = {"error": "\033[1;31m", "note": "\033[2m", "next": "\033[1;32m", "model": "\033[36m"}
 RESET = "\033[0m"
+COMMAND = re.compile(r"(Next: |  try: )((?:tfcli|iconv|tensorboard|xdg-open|open) .*)")
+WORD = re.compile(r"""(?:[^\s'"]|'[^']*'|"[^"]*"|['"])+""")  # of a command line in a shell
 
 
 # --- messages -----------------------------------------------------------------------------------
@@ -57,7 +60,7 @@ def wants_color(stream: TextIO | None = None) -> bool:
 
 def say(text: str, *, style: str | None = None) -> None:
     """One line on stderr; a closed stderr is not an error."""
-    if style != "next" and is_terminal(sys.stderr):  # a command must stay one line, to be copied
+    if is_terminal(sys.stderr):
         text = _wrapped(text)
     if style and wants_color():
         text = f"{STYLES[style]}{text}{RESET}"
@@ -66,19 +69,41 @@ def say(text: str, *, style: str | None = None) -> None:
 
 
 def _wrapped(text: str) -> str:
-    """Wraps each line at spaces, where the terminal would break words."""
+    """Wraps each line at spaces, where the terminal would break words.
+
+    A command goes on after a backslash, so that it can be copied.
+    """
     import textwrap
 
     columns = shutil.get_terminal_size().columns
-    if columns < 20 or text.startswith("  try:"):
+    if columns < 20:
         return text
     lines: list[str] = []
     for line in text.split("\n"):
+        if command := COMMAND.match(line):
+            lines += _continued(command[1], command[2], columns)
+            continue
         indent = " " * (len(line) - len(line.lstrip()) + 2)
         lines += textwrap.wrap(
             line, columns, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
         ) or [""]
     return "\n".join(lines)
+
+
+def _continued(label: str, command: str, columns: int) -> list[str]:
+    """The lines of a command, cut between its words; a word that is too long stays whole."""
+    if len(label) + len(command) <= columns:
+        return [label + command]
+    command, *comment = re.split(r"\s+(?=# )", command, maxsplit=1)
+    first, *words = WORD.findall(command)
+    lines = [label + first]
+    for word in words:
+        if len(f"{lines[-1]} {word} \\") <= columns:
+            lines[-1] += f" {word}"
+        else:
+            lines[-1] += " \\"
+            lines.append(f"    {word}")
+    return lines + [f"    {each}" for each in comment]
 
 
 class Reporter:

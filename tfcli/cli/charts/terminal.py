@@ -89,8 +89,8 @@ def _legend(curves: Sequence[Curve], width: int, color: bool) -> list[str]:
         lines.append(name)
         for sign, caption in entries:
             if caption:
-                first, *rest = textwrap.wrap(caption, width - 5)
-                lines += [f"  {sign} {first}", *(f"      {line}" for line in rest)]
+                first, *rest = textwrap.wrap(caption, width - 4, subsequent_indent="  ")
+                lines += [f"  {sign} {first}", *(f"    {line}" for line in rest)]
     return lines
 
 
