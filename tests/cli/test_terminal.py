@@ -64,7 +64,8 @@ def written(shell: Shell, *arguments: str, columns: int) -> list[str]:
     """The lines on a terminal that is so wide, without colors."""
     child = terminal(shell, *arguments, env={"COLUMNS": str(columns), "NO_COLOR": "1"})
     child.expect(pexpect.EOF)
-    return child.before.splitlines()
+    text: str = child.before
+    return text.splitlines()
 
 
 @pytest.mark.parametrize("columns", [40, 60])

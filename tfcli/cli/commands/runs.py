@@ -298,6 +298,7 @@ def _answer(question: str) -> bool:
     """
     while True:
         answer = typer.prompt(f"{question} [y/N]", default="", show_default=False, err=True)
-        if answer.strip().lower() in {"y", "yes", "n", "no", ""}:
-            return answer.strip().lower().startswith("y")
+        answer = str(answer).strip().lower()
+        if answer in {"y", "yes", "n", "no", ""}:
+            return answer in {"y", "yes"}
         streams.say("Answer y (yes) or n (no).")
