@@ -242,6 +242,9 @@ def test_step_is_found_by_its_path(run: Run) -> None:
     step = save(run, 5)
     assert find_run(str(step), root / "elsewhere") == (run, step)
     assert find_run(f"tale/{step.name}", root) == (run, step)
+    assert find_run(f"tale/step-{int(step.name[5:])}", root) == (run, step)
+    with pytest.raises(NotFoundError, match="'tale' has no checkpoint step-00000999"):
+        find_run("tale/step-999", root)
 
 
 def test_name_in_the_root_takes_precedence_over_a_path(

@@ -31,7 +31,7 @@ from tfcli.files import (
     write_file,
 )
 from tfcli.model.config import ModelConfig
-from tfcli.runs.step import list_steps
+from tfcli.runs.step import find_step, list_steps
 from tfcli.text.reading_options import ReadingOptions
 from tfcli.text.tokenizer_file import load_tokenizer, open_tokenizer
 
@@ -353,8 +353,8 @@ def find_run(name: str | None, root: Path = ROOT) -> tuple[Run, Path | None]:
             if (path / RUN_JSON).is_file():
                 return open_run(path), None
             folder = path.absolute().parent
-            if (folder / RUN_JSON).is_file() and folder / path.name in list_steps(folder):
-                return open_run(folder), folder / path.name
+            if (folder / RUN_JSON).is_file() and (step := find_step(folder, path.name)):
+                return open_run(folder), step
     raise _no_such_run(name, root)
 
 

@@ -15,7 +15,7 @@ import re
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from tfcli.errors import DamagedError
+from tfcli.errors import DamagedError, NotFoundError
 from tfcli.files import (
     new_folder,
     read_json,
@@ -115,6 +115,26 @@ def list_steps(run: Path) -> list[Path]:
         if (match := STEP_NAME.fullmatch(path.name)) and path.is_dir() and not path.is_symlink()
     ]
     return [path for _, path in sorted(found)]
+
+
+def find_step(run: Path, name: str) -> Path | None:
+    """The folder of a step called `step-00000300`, or `step-300` for short; None: no such name.
+
+    Raises:
+        NotFoundError: the run has no such step.
+
+    """
+    if not (number := re.fullmatch(r"step-(\d+)", name, re.ASCII)):
+        return None
+    steps = list_steps(run)
+    wanted = step_path(run, int(number[1]))
+    if wanted in steps:
+        return wanted
+    saved = ", ".join(step.name for step in steps[-3:])
+    raise NotFoundError(
+        f"run {run.name!r} has no checkpoint {wanted.name}",
+        why=f"the newest are {saved}" if steps else "it has none yet",
+    )
 
 
 def save_step(run: Path, state: StepState, model: Arrays, optimizer: Arrays) -> Path:
