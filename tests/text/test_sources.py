@@ -142,6 +142,28 @@ def test_each_folder_has_a_gitignore_of_its_own(tmp_path: Path) -> None:
     assert find(tmp_path) == [kept, again]
 
 
+def test_in_a_repository_the_gitignores_above_a_folder_count(tmp_path: Path) -> None:
+    kept, built = make_each(tmp_path, "repo/docs/in/a.md", "repo/docs/in/build/b.md")
+    (tmp_path / ".gitignore").write_text("*.md\n")  # outside of the repository
+    (tmp_path / "repo/.gitignore").write_text("build/\n")
+    inside = str(tmp_path / "repo/docs/in")
+    assert find_sources([inside]).files == (kept, built)
+    (tmp_path / "repo/.git").mkdir()
+    sources = find_sources([inside])
+    assert sources.files == (kept,)
+    assert sources.left_out == ((built.parent, "in .gitignore"),)
+    (tmp_path / "repo/docs/.gitignore").write_text("!build/\n")
+    assert find_sources([inside]).files == (kept, built)
+
+
+@pytest.mark.parametrize("pattern", ["data/", "/data/in", "data/**", "data/in/*", "*"])
+def test_a_folder_that_git_ignores_is_read_where_it_is_named(tmp_path: Path, pattern: str) -> None:
+    (text,) = make_each(tmp_path, "data/in/a.txt")
+    (tmp_path / ".git").mkdir()
+    (tmp_path / ".gitignore").write_text(f"{pattern}\n")
+    assert find_sources([str(tmp_path / "data/in")]).files == (text,)
+
+
 NAMES = ["a.md", "a/b.md", "a/c/d.md", "a/c/e/f.md", "a/c/e/g.txt", "a/h.txt", "c/e/i.txt", "e/b"]
 PATTERNS = [
     "*", "!*/", "*.md", "!*.md", "!b.md", "b", "e/", "!e/", "/e", "!/e", "c/", "c/e", "c/e/", "a/*",

@@ -15,13 +15,15 @@ if TYPE_CHECKING:
 
     from pathspec import GitIgnoreSpec
 
+ANY_NAME = "\1"  # which no pattern means that does not mean every name
+
 
 class Ignored:
     """Whether the user excluded a file, or git ignores it; for those in it only if not the folder.
 
     Args:
-        root: the folder whose `.gitignore` counts, and those of the folders in it; None where
-            there is no such folder.
+        root: the folder whose `.gitignore` counts, and those of the folders in it, and above it
+            in a repository; None where there is no such folder.
         exclude: patterns of the user's.
         matched: takes those that a file or folder was found for.
 
@@ -35,6 +37,15 @@ class Ignored:
         self._exclude = [(text, _spec(text)) for text in exclude]
         self._matched = matched
         self._of_folder: dict[Path, list[_Pattern]] = {}
+        self._place = self._top = root and root.resolve()
+        if self._place and (repository := _repository(self._place)) not in {None, self._place}:
+            self._top = repository
+            # who names a folder that git ignores, itself or all that is in it, means it
+            above = [each for each in self._place.parents if repository in each.parents]
+            if self._git_ignores(self._place / ANY_NAME, folder=False) or any(
+                self._git_ignores(each, folder=True) for each in (self._place, *above)
+            ):
+                self._top = self._place
 
     def __call__(self, path: Path, *, folder: bool = False) -> str | None:
         """Why it is ignored, if it is."""
@@ -44,7 +55,9 @@ class Ignored:
         self._matched.update(matching)
         if matching:
             return "excluded"
-        return "in .gitignore" if self._root and self._git_ignores(path, folder=folder) else None
+        if self._place and self._git_ignores(self._place / inside, folder=folder):
+            return "in .gitignore"
+        return None
 
     def _git_ignores(self, path: Path, *, folder: bool) -> bool:
         """Whether git does: the last pattern that fits decides, of the nearest folder with one."""
@@ -55,9 +68,14 @@ class Ignored:
             for pattern in reversed(self._of_folder[parent]):
                 if pattern.fits(name):
                     return pattern.ignores
-            if parent == self._root:
+            if parent == self._top:
                 break
         return False
+
+
+def _repository(folder: Path) -> Path | None:
+    """The nearest folder with a `.git`, from this one upward."""
+    return next((each for each in (folder, *folder.parents) if (each / ".git").exists()), None)
 
 
 def _spec(text: str) -> GitIgnoreSpec:
