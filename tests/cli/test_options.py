@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.conftest import Shell
+from tests.conftest import Called, Shell
 from tfcli.cli.app import root_command
 from tfcli.cli.command import flag
 from tfcli.generation.request import GenerationRequest
@@ -42,6 +43,35 @@ def test_environment_variable_of_an_option_has_its_name() -> None:
             name = parameter.name.strip("_")
             variable = parameter.envvar or f"TFCLI_COMMAND_{name.upper()}"
             assert flag(variable.split("_", 2)[2].lower()) in parameter.opts
+
+
+@pytest.mark.parametrize(
+    ("variable", "meant"),
+    [
+        ("TFCLI_TEMPERTURE", "TFCLI_GENERATE_TEMPERATURE"),
+        ("TFCLI_GENERATE_TEMP", "TFCLI_GENERATE_TEMPERATURE"),  # an alias
+        ("TFCLI_GENERATE_TOPK", "TFCLI_GENERATE_TOP_K"),
+        ("TFCLI_GENRATE_TOP_K", "TFCLI_GENERATE_TOP_K"),
+        ("TFCLI_LEARNING_RATE", "TFCLI_TRAIN_LEARNING_RATE"),
+        ("TFCLI_TRAIN_STEP", "TFCLI_TRAIN_STEPS"),  # of another command
+    ],
+)
+def test_an_environment_variable_of_no_option_is_named_with_the_nearest(
+    called: Called, variable: str, meant: str
+) -> None:
+    done = called("generate", "a", env={variable: "1"})
+    note = f"Note: no option has the environment variable {variable}; did you mean {meant}?\n"
+    assert done.err.startswith(note)
+    assert "Note" not in called("generate", "a", "-q", env={variable: "1"}).err
+
+
+def test_every_environment_variable_of_an_option_is_known(called: Called) -> None:
+    page = (Path(__file__).parents[2] / "docs/commands.md").read_text(encoding="utf-8")
+    names = re.findall(r"`(TFCLI_\w+)`", page)
+    assert len(names) > 100
+    values = dict.fromkeys([*names, "TFCLI_DEBUG"], "")
+    assert "variable" not in called("runs", "list", env=values).err
+    assert "TFCLI_XYZZY.\n" in called("runs", "list", env={"TFCLI_XYZZY": "1"}).err
 
 
 def test_help_lists_an_option_once_with_its_aliases(shell: Shell) -> None:

@@ -26,6 +26,7 @@ from tfcli.cli.commands import (
     tokenizer,
     train,
 )
+from tfcli.cli.environment import note_unknown_variables
 from tfcli.cli.humanize import format_bytes
 from tfcli.cli.shared_options import typer_option
 from tfcli.cli.usage_errors import as_usage_error, prompt_for_samples
@@ -99,6 +100,7 @@ def run(arguments: Sequence[str], *, started: float) -> int:
     try:
         command, path, rest = _command_for(list(arguments))
         _require_address_space(arguments)
+        note_unknown_variables(root_command(), arguments)
         code = command.main(
             args=rest, prog_name=path, standalone_mode=False, obj=started, **HELP_OPTIONS
         )

@@ -86,7 +86,8 @@ def find_sources(arguments: Sequence[str], exclude: Sequence[str] = ()) -> Sourc
     """Resolves files, folders, glob patterns and `-` (standard input), with or without `:WEIGHT`.
 
     A folder stands for all files in it, sorted by path, except hidden ones, what `exclude` or a
-    `.gitignore` in it, below, or above it in a repository names, and what tfcli or other programs keep there.
+    `.gitignore` in it, below it, or above it in a repository names, and what tfcli or other
+    programs keep there.
 
     Args:
         exclude: patterns as in a `.gitignore`, for files in folders and from globs.

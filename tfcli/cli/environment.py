@@ -1,0 +1,74 @@
+"""Environment variables of options: a misspelt one would otherwise be ignored without a word."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from tfcli.cli import streams
+from tfcli.cli.other_names import plain
+from tfcli.cli.usage_errors import SIMILAR, command_at
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+PREFIX = "TFCLI_"
+WITHOUT_OPTION = {"TFCLI_DEBUG"}
+VERY_SIMILAR = 0.8  # below, whole names have only the names of commands in common
+
+
+def note_unknown_variables(root: Any, arguments: Sequence[str]) -> None:
+    """Names those beginning with TFCLI_ that are no option's, and what each may have meant.
+
+    Of several processes that train together, only the first does.
+    """
+    given = sorted(name for name in os.environ if name.startswith(PREFIX))
+    if not given or {"--quiet", "-q"} & {*arguments} or os.environ.get("RANK", "0") != "0":
+        return
+    commands = dict(_commands(root, PREFIX))
+    known = WITHOUT_OPTION.union(*(table.values() for table in commands.values()))
+    own = _prefix(*command_at(root, arguments)[1].split())
+    for name in given:
+        if name not in known:
+            meant = _meant(name, own, commands)
+            hint = f"; did you mean {meant}?" if meant else "."
+            streams.say(f"Note: no option has the environment variable {name}{hint}")
+
+
+def _prefix(*words: str) -> str:
+    """What the variables of a command begin with."""
+    return "".join(f"{word.upper().replace('-', '_')}_" for word in words)
+
+
+def _commands(command: Any, prefix: str) -> Iterator[tuple[str, dict[str, str]]]:
+    """The prefix of each command, and its variables by the plain names of their options."""
+    options = [each for each in command.params if each.param_type_name == "option"]
+    yield (
+        prefix,
+        {
+            plain(name): each.envvar or f"{prefix}{each.name.upper()}"
+            for each in options
+            for name in each.opts
+        },
+    )
+    for name, child in getattr(command, "commands", {}).items():
+        yield from _commands(child, prefix + _prefix(name))
+
+
+def _meant(name: str, own: str, commands: dict[str, dict[str, str]]) -> str | None:
+    """The variable most like a name: of the command in it, else of the one that runs, else of any.
+
+    Args:
+        own: the prefix of the command that runs.
+
+    """
+    from difflib import get_close_matches  # only needed in this rare case
+
+    named = max((each for each in commands if name.startswith(each)), key=len)
+    places = [named] if named != PREFIX else [own, *commands]
+    option = plain(name.removeprefix(named))
+    for table in (commands[each] for each in places):
+        for match in get_close_matches(option, table, n=1, cutoff=SIMILAR):
+            return table[match]
+    variables = [variable for table in commands.values() for variable in table.values()]
+    return next(iter(get_close_matches(name, variables, n=1, cutoff=VERY_SIMILAR)), None)
