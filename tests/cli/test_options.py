@@ -176,6 +176,34 @@ def test_existing_tokenizer_is_not_trained(trained: Shell, options: tuple[str, s
     assert f"--tokenizer cannot be combined with {options[0]}" in done.err
 
 
+@pytest.mark.parametrize(
+    ("option", "value", "words"),
+    [
+        ("--json-schema", "true", "must be a JSON object or the name of a file, not true"),
+        ("--json-schema", "[1]", "must be a JSON object or the name of a file, not [1]"),
+        ("--json-schema", "{...broken", "it is not JSON: Expecting property name"),
+        ("--json-schema", "book.txt", "invalid JSON schema in book.txt"),
+        ("--json-schema", "nosuch.json", "a schema that is not in a file begins with {"),
+        ("--json-schema", '{"type": "object", "not": {}}', "why: not supported: not\n"),
+        ("--regex", r"\bAnn", r"why: \b, \B, ^ and $ are not supported in it; "),
+        ("--regex", "a^b", r"why: \b, \B, ^ and $ are not supported in it; "),
+    ],
+)
+def test_a_form_that_cannot_be_is_told_in_our_own_words(
+    trained: Shell, option: str, value: str, words: str
+) -> None:
+    done = trained(*RUN, option, value, "Ann")
+    assert done.code in {2, 66}
+    assert words in done.err
+    assert not re.search(r"lookaround|Unicode|Unimplemented|at \d+\(", done.err)
+
+
+def test_a_time_limit_that_leaves_nothing_is_said(trained: Shell) -> None:
+    done = trained(*RUN, "--max-time", "0.000001s", "Ann")
+    assert (done.code, done.out) == (0, b"")
+    assert done.err == "Note: --max-time was over before the first token.\n"
+
+
 # --- requests -----------------------------------------------------------------------------------
 
 

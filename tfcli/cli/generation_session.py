@@ -247,6 +247,7 @@ class GenerationSession:
         from tfcli.generation.generate import TokenEvent
 
         formats = FormatReport()
+        in_time = True
         throughput = Throughput(self._started, engine.weight_bytes)
         shown = feed.many and not self._reporter.quiet
         with Progress(throughput, shown=shown) as progress:
@@ -259,10 +260,13 @@ class GenerationSession:
                     output.finish(result, event)
                     feed.finished(event.index)
                     formats.add(event)
+                    in_time &= event.reason != "timeout"
                 progress.show(feed.complete)
         output.close()
         if note := formats.note():
             self.notes(note)
+        if not in_time and not throughput.tokens:
+            self.notes("--max-time was over before the first token")
         self.notes.release()
         if self._options.stats:
             report = throughput.report(single=feed.count == 1)

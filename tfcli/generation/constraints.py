@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from itertools import groupby
@@ -93,7 +94,7 @@ class GrammarCompiler:
         if matcher.is_error():
             lines = [line.strip() for line in matcher.get_error().splitlines()]
             reason = next((line for line in lines if line.startswith("error:")), lines[0])
-            raise UsageError(f"invalid {NAMES[kind]}", why=reason.removeprefix("error: "))
+            raise UsageError(f"invalid {NAMES[kind]}", why=_in_our_words(reason))
         matcher.compute_bitmask()  # fails where even the first token takes too much work
         if matcher.is_error():
             why = matcher.get_error().splitlines()[0][:200]
@@ -120,6 +121,16 @@ def _grammar(kind: ConstraintKind, text: str, before: str, library: Any) -> Any:
     choices = dict.fromkeys(json.loads(text))
     alternatives = " | ".join(json.dumps(before + choice) for choice in choices)
     return library.grammar_from_lark(f"start: {alternatives}")
+
+
+def _in_our_words(reason: str) -> str:
+    """Why llguidance does not understand a form, without its own places and names."""
+    if "lookarounds not supported" in reason:
+        return r"\b, \B, ^ and $ are not supported in it; all of the output has to match anyway"
+    if found := re.search(r"Unimplemented keys: (.*)", reason):
+        keys = re.findall('"(.*?)"', found[1])
+        return f"not supported: {', '.join(keys)}"
+    return re.sub(r"^at \d+\(\d+\): ", "", reason.removeprefix("error: "))
 
 
 class _Vocabulary:

@@ -114,26 +114,50 @@ class Penalties(Options):
 
 
 def read_schema(text: str) -> str:
-    """A JSON schema: the text itself where it begins with a brace, else the file of that name.
+    """A JSON schema: the text itself where it is JSON, else the file of that name.
 
     Raises:
         NotFoundError, DataError, InputOutputError: there is no such file, or it cannot be read.
-        ValueError: the text is empty.
+        UsageError: it is not valid JSON.
+        ValueError: the text is empty, or JSON that is no object.
 
     """
     if text.lstrip().startswith("{"):
+        _require_json(text)
         return text
-    if not text:
+    if not text.strip():
         raise ValueError("must be a schema or the name of a file")
     try:
-        return Path(text).read_text(encoding="utf-8")
+        schema = Path(text).read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise NotFoundError(f"file not found: {text}") from None
+        if _is_json(text):
+            raise ValueError(f"must be a JSON object or the name of a file, not {text}") from None
+        why = "a schema that is not in a file begins with {"
+        raise NotFoundError(f"file not found: {text}", why=why) from None
     except UnicodeDecodeError as error:
         hint = conversion(error.object, error.start, Path(text), option=False)
         raise DataError(f"{text} is not valid UTF-8", why=invalid_at(error), hint=hint) from None
     except (OSError, ValueError) as error:
         raise InputOutputError(f"cannot read {text}", why=str(error)) from None
+    _require_json(schema, f" in {text}")
+    return schema
+
+
+def _require_json(text: str, where: str = "") -> None:
+    try:
+        json.loads(text)
+    except json.JSONDecodeError as error:
+        raise UsageError(f"invalid JSON schema{where}", why=f"it is not JSON: {error}") from None
+    except RecursionError:
+        raise UsageError(f"invalid JSON schema{where}", why="it is nested too deeply") from None
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def _schema_of(value: Any) -> str:
