@@ -77,3 +77,17 @@ def test_known_name_is_closest_to_itself(name: str, others: list[str]) -> None:
 @given(name=st.text(), known=st.lists(st.text()))
 def test_only_known_names_are_suggested(name: str, known: list[str]) -> None:
     assert closest_match(name, iter(known)) in {None, *known}
+
+
+@pytest.mark.parametrize(
+    ("hint", "shown"),
+    [
+        ("tfcli runs   # lists all runs", "try in a shell: tfcli runs   # lists all runs"),
+        ("--stride 64", "try: stride=64"),
+        ("--int8 --device cpu", "try: int8=True, device='cpu'"),
+        ("--d-model 64, or another --num-heads", "try: --d-model 64, or another --num-heads"),
+        ("a short text", "try: a short text"),
+    ],
+)
+def test_hints_in_python_are_no_options_of_the_command_line(hint: str, shown: str) -> None:
+    assert str(TfcliError("what", hint=hint)) == f"what\n  {shown}"

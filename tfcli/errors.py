@@ -44,8 +44,29 @@ class TfcliError(Exception):
         if self.why:
             lines.append(f"  why: {self.why}")
         if self.hint:
-            lines.append(f"  try: {self.hint}")
+            lines.append(f"  {_for_python(self.hint)}")
         return "\n".join(lines)
+
+
+COMMANDS = ("tfcli ", "iconv ", "pip ", "rm ", "torchrun ")
+
+
+def _for_python(hint: str) -> str:
+    """A hint for who calls functions: `stride=64` for `--stride 64`, and what is for a shell."""
+    import re
+
+    if hint.startswith(COMMANDS):
+        return f"try in a shell: {hint}"
+    if re.fullmatch(r"(--[a-z][a-z0-9-]*( [^-\s]\S*)? ?)+", hint):
+        options = re.findall(r"--(\S+)(?: ([^-\s]\S*))?", hint)
+        given = [f"{name.replace('-', '_')}={_literal(value)}" for name, value in options]
+        return f"try: {', '.join(given)}"
+    return f"try: {hint}"
+
+
+def _literal(value: str) -> str:
+    """The value of an option as Python writes it; a flag is True."""
+    return "True" if not value else value if value.isdecimal() else repr(value)
 
 
 class UsageError(TfcliError):
