@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: setup demo test coverage check slow fuzz soak others gpu gpu-here bench bench-gpu prompt-ends docs build format clean
+.PHONY: setup demo test coverage check slow fuzz soak others gpu gpu-here bench bench-gpu prompt-ends sampling docs build format clean
 
 setup: $(READY)
 
@@ -90,6 +90,10 @@ bench: setup
 # What token healing gains, of a RUN trained on TEXT (docs/lab-notes.md).
 prompt-ends: setup
 	@$(BIN)/python -m benchmarks.prompt_ends $(TEXT) $(RUN)
+
+# What a RUN trained on TEXT writes with each way to choose a token (docs/lab-notes.md).
+sampling: setup
+	@$(BIN)/python -m benchmarks.sampling $(TEXT) $(RUN)
 
 # On a machine with a GPU: under six minutes.
 bench-gpu: setup

@@ -9,7 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tfcli.generation.request import GenerationRequest, Sampling, parse_bias, parse_choices
+from tfcli.generation.request import (
+    DEFAULT_TRUNCATION,
+    OFF,
+    GenerationRequest,
+    Sampling,
+    Truncation,
+    parse_bias,
+    parse_choices,
+)
 from tfcli.options import (
     OptionError,
     Options,
@@ -136,6 +144,21 @@ def test_two_that_exclude_each_other_are_refused_whatever_their_values_equal() -
 def test_greedy_excludes_every_other_way_to_choose_a_token() -> None:
     known = options_of(Sampling)
     assert set(known["greedy"].conflicts) == known.keys() - {"greedy"}
+
+
+def test_truncation_of_a_request_replaces_the_default_but_not_what_was_asked_for_before() -> None:
+    def truncation(*given: dict[str, Any]) -> Truncation:
+        request = GenerationRequest()
+        for values in given:
+            request = update_options(request, values)
+        return request.sampling.truncation
+
+    assert truncation({}) == truncation({"temperature": 2.0}) == DEFAULT_TRUNCATION
+    assert truncation({"top_k": 9}) == OFF._replace(top_k=9)
+    assert truncation({"top_k": 0}) == truncation({"min_p": 0.0}) == OFF
+    assert truncation({"top_k": 9}, {"min_p": 0.2}) == OFF._replace(top_k=9, min_p=0.2)
+    assert truncation({"top_k": 9}, {"top_k": None}) == DEFAULT_TRUNCATION
+    assert truncation({"top_k": 9}, {"greedy": True}, {"greedy": False}) == DEFAULT_TRUNCATION
 
 
 @pytest.mark.parametrize("kind", DECLARED)

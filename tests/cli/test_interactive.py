@@ -128,7 +128,8 @@ def test_options_in_use_are_shown(trained: Shell) -> None:
     child.expect_exact("/show all lists them")
     assert "top_k" not in child.before
     say(child, "/show all")
-    child.expect(r"top_k *\x1b\[0m +40 +default 40\r\n")
+    child.expect(r"top_k *\x1b\[0m +0 +default off\r\n")
+    child.expect(r"min_p *\x1b\[0m +0\.05 +default 0\.05\r\n")
     say(child, "/show none", "/show, or /show all")
     say(child, "/set greedy on", "greedy: on, as before")
     say(child, "/set stop \\n", "stop: - -> '\\n'")

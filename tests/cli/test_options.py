@@ -13,7 +13,7 @@ import pytest
 from tests.conftest import Called, Shell
 from tfcli.cli.app import root_command
 from tfcli.cli.command import flag
-from tfcli.generation.request import GenerationRequest
+from tfcli.generation.request import DEFAULT_TRUNCATION, GenerationRequest
 from tfcli.options import options_of
 
 RUN = ("generate", "--run", "tale", "--max-new-tokens", "12")
@@ -156,6 +156,27 @@ def test_command_line_overrides_what_it_excludes_in_the_environment(trained: She
 def test_prompt_on_the_command_line_overrides_lines_in_the_environment(trained: Shell) -> None:
     greedy = (*RUN, "--greedy", "--max-new-tokens", "8", "Ann")
     assert trained(*greedy, env={"TFCLI_GENERATE_LINES": "1"}).out == trained(*greedy).out
+
+
+HOT = ("generate", "--run", "tale", "--temperature", "2", "--seed", "3", "--max-new-tokens", "40")
+TOP_K = {"TFCLI_GENERATE_TOP_K": "9"}
+
+
+def test_truncation_that_is_asked_for_replaces_the_default(trained: Shell) -> None:
+    def text(*options: str, env: dict[str, str] | None = None) -> bytes:
+        done = trained(*HOT, *options, "Ann", env=env)
+        assert done.code == 0, done.err
+        return done.out
+
+    usual, whole = text(), text("--top-k", "0")
+    default = str(DEFAULT_TRUNCATION.min_p)
+    assert usual == text("--min-p", default)
+    assert whole == text("--min-p", "0") == text("--top-p", "1") == text("--typical-p", "1")
+    few, both = text("--top-k", "9"), text("--top-k", "9", "--min-p", default)
+    assert len({usual, whole, few}) == 3
+    assert few != both
+    assert few == text(env=TOP_K)
+    assert both == text("--min-p", default, env=TOP_K)  # the one does not exclude the other
 
 
 def test_stop_string_in_the_environment_may_hold_spaces(trained: Shell) -> None:

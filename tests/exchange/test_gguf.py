@@ -14,6 +14,7 @@ from tests.exchange.conftest import SHAPES, MakeRun
 from tfcli.errors import ConflictError, DataError, UsageError
 from tfcli.exchange.export_gguf import export_to_gguf, export_to_ollama, rounded
 from tfcli.exchange.formats import NumberType
+from tfcli.generation.request import DEFAULT_TRUNCATION
 from tfcli.model.safetensors_file import SafetensorsFile
 from tfcli.runs.step import MODEL
 from tfcli.text.sentencepiece_model import read_pieces
@@ -181,6 +182,7 @@ def test_ollama_export_has_a_modelfile(make_run: MakeRun, tmp_path: Path) -> Non
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"Modelfile", "model.gguf"}
     lines = (tmp_path / "out" / "Modelfile").read_text().splitlines()
     assert lines[:2] == ["FROM ./model.gguf", 'TEMPLATE "{{ .Prompt }}"']
+    assert f"PARAMETER min_p {DEFAULT_TRUNCATION.min_p}" in lines
 
 
 def test_models_without_a_gguf_form_are_refused(make_run: MakeRun, tmp_path: Path) -> None:

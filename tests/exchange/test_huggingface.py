@@ -22,6 +22,7 @@ from tfcli.files import verify_folder
 from tfcli.generation.engines.engine import Engine
 from tfcli.generation.engines.numpy_engine import NumpyEngine
 from tfcli.generation.open_engine import open_engine, open_model
+from tfcli.generation.request import DEFAULT_TRUNCATION, Sampling, Truncation
 from tfcli.model.transformer import Transformer
 from tfcli.runs.run import Run, open_run
 from tfcli.runs.step import MODEL, map_arrays
@@ -132,6 +133,8 @@ def test_export_is_valid_and_has_a_model_card(make_run: MakeRun, tmp_path: Path)
     config = json.loads((tmp_path / "out" / "generation_config.json").read_text())
     assert config["bos_token_id"] == 1
     assert config["eos_token_id"] == 2
+    assert Truncation(**{name: config[name] for name in Truncation._fields}) == DEFAULT_TRUNCATION
+    assert config["temperature"] == Sampling().temperature
     assert (tmp_path / "out" / "tokenizer.model").read_bytes() == run.tokenizer().serialized
 
 

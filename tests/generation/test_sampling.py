@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from tests.tokenizers import tiny_tokenizer
-from tfcli.generation.request import Sampling
+from tfcli.generation.request import DEFAULT_TRUNCATION, OFF, Sampling, Truncation
 from tfcli.generation.sampling import (
     apply_temperature,
     choose_tokens,
@@ -112,6 +112,17 @@ def test_filters_always_keep_a_token(logits: np.ndarray, p: float) -> None:
     for keep in (keep_top_p, keep_min_p, keep_typical):
         assert (keep(logits, p) > -np.inf).any(-1).all()
         assert (keep(logits, 0.0) > -np.inf).any(-1).all()
+
+
+@given(st.dictionaries(st.sampled_from(Truncation._fields), st.floats(0, 1), min_size=1))
+def test_truncation_that_is_asked_for_replaces_the_default(given: dict[str, float]) -> None:
+    assert Sampling(**given).truncation == OFF._replace(**given)  # type: ignore[arg-type]
+
+
+def test_default_truncation_holds_at_every_temperature_where_no_other_is_asked_for() -> None:
+    assert DEFAULT_TRUNCATION != OFF
+    for temperature in (0.2, 1.0, 3.0):
+        assert Sampling(temperature=temperature).truncation == DEFAULT_TRUNCATION
 
 
 def choose(logits: np.ndarray, sampling: Sampling, seed: int = 0) -> int:

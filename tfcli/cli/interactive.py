@@ -6,7 +6,7 @@ import contextlib
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tfcli.cli import streams
 from tfcli.cli.draft import Draft, describe_size
@@ -234,12 +234,12 @@ class Conversation:
 
         if words not in {"", "all"}:
             raise UsageError(f"/show {words}?", hint="/show, or /show all")
-        known, values = options_of(GenerationRequest), values_of(self._request)
+        known, usual = options_of(GenerationRequest), _values(GenerationRequest())
         rows = []
-        for name, value in values.items():
-            usual = known[name].shown_default or _shown(known[name].default)
-            if words == "all" or value != known[name].default:
-                rows.append((name, _shown(value), f"default {usual}"))
+        for name, value in _values(self._request).items():
+            default = known[name].shown_default or _shown(usual[name])
+            if words == "all" or value != usual[name]:
+                rows.append((name, _shown(value), f"default {default}"))
         say_table(rows)
         if words != "all":
             self._reporter.note("Other options have their default values; /show all lists them.")
@@ -249,17 +249,22 @@ class Conversation:
         if not name:
             self._show("all")
             return
-        before = values_of(self._request)
+        before = _values(self._request)
         option = _option(name)
         value = option.parse_text(text.strip()) if text.strip() else option.default
         request = update_options(self._request, {option.name: value})
         self._generator.check(request)
         self._request = request
-        for known, new in values_of(request).items():
+        for known, new in _values(request).items():
             if new != before[known]:
                 self._reporter.note(f"{known}: {_shown(before[known])} -> {_shown(new)}")
             elif known == option.name:
                 self._reporter.note(f"{known}: {_shown(new)}, as before")
+
+
+def _values(request: GenerationRequest) -> dict[str, Any]:
+    """What each option is set to, by name; of truncation what holds."""
+    return values_of(request) | request.sampling.truncation._asdict()
 
 
 def _option(name: str) -> Option:

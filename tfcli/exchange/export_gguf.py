@@ -12,6 +12,7 @@ from tfcli.exchange.architectures import QWEN2, architecture_of
 from tfcli.exchange.stored_tensors import stored_tensors
 from tfcli.exchange.tokenizer_json import exportable_pieces
 from tfcli.files import external_writer, require_absent, require_space, write_file
+from tfcli.generation.request import Sampling
 from tfcli.runs.step import MODEL
 from tfcli.runs.weights import open_weights
 from tfcli.text.sentencepiece_model import PieceType
@@ -79,6 +80,12 @@ def export_to_ollama(run: Run, step: ValidStep, path: Path, type: NumberType) ->
     eos = pieces.pieces[pieces.eos_id].text
     lines = ["FROM ./model.gguf", 'TEMPLATE "{{ .Prompt }}"', f"PARAMETER stop {eos}"]
     lines.append(f"PARAMETER num_ctx {run.model_config.context_length}")
+    sampling = Sampling()  # as here, where nothing else is asked for
+    kept = sampling.truncation
+    lines += [
+        f"PARAMETER temperature {sampling.temperature}", f"PARAMETER top_k {kept.top_k}",
+        f"PARAMETER top_p {kept.top_p}", f"PARAMETER min_p {kept.min_p}",
+    ]  # fmt: skip
     require_absent(path / "Modelfile")
     write_file(path / "Modelfile", "".join(f"{line}\n" for line in lines).encode())
 

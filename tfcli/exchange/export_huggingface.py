@@ -23,6 +23,7 @@ from tfcli.exchange.tokenizer_json import (
     to_tokenizer_json,
 )
 from tfcli.files import FolderWriter, new_folder, require_absent, require_space, to_json
+from tfcli.generation.request import Sampling
 from tfcli.runs.step import MODEL
 from tfcli.runs.weights import open_weights
 
@@ -63,9 +64,10 @@ def export_to_huggingface(run: Run, step: ValidStep, path: Path) -> None:
         _write_weights(folder, config, weights.read)
         for name, content in tokenizer_files.items():
             folder.write(name, content)
+        sampling = Sampling()  # as here, where nothing else is asked for
         generation = {
             "bos_token_id": special.bos, "eos_token_id": special.eos,
-            "do_sample": True, "top_k": 0,
+            "do_sample": True, "temperature": sampling.temperature, **sampling.truncation._asdict(),
             "max_new_tokens": default_max_new_tokens(config),  # GPT-2 knows no more positions
         }  # fmt: skip
         folder.write("generation_config.json", to_json(generation))

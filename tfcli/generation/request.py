@@ -8,8 +8,9 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from tfcli.errors import DataError, InputOutputError, NotFoundError, UsageError
 from tfcli.options import OptionError, Options, option, to_float
@@ -21,33 +22,56 @@ REPETITION, STRUCTURED = "Repetition control", "Structured output"
 MAX_BIAS = 1e18  # float32 holds its sum with any logit
 
 
+class Truncation(NamedTuple):
+    """Which tokens are too unlikely to be sampled: `Sampling` explains each number."""
+
+    top_k: int = 0
+    top_p: float = 1.0
+    min_p: float = 0.0
+    typical_p: float = 1.0
+
+
+DEFAULT_TRUNCATION = Truncation(min_p=0.05)
+OFF = Truncation()
+
+
 @dataclass(frozen=True, kw_only=True)
 class Sampling(Options):
-    """How a token is chosen. The defaults of all but `temperature` and `top_k` change nothing."""
+    """How a token is chosen; see `truncation` for the options that are None."""
 
     greedy: bool = option(
         False, help="Always take the most likely token.", panel=SAMPLING,
-        conflicts=("temperature", "top_k", "top_p", "min_p", "typical_p"),
+        conflicts=("temperature", *Truncation._fields),
     )  # fmt: skip
     temperature: float = option(
         0.8, min=0, max=1e6, aliases=("temp",), panel=SAMPLING,
         help="Lower is more predictable, higher more varied; 0 is greedy.",
     )  # fmt: skip
-    top_k: int = option(
-        40, min=0, off=0, panel=SAMPLING, help="Sample from the k most likely tokens; 0: off."
-    )
-    top_p: float = option(
-        1.0, min=0, max=1, off=1.0, panel=SAMPLING,
+    top_k: int | None = option(
+        None, min=0, off=OFF.top_k, shown_default="off", panel=SAMPLING,
+        help="Sample from the k most likely tokens; 0: off.",
+    )  # fmt: skip
+    top_p: float | None = option(
+        None, min=0, max=1, off=OFF.top_p, shown_default="off", panel=SAMPLING,
         help="Nucleus sampling: from the most likely tokens with total probability p.",
     )  # fmt: skip
-    min_p: float = option(
-        0.0, min=0, max=1, off=0.0, panel=SAMPLING,
-        help="Sample from tokens at least p times as likely as the most likely one.",
+    min_p: float | None = option(
+        None, min=0, max=1, off=OFF.min_p, panel=SAMPLING,
+        shown_default=str(DEFAULT_TRUNCATION.min_p),
+        help="Sample from tokens at least p times as likely as the most likely one; with top-k, "
+             "top-p or typical-p, off unless given.",
     )  # fmt: skip
-    typical_p: float = option(
-        1.0, min=0, max=1, off=1.0, panel=SAMPLING,
+    typical_p: float | None = option(
+        None, min=0, max=1, off=OFF.typical_p, shown_default="off", panel=SAMPLING,
         help="Locally typical sampling: from the least surprising tokens with total probability p.",
     )  # fmt: skip
+
+    @cached_property
+    def truncation(self) -> Truncation:
+        """The default, or what was asked for instead: a value that turns an option off counts."""
+        values = {name: getattr(self, name) for name in Truncation._fields}
+        given = {name: value for name, value in values.items() if value is not None}
+        return Truncation(**given) if given else DEFAULT_TRUNCATION
 
     @property
     def deterministic(self) -> bool:

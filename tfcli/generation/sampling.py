@@ -154,16 +154,17 @@ def choose_tokens(
         logits[nothing_left, special.eos] = 0
     if sampling.deterministic:
         return logits.argmax(-1)  # type: ignore[no-any-return]
-    if sampling.top_k:
-        logits = keep_top_k(logits, sampling.top_k)
+    kept = sampling.truncation
+    if kept.top_k:
+        logits = keep_top_k(logits, kept.top_k)
     ids, logits = _possible(logits)
     logits = apply_temperature(logits, sampling.temperature)
-    if sampling.top_p < 1:
-        logits = keep_top_p(logits, sampling.top_p)
-    if sampling.min_p > 0:
-        logits = keep_min_p(logits, sampling.min_p)
-    if sampling.typical_p < 1:
-        logits = keep_typical(logits, sampling.typical_p)
+    if kept.top_p < 1:
+        logits = keep_top_p(logits, kept.top_p)
+    if kept.min_p > 0:
+        logits = keep_min_p(logits, kept.min_p)
+    if kept.typical_p < 1:
+        logits = keep_typical(logits, kept.typical_p)
     draws = np.array([random.random() for random in randoms])
     chosen = _draw(softmax(logits), draws)[:, None]
     return np.take_along_axis(ids, chosen, -1)[:, 0]

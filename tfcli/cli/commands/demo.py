@@ -140,7 +140,7 @@ def _tell_stories(run: Run, tokenizer: Tokenizer, seed: int) -> None:
     from tfcli.cli.output_formats import TextOut
     from tfcli.generation.generate import generate
     from tfcli.generation.open_engine import open_engine
-    from tfcli.generation.request import GenerationRequest, Sampling
+    from tfcli.generation.request import GenerationRequest
     from tfcli.runs.valid_steps import choose_step
 
     engine = open_engine(run, choose_step(run, None, on_damaged=lambda _: None))
@@ -149,8 +149,6 @@ def _tell_stories(run: Run, tokenizer: Tokenizer, seed: int) -> None:
         if number:
             out.write(b"\n\n* * *\n\n")
         request = GenerationRequest(
-            prompt="",
-            sampling=Sampling(temperature=0.7, top_k=0),
             seed=seed + number,
             max_new_tokens=400,
         )
