@@ -5,10 +5,11 @@ The rules come from the experiments in `docs/lab-notes.md`.
 
 from __future__ import annotations
 
-import itertools
 import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
 
 from tfcli.errors import DataError, UsageError
 from tfcli.model.config import ModelConfig, Size, named_config
@@ -43,7 +44,7 @@ SIZE_LADDER = (
 
 
 class Regularization(NamedTuple):
-    """What keeps a model from memorizing its text, from so many epochs on."""
+    """What keeps a model from memorizing its text, at so many epochs."""
 
     epochs: float
     dropout: float
@@ -51,8 +52,9 @@ class Regularization(NamedTuple):
     weight_decay: float
 
 
-REGULARIZATION = (
+REGULARIZATION = (  # linear between the rows
     Regularization(0.0, 0.0, 0.0, 0.1),
+    Regularization(2.0, 0.0, 0.0, 0.1),
     Regularization(3.0, 0.05, 0.1, 0.3),
     Regularization(10.0, 0.1, 0.15, 0.3),
     Regularization(20.0, 0.2, 0.25, 0.3),
@@ -211,7 +213,10 @@ def choose_size(
 
 def regularization(epochs: float) -> Regularization:
     """How much regularization so many epochs need."""
-    return max(row for row in REGULARIZATION if row.epochs <= epochs)
+    columns = zip(*REGULARIZATION, strict=True)
+    known = next(columns)
+    amounts = (round(float(np.interp(epochs, known, column)), 3) for column in columns)
+    return Regularization(epochs, *amounts)
 
 
 # Tokens trained on, and the model's loss as a share of a 6-gram model's, as measured.
@@ -235,11 +240,8 @@ def expected_loss(ngram: float, gzip: float, tokens: float) -> tuple[float, floa
     """
     if tokens < LOSS_VS_NGRAM[0][0] or ngram <= 0 or ngram < SYNTHETIC_RATIO * gzip:
         return None
-    share = LOSS_VS_NGRAM[-1][1]
-    for (few, before), (many, after) in itertools.pairwise(LOSS_VS_NGRAM):
-        if few <= tokens <= many:
-            part = math.log(tokens / few) / math.log(many / few)
-            share = before + part * (after - before)
+    trained, shares = zip(*LOSS_VS_NGRAM, strict=True)
+    share = float(np.interp(math.log(tokens), np.log(trained), shares))
     return ngram * share * (1 - UNCERTAINTY), ngram * share * (1 + UNCERTAINTY)
 
 
