@@ -515,16 +515,23 @@ def test_newest_of_equal_steps_is_best(run: Run) -> None:
     assert steps_by_loss(run) == [steps[i] for i in (3, 2, 4, 1, 0)]
 
 
+def test_loss_from_before_the_training_counts_once_a_later_one_is_there(run: Run) -> None:
+    start, *later = (save(run, number, loss) for number, loss in ((0, 3.0), (1, None), (2, None)))
+    assert steps_by_loss(run) == [later[1], later[0], start], "stopped before its first evaluation"
+    save(run, 3, 4.0)
+    assert steps_by_loss(run)[0] == start
+
+
 @given(losses=st.lists(LOSSES, min_size=1, max_size=6))
 @settings(max_examples=25)
 def test_first_step_by_loss_has_the_lowest_loss(
     tmp_path_factory: pytest.TempPathFactory, losses: list[float | None]
 ) -> None:
     run = make_run(tmp_path_factory.mktemp("runs") / "run")
-    for number, loss in enumerate(losses):
+    for number, loss in enumerate(losses, 1):
         save(run, number, loss)
     measured = [loss for loss in losses if loss is not None and loss < float("inf")]
-    best = losses[int(steps_by_loss(run)[0].name.removeprefix("step-"))]
+    best = losses[int(steps_by_loss(run)[0].name.removeprefix("step-")) - 1]
     assert best == min(measured) if measured else best is None or not best < float("inf")
 
 

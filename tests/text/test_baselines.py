@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tfcli.text.baselines import (
+    LONG_ORDER,
     ORDER,
     choose_discounts,
     compare_texts,
@@ -236,3 +237,14 @@ def test_empty_held_out_text_has_no_baselines() -> None:
 def test_module_does_not_import_torch() -> None:
     code = "import sys, tfcli.text.baselines; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_ngrams_are_longer_where_characters_are() -> None:
+    def order(text: str) -> int:
+        chunks = [Chunk(text.encode(), last=True)]
+        measured = compare_texts(chunks, chunks)
+        assert measured is not None
+        return measured.ngram_order
+
+    assert order("Anna sah den Bären. " * 20) == ORDER
+    assert order("Анна увидела медведя. " * 20) == order("吾輩は猫である。" * 20) == LONG_ORDER

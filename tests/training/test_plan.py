@@ -26,7 +26,12 @@ from tfcli.training.plan import (
     make_plan,
 )
 from tfcli.training.schedule import WARM_UP_STEPS, learning_rate_scale, matrix_learning_rate
-from tfcli.training.sizing import choose_micro_batch, expected_loss, regularization
+from tfcli.training.sizing import (
+    choose_micro_batch,
+    expected_loss,
+    is_typical,
+    regularization,
+)
 
 
 def corpus(tokens: int = 10_000) -> TokenizedCorpus:
@@ -338,6 +343,14 @@ def test_no_loss_is_predicted_below_the_measured_token_counts() -> None:
 
 def test_no_loss_is_predicted_for_synthetic_text() -> None:
     assert expected_loss(0.68, 1.55, 1e6) is None
+
+
+def test_a_loss_is_predicted_only_for_models_like_those_that_were_measured() -> None:
+    model = decide(TrainOptions(steps=10)).model
+    assert is_typical(model, "bigrams", 2.5)
+    assert not is_typical(model, "random", 2.5)
+    assert not is_typical(model, "bigrams", 1.0), "characters"
+    assert not is_typical(replace(model, d_model=64), "bigrams", 2.5)
 
 
 def test_document_mask_and_weights_cannot_be_combined() -> None:

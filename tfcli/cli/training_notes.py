@@ -36,10 +36,15 @@ def format_held_out(summary: dict[str, Any]) -> str:
         if summary["best_step"] != summary["steps"]
         else ""
     )
+    worse = (
+        " Training has not made it better: try a lower --learning-rate, or more steps."
+        if summary["best_step"] == 0 and summary["steps"]
+        else ""
+    )
     return (
         f"Held out: {held_out['nats_per_byte']:.4f} nats/byte on {held_out['bytes']:,} bytes, "
         f"{held_out['text']} (context {held_out['context']}, stride {held_out['stride']}{part})"
-        f"{simple}{best}."
+        f"{simple}{best}.{worse}"
     )
 
 

@@ -53,6 +53,7 @@ def show_plan(job: TrainingJob, name: str, reporter: streams.Reporter) -> None:
         length = ", ".join(filter(None, (length, f"{steps} ({job.epochs:.1f} epochs)")))
     parts = [
         length,
+        f"learning rate {plan.optimizer.matrix_learning_rate:.2g}",
         f"dropout {plan.dropout:g}, token dropout {plan.token_dropout:g}",
         f"{plan.dtype} on {job.device}",
     ]
@@ -77,7 +78,7 @@ def show_plan(job: TrainingJob, name: str, reporter: streams.Reporter) -> None:
 
 
 def _format_expectation(job: TrainingJob) -> str:
-    from tfcli.training.sizing import expected_loss
+    from tfcli.training.sizing import expected_loss, is_typical
 
     needs = f"about {format_bytes(job.memory_bytes)} of memory"
     simple = format_baselines(asdict(job.baselines)) if job.baselines else ""
@@ -85,7 +86,8 @@ def _format_expectation(job: TrainingJob) -> str:
         return needs
     tokens = job.epochs * len(job.corpus.training)
     expected = expected_loss(job.baselines.ngram, job.baselines.gzip, tokens)
-    if expected is None:
+    typical = is_typical(job.model_config, job.plan.init, job.corpus.bytes_per_token)
+    if expected is None or not typical:
         return f"{needs}; baselines on held-out text: {simple}"
     low, high = expected
     return f"{needs}; expected held out: {low:.2f} to {high:.2f} nats/byte (baselines: {simple})"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import math
 import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -21,13 +20,14 @@ from tfcli.files import (
 )
 from tfcli.runs.run import RUN_JSON, TOKENIZER, open_run
 from tfcli.runs.step import OPTIMIZER, list_steps
-from tfcli.runs.valid_steps import loss_key, open_step
+from tfcli.runs.valid_steps import open_step, sorted_by_loss
 from tfcli.text.saved_tokenizers import ROOT as SAVED_TOKENIZERS
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from tfcli.runs.run import Run
+    from tfcli.runs.step import StepState
 
 
 @dataclass(frozen=True)
@@ -112,21 +112,19 @@ def inspect(path: Path) -> Inspection:
     except TfcliError as error:
         faults[path / RUN_JSON] = error
     steps = tuple(list_steps(path))
-    losses: dict[Path, tuple[float, int]] = {}
+    states: dict[Path, StepState] = {}
     for step in steps:
         try:
-            losses[step] = loss_key(open_step(step, weights_only=True).state)
+            states[step] = open_step(step, weights_only=True).state
             verify_file(step / OPTIMIZER)
         except TfcliError as error:
             faults[step] = error
-    best = min(losses, key=losses.__getitem__, default=None)
-    if best is not None and losses[best][0] == math.inf:
-        best = None
+    best = next((step for step in sorted_by_loss(states) if states[step].held_out), None)
     return Inspection(
         path,
         faults,
         steps,
-        only_weights=tuple(step for step in losses if step in faults),
+        only_weights=tuple(step for step in states if step in faults),
         best=best,
         tokenizer_elsewhere=tokenizer_elsewhere,
         leftovers=tuple(find_leftovers(path)),

@@ -14,7 +14,7 @@ from tfcli.files import remove_folder
 from tfcli.runs.step import StepState, list_steps, read_state, verify_step
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from tfcli.runs.run import Run
 
@@ -99,15 +99,26 @@ def no_valid_step(run: Run) -> DamagedError:
 def steps_by_loss(run: Run) -> list[Path]:
     """All steps, lowest recorded held-out loss first; neither weights nor optimizer verified."""
     states = _read_states(run)
-
-    def loss(path: Path) -> tuple[float, int]:
-        return loss_key(states[path]) if path in states else (math.inf, 0)
-
-    return sorted(list_steps(run.path), key=loss)
+    unreadable = [path for path in list_steps(run.path) if path not in states]
+    return [*sorted_by_loss(states), *unreadable]
 
 
-def loss_key(state: StepState) -> tuple[float, int]:
-    """What steps are sorted by: the lowest held-out loss first, of equal ones the newest."""
+def sorted_by_loss(states: Mapping[Path, StepState]) -> list[Path]:
+    """The steps, lowest held-out loss first, of equal ones the newest.
+
+    The loss of step 0, from before the training, counts only where a later step has one, too: who
+    stops a training before its first evaluation wants what was learned.
+    """
+    compared = any(state.step and state.held_out for state in states.values())
+
+    def key(path: Path) -> tuple[float, int]:
+        loss, newest = _loss_key(states[path])
+        return loss if compared else math.inf, newest
+
+    return sorted(states, key=key)
+
+
+def _loss_key(state: StepState) -> tuple[float, int]:
     return state.held_out.nats_per_byte if state.held_out else math.inf, -state.step
 
 
@@ -151,7 +162,7 @@ def prune(run: Run, *, keep: int) -> None:
     """
     assert keep > 0, "a run without its newest step could not be resumed"
     states = _read_states(run)
-    best = min(states, key=lambda path: loss_key(states[path]), default=None)
+    best = min(states, key=lambda path: _loss_key(states[path]), default=None)
     for path in list(states)[:-keep]:
         if path != best:
             with contextlib.suppress(TfcliError):

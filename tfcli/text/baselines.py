@@ -34,7 +34,10 @@ if TYPE_CHECKING:
     Counts = NDArray[np.int64]
     Floats = NDArray[np.float64]
 
-ORDER = 6  # bytes in an n-gram: the predicted one and the five before it
+# Bytes in an n-gram, the predicted one included. Six bytes would be only two or three characters of
+# two or three bytes each.
+ORDER, LONG_ORDER = 6, 8
+LONG_CHARACTERS = 1.5  # bytes per character
 TRAINING_LIMIT = 4 << 20  # bytes; counting them takes about a second and 0.2 GB
 CHUNK_TOKENS = 1 << 16
 HELD_OUT_LIMIT = 1 << 20  # bytes
@@ -111,11 +114,12 @@ def compare_texts(
     text_bytes = _count_text(text)
     if text_bytes == 0:
         return None
-    ngram_nats = -float(np.log(ngram_probabilities(seen, text, order=ORDER)).sum())
+    order = ORDER if _bytes_per_character(seen) < LONG_CHARACTERS else LONG_ORDER
+    ngram_nats = -float(np.log(ngram_probabilities(seen, text, order=order)).sum())
     return Baselines(
         gzip=gzip_nats(seen, text) / text_bytes,
         ngram=ngram_nats / text_bytes,
-        ngram_order=ORDER,
+        ngram_order=order,
         training_bytes=_count_text(seen),
         held_out_bytes=text_bytes,
     )
@@ -148,6 +152,13 @@ def _last(blocks: Iterable[bytes], limit: int) -> bytes:
         while size - len(kept[0]) >= limit:
             size -= len(kept.popleft())
     return b"".join(kept)[-limit:]
+
+
+def _bytes_per_character(data: bytes) -> float:
+    continuing = (
+        np.frombuffer(data, np.uint8) & 0xC0 == 0x80
+    )  # all bytes of a character but the first
+    return len(data) / max(1, len(data) - int(continuing.sum()))
 
 
 def _count_text(data: bytes) -> int:
