@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tfcli.model.layers import RMSNorm, fused_linear
+from tfcli.model.native.functions import Heads, causal_attention
+from tfcli.model.native.library import library_for
 from tfcli.model.positions import rotate
 
 if TYPE_CHECKING:
@@ -59,7 +61,7 @@ class Attention(nn.Module):
         self.key = nn.Linear(width, config.num_kv_heads * config.head_dim, qkv_bias)
         self.value = nn.Linear(width, config.num_kv_heads * config.head_dim, qkv_bias)
         self.output = nn.Linear(config.num_heads * config.head_dim, width, bias)
-        self.qk_norm = config.qk_norm
+        self.qk_norm, self.epsilon = config.qk_norm, config.norm_epsilon
         if self.qk_norm:
             self.query_norm = RMSNorm(config.head_dim, config.norm_epsilon)
             self.key_norm = RMSNorm(config.head_dim, config.norm_epsilon)
@@ -70,11 +72,33 @@ class Attention(nn.Module):
         context: AttentionContext,
         layer: int,
     ) -> Tensor:  # (B, T, E)
-        B, T, _ = x.shape
-        queries, keys, values = fused_linear(x, self.query, self.key, self.value)
-        queries = queries.view(B, T, self.num_heads, self.head_dim)
-        keys = keys.view(B, T, self.num_kv_heads, self.head_dim)
-        values = values.view(B, T, self.num_kv_heads, self.head_dim)
+        qkv = fused_linear(x, self.query, self.key, self.value)  # (B, T, (H + 2 K) D)
+        attended = self._attend_by_kernel(qkv, context)
+        if attended is None:
+            attended = self._attend(qkv, context, layer).transpose(1, 2).flatten(2)
+        return fused_linear(attended, self.output)
+
+    def _attend_by_kernel(self, qkv: Tensor, context: AttentionContext) -> Tensor | None:
+        """(B, T, (H + 2 K) D) -> (B, T, H D); None where our kernel does not compute this."""
+        weights = (self.query_norm.weight, self.key_norm.weight) if self.qk_norm else ()
+        tables = context.rotary or ()
+        plain = context.causal and context.mask is None and context.cache is None
+        if not plain or any(table.dim() > 2 for table in tables):  # positions of each row
+            return None
+        if library_for(qkv, *weights, *tables) is None:
+            return None
+        heads = Heads(self.num_heads, self.num_kv_heads, self.head_dim)
+        return causal_attention(
+            qkv, *weights, rotary=context.rotary, heads=heads, epsilon=self.epsilon
+        )
+
+    def _attend(self, qkv: Tensor, context: AttentionContext, layer: int) -> Tensor:
+        """(B, T, (H + 2 K) D) -> (B, H, T, D)."""
+        H, K, D = self.num_heads, self.num_kv_heads, self.head_dim
+        split = torch.split(qkv, [H * D, K * D, K * D], dim=-1)
+        queries, keys, values = (
+            part.view(*part.shape[:2], -1, D) for part in split
+        )  # (B, T, H, D)
         if self.qk_norm:
             queries, keys = self.query_norm(queries), self.key_norm(keys)
         queries, keys, values = (t.transpose(1, 2) for t in (queries, keys, values))  # (B, H, T, D)
@@ -83,8 +107,7 @@ class Attention(nn.Module):
             queries, keys = rotate(queries, cosines, sines), rotate(keys, cosines, sines)
         if context.cache is not None:
             keys, values = context.cache.update(layer, keys, values)  # (B, K, S, D)
-        attended = attention(queries, keys, values, context.mask, causal=context.causal)
-        return fused_linear(attended.transpose(1, 2).flatten(2), self.output)[0]
+        return attention(queries, keys, values, context.mask, causal=context.causal)
 
 
 def attention(
