@@ -192,7 +192,7 @@ def share_of_products(work: Callable[[], object]) -> float:
         for _ in range(STEPS):
             work()
     times = {event.key: event.self_cpu_time_total for event in profile.key_averages()}
-    return sum(times.get(name, 0.0) for name in PRODUCTS) / sum(times.values())
+    return float(sum(times.get(name, 0.0) for name in PRODUCTS) / sum(times.values()))
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tfcli.model.layers import RMSNorm, fused_linear
+from tfcli.model.layers import RMSNorm, fused_linear, linear, split_linear
 from tfcli.model.native.functions import Heads, causal_attention
 from tfcli.model.native.library import library_for
 from tfcli.model.positions import rotate
@@ -72,33 +72,42 @@ class Attention(nn.Module):
         context: AttentionContext,
         layer: int,
     ) -> Tensor:  # (B, T, E)
-        qkv = fused_linear(x, self.query, self.key, self.value)  # (B, T, (H + 2 K) D)
-        attended = self._attend_by_kernel(qkv, context)
-        if attended is None:
-            attended = self._attend(qkv, context, layer).transpose(1, 2).flatten(2)
-        return fused_linear(attended, self.output)
+        layers = self.query, self.key, self.value
+        if self._kernel_computes(x, context):
+            heads = Heads(self.num_heads, self.num_kv_heads, self.head_dim)
+            attended = causal_attention(
+                fused_linear(x, *layers), *self._norm_weights(), rotary=context.rotary, heads=heads,
+                epsilon=self.epsilon,
+            )  # fmt: skip
+        else:
+            queries, keys, values = split_linear(x, *layers)
+            attended = self._attend(queries, keys, values, context, layer)
+        return linear(attended, self.output)
 
-    def _attend_by_kernel(self, qkv: Tensor, context: AttentionContext) -> Tensor | None:
-        """(B, T, (H + 2 K) D) -> (B, T, H D); None where our kernel does not compute this."""
-        weights = (self.query_norm.weight, self.key_norm.weight) if self.qk_norm else ()
+    def _kernel_computes(self, x: Tensor, context: AttentionContext) -> bool:
+        """Whether there is a kernel for this: causal attention within whole rows."""
+        if not context.causal or context.mask is not None or context.cache is not None:
+            return False
         tables = context.rotary or ()
-        plain = context.causal and context.mask is None and context.cache is None
-        if not plain or any(table.dim() > 2 for table in tables):  # positions of each row
-            return None
-        if library_for(qkv, *weights, *tables) is None:
-            return None
-        heads = Heads(self.num_heads, self.num_kv_heads, self.head_dim)
-        return causal_attention(
-            qkv, *weights, rotary=context.rotary, heads=heads, epsilon=self.epsilon
-        )
+        if any(table.dim() > 2 for table in tables):  # each row has positions of its own
+            return False
+        return library_for(x, *self._norm_weights(), *tables) is not None
 
-    def _attend(self, qkv: Tensor, context: AttentionContext, layer: int) -> Tensor:
-        """(B, T, (H + 2 K) D) -> (B, H, T, D)."""
-        H, K, D = self.num_heads, self.num_kv_heads, self.head_dim
-        split = torch.split(qkv, [H * D, K * D, K * D], dim=-1)
+    def _norm_weights(self) -> tuple[Tensor, ...]:
+        """The weights of the QK-norm, if there is one."""
+        return (self.query_norm.weight, self.key_norm.weight) if self.qk_norm else ()
+
+    def _attend(
+        self,
+        queries: Tensor,  # (B, T, H D)
+        keys: Tensor,  # (B, T, K D)
+        values: Tensor,  # (B, T, K D)
+        context: AttentionContext,
+        layer: int,
+    ) -> Tensor:  # (B, T, H D)
         queries, keys, values = (
-            part.view(*part.shape[:2], -1, D) for part in split
-        )  # (B, T, H, D)
+            t.view(*t.shape[:2], -1, self.head_dim) for t in (queries, keys, values)
+        )
         if self.qk_norm:
             queries, keys = self.query_norm(queries), self.key_norm(keys)
         queries, keys, values = (t.transpose(1, 2) for t in (queries, keys, values))  # (B, H, T, D)
@@ -107,7 +116,8 @@ class Attention(nn.Module):
             queries, keys = rotate(queries, cosines, sines), rotate(keys, cosines, sines)
         if context.cache is not None:
             keys, values = context.cache.update(layer, keys, values)  # (B, K, S, D)
-        return attention(queries, keys, values, context.mask, causal=context.causal)
+        attended = attention(queries, keys, values, context.mask, causal=context.causal)
+        return attended.transpose(1, 2).flatten(2)
 
 
 def attention(

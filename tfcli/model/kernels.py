@@ -43,11 +43,6 @@ def add_rms_norm(
     return x, rms_norm(x, weight, epsilon)
 
 
-def swiglu(x: Tensor) -> Tensor:
-    """silu(gate) * up, of both side by side: (..., 2 F) -> (..., F)."""
-    return functions.swiglu(x) if library_for(x) else reference.swiglu(x)
-
-
 def cross_entropy(logits: Tensor, targets: Tensor, ignore_index: int) -> Tensor:
     """The summed cross-entropy in nats: logits (N, V), targets (N,)."""
     if library_for(logits):

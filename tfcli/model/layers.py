@@ -11,7 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tfcli.model.kernels import add_rms_norm, rms_norm, swiglu
+from tfcli.model.kernels import add_rms_norm, rms_norm
+from tfcli.model.native.functions import swiglu
+from tfcli.model.native.library import library_for
 
 if TYPE_CHECKING:
     from tfcli.model.config import ModelConfig
@@ -78,19 +80,30 @@ def add_and_norm(
 # --- matrix products ----------------------------------------------------------------------------
 
 
-def fused_linear(x: Tensor, *layers: nn.Linear) -> Tensor:
-    """Several linear layers of the same x, side by side: (..., E) -> (..., sum of their outputs).
+def linear(x: Tensor, layer: nn.Linear) -> Tensor:
+    """A linear layer, computed in the dtype of x: (..., E) -> (..., out).
 
-    Computed in the dtype of x. The weights stay in float32, since an optimizer step is often
-    smaller than bfloat16 can resolve. In training the matrices are concatenated: one large product
-    is faster than three small ones.
+    The weights stay in float32, since an optimizer step is often smaller than bfloat16 can resolve.
     """
-    weights, biases = zip(*(_weights(x, layer) for layer in layers), strict=True)
-    if len(layers) == 1:
-        return F.linear(x, weights[0], biases[0])
+    return F.linear(x, *_weights(x, layer))
+
+
+def fused_linear(x: Tensor, *layers: nn.Linear) -> Tensor:
+    """Several linear layers of the same x, side by side: (..., E) -> (..., sum of the outputs).
+
+    In training the matrices are concatenated: one large product is faster than three small ones.
+    """
     if not torch.is_grad_enabled():  # copying weights costs more than it saves
-        return torch.cat([F.linear(x, *both) for both in zip(weights, biases, strict=True)], dim=-1)
+        return torch.cat([linear(x, layer) for layer in layers], dim=-1)
+    weights, biases = zip(*(_weights(x, layer) for layer in layers), strict=True)
     return F.linear(x, torch.cat(weights), None if biases[0] is None else torch.cat(biases))
+
+
+def split_linear(x: Tensor, *layers: nn.Linear) -> tuple[Tensor, ...]:
+    """The same, the output of each apart: (..., E) -> (..., out) each."""
+    if not torch.is_grad_enabled():
+        return tuple(linear(x, layer) for layer in layers)
+    return torch.split(fused_linear(x, *layers), [layer.out_features for layer in layers], dim=-1)
 
 
 def _weights(x: Tensor, layer: nn.Linear) -> tuple[Tensor, Tensor | None]:
@@ -115,7 +128,10 @@ class SwiGLU(nn.Module):
         self.down = nn.Linear(config.d_ff, config.d_model, bias)
 
     def forward(self, x: Tensor) -> Tensor:  # (B, T, E) -> (B, T, E)
-        return fused_linear(swiglu(fused_linear(x, self.gate, self.up)), self.down)
+        if library_for(x):
+            return linear(swiglu(fused_linear(x, self.gate, self.up)), self.down)
+        gate, up = split_linear(x, self.gate, self.up)  # (B, T, F) each
+        return linear(F.silu(gate) * up, self.down)
 
 
 class MLP(nn.Module):
@@ -133,6 +149,6 @@ class MLP(nn.Module):
         self.gelu = config.feed_forward == "gelu"
 
     def forward(self, x: Tensor) -> Tensor:  # (B, T, E) -> (B, T, E)
-        x = fused_linear(x, self.up)  # (B, T, F)
+        x = linear(x, self.up)  # (B, T, F)
         x = F.gelu(x, approximate="tanh") if self.gelu else F.relu(x)
-        return fused_linear(x, self.down)
+        return linear(x, self.down)
