@@ -91,7 +91,10 @@ class Attention(nn.Module):
         tables = context.rotary or ()
         if any(table.dim() > 2 for table in tables):  # each row has positions of its own
             return False
-        return library_for(x, *self._norm_weights(), *tables) is not None
+        if library_for(x, *self._norm_weights(), *tables) is None:
+            return False
+        # a thread takes a whole head
+        return x.shape[0] * self.num_kv_heads >= torch.get_num_threads()
 
     def _norm_weights(self) -> tuple[Tensor, ...]:
         """The weights of the QK-norm, if there is one."""
