@@ -1,4 +1,4 @@
-"""Compiles `decoder.c` at installation where there is a C compiler; without, tfcli is slower."""
+"""Compiles the C code at installation where there is a compiler; without it, tfcli is slower."""
 
 from __future__ import annotations
 
@@ -13,11 +13,15 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 from packaging.tags import platform_tags
 
+# the decoder, which generates
 SOURCE = Path("tfcli/generation/engines/decoder.c")
 LIBRARY = SOURCE.with_name("_decoder.so")
 REASON = SOURCE.with_name(
     "_decoder_missing.txt"
 )  # why there is no library; `tfcli doctor` shows it
+# the kernels, which train
+KERNELS = Path("tfcli/model/native")
+KERNELS_REASON = KERNELS / "_kernels_missing.txt"
 # sums may be reordered so that eight are computed at once; nothing else of -ffast-math
 FLAGS = [
     "-O3", "-shared", "-fPIC", "-fno-math-errno", "-fno-trapping-math", "-fno-signed-zeros",
@@ -26,21 +30,32 @@ FLAGS = [
 # on every x86-64 processor since 2013; a wheel may be carried to another machine, and `usable` in
 # decoder.c checks for these (compilers before gcc 11 do not know -march=x86-64-v3)
 X86_FLAGS = ["-mavx2", "-mfma"]
+# the kernels once more, for processors with longer vectors; library.py takes what it can use
+AVX512_FLAGS = [
+    *X86_FLAGS, "-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mprefer-vector-width=512",
+]  # fmt: skip
 
 
-class DecoderHook(BuildHookInterface):  # type: ignore[type-arg]
-    """Adds the compiled library to the wheel, or the reason why there is none."""
+class NativeHook(BuildHookInterface):  # type: ignore[type-arg]
+    """Adds the compiled libraries to the wheel, or the reasons why there are none."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:  # noqa: ARG002
         """See hatchling."""
         if self.target_name != "wheel":
             return
-        reason = compile_library(Path(self.root))
-        if reason:
-            self.app.display_warning(f"no compiled decoder, generation will be slower: {reason}")
-        build_data["artifacts"].append((REASON if reason else LIBRARY).as_posix())
-        build_data["pure_python"] = reason is not None
-        build_data["tag"] = wheel_tag(compiled=reason is None)
+        root = Path(self.root)
+        for what, reason in (
+            ("decoder, generation", compile_library(root)),
+            ("kernels, training on a CPU", compile_kernels(root)),
+        ):
+            if reason:
+                self.app.display_warning(f"no compiled {what} will be slower: {reason}")
+        made = [LIBRARY, REASON, KERNELS_REASON, *(KERNELS / name for name in kernel_libraries())]
+        there = [path for path in made if (root / path).exists()]
+        compiled = any(path.suffix == ".so" for path in there)
+        build_data["artifacts"] += [path.as_posix() for path in there]
+        build_data["pure_python"] = not compiled
+        build_data["tag"] = wheel_tag(compiled=compiled)
 
 
 def wheel_tag(*, compiled: bool) -> str:
@@ -64,26 +79,51 @@ def compile_library(root: Path) -> str | None:
     library, reason_file = root / LIBRARY, root / REASON
     library.unlink(missing_ok=True)
     reason_file.unlink(missing_ok=True)
-    reason = _compile(root / SOURCE, library)
+    reason = _compile([root / SOURCE], library, X86_FLAGS if _is_x86() else [])
     if reason:
         reason_file.write_text(reason, encoding="utf-8")
     return reason
 
 
-def _compile(source: Path, library: Path) -> str | None:
+def kernel_libraries() -> dict[str, list[str]]:
+    """The libraries of the kernels, with the flags for the instructions that each uses."""
+    if _is_x86():
+        return {"_kernels_avx2.so": X86_FLAGS, "_kernels_avx512.so": AVX512_FLAGS}
+    return {"_kernels.so": []}
+
+
+def compile_kernels(root: Path) -> str | None:
+    """The same for the kernels; an old compiler may know only some of the instructions."""
+    folder, reason_file = root / KERNELS, root / KERNELS_REASON
+    reason_file.unlink(missing_ok=True)
+    sources = sorted(folder.glob("*.c"))
+    reasons = []
+    for name, flags in kernel_libraries().items():
+        (folder / name).unlink(missing_ok=True)
+        reasons.append(_compile(sources, folder / name, ["-fvisibility=hidden", *flags]))
+    if None in reasons:
+        return None
+    reason_file.write_text(str(reasons[0]), encoding="utf-8")
+    return reasons[0]
+
+
+def _is_x86() -> bool:
+    return platform.machine() in {"x86_64", "AMD64"}
+
+
+def _compile(sources: list[Path], library: Path, flags: list[str]) -> str | None:
     """Runs the compiler, with OpenMP if it has that; returns why it failed, or None."""
     if sys.platform == "win32":
-        return "the compiled decoder is not available on Windows"
+        return "compiled code is not available on Windows"
     compiler = os.environ.get("CC") or shutil.which("cc") or shutil.which("gcc")
     if compiler is None:
         return "no C compiler was found when tfcli was installed"
-    x86 = platform.machine() in {"x86_64", "AMD64"}
-    command = [*compiler.split(), *FLAGS, *(X86_FLAGS if x86 else [])]
+    command = [*compiler.split(), *FLAGS, *flags]
     errors = ""
     for openmp in (["-fopenmp"], []):
         try:
             done = subprocess.run(
-                [*command, *openmp, "-o", str(library), str(source), "-lm"],
+                [*command, *openmp, "-o", str(library), *map(str, sources), "-lm"],
                 check=False, capture_output=True, text=True, errors="replace",
             )  # fmt: skip
         except OSError as error:
@@ -92,5 +132,5 @@ def _compile(source: Path, library: Path) -> str | None:
             return None
         errors = done.stderr
     first = next((line for line in errors.splitlines() if "error" in line.lower()), errors[:200])
-    where = str(source.parent) + os.sep
+    where = str(sources[0].parent) + os.sep
     return f"{compiler} failed when tfcli was installed: {first.replace(where, '').strip()}"

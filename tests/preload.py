@@ -22,8 +22,9 @@ for name in (
     "typer._click.decorators",
     *(module.name for module in pkgutil.walk_packages(tfcli.__path__, "tfcli.")),
 ):
-    # the import of the first starts the clock; the other is no module of Python
-    if name not in {"tfcli.__main__", "tfcli.generation.engines._decoder"}:
+    # the import of the first starts the clock; the others are no modules of Python
+    compiled = name.startswith(("tfcli.generation.engines._decoder", "tfcli.model.native._kernels"))
+    if name != "tfcli.__main__" and not compiled:
         importlib.import_module(name)
 
 importlib.import_module("tfcli.cli.app").root_command()

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-ENGINES = "tfcli/generation/engines"
+ENGINES, KERNELS = "tfcli/generation/engines", "tfcli/model/native"
 SOURCES = ["pyproject.toml", "hatch_build.py", "README.md", "LICENSE", "tfcli"]
 
 
@@ -32,7 +32,7 @@ def source_tree(tmp_path: Path) -> Path:
     """A copy, so that the decoder that other tests use is left alone."""
     tree = tmp_path / "source"
     tree.mkdir()
-    unwanted = shutil.ignore_patterns("__pycache__", "_decoder*")
+    unwanted = shutil.ignore_patterns("__pycache__", "_decoder*", "_kernels*")
     for name in SOURCES:
         if (ROOT / name).is_dir():
             shutil.copytree(ROOT / name, tree / name, ignore=unwanted)
@@ -54,10 +54,13 @@ def build_wheel(source: Path, compiler: str | None) -> Path:
 
 
 def engine_of(wheel: Path) -> str:
-    """What the package in a wheel says of its engine, unpacked as pip would."""
+    """What the package in a wheel says of its engine and kernels, unpacked as pip would."""
     site = wheel.parent.parent / "site"
     zipfile.ZipFile(wheel).extractall(site)
-    code = "from tfcli.generation.engines import native; print(native.status())"
+    code = (
+        "from tfcli.generation.engines import native; from tfcli.model.native import library;"
+        "print(native.status()); print(library.status())"
+    )
     environment = os.environ | {"PYTHONPATH": str(site)}
     done = subprocess.run(
         [sys.executable, "-c", code], check=True, env=environment, cwd=site, capture_output=True
@@ -75,12 +78,16 @@ def test_a_wheel_with_the_decoder_is_for_any_python_on_this_platform(source_tree
     assert f"{ENGINES}/_decoder.so" in names
     assert f"{ENGINES}/_decoder_missing.txt" not in names
     assert "tfcli/py.typed" in names
-    assert engine_of(wheel).startswith("compiled (")
+    assert any(name.startswith(f"{KERNELS}/_kernels") for name in names)
+    assert f"{KERNELS}/_kernels_missing.txt" not in names
+    for status in engine_of(wheel).splitlines():
+        assert status.startswith("compiled (")
 
 
 @pytest.mark.slow
 def test_a_wheel_without_the_decoder_is_for_any_platform(source_tree: Path) -> None:
     wheel = build_wheel(source_tree, compiler="/no/such/compiler")
     assert wheel.name.endswith("-py3-none-any.whl")
-    assert f"{ENGINES}/_decoder.so" not in zipfile.ZipFile(wheel).namelist()
-    assert "/no/such/compiler did not run when tfcli was installed" in engine_of(wheel)
+    assert not [name for name in zipfile.ZipFile(wheel).namelist() if name.endswith(".so")]
+    for status in engine_of(wheel).splitlines():
+        assert "/no/such/compiler did not run when tfcli was installed" in status

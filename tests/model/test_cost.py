@@ -81,7 +81,7 @@ def counted_flops(config: ModelConfig, length: int, *, backward: bool = False) -
 
     Its attention computes all scores before it masks those of later positions.
     """
-    model = Transformer(config)
+    model = Transformer(config).double()  # which our own kernels leave to PyTorch
     ids = random_ids(config, rows=1, length=length)
     with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH):
         loss = model.loss(ids, ids)

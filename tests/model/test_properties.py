@@ -13,6 +13,7 @@ from torch import Tensor
 
 from tfcli.model.attention import AttentionContext
 from tfcli.model.config import ModelConfig
+from tfcli.model.kernels import Dropout
 from tfcli.model.positions import rotary_table, rotate, sinusoidal_table
 from tfcli.model.transformer import Transformer
 from tfcli.text.sentencepiece_tokenizer import END
@@ -166,8 +167,10 @@ def test_initial_blocks_are_the_identity(name: str) -> None:
     rotary = rope(5, model.config.head_dim, 10_000.0)
     for layer, block in enumerate(model.blocks):
         rope_tables = rotary if name.startswith("modern") else None
-        output = block(x, AttentionContext(rope_tables, None, True, None), layer, 0.0, None)
-        assert torch.equal(output, x)
+        context = AttentionContext(rope_tables, None, True, None)
+        stream, added = block(x, None, context, layer, Dropout(0.0, None))
+        assert torch.equal(stream, x)
+        assert not added.any()
 
 
 @every_model
@@ -267,15 +270,12 @@ def test_training_mode_without_dropout_changes_nothing(name: str) -> None:
 
 @torch.no_grad()
 def test_dropout_zeroes_its_share_and_scales_up_the_rest() -> None:
-    """What a block adds is either zeroed or, at p = 1/4, scaled by 4/3."""
-    model = random_model(CONFIGS["gpt2"]).train()
-    for name, parameter in model.named_parameters():
-        if "feed_forward.down" in name:
-            parameter.zero_()  # so that only attention adds
-    block = model.blocks[0]
+    """What attention adds is either zeroed or, at p = 1/4, scaled by 4/3."""
+    block = random_model(CONFIGS["gpt2"]).train().blocks[0]
     x = torch.randn(50, 12, 12, dtype=torch.float64)
-    added = block(x, AttentionContext(None, None, True, None), 0, 0.25, None) - x
-    full = block(x, AttentionContext(None, None, True, None), 0, 0.0, None) - x
+    context = AttentionContext(None, None, True, None)
+    added = block(x, None, context, 0, Dropout(0.25, None))[0] - x
+    full = block(x, None, context, 0, Dropout(0.0, None))[0] - x
     zeroed = added == 0
     assert float(zeroed.double().mean()) == pytest.approx(0.25, abs=0.03)
     torch.testing.assert_close(added[~zeroed], full[~zeroed] * 4 / 3)

@@ -11,7 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tfcli.model.layers import RMSNorm, fused_linear
+from tfcli.model.layers import RMSNorm, fused_linear, linear, split_linear
+from tfcli.model.native.functions import Heads, causal_attention
+from tfcli.model.native.library import library_for
 from tfcli.model.positions import rotate
 
 if TYPE_CHECKING:
@@ -59,7 +61,7 @@ class Attention(nn.Module):
         self.key = nn.Linear(width, config.num_kv_heads * config.head_dim, qkv_bias)
         self.value = nn.Linear(width, config.num_kv_heads * config.head_dim, qkv_bias)
         self.output = nn.Linear(config.num_heads * config.head_dim, width, bias)
-        self.qk_norm = config.qk_norm
+        self.qk_norm, self.epsilon = config.qk_norm, config.norm_epsilon
         if self.qk_norm:
             self.query_norm = RMSNorm(config.head_dim, config.norm_epsilon)
             self.key_norm = RMSNorm(config.head_dim, config.norm_epsilon)
@@ -70,11 +72,45 @@ class Attention(nn.Module):
         context: AttentionContext,
         layer: int,
     ) -> Tensor:  # (B, T, E)
-        B, T, _ = x.shape
-        queries, keys, values = fused_linear(x, self.query, self.key, self.value)
-        queries = queries.view(B, T, self.num_heads, self.head_dim)
-        keys = keys.view(B, T, self.num_kv_heads, self.head_dim)
-        values = values.view(B, T, self.num_kv_heads, self.head_dim)
+        layers = self.query, self.key, self.value
+        if self._kernel_computes(x, context):
+            heads = Heads(self.num_heads, self.num_kv_heads, self.head_dim)
+            attended = causal_attention(
+                fused_linear(x, *layers), *self._norm_weights(), rotary=context.rotary, heads=heads,
+                epsilon=self.epsilon,
+            )  # fmt: skip
+        else:
+            queries, keys, values = split_linear(x, *layers)
+            attended = self._attend(queries, keys, values, context, layer)
+        return linear(attended, self.output)
+
+    def _kernel_computes(self, x: Tensor, context: AttentionContext) -> bool:
+        """Whether there is a kernel for this: causal attention within whole rows."""
+        if not context.causal or context.mask is not None or context.cache is not None:
+            return False
+        tables = context.rotary or ()
+        if any(table.dim() > 2 for table in tables):  # each row has positions of its own
+            return False
+        if library_for(x, *self._norm_weights(), *tables) is None:
+            return False
+        # a thread takes a whole head
+        return x.shape[0] * self.num_kv_heads >= torch.get_num_threads()
+
+    def _norm_weights(self) -> tuple[Tensor, ...]:
+        """The weights of the QK-norm, if there is one."""
+        return (self.query_norm.weight, self.key_norm.weight) if self.qk_norm else ()
+
+    def _attend(
+        self,
+        queries: Tensor,  # (B, T, H D)
+        keys: Tensor,  # (B, T, K D)
+        values: Tensor,  # (B, T, K D)
+        context: AttentionContext,
+        layer: int,
+    ) -> Tensor:  # (B, T, H D)
+        queries, keys, values = (
+            t.view(*t.shape[:2], -1, self.head_dim) for t in (queries, keys, values)
+        )
         if self.qk_norm:
             queries, keys = self.query_norm(queries), self.key_norm(keys)
         queries, keys, values = (t.transpose(1, 2) for t in (queries, keys, values))  # (B, H, T, D)
@@ -84,7 +120,7 @@ class Attention(nn.Module):
         if context.cache is not None:
             keys, values = context.cache.update(layer, keys, values)  # (B, K, S, D)
         attended = attention(queries, keys, values, context.mask, causal=context.causal)
-        return fused_linear(attended.transpose(1, 2).flatten(2), self.output)[0]
+        return attended.transpose(1, 2).flatten(2)
 
 
 def attention(

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+from tfcli.model.native import functions, reference
+from tfcli.model.native.library import library_for
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,9 +23,31 @@ def rms_norm(x: Tensor, weight: Tensor, epsilon: float) -> Tensor:
     y = x / sqrt(mean(x^2) + epsilon) * weight. In training on a CPU, torch builds this from a dozen
     small operations and their derivatives; `CPURMSNorm` is used instead.
     """
+    if library_for(x, weight):
+        return functions.rms_norm(x, weight, epsilon)
     if _is_eager_cpu(x) and torch.is_grad_enabled():
         return CPURMSNorm.apply(x, weight, epsilon)  # type: ignore[no-any-return,no-untyped-call]
-    return F.rms_norm(x, weight.shape, weight.to(x.dtype), epsilon)  # one dtype: the fused kernel
+    return reference.rms_norm(x, weight, epsilon)
+
+
+def add_rms_norm(
+    x: Tensor, branch: Tensor, dropout: Dropout, weight: Tensor, epsilon: float
+) -> tuple[Tensor, Tensor]:
+    """The sum x + dropout(branch), and its RMSNorm; (..., width) each."""
+    by_mask = not dropout.p or dropout.mask is not None
+    if by_mask and branch.dtype == x.dtype and library_for(x, weight):
+        factor = _kept_factor(dropout.p) if dropout.p else 1.0
+        mask = dropout.mask if dropout.p else None
+        return functions.add_norm(x, branch, mask, factor, weight, epsilon)
+    x = x + dropout(branch)
+    return x, rms_norm(x, weight, epsilon)
+
+
+def cross_entropy(logits: Tensor, targets: Tensor, ignore_index: int) -> Tensor:
+    """The summed cross-entropy in nats: logits (N, V), targets (N,)."""
+    if library_for(logits):
+        return functions.cross_entropy(logits, targets, ignore_index)
+    return reference.cross_entropy(logits, targets, ignore_index)
 
 
 def dropout(x: Tensor, p: float, training: bool, dropout_mask: Tensor | None = None) -> Tensor:
@@ -36,7 +61,28 @@ def dropout(x: Tensor, p: float, training: bool, dropout_mask: Tensor | None = N
     """
     if dropout_mask is None or not training:
         return F.dropout(x, p, training)
-    return x * (dropout_mask.to(x.dtype) * (256 / (256 - _dropped_of_256(p))))
+    return x * (dropout_mask.to(x.dtype) * _kept_factor(p))
+
+
+class Dropout(NamedTuple):
+    """The dropout of a forward pass.
+
+    Attributes:
+        p: probability of being zeroed; 0 outside training.
+        mask: from `draw_dropout_mask`, of all sites or of one; None: torch draws it.
+
+    """
+
+    p: float
+    mask: Tensor | None
+
+    def site(self, index: int) -> Dropout:
+        """Dropout at one of the places in the model."""
+        return self._replace(mask=None if self.mask is None else self.mask[index])
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Applies it."""
+        return dropout(x, self.p, bool(self.p), self.mask)
 
 
 def draw_dropout_mask(shape: Sequence[int], p: float, seed: Sequence[int]) -> Tensor:
@@ -48,6 +94,11 @@ def draw_dropout_mask(shape: Sequence[int], p: float, seed: Sequence[int]) -> Te
     count = math.prod(shape)
     words = random.integers(0, 2**64, -(-count // 8), np.uint64)
     return torch.from_numpy(words.view(np.uint8)[:count] >= _dropped_of_256(p)).view(*shape)
+
+
+def _kept_factor(p: float) -> float:
+    """What dropout scales the rest by."""
+    return 256 / (256 - _dropped_of_256(p))
 
 
 def _dropped_of_256(p: float) -> int:

@@ -11,10 +11,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tfcli.model.kernels import rms_norm
+from tfcli.model.kernels import add_rms_norm, rms_norm
+from tfcli.model.native.functions import swiglu
+from tfcli.model.native.library import library_for
 
 if TYPE_CHECKING:
     from tfcli.model.config import ModelConfig
+    from tfcli.model.kernels import Dropout
 
 # --- normalization ------------------------------------------------------------------------------
 
@@ -53,22 +56,54 @@ def make_norm(config: ModelConfig) -> nn.Module:
     return LayerNorm(config.d_model, config.norm_epsilon)
 
 
+def add_and_norm(
+    x: Tensor, branch: Tensor | None, norm: nn.Module, dropout: Dropout
+) -> tuple[Tensor, Tensor]:
+    """A residual connection and the norm that follows it, in one pass where there is a kernel.
+
+    Args:
+        x: (B, T, E), the residual stream.
+        branch: (B, T, E), what is added to it, after dropout; None: nothing.
+
+    Returns:
+        The sum, and its norm.
+
+    """
+    if branch is None:
+        return x, norm(x)
+    if isinstance(norm, RMSNorm):
+        return add_rms_norm(x, branch, dropout, norm.weight, norm.epsilon)
+    x = x + dropout(branch)
+    return x, norm(x)
+
+
 # --- matrix products ----------------------------------------------------------------------------
 
 
-def fused_linear(x: Tensor, *layers: nn.Linear) -> tuple[Tensor, ...]:
-    """Several linear layers of the same x as one matrix product: (..., E) -> (..., out) each.
+def linear(x: Tensor, layer: nn.Linear) -> Tensor:
+    """A linear layer, computed in the dtype of x: (..., E) -> (..., out).
 
-    Computed in the dtype of x. The weights stay in float32, since an optimizer step is often
-    smaller than bfloat16 can resolve. In training the matrices are concatenated: one large product
-    is faster than three small ones.
+    The weights stay in float32, since an optimizer step is often smaller than bfloat16 can resolve.
     """
-    if not torch.is_grad_enabled() or len(layers) == 1:  # copying costs more than it saves
-        return tuple(F.linear(x, *_weights(x, layer)) for layer in layers)
+    return F.linear(x, *_weights(x, layer))
+
+
+def fused_linear(x: Tensor, *layers: nn.Linear) -> Tensor:
+    """Several linear layers of the same x, side by side: (..., E) -> (..., sum of the outputs).
+
+    In training the matrices are concatenated: one large product is faster than three small ones.
+    """
+    if not torch.is_grad_enabled():  # copying weights costs more than it saves
+        return torch.cat([linear(x, layer) for layer in layers], dim=-1)
     weights, biases = zip(*(_weights(x, layer) for layer in layers), strict=True)
-    bias = None if biases[0] is None else torch.cat(biases)
-    outputs = F.linear(x, torch.cat(weights), bias)
-    return torch.split(outputs, [layer.out_features for layer in layers], dim=-1)
+    return F.linear(x, torch.cat(weights), None if biases[0] is None else torch.cat(biases))
+
+
+def split_linear(x: Tensor, *layers: nn.Linear) -> tuple[Tensor, ...]:
+    """The same, the output of each apart: (..., E) -> (..., out) each."""
+    if not torch.is_grad_enabled():
+        return tuple(linear(x, layer) for layer in layers)
+    return torch.split(fused_linear(x, *layers), [layer.out_features for layer in layers], dim=-1)
 
 
 def _weights(x: Tensor, layer: nn.Linear) -> tuple[Tensor, Tensor | None]:
@@ -93,8 +128,10 @@ class SwiGLU(nn.Module):
         self.down = nn.Linear(config.d_ff, config.d_model, bias)
 
     def forward(self, x: Tensor) -> Tensor:  # (B, T, E) -> (B, T, E)
-        gate, up = fused_linear(x, self.gate, self.up)  # (B, T, F) each
-        return fused_linear(F.silu(gate) * up, self.down)[0]
+        if library_for(x):
+            return linear(swiglu(fused_linear(x, self.gate, self.up)), self.down)
+        gate, up = split_linear(x, self.gate, self.up)  # (B, T, F) each
+        return linear(F.silu(gate) * up, self.down)
 
 
 class MLP(nn.Module):
@@ -112,6 +149,6 @@ class MLP(nn.Module):
         self.gelu = config.feed_forward == "gelu"
 
     def forward(self, x: Tensor) -> Tensor:  # (B, T, E) -> (B, T, E)
-        (x,) = fused_linear(x, self.up)  # (B, T, F)
+        x = linear(x, self.up)  # (B, T, F)
         x = F.gelu(x, approximate="tanh") if self.gelu else F.relu(x)
-        return fused_linear(x, self.down)[0]
+        return linear(x, self.down)

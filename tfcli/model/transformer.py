@@ -8,6 +8,8 @@ blocks, and the final vectors give the scores (logits) of every possible next to
     block:  x = x + attention(norm(x))        across positions      `tfcli.model.attention`
             x = x + feed_forward(norm(x))     each position alone   `tfcli.model.layers`
 
+The second `x +` is left to the norm of the next block, which needs the sum: one pass over memory.
+
 The `x +` are residual connections: each block adds to the residual stream that runs through all of
 them, so gradients reach the first block as easily as the last. The norms keep the scale of each
 layer's input constant, however large the stream grows.
@@ -34,8 +36,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tfcli.model.attention import Attention, AttentionContext
-from tfcli.model.kernels import draw_dropout_mask, dropout
-from tfcli.model.layers import MLP, SwiGLU, make_norm
+from tfcli.model.kernels import Dropout, cross_entropy, draw_dropout_mask
+from tfcli.model.layers import MLP, SwiGLU, add_and_norm, make_norm
 from tfcli.model.masks import attention_mask
 from tfcli.model.parameters import parameters
 from tfcli.model.positions import rotary_table, sinusoidal_table
@@ -60,19 +62,15 @@ class Block(nn.Module):
     def forward(
         self,
         x: Tensor,  # (B, T, E)
+        branch: Tensor | None,  # (B, T, E), what the block before adds to x
         context: AttentionContext,
         layer: int,
-        dropout_p: float,
-        dropout_mask: Tensor | None,  # (2, B, T, E); None: drawn by torch
-    ) -> Tensor:  # (B, T, E)
-        attended = self.attention(self.attention_norm(x), context, layer)
-        x = x + dropout(
-            attended, dropout_p, self.training, None if dropout_mask is None else dropout_mask[0]
-        )
-        processed = self.feed_forward(self.feed_forward_norm(x))
-        return x + dropout(
-            processed, dropout_p, self.training, None if dropout_mask is None else dropout_mask[1]
-        )
+        dropout: Dropout,
+    ) -> tuple[Tensor, Tensor]:  # x, and what this block adds to it: (B, T, E) each
+        x, normed = add_and_norm(x, branch, self.attention_norm, dropout.site(2 * layer))
+        attended = self.attention(normed, context, layer)
+        x, normed = add_and_norm(x, attended, self.feed_forward_norm, dropout.site(2 * layer + 1))
+        return x, self.feed_forward(normed)
 
 
 class Transformer(nn.Module):
@@ -197,9 +195,8 @@ class Transformer(nn.Module):
             )
         index: Tensor | slice = slice(length) if positions is None else positions
         x = self._embed(ids, index)
-        x = dropout(
-            x, self.dropout, self.training, None if dropout_mask is None else dropout_mask[0]
-        )
+        dropout = Dropout(self.dropout if self.training else 0.0, dropout_mask)
+        x, branch = dropout.site(0)(x), None
         rotary = None
         if self.config.positions == "rotary":
             rotary = (self.rotary_cosines[index], self.rotary_sines[index])
@@ -207,11 +204,8 @@ class Transformer(nn.Module):
                 rotary = (rotary[0][:, None], rotary[1][:, None])
         context = AttentionContext(rotary, mask, causal, cache)
         for layer, block in enumerate(self.blocks):
-            block_mask = (
-                None if dropout_mask is None else dropout_mask[1 + 2 * layer : 3 + 2 * layer]
-            )
-            x = block(x, context, layer, self.dropout, block_mask)
-        return self.final_norm(x)  # type: ignore[no-any-return]
+            x, branch = block(x, branch, context, layer, dropout)
+        return add_and_norm(x, branch, self.final_norm, dropout.site(2 * self.config.num_layers))[1]
 
     def _embed(self, ids: Tensor, positions: Tensor | slice) -> Tensor:
         x: Tensor = self.embedding(ids)  # (B, T, E)
@@ -245,9 +239,4 @@ class Transformer(nn.Module):
         logits: Tensor = self(
             ids, None, dropout_mask, positions=positions, segments=segments, causal=causal
         )
-        return F.cross_entropy(
-            logits.float().flatten(0, 1),  # softmax needs full precision
-            targets.flatten(),
-            ignore_index=ignore_index,
-            reduction="sum",
-        )
+        return cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index)

@@ -39,6 +39,7 @@ def _machine() -> Iterator[Check]:
     import torch
 
     from tfcli.generation.engines import native
+    from tfcli.model.native import library
     from tfcli.runtime.device import choose_device
     from tfcli.runtime.dtype import choose_dtype
     from tfcli.runtime.memory import available_memory
@@ -56,6 +57,7 @@ def _machine() -> Iterator[Check]:
     free = f", {memory / 2**30:.1f} GiB free" if memory else ""
     yield True, "device", f"{device}, {torch.get_num_threads()} threads{free}"
     yield True, "engine", native.status()
+    yield True, "kernels", library.status()
     yield True, "dtype", f"{choose_dtype(device)} (fastest on this machine)"
 
 

@@ -1,0 +1,38 @@
+/* What library.py checks before it uses this library. */
+
+#include "kernels.h"
+
+/* The version of the functions and structs: library.py must agree. */
+EXPORT int version(void) { return 1; }
+
+/* What this was compiled for, in words. */
+EXPORT const char *features(void) { return INSTRUCTIONS; }
+
+/* Whether the kernels run on the threads that torch has: those of GCC's OpenMP. Two sets of threads would
+ * wait for each other's cores. */
+EXPORT int shares_threads(void) {
+#if defined(_OPENMP) && defined(__linux__) && !defined(__clang__)
+    return 1;
+#else
+    return 0;
+#endif
+}
+
+/* Whether this processor has the instructions that the rest was compiled for. */
+#if defined(__AVX512F__)
+__attribute__((target("no-avx")))
+EXPORT int usable(void) {
+    __builtin_cpu_init();
+    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
+           __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+}
+#elif defined(__AVX2__)
+__attribute__((target("no-avx")))
+EXPORT int usable(void) {
+    __builtin_cpu_init();
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+}
+#else
+EXPORT int usable(void) { return 1; }
+#endif
