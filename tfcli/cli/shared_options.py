@@ -50,6 +50,11 @@ class EngineOptions(Options):
     int8: bool = option(
         False, help="8-bit weights: faster for large models, slightly less accurate."
     )
+    memory: bool = option(
+        False,
+        help="Mix in the n-grams of the training text: a lower loss, up to 40 % slower. First: "
+        "tfcli runs memory.",
+    )
     engine: EngineName = option(
         "auto", help="numpy: a compiled decoder for CPUs, starts at once; torch: GPUs too."
     )
