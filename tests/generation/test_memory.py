@@ -69,9 +69,11 @@ def test_a_document_that_begins_forgets_what_was_before(
     eos, bos = tokenizer.special.eos, tokenizer.special.bos
     assert eos is not None
     ids = tokenizer.encode("The old fox")
-    ended = ngrams.after([*ids, eos]).probabilities
-    assert np.array_equal(ended, ngrams.after([eos]).probabilities)
-    assert not np.array_equal(ended, ngrams.after([]).probabilities)
+    rows = np.empty((3, tokenizer.vocab_size), np.float32)
+    for row, history in zip(rows, ([*ids, eos], [eos], []), strict=True):
+        ngrams.after(history).write_logprobs(row)
+    assert np.array_equal(rows[0], rows[1])
+    assert not np.array_equal(rows[0], rows[2])
     assert bos not in ids
 
 

@@ -102,7 +102,7 @@ def make_memory(
     progress(2)
     memory = Memory(
         schema=SCHEMA, text=corpus.key, tokens=len(training), step=step,
-        discounts=tuple(tuple(each.tolist()) for each in ngrams.discounts),
+        discounts=tuple(map(tuple, ngrams.discounts)),
         weights=tuple(map(tuple, weights.round(6).tolist())), fitted_on=how,
         fitted_tokens=sum(len(tokens) for _, tokens in parts),
         held_out=measure_memory(engine, tokenizer, ngrams, weights, corpus.held_out),

@@ -35,7 +35,8 @@ class MemoryEngine:
     def __init__(
         self, engine: Engine, memory: KneserNey, weights: Weights, *, bos: int | None, rows: int
     ) -> None:
-        self._engine, self._memory, self._weights, self._bos = engine, memory, weights, bos
+        self._engine, self._memory, self._bos = engine, memory, bos
+        self._weights = weights.astype(np.float32)
         self._length = memory.index.order - 1  # tokens of context
         self._histories: list[list[int]] = [[] for _ in range(rows)]
         self.context_length, self.vocab_size = engine.context_length, engine.vocab_size

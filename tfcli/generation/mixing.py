@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tfcli.runs.memory import FEATURES
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
 
     Logits = np.ndarray[Any, np.dtype[Any]]  # (T, V)
     Features = NDArray[np.float32]  # (T, F)
-    Weights = NDArray[np.float64]  # (EXPERTS, F)
+    Weights = NDArray[np.floating[Any]]  # (3, F): of the model, the n-grams, the bigrams
 
 # The mean of what four models got on slices of their training texts (English, Spanish, Python; 0.2
 # to 2 MB, a minute each): docs/lab-notes.md
@@ -67,22 +69,25 @@ class Experts:
 
     def features(self) -> Features:
         """(T, FEATURES); see the module."""
-        highest = self.logits.max(-1)
-        total = np.exp(self.logits - highest[:, None]).sum(-1)
-        confidence = -np.log(total)  # the log-probability of the likeliest
-        ones = np.ones_like(confidence)
-        return np.stack([ones, confidence, self.ngrams.max(-1), self.left], -1)
+        features = np.ones((len(self), FEATURES), np.float32)
+        below = self.logits - self.logits.max(-1, keepdims=True)
+        features[:, 1] = -np.log(np.exp(below).sum(-1))  # the log-probability of the likeliest
+        features[:, 2] = self.ngrams.max(-1)
+        features[:, 3] = self.left
+        return features
 
     def mix(self, weights: Weights) -> Logits:
         """The logits (T, V) of the mixture, which are log-probabilities up to a constant."""
-        a, b, c = (self.features() @ weights.T.astype(np.float32)).T[:, :, None]
+        a, b, c = (weights.astype(np.float32, copy=False) @ self.features().T)[:, :, None]
         return a * self.logits + b * self.ngrams + c * self.bigrams  # type: ignore[no-any-return]
 
 
 def gather(logits: Logits, following: Sequence[NextToken]) -> Experts:
     """The experts of some contexts, from what the model and the n-grams say of each."""
-    ngrams = np.log(np.stack([each.probabilities for each in following]))
-    bigrams = np.log(np.stack([each.bigrams for each in following]))
+    bigrams = np.array([each.bigrams for each in following])
+    ngrams = np.empty_like(bigrams)
+    for row, each in zip(ngrams, following, strict=True):
+        each.write_logprobs(row)
     left = np.array([each.left for each in following], np.float32)
     return Experts(logits, ngrams, bigrams, left)
 

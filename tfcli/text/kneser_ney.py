@@ -24,34 +24,64 @@ import numpy as np
 from tfcli.text.baselines import choose_discounts
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from tfcli.text.ngram_index import NgramIndex
 
-    Probabilities = NDArray[np.float32]  # (V,)
     Floats = NDArray[np.float64]
-    Level = tuple[np.ndarray[Any, Any], Probabilities, float]  # followers, their shares, left
+    Tokens = NDArray[np.intp]  # (n,)
+    Logprobs = NDArray[np.float32]  # (n,) or (V,), natural logarithms
 
 KEPT_BYTES = 64 << 20  # of what was counted after frequent contexts
-FREQUENT = 16  # places; fewer are counted again as fast as they are found
+FREQUENT = 32  # places; fewer are counted again
+ENTRY_BYTES = 150  # of a token in a `_Context`
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class NextToken:
     """What follows a context.
 
+    Most tokens were never seen after more than one token of it. For them the longest n-grams say
+    what the bigrams say, times a constant; so only the others are listed.
+
     Attributes:
-        probabilities: (V,), of the longest n-grams.
-        bigrams: (V,), of the last token alone.
-        left: the natural logarithm of what all longer contexts leave to single tokens: 0 where
-            none of them was seen, far below where one always has the same follower.
+        bigrams: (V,), log-probabilities after the last token alone.
+        constant: the logarithm of that constant.
+        seen: tokens and their log-probabilities, (n,) each; what comes later replaces what came
+            before.
+        left: the logarithm of what all contexts leave to single tokens: 0 where none was seen, far
+            below where one always has the same follower.
 
     """
 
-    probabilities: Probabilities
-    bigrams: Probabilities
+    bigrams: Logprobs
+    constant: float
+    seen: Sequence[tuple[Tokens, Logprobs]]
+    left: float
+
+    def write_logprobs(self, row: Logprobs) -> None:
+        """Writes the log-probabilities of all tokens into an array (V,)."""
+        np.add(self.bigrams, np.float32(self.constant), out=row)
+        for tokens, logprobs in self.seen:
+            row[tokens] = logprobs
+
+
+@dataclass(frozen=True, slots=True)
+class _Context:
+    """What follows a context, mixed with what follows shorter ones.
+
+    Attributes:
+        probabilities: of the tokens that were seen after it.
+        tokens, logprobs: the same.
+        left: left(h), for all others.
+
+    """
+
+    probabilities: Mapping[int, float]
+    tokens: Tokens
+    logprobs: Logprobs
     left: float
 
 
@@ -70,15 +100,17 @@ class KneserNey:
         self.index = index
         self._longest = index.order - 1  # tokens of context
         seen = index.followers[self._counted(0, 0, len(index))]
-        self._unigrams = np.bincount(seen, minlength=index.vocab_size)
+        self._counts = np.bincount(seen, minlength=index.vocab_size)
         self.discounts = [
-            choose_discounts(self._all_counts(length)) if discounts is None
-            else np.array(discounts[length], np.float64)
+            choose_discounts(self._all_counts(length)).tolist()
+            if discounts is None
+            else list(discounts[length])
             for length in range(index.order)
-        ]  # fmt: skip
-        self._no_context = self._mixed_unigrams(self._unigrams)
-        self._levels: dict[tuple[int, int], Level] = {}
-        self._bigrams: dict[int, Probabilities] = {}
+        ]
+        self._unigrams = self._mixed_unigrams(self._counts)
+        self._no_context = np.log(self._unigrams).astype(np.float32)
+        self._bigrams: dict[int, tuple[Floats, Logprobs, float]] = {}
+        self._contexts: dict[tuple[int, int], _Context] = {}
         self._kept = 0  # bytes
 
     def after(self, history: Sequence[int], *, without: int | None = None) -> NextToken:
@@ -94,51 +126,92 @@ class KneserNey:
         slices = index.slices(nearest) if nearest else []
         if without is not None:
             return self._leaving_out(slices, without)
-        probabilities = bigrams = self._no_context
-        left = 0.0
-        for length, (begin, end) in enumerate(slices, 1):
+        if not slices or slices[0][0] == slices[0][1]:
+            return NextToken(self._no_context, 0.0, (), 0.0)
+        bigrams, logs, left = self._after_one(*slices[0])
+        contexts: list[_Context] = []
+        shorter: Mapping[int, float] | None = None
+        for length, (begin, end) in enumerate(slices[1:], 2):
             if begin == end:
                 break  # neither was a longer one seen
-            followers, shares, rest = self._level(length, begin, end)
-            left += math.log(rest)
-            if length == 1:
-                if begin not in self._bigrams:
-                    bigrams = probabilities * np.float32(rest)
-                    bigrams[followers] += shares
-                    self._keep(bigrams.nbytes)
-                    self._bigrams[begin] = bigrams
-                probabilities = bigrams = self._bigrams[begin]
-            else:
-                probabilities = probabilities * np.float32(rest)
-                probabilities[followers] += shares
-        return NextToken(probabilities, bigrams, left)
+            contexts.append(self._after_several(length, begin, end, shorter, bigrams))
+            shorter = contexts[-1].probabilities
+        constant, seen = 0.0, []
+        for context in reversed(contexts):
+            seen.append((context.tokens, context.logprobs + np.float32(constant)))
+            constant += math.log(context.left)
+        return NextToken(logs, constant, seen[::-1], left + constant)
 
-    def _level(self, length: int, begin: int, end: int) -> Level:
-        """What follows the contexts of a slice; kept where counting takes long."""
-        if end - begin == 1:  # most contexts
-            discount = float(self.discounts[length][1])
-            share = np.array([1 - discount], np.float32)
-            return self.index.followers[begin:end], share, discount
-        if end - begin < FREQUENT:
-            return self._count(length, begin, end)
-        found = self._levels.get((length, begin))
+    def _after_one(self, begin: int, end: int) -> tuple[Floats, Logprobs, float]:
+        """The bigrams: probabilities (V,), their logarithms, and that of left(h)."""
+        found = self._bigrams.get(begin)
         if found is None:
-            found = self._count(length, begin, end)
-            self._keep(found[0].nbytes + found[1].nbytes)
-            self._levels[length, begin] = found
+            tokens, shares, left = self._count(1, begin, end)
+            bigrams = self._unigrams * left
+            bigrams[tokens] += shares
+            found = bigrams, np.log(bigrams).astype(np.float32), math.log(left)
+            self._keep(12 * len(bigrams))
+            self._bigrams[begin] = found
         return found
 
-    def _count(self, length: int, begin: int, end: int) -> Level:
+    def _after_several(
+        self,
+        length: int,
+        begin: int,
+        end: int,
+        shorter: Mapping[int, float] | None,
+        bigrams: Floats,
+    ) -> _Context:
+        """What follows a context of two tokens or more; kept where counting takes long.
+
+        Args:
+            shorter: of the context that is shorter by one, after which all that follow this one
+                were seen as well; None where that is a single token.
+            bigrams: of all tokens after that.
+
+        """
+        frequent = end - begin >= FREQUENT
+        if frequent and (found := self._contexts.get((length, begin))):
+            return found
+        count = self._count if frequent else self._count_few
+        tokens, shares, left = count(length, begin, end)
+        before = map(bigrams.item if shorter is None else shorter.__getitem__, tokens)
+        own = [share + left * chance for share, chance in zip(shares, before, strict=True)]
+        logs = np.array(list(map(math.log, own)), np.float32)
+        made = _Context(dict(zip(tokens, own, strict=True)), np.array(tokens), logs, left)
+        if frequent:
+            self._keep(ENTRY_BYTES * len(tokens))
+            self._contexts[length, begin] = made
+        return made
+
+    def _count_few(self, length: int, begin: int, end: int) -> tuple[list[int], list[float], float]:
+        """As `_count`, without the calls of numpy, each of which costs more than a few tokens."""
+        followers: list[int] = self.index.followers[begin:end].tolist()
+        if length < self._longest:
+            marks = self.index.marks[begin:end].tolist()
+            marked = zip(followers, marks, strict=True)
+            followers = [token for token, mark in marked if mark >> length & 1]
+        counts: dict[int, int] = {}
+        for token in followers:
+            counts[token] = counts.get(token, 0) + 1
+        table, total = self.discounts[length], len(followers)
+        discounts = [table[min(count, 3)] for count in counts.values()]
+        pairs = zip(counts.values(), discounts, strict=True)
+        shares = [(count - discount) / total for count, discount in pairs]
+        return list(counts), shares, sum(discounts) / total
+
+    def _count(self, length: int, begin: int, end: int) -> tuple[list[int], list[float], float]:
+        """The tokens after the contexts of a slice, their shares, and left(h)."""
         seen = self.index.followers[begin:end]
         if length < self._longest:
             seen = seen[self._counted(length, begin, end)]
         followers, counts = _tally(seen, self.index.vocab_size)
         shares, left = self._shares(length, counts)
-        return followers, shares.astype(np.float32), left
+        return followers.tolist(), shares.tolist(), left
 
     def _shares(self, length: int, counts: NDArray[np.intp]) -> tuple[Floats, float]:
         """The first term of the formula for each follower, and left(h)."""
-        discounts = self.discounts[length][np.minimum(counts, 3)]
+        discounts = np.array(self.discounts[length])[np.minimum(counts, 3)]
         total = counts.sum()
         return (counts - discounts) / total, float(discounts.sum() / total)
 
@@ -152,26 +225,26 @@ class KneserNey:
     def _all_counts(self, length: int) -> NDArray[np.intp]:
         """c(hw) of every n-gram with a context of that length."""
         if length == 0:
-            return self._unigrams[self._unigrams > 0]
-        contexts = self.index.contexts & np.uint64(~self.index.masks[length] & (1 << 64) - 1)
+            return self._counts[self._counts > 0]
+        contexts = self.index.contexts & ~self.index.masks[length]
         number = np.cumsum(np.diff(contexts, prepend=contexts[:1]) != 0)
         pairs = number * self.index.vocab_size + self.index.followers
         pairs = np.sort(pairs[self._counted(length, 0, len(pairs))])
         starts = np.flatnonzero(np.diff(pairs, prepend=pairs[:1] - 1))
         return np.diff(starts, append=len(pairs))
 
-    def _mixed_unigrams(self, counts: NDArray[np.intp]) -> Probabilities:
+    def _mixed_unigrams(self, counts: NDArray[np.intp]) -> Floats:
         """p(w) of all tokens: with what is left for each of them."""
         if not counts.sum():
-            return np.full(len(counts), 1 / len(counts), np.float32)
+            return np.full(len(counts), 1 / len(counts))
         shares, left = self._shares(0, counts)
-        return (shares + left / len(counts)).astype(np.float32)
+        return shares + left / len(counts)
 
     def _keep(self, size: int) -> None:
         """Makes room for more of what was counted."""
         self._kept += size
         if self._kept > KEPT_BYTES:
-            self._levels.clear()
+            self._contexts.clear()
             self._bigrams.clear()
             self._kept = size
 
@@ -186,10 +259,10 @@ class KneserNey:
         size = self.index.vocab_size
         whole = [(0, len(self.index)), *slices]
         occurs = [(self.index.followers[a:b] == without).sum() for a, b in whole]
-        left, bigrams = 0.0, None
+        left, probabilities, bigrams = 0.0, self._unigrams, None
         for length, (begin, end) in enumerate(whole):
             if length == 0:
-                counts = self._unigrams.copy()
+                counts = self._counts.copy()
             else:
                 seen = self.index.followers[begin:end][self._counted(length, begin, end)]
                 counts = np.bincount(seen, minlength=size)
@@ -199,11 +272,13 @@ class KneserNey:
                 probabilities = self._mixed_unigrams(counts)
             elif counts.any():
                 shares, rest = self._shares(length, counts)
-                probabilities = (shares + rest * probabilities).astype(np.float32)
+                probabilities = shares + rest * probabilities
                 left += math.log(rest)
             if length == 1:
                 bigrams = probabilities
-        return NextToken(probabilities, probabilities if bigrams is None else bigrams, left)
+        logs = np.log(probabilities if bigrams is None else bigrams).astype(np.float32)
+        own = np.log(probabilities).astype(np.float32)
+        return NextToken(logs, 0.0, [(np.arange(size), own)], left)
 
 
 def _tally(tokens: np.ndarray[Any, Any], vocab_size: int) -> tuple[NDArray[np.intp], Any]:

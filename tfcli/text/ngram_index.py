@@ -70,9 +70,14 @@ class NgramIndex:
         return sum(getattr(self, name).nbytes for name in ARRAYS)
 
     @cached_property
+    def token_bits(self) -> int:
+        """How many bits a token takes in a key."""
+        return token_bits(self.vocab_size)
+
+    @cached_property
     def depth(self) -> int:
         """How many tokens of context it holds."""
-        return KEY_BITS // token_bits(self.vocab_size)
+        return KEY_BITS // self.token_bits
 
     @cached_property
     def order(self) -> int:
@@ -80,10 +85,10 @@ class NgramIndex:
         return min(MAX_ORDER, self.depth + 1)
 
     @cached_property
-    def masks(self) -> list[int]:
+    def masks(self) -> NDArray[np.uint64]:
         """For each length of context, 0 to `depth`: the bits that its key leaves open."""
-        bits = token_bits(self.vocab_size)
-        return [(1 << (KEY_BITS - length * bits)) - 1 for length in range(self.depth + 1)]
+        left = [KEY_BITS - length * self.token_bits for length in range(self.depth + 1)]
+        return np.array([(1 << bits) - 1 for bits in left], np.uint64)
 
     def known(self, history: Sequence[int], length: int) -> list[int]:
         """The last tokens of a history, the nearest first: `length`, or all there are.
@@ -98,19 +103,16 @@ class NgramIndex:
 
     def key_of(self, nearest: Sequence[int]) -> int:
         """The key of a context, whose tokens are given from the nearest on."""
-        bits = token_bits(self.vocab_size)
         key = 0
-        for number, token in enumerate(nearest, 1):
-            key |= token << (KEY_BITS - number * bits)
-        return key
+        for token in nearest:
+            key = key << self.token_bits | token
+        return key << (KEY_BITS - len(nearest) * self.token_bits)
 
     def slices(self, nearest: Sequence[int]) -> list[tuple[int, int]]:
         """The places after the last 1, 2, ... of some tokens, as begin and end in the arrays."""
-        key, masks = self.key_of(nearest), self.masks[1 : len(nearest) + 1]
-        low = np.array([key & ~mask for mask in masks], np.uint64)
-        high = np.array([key | mask for mask in masks], np.uint64)
-        begins = self.contexts.searchsorted(low).tolist()
-        ends = self.contexts.searchsorted(high, "right").tolist()
+        key, open_bits = np.uint64(self.key_of(nearest)), self.masks[1 : len(nearest) + 1]
+        begins = self.contexts.searchsorted(key & ~open_bits).tolist()
+        ends = self.contexts.searchsorted(key | open_bits, "right").tolist()
         return list(zip(begins, ends, strict=True))
 
 
