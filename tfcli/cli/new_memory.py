@@ -84,8 +84,9 @@ def describe(memory: Memory, size: int | None = None) -> str:
     if found is None:
         return f"Memory: {about}; nothing is held out to measure it on."
     part = "" if found.whole else ", evenly spaced subset"
+    helps = "" if found.nats_per_byte < found.weights_alone else " It does not help this model."
     return (
         f"With memory: {found.nats_per_byte:.4f} nats/byte, without {found.weights_alone:.4f}, on "
         f"the same {found.bytes:,} bytes (context {found.context}, stride {found.stride}{part}); "
-        f"{about}. It holds the training text itself."
+        f"{about}.{helps} It holds the training text itself."
     )

@@ -34,11 +34,10 @@ if TYPE_CHECKING:
     from tfcli.text.tokenizer import Tokenizer
 
 ROWS = 16  # windows that are read at a time
-KEPT_SHARE = 0.02  # of the training tokens are kept out of the training
-KEPT_TOKENS = 4096  # at most; for a small text at most
-KEPT_OF_LITTLE = 0.05  # of its tokens
+KEPT_TOKENS, KEPT_SHARE = 4096, 0.05  # of the training tokens, at most, the weights are fitted on
 FIT_NUMBERS = 1 << 24  # tokens times V in a fit, at most: three arrays of 64 MB
 EVALUATED_TOKENS = 1 << 14  # of the held-out text
+STAGES = 3  # of making a memory
 # How many tokens the usual weights speak for, where the text is new to the model and where not
 PRIOR = {"kept_out": 50.0, "trained_on": 16_000.0}
 
@@ -46,7 +45,7 @@ PRIOR = {"kept_out": 50.0, "trained_on": 16_000.0}
 def kept_out(tokens: int, vocab_size: int) -> int:
     """How many of the last tokens of a training text are kept out to fit the weights on."""
     wanted = min(KEPT_TOKENS, FIT_NUMBERS // vocab_size)
-    return min(wanted, int(KEPT_OF_LITTLE * tokens))
+    return min(wanted, int(KEPT_SHARE * tokens))
 
 
 def open_memory_engine(engine: Engine, run: Run, *, rows: int) -> MemoryEngine:
@@ -109,9 +108,6 @@ def make_memory(
     )  # fmt: skip
     progress(STAGES)
     return index, memory
-
-
-STAGES = 3
 
 
 def measure_memory(
@@ -193,14 +189,14 @@ class _Reader:
 
         """
         longest = ngrams.index.order - 1
-        stream = text.tolist()
         for group in scoring.groups(windows, ROWS, LOGITS_AT_ONCE // self._engine.vocab_size):
-            inputs = [scoring.window_inputs(stream, window, self._special) for window in group]
+            local = [_cut_out(text, window, longest) for window in group]
+            inputs = [scoring.window_inputs(*each, self._special) for each in local]
             for row in range(len(group)):
                 self._engine.reset(row)
             logits = self._engine.forward_all(range(len(group)), inputs)
             first = 0
-            for window, own in zip(group, inputs, strict=True):
+            for (stream, window), own in zip(local, inputs, strict=True):
                 following = [
                     ngrams.after(
                         stream[max(0, at - longest) : at], without=stream[at] if leave_out else None
@@ -208,6 +204,13 @@ class _Reader:
                     for at in range(window.scored, window.end)
                 ]
                 scored = logits[first + window.scored - window.begin : first + len(own)]
-                tokens = text[window.scored : window.end]
+                tokens = np.array(stream[window.scored : window.end])
                 yield gather(np.asarray(scored, np.float32), following), tokens
                 first += len(own)
+
+
+def _cut_out(text: Tokens, window: Window, longest: int) -> tuple[list[int], Window]:
+    """The part of a text that a window and the contexts in it need, and the window in that part."""
+    first = max(0, min(window.begin - 1, window.scored - longest))
+    moved = Window(window.text, window.begin - first, window.scored - first, window.end - first)
+    return text[first : window.end].tolist(), moved
