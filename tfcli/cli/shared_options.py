@@ -52,8 +52,8 @@ class EngineOptions(Options):
     )
     memory: bool = option(
         False,
-        help="Mix in the n-grams of the training text: a lower loss, up to 40 % slower. First: "
-        "tfcli runs memory.",
+        help="Mix in the n-grams of the training text, which tfcli runs memory makes: a lower "
+        "loss, a third to a half slower.",
     )
     engine: EngineName = option(
         "auto", help="numpy: a compiled decoder for CPUs, starts at once; torch: GPUs too."
