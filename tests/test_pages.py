@@ -165,7 +165,8 @@ TERMS = {
     "BPE", "Warm-up", "Overfitting", "Temperature", "Top-k", "Top-p", "Min-p", "Typical-p",
     "Greedy", "Attention", "Feed-forward", "Residual", "Norm", "RoPE", "KV cache", "Embedding",
     "Hidden size", "Optimizer", "Muon", "Prompt", "Stop string", "Beam search", "Extra",
-    "Repetition penalty", "User-defined symbol", "Token healing", "Bigram initialization",
+    "Repetition penalty", "User-defined symbol", "Token healing", "Bigram initialization", "Memory",
+    "Kneser-Ney",
 }  # fmt: skip
 
 

@@ -58,6 +58,7 @@ def test_summary_has_every_value_of_a_run(run: Run) -> None:
             "nats_per_byte": 1.5, "bytes": 1000, "tokens": 300, "context": 8, "stride": 4,
             "whole": False, "text": "the end of book.txt",
         },
+        "memory": None,
         "baselines": None,
         "best_step": 10,
         "finished": False,

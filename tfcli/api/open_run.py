@@ -51,6 +51,7 @@ def open_run(
     device: Device = "auto",
     engine: EngineName = "auto",
     int8: bool = False,
+    memory: bool = False,
 ) -> OpenRun:
     """Opens a run to use its model.
 
@@ -63,9 +64,12 @@ def open_run(
         device: where to compute: `auto`, `cpu`, `cuda` or `mps`.
         engine: `numpy`, for CPUs, which needs no torch; `torch`; or `auto`.
         int8: whether to quantize the weights to 8 bits; only on a CPU.
+        memory: whether to mix in the n-grams of the training text, in all that is computed but
+            `torch_model`; `tfcli runs memory` makes them.
 
     Raises:
-        NotFoundError: there is no such run; the message suggests the closest name.
+        NotFoundError: there is no such run; the message suggests the closest name. Or, when its
+            model is first used: it has no memory.
         DamagedError, DataError: its folder cannot be read.
         UsageError: there is no such device or engine.
 
@@ -73,7 +77,8 @@ def open_run(
     require_choice("device", device, get_args(Device))
     require_choice("engine", engine, get_args(EngineName))
     run, step = find_run(None if name is None else os.fspath(name), Path(folder))
-    return OpenRun(run, step, partial(open_engine, run, device=device, engine=engine, int8=int8))
+    open_with = partial(open_engine, run, device=device, engine=engine, int8=int8, memory=memory)
+    return OpenRun(run, step, open_with)
 
 
 class OpenRun:

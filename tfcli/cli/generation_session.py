@@ -193,8 +193,9 @@ class GenerationSession:
         run, step_path = find_run(model.run)
         tokenizer = run.tokenizer()
         open_with = partial(
-            open_engine, run, device=model.device, rows=rows, engine=model.engine, int8=model.int8
-        )
+            open_engine, run, device=model.device, rows=rows, engine=model.engine, int8=model.int8,
+            memory=model.memory,
+        )  # fmt: skip
         step, engine = open_best(run, step_path, open_with, on_damaged=self._reporter.warn)
         if self._reporter.warned:
             self._reporter.note(f"Using {step.path.name} instead.")

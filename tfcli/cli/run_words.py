@@ -150,6 +150,11 @@ def _results(series: Series) -> dict[str, str]:
     if baselines := summary["baselines"]:
         order = baselines["ngram_order"]
         lines["baselines"] = f"gzip {baselines['gzip']:.2f}, {order}-gram {baselines['ngram']:.2f}"
+    if (memory := summary["memory"]) and (found := memory["held_out"]):
+        lines["with memory"] = (
+            f"{found['nats_per_byte']:.4f}, without {found['weights_alone']:.4f}, "
+            f"on {format_bytes(found['bytes'])}"
+        )
     return lines
 
 

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from tfcli.text.sources import Sources
     from tfcli.text.token_cache import TokenizedCorpus
     from tfcli.text.tokenizer import Tokenizer
+    from tfcli.training.loop import Trainer
+    from tfcli.training.setup import TrainingJob
 
 SAMPLED = 1 << 20  # tokens in which those of single bytes are counted
 NOTEWORTHY, MISFIT = 0.01, 0.3  # shares of them
@@ -46,6 +48,23 @@ def format_held_out(summary: dict[str, Any]) -> str:
         f"{held_out['text']} (context {held_out['context']}, stride {held_out['stride']}{part})"
         f"{simple}{best}.{worse}"
     )
+
+
+def format_left(job: TrainingJob, trainer: Trainer) -> str:
+    """How much of the budget a resumed run has left."""
+    from tfcli.cli.humanize import format_duration
+
+    if job.plan.budget.kind == "steps":
+        return f", {max(0, int(job.plan.budget.amount) - trainer.step):,} to go"
+    before = trainer.resume_from.seconds if trainer.resume_from else 0.0
+    return f", {format_duration(max(0.0, job.plan.budget.amount - before))} left"
+
+
+def opening_words(job: TrainingJob) -> str:
+    """The first words of the text, quoted for the shell: a prompt the model has seen."""
+    text = job.tokenizer.decode(job.corpus.training[:16].tolist()).decode(errors="ignore")
+    words = " ".join(text.split()[:3])[:40]
+    return shlex.quote(words if words.isprintable() else "")
 
 
 def report_left_out(sources: Sources, exclude: Sequence[str], reporter: streams.Reporter) -> None:

@@ -12,9 +12,12 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from tfcli.cli import streams
+from tfcli.cli.new_memory import add_memory, keep_out
 from tfcli.cli.signals import StopSignals
 from tfcli.cli.training_notes import (
     format_held_out,
+    format_left,
+    opening_words,
     report_fit,
     report_left_out,
     report_no_lock,
@@ -56,12 +59,14 @@ class TrainingSession:
         sample_prompt: str = "",
         json: bool = False,
         suggest_next: bool = True,
+        memory: bool = False,
     ) -> None:
         self.reporter = reporter
         self.started = started
         self.sample_prompt = sample_prompt
         self.json = json
         self.suggest_next = suggest_next
+        self.memory = memory
         self.processes: DistributedContext | None = None
         self._started_training = False
 
@@ -208,6 +213,8 @@ class TrainingSession:
         from tfcli.training.setup import plan_job
 
         tokens = self._tokenize(corpus, tokenizer)
+        if self.memory:
+            tokens = keep_out(tokens, tokenizer)
         if tokenizer_is_given:
             report_fit(tokens, tokenizer, self.reporter)
         job = plan_job(
@@ -274,7 +281,8 @@ class TrainingSession:
                     job, run, started=self.started, on_damaged=self.reporter.warn,
                     callbacks=self._callbacks(job, stop),
                 )  # fmt: skip
-                self.reporter.note(f"Resuming from step {trainer.step:,}{_left(job, trainer)}.")
+                left = format_left(job, trainer)
+                self.reporter.note(f"Resuming from step {trainer.step:,}{left}.")
                 self._started_training = True
                 self._show(job, trainer, stop)
 
@@ -318,6 +326,7 @@ class TrainingSession:
         """Shows the training to its end, then its result."""
         from tfcli.cli.humanize import format_count, format_duration
         from tfcli.cli.training_view import TrainingView
+        from tfcli.runs.memory import has_memory
         from tfcli.runs.summary import summarize
         from tfcli.training.events import Stopped
 
@@ -327,6 +336,7 @@ class TrainingSession:
         interrupted = isinstance(event, Stopped) and event.reason == "interrupted"
         if not interrupted:
             trainer.evaluate_best_step()
+        remembers = not interrupted and (self.memory or has_memory(trainer.run.path))
         summary = summarize(trainer.run)
         missed = job.plan.budget.kind == "seconds" and summary["steps"] < 0.8 * (job.steps or 0)
         planned = f" of about {job.steps:,} planned" if missed and not interrupted else ""
@@ -343,13 +353,17 @@ class TrainingSession:
         if job.plan.budget.kind == "seconds" and over > max(2.0, 0.05 * job.plan.budget.amount):
             self.reporter.note(f"Took {over:.0f} s longer than requested (start-up).")
         self.reporter.note(format_held_out(summary))
+        if remembers:
+            add_memory(trainer.run, self.reporter, device=job.device.type)
+            summary = summarize(trainer.run)
         if self.json:
             streams.write_json_result(summary)
         if interrupted and stop.received:
             self.reporter.next(f"tfcli train --resume {_reference(trainer.run)}")
             raise typer.Exit(128 + stop.received)
         if self.suggest_next:
-            self.reporter.next(f"tfcli generate {_opening(job)} --run {_reference(trainer.run)}")
+            prompt = opening_words(job) + " --memory" * remembers
+            self.reporter.next(f"tfcli generate {prompt} --run {_reference(trainer.run)}")
         return trainer.run
 
 
@@ -370,23 +384,6 @@ def _reference(run: Run) -> str:
     return shlex.quote(run.argument)
 
 
-def _left(job: TrainingJob, trainer: Trainer) -> str:
-    """How much of the budget a resumed run has left."""
-    from tfcli.cli.humanize import format_duration
-
-    if job.plan.budget.kind == "steps":
-        return f", {max(0, int(job.plan.budget.amount) - trainer.step):,} to go"
-    before = trainer.resume_from.seconds if trainer.resume_from else 0.0
-    return f", {format_duration(max(0.0, job.plan.budget.amount - before))} left"
-
-
 def _counts_steps(run: Run) -> bool:
     budget: dict[str, Any] = run.metadata["plan"].get("budget", {})
     return budget.get("kind") == "steps"
-
-
-def _opening(job: TrainingJob) -> str:
-    """The first words of the text, quoted for the shell: a prompt the model has seen."""
-    text = job.tokenizer.decode(job.corpus.training[:16].tolist()).decode(errors="ignore")
-    words = " ".join(text.split()[:3])[:40]
-    return shlex.quote(words if words.isprintable() else "")

@@ -72,6 +72,7 @@ def open_engine(
     rows: int = 1,
     engine: EngineName = "auto",
     int8: bool = False,
+    memory: bool = False,
 ) -> Engine:
     """An engine for a step.
 
@@ -80,14 +81,21 @@ def open_engine(
         engine: "auto" takes numpy, which starts at once, on a CPU and torch on a GPU; whether
             there is a GPU is found out without importing torch.
         int8: whether to quantize the matrices to 8 bits; only the numpy engine can.
+        memory: whether to mix in the run's memory of its text; see `tfcli.generation.memory`.
 
     Raises:
-        DamagedError: the weights do not fit the run's configuration.
+        NotFoundError: the run has no memory.
+        DamagedError: the weights do not fit the run's configuration, or its memory is damaged.
         UsageError: numpy with a device other than the CPU; int8 with torch.
 
     """
     from tfcli.runtime.device import has_gpu
 
+    if memory:
+        from tfcli.generation.memory import open_memory_engine
+
+        alone = open_engine(run, step, device, rows=rows, engine=engine, int8=int8)
+        return open_memory_engine(alone, run, rows=rows)
     if engine == "numpy" and device not in {"auto", "cpu"}:
         raise UsageError(f"the numpy engine does not run on {device}", hint="--engine torch")
     on_cpu = device == "cpu" or (device == "auto" and (int8 or not has_gpu()))

@@ -133,8 +133,8 @@ def score_tokens(
     parts: list[list[TokenScores]] = [[] for _ in texts]
     done = 0
     every = windows(map(len, texts), context=engine.context_length, stride=stride, prompts=prompts)
-    for group in _groups(every, rows, LOGITS_AT_ONCE // engine.vocab_size):
-        inputs = [_inputs(texts[window.text], window, special) for window in group]
+    for group in groups(every, rows, LOGITS_AT_ONCE // engine.vocab_size):
+        inputs = [window_inputs(texts[window.text], window, special) for window in group]
         for row in range(len(group)):
             engine.reset(row)
         logits = engine.forward_all(range(len(group)), inputs)
@@ -174,7 +174,7 @@ def _no_alternatives(tokens: int) -> tuple[Ids, Logprobs]:
     return np.empty((tokens, 0), np.int64), np.empty((tokens, 0))
 
 
-def _inputs(text: Sequence[int], window: Window, special: SpecialTokens) -> list[int]:
+def window_inputs(text: Sequence[int], window: Window, special: SpecialTokens) -> list[int]:
     """What is read to predict a window's tokens: each of them from what is left of it."""
     before = special.bos
     if before is None:
@@ -195,7 +195,7 @@ def _joined(parts: list[list[TokenScores]], text: int) -> TokenScores:
     )
 
 
-def _groups(every: Iterable[Window], rows: int, tokens: int) -> Iterator[list[Window]]:
+def groups(every: Iterable[Window], rows: int, tokens: int) -> Iterator[list[Window]]:
     """Windows that are read together: at least one, at most `rows` and `tokens` tokens."""
     group: list[Window] = []
     size = 0

@@ -18,6 +18,7 @@ from tfcli.files import (
     verify_file,
     write_file,
 )
+from tfcli.runs.memory import INDEX, has_memory, verify_memory
 from tfcli.runs.run import RUN_JSON, TOKENIZER, open_run
 from tfcli.runs.step import OPTIMIZER, list_steps
 from tfcli.runs.valid_steps import open_step, sorted_by_loss
@@ -35,7 +36,7 @@ class Inspection:
     """What was found in a run's folder; every byte that would be used was read.
 
     Attributes:
-        faults: by the path of what is damaged: `run.json`, the tokenizer, a step.
+        faults: by the path of what is damaged: `run.json`, the tokenizer, a step, the memory.
         steps: all, the oldest first.
         only_weights: the damaged steps of which only the optimizer state is damaged: their weights
             can be generated with, and a new run can start from them.
@@ -81,7 +82,8 @@ class Inspection:
     @property
     def usable(self) -> bool:
         """Whether the run can be opened and has a step to generate with."""
-        return bool(self.valid or self.only_weights) and not self.faults.keys() - set(self.steps)
+        beside = {*self.steps, self.path / INDEX}
+        return bool(self.valid or self.only_weights) and not self.faults.keys() - beside
 
     @property
     def hint(self) -> str | None:
@@ -93,6 +95,8 @@ class Inspection:
             return f"tfcli train FILE --from {name}"
         if self.usable and self.only_weights and self.only_weights[-1].name > self.valid[-1].name:
             return f"tfcli train --resume {name}"  # from before it, bit for bit
+        if self.path / INDEX in self.faults:
+            return f"tfcli runs memory {name}   # makes the memory again"
         if self.steps and all(isinstance(self.faults.get(s), DamagedError) for s in self.steps):
             return f"rm -r {shlex.quote(str(self.path))}   # then train again, or restore a backup"
         return None
@@ -111,6 +115,11 @@ def inspect(path: Path) -> Inspection:
             tokenizer_elsewhere = find_tokenizer_copy(run) is not None
     except TfcliError as error:
         faults[path / RUN_JSON] = error
+    if (path / RUN_JSON) not in faults and has_memory(path):
+        try:
+            verify_memory(open_run(path))
+        except TfcliError as error:
+            faults[path / INDEX] = error
     steps = tuple(list_steps(path))
     states: dict[Path, StepState] = {}
     for step in steps:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tfcli.errors import TfcliError
+from tfcli.runs.memory import read_memory_json
 from tfcli.runs.metrics import read_metrics
 from tfcli.runs.run import last_change
 from tfcli.runs.step import list_steps, read_state
@@ -33,7 +34,8 @@ def summarize(run: Run) -> dict[str, Any]:
         name, path, family, parameters, vocab_size; steps, tokens_seen, seconds of its newest
         step; held_out (nats_per_byte, bytes, tokens, context, stride, whole; text: what was held
         out, in words) and best_step of the step with the lowest held-out loss, null where none
-        was measured; baselines (gzip, ngram,
+        was measured; memory (tokens, step, fitted_on, fitted_tokens, held_out), null where there is
+        none; baselines (gzip, ngram,
         ngram_order, training_bytes, held_out_bytes); epochs; finished; disk_bytes; changed: when
         its newest step was saved, in UTC.
 
@@ -53,6 +55,7 @@ def summarize(run: Run) -> dict[str, Any]:
         "epochs": round(tokens_seen / max(run.metadata["corpus"]["training_tokens"], 1), 3),
         "seconds": newest.seconds if newest else 0.0,
         "held_out": asdict(measured) | {"text": run.corpus.held_out_text} if measured else None,
+        "memory": _memory(run),
         "baselines": run.metadata.get("baselines"),
         "best_step": best.step if best and measured else None,
         "finished": is_finished(run),
@@ -60,6 +63,17 @@ def summarize(run: Run) -> dict[str, Any]:
         "changed": datetime.datetime.fromtimestamp(last_change(run.path), datetime.UTC).isoformat(
             timespec="seconds"
         ),
+    }
+
+
+def _memory(run: Run) -> dict[str, Any] | None:
+    """What is known of a run's memory, if it has one that can be used."""
+    try:
+        memory = asdict(read_memory_json(run))
+    except TfcliError:
+        return None
+    return {
+        key: memory[key] for key in ("tokens", "step", "fitted_on", "fitted_tokens", "held_out")
     }
 
 

@@ -7,6 +7,7 @@ hashed once, before anything in it is returned, and a damaged id never gets out.
 
 from __future__ import annotations
 
+import copy
 import hashlib
 from typing import TYPE_CHECKING, Any, overload
 
@@ -68,6 +69,13 @@ class CheckedTokens:
         if len(digests) != blocks * DIGEST:
             raise DamagedError(f"the length of {path} has changed since it was written")
         self._checked = np.zeros(blocks, np.bool_)
+        self._count = len(self._ids)
+
+    def first(self, count: int) -> CheckedTokens:
+        """The same ids up to there."""
+        shorter = copy.copy(self)
+        shorter._count = min(count, self._count)
+        return shorter
 
     @property
     def dtype(self) -> np.dtype[np.uint16 | np.uint32]:
@@ -80,7 +88,7 @@ class CheckedTokens:
         return self._ids.nbytes
 
     def __len__(self) -> int:
-        return len(self._ids)
+        return self._count
 
     @overload
     def __getitem__(self, index: slice) -> Tokens: ...

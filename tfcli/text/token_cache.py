@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -67,6 +67,18 @@ class TokenizedCorpus:
     def bytes_per_token(self) -> float:
         """Average number of bytes of training text per token."""
         return self.training_bytes / max(len(self.training), 1)
+
+    def first(self, count: int) -> TokenizedCorpus:
+        """The same with only so many of the training ids; they stand for their share of bytes."""
+        if count >= len(self.training):
+            return self
+        whole = self.training
+        return replace(
+            self,
+            training=whole.first(count) if isinstance(whole, CheckedTokens) else whole[:count],
+            training_bytes=round(self.training_bytes * count / len(whole)),
+            ends=tuple(min(end, count) for end in self.ends),
+        )
 
 
 def cache_key(corpus_fingerprint: str, split: str, tokenizer_fingerprint: str) -> str:

@@ -36,11 +36,13 @@ def tokens_of(
     cache: Path,
     sources: Sources | None,
     progress: Callable[[int], None],
+    command: str = "train --resume",
 ) -> TokenizedCorpus:
-    """The text of a run.
+    """The text of a run: all of it, also what it keeps out of its training.
 
     Args:
         sources: where it is now; None: where it was.
+        command: what takes the run and the text's new place, for the hints of errors.
 
     Raises:
         NotFoundError, DataError: it is gone or has changed.
@@ -60,7 +62,7 @@ def tokens_of(
             raise NotFoundError(
                 f"the text of {run.name} is gone: {part.sources[0]}",
                 why="and the tokens made of it are no longer in the cache",
-                hint=f"tfcli train --resume {run.name} FILE   # where the same text is now",
+                hint=f"tfcli {command} {run.name} FILE   # where the same text is now",
             ) from error
         _require_same(run, part, found.parts[0])
     return tokenize_corpus(corpus, tokenizer, cache=cache, progress=progress)

@@ -359,7 +359,9 @@ def reopen_job(
     return TrainingJob(
         model_config=run.model_config,
         plan=replace(plan, micro_batch_size=micro_batch_size),
-        corpus=tokens_of(run, tokenizer, cache, sources, progress),
+        corpus=tokens_of(run, tokenizer, cache, sources, progress).first(
+            run.corpus.training_tokens  # without what it keeps out; see tfcli.generation.memory
+        ),
         tokenizer=tokenizer,
         device=chosen,
         seed=run.metadata["seed"],

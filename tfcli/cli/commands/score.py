@@ -131,7 +131,9 @@ def _open(
     from tfcli.runs.run import find_run
 
     run, step_path = find_run(model.run)
-    open_with = partial(open_engine, run, device=model.device, rows=ROWS, engine=model.engine)
+    open_with = partial(
+        open_engine, run, device=model.device, rows=ROWS, engine=model.engine, memory=model.memory
+    )
     step, engine = open_best(
         run, step_path, partial(open_with, int8=model.int8), on_damaged=reporter.warn
     )

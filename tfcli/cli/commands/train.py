@@ -68,6 +68,11 @@ class CommandOptions(Options):
 
     sample_prompt: str = option("", metavar="TEXT", help="Prompt for samples during training.")
     dry_run: bool = option(False, help="Show the plan without training.")
+    memory: bool = option(
+        False,
+        help="Also make a memory of the text, for generate --memory; takes seconds more, and holds "
+        "the text itself.",
+    )
     seed: int = seed_option()
     device: Device = option("auto", help="Where to compute.")
 
@@ -151,6 +156,7 @@ def train(
         started=context.obj,
         sample_prompt=command.sample_prompt,
         json=json,
+        memory=command.memory,
     )
     with session.join_processes() as is_main:
         if not is_main:
@@ -223,7 +229,8 @@ def _without_overridden(
 
 # What can stand beside --resume; a run keeps everything else as it was planned.
 RESUMABLE = {
-    "files", "resume", "time", "steps", "shard", "device", "sample_prompt", "json", "quiet",
+    "files", "resume", "time", "steps", "shard", "device", "sample_prompt", "memory", "json",
+    "quiet",
 }  # fmt: skip
 
 

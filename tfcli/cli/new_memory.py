@@ -1,0 +1,92 @@
+"""The memory of a run being made, with its messages: for `train` and `runs memory`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+from tfcli.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tfcli.cli import streams
+    from tfcli.runs.memory import Memory
+    from tfcli.runs.run import Run
+    from tfcli.runtime.device import Device
+    from tfcli.text.token_cache import TokenizedCorpus
+    from tfcli.text.tokenizer import Tokenizer
+
+
+def keep_out(corpus: TokenizedCorpus, tokenizer: Tokenizer) -> TokenizedCorpus:
+    """A text without the slice of its training part that the mixture is fitted on."""
+    from tfcli.generation.memory import kept_out
+
+    whole = len(corpus.training)
+    last_part = whole - (corpus.ends[-2] if len(corpus.ends) > 1 else 0)
+    return corpus.first(whole - kept_out(last_part, tokenizer.vocab_size))
+
+
+def add_memory(
+    run: Run, reporter: streams.Reporter, *, device: str = "auto", files: Sequence[str] = ()
+) -> Memory:
+    """Makes the memory of a run, or makes it again. To be called while the folder is locked.
+
+    Args:
+        files: where its text is now; none: where it was.
+
+    Raises:
+        DataError: the run was imported, or its text has changed.
+        NotFoundError: its text is gone.
+
+    """
+    from tfcli.cli.render import progress
+    from tfcli.generation.memory import ROWS, STAGES, make_memory
+    from tfcli.generation.open_engine import open_best, open_engine
+    from tfcli.runs.memory import write_memory
+    from tfcli.text.corpus import CACHE
+    from tfcli.text.sources import find_sources
+    from tfcli.training.run_text import tokens_of
+
+    if not run.corpus.training_tokens:
+        raise DataError(
+            f"run {run.name!r} has no training text to remember",
+            why="it was imported, and what its model was trained on is not known",
+            hint=f"tfcli train FILE --from {run.argument} --memory   # on a text of your own",
+        )
+    sources = find_sources(files) if files else None
+    total = run.corpus.bytes
+    with progress("Tokenizing", total=total, quiet=reporter.quiet) as done:
+        corpus = tokens_of(run, run.tokenizer(), CACHE, sources, done, "runs memory")
+    step, engine = open_best(
+        run,
+        None,
+        lambda step: open_engine(run, step, cast("Device", device), rows=ROWS),
+        on_damaged=reporter.warn,
+    )
+    with progress("Remembering", total=corpus.training_bytes, quiet=reporter.quiet) as done:
+
+        def report(stage: int) -> None:
+            done(corpus.training_bytes * stage // STAGES)
+
+        index, memory = make_memory(run, corpus, engine, step=step.state.step, progress=report)
+    write_memory(run.path, index, memory)
+    reporter.note(describe(memory, index.nbytes))
+    return memory
+
+
+def describe(memory: Memory, size: int | None = None) -> str:
+    """What a memory gains, in a sentence, with its protocol."""
+    from tfcli.cli.humanize import format_bytes
+
+    disk = f", {format_bytes(size)} on disk" if size is not None else ""
+    about = f"{memory.tokens:,} tokens{disk}"
+    found = memory.held_out
+    if found is None:
+        return f"Memory: {about}; nothing is held out to measure it on."
+    part = "" if found.whole else ", evenly spaced subset"
+    helps = "" if found.nats_per_byte < found.weights_alone else " It does not help this model."
+    return (
+        f"With memory: {found.nats_per_byte:.4f} nats/byte, without {found.weights_alone:.4f}, on "
+        f"the same {found.bytes:,} bytes (context {found.context}, stride {found.stride}{part}); "
+        f"{about}.{helps} It holds the training text itself."
+    )
