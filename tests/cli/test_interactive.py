@@ -119,6 +119,28 @@ def test_a_file_of_others_is_not_overwritten(trained: Shell, tmp_path: Path) -> 
     quit_session(child)
 
 
+def test_a_new_text_does_not_replace_the_chapter(trained: Shell, tmp_path: Path) -> None:
+    for name in ("one.txt", "two.txt"):
+        (tmp_path / name).write_text(f"Bob saw chapter {name} at noon.\n")
+    child = session(trained, "--file", f"{tmp_path}/one.txt")
+    say(child, "Ann", "Ann")
+    say(child, "/new", "/undo brings back", "unsaved changes")
+    say(child, "The old fox")
+    say(child, "/save", "/save needs the name of a file")
+    say(child, f"/save {tmp_path}/one.txt", "already exists and holds another text", "mv ")
+    say(child, f"/load {tmp_path}/two.txt", "Going on from")
+    say(child, f"/save {tmp_path}/one.txt", "already exists")  # although it was loaded before
+    say(child, "/undo", "The old fox")  # the text that belongs to no file
+    say(child, "/save", "/save needs the name of a file")
+    say(child, "/undo", "New text")
+    say(child, "/undo", "Ann")  # the chapter, and its name
+    say(child, "/save", "Saved to")
+    say(child, "/quit")
+    quit_session(child)
+    assert (tmp_path / "one.txt").read_text().startswith("Bob saw chapter one.txt at noon.\nAnn")
+    assert (tmp_path / "two.txt").read_text() == "Bob saw chapter two.txt at noon.\n"
+
+
 def test_options_in_use_are_shown(trained: Shell) -> None:
     child = session(trained, "--seed", "5")
     say(child, "/show")

@@ -6,6 +6,7 @@ import os
 import shlex
 import unicodedata
 from pathlib import Path
+from typing import NamedTuple
 
 from tfcli.cli import streams
 from tfcli.errors import ConflictError, DataError, NotFoundError, UsageError
@@ -15,7 +16,7 @@ class Draft:
     """A text that grows turn by turn.
 
     It may belong to a file, once it was read from there or saved there: `save` then writes all of
-    it back. A file that is not known in this way, or has changed since, is never overwritten.
+    it back. A file that the text has not come from, or that has changed since, is not overwritten.
 
     Attributes:
         text: all of it.
@@ -26,7 +27,7 @@ class Draft:
     def __init__(self) -> None:
         self.text = ""
         self.path: Path | None = None
-        self._turns: list[tuple[str, str | None]] = []  # the text before; a line, or a new text
+        self._turns: list[_Turn] = []
         self._on_disk: dict[Path, bytes] = {}  # what each known file holds
 
     @property
@@ -49,7 +50,7 @@ class Draft:
     def take_turn(self, line: str) -> None:
         """Adds what the person wrote, after a space where a word would run into another."""
         line = _space_between(self.text, line) + line
-        self._turns.append((self.text, line))
+        self._turns.append(_Turn(self.text, self.path, line))
         self.text += line
 
     def back_to_last_line(self) -> None:
@@ -59,10 +60,9 @@ class Draft:
             UsageError: nothing was written since the text was begun or loaded.
 
         """
-        before, line = self._turns[-1] if self._turns else ("", None)
-        if line is None:
+        if not self._turns or self._turns[-1].line is None:
             raise UsageError("nothing to retry")
-        self.text = before + line
+        self.text = self._turns[-1].before + self._turns[-1].line
 
     def undo(self) -> None:
         """Takes the last turn back: a line and its continuation, or a text begun or loaded.
@@ -73,13 +73,16 @@ class Draft:
         """
         if not self._turns:
             raise UsageError("nothing to undo")
-        self.text, _ = self._turns.pop()
+        turn = self._turns.pop()
+        self.text = turn.before
+        if turn.line is None:
+            self.path = turn.path
 
-    def begin(self, text: str) -> None:
-        """Begins another text; `undo` brings the one before it back."""
+    def begin(self, text: str, path: Path | None = None) -> None:
+        """Begins another text, of another file or of none; `undo` brings the one before it back."""
         if self.text:
-            self._turns.append((self.text, None))
-        self.text = text
+            self._turns.append(_Turn(self.text, self.path, None))
+        self.text, self.path = text, path
 
     # --- files ----------------------------------------------------------------------------------
 
@@ -106,8 +109,7 @@ class Draft:
                 why=invalid_at(error),
                 hint=conversion(error.object, error.start, path, option=False),
             ) from None
-        self.begin(text)
-        self.path = path
+        self.begin(text, path)
         self._on_disk[_real(path)] = data
 
     def save(self, name: str) -> Path:
@@ -131,20 +133,48 @@ class Draft:
                 f"there is no folder {path.parent}",
                 hint=f"mkdir -p {shlex.quote(str(path.parent))}",
             )
-        if path.exists() and path.read_bytes() != self._on_disk.get(real):
-            known = real in self._on_disk
-            raise ConflictError(
-                f"file {path} {'was changed by another program' if known else 'already exists'}",
-                hint=f"/save another-name.txt{'' if known else f', or /load {_word(path)} first'}",
-            )
         data = self.text.encode()
+        if path.exists():
+            self._require_own(path, data)
         write_file(real, data)
         self.path, self._on_disk[real] = path, data
         return path
 
+    def _require_own(self, path: Path, data: bytes) -> None:
+        """Raises ConflictError where a file holds what would be lost."""
+        found = path.read_bytes()
+        if data.startswith(found):
+            return
+        real = _real(path)
+        if self.path is None or real != _real(self.path):
+            mend = f", or move the file first: mv {_word(path)} {_word(path)}~"
+            raise ConflictError(
+                f"file {path} already exists and holds another text",
+                hint=f"/save another-name.txt{mend}",
+            )
+        if found != self._on_disk.get(real):
+            raise ConflictError(
+                f"file {path} was changed by another program", hint="/save another-name.txt"
+            )
+
     def belongs_to(self, name: str) -> None:
         """Begins a text for a file that does not exist yet."""
         self.path = Path(name).expanduser()
+
+
+class _Turn(NamedTuple):
+    """What was added to a text, and what can be brought back.
+
+    Attributes:
+        before: the text before.
+        path: the file that it belonged to.
+        line: what the person wrote; None: another text was begun.
+
+    """
+
+    before: str
+    path: Path | None
+    line: str | None
 
 
 def _real(path: Path) -> Path:

@@ -30,7 +30,7 @@ HELP = {
     "/retry": "generate the last continuation again, with another seed",
     "/undo": "remove the last line and its continuation, or bring back the text before /new or "
     "/load",
-    "/new": "start a new text",
+    "/new": "start a new text, which belongs to no file yet",
     "/show": "show the options that differ from their defaults; /show all: all of them",
     "/set NAME VALUE": "change an option, for example /set temperature 1.2",
     "/set NAME": "reset an option to its default",
@@ -189,8 +189,13 @@ class Conversation:
             self._draft.text = request.prompt + written.decode(errors="ignore")
 
     def _begin(self, _: str) -> None:
+        left = self._draft.path if self._draft.unsaved else None
         self._draft.begin("")
-        self._reporter.note("New text.")
+        self._reporter.note(
+            f"New text, without a file; /undo brings back {left}, which has unsaved changes."
+            if left
+            else "New text; /save NAME writes it to a file."
+        )
 
     def _retry(self, _: str) -> None:
         self._draft.back_to_last_line()
