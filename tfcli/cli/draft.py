@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import unicodedata
 from pathlib import Path
@@ -50,8 +51,15 @@ class Draft:
     def take_turn(self, line: str) -> None:
         """Adds what the person wrote, after a space where a word would run into another."""
         line = _space_between(self.text, line) + line
+        line = line.replace("\n", line_end(self.text) or "\n")
         self._turns.append(_Turn(self.text, self.path, line))
         self.text += line
+
+    def add_written(self, text: str) -> None:
+        """Adds what the model wrote, with the line ends that the text has so far."""
+        if end := line_end(self.text) or line_end(text):
+            text = re.sub(r"\r\n?|\n", end, text.removesuffix("\r"))  # its newline did not come
+        self.text += text
 
     def back_to_last_line(self) -> None:
         """Takes the text back to the end of what the person wrote last.
@@ -184,6 +192,12 @@ def _real(path: Path) -> Path:
 
 def _word(path: Path) -> str:
     return shlex.quote(str(path))
+
+
+def line_end(text: str) -> str | None:
+    """How most lines of a text end; None if it has but one."""
+    newlines, windows = text.count("\n"), text.count("\r\n")
+    return None if not newlines else "\r\n" if 2 * windows > newlines else "\n"
 
 
 def describe_size(text: str) -> str:

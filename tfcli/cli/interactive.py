@@ -186,7 +186,7 @@ class Conversation:
             streams.write_result(streams.RESET.encode() if colored else b"")
             out.close()
             self._notes.release()
-            self._draft.text = request.prompt + written.decode(errors="ignore")
+            self._draft.add_written(written.decode(errors="ignore"))
 
     def _begin(self, _: str) -> None:
         left = self._draft.path if self._draft.unsaved else None

@@ -40,7 +40,15 @@ def text_filter() -> Callable[[str], str]:
     if not streams.is_terminal(sys.stdout) or os.environ.get("TERM") == "dumb":
         return stdout_filter()
     wrap = WordWrap(shutil.get_terminal_size().columns)
-    return lambda text: wrap.feed(make_visible(text))
+    held = ""  # a carriage return, until it is clear whether it belongs to the end of a line
+
+    def shown(text: str) -> str:
+        nonlocal held
+        text = held + text
+        held = text[-1:] if text.endswith("\r") else ""
+        return wrap.feed(make_visible(text.removesuffix("\r").replace("\r\n", "\n")))
+
+    return shown
 
 
 def end_line(last: str) -> None:

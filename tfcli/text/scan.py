@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from tfcli.errors import DataError, InputOutputError
 from tfcli.text.held_out import Ranges, choose_held_out
+from tfcli.text.line_ends import LineEnds
 from tfcli.text.readers import read_chunks
 from tfcli.text.reading import MARKUP, Reading, describe_markup
 
@@ -113,6 +114,7 @@ def scan_sources(
     notes: list[str] = []
     left_out: dict[int, str] = {}
     conversion: str | None = None  # of the first that is left out for its encoding
+    line_ends = LineEnds()
     markup: dict[Format, list[Path]] = {}
     for place, (source, name) in enumerate(zip(sources, names, strict=True)):
         facts = Reading()
@@ -120,15 +122,18 @@ def scan_sources(
         try:
             for chunk in read_chunks(source, reading, name=name, reading=facts):
                 found.add(chunk)
+                line_ends.add(chunk.data)
                 progress(found.bytes)
         except (DataError, InputOutputError) as error:
             if before is None:
                 raise
             found.go_back_to(before)
+            line_ends.end(name, plain=False)
             left_out[place] = error.what
             if conversion is None and (error.hint or "").startswith(("iconv", "--encoding")):
                 conversion = error.hint
             continue
+        line_ends.end(name, plain=facts.format == "text")
         if facts.format in MARKUP and reading.format is None:
             markup.setdefault(facts.format, []).append(name)
         else:
@@ -144,6 +149,7 @@ def scan_sources(
         held_out=choose_held_out(found.ends, val_fraction),
     )
     notes = [*_shortened(notes), *(describe_markup(*each) for each in markup.items())]
+    notes += filter(None, [line_ends.note()])
     return SavedScan(scan, (*notes, *_describe(left_out, conversion)), tuple(left_out))
 
 
