@@ -20,6 +20,51 @@ def loaded(folder: Path, text: bytes) -> Draft:
 
 
 @pytest.mark.parametrize(
+    ("text", "line", "whole"),
+    [
+        ("Dijo algo.\nY más.", "-Habla -dijo-.", "Dijo algo.\nY más.\n-Habla -dijo-."),
+        ("Uno.\r\nDos. ", "—Habla.", "Uno.\r\nDos.\r\n—Habla."),
+        ("Uno.\n\n«Dos.»\n\nTres.\n", "«Cuatro.»", "Uno.\n\n«Dos.»\n\nTres.\n\n«Cuatro.»"),
+        ("One.\n\nTwo\nlines.\n\n", '"Three."', 'One.\n\nTwo\nlines.\n\n"Three."'),
+        ("One", "- two -", "One - two -"),  # a text without lines
+        ("One.\nTwo", "-", "One.\nTwo\n-"),
+        ("One ", "\ntwo", "One\ntwo"),
+        ("One", "\n\ntwo", "One\n\ntwo"),
+    ],
+)
+def test_dialogue_begins_a_paragraph(text: str, line: str, whole: str) -> None:
+    draft = Draft()
+    draft.begin(text)
+    draft.take_turn(line)
+    assert draft.text == whole
+    draft.undo()
+    assert draft.text == text.rstrip(" ")
+
+
+@pytest.mark.parametrize(
+    ("typed", "name"),
+    [
+        ("'a chapter.txt'", "a chapter.txt"),
+        ('"a chapter.txt"', "a chapter.txt"),
+        ("a\\ chapter.txt", "a chapter.txt"),
+        ("a chapter.txt", "a chapter.txt"),
+        ("it's", "it's"),
+        ("'it'\"'\"'s'", "it's"),
+        ("'quoted'", "'quoted'"),  # as it is, if there is such a file
+    ],
+)
+def test_file_names_may_be_quoted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, typed: str, name: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / name).write_text("Once")
+    draft = Draft()
+    draft.load(typed)
+    assert draft.text == "Once"
+    assert draft.save(typed).name == name
+
+
+@pytest.mark.parametrize(
     ("file", "line", "written", "whole"),
     [
         (

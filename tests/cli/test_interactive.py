@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -141,6 +142,24 @@ def test_a_new_text_does_not_replace_the_chapter(trained: Shell, tmp_path: Path)
     assert (tmp_path / "two.txt").read_text() == "Bob saw chapter two.txt at noon.\n"
 
 
+def test_lines_are_continued_and_pasted(trained: Shell, tmp_path: Path) -> None:
+    child = session(trained, "--file", f"{tmp_path}/new.txt", "--max-new-tokens", "0")
+    child.expect("> $")
+    child.sendline("Ann said: \\")
+    child.expect("[.] $")
+    child.sendline("\\")
+    child.expect("[.] $")
+    child.sendline("-Bob saw the moon.")
+    child.expect("> $")
+    child.send("\x1b[200~/two birds\rby the sea\x1b[201~\r")
+    say(child, "/save", "Saved to")
+    say(child, "/quit")
+    quit_session(child)
+    assert (tmp_path / "new.txt").read_text() == (
+        "Ann said:\n\n-Bob saw the moon./two birds\nby the sea"
+    )
+
+
 def test_options_in_use_are_shown(trained: Shell) -> None:
     child = session(trained, "--seed", "5")
     say(child, "/show")
@@ -163,7 +182,8 @@ def test_help_is_a_table_that_fits_the_terminal(trained: Shell) -> None:
     child = session(trained, env={"COLUMNS": "50"})
     say(child, "/help")
     child.expect("/quit.*\r\n")
-    lines = child.before.replace("\x1b[1m", "").replace("\x1b[0m", "").split("\r\n")[1:]
+    shown = re.sub(r"\x1b\[(1m|0m|\?2004l\r)", "", child.before)
+    lines = shown.split("\r\n")[1:]
     assert max(map(len, lines)) <= 50
     assert any(line.startswith("/set NAME VALUE ") for line in lines)
     say(child, "/quit")

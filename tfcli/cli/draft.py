@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shlex
 import unicodedata
+from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
 from tfcli.cli import streams
 from tfcli.errors import ConflictError, DataError, NotFoundError, UsageError
+
+DIALOGUE = '–—«“"-'  # what a paragraph of its own begins with
 
 
 class Draft:
@@ -49,8 +53,14 @@ class Draft:
     # --- turns ----------------------------------------------------------------------------------
 
     def take_turn(self, line: str) -> None:
-        """Adds what the person wrote, after a space where a word would run into another."""
-        line = _space_between(self.text, line) + line
+        """Adds what the person wrote.
+
+        It comes after a space where a word would run into another, and on a new line where it
+        begins as a paragraph of its own does, in a text that has lines.
+        """
+        line = _between(self.text, line) + line
+        if line.startswith("\n"):
+            self.text = self.text.rstrip(" ")  # a space at the end of a line is seen by nobody
         line = line.replace("\n", line_end(self.text) or "\n")
         self._turns.append(_Turn(self.text, self.path, line))
         self.text += line
@@ -104,7 +114,7 @@ class Draft:
         from tfcli.files import require_regular_file
         from tfcli.text.encoding import conversion, invalid_at
 
-        path = Path(name).expanduser()
+        path = _named(name)
         require_regular_file(path)
         try:
             data = path.read_bytes()
@@ -131,7 +141,7 @@ class Draft:
         """
         from tfcli.files import require_regular_file, write_file
 
-        path = Path(name).expanduser() if name else self.path
+        path = _named(name) if name else self.path
         if path is None:
             raise UsageError("/save needs the name of a file", hint="/save story.txt")
         require_regular_file(path)
@@ -185,6 +195,16 @@ class _Turn(NamedTuple):
     line: str | None
 
 
+def _named(name: str) -> Path:
+    """The file that was typed, as it is or in the quotes of a shell."""
+    path = Path(name).expanduser()
+    if any(mark in name for mark in "'\"\\") and not os.path.lexists(path):
+        with contextlib.suppress(ValueError):  # quotes that are no pairs
+            words = shlex.split(name)
+            return Path(words[0]).expanduser() if len(words) == 1 else path
+    return path
+
+
 def _real(path: Path) -> Path:
     """The file itself, where a link leads to it."""
     return path.resolve()
@@ -206,10 +226,18 @@ def describe_size(text: str) -> str:
     return f"{streams.counted(len(text.split()), 'word')}, {streams.counted(size, 'byte')}"
 
 
-def _space_between(text: str, line: str) -> str:
-    """A space between two words; none before punctuation, or in Chinese and Japanese."""
+def _between(text: str, line: str) -> str:
+    """A space between two words; none before punctuation, or in Chinese and Japanese.
+
+    Before dialogue as many newlines as the text has there elsewhere.
+    """
     if not text or not line:
         return ""
+    text = text.replace("\r\n", "\n")
+    if line[0] in DIALOGUE and "\n" in text:
+        before = Counter(re.findall(rf"(\n+)[{DIALOGUE}]", text)).most_common(1)
+        wanted = before[0][0] if before else "\n"
+        return wanted[len(text) - len(text.rstrip("\n")) :]
     last, first = text[-1], line[0]
     wide = {unicodedata.east_asian_width(last), unicodedata.east_asian_width(first)} & {"W", "F"}
     closing = unicodedata.category(first) in {"Pe", "Pf", "Po"} and first not in "¿¡"

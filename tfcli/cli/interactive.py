@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tfcli.cli import streams
-from tfcli.cli.draft import Draft, describe_size
+from tfcli.cli.draft import DIALOGUE, Draft, describe_size
 from tfcli.cli.output_formats import TextOut
 from tfcli.errors import TfcliError, UsageError, closest_match
 from tfcli.generation.request import PROMPT, GenerationRequest
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 HELP = {
     "a line": "append this line (after a space, if words would meet), then let the model "
     "continue; empty: just continue",
-    "line \\": "continue on the next line",
+    "line \\": "continue on the next line; \\ alone begins a new line, twice leaves a blank one",
+    f"{' '.join(DIALOGUE)}": "a line that begins so is a paragraph of its own",
     "Ctrl-C": "stop the model, not the program",
     "/retry": "generate the last continuation again, with another seed",
     "/undo": "remove the last line and its continuation, or bring back the text before /new or "
@@ -78,7 +79,9 @@ class Conversation:
 
         """
         with contextlib.suppress(ImportError):  # editing and history; not on every system
-            import readline  # noqa: F401
+            import readline
+
+            readline.parse_and_bind("set enable-bracketed-paste on")  # lines are pasted as one
         self._reporter.note("Type the beginning of a text; /help lists commands, Ctrl-D quits.")
         if file is not None:
             self._open(file)
@@ -134,7 +137,7 @@ class Conversation:
     def _read_line(self) -> str:
         parts = [input("> ")]
         while parts[-1].endswith("\\"):
-            parts[-1] = parts[-1][:-1]
+            parts[-1] = parts[-1][:-1].rstrip(" ")
             parts.append(input(". "))
         return "\n".join(parts)
 
@@ -149,7 +152,7 @@ class Conversation:
             "/load": self._load,
             "/save": self._save,
         }
-        if not line.startswith("/"):
+        if not line.startswith("/") or "\n" in line:
             replace(self._request, prompt=line)  # refuses what no text may have
             self._draft.take_turn(line)
             self._continue()
