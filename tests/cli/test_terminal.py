@@ -15,6 +15,7 @@ from tests.conftest import SENTENCES, Shell, bare_environment, forked
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="needs POSIX terminals")
 
+PASTE = r"(?:\x1b\[\?2004[hl]\r?)?"  # readline asks that what is pasted is marked
 MODEL = r"\x1b\[36m"  # the color of what the model writes
 TINY = ["--layers", "1", "--width", "32", "--context", "16", "--batch-tokens", "128"]
 
@@ -109,10 +110,10 @@ def test_interactive_generation_and_its_commands(trained: Shell, tmp_path: Path)
         child.expect(rf"\r\n\x1b\[1m{command} *\x1b\[0m +\w")
     child.expect("> ")
     child.sendline("Ann saw")
-    child.expect(rf"Ann saw\r\n{MODEL}( [^\r]+)\x1b\[0m\r\n> ")
+    child.expect(rf"Ann saw\r\n{PASTE}{MODEL}( [^\r]+)\x1b\[0m\r\n{PASTE}> ")
     first = child.match[1]
     child.sendline("/retry")
-    child.expect(rf"/retry\r\nAnn saw{MODEL}( [^\r]+)\x1b\[0m\r\n> ")
+    child.expect(rf"/retry\r\n{PASTE}Ann saw{MODEL}( [^\r]+)\x1b\[0m\r\n{PASTE}> ")
     assert child.match[1] == first  # greedy, so deterministic
     child.sendline("/set temperature 0.9")
     child.expect("greedy: on -> off")
