@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import zipfile
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tfcli.cli.draft import Draft
+from tfcli.errors import DataError
+from tfcli.text.corpus import open_sources
+from tfcli.text.sources import find_sources
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,6 +21,39 @@ def loaded(folder: Path, text: bytes) -> Draft:
     draft = Draft()
     draft.load(str(folder / "text"))
     return draft
+
+
+def docx(path: Path) -> Path:
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("word/document.xml", f"<w:p>{path.name}</w:p>")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "what"),
+    [
+        ("a.docx", None, "is a Word document"),
+        ("a.pdf", b"%PDF-1.7\n", "is a PDF"),
+        ("a.gz", b"\x1f\x8b\x08abc", "is compressed"),
+        ("a", bytes(150) + b"abc", "is a binary file"),
+        ("a.txt", "se\xf1or".encode("cp1252"), "is not valid UTF-8"),
+        ("b.txt", "señor".encode("utf-16"), "is not valid UTF-8"),
+    ],
+)
+def test_what_is_no_text_is_named(tmp_path: Path, name: str, data: bytes | None, what: str) -> None:
+    path = tmp_path / name
+    path.write_bytes(docx(path).read_bytes() if data is None else data)
+    with pytest.raises(DataError, match=what) as caught:
+        Draft().load(str(path))
+    assert (caught.value.hint or "").startswith("pandoc") == (data is None)
+
+
+def test_a_folder_with_documents_gets_the_command_once(tmp_path: Path) -> None:
+    (tmp_path / "one.txt").write_text("Once")
+    for name in ("a.docx", "b.docx"):
+        docx(tmp_path / name)
+    (note,) = open_sources(find_sources([str(tmp_path)]), cache=tmp_path / ".cache").notes
+    assert note.count("try: ") == note.count("pandoc") == 1
 
 
 @pytest.mark.parametrize(

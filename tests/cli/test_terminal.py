@@ -166,7 +166,7 @@ def test_ctrl_c_stops_the_text_but_not_the_program(trained: Shell) -> None:
     child.sendline("Ann saw")
     child.expect("saw[^>]{200}")  # it is generating
     child.kill(signal.SIGINT)
-    child.expect("\n> ")
+    child.expect(rf"\n{PASTE}> ")
     child.sendline("/new")
     child.expect("New text")
     child.kill(signal.SIGINT)  # at the prompt: discards the line

@@ -113,11 +113,13 @@ class Draft:
         """
         from tfcli.files import require_regular_file
         from tfcli.text.encoding import conversion, invalid_at
+        from tfcli.text.formats import require_plain
 
         path = _named(name)
         require_regular_file(path)
         try:
             data = path.read_bytes()
+            require_plain(data, path)
             text = data.decode()
         except FileNotFoundError:
             raise NotFoundError(f"file not found: {path}") from None
