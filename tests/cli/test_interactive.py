@@ -11,6 +11,7 @@ import pexpect
 import pytest
 
 from tests.cli.test_terminal import MODEL
+from tests.cli.test_word_wrap import screen
 from tests.conftest import Shell, bare_environment
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="needs POSIX terminals")
@@ -158,6 +159,19 @@ def test_lines_are_continued_and_pasted(trained: Shell, tmp_path: Path) -> None:
     assert (tmp_path / "new.txt").read_text() == (
         "Ann said:\n\n-Bob saw the moon./two birds\nby the sea"
     )
+
+
+def test_no_word_of_the_text_is_cut_where_it_is_shown_again(trained: Shell, tmp_path: Path) -> None:
+    story = tmp_path / "story.txt"
+    story.write_text("Somebody saw something. " * 6)
+    child = session(trained, "--file", str(story), env={"COLUMNS": "40"})
+    child.expect_exact("):\r\n")
+    child.expect("> $")
+    shown = screen(child.before.replace("\x1b[?2004h", "").replace("\r\n", "\n"))
+    assert max(map(len, shown)) < 40
+    assert " ".join(" ".join(shown).split()) == story.read_text().strip()
+    child.sendline("/quit")
+    quit_session(child)
 
 
 def test_options_in_use_are_shown(trained: Shell) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -184,7 +185,19 @@ def test_notes_come_after_the_text(trained: Shell) -> None:
     child.expect(pexpect.EOF)
     *text, note = child.before.rstrip().split("\r\n")
     assert "Note" not in "".join(text)
-    assert note.startswith("Note: context full; keeping the last 16 tokens")
+    assert note.startswith("Note: context full; the model sees only the last 32 tokens")
+
+
+def test_a_note_in_the_file_of_the_text_is_on_a_line_of_its_own(trained: Shell) -> None:
+    options = ["--run", "tale", "--max-new-tokens", "80", "--seed", "1", "Ann"]
+    command = shlex.join([*forked(), "generate", *options])
+    done = subprocess.run(
+        ["sh", "-c", f"{command} 2>&1"], cwd=trained.folder, env=bare_environment(),
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True, timeout=60,
+    )  # fmt: skip
+    *text, note = done.stdout.splitlines()
+    assert note.startswith("Note: context full")
+    assert "Note" not in "".join(text)
 
 
 def test_tokens_are_scored_in_colors(trained: Shell, tmp_path: Path) -> None:

@@ -168,8 +168,13 @@ class Conversation:
 
     # --- the text -------------------------------------------------------------------------------
 
-    def _continue(self) -> None:
-        """Has the model continue the text, in another color, until it ends or Ctrl-C."""
+    def _continue(self, lead: str = "") -> None:
+        """Has the model continue the text, in another color, until it ends or Ctrl-C.
+
+        Args:
+            lead: the part of the text to show before.
+
+        """
         from tfcli.generation.generate import Finished, RequestList
 
         request = replace(self._request, prompt=self._draft.text)
@@ -177,6 +182,7 @@ class Conversation:
         out, written = TextOut(), bytearray()
         self._request = replace(self._request, row=self._request.row + 1)
         try:
+            out.write(lead.encode())
             streams.write_result(streams.STYLES["model"].encode() if colored else b"")
             for event in self._generator.stream(RequestList([request])):
                 out.write(event.data)
@@ -202,9 +208,7 @@ class Conversation:
 
     def _retry(self, _: str) -> None:
         self._draft.back_to_last_line()
-        last = self._draft.tail().rpartition("\n")[2]
-        streams.write_result(make_visible(last).encode())  # what the continuation belongs to
-        self._continue()
+        self._continue(self._draft.tail().rpartition("\n")[2])
 
     def _undo(self, _: str) -> None:
         self._draft.undo()
@@ -212,9 +216,10 @@ class Conversation:
 
     def _show_tail(self) -> None:
         """Where the text stands."""
-        tail = make_visible(self._draft.tail().replace("\r\n", "\n"))
-        if tail:
-            streams.write_result(f"{tail}{'' if tail.endswith(chr(10)) else chr(10)}".encode())
+        if tail := self._draft.tail():
+            out = TextOut()
+            out.write(tail.encode())
+            out.close()
         else:
             self._reporter.note("New text.")
 

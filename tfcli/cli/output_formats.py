@@ -152,14 +152,19 @@ class OutputFormat(Protocol):
 
 
 class Plain:
-    """Texts as they are; several are numbered."""
+    """Texts as they are; several are numbered.
+
+    Attributes:
+        last: the last character written.
+
+    """
 
     logprobs = False
 
     def __init__(self, *, echo: bool, samples: int = 1) -> None:
         self._echo, self._samples, self._out = echo, samples, OrderedWriter()
         self._shown: dict[int, Callable[[str], str]] = {}  # each text has lines of its own
-        self._last = ""
+        self.last = ""
 
     def begin(self, result: Result) -> None:
         """See `OutputFormat`."""
@@ -181,13 +186,13 @@ class Plain:
 
     def close(self) -> None:
         """Ends the line; see `end_line`."""
-        end_line(self._last)
+        end_line(self.last)
 
     def _add(self, result: Result, data: bytes) -> None:
         text = result.stream.feed(data)
         if text:
             self._out.add(result.number, self._shown[result.number](text).encode())
-            self._last = text[-1]
+            self.last = text[-1]
 
 
 class EscapedLines:

@@ -106,7 +106,7 @@ class Generator:
             asks for the beginning of one.
         deadline: a value of `time.monotonic()` at which all texts end.
         logprobs: whether each token comes with its log-probability.
-        notice: called once when a prompt is too long, and once when a context is full.
+        notice: called once, when a prompt is too long or a context is full.
 
     """
 
@@ -126,7 +126,7 @@ class Generator:
         self._bos = [] if self._special.bos is None else [self._special.bos]
         self._many_documents, self._deadline = many_documents, deadline
         self._logprobs, self._notice = logprobs, notice
-        self._noticed: set[str] = set()
+        self._noticed = False
         self._grammars = GrammarCompiler(tokenizer)
         self._characters = CharacterMask(tokenizer.token_bytes)
         self._healing = TokenHealing(tokenizer)
@@ -197,8 +197,8 @@ class Generator:
             )
         room = self._engine.context_length - len(self._bos)
         if len(ids) > room:
-            self._notice_once(f"the prompt has {len(ids):,} tokens; using the last {room:,}")
-            ids = ids[len(ids) - room :]
+            ids, count = ids[len(ids) - room :], len(ids)
+            self._notice_once(f"the prompt has {count:,} tokens", ids)
         first = len(self._bos) == 0  # without bos, one token has to be left to start from
         most_taken = most_taken if request.token_healing else 0
         rest, taken = self._healing.take_back(ids[first:], most_taken)
@@ -206,11 +206,16 @@ class Generator:
             return [*self._bos, *ids], []  # the form is of what follows the prompt
         return [*self._bos, *ids[:first], *rest], taken
 
-    def _notice_once(self, text: str) -> None:
-        kind = text.split()[0]
-        if kind not in self._noticed:
-            self._noticed.add(kind)
-            self._notice(text)
+    def _notice_once(self, what: str, seen: list[int]) -> None:
+        """Says how much the model sees of a text that is longer than its context."""
+        if self._noticed:
+            return
+        self._noticed = True
+        letters = len(self._tokenizer.decode_continuation(seen).decode(errors="ignore"))
+        rounded = round(letters, 2 - len(str(letters)))
+        self._notice(
+            f"{what}; the model sees only the last {len(seen):,} tokens, about {rounded:,} letters"
+        )
 
     # --- a step ---------------------------------------------------------------------------------
 
@@ -253,7 +258,7 @@ class Generator:
             ids = sequence.context_ids
             if len(ids) > length:
                 kept = max(1, length // 2)
-                self._notice_once(f"context full; keeping the last {kept:,} tokens")
+                self._notice_once("context full", ids[-length:])
                 sequence.context_ids = [*self._bos, *ids[len(ids) - kept :]][-length:]
                 sequence.needs_prefill = True
         fresh = [row for row, sequence in enumerate(active) if sequence.needs_prefill]
