@@ -82,9 +82,10 @@ class Conversation:
             import readline
 
             readline.parse_and_bind("set enable-bracketed-paste on")  # lines are pasted as one
-        self._reporter.note("Type the beginning of a text; /help lists commands, Ctrl-D quits.")
         if file is not None:
             self._open(file)
+        what = "what comes next" if self._draft.text else "the beginning of a text"
+        self._reporter.note(f"Type {what}; /help lists commands, Ctrl-D quits.")
         if beginning:
             streams.write_result(f"> {make_visible(beginning)}\n".encode())  # as if it was typed
             self._answer_safely(beginning)

@@ -333,7 +333,8 @@ class JsonLines:
             else:
                 value["score"] = finished.score
         elif line.error:
-            value["error"] = ": ".join(filter(None, (line.error.what, line.error.why)))
+            why = line.error.why or line.error.hint
+            value["error"] = ": ".join(filter(None, (line.error.what, why)))
         text = json.dumps(value, ensure_ascii=False) + "\n"
         self._out.add(result.number, text.encode(errors="backslashreplace"))
         self._out.end(result.number)

@@ -14,6 +14,7 @@ import typer
 from tfcli.cli import streams
 from tfcli.cli.signals import StopSignals
 from tfcli.cli.training_notes import (
+    first_words,
     format_held_out,
     report_fit,
     report_left_out,
@@ -387,6 +388,6 @@ def _counts_steps(run: Run) -> bool:
 
 def _opening(job: TrainingJob) -> str:
     """The first words of the text, quoted for the shell: a prompt the model has seen."""
-    text = job.tokenizer.decode(job.corpus.training[:16].tolist()).decode(errors="ignore")
-    words = " ".join(text.split()[:3])[:40]
+    text = job.tokenizer.decode(job.corpus.training[:256].tolist()).decode(errors="ignore")
+    words = first_words(text)
     return shlex.quote(words if words.isprintable() else "")
