@@ -48,7 +48,7 @@ class Draft:
             return self.text
         end = self.text[-most:]
         _, newline, lines = end.partition("\n")
-        return f"... {lines if newline and lines.strip() else end}"
+        return f"... {lines.lstrip() if newline and lines.strip() else end}"
 
     # --- turns ----------------------------------------------------------------------------------
 
