@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -30,6 +31,17 @@ def test_every_command_has_help_with_a_description(called: Called, path: tuple[s
         assert done.code == 0
         assert " ".join(("Usage: tfcli", *path)) in done.out.decode()
         assert done.err == ""
+
+
+@pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
+def test_narrow_help_has_its_texts_below_the_names(called: Called, path: tuple[str, ...]) -> None:
+    narrow = called(*path, "--help", env={"COLUMNS": "40"}).out.decode()
+    texts = [line for line in narrow.splitlines() if line.startswith("    ")]
+    assert max(map(len, texts)) <= 40
+    assert sum(map(len, texts)) / len(texts) > 20  # no ribbon
+    wide = called(*path, "--help", env={"COLUMNS": "200"}).out.decode()
+    names = re.compile(r"--[a-z][\w-]+")
+    assert {*names.findall(wide)} == {*names.findall(narrow)}
 
 
 def test_version(shell: Shell) -> None:

@@ -125,6 +125,13 @@ def test_closed_or_full_stdout_is_an_output_error(trained: Shell) -> None:
         assert "Traceback" not in done.stderr
 
 
+def test_the_name_of_a_file_as_a_prompt_gets_a_note(trained: Shell) -> None:
+    done = trained("generate", "book.txt", "--run", "tale", "--max-new-tokens", "1")
+    assert "Note: the prompt is the name of a file; < book.txt continues its text." in done.err
+    done = trained("generate", "Ann saw", "--run", "tale", "--max-new-tokens", "1")
+    assert "name of a file" not in done.err
+
+
 def test_closed_stdin_is_not_read(trained: Shell) -> None:
     done = subprocess.run(
         f"{sys.executable} -m tfcli generate --run tale --greedy --max-new-tokens 5 Ann <&-",

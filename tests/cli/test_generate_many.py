@@ -113,7 +113,7 @@ INVALID_ROWS: dict[str, tuple[bytes, str]] = {
     "not JSON": (b"{", "line 2 is not valid JSON"),
     "not an object": (b"[1]", "line 2 is not a JSON object"),
     "not UTF-8": (b'{"prompt": "\xff"}', "line 2 is not valid UTF-8"),
-    "misspelled": (b'{"promt": "x"}', "line 2: unknown key 'promt'"),
+    "misspelled": (b'{"promt": "x"}', "line 2: unknown key 'promt': did you mean 'prompt'?"),
     "wrong type": (b'{"temperature": "hot"}', "line 2: temperature must be a number"),
     "out of range": (b'{"top_p": 2}', "line 2: top_p must be between 0 and 1, not 2"),
     "huge": (b'{"temperature": 1e999}', "line 2: temperature must be between"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pexpect
 import pytest
 
 from tests.cli.test_terminal import MODEL
+from tests.cli.test_word_wrap import screen
 from tests.conftest import Shell, bare_environment
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="needs POSIX terminals")
@@ -119,6 +121,61 @@ def test_a_file_of_others_is_not_overwritten(trained: Shell, tmp_path: Path) -> 
     quit_session(child)
 
 
+def test_a_new_text_does_not_replace_the_chapter(trained: Shell, tmp_path: Path) -> None:
+    for name in ("one.txt", "two.txt"):
+        (tmp_path / name).write_text(f"Bob saw chapter {name} at noon.\n")
+    child = session(trained, "--file", f"{tmp_path}/one.txt")
+    say(child, "Ann", "Ann")
+    say(child, "/new", "/undo brings back", "unsaved changes")
+    say(child, "The old fox")
+    say(child, "/save", "/save needs the name of a file")
+    say(child, f"/save {tmp_path}/one.txt", "already exists and holds another text", "mv ")
+    say(child, f"/load {tmp_path}/two.txt", "Going on from")
+    say(child, f"/save {tmp_path}/one.txt", "already exists")  # although it was loaded before
+    say(child, "/undo", "The old fox")  # the text that belongs to no file
+    say(child, "/save", "/save needs the name of a file")
+    say(child, "/undo", "New text")
+    say(child, "/undo", "Ann")  # the chapter, and its name
+    say(child, "/save", "Saved to")
+    say(child, "/quit")
+    quit_session(child)
+    assert (tmp_path / "one.txt").read_text().startswith("Bob saw chapter one.txt at noon.\nAnn")
+    assert (tmp_path / "two.txt").read_text() == "Bob saw chapter two.txt at noon.\n"
+
+
+def test_lines_are_continued_and_pasted(trained: Shell, tmp_path: Path) -> None:
+    child = session(trained, "--file", f"{tmp_path}/new.txt", "--max-new-tokens", "0")
+    child.expect("> $")
+    child.sendline("Ann said: \\")
+    child.expect("[.] $")
+    child.sendline("\\")
+    child.expect("[.] $")
+    child.sendline("-Bob saw the moon.")
+    child.expect("> $")
+    child.send("\x1b[200~/two birds\rby the sea\x1b[201~\r")
+    say(child, "/save", "Saved to")
+    say(child, "/quit")
+    quit_session(child)
+    assert (tmp_path / "new.txt").read_text() == (
+        "Ann said:\n\n-Bob saw the moon./two birds\nby the sea"
+    )
+
+
+def test_no_word_of_the_text_is_cut_where_it_is_shown_again(trained: Shell, tmp_path: Path) -> None:
+    story = tmp_path / "story.txt"
+    story.write_text("Somebody saw something. " * 6)
+    child = session(trained, "--file", str(story), env={"COLUMNS": "40"})
+    child.expect_exact("):")
+    child.expect("Type what comes")
+    typed = child.before.index("\r\n") + 2
+    shown = screen(re.sub(r"\x1b\[[02]?m", "", child.before[typed:]).replace("\r\n", "\n"))
+    child.expect("> $")
+    assert max(map(len, shown)) < 40
+    assert " ".join(" ".join(shown).split()) == story.read_text().strip()
+    child.sendline("/quit")
+    quit_session(child)
+
+
 def test_options_in_use_are_shown(trained: Shell) -> None:
     child = session(trained, "--seed", "5")
     say(child, "/show")
@@ -141,7 +198,8 @@ def test_help_is_a_table_that_fits_the_terminal(trained: Shell) -> None:
     child = session(trained, env={"COLUMNS": "50"})
     say(child, "/help")
     child.expect("/quit.*\r\n")
-    lines = child.before.replace("\x1b[1m", "").replace("\x1b[0m", "").split("\r\n")[1:]
+    shown = re.sub(r"\x1b\[(1m|0m|\?2004l\r)", "", child.before)
+    lines = shown.split("\r\n")[1:]
     assert max(map(len, lines)) <= 50
     assert any(line.startswith("/set NAME VALUE ") for line in lines)
     say(child, "/quit")

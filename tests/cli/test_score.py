@@ -255,6 +255,12 @@ def test_end_of_the_text_can_be_an_alternative(trained: Shell) -> None:
     assert "\t<eos>\t" in done.out.decode()
 
 
+def test_a_sentence_in_place_of_a_file_gets_the_command(trained: Shell) -> None:
+    done = trained("score", "Ann saw a ship.", "--run", "tale")
+    assert done.code == 66
+    assert "try: echo 'Ann saw a ship.' | tfcli score" in done.err
+
+
 def test_file_scores_the_same_as_standard_input(trained: Shell) -> None:
     piped = trained("score", "--run", "tale", stdin=f"{BOOK}\n".encode())
     assert trained("score", "book.txt", "--run", "tale").out == piped.out

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from tests.conftest import SENTENCES, Shell, bare_environment, forked
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="needs POSIX terminals")
 
+PASTE = r"(?:\x1b\[\?2004[hl]\r?)?"  # readline asks that what is pasted is marked
 MODEL = r"\x1b\[36m"  # the color of what the model writes
 TINY = ["--layers", "1", "--width", "32", "--context", "16", "--batch-tokens", "128"]
 
@@ -109,10 +111,10 @@ def test_interactive_generation_and_its_commands(trained: Shell, tmp_path: Path)
         child.expect(rf"\r\n\x1b\[1m{command} *\x1b\[0m +\w")
     child.expect("> ")
     child.sendline("Ann saw")
-    child.expect(rf"Ann saw\r\n{MODEL}( [^\r]+)\x1b\[0m\r\n> ")
+    child.expect(rf"Ann saw\r\n{PASTE}{MODEL}( [^\r]+)\x1b\[0m\r\n{PASTE}> ")
     first = child.match[1]
     child.sendline("/retry")
-    child.expect(rf"/retry\r\nAnn saw{MODEL}( [^\r]+)\x1b\[0m\r\n> ")
+    child.expect(rf"/retry\r\n{PASTE}Ann saw{MODEL}( [^\r]+)\x1b\[0m\r\n{PASTE}> ")
     assert child.match[1] == first  # greedy, so deterministic
     child.sendline("/set temperature 0.9")
     child.expect("greedy: on -> off")
@@ -165,7 +167,7 @@ def test_ctrl_c_stops_the_text_but_not_the_program(trained: Shell) -> None:
     child.sendline("Ann saw")
     child.expect("saw[^>]{200}")  # it is generating
     child.kill(signal.SIGINT)
-    child.expect("\n> ")
+    child.expect(rf"\n{PASTE}> ")
     child.sendline("/new")
     child.expect("New text")
     child.kill(signal.SIGINT)  # at the prompt: discards the line
@@ -183,7 +185,19 @@ def test_notes_come_after_the_text(trained: Shell) -> None:
     child.expect(pexpect.EOF)
     *text, note = child.before.rstrip().split("\r\n")
     assert "Note" not in "".join(text)
-    assert note.startswith("Note: context full; keeping the last 16 tokens")
+    assert note.startswith("Note: context full; the model sees only the last 32 tokens")
+
+
+def test_a_note_in_the_file_of_the_text_is_on_a_line_of_its_own(trained: Shell) -> None:
+    options = ["--run", "tale", "--max-new-tokens", "80", "--seed", "1", "Ann"]
+    command = shlex.join([*forked(), "generate", *options])
+    done = subprocess.run(
+        ["sh", "-c", f"{command} 2>&1"], cwd=trained.folder, env=bare_environment(),
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True, timeout=60,
+    )  # fmt: skip
+    *text, note = done.stdout.splitlines()
+    assert note.startswith("Note: context full")
+    assert "Note" not in "".join(text)
 
 
 def test_tokens_are_scored_in_colors(trained: Shell, tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ import pytest
 from pyarrow import parquet
 
 from tests.conftest import BOOK, RealShell, Shell, bare_environment, forked
+from tfcli.cli.training_notes import first_words
 from tfcli.runs.run import open_run
 from tfcli.runs.step import MODEL, list_steps, load_arrays
 from tfcli.runs.summary import is_finished, summarize
@@ -63,6 +64,20 @@ def training(
             if stream and not stream.closed:
                 stream.read()  # to its end, which is that of a forked process too
                 stream.close()
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("Ann saw a ship.\n", "Ann saw a"),
+        ("a cuando oyó. Luego salió de casa.\n", "Luego salió de"),
+        ("import os\nimport sys\n", "import sys"),
+        ("sin fin ni principio", "sin fin ni"),
+        ("\n\n  Chapter one\n", "Chapter one"),
+    ],
+)
+def test_what_is_suggested_begins_where_a_line_or_sentence_does(text: str, words: str) -> None:
+    assert first_words(text) == words
 
 
 def test_training_on_a_text_file_makes_a_run(shell: Shell) -> None:

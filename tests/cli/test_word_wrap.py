@@ -7,7 +7,7 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tfcli.cli.word_wrap import WordWrap
+from tfcli.cli.word_wrap import WordWrap, break_at_words
 
 WIDTH = 10
 
@@ -58,3 +58,13 @@ def test_lines_that_fit_are_sent_as_they_are() -> None:
     text = "one two\nthree\n\tfour\n"
     wrap = WordWrap(80)
     assert wrap.feed(text) == text
+
+
+@given(st.lists(st.text("abc é\n", max_size=8), max_size=12))
+def test_pieces_are_broken_between_their_words(pieces: list[str]) -> None:
+    broken = break_at_words(pieces, WIDTH)
+    assert [re.sub(r"\s", " ", each) for each in broken] == [
+        re.sub(r"\s", " ", each) for each in pieces
+    ]
+    for line in "".join(broken).split("\n"):
+        assert len(line) < WIDTH or " " not in line[:WIDTH].strip(" ")

@@ -5,7 +5,9 @@ from __future__ import annotations
 import codecs
 import contextlib
 import itertools
+import re
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -123,15 +125,21 @@ def test_generation_ends_at_eos(tokenizer: Tokenizer) -> None:
         assert tokenizer.decode_continuation(tokens) == b"aa"
 
 
-def test_truncated_prompt_and_full_context_are_noted_once(
+def test_what_the_model_does_not_see_is_noted_once(
     model: Transformer, tokenizer: Tokenizer
 ) -> None:
     notes: list[str] = []
     request = GenerationRequest(prompt="Ann saw " * 30, sampling=GREEDY, max_new_tokens=40)
     list(generate(TorchEngine(model), tokenizer, request, notice=notes.append))
-    assert len(notes) == 2
-    assert f"using the last {CONTEXT - 1}" in notes[0]
-    assert f"context full; keeping the last {CONTEXT // 2} tokens" in notes[1]
+    (note,) = notes
+    assert re.search(
+        rf"; the model sees only the last {CONTEXT - 1} tokens, about \d+ letters", note
+    )
+    notes.clear()
+    request = replace(request, prompt="Ann")
+    list(generate(TorchEngine(model), tokenizer, request, notice=notes.append))
+    (note,) = notes
+    assert f"context full; the model sees only the last {CONTEXT} tokens" in note
 
 
 def test_empty_prompt_starts_with_eos_if_trained_on_many_documents(

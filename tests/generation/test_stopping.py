@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -53,3 +54,24 @@ def test_without_stop_strings_nothing_is_held_back() -> None:
     assert stop.feed(b"abc") == b"abc"
     assert stop.rest() == b""
     assert not stop.found
+
+
+@pytest.mark.parametrize(
+    ("text", "string"),
+    [
+        (b"one\r\ntwo", b"\n"),
+        (b"one\ntwo", b"\n"),
+        (b"one\r\n\r\ntwo", b"\n\n"),
+        (b"one\r\n\ntwo", b"\n\n"),
+        (b"one.\r\ntwo", b".\n"),
+    ],
+)
+def test_a_newline_stops_at_line_ends_of_windows(text: bytes, string: bytes) -> None:
+    stop = StopStrings([string])
+    bytewise = iter([text[n : n + 1] for n in range(len(text))])
+    shown = b""
+    while not stop.found:
+        shown += stop.feed(next(bytewise))
+    assert shown == b"one"
+    assert StopStrings([b"\n"]).feed(b"a\r") == b"a"  # a newline may follow
+    assert StopStrings([b"\r\n"]).feed(b"a\nb") == b"a\nb"

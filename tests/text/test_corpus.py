@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import os
 import shutil
+import subprocess
 from collections.abc import Sequence
 from itertools import accumulate, pairwise
 from pathlib import Path
@@ -443,6 +444,42 @@ def test_the_note_on_a_file_in_another_encoding_has_the_command(tmp_path: Path) 
     path = tmp_path / "a.txt"
     command = f"iconv -f CP1252 -t UTF-8 -- {path} > utf8.txt, or --encoding cp1252"
     assert note.endswith(f" (try: {command})")
+
+
+@pytest.mark.parametrize(
+    ("texts", "parts"),
+    [
+        (["one\ntwo\n", "three\n"], None),
+        (["one\r\ntwo\r\n"], ["the lines of ", "0.txt end in CR LF", "so will those of the model"]),
+        (["one\r\n", "two\r\n", "three"], ["all 2 files", "so will"]),
+        (
+            ["one\r\ntwo\r\n", "three\n"],
+            ["the lines of 1 of 2 files", "and others in LF", "0.txt)"],
+        ),
+        (["one\r\ntwo\n"], ["some lines of ", "sed -i 's/\\r$//' "]),
+        ([f"{n}\r\n" for n in range(9)] + ["x\n"], ["9 of 10 files", "/*.txt)"]),
+    ],
+)
+def test_windows_line_ends_are_said(
+    tmp_path: Path, texts: list[str], parts: list[str] | None
+) -> None:
+    folder = tmp_path / "novel"
+    folder.mkdir()
+    for number, text in enumerate(texts):
+        (folder / f"{number}.txt").write_bytes(text.encode())
+    notes = open_sources(find_sources([str(folder)]), cache=tmp_path / ".cache").notes
+    assert len(notes) == (parts is not None)
+    assert all(part in notes[0] for part in parts or ())
+
+
+def test_the_command_for_line_ends_makes_them_alike(tmp_path: Path) -> None:
+    (tmp_path / "a b.txt").write_bytes(b"one\r\ntwo\n")
+    sources = find_sources([str(tmp_path / "a b.txt")])
+    (note,) = open_sources(sources, cache=tmp_path / ".cache").notes
+    command = note.rpartition("try: ")[2].removesuffix(")")
+    subprocess.run(["sh", "-c", command], check=True)
+    assert (tmp_path / "a b.txt").read_bytes() == b"one\ntwo\n"
+    assert open_sources(sources, cache=tmp_path / ".cache").notes == ()
 
 
 def test_pipe_that_is_not_text_is_named(tmp_path: Path) -> None:

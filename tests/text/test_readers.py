@@ -240,6 +240,13 @@ def test_binary_file_is_called_binary(tmp_path: Path) -> None:
     assert error.hint is None
 
 
+def test_zero_bytes_are_no_text_in_an_encoding_of_single_bytes(tmp_path: Path) -> None:
+    path = tmp_path / "binary"
+    path.write_bytes(b"\x06Marta" + bytes(150) + b"\xf1")
+    with pytest.raises(DataError, match="is a binary file"):
+        list(read_chunks(path, ReadingOptions(encoding="cp1252")))
+
+
 def test_many_zero_bytes_are_no_text_unless_the_encoding_is_named(tmp_path: Path) -> None:
     assert "binary" in refused(tmp_path, b"abc\0def").what
     options = ReadingOptions(encoding="utf-8")

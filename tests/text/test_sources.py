@@ -50,6 +50,11 @@ def test_a_file_given_twice_is_read_once(tmp_path: Path) -> None:
     assert [path for path, _ in sources.left_out] == [b, a, b, tmp_path / "link.txt"]
 
 
+def test_lock_files_of_word_processors_are_no_texts(tmp_path: Path) -> None:
+    (chapter, *_) = make_each(tmp_path, "chapter.txt", "~$apter.docx", ".~lock.chapter.odt#")
+    assert find(tmp_path) == [chapter]
+
+
 def test_a_copy_is_left_out(tmp_path: Path) -> None:
     first, copy, other = make(tmp_path, "a.txt", "b.txt", "c.txt")
     other.write_text("TEXT\n")  # as long

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import shutil
+import textwrap
 from typing import TYPE_CHECKING, Annotated, Any, get_args, get_type_hints
 
 import typer
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from tfcli.options import Option
 
 CONTEXT = "context"
+NARROW = 60  # columns, below which a help has no second column
 KEYWORD = inspect.Parameter.KEYWORD_ONLY
 
 
@@ -41,7 +44,10 @@ class Command(typer.core.TyperCommand):
             parameter.opts = [name for name in parameter.opts if name not in aliases]
             parameter.secondary_opts = [n for n in parameter.secondary_opts if n not in aliases]
         _hide_types(parameters, ctx)
-        super().format_help(ctx, formatter)
+        if shutil.get_terminal_size().columns < NARROW:
+            _format_stacked(self, parameters, ctx, formatter)
+        else:
+            super().format_help(ctx, formatter)
 
 
 class Group(typer.core.TyperGroup):
@@ -51,6 +57,31 @@ class Group(typer.core.TyperGroup):
         """Called before the help is shown, and the program ends."""
         _hide_types(self.get_params(ctx), ctx)
         super().format_help(ctx, formatter)
+
+
+def _format_stacked(command: Any, parameters: list[Any], ctx: Any, formatter: Any) -> None:
+    """The help for a terminal without room for a column of texts beside that of names."""
+    columns = shutil.get_terminal_size().columns
+    command.format_usage(ctx, formatter)
+    for paragraph in (inspect.getdoc(command.callback) or "").split("\n\n"):
+        examples = paragraph.startswith("tfcli ")
+        lines = paragraph.split("\n") if examples else [" ".join(paragraph.split())]
+        wrapped = [textwrap.fill(line, columns, break_on_hyphens=False) for line in lines]
+        formatter.write("\n" + "\n".join(wrapped) + "\n")
+    panels: dict[str, list[str]] = {}
+    indent = " " * 4
+    for parameter in sorted(parameters, key=lambda each: each.param_type_name):  # arguments first
+        if record := parameter.get_help_record(ctx):
+            is_argument = parameter.param_type_name == "argument"
+            usual = "Arguments" if is_argument else "Options"
+            panel = panels.setdefault(getattr(parameter, "rich_help_panel", None) or usual, [])
+            text = textwrap.fill(
+                record[1], columns, initial_indent=indent, subsequent_indent=indent,
+                break_on_hyphens=False,
+            )  # fmt: skip
+            panel.append(f"{record[0].strip()}\n{text}\n")
+    for title, entries in panels.items():
+        formatter.write(f"\n{title}:\n{''.join(entries)}")
 
 
 def _hide_types(parameters: list[Any], context: Any) -> None:

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
 import shlex
 import unicodedata
+from collections import Counter
 from pathlib import Path
+from typing import NamedTuple
 
 from tfcli.cli import streams
 from tfcli.errors import ConflictError, DataError, NotFoundError, UsageError
+
+DIALOGUE = '–—«“"-'  # what a paragraph of its own begins with
 
 
 class Draft:
     """A text that grows turn by turn.
 
     It may belong to a file, once it was read from there or saved there: `save` then writes all of
-    it back. A file that is not known in this way, or has changed since, is never overwritten.
+    it back. A file that the text has not come from, or that has changed since, is not overwritten.
 
     Attributes:
         text: all of it.
@@ -26,7 +32,7 @@ class Draft:
     def __init__(self) -> None:
         self.text = ""
         self.path: Path | None = None
-        self._turns: list[tuple[str, str | None]] = []  # the text before; a line, or a new text
+        self._turns: list[_Turn] = []
         self._on_disk: dict[Path, bytes] = {}  # what each known file holds
 
     @property
@@ -42,15 +48,28 @@ class Draft:
             return self.text
         end = self.text[-most:]
         _, newline, lines = end.partition("\n")
-        return f"... {lines if newline and lines.strip() else end}"
+        return f"... {lines.lstrip() if newline and lines.strip() else end}"
 
     # --- turns ----------------------------------------------------------------------------------
 
     def take_turn(self, line: str) -> None:
-        """Adds what the person wrote, after a space where a word would run into another."""
-        line = _space_between(self.text, line) + line
-        self._turns.append((self.text, line))
+        """Adds what the person wrote.
+
+        It comes after a space where a word would run into another, and on a new line where it
+        begins as a paragraph of its own does, in a text that has lines.
+        """
+        line = _between(self.text, line) + line
+        if line.startswith("\n"):
+            self.text = self.text.rstrip(" ")  # a space at the end of a line is seen by nobody
+        line = line.replace("\n", line_end(self.text) or "\n")
+        self._turns.append(_Turn(self.text, self.path, line))
         self.text += line
+
+    def add_written(self, text: str) -> None:
+        """Adds what the model wrote, with the line ends that the text has so far."""
+        if end := line_end(self.text) or line_end(text):
+            text = re.sub(r"\r\n?|\n", end, text.removesuffix("\r"))  # its newline did not come
+        self.text += text
 
     def back_to_last_line(self) -> None:
         """Takes the text back to the end of what the person wrote last.
@@ -59,10 +78,9 @@ class Draft:
             UsageError: nothing was written since the text was begun or loaded.
 
         """
-        before, line = self._turns[-1] if self._turns else ("", None)
-        if line is None:
+        if not self._turns or self._turns[-1].line is None:
             raise UsageError("nothing to retry")
-        self.text = before + line
+        self.text = self._turns[-1].before + self._turns[-1].line
 
     def undo(self) -> None:
         """Takes the last turn back: a line and its continuation, or a text begun or loaded.
@@ -73,13 +91,16 @@ class Draft:
         """
         if not self._turns:
             raise UsageError("nothing to undo")
-        self.text, _ = self._turns.pop()
+        turn = self._turns.pop()
+        self.text = turn.before
+        if turn.line is None:
+            self.path = turn.path
 
-    def begin(self, text: str) -> None:
-        """Begins another text; `undo` brings the one before it back."""
+    def begin(self, text: str, path: Path | None = None) -> None:
+        """Begins another text, of another file or of none; `undo` brings the one before it back."""
         if self.text:
-            self._turns.append((self.text, None))
-        self.text = text
+            self._turns.append(_Turn(self.text, self.path, None))
+        self.text, self.path = text, path
 
     # --- files ----------------------------------------------------------------------------------
 
@@ -92,11 +113,13 @@ class Draft:
         """
         from tfcli.files import require_regular_file
         from tfcli.text.encoding import conversion, invalid_at
+        from tfcli.text.formats import require_plain
 
-        path = Path(name).expanduser()
+        path = _named(name)
         require_regular_file(path)
         try:
             data = path.read_bytes()
+            require_plain(data, path)
             text = data.decode()
         except FileNotFoundError:
             raise NotFoundError(f"file not found: {path}") from None
@@ -106,8 +129,7 @@ class Draft:
                 why=invalid_at(error),
                 hint=conversion(error.object, error.start, path, option=False),
             ) from None
-        self.begin(text)
-        self.path = path
+        self.begin(text, path)
         self._on_disk[_real(path)] = data
 
     def save(self, name: str) -> Path:
@@ -121,7 +143,7 @@ class Draft:
         """
         from tfcli.files import require_regular_file, write_file
 
-        path = Path(name).expanduser() if name else self.path
+        path = _named(name) if name else self.path
         if path is None:
             raise UsageError("/save needs the name of a file", hint="/save story.txt")
         require_regular_file(path)
@@ -131,20 +153,58 @@ class Draft:
                 f"there is no folder {path.parent}",
                 hint=f"mkdir -p {shlex.quote(str(path.parent))}",
             )
-        if path.exists() and path.read_bytes() != self._on_disk.get(real):
-            known = real in self._on_disk
-            raise ConflictError(
-                f"file {path} {'was changed by another program' if known else 'already exists'}",
-                hint=f"/save another-name.txt{'' if known else f', or /load {_word(path)} first'}",
-            )
         data = self.text.encode()
+        if path.exists():
+            self._require_own(path, data)
         write_file(real, data)
         self.path, self._on_disk[real] = path, data
         return path
 
+    def _require_own(self, path: Path, data: bytes) -> None:
+        """Raises ConflictError where a file holds what would be lost."""
+        found = path.read_bytes()
+        if data.startswith(found):
+            return
+        real = _real(path)
+        if self.path is None or real != _real(self.path):
+            mend = f", or move the file first: mv {_word(path)} {_word(path)}~"
+            raise ConflictError(
+                f"file {path} already exists and holds another text",
+                hint=f"/save another-name.txt{mend}",
+            )
+        if found != self._on_disk.get(real):
+            raise ConflictError(
+                f"file {path} was changed by another program", hint="/save another-name.txt"
+            )
+
     def belongs_to(self, name: str) -> None:
         """Begins a text for a file that does not exist yet."""
         self.path = Path(name).expanduser()
+
+
+class _Turn(NamedTuple):
+    """What was added to a text, and what can be brought back.
+
+    Attributes:
+        before: the text before.
+        path: the file that it belonged to.
+        line: what the person wrote; None: another text was begun.
+
+    """
+
+    before: str
+    path: Path | None
+    line: str | None
+
+
+def _named(name: str) -> Path:
+    """The file that was typed, as it is or in the quotes of a shell."""
+    path = Path(name).expanduser()
+    if any(mark in name for mark in "'\"\\") and not os.path.lexists(path):
+        with contextlib.suppress(ValueError):  # quotes that are no pairs
+            words = shlex.split(name)
+            return Path(words[0]).expanduser() if len(words) == 1 else path
+    return path
 
 
 def _real(path: Path) -> Path:
@@ -156,16 +216,30 @@ def _word(path: Path) -> str:
     return shlex.quote(str(path))
 
 
+def line_end(text: str) -> str | None:
+    """How most lines of a text end; None if it has but one."""
+    newlines, windows = text.count("\n"), text.count("\r\n")
+    return None if not newlines else "\r\n" if 2 * windows > newlines else "\n"
+
+
 def describe_size(text: str) -> str:
     """`12 words, 71 bytes`."""
     size = len(text.encode())
     return f"{streams.counted(len(text.split()), 'word')}, {streams.counted(size, 'byte')}"
 
 
-def _space_between(text: str, line: str) -> str:
-    """A space between two words; none before punctuation, or in Chinese and Japanese."""
+def _between(text: str, line: str) -> str:
+    """A space between two words; none before punctuation, or in Chinese and Japanese.
+
+    Before dialogue as many newlines as the text has there elsewhere.
+    """
     if not text or not line:
         return ""
+    text = text.replace("\r\n", "\n")
+    if line[0] in DIALOGUE and "\n" in text:
+        before = Counter(re.findall(rf"(\n+)[{DIALOGUE}]", text)).most_common(1)
+        wanted = before[0][0] if before else "\n"
+        return wanted[len(text) - len(text.rstrip("\n")) :]
     last, first = text[-1], line[0]
     wide = {unicodedata.east_asian_width(last), unicodedata.east_asian_width(first)} & {"W", "F"}
     closing = unicodedata.category(first) in {"Pe", "Pf", "Po"} and first not in "¿¡"

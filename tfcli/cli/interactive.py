@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tfcli.cli import streams
-from tfcli.cli.draft import Draft, describe_size
+from tfcli.cli.draft import DIALOGUE, Draft, describe_size
 from tfcli.cli.output_formats import TextOut
 from tfcli.errors import TfcliError, UsageError, closest_match
 from tfcli.generation.request import PROMPT, GenerationRequest
@@ -25,12 +25,13 @@ if TYPE_CHECKING:
 HELP = {
     "a line": "append this line (after a space, if words would meet), then let the model "
     "continue; empty: just continue",
-    "line \\": "continue on the next line",
+    "line \\": "continue on the next line; \\ alone begins a new line, twice leaves a blank one",
+    f"{' '.join(DIALOGUE)}": "a line that begins so is a paragraph of its own",
     "Ctrl-C": "stop the model, not the program",
     "/retry": "generate the last continuation again, with another seed",
     "/undo": "remove the last line and its continuation, or bring back the text before /new or "
     "/load",
-    "/new": "start a new text",
+    "/new": "start a new text, which belongs to no file yet",
     "/show": "show the options that differ from their defaults; /show all: all of them",
     "/set NAME VALUE": "change an option, for example /set temperature 1.2",
     "/set NAME": "reset an option to its default",
@@ -78,10 +79,13 @@ class Conversation:
 
         """
         with contextlib.suppress(ImportError):  # editing and history; not on every system
-            import readline  # noqa: F401
-        self._reporter.note("Type the beginning of a text; /help lists commands, Ctrl-D quits.")
+            import readline
+
+            readline.parse_and_bind("set enable-bracketed-paste on")  # lines are pasted as one
         if file is not None:
             self._open(file)
+        what = "what comes next" if self._draft.text else "the beginning of a text"
+        self._reporter.note(f"Type {what}; /help lists commands, Ctrl-D quits.")
         if beginning:
             streams.write_result(f"> {make_visible(beginning)}\n".encode())  # as if it was typed
             self._answer_safely(beginning)
@@ -134,7 +138,7 @@ class Conversation:
     def _read_line(self) -> str:
         parts = [input("> ")]
         while parts[-1].endswith("\\"):
-            parts[-1] = parts[-1][:-1]
+            parts[-1] = parts[-1][:-1].rstrip(" ")
             parts.append(input(". "))
         return "\n".join(parts)
 
@@ -149,7 +153,7 @@ class Conversation:
             "/load": self._load,
             "/save": self._save,
         }
-        if not line.startswith("/"):
+        if not line.startswith("/") or "\n" in line:
             replace(self._request, prompt=line)  # refuses what no text may have
             self._draft.take_turn(line)
             self._continue()
@@ -165,8 +169,13 @@ class Conversation:
 
     # --- the text -------------------------------------------------------------------------------
 
-    def _continue(self) -> None:
-        """Has the model continue the text, in another color, until it ends or Ctrl-C."""
+    def _continue(self, lead: str = "") -> None:
+        """Has the model continue the text, in another color, until it ends or Ctrl-C.
+
+        Args:
+            lead: the part of the text to show before.
+
+        """
         from tfcli.generation.generate import Finished, RequestList
 
         request = replace(self._request, prompt=self._draft.text)
@@ -174,6 +183,7 @@ class Conversation:
         out, written = TextOut(), bytearray()
         self._request = replace(self._request, row=self._request.row + 1)
         try:
+            out.write(lead.encode())
             streams.write_result(streams.STYLES["model"].encode() if colored else b"")
             for event in self._generator.stream(RequestList([request])):
                 out.write(event.data)
@@ -186,17 +196,20 @@ class Conversation:
             streams.write_result(streams.RESET.encode() if colored else b"")
             out.close()
             self._notes.release()
-            self._draft.text = request.prompt + written.decode(errors="ignore")
+            self._draft.add_written(written.decode(errors="ignore"))
 
     def _begin(self, _: str) -> None:
+        left = self._draft.path if self._draft.unsaved else None
         self._draft.begin("")
-        self._reporter.note("New text.")
+        self._reporter.note(
+            f"New text, without a file; /undo brings back {left}, which has unsaved changes."
+            if left
+            else "New text; /save NAME writes it to a file."
+        )
 
     def _retry(self, _: str) -> None:
         self._draft.back_to_last_line()
-        last = self._draft.tail().rpartition("\n")[2]
-        streams.write_result(make_visible(last).encode())  # what the continuation belongs to
-        self._continue()
+        self._continue(self._draft.tail().rpartition("\n")[2])
 
     def _undo(self, _: str) -> None:
         self._draft.undo()
@@ -204,9 +217,10 @@ class Conversation:
 
     def _show_tail(self) -> None:
         """Where the text stands."""
-        tail = make_visible(self._draft.tail().replace("\r\n", "\n"))
-        if tail:
-            streams.write_result(f"{tail}{'' if tail.endswith(chr(10)) else chr(10)}".encode())
+        if tail := self._draft.tail():
+            out = TextOut()
+            out.write(tail.encode())
+            out.close()
         else:
             self._reporter.note("New text.")
 

@@ -40,7 +40,15 @@ def text_filter() -> Callable[[str], str]:
     if not streams.is_terminal(sys.stdout) or os.environ.get("TERM") == "dumb":
         return stdout_filter()
     wrap = WordWrap(shutil.get_terminal_size().columns)
-    return lambda text: wrap.feed(make_visible(text))
+    held = ""  # a carriage return, until it is clear whether it belongs to the end of a line
+
+    def shown(text: str) -> str:
+        nonlocal held
+        text = held + text
+        held = text[-1:] if text.endswith("\r") else ""
+        return wrap.feed(make_visible(text.removesuffix("\r").replace("\r\n", "\n")))
+
+    return shown
 
 
 def end_line(last: str) -> None:
@@ -144,14 +152,19 @@ class OutputFormat(Protocol):
 
 
 class Plain:
-    """Texts as they are; several are numbered."""
+    """Texts as they are; several are numbered.
+
+    Attributes:
+        last: the last character written.
+
+    """
 
     logprobs = False
 
     def __init__(self, *, echo: bool, samples: int = 1) -> None:
         self._echo, self._samples, self._out = echo, samples, OrderedWriter()
         self._shown: dict[int, Callable[[str], str]] = {}  # each text has lines of its own
-        self._last = ""
+        self.last = ""
 
     def begin(self, result: Result) -> None:
         """See `OutputFormat`."""
@@ -173,13 +186,13 @@ class Plain:
 
     def close(self) -> None:
         """Ends the line; see `end_line`."""
-        end_line(self._last)
+        end_line(self.last)
 
     def _add(self, result: Result, data: bytes) -> None:
         text = result.stream.feed(data)
         if text:
             self._out.add(result.number, self._shown[result.number](text).encode())
-            self._last = text[-1]
+            self.last = text[-1]
 
 
 class EscapedLines:
@@ -320,7 +333,8 @@ class JsonLines:
             else:
                 value["score"] = finished.score
         elif line.error:
-            value["error"] = ": ".join(filter(None, (line.error.what, line.error.why)))
+            why = line.error.why or line.error.hint
+            value["error"] = ": ".join(filter(None, (line.error.what, why)))
         text = json.dumps(value, ensure_ascii=False) + "\n"
         self._out.add(result.number, text.encode(errors="backslashreplace"))
         self._out.end(result.number)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 import sys
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from tfcli.cli import streams
 from tfcli.cli.output_formats import end_line, stdout_filter
 from tfcli.cli.surprisal import colored, legend
+from tfcli.cli.word_wrap import break_at_words
 from tfcli.generation.scorer import token_text
 from tfcli.generation.streaming import TextStream, make_visible
 from tfcli.text.escapes import escape_bytes
@@ -129,12 +131,9 @@ def _colored_rows(text: Scored, tokenizer: Tokenizer) -> list[str]:
 
 def _write_colored(text: Scored, tokenizer: Tokenizer) -> None:
     stream = TextStream()
-    parts = []
-    last = ""
-    for token, logprob in zip(text.ids, text.logprobs, strict=True):
-        shown = make_visible(stream.feed(tokenizer.token_bytes[token]))
-        parts.append(colored(shown, 0.0 - logprob))
-        last = shown[-1:] or last
-    streams.write_result("".join(parts).encode())
-    end_line(last)
+    pieces = [make_visible(stream.feed(tokenizer.token_bytes[token])) for token in text.ids]
+    pieces = break_at_words(pieces, shutil.get_terminal_size().columns)
+    pairs = zip(pieces, text.logprobs, strict=True)
+    streams.write_result("".join(colored(piece, 0.0 - each) for piece, each in pairs).encode())
+    end_line("".join(pieces)[-1:])
     streams.say(legend())

@@ -139,15 +139,37 @@ class DeferredNotes:
         self._waiting: list[str] = []
 
     def __call__(self, text: str) -> None:
-        """Prints a note, or keeps it where text and notes go to the same terminal."""
+        """Prints a note, or keeps it where text and notes go to the same place."""
         self._waiting.append(text)
-        if not (is_terminal(sys.stdout) and is_terminal(sys.stderr)):
+        if not _go_together():
             self.release()
 
-    def release(self) -> None:
-        """Prints what was held back."""
+    def release(self, last: str = "\n") -> None:
+        """Prints what was held back.
+
+        Args:
+            last: the last character of the text, which may have left its line open.
+
+        """
+        if (
+            self._waiting
+            and last not in {"", "\n"}
+            and _go_together()
+            and not is_terminal(sys.stderr)
+        ):
+            self._reporter.note("")
         while self._waiting:
             self._reporter.note(f"Note: {self._waiting.pop(0)}.")
+
+
+def _go_together() -> bool:
+    """Whether stdout and stderr lead to the same terminal, file or pipe, as after `2>&1`."""
+    if is_terminal(sys.stdout) and is_terminal(sys.stderr):
+        return True
+    try:
+        return os.path.sameopenfile(sys.stdout.fileno(), sys.stderr.fileno())
+    except (OSError, ValueError, AttributeError):  # closed, or none
+        return False
 
 
 def counted(number: int, noun: str) -> str:

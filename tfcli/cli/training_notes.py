@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -62,8 +63,8 @@ def format_left(job: TrainingJob, trainer: Trainer) -> str:
 
 def opening_words(job: TrainingJob) -> str:
     """The first words of the text, quoted for the shell: a prompt the model has seen."""
-    text = job.tokenizer.decode(job.corpus.training[:16].tolist()).decode(errors="ignore")
-    words = " ".join(text.split()[:3])[:40]
+    text = job.tokenizer.decode(job.corpus.training[:256].tolist()).decode(errors="ignore")
+    words = first_words(text)
     return shlex.quote(words if words.isprintable() else "")
 
 
@@ -112,6 +113,14 @@ def report_fit(tokens: TokenizedCorpus, tokenizer: Tokenizer, reporter: streams.
             f"Note: {share:.1%} of the tokens are byte fallback: single bytes of characters that "
             "the tokenizer lacks."
         )
+
+
+def first_words(text: str) -> str:
+    """The first three words of the first line or sentence; what is held out may end inside one."""
+    if text[:1].islower() or text[:1].isspace():
+        begins = re.search(r"(?:\n|[.!?…]\s)\s*(?=\S+\s+\S)", text)
+        text = text[begins.end() :] if begins else text
+    return " ".join(text.split()[:3])[:40]
 
 
 def run_path(name: str | None, first_file: str) -> Path:

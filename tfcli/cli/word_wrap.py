@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from itertools import accumulate, pairwise
 
 
 class WordWrap:
@@ -47,6 +48,25 @@ class WordWrap:
             return "\n"
         self._column = length
         return f"\033[{length}D\033[K\n{self._word}"
+
+
+def break_at_words(texts: list[str], columns: int) -> list[str]:
+    """Texts, to be written one after another, with a newline for a space where a line is full."""
+    whole = "".join(texts)
+    broken = list(whole)
+    column, space = 0, -1
+    for place, char in enumerate(whole):
+        if char == "\n":
+            column, space = 0, -1
+            continue
+        column += 8 - column % 8 if char == "\t" else _columns(char)
+        if char == " ":
+            space = place
+        if column >= columns and space >= 0:
+            broken[space] = "\n"
+            column, space = sum(map(_columns, whole[space + 1 : place + 1])), -1
+    ends = [0, *accumulate(map(len, texts))]
+    return ["".join(broken[start:end]) for start, end in pairwise(ends)]
 
 
 def _columns(char: str) -> int:

@@ -106,7 +106,7 @@ class Generator:
             asks for the beginning of one.
         deadline: a value of `time.monotonic()` at which all texts end.
         logprobs: whether each token comes with its log-probability.
-        notice: called once when a prompt is too long, and once when a context is full.
+        notice: called once, when a prompt is too long or a context is full.
 
     """
 
@@ -125,8 +125,7 @@ class Generator:
         self._special = tokenizer.special
         self._bos = [] if self._special.bos is None else [self._special.bos]
         self._many_documents, self._deadline = many_documents, deadline
-        self._logprobs, self._notice = logprobs, notice
-        self._noticed: set[str] = set()
+        self._logprobs, self._notice, self._noticed = logprobs, notice, False
         self._grammars = GrammarCompiler(tokenizer)
         self._characters = CharacterMask(tokenizer.token_bytes)
         self._healing = TokenHealing(tokenizer)
@@ -197,7 +196,7 @@ class Generator:
             )
         room = self._engine.context_length - len(self._bos)
         if len(ids) > room:
-            self._notice_once(f"the prompt has {len(ids):,} tokens; using the last {room:,}")
+            self._notice_once(f"the prompt has {len(ids):,} tokens", ids[-room:])
             ids = ids[len(ids) - room :]
         first = len(self._bos) == 0  # without bos, one token has to be left to start from
         most_taken = most_taken if request.token_healing else 0
@@ -206,11 +205,13 @@ class Generator:
             return [*self._bos, *ids], []  # the form is of what follows the prompt
         return [*self._bos, *ids[:first], *rest], taken
 
-    def _notice_once(self, text: str) -> None:
-        kind = text.split()[0]
-        if kind not in self._noticed:
-            self._noticed.add(kind)
-            self._notice(text)
+    def _notice_once(self, what: str, seen: list[int]) -> None:
+        """Says how much the model sees of a text that is longer than its context."""
+        if not self._noticed:
+            count = len(self._tokenizer.decode_continuation(seen).decode(errors="ignore"))
+            about = f"the last {len(seen):,} tokens, about {round(count, 2 - len(str(count))):,}"
+            self._notice(f"{what}; the model sees only {about} letters")
+        self._noticed = True
 
     # --- a step ---------------------------------------------------------------------------------
 
@@ -252,9 +253,9 @@ class Generator:
         for sequence in active:
             ids = sequence.context_ids
             if len(ids) > length:
-                kept = max(1, length // 2)
-                self._notice_once(f"context full; keeping the last {kept:,} tokens")
-                sequence.context_ids = [*self._bos, *ids[len(ids) - kept :]][-length:]
+                self._notice_once("context full", ids[-length:])
+                kept = ids[-max(1, length // 2) :]
+                sequence.context_ids = [*self._bos, *kept][-length:]
                 sequence.needs_prefill = True
         fresh = [row for row, sequence in enumerate(active) if sequence.needs_prefill]
         decoding = [row for row, sequence in enumerate(active) if not sequence.needs_prefill]
@@ -370,8 +371,7 @@ class Generator:
             reason = active[row].finish_reason(late=late)
             if reason is None:
                 continue
-            done = active[row]
-            last = active.pop()
+            done, last = active[row], active.pop()
             if last is not done:
                 if not last.needs_prefill:
                     self._engine.copy_row(len(active), row)
@@ -390,8 +390,8 @@ def generate(
 ) -> Iterator[int]:
     """Yields the tokens of one text that continues a prompt.
 
-    It ends at `eos`, which is not yielded, at a stop string, or at the token limit. When the
-    context is full, its later half is kept. No token is healed: all follow those of the prompt.
+    It ends at `eos`, which is not yielded, at a stop string, or at the token limit. When a context
+    is full, its later half is kept. No token is healed: all follow those of the prompt.
     """
     request = replace(request, token_healing=False)
     generator = Generator(engine, tokenizer, many_documents=many_documents, notice=notice)

@@ -13,11 +13,12 @@ class StopStrings:
 
     The text is cut before the string that is complete first; of several that end at the same byte,
     before the longest. The longest end of the text that could begin a stop string is held back
-    until it is clear whether it does.
+    until it is clear whether it does. A newline in a stop string is also found as CR LF, which a
+    model writes that has read texts from Windows.
     """
 
     def __init__(self, strings: Sequence[bytes]) -> None:
-        self._strings = [string for string in strings if string]
+        self._strings = [each for string in strings if string for each in _spellings(string)]
         self._held = b""
         self.found = False
 
@@ -43,6 +44,14 @@ class StopStrings:
         """The bytes held back, when the text ends for another reason."""
         held, self._held = self._held, b""
         return held
+
+
+def _spellings(string: bytes) -> set[bytes]:
+    """A stop string with each kind of line ends."""
+    if b"\r" in string:
+        return {string}
+    windows = string.replace(b"\n", b"\r\n")
+    return {string, windows, b"\r" + string if string.startswith(b"\n") else string}
 
 
 def _overlap(text: bytes, string: bytes) -> int:

@@ -129,7 +129,9 @@ class CorpusMetadata:
             return f"the end of {names}"
         if self.documents <= len(self.sources) and len(self.held_out) == len(self.sources):
             return f"the ends of {names}"
-        return f"{len(self.held_out)} parts of {names}"
+        if len(self.sources) > 3:
+            names = f"{len(self.sources):,} files"
+        return f"{len(self.held_out):,} {'part' if len(self.held_out) == 1 else 'parts'} of {names}"
 
     @classmethod
     def from_json(cls, value: object) -> CorpusMetadata:

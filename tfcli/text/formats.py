@@ -9,6 +9,7 @@ from __future__ import annotations
 import bz2
 import csv
 import gzip
+import io
 import itertools
 import json
 import lzma
@@ -21,6 +22,7 @@ from typing import IO, TYPE_CHECKING, Literal, cast
 
 from tfcli.errors import DataError
 from tfcli.text.chunks import character_boundary
+from tfcli.text.encoding import UTF8, encoding_of, has_zeros
 from tfcli.text.epub import CONTAINER
 from tfcli.text.html import is_html
 from tfcli.text.parquet import open_zstd
@@ -90,7 +92,7 @@ class NotText:
     command: str | None = None
 
 
-PANDOC = "pandoc -t plain {} -o text.txt"
+PANDOC = "pandoc --wrap=none -t plain {} -o text.txt"
 _ZIPPED = (  # a name inside of a zip archive, and what that makes of it
     ("word/document.xml", NotText("a Word document (docx)", PANDOC)),
     ("content.xml", NotText("an OpenDocument file", PANDOC)),
@@ -172,6 +174,22 @@ def refuse(kind: NotText, name: Path) -> DataError:
         f"{name} is {kind.name}, not text",
         hint=kind.command.format(quoted) if kind.command else None,
     )
+
+
+def require_plain(data: bytes, name: Path) -> None:
+    """Raises DataError where all of a file is known to be something else than plain text."""
+    suffix = name.suffix.lower()
+    inside = names_in_zip(io.BytesIO(data)) if data.startswith(ZIPPED) else None
+    if inside is not None and markup_of(data, suffix, inside):
+        kind: NotText | None = NotText("an EPUB book", PANDOC)
+    elif compression := compression_of(data):
+        kind = NotText(f"compressed ({compression})")
+    else:
+        kind = not_text(data[:HEAD], suffix, inside)
+    if kind:
+        raise refuse(kind, name)
+    if has_zeros(data) and encoding_of(data[:HEAD])[0] == UTF8:
+        raise DataError(f"{name} is a binary file, not text")
 
 
 # --- books and pages, which text is made of -----------------------------------------------------

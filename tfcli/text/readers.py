@@ -126,7 +126,7 @@ def _read(
     stream, offset = _as_text(stream, raw, options, name, reading)
     reading.format = options.format or _recognize(stream, suffix, options, reading)
     if reading.format == "text":
-        blocks = _checked(read_blocks(stream), name, offset, zeros=options.encoding is not None)
+        blocks = _checked(read_blocks(stream), name, offset, zeros=options.encoding == UTF8)
         yield from _documents(blocks, options, reading)
         return
     rows = (

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from tfcli.errors import DataError, InputOutputError
 from tfcli.text.held_out import Ranges, choose_held_out
+from tfcli.text.line_ends import LineEnds
 from tfcli.text.readers import read_chunks
 from tfcli.text.reading import MARKUP, Reading, describe_markup
 
@@ -25,6 +26,7 @@ Progress = Callable[[int], None]
 
 MAX_ENDS = 1 << 20  # ends of documents remembered to choose the split from: 8 MiB
 DOCUMENT_BORDER = b"\xff"  # a byte that UTF-8 never contains, so that boundaries count in the hash
+CONVERSIONS = ("iconv", "--encoding", "pandoc", "pdftotext")  # hints that are worth a note
 NAMED = 3  # files that are left out and named
 
 
@@ -112,7 +114,8 @@ def scan_sources(
     found = _Ends()
     notes: list[str] = []
     left_out: dict[int, str] = {}
-    conversion: str | None = None  # of the first that is left out for its encoding
+    conversions: dict[str, str] = {}  # by program: of the first that it would make text of
+    line_ends = LineEnds()
     markup: dict[Format, list[Path]] = {}
     for place, (source, name) in enumerate(zip(sources, names, strict=True)):
         facts = Reading()
@@ -120,15 +123,18 @@ def scan_sources(
         try:
             for chunk in read_chunks(source, reading, name=name, reading=facts):
                 found.add(chunk)
+                line_ends.add(chunk.data)
                 progress(found.bytes)
         except (DataError, InputOutputError) as error:
             if before is None:
                 raise
             found.go_back_to(before)
+            line_ends.end(name, plain=False)
             left_out[place] = error.what
-            if conversion is None and (error.hint or "").startswith(("iconv", "--encoding")):
-                conversion = error.hint
+            if error.hint and error.hint.startswith(CONVERSIONS):
+                conversions.setdefault(error.hint.split()[0], error.hint)
             continue
+        line_ends.end(name, plain=facts.format == "text")
         if facts.format in MARKUP and reading.format is None:
             markup.setdefault(facts.format, []).append(name)
         else:
@@ -144,7 +150,8 @@ def scan_sources(
         held_out=choose_held_out(found.ends, val_fraction),
     )
     notes = [*_shortened(notes), *(describe_markup(*each) for each in markup.items())]
-    return SavedScan(scan, (*notes, *_describe(left_out, conversion)), tuple(left_out))
+    notes += filter(None, [line_ends.note()])
+    return SavedScan(scan, (*notes, *_describe(left_out, conversions)), tuple(left_out))
 
 
 def _shortened(notes: list[str]) -> list[str]:
@@ -153,13 +160,14 @@ def _shortened(notes: list[str]) -> list[str]:
     return notes if more <= 0 else [*notes[: 2 * NAMED], f"... and {more:,} more files like these"]
 
 
-def _describe(left_out: dict[int, str], conversion: str | None) -> list[str]:
-    """The note on what is left out, and the command that would mend the first such encoding."""
+def _describe(left_out: dict[int, str], conversions: dict[str, str]) -> list[str]:
+    """The note on what is left out, and the commands that would make text of it."""
     reasons = list(left_out.values())
     if not reasons:
         return []
     more = f"; and {len(reasons) - NAMED:,} more" if len(reasons) > NAMED else ""
-    command = f" (try: {re.sub(' +# +', ', ', conversion)})" if conversion else ""
+    commands = "; or ".join(re.sub(" +# +", ", ", each) for each in conversions.values())
+    command = f" (try: {commands})" if commands else ""
     return [f"left out: {'; '.join(reasons[:NAMED])}{more}{command}"]
 
 

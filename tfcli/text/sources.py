@@ -35,6 +35,7 @@ MIN_WEIGHT, MAX_WEIGHT = 0.01, 100
 
 # Folders that programs fill: packages, caches, environments.
 FOREIGN = {"node_modules", "__pycache__", "site-packages", "__MACOSX"}
+LOCK = re.compile(r"~\$.*|\.~lock\..*#")  # what Word and LibreOffice keep beside an open document
 HIDDEN = "hidden"  # why a folder is left out whose name begins with a dot
 
 
@@ -264,7 +265,7 @@ def _walk(
         except OSError as error:  # a link to itself, no permission
             is_folder, is_file = False, False
             reason = error.strerror or "unreadable"
-        if entry.name.startswith("."):
+        if entry.name.startswith(".") or LOCK.fullmatch(entry.name):
             if is_folder:
                 left_out.append((path, HIDDEN))
             continue

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from dataclasses import replace
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -113,6 +114,10 @@ def _whole_prompt(
         DataError: stdin is not UTF-8, or its end does not come in time.
 
     """
+    if argument and _is_file(argument):
+        reporter.note(
+            f"Note: the prompt is the name of a file; < {shlex.quote(argument)} continues its text."
+        )
     in_use = argument is not None and streams.stdin_is_in_use()
     if options.no_stdin or in_use or not streams.stdin_is_piped():
         if argument is None:
@@ -135,6 +140,13 @@ def _whole_prompt(
             f"{len(argument.encode()):,} from PROMPT (--no-stdin: only PROMPT)."
         )
     return piped + argument
+
+
+def _is_file(prompt: str) -> bool:
+    try:
+        return bool(Path(prompt).suffix) and Path(prompt).is_file()
+    except (OSError, ValueError):  # too long for a name
+        return False
 
 
 NOT_FROM_STDIN = "--no-stdin, or < /dev/null, if there is nothing to read"

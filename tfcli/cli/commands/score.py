@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import stat
 import sys
 from dataclasses import dataclass
@@ -24,7 +25,7 @@ from tfcli.cli.score_output import (
 )
 from tfcli.cli.shared_options import EngineOptions, JsonOption, QuietOption, ThreadOptions
 from tfcli.cli.stdin_lines import StdinLines
-from tfcli.errors import DataError, UsageError
+from tfcli.errors import DataError, NotFoundError, UsageError
 from tfcli.options import OptionError, Options, option, options_of
 from tfcli.text.encoding import UTF8_BOM, decode_line
 from tfcli.text.reading_options import ReadingOptions
@@ -230,12 +231,11 @@ def _documents(
     """
     from tfcli.text.readers import read_chunks
     from tfcli.text.reading import Reading
-    from tfcli.text.sources import find_sources
 
     if file == "-":
         _require_stdin()
         streams.mention_waiting("the text")
-    for path in find_sources([file]).files:
+    for path in _files(file):
         found = Reading()
         parts: list[bytes] = []
         for chunk in read_chunks(path, reading, reading=found):
@@ -245,6 +245,23 @@ def _documents(
                 parts = []
         for note in found.notes(path, reading):
             reporter.note(f"Note: {note}.")
+
+
+def _files(file: str) -> tuple[Path, ...]:
+    """The files of the argument.
+
+    Raises:
+        NotFoundError: there is none; of a sentence, with the command that scores it.
+
+    """
+    from tfcli.text.sources import find_sources
+
+    try:
+        return find_sources([file]).files
+    except NotFoundError as error:
+        if " " in file and error.hint is None:
+            error.hint = f"echo {shlex.quote(file)} | tfcli score   # if it is the text itself"
+        raise
 
 
 def _whole(file: str, reading: ReadingOptions, reporter: streams.Reporter) -> list[str]:
@@ -300,14 +317,13 @@ def _is_object(line: bytes) -> bool:
 def _numbered_lines(file: str, what: str) -> Iterator[list[tuple[int, bytes]]]:
     """Lines with their numbers, in groups, without a byte order mark; those of stdin arrive."""
     from tfcli.text.readers import read_lines
-    from tfcli.text.sources import find_sources
 
     if file == "-":
         _require_stdin()
         arriving = StdinLines(what)
         groups = iter(lambda: arriving.read_available(LINES), [])
     else:
-        paths = find_sources([file]).files
+        paths = _files(file)
         if len(paths) != 1:
             raise UsageError(
                 f"--jsonl reads one file; {file} matches {len(paths):,}",

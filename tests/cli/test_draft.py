@@ -1,0 +1,126 @@
+"""The text of an interactive session, without the session."""
+
+from __future__ import annotations
+
+import zipfile
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tfcli.cli.draft import Draft
+from tfcli.errors import DataError
+from tfcli.text.corpus import open_sources
+from tfcli.text.sources import find_sources
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def loaded(folder: Path, text: bytes) -> Draft:
+    (folder / "text").write_bytes(text)
+    draft = Draft()
+    draft.load(str(folder / "text"))
+    return draft
+
+
+def docx(path: Path) -> Path:
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("word/document.xml", f"<w:p>{path.name}</w:p>")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "what"),
+    [
+        ("a.docx", None, "is a Word document"),
+        ("a.pdf", b"%PDF-1.7\n", "is a PDF"),
+        ("a.gz", b"\x1f\x8b\x08abc", "is compressed"),
+        ("a", bytes(150) + b"abc", "is a binary file"),
+        ("a.txt", "se\xf1or".encode("cp1252"), "is not valid UTF-8"),
+        ("b.txt", "señor".encode("utf-16"), "is not valid UTF-8"),
+    ],
+)
+def test_what_is_no_text_is_named(tmp_path: Path, name: str, data: bytes | None, what: str) -> None:
+    path = tmp_path / name
+    path.write_bytes(docx(path).read_bytes() if data is None else data)
+    with pytest.raises(DataError, match=what) as caught:
+        Draft().load(str(path))
+    assert (caught.value.hint or "").startswith("pandoc") == (data is None)
+
+
+def test_a_folder_with_documents_gets_the_command_once(tmp_path: Path) -> None:
+    (tmp_path / "one.txt").write_text("Once")
+    for name in ("a.docx", "b.docx"):
+        docx(tmp_path / name)
+    (note,) = open_sources(find_sources([str(tmp_path)]), cache=tmp_path / ".cache").notes
+    assert note.count("try: ") == note.count("pandoc") == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "whole"),
+    [
+        ("Dijo algo.\nY más.", "-Habla -dijo-.", "Dijo algo.\nY más.\n-Habla -dijo-."),
+        ("Uno.\r\nDos. ", "—Habla.", "Uno.\r\nDos.\r\n—Habla."),
+        ("Uno.\n\n«Dos.»\n\nTres.\n", "«Cuatro.»", "Uno.\n\n«Dos.»\n\nTres.\n\n«Cuatro.»"),
+        ("One.\n\nTwo\nlines.\n\n", '"Three."', 'One.\n\nTwo\nlines.\n\n"Three."'),
+        ("One", "- two -", "One - two -"),  # a text without lines
+        ("One.\nTwo", "-", "One.\nTwo\n-"),
+        ("One ", "\ntwo", "One\ntwo"),
+        ("One", "\n\ntwo", "One\n\ntwo"),
+    ],
+)
+def test_dialogue_begins_a_paragraph(text: str, line: str, whole: str) -> None:
+    draft = Draft()
+    draft.begin(text)
+    draft.take_turn(line)
+    assert draft.text == whole
+    draft.undo()
+    assert draft.text == text.rstrip(" ")
+
+
+@pytest.mark.parametrize(
+    ("typed", "name"),
+    [
+        ("'a chapter.txt'", "a chapter.txt"),
+        ('"a chapter.txt"', "a chapter.txt"),
+        ("a\\ chapter.txt", "a chapter.txt"),
+        ("a chapter.txt", "a chapter.txt"),
+        ("it's", "it's"),
+        ("'it'\"'\"'s'", "it's"),
+        ("'quoted'", "'quoted'"),  # as it is, if there is such a file
+    ],
+)
+def test_file_names_may_be_quoted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, typed: str, name: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / name).write_text("Once")
+    draft = Draft()
+    draft.load(typed)
+    assert draft.text == "Once"
+    assert draft.save(typed).name == name
+
+
+@pytest.mark.parametrize(
+    ("file", "line", "written", "whole"),
+    [
+        (
+            b"One.\r\nTwo",
+            "of\nthree",
+            "\nfour\r\nfive\r",
+            b"One.\r\nTwo of\r\nthree\r\nfour\r\nfive",
+        ),
+        (b"One.\nTwo", "of\nthree", "\r\nfour\nfive\r", b"One.\nTwo of\nthree\nfour\nfive"),
+        (b"a\r\nb\nc\nd", "\ne", "\r\n", b"a\r\nb\nc\nd\ne\n"),  # what was there is left
+        (b"One", "two", " three\r\nfour\r\n", b"One two three\r\nfour\r\n"),
+        (b"One", "two", " three", b"One two three"),
+    ],
+)
+def test_lines_end_as_those_of_the_file(
+    tmp_path: Path, file: bytes, line: str, written: str, whole: bytes
+) -> None:
+    draft = loaded(tmp_path, file)
+    draft.take_turn(line)
+    draft.add_written(written)
+    draft.save("")
+    assert (tmp_path / "text").read_bytes() == whole
