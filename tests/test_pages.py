@@ -148,6 +148,9 @@ ENTRIES = dict(re.findall(r"^### (.+)\n\n((?:.+\n?)+)", GLOSSARY, re.MULTILINE))
 PRINTED = {
     "nats/byte": "Nats per byte", "nats per byte": "Nats per byte", "bits/byte": "Bits per byte",
     "perplexity": "Perplexity", "surprisal": "Surprisal", "train loss": "Train loss",
+    "a subset": "Subset", "evenly spaced subset": "Subset",
+    "final,": "Final evaluation", "expected held out": "Expected held out",
+    "train, mean of": "Train loss",
     "held out": "Held out", "held-out loss": "Held out", "baselines": "Baselines",
     "gzip": "Baselines", "6-gram model": "Baselines", "MFU": "MFU", "tokens/s": "Tokens/s",
     "stride": "Stride", "step": "Step", "epochs": "Epoch", "batch": "Batch",

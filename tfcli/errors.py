@@ -113,7 +113,7 @@ def closest_match(name: str, known: Iterable[str]) -> str | None:
     """The known name most similar to `name`, or None if none is close: for "did you mean"."""
     from difflib import get_close_matches  # only needed in this rare case
 
-    matches = get_close_matches(name, list(known), n=1, cutoff=0.5)
+    matches = get_close_matches(name, list(known), n=1, cutoff=0.65)
     return matches[0] if matches else None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import re
@@ -140,8 +141,8 @@ def test_piped_chart_fits_the_width_and_has_no_color(
         "training time (seconds)",
         "one",
         "●",
-        "▲",
-        "held out: best",
+        "△",
+        "held out: best 0." if columns == "200" else "  0.0" if columns == "40" else "best 0.",
         "┤",
         "┬",
     ):
@@ -163,6 +164,27 @@ def test_terminal_gets_color_unless_no_color_is_set(
     child.expect(pexpect.EOF)
     assert ("\x1b[34m●" in child.before) is colored
     assert ("\x1b[" in child.before) is colored
+
+
+@pytest.mark.parametrize(("columns", "rows"), [(80, 24), (120, 40), (40, 24), (80, 10)])
+def test_chart_of_four_runs_has_room_and_even_ticks(
+    trained: Shell, tmp_path: Path, columns: int, rows: int
+) -> None:
+    names = [f"run-{number}" for number in range(4)]
+    shell = copy_run(trained, tmp_path, *names)
+    done = shell("runs", "plot", *names, env={"COLUMNS": str(columns), "LINES": str(rows)})
+    lines = done.out.decode().splitlines()
+    chart = [line for line in lines if re.match(r" *[0-9.]* [┤│]", line)]
+    assert len(chart) >= 10
+    assert len(lines) <= max(rows - 4, 18)
+    ticks = [number for number, line in enumerate(chart) if "┤" in line]
+    assert len(ticks) > 1
+    assert len({after - before for before, after in itertools.pairwise(ticks)}) == 1
+    signs = "●△■×"
+    final = json.loads(shell("runs", "list", "--json").out.splitlines()[0])["held_out"]
+    for line, name, sign in zip(lines[-4:], names, signs, strict=True):
+        assert {name, sign} <= set(line.split())
+        assert f"{final['nats_per_byte']:.4f}" in line
 
 
 def test_constant_loss_and_a_single_step_can_be_drawn(trained: Shell, tmp_path: Path) -> None:
@@ -272,8 +294,20 @@ def test_legend_is_in_columns_where_there_is_room(trained: Shell, tmp_path: Path
     shell = copy_run(trained, tmp_path, "one", "a-longer-name")
     lines = shell("runs", "plot", "one", "a-longer-name", env={"COLUMNS": "120"}).out.decode()
     first, second = lines.splitlines()[-2:]
-    assert first.index("●") == second.index("▲")
+    assert first.index("●") == second.index("△")
     assert first.index("⠤⠤") == second.index("⠤⠤")
+
+
+def test_labels_of_runs_have_the_figure_that_the_list_has(trained: Shell, tmp_path: Path) -> None:
+    shell = copy_run(trained, tmp_path, "one", "two")
+    for name in ("one", "two"):
+        write_metrics(
+            shell, name, evaluated(0, 4.0), evaluated(1, 1.875), evaluated(1, 1.5, 900)
+        )  # fmt: skip
+    assert shell("runs", "plot", "one", "two", "--out", "losses.svg").code == 0
+    texts = "".join(ElementTree.parse(tmp_path / "losses.svg").getroot().itertext())
+    assert "one  1.5000" in texts
+    assert "1.8750 " not in texts.replace("1.8750 nats", "")
 
 
 def test_svg_shows_falling_losses_and_has_the_numbers(trained: Shell, tmp_path: Path) -> None:

@@ -145,9 +145,11 @@ def test_info_is_shown_as_table_and_as_json(trained: Shell) -> None:
     assert facts["metadata"]["corpus"]["bytes"] == len(BOOK.encode())
 
 
-@pytest.mark.parametrize("kind", ["bpe", "unigram", "char"])
-def test_every_type_is_trained_and_measured(shell: Shell, kind: str) -> None:
-    done = shell("tokenizer", "train", "book.txt", "--name", "it", "--type", kind, "--json")
+@pytest.mark.parametrize(
+    ("option", "kind"), [("--type", "bpe"), ("--type", "unigram"), ("--tokenizer-type", "char")]
+)
+def test_every_type_is_trained_and_measured(shell: Shell, option: str, kind: str) -> None:
+    done = shell("tokenizer", "train", "book.txt", "--name", "it", option, kind, "--json")
     assert done.code == 0, done.err
     report = json.loads(done.out)
     assert report["type"] == kind
@@ -207,6 +209,8 @@ ERRORS = {
         ("train", "book.txt", "--name", "it", "--user-defined-symbols", ""), b"", 2, "empty",
     ),
     "misspelled": (("encode", "-t", "wods"), b"", 66, "did you mean 'words'"),
+    "name of a run": (("info", "tale"), b"", 66, "try: --run tale"),
+    "name of a run to encode with": (("encode", "-t", "tale"), b"", 66, "try: --run tale"),
     "bad name": (("train", "book.txt", "--name", "a/b"), b"", 2, "invalid tokenizer name: 'a/b'"),
     "too small": (
         ("train", "book.txt", "--name", "it", "--vocab-size", "100"), b"", 65, "too small",
@@ -228,5 +232,8 @@ def test_tokenizer_of_a_run_is_shown(trained: Shell) -> None:
     of_run = json.loads(trained("tokenizer", "info", "--run", "tale", "--json").out)
     assert of_run["name"] == "tale"
     assert of_run["fingerprint"] == saved["fingerprint"]
+    assert of_run["type"] == saved["type"] == "bpe"
+    for key in ("held_out.bytes", "held_out.bytes_per_token"):
+        assert of_run[key] == pytest.approx(saved[key], rel=0.01)  # the run counts ends of texts
     assert trained("tokenizer", "info", "words", "--run", "tale").code == 2
     assert "tfcli tokenizer info NAME" in trained("tokenizer", "info").err

@@ -238,3 +238,25 @@ def test_a_decimal_comma_is_told(called: Called, arguments: str, meant: str) -> 
 def test_what_has_no_decimal_comma_gets_no_such_hint(called: Called) -> None:
     for value in ("0,x", "a,b", "1,2,3", ","):
         assert "comma" not in called("generate", "a", "--temperature", value).err
+
+
+def test_a_misspelled_value_is_recognized(called: Called) -> None:
+    assert "did you mean 'steps'?" in called("runs", "plot", "--x", "step").err
+    assert "did you mean 'gpt2'?" in called("train", "book.txt", "--family", "gp2").err
+
+
+def test_names_with_commas_are_to_be_separated_by_spaces(called: Called) -> None:
+    for name in ("base", "g2", "over"):
+        folder = called.folder / "checkpoints" / name
+        folder.mkdir(parents=True)
+        (folder / "run.json").write_text("{}")
+    assert "separate runs by spaces: base g2" in called("runs", "plot", "base,g2").err
+    assert "over" not in called("runs", "show", "nothere").err
+
+
+def test_a_few_bytes_are_not_trained_on(called: Called) -> None:
+    (called.folder / "tiny.txt").write_text("abc")
+    done = called("train", "tiny.txt", "--steps", "1")
+    assert done.code == 65
+    assert "not enough text: 2 bytes to train on" in done.err
+    assert "try: add more text: from 50 kB on" in done.err

@@ -301,3 +301,19 @@ def test_contradiction_in_a_file_is_a_data_error() -> None:
     with pytest.raises(DataError) as caught:
         ModelConfig.from_json(changed("head_dim", 5))
     assert "head_dim" in (caught.value.why or "")
+
+
+@pytest.mark.parametrize(
+    ("family", "options", "hint"),
+    [
+        ("modern", {"num_heads": 4, "num_kv_heads": 3}, "--num-kv-heads 2"),
+        ("gpt2", {"num_kv_heads": 1}, "leave out --num-kv-heads, or choose --family modern"),
+        ("classic", {"tied_head": False}, "leave out --no-tied-head, or choose --family modern"),
+    ],
+)
+def test_what_cannot_be_built_has_a_way_out(
+    family: Family, options: dict[str, Any], hint: str
+) -> None:
+    with pytest.raises(UsageError) as caught:
+        named_config("tiny", vocab_size=320, context_length=32, family=family, **options)
+    assert caught.value.hint == hint

@@ -254,7 +254,7 @@ def test_resuming_on_a_changed_text_is_refused(workshop: Workshop) -> None:
 
 def test_training_stops_after_patience_evaluations_without_improvement(workshop: Workshop) -> None:
     """With a learning rate of zero no evaluation improves on that of the first weights."""
-    job = workshop.job(steps=20, learning_rate=0.0, eval_every=1)
+    job = workshop.job(steps=20, learning_rate=1e-12, eval_every=1)
     job = dataclasses.replace(job, plan=dataclasses.replace(job.plan, patience=3))
     events = list(workshop.begin("run", job).events())
     assert isinstance(events[-1], Stopped)
@@ -306,7 +306,7 @@ def test_out_of_memory_reduces_the_micro_batch(tmp_path: Path, device: Device) -
 
 def test_patience_and_best_loss_survive_a_resume(workshop: Workshop) -> None:
     """The best evaluation may be of a step that was never saved."""
-    job = workshop.job(steps=20, learning_rate=0.0, eval_every=1, save_every=100)
+    job = workshop.job(steps=20, learning_rate=1e-12, eval_every=1, save_every=100)
     job = dataclasses.replace(job, plan=dataclasses.replace(job.plan, patience=4))
     list(workshop.begin("whole", job).events())
     list(workshop.begin("cut", job, stop=StopAfter(3)).events())

@@ -166,6 +166,11 @@ def test_too_little_text_is_refused() -> None:
         plan_for(TrainOptions(), tokens=1)
 
 
+def test_a_learning_rate_of_zero_is_refused() -> None:
+    with pytest.raises(UsageError, match="learning_rate must be between 1e-12"):
+        TrainOptions(learning_rate=0)
+
+
 def test_batch_is_no_larger_than_the_text() -> None:
     decision = decide(TrainOptions(steps=1, batch_tokens=10**11), tokens=1000)
     assert decision.plan.batch_size == 1000 // decision.model.context_length

@@ -241,7 +241,7 @@ def _parser(option: Option) -> Callable[[Any], Any]:
         try:
             return option.parse_text(value) if isinstance(value, str) else value
         except OptionError as error:
-            error.hint = error.hint or suggested_value(option.name, value)
+            error.hint = error.hint or suggested_value(option.name, value, option.choices)
             raise error.spelled(flag) from None
 
     return parse

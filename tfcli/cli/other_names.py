@@ -8,6 +8,13 @@ that everything named here exists.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from tfcli.errors import closest_match
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 # Options; of several, the first is meant that the command has.
 OPTIONS: dict[str, tuple[str, ...]] = {
     # the size of a model
@@ -255,10 +262,16 @@ def plain(name: str) -> str:
     return name.lower().replace("-", "").replace("_", "")
 
 
-def suggested_value(option: str, value: str) -> str | None:
-    """What to write for a value that an option does not know, if others call one so."""
+def similar_choice(value: str, choices: Iterable[str]) -> str | None:
+    """The one of an option's values that is spelled almost so, as a question."""
+    similar = closest_match(value, choices)
+    return f"did you mean {similar!r}?" if similar else None
+
+
+def suggested_value(option: str, value: str, choices: Iterable[str] = ()) -> str | None:
+    """What to write for a value that an option does not know: others call one so, or it is near."""
     if option == "device" and plain(value).startswith("cuda:"):
         number = value.split(":", 1)[1]
         return f"CUDA_VISIBLE_DEVICES={number if number.isdecimal() else 0} tfcli ... --device cuda"
     meant = VALUES.get(option, {}).get(plain(value))
-    return f"--{option} {meant}" if meant else None
+    return f"--{option} {meant}" if meant else similar_choice(value, choices)

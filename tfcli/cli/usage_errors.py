@@ -6,7 +6,7 @@ import re
 import shlex
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from tfcli.cli.other_names import ARGUMENTS, COMMANDS, OPTIONS, plain
+from tfcli.cli.other_names import ARGUMENTS, COMMANDS, OPTIONS, plain, similar_choice
 from tfcli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -56,6 +56,8 @@ def as_usage_error(error: typer.TyperException, root: Any, arguments: Sequence[s
         hint = hint or _meant(unknown[1], command, path)
     elif path == "tfcli generate" and message.startswith("unexpected argument"):
         message, hint = _of_several_prompts(message, arguments)
+    elif wrong := re.fullmatch(r"\S+ must be one of (.+), not '(.*)'", message):
+        hint = similar_choice(wrong[2], wrong[1].split(", ")) or f"{path} --help"
     elif message.startswith("missing "):
         hint = _usage(command, path)
     else:

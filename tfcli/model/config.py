@@ -83,7 +83,25 @@ class ModelConfig:
     def __post_init__(self) -> None:
         faults = self._faults()
         if faults:
-            raise UsageError("this model cannot be built", why="; ".join(faults))
+            raise UsageError(
+                "this model cannot be built", why="; ".join(faults), hint=self._way_out()
+            )
+
+    def _way_out(self) -> str | None:
+        """What to ask for instead, where that is one thing."""
+        if type(self.num_heads) is not int or type(self.num_kv_heads) is not int:
+            return None
+        if min(self.num_heads, self.num_kv_heads) < 1 or self.family not in get_args(Family):
+            return None
+        if self.positions != "rotary" and self.num_kv_heads != self.num_heads:
+            return "leave out --num-kv-heads, or choose --family modern"
+        if self.positions != "rotary" and not self.tied_head:
+            return "leave out --no-tied-head, or choose --family modern"
+        if self.num_heads % self.num_kv_heads:
+            most = min(self.num_kv_heads, self.num_heads)
+            groups = next(n for n in range(most, 0, -1) if self.num_heads % n == 0)
+            return f"--num-kv-heads {groups}"
+        return None
 
     def _faults(self) -> list[str]:
         if self.family not in get_args(Family):

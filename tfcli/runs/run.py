@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from types import NoneType
@@ -376,6 +377,12 @@ def run_folder(name: str, root: Path = ROOT) -> Path:
 
 def _no_such_run(name: str, root: Path) -> NotFoundError:
     known = [run.name for run in list_runs(root)]
+    parts = [part.strip() for part in name.split(",") if part.strip()]
+    if len(parts) > 1 and set(parts) <= set(known):
+        return NotFoundError(
+            f"run {name!r} not found in {root}/",
+            hint=f"separate runs by spaces: {shlex.join(parts)}",
+        )
     similar = closest_match(name, known)
     return NotFoundError(
         f"run {name!r} not found in {root}/",

@@ -84,7 +84,7 @@ class TrainOptions(Options):
         panel=OPTIMIZATION, help="Tokens per optimizer step.",
     )  # fmt: skip
     learning_rate: float | None = option(
-        None, min=0, max=1000, aliases=("lr",), metavar="RATE", panel=OPTIMIZATION,
+        None, min=1e-12, max=1000, aliases=("lr",), metavar="RATE", panel=OPTIMIZATION,
         shown_default="from the number of steps",
         help="Peak learning rate of the weight matrices (Muon); the others scale with it.",
     )  # fmt: skip

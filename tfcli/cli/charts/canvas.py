@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-MARKERS = "●▲■◆○△□◇"  # one a run
+MARKERS = "●△■×○▲□◆"  # one a run; neighbors differ even where a font draws them small
 COLORS = (34, 33, 32, 35, 36, 31, 94, 93)  # ANSI, one a run
 DOTS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))  # of a braille cell, by row
 

@@ -47,6 +47,7 @@ class Curve:
         final_eval: evaluations on another part of the held-out text, drawn as single points.
         smoothing: how many steps each point of `train` is the mean of.
         held_out_caption: the losses of the evaluations, each with what it was measured on.
+        short_captions: the same with less and less, for a line of several runs.
 
     """
 
@@ -56,6 +57,7 @@ class Curve:
     final_eval: list[Evaluation]
     smoothing: int
     held_out_caption: str
+    short_captions: tuple[str, ...]
 
     @property
     def train_caption(self) -> str:
@@ -90,7 +92,7 @@ class Axis:
         values = nice_ticks(self.low / self.scale, self.high / self.scale, count)
         if self.integers:
             return [(v, format_count(v).replace(".0", "")) for v in values if v == int(v)]
-        labels = _with_equal_decimals(values)
+        labels = with_equal_decimals(values)
         return [(value * self.scale, label) for value, label in zip(values, labels, strict=True)]
 
 
@@ -145,6 +147,7 @@ def _curve(series: Series, label: str, quantity: Quantity) -> Curve:
         [_evaluation(point, label, quantity) for point in series.final_eval],
         smoothing,
         _held_out_caption(series, len(shown)),
+        _short_captions(series),
     )
 
 
@@ -166,6 +169,25 @@ def _held_out_caption(series: Series, shown: int) -> str:
     if shown < len(series.held_out):
         caption += f" ({shown} of {len(series.held_out):,} evaluations shown)"
     return caption
+
+
+def _short_captions(series: Series) -> tuple[str, ...]:
+    """The losses in words, from long to short; last the one that `runs list` has."""
+    best, last = series.best, series.last
+    if best is None or last is None or last.held_out is None:
+        return ("not evaluated",)
+    final, value = series.summary["held_out"], f"{best.nats_per_byte:.4f}"
+    ends = f"best {value}, last {last.nats_per_byte:.4f}"
+    if not final or final["bytes"] == last.held_out.bytes:
+        return (f"held out: {ends}", ends, f"best {value}", value)
+    part = "all" if final["whole"] else "more"
+    on_more = f"on {part} {final['nats_per_byte']:.4f}"
+    return (
+        f"held out: {ends}; best {on_more}",
+        f"best {value}; {on_more}",
+        on_more,
+        f"{final['nats_per_byte']:.4f}",
+    )
 
 
 def _x(point: Point, quantity: Quantity) -> float:
@@ -233,8 +255,9 @@ def nice_ticks(low: float, high: float, count: int) -> list[float]:
     return [i * step if step >= 1 else i / round(1 / step) for i in range(first, last + 1)]
 
 
-def _with_equal_decimals(values: Sequence[float]) -> list[str]:
-    """Each with the decimals that tell it from its neighbors."""
-    step = values[1] - values[0] if len(values) > 1 else 1.0
+def with_equal_decimals(values: Sequence[float], step: float | None = None) -> list[str]:
+    """Each with the decimals that tell it from its neighbors, which are a step away."""
+    if step is None:
+        step = values[1] - values[0] if len(values) > 1 else 1.0
     decimals = max(0, math.ceil(-math.log10(step) - 1e-6))
     return [f"{value:,.{decimals}f}" for value in values]

@@ -215,15 +215,16 @@ def _draw_key(
 
 
 def _labels(curves: Sequence[Curve], layout: Layout) -> list[Label]:
-    """The names of the runs with the loss at the end of their lines; of a single run, its lines.
+    """The names of the runs, each with its loss; of a single run, its lines.
 
-    Where a line has evaluations on another part of the text beside it, it is still the line's own.
+    The loss is the final one, which `runs list` shows too, beside its hollow marker. Without one
+    it is that of the line's end.
     """
     if len(curves) == 1:
         return _labels_of_lines(curves[0], layout)
     labels = []
     for run, curve in enumerate(curves):
-        measured = [(one.x, one.y) for one in curve.held_out or curve.final_eval]
+        measured = [(one.x, one.y) for one in curve.final_eval or curve.held_out]
         x, y = (measured or curve.train)[-1]
         text = curve.label
         if len(text) > layout.max_label:

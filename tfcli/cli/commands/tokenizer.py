@@ -47,7 +47,7 @@ class TokenizerOptions(Options):
         None, from_text=parse_count, shown_default="from the size of the text",
         help="Vocabulary size.",
     )  # fmt: skip
-    type: TokenizerType = option("bpe", help="Tokenizer type.")
+    type: TokenizerType = option("bpe", aliases=("tokenizer_type",), help="Tokenizer type.")
     user_defined_symbols: tuple[str, ...] = option(
         (), metavar="A,B", from_text=parse_symbols, help=SYMBOLS_HELP
     )
@@ -265,8 +265,8 @@ def _open(name: str | None, run: str | None, usage: str) -> Tokenizer:
         UsageError: neither or both are given.
 
     """
+    from tfcli.cli.tokenizers import find_tokenizer
     from tfcli.runs.run import find_run
-    from tfcli.text.saved_tokenizers import find_tokenizer
 
     _require_one(name, run, usage)
     return find_run(run)[0].tokenizer() if name is None else find_tokenizer(name).tokenizer
@@ -290,11 +290,12 @@ def info(
     tfcli tokenizer info book
     """
     from tfcli.cli.render import show_facts
+    from tfcli.cli.tokenizers import facts_of_run, find_tokenizer
     from tfcli.runs.run import find_run
-    from tfcli.text.saved_tokenizers import find_tokenizer
     from tfcli.text.vocabulary import list_vocabulary
 
     _require_one(name, run, "info NAME")
+    found = None
     if name is not None:
         saved = find_tokenizer(name)
         path, tokenizer, metadata = saved.path, saved.tokenizer, saved.metadata
@@ -315,6 +316,8 @@ def info(
             "sample_bytes": metadata.get("sample_bytes"),
             **{f"held_out.{key}": value for key, value in metadata.get("measures", {}).items()},
         }
+    if found:
+        facts |= facts_of_run(found, tokenizer)
     if json:
         streams.write_json_result({"metadata": metadata, **facts})
     else:
