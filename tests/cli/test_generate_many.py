@@ -70,6 +70,29 @@ def test_samples_differ_and_are_numbered(trained: Shell) -> None:
     assert samples(2) == texts[:2]
 
 
+def test_all_samples_and_values_end_with_a_newline_and_a_single_text_does_not(
+    trained: Shell,
+) -> None:
+    none = ("generate", "--run", "tale", "--max-new-tokens", "0", "Ann")
+    assert trained(*none, "-n", "2").out == b"--- 1 ---\n\n--- 2 ---\n\n"
+    assert trained(*none, "--echo").out == b"Ann"
+    assert trained(*none, "--echo", "-n", "2").out == b"--- 1 ---\nAnn\n--- 2 ---\nAnn\n"
+    pytest.importorskip("llguidance")
+    for form in (("--choices", "a,b"), ("--regex", "a|b"), ("--json-schema", '{"enum": [1, 2]}')):
+        out = trained("generate", "--run", "tale", "Ann", *form).out
+        assert out in {b"a\n", b"b\n", b"1\n", b"2\n"}, form
+
+
+def test_notes_in_the_same_file_as_a_text_begin_on_a_line_of_their_own(trained: Shell) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "tfcli", *RUN, "Ann saw", "--stats"], cwd=trained.folder,
+        env=bare_environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT, check=True,
+    )  # fmt: skip
+    *_, report = done.stdout.decode().splitlines()
+    assert report.startswith("First token after ")
+
+
 def test_answers_of_lines_are_read_back_as_prompts(trained: Shell) -> None:
     lines = trained(*RUN, "--lines", "--echo", stdin=b"Ann saw\nBo\\b\n").out
     assert b"\\n" in lines

@@ -77,7 +77,7 @@ class SessionOptions(Options):
     stats: bool = option(False, help="Report the speed.")
 
 
-def output_format(options: SessionOptions) -> OutputFormat:
+def output_format(options: SessionOptions, request: GenerationRequest) -> OutputFormat:
     """The format that the options ask for."""
     if options.logprobs:
         return Surprisal(samples=options.samples)
@@ -85,7 +85,9 @@ def output_format(options: SessionOptions) -> OutputFormat:
         return EscapedLines(echo=options.echo)
     if options.jsonl:
         return JsonLines(echo=options.echo)
-    return Plain(echo=options.echo, samples=options.samples)
+    is_value = request.structured.source is not None
+    ends_line = is_value or options.samples > 1
+    return Plain(echo=options.echo, samples=options.samples, ends_line=ends_line)
 
 
 class GenerationSession:
@@ -120,7 +122,7 @@ class GenerationSession:
         from tfcli.generation.request_lines import RequestLine
 
         options = self._options
-        output = output_format(options)
+        output = output_format(options, request)
         feed = RequestFeed(iter([RequestLine(1, request)]), output, samples=options.samples)
         if options.num_beams > 1:
             if options.samples > options.num_beams:
@@ -149,7 +151,7 @@ class GenerationSession:
             raise OptionError("num_beams", "requires a single prompt")
         arriving = StdinLines("requests" if json else "prompts", self._deadline)
         # the lines are read while the model is opened
-        output = output_format(self._options)
+        output = output_format(self._options, default)
         generator, engine, _ = self._open(self._options.batch_size, output.logprobs)
         generator.check(default)
         parse = (

@@ -62,6 +62,8 @@ def say(text: str, *, style: str | None = None) -> None:
     """One line on stderr; a closed stderr is not an error."""
     if is_terminal(sys.stderr):
         text = _wrapped(text)
+    else:
+        begin_line()
     if style and wants_color():
         text = f"{STYLES[style]}{text}{RESET}"
     with contextlib.suppress(OSError, ValueError, AttributeError):
@@ -181,6 +183,28 @@ def show_error(error: TfcliError) -> None:
 # --- the result ---------------------------------------------------------------------------------
 
 
+class _Written:
+    """What stdout got last."""
+
+    end = b"\n"
+
+
+def begin_line() -> None:
+    """Ends the line on stderr that a result left open, where both go to the same place (2>&1)."""
+    if _Written.end != b"\n" and _same_place():
+        _Written.end = b"\n"
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            print(file=sys.stderr, flush=True)
+
+
+def _same_place() -> bool:
+    """Whether stdout and stderr are one file, pipe or terminal."""
+    try:
+        return os.path.sameopenfile(1, 2)
+    except OSError:  # one is closed
+        return False
+
+
 def write_result(data: bytes) -> None:
     """Writes to stdout, at once.
 
@@ -194,6 +218,7 @@ def write_result(data: bytes) -> None:
     try:
         sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()
+        _Written.end = data[-1:] or _Written.end
     except BrokenPipeError:
         raise OutputClosedError("broken pipe") from None
     except OSError as error:
