@@ -33,13 +33,18 @@ def parse_object(line: bytes, number: int, example: str) -> dict[str, Any]:
 
 
 def require_string(given: dict[str, Any], key: str, number: int) -> None:
-    """Raises DataError where a key is there, and is no text.
-
-    JSON can hold halves of a character beyond U+FFFF, which no text in UTF-8 has.
-    """
+    """Raises DataError where a key is there, and is no text."""
     value = given.get(key, "")
     if not isinstance(value, str):
         raise DataError(f"line {number}: {key} must be a string, not {shown(value)}")
+    require_unicode(value, key, number)
+
+
+def require_unicode(value: str, key: str, number: int) -> None:
+    """Raises DataError where a string is no text.
+
+    JSON can hold halves of a character beyond U+FFFF, which no text in UTF-8 has.
+    """
     try:
         value.encode()
     except UnicodeEncodeError as error:

@@ -96,7 +96,7 @@ def read_texts(
         counts.rows += 1
         problem, text = row.problem, row.value
         if problem is None and not (plain and isinstance(text, str)):
-            problem, text = _text_in(row.value, path)
+            problem, text = text_in(row.value, path)
         if problem is None:
             try:
                 data = text.encode()
@@ -120,8 +120,13 @@ def read_texts(
     _check(counts, name, values, strict=strict)
 
 
-def _text_in(value: object, path: list[str]) -> tuple[str | None, Any]:
-    """What is wrong with a row, and its text."""
+def text_in(value: object, path: list[str]) -> tuple[str | None, Any]:
+    """What is wrong with a row, and its text.
+
+    Args:
+        path: the names of fields that lead to it.
+
+    """
     if not isinstance(value, dict):
         return f"{_kind(value)} instead of an object", None
     inner: Any = value
@@ -129,9 +134,12 @@ def _text_in(value: object, path: list[str]) -> tuple[str | None, Any]:
     if dotted in value:  # a key with a dot in it
         path = [dotted]
     for place, key in enumerate(path):
-        if not isinstance(inner, dict) or key not in inner:
-            keys = ", ".join(map(str, inner)) if isinstance(inner, dict) else ""
-            where = ".".join(path[: place + 1])
+        where = ".".join(path[: place + 1])
+        if not isinstance(inner, dict):
+            outer = ".".join(path[:place])
+            return f"no field {where}: {outer} is {_kind(inner)}, without fields", None
+        if key not in inner:
+            keys = ", ".join(map(str, inner))
             return f"no field {where}" + (f" (its fields: {keys[:60]})" if keys else ""), None
         inner = inner[key]
     if not isinstance(inner, str):

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
 
+    from tfcli.generation.score_lines import ScoreLine
     from tfcli.generation.scorer import Scorer
 
     Progress = Callable[[int], None]  # told how many bytes are done
@@ -50,7 +51,7 @@ class ScoreOptions(Options):
         "text", help="Score the whole text, each line, or each token."
     )
     jsonl: bool = option(
-        False, conflicts=tuple(options_of(ReadingOptions)),
+        False, conflicts=tuple({*options_of(ReadingOptions)} - {"field"}),
         help="Read one row of JSON per line, and write JSON lines.",
     )  # fmt: skip
     top_logprobs: int = option(
@@ -81,7 +82,8 @@ def score(
 
     By token: nats and the token, then with --top-logprobs others and their probabilities.
 
-    With --jsonl, a row is {"text": "...", "prompt": "...", "id": 1}; only the text is required.
+    With --jsonl, a row is {"text": "...", "prompt": "...", "id": 1}; only the text is required,
+    --field names it otherwise, and other keys are ignored.
 
     grep . book.txt | tfcli score --by line | sort -n | head
     """
@@ -93,8 +95,12 @@ def score(
     reporter = streams.Reporter(quiet=quiet)
     scorer, open_exact = _open(model, options, reporter)
     if options.jsonl:
+        from tfcli.generation.score_lines import parse_score_line
+        from tfcli.text.rows import STANDARD
+
         with _progress(_size(file), reporter, streaming=True) as progress:
-            _score_rows(file, scorer, progress, tokens=options.by == "token")
+            parse = partial(parse_score_line, field=reading.field or STANDARD)
+            _score_rows(file, scorer, progress, parse, tokens=options.by == "token")
         return
     if options.by == "line":
         with _progress(_size(file), reporter, streaming=True) as progress:
@@ -157,18 +163,23 @@ def _score_lines(
             progress(done)
 
 
-def _score_rows(file: str, scorer: Scorer, progress: Progress, *, tokens: bool) -> None:
+def _score_rows(
+    file: str,
+    scorer: Scorer,
+    progress: Progress,
+    parse: Callable[[bytes, int], ScoreLine],
+    *,
+    tokens: bool,
+) -> None:
     """Each row of JSON; an invalid one is answered with an error.
 
     Raises:
         DataError: rows were invalid; all others are answered.
 
     """
-    from tfcli.generation.score_lines import parse_score_line
-
     count = failures = done = 0
     for group in _numbered_lines(file, "rows"):
-        rows = [(len(line), parse_score_line(line, n)) for n, line in group if line.strip()]
+        rows = [(len(line), parse(line, n)) for n, line in group if line.strip()]
         valid = [row for _, row in rows if row.error is None]
         scores = scorer.score([row.text for row in valid], [row.prompt for row in valid])
         for size, row in rows:
