@@ -317,6 +317,17 @@ ERRORS = {
     ),
     "bad size": (("book.txt", "--size", "huge"), 2, "--size must be one of nano, tiny"),
     "no such tokenizer": (("book.txt", "-t", "wrds"), 66, "tokenizer 'wrds' not found"),
+    "a field twice": (
+        ("rows.jsonl", "--field", "title", "--field=review.body"),
+        2,
+        "jq -c '{text: [.title, .review.body] | join(\"\\n\")}' ROWS > joined.jsonl",
+    ),
+    "a run twice": (("book.txt", "--run", "a", "--name", "b"), 2, "--run was given twice"),
+    "fields with a comma": (
+        ("rows.jsonl", "--field", "a,b"),
+        65,
+        "jq -c '{text: [.a, .b] | join(\"\\n\")}' rows.jsonl > joined.jsonl",
+    ),
     "indivisible heads": (("book.txt", "--width", "100", "--heads", "3"), 2, "cannot be divided"),
 }
 
@@ -326,6 +337,7 @@ def test_errors_are_reported_in_a_few_lines_and_leave_no_run(shell: Shell, case:
     (shell.folder / "empty.txt").touch()
     (shell.folder / "binary").write_bytes(bytes(range(256)) * 10)
     (shell.folder / "latin.txt").write_bytes("Españaña".encode("latin-1"))
+    (shell.folder / "rows.jsonl").write_text('{"a": "One text.", "b": "Another text."}\n' * 9)
     arguments, code, message = ERRORS[case]
     done = shell("train", *arguments)
     assert done.code == code, done.err

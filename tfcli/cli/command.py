@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args, get_type_hints
 import typer
 
 from tfcli.cli.other_names import suggested_value
+from tfcli.cli.usage_errors import refuse_repeated
 from tfcli.options import (
     OptionError,
     Options,
@@ -42,6 +43,12 @@ class Command(typer.core.TyperCommand):
             parameter.secondary_opts = [n for n in parameter.secondary_opts if n not in aliases]
         _hide_types(parameters, ctx)
         super().format_help(ctx, formatter)
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Called with the words of the command line that are this command's."""
+        _, _, order = self.make_parser(ctx).parse_args(args=[*args])
+        refuse_repeated(order, args)
+        return super().parse_args(ctx, args)
 
 
 class Group(typer.core.TyperGroup):

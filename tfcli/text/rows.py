@@ -180,6 +180,12 @@ def _check(counts: RowCounts, name: Path, values: list[Any], *, strict: bool) ->
             hint="--encoding NAME, such as cp1252, if you know which it is in",
         )
     used = counts.field or STANDARD
+    if counts.bad == counts.rows and "," in used:  # which a name may hold, but this one does not
+        raise DataError(
+            f"{name} has no field {used!r}",
+            why="--field names one field",
+            hint=join_fields(used.split(","), shlex.quote(str(name))),
+        )
     others = [each for each in sorted(text_fields(values)) if each != used]
     if others:
         hint = f"--field {shlex.quote(closest_match(used, others) or others[0])}"
@@ -259,6 +265,21 @@ def hold_text(values: Sequence[dict[str, Any]]) -> bool:
     """Whether rows are there for a text in them, so that what is around it is only wrapping."""
     standard = any(STANDARD in value for value in values)
     return standard or (len(values) > 1 and bool(text_fields(values) or is_chat(values)))
+
+
+def join_fields(fields: Sequence[str], rows: str) -> str:
+    """The command line that makes one text of several fields of JSON rows.
+
+    Args:
+        rows: the name of their file, quoted.
+
+    """
+    paths = ", ".join(
+        f".{field}" if re.fullmatch(r"[a-z_][\w.]*", field, re.ASCII | re.I) else f'."{field}"'
+        for field in map(str.strip, fields)
+    )
+    program = f'{{text: [{paths}] | join("\\n")}}'
+    return f"jq -c {shlex.quote(program)} {rows} > joined.jsonl"
 
 
 def _largest(values: list[dict[str, Any]], fields: list[str]) -> str:
