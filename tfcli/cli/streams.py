@@ -262,7 +262,11 @@ def stdin_is_in_use() -> bool:
 
 
 def read_piped_text(
-    purpose: str, *, patience: float | None = None, hint: str | None = None
+    purpose: str,
+    *,
+    patience: float | None = None,
+    hint: str | None = None,
+    otherwise: str | None = None,
 ) -> tuple[str, float]:
     """Reads stdin to its end, as UTF-8, without a byte order mark.
 
@@ -271,6 +275,7 @@ def read_piped_text(
     Args:
         patience: seconds to wait for the first byte, and from then on for the end.
         hint: what to do if it does not come.
+        otherwise: what else the user may have meant, for who waits.
 
     Returns:
         The text, and when its first byte came, by `time.monotonic()`.
@@ -286,7 +291,7 @@ def read_piped_text(
     try:
         while True:
             if not parts:
-                mention_waiting(purpose, deadline)
+                mention_waiting(purpose, deadline, otherwise)
             if not _is_ready(deadline):
                 raise DataError(
                     f"{purpose} on standard input did not {'end' if parts else 'come'} in time",
@@ -332,11 +337,14 @@ def _is_ready(deadline: float | None) -> bool:
         return True
 
 
-def mention_waiting(purpose: str, deadline: float | None = None) -> None:
+def mention_waiting(
+    purpose: str, deadline: float | None = None, otherwise: str | None = None
+) -> None:
     """After a second of silence on stdin, says what the program is waiting for.
 
     Args:
         deadline: when nobody waits any longer, by `time.monotonic()`.
+        otherwise: what else the user may have meant.
 
     """
     left = STDIN_DELAY if deadline is None else deadline - time.monotonic()
@@ -345,12 +353,15 @@ def mention_waiting(purpose: str, deadline: float | None = None) -> None:
     except (OSError, ValueError):  # on Windows select works for sockets only
         return
     if not ready:
-        say_waiting(purpose)
+        say_waiting(purpose, otherwise)
 
 
-def say_waiting(purpose: str) -> None:
+def say_waiting(purpose: str, otherwise: str | None = None) -> None:
     """Says what the program is waiting for."""
-    say(f"Waiting for {purpose} on standard input (end with Ctrl-D) ...", style="note")
+    if is_terminal(sys.stdin):
+        otherwise = "end with Ctrl-D"
+    remark = f" ({otherwise})" if otherwise else ""
+    say(f"Waiting for {purpose} on standard input{remark} ...", style="note")
 
 
 def draw_line(text: str) -> None:

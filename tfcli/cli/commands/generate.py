@@ -122,8 +122,9 @@ def _whole_prompt(
             )
         return argument
     piped, began = streams.read_piped_text(
-        "the prompt", patience=options.max_time, hint=NOT_FROM_STDIN
-    )
+        "the prompt", patience=options.max_time, hint=NOT_FROM_STDIN,
+        otherwise=None if argument is None else "--no-stdin: only PROMPT",
+    )  # fmt: skip
     session.count_from(began)
     if argument is None:
         if not piped:
@@ -132,7 +133,8 @@ def _whole_prompt(
     if piped:
         reporter.note(
             f"Note: the prompt is {streams.counted(len(piped.encode()), 'byte')} from stdin and "
-            f"{len(argument.encode()):,} from PROMPT (--no-stdin: only PROMPT)."
+            f"{len(argument.encode()):,} from PROMPT (--no-stdin: only PROMPT, as in a loop that "
+            "reads lines; --lines: a prompt from each line)."
         )
     return piped + argument
 
