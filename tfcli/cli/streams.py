@@ -133,6 +133,18 @@ class Reporter:
             say(f"Next: {make_visible(command)}", style="next")
 
 
+class ResultReporter(Reporter):
+    """For a command whose result is in sentences: they go to stdout, also where it is quiet."""
+
+    def note(self, text: str) -> None:
+        """A line of the result, or a note beside it."""
+        if text.startswith("Note: "):
+            super().note(text)
+            return
+        text = make_visible(text)
+        write_result(f"{_wrapped(text) if is_terminal(sys.stdout) else text}\n".encode())
+
+
 class DeferredNotes:
     """Notes about a text, held back where they would appear in the middle of it."""
 

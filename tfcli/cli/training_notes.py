@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from tfcli.text.sources import Sources
     from tfcli.text.token_cache import TokenizedCorpus
     from tfcli.text.tokenizer import Tokenizer
+    from tfcli.training.setup import TrainingJob
 
 SAMPLED = 1 << 20  # tokens in which those of single bytes are counted
 NOTEWORTHY, MISFIT = 0.01, 0.3  # shares of them
@@ -41,6 +42,27 @@ def format_held_out(summary: dict[str, Any]) -> str:
         f"{held_out['text']} (context {held_out['context']}, stride {held_out['stride']}{part})"
         f"{simple}{best}."
     )
+
+
+def planned_json(job: TrainingJob, corpus: Corpus) -> dict[str, Any]:
+    """What a dry run tells as JSON: the record that the run would have, and what to expect."""
+    from tfcli.training.sizing import expected_loss
+
+    budget, simple = job.plan.budget, job.baselines
+    low, high = None, None
+    if simple is not None and job.epochs is not None:
+        tokens = job.epochs * len(job.corpus.training)
+        low, high = expected_loss(simple.ngram, simple.gzip, tokens) or (None, None)
+    expected = {
+        "steps": job.steps,
+        "tokens_per_step": job.batch_tokens,
+        "epochs": job.epochs,
+        "seconds": budget.amount if budget.kind == "seconds" else None,
+        "memory_bytes": job.memory_bytes,
+        "lowest_nats_per_byte": low,
+        "highest_nats_per_byte": high,
+    }
+    return job.metadata(corpus) | {"expected": expected, "notes": [*corpus.notes]}
 
 
 def report_left_out(sources: Sources, exclude: Sequence[str], reporter: streams.Reporter) -> None:
