@@ -188,7 +188,7 @@ def _check(counts: RowCounts, name: Path, values: list[Any], *, strict: bool) ->
         )
     others = [each for each in sorted(text_fields(values)) if each != used]
     if others:
-        hint = f"--field {shlex.quote(closest_match(used, others) or others[0])}"
+        hint = f"--field {shlex.quote(closest_match(used, others) or _largest(values, others))}"
     elif name.suffix.lower() in {".csv", ".tsv", ".parquet"}:
         hint = "remove these rows first, or name another column: --field NAME"
     else:
