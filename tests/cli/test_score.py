@@ -254,10 +254,10 @@ def test_alternatives_are_the_likeliest_other_tokens(trained: Shell) -> None:
         assert row["token"] not in {other["token"] for other in row["top_logprobs"]}
         logprobs = [other["logprob"] for other in row["top_logprobs"]]
         assert logprobs == sorted(logprobs, reverse=True)
-        assert sum(map(math.exp, logprobs)) + math.exp(-row["nats"]) <= 1 + 1e-9
+        assert sum(map(math.exp, logprobs)) + math.exp(-row["nats"]) <= 1 + 1e-5
         assert cells[2::2] == [other["text"].replace("\n", "\\n") for other in row["top_logprobs"]]
         assert [float(p) for p in cells[3::2]] == pytest.approx(
-            [math.exp(each) for each in logprobs], abs=1e-6
+            [math.exp(each) for each in logprobs], abs=2e-6
         )
     plain = rows(trained("score", "--run", "tale", "--by", "token", "--json", stdin=text).out)
     assert [row | {"top_logprobs": 0} for row in plain] == [

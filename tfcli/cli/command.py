@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args, get_type_hints
 import typer
 
 from tfcli.cli.other_names import suggested_value
-from tfcli.cli.usage_errors import refuse_repeated
+from tfcli.cli.usage_errors import explained, refuse_repeated
 from tfcli.options import (
     OptionError,
     Options,
@@ -108,7 +108,7 @@ def takes_options(function: Callable[..., None]) -> Callable[..., None]:
                 values[CONTEXT] = context
             function(**values, **records)
         except OptionError as error:
-            raise error.spelled(flag) from None
+            raise explained(error.spelled(flag)) from None
 
     command.aliases = {  # type: ignore[attr-defined]
         name for kind in kinds.values() for o in options_of(kind).values() for name in _aliases(o)

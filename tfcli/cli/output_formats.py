@@ -330,7 +330,9 @@ class JsonLines:
             else:
                 value["score"] = finished.score
         elif line.error:
-            value["error"] = ": ".join(filter(None, (line.error.what, line.error.why)))
+            value["error"] = ": ".join(
+                filter(None, (line.error.what, line.error.why or line.error.hint))
+            )
         text = json.dumps(value, ensure_ascii=False) + "\n"
         self._out.add(result.number, text.encode(errors="backslashreplace"))
         self._out.end(result.number)

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     import typer
 
+    from tfcli.options import OptionError
+
 Value = TypeVar("Value")
 
 # Options that say what is read or made. Of other values the last counts, so that a script can have
@@ -31,6 +33,14 @@ ONCE = {
     "resume",
 }
 SIMILAR = 0.65  # below, a name has only letters in common with another
+
+# Why two options exclude each other, and what to do, where that is not plain.
+CONFLICTS = {
+    ("--lines", "--jsonl"): (
+        "both say what a line of stdin is: a prompt, or a request in JSON",
+        "jq -R -c '{prompt: .}' PROMPTS | tfcli generate --jsonl",
+    ),
+}
 
 # The parser's sentences, each as one of ours.
 SENTENCES = (
@@ -75,6 +85,14 @@ def as_usage_error(error: typer.TyperException, root: Any, arguments: Sequence[s
     else:
         hint = f"{path} --help"
     return UsageError(message, hint=hint)
+
+
+def explained(error: OptionError) -> OptionError:
+    """An error of two options that exclude each other, with the reason and a way out."""
+    known = CONFLICTS.get((error.option, error.other or ""))
+    if known and not error.why:
+        error.why, error.hint = known
+    return error
 
 
 def refuse_repeated(order: Sequence[Any], arguments: Sequence[str]) -> None:

@@ -54,7 +54,11 @@ def generate(
         prompt, options = "", replace(options, no_stdin=True)
     if options.lines and prompt is not None:
         if "lines" in given_options(context, environment=False):
-            raise UsageError("--lines cannot be combined with PROMPT")
+            raise UsageError(
+                "--lines cannot be combined with PROMPT",
+                why="its prompts are the lines of stdin",
+                hint=f"printf '%s\\n' {shlex.quote(prompt)} | tfcli generate --lines",
+            )
         options = replace(options, lines=False)  # the command line overrides the environment
     reporter = streams.Reporter(quiet=quiet)
     session = GenerationSession(options, model, reporter=reporter, started=context.obj)

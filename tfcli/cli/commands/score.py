@@ -17,6 +17,7 @@ from tfcli.cli import streams
 from tfcli.cli.command import takes_options
 from tfcli.cli.score_output import (
     describe,
+    figures,
     format_int8_loss,
     write_line,
     write_row,
@@ -116,7 +117,7 @@ def score(
     if options.by == "token":
         write_tokens(text, scorer.tokenizer, json=json)
     elif json:
-        streams.write_json_result(text.to_json() | scorer.protocol)
+        streams.write_json_result(figures(text) | scorer.protocol)
     else:
         streams.write_result(f"{describe(text, scorer)}\n".encode())
     if exact:
