@@ -396,7 +396,7 @@ def test_incomplete_structured_output_is_an_error(trained: Shell) -> None:
         (("--engine", "numpy", "--device", "cuda"), "the numpy engine does not run on cuda"),
         (
             ("--repetition-penalty", "0"),
-            "--repetition-penalty must be between 0.001 and 1000, not 0.0",
+            "--repetition-penalty must be between 0.001 and 1,000, not 0.0",
         ),
         (("--presence-penalty", "1e39"), "--presence-penalty must be between"),
         (("--dry-multiplier", "1e308"), "--dry-multiplier must be between"),

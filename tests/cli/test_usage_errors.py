@@ -76,6 +76,7 @@ def test_every_value_that_is_suggested_is_a_choice() -> None:
         ("train book.txt --bf16", "'--dtype bfloat16'"),
         ("train book.txt --output x", "'--run'"),
         ("train --data book.txt", "tfcli train FILE"),
+        ("train book.csv --sep ;", "the delimiter of a CSV file is recognized"),
         ("train book.txt --max-length 1", "'--context-length'"),
         ("train book.txt --dtype fp16", "--dtype float16"),
         ("train book.txt --device cuda:1", "CUDA_VISIBLE_DEVICES=1"),

@@ -264,7 +264,7 @@ def _texts(
             yield from split_into_chunks(text)
     except DataError as error:
         if options.document == "line" and not options.field and not reading.rows.rows:
-            error.hint = f"--format text, where each line is a document   # or {error.hint}"
+            error.hint = f"--format text   # each line is a document; or {error.hint}"
         raise
 
 
@@ -324,7 +324,7 @@ def _open(source: Path, reading: Reading) -> IO[bytes]:
             bare = source.with_suffix("")
             raise DataError(
                 f"{source} is not {kind}, as its name says",
-                why=f"it begins with {head!r}",
+                why=f"it begins with {head.decode('ascii', 'backslashreplace')!r}",
                 hint=shlex.join(["mv", str(source), str(bare)]),
             )
         return stream
