@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: setup demo test coverage check slow fuzz soak others gpu gpu-here bench bench-gpu prompt-ends sampling docs build format clean
+.PHONY: setup demo test coverage check slow fuzz soak others gpu gpu-here bench bench-gpu prompt-ends memory sampling docs build format clean
 
 setup: $(READY)
 
@@ -94,6 +94,10 @@ prompt-ends: setup
 # What a RUN trained on TEXT writes with each way to choose a token (docs/lab-notes.md).
 sampling: setup
 	@$(BIN)/python -m benchmarks.sampling $(TEXT) $(RUN)
+
+# What a memory of the text adds to RUNS, and what it costs (docs/lab-notes.md).
+memory: setup
+	@$(BIN)/python -m benchmarks.memory $(RUNS)
 
 # On a machine with a GPU: under six minutes.
 bench-gpu: setup

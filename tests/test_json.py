@@ -140,7 +140,9 @@ def test_a_training_and_its_plan(shell: Shell) -> None:
     small = ["train", "book.txt:2", "--steps", "3", "--layers", "1", "--width", "32"]
     small += ["--context", "16", "--batch-tokens", "64", "--family", "gpt2", "--json"]
     (planned,) = objects(shell, *small, "--dry-run")
-    require_documented(planned, RUN)
+    require_documented(planned, RUN + table("tfcli train --dry-run --json"))
+    assert planned["expected"]["steps"] == 3
+    assert planned["expected"]["tokens_per_step"] == 64
     (trained,) = objects(shell, *small, "--run", "first")
     require_documented(trained, FIGURES)
     (shell.folder / "rows.txt").write_text("Bob saw the moon.\n" * 200)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 from collections import Counter
 from functools import cache
 from pathlib import Path
@@ -51,6 +52,8 @@ WITH_COMMANDS = [(page, part) for page, part in SECTIONS if command_blocks(part)
 def test_the_commands_of_the_pages_work(page: str, part: str, tmp_path: Path) -> None:
     if "the extra `html`" in part:
         pytest.importorskip("selectolax")
+    if "jq " in part and shutil.which("jq") is None:
+        pytest.skip("needs jq")
     for name in ("book.txt", "libro.txt", "tinyshakespeare.txt"):
         (tmp_path / name).write_text(BOOK)
     for block in command_blocks(part):

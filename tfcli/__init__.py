@@ -37,7 +37,13 @@ if not TYPE_CHECKING:  # where it is used, a misspelled name is an error of the 
         if name == "errors":
             return import_module("tfcli.errors")
         if name not in __all__:
-            raise AttributeError(f"module 'tfcli' has no attribute {name!r}")
+            hints = {
+                "train": "; train with the command: tfcli train FILE",
+                "generate": "; tfcli.open_run().generate(...) does",
+                "score": "; tfcli.open_run().score(...) does",
+                "load": "; tfcli.open_run(...) opens a run",
+            }
+            raise AttributeError(f"module 'tfcli' has no attribute {name!r}{hints.get(name, '')}")
         module = "results" if name in {"Completion", "Score", "TokenScore"} else "open_run"
         return getattr(import_module(f"tfcli.api.{module}"), name)
 

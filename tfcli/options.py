@@ -152,7 +152,7 @@ class Option:
         high = math.inf if self.max is None else self.max
         if low <= value <= high and math.isfinite(value):
             return
-        if self.min is not None and self.max is not None:
+        if self.min is not None and self.max is not None and (value >= low or high < FAR):
             bounds = f"between {_format(self.min)} and {_format(self.max)}"
         elif self.min is not None:
             bounds = f"at least {_format(self.min)}"
@@ -161,8 +161,11 @@ class Option:
         raise OptionError(self.name, f"must be {bounds}, not {value}")
 
 
+FAR = 100_000  # a maximum from here on only keeps numbers finite: it is no news for one too low
+
+
 def _format(bound: float) -> str:
-    return f"{bound:,}" if isinstance(bound, int) else f"{bound:g}"
+    return f"{bound:,.0f}" if bound == int(bound) else f"{bound:g}"
 
 
 _TRUTH = {"true": True, "yes": True, "on": True, "1": True,

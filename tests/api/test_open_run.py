@@ -120,7 +120,7 @@ def test_text_stream_and_command_are_the_same(run: tfcli.OpenRun, trained: Shell
     assert "".join(pieces) == out
     assert len(pieces) > 3
     numbered = trained(*command, "-n", "3").out.decode().removeprefix("--- 1 ---\n")
-    several = re.split(r"\n--- \d ---\n", numbered)
+    several = re.split(r"\n--- \d ---\n", numbered.removesuffix("\n"))
     assert run.sample("José", 3, seed=5, max_new_tokens=24) == several
 
 
@@ -159,6 +159,8 @@ def test_options_may_be_of_python(run: tfcli.OpenRun, tmp_path: Path) -> None:
 
 WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "unknown": ({"tempratur": 1}, "did you mean 'temperature'"),
+    "twice": ({"max_new_tokens": 2, "max_tokens": 3}, "max_new_tokens was given twice"),
+    "too low": ({"temperature": -1}, "temperature must be at least 0, not -1"),
     "nowhere near": ({"zzzz": 1}, "known: max_new_tokens"),
     "out of range": ({"top_k": -1}, "top_k must be at least 0, not -1"),
     "another type": ({"top_k": "4"}, "top_k must be a whole number, not '4'"),
@@ -176,6 +178,17 @@ def test_wrong_options_are_refused(run: tfcli.OpenRun, case: str) -> None:
         run.generate("Ann", **options)
     with pytest.raises(UsageError, match=re.escape(message)):
         next(run.stream("Ann", **options))
+
+
+def test_names_are_strings_or_paths() -> None:
+    with pytest.raises(UsageError, match="named by a string or a path, not by int"):
+        tfcli.open_run(5)  # type: ignore[arg-type]
+    with pytest.raises(AttributeError, match="train with the command: tfcli train"):
+        getattr(tfcli, "train")  # noqa: B009
+
+
+def test_a_score_is_shown_in_one_line(run: tfcli.OpenRun) -> None:
+    assert "by_token" not in repr(run.score("Ann saw a ship."))
 
 
 def test_wrong_prompts_are_refused(run: tfcli.OpenRun) -> None:
@@ -224,7 +237,7 @@ def test_score_is_that_of_the_command(run: tfcli.OpenRun, trained: Shell, text: 
     if text:
         whole = json.loads(trained("score", "--run", "tale", "--json", stdin=text.encode()).out)
         for name in ("nats", "nats_per_byte", "perplexity", "bytes", "tokens"):
-            assert getattr(found, name) == pytest.approx(whole[name], rel=1e-6)
+            assert getattr(found, name) == pytest.approx(whole[name], rel=1e-6, abs=1e-6)
         done = trained("score", "--run", "tale", "--by", "token", "--json", stdin=text.encode())
         rows = [json.loads(line) for line in done.out.splitlines()]
         assert [vars(each).keys() for each in found.by_token] == [row.keys() for row in rows]

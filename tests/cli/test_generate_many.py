@@ -70,6 +70,29 @@ def test_samples_differ_and_are_numbered(trained: Shell) -> None:
     assert samples(2) == texts[:2]
 
 
+def test_all_samples_and_values_end_with_a_newline_and_a_single_text_does_not(
+    trained: Shell,
+) -> None:
+    none = ("generate", "--run", "tale", "--max-new-tokens", "0", "Ann")
+    assert trained(*none, "-n", "2").out == b"--- 1 ---\n\n--- 2 ---\n\n"
+    assert trained(*none, "--echo").out == b"Ann"
+    assert trained(*none, "--echo", "-n", "2").out == b"--- 1 ---\nAnn\n--- 2 ---\nAnn\n"
+    pytest.importorskip("llguidance")
+    for form in (("--choices", "a,b"), ("--regex", "a|b"), ("--json-schema", '{"enum": [1, 2]}')):
+        out = trained("generate", "--run", "tale", "Ann", *form).out
+        assert out in {b"a\n", b"b\n", b"1\n", b"2\n"}, form
+
+
+def test_notes_in_the_same_file_as_a_text_begin_on_a_line_of_their_own(trained: Shell) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "tfcli", *RUN, "Ann saw", "--stats"], cwd=trained.folder,
+        env=bare_environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT, check=True,
+    )  # fmt: skip
+    *_, report = done.stdout.decode().splitlines()
+    assert report.startswith("First token after ")
+
+
 def test_answers_of_lines_are_read_back_as_prompts(trained: Shell) -> None:
     lines = trained(*RUN, "--lines", "--echo", stdin=b"Ann saw\nBo\\b\n").out
     assert b"\\n" in lines
@@ -113,7 +136,13 @@ INVALID_ROWS: dict[str, tuple[bytes, str]] = {
     "not JSON": (b"{", "line 2 is not valid JSON"),
     "not an object": (b"[1]", "line 2 is not a JSON object"),
     "not UTF-8": (b'{"prompt": "\xff"}', "line 2 is not valid UTF-8"),
-    "misspelled": (b'{"promt": "x"}', "line 2: unknown key 'promt': did you mean 'prompt'?"),
+    "of OpenAI": (b'{"n": 3}', "unknown key 'n': -n on the command line, for all requests"),
+    "another name": (b'{"inputs": "x"}', "unknown key 'inputs': did you mean 'prompt'?"),
+    "twice": (
+        b'{"max_tokens": 2, "max_new_tokens": 3}',
+        "max_new_tokens was given twice: its other name is",
+    ),
+    "misspelled": (b'{"promt": "x"}', "line 2: unknown key 'promt'"),
     "wrong type": (b'{"temperature": "hot"}', "line 2: temperature must be a number"),
     "out of range": (b'{"top_p": 2}', "line 2: top_p must be between 0 and 1, not 2"),
     "huge": (b'{"temperature": 1e999}', "line 2: temperature must be between"),
@@ -127,6 +156,8 @@ INVALID_ROWS: dict[str, tuple[bytes, str]] = {
         "line 2: logit_bias must be finite",
     ),
     "no number": (b'{"temperature": null}', "line 2: temperature must be a number, not null"),
+    "null": (b'{"prompt": null}', "line 2: prompt must be a string, not null"),
+    "too low": (b'{"temperature": -1}', "line 2: temperature must be at least 0, not -1"),
     "a list of prompts": (b'{"prompt": ["x"]}', "line 2: prompt must be a string"),
     "not a number": (b'{"id": NaN}', "line 2 is not valid JSON"),
     "an infinite id": (b'{"id": 1e999}', "line 2: id must be valid JSON"),
@@ -337,13 +368,15 @@ def test_constrained_output_matches_grammar(
     for seed in ("1", "2", "3"):
         done = trained(*constrained, "--seed", seed, "Ann")
         assert done.code == 0, done.err
-        assert check(done.out.decode()), done.out
+        assert check(done.out.decode().removesuffix("\n")), done.out
 
 
 def test_incomplete_structured_output_is_an_error(trained: Shell) -> None:
     done = trained(*RUN, "--regex", "a{500}", "Ann")
     assert done.code == 65
     assert "1 of 1 output incomplete: a limit was reached" in done.err
+    done = trained(*RUN, "--regex", "a{500}", "--jsonl", stdin=b'{}\n{"n": 1}\n')
+    assert "invalid lines: 1 of 2; 1 of 1 output incomplete: a limit was reached" in done.err
 
 
 @pytest.mark.parametrize(
@@ -355,7 +388,7 @@ def test_incomplete_structured_output_is_an_error(trained: Shell) -> None:
         (("--json-schema", "{"), "invalid JSON schema"),
         (("--json-schema", "nowhere.json"), "file not found: nowhere.json"),
         (("--regex", "a", "--choices", "b"), "--regex cannot be combined with --choices"),
-        (("--lines",), "--lines cannot be combined with PROMPT"),
+        (("--lines",), "its prompts are the lines of stdin"),
         (("--num-beams", "2", "-n", "3"), "--samples must not be more than 2"),
         (("--logit-bias", "x=1"), "--logit-bias must be a token id and a number"),
         (("--logit-bias", "99999=1"), "--logit-bias names token 99999"),
@@ -363,7 +396,7 @@ def test_incomplete_structured_output_is_an_error(trained: Shell) -> None:
         (("--engine", "numpy", "--device", "cuda"), "the numpy engine does not run on cuda"),
         (
             ("--repetition-penalty", "0"),
-            "--repetition-penalty must be between 0.001 and 1000, not 0.0",
+            "--repetition-penalty must be between 0.001 and 1,000, not 0.0",
         ),
         (("--presence-penalty", "1e39"), "--presence-penalty must be between"),
         (("--dry-multiplier", "1e308"), "--dry-multiplier must be between"),

@@ -107,7 +107,7 @@ def test_aliases_are_the_same_option(trained: Shell) -> None:
         (("-i", "--max-time", "1s"), "--max-time cannot be combined with --interactive"),
         (("-i", "--samples", "2"), "--samples cannot be combined with --interactive"),
         (("--logprobs", "--echo"), "--echo cannot be combined with --logprobs"),
-        (("--jsonl", "--lines"), "--lines cannot be combined with --jsonl"),
+        (("--jsonl", "--lines"), "both say what a line of stdin is"),
     ],
 )
 def test_options_that_would_be_ignored_are_refused(
@@ -126,6 +126,7 @@ def test_options_that_would_be_ignored_are_refused(
         ("--greedy", "--top-p", "1", "--top-k", "0"),
         ("--num-beams", "2", "--max-time", "60s"),
         ("--logprobs", "--samples", "1"),
+        ("--logprobs", "--jsonl"),
     ],
 )
 def test_options_that_are_off_conflict_with_nothing(

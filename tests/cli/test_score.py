@@ -155,7 +155,9 @@ def test_prompt_longer_than_the_context_is_cut_on_the_left(trained: Shell) -> No
 BAD_ROWS = {
     "nonsense": "not valid JSON",
     '"Ann"': "not a JSON object",
-    '{"id": 5}': "has no text",
+    '{"id": 5}': "no field text (its fields: id)",
+    '{"texts": "a", "id": 5}': "did you mean 'texts'?",
+    '{"text": {"a": "b"}, "id": 5}': "text must be a string",
     '{"text": 5, "id": 5}': "text must be a string",
     '{"text": "a", "prompt": null, "id": 5}': "prompt must be a string",
     '{"text": "a", "promt": "b", "id": 5}': "did you mean 'prompt'",
@@ -182,6 +184,21 @@ def test_invalid_rows_are_answered_with_an_error(trained: Shell, tmp_path: Path,
     for row, (line, message) in zip(bad, BAD_ROWS.items(), strict=True):
         assert message in row["error"]
         assert row.get("id") == (5 if '"id": 5' in line else None)
+
+
+def test_text_of_a_row_may_be_in_any_field(trained: Shell) -> None:
+    data = lines(
+        {"id": 1, "review": {"body": "Ann saw"}, "stars": 3, "title": None},
+        {"id": 2, "review": "Ann saw"},
+        {"id": 3, "text": "Ann saw"},
+    )
+    done = trained("score", "--run", "tale", "--jsonl", "--field", "review.body", stdin=data)
+    first, second, third = rows(done.out)
+    alone = trained("score", "--run", "tale", "--jsonl", stdin=lines({"text": "Ann saw"}))
+    assert first == rows(alone.out)[0] | {"id": 1}
+    assert "line 2: no field review.body: review is a string, without fields" in second["error"]
+    assert "no field review (its fields: id, text)" in third["error"]
+    assert "invalid lines: 2 of 3" in done.err
 
 
 def test_compressed_rows_are_read(trained: Shell, tmp_path: Path) -> None:
@@ -237,10 +254,10 @@ def test_alternatives_are_the_likeliest_other_tokens(trained: Shell) -> None:
         assert row["token"] not in {other["token"] for other in row["top_logprobs"]}
         logprobs = [other["logprob"] for other in row["top_logprobs"]]
         assert logprobs == sorted(logprobs, reverse=True)
-        assert sum(map(math.exp, logprobs)) + math.exp(-row["nats"]) <= 1 + 1e-9
+        assert sum(map(math.exp, logprobs)) + math.exp(-row["nats"]) <= 1 + 1e-5
         assert cells[2::2] == [other["text"].replace("\n", "\\n") for other in row["top_logprobs"]]
         assert [float(p) for p in cells[3::2]] == pytest.approx(
-            [math.exp(each) for each in logprobs], abs=1e-6
+            [math.exp(each) for each in logprobs], abs=2e-6
         )
     plain = rows(trained("score", "--run", "tale", "--by", "token", "--json", stdin=text).out)
     assert [row | {"top_logprobs": 0} for row in plain] == [
@@ -285,7 +302,7 @@ CASES = {
     "no such file": (("nowhere.txt",), b"", 66, "nowhere.txt"),
     "no rows": (("--jsonl",), b"\n", 0, ""),
     "rows by line": (("--jsonl", "--by", "line"), b"", 2, "cannot be combined with --by line"),
-    "rows of a format": (("--jsonl", "--field", "a"), b"", 2, "cannot be combined with --field"),
+    "rows of a format": (("--jsonl", "--format", "csv"), b"", 2, "cannot be combined with"),
     "alternatives": (("--top-logprobs", "3"), b"a", 2, "--top-logprobs requires --by token"),
     "folder of rows": (("--jsonl", "checkpoints/tale"), b"", 2, "reads one file"),
     "no such file of rows": (("--jsonl", "nowhere.jsonl"), b"", 66, "nowhere.jsonl"),

@@ -59,6 +59,15 @@ def test_empty_standard_input_says_what_happens(trained: Shell) -> None:
     assert "standard input is empty" in done.stderr
 
 
+def test_note_says_what_to_do_in_a_loop(trained: Shell) -> None:
+    loop = "printf 'Ann\\nBob\\n' | while read -r l; do {} \"$l\" --echo; echo; done"
+    assert "--no-stdin: only PROMPT, as in a loop" in bash(trained, loop.format(GENERATE)).stderr
+    done = bash(trained, loop.format(f"{GENERATE} --no-stdin"))
+    begun = [line[:3] for line in done.stdout.splitlines()]
+    assert begun.count("Ann") == begun.count("Bob") == 1
+    assert done.stderr == ""
+
+
 @pytest.mark.parametrize("arguments", [["Ann"], [], ["--lines"]])
 def test_open_and_silent_pipe_ends_with_the_time_limit(
     trained: Shell, arguments: list[str]
@@ -74,6 +83,7 @@ def test_open_and_silent_pipe_ends_with_the_time_limit(
     assert done.out == b""
     assert "on standard input" in done.err
     assert arguments == ["--lines"] or "--no-stdin" in done.err
+    assert "Ctrl-D" not in done.err
 
 
 def test_byte_order_mark_is_no_part_of_a_prompt(trained: Shell) -> None:

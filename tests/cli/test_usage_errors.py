@@ -76,6 +76,7 @@ def test_every_value_that_is_suggested_is_a_choice() -> None:
         ("train book.txt --bf16", "'--dtype bfloat16'"),
         ("train book.txt --output x", "'--run'"),
         ("train --data book.txt", "tfcli train FILE"),
+        ("train book.csv --sep ;", "the delimiter of a CSV file is recognized"),
         ("train book.txt --max-length 1", "'--context-length'"),
         ("train book.txt --dtype fp16", "--dtype float16"),
         ("train book.txt --device cuda:1", "CUDA_VISIBLE_DEVICES=1"),
@@ -252,11 +253,3 @@ def test_names_with_commas_are_to_be_separated_by_spaces(called: Called) -> None
         (folder / "run.json").write_text("{}")
     assert "separate runs by spaces: base g2" in called("runs", "plot", "base,g2").err
     assert "over" not in called("runs", "show", "nothere").err
-
-
-def test_a_few_bytes_are_not_trained_on(called: Called) -> None:
-    (called.folder / "tiny.txt").write_text("abc")
-    done = called("train", "tiny.txt", "--steps", "1")
-    assert done.code == 65
-    assert "not enough text: 2 bytes to train on" in done.err
-    assert "try: add more text: from 50 kB on" in done.err

@@ -71,9 +71,11 @@ def open_run(
         NotFoundError: there is no such run; the message suggests the closest name. Or, when its
             model is first used: it has no memory.
         DamagedError, DataError: its folder cannot be read.
-        UsageError: there is no such device or engine.
+        UsageError: there is no such device or engine, or the name is of another type.
 
     """
+    if not isinstance(name, str | os.PathLike | None):
+        raise UsageError(f"a run is named by a string or a path, not by {type(name).__name__}")
     require_choice("device", device, get_args(Device))
     require_choice("engine", engine, get_args(EngineName))
     run, step = find_run(None if name is None else os.fspath(name), Path(folder))

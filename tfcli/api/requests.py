@@ -31,6 +31,7 @@ def make_request(prompt: str, options: Mapping[str, Any]) -> GenerationRequest:
 
     """
     values: dict[str, Any] = {"seed": randbelow(2**31)}
+    given: set[str] = set()
     for name, value in options.items():
         found = find_option(GenerationRequest, name)
         if found is None:
@@ -40,6 +41,9 @@ def make_request(prompt: str, options: Mapping[str, Any]) -> GenerationRequest:
             raise UsageError(f"unknown option {name!r}", hint=hint)
         if value is None:
             continue  # as if it were not given
+        if found.name in given:
+            raise OptionError(found.name, "was given twice: its other name is", name)
+        given.add(found.name)
         if isinstance(value, os.PathLike):  # a JSON schema in a file
             values[found.name] = found.parse_text(os.fspath(value))
         else:

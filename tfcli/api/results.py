@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from tfcli.generation.scorer import token_text
@@ -82,7 +82,7 @@ class Score:
     perplexity: float
     bytes: int
     tokens: int
-    by_token: list[TokenScore]
+    by_token: list[TokenScore] = field(repr=False)
 
 
 def make_score(scored: Scored, tokenizer: Tokenizer) -> Score:

@@ -202,5 +202,6 @@ def _fail(error: TfcliError, debug: bool, *, code: int | None = None) -> int:
         import traceback
 
         traceback.print_exc(file=sys.stderr)
+    streams.begin_line()
     streams.show_error(error)
     return error.exit_code if code is None else code

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args, get_type_hints
 import typer
 
 from tfcli.cli.other_names import suggested_value
+from tfcli.cli.usage_errors import explained, refuse_repeated
 from tfcli.options import (
     OptionError,
     Options,
@@ -48,6 +49,12 @@ class Command(typer.core.TyperCommand):
             _format_stacked(self, parameters, ctx, formatter)
         else:
             super().format_help(ctx, formatter)
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Called with the words of the command line that are this command's."""
+        _, _, order = self.make_parser(ctx).parse_args(args=[*args])
+        refuse_repeated(order, args)
+        return super().parse_args(ctx, args)
 
 
 class Group(typer.core.TyperGroup):
@@ -132,7 +139,7 @@ def takes_options(function: Callable[..., None]) -> Callable[..., None]:
                 values[CONTEXT] = context
             function(**values, **records)
         except OptionError as error:
-            raise error.spelled(flag) from None
+            raise explained(error.spelled(flag)) from None
 
     command.aliases = {  # type: ignore[attr-defined]
         name for kind in kinds.values() for o in options_of(kind).values() for name in _aliases(o)

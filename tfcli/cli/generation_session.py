@@ -64,7 +64,7 @@ class SessionOptions(Options):
         conflicts=("jsonl", "samples", "num_beams", "logprobs", "echo", "stats", "max_time"),
     )  # fmt: skip
     logprobs: bool = option(
-        False, conflicts=("jsonl", "echo"),
+        False, conflicts=("echo",),
         help="Color each token by its surprisal, or list it in a pipe.",
     )  # fmt: skip
     unconditional: bool = option(
@@ -77,15 +77,17 @@ class SessionOptions(Options):
     stats: bool = option(False, help="Report the speed.")
 
 
-def output_format(options: SessionOptions) -> OutputFormat:
+def output_format(options: SessionOptions, request: GenerationRequest) -> OutputFormat:
     """The format that the options ask for."""
-    if options.logprobs:
+    if options.logprobs and not options.jsonl:  # whose lines have them
         return Surprisal(samples=options.samples)
     if options.lines:
         return EscapedLines(echo=options.echo)
     if options.jsonl:
         return JsonLines(echo=options.echo)
-    return Plain(echo=options.echo, samples=options.samples)
+    is_value = request.structured.source is not None
+    ends_line = is_value or options.samples > 1
+    return Plain(echo=options.echo, samples=options.samples, ends_line=ends_line)
 
 
 class GenerationSession:
@@ -120,7 +122,7 @@ class GenerationSession:
         from tfcli.generation.request_lines import RequestLine
 
         options = self._options
-        output = output_format(options)
+        output = output_format(options, request)
         feed = RequestFeed(iter([RequestLine(1, request)]), output, samples=options.samples)
         if options.num_beams > 1:
             if options.samples > options.num_beams:
@@ -134,7 +136,7 @@ class GenerationSession:
             generator, engine, _ = self._open(rows, output.logprobs)
             generator.check(request)
             events = generator.stream(feed)
-        self._write(events, engine, feed, output)
+        self._write(events, engine, feed, output).raise_if_incomplete()
 
     def answer_lines(self, default: GenerationRequest, *, json: bool) -> None:
         """Generates the texts that the lines of stdin ask for.
@@ -149,7 +151,7 @@ class GenerationSession:
             raise OptionError("num_beams", "requires a single prompt")
         arriving = StdinLines("requests" if json else "prompts", self._deadline)
         # the lines are read while the model is opened
-        output = output_format(self._options)
+        output = output_format(self._options, default)
         generator, engine, _ = self._open(self._options.batch_size, output.logprobs)
         generator.check(default)
         parse = (
@@ -166,7 +168,7 @@ class GenerationSession:
             lines, output, samples=self._options.samples, arriving=arriving,
             deadline=self._deadline,
         )  # fmt: skip
-        self._write(generator.stream(feed), engine, feed, output)
+        formats = self._write(generator.stream(feed), engine, feed, output)
         if not feed.lines and self._deadline and time.monotonic() >= self._deadline:
             raise DataError(
                 "no line came on standard input in time",
@@ -179,10 +181,14 @@ class GenerationSession:
                 hint="raise --max-time, or send fewer lines",
             )
         if feed.failures:
+            incomplete = formats.incomplete()
             raise DataError(
-                f"invalid lines: {feed.failures:,} of {feed.lines:,}",
+                f"invalid lines: {feed.failures:,} of {feed.lines:,}"
+                + (f"; {incomplete.what}" if incomplete else ""),
                 why="each has an error object in its place" if json else None,
+                hint=incomplete.hint if incomplete else None,
             )
+        formats.raise_if_incomplete()
 
     def _open(self, rows: int, logprobs: bool = False) -> tuple[Generator, Engine, Tokenizer]:
         from tfcli.generation.generate import Generator
@@ -244,7 +250,7 @@ class GenerationSession:
         engine: Engine,
         feed: RequestFeed,
         output: OutputFormat,
-    ) -> None:
+    ) -> FormatReport:
         from tfcli.generation.generate import TokenEvent
 
         formats = FormatReport()
@@ -272,7 +278,7 @@ class GenerationSession:
         if self._options.stats:
             report = throughput.report(single=feed.count == 1)
             streams.say(f"{report} Engine: {engine.description}.")
-        formats.raise_if_incomplete()
+        return formats
 
 
 class FormatReport:
@@ -301,16 +307,22 @@ class FormatReport:
             "the values may be meaningless"
         )
 
+    def incomplete(self) -> DataError | None:
+        """The error where texts ended before they matched."""
+        if not self._incomplete:
+            return None
+        return DataError(
+            f"{self._incomplete} of {streams.counted(self._count, 'output')} incomplete: "
+            "a limit was reached, or the constraint became too complex, before the format "
+            "was matched",
+            hint="raise --max-new-tokens, or restrict the format, for example with "
+            "additionalProperties: false in a schema",
+        )
+
     def raise_if_incomplete(self) -> None:
-        """Raises DataError where a text ended before it matched."""
-        if self._incomplete:
-            raise DataError(
-                f"{self._incomplete} of {streams.counted(self._count, 'output')} incomplete: "
-                "a limit was reached, or the constraint became too complex, before the format "
-                "was matched",
-                hint="raise --max-new-tokens, or restrict the format, for example with "
-                "additionalProperties: false in a schema",
-            )
+        """Raises it."""
+        if error := self.incomplete():
+            raise error
 
 
 def _shown_end(text: bytes) -> str:

@@ -163,8 +163,13 @@ OPTIONS: dict[str, tuple[str, ...]] = {
 
 # Options that are arguments here, or need none, by command.
 TEXTS = ("data", "dataset", "corpus", "input", "file", "text")
+DELIMITERS = ("sep", "delimiter", "delim")
+RECOGNIZED = "FILE   # the delimiter of a CSV file is recognized"
 ARGUMENTS: dict[str, dict[str, str]] = {
-    "train": dict.fromkeys((*TEXTS, "train-file", "data-dir"), "tfcli train FILE"),
+    "train": {
+        **dict.fromkeys((*TEXTS, "train-file", "data-dir"), "tfcli train FILE"),
+        **dict.fromkeys(DELIMITERS, f"tfcli train {RECOGNIZED}"),
+    },
     "generate": {
         "prompt": 'tfcli generate "Once upon a time"',
         "p": 'tfcli generate "Once upon a time"',
@@ -175,7 +180,10 @@ ARGUMENTS: dict[str, dict[str, str]] = {
         "out": "tfcli generate PROMPT > FILE",
         "o": "tfcli generate PROMPT > FILE",
     },
-    "score": dict.fromkeys((*TEXTS, "prompt"), "tfcli score FILE"),
+    "score": {
+        **dict.fromkeys((*TEXTS, "prompt"), "tfcli score FILE"),
+        **dict.fromkeys(DELIMITERS, f"tfcli score {RECOGNIZED}"),
+    },
     "export": {"output": "tfcli export RUN PATH --to gguf"},
 }
 

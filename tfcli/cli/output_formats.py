@@ -154,6 +154,10 @@ class OutputFormat(Protocol):
 class Plain:
     """Texts as they are; several are numbered.
 
+    Args:
+        ends_line: whether a newline follows the last text, also in a pipe. A single text has none:
+            it may be continued. Numbered texts each have one, and so have values.
+
     Attributes:
         last: the last character written.
 
@@ -161,8 +165,9 @@ class Plain:
 
     logprobs = False
 
-    def __init__(self, *, echo: bool, samples: int = 1) -> None:
+    def __init__(self, *, echo: bool, samples: int = 1, ends_line: bool = False) -> None:
         self._echo, self._samples, self._out = echo, samples, OrderedWriter()
+        self._ends_line = ends_line
         self._shown: dict[int, Callable[[str], str]] = {}  # each text has lines of its own
         self.last = ""
 
@@ -186,7 +191,10 @@ class Plain:
 
     def close(self) -> None:
         """Ends the line; see `end_line`."""
-        end_line(self.last)
+        if self._ends_line and not streams.is_terminal(sys.stdout):
+            streams.write_result(b"\n")
+        else:
+            end_line(self.last)
 
     def _add(self, result: Result, data: bytes) -> None:
         text = result.stream.feed(data)

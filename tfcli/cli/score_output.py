@@ -41,14 +41,22 @@ def format_int8_loss(rounded: Scored, exact: Scored) -> str:
     return f"In float32: {exact.nats_per_byte:.4f} nats/byte; int8 differs by {more:+.4f}."
 
 
+def figures(text: Scored) -> dict[str, Any]:
+    """The figures of a text for JSON; six decimals, as in the answers of `generate`."""
+    return {
+        key: round(value, 6) if isinstance(value, float) else value
+        for key, value in text.to_json().items()
+    }
+
+
 def write_line(line: str, text: Scored, number: int, *, json: bool) -> None:
     """A line with its scores."""
     if json:
-        streams.write_json_result({"line": number, "text": line} | text.to_json())
+        streams.write_json_result({"line": number, "text": line} | figures(text))
     else:
-        figures = f"{text.nats_per_byte:.6f}\t{text.nats:.6f}\t"
+        columns = f"{text.nats_per_byte:.6f}\t{text.nats:.6f}\t"
         line = line.replace("\n", "\\n")  # of a row
-        streams.write_result(f"{figures}{stdout_filter()(line)}\n".encode())
+        streams.write_result(f"{columns}{stdout_filter()(line)}\n".encode())
 
 
 def write_row(row: ScoreLine, text: Scored | None, tokenizer: Tokenizer, *, tokens: bool) -> None:
@@ -57,7 +65,7 @@ def write_row(row: ScoreLine, text: Scored | None, tokenizer: Tokenizer, *, toke
     if row.id is not None:
         value["id"] = row.id
     if text is not None:
-        value |= text.to_json()
+        value |= figures(text)
         if tokens:
             value["by_token"] = tokens_to_json(text, tokenizer)
     elif row.error is not None:
@@ -71,10 +79,14 @@ def tokens_to_json(text: Scored, tokenizer: Tokenizer) -> list[dict[str, Any]]:
     spelled = partial(token_text, tokenizer)
     found: list[dict[str, Any]] = []
     for place, (token, logprob) in enumerate(zip(text.ids, text.logprobs, strict=True)):
-        value: dict[str, Any] = {"token": token, "text": spelled(token), "nats": 0.0 - logprob}
+        value: dict[str, Any] = {
+            "token": token,
+            "text": spelled(token),
+            "nats": round(0.0 - logprob, 6),
+        }
         if text.alternatives:
             value["top_logprobs"] = [
-                {"token": other, "text": spelled(other), "logprob": each}
+                {"token": other, "text": spelled(other), "logprob": round(each, 6)}
                 for other, each in text.alternatives[place]
             ]
         found.append(value)

@@ -9,7 +9,7 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from tfcli.cli import streams
+from tfcli.cli import piped_text
 from tfcli.errors import InputOutputError
 
 if TYPE_CHECKING:
@@ -79,11 +79,11 @@ class StdinLines:
         """What comes next; None at the end, or at the deadline."""
         try:
             if not self._came:
-                line = self._queue.get(timeout=self._timeout(streams.STDIN_DELAY))
+                line = self._queue.get(timeout=self._timeout(piped_text.STDIN_DELAY))
                 self._came = True
                 return line
         except queue.Empty:
-            streams.say_waiting(self._purpose)
+            piped_text.say_waiting(self._purpose)
             self._came = True
         try:
             return self._queue.get(timeout=self._timeout(None))

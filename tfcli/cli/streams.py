@@ -9,26 +9,17 @@ import contextlib
 import json
 import os
 import re
-import select
 import shutil
-import stat
 import sys
-import time
 from typing import TYPE_CHECKING, TextIO
 
-from tfcli.errors import (
-    DataError,
-    InputOutputError,
-    OutputClosedError,
-    TfcliError,
-)
+from tfcli.errors import InputOutputError, OutputClosedError, TfcliError
 from tfcli.generation.streaming import make_visible
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 PROGRESS_DELAY = 2.0  # seconds before progress is shown
-STDIN_DELAY = 1.0  # seconds of silence on stdin before we say what we are waiting for
 STYLES = {"error": "\033[1;31m", "note": "\033[2m", "next": "\033[1;32m", "model": "\033[36m"}
 RESET = "\033[0m"
 COMMAND = re.compile(r"(Next: |  try: )((?:tfcli|iconv|tensorboard|xdg-open|open) .*)")
@@ -62,6 +53,8 @@ def say(text: str, *, style: str | None = None) -> None:
     """One line on stderr; a closed stderr is not an error."""
     if is_terminal(sys.stderr):
         text = _wrapped(text)
+    else:
+        begin_line()
     if style and wants_color():
         text = f"{STYLES[style]}{text}{RESET}"
     with contextlib.suppress(OSError, ValueError, AttributeError):
@@ -129,6 +122,18 @@ class Reporter:
         """The last line of a command: what to run next."""
         if not self.quiet:
             say(f"Next: {make_visible(command)}", style="next")
+
+
+class ResultReporter(Reporter):
+    """For a command whose result is in sentences: they go to stdout, also where it is quiet."""
+
+    def note(self, text: str) -> None:
+        """A line of the result, or a note beside it."""
+        if text.startswith("Note: "):
+            super().note(text)
+            return
+        text = make_visible(text)
+        write_result(f"{_wrapped(text) if is_terminal(sys.stdout) else text}\n".encode())
 
 
 class DeferredNotes:
@@ -203,6 +208,28 @@ def show_error(error: TfcliError) -> None:
 # --- the result ---------------------------------------------------------------------------------
 
 
+class _Written:
+    """What stdout got last."""
+
+    end = b"\n"
+
+
+def begin_line() -> None:
+    """Ends the line on stderr that a result left open, where both go to the same place (2>&1)."""
+    if _Written.end != b"\n" and _same_place():
+        _Written.end = b"\n"
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            print(file=sys.stderr, flush=True)
+
+
+def _same_place() -> bool:
+    """Whether stdout and stderr are one file, pipe or terminal."""
+    try:
+        return os.path.sameopenfile(1, 2)
+    except OSError:  # one is closed
+        return False
+
+
 def write_result(data: bytes) -> None:
     """Writes to stdout, at once.
 
@@ -216,6 +243,7 @@ def write_result(data: bytes) -> None:
     try:
         sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()
+        _Written.end = data[-1:] or _Written.end
     except BrokenPipeError:
         raise OutputClosedError("broken pipe") from None
     except OSError as error:
@@ -236,118 +264,6 @@ def close_result() -> None:
     except (OSError, ValueError):
         devnull = os.open(os.devnull, os.O_WRONLY)
         os.dup2(devnull, 1)
-
-
-# --- the input ----------------------------------------------------------------------------------
-
-
-def stdin_is_piped() -> bool:
-    """Whether text may come through stdin: it is open and not a terminal."""
-    return sys.stdin is not None and not is_terminal(sys.stdin)
-
-
-def stdin_is_in_use() -> bool:
-    """Whether stdin is a file that somebody else is reading, as in a shell's `while read` loop.
-
-    What was opened for this command alone is read from its start.
-    """
-    try:
-        status = os.fstat(0)
-        return stat.S_ISREG(status.st_mode) and os.lseek(0, 0, os.SEEK_CUR) > 0
-    except OSError:
-        return False
-
-
-def read_piped_text(
-    purpose: str, *, patience: float | None = None, hint: str | None = None
-) -> tuple[str, float]:
-    """Reads stdin to its end, as UTF-8, without a byte order mark.
-
-    After a second of silence it says on stderr what it is waiting for.
-
-    Args:
-        patience: seconds to wait for the first byte, and from then on for the end.
-        hint: what to do if it does not come.
-
-    Returns:
-        The text, and when its first byte came, by `time.monotonic()`.
-
-    Raises:
-        DataError: not UTF-8, and the message has the byte; or it did not come.
-        InputOutputError: stdin cannot be read.
-
-    """
-    parts: list[bytes] = []
-    began = time.monotonic()
-    deadline = None if patience is None else began + patience
-    try:
-        while True:
-            if not parts:
-                mention_waiting(purpose, deadline)
-            if not _is_ready(deadline):
-                raise DataError(
-                    f"{purpose} on standard input did not {'end' if parts else 'come'} in time",
-                    why=f"--max-time is {patience:g} s, and the other end is still open",
-                    hint=hint,
-                )
-            part = os.read(0, 1 << 16)
-            if not part:
-                break
-            if not parts:
-                began = time.monotonic()
-                deadline = None if patience is None else began + patience
-            parts.append(part)
-    except OSError as error:
-        raise InputOutputError("cannot read standard input", why=error.strerror) from None
-    data = b"".join(parts)
-    try:
-        return data.decode().removeprefix("\ufeff"), began
-    except UnicodeDecodeError as error:
-        from tfcli.text.encoding import conversion, invalid_at
-
-        raise DataError(
-            "standard input is not valid UTF-8",
-            why=invalid_at(error),
-            hint=conversion(data, error.start, None, option=False),
-        ) from None
-
-
-def without_last_newline(text: str) -> str:
-    """A text from stdin without the newline that `echo` and editors put at its end; with one."""
-    if text.endswith("\r\n"):
-        return text[:-2]
-    return text.removesuffix("\n")
-
-
-def _is_ready(deadline: float | None) -> bool:
-    """Waits until stdin has more or has ended; false if that is too late."""
-    if deadline is None:
-        return True
-    try:
-        return bool(select.select([0], [], [], max(0.0, deadline - time.monotonic()))[0])
-    except (OSError, ValueError):  # on Windows select works for sockets only
-        return True
-
-
-def mention_waiting(purpose: str, deadline: float | None = None) -> None:
-    """After a second of silence on stdin, says what the program is waiting for.
-
-    Args:
-        deadline: when nobody waits any longer, by `time.monotonic()`.
-
-    """
-    left = STDIN_DELAY if deadline is None else deadline - time.monotonic()
-    try:
-        ready, _, _ = select.select([0], [], [], max(0.0, min(left, STDIN_DELAY)))
-    except (OSError, ValueError):  # on Windows select works for sockets only
-        return
-    if not ready:
-        say_waiting(purpose)
-
-
-def say_waiting(purpose: str) -> None:
-    """Says what the program is waiting for."""
-    say(f"Waiting for {purpose} on standard input (end with Ctrl-D) ...", style="note")
 
 
 def draw_line(text: str) -> None:

@@ -68,6 +68,22 @@ def opening_words(job: TrainingJob) -> str:
     return shlex.quote(words if words.isprintable() else "")
 
 
+def planned_json(job: TrainingJob, corpus: Corpus) -> dict[str, Any]:
+    """What a dry run tells as JSON: the record that the run would have, and what to expect."""
+    budget = job.plan.budget
+    low, high = job.expected_loss or (None, None)
+    expected = {
+        "steps": job.steps,
+        "tokens_per_step": job.batch_tokens,
+        "epochs": job.epochs,
+        "seconds": budget.amount if budget.kind == "seconds" else None,
+        "memory_bytes": job.memory_bytes,
+        "lowest_nats_per_byte": low,
+        "highest_nats_per_byte": high,
+    }
+    return job.metadata(corpus) | {"expected": expected, "notes": [*corpus.notes]}
+
+
 def report_left_out(sources: Sources, exclude: Sequence[str], reporter: streams.Reporter) -> None:
     """Names what was found in folders and is not read, and what `--exclude` did not find there."""
     for pattern in exclude:

@@ -201,10 +201,12 @@ class TrainingSession:
         device: Device,
         base: Base | None = None,
         tokenizer_is_given: bool = False,
+        is_result: bool = False,
     ) -> TrainingJob:
         """Tokenizes, plans what was left open, and shows the plan.
 
         Args:
+            is_result: whether the plan is all that the user asked for.
             tokenizer_is_given: whether it was trained on another text, perhaps.
 
         """
@@ -222,7 +224,8 @@ class TrainingSession:
             baselines=measure_baselines(tokens, tokenizer),
             seed=seed, device=device, base=base, started=self.started, **self._processes(),
         )  # fmt: skip
-        show_plan(job, name, self.reporter)
+        quiet = self.reporter.quiet
+        show_plan(job, name, streams.ResultReporter(quiet=quiet) if is_result else self.reporter)
         return job
 
     def train(self, job: TrainingJob, path: Path, corpus: Corpus) -> Run:

@@ -78,18 +78,13 @@ def show_plan(job: TrainingJob, name: str, reporter: streams.Reporter) -> None:
 
 
 def _format_expectation(job: TrainingJob) -> str:
-    from tfcli.training.sizing import expected_loss, is_typical
-
     needs = f"about {format_bytes(job.memory_bytes)} of memory"
-    simple = format_baselines(asdict(job.baselines)) if job.baselines else ""
     if job.baselines is None or job.epochs is None:
         return needs
-    tokens = job.epochs * len(job.corpus.training)
-    expected = expected_loss(job.baselines.ngram, job.baselines.gzip, tokens)
-    typical = is_typical(job.model_config, job.plan.init, job.corpus.bytes_per_token)
-    if expected is None or not typical:
+    simple = format_baselines(asdict(job.baselines))
+    if job.expected_loss is None:
         return f"{needs}; baselines on held-out text: {simple}"
-    low, high = expected
+    low, high = job.expected_loss
     return f"{needs}; expected held out: {low:.2f} to {high:.2f} nats/byte (baselines: {simple})"
 
 

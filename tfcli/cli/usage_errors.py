@@ -8,15 +8,39 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from tfcli.cli.other_names import ARGUMENTS, COMMANDS, OPTIONS, plain, similar_choice
 from tfcli.errors import UsageError
+from tfcli.text.rows import join_fields
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     import typer
 
+    from tfcli.options import OptionError
+
 Value = TypeVar("Value")
 
+# Options that say what is read or made. Of other values the last counts, so that a script can have
+# defaults before its "$@"; of these, a second one that replaced the first would surprise.
+ONCE = {
+    "field",
+    "format",
+    "encoding",
+    "document",
+    "separator",
+    "tokenizer",
+    "run",
+    "base",
+    "resume",
+}
 SIMILAR = 0.65  # below, a name has only letters in common with another
+
+# Why two options exclude each other, and what to do, where that is not plain.
+CONFLICTS = {
+    ("--lines", "--jsonl"): (
+        "both say what a line of stdin is: a prompt, or a request in JSON",
+        "jq -R -c '{prompt: .}' PROMPTS | tfcli generate --jsonl",
+    ),
+}
 
 # The parser's sentences, each as one of ours.
 SENTENCES = (
@@ -63,6 +87,44 @@ def as_usage_error(error: typer.TyperException, root: Any, arguments: Sequence[s
     else:
         hint = f"{path} --help"
     return UsageError(message, hint=hint)
+
+
+def explained(error: OptionError) -> OptionError:
+    """An error of two options that exclude each other, with the reason and a way out."""
+    known = CONFLICTS.get((error.option, error.other or ""))
+    if known and not error.why:
+        error.why, error.hint = known
+    return error
+
+
+def refuse_repeated(order: Sequence[Any], arguments: Sequence[str]) -> None:
+    """Raises UsageError where an option that counts once was given twice.
+
+    Args:
+        order: the parameters as they were given.
+        arguments: the words of the command line.
+
+    """
+    for place, parameter in enumerate(order):
+        if parameter.name in ONCE and parameter in order[:place]:
+            name = parameter.opts[0]
+            fields = _values_of(name, arguments) if parameter.name == "field" else []
+            raise UsageError(
+                f"{name} was given twice",
+                why="the text of a row is in one field" if fields else None,
+                hint=join_fields(fields, "ROWS") if fields else "give it once",
+            )
+
+
+def _values_of(option: str, arguments: Sequence[str]) -> list[str]:
+    """The values that an option was given."""
+    found = []
+    for word, following in zip(arguments, [*arguments[1:], ""], strict=True):
+        if word == option:
+            found.append(following)
+        elif word.startswith(f"{option}="):
+            found.append(word.partition("=")[2])
+    return found
 
 
 def prompt_for_samples(root: Any, arguments: Sequence[str]) -> str | None:

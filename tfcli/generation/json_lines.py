@@ -6,7 +6,9 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from tfcli.errors import DataError, closest_match
+from tfcli.generation.other_keys import meant_key
 from tfcli.text.encoding import decode_line
+from tfcli.text.row_formats import json_problem
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,20 +28,25 @@ def parse_object(line: bytes, number: int, example: str) -> dict[str, Any]:
     try:
         given = json.loads(decode_line(line, number), parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
-        raise DataError(f"line {number} is not valid JSON", why=str(error)) from None
+        raise DataError(f"line {number} is not valid JSON", why=json_problem(error)) from None
     if not isinstance(given, dict):
         raise DataError(f"line {number} is not a JSON object", hint=f"for example {example}")
     return given
 
 
 def require_string(given: dict[str, Any], key: str, number: int) -> None:
-    """Raises DataError where a key is there, and is no text.
-
-    JSON can hold halves of a character beyond U+FFFF, which no text in UTF-8 has.
-    """
+    """Raises DataError where a key is there, and is no text."""
     value = given.get(key, "")
     if not isinstance(value, str):
         raise DataError(f"line {number}: {key} must be a string, not {shown(value)}")
+    require_unicode(value, key, number)
+
+
+def require_unicode(value: str, key: str, number: int) -> None:
+    """Raises DataError where a string is no text.
+
+    JSON can hold halves of a character beyond U+FFFF, which no text in UTF-8 has.
+    """
     try:
         value.encode()
     except UnicodeEncodeError as error:
@@ -62,10 +69,8 @@ def _refuse_constant(name: str) -> None:
 def unknown_key(key: str, number: int, known: Sequence[str]) -> DataError:
     """The error for a key that means nothing."""
     similar = closest_match(key, known)
-    return DataError(
-        f"line {number}: unknown key {key!r}",
-        hint=f"did you mean {similar!r}?" if similar else f"known: {', '.join(known)}",
-    )
+    hint = f"did you mean {similar!r}?" if similar else f"known: {', '.join(known)}"
+    return DataError(f"line {number}: unknown key {key!r}", hint=meant_key(key) or hint)
 
 
 def is_json(value: object) -> bool:
@@ -79,4 +84,4 @@ def is_json(value: object) -> bool:
 
 def shown(value: object) -> str:
     """A value for a message."""
-    return repr(value)[:60]
+    return (repr(value) if isinstance(value, str) else json.dumps(value))[:60]

@@ -156,8 +156,11 @@ def read_schema(text: str) -> str:
     except FileNotFoundError:
         if _is_json(text):
             raise ValueError(f"must be a JSON object or the name of a file, not {text}") from None
+        from tfcli.text.sources import did_you_mean
+
         why = "a schema that is not in a file begins with {"
-        raise NotFoundError(f"file not found: {text}", why=why) from None
+        hint = did_you_mean(Path(text))
+        raise NotFoundError(f"file not found: {text}", why=why, hint=hint) from None
     except UnicodeDecodeError as error:
         hint = conversion(error.object, error.start, Path(text), option=False)
         raise DataError(f"{text} is not valid UTF-8", why=invalid_at(error), hint=hint) from None

@@ -17,7 +17,7 @@ from tfcli.generation.json_lines import (
     unknown_key,
 )
 from tfcli.generation.request import GenerationRequest
-from tfcli.options import find_option, options_of, update_options
+from tfcli.options import OptionError, find_option, options_of, update_options
 from tfcli.text.encoding import decode_line
 from tfcli.text.escapes import unescape
 
@@ -96,6 +96,8 @@ def _request(given: dict[str, Any], number: int, default: GenerationRequest) -> 
     values: dict[str, Any] = {}
     for key, value in given.items():
         if found := find_option(GenerationRequest, key):
+            if found.name in values:
+                raise OptionError(found.name, "was given twice: its other name is", key)
             values[found.name] = found.parse_json(value)
         elif key not in KEYS:
             raise unknown_key(key, number, KEYS)

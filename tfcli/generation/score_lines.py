@@ -1,24 +1,28 @@
 """Texts to score on lines of JSON: `text`, and `prompt` and `id` if there are any.
 
-An invalid line does not stop the others: it is answered with an error.
+A row may have other keys, and its text another name, as the rows of a data set do. An invalid line
+does not stop the others: it is answered with an error.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from difflib import SequenceMatcher
 from typing import Any
 
-from tfcli.errors import DataError
+from tfcli.errors import DataError, closest_match
 from tfcli.generation.json_lines import (
     is_json,
     parse_object,
     require_json,
     require_string,
-    unknown_key,
+    require_unicode,
 )
+from tfcli.text.rows import STANDARD, text_in
 
 KEYS = ("id", "prompt", "text")
 EXAMPLE = '{"id": 1, "prompt": "Once upon", "text": " a time"}'
+MISSPELLED = 0.85  # so similar to `prompt` is only what was meant to be it
 
 
 @dataclass(frozen=True)
@@ -39,24 +43,42 @@ class ScoreLine:
     error: DataError | None = None
 
 
-def parse_score_line(line: bytes, number: int) -> ScoreLine:
-    """What a line asks for."""
+def parse_score_line(line: bytes, number: int, field: str = STANDARD) -> ScoreLine:
+    """What a line asks for.
+
+    Args:
+        field: that holds the text; dots lead into objects.
+
+    """
     given: dict[str, Any] = {}
     try:
         given = parse_object(line, number, EXAMPLE)
-        return _score_line(given, number)
+        return _score_line(given, number, field)
     except DataError as error:
         id = given.get("id")
         return ScoreLine(number, id=id if is_json(id) else None, error=error)
 
 
-def _score_line(given: dict[str, Any], number: int) -> ScoreLine:
-    for key in given:
-        if key not in KEYS:
-            raise unknown_key(key, number, KEYS)
+def _score_line(given: dict[str, Any], number: int, field: str) -> ScoreLine:
     require_json(given, "id", number)
     require_string(given, "prompt", number)
-    require_string(given, "text", number)
-    if "text" not in given:
-        raise DataError(f"line {number} has no text", hint=f"for example {EXAMPLE}")
-    return ScoreLine(number, given["text"], given.get("prompt", ""), given.get("id"))
+    for key, value in given.items():
+        if "prompt" not in given and isinstance(value, str) and _means_prompt(key):
+            raise DataError(f"line {number}: unknown key {key!r}", hint="did you mean 'prompt'?")
+    if field in given:
+        require_string(given, field, number)
+    problem, text = text_in(given, field.split("."))
+    if problem:
+        raise DataError(f"line {number}: {problem}", hint=_other_field(given, field))
+    require_unicode(text, field, number)
+    return ScoreLine(number, text, given.get("prompt", ""), given.get("id"))
+
+
+def _means_prompt(key: str) -> bool:
+    return SequenceMatcher(None, key.lower(), "prompt").ratio() > MISSPELLED
+
+
+def _other_field(given: dict[str, Any], field: str) -> str:
+    """The field that was probably meant."""
+    similar = closest_match(field, given)
+    return f"did you mean {similar!r}?" if similar else "--field NAME names that of the text"

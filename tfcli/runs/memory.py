@@ -13,8 +13,6 @@ import shlex
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-
 from tfcli.errors import DamagedError, NotFoundError
 from tfcli.files import (
     read_checked_json,
@@ -24,10 +22,11 @@ from tfcli.files import (
     verify_folder,
     write_checked_json,
 )
-from tfcli.text.ngram_index import read_index, write_index
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    import numpy as np
 
     from tfcli.runs.run import Run
     from tfcli.text.ngram_index import NgramIndex
@@ -86,14 +85,22 @@ class Memory:
 
     @property
     def matrix(self) -> np.ndarray[Any, np.dtype[np.float64]]:
-        """The weights as an array."""
-        if {len(row) for row in self.weights} != {FEATURES}:
-            raise ValueError("its weights are not those of a mixture")
+        """The weights as an array, (EXPERTS, FEATURES)."""
+        import numpy as np
+
         return np.array(self.weights, np.float64)
+
+    def check(self) -> None:
+        """Raises ValueError where its numbers are not those of a mixture."""
+        shape = len(self.weights), {len(row) for row in self.weights}
+        if shape != (EXPERTS, {FEATURES}) or {len(each) for each in self.discounts} != {4}:
+            raise ValueError("its weights or discounts are not those of a mixture")
 
 
 def write_memory(path: Path, index: NgramIndex, memory: Memory) -> None:
     """Writes the memory of the run in a folder; an older one is replaced."""
+    from tfcli.text.ngram_index import write_index
+
     remove_file(path / MEMORY_JSON)
     write_index(path / INDEX, index)
     write_checked_json(path / MEMORY_JSON, asdict(memory))
@@ -127,8 +134,7 @@ def read_memory_json(run: Run) -> Memory:
         raise NotFoundError(f"run {run.name!r} has no memory of its text", hint=_remedy(run))
     try:
         memory = read_record(Memory, read_checked_json(path, schema=SCHEMA))
-        if len(memory.matrix) != EXPERTS or {len(each) for each in memory.discounts} != {4}:
-            raise ValueError("its weights or discounts are not those of a mixture")
+        memory.check()
     except DamagedError as error:
         raise _damaged(run, error.what, error.why) from None
     except ValueError as error:
@@ -145,6 +151,8 @@ def read_memory(run: Run) -> tuple[NgramIndex, Memory]:
         NotFoundError, DamagedError, DataError: as `read_memory_json`.
 
     """
+    from tfcli.text.ngram_index import read_index
+
     memory = read_memory_json(run)
     try:
         index = read_index(run.path / INDEX)

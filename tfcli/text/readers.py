@@ -191,6 +191,8 @@ def _recognize(stream: IO[bytes], suffix: str, options: ReadingOptions, reading:
     found = format_of(head, suffix=suffix, whole=len(raw) < HEAD)
     if found == "text" and suffix in JSON_LINES and head.strip():
         return "json"  # even where rows are bad
+    if found == "text" and suffix == ".json" and head.split() in (["[]"], ["[", "]"]):
+        return "json"  # without rows
     if found == "json" and suffix not in JSON_LINES and not options.field:
         return "json" if _holds_text(head, named=suffix == ".json") else "text"
     if found == "text":
@@ -256,10 +258,14 @@ def _texts(
     rows: Iterator[Row], options: ReadingOptions, name: Path, reading: Reading
 ) -> Iterator[Chunk]:
     reading.rows = RowCounts()
-    for text in read_texts(
-        rows, name, wanted=options.field, strict=options.strict, counts=reading.rows
-    ):
-        yield from split_into_chunks(text)
+    texts = read_texts(rows, name, wanted=options.field, strict=options.strict, counts=reading.rows)
+    try:
+        for text in texts:
+            yield from split_into_chunks(text)
+    except DataError as error:
+        if options.document == "line" and not options.field and not reading.rows.rows:
+            error.hint = f"--format text   # each line is a document; or {error.hint}"
+        raise
 
 
 def read_stdin() -> Iterator[bytes]:
@@ -311,8 +317,16 @@ def _open(source: Path, reading: Reading) -> IO[bytes]:
     reading.compression = compression_of(stream.peek(8))  # type: ignore[attr-defined]
     if reading.compression is None:
         if suffix := source.suffix if source.suffix in COMPRESSED else None:
+            kind, head = COMPRESSED[suffix], stream.peek(8)[:8]  # type: ignore[attr-defined]
             stream.close()
-            raise DataError(f"{source} is not a complete {COMPRESSED[suffix]} file")
+            if len(head) < 8:
+                raise DataError(f"{source} is not a complete {kind} file")
+            bare = source.with_suffix("")
+            raise DataError(
+                f"{source} is not {kind}, as its name says",
+                why=f"it begins with {head.decode('ascii', 'backslashreplace')!r}",
+                hint=shlex.join(["mv", str(source), str(bare)]),
+            )
         return stream
     try:
         return _buffered(decompress(stream, reading.compression, source), stream)

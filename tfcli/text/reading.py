@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from tfcli.text.encoding import UTF8
+from tfcli.text.encoding import STANDARD_INPUT, UTF8
 from tfcli.text.reading_options import Format, ReadingOptions
 from tfcli.text.rows import RowCounts
 
@@ -51,6 +51,7 @@ class Reading:
     def notes(self, name: Path, options: ReadingOptions) -> list[str]:
         """What the user should know of it: what was recognized or skipped."""
         found = []
+        name = STANDARD_INPUT if str(name) == "-" else name
         if self.format in MARKUP and options.format is None:
             found.append(describe_markup(self.format, [name]))
         if options.encoding not in {None, self.encoding}:
@@ -62,6 +63,10 @@ class Reading:
             where = f", text in {self.rows.field!r}" if self.rows.field else ""
             if options.format is None or (self.rows.field and not options.field):
                 found.append(f"{name}: {self.rows.rows:,} rows of {kind}{where}")
+            if options.document != "file" or options.separator is not None:
+                given = "--separator" if options.separator is not None else "--document"
+                hint = "; the delimiter of columns is recognized" if kind == "CSV" else ""
+                found.append(f"{name}: {given} has no effect on rows: each is a document{hint}")
             if self.rows.bad:
                 more = ", ..." if self.rows.bad > len(self.rows.named) else ""
                 listed = "; ".join(self.rows.named)

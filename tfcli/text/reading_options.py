@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import codecs
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from tfcli.options import Options, option
 from tfcli.text.escapes import unescape
@@ -31,6 +31,19 @@ def parse_encoding(name: str) -> str:
     return found.name
 
 
+def parse_format(name: str) -> str:
+    """The name of a format; some have several.
+
+    Raises:
+        ValueError: there is no such format.
+
+    """
+    name = {"jsonl": "json", "ndjson": "json", "txt": "text"}.get(name.lower(), name)
+    if name not in get_args(Format):
+        raise ValueError(f"must be one of {', '.join(get_args(Format))}, not {name!r}")
+    return name
+
+
 def parse_separator(text: str) -> str:
     r"""A separator as it is typed, with `\n` for a newline.
 
@@ -55,6 +68,7 @@ class ReadingOptions(Options):
 
     format: Format | None = option(
         None, metavar="FORMAT", shown_default="from the content", panel=DATA,
+        from_text=parse_format,
         help="Format of the files: text, json, csv, tsv, parquet, html or epub.",
     )  # fmt: skip
     field: str | None = option(

@@ -57,7 +57,14 @@ def _json_lines(stream: IO[bytes], name: Path) -> Iterator[Row]:
         try:
             yield Row(number, json.loads(line))
         except (ValueError, RecursionError) as error:  # UnicodeError is a ValueError
-            yield Row(number, problem=f"not valid JSON ({str(error)[:80]})")
+            yield Row(number, problem=f"not valid JSON ({json_problem(error)})")
+
+
+def json_problem(error: Exception) -> str:
+    """What is wrong with a line of JSON, without the number of the line, which is always 1."""
+    if isinstance(error, json.JSONDecodeError):
+        return f"{error.msg} at column {error.colno}"
+    return str(error)[:80]
 
 
 def _too_long(number: int, name: Path) -> DataError:
@@ -71,9 +78,12 @@ def _too_long(number: int, name: Path) -> DataError:
 def _json_values(stream: IO[bytes], name: Path) -> Iterator[Row]:
     """Rows that no line ends: those of an array, or pretty-printed ones."""
     decoder = json.JSONDecoder()
-    buffer = _read_text(stream).removeprefix("\ufeff").lstrip()
+    head = _read_text(stream).removeprefix("\ufeff")
+    buffer = head.lstrip()
+    start_line = head.count("\n", 0, len(head) - len(buffer))
     in_array = buffer.startswith("[")
     position, number, at_end, after = (1 if in_array else 0), 0, False, False
+    lines = start_line  # of the file, until the buffer begins
     while True:
         while position < len(buffer) and buffer[position] in " \t\r\n,":
             position += 1
@@ -98,8 +108,11 @@ def _json_values(stream: IO[bytes], name: Path) -> Iterator[Row]:
                 value, end = decoder.raw_decode(buffer, position)
             except (ValueError, RecursionError) as error:
                 if at_end:
+                    problem = json_problem(error)
+                    if isinstance(error, json.JSONDecodeError):
+                        problem = f"line {lines + error.lineno:,}: {problem}"
                     raise DataError(
-                        f"{name} is not valid JSON", why=f"row {number + 1:,}: {str(error)[:200]}"
+                        f"{name} is not valid JSON", why=f"row {number + 1:,}, {problem}"
                     ) from None
             else:
                 if at_end or end < len(buffer):  # else a number may go on
@@ -112,6 +125,7 @@ def _json_values(stream: IO[bytes], name: Path) -> Iterator[Row]:
         # as much again, so that a large row is not parsed again for each block of it
         more = _read_text(stream, max(1 << 20, len(buffer) - position))
         at_end = not more
+        lines += buffer.count("\n", 0, position)
         buffer, position = buffer[position:] + more, 0
 
 

@@ -96,7 +96,7 @@ def read_texts(
         counts.rows += 1
         problem, text = row.problem, row.value
         if problem is None and not (plain and isinstance(text, str)):
-            problem, text = _text_in(row.value, path)
+            problem, text = text_in(row.value, path)
         if problem is None:
             try:
                 data = text.encode()
@@ -120,8 +120,13 @@ def read_texts(
     _check(counts, name, values, strict=strict)
 
 
-def _text_in(value: object, path: list[str]) -> tuple[str | None, Any]:
-    """What is wrong with a row, and its text."""
+def text_in(value: object, path: list[str]) -> tuple[str | None, Any]:
+    """What is wrong with a row, and its text.
+
+    Args:
+        path: the names of fields that lead to it.
+
+    """
     if not isinstance(value, dict):
         return f"{_kind(value)} instead of an object", None
     inner: Any = value
@@ -129,9 +134,12 @@ def _text_in(value: object, path: list[str]) -> tuple[str | None, Any]:
     if dotted in value:  # a key with a dot in it
         path = [dotted]
     for place, key in enumerate(path):
-        if not isinstance(inner, dict) or key not in inner:
-            keys = ", ".join(map(str, inner)) if isinstance(inner, dict) else ""
-            where = ".".join(path[: place + 1])
+        where = ".".join(path[: place + 1])
+        if not isinstance(inner, dict):
+            outer = ".".join(path[:place])
+            return f"no field {where}: {outer} is {_kind(inner)}, without fields", None
+        if key not in inner:
+            keys = ", ".join(map(str, inner))
             return f"no field {where}" + (f" (its fields: {keys[:60]})" if keys else ""), None
         inner = inner[key]
     if not isinstance(inner, str):
@@ -172,9 +180,15 @@ def _check(counts: RowCounts, name: Path, values: list[Any], *, strict: bool) ->
             hint="--encoding NAME, such as cp1252, if you know which it is in",
         )
     used = counts.field or STANDARD
+    if counts.bad == counts.rows and "," in used:  # which a name may hold, but this one does not
+        raise DataError(
+            f"{name} has no field {used!r}",
+            why="--field names one field",
+            hint=join_fields(used.split(","), shlex.quote(str(name))),
+        )
     others = [each for each in sorted(text_fields(values)) if each != used]
     if others:
-        hint = f"--field {shlex.quote(closest_match(used, others) or others[0])}"
+        hint = f"--field {shlex.quote(closest_match(used, others) or _largest(values, others))}"
     elif name.suffix.lower() in {".csv", ".tsv", ".parquet"}:
         hint = "remove these rows first, or name another column: --field NAME"
     else:
@@ -251,6 +265,21 @@ def hold_text(values: Sequence[dict[str, Any]]) -> bool:
     """Whether rows are there for a text in them, so that what is around it is only wrapping."""
     standard = any(STANDARD in value for value in values)
     return standard or (len(values) > 1 and bool(text_fields(values) or is_chat(values)))
+
+
+def join_fields(fields: Sequence[str], rows: str) -> str:
+    """The command line that makes one text of several fields of JSON rows.
+
+    Args:
+        rows: the name of their file, quoted.
+
+    """
+    paths = ", ".join(
+        f".{field}" if re.fullmatch(r"[a-z_][\w.]*", field, re.ASCII | re.I) else f'."{field}"'
+        for field in map(str.strip, fields)
+    )
+    program = f'{{text: [{paths}] | join("\\n")}}'
+    return f"jq -c {shlex.quote(program)} {rows} > joined.jsonl"
 
 
 def _largest(values: list[dict[str, Any]], fields: list[str]) -> str:

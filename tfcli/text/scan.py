@@ -117,6 +117,7 @@ def scan_sources(
     conversions: dict[str, str] = {}  # by program: of the first that it would make text of
     line_ends = LineEnds()
     markup: dict[Format, list[Path]] = {}
+    no_rows = False  # in any of them
     for place, (source, name) in enumerate(zip(sources, names, strict=True)):
         facts = Reading()
         before = found.mark() if name in optional else None
@@ -135,13 +136,15 @@ def scan_sources(
                 conversions.setdefault(error.hint.split()[0], error.hint)
             continue
         line_ends.end(name, plain=facts.format == "text")
+        no_rows |= facts.rows is not None and not facts.rows.rows
         if facts.format in MARKUP and reading.format is None:
             markup.setdefault(facts.format, []).append(name)
         else:
             notes += facts.notes(name, reading)
     if found.bytes == 0:
         listed = ", ".join(str(name) for name in names[:3])
-        why = next(iter(left_out.values()), "empty" if sources else None)
+        empty = "no rows" if no_rows else "empty"
+        why = next(iter(left_out.values()), empty if sources else None)
         raise DataError(f"no text in {listed}", why=why)
     scan = Scan(
         bytes=found.bytes,

@@ -302,18 +302,27 @@ def _foreign(folder: Path) -> str | None:
 
 
 def _no_such_file(argument: str, path: Path) -> NotFoundError:
-    siblings: set[str] = set()
-    with contextlib.suppress(OSError):
-        siblings = {each.name for each in path.parent.iterdir()}
-    siblings.discard(path.name)  # a dangling link is among its own siblings
-    similar = closest_match(path.name, sorted(siblings))
     if weight := re.fullmatch(r"(.+:\d+),(\d+)", argument, re.DOTALL):
         hint = f"{weight[1]}.{weight[2]}, with a decimal point"
         return NotFoundError(f"file not found: {argument!r}", hint=hint)
     return NotFoundError(
         f"file not found: {argument!r}",
-        hint=f"did you mean {str(path.with_name(similar))!r}?" if similar else None,
+        hint=did_you_mean(path),
     )
+
+
+def did_you_mean(path: Path) -> str | None:
+    """The hint with the file beside a missing one whose name is close to its name, if any is.
+
+    A suffix in common does not make names similar.
+    """
+    names: set[str] = set()
+    with contextlib.suppress(OSError):
+        names = {each.name for each in path.parent.iterdir()}
+    names.discard(path.name)  # a dangling link is among its own siblings
+    stems = {name.removesuffix(path.suffix): name for name in sorted(names)}
+    similar = closest_match(path.name.removesuffix(path.suffix), stems)
+    return f"did you mean {str(path.with_name(stems[similar]))!r}?" if similar else None
 
 
 def _is_there(path: Path) -> bool:

@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 
     from tfcli.text.token_cache import TokenizedCorpus
 
-MIN_BYTES = 16  # to train on: less has no next token worth learning
 EVALUATIONS = 8
 EVALUATION_TOKENS = 1 << 14  # at most, while training; at the end the whole held-out text is read
 EVALUATION_SHARE = 0.005  # of a time budget, for one evaluation
@@ -286,12 +285,10 @@ def _check(options: TrainOptions, corpus: TokenizedCorpus) -> None:
         raise UsageError("--document-mask cannot be combined with source weights (FILE:2)")
     if options.document_mask and len(corpus.training) < 4:
         raise DataError("not enough text for --document-mask")
-    if corpus.training_bytes < MIN_BYTES or len(corpus.training) < 2:
+    if len(corpus.training) < 2:
         raise DataError(
             f"not enough text: {corpus.training_bytes} bytes to train on",
-            hint="add more text, or hold out none of it: --val-fraction 0"
-            if corpus.training_bytes + corpus.held_out_bytes >= MIN_BYTES
-            else "add more text: from 50 kB on, a model learns to spell",
+            hint="add more text, or hold out none of it: --val-fraction 0",
         )
 
 

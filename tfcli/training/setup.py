@@ -31,7 +31,12 @@ from tfcli.training.packing import PackedSampler
 from tfcli.training.plan import Plan, Resources, make_plan
 from tfcli.training.probe import Probe, can_compile
 from tfcli.training.run_text import tokens_of
-from tfcli.training.sizing import can_init_from_bigrams, choose_micro_batch
+from tfcli.training.sizing import (
+    can_init_from_bigrams,
+    choose_micro_batch,
+    expected_loss,
+    is_typical,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -101,6 +106,17 @@ class TrainingJob:
         if self.steps is None:
             return None
         return self.steps * self.batch_tokens / len(self.corpus.training)
+
+    @property
+    def expected_loss(self) -> tuple[float, float] | None:
+        """Between which values the held-out loss will probably lie; None: not known."""
+        simple, training = self.baselines, self.corpus
+        if simple is None or self.epochs is None:
+            return None
+        if not is_typical(self.model_config, self.plan.init, training.bytes_per_token):
+            return None
+        tokens = self.epochs * len(training.training)
+        return expected_loss(simple.ngram, simple.gzip, tokens)
 
     def metadata(self, corpus: Corpus) -> dict[str, Any]:
         """What `run.json` records of it."""

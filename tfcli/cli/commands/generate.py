@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from tfcli.cli import streams
+from tfcli.cli import piped_text, streams
 from tfcli.cli.command import given_options, takes_options
 from tfcli.cli.generation_session import GenerationSession, SessionOptions
 from tfcli.cli.interactive import InteractiveOptions
@@ -55,7 +55,11 @@ def generate(
         prompt, options = "", replace(options, no_stdin=True)
     if options.lines and prompt is not None:
         if "lines" in given_options(context, environment=False):
-            raise UsageError("--lines cannot be combined with PROMPT")
+            raise UsageError(
+                "--lines cannot be combined with PROMPT",
+                why="its prompts are the lines of stdin",
+                hint=f"printf '%s\\n' {shlex.quote(prompt)} | tfcli generate --lines",
+            )
         options = replace(options, lines=False)  # the command line overrides the environment
     reporter = streams.Reporter(quiet=quiet)
     session = GenerationSession(options, model, reporter=reporter, started=context.obj)
@@ -77,7 +81,7 @@ def generate(
 
 
 def _reads_stdin(options: SessionOptions) -> bool:
-    return not options.no_stdin and streams.stdin_is_piped()
+    return not options.no_stdin and piped_text.stdin_is_piped()
 
 
 def _converse(
@@ -118,26 +122,28 @@ def _whole_prompt(
         reporter.note(
             f"Note: the prompt is the name of a file; < {shlex.quote(argument)} continues its text."
         )
-    in_use = argument is not None and streams.stdin_is_in_use()
-    if options.no_stdin or in_use or not streams.stdin_is_piped():
+    in_use = argument is not None and piped_text.stdin_is_in_use()
+    if options.no_stdin or in_use or not piped_text.stdin_is_piped():
         if argument is None:
             raise UsageError(
                 "no prompt given",
                 hint='tfcli generate "Once upon a time"   # or --unconditional',
             )
         return argument
-    piped, began = streams.read_piped_text(
-        "the prompt", patience=options.max_time, hint=NOT_FROM_STDIN
-    )
+    piped, began = piped_text.read_piped_text(
+        "the prompt", patience=options.max_time, hint=NOT_FROM_STDIN,
+        otherwise=None if argument is None else "--no-stdin: only PROMPT",
+    )  # fmt: skip
     session.count_from(began)
     if argument is None:
         if not piped:
             reporter.note("Note: standard input is empty, so the text begins from nothing.")
-        return streams.without_last_newline(piped)
+        return piped_text.without_last_newline(piped)
     if piped:
         reporter.note(
             f"Note: the prompt is {streams.counted(len(piped.encode()), 'byte')} from stdin and "
-            f"{len(argument.encode()):,} from PROMPT (--no-stdin: only PROMPT)."
+            f"{len(argument.encode()):,} from PROMPT (--no-stdin: only PROMPT, as in a loop that "
+            "reads lines; --lines: a prompt from each line)."
         )
     return piped + argument
 

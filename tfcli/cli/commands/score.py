@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from tfcli.cli import streams
+from tfcli.cli import piped_text, streams
 from tfcli.cli.command import takes_options
 from tfcli.cli.score_output import (
     describe,
+    figures,
     format_int8_loss,
     write_line,
     write_row,
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
 
+    from tfcli.generation.score_lines import ScoreLine
     from tfcli.generation.scorer import Scorer
 
     Progress = Callable[[int], None]  # told how many bytes are done
@@ -51,7 +53,7 @@ class ScoreOptions(Options):
         "text", help="Score the whole text, each line, or each token."
     )
     jsonl: bool = option(
-        False, conflicts=tuple(options_of(ReadingOptions)),
+        False, conflicts=tuple({*options_of(ReadingOptions)} - {"field"}),
         help="Read one row of JSON per line, and write JSON lines.",
     )  # fmt: skip
     top_logprobs: int = option(
@@ -82,7 +84,8 @@ def score(
 
     By token: nats and the token, then with --top-logprobs others and their probabilities.
 
-    With --jsonl, a row is {"text": "...", "prompt": "...", "id": 1}; only the text is required.
+    With --jsonl, a row is {"text": "...", "prompt": "...", "id": 1}; only the text is required,
+    --field names it otherwise, and other keys are ignored.
 
     grep . book.txt | tfcli score --by line | sort -n | head
     """
@@ -94,8 +97,12 @@ def score(
     reporter = streams.Reporter(quiet=quiet)
     scorer, open_exact = _open(model, options, reporter)
     if options.jsonl:
+        from tfcli.generation.score_lines import parse_score_line
+        from tfcli.text.rows import STANDARD
+
         with _progress(_size(file), reporter, streaming=True) as progress:
-            _score_rows(file, scorer, progress, tokens=options.by == "token")
+            parse = partial(parse_score_line, field=reading.field or STANDARD)
+            _score_rows(file, scorer, progress, parse, tokens=options.by == "token")
         return
     if options.by == "line":
         with _progress(_size(file), reporter, streaming=True) as progress:
@@ -111,7 +118,7 @@ def score(
     if options.by == "token":
         write_tokens(text, scorer.tokenizer, json=json)
     elif json:
-        streams.write_json_result(text.to_json() | scorer.protocol)
+        streams.write_json_result(figures(text) | scorer.protocol)
     else:
         streams.write_result(f"{describe(text, scorer)}\n".encode())
     if exact:
@@ -160,18 +167,23 @@ def _score_lines(
             progress(done)
 
 
-def _score_rows(file: str, scorer: Scorer, progress: Progress, *, tokens: bool) -> None:
+def _score_rows(
+    file: str,
+    scorer: Scorer,
+    progress: Progress,
+    parse: Callable[[bytes, int], ScoreLine],
+    *,
+    tokens: bool,
+) -> None:
     """Each row of JSON; an invalid one is answered with an error.
 
     Raises:
         DataError: rows were invalid; all others are answered.
 
     """
-    from tfcli.generation.score_lines import parse_score_line
-
     count = failures = done = 0
     for group in _numbered_lines(file, "rows"):
-        rows = [(len(line), parse_score_line(line, n)) for n, line in group if line.strip()]
+        rows = [(len(line), parse(line, n)) for n, line in group if line.strip()]
         valid = [row for _, row in rows if row.error is None]
         scores = scorer.score([row.text for row in valid], [row.prompt for row in valid])
         for size, row in rows:
@@ -234,7 +246,7 @@ def _documents(
 
     if file == "-":
         _require_stdin()
-        streams.mention_waiting("the text")
+        piped_text.mention_waiting("the text")
     for path in _files(file):
         found = Reading()
         parts: list[bytes] = []
@@ -265,11 +277,11 @@ def _files(file: str) -> tuple[Path, ...]:
 
 
 def _whole(file: str, reading: ReadingOptions, reporter: streams.Reporter) -> list[str]:
-    """The documents that are scored as one text; see `streams.without_last_newline`."""
+    """The documents that are scored as one text; see `piped_text.without_last_newline`."""
     found = list(_documents(file, reading, reporter))
     if file == "-" and found and not found[-1][1]:
         last, _ = found.pop()
-        if last := streams.without_last_newline(last):
+        if last := piped_text.without_last_newline(last):
             found.append((last, False))
     return [document for document, _ in found]
 
@@ -340,5 +352,5 @@ def _numbered_lines(file: str, what: str) -> Iterator[list[tuple[int, bytes]]]:
 
 
 def _require_stdin() -> None:
-    if not streams.stdin_is_piped():
+    if not piped_text.stdin_is_piped():
         raise UsageError("no text to score", hint="tfcli score FILE   # or pipe it in")

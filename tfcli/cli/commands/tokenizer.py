@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tfcli.cli import streams
+from tfcli.cli import piped_text, streams
 from tfcli.cli.command import Command, Group, takes_options
 from tfcli.cli.output_formats import TextOut
 from tfcli.cli.shared_options import JsonOption, QuietOption, typer_option
@@ -375,5 +375,5 @@ def _lines_of_stdin() -> Iterator[bytes]:
 
 def _require_pipe(example: str) -> None:
     """Raises UsageError where stdin is a terminal, and the command would wait without a word."""
-    if not streams.stdin_is_piped():
+    if not piped_text.stdin_is_piped():
         raise UsageError("nothing on standard input", hint=example)

@@ -16,6 +16,7 @@ from tfcli.cli.shared_options import (
     seed_option,
     typer_option,
 )
+from tfcli.cli.training_notes import planned_json
 from tfcli.errors import UsageError
 from tfcli.options import OptionError, Options, make_options, option, parse_count, values_of
 from tfcli.runtime.device import Device
@@ -198,11 +199,12 @@ def _train_new(
             corpus, tokenizer, options,
             name=path.name, seed=command.seed, device=command.device, base=start,
             tokenizer_is_given=start is not None or text.tokenizer is not None,
+            is_result=command.dry_run and not session.json,
         )  # fmt: skip
         if not command.dry_run:
             session.train(job, path, corpus)
         elif session.json:
-            streams.write_json_result(job.metadata(corpus))
+            streams.write_json_result(planned_json(job, corpus))
 
 
 def _without_overridden(

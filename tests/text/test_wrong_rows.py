@@ -1,0 +1,104 @@
+"""What is said of rows that are not as expected, and of options that do nothing to them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tfcli.errors import DataError, NotFoundError
+from tfcli.generation.request import read_schema
+from tfcli.text.corpus import open_sources
+from tfcli.text.readers import STDIN, read_chunks
+from tfcli.text.reading import Reading
+from tfcli.text.reading_options import DEFAULT, ReadingOptions, parse_format
+from tfcli.text.sources import find_sources
+
+ROWS = b'{"title": "A ship", "body": "Ann saw a ship."}\n' * 3
+
+
+def read(path: Path, data: bytes, options: ReadingOptions = DEFAULT) -> Reading:
+    path.write_bytes(data)
+    found = Reading()
+    for _ in read_chunks(path, options, reading=found):
+        pass
+    return found
+
+
+def test_rows_as_lines_of_text_are_suggested_where_lines_were_meant(tmp_path: Path) -> None:
+    path, by_line = tmp_path / "rows.jsonl", ReadingOptions(document="line")
+    with pytest.raises(DataError) as caught:
+        read(path, ROWS, by_line)
+    assert "--format text" in (caught.value.hint or "")
+    assert "--field body" in (caught.value.hint or "")
+    with pytest.raises(DataError) as caught:
+        read(path, ROWS)
+    assert caught.value.hint == "--field body"
+
+
+def test_options_without_effect_on_rows_get_a_note(tmp_path: Path) -> None:
+    options = ReadingOptions(field="body", document="line")
+    notes = read(tmp_path / "a", ROWS, options).notes(Path("a"), options)
+    assert any("--document has no effect on rows" in note for note in notes)
+    options = ReadingOptions(separator=";", format="csv")
+    notes = read(tmp_path / "a", b"id;text\n1;Ann saw it\n", options).notes(Path("a"), options)
+    assert any("the delimiter of columns is recognized" in note for note in notes)
+
+
+def test_standard_input_is_called_so(tmp_path: Path) -> None:
+    found = read(tmp_path / "a", "Ann saw a ship.\n".encode("utf-16"))
+    assert found.notes(STDIN, DEFAULT) == ["standard input is UTF-16-LE"]
+
+
+def test_a_file_that_is_not_compressed_as_its_name_says(tmp_path: Path) -> None:
+    with pytest.raises(DataError) as caught:
+        read(tmp_path / "rows.jsonl.gz", ROWS)
+    assert "rows.jsonl.gz is not gzip, as its name says" in caught.value.what
+    assert caught.value.hint == f"mv {tmp_path}/rows.jsonl.gz {tmp_path}/rows.jsonl"
+    with pytest.raises(DataError, match="not a complete gzip file"):
+        read(tmp_path / "rows.jsonl.gz", b"")
+
+
+@pytest.mark.parametrize(("name", "data"), [("a.json", b"[]\n"), ("a.csv", b"id,text\n")])
+def test_files_without_rows(tmp_path: Path, name: str, data: bytes) -> None:
+    (tmp_path / name).write_bytes(data)
+    with pytest.raises(DataError) as caught:
+        open_sources(find_sources([str(tmp_path / name)]), cache=tmp_path / "cache")
+    assert caught.value.why == "no rows"
+
+
+def test_formats_have_the_names_of_their_suffixes() -> None:
+    assert parse_format("jsonl") == parse_format("NDJSON") == "json"
+    with pytest.raises(ValueError, match="must be one of text, json"):
+        parse_format("xls")
+
+
+def test_errors_in_json_name_the_line_of_the_file(tmp_path: Path) -> None:
+    rows = [{"text": f"row {number}"} for number in range(3)]
+    text = "\n\n" + json.dumps(rows, indent=1).replace('"row 2"', "row")
+    with pytest.raises(DataError) as caught:
+        read(tmp_path / "a.json", text.encode())
+    assert caught.value.why == "row 3, line 11: Expecting value at column 11"
+    with pytest.raises(DataError) as caught:
+        read(tmp_path / "a.jsonl", ROWS.replace(b"title", b"text", 1) + b'{"text": x}\n')
+    assert "row 4: not valid JSON (Expecting value at column 10)" in (caught.value.why or "")
+
+
+def test_the_field_with_most_text_is_suggested(tmp_path: Path) -> None:
+    for wanted in (None, "zzzz"):
+        with pytest.raises(DataError) as caught:
+            read(tmp_path / "a.jsonl", ROWS, ReadingOptions(field=wanted))
+        assert caught.value.hint == "--field body"
+
+
+def test_near_file_names_are_suggested_and_others_are_not(tmp_path: Path) -> None:
+    for name in ("rows.jsonl", "schema.json"):
+        (tmp_path / name).write_text("{}")
+    for name, meant in (("row.jsonl", "rows.jsonl"), ("nope.jsonl", None)):
+        with pytest.raises(NotFoundError) as caught:
+            find_sources([str(tmp_path / name)])
+        assert caught.value.hint == (meant and f"did you mean '{tmp_path / meant}'?")
+    with pytest.raises(NotFoundError) as caught:
+        read_schema(str(tmp_path / "shema.json"))
+    assert caught.value.hint == f"did you mean '{tmp_path / 'schema.json'}'?"
