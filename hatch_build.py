@@ -44,12 +44,12 @@ class NativeHook(BuildHookInterface):  # type: ignore[type-arg]
         if self.target_name != "wheel":
             return
         root = Path(self.root)
-        for what, reason in (
-            ("decoder, generation", compile_library(root)),
-            ("kernels, training on a CPU", compile_kernels(root)),
+        for what, task, reason in (
+            ("decoder", "generation", compile_library(root)),
+            ("kernels", "training on a CPU", compile_kernels(root)),
         ):
             if reason:
-                self.app.display_warning(f"no compiled {what} will be slower: {reason}")
+                self.app.display_warning(f"no compiled {what}: {task} will be slower ({reason})")
         made = [LIBRARY, REASON, KERNELS_REASON, *(KERNELS / name for name in kernel_libraries())]
         there = [path for path in made if (root / path).exists()]
         compiled = any(path.suffix == ".so" for path in there)

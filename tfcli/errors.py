@@ -48,14 +48,17 @@ class TfcliError(Exception):
         return "\n".join(lines)
 
 
-COMMANDS = ("tfcli ", "iconv ", "pip ", "rm ", "torchrun ")
+SHELL_COMMANDS = (  # that hints begin with
+    "tfcli", "echo", "iconv", "jq", "mkdir", "mv", "open", "pandoc", "pdftotext", "pip", "printf",
+    "rm", "tensorboard", "torchrun", "xdg-open",
+)  # fmt: skip
 
 
 def _for_python(hint: str) -> str:
     """A hint for who calls functions: `stride=64` for `--stride 64`, and what is for a shell."""
     import re
 
-    if hint.startswith(COMMANDS):
+    if hint.split(" ", 1)[0] in SHELL_COMMANDS:
         return f"try in a shell: {hint}"
     if re.fullmatch(r"(--[a-z][a-z0-9-]*( [^-\s]\S*)? ?)+", hint):
         options = re.findall(r"--(\S+)(?: ([^-\s]\S*))?", hint)

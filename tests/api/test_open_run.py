@@ -219,11 +219,11 @@ def test_incomplete_structure_is_an_error_and_in_a_batch_a_reason(run: tfcli.Ope
 
 def test_what_was_cut_is_a_warning_where_it_was_called(run: tfcli.OpenRun) -> None:
     with pytest.warns(
-        UserWarning, match="the prompt has .* tokens; the model sees only the last 31"
+        UserWarning, match="the prompt has .* tokens; the model sees at most the last 31"
     ) as caught:
         run.generate("Ann saw the moon. " * 40, max_new_tokens=1)
     assert {warning.filename for warning in caught} == {__file__}
-    with pytest.warns(UserWarning, match="context full; the model sees only the last 32 tokens"):
+    with pytest.warns(UserWarning, match="context full; the model sees at most the last 32 tokens"):
         run.generate("Ann", max_new_tokens=40)
     run.generate("Ann", max_new_tokens=40)  # warned of once: a warning is an error here
 

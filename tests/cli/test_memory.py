@@ -197,6 +197,14 @@ def test_training_keeps_a_slice_out_and_reports_both_losses(shell: Shell) -> Non
     assert kept == memory["fitted_tokens"] == kept_out(memory["tokens"], 512) > 0
 
 
+def test_a_context_shorter_than_the_ngrams_is_enough(shell: Shell) -> None:
+    assert (
+        shell("train", "book.txt", "--steps", "1", "--run", "it", *TINY, "--context", "4").code == 0
+    )
+    assert shell("runs", "memory", "it").code == 0
+    assert shell("generate", "--run", "it", "--memory", "--max-new-tokens", "9", "Ann").code == 0
+
+
 def test_a_resumed_run_keeps_its_slice_out_and_gets_a_new_memory(shell: Shell) -> None:
     straight = shell("train", "book.txt", "--run", "a", "--steps", "8", "--memory", "-q", *TINY)
     assert straight.code == 0, straight.err

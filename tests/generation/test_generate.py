@@ -133,13 +133,13 @@ def test_what_the_model_does_not_see_is_noted_once(
     list(generate(TorchEngine(model), tokenizer, request, notice=notes.append))
     (note,) = notes
     assert re.search(
-        rf"; the model sees only the last {CONTEXT - 1} tokens, about \d+ letters", note
+        rf"; the model sees at most the last {CONTEXT - 1} tokens, about \d+ characters", note
     )
     notes.clear()
     request = replace(request, prompt="Ann")
     list(generate(TorchEngine(model), tokenizer, request, notice=notes.append))
     (note,) = notes
-    assert f"context full; the model sees only the last {CONTEXT} tokens" in note
+    assert f"context full; the model sees at most the last {CONTEXT} tokens" in note
 
 
 def test_empty_prompt_starts_with_eos_if_trained_on_many_documents(

@@ -68,7 +68,9 @@ class Draft:
     def add_written(self, text: str) -> None:
         """Adds what the model wrote, with the line ends that the text has so far."""
         if end := line_end(self.text) or line_end(text):
-            text = re.sub(r"\r\n?|\n", end, text.removesuffix("\r"))  # its newline did not come
+            text = re.sub(
+                r"\r\n?|\n", end, text.removesuffix("\r")
+            )  # a CR whose LF was not generated
         self.text += text
 
     def back_to_last_line(self) -> None:
@@ -167,10 +169,10 @@ class Draft:
             return
         real = _real(path)
         if self.path is None or real != _real(self.path):
-            mend = f", or move the file first: mv {_word(path)} {_word(path)}~"
             raise ConflictError(
                 f"file {path} already exists and holds another text",
-                hint=f"/save another-name.txt{mend}",
+                hint=f"/save another-name.txt, or move the file first: "
+                f"mv {_word(path)} {_word(path)}~",
             )
         if found != self._on_disk.get(real):
             raise ConflictError(

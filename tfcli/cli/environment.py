@@ -1,4 +1,4 @@
-"""Environment variables of options: a misspelt one would otherwise be ignored without a word."""
+"""Environment variables of options: a misspelled one would otherwise be ignored without a word."""
 
 from __future__ import annotations
 

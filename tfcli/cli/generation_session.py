@@ -274,7 +274,7 @@ class GenerationSession:
             self.notes(note)
         if not in_time and not throughput.tokens:
             self.notes("--max-time was over before the first token")
-        self.notes.release(output.last if isinstance(output, Plain) else "\n")
+        self.notes.release()
         if self._options.stats:
             report = throughput.report(single=feed.count == 1)
             streams.say(f"{report} Engine: {engine.description}.")

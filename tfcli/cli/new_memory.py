@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING, cast
 
 from tfcli.errors import DataError
@@ -49,9 +50,9 @@ def add_memory(
 
     if not run.corpus.training_tokens:
         raise DataError(
-            f"run {run.name!r} has no training text to remember",
+            f"run {run.name!r} has no training text to make a memory of",
             why="it was imported, and what its model was trained on is not known",
-            hint=f"tfcli train FILE --from {run.argument} --memory   # on a text of your own",
+            hint=f"tfcli train FILE --from {shlex.quote(run.argument)} --memory   # on your text",
         )
     sources = find_sources(files) if files else None
     total = run.corpus.bytes
@@ -63,7 +64,7 @@ def add_memory(
         lambda step: open_engine(run, step, cast("Device", device), rows=ROWS),
         on_damaged=reporter.warn,
     )
-    with progress("Remembering", total=corpus.training_bytes, quiet=reporter.quiet) as done:
+    with progress("Building memory", total=corpus.training_bytes, quiet=reporter.quiet) as done:
 
         def report(stage: int) -> None:
             done(corpus.training_bytes * stage // STAGES)

@@ -158,9 +158,6 @@ class Plain:
         ends_line: whether a newline follows the last text, also in a pipe. A single text has none:
             it may be continued. Numbered texts each have one, and so have values.
 
-    Attributes:
-        last: the last character written.
-
     """
 
     logprobs = False
@@ -169,7 +166,7 @@ class Plain:
         self._echo, self._samples, self._out = echo, samples, OrderedWriter()
         self._ends_line = ends_line
         self._shown: dict[int, Callable[[str], str]] = {}  # each text has lines of its own
-        self.last = ""
+        self._last = ""
 
     def begin(self, result: Result) -> None:
         """See `OutputFormat`."""
@@ -194,13 +191,13 @@ class Plain:
         if self._ends_line and not streams.is_terminal(sys.stdout):
             streams.write_result(b"\n")
         else:
-            end_line(self.last)
+            end_line(self._last)
 
     def _add(self, result: Result, data: bytes) -> None:
         text = result.stream.feed(data)
         if text:
             self._out.add(result.number, self._shown[result.number](text).encode())
-            self.last = text[-1]
+            self._last = text[-1]
 
 
 class EscapedLines:

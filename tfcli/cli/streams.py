@@ -13,7 +13,7 @@ import shutil
 import sys
 from typing import TYPE_CHECKING, TextIO
 
-from tfcli.errors import InputOutputError, OutputClosedError, TfcliError
+from tfcli.errors import SHELL_COMMANDS, InputOutputError, OutputClosedError, TfcliError
 from tfcli.generation.streaming import make_visible
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 PROGRESS_DELAY = 2.0  # seconds before progress is shown
 STYLES = {"error": "\033[1;31m", "note": "\033[2m", "next": "\033[1;32m", "model": "\033[36m"}
 RESET = "\033[0m"
-COMMAND = re.compile(r"(Next: |  try: )((?:tfcli|iconv|tensorboard|xdg-open|open) .*)")
+COMMAND = re.compile(rf"(Next: |  try: )((?:{'|'.join(SHELL_COMMANDS)}) .*)")
 WORD = re.compile(r"""(?:[^\s'"]|'[^']*'|"[^"]*"|['"])+""")  # of a command line in a shell
 
 
@@ -146,35 +146,13 @@ class DeferredNotes:
     def __call__(self, text: str) -> None:
         """Prints a note, or keeps it where text and notes go to the same place."""
         self._waiting.append(text)
-        if not _go_together():
+        if not _same_place():
             self.release()
 
-    def release(self, last: str = "\n") -> None:
-        """Prints what was held back.
-
-        Args:
-            last: the last character of the text, which may have left its line open.
-
-        """
-        if (
-            self._waiting
-            and last not in {"", "\n"}
-            and _go_together()
-            and not is_terminal(sys.stderr)
-        ):
-            self._reporter.note("")
+    def release(self) -> None:
+        """Prints what was held back."""
         while self._waiting:
             self._reporter.note(f"Note: {self._waiting.pop(0)}.")
-
-
-def _go_together() -> bool:
-    """Whether stdout and stderr lead to the same terminal, file or pipe, as after `2>&1`."""
-    if is_terminal(sys.stdout) and is_terminal(sys.stderr):
-        return True
-    try:
-        return os.path.sameopenfile(sys.stdout.fileno(), sys.stderr.fileno())
-    except (OSError, ValueError, AttributeError):  # closed, or none
-        return False
 
 
 def counted(number: int, noun: str) -> str:
@@ -223,7 +201,9 @@ def begin_line() -> None:
 
 
 def _same_place() -> bool:
-    """Whether stdout and stderr are one file, pipe or terminal."""
+    """Whether stdout and stderr lead to the same terminal, file or pipe, as after `2>&1`."""
+    if is_terminal(sys.stdout) and is_terminal(sys.stderr):
+        return True
     try:
         return os.path.sameopenfile(1, 2)
     except OSError:  # one is closed

@@ -7,7 +7,7 @@ import unicodedata
 
 from tfcli.errors import UsageError
 
-# Letters of Latin that are no letter with an accent to Unicode.
+# Latin letters that Unicode does not decompose.
 WITHOUT_PARTS = str.maketrans({
     "ß": "ss", "æ": "ae", "Æ": "AE", "œ": "oe", "Œ": "OE", "ø": "o", "Ø": "O", "ł": "l", "Ł": "L",
     "đ": "d", "Đ": "D", "ð": "d", "Ð": "D", "þ": "th", "Þ": "Th", "ı": "i",

@@ -209,8 +209,8 @@ class Generator:
         """Says how much the model sees of a text that is longer than its context."""
         if not self._noticed:
             count = len(self._tokenizer.decode_continuation(seen).decode(errors="ignore"))
-            about = f"the last {len(seen):,} tokens, about {round(count, 2 - len(str(count))):,}"
-            self._notice(f"{what}; the model sees only {about} letters")
+            about = f"about {round(count, 2 - len(str(count))):,} characters"
+            self._notice(f"{what}; the model sees at most the last {len(seen):,} tokens, {about}")
         self._noticed = True
 
     # --- a step ---------------------------------------------------------------------------------

@@ -34,7 +34,8 @@ if TYPE_CHECKING:
     from tfcli.text.tokenizer import Tokenizer
 
 ROWS = 16  # windows that are read at a time
-KEPT_TOKENS, KEPT_SHARE = 4096, 0.05  # of the training tokens, at most, the weights are fitted on
+# The weights are fitted on at most so many tokens, and this share of the training text.
+KEPT_TOKENS, KEPT_SHARE = 4096, 0.05
 FIT_NUMBERS = 1 << 24  # tokens times V in a fit, at most: three arrays of 64 MB
 EVALUATED_TOKENS = 1 << 14  # of the held-out text
 STAGES = 3  # of making a memory
@@ -93,7 +94,8 @@ def make_memory(
         index = index_of(training)
     else:
         how, index = "trained_on", index_of(training)
-        windows = reader.spread(len(training), min(KEPT_TOKENS, FIT_NUMBERS // vocab_size))
+        count = min(KEPT_TOKENS, FIT_NUMBERS // vocab_size)
+        windows = reader.spread(len(training), count, index.order - 1)
         parts = [*reader.experts(training, windows, KneserNey(index), leave_out=True)]
     progress(1)
     ngrams = KneserNey(index)
@@ -169,10 +171,15 @@ class _Reader:
             for at in starts
         ]
 
-    def spread(self, length: int, count: int) -> list[Window]:
-        """Evenly spaced windows of a text, in which about so many tokens are scored."""
-        every = self.windows(0, length)
-        return every[1 :: -(-len(every) * self.stride // count) or 1]
+    def spread(self, length: int, count: int, longest: int) -> list[Window]:
+        """Evenly spaced windows of a text, in which about so many tokens are scored.
+
+        Args:
+            longest: how many tokens there are at least before each of them.
+
+        """
+        every = [window for window in self.windows(0, length) if window.scored >= longest]
+        return every[:: -(-len(every) * self.stride // count) or 1]
 
     def experts(
         self,

@@ -22,7 +22,7 @@ from tfcli.text.rows import STANDARD, text_in
 
 KEYS = ("id", "prompt", "text")
 EXAMPLE = '{"id": 1, "prompt": "Once upon", "text": " a time"}'
-MISSPELLED = 0.85  # so similar to `prompt` is only what was meant to be it
+MISSPELLED = 0.85  # above this, a key is a misspelled `prompt`
 
 
 @dataclass(frozen=True)

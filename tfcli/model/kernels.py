@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 def rms_norm(x: Tensor, weight: Tensor, epsilon: float) -> Tensor:
     """RMSNorm over the last dimension of x, (..., width).
 
-    y = x / sqrt(mean(x^2) + epsilon) * weight. In training on a CPU, torch builds this from a dozen
-    small operations and their derivatives; `CPURMSNorm` is used instead.
+    y = x / sqrt(mean(x^2) + epsilon) * weight. On a CPU our kernel computes it. Where that was not
+    compiled, training uses `CPURMSNorm`, since torch builds this from a dozen small operations and
+    their derivatives.
     """
     if library_for(x, weight):
         return functions.rms_norm(x, weight, epsilon)

@@ -8,11 +8,10 @@ blocks, and the final vectors give the scores (logits) of every possible next to
     block:  x = x + attention(norm(x))        across positions      `tfcli.model.attention`
             x = x + feed_forward(norm(x))     each position alone   `tfcli.model.layers`
 
-The second `x +` is left to the norm of the next block, which needs the sum: one pass over memory.
-
 The `x +` are residual connections: each block adds to the residual stream that runs through all of
 them, so gradients reach the first block as easily as the last. The norms keep the scale of each
-layer's input constant, however large the stream grows.
+layer's input constant, however large the stream grows. The second addition of a block is made
+together with the norm after it, of the next block or the final one: one pass over memory.
 
 The families of `tfcli.model.config` differ in five choices: the norm, the feed-forward layer, the
 kind of positions, whether queries and keys are normalized (QK-norm), and which linear layers have

@@ -61,7 +61,7 @@ class Memory:
     """What `memory.json` holds.
 
     Attributes:
-        text: of which index it is; the key of the token cache.
+        text: the key of the token cache whose text is indexed.
         tokens: in the index.
         step: of the checkpoint whose probabilities the weights were fitted to.
         discounts: of the n-grams, by their length; see `tfcli.text.kneser_ney`.

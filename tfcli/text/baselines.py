@@ -155,9 +155,8 @@ def _last(blocks: Iterable[bytes], limit: int) -> bytes:
 
 
 def _bytes_per_character(data: bytes) -> float:
-    continuing = (
-        np.frombuffer(data, np.uint8) & 0xC0 == 0x80
-    )  # all bytes of a character but the first
+    # all bytes of a character but its first
+    continuing = np.frombuffer(data, np.uint8) & 0xC0 == 0x80
     return len(data) / max(1, len(data) - int(continuing.sum()))
 
 

@@ -234,7 +234,11 @@ def conversion(data: bytes, start: int, name: Path | None, *, option: bool = Tru
         return f"iconv -c -f UTF-8 -t UTF-8 {files}   # drops invalid bytes"
     guess = guess_encoding(sample)
     if guess is None:
-        return "--encoding NAME, if you know which it is in" if option else f"iconv -f NAME {files}"
+        return (
+            "--encoding NAME, if you know which it is in"
+            if option
+            else f"iconv -f NAME -t UTF-8 {files}"
+        )
     # iconv's SHIFT_JIS lacks what Windows added to it
     if guess == "cp932" and _decodes(sample, "shift_jis"):
         guess = "shift_jis"

@@ -51,7 +51,7 @@ class NextToken:
         constant: the logarithm of that constant.
         seen: tokens and their log-probabilities, (n,) each; what comes later replaces what came
             before.
-        left: the logarithm of what all contexts leave to single tokens: 0 where none was seen, far
+        left: the logarithm of what all contexts leave to the unigrams: 0 where none was seen, far
             below where one always has the same follower.
 
     """

@@ -32,7 +32,6 @@ SCHEMA = 1
 INDEX_JSON = "index.json"
 KEY_BITS = 64
 MAX_ORDER = 5  # tokens in the longest n-gram that is marked; longer ones gain nothing
-BYTES_PER_PLACE = 15  # of a large vocabulary's at most 17
 
 
 @dataclass(frozen=True)

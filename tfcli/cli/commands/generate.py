@@ -120,7 +120,8 @@ def _whole_prompt(
     """
     if argument and _is_file(argument):
         reporter.note(
-            f"Note: the prompt is the name of a file; < {shlex.quote(argument)} continues its text."
+            "Note: the prompt is the name of a file; to continue its text: "
+            f"tfcli generate < {shlex.quote(argument)}"
         )
     in_use = argument is not None and piped_text.stdin_is_in_use()
     if options.no_stdin or in_use or not piped_text.stdin_is_piped():

@@ -53,7 +53,7 @@ class ScoreOptions(Options):
         "text", help="Score the whole text, each line, or each token."
     )
     jsonl: bool = option(
-        False, conflicts=tuple({*options_of(ReadingOptions)} - {"field"}),
+        False, conflicts=tuple(name for name in options_of(ReadingOptions) if name != "field"),
         help="Read one row of JSON per line, and write JSON lines.",
     )  # fmt: skip
     top_logprobs: int = option(
@@ -84,8 +84,8 @@ def score(
 
     By token: nats and the token, then with --top-logprobs others and their probabilities.
 
-    With --jsonl, a row is {"text": "...", "prompt": "...", "id": 1}; only the text is required,
-    --field names it otherwise, and other keys are ignored.
+    With --jsonl, a row is {"text": "...", "prompt": "...", "id": 1}; only the text is required.
+    --field names its key, if that is another; other keys are ignored.
 
     grep . book.txt | tfcli score --by line | sort -n | head
     """

@@ -251,7 +251,8 @@ EXPORT void attention(const Attention *at, void *out, float *normalizers, float 
     }
 }
 
-/* The scores' gradient, of a block of queries, from P in m->scores and dP = dout value^T in m->to_scores:
+/* The gradient of the scores of a block of queries, from S = q k^T in m->scores, which becomes P, and
+ * dP = dout value^T in m->to_scores, which becomes dS:
  *
  *   dS = P (dP - delta), delta = sum over d of dout out
  */
