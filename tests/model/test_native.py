@@ -364,6 +364,17 @@ def test_missing_and_broken_libraries_are_explained(
 
 
 @compiled
+def test_a_library_cut_short_is_not_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The system's loader would kill the process."""
+    name = library.LIBRARIES[-1]
+    whole = next(path for path in map(library.FOLDER.joinpath, library.LIBRARIES) if path.exists())
+    (tmp_path / name).write_bytes(whole.read_bytes()[:20_000])
+    monkeypatch.setattr(library, "FOLDER", tmp_path)
+    assert library.load_library() is None
+    assert "file too short" in library.status()
+
+
+@compiled
 @pytest.mark.parametrize(
     ("version", "usable", "reason"),
     [(99, 1, "belong to another version of tfcli"), (library.VERSION, 0, "lacks AVX2 or FMA")],

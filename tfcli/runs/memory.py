@@ -101,8 +101,7 @@ def write_memory(path: Path, index: NgramIndex, memory: Memory) -> None:
     """Writes the memory of the run in a folder; an older one is replaced."""
     from tfcli.text.ngram_index import write_index
 
-    remove_file(path / MEMORY_JSON)
-    write_index(path / INDEX, index)
+    write_index(path / INDEX, index)  # until memory.json follows, the two do not match
     write_checked_json(path / MEMORY_JSON, asdict(memory))
 
 

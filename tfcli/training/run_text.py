@@ -50,7 +50,7 @@ def tokens_of(
     """
     corpus = _corpus_of(run.corpus)
     if sources is not None:
-        corpus = _moved(run, corpus, sources, cache)
+        corpus = _moved(run, corpus, sources, cache, command)
     try:
         return open_token_cache(run.corpus.token_cache, cache=cache, weights=corpus.weights)
     except (NotFoundError, DamagedError):
@@ -64,11 +64,11 @@ def tokens_of(
                 why="and the tokens made of it are no longer in the cache",
                 hint=f"tfcli {command} {run.name} FILE   # where the same text is now",
             ) from error
-        _require_same(run, part, found.parts[0])
+        _require_same(run, part, found.parts[0], command)
     return tokenize_corpus(corpus, tokenizer, cache=cache, progress=progress)
 
 
-def _moved(run: Run, corpus: Corpus, sources: Sources, cache: Path) -> Corpus:
+def _moved(run: Run, corpus: Corpus, sources: Sources, cache: Path, command: str) -> Corpus:
     """The text of a run with other places of its files.
 
     Raises:
@@ -84,7 +84,7 @@ def _moved(run: Run, corpus: Corpus, sources: Sources, cache: Path) -> Corpus:
         )
     parts = []
     for old, new in zip(corpus.parts, found.parts, strict=True):
-        _require_same(run, old, new)
+        _require_same(run, old, new, command)
         parts.append(replace(old, sources=new.sources))
     run.metadata["corpus"]["sources"] = [
         str(source.resolve()) for part in parts for source in part.sources
@@ -93,7 +93,7 @@ def _moved(run: Run, corpus: Corpus, sources: Sources, cache: Path) -> Corpus:
     return replace(corpus, parts=tuple(parts))
 
 
-def _require_same(run: Run, old: Part, new: Part) -> None:
+def _require_same(run: Run, old: Part, new: Part, command: str) -> None:
     """Raises DataError where the text of a run has changed."""
     if new.scan.fingerprint == old.scan.fingerprint:
         return
@@ -101,13 +101,13 @@ def _require_same(run: Run, old: Part, new: Part) -> None:
     if new.scan.bytes > old.scan.bytes and begins_with(new, old.scan):
         raise DataError(
             f"the text of {run.name} has grown by {new.scan.bytes - old.scan.bytes:,} bytes",
-            why="a resumed run is trained on the same text to its end",
+            why="this is only for the text that the run was trained on, to the byte",
             hint=f"tfcli train {source} --from {run.name}   # goes on with all of it",
         )
     raise DataError(
         f"the text of {run.name} has changed since the run started",
         why="its SHA-256 differs, and the tokens made then are no longer in the cache",
-        hint=f"tfcli train --resume {run.name} FILE   # where the old text is; "
+        hint=f"tfcli {command} {run.name} FILE   # where the old text is; "
         f"or a new run: tfcli train {source}",
     )
 

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tfcli.files.shared_library import load_shared_library
 from tfcli.runtime.threads import num_threads
 
 if TYPE_CHECKING:
@@ -87,10 +88,14 @@ class _UnavailableError(Exception):
 def _open(path: Path) -> ctypes.CDLL:
     """The library in a file, if this version of tfcli and this processor can use it."""
     if not path.exists():
-        reason = REASON.read_text(encoding="utf-8") if REASON.exists() else "it was not compiled"
+        reason = (
+            REASON.read_text(encoding="utf-8", errors="replace")
+            if REASON.exists()
+            else "it was not compiled"
+        )
         raise _UnavailableError(reason)
     try:
-        library = ctypes.CDLL(str(path))
+        library = load_shared_library(path)
         library.layout.restype = c_size_t
         layout = library.layout()
     except (OSError, AttributeError) as error:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from tfcli.files.shared_library import load_shared_library
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -40,7 +42,7 @@ class _UnavailableError(Exception):
 def _open(path: Path) -> ctypes.CDLL:
     """The library in a file, if this version of tfcli and this processor can use it."""
     try:
-        library = ctypes.CDLL(str(path))
+        library = load_shared_library(path)
         version = library.version()
     except (OSError, AttributeError) as error:
         raise _UnavailableError(f"the compiled kernels cannot be loaded: {error}") from error
@@ -60,7 +62,11 @@ def _open(path: Path) -> ctypes.CDLL:
 def _find(folder: Path) -> tuple[ctypes.CDLL | None, str]:
     """The fastest library that this processor can use, or None; and what there is to say of it."""
     reason = folder / REASON
-    why = reason.read_text(encoding="utf-8") if reason.exists() else "they were not compiled"
+    why = (
+        reason.read_text(encoding="utf-8", errors="replace")
+        if reason.exists()
+        else "they were not compiled"
+    )
     for path in (folder / name for name in LIBRARIES):
         if path.exists():
             try:
