@@ -95,10 +95,13 @@ def test_batch_is_what_jsonl_gives(
 ) -> None:
     prompts = ["Ann saw", "", "The old fox saw the moon"]
     options = {"max_new_tokens": 20, "seed": 3} | options
+    seed: tuple[str, ...] = ("--seed", str(options["seed"]))  # of the batch, not of each request
     if options.get("greedy"):
         del options["seed"]
-    rows = [json.dumps({"prompt": prompt, **options}) for prompt in prompts]
-    done = trained("generate", "--run", "tale", "--jsonl", "-n", "2",
+        seed = ()
+    own = {name: value for name, value in options.items() if name != "seed"}
+    rows = [json.dumps({"prompt": prompt, **own}) for prompt in prompts]
+    done = trained("generate", "--run", "tale", "--jsonl", "-n", "2", *seed,
                    "--max-new-tokens", "24", stdin="\n".join(rows).encode())  # fmt: skip
     assert done.code == 0, done.err
     expected = [json.loads(line) for line in done.out.splitlines()]

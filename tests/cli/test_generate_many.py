@@ -132,6 +132,20 @@ def test_requests_have_options_of_their_own(trained: Shell) -> None:
     assert "o" not in third["text"]
 
 
+def test_the_seed_in_an_answer_gives_its_text_again(trained: Shell) -> None:
+    prompts = ["Ann", "Bob", "The old"]
+    requests: list[dict[str, Any]] = [{"prompt": prompt} for prompt in prompts]
+    requests[1]["seed"] = 90
+    lines = "".join(json.dumps(row) + "\n" for row in requests).encode()
+    sampled = (*RUN, "--temperature", "1.5")
+    done = trained(*sampled, "--jsonl", "-n", "2", "--seed", "5", stdin=lines)
+    answers = [json.loads(line) for line in done.out.splitlines()]
+    assert [answer["seed"] for answer in answers] == [5, 6, 90, 91, 9, 10]
+    for answer in answers:
+        seed, prompt = str(answer["seed"]), prompts[answer["row"] - 1]
+        assert trained(*sampled, "--seed", seed, prompt).out.decode() == answer["text"]
+
+
 INVALID_ROWS: dict[str, tuple[bytes, str]] = {
     "not JSON": (b"{", "line 2 is not valid JSON"),
     "not an object": (b"[1]", "line 2 is not a JSON object"),

@@ -59,7 +59,7 @@ def test_events_and_metrics_agree(workshop: Workshop) -> None:
     assert kinds == [
         (Evaluated, 0), (Sampled, 0), (Saved, 0),
         (StepFinished, 1),
-        (StepFinished, 2), (Evaluated, 2), (Sampled, 2),
+        (StepFinished, 2), (Evaluated, 2), (Sampled, 2), (Saved, 2),  # the best so far
         (StepFinished, 3), (Saved, 3),
         (StepFinished, 4), (Evaluated, 4), (Sampled, 4), (Saved, 4),
         (Stopped, 4),
@@ -68,6 +68,13 @@ def test_events_and_metrics_agree(workshop: Workshop) -> None:
     assert [(row["event"], row["step"]) for row in rows] == [
         (kind.__name__, step) for kind, step in kinds
     ]
+
+
+def test_the_best_step_is_kept_wherever_it_was_evaluated(workshop: Workshop) -> None:
+    job = workshop.job(steps=24, eval_every=5, save_every=24, learning_rate=0.5)
+    found = [e for e in workshop.begin("it", job).events() if isinstance(e, Evaluated)]
+    best = min(found, key=lambda event: event.held_out.nats_per_byte)
+    assert step_name(best.step) in {path.name for path in list_steps(workshop.folder / "it")}
 
 
 def test_training_lowers_the_loss(workshop: Workshop) -> None:
@@ -102,7 +109,7 @@ def test_interrupted_run_resumes_to_the_same_bits(
 
 
 def test_resume_uses_the_newest_valid_step(workshop: Workshop) -> None:
-    job = workshop.job(steps=8, save_every=2)
+    job = workshop.job(steps=8, save_every=2, eval_every=2)
     list(workshop.begin("whole", job).events())
     list(workshop.begin("torn", job, stop=StopAfter(6)).events())
     newest = list_steps(workshop.folder / "torn")[-1]
@@ -369,7 +376,7 @@ def flip_bit(path: Path) -> None:
 
 def test_pruning_keeps_valid_steps(workshop: Workshop) -> None:
     """A damaged step that is newer than the resumed one must not displace the steps that follow."""
-    job = workshop.job(steps=20, save_every=4)
+    job = workshop.job(steps=20, save_every=4, eval_every=4)
     list(workshop.begin("it", job).events())
     run = workshop.folder / "it"
     first, second = list_steps(run)[-2:]

@@ -201,8 +201,8 @@ class OpenRun:
     def _complete(
         self, requests: list[GenerationRequest], *, rows: int, samples: int = 1
     ) -> list[Completion]:
-        """The texts of requests; each gets its place as its row, as on the command line."""
-        requests = [replace(request, row=row) for row, request in enumerate(requests)]
+        """The texts of requests; each has the next seed, as on the command line."""
+        requests = [request.with_next_seed(place) for place, request in enumerate(requests)]
         tokens: list[list[int]] = [[] for _ in requests]
         logprobs: list[list[float]] = [[] for _ in requests]
         data = [bytearray() for _ in requests]

@@ -15,6 +15,7 @@ from tfcli.cli import streams
 from tfcli.errors import ConflictError, DataError, NotFoundError, UsageError
 
 DIALOGUE = '–—«“"-'  # what a paragraph of its own begins with
+SECTION = ("* ", "***", "# ")  # and a part of its own
 
 
 class Draft:
@@ -238,7 +239,8 @@ def _between(text: str, line: str) -> str:
     if not text or not line:
         return ""
     text = text.replace("\r\n", "\n")
-    if line[0] in DIALOGUE and "\n" in text:
+    going_on = line[0] == "»" and (line[1:2].isalnum() or line[1:2] in {*"¿¡–—-"})  # a speech
+    if (line[0] in DIALOGUE or going_on or line.startswith(SECTION)) and "\n" in text:
         before = Counter(re.findall(rf"(\n+)[{DIALOGUE}]", text)).most_common(1)
         wanted = before[0][0] if before else "\n"
         return wanted[len(text) - len(text.rstrip("\n")) :]

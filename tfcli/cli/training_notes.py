@@ -40,7 +40,8 @@ def format_held_out(summary: dict[str, Any]) -> str:
         else ""
     )
     worse = (
-        " Training has not made it better: try a lower --learning-rate, or more steps."
+        " Training has not made it better: try a lower --learning-rate; or, if the train loss has "
+        "fallen, more text."
         if summary["best_step"] == 0 and summary["steps"]
         else ""
     )

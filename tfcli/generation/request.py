@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, Self
 
 from tfcli.errors import DataError, InputOutputError, NotFoundError, UsageError
 from tfcli.options import OptionError, Options, option, to_float
@@ -19,6 +19,7 @@ from tfcli.text.escapes import unescape
 
 PROMPT, LENGTH, SAMPLING = "Prompt", "Length", "Sampling"
 REPETITION, STRUCTURED = "Repetition control", "Structured output"
+MAX_SEED = 2**64 - 1
 MAX_BIAS = 1e18  # float32 holds its sum with any logit
 
 
@@ -261,7 +262,7 @@ class GenerationRequest(Options):
 
     Attributes:
         prompt: what the text continues; may be empty.
-        row: with the same seed and row a request gives the same text, whatever is beside it.
+        row: of a session; the same seed and row give the same text, whatever is beside it.
 
     """
 
@@ -284,12 +285,16 @@ class GenerationRequest(Options):
     )  # fmt: skip
     sampling: Sampling = field(default_factory=Sampling)
     seed: int = option(
-        0, min=0, max=2**64 - 1, shown_default="random", panel=SAMPLING,
+        0, min=0, max=MAX_SEED, shown_default="random", panel=SAMPLING,
         help="Random seed, for reproducible output.",
     )  # fmt: skip
     penalties: Penalties = field(default_factory=Penalties)
     structured: StructuredOutput = field(default_factory=StructuredOutput)
     row: int = 0
+
+    def with_next_seed(self, count: int) -> Self:
+        """The request with the seed that comes so many after its own."""
+        return replace(self, seed=(self.seed + count) % (MAX_SEED + 1))
 
     def __post_init__(self) -> None:
         super().__post_init__()

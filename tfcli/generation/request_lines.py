@@ -38,6 +38,7 @@ class RequestLine:
         number: of the line, from 1.
         id: whatever the user put there, to be returned.
         sample: which of several texts for this line, from 0.
+        seeded: whether it has a seed of its own.
 
     """
 
@@ -46,15 +47,23 @@ class RequestLine:
     error: TfcliError | None = None
     id: Any = None
     sample: int = 0
+    seeded: bool = False
 
 
 def repeat(line: RequestLine, samples: int, first: int) -> Iterator[RequestLine]:
-    """A line once for each sample, with row numbers of their own; `first` is the first's."""
+    """A line once for each sample, each with the seed that gives it alone.
+
+    Args:
+        first: how many texts there are before it; they have used up as many seeds, unless this line
+            has one of its own.
+
+    """
     if line.request is None:
         yield line
         return
     for place in range(samples):
-        yield replace(line, request=replace(line.request, row=first + place), sample=place)
+        request = line.request.with_next_seed(place if line.seeded else first + place)
+        yield replace(line, request=request, sample=place)
 
 
 def parse_plain_line(line: bytes, number: int, default: GenerationRequest) -> RequestLine:
@@ -75,7 +84,8 @@ def parse_json_line(
         given = parse_object(line, number, EXAMPLE)
         request = _request(given, number, default)
         check(request)
-        return RequestLine(number, request, id=given.get("id"))
+        seeded = any(key == "seed" for key in given)
+        return RequestLine(number, request, id=given.get("id"), seeded=seeded)
     except TfcliError as error:
         id = given.get("id") if isinstance(given, dict) else None
         if not isinstance(error, DataError):

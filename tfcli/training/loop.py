@@ -168,7 +168,7 @@ class Trainer:
                 if broadcast(self._out_of_patience()):
                     reason = "patience"
                     break
-            if broadcast(self._save_due(before)):
+            if broadcast(self._save_due(before) or self._is_best()):
                 yield from self._save()
         if reason != "interrupted":
             yield from self._evaluate()
@@ -297,6 +297,10 @@ class Trainer:
             return self.step % self.plan.save_every == 0
         late = time.monotonic() - self._saved_at > MAX_SAVE_INTERVAL
         return late or self._crossed_eighth(progress_before)
+
+    def _is_best(self) -> bool:
+        """Whether these weights were just evaluated, and are the best so far."""
+        return self._held_out is not None and self._held_out.nats_per_byte <= self.best
 
     def _crossed_eighth(self, progress_before: float) -> bool:
         return int(self._progress() * EVALUATIONS) > int(progress_before * EVALUATIONS)
