@@ -127,7 +127,10 @@ def test_closed_or_full_stdout_is_an_output_error(trained: Shell) -> None:
 
 def test_the_name_of_a_file_as_a_prompt_gets_a_note(trained: Shell) -> None:
     done = trained("generate", "book.txt", "--run", "tale", "--max-new-tokens", "1")
-    assert "Note: the prompt is the name of a file; < book.txt continues its text." in done.err
+    assert (
+        "Note: the prompt is the name of a file; to continue its text: tfcli generate < book.txt"
+        in done.err
+    )
     done = trained("generate", "Ann saw", "--run", "tale", "--max-new-tokens", "1")
     assert "name of a file" not in done.err
 
@@ -172,7 +175,7 @@ ERRORS = {
         ("--run", "tale", "--temperature", "nan", "Ann"),
         b"",
         2,
-        "--temperature must be between 0",
+        "--temperature must be at least 0",
     ),
     "fractional": (
         ("--run", "tale", "--top-k", "3.5", "Ann"),
@@ -215,7 +218,9 @@ def test_run_with_another_tokenizer_is_refused(shell: Shell) -> None:
 
 def test_damaged_step_is_named_and_the_previous_one_used(shell: Shell) -> None:
     tiny = ("--layers", "1", "--width", "32", "--context", "16", "--steps", "4")
-    made = shell("train", "book.txt", "--run", "it", "--save-every", "2", *tiny)
+    made = shell(
+        "train", "book.txt", "--run", "it", "--save-every", "2", "--eval-every", "2", *tiny
+    )
     assert made.code == 0, made.err
     for name in ("step-00000004", "step-00000002"):
         damaged = shell.folder / "checkpoints/it" / name / "model.safetensors"
