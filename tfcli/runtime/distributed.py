@@ -21,6 +21,7 @@ import platform
 import secrets
 import signal
 import time
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -268,6 +269,8 @@ def shard(model: nn.Module, parts: Iterable[nn.Module], device: torch.device) ->
     from torch.distributed.device_mesh import init_device_mesh
     from torch.distributed.fsdp import fully_shard
 
+    # what a block adds to the residual stream is a view, which nothing changes in place
+    warnings.filterwarnings("ignore", "FSDP2-wrapped module .* returned a view tensor")
     mesh = init_device_mesh(device.type, (dist.get_world_size(),))
     for part in (*parts, model):
         sharded = fully_shard(part, mesh=mesh)
