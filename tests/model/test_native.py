@@ -23,7 +23,7 @@ from tests.model.helpers import random_ids, small_config
 from tfcli.model import kernels
 from tfcli.model.kernels import Dropout, add_rms_norm, cross_entropy, draw_dropout_mask
 from tfcli.model.native import functions, library, reference
-from tfcli.model.native.functions import Heads
+from tfcli.model.native.reference import Heads
 from tfcli.model.transformer import Transformer
 
 ROOT = Path(__file__).parents[2]

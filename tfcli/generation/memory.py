@@ -145,8 +145,8 @@ def measure_memory(
     if not size:
         return None
     return MemoryLoss(
-        alone / size, mixed / size, size, len(own), engine.context_length, reader.stride,
-        whole=len(some) == len(windows),
+        nats_per_byte=mixed / size, weights_alone=alone / size, bytes=size, tokens=len(own),
+        context=engine.context_length, stride=reader.stride, whole=len(some) == len(windows),
     )  # fmt: skip
 
 

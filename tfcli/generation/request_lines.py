@@ -84,8 +84,7 @@ def parse_json_line(
         given = parse_object(line, number, EXAMPLE)
         request = _request(given, number, default)
         check(request)
-        seeded = any(key == "seed" for key in given)
-        return RequestLine(number, request, id=given.get("id"), seeded=seeded)
+        return RequestLine(number, request, id=given.get("id"), seeded="seed" in given)
     except TfcliError as error:
         id = given.get("id") if isinstance(given, dict) else None
         if not isinstance(error, DataError):

@@ -20,7 +20,6 @@ from tfcli.generation.json_lines import (
 )
 from tfcli.text.rows import STANDARD, text_in
 
-KEYS = ("id", "prompt", "text")
 EXAMPLE = '{"id": 1, "prompt": "Once upon", "text": " a time"}'
 MISSPELLED = 0.85  # above this, a key is a misspelled `prompt`
 

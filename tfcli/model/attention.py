@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tfcli.model.layers import RMSNorm, fused_linear, linear, split_linear
-from tfcli.model.native.functions import Heads, causal_attention
+from tfcli.model.native.functions import causal_attention
 from tfcli.model.native.library import library_for
+from tfcli.model.native.reference import Heads
 from tfcli.model.positions import rotate
 
 if TYPE_CHECKING:

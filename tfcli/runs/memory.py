@@ -22,6 +22,7 @@ from tfcli.files import (
     verify_folder,
     write_checked_json,
 )
+from tfcli.runs.step import HeldOutLoss
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,24 +37,11 @@ SCHEMA = 1
 EXPERTS, FEATURES = 3, 4  # of the mixture
 
 
-@dataclass(frozen=True)
-class MemoryLoss:
-    """The loss on held-out text without and with the memory.
-
-    Attributes:
-        weights_alone, nats_per_byte: in nats per byte, without and with it.
-        bytes, tokens: how much text that is.
-        whole: whether it is all held-out text, or evenly spaced parts of it.
-
-    """
+@dataclass(frozen=True, kw_only=True)
+class MemoryLoss(HeldOutLoss):
+    """The loss on held-out text with the memory, and in `weights_alone` without it."""
 
     weights_alone: float
-    nats_per_byte: float
-    bytes: int
-    tokens: int
-    context: int
-    stride: int
-    whole: bool
 
 
 @dataclass(frozen=True)

@@ -257,6 +257,7 @@ class KneserNey:
         if the n-gram that is longer by that token occurred there alone.
         """
         size = self.index.vocab_size
+        assert len(slices) == self._longest, "such a history is long enough for every n-gram"
         whole = [(0, len(self.index)), *slices]
         occurs = [(self.index.followers[a:b] == without).sum() for a, b in whole]
         left, probabilities, bigrams = 0.0, self._unigrams, None

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from ctypes import Structure, byref, c_float, c_int, c_void_p
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from tfcli.model.native import reference
 from tfcli.model.native.library import load_library
+from tfcli.model.native.reference import Heads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -221,14 +222,6 @@ def cross_entropy(logits: Tensor, targets: Tensor, ignore_index: int) -> Tensor:
 
 
 # --- attention ------------------------------------------------------------------------------------
-
-
-class Heads(NamedTuple):
-    """How many heads for queries, for keys and values, and their size: H, K, D."""
-
-    num_heads: int
-    num_kv_heads: int
-    head_dim: int
 
 
 class _Attention(Structure):

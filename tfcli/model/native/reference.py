@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -10,8 +10,13 @@ from torch.nn import functional as F
 
 from tfcli.model.positions import rotate
 
-if TYPE_CHECKING:
-    from tfcli.model.native.functions import Heads
+
+class Heads(NamedTuple):
+    """How many heads for queries, for keys and values, and their size: H, K, D."""
+
+    num_heads: int
+    num_kv_heads: int
+    head_dim: int
 
 
 def rms_norm(x: Tensor, weight: Tensor, epsilon: float) -> Tensor:
