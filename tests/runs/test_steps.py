@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 import safetensors.numpy
+import safetensors.torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as stn
@@ -23,6 +24,7 @@ from tests.files.faults import count_calls, fails_with, faulty
 from tests.runs.helpers import Arrays, held_out, make_run, save, state, weights
 from tfcli.errors import DamagedError, DataError, InputOutputError, NotFoundError, TfcliError
 from tfcli.files import new_folder, remove_leftovers, to_json, verify_folder
+from tfcli.model.safetensors_file import to_bfloat16, to_float32
 from tfcli.runs.step import (
     MODEL,
     OPTIMIZER,
@@ -308,7 +310,6 @@ HOSTILE = {
     "a tensor that is a number": safetensors_file({"a": 5}),
     "metadata that is a number": safetensors_file({"__metadata__": 5}),
     "an unknown dtype": safetensors_file({"a": tensor("F33")}, bytes(4)),
-    "a dtype of torch alone": safetensors_file({"a": tensor("BF16", [2])}, bytes(4)),
     "another dtype of torch alone": safetensors_file({"a": tensor("F8_E4M3", [4])}, bytes(4)),
     "a negative size": safetensors_file({"a": tensor(shape=[-1])}, bytes(4)),
     "a size of 2^64": safetensors_file({"a": tensor(shape=[2**64])}, bytes(4)),
@@ -400,7 +401,8 @@ def test_only_safetensors_files_are_mapped(tmp_path: Path, case: str) -> None:
 
 
 ENTRIES: dict[str, object] = {
-    "another format": {"dtype": "F16", "shape": [4], "data_offsets": [0, 8]},
+    "another format": {"dtype": "I32", "shape": [4], "data_offsets": [0, 16]},
+    "a size of another format": {"dtype": "F16", "shape": [4], "data_offsets": [0, 16]},
     "beyond the file": {"dtype": "F32", "shape": [4], "data_offsets": [8, 24]},
     "backwards": {"dtype": "F32", "shape": [1], "data_offsets": [8, 4]},
     "below nothing": {"dtype": "F32", "shape": [1], "data_offsets": [-4, 0]},
@@ -417,7 +419,7 @@ ENTRIES: dict[str, object] = {
 def test_invalid_entry_is_refused(tmp_path: Path, case: str) -> None:
     header = json.dumps({"w": ENTRIES[case]}).encode()
     (tmp_path / MODEL).write_bytes(len(header).to_bytes(8, "little") + header + bytes(16))
-    with pytest.raises(DamagedError, match="not a safetensors file"):
+    with pytest.raises(DamagedError, match=r"not a safetensors file|not those of weights"):
         map_arrays(tmp_path / MODEL)
 
 
@@ -428,6 +430,22 @@ def test_mapped_arrays_equal_the_saved_ones(tmp_path: Path, model: Arrays) -> No
     mapped = map_arrays(step / MODEL)
     assert_same(mapped, model)
     assert not any(array.flags.writeable for array in mapped.values())
+
+
+def test_weights_in_sixteen_bits_stay_as_they_are(tmp_path: Path) -> None:
+    import torch
+
+    values = torch.cat([torch.randn(1000), torch.tensor([0.0, -0.0, 3e38, 1e-40, torch.inf])])
+    brain, half = to_bfloat16(values.numpy()), values.numpy().astype(np.float16)
+    step = save_step(tmp_path, state(1), {"brain": brain.reshape(5, 201).T, "half": half}, {})
+    mapped = map_arrays(step / MODEL)
+    assert mapped["brain"].nbytes == mapped["half"].nbytes == 2 * len(values)
+    expected = values.to(torch.bfloat16).float().numpy().reshape(5, 201).T
+    np.testing.assert_array_equal(to_float32(mapped["brain"]), expected)
+    np.testing.assert_array_equal(to_float32(mapped["half"]), values.half().float().numpy())
+    read = safetensors.torch.load_file(step / MODEL)  # by the format's own reader
+    assert read["brain"].dtype == torch.bfloat16
+    np.testing.assert_array_equal(read["brain"].float().numpy(), expected)
 
 
 def test_missing_file_cannot_be_mapped(tmp_path: Path) -> None:

@@ -41,9 +41,14 @@ class SupportsArray(Protocol):
         """The array."""
 
 
-# Number formats by their name in a header: numpy's name, and bytes per number. BF16, which numpy
-# lacks, is the upper half of a float32.
-FORMATS = {"F64": ("<f8", 8), "F32": ("<f4", 4), "F16": ("<f2", 2), "BF16": ("<u2", 2)}
+# bfloat16, which numpy lacks, is the upper half of a float32. As a record of one field it can be
+# moved about (sliced, transposed, concatenated, compared), and numpy refuses to calculate with it.
+BFLOAT16: tuple[str, str] = ("bfloat16", "<u2")
+
+# Number formats by their name in a header: numpy's name, and bytes per number.
+FORMATS: dict[str, tuple[Any, int]] = {
+    "F64": ("<f8", 8), "F32": ("<f4", 4), "F16": ("<f2", 2), "BF16": ([BFLOAT16], 2),
+}  # fmt: skip
 MAX_HEADER_BYTES = 100_000_000  # as in the format's own reader
 
 
@@ -132,6 +137,8 @@ class SafetensorsFile:
     def map(self, name: str) -> Array:
         """An array in its own number format, memory-mapped; nothing is copied.
 
+        One in bfloat16 has the dtype of `is_bfloat16`.
+
         Raises:
             DamagedError: it is not of a floating-point format, or its shape is impossible.
 
@@ -154,13 +161,33 @@ class SafetensorsFile:
 
     def read(self, name: str) -> Array:
         """An array in float32; a copy, unless it is float32 already."""
-        import numpy as np
+        return to_float32(self.map(name))
 
-        mapped = self.map(name)
-        if self.tensors[name].format == "BF16":
-            return (mapped.astype(np.uint32) << 16).view(np.float32)
-        with np.errstate(over="ignore"):  # becomes infinite; callers refuse that
-            return mapped.astype(np.float32, copy=False)
+
+def is_bfloat16(array: SupportsArray) -> bool:
+    """Whether an array is one in bfloat16: a record of one field of 16 bits."""
+    return array.dtype.names == (BFLOAT16[0],)
+
+
+def to_float32(array: Array) -> Array:
+    """An array of any number format in float32; a copy, unless it is float32 already."""
+    import numpy as np
+
+    if is_bfloat16(array):
+        return (array[BFLOAT16[0]].astype(np.uint32) << 16).view(np.float32)
+    with np.errstate(over="ignore"):  # becomes infinite; callers refuse that
+        return array.astype(np.float32, copy=False)
+
+
+def to_bfloat16(array: Array) -> Array:
+    """The nearest numbers in bfloat16, ties to even; NaN stays NaN."""
+    import numpy as np
+
+    bits = np.ascontiguousarray(array, np.float32).view(np.uint32)
+    rounded = (bits + 0x7FFF + (bits >> 16 & 1)) >> 16  # wraps around only for some NaN
+    nan = bits >> 16 | 0x40
+    upper: Array = np.where(np.isnan(array), nan, rounded).astype("<u2")
+    return upper.view([BFLOAT16])
 
 
 def write_tensors(
@@ -183,6 +210,7 @@ def write_tensors(
     for name in written_order(arrays):
         shape, format = list(arrays[name].shape), arrays[name].dtype
         kind = "BOOL" if format.kind == "b" else f"{format.kind.upper()}{8 * format.itemsize}"
+        kind = "BF16" if is_bfloat16(arrays[name]) else kind
         offsets = [place, place := place + math.prod(shape) * format.itemsize]
         header[name] = {"dtype": kind, "shape": shape, "data_offsets": offsets}
     text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()

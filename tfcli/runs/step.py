@@ -204,15 +204,15 @@ def load_arrays(path: Path) -> dict[str, np.ndarray[Any, Any]]:
 
 
 def map_arrays(path: Path) -> dict[str, np.ndarray[Any, Any]]:
-    """The arrays of a float32 safetensors file, memory-mapped.
+    """The arrays of a safetensors file in float32, float16 or bfloat16, memory-mapped.
 
     Raises:
         DamagedError: it is not one, or holds another number format.
 
     """
     file = SafetensorsFile(path)
-    if any(tensor.format != "F32" for tensor in file.tensors.values()):
-        raise DamagedError(f"{path} is not a safetensors file in float32")
+    if not {tensor.format for tensor in file.tensors.values()} <= {"F32", "F16", "BF16"}:
+        raise DamagedError(f"{path} holds numbers that are not those of weights")
     return {name: file.map(name) for name in file.tensors}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tfcli.model.parameters import check_shapes
-from tfcli.model.safetensors_file import SafetensorsFile
+from tfcli.model.safetensors_file import SafetensorsFile, to_float32
 from tfcli.runs.step import MODEL, map_arrays
 
 if TYPE_CHECKING:
@@ -34,6 +34,8 @@ def open_weights(run: Run, step: ValidStep) -> SafetensorsFile:
 def map_weights(config: ModelConfig, step: Path) -> dict[str, np.ndarray]:
     """The weights of a step as memory-mapped arrays, which must not be changed.
 
+    Each is in the number format it was saved in: see `safetensors_file.to_float32`.
+
     Raises:
         DamagedError: a weight is missing, has another shape, or is one too many.
 
@@ -60,4 +62,4 @@ def load_weights(model: Transformer, step: Path) -> None:
 
     arrays = map_weights(model.config, step)
     for name, parameter in model.named_parameters():
-        copy_full_tensor(parameter, torch.from_numpy(np.array(arrays[name])))
+        copy_full_tensor(parameter, torch.from_numpy(np.array(to_float32(arrays[name]))))

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tfcli.model.rope import rope_frequencies
+from tfcli.model.safetensors_file import to_float32
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -241,6 +242,7 @@ class ModelWeights:
         self, config: ModelConfig, weights: Mapping[str, Array], *, int8: bool = False
     ) -> None:
         self.config = config
+        weights = {name: to_float32(weight) for name, weight in weights.items()}
         self.embedding = weights["embedding.weight"]
         self.position_table = position_table(config, weights)
         self.rotary = rotary_tables(config) if config.positions == "rotary" else None
