@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from tfcli.cli import streams
+from tfcli.cli.format_report import FormatReport
 from tfcli.cli.generation_progress import Progress, Throughput
 from tfcli.cli.output_formats import EscapedLines, JsonLines, OutputFormat, Plain, Result, Surprisal
 from tfcli.cli.stdin_lines import StdinLines
@@ -15,13 +16,11 @@ from tfcli.errors import DataError
 from tfcli.generation.request import LENGTH, PROMPT, SAMPLING, Sampling, StructuredOutput
 from tfcli.options import OptionError, Options, option, options_of, parse_duration
 from tfcli.text.encoding import UTF8_BOM
-from tfcli.text.escapes import escape
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tfcli.cli.shared_options import EngineOptions
-    from tfcli.generation.constraints import FormatFit
     from tfcli.generation.engines.engine import Engine
     from tfcli.generation.generate import Finished, Generator, TokenEvent
     from tfcli.generation.request import GenerationRequest
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
     from tfcli.text.tokenizer import Tokenizer
 
 BATCH = "Batch"
-FITTING = 0.2  # of the model's probability; where the form leaves less, that is said
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -279,55 +277,6 @@ class GenerationSession:
             report = throughput.report(single=feed.count == 1)
             streams.say(f"{report} Engine: {engine.description}.")
         return formats
-
-
-class FormatReport:
-    """How the texts of structured output turned out."""
-
-    def __init__(self) -> None:
-        self._count = self._incomplete = 0
-        self._unfitting: list[FormatFit] = []
-
-    def add(self, finished: Finished) -> None:
-        """A text is complete."""
-        self._count += 1
-        self._incomplete += finished.reason == "incomplete"
-        if finished.fit and finished.fit.probability < FITTING:
-            self._unfitting.append(finished.fit)
-
-    def note(self) -> str | None:
-        """What to say where a model has learned nothing like the format."""
-        if not self._unfitting:
-            return None
-        outputs = f"{len(self._unfitting):,} of {streams.counted(self._count, 'output')}"
-        places = [fit.unlikely_after for fit in self._unfitting if fit.unlikely_after]
-        first = f", first after {_shown_end(places[0])}" if places else ""
-        return (
-            f"the model considers this format unlikely in {outputs}{first}; "
-            "the values may be meaningless"
-        )
-
-    def incomplete(self) -> DataError | None:
-        """The error where texts ended before they matched."""
-        if not self._incomplete:
-            return None
-        return DataError(
-            f"{self._incomplete} of {streams.counted(self._count, 'output')} incomplete: "
-            "a limit was reached, or the constraint became too complex, before the format "
-            "was matched",
-            hint="raise --max-new-tokens, or restrict the format, for example with "
-            "additionalProperties: false in a schema",
-        )
-
-    def raise_if_incomplete(self) -> None:
-        """Raises it."""
-        if error := self.incomplete():
-            raise error
-
-
-def _shown_end(text: bytes) -> str:
-    end = text.decode(errors="ignore")[-40:]
-    return escape(("..." if len(end) < len(text) else "") + end)
 
 
 class RequestFeed:

@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     import numpy as np
 
@@ -75,6 +75,13 @@ class Tokenizer(Protocol):
     @property
     def special(self) -> SpecialTokens:
         """The ids that stand for no text."""
+
+    @property
+    def special_ids(self) -> Mapping[str, int]:
+        """The ids of the special tokens by their texts, such as `<|im_end|>`.
+
+        `encode` takes such a text for what it says: see `tfcli.text.special_text`.
+        """
 
     @property
     def prefix(self) -> str:
