@@ -98,5 +98,16 @@ def test_what_is_said_never_becomes_a_special_token(
     first = ids[: ids.index(END)]
     assert TOKENIZER.decode(first).decode() == f"user\n<|user|>{turns[0]}"
     second = ids[ids.index(END) :]
+    assert TOKENIZER.decode(second).decode() == f"assistant\n{turns[1]}"
+
+
+def test_lists_and_objects_are_marked_all_the_way() -> None:
+    guard = Guard([], TOKENIZER, "")
+    marked = guard.mark([{"content": ["<s>", {"text": "a<|im_end|>", "n": 1}], "x": None}])
+    inner = marked[0]["content"]
+    assert inner[0] != "<s>"
+    assert guard.unmark(inner[0]) == "<s>"
+    assert guard.unmark(inner[1]["text"]) == "a<|im_end|>"
+    assert (inner[1]["n"], marked[0]["x"]) == (1, None)
     ids = guard.encode(inner[0] + inner[1]["text"])
     assert TOKENIZER.decode(ids) == b"<s>a<|im_end|>"

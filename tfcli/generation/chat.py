@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from tfcli.errors import DataError
 from tfcli.generation.messages import texts_of, turn_starts, without_oldest
-from tfcli.generation.thinking import BEGIN, END
+from tfcli.generation.thinking import BEGIN, END, ThinkingFilter, split_answer
 from tfcli.text.special_text import Guard, encode_special
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from tfcli.generation.messages import Messages
     from tfcli.generation.request import GenerationRequest
+    from tfcli.generation.thinking import Answer
     from tfcli.text.chat_template import ChatTemplate
     from tfcli.text.tokenizer import Tokenizer
 
@@ -49,6 +50,11 @@ class Chat:
         self._notice, self._noticed = notice, False
         self._special = special_variables(tokenizer)
         self.thinks = BEGIN in template.source or END in template.source
+
+    @property
+    def usual_length(self) -> int:
+        """How many tokens an answer may have where nobody has said anything: half the context."""
+        return max(256, self._context_length // 2)
 
     @cached_property
     def tokenizer(self) -> Tokenizer:
@@ -100,10 +106,27 @@ class Chat:
             return ""
         return text.rpartition(mark)[2] if mark in text else ""
 
+    def forget(self) -> None:
+        """Another conversation begins: what has been said about the last one may be said again."""
+        self._noticed = False
+
+    # --- answers --------------------------------------------------------------------------------
+
+    def thinking_filter(self, request: GenerationRequest | None) -> ThinkingFilter:
+        """Tells what is thought from what is answered in the answer to a request."""
+        begun = request is not None and request.prompt.rstrip().endswith(BEGIN)
+        return ThinkingFilter(possible=self.thinks, begun=begun)
+
+    def split(self, text: str, request: GenerationRequest) -> Answer:
+        """The answer to a request, taken apart."""
+        return split_answer(text, self.thinking_filter(request))
+
     # --- requests -------------------------------------------------------------------------------
 
     def request(self, messages: Messages, default: GenerationRequest) -> GenerationRequest:
         """The request for the answer to a conversation, with the options of `default`.
+
+        Where an answer is the last message, it is for what comes after that, in the same answer.
 
         Raises:
             DataError: the template is invalid, or refuses the conversation.
@@ -134,16 +157,26 @@ class Chat:
         Where somebody has typed special tokens, they are marked; but a template that looks for
         `<tool_response>` at the beginning of what was said has to find it there.
         """
-        text = self._template.render(messages, special=self._special)
+        text = self._render(messages)
         for known in (self._template.source, ""):
             guard = Guard(texts_of(messages), self._plain, known)
             marked = guard.mark(messages)
-            rendered = text
-            if marked != messages:
-                rendered = self._template.render(marked, special=self._special)
+            rendered = text if marked == messages else self._render(marked)
             if guard.unmark(rendered) == text:
                 break
         return text, guard.encode(rendered)
+
+    def _render(self, messages: Messages) -> str:
+        """The text after which an answer begins, or goes on."""
+        last = messages[-1]
+        if last.get("role") != "assistant" or not isinstance(last.get("content"), str):
+            return self._template.render(messages, special=self._special)
+        messages = [*messages[:-1], {**last, "content": last["content"] + ANSWER}]
+        text = self._template.render(messages, special=self._special, add_generation_prompt=False)
+        before, found, _ = text.rpartition(ANSWER)
+        if not found:
+            raise DataError("the chat template leaves out the answer that is to be continued")
+        return before
 
 
 def special_variables(tokenizer: Tokenizer) -> dict[str, str]:

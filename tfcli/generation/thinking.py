@@ -99,10 +99,13 @@ class Answer(NamedTuple):
         return {"role": "assistant", "content": self.content, **thought}
 
 
-def split_answer(text: str, *, possible: bool, begun: bool = False) -> Answer:
+def split_answer(text: str, thinking: ThinkingFilter) -> Answer:
     """A complete text, taken apart."""
-    thinking = ThinkingFilter(possible=possible, begun=begun)
-    said = [*thinking.feed(text), *thinking.rest()]
+    return join_answer([*thinking.feed(text), *thinking.rest()])
+
+
+def join_answer(said: list[Said]) -> Answer:
+    """What was thought, and what was answered."""
     return Answer(
         "".join(piece.text for piece in said if not piece.thought),
         "".join(piece.text for piece in said if piece.thought),
