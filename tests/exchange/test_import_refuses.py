@@ -126,10 +126,21 @@ FAULTS: dict[str, tuple[Callable[[Path], Any], str]] = {
     "another model type": (lambda f: configure(f, model_type="granite"), "model_type"),
     "quantized": (lambda f: configure(f, quantization_config={"bits": 4}), "quantization_config"),
     "RoPE type under its older key": (
-        lambda f: configure(f, rope_parameters={"type": "linear", "factor": 4}), "linear"
+        lambda f: configure(f, rope_parameters={"type": "longrope", "factor": 4}), "longrope"
     ),
     "RoPE scaling under its older key": (
-        lambda f: configure(f, rope_scaling={"type": "dynamic", "factor": 2.0}), "dynamic"
+        lambda f: configure(f, rope_scaling={"type": "yarn", "factor": 2.0}), "yarn"
+    ),
+    "RoPE scaling without a factor": (
+        lambda f: configure(f, rope_scaling={"type": "linear"}), "factor None"
+    ),
+    "RoPE scaling by nothing": (
+        lambda f: configure(f, rope_scaling={"type": "linear", "factor": 0}), "positive"
+    ),
+    "llama3 RoPE without its original context": (
+        lambda f: configure(f, rope_scaling={
+            "rope_type": "llama3", "factor": 8, "low_freq_factor": 1, "high_freq_factor": 4}),
+        "original_max_position_embeddings",
     ),
     "partial RoPE": (
         lambda f: configure(f, rope_parameters={"partial_rotary_factor": 0.5}), "partial_rotary"

@@ -1,7 +1,7 @@
 """Which model of transformers and llama.cpp a configuration is, and its `config.json`.
 
     modern   Qwen3                      RMSNorm, SwiGLU, RoPE, QK-norm
-    llama    Llama                      RMSNorm, SwiGLU, RoPE
+    llama    Llama                      RMSNorm, SwiGLU, RoPE; with or without biases in attention
              Mistral                    with a sliding window
              Qwen2                      with biases on query, key and value
     gpt2     GPT-2                      LayerNorm, GELU, learned positions, biases
@@ -69,8 +69,13 @@ def architecture_of(config: ModelConfig) -> Architecture:
         return GPT2
     if config.family == "modern":
         return QWEN3
-    if config.qkv_bias:
+    if config.is_qwen2:
         return QWEN2
+    if config.output_bias and config.sliding_window is not None:
+        raise UsageError(
+            "this model cannot be exported",
+            why="no other program has a Llama with biases and a sliding window",
+        )
     return LLAMA if config.sliding_window is None else MISTRAL
 
 
@@ -119,7 +124,7 @@ def to_config_json(config: ModelConfig, special: SpecialTokens) -> dict[str, Any
         "attention_dropout": 0.0,
     }
     if architecture is not QWEN2:  # which has its biases without a word
-        described |= {"attention_bias": False}
+        described |= {"attention_bias": config.output_bias}
     if architecture is LLAMA:
         return described | {"mlp_bias": False}
     window = config.sliding_window
@@ -230,8 +235,9 @@ def _llama(settings: _Settings, architecture: Architecture) -> dict[str, Any]:
         "hidden_act": "silu", "mlp_bias": False, "partial_rotary_factor": 1.0, "pretraining_tp": 1,
     }.items():  # fmt: skip
         settings.require(name, wanted)
+    attention_bias = (architecture is LLAMA and settings.value.get("attention_bias")) or False
     if architecture is not QWEN2:  # which does not have this setting
-        settings.require("attention_bias", False)
+        settings.require("attention_bias", attention_bias)
     width, heads = settings.number("hidden_size"), settings.number("num_attention_heads")
     return {
         "context_length": _context(settings.number("max_position_embeddings", 2048)),
@@ -244,7 +250,8 @@ def _llama(settings: _Settings, architecture: Architecture) -> dict[str, Any]:
         "tied_head": settings.value.get("tie_word_embeddings", False),
         "norm_epsilon": settings.real("rms_norm_eps", 1e-6),
         "sliding_window": _window(settings, architecture),
-        "qkv_bias": architecture.qkv_bias,
+        "qkv_bias": architecture.qkv_bias or attention_bias,
+        "output_bias": attention_bias,
         **_rope(settings),
     }
 
@@ -257,7 +264,7 @@ def _context(length: Any) -> Any:
     return min(length, MAX_CONTEXT)
 
 
-def _rope(settings: _Settings) -> dict[str, float]:
+def _rope(settings: _Settings) -> dict[str, Any]:
     """From `rope_parameters`, or what came before transformers 5: `rope_scaling`, `rope_theta`.
 
     Where a file has both, `rope_scaling` counts, as in transformers.
