@@ -97,7 +97,7 @@ def from_rope_parameters(rope: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _scaling(rope: Mapping[str, Any]) -> RopeScaling | None:
-    kind = rope.get("rope_type") or rope.get("type") or "default"  # `type` before 2024
+    kind: Any = rope.get("rope_type") or rope.get("type") or "default"  # `type` before 2024
     if kind == "default":
         return None
     if kind not in ("linear", "llama3", "dynamic"):
