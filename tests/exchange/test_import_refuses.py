@@ -20,7 +20,8 @@ from tests.exchange.conftest import MakeRun
 from tfcli.errors import DataError, NotFoundError, TfcliError
 from tfcli.exchange.architectures import from_config_json
 from tfcli.exchange.export_huggingface import export_to_huggingface
-from tfcli.exchange.import_huggingface import import_run, inspect_checkpoint
+from tfcli.exchange.import_huggingface import inspect_checkpoint
+from tfcli.exchange.import_run import import_run
 
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 
@@ -132,7 +133,7 @@ FAULTS: dict[str, tuple[Callable[[Path], Any], str]] = {
         lambda f: configure(f, rope_scaling={"type": "yarn", "factor": 2.0}), "yarn"
     ),
     "RoPE scaling without a factor": (
-        lambda f: configure(f, rope_scaling={"type": "linear"}), "factor None"
+        lambda f: configure(f, rope_scaling={"type": "linear"}), "factor 'None'"
     ),
     "RoPE scaling by nothing": (
         lambda f: configure(f, rope_scaling={"type": "linear", "factor": 0}), "positive"
@@ -227,10 +228,10 @@ def test_any_config_json_is_read_or_refused(data: st.DataObject) -> None:
         "num_hidden_layers": 1, "intermediate_size": 8, "max_position_embeddings": 8,
         "rope_parameters": {}, "sliding_window": None, "use_sliding_window": None,
         "layer_types": None, "tie_word_embeddings": True, "head_dim": 4, "rms_norm_eps": 1e-6,
-        "rope_theta": 1.0, "rope_scaling": None,
+        "rope_theta": 1.0, "rope_scaling": None, "vocab_size": 300,
     }  # fmt: skip
     names = data.draw(st.lists(st.sampled_from(list(known)), min_size=1, unique=True))
     try:
-        from_config_json(known | {name: data.draw(ANY) for name in names}, vocab_size=300)
+        from_config_json(known | {name: data.draw(ANY) for name in names})
     except TfcliError as error:
         assert error.exit_code == 65

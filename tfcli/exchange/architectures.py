@@ -138,11 +138,8 @@ def to_config_json(config: ModelConfig, special: SpecialTokens) -> dict[str, Any
     return described | {"sliding_window": window}
 
 
-def from_config_json(value: dict[str, Any], *, vocab_size: int) -> ModelConfig:
+def from_config_json(value: dict[str, Any]) -> ModelConfig:
     """The configuration that a `config.json` describes.
-
-    Args:
-        vocab_size: of its tokenizer; the embedding may have more rows.
 
     Raises:
         DataError: its architecture, or one of its settings, is not supported.
@@ -162,7 +159,9 @@ def from_config_json(value: dict[str, Any], *, vocab_size: int) -> ModelConfig:
     settings.require("quantization_config", None)
     fields = _gpt2(settings) if architecture is GPT2 else _llama(settings, architecture)
     try:
-        return ModelConfig(family=architecture.family, vocab_size=vocab_size, **fields)
+        return ModelConfig(
+            family=architecture.family, vocab_size=settings.number("vocab_size"), **fields
+        )
     except UsageError as error:
         raise DataError("config.json describes an impossible model", why=error.why) from None
 

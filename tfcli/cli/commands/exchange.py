@@ -148,7 +148,8 @@ def import_run(
 
     tfcli import ./their-model --run theirs
     """
-    from tfcli.exchange.import_huggingface import import_run, inspect_checkpoint, require_importable
+    from tfcli.exchange.import_huggingface import inspect_checkpoint
+    from tfcli.exchange.import_run import import_run, require_importable
     from tfcli.files import check_name
     from tfcli.model.cost import count_parameters
     from tfcli.runs.run import ROOT
@@ -163,6 +164,8 @@ def import_run(
         f"{run}: {count_parameters(config):,} parameters ({config.family}), context "
         f"{config.context_length:,}, vocabulary of {config.vocab_size:,}; saved to {made.path}."
     )
-    if found.dropped_rows:
-        reporter.note(f"{found.dropped_rows:,} embedding rows without a token were dropped.")
+    if found.unused_rows:
+        reporter.note(
+            f"{found.unused_rows:,} embedding rows have no token; they are never generated."
+        )
     reporter.next(f'tfcli generate "..." --run {run}')
