@@ -23,6 +23,7 @@ from tfcli.model.cost import count_parameters, training_flops_per_token
 from tfcli.model.safetensors_file import SafetensorsFile
 from tfcli.runs.run import RUN_JSON, Run, create_run, open_run
 from tfcli.runs.step import StepState, list_steps, save_step
+from tfcli.runs.tokenizer_of_run import TokenizerMetadata
 from tfcli.text.sandbox import open_sandboxed
 from tfcli.text.sentencepiece_model import write_pieces
 from tfcli.text.sentencepiece_tokenizer import SentencePieceTokenizer
@@ -305,9 +306,6 @@ def _metadata(found: ImportPlan) -> dict[str, Any]:
         "from": None,
         "training_flops_per_token": training_flops_per_token(found.config),
         "baselines": None,
-        "tokenizer": {
-            "vocab_size": found.tokenizer.vocab_size,
-            "fingerprint": found.tokenizer.fingerprint,
-        },
+        "tokenizer": TokenizerMetadata.of(found.tokenizer).to_json(),
         "corpus": corpus,
     }
