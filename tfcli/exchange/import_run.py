@@ -26,6 +26,7 @@ from tfcli.files import (
 from tfcli.model.cost import count_parameters, training_flops_per_token
 from tfcli.runs.run import RUN_JSON, Run, create_run, open_run
 from tfcli.runs.step import StepState, list_steps, save_step
+from tfcli.runs.tokenizer_of_run import TokenizerMetadata
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -218,9 +219,6 @@ def _metadata(plan: ImportPlan) -> dict[str, Any]:
         "from": None,
         "training_flops_per_token": training_flops_per_token(plan.config),
         "baselines": None,
-        "tokenizer": {
-            "vocab_size": plan.tokenizer.vocab_size,
-            "fingerprint": plan.tokenizer.fingerprint,
-        },
+        "tokenizer": TokenizerMetadata.of(plan.tokenizer).to_json(),
         "corpus": corpus,
     }
