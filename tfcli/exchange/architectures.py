@@ -217,7 +217,7 @@ def _gpt2(settings: _Settings) -> dict[str, Any]:
             settings.require(alias, settings.value.get(name))
     width, heads = settings.number("n_embd"), settings.number("n_head")
     return {
-        "context_length": _context(settings.number("n_positions", 1024)),
+        "context_length": clipped_context(settings.number("n_positions", 1024)),
         "num_layers": settings.number("n_layer"),
         "d_model": width,
         "num_heads": heads,
@@ -239,7 +239,7 @@ def _llama(settings: _Settings, architecture: Architecture) -> dict[str, Any]:
         settings.require("attention_bias", attention_bias)
     width, heads = settings.number("hidden_size"), settings.number("num_attention_heads")
     return {
-        "context_length": _context(settings.number("max_position_embeddings", 2048)),
+        "context_length": clipped_context(settings.number("max_position_embeddings", 2048)),
         "num_layers": settings.number("num_hidden_layers"),
         "d_model": width,
         "num_heads": heads,
@@ -259,7 +259,8 @@ def _head_dim(width: Any, heads: Any) -> Any:
     return width // heads if heads else 0
 
 
-def _context(length: Any) -> Any:
+def clipped_context(length: Any) -> Any:
+    """A context length that has tables of positions: some models claim millions of tokens."""
     return min(length, MAX_CONTEXT)
 
 

@@ -36,7 +36,8 @@ def to_rope_factors(config: ModelConfig) -> Array | None:
     if scaling is None or scaling.kind != "llama3":
         return None
     frequencies = _frequencies(config.rope_theta, config.head_dim)
-    return (frequencies / scaled(frequencies, scaling)).astype(np.float32)
+    factors: Array = frequencies / scaled(frequencies, scaling)
+    return factors.astype(np.float32)
 
 
 def from_rope_factors(factors: Array, theta: float) -> RopeScaling | None:

@@ -17,8 +17,9 @@ from tfcli.exchange.formats import INDEX
 from tfcli.exchange.import_run import ImportPlan, SourceTensor, require_tensors, shortened
 from tfcli.exchange.stored_tensors import stored_tensors
 from tfcli.exchange.tokenizer_json import from_tokenizer_json
-from tfcli.files import read_json
+from tfcli.files import read_json, require_regular_file, to_json
 from tfcli.model.safetensors_file import SafetensorsFile, is_finite
+from tfcli.runs.kept_files import CHAT_TEMPLATE, MAX_BYTES, TOKENIZER_CONFIG
 from tfcli.text.sandbox import open_sandboxed
 from tfcli.text.sentencepiece_model import write_pieces
 from tfcli.text.sentencepiece_tokenizer import SentencePieceTokenizer
@@ -49,6 +50,8 @@ def inspect_checkpoint(path: Path, *, context_length: int | None = None) -> Impo
         DataError: it cannot be imported; the message says why.
 
     """
+    if path.is_file():
+        raise DataError(f"{path} is neither a folder in Hugging Face format nor a GGUF file")
     if not path.is_dir():
         raise NotFoundError(f"folder {path} not found")
     tensors = _find_tensors(path)
@@ -67,8 +70,14 @@ def inspect_checkpoint(path: Path, *, context_length: int | None = None) -> Impo
         table = stored_tensors(config, "huggingface")[0].name
         _require_tied(head, tensors.get(table), path)
     require_tensors(config, "huggingface", tensors, path)
+    _add_ends(tokenizer, described, path)
     return ImportPlan(
-        path=path, config=config, tokenizer=tokenizer, format="huggingface", tensors=tensors
+        path=path,
+        config=config,
+        tokenizer=tokenizer,
+        format="huggingface",
+        tensors=tensors,
+        files=_files_to_keep(path, tokenizer),
     )
 
 
@@ -118,6 +127,43 @@ def _require_agreement(tokenizer: Tokenizer, described: Path) -> None:
             why="it is unclear which of them the model was trained with",
             hint="remove the wrong one",
         )
+
+
+def _add_ends(tokenizer: Tokenizer, described: dict[str, Any], path: Path) -> None:
+    """Tells a tokenizer of further tokens that end a text.
+
+    They are the `eos_token_id` of `config.json` and `generation_config.json`, one or several; a
+    model that talks has one for a turn and one for a text.
+    """
+    ids: set[int] = set()
+    generation = path / "generation_config.json"
+    for value in (described, _read_json(generation) if generation.exists() else {}):
+        found = value.get("eos_token_id")
+        ids |= {i for i in (found if isinstance(found, list) else [found]) if type(i) is int}
+    special = tokenizer.special
+    others = frozenset(i for i in ids if 0 <= i < tokenizer.vocab_size and i != special.eos)
+    tokenizer.special = replace(special, other_eos=special.other_eos | others)
+
+
+def _files_to_keep(path: Path, tokenizer: Tokenizer) -> dict[str, bytes]:
+    """What the run keeps as it is: see `runs.kept_files`."""
+    files: dict[str, bytes] = {}
+    described = path / TOKENIZER_CONFIG
+    settings = _read_json(described) if described.exists() else {}
+    template = settings.pop("chat_template", None)
+    if isinstance(template, list):  # several, each with a name
+        by_name = {str(one.get("name")): one for one in template if isinstance(one, dict)}
+        template = by_name.get("default", {}).get("template")
+    if isinstance(template, str):
+        files[CHAT_TEMPLATE] = template.encode(errors="replace")
+    if (path / CHAT_TEMPLATE).is_file():
+        require_regular_file(path / CHAT_TEMPLATE)
+        with (path / CHAT_TEMPLATE).open("rb") as file:
+            files[CHAT_TEMPLATE] = file.read(MAX_BYTES)
+    if settings and not isinstance(tokenizer, SentencePieceTokenizer):
+        settings.pop("auto_map", None)  # code from elsewhere
+        files[TOKENIZER_CONFIG] = to_json(settings)
+    return files
 
 
 def _find_weights(path: Path) -> dict[str, SafetensorsFile]:

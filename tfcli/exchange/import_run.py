@@ -21,9 +21,9 @@ from tfcli.files import (
     remove_file,
     remove_leftovers,
     require_space,
-    write_file,
 )
 from tfcli.model.cost import count_parameters, training_flops_per_token
+from tfcli.runs.kept_files import write_kept_files
 from tfcli.runs.run import RUN_JSON, Run, create_run, open_run
 from tfcli.runs.step import StepState, list_steps, save_step
 from tfcli.runs.tokenizer_of_run import TokenizerMetadata
@@ -71,7 +71,7 @@ class ImportPlan:
         path: the folder or file.
         format: whose names the tensors have.
         tensors: by name.
-        files: kept beside the run as they are, by name: `chat_template.jinja`.
+        files: kept beside the run as they are, see `runs.kept_files`.
 
     """
 
@@ -109,8 +109,7 @@ def import_run(plan: ImportPlan, path: Path) -> Run:
         remove_leftovers(path)
         require_importable(path)
         remove_file(path / RUN_JSON)
-        for name, content in plan.files.items():
-            write_file(path / name, content)
+        write_kept_files(path, plan.files)
         run = create_run(path, _metadata(plan), plan.tokenizer)
         state = StepState(step=0, tokens_seen=0, seconds=0.0, held_out=None, held_out_final=None)
         save_step(path, state, weights, {})
