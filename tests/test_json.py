@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.conftest import Shell
+from tests.conftest import RealShell, Shell
 from tests.pages import read_page
 from tfcli.generation.request_lines import KEYS as REQUEST_KEYS
 from tfcli.training import events
@@ -210,6 +212,18 @@ def test_answers_of_generate(trained: Shell) -> None:
     (chosen,) = objects(trained, "generate", "Ann", *options, "--regex", " saw")
     require_documented(chosen, known)
     assert "format_probability" in chosen
+
+
+def test_answers_of_a_chat(trained: Shell, tmp_path: Path) -> None:
+    pytest.importorskip("llguidance")
+    shutil.copytree(trained.folder / "checkpoints", tmp_path / "checkpoints")
+    template = "{# <think> #}{% for m in messages %}{{ m.content }}|{% endfor %}"
+    (tmp_path / "checkpoints/tale/chat_template.jinja").write_text(template)
+    asked = b'{"messages": [{"role": "user", "content": "Ann"}]}\n'
+    options = ("--run", "tale", "--chat", "--jsonl", "--regex", "<think>a</think>b")
+    (answer,) = objects(RealShell(tmp_path), "generate", *options, stdin=asked)
+    require_documented(answer, table("tfcli generate --jsonl", "answer"))
+    assert set(answer["message"]) == {"role", "content", "reasoning_content"}
 
 
 def test_scores(trained: Shell) -> None:
