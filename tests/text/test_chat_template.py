@@ -245,6 +245,6 @@ def test_an_old_jinja_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     from tfcli.text import template_sandbox
 
     template_sandbox._require_version()
-    monkeypatch.setattr(template_sandbox, "version", lambda _: "3.1.5")
+    monkeypatch.setattr(jinja2, "__version__", "3.1.5")
     with pytest.raises(jinja2.exceptions.SecurityError, match=r"3\.1\.5"):
         template_sandbox._require_version()
