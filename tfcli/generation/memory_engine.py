@@ -6,11 +6,13 @@ and batches take it as they take any other.
 
 from __future__ import annotations
 
+import copy
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tfcli.generation.mixing import gather
+from tfcli.generation.native_memory import NativeMemory, memory_library
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,14 +31,24 @@ class MemoryEngine:
         engine: of the model.
         memory: of the text that the model was trained on; its V is the model's.
         bos: the token with which rows begin: before the first of a text, nothing is known.
+        native: whether to use `engines/memory.c`, if it was compiled.
 
     """
 
     def __init__(
-        self, engine: Engine, memory: KneserNey, weights: Weights, *, bos: int | None, rows: int
+        self,
+        engine: Engine,
+        memory: KneserNey,
+        weights: Weights,
+        *,
+        bos: int | None,
+        rows: int,
+        native: bool = True,
     ) -> None:
         self._engine, self._memory, self._bos = engine, memory, bos
         self._weights = weights.astype(np.float32)
+        library = memory_library() if native else None
+        self._native = NativeMemory(library, memory, self._weights) if library else None
         self._length = memory.index.order - 1  # tokens of context
         self._histories: list[list[int]] = [[] for _ in range(rows)]
         self.context_length, self.vocab_size = engine.context_length, engine.vocab_size
@@ -47,7 +59,7 @@ class MemoryEngine:
         """See `Engine`."""
         logits = self._engine.forward(rows, tokens)
         histories = [self._append(row, new) for row, new in zip(rows, tokens, strict=True)]
-        return self._mix(logits, histories)
+        return self.mix(logits, histories)
 
     def forward_all(self, rows: Sequence[int], tokens: Sequence[Sequence[int]]) -> Logits:
         """See `Engine`."""
@@ -59,7 +71,7 @@ class MemoryEngine:
         ]
         size = max(1, MIXED_NUMBERS // self.vocab_size)
         parts = range(0, len(histories), size)
-        mixed = [self._mix(logits[at : at + size], histories[at : at + size]) for at in parts]
+        mixed = [self.mix(logits[at : at + size], histories[at : at + size]) for at in parts]
         return np.concatenate(mixed)
 
     def reset(self, row: int) -> None:
@@ -74,8 +86,11 @@ class MemoryEngine:
 
     def with_rows(self, rows: int) -> MemoryEngine:
         """See `Engine`."""
-        engine = self._engine.with_rows(rows)
-        return MemoryEngine(engine, self._memory, self._weights, bos=self._bos, rows=rows)
+        other = copy.copy(self)
+        other._engine, other._histories = self._engine.with_rows(rows), [[] for _ in range(rows)]
+        if self._native:  # it has memory to calculate in
+            other._native = self._native.with_own_scratch()
+        return other
 
     def _append(self, row: int, tokens: Sequence[int]) -> list[int]:
         """The last tokens of a row, after some more; nothing from before `bos`."""
@@ -86,6 +101,9 @@ class MemoryEngine:
         self._histories[row] = history
         return history
 
-    def _mix(self, logits: Logits, histories: Sequence[list[int]]) -> Logits:
+    def mix(self, logits: Logits, histories: Sequence[list[int]]) -> Logits:
+        """The logits of the mixture, (T, V), after T histories; `logits` may be overwritten."""
+        if self._native:
+            return self._native.mix(logits, histories)
         following = [self._memory.after(history) for history in histories]
         return gather(np.asarray(logits, np.float32), following).mix(self._weights)
