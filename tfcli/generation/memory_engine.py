@@ -7,12 +7,12 @@ and batches take it as they take any other.
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from tfcli.generation.mixing import gather
-from tfcli.generation.native_memory import NativeMemory, memory_library
+from tfcli.generation.native_memory import NativeMixture, memory_library
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,6 +22,40 @@ if TYPE_CHECKING:
     from tfcli.text.kneser_ney import KneserNey
 
 MIXED_NUMBERS = 1 << 22  # of V at a time: 16 MB an array
+
+
+class Mixture(Protocol):
+    """A memory and the weights with which a model is mixed with it."""
+
+    def mix(self, logits: Logits, histories: Sequence[Sequence[int]]) -> Logits:
+        """The logits of the mixture after T histories: (T, V) -> (T, V), perhaps in place."""
+
+    def with_own_scratch(self) -> Mixture:
+        """The same, which can be in use at the same time."""
+
+
+class PlainMixture:
+    """A `Mixture` without compiled code."""
+
+    def __init__(self, ngrams: KneserNey, weights: Weights) -> None:
+        self._ngrams, self._weights = ngrams, weights.astype(np.float32)
+
+    def mix(self, logits: Logits, histories: Sequence[Sequence[int]]) -> Logits:
+        """See `Mixture`."""
+        following = [self._ngrams.after(history) for history in histories]
+        return gather(np.asarray(logits, np.float32), following).mix(self._weights)
+
+    def with_own_scratch(self) -> PlainMixture:
+        """See `Mixture`."""
+        return self
+
+
+def open_mixture(ngrams: KneserNey, weights: Weights, *, native: bool = True) -> Mixture:
+    """The compiled mixture, or the plain one where it was not compiled or is not wanted."""
+    library = memory_library() if native else None
+    if library is None:
+        return PlainMixture(ngrams, weights)
+    return NativeMixture(library, ngrams, weights)
 
 
 class MemoryEngine:
@@ -45,10 +79,8 @@ class MemoryEngine:
         rows: int,
         native: bool = True,
     ) -> None:
-        self._engine, self._memory, self._bos = engine, memory, bos
-        self._weights = weights.astype(np.float32)
-        library = memory_library() if native else None
-        self._native = NativeMemory(library, memory, self._weights) if library else None
+        self._engine, self._bos = engine, bos
+        self._mixture = open_mixture(memory, weights, native=native)
         self._length = memory.index.order - 1  # tokens of context
         self._histories: list[list[int]] = [[] for _ in range(rows)]
         self.context_length, self.vocab_size = engine.context_length, engine.vocab_size
@@ -59,7 +91,7 @@ class MemoryEngine:
         """See `Engine`."""
         logits = self._engine.forward(rows, tokens)
         histories = [self._append(row, new) for row, new in zip(rows, tokens, strict=True)]
-        return self.mix(logits, histories)
+        return self._mixture.mix(logits, histories)
 
     def forward_all(self, rows: Sequence[int], tokens: Sequence[Sequence[int]]) -> Logits:
         """See `Engine`."""
@@ -71,7 +103,9 @@ class MemoryEngine:
         ]
         size = max(1, MIXED_NUMBERS // self.vocab_size)
         parts = range(0, len(histories), size)
-        mixed = [self.mix(logits[at : at + size], histories[at : at + size]) for at in parts]
+        mixed = [
+            self._mixture.mix(logits[at : at + size], histories[at : at + size]) for at in parts
+        ]
         return np.concatenate(mixed)
 
     def reset(self, row: int) -> None:
@@ -88,8 +122,7 @@ class MemoryEngine:
         """See `Engine`."""
         other = copy.copy(self)
         other._engine, other._histories = self._engine.with_rows(rows), [[] for _ in range(rows)]
-        if self._native:  # it has memory to calculate in
-            other._native = self._native.with_own_scratch()
+        other._mixture = self._mixture.with_own_scratch()
         return other
 
     def _append(self, row: int, tokens: Sequence[int]) -> list[int]:
@@ -100,10 +133,3 @@ class MemoryEngine:
             history = history[last + 1 :]
         self._histories[row] = history
         return history
-
-    def mix(self, logits: Logits, histories: Sequence[list[int]]) -> Logits:
-        """The logits of the mixture, (T, V), after T histories; `logits` may be overwritten."""
-        if self._native:
-            return self._native.mix(logits, histories)
-        following = [self._memory.after(history) for history in histories]
-        return gather(np.asarray(logits, np.float32), following).mix(self._weights)

@@ -54,8 +54,8 @@ def memory_library() -> ctypes.CDLL | None:
     return library
 
 
-class NativeMemory:
-    """The n-grams of a text and the weights of a mixture.
+class NativeMixture:
+    """See `memory_engine.Mixture`.
 
     Args:
         weights: (3, FEATURES), see `mixing`.
@@ -88,14 +88,14 @@ class NativeMemory:
         self._found = np.empty(shape, np.int32)
         self._chances = np.empty(shape, np.float64)
 
-    def with_own_scratch(self) -> NativeMemory:
-        """The same, which can be in use at the same time."""
+    def with_own_scratch(self) -> NativeMixture:
+        """See `Mixture`."""
         other = copy.copy(self)
         other._make_scratch()
         return other
 
     def mix(self, logits: Logits, histories: Sequence[Sequence[int]]) -> Logits:
-        """The logits of the mixture, (T, V), after T histories; `logits` is overwritten."""
+        """See `Mixture`; `logits` may be overwritten."""
         logits = np.ascontiguousarray(logits, np.float32)
         contexts, kept = self._contexts(histories)
         rows = np.empty_like(logits)
