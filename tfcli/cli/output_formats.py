@@ -19,6 +19,7 @@ from tfcli.text.escapes import escape, escape_bytes
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from tfcli.generation.chat import Chat
     from tfcli.generation.generate import Finished, TokenEvent
     from tfcli.generation.request_lines import RequestLine
 
@@ -173,7 +174,7 @@ class Plain:
         self._shown[result.number] = text_filter()
         self._out.add(result.number, sample_heading(result.number, self._samples).encode())
         if self._echo and result.line.request:
-            self._add(result, result.line.request.prompt.encode())
+            self._show(result, result.line.request.prompt)
 
     def token(self, result: Result, event: TokenEvent) -> None:
         """See `OutputFormat`."""
@@ -194,9 +195,13 @@ class Plain:
             end_line(self._last)
 
     def _add(self, result: Result, data: bytes) -> None:
-        text = result.stream.feed(data)
+        self._show(result, result.stream.feed(data))
+
+    def _show(self, result: Result, text: str, style: str = "") -> None:
         if text:
-            self._out.add(result.number, self._shown[result.number](text).encode())
+            shown = self._shown[result.number](text)
+            shown = f"{style}{shown}{streams.RESET}" if style else shown
+            self._out.add(result.number, shown.encode())
             self._last = text[-1]
 
 
@@ -212,7 +217,7 @@ class EscapedLines:
     def begin(self, result: Result) -> None:
         """See `OutputFormat`."""
         if self._echo and result.line.request:
-            self._add(result, result.line.request.prompt.encode())
+            self._show(result, result.line.request.prompt)
 
     def token(self, result: Result, event: TokenEvent) -> None:
         """See `OutputFormat`."""
@@ -231,9 +236,11 @@ class EscapedLines:
         """See `OutputFormat`."""
 
     def _add(self, result: Result, data: bytes) -> None:
-        text = escape(result.stream.feed(data))
+        self._show(result, result.stream.feed(data))
+
+    def _show(self, result: Result, text: str) -> None:
         if text:
-            self._out.add(result.number, self._shown(text).encode())
+            self._out.add(result.number, self._shown(escape(text)).encode())
 
 
 class Surprisal:
@@ -300,13 +307,14 @@ class JsonLines:
 
     `row` (of the input, from 1), `sample` (of that row, from 0), `id` if one was given, `text`,
     `tokens`, `finish_reason`, `logprobs` and `seed` (`score` instead, after a beam search), and
-    `format_probability` of structured output; or `row`, `sample`, `id` and `error`.
+    `format_probability` of structured output; `message` in a chat; or `row`, `sample`, `id` and
+    `error`.
     """
 
     logprobs = True
 
-    def __init__(self, *, echo: bool) -> None:
-        self._echo, self._out = echo, OrderedWriter()
+    def __init__(self, *, echo: bool, chat: Chat | None = None) -> None:
+        self._echo, self._chat, self._out = echo, chat, OrderedWriter()
 
     def begin(self, result: Result) -> None:
         """See `OutputFormat`."""
@@ -331,6 +339,8 @@ class JsonLines:
                 "tokens": result.tokens,
                 "finish_reason": finished.reason,
             }
+            if self._chat:
+                value["message"] = self._chat.split(text, line.request).to_message()
             if finished.fit is not None:
                 value["format_probability"] = float(f"{finished.fit.probability:.4g}")
             if finished.score is None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from tfcli.errors import DataError, UsageError
-from tfcli.generation.active_sequence import ActiveSequence
+from tfcli.generation.active_sequence import ActiveSequence, encode_prompt
 from tfcli.generation.characters import LACKING, START, CharacterMask
 from tfcli.generation.constraints import GrammarCompiler
 from tfcli.generation.penalties import NO_PENALTIES, penalize
@@ -186,7 +186,7 @@ class Generator:
             UsageError: the prompt is empty, and the tokenizer has no token that a text begins with.
 
         """
-        ids = self._tokenizer.encode(request.prompt)
+        ids = encode_prompt(request, self._tokenizer)
         if not ids and self._special.eos is not None and (self._many_documents or not self._bos):
             ids = [self._special.eos]  # a document begins where another has ended
         if not ids and not self._bos:

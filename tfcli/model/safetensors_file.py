@@ -169,6 +169,27 @@ def is_bfloat16(array: SupportsArray) -> bool:
     return array.dtype.names == (BFLOAT16[0],)
 
 
+CHECKED_AT_ONCE = 1 << 20  # numbers
+
+# Of the numbers of so many bytes: the bits of the exponent, all of which NaN and infinity have.
+EXPONENTS = {("f", 2): 0x7C00, ("f", 4): 0x7F800000, ("f", 8): 0x7FF << 52, ("V", 2): 0x7F80}
+
+
+def is_finite(array: Array) -> bool:
+    """Whether no number of an array is NaN or infinite; a part of it is looked at at a time.
+
+    Args:
+        array: contiguous, of one of the formats of a file.
+
+    """
+    import numpy as np
+
+    exponent = EXPONENTS[array.dtype.kind, array.dtype.itemsize]
+    bits = array.reshape(-1).view(f"<u{array.dtype.itemsize}")
+    parts = (bits[i : i + CHECKED_AT_ONCE] for i in range(0, len(bits), CHECKED_AT_ONCE))
+    return not any(np.any(part & exponent == exponent) for part in parts)
+
+
 def to_float32(array: Array) -> Array:
     """An array of any number format in float32; a copy, unless it is float32 already."""
     import numpy as np

@@ -293,7 +293,7 @@ def _foreign(folder: Path) -> str | None:
         (inside / name).exists()
         for inside in [*folder.glob("*"), *folder.glob(".cache")]
         if inside.is_dir()
-        for name in ("run.json", "MANIFEST.json", "tokenizer.model", "scans")
+        for name in ("run.json", "MANIFEST.json", "tokenizer.model", "byte_level.json", "scans")
     ):
         return "written by tfcli"
     if (folder / "config.json").exists() and any(folder.glob("*.safetensors")):

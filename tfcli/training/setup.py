@@ -15,6 +15,7 @@ from tfcli.model.config import ModelConfig
 from tfcli.model.cost import count_parameters, training_bytes, training_flops_per_token
 from tfcli.model.transformer import Transformer
 from tfcli.runs.run import Run
+from tfcli.runs.tokenizer_of_run import TokenizerMetadata
 from tfcli.runtime.device import choose_device, describe_machine
 from tfcli.runtime.distributed import SINGLE_PROCESS, DistributedContext, copy_full_tensor, shard
 from tfcli.runtime.dtype import choose_dtype
@@ -129,10 +130,7 @@ class TrainingJob:
             "from": self.base and f"{self.base.run.name}/{self.base.step.path.name}",
             "training_flops_per_token": training_flops_per_token(self.model_config),
             "baselines": asdict(self.baselines) if self.baselines else None,
-            "tokenizer": {
-                "vocab_size": self.tokenizer.vocab_size,
-                "fingerprint": self.tokenizer.fingerprint,
-            },
+            "tokenizer": TokenizerMetadata.of(self.tokenizer).to_json(),
             "corpus": _corpus_metadata(corpus, self.corpus),
             "machine": describe_machine(self.device),
         }

@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from tfcli.cli import piped_text, streams
+from tfcli.cli.chat_options import ChatOptions
 from tfcli.cli.command import given_options, takes_options
 from tfcli.cli.generation_session import GenerationSession, SessionOptions
 from tfcli.cli.interactive import InteractiveOptions
@@ -27,6 +28,7 @@ def generate(
     options: SessionOptions,
     cpu: ThreadOptions,
     beginning: InteractiveOptions,
+    chat: ChatOptions,
     prompt: Annotated[
         str | None,
         typer.Argument(
@@ -42,6 +44,7 @@ def generate(
     tfcli generate "Once upon a" --temperature 0.7
     echo "Once upon a" | tfcli generate -n 3
     tfcli generate -i
+    tfcli generate --chat "Who was Don Quixote?"
     """
     cpu.apply()
     seeded = "seed" in given_options(context)
@@ -62,9 +65,14 @@ def generate(
             )
         options = replace(options, lines=False)  # the command line overrides the environment
     reporter = streams.Reporter(quiet=quiet)
-    session = GenerationSession(options, model, reporter=reporter, started=context.obj)
+    if "system" in given_options(context, environment=False) and not chat.chat:
+        raise UsageError("--system requires --chat", hint="tfcli generate --chat --system TEXT")
+    session = GenerationSession(
+        options, model, chat,
+        reporter=reporter, started=context.obj, limited="max_new_tokens" in given_options(context),
+    )  # fmt: skip
     if options.interactive:
-        _converse(session, prompt, beginning.file, request, reporter)
+        _converse(session, prompt, beginning.file, request, reporter, chat.system)
         return
     if "file" in given_options(context, environment=False):
         raise UsageError(
@@ -90,14 +98,24 @@ def _converse(
     file: str | None,
     request: GenerationRequest,
     reporter: streams.Reporter,
+    system: str | None,
 ) -> None:
     from tfcli.cli.interactive import Conversation
 
     if not (streams.is_terminal(sys.stdin) and streams.is_terminal(sys.stdout)):
         raise UsageError("-i requires a terminal", hint="--lines reads prompts from a pipe")
+    chat, request = session.chat, session.with_length(request)
     generator = session.open()
     generator.check(request)
-    Conversation(generator, request, reporter, session.notes).run(prompt, file)
+    conversation = Conversation(generator, request, reporter, session.notes)
+    if chat:
+        from tfcli.cli.chat_conversation import ChatConversation
+
+        name = session.run[0].name
+        conversation = ChatConversation(
+            generator, request, reporter, session.notes, chat=chat, system=system, name=name
+        )
+    conversation.run(prompt, file)
 
 
 def _whole_prompt(
