@@ -39,14 +39,14 @@ letters = st.text(st.sampled_from("abc"), max_size=60).map(str.encode)
 
 
 @given(letters, st.lists(letters, max_size=6), st.integers(2, 5))
-@settings(max_examples=300)
-def test_matches_equal_those_of_brute_force(
-    text: bytes, blocks: list[bytes], width: int
-) -> None:
+@settings(max_examples=100)
+def test_matches_equal_those_of_brute_force(text: bytes, blocks: list[bytes], width: int) -> None:
     assert spans(text, blocks, width) == brute_force(text, b"".join(blocks), width)
 
 
-@given(st.binary(max_size=200), st.binary(max_size=300), st.integers(0, 300), st.sampled_from([9, 16]))
+@given(
+    st.binary(max_size=200), st.binary(max_size=300), st.integers(0, 300), st.sampled_from([9, 16])
+)
 def test_a_copy_is_found_whatever_the_bytes(
     text: bytes, training: bytes, place: int, width: int
 ) -> None:

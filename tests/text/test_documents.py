@@ -115,14 +115,17 @@ def test_separated_lines_of_windows_keep_no_carriage_return(separator: bytes) ->
 
 
 @given(
-    texts, sizes, st.sampled_from(["file", "line", "blank-line"]), st.sampled_from([None, "a", "b\n"])
+    texts,
+    sizes,
+    st.sampled_from(["file", "line", "blank-line"]),
+    st.sampled_from([None, "a", "b\n"]),
 )
 def test_each_chunk_is_told_with_its_line(
     text: str, sizes: list[int], kind: DocumentKind, separator: str | None
 ) -> None:
     text = re.sub(r"\r(?!\n)", "", text.replace("<|", f"\n{MARK}\n"))
     lines: list[int] = []
-    cut = separator and separator.encode()
+    cut = separator.encode() if separator else None
     blocks = filter(None, whole_lines(text.encode(), sizes))
     chunks = list(split_documents(blocks, kind, cut, counts={}, began=lines.append))
     assert len(lines) == len(chunks)

@@ -38,7 +38,9 @@ class Lookup:
 
     def find(self, hashes: Hashes) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
         """Where in `hashes` a key is, in order, and which key that is."""
-        slots = (hashes >> self._shift).view(np.int64)  # as signed numbers, numpy need not copy them
+        slots = (hashes >> self._shift).view(
+            np.int64
+        )  # as signed numbers, numpy need not copy them
         found = self._table.take(slots, mode="clip")
         where = np.flatnonzero(found >= 0)
         which = found[where].astype(np.intp)

@@ -69,13 +69,13 @@ class WindowClasses:
         self.width = width
         first, last = windows(data, width)
         hashes = hash_windows(first, last)
-        repeated = np.arange(256, dtype=np.uint64) * np.uint64(((1 << 8 * min(width, 8)) - 1) // 255)
+        repeated = np.arange(256, dtype=np.uint64) * np.uint64(
+            ((1 << 8 * min(width, 8)) - 1) // 255
+        )
         useful = (first != last) | (first != repeated[data[: len(first)]])
         if starts is not None:  # only the windows that begin there
             useful &= np.isin(np.arange(len(first)), starts)
-        keys, samples, classes = np.unique(
-            hashes[useful], return_index=True, return_inverse=True
-        )
+        keys, samples, classes = np.unique(hashes[useful], return_index=True, return_inverse=True)
         self.of = np.full(len(first), NONE, np.int32)
         self.of[useful] = classes
         self._first, self._last = first[useful][samples], last[useful][samples]
@@ -176,5 +176,5 @@ class Matcher:
 
     @staticmethod
     def _key(t: Any, q: Any) -> Any:
-        """One number for a pair, in the order of diagonals, and on each in the order of the text."""
+        """One number for a pair, in the order of diagonals, then of the text."""
         return (t - q + MAX_TEXT) * MAX_TEXT + q

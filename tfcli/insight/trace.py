@@ -228,7 +228,7 @@ class _Words:
 
     def whole(self, spans: Integers) -> list[tuple[int, int]]:
         """Spans without what they have of words at their ends, if WIDTH bytes are left."""
-        found = {}
+        found: dict[tuple[int, int], None] = {}
         for begin, end in spans.tolist():
             first = int(np.searchsorted(self._openings, begin))
             last = self.last_end(end)

@@ -208,11 +208,11 @@ class _Reader:
             self._passed.append(chunk.data)
 
     def _chunks(self) -> Iterator[Chunk]:
-        for self._source in self._part.sources:
-            self._reading = Reading()
+        for source in self._part.sources:
+            self._source, self._reading = source, Reading()
             options = self._part.reading
             try:
-                for chunk in read_chunks(self._source, options, reading=self._reading):
+                for chunk in read_chunks(source, options, reading=self._reading):
                     self._passed = []
                     self.fingerprint.add(chunk)
                     yield chunk
