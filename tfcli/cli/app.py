@@ -24,6 +24,7 @@ from tfcli.cli.commands import (
     runs,
     score,
     tokenizer,
+    trace,
     train,
 )
 from tfcli.cli.environment import note_unknown_variables
@@ -56,6 +57,7 @@ app = typer.Typer(
 app.command("train", cls=Command)(train.train)
 app.command("generate", cls=Command)(generate.generate)
 app.command("score", cls=Command)(score.score)
+app.command("trace", cls=Command)(trace.trace)
 app.add_typer(tokenizer.app, name="tokenizer")
 app.add_typer(runs.app, name="runs")
 app.command("export", cls=Command)(exchange.export_run)

@@ -142,7 +142,10 @@ def _documents(
 ) -> Iterator[Chunk]:
     """The documents in plain text."""
     separator = options.separator and options.separator.encode(errors="surrogateescape")
-    return split_documents(blocks, options.document, separator or None, counts=reading.separators)
+    return split_documents(
+        blocks, options.document, separator or None,
+        counts=reading.separators, began=reading.begin_on,
+    )  # fmt: skip
 
 
 def _text_of_markup(

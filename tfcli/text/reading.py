@@ -31,6 +31,8 @@ class Reading:
     """What was found in a source; complete once all of its chunks have been read.
 
     Attributes:
+        line: on which line of its text the chunk that was read last begins, from 1; of rows, `rows`
+            has the number.
         rows: None in plain text.
         separators: how often each was found in plain text.
         resembles: the format and the columns that plain text would have as a table.
@@ -40,9 +42,14 @@ class Reading:
     format: Format = "text"
     compression: Compression | None = None
     encoding: str = UTF8
+    line: int = 1
     rows: RowCounts | None = None
     separators: dict[bytes, int] = field(default_factory=dict)
     resembles: tuple[Format, list[str]] | None = None
+
+    def begin_on(self, line: int) -> None:
+        """Called before each chunk of plain text, with the line on which it begins."""
+        self.line = line
 
     def set_utf8(self) -> None:
         """Called where a text turns out to be UTF-8 that was to be read otherwise."""
