@@ -48,7 +48,7 @@ def tokens_of(
         NotFoundError, DataError: it is gone or has changed.
 
     """
-    corpus = _corpus_of(run.corpus)
+    corpus = corpus_of(run.corpus)
     if sources is not None:
         corpus = _moved(run, corpus, sources, cache, command)
     try:
@@ -89,6 +89,10 @@ def _moved(run: Run, corpus: Corpus, sources: Sources, cache: Path, command: str
     run.metadata["corpus"]["sources"] = [
         str(source.resolve()) for part in parts for source in part.sources
     ]
+    run.metadata["corpus"] |= {
+        "arguments": [*sources.arguments],
+        "exclude": [*sources.exclude],
+    }
     write_metadata(run.path, run.metadata)
     return replace(corpus, parts=tuple(parts))
 
@@ -112,7 +116,7 @@ def _require_same(run: Run, old: Part, new: Part, command: str) -> None:
     )
 
 
-def _corpus_of(noted: CorpusMetadata) -> Corpus:
+def corpus_of(noted: CorpusMetadata) -> Corpus:
     """The text of a run as `run.json` records it."""
     sources = iter(map(Path, noted.sources))
     reading = noted.reading or READ_BY_SUFFIX
