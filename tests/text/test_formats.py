@@ -211,7 +211,7 @@ def test_what_is_no_text_is_named_with_the_way_to_make_text_of_it(
     ("name", "data", "command"),
     [
         ("a book.pdf", b"%PDF-1.7\n", "pdftotext 'in/a book.pdf' 'in/a book.txt'"),
-        ("v1.2.rtf", b"{\\rtf1 x}", "pandoc --wrap=none -f rtf -t plain in/v1.2.rtf -o in/v1.2.txt"),
+        ("v1.2.mobi.djvu", b"AT&TFORM\0\0", "djvutxt in/v1.2.mobi.djvu in/v1.2.mobi.txt"),
         ("letter.txt", b"%PDF-1.7\n", "pdftotext in/letter.txt in/letter-utf8.txt"),
         ("a.zip", archive("b.txt"), "unzip in/a.zip -d in/a-texts && tfcli train in/a-texts"),
     ],

@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
 from tfcli.cli import streams
+from tfcli.cli.format_report import FormatReport
 from tfcli.cli.generation_progress import Progress, Throughput
 from tfcli.cli.output_formats import EscapedLines, JsonLines, OutputFormat, Plain, Result, Surprisal
-from tfcli.cli.stdin_lines import StdinLines
+from tfcli.cli.stdin_lines import open_lines
 from tfcli.errors import DataError
 from tfcli.generation.request import LENGTH, PROMPT, SAMPLING, Sampling, StructuredOutput
 from tfcli.options import OptionError, Options, option, options_of, parse_duration
 from tfcli.text.encoding import UTF8_BOM
-from tfcli.text.escapes import escape
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from tfcli.cli.shared_options import EngineOptions
-    from tfcli.generation.constraints import FormatFit
+    from tfcli.cli.stdin_lines import ArrivingLines
     from tfcli.generation.engines.engine import Engine
     from tfcli.generation.generate import Finished, Generator, TokenEvent
     from tfcli.generation.request import GenerationRequest
@@ -29,7 +31,6 @@ if TYPE_CHECKING:
     from tfcli.text.tokenizer import Tokenizer
 
 BATCH = "Batch"
-FITTING = 0.2  # of the model's probability; where the form leaves less, that is said
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +55,7 @@ class SessionOptions(Options):
     )  # fmt: skip
     jsonl: bool = option(
         False, panel=BATCH,
-        help="Write JSON lines; without PROMPT, read a request per line from stdin.",
+        help="Write JSON lines; read a request per line from stdin, or from a file as PROMPT.",
     )  # fmt: skip
     batch_size: int = option(
         32, min=1, max=4096, panel=BATCH, help="Sequences generated at a time."
@@ -86,8 +87,12 @@ def output_format(options: SessionOptions, request: GenerationRequest) -> Output
     if options.jsonl:
         return JsonLines(echo=options.echo)
     is_value = request.structured.source is not None
-    ends_line = is_value or options.samples > 1
-    return Plain(echo=options.echo, samples=options.samples, ends_line=ends_line)
+    return Plain(
+        echo=options.echo,
+        samples=options.samples,
+        ends_line=is_value or options.samples > 1,
+        numbered=not is_value or streams.is_terminal(sys.stdout),
+    )
 
 
 class GenerationSession:
@@ -138,8 +143,10 @@ class GenerationSession:
             events = generator.stream(feed)
         self._write(events, engine, feed, output).raise_if_incomplete()
 
-    def answer_lines(self, default: GenerationRequest, *, json: bool) -> None:
-        """Generates the texts that the lines of stdin ask for.
+    def answer_lines(
+        self, default: GenerationRequest, *, json: bool, file: Path | None = None
+    ) -> None:
+        """Generates the texts that the lines of a file ask for, or of stdin without one.
 
         Raises:
             DataError: a line is invalid; all others are answered.
@@ -149,7 +156,7 @@ class GenerationSession:
 
         if self._options.num_beams > 1:
             raise OptionError("num_beams", "requires a single prompt")
-        arriving = StdinLines("requests" if json else "prompts", self._deadline)
+        arriving = open_lines(file, "requests" if json else "prompts", self._deadline)
         # the lines are read while the model is opened
         output = output_format(self._options, default)
         generator, engine, _ = self._open(self._options.batch_size, output.logprobs)
@@ -169,7 +176,7 @@ class GenerationSession:
             deadline=self._deadline,
         )  # fmt: skip
         formats = self._write(generator.stream(feed), engine, feed, output)
-        if not feed.lines and self._deadline and time.monotonic() >= self._deadline:
+        if not (file or feed.lines) and self._deadline and time.monotonic() >= self._deadline:
             raise DataError(
                 "no line came on standard input in time",
                 why=f"--max-time is {self._options.max_time:g} s, and the other end is still open",
@@ -281,55 +288,6 @@ class GenerationSession:
         return formats
 
 
-class FormatReport:
-    """How the texts of structured output turned out."""
-
-    def __init__(self) -> None:
-        self._count = self._incomplete = 0
-        self._unfitting: list[FormatFit] = []
-
-    def add(self, finished: Finished) -> None:
-        """A text is complete."""
-        self._count += 1
-        self._incomplete += finished.reason == "incomplete"
-        if finished.fit and finished.fit.probability < FITTING:
-            self._unfitting.append(finished.fit)
-
-    def note(self) -> str | None:
-        """What to say where a model has learned nothing like the format."""
-        if not self._unfitting:
-            return None
-        outputs = f"{len(self._unfitting):,} of {streams.counted(self._count, 'output')}"
-        places = [fit.unlikely_after for fit in self._unfitting if fit.unlikely_after]
-        first = f", first after {_shown_end(places[0])}" if places else ""
-        return (
-            f"the model considers this format unlikely in {outputs}{first}; "
-            "the values may be meaningless"
-        )
-
-    def incomplete(self) -> DataError | None:
-        """The error where texts ended before they matched."""
-        if not self._incomplete:
-            return None
-        return DataError(
-            f"{self._incomplete} of {streams.counted(self._count, 'output')} incomplete: "
-            "a limit was reached, or the constraint became too complex, before the format "
-            "was matched",
-            hint="raise --max-new-tokens, or restrict the format, for example with "
-            "additionalProperties: false in a schema",
-        )
-
-    def raise_if_incomplete(self) -> None:
-        """Raises it."""
-        if error := self.incomplete():
-            raise error
-
-
-def _shown_end(text: bytes) -> str:
-    end = text.decode(errors="ignore")[-40:]
-    return escape(("..." if len(end) < len(text) else "") + end)
-
-
 class RequestFeed:
     """The requests of a session as the generator takes them; invalid lines are answered at once.
 
@@ -346,7 +304,7 @@ class RequestFeed:
         output: OutputFormat,
         *,
         samples: int,
-        arriving: StdinLines | None = None,
+        arriving: ArrivingLines | None = None,
         deadline: float | None = None,
     ) -> None:
         self._lines, self._output, self._samples = lines, output, samples
