@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from tfcli.cli import streams
+    from tfcli.runs.run import Run
     from tfcli.text.corpus import Corpus
     from tfcli.text.sources import Sources
     from tfcli.text.token_cache import TokenizedCorpus
@@ -112,6 +113,24 @@ def report_reading(corpus: Corpus, reporter: streams.Reporter) -> None:
     """Says what was recognized, and what of it was skipped."""
     for note in corpus.notes:
         reporter.note(f"Note: {note}.")
+
+
+def report_newer_text(run: Run, cache: Path, reporter: streams.Reporter) -> None:
+    """Says what came to the text since the run started, which a resumed run leaves out."""
+    from tfcli.cli.humanize import format_bytes
+    from tfcli.training.newer_text import command_with_all, names_of, newer_text
+
+    if reporter.quiet or not (newer := newer_text(run, cache)):
+        return
+    found = []
+    if newer.files:
+        found.append(f"{names_of(newer.files)} ({format_bytes(newer.bytes)}) came")
+    if newer.changed:
+        found.append(f"{names_of(newer.changed)} changed")
+    reporter.note(
+        f"Note: since {run.name} started, {' and '.join(found)}; a resumed run goes on with the "
+        f"text of before. To train on all of it: {command_with_all(run)}"
+    )
 
 
 def report_fit(tokens: TokenizedCorpus, tokenizer: Tokenizer, reporter: streams.Reporter) -> None:

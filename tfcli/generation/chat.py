@@ -71,7 +71,7 @@ class Chat:
             return self._plain
         tokenizer = copy.copy(self._plain)
         ends = special.other_eos | {control[0]}
-        tokenizer.special = replace(special, other_eos=ends)  # type: ignore[misc]
+        tokenizer.special = replace(special, other_eos=ends)
         return tokenizer
 
     @cached_property

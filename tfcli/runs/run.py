@@ -97,6 +97,7 @@ class CorpusMetadata:
         held_out: stretches of all its bytes.
         reading: how its files were read; None by their suffixes, as at first.
         parts: only where some have weights of their own.
+        arguments, exclude: what the sources were found by; none in runs of earlier releases.
 
     """
 
@@ -112,6 +113,8 @@ class CorpusMetadata:
     reading: ReadingOptions | None
     parts: tuple[PartMetadata, ...]
     val: ValMetadata | None
+    arguments: tuple[str, ...]
+    exclude: tuple[str, ...]
 
     @property
     def held_out_text(self) -> str | None:
@@ -138,7 +141,9 @@ class CorpusMetadata:
 
         """
         if isinstance(value, dict):
-            known: dict[str, Any] = {"reading": None, "parts": [], "val": None}
+            known: dict[str, Any] = {
+                "reading": None, "parts": [], "val": None, "arguments": [], "exclude": [],
+            }  # fmt: skip
             known |= _with_held_out(value)
             if isinstance(known["parts"], list):
                 known["parts"] = [_with_held_out(part) for part in known["parts"]]

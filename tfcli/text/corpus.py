@@ -77,6 +77,7 @@ class Corpus:
         scan: of all parts together; the stretches held out count on from part to part.
         val: a text that was given to be held out, as a whole.
         notes: what the user should know of the sources: what was recognized or left out.
+        arguments, exclude: what the sources were found by; see `Sources`.
 
     """
 
@@ -84,6 +85,8 @@ class Corpus:
     scan: Scan
     val: Part | None = None
     notes: tuple[str, ...] = ()
+    arguments: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
 
     @property
     def sources(self) -> tuple[Path, ...]:
@@ -166,7 +169,7 @@ def open_sources(
         (part,) = apart.parts
         whole = replace(part.scan, held_out=((0, part.scan.bytes),))
         corpus = replace(corpus, val=replace(part, scan=whole), notes=(*corpus.notes, *apart.notes))
-    return corpus
+    return replace(corpus, arguments=sources.arguments, exclude=sources.exclude)
 
 
 def join_parts(parts: Sequence[Part]) -> Corpus:

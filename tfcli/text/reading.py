@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
     from tfcli.text.formats import Compression
 
-MARKUP: dict[Format, tuple[str, str]] = {"html": ("HTML", "pages"), "epub": ("EPUB", "books")}
+MARKUP: dict[Format, tuple[str, str]] = {
+    "html": ("HTML", "pages"), "epub": ("EPUB", "books"), "docx": ("DOCX", "documents"),
+    "odt": ("ODT", "documents"),
+}  # fmt: skip
 
 
 def describe_markup(format: Format, names: Sequence[Path]) -> str:

@@ -109,7 +109,6 @@ class SentencePieceTokenizer:
         """Looks up the bytes of every id, and which ids have none."""
         processor = self._processor
         self.token_bytes: list[bytes] = []
-        self.special_ids: dict[str, int] = {}
         control = {UNKNOWN, BEGIN, END}
         for i in range(self.vocab_size):
             piece: str = processor.id_to_piece(i)
@@ -118,7 +117,6 @@ class SentencePieceTokenizer:
             elif processor.is_control(i) or processor.is_unknown(i):
                 self.token_bytes.append(b"")
                 control.add(i)
-                self.special_ids[piece] = i
             else:
                 self.token_bytes.append(piece.replace(SPACE_MARK, " ").encode())
         self.byte_ids = frozenset(range(FIRST_BYTE, FIRST_BYTE + BYTE_PIECES))

@@ -89,6 +89,10 @@ def _moved(run: Run, corpus: Corpus, sources: Sources, cache: Path, command: str
     run.metadata["corpus"]["sources"] = [
         str(source.resolve()) for part in parts for source in part.sources
     ]
+    run.metadata["corpus"] |= {
+        "arguments": [*sources.arguments],
+        "exclude": [*sources.exclude],
+    }
     write_metadata(run.path, run.metadata)
     return replace(corpus, parts=tuple(parts))
 

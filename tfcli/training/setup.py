@@ -225,6 +225,8 @@ def _corpus_metadata(corpus: Corpus, tokens: TokenizedCorpus) -> dict[str, Any]:
         "held_out_bytes": tokens.held_out_bytes,
         "token_cache": tokens.key,
         "reading": asdict(corpus.parts[0].reading),
+        "arguments": [*corpus.arguments],
+        "exclude": [*corpus.exclude],
     }
     if len(corpus.parts) > 1:
         metadata["parts"] = [
