@@ -47,9 +47,10 @@ def test_checkpointing_changes_neither_loss_nor_gradients(
     loss, gradients = loss_and_gradients(config, checkpointing=False, dtype=dtype, dropout=dropout)
     same, others = loss_and_gradients(config, checkpointing=True, dtype=dtype, dropout=dropout)
     torch.testing.assert_close(same, loss, rtol=1e-5, atol=0)
-    tolerance = 1e-5 if dtype == torch.float32 else 0.1  # as of any other order of rounding
-    for parameter, gradient in gradients.items():
-        off = (others[parameter] - gradient).norm() / gradient.norm()
+    tolerance = 1e-5 if dtype == torch.float32 else 0.1
+    whole = torch.stack([gradient.norm() for gradient in gradients.values()]).norm()
+    for parameter, gradient in gradients.items():  # that of a bias of keys is zero but for rounding
+        off = (others[parameter] - gradient).norm() / (gradient.norm() + 0.01 * whole)
         assert off < tolerance, parameter
 
 
