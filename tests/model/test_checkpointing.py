@@ -21,9 +21,10 @@ def loss_and_gradients(
 ) -> tuple[Tensor, dict[str, Tensor]]:
     model = Transformer(config, dropout, dtype, checkpointing=checkpointing)
     model.init_weights(3)
+    noise = torch.Generator().manual_seed(5)
     with torch.no_grad():  # the blocks pass their input on unchanged at first
         for weight in model.parameters():
-            weight += 0.02 * torch.randn(weight.shape, generator=torch.Generator().manual_seed(5))
+            weight.add_(torch.randn(weight.shape, generator=noise), alpha=0.02)
     ids = random_ids(config, rows=2, length=config.context_length)
     targets = random_ids(config, rows=2, length=config.context_length)
     targets[:, :2] = -1

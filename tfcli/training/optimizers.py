@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -33,8 +33,7 @@ from tfcli.runtime.distributed import (
     local_tensor,
     shard_like,
 )
-
-OptimizerKind = Literal["muon", "adamw"]
+from tfcli.training.options import OptimizerKind
 
 MAX_LEARNING_RATE = 1e9
 
@@ -44,6 +43,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from tfcli.model.parameters import Role
+    from tfcli.model.safetensors_file import SupportsArray
     from tfcli.model.transformer import Transformer
 
     # by name: a tensor of the state, and the weight that is sharded in the same way
@@ -289,7 +289,7 @@ class Optimizer:
         }
 
     @torch.no_grad()
-    def load_state(self, arrays: Mapping[str, np.ndarray[Any, Any]]) -> None:
+    def load_state(self, arrays: Mapping[str, SupportsArray]) -> None:
         """Restores what `state` returned.
 
         Raises:
