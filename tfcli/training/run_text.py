@@ -1,12 +1,12 @@
-"""The text of a run that is resumed: its tokens from the cache, or made again of the same text."""
+"""The text of a run: how `run.json` records it, and its tokens where the run is resumed."""
 
 from __future__ import annotations
 
 import itertools
 import shlex
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tfcli.errors import DamagedError, DataError, NotFoundError
 from tfcli.runs.run import CorpusMetadata, PartMetadata, Run, write_metadata
@@ -114,6 +114,42 @@ def _require_same(run: Run, old: Part, new: Part, command: str) -> None:
         hint=f"tfcli {command} {run.name} FILE   # where the old text is; "
         f"or a new run: tfcli train {source}",
     )
+
+
+def corpus_metadata(corpus: Corpus, tokens: TokenizedCorpus) -> dict[str, Any]:
+    """What `run.json` records of a text."""
+    metadata = {
+        "sources": [str(source.resolve()) for source in corpus.sources],
+        "bytes": corpus.scan.bytes,
+        "documents": corpus.scan.documents,
+        "fingerprint": corpus.scan.fingerprint,
+        "training_bytes": corpus.scan.training_bytes,
+        "training_tokens": len(tokens.training),
+        "held_out": corpus.scan.held_out,
+        "held_out_bytes": tokens.held_out_bytes,
+        "token_cache": tokens.key,
+        "reading": asdict(corpus.parts[0].reading),
+        "arguments": [*corpus.arguments],
+        "exclude": [*corpus.exclude],
+    }
+    if len(corpus.parts) > 1:
+        metadata["parts"] = [
+            {
+                "sources": len(part.sources),
+                "weight": part.weight,
+                "training_bytes": part.scan.training_bytes,
+                **asdict(part.scan),
+            }
+            for part in corpus.parts
+        ]
+    if val := corpus.val:
+        metadata["val"] = {
+            "sources": [str(source.resolve()) for source in val.sources],
+            "bytes": val.scan.bytes,
+            "documents": val.scan.documents,
+            "fingerprint": val.scan.fingerprint,
+        }
+    return metadata
 
 
 def corpus_of(noted: CorpusMetadata) -> Corpus:
