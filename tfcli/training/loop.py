@@ -34,7 +34,7 @@ from tfcli.runtime.distributed import (
 from tfcli.runtime.memory import is_out_of_memory
 from tfcli.runtime.threads import ThreadBalancer
 from tfcli.training.callbacks import NO_CALLBACKS, Callbacks, ResumePoint
-from tfcli.training.evaluation import evaluate_best_step, evaluate_tokens
+from tfcli.training.evaluation import evaluate_best_step, evaluate_held_out
 from tfcli.training.events import (
     Evaluated,
     MemoryExceeded,
@@ -223,7 +223,7 @@ class Trainer:
         yield StepFinished(
             step=self.step,
             loss=loss,
-            nats_per_byte=loss / self.corpus.bytes_per_token,
+            nats_per_byte=loss / (self.corpus.bytes_per_target or self.corpus.bytes_per_token),
             grad_norm=norm,
             learning_rate=scale * self.plan.optimizer.matrix_learning_rate,
             tokens_per_second=batch.tokens / elapsed,
@@ -343,9 +343,9 @@ class Trainer:
         yield Evaluated(step=self.step, held_out=held_out, best=True, seconds=self.seconds)
 
     def _evaluate_tokens(self, limit: int) -> HeldOutLoss | None:
-        return evaluate_tokens(
+        return evaluate_held_out(
             self.model,
-            self.corpus.held_out,
+            self.corpus,
             self.tokenizer,
             objective=self.objective,
             limit=limit,
@@ -360,7 +360,7 @@ class Trainer:
         if self.processes.is_main and not self.processes.sharded:
             evaluate_best_step(
                 self.run,
-                self.corpus.held_out,
+                self.corpus,
                 self.tokenizer,
                 objective=self.objective,
                 limit=self.final_tokens(),

@@ -78,6 +78,7 @@ class Plan:
         compile: whether to use `torch.compile`: seconds at the start, then faster steps.
         patience: evaluations without improvement that end the training; None: the budget is used
             up. The best step is kept either way.
+        prompt_loss: of pairs, the weight of prompt tokens in the loss; those of answers have 1.
         init: the first weights; they do not matter to a run that is initialized from another.
 
     """
@@ -96,6 +97,7 @@ class Plan:
     compile: bool
     patience: int | None
     init: Init
+    prompt_loss: float
 
     def to_json(self) -> dict[str, Any]:
         """As a plain dictionary, for `run.json`."""
@@ -122,6 +124,7 @@ class Plan:
                 and all(n is None or n > 0 for n in (plan.eval_every, plan.save_every))
                 and (plan.patience is None or plan.patience > 0)
                 and plan.evaluation_tokens > 0
+                and 0 <= plan.prompt_loss <= 1
                 and plan.optimizer.in_range
             ):
                 raise ValueError("a number in it is out of range")
@@ -131,7 +134,10 @@ class Plan:
 
 
 # Keys that run.json may lack, since it was written before they existed, with what held then.
-ADDED_LATER: dict[str, object] = {"init": "bigrams"}  # where the family could
+ADDED_LATER: dict[str, object] = {
+    "init": "bigrams",  # where the family could
+    "prompt_loss": 0.0,
+}
 
 # What earlier builds called some keys of run.json.
 RENAMED = {
@@ -205,7 +211,7 @@ def make_plan(
 
     """
     _check(options, corpus)
-    tokens = len(corpus.training)
+    tokens, pairs = len(corpus.training), corpus.training_targets is not None
     dtype = options.dtype or resources.dtype
     candidates = candidate_models(options, tokens, vocab_size, base)
     batch_tokens = options.batch_tokens or resources.batch_tokens * resources.world_size
@@ -223,16 +229,15 @@ def make_plan(
         if compiled:
             left -= COMPILED_SECONDS
         choice = choose_size(
-            candidates,
-            seconds=left,
-            batch_tokens=rows * model.context_length,
+            candidates, seconds=left, batch_tokens=rows * model.context_length,
             step_seconds=_stopwatch(batch_tokens, tokens, dtype, compiled, resources),
-        )
+        )  # fmt: skip
         model, steps = choice.config, choice.steps
         rows = _rows(batch_tokens, model.context_length, tokens)
-        if steps is not None and steps > (enough := _enough_steps(tokens, rows, model)):
+        enough = _enough_steps(tokens, rows, model)
+        if steps is not None and steps > enough and not pairs:
             budget, steps = budget.extended(left * (enough / steps - 1)), enough
-    epochs = (steps or 0) * rows * model.context_length / tokens
+    epochs = 0.0 if pairs else (steps or 0) * rows * model.context_length / tokens
     micro_batch_size, sharded = choose_micro_batch(
         model, -(-rows // resources.world_size),
         memory=resources.memory, world_size=resources.world_size, sharded=options.sharded,
@@ -252,6 +257,7 @@ def make_plan(
         compile=compiled,
         patience=options.patience or _patience(options, epochs),
         init=_init(options, model, base),
+        prompt_loss=options.prompt_loss,
     )
     return PlannedModel(model=model, plan=plan, sharded=sharded, steps=steps)
 

@@ -28,9 +28,10 @@ from tfcli.training.objectives import make_objective
 from tfcli.training.optimizers import Optimizer
 from tfcli.training.options import TrainOptions
 from tfcli.training.packing import PackedSampler
+from tfcli.training.pairs import PairSampler, PairTokens, for_pairs
 from tfcli.training.plan import Plan, Resources, make_plan
 from tfcli.training.probe import Probe, can_compile
-from tfcli.training.run_text import tokens_of
+from tfcli.training.run_text import corpus_metadata, tokens_of
 from tfcli.training.sizing import (
     can_init_from_bigrams,
     choose_micro_batch,
@@ -118,6 +119,13 @@ class TrainingJob:
         tokens = self.epochs * len(training.training)
         return expected_loss(simple.ngram, simple.gzip, tokens)
 
+    def pairs(self) -> PairTokens | None:
+        """The pairs to train on; None: it is text."""
+        targets = self.corpus.training_targets
+        if targets is None:
+            return None
+        return PairTokens.of(self.corpus.training, targets, self.tokenizer.special)
+
     def metadata(self, corpus: Corpus) -> dict[str, Any]:
         """What `run.json` records of it."""
         return {
@@ -133,13 +141,18 @@ class TrainingJob:
                 "vocab_size": self.tokenizer.vocab_size,
                 "fingerprint": self.tokenizer.fingerprint,
             },
-            "corpus": _corpus_metadata(corpus, self.corpus),
+            "corpus": corpus_metadata(corpus, self.corpus),
             "machine": describe_machine(self.device),
         }
 
     def _sampler(self) -> Sampler:
         context, rows = self.model_config.context_length, self.plan.batch_size
         special = self.tokenizer.special
+        if (pairs := self.pairs()) is not None:
+            return PairSampler(
+                pairs, context=context, rows=rows, special=special, seed=self.seed,
+                prompt_loss=self.plan.prompt_loss,
+            )  # fmt: skip
         if self.plan.document_mask:
             return PackedSampler(
                 self.corpus.training, context=context, rows=rows, special=special, seed=self.seed
@@ -215,39 +228,6 @@ class TrainingJob:
         )
 
 
-def _corpus_metadata(corpus: Corpus, tokens: TokenizedCorpus) -> dict[str, Any]:
-    metadata = {
-        "sources": [str(source.resolve()) for source in corpus.sources],
-        "bytes": corpus.scan.bytes,
-        "documents": corpus.scan.documents,
-        "fingerprint": corpus.scan.fingerprint,
-        "training_bytes": corpus.scan.training_bytes,
-        "training_tokens": len(tokens.training),
-        "held_out": corpus.scan.held_out,
-        "held_out_bytes": tokens.held_out_bytes,
-        "token_cache": tokens.key,
-        "reading": asdict(corpus.parts[0].reading),
-    }
-    if len(corpus.parts) > 1:
-        metadata["parts"] = [
-            {
-                "sources": len(part.sources),
-                "weight": part.weight,
-                "training_bytes": part.scan.training_bytes,
-                **asdict(part.scan),
-            }
-            for part in corpus.parts
-        ]
-    if val := corpus.val:
-        metadata["val"] = {
-            "sources": [str(source.resolve()) for source in val.sources],
-            "bytes": val.scan.bytes,
-            "documents": val.scan.documents,
-            "fingerprint": val.scan.fingerprint,
-        }
-    return metadata
-
-
 def plan_job(
     options: TrainOptions,
     corpus: TokenizedCorpus,
@@ -272,6 +252,8 @@ def plan_job(
         DataError, UsageError: no plan can be made of this.
 
     """
+    base_config = base.run.model_config if base else None
+    options = for_pairs(options, corpus, tokenizer.special, base_config)
     chosen = choose_device(device, processes.local_rank)
     probe = Probe(chosen)
     resources = Resources(
@@ -288,7 +270,7 @@ def plan_job(
         corpus,
         resources,
         vocab_size=tokenizer.vocab_size,
-        base=base.run.model_config if base else None,
+        base=base_config,
     )
     return TrainingJob(
         model_config=planned.model,
