@@ -240,6 +240,7 @@ class OpenRun:
                 self._tokenizer,
                 rows=rows,
                 many_documents=self._run.metadata["corpus"]["documents"] > 1,
+                form=self._run.form,
                 logprobs=logprobs,
                 notice=self._notice,
             )

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from tfcli.generation.generate import Finished, Generator, TokenEvent
     from tfcli.generation.request import GenerationRequest
     from tfcli.generation.request_lines import RequestLine
+    from tfcli.text.pairs import PairForm
     from tfcli.text.tokenizer import Tokenizer
 
 BATCH = "Batch"
@@ -107,6 +108,7 @@ class GenerationSession:
         if options.max_time is not None:
             self._deadline = time.monotonic() + options.max_time
         self.notes = streams.DeferredNotes(reporter)
+        self.form: PairForm | None = None  # of the run, once it is open
 
     def count_from(self, moment: float) -> None:
         """Counts the time limit from here on, by `time.monotonic()`."""
@@ -197,7 +199,7 @@ class GenerationSession:
 
         model = self._model
         run, step_path = find_run(model.run)
-        tokenizer = run.tokenizer()
+        tokenizer, self.form = run.tokenizer(), run.form
         open_with = partial(
             open_engine, run, device=model.device, rows=rows, engine=model.engine, int8=model.int8,
             memory=model.memory,
@@ -210,6 +212,7 @@ class GenerationSession:
             tokenizer,
             rows=rows,
             many_documents=run.metadata["corpus"]["documents"] > 1,
+            form=self.form,
             deadline=self._deadline,
             logprobs=logprobs,
             notice=self.notes,

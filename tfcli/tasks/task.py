@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 TEST_SHARE = 10  # one prompt in so many is for testing
 TRIES = 1000  # draws without a new prompt, after which there are no more
 ACCENTED = "áéíóúüñç"
+SUMS, WORDS = 3, 6  # digits of add and numbers, if not given
 CARRY = 0.5  # how often a place of a sum carries, in training
 
 
@@ -31,11 +32,15 @@ CARRY = 0.5  # how often a place of a sum carries, in training
 class TaskOptions(Options):
     """How large the prompts of a task are."""
 
-    digits: int = option(3, min=1, max=6, help="Of add and numbers: digits at most.")
-    reversed: bool = option(False, help="Of add: write the sum from its last digit on.")
-    length: int = option(
-        16, min=1, max=1000, help="Of copy, reverse, upper and sort: characters at most."
+    digits: int | None = option(
+        None, min=1, max=6, shown_default="add: 3, numbers: 6", help="Digits at most."
     )
+    reversed: bool = option(False, help="Write the sum from its last digit on.")
+    length: int = option(16, min=1, max=1000, help="Characters at most.")
+
+    def largest(self, usual: int) -> int:
+        """The power of ten that numbers stay below."""
+        return int(10 ** (self.digits or usual))
 
 
 class Task(NamedTuple):
@@ -45,6 +50,7 @@ class Task(NamedTuple):
         about: what it is, in a few words.
         draw: a random prompt; the last argument is whether it is for training, where some tasks
             draw what is rare more often.
+        takes: the names of its options.
         solve: the answer to a prompt. Raises ValueError where it is no prompt of the task.
 
     """
@@ -52,6 +58,7 @@ class Task(NamedTuple):
     about: str
     draw: Callable[[Random, TaskOptions, bool], str]
     solve: Callable[[str, TaskOptions], str]
+    takes: tuple[str, ...] = ()
 
 
 def make_pairs(
@@ -97,7 +104,7 @@ def _string(random: Random, options: TaskOptions, alphabet: str = string.ascii_l
 def _sum(random: Random, options: TaskOptions, training: bool) -> str:
     """A sum; in training, half of its places carry, and short numbers come often enough."""
     if not training:
-        return "+".join(str(random.randrange(10**options.digits)) for _ in range(2))
+        return "+".join(str(random.randrange(options.largest(SUMS))) for _ in range(2))
     first = second = carry = 0
     for place in range(_places(random, options)):
         one, other = _addends(random, carry)
@@ -108,7 +115,7 @@ def _sum(random: Random, options: TaskOptions, training: bool) -> str:
 
 def _places(random: Random, options: TaskOptions) -> int:
     """Mostly all; each digit fewer is a tenth as frequent."""
-    places = options.digits
+    places = options.digits or SUMS
     while places > 1 and random.random() < 0.1:
         places -= 1
     return places
@@ -131,22 +138,28 @@ def _add(prompt: str, options: TaskOptions) -> str:
 
 TASKS: dict[str, Task] = {
     "copy": Task(
-        "the same letters again", lambda random, o, _: _string(random, o), lambda prompt, _: prompt
+        "the same letters again",
+        lambda random, o, _: _string(random, o),
+        lambda prompt, _: prompt,
+        ("length",),
     ),
     "reverse": Task(
         "the letters from the last to the first",
         lambda random, o, _: _string(random, o),
         lambda prompt, _: prompt[::-1],
+        ("length",),
     ),
     "upper": Task(
         "the letters in upper case",
         lambda random, o, _: _string(random, o, string.ascii_lowercase + ACCENTED),
         lambda prompt, _: prompt.upper(),
+        ("length",),
     ),
     "sort": Task(
         "the letters in alphabetical order",
         lambda random, o, _: _string(random, o),
         lambda prompt, _: "".join(sorted(prompt)),
+        ("length",),
     ),
     "dates": Task(
         "a date in ISO 8601",
@@ -155,8 +168,9 @@ TASKS: dict[str, Task] = {
     ),
     "numbers": Task(
         "Spanish number words in digits",
-        lambda random, o, _: number_to_words(random.randrange(10**o.digits)),
+        lambda random, o, _: number_to_words(random.randrange(o.largest(WORDS))),
         lambda prompt, _: str(words_to_number(prompt)),
+        ("digits",),
     ),
-    "add": Task("the sum of two numbers", _sum, _add),
+    "add": Task("the sum of two numbers", _sum, _add, ("digits", "reversed")),
 }

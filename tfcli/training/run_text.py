@@ -48,7 +48,7 @@ def tokens_of(
         NotFoundError, DataError: it is gone or has changed.
 
     """
-    corpus = _corpus_of(run.corpus)
+    corpus = corpus_of(run.corpus)
     if sources is not None:
         corpus = _moved(run, corpus, sources, cache, command)
     try:
@@ -112,7 +112,7 @@ def _require_same(run: Run, old: Part, new: Part, command: str) -> None:
     )
 
 
-def _corpus_of(noted: CorpusMetadata) -> Corpus:
+def corpus_of(noted: CorpusMetadata) -> Corpus:
     """The text of a run as `run.json` records it."""
     sources = iter(map(Path, noted.sources))
     reading = noted.reading or READ_BY_SUFFIX

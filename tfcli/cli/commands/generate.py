@@ -97,7 +97,8 @@ def _converse(
         raise UsageError("-i requires a terminal", hint="--lines reads prompts from a pipe")
     generator = session.open()
     generator.check(request)
-    Conversation(generator, request, reporter, session.notes).run(prompt, file)
+    form = None if request.raw else session.form
+    Conversation(generator, request, reporter, session.notes, form).run(prompt, file)
 
 
 def _whole_prompt(
