@@ -38,7 +38,7 @@ def training_text(
         documents=part.scan.documents, fingerprint=part.scan.fingerprint,
         training_bytes=part.scan.training_bytes, training_tokens=1, held_out=part.scan.held_out,
         held_out_bytes=0, token_cache="", reading=reading, parts=(), val=None,
-        arguments=(), exclude=(),
+        arguments=(), exclude=(), pairs=None,
     )  # fmt: skip
     record = json.loads(json.dumps(corpus, default=vars))
     return TrainingText(Run(folder / "run", {"corpus": record}))

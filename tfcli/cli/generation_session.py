@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from tfcli.generation.messages import Messages
     from tfcli.generation.request import GenerationRequest
     from tfcli.runs.run import Run
+    from tfcli.text.pairs import PairForm
     from tfcli.text.tokenizer import Tokenizer
 
 BATCH = "Batch"
@@ -132,6 +133,7 @@ class GenerationSession:
         if options.max_time is not None:
             self._deadline = time.monotonic() + options.max_time
         self.notes = streams.DeferredNotes(reporter)
+        self.form: PairForm | None = None  # of the run, once it is open
 
     def count_from(self, moment: float) -> None:
         """Counts the time limit from here on, by `time.monotonic()`."""
@@ -265,7 +267,7 @@ class GenerationSession:
 
         model = self._model
         run, step_path = self.run
-        chat, tokenizer = self.chat, self._tokenizer
+        chat, tokenizer, self.form = self.chat, self._tokenizer, run.form
         open_with = partial(
             open_engine, run, device=model.device, rows=rows, engine=model.engine, int8=model.int8,
             memory=model.memory,
@@ -279,6 +281,7 @@ class GenerationSession:
             tokenizer,
             rows=rows,
             many_documents=run.metadata["corpus"]["documents"] > 1,
+            form=self.form,
             deadline=self._deadline,
             logprobs=logprobs,
             notice=self.notes,

@@ -132,7 +132,7 @@ def format_power(log10: float) -> str:
 
 def name_place(place: Place) -> str:
     """`book.txt:123`, or `rows.csv, row 12`."""
-    from tfcli.runs.run import source_name
+    from tfcli.runs.source_names import source_name
 
     name = source_name(place.file)
     return f"{name}, row {place.row:,}" if place.line is None else f"{name}:{place.line}"

@@ -15,12 +15,14 @@ if TYPE_CHECKING:
     from tfcli.cli import streams
     from tfcli.runs.run import Run
     from tfcli.text.corpus import Corpus
+    from tfcli.text.sentencepiece_trainer import TokenizerType
     from tfcli.text.sources import Sources
     from tfcli.text.token_cache import TokenizedCorpus
     from tfcli.text.tokenizer import Tokenizer
     from tfcli.training.loop import Trainer
     from tfcli.training.setup import TrainingJob
 
+SHORT_PAIR = 200  # bytes on average, up to which characters do better as tokens than words
 SAMPLED = 1 << 20  # tokens in which those of single bytes are counted
 NOTEWORTHY, MISFIT = 0.01, 0.3  # shares of them
 
@@ -131,6 +133,12 @@ def report_newer_text(run: Run, cache: Path, reporter: streams.Reporter) -> None
         f"Note: since {run.name} started, {' and '.join(found)}; a resumed run goes on with the "
         f"text of before. To train on all of it: {command_with_all(run)}"
     )
+
+
+def tokenizer_type_for(corpus: Corpus) -> TokenizerType:
+    """Characters for short pairs, whose answers are mostly about their characters; else BPE."""
+    short = corpus.scan.bytes <= SHORT_PAIR * corpus.scan.documents
+    return "char" if corpus.form and short else "bpe"
 
 
 def report_fit(tokens: TokenizedCorpus, tokenizer: Tokenizer, reporter: streams.Reporter) -> None:

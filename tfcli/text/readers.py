@@ -15,7 +15,7 @@ from typing import IO, TYPE_CHECKING
 
 from tfcli.errors import DataError, InputOutputError, UsageError
 from tfcli.files import translate_os_error
-from tfcli.text.chunks import BLOCK, read_blocks, read_fully, split_into_chunks
+from tfcli.text.chunks import BLOCK, read_blocks, read_fully
 from tfcli.text.documents import NEVER, split_documents
 from tfcli.text.encoding import (
     STANDARD_INPUT,
@@ -46,11 +46,13 @@ from tfcli.text.formats import (
     resembles_table,
 )
 from tfcli.text.markup import text_of_markup
+from tfcli.text.pairs import find_pair_fields
 from tfcli.text.parquet import parquet_rows
 from tfcli.text.reading import MARKUP, Reading
 from tfcli.text.reading_options import DEFAULT, Format, ReadingOptions
+from tfcli.text.row_chunks import row_chunks
 from tfcli.text.row_formats import json_rows, table_rows
-from tfcli.text.rows import LOOKED_AT, RowCounts, hold_text, read_texts
+from tfcli.text.rows import LOOKED_AT, hold_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -111,7 +113,7 @@ def _read(
     if options.format == "parquet" or (options.format is None and is_parquet):
         reading.format = "parquet"
         rows = parquet_rows(_seekable(stream), name, options.field)
-        yield from _texts(rows, options, name, reading)
+        yield from row_chunks(rows, options, name, reading)
         return
     inside = None
     if options.format in {None, *ARCHIVES} and raw.startswith(ZIPPED):
@@ -136,7 +138,7 @@ def _read(
         if reading.format == "json"
         else table_rows(stream, name, "csv" if reading.format == "csv" else "tsv")
     )
-    yield from _texts(rows, options, name, reading)
+    yield from row_chunks(rows, options, name, reading)
 
 
 def _documents(
@@ -208,7 +210,8 @@ def _holds_text(head: str, *, named: bool) -> bool:
     if named or any(isinstance(row.value, str) for row in rows):
         return True
     values = [row.value for row in rows if isinstance(row.value, dict)]
-    return 20 * (len(rows) - len(values)) <= len(rows) and hold_text(values)
+    pairs = len(values) > 1 and find_pair_fields(values, DEFAULT) is not None
+    return 20 * (len(rows) - len(values)) <= len(rows) and (pairs or hold_text(values))
 
 
 def _by_suffix(source: Path) -> ReadingOptions:
@@ -241,20 +244,6 @@ def _checked(
         check_utf8(block, name, offset)
         offset += len(block)
         yield block
-
-
-def _texts(
-    rows: Iterator[Row], options: ReadingOptions, name: Path, reading: Reading
-) -> Iterator[Chunk]:
-    reading.rows = RowCounts()
-    texts = read_texts(rows, name, wanted=options.field, strict=options.strict, counts=reading.rows)
-    try:
-        for text in texts:
-            yield from split_into_chunks(text)
-    except DataError as error:
-        if options.document == "line" and not options.field and not reading.rows.rows:
-            error.hint = f"--format text   # each line is a document; or {error.hint}"
-        raise
 
 
 def read_stdin() -> Iterator[bytes]:

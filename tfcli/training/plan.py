@@ -85,6 +85,7 @@ class Plan:
         compile: whether to use `torch.compile`: seconds at the start, then faster steps.
         patience: evaluations without improvement that end the training; None: the budget is used
             up. The best step is kept either way.
+        prompt_loss: of pairs, the weight of prompt tokens in the loss; those of answers have 1.
         init: the first weights; they do not matter to a run that is initialized from another.
         checkpointing: whether blocks and logits are computed again in the backward pass, to save
             memory.
@@ -110,6 +111,7 @@ class Plan:
     init: Init
     checkpointing: bool = False
     saved_dtype: DType = "float32"
+    prompt_loss: float
 
     def to_json(self) -> dict[str, Any]:
         """As a plain dictionary, for `run.json`."""
@@ -138,6 +140,7 @@ class Plan:
                 and all(n is None or n > 0 for n in (plan.eval_every, plan.save_every))
                 and (plan.patience is None or plan.patience > 0)
                 and plan.evaluation_tokens > 0
+                and 0 <= plan.prompt_loss <= 1
                 and plan.optimizer.in_range
             ):
                 raise ValueError("a number in it is out of range")
@@ -149,6 +152,7 @@ class Plan:
 # Keys that run.json may lack, since it was written before they existed, with what held then.
 ADDED_LATER: dict[str, object] = {
     "init": "bigrams", "checkpointing": False, "saved_dtype": "float32", "optimizer": None,
+    "prompt_loss": 0.0,
 }  # fmt: skip
 
 # What earlier builds called some keys of run.json.
@@ -228,7 +232,7 @@ def make_plan(
 
     """
     _check(options, corpus)
-    tokens = len(corpus.training)
+    tokens, pairs = len(corpus.training), corpus.training_targets is not None
     dtype = options.dtype or resources.dtype
     candidates = candidate_models(options, tokens, vocab_size, base.config if base else None)
     batch_tokens = options.batch_tokens or resources.batch_tokens * resources.world_size
@@ -247,16 +251,15 @@ def make_plan(
         if compiled:
             left -= COMPILED_SECONDS
         choice = choose_size(
-            candidates,
-            seconds=left,
-            batch_tokens=rows * model.context_length,
+            candidates, seconds=left, batch_tokens=rows * model.context_length,
             step_seconds=_stopwatch(options, batch_tokens, tokens, compiled, resources, base),
-        )
+        )  # fmt: skip
         model, steps = choice.config, choice.steps
         rows = _rows(batch_tokens, model.context_length, tokens)
-        if steps is not None and steps > (enough := _enough_steps(tokens, rows, model)):
+        enough = _enough_steps(tokens, rows, model)
+        if steps is not None and steps > enough and not pairs:
             budget, steps = budget.extended(left * (enough / steps - 1)), enough
-    epochs = (steps or 0) * rows * model.context_length / tokens
+    epochs = 0.0 if pairs else (steps or 0) * rows * model.context_length / tokens
     micro_batch = _micro_batch(options, model, rows, resources, base)
     advice = regularization(epochs)
     plan = Plan(
@@ -276,6 +279,7 @@ def make_plan(
         init=_init(options, model, base),
         checkpointing=micro_batch.checkpointing,
         saved_dtype=base.saved_dtype if base else "float32",
+        prompt_loss=options.prompt_loss,
     )
     return PlannedModel(model=model, plan=plan, sharded=micro_batch.sharded, steps=steps)
 

@@ -116,6 +116,32 @@ def _require_same(run: Run, old: Part, new: Part, command: str) -> None:
     )
 
 
+def corpus_of(noted: CorpusMetadata) -> Corpus:
+    """The text of a run as `run.json` records it."""
+    sources = iter(map(Path, noted.sources))
+    reading = noted.reading or READ_BY_SUFFIX
+    whole = PartMetadata(
+        sources=len(noted.sources), weight=1.0, bytes=noted.bytes, documents=noted.documents,
+        training_bytes=noted.training_bytes, held_out=noted.held_out,
+        fingerprint=noted.fingerprint,
+    )  # fmt: skip
+    corpus = join_parts(
+        [
+            Part(
+                tuple(itertools.islice(sources, part.sources)),
+                Scan(part.bytes, part.documents, part.fingerprint, part.held_out, noted.pairs),
+                part.weight,
+                reading,
+            )
+            for part in noted.parts or (whole,)
+        ]
+    )
+    if val := noted.val:
+        scan = Scan(val.bytes, val.documents, val.fingerprint, (), noted.pairs).all_held_out()
+        corpus = replace(corpus, val=Part(tuple(map(Path, val.sources)), scan, reading=reading))
+    return corpus
+
+
 def corpus_metadata(corpus: Corpus, tokens: TokenizedCorpus) -> dict[str, Any]:
     """What `run.json` records of a text."""
     metadata = {
@@ -131,6 +157,7 @@ def corpus_metadata(corpus: Corpus, tokens: TokenizedCorpus) -> dict[str, Any]:
         "reading": asdict(corpus.parts[0].reading),
         "arguments": [*corpus.arguments],
         "exclude": [*corpus.exclude],
+        "pairs": asdict(corpus.scan.pairs) if corpus.scan.pairs else None,
     }
     if len(corpus.parts) > 1:
         metadata["parts"] = [
@@ -138,7 +165,7 @@ def corpus_metadata(corpus: Corpus, tokens: TokenizedCorpus) -> dict[str, Any]:
                 "sources": len(part.sources),
                 "weight": part.weight,
                 "training_bytes": part.scan.training_bytes,
-                **asdict(part.scan),
+                **{name: v for name, v in asdict(part.scan).items() if name != "pairs"},
             }
             for part in corpus.parts
         ]
@@ -150,29 +177,3 @@ def corpus_metadata(corpus: Corpus, tokens: TokenizedCorpus) -> dict[str, Any]:
             "fingerprint": val.scan.fingerprint,
         }
     return metadata
-
-
-def corpus_of(noted: CorpusMetadata) -> Corpus:
-    """The text of a run as `run.json` records it."""
-    sources = iter(map(Path, noted.sources))
-    reading = noted.reading or READ_BY_SUFFIX
-    whole = PartMetadata(
-        sources=len(noted.sources), weight=1.0, bytes=noted.bytes, documents=noted.documents,
-        training_bytes=noted.training_bytes, held_out=noted.held_out,
-        fingerprint=noted.fingerprint,
-    )  # fmt: skip
-    corpus = join_parts(
-        [
-            Part(
-                tuple(itertools.islice(sources, part.sources)),
-                Scan(part.bytes, part.documents, part.fingerprint, part.held_out),
-                part.weight,
-                reading,
-            )
-            for part in noted.parts or (whole,)
-        ]
-    )
-    if val := noted.val:
-        scan = Scan(val.bytes, val.documents, val.fingerprint, ((0, val.bytes),))
-        corpus = replace(corpus, val=Part(tuple(map(Path, val.sources)), scan, reading=reading))
-    return corpus

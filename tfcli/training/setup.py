@@ -32,6 +32,7 @@ from tfcli.training.objectives import make_objective
 from tfcli.training.optimizers import Optimizer
 from tfcli.training.options import TrainOptions
 from tfcli.training.packing import PackedSampler
+from tfcli.training.pairs import PairSampler, PairTokens, for_pairs
 from tfcli.training.plan import Plan, Resources, make_plan
 from tfcli.training.probe import Probe, can_compile
 from tfcli.training.run_text import corpus_metadata, tokens_of
@@ -135,6 +136,13 @@ class TrainingJob:
         tokens = self.epochs * len(training.training)
         return expected_loss(simple.ngram, simple.gzip, tokens)
 
+    def pairs(self) -> PairTokens | None:
+        """The pairs to train on; None: it is text."""
+        targets = self.corpus.training_targets
+        if targets is None:
+            return None
+        return PairTokens.of(self.corpus.training, targets, self.tokenizer.special)
+
     def metadata(self, corpus: Corpus) -> dict[str, Any]:
         """What `run.json` records of it."""
         return {
@@ -154,6 +162,11 @@ class TrainingJob:
     def _sampler(self) -> Sampler:
         context, rows = self.model_config.context_length, self.plan.batch_size
         special = self.tokenizer.special
+        if (pairs := self.pairs()) is not None:
+            return PairSampler(
+                pairs, context=context, rows=rows, special=special, seed=self.seed,
+                prompt_loss=self.plan.prompt_loss,
+            )  # fmt: skip
         if self.plan.document_mask:
             return PackedSampler(
                 self.corpus.training, context=context, rows=rows, special=special, seed=self.seed
@@ -255,6 +268,8 @@ def plan_job(
         DataError, UsageError: no plan can be made of this.
 
     """
+    base_config = base.run.model_config if base else None
+    options = for_pairs(options, corpus, tokenizer.special, base_config)
     chosen = choose_device(device, processes.local_rank)
     model = base.model() if base else None
     probe = Probe(chosen, options.optimizer or (model.optimizer if model else "muon"))

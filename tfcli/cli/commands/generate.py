@@ -130,7 +130,8 @@ def _converse(
     chat, request = session.chat, session.with_length(request)
     generator = session.open()
     generator.check(request)
-    conversation = Conversation(generator, request, reporter, session.notes)
+    form = None if request.raw else session.form
+    conversation = Conversation(generator, request, reporter, session.notes, form)
     if chat:
         from tfcli.cli.chat_conversation import ChatConversation
 
