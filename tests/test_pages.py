@@ -34,6 +34,7 @@ SECTIONS = [
             "docs/recipes.md",
             "docs/json.md",
             "docs/chat.md",
+            "docs/insight.md",
         )
         for part in re.split(r"^#+ (?=\w)", read_page(page), flags=re.MULTILINE)[1:]
     ),

@@ -269,6 +269,7 @@ class OpenRun:
                 self._chat.tokenizer if talking else self._tokenizer,
                 rows=rows,
                 many_documents=self._run.metadata["corpus"]["documents"] > 1,
+                form=self._run.form,
                 logprobs=logprobs,
                 notice=self._notice,
             )

@@ -1,4 +1,4 @@
-"""How the texts of structured output turned out, for who asked for them."""
+"""What is said of structured output: whether it is complete, and likely to the model."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -12,7 +13,7 @@ from tfcli.cli.format_report import FormatReport
 from tfcli.cli.generation_progress import Progress, Throughput
 from tfcli.cli.output_formats import EscapedLines, JsonLines, OutputFormat, Plain, Surprisal
 from tfcli.cli.request_feed import RequestFeed
-from tfcli.cli.stdin_lines import StdinLines
+from tfcli.cli.stdin_lines import open_lines
 from tfcli.errors import DataError
 from tfcli.generation.messages import with_system
 from tfcli.generation.request import LENGTH, PROMPT, SAMPLING, Sampling, StructuredOutput
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from tfcli.generation.messages import Messages
     from tfcli.generation.request import GenerationRequest
     from tfcli.runs.run import Run
+    from tfcli.text.pairs import PairForm
     from tfcli.text.tokenizer import Tokenizer
 
 BATCH = "Batch"
@@ -58,7 +60,7 @@ class SessionOptions(Options):
     )  # fmt: skip
     jsonl: bool = option(
         False, panel=BATCH,
-        help="Write JSON lines; without PROMPT, read a request per line from stdin.",
+        help="Write JSON lines; read a request per line from stdin, or from a file as PROMPT.",
     )  # fmt: skip
     batch_size: int = option(
         32, min=1, max=4096, panel=BATCH, help="Sequences generated at a time."
@@ -98,8 +100,12 @@ def output_format(
     if options.lines:
         return EscapedLines(echo=options.echo)
     is_value = request.structured.source is not None
-    ends_line = is_value or options.samples > 1
-    return Plain(echo=options.echo, samples=options.samples, ends_line=ends_line)
+    return Plain(
+        echo=options.echo,
+        samples=options.samples,
+        ends_line=is_value or options.samples > 1,
+        numbered=not is_value or streams.is_terminal(sys.stdout),
+    )
 
 
 class GenerationSession:
@@ -127,6 +133,7 @@ class GenerationSession:
         if options.max_time is not None:
             self._deadline = time.monotonic() + options.max_time
         self.notes = streams.DeferredNotes(reporter)
+        self.form: PairForm | None = None  # of the run, once it is open
 
     def count_from(self, moment: float) -> None:
         """Counts the time limit from here on, by `time.monotonic()`."""
@@ -198,8 +205,10 @@ class GenerationSession:
             events = generator.stream(feed)
         self._write(events, engine, feed, output).raise_if_incomplete()
 
-    def answer_lines(self, default: GenerationRequest, *, json: bool) -> None:
-        """Generates the texts that the lines of stdin ask for.
+    def answer_lines(
+        self, default: GenerationRequest, *, json: bool, file: Path | None = None
+    ) -> None:
+        """Generates the texts that the lines of a file ask for, or of stdin without one.
 
         Raises:
             DataError: a line is invalid; all others are answered.
@@ -209,7 +218,7 @@ class GenerationSession:
 
         if self._options.num_beams > 1:
             raise OptionError("num_beams", "requires a single prompt")
-        arriving = StdinLines("requests" if json else "prompts", self._deadline)
+        arriving = open_lines(file, "requests" if json else "prompts", self._deadline)
         # the lines are read while the model is opened
         output = output_format(self._options, default, self.chat)
         default = self.with_length(default)
@@ -231,7 +240,7 @@ class GenerationSession:
             deadline=self._deadline,
         )  # fmt: skip
         formats = self._write(generator.stream(feed), engine, feed, output)
-        if not feed.lines and self._deadline and time.monotonic() >= self._deadline:
+        if not (file or feed.lines) and self._deadline and time.monotonic() >= self._deadline:
             raise DataError(
                 "no line came on standard input in time",
                 why=f"--max-time is {self._options.max_time:g} s, and the other end is still open",
@@ -258,7 +267,7 @@ class GenerationSession:
 
         model = self._model
         run, step_path = self.run
-        chat, tokenizer = self.chat, self._tokenizer
+        chat, tokenizer, self.form = self.chat, self._tokenizer, run.form
         open_with = partial(
             open_engine, run, device=model.device, rows=rows, engine=model.engine, int8=model.int8,
             memory=model.memory,
@@ -272,6 +281,7 @@ class GenerationSession:
             tokenizer,
             rows=rows,
             many_documents=run.metadata["corpus"]["documents"] > 1,
+            form=self.form,
             deadline=self._deadline,
             logprobs=logprobs,
             notice=self.notes,

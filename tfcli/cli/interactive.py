@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from tfcli.generation.generate import Generator
     from tfcli.options import Option
+    from tfcli.text.pairs import PairForm
 
 HELP = {
     "a line": "append this line (after a space, if words would meet), then let the model "
@@ -55,6 +56,9 @@ class InteractiveOptions(Options):
 class Conversation:
     """A text that a person and a model write together.
 
+    Args:
+        form: of a run trained on pairs of prompt and answer: then each line is such a prompt.
+
     Attributes:
         help: what `/help` lists.
 
@@ -68,10 +72,12 @@ class Conversation:
         request: GenerationRequest,
         reporter: streams.Reporter,
         notes: streams.DeferredNotes,
+        form: PairForm | None = None,
     ) -> None:
         self._generator, self._request = generator, request
         self._reporter, self._notes = reporter, notes
         self._draft = Draft()
+        self._form = form
         self._asked_to_quit = False
 
     def run(self, beginning: str | None = None, file: str | None = None) -> None:
@@ -167,6 +173,8 @@ class Conversation:
         commands = self._commands()
         if not line.startswith("/") or "\n" in line:
             replace(self._request, prompt=line)  # refuses what no text may have
+            if self._form:  # a pair of its own
+                self._draft.begin("")
             self._draft.take_turn(line)
             self._continue()
             return

@@ -24,11 +24,11 @@ if TYPE_CHECKING:
     from tfcli.generation.request_lines import RequestLine
 
 
-def sample_heading(number: int, samples: int) -> str:
-    """The line above a sample, and the end of the one before it; nothing where there is one."""
+def sample_heading(number: int, samples: int, *, numbered: bool = True) -> str:
+    """The end of the sample before, and the line above this one; nothing where there is one."""
     if samples == 1:
         return ""
-    return ("\n" if number else "") + f"--- {number + 1} ---\n"
+    return "\n" * bool(number) + f"--- {number + 1} ---\n" * numbered
 
 
 def stdout_filter() -> Callable[[str], str]:
@@ -163,7 +163,10 @@ class Plain:
 
     logprobs = False
 
-    def __init__(self, *, echo: bool, samples: int = 1, ends_line: bool = False) -> None:
+    def __init__(
+        self, *, echo: bool, samples: int = 1, ends_line: bool = False, numbered: bool = True
+    ) -> None:
+        self._numbered = numbered
         self._echo, self._samples, self._out = echo, samples, OrderedWriter()
         self._ends_line = ends_line
         self._shown: dict[int, Callable[[str], str]] = {}  # each text has lines of its own
@@ -172,7 +175,8 @@ class Plain:
     def begin(self, result: Result) -> None:
         """See `OutputFormat`."""
         self._shown[result.number] = text_filter()
-        self._out.add(result.number, sample_heading(result.number, self._samples).encode())
+        heading = sample_heading(result.number, self._samples, numbered=self._numbered)
+        self._out.add(result.number, heading.encode())
         if self._echo and result.line.request:
             self._show(result, result.line.request.prompt)
 
@@ -329,9 +333,7 @@ class JsonLines:
     def finish(self, result: Result, finished: Finished | None) -> None:
         """See `OutputFormat`."""
         line = result.line
-        value: dict[str, Any] = {"row": line.number, "sample": line.sample}
-        if line.id is not None:
-            value["id"] = line.id
+        value: dict[str, Any] = {"row": line.number, "sample": line.sample} | line.returned
         if finished and line.request:
             text = result.text + result.stream.feed(finished.data)
             value |= {

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tfcli.cli.output_formats import OutputFormat
-    from tfcli.cli.stdin_lines import StdinLines
+    from tfcli.cli.stdin_lines import ArrivingLines
     from tfcli.generation.request import GenerationRequest
     from tfcli.generation.request_lines import RequestLine
 
@@ -32,7 +32,7 @@ class RequestFeed:
         output: OutputFormat,
         *,
         samples: int,
-        arriving: StdinLines | None = None,
+        arriving: ArrivingLines | None = None,
         deadline: float | None = None,
     ) -> None:
         self._lines, self._output, self._samples = lines, output, samples

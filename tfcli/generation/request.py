@@ -281,6 +281,10 @@ class GenerationRequest(Options):
         (), metavar="TEXT", panel=LENGTH, from_text=lambda text: (unescape(text),),
         help="Stop before this text; \\n is a newline, \\t a tab. Repeatable.",
     )  # fmt: skip
+    raw: bool = option(
+        False, panel=PROMPT,
+        help="Read the prompt as it is, where the run was trained on pairs of prompt and answer.",
+    )  # fmt: skip
     token_healing: bool = option(
         True, panel=PROMPT,
         help="Regenerate the prompt's last token along with its continuation.",

@@ -5,15 +5,15 @@ An invalid line does not stop the others: it is answered with an error.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from tfcli.errors import DataError, TfcliError
 from tfcli.generation.json_lines import (
-    is_json,
     parse_object,
     require_json,
     require_string,
+    returned,
     unknown_key,
 )
 from tfcli.generation.messages import check_messages
@@ -41,7 +41,7 @@ class RequestLine:
 
     Attributes:
         number: of the line, from 1.
-        id: whatever the user put there, to be returned.
+        returned: the `id` of the row, if it has one: whatever the user put there.
         sample: which of several texts for this line, from 0.
         seeded: whether it has a seed of its own.
 
@@ -50,7 +50,7 @@ class RequestLine:
     number: int
     request: GenerationRequest | None
     error: TfcliError | None = None
-    id: Any = None
+    returned: dict[str, Any] = field(default_factory=dict)
     sample: int = 0
     seeded: bool = False
 
@@ -90,7 +90,9 @@ def parse_json_line(
     check: Check = lambda _: None,
     turn: Turn | None = None,
 ) -> RequestLine:
-    """A line of JSON: `prompt`, `id` and options by their names; others are as in `default`.
+    """A line of JSON: `prompt`, `id` and options by their names.
+
+    Those that are left out, or null, are as in `default`.
 
     Args:
         turn: of a chat, in which there may be `messages` in place of `prompt`.
@@ -103,12 +105,12 @@ def parse_json_line(
         messages = _messages(given, number, in_chat=turn is not None)
         request = turn(messages, request) if turn else request
         check(request)
-        return RequestLine(number, request, id=given.get("id"), seeded="seed" in given)
+        seeded = given.get("seed") is not None
+        return RequestLine(number, request, returned=returned(given), seeded=seeded)
     except TfcliError as error:
-        id = given.get("id") if isinstance(given, dict) else None
         if not isinstance(error, DataError):
             error = DataError(f"line {number}: {error.what}", why=error.why, hint=error.hint)
-        return RequestLine(number, None, error, id if is_json(id) else None)
+        return RequestLine(number, None, error, returned(given))
 
 
 def _messages(given: dict[str, Any], number: int, *, in_chat: bool) -> Messages | None:
@@ -142,10 +144,16 @@ def _request(given: dict[str, Any], number: int, default: GenerationRequest) -> 
     require_json(given, "id", number)
     require_string(given, "prompt", number)
     values: dict[str, Any] = {}
+    names: dict[str, str] = {}  # by which each was given
     for key, value in given.items():
         if found := find_option(GenerationRequest, key):
-            if found.name in values:
-                raise OptionError(found.name, "was given twice: its other name is", key)
+            if value is None:
+                continue
+            if found.name in names:
+                raise OptionError(
+                    found.name, f"was given twice: as {names[found.name]!r} and {key!r}"
+                )
+            names[found.name] = key
             values[found.name] = found.parse_json(value)
         elif key not in KEYS:
             raise unknown_key(key, number, KEYS)

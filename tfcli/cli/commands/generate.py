@@ -16,8 +16,9 @@ from tfcli.cli.command import given_options, takes_options
 from tfcli.cli.generation_session import GenerationSession, SessionOptions
 from tfcli.cli.interactive import InteractiveOptions
 from tfcli.cli.shared_options import EngineOptions, QuietOption, ThreadOptions
-from tfcli.errors import UsageError
+from tfcli.errors import NotFoundError, UsageError
 from tfcli.generation.request import GenerationRequest
+from tfcli.text.sources import did_you_mean
 
 
 @takes_options
@@ -61,7 +62,9 @@ def generate(
             raise UsageError(
                 "--lines cannot be combined with PROMPT",
                 why="its prompts are the lines of stdin",
-                hint=f"printf '%s\\n' {shlex.quote(prompt)} | tfcli generate --lines",
+                hint=f"tfcli generate --lines < {shlex.quote(prompt)}"
+                if _is_file(prompt)
+                else f"printf '%s\\n' {shlex.quote(prompt)} | tfcli generate --lines",
             )
         options = replace(options, lines=False)  # the command line overrides the environment
     reporter = streams.Reporter(quiet=quiet)
@@ -78,14 +81,34 @@ def generate(
         raise UsageError(
             "--file requires -i", hint=f"tfcli generate < {shlex.quote(beginning.file or '')}"
         )
-    if options.lines or (options.jsonl and prompt is None and _reads_stdin(options)):
-        session.answer_lines(request, json=not options.lines)
+    file = _request_file(prompt) if options.jsonl else None
+    if options.lines or file or (options.jsonl and prompt is None and _reads_stdin(options)):
+        session.answer_lines(request, json=not options.lines, file=file)
     else:
         whole = _whole_prompt(prompt, options, session, reporter)
         session.answer(replace(request, prompt=whole))
     sampled = not request.sampling.deterministic and options.num_beams == 1
     if sampled and not seeded and streams.is_terminal(sys.stderr):
         reporter.note(f"--seed {request.seed} reproduces this.")
+
+
+def _request_file(prompt: str | None) -> Path | None:
+    """The file of requests that a prompt names, beside --jsonl.
+
+    Raises:
+        NotFoundError: it names a file of JSON lines that is not there.
+        UsageError: requests are redirected to stdin as well.
+
+    """
+    if not prompt or len(prompt.splitlines()) != 1:
+        return None
+    path = Path(prompt)
+    if not _is_file(prompt):
+        if path.suffix in {".jsonl", ".ndjson"} and not path.exists():
+            raise NotFoundError(f"file not found: {prompt!r}", hint=did_you_mean(path))
+        return None
+    piped_text.require_no_other_input(prompt)
+    return path
 
 
 def _reads_stdin(options: SessionOptions) -> bool:
@@ -107,7 +130,8 @@ def _converse(
     chat, request = session.chat, session.with_length(request)
     generator = session.open()
     generator.check(request)
-    conversation = Conversation(generator, request, reporter, session.notes)
+    form = None if request.raw else session.form
+    conversation = Conversation(generator, request, reporter, session.notes, form)
     if chat:
         from tfcli.cli.chat_conversation import ChatConversation
 
