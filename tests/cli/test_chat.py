@@ -184,7 +184,8 @@ def session(
     shell: Shell, *arguments: str, run: str = "tale", env: dict[str, str] | None = None
 ) -> pexpect.spawn:
     return pexpect.spawn(
-        sys.executable, ["-m", "tfcli", "generate", "-i", "--chat", "--run", run, *arguments],
+        sys.executable,
+        ["-m", "tfcli", "generate", "-i", "--chat", "--run", run, "--seed", "1", *arguments],
         cwd=str(shell.folder),
         env=bare_environment() | {"TERM": "xterm-256color", "COLUMNS": "300"} | (env or {}),
         dimensions=(30, 300), encoding="utf-8", timeout=20,
@@ -194,7 +195,7 @@ def session(
 @posix
 def test_a_conversation_is_kept_and_saved(talking: Shell, tmp_path: Path) -> None:
     file = tmp_path / "talk.json"
-    child = session(talking, "--system", "Eva.", "--max-new-tokens", "5")
+    child = session(talking, "--system", "Eva.", "--max-new-tokens", "5", "--greedy")
     child.expect_exact("Say something")
     say(child, "Ann")
     child.expect(rf"{MODEL}([^\x1b]*)\x1b\[0m")

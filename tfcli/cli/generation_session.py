@@ -189,19 +189,17 @@ class GenerationSession:
 
         options = self._options
         output = output_format(options, request, self.chat)
+        beams = options.num_beams
+        if 1 < beams < options.samples:
+            raise OptionError("samples", f"must not be more than {beams}, the number of beams")
+        rows = min(options.batch_size, options.samples) if beams == 1 else beams
+        generator, engine, tokenizer = self._open(rows, output.logprobs and beams == 1)
         request = self._as_turn(None, self.with_length(request))
+        generator.check(request)
         feed = RequestFeed(iter([RequestLine(1, request)]), output, samples=options.samples)
-        if options.num_beams > 1:
-            if options.samples > options.num_beams:
-                problem = f"must not be more than {options.num_beams}, the number of beams"
-                raise OptionError("samples", problem)
-            generator, engine, tokenizer = self._open(options.num_beams)
-            generator.check(request)
+        if beams > 1:
             events = self._search(generator, engine, tokenizer, feed)
         else:
-            rows = min(options.batch_size, options.samples)
-            generator, engine, _ = self._open(rows, output.logprobs)
-            generator.check(request)
             events = generator.stream(feed)
         self._write(events, engine, feed, output).raise_if_incomplete()
 
