@@ -17,17 +17,13 @@ from tfcli.errors import ConflictError, DamagedError, DataError, NotFoundError
 from tfcli.exchange.architectures import from_config_json
 from tfcli.exchange.formats import INDEX
 from tfcli.exchange.stored_tensors import StoredTensor, stored_tensors
-from tfcli.exchange.tokenizer_json import from_tokenizer_json
+from tfcli.exchange.tokenizer_import import find_tokenizer_in
 from tfcli.files import lock, make_folder, read_json, remove_file, remove_leftovers, require_space
 from tfcli.model.cost import count_parameters, training_flops_per_token
 from tfcli.model.safetensors_file import SafetensorsFile
 from tfcli.runs.run import RUN_JSON, Run, create_run, open_run
 from tfcli.runs.step import StepState, list_steps, save_step
 from tfcli.runs.tokenizer_of_run import TokenizerMetadata
-from tfcli.text.sandbox import open_sandboxed
-from tfcli.text.sentencepiece_model import write_pieces
-from tfcli.text.sentencepiece_tokenizer import SentencePieceTokenizer
-from tfcli.text.tokenizer_file import load_tokenizer
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -126,51 +122,6 @@ def require_importable(path: Path) -> None:
 
 
 # --- inspection ---------------------------------------------------------------------------------
-
-
-def find_tokenizer_in(path: Path) -> Tokenizer:
-    """The tokenizer in a folder or a file: `tokenizer.model`, or an equivalent `tokenizer.json`.
-
-    Raises:
-        NotFoundError: there is none.
-        DataError: it is of an unsupported kind.
-
-    """
-    folder_has = {name: path / name for name in ("tokenizer.model", "tokenizer.json")}
-    if path.is_file():
-        folder_has = {"tokenizer.json" if path.suffix == ".json" else "tokenizer.model": path}
-    model, described = folder_has.get("tokenizer.model"), folder_has.get("tokenizer.json")
-    if model and model.is_file():
-        tokenizer = load_tokenizer(model, open_sandboxed)
-        if described and described.is_file():
-            _require_agreement(tokenizer, described)
-        return tokenizer
-    if described and described.is_file():
-        return open_sandboxed(write_pieces(from_tokenizer_json(_read_json(described))))
-    raise NotFoundError(
-        f"no tokenizer.model or tokenizer.json in {path}",
-        why="only models with a SentencePiece tokenizer can be imported",
-    )
-
-
-def _require_agreement(tokenizer: Tokenizer, described: Path) -> None:
-    """Refuses a `tokenizer.json` of a known kind whose pieces differ from the `tokenizer.model`.
-
-    One of another kind cannot be compared.
-    """
-    try:
-        pieces = from_tokenizer_json(_read_json(described))
-    except DataError:
-        return
-    if not isinstance(tokenizer, SentencePieceTokenizer):
-        return
-    ours = tokenizer.pieces
-    if [piece.text for piece in ours.pieces] != [piece.text for piece in pieces.pieces]:
-        raise DataError(
-            f"{described} and the tokenizer.model beside it have different pieces",
-            why="it is unclear which of them the model was trained with",
-            hint="remove the wrong one",
-        )
 
 
 def _find_weights(path: Path) -> dict[str, SafetensorsFile]:
