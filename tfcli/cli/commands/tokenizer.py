@@ -355,7 +355,7 @@ def import_tokenizer(
 
     tfcli tokenizer import ./model/tokenizer.model --name theirs
     """
-    from tfcli.exchange.import_huggingface import find_tokenizer_in
+    from tfcli.exchange.tokenizer_import import find_tokenizer_in
     from tfcli.files import check_name
     from tfcli.text.saved_tokenizers import keep_tokenizer
 
