@@ -317,3 +317,13 @@ def test_what_cannot_be_built_has_a_way_out(
     with pytest.raises(UsageError) as caught:
         named_config("tiny", vocab_size=320, context_length=32, family=family, **options)
     assert caught.value.hint == hint
+
+
+@pytest.mark.parametrize(("width", "heads"), [(64, 64), (96, 32), (130, 26)])
+def test_suggested_heads_work(width: int, heads: int) -> None:
+    shape: dict[str, Any] = {"vocab_size": 300, "context_length": 16, "d_model": width}
+    with pytest.raises(UsageError, match="cannot be built") as caught:
+        named_config("nano", **shape, num_heads=heads)
+    name, number = str(caught.value.hint).split()
+    assert name == "--num-heads"
+    named_config("nano", **shape, num_heads=int(number))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from tfcli.cli import streams
 from tfcli.cli.draft import DIALOGUE, Draft, describe_size
 from tfcli.cli.output_formats import TextOut
-from tfcli.errors import TfcliError, UsageError, closest_match
+from tfcli.errors import TfcliError, UsageError, closest_match, without_comma
 from tfcli.generation.request import PROMPT, GenerationRequest
 from tfcli.generation.streaming import make_visible
 from tfcli.options import Options, find_option, option, options_of, update_options, values_of
@@ -162,8 +162,9 @@ class Conversation:
         if name not in commands:
             similar = closest_match(name, commands)
             hint = f"did you mean {similar!r}?" if similar else "/help"
-            if find_option(GenerationRequest, name[1:]):
-                hint = f"/set {name[1:]} {rest}"
+            if found := find_option(GenerationRequest, name[1:].replace("-", "_")):
+                number = without_comma(rest, found.parse_text, whole=found.type is int)
+                hint = f"/set {name[1:]} {number.partition(', ')[0] if number else rest}"
             raise UsageError(f"unknown command: {name}", hint=hint)
         commands[name](rest.strip())
 
