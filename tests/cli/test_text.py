@@ -102,7 +102,7 @@ def test_another_text_is_refused(shell: Shell) -> None:
     done = shell("train", "--resume", "it", "other.txt", "--steps", "1")
     assert done.code == 65
     assert "other.txt is not the text of it" in done.err
-    assert "tfcli train --resume it   # without FILE" in done.err
+    assert "tfcli train --resume it # without FILE" in done.err
     shutil.rmtree(shell.folder / "checkpoints/.cache")
     done = shell("train", "--resume", "it", "other.txt", "--steps", "1")
     assert done.code == 65

@@ -213,22 +213,16 @@ def test_heads_alone_divide_the_hidden_size_of_the_size() -> None:
 
 @given(width=st.integers(1, 600), heads=st.integers(1, 40), family=st.sampled_from(FAMILIES))
 def test_suggested_width_works(width: int, heads: int, family: Family) -> None:
-    def build(d_model: int) -> ModelConfig:
-        return named_config(
-            "tiny",
-            vocab_size=300,
-            context_length=8,
-            family=family,
-            d_model=d_model,
-            num_heads=heads,
-        )
+    def build(**changed: int) -> ModelConfig:
+        shape = {"d_model": width, "num_heads": heads, **changed}
+        return named_config("tiny", vocab_size=300, context_length=8, family=family, **shape)
 
     try:
-        build(width)
+        build()
     except UsageError as error:
         if error.hint is not None:
-            offered = error.hint.split()[1].rstrip(",")
-            build(int(offered))
+            option, offered, *_ = error.hint.split()
+            build(**{option[2:].replace("-", "_"): int(offered.rstrip(","))})
 
 
 @pytest.mark.parametrize("field", ["num_layers", "d_model", "num_heads", "num_kv_heads"])
