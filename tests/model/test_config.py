@@ -214,7 +214,7 @@ def test_heads_alone_divide_the_hidden_size_of_the_size() -> None:
 @given(width=st.integers(1, 600), heads=st.integers(1, 40), family=st.sampled_from(FAMILIES))
 def test_suggested_width_works(width: int, heads: int, family: Family) -> None:
     def build(**changed: int) -> ModelConfig:
-        shape = {"d_model": width, "num_heads": heads, **changed}
+        shape: dict[str, Any] = {"d_model": width, "num_heads": heads, **changed}
         return named_config("tiny", vocab_size=300, context_length=8, family=family, **shape)
 
     try:
