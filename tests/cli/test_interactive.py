@@ -241,7 +241,6 @@ def test_one_of_several_continuations_is_taken_and_turns_are_undone(
     say(child, "Then")
     say(child, "/undo x", "/undo takes a number from 1 to 99")
     say(child, "/undo 2", "New text.")
-    say(child, "/sav\t", "/save needs the name of a file")
-    say(child, "/quit", "Unsaved")
+    say(child, "/sav\t", "Saved to")
     say(child, "/quit")
     quit_session(child)
