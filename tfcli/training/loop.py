@@ -266,11 +266,9 @@ class Trainer:
         """
         tokens = len(self.corpus.held_out)
         if self.plan.budget.kind == "steps":
-            trained = (
-                self.plan.budget.amount * self.plan.batch_size * self.model.config.context_length
-            )
-            affordable = final_evaluation_tokens(self.model.config, trained)
-            return min(tokens, max(affordable, self.plan.evaluation_tokens))
+            rows = int(self.plan.budget.amount) * self.plan.batch_size
+            allowed = final_evaluation_tokens(self.model.config, rows)
+            return min(tokens, max(allowed, self.plan.evaluation_tokens))
         session = self.plan.budget.amount - self._seconds_before
         affordable = FINAL_SHARE * session / self._token_seconds
         return int(min(tokens, max(affordable, self.plan.evaluation_tokens)))  # the first's
