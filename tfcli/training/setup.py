@@ -20,7 +20,7 @@ from tfcli.runs.weights import weights_dtype
 from tfcli.runtime.device import choose_device, describe_machine
 from tfcli.runtime.distributed import SINGLE_PROCESS, DistributedContext, copy_full_tensor, shard
 from tfcli.runtime.dtype import choose_dtype
-from tfcli.runtime.memory import available_memory
+from tfcli.runtime.memory import available_memory, return_freed_memory
 from tfcli.text.corpus import Corpus
 from tfcli.training.bigram_init import bigram_tables
 from tfcli.training.callbacks import NO_CALLBACKS, Callbacks, ResumePoint
@@ -224,6 +224,8 @@ class TrainingJob:
 
         The arguments are those of `Trainer`. Where a run resumes, the weights are loaded later.
         """
+        if self.plan.checkpointing:  # memory is short
+            return_freed_memory()
         dtype = getattr(torch, self.plan.dtype)
         model = self.build_model(fresh=resume_from is None)
         return Trainer(
