@@ -213,7 +213,7 @@ def make_plan(
     _check(options, corpus)
     tokens, pairs = len(corpus.training), corpus.training_targets is not None
     dtype = options.dtype or resources.dtype
-    candidates = candidate_models(options, tokens, vocab_size, base)
+    candidates = candidate_models(options, tokens, vocab_size, base, pairs=pairs)
     batch_tokens = options.batch_tokens or resources.batch_tokens * resources.world_size
     if not options.batch_tokens and _is_short(options, dtype):
         batch_tokens //= 2  # where time is short, more and smaller steps are worth more
