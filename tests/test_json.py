@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import RealShell, Shell
+from tests.conftest import Called, RealShell, Shell
 from tests.pages import read_page
 from tfcli.generation.request_lines import KEYS as REQUEST_KEYS
 from tfcli.training import events
@@ -258,6 +258,28 @@ def test_scores(trained: Shell) -> None:
 def test_where_a_text_comes_from(trained: Shell) -> None:
     (found,) = objects(trained, "trace", "tale", "--json", stdin=b"Nobody saw a ship by the sea.")
     require_documented(found, table("tfcli trace --json"))
+
+
+def test_what_a_model_knows_by_heart(trained: Shell, tmp_path: Path) -> None:
+    key = str(tmp_path / "key.json")
+    assert trained("text", "canaries", "--key", key, stdin=b"Ann saw.\n" * 300).code == 0
+    audit = ("audit", "memory", "tale", "--windows", "20", "--json")
+    (found,) = objects(trained, *audit)
+    require_documented(found, table("tfcli audit memory --json"))
+    (found,) = objects(trained, *audit, "--canaries", key)
+    require_documented(found, table("tfcli audit memory --json"))
+    assert len(found["canaries"]) == 8
+
+
+def test_what_is_in_a_text(called: Called) -> None:
+    (called.folder / "a.txt").write_text("Write to ann@example.org.\n" * 2)
+    found = json.loads(called("text", "scan", "a.txt", "--json").out)
+    require_documented(found, table("tfcli text scan --json"))
+
+
+def test_what_a_text_repeats(shell: Shell) -> None:
+    (found,) = objects(shell, "text", "dedup", "--json", stdin=b"A line that is long enough.\n" * 9)
+    require_documented(found, table("tfcli text dedup --json"))
 
 
 # --- the rest -----------------------------------------------------------------------------------

@@ -19,7 +19,8 @@ from tfcli.generation.engines.torch_engine import TorchEngine
 
 ROOT = Path(__file__).parents[2]
 # gcc below 12 lacks __builtin_shufflevector, and below 11 -march=x86-64-v3
-COMPILERS = ["gcc-9", "gcc-10", "gcc-11", "gcc-12", "gcc-13", "gcc-14", "cc", "clang"]
+OTHERS = ("gcc-9", "gcc-10", "gcc-11", "gcc-12", "gcc-13", "gcc-14", "clang")
+COMPILERS = ["cc", *(pytest.param(name, marks=pytest.mark.slow) for name in OTHERS)]
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ Reader = Callable[[bytes], object]
 def readers(folder: Path) -> dict[str, Reader]:
     """The functions that read untrusted bytes, by name; `folder` must be empty."""
     from tfcli.exchange.architectures import from_config_json
-    from tfcli.exchange.tokenizer_json import from_tokenizer_json
+    from tfcli.exchange.sentencepiece_json import from_tokenizer_json
     from tfcli.files import new_folder, read_json
     from tfcli.generation.request import GenerationRequest
     from tfcli.generation.request_lines import parse_json_line

@@ -20,7 +20,8 @@ from tests.conftest import BOOK
 from tests.reliability.conftest import SOAKING, Tally, cases
 from tests.runs.helpers import make_run, save, tokenizer
 from tfcli.errors import DataError, NotFoundError, TfcliError
-from tfcli.exchange.import_huggingface import find_tokenizer_in, inspect_checkpoint
+from tfcli.exchange.import_huggingface import inspect_checkpoint
+from tfcli.exchange.tokenizer_import import find_tokenizer_in
 from tfcli.files import new_folder, read_checked_json, read_json
 from tfcli.runs.metrics import append_metrics, read_metrics
 from tfcli.runs.run import RUN_JSON, open_run

@@ -82,8 +82,15 @@ def architecture_of(config: ModelConfig) -> Architecture:
 # --- config.json --------------------------------------------------------------------------------
 
 
-def to_config_json(config: ModelConfig, special: SpecialTokens) -> dict[str, Any]:
-    """The content of `config.json`."""
+def to_config_json(
+    config: ModelConfig, special: SpecialTokens, *, dtype: str = "float32"
+) -> dict[str, Any]:
+    """The content of `config.json`.
+
+    Args:
+        dtype: the number format of the weights.
+
+    """
     architecture = architecture_of(config)
     common = {
         "architectures": [architecture.name],
@@ -92,8 +99,8 @@ def to_config_json(config: ModelConfig, special: SpecialTokens) -> dict[str, Any
         "bos_token_id": special.bos,
         "eos_token_id": special.eos,
         "tie_word_embeddings": config.tied_head,
-        "dtype": "float32",
-        "torch_dtype": "float32",  # what `dtype` was called before 2025
+        "dtype": dtype,
+        "torch_dtype": dtype,  # what `dtype` was called before 2025
         "use_cache": True,
     }
     if config.family == "gpt2":

@@ -16,14 +16,11 @@ from tfcli.exchange.architectures import from_config_json
 from tfcli.exchange.formats import INDEX
 from tfcli.exchange.import_run import ImportPlan, SourceTensor, require_tensors, shortened
 from tfcli.exchange.stored_tensors import stored_tensors
-from tfcli.exchange.tokenizer_json import from_tokenizer_json
+from tfcli.exchange.tokenizer_import import find_tokenizer_in
 from tfcli.files import read_json, require_regular_file, to_json
 from tfcli.model.safetensors_file import SafetensorsFile, is_finite
 from tfcli.runs.kept_files import CHAT_TEMPLATE, MAX_BYTES, TOKENIZER_CONFIG
-from tfcli.text.sandbox import open_sandboxed
-from tfcli.text.sentencepiece_model import write_pieces
 from tfcli.text.sentencepiece_tokenizer import SentencePieceTokenizer
-from tfcli.text.tokenizer_file import load_tokenizer
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -82,51 +79,6 @@ def inspect_checkpoint(path: Path, *, context_length: int | None = None) -> Impo
 
 
 # --- inspection ---------------------------------------------------------------------------------
-
-
-def find_tokenizer_in(path: Path) -> Tokenizer:
-    """The tokenizer in a folder or a file: `tokenizer.model`, or an equivalent `tokenizer.json`.
-
-    Raises:
-        NotFoundError: there is none.
-        DataError: it is of an unsupported kind.
-
-    """
-    folder_has = {name: path / name for name in ("tokenizer.model", "tokenizer.json")}
-    if path.is_file():
-        folder_has = {"tokenizer.json" if path.suffix == ".json" else "tokenizer.model": path}
-    model, described = folder_has.get("tokenizer.model"), folder_has.get("tokenizer.json")
-    if model and model.is_file():
-        tokenizer = load_tokenizer(model, open_sandboxed)
-        if described and described.is_file():
-            _require_agreement(tokenizer, described)
-        return tokenizer
-    if described and described.is_file():
-        return open_sandboxed(write_pieces(from_tokenizer_json(_read_json(described))))
-    raise NotFoundError(
-        f"no tokenizer.model or tokenizer.json in {path}",
-        why="only models with a SentencePiece tokenizer can be imported",
-    )
-
-
-def _require_agreement(tokenizer: Tokenizer, described: Path) -> None:
-    """Refuses a `tokenizer.json` of a known kind whose pieces differ from the `tokenizer.model`.
-
-    One of another kind cannot be compared.
-    """
-    try:
-        pieces = from_tokenizer_json(_read_json(described))
-    except DataError:
-        return
-    if not isinstance(tokenizer, SentencePieceTokenizer):
-        return
-    ours = tokenizer.pieces
-    if [piece.text for piece in ours.pieces] != [piece.text for piece in pieces.pieces]:
-        raise DataError(
-            f"{described} and the tokenizer.model beside it have different pieces",
-            why="it is unclear which of them the model was trained with",
-            hint="remove the wrong one",
-        )
 
 
 def _add_ends(tokenizer: Tokenizer, described: dict[str, Any], path: Path) -> None:

@@ -243,7 +243,9 @@ def to_bfloat16(array: Array) -> Array:
 
 
 def write_tensors(
-    write: Callable[[bytes | memoryview], None], arrays: Mapping[str, SupportsArray]
+    write: Callable[[bytes | memoryview], None],
+    arrays: Mapping[str, SupportsArray],
+    metadata: Mapping[str, str] | None = None,
 ) -> None:
     """Writes a safetensors file, one array after the other.
 
@@ -253,11 +255,12 @@ def write_tensors(
 
     Args:
         write: writes bytes to the file.
+        metadata: of the file; transformers wants `{"format": "pt"}`.
 
     """
     import numpy as np
 
-    header: dict[str, dict[str, object]] = {}
+    header: dict[str, dict[str, Any]] = {}
     place = 0
     for name in written_order(arrays):
         shape, format = list(arrays[name].shape), arrays[name].dtype
@@ -265,7 +268,8 @@ def write_tensors(
         kind = "BF16" if is_bfloat16(arrays[name]) else kind
         offsets = [place, place := place + math.prod(shape) * format.itemsize]
         header[name] = {"dtype": kind, "shape": shape, "data_offsets": offsets}
-    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    described = {"__metadata__": dict(metadata)} if metadata else {}
+    text = json.dumps(described | header, separators=(",", ":"), ensure_ascii=False).encode()
     text += b" " * (-len(text) % 8)  # so that the arrays are aligned
     write(len(text).to_bytes(8, "little") + text)
     for name in header:

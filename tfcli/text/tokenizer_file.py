@@ -47,6 +47,24 @@ def _too_large(size: int) -> str:
     return f"tokenizer file too large: {size:,} bytes (limit: {MAX_FILE_BYTES >> 20} MiB)"
 
 
+def read_tokenizer_file(path: Path) -> bytes:
+    """The content of a file that is no larger than a tokenizer may be.
+
+    Raises:
+        NotFoundError, InputOutputError: it cannot be read.
+        DamagedError: it is a pipe or a device.
+        DataError: it is too large.
+
+    """
+    try:
+        require_regular_file(path)
+        if (size := path.stat().st_size) > MAX_FILE_BYTES:
+            raise DataError(f"{path}: {_too_large(size)}")
+        return path.read_bytes()
+    except OSError as error:
+        raise translate_os_error(error, path) from error
+
+
 def load_tokenizer(path: Path, opener: Callable[[bytes], Tokenizer] = open_tokenizer) -> Tokenizer:
     """Opens the file at `path`.
 
@@ -60,13 +78,7 @@ def load_tokenizer(path: Path, opener: Callable[[bytes], Tokenizer] = open_token
         DataError: it is not a tokenizer, or not one for tfcli.
 
     """
-    try:
-        require_regular_file(path)
-        if (size := path.stat().st_size) > MAX_FILE_BYTES:
-            raise DataError(f"{path}: {_too_large(size)}")
-        serialized = path.read_bytes()
-    except OSError as error:
-        raise translate_os_error(error, path) from error
+    serialized = read_tokenizer_file(path)
     try:
         return opener(serialized)
     except DataError as error:

@@ -46,7 +46,7 @@ def adamw_learning_rate(config: ModelConfig, *, fine_tuning: bool) -> float:
 # What fine-tuning on a CPU takes at most, where one row at a time is not more: 16 bytes are a
 # weight, its gradient and its two moments. So 135 M parameters need less than 3 GB in all, 600 M
 # less than 12 GB, however much is free: others work on a personal machine, too.
-BYTES_PER_PARAMETER, SPARE_BYTES, LEAST_BYTES = 18, 200_000_000, 1_500_000_000
+BYTES_PER_PARAMETER, SPARE_BYTES, LEAST_BYTES = 19, 100_000_000, 1_500_000_000
 
 
 def preferred_bytes(model: ModelConfig) -> int:

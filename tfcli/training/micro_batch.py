@@ -76,6 +76,8 @@ def choose_micro_batch(
     if sharded is not True:
         if preferred is not None:
             found = _micro_batch(model, rows, memory.at_most(preferred), checkpointing)
+            lean = checkpointing is not False  # as little more as possible
+            found = found or _micro_batch(model, 1, memory, checkpointing=lean)
         found = found or _micro_batch(model, rows, memory, checkpointing)
     if world_size > 1 and (found is None if sharded is None else sharded):
         size = rows_in_memory(model, rows, memory.plain, shards=world_size)

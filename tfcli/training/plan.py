@@ -234,7 +234,9 @@ def make_plan(
     _check(options, corpus)
     tokens, pairs = len(corpus.training), corpus.training_targets is not None
     dtype = options.dtype or resources.dtype
-    candidates = candidate_models(options, tokens, vocab_size, base.config if base else None)
+    candidates = candidate_models(
+        options, tokens, vocab_size, base.config if base else None, pairs=pairs
+    )
     batch_tokens = options.batch_tokens or resources.batch_tokens * resources.world_size
     if not options.batch_tokens and _is_short(options, dtype):
         batch_tokens //= 2  # where time is short, more and smaller steps are worth more
@@ -292,14 +294,11 @@ def _micro_batch(
     base: BaseModel | None,
 ) -> MicroBatch:
     return choose_micro_batch(
-        model,
-        -(-rows // resources.world_size),
-        memory=resources.memory,
+        model, -(-rows // resources.world_size), memory=resources.memory,
         preferred=preferred_bytes(model) if base and resources.shared else None,
-        checkpointing=options.checkpointing,
-        world_size=resources.world_size,
+        checkpointing=options.checkpointing, world_size=resources.world_size,
         sharded=options.sharded,
-    )
+    )  # fmt: skip
 
 
 def _or(value: float | None, default: float) -> float:
