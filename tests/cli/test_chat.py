@@ -217,6 +217,31 @@ def test_a_conversation_is_kept_and_saved(talking: Shell, tmp_path: Path) -> Non
 
 
 @posix
+def test_one_of_several_answers_is_taken(talking: Shell, tmp_path: Path) -> None:
+    child = session(talking, "--max-new-tokens", "9", "--temperature", "3")
+    say(child, "Ann")
+    say(child, "/retry 3", "--- 1 ---", "--- 2 ---", "--- 3 ---")
+    child.expect_exact("/take 1 to /take 3 chooses one; now it is 3.")
+    say(child, f"/save {tmp_path}/third.json", "Saved to")
+    say(child, "/take 1", "> Ann")
+    say(child, f"/save {tmp_path}/first.json", "Saved to")
+    say(child, "/take 3", "> Ann")
+    say(child, f"/save {tmp_path}/again.json", "Saved to")
+    first, third, again = (
+        json.loads((tmp_path / f"{name}.json").read_text()) for name in ("first", "third", "again")
+    )
+    assert third == again
+    assert first != third
+    assert first[0] == third[0]
+    child.expect("> $")
+    child.send("/sy\t")
+    child.expect_exact("/system ")
+    child.sendline("")
+    say(child, "/quit")
+    quit_session(child)
+
+
+@posix
 def test_a_file_goes_on_where_it_ended(talking: Shell, tmp_path: Path) -> None:
     file = tmp_path / "talk.json"
     said = [{"role": "user", "content": "Ann"}, {"role": "assistant", "content": "Bob saw"}]
