@@ -13,7 +13,7 @@ from tfcli.cli.humanize import format_bytes, format_count, format_duration
 from tfcli.cli.streams import counted
 from tfcli.model.cost import parameters_by_part
 from tfcli.runs.comparison import configuration, obstacle, results, side_by_side
-from tfcli.runs.run import source_name
+from tfcli.runs.source_names import source_name
 from tfcli.text.reading_options import DEFAULT
 
 if TYPE_CHECKING:

@@ -62,6 +62,30 @@ class TensorInfo:
     end: int
 
 
+@dataclass(frozen=True)
+class StoredArray:
+    """An array in a file, read when numpy asks for it, and not kept.
+
+    Read and not mapped: mapped pages count as the process's memory until the mapping ends.
+
+    Attributes:
+        place: where it begins in the file, in bytes.
+
+    """
+
+    path: Path
+    place: int
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+    def __array__(self, dtype: object = None, copy: bool | None = None) -> Array:
+        import numpy as np
+
+        count = math.prod(self.shape)
+        array = np.fromfile(self.path, self.dtype, count, offset=self.place)
+        return array.reshape(self.shape)
+
+
 class SafetensorsFile:
     """The arrays of a file, memory-mapped.
 
@@ -90,7 +114,8 @@ class SafetensorsFile:
             header = json.loads(data[8 : 8 + size].tobytes())
             if not isinstance(header.pop("__metadata__", {}), dict):
                 raise ValueError("its metadata is not an object")
-            self._data = data[8 + size :]
+            self._first = 8 + size
+            self._data = data[self._first :]
             self.tensors = {name: self._check(entry) for name, entry in header.items()}
             self._check_coverage()
         except (
@@ -158,6 +183,12 @@ class SafetensorsFile:
             raise DamagedError(
                 f"{name} in {self.path} has an impossible shape", why=str(error)
             ) from None
+
+    def stored(self, name: str) -> StoredArray:
+        """An array that is read from the file when it is asked for; see `map` for its format."""
+        mapped = self.map(name)
+        place = self._first + self.tensors[name].begin
+        return StoredArray(self.path, place, mapped.shape, mapped.dtype)
 
     def read(self, name: str) -> Array:
         """An array in float32; a copy, unless it is float32 already."""

@@ -80,7 +80,10 @@ class Tokenizer(Protocol):
 
     @property
     def special_ids(self) -> Mapping[str, int]:
-        """The ids of special tokens by their text, such as `<|im_end|>`; no text becomes them."""
+        """The ids of the special tokens by their texts, such as `<|im_end|>`.
+
+        `encode` takes such a text for what it says: see `tfcli.text.special_text`.
+        """
 
     @property
     def prefix(self) -> str:
