@@ -89,7 +89,8 @@ def saved(model: Model, folder: Path) -> Path:
         eos_token_id=end, **model.settings,
     )  # fmt: skip
     name = "LMHeadModel" if model.kind == "GPT2" else "ForCausalLM"
-    theirs = random_weights(getattr(transformers, f"{model.kind}{name}")(config)).to(model.dtype)
+    theirs: Any = getattr(transformers, f"{model.kind}{name}")(config)
+    random_weights(theirs).to(model.dtype)
     theirs.save_pretrained(folder, max_shard_size="100KB")
     settings = {
         "tokenizer_class": "PreTrainedTokenizerFast", "eos_token": END, "chat_template": TEMPLATE,
