@@ -14,11 +14,9 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 from packaging.tags import platform_tags
 
 # the decoder, which generates
-SOURCE = Path("tfcli/generation/engines/decoder.c")
-LIBRARY = SOURCE.with_name("_decoder.so")
-REASON = SOURCE.with_name(
-    "_decoder_missing.txt"
-)  # why there is no library; `tfcli doctor` shows it
+DECODER = Path("tfcli/generation/engines")
+LIBRARY = DECODER / "_decoder.so"
+REASON = DECODER / "_decoder_missing.txt"  # why there is no library; `tfcli doctor` shows it
 # the kernels, which train
 KERNELS = Path("tfcli/model/native")
 KERNELS_REASON = KERNELS / "_kernels_missing.txt"
@@ -79,7 +77,8 @@ def compile_library(root: Path) -> str | None:
     library, reason_file = root / LIBRARY, root / REASON
     library.unlink(missing_ok=True)
     reason_file.unlink(missing_ok=True)
-    reason = _compile([root / SOURCE], library, X86_FLAGS if _is_x86() else [])
+    sources = sorted((root / DECODER).glob("*.c"))
+    reason = _compile(sources, library, X86_FLAGS if _is_x86() else [])
     if reason:
         reason_file.write_text(reason, encoding="utf-8")
     return reason

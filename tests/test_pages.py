@@ -28,7 +28,14 @@ SECTIONS = [
     *((page, read_page(page)) for page in QUICK_STARTS),
     *(
         (page, part)
-        for page in ("docs/training.md", "docs/generating.md", "docs/recipes.md", "docs/json.md")
+        for page in (
+            "docs/training.md",
+            "docs/generating.md",
+            "docs/recipes.md",
+            "docs/json.md",
+            "docs/chat.md",
+            "docs/insight.md",
+        )
         for part in re.split(r"^#+ (?=\w)", read_page(page), flags=re.MULTILINE)[1:]
     ),
 ]
@@ -172,7 +179,7 @@ TERMS = {
     "Greedy", "Attention", "Feed-forward", "Residual", "Norm", "RoPE", "KV cache", "Embedding",
     "Hidden size", "Optimizer", "Muon", "Prompt", "Stop string", "Beam search", "Extra",
     "Repetition penalty", "User-defined symbol", "Token healing", "Bigram initialization", "Memory",
-    "Kneser-Ney",
+    "Kneser-Ney", "Chat template", "System prompt", "Turn",
 }  # fmt: skip
 
 

@@ -50,9 +50,9 @@ class ByteTokenizer:
     ) -> None:
         self.token_bytes = list(token_bytes)
         self.special = special
+        self.special_ids = {f"<|{i}|>": i for i in special.control}
         self._ids = {spelled: i for i, spelled in enumerate(token_bytes) if spelled} | (ids or {})
         self.vocab_size = len(self.token_bytes)
-        self.special_ids: dict[str, int] = {}
         self.byte_ids = frozenset(i for i, byte in enumerate(token_bytes) if byte >= b"\x80")
 
     @property
@@ -165,3 +165,22 @@ def without_eos(tokenizer: ByteTokenizer, *, bos: bool = False) -> ByteTokenizer
 
 def _with_bos(special: SpecialTokens, bos: Bos) -> SpecialTokens:
     return replace(special, bos={"its own": special.bos, "eos": special.eos, "none": None}[bos])
+
+
+# Of the tokenizer below; its symbols are tokens with a text.
+CONTROL = ["<|im_start|>", "<|im_end|>"]
+SYMBOLS = ["<|user|>", "<think>"]
+
+
+def chat_tokenizer(*, dummy_prefix: bool = False) -> SentencePieceTokenizer:
+    """Bytes, a space, two control tokens and two user-defined symbols."""
+    pieces = (
+        Piece("<unk>", 0, PieceType.UNKNOWN),
+        *(Piece(text, 0, PieceType.CONTROL) for text in ("<s>", "</s>")),
+        *(Piece(f"<0x{byte:02X}>", 0, PieceType.BYTE) for byte in range(256)),
+        Piece(SPACE_MARK, 0, PieceType.NORMAL),
+        *(Piece(text, 0, PieceType.CONTROL) for text in CONTROL),
+        *(Piece(text, 0, PieceType.USER_DEFINED) for text in SYMBOLS),
+    )
+    model = SentencePieceModel(Algorithm.BPE, pieces, dummy_prefix=dummy_prefix)
+    return SentencePieceTokenizer(write_pieces(model))

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from tfcli.errors import DamagedError, DataError, NotFoundError
-from tfcli.exchange.gguf_file import GgufFile
+from tfcli.exchange.gguf_file import FORMATS, GgufFile
+from tfcli.exchange.import_gguf import MAX_MULTIPLE
 from tfcli.model.safetensors_file import is_bfloat16, to_float32
 
 Q8_0 = gguf.GGMLQuantizationType.Q8_0
@@ -48,14 +49,40 @@ def test_it_reads_what_the_library_writes(written: Path) -> None:
     assert metadata["texts"] == ["", "a", "日本"]
     assert metadata["numbers"].tolist() == [1.5, 2.5]
     assert metadata["flags"].tolist() == [True, False]
-    assert {name: tensor.format for name, tensor in file.tensors.items()} == {
+    assert {name: tensor.format.name for name, tensor in file.tensors.items()} == {
         "f32": "F32", "f16": "F16", "bf16": "BF16", "q8_0": "Q8_0"
     }  # fmt: skip
     assert np.array_equal(file.map("f32"), MATRIX)
     assert np.array_equal(file.map("f16"), MATRIX.astype(np.float16))
     assert is_bfloat16(file.map("bf16"))
     assert np.allclose(to_float32(file.map("bf16")), MATRIX, rtol=2**-7)
-    assert np.allclose(file.unpack("q8_0"), MATRIX, atol=np.abs(MATRIX).max() / 127)
+    assert np.allclose(file.unpack("q8_0", np.float32), MATRIX, atol=np.abs(MATRIX).max() / 127)
+
+
+@pytest.mark.parametrize("number", sorted(set(FORMATS) - {0, 1, 30}))
+def test_quantized_formats_are_those_of_the_library(number: int, tmp_path: Path) -> None:
+    format = gguf.GGMLQuantizationType(number)
+    ours = FORMATS[number]
+    assert gguf.GGML_QUANT_SIZES[format] == (ours.block, ours.block_bytes)
+    packed = np.random.default_rng(1).integers(0, 256, (3, 2 * ours.block_bytes), np.uint8)
+    begin, count = ours.scales
+    scales = np.linspace(0.5, 2, 6 * count).astype("<f2").view(np.uint8).reshape(6, -1)
+    packed.reshape(6, -1)[:, begin : begin + 2 * count] = scales
+    writer = gguf.GGUFWriter(tmp_path / "it.gguf", "llama")
+    writer.add_tensor("a", packed, raw_dtype=format)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    file = GgufFile(tmp_path / "it.gguf")
+    assert np.array_equal(file.scales("a").reshape(-1), scales.reshape(-1).view("<f2"))
+    unpacked = file.unpack("a", np.float32)
+    assert np.array_equal(unpacked, gguf.quants.dequantize(packed, format))
+    assert unpacked.shape == (3, 2 * ours.block)
+    assert np.abs(unpacked).max() < MAX_MULTIPLE * 2
+    with_zeros = packed.copy()
+    with_zeros.reshape(6, -1)[:, begin : begin + 2 * count] = 0
+    assert not gguf.quants.dequantize(with_zeros, format).any()  # nothing else scales them
 
 
 def test_a_file_cut_short_anywhere_is_damaged(written: Path, tmp_path: Path) -> None:
@@ -139,7 +166,7 @@ def test_every_flipped_byte_of_a_header_is_read_or_refused(written: Path, tmp_pa
         except DataError:
             continue
         for name, found in file.tensors.items():
-            if found.format in {"F32", "F16", "BF16"}:
+            if found.format.name in {"F32", "F16", "BF16"}:
                 file.map(name)
 
 

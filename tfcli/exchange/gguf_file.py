@@ -47,15 +47,39 @@ NUMBERS = {
 }  # fmt: skip
 STRING, ARRAY = 8, 9
 
-# Number formats of tensors by their number: name, numbers in a block, bytes of a block.
 FLOATS: dict[str, Any] = {"F32": "<f4", "F16": "<f2", "BF16": [BFLOAT16]}
-FORMATS: dict[int, tuple[str, int, int]] = {
-    0: ("F32", 1, 4), 1: ("F16", 1, 2), 30: ("BF16", 1, 2),
-    2: ("Q4_0", 32, 18), 3: ("Q4_1", 32, 20), 6: ("Q5_0", 32, 22), 7: ("Q5_1", 32, 24),
-    8: ("Q8_0", 32, 34), 10: ("Q2_K", 256, 84), 11: ("Q3_K", 256, 110), 12: ("Q4_K", 256, 144),
-    13: ("Q5_K", 256, 176), 14: ("Q6_K", 256, 210),
-    20: ("IQ4_NL", 32, 18), 23: ("IQ4_XS", 256, 136),
+
+
+@dataclass(frozen=True)
+class NumberFormat:
+    """How numbers are stored: in blocks, whose numbers are small integers times scales.
+
+    Attributes:
+        name: "F32", "F16", "BF16", or a quantized one such as "Q8_0".
+        block: numbers in a block.
+        block_bytes: bytes of a block.
+        scales: where in a block its scales in float16 begin, and how many they are.
+
+    """
+
+    name: str
+    block: int
+    block_bytes: int
+    scales: tuple[int, int] = (0, 0)
+
+
+# By their number in a file; ggml-common.h.
+FORMATS = {
+    0: NumberFormat("F32", 1, 4), 1: NumberFormat("F16", 1, 2), 30: NumberFormat("BF16", 1, 2),
+    2: NumberFormat("Q4_0", 32, 18, (0, 1)), 3: NumberFormat("Q4_1", 32, 20, (0, 2)),
+    6: NumberFormat("Q5_0", 32, 22, (0, 1)), 7: NumberFormat("Q5_1", 32, 24, (0, 2)),
+    8: NumberFormat("Q8_0", 32, 34, (0, 1)),
+    10: NumberFormat("Q2_K", 256, 84, (80, 2)), 11: NumberFormat("Q3_K", 256, 110, (108, 1)),
+    12: NumberFormat("Q4_K", 256, 144, (0, 2)), 13: NumberFormat("Q5_K", 256, 176, (0, 2)),
+    14: NumberFormat("Q6_K", 256, 210, (208, 1)),
+    20: NumberFormat("IQ4_NL", 32, 18, (0, 1)), 23: NumberFormat("IQ4_XS", 256, 136, (0, 1)),
 }  # fmt: skip
+UNPACKED_AT_ONCE = 1 << 20  # numbers
 
 
 @dataclass(frozen=True)
@@ -63,13 +87,12 @@ class GgufTensor:
     """Where a tensor is.
 
     Attributes:
-        format: "F32", "F16", "BF16", or a quantized one such as "Q8_0".
         shape: as numpy has it, the innermost dimension last.
         begin, end: its bytes in the file.
 
     """
 
-    format: str
+    format: NumberFormat
     shape: tuple[int, ...]
     begin: int
     end: int
@@ -121,10 +144,15 @@ class GgufFile:
         import numpy as np
 
         tensor = self.tensors[name]
-        return np.ndarray(tensor.shape, np.dtype(FLOATS[tensor.format]), self._data, tensor.begin)
+        return np.ndarray(
+            tensor.shape, np.dtype(FLOATS[tensor.format.name]), self._data, tensor.begin
+        )
 
-    def unpack(self, name: str) -> Array:
-        """A quantized tensor in float32.
+    def unpack(self, name: str, dtype: Any) -> Array:
+        """A quantized tensor, unpacked.
+
+        Args:
+            dtype: float32 or float16.
 
         Raises:
             UsageError: the package `gguf`, which unpacks it, is missing.
@@ -134,12 +162,54 @@ class GgufFile:
 
         tensor = self.tensors[name]
         library = gguf_library("reading a quantized GGUF file")
-        rows = math.prod(tensor.shape[:-1])
-        row_bytes = (tensor.end - tensor.begin) // rows
-        packed = np.ndarray((rows, row_bytes), np.uint8, self._data, tensor.begin)
-        format = library.GGMLQuantizationType[tensor.format]
-        unpacked: Array = library.quants.dequantize(packed, format).reshape(tensor.shape)
-        return unpacked
+        packed = self._blocks(tensor)
+        format = library.GGMLQuantizationType[tensor.format.name]
+        unpacked = np.empty((len(packed), tensor.format.block), dtype)
+        step = max(1, UNPACKED_AT_ONCE // tensor.format.block)
+        for begin in range(0, len(packed), step):
+            part = slice(begin, begin + step)
+            unpacked[part] = library.quants.dequantize(packed[part], format)
+        return unpacked.reshape(tensor.shape)
+
+    def scales(self, name: str) -> Array:
+        """The scales of a quantized tensor, a row for each block: float16."""
+        import numpy as np
+
+        tensor = self.tensors[name]
+        begin, count = tensor.format.scales
+        found: Array = self._blocks(tensor)[:, begin : begin + 2 * count].copy().view("<f2")
+        return np.abs(found)
+
+    def same(self, one: str, other: str) -> bool:
+        """Whether two tensors are equal, byte by byte."""
+        first, second = self.tensors[one], self.tensors[other]
+        if (first.format, first.shape) != (second.format, second.shape):
+            return False
+        with memoryview(self._data) as data:
+            return data[first.begin : first.end] == data[second.begin : second.end]
+
+    def _blocks(self, tensor: GgufTensor) -> Array:
+        """The bytes of a tensor, a row for each block."""
+        import numpy as np
+
+        size = tensor.format.block_bytes
+        shape = ((tensor.end - tensor.begin) // size, size)
+        return np.ndarray(shape, np.uint8, self._data, tensor.begin)
+
+
+def is_gguf(path: Path) -> bool:
+    """Whether a path is that of a file which begins like a GGUF file, or is called like one."""
+    from tfcli.files import translate_os_error
+
+    if path.suffix == ".gguf":
+        return not path.is_dir()
+    if not path.is_file():
+        return False
+    try:
+        with path.open("rb") as file:
+            return file.read(len(MAGIC)) == MAGIC
+    except OSError as error:
+        raise translate_os_error(error, path) from error
 
 
 def gguf_library(doing: str) -> Any:
@@ -218,7 +288,7 @@ class _Header:
             found[name] = GgufTensor(format, shape, begin, begin + size)
         return found
 
-    def tensor(self) -> tuple[str, str, tuple[int, ...], int, int]:
+    def tensor(self) -> tuple[str, NumberFormat, tuple[int, ...], int, int]:
         """Name, format, shape, bytes and offset of the next tensor."""
         name, dimensions = self.string(), self.number("I")
         if dimensions > MAX_DIMENSIONS:
@@ -230,12 +300,13 @@ class _Header:
         if number not in FORMATS:
             raise DataError(
                 f"the tensor {name[:60]!r} has a number format that is not read here ({number})",
-                why=f"read are {', '.join(known for known, _, _ in FORMATS.values())}",
+                why=f"read are {', '.join(known.name for known in FORMATS.values())}",
             )
-        format, block, block_bytes = FORMATS[number]
-        if block > 1 and (not shape or shape[-1] % block):
-            raise ValueError(f"the rows of {name[:60]!r} are no multiple of {block}")
-        return name, format, shape, math.prod(shape) // block * block_bytes, self.number("Q")
+        format = FORMATS[number]
+        if format.block > 1 and (not shape or shape[-1] % format.block):
+            raise ValueError(f"the rows of {name[:60]!r} are no multiple of {format.block}")
+        size = math.prod(shape) // format.block * format.block_bytes
+        return name, format, shape, size, self.number("Q")
 
     # --- values -----------------------------------------------------------------------------------
 

@@ -31,18 +31,18 @@ from tfcli.files import (
     write_file,
 )
 from tfcli.model.config import ModelConfig
+from tfcli.runs.source_names import list_sources
 from tfcli.runs.step import find_step, list_steps
 from tfcli.runs.tokenizer_of_run import (
     TokenizerMetadata,
     find_tokenizer_file,
     open_tokenizer_of_run,
 )
-from tfcli.text.reading_options import ReadingOptions
+from tfcli.text.pairs import PairForm, PairScan
+from tfcli.text.reading_options import ADDED_LATER, ReadingOptions
 from tfcli.text.tokenizer_file import run_file_name
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from tfcli.text.tokenizer import Tokenizer
 
 ROOT = Path("checkpoints")
@@ -97,6 +97,8 @@ class CorpusMetadata:
         held_out: stretches of all its bytes.
         reading: how its files were read; None by their suffixes, as at first.
         parts: only where some have weights of their own.
+        arguments, exclude: what the sources were found by; none in runs of earlier releases.
+        pairs: where it is pairs of prompt and answer.
 
     """
 
@@ -112,15 +114,20 @@ class CorpusMetadata:
     reading: ReadingOptions | None
     parts: tuple[PartMetadata, ...]
     val: ValMetadata | None
+    arguments: tuple[str, ...]
+    exclude: tuple[str, ...]
+    pairs: PairScan | None
 
     @property
     def held_out_text(self) -> str | None:
         """What was held out, in words."""
         if self.val:
-            return _listed(self.val.sources)
+            return list_sources(self.val.sources)
+        names = list_sources(self.sources)
+        if self.pairs and self.pairs.held_out_pairs:
+            return f"{self.pairs.held_out_pairs:,} pairs of {names}, chosen at random"
         if not self.held_out:
             return None
-        names = _listed(self.sources)
         if self.documents == 1:
             return f"the end of {names}"
         if self.documents <= len(self.sources) and len(self.held_out) == len(self.sources):
@@ -138,8 +145,13 @@ class CorpusMetadata:
 
         """
         if isinstance(value, dict):
-            known: dict[str, Any] = {"reading": None, "parts": [], "val": None}
+            known: dict[str, Any] = {
+                "reading": None, "parts": [], "val": None, "arguments": [], "exclude": [],
+                "pairs": None,
+            }  # fmt: skip
             known |= _with_held_out(value)
+            if isinstance(known["reading"], dict):
+                known["reading"] = ADDED_LATER | known["reading"]
             if isinstance(known["parts"], list):
                 known["parts"] = [_with_held_out(part) for part in known["parts"]]
             value = known
@@ -147,20 +159,6 @@ class CorpusMetadata:
         if corpus.parts and sum(part.sources for part in corpus.parts) != len(corpus.sources):
             raise ValueError("parts and sources do not match")
         return corpus
-
-
-def source_name(source: str) -> str:
-    """What a source of a text is called."""
-    path = Path(source)
-    return "the piped text" if path.parent.name == "piped" else path.name
-
-
-def _listed(sources: Sequence[str]) -> str:
-    """The names of some files, and how many more there are."""
-    names = list(map(source_name, sources))
-    if len(names) <= 3:
-        return " and ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))
-    return f"{names[0]}, {names[1]} and {len(names) - 2:,} more"
 
 
 def _with_held_out(value: Any) -> Any:
@@ -213,6 +211,11 @@ class Run:
     def tokenizer_path(self) -> Path:
         """The file of its tokenizer."""
         return find_tokenizer_file(self.path)
+
+    @property
+    def form(self) -> PairForm | None:
+        """How its prompts are framed, if it was trained on pairs of prompt and answer."""
+        return self.corpus.pairs.form if self.corpus.pairs else None
 
     def tokenizer(self) -> Tokenizer:
         """Its tokenizer; before it is opened, its hash is compared with the one in `run.json`.

@@ -80,7 +80,10 @@ class Tokenizer(Protocol):
 
     @property
     def special_ids(self) -> Mapping[str, int]:
-        """The ids of special tokens by their text, such as `<|im_end|>`; no text becomes them."""
+        """The ids of special tokens by their text, such as `<|im_end|>`; no text becomes them.
+
+        But `tfcli.text.special_text` makes them of it.
+        """
 
     @property
     def prefix(self) -> str:
