@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 from pathlib import Path
@@ -51,10 +52,8 @@ def return_freed_memory() -> None:
 
     By itself it keeps blocks of up to 32 MiB for later, in pieces: a third more than is in use.
     """
-    try:
+    with contextlib.suppress(AttributeError, OSError, TypeError):  # another allocator
         ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, RETURNED_BYTES)
-    except (AttributeError, OSError, TypeError):
-        pass  # another allocator
 
 
 def address_space() -> int | None:
