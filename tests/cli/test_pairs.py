@@ -71,6 +71,25 @@ def test_prompts_are_framed_as_in_training(taught: Shell) -> None:
     assert {row["finish_reason"] for row in rows} == {"eos"}
 
 
+def test_the_answer_that_comes_most_often_is_written(taught: Shell) -> None:
+    asked = b'{"prompt": "avk", "id": 7}\n{"nothing": 1}\n{"prompt": "bvk"}\n'
+    options = ("generate", "--jsonl", "--vote", "5", "--seed", "3")
+    done = taught(*options, stdin=asked)
+    assert done.code == 65
+    first, wrong, second = map(json.loads, done.out.splitlines())
+    assert (first["text"], first["votes"], first["id"], first["row"]) == ("aa", 5, 7, 1)
+    assert "error" in wrong
+    assert (second["text"], second["row"]) == ("bb", 3)
+    assert taught("generate", "avk", "--vote", "3").out == b"aa"
+    assert taught("generate", "--lines", "--vote", "2", stdin=b"avk\ncvk\n").out == b"aa\ncc\n"
+    hot = ("generate", "avk", "--raw", "--temperature", "1.5", "--max-new-tokens", "4", "--jsonl")
+    won = json.loads(taught(*hot, "--vote", "4", "--seed", "1").out)
+    again = json.loads(taught(*hot, "--seed", str(won["seed"])).out)
+    assert again["text"] == won["text"], "the seed gives it again"
+    refused = taught("generate", "avk", "--vote", "3", "-n", "2")
+    assert "cannot be combined" in refused.err
+
+
 def test_eval_compares_answers_with_those_expected(taught: Shell) -> None:
     rows = [{"prompt": p, "completion": p[0] * 2} for p in map(prompt, range(40))]
     rows += [{"prompt": "avk", "completion": "ab"}, {"prompt": "bvk", "completion": "xyz"}]

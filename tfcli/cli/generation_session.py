@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 from tfcli.cli import streams
+from tfcli.cli.format_report import FormatReport
 from tfcli.cli.generation_progress import Progress, Throughput
 from tfcli.cli.output_formats import EscapedLines, JsonLines, OutputFormat, Plain, Result, Surprisal
 from tfcli.cli.stdin_lines import StdinLines
+from tfcli.cli.voted import Voted
 from tfcli.errors import DataError
 from tfcli.generation.request import LENGTH, PROMPT, SAMPLING, Sampling, StructuredOutput
 from tfcli.options import OptionError, Options, option, options_of, parse_duration
 from tfcli.text.encoding import UTF8_BOM
-from tfcli.text.escapes import escape
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tfcli.cli.shared_options import EngineOptions
-    from tfcli.generation.constraints import FormatFit
     from tfcli.generation.engines.engine import Engine
     from tfcli.generation.generate import Finished, Generator, TokenEvent
     from tfcli.generation.request import GenerationRequest
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from tfcli.text.tokenizer import Tokenizer
 
 BATCH = "Batch"
-FITTING = 0.2  # of the model's probability; where the form leaves less, that is said
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +48,11 @@ class SessionOptions(Options):
         help="Beam search: keep the N most likely texts instead of sampling; 1: off.",
     )  # fmt: skip
     samples: int = option(1, short="n", min=1, off=1, panel=BATCH, help="Samples per prompt.")
+    vote: int = option(
+        1, min=1, off=1, panel=BATCH,
+        conflicts=("samples", "greedy", "num_beams", "logprobs", "interactive", "stats"),
+        help="Sample N texts for each prompt and write the most frequent one; 1: off.",
+    )  # fmt: skip
     lines: bool = option(
         False, panel=BATCH, conflicts=("jsonl", "interactive", "num_beams", "logprobs"),
         help="Read one prompt per line from stdin.",
@@ -77,9 +81,16 @@ class SessionOptions(Options):
     )
     stats: bool = option(False, help="Report the speed.")
 
+    @property
+    def drawn(self) -> int:
+        """How many texts are generated for each prompt."""
+        return max(self.samples, self.vote)
+
 
 def output_format(options: SessionOptions, request: GenerationRequest) -> OutputFormat:
     """The format that the options ask for."""
+    if options.vote > 1:
+        return Voted(output_format(replace(options, vote=1), request), options.vote)
     if options.logprobs and not options.jsonl:  # whose lines have them
         return Surprisal(samples=options.samples)
     if options.lines:
@@ -125,7 +136,7 @@ class GenerationSession:
 
         options = self._options
         output = output_format(options, request)
-        feed = RequestFeed(iter([RequestLine(1, request)]), output, samples=options.samples)
+        feed = RequestFeed(iter([RequestLine(1, request)]), output, samples=options.drawn)
         if options.num_beams > 1:
             if options.samples > options.num_beams:
                 problem = f"must not be more than {options.num_beams}, the number of beams"
@@ -134,7 +145,7 @@ class GenerationSession:
             generator.check(request)
             events = self._search(generator, engine, tokenizer, feed)
         else:
-            rows = min(options.batch_size, options.samples)
+            rows = min(options.batch_size, options.drawn)
             generator, engine, _ = self._open(rows, output.logprobs)
             generator.check(request)
             events = generator.stream(feed)
@@ -167,7 +178,7 @@ class GenerationSession:
         )
         lines = (parse(line, number) for number, line in numbered if not json or line.strip())
         feed = RequestFeed(
-            lines, output, samples=self._options.samples, arriving=arriving,
+            lines, output, samples=self._options.drawn, arriving=arriving,
             deadline=self._deadline,
         )  # fmt: skip
         formats = self._write(generator.stream(feed), engine, feed, output)
@@ -282,55 +293,6 @@ class GenerationSession:
             report = throughput.report(single=feed.count == 1)
             streams.say(f"{report} Engine: {engine.description}.")
         return formats
-
-
-class FormatReport:
-    """How the texts of structured output turned out."""
-
-    def __init__(self) -> None:
-        self._count = self._incomplete = 0
-        self._unfitting: list[FormatFit] = []
-
-    def add(self, finished: Finished) -> None:
-        """A text is complete."""
-        self._count += 1
-        self._incomplete += finished.reason == "incomplete"
-        if finished.fit and finished.fit.probability < FITTING:
-            self._unfitting.append(finished.fit)
-
-    def note(self) -> str | None:
-        """What to say where a model has learned nothing like the format."""
-        if not self._unfitting:
-            return None
-        outputs = f"{len(self._unfitting):,} of {streams.counted(self._count, 'output')}"
-        places = [fit.unlikely_after for fit in self._unfitting if fit.unlikely_after]
-        first = f", first after {_shown_end(places[0])}" if places else ""
-        return (
-            f"the model considers this format unlikely in {outputs}{first}; "
-            "the values may be meaningless"
-        )
-
-    def incomplete(self) -> DataError | None:
-        """The error where texts ended before they matched."""
-        if not self._incomplete:
-            return None
-        return DataError(
-            f"{self._incomplete} of {streams.counted(self._count, 'output')} incomplete: "
-            "a limit was reached, or the constraint became too complex, before the format "
-            "was matched",
-            hint="raise --max-new-tokens, or restrict the format, for example with "
-            "additionalProperties: false in a schema",
-        )
-
-    def raise_if_incomplete(self) -> None:
-        """Raises it."""
-        if error := self.incomplete():
-            raise error
-
-
-def _shown_end(text: bytes) -> str:
-    end = text.decode(errors="ignore")[-40:]
-    return escape(("..." if len(end) < len(text) else "") + end)
 
 
 class RequestFeed:

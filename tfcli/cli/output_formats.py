@@ -117,6 +117,7 @@ class Result:
 
     Attributes:
         number: its place among all.
+        votes: how many samples agreed on it; None: there was no vote.
 
     """
 
@@ -126,6 +127,7 @@ class Result:
     logprobs: list[float] = field(default_factory=list)
     text: str = ""
     stream: TextStream = field(default_factory=TextStream)
+    votes: int | None = None
 
 
 class OutputFormat(Protocol):
@@ -331,6 +333,8 @@ class JsonLines:
                 "tokens": result.tokens,
                 "finish_reason": finished.reason,
             }
+            if result.votes is not None:
+                value["votes"] = result.votes
             if finished.fit is not None:
                 value["format_probability"] = float(f"{finished.fit.probability:.4g}")
             if finished.score is None:
