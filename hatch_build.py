@@ -17,11 +17,13 @@ from packaging.tags import platform_tags
 DECODER, KERNELS = Path("tfcli/generation/engines"), Path("tfcli/model/native")
 # why there are no libraries; `tfcli doctor` shows it
 DECODER_REASON, KERNELS_REASON = DECODER / "_decoder_missing.txt", KERNELS / "_kernels_missing.txt"
-# sums may be reordered so that eight are computed at once; nothing else of -ffast-math
 FLAGS = [
-    "-O3", "-shared", "-fPIC", "-fno-math-errno", "-fno-trapping-math", "-fno-signed-zeros",
-    "-fassociative-math", "-freciprocal-math",
+    "-O3", "-shared", "-fPIC", "-fvisibility=hidden",
+    "-fno-math-errno", "-fno-trapping-math", "-fno-signed-zeros",
 ]  # fmt: skip
+# sums of the kernels may be reordered so that eight are computed at once; the decoder says itself
+# in which order it adds. Nothing else of -ffast-math
+REORDER_FLAGS = ["-fassociative-math", "-freciprocal-math"]
 # on every x86-64 processor since 2013; a wheel may be carried to another machine, and `usable` in
 # decoder.c checks for these (compilers before gcc 11 do not know -march=x86-64-v3)
 X86_FLAGS = ["-mavx2", "-mfma", "-mf16c"]
@@ -83,21 +85,21 @@ def compile_decoder(root: Path) -> str | None:
         Why there is none, in one line, which is also written beside the source; or None.
 
     """
-    return _compile_all(root / DECODER, "_decoder", root / DECODER_REASON)
+    return _compile_all(root / DECODER, "_decoder", root / DECODER_REASON, [])
 
 
 def compile_kernels(root: Path) -> str | None:
     """The same for the kernels."""
-    return _compile_all(root / KERNELS, "_kernels", root / KERNELS_REASON)
+    return _compile_all(root / KERNELS, "_kernels", root / KERNELS_REASON, REORDER_FLAGS)
 
 
-def _compile_all(folder: Path, name: str, reason_file: Path) -> str | None:
+def _compile_all(folder: Path, name: str, reason_file: Path, more: list[str]) -> str | None:
     reason_file.unlink(missing_ok=True)
     sources = sorted(folder.glob("*.c"))
     reasons = []
     for library, flags in libraries(name).items():
         (folder / library).unlink(missing_ok=True)
-        reasons.append(_compile(sources, folder / library, ["-fvisibility=hidden", *flags]))
+        reasons.append(_compile(sources, folder / library, [*more, *flags]))
     if None in reasons:
         return None
     reason_file.write_text(str(reasons[0]), encoding="utf-8")

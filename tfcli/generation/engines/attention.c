@@ -15,7 +15,7 @@ static size_t cache_offset(const Model *model, const RowCache *cache, int layer,
 /* QK-norm and RoPE on one head of a query or key, in place. */
 static void rotate_head(const Model *model, float *head, const float *scale, int position, float *buffer) {
     const int D = model->head_dim, half = D / 2;
-    const float factor = model->qk_norm ? inverse_rms(head, D, model->epsilon) : 1;
+    const float factor = model->qk_norm ? 1 / sqrtf(dot_floats(head, head, D) / D + model->epsilon) : 1;
     for (int i = 0; i < D; i++) head[i] *= factor * scale[i];
     if (!model->cosines) return;
     const float *cosines = model->cosines + (size_t)position * D;
@@ -59,21 +59,26 @@ static void score(const float *queries, int count, const float *keys, int first,
 /* Scores become e^(score - the largest), 0 outside of start to end; returns their sum. Both limits are
  * multiples of LANES, with zeros up to them. */
 static float exponentials(float *scores, int first_limit, int start, int end, int last_limit) {
-    float maximum = scores[start];
-    for (int s = start; s < end; s++) maximum = scores[s] > maximum ? scores[s] : maximum;
-    for (int s = start; s < end; s++) scores[s] = fast_exp(scores[s] - maximum);
+    const float lowest = scores[start];
+    for (int s = first_limit; s < start; s++) scores[s] = lowest;
+    for (int s = end; s < last_limit; s++) scores[s] = lowest;
+    Vector largest = load(FLOAT32, scores, first_limit);
+    for (int s = first_limit; s < last_limit; s += LANES) largest = larger(load(FLOAT32, scores, s), largest);
+    float maximum = largest[0];
+    for (int l = 1; l < LANES; l++) maximum = largest[l] > maximum ? largest[l] : maximum;
+    for (int s = first_limit; s < last_limit; s++) scores[s] = fast_exp(scores[s] - maximum);
     for (int s = first_limit; s < start; s++) scores[s] = 0;
     for (int s = end; s < last_limit; s++) scores[s] = 0;
-    Vector sums[ROWS] = {{0}};
-    for (int s = first_limit; s < last_limit; s += LANES) sums[0] += *(const Vector *)(scores + s);
-    return horizontal_sums(0, sums)[0];
+    Vector sums = {0};
+    for (int s = first_limit; s < last_limit; s += LANES) sums += load(FLOAT32, scores, s);
+    return sum_of(sums);
 }
 
 /* --- scores V ------------------------------------------------------------------------------------------ */
 
 /* Some vectors of columns, from the position `first` on: their sums stay in registers. */
 INLINE void weigh_vectors(const int queries, const int vectors, const float *scores, size_t size, int first,
-                          int end, const float *values, int D, const float *totals, float *const *out, int column) {
+                          int end, const float *values, int D, const float *factors, float *const *out, int column) {
     Vector sums[TILE][8] = {{{0}}};
     for (int s = first; s < end; s++) {
         Vector v[8];
@@ -81,36 +86,37 @@ INLINE void weigh_vectors(const int queries, const int vectors, const float *sco
         for (int k = 0; k < vectors; k++) v[k] = *(const Vector *)(values + (size_t)s * D + column + k * LANES);
         UNROLL
         for (int q = 0; q < queries; q++) {
-            const float weight = scores[q * size + s];
+            const Vector weight = broadcast(scores[q * size + s]);
             UNROLL
-            for (int k = 0; k < vectors; k++) sums[q][k] += weight * v[k];
+            for (int k = 0; k < vectors; k++) sums[q][k] = multiply_add(0, sums[q][k], weight, v[k]);
         }
     }
     UNROLL
     for (int q = 0; q < queries; q++)
         UNROLL
-        for (int k = 0; k < vectors; k++) *(Vector *)(out[q] + column + k * LANES) = sums[q][k] / totals[q];
+        for (int k = 0; k < vectors; k++) *(Vector *)(out[q] + column + k * LANES) = sums[q][k] * factors[q];
 }
 
 /* The last columns, fewer than a vector has. */
 INLINE void weigh_end(const int queries, const float *scores, size_t size, int first, int end,
-                      const float *values, int D, const float *totals, float *const *out, int column) {
+                      const float *values, int D, const float *factors, float *const *out, int column) {
     for (int q = 0; q < queries; q++) {
         Vector sums = {0};
         for (int s = first; s < end; s++)
-            sums += scores[q * size + s] * load_end(FLOAT32, values + (size_t)s * D, column, D);
-        for (int i = column; i < D; i++) out[q][i] = sums[i - column] / totals[q];
+            sums = multiply_add(0, sums, broadcast(scores[q * size + s]),
+                                load_end(FLOAT32, values + (size_t)s * D, column, D));
+        for (int i = column; i < D; i++) out[q][i] = sums[i - column] * factors[q];
     }
 }
 
 INLINE void weigh(const int queries, const int vectors, const float *scores, size_t size, int first, int end,
-                  const float *values, int D, const float *totals, float *const *out) {
+                  const float *values, int D, const float *factors, float *const *out) {
     int column = 0;
     for (; column + vectors * LANES <= D; column += vectors * LANES)
-        weigh_vectors(queries, vectors, scores, size, first, end, values, D, totals, out, column);
+        weigh_vectors(queries, vectors, scores, size, first, end, values, D, factors, out, column);
     for (; column + LANES <= D; column += LANES)
-        weigh_vectors(queries, 1, scores, size, first, end, values, D, totals, out, column);
-    if (column < D) weigh_end(queries, scores, size, first, end, values, D, totals, out, column);
+        weigh_vectors(queries, 1, scores, size, first, end, values, D, factors, out, column);
+    if (column < D) weigh_end(queries, scores, size, first, end, values, D, factors, out, column);
 }
 
 /* --- both ---------------------------------------------------------------------------------------------- */
@@ -129,7 +135,7 @@ void attend(const Model *model, int layer, const Queries *own, const float *qkv,
     const int first = (position >= window ? position + 1 - window : 0) / LANES * LANES;
     const size_t size = scores_size(end - first);
     float *queries = memory, *scores = memory + (size_t)QUERIES * D - first;  /* scores[s] for position s */
-    float totals[QUERIES], *out[QUERIES];
+    float factors[QUERIES], *out[QUERIES];
     for (int q = 0; q < count; q++) {
         const int token = own->first_token + q / own->heads, head = own->first_head + q % own->heads;
         memcpy(queries + (size_t)q * D, qkv + ((size_t)token * (H + 2 * K) + head) * D, D * sizeof(float));
@@ -138,11 +144,11 @@ void attend(const Model *model, int layer, const Queries *own, const float *qkv,
     score(queries, count, keys, first, end, D, scores, size);
     for (int q = 0; q < count; q++) {
         const int own_end = position + q / own->heads + 1, start = own_end > window ? own_end - window : 0;
-        totals[q] = exponentials(scores + q * size, first, start, own_end, first + (int)padded(end - first));
+        factors[q] = 1 / exponentials(scores + q * size, first, start, own_end, first + (int)padded(end - first));
     }
     int q = 0;
     for (; q + TILE <= count; q += TILE)
-        weigh(TILE, TILE_VECTORS, scores + q * size, size, first, end, values, D, totals + q, out + q);
-    for (; q + 3 <= count; q += 3) weigh(3, 4, scores + q * size, size, first, end, values, D, totals + q, out + q);
-    for (; q < count; q++) weigh(1, 8, scores + q * size, size, first, end, values, D, totals + q, out + q);
+        weigh(TILE, TILE_VECTORS, scores + q * size, size, first, end, values, D, factors + q, out + q);
+    for (; q + 3 <= count; q += 3) weigh(3, 4, scores + q * size, size, first, end, values, D, factors + q, out + q);
+    for (; q < count; q++) weigh(1, 8, scores + q * size, size, first, end, values, D, factors + q, out + q);
 }

@@ -35,13 +35,14 @@ static void normalize(const Model *model, const Norm *norm, const float *x, floa
     const int n = model->d_model;
     float mean = 0;
     if (model->layer_norm) {
-        for (int i = 0; i < n; i++) mean += x[i];
-        mean /= n;
+        Vector sums = {0};
+        for (int i = 0; i < n; i += LANES)
+            sums += i + LANES <= n ? load(FLOAT32, x, i) : load_end(FLOAT32, x, i, n);
+        mean = sum_of(sums) / n;
     }
-    float squares = 0;
-    for (int i = 0; i < n; i++) squares += (x[i] - mean) * (x[i] - mean);
-    const float scale = 1 / sqrtf(squares / n + model->epsilon);
-    for (int i = 0; i < n; i++) y[i] = (x[i] - mean) * scale * norm->weight[i];
+    for (int i = 0; i < n; i++) y[i] = x[i] - mean;
+    const float scale = 1 / sqrtf(dot_floats(y, y, n) / n + model->epsilon);
+    for (int i = 0; i < n; i++) y[i] *= scale * norm->weight[i];
     if (norm->bias)
         for (int i = 0; i < n; i++) y[i] += norm->bias[i];
 }

@@ -53,7 +53,7 @@ INLINE void store_outputs(const Linear *m, const Block *block, const float *sums
     const float *scales = block->part->format == INT8 ? block->part->scales + block->first : NULL;
     for (int i = 0; i < block->count; i++) {
         const float sum = scales ? sums[i] * (scale * scales[i]) : sums[i];
-        y[i] = (add ? y[i] : 0) + sum + (bias ? bias[i] : 0);
+        y[i] = (add ? y[i] : 0) + (bias ? sum + bias[i] : sum);
     }
 }
 
@@ -165,11 +165,6 @@ static void pack_panel(const Block *block, int in, int steps, float *panel) {
     }
 }
 
-INLINE Vector broadcast(const float *x) {
-    const Vector zero = {0};
-    return *x - zero;
-}
-
 /* A tile of tokens times a panel: (tokens, PANEL) sums, integers as floats. The sums of each lane are added
  * as a tree: levels[l] waits for its neighbor, and is the sum over 2^l lanes. */
 INLINE void multiply_tile(const int integers, const int tokens, int steps, const float *tile, const float *panel,
@@ -183,7 +178,7 @@ INLINE void multiply_tile(const int integers, const int tokens, int steps, const
             for (int v = 0; v < TILE_VECTORS; v++) columns[v] = *(const Vector *)(panel + v * LANES);
             UNROLL
             for (int t = 0; t < tokens; t++) {
-                const Vector factor = broadcast(tile + t);
+                const Vector factor = broadcast(tile[t]);
                 UNROLL
                 for (int v = 0; v < TILE_VECTORS; v++)
                     sums[t][v] = multiply_add(integers, sums[t][v], factor, columns[v]);
@@ -243,10 +238,15 @@ static void many_tokens(const Linear *m, const float *x, size_t stride, int N, c
 /* To as many bits as leave room for the sum of the products with int8 in 32; zeros follow. */
 static float quantize(const float *x, int in, int16_t *quantized) {
     const int most = 2147483647 / 127 / in, largest = most < 32767 ? most : 32767;
+    Vector most_of = {0};
+    for (int i = 0; i < in; i += LANES) {
+        const Ints magnitude = (Ints)(i + LANES <= in ? load(FLOAT32, x, i) : load_end(FLOAT32, x, i, in)) & 0x7fffffff;
+        most_of = larger((Vector)magnitude, most_of);
+    }
     float maximum = 1e-30f;
-    for (int i = 0; i < in; i++) maximum = fabsf(x[i]) > maximum ? fabsf(x[i]) : maximum;
-    const float scale = maximum / largest;
-    for (int i = 0; i < in; i++) quantized[i] = (int16_t)lrintf(x[i] / scale);
+    for (int l = 0; l < LANES; l++) maximum = most_of[l] > maximum ? most_of[l] : maximum;
+    const float scale = maximum / largest, factor = largest / maximum;
+    for (int i = 0; i < in; i++) quantized[i] = (int16_t)lrintf(x[i] * factor);
     for (size_t i = in; i < quantized_size(in); i++) quantized[i] = 0;
     return scale;
 }

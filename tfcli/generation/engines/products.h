@@ -14,8 +14,10 @@
 
 #include "../../model/native/kernels.h"
 
-#ifdef __AVX2__
+#if defined(__AVX2__)
 #include <immintrin.h>
+#elif defined(__ARM_NEON)
+#include <arm_neon.h>
 #endif
 
 #define ROWS 4  /* of a matrix that are multiplied at once with few tokens */
@@ -117,12 +119,18 @@ INLINE Vector load_end(const int format, const void *row, int i, int in) {
 
 /* sum + a b; of pairs of int16_t, sum + a1 b1 + a2 b2. */
 INLINE Vector multiply_add(const int integers, Vector sum, Vector a, Vector b) {
-    if (!integers) return sum + a * b;
 #if LANES == 16
+    if (!integers) return (Vector)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)sum);
     return (Vector)((Ints)sum + (Ints)_mm512_madd_epi16((__m512i)a, (__m512i)b));
 #elif LANES == 8
+    if (!integers) return (Vector)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)sum);
     return (Vector)((Ints)sum + (Ints)_mm256_madd_epi16((__m256i)a, (__m256i)b));
 #else
+#ifdef __ARM_NEON
+    if (!integers) return (Vector)vfmaq_f32((float32x4_t)sum, (float32x4_t)a, (float32x4_t)b);
+#else
+    if (!integers) return sum + a * b;
+#endif
     const Ints x = (Ints)a, y = (Ints)b;
     return (Vector)((Ints)sum + (x << 16 >> 16) * (y << 16 >> 16) + (x >> 16) * (y >> 16));
 #endif
@@ -172,6 +180,30 @@ INLINE Float4 horizontal_sums(const int integers, const Vector v[ROWS]) {
 #endif
     return sums;
 #endif
+}
+
+INLINE float sum_of(Vector v) {
+    const Vector sums[ROWS] = {v};
+    return horizontal_sums(0, sums)[0];
+}
+
+/* The dot product of two vectors of n floats. */
+INLINE float dot_floats(const float *a, const float *b, int n) {
+    Vector sums = {0};
+    int i = 0;
+    for (; i + LANES <= n; i += LANES) sums = multiply_add(0, sums, load(FLOAT32, a, i), load(FLOAT32, b, i));
+    if (i < n) sums = multiply_add(0, sums, load_end(FLOAT32, a, i, n), load_end(FLOAT32, b, i, n));
+    return sum_of(sums);
+}
+
+INLINE Vector broadcast(float x) {
+    const Vector zero = {0};
+    return x - zero;
+}
+
+INLINE Vector larger(Vector a, Vector b) {
+    const Ints where = a > b;
+    return (Vector)(((Ints)a & where) | ((Ints)b & ~where));
 }
 
 /* --- the product of few tokens ------------------------------------------------------------------------- */
