@@ -18,12 +18,11 @@ DECODER, KERNELS = Path("tfcli/generation/engines"), Path("tfcli/model/native")
 # why there are no libraries; `tfcli doctor` shows it
 DECODER_REASON, KERNELS_REASON = DECODER / "_decoder_missing.txt", KERNELS / "_kernels_missing.txt"
 FLAGS = [
-    "-O3", "-shared", "-fPIC", "-fvisibility=hidden",
-    "-fno-math-errno", "-fno-trapping-math", "-fno-signed-zeros",
+    "-O3", "-shared", "-fPIC", "-fno-math-errno", "-fno-trapping-math", "-fno-signed-zeros",
 ]  # fmt: skip
 # sums of the kernels may be reordered so that eight are computed at once; the decoder says itself
 # in which order it adds. Nothing else of -ffast-math
-REORDER_FLAGS = ["-fassociative-math", "-freciprocal-math"]
+KERNELS_FLAGS = ["-fvisibility=hidden", "-fassociative-math", "-freciprocal-math"]
 # on every x86-64 processor since 2013; a wheel may be carried to another machine, and `usable` in
 # decoder.c checks for these (compilers before gcc 11 do not know -march=x86-64-v3)
 X86_FLAGS = ["-mavx2", "-mfma", "-mf16c"]
@@ -90,7 +89,7 @@ def compile_decoder(root: Path) -> str | None:
 
 def compile_kernels(root: Path) -> str | None:
     """The same for the kernels."""
-    return _compile_all(root / KERNELS, "_kernels", root / KERNELS_REASON, REORDER_FLAGS)
+    return _compile_all(root / KERNELS, "_kernels", root / KERNELS_REASON, KERNELS_FLAGS)
 
 
 def _compile_all(folder: Path, name: str, reason_file: Path, more: list[str]) -> str | None:

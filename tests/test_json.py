@@ -26,7 +26,7 @@ UNITS = {
     "any JSON", "object or text", "true or false", "ISO 8601, UTC", "0 to 1", "count", "numbers",
     "bytes", "tokens", "steps", "step", "steps or s", "s", "passes", "evaluations", "rows", "line",
     "nats", "list of nats", "nats/byte", "nats/token", "per token", "logit", "rate", "norm",
-    "FLOPs", "tokens/s", "bytes/token", "tokens/word",
+    "FLOPs", "tokens/s", "bytes/token", "tokens/word", "power of ten", "bits",
 }  # fmt: skip
 
 
@@ -236,6 +236,14 @@ def test_scores(trained: Shell) -> None:
         require_documented(answer, table("tfcli score --jsonl", "answer"))
     (wrong,) = objects(trained, "score", *run, "--jsonl", stdin=b'{"id": 1}\n', code=65)
     assert wrong.keys() == {"row", "id", "error"}
+
+
+# --- insight ------------------------------------------------------------------------------------
+
+
+def test_where_a_text_comes_from(trained: Shell) -> None:
+    (found,) = objects(trained, "trace", "tale", "--json", stdin=b"Nobody saw a ship by the sea.")
+    require_documented(found, table("tfcli trace --json"))
 
 
 # --- the rest -----------------------------------------------------------------------------------

@@ -28,7 +28,13 @@ SECTIONS = [
     *((page, read_page(page)) for page in QUICK_STARTS),
     *(
         (page, part)
-        for page in ("docs/training.md", "docs/generating.md", "docs/recipes.md", "docs/json.md")
+        for page in (
+            "docs/training.md",
+            "docs/generating.md",
+            "docs/recipes.md",
+            "docs/json.md",
+            "docs/insight.md",
+        )
         for part in re.split(r"^#+ (?=\w)", read_page(page), flags=re.MULTILINE)[1:]
     ),
 ]

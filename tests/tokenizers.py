@@ -50,6 +50,7 @@ class ByteTokenizer:
     ) -> None:
         self.token_bytes = list(token_bytes)
         self.special = special
+        self.special_ids = {f"<|{i}|>": i for i in special.control}
         self._ids = {spelled: i for i, spelled in enumerate(token_bytes) if spelled} | (ids or {})
         self.vocab_size = len(self.token_bytes)
         self.byte_ids = frozenset(i for i, byte in enumerate(token_bytes) if byte >= b"\x80")

@@ -104,7 +104,7 @@ def test_tokenizer_is_exported_and_imported_alone(workshop: Shell) -> None:
         (["export", "tale", "checkpoints", "--to", "ollama"], 73, "already exists"),
         (["export", "tale", "/dev/null", "--to", "gguf"], 73, "already exists"),
         (["export", "tale", ".", "--to", "huggingface"], 73, "already exists"),
-        (["import", "book.txt", "--run", "new"], 65, "is a file"),
+        (["import", "book.txt", "--run", "new"], 65, "neither a folder"),
         (["import", "nothing", "--run", "new"], 66, "folder nothing not found"),
         (["import", ".", "--run", "tale"], 73, "already"),
         (["import", ".", "--run", "../x"], 2, "../x"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any, get_args
 
 import pytest
@@ -15,7 +15,7 @@ from tfcli.errors import DataError, UsageError
 from tfcli.model.config import SIZES, Family, ModelConfig, Size, named_config
 from tfcli.model.transformer import Transformer
 
-from .helpers import CONFIGS, FAMILIES, configs, random_ids
+from .helpers import CONFIGS, FAMILIES, LINEAR, LLAMA3, configs, random_ids
 
 INTEGERS = (
     *("vocab_size", "context_length", "num_layers", "d_model"),
@@ -52,7 +52,7 @@ def test_non_positive_number_is_named(field: str, value: object) -> None:
     assert field in why_refused(changed(field, value))
 
 
-@pytest.mark.parametrize("field", ["tied_head", "qkv_bias"])
+@pytest.mark.parametrize("field", ["tied_head", "qkv_bias", "output_bias"])
 @pytest.mark.parametrize("value", ["no", 2, None])
 def test_non_boolean_is_named(field: str, value: object) -> None:
     assert field in why_refused(changed(field, value))
@@ -90,6 +90,12 @@ def test_unknown_family_is_named_with_the_known_ones(family: object) -> None:
         ("modern", {"qkv_bias": True}, ["modern", "qkv_bias"]),
         ("gpt2", {"qkv_bias": True}, ["gpt2", "qkv_bias"]),
         ("llama", {"sliding_window": 0}, ["sliding_window", "positive"]),
+        ("llama", {"output_bias": True}, ["output_bias without qkv_bias"]),
+        ("gpt2", {"rope_scaling": LINEAR}, ["gpt2", "no RoPE"]),
+        ("llama", {"rope_scaling": replace(LINEAR, factor=-1.0)}, ["factor", "positive"]),
+        ("llama", {"rope_scaling": replace(LLAMA3, low_freq_factor=9.0)}, ["less than"]),
+        ("llama", {"rope_scaling": replace(LLAMA3, original_context=None)}, ["original"]),
+        ("llama", {"rope_scaling": replace(LLAMA3, kind="linear")}, ["nothing else"]),
         (
             "gpt2",
             {"d_model": 13, "num_kv_heads": 2, "tied_head": False},
@@ -275,7 +281,7 @@ def test_any_field_value_is_refused_or_valid(field: str, value: object) -> None:
     assert config.norm_epsilon > 0
 
 
-@pytest.mark.parametrize("field", ["sliding_window", "qkv_bias"])
+@pytest.mark.parametrize("field", ["sliding_window", "qkv_bias", "output_bias", "rope_scaling"])
 def test_run_written_before_a_field_existed_opens(field: str) -> None:
     values = asdict(CONFIGS["llama"])
     del values[field]

@@ -52,7 +52,7 @@ def readers(folder: Path) -> dict[str, Reader]:
     def config(data: bytes) -> None:
         given = value(data)
         if isinstance(given, dict):
-            from_config_json(given, vocab_size=300)
+            from_config_json({"vocab_size": 300} | given)
 
     def metadata(data: bytes) -> None:
         given = value(data)

@@ -37,7 +37,6 @@ from tfcli.files import (
 from tfcli.model.config import ModelConfig
 from tfcli.runs.run import (
     RUN_JSON,
-    TOKENIZER,
     Run,
     create_run,
     find_run,
@@ -54,6 +53,8 @@ from tfcli.runs.valid_steps import (
     prune,
     steps_by_loss,
 )
+
+TOKENIZER = "tokenizer.model"
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from tfcli.errors import DataError
 from tfcli.generation.scorer import token_text
 
 if TYPE_CHECKING:
@@ -43,6 +44,22 @@ class Completion:
     finish_reason: FinishReason
     seed: int
     format_probability: float | None = None
+
+
+def require_complete(completion: Completion) -> None:
+    """Raises DataError where structured output was cut off."""
+    if completion.finish_reason == "incomplete":
+        raise incomplete()
+
+
+def incomplete() -> DataError:
+    """The error for structured output that was cut off."""
+    return DataError(
+        "the output is incomplete: a limit was reached, or the constraint became too complex, "
+        "before the format was matched",
+        hint="raise max_new_tokens, or restrict the format, for example with "
+        '"additionalProperties": false in a schema',
+    )
 
 
 @dataclass(frozen=True)

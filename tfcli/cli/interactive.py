@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from tfcli.generation.generate import Generator
     from tfcli.options import Option
+    from tfcli.text.pairs import PairForm
 
 HELP = {
     "a line": "append this line (after a space, if words would meet), then let the model "
@@ -53,7 +54,17 @@ class InteractiveOptions(Options):
 
 
 class Conversation:
-    """A text that a person and a model write together."""
+    """A text that a person and a model write together.
+
+    Args:
+        form: of a run trained on pairs of prompt and answer: then each line is such a prompt.
+
+    Attributes:
+        help: what `/help` lists.
+
+    """
+
+    help = HELP
 
     def __init__(
         self,
@@ -61,10 +72,12 @@ class Conversation:
         request: GenerationRequest,
         reporter: streams.Reporter,
         notes: streams.DeferredNotes,
+        form: PairForm | None = None,
     ) -> None:
         self._generator, self._request = generator, request
         self._reporter, self._notes = reporter, notes
         self._draft = Draft()
+        self._form = form
         self._asked_to_quit = False
 
     def run(self, beginning: str | None = None, file: str | None = None) -> None:
@@ -84,8 +97,7 @@ class Conversation:
             readline.parse_and_bind("set enable-bracketed-paste on")  # lines are pasted as one
         if file is not None:
             self._open(file)
-        what = "what comes next" if self._draft.text else "the beginning of a text"
-        self._reporter.note(f"Type {what}; /help lists commands, Ctrl-D quits.")
+        self._reporter.note(f"{self._invitation()}; /help lists commands, Ctrl-D quits.")
         if beginning:
             streams.write_result(f"> {make_visible(beginning)}\n".encode())  # as if it was typed
             self._answer_safely(beginning)
@@ -107,6 +119,9 @@ class Conversation:
                 continue
             self._asked_to_quit = False
             self._answer_safely(line)
+
+    def _invitation(self) -> str:
+        return f"Type {'what comes next' if self._draft.text else 'the beginning of a text'}"
 
     def _open(self, file: str) -> None:
         if Path(file).expanduser().exists():
@@ -142,8 +157,8 @@ class Conversation:
             parts.append(input(". "))
         return "\n".join(parts)
 
-    def _answer(self, line: str) -> None:
-        commands: dict[str, Callable[[str], None]] = {
+    def _commands(self) -> dict[str, Callable[[str], None]]:
+        return {
             "/help": self._help,
             "/new": self._begin,
             "/retry": self._retry,
@@ -153,8 +168,13 @@ class Conversation:
             "/load": self._load,
             "/save": self._save,
         }
+
+    def _answer(self, line: str) -> None:
+        commands = self._commands()
         if not line.startswith("/") or "\n" in line:
             replace(self._request, prompt=line)  # refuses what no text may have
+            if self._form:  # a pair of its own
+                self._draft.begin("")
             self._draft.take_turn(line)
             self._continue()
             return
@@ -228,19 +248,22 @@ class Conversation:
         if not name:
             raise UsageError("/load needs the name of a file", hint="/load story.txt")
         self._draft.load(name)
-        self._reporter.note(f"Going on from {name} ({describe_size(self._draft.text)}):")
+        self._reporter.note(f"Going on from {name} ({self._size()}):")
         self._show_tail()
 
     def _save(self, name: str) -> None:
         path = self._draft.save(name)
-        self._reporter.note(f"Saved to {path} ({describe_size(self._draft.text)}).")
+        self._reporter.note(f"Saved to {path} ({self._size()}).")
+
+    def _size(self) -> str:
+        return describe_size(self._draft.text)
 
     # --- options --------------------------------------------------------------------------------
 
     def _help(self, _: str) -> None:
         from tfcli.cli.render import say_table
 
-        say_table(list(HELP.items()))
+        say_table(list(self.help.items()))
 
     def _show(self, words: str) -> None:
         """The options: those that differ from their defaults, or all."""

@@ -121,6 +121,7 @@ class SentencePieceTokenizer:
                 self.token_bytes.append(piece.replace(SPACE_MARK, " ").encode())
         self.byte_ids = frozenset(range(FIRST_BYTE, FIRST_BYTE + BYTE_PIECES))
         self.special = SpecialTokens(bos=BEGIN, eos=END, unk=UNKNOWN, control=frozenset(control))
+        self.special_ids = {processor.id_to_piece(i): i for i in sorted(control)}
 
     @property
     def fingerprint(self) -> str:

@@ -1,12 +1,12 @@
-"""The text of a run that is resumed: its tokens from the cache, or made again of the same text."""
+"""The text of a run: how `run.json` records it, and its tokens where the run is resumed."""
 
 from __future__ import annotations
 
 import itertools
 import shlex
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tfcli.errors import DamagedError, DataError, NotFoundError
 from tfcli.runs.run import CorpusMetadata, PartMetadata, Run, write_metadata
@@ -48,7 +48,7 @@ def tokens_of(
         NotFoundError, DataError: it is gone or has changed.
 
     """
-    corpus = _corpus_of(run.corpus)
+    corpus = corpus_of(run.corpus)
     if sources is not None:
         corpus = _moved(run, corpus, sources, cache, command)
     try:
@@ -89,6 +89,10 @@ def _moved(run: Run, corpus: Corpus, sources: Sources, cache: Path, command: str
     run.metadata["corpus"]["sources"] = [
         str(source.resolve()) for part in parts for source in part.sources
     ]
+    run.metadata["corpus"] |= {
+        "arguments": [*sources.arguments],
+        "exclude": [*sources.exclude],
+    }
     write_metadata(run.path, run.metadata)
     return replace(corpus, parts=tuple(parts))
 
@@ -112,7 +116,7 @@ def _require_same(run: Run, old: Part, new: Part, command: str) -> None:
     )
 
 
-def _corpus_of(noted: CorpusMetadata) -> Corpus:
+def corpus_of(noted: CorpusMetadata) -> Corpus:
     """The text of a run as `run.json` records it."""
     sources = iter(map(Path, noted.sources))
     reading = noted.reading or READ_BY_SUFFIX
@@ -125,7 +129,7 @@ def _corpus_of(noted: CorpusMetadata) -> Corpus:
         [
             Part(
                 tuple(itertools.islice(sources, part.sources)),
-                Scan(part.bytes, part.documents, part.fingerprint, part.held_out),
+                Scan(part.bytes, part.documents, part.fingerprint, part.held_out, noted.pairs),
                 part.weight,
                 reading,
             )
@@ -133,6 +137,43 @@ def _corpus_of(noted: CorpusMetadata) -> Corpus:
         ]
     )
     if val := noted.val:
-        scan = Scan(val.bytes, val.documents, val.fingerprint, ((0, val.bytes),))
+        scan = Scan(val.bytes, val.documents, val.fingerprint, (), noted.pairs).all_held_out()
         corpus = replace(corpus, val=Part(tuple(map(Path, val.sources)), scan, reading=reading))
     return corpus
+
+
+def corpus_metadata(corpus: Corpus, tokens: TokenizedCorpus) -> dict[str, Any]:
+    """What `run.json` records of a text."""
+    metadata = {
+        "sources": [str(source.resolve()) for source in corpus.sources],
+        "bytes": corpus.scan.bytes,
+        "documents": corpus.scan.documents,
+        "fingerprint": corpus.scan.fingerprint,
+        "training_bytes": corpus.scan.training_bytes,
+        "training_tokens": len(tokens.training),
+        "held_out": corpus.scan.held_out,
+        "held_out_bytes": tokens.held_out_bytes,
+        "token_cache": tokens.key,
+        "reading": asdict(corpus.parts[0].reading),
+        "arguments": [*corpus.arguments],
+        "exclude": [*corpus.exclude],
+        "pairs": asdict(corpus.scan.pairs) if corpus.scan.pairs else None,
+    }
+    if len(corpus.parts) > 1:
+        metadata["parts"] = [
+            {
+                "sources": len(part.sources),
+                "weight": part.weight,
+                "training_bytes": part.scan.training_bytes,
+                **{name: v for name, v in asdict(part.scan).items() if name != "pairs"},
+            }
+            for part in corpus.parts
+        ]
+    if val := corpus.val:
+        metadata["val"] = {
+            "sources": [str(source.resolve()) for source in val.sources],
+            "bytes": val.scan.bytes,
+            "documents": val.scan.documents,
+            "fingerprint": val.scan.fingerprint,
+        }
+    return metadata

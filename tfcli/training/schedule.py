@@ -2,6 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from tfcli.training.fine_tuning import MUON_SHARE, adamw_learning_rate
+from tfcli.training.optimizers import OptimizerConfig
+
+if TYPE_CHECKING:
+    from tfcli.model.config import ModelConfig
+    from tfcli.training.fine_tuning import BaseModel
+    from tfcli.training.options import TrainOptions
+
 WARM_UP_STEPS = 20
 DECAY_SHARE = 0.7  # the last part of the budget, in which the learning rate decays to zero
 
@@ -15,6 +26,39 @@ def matrix_learning_rate(steps: int | None) -> float:
     if not steps:
         return HIGHEST_RATE
     return min(HIGHEST_RATE, RATE * float((RATE_STEPS / steps) ** RATE_POWER))
+
+
+def choose_optimizer(
+    options: TrainOptions,
+    model: ModelConfig,
+    weight_decay: float,
+    steps: int | None,
+    base: BaseModel | None,
+) -> OptimizerConfig:
+    """The learning rates that suit so many steps; or all scaled to the user's --learning-rate."""
+    default = OptimizerConfig(kind=options.optimizer or (base.optimizer if base else "muon"))
+    if options.weight_decay is not None:
+        weight_decay = options.weight_decay
+    if default.kind == "adamw":
+        rate = options.learning_rate
+        if rate is None:
+            rate = adamw_learning_rate(model, fine_tuning=base is not None)
+        return replace(
+            default, matrix_learning_rate=rate, table_learning_rate=rate,
+            vector_learning_rate=rate, weight_decay=weight_decay,
+        )  # fmt: skip
+    scale = MUON_SHARE if base else 1.0
+    matrix = matrix_learning_rate(steps) * scale
+    if options.learning_rate is not None:
+        scale *= options.learning_rate / matrix
+        matrix = options.learning_rate
+    return replace(
+        default,
+        matrix_learning_rate=matrix,
+        table_learning_rate=default.table_learning_rate * scale,
+        vector_learning_rate=default.vector_learning_rate * scale,
+        weight_decay=weight_decay,
+    )
 
 
 def learning_rate_scale(step: int, progress: float) -> float:

@@ -15,6 +15,8 @@ from tfcli.model.config import ModelConfig
 from tfcli.model.cost import count_parameters, training_bytes, training_flops_per_token
 from tfcli.model.transformer import Transformer
 from tfcli.runs.run import Run
+from tfcli.runs.tokenizer_of_run import TokenizerMetadata
+from tfcli.runs.weights import weights_dtype
 from tfcli.runtime.device import choose_device, describe_machine
 from tfcli.runtime.distributed import SINGLE_PROCESS, DistributedContext, copy_full_tensor, shard
 from tfcli.runtime.dtype import choose_dtype
@@ -23,17 +25,19 @@ from tfcli.text.corpus import Corpus
 from tfcli.training.bigram_init import bigram_tables
 from tfcli.training.callbacks import NO_CALLBACKS, Callbacks, ResumePoint
 from tfcli.training.examples import Sampler, WindowSampler
+from tfcli.training.fine_tuning import BaseModel
 from tfcli.training.loop import Trainer
+from tfcli.training.micro_batch import MemoryLimits, choose_micro_batch
 from tfcli.training.objectives import make_objective
 from tfcli.training.optimizers import Optimizer
 from tfcli.training.options import TrainOptions
 from tfcli.training.packing import PackedSampler
+from tfcli.training.pairs import PairSampler, PairTokens, for_pairs
 from tfcli.training.plan import Plan, Resources, make_plan
 from tfcli.training.probe import Probe, can_compile
-from tfcli.training.run_text import tokens_of
+from tfcli.training.run_text import corpus_metadata, tokens_of
 from tfcli.training.sizing import (
     can_init_from_bigrams,
-    choose_micro_batch,
     expected_loss,
     is_typical,
 )
@@ -54,6 +58,8 @@ BATCH_TOKENS = {"cpu": 2048, "mps": 4096, "cuda": 16384}
 # Of the free memory, for what `training_bytes` counts. The rest is for what the allocator cannot
 # give back: on a CPU up to a third of what was in use.
 MEMORY_SHARE = {"cpu": 0.6, "mps": 0.6, "cuda": 0.8}
+# With checkpointing most of it is weights, gradients and moments, which it can give back.
+CHECKPOINTED_SHARE = {"cpu": 0.9, "mps": 0.7, "cuda": 0.9}
 
 PROGRAM_BYTES = 300 << 20  # Python and torch themselves
 
@@ -64,6 +70,16 @@ class Base:
 
     run: Run
     step: ValidStep
+
+    def model(self) -> BaseModel:
+        """Its model."""
+        trained_here = not self.run.metadata.get("imported")
+        plan = Plan.from_json(self.run.metadata["plan"]) if trained_here else None
+        return BaseModel(
+            config=self.run.model_config,
+            optimizer=plan.optimizer.kind if plan else "adamw",
+            saved_dtype=weights_dtype(self.step.path),
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +109,9 @@ class TrainingJob:
         """About how much memory training takes in each process."""
         tokens = self.plan.micro_batch_size * self.model_config.context_length
         shards = self.processes.world_size if self.processes.sharded else 1
-        return PROGRAM_BYTES + training_bytes(self.model_config, tokens, shards=shards)
+        return PROGRAM_BYTES + training_bytes(
+            self.model_config, tokens, shards=shards, checkpointing=self.plan.checkpointing
+        )
 
     @property
     def batch_tokens(self) -> int:
@@ -118,6 +136,13 @@ class TrainingJob:
         tokens = self.epochs * len(training.training)
         return expected_loss(simple.ngram, simple.gzip, tokens)
 
+    def pairs(self) -> PairTokens | None:
+        """The pairs to train on; None: it is text."""
+        targets = self.corpus.training_targets
+        if targets is None:
+            return None
+        return PairTokens.of(self.corpus.training, targets, self.tokenizer.special)
+
     def metadata(self, corpus: Corpus) -> dict[str, Any]:
         """What `run.json` records of it."""
         return {
@@ -129,17 +154,19 @@ class TrainingJob:
             "from": self.base and f"{self.base.run.name}/{self.base.step.path.name}",
             "training_flops_per_token": training_flops_per_token(self.model_config),
             "baselines": asdict(self.baselines) if self.baselines else None,
-            "tokenizer": {
-                "vocab_size": self.tokenizer.vocab_size,
-                "fingerprint": self.tokenizer.fingerprint,
-            },
-            "corpus": _corpus_metadata(corpus, self.corpus),
+            "tokenizer": TokenizerMetadata.of(self.tokenizer).to_json(),
+            "corpus": corpus_metadata(corpus, self.corpus),
             "machine": describe_machine(self.device),
         }
 
     def _sampler(self) -> Sampler:
         context, rows = self.model_config.context_length, self.plan.batch_size
         special = self.tokenizer.special
+        if (pairs := self.pairs()) is not None:
+            return PairSampler(
+                pairs, context=context, rows=rows, special=special, seed=self.seed,
+                prompt_loss=self.plan.prompt_loss,
+            )  # fmt: skip
         if self.plan.document_mask:
             return PackedSampler(
                 self.corpus.training, context=context, rows=rows, special=special, seed=self.seed
@@ -165,7 +192,9 @@ class TrainingJob:
         """
         dtype = getattr(torch, self.plan.dtype)
         with torch.device("meta" if self.processes.sharded else "cpu"):
-            model = Transformer(self.model_config, self.plan.dropout, dtype)
+            model = Transformer(
+                self.model_config, self.plan.dropout, dtype, checkpointing=self.plan.checkpointing
+            )
         if self.processes.sharded:
             shard(model, model.blocks, self.device)
         if fresh:
@@ -215,39 +244,6 @@ class TrainingJob:
         )
 
 
-def _corpus_metadata(corpus: Corpus, tokens: TokenizedCorpus) -> dict[str, Any]:
-    metadata = {
-        "sources": [str(source.resolve()) for source in corpus.sources],
-        "bytes": corpus.scan.bytes,
-        "documents": corpus.scan.documents,
-        "fingerprint": corpus.scan.fingerprint,
-        "training_bytes": corpus.scan.training_bytes,
-        "training_tokens": len(tokens.training),
-        "held_out": corpus.scan.held_out,
-        "held_out_bytes": tokens.held_out_bytes,
-        "token_cache": tokens.key,
-        "reading": asdict(corpus.parts[0].reading),
-    }
-    if len(corpus.parts) > 1:
-        metadata["parts"] = [
-            {
-                "sources": len(part.sources),
-                "weight": part.weight,
-                "training_bytes": part.scan.training_bytes,
-                **asdict(part.scan),
-            }
-            for part in corpus.parts
-        ]
-    if val := corpus.val:
-        metadata["val"] = {
-            "sources": [str(source.resolve()) for source in val.sources],
-            "bytes": val.scan.bytes,
-            "documents": val.scan.documents,
-            "fingerprint": val.scan.fingerprint,
-        }
-    return metadata
-
-
 def plan_job(
     options: TrainOptions,
     corpus: TokenizedCorpus,
@@ -272,12 +268,16 @@ def plan_job(
         DataError, UsageError: no plan can be made of this.
 
     """
+    base_config = base.run.model_config if base else None
+    options = for_pairs(options, corpus, tokenizer.special, base_config)
     chosen = choose_device(device, processes.local_rank)
-    probe = Probe(chosen)
+    model = base.model() if base else None
+    probe = Probe(chosen, options.optimizer or (model.optimizer if model else "muon"))
     resources = Resources(
         dtype=options.dtype or choose_dtype(chosen),
         batch_tokens=BATCH_TOKENS[chosen.type],
         memory=_memory(chosen, processes),
+        shared=chosen.type != "cuda",
         world_size=processes.world_size,
         compiles=processes.world_size == 1 and can_compile(chosen),
         step_seconds=probe.step_seconds,
@@ -288,7 +288,8 @@ def plan_job(
         corpus,
         resources,
         vocab_size=tokenizer.vocab_size,
-        base=base.run.model_config if base else None,
+        unknown_token=tokenizer.special.unk is not None,
+        base=model,
     )
     return TrainingJob(
         model_config=planned.model,
@@ -306,13 +307,15 @@ def plan_job(
     )
 
 
-def _memory(device: torch.device, processes: DistributedContext) -> int | None:
+def _memory(device: torch.device, processes: DistributedContext) -> MemoryLimits:
     """Usable bytes for each process: a GPU is its own, main memory is for all on this machine."""
     memory = available_memory(device)
     if memory is None:
-        return None
-    sharers = 1 if device.type == "cuda" else processes.local_world_size
-    return int(MEMORY_SHARE[device.type] * memory / sharers)
+        return MemoryLimits()
+    each = memory / (1 if device.type == "cuda" else processes.local_world_size)
+    return MemoryLimits(
+        int(MEMORY_SHARE[device.type] * each), int(CHECKPOINTED_SHARE[device.type] * each)
+    )
 
 
 def reopen_job(
@@ -364,17 +367,20 @@ def reopen_job(
     chosen = choose_device(device, processes.local_rank)
     # As many rows at once as before, so that the sums come out the same to the bit, unless the
     # memory is too small now. The step stays the same, up to the order in which it is added up.
-    micro_batch_size, sharded = choose_micro_batch(
+    micro_batch = choose_micro_batch(
         run.model_config,
         min(plan.micro_batch_size, -(-plan.batch_size // processes.world_size)),
         memory=_memory(chosen, processes),
+        checkpointing=plan.checkpointing or None,
         world_size=processes.world_size,
         sharded=shard,
         resumed=run.name,
     )
     return TrainingJob(
         model_config=run.model_config,
-        plan=replace(plan, micro_batch_size=micro_batch_size),
+        plan=replace(
+            plan, micro_batch_size=micro_batch.size, checkpointing=micro_batch.checkpointing
+        ),
         corpus=tokens_of(run, tokenizer, cache, sources, progress).first(
             run.corpus.training_tokens  # without what it keeps out; see tfcli.generation.memory
         ),
@@ -383,5 +389,5 @@ def reopen_job(
         seed=run.metadata["seed"],
         steps=int(plan.budget.amount) if plan.budget.kind == "steps" else None,
         peak_flops=Probe(chosen).peak(plan.dtype) if processes.is_main else None,
-        processes=replace(processes, sharded=sharded),
+        processes=replace(processes, sharded=micro_batch.sharded),
     )

@@ -136,7 +136,8 @@ class ImportOptions(Options):
 @takes_options
 def import_run(
     path: Annotated[
-        Path, typer.Argument(metavar="DIR", help="A folder in Hugging Face format.")
+        Path,
+        typer.Argument(metavar="PATH", help="A folder in Hugging Face format, or a GGUF file."),
     ],
     run: Annotated[str, typer_option("--run", help="Name of the new run.", metavar="NAME")],
     options: ImportOptions,
@@ -144,11 +145,15 @@ def import_run(
 ) -> None:  # fmt: skip
     """Import a model from another program as a run.
 
-    Llama, Mistral, Qwen2, Qwen3 or GPT-2 with a SentencePiece tokenizer, in safetensors.
+    Llama, Mistral, Qwen2, Qwen3 or GPT-2, with its tokenizer and chat template.
 
     tfcli import ./their-model --run theirs
+    tfcli import their-model.gguf --run theirs
     """
-    from tfcli.exchange.import_huggingface import import_run, inspect_checkpoint, require_importable
+    from tfcli.exchange.gguf_file import is_gguf
+    from tfcli.exchange.import_gguf import inspect_gguf
+    from tfcli.exchange.import_huggingface import inspect_checkpoint
+    from tfcli.exchange.import_run import import_run, require_importable
     from tfcli.files import check_name
     from tfcli.model.cost import count_parameters
     from tfcli.runs.run import ROOT
@@ -156,13 +161,16 @@ def import_run(
     reporter = streams.Reporter(quiet=quiet)
     check_name(run, "run")
     require_importable(ROOT / run)
-    found = inspect_checkpoint(path, context_length=options.context_length)
+    inspect = inspect_gguf if is_gguf(path) else inspect_checkpoint
+    found = inspect(path, context_length=options.context_length)
     made = import_run(found, ROOT / run)
     config = found.config
     reporter.note(
         f"{run}: {count_parameters(config):,} parameters ({config.family}), context "
         f"{config.context_length:,}, vocabulary of {config.vocab_size:,}; saved to {made.path}."
     )
-    if found.dropped_rows:
-        reporter.note(f"{found.dropped_rows:,} embedding rows without a token were dropped.")
+    if found.unused_rows:
+        reporter.note(
+            f"{found.unused_rows:,} embedding rows have no token; they are never generated."
+        )
     reporter.next(f'tfcli generate "..." --run {run}')

@@ -341,6 +341,7 @@ def _numbered_lines(file: str, what: str) -> Iterator[list[tuple[int, bytes]]]:
                 f"--jsonl reads one file; {file} matches {len(paths):,}",
                 hint="cat FILES | tfcli score --jsonl",
             )
+        piped_text.require_no_other_input(file)
         lines = read_lines(paths[0])
         groups = iter(lambda: list(islice(lines, LINES)), [])
     number = 0

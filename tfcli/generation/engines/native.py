@@ -125,7 +125,7 @@ def _open(path: Path) -> ctypes.CDLL:
 
 
 @cache
-def _find(folder: Path) -> tuple[ctypes.CDLL | None, str]:
+def find(folder: Path) -> tuple[ctypes.CDLL | None, str]:
     """The fastest library that this processor can use, or None; and its features, or why."""
     reason = folder / REASON
     why = (
@@ -146,7 +146,7 @@ def _find(folder: Path) -> tuple[ctypes.CDLL | None, str]:
 
 def load_library() -> ctypes.CDLL | None:
     """The fastest library that this processor can use, or None if there is none; see `status`."""
-    return _find(FOLDER)[0]
+    return find(FOLDER)[0]
 
 
 def status(threads: int | None = None) -> str:
@@ -156,7 +156,7 @@ def status(threads: int | None = None) -> str:
         threads: how many it uses; by default as many as it would for a large model.
 
     """
-    library, features = _find(FOLDER)
+    library, features = find(FOLDER)
     if library is None:
         return f"numpy ({features})"
     threads = threads or default_threads()
