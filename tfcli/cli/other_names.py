@@ -99,6 +99,11 @@ OPTIONS: dict[str, tuple[str, ...]] = {
     "n-vocab": ("--vocab-size",),
     "special-tokens": ("--user-defined-symbols",),
     # generating
+    "conversation": ("--chat",),
+    "cnv": ("--chat",),
+    "apply-chat-template": ("--chat",),
+    "system-prompt": ("--system",),
+    "sys": ("--system",),
     "n-predict": ("--max-new-tokens",),
     "num-predict": ("--max-new-tokens",),
     "num-tokens": ("--max-new-tokens",),
