@@ -103,6 +103,34 @@ def own_byte_tokenizer(bos: Bos) -> SentencePieceTokenizer:
     return own
 
 
+def llama_like_pieces(*, gemma: bool) -> SentencePieceModel:
+    """A byte-pair model with a layout from elsewhere: Llama's with its prefix, or Gemma's.
+
+    Gemma's has `<pad>`, `<eos>`, `<bos>`, `<unk>`, symbols, and only then the bytes.
+    """
+    special = [
+        ("<unk>", PieceType.UNKNOWN),
+        ("<s>", PieceType.CONTROL),
+        ("</s>", PieceType.CONTROL),
+    ]
+    if gemma:
+        special = [
+            ("<pad>", PieceType.CONTROL), ("<eos>", PieceType.CONTROL),
+            ("<bos>", PieceType.CONTROL), ("<unk>", PieceType.UNKNOWN),
+            ("<start_of_turn>", PieceType.CONTROL), ("\n\n", PieceType.USER_DEFINED),
+        ]  # fmt: skip
+    bytes_ = [(f"<0x{byte:02X}>", PieceType.BYTE) for byte in range(256)]
+    words = ["▁▁", "▁t", "he", "in", "▁the", "aa", "aaa", "ing", "▁sh", "ip", "ship", "▁ship"]
+    letters = sorted({*"▁etaoinshrdlcumwfgypbvk.,ABEJMTéñ\n"})
+    pieces = [Piece(text, 0.0, type) for text, type in (*special, *bytes_)]
+    pieces += [Piece(word, -float(rank), PieceType.NORMAL) for rank, word in enumerate(words)]
+    pieces += [Piece(letter, -float(len(words)), PieceType.NORMAL) for letter in letters]
+    unk, bos, eos = (3, 2, 1) if gemma else (0, 1, 2)
+    return SentencePieceModel(
+        Algorithm.BPE, tuple(pieces), dummy_prefix=not gemma, unk_id=unk, bos_id=bos, eos_id=eos
+    )
+
+
 def reordered(own: SentencePieceTokenizer, order: Sequence[int]) -> ByteTokenizer:
     """The same tokenizer with other ids: what was id `i` is `order[i]`.
 

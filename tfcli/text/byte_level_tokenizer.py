@@ -64,7 +64,7 @@ class ByteLevelTokenizer:
         self.special = SpecialTokens(
             bos=found.bos if found.add_bos else None,
             eos=found.eos,
-            unk=found.unk,
+            unk=None if found.unk in {found.bos, found.eos} else found.unk,  # GPT-2's is its end
             control=frozenset(i for i, spelled in enumerate(self.token_bytes) if not spelled),
         )
         self.special_ids = {
