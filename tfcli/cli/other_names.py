@@ -131,8 +131,6 @@ OPTIONS: dict[str, tuple[str, ...]] = {
     "guided-regex": ("--regex",),
     "guided-json": ("--json-schema",),
     "guided-choice": ("--choices",),
-    "chat": ("--interactive",),
-    "conversation": ("--interactive",),
     "do-sample": ("--temperature 1",),
     "load-in-8bit": ("--int8",),
     "quantize": ("--int8", "--type"),
