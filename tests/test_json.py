@@ -252,6 +252,30 @@ def test_scores(trained: Shell) -> None:
     assert wrong.keys() == {"row", "id", "error"}
 
 
+def test_pairs_and_their_answers(shell: Shell) -> None:
+    made = shell("tasks", "copy", "--count", "60", "--length", "4")
+    (shell.folder / "copy.jsonl").write_bytes(made.out)
+    small = ["train", "copy.jsonl", "--steps", "3", "--layers", "1", "--width", "32", "--json"]
+    (planned,) = objects(shell, *small, "--dry-run")
+    require_documented(planned, RUN + table("tfcli train --dry-run --json"))
+    assert planned["pairs"].keys() == {
+        key.removeprefix("pairs.")
+        for key in table("tfcli train --dry-run --json").sometimes
+        if key.startswith("pairs.")
+    }
+    objects(shell, *small)
+    (shown,) = objects(shell, "runs", "show", "copy", "--json")
+    require_documented(shown["run"], RUN)
+    (found,) = objects(shell, "eval", "copy", "--json")
+    require_documented(found, table("tfcli eval --json"))
+    for row in objects(shell, "eval", "copy", "--jsonl"):
+        require_documented(row, table("tfcli eval --jsonl"))
+    (checked,) = objects(shell, "tasks", "check", "copy", "copy.jsonl", "--json")
+    require_documented(checked, table("tfcli tasks check --json"))
+    voted = objects(shell, "generate", "ab", "--vote", "2", "--jsonl", "--max-new-tokens", "3")
+    require_documented(voted[0], table("tfcli generate --jsonl", "answer"))
+
+
 # --- insight ------------------------------------------------------------------------------------
 
 

@@ -31,6 +31,7 @@ SECTIONS = [
         for page in (
             "docs/training.md",
             "docs/generating.md",
+            "docs/pairs.md",
             "docs/recipes.md",
             "docs/json.md",
             "docs/chat.md",
@@ -64,7 +65,7 @@ def test_the_commands_of_the_pages_work(page: str, part: str, tmp_path: Path) ->
     for name in ("book.txt", "libro.txt", "tinyshakespeare.txt"):
         (tmp_path / name).write_text(BOOK)
     for block in command_blocks(part):
-        run_commands(block, tmp_path)
+        run_commands(block, tmp_path, small=page != "docs/pairs.md")
 
 
 def test_most_recipes_have_commands_to_run() -> None:
@@ -168,7 +169,8 @@ PRINTED = {
     "token dropout": "Dropout", "patience": "Overfitting", "seed": "Seed", "tokens": "Token",
     "vocabulary": "Vocabulary", "document": "Document", "parameters": "Parameters",
     "layers": "Layer", "heads": "Head", "context": "Context length", "float32": "dtype",
-    "best checkpoint": "Checkpoint", "initialized from": "Fine-tuning", "run": "Run",
+    "best checkpoint": "Checkpoint", "initialized from": "Fine-tuning",
+    "gradient checkpointing": "Gradient checkpointing", "run": "Run",
     "parameters sharded": "FSDP", "int8": "Quantization", "finish_reason": "Finish reason",
     "format_probability": "Structured output",
     "eos": "Finish reason", "logprobs": "Logits, logprobs", "FLOPs": "FLOPs",

@@ -184,7 +184,8 @@ def session(
     shell: Shell, *arguments: str, run: str = "tale", env: dict[str, str] | None = None
 ) -> pexpect.spawn:
     return pexpect.spawn(
-        sys.executable, ["-m", "tfcli", "generate", "-i", "--chat", "--run", run, *arguments],
+        sys.executable,
+        ["-m", "tfcli", "generate", "-i", "--chat", "--run", run, "--seed", "1", *arguments],
         cwd=str(shell.folder),
         env=bare_environment() | {"TERM": "xterm-256color", "COLUMNS": "300"} | (env or {}),
         dimensions=(30, 300), encoding="utf-8", timeout=20,
@@ -194,7 +195,7 @@ def session(
 @posix
 def test_a_conversation_is_kept_and_saved(talking: Shell, tmp_path: Path) -> None:
     file = tmp_path / "talk.json"
-    child = session(talking, "--system", "Eva.", "--max-new-tokens", "5")
+    child = session(talking, "--system", "Eva.", "--max-new-tokens", "5", "--greedy")
     child.expect_exact("Say something")
     say(child, "Ann")
     child.expect(rf"{MODEL}([^\x1b]*)\x1b\[0m")
@@ -211,6 +212,31 @@ def test_a_conversation_is_kept_and_saved(talking: Shell, tmp_path: Path) -> Non
     say(child, f"/load {file}", "Going on from", "5 messages", "> Bob")
     say(child, "/retry")
     child.expect(rf"{MODEL}([^\x1b]*)\x1b\[0m")
+    say(child, "/quit")
+    quit_session(child)
+
+
+@posix
+def test_one_of_several_answers_is_taken(talking: Shell, tmp_path: Path) -> None:
+    child = session(talking, "--max-new-tokens", "9", "--temperature", "3")
+    say(child, "Ann")
+    say(child, "/retry 3", "--- 1 ---", "--- 2 ---", "--- 3 ---")
+    child.expect_exact("/take 1 to /take 3 chooses one; now it is 3.")
+    say(child, f"/save {tmp_path}/third.json", "Saved to")
+    say(child, "/take 1", "> Ann")
+    say(child, f"/save {tmp_path}/first.json", "Saved to")
+    say(child, "/take 3", "> Ann")
+    say(child, f"/save {tmp_path}/again.json", "Saved to")
+    first, third, again = (
+        json.loads((tmp_path / f"{name}.json").read_text()) for name in ("first", "third", "again")
+    )
+    assert third == again
+    assert first != third
+    assert first[0] == third[0]
+    child.expect("> $")
+    child.send("/sy\t")
+    child.expect_exact("/system ")
+    child.sendline("")
     say(child, "/quit")
     quit_session(child)
 

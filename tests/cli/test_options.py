@@ -255,7 +255,7 @@ def test_every_option_of_a_request_is_accepted_by_its_name(trained: Shell) -> No
         "top_p": 0.9, "min_p": 0.01, "typical_p": 0.9, "seed": 3, "logit_bias": {"5": 1},
         "repetition_penalty": 1.1, "presence_penalty": 0.1, "frequency_penalty": 0.1,
         "no_repeat_ngram_size": 3, "dry_multiplier": 0.8, "min_new_tokens": 1,
-        "ignore_eos": False, "token_healing": True, "special": False,
+        "ignore_eos": False, "token_healing": True, "special": False, "raw": False,
     }  # fmt: skip
     others = (
         {"greedy": True}, {"regex": "ab?"}, {"choices": ["x", "y"]},

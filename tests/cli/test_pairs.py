@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from pathlib import Path
 from typing import Any
 
+import pexpect
 import pytest
 
-from tests.conftest import Called, RealShell, Shell
+from tests.conftest import Called, RealShell, Shell, bare_environment
 
 SMALL = ("--layers", "1", "--width", "64", "--batch-tokens", "512")
 
@@ -69,6 +72,25 @@ def test_prompts_are_framed_as_in_training(taught: Shell) -> None:
     rows = [json.loads(row) for row in taught(*greedy, "--jsonl", stdin=asked).out.splitlines()]
     assert [row["text"] for row in rows] == ["cc", "dd"]
     assert {row["finish_reason"] for row in rows} == {"eos"}
+
+
+def test_the_answer_that_comes_most_often_is_written(taught: Shell) -> None:
+    asked = b'{"prompt": "avk", "id": 7}\n{"nothing": 1}\n{"prompt": "bvk"}\n'
+    options = ("generate", "--jsonl", "--vote", "5", "--seed", "3")
+    done = taught(*options, stdin=asked)
+    assert done.code == 65
+    first, wrong, second = map(json.loads, done.out.splitlines())
+    assert (first["text"], first["votes"], first["id"], first["row"]) == ("aa", 5, 7, 1)
+    assert "error" in wrong
+    assert (second["text"], second["row"]) == ("bb", 3)
+    assert taught("generate", "avk", "--vote", "3").out == b"aa"
+    assert taught("generate", "--lines", "--vote", "2", stdin=b"avk\ncvk\n").out == b"aa\ncc\n"
+    hot = ("generate", "avk", "--raw", "--temperature", "1.5", "--max-new-tokens", "4", "--jsonl")
+    won = json.loads(taught(*hot, "--vote", "4", "--seed", "1").out)
+    again = json.loads(taught(*hot, "--seed", str(won["seed"])).out)
+    assert again["text"] == won["text"], "the seed gives it again"
+    refused = taught("generate", "avk", "--vote", "3", "-n", "2")
+    assert "cannot be combined" in refused.err
 
 
 def test_eval_compares_answers_with_those_expected(taught: Shell) -> None:
@@ -170,3 +192,40 @@ def test_task_errors(called: Called, arguments: tuple[str, ...], message: str) -
     done = called("tasks", *arguments)
     assert done.code != 0
     assert message in done.err
+
+
+# --- elsewhere ----------------------------------------------------------------------------------
+
+
+def test_an_exported_model_gives_the_same_answers_in_transformers(taught: Shell) -> None:
+    transformers = pytest.importorskip("transformers")
+    folder = taught.folder / "exported"
+    done = taught("export", "twice", str(folder), "--to", "huggingface")
+    assert done.code == 0, done.err
+    assert '`PROMPT` is written as `"PROMPT\\n"`' in (folder / "README.md").read_text()
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    model = transformers.AutoModelForCausalLM.from_pretrained(folder).eval()
+    prompts = [prompt(number) for number in range(6)]
+    asked = "".join(f"{each}\n" for each in prompts).encode()
+    ours = taught("generate", "--run", "twice", "--lines", "--greedy", stdin=asked).out.decode()
+    for each, answer in zip(prompts, ours.splitlines(), strict=True):
+        ids = tokenizer(f"{each}\n", return_tensors="pt").input_ids
+        written = model.generate(ids, max_new_tokens=9, do_sample=False)[0, ids.shape[1] :]
+        assert tokenizer.decode(written, skip_special_tokens=True) == answer
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs POSIX terminals")
+def test_interactive_lines_are_prompts_of_their_own(taught: Shell) -> None:
+    child = pexpect.spawn(
+        sys.executable, ["-m", "tfcli", "generate", "--run", "twice", "-i", "--greedy"],
+        cwd=str(taught.folder), env=bare_environment() | {"NO_COLOR": "1"},
+        dimensions=(30, 200), encoding="utf-8", timeout=30,
+    )  # fmt: skip
+    child.expect("Type a prompt, which is answered on its own")
+    for line, answer in (("avk", "aa"), ("dul", "dd"), ("bzp", "bb")):
+        child.expect("> $")
+        child.sendline(line)
+        child.expect_exact(f"{answer}\r\n")
+    child.expect("> $")
+    child.sendline("/quit")
+    child.expect(pexpect.EOF)

@@ -18,6 +18,7 @@ from transformers.utils.chat_template_utils import render_jinja_template
 from tfcli.errors import DataError, UsageError
 from tfcli.text import chat_template
 from tfcli.text.chat_template import ChatTemplate
+from tfcli.text.pairs import PairForm
 
 SHARED = Path("/work/shared/tokenizers")  # templates of real models, where they are
 SPECIAL = {"bos_token": "<s>", "eos_token": "</s>"}
@@ -155,6 +156,20 @@ def test_any_conversation_is_rendered_as_by_transformers(
     template: ChatTemplate, messages: list[dict[str, Any]], ends: bool
 ) -> None:
     assert ours(template, messages, ends=ends) == reference(template.source, messages, ends=ends)
+
+
+@given(
+    said=st.lists(texts, min_size=1, max_size=4),
+    separator=st.sampled_from(["\n", "\n\n", " \\ ", "\"'</é🦊>\t"]),
+)
+def test_the_form_of_pairs_is_a_template(said: list[str], separator: str) -> None:
+    form = PairForm("messages", separator)
+    turns = [("user" if n % 2 == 0 else "assistant", text) for n, text in enumerate(said)]
+    messages = [{"role": role, "content": text} for role, text in turns]
+    (expected,), _ = render_jinja_template(
+        [messages], chat_template=form.chat_template, add_generation_prompt=True
+    )
+    assert expected == form.frame_turns(turns)
 
 
 # --- what is wrong with a template --------------------------------------------------------------

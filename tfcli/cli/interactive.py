@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ from tfcli.generation.streaming import make_visible
 from tfcli.options import Options, find_option, option, options_of, update_options, values_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from tfcli.generation.generate import Generator
     from tfcli.options import Option
@@ -83,7 +84,7 @@ class Conversation:
         self._draft = Draft()
         self._form = form
         self._asked_to_quit = False
-        self._choices: list[str] = []  # the continuations that /retry N made
+        self._choices: list[str] = []  # the whole text with each continuation of /retry N
 
     def run(self, beginning: str | None = None, file: str | None = None) -> None:
         """Reads lines until their end, or until the person quits.
@@ -101,7 +102,7 @@ class Conversation:
 
             readline.parse_and_bind("set enable-bracketed-paste on")  # lines are pasted as one
             readline.set_completer_delims(" \n")
-            readline.set_completer(_complete)
+            readline.set_completer(partial(_complete, self.help))
             readline.parse_and_bind("tab: complete")
         if file is not None:
             self._open(file)
@@ -245,9 +246,8 @@ class Conversation:
             self._draft.back_to_last_line()
             if count > 1:
                 self._reporter.note(f"--- {number} ---")
-            before = len(self._draft.text)
             self._continue(self._draft.tail().rpartition("\n")[2])
-            choices.append(self._draft.text[before:])
+            choices.append(self._draft.text)
         self._choices = choices if count > 1 else []
         if self._choices:
             self._reporter.note(f"/take 1 to /take {count} chooses one; now it is {count}.")
@@ -257,8 +257,7 @@ class Conversation:
         if number > len(self._choices):
             hint = f"/take 1 to /take {len(self._choices)}" if self._choices else "/retry 3"
             raise UsageError("there is no such continuation to take", hint=hint)
-        self._draft.back_to_last_line()
-        self._draft.text += self._choices[number - 1]
+        self._draft.text = self._choices[number - 1]
         self._show_tail()
 
     def _undo(self, words: str) -> None:
@@ -334,14 +333,14 @@ class Conversation:
                 self._reporter.note(f"{known}: {_shown(new)}, as before")
 
 
-def _complete(word: str, state: int) -> str | None:
+def _complete(help: Iterable[str], word: str, state: int) -> str | None:
     """What Tab makes of a word: a command at the beginning of a line, or the name of a file."""
     import glob
     import readline
 
     line = readline.get_line_buffer()
     if line.startswith("/") and " " not in line:
-        names = dict.fromkeys(name.split(" ")[0] for name in HELP if name.startswith("/"))
+        names = dict.fromkeys(name.split(" ")[0] for name in help if name.startswith("/"))
         found = [f"{name} " for name in names if name.startswith(word)]
     elif line.startswith(("/load ", "/save ")):
         found = sorted(glob.glob(f"{glob.escape(str(Path(word).expanduser())) if word else ''}*"))  # noqa: PTH207

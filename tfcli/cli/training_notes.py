@@ -83,6 +83,7 @@ def planned_json(job: TrainingJob, corpus: Corpus) -> dict[str, Any]:
     expected = {
         "steps": job.steps,
         "tokens_per_step": job.batch_tokens,
+        "tokens": job.tokens,
         "epochs": job.epochs,
         "seconds": budget.amount if budget.kind == "seconds" else None,
         "memory_bytes": job.memory_bytes,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from tfcli.errors import UsageError
 from tfcli.exchange.architectures import QWEN2, architecture_of
+from tfcli.exchange.formats import own_type
 from tfcli.exchange.gguf_file import gguf_library
 from tfcli.exchange.gguf_rope import ROPE_FACTORS, to_rope_factors
 from tfcli.exchange.gguf_vocabulary import add_tokenizer, require_exportable
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
 
 # Of `general.file_type`, by llama.h.
 FILE_TYPES: dict[NumberType, int] = {"f32": 0, "f16": 1, "q8_0": 7, "bf16": 32}
-OWN_TYPES: dict[str, NumberType] = {"F32": "f32", "F16": "f16", "BF16": "bf16"}
 MAX_F16 = 65504.0
 BLOCK = 32  # numbers that share a scale in q8_0
 
@@ -69,7 +69,7 @@ def export_to_gguf(run: Run, step: ValidStep, path: Path, type: NumberType | Non
         writer = gguf.GGUFWriter(temporary, architecture.gguf)
         writer.add_name(run.name)
         _describe(writer, config)
-        writer.add_file_type(FILE_TYPES[type or own_type(weights)])
+        writer.add_file_type(FILE_TYPES[type or own_type(step)])
         add_tokenizer(writer, tokenizer, config.vocab_size)
         if template := read_kept_files(run.path).get(CHAT_TEMPLATE):
             writer.add_chat_template(template.decode(errors="replace"))
@@ -183,15 +183,6 @@ def rounded(config: ModelConfig, weights: SafetensorsFile, type: NumberType) -> 
         array = tensor.to_stored(weights.map)
         arrays |= tensor.from_stored(_round(array, _number_type(tensor, array, type)))
     return arrays
-
-
-def own_type(weights: SafetensorsFile) -> NumberType:
-    """The number format of most weights of a step."""
-    sizes = dict.fromkeys(OWN_TYPES.values(), 0)
-    for tensor in weights.tensors.values():
-        if tensor.format in OWN_TYPES:
-            sizes[OWN_TYPES[tensor.format]] += tensor.end - tensor.begin
-    return max(sizes, key=sizes.__getitem__)
 
 
 def _number_type(tensor: StoredTensor, array: Array, type: NumberType | None) -> NumberType:

@@ -15,8 +15,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
 from tfcli.exchange.architectures import to_config_json
-from tfcli.exchange.export_gguf import own_type
-from tfcli.exchange.formats import INDEX
+from tfcli.exchange.formats import DTYPES, INDEX, own_type
 from tfcli.exchange.model_card import model_card
 from tfcli.exchange.stored_tensors import StoredTensor, stored_tensors
 from tfcli.exchange.tokenizer_json import (
@@ -49,7 +48,6 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, Any]
 
 HalfOrSingle = Literal["f32", "f16", "bf16"]
-DTYPES = {"f32": "float32", "f16": "float16", "bf16": "bfloat16"}  # in config.json
 MAX_SHARD_BYTES = 5_000_000_000
 
 
@@ -71,7 +69,7 @@ def export_to_huggingface(
     require_absent(path)
     config, tokenizer = run.model_config, run.tokenizer()
     weights = open_weights(run, step)
-    described = to_config_json(config, tokenizer.special, dtype=DTYPES[type or own_type(weights)])
+    described = to_config_json(config, tokenizer.special, dtype=DTYPES[type or own_type(step)])
     kept = read_kept_files(run.path)
     tokenizer_files = tokenizer_as_files(tokenizer, config.context_length, kept)
     tensors = [_Tensor(stored, weights, type) for stored in stored_tensors(config, "huggingface")]

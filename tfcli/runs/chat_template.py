@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 def open_chat_template(run: Run) -> ChatTemplate:
     """The template of a run, ready to be rendered.
 
+    A run that was trained on conversations has that of its pairs where it has no other.
+
     Raises:
         NotFoundError: it has none.
         DamagedError, DataError, InputOutputError: the file cannot be one, or cannot be read.
@@ -25,6 +27,8 @@ def open_chat_template(run: Run) -> ChatTemplate:
     """
     path = run.path / CHAT_TEMPLATE
     files = read_kept_files(run.path)
+    if CHAT_TEMPLATE not in files and run.form and run.form.kind == "messages":
+        return ChatTemplate(run.form.chat_template, "the form of the run's conversations")
     if CHAT_TEMPLATE not in files:
         raise NotFoundError(
             f"run {run.name!r} has no chat template",

@@ -15,7 +15,7 @@ from tfcli.model.config import ModelConfig
 from tfcli.model.cost import forward_flops_per_token
 from tfcli.options import OptionError
 from tfcli.runtime.dtype import DType
-from tfcli.training.fine_tuning import BaseModel, preferred_bytes
+from tfcli.training.fine_tuning import FINE_TUNING_HINT, BaseModel, preferred_bytes
 from tfcli.training.micro_batch import (
     UNKNOWN_MEMORY,
     MemoryLimits,
@@ -24,7 +24,7 @@ from tfcli.training.micro_batch import (
 )
 from tfcli.training.optimizers import OptimizerConfig
 from tfcli.training.options import Init, TrainOptions
-from tfcli.training.schedule import choose_optimizer
+from tfcli.training.schedule import WARM_UP_STEPS, choose_optimizer, choose_warm_up
 from tfcli.training.sizing import (
     COMPILED_SECONDS,
     COMPILED_SHARE,
@@ -92,6 +92,7 @@ class Plan:
         saved_dtype: number format of the weights in a saved step, that of the model that the run
             was initialized from. Where it has fewer bits, the float32 weights that training goes
             on with are saved beside the state of the optimizer.
+        warm_up_steps: until the learning rate is at its peak.
 
     """
 
@@ -112,6 +113,7 @@ class Plan:
     checkpointing: bool = False
     saved_dtype: DType = "float32"
     prompt_loss: float
+    warm_up_steps: int = WARM_UP_STEPS
 
     def to_json(self) -> dict[str, Any]:
         """As a plain dictionary, for `run.json`."""
@@ -141,6 +143,7 @@ class Plan:
                 and (plan.patience is None or plan.patience > 0)
                 and plan.evaluation_tokens > 0
                 and 0 <= plan.prompt_loss <= 1
+                and plan.warm_up_steps > 0
                 and plan.optimizer.in_range
             ):
                 raise ValueError("a number in it is out of range")
@@ -152,7 +155,7 @@ class Plan:
 # Keys that run.json may lack, since it was written before they existed, with what held then.
 ADDED_LATER: dict[str, object] = {
     "init": "bigrams", "checkpointing": False, "saved_dtype": "float32", "optimizer": None,
-    "prompt_loss": 0.0,
+    "prompt_loss": 0.0, "warm_up_steps": 20,
 }  # fmt: skip
 
 # What earlier builds called some keys of run.json.
@@ -264,6 +267,7 @@ def make_plan(
     epochs = 0.0 if pairs else (steps or 0) * rows * model.context_length / tokens
     micro_batch = _micro_batch(options, model, rows, resources, base)
     advice = regularization(epochs)
+    optimizer = choose_optimizer(options, model, advice.weight_decay, steps, base)
     plan = Plan(
         budget=budget,
         batch_size=rows,
@@ -271,7 +275,7 @@ def make_plan(
         dropout=_or(options.dropout, advice.dropout),
         token_dropout=_or(options.token_dropout, advice.token_dropout if unknown_token else 0.0),
         dtype=dtype,
-        optimizer=choose_optimizer(options, model, advice.weight_decay, steps, base),
+        optimizer=optimizer,
         eval_every=options.eval_every,
         save_every=options.save_every,
         evaluation_tokens=_evaluation_tokens(budget, model, rows),
@@ -282,6 +286,7 @@ def make_plan(
         checkpointing=micro_batch.checkpointing,
         saved_dtype=base.saved_dtype if base else "float32",
         prompt_loss=options.prompt_loss,
+        warm_up_steps=choose_warm_up(optimizer, base),
     )
     return PlannedModel(model=model, plan=plan, sharded=micro_batch.sharded, steps=steps)
 
@@ -298,6 +303,7 @@ def _micro_batch(
         preferred=preferred_bytes(model) if base and resources.shared else None,
         checkpointing=options.checkpointing, world_size=resources.world_size,
         sharded=options.sharded,
+        hint=FINE_TUNING_HINT if base else None,
     )  # fmt: skip
 
 

@@ -62,6 +62,8 @@ MEMORY_SHARE = {"cpu": 0.6, "mps": 0.6, "cuda": 0.8}
 # With checkpointing most of it is weights, gradients and moments, which it can give back.
 CHECKPOINTED_SHARE = {"cpu": 0.9, "mps": 0.7, "cuda": 0.9}
 
+USUAL_MFU = 0.5  # of a large model on a CPU
+
 PROGRAM_BYTES = 300 << 20  # Python and torch themselves
 
 
@@ -120,11 +122,23 @@ class TrainingJob:
         return self.plan.batch_size * self.model_config.context_length
 
     @property
+    def tokens(self) -> int | None:
+        """How many it will be trained on; None where the number of steps is not known."""
+        return None if self.steps is None else self.steps * self.batch_tokens
+
+    @property
+    def seconds(self) -> float | None:
+        """About how long a budget of steps takes, by the speed of products; None: not known."""
+        if self.tokens is None or not self.peak_flops or self.plan.budget.kind == "seconds":
+            return None
+        passes = 4 / 3 if self.plan.checkpointing else 1.0  # the forward pass is a third
+        each = passes * training_flops_per_token(self.model_config)
+        return self.tokens * each / (USUAL_MFU * self.peak_flops * self.processes.world_size)
+
+    @property
     def epochs(self) -> float | None:
         """How often each token will be seen; None where the number of steps is not known."""
-        if self.steps is None:
-            return None
-        return self.steps * self.batch_tokens / len(self.corpus.training)
+        return None if self.tokens is None else self.tokens / len(self.corpus.training)
 
     @property
     def expected_loss(self) -> tuple[float, float] | None:

@@ -13,7 +13,7 @@ from tfcli.cli import streams
 from tfcli.cli.command import takes_options
 from tfcli.cli.shared_options import JsonOption, QuietOption, typer_option
 from tfcli.errors import UsageError
-from tfcli.exchange.formats import NumberType
+from tfcli.exchange.formats import NumberType, own_type
 from tfcli.options import Options, option
 
 if TYPE_CHECKING:
@@ -50,12 +50,11 @@ def export_run(
     tfcli export book ./book-hf --to huggingface
     tfcli export book book.gguf --to gguf --type q8_0
     """
-    from tfcli.exchange.export_gguf import export_to_gguf, export_to_ollama, own_type
+    from tfcli.exchange.export_gguf import export_to_gguf, export_to_ollama
     from tfcli.exchange.export_huggingface import default_max_new_tokens, export_to_huggingface
     from tfcli.exchange.model_card import tokenizer_class
     from tfcli.generation.open_engine import open_best
     from tfcli.runs.run import find_run
-    from tfcli.runs.weights import open_weights
 
     reporter = streams.Reporter(quiet=quiet)
     found, step_path = find_run(run)
@@ -71,7 +70,7 @@ def export_run(
 
     step, _ = open_best(found, step_path, export, on_damaged=reporter.warn)
     loss = None
-    if type not in {None, "f32", own_type(open_weights(found, step))}:
+    if type not in {None, "f32", own_type(step)}:
         from tfcli.exchange.quantization_loss import quantization_loss
         from tfcli.text.corpus import CACHE
 
@@ -160,6 +159,7 @@ def import_run(
     from tfcli.exchange.import_run import import_run, require_importable
     from tfcli.files import check_name
     from tfcli.model.cost import count_parameters
+    from tfcli.runs.kept_files import CHAT_TEMPLATE
     from tfcli.runs.run import ROOT
 
     reporter = streams.Reporter(quiet=quiet)
@@ -177,4 +177,5 @@ def import_run(
         reporter.note(
             f"{found.unused_rows:,} embedding rows have no token; they are never generated."
         )
-    reporter.next(f'tfcli generate "..." --run {run}')
+    talk = '--chat "Hello"' if CHAT_TEMPLATE in found.files else '"..."'
+    reporter.next(f"tfcli generate {talk} --run {run}")
