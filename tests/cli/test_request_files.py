@@ -84,3 +84,9 @@ def test_values_in_a_pipe_are_lines_of_their_own(trained: Shell) -> None:
     values = done.out.decode().splitlines()
     assert len(values) == 4
     assert {*values} <= {"a", "b"}
+
+
+def test_misspelled_nested_field_is_recognized(trained: Shell) -> None:
+    row = b'{"review": {"title": "x", "body": "Ann saw"}}'
+    done = trained("score", "--run", "tale", "--jsonl", "--field", "review.boy", stdin=row)
+    assert "did you mean 'review.body'?" in answers(done.out)[0]["error"]

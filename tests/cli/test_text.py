@@ -101,6 +101,11 @@ def test_another_text_is_refused(shell: Shell) -> None:
     (shell.folder / "other.txt").write_text(BOOK.replace("Ann", "Eve"))
     done = shell("train", "--resume", "it", "other.txt", "--steps", "1")
     assert done.code == 65
+    assert "other.txt is not the text of it" in done.err
+    assert "tfcli train --resume it # without FILE" in done.err
+    shutil.rmtree(shell.folder / "checkpoints/.cache")
+    done = shell("train", "--resume", "it", "other.txt", "--steps", "1")
+    assert done.code == 65
     assert "has changed" in done.err
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import BOOK, RealShell, Shell
+from tfcli.files import read_json, write_checked_json
 
 SENTENCE = "Nobody saw two birds by the sea.\nJosé saw a ship at noon."
 NASTY = "<script>alert(1)</script>&'\"\x1b[31m"
@@ -73,7 +74,7 @@ def test_the_page_is_one_file_without_scripts(trained: Shell, tmp_path: Path) ->
     assert len(page) < 2_000_000
 
 
-def test_a_page_stays_below_two_megabytes(shell: Shell, tmp_path: Path) -> None:
+def test_a_page_stays_below_two_megabytes() -> None:
     from tfcli.cli.trace_page import draw_page
     from tfcli.insight.passages import Passage
     from tfcli.insight.trace import Copy, Novelty, Span, Trace
@@ -111,8 +112,10 @@ def test_a_text_that_has_changed_is_refused(trained: Shell, tmp_path: Path) -> N
     shutil.copytree(trained.folder, tmp_path / "work")
     shell = RealShell(tmp_path / "work")
     path = shell.folder / "book.txt"
-    record = json.loads((shell.folder / "checkpoints/tale/run.json").read_text())
-    assert record["corpus"]["sources"] == ["book.txt"]
+    record = read_json(shell.folder / "checkpoints/tale/run.json")
+    record["corpus"]["sources"] = [str(path)]
+    record.pop("sha256", None)
+    write_checked_json(shell.folder / "checkpoints/tale/run.json", record)
     path.write_text(BOOK.replace("Ann", "Eva", 1))
     done = shell("trace", "tale", stdin=b"Ann saw the moon.")
     assert (done.code, done.out) == (65, b"")
@@ -120,4 +123,4 @@ def test_a_text_that_has_changed_is_refused(trained: Shell, tmp_path: Path) -> N
     (shell.folder / "old.txt").write_text(BOOK)
     done = shell("trace", "tale", "--source", "old.txt", "--json", stdin=b"Ann saw the moon.")
     assert done.code == 0, done.err
-    assert json.loads(done.out)["longest"]["text"] == "Ann saw the moon."
+    assert json.loads(done.out)["longest"]["text"] == "Ann saw the moon"

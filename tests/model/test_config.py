@@ -219,22 +219,16 @@ def test_heads_alone_divide_the_hidden_size_of_the_size() -> None:
 
 @given(width=st.integers(1, 600), heads=st.integers(1, 40), family=st.sampled_from(FAMILIES))
 def test_suggested_width_works(width: int, heads: int, family: Family) -> None:
-    def build(d_model: int) -> ModelConfig:
-        return named_config(
-            "tiny",
-            vocab_size=300,
-            context_length=8,
-            family=family,
-            d_model=d_model,
-            num_heads=heads,
-        )
+    def build(**changed: int) -> ModelConfig:
+        shape: dict[str, Any] = {"d_model": width, "num_heads": heads, **changed}
+        return named_config("tiny", vocab_size=300, context_length=8, family=family, **shape)
 
     try:
-        build(width)
+        build()
     except UsageError as error:
         if error.hint is not None:
-            offered = error.hint.split()[1].rstrip(",")
-            build(int(offered))
+            option, offered, *_ = error.hint.split()
+            build(**{option[2:].replace("-", "_"): int(offered.rstrip(","))})
 
 
 @pytest.mark.parametrize("field", ["num_layers", "d_model", "num_heads", "num_kv_heads"])
@@ -323,3 +317,13 @@ def test_what_cannot_be_built_has_a_way_out(
     with pytest.raises(UsageError) as caught:
         named_config("tiny", vocab_size=320, context_length=32, family=family, **options)
     assert caught.value.hint == hint
+
+
+@pytest.mark.parametrize(("width", "heads"), [(64, 64), (96, 32), (130, 26)])
+def test_suggested_heads_work(width: int, heads: int) -> None:
+    shape: dict[str, Any] = {"vocab_size": 300, "context_length": 16, "d_model": width}
+    with pytest.raises(UsageError, match="cannot be built") as caught:
+        named_config("nano", **shape, num_heads=heads)
+    name, number = str(caught.value.hint).split()
+    assert name == "--num-heads"
+    named_config("nano", **shape, num_heads=int(number))

@@ -18,6 +18,7 @@ from transformers.utils.chat_template_utils import render_jinja_template
 from tfcli.errors import DataError, UsageError
 from tfcli.text import chat_template
 from tfcli.text.chat_template import ChatTemplate
+from tfcli.text.pairs import PairForm
 
 SHARED = Path("/work/shared/tokenizers")  # templates of real models, where they are
 SPECIAL = {"bos_token": "<s>", "eos_token": "</s>"}
@@ -157,6 +158,20 @@ def test_any_conversation_is_rendered_as_by_transformers(
     assert ours(template, messages, ends=ends) == reference(template.source, messages, ends=ends)
 
 
+@given(
+    said=st.lists(texts, min_size=1, max_size=4),
+    separator=st.sampled_from(["\n", "\n\n", " \\ ", "\"'</é🦊>\t"]),
+)
+def test_the_form_of_pairs_is_a_template(said: list[str], separator: str) -> None:
+    form = PairForm("messages", separator)
+    turns = [("user" if n % 2 == 0 else "assistant", text) for n, text in enumerate(said)]
+    messages = [{"role": role, "content": text} for role, text in turns]
+    (expected,), _ = render_jinja_template(
+        [messages], chat_template=form.chat_template, add_generation_prompt=True
+    )
+    assert expected == form.frame_turns(turns)
+
+
 # --- what is wrong with a template --------------------------------------------------------------
 
 ENDLESS = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}"
@@ -245,6 +260,6 @@ def test_an_old_jinja_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     from tfcli.text import template_sandbox
 
     template_sandbox._require_version()
-    monkeypatch.setattr(template_sandbox, "version", lambda _: "3.1.5")
+    monkeypatch.setattr(jinja2, "__version__", "3.1.5")
     with pytest.raises(jinja2.exceptions.SecurityError, match=r"3\.1\.5"):
         template_sandbox._require_version()

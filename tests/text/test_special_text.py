@@ -6,34 +6,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from tests.tokenizers import CONTROL, SYMBOLS, chat_tokenizer
 from tfcli.text.chat_template import ChatTemplate
-from tfcli.text.sentencepiece_model import (
-    Algorithm,
-    Piece,
-    PieceType,
-    SentencePieceModel,
-    write_pieces,
-)
-from tfcli.text.sentencepiece_tokenizer import SPACE_MARK, SentencePieceTokenizer
 from tfcli.text.special_text import Guard, encode_special
-
-CONTROL = ["<|im_start|>", "<|im_end|>"]
-SYMBOLS = ["<|user|>", "<think>"]
-
-
-def chat_tokenizer(*, dummy_prefix: bool = False) -> SentencePieceTokenizer:
-    """Bytes, a space, two control tokens and two user-defined symbols."""
-    pieces = (
-        Piece("<unk>", 0, PieceType.UNKNOWN),
-        *(Piece(text, 0, PieceType.CONTROL) for text in ("<s>", "</s>")),
-        *(Piece(f"<0x{byte:02X}>", 0, PieceType.BYTE) for byte in range(256)),
-        Piece(SPACE_MARK, 0, PieceType.NORMAL),
-        *(Piece(text, 0, PieceType.CONTROL) for text in CONTROL),
-        *(Piece(text, 0, PieceType.USER_DEFINED) for text in SYMBOLS),
-    )
-    model = SentencePieceModel(Algorithm.BPE, pieces, dummy_prefix=dummy_prefix)
-    return SentencePieceTokenizer(write_pieces(model))
-
 
 TOKENIZER = chat_tokenizer()
 START, END = (TOKENIZER.special_ids[text] for text in CONTROL)

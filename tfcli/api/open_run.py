@@ -13,7 +13,14 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
-from tfcli.api.arguments import require_choice, require_count, require_ids, require_texts
+from tfcli.api.arguments import (
+    require_choice,
+    require_count,
+    require_ids,
+    require_prompts,
+    require_texts,
+    require_top,
+)
 from tfcli.api.conversation import make_turn
 from tfcli.api.notices import warn
 from tfcli.api.requests import make_request, takes_generation_options
@@ -279,28 +286,47 @@ class OpenRun:
 
     # --- scoring --------------------------------------------------------------------------------
 
-    def score(self, text: str, *, stride: int | None = None) -> Score:
+    def score(
+        self, text: str, *, prompt: str = "", stride: int | None = None, top_logprobs: int = 0
+    ) -> Score:
         """How likely a text is, as with `tfcli score`.
 
         A text longer than the context is read through a sliding window.
 
         Args:
+            prompt: what comes before the text and is not scored.
             stride: by how many tokens that window moves; None: half the context length. A smaller
                 one gives each token more context, and takes longer.
+            top_logprobs: how many of the likeliest other tokens each token gets, up to 100.
 
         Returns:
             nats, nats per byte, perplexity, and the nats of each token.
 
         """
-        (score,) = self.score_batch([text], stride=stride)
-        return score
+        return self.score_batch([text], prompts=[prompt], stride=stride, top_logprobs=top_logprobs)[
+            0
+        ]
 
-    def score_batch(self, texts: Iterable[str], *, stride: int | None = None) -> list[Score]:
-        """How likely each of many texts is on its own; see `score`."""
+    def score_batch(
+        self,
+        texts: Iterable[str],
+        *,
+        prompts: Iterable[str] = (),
+        stride: int | None = None,
+        top_logprobs: int = 0,
+    ) -> list[Score]:
+        """How likely each of many texts is on its own; see `score`.
+
+        Args:
+            prompts: one for each text, or none; the others are as in `score`.
+
+        """
         every = require_texts(texts, hint="run.score(text)")
+        before = require_prompts(prompts, len(every))
+        require_top(top_logprobs)
         with self._engine(ROWS) as engine:
-            scored = Scorer(engine, self._tokenizer, rows=ROWS, stride=stride).score(every)
-            return [make_score(each, self._tokenizer) for each in scored]
+            scorer = Scorer(engine, self._tokenizer, rows=ROWS, stride=stride, top=top_logprobs)
+            return [make_score(each, self._tokenizer) for each in scorer.score(every, before)]
 
     def logits(self, text: str | Sequence[int]) -> NDArray[np.float32]:
         """The logits of the next token after each token of a text.

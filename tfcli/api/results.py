@@ -70,12 +70,15 @@ class TokenScore:
         token: its id.
         text: what it stands for; bytes that are no whole character escaped, as `\xe2`.
         nats: minus the natural logarithm of its probability.
+        top_logprobs: the likeliest other tokens, if they were asked for, each with the natural
+            logarithm of its probability: `(text, logprob)`, the likeliest first.
 
     """
 
     token: int
     text: str
     nats: float
+    top_logprobs: list[tuple[str, float]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -104,8 +107,12 @@ class Score:
 
 def make_score(scored: Scored, tokenizer: Tokenizer) -> Score:
     """The score of a text, with the text of each token."""
+    alternatives = scored.alternatives or [[] for _ in scored.ids]
     by_token = [
-        TokenScore(token, token_text(tokenizer, token), 0.0 - logprob)
-        for token, logprob in zip(scored.ids, scored.logprobs, strict=True)
-    ]
+        TokenScore(
+            token, token_text(tokenizer, token), 0.0 - logprob,
+            [(token_text(tokenizer, other), each) for other, each in others],
+        )
+        for token, logprob, others in zip(scored.ids, scored.logprobs, alternatives, strict=True)
+    ]  # fmt: skip
     return Score(**scored.to_json(), by_token=by_token)

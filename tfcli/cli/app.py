@@ -17,6 +17,7 @@ from tfcli import __version__
 from tfcli.cli import streams
 from tfcli.cli.command import Command, Group
 from tfcli.cli.commands import (
+    audit,
     demo,
     doctor,
     evaluate,
@@ -25,6 +26,7 @@ from tfcli.cli.commands import (
     runs,
     score,
     tasks,
+    text,
     tokenizer,
     trace,
     train,
@@ -61,6 +63,8 @@ app.command("generate", cls=Command)(generate.generate)
 app.command("score", cls=Command)(score.score)
 app.command("eval", cls=Command)(evaluate.evaluate)
 app.command("trace", cls=Command)(trace.trace)
+app.add_typer(audit.app, name="audit")
+app.add_typer(text.app, name="text")
 app.add_typer(tokenizer.app, name="tokenizer")
 app.add_typer(runs.app, name="runs")
 app.command("export", cls=Command)(exchange.export_run)

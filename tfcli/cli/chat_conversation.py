@@ -25,8 +25,10 @@ CHAT_HELP = {
     "line \\": HELP["line \\"],
     "Ctrl-C": HELP["Ctrl-C"],
     "/retry": "let the model answer again, with another seed",
+    "/retry N": "N answers to choose from; the last one stands until /take",
+    "/take K": HELP["/take K"],
     "/undo": "remove the last line and its answer, or bring back the conversation before /new or "
-    "/load",
+    "/load; /undo N: N times",
     "/new": "start a new conversation, which belongs to no file yet; the system prompt stays",
     "/system TEXT": "change the system prompt, which tells the model how to answer; without TEXT, "
     "remove it",

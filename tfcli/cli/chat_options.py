@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tfcli.options import Options, option
+from tfcli.options import OptionError, Options, option
 
 CHAT = "Chat"
 
@@ -21,3 +21,10 @@ class ChatOptions(Options):
         None, metavar="TEXT", panel=CHAT,
         help="With --chat: the system prompt, which tells the model how to answer.",
     )  # fmt: skip
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        try:
+            (self.system or "").encode()
+        except UnicodeEncodeError:  # bytes of the command line that were not UTF-8
+            raise OptionError("system", "is not valid UTF-8") from None

@@ -14,6 +14,7 @@ from tfcli.cli.generation_progress import Progress, Throughput
 from tfcli.cli.output_formats import EscapedLines, JsonLines, OutputFormat, Plain, Surprisal
 from tfcli.cli.request_feed import RequestFeed
 from tfcli.cli.stdin_lines import open_lines
+from tfcli.cli.voted import Voted
 from tfcli.errors import DataError
 from tfcli.generation.messages import with_system
 from tfcli.generation.request import LENGTH, PROMPT, SAMPLING, Sampling, StructuredOutput
@@ -54,6 +55,11 @@ class SessionOptions(Options):
         help="Beam search: keep the N most likely texts instead of sampling; 1: off.",
     )  # fmt: skip
     samples: int = option(1, short="n", min=1, off=1, panel=BATCH, help="Samples per prompt.")
+    vote: int = option(
+        1, min=1, off=1, panel=BATCH,
+        conflicts=("samples", "greedy", "num_beams", "logprobs", "interactive", "stats"),
+        help="Sample N texts for each prompt and write the most frequent one; 1: off.",
+    )  # fmt: skip
     lines: bool = option(
         False, panel=BATCH, conflicts=("jsonl", "interactive", "num_beams", "logprobs"),
         help="Read one prompt per line from stdin.",
@@ -82,11 +88,18 @@ class SessionOptions(Options):
     )
     stats: bool = option(False, help="Report the speed.")
 
+    @property
+    def drawn(self) -> int:
+        """How many texts are generated for each prompt."""
+        return max(self.samples, self.vote)
+
 
 def output_format(
     options: SessionOptions, request: GenerationRequest, chat: Chat | None = None
 ) -> OutputFormat:
     """The format that the options ask for."""
+    if options.vote > 1:
+        return Voted(output_format(replace(options, vote=1), request, chat), options.vote)
     if options.logprobs and not options.jsonl:  # whose lines have them
         return Surprisal(samples=options.samples)
     if options.jsonl:
@@ -189,19 +202,17 @@ class GenerationSession:
 
         options = self._options
         output = output_format(options, request, self.chat)
+        beams = options.num_beams
+        if 1 < beams < options.samples:
+            raise OptionError("samples", f"must not be more than {beams}, the number of beams")
+        rows = min(options.batch_size, options.drawn) if beams == 1 else beams
+        generator, engine, tokenizer = self._open(rows, output.logprobs and beams == 1)
         request = self._as_turn(None, self.with_length(request))
-        feed = RequestFeed(iter([RequestLine(1, request)]), output, samples=options.samples)
-        if options.num_beams > 1:
-            if options.samples > options.num_beams:
-                problem = f"must not be more than {options.num_beams}, the number of beams"
-                raise OptionError("samples", problem)
-            generator, engine, tokenizer = self._open(options.num_beams)
-            generator.check(request)
+        generator.check(request)
+        feed = RequestFeed(iter([RequestLine(1, request)]), output, samples=options.drawn)
+        if beams > 1:
             events = self._search(generator, engine, tokenizer, feed)
         else:
-            rows = min(options.batch_size, options.samples)
-            generator, engine, _ = self._open(rows, output.logprobs)
-            generator.check(request)
             events = generator.stream(feed)
         self._write(events, engine, feed, output).raise_if_incomplete()
 
@@ -236,7 +247,7 @@ class GenerationSession:
         )
         lines = (parse(line, number) for number, line in numbered if not json or line.strip())
         feed = RequestFeed(
-            lines, output, samples=self._options.samples, arriving=arriving,
+            lines, output, samples=self._options.drawn, arriving=arriving,
             deadline=self._deadline,
         )  # fmt: skip
         formats = self._write(generator.stream(feed), engine, feed, output)

@@ -118,6 +118,7 @@ class Result:
 
     Attributes:
         number: its place among all.
+        votes: how many samples agreed on it; None: there was no vote.
 
     """
 
@@ -127,6 +128,7 @@ class Result:
     logprobs: list[float] = field(default_factory=list)
     text: str = ""
     stream: TextStream = field(default_factory=TextStream)
+    votes: int | None = None
 
 
 class OutputFormat(Protocol):
@@ -343,6 +345,8 @@ class JsonLines:
             }
             if self._chat:
                 value["message"] = self._chat.split(text, line.request).to_message()
+            if result.votes is not None:
+                value["votes"] = result.votes
             if finished.fit is not None:
                 value["format_probability"] = float(f"{finished.fit.probability:.4g}")
             if finished.score is None:

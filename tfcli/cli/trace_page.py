@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
     from tfcli.insight.trace import Span, Trace
 
-MOST_TEXT = 400_000  # bytes of the text that are shown, and
-MOST_SPANS = 300  # spans whose sources are, so that the page stays below 2 MB
+MOST_TEXT, MOST_SOURCES = 700_000, 900_000  # bytes of the page, which stays below 2 MB
+MOST_SPANS = 300  # whose passages are shown
 
 MARKS = (("#cfe0fb", "#1d3a6b"), ("#fbe3b5", "#5a4310"), ("#cdeccf", "#1d4a25"),
          ("#f6d3df", "#5c2339"), ("#ded7f6", "#3c3169"))  # fmt: skip
@@ -105,18 +105,20 @@ def draw_page(trace: Trace, run: str) -> str:
 
 def _text(trace: Trace) -> str:
     parts: list[str] = []
-    size = 0
+    size = shown = 0
     for part in segments(trace):
-        data = part.text.encode()[: max(0, MOST_TEXT - size)]
-        size += len(part.text.encode())
-        shown = _escape(data.decode(errors="ignore"))
+        text = part.text[:MOST_TEXT]
+        marked = _escape(text)
         if part.spans:
             color = (part.spans[-1].number - 1) % len(MARKS)
-            shown = f'<mark class="m{color}">{shown}</mark>'
-        parts.append(shown + "".join(map(_number, part.ended)))
+            marked = f'<mark class="m{color}">{marked}</mark>'
+        marked += "".join(map(_number, part.ended))
+        size += len(marked.encode())
         if size > MOST_TEXT:
-            parts.append(f"\n\n... and {size - MOST_TEXT:,} bytes more and what follows")
+            parts.append(f"\n\n... and {len(trace.text) - shown:,} bytes more")
             break
+        parts.append(marked)
+        shown += len(part.text.encode())
     return "".join(parts)
 
 
@@ -132,26 +134,34 @@ def _sources(trace: Trace) -> str:
     if not spans:
         return ""
     lines = ["<h2>Passages of the training text</h2>", '<div class="sources">']
-    for span in spans[:MOST_SPANS]:
-        said = in_context(span, span.passages[0], trace)[1]
-        is_open = " open" if span.number <= 3 else ""
-        lines.append(
-            f'<details id="s{span.number}"{is_open}><summary>{span.number}. {_escape(said)}'
-            f"<span>{_escape(describe_span(span))}</span></summary><ul>"
-        )
-        for passage in span.passages:
-            before, said, after = in_context(span, passage, trace, around=80)
-            color = (span.number - 1) % len(MARKS)
-            lines.append(
-                f"<li><cite>{_escape(name_place(passage.place))}</cite>{_escape(before)}"
-                f'<mark class="m{color}">{_escape(said)}</mark>{_escape(after)}</li>'
-            )
-        if (more := span.count - len(span.passages)) > 0:
-            lines.append(f"<li>and {streams.counted(more, 'place')} more</li>")
-        lines.append("</ul></details>")
-    if (more := len(spans) - MOST_SPANS) > 0:
-        lines.append(f"<p>and {streams.counted(more, 'span')} more</p>")
+    size = 0
+    for number, span in enumerate(spans):
+        shown = _source(span, trace)
+        size += len(shown.encode())
+        if size > MOST_SOURCES or number == MOST_SPANS:
+            lines.append(f"<p>and {streams.counted(len(spans) - number, 'span')} more</p>")
+            break
+        lines.append(shown)
     return "\n".join([*lines, "</div>"])
+
+
+def _source(span: Span, trace: Trace) -> str:
+    said = in_context(span, span.passages[0], trace)[1]
+    is_open = " open" if span.number <= 3 else ""
+    lines = [
+        f'<details id="s{span.number}"{is_open}><summary>{span.number}. {_escape(said)}'
+        f"<span>{_escape(describe_span(span))}</span></summary><ul>"
+    ]
+    for passage in span.passages:
+        before, said, after = in_context(span, passage, trace, around=80)
+        lines.append(
+            f"<li><cite>{_escape(name_place(passage.place))}</cite>{_escape(before)}"
+            f'<mark class="m{(span.number - 1) % len(MARKS)}">{_escape(said)}</mark>'
+            f"{_escape(after)}</li>"
+        )
+    if (more := span.count - len(span.passages)) > 0:
+        lines.append(f"<li>and {streams.counted(more, 'place')} more</li>")
+    return "\n".join([*lines, "</ul></details>"])
 
 
 def _novelty(trace: Trace) -> str:

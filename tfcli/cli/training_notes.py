@@ -7,6 +7,7 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tfcli.cli.pair_notes import count_pairs, first_prompt
 from tfcli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from tfcli.cli import streams
     from tfcli.runs.run import Run
     from tfcli.text.corpus import Corpus
+    from tfcli.text.pairs import PairForm
     from tfcli.text.sentencepiece_trainer import TokenizerType
     from tfcli.text.sources import Sources
     from tfcli.text.token_cache import TokenizedCorpus
@@ -65,8 +67,10 @@ def format_left(job: TrainingJob, trainer: Trainer) -> str:
     return f", {format_duration(max(0.0, job.plan.budget.amount - before))} left"
 
 
-def opening_words(job: TrainingJob) -> str:
+def opening_words(job: TrainingJob, form: PairForm | None = None) -> str:
     """The first words of the text, quoted for the shell: a prompt the model has seen."""
+    if form is not None:
+        return shlex.quote(first_prompt(job, form))
     text = job.tokenizer.decode(job.corpus.training[:256].tolist()).decode(errors="ignore")
     words = first_words(text)
     return shlex.quote(words if words.isprintable() else "")
@@ -79,13 +83,15 @@ def planned_json(job: TrainingJob, corpus: Corpus) -> dict[str, Any]:
     expected = {
         "steps": job.steps,
         "tokens_per_step": job.batch_tokens,
+        "tokens": job.tokens,
         "epochs": job.epochs,
         "seconds": budget.amount if budget.kind == "seconds" else None,
         "memory_bytes": job.memory_bytes,
         "lowest_nats_per_byte": low,
         "highest_nats_per_byte": high,
     }
-    return job.metadata(corpus) | {"expected": expected, "notes": [*corpus.notes]}
+    pairs = count_pairs(job)
+    return job.metadata(corpus) | {"expected": expected, "pairs": pairs, "notes": [*corpus.notes]}
 
 
 def report_left_out(sources: Sources, exclude: Sequence[str], reporter: streams.Reporter) -> None:

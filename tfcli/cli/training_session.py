@@ -223,7 +223,7 @@ class TrainingSession:
             report_fit(tokens, tokenizer, self.reporter)
         job = plan_job(
             options, tokens, tokenizer,
-            baselines=measure_baselines(tokens, tokenizer),
+            baselines=None if corpus.form else measure_baselines(tokens, tokenizer),
             seed=seed, device=device, base=base, started=self.started, **self._processes(),
         )  # fmt: skip
         quiet = self.reporter.quiet
@@ -375,7 +375,7 @@ class TrainingSession:
             self.reporter.next(f"tfcli train --resume {_reference(trainer.run)}")
             raise typer.Exit(128 + stop.received)
         if self.suggest_next:
-            prompt = opening_words(job) + " --memory" * remembers
+            prompt = opening_words(job, trainer.run.form) + " --memory" * remembers
             self.reporter.next(f"tfcli generate {prompt} --run {_reference(trainer.run)}")
         return trainer.run
 

@@ -51,7 +51,7 @@ def tokenizer_from_gguf(metadata: Mapping[str, Any]) -> Tokenizer:
         if kind == "llama":
             serialized = write_pieces(_sentencepiece(metadata))
         else:
-            serialized = _byte_level(metadata)
+            serialized = byte_level_of_gguf(metadata)
     except (KeyError, TypeError, ValueError) as error:
         why = f"{error.args[0]} is missing" if isinstance(error, KeyError) else str(error)
         raise DataError("the tokenizer of this GGUF file is not valid", why=why[:200]) from None
@@ -86,7 +86,8 @@ def _sentencepiece(metadata: Mapping[str, Any]) -> SentencePieceModel:
     )  # fmt: skip
 
 
-def _byte_level(metadata: Mapping[str, Any]) -> bytes:
+def byte_level_of_gguf(metadata: Mapping[str, Any]) -> bytes:
+    """The kept file of a byte-level tokenizer, not yet tried out."""
     scanner = scanner_of_gguf(metadata.get("tokenizer.ggml.pre"))
     tokens, types = _tokens(metadata)
     bos, eos, unk = (_special(metadata, name, len(tokens)) for name in ("bos", "eos", "unknown"))

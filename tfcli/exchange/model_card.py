@@ -57,6 +57,7 @@ def model_card(run: Run, step: ValidStep, folder: str, *, dtype: str) -> str:
             "## Training data",
             _table({
                 "text": f"{corpus['bytes']:,} bytes, documents: {corpus['documents']:,}",
+                **_form(run),
                 "SHA-256 of the text": f"`{corpus['fingerprint']}`",
                 "training part": f"{corpus['training_bytes']:,} bytes, "
                                  f"{corpus['training_tokens']:,} tokens",
@@ -112,11 +113,20 @@ NOT_AUTO = """\
 `AutoTokenizer` would take the class of Qwen2's own tokenizer, and give other ids."""
 
 
+def _form(run: Run) -> dict[str, str]:
+    """How a prompt has to be written, if the model answers prompts."""
+    if run.form is None:
+        return {}
+    return {"prompts": f"`PROMPT` is written as `{json.dumps(run.form.frame('PROMPT'))}`"}
+
+
 def _held_out(run: Run) -> str:
     """What was held out, without the names of files, which are nobody else's business."""
     corpus = run.corpus
     if corpus.val:
         return "a text of its own"
+    if corpus.pairs:
+        return f"pairs chosen at random: {corpus.pairs.held_out_pairs:,}"
     if len(corpus.held_out) == 1 and corpus.held_out[0][1] == corpus.bytes:
         return "the end of the text"
     return f"stretches of the text: {len(corpus.held_out)}"

@@ -14,22 +14,9 @@ if TYPE_CHECKING:
 
     from tfcli.generation.constraints import Constraint, FormatFit
     from tfcli.generation.request import GenerationRequest
-    from tfcli.text.tokenizer import SpecialTokens, Tokenizer
+    from tfcli.text.tokenizer import SpecialTokens
 
 FinishReason = Literal["eos", "stop", "length", "timeout", "incomplete"]
-
-
-def encode_prompt(request: GenerationRequest, tokenizer: Tokenizer) -> list[int]:
-    """The ids of a prompt; without `bos`, which a chat template may have written as well."""
-    if request.ids is not None:
-        ids = list(request.ids)
-    elif request.special:
-        from tfcli.text.special_text import encode_special
-
-        ids = encode_special(tokenizer, request.prompt)
-    else:
-        return tokenizer.encode(request.prompt)
-    return ids[1:] if ids and ids[0] == tokenizer.special.bos else ids
 
 
 class ActiveSequence:

@@ -48,7 +48,7 @@ class Chat:
         self._template, self._plain = template, tokenizer
         self._context_length = context_length
         self._notice, self._noticed = notice, False
-        self._special = special_variables(tokenizer)
+        self._special = {**special_variables(tokenizer), **template.special}
         self.thinks = BEGIN in template.source or END in template.source
 
     @property

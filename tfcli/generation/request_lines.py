@@ -92,7 +92,7 @@ def parse_json_line(
 ) -> RequestLine:
     """A line of JSON: `prompt`, `id` and options by their names.
 
-    Those that are left out, or null, are as in `default`.
+    Those that are left out are as in `default`, and so is null where it is not a value itself.
 
     Args:
         turn: of a chat, in which there may be `messages` in place of `prompt`.
@@ -147,7 +147,7 @@ def _request(given: dict[str, Any], number: int, default: GenerationRequest) -> 
     names: dict[str, str] = {}  # by which each was given
     for key, value in given.items():
         if found := find_option(GenerationRequest, key):
-            if value is None:
+            if value is None and not found.optional:
                 continue
             if found.name in names:
                 raise OptionError(

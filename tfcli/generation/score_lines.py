@@ -18,7 +18,7 @@ from tfcli.generation.json_lines import (
     require_unicode,
     returned,
 )
-from tfcli.text.rows import STANDARD, text_in
+from tfcli.text.rows import STANDARD, string_fields, text_in
 
 EXAMPLE = '{"id": 1, "prompt": "Once upon", "text": " a time"}'
 MISSPELLED = 0.85  # above this, a key is a misspelled `prompt`
@@ -78,5 +78,5 @@ def _means_prompt(key: str) -> bool:
 
 def _other_field(given: dict[str, Any], field: str) -> str:
     """The field that was probably meant."""
-    similar = closest_match(field, given)
+    similar = closest_match(field, [path for path, _ in string_fields(given)])
     return f"did you mean {similar!r}?" if similar else "--field NAME names that of the text"

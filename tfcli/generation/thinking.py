@@ -52,8 +52,7 @@ class ThinkingFilter:
         if self._place == "thought":
             thought, ends, text = text.partition(END)
             if not ends:
-                kept = thought.rstrip("\n")
-                kept = kept[: len(kept) - _overlap(kept)]
+                kept = thought[: len(thought) - _overlap(thought)].rstrip("\n")
                 self._held, thought = thought[len(kept) :], kept
             self._say(found, thought.rstrip("\n") if ends else thought, thought=True)
             if not ends:

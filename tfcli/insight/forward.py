@@ -121,7 +121,6 @@ class Model:
         self.config = config
         self.weights = {name: to_float32(weight) for name, weight in weights.items()}
         self._positions = position_table(config, self.weights)
-        self._rotary = rotary_tables(config) if config.positions == "rotary" else None
 
     def run(self, ids: Sequence[int]) -> ForwardValues:
         """Everything, for at most `context_length` tokens."""
@@ -173,8 +172,8 @@ class Model:
         if config.qk_norm:
             queries = self.norm(f"{block}attention.query_norm", queries)
             keys = self.norm(f"{block}attention.key_norm", keys)
-        if self._rotary:
-            cosines, sines = (table[: len(x)] for table in self._rotary)
+        if config.positions == "rotary":
+            cosines, sines = rotary_tables(config, len(x))
             queries, keys = rotate(queries, cosines, sines), rotate(keys, cosines, sines)
         scores = self.scores(queries, keys)
         weights = softmax(scores)

@@ -72,13 +72,19 @@ class PassageFinder:
         text: the text they are of.
         stretches: each of WIDTH bytes at least.
         last_word: the end of the last whole word before a byte of the text.
+        most: how many passages of each are kept.
 
     """
 
     def __init__(
-        self, text: bytes, stretches: Sequence[Stretch], last_word: Callable[[int], int]
+        self,
+        text: bytes,
+        stretches: Sequence[Stretch],
+        last_word: Callable[[int], int],
+        *,
+        most: int = MOST,
     ) -> None:
-        self._text, self._last_word = text, last_word
+        self._text, self._last_word, self._most = text, last_word, most
         begins = np.array([stretch.begin for stretch in stretches], np.int64)
         self._classes = WindowClasses(text, WIDTH, begins)
         self._by_class = defaultdict(list)
@@ -112,7 +118,7 @@ class PassageFinder:
             return
         passage = None
         may_be_longer = not ends_here or stretch.begin + ahead > stretch.end
-        if len(stretch.passages) < MOST or may_be_longer:
+        if len(stretch.passages) < self._most or (self._most and may_be_longer):
             before = data[max(0, position - CONTEXT) : position].rpartition(BORDER)[2]
             in_block = position - len(self._tail)
             place = (
@@ -151,7 +157,7 @@ class PassageFinder:
         if end > stretch.end:
             stretch.end, stretch.count, stretch.passages = end, 0, []
         stretch.count += 1
-        if growing.passage and len(stretch.passages) < MOST:
+        if growing.passage and len(stretch.passages) < self._most:
             after = self._text[end:matched] + growing.after.partition(BORDER)[0]
             growing.passage.after = _whole_words(after[:CONTEXT], from_start=True)
             stretch.passages.append(growing.passage)

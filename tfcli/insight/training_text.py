@@ -109,10 +109,7 @@ class TrainingText:
             DataError: the text is no longer what the run was trained on.
 
         """
-        held_out = sum(
-            stop - start for part in self._corpus.all_parts for start, stop in part.scan.held_out
-        )
-        sample = _Sample(held_out)
+        sample = _Sample(self.held_out_bytes)
         done = 0
         for part in self._corpus.all_parts:
             reader = _Reader(part)
@@ -129,14 +126,16 @@ class TrainingText:
                 )
         return sample.slices()
 
-    def blocks(self, progress: Callable[[int], None] = lambda _: None) -> Iterator[Block]:
-        """What was trained on, in order."""
+    def blocks(
+        self, progress: Callable[[int], None] = lambda _: None, *, held_out: bool = False
+    ) -> Iterator[Block]:
+        """What was trained on, in order, or what was held out."""
         block, size, done = _Growing(), 0, 0
-        for part in self._corpus.parts:
+        for part in self._corpus.all_parts if held_out else self._corpus.parts:
             reader = _Reader(part)
             for data, is_held_out, last in reader.pieces():
                 done += len(data)
-                if is_held_out:
+                if is_held_out != held_out:
                     block.end_document()
                     continue
                 block.add(data, reader.place)
@@ -150,6 +149,17 @@ class TrainingText:
             block.end_document()
         yield block.take()
         progress(self.bytes)
+
+    @property
+    def held_out_bytes(self) -> int:
+        """About how many bytes are held out."""
+        parts = self._corpus.all_parts
+        return sum(stop - start for part in parts for start, stop in part.scan.held_out)
+
+    @property
+    def training_bytes(self) -> int:
+        """About how many bytes were trained on."""
+        return sum(part.scan.training_bytes for part in self._corpus.parts)
 
 
 class _Growing:

@@ -150,6 +150,9 @@ class ModelConfig:
             most = min(self.num_kv_heads, self.num_heads)
             groups = next(n for n in range(most, 0, -1) if self.num_heads % n == 0)
             return f"--num-kv-heads {groups}"
+        whole = type(self.head_dim) is int and type(self.d_model) is int
+        if whole and self.positions == "rotary" and self.head_dim % 2 and not self.d_model % 2:
+            return f"--num-heads {_heads_for(self.d_model)}"
         return None
 
     def _faults(self) -> list[str]:

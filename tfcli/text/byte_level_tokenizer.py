@@ -64,7 +64,7 @@ class ByteLevelTokenizer:
         self.special = SpecialTokens(
             bos=found.bos if found.add_bos else None,
             eos=found.eos,
-            unk=found.unk,
+            unk=None if found.unk in {found.bos, found.eos} else found.unk,  # GPT-2's is its end
             control=frozenset(i for i, spelled in enumerate(self.token_bytes) if not spelled),
         )
         self.special_ids = {
@@ -157,7 +157,9 @@ class ByteLevelTokenizer:
         try:
             library = tokenizers.Tokenizer.from_str(json.dumps(scanner))
             ids = {text: i for text, i in found.ids.items() if i not in special} | plain
-            merges = self._merges_of_text() if len(ids) < len(found.ids | plain) else found.merges
+            merges = found.pairs()
+            if len(ids) < len(found.ids | plain):
+                merges = self._merges_of_text(merges)
             library.model = tokenizers.models.BPE(
                 vocab=ids, merges=merges, ignore_merges=found.ignore_merges
             )
@@ -167,19 +169,17 @@ class ByteLevelTokenizer:
                 )
                 for text, i in plain.items()
             ])  # fmt: skip
+        except DataError:
+            raise
         except Exception as error:  # the library has no errors of its own
             raise DataError("this tokenizer.json cannot be used", why=str(error)[:200]) from None
         return library
 
-    def _merges_of_text(self) -> list[tuple[str, str]]:
+    def _merges_of_text(self, merges: list[tuple[str, str]]) -> list[tuple[str, str]]:
         """The merges but those of special tokens, which no text shall become."""
-        found, special = self.vocabulary, self.special.control
-        hidden = {text for text, i in found.ids.items() if i in special}
-        return [
-            (left, right)
-            for left, right in found.merges
-            if not hidden & {left, right, left + right}
-        ]
+        special = self.special.control
+        hidden = {text for text, i in self.vocabulary.ids.items() if i in special}
+        return [pair for pair in merges if not hidden & {*pair, "".join(pair)}]
 
     def _cut(self, text: str) -> Iterator[str]:
         """Cuts a long text into parts of about `PART` characters whose ids are those of the whole.

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 from tfcli.errors import DataError
@@ -38,7 +39,7 @@ def _byte_characters() -> dict[int, str]:
 
 
 BYTE_CHARACTERS = _byte_characters()
-_LATIN1 = {ord(character): chr(byte) for byte, character in BYTE_CHARACTERS.items()}
+_BYTES = {character: bytes([byte]) for byte, character in BYTE_CHARACTERS.items()}
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ class ByteLevelVocabulary:
 
     Attributes:
         ids: of the model's tokens, spelled in the characters of bytes.
-        merges: the pairs that are merged, the earliest first.
+        merges: the pairs that are merged, the earliest first, as the file has them.
         added: by id.
         pre_tokenizer: the scanner as JSON, without a space put in front.
         prefix: the space that it puts in front of a text, or nothing.
@@ -74,7 +75,7 @@ class ByteLevelVocabulary:
     """
 
     ids: dict[str, int]
-    merges: list[tuple[str, str]]
+    merges: list[Any]
     added: dict[int, AddedToken]
     pre_tokenizer: dict[str, Any]
     prefix: str
@@ -83,6 +84,18 @@ class ByteLevelVocabulary:
     eos: int | None
     unk: int | None
     add_bos: bool
+
+    def pairs(self) -> list[tuple[str, str]]:
+        """The merges as pairs.
+
+        Raises:
+            DataError: one is not a pair of tokens.
+
+        """
+        try:
+            return [_pair(merge) for merge in self.merges]
+        except (ValueError, TypeError) as error:
+            raise _unusable(f"a merge is not a pair of tokens: {error}") from None
 
     @property
     def size(self) -> int:
@@ -142,7 +155,9 @@ def read_byte_level(serialized: bytes) -> ByteLevelVocabulary:
         scanner, prefix = _scanner(value.get("pre_tokenizer"))
         added = _added(value.get("added_tokens") or [])
         ids = _ids(model["vocab"], added)
-        merges = [_pair(merge) for merge in model["merges"]]
+        merges = model["merges"]
+        if not isinstance(merges, list):
+            raise ValueError("it has no merges")
         found = ByteLevelVocabulary(
             ids, merges, added, scanner, prefix, model.get("ignore_merges") is True,
             **{name: _special_id(ours.get(name)) for name in ("bos", "eos", "unk")},
@@ -160,23 +175,22 @@ def read_byte_level(serialized: bytes) -> ByteLevelVocabulary:
 
 def spelled_bytes(tokens: list[str]) -> list[bytes | None]:
     """The bytes of tokens in the characters of bytes; None of one that has other characters."""
-    try:  # all at once: a character is a byte
-        joined = "".join(tokens).translate(_LATIN1).encode("latin-1")
-    except UnicodeEncodeError:
+    import numpy as np
+
+    table = np.full(1 << 16, 256, np.uint16)
+    table[list(map(ord, _BYTES))] = [spelled[0] for spelled in _BYTES.values()]
+    # all at once: a character is two bytes here, and stands for one
+    characters = np.frombuffer("".join(tokens).encode("utf-16-le", "surrogatepass"), np.uint16)
+    spelled = table[characters]
+    if (spelled > 255).any():
         return [_spelled(token) for token in tokens]
-    found: list[bytes | None] = []
-    place = 0
-    for token in tokens:
-        found.append(joined[place : place + len(token)])
-        place += len(token)
-    return found
+    joined = spelled.astype(np.uint8).tobytes()
+    ends = list(accumulate(map(len, tokens)))
+    return [joined[start:end] for start, end in zip([0, *ends], ends, strict=False)]
 
 
 def _spelled(token: str) -> bytes | None:
-    try:
-        return token.translate(_LATIN1).encode("latin-1")
-    except UnicodeEncodeError:
-        return None
+    return b"".join([_BYTES[c] for c in token]) if _BYTES.keys() >= {*token} else None
 
 
 # --- the parts of the file ----------------------------------------------------------------------
@@ -251,8 +265,6 @@ def _ids(vocab: Any, added: dict[int, AddedToken]) -> dict[str, int]:
 
 def _pair(merge: Any) -> tuple[str, str]:
     left, right = merge.split(" ") if isinstance(merge, str) else merge
-    if not isinstance(left, str) or not isinstance(right, str):
-        raise ValueError("a merge is not a pair of tokens")
     return left, right
 
 

@@ -15,6 +15,7 @@ import sys
 import threading
 import weakref
 from importlib.util import find_spec
+from types import MappingProxyType
 from typing import IO, TYPE_CHECKING, Any
 
 from tfcli.errors import DataError, UsageError
@@ -37,10 +38,17 @@ class ChatTemplate:
     Args:
         source: the template.
         name: what errors call it.
+        special: the texts of special tokens, as far as its author has named them.
 
     """
 
-    def __init__(self, source: str, name: str = "the chat template") -> None:
+    def __init__(
+        self,
+        source: str,
+        name: str = "the chat template",
+        *,
+        special: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         """Starts the process; it has time until the first conversation.
 
         Raises:
@@ -54,7 +62,7 @@ class ChatTemplate:
             raise UsageError(
                 "chat templates need the package Jinja2", hint='pip install "tfcli[models]"'
             )
-        self.source, self._name = source, name
+        self.source, self._name, self.special = source, name, special
         self._renderer: _Renderer | None = _Renderer(source)
 
     def render(

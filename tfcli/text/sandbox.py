@@ -108,7 +108,7 @@ def _require_object(text: bytes) -> None:
     except (ValueError, RecursionError) as error:
         raise DataError("this is not JSON", why=str(error)[:200]) from None
     if not isinstance(value, dict):
-        raise DataError("this is not a JSON object")
+        raise DataError("this is not a JSON object", why=f"it is a {type(value).__name__}")
 
 
 def _try_out(model: bytes) -> None:

@@ -30,6 +30,7 @@ MODEL_TYPE, VOCAB_SIZE, BYTE_FALLBACK = 3, 4, 35
 UNK_ID, BOS_ID, EOS_ID, PAD_ID = 40, 41, 42, 43
 UNK_TEXT, BOS_TEXT, EOS_TEXT = 45, 46, 47
 ABSENT = 2**64 - 1  # an id of -1, as protocol buffers write it
+NO_TEXT = "(none)"  # of a token that is absent; SentencePiece would look for the usual text
 # NormalizerSpec
 RULE_NAME, RULES, ADD_DUMMY_PREFIX, REMOVE_EXTRA_WHITESPACES = 1, 2, 3, 4
 
@@ -211,7 +212,7 @@ def _special_ids(pieces: SentencePieceModel) -> list[bytes]:
         (pieces.unk_id, pieces.bos_id, pieces.eos_id),
         strict=True,
     ):
-        text = pieces.pieces[i].text if 0 <= i < len(pieces.pieces) else ""
+        text = pieces.pieces[i].text if 0 <= i < len(pieces.pieces) else NO_TEXT
         fields.append(_field(id_field, ABSENT if i < 0 else i))
         fields.append(_field(text_field, text.encode()))
     return fields

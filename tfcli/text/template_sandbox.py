@@ -18,7 +18,6 @@ import json
 import signal
 import sys
 from datetime import datetime
-from importlib.metadata import version
 from typing import Any
 
 import jinja2.ext
@@ -178,7 +177,7 @@ def main() -> None:
 
 
 def _require_version() -> None:
-    found = version("jinja2")
+    found = vars(jinja2).get("__version__", "99")  # later ones do not have it, unless asked
     if tuple(int(part) for part in found.split(".")[:3] if part.isdecimal()) < OLDEST:
         raise SecurityError(
             f"Jinja2 {found} is not safe; it has to be {'.'.join(map(str, OLDEST))} or later"

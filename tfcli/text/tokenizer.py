@@ -80,9 +80,9 @@ class Tokenizer(Protocol):
 
     @property
     def special_ids(self) -> Mapping[str, int]:
-        """The ids of the special tokens by their texts, such as `<|im_end|>`.
+        """The ids of special tokens by their text, such as `<|im_end|>`; no text becomes them.
 
-        `encode` takes such a text for what it says: see `tfcli.text.special_text`.
+        But `tfcli.text.special_text` makes them of it.
         """
 
     @property

@@ -202,7 +202,7 @@ class Trainer:
     def _optimizer_step(self, progress: float) -> Iterator[Event]:
         """One optimizer step, from gradients summed over micro-batches and processes."""
         began = time.perf_counter()
-        scale = learning_rate_scale(self.step, progress)
+        scale = learning_rate_scale(self.step, progress, self.plan.warm_up_steps)
         while True:
             while (batch := self._gradients.backward(self.step)) is None:
                 yield MemoryExceeded(

@@ -56,6 +56,7 @@ def choose_micro_batch(
     checkpointing: bool | None = None,
     world_size: int = 1,
     sharded: bool | None = None,
+    hint: str | None = None,
     resumed: str | None = None,
 ) -> MicroBatch:
     """How many rows fit into the memory at once, whether by checkpointing, or only sharded.
@@ -66,6 +67,7 @@ def choose_micro_batch(
         preferred: bytes that are not exceeded where that is possible.
         checkpointing: what the user wants; None leaves it to the memory.
         sharded: likewise.
+        hint: what to do where nothing fits; None: `memory_hint`.
         resumed: the name of the run, where it has been begun already.
 
     Raises:
@@ -76,6 +78,8 @@ def choose_micro_batch(
     if sharded is not True:
         if preferred is not None:
             found = _micro_batch(model, rows, memory.at_most(preferred), checkpointing)
+            lean = checkpointing is not False  # as little more as possible
+            found = found or _micro_batch(model, 1, memory, checkpointing=lean)
         found = found or _micro_batch(model, rows, memory, checkpointing)
     if world_size > 1 and (found is None if sharded is None else sharded):
         size = rows_in_memory(model, rows, memory.plain, shards=world_size)
@@ -88,7 +92,7 @@ def choose_micro_batch(
         raise UsageError(
             "this model does not fit into the memory of the device",
             why=f"about {needed / 2**30:.1f} GiB needed, {(limit or 0) / 2**30:.1f} GiB usable",
-            hint=memory_hint(resumed),
+            hint=hint or memory_hint(resumed),
         )
     return found
 

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 LEAST_CONTEXT, MOST_CONTEXT = 16, 1024
 STEP = 8  # contexts are multiples of it
+SHORT_CONTEXT, SHORT_LAYERS, SHORT_WIDTH = 128, 2, 128  # see docs/pairs.md
 SHARE_THAT_FITS = 0.999  # of all pairs, at least, unless they are longer than `MOST_CONTEXT`
 
 
@@ -208,9 +209,18 @@ def context_for(lengths: Starts) -> int:
 def for_pairs(
     options: TrainOptions, corpus: TokenizedCorpus, special: SpecialTokens, base: ModelConfig | None
 ) -> TrainOptions:
-    """What the user asked for, and a context that suits the pairs where none was asked for."""
-    if options.context_length is not None or corpus.training_targets is None:
+    """What the user asked for, and a context and a size that suit the pairs, if none were.
+
+    A time budget chooses the size from measured steps: see `sizing.candidate_models`.
+    """
+    if corpus.training_targets is None:
         return options
-    lengths = PairTokens.of(corpus.training, corpus.training_targets, special).lengths
-    context = context_for(lengths)
-    return replace(options, context_length=min(context, base.context_length) if base else context)
+    if options.context_length is None:
+        pairs = PairTokens.of(corpus.training, corpus.training_targets, special)
+        longest = base.context_length if base else MOST_CONTEXT
+        options = replace(options, context_length=min(context_for(pairs.lengths), longest))
+    assert options.context_length is not None, "just chosen"
+    named = (options.size, options.num_layers, options.d_model, options.num_heads)
+    if base or options.timed or any(named) or options.context_length > SHORT_CONTEXT:
+        return options
+    return replace(options, num_layers=SHORT_LAYERS, d_model=SHORT_WIDTH)

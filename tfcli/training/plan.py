@@ -15,7 +15,7 @@ from tfcli.model.config import ModelConfig
 from tfcli.model.cost import forward_flops_per_token
 from tfcli.options import OptionError
 from tfcli.runtime.dtype import DType
-from tfcli.training.fine_tuning import BaseModel, preferred_bytes
+from tfcli.training.fine_tuning import FINE_TUNING_HINT, BaseModel, preferred_bytes
 from tfcli.training.micro_batch import (
     UNKNOWN_MEMORY,
     MemoryLimits,
@@ -24,7 +24,7 @@ from tfcli.training.micro_batch import (
 )
 from tfcli.training.optimizers import OptimizerConfig
 from tfcli.training.options import Init, TrainOptions
-from tfcli.training.schedule import choose_optimizer
+from tfcli.training.schedule import WARM_UP_STEPS, choose_optimizer, choose_warm_up
 from tfcli.training.sizing import (
     COMPILED_SECONDS,
     COMPILED_SHARE,
@@ -92,6 +92,7 @@ class Plan:
         saved_dtype: number format of the weights in a saved step, that of the model that the run
             was initialized from. Where it has fewer bits, the float32 weights that training goes
             on with are saved beside the state of the optimizer.
+        warm_up_steps: until the learning rate is at its peak.
 
     """
 
@@ -112,6 +113,7 @@ class Plan:
     checkpointing: bool = False
     saved_dtype: DType = "float32"
     prompt_loss: float
+    warm_up_steps: int = WARM_UP_STEPS
 
     def to_json(self) -> dict[str, Any]:
         """As a plain dictionary, for `run.json`."""
@@ -141,6 +143,7 @@ class Plan:
                 and (plan.patience is None or plan.patience > 0)
                 and plan.evaluation_tokens > 0
                 and 0 <= plan.prompt_loss <= 1
+                and plan.warm_up_steps > 0
                 and plan.optimizer.in_range
             ):
                 raise ValueError("a number in it is out of range")
@@ -152,7 +155,7 @@ class Plan:
 # Keys that run.json may lack, since it was written before they existed, with what held then.
 ADDED_LATER: dict[str, object] = {
     "init": "bigrams", "checkpointing": False, "saved_dtype": "float32", "optimizer": None,
-    "prompt_loss": 0.0,
+    "prompt_loss": 0.0, "warm_up_steps": 20,
 }  # fmt: skip
 
 # What earlier builds called some keys of run.json.
@@ -234,7 +237,9 @@ def make_plan(
     _check(options, corpus)
     tokens, pairs = len(corpus.training), corpus.training_targets is not None
     dtype = options.dtype or resources.dtype
-    candidates = candidate_models(options, tokens, vocab_size, base.config if base else None)
+    candidates = candidate_models(
+        options, tokens, vocab_size, base.config if base else None, pairs=pairs
+    )
     batch_tokens = options.batch_tokens or resources.batch_tokens * resources.world_size
     if not options.batch_tokens and _is_short(options, dtype):
         batch_tokens //= 2  # where time is short, more and smaller steps are worth more
@@ -262,6 +267,7 @@ def make_plan(
     epochs = 0.0 if pairs else (steps or 0) * rows * model.context_length / tokens
     micro_batch = _micro_batch(options, model, rows, resources, base)
     advice = regularization(epochs)
+    optimizer = choose_optimizer(options, model, advice.weight_decay, steps, base)
     plan = Plan(
         budget=budget,
         batch_size=rows,
@@ -269,7 +275,7 @@ def make_plan(
         dropout=_or(options.dropout, advice.dropout),
         token_dropout=_or(options.token_dropout, advice.token_dropout if unknown_token else 0.0),
         dtype=dtype,
-        optimizer=choose_optimizer(options, model, advice.weight_decay, steps, base),
+        optimizer=optimizer,
         eval_every=options.eval_every,
         save_every=options.save_every,
         evaluation_tokens=_evaluation_tokens(budget, model, rows),
@@ -280,6 +286,7 @@ def make_plan(
         checkpointing=micro_batch.checkpointing,
         saved_dtype=base.saved_dtype if base else "float32",
         prompt_loss=options.prompt_loss,
+        warm_up_steps=choose_warm_up(optimizer, base),
     )
     return PlannedModel(model=model, plan=plan, sharded=micro_batch.sharded, steps=steps)
 
@@ -292,14 +299,12 @@ def _micro_batch(
     base: BaseModel | None,
 ) -> MicroBatch:
     return choose_micro_batch(
-        model,
-        -(-rows // resources.world_size),
-        memory=resources.memory,
+        model, -(-rows // resources.world_size), memory=resources.memory,
         preferred=preferred_bytes(model) if base and resources.shared else None,
-        checkpointing=options.checkpointing,
-        world_size=resources.world_size,
+        checkpointing=options.checkpointing, world_size=resources.world_size,
         sharded=options.sharded,
-    )
+        hint=FINE_TUNING_HINT if base else None,
+    )  # fmt: skip
 
 
 def _or(value: float | None, default: float) -> float:

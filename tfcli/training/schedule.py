@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from tfcli.training.fine_tuning import MUON_SHARE, adamw_learning_rate
+from tfcli.training.fine_tuning import FINE_TUNING_WARM_UP, MUON_SHARE, adamw_learning_rate
 from tfcli.training.optimizers import OptimizerConfig
 
 if TYPE_CHECKING:
@@ -61,16 +61,22 @@ def choose_optimizer(
     )
 
 
-def learning_rate_scale(step: int, progress: float) -> float:
+def choose_warm_up(optimizer: OptimizerConfig, base: BaseModel | None) -> int:
+    """Steps until the learning rate is at its peak."""
+    return WARM_UP_STEPS if base is None or optimizer.kind == "muon" else FINE_TUNING_WARM_UP
+
+
+def learning_rate_scale(step: int, progress: float, warm_up_steps: int = WARM_UP_STEPS) -> float:
     """The learning rate at a step as a share of its peak (warmup-stable-decay).
 
     Linear warm-up, constant, linear decay to zero.
 
     Args:
-        step: optimizer steps made so far; the first 20 warm up.
+        step: optimizer steps made so far.
         progress: the share of the budget that is used, from 0 to 1.
+        warm_up_steps: until the rate is at its peak.
 
     """
-    warm_up = min(1.0, (step + 1) / WARM_UP_STEPS)
+    warm_up = min(1.0, (step + 1) / warm_up_steps)
     decay = min(1.0, max(0.0, 1.0 - progress) / DECAY_SHARE)
     return warm_up * decay

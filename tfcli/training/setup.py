@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 
 from tfcli.errors import DamagedError, UsageError
@@ -20,7 +21,7 @@ from tfcli.runs.weights import weights_dtype
 from tfcli.runtime.device import choose_device, describe_machine
 from tfcli.runtime.distributed import SINGLE_PROCESS, DistributedContext, copy_full_tensor, shard
 from tfcli.runtime.dtype import choose_dtype
-from tfcli.runtime.memory import available_memory
+from tfcli.runtime.memory import available_memory, return_freed_memory
 from tfcli.text.corpus import Corpus
 from tfcli.training.bigram_init import bigram_tables
 from tfcli.training.callbacks import NO_CALLBACKS, Callbacks, ResumePoint
@@ -60,6 +61,8 @@ BATCH_TOKENS = {"cpu": 2048, "mps": 4096, "cuda": 16384}
 MEMORY_SHARE = {"cpu": 0.6, "mps": 0.6, "cuda": 0.8}
 # With checkpointing most of it is weights, gradients and moments, which it can give back.
 CHECKPOINTED_SHARE = {"cpu": 0.9, "mps": 0.7, "cuda": 0.9}
+
+USUAL_MFU = 0.5  # of a large model on a CPU
 
 PROGRAM_BYTES = 300 << 20  # Python and torch themselves
 
@@ -119,11 +122,23 @@ class TrainingJob:
         return self.plan.batch_size * self.model_config.context_length
 
     @property
+    def tokens(self) -> int | None:
+        """How many it will be trained on; None where the number of steps is not known."""
+        return None if self.steps is None else self.steps * self.batch_tokens
+
+    @property
+    def seconds(self) -> float | None:
+        """About how long a budget of steps takes, by the speed of products; None: not known."""
+        if self.tokens is None or not self.peak_flops or self.plan.budget.kind == "seconds":
+            return None
+        passes = 4 / 3 if self.plan.checkpointing else 1.0  # the forward pass is a third
+        each = passes * training_flops_per_token(self.model_config)
+        return self.tokens * each / (USUAL_MFU * self.peak_flops * self.processes.world_size)
+
+    @property
     def epochs(self) -> float | None:
         """How often each token will be seen; None where the number of steps is not known."""
-        if self.steps is None:
-            return None
-        return self.steps * self.batch_tokens / len(self.corpus.training)
+        return None if self.tokens is None else self.tokens / len(self.corpus.training)
 
     @property
     def expected_loss(self) -> tuple[float, float] | None:
@@ -143,6 +158,13 @@ class TrainingJob:
             return None
         return PairTokens.of(self.corpus.training, targets, self.tokenizer.special)
 
+    def held_out_pairs(self) -> PairTokens:
+        """The pairs that are held out; none, where it is text."""
+        targets = self.corpus.held_out_targets
+        tokens = self.corpus.held_out if targets is not None else self.corpus.held_out[:0]
+        targets = np.empty(0, np.bool_) if targets is None else targets
+        return PairTokens.of(tokens, targets, self.tokenizer.special)
+
     def metadata(self, corpus: Corpus) -> dict[str, Any]:
         """What `run.json` records of it."""
         return {
@@ -159,7 +181,8 @@ class TrainingJob:
             "machine": describe_machine(self.device),
         }
 
-    def _sampler(self) -> Sampler:
+    def sampler(self) -> Sampler:
+        """What chooses the examples of each step."""
         context, rows = self.model_config.context_length, self.plan.batch_size
         special = self.tokenizer.special
         if (pairs := self.pairs()) is not None:
@@ -224,6 +247,8 @@ class TrainingJob:
 
         The arguments are those of `Trainer`. Where a run resumes, the weights are loaded later.
         """
+        if self.plan.checkpointing:  # memory is short
+            return_freed_memory()
         dtype = getattr(torch, self.plan.dtype)
         model = self.build_model(fresh=resume_from is None)
         return Trainer(
@@ -231,7 +256,7 @@ class TrainingJob:
             plan=self.plan,
             model=model,
             optimizer=Optimizer(model, self.plan.optimizer, dtype),
-            sampler=self._sampler(),
+            sampler=self.sampler(),
             objective=make_objective(self.plan, self.tokenizer.special),
             corpus=self.corpus,
             tokenizer=self.tokenizer,

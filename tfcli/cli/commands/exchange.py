@@ -159,6 +159,7 @@ def import_run(
     from tfcli.exchange.import_run import import_run, require_importable
     from tfcli.files import check_name
     from tfcli.model.cost import count_parameters
+    from tfcli.runs.kept_files import CHAT_TEMPLATE
     from tfcli.runs.run import ROOT
 
     reporter = streams.Reporter(quiet=quiet)
@@ -176,4 +177,5 @@ def import_run(
         reporter.note(
             f"{found.unused_rows:,} embedding rows have no token; they are never generated."
         )
-    reporter.next(f'tfcli generate "..." --run {run}')
+    talk = '--chat "Hello"' if CHAT_TEMPLATE in found.files else '"..."'
+    reporter.next(f"tfcli generate {talk} --run {run}")

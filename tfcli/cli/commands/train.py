@@ -9,6 +9,7 @@ import typer
 
 from tfcli.cli import streams
 from tfcli.cli.command import flag, given_options, takes_options
+from tfcli.cli.pair_notes import show_example
 from tfcli.cli.shared_options import (
     JsonOption,
     QuietOption,
@@ -202,6 +203,8 @@ def _train_new(
             tokenizer_is_given=start is not None or text.tokenizer is not None,
             is_result=command.dry_run and not session.json,
         )  # fmt: skip
+        if command.dry_run and corpus.form and not session.json:
+            show_example(job)
         if not command.dry_run:
             session.train(job, path, corpus)
         elif session.json:

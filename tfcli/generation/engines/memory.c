@@ -145,6 +145,7 @@ void mix(int T, int V, const Context *contexts, const float *ngrams, const float
         float *row = logits + (size_t)t * V;
         const float highest = largest(row, V);
         float total = 0;
+        #pragma omp simd reduction(+ : total)
         for (int i = 0; i < V; i++) total += fast_exp(row[i] - highest);
         const float features[FEATURES] = {1, -logf(total), largest(own, V), left[t]};
         float factors[3] = {0};
