@@ -36,8 +36,9 @@ from tfcli.training.fine_tuning import BaseModel, preferred_bytes
 from tfcli.training.loop import Trainer
 from tfcli.training.micro_batch import MemoryLimits, MicroBatch, choose_micro_batch
 from tfcli.training.options import TrainOptions
-from tfcli.training.plan import EVALUATION_TOKENS, Plan, Resources, make_plan
+from tfcli.training.plan import Plan, Resources, make_plan
 from tfcli.training.setup import Base, TrainingJob, plan_job
+from tfcli.training.sizing import EVALUATION_TOKENS
 from tfcli.training.start import start_run
 
 STEPS, CONTEXT = 10, 16
