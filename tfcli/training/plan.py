@@ -78,7 +78,8 @@ class Plan:
         compile: whether to use `torch.compile`: seconds at the start, then faster steps.
         patience: evaluations without improvement that end the training; None: the budget is used
             up. The best step is kept either way.
-        prompt_loss: of pairs, the weight of prompt tokens in the loss; those of answers have 1.
+        prompt_loss: of pairs, the weight of prompt tokens in the loss, where those of answers have
+            1; None: it is text.
         init: the first weights; they do not matter to a run that is initialized from another.
 
     """
@@ -97,7 +98,7 @@ class Plan:
     compile: bool
     patience: int | None
     init: Init
-    prompt_loss: float
+    prompt_loss: float | None
 
     def to_json(self) -> dict[str, Any]:
         """As a plain dictionary, for `run.json`."""
@@ -124,7 +125,7 @@ class Plan:
                 and all(n is None or n > 0 for n in (plan.eval_every, plan.save_every))
                 and (plan.patience is None or plan.patience > 0)
                 and plan.evaluation_tokens > 0
-                and 0 <= plan.prompt_loss <= 1
+                and 0 <= (plan.prompt_loss or 0) <= 1
                 and plan.optimizer.in_range
             ):
                 raise ValueError("a number in it is out of range")
@@ -136,7 +137,7 @@ class Plan:
 # Keys that run.json may lack, since it was written before they existed, with what held then.
 ADDED_LATER: dict[str, object] = {
     "init": "bigrams",  # where the family could
-    "prompt_loss": 0.0,
+    "prompt_loss": None,
 }
 
 # What earlier builds called some keys of run.json.
@@ -257,7 +258,7 @@ def make_plan(
         compile=compiled,
         patience=options.patience or _patience(options, epochs),
         init=_init(options, model, base),
-        prompt_loss=options.prompt_loss,
+        prompt_loss=options.prompt_loss if pairs else None,
     )
     return PlannedModel(model=model, plan=plan, sharded=sharded, steps=steps)
 
@@ -289,6 +290,8 @@ def _init(options: TrainOptions, model: ModelConfig, base: ModelConfig | None) -
 def _check(options: TrainOptions, corpus: TokenizedCorpus) -> None:
     if options.document_mask and len(corpus.weights) > 1:
         raise UsageError("--document-mask cannot be combined with source weights (FILE:2)")
+    if options.prompt_loss and corpus.training_targets is None:
+        raise UsageError("--prompt-loss is for pairs of prompt and answer, and this is text")
     if options.document_mask and len(corpus.training) < 4:
         raise DataError("not enough text for --document-mask")
     if len(corpus.training) < 2:
