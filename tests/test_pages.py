@@ -34,6 +34,8 @@ SECTIONS = [
             "docs/pairs.md",
             "docs/recipes.md",
             "docs/json.md",
+            "docs/chat.md",
+            "docs/insight.md",
         )
         for part in re.split(r"^#+ (?=\w)", read_page(page), flags=re.MULTILINE)[1:]
     ),
@@ -167,7 +169,8 @@ PRINTED = {
     "token dropout": "Dropout", "patience": "Overfitting", "seed": "Seed", "tokens": "Token",
     "vocabulary": "Vocabulary", "document": "Document", "parameters": "Parameters",
     "layers": "Layer", "heads": "Head", "context": "Context length", "float32": "dtype",
-    "best checkpoint": "Checkpoint", "initialized from": "Fine-tuning", "run": "Run",
+    "best checkpoint": "Checkpoint", "initialized from": "Fine-tuning",
+    "gradient checkpointing": "Gradient checkpointing", "run": "Run",
     "parameters sharded": "FSDP", "int8": "Quantization", "finish_reason": "Finish reason",
     "format_probability": "Structured output",
     "eos": "Finish reason", "logprobs": "Logits, logprobs", "FLOPs": "FLOPs",
@@ -178,7 +181,7 @@ TERMS = {
     "Greedy", "Attention", "Feed-forward", "Residual", "Norm", "RoPE", "KV cache", "Embedding",
     "Hidden size", "Optimizer", "Muon", "Prompt", "Stop string", "Beam search", "Extra",
     "Repetition penalty", "User-defined symbol", "Token healing", "Bigram initialization", "Memory",
-    "Kneser-Ney",
+    "Kneser-Ney", "Chat template", "System prompt", "Turn",
 }  # fmt: skip
 
 

@@ -173,7 +173,9 @@ def test_batches_of_text_are_as_they_were() -> None:
     tokens = np.arange(3, 60, dtype=np.uint16)
     sampler = WindowSampler(tokens, context=8, rows=2, special=SPECIAL, seed=1)
     text = NextToken(SPECIAL).training_batch(sampler.examples(0), seed=1, step=0)
-    assert text.weights is text.positions is text.segments is None
+    assert text.weights is None
+    assert text.positions is None
+    assert text.segments is None
     assert text.target_weight == text.num_targets == 16
     arguments = text.loss_arguments(torch.device("cpu"))
     assert arguments["weights"] is None

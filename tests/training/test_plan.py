@@ -16,6 +16,7 @@ from tfcli.errors import DamagedError, DataError, UsageError
 from tfcli.model.config import ModelConfig
 from tfcli.model.cost import count_parameters, training_bytes, training_flops_per_token
 from tfcli.text.token_cache import TokenizedCorpus
+from tfcli.training.micro_batch import MemoryLimits, MicroBatch, choose_micro_batch
 from tfcli.training.options import TrainOptions
 from tfcli.training.plan import (
     ADDED_LATER,
@@ -27,7 +28,6 @@ from tfcli.training.plan import (
 )
 from tfcli.training.schedule import WARM_UP_STEPS, learning_rate_scale, matrix_learning_rate
 from tfcli.training.sizing import (
-    choose_micro_batch,
     expected_loss,
     is_typical,
     regularization,
@@ -46,7 +46,7 @@ def decide(options: TrainOptions, tokens: int = 10_000, **resources: Any) -> Pla
 
 
 def plan_for(options: TrainOptions, tokens: int = 10_000, memory: int | None = None) -> Plan:
-    return decide(options, tokens, memory=memory).plan
+    return decide(options, tokens, memory=MemoryLimits(memory, memory)).plan
 
 
 @pytest.mark.parametrize(
@@ -122,16 +122,17 @@ def test_the_micro_batch_of_a_resumed_run_shrinks_only_where_the_memory_is_small
     alone: Any = {"world_size": 1, "sharded": None, "resumed": "tale"}
     for rows in (1, 16, 17):
         enough = training_bytes(model, rows * 64)
-        assert choose_micro_batch(model, rows, memory=enough, **alone) == (rows, False)
-        assert choose_micro_batch(model, rows, memory=100 * enough, **alone) == (rows, False)
-    smaller, _ = choose_micro_batch(model, 16, memory=training_bytes(model, 9 * 64), **alone)
-    assert smaller == 8
+        for memory in (enough, 100 * enough):
+            chosen = choose_micro_batch(model, rows, memory=MemoryLimits(memory, memory), **alone)
+            assert chosen == MicroBatch(rows)
+    less = MemoryLimits(training_bytes(model, 9 * 64))
+    assert choose_micro_batch(model, 16, memory=less, **alone).size == 8
 
 
 def test_a_resumed_run_that_does_not_fit_is_not_told_options_that_resume_refuses() -> None:
     model = decide(TrainOptions(steps=1)).model
     with pytest.raises(UsageError, match="does not fit") as caught:
-        choose_micro_batch(model, 4, memory=1 << 10, world_size=1, sharded=None, resumed="tale")
+        choose_micro_batch(model, 4, memory=MemoryLimits(1 << 10, 1 << 10), resumed="tale")
     assert "--resume tale" in str(caught.value.hint)
     assert not {"--size", "--context-length"} & set(str(caught.value.hint).split())
 
@@ -255,8 +256,8 @@ def test_out_of_range_plan_is_refused(changes: dict[str, Any], budget: dict[str,
 def machine_with_flops(flops: float) -> Any:
     """The `step_seconds` of a machine that does `flops` operations per second of the model's."""
 
-    def step_seconds(config: ModelConfig, rows: int, dtype: str) -> float:
-        tokens = rows * config.context_length
+    def step_seconds(config: ModelConfig, micro_batch: MicroBatch, dtype: str) -> float:
+        tokens = micro_batch.size * config.context_length
         return training_flops_per_token(config) * tokens / flops
 
     return step_seconds

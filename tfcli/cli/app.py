@@ -17,6 +17,7 @@ from tfcli import __version__
 from tfcli.cli import streams
 from tfcli.cli.command import Command, Group
 from tfcli.cli.commands import (
+    audit,
     demo,
     doctor,
     evaluate,
@@ -25,7 +26,9 @@ from tfcli.cli.commands import (
     runs,
     score,
     tasks,
+    text,
     tokenizer,
+    trace,
     train,
 )
 from tfcli.cli.environment import note_unknown_variables
@@ -59,6 +62,9 @@ app.command("train", cls=Command)(train.train)
 app.command("generate", cls=Command)(generate.generate)
 app.command("score", cls=Command)(score.score)
 app.command("eval", cls=Command)(evaluate.evaluate)
+app.command("trace", cls=Command)(trace.trace)
+app.add_typer(audit.app, name="audit")
+app.add_typer(text.app, name="text")
 app.add_typer(tokenizer.app, name="tokenizer")
 app.add_typer(runs.app, name="runs")
 app.command("export", cls=Command)(exchange.export_run)

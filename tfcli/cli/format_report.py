@@ -1,4 +1,4 @@
-"""What is said of structured output once it is written."""
+"""What is said of structured output: whether it is complete, and likely to the model."""
 
 from __future__ import annotations
 

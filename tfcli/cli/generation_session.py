@@ -2,30 +2,37 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 from tfcli.cli import streams
 from tfcli.cli.format_report import FormatReport
 from tfcli.cli.generation_progress import Progress, Throughput
-from tfcli.cli.output_formats import EscapedLines, JsonLines, OutputFormat, Plain, Result, Surprisal
-from tfcli.cli.stdin_lines import StdinLines
+from tfcli.cli.output_formats import EscapedLines, JsonLines, OutputFormat, Plain, Surprisal
+from tfcli.cli.request_feed import RequestFeed
+from tfcli.cli.stdin_lines import open_lines
 from tfcli.cli.voted import Voted
 from tfcli.errors import DataError
+from tfcli.generation.messages import with_system
 from tfcli.generation.request import LENGTH, PROMPT, SAMPLING, Sampling, StructuredOutput
 from tfcli.options import OptionError, Options, option, options_of, parse_duration
 from tfcli.text.encoding import UTF8_BOM
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
+    from tfcli.cli.chat_options import ChatOptions
     from tfcli.cli.shared_options import EngineOptions
+    from tfcli.generation.chat import Chat
     from tfcli.generation.engines.engine import Engine
     from tfcli.generation.generate import Finished, Generator, TokenEvent
+    from tfcli.generation.messages import Messages
     from tfcli.generation.request import GenerationRequest
-    from tfcli.generation.request_lines import RequestLine
+    from tfcli.runs.run import Run
     from tfcli.text.pairs import PairForm
     from tfcli.text.tokenizer import Tokenizer
 
@@ -59,7 +66,7 @@ class SessionOptions(Options):
     )  # fmt: skip
     jsonl: bool = option(
         False, panel=BATCH,
-        help="Write JSON lines; without PROMPT, read a request per line from stdin.",
+        help="Write JSON lines; read a request per line from stdin, or from a file as PROMPT.",
     )  # fmt: skip
     batch_size: int = option(
         32, min=1, max=4096, panel=BATCH, help="Sequences generated at a time."
@@ -87,33 +94,53 @@ class SessionOptions(Options):
         return max(self.samples, self.vote)
 
 
-def output_format(options: SessionOptions, request: GenerationRequest) -> OutputFormat:
+def output_format(
+    options: SessionOptions, request: GenerationRequest, chat: Chat | None = None
+) -> OutputFormat:
     """The format that the options ask for."""
     if options.vote > 1:
-        return Voted(output_format(replace(options, vote=1), request), options.vote)
+        return Voted(output_format(replace(options, vote=1), request, chat), options.vote)
     if options.logprobs and not options.jsonl:  # whose lines have them
         return Surprisal(samples=options.samples)
+    if options.jsonl:
+        return JsonLines(echo=options.echo, chat=chat)
+    if chat:
+        from tfcli.cli.chat_output import EscapedAnswers, PlainAnswers
+
+        if options.lines:
+            return EscapedAnswers(chat, echo=options.echo)
+        return PlainAnswers(chat, echo=options.echo, samples=options.samples)
     if options.lines:
         return EscapedLines(echo=options.echo)
-    if options.jsonl:
-        return JsonLines(echo=options.echo)
     is_value = request.structured.source is not None
-    ends_line = is_value or options.samples > 1
-    return Plain(echo=options.echo, samples=options.samples, ends_line=ends_line)
+    return Plain(
+        echo=options.echo,
+        samples=options.samples,
+        ends_line=is_value or options.samples > 1,
+        numbered=not is_value or streams.is_terminal(sys.stdout),
+    )
 
 
 class GenerationSession:
-    """Opens a run's model and answers requests with it."""
+    """Opens a run's model and answers requests with it.
+
+    Args:
+        limited: whether the person has said how many tokens an answer may have.
+
+    """
 
     def __init__(
         self,
         options: SessionOptions,
         model: EngineOptions,
+        chat: ChatOptions,
         *,
         reporter: streams.Reporter,
         started: float,
+        limited: bool,
     ) -> None:
-        self._options, self._model = options, model
+        self._options, self._model, self._chat_options = options, model, chat
+        self._limited = limited
         self._reporter, self._started = reporter, started
         self._deadline: float | None = None
         if options.max_time is not None:
@@ -130,29 +157,69 @@ class GenerationSession:
         """The run's model, with room for so many texts at a time."""
         return self._open(rows, logprobs)[0]
 
+    @cached_property
+    def run(self) -> tuple[Run, Path | None]:
+        """The run, and its step if one was named."""
+        from tfcli.runs.run import find_run
+
+        return find_run(self._model.run)
+
+    @cached_property
+    def _tokenizer(self) -> Tokenizer:
+        return self.run[0].tokenizer()
+
+    @cached_property
+    def chat(self) -> Chat | None:
+        """What makes requests of conversations, if this is a chat."""
+        if not self._chat_options.chat:
+            return None
+        from tfcli.generation.chat import Chat
+        from tfcli.runs.chat_template import open_chat_template
+
+        run, _ = self.run
+        template = open_chat_template(run)  # first: it starts a process
+        length = run.model_config.context_length
+        return Chat(template, self._tokenizer, context_length=length, notice=self.notes)
+
+    def with_length(self, request: GenerationRequest) -> GenerationRequest:
+        """In a chat, an answer has room for half the context, where nobody has said anything."""
+        if self.chat is None or self._limited:
+            return request
+        return replace(request, max_new_tokens=self.chat.usual_length)
+
+    def _as_turn(self, messages: Messages | None, request: GenerationRequest) -> GenerationRequest:
+        """The request for an answer to a conversation, or to the prompt; others as they are."""
+        if self.chat is None:
+            return request
+        if request.special:
+            raise OptionError("special", "cannot be combined with", "chat")
+        messages = messages or [{"role": "user", "content": request.prompt}]
+        return self.chat.request(with_system(messages, self._chat_options.system), request)
+
     def answer(self, request: GenerationRequest) -> None:
         """Generates the texts of one prompt."""
         from tfcli.generation.request_lines import RequestLine
 
         options = self._options
-        output = output_format(options, request)
+        output = output_format(options, request, self.chat)
+        beams = options.num_beams
+        if 1 < beams < options.samples:
+            raise OptionError("samples", f"must not be more than {beams}, the number of beams")
+        rows = min(options.batch_size, options.drawn) if beams == 1 else beams
+        generator, engine, tokenizer = self._open(rows, output.logprobs and beams == 1)
+        request = self._as_turn(None, self.with_length(request))
+        generator.check(request)
         feed = RequestFeed(iter([RequestLine(1, request)]), output, samples=options.drawn)
-        if options.num_beams > 1:
-            if options.samples > options.num_beams:
-                problem = f"must not be more than {options.num_beams}, the number of beams"
-                raise OptionError("samples", problem)
-            generator, engine, tokenizer = self._open(options.num_beams)
-            generator.check(request)
+        if beams > 1:
             events = self._search(generator, engine, tokenizer, feed)
         else:
-            rows = min(options.batch_size, options.drawn)
-            generator, engine, _ = self._open(rows, output.logprobs)
-            generator.check(request)
             events = generator.stream(feed)
         self._write(events, engine, feed, output).raise_if_incomplete()
 
-    def answer_lines(self, default: GenerationRequest, *, json: bool) -> None:
-        """Generates the texts that the lines of stdin ask for.
+    def answer_lines(
+        self, default: GenerationRequest, *, json: bool, file: Path | None = None
+    ) -> None:
+        """Generates the texts that the lines of a file ask for, or of stdin without one.
 
         Raises:
             DataError: a line is invalid; all others are answered.
@@ -162,15 +229,17 @@ class GenerationSession:
 
         if self._options.num_beams > 1:
             raise OptionError("num_beams", "requires a single prompt")
-        arriving = StdinLines("requests" if json else "prompts", self._deadline)
+        arriving = open_lines(file, "requests" if json else "prompts", self._deadline)
         # the lines are read while the model is opened
-        output = output_format(self._options, default)
+        output = output_format(self._options, default, self.chat)
+        default = self.with_length(default)
         generator, engine, _ = self._open(self._options.batch_size, output.logprobs)
         generator.check(default)
+        turn = self._as_turn if self.chat else None
         parse = (
-            partial(parse_json_line, default=default, check=generator.check)
+            partial(parse_json_line, default=default, check=generator.check, turn=turn)
             if json
-            else partial(parse_plain_line, default=default)
+            else partial(parse_plain_line, default=default, turn=turn)
         )
         numbered = (
             (number, line.removeprefix(UTF8_BOM) if number == 1 else line)
@@ -182,7 +251,7 @@ class GenerationSession:
             deadline=self._deadline,
         )  # fmt: skip
         formats = self._write(generator.stream(feed), engine, feed, output)
-        if not feed.lines and self._deadline and time.monotonic() >= self._deadline:
+        if not (file or feed.lines) and self._deadline and time.monotonic() >= self._deadline:
             raise DataError(
                 "no line came on standard input in time",
                 why=f"--max-time is {self._options.max_time:g} s, and the other end is still open",
@@ -206,11 +275,10 @@ class GenerationSession:
     def _open(self, rows: int, logprobs: bool = False) -> tuple[Generator, Engine, Tokenizer]:
         from tfcli.generation.generate import Generator
         from tfcli.generation.open_engine import open_best, open_engine
-        from tfcli.runs.run import find_run
 
         model = self._model
-        run, step_path = find_run(model.run)
-        tokenizer, self.form = run.tokenizer(), run.form
+        run, step_path = self.run
+        chat, tokenizer, self.form = self.chat, self._tokenizer, run.form
         open_with = partial(
             open_engine, run, device=model.device, rows=rows, engine=model.engine, int8=model.int8,
             memory=model.memory,
@@ -218,6 +286,7 @@ class GenerationSession:
         step, engine = open_best(run, step_path, open_with, on_damaged=self._reporter.warn)
         if self._reporter.warned:
             self._reporter.note(f"Using {step.path.name} instead.")
+        tokenizer = chat.tokenizer if chat else tokenizer
         generator = Generator(
             engine,
             tokenizer,
@@ -268,7 +337,7 @@ class GenerationSession:
         from tfcli.generation.generate import TokenEvent
 
         formats = FormatReport()
-        in_time = True
+        in_time, cut = True, 0
         throughput = Throughput(self._started, engine.weight_bytes)
         shown = feed.many and not self._reporter.quiet
         with Progress(throughput, shown=shown) as progress:
@@ -282,10 +351,15 @@ class GenerationSession:
                     feed.finished(event.index)
                     formats.add(event)
                     in_time &= event.reason != "timeout"
+                    cut += event.reason == "length"
                 progress.show(feed.complete)
         output.close()
         if note := formats.note():
             self.notes(note)
+        if self.chat and cut and not self._limited:
+            self.notes(
+                f"{streams.counted(cut, 'answer')} cut off; --max-new-tokens gives more room"
+            )
         if not in_time and not throughput.tokens:
             self.notes("--max-time was over before the first token")
         self.notes.release()
@@ -293,68 +367,3 @@ class GenerationSession:
             report = throughput.report(single=feed.count == 1)
             streams.say(f"{report} Engine: {engine.description}.")
         return formats
-
-
-class RequestFeed:
-    """The requests of a session as the generator takes them; invalid lines are answered at once.
-
-    Args:
-        samples: of each line.
-        arriving: what the lines are made from, where they come one by one.
-        deadline: after which none is taken.
-
-    """
-
-    def __init__(
-        self,
-        lines: Iterator[RequestLine],
-        output: OutputFormat,
-        *,
-        samples: int,
-        arriving: StdinLines | None = None,
-        deadline: float | None = None,
-    ) -> None:
-        self._lines, self._output, self._samples = lines, output, samples
-        self._arriving, self._deadline = arriving, deadline
-        self.many = arriving is not None
-        self.taken: dict[int, Result] = {}
-        self._waiting: Iterator[RequestLine] = iter(())  # samples of the line that was taken last
-        self.cut = False  # whether the time was over before all lines were taken
-        self._indices = 0
-        self.lines = self.failures = 0  # lines taken, and the invalid ones among them
-        self.count = self.complete = 0  # samples
-
-    def take(self, *, wait: bool) -> GenerationRequest | None:
-        """See `tfcli.generation.generate.Requests`."""
-        while (line := next(self._waiting, None) or self._next(wait)) is not None:
-            result = Result(self.count, line)
-            self.count += 1
-            self._output.begin(result)
-            if line.request is not None:
-                self.taken[self._indices] = result
-                self._indices += 1
-                return line.request
-            self.failures += 1
-            self._output.finish(result, None)
-        return None
-
-    def _next(self, wait: bool) -> RequestLine | None:
-        """The first sample of the next line, if there is one; or if it is to be waited for."""
-        from tfcli.generation.request_lines import repeat
-
-        if self._deadline is not None and time.monotonic() >= self._deadline:
-            self.cut = self._arriving is not None and self._arriving.has_more()
-            return None
-        if self._arriving and not wait and not self._arriving.has_line():
-            return None
-        line = next(self._lines, None)
-        if line is None:
-            return None
-        self.lines += 1
-        self._waiting = repeat(line, self._samples, self.count)
-        return next(self._waiting)
-
-    def finished(self, index: int) -> None:
-        """A text is complete: it is forgotten."""
-        del self.taken[index]
-        self.complete += 1

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from tfcli.cli import streams
+    from tfcli.runs.run import Run
     from tfcli.text.corpus import Corpus
     from tfcli.text.pairs import PairForm
     from tfcli.text.sentencepiece_trainer import TokenizerType
@@ -82,6 +83,7 @@ def planned_json(job: TrainingJob, corpus: Corpus) -> dict[str, Any]:
     expected = {
         "steps": job.steps,
         "tokens_per_step": job.batch_tokens,
+        "tokens": job.tokens,
         "epochs": job.epochs,
         "seconds": budget.amount if budget.kind == "seconds" else None,
         "memory_bytes": job.memory_bytes,
@@ -119,6 +121,24 @@ def report_reading(corpus: Corpus, reporter: streams.Reporter) -> None:
     """Says what was recognized, and what of it was skipped."""
     for note in corpus.notes:
         reporter.note(f"Note: {note}.")
+
+
+def report_newer_text(run: Run, cache: Path, reporter: streams.Reporter) -> None:
+    """Says what came to the text since the run started, which a resumed run leaves out."""
+    from tfcli.cli.humanize import format_bytes
+    from tfcli.training.newer_text import command_with_all, names_of, newer_text
+
+    if reporter.quiet or not (newer := newer_text(run, cache)):
+        return
+    found = []
+    if newer.files:
+        found.append(f"{names_of(newer.files)} ({format_bytes(newer.bytes)}) came")
+    if newer.changed:
+        found.append(f"{names_of(newer.changed)} changed")
+    reporter.note(
+        f"Note: since {run.name} started, {' and '.join(found)}; a resumed run goes on with the "
+        f"text of before. To train on all of it: {command_with_all(run)}"
+    )
 
 
 def tokenizer_type_for(corpus: Corpus) -> TokenizerType:

@@ -20,6 +20,7 @@ from tfcli.cli.training_notes import (
     opening_words,
     report_fit,
     report_left_out,
+    report_newer_text,
     report_no_lock,
     report_reading,
     run_path,
@@ -268,6 +269,7 @@ class TrainingSession:
             extended = options.seconds is not None or options.steps is not None
             if not extended and is_finished(run) and newest_is_valid(run):
                 self.reporter.note(f"{run.name} is already finished.")
+                report_newer_text(run, CACHE, self.reporter)
                 more = "--steps 500" if _counts_steps(run) else "--time 2m"
                 self.reporter.next(f"tfcli train --resume {name} {more}   # extends it")
                 return
@@ -279,6 +281,7 @@ class TrainingSession:
                     more_seconds=options.seconds, more_steps=options.steps, device=device,
                     shard=options.sharded, progress=done, **self._processes(),
                 )  # fmt: skip
+            report_newer_text(run, CACHE, self.reporter)
             show_plan(job, run.name, self.reporter)
             with StopSignals(self.reporter) as stop:
                 trainer = resume_run(

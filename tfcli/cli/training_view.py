@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from tfcli.training.setup import TrainingJob
 
 LITTLE_TEXT = 50_000  # bytes
+ENOUGH_READ = 0.5  # of the text, in the time there is
+LONG = 1800.0  # seconds
 FRAME = 0.25  # seconds between updates on a terminal
 FIRST_LINE = 1.0  # seconds until the first plain line: the training works
 
@@ -53,15 +55,20 @@ def show_plan(job: TrainingJob, name: str, reporter: streams.Reporter) -> None:
     if job.steps is not None and job.epochs is not None:
         about = "about " if budget.kind == "seconds" else ""
         steps = f"{about}{counted(job.steps, 'step')} of {job.batch_tokens:,} tokens"
+        if job.base:
+            steps += f" = {format_count(job.tokens or 0)} tokens"
         length = ", ".join(filter(None, (length, f"{steps} ({job.epochs:.1f} epochs)")))
     parts = [
         length,
-        f"learning rate {plan.optimizer.matrix_learning_rate:.2g}",
+        f"learning rate {plan.optimizer.matrix_learning_rate:.2g}"
+        + " (AdamW)" * (plan.optimizer.kind == "adamw"),
         f"dropout {plan.dropout:g}, token dropout {plan.token_dropout:g}",
         f"{plan.dtype} on {job.device}",
     ]
     if plan.compile:
         parts.append("compiled")
+    if plan.checkpointing:
+        parts.append("gradient checkpointing")
     if job.processes.world_size > 1:
         sharded = ", parameters sharded" if job.processes.sharded else ""
         parts.append(f"{job.processes.world_size} processes{sharded}")
@@ -72,12 +79,33 @@ def show_plan(job: TrainingJob, name: str, reporter: streams.Reporter) -> None:
             f"Note: training is capped at {job.epochs:.0f} epochs on this little text and will end "
             "early; --epochs overrides this."
         )
-    if corpus.training_bytes < LITTLE_TEXT and corpus.training_targets is None:
+    if note := _note_on_speed(job):
+        reporter.note(f"Note: {note}")
+    little = corpus.training_bytes < LITTLE_TEXT and corpus.training_targets is None
+    if little and job.base is None:
         reporter.note(
             f"Note: a model memorizes this little text ({format_bytes(corpus.training_bytes)}) "
             f"and learns not much else. From {format_bytes(LITTLE_TEXT)} on, it "
             "learns to spell; from a megabyte on, to write sentences."
         )
+
+
+def _note_on_speed(job: TrainingJob) -> str | None:
+    """Says where a large model is too much for the machine, and what to do."""
+    less = "a smaller model, or less text, takes less"
+    if job.base is None or job.epochs is None or job.tokens is None:
+        return None
+    if job.plan.budget.kind == "steps":
+        if (job.seconds or 0.0) < LONG:
+            return None
+        return f"this may take {format_duration(job.seconds or 0.0)} on this machine; {less}."
+    if job.epochs >= ENOUGH_READ:
+        return None
+    once = job.plan.budget.amount / job.epochs
+    return (
+        f"in this time the model reads {100 * job.epochs:.0f} % of the text. To read it once takes "
+        f"about {format_duration(once)}: --epochs 1; {less}."
+    )
 
 
 def _format_expectation(job: TrainingJob) -> str:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from tfcli.errors import UsageError
 from tfcli.generation.token_healing import MOST
+from tfcli.text.special_text import encode_special
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -63,8 +64,8 @@ class PromptReader:
             UsageError: the prompt is empty, and the tokenizer has no token that a text begins with.
 
         """
-        form = None if request.raw else self._form
-        ids = self._tokenizer.encode(form.frame(request.prompt) if form else request.prompt)
+        form = None if request.raw or request.ids is not None else self._form
+        ids = self._encode(request, form.frame(request.prompt) if form else request.prompt)
         eos = [] if self._special.eos is None else [self._special.eos]
         if form:
             return self._within_context([*(self.bos or eos)], ids), []
@@ -82,6 +83,16 @@ class PromptReader:
         if request.structured.source and self._tokenizer.decode_continuation(taken) != b" ":
             return [*self.bos, *ids], []  # the form is of what follows the prompt
         return [*self.bos, *ids[:first], *rest], taken
+
+    def _encode(self, request: GenerationRequest, text: str) -> list[int]:
+        """The ids of a prompt; without `bos`, which a chat template may have written as well."""
+        if request.ids is not None:
+            ids = list(request.ids)
+        elif request.special:
+            ids = encode_special(self._tokenizer, text)
+        else:
+            return self._tokenizer.encode(text)
+        return ids[1:] if ids[:1] == self.bos else ids
 
     def _within_context(self, start: list[int], ids: list[int]) -> list[int]:
         room = self._context_length - len(start)

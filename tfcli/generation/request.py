@@ -262,6 +262,8 @@ class GenerationRequest(Options):
 
     Attributes:
         prompt: what the text continues; may be empty.
+        ids: of the prompt, where it is not to be encoded as it stands: a chat template has written
+            it.
         row: of a session; the same seed and row give the same text, whatever is beside it.
 
     """
@@ -287,6 +289,10 @@ class GenerationRequest(Options):
         True, panel=PROMPT,
         help="Regenerate the prompt's last token along with its continuation.",
     )  # fmt: skip
+    special: bool = option(
+        False, panel=PROMPT,
+        help="Take special tokens in the prompt, such as <|im_end|>, as tokens, not as text.",
+    )  # fmt: skip
     sampling: Sampling = field(default_factory=Sampling)
     seed: int = option(
         0, min=0, max=MAX_SEED, shown_default="random", panel=SAMPLING,
@@ -294,6 +300,7 @@ class GenerationRequest(Options):
     )  # fmt: skip
     penalties: Penalties = field(default_factory=Penalties)
     structured: StructuredOutput = field(default_factory=StructuredOutput)
+    ids: tuple[int, ...] | None = None
     row: int = 0
 
     def with_next_seed(self, count: int) -> Self:

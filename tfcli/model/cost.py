@@ -68,29 +68,58 @@ def training_flops_per_token(config: ModelConfig, attended: float | None = None)
     return 3 * forward_flops_per_token(config, attended)
 
 
-def training_bytes(config: ModelConfig, batch_tokens: int, *, shards: int = 1) -> int:
+def training_bytes(
+    config: ModelConfig, batch_tokens: int, *, shards: int = 1, checkpointing: bool = False
+) -> int:
     """About how much memory training takes at its peak, in bytes: a step, or an evaluation."""
-    evaluation = step_bytes(config, 0, shards=shards) + evaluation_bytes(config)
-    return max(step_bytes(config, batch_tokens, shards=shards), evaluation)
+    evaluation = state_bytes(config, shards=shards) + evaluation_bytes(config)
+    step = step_bytes(config, batch_tokens, shards=shards, checkpointing=checkpointing)
+    return max(step, evaluation)
 
 
-def step_bytes(config: ModelConfig, batch_tokens: int, *, shards: int = 1) -> int:
-    """About how much memory a training step takes at its peak, in bytes.
-
-    Weights, gradients and two moments in float32; per token and block about 16 vectors of d_model
-    and 4 of d_ff (2 without a gate) kept for the backward pass, and as many again for the
-    gradients within the block that it is in; three times the logits.
+def state_bytes(config: ModelConfig, *, shards: int = 1) -> int:
+    """Weights, gradients and two moments in float32, in bytes.
 
     Args:
-        batch_tokens: tokens in a micro-batch.
         shards: number of processes that share the weights; each gathers one block at a time.
 
     """
     weights = 16 * count_parameters(config) // shards
     if shards > 1:
         weights += 8 * _matrix_elements(config) // config.num_layers
-    activations = (config.num_layers + 1) * _block_activations(config) + 3 * config.vocab_size
-    return weights + 4 * batch_tokens * activations
+    return weights
+
+
+def step_bytes(
+    config: ModelConfig, batch_tokens: int, *, shards: int = 1, checkpointing: bool = False
+) -> int:
+    """About how much memory a training step takes at its peak, in bytes.
+
+    Beside weights, gradients and moments: per token and block about 16 vectors of d_model and 4 of
+    d_ff (2 without a gate) kept for the backward pass, and as many again for the gradients within
+    the block that it is in; three times the logits. With checkpointing, two vectors per token and
+    block and all of one block; three times the logits of a chunk; and the gradient of the head's
+    table, which is added to that of the embedding only at the end.
+
+    Args:
+        batch_tokens: tokens in a micro-batch.
+
+    """
+    state, block = state_bytes(config, shards=shards), _block_activations(config)
+    if not checkpointing or not batch_tokens:
+        return state + 4 * batch_tokens * ((config.num_layers + 1) * block + 3 * config.vocab_size)
+    kept = batch_tokens * 2 * (config.num_layers + 1) * config.d_model
+    logits = 3 * min(batch_tokens, chunk_tokens(config.vocab_size)) * config.vocab_size
+    table = config.vocab_size * config.d_model
+    return state + 4 * (kept + table + max(logits, 2 * batch_tokens * block, table))
+
+
+CHUNK_LOGITS, MIN_CHUNK = 1 << 23, 128  # 32 MiB in float32; fewer positions are slow products
+
+
+def chunk_tokens(vocab_size: int) -> int:
+    """Positions whose logits are computed at once where memory is short."""
+    return max(MIN_CHUNK, CHUNK_LOGITS // vocab_size)
 
 
 # What an evaluation computes at once, whatever the text.

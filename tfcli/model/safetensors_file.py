@@ -62,6 +62,30 @@ class TensorInfo:
     end: int
 
 
+@dataclass(frozen=True)
+class StoredArray:
+    """An array in a file, read when numpy asks for it, and not kept.
+
+    Read and not mapped: mapped pages count as the process's memory until the mapping ends.
+
+    Attributes:
+        place: where it begins in the file, in bytes.
+
+    """
+
+    path: Path
+    place: int
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+    def __array__(self, dtype: object = None, copy: bool | None = None) -> Array:
+        import numpy as np
+
+        count = math.prod(self.shape)
+        array = np.fromfile(self.path, self.dtype, count, offset=self.place)
+        return array.reshape(self.shape)
+
+
 class SafetensorsFile:
     """The arrays of a file, memory-mapped.
 
@@ -90,7 +114,8 @@ class SafetensorsFile:
             header = json.loads(data[8 : 8 + size].tobytes())
             if not isinstance(header.pop("__metadata__", {}), dict):
                 raise ValueError("its metadata is not an object")
-            self._data = data[8 + size :]
+            self._first = 8 + size
+            self._data = data[self._first :]
             self.tensors = {name: self._check(entry) for name, entry in header.items()}
             self._check_coverage()
         except (
@@ -159,6 +184,12 @@ class SafetensorsFile:
                 f"{name} in {self.path} has an impossible shape", why=str(error)
             ) from None
 
+    def stored(self, name: str) -> StoredArray:
+        """An array that is read from the file when it is asked for; see `map` for its format."""
+        mapped = self.map(name)
+        place = self._first + self.tensors[name].begin
+        return StoredArray(self.path, place, mapped.shape, mapped.dtype)
+
     def read(self, name: str) -> Array:
         """An array in float32; a copy, unless it is float32 already."""
         return to_float32(self.map(name))
@@ -167,6 +198,27 @@ class SafetensorsFile:
 def is_bfloat16(array: SupportsArray) -> bool:
     """Whether an array is one in bfloat16: a record of one field of 16 bits."""
     return array.dtype.names == (BFLOAT16[0],)
+
+
+CHECKED_AT_ONCE = 1 << 20  # numbers
+
+# Of the numbers of so many bytes: the bits of the exponent, all of which NaN and infinity have.
+EXPONENTS = {("f", 2): 0x7C00, ("f", 4): 0x7F800000, ("f", 8): 0x7FF << 52, ("V", 2): 0x7F80}
+
+
+def is_finite(array: Array) -> bool:
+    """Whether no number of an array is NaN or infinite; a part of it is looked at at a time.
+
+    Args:
+        array: contiguous, of one of the formats of a file.
+
+    """
+    import numpy as np
+
+    exponent = EXPONENTS[array.dtype.kind, array.dtype.itemsize]
+    bits = array.reshape(-1).view(f"<u{array.dtype.itemsize}")
+    parts = (bits[i : i + CHECKED_AT_ONCE] for i in range(0, len(bits), CHECKED_AT_ONCE))
+    return not any(np.any(part & exponent == exponent) for part in parts)
 
 
 def to_float32(array: Array) -> Array:
@@ -191,7 +243,9 @@ def to_bfloat16(array: Array) -> Array:
 
 
 def write_tensors(
-    write: Callable[[bytes | memoryview], None], arrays: Mapping[str, SupportsArray]
+    write: Callable[[bytes | memoryview], None],
+    arrays: Mapping[str, SupportsArray],
+    metadata: Mapping[str, str] | None = None,
 ) -> None:
     """Writes a safetensors file, one array after the other.
 
@@ -201,11 +255,12 @@ def write_tensors(
 
     Args:
         write: writes bytes to the file.
+        metadata: of the file; transformers wants `{"format": "pt"}`.
 
     """
     import numpy as np
 
-    header: dict[str, dict[str, object]] = {}
+    header: dict[str, dict[str, Any]] = {}
     place = 0
     for name in written_order(arrays):
         shape, format = list(arrays[name].shape), arrays[name].dtype
@@ -213,7 +268,8 @@ def write_tensors(
         kind = "BF16" if is_bfloat16(arrays[name]) else kind
         offsets = [place, place := place + math.prod(shape) * format.itemsize]
         header[name] = {"dtype": kind, "shape": shape, "data_offsets": offsets}
-    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    described = {"__metadata__": dict(metadata)} if metadata else {}
+    text = json.dumps(described | header, separators=(",", ":"), ensure_ascii=False).encode()
     text += b" " * (-len(text) % 8)  # so that the arrays are aligned
     write(len(text).to_bytes(8, "little") + text)
     for name in header:

@@ -27,7 +27,7 @@ from tfcli.files import (
     verify_file,
     verify_folder,
 )
-from tfcli.model.safetensors_file import SafetensorsFile, write_tensors
+from tfcli.model.safetensors_file import SafetensorsFile, StoredArray, write_tensors
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -201,6 +201,17 @@ def load_arrays(path: Path) -> dict[str, np.ndarray[Any, Any]]:
         raise DamagedError(f"{path} is not a safetensors file", why=str(error)) from None
     except OSError as error:
         raise translate_os_error(error, path) from error
+
+
+def stored_arrays(path: Path) -> dict[str, StoredArray]:
+    """The arrays of a safetensors file, each read from it when it is asked for.
+
+    Raises:
+        DamagedError: it is not one, or holds other numbers than floating-point ones.
+
+    """
+    file = SafetensorsFile(path)
+    return {name: file.stored(name) for name in file.tensors}
 
 
 def map_arrays(path: Path) -> dict[str, np.ndarray[Any, Any]]:

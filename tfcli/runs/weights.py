@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from tfcli.model.parameters import check_shapes
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from tfcli.model.transformer import Transformer
     from tfcli.runs.run import Run
     from tfcli.runs.valid_steps import ValidStep
+    from tfcli.runtime.dtype import DType
 
 
 def open_weights(run: Run, step: ValidStep) -> SafetensorsFile:
@@ -43,6 +45,15 @@ def map_weights(config: ModelConfig, step: Path) -> dict[str, np.ndarray]:
     arrays = map_arrays(step / MODEL)
     check_shapes(config, {name: array.shape for name, array in arrays.items()}, step / MODEL)
     return arrays
+
+
+def weights_dtype(step: Path) -> DType:
+    """The number format of most of the weights of a step."""
+    names: dict[str, DType] = {"F32": "float32", "F16": "float16", "BF16": "bfloat16"}
+    sizes = dict.fromkeys(names, 0)
+    for tensor in SafetensorsFile(step / MODEL).tensors.values():
+        sizes[tensor.format] = sizes.get(tensor.format, 0) + math.prod(tensor.shape)
+    return names.get(max(sizes, key=lambda name: sizes[name]), "float32")
 
 
 def load_weights(model: Transformer, step: Path) -> None:

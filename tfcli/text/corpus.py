@@ -86,6 +86,7 @@ class Corpus:
         scan: of all parts together; the stretches held out count on from part to part.
         val: a text that was given to be held out, as a whole.
         notes: what the user should know of the sources: what was recognized or left out.
+        arguments, exclude: what the sources were found by; see `Sources`.
 
     """
 
@@ -93,6 +94,8 @@ class Corpus:
     scan: Scan
     val: Part | None = None
     notes: tuple[str, ...] = ()
+    arguments: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
 
     @property
     def sources(self) -> tuple[Path, ...]:
@@ -186,7 +189,7 @@ def open_sources(
         same_form([(sources.files[0], corpus.form), (val.files[0], part.form)])
         part = replace(part, scan=part.scan.all_held_out())
         corpus = replace(corpus, val=part, notes=(*corpus.notes, *apart.notes))
-    return corpus
+    return replace(corpus, arguments=sources.arguments, exclude=sources.exclude)
 
 
 def join_parts(parts: Sequence[Part]) -> Corpus:

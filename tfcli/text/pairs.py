@@ -17,6 +17,7 @@ of one conversation, are on the same side, whatever the order of the rows and th
 from __future__ import annotations
 
 import hashlib
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -77,6 +78,15 @@ class PairForm:
         """What the model reads before the assistant's turn: roles and what each said."""
         said = "".join(f"{role}: {text}{self.separator}" for role, text in turns)
         return f"{said}{ASSISTANT}: "
+
+    @property
+    def chat_template(self) -> str:
+        """The same as a template, see `tfcli.text.chat_template`."""
+        separator = json.dumps(self.separator, ensure_ascii=False)
+        return (
+            "{% for m in messages %}{{ m.role + ': ' + m.content + " + separator + " }}{% endfor %}"
+            f"{{% if add_generation_prompt %}}{ASSISTANT}: {{% endif %}}"
+        )
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
     from tfcli.text.formats import Compression
 
-MARKUP: dict[Format, tuple[str, str]] = {"html": ("HTML", "pages"), "epub": ("EPUB", "books")}
+MARKUP: dict[Format, tuple[str, str]] = {
+    "html": ("HTML", "pages"), "epub": ("EPUB", "books"), "docx": ("DOCX", "documents"),
+    "odt": ("ODT", "documents"),
+}  # fmt: skip
 
 
 def describe_markup(format: Format, names: Sequence[Path]) -> str:
@@ -32,6 +35,8 @@ class Reading:
     """What was found in a source; complete once all of its chunks have been read.
 
     Attributes:
+        line: on which line of its text the chunk that was read last begins, from 1; of rows, `rows`
+            has the number.
         rows: None in plain text.
         form: of the pairs in it; None: it holds texts.
         separators: how often each was found in plain text.
@@ -42,10 +47,15 @@ class Reading:
     format: Format = "text"
     compression: Compression | None = None
     encoding: str = UTF8
+    line: int = 1
     rows: RowCounts | None = None
     form: PairForm | None = None
     separators: dict[bytes, int] = field(default_factory=dict)
     resembles: tuple[Format, list[str]] | None = None
+
+    def begin_on(self, line: int) -> None:
+        """Called before each chunk of plain text, with the line on which it begins."""
+        self.line = line
 
     def set_utf8(self) -> None:
         """Called where a text turns out to be UTF-8 that was to be read otherwise."""

@@ -9,7 +9,7 @@ from typing import Literal, get_args
 from tfcli.options import Options, option
 from tfcli.text.escapes import unescape
 
-Format = Literal["text", "json", "csv", "tsv", "parquet", "html", "epub"]
+Format = Literal["text", "json", "csv", "tsv", "parquet", "html", "epub", "docx", "odt"]
 DocumentKind = Literal["file", "line", "blank-line"]
 
 DATA = "Data"
@@ -73,7 +73,7 @@ class ReadingOptions(Options):
     format: Format | None = option(
         None, metavar="FORMAT", shown_default="from the content", panel=DATA,
         from_text=parse_format,
-        help="Format of the files: text, json, csv, tsv, parquet, html or epub.",
+        help="Format of the files: text, json, csv, tsv, parquet, html, epub, docx or odt.",
     )  # fmt: skip
     field: str | None = option(
         None, metavar="NAME", shown_default="text, or the only one", panel=DATA,

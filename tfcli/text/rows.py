@@ -55,6 +55,7 @@ class RowCounts:
         empty: how many of these had an empty text, or only white space, from which nothing can be
             learned; some collections have many of them.
         named: the first of these, as "row 17: text is null".
+        number: of the row that was read last.
 
     """
 
@@ -64,6 +65,7 @@ class RowCounts:
     bad: int = 0
     empty: int = 0
     named: list[str] = dataclasses.field(default_factory=list)
+    number: int = dataclasses.field(default=0, compare=False)
 
     def skip(self, row: Row, problem: str) -> None:
         """Counts a bad row."""
@@ -97,6 +99,7 @@ def read_texts(
     path = (counts.field or "").split(".")
     for row in itertools.chain(first, rows):
         counts.rows += 1
+        counts.number = row.number
         problem, text = row.problem, row.value
         if problem is None and not (plain and isinstance(text, str)):
             problem, text = text_in(row.value, path)
@@ -218,16 +221,19 @@ def text_fields(values: Iterable[dict[str, Any]]) -> dict[str, int]:
     """
     found: Counter[str] = Counter()
     for value in values:
-        found.update({path for path, text in _strings(value) if re.search(r"\S\s+\S", text)})
+        found.update({path for path, text in string_fields(value) if re.search(r"\S\s+\S", text)})
     return dict(found)
 
 
-def _strings(value: dict[str, Any], prefix: str = "", depth: int = 4) -> Iterator[tuple[str, str]]:
+def string_fields(
+    value: dict[str, Any], prefix: str = "", depth: int = 4
+) -> Iterator[tuple[str, str]]:
+    """The strings of a row, each with its field; dots lead into objects."""
     for key, inner in value.items():
         if isinstance(inner, str):
             yield f"{prefix}{key}", inner
         elif isinstance(inner, dict) and depth:
-            yield from _strings(inner, f"{prefix}{key}.", depth - 1)
+            yield from string_fields(inner, f"{prefix}{key}.", depth - 1)
 
 
 def find_field(values: list[dict[str, Any]], name: Path) -> str:
@@ -239,7 +245,7 @@ def find_field(values: list[dict[str, Any]], name: Path) -> str:
     """
     if any(STANDARD in value for value in values):
         return STANDARD
-    strings = sorted({path for value in values for path, _ in _strings(value)})
+    strings = sorted({path for value in values for path, _ in string_fields(value)})
     found = sorted(text_fields(values)) or strings
     if len(found) == 1:
         return found[0]
@@ -282,7 +288,7 @@ def _largest(values: list[dict[str, Any]], fields: list[str]) -> str:
     """The field with the most text in it."""
     sizes = Counter(dict.fromkeys(fields, 0))
     for value in values:
-        for path, text in _strings(value):
+        for path, text in string_fields(value):
             if path in sizes:
                 sizes[path] += len(text)
     return sizes.most_common(1)[0][0]

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import torch
 from torch.nn import functional as F
 
-from tfcli.model.cost import EVAL_BATCH_LOGITS, evaluation_rows
+from tfcli.model.cost import EVAL_BATCH_LOGITS, evaluation_rows, forward_flops_per_token
 from tfcli.model.transformer import Transformer
-from tfcli.runs.step import MODEL, OPTIMIZER, HeldOutLoss, load_arrays, save_step
+from tfcli.runs.step import MODEL, OPTIMIZER, HeldOutLoss, save_step, stored_arrays
 from tfcli.runs.valid_steps import open_step, steps_by_loss
 from tfcli.runs.weights import load_weights
 from tfcli.runtime.distributed import SINGLE_PROCESS, DistributedContext, reshard
@@ -26,11 +26,28 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from tfcli.model.config import ModelConfig
     from tfcli.runs.run import Run
     from tfcli.text.token_cache import TokenizedCorpus, Tokens
     from tfcli.text.tokenizer import Tokenizer
     from tfcli.training.batches import Batch
     from tfcli.training.objectives import Objective
+
+
+# A final evaluation computes no more than so many operations, minutes of a slow machine, or reads a
+# token for every seven that were trained on, a tenth of the training's time; whichever is more.
+FINAL_OPERATIONS, FINAL_SHARE = 1e13, 1 / 7
+
+
+def final_evaluation_tokens(config: ModelConfig, rows: int) -> int:
+    """How many held-out tokens a final evaluation reads at most, where no time is given.
+
+    Args:
+        rows: of a whole context that the model is trained on.
+
+    """
+    trained = rows * config.context_length
+    return int(max(FINAL_OPERATIONS / forward_flops_per_token(config), FINAL_SHARE * trained))
 
 
 @torch.no_grad()
@@ -227,5 +244,5 @@ def evaluate_best_step(
     load_weights(model, step.path)
     model.to(device)
     held_out = evaluate_held_out(model, corpus, tokenizer, objective=objective, limit=limit)
-    weights, optimizer = (load_arrays(step.path / name) for name in (MODEL, OPTIMIZER))
+    weights, optimizer = (stored_arrays(step.path / name) for name in (MODEL, OPTIMIZER))
     save_step(run.path, replace(step.state, held_out_final=held_out), weights, optimizer)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from tfcli.model.safetensors_file import SupportsArray
     from tfcli.runtime.dtype import DType
 
 INITIAL, LOWEST = 2.0**16, 2.0**-14
@@ -71,7 +72,7 @@ class GradScaler:
             return {}
         return {"grad_scaler": np.array([self.scale, self._updates], np.float32)}
 
-    def load_state(self, arrays: Mapping[str, np.ndarray[Any, Any]]) -> None:
+    def load_state(self, arrays: Mapping[str, SupportsArray]) -> None:
         """Restores a state of `state()`.
 
         Raises:
@@ -80,7 +81,7 @@ class GradScaler:
         """
         if not self.enabled:
             return
-        saved = arrays.get("grad_scaler")
-        if saved is None or saved.shape != (2,) or not LOWEST <= saved[0] < 2.0**127:
+        saved = np.asarray(arrays.get("grad_scaler", ()))
+        if saved.shape != (2,) or not LOWEST <= saved[0] < 2.0**127:
             raise ValueError("the optimizer state has no valid 'grad_scaler'")
         self.scale, self._updates = float(saved[0]), int(saved[1])

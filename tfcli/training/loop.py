@@ -28,13 +28,16 @@ from tfcli.runs.valid_steps import prune
 from tfcli.runtime.distributed import (
     SINGLE_PROCESS,
     DistributedContext,
-    GatheredTensor,
     local_tensor,
 )
 from tfcli.runtime.memory import is_out_of_memory
 from tfcli.runtime.threads import ThreadBalancer
 from tfcli.training.callbacks import NO_CALLBACKS, Callbacks, ResumePoint
-from tfcli.training.evaluation import evaluate_best_step, evaluate_held_out
+from tfcli.training.evaluation import (
+    evaluate_best_step,
+    evaluate_held_out,
+    final_evaluation_tokens,
+)
 from tfcli.training.events import (
     Evaluated,
     MemoryExceeded,
@@ -48,9 +51,10 @@ from tfcli.training.events import (
 )
 from tfcli.training.grad_scaler import GradScaler
 from tfcli.training.gradients import GradientAccumulator
+from tfcli.training.micro_batch import memory_hint
 from tfcli.training.plan import EVALUATIONS, MAX_SAVE_INTERVAL
+from tfcli.training.saved_weights import as_saved, master_weights, saved_weights
 from tfcli.training.schedule import learning_rate_scale
-from tfcli.training.sizing import memory_hint
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -198,7 +202,7 @@ class Trainer:
     def _optimizer_step(self, progress: float) -> Iterator[Event]:
         """One optimizer step, from gradients summed over micro-batches and processes."""
         began = time.perf_counter()
-        scale = learning_rate_scale(self.step, progress)
+        scale = learning_rate_scale(self.step, progress, self.plan.warm_up_steps)
         while True:
             while (batch := self._gradients.backward(self.step)) is None:
                 yield MemoryExceeded(
@@ -258,11 +262,13 @@ class Trainer:
     def final_tokens(self) -> int:
         """How much of the held-out text is evaluated at the end.
 
-        All of it, unless that would take more than a tenth of a time budget.
+        All of it, unless that would take more than a tenth of a time budget, or of as many steps.
         """
         tokens = len(self.corpus.held_out)
         if self.plan.budget.kind == "steps":
-            return tokens
+            rows = int(self.plan.budget.amount) * self.plan.batch_size
+            allowed = final_evaluation_tokens(self.model.config, rows)
+            return min(tokens, max(allowed, self.plan.evaluation_tokens))
         session = self.plan.budget.amount - self._seconds_before
         affordable = FINAL_SHARE * session / self._token_seconds
         return int(min(tokens, max(affordable, self.plan.evaluation_tokens)))  # the first's
@@ -343,14 +349,11 @@ class Trainer:
         yield Evaluated(step=self.step, held_out=held_out, best=True, seconds=self.seconds)
 
     def _evaluate_tokens(self, limit: int) -> HeldOutLoss | None:
-        return evaluate_held_out(
-            self.model,
-            self.corpus,
-            self.tokenizer,
-            objective=self.objective,
-            limit=limit,
-            processes=self.processes,
-        )
+        with as_saved(self.model, self.plan.saved_dtype):
+            return evaluate_held_out(
+                self.model, self.corpus, self.tokenizer,
+                objective=self.objective, limit=limit, processes=self.processes,
+            )  # fmt: skip
 
     def evaluate_best_step(self) -> None:
         """After training: evaluates the best step on the whole held-out text; see `evaluation`.
@@ -359,19 +362,16 @@ class Trainer:
         """
         if self.processes.is_main and not self.processes.sharded:
             evaluate_best_step(
-                self.run,
-                self.corpus,
-                self.tokenizer,
-                objective=self.objective,
-                limit=self.final_tokens(),
+                self.run, self.corpus, self.tokenizer,
+                objective=self.objective, limit=self.final_tokens(),
                 device=self.model.embedding.weight.device,
-            )
+            )  # fmt: skip
 
     def _save(self) -> Iterator[Event]:
         if self.saved_step == self.step:
             return
         began = time.monotonic()
-        weights = {name: GatheredTensor(p, p) for name, p in self.model.named_parameters()}
+        weights = saved_weights(self.model, self.plan.saved_dtype)
         finite = all(bool(p.isfinite().all()) for p in map(local_tensor, self.model.parameters()))
         if any(self.processes.all_reduce(not finite)):
             raise self._diverged("a weight is not finite; nothing was saved")
@@ -382,10 +382,10 @@ class Trainer:
             held_out=self._held_out,
             held_out_final=self._held_out_final,
         )
-        remembered: dict[str, SupportsArray] = {
-            **self.optimizer.state(),
-            **self.grad_scaler.state(),
-        }
+        remembered: dict[str, SupportsArray] = {}
+        if self.step:  # before the first, no optimizer has any state
+            masters = master_weights(self.model, self.plan.saved_dtype)
+            remembered = {**self.optimizer.state(), **self.grad_scaler.state(), **masters}
         path = step_path(self.run.path, self.step)
         if self.processes.is_main:
             require_exists(self.run)

@@ -1,4 +1,7 @@
-"""Two optimizers: Muon for the matrices, AdamW for tables and vectors (`model.parameters`).
+"""The optimizer: Muon for the matrices and AdamW for tables and vectors, or AdamW for all of them.
+
+Models trained from scratch get the two, by the role of a parameter in `model.parameters`. Weights
+that AdamW has trained, those of nearly all published models, go on with AdamW: see the lab notes.
 
 Muon takes the momentum of a matrix and makes it orthogonal before the step: every direction of
 the update gets the same length, so rare directions learn as fast as common ones. Embeddings, norms
@@ -16,7 +19,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -30,6 +33,7 @@ from tfcli.runtime.distributed import (
     local_tensor,
     shard_like,
 )
+from tfcli.training.options import OptimizerKind
 
 MAX_LEARNING_RATE = 1e9
 
@@ -39,6 +43,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from tfcli.model.parameters import Role
+    from tfcli.model.safetensors_file import SupportsArray
     from tfcli.model.transformer import Transformer
 
     # by name: a tensor of the state, and the weight that is sharded in the same way
@@ -162,8 +167,8 @@ class AdamW:
     m <- b1 m + (1 - b1) g            v <- b2 v + (1 - b2) g^2
     w <- w - rate (decay w + (m / (1 - b1^t)) / (sqrt(v / (1 - b2^t)) + 1e-8))
 
-    Written out because the first step of torch's AdamW imports its compiler, which takes a second:
-    too long for a training of a minute.
+    Torch's own kernel, which takes no memory beside the two means; not through `torch.optim`, whose
+    first step imports the compiler for a second: too long for a training of a minute.
     """
 
     def __init__(
@@ -176,7 +181,8 @@ class AdamW:
         self._squares = [
             torch.zeros_like(local_tensor(parameter)) for parameter in self._parameters
         ]
-        self._steps = torch.zeros((), dtype=torch.float32)
+        device = local_tensor(self._parameters[0]).device if self._parameters else None
+        self._steps = torch.zeros((), dtype=torch.float32, device=device)
 
     @torch.no_grad()
     def step(self, learning_rate: float, weight_decay: float) -> None:
@@ -184,19 +190,14 @@ class AdamW:
         if not self._parameters:
             return
         self._steps += 1
-        step = int(self._steps)
         first, second = self._betas
-        gradients = [_gradient(parameter) for parameter in self._parameters]
-        parameters = [local_tensor(parameter) for parameter in self._parameters]
-        torch._foreach_lerp_(self._means, gradients, 1 - first)
-        torch._foreach_mul_(self._squares, second)
-        torch._foreach_addcmul_(self._squares, gradients, gradients, 1 - second)
-        spreads = torch._foreach_sqrt(self._squares)
-        torch._foreach_div_(spreads, (1 - second**step) ** 0.5)
-        torch._foreach_add_(spreads, 1e-8)
-        torch._foreach_mul_(parameters, 1 - learning_rate * weight_decay)
-        rate = learning_rate / (1 - first**step)
-        torch._foreach_addcdiv_(parameters, self._means, spreads, -rate)
+        torch._fused_adamw_(
+            [local_tensor(parameter) for parameter in self._parameters],
+            [_gradient(parameter) for parameter in self._parameters],
+            self._means, self._squares, [], [self._steps] * len(self._names),
+            lr=learning_rate, beta1=first, beta2=second, weight_decay=weight_decay, eps=1e-8,
+            amsgrad=False, maximize=False,
+        )  # fmt: skip
 
     def state(self) -> State:
         """What must be saved to resume, by the names of the weights."""
@@ -212,7 +213,8 @@ class OptimizerConfig:
     """Hyperparameters of the optimizer.
 
     Attributes:
-        matrix_learning_rate: peak learning rate of Muon.
+        kind: "muon": Muon for the matrices, AdamW for the rest; "adamw": AdamW for all.
+        matrix_learning_rate: peak learning rate of the matrices.
         table_learning_rate: peak learning rate of AdamW for embeddings and head.
         vector_learning_rate: peak learning rate of AdamW for norms and biases.
         weight_decay: of matrices and tables; multiplied by the learning rate.
@@ -222,6 +224,7 @@ class OptimizerConfig:
 
     """
 
+    kind: OptimizerKind = "muon"
     matrix_learning_rate: float = 0.02
     table_learning_rate: float = 0.01
     vector_learning_rate: float = 0.01
@@ -243,7 +246,7 @@ class OptimizerConfig:
 
 
 class Optimizer:
-    """Muon and AdamW over the parameters of one model."""
+    """What `OptimizerConfig` says, over the parameters of one model."""
 
     def __init__(
         self, model: Transformer, config: OptimizerConfig, dtype: torch.dtype = torch.float32
@@ -255,7 +258,11 @@ class Optimizer:
             groups[row.role][row.name] = weights[row.name]
         matrices, tables, vectors = groups["matrix"], groups["table"], groups["vector"]
         self._parameters = [weight for group in groups.values() for weight in group.values()]
-        self._matrices = Muon(matrices, momentum=config.momentum, dtype=dtype)
+        self._matrices: Muon | AdamW = (
+            Muon(matrices, momentum=config.momentum, dtype=dtype)
+            if config.kind == "muon"
+            else AdamW(matrices, betas=config.betas)
+        )
         self._tables = AdamW(tables, betas=config.betas)
         self._vectors = AdamW(vectors, betas=config.betas)
 
@@ -282,7 +289,7 @@ class Optimizer:
         }
 
     @torch.no_grad()
-    def load_state(self, arrays: Mapping[str, np.ndarray[Any, Any]]) -> None:
+    def load_state(self, arrays: Mapping[str, SupportsArray]) -> None:
         """Restores what `state` returned.
 
         Raises:

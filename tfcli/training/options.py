@@ -10,6 +10,7 @@ from tfcli.options import Options, option, parse_count, parse_duration
 from tfcli.runtime.dtype import DType
 
 Init = Literal["bigrams", "random"]
+OptimizerKind = Literal["muon", "adamw"]
 
 DEFAULT_SECONDS = 60.0
 
@@ -94,10 +95,14 @@ class TrainOptions(Options):
         None, min=1, from_text=parse_count, shown_default="from device and time",
         panel=OPTIMIZATION, help="Tokens per optimizer step.",
     )  # fmt: skip
+    optimizer: OptimizerKind | None = option(
+        None, shown_default="muon; adamw for imported weights", panel=OPTIMIZATION,
+        help="muon: Muon for matrices, AdamW for the rest; adamw: AdamW for all.",
+    )  # fmt: skip
     learning_rate: float | None = option(
         None, min=1e-12, max=1000, aliases=("lr",), metavar="RATE", panel=OPTIMIZATION,
         shown_default="from the number of steps",
-        help="Peak learning rate of the weight matrices (Muon); the others scale with it.",
+        help="Peak learning rate of the weight matrices; the others scale with it.",
     )  # fmt: skip
     weight_decay: float | None = option(
         None, min=0, metavar="RATE", shown_default="from the number of epochs",
@@ -126,6 +131,11 @@ class TrainOptions(Options):
     compile: bool | None = option(
         None, shown_default="where it pays", panel=OPTIMIZATION, help="Compile with torch.compile."
     )
+    checkpointing: bool | None = option(
+        None, name="gradient_checkpointing", shown_default="if memory needs it",
+        panel=OPTIMIZATION,
+        help="Recompute activations in the backward pass: less memory, a third more time.",
+    )  # fmt: skip
     sharded: bool | None = option(
         None, name="shard", shown_default="if the model does not fit on one device",
         panel=OPTIMIZATION, help="Shard parameters across processes (FSDP).",

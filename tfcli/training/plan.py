@@ -15,19 +15,24 @@ from tfcli.model.config import ModelConfig
 from tfcli.model.cost import forward_flops_per_token
 from tfcli.options import OptionError
 from tfcli.runtime.dtype import DType
+from tfcli.training.fine_tuning import FINE_TUNING_HINT, BaseModel, preferred_bytes
+from tfcli.training.micro_batch import (
+    UNKNOWN_MEMORY,
+    MemoryLimits,
+    MicroBatch,
+    choose_micro_batch,
+)
 from tfcli.training.optimizers import OptimizerConfig
 from tfcli.training.options import Init, TrainOptions
-from tfcli.training.schedule import matrix_learning_rate
+from tfcli.training.schedule import WARM_UP_STEPS, choose_optimizer, choose_warm_up
 from tfcli.training.sizing import (
     COMPILED_SECONDS,
     COMPILED_SHARE,
     can_init_from_bigrams,
     candidate_models,
-    choose_micro_batch,
     choose_size,
     compiling_pays,
     regularization,
-    rows_in_memory,
 )
 
 if TYPE_CHECKING:
@@ -38,12 +43,14 @@ if TYPE_CHECKING:
 EVALUATIONS = 8
 EVALUATION_TOKENS = 1 << 14  # at most, while training; at the end the whole held-out text is read
 EVALUATION_SHARE = 0.005  # of a time budget, for one evaluation
+# With a budget of steps: this many seconds of a slow machine, or so many tokens for each trained
+# on, whichever is more. Each token is read twice, and not backward: nine evaluations take a tenth.
+EVALUATION_SECONDS, EVALUATION_TRAINED = 5.0, 1 / 60
 SLOW_MACHINE = 60e9  # floating-point operations a second, to estimate that share with
 MAX_EPOCHS = 1e9
 # A time budget can be too much for a little text. From so many epochs on, a training ends once it
 # has not improved for so many evaluations; and the time is cut to so many epochs as are enough.
 MANY_EPOCHS, PATIENCE, ENOUGH_EPOCHS = 20.0, 4, 200.0
-FINE_TUNING = 0.3  # of the learning rates, for a model that knows something already
 MAX_SAVE_INTERVAL = 600.0  # seconds
 
 
@@ -81,6 +88,12 @@ class Plan:
         prompt_loss: of pairs, the weight of prompt tokens in the loss, where those of answers have
             1; None: it is text.
         init: the first weights; they do not matter to a run that is initialized from another.
+        checkpointing: whether blocks and logits are computed again in the backward pass, to save
+            memory.
+        saved_dtype: number format of the weights in a saved step, that of the model that the run
+            was initialized from. Where it has fewer bits, the float32 weights that training goes
+            on with are saved beside the state of the optimizer.
+        warm_up_steps: until the learning rate is at its peak.
 
     """
 
@@ -98,7 +111,10 @@ class Plan:
     compile: bool
     patience: int | None
     init: Init
+    checkpointing: bool = False
+    saved_dtype: DType = "float32"
     prompt_loss: float | None
+    warm_up_steps: int = WARM_UP_STEPS
 
     def to_json(self) -> dict[str, Any]:
         """As a plain dictionary, for `run.json`."""
@@ -116,6 +132,8 @@ class Plan:
             if isinstance(value, dict):
                 named = {RENAMED.get(str(key), key): item for key, item in value.items()}
                 value = ADDED_LATER | named
+                if isinstance(value["optimizer"], dict):
+                    value["optimizer"] = {"kind": "muon"} | value["optimizer"]
             plan = read_record(cls, value)
             if not (
                 0 < plan.budget.amount < 1e15
@@ -126,6 +144,7 @@ class Plan:
                 and (plan.patience is None or plan.patience > 0)
                 and plan.evaluation_tokens > 0
                 and 0 <= (plan.prompt_loss or 0) <= 1
+                and plan.warm_up_steps > 0
                 and plan.optimizer.in_range
             ):
                 raise ValueError("a number in it is out of range")
@@ -136,9 +155,9 @@ class Plan:
 
 # Keys that run.json may lack, since it was written before they existed, with what held then.
 ADDED_LATER: dict[str, object] = {
-    "init": "bigrams",  # where the family could
-    "prompt_loss": None,
-}
+    "init": "bigrams", "checkpointing": False, "saved_dtype": "float32", "optimizer": None,
+    "prompt_loss": None, "warm_up_steps": 20,
+}  # fmt: skip
 
 # What earlier builds called some keys of run.json.
 RENAMED = {
@@ -159,21 +178,24 @@ class Resources:
     Attributes:
         dtype: the number format to multiply in, unless the user asks for another.
         batch_tokens: tokens in an optimizer step that keep one device busy.
-        memory: usable bytes for each process, or None where unknown.
+        memory: usable bytes for each process.
+        shared: whether the memory is also that of other programs, so that it is not all used
+            where less is enough.
         world_size: processes that share the rows of a batch.
         compiles: whether `torch.compile` has what it needs.
-        step_seconds: measures one step of a model on some number of rows; None: the plan must
-            not depend on the machine's speed.
+        step_seconds: measures one step of a model on a micro-batch; None: the plan must not
+            depend on the machine's speed.
         spent: seconds of a time budget that have passed already.
 
     """
 
     dtype: DType
     batch_tokens: int = 2048
-    memory: int | None = None
+    memory: MemoryLimits = UNKNOWN_MEMORY
+    shared: bool = False
     world_size: int = 1
     compiles: bool = False
-    step_seconds: Callable[[ModelConfig, int, DType], float] | None = None
+    step_seconds: Callable[[ModelConfig, MicroBatch, DType], float] | None = None
     spent: float = 0.0
 
 
@@ -199,11 +221,13 @@ def make_plan(
     resources: Resources,
     *,
     vocab_size: int,
-    base: ModelConfig | None = None,
+    unknown_token: bool = True,
+    base: BaseModel | None = None,
 ) -> PlannedModel:
     """Decides what the user left open.
 
     Args:
+        unknown_token: whether the tokenizer has one, which token dropout needs.
         base: the model to initialize from, whose shape is then taken.
 
     Raises:
@@ -214,7 +238,9 @@ def make_plan(
     _check(options, corpus)
     tokens, pairs = len(corpus.training), corpus.training_targets is not None
     dtype = options.dtype or resources.dtype
-    candidates = candidate_models(options, tokens, vocab_size, base, pairs=pairs)
+    candidates = candidate_models(
+        options, tokens, vocab_size, base.config if base else None, pairs=pairs
+    )
     batch_tokens = options.batch_tokens or resources.batch_tokens * resources.world_size
     if not options.batch_tokens and _is_short(options, dtype):
         batch_tokens //= 2  # where time is short, more and smaller steps are worth more
@@ -226,12 +252,13 @@ def make_plan(
     elif resources.step_seconds is not None:
         left = budget.amount * (1 - CLOSING_SHARE) - resources.spent
         if options.compile is None:
-            compiled = resources.compiles and compiling_pays(left, dtype)
+            large = base is not None and base.optimizer == "adamw"
+            compiled = resources.compiles and not large and compiling_pays(left, dtype)
         if compiled:
             left -= COMPILED_SECONDS
         choice = choose_size(
             candidates, seconds=left, batch_tokens=rows * model.context_length,
-            step_seconds=_stopwatch(batch_tokens, tokens, dtype, compiled, resources),
+            step_seconds=_stopwatch(options, batch_tokens, tokens, compiled, resources, base),
         )  # fmt: skip
         model, steps = choice.config, choice.steps
         rows = _rows(batch_tokens, model.context_length, tokens)
@@ -239,28 +266,46 @@ def make_plan(
         if steps is not None and steps > enough and not pairs:
             budget, steps = budget.extended(left * (enough / steps - 1)), enough
     epochs = 0.0 if pairs else (steps or 0) * rows * model.context_length / tokens
-    micro_batch_size, sharded = choose_micro_batch(
-        model, -(-rows // resources.world_size),
-        memory=resources.memory, world_size=resources.world_size, sharded=options.sharded,
-    )  # fmt: skip
+    micro_batch = _micro_batch(options, model, rows, resources, base)
+    advice = regularization(epochs)
+    optimizer = choose_optimizer(options, model, advice.weight_decay, steps, base)
     plan = Plan(
         budget=budget,
         batch_size=rows,
-        micro_batch_size=micro_batch_size,
-        dropout=_or(options.dropout, (advice := regularization(epochs)).dropout),
-        token_dropout=_or(options.token_dropout, advice.token_dropout),
+        micro_batch_size=micro_batch.size,
+        dropout=_or(options.dropout, advice.dropout),
+        token_dropout=_or(options.token_dropout, advice.token_dropout if unknown_token else 0.0),
         dtype=dtype,
-        optimizer=_optimizer(options, advice.weight_decay, steps, fine_tuning=base is not None),
+        optimizer=optimizer,
         eval_every=options.eval_every,
         save_every=options.save_every,
-        evaluation_tokens=_evaluation_tokens(budget, model),
+        evaluation_tokens=_evaluation_tokens(budget, model, rows),
         document_mask=options.document_mask,
         compile=compiled,
         patience=options.patience or _patience(options, epochs),
         init=_init(options, model, base),
+        checkpointing=micro_batch.checkpointing,
+        saved_dtype=base.saved_dtype if base else "float32",
         prompt_loss=options.prompt_loss if pairs else None,
+        warm_up_steps=choose_warm_up(optimizer, base),
     )
-    return PlannedModel(model=model, plan=plan, sharded=sharded, steps=steps)
+    return PlannedModel(model=model, plan=plan, sharded=micro_batch.sharded, steps=steps)
+
+
+def _micro_batch(
+    options: TrainOptions,
+    model: ModelConfig,
+    rows: int,
+    resources: Resources,
+    base: BaseModel | None,
+) -> MicroBatch:
+    return choose_micro_batch(
+        model, -(-rows // resources.world_size), memory=resources.memory,
+        preferred=preferred_bytes(model) if base and resources.shared else None,
+        checkpointing=options.checkpointing, world_size=resources.world_size,
+        sharded=options.sharded,
+        hint=FINE_TUNING_HINT if base else None,
+    )  # fmt: skip
 
 
 def _or(value: float | None, default: float) -> float:
@@ -275,7 +320,7 @@ def _patience(options: TrainOptions, epochs: float) -> int | None:
     return PATIENCE if options.timed and epochs > MANY_EPOCHS else None
 
 
-def _init(options: TrainOptions, model: ModelConfig, base: ModelConfig | None) -> Init:
+def _init(options: TrainOptions, model: ModelConfig, base: BaseModel | None) -> Init:
     if options.init is not None and base is not None:
         raise OptionError("init", "cannot be combined with", "from")
     if options.init == "bigrams" and not can_init_from_bigrams(model):
@@ -302,18 +347,27 @@ def _check(options: TrainOptions, corpus: TokenizedCorpus) -> None:
 
 
 def _stopwatch(
-    batch_tokens: int, tokens: int, dtype: DType, compiled: bool, resources: Resources
+    options: TrainOptions,
+    batch_tokens: int,
+    tokens: int,
+    compiled: bool,
+    resources: Resources,
+    base: BaseModel | None,
 ) -> Callable[[ModelConfig], float]:
     """Estimates the seconds of a step, from one on as many rows as fit into the memory."""
-    measure = resources.step_seconds
+    measure, dtype = resources.step_seconds, options.dtype or resources.dtype
     assert measure is not None
 
     def step_seconds(config: ModelConfig) -> float:
-        share = -(-_rows(batch_tokens, config.context_length, tokens) // resources.world_size)
-        at_once = rows_in_memory(config, share, resources.memory)
-        if at_once is None:
+        rows = _rows(batch_tokens, config.context_length, tokens)
+        try:
+            at_once = _micro_batch(options, config, rows, resources, base)
+        except UsageError:
             return math.inf
-        seconds = measure(config, at_once, dtype) * share / at_once
+        if at_once.sharded:  # measured by none alone
+            return math.inf
+        share = -(-rows // resources.world_size)
+        seconds = measure(config, at_once, dtype) * share / at_once.size
         return seconds * (COMPILED_SHARE[dtype] if compiled else 1.0)
 
     return step_seconds
@@ -330,11 +384,15 @@ def _rows(batch_tokens: int, context: int, tokens: int) -> int:
     return max(1, min(batch_tokens // context, tokens // context))
 
 
-def _evaluation_tokens(budget: Budget, model: ModelConfig) -> int:
+def _evaluation_tokens(budget: Budget, model: ModelConfig, rows: int) -> int:
     if budget.kind == "steps":
-        return EVALUATION_TOKENS
-    operations = EVALUATION_SHARE * budget.amount * SLOW_MACHINE
-    return max(1024, min(EVALUATION_TOKENS, int(operations / forward_flops_per_token(model))))
+        trained = budget.amount * rows * model.context_length
+        share = EVALUATION_TRAINED * trained
+        operations = EVALUATION_SECONDS * SLOW_MACHINE
+    else:
+        share, operations = 0.0, EVALUATION_SHARE * budget.amount * SLOW_MACHINE
+    affordable = int(max(share, operations / forward_flops_per_token(model)))
+    return max(1024, min(EVALUATION_TOKENS, affordable))
 
 
 def _budget(options: TrainOptions, tokens: int, batch_tokens: int) -> Budget:
@@ -347,22 +405,3 @@ def _budget(options: TrainOptions, tokens: int, batch_tokens: int) -> Budget:
         assert options.epochs is not None
         trained = math.ceil(min(options.epochs, MAX_EPOCHS) * tokens)
     return Budget("steps", max(1, math.ceil(trained / batch_tokens)))
-
-
-def _optimizer(
-    options: TrainOptions, weight_decay: float, steps: int | None, *, fine_tuning: bool
-) -> OptimizerConfig:
-    """The learning rates that suit so many steps; or all scaled to the user's --learning-rate."""
-    default = OptimizerConfig()
-    scale = FINE_TUNING if fine_tuning else 1.0
-    matrix = matrix_learning_rate(steps) * scale
-    if options.learning_rate is not None:
-        scale *= options.learning_rate / matrix
-        matrix = options.learning_rate
-    return replace(
-        default,
-        matrix_learning_rate=matrix,
-        table_learning_rate=default.table_learning_rate * scale,
-        vector_learning_rate=default.vector_learning_rate * scale,
-        weight_decay=weight_decay if options.weight_decay is None else options.weight_decay,
-    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import shutil
 import time
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -21,8 +22,11 @@ if TYPE_CHECKING:
 
     from tfcli.model.config import ModelConfig
     from tfcli.runtime.dtype import DType
+    from tfcli.training.micro_batch import MicroBatch
+    from tfcli.training.options import OptimizerKind
 
 TRIALS = 2
+DEEP, SHALLOW = 24, (1, 3)  # layers
 LONG_TRIAL = 1.0  # seconds, after which one is enough
 # The square matrices that the peak is measured with: from the smallest to the largest of a device,
 # until a product takes long enough. Where a format is emulated, the largest would take seconds.
@@ -34,22 +38,34 @@ ENOUGH_SECONDS = 0.02
 class Probe:
     """Times pieces of training on a device, a fraction of a second each."""
 
-    def __init__(self, device: torch.device) -> None:
+    def __init__(self, device: torch.device, optimizer: OptimizerKind = "muon") -> None:
         self.device = device
+        self._optimizer = OptimizerConfig(kind=optimizer)
 
-    def step_seconds(self, config: ModelConfig, rows: int, dtype: DType) -> float:
+    def step_seconds(self, config: ModelConfig, micro_batch: MicroBatch, dtype: DType) -> float:
         """How long a step takes without compiling; infinite where the memory is too small.
 
-        Args:
-            rows: in the batch, each as long as the model's context.
-
+        Of a deep model, two shallower ones are timed, and each further block is taken to cost as
+        much as those by which they differ.
         """
+        if config.num_layers <= DEEP:
+            return self._measured(config, micro_batch, dtype)
+        fewer, more = (
+            self._measured(replace(config, num_layers=layers), micro_batch, dtype)
+            for layers in SHALLOW
+        )
+        each = max(0.0, more - fewer) / (SHALLOW[1] - SHALLOW[0])
+        return more + (config.num_layers - SHALLOW[1]) * each
+
+    def _measured(self, config: ModelConfig, micro_batch: MicroBatch, dtype: DType) -> float:
         try:
-            model = Transformer(config, dtype=getattr(torch, dtype))
+            model = Transformer(
+                config, dtype=getattr(torch, dtype), checkpointing=micro_batch.checkpointing
+            )
             model.init_weights(0)
             model.to(self.device)
-            optimizer = Optimizer(model, OptimizerConfig(), getattr(torch, dtype))
-            return self.time_step(model.loss, optimizer, rows, config)
+            optimizer = Optimizer(model, self._optimizer, getattr(torch, dtype))
+            return self.time_step(model.loss, optimizer, micro_batch.size, config)
         except RuntimeError as error:
             if is_out_of_memory(error):
                 return math.inf

@@ -16,15 +16,19 @@ from tfcli.model.config import ModelConfig
 from tfcli.model.cost import count_parameters, training_bytes, training_flops_per_token
 from tfcli.model.transformer import Transformer
 from tfcli.runs.run import Run
+from tfcli.runs.tokenizer_of_run import TokenizerMetadata
+from tfcli.runs.weights import weights_dtype
 from tfcli.runtime.device import choose_device, describe_machine
 from tfcli.runtime.distributed import SINGLE_PROCESS, DistributedContext, copy_full_tensor, shard
 from tfcli.runtime.dtype import choose_dtype
-from tfcli.runtime.memory import available_memory
+from tfcli.runtime.memory import available_memory, return_freed_memory
 from tfcli.text.corpus import Corpus
 from tfcli.training.bigram_init import bigram_tables
 from tfcli.training.callbacks import NO_CALLBACKS, Callbacks, ResumePoint
 from tfcli.training.examples import Sampler, WindowSampler
+from tfcli.training.fine_tuning import BaseModel
 from tfcli.training.loop import Trainer
+from tfcli.training.micro_batch import MemoryLimits, choose_micro_batch
 from tfcli.training.objectives import make_objective
 from tfcli.training.optimizers import Optimizer
 from tfcli.training.options import TrainOptions
@@ -35,7 +39,6 @@ from tfcli.training.probe import Probe, can_compile
 from tfcli.training.run_text import corpus_metadata, tokens_of
 from tfcli.training.sizing import (
     can_init_from_bigrams,
-    choose_micro_batch,
     expected_loss,
     is_typical,
 )
@@ -56,6 +59,10 @@ BATCH_TOKENS = {"cpu": 2048, "mps": 4096, "cuda": 16384}
 # Of the free memory, for what `training_bytes` counts. The rest is for what the allocator cannot
 # give back: on a CPU up to a third of what was in use.
 MEMORY_SHARE = {"cpu": 0.6, "mps": 0.6, "cuda": 0.8}
+# With checkpointing most of it is weights, gradients and moments, which it can give back.
+CHECKPOINTED_SHARE = {"cpu": 0.9, "mps": 0.7, "cuda": 0.9}
+
+USUAL_MFU = 0.5  # of a large model on a CPU
 
 PROGRAM_BYTES = 300 << 20  # Python and torch themselves
 
@@ -66,6 +73,16 @@ class Base:
 
     run: Run
     step: ValidStep
+
+    def model(self) -> BaseModel:
+        """Its model."""
+        trained_here = not self.run.metadata.get("imported")
+        plan = Plan.from_json(self.run.metadata["plan"]) if trained_here else None
+        return BaseModel(
+            config=self.run.model_config,
+            optimizer=plan.optimizer.kind if plan else "adamw",
+            saved_dtype=weights_dtype(self.step.path),
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +112,9 @@ class TrainingJob:
         """About how much memory training takes in each process."""
         tokens = self.plan.micro_batch_size * self.model_config.context_length
         shards = self.processes.world_size if self.processes.sharded else 1
-        return PROGRAM_BYTES + training_bytes(self.model_config, tokens, shards=shards)
+        return PROGRAM_BYTES + training_bytes(
+            self.model_config, tokens, shards=shards, checkpointing=self.plan.checkpointing
+        )
 
     @property
     def batch_tokens(self) -> int:
@@ -103,11 +122,23 @@ class TrainingJob:
         return self.plan.batch_size * self.model_config.context_length
 
     @property
+    def tokens(self) -> int | None:
+        """How many it will be trained on; None where the number of steps is not known."""
+        return None if self.steps is None else self.steps * self.batch_tokens
+
+    @property
+    def seconds(self) -> float | None:
+        """About how long a budget of steps takes, by the speed of products; None: not known."""
+        if self.tokens is None or not self.peak_flops or self.plan.budget.kind == "seconds":
+            return None
+        passes = 4 / 3 if self.plan.checkpointing else 1.0  # the forward pass is a third
+        each = passes * training_flops_per_token(self.model_config)
+        return self.tokens * each / (USUAL_MFU * self.peak_flops * self.processes.world_size)
+
+    @property
     def epochs(self) -> float | None:
         """How often each token will be seen; None where the number of steps is not known."""
-        if self.steps is None:
-            return None
-        return self.steps * self.batch_tokens / len(self.corpus.training)
+        return None if self.tokens is None else self.tokens / len(self.corpus.training)
 
     @property
     def expected_loss(self) -> tuple[float, float] | None:
@@ -145,10 +176,7 @@ class TrainingJob:
             "from": self.base and f"{self.base.run.name}/{self.base.step.path.name}",
             "training_flops_per_token": training_flops_per_token(self.model_config),
             "baselines": asdict(self.baselines) if self.baselines else None,
-            "tokenizer": {
-                "vocab_size": self.tokenizer.vocab_size,
-                "fingerprint": self.tokenizer.fingerprint,
-            },
+            "tokenizer": TokenizerMetadata.of(self.tokenizer).to_json(),
             "corpus": corpus_metadata(corpus, self.corpus),
             "machine": describe_machine(self.device),
         }
@@ -187,7 +215,9 @@ class TrainingJob:
         """
         dtype = getattr(torch, self.plan.dtype)
         with torch.device("meta" if self.processes.sharded else "cpu"):
-            model = Transformer(self.model_config, self.plan.dropout, dtype)
+            model = Transformer(
+                self.model_config, self.plan.dropout, dtype, checkpointing=self.plan.checkpointing
+            )
         if self.processes.sharded:
             shard(model, model.blocks, self.device)
         if fresh:
@@ -217,6 +247,8 @@ class TrainingJob:
 
         The arguments are those of `Trainer`. Where a run resumes, the weights are loaded later.
         """
+        if self.plan.checkpointing:  # memory is short
+            return_freed_memory()
         dtype = getattr(torch, self.plan.dtype)
         model = self.build_model(fresh=resume_from is None)
         return Trainer(
@@ -264,11 +296,13 @@ def plan_job(
     base_config = base.run.model_config if base else None
     options = for_pairs(options, corpus, tokenizer.special, base_config)
     chosen = choose_device(device, processes.local_rank)
-    probe = Probe(chosen)
+    model = base.model() if base else None
+    probe = Probe(chosen, options.optimizer or (model.optimizer if model else "muon"))
     resources = Resources(
         dtype=options.dtype or choose_dtype(chosen),
         batch_tokens=BATCH_TOKENS[chosen.type],
         memory=_memory(chosen, processes),
+        shared=chosen.type != "cuda",
         world_size=processes.world_size,
         compiles=processes.world_size == 1 and can_compile(chosen),
         step_seconds=probe.step_seconds,
@@ -279,7 +313,8 @@ def plan_job(
         corpus,
         resources,
         vocab_size=tokenizer.vocab_size,
-        base=base_config,
+        unknown_token=tokenizer.special.unk is not None,
+        base=model,
     )
     return TrainingJob(
         model_config=planned.model,
@@ -297,13 +332,15 @@ def plan_job(
     )
 
 
-def _memory(device: torch.device, processes: DistributedContext) -> int | None:
+def _memory(device: torch.device, processes: DistributedContext) -> MemoryLimits:
     """Usable bytes for each process: a GPU is its own, main memory is for all on this machine."""
     memory = available_memory(device)
     if memory is None:
-        return None
-    sharers = 1 if device.type == "cuda" else processes.local_world_size
-    return int(MEMORY_SHARE[device.type] * memory / sharers)
+        return MemoryLimits()
+    each = memory / (1 if device.type == "cuda" else processes.local_world_size)
+    return MemoryLimits(
+        int(MEMORY_SHARE[device.type] * each), int(CHECKPOINTED_SHARE[device.type] * each)
+    )
 
 
 def reopen_job(
@@ -355,17 +392,20 @@ def reopen_job(
     chosen = choose_device(device, processes.local_rank)
     # As many rows at once as before, so that the sums come out the same to the bit, unless the
     # memory is too small now. The step stays the same, up to the order in which it is added up.
-    micro_batch_size, sharded = choose_micro_batch(
+    micro_batch = choose_micro_batch(
         run.model_config,
         min(plan.micro_batch_size, -(-plan.batch_size // processes.world_size)),
         memory=_memory(chosen, processes),
+        checkpointing=plan.checkpointing or None,
         world_size=processes.world_size,
         sharded=shard,
         resumed=run.name,
     )
     return TrainingJob(
         model_config=run.model_config,
-        plan=replace(plan, micro_batch_size=micro_batch_size),
+        plan=replace(
+            plan, micro_batch_size=micro_batch.size, checkpointing=micro_batch.checkpointing
+        ),
         corpus=tokens_of(run, tokenizer, cache, sources, progress).first(
             run.corpus.training_tokens  # without what it keeps out; see tfcli.generation.memory
         ),
@@ -374,5 +414,5 @@ def reopen_job(
         seed=run.metadata["seed"],
         steps=int(plan.budget.amount) if plan.budget.kind == "steps" else None,
         peak_flops=Probe(chosen).peak(plan.dtype) if processes.is_main else None,
-        processes=replace(processes, sharded=sharded),
+        processes=replace(processes, sharded=micro_batch.sharded),
     )

@@ -1,4 +1,4 @@
-"""How large a model, how many rows at once, and how much regularization it needs.
+"""How large a model, and how much regularization it needs.
 
 The rules come from the experiments in `docs/lab-notes.md`.
 """
@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from tfcli.errors import DataError, UsageError
+from tfcli.errors import DataError
 from tfcli.model.config import ModelConfig, Size, named_config
-from tfcli.model.cost import training_bytes
 from tfcli.options import OptionError
 from tfcli.training.options import Init, TrainOptions
 
@@ -262,62 +261,3 @@ def is_typical(model: ModelConfig, init: Init, bytes_per_token: float) -> bool:
     """Whether `expected_loss` holds for such a model: those that a plan chooses by itself."""
     small = model.d_model < TYPICAL_WIDTH or bytes_per_token < TYPICAL_TOKEN
     return init == "bigrams" and not small
-
-
-def choose_micro_batch(
-    model: ModelConfig,
-    rows: int,
-    *,
-    memory: int | None,
-    world_size: int,
-    sharded: bool | None,
-    resumed: str | None = None,
-) -> tuple[int, bool]:
-    """How many rows fit into the memory at once, and whether the weights have to be sharded.
-
-    Args:
-        rows: that the process with the most of them would like to work on at once.
-        memory: usable bytes for each process, or None where unknown.
-        sharded: what the user wants; None leaves it to the memory.
-        resumed: the name of the run, where it has been begun already.
-
-    Raises:
-        UsageError: not even one row fits.
-
-    """
-    micro_batch_size = rows_in_memory(model, rows, memory)
-    sharded = world_size > 1 and (micro_batch_size is None if sharded is None else sharded)
-    if sharded:
-        micro_batch_size = rows_in_memory(model, rows, memory, shards=world_size)
-    if micro_batch_size is None:
-        needed = training_bytes(model, model.context_length, shards=world_size if sharded else 1)
-        raise UsageError(
-            "this model does not fit into the memory of the device",
-            why=f"about {needed / 2**30:.1f} GiB needed, {(memory or 0) / 2**30:.1f} GiB usable",
-            hint=memory_hint(resumed),
-        )
-    return micro_batch_size, sharded
-
-
-def memory_hint(resumed: str | None) -> str:
-    """What to do where not even one row fits into the memory.
-
-    Args:
-        resumed: the name of the run, whose model and batch cannot change any more.
-
-    """
-    if resumed is None:
-        return "use a smaller --size or --context-length"
-    return f"free some memory, or try another device: tfcli train --resume {resumed} --device cpu"
-
-
-def rows_in_memory(
-    model: ModelConfig, rows: int, memory: int | None, *, shards: int = 1
-) -> int | None:
-    """The size of the fewest equal parts of `rows` that fit into the memory; None where none do."""
-    for parts in range(1, rows + 1):
-        micro_batch_size = -(-rows // parts)
-        needed = training_bytes(model, micro_batch_size * model.context_length, shards=shards)
-        if memory is None or needed <= memory:
-            return micro_batch_size
-    return None

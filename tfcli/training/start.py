@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from tfcli.errors import DamagedError, TfcliError
 from tfcli.files import remove_folder, remove_leftovers
-from tfcli.model.transformer import Transformer
+from tfcli.runs.kept_files import read_kept_files, write_kept_files
 from tfcli.runs.run import Run, create_run, open_run, write_metadata
 from tfcli.runs.series import read_series
 from tfcli.runs.step import (
@@ -18,16 +18,15 @@ from tfcli.runs.step import (
     OPTIMIZER,
     StepState,
     list_steps,
-    load_arrays,
     save_step,
     step_path,
+    stored_arrays,
 )
 from tfcli.runs.valid_steps import ValidStep, newest_valid_step, no_valid_step, open_step
-from tfcli.runs.weights import load_weights
+from tfcli.runs.weights import load_weights, open_weights
 from tfcli.training.callbacks import NO_CALLBACKS, Callbacks, ResumePoint
-from tfcli.training.grad_scaler import GradScaler
 from tfcli.training.loop import Trainer
-from tfcli.training.optimizers import Optimizer
+from tfcli.training.saved_weights import load_masters
 from tfcli.training.setup import Base, TrainingJob, reopen_job
 
 if TYPE_CHECKING:
@@ -53,20 +52,18 @@ def start_run(
 
     """
     remove_leftovers(path)
+    if job.base:
+        write_kept_files(path, read_kept_files(job.base.run.path))
     run = create_run(path, job.metadata(corpus), job.tokenizer)
-    step = _save_base(job, run, job.base) if job.base else None
+    step = _save_base(run, job.base) if job.base else None
     return _build_trainer(job, run, step, started=started, callbacks=callbacks)
 
 
-def _save_base(job: TrainingJob, run: Run, base: Base) -> ValidStep:
+def _save_base(run: Run, base: Base) -> ValidStep:
     """Saves the weights of another run as step 0 of this one, which then no longer needs it."""
-    model = Transformer(job.model_config)
-    load_weights(model, base.step.path)
-    arrays = load_arrays(base.step.path / MODEL)
+    open_weights(base.run, base.step)  # checks them
     state = StepState(step=0, tokens_seen=0, seconds=0.0)  # the trainer evaluates it
-    fresh = Optimizer(model, job.plan.optimizer).state()
-    scale = GradScaler(job.plan.dtype).state()
-    return open_step(save_step(run.path, state, arrays, {**fresh, **scale}))
+    return open_step(save_step(run.path, state, stored_arrays(base.step.path / MODEL), {}))
 
 
 def resume_run(
@@ -160,10 +157,13 @@ def _build_trainer(
     if step is None:
         return trainer
     load_weights(trainer.model, step.path)
+    if step.state.step == 0:
+        return trainer  # no optimizer has any state yet
     try:
-        arrays = load_arrays(step.path / OPTIMIZER)
+        arrays = stored_arrays(step.path / OPTIMIZER)
         trainer.optimizer.load_state(arrays)
         trainer.grad_scaler.load_state(arrays)
+        load_masters(trainer.model, job.plan.saved_dtype, arrays)
     except ValueError as error:
         raise DamagedError(f"{step.path / OPTIMIZER} does not fit", why=str(error)) from None
     return trainer

@@ -84,8 +84,8 @@ FilesArgument = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="FILE",
-        help="Files, folders, globs, - for stdin: text, JSON rows, CSV, TSV, parquet, HTML or "
-        "EPUB, plain or compressed. FILE:2 samples a file twice as often.",
+        help="Files, folders, globs, - for stdin: text, JSON rows, CSV, TSV, parquet, HTML, "
+        "EPUB, DOCX or ODT, plain or compressed. FILE:2 samples a file twice as often.",
         show_default=False,
     ),
 ]
