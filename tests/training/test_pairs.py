@@ -27,6 +27,7 @@ from tfcli.text.tokenizer_training import train_tokenizer
 from tfcli.training.batches import IGNORE_INDEX, Batch
 from tfcli.training.evaluation import evaluate_held_out
 from tfcli.training.events import Evaluated, StepFinished
+from tfcli.training.examples import WindowSampler
 from tfcli.training.objectives import NextToken
 from tfcli.training.options import TrainOptions
 from tfcli.training.pairs import PairSampler, PairTokens, context_for, held_out_rows, pack_rows
@@ -165,6 +166,23 @@ def test_prompt_loss_weighs_prompts_but_for_their_first_token() -> None:
     loss, _ = loss_and_gradients(model, rows)
     assert loss == pytest.approx(wanted.item(), rel=1e-5)
     assert rows.rows(range(1)).target_weight == rows.target_weight
+
+
+def test_batches_of_text_are_as_they_were() -> None:
+    """Without weights, all targets count the same, and the loss takes the same path as ever."""
+    tokens = np.arange(3, 60, dtype=np.uint16)
+    sampler = WindowSampler(tokens, context=8, rows=2, special=SPECIAL, seed=1)
+    text = NextToken(SPECIAL).training_batch(sampler.examples(0), seed=1, step=0)
+    assert text.weights is None
+    assert text.positions is None
+    assert text.segments is None
+    assert text.target_weight == text.num_targets == 16
+    arguments = text.loss_arguments(torch.device("cpu"))
+    assert arguments["weights"] is None
+    model = tiny()
+    loss = model.loss(**arguments)
+    del arguments["weights"]
+    assert torch.equal(loss, model.loss(**arguments))
 
 
 # --- rows ---------------------------------------------------------------------------------------

@@ -33,7 +33,7 @@ def count_pairs(job: TrainingJob) -> dict[str, Any] | None:
         "longer_than_context": len(pairs) - len(pairs.that_fit(context)),
         "held_out_longer_than_context": len(held_out) - len(held_out.that_fit(context)),
         "answer_share": float(pairs.is_target.mean()),
-        "prompt_loss": job.plan.prompt_loss,
+        "prompt_loss": job.plan.prompt_loss or 0.0,
     }
 
 

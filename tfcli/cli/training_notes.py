@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tfcli.training.loop import Trainer
     from tfcli.training.setup import TrainingJob
 
-SHORT_PAIR = 200  # bytes on average, up to which characters do better as tokens than words
+SHORT_PAIR = 50  # bytes on average, up to which characters do better as tokens than words
 SAMPLED = 1 << 20  # tokens in which those of single bytes are counted
 NOTEWORTHY, MISFIT = 0.01, 0.3  # shares of them
 

@@ -79,7 +79,8 @@ class Plan:
         compile: whether to use `torch.compile`: seconds at the start, then faster steps.
         patience: evaluations without improvement that end the training; None: the budget is used
             up. The best step is kept either way.
-        prompt_loss: of pairs, the weight of prompt tokens in the loss; those of answers have 1.
+        prompt_loss: of pairs, the weight of prompt tokens in the loss, where those of answers have
+            1; None: it is text.
         init: the first weights; they do not matter to a run that is initialized from another.
         checkpointing: whether blocks and logits are computed again in the backward pass, to save
             memory.
@@ -106,7 +107,7 @@ class Plan:
     init: Init
     checkpointing: bool = False
     saved_dtype: DType = "float32"
-    prompt_loss: float
+    prompt_loss: float | None
     warm_up_steps: int = WARM_UP_STEPS
 
     def to_json(self) -> dict[str, Any]:
@@ -136,7 +137,7 @@ class Plan:
                 and all(n is None or n > 0 for n in (plan.eval_every, plan.save_every))
                 and (plan.patience is None or plan.patience > 0)
                 and plan.evaluation_tokens > 0
-                and 0 <= plan.prompt_loss <= 1
+                and 0 <= (plan.prompt_loss or 0) <= 1
                 and plan.warm_up_steps > 0
                 and plan.optimizer.in_range
             ):
@@ -149,7 +150,7 @@ class Plan:
 # Keys that run.json may lack, since it was written before they existed, with what held then.
 ADDED_LATER: dict[str, object] = {
     "init": "bigrams", "checkpointing": False, "saved_dtype": "float32", "optimizer": None,
-    "prompt_loss": 0.0, "warm_up_steps": 20,
+    "prompt_loss": None, "warm_up_steps": 20,
 }  # fmt: skip
 
 # What earlier builds called some keys of run.json.
@@ -274,7 +275,7 @@ def make_plan(
         patience=options.patience or _patience(options, epochs),
         init=_init(options, model, base),
         saved_dtype=base.saved_dtype if base else "float32",
-        prompt_loss=options.prompt_loss,
+        prompt_loss=options.prompt_loss if pairs else None,
         warm_up_steps=choose_warm_up(optimizer, base),
     )
     micro_batch = _micro_batch(options, model, rows, resources, base)
@@ -340,6 +341,8 @@ def _init(options: TrainOptions, model: ModelConfig, base: BaseModel | None) -> 
 def _check(options: TrainOptions, corpus: TokenizedCorpus) -> None:
     if options.document_mask and len(corpus.weights) > 1:
         raise UsageError("--document-mask cannot be combined with source weights (FILE:2)")
+    if options.prompt_loss and corpus.training_targets is None:
+        raise UsageError("--prompt-loss is for pairs of prompt and answer, and this is text")
     if options.document_mask and len(corpus.training) < 4:
         raise DataError("not enough text for --document-mask")
     if len(corpus.training) < 2:

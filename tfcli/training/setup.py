@@ -188,7 +188,7 @@ class TrainingJob:
         if (pairs := self.pairs()) is not None:
             return PairSampler(
                 pairs, context=context, rows=rows, special=special, seed=self.seed,
-                prompt_loss=self.plan.prompt_loss,
+                prompt_loss=self.plan.prompt_loss or 0.0,
             )  # fmt: skip
         if self.plan.document_mask:
             return PackedSampler(
