@@ -87,23 +87,23 @@ INLINE float from_float16(uint16_t half) {
 /* LANES items of a row of weights, from item i on. An item is a weight as a float; with INT8 it is two
  * weights, as two int16_t. */
 INLINE Vector load(const int format, const void *row, int i) {
-    if (format == BFLOAT16) {
-        const Halves halves = *(const Halves *)((const uint16_t *)row + i);
-        return (Vector)(__builtin_convertvector(halves, Words) << 16);
-    }
-    if (format == FLOAT16) {
-        const uint16_t *halves = (const uint16_t *)row + i;
+    const uint16_t *halves = (const uint16_t *)row + i;
+    const int8_t *bytes = (const int8_t *)row + 2 * i;
 #if LANES == 16
-        return (Vector)_mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)halves));
+    if (format == BFLOAT16) return (Vector)((Ints)_mm512_cvtepu16_epi32(_mm256_loadu_si256((const void *)halves)) << 16);
+    if (format == FLOAT16) return (Vector)_mm512_cvtph_ps(_mm256_loadu_si256((const void *)halves));
+    if (format == INT8) return (Vector)_mm512_cvtepi8_epi16(_mm256_loadu_si256((const void *)bytes));
 #elif LANES == 8
-        return (Vector)_mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)halves));
+    if (format == BFLOAT16) return (Vector)((Ints)_mm256_cvtepu16_epi32(_mm_loadu_si128((const void *)halves)) << 16);
+    if (format == FLOAT16) return (Vector)_mm256_cvtph_ps(_mm_loadu_si128((const void *)halves));
+    if (format == INT8) return (Vector)_mm256_cvtepi8_epi16(_mm_loadu_si128((const void *)bytes));
 #else
+    if (format == BFLOAT16) return (Vector)(__builtin_convertvector(*(const Halves *)halves, Words) << 16);
+    if (format == FLOAT16)
         return (Vector){from_float16(halves[0]), from_float16(halves[1]), from_float16(halves[2]),
                         from_float16(halves[3])};
+    if (format == INT8) return (Vector)__builtin_convertvector(*(const Bytes *)bytes, Shorts);
 #endif
-    }
-    if (format == INT8)
-        return (Vector)__builtin_convertvector(*(const Bytes *)((const int8_t *)row + 2 * i), Shorts);
     return *(const Vector *)((const float *)row + i);
 }
 
@@ -208,29 +208,47 @@ INLINE Vector larger(Vector a, Vector b) {
 
 /* --- the product of few tokens ------------------------------------------------------------------------- */
 
+/* The items from i on: added to the running sums. */
+INLINE void dot_step(const int format, const void *const rows[ROWS], const float *x, size_t stride, int i,
+                     const int tokens, Vector running[3][ROWS]) {
+    Vector v[3];
+    UNROLL
+    for (int t = 0; t < tokens; t++) v[t] = load(FLOAT32, x + t * stride, i);
+    UNROLL
+    for (int r = 0; r < ROWS; r++) {
+        const Vector weights = load(format, rows[r], i);
+        UNROLL
+        for (int t = 0; t < tokens; t++)
+            running[t][r] = multiply_add(format == INT8, running[t][r], weights, v[t]);
+    }
+}
+
 /* Four rows of `in` weights times `tokens` vectors x, `stride` floats apart; those for INT8 are pairs too,
  * and padded. With three vectors there are twelve running sums, as many as there are registers for.
- * `format` and `tokens` are constants in every caller, so that the loops over them are unrolled. */
+ * The rows that are read next are asked for early: alone, the processor
+ * begins anew with each row. `format` and `tokens` are constants in every caller, so that the loops over them
+ * are unrolled. */
 INLINE void dot_rows(const int format, const void *const rows[ROWS], const float *x, size_t stride, int in,
                      const int tokens, Float4 *sums) {
     const int integers = format == INT8, end = count_steps(format, in) * LANES;
     const int whole = (integers ? in / 2 : in) / LANES * LANES;
-    Vector running[3][ROWS] = {{{0}}}, v[3];
-    for (int i = 0; i < whole; i += LANES) {
+    const int weight_size = format == FLOAT32 ? 4 : integers ? 1 : 2, item_size = integers ? 2 : weight_size;
+    const int line = 64 / item_size;  /* items in a line of the cache */
+    Vector running[3][ROWS] = {{{0}}};
+    int i = 0;
+    for (; i + line <= whole; i += line) {
         UNROLL
-        for (int t = 0; t < tokens; t++) v[t] = *(const Vector *)(x + t * stride + i);
+        for (int r = 0; r < ROWS; r++)
+            __builtin_prefetch((const char *)rows[r] + (size_t)ROWS * in * weight_size + (size_t)i * item_size);
         UNROLL
-        for (int r = 0; r < ROWS; r++) {
-            const Vector weights = load(format, rows[r], i);
-            UNROLL
-            for (int t = 0; t < tokens; t++) running[t][r] = multiply_add(integers, running[t][r], weights, v[t]);
-        }
+        for (int k = 0; k < line; k += LANES) dot_step(format, rows, x, stride, i + k, tokens, running);
     }
+    for (; i < whole; i += LANES) dot_step(format, rows, x, stride, i, tokens, running);
     if (whole < end)
         for (int t = 0; t < tokens; t++) {
-            v[t] = load_end(FLOAT32, x + t * stride, whole, integers ? end : in);
+            const Vector v = load_end(FLOAT32, x + t * stride, whole, integers ? end : in);
             for (int r = 0; r < ROWS; r++)
-                running[t][r] = multiply_add(integers, running[t][r], load_end(format, rows[r], whole, in), v[t]);
+                running[t][r] = multiply_add(integers, running[t][r], load_end(format, rows[r], whole, in), v);
         }
     UNROLL
     for (int t = 0; t < tokens; t++) sums[t] = horizontal_sums(integers, running[t]);
