@@ -144,11 +144,22 @@ INLINE int count_steps(const int format, int in) {
 
 /* --- sums over the elements of four vectors ------------------------------------------------------------ */
 
-INLINE Float4 sums_of_eight(Float8 a, Float8 b, Float8 c, Float8 d) {
-    const Float8 ab = SHUFFLE(a, b, 0, 8, 2, 10, 4, 12, 6, 14) + SHUFFLE(a, b, 1, 9, 3, 11, 5, 13, 7, 15);
-    const Float8 cd = SHUFFLE(c, d, 0, 8, 2, 10, 4, 12, 6, 14) + SHUFFLE(c, d, 1, 9, 3, 11, 5, 13, 7, 15);
-    const Float8 all = SHUFFLE(ab, cd, 0, 1, 8, 9, 4, 5, 12, 13) + SHUFFLE(ab, cd, 2, 3, 10, 11, 6, 7, 14, 15);
-    return (Float4){all[0], all[1], all[2], all[3]} + (Float4){all[4], all[5], all[6], all[7]};
+typedef int32_t Int4 __attribute__((vector_size(16)));
+typedef int32_t Int8s __attribute__((vector_size(32)));
+
+INLINE Float8 add(const int integers, Float8 a, Float8 b) {
+    if (integers) return (Float8)((Int8s)a + (Int8s)b);
+    return a + b;
+}
+
+INLINE Float4 sums_of_eight(const int integers, Float8 a, Float8 b, Float8 c, Float8 d) {
+    const Float8 ab = add(integers, SHUFFLE(a, b, 0, 8, 2, 10, 4, 12, 6, 14), SHUFFLE(a, b, 1, 9, 3, 11, 5, 13, 7, 15));
+    const Float8 cd = add(integers, SHUFFLE(c, d, 0, 8, 2, 10, 4, 12, 6, 14), SHUFFLE(c, d, 1, 9, 3, 11, 5, 13, 7, 15));
+    const Float8 all = add(integers, SHUFFLE(ab, cd, 0, 1, 8, 9, 4, 5, 12, 13),
+                           SHUFFLE(ab, cd, 2, 3, 10, 11, 6, 7, 14, 15));
+    const Float4 low = {all[0], all[1], all[2], all[3]}, high = {all[4], all[5], all[6], all[7]};
+    if (integers) return (Float4)((Int4)low + (Int4)high);
+    return low + high;
 }
 
 /* Eight elements of a vector; `half` is 0 or, of sixteen, 1. */
@@ -158,26 +169,24 @@ INLINE Float4 sums_of_eight(Float8 a, Float8 b, Float8 c, Float8 d) {
 #define EIGHT(v, half) (v)
 #endif
 
+/* The sums, as floats. */
 INLINE Float4 horizontal_sums(const int integers, const Vector v[ROWS]) {
-    if (integers) {
-        Float4 sums;
-        for (int r = 0; r < ROWS; r++) {
-            const Ints ints = (Ints)v[r];
-            int32_t sum = 0;
-            for (int l = 0; l < LANES; l++) sum += ints[l];
-            sums[r] = (float)sum;
-        }
-        return sums;
-    }
 #if LANES == 4
     Float4 sums;
-    for (int r = 0; r < ROWS; r++) sums[r] = (v[r][0] + v[r][1]) + (v[r][2] + v[r][3]);
+    for (int r = 0; r < ROWS; r++) {
+        const Ints ints = (Ints)v[r];
+        if (integers) sums[r] = (float)(ints[0] + ints[1] + ints[2] + ints[3]);
+        else sums[r] = (v[r][0] + v[r][1]) + (v[r][2] + v[r][3]);
+    }
     return sums;
 #else
-    Float4 sums = sums_of_eight(EIGHT(v[0], 0), EIGHT(v[1], 0), EIGHT(v[2], 0), EIGHT(v[3], 0));
+    Float4 sums = sums_of_eight(integers, EIGHT(v[0], 0), EIGHT(v[1], 0), EIGHT(v[2], 0), EIGHT(v[3], 0));
 #if LANES == 16
-    sums += sums_of_eight(EIGHT(v[0], 1), EIGHT(v[1], 1), EIGHT(v[2], 1), EIGHT(v[3], 1));
+    const Float4 rest = sums_of_eight(integers, EIGHT(v[0], 1), EIGHT(v[1], 1), EIGHT(v[2], 1), EIGHT(v[3], 1));
+    if (integers) sums = (Float4)((Int4)sums + (Int4)rest);
+    else sums += rest;
 #endif
+    if (integers) sums = (Float4)__builtin_convertvector((Int4)sums, Float4);
     return sums;
 #endif
 }
