@@ -182,6 +182,7 @@ TERMS = {
     "Hidden size", "Optimizer", "Muon", "Prompt", "Stop string", "Beam search", "Extra",
     "Repetition penalty", "User-defined symbol", "Token healing", "Bigram initialization", "Memory",
     "Kneser-Ney", "Chat template", "System prompt", "Turn",
+    "Momentum, betas", "Gradient clipping",
 }  # fmt: skip
 
 

@@ -99,7 +99,6 @@ def test_every_value_that_is_suggested_is_a_choice() -> None:
         ("chat", "tfcli generate --interactive"),
         ("finetune", "tfcli train FILE --from RUN"),
         ("fine-tune", "tfcli train FILE --from RUN"),
-        ("eval", "tfcli score FILE"),
         ("encode", "tfcli tokenizer encode"),
         ("plot", "tfcli runs plot"),
         ("resume", "tfcli train --resume"),

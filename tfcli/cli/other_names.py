@@ -225,7 +225,6 @@ COMMANDS: dict[str, str] = {
     "resume": "tfcli train --resume",
     "continue": "tfcli train --resume",
     "plan": "tfcli train FILE --dry-run",
-    "eval": "tfcli score FILE",
     "evaluate": "tfcli score FILE",
     "test": "tfcli score FILE",
     "perplexity": "tfcli score FILE",
