@@ -6,8 +6,8 @@ A plan is written into `run.json` and followed to the end, also by a resumed run
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
 
 from tfcli.errors import DamagedError, DataError, UsageError
 from tfcli.files import read_record
@@ -15,6 +15,8 @@ from tfcli.model.config import ModelConfig
 from tfcli.model.cost import forward_flops_per_token
 from tfcli.options import OptionError
 from tfcli.runtime.dtype import DType
+from tfcli.training.budget import Budget as Budget
+from tfcli.training.budget import choose_budget
 from tfcli.training.fine_tuning import FINE_TUNING_HINT, BaseModel, preferred_bytes
 from tfcli.training.micro_batch import (
     UNKNOWN_MEMORY,
@@ -47,23 +49,10 @@ EVALUATION_SHARE = 0.005  # of a time budget, for one evaluation
 # on, whichever is more. Each token is read twice, and not backward: nine evaluations take a tenth.
 EVALUATION_SECONDS, EVALUATION_TRAINED = 5.0, 1 / 60
 SLOW_MACHINE = 60e9  # floating-point operations a second, to estimate that share with
-MAX_EPOCHS = 1e9
 # A time budget can be too much for a little text. From so many epochs on, a training ends once it
 # has not improved for so many evaluations; and the time is cut to so many epochs as are enough.
 MANY_EPOCHS, PATIENCE, ENOUGH_EPOCHS = 20.0, 4, 200.0
 MAX_SAVE_INTERVAL = 600.0  # seconds
-
-
-@dataclass(frozen=True)
-class Budget:
-    """How long to train: a number of optimizer steps, or of seconds (of the whole command)."""
-
-    kind: Literal["steps", "seconds"]
-    amount: float
-
-    def extended(self, more: float) -> Budget:
-        """The same budget and `more` of it."""
-        return replace(self, amount=self.amount + more)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -246,7 +235,7 @@ def make_plan(
         batch_tokens //= 2  # where time is short, more and smaller steps are worth more
     model, steps, compiled = candidates[0].config, None, bool(options.compile)
     rows = _rows(batch_tokens, model.context_length, tokens)
-    budget = _budget(options, tokens, rows * model.context_length)
+    budget = choose_budget(options, tokens, rows * model.context_length)
     if budget.kind == "steps":
         steps = int(budget.amount)
     elif resources.step_seconds is not None:
@@ -393,15 +382,3 @@ def _evaluation_tokens(budget: Budget, model: ModelConfig, rows: int) -> int:
         share, operations = 0.0, EVALUATION_SHARE * budget.amount * SLOW_MACHINE
     affordable = int(max(share, operations / forward_flops_per_token(model)))
     return max(1024, min(EVALUATION_TOKENS, affordable))
-
-
-def _budget(options: TrainOptions, tokens: int, batch_tokens: int) -> Budget:
-    if options.time_budget is not None:
-        return Budget("seconds", options.time_budget)
-    if options.steps is not None:
-        return Budget("steps", options.steps)
-    trained = options.tokens
-    if trained is None:
-        assert options.epochs is not None
-        trained = math.ceil(min(options.epochs, MAX_EPOCHS) * tokens)
-    return Budget("steps", max(1, math.ceil(trained / batch_tokens)))
