@@ -23,7 +23,8 @@ listed before it on its own (`tests/test_architecture.py` enforces it):
 TYPE_CHECKING = False  # type checkers know the name; typing takes longer to import than all this
 if TYPE_CHECKING:
     from tfcli import errors
-    from tfcli.api.open_run import OpenRun, list_runs, open_run
+    from tfcli.api.list_runs import list_runs
+    from tfcli.api.open_run import OpenRun, open_run
     from tfcli.api.results import Completion, Score, TokenScore
 
 __version__ = "0.1.0"
@@ -42,11 +43,13 @@ if not TYPE_CHECKING:  # where it is used, a misspelled name is an error of the 
             hints = {
                 "train": "; train with the command: tfcli train FILE",
                 "generate": "; tfcli.open_run().generate(...) does",
+                "chat": "; tfcli.open_run().chat(...) does",
                 "score": "; tfcli.open_run().score(...) does",
                 "load": "; tfcli.open_run(...) opens a run",
             }
             raise AttributeError(f"module 'tfcli' has no attribute {name!r}{hints.get(name, '')}")
-        module = "results" if name in {"Completion", "Score", "TokenScore"} else "open_run"
+        module = "list_runs" if name == "list_runs" else "open_run"
+        module = "results" if name in {"Completion", "Score", "TokenScore"} else module
         return getattr(import_module(f"tfcli.api.{module}"), name)
 
 

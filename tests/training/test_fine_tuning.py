@@ -28,14 +28,18 @@ from tfcli.runs.step import (
     stored_arrays,
 )
 from tfcli.runs.valid_steps import choose_step
+from tfcli.text.token_cache import TokenizedCorpus
 from tfcli.text.tokenizer import SpecialTokens
 from tfcli.training.callbacks import Callbacks
+from tfcli.training.evaluation import final_evaluation_tokens
 from tfcli.training.events import StepFinished
-from tfcli.training.fine_tuning import preferred_bytes
+from tfcli.training.fine_tuning import BaseModel, preferred_bytes
 from tfcli.training.loop import Trainer
 from tfcli.training.micro_batch import MemoryLimits, MicroBatch, choose_micro_batch
 from tfcli.training.options import TrainOptions
+from tfcli.training.plan import Plan, Resources, make_plan
 from tfcli.training.setup import Base, TrainingJob, plan_job
+from tfcli.training.sizing import EVALUATION_TOKENS
 from tfcli.training.start import start_run
 
 STEPS, CONTEXT = 10, 16
@@ -150,7 +154,7 @@ def plain_loop(
         targets = torch.from_numpy(ids[:, 1:].copy())
         loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), targets.flatten())
         optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        torch.autograd.backward(loss)
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         losses.append(loss.item())
@@ -274,3 +278,25 @@ def test_memory_of_fine_tuning_is_stated_and_not_exceeded(model: ModelConfig, st
     assert not choose_micro_batch(model, 2, memory=plenty, checkpointing=False).checkpointing
     with pytest.raises(UsageError, match="does not fit"):
         choose_micro_batch(model, 2, memory=MemoryLimits(needed // 2, needed // 2))
+
+
+@pytest.mark.parametrize("model", [SMOL, QWEN], ids=["135M", "600M"])
+def test_evaluations_of_a_large_model_are_a_small_part_of_its_training(model: ModelConfig) -> None:
+    tokens = np.zeros(1_000_000, np.uint32)
+    corpus = TokenizedCorpus(tokens, tokens[:500_000], 4_000_000, 2_000_000, 1, "key")
+    base = BaseModel(config=model, optimizer="adamw", saved_dtype="bfloat16")
+
+    def planned(steps: int) -> Plan:
+        options, machine = TrainOptions(steps=steps), Resources(dtype="float32", shared=True)
+        return make_plan(options, corpus, machine, vocab_size=model.vocab_size, base=base).plan
+
+    few, many = planned(50), planned(100_000)
+    assert few.saved_dtype == "bfloat16"
+    assert few.warm_up_steps == 5
+    assert few.checkpointing, "though the memory is unknown"
+    assert few.evaluation_tokens < 50 * few.batch_size * model.context_length / 30
+    assert many.evaluation_tokens == EVALUATION_TOKENS
+    rows = 50 * few.batch_size
+    assert final_evaluation_tokens(model, rows) < rows * model.context_length / 2
+    small = replace(SMOL, num_layers=3, d_model=192, num_heads=3, d_ff=512, vocab_size=1024)
+    assert final_evaluation_tokens(small, 1) > 1_000_000, "all of it, as a rule"

@@ -26,7 +26,7 @@ from tfcli.api.notices import warn
 from tfcli.api.requests import make_request, takes_generation_options
 from tfcli.api.results import Completion, Score, incomplete, make_score, require_complete
 from tfcli.api.run_tokenizer import RunTokenizer
-from tfcli.errors import DataError, TfcliError, UsageError
+from tfcli.errors import TfcliError, UsageError
 from tfcli.generation.chat import Chat
 from tfcli.generation.generate import Finished, Generator, RequestList, TokenEvent
 from tfcli.generation.open_engine import EngineName, open_best, open_engine, open_model
@@ -224,8 +224,7 @@ class OpenRun:
             system: a system prompt, unless the conversation begins with its own.
 
         Returns:
-            A message to append to them: `role`, `content`, and what the model thought before, if
-            it does, as `reasoning_content`.
+            A message to append to them: `role`, `content`, and `reasoning_content` if it thinks.
 
         """
         request = make_turn(self._chat, messages, system, options)
@@ -399,23 +398,3 @@ class OpenRun:
             for row in range(rows):
                 engine.reset(row)
             idle.append(engine)
-
-
-def list_runs(folder: str | os.PathLike[str] = ROOT) -> list[dict[str, Any]]:
-    """All runs in figures, the newest last, with the keys of `tfcli runs list --json`.
-
-    Returns:
-        A dictionary for each run: `name`, `path`, `family`, `parameters`, `steps`, `held_out` with
-        `nats_per_byte`, and others.
-
-    """
-    from tfcli.runs.run import list_runs as find_runs
-    from tfcli.runs.run import open_run as read_run
-
-    found = []
-    for path in find_runs(Path(folder)):
-        try:
-            found.append(summarize(read_run(path)))
-        except DataError as error:
-            warn(error)
-    return found

@@ -1,4 +1,4 @@
-"""Environment variables of options: a misspelled one would otherwise be ignored without a word."""
+"""Environment variables: those of options, where a misspelled one is named, and torchrun's."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from tfcli.cli import streams
 from tfcli.cli.other_names import plain
 from tfcli.cli.usage_errors import SIMILAR, command_at
+from tfcli.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -72,3 +73,15 @@ def _meant(name: str, own: str, commands: dict[str, dict[str, str]]) -> str | No
             return table[match]
     variables = [variable for table in commands.values() for variable in table.values()]
     return next(iter(get_close_matches(name, variables, n=1, cutoff=VERY_SIMILAR)), None)
+
+
+def world_size() -> int:
+    """The number of processes that torchrun started; 1 without it."""
+    said, rank = os.environ.get("WORLD_SIZE") or "1", os.environ.get("RANK", "none")
+    if said != "1" and not (said.isdecimal() and rank.isdecimal() and int(rank) < int(said)):
+        raise UsageError(
+            f"WORLD_SIZE is {said!r} in the environment, and RANK is {rank!r}",
+            why="torchrun sets both together; these values are not from torchrun",
+            hint="unset WORLD_SIZE RANK",
+        )
+    return int(said)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import shlex
 import sys
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from tfcli.cli import streams
+from tfcli.cli.environment import world_size
 from tfcli.cli.new_memory import add_memory, keep_out
 from tfcli.cli.signals import StopSignals
 from tfcli.cli.training_notes import (
@@ -25,7 +25,6 @@ from tfcli.cli.training_notes import (
     report_reading,
     run_path,
 )
-from tfcli.errors import UsageError
 from tfcli.text.reading_options import DEFAULT
 
 if TYPE_CHECKING:
@@ -80,7 +79,7 @@ class TrainingSession:
             whether this is the main process; the others call `run_worker`.
 
         """
-        if _world_size() == 1:  # known before torch is loaded
+        if world_size() == 1:  # known before torch is loaded
             yield True
             return
         from tfcli.runs.run import ROOT
@@ -376,18 +375,6 @@ class TrainingSession:
             prompt = opening_words(job, trainer.run.form) + " --memory" * remembers
             self.reporter.next(f"tfcli generate {prompt} --run {_reference(trainer.run)}")
         return trainer.run
-
-
-def _world_size() -> int:
-    """The number of processes that torchrun started; 1 without it."""
-    said, rank = os.environ.get("WORLD_SIZE") or "1", os.environ.get("RANK", "none")
-    if said != "1" and not (said.isdecimal() and rank.isdecimal() and int(rank) < int(said)):
-        raise UsageError(
-            f"WORLD_SIZE is {said!r} in the environment, and RANK is {rank!r}",
-            why="torchrun sets both together; these values are not from torchrun",
-            hint="unset WORLD_SIZE RANK",
-        )
-    return int(said)
 
 
 def _reference(run: Run) -> str:

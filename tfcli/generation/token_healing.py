@@ -15,16 +15,17 @@ docs/lab-notes.md has what it gains and costs, by where a prompt ends.
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from functools import cached_property
 from math import log
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 if TYPE_CHECKING:
     from tfcli.generation.engines.engine import Logits
     from tfcli.text.tokenizer import Tokenizer
+
+    _Ints = np.ndarray[tuple[int], np.dtype[Any]]
 
 # A person's prompt mostly ends with a word, which shall not grow: `a` into `another`. A text, from
 # which the model has its probabilities, could be cut anywhere.
@@ -78,22 +79,28 @@ class TokenHealing:
         return b"".join(self._tokenizer.token_bytes[token] for token in tokens)
 
     def _beginning_with(self, overlap: bytes) -> list[int]:
-        """The tokens that begin with some bytes."""
-        texts, tokens = self._sorted
-        first = end = bisect_left(texts, overlap)
-        while end < len(texts) and texts[end].startswith(overlap):
-            end += 1
-        return tokens[first:end]
+        """The tokens that begin with some bytes, by id."""
+        spelled, starts, lengths, tokens = self._joined
+        found = np.flatnonzero(lengths >= len(overlap))
+        for place, byte in enumerate(overlap):
+            found = found[spelled[starts[found] + place] == byte]
+        return tokens[found].tolist()  # type: ignore[no-any-return]
 
     @cached_property
     def _longest(self) -> int:
-        return max(map(len, self._sorted[0]), default=0)
+        return int(self._joined[2].max(initial=0))
 
     @cached_property
-    def _sorted(self) -> tuple[list[bytes], list[int]]:
-        """The bytes of every token but those of byte fallback, in order, and the ids."""
+    def _joined(self) -> tuple[_Ints, _Ints, _Ints, _Ints]:
+        """The bytes of all tokens but those of byte fallback, joined; starts, lengths, ids.
+
+        Sorting 150,000 tokens would take several times as long.
+        """
         texts = self._tokenizer.token_bytes
-        without = self._tokenizer.byte_ids | self._tokenizer.special.control
-        tokens = [token for token in range(len(texts)) if token not in without and texts[token]]
-        tokens.sort(key=texts.__getitem__)  # three times as fast as pairs
-        return [texts[token] for token in tokens], tokens
+        tokens = [
+            token for token in range(len(texts))
+            if texts[token] and token not in self._tokenizer.byte_ids
+        ]  # fmt: skip
+        lengths = np.array([len(texts[token]) for token in tokens], np.intp)
+        spelled = np.frombuffer(b"".join([texts[token] for token in tokens]), np.uint8)
+        return spelled, np.cumsum(lengths) - lengths, lengths, np.array(tokens, np.intp)

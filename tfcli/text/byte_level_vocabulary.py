@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import Any
+from typing import Any, cast
 
 from tfcli.errors import DataError
 
@@ -93,9 +93,15 @@ class ByteLevelVocabulary:
 
         """
         try:
-            return [_pair(merge) for merge in self.merges]
-        except (ValueError, TypeError) as error:
+            pairs = [
+                tuple(merge.split(" ") if isinstance(merge, str) else merge)
+                for merge in self.merges
+            ]
+        except TypeError as error:
             raise _unusable(f"a merge is not a pair of tokens: {error}") from None
+        if {*map(len, pairs)} - {2}:
+            raise _unusable("a merge is not a pair of tokens")
+        return cast("list[tuple[str, str]]", pairs)
 
     @property
     def size(self) -> int:
@@ -261,11 +267,6 @@ def _ids(vocab: Any, added: dict[int, AddedToken]) -> dict[str, int]:
     if max([*used, *added], default=0) >= 2 * len(used | added.keys()):
         raise ValueError("most of its ids stand for nothing")
     return ids
-
-
-def _pair(merge: Any) -> tuple[str, str]:
-    left, right = merge.split(" ") if isinstance(merge, str) else merge
-    return left, right
 
 
 def _special_id(value: Any) -> int | None:

@@ -6,13 +6,12 @@ A plan is written into `run.json` and followed to the end, also by a resumed run
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from tfcli.errors import DamagedError, DataError, UsageError
 from tfcli.files import read_record
 from tfcli.model.config import ModelConfig
-from tfcli.model.cost import forward_flops_per_token
 from tfcli.options import OptionError
 from tfcli.runtime.dtype import DType
 from tfcli.training.budget import Budget as Budget
@@ -34,6 +33,7 @@ from tfcli.training.sizing import (
     candidate_models,
     choose_size,
     compiling_pays,
+    evaluation_tokens,
     regularization,
 )
 
@@ -43,12 +43,6 @@ if TYPE_CHECKING:
     from tfcli.text.token_cache import TokenizedCorpus
 
 EVALUATIONS = 8
-EVALUATION_TOKENS = 1 << 14  # at most, while training; at the end the whole held-out text is read
-EVALUATION_SHARE = 0.005  # of a time budget, for one evaluation
-# With a budget of steps: this many seconds of a slow machine, or so many tokens for each trained
-# on, whichever is more. Each token is read twice, and not backward: nine evaluations take a tenth.
-EVALUATION_SECONDS, EVALUATION_TRAINED = 5.0, 1 / 60
-SLOW_MACHINE = 60e9  # floating-point operations a second, to estimate that share with
 # A time budget can be too much for a little text. From so many epochs on, a training ends once it
 # has not improved for so many evaluations; and the time is cut to so many epochs as are enough.
 MANY_EPOCHS, PATIENCE, ENOUGH_EPOCHS = 20.0, 4, 200.0
@@ -227,9 +221,8 @@ def make_plan(
     _check(options, corpus)
     tokens, pairs = len(corpus.training), corpus.training_targets is not None
     dtype = options.dtype or resources.dtype
-    candidates = candidate_models(
-        options, tokens, vocab_size, base.config if base else None, pairs=pairs
-    )
+    shape = base.config if base else None
+    candidates = candidate_models(options, tokens, vocab_size, shape, pairs=pairs)
     batch_tokens = options.batch_tokens or resources.batch_tokens * resources.world_size
     if not options.batch_tokens and _is_short(options, dtype):
         batch_tokens //= 2  # where time is short, more and smaller steps are worth more
@@ -240,11 +233,8 @@ def make_plan(
         steps = int(budget.amount)
     elif resources.step_seconds is not None:
         left = budget.amount * (1 - CLOSING_SHARE) - resources.spent
-        if options.compile is None:
-            large = base is not None and base.optimizer == "adamw"
-            compiled = resources.compiles and not large and compiling_pays(left, dtype)
-        if compiled:
-            left -= COMPILED_SECONDS
+        compiled = _compiles(options, resources, left, base)
+        left -= COMPILED_SECONDS * compiled
         choice = choose_size(
             candidates, seconds=left, batch_tokens=rows * model.context_length,
             step_seconds=_stopwatch(options, batch_tokens, tokens, compiled, resources, base),
@@ -255,30 +245,33 @@ def make_plan(
         if steps is not None and steps > enough and not pairs:
             budget, steps = budget.extended(left * (enough / steps - 1)), enough
     epochs = 0.0 if pairs else (steps or 0) * rows * model.context_length / tokens
-    micro_batch = _micro_batch(options, model, rows, resources, base)
     advice = regularization(epochs)
     optimizer = choose_optimizer(options, model, advice.weight_decay, steps, base)
     plan = Plan(
         budget=budget,
         batch_size=rows,
-        micro_batch_size=micro_batch.size,
+        micro_batch_size=rows,
         dropout=_or(options.dropout, advice.dropout),
         token_dropout=_or(options.token_dropout, advice.token_dropout if unknown_token else 0.0),
         dtype=dtype,
         optimizer=optimizer,
-        eval_every=options.eval_every,
-        save_every=options.save_every,
-        evaluation_tokens=_evaluation_tokens(budget, model, rows),
-        document_mask=options.document_mask,
-        compile=compiled,
+        eval_every=options.eval_every, save_every=options.save_every,
+        evaluation_tokens=evaluation_tokens(model, rows, budget.kind, budget.amount),
+        document_mask=options.document_mask, compile=compiled,
         patience=options.patience or _patience(options, epochs),
         init=_init(options, model, base),
-        checkpointing=micro_batch.checkpointing,
         saved_dtype=base.saved_dtype if base else "float32",
         prompt_loss=options.prompt_loss if pairs else None,
         warm_up_steps=choose_warm_up(optimizer, base),
-    )
+    )  # fmt: skip
+    micro_batch = _micro_batch(options, model, rows, resources, base)
+    plan = with_micro_batch(plan, micro_batch)
     return PlannedModel(model=model, plan=plan, sharded=micro_batch.sharded, steps=steps)
+
+
+def with_micro_batch(plan: Plan, chosen: MicroBatch) -> Plan:
+    """A plan with as many rows at once as were chosen."""
+    return replace(plan, micro_batch_size=chosen.size, checkpointing=chosen.checkpointing)
 
 
 def _micro_batch(
@@ -292,9 +285,19 @@ def _micro_batch(
         model, -(-rows // resources.world_size), memory=resources.memory,
         preferred=preferred_bytes(model) if base and resources.shared else None,
         checkpointing=options.checkpointing, world_size=resources.world_size,
-        sharded=options.sharded,
-        hint=FINE_TUNING_HINT if base else None,
+        sharded=options.sharded, hint=FINE_TUNING_HINT if base else None,
     )  # fmt: skip
+
+
+def _compiles(
+    options: TrainOptions, resources: Resources, seconds: float, base: BaseModel | None
+) -> bool:
+    """Whether to compile in a budget of time; not what is imported, large and checkpointed."""
+    if options.compile is not None:
+        return options.compile
+    if not resources.compiles or (base is not None and base.optimizer == "adamw"):
+        return False
+    return compiling_pays(seconds, options.dtype or resources.dtype)
 
 
 def _or(value: float | None, default: float) -> float:
@@ -371,14 +374,3 @@ def _is_short(options: TrainOptions, dtype: DType) -> bool:
 def _rows(batch_tokens: int, context: int, tokens: int) -> int:
     # a step sees the text once at most
     return max(1, min(batch_tokens // context, tokens // context))
-
-
-def _evaluation_tokens(budget: Budget, model: ModelConfig, rows: int) -> int:
-    if budget.kind == "steps":
-        trained = budget.amount * rows * model.context_length
-        share = EVALUATION_TRAINED * trained
-        operations = EVALUATION_SECONDS * SLOW_MACHINE
-    else:
-        share, operations = 0.0, EVALUATION_SHARE * budget.amount * SLOW_MACHINE
-    affordable = int(max(share, operations / forward_flops_per_token(model)))
-    return max(1024, min(EVALUATION_TOKENS, affordable))

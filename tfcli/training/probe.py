@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from tfcli.training.options import OptimizerKind
 
 TRIALS = 2
-DEEP, SHALLOW = 24, (1, 3)  # layers
+DEEP, SHALLOW = 11, (1, 3)  # layers
 LONG_TRIAL = 1.0  # seconds, after which one is enough
 # The square matrices that the peak is measured with: from the smallest to the largest of a device,
 # until a product takes long enough. Where a format is emulated, the largest would take seconds.

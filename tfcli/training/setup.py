@@ -31,7 +31,7 @@ from tfcli.training.objectives import make_objective
 from tfcli.training.optimizers import Optimizer
 from tfcli.training.options import TrainOptions
 from tfcli.training.pairs import PairTokens, for_pairs
-from tfcli.training.plan import Plan, Resources, make_plan
+from tfcli.training.plan import Plan, Resources, make_plan, with_micro_batch
 from tfcli.training.probe import Probe, can_compile
 from tfcli.training.run_text import corpus_metadata, tokens_of
 from tfcli.training.samplers import make_sampler
@@ -380,9 +380,7 @@ def reopen_job(
     )
     return TrainingJob(
         model_config=run.model_config,
-        plan=replace(
-            plan, micro_batch_size=micro_batch.size, checkpointing=micro_batch.checkpointing
-        ),
+        plan=with_micro_batch(plan, micro_batch),
         corpus=tokens_of(run, tokenizer, cache, sources, progress).first(
             run.corpus.training_tokens  # without what it keeps out; see tfcli.generation.memory
         ),

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 
 from tfcli.errors import DataError
 from tfcli.model.config import ModelConfig, Size, named_config
+from tfcli.model.cost import forward_flops_per_token
 from tfcli.options import OptionError
 from tfcli.training.options import Init, TrainOptions
 
@@ -20,6 +21,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from tfcli.runtime.dtype import DType
+
+
+EVALUATION_TOKENS = 1 << 14  # at most, while training; at the end the whole held-out text is read
+EVALUATION_SHARE = 0.005  # of a time budget, for one evaluation
+# With a budget of steps: this many seconds of a slow machine, or so many tokens for each trained
+# on, whichever is more. Each token is read twice, and not backward: nine evaluations take a tenth.
+EVALUATION_SECONDS, EVALUATION_TRAINED = 5.0, 1 / 60
+SLOW_MACHINE = 60e9  # floating-point operations a second, to estimate that share with
 
 
 class LadderRung(NamedTuple):
@@ -261,3 +270,22 @@ def is_typical(model: ModelConfig, init: Init, bytes_per_token: float) -> bool:
     """Whether `expected_loss` holds for such a model: those that a plan chooses by itself."""
     small = model.d_model < TYPICAL_WIDTH or bytes_per_token < TYPICAL_TOKEN
     return init == "bigrams" and not small
+
+
+def evaluation_tokens(
+    model: ModelConfig, rows: int, kind: Literal["steps", "seconds"], budget: float
+) -> int:
+    """How many held-out tokens to evaluate on while training.
+
+    Args:
+        rows: in a step.
+        budget: of the training, in steps or in seconds.
+
+    """
+    if kind == "steps":
+        trained = EVALUATION_TRAINED * budget * rows * model.context_length
+        operations = EVALUATION_SECONDS * SLOW_MACHINE
+    else:
+        trained, operations = 0.0, EVALUATION_SHARE * budget * SLOW_MACHINE
+    affordable = int(max(trained, operations / forward_flops_per_token(model)))
+    return max(1024, min(EVALUATION_TOKENS, affordable))

@@ -87,23 +87,23 @@ INLINE float from_float16(uint16_t half) {
 /* LANES items of a row of weights, from item i on. An item is a weight as a float; with INT8 it is two
  * weights, as two int16_t. */
 INLINE Vector load(const int format, const void *row, int i) {
-    if (format == BFLOAT16) {
-        const Halves halves = *(const Halves *)((const uint16_t *)row + i);
-        return (Vector)(__builtin_convertvector(halves, Words) << 16);
-    }
-    if (format == FLOAT16) {
-        const uint16_t *halves = (const uint16_t *)row + i;
+    const uint16_t *halves = (const uint16_t *)row + i;
+    const int8_t *bytes = (const int8_t *)row + 2 * i;
 #if LANES == 16
-        return (Vector)_mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)halves));
+    if (format == BFLOAT16) return (Vector)((Ints)_mm512_cvtepu16_epi32(_mm256_loadu_si256((const void *)halves)) << 16);
+    if (format == FLOAT16) return (Vector)_mm512_cvtph_ps(_mm256_loadu_si256((const void *)halves));
+    if (format == INT8) return (Vector)_mm512_cvtepi8_epi16(_mm256_loadu_si256((const void *)bytes));
 #elif LANES == 8
-        return (Vector)_mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)halves));
+    if (format == BFLOAT16) return (Vector)((Ints)_mm256_cvtepu16_epi32(_mm_loadu_si128((const void *)halves)) << 16);
+    if (format == FLOAT16) return (Vector)_mm256_cvtph_ps(_mm_loadu_si128((const void *)halves));
+    if (format == INT8) return (Vector)_mm256_cvtepi8_epi16(_mm_loadu_si128((const void *)bytes));
 #else
+    if (format == BFLOAT16) return (Vector)(__builtin_convertvector(*(const Halves *)halves, Words) << 16);
+    if (format == FLOAT16)
         return (Vector){from_float16(halves[0]), from_float16(halves[1]), from_float16(halves[2]),
                         from_float16(halves[3])};
+    if (format == INT8) return (Vector)__builtin_convertvector(*(const Bytes *)bytes, Shorts);
 #endif
-    }
-    if (format == INT8)
-        return (Vector)__builtin_convertvector(*(const Bytes *)((const int8_t *)row + 2 * i), Shorts);
     return *(const Vector *)((const float *)row + i);
 }
 
@@ -144,11 +144,22 @@ INLINE int count_steps(const int format, int in) {
 
 /* --- sums over the elements of four vectors ------------------------------------------------------------ */
 
-INLINE Float4 sums_of_eight(Float8 a, Float8 b, Float8 c, Float8 d) {
-    const Float8 ab = SHUFFLE(a, b, 0, 8, 2, 10, 4, 12, 6, 14) + SHUFFLE(a, b, 1, 9, 3, 11, 5, 13, 7, 15);
-    const Float8 cd = SHUFFLE(c, d, 0, 8, 2, 10, 4, 12, 6, 14) + SHUFFLE(c, d, 1, 9, 3, 11, 5, 13, 7, 15);
-    const Float8 all = SHUFFLE(ab, cd, 0, 1, 8, 9, 4, 5, 12, 13) + SHUFFLE(ab, cd, 2, 3, 10, 11, 6, 7, 14, 15);
-    return (Float4){all[0], all[1], all[2], all[3]} + (Float4){all[4], all[5], all[6], all[7]};
+typedef int32_t Int4 __attribute__((vector_size(16)));
+typedef int32_t Int8s __attribute__((vector_size(32)));
+
+INLINE Float8 add(const int integers, Float8 a, Float8 b) {
+    if (integers) return (Float8)((Int8s)a + (Int8s)b);
+    return a + b;
+}
+
+INLINE Float4 sums_of_eight(const int integers, Float8 a, Float8 b, Float8 c, Float8 d) {
+    const Float8 ab = add(integers, SHUFFLE(a, b, 0, 8, 2, 10, 4, 12, 6, 14), SHUFFLE(a, b, 1, 9, 3, 11, 5, 13, 7, 15));
+    const Float8 cd = add(integers, SHUFFLE(c, d, 0, 8, 2, 10, 4, 12, 6, 14), SHUFFLE(c, d, 1, 9, 3, 11, 5, 13, 7, 15));
+    const Float8 all = add(integers, SHUFFLE(ab, cd, 0, 1, 8, 9, 4, 5, 12, 13),
+                           SHUFFLE(ab, cd, 2, 3, 10, 11, 6, 7, 14, 15));
+    const Float4 low = {all[0], all[1], all[2], all[3]}, high = {all[4], all[5], all[6], all[7]};
+    if (integers) return (Float4)((Int4)low + (Int4)high);
+    return low + high;
 }
 
 /* Eight elements of a vector; `half` is 0 or, of sixteen, 1. */
@@ -158,26 +169,24 @@ INLINE Float4 sums_of_eight(Float8 a, Float8 b, Float8 c, Float8 d) {
 #define EIGHT(v, half) (v)
 #endif
 
+/* The sums, as floats. */
 INLINE Float4 horizontal_sums(const int integers, const Vector v[ROWS]) {
-    if (integers) {
-        Float4 sums;
-        for (int r = 0; r < ROWS; r++) {
-            const Ints ints = (Ints)v[r];
-            int32_t sum = 0;
-            for (int l = 0; l < LANES; l++) sum += ints[l];
-            sums[r] = (float)sum;
-        }
-        return sums;
-    }
 #if LANES == 4
     Float4 sums;
-    for (int r = 0; r < ROWS; r++) sums[r] = (v[r][0] + v[r][1]) + (v[r][2] + v[r][3]);
+    for (int r = 0; r < ROWS; r++) {
+        const Ints ints = (Ints)v[r];
+        if (integers) sums[r] = (float)(ints[0] + ints[1] + ints[2] + ints[3]);
+        else sums[r] = (v[r][0] + v[r][1]) + (v[r][2] + v[r][3]);
+    }
     return sums;
 #else
-    Float4 sums = sums_of_eight(EIGHT(v[0], 0), EIGHT(v[1], 0), EIGHT(v[2], 0), EIGHT(v[3], 0));
+    Float4 sums = sums_of_eight(integers, EIGHT(v[0], 0), EIGHT(v[1], 0), EIGHT(v[2], 0), EIGHT(v[3], 0));
 #if LANES == 16
-    sums += sums_of_eight(EIGHT(v[0], 1), EIGHT(v[1], 1), EIGHT(v[2], 1), EIGHT(v[3], 1));
+    const Float4 rest = sums_of_eight(integers, EIGHT(v[0], 1), EIGHT(v[1], 1), EIGHT(v[2], 1), EIGHT(v[3], 1));
+    if (integers) sums = (Float4)((Int4)sums + (Int4)rest);
+    else sums += rest;
 #endif
+    if (integers) sums = (Float4)__builtin_convertvector((Int4)sums, Float4);
     return sums;
 #endif
 }
@@ -208,29 +217,47 @@ INLINE Vector larger(Vector a, Vector b) {
 
 /* --- the product of few tokens ------------------------------------------------------------------------- */
 
+/* The items from i on: added to the running sums. */
+INLINE void dot_step(const int format, const void *const rows[ROWS], const float *x, size_t stride, int i,
+                     const int tokens, Vector running[3][ROWS]) {
+    Vector v[3];
+    UNROLL
+    for (int t = 0; t < tokens; t++) v[t] = load(FLOAT32, x + t * stride, i);
+    UNROLL
+    for (int r = 0; r < ROWS; r++) {
+        const Vector weights = load(format, rows[r], i);
+        UNROLL
+        for (int t = 0; t < tokens; t++)
+            running[t][r] = multiply_add(format == INT8, running[t][r], weights, v[t]);
+    }
+}
+
 /* Four rows of `in` weights times `tokens` vectors x, `stride` floats apart; those for INT8 are pairs too,
  * and padded. With three vectors there are twelve running sums, as many as there are registers for.
- * `format` and `tokens` are constants in every caller, so that the loops over them are unrolled. */
+ * The rows that are read next are asked for early: alone, the processor
+ * begins anew with each row. `format` and `tokens` are constants in every caller, so that the loops over them
+ * are unrolled. */
 INLINE void dot_rows(const int format, const void *const rows[ROWS], const float *x, size_t stride, int in,
                      const int tokens, Float4 *sums) {
     const int integers = format == INT8, end = count_steps(format, in) * LANES;
     const int whole = (integers ? in / 2 : in) / LANES * LANES;
-    Vector running[3][ROWS] = {{{0}}}, v[3];
-    for (int i = 0; i < whole; i += LANES) {
+    const int weight_size = format == FLOAT32 ? 4 : integers ? 1 : 2, item_size = integers ? 2 : weight_size;
+    const int line = 64 / item_size;  /* items in a line of the cache */
+    Vector running[3][ROWS] = {{{0}}};
+    int i = 0;
+    for (; i + line <= whole; i += line) {
         UNROLL
-        for (int t = 0; t < tokens; t++) v[t] = *(const Vector *)(x + t * stride + i);
+        for (int r = 0; r < ROWS; r++)
+            __builtin_prefetch((const char *)rows[r] + (size_t)ROWS * in * weight_size + (size_t)i * item_size);
         UNROLL
-        for (int r = 0; r < ROWS; r++) {
-            const Vector weights = load(format, rows[r], i);
-            UNROLL
-            for (int t = 0; t < tokens; t++) running[t][r] = multiply_add(integers, running[t][r], weights, v[t]);
-        }
+        for (int k = 0; k < line; k += LANES) dot_step(format, rows, x, stride, i + k, tokens, running);
     }
+    for (; i < whole; i += LANES) dot_step(format, rows, x, stride, i, tokens, running);
     if (whole < end)
         for (int t = 0; t < tokens; t++) {
-            v[t] = load_end(FLOAT32, x + t * stride, whole, integers ? end : in);
+            const Vector v = load_end(FLOAT32, x + t * stride, whole, integers ? end : in);
             for (int r = 0; r < ROWS; r++)
-                running[t][r] = multiply_add(integers, running[t][r], load_end(format, rows[r], whole, in), v[t]);
+                running[t][r] = multiply_add(integers, running[t][r], load_end(format, rows[r], whole, in), v);
         }
     UNROLL
     for (int t = 0; t < tokens; t++) sums[t] = horizontal_sums(integers, running[t]);
