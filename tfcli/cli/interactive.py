@@ -130,6 +130,8 @@ class Conversation:
             self._answer_safely(line)
 
     def _invitation(self) -> str:
+        if self._form:
+            return "Type a prompt, which is answered on its own"
         return f"Type {'what comes next' if self._draft.text else 'the beginning of a text'}"
 
     def _open(self, file: str) -> None:

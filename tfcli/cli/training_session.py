@@ -312,13 +312,12 @@ class TrainingSession:
         from tfcli.generation.generate import generate
         from tfcli.generation.request import GenerationRequest
 
-        request = GenerationRequest(prompt=self.sample_prompt, max_new_tokens=60)
+        prompt = form.frame(self.sample_prompt) if form else self.sample_prompt
+        request = GenerationRequest(prompt=prompt, max_new_tokens=60)
 
         def sample(model: Transformer) -> str:
             many = job.corpus.documents > 1
-            tokens = generate(
-                TorchEngine(model), job.tokenizer, request, many_documents=many, form=form
-            )
+            tokens = generate(TorchEngine(model), job.tokenizer, request, many_documents=many)
             written = job.tokenizer.decode_continuation(tokens)
             return self.sample_prompt + written.decode(errors="replace")
 
@@ -327,9 +326,8 @@ class TrainingSession:
     def _callbacks(self, job: TrainingJob, stop: StopSignals, form: PairForm | None) -> Callbacks:
         from tfcli.training.callbacks import Callbacks
 
-        return Callbacks(
-            stop=stop, stop_at_once=stop.at_once, sample=self._sample_function(job, form)
-        )
+        sample = self._sample_function(job, form)
+        return Callbacks(stop=stop, stop_at_once=stop.at_once, sample=sample)
 
     def _processes(self) -> dict[str, DistributedContext]:
         return {"processes": self.processes} if self.processes else {}

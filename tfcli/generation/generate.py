@@ -353,7 +353,6 @@ def generate(
     request: GenerationRequest,
     *,
     many_documents: bool = False,
-    form: PairForm | None = None,
     notice: Callable[[str], None] = lambda _: None,
 ) -> Iterator[int]:
     """Yields the tokens of one text that continues a prompt.
@@ -362,9 +361,7 @@ def generate(
     is full, its later half is kept. No token is healed: all follow those of the prompt.
     """
     request = replace(request, token_healing=False)
-    generator = Generator(
-        engine, tokenizer, many_documents=many_documents, form=form, notice=notice
-    )
+    generator = Generator(engine, tokenizer, many_documents=many_documents, notice=notice)
     for event in generator.stream(RequestList([request])):
         if isinstance(event, TokenEvent):
             yield event.token

@@ -189,7 +189,7 @@ def evaluate_held_out(
             objective=objective, limit=limit, processes=processes,
         )  # fmt: skip
     context, special = model.config.context_length, tokenizer.special
-    pairs = PairTokens.of(corpus.held_out, corpus.held_out_targets, special)
+    pairs = PairTokens.held_out(corpus, special)
     rows = held_out_rows(
         pairs, context=context, rows=evaluation_rows(model.config), special=special, limit=limit
     )

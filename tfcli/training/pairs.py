@@ -58,6 +58,20 @@ class PairTokens:
         """Finds the pairs by the tokens that end them."""
         return cls(tokens, is_target, *document_bounds(tokens, document_end(special)))
 
+    @classmethod
+    def to_train_on(cls, corpus: TokenizedCorpus, special: SpecialTokens) -> PairTokens | None:
+        """Those of a corpus that are trained on; None: it is text."""
+        if corpus.training_targets is None:
+            return None
+        return cls.of(corpus.training, corpus.training_targets, special)
+
+    @classmethod
+    def held_out(cls, corpus: TokenizedCorpus, special: SpecialTokens) -> PairTokens:
+        """Those of a corpus that are held out; none, where it is text."""
+        if corpus.held_out_targets is None:
+            return cls.of(corpus.held_out[:0], np.empty(0, np.bool_), special)
+        return cls.of(corpus.held_out, corpus.held_out_targets, special)
+
     def __len__(self) -> int:
         return len(self.lengths)
 
@@ -213,10 +227,10 @@ def for_pairs(
 
     A time budget chooses the size from measured steps: see `sizing.candidate_models`.
     """
-    if corpus.training_targets is None:
+    pairs = PairTokens.to_train_on(corpus, special)
+    if pairs is None:
         return options
     if options.context_length is None:
-        pairs = PairTokens.of(corpus.training, corpus.training_targets, special)
         longest = base.context_length if base else MOST_CONTEXT
         options = replace(options, context_length=min(context_for(pairs.lengths), longest))
     assert options.context_length is not None, "just chosen"

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from tfcli.errors import DamagedError, DataError, UsageError
 from tfcli.files import read_record
 from tfcli.model.config import ModelConfig
 from tfcli.options import OptionError
 from tfcli.runtime.dtype import DType
+from tfcli.training.budget import Budget as Budget
+from tfcli.training.budget import choose_budget
 from tfcli.training.fine_tuning import FINE_TUNING_HINT, BaseModel, preferred_bytes
 from tfcli.training.micro_batch import (
     UNKNOWN_MEMORY,
@@ -41,23 +43,10 @@ if TYPE_CHECKING:
     from tfcli.text.token_cache import TokenizedCorpus
 
 EVALUATIONS = 8
-MAX_EPOCHS = 1e9
 # A time budget can be too much for a little text. From so many epochs on, a training ends once it
 # has not improved for so many evaluations; and the time is cut to so many epochs as are enough.
 MANY_EPOCHS, PATIENCE, ENOUGH_EPOCHS = 20.0, 4, 200.0
 MAX_SAVE_INTERVAL = 600.0  # seconds
-
-
-@dataclass(frozen=True)
-class Budget:
-    """How long to train: a number of optimizer steps, or of seconds (of the whole command)."""
-
-    kind: Literal["steps", "seconds"]
-    amount: float
-
-    def extended(self, more: float) -> Budget:
-        """The same budget and `more` of it."""
-        return replace(self, amount=self.amount + more)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -232,15 +221,14 @@ def make_plan(
     _check(options, corpus)
     tokens, pairs = len(corpus.training), corpus.training_targets is not None
     dtype = options.dtype or resources.dtype
-    candidates = candidate_models(
-        options, tokens, vocab_size, base.config if base else None, pairs=pairs
-    )
+    shape = base.config if base else None
+    candidates = candidate_models(options, tokens, vocab_size, shape, pairs=pairs)
     batch_tokens = options.batch_tokens or resources.batch_tokens * resources.world_size
     if not options.batch_tokens and _is_short(options, dtype):
         batch_tokens //= 2  # where time is short, more and smaller steps are worth more
     model, steps, compiled = candidates[0].config, None, bool(options.compile)
     rows = _rows(batch_tokens, model.context_length, tokens)
-    budget = _budget(options, tokens, rows * model.context_length)
+    budget = choose_budget(options, tokens, rows * model.context_length)
     if budget.kind == "steps":
         steps = int(budget.amount)
     elif resources.step_seconds is not None:
@@ -267,17 +255,15 @@ def make_plan(
         token_dropout=_or(options.token_dropout, advice.token_dropout if unknown_token else 0.0),
         dtype=dtype,
         optimizer=optimizer,
-        eval_every=options.eval_every,
-        save_every=options.save_every,
+        eval_every=options.eval_every, save_every=options.save_every,
         evaluation_tokens=evaluation_tokens(model, rows, budget.kind, budget.amount),
-        document_mask=options.document_mask,
-        compile=compiled,
+        document_mask=options.document_mask, compile=compiled,
         patience=options.patience or _patience(options, epochs),
         init=_init(options, model, base),
         saved_dtype=base.saved_dtype if base else "float32",
         prompt_loss=options.prompt_loss if pairs else None,
         warm_up_steps=choose_warm_up(optimizer, base),
-    )
+    )  # fmt: skip
     micro_batch = _micro_batch(options, model, rows, resources, base)
     plan = with_micro_batch(plan, micro_batch)
     return PlannedModel(model=model, plan=plan, sharded=micro_batch.sharded, steps=steps)
@@ -388,15 +374,3 @@ def _is_short(options: TrainOptions, dtype: DType) -> bool:
 def _rows(batch_tokens: int, context: int, tokens: int) -> int:
     # a step sees the text once at most
     return max(1, min(batch_tokens // context, tokens // context))
-
-
-def _budget(options: TrainOptions, tokens: int, batch_tokens: int) -> Budget:
-    if options.time_budget is not None:
-        return Budget("seconds", options.time_budget)
-    if options.steps is not None:
-        return Budget("steps", options.steps)
-    trained = options.tokens
-    if trained is None:
-        assert options.epochs is not None
-        trained = math.ceil(min(options.epochs, MAX_EPOCHS) * tokens)
-    return Budget("steps", max(1, math.ceil(trained / batch_tokens)))

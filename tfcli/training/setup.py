@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 
 from tfcli.errors import DamagedError, UsageError
@@ -25,18 +24,17 @@ from tfcli.runtime.memory import available_memory, return_freed_memory
 from tfcli.text.corpus import Corpus
 from tfcli.training.bigram_init import bigram_tables
 from tfcli.training.callbacks import NO_CALLBACKS, Callbacks, ResumePoint
-from tfcli.training.examples import Sampler, WindowSampler
 from tfcli.training.fine_tuning import BaseModel
 from tfcli.training.loop import Trainer
 from tfcli.training.micro_batch import MemoryLimits, choose_micro_batch
 from tfcli.training.objectives import make_objective
 from tfcli.training.optimizers import Optimizer
 from tfcli.training.options import TrainOptions
-from tfcli.training.packing import PackedSampler
-from tfcli.training.pairs import PairSampler, PairTokens, for_pairs
+from tfcli.training.pairs import PairTokens, for_pairs
 from tfcli.training.plan import Plan, Resources, make_plan, with_micro_batch
 from tfcli.training.probe import Probe, can_compile
 from tfcli.training.run_text import corpus_metadata, tokens_of
+from tfcli.training.samplers import make_sampler
 from tfcli.training.sizing import (
     can_init_from_bigrams,
     expected_loss,
@@ -52,6 +50,7 @@ if TYPE_CHECKING:
     from tfcli.text.sources import Sources
     from tfcli.text.token_cache import TokenizedCorpus
     from tfcli.text.tokenizer import Tokenizer
+    from tfcli.training.examples import Sampler
 
 # Tokens in an optimizer step per device. With as few as keep a CPU busy, a GPU is mostly idle.
 BATCH_TOKENS = {"cpu": 2048, "mps": 4096, "cuda": 16384}
@@ -153,17 +152,11 @@ class TrainingJob:
 
     def pairs(self) -> PairTokens | None:
         """The pairs to train on; None: it is text."""
-        targets = self.corpus.training_targets
-        if targets is None:
-            return None
-        return PairTokens.of(self.corpus.training, targets, self.tokenizer.special)
+        return PairTokens.to_train_on(self.corpus, self.tokenizer.special)
 
     def held_out_pairs(self) -> PairTokens:
         """The pairs that are held out; none, where it is text."""
-        targets = self.corpus.held_out_targets
-        tokens = self.corpus.held_out if targets is not None else self.corpus.held_out[:0]
-        targets = np.empty(0, np.bool_) if targets is None else targets
-        return PairTokens.of(tokens, targets, self.tokenizer.special)
+        return PairTokens.held_out(self.corpus, self.tokenizer.special)
 
     def metadata(self, corpus: Corpus) -> dict[str, Any]:
         """What `run.json` records of it."""
@@ -183,26 +176,10 @@ class TrainingJob:
 
     def sampler(self) -> Sampler:
         """What chooses the examples of each step."""
-        context, rows = self.model_config.context_length, self.plan.batch_size
-        special = self.tokenizer.special
-        if (pairs := self.pairs()) is not None:
-            return PairSampler(
-                pairs, context=context, rows=rows, special=special, seed=self.seed,
-                prompt_loss=self.plan.prompt_loss or 0.0,
-            )  # fmt: skip
-        if self.plan.document_mask:
-            return PackedSampler(
-                self.corpus.training, context=context, rows=rows, special=special, seed=self.seed
-            )
-        return WindowSampler(
-            self.corpus.training,
-            context=context,
-            rows=rows,
-            special=special,
-            seed=self.seed,
-            ends=self.corpus.ends,
-            weights=self.corpus.weights,
-        )
+        return make_sampler(
+            self.corpus, self.plan, context=self.model_config.context_length,
+            special=self.tokenizer.special, seed=self.seed,
+        )  # fmt: skip
 
     def build_model(self, *, fresh: bool = True) -> Transformer:
         """The model, on its device, and where it is sharded this process's part of it.
