@@ -9,7 +9,7 @@ READY := .venv/ready
 setup: $(READY)
 
 # The lock: exact versions of everything, torch's among them.
-$(READY): pyproject.toml constraints.txt hatch_build.py tfcli/generation/engines/decoder.c $(wildcard tfcli/model/native/*.[ch])
+$(READY): pyproject.toml constraints.txt hatch_build.py $(wildcard tfcli/generation/engines/*.[ch] tfcli/model/native/*.[ch])
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt pip
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable . --group dev

@@ -13,24 +13,20 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 from packaging.tags import platform_tags
 
-# the decoder, which generates
-SOURCE = Path("tfcli/generation/engines/decoder.c")
-LIBRARY = SOURCE.with_name("_decoder.so")
-REASON = SOURCE.with_name(
-    "_decoder_missing.txt"
-)  # why there is no library; `tfcli doctor` shows it
-# the kernels, which train
-KERNELS = Path("tfcli/model/native")
-KERNELS_REASON = KERNELS / "_kernels_missing.txt"
-# sums may be reordered so that eight are computed at once; nothing else of -ffast-math
+# the decoder, which generates, and the kernels, which train
+DECODER, KERNELS = Path("tfcli/generation/engines"), Path("tfcli/model/native")
+# why there are no libraries; `tfcli doctor` shows it
+DECODER_REASON, KERNELS_REASON = DECODER / "_decoder_missing.txt", KERNELS / "_kernels_missing.txt"
 FLAGS = [
     "-O3", "-shared", "-fPIC", "-fno-math-errno", "-fno-trapping-math", "-fno-signed-zeros",
-    "-fassociative-math", "-freciprocal-math",
 ]  # fmt: skip
+# sums of the kernels may be reordered so that eight are computed at once; the decoder says itself
+# in which order it adds. Nothing else of -ffast-math
+KERNELS_FLAGS = ["-fvisibility=hidden", "-fassociative-math", "-freciprocal-math"]
 # on every x86-64 processor since 2013; a wheel may be carried to another machine, and `usable` in
 # decoder.c checks for these (compilers before gcc 11 do not know -march=x86-64-v3)
-X86_FLAGS = ["-mavx2", "-mfma"]
-# the kernels once more, for processors with longer vectors; library.py takes what it can use
+X86_FLAGS = ["-mavx2", "-mfma", "-mf16c"]
+# all once more, for processors with longer vectors; native.py and library.py take what they can use
 AVX512_FLAGS = [
     *X86_FLAGS, "-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mprefer-vector-width=512",
 ]  # fmt: skip
@@ -45,12 +41,15 @@ class NativeHook(BuildHookInterface):  # type: ignore[type-arg]
             return
         root = Path(self.root)
         for what, task, reason in (
-            ("decoder", "generation", compile_library(root)),
+            ("decoder", "generation", compile_decoder(root)),
             ("kernels", "training on a CPU", compile_kernels(root)),
         ):
             if reason:
                 self.app.display_warning(f"no compiled {what}: {task} will be slower ({reason})")
-        made = [LIBRARY, REASON, KERNELS_REASON, *(KERNELS / name for name in kernel_libraries())]
+        made = [
+            DECODER_REASON, *(DECODER / name for name in libraries("_decoder")),
+            KERNELS_REASON, *(KERNELS / name for name in libraries("_kernels")),
+        ]  # fmt: skip
         there = [path for path in made if (root / path).exists()]
         compiled = any(path.suffix == ".so" for path in there)
         build_data["artifacts"] += [path.as_posix() for path in there]
@@ -69,38 +68,37 @@ def wheel_tag(*, compiled: bool) -> str:
     return "py3-none-" + next(tag for tag in platform_tags() if not tag.startswith(promises))
 
 
-def compile_library(root: Path) -> str | None:
-    """Compiles the library into the source tree.
+def libraries(name: str) -> dict[str, list[str]]:
+    """The libraries of a name, with the flags for the instructions that each uses."""
+    if _is_x86():
+        return {f"{name}_avx2.so": X86_FLAGS, f"{name}_avx512.so": AVX512_FLAGS}
+    return {f"{name}.so": []}
+
+
+def compile_decoder(root: Path) -> str | None:
+    """Compiles the decoder into the source tree.
+
+    An old compiler may know only some of the instructions.
 
     Returns:
         Why there is none, in one line, which is also written beside the source; or None.
 
     """
-    library, reason_file = root / LIBRARY, root / REASON
-    library.unlink(missing_ok=True)
-    reason_file.unlink(missing_ok=True)
-    reason = _compile([root / SOURCE], library, X86_FLAGS if _is_x86() else [])
-    if reason:
-        reason_file.write_text(reason, encoding="utf-8")
-    return reason
-
-
-def kernel_libraries() -> dict[str, list[str]]:
-    """The libraries of the kernels, with the flags for the instructions that each uses."""
-    if _is_x86():
-        return {"_kernels_avx2.so": X86_FLAGS, "_kernels_avx512.so": AVX512_FLAGS}
-    return {"_kernels.so": []}
+    return _compile_all(root / DECODER, "_decoder", root / DECODER_REASON, [])
 
 
 def compile_kernels(root: Path) -> str | None:
-    """The same for the kernels; an old compiler may know only some of the instructions."""
-    folder, reason_file = root / KERNELS, root / KERNELS_REASON
+    """The same for the kernels."""
+    return _compile_all(root / KERNELS, "_kernels", root / KERNELS_REASON, KERNELS_FLAGS)
+
+
+def _compile_all(folder: Path, name: str, reason_file: Path, more: list[str]) -> str | None:
     reason_file.unlink(missing_ok=True)
     sources = sorted(folder.glob("*.c"))
     reasons = []
-    for name, flags in kernel_libraries().items():
-        (folder / name).unlink(missing_ok=True)
-        reasons.append(_compile(sources, folder / name, ["-fvisibility=hidden", *flags]))
+    for library, flags in libraries(name).items():
+        (folder / library).unlink(missing_ok=True)
+        reasons.append(_compile(sources, folder / library, [*more, *flags]))
     if None in reasons:
         return None
     reason_file.write_text(str(reasons[0]), encoding="utf-8")

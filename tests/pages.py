@@ -17,7 +17,7 @@ ROOT = Path(__file__).parent.parent
 # With --from, the model has the shape that it has.
 SHORTER = {
     "--time 60s": "--steps 6", "--time 79s": "--steps 6", "--time 2m": "--steps 4",
-    "--steps 50": "--steps 6", "--steps 2000": "--steps 2",
+    "--steps 500": "--steps 6", "--steps 50": "--steps 6", "--steps 2000": "--steps 2",
 }  # fmt: skip
 SMALL = {
     "TFCLI_TRAIN_NUM_LAYERS": "1",
@@ -52,8 +52,13 @@ def split_commands(block: str) -> Iterator[str]:
     assert not command, command
 
 
-def run_commands(block: str, folder: Path) -> None:
-    """Runs each command in bash; it has to end well."""
+def run_commands(block: str, folder: Path, *, small: bool = True) -> None:
+    """Runs each command in bash; it has to end well.
+
+    Args:
+        small: whether trainings without --from get a context too short for pairs.
+
+    """
     environment = bare_environment()
     tfcli = folder / "bin/tfcli"
     if not tfcli.exists():
@@ -66,7 +71,7 @@ def run_commands(block: str, folder: Path) -> None:
             line = line.replace(long, short)
         done = subprocess.run(
             ["bash", "-o", "pipefail", "-c", line],
-            cwd=folder, env=environment | ({} if "--from " in line else SMALL),
+            cwd=folder, env=environment | (SMALL if small and "--from " not in line else {}),
             stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
         )  # fmt: skip
         assert done.returncode in {0, 141}, f"{line}\n{done.stderr}"  # 141: `head` has seen enough

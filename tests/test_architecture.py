@@ -17,8 +17,8 @@ IDS = [str(path.relative_to(ROOT)) for path in MODULES]
 
 # Each package may import itself and every package before it in this order.
 ORDER = [
-    "errors", "options", "files", "runtime", "text", "stories", "model", "runs",
-    "training", "generation", "exchange", "api", "cli",
+    "errors", "options", "files", "runtime", "text", "stories", "tasks", "model", "runs",
+    "training", "generation", "exchange", "insight", "api", "cli",
 ]  # fmt: skip
 OUTSIDE = {"__main__", "__init__"}
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.conftest import Shell
+from tests.conftest import Called, RealShell, Shell
 from tests.pages import read_page
 from tfcli.generation.request_lines import KEYS as REQUEST_KEYS
 from tfcli.training import events
@@ -26,7 +28,7 @@ UNITS = {
     "any JSON", "object or text", "true or false", "ISO 8601, UTC", "0 to 1", "count", "numbers",
     "bytes", "tokens", "steps", "step", "steps or s", "s", "passes", "evaluations", "rows", "line",
     "nats", "list of nats", "nats/byte", "nats/token", "per token", "logit", "rate", "norm",
-    "FLOPs", "tokens/s", "bytes/token", "tokens/word",
+    "FLOPs", "tokens/s", "bytes/token", "tokens/word", "power of ten", "bits",
 }  # fmt: skip
 
 
@@ -212,6 +214,18 @@ def test_answers_of_generate(trained: Shell) -> None:
     assert "format_probability" in chosen
 
 
+def test_answers_of_a_chat(trained: Shell, tmp_path: Path) -> None:
+    pytest.importorskip("llguidance")
+    shutil.copytree(trained.folder / "checkpoints", tmp_path / "checkpoints")
+    template = "{# <think> #}{% for m in messages %}{{ m.content }}|{% endfor %}"
+    (tmp_path / "checkpoints/tale/chat_template.jinja").write_text(template)
+    asked = b'{"messages": [{"role": "user", "content": "Ann"}]}\n'
+    options = ("--run", "tale", "--chat", "--jsonl", "--regex", "<think>a</think>b")
+    (answer,) = objects(RealShell(tmp_path), "generate", *options, stdin=asked)
+    require_documented(answer, table("tfcli generate --jsonl", "answer"))
+    assert set(answer["message"]) == {"role", "content", "reasoning_content"}
+
+
 def test_scores(trained: Shell) -> None:
     text = b"Ann saw the moon.\nBob saw a ship.\n"
     run = ("--run", "tale")
@@ -236,6 +250,60 @@ def test_scores(trained: Shell) -> None:
         require_documented(answer, table("tfcli score --jsonl", "answer"))
     (wrong,) = objects(trained, "score", *run, "--jsonl", stdin=b'{"id": 1}\n', code=65)
     assert wrong.keys() == {"row", "id", "error"}
+
+
+def test_pairs_and_their_answers(shell: Shell) -> None:
+    made = shell("tasks", "copy", "--count", "60", "--length", "4")
+    (shell.folder / "copy.jsonl").write_bytes(made.out)
+    small = ["train", "copy.jsonl", "--steps", "3", "--layers", "1", "--width", "32", "--json"]
+    (planned,) = objects(shell, *small, "--dry-run")
+    require_documented(planned, RUN + table("tfcli train --dry-run --json"))
+    assert planned["pairs"].keys() == {
+        key.removeprefix("pairs.")
+        for key in table("tfcli train --dry-run --json").sometimes
+        if key.startswith("pairs.")
+    }
+    objects(shell, *small)
+    (shown,) = objects(shell, "runs", "show", "copy", "--json")
+    require_documented(shown["run"], RUN)
+    (found,) = objects(shell, "eval", "copy", "--json")
+    require_documented(found, table("tfcli eval --json"))
+    for row in objects(shell, "eval", "copy", "--jsonl"):
+        require_documented(row, table("tfcli eval --jsonl"))
+    (checked,) = objects(shell, "tasks", "check", "copy", "copy.jsonl", "--json")
+    require_documented(checked, table("tfcli tasks check --json"))
+    voted = objects(shell, "generate", "ab", "--vote", "2", "--jsonl", "--max-new-tokens", "3")
+    require_documented(voted[0], table("tfcli generate --jsonl", "answer"))
+
+
+# --- insight ------------------------------------------------------------------------------------
+
+
+def test_where_a_text_comes_from(trained: Shell) -> None:
+    (found,) = objects(trained, "trace", "tale", "--json", stdin=b"Nobody saw a ship by the sea.")
+    require_documented(found, table("tfcli trace --json"))
+
+
+def test_what_a_model_knows_by_heart(trained: Shell, tmp_path: Path) -> None:
+    key = str(tmp_path / "key.json")
+    assert trained("text", "canaries", "--key", key, stdin=b"Ann saw.\n" * 300).code == 0
+    audit = ("audit", "memory", "tale", "--windows", "20", "--json")
+    (found,) = objects(trained, *audit)
+    require_documented(found, table("tfcli audit memory --json"))
+    (found,) = objects(trained, *audit, "--canaries", key)
+    require_documented(found, table("tfcli audit memory --json"))
+    assert len(found["canaries"]) == 8
+
+
+def test_what_is_in_a_text(called: Called) -> None:
+    (called.folder / "a.txt").write_text("Write to ann@example.org.\n" * 2)
+    found = json.loads(called("text", "scan", "a.txt", "--json").out)
+    require_documented(found, table("tfcli text scan --json"))
+
+
+def test_what_a_text_repeats(shell: Shell) -> None:
+    (found,) = objects(shell, "text", "dedup", "--json", stdin=b"A line that is long enough.\n" * 9)
+    require_documented(found, table("tfcli text dedup --json"))
 
 
 # --- the rest -----------------------------------------------------------------------------------

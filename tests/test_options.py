@@ -208,3 +208,16 @@ def test_biases_and_choices_have_their_own_forms() -> None:
     assert parse_choices("yes, no") == parse_choices('["yes", "no"]') == ("yes", "no")
     bias: Any = options_of(GenerationRequest)["logit_bias"]
     assert bias.parse_json({"42": -1}) == ((42, -1.0),)
+
+
+@pytest.mark.parametrize(
+    ("text", "count"), [("500", 500), ("1.5k", 1500), ("2M", 2_000_000), ("1.005K", 1005)]
+)
+def test_counts_have_units(text: str, count: int) -> None:
+    assert parse_count(text) == count
+
+
+@pytest.mark.parametrize("text", ["20.5", "20,5", "1.0005k", "0", "-1", "1e3", "9" * 30])
+def test_what_is_no_whole_number_is_no_count(text: str) -> None:
+    with pytest.raises(ValueError, match="must be a whole number"):
+        parse_count(text)

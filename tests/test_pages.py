@@ -28,7 +28,15 @@ SECTIONS = [
     *((page, read_page(page)) for page in QUICK_STARTS),
     *(
         (page, part)
-        for page in ("docs/training.md", "docs/generating.md", "docs/recipes.md", "docs/json.md")
+        for page in (
+            "docs/training.md",
+            "docs/generating.md",
+            "docs/pairs.md",
+            "docs/recipes.md",
+            "docs/json.md",
+            "docs/chat.md",
+            "docs/insight.md",
+        )
         for part in re.split(r"^#+ (?=\w)", read_page(page), flags=re.MULTILINE)[1:]
     ),
 ]
@@ -57,7 +65,7 @@ def test_the_commands_of_the_pages_work(page: str, part: str, tmp_path: Path) ->
     for name in ("book.txt", "libro.txt", "tinyshakespeare.txt"):
         (tmp_path / name).write_text(BOOK)
     for block in command_blocks(part):
-        run_commands(block, tmp_path)
+        run_commands(block, tmp_path, small=page != "docs/pairs.md")
 
 
 def test_most_recipes_have_commands_to_run() -> None:
@@ -173,7 +181,7 @@ TERMS = {
     "Greedy", "Attention", "Feed-forward", "Residual", "Norm", "RoPE", "KV cache", "Embedding",
     "Hidden size", "Optimizer", "Muon", "Prompt", "Stop string", "Beam search", "Extra",
     "Repetition penalty", "User-defined symbol", "Token healing", "Bigram initialization", "Memory",
-    "Kneser-Ney",
+    "Kneser-Ney", "Chat template", "System prompt", "Turn",
 }  # fmt: skip
 
 

@@ -50,6 +50,7 @@ class ByteTokenizer:
     ) -> None:
         self.token_bytes = list(token_bytes)
         self.special = special
+        self.special_ids = {f"<|{i}|>": i for i in special.control}
         self._ids = {spelled: i for i, spelled in enumerate(token_bytes) if spelled} | (ids or {})
         self.vocab_size = len(self.token_bytes)
         self.byte_ids = frozenset(i for i, byte in enumerate(token_bytes) if byte >= b"\x80")
@@ -102,6 +103,34 @@ def own_byte_tokenizer(bos: Bos) -> SentencePieceTokenizer:
     return own
 
 
+def llama_like_pieces(*, gemma: bool) -> SentencePieceModel:
+    """A byte-pair model with a layout from elsewhere: Llama's with its prefix, or Gemma's.
+
+    Gemma's has `<pad>`, `<eos>`, `<bos>`, `<unk>`, symbols, and only then the bytes.
+    """
+    special = [
+        ("<unk>", PieceType.UNKNOWN),
+        ("<s>", PieceType.CONTROL),
+        ("</s>", PieceType.CONTROL),
+    ]
+    if gemma:
+        special = [
+            ("<pad>", PieceType.CONTROL), ("<eos>", PieceType.CONTROL),
+            ("<bos>", PieceType.CONTROL), ("<unk>", PieceType.UNKNOWN),
+            ("<start_of_turn>", PieceType.CONTROL), ("\n\n", PieceType.USER_DEFINED),
+        ]  # fmt: skip
+    bytes_ = [(f"<0x{byte:02X}>", PieceType.BYTE) for byte in range(256)]
+    words = ["▁▁", "▁t", "he", "in", "▁the", "aa", "aaa", "ing", "▁sh", "ip", "ship", "▁ship"]
+    letters = sorted({*"▁etaoinshrdlcumwfgypbvk.,ABEJMTéñ\n"})
+    pieces = [Piece(text, 0.0, type) for text, type in (*special, *bytes_)]
+    pieces += [Piece(word, -float(rank), PieceType.NORMAL) for rank, word in enumerate(words)]
+    pieces += [Piece(letter, -float(len(words)), PieceType.NORMAL) for letter in letters]
+    unk, bos, eos = (3, 2, 1) if gemma else (0, 1, 2)
+    return SentencePieceModel(
+        Algorithm.BPE, tuple(pieces), dummy_prefix=not gemma, unk_id=unk, bos_id=bos, eos_id=eos
+    )
+
+
 def reordered(own: SentencePieceTokenizer, order: Sequence[int]) -> ByteTokenizer:
     """The same tokenizer with other ids: what was id `i` is `order[i]`.
 
@@ -136,3 +165,22 @@ def without_eos(tokenizer: ByteTokenizer, *, bos: bool = False) -> ByteTokenizer
 
 def _with_bos(special: SpecialTokens, bos: Bos) -> SpecialTokens:
     return replace(special, bos={"its own": special.bos, "eos": special.eos, "none": None}[bos])
+
+
+# Of the tokenizer below; its symbols are tokens with a text.
+CONTROL = ["<|im_start|>", "<|im_end|>"]
+SYMBOLS = ["<|user|>", "<think>"]
+
+
+def chat_tokenizer(*, dummy_prefix: bool = False) -> SentencePieceTokenizer:
+    """Bytes, a space, two control tokens and two user-defined symbols."""
+    pieces = (
+        Piece("<unk>", 0, PieceType.UNKNOWN),
+        *(Piece(text, 0, PieceType.CONTROL) for text in ("<s>", "</s>")),
+        *(Piece(f"<0x{byte:02X}>", 0, PieceType.BYTE) for byte in range(256)),
+        Piece(SPACE_MARK, 0, PieceType.NORMAL),
+        *(Piece(text, 0, PieceType.CONTROL) for text in CONTROL),
+        *(Piece(text, 0, PieceType.USER_DEFINED) for text in SYMBOLS),
+    )
+    model = SentencePieceModel(Algorithm.BPE, pieces, dummy_prefix=dummy_prefix)
+    return SentencePieceTokenizer(write_pieces(model))

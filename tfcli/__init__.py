@@ -8,9 +8,11 @@ listed before it on its own (`tests/test_architecture.py` enforces it):
     4  training     the plan, samplers and objectives, optimizers, the loop
        generation   requests, sampling, engines, streaming
        exchange     Hugging Face and GGUF, in and out
+       insight      where a text comes from, what a model knows by heart: figures, no rendering
     3  runs         a run's folder: its steps, its metrics, the newest valid step
     2  text         files -> documents -> token ids
        stories      what the demo trains on, told by a grammar that knows their probability
+       tasks        pairs of prompt and answer that can be checked
        model        the Transformer, its configuration, its parameters, its cost
     1  files        the only writer: atomic files and folders, locks, manifests
        runtime      device, number format, memory, threads, distributed processes
@@ -21,7 +23,8 @@ listed before it on its own (`tests/test_architecture.py` enforces it):
 TYPE_CHECKING = False  # type checkers know the name; typing takes longer to import than all this
 if TYPE_CHECKING:
     from tfcli import errors
-    from tfcli.api.open_run import OpenRun, list_runs, open_run
+    from tfcli.api.list_runs import list_runs
+    from tfcli.api.open_run import OpenRun, open_run
     from tfcli.api.results import Completion, Score, TokenScore
 
 __version__ = "0.1.0"
@@ -40,11 +43,13 @@ if not TYPE_CHECKING:  # where it is used, a misspelled name is an error of the 
             hints = {
                 "train": "; train with the command: tfcli train FILE",
                 "generate": "; tfcli.open_run().generate(...) does",
+                "chat": "; tfcli.open_run().chat(...) does",
                 "score": "; tfcli.open_run().score(...) does",
                 "load": "; tfcli.open_run(...) opens a run",
             }
             raise AttributeError(f"module 'tfcli' has no attribute {name!r}{hints.get(name, '')}")
-        module = "results" if name in {"Completion", "Score", "TokenScore"} else "open_run"
+        module = "list_runs" if name == "list_runs" else "open_run"
+        module = "results" if name in {"Completion", "Score", "TokenScore"} else module
         return getattr(import_module(f"tfcli.api.{module}"), name)
 
 

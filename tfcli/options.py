@@ -392,8 +392,9 @@ def parse_count(text: str) -> int:
     import re
 
     factors = {"": 1, "k": 10**3, "m": 10**6, "b": 10**9, "g": 10**9}
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)([kmbg]?)", text.lower())
-    count = round(float(match[1]) * factors[match[2]]) if match else 0
-    if not 0 < count < 10**15:
+    match = re.fullmatch(r"(\d{1,18})(?:\.(\d{1,18}))?([kmbg]?)", text.lower(), re.ASCII)
+    whole, decimals, unit = match.groups(default="") if match else ("0", "", "")
+    count, rest = divmod(int(whole + decimals) * factors[unit], 10 ** len(decimals))
+    if rest or not 0 < count < 10**15:
         raise ValueError(f"must be a whole number such as 500, 20k or 2M, not {text!r}")
-    return count
+    return int(count)

@@ -318,3 +318,19 @@ def test_tokenizer_goes_there_and_back(run: tfcli.OpenRun) -> None:
         tokenizer.encode("\udcff")
     cut = tokenizer.encode("👍")[:-1]
     assert tokenizer.decode(cut).startswith("\ufffd")
+
+
+def test_text_is_scored_after_a_prompt_with_what_else_was_likely(run: tfcli.OpenRun) -> None:
+    after = run.score(" saw the moon", prompt="Ann", top_logprobs=2)
+    whole, before = run.score("Ann saw the moon"), run.score("Ann")
+    assert after.nats == pytest.approx(whole.nats - before.nats, abs=1e-3)
+    for token in after.by_token:
+        assert len(token.top_logprobs) == 2
+        assert token.top_logprobs[0][1] >= token.top_logprobs[1][1]
+    assert not whole.by_token[0].top_logprobs
+    (same,) = run.score_batch([" saw the moon"], prompts=["Ann"])
+    assert same.nats == pytest.approx(after.nats)
+    with pytest.raises(UsageError, match="1 texts have 2 prompts"):
+        run.score_batch(["a"], prompts=["b", "c"])
+    with pytest.raises(UsageError, match="top_logprobs must be from 0 to 100"):
+        run.score("a", top_logprobs=101)

@@ -55,6 +55,43 @@ def test_imported_run_is_listed_shown_and_trained_further(workshop: Shell) -> No
     assert "tfcli train FILE --from back" in done.err
 
 
+def test_gguf_file_is_imported_with_the_same_text(workshop: Shell) -> None:
+    workshop("export", "tale", "it.gguf", "--to", "gguf")
+    done = workshop("import", "it.gguf", "--run", "back")
+    assert done.code == 0, done.err
+    assert (
+        json.loads(workshop("runs", "show", "back", "--json").out)["run"]["imported"] == "it.gguf"
+    )
+    arguments = ("generate", "Ann saw", "--greedy", "--max-new-tokens", "20")
+    assert workshop(*arguments, "--run", "back").out == workshop(*arguments, "--run", "tale").out
+
+
+def test_gguf_file_that_cannot_be_read_leaves_nothing(workshop: Shell) -> None:
+    workshop("export", "tale", "it.gguf", "--to", "gguf")
+    whole = (workshop.folder / "it.gguf").read_bytes()
+    (workshop.folder / "short.gguf").write_bytes(whole[:-1000])
+    (workshop.folder / "hostile.gguf").write_bytes(whole[:8] + b"\xff" * 16 + whole[24:])
+    for name in ("short.gguf", "hostile.gguf"):
+        done = workshop("import", name, "--run", "back")
+        assert done.code == 65, done.err
+        assert f"{name} is not a valid GGUF file" in done.err
+    assert workshop("import", "none.gguf", "--run", "back").code == 66
+    assert not (workshop.folder / "checkpoints" / "back").exists()
+
+
+def test_chat_template_goes_along_when_a_run_is_trained_further(workshop: Shell) -> None:
+    workshop("export", "tale", "out", "--to", "huggingface")
+    (workshop.folder / "out" / "chat_template.jinja").write_text("{{ messages }}")
+    workshop("import", "out", "--run", "back")
+    done = workshop("train", "book.txt", "--from", "back", "--run", "more", "--steps", "2")
+    assert done.code == 0, done.err
+    done = workshop("export", "more", "again", "--to", "huggingface")
+    assert done.code == 0, done.err
+    assert (workshop.folder / "again" / "chat_template.jinja").read_text() == "{{ messages }}"
+    described = json.loads((workshop.folder / "again" / "tokenizer_config.json").read_text())
+    assert "split_special_tokens" not in described, "the template writes control tokens"
+
+
 def test_cost_of_quantization_is_measured(workshop: Shell) -> None:
     done = workshop("export", "tale", "it.gguf", "--to", "gguf", "--type", "q8_0", "--json")
     assert done.code == 0, done.err
@@ -104,7 +141,7 @@ def test_tokenizer_is_exported_and_imported_alone(workshop: Shell) -> None:
         (["export", "tale", "checkpoints", "--to", "ollama"], 73, "already exists"),
         (["export", "tale", "/dev/null", "--to", "gguf"], 73, "already exists"),
         (["export", "tale", ".", "--to", "huggingface"], 73, "already exists"),
-        (["import", "book.txt", "--run", "new"], 65, "is a file"),
+        (["import", "book.txt", "--run", "new"], 65, "neither a folder"),
         (["import", "nothing", "--run", "new"], 66, "folder nothing not found"),
         (["import", ".", "--run", "tale"], 73, "already"),
         (["import", ".", "--run", "../x"], 2, "../x"),

@@ -154,7 +154,7 @@ INVALID_ROWS: dict[str, tuple[bytes, str]] = {
     "another name": (b'{"inputs": "x"}', "unknown key 'inputs': did you mean 'prompt'?"),
     "twice": (
         b'{"max_tokens": 2, "max_new_tokens": 3}',
-        "max_new_tokens was given twice: its other name is",
+        "max_new_tokens was given twice: as 'max_tokens' and 'max_new_tokens'",
     ),
     "misspelled": (b'{"promt": "x"}', "line 2: unknown key 'promt'"),
     "wrong type": (b'{"temperature": "hot"}', "line 2: temperature must be a number"),
@@ -169,7 +169,6 @@ INVALID_ROWS: dict[str, tuple[bytes, str]] = {
         b'{"logit_bias": {"5": 1' + b"0" * 400 + b"}}",
         "line 2: logit_bias must be finite",
     ),
-    "no number": (b'{"temperature": null}', "line 2: temperature must be a number, not null"),
     "null": (b'{"prompt": null}', "line 2: prompt must be a string, not null"),
     "too low": (b'{"temperature": -1}', "line 2: temperature must be at least 0, not -1"),
     "a list of prompts": (b'{"prompt": ["x"]}', "line 2: prompt must be a string"),

@@ -20,8 +20,8 @@ pytestmark = pytest.mark.skipif(os.name == "nt", reason="needs POSIX terminals")
 def session(shell: Shell, *arguments: str, env: dict[str, str] | None = None) -> pexpect.spawn:
     return pexpect.spawn(
         sys.executable,
-        ["-m", "tfcli", "generate", "--run", "tale", "-i", "--greedy", "--max-new-tokens", "4",
-         *arguments],
+        ["-m", "tfcli", "generate", "--run", "tale", "-i", "--max-new-tokens", "4", *arguments,
+         *([] if "--temperature" in arguments else ["--greedy"])],
         cwd=str(shell.folder),
         env=bare_environment() | {"TERM": "xterm-256color", "COLUMNS": "300"} | (env or {}),
         dimensions=(30, 300), encoding="utf-8", timeout=20,
@@ -220,3 +220,27 @@ def test_file_is_for_interactive_sessions(trained: Shell) -> None:
     assert done.code == 2
     assert "--file requires -i" in done.err
     assert "try: tfcli generate < book.txt" in done.err
+
+
+def test_one_of_several_continuations_is_taken_and_turns_are_undone(
+    trained: Shell, tmp_path: Path
+) -> None:
+    story = tmp_path / "story.txt"
+    child = session(trained, "--temperature", "3", "--seed", "1")
+    say(child, "Ann saw")
+    say(child, "/take 1", "no such continuation", "/retry 3")
+    say(child, "/retry 2", "--- 1 ---", "--- 2 ---", "/take 1 to /take 2 chooses one")
+    say(child, f"/save {story}", "Saved to")
+    second = story.read_text()
+    say(child, "/take 1")
+    say(child, f"/save {tmp_path / 'first.txt'}", "Saved to")
+    first = (tmp_path / "first.txt").read_text()
+    assert first != second
+    assert first.startswith("Ann saw")
+    say(child, "/take 3", "no such continuation", "/take 1 to /take 2")
+    say(child, "Then")
+    say(child, "/undo x", "/undo takes a number from 1 to 99")
+    say(child, "/undo 2", "New text.")
+    say(child, "/sav\t", "Saved to")
+    say(child, "/quit")
+    quit_session(child)

@@ -160,6 +160,26 @@ def test_prompt_on_the_command_line_overrides_lines_in_the_environment(trained: 
 
 
 HOT = ("generate", "--run", "tale", "--temperature", "2", "--seed", "3", "--max-new-tokens", "40")
+
+
+@pytest.mark.parametrize(
+    ("command", "variables", "error"),
+    [
+        ("train", {"TFCLI_TRAIN_TIME": "abc"}, "TFCLI_TRAIN_TIME must be a duration"),
+        ("generate", {"TFCLI_GENERATE_TOP_P": "7"}, "TFCLI_GENERATE_TOP_P must be between"),
+        ("train", {"TFCLI_TRAIN_TIME": "9s", "TFCLI_TRAIN_STEPS": "3"},
+         "TFCLI_TRAIN_TIME cannot be combined with TFCLI_TRAIN_STEPS"),
+    ],
+)  # fmt: skip
+def test_wrong_value_in_the_environment_is_named_by_its_variable(
+    called: Shell, command: str, variables: dict[str, str], error: str
+) -> None:
+    done = called(command, "book.txt", env=variables)
+    assert done.code == 2
+    assert error in done.err
+    assert "--time" not in done.err
+
+
 TOP_K = {"TFCLI_GENERATE_TOP_K": "9"}
 
 
@@ -235,7 +255,7 @@ def test_every_option_of_a_request_is_accepted_by_its_name(trained: Shell) -> No
         "top_p": 0.9, "min_p": 0.01, "typical_p": 0.9, "seed": 3, "logit_bias": {"5": 1},
         "repetition_penalty": 1.1, "presence_penalty": 0.1, "frequency_penalty": 0.1,
         "no_repeat_ngram_size": 3, "dry_multiplier": 0.8, "min_new_tokens": 1,
-        "ignore_eos": False, "token_healing": True,
+        "ignore_eos": False, "token_healing": True, "special": False, "raw": False,
     }  # fmt: skip
     others = (
         {"greedy": True}, {"regex": "ab?"}, {"choices": ["x", "y"]},

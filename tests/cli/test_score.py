@@ -317,3 +317,13 @@ def test_empty_and_invalid_input_is_handled(trained: Shell, case: str) -> None:
     assert done.code == code, done.err
     assert message in done.err + done.out.decode()
     assert "Traceback" not in done.err
+
+
+def test_of_a_folder_what_is_no_text_is_left_out_and_named(trained: Shell, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("Ann saw a ship.\n")
+    (tmp_path / "b.pdf").write_bytes(b"%PDF-1.7\n")
+    done = trained("score", str(tmp_path), "--run", "tale", "--json")
+    assert done.code == 0, done.err
+    assert json.loads(done.out)["bytes"] == 16
+    assert "b.pdf is a PDF, not text" in " ".join(done.err.split())
+    assert trained("score", str(tmp_path / "b.pdf"), "--run", "tale").code == 65

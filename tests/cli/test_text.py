@@ -101,6 +101,11 @@ def test_another_text_is_refused(shell: Shell) -> None:
     (shell.folder / "other.txt").write_text(BOOK.replace("Ann", "Eve"))
     done = shell("train", "--resume", "it", "other.txt", "--steps", "1")
     assert done.code == 65
+    assert "other.txt is not the text of it" in done.err
+    assert "tfcli train --resume it # without FILE" in done.err
+    shutil.rmtree(shell.folder / "checkpoints/.cache")
+    done = shell("train", "--resume", "it", "other.txt", "--steps", "1")
+    assert done.code == 65
     assert "has changed" in done.err
 
 
@@ -174,3 +179,39 @@ def test_context_can_be_shorter_than_that_of_the_run_to_start_from(shell: Shell)
     )
     assert done.code == 2
     assert "at most 16" in done.err
+
+
+def notes_of_newer_text(shell: Shell) -> list[str]:
+    done = shell("train", "--resume", "it", "--steps", "1")
+    assert done.code == 0, done.err
+    text = " ".join(done.err.split())
+    return [text[text.index("Note: since") :]] if "Note: since" in text else []
+
+
+def test_new_chapter_is_said_when_a_run_is_resumed(shell: Shell) -> None:
+    novel = shell.folder / "novel"
+    novel.mkdir()
+    (novel / "one.txt").write_text(BOOK)
+    (novel / "cover.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(range(256)))
+    train(shell, "novel", "--exclude", "draft*")
+    assert not notes_of_newer_text(shell)
+    (novel / "draft.txt").write_text("Not yet a chapter.\n")
+    (novel / "photo.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(range(255)))
+    assert not notes_of_newer_text(shell)
+    (novel / "two.txt").write_text("Ann saw the sea.\n" * 20)
+    (note,) = notes_of_newer_text(shell)
+    assert "novel/two.txt (340 bytes) came" in note
+    assert "tfcli train novel --exclude 'draft*' --from it" in note
+    with (novel / "one.txt").open("a") as file:
+        file.write("One more line.\n")
+    (note,) = notes_of_newer_text(shell)
+    assert "novel/two.txt (340 bytes) came and novel/one.txt changed" in note
+
+
+def test_touched_text_that_is_the_same_is_not_said(shell: Shell) -> None:
+    train(shell, "book.txt")
+    (shell.folder / "book.txt").write_text(BOOK)
+    assert not notes_of_newer_text(shell)
+    (shell.folder / "book.txt").write_text(BOOK.replace("Ann", "Eve"))
+    (note,) = notes_of_newer_text(shell)
+    assert "tfcli train book.txt --from it" in note

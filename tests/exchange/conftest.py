@@ -11,7 +11,7 @@ import torch
 
 from tests.conftest import BOOK
 from tests.runs.helpers import metadata
-from tfcli.model.config import Family, named_config
+from tfcli.model.config import Family, RopeScaling, named_config
 from tfcli.model.transformer import Transformer
 from tfcli.runs.run import Run, create_run
 from tfcli.runs.step import HeldOutLoss, StepState, save_step
@@ -28,6 +28,11 @@ ACCEPTANCE = [
 ]  # fmt: skip
 SPACE_MARK = "a \u2581 b"
 
+# Of heads of 48: fast, slow and middle pairs within a context of 96.
+LLAMA3 = RopeScaling(
+    kind="llama3", factor=4.0, low_freq_factor=1.0, high_freq_factor=4.0, original_context=48
+)
+LINEAR = RopeScaling(kind="linear", factor=2.5)
 SHAPES: dict[str, dict[str, Any]] = {
     "modern, tied": {"family": "modern", "tied_head": True},
     "modern, untied": {"family": "modern", "tied_head": False},
@@ -35,6 +40,9 @@ SHAPES: dict[str, dict[str, Any]] = {
     "llama, untied": {"family": "llama", "tied_head": False},
     "llama, tied": {"family": "llama", "tied_head": True, "num_kv_heads": 1},
     "llama, q, k, v bias": {"family": "llama", "qkv_bias": True, "num_kv_heads": 1},
+    "llama, attention bias": {"family": "llama", "qkv_bias": True, "output_bias": True},
+    "llama, llama3 RoPE": {"family": "llama", "head_dim": 48, "rope_scaling": LLAMA3},
+    "modern, linear RoPE": {"family": "modern", "rope_scaling": LINEAR},
     "gpt2": {"family": "gpt2", "tied_head": True},
 }
 
@@ -66,6 +74,8 @@ def make_run(tmp_path: Path, tokenizer: Tokenizer) -> MakeRun:
         width: int = 64,
         sliding_window: int | None = None,
         qkv_bias: bool = False,
+        output_bias: bool = False,
+        rope_scaling: RopeScaling | None = None,
         head_dim: int | None = None,
         tokenizer: Tokenizer = tokenizer,
         **shape: Any,
@@ -78,6 +88,7 @@ def make_run(tmp_path: Path, tokenizer: Tokenizer) -> MakeRun:
         )  # fmt: skip
         config = dataclasses.replace(
             config, sliding_window=sliding_window, qkv_bias=qkv_bias,
+            output_bias=output_bias, rope_scaling=rope_scaling,
             head_dim=head_dim or config.head_dim,
         )  # fmt: skip
         model = random_weights(Transformer(config))

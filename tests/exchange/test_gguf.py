@@ -40,7 +40,7 @@ def test_metadata_describes_the_model(shape: str, make_run: MakeRun, tmp_path: P
     facts, arrays = read(tmp_path / "it.gguf")
     config = run.model_config
     kind = facts["general.architecture"]
-    llama = "qwen2" if config.qkv_bias else "llama"
+    llama = "qwen2" if config.is_qwen2 else "llama"
     assert kind == {"modern": "qwen3", "llama": llama, "gpt2": "gpt2"}[config.family]
     assert facts[f"{kind}.context_length"] == config.context_length
     assert facts[f"{kind}.embedding_length"] == config.d_model

@@ -11,18 +11,22 @@ import numpy as np
 import pytest
 import torch
 import transformers
+from safetensors.numpy import load_file, save_file
 
 from tests.exchange.conftest import SHAPES, MakeRun, random_weights
+from tfcli.api.open_run import open_run as open_run_of_api
 from tfcli.errors import ConflictError, UsageError
 from tfcli.exchange import export_huggingface
 from tfcli.exchange.architectures import from_config_json, to_config_json
 from tfcli.exchange.export_huggingface import export_to_huggingface
-from tfcli.exchange.import_huggingface import import_run, inspect_checkpoint
+from tfcli.exchange.import_huggingface import inspect_checkpoint
+from tfcli.exchange.import_run import import_run
 from tfcli.files import verify_folder
 from tfcli.generation.engines.engine import Engine
 from tfcli.generation.engines.numpy_engine import NumpyEngine
 from tfcli.generation.open_engine import open_engine, open_model
 from tfcli.generation.request import DEFAULT_TRUNCATION, Sampling, Truncation
+from tfcli.model.safetensors_file import SafetensorsFile
 from tfcli.model.transformer import Transformer
 from tfcli.runs.run import Run, open_run
 from tfcli.runs.step import MODEL, map_arrays
@@ -166,7 +170,7 @@ def test_config_json_round_trip(shape: str, make_run: MakeRun) -> None:
     config, special = run.model_config, run.tokenizer().special
     value = json.loads(json.dumps(to_config_json(config, special)))
     assert (value["bos_token_id"], value["eos_token_id"]) == (special.bos, special.eos)
-    assert from_config_json(value, vocab_size=config.vocab_size) == config
+    assert from_config_json(value) == config
 
 
 def engines(run: Run, step: ValidStep) -> list[Engine]:
@@ -209,6 +213,21 @@ MODELS: dict[str, tuple[str, dict[str, Any]]] = {
         {"tie_word_embeddings": True, "use_sliding_window": True, "sliding_window": 11,
          "max_window_layers": 0,
          "rope_parameters": {"rope_type": "default", "rope_theta": 1_000_000.0}},
+    ),
+    "Llama, attention bias": ("Llama", {"attention_bias": True}),
+    "Llama 3": (
+        "Llama",
+        {"head_dim": 16, "rope_parameters": {
+            "rope_type": "llama3", "rope_theta": 500.0, "factor": 4.0, "low_freq_factor": 1.0,
+            "high_freq_factor": 4.0, "original_max_position_embeddings": 48}},
+    ),
+    "Llama, linear RoPE": (
+        "Llama",
+        {"rope_parameters": {"rope_type": "linear", "rope_theta": 10_000.0, "factor": 3.0}},
+    ),
+    "Qwen2, dynamic RoPE": (
+        "Qwen2",
+        {"rope_parameters": {"rope_type": "dynamic", "rope_theta": 10_000.0, "factor": 3.0}},
     ),
     "Qwen3": ("Qwen3", {"head_dim": 16}),
     "Qwen3, window": (
@@ -299,7 +318,6 @@ def test_imported_gpt2_computes_the_same(tokenizer: Tokenizer, tmp_path: Path) -
 
 
 def test_gpt2_names_without_prefix_are_imported(tokenizer: Tokenizer, tmp_path: Path) -> None:
-    from safetensors.torch import load_file, save_file
     from transformers import GPT2Config, GPT2LMHeadModel
 
     config = GPT2Config(vocab_size=tokenizer.vocab_size, n_positions=96, n_embd=48, n_layer=1,
@@ -309,8 +327,8 @@ def test_gpt2_names_without_prefix_are_imported(tokenizer: Tokenizer, tmp_path: 
     weights = load_file(folder / "model.safetensors")
     without_prefix = {name.removeprefix("transformer."): weight for name, weight in weights.items()}
     without_prefix |= {
-        "h.0.attn.bias": torch.ones(1, 1, 96, 96),
-        "h.0.attn.masked_bias": torch.ones(1),
+        "h.0.attn.bias": np.ones((1, 1, 96, 96), np.float32),
+        "h.0.attn.masked_bias": np.ones(1, np.float32),
     }
     save_file(without_prefix, folder / "model.safetensors")
     run = import_run(inspect_checkpoint(folder), tmp_path / "checkpoints" / "theirs")
@@ -318,32 +336,69 @@ def test_gpt2_names_without_prefix_are_imported(tokenizer: Tokenizer, tmp_path: 
     assert_same_model(model, theirs, [BEGIN, *tokenizer.encode(TEXT)])
 
 
-@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
-def test_other_number_formats_become_float32(
-    dtype: torch.dtype, tokenizer: Tokenizer, tmp_path: Path
+@pytest.mark.parametrize(
+    ("dtype", "kept"),
+    [
+        (torch.float16, "F16"), (torch.bfloat16, "BF16"), (torch.float32, "F32"),
+        (torch.float64, "F32"),
+    ],
+)  # fmt: skip
+def test_number_formats_are_kept(
+    dtype: torch.dtype, kept: str, tokenizer: Tokenizer, tmp_path: Path
 ) -> None:
     theirs = make_theirs("Llama", tokenizer.vocab_size, {}).to(dtype)
-    run = import_run(
-        inspect_checkpoint(saved(theirs, tokenizer, tmp_path / "in")),
-        tmp_path / "checkpoints" / "theirs",
-    )
-    model = open_model(run, choose_step(run, None, on_damaged=fail))
+    folder = saved(theirs, tokenizer, tmp_path / "in")
+    run = import_run(inspect_checkpoint(folder), tmp_path / "checkpoints" / "theirs")
+    step = choose_step(run, None, on_damaged=fail)
+    assert {one.format for one in SafetensorsFile(step.path / MODEL).tensors.values()} == {kept}
+    model = open_model(run, step)
     expected = theirs.state_dict()["model.layers.1.mlp.up_proj.weight"].float()
     weight = dict(model.named_parameters())["blocks.1.feed_forward.up.weight"]
     assert torch.equal(weight, expected)
+    assert_same_model(model, open_theirs(folder), [BEGIN, *tokenizer.encode(TEXT)])
 
 
-def test_embedding_rows_without_a_token_are_dropped(tokenizer: Tokenizer, tmp_path: Path) -> None:
+def test_embedding_rows_without_a_token_are_kept_and_never_generated(
+    tokenizer: Tokenizer, tmp_path: Path
+) -> None:
     theirs = make_theirs("Llama", tokenizer.vocab_size + 12, {})
+    with torch.no_grad():
+        theirs.lm_head.weight[tokenizer.vocab_size :] = 3.0  # they would be likely
     plan = inspect_checkpoint(saved(theirs, tokenizer, tmp_path / "in"), context_length=40)
-    assert plan.dropped_rows == 12
+    assert plan.unused_rows == 12
     run = import_run(plan, tmp_path / "checkpoints" / "theirs")
-    model = open_model(run, choose_step(run, None, on_damaged=fail))
+    step = choose_step(run, None, on_damaged=fail)
+    model = open_model(run, step)
     assert model.config.context_length == 40
     ids = torch.tensor([[BEGIN, *tokenizer.encode(TEXT)][:40]])
     with torch.no_grad():
-        expected = theirs(ids).logits[:, :, : tokenizer.vocab_size]
-        torch.testing.assert_close(model(ids), expected, rtol=0, atol=1e-5)
+        torch.testing.assert_close(model(ids), theirs(ids).logits, rtol=0, atol=1e-5)
+    opened = open_run_of_api(run.path)
+    assert len(opened.generate("Ann", max_new_tokens=20, seed=1)) > 0
+    export_to_huggingface(run, step, tmp_path / "out")
+    again = open_theirs(tmp_path / "out").state_dict()
+    for name, weight in theirs.state_dict().items():
+        assert torch.equal(again[name], weight), name
+
+
+@pytest.mark.parametrize(("said", "stored"), [(True, True), (False, False)])
+def test_tied_head_is_found_whatever_is_said(
+    said: bool, stored: bool, tokenizer: Tokenizer, tmp_path: Path
+) -> None:
+    """A file may say that the head is tied and hold it, or that it is not and lack it."""
+    theirs = make_theirs("Llama", tokenizer.vocab_size, {"tie_word_embeddings": True})
+    folder = saved(theirs, tokenizer, tmp_path / "in")
+    weights = load_file(folder / MODEL)
+    weights.pop("lm_head.weight", None)
+    if stored:
+        weights["lm_head.weight"] = weights["model.embed_tokens.weight"]
+    save_file(weights, folder / MODEL)
+    described = json.loads((folder / "config.json").read_text()) | {"tie_word_embeddings": said}
+    (folder / "config.json").write_text(json.dumps(described))
+    run = import_run(inspect_checkpoint(folder), tmp_path / "checkpoints" / "theirs")
+    assert run.model_config.tied_head
+    model = open_model(run, choose_step(run, None, on_damaged=fail))
+    assert_same_model(model, theirs, [BEGIN, *tokenizer.encode(TEXT)])
 
 
 def test_tokenizer_json_is_enough(make_run: MakeRun, tokenizer: Tokenizer, tmp_path: Path) -> None:

@@ -20,7 +20,8 @@ from tests.exchange.conftest import MakeRun
 from tfcli.errors import DataError, NotFoundError, TfcliError
 from tfcli.exchange.architectures import from_config_json
 from tfcli.exchange.export_huggingface import export_to_huggingface
-from tfcli.exchange.import_huggingface import import_run, inspect_checkpoint
+from tfcli.exchange.import_huggingface import inspect_checkpoint
+from tfcli.exchange.import_run import import_run
 
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 
@@ -126,10 +127,21 @@ FAULTS: dict[str, tuple[Callable[[Path], Any], str]] = {
     "another model type": (lambda f: configure(f, model_type="granite"), "model_type"),
     "quantized": (lambda f: configure(f, quantization_config={"bits": 4}), "quantization_config"),
     "RoPE type under its older key": (
-        lambda f: configure(f, rope_parameters={"type": "linear", "factor": 4}), "linear"
+        lambda f: configure(f, rope_parameters={"type": "longrope", "factor": 4}), "longrope"
     ),
     "RoPE scaling under its older key": (
-        lambda f: configure(f, rope_scaling={"type": "dynamic", "factor": 2.0}), "dynamic"
+        lambda f: configure(f, rope_scaling={"type": "yarn", "factor": 2.0}), "yarn"
+    ),
+    "RoPE scaling without a factor": (
+        lambda f: configure(f, rope_scaling={"type": "linear"}), "factor 'None'"
+    ),
+    "RoPE scaling by nothing": (
+        lambda f: configure(f, rope_scaling={"type": "linear", "factor": 0}), "positive"
+    ),
+    "llama3 RoPE without its original context": (
+        lambda f: configure(f, rope_scaling={
+            "rope_type": "llama3", "factor": 8, "low_freq_factor": 1, "high_freq_factor": 4}),
+        "original_max_position_embeddings",
     ),
     "partial RoPE": (
         lambda f: configure(f, rope_parameters={"partial_rotary_factor": 0.5}), "partial_rotary"
@@ -216,10 +228,10 @@ def test_any_config_json_is_read_or_refused(data: st.DataObject) -> None:
         "num_hidden_layers": 1, "intermediate_size": 8, "max_position_embeddings": 8,
         "rope_parameters": {}, "sliding_window": None, "use_sliding_window": None,
         "layer_types": None, "tie_word_embeddings": True, "head_dim": 4, "rms_norm_eps": 1e-6,
-        "rope_theta": 1.0, "rope_scaling": None,
+        "rope_theta": 1.0, "rope_scaling": None, "vocab_size": 300,
     }  # fmt: skip
     names = data.draw(st.lists(st.sampled_from(list(known)), min_size=1, unique=True))
     try:
-        from_config_json(known | {name: data.draw(ANY) for name in names}, vocab_size=300)
+        from_config_json(known | {name: data.draw(ANY) for name in names})
     except TfcliError as error:
         assert error.exit_code == 65

@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from tests.conftest import BOOK, SENTENCES
+from tests.conftest import BOOK, SENTENCES, Shell
 from tests.exchange.conftest import ACCEPTANCE, SHAPES, SPACE_MARK, MakeRun
-from tests.exchange.test_huggingface import TEXT, greedy
+from tests.exchange.test_byte_level_models import MODELS, saved
+from tests.exchange.test_huggingface import TEXT, fail, greedy, greedy_of_engine
 from tfcli.exchange.export_gguf import export_to_gguf
+from tfcli.exchange.formats import NumberType
+from tfcli.exchange.import_gguf import inspect_gguf
+from tfcli.exchange.import_huggingface import inspect_checkpoint
+from tfcli.exchange.import_run import import_run
+from tfcli.generation.engines.numpy_engine import NumpyEngine
+from tfcli.generation.open_engine import open_model
+from tfcli.runs.run import find_run
+from tfcli.runs.step import MODEL as WEIGHTS
+from tfcli.runs.step import map_arrays
+from tfcli.runs.valid_steps import choose_step
 from tfcli.text.sentencepiece_tokenizer import BEGIN
 from tfcli.text.tokenizer_training import train_tokenizer
 
@@ -72,3 +84,43 @@ def test_q8_0_logits_are_close(make_run: MakeRun, tmp_path: Path) -> None:
         expected = model(torch.tensor([ids]))[0]
     actual = torch.from_numpy(theirs.scores[: len(ids)])
     assert (actual - expected).abs().max() < 0.05 * expected.abs().max()
+
+
+# --- import -------------------------------------------------------------------------------------
+
+
+def greedy_of_theirs(path: Path, ids: list[int], count: int) -> list[int]:
+    generated = open_theirs(path).generate(ids, temp=0.0, top_k=1, repeat_penalty=1.0)
+    return [*ids, *(int(next(generated)) for _ in range(count))]
+
+
+@pytest.mark.parametrize("type", ["f16", "q8_0"])
+def test_imported_gguf_writes_what_llama_cpp_writes(
+    type: NumberType, trained: Shell, tmp_path: Path
+) -> None:
+    """A trained model, of which the likeliest token is rarely a matter of the last digits."""
+    run, _ = find_run("tale", trained.folder / "checkpoints")
+    path = tmp_path / "it.gguf"
+    export_to_gguf(run, choose_step(run, None, on_damaged=fail), path, type)
+    again = import_run(inspect_gguf(path), tmp_path / "checkpoints" / "again")
+    ids = [BEGIN, *run.tokenizer().encode("Ann saw the")]
+    engine = NumpyEngine(again.model_config, map_arrays(again.path / "step-00000000" / WEIGHTS))
+    assert greedy_of_engine(engine, ids, 24) == greedy_of_theirs(path, ids, 24)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_byte_level_models_write_and_split_as_in_llama_cpp(name: str, tmp_path: Path) -> None:
+    model = replace(MODELS[name], dtype=torch.float32)
+    folder = saved(model, tmp_path / "in")
+    run = import_run(inspect_checkpoint(folder), tmp_path / "checkpoints" / "it")
+    step = choose_step(run, None, on_damaged=fail)
+    export_to_gguf(run, step, tmp_path / "it.gguf")
+    tokenizer = run.tokenizer()
+    theirs = open_theirs(tmp_path / "it.gguf", vocab_only=True)
+    for text in [*ACCEPTANCE, *SENTENCES, TEXT]:
+        ids = theirs.tokenize(text.encode(), add_bos=False, special=False)
+        assert tokenizer.decode(ids) == text.encode()
+        assert ids == tokenizer.encode(text), text
+    ids = tokenizer.encode(TEXT)[:8]
+    expected = greedy(open_model(run, step), ids, 64)
+    assert greedy_of_theirs(tmp_path / "it.gguf", ids, 64) == expected

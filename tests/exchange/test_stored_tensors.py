@@ -41,6 +41,8 @@ def state_dict_of_transformers(config: ModelConfig) -> dict[str, tuple[int, ...]
 def test_huggingface_tensors_equal_transformers(config: ModelConfig) -> None:
     if architecture_of(config) is LLAMA:
         assume(config.d_model % config.num_heads == 0)  # LlamaConfig wants it, without need
+    if config.rope_scaling and config.rope_scaling.kind == "dynamic":
+        assume(config.head_dim > 2)  # transformers divides by head_dim - 2
     found = {tensor.name: tensor.shape for tensor in stored_tensors(config, "huggingface")}
     assert found == state_dict_of_transformers(config)
 
@@ -83,7 +85,7 @@ def test_weights_round_trip_through_each_format(
 @settings(deadline=None)
 def test_config_json_round_trip(config: ModelConfig) -> None:
     value = to_config_json(config, SPECIAL)
-    assert from_config_json(value, vocab_size=config.vocab_size) == config
+    assert from_config_json(value) == config
 
 
 def test_classic_has_no_other_format() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -11,7 +13,7 @@ from tests.conftest import BOOK
 from tests.generation.conftest import numpy_engine
 from tfcli.generation.beam import beam_search
 from tfcli.generation.generate import generate
-from tfcli.generation.memory_engine import MemoryEngine
+from tfcli.generation.memory_engine import MemoryEngine, open_mixture
 from tfcli.generation.mixing import USUAL, Experts, fit_weights, gather
 from tfcli.generation.request import GenerationRequest, Sampling
 from tfcli.generation.sampling import log_softmax, softmax
@@ -86,6 +88,35 @@ def test_it_generates_what_is_in_the_text(engine: MemoryEngine, tokenizer: Token
     ids = [tokenizer.special.bos or 0, *tokenizer.encode("Nobody saw two")]
     best = beam_search(engine, tokenizer, ids, beams=ROWS, max_new_tokens=4)[0]
     assert tokenizer.decode_continuation(list(best.tokens)).startswith(b" bir")
+
+
+@given(data=st.data())
+def test_the_compiled_memory_computes_the_same(data: st.DataObject) -> None:
+    """For any text, context, and size of token ids; also after it has been used."""
+    size = 300
+    ids = st.integers(0, min(size, data.draw(st.sampled_from([3, 20, size]))) - 1)
+    text = data.draw(st.lists(ids, min_size=1, max_size=200))
+    index = build_index(np.array(text), vocab_size=size, eos=2)
+    if data.draw(st.booleans()):
+        index = replace(index, followers=index.followers.astype(np.uint32))
+    ngrams = KneserNey(index)
+    histories = data.draw(
+        st.lists(st.lists(ids, max_size=9) | parts_of(text), min_size=1, max_size=4)
+    )
+    random = np.random.default_rng(len(text))
+    for _ in range(2):
+        logits = random.normal(0, 3, (len(histories), size)).astype(np.float32)
+        plain, compiled = (
+            open_mixture(ngrams, USUAL, native=native).mix(logits.copy(), histories)
+            for native in (False, True)
+        )
+        np.testing.assert_allclose(compiled, plain, rtol=2e-4, atol=2e-4)
+
+
+def parts_of(text: list[int]) -> st.SearchStrategy[list[int]]:
+    """Histories that are in the text."""
+    place = st.integers(0, len(text))
+    return st.tuples(place, place).map(lambda ends: text[min(ends) : max(ends)])
 
 
 def random_experts(seed: int, contexts: int = 40, vocab_size: int = 11) -> Experts:

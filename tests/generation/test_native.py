@@ -19,7 +19,8 @@ from tfcli.generation.engines.torch_engine import TorchEngine
 
 ROOT = Path(__file__).parents[2]
 # gcc below 12 lacks __builtin_shufflevector, and below 11 -march=x86-64-v3
-COMPILERS = ["gcc-9", "gcc-10", "gcc-11", "gcc-12", "gcc-13", "gcc-14", "cc", "clang"]
+OTHERS = ("gcc-9", "gcc-10", "gcc-11", "gcc-12", "gcc-13", "gcc-14", "clang")
+COMPILERS = ["cc", *(pytest.param(name, marks=pytest.mark.slow) for name in OTHERS)]
 
 
 @pytest.fixture
@@ -30,23 +31,23 @@ def hatch_build() -> ModuleType:
 
 @pytest.fixture
 def source_tree(tmp_path: Path, hatch_build: ModuleType) -> Path:
-    (tmp_path / hatch_build.SOURCE).parent.mkdir(parents=True)
-    shutil.copy(ROOT / hatch_build.SOURCE, tmp_path / hatch_build.SOURCE)
+    for folder in (hatch_build.DECODER, hatch_build.KERNELS):
+        (tmp_path / folder).mkdir(parents=True)
+        for source in (ROOT / folder).glob("*.[ch]"):
+            shutil.copy(source, tmp_path / folder)
     return tmp_path
 
 
 @pytest.fixture
 def use_library(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Redirects `native` to another library for the length of the test."""
+    """Redirects `native` to a folder with another library for the length of the test."""
 
-    def use(library: Path) -> None:
-        monkeypatch.setattr(native, "LIBRARY", library)
-        monkeypatch.setattr(native, "REASON", library.with_name("_decoder_missing.txt"))
-        native.load_library.cache_clear()
+    def use(folder: Path) -> None:
+        monkeypatch.setattr(native, "FOLDER", folder)
+        native.find.cache_clear()
 
     yield use
-    monkeypatch.undo()
-    native.load_library.cache_clear()
+    native.find.cache_clear()
 
 
 @pytest.mark.parametrize("compiler", COMPILERS)
@@ -60,8 +61,8 @@ def test_decoder_of_every_compiler_computes_the_same(
     if shutil.which(compiler) is None:
         pytest.skip(f"{compiler} is not installed")
     monkeypatch.setenv("CC", compiler)
-    assert hatch_build.compile_library(source_tree) is None
-    use_library(source_tree / hatch_build.LIBRARY)
+    assert hatch_build.compile_decoder(source_tree) is None
+    use_library(source_tree / hatch_build.DECODER)
     text = [1, 5, 3, 7, 2, 2, 9, 10, 4]
     for config in CONFIGS.values():
         model = random_model(config)
@@ -84,9 +85,9 @@ def test_decoder_is_used_if_there_is_a_compiler() -> None:
 def test_reason_of_a_failed_compilation_is_kept(
     source_tree: Path, hatch_build: ModuleType, use_library: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    use_library(source_tree / hatch_build.LIBRARY)
+    use_library(source_tree / hatch_build.DECODER)
     monkeypatch.setenv("CC", "/no/such/compiler")
-    reason = hatch_build.compile_library(source_tree)
+    reason = hatch_build.compile_decoder(source_tree)
     assert reason is not None
     assert native.status() == f"numpy ({reason})"
     assert "/no/such/compiler did not run when tfcli was installed" in reason
@@ -99,16 +100,16 @@ def test_reason_quotes_the_compiler_and_is_removed_on_success(
     source_tree: Path, hatch_build: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("CC", raising=False)
-    source = source_tree / hatch_build.SOURCE
+    source = source_tree / hatch_build.DECODER / "decoder.c"
     whole = source.read_text()
     source.write_text("no C at all;\n")
-    reason = hatch_build.compile_library(source_tree)
+    reason = hatch_build.compile_decoder(source_tree)
     assert "failed when tfcli was installed: decoder.c:1" in reason
     assert len(reason.splitlines()) == 1
     source.write_text(whole)
-    assert hatch_build.compile_library(source_tree) is None
-    assert (source_tree / hatch_build.LIBRARY).exists()
-    assert not (source_tree / hatch_build.REASON).exists()
+    assert hatch_build.compile_decoder(source_tree) is None
+    assert list((source_tree / hatch_build.DECODER).glob("_decoder*.so"))
+    assert not (source_tree / hatch_build.DECODER_REASON).exists()
 
 
 def test_missing_compiler_is_given_as_the_reason(
@@ -116,14 +117,14 @@ def test_missing_compiler_is_given_as_the_reason(
 ) -> None:
     monkeypatch.delenv("CC", raising=False)
     monkeypatch.setenv("PATH", str(source_tree))
-    assert "no C compiler was found" in hatch_build.compile_library(source_tree)
+    assert "no C compiler was found" in hatch_build.compile_decoder(source_tree)
 
 
 def test_unloadable_library_is_explained(tmp_path: Path, use_library: Any) -> None:
-    library = tmp_path / "_decoder.so"
-    use_library(library)
+    use_library(tmp_path)
     assert native.status() == "numpy (it was not compiled)"
-    library.write_bytes(b"no library")
+    (tmp_path / "_decoder.so").write_bytes(b"no library")
+    native.find.cache_clear()
     assert native.status().startswith("numpy (the compiled decoder cannot be loaded: ")
     assert native.load_library() is None
 
@@ -144,7 +145,7 @@ def test_library_for_another_version_or_processor_is_explained(
         f"int usable(void) {{ return {usable}; }}\n"
     )
     subprocess.run(["cc", "-shared", "-fPIC", "-o", str(library), str(source)], check=True)
-    use_library(library)
+    use_library(tmp_path)
     assert reason in native.status()
     assert native.load_library() is None
 

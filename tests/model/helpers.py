@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from hypothesis import strategies as st
 
-from tfcli.model.config import Family, ModelConfig
+from tfcli.model.config import Family, ModelConfig, RopeScaling
 from tfcli.model.transformer import Transformer
 
 FAMILIES: tuple[Family, ...] = ("modern", "llama", "gpt2", "classic")
@@ -22,6 +22,8 @@ def small_config(
     tied_head: bool = True,
     sliding_window: int | None = None,
     qkv_bias: bool = False,
+    output_bias: bool = False,
+    rope_scaling: RopeScaling | None = None,
 ) -> ModelConfig:
     """Two layers, three heads, eleven tokens: small, with sizes that differ."""
     return ModelConfig(
@@ -38,8 +40,17 @@ def small_config(
         norm_epsilon=NORM_EPSILON[family],
         sliding_window=sliding_window,
         qkv_bias=qkv_bias,
+        output_bias=output_bias,
+        rope_scaling=rope_scaling,
     )
 
+
+# With fast, slow and middle pairs within a head of ten.
+LLAMA3 = RopeScaling(
+    kind="llama3", factor=4.0, low_freq_factor=0.5, high_freq_factor=2.0, original_context=20
+)
+LINEAR = RopeScaling(kind="linear", factor=2.5)
+DYNAMIC = RopeScaling(kind="dynamic", factor=2.0)
 
 # One of each family, and the variants that only families with RoPE have.
 CONFIGS: dict[str, ModelConfig] = {
@@ -51,6 +62,10 @@ CONFIGS: dict[str, ModelConfig] = {
     "llama": small_config("llama"),
     "llama, sliding window": small_config("llama", num_kv_heads=1, sliding_window=3),
     "llama, q, k, v bias": small_config("llama", num_kv_heads=1, qkv_bias=True),
+    "llama, attention bias": small_config("llama", qkv_bias=True, output_bias=True),
+    "llama, llama3 RoPE": small_config("llama", head_dim=10, rope_scaling=LLAMA3),
+    "llama, dynamic RoPE": small_config("llama", rope_scaling=DYNAMIC),
+    "modern, linear RoPE": small_config(rope_scaling=LINEAR),
     "gpt2": small_config("gpt2"),
     "classic": small_config("classic"),
 }
@@ -81,6 +96,7 @@ def configs(draw: st.DrawFn) -> ModelConfig:
     small = st.integers(1, 4)
     num_kv_heads = draw(small)
     head_dim = 2 * draw(small) if rotary else draw(st.integers(1, 8))
+    window = draw(st.none() | st.integers(1, 24)) if rotary else None
     num_heads = num_kv_heads * (draw(small) if rotary else 1)
     return ModelConfig(
         family=family,
@@ -93,6 +109,8 @@ def configs(draw: st.DrawFn) -> ModelConfig:
         head_dim=head_dim,
         d_ff=draw(st.integers(1, 20)),
         tied_head=draw(st.booleans()) if rotary else True,
-        sliding_window=draw(st.none() | st.integers(1, 24)) if rotary else None,
-        qkv_bias=draw(st.booleans()) if family == "llama" else False,
+        sliding_window=window,
+        qkv_bias=(qkv_bias := draw(st.booleans()) and family == "llama"),
+        output_bias=qkv_bias and not window and draw(st.booleans()),
+        rope_scaling=draw(st.sampled_from([None, LLAMA3, LINEAR, DYNAMIC])) if rotary else None,
     )

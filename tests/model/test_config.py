@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any, get_args
 
 import pytest
@@ -15,7 +15,7 @@ from tfcli.errors import DataError, UsageError
 from tfcli.model.config import SIZES, Family, ModelConfig, Size, named_config
 from tfcli.model.transformer import Transformer
 
-from .helpers import CONFIGS, FAMILIES, configs, random_ids
+from .helpers import CONFIGS, FAMILIES, LINEAR, LLAMA3, configs, random_ids
 
 INTEGERS = (
     *("vocab_size", "context_length", "num_layers", "d_model"),
@@ -52,7 +52,7 @@ def test_non_positive_number_is_named(field: str, value: object) -> None:
     assert field in why_refused(changed(field, value))
 
 
-@pytest.mark.parametrize("field", ["tied_head", "qkv_bias"])
+@pytest.mark.parametrize("field", ["tied_head", "qkv_bias", "output_bias"])
 @pytest.mark.parametrize("value", ["no", 2, None])
 def test_non_boolean_is_named(field: str, value: object) -> None:
     assert field in why_refused(changed(field, value))
@@ -90,6 +90,12 @@ def test_unknown_family_is_named_with_the_known_ones(family: object) -> None:
         ("modern", {"qkv_bias": True}, ["modern", "qkv_bias"]),
         ("gpt2", {"qkv_bias": True}, ["gpt2", "qkv_bias"]),
         ("llama", {"sliding_window": 0}, ["sliding_window", "positive"]),
+        ("llama", {"output_bias": True}, ["output_bias without qkv_bias"]),
+        ("gpt2", {"rope_scaling": LINEAR}, ["gpt2", "no RoPE"]),
+        ("llama", {"rope_scaling": replace(LINEAR, factor=-1.0)}, ["factor", "positive"]),
+        ("llama", {"rope_scaling": replace(LLAMA3, low_freq_factor=9.0)}, ["less than"]),
+        ("llama", {"rope_scaling": replace(LLAMA3, original_context=None)}, ["original"]),
+        ("llama", {"rope_scaling": replace(LLAMA3, kind="linear")}, ["nothing else"]),
         (
             "gpt2",
             {"d_model": 13, "num_kv_heads": 2, "tied_head": False},
@@ -213,22 +219,16 @@ def test_heads_alone_divide_the_hidden_size_of_the_size() -> None:
 
 @given(width=st.integers(1, 600), heads=st.integers(1, 40), family=st.sampled_from(FAMILIES))
 def test_suggested_width_works(width: int, heads: int, family: Family) -> None:
-    def build(d_model: int) -> ModelConfig:
-        return named_config(
-            "tiny",
-            vocab_size=300,
-            context_length=8,
-            family=family,
-            d_model=d_model,
-            num_heads=heads,
-        )
+    def build(**changed: int) -> ModelConfig:
+        shape: dict[str, Any] = {"d_model": width, "num_heads": heads, **changed}
+        return named_config("tiny", vocab_size=300, context_length=8, family=family, **shape)
 
     try:
-        build(width)
+        build()
     except UsageError as error:
         if error.hint is not None:
-            offered = error.hint.split()[1].rstrip(",")
-            build(int(offered))
+            option, offered, *_ = error.hint.split()
+            build(**{option[2:].replace("-", "_"): int(offered.rstrip(","))})
 
 
 @pytest.mark.parametrize("field", ["num_layers", "d_model", "num_heads", "num_kv_heads"])
@@ -275,7 +275,7 @@ def test_any_field_value_is_refused_or_valid(field: str, value: object) -> None:
     assert config.norm_epsilon > 0
 
 
-@pytest.mark.parametrize("field", ["sliding_window", "qkv_bias"])
+@pytest.mark.parametrize("field", ["sliding_window", "qkv_bias", "output_bias", "rope_scaling"])
 def test_run_written_before_a_field_existed_opens(field: str) -> None:
     values = asdict(CONFIGS["llama"])
     del values[field]
@@ -317,3 +317,13 @@ def test_what_cannot_be_built_has_a_way_out(
     with pytest.raises(UsageError) as caught:
         named_config("tiny", vocab_size=320, context_length=32, family=family, **options)
     assert caught.value.hint == hint
+
+
+@pytest.mark.parametrize(("width", "heads"), [(64, 64), (96, 32), (130, 26)])
+def test_suggested_heads_work(width: int, heads: int) -> None:
+    shape: dict[str, Any] = {"vocab_size": 300, "context_length": 16, "d_model": width}
+    with pytest.raises(UsageError, match="cannot be built") as caught:
+        named_config("nano", **shape, num_heads=heads)
+    name, number = str(caught.value.hint).split()
+    assert name == "--num-heads"
+    named_config("nano", **shape, num_heads=int(number))

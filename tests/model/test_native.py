@@ -27,7 +27,8 @@ from tfcli.model.native.reference import Heads
 from tfcli.model.transformer import Transformer
 
 ROOT = Path(__file__).parents[2]
-COMPILERS = ["gcc-9", "gcc-11", "gcc-14", "cc", "clang"]
+OTHERS = ("gcc-9", "gcc-11", "gcc-14", "clang")
+COMPILERS = ["cc", *(pytest.param(name, marks=pytest.mark.slow) for name in OTHERS)]
 
 compiled = pytest.mark.skipif(shutil.which("cc") is None, reason="there is no C compiler")
 FORMATS = st.sampled_from([torch.float32, torch.bfloat16])

@@ -27,6 +27,7 @@ LLAMA_BLOCK = {
     "attention.key.bias": "self_attn.k_proj.bias",
     "attention.value.bias": "self_attn.v_proj.bias",
     "attention.output.weight": "self_attn.o_proj.weight",
+    "attention.output.bias": "self_attn.o_proj.bias",
     "attention.query_norm.weight": "self_attn.q_norm.weight",
     "attention.key_norm.weight": "self_attn.k_norm.weight",
     "feed_forward_norm.weight": "post_attention_layernorm.weight",
@@ -87,12 +88,27 @@ def as_gpt2(model: Transformer) -> dict[str, Tensor]:
     return weights
 
 
+def rope_scaling(config: ModelConfig) -> dict[str, object]:
+    scaling = config.rope_scaling
+    if scaling is None:
+        return {"rope_type": "default"}
+    if scaling.kind != "llama3":
+        return {"rope_type": scaling.kind, "factor": scaling.factor}
+    return {
+        "rope_type": "llama3",
+        "factor": scaling.factor,
+        "low_freq_factor": scaling.low_freq_factor,
+        "high_freq_factor": scaling.high_freq_factor,
+        "original_max_position_embeddings": scaling.original_context,
+    }
+
+
 def make_llama(config: ModelConfig, kind: str) -> nn.Module:
     import transformers
 
     extra: dict[str, object] = {}
     if kind in {"Llama", "Qwen3"}:
-        extra["attention_bias"] = False
+        extra["attention_bias"] = config.output_bias
     if config.sliding_window is not None:
         extra["sliding_window"] = config.sliding_window
         if kind in {"Qwen2", "Qwen3"}:
@@ -111,7 +127,7 @@ def make_llama(config: ModelConfig, kind: str) -> nn.Module:
         max_position_embeddings=config.context_length,
         rms_norm_eps=config.norm_epsilon,
         tie_word_embeddings=config.tied_head,
-        rope_parameters={"rope_type": "default", "rope_theta": config.rope_theta},
+        rope_parameters={"rope_theta": config.rope_theta, **rope_scaling(config)},
         pad_token_id=None,
         bos_token_id=None,
         eos_token_id=None,
@@ -173,7 +189,8 @@ def test_modern_equals_qwen3_with_other_rope_theta_and_epsilon() -> None:
     ("name", "kind"),
     [
         ("llama", "Llama"), ("llama", "Mistral"), ("llama, sliding window", "Mistral"),
-        ("llama, q, k, v bias", "Qwen2"),
+        ("llama, q, k, v bias", "Qwen2"), ("llama, attention bias", "Llama"),
+        ("llama, llama3 RoPE", "Llama"), ("llama, dynamic RoPE", "Llama"),
     ],
 )  # fmt: skip
 def test_llama_equals_llama_mistral_and_qwen2(name: str, kind: str) -> None:

@@ -20,7 +20,7 @@ Reader = Callable[[bytes], object]
 def readers(folder: Path) -> dict[str, Reader]:
     """The functions that read untrusted bytes, by name; `folder` must be empty."""
     from tfcli.exchange.architectures import from_config_json
-    from tfcli.exchange.tokenizer_json import from_tokenizer_json
+    from tfcli.exchange.sentencepiece_json import from_tokenizer_json
     from tfcli.files import new_folder, read_json
     from tfcli.generation.request import GenerationRequest
     from tfcli.generation.request_lines import parse_json_line
@@ -52,7 +52,7 @@ def readers(folder: Path) -> dict[str, Reader]:
     def config(data: bytes) -> None:
         given = value(data)
         if isinstance(given, dict):
-            from_config_json(given, vocab_size=300)
+            from_config_json({"vocab_size": 300} | given)
 
     def metadata(data: bytes) -> None:
         given = value(data)

@@ -20,16 +20,18 @@ from tests.conftest import BOOK
 from tests.reliability.conftest import SOAKING, Tally, cases
 from tests.runs.helpers import make_run, save, tokenizer
 from tfcli.errors import DataError, NotFoundError, TfcliError
-from tfcli.exchange.import_huggingface import find_tokenizer_in, inspect_checkpoint
+from tfcli.exchange.import_huggingface import inspect_checkpoint
+from tfcli.exchange.tokenizer_import import find_tokenizer_in
 from tfcli.files import new_folder, read_checked_json, read_json
 from tfcli.runs.metrics import append_metrics, read_metrics
-from tfcli.runs.run import RUN_JSON, TOKENIZER, open_run
+from tfcli.runs.run import RUN_JSON, open_run
 from tfcli.runs.step import MODEL, OPTIMIZER, STATE, load_arrays, map_arrays, read_state
 from tfcli.runs.valid_steps import newest_valid_step
 from tfcli.text.corpus import open_corpus
 from tfcli.text.tokenizer_file import load_tokenizer
 
 MORE_MEMORY = 1 << 30
+TOKENIZER = "tokenizer.model"
 
 
 def damage(path: Path, rng: random.Random) -> str:

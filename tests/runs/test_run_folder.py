@@ -37,7 +37,6 @@ from tfcli.files import (
 from tfcli.model.config import ModelConfig
 from tfcli.runs.run import (
     RUN_JSON,
-    TOKENIZER,
     Run,
     create_run,
     find_run,
@@ -54,6 +53,8 @@ from tfcli.runs.valid_steps import (
     prune,
     steps_by_loss,
 )
+
+TOKENIZER = "tokenizer.model"
 
 
 @pytest.fixture
@@ -633,3 +634,24 @@ def test_readers_succeed_whenever_a_trainer_saves_and_prunes(tmp_path: Path, rea
         with faulty(meanwhile(partial(save_and_prune, run)), call, call):
             assert read(run, reports), f"call {call}"
         assert reports == [], f"call {call}"
+
+
+# further ends of a text
+
+
+def test_further_ends_of_a_text_are_kept(tmp_path: Path) -> None:
+    own = tokenizer()
+    plain = own.special
+    described = metadata()
+    described["tokenizer"] |= {"other_eos": [7, 9]}
+    path = create_run(tmp_path / "checkpoints" / "tale", described, own).path
+    assert open_run(path).tokenizer().special.eos_ids == {2, 7, 9}
+    assert own.special == plain
+
+
+@pytest.mark.parametrize("ends", ["7", [1.5], [-1], [300], {"a": 1}])
+def test_invalid_ends_of_a_text_are_damage(tmp_path: Path, ends: object) -> None:
+    described = metadata()
+    described["tokenizer"] |= {"other_eos": ends}
+    with pytest.raises(DamagedError):
+        create_run(tmp_path / "checkpoints" / "tale", described, tokenizer()).tokenizer()

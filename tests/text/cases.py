@@ -21,6 +21,8 @@ import pyarrow
 import selectolax  # noqa: F401  (tests/missing_packages.py leaves the tests out without it)
 from pyarrow import parquet
 
+from tests.text.documents_of_offices import odt_of, word_of
+
 _SPOKEN = (
     "amber boats carry distant echoes from grey harbours into july kitchens like many nights of "
     "quiet rain said the under very windy yard"
@@ -175,6 +177,9 @@ CASES = [
          ["\n\n".join(LINES) + "\n"], "is HTML; only its text is read"),
     Case("report.pdf", b"%PDF-1.7\n" + BOOK.encode(), None, "is a PDF, not text\n  try: pdftotext"),
     Case("texts.zip", zip_file(**{"a.txt": BOOK.encode()}), None, "try: unzip"),
-    Case("letter.docx", zip_file(**{"word/document.xml": b"<w/>"}), None, "try: pandoc"),
+    Case("novel.docx", word_of(LINES), [BOOK], "is DOCX; only its text is read"),
+    Case("novel.odt", odt_of(LINES), [BOOK], "is ODT; only its text is read"),
+    Case("letter.docx", zip_file(**{"word/document.xml": b"<w"}), None, "is not a valid DOCX"),
+    Case("letter.rtf", b"{\\rtf1 Hello}", None, "pandoc --wrap=none -f rtf -t plain letter.rtf"),
     Case("empty.txt", b"", None, "no text"),
 ]  # fmt: skip

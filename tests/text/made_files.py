@@ -13,6 +13,7 @@ from html import escape
 import selectolax  # noqa: F401  (tests/missing_packages.py leaves the tests out without it)
 
 from tests.text.cases import COMPRESSED, WORDS, parquet_file, zip_file
+from tests.text.documents_of_offices import odt_of, word_of
 
 PARTS = [
     *WORDS, *' \n\t,.;:"\'\\/{}[]<>&#|=-', '""', "\r\n", "\r", "\n\n", "é", "ñ", "“", "—", "日本語",
@@ -76,6 +77,7 @@ def write_rows(rng: random.Random, kind: str, texts: list[str], column: str, new
     return out.getvalue()
 
 
+OFFICE = {"docx": word_of, "odt": odt_of}
 ROW_KINDS = ["lines", "array", "pretty array", "pretty objects", "csv", "tsv", "parquet"]
 SUFFIX = {"lines": ".jsonl", "csv": ".csv", "tsv": ".tsv", "parquet": ".parquet"}
 NAMED = ("cp1252", "gb18030", "shift_jis")  # encodings that have to be named
@@ -86,7 +88,7 @@ def make(rng: random.Random) -> Made:
     """A file that is whole."""
     texts = [make_text(rng) for _ in range(rng.choice((2, 5, 150)))]
     texts[rng.randrange(len(texts))] = "Words with spaces between"
-    kind = rng.choice(["text", "text", "html", "epub", *ROW_KINDS])
+    kind = rng.choice(["text", "text", "html", "epub", *OFFICE, *ROW_KINDS])
     match kind:
         case "text":
             made = make_plain(rng, texts)
@@ -94,6 +96,8 @@ def make(rng: random.Random) -> Made:
             made = make_page(rng, texts)
         case "epub":
             made = make_book(rng, texts)
+        case "docx" | "odt":
+            made = make_document(rng, kind, texts)
         case _:
             made = make_rows(rng, kind, texts)
     made.compression = rng.choice(list(COMPRESSED))
@@ -186,6 +190,14 @@ def make_book(rng: random.Random, texts: list[str]) -> Made:
     data = zip_file(**{name: text.encode() for name, text in files.items()})
     text = "\n".join(seen for _, seen in chapters if seen)
     return Made(data, rng.choice(("made.epub", "made")), "epub", [text])
+
+
+def make_document(rng: random.Random, kind: str, texts: list[str]) -> Made:
+    """A document of Word or LibreOffice, whose XML has no control characters."""
+    lines = [re.sub(r"[\s\x00-\x1f\xa0]+", " ", text).strip(" ") for text in texts]
+    data = OFFICE[kind](lines)
+    text = "\n".join(lines).strip("\n") + "\n"
+    return Made(data, rng.choice((f"made.{kind}", "made")), kind, [text])
 
 
 def separate(rng: random.Random, made: Made) -> None:

@@ -442,7 +442,9 @@ def test_the_note_on_a_file_in_another_encoding_has_the_command(tmp_path: Path) 
     (note,) = open_sources(find_sources([str(tmp_path)]), cache=tmp_path / ".cache").notes
     assert note.startswith(f"left out: {tmp_path / 'a.txt'} is not UTF-8 text; ")
     path = tmp_path / "a.txt"
-    command = f"iconv -f CP1252 -t UTF-8 -- {path} > utf8.txt, or --encoding cp1252"
+    command = (
+        f"iconv -f CP1252 -t UTF-8 -- {path} > {tmp_path / 'a-utf8.txt'}, or --encoding cp1252"
+    )
     assert note.endswith(f" (try: {command})")
 
 

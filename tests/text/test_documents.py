@@ -112,3 +112,28 @@ def test_separators_are_typed_with_escapes() -> None:
 def test_separated_lines_of_windows_keep_no_carriage_return(separator: bytes) -> None:
     found, counts = split([b"one\r\ntwo\r", b"\nthree\r\n"], separator=separator)
     assert (found, counts) == ([b"one", b"two", b"three"], {separator: 3})
+
+
+@given(
+    texts,
+    sizes,
+    st.sampled_from(["file", "line", "blank-line"]),
+    st.sampled_from([None, "a", "b\n"]),
+)
+def test_each_chunk_is_told_with_its_line(
+    text: str, sizes: list[int], kind: DocumentKind, separator: str | None
+) -> None:
+    text = re.sub(r"\r(?!\n)", "", text.replace("<|", f"\n{MARK}\n"))
+    lines: list[int] = []
+    cut = separator.encode() if separator else None
+    blocks = filter(None, whole_lines(text.encode(), sizes))
+    chunks = list(split_documents(blocks, kind, cut, counts={}, began=lines.append))
+    assert len(lines) == len(chunks)
+    assert lines == sorted(lines)
+    written = text.encode().split(b"\n")
+    for line, chunk in zip(lines, chunks, strict=True):
+        parts = chunk.data.split(b"\n")
+        assert written[line - 1].find(parts[0].removesuffix(b"\r")) >= 0
+        assert [part.removesuffix(b"\r") for part in parts[1:-1]] == [
+            each.removesuffix(b"\r") for each in written[line : line + len(parts) - 2]
+        ]

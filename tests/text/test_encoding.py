@@ -66,7 +66,7 @@ def test_other_encodings_are_refused_with_a_command_that_converts_them(
     with pytest.raises(DataError) as caught:
         list(read_chunks(path))
     subprocess.run(caught.value.hint or "false", shell=True, cwd=tmp_path, check=True)
-    assert (tmp_path / "utf8.txt").read_text() == text
+    assert (tmp_path / "text-utf8.txt").read_text() == text
 
 
 @pytest.mark.parametrize("encoding", TEXTS)
@@ -94,7 +94,7 @@ def test_one_bad_byte_in_utf8_is_dropped_by_the_command(tmp_path: Path) -> None:
         list(read_chunks(path))
     # iconv -c reports that it dropped something
     subprocess.run(caught.value.hint or "false", shell=True, cwd=tmp_path, check=False)
-    assert (tmp_path / "utf8.txt").read_text() == text
+    assert (tmp_path / "text-utf8.txt").read_text() == text
 
 
 def test_noise_gets_no_guess() -> None:

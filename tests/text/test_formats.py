@@ -184,8 +184,6 @@ def tar() -> bytes:
 NOT_TEXT = {
     "a PDF": (b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n", "pdftotext"),
     "a zip archive": (archive("a.txt"), "unzip"),
-    "a Word document": (archive("[Content_Types].xml", "word/document.xml"), "pandoc"),
-    "an OpenDocument file": (archive("mimetype", "content.xml"), "pandoc"),
     "an RTF document": (b"{\\rtf1\\ansi Hello}", "pandoc"),
     "a page saved as MHTML": (
         b"From: <Saved by Blink>\nSnapshot-Content-Location: https://example.org/\n"
@@ -207,6 +205,26 @@ def test_what_is_no_text_is_named_with_the_way_to_make_text_of_it(
         read(tmp_path, COMPRESSED[compression](data), "it's a file")
     assert f"is {kind}" in caught.value.what
     assert command in (caught.value.hint or "")
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "command"),
+    [
+        ("a book.pdf", b"%PDF-1.7\n", "pdftotext 'in/a book.pdf' 'in/a book.txt'"),
+        ("v1.2.mobi.djvu", b"AT&TFORM\0\0", "djvutxt in/v1.2.mobi.djvu in/v1.2.mobi.txt"),
+        ("letter.txt", b"%PDF-1.7\n", "pdftotext in/letter.txt in/letter-utf8.txt"),
+        ("a.zip", archive("b.txt"), "unzip in/a.zip -d in/a-texts && tfcli train in/a-texts"),
+    ],
+)  # fmt: skip
+def test_what_a_command_makes_is_put_beside_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, data: bytes, command: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / name).write_bytes(data)
+    with pytest.raises(DataError) as caught:
+        list(read_chunks(Path("in") / name))
+    assert caught.value.hint == command
 
 
 TABLES = {

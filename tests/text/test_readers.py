@@ -262,7 +262,10 @@ def test_suggested_command_works(tmp_path: Path, data: bytes, name: str) -> None
     """In a shell, whatever the name of the file, it converts it to text."""
     error = refused(tmp_path, data, name)
     subprocess.run(error.hint or "false", shell=True, cwd=tmp_path, check=True)
-    assert join(read_chunks(tmp_path / "utf8.txt")) == data.decode("cp1252").encode()
+    assert (
+        join(read_chunks(tmp_path / name.replace(".txt", "-utf8.txt")))
+        == data.decode("cp1252").encode()
+    )
 
 
 # --- JSONL --------------------------------------------------------------------------------------

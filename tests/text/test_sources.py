@@ -147,6 +147,14 @@ def test_each_folder_has_a_gitignore_of_its_own(tmp_path: Path) -> None:
     assert find(tmp_path) == [kept, again]
 
 
+def test_list_of_a_repository_that_nobody_else_has_counts(tmp_path: Path) -> None:
+    kept, _ = make_each(tmp_path, "repo/a.md", "repo/in/draft.md")
+    (tmp_path / "repo/.git/info").mkdir(parents=True)
+    (tmp_path / "repo/.git/info/exclude").write_text("draft.*\n")
+    assert find(tmp_path / "repo") == [kept]
+    assert find(tmp_path / "repo/in/draft.md") == [tmp_path / "repo/in/draft.md"]
+
+
 def test_in_a_repository_the_gitignores_above_a_folder_count(tmp_path: Path) -> None:
     kept, built = make_each(tmp_path, "repo/docs/in/a.md", "repo/docs/in/build/b.md")
     (tmp_path / ".gitignore").write_text("*.md\n")  # outside of the repository

@@ -13,7 +13,8 @@ import torch
 
 from tests.training.conftest import StopAfter, Workshop
 from tfcli.errors import UsageError
-from tfcli.exchange.import_huggingface import import_run, inspect_checkpoint
+from tfcli.exchange.import_huggingface import inspect_checkpoint
+from tfcli.exchange.import_run import import_run
 from tfcli.model.config import ModelConfig
 from tfcli.model.cost import count_parameters, training_bytes
 from tfcli.model.safetensors_file import SafetensorsFile, to_bfloat16, to_float32

@@ -11,6 +11,8 @@ from tfcli.options import OptionError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+MAX_TOP = 100  # alternatives of a token
+
 
 def require_text(text: object) -> str:
     """Raises UsageError for what is not a string of characters."""
@@ -28,6 +30,14 @@ def require_texts(texts: Iterable[str], *, hint: str) -> list[str]:
     if isinstance(texts, str):
         raise UsageError("texts must be a list of strings, not one string", hint=hint)
     return [require_text(text) for text in texts]
+
+
+def require_prompts(prompts: Iterable[str], texts: int) -> list[str]:
+    """Raises UsageError for prompts that are neither none nor one for each text."""
+    found = require_texts(prompts, hint="run.score(text, prompt=prompt)")
+    if found and len(found) != texts:
+        raise UsageError(f"{texts:,} texts have {len(found):,} prompts")
+    return found
 
 
 def require_ids(ids: Iterable[int], vocab_size: int) -> list[int]:
@@ -51,6 +61,12 @@ def require_count(name: str, value: object) -> None:
     """Raises OptionError for what is not a whole number of at least 1."""
     if not isinstance(value, int) or value < 1:
         raise OptionError(name, f"must be a whole number of at least 1, not {value!r}")
+
+
+def require_top(count: object) -> None:
+    """Raises OptionError for what is no number of alternatives of a token."""
+    if type(count) is not int or not 0 <= count <= MAX_TOP:
+        raise OptionError("top_logprobs", f"must be from 0 to {MAX_TOP}, not {count!r}")
 
 
 def require_choice(name: str, value: object, choices: tuple[str, ...]) -> None:

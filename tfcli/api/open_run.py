@@ -13,23 +13,33 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
-from tfcli.api.arguments import require_choice, require_count, require_ids, require_texts
+from tfcli.api.arguments import (
+    require_choice,
+    require_count,
+    require_ids,
+    require_prompts,
+    require_texts,
+    require_top,
+)
+from tfcli.api.conversation import make_turn
 from tfcli.api.notices import warn
 from tfcli.api.requests import make_request, takes_generation_options
-from tfcli.api.results import Completion, Score, make_score
+from tfcli.api.results import Completion, Score, incomplete, make_score, require_complete
 from tfcli.api.run_tokenizer import RunTokenizer
-from tfcli.errors import DataError, TfcliError, UsageError
+from tfcli.errors import TfcliError, UsageError
+from tfcli.generation.chat import Chat
 from tfcli.generation.generate import Finished, Generator, RequestList, TokenEvent
 from tfcli.generation.open_engine import EngineName, open_best, open_engine, open_model
 from tfcli.generation.scorer import Scorer
 from tfcli.generation.streaming import TextStream
+from tfcli.runs.chat_template import open_chat_template
 from tfcli.runs.run import ROOT, find_run
 from tfcli.runs.series import effective_rows
 from tfcli.runs.summary import summarize
 from tfcli.runtime.device import Device
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -154,7 +164,7 @@ class OpenRun:
 
         """
         (completion,) = self._complete([make_request(prompt, options)], rows=1)
-        _require_complete(completion)
+        require_complete(completion)
         return completion.text
 
     @takes_generation_options
@@ -172,7 +182,7 @@ class OpenRun:
         """Several texts for one prompt, generated side by side, as with `generate -n`."""
         completions = self.generate_batch([prompt], samples=n, **options)
         for completion in completions:
-            _require_complete(completion)
+            require_complete(completion)
         return [completion.text for completion in completions]
 
     @takes_generation_options
@@ -197,6 +207,30 @@ class OpenRun:
         every = [replace(request, prompt=text) for text in texts for _ in range(samples)]
         rows = min(batch_size, len(every))
         return list(self._complete(every, rows=rows, samples=samples)) if every else []
+
+    @takes_generation_options
+    def chat(
+        self,
+        messages: str | Iterable[Mapping[str, Any]],
+        *,
+        system: str | None = None,
+        **options: Any,
+    ) -> dict[str, str]:
+        """The answer to a conversation, by the model's chat template, as with `generate --chat`.
+
+        Args:
+            messages: its turns so far, each `{"role": "user", "content": "Hello"}` or alike; or a
+                string, which begins one.
+            system: a system prompt, unless the conversation begins with its own.
+
+        Returns:
+            A message to append to them: `role`, `content`, and `reasoning_content` if it thinks.
+
+        """
+        request = make_turn(self._chat, messages, system, options)
+        (completion,) = self._complete([request], rows=1)
+        require_complete(completion)
+        return self._chat.split(completion.text, request).to_message()
 
     def _complete(
         self, requests: list[GenerationRequest], *, rows: int, samples: int = 1
@@ -229,17 +263,19 @@ class OpenRun:
             if text := stream.feed(event.data):
                 yield text
             if isinstance(event, Finished) and event.reason == "incomplete":
-                raise _incomplete()
+                raise incomplete()
 
     def _events(
         self, requests: list[GenerationRequest], rows: int, *, logprobs: bool = False
     ) -> Iterator[TokenEvent | Finished]:
         with self._engine(rows) as engine:
+            talking = any(request.ids is not None for request in requests)
             generator = Generator(
                 engine,
-                self._tokenizer,
+                self._chat.tokenizer if talking else self._tokenizer,
                 rows=rows,
                 many_documents=self._run.metadata["corpus"]["documents"] > 1,
+                form=self._run.form,
                 logprobs=logprobs,
                 notice=self._notice,
             )
@@ -249,28 +285,47 @@ class OpenRun:
 
     # --- scoring --------------------------------------------------------------------------------
 
-    def score(self, text: str, *, stride: int | None = None) -> Score:
+    def score(
+        self, text: str, *, prompt: str = "", stride: int | None = None, top_logprobs: int = 0
+    ) -> Score:
         """How likely a text is, as with `tfcli score`.
 
         A text longer than the context is read through a sliding window.
 
         Args:
+            prompt: what comes before the text and is not scored.
             stride: by how many tokens that window moves; None: half the context length. A smaller
                 one gives each token more context, and takes longer.
+            top_logprobs: how many of the likeliest other tokens each token gets, up to 100.
 
         Returns:
             nats, nats per byte, perplexity, and the nats of each token.
 
         """
-        (score,) = self.score_batch([text], stride=stride)
-        return score
+        return self.score_batch([text], prompts=[prompt], stride=stride, top_logprobs=top_logprobs)[
+            0
+        ]
 
-    def score_batch(self, texts: Iterable[str], *, stride: int | None = None) -> list[Score]:
-        """How likely each of many texts is on its own; see `score`."""
+    def score_batch(
+        self,
+        texts: Iterable[str],
+        *,
+        prompts: Iterable[str] = (),
+        stride: int | None = None,
+        top_logprobs: int = 0,
+    ) -> list[Score]:
+        """How likely each of many texts is on its own; see `score`.
+
+        Args:
+            prompts: one for each text, or none; the others are as in `score`.
+
+        """
         every = require_texts(texts, hint="run.score(text)")
+        before = require_prompts(prompts, len(every))
+        require_top(top_logprobs)
         with self._engine(ROWS) as engine:
-            scored = Scorer(engine, self._tokenizer, rows=ROWS, stride=stride).score(every)
-            return [make_score(each, self._tokenizer) for each in scored]
+            scorer = Scorer(engine, self._tokenizer, rows=ROWS, stride=stride, top=top_logprobs)
+            return [make_score(each, self._tokenizer) for each in scorer.score(every, before)]
 
     def logits(self, text: str | Sequence[int]) -> NDArray[np.float32]:
         """The logits of the next token after each token of a text.
@@ -310,6 +365,11 @@ class OpenRun:
         return self._run.tokenizer()
 
     @cached_property
+    def _chat(self) -> Chat:
+        template, length = open_chat_template(self._run), self.config.context_length
+        return Chat(template, self._tokenizer, context_length=length, notice=self._notice)
+
+    @cached_property
     def _opened(self) -> tuple[ValidStep, Engine]:
         damaged: list[TfcliError] = []
         opened = open_best(self._run, self._step, self._open_with, on_damaged=damaged.append)
@@ -338,37 +398,3 @@ class OpenRun:
             for row in range(rows):
                 engine.reset(row)
             idle.append(engine)
-
-
-def _require_complete(completion: Completion) -> None:
-    if completion.finish_reason == "incomplete":
-        raise _incomplete()
-
-
-def _incomplete() -> DataError:
-    return DataError(
-        "the output is incomplete: a limit was reached, or the constraint became too complex, "
-        "before the format was matched",
-        hint="raise max_new_tokens, or restrict the format, for example with "
-        '"additionalProperties": false in a schema',
-    )
-
-
-def list_runs(folder: str | os.PathLike[str] = ROOT) -> list[dict[str, Any]]:
-    """All runs in figures, the newest last, with the keys of `tfcli runs list --json`.
-
-    Returns:
-        A dictionary for each run: `name`, `path`, `family`, `parameters`, `steps`, `held_out` with
-        `nats_per_byte`, and others.
-
-    """
-    from tfcli.runs.run import list_runs as find_runs
-    from tfcli.runs.run import open_run as read_run
-
-    found = []
-    for path in find_runs(Path(folder)):
-        try:
-            found.append(summarize(read_run(path)))
-        except DataError as error:
-            warn(error)
-    return found

@@ -31,7 +31,7 @@ def make_request(prompt: str, options: Mapping[str, Any]) -> GenerationRequest:
 
     """
     values: dict[str, Any] = {"seed": randbelow(2**31)}
-    given: set[str] = set()
+    given: dict[str, str] = {}  # and the names by which they were
     for name, value in options.items():
         found = find_option(GenerationRequest, name)
         if found is None:
@@ -42,8 +42,8 @@ def make_request(prompt: str, options: Mapping[str, Any]) -> GenerationRequest:
         if value is None:
             continue  # as if it were not given
         if found.name in given:
-            raise OptionError(found.name, "was given twice: its other name is", name)
-        given.add(found.name)
+            raise OptionError(found.name, f"was given twice: as {given[found.name]!r} and {name!r}")
+        given[found.name] = name
         if isinstance(value, os.PathLike):  # a JSON schema in a file
             values[found.name] = found.parse_text(os.fspath(value))
         else:

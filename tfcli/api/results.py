@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from tfcli.errors import DataError
 from tfcli.generation.scorer import token_text
 
 if TYPE_CHECKING:
@@ -45,6 +46,22 @@ class Completion:
     format_probability: float | None = None
 
 
+def require_complete(completion: Completion) -> None:
+    """Raises DataError where structured output was cut off."""
+    if completion.finish_reason == "incomplete":
+        raise incomplete()
+
+
+def incomplete() -> DataError:
+    """The error for structured output that was cut off."""
+    return DataError(
+        "the output is incomplete: a limit was reached, or the constraint became too complex, "
+        "before the format was matched",
+        hint="raise max_new_tokens, or restrict the format, for example with "
+        '"additionalProperties": false in a schema',
+    )
+
+
 @dataclass(frozen=True)
 class TokenScore:
     r"""How surprising a token is, after all tokens before it.
@@ -53,12 +70,15 @@ class TokenScore:
         token: its id.
         text: what it stands for; bytes that are no whole character escaped, as `\xe2`.
         nats: minus the natural logarithm of its probability.
+        top_logprobs: the likeliest other tokens, if they were asked for, each with the natural
+            logarithm of its probability: `(text, logprob)`, the likeliest first.
 
     """
 
     token: int
     text: str
     nats: float
+    top_logprobs: list[tuple[str, float]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -87,8 +107,12 @@ class Score:
 
 def make_score(scored: Scored, tokenizer: Tokenizer) -> Score:
     """The score of a text, with the text of each token."""
+    alternatives = scored.alternatives or [[] for _ in scored.ids]
     by_token = [
-        TokenScore(token, token_text(tokenizer, token), 0.0 - logprob)
-        for token, logprob in zip(scored.ids, scored.logprobs, strict=True)
-    ]
+        TokenScore(
+            token, token_text(tokenizer, token), 0.0 - logprob,
+            [(token_text(tokenizer, other), each) for other, each in others],
+        )
+        for token, logprob, others in zip(scored.ids, scored.logprobs, alternatives, strict=True)
+    ]  # fmt: skip
     return Score(**scored.to_json(), by_token=by_token)

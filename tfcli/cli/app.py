@@ -17,13 +17,18 @@ from tfcli import __version__
 from tfcli.cli import streams
 from tfcli.cli.command import Command, Group
 from tfcli.cli.commands import (
+    audit,
     demo,
     doctor,
+    evaluate,
     exchange,
     generate,
     runs,
     score,
+    tasks,
+    text,
     tokenizer,
+    trace,
     train,
 )
 from tfcli.cli.environment import note_unknown_variables
@@ -56,11 +61,16 @@ app = typer.Typer(
 app.command("train", cls=Command)(train.train)
 app.command("generate", cls=Command)(generate.generate)
 app.command("score", cls=Command)(score.score)
+app.command("eval", cls=Command)(evaluate.evaluate)
+app.command("trace", cls=Command)(trace.trace)
+app.add_typer(audit.app, name="audit")
+app.add_typer(text.app, name="text")
 app.add_typer(tokenizer.app, name="tokenizer")
 app.add_typer(runs.app, name="runs")
 app.command("export", cls=Command)(exchange.export_run)
 app.command("import", cls=Command)(exchange.import_run)
 app.command("demo", cls=Command)(demo.demo)
+app.add_typer(tasks.app, name="tasks")
 app.command("doctor", cls=Command)(doctor.doctor)
 
 

@@ -54,7 +54,12 @@ class Command(typer.core.TyperCommand):
         """Called with the words of the command line that are this command's."""
         _, _, order = self.make_parser(ctx).parse_args(args=[*args])
         refuse_repeated(order, args)
-        return super().parse_args(ctx, args)
+        try:
+            return super().parse_args(ctx, args)
+        except OptionError as error:
+            names = {name: each.name for each in self.params for name in each.opts}
+            option = names.get(error.option, error.option)
+            raise error.spelled(lambda name: _variable_name(ctx, option) or name) from None
 
 
 class Group(typer.core.TyperGroup):
@@ -139,7 +144,8 @@ def takes_options(function: Callable[..., None]) -> Callable[..., None]:
                 values[CONTEXT] = context
             function(**values, **records)
         except OptionError as error:
-            raise explained(error.spelled(flag)) from None
+            spelled = error.spelled(lambda name: _variable_name(context, name) or flag(name))
+            raise explained(spelled) from None
 
     command.aliases = {  # type: ignore[attr-defined]
         name for kind in kinds.values() for o in options_of(kind).values() for name in _aliases(o)
@@ -195,6 +201,15 @@ def _records(
         parameter: make_options(kind, {k: v for k, v in chosen.items() if k in options_of(kind)})
         for parameter, kind in kinds.items()
     }
+
+
+def _variable_name(context: Any, name: str) -> str | None:
+    """The environment variable that set an option; None if none did."""
+    source = context.get_parameter_source(name)
+    if not source or source.name != "ENVIRONMENT":
+        return None
+    (parameter,) = (each for each in context.command.params if each.name == name)
+    return parameter.envvar or f"{context.auto_envvar_prefix}_{name.upper()}"
 
 
 def _variable(context: typer.Context, name: str) -> str:

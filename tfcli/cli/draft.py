@@ -63,8 +63,16 @@ class Draft:
         if line.startswith("\n"):
             self.text = self.text.rstrip(" ")  # a space at the end of a line is seen by nobody
         line = line.replace("\n", line_end(self.text) or "\n")
-        self._turns.append(_Turn(self.text, self.path, line))
+        self._remember(line)
         self.text += line
+
+    def _remember(self, line: str | None) -> None:
+        self._turns.append(_Turn(self.text, self.path, line))
+
+    @property
+    def last_turn(self) -> _Turn | None:
+        """What `undo` would take back."""
+        return self._turns[-1] if self._turns else None
 
     def add_written(self, text: str) -> None:
         """Adds what the model wrote, with the line ends that the text has so far."""
@@ -102,7 +110,7 @@ class Draft:
     def begin(self, text: str, path: Path | None = None) -> None:
         """Begins another text, of another file or of none; `undo` brings the one before it back."""
         if self.text:
-            self._turns.append(_Turn(self.text, self.path, None))
+            self._remember(None)
         self.text, self.path = text, path
 
     # --- files ----------------------------------------------------------------------------------

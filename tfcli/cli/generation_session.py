@@ -2,34 +2,41 @@
 
 from __future__ import annotations
 
+import sys
 import time
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 from tfcli.cli import streams
+from tfcli.cli.format_report import FormatReport
 from tfcli.cli.generation_progress import Progress, Throughput
-from tfcli.cli.output_formats import EscapedLines, JsonLines, OutputFormat, Plain, Result, Surprisal
-from tfcli.cli.stdin_lines import StdinLines
+from tfcli.cli.output_formats import EscapedLines, JsonLines, OutputFormat, Plain, Surprisal
+from tfcli.cli.request_feed import RequestFeed
+from tfcli.cli.stdin_lines import open_lines
+from tfcli.cli.voted import Voted
 from tfcli.errors import DataError
+from tfcli.generation.messages import with_system
 from tfcli.generation.request import LENGTH, PROMPT, SAMPLING, Sampling, StructuredOutput
 from tfcli.options import OptionError, Options, option, options_of, parse_duration
 from tfcli.text.encoding import UTF8_BOM
-from tfcli.text.escapes import escape
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
+    from tfcli.cli.chat_options import ChatOptions
     from tfcli.cli.shared_options import EngineOptions
-    from tfcli.generation.constraints import FormatFit
+    from tfcli.generation.chat import Chat
     from tfcli.generation.engines.engine import Engine
     from tfcli.generation.generate import Finished, Generator, TokenEvent
+    from tfcli.generation.messages import Messages
     from tfcli.generation.request import GenerationRequest
-    from tfcli.generation.request_lines import RequestLine
+    from tfcli.runs.run import Run
+    from tfcli.text.pairs import PairForm
     from tfcli.text.tokenizer import Tokenizer
 
 BATCH = "Batch"
-FITTING = 0.2  # of the model's probability; where the form leaves less, that is said
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,13 +55,18 @@ class SessionOptions(Options):
         help="Beam search: keep the N most likely texts instead of sampling; 1: off.",
     )  # fmt: skip
     samples: int = option(1, short="n", min=1, off=1, panel=BATCH, help="Samples per prompt.")
+    vote: int = option(
+        1, min=1, off=1, panel=BATCH,
+        conflicts=("samples", "greedy", "num_beams", "logprobs", "interactive", "stats"),
+        help="Sample N texts for each prompt and write the most frequent one; 1: off.",
+    )  # fmt: skip
     lines: bool = option(
         False, panel=BATCH, conflicts=("jsonl", "interactive", "num_beams", "logprobs"),
         help="Read one prompt per line from stdin.",
     )  # fmt: skip
     jsonl: bool = option(
         False, panel=BATCH,
-        help="Write JSON lines; without PROMPT, read a request per line from stdin.",
+        help="Write JSON lines; read a request per line from stdin, or from a file as PROMPT.",
     )  # fmt: skip
     batch_size: int = option(
         32, min=1, max=4096, panel=BATCH, help="Sequences generated at a time."
@@ -76,37 +88,65 @@ class SessionOptions(Options):
     )
     stats: bool = option(False, help="Report the speed.")
 
+    @property
+    def drawn(self) -> int:
+        """How many texts are generated for each prompt."""
+        return max(self.samples, self.vote)
 
-def output_format(options: SessionOptions, request: GenerationRequest) -> OutputFormat:
+
+def output_format(
+    options: SessionOptions, request: GenerationRequest, chat: Chat | None = None
+) -> OutputFormat:
     """The format that the options ask for."""
+    if options.vote > 1:
+        return Voted(output_format(replace(options, vote=1), request, chat), options.vote)
     if options.logprobs and not options.jsonl:  # whose lines have them
         return Surprisal(samples=options.samples)
+    if options.jsonl:
+        return JsonLines(echo=options.echo, chat=chat)
+    if chat:
+        from tfcli.cli.chat_output import EscapedAnswers, PlainAnswers
+
+        if options.lines:
+            return EscapedAnswers(chat, echo=options.echo)
+        return PlainAnswers(chat, echo=options.echo, samples=options.samples)
     if options.lines:
         return EscapedLines(echo=options.echo)
-    if options.jsonl:
-        return JsonLines(echo=options.echo)
     is_value = request.structured.source is not None
-    ends_line = is_value or options.samples > 1
-    return Plain(echo=options.echo, samples=options.samples, ends_line=ends_line)
+    return Plain(
+        echo=options.echo,
+        samples=options.samples,
+        ends_line=is_value or options.samples > 1,
+        numbered=not is_value or streams.is_terminal(sys.stdout),
+    )
 
 
 class GenerationSession:
-    """Opens a run's model and answers requests with it."""
+    """Opens a run's model and answers requests with it.
+
+    Args:
+        limited: whether the person has said how many tokens an answer may have.
+
+    """
 
     def __init__(
         self,
         options: SessionOptions,
         model: EngineOptions,
+        chat: ChatOptions,
         *,
         reporter: streams.Reporter,
         started: float,
+        limited: bool,
     ) -> None:
-        self._options, self._model = options, model
+        self._options, self._model, self._chat_options = options, model, chat
+        self._limited = limited
         self._reporter, self._started = reporter, started
         self._deadline: float | None = None
         if options.max_time is not None:
             self._deadline = time.monotonic() + options.max_time
         self.notes = streams.DeferredNotes(reporter)
+        self.form: PairForm | None = None  # of the run, once it is open
 
     def count_from(self, moment: float) -> None:
         """Counts the time limit from here on, by `time.monotonic()`."""
@@ -117,29 +157,69 @@ class GenerationSession:
         """The run's model, with room for so many texts at a time."""
         return self._open(rows, logprobs)[0]
 
+    @cached_property
+    def run(self) -> tuple[Run, Path | None]:
+        """The run, and its step if one was named."""
+        from tfcli.runs.run import find_run
+
+        return find_run(self._model.run)
+
+    @cached_property
+    def _tokenizer(self) -> Tokenizer:
+        return self.run[0].tokenizer()
+
+    @cached_property
+    def chat(self) -> Chat | None:
+        """What makes requests of conversations, if this is a chat."""
+        if not self._chat_options.chat:
+            return None
+        from tfcli.generation.chat import Chat
+        from tfcli.runs.chat_template import open_chat_template
+
+        run, _ = self.run
+        template = open_chat_template(run)  # first: it starts a process
+        length = run.model_config.context_length
+        return Chat(template, self._tokenizer, context_length=length, notice=self.notes)
+
+    def with_length(self, request: GenerationRequest) -> GenerationRequest:
+        """In a chat, an answer has room for half the context, where nobody has said anything."""
+        if self.chat is None or self._limited:
+            return request
+        return replace(request, max_new_tokens=self.chat.usual_length)
+
+    def _as_turn(self, messages: Messages | None, request: GenerationRequest) -> GenerationRequest:
+        """The request for an answer to a conversation, or to the prompt; others as they are."""
+        if self.chat is None:
+            return request
+        if request.special:
+            raise OptionError("special", "cannot be combined with", "chat")
+        messages = messages or [{"role": "user", "content": request.prompt}]
+        return self.chat.request(with_system(messages, self._chat_options.system), request)
+
     def answer(self, request: GenerationRequest) -> None:
         """Generates the texts of one prompt."""
         from tfcli.generation.request_lines import RequestLine
 
         options = self._options
-        output = output_format(options, request)
-        feed = RequestFeed(iter([RequestLine(1, request)]), output, samples=options.samples)
-        if options.num_beams > 1:
-            if options.samples > options.num_beams:
-                problem = f"must not be more than {options.num_beams}, the number of beams"
-                raise OptionError("samples", problem)
-            generator, engine, tokenizer = self._open(options.num_beams)
-            generator.check(request)
+        output = output_format(options, request, self.chat)
+        beams = options.num_beams
+        if 1 < beams < options.samples:
+            raise OptionError("samples", f"must not be more than {beams}, the number of beams")
+        rows = min(options.batch_size, options.drawn) if beams == 1 else beams
+        generator, engine, tokenizer = self._open(rows, output.logprobs and beams == 1)
+        request = self._as_turn(None, self.with_length(request))
+        generator.check(request)
+        feed = RequestFeed(iter([RequestLine(1, request)]), output, samples=options.drawn)
+        if beams > 1:
             events = self._search(generator, engine, tokenizer, feed)
         else:
-            rows = min(options.batch_size, options.samples)
-            generator, engine, _ = self._open(rows, output.logprobs)
-            generator.check(request)
             events = generator.stream(feed)
         self._write(events, engine, feed, output).raise_if_incomplete()
 
-    def answer_lines(self, default: GenerationRequest, *, json: bool) -> None:
-        """Generates the texts that the lines of stdin ask for.
+    def answer_lines(
+        self, default: GenerationRequest, *, json: bool, file: Path | None = None
+    ) -> None:
+        """Generates the texts that the lines of a file ask for, or of stdin without one.
 
         Raises:
             DataError: a line is invalid; all others are answered.
@@ -149,15 +229,17 @@ class GenerationSession:
 
         if self._options.num_beams > 1:
             raise OptionError("num_beams", "requires a single prompt")
-        arriving = StdinLines("requests" if json else "prompts", self._deadline)
+        arriving = open_lines(file, "requests" if json else "prompts", self._deadline)
         # the lines are read while the model is opened
-        output = output_format(self._options, default)
+        output = output_format(self._options, default, self.chat)
+        default = self.with_length(default)
         generator, engine, _ = self._open(self._options.batch_size, output.logprobs)
         generator.check(default)
+        turn = self._as_turn if self.chat else None
         parse = (
-            partial(parse_json_line, default=default, check=generator.check)
+            partial(parse_json_line, default=default, check=generator.check, turn=turn)
             if json
-            else partial(parse_plain_line, default=default)
+            else partial(parse_plain_line, default=default, turn=turn)
         )
         numbered = (
             (number, line.removeprefix(UTF8_BOM) if number == 1 else line)
@@ -165,11 +247,11 @@ class GenerationSession:
         )
         lines = (parse(line, number) for number, line in numbered if not json or line.strip())
         feed = RequestFeed(
-            lines, output, samples=self._options.samples, arriving=arriving,
+            lines, output, samples=self._options.drawn, arriving=arriving,
             deadline=self._deadline,
         )  # fmt: skip
         formats = self._write(generator.stream(feed), engine, feed, output)
-        if not feed.lines and self._deadline and time.monotonic() >= self._deadline:
+        if not (file or feed.lines) and self._deadline and time.monotonic() >= self._deadline:
             raise DataError(
                 "no line came on standard input in time",
                 why=f"--max-time is {self._options.max_time:g} s, and the other end is still open",
@@ -193,11 +275,10 @@ class GenerationSession:
     def _open(self, rows: int, logprobs: bool = False) -> tuple[Generator, Engine, Tokenizer]:
         from tfcli.generation.generate import Generator
         from tfcli.generation.open_engine import open_best, open_engine
-        from tfcli.runs.run import find_run
 
         model = self._model
-        run, step_path = find_run(model.run)
-        tokenizer = run.tokenizer()
+        run, step_path = self.run
+        chat, tokenizer, self.form = self.chat, self._tokenizer, run.form
         open_with = partial(
             open_engine, run, device=model.device, rows=rows, engine=model.engine, int8=model.int8,
             memory=model.memory,
@@ -205,11 +286,13 @@ class GenerationSession:
         step, engine = open_best(run, step_path, open_with, on_damaged=self._reporter.warn)
         if self._reporter.warned:
             self._reporter.note(f"Using {step.path.name} instead.")
+        tokenizer = chat.tokenizer if chat else tokenizer
         generator = Generator(
             engine,
             tokenizer,
             rows=rows,
             many_documents=run.metadata["corpus"]["documents"] > 1,
+            form=self.form,
             deadline=self._deadline,
             logprobs=logprobs,
             notice=self.notes,
@@ -254,7 +337,7 @@ class GenerationSession:
         from tfcli.generation.generate import TokenEvent
 
         formats = FormatReport()
-        in_time = True
+        in_time, cut = True, 0
         throughput = Throughput(self._started, engine.weight_bytes)
         shown = feed.many and not self._reporter.quiet
         with Progress(throughput, shown=shown) as progress:
@@ -268,10 +351,15 @@ class GenerationSession:
                     feed.finished(event.index)
                     formats.add(event)
                     in_time &= event.reason != "timeout"
+                    cut += event.reason == "length"
                 progress.show(feed.complete)
         output.close()
         if note := formats.note():
             self.notes(note)
+        if self.chat and cut and not self._limited:
+            self.notes(
+                f"{streams.counted(cut, 'answer')} cut off; --max-new-tokens gives more room"
+            )
         if not in_time and not throughput.tokens:
             self.notes("--max-time was over before the first token")
         self.notes.release()
@@ -279,117 +367,3 @@ class GenerationSession:
             report = throughput.report(single=feed.count == 1)
             streams.say(f"{report} Engine: {engine.description}.")
         return formats
-
-
-class FormatReport:
-    """How the texts of structured output turned out."""
-
-    def __init__(self) -> None:
-        self._count = self._incomplete = 0
-        self._unfitting: list[FormatFit] = []
-
-    def add(self, finished: Finished) -> None:
-        """A text is complete."""
-        self._count += 1
-        self._incomplete += finished.reason == "incomplete"
-        if finished.fit and finished.fit.probability < FITTING:
-            self._unfitting.append(finished.fit)
-
-    def note(self) -> str | None:
-        """What to say where a model has learned nothing like the format."""
-        if not self._unfitting:
-            return None
-        outputs = f"{len(self._unfitting):,} of {streams.counted(self._count, 'output')}"
-        places = [fit.unlikely_after for fit in self._unfitting if fit.unlikely_after]
-        first = f", first after {_shown_end(places[0])}" if places else ""
-        return (
-            f"the model considers this format unlikely in {outputs}{first}; "
-            "the values may be meaningless"
-        )
-
-    def incomplete(self) -> DataError | None:
-        """The error where texts ended before they matched."""
-        if not self._incomplete:
-            return None
-        return DataError(
-            f"{self._incomplete} of {streams.counted(self._count, 'output')} incomplete: "
-            "a limit was reached, or the constraint became too complex, before the format "
-            "was matched",
-            hint="raise --max-new-tokens, or restrict the format, for example with "
-            "additionalProperties: false in a schema",
-        )
-
-    def raise_if_incomplete(self) -> None:
-        """Raises it."""
-        if error := self.incomplete():
-            raise error
-
-
-def _shown_end(text: bytes) -> str:
-    end = text.decode(errors="ignore")[-40:]
-    return escape(("..." if len(end) < len(text) else "") + end)
-
-
-class RequestFeed:
-    """The requests of a session as the generator takes them; invalid lines are answered at once.
-
-    Args:
-        samples: of each line.
-        arriving: what the lines are made from, where they come one by one.
-        deadline: after which none is taken.
-
-    """
-
-    def __init__(
-        self,
-        lines: Iterator[RequestLine],
-        output: OutputFormat,
-        *,
-        samples: int,
-        arriving: StdinLines | None = None,
-        deadline: float | None = None,
-    ) -> None:
-        self._lines, self._output, self._samples = lines, output, samples
-        self._arriving, self._deadline = arriving, deadline
-        self.many = arriving is not None
-        self.taken: dict[int, Result] = {}
-        self._waiting: Iterator[RequestLine] = iter(())  # samples of the line that was taken last
-        self.cut = False  # whether the time was over before all lines were taken
-        self._indices = 0
-        self.lines = self.failures = 0  # lines taken, and the invalid ones among them
-        self.count = self.complete = 0  # samples
-
-    def take(self, *, wait: bool) -> GenerationRequest | None:
-        """See `tfcli.generation.generate.Requests`."""
-        while (line := next(self._waiting, None) or self._next(wait)) is not None:
-            result = Result(self.count, line)
-            self.count += 1
-            self._output.begin(result)
-            if line.request is not None:
-                self.taken[self._indices] = result
-                self._indices += 1
-                return line.request
-            self.failures += 1
-            self._output.finish(result, None)
-        return None
-
-    def _next(self, wait: bool) -> RequestLine | None:
-        """The first sample of the next line, if there is one; or if it is to be waited for."""
-        from tfcli.generation.request_lines import repeat
-
-        if self._deadline is not None and time.monotonic() >= self._deadline:
-            self.cut = self._arriving is not None and self._arriving.has_more()
-            return None
-        if self._arriving and not wait and not self._arriving.has_line():
-            return None
-        line = next(self._lines, None)
-        if line is None:
-            return None
-        self.lines += 1
-        self._waiting = repeat(line, self._samples, self.count)
-        return next(self._waiting)
-
-    def finished(self, index: int) -> None:
-        """A text is complete: it is forgotten."""
-        del self.taken[index]
-        self.complete += 1

@@ -5,22 +5,24 @@ from __future__ import annotations
 import contextlib
 import sys
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tfcli.cli import streams
 from tfcli.cli.draft import DIALOGUE, Draft, describe_size
 from tfcli.cli.output_formats import TextOut
-from tfcli.errors import TfcliError, UsageError, closest_match
+from tfcli.errors import TfcliError, UsageError, closest_match, without_comma
 from tfcli.generation.request import PROMPT, GenerationRequest
 from tfcli.generation.streaming import make_visible
 from tfcli.options import Options, find_option, option, options_of, update_options, values_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from tfcli.generation.generate import Generator
     from tfcli.options import Option
+    from tfcli.text.pairs import PairForm
 
 HELP = {
     "a line": "append this line (after a space, if words would meet), then let the model "
@@ -29,8 +31,10 @@ HELP = {
     f"{' '.join(DIALOGUE)}": "a line that begins so is a paragraph of its own",
     "Ctrl-C": "stop the model, not the program",
     "/retry": "generate the last continuation again, with another seed",
+    "/retry N": "N continuations to choose from; the last one stands until /take",
+    "/take K": "go on from the K-th of them",
     "/undo": "remove the last line and its continuation, or bring back the text before /new or "
-    "/load",
+    "/load; /undo N: N times",
     "/new": "start a new text, which belongs to no file yet",
     "/show": "show the options that differ from their defaults; /show all: all of them",
     "/set NAME VALUE": "change an option, for example /set temperature 1.2",
@@ -40,6 +44,8 @@ HELP = {
     "or saved to",
     "/quit": "or Ctrl-D",
 }
+
+MAX_COUNT = 99  # of turns taken back, and of continuations to choose from
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +59,17 @@ class InteractiveOptions(Options):
 
 
 class Conversation:
-    """A text that a person and a model write together."""
+    """A text that a person and a model write together.
+
+    Args:
+        form: of a run trained on pairs of prompt and answer: then each line is such a prompt.
+
+    Attributes:
+        help: what `/help` lists.
+
+    """
+
+    help = HELP
 
     def __init__(
         self,
@@ -61,11 +77,14 @@ class Conversation:
         request: GenerationRequest,
         reporter: streams.Reporter,
         notes: streams.DeferredNotes,
+        form: PairForm | None = None,
     ) -> None:
         self._generator, self._request = generator, request
         self._reporter, self._notes = reporter, notes
         self._draft = Draft()
+        self._form = form
         self._asked_to_quit = False
+        self._choices: list[str] = []  # the whole text with each continuation of /retry N
 
     def run(self, beginning: str | None = None, file: str | None = None) -> None:
         """Reads lines until their end, or until the person quits.
@@ -82,10 +101,12 @@ class Conversation:
             import readline
 
             readline.parse_and_bind("set enable-bracketed-paste on")  # lines are pasted as one
+            readline.set_completer_delims(" \n")
+            readline.set_completer(partial(_complete, self.help))
+            readline.parse_and_bind("tab: complete")
         if file is not None:
             self._open(file)
-        what = "what comes next" if self._draft.text else "the beginning of a text"
-        self._reporter.note(f"Type {what}; /help lists commands, Ctrl-D quits.")
+        self._reporter.note(f"{self._invitation()}; /help lists commands, Ctrl-D quits.")
         if beginning:
             streams.write_result(f"> {make_visible(beginning)}\n".encode())  # as if it was typed
             self._answer_safely(beginning)
@@ -107,6 +128,9 @@ class Conversation:
                 continue
             self._asked_to_quit = False
             self._answer_safely(line)
+
+    def _invitation(self) -> str:
+        return f"Type {'what comes next' if self._draft.text else 'the beginning of a text'}"
 
     def _open(self, file: str) -> None:
         if Path(file).expanduser().exists():
@@ -142,28 +166,36 @@ class Conversation:
             parts.append(input(". "))
         return "\n".join(parts)
 
-    def _answer(self, line: str) -> None:
-        commands: dict[str, Callable[[str], None]] = {
+    def _commands(self) -> dict[str, Callable[[str], None]]:
+        return {
             "/help": self._help,
             "/new": self._begin,
             "/retry": self._retry,
+            "/take": self._take,
             "/undo": self._undo,
             "/set": self._set,
             "/show": self._show,
             "/load": self._load,
             "/save": self._save,
         }
+
+    def _answer(self, line: str) -> None:
+        commands = self._commands()
         if not line.startswith("/") or "\n" in line:
             replace(self._request, prompt=line)  # refuses what no text may have
+            if self._form:  # a pair of its own
+                self._draft.begin("")
             self._draft.take_turn(line)
+            self._choices = []
             self._continue()
             return
         name, _, rest = line.partition(" ")
         if name not in commands:
             similar = closest_match(name, commands)
             hint = f"did you mean {similar!r}?" if similar else "/help"
-            if find_option(GenerationRequest, name[1:]):
-                hint = f"/set {name[1:]} {rest}"
+            if found := find_option(GenerationRequest, name[1:].replace("-", "_")):
+                number = without_comma(rest, found.parse_text, whole=found.type is int)
+                hint = f"/set {name[1:]} {number.partition(', ')[0] if number else rest}"
             raise UsageError(f"unknown command: {name}", hint=hint)
         commands[name](rest.strip())
 
@@ -207,13 +239,35 @@ class Conversation:
             else "New text; /save NAME writes it to a file."
         )
 
-    def _retry(self, _: str) -> None:
-        self._draft.back_to_last_line()
-        self._continue(self._draft.tail().rpartition("\n")[2])
+    def _retry(self, words: str) -> None:
+        count = _count(words, "/retry")
+        choices = []
+        for number in range(1, count + 1):
+            self._draft.back_to_last_line()
+            if count > 1:
+                self._reporter.note(f"--- {number} ---")
+            self._continue(self._draft.tail().rpartition("\n")[2])
+            choices.append(self._draft.text)
+        self._choices = choices if count > 1 else []
+        if self._choices:
+            self._reporter.note(f"/take 1 to /take {count} chooses one; now it is {count}.")
 
-    def _undo(self, _: str) -> None:
-        self._draft.undo()
+    def _take(self, words: str) -> None:
+        number = _count(words, "/take")
+        if number > len(self._choices):
+            hint = f"/take 1 to /take {len(self._choices)}" if self._choices else "/retry 3"
+            raise UsageError("there is no such continuation to take", hint=hint)
+        self._draft.text = self._choices[number - 1]
         self._show_tail()
+
+    def _undo(self, words: str) -> None:
+        count = _count(words, "/undo")
+        try:
+            for _ in range(count):
+                self._draft.undo()
+                self._choices = []
+        finally:
+            self._show_tail()
 
     def _show_tail(self) -> None:
         """Where the text stands."""
@@ -228,19 +282,22 @@ class Conversation:
         if not name:
             raise UsageError("/load needs the name of a file", hint="/load story.txt")
         self._draft.load(name)
-        self._reporter.note(f"Going on from {name} ({describe_size(self._draft.text)}):")
+        self._reporter.note(f"Going on from {name} ({self._size()}):")
         self._show_tail()
 
     def _save(self, name: str) -> None:
         path = self._draft.save(name)
-        self._reporter.note(f"Saved to {path} ({describe_size(self._draft.text)}).")
+        self._reporter.note(f"Saved to {path} ({self._size()}).")
+
+    def _size(self) -> str:
+        return describe_size(self._draft.text)
 
     # --- options --------------------------------------------------------------------------------
 
     def _help(self, _: str) -> None:
         from tfcli.cli.render import say_table
 
-        say_table(list(HELP.items()))
+        say_table(list(self.help.items()))
 
     def _show(self, words: str) -> None:
         """The options: those that differ from their defaults, or all."""
@@ -274,6 +331,33 @@ class Conversation:
                 self._reporter.note(f"{known}: {_shown(before[known])} -> {_shown(new)}")
             elif known == option.name:
                 self._reporter.note(f"{known}: {_shown(new)}, as before")
+
+
+def _complete(help: Iterable[str], word: str, state: int) -> str | None:
+    """What Tab makes of a word: a command at the beginning of a line, or the name of a file."""
+    import glob
+    import readline
+
+    line = readline.get_line_buffer()
+    if line.startswith("/") and " " not in line:
+        names = dict.fromkeys(name.split(" ")[0] for name in help if name.startswith("/"))
+        found = [f"{name} " for name in names if name.startswith(word)]
+    elif line.startswith(("/load ", "/save ")):
+        found = sorted(glob.glob(f"{glob.escape(str(Path(word).expanduser())) if word else ''}*"))  # noqa: PTH207
+        found = [f"{name}/" if Path(name).is_dir() else name for name in found]
+    else:
+        found = []
+    return found[state] if state < len(found) else None
+
+
+def _count(words: str, command: str) -> int:
+    """The number after a command; 1 without one."""
+    if not words:
+        return 1
+    if not (words.isdecimal() and 1 <= int(words) <= MAX_COUNT):
+        problem = f"{command} takes a number from 1 to {MAX_COUNT}, not {words!r}"
+        raise UsageError(problem, hint=f"{command} 3")
+    return int(words)
 
 
 def _values(request: GenerationRequest) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING, cast
 
-from tfcli.errors import DataError
+from tfcli.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,6 +22,8 @@ def keep_out(corpus: TokenizedCorpus, tokenizer: Tokenizer) -> TokenizedCorpus:
     """A text without the slice of its training part that the mixture is fitted on."""
     from tfcli.generation.memory import kept_out
 
+    if corpus.training_targets is not None:
+        raise UsageError("--memory is for text; there is none of pairs of prompt and answer")
     whole = len(corpus.training)
     last_part = whole - (corpus.ends[-2] if len(corpus.ends) > 1 else 0)
     return corpus.first(whole - kept_out(last_part, tokenizer.vocab_size))
@@ -54,6 +56,8 @@ def add_memory(
             why="it was imported, and what its model was trained on is not known",
             hint=f"tfcli train FILE --from {shlex.quote(run.argument)} --memory   # on your text",
         )
+    if run.form:
+        raise DataError(f"{run.name!r} was trained on pairs, of which there is no memory")
     sources = find_sources(files) if files else None
     total = run.corpus.bytes
     with progress("Tokenizing", total=total, quiet=reporter.quiet) as done:

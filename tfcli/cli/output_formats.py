@@ -19,15 +19,16 @@ from tfcli.text.escapes import escape, escape_bytes
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from tfcli.generation.chat import Chat
     from tfcli.generation.generate import Finished, TokenEvent
     from tfcli.generation.request_lines import RequestLine
 
 
-def sample_heading(number: int, samples: int) -> str:
-    """The line above a sample, and the end of the one before it; nothing where there is one."""
+def sample_heading(number: int, samples: int, *, numbered: bool = True) -> str:
+    """The end of the sample before, and the line above this one; nothing where there is one."""
     if samples == 1:
         return ""
-    return ("\n" if number else "") + f"--- {number + 1} ---\n"
+    return "\n" * bool(number) + f"--- {number + 1} ---\n" * numbered
 
 
 def stdout_filter() -> Callable[[str], str]:
@@ -117,6 +118,7 @@ class Result:
 
     Attributes:
         number: its place among all.
+        votes: how many samples agreed on it; None: there was no vote.
 
     """
 
@@ -126,6 +128,7 @@ class Result:
     logprobs: list[float] = field(default_factory=list)
     text: str = ""
     stream: TextStream = field(default_factory=TextStream)
+    votes: int | None = None
 
 
 class OutputFormat(Protocol):
@@ -162,7 +165,10 @@ class Plain:
 
     logprobs = False
 
-    def __init__(self, *, echo: bool, samples: int = 1, ends_line: bool = False) -> None:
+    def __init__(
+        self, *, echo: bool, samples: int = 1, ends_line: bool = False, numbered: bool = True
+    ) -> None:
+        self._numbered = numbered
         self._echo, self._samples, self._out = echo, samples, OrderedWriter()
         self._ends_line = ends_line
         self._shown: dict[int, Callable[[str], str]] = {}  # each text has lines of its own
@@ -171,9 +177,10 @@ class Plain:
     def begin(self, result: Result) -> None:
         """See `OutputFormat`."""
         self._shown[result.number] = text_filter()
-        self._out.add(result.number, sample_heading(result.number, self._samples).encode())
+        heading = sample_heading(result.number, self._samples, numbered=self._numbered)
+        self._out.add(result.number, heading.encode())
         if self._echo and result.line.request:
-            self._add(result, result.line.request.prompt.encode())
+            self._show(result, result.line.request.prompt)
 
     def token(self, result: Result, event: TokenEvent) -> None:
         """See `OutputFormat`."""
@@ -194,9 +201,13 @@ class Plain:
             end_line(self._last)
 
     def _add(self, result: Result, data: bytes) -> None:
-        text = result.stream.feed(data)
+        self._show(result, result.stream.feed(data))
+
+    def _show(self, result: Result, text: str, style: str = "") -> None:
         if text:
-            self._out.add(result.number, self._shown[result.number](text).encode())
+            shown = self._shown[result.number](text)
+            shown = f"{style}{shown}{streams.RESET}" if style else shown
+            self._out.add(result.number, shown.encode())
             self._last = text[-1]
 
 
@@ -212,7 +223,7 @@ class EscapedLines:
     def begin(self, result: Result) -> None:
         """See `OutputFormat`."""
         if self._echo and result.line.request:
-            self._add(result, result.line.request.prompt.encode())
+            self._show(result, result.line.request.prompt)
 
     def token(self, result: Result, event: TokenEvent) -> None:
         """See `OutputFormat`."""
@@ -231,9 +242,11 @@ class EscapedLines:
         """See `OutputFormat`."""
 
     def _add(self, result: Result, data: bytes) -> None:
-        text = escape(result.stream.feed(data))
+        self._show(result, result.stream.feed(data))
+
+    def _show(self, result: Result, text: str) -> None:
         if text:
-            self._out.add(result.number, self._shown(text).encode())
+            self._out.add(result.number, self._shown(escape(text)).encode())
 
 
 class Surprisal:
@@ -300,13 +313,14 @@ class JsonLines:
 
     `row` (of the input, from 1), `sample` (of that row, from 0), `id` if one was given, `text`,
     `tokens`, `finish_reason`, `logprobs` and `seed` (`score` instead, after a beam search), and
-    `format_probability` of structured output; or `row`, `sample`, `id` and `error`.
+    `format_probability` of structured output; `message` in a chat; or `row`, `sample`, `id` and
+    `error`.
     """
 
     logprobs = True
 
-    def __init__(self, *, echo: bool) -> None:
-        self._echo, self._out = echo, OrderedWriter()
+    def __init__(self, *, echo: bool, chat: Chat | None = None) -> None:
+        self._echo, self._chat, self._out = echo, chat, OrderedWriter()
 
     def begin(self, result: Result) -> None:
         """See `OutputFormat`."""
@@ -321,9 +335,7 @@ class JsonLines:
     def finish(self, result: Result, finished: Finished | None) -> None:
         """See `OutputFormat`."""
         line = result.line
-        value: dict[str, Any] = {"row": line.number, "sample": line.sample}
-        if line.id is not None:
-            value["id"] = line.id
+        value: dict[str, Any] = {"row": line.number, "sample": line.sample} | line.returned
         if finished and line.request:
             text = result.text + result.stream.feed(finished.data)
             value |= {
@@ -331,6 +343,10 @@ class JsonLines:
                 "tokens": result.tokens,
                 "finish_reason": finished.reason,
             }
+            if self._chat:
+                value["message"] = self._chat.split(text, line.request).to_message()
+            if result.votes is not None:
+                value["votes"] = result.votes
             if finished.fit is not None:
                 value["format_probability"] = float(f"{finished.fit.probability:.4g}")
             if finished.score is None:

@@ -9,7 +9,7 @@ import sys
 import time
 
 from tfcli.cli import streams
-from tfcli.errors import DataError, InputOutputError
+from tfcli.errors import DataError, InputOutputError, UsageError
 
 STDIN_DELAY = 1.0  # seconds of silence on stdin before we say what we are waiting for
 
@@ -29,6 +29,22 @@ def stdin_is_in_use() -> bool:
         return stat.S_ISREG(status.st_mode) and os.lseek(0, 0, os.SEEK_CUR) > 0
     except OSError:
         return False
+
+
+def require_no_other_input(file: str) -> None:
+    """Raises UsageError where a file was named and another one is redirected to stdin.
+
+    A pipe may be somebody else's, as in a loop over names.
+    """
+    try:
+        status = os.fstat(0)
+    except OSError:
+        return
+    if stat.S_ISREG(status.st_mode) and status.st_size and not stdin_is_in_use():
+        raise UsageError(
+            f"the requests are in {file} and on standard input",
+            hint="name the file, or redirect it with <, not both",
+        )
 
 
 def read_piped_text(

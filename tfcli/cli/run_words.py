@@ -13,7 +13,7 @@ from tfcli.cli.humanize import format_bytes, format_count, format_duration
 from tfcli.cli.streams import counted
 from tfcli.model.cost import parameters_by_part
 from tfcli.runs.comparison import configuration, obstacle, results, side_by_side
-from tfcli.runs.run import source_name
+from tfcli.runs.source_names import source_name
 from tfcli.text.reading_options import DEFAULT
 
 if TYPE_CHECKING:
@@ -275,10 +275,13 @@ def _model(series: Series) -> dict[str, str]:
         lines["key-value heads"] = f"{config.num_kv_heads:,}"
     if config.rope_theta != USUAL_THETA:
         lines["base of RoPE"] = f"{config.rope_theta:,.0f}"
+    if config.rope_scaling:
+        lines["RoPE scaling"] = f"{config.rope_scaling.kind}, {config.rope_scaling.factor:g} x"
     if config.sliding_window:
         lines["sliding window"] = f"{config.sliding_window:,} tokens"
     if config.qkv_bias:
-        lines["bias"] = "of query, key and value"
+        others = ", value and output" if config.output_bias else " and value"
+        lines["bias"] = f"of query, key{others}"
     lines["parameters"] = format_count(total)
     widths = max(len(format_count(size)) for size in parts.values())
     for part, size in parts.items():

@@ -61,9 +61,7 @@ def write_line(line: str, text: Scored, number: int, *, json: bool) -> None:
 
 def write_row(row: ScoreLine, text: Scored | None, tokenizer: Tokenizer, *, tokens: bool) -> None:
     """The answer to a row of JSON; None: the row is invalid."""
-    value: dict[str, Any] = {"row": row.number}
-    if row.id is not None:
-        value["id"] = row.id
+    value: dict[str, Any] = {"row": row.number} | row.returned
     if text is not None:
         value |= figures(text)
         if tokens:

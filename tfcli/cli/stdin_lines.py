@@ -1,4 +1,4 @@
-"""Lines of stdin, read in the background."""
+"""Lines of stdin, read in the background, or of a file in their place."""
 
 from __future__ import annotations
 
@@ -7,13 +7,60 @@ import queue
 import sys
 import threading
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from tfcli.cli import piped_text
 from tfcli.errors import InputOutputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
+
+
+class ArrivingLines(Protocol):
+    """Lines that arrive one by one."""
+
+    def has_line(self) -> bool:
+        """Whether the next line, or the end, has arrived."""
+
+    def has_more(self) -> bool:
+        """Whether a line has arrived that is not the end."""
+
+    def __iter__(self) -> Iterator[bytes]: ...
+
+    def __next__(self) -> bytes: ...
+
+
+class FileLines:
+    """The lines of a file, which have all arrived."""
+
+    def __init__(self, path: Path) -> None:
+        from tfcli.text.readers import read_lines
+
+        self._lines = read_lines(path)
+        self._next: bytes | None = next(self._lines, None)  # a file that is none is refused at once
+
+    def has_line(self) -> bool:
+        """See `ArrivingLines`."""
+        return True
+
+    def has_more(self) -> bool:
+        """See `ArrivingLines`."""
+        return self._next is not None
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        if (line := self._next) is None:
+            raise StopIteration
+        self._next = next(self._lines, None)
+        return line
+
+
+def open_lines(file: Path | None, purpose: str, deadline: float | None) -> ArrivingLines:
+    """The lines of a file, or of stdin without one; see `StdinLines`."""
+    return FileLines(file) if file else StdinLines(purpose, deadline)
 
 
 class StdinLines:

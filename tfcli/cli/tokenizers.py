@@ -10,7 +10,7 @@ from tfcli.errors import NotFoundError, TfcliError
 from tfcli.runs.run import find_run
 from tfcli.runs.summary import summarize
 from tfcli.text import saved_tokenizers
-from tfcli.text.sentencepiece_tokenizer import SentencePieceTokenizer
+from tfcli.text.vocabulary import tokenizer_type
 
 if TYPE_CHECKING:
     from tfcli.runs.run import Run
@@ -40,8 +40,8 @@ def facts_of_run(run: Run, tokenizer: Tokenizer) -> dict[str, object]:
     A run may have a tokenizer from elsewhere, and no evaluations: then there is less to say.
     """
     facts: dict[str, object] = {}
-    if isinstance(tokenizer, SentencePieceTokenizer):
-        facts["type"] = tokenizer.pieces.algorithm.name.lower()
+    if type := tokenizer_type(tokenizer):
+        facts["type"] = type
     if measured := summarize(run)["held_out"]:
         facts |= {
             "held_out.bytes": measured["bytes"],

@@ -7,19 +7,24 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tfcli.cli.pair_notes import count_pairs, first_prompt
 from tfcli.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from tfcli.cli import streams
+    from tfcli.runs.run import Run
     from tfcli.text.corpus import Corpus
+    from tfcli.text.pairs import PairForm
+    from tfcli.text.sentencepiece_trainer import TokenizerType
     from tfcli.text.sources import Sources
     from tfcli.text.token_cache import TokenizedCorpus
     from tfcli.text.tokenizer import Tokenizer
     from tfcli.training.loop import Trainer
     from tfcli.training.setup import TrainingJob
 
+SHORT_PAIR = 200  # bytes on average, up to which characters do better as tokens than words
 SAMPLED = 1 << 20  # tokens in which those of single bytes are counted
 NOTEWORTHY, MISFIT = 0.01, 0.3  # shares of them
 
@@ -62,8 +67,10 @@ def format_left(job: TrainingJob, trainer: Trainer) -> str:
     return f", {format_duration(max(0.0, job.plan.budget.amount - before))} left"
 
 
-def opening_words(job: TrainingJob) -> str:
+def opening_words(job: TrainingJob, form: PairForm | None = None) -> str:
     """The first words of the text, quoted for the shell: a prompt the model has seen."""
+    if form is not None:
+        return shlex.quote(first_prompt(job, form))
     text = job.tokenizer.decode(job.corpus.training[:256].tolist()).decode(errors="ignore")
     words = first_words(text)
     return shlex.quote(words if words.isprintable() else "")
@@ -83,7 +90,8 @@ def planned_json(job: TrainingJob, corpus: Corpus) -> dict[str, Any]:
         "lowest_nats_per_byte": low,
         "highest_nats_per_byte": high,
     }
-    return job.metadata(corpus) | {"expected": expected, "notes": [*corpus.notes]}
+    pairs = count_pairs(job)
+    return job.metadata(corpus) | {"expected": expected, "pairs": pairs, "notes": [*corpus.notes]}
 
 
 def report_left_out(sources: Sources, exclude: Sequence[str], reporter: streams.Reporter) -> None:
@@ -113,6 +121,30 @@ def report_reading(corpus: Corpus, reporter: streams.Reporter) -> None:
     """Says what was recognized, and what of it was skipped."""
     for note in corpus.notes:
         reporter.note(f"Note: {note}.")
+
+
+def report_newer_text(run: Run, cache: Path, reporter: streams.Reporter) -> None:
+    """Says what came to the text since the run started, which a resumed run leaves out."""
+    from tfcli.cli.humanize import format_bytes
+    from tfcli.training.newer_text import command_with_all, names_of, newer_text
+
+    if reporter.quiet or not (newer := newer_text(run, cache)):
+        return
+    found = []
+    if newer.files:
+        found.append(f"{names_of(newer.files)} ({format_bytes(newer.bytes)}) came")
+    if newer.changed:
+        found.append(f"{names_of(newer.changed)} changed")
+    reporter.note(
+        f"Note: since {run.name} started, {' and '.join(found)}; a resumed run goes on with the "
+        f"text of before. To train on all of it: {command_with_all(run)}"
+    )
+
+
+def tokenizer_type_for(corpus: Corpus) -> TokenizerType:
+    """Characters for short pairs, whose answers are mostly about their characters; else BPE."""
+    short = corpus.scan.bytes <= SHORT_PAIR * corpus.scan.documents
+    return "char" if corpus.form and short else "bpe"
 
 
 def report_fit(tokens: TokenizedCorpus, tokenizer: Tokenizer, reporter: streams.Reporter) -> None:

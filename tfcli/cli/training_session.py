@@ -20,6 +20,7 @@ from tfcli.cli.training_notes import (
     opening_words,
     report_fit,
     report_left_out,
+    report_newer_text,
     report_no_lock,
     report_reading,
     run_path,
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from tfcli.runtime.device import Device
     from tfcli.runtime.distributed import DistributedContext
     from tfcli.text.corpus import Corpus
+    from tfcli.text.pairs import PairForm
     from tfcli.text.reading_options import ReadingOptions
     from tfcli.text.sentencepiece_trainer import TokenizerType
     from tfcli.text.token_cache import TokenizedCorpus
@@ -221,7 +223,7 @@ class TrainingSession:
             report_fit(tokens, tokenizer, self.reporter)
         job = plan_job(
             options, tokens, tokenizer,
-            baselines=measure_baselines(tokens, tokenizer),
+            baselines=None if corpus.form else measure_baselines(tokens, tokenizer),
             seed=seed, device=device, base=base, started=self.started, **self._processes(),
         )  # fmt: skip
         quiet = self.reporter.quiet
@@ -235,7 +237,7 @@ class TrainingSession:
         with StopSignals(self.reporter) as stop:
             trainer = start_run(
                 job, path, corpus, started=self.started,
-                callbacks=self._callbacks(job, stop),
+                callbacks=self._callbacks(job, stop, corpus.form),
             )  # fmt: skip
             self._started_training = True
             return self._show(job, trainer, stop)
@@ -267,6 +269,7 @@ class TrainingSession:
             extended = options.seconds is not None or options.steps is not None
             if not extended and is_finished(run) and newest_is_valid(run):
                 self.reporter.note(f"{run.name} is already finished.")
+                report_newer_text(run, CACHE, self.reporter)
                 more = "--steps 500" if _counts_steps(run) else "--time 2m"
                 self.reporter.next(f"tfcli train --resume {name} {more}   # extends it")
                 return
@@ -278,11 +281,12 @@ class TrainingSession:
                     more_seconds=options.seconds, more_steps=options.steps, device=device,
                     shard=options.sharded, progress=done, **self._processes(),
                 )  # fmt: skip
+            report_newer_text(run, CACHE, self.reporter)
             show_plan(job, run.name, self.reporter)
             with StopSignals(self.reporter) as stop:
                 trainer = resume_run(
                     job, run, started=self.started, on_damaged=self.reporter.warn,
-                    callbacks=self._callbacks(job, stop),
+                    callbacks=self._callbacks(job, stop, run.form),
                 )  # fmt: skip
                 left = format_left(job, trainer)
                 self.reporter.note(f"Resuming from step {trainer.step:,}{left}.")
@@ -298,7 +302,9 @@ class TrainingSession:
         with progress("Tokenizing", total=total, quiet=self.reporter.quiet) as done:
             return tokenize_corpus(corpus, tokenizer, cache=CACHE, progress=done)
 
-    def _sample_function(self, job: TrainingJob) -> Callable[[Transformer], str] | None:
+    def _sample_function(
+        self, job: TrainingJob, form: PairForm | None
+    ) -> Callable[[Transformer], str] | None:
         if job.processes.sharded:
             return None  # a sharded model generates only with all processes together
         if not self.sample_prompt and (self.reporter.quiet or not streams.is_terminal(sys.stderr)):
@@ -311,16 +317,20 @@ class TrainingSession:
 
         def sample(model: Transformer) -> str:
             many = job.corpus.documents > 1
-            tokens = generate(TorchEngine(model), job.tokenizer, request, many_documents=many)
+            tokens = generate(
+                TorchEngine(model), job.tokenizer, request, many_documents=many, form=form
+            )
             written = job.tokenizer.decode_continuation(tokens)
             return self.sample_prompt + written.decode(errors="replace")
 
         return sample
 
-    def _callbacks(self, job: TrainingJob, stop: StopSignals) -> Callbacks:
+    def _callbacks(self, job: TrainingJob, stop: StopSignals, form: PairForm | None) -> Callbacks:
         from tfcli.training.callbacks import Callbacks
 
-        return Callbacks(stop=stop, stop_at_once=stop.at_once, sample=self._sample_function(job))
+        return Callbacks(
+            stop=stop, stop_at_once=stop.at_once, sample=self._sample_function(job, form)
+        )
 
     def _processes(self) -> dict[str, DistributedContext]:
         return {"processes": self.processes} if self.processes else {}
@@ -365,7 +375,7 @@ class TrainingSession:
             self.reporter.next(f"tfcli train --resume {_reference(trainer.run)}")
             raise typer.Exit(128 + stop.received)
         if self.suggest_next:
-            prompt = opening_words(job) + " --memory" * remembers
+            prompt = opening_words(job, trainer.run.form) + " --memory" * remembers
             self.reporter.next(f"tfcli generate {prompt} --run {_reference(trainer.run)}")
         return trainer.run
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from tfcli.cli import streams
 from tfcli.cli.charts.sparkline import draw_losses
 from tfcli.cli.humanize import format_bytes, format_count, format_duration
+from tfcli.cli.pair_notes import describe_pairs
 from tfcli.cli.render import LINE_EVERY, console
 from tfcli.cli.streams import counted
 from tfcli.cli.training_pace import PaceWatch
@@ -48,6 +49,8 @@ def show_plan(job: TrainingJob, name: str, reporter: streams.Reporter) -> None:
         f"{format_count(len(corpus.training))} tokens (vocabulary {model.vocab_size:,}); "
         f"{format_bytes(corpus.held_out_bytes)} held out; {counted(corpus.documents, 'document')}"
     )
+    for line in describe_pairs(job):
+        reporter.note(line)
     length = f"{format_duration(budget.amount)} in total" if budget.kind == "seconds" else ""
     if job.steps is not None and job.epochs is not None:
         about = "about " if budget.kind == "seconds" else ""
@@ -78,7 +81,8 @@ def show_plan(job: TrainingJob, name: str, reporter: streams.Reporter) -> None:
         )
     if note := _note_on_speed(job):
         reporter.note(f"Note: {note}")
-    if corpus.training_bytes < LITTLE_TEXT and job.base is None:
+    little = corpus.training_bytes < LITTLE_TEXT and corpus.training_targets is None
+    if little and job.base is None:
         reporter.note(
             f"Note: a model memorizes this little text ({format_bytes(corpus.training_bytes)}) "
             f"and learns not much else. From {format_bytes(LITTLE_TEXT)} on, it "

@@ -1,7 +1,7 @@
 """Which model of transformers and llama.cpp a configuration is, and its `config.json`.
 
     modern   Qwen3                      RMSNorm, SwiGLU, RoPE, QK-norm
-    llama    Llama                      RMSNorm, SwiGLU, RoPE
+    llama    Llama                      RMSNorm, SwiGLU, RoPE; with or without biases in attention
              Mistral                    with a sliding window
              Qwen2                      with biases on query, key and value
     gpt2     GPT-2                      LayerNorm, GELU, learned positions, biases
@@ -69,16 +69,28 @@ def architecture_of(config: ModelConfig) -> Architecture:
         return GPT2
     if config.family == "modern":
         return QWEN3
-    if config.qkv_bias:
+    if config.is_qwen2:
         return QWEN2
+    if config.output_bias and config.sliding_window is not None:
+        raise UsageError(
+            "this model cannot be exported",
+            why="no other program has a Llama with biases and a sliding window",
+        )
     return LLAMA if config.sliding_window is None else MISTRAL
 
 
 # --- config.json --------------------------------------------------------------------------------
 
 
-def to_config_json(config: ModelConfig, special: SpecialTokens) -> dict[str, Any]:
-    """The content of `config.json`."""
+def to_config_json(
+    config: ModelConfig, special: SpecialTokens, *, dtype: str = "float32"
+) -> dict[str, Any]:
+    """The content of `config.json`.
+
+    Args:
+        dtype: the number format of the weights.
+
+    """
     architecture = architecture_of(config)
     common = {
         "architectures": [architecture.name],
@@ -87,8 +99,8 @@ def to_config_json(config: ModelConfig, special: SpecialTokens) -> dict[str, Any
         "bos_token_id": special.bos,
         "eos_token_id": special.eos,
         "tie_word_embeddings": config.tied_head,
-        "dtype": "float32",
-        "torch_dtype": "float32",  # what `dtype` was called before 2025
+        "dtype": dtype,
+        "torch_dtype": dtype,  # what `dtype` was called before 2025
         "use_cache": True,
     }
     if config.family == "gpt2":
@@ -119,7 +131,7 @@ def to_config_json(config: ModelConfig, special: SpecialTokens) -> dict[str, Any
         "attention_dropout": 0.0,
     }
     if architecture is not QWEN2:  # which has its biases without a word
-        described |= {"attention_bias": False}
+        described |= {"attention_bias": config.output_bias}
     if architecture is LLAMA:
         return described | {"mlp_bias": False}
     window = config.sliding_window
@@ -133,11 +145,8 @@ def to_config_json(config: ModelConfig, special: SpecialTokens) -> dict[str, Any
     return described | {"sliding_window": window}
 
 
-def from_config_json(value: dict[str, Any], *, vocab_size: int) -> ModelConfig:
+def from_config_json(value: dict[str, Any]) -> ModelConfig:
     """The configuration that a `config.json` describes.
-
-    Args:
-        vocab_size: of its tokenizer; the embedding may have more rows.
 
     Raises:
         DataError: its architecture, or one of its settings, is not supported.
@@ -157,7 +166,9 @@ def from_config_json(value: dict[str, Any], *, vocab_size: int) -> ModelConfig:
     settings.require("quantization_config", None)
     fields = _gpt2(settings) if architecture is GPT2 else _llama(settings, architecture)
     try:
-        return ModelConfig(family=architecture.family, vocab_size=vocab_size, **fields)
+        return ModelConfig(
+            family=architecture.family, vocab_size=settings.number("vocab_size"), **fields
+        )
     except UsageError as error:
         raise DataError("config.json describes an impossible model", why=error.why) from None
 
@@ -213,7 +224,7 @@ def _gpt2(settings: _Settings) -> dict[str, Any]:
             settings.require(alias, settings.value.get(name))
     width, heads = settings.number("n_embd"), settings.number("n_head")
     return {
-        "context_length": _context(settings.number("n_positions", 1024)),
+        "context_length": clipped_context(settings.number("n_positions", 1024)),
         "num_layers": settings.number("n_layer"),
         "d_model": width,
         "num_heads": heads,
@@ -230,11 +241,12 @@ def _llama(settings: _Settings, architecture: Architecture) -> dict[str, Any]:
         "hidden_act": "silu", "mlp_bias": False, "partial_rotary_factor": 1.0, "pretraining_tp": 1,
     }.items():  # fmt: skip
         settings.require(name, wanted)
+    attention_bias = (architecture is LLAMA and settings.value.get("attention_bias")) or False
     if architecture is not QWEN2:  # which does not have this setting
-        settings.require("attention_bias", False)
+        settings.require("attention_bias", attention_bias)
     width, heads = settings.number("hidden_size"), settings.number("num_attention_heads")
     return {
-        "context_length": _context(settings.number("max_position_embeddings", 2048)),
+        "context_length": clipped_context(settings.number("max_position_embeddings", 2048)),
         "num_layers": settings.number("num_hidden_layers"),
         "d_model": width,
         "num_heads": heads,
@@ -244,7 +256,8 @@ def _llama(settings: _Settings, architecture: Architecture) -> dict[str, Any]:
         "tied_head": settings.value.get("tie_word_embeddings", False),
         "norm_epsilon": settings.real("rms_norm_eps", 1e-6),
         "sliding_window": _window(settings, architecture),
-        "qkv_bias": architecture.qkv_bias,
+        "qkv_bias": architecture.qkv_bias or attention_bias,
+        "output_bias": attention_bias,
         **_rope(settings),
     }
 
@@ -253,11 +266,12 @@ def _head_dim(width: Any, heads: Any) -> Any:
     return width // heads if heads else 0
 
 
-def _context(length: Any) -> Any:
+def clipped_context(length: Any) -> Any:
+    """A context length that has tables of positions: some models claim millions of tokens."""
     return min(length, MAX_CONTEXT)
 
 
-def _rope(settings: _Settings) -> dict[str, float]:
+def _rope(settings: _Settings) -> dict[str, Any]:
     """From `rope_parameters`, or what came before transformers 5: `rope_scaling`, `rope_theta`.
 
     Where a file has both, `rope_scaling` counts, as in transformers.

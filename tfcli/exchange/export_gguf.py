@@ -5,18 +5,21 @@ Names of tensors and metadata are those of llama.cpp; the `gguf` package, an ext
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
-from tfcli.errors import DataError, UsageError
+from tfcli.errors import UsageError
 from tfcli.exchange.architectures import QWEN2, architecture_of
+from tfcli.exchange.formats import own_type
+from tfcli.exchange.gguf_file import gguf_library
+from tfcli.exchange.gguf_rope import ROPE_FACTORS, to_rope_factors
+from tfcli.exchange.gguf_vocabulary import add_tokenizer, require_exportable
 from tfcli.exchange.stored_tensors import stored_tensors
-from tfcli.exchange.tokenizer_json import exportable_pieces
 from tfcli.files import external_writer, require_absent, require_space, write_file
 from tfcli.generation.request import Sampling
-from tfcli.runs.step import MODEL
+from tfcli.model.safetensors_file import is_bfloat16, to_bfloat16, to_float32
+from tfcli.runs.kept_files import CHAT_TEMPLATE, read_kept_files
 from tfcli.runs.weights import open_weights
-from tfcli.text.sentencepiece_model import PieceType
-from tfcli.text.sentencepiece_tokenizer import SPACE_MARK
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,16 +32,21 @@ if TYPE_CHECKING:
     from tfcli.model.safetensors_file import SafetensorsFile
     from tfcli.runs.run import Run
     from tfcli.runs.valid_steps import ValidStep
-    from tfcli.text.sentencepiece_model import Piece, SentencePieceModel
+    from tfcli.text.tokenizer import Tokenizer
 
     Array = np.ndarray[Any, Any]
 
+# Of `general.file_type`, by llama.h.
+FILE_TYPES: dict[NumberType, int] = {"f32": 0, "f16": 1, "q8_0": 7, "bf16": 32}
 MAX_F16 = 65504.0
 BLOCK = 32  # numbers that share a scale in q8_0
 
 
-def export_to_gguf(run: Run, step: ValidStep, path: Path, type: NumberType) -> None:
+def export_to_gguf(run: Run, step: ValidStep, path: Path, type: NumberType | None = None) -> None:
     """Writes the file at `path`.
+
+    Args:
+        type: the number format of the matrices; None: as the run has them.
 
     Raises:
         ConflictError: `path` exists.
@@ -48,37 +56,65 @@ def export_to_gguf(run: Run, step: ValidStep, path: Path, type: NumberType) -> N
 
     """
     require_absent(path)
-    gguf = _gguf()
-    config = run.model_config
+    gguf = gguf_library("writing GGUF files")
+    config, tokenizer = run.model_config, run.tokenizer()
     architecture = architecture_of(config)
     _require_known_shape(config)
-    pieces = exportable_pieces(run.tokenizer(), "GGUF")
-    _require_separate_symbols(pieces)
+    require_exportable(tokenizer)
     weights = open_weights(run, step)
-    require_space(path, (step.path / MODEL).stat().st_size + (1 << 20))
+    tensors = stored_tensors(config, "gguf")
+    types = [_number_type(tensor, tensor.to_stored(weights.map), type) for tensor in tensors]
+    require_space(path, sum(map(_bytes, tensors, types)) + (1 << 20))
     with external_writer(path) as temporary:
         writer = gguf.GGUFWriter(temporary, architecture.gguf)
         writer.add_name(run.name)
         _describe(writer, config)
-        writer.add_file_type({"f32": 0, "f16": 1, "q8_0": 7}[type])
-        _add_tokenizer(writer, pieces)
-        for tensor in stored_tensors(config, "gguf"):
-            array = tensor.to_stored(weights.read)
-            writer.add_tensor(tensor.name, *_encode(array, _number_type(tensor, array, type)))
-        writer.write_header_to_file()
-        writer.write_kv_data_to_file()
-        writer.write_tensors_to_file()
+        writer.add_file_type(FILE_TYPES[type or own_type(step)])
+        add_tokenizer(writer, tokenizer, config.vocab_size)
+        if template := read_kept_files(run.path).get(CHAT_TEMPLATE):
+            writer.add_chat_template(template.decode(errors="replace"))
+        _write_tensors(writer, config, weights, list(zip(tensors, types, strict=True)))
         writer.close()
         require_absent(path)  # something may have been put there meanwhile
 
 
-def export_to_ollama(run: Run, step: ValidStep, path: Path, type: NumberType) -> None:
+def _write_tensors(
+    writer: Any,
+    config: ModelConfig,
+    weights: SafetensorsFile,
+    tensors: list[tuple[StoredTensor, NumberType]],
+) -> None:
+    """First what they are, then one after the other, so that only one is in memory."""
+    import numpy as np
+
+    kinds = gguf_library("writing GGUF files").GGMLQuantizationType
+    factors = to_rope_factors(config)
+    if factors is not None:
+        writer.add_tensor_info(
+            ROPE_FACTORS, factors.shape, factors.dtype, factors.nbytes, kinds.F32
+        )
+    for tensor, type in tensors:
+        # of the dtype it wants to know only that the shape is not in bytes
+        writer.add_tensor_info(
+            tensor.name, tensor.shape, np.float32, _bytes(tensor, type), kinds[type.upper()]
+        )
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_ti_data_to_file()
+    if factors is not None:
+        writer.write_tensor_data(factors)
+    for tensor, type in tensors:
+        writer.write_tensor_data(_encode(tensor.to_stored(weights.map), type))
+
+
+def export_to_ollama(run: Run, step: ValidStep, path: Path, type: NumberType | None = None) -> None:
     """Writes a folder with `model.gguf` and, last, the Modelfile for `ollama create`."""
     require_absent(path)
     export_to_gguf(run, step, path / "model.gguf", type)
-    pieces = exportable_pieces(run.tokenizer(), "GGUF")
-    eos = pieces.pieces[pieces.eos_id].text
-    lines = ["FROM ./model.gguf", 'TEMPLATE "{{ .Prompt }}"', f"PARAMETER stop {eos}"]
+    lines = ["FROM ./model.gguf"]
+    if CHAT_TEMPLATE not in read_kept_files(run.path):  # else ollama takes the one in the file
+        lines.append('TEMPLATE "{{ .Prompt }}"')
+    lines += [f"PARAMETER stop {text}" for text in _texts_of_ends(run.tokenizer())]
     lines.append(f"PARAMETER num_ctx {run.model_config.context_length}")
     sampling = Sampling()  # as here, where nothing else is asked for
     kept = sampling.truncation
@@ -90,14 +126,9 @@ def export_to_ollama(run: Run, step: ValidStep, path: Path, type: NumberType) ->
     write_file(path / "Modelfile", "".join(f"{line}\n" for line in lines).encode())
 
 
-def _gguf() -> Any:
-    try:
-        import gguf
-    except ImportError:
-        raise UsageError(
-            "writing GGUF files needs the package gguf", hint='pip install "tfcli[gguf]"'
-        ) from None
-    return gguf
+def _texts_of_ends(tokenizer: Tokenizer) -> list[str]:
+    names = {i: text for text, i in tokenizer.special_ids.items()}
+    return [names[i] for i in sorted(tokenizer.special.eos_ids) if i in names]
 
 
 def _require_known_shape(config: ModelConfig) -> None:
@@ -130,55 +161,16 @@ def _describe(writer: Any, config: ModelConfig) -> None:
     writer.add_value_length(config.head_dim)
     writer.add_rope_dimension_count(config.head_dim)
     writer.add_rope_freq_base(config.rope_theta)
+    if config.rope_scaling and config.rope_scaling.kind == "linear":
+        linear = gguf_library("writing GGUF files").RopeScalingType.LINEAR
+        writer.add_rope_scaling_type(linear)
+        writer.add_rope_scaling_factor(config.rope_scaling.factor)
     writer.add_layer_norm_rms_eps(config.norm_epsilon)
 
 
 def _context(config: ModelConfig) -> int:
     """llama.cpp has no sliding window in these models, so their context ends with the window."""
     return min(config.context_length, config.sliding_window or config.context_length)
-
-
-def _add_tokenizer(writer: Any, pieces: SentencePieceModel) -> None:
-    writer.add_tokenizer_model("llama")  # SentencePiece's own way to merge
-    writer.add_tokenizer_pre("default")
-    writer.add_token_list([_token_text(piece) for piece in pieces.pieces])
-    writer.add_token_scores([piece.score for piece in pieces.pieces])  # decide the order of merges
-    writer.add_token_types([int(piece.type) for piece in pieces.pieces])
-    writer.add_unk_token_id(pieces.unk_id)
-    writer.add_bos_token_id(pieces.bos_id)
-    writer.add_eos_token_id(pieces.eos_id)
-    writer.add_add_bos_token(True)
-    writer.add_add_eos_token(False)
-    writer.add_add_space_prefix(pieces.dummy_prefix)
-
-
-def _require_separate_symbols(pieces: SentencePieceModel) -> None:
-    """Refuses user-defined symbols that can overlap in a text.
-
-    llama.cpp cuts a text at the longest first, wherever it stands, and we from left to right.
-    """
-    symbols = [p.text for p in pieces.pieces if p.type is PieceType.USER_DEFINED]
-    beginnings: dict[str, list[str]] = {}
-    for symbol in symbols:
-        for length in range(1, len(symbol)):
-            beginnings.setdefault(symbol[:length], []).append(symbol)
-    for symbol in symbols:
-        for length in range(1, len(symbol)):
-            for other in beginnings.get(symbol[-length:], ()):
-                if other != symbol and len(other.encode()) >= len(symbol.encode()):
-                    raise DataError(
-                        "this tokenizer cannot be exported to GGUF",
-                        why="llama.cpp would tokenize some texts differently: the user-defined "
-                        f"symbols {symbol!r} and {other!r} overlap",
-                        hint="--to huggingface",
-                    )
-
-
-def _token_text(piece: Piece) -> str:
-    """llama.cpp finds user-defined symbols in the text as it is, before it marks the spaces."""
-    if piece.type is PieceType.USER_DEFINED:
-        return piece.text.replace(SPACE_MARK, " ")
-    return piece.text
 
 
 # --- weights ------------------------------------------------------------------------------------
@@ -188,44 +180,53 @@ def rounded(config: ModelConfig, weights: SafetensorsFile, type: NumberType) -> 
     """The weights of a run as they are after being stored in `type`: what the export loses."""
     arrays: dict[str, Array] = {}
     for tensor in stored_tensors(config, "gguf"):
-        array = tensor.to_stored(weights.read)
+        array = tensor.to_stored(weights.map)
         arrays |= tensor.from_stored(_round(array, _number_type(tensor, array, type)))
     return arrays
 
 
-def _number_type(tensor: StoredTensor, array: Array, type: NumberType) -> NumberType:
+def _number_type(tensor: StoredTensor, array: Array, type: NumberType | None) -> NumberType:
     """What a tensor is stored in, where `type` is asked for."""
     import numpy as np
 
     if tensor.keep_float32:
         return "f32"
+    own: NumberType = (
+        "bf16" if is_bfloat16(array) else "f16" if array.dtype == np.float16 else "f32"
+    )
+    type = type or own
     if type == "q8_0" and array.shape[1] % BLOCK:
         type = "f16"
-    if type == "f16" and np.abs(array).max(initial=0) > MAX_F16:
+    if type == "f16" != own and np.abs(to_float32(array)).max(initial=0) > MAX_F16:
         return "f32"
     return type
 
 
-def _encode(array: Array, type: NumberType) -> tuple[Any, ...]:
-    """The arguments of `GGUFWriter.add_tensor` after the name."""
+def _bytes(tensor: StoredTensor, type: NumberType) -> int:
+    count = math.prod(tensor.shape)
+    return count // BLOCK * (BLOCK + 2) if type == "q8_0" else count * (4 if type == "f32" else 2)
+
+
+def _encode(array: Array, type: NumberType) -> Array:
+    """The numbers of a tensor as the file has them."""
     import numpy as np
 
+    if type == "bf16":
+        return np.ascontiguousarray(array if is_bfloat16(array) else to_bfloat16(to_float32(array)))
+    if type == "f16" and array.dtype == np.float16:
+        return np.ascontiguousarray(array)
+    array = to_float32(array)
     if type == "q8_0":
-        gguf = _gguf()
-        kind = gguf.GGMLQuantizationType.Q8_0
-        return gguf.quants.quantize(array, kind), None, kind
-    return (np.ascontiguousarray(array, np.float16 if type == "f16" else np.float32),)
+        gguf = gguf_library("writing GGUF files")
+        packed: Array = gguf.quants.quantize(array, gguf.GGMLQuantizationType.Q8_0)
+        return packed
+    return np.ascontiguousarray(array, np.float16 if type == "f16" else np.float32)
 
 
 def _round(array: Array, type: NumberType) -> Array:
     """To the numbers of a type and back; in q8_0, 32 of a row share the scale max|x| / 127."""
-    import numpy as np
-
-    if type == "f32":
-        return array
-    if type == "f16":
-        return array.astype(np.float16).astype(np.float32)
-    gguf = _gguf()
-    kind = gguf.GGMLQuantizationType.Q8_0
-    back: Array = gguf.quants.dequantize(gguf.quants.quantize(array, kind), kind)
+    if type != "q8_0":
+        return to_float32(_encode(array, type))
+    gguf = gguf_library("writing GGUF files")
+    back: Array = gguf.quants.dequantize(_encode(array, type), gguf.GGMLQuantizationType.Q8_0)
     return back

@@ -1,42 +1,31 @@
-"""Import of a Hugging Face folder as a run: to generate with, to score, to train further.
+"""Import of a Hugging Face folder.
 
-Nothing in the folder is trusted. Only JSON, a SentencePiece model and safetensors are read; every
-shape is compared with `config.json` before any weight is read; and nothing is written before all of
-that has been checked.
+Nothing in the folder is trusted. Only JSON, a tokenizer and safetensors are read, and every shape
+is compared with `config.json` before any weight is read.
 """
 
 from __future__ import annotations
 
-import contextlib
-import datetime
 import re
-from dataclasses import dataclass
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from tfcli.errors import ConflictError, DamagedError, DataError, NotFoundError
+from tfcli.errors import DamagedError, DataError, NotFoundError
 from tfcli.exchange.architectures import from_config_json
 from tfcli.exchange.formats import INDEX
-from tfcli.exchange.stored_tensors import StoredTensor, stored_tensors
-from tfcli.exchange.tokenizer_json import from_tokenizer_json
-from tfcli.files import lock, make_folder, read_json, remove_file, remove_leftovers, require_space
-from tfcli.model.cost import count_parameters, training_flops_per_token
-from tfcli.model.safetensors_file import SafetensorsFile
-from tfcli.runs.run import RUN_JSON, Run, create_run, open_run
-from tfcli.runs.step import StepState, list_steps, save_step
-from tfcli.text.sandbox import open_sandboxed
-from tfcli.text.sentencepiece_model import write_pieces
+from tfcli.exchange.import_run import ImportPlan, SourceTensor, require_tensors, shortened
+from tfcli.exchange.stored_tensors import stored_tensors
+from tfcli.exchange.tokenizer_import import find_tokenizer_in
+from tfcli.files import read_json, require_regular_file, to_json
+from tfcli.model.safetensors_file import SafetensorsFile, is_finite
+from tfcli.runs.kept_files import CHAT_TEMPLATE, MAX_BYTES, TOKENIZER_CONFIG
 from tfcli.text.sentencepiece_tokenizer import SentencePieceTokenizer
-from tfcli.text.tokenizer_file import load_tokenizer
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import numpy as np
-
-    from tfcli.model.config import ModelConfig
     from tfcli.text.tokenizer import Tokenizer
-
-    Array = np.ndarray[Any, np.dtype[np.float32]]
 
 WEIGHTS = "model.safetensors"
 HEAD = "lm_head.weight"  # may be saved even where it is tied
@@ -45,23 +34,6 @@ PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\.safetensors")
 PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 # Buffers that older programs saved beside the weights.
 BUFFERS = re.compile(r"(.*\.)?(rotary_emb\.inv_freq|attn\.(bias|masked_bias))")
-
-
-@dataclass(frozen=True)
-class ImportPlan:
-    """A folder that was inspected and can be imported.
-
-    Attributes:
-        weights: the file that holds each tensor, by the tensor's name.
-        dropped_rows: embedding rows without a token, which are dropped.
-
-    """
-
-    path: Path
-    config: ModelConfig
-    tokenizer: Tokenizer
-    weights: dict[str, SafetensorsFile]
-    dropped_rows: int
 
 
 def inspect_checkpoint(path: Path, *, context_length: int | None = None) -> ImportPlan:
@@ -76,100 +48,74 @@ def inspect_checkpoint(path: Path, *, context_length: int | None = None) -> Impo
 
     """
     if path.is_file():
-        raise DataError(
-            f"{path} is a file, not a folder in Hugging Face format",
-            why="GGUF files can be exported, not imported" if path.suffix == ".gguf" else None,
-        )
+        raise DataError(f"{path} is neither a folder in Hugging Face format nor a GGUF file")
     if not path.is_dir():
         raise NotFoundError(f"folder {path} not found")
-    weights = _find_weights(path)
+    tensors = _find_tensors(path)
     tokenizer = find_tokenizer_in(path)
     described = _read_json(path / "config.json")
-    config = from_config_json(described, vocab_size=tokenizer.vocab_size)
-    if context_length is not None:
-        config = _shorter(config, context_length)
-    dropped_rows = _check_weights(config, weights, path)
-    return ImportPlan(path, config, tokenizer, weights, dropped_rows)
-
-
-def import_run(found: ImportPlan, path: Path) -> Run:
-    """Creates a run at `path`, with the imported weights as its step 0.
-
-    Raises:
-        ConflictError: a run of that name exists.
-        InputOutputError: writing failed; nothing is left behind.
-
-    """
-    require_importable(path)
-    require_space(path, 4 * count_parameters(found.config) + (1 << 20))
-    weights = _our_weights(found)
-    make_folder(path)
-    with lock(path, doing="importing"):
-        remove_leftovers(path)
-        require_importable(path)
-        remove_file(path / RUN_JSON)
-        run = create_run(path, _metadata(found), found.tokenizer)
-        state = StepState(step=0, tokens_seen=0, seconds=0.0, held_out=None, held_out_final=None)
-        save_step(path, state, weights, {})
-    return run
-
-
-def require_importable(path: Path) -> None:
-    """Raises ConflictError if the run exists; an interrupted import is replaced."""
-    if not (path / RUN_JSON).exists():
-        return
-    with contextlib.suppress(DataError):
-        if open_run(path).metadata.get("imported") and not list_steps(path):
-            return
-    raise ConflictError(f"run {path.name!r} already exists", hint="choose another --run NAME")
+    config = shortened(from_config_json(described), context_length)
+    if tokenizer.vocab_size > config.vocab_size:
+        raise DataError(
+            f"the tokenizer in {path} has {tokenizer.vocab_size:,} tokens, the model only "
+            f"{config.vocab_size:,}",
+            why="it is not the tokenizer that the model was trained with",
+        )
+    if not config.tied_head and HEAD not in tensors:
+        config = replace(config, tied_head=True)  # as every program opens it
+    if config.tied_head and (head := tensors.pop(HEAD, None)):
+        table = stored_tensors(config, "huggingface")[0].name
+        _require_tied(head, tensors.get(table), path)
+    require_tensors(config, "huggingface", tensors, path)
+    _add_ends(tokenizer, described, path)
+    return ImportPlan(
+        path=path,
+        config=config,
+        tokenizer=tokenizer,
+        format="huggingface",
+        tensors=tensors,
+        files=_files_to_keep(path, tokenizer),
+    )
 
 
 # --- inspection ---------------------------------------------------------------------------------
 
 
-def find_tokenizer_in(path: Path) -> Tokenizer:
-    """The tokenizer in a folder or a file: `tokenizer.model`, or an equivalent `tokenizer.json`.
+def _add_ends(tokenizer: Tokenizer, described: dict[str, Any], path: Path) -> None:
+    """Tells a tokenizer of further tokens that end a text.
 
-    Raises:
-        NotFoundError: there is none.
-        DataError: it is of an unsupported kind.
-
+    They are the `eos_token_id` of `config.json` and `generation_config.json`, one or several; a
+    model that talks has one for a turn and one for a text.
     """
-    folder_has = {name: path / name for name in ("tokenizer.model", "tokenizer.json")}
-    if path.is_file():
-        folder_has = {"tokenizer.json" if path.suffix == ".json" else "tokenizer.model": path}
-    model, described = folder_has.get("tokenizer.model"), folder_has.get("tokenizer.json")
-    if model and model.is_file():
-        tokenizer = load_tokenizer(model, open_sandboxed)
-        if described and described.is_file():
-            _require_agreement(tokenizer, described)
-        return tokenizer
-    if described and described.is_file():
-        return open_sandboxed(write_pieces(from_tokenizer_json(_read_json(described))))
-    raise NotFoundError(
-        f"no tokenizer.model or tokenizer.json in {path}",
-        why="only models with a SentencePiece tokenizer can be imported",
-    )
+    ids: set[int] = set()
+    generation = path / "generation_config.json"
+    for value in (described, _read_json(generation) if generation.exists() else {}):
+        found = value.get("eos_token_id")
+        ids |= {i for i in (found if isinstance(found, list) else [found]) if type(i) is int}
+    special = tokenizer.special
+    others = frozenset(i for i in ids if 0 <= i < tokenizer.vocab_size and i != special.eos)
+    tokenizer.special = replace(special, other_eos=special.other_eos | others)
 
 
-def _require_agreement(tokenizer: Tokenizer, described: Path) -> None:
-    """Refuses a `tokenizer.json` of a known kind whose pieces differ from the `tokenizer.model`.
-
-    One of another kind cannot be compared.
-    """
-    try:
-        pieces = from_tokenizer_json(_read_json(described))
-    except DataError:
-        return
-    if not isinstance(tokenizer, SentencePieceTokenizer):
-        return
-    ours = tokenizer.pieces
-    if [piece.text for piece in ours.pieces] != [piece.text for piece in pieces.pieces]:
-        raise DataError(
-            f"{described} and the tokenizer.model beside it have different pieces",
-            why="it is unclear which of them the model was trained with",
-            hint="remove the wrong one",
-        )
+def _files_to_keep(path: Path, tokenizer: Tokenizer) -> dict[str, bytes]:
+    """What the run keeps as it is: see `runs.kept_files`."""
+    files: dict[str, bytes] = {}
+    described = path / TOKENIZER_CONFIG
+    settings = _read_json(described) if described.exists() else {}
+    template = settings.pop("chat_template", None)
+    if isinstance(template, list):  # several, each with a name
+        by_name = {str(one.get("name")): one for one in template if isinstance(one, dict)}
+        template = by_name.get("default", {}).get("template")
+    if isinstance(template, str):
+        files[CHAT_TEMPLATE] = template.encode(errors="replace")
+    if (path / CHAT_TEMPLATE).is_file():
+        require_regular_file(path / CHAT_TEMPLATE)
+        with (path / CHAT_TEMPLATE).open("rb") as file:
+            files[CHAT_TEMPLATE] = file.read(MAX_BYTES)
+    if settings and not isinstance(tokenizer, SentencePieceTokenizer):
+        settings.pop("auto_map", None)  # code from elsewhere
+        files[TOKENIZER_CONFIG] = to_json(settings)
+    return files
 
 
 def _find_weights(path: Path) -> dict[str, SafetensorsFile]:
@@ -209,105 +155,41 @@ def _read_json(path: Path) -> dict[str, Any]:
     return read_json(path)
 
 
-def _shorter(config: ModelConfig, context_length: int) -> ModelConfig:
-    from dataclasses import replace
+def _find_tensors(path: Path) -> dict[str, SourceTensor]:
+    """The tensors by the names that transformers gives them."""
+    weights = _find_weights(path)
+    tensors = {}
+    for name, file in weights.items():
+        if BUFFERS.fullmatch(name):
+            continue
+        ours = name  # GPT-2's own files leave the first part of its names out
+        if not name.startswith(("model.", "transformer.", "lm_head.")):
+            ours = f"transformer.{name}"
+        tensors[name if ours in weights else ours] = _source(name, file)
+    return tensors
 
-    if context_length > config.context_length:
-        raise DataError(
-            f"the model's context length is {config.context_length}, less than {context_length}",
-            hint=f"--context-length {config.context_length} or less",
+
+def _source(name: str, file: SafetensorsFile) -> SourceTensor:
+    """A tensor of a file; float64 becomes float32, others stay as they are."""
+    import numpy as np
+
+    mapped = file.map(name)
+    if mapped.dtype.itemsize <= 4:
+        return SourceTensor(
+            name, mapped.shape, mapped.dtype, partial(file.map, name), partial(is_finite, mapped)
         )
-    return replace(config, context_length=context_length)
+    return SourceTensor(
+        name, mapped.shape, np.dtype(np.float32), partial(file.read, name),
+        lambda: is_finite(file.read(name)),
+    )  # fmt: skip
 
 
-def _check_weights(config: ModelConfig, weights: dict[str, SafetensorsFile], path: Path) -> int:
-    """Compares all shapes with those of a configuration; returns the rows that are dropped."""
-    tensors = stored_tensors(config, "huggingface")
-    dropped_rows = 0
-    for tensor in tensors:
-        found, shape = _tensor_shape(weights, _saved_name(weights, tensor.name)), tensor.shape
-        if found is None:
-            raise DamagedError(f"the weights in {path} lack {tensor.name}")
-        longer = found[:1] > shape[:1] and found[1:] == shape[1:] and len(found) == len(shape)
-        if longer and tensor.is_table:  # the last rows of a table may be dropped
-            dropped_rows = max(dropped_rows, found[0] - shape[0])
-        elif found != shape:
-            raise DamagedError(
-                f"{tensor.name} in {path} has shape {found}, not {shape}",
-                why="it does not match config.json and the tokenizer",
-            )
-    known = {_saved_name(weights, tensor.name) for tensor in tensors} | {HEAD}
-    for name in weights.keys() - known:
-        if not BUFFERS.fullmatch(name):
-            raise DataError(
-                f"{path} has an unknown weight {name[:80]!r}",
-                why="without it the model would compute something else",
-            )
-    if config.tied_head and HEAD in weights:
-        _require_tied(weights, _saved_name(weights, tensors[0].name), path)
-    return dropped_rows
-
-
-def _require_tied(weights: dict[str, SafetensorsFile], table: str, path: Path) -> None:
+def _require_tied(head: SourceTensor, table: SourceTensor | None, path: Path) -> None:
     """Refuses a saved head that differs from the embedding it is said to be tied to."""
     import numpy as np
 
-    head, embedding = (weights[name].map(name) for name in (HEAD, table))
-    if not np.array_equal(head, embedding):
+    if table and not np.array_equal(head.read(), table.read()):
         raise DataError(
             f"input and output embeddings in {path} differ",
             why="config.json says that they are tied (tie_word_embeddings)",
         )
-
-
-def _saved_name(weights: dict[str, SafetensorsFile], name: str) -> str:
-    """The name in these files: GPT-2's own leave its first part out."""
-    shorter = name.removeprefix("transformer.")
-    return shorter if name not in weights and shorter in weights else name
-
-
-def _tensor_shape(weights: dict[str, SafetensorsFile], name: str) -> tuple[int, ...] | None:
-    return weights[name].tensors[name].shape if name in weights else None
-
-
-# --- conversion ---------------------------------------------------------------------------------
-
-
-def _our_weights(found: ImportPlan) -> dict[str, Array]:
-    ours: dict[str, Array] = {}
-    for tensor in stored_tensors(found.config, "huggingface"):
-        ours |= tensor.from_stored(_read(found, tensor))
-    return ours
-
-
-def _read(found: ImportPlan, tensor: StoredTensor) -> Array:
-    import numpy as np
-
-    name = _saved_name(found.weights, tensor.name)
-    array = found.weights[name].read(name)
-    if not np.isfinite(array).all():
-        raise DataError(f"{name} in {found.path} contains NaN or infinity")
-    return array[: tensor.shape[0]]
-
-
-def _metadata(found: ImportPlan) -> dict[str, Any]:
-    corpus = {
-        "sources": [], "bytes": 0, "documents": 0, "fingerprint": "", "training_bytes": 0,
-        "training_tokens": 0, "held_out_bytes": 0, "token_cache": "",
-    }  # fmt: skip
-    return {
-        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "imported": found.path.resolve().name.encode(errors="replace").decode(),
-        "model": found.config.to_json(),
-        "plan": {},
-        "seed": 0,
-        "parameters": count_parameters(found.config),
-        "from": None,
-        "training_flops_per_token": training_flops_per_token(found.config),
-        "baselines": None,
-        "tokenizer": {
-            "vocab_size": found.tokenizer.vocab_size,
-            "fingerprint": found.tokenizer.fingerprint,
-        },
-        "corpus": corpus,
-    }

@@ -13,22 +13,27 @@ from typing import TYPE_CHECKING, Any
 
 from tfcli import __version__
 from tfcli.exchange.architectures import architecture_of
+from tfcli.exchange.scanners import gguf_name
 from tfcli.model.cost import count_parameters, training_flops_per_token
+from tfcli.text.byte_level_tokenizer import ByteLevelTokenizer
 
 if TYPE_CHECKING:
     from tfcli.model.config import ModelConfig
     from tfcli.runs.run import Run
     from tfcli.runs.valid_steps import ValidStep
+    from tfcli.text.tokenizer import Tokenizer
 
 
-def model_card(run: Run, step: ValidStep, folder: str) -> str:
+def model_card(run: Run, step: ValidStep, folder: str, *, dtype: str) -> str:
     """The model card in Markdown, from what the run records.
 
     Args:
         folder: name of the folder that holds the card.
+        dtype: number format of the weights.
 
     """
     config, state, corpus = run.model_config, step.state, run.metadata["corpus"]
+    tokenizer = run.tokenizer()
     flops = state.tokens_seen * training_flops_per_token(config)
     epochs = state.tokens_seen / max(corpus["training_tokens"], 1)
     sections = [
@@ -43,8 +48,8 @@ def model_card(run: Run, step: ValidStep, folder: str) -> str:
                                f"{config.num_kv_heads} key-value heads",
             "feed-forward size": config.d_ff,
             "context length": f"{config.context_length:,} tokens",
-            "vocabulary": f"{config.vocab_size:,} tokens (SentencePiece with byte fallback)",
-            "dtype": "float32",
+            "vocabulary": f"{tokenizer.vocab_size:,} tokens ({_kind(tokenizer)})",
+            "dtype": dtype,
         }),
     ]  # fmt: skip
     if not run.metadata.get("imported"):
@@ -52,6 +57,7 @@ def model_card(run: Run, step: ValidStep, folder: str) -> str:
             "## Training data",
             _table({
                 "text": f"{corpus['bytes']:,} bytes, documents: {corpus['documents']:,}",
+                **_form(run),
                 "SHA-256 of the text": f"`{corpus['fingerprint']}`",
                 "training part": f"{corpus['training_bytes']:,} bytes, "
                                  f"{corpus['training_tokens']:,} tokens",
@@ -70,27 +76,48 @@ def model_card(run: Run, step: ValidStep, folder: str) -> str:
             }),
         ]  # fmt: skip
     sections += ["## Evaluation", _quality(run, step), "## Limits", LIMITS, "## Usage"]
-    return "\n\n".join([*sections, _use(config, folder)]) + "\n"
+    return "\n\n".join([*sections, _use(config, tokenizer, folder)]) + "\n"
 
 
-def _use(config: ModelConfig, folder: str) -> str:
-    kind = tokenizer_class(config)
-    use = USE.format(folder=json.dumps(f"./{folder}"), tokenizer=kind)
-    return use if kind == "AutoTokenizer" else f"{use}\n\n{NOT_AUTO}"
+def _kind(tokenizer: Tokenizer) -> str:
+    byte_level = isinstance(tokenizer, ByteLevelTokenizer)
+    return "byte-level BPE" if byte_level else "SentencePiece with byte fallback"
 
 
-def tokenizer_class(config: ModelConfig) -> str:
+def _use(config: ModelConfig, tokenizer: Tokenizer, folder: str) -> str:
+    kind = tokenizer_class(config, tokenizer)
+    parts = [USE.format(folder=json.dumps(f"./{folder}"), tokenizer=kind)]
+    if kind != "AutoTokenizer":
+        parts.append(NOT_AUTO)
+    if not isinstance(tokenizer, ByteLevelTokenizer):
+        parts.append(SENTENCEPIECE)
+    return "\n\n".join(parts)
+
+
+def tokenizer_class(config: ModelConfig, tokenizer: Tokenizer) -> str:
     """The class of transformers that opens an exported tokenizer.
 
     AutoTokenizer does, except beside a model of type qwen2: there it takes Qwen2's own class,
     whatever `tokenizer_config.json` says (transformers 5, `tokenization_auto.py`).
     """
-    is_qwen2 = architecture_of(config).name == "Qwen2ForCausalLM"
-    return "PreTrainedTokenizerFast" if is_qwen2 else "AutoTokenizer"
+    if architecture_of(config).name != "Qwen2ForCausalLM":
+        return "AutoTokenizer"
+    if isinstance(tokenizer, ByteLevelTokenizer):
+        found = tokenizer.vocabulary
+        if gguf_name(found.pre_tokenizer, ignore_merges=found.ignore_merges) == "qwen2":
+            return "AutoTokenizer"
+    return "PreTrainedTokenizerFast"
 
 
 NOT_AUTO = """\
 `AutoTokenizer` would take the class of Qwen2's own tokenizer, and give other ids."""
+
+
+def _form(run: Run) -> dict[str, str]:
+    """How a prompt has to be written, if the model answers prompts."""
+    if run.form is None:
+        return {}
+    return {"prompts": f"`PROMPT` is written as `{json.dumps(run.form.frame('PROMPT'))}`"}
 
 
 def _held_out(run: Run) -> str:
@@ -98,6 +125,8 @@ def _held_out(run: Run) -> str:
     corpus = run.corpus
     if corpus.val:
         return "a text of its own"
+    if corpus.pairs:
+        return f"pairs chosen at random: {corpus.pairs.held_out_pairs:,}"
     if len(corpus.held_out) == 1 and corpus.held_out[0][1] == corpus.bytes:
         return "the end of the text"
     return f"stretches of the text: {len(corpus.held_out)}"
@@ -143,8 +172,9 @@ tokenizer = {tokenizer}.from_pretrained({folder})
 model = AutoModelForCausalLM.from_pretrained({folder})
 ids = tokenizer("Once upon", return_tensors="pt", return_token_type_ids=False)
 print(tokenizer.decode(model.generate(**ids, max_new_tokens=100)[0], skip_special_tokens=True))
-```
+```"""
 
+SENTENCEPIECE = """\
 Every text starts with `<s>`, which the tokenizer adds. U+2581 is the tokenizer's own mark for a
 space: programs other than tfcli decode it as a space."""
 

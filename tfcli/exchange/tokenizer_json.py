@@ -1,4 +1,4 @@
-"""Conversion between SentencePiece models and `tokenizer.json` of Hugging Face `tokenizers`.
+"""A SentencePiece model as `tokenizer.json` of Hugging Face `tokenizers`.
 
     text -> normalizer  " " becomes U+2581, the space mark
          -> model       pieces of the vocabulary; characters without one become bytes
@@ -18,13 +18,11 @@ from typing import TYPE_CHECKING, Any
 from tfcli.errors import DataError
 from tfcli.text.sentencepiece_model import (
     ADDED_TYPES,
-    MAX_PIECE_LENGTH,
     Algorithm,
     Piece,
     PieceType,
     SentencePieceModel,
     merges,
-    piece_type,
 )
 from tfcli.text.sentencepiece_tokenizer import SPACE_MARK, SentencePieceTokenizer
 
@@ -34,7 +32,6 @@ if TYPE_CHECKING:
 MERGED = {Algorithm.BPE, Algorithm.CHAR}
 SPACES = {"type": "Replace", "pattern": {"String": " "}, "content": SPACE_MARK}
 PREFIX = {"type": "Prepend", "prepend": SPACE_MARK}
-MAX_VOCAB_SIZE = 1 << 20
 
 
 def exportable_pieces(tokenizer: Tokenizer, target: str) -> SentencePieceModel:
@@ -75,7 +72,6 @@ def to_tokenizer_json(pieces: SentencePieceModel) -> dict[str, Any]:
     """
     require_merges(pieces, "Hugging Face")
     texts = [piece.text for piece in pieces.pieces]
-    bos = texts[pieces.bos_id]
     normalizer: dict[str, Any] = SPACES
     decoders: list[dict[str, Any]] = [
         {"type": "Replace", "pattern": {"String": SPACE_MARK}, "content": " "},
@@ -103,12 +99,7 @@ def to_tokenizer_json(pieces: SentencePieceModel) -> dict[str, Any]:
         ],
         "normalizer": normalizer,
         "pre_tokenizer": None,
-        "post_processor": {
-            "type": "TemplateProcessing",
-            "single": [_special(bos), _sequence("A", 0)],
-            "pair": [_special(bos), _sequence("A", 0), _special(bos), _sequence("B", 1)],
-            "special_tokens": {bos: {"id": bos, "ids": [pieces.bos_id], "tokens": [bos]}},
-        },
+        "post_processor": _begin(pieces) if pieces.bos_id >= 0 else None,
         "decoder": {"type": "Sequence", "decoders": decoders},
         "model": model,
     }
@@ -121,6 +112,16 @@ def _added(i: int, piece: Piece, pieces: SentencePieceModel) -> dict[str, Any]:
         # the normalizer would put a prefix in front of a symbol too
         "normalized": symbol and not pieces.dummy_prefix, "special": not symbol,
     }  # fmt: skip
+
+
+def _begin(pieces: SentencePieceModel) -> dict[str, Any]:
+    bos = pieces.pieces[pieces.bos_id].text
+    return {
+        "type": "TemplateProcessing",
+        "single": [_special(bos), _sequence("A", 0)],
+        "pair": [_special(bos), _sequence("A", 0), _special(bos), _sequence("B", 1)],
+        "special_tokens": {bos: {"id": bos, "ids": [pieces.bos_id], "tokens": [bos]}},
+    }
 
 
 def _special(text: str) -> dict[str, Any]:
@@ -138,94 +139,11 @@ def to_tokenizer_config(pieces: SentencePieceModel, context_length: int | None) 
         # the class that follows tokenizer.json; Llama's builds a pipeline of its own
         "tokenizer_class": "PreTrainedTokenizerFast",
         "unk_token": texts[pieces.unk_id],
-        "bos_token": texts[pieces.bos_id],
-        "eos_token": texts[pieces.eos_id],
-        "add_bos_token": True,
+        "bos_token": texts[pieces.bos_id] if pieces.bos_id >= 0 else None,
+        "eos_token": texts[pieces.eos_id] if pieces.eos_id >= 0 else None,
+        "add_bos_token": pieces.bos_id >= 0,
         "add_eos_token": False,
         "clean_up_tokenization_spaces": False,
         "split_special_tokens": True,  # "<s>" in a text is three characters, not a control token
     }
     return config if context_length is None else config | {"model_max_length": context_length}
-
-
-# --- import -------------------------------------------------------------------------------------
-
-
-def from_tokenizer_json(value: Any) -> SentencePieceModel:
-    """The pieces of a `tokenizer.json` that was made from a byte-pair model of SentencePiece.
-
-    Raises:
-        DataError: it is of another kind, or would split some texts differently.
-
-    """
-    try:
-        pieces, given = _read(value)
-        if merges(pieces.pieces) != given:
-            raise ValueError("its merges are not those of its pieces")
-        _compare(value, to_tokenizer_json(pieces))
-        for piece in pieces.pieces:
-            piece.text.encode()  # fails for a lone surrogate
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
-        raise _another_kind(f"{type(error).__name__}: {error}") from None
-    return pieces
-
-
-def _compare(given: dict[str, Any], ours: dict[str, Any]) -> None:
-    """Raises ValueError if a setting would split texts differently."""
-    if given["normalizer"] != ours["normalizer"] and given["normalizer"] != {
-        "type": "Sequence", "normalizers": [ours["normalizer"]]
-    }:  # fmt: skip
-        raise ValueError("it changes the text in a way that SentencePiece does not")
-    for name in ("dropout", "continuing_subword_prefix", "end_of_word_suffix", "ignore_merges"):
-        if given["model"].get(name):
-            raise ValueError(f"it has the setting {name}")
-    for token in given.get("added_tokens", []):
-        same = token["special"] or token in ours["added_tokens"]
-        if not same or token.get("lstrip") or token.get("rstrip"):
-            raise ValueError(f"its token {token['content'][:20]!r} is matched in another way")
-
-
-def _read(value: Any) -> tuple[SentencePieceModel, list[tuple[str, str]]]:
-    model = value["model"]
-    if model.get("type") != "BPE" or not model.get("byte_fallback"):
-        raise ValueError("it is not a byte-pair model with byte fallback")
-    if value.get("pre_tokenizer") is not None:
-        raise ValueError("it has a pre-tokenizer")
-    normalizer = value.get("normalizer") or {}
-    steps = normalizer["normalizers"] if normalizer.get("type") == "Sequence" else [normalizer]
-    vocab: dict[str, int] = model["vocab"]
-    if sorted(vocab.values()) != list(range(len(vocab))) or len(vocab) > MAX_VOCAB_SIZE:
-        raise ValueError(f"its ids have gaps, or are more than {MAX_VOCAB_SIZE:,}")
-    texts = sorted(vocab, key=vocab.__getitem__)
-    if any(len(text) > MAX_PIECE_LENGTH for text in texts):
-        raise ValueError(f"a piece has more than {MAX_PIECE_LENGTH:,} characters")
-    given = [_pair(merge) for merge in model["merges"]]
-    ranks: dict[str, int] = {}
-    for left, right in given:
-        ranks.setdefault(left + right, len(ranks))
-    added = {token["content"]: token["special"] for token in value.get("added_tokens", [])}
-    pieces = tuple(
-        Piece(text, float(-ranks.get(text, len(ranks))), _type(i, text, added.get(text)))
-        for i, text in enumerate(texts)
-    )
-    return SentencePieceModel(Algorithm.BPE, pieces, dummy_prefix=len(steps) > 1), given
-
-
-def _type(i: int, text: str, special: bool | None) -> PieceType:
-    """The type of a piece; `special` is None for one that is not an added token."""
-    if special is False:
-        return PieceType.USER_DEFINED
-    return piece_type(i, text, special=special is True)
-
-
-def _pair(merge: Any) -> tuple[str, str]:
-    left, right = merge.split(" ") if isinstance(merge, str) else merge
-    return left, right
-
-
-def _another_kind(why: str) -> DataError:
-    return DataError(
-        "this tokenizer.json was not made from a SentencePiece model",
-        why=why,
-        hint="add the model's tokenizer.model to the folder, if it has one",
-    )

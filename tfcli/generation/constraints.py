@@ -167,15 +167,16 @@ class TokenPrefixes:
     def __init__(self, tokenizer: Tokenizer) -> None:
         token_bytes, single = tokenizer.token_bytes, tokenizer.byte_ids
         ids = {text: i for i, text in enumerate(token_bytes) if text and i not in single}
-        parents = {}
+        parents: dict[int, int] = {}
         depths: dict[int, int] = {}
-        for text, token in sorted(ids.items(), key=lambda item: len(item[0])):
-            parent = next(
-                (ids[text[:end]] for end in range(len(text) - 1, 0, -1) if text[:end] in ids), None
-            )
-            if parent is not None:
-                parents[token] = parent
-                depths[token] = depths.get(parent, 0) + 1
+        beginnings: list[bytes] = []  # of a text, each of which begins the next
+        for text in sorted(ids):
+            while beginnings and not text.startswith(beginnings[-1]):
+                beginnings.pop()
+            if beginnings:
+                parents[ids[text]] = ids[beginnings[-1]]
+                depths[ids[text]] = len(beginnings)
+            beginnings.append(text)
         longest_first = sorted(depths, key=lambda token: -depths[token])
         levels = groupby(longest_first, key=lambda token: depths[token])
         self._levels = [

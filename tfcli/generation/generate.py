@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from tfcli.errors import DataError, UsageError
+from tfcli.errors import DataError
 from tfcli.generation.active_sequence import ActiveSequence
 from tfcli.generation.characters import LACKING, START, CharacterMask
 from tfcli.generation.constraints import GrammarCompiler
 from tfcli.generation.penalties import NO_PENALTIES, penalize
+from tfcli.generation.prompts import PromptReader
 from tfcli.generation.sampling import choose_tokens, log_softmax, suppress_control_tokens
 from tfcli.generation.token_healing import MOST, TokenHealing
 from tfcli.options import OptionError
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from tfcli.generation.constraints import FormatFit
     from tfcli.generation.engines.engine import Engine, Logits
     from tfcli.generation.request import GenerationRequest, Sampling
+    from tfcli.text.pairs import PairForm
     from tfcli.text.tokenizer import Tokenizer
 
 DRY_BREAKERS = (b"\n", b":", b'"', b"*")  # those of DRY's author
@@ -102,11 +104,9 @@ class Generator:
 
     Args:
         rows: how many texts the engine has room for.
-        many_documents: whether the model was trained on several documents; then an empty prompt
-            asks for the beginning of one.
+        many_documents, form, notice: see `PromptReader`.
         deadline: a value of `time.monotonic()` at which all texts end.
         logprobs: whether each token comes with its log-probability.
-        notice: called once, when a prompt is too long or a context is full.
 
     """
 
@@ -117,18 +117,22 @@ class Generator:
         *,
         rows: int = 1,
         many_documents: bool = False,
+        form: PairForm | None = None,
         deadline: float | None = None,
         logprobs: bool = False,
         notice: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._engine, self._tokenizer, self._rows = engine, tokenizer, rows
         self._special = tokenizer.special
-        self._bos = [] if self._special.bos is None else [self._special.bos]
-        self._many_documents, self._deadline = many_documents, deadline
-        self._logprobs, self._notice, self._noticed = logprobs, notice, False
+        self._deadline, self._logprobs = deadline, logprobs
         self._grammars = GrammarCompiler(tokenizer)
         self._characters = CharacterMask(tokenizer.token_bytes)
         self._healing = TokenHealing(tokenizer)
+        self._prompts = PromptReader(
+            tokenizer, self._healing,
+            context_length=engine.context_length, many_documents=many_documents, form=form,
+            notice=notice,
+        )  # fmt: skip
 
     @cached_property
     def _breakers(self) -> frozenset[int]:
@@ -173,45 +177,8 @@ class Generator:
     def read_prompt(
         self, request: GenerationRequest, *, most_taken: int = MOST
     ) -> tuple[list[int], list[int]]:
-        """A prompt as the model reads it.
-
-        Args:
-            most_taken: how many tokens token healing may take back.
-
-        Returns:
-            `bos` and as many of the prompt's last ids as fit the context, without those that token
-            healing takes back; and those.
-
-        Raises:
-            UsageError: the prompt is empty, and the tokenizer has no token that a text begins with.
-
-        """
-        ids = self._tokenizer.encode(request.prompt)
-        if not ids and self._special.eos is not None and (self._many_documents or not self._bos):
-            ids = [self._special.eos]  # a document begins where another has ended
-        if not ids and not self._bos:
-            raise UsageError(
-                "the prompt is empty, and this tokenizer has neither bos nor eos to start from",
-                hint="give a prompt",
-            )
-        room = self._engine.context_length - len(self._bos)
-        if len(ids) > room:
-            self._notice_once(f"the prompt has {len(ids):,} tokens", ids[-room:])
-            ids = ids[len(ids) - room :]
-        first = len(self._bos) == 0  # without bos, one token has to be left to start from
-        most_taken = most_taken if request.token_healing else 0
-        rest, taken = self._healing.take_back(ids[first:], most_taken)
-        if request.structured.source and self._tokenizer.decode_continuation(taken) != b" ":
-            return [*self._bos, *ids], []  # the form is of what follows the prompt
-        return [*self._bos, *ids[:first], *rest], taken
-
-    def _notice_once(self, what: str, seen: list[int]) -> None:
-        """Says how much the model sees of a text that is longer than its context."""
-        if not self._noticed:
-            count = len(self._tokenizer.decode_continuation(seen).decode(errors="ignore"))
-            about = f"about {round(count, 2 - len(str(count))):,} characters"
-            self._notice(f"{what}; the model sees at most the last {len(seen):,} tokens, {about}")
-        self._noticed = True
+        """See `PromptReader.read`."""
+        return self._prompts.read(request, most_taken=most_taken)
 
     # --- a step ---------------------------------------------------------------------------------
 
@@ -253,9 +220,9 @@ class Generator:
         for sequence in active:
             ids = sequence.context_ids
             if len(ids) > length:
-                self._notice_once("context full", ids[-length:])
+                self._prompts.notice_once("context full", ids[-length:])
                 kept = ids[-max(1, length // 2) :]
-                sequence.context_ids = [*self._bos, *kept][-length:]
+                sequence.context_ids = [*self._prompts.bos, *kept][-length:]
                 sequence.needs_prefill = True
         fresh = [row for row, sequence in enumerate(active) if sequence.needs_prefill]
         decoding = [row for row, sequence in enumerate(active) if not sequence.needs_prefill]
@@ -386,6 +353,7 @@ def generate(
     request: GenerationRequest,
     *,
     many_documents: bool = False,
+    form: PairForm | None = None,
     notice: Callable[[str], None] = lambda _: None,
 ) -> Iterator[int]:
     """Yields the tokens of one text that continues a prompt.
@@ -394,7 +362,9 @@ def generate(
     is full, its later half is kept. No token is healed: all follow those of the prompt.
     """
     request = replace(request, token_healing=False)
-    generator = Generator(engine, tokenizer, many_documents=many_documents, notice=notice)
+    generator = Generator(
+        engine, tokenizer, many_documents=many_documents, form=form, notice=notice
+    )
     for event in generator.stream(RequestList([request])):
         if isinstance(event, TokenEvent):
             yield event.token

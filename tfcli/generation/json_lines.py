@@ -62,6 +62,13 @@ def require_json(given: dict[str, Any], key: str, number: int) -> None:
         raise DataError(f"line {number}: {key} must be valid JSON, not {shown(given[key])}")
 
 
+def returned(given: object) -> dict[str, Any]:
+    """What of a row is returned with its answer: its `id`, if it has one that can be."""
+    if isinstance(given, dict) and "id" in given and is_json(given["id"]):
+        return {"id": given["id"]}
+    return {}
+
+
 def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is not a JSON number")
 

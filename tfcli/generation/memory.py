@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from tfcli.generation import scoring
-from tfcli.generation.memory_engine import MemoryEngine
+from tfcli.generation.memory_engine import MemoryEngine, open_mixture
 from tfcli.generation.mixing import fit_weights, gather
 from tfcli.generation.sampling import log_softmax
 from tfcli.generation.scoring import LOGITS_AT_ONCE, Window
@@ -26,7 +26,7 @@ from tfcli.text.ngram_index import build_index
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from tfcli.generation.engines.engine import Engine
+    from tfcli.generation.engines.engine import Engine, Logits
     from tfcli.generation.mixing import Experts, Weights
     from tfcli.runs.run import Run
     from tfcli.text.ngram_index import NgramIndex
@@ -134,12 +134,13 @@ def measure_memory(
     stream = np.asarray(text)
     windows = reader.windows(0, len(stream))
     some = windows if limit is None else windows[:: -(-len(stream) // limit) or 1]
+    mixture = open_mixture(ngrams, weights)
     alone = mixed = 0.0
     own: list[int] = []
-    for part, tokens in reader.experts(stream, some, ngrams):
+    for logits, histories, tokens in reader.scored(stream, some, ngrams.index.order - 1):
         rows = np.arange(len(tokens))
-        alone -= float(log_softmax(part.logits)[rows, tokens].sum())
-        mixed -= float(log_softmax(part.mix(weights))[rows, tokens].sum())
+        alone -= float(log_softmax(logits)[rows, tokens].sum())
+        mixed -= float(log_softmax(mixture.mix(logits, histories))[rows, tokens].sum())
         own += tokens.tolist()
     size = sum(len(tokenizer.token_bytes[token]) for token in own)
     if not size:
@@ -195,7 +196,22 @@ class _Reader:
             leave_out: whether the text is in the index: each token counts as if it were not.
 
         """
-        longest = ngrams.index.order - 1
+        for logits, histories, tokens in self.scored(text, windows, ngrams.index.order - 1):
+            following = [
+                ngrams.after(history, without=token if leave_out else None)
+                for history, token in zip(histories, tokens.tolist(), strict=True)
+            ]
+            yield gather(logits, following), tokens
+
+    def scored(
+        self, text: Tokens, windows: Sequence[Window], longest: int
+    ) -> Iterator[tuple[Logits, list[list[int]], Any]]:
+        """The model's logits, (T, V), after the contexts of scored tokens; these; those, (T,).
+
+        Args:
+            longest: how many tokens of each context are wanted, at most.
+
+        """
         for group in scoring.groups(windows, ROWS, LOGITS_AT_ONCE // self._engine.vocab_size):
             local = [_cut_out(text, window, longest) for window in group]
             inputs = [scoring.window_inputs(*each, self._special) for each in local]
@@ -204,15 +220,11 @@ class _Reader:
             logits = self._engine.forward_all(range(len(group)), inputs)
             first = 0
             for (stream, window), own in zip(local, inputs, strict=True):
-                following = [
-                    ngrams.after(
-                        stream[max(0, at - longest) : at], without=stream[at] if leave_out else None
-                    )
-                    for at in range(window.scored, window.end)
-                ]
+                places = range(window.scored, window.end)
+                histories = [stream[max(0, at - longest) : at] for at in places]
                 scored = logits[first + window.scored - window.begin : first + len(own)]
                 tokens = np.array(stream[window.scored : window.end])
-                yield gather(np.asarray(scored, np.float32), following), tokens
+                yield np.asarray(scored, np.float32), histories, tokens
                 first += len(own)
 
 

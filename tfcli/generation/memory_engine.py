@@ -6,11 +6,13 @@ and batches take it as they take any other.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import copy
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from tfcli.generation.mixing import gather
+from tfcli.generation.native_memory import NativeMixture, memory_library
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,6 +24,40 @@ if TYPE_CHECKING:
 MIXED_NUMBERS = 1 << 22  # of V at a time: 16 MB an array
 
 
+class Mixture(Protocol):
+    """A memory and the weights with which a model is mixed with it."""
+
+    def mix(self, logits: Logits, histories: Sequence[Sequence[int]]) -> Logits:
+        """The logits of the mixture after T histories: (T, V) -> (T, V), perhaps in place."""
+
+    def with_own_scratch(self) -> Mixture:
+        """The same, which can be in use at the same time."""
+
+
+class PlainMixture:
+    """A `Mixture` without compiled code."""
+
+    def __init__(self, ngrams: KneserNey, weights: Weights) -> None:
+        self._ngrams, self._weights = ngrams, weights.astype(np.float32)
+
+    def mix(self, logits: Logits, histories: Sequence[Sequence[int]]) -> Logits:
+        """See `Mixture`."""
+        following = [self._ngrams.after(history) for history in histories]
+        return gather(np.asarray(logits, np.float32), following).mix(self._weights)
+
+    def with_own_scratch(self) -> PlainMixture:
+        """See `Mixture`."""
+        return self
+
+
+def open_mixture(ngrams: KneserNey, weights: Weights, *, native: bool = True) -> Mixture:
+    """The compiled mixture, or the plain one where it was not compiled or is not wanted."""
+    library = memory_library() if native else None
+    if library is None:
+        return PlainMixture(ngrams, weights)
+    return NativeMixture(library, ngrams, weights)
+
+
 class MemoryEngine:
     """See `tfcli.generation.engines.engine.Engine`.
 
@@ -29,14 +65,22 @@ class MemoryEngine:
         engine: of the model.
         memory: of the text that the model was trained on; its V is the model's.
         bos: the token with which rows begin: before the first of a text, nothing is known.
+        native: whether to use `engines/memory.c`, if it was compiled.
 
     """
 
     def __init__(
-        self, engine: Engine, memory: KneserNey, weights: Weights, *, bos: int | None, rows: int
+        self,
+        engine: Engine,
+        memory: KneserNey,
+        weights: Weights,
+        *,
+        bos: int | None,
+        rows: int,
+        native: bool = True,
     ) -> None:
-        self._engine, self._memory, self._bos = engine, memory, bos
-        self._weights = weights.astype(np.float32)
+        self._engine, self._bos = engine, bos
+        self._mixture = open_mixture(memory, weights, native=native)
         self._length = memory.index.order - 1  # tokens of context
         self._histories: list[list[int]] = [[] for _ in range(rows)]
         self.context_length, self.vocab_size = engine.context_length, engine.vocab_size
@@ -47,7 +91,7 @@ class MemoryEngine:
         """See `Engine`."""
         logits = self._engine.forward(rows, tokens)
         histories = [self._append(row, new) for row, new in zip(rows, tokens, strict=True)]
-        return self._mix(logits, histories)
+        return self._mixture.mix(logits, histories)
 
     def forward_all(self, rows: Sequence[int], tokens: Sequence[Sequence[int]]) -> Logits:
         """See `Engine`."""
@@ -59,7 +103,9 @@ class MemoryEngine:
         ]
         size = max(1, MIXED_NUMBERS // self.vocab_size)
         parts = range(0, len(histories), size)
-        mixed = [self._mix(logits[at : at + size], histories[at : at + size]) for at in parts]
+        mixed = [
+            self._mixture.mix(logits[at : at + size], histories[at : at + size]) for at in parts
+        ]
         return np.concatenate(mixed)
 
     def reset(self, row: int) -> None:
@@ -74,8 +120,10 @@ class MemoryEngine:
 
     def with_rows(self, rows: int) -> MemoryEngine:
         """See `Engine`."""
-        engine = self._engine.with_rows(rows)
-        return MemoryEngine(engine, self._memory, self._weights, bos=self._bos, rows=rows)
+        other = copy.copy(self)
+        other._engine, other._histories = self._engine.with_rows(rows), [[] for _ in range(rows)]
+        other._mixture = self._mixture.with_own_scratch()
+        return other
 
     def _append(self, row: int, tokens: Sequence[int]) -> list[int]:
         """The last tokens of a row, after some more; nothing from before `bos`."""
@@ -85,7 +133,3 @@ class MemoryEngine:
             history = history[last + 1 :]
         self._histories[row] = history
         return history
-
-    def _mix(self, logits: Logits, histories: Sequence[list[int]]) -> Logits:
-        following = [self._memory.after(history) for history in histories]
-        return gather(np.asarray(logits, np.float32), following).mix(self._weights)

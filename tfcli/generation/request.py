@@ -262,6 +262,8 @@ class GenerationRequest(Options):
 
     Attributes:
         prompt: what the text continues; may be empty.
+        ids: of the prompt, where it is not to be encoded as it stands: a chat template has written
+            it.
         row: of a session; the same seed and row give the same text, whatever is beside it.
 
     """
@@ -279,9 +281,17 @@ class GenerationRequest(Options):
         (), metavar="TEXT", panel=LENGTH, from_text=lambda text: (unescape(text),),
         help="Stop before this text; \\n is a newline, \\t a tab. Repeatable.",
     )  # fmt: skip
+    raw: bool = option(
+        False, panel=PROMPT,
+        help="Read the prompt as it is, where the run was trained on pairs of prompt and answer.",
+    )  # fmt: skip
     token_healing: bool = option(
         True, panel=PROMPT,
         help="Regenerate the prompt's last token along with its continuation.",
+    )  # fmt: skip
+    special: bool = option(
+        False, panel=PROMPT,
+        help="Take special tokens in the prompt, such as <|im_end|>, as tokens, not as text.",
     )  # fmt: skip
     sampling: Sampling = field(default_factory=Sampling)
     seed: int = option(
@@ -290,6 +300,7 @@ class GenerationRequest(Options):
     )  # fmt: skip
     penalties: Penalties = field(default_factory=Penalties)
     structured: StructuredOutput = field(default_factory=StructuredOutput)
+    ids: tuple[int, ...] | None = None
     row: int = 0
 
     def with_next_seed(self, count: int) -> Self:

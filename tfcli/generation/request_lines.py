@@ -5,17 +5,18 @@ An invalid line does not stop the others: it is answered with an error.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from tfcli.errors import DataError, TfcliError
 from tfcli.generation.json_lines import (
-    is_json,
     parse_object,
     require_json,
     require_string,
+    returned,
     unknown_key,
 )
+from tfcli.generation.messages import check_messages
 from tfcli.generation.request import GenerationRequest
 from tfcli.options import OptionError, find_option, options_of, update_options
 from tfcli.text.encoding import decode_line
@@ -24,10 +25,14 @@ from tfcli.text.escapes import unescape
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from tfcli.generation.messages import Messages
+
     Check = Callable[[GenerationRequest], None]  # raises where the model cannot answer a request
+    # makes the request for the answer to a conversation; None stands for the prompt
+    Turn = Callable[[Messages | None, GenerationRequest], GenerationRequest]
 
 EXAMPLE = '{"prompt": "Once", "temperature": 0.5}'
-KEYS = sorted({"prompt", "id", *options_of(GenerationRequest)})
+KEYS = sorted({"prompt", "messages", "id", *options_of(GenerationRequest)})
 
 
 @dataclass(frozen=True)
@@ -36,7 +41,7 @@ class RequestLine:
 
     Attributes:
         number: of the line, from 1.
-        id: whatever the user put there, to be returned.
+        returned: the `id` of the row, if it has one: whatever the user put there.
         sample: which of several texts for this line, from 0.
         seeded: whether it has a seed of its own.
 
@@ -45,7 +50,7 @@ class RequestLine:
     number: int
     request: GenerationRequest | None
     error: TfcliError | None = None
-    id: Any = None
+    returned: dict[str, Any] = field(default_factory=dict)
     sample: int = 0
     seeded: bool = False
 
@@ -66,30 +71,66 @@ def repeat(line: RequestLine, samples: int, first: int) -> Iterator[RequestLine]
         yield replace(line, request=request, sample=place)
 
 
-def parse_plain_line(line: bytes, number: int, default: GenerationRequest) -> RequestLine:
+def parse_plain_line(
+    line: bytes, number: int, default: GenerationRequest, turn: Turn | None = None
+) -> RequestLine:
     r"""A line that is a prompt, with newlines as `\n`, which is how answers are written."""
     try:
         prompt = unescape(decode_line(line, number).removesuffix("\r"))
-        return RequestLine(number, replace(default, prompt=prompt))
+        request = replace(default, prompt=prompt)
+        return RequestLine(number, turn(None, request) if turn else request)
     except TfcliError as error:
         return RequestLine(number, None, error)
 
 
 def parse_json_line(
-    line: bytes, number: int, default: GenerationRequest, check: Check = lambda _: None
+    line: bytes,
+    number: int,
+    default: GenerationRequest,
+    check: Check = lambda _: None,
+    turn: Turn | None = None,
 ) -> RequestLine:
-    """A line of JSON: `prompt`, `id` and options by their names; others are as in `default`."""
+    """A line of JSON: `prompt`, `id` and options by their names.
+
+    Those that are left out are as in `default`, and so is null where it is not a value itself.
+
+    Args:
+        turn: of a chat, in which there may be `messages` in place of `prompt`.
+
+    """
     given: Any = None
     try:
         given = parse_object(line, number, EXAMPLE)
         request = _request(given, number, default)
+        messages = _messages(given, number, in_chat=turn is not None)
+        request = turn(messages, request) if turn else request
         check(request)
-        return RequestLine(number, request, id=given.get("id"), seeded="seed" in given)
+        seeded = given.get("seed") is not None
+        return RequestLine(number, request, returned=returned(given), seeded=seeded)
     except TfcliError as error:
-        id = given.get("id") if isinstance(given, dict) else None
         if not isinstance(error, DataError):
             error = DataError(f"line {number}: {error.what}", why=error.why, hint=error.hint)
-        return RequestLine(number, None, error, id if is_json(id) else None)
+        return RequestLine(number, None, error, returned(given))
+
+
+def _messages(given: dict[str, Any], number: int, *, in_chat: bool) -> Messages | None:
+    """The conversation of a JSON object, if it has one.
+
+    Raises:
+        DataError: it is none, has a prompt beside it, or this is no chat.
+
+    """
+    if given.get("messages") is None:
+        return None
+    if not in_chat:
+        what = f"line {number}: messages need --chat"
+        raise DataError(what, hint="tfcli generate --chat --jsonl")
+    if "prompt" in given:
+        raise DataError(f"line {number}: prompt cannot be combined with messages")
+    try:
+        return check_messages(given["messages"])
+    except DataError as error:
+        raise DataError(f"line {number}: {error.what}", hint=error.hint) from None
 
 
 def _request(given: dict[str, Any], number: int, default: GenerationRequest) -> GenerationRequest:
@@ -103,10 +144,16 @@ def _request(given: dict[str, Any], number: int, default: GenerationRequest) -> 
     require_json(given, "id", number)
     require_string(given, "prompt", number)
     values: dict[str, Any] = {}
+    names: dict[str, str] = {}  # by which each was given
     for key, value in given.items():
         if found := find_option(GenerationRequest, key):
-            if found.name in values:
-                raise OptionError(found.name, "was given twice: its other name is", key)
+            if value is None and not found.optional:
+                continue
+            if found.name in names:
+                raise OptionError(
+                    found.name, f"was given twice: as {names[found.name]!r} and {key!r}"
+                )
+            names[found.name] = key
             values[found.name] = found.parse_json(value)
         elif key not in KEYS:
             raise unknown_key(key, number, KEYS)

@@ -6,19 +6,19 @@ does not stop the others: it is answered with an error.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import SequenceMatcher
 from typing import Any
 
 from tfcli.errors import DataError, closest_match
 from tfcli.generation.json_lines import (
-    is_json,
     parse_object,
     require_json,
     require_string,
     require_unicode,
+    returned,
 )
-from tfcli.text.rows import STANDARD, text_in
+from tfcli.text.rows import STANDARD, string_fields, text_in
 
 EXAMPLE = '{"id": 1, "prompt": "Once upon", "text": " a time"}'
 MISSPELLED = 0.85  # above this, a key is a misspelled `prompt`
@@ -31,14 +31,14 @@ class ScoreLine:
     Attributes:
         number: of the line, from 1.
         prompt: what comes before the text and is not scored.
-        id: whatever the user put there, to be returned.
+        returned: the `id` of the row, if it has one: whatever the user put there.
 
     """
 
     number: int
     text: str = ""
     prompt: str = ""
-    id: Any = None
+    returned: dict[str, Any] = field(default_factory=dict)
     error: DataError | None = None
 
 
@@ -54,8 +54,7 @@ def parse_score_line(line: bytes, number: int, field: str = STANDARD) -> ScoreLi
         given = parse_object(line, number, EXAMPLE)
         return _score_line(given, number, field)
     except DataError as error:
-        id = given.get("id")
-        return ScoreLine(number, id=id if is_json(id) else None, error=error)
+        return ScoreLine(number, returned=returned(given), error=error)
 
 
 def _score_line(given: dict[str, Any], number: int, field: str) -> ScoreLine:
@@ -70,7 +69,7 @@ def _score_line(given: dict[str, Any], number: int, field: str) -> ScoreLine:
     if problem:
         raise DataError(f"line {number}: {problem}", hint=_other_field(given, field))
     require_unicode(text, field, number)
-    return ScoreLine(number, text, given.get("prompt", ""), given.get("id"))
+    return ScoreLine(number, text, given.get("prompt", ""), returned(given))
 
 
 def _means_prompt(key: str) -> bool:
@@ -79,5 +78,5 @@ def _means_prompt(key: str) -> bool:
 
 def _other_field(given: dict[str, Any], field: str) -> str:
     """The field that was probably meant."""
-    similar = closest_match(field, given)
+    similar = closest_match(field, [path for path, _ in string_fields(given)])
     return f"did you mean {similar!r}?" if similar else "--field NAME names that of the text"

@@ -92,10 +92,8 @@ class TokenHealing:
     @cached_property
     def _sorted(self) -> tuple[list[bytes], list[int]]:
         """The bytes of every token but those of byte fallback, in order, and the ids."""
-        tokenizer = self._tokenizer
-        spelled = sorted(
-            (text, token)
-            for token, text in enumerate(tokenizer.token_bytes)
-            if text and token not in tokenizer.byte_ids
-        )
-        return [text for text, _ in spelled], [token for _, token in spelled]
+        texts = self._tokenizer.token_bytes
+        without = self._tokenizer.byte_ids | self._tokenizer.special.control
+        tokens = [token for token in range(len(texts)) if token not in without and texts[token]]
+        tokens.sort(key=texts.__getitem__)  # three times as fast as pairs
+        return [texts[token] for token in tokens], tokens

@@ -61,7 +61,8 @@ class Attention(nn.Module):
         self.query = nn.Linear(width, config.num_heads * config.head_dim, qkv_bias)
         self.key = nn.Linear(width, config.num_kv_heads * config.head_dim, qkv_bias)
         self.value = nn.Linear(width, config.num_kv_heads * config.head_dim, qkv_bias)
-        self.output = nn.Linear(config.num_heads * config.head_dim, width, bias)
+        output_bias = bias or config.output_bias
+        self.output = nn.Linear(config.num_heads * config.head_dim, width, output_bias)
         self.qk_norm, self.epsilon = config.qk_norm, config.norm_epsilon
         if self.qk_norm:
             self.query_norm = RMSNorm(config.head_dim, config.norm_epsilon)

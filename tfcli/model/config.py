@@ -38,7 +38,51 @@ MAX_CONTEXT = 1 << 17  # tokens; the tables of positions are computed for all of
 MAX_NUMBER = 1e30  # float32 holds what is computed with it
 
 # Fields that run.json may lack, since it was written before they existed.
-ADDED_LATER: dict[str, object] = {"sliding_window": None, "qkv_bias": False}
+ADDED_LATER: dict[str, object] = {
+    "sliding_window": None, "qkv_bias": False, "output_bias": False, "rope_scaling": None,
+}  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class RopeScaling:
+    """How the rotations of RoPE are slowed down, for contexts longer than a model began with.
+
+    The formulas are in `model.rope`.
+
+    Attributes:
+        kind: "linear": all of them by the factor. "llama3": only the slow ones. "dynamic" (NTK):
+            only beyond the context length of the model's own file, so nothing is slowed here.
+        factor: by which.
+        low_freq_factor, high_freq_factor: llama3; a pair that turns fewer times than the first in
+            the original context is slow, one that turns more often than the second is not.
+        original_context: llama3; the context length before, in tokens.
+
+    """
+
+    kind: Literal["linear", "llama3", "dynamic"]
+    factor: float
+    low_freq_factor: float | None = None
+    high_freq_factor: float | None = None
+    original_context: int | None = None
+
+    def faults(self) -> list[str]:
+        """What is wrong with it."""
+        bands = {
+            name: getattr(self, name)
+            for name in ("low_freq_factor", "high_freq_factor", "original_context")
+        }
+        if self.kind != "llama3" and any(value is not None for value in bands.values()):
+            return [f"{self.kind} RoPE scaling has a factor and nothing else"]
+        needed = {"factor": self.factor} | (bands if self.kind == "llama3" else {})
+        faults = [
+            f"{name} of the RoPE scaling must be a positive number, not {value!r}"
+            for name, value in needed.items()
+            if type(value) not in {int, float} or not 0 < value < MAX_NUMBER
+        ]
+        if not faults and bands["low_freq_factor"] is not None:
+            low, high = bands["low_freq_factor"], bands["high_freq_factor"]
+            faults += ["low_freq_factor must be less than high_freq_factor"] * (low >= high)
+        return faults
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +105,10 @@ class ModelConfig:
         norm_epsilon: added to the variance in a norm.
         sliding_window: how many positions attention sees in each layer, the current one included;
             None is the whole context. Only models with RoPE have it.
-        qkv_bias: whether query, key and value alone have a bias, as in Qwen2; only `llama` has it.
+        qkv_bias: whether query, key and value have a bias, as in Qwen2; only `llama` has it.
+        output_bias: whether the output of attention has one too, as in a Llama with
+            `attention_bias`; only with `qkv_bias`.
+        rope_scaling: of models made for longer contexts than they began with; only with RoPE.
 
     """
 
@@ -79,6 +126,8 @@ class ModelConfig:
     norm_epsilon: float = 1e-6
     sliding_window: int | None = None
     qkv_bias: bool = False
+    output_bias: bool = False
+    rope_scaling: RopeScaling | None = None
 
     def __post_init__(self) -> None:
         faults = self._faults()
@@ -101,6 +150,9 @@ class ModelConfig:
             most = min(self.num_kv_heads, self.num_heads)
             groups = next(n for n in range(most, 0, -1) if self.num_heads % n == 0)
             return f"--num-kv-heads {groups}"
+        whole = type(self.head_dim) is int and type(self.d_model) is int
+        if whole and self.positions == "rotary" and self.head_dim % 2 and not self.d_model % 2:
+            return f"--num-heads {_heads_for(self.d_model)}"
         return None
 
     def _faults(self) -> list[str]:
@@ -111,10 +163,10 @@ class ModelConfig:
             if name in {"rope_theta", "norm_epsilon"}:
                 if type(value) not in {int, float} or not 0 < value < MAX_NUMBER:
                     faults.append(f"{name} must be a positive number, not {value!r}")
-            elif name in {"tied_head", "qkv_bias"}:
+            elif name in {"tied_head", "qkv_bias", "output_bias"}:
                 if type(value) is not bool:
                     faults.append(f"{name} must be true or false, not {value!r}")
-            elif name == "sliding_window" and value is None:
+            elif name == "rope_scaling" or (name == "sliding_window" and value is None):
                 continue
             elif name != "family" and (type(value) is not int or value < 1):
                 faults.append(f"{name} must be a positive integer, not {value!r}")
@@ -130,6 +182,12 @@ class ModelConfig:
             )
         if self.qkv_bias and self.family != "llama":
             faults.append(f"{self.family} has no qkv_bias, only llama has")
+        if self.output_bias and not self.qkv_bias:
+            faults.append("there is no output_bias without qkv_bias")
+        if self.rope_scaling is not None:
+            faults += self.rope_scaling.faults()
+            if self.positions != "rotary":
+                faults.append(f"{self.family} has no RoPE to scale")
         if self.positions == "rotary" and self.head_dim % 2:
             faults.append(f"RoPE needs an even head_dim, not {self.head_dim}")
         if self.positions != "rotary":
@@ -165,6 +223,11 @@ class ModelConfig:
     def linear_bias(self) -> bool:
         """Whether every linear layer of a block has a bias."""
         return self.family in {"gpt2", "classic"}
+
+    @property
+    def is_qwen2(self) -> bool:
+        """Whether it is a Qwen2: a Llama with biases on query, key and value alone."""
+        return self.qkv_bias and not self.output_bias
 
     @property
     def qk_norm(self) -> bool:

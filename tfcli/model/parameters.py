@@ -132,7 +132,8 @@ def _block(config: ModelConfig) -> Iterator[Parameter]:
     yield from _linear("attention.query", queries, E, qkv_bias)
     yield from _linear("attention.key", keys, E, qkv_bias)
     yield from _linear("attention.value", keys, E, qkv_bias)
-    yield from _linear("attention.output", E, queries, bias, init="zeros")
+    output_bias = bias or config.output_bias
+    yield from _linear("attention.output", E, queries, output_bias, init="zeros")
     if config.qk_norm:
         yield Parameter("attention.query_norm.weight", (D,), "vector", "ones")
         yield Parameter("attention.key_norm.weight", (D,), "vector", "ones")
@@ -214,7 +215,7 @@ def _with_names(row: Parameter, config: ModelConfig, *, in_block: bool = False) 
         huggingface = WeightMapping(gpt2, transposed=row.role == "matrix")
         if module in QKV:
             gguf = f"{prefixes[2]}attn_qkv.{kind}"
-    if config.family == "llama" and not config.qkv_bias:  # GGUF's qwen2 and qwen3 rotate as we do
+    if config.family == "llama" and not config.is_qwen2:  # GGUF's qwen2 and qwen3 rotate as we do
         heads = {QKV[0]: config.num_heads, QKV[1]: config.num_kv_heads}.get(module, 0)
     keep_float32 = row.role == "vector" or module == "position_embedding"
     stored = WeightMapping(gguf, interleaved_heads=heads, keep_float32=keep_float32)

@@ -200,6 +200,27 @@ def is_bfloat16(array: SupportsArray) -> bool:
     return array.dtype.names == (BFLOAT16[0],)
 
 
+CHECKED_AT_ONCE = 1 << 20  # numbers
+
+# Of the numbers of so many bytes: the bits of the exponent, all of which NaN and infinity have.
+EXPONENTS = {("f", 2): 0x7C00, ("f", 4): 0x7F800000, ("f", 8): 0x7FF << 52, ("V", 2): 0x7F80}
+
+
+def is_finite(array: Array) -> bool:
+    """Whether no number of an array is NaN or infinite; a part of it is looked at at a time.
+
+    Args:
+        array: contiguous, of one of the formats of a file.
+
+    """
+    import numpy as np
+
+    exponent = EXPONENTS[array.dtype.kind, array.dtype.itemsize]
+    bits = array.reshape(-1).view(f"<u{array.dtype.itemsize}")
+    parts = (bits[i : i + CHECKED_AT_ONCE] for i in range(0, len(bits), CHECKED_AT_ONCE))
+    return not any(np.any(part & exponent == exponent) for part in parts)
+
+
 def to_float32(array: Array) -> Array:
     """An array of any number format in float32; a copy, unless it is float32 already."""
     import numpy as np
@@ -222,7 +243,9 @@ def to_bfloat16(array: Array) -> Array:
 
 
 def write_tensors(
-    write: Callable[[bytes | memoryview], None], arrays: Mapping[str, SupportsArray]
+    write: Callable[[bytes | memoryview], None],
+    arrays: Mapping[str, SupportsArray],
+    metadata: Mapping[str, str] | None = None,
 ) -> None:
     """Writes a safetensors file, one array after the other.
 
@@ -232,11 +255,12 @@ def write_tensors(
 
     Args:
         write: writes bytes to the file.
+        metadata: of the file; transformers wants `{"format": "pt"}`.
 
     """
     import numpy as np
 
-    header: dict[str, dict[str, object]] = {}
+    header: dict[str, dict[str, Any]] = {}
     place = 0
     for name in written_order(arrays):
         shape, format = list(arrays[name].shape), arrays[name].dtype
@@ -244,7 +268,8 @@ def write_tensors(
         kind = "BF16" if is_bfloat16(arrays[name]) else kind
         offsets = [place, place := place + math.prod(shape) * format.itemsize]
         header[name] = {"dtype": kind, "shape": shape, "data_offsets": offsets}
-    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    described = {"__metadata__": dict(metadata)} if metadata else {}
+    text = json.dumps(described | header, separators=(",", ":"), ensure_ascii=False).encode()
     text += b" " * (-len(text) % 8)  # so that the arrays are aligned
     write(len(text).to_bytes(8, "little") + text)
     for name in header:

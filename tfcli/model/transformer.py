@@ -253,12 +253,17 @@ class Transformer(nn.Module):
         *,
         positions: Tensor | None = None,
         segments: Tensor | None = None,
+        weights: Tensor | None = None,
         causal: bool = True,
         ignore_index: int = -1,
     ) -> Tensor:
         """The summed cross-entropy of `targets` (B, T), in nats; the rest as in `hidden_states`.
 
         Targets equal to `ignore_index` are not counted.
+
+        Args:
+            weights: (B, T), how much each target counts; None: 1 each.
+
         """
         if self.checkpointing:
             x = self.hidden_states(
@@ -270,4 +275,10 @@ class Transformer(nn.Module):
         logits: Tensor = self(
             ids, None, dropout_mask, positions=positions, segments=segments, causal=causal
         )
-        return cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index)
+        if weights is None:
+            return cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index)
+        each = F.cross_entropy(
+            logits.flatten(0, 1).float(), targets.flatten(), ignore_index=ignore_index,
+            reduction="none",
+        )  # fmt: skip
+        return (each * weights.flatten()).sum()

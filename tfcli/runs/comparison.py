@@ -26,7 +26,8 @@ def configuration(run: Run) -> dict[str, Any]:
     """
     recorded = {key: value for key, value in run.metadata.items() if key not in LEFT_OUT}
     recorded |= {"model": run.model_config.to_json(), "corpus": asdict(run.corpus)}
-    recorded["corpus"].pop("token_cache")
+    for key in ("token_cache", "arguments", "exclude"):  # where it was, not what it is
+        recorded["corpus"].pop(key)
     return dict(_flatten(recorded))
 
 

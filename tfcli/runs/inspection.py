@@ -19,10 +19,12 @@ from tfcli.files import (
     write_file,
 )
 from tfcli.runs.memory import INDEX, has_memory, verify_memory
-from tfcli.runs.run import RUN_JSON, TOKENIZER, open_run
+from tfcli.runs.run import RUN_JSON, open_run
 from tfcli.runs.step import OPTIMIZER, list_steps
 from tfcli.runs.valid_steps import open_step, sorted_by_loss
+from tfcli.text.saved_tokenizers import FILES as TOKENIZERS
 from tfcli.text.saved_tokenizers import ROOT as SAVED_TOKENIZERS
+from tfcli.text.tokenizer_file import RUN_FILES, run_file_name
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -111,7 +113,7 @@ def inspect(path: Path) -> Inspection:
         try:
             run.tokenizer()
         except TfcliError as error:
-            faults[path / TOKENIZER] = error
+            faults[run.tokenizer_path] = error
             tokenizer_elsewhere = find_tokenizer_copy(run) is not None
     except TfcliError as error:
         faults[path / RUN_JSON] = error
@@ -143,8 +145,8 @@ def inspect(path: Path) -> Inspection:
 
 def find_tokenizer_copy(run: Run) -> bytes | None:
     """A run's tokenizer from where else it is kept: a saved tokenizer, or another run."""
-    for root in (SAVED_TOKENIZERS, run.path.parent):
-        for path in sorted(root.glob(f"*/{TOKENIZER}")):
+    for root, names in ((SAVED_TOKENIZERS, TOKENIZERS), (run.path.parent, RUN_FILES)):
+        for path in sorted(path for name in names for path in root.glob(f"*/{name}")):
             with contextlib.suppress(OSError):
                 model = path.read_bytes() if path.is_file() else b""
                 if hashlib.sha256(model).hexdigest() == run.metadata["tokenizer"]["fingerprint"]:
@@ -171,7 +173,7 @@ def repair(path: Path) -> tuple[list[Path], list[Path]]:
         for step in found.removable:
             remove_folder(step)
             removed.append(step)
-        if path / TOKENIZER in found.faults and (model := find_tokenizer_copy(open_run(path))):
-            write_file(path / TOKENIZER, model)
-            restored.append(path / TOKENIZER)
+        if found.tokenizer_elsewhere and (model := find_tokenizer_copy(open_run(path))):
+            write_file(place := path / run_file_name(model), model)
+            restored.append(place)
     return removed, restored

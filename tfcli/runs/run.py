@@ -1,7 +1,7 @@
 """A run: one training, from its first step to its last, in a self-contained folder.
 
 run.json         what was decided: model, plan, versions, machine, seed, fingerprints
-tokenizer.model  a copy of the tokenizer
+tokenizer.model  a copy of the tokenizer; tokenizer.json if it is byte-level
 metrics.jsonl    what happened
 step-.../        checkpoints; the run's state is the newest step whose manifest verifies
 """
@@ -9,7 +9,6 @@ step-.../        checkpoints; the run's state is the newest step whose manifest 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,18 +31,22 @@ from tfcli.files import (
     write_file,
 )
 from tfcli.model.config import ModelConfig
+from tfcli.runs.source_names import list_sources
 from tfcli.runs.step import find_step, list_steps
-from tfcli.text.reading_options import ReadingOptions
-from tfcli.text.tokenizer_file import load_tokenizer, open_tokenizer
+from tfcli.runs.tokenizer_of_run import (
+    TokenizerMetadata,
+    find_tokenizer_file,
+    open_tokenizer_of_run,
+)
+from tfcli.text.pairs import PairForm, PairScan
+from tfcli.text.reading_options import ADDED_LATER, ReadingOptions
+from tfcli.text.tokenizer_file import run_file_name
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from tfcli.text.tokenizer import Tokenizer
 
 ROOT = Path("checkpoints")
 RUN_JSON = "run.json"
-TOKENIZER = "tokenizer.model"
 SCHEMA = 1
 
 TYPES: dict[str, tuple[type, ...]] = {  # of values in `run.json` that no record describes
@@ -55,14 +58,6 @@ TYPES: dict[str, tuple[type, ...]] = {  # of values in `run.json` that no record
 }
 
 TRAIN_COMMAND = "tfcli train FILE --time 60s"
-
-
-@dataclass(frozen=True)
-class TokenizerMetadata:
-    """What `run.json` records about the tokenizer."""
-
-    vocab_size: int
-    fingerprint: str
 
 
 @dataclass(frozen=True)
@@ -102,6 +97,8 @@ class CorpusMetadata:
         held_out: stretches of all its bytes.
         reading: how its files were read; None by their suffixes, as at first.
         parts: only where some have weights of their own.
+        arguments, exclude: what the sources were found by; none in runs of earlier releases.
+        pairs: where it is pairs of prompt and answer.
 
     """
 
@@ -117,15 +114,20 @@ class CorpusMetadata:
     reading: ReadingOptions | None
     parts: tuple[PartMetadata, ...]
     val: ValMetadata | None
+    arguments: tuple[str, ...]
+    exclude: tuple[str, ...]
+    pairs: PairScan | None
 
     @property
     def held_out_text(self) -> str | None:
         """What was held out, in words."""
         if self.val:
-            return _listed(self.val.sources)
+            return list_sources(self.val.sources)
+        names = list_sources(self.sources)
+        if self.pairs and self.pairs.held_out_pairs:
+            return f"{self.pairs.held_out_pairs:,} pairs of {names}, chosen at random"
         if not self.held_out:
             return None
-        names = _listed(self.sources)
         if self.documents == 1:
             return f"the end of {names}"
         if self.documents <= len(self.sources) and len(self.held_out) == len(self.sources):
@@ -143,8 +145,13 @@ class CorpusMetadata:
 
         """
         if isinstance(value, dict):
-            known: dict[str, Any] = {"reading": None, "parts": [], "val": None}
+            known: dict[str, Any] = {
+                "reading": None, "parts": [], "val": None, "arguments": [], "exclude": [],
+                "pairs": None,
+            }  # fmt: skip
             known |= _with_held_out(value)
+            if isinstance(known["reading"], dict):
+                known["reading"] = ADDED_LATER | known["reading"]
             if isinstance(known["parts"], list):
                 known["parts"] = [_with_held_out(part) for part in known["parts"]]
             value = known
@@ -152,20 +159,6 @@ class CorpusMetadata:
         if corpus.parts and sum(part.sources for part in corpus.parts) != len(corpus.sources):
             raise ValueError("parts and sources do not match")
         return corpus
-
-
-def source_name(source: str) -> str:
-    """What a source of a text is called."""
-    path = Path(source)
-    return "the piped text" if path.parent.name == "piped" else path.name
-
-
-def _listed(sources: Sequence[str]) -> str:
-    """The names of some files, and how many more there are."""
-    names = list(map(source_name, sources))
-    if len(names) <= 3:
-        return " and ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))
-    return f"{names[0]}, {names[1]} and {len(names) - 2:,} more"
 
 
 def _with_held_out(value: Any) -> Any:
@@ -214,6 +207,16 @@ class Run:
         """The text that it was trained on."""
         return CorpusMetadata.from_json(self.metadata["corpus"])
 
+    @property
+    def tokenizer_path(self) -> Path:
+        """The file of its tokenizer."""
+        return find_tokenizer_file(self.path)
+
+    @property
+    def form(self) -> PairForm | None:
+        """How its prompts are framed, if it was trained on pairs of prompt and answer."""
+        return self.corpus.pairs.form if self.corpus.pairs else None
+
     def tokenizer(self) -> Tokenizer:
         """Its tokenizer; before it is opened, its hash is compared with the one in `run.json`.
 
@@ -221,20 +224,10 @@ class Run:
             NotFoundError: the file does not exist.
             DamagedError: it is not the tokenizer that the run was trained with.
         """
-        path = self.path / TOKENIZER
-
-        def open_checked(serialized: bytes) -> Tokenizer:
-            if hashlib.sha256(serialized).hexdigest() != self.metadata["tokenizer"]["fingerprint"]:
-                raise DamagedError(
-                    "not the tokenizer that the run was trained with",
-                    why="its SHA-256 does not match the one in run.json",
-                    hint=f"tfcli runs repair {self.name}   # restores it if there is another copy",
-                )
-            return open_tokenizer(serialized)
-
-        tokenizer = load_tokenizer(path, open_checked)
+        recorded = TokenizerMetadata.from_json(self.metadata["tokenizer"])
+        tokenizer = open_tokenizer_of_run(self.path, recorded)
         if tokenizer.vocab_size > self.metadata["model"]["vocab_size"]:
-            raise DamagedError(f"{path} has more tokens than the model of this run")
+            raise DamagedError(f"{self.tokenizer_path} has more tokens than the model of this run")
         return tokenizer
 
 
@@ -256,7 +249,7 @@ def create_run(path: Path, metadata: dict[str, Any], tokenizer: Tokenizer) -> Ru
             hint=f"rm -r {path}   # or choose another --run NAME",
         )
     make_folder(path)
-    write_file(path / TOKENIZER, tokenizer.serialized)
+    write_file(path / run_file_name(tokenizer.serialized), tokenizer.serialized)
     write_metadata(path, {"schema": SCHEMA, **metadata})
     return open_run(path)
 
@@ -304,7 +297,7 @@ def open_run(path: Path) -> Run:
         if not 0 <= metadata["seed"] < 1 << 64:
             raise ValueError("seed out of range")
         ModelConfig.from_json(metadata["model"])
-        read_record(TokenizerMetadata, metadata["tokenizer"])
+        TokenizerMetadata.from_json(metadata["tokenizer"])
         CorpusMetadata.from_json(metadata["corpus"])
         if metadata.get("baselines") is not None:
             read_record(BaselinesMetadata, metadata["baselines"])

@@ -7,7 +7,7 @@ two characters. The cuts depend only on the bytes, not on how fast a pipe delive
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,11 +22,15 @@ class Chunk:
 
     Attributes:
         last: whether the document ends here.
+        role: of pairs, whether it belongs to the prompt or to the answer.
+        key: of the pair that it belongs to; see `tfcli.text.pairs`.
 
     """
 
     data: bytes
     last: bool
+    role: Literal["text", "prompt", "answer"] = "text"
+    key: int = 0
 
 
 def split_into_chunks(document: bytes) -> Iterator[Chunk]:

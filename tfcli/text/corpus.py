@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tfcli.errors import DamagedError, DataError, InputOutputError, NotFoundError
+from tfcli.errors import DamagedError, DataError, InputOutputError, NotFoundError, UsageError
 from tfcli.files import (
     disk_space,
     find_leftovers,
@@ -27,6 +27,7 @@ from tfcli.files import (
 from tfcli.text.chunks import Chunk
 from tfcli.text.held_out import split
 from tfcli.text.html import is_installed
+from tfcli.text.pairs import same_form
 from tfcli.text.readers import STDIN, read_chunks, read_raw
 from tfcli.text.reading_options import DEFAULT, ReadingOptions
 from tfcli.text.scan import Fingerprint, Progress, SavedScan, Scan, scan_sources
@@ -34,12 +35,13 @@ from tfcli.text.scan import Fingerprint, Progress, SavedScan, Scan, scan_sources
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from tfcli.text.pairs import PairForm
     from tfcli.text.sources import Sources
 
 
 # Scans and token ids, which are made again when deleted; and piped text, which cannot be.
 CACHE = Path("checkpoints") / ".cache"
-SCAN_SCHEMA = 6
+SCAN_SCHEMA = 7
 
 # Of a disk that a pipe is copied to, a twentieth stays free, and that is as much as this at most.
 MOST_LEFT_FREE = 1 << 30  # bytes
@@ -60,11 +62,18 @@ class Part:
     weight: float = 1.0
     reading: ReadingOptions = DEFAULT
 
+    @property
+    def form(self) -> PairForm | None:
+        """Of its pairs of prompt and answer; None: it is text."""
+        return self.scan.pairs.form if self.scan.pairs else None
+
     def split(self) -> Iterator[tuple[Chunk, bool]]:
         """Its chunks in order, each with whether it is held out; one across a border is cut."""
         chunks = itertools.chain.from_iterable(
             read_chunks(source, self.reading) for source in self.sources
         )
+        if pairs := self.scan.pairs:
+            return ((chunk, chunk.key < pairs.held_out_below) for chunk in chunks)
         return split(chunks, self.scan.held_out)
 
 
@@ -77,6 +86,7 @@ class Corpus:
         scan: of all parts together; the stretches held out count on from part to part.
         val: a text that was given to be held out, as a whole.
         notes: what the user should know of the sources: what was recognized or left out.
+        arguments, exclude: what the sources were found by; see `Sources`.
 
     """
 
@@ -84,6 +94,8 @@ class Corpus:
     scan: Scan
     val: Part | None = None
     notes: tuple[str, ...] = ()
+    arguments: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
 
     @property
     def sources(self) -> tuple[Path, ...]:
@@ -99,6 +111,11 @@ class Corpus:
     def all_parts(self) -> tuple[Part, ...]:
         """The parts to train on, and the text that was given to be held out."""
         return (*self.parts, self.val) if self.val else self.parts
+
+    @property
+    def form(self) -> PairForm | None:
+        """Of its pairs of prompt and answer; None: it is text."""
+        return self.parts[0].form
 
     @property
     def split_name(self) -> str:
@@ -153,6 +170,11 @@ def open_sources(
     fraction = 0.0 if val else val_fraction
     if sources.weighted:
         each = [opened(group.files, sources.found, fraction) for group in sources.groups]
+        if any(corpus.form for corpus in each):
+            raise UsageError(
+                "pairs cannot be combined with source weights (FILE:2)",
+                hint="cat A A B > all.jsonl   # repeats a file",
+            )
         parts = [
             replace(corpus.parts[0], weight=group.weight)
             for corpus, group in zip(each, sources.groups, strict=True)
@@ -164,9 +186,10 @@ def open_sources(
     if val:
         apart = opened(val.files, val.found, 0.0)
         (part,) = apart.parts
-        whole = replace(part.scan, held_out=((0, part.scan.bytes),))
-        corpus = replace(corpus, val=replace(part, scan=whole), notes=(*corpus.notes, *apart.notes))
-    return corpus
+        same_form([(sources.files[0], corpus.form), (val.files[0], part.form)])
+        part = replace(part, scan=part.scan.all_held_out())
+        corpus = replace(corpus, val=part, notes=(*corpus.notes, *apart.notes))
+    return replace(corpus, arguments=sources.arguments, exclude=sources.exclude)
 
 
 def join_parts(parts: Sequence[Part]) -> Corpus:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from tfcli.text.chunks import Chunk, character_boundary
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from tfcli.text.reading_options import DocumentKind
 
@@ -22,12 +22,17 @@ KNOWN_SEPARATORS = (b"<|endoftext|>", b"<|end_of_text|>")
 NEVER = b"\xff"  # a separator that no UTF-8 has
 
 
+class Separator(bytes):
+    """What stands between two documents, as it is in the text; empty after a line."""
+
+
 def split_documents(
     blocks: Iterable[bytes],
     kind: DocumentKind = "file",
     separator: bytes | None = None,
     *,
     counts: dict[bytes, int],
+    began: Callable[[int], None] = lambda _: None,
 ) -> Iterator[Chunk]:
     """The chunks of the documents in a plain text.
 
@@ -37,9 +42,10 @@ def split_documents(
             KNOWN_SEPARATORS ends a document too.
         separator: ends a document wherever it occurs.
         counts: takes how often each separator was found.
+        began: is told, before each chunk, on which line of the text it begins, from 1.
 
     """
-    documents = _Documents(separated=kind != "file" or separator not in {None, NEVER})
+    documents = _Documents(began, separated=kind != "file" or separator not in {None, NEVER})
     if separator is not None:
         pieces = _split_at(blocks, separator, counts)
     elif kind == "file":
@@ -49,7 +55,8 @@ def split_documents(
     else:
         pieces = _split_at_blank_lines(blocks)
     for piece in pieces:
-        yield from documents.end() if piece is None else documents.add(piece)
+        is_separator = isinstance(piece, Separator)
+        yield from documents.end(piece) if is_separator else documents.add(piece)
     yield from documents.finish()
 
 
@@ -57,11 +64,14 @@ class _Documents:
     """Makes chunks of pieces, holding back the last one until it is known what follows.
 
     Args:
+        began: is told on which line each chunk begins.
         separated: whether there are separators; otherwise that is known from the first one on.
 
     """
 
-    def __init__(self, *, separated: bool) -> None:
+    def __init__(self, began: Callable[[int], None], *, separated: bool) -> None:
+        self._began = began
+        self._line = 1  # on which what is held begins, or what comes next
         self._held: list[bytes] = []  # a piece, and newlines after it
         self._separated = separated
         self._blank = True  # whether there is nothing but white space so far
@@ -73,43 +83,52 @@ class _Documents:
         is_blank = self._separated and self._blank  # no document so far
         if not (is_newline or is_blank):
             for held in self._held:
-                yield Chunk(held, last=False)
+                yield self._chunk(held, last=False)
                 self._continues = True
             self._held = []
         self._held.append(piece)
         self._blank = self._blank and not piece.strip()
 
-    def end(self) -> Iterator[Chunk]:
+    def end(self, separator: bytes) -> Iterator[Chunk]:
         """A separator."""
         self._separated = True
         yield from self.finish()
+        self._line += separator.count(b"\n")
 
     def finish(self) -> Iterator[Chunk]:
         """The end of the document, if there is one."""
         held, continues = self._held, self._continues
         self._held, self._continues, self._blank = [], False, True
-        if self._separated and len(held) == 1 and not continues:  # as most are
-            text = _without_newline(held[0])
-            if text.strip():
-                yield Chunk(text, last=True)
-            return
-        if self._separated and held:
-            last = _without_newline(held[-1])
-            if last or len(held) > 1:
-                held = [*held[:-1], *filter(None, [last])]
-            elif not continues:  # else a newline has to stay, to be the last chunk
-                held = []
-        if self._separated and not continues and not b"".join(held).strip():
-            return
+        after = self._line + sum(piece.count(b"\n") for piece in held)
+        held = self._trimmed(held, continues=continues) if self._separated else held
         for place, piece in enumerate(held, 1):
-            yield Chunk(piece, last=place == len(held))
+            yield self._chunk(piece, last=place == len(held))
+        self._line = after
+
+    def _trimmed(self, held: list[bytes], *, continues: bool) -> list[bytes]:
+        """What of the end of a document belongs to it."""
+        if not held:
+            return held
+        last = _without_newline(held[-1])
+        if last or len(held) > 1:
+            held = [*held[:-1], *filter(None, [last])]
+        elif not continues:  # else a newline has to stay, to be the last chunk
+            held = []
+        if not continues and not b"".join(held).strip():
+            return []
+        return held
+
+    def _chunk(self, data: bytes, *, last: bool) -> Chunk:
+        self._began(self._line)
+        self._line += data.count(b"\n")
+        return Chunk(data, last=last)
 
 
 def _without_newline(text: bytes) -> bytes:
     return text[:-1].removesuffix(b"\r") if text.endswith(b"\n") else text
 
 
-def _split_at_known(blocks: Iterable[bytes], counts: dict[bytes, int]) -> Iterator[bytes | None]:
+def _split_at_known(blocks: Iterable[bytes], counts: dict[bytes, int]) -> Iterator[bytes]:
     """The blocks as they are, but for lines that are a known separator."""
     pattern = re.compile(
         rb"^(" + b"|".join(map(re.escape, KNOWN_SEPARATORS)) + rb")[ \t]*\r?(?:\n|\Z)",
@@ -123,7 +142,7 @@ def _split_at_known(blocks: Iterable[bytes], counts: dict[bytes, int]) -> Iterat
                 continue
             if match.start() > position:
                 yield block[position : match.start()]
-            yield None
+            yield Separator(match[0])
             counts[match[1]] = counts.get(match[1], 0) + 1
             position = match.end()
         if position < len(block):
@@ -131,15 +150,15 @@ def _split_at_known(blocks: Iterable[bytes], counts: dict[bytes, int]) -> Iterat
         at_line_start = block.endswith(b"\n")
 
 
-def _split_at_lines(blocks: Iterable[bytes]) -> Iterator[bytes | None]:
+def _split_at_lines(blocks: Iterable[bytes]) -> Iterator[bytes]:
     for block in blocks:
         for line in re.findall(rb"[^\n]*\n|[^\n]+", block):
             yield line
             if line.endswith(b"\n"):
-                yield None
+                yield Separator()
 
 
-def _split_at_blank_lines(blocks: Iterable[bytes]) -> Iterator[bytes | None]:
+def _split_at_blank_lines(blocks: Iterable[bytes]) -> Iterator[bytes]:
     at_line_start = True
     for block in blocks:
         position = 0
@@ -148,7 +167,7 @@ def _split_at_blank_lines(blocks: Iterable[bytes]) -> Iterator[bytes | None]:
                 continue
             if match.start() > position:
                 yield block[position : match.start()]
-            yield None
+            yield Separator(match[0])
             position = match.end()
         if position < len(block):
             yield block[position:]
@@ -157,7 +176,7 @@ def _split_at_blank_lines(blocks: Iterable[bytes]) -> Iterator[bytes | None]:
 
 def _split_at(
     blocks: Iterable[bytes], separator: bytes, counts: dict[bytes, int]
-) -> Iterator[bytes | None]:
+) -> Iterator[bytes]:
     """Wherever the separator is, with the newline after it; a newline in it is CRLF as well."""
     spelled = [re.escape(part) for part in re.split(rb"(?<!\r)\n", separator)]
     pattern = re.compile(rb"(" + rb"\r?\n".join(spelled) + rb")(?:\r?\n)?")
@@ -174,7 +193,7 @@ def _split_at(
                 break
             if match.start() > position:
                 yield text[position : match.start()]
-            yield None
+            yield Separator(match[0])
             counts[separator] = counts.get(separator, 0) + 1
             position = match.end()
         cut = max(position, len(text) - keep)

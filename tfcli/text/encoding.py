@@ -227,7 +227,7 @@ def conversion(data: bytes, start: int, name: Path | None, *, option: bool = Tru
 
     """
     sample = data[max(0, start - _SAMPLE // 2) :][:_SAMPLE]
-    files = "< FILE | tfcli ..." if name is None else f"-- {shlex.quote(str(name))} > utf8.txt"
+    files = "< FILE | tfcli ..." if name is None else _into(name)
     invalid = sample.decode(errors="replace").count("�")
     valid = sum(ord(c) > 0x7F for c in sample.decode(errors="ignore"))
     if valid >= 4 * invalid:  # damaged UTF-8
@@ -245,6 +245,19 @@ def conversion(data: bytes, start: int, name: Path | None, *, option: bool = Tru
     usual = ICONV_NAMES.get(guess, guess.replace("_", "-").upper())
     command = f"iconv -f {usual} -t UTF-8 {files}"
     return f"{command}   # or --encoding {guess}" if option else command
+
+
+def _into(name: Path) -> str:
+    """A file as an argument, and another one beside it that takes the text."""
+    return f"-- {shlex.quote(str(name))} > {shlex.quote(str(beside(name, '.txt')))}"
+
+
+def beside(name: Path, suffix: str) -> Path:
+    """A file beside another one that a command may write: with its stem, and never itself."""
+    if name in {STANDARD_INPUT, Path("-")} or name.is_relative_to("/dev"):
+        return Path(f"text{suffix}")
+    found = name.with_name(name.stem.removesuffix(suffix) + suffix)
+    return found if found != name else name.with_name(f"{found.stem}-utf8{suffix}")
 
 
 def _decodes(sample: bytes, encoding: str) -> bool:

@@ -1,21 +1,14 @@
-"""The text of an EPUB book: a zip archive of pages of XHTML, and a list of them in order.
-
-Nothing of it is trusted: it is read in memory, within limits, and no entity is followed.
-"""
+"""The text of an EPUB book: a zip archive of pages of XHTML, and a list of them in order."""
 
 from __future__ import annotations
 
-import errno
-import io
 import posixpath
-import zipfile
-import zlib
 from typing import IO, TYPE_CHECKING
 from urllib.parse import unquote
-from xml.parsers import expat
 
 from tfcli.errors import DataError
 from tfcli.text.html import html_text
+from tfcli.text.zipped_xml import ZippedXml, open_zipped_xml
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,48 +34,43 @@ def epub_text(stream: IO[bytes], name: Path) -> bytes:
         DataError: it is damaged, encrypted, or too large.
 
     """
-    try:
-        with zipfile.ZipFile(stream) as archive:
-            texts = [html_text(page, name, xhtml=True) for page in _pages(archive, name)]
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, ValueError) as error:
-        raise _damaged(name, str(error)) from None
-    except OSError as error:
-        if error.errno not in {None, errno.EINVAL}:  # from the system, not a place that is none
-            raise
-        raise _damaged(name, str(error)) from None
+    with open_zipped_xml(stream, name, "EPUB") as book:
+        texts = [html_text(page, name, xhtml=True) for page in _pages(book)]
     return b"\n".join(filter(None, texts))
 
 
-def _pages(archive: zipfile.ZipFile, name: Path) -> Iterator[bytes]:
+def _pages(book: ZippedXml) -> Iterator[bytes]:
     """The pages of a book, in the order of its spine."""
-    wanted = [page for page in _spine(archive, name) if page is not None]
-    encrypted = _encrypted(archive, name)
-    known = {info.filename: info for info in archive.infolist()}
+    wanted = [page for page in _spine(book) if page is not None]
+    encrypted = _encrypted(book)
+    known = book.files
     if missing := [page for page in wanted if page not in known]:
-        raise _damaged(name, f"{missing[0]} is missing")
+        raise book.damaged(f"{missing[0]} is missing")
     if any(page in encrypted or known[page].flag_bits & 1 for page in wanted):
         raise DataError(
-            f"{name} is encrypted", why="it is DRM-protected", hint="use a DRM-free copy"
+            f"{book.name} is encrypted", why="it is DRM-protected", hint="use a DRM-free copy"
         )  # fmt: skip
     if (size := sum(known[page].file_size for page in wanted)) > MAX_BOOK:
-        raise DataError(f"{name} unpacks to {size:,} bytes", why=f"at most {MAX_BOOK:,} are read")
+        raise DataError(
+            f"{book.name} unpacks to {size:,} bytes", why=f"at most {MAX_BOOK:,} are read"
+        )
     for page in wanted:
-        with archive.open(known[page]) as opened:
+        with book.archive.open(known[page]) as opened:
             yield opened.read()
 
 
-def _spine(archive: zipfile.ZipFile, name: Path) -> Iterator[str]:
+def _spine(book: ZippedXml) -> Iterator[str]:
     """The names of a book's pages in their order, each once."""
     package = next(
-        (found["full-path"] for tag, found in _elements(archive, CONTAINER, name)
+        (found["full-path"] for tag, found in book.elements(CONTAINER, MAX_LIST)
          if tag == "rootfile" and "full-path" in found),
         None,
     )  # fmt: skip
     if package is None:
-        raise _damaged(name, f"{CONTAINER} has no rootfile")
+        raise book.damaged(f"{CONTAINER} has no rootfile")
     items: dict[str, dict[str, str]] = {}
     seen = set()
-    for tag, found in _elements(archive, package, name):
+    for tag, found in book.elements(package, MAX_LIST):
         if tag == "item" and "href" in found:
             items[found.get("id", "")] = found
         if tag != "itemref" or (item := items.get(found.get("idref", ""))) is None:
@@ -102,40 +90,9 @@ def _inside(base: str, reference: str) -> str:
     return posixpath.normpath(posixpath.join(posixpath.dirname(base), path))
 
 
-def _encrypted(archive: zipfile.ZipFile, name: Path) -> set[str]:
+def _encrypted(book: ZippedXml) -> set[str]:
     """What of a book is encrypted, which may be no more than its fonts."""
-    if ENCRYPTION not in archive.namelist():
+    if ENCRYPTION not in book.files:
         return set()
-    found = _elements(archive, ENCRYPTION, name)
+    found = book.elements(ENCRYPTION, MAX_LIST)
     return {_inside("", each.get("URI", "")) for tag, each in found if tag == "CipherReference"}
-
-
-def _elements(archive: zipfile.ZipFile, path: str, name: Path) -> list[tuple[str, dict[str, str]]]:
-    """The elements of an XML file in their order: tag and attributes."""
-    try:
-        info = archive.getinfo(path)
-    except KeyError:
-        raise _damaged(name, f"{path} is missing") from None
-    if info.file_size > MAX_LIST:
-        raise _damaged(name, f"{path} has more than {MAX_LIST:,} bytes")
-    if info.flag_bits & 1:
-        raise DataError(f"{name} is encrypted", why="it needs a password")
-    found: list[tuple[str, dict[str, str]]] = []
-    parser = expat.ParserCreate(namespace_separator=" ")
-    parser.StartElementHandler = lambda tag, attributes: found.append(
-        (tag.rpartition(" ")[2], attributes)
-    )
-
-    def refuse(*_: object) -> None:
-        raise _damaged(name, f"{path} declares entities")
-
-    parser.EntityDeclHandler = refuse  # which could grow without end, or name other files
-    try:
-        parser.ParseFile(io.BytesIO(archive.read(info)))
-    except expat.ExpatError as error:
-        raise _damaged(name, f"{path}: {error}") from None
-    return found
-
-
-def _damaged(name: Path, why: str) -> DataError:
-    return DataError(f"{name} is not a valid EPUB", why=why[:200])

@@ -22,9 +22,10 @@ from typing import IO, TYPE_CHECKING, Literal, cast
 
 from tfcli.errors import DataError
 from tfcli.text.chunks import character_boundary
-from tfcli.text.encoding import UTF8, encoding_of, has_zeros
+from tfcli.text.encoding import UTF8, beside, encoding_of, has_zeros
 from tfcli.text.epub import CONTAINER
 from tfcli.text.html import is_html
+from tfcli.text.office import OPEN_DOCUMENT, WORD
 from tfcli.text.parquet import open_zstd
 from tfcli.text.reading_options import Format
 
@@ -84,7 +85,8 @@ class NotText:
 
     Attributes:
         name: as in "is a PDF".
-        command: makes text of it, `{}` being the file; None if nothing does.
+        command: makes text of it, `{}` being the file; for what else is in it see `refuse`. None
+            if nothing does.
 
     """
 
@@ -92,33 +94,31 @@ class NotText:
     command: str | None = None
 
 
-PANDOC = "pandoc --wrap=none -t plain {} -o text.txt"
+PANDOC = "pandoc --wrap=none -t plain {} -o {text}"
+_OFFICE = "libreoffice --headless --convert-to {kind} --outdir {folder} {}"
 _ZIPPED = (  # a name inside of a zip archive, and what that makes of it
-    ("word/document.xml", NotText("a Word document (docx)", PANDOC)),
-    ("content.xml", NotText("an OpenDocument file", PANDOC)),
-    ("xl/workbook.xml", NotText("an Excel workbook", "libreoffice --headless --convert-to csv {}")),
+    ("xl/workbook.xml", NotText("an Excel workbook", _OFFICE.replace("{kind}", "csv"))),
     ("ppt/presentation.xml", NotText("a PowerPoint presentation",
-                                     "libreoffice --headless --convert-to pdf {}")),
+                                     _OFFICE.replace("{kind}", "pdf"))),
 )  # fmt: skip
-_BY_SUFFIX = {
-    suffix: kind
-    for suffix, (_, kind) in zip((".docx", ".odt", ".xlsx", ".pptx"), _ZIPPED, strict=True)
-}
-_ZIP = NotText("a zip archive", "unzip {} -d texts && tfcli train texts")
-_TAR = NotText("a tar archive", "mkdir texts && tar -xf {} -C texts && tfcli train texts")
+_BY_SUFFIX = {suffix: kind for suffix, (_, kind) in zip((".xlsx", ".pptx"), _ZIPPED, strict=True)}
+_ZIP = NotText("a zip archive", "unzip {} -d {texts} && tfcli train {texts}")
+_TAR = NotText("a tar archive",
+               "mkdir {texts} && tar -xf {} -C {texts} && tfcli train {texts}")  # fmt: skip
 _MHTML = NotText("a page saved as MHTML", "save it from the browser as HTML instead")
+_OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+_LOCKED = NotText("an encrypted Office document", "save it without a password")
 _MAGIC: tuple[tuple[bytes, NotText], ...] = (
-    (b"%PDF-", NotText("a PDF", "pdftotext {} text.txt")),
-    (b"{\\rtf", NotText("an RTF document", "pandoc -f rtf -t plain {} -o text.txt")),
-    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1",
-     NotText("an old Office document", "libreoffice --headless --convert-to txt {}")),
-    (b"%!PS-Adobe", NotText("PostScript", "ps2ascii {} text.txt")),
-    (b"AT&TFORM", NotText("a DjVu document", "djvutxt {} text.txt")),
-    (b"7z\xbc\xaf\x27\x1c", NotText("a 7z archive", "7z x {} -otexts && tfcli train texts")),
-    (b"Rar!\x1a\x07", NotText("a RAR archive", "unrar x {} texts/ && tfcli train texts")),
-    (b"\x89PNG\r\n", NotText("an image", "tesseract {} text")),
-    (b"\xff\xd8\xff", NotText("an image", "tesseract {} text")),
-    (b"GIF8", NotText("an image", "tesseract {} text")),
+    (b"%PDF-", NotText("a PDF", "pdftotext {} {text}")),
+    (b"{\\rtf", NotText("an RTF document", "pandoc --wrap=none -f rtf -t plain {} -o {text}")),
+    (_OLE, NotText("an old Office document", _OFFICE.replace("{kind}", "txt"))),
+    (b"%!PS-Adobe", NotText("PostScript", "ps2ascii {} {text}")),
+    (b"AT&TFORM", NotText("a DjVu document", "djvutxt {} {text}")),
+    (b"7z\xbc\xaf\x27\x1c", NotText("a 7z archive", "7z x {} -o{texts} && tfcli train {texts}")),
+    (b"Rar!\x1a\x07", NotText("a RAR archive", "unrar x {} {texts}/ && tfcli train {texts}")),
+    (b"\x89PNG\r\n", NotText("an image", "tesseract {} {stem}")),
+    (b"\xff\xd8\xff", NotText("an image", "tesseract {} {stem}")),
+    (b"GIF8", NotText("an image", "tesseract {} {stem}")),
     (b"GGUF", NotText("a model (GGUF)")),
     (b"SQLite format 3\x00", NotText("a database")),
     (b"ARROW1", NotText("an Arrow file")),
@@ -146,7 +146,8 @@ def not_text(head: bytes, suffix: str, inside: frozenset[str] | None) -> NotText
     for magic, kind in _MAGIC:
         # prose may begin with RIFF or GIF8; what these stand for goes on with other bytes
         if head.startswith(magic) and (magic in _TEXTUAL or not is_plain(head)):
-            return kind
+            locked = magic == _OLE and "EncryptedPackage".encode("utf-16-le") in head
+            return _LOCKED if locked else kind
     if inside is not None:
         return _BY_SUFFIX.get(suffix) or next(
             (kind for name, kind in _ZIPPED if name in inside), _ZIP
@@ -168,20 +169,27 @@ def is_plain(head: bytes) -> bool:
 
 
 def refuse(kind: NotText, name: Path) -> DataError:
-    """The error for a file that is not text."""
-    quoted = shlex.quote(str(name))
-    return DataError(
-        f"{name} is {kind.name}, not text",
-        hint=kind.command.format(quoted) if kind.command else None,
-    )
+    """The error for a file that is not text; what its command makes is put beside the file."""
+    if kind.command is None:
+        return DataError(f"{name} is {kind.name}, not text")
+    text = beside(name, ".txt")
+    places = {
+        "text": text,
+        "stem": text.with_suffix(""),
+        "texts": text.with_name(f"{text.stem}-texts"),
+        "folder": name.parent,
+    }
+    quoted = {key: shlex.quote(str(place)) for key, place in places.items()}
+    hint = kind.command.format(shlex.quote(str(name)), **quoted)
+    return DataError(f"{name} is {kind.name}, not text", hint=hint)
 
 
 def require_plain(data: bytes, name: Path) -> None:
     """Raises DataError where all of a file is known to be something else than plain text."""
     suffix = name.suffix.lower()
     inside = names_in_zip(io.BytesIO(data)) if data.startswith(ZIPPED) else None
-    if inside is not None and markup_of(data, suffix, inside):
-        kind: NotText | None = NotText("an EPUB book", PANDOC)
+    if inside is not None and (format := markup_of(data, suffix, inside)):
+        kind: NotText | None = NotText(_NAMES[format], PANDOC)
     elif compression := compression_of(data):
         kind = NotText(f"compressed ({compression})")
     else:
@@ -194,6 +202,12 @@ def require_plain(data: bytes, name: Path) -> None:
 
 # --- books and pages, which text is made of -----------------------------------------------------
 
+ARCHIVES: tuple[Format, ...] = ("epub", "docx", "odt")
+_NAMES: dict[Format, str] = {
+    "epub": "an EPUB book", "docx": "a Word document", "odt": "an OpenDocument text",
+}  # fmt: skip
+_MAIN_FILE: dict[Format, str] = {"epub": CONTAINER, "docx": WORD, "odt": OPEN_DOCUMENT}
+_BY_DOCUMENT_SUFFIX: dict[str, Format] = {f".{format}": format for format in ARCHIVES}
 ZIPPED = (b"PK\x03\x04", b"PK\x05\x06")  # how a zip archive begins
 
 
@@ -207,7 +221,7 @@ def names_in_zip(archive: IO[bytes]) -> frozenset[str]:
 
 
 def markup_of(head: bytes, suffix: str, inside: frozenset[str] | None) -> Format | None:
-    """Whether a file that begins like this is a page or a book.
+    """Whether a file that begins like this is a page, a book or a document.
 
     Args:
         suffix: of its name, in lower case, without that of a compression.
@@ -215,8 +229,9 @@ def markup_of(head: bytes, suffix: str, inside: frozenset[str] | None) -> Format
 
     """
     if inside is not None:
-        is_book = suffix == ".epub" or (CONTAINER in inside and suffix not in _BY_SUFFIX)
-        return "epub" if is_book else None
+        if suffix in _BY_DOCUMENT_SUFFIX or suffix in _BY_SUFFIX:
+            return _BY_DOCUMENT_SUFFIX.get(suffix)
+        return next((format for format in ARCHIVES if _MAIN_FILE[format] in inside), None)
     return "html" if is_html(head, suffix) else None
 
 

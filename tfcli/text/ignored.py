@@ -121,11 +121,14 @@ class _Pattern:
 
 
 def _read_gitignore(folder: Path) -> list[_Pattern]:
-    """The patterns of a folder; lines that are none are ignored, as git does."""
-    try:
-        lines = (folder / ".gitignore").read_text(errors="replace").splitlines()
-    except OSError:
-        return []
+    """The patterns of a folder, and of a repository's own list.
+
+    Lines that are none are ignored, as git does.
+    """
+    lines: list[str] = []
+    for name in (".git/info/exclude", ".gitignore"):  # the latter decides where both say something
+        with contextlib.suppress(OSError):
+            lines += (folder / name).read_text(errors="replace").splitlines()
     return list(_patterns(lines))
 
 

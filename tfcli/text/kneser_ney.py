@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -68,6 +69,29 @@ class NextToken:
             row[tokens] = logprobs
 
 
+@dataclass(frozen=True)
+class Bigrams:
+    """What follows one token, or nothing.
+
+    Attributes:
+        chances: (V,), probabilities.
+        logprobs: (V,), their logarithms.
+        left: the logarithm of left(h).
+        seen: whether the token is in the text; else these are the unigrams.
+
+    """
+
+    chances: Floats
+    logprobs: Logprobs
+    left: float
+    seen: bool
+
+    @cached_property
+    def addresses(self) -> tuple[int, int]:
+        """Of the two arrays in memory, for C."""
+        return self.chances.ctypes.data, self.logprobs.ctypes.data
+
+
 @dataclass(frozen=True, slots=True)
 class _Context:
     """What follows a context, mixed with what follows shorter ones.
@@ -108,8 +132,9 @@ class KneserNey:
             for length in range(index.order)
         ]
         self._unigrams = self._mixed_unigrams(self._counts)
-        self._no_context = np.log(self._unigrams).astype(np.float32)
-        self._bigrams: dict[int, tuple[Floats, Logprobs, float]] = {}
+        logs = np.log(self._unigrams).astype(np.float32)
+        self._no_context = Bigrams(self._unigrams, logs, 0.0, seen=False)
+        self._bigrams: dict[int, Bigrams] = {}
         self._contexts: dict[tuple[int, int], _Context] = {}
         self._kept = 0  # bytes
 
@@ -126,32 +151,38 @@ class KneserNey:
         slices = index.slices(nearest) if nearest else []
         if without is not None:
             return self._leaving_out(slices, without)
-        if not slices or slices[0][0] == slices[0][1]:
-            return NextToken(self._no_context, 0.0, (), 0.0)
-        bigrams, logs, left = self._after_one(*slices[0])
+        bigrams = self.bigrams_after(nearest[0] if nearest else None)
+        if not bigrams.seen:
+            return NextToken(bigrams.logprobs, 0.0, (), 0.0)
         contexts: list[_Context] = []
         shorter: Mapping[int, float] | None = None
         for length, (begin, end) in enumerate(slices[1:], 2):
             if begin == end:
                 break  # neither was a longer one seen
-            contexts.append(self._after_several(length, begin, end, shorter, bigrams))
+            contexts.append(self._after_several(length, begin, end, shorter, bigrams.chances))
             shorter = contexts[-1].probabilities
         constant, seen = 0.0, []
         for context in reversed(contexts):
             seen.append((context.tokens, context.logprobs + np.float32(constant)))
             constant += math.log(context.left)
-        return NextToken(logs, constant, seen[::-1], left + constant)
+        return NextToken(bigrams.logprobs, constant, seen[::-1], bigrams.left + constant)
 
-    def _after_one(self, begin: int, end: int) -> tuple[Floats, Logprobs, float]:
-        """The bigrams: probabilities (V,), their logarithms, and that of left(h)."""
-        found = self._bigrams.get(begin)
+    def bigrams_after(self, token: int | None) -> Bigrams:
+        """What follows a token; what was counted before is kept."""
+        if token is None:
+            return self._no_context
+        found = self._bigrams.get(token)
         if found is None:
+            ((begin, end),) = self.index.slices([token])
+            if begin == end:
+                return self._no_context
             tokens, shares, left = self._count(1, begin, end)
-            bigrams = self._unigrams * left
-            bigrams[tokens] += shares
-            found = bigrams, np.log(bigrams).astype(np.float32), math.log(left)
-            self._keep(12 * len(bigrams))
-            self._bigrams[begin] = found
+            chances = self._unigrams * left
+            chances[tokens] += shares
+            logs = np.log(chances).astype(np.float32)
+            found = Bigrams(chances, logs, math.log(left), seen=True)
+            self._keep(12 * len(chances))
+            self._bigrams[token] = found
         return found
 
     def _after_several(

@@ -9,7 +9,7 @@ import io
 from typing import IO, TYPE_CHECKING, Any
 
 from tfcli.errors import DataError, UsageError
-from tfcli.text.rows import Row
+from tfcli.text.rows import CONVERSATIONS, Row
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -119,7 +119,11 @@ def _text_columns(schema: Any) -> list[str]:
             or types.is_struct(kind)
         )
 
-    return [field.name for field in schema if is_text(field.type)]
+    return [
+        field.name
+        for field in schema
+        if is_text(field.type) or (field.name in CONVERSATIONS and types.is_list(field.type))
+    ]
 
 
 def _require(name: Path) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from tfcli.text.encoding import STANDARD_INPUT, UTF8
+from tfcli.text.pairs import PairForm
 from tfcli.text.reading_options import Format, ReadingOptions
 from tfcli.text.rows import RowCounts
 
@@ -15,7 +16,10 @@ if TYPE_CHECKING:
 
     from tfcli.text.formats import Compression
 
-MARKUP: dict[Format, tuple[str, str]] = {"html": ("HTML", "pages"), "epub": ("EPUB", "books")}
+MARKUP: dict[Format, tuple[str, str]] = {
+    "html": ("HTML", "pages"), "epub": ("EPUB", "books"), "docx": ("DOCX", "documents"),
+    "odt": ("ODT", "documents"),
+}  # fmt: skip
 
 
 def describe_markup(format: Format, names: Sequence[Path]) -> str:
@@ -31,7 +35,10 @@ class Reading:
     """What was found in a source; complete once all of its chunks have been read.
 
     Attributes:
+        line: on which line of its text the chunk that was read last begins, from 1; of rows, `rows`
+            has the number.
         rows: None in plain text.
+        form: of the pairs in it; None: it holds texts.
         separators: how often each was found in plain text.
         resembles: the format and the columns that plain text would have as a table.
 
@@ -40,9 +47,15 @@ class Reading:
     format: Format = "text"
     compression: Compression | None = None
     encoding: str = UTF8
+    line: int = 1
     rows: RowCounts | None = None
+    form: PairForm | None = None
     separators: dict[bytes, int] = field(default_factory=dict)
     resembles: tuple[Format, list[str]] | None = None
+
+    def begin_on(self, line: int) -> None:
+        """Called before each chunk of plain text, with the line on which it begins."""
+        self.line = line
 
     def set_utf8(self) -> None:
         """Called where a text turns out to be UTF-8 that was to be read otherwise."""
@@ -61,7 +74,11 @@ class Reading:
         if self.rows is not None:
             kind = {"json": "JSON", "csv": "CSV", "tsv": "TSV", "parquet": "parquet"}[self.format]
             where = f", text in {self.rows.field!r}" if self.rows.field else ""
-            if options.format is None or (self.rows.field and not options.field):
+            if self.form:
+                where = f": {self.rows.field}"
+                if self.form.kind == "messages":
+                    where += f", {self.rows.pairs:,} answers"
+            if self.form or options.format is None or (self.rows.field and not options.field):
                 found.append(f"{name}: {self.rows.rows:,} rows of {kind}{where}")
             if options.document != "file" or options.separator is not None:
                 given = "--separator" if options.separator is not None else "--document"
@@ -70,8 +87,9 @@ class Reading:
             if self.rows.bad:
                 more = ", ..." if self.rows.bad > len(self.rows.named) else ""
                 listed = "; ".join(self.rows.named)
+                what = "a pair" if self.form else "text"
                 found.append(
-                    f"{name}: skipped {self.rows.bad:,} of {self.rows.rows:,} rows without text "
+                    f"{name}: skipped {self.rows.bad:,} of {self.rows.rows:,} rows without {what} "
                     f"({listed}{more})"
                 )
         if self.resembles is not None:

@@ -9,7 +9,7 @@ from typing import Literal, get_args
 from tfcli.options import Options, option
 from tfcli.text.escapes import unescape
 
-Format = Literal["text", "json", "csv", "tsv", "parquet", "html", "epub"]
+Format = Literal["text", "json", "csv", "tsv", "parquet", "html", "epub", "docx", "odt"]
 DocumentKind = Literal["file", "line", "blank-line"]
 
 DATA = "Data"
@@ -56,6 +56,10 @@ def parse_separator(text: str) -> str:
     return unescape(text)
 
 
+def _field_names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
 @dataclass(frozen=True, kw_only=True)
 class ReadingOptions(Options):
     """How files are read, where their content does not tell, or tells it wrong.
@@ -69,11 +73,24 @@ class ReadingOptions(Options):
     format: Format | None = option(
         None, metavar="FORMAT", shown_default="from the content", panel=DATA,
         from_text=parse_format,
-        help="Format of the files: text, json, csv, tsv, parquet, html or epub.",
+        help="Format of the files: text, json, csv, tsv, parquet, html, epub, docx or odt.",
     )  # fmt: skip
     field: str | None = option(
         None, metavar="NAME", shown_default="text, or the only one", panel=DATA,
         help="Field or column of the text; dots lead into objects.",
+    )  # fmt: skip
+    prompt_field: tuple[str, ...] = option(
+        (), metavar="NAME", panel=DATA, conflicts=("field",), from_text=_field_names,
+        help="Field of the prompts in rows of prompts and answers, if not known by its name; "
+        "several are joined by newlines.",
+    )  # fmt: skip
+    answer_field: str | None = option(
+        None, metavar="NAME", panel=DATA, conflicts=("field",),
+        shown_default="completion, target, ...", help="Field of the answers to learn.",
+    )  # fmt: skip
+    pair_separator: str = option(
+        "\n", metavar="TEXT", panel=DATA, from_text=parse_separator, shown_default="\\n",
+        help="What is put between a prompt and its answer.",
     )  # fmt: skip
     encoding: str | None = option(
         None, metavar="NAME", shown_default="UTF-8, UTF-16 or UTF-32", panel=DATA,
@@ -89,6 +106,9 @@ class ReadingOptions(Options):
     )
     by_suffix: bool = False
 
+
+# Keys that a record of these may lack, with what held before they existed.
+ADDED_LATER: dict[str, object] = {"prompt_field": [], "answer_field": None, "pair_separator": "\n"}
 
 DEFAULT = ReadingOptions()
 READ_BY_SUFFIX = ReadingOptions(by_suffix=True)

@@ -23,6 +23,7 @@ MAX_BAD = 0.01  # of all rows: more are an error
 NAMED = 3  # bad rows that are named
 LOOKED_AT = 100  # rows, to find the field of the texts
 NOT_UTF8 = "not UTF-8"
+CONVERSATIONS = ("messages", "conversations")  # fields of lists of messages
 STANDARD = "text"  # the field that holds the text wherever it exists
 
 
@@ -49,18 +50,22 @@ class RowCounts:
     Attributes:
         field: that the texts were in, with dots where it is nested.
         rows: how many there were.
+        pairs: how many pairs they held, if they hold any.
         bad: how many of them were skipped.
         empty: how many of these had an empty text, or only white space, from which nothing can be
             learned; some collections have many of them.
         named: the first of these, as "row 17: text is null".
+        number: of the row that was read last.
 
     """
 
     field: str | None = None
     rows: int = 0
+    pairs: int = 0
     bad: int = 0
     empty: int = 0
     named: list[str] = dataclasses.field(default_factory=list)
+    number: int = dataclasses.field(default=0, compare=False)
 
     def skip(self, row: Row, problem: str) -> None:
         """Counts a bad row."""
@@ -94,20 +99,13 @@ def read_texts(
     path = (counts.field or "").split(".")
     for row in itertools.chain(first, rows):
         counts.rows += 1
+        counts.number = row.number
         problem, text = row.problem, row.value
         if problem is None and not (plain and isinstance(text, str)):
             problem, text = text_in(row.value, path)
         if problem is None:
-            try:
-                data = text.encode()
-            except UnicodeEncodeError as error:
-                code = ord(text[error.start])
-                # bytes that are not UTF-8 were read as these
-                if 0xDC80 <= code <= 0xDCFF:
-                    problem = f"{NOT_UTF8}: 0x{code - 0xDC00:02x} at {error.start:,}"
-                else:
-                    problem = f"an unpaired surrogate (U+{code:04X}) at {error.start:,}"
-            else:
+            problem, data = encode_text(text)
+            if problem is None:
                 if text.strip():
                     yield data
                     continue
@@ -118,6 +116,18 @@ def read_texts(
         if strict:
             break
     _check(counts, name, values, strict=strict)
+
+
+def encode_text(text: str) -> tuple[str | None, bytes]:
+    """What is wrong with a text, and the text in UTF-8."""
+    try:
+        return None, text.encode()
+    except UnicodeEncodeError as error:
+        code = ord(text[error.start])
+        # bytes that are not UTF-8 were read as these
+        if 0xDC80 <= code <= 0xDCFF:
+            return f"{NOT_UTF8}: 0x{code - 0xDC00:02x} at {error.start:,}", b""
+        return f"an unpaired surrogate (U+{code:04X}) at {error.start:,}", b""
 
 
 def text_in(value: object, path: list[str]) -> tuple[str | None, Any]:
@@ -211,16 +221,19 @@ def text_fields(values: Iterable[dict[str, Any]]) -> dict[str, int]:
     """
     found: Counter[str] = Counter()
     for value in values:
-        found.update({path for path, text in _strings(value) if re.search(r"\S\s+\S", text)})
+        found.update({path for path, text in string_fields(value) if re.search(r"\S\s+\S", text)})
     return dict(found)
 
 
-def _strings(value: dict[str, Any], prefix: str = "", depth: int = 4) -> Iterator[tuple[str, str]]:
+def string_fields(
+    value: dict[str, Any], prefix: str = "", depth: int = 4
+) -> Iterator[tuple[str, str]]:
+    """The strings of a row, each with its field; dots lead into objects."""
     for key, inner in value.items():
         if isinstance(inner, str):
             yield f"{prefix}{key}", inner
         elif isinstance(inner, dict) and depth:
-            yield from _strings(inner, f"{prefix}{key}.", depth - 1)
+            yield from string_fields(inner, f"{prefix}{key}.", depth - 1)
 
 
 def find_field(values: list[dict[str, Any]], name: Path) -> str:
@@ -232,16 +245,10 @@ def find_field(values: list[dict[str, Any]], name: Path) -> str:
     """
     if any(STANDARD in value for value in values):
         return STANDARD
-    strings = sorted({path for value in values for path, _ in _strings(value)})
+    strings = sorted({path for value in values for path, _ in string_fields(value)})
     found = sorted(text_fields(values)) or strings
     if len(found) == 1:
         return found[0]
-    if is_chat(values):
-        raise DataError(
-            f"{name} holds conversations (messages), which cannot be trained on yet",
-            why="supported are plain text and rows with one text each",
-            hint="write each conversation as one text, or train on the JSON: --format text",
-        )
     if found:
         raise DataError(
             f"{name} has {len(found)} fields with text",
@@ -256,15 +263,10 @@ def find_field(values: list[dict[str, Any]], name: Path) -> str:
     )
 
 
-def is_chat(values: Iterable[dict[str, Any]]) -> bool:
-    """Whether rows hold conversations."""
-    return any(isinstance(value.get("messages"), list) for value in values)
-
-
 def hold_text(values: Sequence[dict[str, Any]]) -> bool:
     """Whether rows are there for a text in them, so that what is around it is only wrapping."""
     standard = any(STANDARD in value for value in values)
-    return standard or (len(values) > 1 and bool(text_fields(values) or is_chat(values)))
+    return standard or (len(values) > 1 and bool(text_fields(values)))
 
 
 def join_fields(fields: Sequence[str], rows: str) -> str:
@@ -286,7 +288,7 @@ def _largest(values: list[dict[str, Any]], fields: list[str]) -> str:
     """The field with the most text in it."""
     sizes = Counter(dict.fromkeys(fields, 0))
     for value in values:
-        for path, text in _strings(value):
+        for path, text in string_fields(value):
             if path in sizes:
                 sizes[path] += len(text)
     return sizes.most_common(1)[0][0]

@@ -1,4 +1,8 @@
-"""Saved tokenizers: `tokenizers/NAME/` with the model and how it was made."""
+"""Saved tokenizers, each a folder `tokenizers/NAME/`.
+
+tokenizer.model  SentencePiece; byte_level.json for byte-level BPE
+tokenizer.json   how it was made
+"""
 
 from __future__ import annotations
 
@@ -22,7 +26,7 @@ from tfcli.files import (
     verify_folder,
 )
 from tfcli.text.sandbox import open_sandboxed
-from tfcli.text.tokenizer_file import load_tokenizer, open_tokenizer
+from tfcli.text.tokenizer_file import is_byte_level, load_tokenizer, open_tokenizer
 
 if TYPE_CHECKING:
     from tfcli.text.corpus import Corpus
@@ -30,7 +34,7 @@ if TYPE_CHECKING:
     from tfcli.text.tokenizer_training import TokenizerReport
 
 ROOT = Path("tokenizers")
-MODEL = "tokenizer.model"
+MODEL, BYTE_LEVEL = FILES = ("tokenizer.model", "byte_level.json")
 METADATA = "tokenizer.json"
 SCHEMA = 1
 
@@ -89,7 +93,7 @@ def _save(
                 f"tokenizer {path.name!r} already exists", hint="choose another --name"
             )
         with new_folder(path) as folder:
-            folder.write(MODEL, tokenizer.serialized)
+            folder.write(FILES[is_byte_level(tokenizer.serialized)], tokenizer.serialized)
             folder.write(METADATA, to_json(metadata))
     return SavedTokenizer(path, tokenizer, metadata)
 
@@ -151,12 +155,13 @@ def find_tokenizer(name: str, root: Path = ROOT) -> SavedTokenizer:
 def _open(path: Path) -> SavedTokenizer:
     if _is_file(path):
         return SavedTokenizer(path, load_tokenizer(path, open_sandboxed), {})
-    if not _is_file(path / MODEL):
+    file = next((path / name for name in FILES if _is_file(path / name)), None)
+    if file is None:
         raise NotFoundError(f"no tokenizer found in {path}")
     ours = (path / MANIFEST).is_file()
     if ours:
         verify_folder(path)
-    tokenizer = load_tokenizer(path / MODEL, open_tokenizer if ours else open_sandboxed)
+    tokenizer = load_tokenizer(file, open_tokenizer if ours else open_sandboxed)
     try:
         metadata = read_json(path / METADATA)
     except (NotFoundError, DamagedError):
@@ -168,7 +173,7 @@ def _open(path: Path) -> SavedTokenizer:
 
 def list_tokenizers(root: Path = ROOT) -> list[str]:
     """The names of all tokenizers, sorted."""
-    names = (path.parent.name for path in root.glob(f"*/{MODEL}"))
+    names = {path.parent.name for file in FILES for path in root.glob(f"*/{file}")}
     return sorted(name for name in names if NAME.fullmatch(name))
 
 

@@ -6,12 +6,13 @@ import hashlib
 import re
 from array import array
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from tfcli.errors import DataError, InputOutputError
 from tfcli.text.held_out import Ranges, choose_held_out
 from tfcli.text.line_ends import LineEnds
+from tfcli.text.pairs import ALL, PairForm, PairScan, choose_pairs, same_form
 from tfcli.text.readers import read_chunks
 from tfcli.text.reading import MARKUP, Reading, describe_markup
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 Progress = Callable[[int], None]
 
+PROMPT_BORDER = b"\xfe"  # another, so that it counts where a prompt ends
 MAX_ENDS = 1 << 20  # ends of documents remembered to choose the split from: 8 MiB
 DOCUMENT_BORDER = b"\xff"  # a byte that UTF-8 never contains, so that boundaries count in the hash
 CONVERSIONS = ("iconv", "--encoding", "pandoc", "pdftotext")  # hints that are worth a note
@@ -40,6 +42,7 @@ class Scan:
         fingerprint: SHA-256 of the documents and their boundaries.
         held_out: the stretches of these bytes that are held out, each from its first byte to
             before its last; where one starts inside a character, it starts after it.
+        pairs: what is held out instead, where the documents are pairs of prompt and answer.
 
     """
 
@@ -47,21 +50,36 @@ class Scan:
     documents: int
     fingerprint: str
     held_out: Ranges
+    pairs: PairScan | None = None
 
     @property
     def training_bytes(self) -> int:
         """About how many bytes are left to train on."""
+        if self.pairs:
+            return self.bytes - self.pairs.held_out_bytes
         return self.bytes - sum(stop - start for start, stop in self.held_out)
 
     @property
     def split_name(self) -> str:
         """What is held out, in a hash; as in the first release where it is the end of the text."""
+        if self.pairs:
+            return f"pairs below {self.pairs.held_out_below}"
         match self.held_out:
             case ():
                 return str(self.bytes)
             case ((start, stop),) if stop == self.bytes:
                 return str(start)
         return str(self.held_out)
+
+    def all_held_out(self) -> Scan:
+        """The same, with all of it held out."""
+        if self.pairs is None:
+            return replace(self, held_out=((0, self.bytes),))
+        pairs = replace(
+            self.pairs, held_out_below=ALL, held_out_bytes=self.bytes,
+            held_out_pairs=self.documents,
+        )  # fmt: skip
+        return replace(self, pairs=pairs)
 
 
 class Fingerprint:
@@ -73,6 +91,8 @@ class Fingerprint:
     def add(self, chunk: Chunk) -> None:
         """Adds the next chunk."""
         self._digest.update(chunk.data)
+        if chunk.role == "prompt":
+            self._digest.update(PROMPT_BORDER)
         if chunk.last:
             self._digest.update(DOCUMENT_BORDER)
 
@@ -117,9 +137,10 @@ def scan_sources(
     conversions: dict[str, str] = {}  # by program: of the first that it would make text of
     line_ends = LineEnds()
     markup: dict[Format, list[Path]] = {}
+    forms: list[tuple[Path, PairForm | None]] = []
     no_rows = False  # in any of them
     for place, (source, name) in enumerate(zip(sources, names, strict=True)):
-        facts = Reading()
+        facts, before_bytes = Reading(), found.bytes
         before = found.mark() if name in optional else None
         try:
             for chunk in read_chunks(source, reading, name=name, reading=facts):
@@ -136,6 +157,8 @@ def scan_sources(
                 conversions.setdefault(error.hint.split()[0], error.hint)
             continue
         line_ends.end(name, plain=facts.format == "text")
+        if found.bytes > before_bytes:
+            forms.append((name, facts.form))
         no_rows |= facts.rows is not None and not facts.rows.rows
         if facts.format in MARKUP and reading.format is None:
             markup.setdefault(facts.format, []).append(name)
@@ -146,11 +169,13 @@ def scan_sources(
         empty = "no rows" if no_rows else "empty"
         why = next(iter(left_out.values()), empty if sources else None)
         raise DataError(f"no text in {listed}", why=why)
+    form = same_form(forms)
     scan = Scan(
         bytes=found.bytes,
         documents=found.documents,
         fingerprint=found.fingerprint.hexdigest(),
-        held_out=choose_held_out(found.ends, val_fraction),
+        held_out=() if form else choose_held_out(found.ends, val_fraction),
+        pairs=choose_pairs(found.keys, found.sizes, val_fraction, form) if form else None,
     )
     notes = [*_shortened(notes), *(describe_markup(*each) for each in markup.items())]
     notes += filter(None, [line_ends.note()])
@@ -182,17 +207,28 @@ class _Ends:
         self.fingerprint = Fingerprint()
         self._ends = array("Q")
         self._step = 1
+        self.keys, self.sizes = array("Q"), array("Q")  # of pairs
+        self._size = 0  # of the pair so far
 
     def add(self, chunk: Chunk) -> None:
         """The next chunk."""
         self.fingerprint.add(chunk)
         self.bytes += len(chunk.data)
+        if chunk.role != "text":
+            self._add_pair(chunk)
         if chunk.last:
             self.documents += 1
             if self.documents % self._step == 0:
                 self._ends.append(self.bytes)
             if len(self._ends) == MAX_ENDS:
                 self._ends, self._step = self._ends[1::2], 2 * self._step
+
+    def _add_pair(self, chunk: Chunk) -> None:
+        self._size += len(chunk.data)
+        if chunk.last:
+            self.keys.append(chunk.key)
+            self.sizes.append(self._size)
+            self._size = 0
 
     @property
     def ends(self) -> Sequence[int]:
@@ -213,3 +249,5 @@ class _Ends:
         # an array that was thinned out since is another one; this was only appended to
         self.bytes, self.documents, self.fingerprint, self._ends, count, self._step = mark
         del self._ends[count:]
+        del self.keys[self.documents :], self.sizes[self.documents :]  # none, if they are texts
+        self._size = 0

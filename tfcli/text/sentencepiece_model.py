@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from tfcli.errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
 VARINT, EIGHT_BYTES, LENGTH, FOUR_BYTES = 0, 1, 2, 5  # wire types
 FIXED = {EIGHT_BYTES: 8, FOUR_BYTES: 4}
@@ -28,9 +28,13 @@ TEXT, SCORE, TYPE = 1, 2, 3
 # TrainerSpec
 MODEL_TYPE, VOCAB_SIZE, BYTE_FALLBACK = 3, 4, 35
 UNK_ID, BOS_ID, EOS_ID, PAD_ID = 40, 41, 42, 43
+UNK_TEXT, BOS_TEXT, EOS_TEXT = 45, 46, 47
+ABSENT = 2**64 - 1  # an id of -1, as protocol buffers write it
+NO_TEXT = "(none)"  # of a token that is absent; SentencePiece would look for the usual text
 # NormalizerSpec
 RULE_NAME, RULES, ADD_DUMMY_PREFIX, REMOVE_EXTRA_WHITESPACES = 1, 2, 3, 4
 
+SPACE_MARK = "▁"  # stands for a space
 MAX_PIECE_LENGTH = 1000  # characters; SentencePiece's own limit is 16, which an option can raise
 BYTE_PIECE = re.compile(r"<0x[0-9A-F]{2}>")
 
@@ -75,7 +79,7 @@ class SentencePieceModel:
     Attributes:
         dummy_prefix: whether a space is put in front of a text.
         rewrites: whether rules change the text before it is split.
-        unk_id, bos_id, eos_id: the ids of `<unk>`, `<s>` and `</s>`.
+        unk_id, bos_id, eos_id: the ids of `<unk>`, `<s>` and `</s>`; negative: there is none.
 
     """
 
@@ -117,10 +121,17 @@ def read_pieces(model: bytes) -> SentencePieceModel:
                 rewrites = rewrites or bool(dict(_fields(value)).get(RULES))
         if any(len(piece.text) > MAX_PIECE_LENGTH for piece in pieces):
             raise ValueError(f"a piece has more than {MAX_PIECE_LENGTH:,} characters")
-        special = [int(trainer.get(field, i)) for i, field in enumerate((UNK_ID, BOS_ID, EOS_ID))]
+        special = [
+            _special_id(trainer, i, field) for i, field in enumerate((UNK_ID, BOS_ID, EOS_ID))
+        ]
     except (ValueError, IndexError, TypeError, struct.error) as error:
         raise DataError("this is not a SentencePiece model", why=str(error)) from None
     return SentencePieceModel(algorithm, tuple(pieces), dummy_prefix, rewrites, *special)
+
+
+def _special_id(trainer: dict[int, bytes | int], default: int, field: int) -> int:
+    i = int(trainer.get(field, default))
+    return i if i < 1 << 63 else -1
 
 
 def _piece(message: bytes | int) -> Piece:
@@ -179,10 +190,7 @@ def write_pieces(pieces: SentencePieceModel) -> bytes:
         _field(MODEL_TYPE, pieces.algorithm),
         _field(VOCAB_SIZE, len(pieces.pieces)),
         _field(BYTE_FALLBACK, 1),
-        _field(UNK_ID, pieces.unk_id),
-        _field(BOS_ID, pieces.bos_id),
-        _field(EOS_ID, pieces.eos_id),
-        _field(PAD_ID, 2**64 - 1),  # -1 in protocol buffers: there is none
+        *_special_ids(pieces),
     ]
     normalizer = [
         _field(RULE_NAME, b"identity"),
@@ -194,6 +202,20 @@ def write_pieces(pieces: SentencePieceModel) -> bytes:
         _field(TRAINER, _message(*trainer)),
         _field(NORMALIZER, _message(*normalizer)),
     )
+
+
+def _special_ids(pieces: SentencePieceModel) -> list[bytes]:
+    """The ids, and the texts that SentencePiece looks up to find them."""
+    fields = [_field(PAD_ID, ABSENT)]
+    for (id_field, text_field), i in zip(
+        ((UNK_ID, UNK_TEXT), (BOS_ID, BOS_TEXT), (EOS_ID, EOS_TEXT)),
+        (pieces.unk_id, pieces.bos_id, pieces.eos_id),
+        strict=True,
+    ):
+        text = pieces.pieces[i].text if 0 <= i < len(pieces.pieces) else NO_TEXT
+        fields.append(_field(id_field, ABSENT if i < 0 else i))
+        fields.append(_field(text_field, text.encode()))
+    return fields
 
 
 def _write_piece(piece: Piece) -> bytes:
@@ -220,6 +242,42 @@ def _write_varint(number: int) -> bytes:
     return bytes(groups)
 
 
+def with_added(model: bytes, added: Iterable[tuple[int, str, bool]]) -> bytes:
+    """A serialized model with the tokens that were added to it elsewhere.
+
+    Special ones become control pieces, so that no text is encoded as them; the others
+    user-defined. All else of the model stays as it is.
+
+    Args:
+        added: id, text, and whether it is special.
+
+    Raises:
+        DataError: an id has another text in the model, or ids between are missing.
+
+    """
+    fields = list(_fields(model))
+    pieces = [value for field, value in fields if field == PIECES]
+    changed = False
+    for i, text, special in sorted(added):
+        if i > len(pieces):
+            raise DataError(
+                "an added token leaves ids without a piece", why=f"{text[:40]!r}: {i:,}"
+            )
+        own = _piece(pieces[i]) if i < len(pieces) else None
+        spelled = text if special else text.replace(" ", SPACE_MARK)
+        if own and own.text not in {text, spelled}:
+            raise DataError(
+                "a token that was added to this SentencePiece model has another text in it",
+                why=f"{i:,}: {text[:40]!r} and {own.text[:40]!r}",
+            )
+        if own and (not special or own.type in {PieceType.CONTROL, PieceType.UNKNOWN}):
+            continue  # a piece that is no special token is found in a text anyway
+        type = PieceType.CONTROL if special else PieceType.USER_DEFINED
+        pieces[i : i + 1] = [_write_piece(Piece(own.text if own else spelled, 0.0, type))]
+        changed = True
+    return _with_pieces(fields, pieces) if changed else model
+
+
 def with_user_defined(model: bytes, texts: Sequence[str], place: int) -> bytes:
     """A serialized model with user-defined pieces from id `place` on.
 
@@ -229,6 +287,10 @@ def with_user_defined(model: bytes, texts: Sequence[str], place: int) -> bytes:
     pieces = [value for field, value in fields if field == PIECES]
     pieces = [piece for piece in pieces if _piece(piece).text not in {*texts}]
     pieces[place:place] = [_write_piece(Piece(text, 0.0, PieceType.USER_DEFINED)) for text in texts]
+    return _with_pieces(fields, pieces)
+
+
+def _with_pieces(fields: list[tuple[int, bytes | int]], pieces: list[bytes | int]) -> bytes:
     # the fields of a message that comes twice are merged, and the last value of each wins
     size = _field(TRAINER, _field(VOCAB_SIZE, len(pieces)))
     others = (_field(field, value) for field, value in fields if field != PIECES)
@@ -236,20 +298,6 @@ def with_user_defined(model: bytes, texts: Sequence[str], place: int) -> bytes:
 
 
 # --- what other formats ask for -----------------------------------------------------------------
-
-
-def piece_type(i: int, text: str, *, special: bool) -> PieceType:
-    """The type of a piece in a vocabulary that comes without types, but has the default ids.
-
-    Args:
-        special: whether the other format calls it a special token.
-
-    """
-    if i == SentencePieceModel.unk_id:
-        return PieceType.UNKNOWN
-    if special or i in {SentencePieceModel.bos_id, SentencePieceModel.eos_id}:
-        return PieceType.CONTROL
-    return PieceType.BYTE if BYTE_PIECE.fullmatch(text) else PieceType.NORMAL
 
 
 def merges(pieces: Sequence[Piece]) -> list[tuple[str, str]]:

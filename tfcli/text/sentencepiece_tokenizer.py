@@ -17,6 +17,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from tfcli.errors import DataError
+from tfcli.text.sentencepiece_model import SPACE_MARK as SPACE_MARK
 from tfcli.text.symbol_pattern import symbol_pattern
 from tfcli.text.tokenizer import SpecialTokens
 
@@ -27,10 +28,10 @@ if TYPE_CHECKING:
     from tfcli.text.sentencepiece_model import SentencePieceModel
     from tfcli.text.tokenizer import Ids
 
+# The ids of our own models; those from elsewhere may have others.
 UNKNOWN, BEGIN, END = 0, 1, 2  # <unk>, <s>, </s>
 FIRST_BYTE, BYTE_PIECES = 3, 256  # <0x00> ... <0xFF>
 
-SPACE_MARK = "▁"
 # Appended to a model, it turns `add_dummy_prefix` off: in protocol buffers the last value of a
 # field wins (protobuf.dev, "Encoding"). Field 3 of the model, two bytes: its field 3 is 0.
 NO_DUMMY_PREFIX = bytes([3 << 3 | 2, 2, 3 << 3, 0])
@@ -61,7 +62,6 @@ class SentencePieceTokenizer:
         try:
             self._processor = SentencePieceProcessor(model_proto=serialized)
             self.vocab_size = int(self._processor.get_piece_size())
-            self._check_layout()
             self._read_vocabulary()
             self.prefix = ""
             lossless = self._is_lossless()
@@ -90,37 +90,45 @@ class SentencePieceTokenizer:
         self.prefix = " "
         return self.encode("a a") == wanted and self._is_lossless()
 
-    def _check_layout(self) -> None:
-        """Raises DataError unless the control tokens and the bytes come first, in our order."""
-        processor = self._processor
-        controls = (processor.unk_id(), processor.bos_id(), processor.eos_id())
-        bytes_follow = self.vocab_size >= FIRST_BYTE + BYTE_PIECES and all(
-            processor.id_to_piece(FIRST_BYTE + byte) == f"<0x{byte:02X}>"
-            for byte in range(BYTE_PIECES)
-        )
-        if controls != (UNKNOWN, BEGIN, END) or not bytes_follow:
-            raise DataError(
-                "this SentencePiece model has an unsupported vocabulary layout",
-                why="it needs <unk>, <s>, </s> as ids 0, 1, 2 and the 256 byte pieces after them",
-                hint="tfcli tokenizer train FILE --name NAME",
-            )
-
     def _read_vocabulary(self) -> None:
-        """Looks up the bytes of every id, and which ids have none."""
+        """Looks up the bytes of every id, and which ids have none.
+
+        Raises:
+            DataError: there is no piece for some byte, or no unknown one.
+
+        """
         processor = self._processor
         self.token_bytes: list[bytes] = []
-        control = {UNKNOWN, BEGIN, END}
+        self._byte_pieces: dict[int, int] = {}  # their ids, by the byte
+        control: dict[str, int] = {}
         for i in range(self.vocab_size):
             piece: str = processor.id_to_piece(i)
             if processor.is_byte(i):
-                self.token_bytes.append(bytes([int(piece[1:-1], 16)]))  # "<0x0A>"
+                byte = int(piece[1:-1], 16)  # "<0x0A>"
+                self._byte_pieces[byte] = i
+                self.token_bytes.append(bytes([byte]))
             elif processor.is_control(i) or processor.is_unknown(i):
                 self.token_bytes.append(b"")
-                control.add(i)
+                control[piece] = i
+            elif processor.is_unused(i):
+                self.token_bytes.append(b"")
             else:
                 self.token_bytes.append(piece.replace(SPACE_MARK, " ").encode())
-        self.byte_ids = frozenset(range(FIRST_BYTE, FIRST_BYTE + BYTE_PIECES))
-        self.special = SpecialTokens(bos=BEGIN, eos=END, unk=UNKNOWN, control=frozenset(control))
+        if len(self._byte_pieces) < BYTE_PIECES:
+            raise DataError(
+                "this SentencePiece model has no pieces for single bytes",
+                why="it needs them for characters that have no piece",
+                hint="tfcli tokenizer train FILE --name NAME",
+            )
+        self.byte_ids = frozenset(self._byte_pieces.values())
+        bos, eos, unk = processor.bos_id(), processor.eos_id(), processor.unk_id()
+        self.special = SpecialTokens(
+            bos=bos if bos >= 0 else None,
+            eos=eos if eos >= 0 else None,
+            unk=unk,
+            control=frozenset(i for i, spelled in enumerate(self.token_bytes) if not spelled),
+        )
+        self.special_ids = control
 
     @property
     def fingerprint(self) -> str:
@@ -171,7 +179,7 @@ class SentencePieceTokenizer:
         ids: list[int] = []
         for part in self._own_tokens.split(text):
             if part == SPACE_MARK:
-                ids += [FIRST_BYTE + byte for byte in SPACE_MARK.encode()]
+                ids += [self._byte_pieces[byte] for byte in SPACE_MARK.encode()]
             elif part in self._symbols:
                 ids.append(self._symbols[part])
             else:

@@ -13,7 +13,7 @@ import hashlib
 import itertools
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -60,12 +60,16 @@ class Sources:
     Attributes:
         left_out: files and folders that were found and are not read, each with the reason.
         matched: the patterns of `exclude` that something was found for.
+        arguments: what they were found by, as absolute paths; `-` as it is.
+        exclude: the patterns of what was not meant.
 
     """
 
     groups: tuple[Group, ...]
     left_out: tuple[tuple[Path, str], ...] = ()
     matched: frozenset[str] = frozenset()
+    arguments: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -127,7 +131,10 @@ def find_sources(arguments: Sequence[str], exclude: Sequence[str] = ()) -> Sourc
         why = "; ".join(f"{path}: {reason}" for path, reason in left_out[:5])
         raise DataError("no text files found", why=why or None)
     left_out.sort(key=lambda each: each[1] == HIDDEN)  # named last: they are no surprise
-    return Sources(tuple(groups), tuple(left_out), frozenset(matched))
+    absolute = tuple(each if each == "-" else str(Path(each).absolute()) for each in arguments)
+    return Sources(
+        tuple(groups), tuple(left_out), frozenset(matched), absolute, tuple(exclude)
+    )  # fmt: skip
 
 
 def _place(path: Path) -> object:
@@ -192,7 +199,8 @@ def without_held_out(sources: Sources, val: Sources) -> Sources:
     if not kept:
         raise DataError("no text is left to train on", why="all of it is held out by --val")
     matched = sources.matched | val.matched
-    return Sources(tuple(kept), (*sources.left_out, *left_out, *copies), matched)
+    left_out = [*sources.left_out, *left_out, *copies]
+    return replace(sources, groups=tuple(kept), left_out=tuple(left_out), matched=matched)
 
 
 def split_weight(argument: str) -> tuple[str, float]:
@@ -293,7 +301,7 @@ def _foreign(folder: Path) -> str | None:
         (inside / name).exists()
         for inside in [*folder.glob("*"), *folder.glob(".cache")]
         if inside.is_dir()
-        for name in ("run.json", "MANIFEST.json", "tokenizer.model", "scans")
+        for name in ("run.json", "MANIFEST.json", "tokenizer.model", "byte_level.json", "scans")
     ):
         return "written by tfcli"
     if (folder / "config.json").exists() and any(folder.glob("*.safetensors")):

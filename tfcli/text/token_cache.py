@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import itertools
 from dataclasses import dataclass, replace
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from tfcli.text.corpus import Corpus
     from tfcli.text.tokenizer import Tokenizer
 
+    Targets = np.ndarray[tuple[int], np.dtype[np.bool_]]
+
 KEY_SCHEMA = 1  # of what the key is a hash of
 METADATA_SCHEMA = 2
 METADATA, TRAINING, DIGESTS, HELD_OUT = (
@@ -34,6 +37,7 @@ METADATA, TRAINING, DIGESTS, HELD_OUT = (
     "training.sha256",
     "held_out.bin",
 )
+TARGETS = {TRAINING: "training_targets.bin", HELD_OUT: "held_out_targets.bin"}  # of pairs
 CHECKED_AT_ONCE = 64 << 20  # bytes of training ids that are verified on opening: 0.04 s
 GROUP = 4 << 20  # bytes of text that are tokenized at a time, by all threads together
 GROUP_CHUNKS = 1 << 14  # where documents are short
@@ -51,6 +55,9 @@ class TokenizedCorpus:
         key: the name of this cache; the same text and tokenizer give the same key.
         ends: where the training ids of each part of the corpus end; empty means a single part.
         weights: how often each part is seen in an epoch.
+        training_targets, held_out_targets: of pairs, which ids belong to an answer or end one;
+            shape (tokens,), memory-mapped. None: it is text, and all are targets.
+        bytes_per_target: average number of bytes per target in training; None: `bytes_per_token`.
 
     """
 
@@ -62,6 +69,9 @@ class TokenizedCorpus:
     key: str
     ends: tuple[int, ...] = ()
     weights: tuple[float, ...] = (1.0,)
+    training_targets: Targets | None = None
+    held_out_targets: Targets | None = None
+    bytes_per_target: float | None = None
 
     @property
     def bytes_per_token(self) -> float:
@@ -129,10 +139,12 @@ def tokenize_corpus(
     path = cache / "tokens" / key
     remove_cache_leftovers(cache)
     # a token is at least one byte of text, or the end of a document
-    require_space(path, (scan.bytes + scan.documents) * dtype.itemsize)
+    width = dtype.itemsize + (corpus.form is not None)
+    require_space(path, (scan.bytes + scan.documents) * width)
     encode = _Encoder(tokenizer, eos, dtype, threads or usable_cores())
     with new_folder(path) as folder:
-        metadata = _write_tokens(folder, corpus, encode, progress)
+        write = _write_pairs if corpus.form else _write_tokens
+        metadata = write(folder, corpus, encode, progress)
         metadata["ends"] = [end // dtype.itemsize for end in metadata["ends"]]
         folder.write(
             METADATA, to_json({"schema": METADATA_SCHEMA, "dtype": dtype.name, **metadata})
@@ -175,7 +187,16 @@ def open_token_cache(
         key=key,
         ends=tuple(metadata["ends"]),
         weights=weights,
+        training_targets=_open_targets(path / TARGETS[TRAINING]),
+        held_out_targets=_open_targets(path / TARGETS[HELD_OUT]),
+        bytes_per_target=metadata.get("bytes_per_target"),
     )
+
+
+def _open_targets(path: Path) -> Targets | None:
+    if not path.exists():
+        return None
+    return map_tokens(path, np.dtype(np.uint8)).view(np.bool_)
 
 
 def _write_tokens(
@@ -222,6 +243,59 @@ def _write_tokens(
     }
 
 
+def _write_pairs(
+    folder: FolderWriter,
+    corpus: Corpus,
+    encode: _Encoder,
+    progress: Callable[[int], None],
+) -> dict[str, Any]:
+    """The same for pairs, with which ids are targets. Any pair may be held out."""
+    sizes = {TRAINING: 0, HELD_OUT: 0}  # in bytes
+    answers = targets = 0  # bytes and tokens of those trained on
+    digests = BlockDigests()
+    with contextlib.ExitStack() as files:
+        names = [*TARGETS, *TARGETS.values()]
+        opened = {name: files.enter_context(folder.new_file(name)) for name in names}
+        for name, chunks in _group_pairs(corpus):
+            ids, is_target = encode.pairs(chunks)
+            opened[name].write(ids)
+            opened[TARGETS[name]].write(is_target.tobytes())
+            sizes[name] += sum(len(chunk.data) for chunk in chunks)
+            if name == TRAINING:
+                digests.add(ids)
+                targets += int(is_target.sum())
+                answers += sum(len(chunk.data) for chunk in chunks if chunk.role == "answer")
+            progress(sum(sizes.values()))
+        end = opened[TRAINING].bytes
+    folder.write(DIGESTS, digests.digests())
+    return {
+        "training_bytes": sizes[TRAINING],
+        "held_out_bytes": sizes[HELD_OUT],
+        "documents": corpus.scan.documents,
+        "ends": [end],
+        "bytes_per_target": answers / max(targets, 1),
+    }
+
+
+def _group_pairs(corpus: Corpus) -> Iterator[tuple[str, list[Chunk]]]:
+    """Chunks of whole pairs, enough work for all threads, and the file that they belong to."""
+    waiting: dict[str, list[Chunk]] = {TRAINING: [], HELD_OUT: []}
+    sizes = dict.fromkeys(waiting, 0)
+    for part in corpus.all_parts:
+        fingerprint = Fingerprint()
+        for chunk, is_held_out in part.split():
+            fingerprint.add(chunk)
+            name = HELD_OUT if is_held_out else TRAINING
+            waiting[name].append(chunk)
+            sizes[name] += len(chunk.data)
+            if chunk.last and (sizes[name] >= GROUP or len(waiting[name]) >= GROUP_CHUNKS):
+                yield name, waiting[name]
+                waiting[name], sizes[name] = [], 0
+        if fingerprint.hexdigest() != part.scan.fingerprint:
+            raise DataError("the text changed while it was read", hint="run the command again")
+    yield from ((name, chunks) for name, chunks in waiting.items() if chunks)
+
+
 def _group(chunks: Iterable[tuple[Chunk, bool]]) -> Iterator[tuple[list[Chunk], bool]]:
     """Groups chunks, all for training or all held out, into enough work for all threads."""
     for is_held_out, run in itertools.groupby(chunks, key=lambda pair: pair[1]):
@@ -259,3 +333,19 @@ class _Encoder:
             if chunk.last:
                 arrays.append(self._eos)
         return np.concatenate(arrays).astype(self._dtype).tobytes()
+
+    def pairs(self, chunks: Sequence[Chunk]) -> tuple[bytes, Targets]:
+        """The ids of whole pairs, and which of them are targets: the answers, and their ends.
+
+        A prompt and its answer are tokenized each on its own, as in generation.
+        """
+        prefix = self._tokenizer.prefix.encode()
+        begins = [True, *(chunk.last for chunk in chunks)]
+        texts = [prefix * begin + chunk.data for begin, chunk in zip(begins, chunks, strict=False)]
+        arrays, counts = [], []
+        encoded = self._tokenizer.encode_batch(texts, threads=self._threads)
+        for chunk, parts in zip(chunks, encoded, strict=True):
+            arrays += [*parts, *([self._eos] if chunk.last else [])]
+            counts.append(sum(map(len, parts)) + chunk.last)
+        is_target = np.repeat([chunk.role == "answer" for chunk in chunks], counts)
+        return np.concatenate(arrays).astype(self._dtype).tobytes(), is_target

@@ -2,7 +2,7 @@
 
 Everything that needs an id asks a tokenizer for it. So a new kind of tokenizer is one module that
 implements `Tokenizer`, and a line in `tfcli.text.tokenizer_file` that opens it. One from elsewhere
-is opened by `tfcli.text.sandbox`, which accepts only SentencePiece so far.
+is opened by `tfcli.text.sandbox`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     import numpy as np
 
@@ -58,7 +58,13 @@ class Tokenizer(Protocol):
     `encode_continuation` and `decode_continuation` are for.
 
     A model may have embeddings for more ids than its tokenizer has; those stand for nothing.
+
+    Attributes:
+        special: the ids that stand for no text; a run may know further ones that end a text.
+
     """
+
+    special: SpecialTokens
 
     @property
     def vocab_size(self) -> int:
@@ -73,8 +79,11 @@ class Tokenizer(Protocol):
         """The ids that stand for one byte of a character that has no token of its own."""
 
     @property
-    def special(self) -> SpecialTokens:
-        """The ids that stand for no text."""
+    def special_ids(self) -> Mapping[str, int]:
+        """The ids of special tokens by their text, such as `<|im_end|>`; no text becomes them.
+
+        But `tfcli.text.special_text` makes them of it.
+        """
 
     @property
     def prefix(self) -> str:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from tfcli.errors import DataError
 from tfcli.files import require_regular_file, translate_os_error
+from tfcli.text.byte_level_tokenizer import ByteLevelTokenizer
 from tfcli.text.sentencepiece_tokenizer import SentencePieceTokenizer
 
 if TYPE_CHECKING:
@@ -15,10 +16,11 @@ if TYPE_CHECKING:
     from tfcli.text.tokenizer import Tokenizer
 
 MAX_FILE_BYTES = 64 << 20  # bytes; nothing above this is opened
+RUN_FILES = ("tokenizer.model", "tokenizer.json")  # of SentencePiece, of byte-level BPE
 
 
 def open_tokenizer(serialized: bytes) -> Tokenizer:
-    """The tokenizer that a file holds; its bytes tell which kind it is. SentencePiece so far.
+    """The tokenizer that a file holds: byte-level BPE if it begins as JSON, else SentencePiece.
 
     Raises:
         DataError: it is not a tokenizer, or not one for tfcli.
@@ -26,11 +28,41 @@ def open_tokenizer(serialized: bytes) -> Tokenizer:
     """
     if len(serialized) > MAX_FILE_BYTES:
         raise DataError(_too_large(len(serialized)))
+    if is_byte_level(serialized):
+        return ByteLevelTokenizer(serialized)
     return SentencePieceTokenizer(serialized)
+
+
+def run_file_name(serialized: bytes) -> str:
+    """What a run calls the file of its tokenizer."""
+    return RUN_FILES[is_byte_level(serialized)]
+
+
+def is_byte_level(serialized: bytes) -> bool:
+    """Whether a tokenizer's file begins as JSON."""
+    return serialized.startswith(b"{")
 
 
 def _too_large(size: int) -> str:
     return f"tokenizer file too large: {size:,} bytes (limit: {MAX_FILE_BYTES >> 20} MiB)"
+
+
+def read_tokenizer_file(path: Path) -> bytes:
+    """The content of a file that is no larger than a tokenizer may be.
+
+    Raises:
+        NotFoundError, InputOutputError: it cannot be read.
+        DamagedError: it is a pipe or a device.
+        DataError: it is too large.
+
+    """
+    try:
+        require_regular_file(path)
+        if (size := path.stat().st_size) > MAX_FILE_BYTES:
+            raise DataError(f"{path}: {_too_large(size)}")
+        return path.read_bytes()
+    except OSError as error:
+        raise translate_os_error(error, path) from error
 
 
 def load_tokenizer(path: Path, opener: Callable[[bytes], Tokenizer] = open_tokenizer) -> Tokenizer:
@@ -46,13 +78,7 @@ def load_tokenizer(path: Path, opener: Callable[[bytes], Tokenizer] = open_token
         DataError: it is not a tokenizer, or not one for tfcli.
 
     """
-    try:
-        require_regular_file(path)
-        if (size := path.stat().st_size) > MAX_FILE_BYTES:
-            raise DataError(f"{path}: {_too_large(size)}")
-        serialized = path.read_bytes()
-    except OSError as error:
-        raise translate_os_error(error, path) from error
+    serialized = read_tokenizer_file(path)
     try:
         return opener(serialized)
     except DataError as error:

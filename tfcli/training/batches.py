@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     import torch
 
     Ids = np.ndarray[tuple[int, int], np.dtype[np.int64]]
+    Weights = np.ndarray[tuple[int, int], np.dtype[np.float32]]
     Places = np.ndarray[tuple[int], np.dtype[np.int64]]
 
 IGNORE_INDEX = -1  # the target of a position that is not predicted
@@ -27,6 +28,7 @@ class Batch:
         segments: positions attend only within their own segment and to the first position of the
             row; None: each row is one segment.
         positions: the position of each token, from 0; None: 0, 1, 2, ...
+        weights: how much each target counts; None: 1 each.
 
     A sliding window, if any, belongs to the model.
 
@@ -37,11 +39,19 @@ class Batch:
     causal: bool = True
     segments: Ids | None = None
     positions: Ids | None = None
+    weights: Weights | None = None
 
     @property
     def num_targets(self) -> int:
         """Number of tokens that are predicted."""
         return int(np.count_nonzero(self.targets != IGNORE_INDEX))
+
+    @property
+    def target_weight(self) -> float:
+        """What its summed loss is divided by for its mean: how much all targets count."""
+        if self.weights is None:
+            return self.num_targets
+        return float(self.weights[self.targets != IGNORE_INDEX].sum())
 
     @property
     def mean_attended(self) -> float:
@@ -66,6 +76,7 @@ class Batch:
             causal=self.causal,
             segments=None if self.segments is None else self.segments[chosen],
             positions=None if self.positions is None else self.positions[chosen],
+            weights=None if self.weights is None else self.weights[chosen],
         )
 
     def padded_rows(self, rows: range, size: int) -> Batch:
@@ -78,7 +89,7 @@ class Batch:
         """The arguments of `Transformer.loss`, as tensors on a device."""
         import torch
 
-        def tensor(array: Ids | None) -> torch.Tensor | None:
+        def tensor(array: Ids | Weights | None) -> torch.Tensor | None:
             return None if array is None else torch.from_numpy(array).to(device)
 
         return {
@@ -86,5 +97,6 @@ class Batch:
             "targets": tensor(self.targets),
             "segments": tensor(self.segments),
             "positions": tensor(self.positions),
+            "weights": tensor(self.weights),
             "causal": self.causal,
         }

@@ -19,6 +19,7 @@ from tfcli.runtime.memory import is_out_of_memory
 from tfcli.training.batches import IGNORE_INDEX
 from tfcli.training.examples import document_rows, sliding_windows
 from tfcli.training.objectives import NextToken
+from tfcli.training.pairs import PairTokens, held_out_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
     from tfcli.model.config import ModelConfig
     from tfcli.runs.run import Run
-    from tfcli.text.token_cache import Tokens
+    from tfcli.text.token_cache import TokenizedCorpus, Tokens
     from tfcli.text.tokenizer import Tokenizer
     from tfcli.training.batches import Batch
     from tfcli.training.objectives import Objective
@@ -123,6 +124,7 @@ def _nats_unsplit(model: Transformer, batch: Batch) -> float:
     """Computes logits in slices: for a long row they would take more memory than all the rest."""
     arguments = batch.loss_arguments(next(model.parameters()).device)
     targets: Tensor = arguments.pop("targets").flatten()
+    del arguments["weights"]  # of a loss to train on
     hidden = model.hidden_states(**arguments).flatten(0, 1)
     size = max(1, EVAL_BATCH_LOGITS // model.config.vocab_size)
     nats = 0.0
@@ -168,6 +170,35 @@ def evaluate_tokens(
     return evaluate(model, batches, tokenizer, stride=stride, whole=whole, processes=processes)
 
 
+def evaluate_held_out(
+    model: Transformer,
+    corpus: TokenizedCorpus,
+    tokenizer: Tokenizer,
+    *,
+    objective: Objective,
+    limit: int,
+    processes: DistributedContext = SINGLE_PROCESS,
+) -> HeldOutLoss | None:
+    """Evaluates on the held-out part of a corpus: on text, or on the answers of pairs.
+
+    The arguments are those of `evaluate_tokens`.
+    """
+    if corpus.held_out_targets is None:
+        return evaluate_tokens(
+            model, corpus.held_out, tokenizer,
+            objective=objective, limit=limit, processes=processes,
+        )  # fmt: skip
+    context, special = model.config.context_length, tokenizer.special
+    pairs = PairTokens.of(corpus.held_out, corpus.held_out_targets, special)
+    rows = held_out_rows(
+        pairs, context=context, rows=evaluation_rows(model.config), special=special, limit=limit
+    )
+    return evaluate(
+        model, map(objective.evaluation_batch, rows), tokenizer,
+        stride=context, whole=len(corpus.held_out) <= limit, processes=processes,
+    )  # fmt: skip
+
+
 def evaluate_documents(
     model: Transformer, tokens: Tokens, tokenizer: Tokenizer
 ) -> HeldOutLoss | None:
@@ -182,7 +213,7 @@ def evaluate_documents(
 
 def evaluate_best_step(
     run: Run,
-    tokens: Tokens,
+    corpus: TokenizedCorpus,
     tokenizer: Tokenizer,
     *,
     objective: Objective,
@@ -195,7 +226,7 @@ def evaluate_best_step(
     result. The step is written again; one that was evaluated so already is left alone.
 
     Args:
-        tokens: the held-out text, shape (tokens,).
+        corpus: whose held-out part is taken.
         limit: about how many tokens to take at most.
 
     Raises:
@@ -212,6 +243,6 @@ def evaluate_best_step(
     model = Transformer(run.model_config)
     load_weights(model, step.path)
     model.to(device)
-    held_out = evaluate_tokens(model, tokens, tokenizer, objective=objective, limit=limit)
+    held_out = evaluate_held_out(model, corpus, tokenizer, objective=objective, limit=limit)
     weights, optimizer = (stored_arrays(step.path / name) for name in (MODEL, OPTIMIZER))
     save_step(run.path, replace(step.state, held_out_final=held_out), weights, optimizer)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     Ids = np.ndarray[tuple[int, int], np.dtype[np.int64]]
     Flags = np.ndarray[tuple[int, int], np.dtype[np.bool_]]
+    Weights = np.ndarray[tuple[int, int], np.dtype[np.float32]]
     Starts = np.ndarray[tuple[int], np.dtype[np.int64]]
 
 
@@ -37,12 +38,16 @@ class Examples:
         is_target: which of them are targets; never the first, and no padding.
         segments: the number, within its row, of the document that each belongs to. An EOS token
             belongs to the document after it.
+        positions: of each token, where documents are read each on its own; None: 0, 1, 2, ...
+        weights: how much each counts as a target; None: all the same.
 
     """
 
     ids: Ids
     is_target: Flags
     segments: Ids
+    positions: Ids | None = None
+    weights: Weights | None = None
 
 
 def make_examples(ids: Ids, is_target: Flags, special: SpecialTokens) -> Examples:

@@ -115,7 +115,7 @@ class GradientAccumulator:
 
     def _accumulate(self, batch: Batch, step: int) -> float:
         """Adds up the gradients of this process's rows, each weighted by the whole batch."""
-        num_targets = batch.num_targets
+        weight = batch.target_weight
         device = next(self.model.parameters()).device
         total = torch.zeros((), device=device)
         shard = self.processes.row_shard(self.batch_size)
@@ -126,7 +126,7 @@ class GradientAccumulator:
             size = self.micro_batch_size if self._compiled else max(1, len(rows))
             arguments = batch.padded_rows(rows, size).loss_arguments(device)
             mask = self.model.draw_dropout(range(first, first + size), (self.seed, step))
-            loss = self._loss(**arguments, dropout_mask=mask) / num_targets
+            loss = self._loss(**arguments, dropout_mask=mask) / weight
             self.scaler.scaled(loss).backward()  # type: ignore[no-untyped-call]
             total += loss.detach()
         return total.item()

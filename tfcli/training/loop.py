@@ -35,7 +35,7 @@ from tfcli.runtime.threads import ThreadBalancer
 from tfcli.training.callbacks import NO_CALLBACKS, Callbacks, ResumePoint
 from tfcli.training.evaluation import (
     evaluate_best_step,
-    evaluate_tokens,
+    evaluate_held_out,
     final_evaluation_tokens,
 )
 from tfcli.training.events import (
@@ -227,7 +227,7 @@ class Trainer:
         yield StepFinished(
             step=self.step,
             loss=loss,
-            nats_per_byte=loss / self.corpus.bytes_per_token,
+            nats_per_byte=loss / (self.corpus.bytes_per_target or self.corpus.bytes_per_token),
             grad_norm=norm,
             learning_rate=scale * self.plan.optimizer.matrix_learning_rate,
             tokens_per_second=batch.tokens / elapsed,
@@ -350,8 +350,8 @@ class Trainer:
 
     def _evaluate_tokens(self, limit: int) -> HeldOutLoss | None:
         with as_saved(self.model, self.plan.saved_dtype):
-            return evaluate_tokens(
-                self.model, self.corpus.held_out, self.tokenizer,
+            return evaluate_held_out(
+                self.model, self.corpus, self.tokenizer,
                 objective=self.objective, limit=limit, processes=self.processes,
             )  # fmt: skip
 
@@ -362,7 +362,7 @@ class Trainer:
         """
         if self.processes.is_main and not self.processes.sharded:
             evaluate_best_step(
-                self.run, self.corpus.held_out, self.tokenizer,
+                self.run, self.corpus, self.tokenizer,
                 objective=self.objective, limit=self.final_tokens(),
                 device=self.model.embedding.weight.device,
             )  # fmt: skip

@@ -82,11 +82,14 @@ class NextToken:
 
     def _batch(self, inputs: Ids, examples: Examples) -> Batch:
         targets = np.where(examples.is_target, examples.ids, IGNORE_INDEX)[:, 1:]
-        segments = np.ascontiguousarray(examples.segments[:, :-1]) if self._document_mask else None
+        apart = self._document_mask or examples.positions is not None
+        positions, weights = examples.positions, examples.weights
         return Batch(
             inputs=np.ascontiguousarray(inputs),
             targets=np.ascontiguousarray(targets),
-            segments=segments,
+            segments=np.ascontiguousarray(examples.segments[:, :-1]) if apart else None,
+            positions=None if positions is None else np.ascontiguousarray(positions[:, :-1]),
+            weights=None if weights is None else np.ascontiguousarray(weights[:, 1:]),
         )
 
     def _drop_tokens(self, inputs: Ids, *, seed: int, step: int) -> Ids:

@@ -17,6 +17,13 @@ DEFAULT_SECONDS = 60.0
 BUDGET, MODEL, OPTIMIZATION = "Training budget", "Model", "Optimization"
 
 
+def _weight(text: str) -> float:
+    try:
+        return float({"on": "1", "off": "0"}.get(text, text))
+    except ValueError:
+        raise ValueError(f"must be a number from 0 to 1, or on, not {text!r}") from None
+
+
 @dataclass(frozen=True, kw_only=True)
 class TrainOptions(Options):
     """What the user asked for; None leaves it to the plan."""
@@ -80,6 +87,10 @@ class TrainOptions(Options):
     document_mask: bool = option(
         False, panel=OPTIMIZATION, help="Mask attention across packed documents."
     )
+    prompt_loss: float = option(
+        0.0, min=0, max=1, off=0.0, metavar="WEIGHT|on", panel=OPTIMIZATION, from_text=_weight,
+        help="Of pairs, how much prompts count in the loss: 0 to 1; on: as much as answers.",
+    )  # fmt: skip
     batch_tokens: int | None = option(
         None, min=1, from_text=parse_count, shown_default="from device and time",
         panel=OPTIMIZATION, help="Tokens per optimizer step.",

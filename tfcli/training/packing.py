@@ -52,7 +52,7 @@ class PackedSampler:
         self._seed = seed
         self._starts, self._lengths = _cut_documents(tokens, context - 1, document_end(special))
         ended = int(tokens[len(tokens) - 1]) == document_end(special)
-        row_of = _pack(self._lengths, context - 1, closed=not ended)
+        row_of = pack(self._lengths, context - 1, closed=not ended)
         self._order = np.argsort(row_of, kind="stable")  # the chunks, row after row
         self._firsts = np.searchsorted(row_of[self._order], np.arange(row_of.max() + 2))
         self._epoch = -1
@@ -90,19 +90,25 @@ class PackedSampler:
 
 def _cut_documents(tokens: Tokens | CheckedTokens, size: int, eos: int) -> tuple[Starts, Starts]:
     """The starts and lengths of the chunks of all documents, of at most `size` tokens each."""
+    begins, lengths = document_bounds(tokens, eos)
+    counts = -(-lengths // size)
+    number = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+    starts = np.repeat(begins, counts) + number * size
+    return starts, np.minimum(size, np.repeat(begins + lengths, counts) - starts)
+
+
+def document_bounds(tokens: Tokens | CheckedTokens, eos: int) -> tuple[Starts, Starts]:
+    """The start and the length of each document, in tokens."""
     found = [
         np.flatnonzero(tokens[first : first + SEARCH_BLOCK] == eos) + first + 1
         for first in range(0, len(tokens), SEARCH_BLOCK)
     ]
     ends = np.unique(np.concatenate([*found, [len(tokens)]]).astype(np.int64))
-    begins = np.concatenate([[0], ends[:-1]])
-    counts = -(-(ends - begins) // size)
-    number = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
-    starts = np.repeat(begins, counts) + number * size
-    return starts, np.minimum(size, np.repeat(ends, counts) - starts)
+    begins = np.concatenate([[0], ends[:-1]])[: len(ends)]
+    return begins, ends - begins
 
 
-def _pack(lengths: Starts, size: int, *, closed: bool) -> Starts:
+def pack(lengths: Starts, size: int, *, closed: bool) -> Starts:
     """The row of each chunk, so that no row holds more than `size` tokens.
 
     Args:

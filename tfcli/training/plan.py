@@ -79,6 +79,7 @@ class Plan:
         compile: whether to use `torch.compile`: seconds at the start, then faster steps.
         patience: evaluations without improvement that end the training; None: the budget is used
             up. The best step is kept either way.
+        prompt_loss: of pairs, the weight of prompt tokens in the loss; those of answers have 1.
         init: the first weights; they do not matter to a run that is initialized from another.
         checkpointing: whether blocks and logits are computed again in the backward pass, to save
             memory.
@@ -105,6 +106,7 @@ class Plan:
     init: Init
     checkpointing: bool = False
     saved_dtype: DType = "float32"
+    prompt_loss: float
     warm_up_steps: int = WARM_UP_STEPS
 
     def to_json(self) -> dict[str, Any]:
@@ -134,6 +136,7 @@ class Plan:
                 and all(n is None or n > 0 for n in (plan.eval_every, plan.save_every))
                 and (plan.patience is None or plan.patience > 0)
                 and plan.evaluation_tokens > 0
+                and 0 <= plan.prompt_loss <= 1
                 and plan.warm_up_steps > 0
                 and plan.optimizer.in_range
             ):
@@ -146,7 +149,7 @@ class Plan:
 # Keys that run.json may lack, since it was written before they existed, with what held then.
 ADDED_LATER: dict[str, object] = {
     "init": "bigrams", "checkpointing": False, "saved_dtype": "float32", "optimizer": None,
-    "warm_up_steps": 20,
+    "prompt_loss": 0.0, "warm_up_steps": 20,
 }  # fmt: skip
 
 # What earlier builds called some keys of run.json.
@@ -226,9 +229,9 @@ def make_plan(
 
     """
     _check(options, corpus)
-    tokens = len(corpus.training)
-    dtype = options.dtype or resources.dtype
-    candidates = candidate_models(options, tokens, vocab_size, base.config if base else None)
+    tokens, pairs = len(corpus.training), corpus.training_targets is not None
+    dtype, config = options.dtype or resources.dtype, base.config if base else None
+    candidates = candidate_models(options, tokens, vocab_size, config, pairs=pairs)
     batch_tokens = options.batch_tokens or resources.batch_tokens * resources.world_size
     if not options.batch_tokens and _is_short(options, dtype):
         batch_tokens //= 2  # where time is short, more and smaller steps are worth more
@@ -247,9 +250,9 @@ def make_plan(
         )  # fmt: skip
         model, steps = choice.config, choice.steps
         rows = _rows(batch_tokens, model.context_length, tokens)
-        if steps is not None and steps > (enough := _enough_steps(tokens, rows, model)):
-            budget, steps = budget.extended(left * (enough / steps - 1)), enough
-    epochs = (steps or 0) * rows * model.context_length / tokens
+        if not pairs and (steps or 0) > (enough := _enough_steps(tokens, rows, model)):
+            budget, steps = budget.extended(left * (enough / (steps or 1) - 1)), enough
+    epochs = 0.0 if pairs else (steps or 0) * rows * model.context_length / tokens
     advice = regularization(epochs)
     optimizer = choose_optimizer(options, model, advice.weight_decay, steps, base)
     plan = Plan(
@@ -268,11 +271,12 @@ def make_plan(
         patience=options.patience or _patience(options, epochs),
         init=_init(options, model, base),
         saved_dtype=base.saved_dtype if base else "float32",
+        prompt_loss=options.prompt_loss,
         warm_up_steps=choose_warm_up(optimizer, base),
     )
-    micro_batch = _micro_batch(options, model, rows, resources, base)
-    plan = with_micro_batch(plan, micro_batch)
-    return PlannedModel(model=model, plan=plan, sharded=micro_batch.sharded, steps=steps)
+    chosen = _micro_batch(options, model, rows, resources, base)
+    plan = with_micro_batch(plan, chosen)
+    return PlannedModel(model=model, plan=plan, sharded=chosen.sharded, steps=steps)
 
 
 def with_micro_batch(plan: Plan, chosen: MicroBatch) -> Plan:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import shlex
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,7 +49,7 @@ def tokens_of(
         NotFoundError, DataError: it is gone or has changed.
 
     """
-    corpus = _corpus_of(run.corpus)
+    corpus = corpus_of(run.corpus)
     if sources is not None:
         corpus = _moved(run, corpus, sources, cache, command)
     try:
@@ -84,17 +85,52 @@ def _moved(run: Run, corpus: Corpus, sources: Sources, cache: Path, command: str
         )
     parts = []
     for old, new in zip(corpus.parts, found.parts, strict=True):
-        _require_same(run, old, new, command)
+        _require_same(run, old, new, command, partial(_in_cache, run, corpus, cache))
         parts.append(replace(old, sources=new.sources))
     run.metadata["corpus"]["sources"] = [
         str(source.resolve()) for part in parts for source in part.sources
     ]
+    run.metadata["corpus"] |= {
+        "arguments": [*sources.arguments],
+        "exclude": [*sources.exclude],
+    }
     write_metadata(run.path, run.metadata)
     return replace(corpus, parts=tuple(parts))
 
 
-def _require_same(run: Run, old: Part, new: Part, command: str) -> None:
-    """Raises DataError where the text of a run has changed."""
+def _in_cache(run: Run, corpus: Corpus, cache: Path) -> bool:
+    """Whether a run goes on without its text: its tokens are there."""
+    try:
+        open_token_cache(run.corpus.token_cache, cache=cache, weights=corpus.weights)
+    except (NotFoundError, DamagedError):
+        return False
+    return True
+
+
+def _another_text(run: Run, new: Part, command: str) -> DataError:
+    """The error for files that are not a run's text, which it does not need."""
+    source = str(new.sources[0])
+    if "resume" not in command:
+        hint = f"tfcli {command} {run.name}   # without FILE: its tokens are in the cache"
+    else:
+        train = shlex.join(["tfcli", "train", source, "--from", run.name])
+        hint = f"tfcli {command} {run.name}   # without FILE; or {train}"
+    return DataError(
+        f"{source} is not the text of {run.name}",
+        why="it differs from what the run was trained on, whose tokens are in the cache",
+        hint=hint,
+    )
+
+
+def _require_same(
+    run: Run, old: Part, new: Part, command: str, in_cache: Callable[[], bool] = lambda: False
+) -> None:
+    """Raises DataError where the text of a run has changed.
+
+    Args:
+        in_cache: whether its tokens are there all the same.
+
+    """
     if new.scan.fingerprint == old.scan.fingerprint:
         return
     source = shlex.quote(str(new.sources[0]))
@@ -104,12 +140,40 @@ def _require_same(run: Run, old: Part, new: Part, command: str) -> None:
             why="this is only for the text that the run was trained on, to the byte",
             hint=f"tfcli train {source} --from {run.name}   # goes on with all of it",
         )
+    if in_cache():
+        raise _another_text(run, new, command)
     raise DataError(
         f"the text of {run.name} has changed since the run started",
         why="its SHA-256 differs, and the tokens made then are no longer in the cache",
         hint=f"tfcli {command} {run.name} FILE   # where the old text is; "
         f"or a new run: tfcli train {source}",
     )
+
+
+def corpus_of(noted: CorpusMetadata) -> Corpus:
+    """The text of a run as `run.json` records it."""
+    sources = iter(map(Path, noted.sources))
+    reading = noted.reading or READ_BY_SUFFIX
+    whole = PartMetadata(
+        sources=len(noted.sources), weight=1.0, bytes=noted.bytes, documents=noted.documents,
+        training_bytes=noted.training_bytes, held_out=noted.held_out,
+        fingerprint=noted.fingerprint,
+    )  # fmt: skip
+    corpus = join_parts(
+        [
+            Part(
+                tuple(itertools.islice(sources, part.sources)),
+                Scan(part.bytes, part.documents, part.fingerprint, part.held_out, noted.pairs),
+                part.weight,
+                reading,
+            )
+            for part in noted.parts or (whole,)
+        ]
+    )
+    if val := noted.val:
+        scan = Scan(val.bytes, val.documents, val.fingerprint, (), noted.pairs).all_held_out()
+        corpus = replace(corpus, val=Part(tuple(map(Path, val.sources)), scan, reading=reading))
+    return corpus
 
 
 def corpus_metadata(corpus: Corpus, tokens: TokenizedCorpus) -> dict[str, Any]:
@@ -125,6 +189,9 @@ def corpus_metadata(corpus: Corpus, tokens: TokenizedCorpus) -> dict[str, Any]:
         "held_out_bytes": tokens.held_out_bytes,
         "token_cache": tokens.key,
         "reading": asdict(corpus.parts[0].reading),
+        "arguments": [*corpus.arguments],
+        "exclude": [*corpus.exclude],
+        "pairs": asdict(corpus.scan.pairs) if corpus.scan.pairs else None,
     }
     if len(corpus.parts) > 1:
         metadata["parts"] = [
@@ -132,7 +199,7 @@ def corpus_metadata(corpus: Corpus, tokens: TokenizedCorpus) -> dict[str, Any]:
                 "sources": len(part.sources),
                 "weight": part.weight,
                 "training_bytes": part.scan.training_bytes,
-                **asdict(part.scan),
+                **{name: v for name, v in asdict(part.scan).items() if name != "pairs"},
             }
             for part in corpus.parts
         ]
@@ -144,29 +211,3 @@ def corpus_metadata(corpus: Corpus, tokens: TokenizedCorpus) -> dict[str, Any]:
             "fingerprint": val.scan.fingerprint,
         }
     return metadata
-
-
-def _corpus_of(noted: CorpusMetadata) -> Corpus:
-    """The text of a run as `run.json` records it."""
-    sources = iter(map(Path, noted.sources))
-    reading = noted.reading or READ_BY_SUFFIX
-    whole = PartMetadata(
-        sources=len(noted.sources), weight=1.0, bytes=noted.bytes, documents=noted.documents,
-        training_bytes=noted.training_bytes, held_out=noted.held_out,
-        fingerprint=noted.fingerprint,
-    )  # fmt: skip
-    corpus = join_parts(
-        [
-            Part(
-                tuple(itertools.islice(sources, part.sources)),
-                Scan(part.bytes, part.documents, part.fingerprint, part.held_out),
-                part.weight,
-                reading,
-            )
-            for part in noted.parts or (whole,)
-        ]
-    )
-    if val := noted.val:
-        scan = Scan(val.bytes, val.documents, val.fingerprint, ((0, val.bytes),))
-        corpus = replace(corpus, val=Part(tuple(map(Path, val.sources)), scan, reading=reading))
-    return corpus

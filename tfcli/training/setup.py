@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 
 from tfcli.errors import DamagedError, UsageError
@@ -15,6 +16,7 @@ from tfcli.model.config import ModelConfig
 from tfcli.model.cost import count_parameters, training_bytes, training_flops_per_token
 from tfcli.model.transformer import Transformer
 from tfcli.runs.run import Run
+from tfcli.runs.tokenizer_of_run import TokenizerMetadata
 from tfcli.runs.weights import weights_dtype
 from tfcli.runtime.device import choose_device, describe_machine
 from tfcli.runtime.distributed import SINGLE_PROCESS, DistributedContext, copy_full_tensor, shard
@@ -31,6 +33,7 @@ from tfcli.training.objectives import make_objective
 from tfcli.training.optimizers import Optimizer
 from tfcli.training.options import TrainOptions
 from tfcli.training.packing import PackedSampler
+from tfcli.training.pairs import PairSampler, PairTokens, for_pairs
 from tfcli.training.plan import Plan, Resources, make_plan, with_micro_batch
 from tfcli.training.probe import Probe, can_compile
 from tfcli.training.run_text import corpus_metadata, tokens_of
@@ -148,6 +151,20 @@ class TrainingJob:
         tokens = self.epochs * len(training.training)
         return expected_loss(simple.ngram, simple.gzip, tokens)
 
+    def pairs(self) -> PairTokens | None:
+        """The pairs to train on; None: it is text."""
+        targets = self.corpus.training_targets
+        if targets is None:
+            return None
+        return PairTokens.of(self.corpus.training, targets, self.tokenizer.special)
+
+    def held_out_pairs(self) -> PairTokens:
+        """The pairs that are held out; none, where it is text."""
+        targets = self.corpus.held_out_targets
+        tokens = self.corpus.held_out if targets is not None else self.corpus.held_out[:0]
+        targets = np.empty(0, np.bool_) if targets is None else targets
+        return PairTokens.of(tokens, targets, self.tokenizer.special)
+
     def metadata(self, corpus: Corpus) -> dict[str, Any]:
         """What `run.json` records of it."""
         return {
@@ -159,17 +176,20 @@ class TrainingJob:
             "from": self.base and f"{self.base.run.name}/{self.base.step.path.name}",
             "training_flops_per_token": training_flops_per_token(self.model_config),
             "baselines": asdict(self.baselines) if self.baselines else None,
-            "tokenizer": {
-                "vocab_size": self.tokenizer.vocab_size,
-                "fingerprint": self.tokenizer.fingerprint,
-            },
+            "tokenizer": TokenizerMetadata.of(self.tokenizer).to_json(),
             "corpus": corpus_metadata(corpus, self.corpus),
             "machine": describe_machine(self.device),
         }
 
-    def _sampler(self) -> Sampler:
+    def sampler(self) -> Sampler:
+        """What chooses the examples of each step."""
         context, rows = self.model_config.context_length, self.plan.batch_size
         special = self.tokenizer.special
+        if (pairs := self.pairs()) is not None:
+            return PairSampler(
+                pairs, context=context, rows=rows, special=special, seed=self.seed,
+                prompt_loss=self.plan.prompt_loss,
+            )  # fmt: skip
         if self.plan.document_mask:
             return PackedSampler(
                 self.corpus.training, context=context, rows=rows, special=special, seed=self.seed
@@ -236,7 +256,7 @@ class TrainingJob:
             plan=self.plan,
             model=model,
             optimizer=Optimizer(model, self.plan.optimizer, dtype),
-            sampler=self._sampler(),
+            sampler=self.sampler(),
             objective=make_objective(self.plan, self.tokenizer.special),
             corpus=self.corpus,
             tokenizer=self.tokenizer,
@@ -273,6 +293,8 @@ def plan_job(
         DataError, UsageError: no plan can be made of this.
 
     """
+    base_config = base.run.model_config if base else None
+    options = for_pairs(options, corpus, tokenizer.special, base_config)
     chosen = choose_device(device, processes.local_rank)
     model = base.model() if base else None
     probe = Probe(chosen, options.optimizer or (model.optimizer if model else "muon"))

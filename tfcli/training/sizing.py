@@ -51,6 +51,10 @@ SIZE_LADDER = (
 )  # fmt: skip
 
 
+# Of pairs only the answers teach, and many steps of a small model more than few of a large one.
+PAIR_TOKENS = 4.0  # times `min_tokens`
+
+
 class Regularization(NamedTuple):
     """What keeps a model from memorizing its text, at so many epochs."""
 
@@ -93,13 +97,19 @@ DEFAULT_CONTEXT: dict[Size, int] = {
 
 
 def candidate_models(
-    options: TrainOptions, tokens: int, vocab_size: int, base: ModelConfig | None
+    options: TrainOptions,
+    tokens: int,
+    vocab_size: int,
+    base: ModelConfig | None,
+    *,
+    pairs: bool = False,
 ) -> list[Candidate]:
     """The models to choose among, from small to large: one, where its shape is known.
 
     Args:
         tokens: in the training text; two rows of them have to be there.
         base: the model to initialize from.
+        pairs: whether these are of prompt and answer.
 
     Raises:
         DataError: the text is shorter than one row of the base model.
@@ -115,7 +125,8 @@ def candidate_models(
     for layers, width, context, min_tokens in SIZE_LADDER:
         context = options.context_length or context
         shape = replace(options, num_layers=layers, d_model=width, context_length=context)
-        candidates.append(Candidate(_model(shape, tokens, vocab_size), min_tokens))
+        least = min_tokens * (PAIR_TOKENS if pairs else 1.0)
+        candidates.append(Candidate(_model(shape, tokens, vocab_size), least))
     return candidates
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from tfcli.errors import DamagedError, TfcliError
 from tfcli.files import remove_folder, remove_leftovers
+from tfcli.runs.kept_files import read_kept_files, write_kept_files
 from tfcli.runs.run import Run, create_run, open_run, write_metadata
 from tfcli.runs.series import read_series
 from tfcli.runs.step import (
@@ -51,6 +52,8 @@ def start_run(
 
     """
     remove_leftovers(path)
+    if job.base:
+        write_kept_files(path, read_kept_files(job.base.run.path))
     run = create_run(path, job.metadata(corpus), job.tokenizer)
     step = _save_base(run, job.base) if job.base else None
     return _build_trainer(job, run, step, started=started, callbacks=callbacks)

@@ -13,7 +13,7 @@ from tfcli.cli import streams
 from tfcli.cli.command import takes_options
 from tfcli.cli.shared_options import JsonOption, QuietOption, typer_option
 from tfcli.errors import UsageError
-from tfcli.exchange.formats import NumberType
+from tfcli.exchange.formats import NumberType, own_type
 from tfcli.options import Options, option
 
 if TYPE_CHECKING:
@@ -34,7 +34,9 @@ def export_run(
     to: Annotated[Target, typer_option("--to", help="Target format.")],
     type: Annotated[
         NumberType | None,
-        typer_option("--type", help="Number format of a GGUF file.", shown_default="f32"),
+        typer_option(
+            "--type", help="Number format; q8_0 not for huggingface.", shown_default="the run's own"
+        ),
     ] = None,
     json: JsonOption = False,
     quiet: QuietOption = False,
@@ -56,19 +58,19 @@ def export_run(
 
     reporter = streams.Reporter(quiet=quiet)
     found, step_path = find_run(run)
-    if to == "huggingface" and type not in {None, "f32"}:
-        raise UsageError("--type requires --to gguf or ollama", hint="--to gguf")
 
     def export(step: ValidStep) -> None:
-        if to == "huggingface":
-            export_to_huggingface(found, step, path)
-        else:
+        if to != "huggingface":
             write = export_to_gguf if to == "gguf" else export_to_ollama
-            write(found, step, path, type or "f32")
+            write(found, step, path, type)
+        elif type == "q8_0":
+            raise UsageError("--type q8_0 requires --to gguf or ollama", hint="--to gguf")
+        else:
+            export_to_huggingface(found, step, path, type)
 
     step, _ = open_best(found, step_path, export, on_damaged=reporter.warn)
     loss = None
-    if type in {"f16", "q8_0"}:
+    if type not in {None, "f32", own_type(step)}:
         from tfcli.exchange.quantization_loss import quantization_loss
         from tfcli.text.corpus import CACHE
 
@@ -83,7 +85,8 @@ def export_run(
     name = shlex.quote(found.name.lower())
     length = default_max_new_tokens(found.model_config)
     command = NEXT[to]
-    if to == "huggingface" and tokenizer_class(found.model_config) != "AutoTokenizer":
+    kind = tokenizer_class(found.model_config, found.tokenizer())
+    if to == "huggingface" and kind != "AutoTokenizer":
         reporter.note(
             "Note: AutoTokenizer takes Qwen2's own class beside a model of type qwen2, and gives "
             "other ids. Open the tokenizer with PreTrainedTokenizerFast."
@@ -136,7 +139,8 @@ class ImportOptions(Options):
 @takes_options
 def import_run(
     path: Annotated[
-        Path, typer.Argument(metavar="DIR", help="A folder in Hugging Face format.")
+        Path,
+        typer.Argument(metavar="PATH", help="A folder in Hugging Face format, or a GGUF file."),
     ],
     run: Annotated[str, typer_option("--run", help="Name of the new run.", metavar="NAME")],
     options: ImportOptions,
@@ -144,25 +148,34 @@ def import_run(
 ) -> None:  # fmt: skip
     """Import a model from another program as a run.
 
-    Llama, Mistral, Qwen2, Qwen3 or GPT-2 with a SentencePiece tokenizer, in safetensors.
+    Llama, Mistral, Qwen2, Qwen3 or GPT-2, with its tokenizer and chat template.
 
     tfcli import ./their-model --run theirs
+    tfcli import their-model.gguf --run theirs
     """
-    from tfcli.exchange.import_huggingface import import_run, inspect_checkpoint, require_importable
+    from tfcli.exchange.gguf_file import is_gguf
+    from tfcli.exchange.import_gguf import inspect_gguf
+    from tfcli.exchange.import_huggingface import inspect_checkpoint
+    from tfcli.exchange.import_run import import_run, require_importable
     from tfcli.files import check_name
     from tfcli.model.cost import count_parameters
+    from tfcli.runs.kept_files import CHAT_TEMPLATE
     from tfcli.runs.run import ROOT
 
     reporter = streams.Reporter(quiet=quiet)
     check_name(run, "run")
     require_importable(ROOT / run)
-    found = inspect_checkpoint(path, context_length=options.context_length)
+    inspect = inspect_gguf if is_gguf(path) else inspect_checkpoint
+    found = inspect(path, context_length=options.context_length)
     made = import_run(found, ROOT / run)
     config = found.config
     reporter.note(
         f"{run}: {count_parameters(config):,} parameters ({config.family}), context "
         f"{config.context_length:,}, vocabulary of {config.vocab_size:,}; saved to {made.path}."
     )
-    if found.dropped_rows:
-        reporter.note(f"{found.dropped_rows:,} embedding rows without a token were dropped.")
-    reporter.next(f'tfcli generate "..." --run {run}')
+    if found.unused_rows:
+        reporter.note(
+            f"{found.unused_rows:,} embedding rows have no token; they are never generated."
+        )
+    talk = '--chat "Hello"' if CHAT_TEMPLATE in found.files else '"..."'
+    reporter.next(f"tfcli generate {talk} --run {run}")

@@ -11,12 +11,14 @@ from typing import Annotated
 import typer
 
 from tfcli.cli import piped_text, streams
+from tfcli.cli.chat_options import ChatOptions
 from tfcli.cli.command import given_options, takes_options
 from tfcli.cli.generation_session import GenerationSession, SessionOptions
 from tfcli.cli.interactive import InteractiveOptions
 from tfcli.cli.shared_options import EngineOptions, QuietOption, ThreadOptions
-from tfcli.errors import UsageError
+from tfcli.errors import NotFoundError, UsageError
 from tfcli.generation.request import GenerationRequest
+from tfcli.text.sources import did_you_mean
 
 
 @takes_options
@@ -27,6 +29,7 @@ def generate(
     options: SessionOptions,
     cpu: ThreadOptions,
     beginning: InteractiveOptions,
+    chat: ChatOptions,
     prompt: Annotated[
         str | None,
         typer.Argument(
@@ -42,6 +45,7 @@ def generate(
     tfcli generate "Once upon a" --temperature 0.7
     echo "Once upon a" | tfcli generate -n 3
     tfcli generate -i
+    tfcli generate --chat "Who was Don Quixote?"
     """
     cpu.apply()
     seeded = "seed" in given_options(context)
@@ -58,26 +62,53 @@ def generate(
             raise UsageError(
                 "--lines cannot be combined with PROMPT",
                 why="its prompts are the lines of stdin",
-                hint=f"printf '%s\\n' {shlex.quote(prompt)} | tfcli generate --lines",
+                hint=f"tfcli generate --lines < {shlex.quote(prompt)}"
+                if _is_file(prompt)
+                else f"printf '%s\\n' {shlex.quote(prompt)} | tfcli generate --lines",
             )
         options = replace(options, lines=False)  # the command line overrides the environment
     reporter = streams.Reporter(quiet=quiet)
-    session = GenerationSession(options, model, reporter=reporter, started=context.obj)
+    if "system" in given_options(context, environment=False) and not chat.chat:
+        raise UsageError("--system requires --chat", hint="tfcli generate --chat --system TEXT")
+    session = GenerationSession(
+        options, model, chat,
+        reporter=reporter, started=context.obj, limited="max_new_tokens" in given_options(context),
+    )  # fmt: skip
     if options.interactive:
-        _converse(session, prompt, beginning.file, request, reporter)
+        _converse(session, prompt, beginning.file, request, reporter, chat.system)
         return
     if "file" in given_options(context, environment=False):
         raise UsageError(
             "--file requires -i", hint=f"tfcli generate < {shlex.quote(beginning.file or '')}"
         )
-    if options.lines or (options.jsonl and prompt is None and _reads_stdin(options)):
-        session.answer_lines(request, json=not options.lines)
+    file = _request_file(prompt) if options.jsonl else None
+    if options.lines or file or (options.jsonl and prompt is None and _reads_stdin(options)):
+        session.answer_lines(request, json=not options.lines, file=file)
     else:
         whole = _whole_prompt(prompt, options, session, reporter)
         session.answer(replace(request, prompt=whole))
     sampled = not request.sampling.deterministic and options.num_beams == 1
     if sampled and not seeded and streams.is_terminal(sys.stderr):
         reporter.note(f"--seed {request.seed} reproduces this.")
+
+
+def _request_file(prompt: str | None) -> Path | None:
+    """The file of requests that a prompt names, beside --jsonl.
+
+    Raises:
+        NotFoundError: it names a file of JSON lines that is not there.
+        UsageError: requests are redirected to stdin as well.
+
+    """
+    if not prompt or len(prompt.splitlines()) != 1:
+        return None
+    path = Path(prompt)
+    if not _is_file(prompt):
+        if path.suffix in {".jsonl", ".ndjson"} and not path.exists():
+            raise NotFoundError(f"file not found: {prompt!r}", hint=did_you_mean(path))
+        return None
+    piped_text.require_no_other_input(prompt)
+    return path
 
 
 def _reads_stdin(options: SessionOptions) -> bool:
@@ -90,14 +121,25 @@ def _converse(
     file: str | None,
     request: GenerationRequest,
     reporter: streams.Reporter,
+    system: str | None,
 ) -> None:
     from tfcli.cli.interactive import Conversation
 
     if not (streams.is_terminal(sys.stdin) and streams.is_terminal(sys.stdout)):
         raise UsageError("-i requires a terminal", hint="--lines reads prompts from a pipe")
+    chat, request = session.chat, session.with_length(request)
     generator = session.open()
     generator.check(request)
-    Conversation(generator, request, reporter, session.notes).run(prompt, file)
+    form = None if request.raw else session.form
+    conversation = Conversation(generator, request, reporter, session.notes, form)
+    if chat:
+        from tfcli.cli.chat_conversation import ChatConversation
+
+        name = session.run[0].name
+        conversation = ChatConversation(
+            generator, request, reporter, session.notes, chat=chat, system=system, name=name
+        )
+    conversation.run(prompt, file)
 
 
 def _whole_prompt(

@@ -108,7 +108,7 @@ def _texts(runs: Sequence[Run]) -> list[str]:
 
 
 def _shortened(sources: Sequence[str], most: int = 14) -> str:
-    from tfcli.runs.run import source_name
+    from tfcli.runs.source_names import source_name
 
     if not sources:
         return ""

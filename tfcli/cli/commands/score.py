@@ -26,6 +26,7 @@ from tfcli.cli.score_output import (
 )
 from tfcli.cli.shared_options import EngineOptions, JsonOption, QuietOption, ThreadOptions
 from tfcli.cli.stdin_lines import StdinLines
+from tfcli.cli.training_notes import report_left_out
 from tfcli.errors import DataError, NotFoundError, UsageError
 from tfcli.options import OptionError, Options, option, options_of
 from tfcli.text.encoding import UTF8_BOM, decode_line
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
     from tfcli.generation.score_lines import ScoreLine
     from tfcli.generation.scorer import Scorer
+    from tfcli.text.sources import Sources
 
     Progress = Callable[[int], None]  # told how many bytes are done
 
@@ -247,20 +249,32 @@ def _documents(
     if file == "-":
         _require_stdin()
         piped_text.mention_waiting("the text")
-    for path in _files(file):
+    sources = _sources(file)
+    report_left_out(sources, (), reporter)
+    for path in sources.files:
         found = Reading()
         parts: list[bytes] = []
-        for chunk in read_chunks(path, reading, reading=found):
-            parts.append(chunk.data)
-            if chunk.last:
-                yield b"".join(parts).decode(), found.rows is not None
-                parts = []
+        try:
+            for chunk in read_chunks(path, reading, reading=found):
+                parts.append(chunk.data)
+                if chunk.last:
+                    yield b"".join(parts).decode(), found.rows is not None
+                    parts = []
+        except DataError as error:
+            if path not in sources.found:
+                raise
+            reporter.note(f"Note: left out: {error.what}.")  # as `train` does
         for note in found.notes(path, reading):
             reporter.note(f"Note: {note}.")
 
 
 def _files(file: str) -> tuple[Path, ...]:
-    """The files of the argument.
+    """The files of the argument; see `_sources`."""
+    return _sources(file).files
+
+
+def _sources(file: str) -> Sources:
+    """What the argument stands for.
 
     Raises:
         NotFoundError: there is none; of a sentence, with the command that scores it.
@@ -269,7 +283,7 @@ def _files(file: str) -> tuple[Path, ...]:
     from tfcli.text.sources import find_sources
 
     try:
-        return find_sources([file]).files
+        return find_sources([file])
     except NotFoundError as error:
         if " " in file and error.hint is None:
             error.hint = f"echo {shlex.quote(file)} | tfcli score   # if it is the text itself"
@@ -341,6 +355,7 @@ def _numbered_lines(file: str, what: str) -> Iterator[list[tuple[int, bytes]]]:
                 f"--jsonl reads one file; {file} matches {len(paths):,}",
                 hint="cat FILES | tfcli score --jsonl",
             )
+        piped_text.require_no_other_input(file)
         lines = read_lines(paths[0])
         groups = iter(lambda: list(islice(lines, LINES)), [])
     number = 0

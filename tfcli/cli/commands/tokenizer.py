@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from tfcli.text.tokenizer import Tokenizer
 
-app = typer.Typer(cls=Group, no_args_is_help=True, help="Train and use SentencePiece tokenizers.")
+app = typer.Typer(cls=Group, no_args_is_help=True, help="Train, import and use tokenizers.")
 
 LINES = 256  # encoded or decoded together
 
@@ -292,7 +292,7 @@ def info(
     from tfcli.cli.render import show_facts
     from tfcli.cli.tokenizers import facts_of_run, find_tokenizer
     from tfcli.runs.run import find_run
-    from tfcli.text.vocabulary import list_vocabulary
+    from tfcli.text.vocabulary import list_vocabulary, tokenizer_type
 
     _require_one(name, run, "info NAME")
     found = None
@@ -312,7 +312,7 @@ def info(
     }
     if metadata:
         facts |= {
-            "type": metadata.get("type"),
+            "type": metadata.get("type") or tokenizer_type(tokenizer),
             "sample_bytes": metadata.get("sample_bytes"),
             **{f"held_out.{key}": value for key, value in metadata.get("measures", {}).items()},
         }
@@ -346,16 +346,17 @@ def import_tokenizer(
     path: Annotated[
         Path,
         typer.Argument(
-            metavar="PATH", help="A tokenizer.model or tokenizer.json, or a folder with one."
+            metavar="PATH",
+            help="A tokenizer.model, tokenizer.json or GGUF file, or a folder with a tokenizer.",
         ),
     ],
     name: Annotated[str, typer_option("--name", help="Name of the new tokenizer.", metavar="NAME")],
 ) -> None:
-    """Import a SentencePiece tokenizer as tokenizers/NAME.
+    """Import the tokenizer of another model as tokenizers/NAME: SentencePiece or byte-level BPE.
 
-    tfcli tokenizer import ./model/tokenizer.model --name theirs
+    tfcli tokenizer import ./model/tokenizer.json --name theirs
     """
-    from tfcli.exchange.import_huggingface import find_tokenizer_in
+    from tfcli.exchange.tokenizer_import import find_tokenizer_in
     from tfcli.files import check_name
     from tfcli.text.saved_tokenizers import keep_tokenizer
 

@@ -9,6 +9,7 @@ import typer
 
 from tfcli.cli import streams
 from tfcli.cli.command import flag, given_options, takes_options
+from tfcli.cli.pair_notes import show_example
 from tfcli.cli.shared_options import (
     JsonOption,
     QuietOption,
@@ -16,7 +17,7 @@ from tfcli.cli.shared_options import (
     seed_option,
     typer_option,
 )
-from tfcli.cli.training_notes import planned_json
+from tfcli.cli.training_notes import planned_json, tokenizer_type_for
 from tfcli.errors import UsageError
 from tfcli.options import OptionError, Options, make_options, option, parse_count, values_of
 from tfcli.runtime.device import Device
@@ -44,9 +45,10 @@ class TextOptions(Options):
         None, from_text=parse_count, shown_default="from the size of the text", panel=TOKENIZER,
         help="Vocabulary size of the tokenizer to train.",
     )  # fmt: skip
-    tokenizer_type: TokenizerType = option(
-        "bpe", panel=TOKENIZER, help="Type of the tokenizer to train."
-    )
+    tokenizer_type: TokenizerType | None = option(
+        None, shown_default="bpe; char for short pairs", panel=TOKENIZER,
+        help="Type of the tokenizer to train.",
+    )  # fmt: skip
     user_defined_symbols: tuple[str, ...] = option(
         (), metavar="A,B", panel=TOKENIZER, from_text=parse_symbols, help=SYMBOLS_HELP
     )
@@ -82,8 +84,8 @@ FilesArgument = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="FILE",
-        help="Files, folders, globs, - for stdin: text, JSON rows, CSV, TSV, parquet, HTML or "
-        "EPUB, plain or compressed. FILE:2 samples a file twice as often.",
+        help="Files, folders, globs, - for stdin: text, JSON rows, CSV, TSV, parquet, HTML, "
+        "EPUB, DOCX or ODT, plain or compressed. FILE:2 samples a file twice as often.",
         show_default=False,
     ),
 ]
@@ -189,7 +191,7 @@ def _train_new(
             else session.choose_tokenizer(
                 corpus,
                 text.tokenizer,
-                text.tokenizer_type,
+                text.tokenizer_type or tokenizer_type_for(corpus),
                 text.vocab_size,
                 text.user_defined_symbols,
                 seconds=options.time_budget,
@@ -201,6 +203,8 @@ def _train_new(
             tokenizer_is_given=start is not None or text.tokenizer is not None,
             is_result=command.dry_run and not session.json,
         )  # fmt: skip
+        if command.dry_run and corpus.form and not session.json:
+            show_example(job)
         if not command.dry_run:
             session.train(job, path, corpus)
         elif session.json:

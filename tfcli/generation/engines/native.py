@@ -22,35 +22,52 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tfcli.files.shared_library import load_shared_library
+from tfcli.model.safetensors_file import is_bfloat16
 from tfcli.runtime.threads import num_threads
 
 if TYPE_CHECKING:
-    from tfcli.generation.engines.engine import Logits
-    from tfcli.generation.engines.numpy_layers import Linear, ModelWeights
+    from tfcli.generation.engines.numpy_layers import Linear, Matrix, ModelWeights, Norm
 
     Array = np.ndarray[Any, np.dtype[Any]]
 
-LIBRARY = Path(__file__).with_name("_decoder.so")
-REASON = Path(__file__).with_name("_decoder_missing.txt")  # written by hatch_build.py
-VERSION = 6  # of the functions of decoder.c
+FOLDER = Path(__file__).parent
+# as hatch_build.py calls them, the fastest first; on x86-64 the last one is missing
+LIBRARIES = ("_decoder_avx512.so", "_decoder_avx2.so", "_decoder.so")
+REASON = "_decoder_missing.txt"  # written by hatch_build.py
+VERSION = 7  # of the functions of decoder.c
 PARALLEL_BYTES = 8 << 20  # weights from which one token is faster with several threads
 PARALLEL_TOKENS = 8  # tokens at once from which that is so whatever the weights
 MAX_THREADS = 16  # more only wait for each other
 FEED_FORWARD = {"swiglu": 0, "gelu": 1, "relu": 2}
+FLOAT32, BFLOAT16, FLOAT16, INT8 = range(4)
+
+
+class _Part(Structure):
+    _fields_ = [
+        ("weight", c_void_p),
+        ("scales", c_void_p),
+        ("rows", c_int),
+        ("format", c_int),
+    ]
 
 
 class _Linear(Structure):
     _fields_ = [
-        ("weight", c_void_p),
-        ("scales", c_void_p),
+        ("parts", _Part * 3),
         ("bias", c_void_p),
         ("inputs", c_int),
         ("outputs", c_int),
     ]
 
 
+class _Norm(Structure):
+    _fields_ = [("weight", c_void_p), ("bias", c_void_p)]
+
+
 class _Layer(Structure):
     _fields_ = [
+        ("attention_norm", _Norm),
+        ("feed_forward_norm", _Norm),
         ("qkv", _Linear),
         ("out_proj", _Linear),
         ("up", _Linear),
@@ -74,8 +91,7 @@ class _Model(Structure):
         ("epsilon", c_float),
         ("cosines", c_void_p),
         ("sines", c_void_p),
-        ("final_weight", c_void_p),
-        ("final_bias", c_void_p),
+        ("final_norm", _Norm),
         ("head", _Linear),
         ("layers", POINTER(_Layer)),
     ]
@@ -87,13 +103,6 @@ class _UnavailableError(Exception):
 
 def _open(path: Path) -> ctypes.CDLL:
     """The library in a file, if this version of tfcli and this processor can use it."""
-    if not path.exists():
-        reason = (
-            REASON.read_text(encoding="utf-8", errors="replace")
-            if REASON.exists()
-            else "it was not compiled"
-        )
-        raise _UnavailableError(reason)
     try:
         library = load_shared_library(path)
         library.layout.restype = c_size_t
@@ -116,12 +125,28 @@ def _open(path: Path) -> ctypes.CDLL:
 
 
 @cache
+def find(folder: Path) -> tuple[ctypes.CDLL | None, str]:
+    """The fastest library that this processor can use, or None; and its features, or why."""
+    reason = folder / REASON
+    why = (
+        reason.read_text(encoding="utf-8", errors="replace")
+        if reason.exists()
+        else "it was not compiled"
+    )
+    for path in (folder / name for name in LIBRARIES):
+        if path.exists():
+            try:
+                library = _open(path)
+            except _UnavailableError as error:
+                why = str(error)
+            else:
+                return library, library.features().decode()
+    return None, why
+
+
 def load_library() -> ctypes.CDLL | None:
-    """The compiled library, or None if there is none that can be used; see `status`."""
-    try:
-        return _open(LIBRARY)
-    except _UnavailableError:
-        return None
+    """The fastest library that this processor can use, or None if there is none; see `status`."""
+    return find(FOLDER)[0]
 
 
 def status(threads: int | None = None) -> str:
@@ -131,10 +156,9 @@ def status(threads: int | None = None) -> str:
         threads: how many it uses; by default as many as it would for a large model.
 
     """
-    try:
-        features = _open(LIBRARY).features().decode()
-    except _UnavailableError as error:
-        return f"numpy ({error})"
+    library, features = find(FOLDER)
+    if library is None:
+        return f"numpy ({features})"
     threads = threads or default_threads()
     return f"compiled ({features}, {threads} {'thread' if threads == 1 else 'threads'})"
 
@@ -154,16 +178,15 @@ class NativeDecoder:
 
     def __init__(self, library: ctypes.CDLL, weights: ModelWeights) -> None:
         config = weights.config
-        self._library = library
-        self._vocab_size = config.vocab_size
+        self._library, self._rotary = library, weights.rotary
         self._referenced: list[Array] = []  # what C points to must stay alive
-        layers = (_Layer * config.num_layers)()
-        for target, block in zip(layers, weights.blocks, strict=True):
+        self._layers = (_Layer * config.num_layers)()
+        for target, block in zip(self._layers, weights.blocks, strict=True):
+            target.attention_norm = self._norm(block.attention_norm)
+            target.feed_forward_norm = self._norm(block.feed_forward_norm)
             target.qkv, target.out_proj = self._linear(block.qkv), self._linear(block.out_proj)
             target.up, target.down = self._linear(block.up), self._linear(block.down)
             target.qk_scale = self._pointer(block.qk_scale)
-        norm = weights.final_norm
-        cosines, sines = weights.rotary or (None, None)
         self._model = _Model(
             num_layers=config.num_layers,
             d_model=config.d_model,
@@ -176,12 +199,9 @@ class NativeDecoder:
             qk_norm=config.qk_norm,
             feed_forward=FEED_FORWARD[config.feed_forward],
             epsilon=config.norm_epsilon,
-            cosines=self._pointer(cosines),
-            sines=self._pointer(sines),
-            final_weight=self._pointer(norm.weight),
-            final_bias=self._pointer(norm.bias),
+            final_norm=self._norm(weights.final_norm),
             head=self._linear(weights.head),
-            layers=layers,
+            layers=self._layers,
         )
         self.threads = 1 if weights.nbytes < PARALLEL_BYTES else default_threads()
         self._scratch = np.empty(0, np.float32)
@@ -193,25 +213,34 @@ class NativeDecoder:
         self._referenced.append(array)
         return array.ctypes.data
 
+    def _norm(self, norm: Norm) -> _Norm:
+        return _Norm(self._pointer(norm.weight), self._pointer(norm.bias))
+
     def _linear(self, linear: Linear) -> _Linear:
-        outputs, inputs = linear.weight.shape
-        return _Linear(
-            weight=self._pointer(linear.weight),
-            scales=self._pointer(linear.scales),
-            bias=self._pointer(linear.bias),
-            inputs=inputs,
-            outputs=outputs,
-        )
+        made = _Linear(bias=self._pointer(linear.bias), inputs=linear.matrices[0].weight.shape[1])
+        for part, matrix in zip(made.parts, linear.matrices, strict=False):
+            part.weight, part.scales = self._pointer(matrix.weight), self._pointer(matrix.scales)
+            part.rows, part.format = len(matrix.weight), _format(matrix)
+            made.outputs += part.rows
+        return made
 
     def with_own_scratch(self) -> NativeDecoder:
         """A decoder of the same weights that can be in use at the same time."""
         other = copy.copy(self)
+        other._model = _Model.from_buffer_copy(self._model)
         other._scratch = np.empty(0, np.float32)
         return other
 
     def forward(
-        self, x: Array, caches: Array, rows: Array, positions: Array, length: int, wanted: Array
-    ) -> Logits:
+        self,
+        x: Array,
+        caches: Array,
+        rows: Array,
+        positions: Array,
+        length: int,
+        wanted: Array,
+        logits: Array,
+    ) -> None:
         """Runs tokens through the model and stores their keys and values.
 
         Args:
@@ -220,19 +249,26 @@ class NativeDecoder:
             rows, positions: (N,), int64, of each token; those of one row in order.
             length: S, above every position.
             wanted: int64, ascending, indices of the tokens after which logits are wanted.
-
-        Returns:
-            (wanted, V).
+            logits: (wanted, V), where they are put.
 
         """
         threads = self.threads if len(x) < PARALLEL_TOKENS else default_threads()
+        if self._rotary:
+            self._tables = self._rotary.up_to(length)  # alive while C reads it
+            self._model.cosines, self._model.sines = (each.ctypes.data for each in self._tables)
         size = self._library.scratch_size(byref(self._model), len(x), length, threads)
         if size > len(self._scratch):
             self._scratch = np.empty(size, np.float32)
-        logits = np.empty((len(wanted), self._vocab_size), np.float32)
+        assert logits.flags.c_contiguous, "C writes it without strides"
         self._library.forward(
             byref(self._model), x.ctypes.data, len(x), caches.ctypes.data, rows.ctypes.data,
             positions.ctypes.data, length, wanted.ctypes.data, len(wanted),
             self._scratch.ctypes.data, threads, logits.ctypes.data,
         )  # fmt: skip
-        return logits
+
+
+def _format(matrix: Matrix) -> int:
+    """As products.h numbers them."""
+    if is_bfloat16(matrix.weight):
+        return BFLOAT16
+    return {"float32": FLOAT32, "float16": FLOAT16, "int8": INT8}[matrix.weight.dtype.name]

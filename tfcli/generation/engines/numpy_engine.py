@@ -20,9 +20,10 @@ import numpy as np
 from tfcli.generation.engines.native import NativeDecoder, load_library, status
 from tfcli.generation.engines.numpy_layers import Block, ModelWeights, rotate
 from tfcli.generation.engines.row_caches import RowCaches
+from tfcli.model.safetensors_file import to_float32
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from tfcli.generation.engines.engine import Logits
     from tfcli.model.config import ModelConfig
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, np.dtype[np.float32]]
     Integers = np.ndarray[Any, np.dtype[np.int64]]
 
+MOST_TOKENS = 512  # of prompts that go through the matrix products together
+PORTION = 1 << 36  # multiplications after which Ctrl-C is heard: about a second
 QUERY_BLOCK = 256  # queries whose scores are computed at once
 
 
@@ -38,7 +41,8 @@ class NumpyEngine:
 
     Args:
         config: the shape of the model.
-        weights: by the names of `model.parameters`; those that need no change are used in place.
+        weights: by the names of `model.parameters`, in float32, bfloat16 or float16; the matrices
+            are used in place.
         rows: R.
         int8: whether the matrices are quantized to eight bits.
         native: whether to use `decoder.c`, if it was compiled.
@@ -58,6 +62,7 @@ class NumpyEngine:
         self._config = config
         self._weights = ModelWeights(config, weights, int8=int8)
         self.weight_bytes = self._weights.nbytes
+        self._portion = max(64, min(MOST_TOKENS, PORTION // self._weights.parameters))
         self._caches = RowCaches(config, rows)
         library = load_library() if native else None
         self.native = NativeDecoder(library, self._weights) if library else None
@@ -92,40 +97,62 @@ class NumpyEngine:
     def _forward(
         self, rows: Sequence[int], tokens: Sequence[Sequence[int]], wanted: Integers
     ) -> Logits:
-        """Adds tokens to rows; returns the logits after those with the indices `wanted`."""
+        """Adds tokens to rows; returns the logits after those with the indices `wanted`.
+
+        They come in portions, so that the memory for long prompts is bounded, and Ctrl-C is heard
+        in between.
+        """
+        for row, own in zip(rows, tokens, strict=True):
+            self._caches.reserve(row, int(self._caches.lengths[row]) + len(own))
+        logits = np.empty((len(wanted), self.vocab_size), np.float32)
+        begin = done = 0
+        for some_rows, some_tokens in portions(rows, tokens, self._portion):
+            end = begin + sum(len(own) for own in some_tokens)
+            count = int(np.searchsorted(wanted[done:], end))
+            own_wanted = wanted[done : done + count] - begin
+            self._read(some_rows, some_tokens, own_wanted, logits[done : done + count])
+            begin, done = end, done + count
+        return logits
+
+    def _read(
+        self,
+        rows: Sequence[int],
+        tokens: Sequence[Sequence[int]],
+        wanted: Integers,
+        logits: Logits,
+    ) -> None:
+        """Adds tokens to rows; the logits after those of index `wanted` go into `logits`."""
         caches, weights = self._caches, self._weights
         batch = _Batch(rows, caches.lengths[list(rows)], [len(own) for own in tokens])
-        for row, end in zip(rows, batch.ends, strict=True):
-            caches.reserve(row, end)
         x = self._embed(np.concatenate([np.asarray(own) for own in tokens]), batch.positions)
         if self.native:
-            logits = self.native.forward(
-                x, caches.table, batch.rows, batch.positions, int(batch.ends.max()), wanted
+            self.native.forward(
+                x, caches.table, batch.rows, batch.positions, int(batch.ends.max()), wanted, logits
             )
         else:
             for number, block in enumerate(weights.blocks):
                 x += block.out_proj(self._attend(number, block, x, batch))
                 x += block.feed_forward(x)
-            logits = weights.head(weights.final_norm(x[wanted]))
+            logits[:] = weights.head(weights.final_norm(x[wanted]))
         caches.lengths[list(rows)] = batch.ends
-        return logits
 
     def _embed(self, ids: Any, positions: Any) -> Array:
         """(N,) -> (N, E), a copy."""
-        x = self._weights.embedding[ids]
+        x = np.array(to_float32(self._weights.embedding[ids]))
         table = self._weights.position_table
         if table is not None:
             if self._config.positions == "sinusoidal":
                 x *= np.float32(math.sqrt(self._config.d_model))
-            x += table[positions]
-        return x  # type: ignore[no-any-return]
+            x += to_float32(table[positions])
+        return x
 
     def _attend(
         self, number: int, block: Block, x: Array, batch: _Batch
     ) -> Array:  # (N, E) -> (N, H D)
         queries_keys, values = block.project_qkv(x)  # (N, H + K, D), (N, K, D)
         if self._weights.rotary:
-            cosines, sines = (table[batch.positions] for table in self._weights.rotary)
+            tables = self._weights.rotary.up_to(int(batch.ends.max()))
+            cosines, sines = (table[batch.positions] for table in tables)
             queries_keys = rotate(queries_keys, cosines, sines)
         heads = self._config.num_heads
         queries, keys = queries_keys[:, :heads], queries_keys[:, heads:]
@@ -138,6 +165,28 @@ class NumpyEngine:
             window = self._config.sliding_window or end
             attended[own] = attention(queries[own], row_keys, row_values, window)
         return attended.reshape(len(x), -1)
+
+
+def portions(
+    rows: Sequence[int], tokens: Sequence[Sequence[int]], size: int
+) -> Iterator[tuple[list[int], list[Sequence[int]]]]:
+    """Rows and their tokens, in order, at most `size` tokens at a time."""
+    some_rows: list[int] = []
+    some_tokens: list[Sequence[int]] = []
+    room = size
+    for row, own in zip(rows, tokens, strict=True):
+        begin = 0
+        while begin < len(own):
+            taken = own[begin : begin + room]
+            some_rows.append(row)
+            some_tokens.append(taken)
+            begin += len(taken)
+            room -= len(taken)
+            if room == 0:
+                yield some_rows, some_tokens
+                some_rows, some_tokens, room = [], [], size
+    if some_rows:
+        yield some_rows, some_tokens
 
 
 class _Batch:

@@ -1,0 +1,231 @@
+"""A model of pairs from the command line: trained, asked, compared with what was expected."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import pexpect
+import pytest
+
+from tests.conftest import Called, RealShell, Shell, bare_environment
+
+SMALL = ("--layers", "1", "--width", "64", "--batch-tokens", "512")
+
+
+@pytest.fixture(scope="module")
+def taught(tmp_path_factory: pytest.TempPathFactory) -> Shell:
+    """A shell in a folder with a run `twice`, which answers a letter with that letter twice."""
+    shell = RealShell(tmp_path_factory.mktemp("taught"))
+    rows = [{"prompt": p, "completion": p[0] * 2} for p in map(prompt, range(400))]
+    write(shell.folder / "twice.jsonl", rows)
+    made = shell("train", "twice.jsonl", "--steps", "60", *SMALL)
+    assert made.code == 0, made.err
+    return shell
+
+
+def prompt(number: int) -> str:
+    return f"{'abcd'[number % 4]}{'uvwxyz'[number // 4 % 6]}{'klmnopqr'[number // 24 % 8]}"
+
+
+def write(path: Path, rows: list[dict[str, Any]]) -> None:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def test_training_says_what_it_found_and_chose(taught: Shell) -> None:
+    done = taught("train", "twice.jsonl", "--dry-run", "--steps", "3", *SMALL, "--run", "other")
+    assert done.code == 0, done.err
+    assert "400 rows of JSON: prompts in 'prompt', answers in 'completion'" in done.err
+    out = done.out.decode()
+    assert "context 16" in out
+    assert "The loss is of the answers and their ends" in out
+    assert "vocabulary 274" not in out
+    example = out.splitlines()[-1]
+    answer = example.split("\\n[")[1].split("</s>]")[0]
+    assert example.split("\\n[")[0].removeprefix("  <s>")[0] * 2 == answer
+    planned = json.loads(
+        taught("train", "twice.jsonl", "--dry-run", "--steps", "3", "--json", "--run", "o").out
+    )
+    assert planned["pairs"]["training"] + planned["pairs"]["held_out"] == 400
+    assert planned["corpus"]["pairs"]["form"] == {"kind": "pairs", "separator": "\n"}
+
+
+def test_long_pairs_are_counted_and_named(taught: Shell) -> None:
+    rows = [{"prompt": "a", "completion": "b"}] * 9 + [
+        {"prompt": "long one", "completion": "x" * 90}
+    ]
+    write(taught.folder / "long.jsonl", rows)
+    arguments = ("long.jsonl", "--dry-run", "--steps", "3", "--context", "8", "--val-fraction", "0")
+    done = taught("train", *arguments)
+    assert "left out 1 pair longer than the context of 8 tokens: 'long one" in done.out.decode()
+
+
+def test_prompts_are_framed_as_in_training(taught: Shell) -> None:
+    greedy = ("generate", "--greedy", "--max-new-tokens", "9")
+    assert taught(*greedy, "avk").out == b"aa"
+    assert taught(*greedy, "avk\n", "--raw").out == b"aa"
+    assert taught(*greedy, "--lines", stdin=b"avk\nbzp\n").out == b"aa\nbb\n"
+    asked = b'{"prompt": "cul"}\n{"prompt": "dwm\\n", "raw": true}\n'
+    rows = [json.loads(row) for row in taught(*greedy, "--jsonl", stdin=asked).out.splitlines()]
+    assert [row["text"] for row in rows] == ["cc", "dd"]
+    assert {row["finish_reason"] for row in rows} == {"eos"}
+
+
+def test_the_answer_that_comes_most_often_is_written(taught: Shell) -> None:
+    asked = b'{"prompt": "avk", "id": 7}\n{"nothing": 1}\n{"prompt": "bvk"}\n'
+    options = ("generate", "--jsonl", "--vote", "5", "--seed", "3")
+    done = taught(*options, stdin=asked)
+    assert done.code == 65
+    first, wrong, second = map(json.loads, done.out.splitlines())
+    assert (first["text"], first["votes"], first["id"], first["row"]) == ("aa", 5, 7, 1)
+    assert "error" in wrong
+    assert (second["text"], second["row"]) == ("bb", 3)
+    assert taught("generate", "avk", "--vote", "3").out == b"aa"
+    assert taught("generate", "--lines", "--vote", "2", stdin=b"avk\ncvk\n").out == b"aa\ncc\n"
+    hot = ("generate", "avk", "--raw", "--temperature", "1.5", "--max-new-tokens", "4", "--jsonl")
+    won = json.loads(taught(*hot, "--vote", "4", "--seed", "1").out)
+    again = json.loads(taught(*hot, "--seed", str(won["seed"])).out)
+    assert again["text"] == won["text"], "the seed gives it again"
+    refused = taught("generate", "avk", "--vote", "3", "-n", "2")
+    assert "cannot be combined" in refused.err
+
+
+def test_eval_compares_answers_with_those_expected(taught: Shell) -> None:
+    rows = [{"prompt": p, "completion": p[0] * 2} for p in map(prompt, range(40))]
+    rows += [{"prompt": "avk", "completion": "ab"}, {"prompt": "bvk", "completion": "xyz"}]
+    write(taught.folder / "test.jsonl", rows)
+    done = taught("eval", "twice", "test.jsonl", "--json", "-o", "answers.jsonl")
+    assert done.code == 0, done.err
+    found = json.loads(done.out)
+    assert found["pairs"] == 42
+    assert found["exact_match"]["count"] == 40
+    assert found["exact_match"]["value"] == pytest.approx(40 / 42)
+    assert found["exact_match"]["low"] < 40 / 42 < found["exact_match"]["high"]
+    assert found["character_error_rate"]["edits"] == 1 + 3
+    assert found["character_error_rate"]["characters"] == 80 + 2 + 3
+    assert found["nats_per_byte"]["bytes"] == 85
+    assert found["nats_per_token"]["tokens"] == 85 + 42
+    written = (taught.folder / "answers.jsonl").read_text()
+    answers = [json.loads(line) for line in written.splitlines()]
+    assert answers[0] == answers[0] | {
+        "row": 1, "prompt": "auk", "completion": "aa", "answer": "aa", "exact": True, "edits": 0,
+    }  # fmt: skip
+    assert sum(row["nats"] for row in answers) == pytest.approx(found["nats_per_byte"]["nats"])
+    assert "Wrong: 'avk\\n' -> 'aa', expected 'ab'" in done.err
+
+
+def test_eval_without_a_file_takes_the_pairs_held_out(taught: Shell) -> None:
+    done = taught("eval", "twice")
+    assert done.code == 0, done.err
+    assert b"exact match       100" in done.out
+    lines = taught("eval", "twice", "--jsonl").out.splitlines()
+    held_out = {json.loads(line)["prompt"] for line in lines}
+    assert 0 < len(held_out) < 40
+    few = taught("eval", "twice", "--limit", "3", "--json").out
+    assert json.loads(few)["pairs"] == 3
+
+
+def test_nats_of_eval_are_those_of_training(taught: Shell) -> None:
+    (run,) = [json.loads(line) for line in taught("runs", "list", "--json").out.splitlines()]
+    found = json.loads(taught("eval", "twice", "--json").out)
+    assert found["nats_per_byte"]["value"] == pytest.approx(
+        run["held_out"]["nats_per_byte"], rel=1e-3, abs=1e-5
+    )
+    assert found["nats_per_token"]["tokens"] == run["held_out"]["tokens"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("eval", "twice", "words.txt"), "words.txt has no pairs of prompt and answer"),
+        (("eval", "none", "test.jsonl"), "run 'none' not found"),
+        (("eval", "twice", "test.jsonl", "more"), "eval takes a run and a file"),
+        (("eval", "twice", "--json", "--jsonl"), "--json cannot be combined with --jsonl"),
+        (("train", "twice.jsonl", "--prompt-loss", "much"), "must be a number from 0 to 1, or on"),
+        (
+            ("train", "twice.jsonl", "--prompt-field", "prompt", "--field", "x"),
+            "cannot be combined",
+        ),
+    ],
+)
+def test_errors_say_what_is_wrong(taught: Shell, arguments: tuple[str, ...], message: str) -> None:
+    (taught.folder / "words.txt").write_text("Some words.\n")
+    write(taught.folder / "test.jsonl", [{"prompt": "a", "completion": "b"}])
+    done = taught(*arguments)
+    assert done.code != 0
+    assert message in done.err
+
+
+# --- tasks --------------------------------------------------------------------------------------
+
+
+def test_tasks_are_made_and_checked(called: Called) -> None:
+    made = called("tasks", "add", "--count", "50", "--reversed", "--digits", "2")
+    rows = [json.loads(line) for line in made.out.splitlines()]
+    assert len({row["prompt"] for row in rows}) == 50
+    for row in rows:
+        first, second = row["prompt"].split("+")
+        assert row["completion"] == str(int(first) + int(second))[::-1]
+    rows[0]["completion"] = "?"
+    write(called.folder / "answers.jsonl", rows)
+    checked = called("tasks", "check", "add", "answers.jsonl", "--reversed")
+    assert checked.out.startswith(b"49 of 50 right: 98.00 %")
+    assert "Wrong: row 1: " in checked.err
+    found = json.loads(called("tasks", "check", "add", "answers.jsonl", "--reversed", "--json").out)
+    assert found | {"task": "add", "rows": 50, "right": 49} == found
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("dates", "--digits", "2"), "dates takes no --digits"),
+        (("check", "ad", "answers.jsonl"), "did you mean 'add'?"),
+        (("check", "add", "answers.jsonl"), "row 1 is no prompt of add: 'hello'"),
+        (("add", "--digits", "1", "--count", "1000"), "different prompts for training, not 1,000"),
+    ],
+)
+def test_task_errors(called: Called, arguments: tuple[str, ...], message: str) -> None:
+    write(called.folder / "answers.jsonl", [{"prompt": "hello", "answer": "1"}])
+    done = called("tasks", *arguments)
+    assert done.code != 0
+    assert message in done.err
+
+
+# --- elsewhere ----------------------------------------------------------------------------------
+
+
+def test_an_exported_model_gives_the_same_answers_in_transformers(taught: Shell) -> None:
+    transformers = pytest.importorskip("transformers")
+    folder = taught.folder / "exported"
+    done = taught("export", "twice", str(folder), "--to", "huggingface")
+    assert done.code == 0, done.err
+    assert '`PROMPT` is written as `"PROMPT\\n"`' in (folder / "README.md").read_text()
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    model = transformers.AutoModelForCausalLM.from_pretrained(folder).eval()
+    prompts = [prompt(number) for number in range(6)]
+    asked = "".join(f"{each}\n" for each in prompts).encode()
+    ours = taught("generate", "--run", "twice", "--lines", "--greedy", stdin=asked).out.decode()
+    for each, answer in zip(prompts, ours.splitlines(), strict=True):
+        ids = tokenizer(f"{each}\n", return_tensors="pt").input_ids
+        written = model.generate(ids, max_new_tokens=9, do_sample=False)[0, ids.shape[1] :]
+        assert tokenizer.decode(written, skip_special_tokens=True) == answer
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs POSIX terminals")
+def test_interactive_lines_are_prompts_of_their_own(taught: Shell) -> None:
+    child = pexpect.spawn(
+        sys.executable, ["-m", "tfcli", "generate", "--run", "twice", "-i", "--greedy"],
+        cwd=str(taught.folder), env=bare_environment() | {"NO_COLOR": "1"},
+        dimensions=(30, 200), encoding="utf-8", timeout=30,
+    )  # fmt: skip
+    child.expect("Type a prompt, which is answered on its own")
+    for line, answer in (("avk", "aa"), ("dul", "dd"), ("bzp", "bb")):
+        child.expect("> $")
+        child.sendline(line)
+        child.expect_exact(f"{answer}\r\n")
+    child.expect("> $")
+    child.sendline("/quit")
+    child.expect(pexpect.EOF)

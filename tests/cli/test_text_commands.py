@@ -1,0 +1,69 @@
+"""`tfcli text scan` and `tfcli text dedup` in the shell."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.conftest import Called, Shell
+
+LETTER = "Dear Bob,\nwrite to ann@example.org or call +34 612 345 678.\n"
+
+
+def test_a_scan_names_files_lines_and_kinds_but_no_values(called: Called) -> None:
+    (called.folder / "letters").mkdir()
+    (called.folder / "letters/a.txt").write_text(LETTER)
+    rows = json.dumps({"text": "one"}) + "\n" + json.dumps({"text": f"x\n{LETTER}"}) + "\n"
+    (called.folder / "letters/b.jsonl").write_text(rows)
+    done = called("text", "scan", "letters")
+    assert done.code == 0, done.err
+    text = done.out.decode()
+    assert "a.txt:2  a**@*******.***" in text
+    assert "b.jsonl, row 2  " in text
+    assert "ann@example" not in text
+    assert "Look before you decide." in text
+    found = json.loads(called("text", "scan", "letters", "--json").out)
+    assert found["files"] == 2
+    assert {(each["kind"], each["count"]) for each in found["found"]} == {
+        ("email", 1), ("phone", 1)
+    }  # fmt: skip
+
+
+def test_a_clean_text_is_said_to_have_nothing(called: Called) -> None:
+    assert b"Nothing was found" in called("text", "scan", "book.txt").out
+
+
+def test_stdin_is_redacted_only_where_something_is(shell: Shell) -> None:
+    done = shell("text", "scan", "--redact", stdin=LETTER.encode())
+    assert done.out == b"Dear Bob,\nwrite to [EMAIL] or call [PHONE].\n"
+    assert done.err == "Redacted: 1 email, 1 phone.\n"
+    piped = shell("text", "scan", stdin=LETTER.encode())
+    assert b"stdin:2" in piped.out
+
+
+def test_repeats_are_left_out_of_a_pipe(shell: Shell) -> None:
+    line = b"A line that is long enough to be compared with all others.\n"
+    done = shell("text", "dedup", stdin=line * 3 + b"short\n" * 3)
+    assert done.out == line + b"short\n" * 3
+    assert done.err.startswith("Left out 2 repeated lines, 118 of 195 bytes")
+    told = shell("text", "dedup", "--report", "--by", "span", "--min-bytes", "40", stdin=line * 3)
+    assert told.out.startswith(b"Would leave out 1 repeated stretch, ")
+    whole = shell(
+        "text", "dedup", "--by", "paragraph", stdin=(shell.folder / "book.txt").read_bytes()
+    )
+    assert whole.out == (shell.folder / "book.txt").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["scan", "--redact", "book.txt"], "--redact reads stdin"),
+        (["dedup", "--by", "word"], "must be one of line, paragraph, document, span"),
+        (["dedup", "--by", "span", "--min-bytes", "4"], "--min-bytes must be at least 32"),
+    ],
+)
+def test_what_cannot_be_done_is_said(shell: Shell, arguments: list[str], said: str) -> None:
+    done = shell("text", *arguments, stdin=b"a\n")
+    assert done.code == 2
+    assert said in done.err

@@ -1,0 +1,126 @@
+"""`tfcli trace` in the shell."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import BOOK, RealShell, Shell
+from tfcli.files import read_json, write_checked_json
+
+SENTENCE = "Nobody saw two birds by the sea.\nJosé saw a ship at noon."
+NASTY = "<script>alert(1)</script>&'\"\x1b[31m"
+
+
+def test_a_text_is_marked_and_its_source_is_named(trained: Shell) -> None:
+    done = trained("trace", "tale", stdin=f"So: {SENTENCE} Yes.".encode())
+    assert done.code == 0, done.err
+    text = done.out.decode()
+    number = BOOK.split("\n").index(SENTENCE.split("\n")[0]) + 1
+    assert text.startswith("So: [")
+    assert f"book.txt:{number}" in text
+    assert "not that the model took them from there" in " ".join(text.split())
+    assert re.search(r"^this text +\d+%", text, re.MULTILINE)
+    assert re.search(r"^held-out text, \d+ kB +0%", text, re.MULTILINE)
+    assert done.err.startswith("Next: tfcli trace tale < TEXT --html")
+
+
+def test_what_a_model_writes_is_traced_in_a_pipe(trained: Shell) -> None:
+    written = trained("generate", "Ann saw", "--run", "tale", "--max-new-tokens", "30").out
+    found = json.loads(trained("trace", "tale", "--json", stdin=written).out)
+    assert found["bytes"] == len(written)
+    assert found["run"] == "tale"
+    for span in found["spans"]:
+        assert written[span["begin"] : span["end"]].decode() == span["text"]
+        assert span["text"] in BOOK
+
+
+class Page(HTMLParser):
+    """Notes the elements, and what would be loaded from elsewhere."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.links: list[str | None] = []
+        self.targets: set[str | None] = set()
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        named = dict(attributes)
+        assert not {"src", "onclick", "onload"} & named.keys()
+        self.links += [named["href"]] if "href" in named else []
+        self.targets.add(named.get("id"))
+
+
+def test_the_page_is_one_file_without_scripts(trained: Shell, tmp_path: Path) -> None:
+    path = tmp_path / "trace.html"
+    text = f"{NASTY} {SENTENCE} " + "Bob saw the moon. " * 5
+    done = trained("trace", "tale", "--html", str(path), stdin=text.encode())
+    assert (done.code, done.out) == (0, b""), done.err
+    page = path.read_text()
+    found = Page(page)
+    assert not {"script", "link", "img", "iframe"} & set(found.tags)
+    assert "default-src 'none'" in page
+    assert found.links
+    assert {(link or "").removeprefix("#") for link in found.links} <= found.targets
+    assert "&lt;script&gt;" in page
+    assert "\x1b" not in page
+    assert len(page) < 2_000_000
+
+
+def test_a_page_stays_below_two_megabytes() -> None:
+    from tfcli.cli.trace_page import draw_page
+    from tfcli.insight.passages import Passage
+    from tfcli.insight.trace import Copy, Novelty, Span, Trace
+    from tfcli.insight.training_text import Place
+
+    text = b"<&> words and words, again; " * 40_000
+    passages = tuple(Passage(Place("a" * 50, 1, None), "<" * 80, ">" * 80) for _ in range(10))
+    spans = tuple(
+        Span(number + 1, 28 * number, 28 * number + 27, 5, -9.0, 99, passages)
+        for number in range(40_000)
+    )
+    novelty = tuple(Novelty(n, 0.5, None) for n in range(1, 11))
+    trace = Trace(text, spans, Copy(0, 27, 5), novelty, 5, 5, 5, 0)
+    assert len(draw_page(trace, "tale").encode()) < 2_000_000
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["nothing"], 66, "not found"),
+        (["book.txt"], 66, "try: tfcli trace RUN --file book.txt"),
+        (["tale", "--html", "page.txt"], 2, "does not end in .html"),
+        (["tale", "--file", "nothing.txt"], 66, "nothing.txt"),
+    ],
+)
+def test_what_cannot_be_done_is_said(
+    trained: Shell, arguments: list[str], code: int, said: str
+) -> None:
+    done = trained("trace", *arguments, stdin=b"Ann")
+    assert done.code == code
+    assert said in done.err
+
+
+def test_a_text_that_has_changed_is_refused(trained: Shell, tmp_path: Path) -> None:
+    shutil.copytree(trained.folder, tmp_path / "work")
+    shell = RealShell(tmp_path / "work")
+    path = shell.folder / "book.txt"
+    record = read_json(shell.folder / "checkpoints/tale/run.json")
+    record["corpus"]["sources"] = [str(path)]
+    record.pop("sha256", None)
+    write_checked_json(shell.folder / "checkpoints/tale/run.json", record)
+    path.write_text(BOOK.replace("Ann", "Eva", 1))
+    done = shell("trace", "tale", stdin=b"Ann saw the moon.")
+    assert (done.code, done.out) == (65, b"")
+    assert "not what it was trained on" in done.err
+    (shell.folder / "old.txt").write_text(BOOK)
+    done = shell("trace", "tale", "--source", "old.txt", "--json", stdin=b"Ann saw the moon.")
+    assert done.code == 0, done.err
+    assert json.loads(done.out)["longest"]["text"] == "Ann saw the moon"

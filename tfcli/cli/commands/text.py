@@ -1,0 +1,221 @@
+"""`tfcli text`: filters for a text before it is trained on, each in a pipe."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from tfcli.cli import piped_text, streams
+from tfcli.cli.command import Command, Group, takes_options
+from tfcli.cli.shared_options import JsonOption, QuietOption, seed_option, typer_option
+from tfcli.errors import ConflictError, UsageError
+from tfcli.insight.canaries import EACH, REPEATS, TEMPLATE, make_key, plant, write_key
+from tfcli.options import OptionError, Options, option
+
+Unit = Literal["line", "paragraph", "document", "span"]
+LEAST_SPAN = 32  # bytes: shorter stretches are phrases, which a language consists of
+WRITTEN_AT_ONCE = 1 << 16  # bytes
+
+app = typer.Typer(
+    cls=Group, no_args_is_help=True, help="Look through a text before it is trained on."
+)
+
+
+@app.callback()
+def main() -> None:
+    """Look through a text before it is trained on."""
+
+
+# --- canaries -----------------------------------------------------------------------------------
+
+
+def parse_repeats(text: str) -> tuple[int, ...]:
+    """`1,4,16,64`.
+
+    Raises:
+        ValueError: it is something else.
+
+    """
+    if not re.fullmatch(r"\d{1,5}(,\d{1,5})*", text):
+        raise ValueError(f"must be whole numbers such as 1,4,16,64, not {text!r}")
+    return tuple(map(int, text.split(",")))
+
+
+@dataclass(frozen=True, kw_only=True)
+class CanaryOptions(Options):
+    """Which canaries are planted."""
+
+    repeats: tuple[int, ...] = option(
+        REPEATS, metavar="N,N", from_text=parse_repeats, shown_default="1,4,16,64",
+        help="How often each canary is planted; 0: never, for comparison.",
+    )  # fmt: skip
+    each: int = option(EACH, min=1, max=1000, help="Canaries for each number of repeats.")
+    template: str = option(
+        TEMPLATE, metavar="TEXT", help="The line of a canary, with {} for its secret."
+    )
+    seed: int = seed_option()
+
+
+@app.command("canaries", cls=Command)
+@takes_options
+def canaries(
+    options: CanaryOptions,
+    key: Annotated[
+        Path, typer_option("--key", help="Where to write what was planted.", metavar="FILE")
+    ],
+    quiet: QuietOption = False,
+) -> None:
+    """Plant made-up secrets in a text, to see later how well a model keeps them.
+
+    Reads plain text on stdin, and writes it with the canaries to stdout. They
+    are lines of their own in its first four fifths, so that none is held out.
+
+    tfcli text canaries --key canaries.json < book.txt > planted.txt
+    """
+    reporter = streams.Reporter(quiet=quiet)
+    if key.exists():
+        raise ConflictError(f"{key} already exists", hint="choose another --key FILE")
+    made = make_key(options.template, options.repeats, options.each, options.seed)
+    planted = plant(_read(), made)
+    write_key(key, made)
+    streams.write_result(planted.encode())
+    count = sum(canary.repeats for canary in made.canaries)
+    reporter.note(
+        f"Planted {streams.counted(len(made.canaries), 'canary').replace('canarys', 'canaries')} "
+        f"in {streams.counted(count, 'line')}; {key} says which."
+    )
+    reporter.next(f"tfcli audit memory RUN --canaries {shlex.quote(str(key))}   # after training")
+
+
+# --- personal data ------------------------------------------------------------------------------
+
+
+@app.command("scan", cls=Command)
+def scan(
+    files: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="FILE", help="Files, folders, globs.", show_default="stdin"),
+    ] = None,
+    redact: Annotated[
+        bool,
+        typer_option("--redact", help="Write stdin with [EMAIL], [PHONE], ... for what was found."),
+    ] = False,
+    json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Look for personal data and secrets: where they are, and how many.
+
+    Email addresses, telephone, card and account numbers (IBAN), DNI and NIE,
+    IP addresses, keys of programs; with a check digit where there is one.
+    Values are masked, and nothing is changed unless --redact is given.
+
+    tfcli text scan book.txt letters/
+    tfcli text scan --redact < book.txt > redacted.txt
+    """
+    from tfcli.cli.text_scan import redact_stdin, scan_files, show_scan
+
+    if redact:
+        if files or json:
+            raise UsageError("--redact reads stdin, and writes it to stdout",
+                             hint="tfcli text scan --redact < FILE > REDACTED")  # fmt: skip
+        _require_stdin("tfcli text scan --redact < FILE > REDACTED")
+        redact_stdin(streams.Reporter(quiet=quiet))
+        return
+    if not files:
+        _require_stdin("tfcli text scan FILE   # or pipe it in")
+    reporter = streams.Reporter(quiet=quiet)
+    show_scan(scan_files(files or ["-"], reporter), json=json)
+
+
+# --- repeats ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class DedupOptions(Options):
+    """What counts as a repeat."""
+
+    by: Unit = option(
+        "line", help="What is compared: lines, paragraphs (between blank lines), documents "
+        "(between lines with <|endoftext|>), or any stretch of bytes.",
+    )  # fmt: skip
+    min_bytes: int | None = option(
+        None, min=1, max=1_000_000, shown_default="50, for spans 200",
+        help="Shorter ones stay, however often they are there.",
+    )  # fmt: skip
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.by == "span" and self.min_bytes is not None and self.min_bytes < LEAST_SPAN:
+            raise OptionError("min_bytes", f"must be at least {LEAST_SPAN} for spans")
+
+
+@app.command("dedup", cls=Command)
+@takes_options
+def dedup(
+    options: DedupOptions,
+    report: Annotated[
+        bool, typer_option("--report", help="Tell what would be left out, and write no text.")
+    ] = False,
+    json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Leave out what a text repeats; the first of equal ones stays.
+
+    Reads plain text on stdin, and writes it to stdout. Lines are compared
+    without white space around them; JSON lines with --by line.
+
+    tfcli text dedup --by paragraph < book.txt > short.txt
+    """
+    from tfcli.insight.repeats import LEAST, Removed, without_repeats
+    from tfcli.text.readers import read_stdin
+
+    _require_stdin("tfcli text dedup < FILE > SHORTER")
+    reporter = streams.Reporter(quiet=quiet)
+    removed = Removed()
+    least = options.min_bytes or LEAST[options.by]
+    kept: list[bytes] = []
+    size = 0
+    for piece in without_repeats(read_stdin(), options.by, least, removed):
+        if report or json:
+            continue
+        kept.append(piece)
+        size += len(piece)
+        if size >= WRITTEN_AT_ONCE:
+            streams.write_result(b"".join(kept))
+            kept, size = [], 0
+    if kept:
+        streams.write_result(b"".join(kept))
+    unit = "stretch" if options.by == "span" else options.by
+    many = {"stretch": "stretches"}.get(unit, f"{unit}s") if removed.units != 1 else unit
+    share = removed.bytes / removed.total_bytes if removed.total_bytes else 0.0
+    said = (
+        f"{removed.units:,} repeated {many}, {removed.bytes:,} of {removed.total_bytes:,} bytes "
+        f"({share:.1%})"
+    )
+    if json:
+        counted = {"by": options.by, "min_bytes": least, "removed": removed.units,
+                   "removed_bytes": removed.bytes, "bytes": removed.total_bytes}  # fmt: skip
+        streams.write_json_result(counted)
+    elif report:
+        streams.write_result(f"Would leave out {said}.\n".encode())
+    else:
+        reporter.note(f"Left out {said}.")
+
+
+def _require_stdin(hint: str) -> None:
+    if not piped_text.stdin_is_piped():
+        raise UsageError("no text", hint=hint)
+    piped_text.mention_waiting("the text")
+
+
+def _read() -> str:
+    if not piped_text.stdin_is_piped():
+        raise UsageError(
+            "no text", hint="tfcli text canaries --key canaries.json < book.txt > planted.txt"
+        )
+    return piped_text.read_piped_text("the text")[0]

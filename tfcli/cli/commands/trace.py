@@ -1,0 +1,128 @@
+"""`tfcli trace`: which passages of a run's training text a text repeats."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tfcli.cli import piped_text, streams
+from tfcli.cli.shared_options import JsonOption, QuietOption, typer_option
+from tfcli.errors import ConflictError, NotFoundError, UsageError
+
+if TYPE_CHECKING:
+    from tfcli.insight.trace import Trace
+    from tfcli.runs.run import Run
+
+OPENERS = {"darwin": "open", "win32": "start"}
+
+
+def trace(
+    run: Annotated[
+        str | None,
+        typer.Argument(metavar="RUN", help="A run's name or path.", show_default="the newest"),
+    ] = None,
+    file: Annotated[
+        Path | None,
+        typer_option("--file", "-f", help="The text to trace.", metavar="FILE",
+                     shown_default="stdin"),
+    ] = None,
+    html: Annotated[
+        Path | None,
+        typer_option("--html", help="Write a page instead, one file without scripts.",
+                     metavar="FILE"),
+    ] = None,
+    source: Annotated[
+        list[str] | None,
+        typer_option("--source", help="The run's training text, only if it has moved.",
+                     metavar="FILE"),
+    ] = None,
+    json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:  # fmt: skip
+    """Trace a text to the training text of a run.
+
+    Marks the longest stretches that both have word for word and that chance
+    hardly explains, names file and line, and tells how many n-grams are new.
+
+    tfcli generate "Once upon a" | tfcli trace
+    tfcli trace tale --file story.txt --html story.html
+    """
+    from tfcli.cli.render import progress
+    from tfcli.insight.trace import READINGS
+    from tfcli.insight.trace import trace as trace_text
+    from tfcli.insight.training_text import TrainingText
+
+    reporter = streams.Reporter(quiet=quiet)
+    _require_page(html)
+    training = TrainingText(_find(run), source or ())
+    text = _read(file)
+    total = READINGS * training.bytes
+    with progress("Reading the training text", total=total, quiet=quiet) as done:
+        found = trace_text(text, training, done)
+    if json:
+        streams.write_json_result({"run": training.run.name} | found.to_json())
+    _show(found, training.run, file, html, reporter, json=json)
+
+
+def _show(
+    found: Trace, run: Run, file: Path | None, html: Path | None, reporter: streams.Reporter,
+    *, json: bool,
+) -> None:  # fmt: skip
+    """Writes what was found where it was asked for."""
+    if html is not None:
+        from tfcli.cli.trace_page import draw_page
+        from tfcli.files import write_file
+
+        page = draw_page(found, run.name).encode()
+        write_file(html, page)
+        reporter.note(f"Wrote {html} ({len(page) / 1000:.1f} kB).")
+        reporter.next(f"{OPENERS.get(sys.platform, 'xdg-open')} {shlex.quote(str(html))}")
+    elif not json:
+        from tfcli.cli.trace_output import write_trace
+
+        write_trace(found)
+        named = f"--file {shlex.quote(str(file))} " if file else "< TEXT "
+        reporter.next(f"tfcli trace {shlex.quote(run.argument)} {named}--html trace.html")
+
+
+def _find(name: str | None) -> Run:
+    """The run; where a text was named instead, the error says how to trace that."""
+    from tfcli.runs.run import find_run
+
+    try:
+        return find_run(name)[0]
+    except NotFoundError as error:
+        if name is not None and Path(name).is_file():
+            error.hint = f"tfcli trace RUN --file {shlex.quote(name)}   # to trace that text"
+        raise
+
+
+def _read(file: Path | None) -> bytes:
+    """The text to trace."""
+    if file is None:
+        if not piped_text.stdin_is_piped():
+            raise UsageError(
+                "no text to trace", hint="tfcli trace RUN --file FILE   # or pipe it in"
+            )
+        return piped_text.read_piped_text("the text to trace")[0].encode()
+    from tfcli.text.documents import NEVER
+    from tfcli.text.readers import read_chunks
+    from tfcli.text.reading_options import ReadingOptions
+
+    plain = ReadingOptions(format="text", separator=NEVER.decode(errors="surrogateescape"))
+    return b"".join(chunk.data for chunk in read_chunks(file, plain))
+
+
+def _require_page(html: Path | None) -> None:
+    """Raises unless `html` names a page: no other file is ever overwritten."""
+    if html is None:
+        return
+    if html.suffix.lower() not in {".html", ".htm"}:
+        hint = f"--html {shlex.quote(str(html.with_suffix('.html')))}" if html.name else None
+        raise UsageError(f"--html {str(html)!r} does not end in .html", hint=hint)
+    if html.is_dir():
+        raise ConflictError(f"{html} is a folder", hint="choose another path for --html")
