@@ -149,6 +149,7 @@ def test_layouts_of_sentencepiece(kind: str, tmp_path: Path) -> None:
     assert own.token_bytes[own.encode("€")[-1]] == "€".encode()[-1:]
     (tmp_path / "tokenizer.model").write_bytes(own.serialized)
     put(tmp_path, tokenizer=content)
+    assert find_tokenizer_in(tmp_path).serialized == own.serialized
     for path in (tmp_path, tmp_path / "tokenizer.model", tmp_path / "tokenizer.json"):
         found = find_tokenizer_in(path)
         assert found.special == own.special
@@ -339,6 +340,19 @@ def test_hostile_gguf_metadata_are_refused(name: str) -> None:
 
 
 # --- nothing to find ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["nothing", "nothing.gguf", "nothing.json"])
+def test_path_that_is_not_there_is_not_found(name: str, tmp_path: Path) -> None:
+    with pytest.raises(NotFoundError, match=f"{name} not found"):
+        find_tokenizer_in(tmp_path / name)
+
+
+@pytest.mark.parametrize("name", ["tokenizer.model", "README.md"])
+def test_file_that_is_no_tokenizer_is_refused(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(b"a text")
+    with pytest.raises(DataError, match="not a SentencePiece model"):
+        find_tokenizer_in(tmp_path / name)
 
 
 def test_folder_without_a_tokenizer_is_not_found(tmp_path: Path) -> None:

@@ -68,7 +68,7 @@ def _add_byte_level(writer: Any, vocabulary: ByteLevelVocabulary, rows: int) -> 
     writer.add_tokenizer_pre(_scanner_name(vocabulary))
     writer.add_token_list(tokens)
     writer.add_token_types([int(type) for type in types])
-    writer.add_token_merges([" ".join(pair) for pair in vocabulary.merges])
+    writer.add_token_merges([" ".join(pair) for pair in vocabulary.pairs()])
     _add_ids(writer, unk=vocabulary.unk, bos=vocabulary.bos, eos=vocabulary.eos)
     writer.add_add_bos_token(vocabulary.add_bos)
     writer.add_add_space_prefix(bool(vocabulary.prefix))

@@ -46,6 +46,8 @@ def find_tokenizer_in(path: Path) -> Tokenizer:
         UsageError: the library that it needs is missing.
 
     """
+    if not path.exists():
+        raise NotFoundError(f"{path} not found")
     if path.suffix == ".gguf" and path.is_file():
         return tokenizer_from_gguf(GgufFile(path).metadata)
     folder, files = path, {DESCRIBED, MODEL, VOCAB}

@@ -64,7 +64,7 @@ class ByteLevelVocabulary:
 
     Attributes:
         ids: of the model's tokens, spelled in the characters of bytes.
-        merges: the pairs that are merged, the earliest first, as the file has them.
+        merges_in_file: the pairs that are merged, the earliest first: texts or lists; see `pairs`.
         added: by id.
         pre_tokenizer: the scanner as JSON, without a space put in front.
         prefix: the space that it puts in front of a text, or nothing.
@@ -75,7 +75,7 @@ class ByteLevelVocabulary:
     """
 
     ids: dict[str, int]
-    merges: list[Any]
+    merges_in_file: list[Any]
     added: dict[int, AddedToken]
     pre_tokenizer: dict[str, Any]
     prefix: str
@@ -86,7 +86,7 @@ class ByteLevelVocabulary:
     add_bos: bool
 
     def pairs(self) -> list[tuple[str, str]]:
-        """The merges as pairs.
+        """The pairs that are merged, the earliest first; made anew each time.
 
         Raises:
             DataError: one is not a pair of tokens.
@@ -95,7 +95,7 @@ class ByteLevelVocabulary:
         try:
             pairs = [
                 tuple(merge.split(" ") if isinstance(merge, str) else merge)
-                for merge in self.merges
+                for merge in self.merges_in_file
             ]
         except TypeError as error:
             raise _unusable(f"a merge is not a pair of tokens: {error}") from None

@@ -243,7 +243,7 @@ def _write_varint(number: int) -> bytes:
 
 
 def with_added(model: bytes, added: Iterable[tuple[int, str, bool]]) -> bytes:
-    """A serialized model with the tokens that were added to it elsewhere.
+    """A serialized model with the tokens that were added to it elsewhere; itself if it has them.
 
     Special ones become control pieces, so that no text is encoded as them; the others
     user-defined. All else of the model stays as it is.
@@ -252,13 +252,21 @@ def with_added(model: bytes, added: Iterable[tuple[int, str, bool]]) -> bytes:
         added: id, text, and whether it is special.
 
     Raises:
-        DataError: an id has another text in the model, or ids between are missing.
+        DataError: it is no model; an id has another text in it; or ids between are missing.
 
     """
-    fields = list(_fields(model))
-    pieces = [value for field, value in fields if field == PIECES]
-    changed = False
-    for i, text, special in sorted(added):
+    try:
+        fields = list(_fields(model))
+        pieces = [value for field, value in fields if field == PIECES]
+        changed = _with_added(pieces, sorted(added))
+        return model if changed == pieces else _with_pieces(fields, changed)
+    except (ValueError, IndexError, TypeError, struct.error) as error:
+        raise DataError("this is not a SentencePiece model", why=str(error)) from None
+
+
+def _with_added(pieces: list[bytes | int], added: list[tuple[int, str, bool]]) -> list[bytes | int]:
+    pieces = list(pieces)
+    for i, text, special in added:
         if i > len(pieces):
             raise DataError(
                 "an added token leaves ids without a piece", why=f"{text[:40]!r}: {i:,}"
@@ -274,8 +282,7 @@ def with_added(model: bytes, added: Iterable[tuple[int, str, bool]]) -> bytes:
             continue  # a piece that is no special token is found in a text anyway
         type = PieceType.CONTROL if special else PieceType.USER_DEFINED
         pieces[i : i + 1] = [_write_piece(Piece(own.text if own else spelled, 0.0, type))]
-        changed = True
-    return _with_pieces(fields, pieces) if changed else model
+    return pieces
 
 
 def with_user_defined(model: bytes, texts: Sequence[str], place: int) -> bytes:
