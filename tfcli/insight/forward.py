@@ -121,7 +121,8 @@ class Model:
         self.config = config
         self.weights = {name: to_float32(weight) for name, weight in weights.items()}
         self._positions = position_table(config, self.weights)
-        self._rotary = rotary_tables(config) if config.positions == "rotary" else None
+        rotary = config.positions == "rotary"
+        self._rotary = rotary_tables(config, config.context_length) if rotary else None
 
     def run(self, ids: Sequence[int]) -> ForwardValues:
         """Everything, for at most `context_length` tokens."""

@@ -121,7 +121,7 @@ class NumpyEngine:
         wanted: Integers,
         logits: Logits,
     ) -> None:
-        """Adds tokens to rows; puts the logits after those with the indices `wanted` into `logits`."""
+        """Adds tokens to rows; their logits after `wanted` go into `logits`."""
         caches, weights = self._caches, self._weights
         batch = _Batch(rows, caches.lengths[list(rows)], [len(own) for own in tokens])
         x = self._embed(np.concatenate([np.asarray(own) for own in tokens]), batch.positions)

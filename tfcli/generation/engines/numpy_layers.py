@@ -75,7 +75,7 @@ class Matrix:
         """W x^T, with x (N, in): (out, N)."""
         parts = [to_float32(part) @ x.T for part in converted_parts(self.weight)]
         y = parts[0] if len(parts) == 1 else np.concatenate(parts)
-        return y if self.scales is None else y * self.scales[:, None]  # type: ignore[no-any-return]
+        return y if self.scales is None else y * self.scales[:, None]
 
     @property
     def nbytes(self) -> int:
@@ -102,7 +102,7 @@ class Linear:
 
     def __call__(self, x: Array) -> Array:  # (N, in) -> (N, out)
         y = np.concatenate([matrix @ x for matrix in self.matrices]).T
-        return y if self.bias is None else y + self.bias  # type: ignore[no-any-return]
+        return y if self.bias is None else y + self.bias
 
     @property
     def nbytes(self) -> int:
