@@ -19,12 +19,14 @@ from tests.generation.conftest import numpy_engine, pure_engine, random_model
 from tests.model.helpers import CONFIGS, configs
 from tfcli.generation.engines import numpy_engine as numpy_engine_module
 from tfcli.generation.engines.engine import Engine
+from tfcli.generation.engines.numpy_engine import NumpyEngine
 from tfcli.generation.engines.numpy_layers import quantize
 from tfcli.generation.engines.row_caches import RowCaches
 from tfcli.generation.engines.torch_engine import FixedStep, TorchEngine
 from tfcli.model import cache as cache_module
 from tfcli.model.cache import KVCache
 from tfcli.model.config import ModelConfig
+from tfcli.model.safetensors_file import to_bfloat16, to_float32
 from tfcli.model.transformer import Transformer
 from tfcli.runtime.device import Device
 
@@ -264,6 +266,89 @@ def test_int8_is_close_to_float32_and_equal_in_prefill_and_decoding(variant: str
     expected = logits_of_model(model, text)
     assert np.abs(at_once - expected).max() < 0.1 * np.abs(expected).max()
     assert not np.allclose(at_once, expected, atol=1e-6)
+
+
+def in_format(model: Transformer, format: str) -> dict[str, np.ndarray]:
+    """The weights of a model, rounded to a number format."""
+    weights = {name: weight.detach().numpy() for name, weight in model.named_parameters()}
+    if format == "bfloat16":
+        return {name: to_bfloat16(weight) for name, weight in weights.items()}
+    return {name: weight.astype(format) for name, weight in weights.items()}
+
+
+every_format = pytest.mark.parametrize("format", ["float32", "bfloat16", "float16"])
+
+
+@every_format
+@pytest.mark.parametrize("native", [False, True])
+@pytest.mark.parametrize("variant", CONFIGS)
+def test_weights_of_a_file_give_the_logits_of_the_same_numbers_in_float32(
+    variant: str, native: bool, format: str
+) -> None:
+    model = random_model(CONFIGS[variant])
+    weights = in_format(model, format)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            parameter.copy_(torch.from_numpy(np.array(to_float32(weights[name]))))
+    text = [1, 5, 3, 7, 2, 2, 9, 10, 4]
+    expected = logits_of_model(model, text)
+    engine = NumpyEngine(model.config, weights, native=native)
+    logits = engine.forward_all([0], [text])
+    np.testing.assert_allclose(logits, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
+    if format != "float32":
+        assert (
+            engine.weight_bytes
+            == NumpyEngine(model.config, in_format(model, "float32")).weight_bytes // 2
+        )
+
+
+def test_matrices_are_used_where_they_lie() -> None:
+    model = random_model(CONFIGS["modern, untied head"])
+    for format in ("float32", "bfloat16", "float16"):
+        weights = in_format(model, format)
+        for block in NumpyEngine(model.config, weights)._weights.blocks:
+            for linear in (block.qkv, block.out_proj, block.up, block.down):
+                for matrix in linear.matrices:
+                    assert any(matrix.weight is weight for weight in weights.values())
+
+
+@every_format
+@pytest.mark.parametrize("int8", [False, True])
+@given(config=configs(), data=st.data())
+@settings(max_examples=15)
+def test_a_row_has_the_same_bits_alone_and_in_any_batch(
+    int8: bool, format: str, config: ModelConfig, data: st.DataObject
+) -> None:
+    engine = NumpyEngine(config, in_format(random_model(config), format), ROWS, int8=int8)
+    if engine.native is None:
+        pytest.skip("numpy orders its sums as it likes")
+    token = st.integers(0, config.vocab_size - 1)
+    texts = [
+        data.draw(st.lists(token, min_size=1, max_size=config.context_length)) for _ in range(ROWS)
+    ]
+    together = np.split(
+        engine.forward_all(range(ROWS), texts), np.cumsum([len(text) for text in texts])[:-1]
+    )
+    for text, logits in zip(texts, together, strict=True):
+        engine.reset(0)
+        one_by_one = [engine.forward([0], [[each]])[0] for each in text]
+        np.testing.assert_array_equal(one_by_one, logits)
+
+
+def test_long_prompts_are_read_in_portions_with_the_same_result(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for config in CONFIGS.values():
+        model = random_model(config)
+        whole = numpy_engine(model, 2)
+        texts = [[1, 5, 3, 7, 2, 2, 9], [10, 4, 8]]
+        expected = whole.forward_all([1, 0], texts)
+        portioned = numpy_engine(model, 2)
+        monkeypatch.setattr(portioned, "_portion", 3)
+        assert_close(portioned.forward_all([1, 0], texts), expected)
+        portioned.reset(0)
+        portioned.reset(1)
+        assert_close(portioned.forward([1, 0], texts), expected[[6, 9]])
 
 
 def test_blocked_prefill_equals_whole_prefill(monkeypatch: pytest.MonkeyPatch) -> None:
