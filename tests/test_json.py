@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -244,6 +245,17 @@ def test_scores(trained: Shell) -> None:
 def test_where_a_text_comes_from(trained: Shell) -> None:
     (found,) = objects(trained, "trace", "tale", "--json", stdin=b"Nobody saw a ship by the sea.")
     require_documented(found, table("tfcli trace --json"))
+
+
+def test_what_a_model_knows_by_heart(trained: Shell, tmp_path: Path) -> None:
+    key = str(tmp_path / "key.json")
+    assert trained("text", "canaries", "--key", key, stdin=b"Ann saw.\n" * 300).code == 0
+    audit = ("audit", "memory", "tale", "--windows", "20", "--json")
+    (found,) = objects(trained, *audit)
+    require_documented(found, table("tfcli audit memory --json"))
+    (found,) = objects(trained, *audit, "--canaries", key)
+    require_documented(found, table("tfcli audit memory --json"))
+    assert len(found["canaries"]) == 8
 
 
 # --- the rest -----------------------------------------------------------------------------------

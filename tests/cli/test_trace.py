@@ -114,6 +114,7 @@ def test_a_text_that_has_changed_is_refused(trained: Shell, tmp_path: Path) -> N
     path = shell.folder / "book.txt"
     record = read_json(shell.folder / "checkpoints/tale/run.json")
     record["corpus"]["sources"] = [str(path)]
+    record.pop("sha256", None)
     write_checked_json(shell.folder / "checkpoints/tale/run.json", record)
     path.write_text(BOOK.replace("Ann", "Eva", 1))
     done = shell("trace", "tale", stdin=b"Ann saw the moon.")

@@ -17,12 +17,14 @@ from tfcli import __version__
 from tfcli.cli import streams
 from tfcli.cli.command import Command, Group
 from tfcli.cli.commands import (
+    audit,
     demo,
     doctor,
     exchange,
     generate,
     runs,
     score,
+    text,
     tokenizer,
     trace,
     train,
@@ -58,6 +60,8 @@ app.command("train", cls=Command)(train.train)
 app.command("generate", cls=Command)(generate.generate)
 app.command("score", cls=Command)(score.score)
 app.command("trace", cls=Command)(trace.trace)
+app.add_typer(audit.app, name="audit")
+app.add_typer(text.app, name="text")
 app.add_typer(tokenizer.app, name="tokenizer")
 app.add_typer(runs.app, name="runs")
 app.command("export", cls=Command)(exchange.export_run)

@@ -76,6 +76,40 @@ def progress(
             bar.stop()
 
 
+@contextlib.contextmanager
+def share_progress(what: str, *, quiet: bool) -> Iterator[Callable[[float], None]]:
+    """The same for work that is not counted in bytes.
+
+    Yields:
+        a function to call with the share that is done, from 0 to 1.
+
+    """
+    from tfcli.cli.humanize import format_duration
+
+    started = shown = time.monotonic()
+    on_terminal = streams.is_terminal(sys.stderr)
+
+    def report(share: float) -> None:
+        nonlocal shown
+        now = time.monotonic()
+        every = 0.2 if on_terminal else LINE_EVERY
+        if quiet or now - started < streams.PROGRESS_DELAY or now - shown < every or not share:
+            return
+        shown = now
+        left = format_duration((now - started) * (1 - share) / share)
+        line = f"{what}: {share:.0%}, {left} left"
+        if on_terminal:
+            streams.draw_line(line)
+        else:
+            streams.say(line)
+
+    try:
+        yield report
+    finally:
+        if on_terminal and not quiet and shown > started:
+            streams.draw_line("")
+
+
 def _start_bar(what: str, total: int | None) -> Progress:
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 

@@ -81,24 +81,31 @@ class Extraction:
 
 
 def choose_windows(
-    blocks: Iterable[Block], total: int, tokenizer: Tokenizer, *, context: int, count: int = WINDOWS
+    blocks: Iterable[Block],
+    total: int,
+    tokenizer: Tokenizer,
+    *,
+    context: int,
+    count: int = WINDOWS,
+    lengths: Sequence[int] = LENGTHS,
 ) -> tuple[list[Window], int]:
     """Windows evenly spaced over a text, without overlap.
 
     Args:
         total: bytes of the text, about.
         context: how many tokens the model can read.
+        lengths: that a half may have, the longest first.
 
     Returns:
-        The windows, and how many bytes each half has, or a token more: as many of LENGTHS as fit
-        into the context and the documents. No windows for a text that is too short.
+        The windows, and how many bytes each half has, or a token more: the most that fit into the
+        context and into the documents. No windows for a text that is too short.
 
     """
-    longest = 2 * LENGTHS[0] + MARGIN
+    longest = 2 * lengths[0] + MARGIN
     count = max(1, min(count, total // longest))
     starts = [total * number // count for number in range(count)]
     cut = list(_cut(blocks, starts, longest))
-    for length in LENGTHS:
+    for length in lengths:
         windows = [
             window for data, place in cut if (window := _halves(data, place, tokenizer, length))
         ]
@@ -106,7 +113,7 @@ def choose_windows(
         fitting = [w for w in windows if len(w.prompt) + len(w.target) <= context]
         if fitting and 2 * len(fitting) > len(cut):
             return fitting, length
-    return [], LENGTHS[-1]
+    return [], lengths[-1]
 
 
 def _cut(
