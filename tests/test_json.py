@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import Shell
+from tests.conftest import Called, Shell
 from tests.pages import read_page
 from tfcli.generation.request_lines import KEYS as REQUEST_KEYS
 from tfcli.training import events
@@ -256,6 +256,17 @@ def test_what_a_model_knows_by_heart(trained: Shell, tmp_path: Path) -> None:
     (found,) = objects(trained, *audit, "--canaries", key)
     require_documented(found, table("tfcli audit memory --json"))
     assert len(found["canaries"]) == 8
+
+
+def test_what_is_in_a_text(called: Called) -> None:
+    (called.folder / "a.txt").write_text("Write to ann@example.org.\n" * 2)
+    found = json.loads(called("text", "scan", "a.txt", "--json").out)
+    require_documented(found, table("tfcli text scan --json"))
+
+
+def test_what_a_text_repeats(shell: Shell) -> None:
+    (found,) = objects(shell, "text", "dedup", "--json", stdin=b"A line that is long enough.\n" * 9)
+    require_documented(found, table("tfcli text dedup --json"))
 
 
 # --- the rest -----------------------------------------------------------------------------------

@@ -6,16 +6,20 @@ import re
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from tfcli.cli import piped_text, streams
 from tfcli.cli.command import Command, Group, takes_options
-from tfcli.cli.shared_options import QuietOption, seed_option, typer_option
+from tfcli.cli.shared_options import JsonOption, QuietOption, seed_option, typer_option
 from tfcli.errors import ConflictError, UsageError
 from tfcli.insight.canaries import EACH, REPEATS, TEMPLATE, make_key, plant, write_key
-from tfcli.options import Options, option
+from tfcli.options import OptionError, Options, option
+
+Unit = Literal["line", "paragraph", "document", "span"]
+LEAST_SPAN = 32  # bytes: shorter stretches are phrases, which a language consists of
+WRITTEN_AT_ONCE = 1 << 16  # bytes
 
 app = typer.Typer(
     cls=Group, no_args_is_help=True, help="Look through a text before it is trained on."
@@ -86,6 +90,127 @@ def canaries(
         f"in {streams.counted(count, 'line')}; {key} says which."
     )
     reporter.next(f"tfcli audit memory RUN --canaries {shlex.quote(str(key))}   # after training")
+
+
+# --- personal data ------------------------------------------------------------------------------
+
+
+@app.command("scan", cls=Command)
+def scan(
+    files: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="FILE", help="Files, folders, globs.", show_default="stdin"),
+    ] = None,
+    redact: Annotated[
+        bool,
+        typer_option("--redact", help="Write stdin with [EMAIL], [PHONE], ... for what was found."),
+    ] = False,
+    json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Look for personal data and secrets: where they are, and how many.
+
+    Email addresses, telephone, card and account numbers (IBAN), DNI and NIE,
+    IP addresses, keys of programs; with a check digit where there is one.
+    Values are masked, and nothing is changed unless --redact is given.
+
+    tfcli text scan book.txt letters/
+    tfcli text scan --redact < book.txt > redacted.txt
+    """
+    from tfcli.cli.text_scan import redact_stdin, scan_files, show_scan
+
+    if redact:
+        if files or json:
+            raise UsageError("--redact reads stdin, and writes it to stdout",
+                             hint="tfcli text scan --redact < FILE > REDACTED")  # fmt: skip
+        _require_stdin("tfcli text scan --redact < FILE > REDACTED")
+        redact_stdin(streams.Reporter(quiet=quiet))
+        return
+    if not files:
+        _require_stdin("tfcli text scan FILE   # or pipe it in")
+    reporter = streams.Reporter(quiet=quiet)
+    show_scan(scan_files(files or ["-"], reporter), json=json)
+
+
+# --- repeats ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class DedupOptions(Options):
+    """What counts as a repeat."""
+
+    by: Unit = option(
+        "line", help="What is compared: lines, paragraphs (between blank lines), documents "
+        "(between lines with <|endoftext|>), or any stretch of bytes.",
+    )  # fmt: skip
+    min_bytes: int | None = option(
+        None, min=1, max=1_000_000, shown_default="50, for spans 200",
+        help="Shorter ones stay, however often they are there.",
+    )  # fmt: skip
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.by == "span" and self.min_bytes is not None and self.min_bytes < LEAST_SPAN:
+            raise OptionError("min_bytes", f"must be at least {LEAST_SPAN} for spans")
+
+
+@app.command("dedup", cls=Command)
+@takes_options
+def dedup(
+    options: DedupOptions,
+    report: Annotated[
+        bool, typer_option("--report", help="Tell what would be left out, and write no text.")
+    ] = False,
+    json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Leave out what a text repeats; the first of equal ones stays.
+
+    Reads plain text on stdin, and writes it to stdout. Lines are compared
+    without white space around them; JSON lines with --by line.
+
+    tfcli text dedup --by paragraph < book.txt > short.txt
+    """
+    from tfcli.insight.repeats import LEAST, Removed, without_repeats
+    from tfcli.text.readers import read_stdin
+
+    _require_stdin("tfcli text dedup < FILE > SHORTER")
+    reporter = streams.Reporter(quiet=quiet)
+    removed = Removed()
+    least = options.min_bytes or LEAST[options.by]
+    kept: list[bytes] = []
+    size = 0
+    for piece in without_repeats(read_stdin(), options.by, least, removed):
+        if report or json:
+            continue
+        kept.append(piece)
+        size += len(piece)
+        if size >= WRITTEN_AT_ONCE:
+            streams.write_result(b"".join(kept))
+            kept, size = [], 0
+    if kept:
+        streams.write_result(b"".join(kept))
+    unit = "stretch" if options.by == "span" else options.by
+    many = {"stretch": "stretches"}.get(unit, f"{unit}s") if removed.units != 1 else unit
+    share = removed.bytes / removed.total_bytes if removed.total_bytes else 0.0
+    said = (
+        f"{removed.units:,} repeated {many}, {removed.bytes:,} of {removed.total_bytes:,} bytes "
+        f"({share:.1%})"
+    )
+    if json:
+        counted = {"by": options.by, "min_bytes": least, "removed": removed.units,
+                   "removed_bytes": removed.bytes, "bytes": removed.total_bytes}  # fmt: skip
+        streams.write_json_result(counted)
+    elif report:
+        streams.write_result(f"Would leave out {said}.\n".encode())
+    else:
+        reporter.note(f"Left out {said}.")
+
+
+def _require_stdin(hint: str) -> None:
+    if not piped_text.stdin_is_piped():
+        raise UsageError("no text", hint=hint)
+    piped_text.mention_waiting("the text")
 
 
 def _read() -> str:
