@@ -170,6 +170,7 @@ PRINTED = {
     "best checkpoint": "Checkpoint", "initialized from": "Fine-tuning", "run": "Run",
     "parameters sharded": "FSDP", "int8": "Quantization", "finish_reason": "Finish reason",
     "format_probability": "Structured output",
+    "New n-grams": "New n-grams", "span": "Span", "Extractable": "Extractable",
     "eos": "Finish reason", "logprobs": "Logits, logprobs", "FLOPs": "FLOPs",
 }  # fmt: skip
 # What the pages and the help speak of.
@@ -178,7 +179,7 @@ TERMS = {
     "Greedy", "Attention", "Feed-forward", "Residual", "Norm", "RoPE", "KV cache", "Embedding",
     "Hidden size", "Optimizer", "Muon", "Prompt", "Stop string", "Beam search", "Extra",
     "Repetition penalty", "User-defined symbol", "Token healing", "Bigram initialization", "Memory",
-    "Kneser-Ney",
+    "Kneser-Ney", "Canary, exposure",
 }  # fmt: skip
 
 
