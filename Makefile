@@ -86,6 +86,7 @@ bench: setup
 	@$(BIN)/python -m benchmarks.speed
 	@$(BIN)/python -m benchmarks.startup
 	@$(BIN)/python -m benchmarks.preparing $(TEXT) --megabytes 1000
+	@$(BIN)/python -m benchmarks.insight $(TEXT)
 
 # What token healing gains, of a RUN trained on TEXT (docs/lab-notes.md).
 prompt-ends: setup

@@ -173,6 +173,7 @@ PRINTED = {
     "gradient checkpointing": "Gradient checkpointing", "run": "Run",
     "parameters sharded": "FSDP", "int8": "Quantization", "finish_reason": "Finish reason",
     "format_probability": "Structured output",
+    "New n-grams": "New n-grams", "span": "Span", "Extractable": "Extractable",
     "eos": "Finish reason", "logprobs": "Logits, logprobs", "FLOPs": "FLOPs",
 }  # fmt: skip
 # What the pages and the help speak of.
@@ -182,7 +183,7 @@ TERMS = {
     "Hidden size", "Optimizer", "Muon", "Prompt", "Stop string", "Beam search", "Extra",
     "Repetition penalty", "User-defined symbol", "Token healing", "Bigram initialization", "Memory",
     "Kneser-Ney", "Chat template", "System prompt", "Turn",
-    "Momentum, betas", "Gradient clipping",
+    "Momentum, betas", "Gradient clipping", "Canary, exposure",
 }  # fmt: skip
 
 

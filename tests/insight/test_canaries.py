@@ -78,13 +78,14 @@ def test_exposure_rises_with_repeats_to_the_first_rank(shell: Shell) -> None:
     done = shell("text", "canaries", "--key", "key.json", stdin=(BOOK * 2).encode())
     assert done.code == 0, done.err
     (shell.folder / "planted.txt").write_bytes(done.out)
-    small = ("--layers", "2", "--width", "64", "--context", "64", "--batch-tokens", "1024")
-    made = shell("train", "planted.txt", "--run", "planted", "--steps", "400", *small)
+    small = ("--layers", "1", "--width", "64", "--context", "32", "--batch-tokens", "512")
+    made = shell("train", "planted.txt", "--run", "planted", "--steps", "200", *small)
     assert made.code == 0, made.err
     audit = ("audit", "memory", "planted", "--canaries", "key.json", "--windows", "10", "--json")
     found = json.loads(shell(*audit).out)["canaries"]
     assert [each["found"] for each in found] == [1, 1, 4, 4, 16, 16, 64, 64]
     bits = [each["bits"] for each in found]
     averages = [sum(bits[i : i + 2]) / 2 for i in range(0, 8, 2)]
-    assert averages == sorted(averages)
+    assert averages[0] < averages[-1]
+    assert averages[1:] == sorted(averages[1:])
     assert {each["rank"] for each in found[-2:]} == {1}

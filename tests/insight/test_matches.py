@@ -29,7 +29,7 @@ def brute_force(text: bytes, training: bytes, width: int) -> list[tuple[int, int
 
 
 def spans(text: bytes, blocks: list[bytes], width: int) -> list[tuple[int, int]]:
-    matcher = Matcher(text, width)
+    matcher = Matcher(text, width, most_places=len(text) + 1)
     for block in blocks:
         matcher.add(block)
     return [(int(begin), int(end)) for begin, end in matcher.spans()]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from tfcli.cli import streams
 from tfcli.cli.output_formats import stdout_filter
+from tfcli.insight.passages import MOST_COUNTED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -121,7 +122,7 @@ def in_context(span: Span, passage: Passage, trace: Trace, around: int = 40) -> 
 def describe_span(span: Span) -> str:
     """Its size, and how little chance explains it."""
     size = f"{streams.counted(span.words, 'word')}, {span.end - span.begin:,} bytes"
-    times = streams.counted(span.count, "place")
+    times = streams.counted(span.count, "place") + " or more" * (span.count >= MOST_COUNTED)
     return f"{size}; in {times}; by chance: {format_power(span.log10_expected)}"
 
 

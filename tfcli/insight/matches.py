@@ -27,8 +27,9 @@ if TYPE_CHECKING:
     Words = NDArray[np.uint64]
 
 WIDTH = 16  # bytes: the shortest match that is found, and the widest window possible
-MAX_TEXT = 1 << 22  # bytes of the text asked about
-PAIRS = 1 << 21  # of t and q that are compared at once
+MAX_TEXT = 1 << 20  # bytes of the text asked about
+MOST_PLACES = 64  # of one window in it that are looked at: where it repeats itself, the first
+PAIRS = 1 << 19  # of t and q that are compared at once
 AT_ONCE = 1 << 17  # windows that are looked up at once, so that they stay in the cache
 FACTORS = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xC2B2AE3D27D4EB4F)  # odd, as good as random
 NONE = -1  # the class of a window that the text asked about does not have
@@ -99,18 +100,25 @@ class Matcher:
     Args:
         text: at most MAX_TEXT bytes.
         width: length of the shortest match, from 1 to WIDTH.
+        most_places: of a window that the text repeats, so many are looked at, and others count as
+            different from all: a match ends there.
 
     """
 
-    def __init__(self, text: bytes, width: int = WIDTH) -> None:
+    def __init__(self, text: bytes, width: int = WIDTH, most_places: int = MOST_PLACES) -> None:
         self._classes = WindowClasses(text, width)
         self._width = width
         of = self._classes.of
         known = np.flatnonzero(of >= 0)
-        self._places = known[np.argsort(of[known], kind="stable")]  # q, class by class
-        self._counts = np.bincount(of[known], minlength=int(of.max(initial=NONE)) + 1)
+        places = known[np.argsort(of[known], kind="stable")]  # q, class by class
+        counts = np.bincount(of[known], minlength=int(of.max(initial=NONE)) + 1)
+        begins = np.cumsum(counts) - counts
+        nth = np.arange(len(places)) - np.repeat(begins, counts)
+        self._places = places[nth < most_places]
+        self._counts = np.minimum(counts, most_places)
         self._begins = np.cumsum(self._counts) - self._counts
-        self._of = np.concatenate([of, [np.int32(NONE)]])  # behind the last window there is none
+        self._of = np.full(len(of) + 1, NONE, np.int32)  # behind the last window there is none
+        self._of[self._places] = of[self._places]
         self._best = np.zeros(len(of) + 1, np.int64)  # length of the longest match from each q
         self._tail = np.zeros(0, np.uint8)  # bytes whose windows are not complete yet
         self._last_class = NONE
@@ -122,9 +130,10 @@ class Matcher:
         together = np.concatenate([self._tail, np.frombuffer(data, np.uint8)])
         classes = self._classes.find(together)
         self._tail = together[len(classes) :]
-        if len(classes):
-            self._match(np.concatenate([[np.int32(self._last_class)], classes]))
-            self._last_class = int(classes[-1])
+        for start in range(0, len(classes), AT_ONCE):
+            part = classes[start : start + AT_ONCE]
+            self._match(np.concatenate([[np.int32(self._last_class)], part]))
+            self._last_class = int(part[-1])
 
     def spans(self) -> Integers:
         """The matches that are not within longer ones, in order: begin and end, (spans, 2).

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 MOST = 10  # passages of a stretch that are kept
+MOST_COUNTED = 10_000  # of a stretch
 CONTEXT = 80  # bytes before and after a passage, about
 
 
@@ -43,7 +44,7 @@ class Stretch:
     Attributes:
         begin: where it begins in its text.
         end: where it ends, after a whole word; grows with what is found.
-        count: how often the training text has it.
+        count: how often the training text has it; MOST_COUNTED: so often at least.
         passages: the first of them, at most MOST.
 
     """
@@ -102,7 +103,8 @@ class PassageFinder:
         classes = self._classes.find(np.frombuffer(together, np.uint8)[first:])
         for hit in np.flatnonzero(classes >= 0).tolist():
             for stretch in self._by_class[int(classes[hit])]:
-                self._begin(stretch, together, first + hit, block)
+                if stretch.count < MOST_COUNTED:
+                    self._begin(stretch, together, first + hit, block)
         self._previous, self._tail = block, together[-(CONTEXT + WIDTH) :]
 
     def finish(self) -> None:

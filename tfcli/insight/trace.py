@@ -23,7 +23,7 @@ from tfcli.insight.passages import Passage, PassageFinder, Stretch
 from tfcli.insight.words import Counter, find_words, hash_words, words_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from tfcli.insight.training_text import TrainingText
     from tfcli.insight.words import Hashes, Integers
@@ -42,7 +42,7 @@ class Span:
         begin, end: in bytes of the text.
         words: how many.
         log10_expected: how often chance would give it in the training text, as a power of ten.
-        count: how often the training text has it.
+        count: how often the training text has it; MOST_COUNTED: so often at least.
         passages: the first of these.
 
     """
@@ -160,8 +160,8 @@ def trace(
         raise DataError("no text to trace")
     if len(text) > MAX_TEXT:
         raise DataError(
-            f"the text has {len(text):,} bytes, and at most {MAX_TEXT:,} are traced at once",
-            hint="head -c 4M FILE | tfcli trace RUN",
+            f"the text has {len(text):,} bytes, and at most {MAX_TEXT:,} are traced",
+            hint="head -c 1M FILE | tfcli trace RUN",
         )
     sample = training.check(progress)
     words = _Words(text)
@@ -176,7 +176,7 @@ def trace(
     for block in training.blocks(lambda done: progress(2 * training.bytes + done)):
         finder.add(block)
     finder.finish()
-    spans = _number(text, words, stretches, unlikely)
+    spans = _number(text, words, stretches)
     longest = max((*found, *((each.begin, each.end) for each in spans)),
                   key=lambda each: each[1] - each[0], default=None)  # fmt: skip
     rows = zip(counter.novelty([words.hashes]), counter.novelty(sampled), strict=True)
@@ -242,6 +242,11 @@ class _Words:
                 reached = end
         return longest
 
+    def starts_at(self, position: int) -> bool:
+        """Whether a word begins at a byte."""
+        number = int(np.searchsorted(self._starts, position))
+        return number < len(self._starts) and int(self._starts[number]) == position
+
     def last_end(self, position: int) -> int:
         """Where the last word ends that ends at or before a byte."""
         number = bisect_right(self._end_list, position)
@@ -266,35 +271,43 @@ def _distinct(text: bytes, spans: Sequence[tuple[int, int]]) -> list[Stretch]:
     return list(first.values())
 
 
-def _number(
-    text: bytes, words: _Words, stretches: Sequence[Stretch], spans: Sequence[tuple[int, int]]
-) -> tuple[Span, ...]:
+def _number(text: bytes, words: _Words, stretches: Sequence[Stretch]) -> tuple[Span, ...]:
     """Ranks what was found, and puts it in the order of the text."""
     ranked = sorted(
         (each for each in stretches if each.count),
         key=lambda each: words.log_expected(each.begin, each.end),
     )
     known: dict[bytes, tuple[int, Stretch]] = {}
+    places: list[tuple[int, int, int]] = []  # begin, end, number
     for number, stretch in enumerate(ranked, 1):
-        known.setdefault(text[stretch.begin : stretch.end], (number, stretch))
-    ends = {stretch.begin: stretch.end for stretch in ranked}  # longer than the matches, perhaps
+        said = text[stretch.begin : stretch.end]
+        if said not in known:
+            known[said] = number, stretch
+            places += [(*each, number) for each in _places(text, said, words)]
+    stretch_of = dict(known.values())
     found: list[Span] = []
-    reached: dict[int, int] = {}
-    for begin, end in spans:
-        end = ends.get(begin, end)
-        if any(each.begin <= begin and end <= each.end for each in found[-1:]):
-            continue
-        if (own := known.get(text[begin:end])) is None:
-            continue
-        number, stretch = own
-        if begin < reached.get(number, 0):
-            continue  # of a text that repeats itself, once is enough
-        reached[number] = end
+    reached = 0
+    for begin, end, number in sorted(places, key=lambda each: (each[0], -each[1])):
+        if end <= reached:
+            continue  # within another
+        reached = end
         likely = words.log_expected(begin, end) / math.log(10)
+        stretch = stretch_of[number]
         found.append(Span(number, begin, end, words.count(begin, end), likely, stretch.count,
                           tuple(stretch.passages)))  # fmt: skip
     order = {number: place for place, number in enumerate(sorted({s.number for s in found}), 1)}
     return tuple(replace(span, number=order[span.number]) for span in found)
+
+
+def _places(text: bytes, said: bytes, words: _Words) -> Iterator[tuple[int, int]]:
+    """Where a text says something, in whole words; of what overlaps itself, the first."""
+    begin = text.find(said)
+    while begin >= 0:
+        end = begin + len(said)
+        whole = words.starts_at(begin) and words.last_end(end) == end
+        if whole:
+            yield begin, end
+        begin = text.find(said, end if whole else begin + 1)
 
 
 def _covered(spans: Sequence[Span]) -> int:

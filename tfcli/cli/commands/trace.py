@@ -59,6 +59,8 @@ def trace(
     reporter = streams.Reporter(quiet=quiet)
     _require_page(html)
     training = TrainingText(_find(run), source or ())
+    if parent := training.run.metadata.get("from"):
+        reporter.note(f"Note: the run began from {parent}, whose text is not looked through.")
     text = _read(file)
     total = READINGS * training.bytes
     with progress("Reading the training text", total=total, quiet=quiet) as done:
