@@ -35,6 +35,7 @@ SECTIONS = [
             "docs/json.md",
             "docs/chat.md",
             "docs/insight.md",
+            "docs/inspect.md",
         )
         for part in re.split(r"^#+ (?=\w)", read_page(page), flags=re.MULTILINE)[1:]
     ),
@@ -171,6 +172,7 @@ PRINTED = {
     "best checkpoint": "Checkpoint", "initialized from": "Fine-tuning", "run": "Run",
     "parameters sharded": "FSDP", "int8": "Quantization", "finish_reason": "Finish reason",
     "format_probability": "Structured output",
+    "entropy": "Entropy",
     "eos": "Finish reason", "logprobs": "Logits, logprobs", "FLOPs": "FLOPs",
 }  # fmt: skip
 # What the pages and the help speak of.
@@ -179,7 +181,8 @@ TERMS = {
     "Greedy", "Attention", "Feed-forward", "Residual", "Norm", "RoPE", "KV cache", "Embedding",
     "Hidden size", "Optimizer", "Muon", "Prompt", "Stop string", "Beam search", "Extra",
     "Repetition penalty", "User-defined symbol", "Token healing", "Bigram initialization", "Memory",
-    "Kneser-Ney", "Chat template", "System prompt", "Turn",
+    "Kneser-Ney", "Chat template", "System prompt", "Turn", "Residual stream", "Query, key, value",
+    "Logit lens",
 }  # fmt: skip
 
 
