@@ -284,6 +284,16 @@ def test_where_a_text_comes_from(trained: Shell) -> None:
     require_documented(found, table("tfcli trace --json"))
 
 
+def test_what_a_model_makes_of_a_text(trained: Shell) -> None:
+    inspect = ("inspect", "Ann saw a ship", "--run", "tale", "--json")
+    known = table("tfcli inspect --json")
+    (found,) = objects(trained, *inspect)
+    require_documented(found, known)
+    assert known.sometimes <= set(keys_of(found)) | {"prompt"}
+    (found,) = objects(trained, *inspect, "--tour")
+    require_documented(found, table("tfcli inspect --json", "tour"))
+
+
 def test_what_a_model_knows_by_heart(trained: Shell, tmp_path: Path) -> None:
     key = str(tmp_path / "key.json")
     assert trained("text", "canaries", "--key", key, stdin=b"Ann saw.\n" * 300).code == 0

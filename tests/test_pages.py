@@ -36,6 +36,7 @@ SECTIONS = [
             "docs/json.md",
             "docs/chat.md",
             "docs/insight.md",
+            "docs/inspect.md",
         )
         for part in re.split(r"^#+ (?=\w)", read_page(page), flags=re.MULTILINE)[1:]
     ),
@@ -174,6 +175,7 @@ PRINTED = {
     "parameters sharded": "FSDP", "int8": "Quantization", "finish_reason": "Finish reason",
     "format_probability": "Structured output",
     "New n-grams": "New n-grams", "span": "Span", "Extractable": "Extractable",
+    "entropy": "Entropy",
     "eos": "Finish reason", "logprobs": "Logits, logprobs", "FLOPs": "FLOPs",
 }  # fmt: skip
 # What the pages and the help speak of.
@@ -182,8 +184,8 @@ TERMS = {
     "Greedy", "Attention", "Feed-forward", "Residual", "Norm", "RoPE", "KV cache", "Embedding",
     "Hidden size", "Optimizer", "Muon", "Prompt", "Stop string", "Beam search", "Extra",
     "Repetition penalty", "User-defined symbol", "Token healing", "Bigram initialization", "Memory",
-    "Kneser-Ney", "Chat template", "System prompt", "Turn",
-    "Momentum, betas", "Gradient clipping", "Canary, exposure",
+    "Kneser-Ney", "Chat template", "System prompt", "Turn", "Residual stream", "Query, key, value",
+    "Logit lens", "Momentum, betas", "Gradient clipping", "Canary, exposure",
 }  # fmt: skip
 
 

@@ -23,6 +23,7 @@ from tfcli.cli.commands import (
     evaluate,
     exchange,
     generate,
+    inspect,
     runs,
     score,
     tasks,
@@ -63,6 +64,7 @@ app.command("generate", cls=Command)(generate.generate)
 app.command("score", cls=Command)(score.score)
 app.command("eval", cls=Command)(evaluate.evaluate)
 app.command("trace", cls=Command)(trace.trace)
+app.command("inspect", cls=Command)(inspect.inspect)
 app.add_typer(audit.app, name="audit")
 app.add_typer(text.app, name="text")
 app.add_typer(tokenizer.app, name="tokenizer")

@@ -129,6 +129,22 @@ def pad(text: str, width: int) -> str:
     return text if cell_len(text) > width else set_cell_size(text, width)
 
 
+def cells(text: str) -> int:
+    """How many columns of a terminal a text takes."""
+    from rich.cells import cell_len
+
+    return cell_len(text)
+
+
+def fit(text: str, width: int) -> str:
+    """A text in exactly so many columns: with spaces after it, or cut, with an ellipsis."""
+    from rich.cells import cell_len, set_cell_size
+
+    if cell_len(text) <= width:
+        return set_cell_size(text, width)
+    return set_cell_size(f"{set_cell_size(text, max(width - 1, 0)).rstrip()}…", width)
+
+
 # --- tables -------------------------------------------------------------------------------------
 
 

@@ -1,15 +1,11 @@
-"""A trace as a page of HTML: one file, no script, nothing loaded from elsewhere.
-
-All texts are somebody's: every one is escaped.
-"""
+"""A trace as a page of HTML: the text with its spans marked, their sources below."""
 
 from __future__ import annotations
 
-import html
 from typing import TYPE_CHECKING
 
 from tfcli.cli import streams
-from tfcli.cli.charts.figure import COLORS, FAINT, GRID, GROUND, INK
+from tfcli.cli.pages.frame import draw_frame, escape
 from tfcli.cli.trace_output import (
     MEANING,
     describe_span,
@@ -18,7 +14,6 @@ from tfcli.cli.trace_output import (
     name_place,
     segments,
 )
-from tfcli.generation.streaming import make_visible
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,45 +26,36 @@ MOST_SPANS = 300  # whose passages are shown
 MARKS = (("#cfe0fb", "#1d3a6b"), ("#fbe3b5", "#5a4310"), ("#cdeccf", "#1d4a25"),
          ("#f6d3df", "#5c2339"), ("#ded7f6", "#3c3169"))  # fmt: skip
 
-STYLE = f"""
-:root {{ color-scheme: light dark; --ground: {GROUND[0]}; --ink: {INK[0]}; --faint: {FAINT[0]};
-  --rule: {GRID[0]}; --one: {COLORS[0][0]}; --other: {COLORS[1][0]}; }}
-@media (prefers-color-scheme: dark) {{ :root {{ --ground: {GROUND[1]}; --ink: {INK[1]};
-  --faint: {FAINT[1]}; --rule: {GRID[1]}; --one: {COLORS[0][1]}; --other: {COLORS[1][1]}; }} }}
-* {{ box-sizing: border-box; }}
-body {{ background: var(--ground); color: var(--ink); margin: 0 auto; padding: 28px 20px 48px;
-  max-width: 860px; font: 15px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, sans-serif; }}
-h1 {{ font-size: 20px; line-height: 1.3; margin: 0 0 14px; overflow-wrap: anywhere; }}
-h2 {{ font-size: 16px; margin: 34px 0 10px; }}
-p {{ margin: 0 0 8px; max-width: 48em; }}
-p.faint, figcaption, .sources summary span, cite {{ color: var(--faint); font-size: 13px; }}
-.text {{ white-space: pre-wrap; overflow-wrap: anywhere; border: 1px solid var(--rule);
-  border-radius: 6px; padding: 14px 16px; margin-top: 18px; line-height: 1.75; }}
-mark {{ color: inherit; background: var(--mark); border-radius: 3px; padding: 1px 0; }}
-sup {{ line-height: 0; font-size: 11px; }}
-a {{ color: inherit; text-underline-offset: 2px; }}
-sup a {{ text-decoration: none; font-weight: 600; padding: 0 2px; }}
-.sources details {{ border-bottom: 1px solid var(--rule); padding: 7px 0; }}
-.sources details:target {{ outline: 2px solid var(--one); outline-offset: 3px; }}
-.sources summary {{ cursor: pointer; overflow-wrap: anywhere; }}
-.sources summary span {{ display: block; padding-left: 1.1em; }}
-.sources ul {{ margin: 8px 0 6px; padding-left: 20px; }}
-.sources li {{ margin-bottom: 8px; overflow-wrap: anywhere; }}
-cite {{ font-style: normal; display: block; }}
-figure {{ margin: 0; max-width: 560px; }}
-svg {{ display: block; width: 100%; height: auto; overflow: visible; }}
-svg text {{ fill: var(--faint); font-size: 12px; }}
-svg path {{ fill: none; stroke-width: 2; }}
-svg .grid {{ stroke: var(--rule); stroke-width: 1; }}
-svg .text-line {{ stroke: var(--one); }} svg .held-out {{ stroke: var(--other);
-  stroke-dasharray: 5 4; }}
-.scroll {{ overflow-x: auto; margin-top: 12px; }}
-table {{ border-collapse: collapse; font-size: 13px; font-variant-numeric: tabular-nums; }}
-th, td {{ padding: 4px 10px 4px 0; text-align: right; border-bottom: 1px solid var(--rule);
-  white-space: nowrap; font-weight: 400; }}
-th:first-child {{ text-align: left; color: var(--faint); }}
-@media (max-width: 640px) {{ body {{ padding: 20px 14px 36px; }} .text {{ padding: 10px 12px; }}
-  svg text {{ font-size: 19px; }} }}
+STYLE = """
+p { margin: 0 0 8px; max-width: 48em; }
+p.faint, figcaption, .sources summary span, cite { color: var(--faint); font-size: 13px; }
+.text { white-space: pre-wrap; overflow-wrap: anywhere; border: 1px solid var(--rule);
+  border-radius: 6px; padding: 14px 16px; margin-top: 18px; line-height: 1.75; }
+mark { color: inherit; background: var(--mark); border-radius: 3px; padding: 1px 0; }
+sup { line-height: 0; font-size: 11px; }
+a { color: inherit; text-underline-offset: 2px; }
+sup a { text-decoration: none; font-weight: 600; padding: 0 2px; }
+.sources details { border-bottom: 1px solid var(--rule); padding: 7px 0; }
+.sources details:target { outline: 2px solid var(--one); outline-offset: 3px; }
+.sources summary { cursor: pointer; overflow-wrap: anywhere; }
+.sources summary span { display: block; padding-left: 1.1em; }
+.sources ul { margin: 8px 0 6px; padding-left: 20px; }
+.sources li { margin-bottom: 8px; overflow-wrap: anywhere; }
+cite { font-style: normal; display: block; }
+figure { margin: 0; max-width: 560px; }
+svg { display: block; width: 100%; height: auto; overflow: visible; }
+svg text { fill: var(--faint); font-size: 12px; }
+svg path { fill: none; stroke-width: 2; }
+svg .grid { stroke: var(--rule); stroke-width: 1; }
+svg .text-line { stroke: var(--one); } svg .held-out { stroke: var(--other);
+  stroke-dasharray: 5 4; }
+.scroll { overflow-x: auto; margin-top: 12px; }
+table { border-collapse: collapse; font-size: 13px; font-variant-numeric: tabular-nums; }
+th, td { padding: 4px 10px 4px 0; text-align: right; border-bottom: 1px solid var(--rule);
+  white-space: nowrap; font-weight: 400; }
+th:first-child { text-align: left; color: var(--faint); }
+@media (max-width: 640px) { .text { padding: 10px 12px; }
+  svg text { font-size: 19px; } }
 """ + "\n".join(
     f".m{number} {{ --mark: {light}; }}\n"
     f"@media (prefers-color-scheme: dark) {{ .m{number} {{ --mark: {dark}; }} }}"
@@ -80,27 +66,14 @@ th:first-child {{ text-align: left; color: var(--faint); }}
 def draw_page(trace: Trace, run: str) -> str:
     """The text with its spans marked, their sources below, and how much is new."""
     title = f"Where a text comes from: {run}"
-    said = "\n".join(f"<p>{_escape(line)}</p>" for line in figures(trace))
-    return f"""<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{_escape(title)}</title>
-<style>{STYLE}</style>
-</head>
-<body>
-<h1>{_escape(title)}</h1>
-{said}
-<p class="faint">{_escape(MEANING)}</p>
+    said = "\n".join(f"<p>{escape(line)}</p>" for line in figures(trace))
+    body = f"""{said}
+<p class="faint">{escape(MEANING)}</p>
 <div class="text">{_text(trace)}</div>
 {_sources(trace)}
 <h2>How much is new</h2>
-{_novelty(trace)}
-</body>
-</html>
-"""
+{_novelty(trace)}"""
+    return draw_frame(title, body, STYLE)
 
 
 def _text(trace: Trace) -> str:
@@ -108,7 +81,7 @@ def _text(trace: Trace) -> str:
     size = shown = 0
     for part in segments(trace):
         text = part.text[:MOST_TEXT]
-        marked = _escape(text)
+        marked = escape(text)
         if part.spans:
             color = (part.spans[-1].number - 1) % len(MARKS)
             marked = f'<mark class="m{color}">{marked}</mark>'
@@ -149,15 +122,15 @@ def _source(span: Span, trace: Trace) -> str:
     said = in_context(span, span.passages[0], trace)[1]
     is_open = " open" if span.number <= 3 else ""
     lines = [
-        f'<details id="s{span.number}"{is_open}><summary>{span.number}. {_escape(said)}'
-        f"<span>{_escape(describe_span(span))}</span></summary><ul>"
+        f'<details id="s{span.number}"{is_open}><summary>{span.number}. {escape(said)}'
+        f"<span>{escape(describe_span(span))}</span></summary><ul>"
     ]
     for passage in span.passages:
         before, said, after = in_context(span, passage, trace, around=80)
         lines.append(
-            f"<li><cite>{_escape(name_place(passage.place))}</cite>{_escape(before)}"
-            f'<mark class="m{(span.number - 1) % len(MARKS)}">{_escape(said)}</mark>'
-            f"{_escape(after)}</li>"
+            f"<li><cite>{escape(name_place(passage.place))}</cite>{escape(before)}"
+            f'<mark class="m{(span.number - 1) % len(MARKS)}">{escape(said)}</mark>'
+            f"{escape(after)}</li>"
         )
     if (more := span.count - len(span.passages)) > 0:
         lines.append(f"<li>and {streams.counted(more, 'place')} more</li>")
@@ -216,7 +189,3 @@ def _curve(rows: Sequence[Sequence[float | None]]) -> str:
 
 def _percent(share: float | None) -> str:
     return "-" if share is None else f"{share:.1%}"
-
-
-def _escape(text: str) -> str:
-    return html.escape(make_visible(text))

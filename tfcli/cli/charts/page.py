@@ -1,7 +1,4 @@
-"""A page of HTML around a chart: one file, no script, nothing loaded from elsewhere.
-
-The names of runs are somebody's text: every text is escaped.
-"""
+"""A page of HTML around a chart, with a table below."""
 
 from __future__ import annotations
 
@@ -10,7 +7,8 @@ import re
 from typing import TYPE_CHECKING
 
 from tfcli.cli.charts import svg
-from tfcli.cli.charts.figure import COLORS, FAINT, GRID, GROUND, INK, NARROW, WIDE
+from tfcli.cli.charts.figure import COLORS, NARROW, WIDE
+from tfcli.cli.pages.frame import draw_frame
 from tfcli.generation.streaming import make_visible
 
 if TYPE_CHECKING:
@@ -20,14 +18,8 @@ if TYPE_CHECKING:
 
 STYLE = (
     f"""
-:root {{ color-scheme: light dark; --ground: {GROUND[0]};
-  --ink: {INK[0]}; --faint: {FAINT[0]}; --rule: {GRID[0]}; }}
-@media (prefers-color-scheme: dark) {{ :root {{ --ground: {GROUND[1]};
-  --ink: {INK[1]}; --faint: {FAINT[1]}; --rule: {GRID[1]}; }} }}
-* {{ box-sizing: border-box; }}
-body {{ background: var(--ground); color: var(--ink); margin: 0 auto; padding: 28px 20px 48px;
-  max-width: 1000px; font: 15px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, sans-serif; }}
-h1 {{ font-size: 20px; line-height: 1.3; margin: 0 0 18px; overflow-wrap: anywhere; }}
+body {{ max-width: 1000px; }}
+h1 {{ margin-bottom: 18px; }}
 figure {{ margin: 0; }}
 svg {{ display: block; width: 100%; height: auto; }}
 .scroll {{ overflow-x: auto; margin-top: 26px; }}
@@ -45,7 +37,6 @@ tbody th[scope=rowgroup] {{ color: var(--ink); font-weight: 600; padding-top: 20
 .narrow {{ display: none; }}
 @media (max-width: 640px) {{
   .wide {{ display: none; }} .narrow {{ display: block; }}
-  body {{ padding: 20px 14px 36px; }}
   table {{ font-size: 13px; }}
   th, td {{ padding-right: 12px; }}
   tbody th:first-child, thead td {{ min-width: 7.5em; max-width: 8.5em; }}
@@ -96,27 +87,14 @@ def draw_page(
         if warning
         else ""
     )
-    return f"""<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{html.escape(title)}</title>
-<style>{STYLE}</style>
-</head>
-<body>
-<h1>{html.escape(title)}</h1>
-<figure class="wide">{svg.draw_svg_element(chart, WIDE, "wide")}</figure>
+    page = f"""<figure class="wide">{svg.draw_svg_element(chart, WIDE, "wide")}</figure>
 <figure class="narrow">{svg.draw_svg_element(chart, NARROW, "narrow")}</figure>
 {note}<div class="scroll"><table>
 <thead><tr><td></td>{names}</tr></thead>
 {body}
 </table></div>
-<p>{html.escape(EXPLANATION)}</p>
-</body>
-</html>
-"""
+<p>{html.escape(EXPLANATION)}</p>"""
+    return draw_frame(title, page, STYLE)
 
 
 def _section(heading: str, rows: Mapping[str, Sequence[str]], columns: int) -> str:

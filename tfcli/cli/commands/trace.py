@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import shlex
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tfcli.cli import piped_text, streams
+from tfcli.cli.pages.frame import require_page, write_page
 from tfcli.cli.shared_options import JsonOption, QuietOption, typer_option
-from tfcli.errors import ConflictError, NotFoundError, UsageError
+from tfcli.errors import NotFoundError, UsageError
 
 if TYPE_CHECKING:
     from tfcli.insight.trace import Trace
     from tfcli.runs.run import Run
-
-OPENERS = {"darwin": "open", "win32": "start"}
 
 
 def trace(
@@ -57,7 +55,7 @@ def trace(
     from tfcli.insight.training_text import TrainingText
 
     reporter = streams.Reporter(quiet=quiet)
-    _require_page(html)
+    require_page(html)
     training = TrainingText(_find(run), source or ())
     if parent := training.run.metadata.get("from"):
         reporter.note(f"Note: the run began from {parent}, whose text is not looked through.")
@@ -77,12 +75,8 @@ def _show(
     """Writes what was found where it was asked for."""
     if html is not None:
         from tfcli.cli.trace_page import draw_page
-        from tfcli.files import write_file
 
-        page = draw_page(found, run.name).encode()
-        write_file(html, page)
-        reporter.note(f"Wrote {html} ({len(page) / 1000:.1f} kB).")
-        reporter.next(f"{OPENERS.get(sys.platform, 'xdg-open')} {shlex.quote(str(html))}")
+        write_page(html, draw_page(found, run.name), reporter)
     elif not json:
         from tfcli.cli.trace_output import write_trace
 
@@ -117,14 +111,3 @@ def _read(file: Path | None) -> bytes:
 
     plain = ReadingOptions(format="text", separator=NEVER.decode(errors="surrogateescape"))
     return b"".join(chunk.data for chunk in read_chunks(file, plain))
-
-
-def _require_page(html: Path | None) -> None:
-    """Raises unless `html` names a page: no other file is ever overwritten."""
-    if html is None:
-        return
-    if html.suffix.lower() not in {".html", ".htm"}:
-        hint = f"--html {shlex.quote(str(html.with_suffix('.html')))}" if html.name else None
-        raise UsageError(f"--html {str(html)!r} does not end in .html", hint=hint)
-    if html.is_dir():
-        raise ConflictError(f"{html} is a folder", hint="choose another path for --html")

@@ -1,0 +1,219 @@
+"""`tfcli inspect`: what a model makes of a text, and a tour through the model."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tfcli.cli import piped_text, streams
+from tfcli.cli.command import takes_options
+from tfcli.cli.pages.frame import require_page, write_page
+from tfcli.cli.shared_options import JsonOption, QuietOption, ThreadOptions, typer_option
+from tfcli.errors import UsageError
+from tfcli.options import OptionError, Options, option
+
+if TYPE_CHECKING:
+    from tfcli.insight.forward import Model
+    from tfcli.insight.inspection import Inspection
+    from tfcli.runs.run import Run
+    from tfcli.runs.valid_steps import ValidStep
+
+NAMES = ("surprise", "attention", "lens", "prompt", "heads")  # `View`, without importing numpy
+
+
+def _parse_view(text: str) -> tuple[str]:
+    """The name of a view, as the only item."""
+    if text not in NAMES:
+        raise ValueError(f"must be one of {', '.join(NAMES)}, not {text!r}")
+    return (text,)
+
+
+@dataclass(frozen=True, kw_only=True)
+class InspectOptions(Options):
+    """What is looked at."""
+
+    run: str | None = option(
+        None, metavar="RUN", shown_default="the newest",
+        help="A run's name or path, or the path of one of its checkpoints.",
+    )  # fmt: skip
+    then: str = option(
+        "", metavar="TEXT", shown_default="what the model writes",
+        help="What comes after the prompt; the view prompt shows the part of each word in it.",
+    )  # fmt: skip
+    view: tuple[str, ...] = option(
+        (), metavar="|".join(NAMES), from_text=_parse_view, shown_default="all",
+        help="Show this view. Repeatable.",
+    )  # fmt: skip
+    tour: bool = option(
+        False, conflicts=("then", "view"),
+        help="Instead, follow a short text through the model, step by step.",
+    )  # fmt: skip
+
+
+@takes_options
+def inspect(
+    options: InspectOptions,
+    cpu: ThreadOptions,
+    prompt: Annotated[
+        str | None,
+        typer.Argument(metavar="PROMPT", help="The text to inspect; stdin if left out.",
+                       show_default=False),
+    ] = None,
+    file: Annotated[
+        Path | None,
+        typer_option("--file", "-f", help="Read the text from a file.", metavar="FILE",
+                     shown_default="stdin"),
+    ] = None,
+    html: Annotated[
+        Path | None,
+        typer_option("--html", help="Write a page instead, one file without scripts.",
+                     metavar="FILE"),
+    ] = None,
+    json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:  # fmt: skip
+    """Look at what a model makes of a text.
+
+    Five views: how surprising each token is, from where each head of attention
+    takes, what each layer would say, how much each word of the prompt matters
+    to what comes after it, how much each head is missed.
+
+    tfcli inspect "Once upon a time" --html inspect.html
+    tfcli inspect "Ann saw a" --then " ship" --view prompt
+    tfcli inspect --tour --html tour.html
+    """
+    cpu.apply()
+    require_page(html)
+    reporter = streams.Reporter(quiet=quiet)
+    text = _read(prompt, file, reporter, tour=options.tour)
+    run, step, model = _open(options.run, reporter)
+    if options.tour:
+        _tour(run, step, model, text, html, reporter, json=json)
+        return
+    assert text is not None
+    found = _inspect(run, model, text, options, quiet=quiet)
+    if json:
+        named = {"run": run.name, "step": step.state.step}
+        streams.write_json_result(named | found.to_json())
+    if html is not None:
+        from tfcli.cli.pages.inspection_page import draw_page
+
+        write_page(html, draw_page(found, run.name, step.state.step), reporter)
+    elif not json:
+        from tfcli.cli.inspection_output import write_inspection
+
+        write_inspection(found, run.name, step.state.step)
+        reporter.next(f"tfcli inspect --run {shlex.quote(run.argument)} --tour --html tour.html")
+
+
+def _open(name: str | None, reporter: streams.Reporter) -> tuple[Run, ValidStep, Model]:
+    """The run, its best checkpoint or the one that was named, and the model of that."""
+    from tfcli.generation.open_engine import open_best
+    from tfcli.insight.forward import Model
+    from tfcli.runs.run import find_run
+    from tfcli.runs.weights import map_weights
+
+    run, step_path = find_run(name)
+
+    def open_with(step: ValidStep) -> Model:
+        return Model(run.model_config, map_weights(run.model_config, step.path))
+
+    step, model = open_best(run, step_path, open_with, on_damaged=reporter.warn)
+    return run, step, model
+
+
+def _inspect(
+    run: Run, model: Model, text: str, options: InspectOptions, *, quiet: bool
+) -> Inspection:
+    from tfcli.cli.render import share_progress
+    from tfcli.insight.inspection import VIEWS, inspect_text
+
+    shown = [view for view in VIEWS if view in options.view or not options.view]
+    with share_progress("Taking words and heads away", quiet=quiet) as progress:
+        return inspect_text(model, run.tokenizer(), text, options.then, shown, progress=progress)
+
+
+def _tour(
+    run: Run, step: ValidStep, model: Model, text: str | None, html: Path | None,
+    reporter: streams.Reporter, *, json: bool,
+) -> None:  # fmt: skip
+    from tfcli.cli.tour.tour import all_steps, describe_model
+    from tfcli.insight.tour import follow, tour_tokens
+
+    tokenizer = run.tokenizer()
+    ids, left_out = tour_tokens(model, tokenizer, text)
+    if left_out:
+        reporter.note(f"Note: the tour follows the first {len(ids):,} tokens; it leaves out "
+                      f"{left_out:,}.")  # fmt: skip
+    if text is None:
+        reporter.note("Note: no text was given; the tour follows what the model writes.")
+    tour = follow(model, tokenizer, ids)
+    steps = all_steps(tour)
+    said = describe_model(tour, run.name, step.state.step)
+    if json:
+        streams.write_json_result(
+            {"run": run.name, "step": step.state.step, "tokens": ids}
+            | {"steps": [each.to_json() for each in steps]}
+        )
+    if html is not None:
+        from tfcli.cli.pages.tour_page import draw_page
+
+        write_page(html, draw_page(steps, said, run.name), reporter)
+    elif not json:
+        from tfcli.cli.tour.terminal import write_tour
+
+        write_tour(steps, said)
+        reporter.next(f"tfcli inspect --run {shlex.quote(run.argument)} --tour --html tour.html")
+
+
+# --- the text -----------------------------------------------------------------------------------
+
+
+def _read(
+    prompt: str | None, file: Path | None, reporter: streams.Reporter, *, tour: bool
+) -> str | None:
+    """The text: PROMPT, the file, or else stdin; None for a tour without one.
+
+    Raises:
+        UsageError: there is none, or there are two.
+
+    """
+    if prompt is not None:
+        if file is not None:
+            raise OptionError("--file", "cannot be combined with PROMPT")
+        if _is_file(prompt):
+            reporter.note(
+                "Note: the prompt is the name of a file; to inspect its text: "
+                f"tfcli inspect --file {shlex.quote(prompt)}"
+            )
+        return prompt
+    if file is not None:
+        return _read_file(file)
+    if piped_text.stdin_is_piped():
+        text, _ = piped_text.read_piped_text("the text to inspect")
+        return piped_text.without_last_newline(text) or (None if tour else "")
+    if tour:
+        return None
+    raise UsageError("no text to inspect", hint='tfcli inspect "Once upon a time"   # or --tour')
+
+
+def _read_file(file: Path) -> str:
+    from tfcli.text.documents import NEVER
+    from tfcli.text.readers import read_chunks
+    from tfcli.text.reading_options import ReadingOptions
+
+    plain = ReadingOptions(format="text", separator=NEVER.decode(errors="surrogateescape"))
+    return piped_text.without_last_newline(
+        b"".join(chunk.data for chunk in read_chunks(file, plain)).decode()
+    )
+
+
+def _is_file(prompt: str) -> bool:
+    try:
+        return bool(Path(prompt).suffix) and Path(prompt).is_file()
+    except (OSError, ValueError):  # too long for a name
+        return False

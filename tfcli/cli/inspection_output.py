@@ -1,0 +1,237 @@
+"""An inspection in the terminal, as wide as that is; in a pipe the same without colors."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import textwrap
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tfcli.cli import streams
+from tfcli.cli.inspection_words import (
+    LEFT_OUT,
+    MEANINGS,
+    TITLES,
+    UNTRAINED,
+    continuation,
+    likelier,
+    most_surprising,
+    most_taken,
+    one_in,
+    percent,
+    shown,
+    shown_all,
+    shown_text,
+    summary,
+)
+from tfcli.cli.output_formats import stdout_filter
+from tfcli.cli.surprisal import colored, legend
+from tfcli.cli.word_wrap import break_at_words
+from tfcli.generation.streaming import TextStream, make_visible
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tfcli.insight.inspection import Inspection, View, WithoutWords
+    from tfcli.insight.views import Floats, Lens
+
+WIDTH = 100  # columns of running text, at most
+SURPRISING, MOST_HEADS, MOST_WORDS = 10, 16, 40  # rows
+CELL, NARROW, LABEL = 12, 8, 10  # columns of a token, and of a name in front of a row
+SHADES = " ░▒▓█"
+
+
+def write_inspection(found: Inspection, run: str, step: int) -> None:
+    """All views that were asked for, on stdout."""
+    lines = [*_wrapped(summary(found, run, step))]
+    if found.surprise is not None:
+        lines += [*_heading("surprise"), *_surprise(found)]
+    if found.attention is not None:
+        lines += [*_heading("attention"), *_attention(found, found.attention)]
+    if found.lens is not None:
+        lines += [*_heading("lens"), *_lens(found, found.lens)]
+    if found.prompt is not None:
+        lines += [*_heading("prompt"), *_words(found, found.prompt)]
+    if found.heads is not None:
+        lines += [*_heading("heads"), *_heads(found, found.heads)]
+    text = "".join(f"{line.rstrip()}\n" for line in lines)
+    streams.write_result(text.encode(errors="backslashreplace"))
+
+
+def columns() -> int:
+    """Of the terminal."""
+    return max(shutil.get_terminal_size().columns, 30)
+
+
+def bold(text: str) -> str:
+    """A heading on a terminal; in a pipe, as it is."""
+    return f"\033[1m{text}{streams.RESET}" if streams.wants_color(sys.stdout) else text
+
+
+def _heading(view: View) -> Iterator[str]:
+    yield ""
+    yield bold(TITLES[view])
+    yield from _wrapped(MEANINGS[view])
+    yield ""
+
+
+def _wrapped(text: str) -> list[str]:
+    return textwrap.wrap(text, min(columns(), WIDTH), break_on_hyphens=False)
+
+
+# --- surprise -----------------------------------------------------------------------------------
+
+
+def _surprise(found: Inspection) -> Iterator[str]:
+    """The text in colors, then the most surprising tokens with what would have been likelier."""
+    from tfcli.cli.render import fit
+
+    assert found.surprise is not None
+    yield from _colored_text(found)
+    yield ""
+    room = columns() - 8 - 2 * CELL
+    for place in most_surprising(found, SURPRISING):
+        logprob = found.surprise.logprobs[place]
+        others = [f"{other} {percent(share)}" for other, share in likelier(found, place)]
+        row = f"{-logprob:6.2f}  {fit(shown(found, found.tokens.ids[place + 1]), CELL)}"
+        if room < CELL:  # what would have been likelier goes below
+            yield f"{row} {one_in(logprob)}"
+            if others:
+                yield f"        {fit_list(others, columns() - 8)}"
+        else:
+            rest = fit_list(others, room)
+            yield f"{row} {one_in(logprob):<{CELL}} {rest}"
+    yield ""
+    yield from _wrapped("Nats, the token, how likely it was, and what would have been likelier.")
+
+
+def fit_list(items: list[str], room: int) -> str:
+    """As many items as there is room for."""
+    from tfcli.cli.render import cells
+
+    line = ""
+    for item in items:
+        longer = f"{line}, {item}" if line else item
+        if cells(longer) > room:
+            break
+        line = longer
+    return line
+
+
+def _colored_text(found: Inspection) -> Iterator[str]:
+    assert found.surprise is not None
+    stream, tokens = TextStream(), found.tokens
+    own = tokens.ids[tokens.start :]
+    visible = make_visible if streams.is_terminal(sys.stdout) else str
+    pieces = [visible(stream.feed(_spelled(found, token))) for token in own]
+    if streams.is_terminal(sys.stdout):
+        pieces = break_at_words(pieces, columns())
+    if not streams.wants_color(sys.stdout):
+        yield "".join(pieces)
+        return
+    nats = [0.0] * (1 - tokens.start) + (0.0 - found.surprise.logprobs).tolist()
+    yield "".join(colored(piece, each) for piece, each in zip(pieces, nats, strict=True))
+    yield ""
+    yield legend()
+
+
+def _spelled(found: Inspection, token: int) -> bytes:
+    spelled = found.tokenizer.token_bytes
+    return spelled[token] if token < len(spelled) else b""
+
+
+# --- attention, lens ----------------------------------------------------------------------------
+
+
+def _attention(found: Inspection, weights: Floats) -> Iterator[str]:
+    """Where the last position looks, head by head; those that look farthest around, of many."""
+    from tfcli.cli.render import fit
+
+    names = shown_all(found, found.tokens.ids)
+    last = weights[:, :, -1]  # (layers, H, T)
+    heads = [(layer, head) for layer in range(len(last)) for head in range(last.shape[1])]
+    if len(heads) > MOST_HEADS:
+        inner = last[:, :, 1:-1]
+        widest = inner.max(-1) if inner.shape[-1] else last.max(-1)
+        heads = sorted(sorted(heads, key=lambda each: -widest[each])[:MOST_HEADS])
+    yield f"{fit('head', LABEL)}{fit(f'“{names[-1]}” takes from', columns() - LABEL)}"
+    for layer, head in heads:
+        taken = [
+            f"{percent(share)} {names[place]}" for place, share in most_taken(last[layer, head], 5)
+        ]
+        name = f"{layer + 1}.{head + 1}"
+        yield f"{name:<{LABEL}}{fit_list(taken, columns() - LABEL)}"
+    if (more := last.shape[0] * last.shape[1] - len(heads)) > 0:
+        yield from _wrapped(f"{streams.counted(more, 'head')} more: --html or --json.")
+    yield from _wrapped("Head 1.2 is the second head of the first layer.")
+
+
+def _lens(found: Inspection, lens: Lens) -> Iterator[str]:
+    """A row for each layer, the last first; as many of the last positions as fit."""
+    from tfcli.cli.render import fit
+
+    width = NARROW + 6
+    count = max(1, min(len(found.tokens.ids), (columns() - LABEL) // width))
+    places = range(len(found.tokens.ids) - count, len(found.tokens.ids))
+    names = [shown(found, found.tokens.ids[place]) for place in places]
+    yield fit("after", LABEL) + "".join(f"{fit(name, width - 1)} " for name in names)
+    for layer in reversed(range(len(lens.best_ids))):
+        row = fit(f"layer {layer}" if layer else "embedding", LABEL)
+        for place in places:
+            share = percent(float(np.exp(lens.best_logprobs[layer, place])))
+            row += f"{fit(shown(found, int(lens.best_ids[layer, place])), NARROW - 1)} {share:<6}"
+        yield row
+    apart = ", ".join(f"{kl:.2f}" for kl in lens.divergences.mean(-1)[::-1])
+    yield from _wrapped(
+        f"How far each is from what the model says in the end, in nats (KL), over all positions: "
+        f"{apart}."
+    )
+
+
+# --- words and heads ----------------------------------------------------------------------------
+
+
+def _words(found: Inspection, part: WithoutWords) -> Iterator[str]:
+    """A bar for each word; of many words, those that are missed most, in order."""
+    from tfcli.cli.render import cells, fit
+
+    yield from _wrapped(stdout_filter()(continuation(found, part)))
+    yield from _wrapped(UNTRAINED if part.replaced else LEFT_OUT)
+    yield ""
+    order = np.argsort(-np.abs(part.falls), kind="stable")[:MOST_WORDS]
+    words = {int(place): shown_text(part.words[place]).strip() or "▁" for place in order}
+    width = min(max(map(cells, words.values()), default=0), columns() // 3, 24)
+    room = min(columns() - width - 12, 48)
+    largest = max(float(np.abs(part.falls).max(initial=0)), 1e-9)
+    for place in sorted(words):
+        fall = float(part.falls[place])
+        bar = ("█" if fall >= 0 else "░") * round(abs(fall) / largest * room)
+        yield f"{fit(words[place], width)} {fall:+8.3f}  {bar}"
+    if (more := len(part.falls) - len(words)) > 0:
+        yield from _wrapped(f"{streams.counted(more, 'word')} that matter less are left out.")
+    if (part.falls < 0).any():
+        yield from _wrapped("A hollow bar: without the word the continuation is likelier.")
+
+
+def _heads(found: Inspection, rises: Floats) -> Iterator[str]:
+    """A grid of blocks, a row for each layer, the last first; then the heads most missed."""
+    each = rises / max(found.bytes, 1)
+    largest = max(float(each.max()), 1e-12)
+    wide = 3 if LABEL + 3 * each.shape[1] <= columns() else 1
+    if wide == 3:
+        yield " " * LABEL + "".join(f"{head + 1:<3}" for head in range(each.shape[1]))
+    for layer in reversed(range(len(each))):
+        shades = [
+            SHADES[min(len(SHADES) - 1, max(0, int(np.ceil(rise / largest * 4 - 0.25))))]
+            for rise in each[layer]
+        ]
+        row = "".join(shade * min(wide, 2) + " " * (wide == 3) for shade in shades)
+        name = f"layer {layer + 1}"
+        yield f"{name:<{LABEL}}{row}"
+    yield ""
+    order = np.argsort(-each, axis=None, kind="stable")[:5]
+    for place in order:
+        layer, head = divmod(int(place), each.shape[1])
+        yield f"{layer + 1}.{head + 1:<8} {each[layer, head]:+.4f} nats/byte"

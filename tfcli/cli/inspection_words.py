@@ -1,0 +1,122 @@
+"""What each view of `tfcli inspect` means, and what it does not mean: the terminal and the page."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tfcli.generation.streaming import make_visible
+from tfcli.text.vocabulary import visible_pieces
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any
+
+    from tfcli.insight.inspection import Inspection, View, WithoutWords
+
+TITLES: dict[View, str] = {
+    "surprise": "Surprise",
+    "attention": "Attention",
+    "lens": "Lens: layer by layer",
+    "prompt": "Prompt: word by word",
+    "heads": "Heads: one by one",
+}
+MEANINGS: dict[View, str] = {
+    "surprise": "How unlikely the model found each token where it stands: −ln p, in nats. That a "
+    "token surprises does not say that it is wrong.",
+    "attention": "From which positions each head took how much. It shows where a head looked, not "
+    "why, nor what came of it.",
+    "lens": "What the model would say next if it stopped after each layer (logit lens). Layers "
+    "below the last were not trained to be read so; they need not mean what they seem to say.",
+    "prompt": "How much the log-probability of the continuation falls, in nats, without each word "
+    "of the prompt. It shows what is missed, in a text that the model would not otherwise meet; "
+    "two words that say the same cover for each other.",
+    "heads": "How much the loss on this text rises, in nats per byte, with the output of each head "
+    "at zero. Others may do the same work, so a head that is not missed is not useless; and on "
+    "another text it may be.",
+}
+UNTRAINED = "A word is replaced by <unk>; only runs with token dropout have met that in training."
+LEFT_OUT = "A word is left out: this tokenizer has no <unk> to stand for it."
+
+
+def shown(found: Inspection, token: int) -> str:
+    """A token in its form to read, ▁ for a space; one without text by its name."""
+    from tfcli.insight.inspection import token_name
+
+    tokenizer = found.tokenizer
+    if token >= tokenizer.vocab_size or not tokenizer.token_bytes[token]:
+        return token_name(tokenizer, token)
+    return visible_pieces(tokenizer, [token])[0]
+
+
+def shown_all(found: Inspection, tokens: Iterable[int]) -> list[str]:
+    """Several of them."""
+    return [shown(found, int(token)) for token in tokens]
+
+
+def shown_text(text: str) -> str:
+    """A word on one line."""
+    return make_visible(text).replace("\n", "\\n").replace("\t", "\\t")
+
+
+def most_surprising(found: Inspection, count: int) -> list[int]:
+    """Places in the surprise, the most surprising first."""
+    if found.surprise is None:
+        return []
+    order = np.argsort(found.surprise.logprobs, kind="stable")[:count]
+    return [int(place) for place in order]
+
+
+def likelier(found: Inspection, place: int) -> list[tuple[str, float]]:
+    """The tokens that the model found likelier than the one that is there."""
+    assert found.surprise is not None
+    best = zip(found.surprise.best_ids[place], found.surprise.best_logprobs[place], strict=True)
+    own = found.surprise.logprobs[place]
+    return [(shown(found, int(i)), float(np.exp(logprob))) for i, logprob in best if logprob > own]
+
+
+def one_in(logprob: float) -> str:
+    """`1 in 130`: a probability as a person says it."""
+    odds = float(np.exp(min(-logprob, 500.0)))
+    if odds >= 1e6:
+        return f"1 in {odds:.0e}".replace("e+", "e")
+    return f"1 in {odds:.1f}" if odds < 9.95 else f"1 in {float(f'{odds:.3g}'):,.0f}"
+
+
+def percent(share: float) -> str:
+    """`41 %`, `0.3 %`."""
+    return f"{100 * share:.0f} %" if share >= 0.0995 else f"{100 * share:.1f} %"
+
+
+def summary(found: Inspection, run: str, step: int) -> str:
+    """What was inspected, in a sentence."""
+    text = f"{run}, step {step:,}: {len(found.tokens.ids):,} tokens"
+    if found.surprise is None or not found.bytes:
+        return f"{text}."
+    nats = -float(found.surprise.logprobs.sum()) / found.bytes
+    expected = float(found.surprise.entropies.mean())
+    own = -float(found.surprise.logprobs.mean())
+    return (
+        f"{text}, {nats:.4f} nats/byte; per token {own:.2f} nats, "
+        f"where {expected:.2f} were to be expected (entropy)."
+    )
+
+
+def continuation(found: Inspection, part: WithoutWords) -> str:
+    """What the prompt is followed by, and how likely."""
+    said = shown_text("".join(_text_of(found, i) for i in part.continuation))
+    who = "given by --then" if part.given else "which the model wrote"
+    return f"Continuation, {who}: “{said}”, probability {one_in(part.logprob)}."
+
+
+def _text_of(found: Inspection, token: int) -> str:
+    from tfcli.insight.inspection import token_name
+
+    return token_name(found.tokenizer, token)
+
+
+def most_taken(weights: Any, count: int) -> list[tuple[int, float]]:
+    """The positions from which most is taken, with the shares: (T,) -> at most `count`."""
+    order = np.argsort(-weights, kind="stable")[:count]
+    return [(int(place), float(weights[place])) for place in order if weights[place] >= 0.01]

@@ -1,0 +1,288 @@
+"""The steps of the tour through attention: the only part where positions learn of each other."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tfcli.cli import streams
+from tfcli.cli.tour.step import (
+    Picture,
+    Step,
+    Table,
+    at,
+    component_names,
+    components,
+    labels,
+    length,
+    number,
+    percent,
+    term,
+)
+from tfcli.insight.code_lines import code_lines
+from tfcli.insight.forward import Model, softmax
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tfcli.insight.tour import Tour
+
+GATHERED = 4  # positions of which it is shown what a head takes
+
+
+def steps(tour: Tour) -> Iterator[Step]:
+    """Queries, keys and values; rotation, in families with RoPE; scores; heads; the sum."""
+    yield _queries_keys_values(tour)
+    if tour.model.config.positions == "rotary":
+        yield _rotation(tour)
+    yield _scores(tour)
+    yield _heads(tour)
+    yield _added(tour)
+
+
+def _queries_keys_values(tour: Tour) -> Step:
+    config, here, there = tour.model.config, tour.here, tour.looked_at
+    found = tour.block.attention
+    said = [
+        f"Now positions look at each other. That is {term('attention')}, and no other part does "
+        "it. Each position makes three short vectors of its normed stream, each with a matrix of "
+        "its own, that is by multiplying and adding in a way that was learned:",
+        f"The {term('query')} is what the position is looking for.",
+        f"The {term('key')} is what the position can be found by.",
+        f"The {term('value')} is what it gives to whoever has found it.",
+        "As in a library: the query is your request, the key is the label on the spine of a book, "
+        "the value is what is written in it. A request is compared with labels, and what you "
+        "take home is the content. None of the three is in words; each is "
+        f"{config.head_dim} numbers, and the matrices have learned to write requests and labels "
+        "that fit each other.",
+        f"There are {streams.counted(config.num_heads, 'head')} in each block that do this side "
+        f"by side, with matrices of their own. This page follows head {tour.head + 1}.",
+    ]
+    if config.num_kv_heads < config.num_heads:
+        said.append(
+            f"Here {streams.counted(config.num_heads // config.num_kv_heads, 'head')} share keys "
+            f"and values (grouped queries): there are {config.num_kv_heads} sets of them. It "
+            "saves memory, and costs little."
+        )
+    norm = ["queries = self.norm", "keys = self.norm", "if config.qk_norm"]
+    if config.qk_norm:
+        said.append(
+            "In this family queries and keys are then brought to a standard size, head by head, "
+            "so that their products cannot grow without bound (QK-norm)."
+        )
+    rows = (
+        (f"query of {at(tour, here)}", *components(found.queries[here, tour.head])),
+        (f"key of {at(tour, there)}", *components(found.keys[there, tour.kv_head])),
+        (f"value of {at(tour, there)}", *components(found.values[there, tour.kv_head])),
+    )
+    after = " (turned already: next step)" if config.positions == "rotary" else ""
+    return Step(
+        "Queries, keys, values",
+        tuple(said),
+        f"q = Wq · norm(x)    k = Wk · norm(x)    v = Wv · norm(x)\nD = {config.head_dim}",
+        (
+            code_lines(
+                Model.attention, "queries = self.linear", "keys = self.linear",
+                "values = self.linear", *(norm if config.qk_norm else []),
+            ),
+        ),
+        (
+            Table(
+                f"In head {tour.head + 1} of block 1: one that asks, one that is found{after}",
+                ("", *component_names(config.head_dim)),
+                rows,
+            ),
+            Picture("Queries of all positions in this head", found.queries[:, tour.head],
+                    labels(tour)),
+            Picture("Keys", found.keys[:, tour.kv_head], labels(tour)),
+            Picture("Values", found.values[:, tour.kv_head], labels(tour)),
+        ),
+    )  # fmt: skip
+
+
+def _rotation(tour: Tour) -> Step:
+    config, here = tour.model.config, tour.here
+    half = config.head_dim // 2
+    before, after = tour.unrotated[0], tour.block.attention.queries[here, tour.head]
+    rows = []
+    for pair in sorted({0, half // 2, half - 1}):
+        angle = tour.angles[pair]
+        rows.append(
+            (
+                f"{pair}, {pair + half}",
+                _pair(before, pair),
+                _degrees(angle),
+                _degrees(angle * here),
+                _pair(after, pair),
+            )
+        )
+    shifts = [shift for shift in (0, 1, 5, 50) if here + shift < config.context_length]
+    return Step(
+        "Positions",
+        (
+            "So far nothing has said where a token stands. In this family that is done here, by "
+            f"turning queries and keys: {term('rotary position embedding')}, RoPE. Their numbers "
+            f"are taken in pairs, number i with number i + {half}. A pair is a point on a plane, "
+            "and it is turned around the middle by an angle that grows with the position: not "
+            "at all at position 0, once the angle at 1, twice at 2. The first pair turns fast, "
+            "the last one hardly.",
+            "What is it good for? In the next step a query and a key are compared, and if both "
+            "have been turned by the same angle, the result is the same. So it depends on how far "
+            "apart the two stand, not on where. The table below moves both of them and compares.",
+            "Values are not turned: what a position gives does not depend on where it stands.",
+        ),
+        "(a, b)  →  (a cos φ − b sin φ,  a sin φ + b cos φ)\nφ = t · speed of the pair",
+        (code_lines(Model.attention, "if self._rotary", "cosines, sines =", "queries, keys ="),),
+        (
+            Table(
+                f"Three pairs of the query of {at(tour, here)}",
+                ("pair", "before", "a position", f"{here} positions", "after"),
+                tuple(rows),
+            ),
+            Table(
+                f"Query of {at(tour, here)} against key of {at(tour, tour.looked_at)}, both moved "
+                "along",
+                ("positions later", "score"),
+                tuple((str(shift), f"{tour.rotated_score(shift):.4f}") for shift in shifts),
+            ),
+        ),
+    )
+
+
+def _scores(tour: Tour) -> Step:
+    config, here = tour.model.config, tour.here
+    found = tour.block.attention
+    query, keys = found.queries[here, tour.head], found.keys[:, tour.kv_head]
+    scores, weights = found.scores[tour.head, here], found.weights[tour.head, here]
+    window = config.sliding_window
+    return Step(
+        "Scores and softmax",
+        (
+            f"The query of position {here} is now compared with the key of every position: number "
+            "by number multiplied, and all added up. This is the dot product: large if both point "
+            "the same way, negative if they point apart. Divided by the root of "
+            f"{config.head_dim}, so that it does not grow only because more numbers are added "
+            f"up, it is the {term('score')}.",
+            "A position looks at itself and at earlier ones only. Later ones get a score of "
+            "minus infinity: when the model writes, they do not exist yet."
+            + (f" Those more than {window - 1} back get it, too." if window else ""),
+            f"Scores may be any number. {term('Softmax')} makes shares of them: e to the power of "
+            "each, divided by the sum of these powers. All shares are positive and add up to 1; "
+            "one more in the score makes a share 2.7 times as large.",
+            f"In this head position {at(tour, here)} takes most from {at(tour, tour.looked_at)}. "
+            "That says where the head looked, not why.",
+        ),
+        f"score(t, s) = q_t · k_s / sqrt({config.head_dim})    if s <= t, else −∞\n"
+        "weights = softmax(scores) = e^score / sum of all e^score",
+        (
+            code_lines(Model.scores, "scores = np", "scores *=", "scores[:, ~np.tri",
+                       *(["if config.sliding", "scores[:, np.tri"] if window else [])),
+            code_lines(Model.attention, "weights ="),
+            code_lines(softmax),
+        ),
+        (
+            Table(
+                f"Head {tour.head + 1}: the query of {at(tour, here)} and all keys",
+                ("position", "q · k", "score", "e^score", "share"),
+                tuple(
+                    (
+                        name,
+                        number(float(query @ keys[place])),
+                        number(float(scores[place])) if np.isfinite(scores[place]) else "−∞",
+                        f"{math.exp(min(scores[place], 700)):.3g}",
+                        percent(float(weights[place])),
+                    )
+                    for place, name in enumerate(labels(tour))
+                ),
+                marked=(tour.looked_at,),
+            ),
+            Picture(
+                "The shares of this head: each row is a position that looks, each column one that "
+                "is looked at; the upper right is the future",
+                found.weights[tour.head], labels(tour), shares=True,
+            ),
+        ),
+    )  # fmt: skip
+
+
+def _heads(tour: Tour) -> Step:
+    config, here = tour.model.config, tour.here
+    found = tour.block.attention
+    weights, values = found.weights[tour.head, here], found.values[:, tour.kv_head]
+    most = sorted(np.argsort(-weights, kind="stable")[:GATHERED].tolist())
+    rows = [
+        (f"{percent(float(weights[s]))} of {at(tour, s)}", *components(weights[s] * values[s]))
+        for s in most
+    ]
+    rest = sum(weights[s] * values[s] for s in range(here + 1) if s not in most)
+    if here + 1 > len(most):
+        rows.append(("all others", *components(rest)))
+    rows.append(("sum: what the head took", *components(found.heads[here, tour.head])))
+    return Step(
+        "Heads",
+        (
+            f"Now position {here} takes of every value as much as the share says, and adds it up. "
+            f"The {config.head_dim} numbers that come out are what this head has gathered.",
+            f"Each {term('head')} can look for something else, since its queries, keys and values "
+            "come from matrices of its own: one may look at the token before, another at the last "
+            "noun. Many rest on the first position when they find nothing; a share has to go "
+            "somewhere.",
+            f"What all {streams.counted(config.num_heads, 'head')} took, "
+            f"{config.num_heads} · {config.head_dim} = {config.num_heads * config.head_dim} "
+            f"numbers in a row, goes through one more matrix, which makes {config.d_model} numbers "
+            "of it: as many as the stream has.",
+        ),
+        "head = Σ share(t, s) · v_s\noutput = Wo · (all heads in a row)",
+        (code_lines(Model.attention, "shared =", "heads =", "output ="),),
+        (
+            Table(
+                f"Head {tour.head + 1} at position {at(tour, here)}",
+                ("", *component_names(config.head_dim)),
+                tuple(rows),
+                marked=(len(rows) - 1,),
+            ),
+            *(
+                Picture(f"Head {head + 1}", each, shares=True)
+                for head, each in enumerate(found.weights)
+            ),
+        ),
+    )
+
+
+def _added(tour: Tour) -> Step:
+    here, block = tour.here, tour.block
+    rows = (block.before[here], block.attention.output[here], block.between[here])
+    return Step(
+        "Adding to the stream",
+        (
+            "What attention has found is written on the sheet: it is added to the residual stream, "
+            "number by number. From here on, the vector of this position holds something of the "
+            "positions before it, too, and everything above can use it.",
+        ),
+        "x = x + attention(norm(x))",
+        (code_lines(Model.block, "between ="),),
+        (
+            Table(
+                f"The residual stream of position {at(tour, here)}",
+                ("", *component_names(len(rows[0])), "length"),
+                tuple(
+                    (name, *components(row), length(row))
+                    for name, row in zip(
+                        ("before", "+ attention", "= after"), rows, strict=True
+                    )
+                ),
+                marked=(2,),
+            ),
+            Picture("All numbers", np.stack(rows), ("before", "+ attention", "= after")),
+        ),
+    )  # fmt: skip
+
+
+def _pair(x: np.ndarray, pair: int) -> str:
+    return f"{number(float(x[pair]))}, {number(float(x[pair + len(x) // 2]))}"
+
+
+def _degrees(angle: float) -> str:
+    return f"{math.degrees(angle):.3g}°"

@@ -1,0 +1,45 @@
+"""All steps of the tour in order, and what is said before and after them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tfcli.cli import streams
+from tfcli.cli.humanize import format_count
+from tfcli.cli.tour import attention, bottom, top
+from tfcli.model.cost import count_parameters
+
+if TYPE_CHECKING:
+    from tfcli.cli.tour.step import Step
+    from tfcli.insight.tour import Tour
+
+INTRODUCTION = (
+    "A language model does one thing: it reads a text and says of every token how likely it is to "
+    "come next. Here one short text is followed through the model of this run, from letters to "
+    "the next token. Every number is the model's own, and the lines of code are those that have "
+    "just computed it.",
+    "The weights of the model are the only thing that was learned. They stay as they are all the "
+    "way; what changes from text to text is what they are multiplied with.",
+)
+LIMITS = (
+    "What can be seen here is what was computed, exactly. Why training has made the weights so, "
+    "and what a single number stands for, cannot be read off. Large models are built in the same "
+    "way, with more of everything."
+)
+
+
+def all_steps(tour: Tour) -> list[Step]:
+    """From letters to the next token."""
+    return [*bottom.steps(tour), *attention.steps(tour), *top.steps(tour)]
+
+
+def describe_model(tour: Tour, run: str, step: int) -> str:
+    """The model in one sentence."""
+    config = tour.model.config
+    return (
+        f"Run {run}, step {step:,}: family {config.family}, "
+        f"{format_count(count_parameters(config))} parameters, "
+        f"{streams.counted(config.num_layers, 'block')}, a stream of {config.d_model} numbers "
+        f"(E), {streams.counted(config.num_heads, 'head')} of {config.head_dim} (D), "
+        f"{config.d_ff} units (F), {config.vocab_size:,} tokens (V)."
+    )
