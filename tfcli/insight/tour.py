@@ -136,13 +136,13 @@ class Tour:
     @cached_property
     def angles(self) -> Floats:
         """By how much RoPE turns each pair from one position to the next, (D / 2,), in radians."""
-        cosines, sines = rotary_tables(self.model.config)
+        cosines, sines = rotary_tables(self.model.config, self.model.config.context_length)
         half = self.model.config.head_dim // 2
         return np.arctan2(sines[1, half:], cosines[1, half:])
 
     def rotated_score(self, shift: int) -> float:
         """The score of the two if both stood so many positions later; with RoPE."""
-        cosines, sines = rotary_tables(self.model.config)
+        cosines, sines = rotary_tables(self.model.config, self.model.config.context_length)
         turned = []
         for x, place in zip(self.unrotated, (self.here, self.looked_at), strict=True):
             at = slice(place + shift, place + shift + 1)
