@@ -103,7 +103,7 @@ def _note_on_speed(job: TrainingJob) -> str | None:
         return None
     once = job.plan.budget.amount / job.epochs
     return (
-        f"in this time the model reads {100 * job.epochs:.0f} % of the text. To read it once takes "
+        f"in this time the model reads {max(job.epochs, 0.001):.1%} of the text. To read it once takes "
         f"about {format_duration(once)}: --epochs 1; {less}."
     )
 
