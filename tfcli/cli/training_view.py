@@ -101,9 +101,9 @@ def _note_on_speed(job: TrainingJob) -> str | None:
         return f"this may take {format_duration(job.seconds or 0.0)} on this machine; {less}."
     if job.epochs >= ENOUGH_READ:
         return None
-    once = job.plan.budget.amount / job.epochs
+    once, share = job.plan.budget.amount / job.epochs, max(job.epochs, 0.001)
     return (
-        f"in this time the model reads {100 * job.epochs:.0f} % of the text. To read it once takes "
+        f"in this time the model reads {share:.1%} of the text. To read it once takes "
         f"about {format_duration(once)}: --epochs 1; {less}."
     )
 
