@@ -346,7 +346,8 @@ def test_long_prompts_are_read_in_portions_with_the_same_result(
         portioned = numpy_engine(model, 2)
         read: list[tuple[int, int]] = []
         monkeypatch.setattr(portioned, "_portion", 3)
-        monkeypatch.setattr(portioned, "_on_read", lambda *progress: read.append(progress))
+        note = lambda done, total, read=read: read.append((done, total))  # noqa: E731
+        monkeypatch.setattr(portioned, "_on_read", note)
         assert_close(portioned.forward_all([1, 0], texts), expected)
         assert read == [(3, 10), (6, 10), (9, 10), (10, 10)]
         portioned.reset(0)
