@@ -49,10 +49,12 @@ def random_model(config: ModelConfig, seed: int = 1) -> Transformer:
     return made
 
 
-def numpy_engine(model: Transformer, rows: int = 1, **options: bool) -> NumpyEngine:
+def numpy_engine(
+    model: Transformer, rows: int = 1, *, int8: bool = False, native: bool = True
+) -> NumpyEngine:
     """With the compiled decoder, if there is one."""
     weights = {name: weight.detach().numpy() for name, weight in model.named_parameters()}
-    return NumpyEngine(model.config, weights, rows, **options)
+    return NumpyEngine(model.config, weights, rows, int8=int8, native=native)
 
 
 def pure_engine(model: Transformer, rows: int = 1) -> NumpyEngine:

@@ -344,8 +344,12 @@ def test_long_prompts_are_read_in_portions_with_the_same_result(
         texts = [[1, 5, 3, 7, 2, 2, 9], [10, 4, 8]]
         expected = whole.forward_all([1, 0], texts)
         portioned = numpy_engine(model, 2)
+        read: list[tuple[int, int]] = []
         monkeypatch.setattr(portioned, "_portion", 3)
+        note = lambda done, total, read=read: read.append((done, total))  # noqa: E731
+        monkeypatch.setattr(portioned, "_on_read", note)
         assert_close(portioned.forward_all([1, 0], texts), expected)
+        assert read == [(3, 10), (6, 10), (9, 10), (10, 10)]
         portioned.reset(0)
         portioned.reset(1)
         assert_close(portioned.forward([1, 0], texts), expected[[6, 9]])

@@ -74,3 +74,28 @@ class Progress:
     def __exit__(self, *_: object) -> None:
         if self._drawn:
             streams.draw_line("")
+
+
+class ReadingProgress:
+    """A line on stderr for a person while a prompt is read that takes long."""
+
+    def __init__(self, *, shown: bool) -> None:
+        self._shown = shown and streams.is_terminal(sys.stderr)
+        self._started = time.monotonic()
+        self._next = self._started + streams.PROGRESS_DELAY
+
+    def show(self, read: int, total: int) -> None:
+        """Draws the line again, now and then, and removes it when all tokens are read."""
+        now = time.monotonic()
+        if not self._shown or now < self._next:
+            return
+        left = (now - self._started) * (total - read) / read
+        streams.draw_line(
+            f"Reading the prompt: {read:,} of {total:,} tokens, about {left:.0f} s left"
+            if read < total
+            else ""
+        )
+
+    def text_began(self) -> None:
+        """From here on the line would overwrite text, if that goes to the terminal too."""
+        self._shown = False

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from tfcli.cli import streams
 from tfcli.cli.format_report import FormatReport
-from tfcli.cli.generation_progress import Progress, Throughput
+from tfcli.cli.generation_progress import Progress, ReadingProgress, Throughput
 from tfcli.cli.output_formats import EscapedLines, JsonLines, OutputFormat, Plain, Surprisal
 from tfcli.cli.request_feed import RequestFeed
 from tfcli.cli.stdin_lines import open_lines
@@ -142,6 +142,7 @@ class GenerationSession:
         self._options, self._model, self._chat_options = options, model, chat
         self._limited = limited
         self._reporter, self._started = reporter, started
+        self._reading = ReadingProgress(shown=not reporter.quiet)
         self._deadline: float | None = None
         if options.max_time is not None:
             self._deadline = time.monotonic() + options.max_time
@@ -281,7 +282,7 @@ class GenerationSession:
         chat, tokenizer, self.form = self.chat, self._tokenizer, run.form
         open_with = partial(
             open_engine, run, device=model.device, rows=rows, engine=model.engine, int8=model.int8,
-            memory=model.memory,
+            memory=model.memory, on_read=self._reading.show,
         )  # fmt: skip
         step, engine = open_best(run, step_path, open_with, on_damaged=self._reporter.warn)
         if self._reporter.warned:
@@ -343,6 +344,7 @@ class GenerationSession:
         with Progress(throughput, shown=shown) as progress:
             for event in events:
                 result = feed.taken[event.index]
+                self._reading.text_began()
                 if isinstance(event, TokenEvent):
                     throughput.count()
                     output.token(result, event)

@@ -73,6 +73,7 @@ def open_engine(
     engine: EngineName = "auto",
     int8: bool = False,
     memory: bool = False,
+    on_read: Callable[[int, int], None] | None = None,
 ) -> Engine:
     """An engine for a step.
 
@@ -82,6 +83,8 @@ def open_engine(
             there is a GPU is found out without importing torch.
         int8: whether to quantize the matrices to 8 bits; only the numpy engine can.
         memory: whether to mix in the run's memory of its text; see `tfcli.generation.memory`.
+        on_read: is called while a long prompt is read, with how many of its tokens are read and
+            how many there are; only by the numpy engine.
 
     Raises:
         NotFoundError: the run has no memory.
@@ -94,7 +97,7 @@ def open_engine(
     if memory:
         from tfcli.generation.memory import open_memory_engine
 
-        alone = open_engine(run, step, device, rows=rows, engine=engine, int8=int8)
+        alone = open_engine(run, step, device, rows=rows, engine=engine, int8=int8, on_read=on_read)
         return open_memory_engine(alone, run, rows=rows)
     if engine == "numpy" and device not in {"auto", "cpu"}:
         raise UsageError(f"the numpy engine does not run on {device}", hint="--engine torch")
@@ -106,7 +109,7 @@ def open_engine(
         from tfcli.runs.weights import map_weights
 
         weights = map_weights(run.model_config, step.path)
-        return NumpyEngine(run.model_config, weights, rows, int8=int8)
+        return NumpyEngine(run.model_config, weights, rows, int8=int8, on_read=on_read)
     from tfcli.generation.engines.torch_engine import TorchEngine
 
     return TorchEngine(open_model(run, step, device), rows)

@@ -23,7 +23,7 @@ from tfcli.generation.engines.row_caches import RowCaches
 from tfcli.model.safetensors_file import to_float32
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from tfcli.generation.engines.engine import Logits
     from tfcli.model.config import ModelConfig
@@ -46,6 +46,8 @@ class NumpyEngine:
         rows: R.
         int8: whether the matrices are quantized to eight bits.
         native: whether to use `decoder.c`, if it was compiled.
+        on_read: is called after each portion of tokens that take several, with how many of them
+            are read and how many there are.
 
     """
 
@@ -57,9 +59,10 @@ class NumpyEngine:
         *,
         int8: bool = False,
         native: bool = True,
+        on_read: Callable[[int, int], None] | None = None,
     ) -> None:
         self.context_length, self.vocab_size = config.context_length, config.vocab_size
-        self._config = config
+        self._config, self._on_read = config, on_read
         self._weights = ModelWeights(config, weights, int8=int8)
         self.weight_bytes = self._weights.nbytes
         self._portion = max(64, min(MOST_TOKENS, PORTION // self._weights.parameters))
@@ -106,12 +109,15 @@ class NumpyEngine:
             self._caches.reserve(row, int(self._caches.lengths[row]) + len(own))
         logits = np.empty((len(wanted), self.vocab_size), np.float32)
         begin = done = 0
+        total = sum(len(own) for own in tokens)
         for some_rows, some_tokens in portions(rows, tokens, self._portion):
             end = begin + sum(len(own) for own in some_tokens)
             count = int(np.searchsorted(wanted[done:], end))
             own_wanted = wanted[done : done + count] - begin
             self._read(some_rows, some_tokens, own_wanted, logits[done : done + count])
             begin, done = end, done + count
+            if self._on_read and total > self._portion:
+                self._on_read(end, total)
         return logits
 
     def _read(

@@ -125,7 +125,11 @@ INLINE void transpose(Float8 v[8]) {
 /* Eight rows of weights, as the columns from `panel` on. */
 INLINE void pack_rows(const int format, const void *const rows[8], int in, int steps, float *panel) {
     const int whole = (format == INT8 ? in / 2 : in) / LANES;
+    const size_t size = format == FLOAT32 ? 4 : format == INT8 ? 1 : 2, items = format == INT8 ? 2 * LANES : LANES;
     for (int step = 0; step < steps; step++) {
+        UNROLL
+        for (int r = 0; r < 8; r++)  /* of the rows that come next, as in `dot_rows` */
+            __builtin_prefetch((const char *)rows[r] + (8 * (size_t)in + step * items) * size);
         Vector v[8];
         UNROLL
         for (int r = 0; r < 8; r++)
