@@ -255,7 +255,11 @@ def test_a_page_of_a_large_model_stays_below_two_megabytes(tmp_path: Path, token
         2 * length,
         Surprise(-random.random(length - 1) * 9, ids[1:], logprobs[1:, 0], best, logprobs),
         weights / weights.sum(-1, keepdims=True),
-        Lens(*(np.tile(each[:, 0], (layers + 1, 1)) for each in (best, logprobs, -logprobs))),
+        Lens(
+            np.tile(best[:, 0], (layers + 1, 1)),
+            np.tile(logprobs[:, 0], (layers + 1, 1)),
+            np.tile(-logprobs[:, 0], (layers + 1, 1)),
+        ),
         None,
         random.random((layers, heads)),
     )

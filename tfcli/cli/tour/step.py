@@ -142,8 +142,3 @@ def component_names(width: int) -> tuple[str, ...]:
 def length(vector: Sequence[float] | Any) -> str:
     """The length of a vector: the root of the sum of squares."""
     return number(float(np.linalg.norm(vector)))
-
-
-def percent(share: float) -> str:
-    """`41 %`, `0.3 %`."""
-    return f"{100 * share:.0f} %" if share >= 0.0995 else f"{100 * share:.1f} %"
