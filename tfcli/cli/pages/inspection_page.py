@@ -208,6 +208,8 @@ def _attention(found: Inspection, weights: Floats) -> Iterator[str]:
             f'<p class="note">{length:,} positions are drawn as {side} fields: the largest share '
             "of each field.</p>"
         )
+    if layers > MOST_LAYERS:
+        yield f'<p class="note">The first {MOST_LAYERS} of {layers} layers.</p>'
     many = range(min(layers, MOST_LAYERS))
     yield '<div class="layers">'
     for layer in many:

@@ -13,11 +13,11 @@ from tfcli.cli.tour.step import (
     Picture,
     Step,
     Table,
+    added,
     at,
     component_names,
     components,
     labels,
-    length,
     number,
     term,
 )
@@ -264,17 +264,7 @@ def _added(tour: Tour) -> Step:
         "x = x + attention(norm(x))",
         (code_lines(Model.block, "between ="),),
         (
-            Table(
-                f"The residual stream of position {at(tour, here)}",
-                ("", *component_names(len(rows[0])), "length"),
-                tuple(
-                    (name, *components(row), length(row))
-                    for name, row in zip(
-                        ("before", "+ attention", "= after"), rows, strict=True
-                    )
-                ),
-                marked=(2,),
-            ),
+            added(f"The residual stream of position {at(tour, here)}", "attention", *rows),
             Picture("All numbers", np.stack(rows), ("before", "+ attention", "= after")),
         ),
     )  # fmt: skip

@@ -12,6 +12,7 @@ from tfcli.cli.tour.step import (
     Picture,
     Step,
     Table,
+    added,
     at,
     component_names,
     components,
@@ -71,7 +72,6 @@ def _feed_forward(tour: Tour) -> Step:
     gate = found.gate
     gated = ("gate",) if gate is not None else ()
     quiet = float(np.mean(np.abs(activated) < 0.1 * np.abs(activated).max()))
-    rows = (block.between[here], found.output[here], block.after[here])
     return Step(
         "Feed-forward",
         (
@@ -113,17 +113,8 @@ def _feed_forward(tour: Tour) -> Step:
                 ),
             ),
             Picture("All units, at all positions", found.activated, labels(tour)),
-            Table(
-                "And the stream again",
-                ("", *component_names(config.d_model), "length"),
-                tuple(
-                    (name, *components(row), length(row))
-                    for name, row in zip(
-                        ("before", "+ feed-forward", "= after"), rows, strict=True
-                    )
-                ),
-                marked=(2,),
-            ),
+            added("And the stream again", "feed-forward", block.between[here],
+                  found.output[here], block.after[here]),
         ),
     )  # fmt: skip
 
@@ -298,7 +289,8 @@ def _then(tour: Tour) -> Step:
             "how likely it finds the token that really comes next. Its surprise, −ln p, is the "
             f"{term('loss')}; and every weight of the model is moved a little in the direction "
             "that makes it smaller. This is done again and again, with piece after piece of the "
-            "training text, and nothing else has been told to the model: no grammar, no meaning, no facts.",
+            "training text, and nothing else has been told to the model: no grammar, no meaning, "
+            "no facts.",
             "What the table shows would be its lesson here.",
         ),
         "loss = mean of −ln p(token that came)",
