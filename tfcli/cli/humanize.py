@@ -23,6 +23,13 @@ def format_count(count: float) -> str:
     return f"{count:.1f} G"
 
 
+def format_share(share: float) -> str:
+    """`41 %`, `3.2 %`, `0.004 %`."""
+    if share >= 0.0995:
+        return f"{100 * share:.0f} %"
+    return f"{100 * share:.1f} %" if share >= 0.00095 or not share else f"{100 * share:.1g} %"
+
+
 def format_duration(seconds: float) -> str:
     """`0:42`, `1:02:03`."""
     minutes, rest = divmod(round(seconds), 60)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tfcli.cli import streams
+from tfcli.cli.humanize import format_share
 from tfcli.cli.inspection_words import (
     LEFT_OUT,
     MEANINGS,
@@ -20,7 +21,6 @@ from tfcli.cli.inspection_words import (
     most_surprising,
     most_taken,
     one_in,
-    percent,
     shown,
     shown_all,
     shown_text,
@@ -94,7 +94,7 @@ def _surprise(found: Inspection) -> Iterator[str]:
     room = columns() - 8 - 2 * CELL
     for place in most_surprising(found, SURPRISING):
         logprob = found.surprise.logprobs[place]
-        others = [f"{other} {percent(share)}" for other, share in likelier(found, place)]
+        others = [f"{other} {format_share(share)}" for other, share in likelier(found, place)]
         row = f"{-logprob:6.2f}  {fit(shown(found, found.tokens.ids[place + 1]), CELL)}"
         if room < CELL:  # what would have been likelier goes below
             yield f"{row} {one_in(logprob)}"
@@ -159,7 +159,8 @@ def _attention(found: Inspection, weights: Floats) -> Iterator[str]:
     yield f"{fit('head', LABEL)}{fit(f'“{names[-1]}” takes from', columns() - LABEL)}"
     for layer, head in heads:
         taken = [
-            f"{percent(share)} {names[place]}" for place, share in most_taken(last[layer, head], 5)
+            f"{format_share(share)} {names[place]}"
+            for place, share in most_taken(last[layer, head], 5)
         ]
         name = f"{layer + 1}.{head + 1}"
         yield f"{name:<{LABEL}}{fit_list(taken, columns() - LABEL)}"
@@ -180,7 +181,7 @@ def _lens(found: Inspection, lens: Lens) -> Iterator[str]:
     for layer in reversed(range(len(lens.best_ids))):
         row = fit(f"layer {layer}" if layer else "embedding", LABEL)
         for place in places:
-            share = percent(float(np.exp(lens.best_logprobs[layer, place])))
+            share = format_share(float(np.exp(lens.best_logprobs[layer, place])))
             row += f"{fit(shown(found, int(lens.best_ids[layer, place])), NARROW - 1)} {share:<6}"
         yield row
     apart = ", ".join(f"{kl:.2f}" for kl in lens.divergences.mean(-1)[::-1])

@@ -84,11 +84,6 @@ def one_in(logprob: float) -> str:
     return f"1 in {odds:.1f}" if odds < 9.95 else f"1 in {float(f'{odds:.3g}'):,.0f}"
 
 
-def percent(share: float) -> str:
-    """`41 %`, `0.3 %`."""
-    return f"{100 * share:.0f} %" if share >= 0.0995 else f"{100 * share:.1f} %"
-
-
 def summary(found: Inspection, run: str, step: int) -> str:
     """What was inspected, in a sentence."""
     text = f"{run}, step {step:,}: {len(found.tokens.ids):,} tokens"

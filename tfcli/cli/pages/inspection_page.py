@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tfcli.cli import streams
+from tfcli.cli.humanize import format_share
 from tfcli.cli.inspection_words import (
     LEFT_OUT,
     MEANINGS,
@@ -17,7 +18,6 @@ from tfcli.cli.inspection_words import (
     most_surprising,
     most_taken,
     one_in,
-    percent,
     shown,
     shown_all,
     shown_text,
@@ -47,6 +47,7 @@ p.faint, figcaption, .note { color: var(--faint); font-size: 13px; }
 h2 { margin-top: 20px; }
 .text { white-space: pre-wrap; overflow-wrap: anywhere; border: 1px solid var(--rule);
   border-radius: 6px; padding: 14px 16px; margin: 14px 0; line-height: 1.8; }
+#surprise td:nth-child(3) { white-space: nowrap; }
 .s0, .s1, .s2 { border-radius: 3px; padding: 1px 0; }
 .s0 { background: rgba(var(--other-rgb), .62); } .s1 { background: rgba(var(--other-rgb), .36); }
 .s2 { background: rgba(var(--other-rgb), .16); }
@@ -82,7 +83,8 @@ input { position: absolute; opacity: 0; }
   background: rgba(var(--one-rgb), var(--a)); }
 .grid td.less { background: rgba(var(--other-rgb), var(--a)); }
 .grid th { padding-right: 10px; }
-@media (max-width: 640px) { .text { padding: 10px 12px; } .bars td:last-child { width: 44%; } }
+@media (max-width: 640px) { .text { padding: 10px 12px; } .bars td:last-child { width: 44%; }
+  #surprise :is(th, td):is(:nth-child(4), :nth-child(5)) { display: none; } }
 """
 
 
@@ -116,8 +118,8 @@ def draw_page(found: Inspection, run: str, step: int) -> str:
 def _section(view: View, parts: Iterable[str]) -> str:
     body = "\n".join(parts)
     return (
-        f'<section><h2>{TITLES[view]}</h2>\n<p class="faint">{escape(MEANINGS[view])}</p>\n{body}'
-        "</section>"
+        f'<section id="{view}"><h2>{TITLES[view]}</h2>\n'
+        f'<p class="faint">{escape(MEANINGS[view])}</p>\n{body}</section>'
     )
 
 
@@ -170,7 +172,7 @@ def _row(found: Inspection, place: int) -> Iterator[str]:
     yield one_in(logprob)
     yield f"{found.surprise.ranks[place]:,}"
     yield f"{found.surprise.entropies[place]:.2f}"
-    yield ", ".join(f"{other} {percent(share)}" for other, share in likelier(found, place))
+    yield ", ".join(f"{other} {format_share(share)}" for other, share in likelier(found, place))
 
 
 def _colored(found: Inspection) -> Iterator[str]:
@@ -206,6 +208,8 @@ def _attention(found: Inspection, weights: Floats) -> Iterator[str]:
             f'<p class="note">{length:,} positions are drawn as {side} fields: the largest share '
             "of each field.</p>"
         )
+    if layers > MOST_LAYERS:
+        yield f'<p class="note">The first {MOST_LAYERS} of {layers} layers.</p>'
     many = range(min(layers, MOST_LAYERS))
     yield '<div class="layers">'
     for layer in many:
@@ -228,7 +232,9 @@ def _head(head: int, weights: Floats, names: list[str], rows: int, picture: str)
     lines = []
     for place in range(length - rows, length):
         taken = most_taken(weights[place], 4)
-        said = ", ".join(f"{percent(share)} {names[other]} ({other})" for other, share in taken)
+        said = ", ".join(
+            f"{format_share(share)} {names[other]} ({other})" for other, share in taken
+        )
         lines.append((str(place), names[place], said))
     image = f'<img src="{picture}" alt="Attention of head {head + 1}">' if picture else ""
     table = _table(("position", "token", "takes from (position)"), lines, {0})
@@ -268,7 +274,7 @@ def _lens(found: Inspection, lens: Lens) -> Iterator[str]:
         for place in places:
             share = float(np.exp(lens.best_logprobs[layer, place]))
             token = escape(shown(found, int(lens.best_ids[layer, place])))
-            said = f"{token}<small>{percent(share)}</small>"
+            said = f"{token}<small>{format_share(share)}</small>"
             cells.append(f'<td style="--a: {0.5 * share:.2f}">{said}</td>')
         name = f"layer {layer}" if layer else "embedding"
         yield f"<tr><th>{name}</th>{''.join(cells)}</tr>"

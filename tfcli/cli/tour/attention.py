@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tfcli.cli import streams
+from tfcli.cli.humanize import format_share
 from tfcli.cli.tour.step import (
     Picture,
     Step,
     Table,
+    added,
     at,
     component_names,
     components,
     labels,
-    length,
     number,
-    percent,
     term,
 )
 from tfcli.insight.code_lines import code_lines
@@ -192,7 +192,7 @@ def _scores(tour: Tour) -> Step:
                         number(float(query @ keys[place])),
                         number(float(scores[place])) if np.isfinite(scores[place]) else "−∞",
                         f"{math.exp(min(scores[place], 700)):.3g}",
-                        percent(float(weights[place])),
+                        format_share(float(weights[place])),
                     )
                     for place, name in enumerate(labels(tour))
                 ),
@@ -213,7 +213,7 @@ def _heads(tour: Tour) -> Step:
     weights, values = found.weights[tour.head, here], found.values[:, tour.kv_head]
     most = sorted(np.argsort(-weights, kind="stable")[:GATHERED].tolist())
     rows = [
-        (f"{percent(float(weights[s]))} of {at(tour, s)}", *components(weights[s] * values[s]))
+        (f"{format_share(float(weights[s]))} of {at(tour, s)}", *components(weights[s] * values[s]))
         for s in most
     ]
     rest = sum(weights[s] * values[s] for s in range(here + 1) if s not in most)
@@ -264,17 +264,7 @@ def _added(tour: Tour) -> Step:
         "x = x + attention(norm(x))",
         (code_lines(Model.block, "between ="),),
         (
-            Table(
-                f"The residual stream of position {at(tour, here)}",
-                ("", *component_names(len(rows[0])), "length"),
-                tuple(
-                    (name, *components(row), length(row))
-                    for name, row in zip(
-                        ("before", "+ attention", "= after"), rows, strict=True
-                    )
-                ),
-                marked=(2,),
-            ),
+            added(f"The residual stream of position {at(tour, here)}", "attention", *rows),
             Picture("All numbers", np.stack(rows), ("before", "+ attention", "= after")),
         ),
     )  # fmt: skip

@@ -132,9 +132,10 @@ def _positions(tour: Tour) -> Step:
     return Step(
         "Positions",
         (
-            "The row of a token is the same wherever it stands, and the steps below would not "
-            "notice if the words of a text were shuffled. So the position gets a vector too, and "
-            f"both are added, number by number. It comes from {kind}.",
+            "The row of a token is the same wherever it stands. Attention, below, compares what "
+            "is in the vectors and nothing else: near or far, first or last would make no "
+            "difference to it. So the position gets a vector, too, and both are added, number by "
+            f"number. It comes from {kind}.",
             f"There are {config.context_length} rows: the model cannot read a longer text at once."
             if learned
             else "From the sum, later steps can tell both what stands here and where.",

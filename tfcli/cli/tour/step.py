@@ -139,11 +139,17 @@ def component_names(width: int) -> tuple[str, ...]:
     return tuple(f"[{place}]" for place in range(min(width, SHOWN)))
 
 
+def added(caption: str, part: str, before: Any, output: Any, after: Any) -> Table:
+    """What a part adds to the residual stream of a position, (E,) each."""
+    named = {"before": before, f"+ {part}": output, "= after": after}
+    return Table(
+        caption,
+        ("", *component_names(len(before)), "length"),
+        tuple((name, *components(row), length(row)) for name, row in named.items()),
+        marked=(2,),
+    )
+
+
 def length(vector: Sequence[float] | Any) -> str:
     """The length of a vector: the root of the sum of squares."""
     return number(float(np.linalg.norm(vector)))
-
-
-def percent(share: float) -> str:
-    """`41 %`, `0.3 %`."""
-    return f"{100 * share:.0f} %" if share >= 0.0995 else f"{100 * share:.1f} %"

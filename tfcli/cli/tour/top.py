@@ -7,17 +7,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tfcli.cli import streams
+from tfcli.cli.humanize import format_share
 from tfcli.cli.tour.step import (
     Picture,
     Step,
     Table,
+    added,
     at,
     component_names,
     components,
     labels,
     length,
     number,
-    percent,
     shown_token,
     term,
 )
@@ -71,7 +72,6 @@ def _feed_forward(tour: Tour) -> Step:
     gate = found.gate
     gated = ("gate",) if gate is not None else ()
     quiet = float(np.mean(np.abs(activated) < 0.1 * np.abs(activated).max()))
-    rows = (block.between[here], found.output[here], block.after[here])
     return Step(
         "Feed-forward",
         (
@@ -83,13 +83,15 @@ def _feed_forward(tour: Tour) -> Step:
             f"A last matrix makes {config.d_model} numbers of the {config.d_ff}, which are added "
             "to the stream: what a unit has to say, where it speaks. Most of what a model knows "
             "by heart is thought to be in these matrices; "
-            f"here {percent(quiet)} of the units are nearly silent (below a tenth of the loudest).",
+            f"here {format_share(quiet)} of the units are nearly silent (below a tenth of the "
+            "loudest).",
         ),
         f"x = x + {formula}",
         (
             code_lines(
-                Model.feed_forward, "up, gate", "if self.config",
-                *(["gate =", "activated = silu"] if gate is not None else ["activated = gelu"]),
+                Model.feed_forward, "up, gate",
+                *(["if self.config", "gate =", "activated = silu"] if gated
+                  else ["activated = gelu"]),
                 "output =",
             ),
             *([code_lines(silu, "return")] if gate is not None else []),
@@ -111,17 +113,8 @@ def _feed_forward(tour: Tour) -> Step:
                 ),
             ),
             Picture("All units, at all positions", found.activated, labels(tour)),
-            Table(
-                "And the stream again",
-                ("", *component_names(config.d_model), "length"),
-                tuple(
-                    (name, *components(row), length(row))
-                    for name, row in zip(
-                        ("before", "+ feed-forward", "= after"), rows, strict=True
-                    )
-                ),
-                marked=(2,),
-            ),
+            added("And the stream again", "feed-forward", block.between[here],
+                  found.output[here], block.after[here]),
         ),
     )  # fmt: skip
 
@@ -159,7 +152,7 @@ def _blocks(tour: Tour) -> Step:
                         "embedding" if layer == 0 else f"block {layer}",
                         length(x[here]),
                         shown_token(tour.tokenizer, int(lens.best_ids[layer, here])),
-                        percent(float(np.exp(lens.best_logprobs[layer, here]))),
+                        format_share(float(np.exp(lens.best_logprobs[layer, here]))),
                     )
                     for layer, x in enumerate(streams_)
                 ),
@@ -195,7 +188,7 @@ def _logits(tour: Tour) -> Step:
             "too, each the token after it; that is what the model is trained on (last step).",
         ),
         f"logits = {name} · norm(x)",
-        (code_lines(Model.final_norm), code_lines(Model.logits), code_lines(Model.norm, "y = x /")),
+        (code_lines(Model.final_norm), code_lines(Model.logits)),
         (
             Table(
                 f"Position {at(tour, here)} and the token that fits best, “"
@@ -238,8 +231,9 @@ def _draw(tour: Tour) -> Step:
             "words again and again. So one is drawn by lot, after two changes.",
             f"The {term('temperature')}, here {drawn.temperature:g}: logits are divided by it. "
             "Below 1 it makes what is likely likelier.",
-            f"{term('Min-p')}, here {drawn.min_p:g}: tokens with less than {drawn.min_p:.0%} of "
-            "the probability of the likeliest cannot be drawn: each is unlikely, but there "
+            f"{term('Min-p')}, here {drawn.min_p:g}: tokens with less than "
+            f"{format_share(drawn.min_p)} of the probability of the likeliest cannot be drawn: "
+            "each is unlikely, but there "
             f"are so many that one of them would be drawn every now and then. {kept:,} of "
             f"{len(order):,} {'is' if kept == 1 else 'are'} left.",
             f"All tokens lie side by side between 0 and 1, in the order of their ids, each as wide "
@@ -260,9 +254,9 @@ def _draw(tour: Tour) -> Step:
                     (
                         shown_token(tour.tokenizer, each),
                         number(float(drawn.logits[each])),
-                        percent(float(drawn.plain[each])),
-                        percent(float(drawn.tempered[each])),
-                        percent(float(drawn.kept[each])) if drawn.kept[each] else "out",
+                        format_share(float(drawn.plain[each])),
+                        format_share(float(drawn.tempered[each])),
+                        format_share(float(drawn.kept[each])) if drawn.kept[each] else "out",
                     )
                     for each in shown
                 ),
@@ -279,7 +273,7 @@ def _then(tour: Tour) -> Step:
     for place, token in enumerate(tour.ids[1:]):
         chance = float(chances[place, token])
         rows.append(
-            (f"after {at(tour, place)}", shown_token(tour.tokenizer, token), percent(chance),
+            (f"after {at(tour, place)}", shown_token(tour.tokenizer, token), format_share(chance),
              number(-float(np.log(max(chance, 1e-38)))))
         )  # fmt: skip
     return Step(
@@ -289,12 +283,14 @@ def _then(tour: Tour) -> Step:
             "longer. The streams of the earlier positions stay as they were, since none of them "
             "looks ahead. So their keys and values are kept (the KV cache), and only the new "
             "position has to be computed.",
-            "Where do all the weights come from? At first they were random or nearly so. In "
-            "training, the same computation is made for a text that is known. Each position says "
+            "Where do all the weights come from? At first they are random, or in part "
+            "counts of which token follows which. In training, the same computation is made for "
+            "a piece of text that is known. Each position says "
             "how likely it finds the token that really comes next. Its surprise, −ln p, is the "
             f"{term('loss')}; and every weight of the model is moved a little in the direction "
-            "that makes it smaller. This has been repeated for all of the training text, and "
-            "nothing else has been told to the model: no grammar, no meaning, no facts.",
+            "that makes it smaller. This is done again and again, with piece after piece of the "
+            "training text, and nothing else has been told to the model: no grammar, no meaning, "
+            "no facts.",
             "What the table shows would be its lesson here.",
         ),
         "loss = mean of −ln p(token that came)",

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 INTRODUCTION = (
     "A language model does one thing: it reads a text and says of every token how likely it is to "
     "come next. Here one short text is followed through the model of this run, from letters to "
-    "the next token. Every number is the model's own, and the lines of code are those that have "
-    "just computed it.",
+    "the next token. Every number is the model's own, and the lines of code are those that "
+    "computed it.",
     "The weights of the model are the only thing that was learned. They stay as they are all the "
     "way; what changes from text to text is what they are multiplied with.",
 )
