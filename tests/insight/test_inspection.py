@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.byte_level import byte_level
 from tests.exchange.conftest import make_run, tokenizer
 from tfcli.errors import DataError
 from tfcli.insight import views
@@ -102,3 +103,21 @@ def test_tokens_without_text_have_names(tokenizer: Any) -> None:
     assert [token_name(tokenizer, i) for i in (0, 1, 2)] == ["<unk>", "<bos>", "<eos>"]
     assert token_name(tokenizer, tokenizer.vocab_size) == f"<{tokenizer.vocab_size}>"
     assert token_name(tokenizer, tokenizer.encode(" \xb7")[-1]) == r"\xb7"
+
+
+def test_without_an_unknown_token_words_are_left_out(make_run: Any) -> None:
+    own = byte_level("llama-3")
+    assert own.special.unk is None
+    run, step, _ = make_run("llama", tokenizer=own)
+    model = Model(run.model_config, map_weights(run.model_config, step.path))
+    found = inspect_text(model, own, PROMPT, THEN, ["prompt"])
+    assert found.prompt is not None
+    value = found.to_json()
+    assert value["prompt"]["erased_by"] is None
+    ids = found.tokens.ids
+    rest = ids[found.tokens.start + found.tokens.prompt :]
+    short = [*ids[: found.tokens.start], *own.encode(PROMPT.removesuffix(" moon"))]
+    whole = views.continuation_logprob(model, ids[: len(ids) - len(rest)], rest)
+    without = views.continuation_logprob(model, short, rest)
+    assert found.prompt.falls[-1] == pytest.approx(whole - without, abs=1e-5)
+    assert value["tokens"][0]["text"].startswith("<")
