@@ -305,6 +305,16 @@ def test_what_a_model_knows_by_heart(trained: Shell, tmp_path: Path) -> None:
     assert len(found["canaries"]) == 8
 
 
+def test_which_sentences_a_model_prefers(trained: Shell) -> None:
+    (found,) = objects(trained, "audit", "bias", "tale", "--json")
+    require_documented(found, table("tfcli audit bias --json"))
+    assert [group["group"] for group in found["groups"]] == [
+        "occupations",
+        "activities",
+        "agreement",
+    ]
+
+
 def test_what_is_in_a_text(called: Called) -> None:
     (called.folder / "a.txt").write_text("Write to ann@example.org.\n" * 2)
     found = json.loads(called("text", "scan", "a.txt", "--json").out)

@@ -49,3 +49,32 @@ def test_what_cannot_be_done_is_said(
     done = trained(*arguments, stdin=b"a\n")
     assert done.code == code, done.err
     assert said in done.err
+
+
+def test_preferences_are_a_table_with_what_they_mean(trained: Shell, tmp_path: Path) -> None:
+    done = trained("audit", "bias", "tale", "--language", "es")
+    assert done.code == 0, done.err
+    text = done.out.decode()
+    assert text.startswith("tale, step 60\n\ngroup ")
+    assert "agreement" in text
+    assert "the model goes further than its text" in " ".join(text.split())
+    table = tmp_path / "pairs.csv"
+    table.write_text("sent_more,sent_less\nAnn saw the moon,Ann saw the mud\n")
+    assert b"\nall " in trained("audit", "bias", "tale", str(table)).out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["--language", "fr"], 2, "no pairs of our own in 'fr'"),
+        (["tale", "missing.tsv"], 66, "missing.tsv"),
+        (["tale", "book.txt"], 65, "no columns `more` and `less`"),
+        (["nobody"], 66, "nobody"),
+    ],
+)
+def test_wrong_questions_about_preferences(
+    trained: Shell, arguments: list[str], code: int, said: str
+) -> None:
+    done = trained("audit", "bias", *arguments)
+    assert (done.code, done.out) == (code, b"")
+    assert said in done.err

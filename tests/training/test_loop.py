@@ -330,6 +330,8 @@ def test_gradient_accumulation_with_document_mask_does_not_change_the_losses(
     workshop: Workshop, dropout: float
 ) -> None:
     """Rows are weighted by their number of targets, and dropout is the same."""
+    if dropout and workshop.device != "cpu":
+        pytest.skip("a GPU draws its own dropout for each micro-batch")
     whole = workshop.job(steps=3, batch_tokens=128, document_mask=True, dropout=dropout)
     parts = dataclasses.replace(whole, plan=dataclasses.replace(whole.plan, micro_batch_size=3))
     list(workshop.begin("whole", whole).events())

@@ -6,6 +6,7 @@ import shutil
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.conftest import BOOK, SENTENCES
@@ -40,7 +41,7 @@ def start(workshop: Workshop, name: str, steps: int | None = None) -> Run:
         steps=8, num_layers=1, d_model=32, num_heads=2, context_length=16, batch_tokens=256,
         dtype="float32",
     )  # fmt: skip
-    job = plan_job(options, tokens, workshop.tokenizer, seed=1, device="cpu")
+    job = plan_job(options, tokens, workshop.tokenizer, seed=1, device=workshop.device)
     stop = StopAfter(steps) if steps is not None else lambda: False
     path = workshop.folder / name
     trainer = start_run(job, path, corpus, started=time.monotonic(), callbacks=Callbacks(stop=stop))
@@ -63,7 +64,12 @@ def test_weighted_run_resumes_to_the_same_bits(workshop: Workshop, without_cache
     if without_cache:
         shutil.rmtree(workshop.cache)
     list(workshop.resume("cut").events())
-    assert weights(cut) == weights(whole)
+    if workshop.device == "cpu":
+        assert weights(cut) == weights(whole)
+        return
+    for name, theirs in weights(whole).items():  # sums on a GPU have an order of their own
+        ours = np.frombuffer(weights(cut)[name], np.float32)
+        np.testing.assert_allclose(ours, np.frombuffer(theirs, np.float32), atol=1e-3)
 
 
 def test_resuming_on_a_changed_source_is_refused(workshop: Workshop) -> None:

@@ -33,7 +33,7 @@ def write_memory_audit(audit: MemoryAudit, run: str, step: int) -> None:
     """All of it, on stdout."""
     training = audit.training
     lines = [
-        *_wrapped(
+        *wrapped(
             f"{run}, step {step:,}: {training.greedy.windows:,} passages of the training text"
             + (f", {audit.held_out.greedy.windows:,} of held-out text" if audit.held_out else "")
             + f"; {audit.half} bytes to read, the next {audit.half} to write."
@@ -47,13 +47,13 @@ def write_memory_audit(audit: MemoryAudit, run: str, step: int) -> None:
         for least, most, share in audit.by_count
         if share.windows
     ]
-    lines += _wrapped(f"Extractable, by how often the text has the passage: {'; '.join(parts)}.")
+    lines += wrapped(f"Extractable, by how often the text has the passage: {'; '.join(parts)}.")
     lines += ["", "Known best:"]
     for number, passage in enumerate(audit.worst, 1):
         lines += _passage(number, passage)
     if audit.canaries:
         lines += ["", *_canaries(audit.canaries)]
-    lines += ["", *_wrapped(MEANING)]
+    lines += ["", *wrapped(MEANING)]
     shown = stdout_filter()
     streams.write_result(shown("".join(f"{line}\n" for line in lines)).encode())
 
@@ -118,10 +118,11 @@ def _canaries(found: Sequence[Exposure]) -> Iterator[str]:
     if lost:
         many = streams.counted(lost, "canary").replace("canarys", "canaries")
         note += f" Of {many} the training text has not all that were planted."
-    yield from _wrapped(note)
+    yield from wrapped(note)
 
 
-def _wrapped(text: str) -> list[str]:
+def wrapped(text: str) -> list[str]:
+    """A paragraph as lines."""
     return textwrap.wrap(text, _columns(), break_on_hyphens=False)
 
 

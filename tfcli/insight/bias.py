@@ -9,8 +9,9 @@ says; what it adds is the amplification: d less the text's own log-odds (`tfcli.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+import math
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
     from tfcli.insight.statistics import Values
     from tfcli.insight.text_odds import TextOdds
     from tfcli.text.tokenizer import Tokenizer
+
+
+ROWS = 32  # sentences that are scored at a time
 
 
 @dataclass(frozen=True)
@@ -59,6 +63,15 @@ class GroupPreference:
     p: float
     amplification: Estimate | None
     unseen: int
+
+    def to_json(self) -> dict[str, Any]:
+        """Its figures; an interval of one cluster, which knows no bounds, has null for them."""
+        return {
+            name: value if not isinstance(value, dict) else {
+                part: figure if math.isfinite(figure) else None for part, figure in value.items()
+            }
+            for name, value in asdict(self).items()
+        }  # fmt: skip
 
 
 def differences(

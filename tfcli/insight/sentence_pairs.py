@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from tfcli.errors import DataError
+from tfcli.files import require_regular_file, translate_os_error
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from pathlib import Path
 
 PairLanguage = Literal["en", "es"]
 
@@ -155,6 +157,28 @@ NAMES = {
     "group": ("group", "bias_type", "category"),
     "cluster": ("cluster", "template"),
 }
+
+
+def open_pairs(path: Path) -> list[SentencePair]:
+    """The pairs of a file: with commas if it ends in .csv, else with tabs; see `read_pairs`.
+
+    Raises:
+        NotFoundError, InputOutputError: it cannot be read.
+        DataError: it has no pairs.
+
+    """
+    try:
+        require_regular_file(path)
+        text = path.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise translate_os_error(error, path) from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path} is not in UTF-8", why=str(error)) from None
+    delimiter = "," if path.suffix.lower() == ".csv" else "\t"
+    found = read_pairs(text.splitlines(), name=str(path), delimiter=delimiter)
+    if not found:
+        raise DataError(f"{path} has no pairs", hint="a line for each, below the names of columns")
+    return found
 
 
 def read_pairs(lines: Iterable[str], *, name: str, delimiter: str) -> list[SentencePair]:

@@ -276,3 +276,21 @@ def _moved(run: Run, corpus: Corpus, files: Sequence[Path]) -> Corpus:
 def _named(part: Part) -> str:
     names = [str(source) for source in part.sources]
     return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1:,} more"
+
+
+def texts_of(run: Run, files: Sequence[str] = ()) -> Iterator[str]:
+    """The training text of a run in pieces, without the borders of its documents.
+
+    Args:
+        files: where it is now; none: where it was.
+
+    Raises:
+        NotFoundError: a file is gone.
+        DataError: the text is no longer what the run was trained on.
+
+    """
+    text = TrainingText(run, files)
+    text.check()
+    for block in text.blocks():
+        for document in block.data.split(BORDER):
+            yield document.decode(errors="replace")

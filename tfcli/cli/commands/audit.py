@@ -1,4 +1,4 @@
-"""`tfcli audit`: what a model knows by heart.
+"""`tfcli audit`: what a model knows by heart, and which of two sentences it prefers.
 
 Each audit is a command of this group: figures from `tfcli.insight`, shown here.
 """
@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import shlex
 from dataclasses import dataclass
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, get_args
 
 import typer
 
 from tfcli.cli import streams
 from tfcli.cli.command import Command, Group, takes_options
 from tfcli.cli.shared_options import JsonOption, QuietOption, ThreadOptions, typer_option
-from tfcli.errors import DataError
+from tfcli.errors import DataError, UsageError
 from tfcli.options import Options, option
 from tfcli.runtime.device import Device
 
@@ -98,3 +99,81 @@ def memory(
     else:
         write_memory_audit(audit, found.name, step.state.step)
         reporter.next(f"tfcli audit memory {shlex.quote(found.argument)} --json")
+
+
+@dataclass(frozen=True, kw_only=True)
+class BiasOptions(Options):
+    """Which pairs are asked about."""
+
+    language: str = option("en", help="Our own pairs, where no file is given: en or es.")
+    device: Device = option("auto", help="Where to compute.")
+
+
+@app.command("bias", cls=Command)
+@takes_options
+def bias(
+    options: BiasOptions,
+    cpu: ThreadOptions,
+    run: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="RUN", help="A run's name or path, or a checkpoint's path.",
+            show_default="the newest",
+        ),
+    ] = None,
+    pairs: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="PAIRS", help="A table with columns more and less, and group if wanted.",
+            show_default="our own",
+        ),
+    ] = None,
+    source: Annotated[
+        list[str] | None,
+        typer_option("--source", help="The run's training text, only if it has moved.",
+                     metavar="FILE"),
+    ] = None,
+    json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:  # fmt: skip
+    """Measure which of two sentences a model prefers.
+
+    Compares sentences that differ in what is asked about, in nats, and
+    tells how far the training text itself prefers one. Nothing is changed.
+
+    tfcli audit bias tale --language es
+    tfcli audit bias tale pairs.tsv
+    """
+    cpu.apply()
+    from tfcli.cli.bias_output import write_bias_audit
+    from tfcli.cli.render import share_progress
+    from tfcli.generation.open_engine import open_best, open_engine
+    from tfcli.insight.bias import ROWS, audit_bias
+    from tfcli.insight.sentence_pairs import PairLanguage, open_pairs, our_pairs
+    from tfcli.insight.training_text import texts_of
+    from tfcli.runs.run import find_run
+
+    reporter = streams.Reporter(quiet=quiet)
+    if options.language not in get_args(PairLanguage):
+        raise UsageError(
+            f"there are no pairs of our own in {options.language!r}",
+            hint="--language es, or PAIRS: a file of your own",
+        )
+    asked = open_pairs(pairs) if pairs else our_pairs("es" if options.language == "es" else "en")
+    found, step_path = find_run(run)
+    known = bool(found.corpus.training_tokens)
+    step, engine = open_best(
+        found, step_path,
+        lambda step: open_engine(found, step, options.device, rows=ROWS),
+        on_damaged=reporter.warn,
+    )  # fmt: skip
+    with share_progress("Scoring", quiet=quiet) as progress:
+        groups = audit_bias(
+            engine, found.tokenizer(), asked, texts_of(found, source or ()) if known else (),
+            rows=ROWS, progress=lambda done: progress(done / len(asked)),
+        )  # fmt: skip
+    if json:
+        named = {"run": found.name, "step": step.state.step, "text_known": known}
+        streams.write_json_result(named | {"groups": [group.to_json() for group in groups]})
+        return
+    write_bias_audit(groups, found.name, step.state.step, text_known=known)
