@@ -8,7 +8,7 @@ listed before it on its own (`tests/test_architecture.py` enforces it):
     4  training     the plan, samplers and objectives, optimizers, the loop
        generation   requests, sampling, engines, streaming
        exchange     Hugging Face and GGUF, in and out
-       insight      where a text comes from, what a model knows by heart: figures, no rendering
+       insight      where a text comes from, what a model knows and makes of it: no rendering
     3  runs         a run's folder: its steps, its metrics, the newest valid step
     2  text         files -> documents -> token ids
        stories      what the demo trains on, told by a grammar that knows their probability

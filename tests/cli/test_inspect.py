@@ -243,9 +243,9 @@ def test_a_page_of_a_large_model_stays_below_two_megabytes(tmp_path: Path, token
     from tfcli.insight.inspection import Inspection, Tokens
     from tfcli.insight.views import Lens, Surprise
 
-    layers, heads, length = 24, 16, 400
+    layers, heads, length = 24, 16, 200
     random = np.random.default_rng(0)
-    weights = np.tril(random.random((layers, heads, length, length)).astype(np.float32))
+    weights = np.tril(random.random((layers, heads, length, length), np.float32))
     ids = random.integers(3, tokenizer.vocab_size, length)
     best = random.integers(3, tokenizer.vocab_size, (length, 5))
     logprobs = -random.random((length, 5)) - 1
@@ -267,7 +267,7 @@ def test_a_page_of_a_large_model_stays_below_two_megabytes(tmp_path: Path, token
     path.write_text(draw_page(found, "large", 1))
     page = checked(path)
     assert page.tags.count("img") == layers * heads
-    assert "400 positions are drawn as" in page.said
+    assert "200 positions are drawn as" in page.said
 
 
 # --- pictures -----------------------------------------------------------------------------------

@@ -1,1 +1,4 @@
-"""Looking inside a run: where a text comes from, and what a model knows by heart. Figures only."""
+"""Looking inside a run: where a text comes from, what a model knows by heart and makes of a text.
+
+Figures only.
+"""

@@ -11,7 +11,7 @@ import typer
 
 from tfcli.cli import piped_text, streams
 from tfcli.cli.command import takes_options
-from tfcli.cli.pages.frame import require_page, write_page
+from tfcli.cli.pages.files import require_page, write_page
 from tfcli.cli.shared_options import JsonOption, QuietOption, ThreadOptions, typer_option
 from tfcli.errors import UsageError
 from tfcli.options import OptionError, Options, option

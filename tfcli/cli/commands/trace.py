@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tfcli.cli import piped_text, streams
-from tfcli.cli.pages.frame import require_page, write_page
+from tfcli.cli.pages.files import require_page, write_page
 from tfcli.cli.shared_options import JsonOption, QuietOption, typer_option
 from tfcli.errors import NotFoundError, UsageError
 

@@ -1,4 +1,4 @@
-"""What all pages have: their head, colors in light and dark, and the file they are written to.
+"""What all pages have: their head, and colors in light and dark.
 
 All texts are somebody's: every one is escaped.
 """
@@ -6,20 +6,9 @@ All texts are somebody's: every one is escaped.
 from __future__ import annotations
 
 import html
-import shlex
-import sys
-from typing import TYPE_CHECKING
 
 from tfcli.cli.charts.figure import COLORS, FAINT, GRID, GROUND, INK
-from tfcli.errors import ConflictError, UsageError
 from tfcli.generation.streaming import make_visible
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from tfcli.cli.streams import Reporter
-
-OPENERS = {"darwin": "open", "win32": "start"}
 
 
 def _channels(color: str) -> str:
@@ -76,24 +65,3 @@ def draw_frame(title: str, body: str, style: str = "", *, images: bool = False) 
 def escape(text: str) -> str:
     """A text in HTML, its control characters visible."""
     return html.escape(make_visible(text))
-
-
-def require_page(path: Path | None) -> None:
-    """Raises unless the file of `--html` is named like a page: no other is ever overwritten."""
-    if path is None:
-        return
-    if path.suffix.lower() not in {".html", ".htm"}:
-        hint = f"--html {shlex.quote(str(path.with_suffix('.html')))}" if path.name else None
-        raise UsageError(f"--html {str(path)!r} does not end in .html", hint=hint)
-    if path.is_dir():
-        raise ConflictError(f"{path} is a folder", hint="choose another path for --html")
-
-
-def write_page(path: Path, page: str, reporter: Reporter) -> None:
-    """Writes a page, and says how to open it."""
-    from tfcli.files import write_file
-
-    data = page.encode(errors="replace")
-    write_file(path, data)
-    reporter.note(f"Wrote {path} ({len(data) / 1000:.1f} kB).")
-    reporter.next(f"{OPENERS.get(sys.platform, 'xdg-open')} {shlex.quote(str(path))}")

@@ -47,8 +47,9 @@ def _queries_keys_values(tour: Tour) -> Step:
     found = tour.block.attention
     said = [
         f"Now positions look at each other. That is {term('attention')}, and no other part does "
-        "it. Each position makes three short vectors of its normed stream, each with a matrix of "
-        "its own, that is by multiplying and adding in a way that was learned:",
+        "it. Each position makes three short vectors of its normed stream. For each there is a "
+        f"{term('matrix')}, a table of learned weights: every number of the result is the sum of "
+        "all numbers of the stream, each times its weight in the table.",
         f"The {term('query')} is what the position is looking for.",
         f"The {term('key')} is what the position can be found by.",
         f"The {term('value')} is what it gives to whoever has found it.",

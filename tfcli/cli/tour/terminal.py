@@ -23,6 +23,10 @@ SHADES = " ░▒▓█"
 POSITIVE, NEGATIVE = 33, 208  # blue and orange, of 256 colors
 FIRST = 14  # columns of the first cell of a row, at least
 GAP = "  "
+PICTURES = (
+    "In pictures every number is a block, the fuller the larger; where there are colors, blue is "
+    "positive and orange negative. [0] in a table is the first number of a vector."
+)
 
 
 def write_tour(steps: Sequence[Step], model: str) -> None:
@@ -33,7 +37,7 @@ def write_tour(steps: Sequence[Step], model: str) -> None:
 
     """
     lines: list[str] = []
-    for paragraph in (*INTRODUCTION, model):
+    for paragraph in (*INTRODUCTION, PICTURES, model):
         lines += [*_wrapped(paragraph), ""]
     for place, step in enumerate(steps, 1):
         lines += [*_step(place, step), ""]
