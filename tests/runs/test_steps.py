@@ -436,7 +436,7 @@ def test_weights_in_sixteen_bits_stay_as_they_are(tmp_path: Path) -> None:
     import torch
 
     values = torch.cat([torch.randn(1000), torch.tensor([0.0, -0.0, 3e38, 1e-40, torch.inf])])
-    brain, half = to_bfloat16(values.numpy()), values.numpy().astype(np.float16)
+    brain, half = to_bfloat16(values.numpy()), values.half().numpy()
     step = save_step(tmp_path, state(1), {"brain": brain.reshape(5, 201).T, "half": half}, {})
     mapped = map_arrays(step / MODEL)
     assert mapped["brain"].nbytes == mapped["half"].nbytes == 2 * len(values)

@@ -244,7 +244,9 @@ def tokenizers_library(doing: str) -> Any:
     """
     try:
         import tokenizers
-    except ImportError:
+
+        _ = tokenizers.Tokenizer  # a folder of that name beside us is a package without anything
+    except (ImportError, AttributeError):
         raise UsageError(
             f"{doing} needs the package tokenizers", hint='pip install "tfcli[models]"'
         ) from None

@@ -21,8 +21,6 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-
 from tfcli.errors import DataError, UsageError
 from tfcli.text.chunks import Chunk, split_into_chunks
 from tfcli.text.rows import CONVERSATIONS, MAX_BAD, STANDARD, encode_text, text_in
@@ -329,6 +327,8 @@ def choose_pairs(
             all of them.
 
     """
+    import numpy as np  # here, so that no command waits for it
+
     every = np.asarray(keys, np.uint64)
     different = np.unique(every)
     count = min(max(1, round(fraction * len(different))), len(different) - 1) if fraction else 0
