@@ -6,6 +6,7 @@ The rules come from the experiments in `docs/lab-notes.md`.
 from __future__ import annotations
 
 import math
+import sys
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -107,7 +108,8 @@ def candidate_models(
     """The models to choose among, from small to large: one, where its shape is known.
 
     Args:
-        tokens: in the training text; two rows of them have to be there.
+        tokens: in the training text; two rows of them have to be there, unless it is pairs, whose
+            rows are filled up.
         base: the model to initialize from.
         pairs: whether these are of prompt and answer.
 
@@ -116,17 +118,18 @@ def candidate_models(
         UsageError: options for the shape of the base model, which is fixed.
 
     """
+    tokens_of_rows = sys.maxsize if pairs else tokens
     if base is not None:
-        return [Candidate(_base(options, tokens, base))]
+        return [Candidate(_base(options, tokens_of_rows, base))]
     asked = (options.size, options.num_layers, options.d_model, options.num_heads)
     if any(value is not None for value in asked) or not options.timed:
-        return [Candidate(_model(options, tokens, vocab_size))]
+        return [Candidate(_model(options, tokens_of_rows, vocab_size))]
     candidates = []
     for layers, width, context, min_tokens in SIZE_LADDER:
         context = options.context_length or context
         shape = replace(options, num_layers=layers, d_model=width, context_length=context)
         least = min_tokens * (PAIR_TOKENS if pairs else 1.0)
-        candidates.append(Candidate(_model(shape, tokens, vocab_size), least))
+        candidates.append(Candidate(_model(shape, tokens_of_rows, vocab_size), least))
     return candidates
 
 

@@ -202,14 +202,9 @@ def _read(
 
 
 def _read_file(file: Path) -> str:
-    from tfcli.text.documents import NEVER
-    from tfcli.text.readers import read_chunks
-    from tfcli.text.reading_options import ReadingOptions
+    from tfcli.text.whole_text import read_whole_text
 
-    plain = ReadingOptions(format="text", separator=NEVER.decode(errors="surrogateescape"))
-    return piped_text.without_last_newline(
-        b"".join(chunk.data for chunk in read_chunks(file, plain)).decode()
-    )
+    return piped_text.without_last_newline(read_whole_text(file).decode())
 
 
 def _is_file(prompt: str) -> bool:

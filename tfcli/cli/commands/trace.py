@@ -105,9 +105,6 @@ def _read(file: Path | None) -> bytes:
                 "no text to trace", hint="tfcli trace RUN --file FILE   # or pipe it in"
             )
         return piped_text.read_piped_text("the text to trace")[0].encode()
-    from tfcli.text.documents import NEVER
-    from tfcli.text.readers import read_chunks
-    from tfcli.text.reading_options import ReadingOptions
+    from tfcli.text.whole_text import read_whole_text
 
-    plain = ReadingOptions(format="text", separator=NEVER.decode(errors="surrogateescape"))
-    return b"".join(chunk.data for chunk in read_chunks(file, plain))
+    return read_whole_text(file)

@@ -135,7 +135,11 @@ def _rotation(tour: Tour) -> Step:
             "Values are not turned: what a position gives does not depend on where it stands.",
         ),
         "(a, b)  →  (a cos φ − b sin φ,  a sin φ + b cos φ)\nφ = t · speed of the pair",
-        (code_lines(Model.attention, "if self._rotary", "cosines, sines =", "queries, keys ="),),
+        (
+            code_lines(
+                Model.attention, "if config.positions", "cosines, sines =", "queries, keys ="
+            ),
+        ),
         (
             Table(
                 f"Three pairs of the query of {at(tour, here)}",
