@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: setup demo test coverage check slow fuzz soak others gpu gpu-here bench bench-gpu prompt-ends memory sampling docs build format clean
+.PHONY: setup demo test coverage check slow fuzz soak others gpu gpu-here bench bench-gpu fine-tuning prompt-ends memory sampling docs build format clean
 
 setup: $(READY)
 
@@ -87,6 +87,10 @@ bench: setup
 	@$(BIN)/python -m benchmarks.startup
 	@$(BIN)/python -m benchmarks.preparing $(TEXT) --megabytes 1000
 	@$(BIN)/python -m benchmarks.insight $(TEXT)
+
+# How fine-tuning of a model trained on the first TEXT to the others goes (docs/lab-notes.md).
+fine-tuning: setup
+	@$(BIN)/python -m benchmarks.fine_tuning $(TEXT)
 
 # What token healing gains, of a RUN trained on TEXT (docs/lab-notes.md).
 prompt-ends: setup

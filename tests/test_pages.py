@@ -139,7 +139,7 @@ def test_names_that_link_to_code_are_defined_there(page: str) -> None:
 
 
 OTHERS = {
-    "--nproc-per-node", "--nanogpt", "--rounds", "--megabytes", "--tiny",  # torchrun, benchmarks
+    "--nproc-per-node", "--nanogpt", "--rounds", "--megabytes", "--seconds", "--tiny",  # torchrun, benchmarks
     "--model", "--model_args", "--tasks", "--include_path",  # lm_eval
 }  # fmt: skip
 

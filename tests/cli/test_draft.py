@@ -50,8 +50,8 @@ def test_what_is_no_text_is_named(tmp_path: Path, name: str, data: bytes | None,
 
 def test_a_folder_with_documents_gets_the_command_once(tmp_path: Path) -> None:
     (tmp_path / "one.txt").write_text("Once")
-    for name in ("a.docx", "b.docx"):
-        docx(tmp_path / name)
+    for name in ("a.rtf", "b.rtf"):
+        (tmp_path / name).write_bytes(rb"{\rtf1\ansi Once}")
     (note,) = open_sources(find_sources([str(tmp_path)]), cache=tmp_path / ".cache").notes
     assert note.count("try: ") == note.count("pandoc") == 1
 

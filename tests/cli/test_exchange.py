@@ -134,7 +134,11 @@ def test_tokenizer_is_exported_and_imported_alone(workshop: Shell) -> None:
     ("arguments", "code", "message"),
     [
         (["export", "tale", "book.txt", "--to", "huggingface"], 73, "already exists"),
-        (["export", "tale", "o", "--to", "huggingface", "--type", "q8_0"], 2, "--type requires"),
+        (
+            ["export", "tale", "o", "--to", "huggingface", "--type", "q8_0"],
+            2,
+            "--type q8_0 requires",
+        ),
         (["export", "tail", "o", "--to", "gguf"], 66, "did you mean 'tale'"),
         (["export", "tale", "o"], 2, "--to"),
         (["export", "tale", "book.txt", "--to", "gguf"], 73, "already exists"),

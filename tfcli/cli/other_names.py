@@ -199,7 +199,6 @@ COMMANDS: dict[str, str] = {
     "remove": "tfcli runs rm RUN",
     "del": "tfcli runs rm RUN",
     "compare": "tfcli runs diff RUN RUN",
-    "inspect": "tfcli runs show RUN",
     "describe": "tfcli runs show RUN",
     "check": "tfcli runs verify",
     "fix": "tfcli runs repair",

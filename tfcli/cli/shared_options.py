@@ -53,7 +53,7 @@ class EngineOptions(Options):
     memory: bool = option(
         False,
         help="Mix in the n-grams of the training text, which tfcli runs memory makes: a lower "
-        "loss, at 0.4 to 0.7 of the speed.",
+        "loss, at 0.8 of the speed or more.",
     )
     engine: EngineName = option(
         "auto", help="numpy: a compiled decoder for CPUs, starts at once; torch: GPUs too."

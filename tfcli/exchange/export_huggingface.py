@@ -11,6 +11,7 @@ README.md               the model card
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -29,7 +30,7 @@ from tfcli.model.safetensors_file import FORMATS, to_bfloat16, to_float32, write
 from tfcli.runs.kept_files import CHAT_TEMPLATE, TOKENIZER_CONFIG, read_kept_files
 from tfcli.runs.step import MODEL
 from tfcli.runs.weights import open_weights
-from tfcli.text.byte_level_tokenizer import ByteLevelTokenizer
+from tfcli.text.byte_level_tokenizer import ByteLevelTokenizer, named_bos
 from tfcli.text.byte_level_vocabulary import without_our_key
 
 if TYPE_CHECKING:
@@ -69,7 +70,8 @@ def export_to_huggingface(
     require_absent(path)
     config, tokenizer = run.model_config, run.tokenizer()
     weights = open_weights(run, step)
-    described = to_config_json(config, tokenizer.special, dtype=DTYPES[type or own_type(step)])
+    special = replace(tokenizer.special, bos=named_bos(tokenizer))
+    described = to_config_json(config, special, dtype=DTYPES[type or own_type(step)])
     kept = read_kept_files(run.path)
     tokenizer_files = tokenizer_as_files(tokenizer, config.context_length, kept)
     tensors = [_Tensor(stored, weights, type) for stored in stored_tensors(config, "huggingface")]
@@ -88,7 +90,8 @@ def _generation_config(config: ModelConfig, tokenizer: Tokenizer) -> dict[str, A
     special, sampling = tokenizer.special, Sampling()  # as here, where nothing else is asked for
     ends = [special.eos, *sorted(special.other_eos)]
     return {
-        "bos_token_id": special.bos, "eos_token_id": ends if len(ends) > 1 else special.eos,
+        "bos_token_id": named_bos(tokenizer),
+        "eos_token_id": ends if len(ends) > 1 else special.eos,
         "do_sample": True, "temperature": sampling.temperature, **sampling.truncation._asdict(),
         "max_new_tokens": default_max_new_tokens(config),  # GPT-2 knows no more positions
     }  # fmt: skip

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from tfcli.errors import DataError
 from tfcli.generation.messages import texts_of, turn_starts, without_oldest
 from tfcli.generation.thinking import BEGIN, END, ThinkingFilter, split_answer
-from tfcli.text.byte_level_tokenizer import ByteLevelTokenizer
+from tfcli.text.byte_level_tokenizer import named_bos
 from tfcli.text.special_text import Guard, encode_special
 
 if TYPE_CHECKING:
@@ -184,7 +184,5 @@ def special_variables(tokenizer: Tokenizer) -> dict[str, str]:
     """What templates call the special tokens: `bos_token`, `eos_token`, `unk_token`."""
     texts = {token: text for text, token in tokenizer.special_ids.items()}
     special = tokenizer.special
-    # a model may name a token that begins a text and add none itself, as SmolLM's
-    bos = tokenizer.vocabulary.bos if isinstance(tokenizer, ByteLevelTokenizer) else special.bos
-    named = {"bos_token": bos, "eos_token": special.eos, "unk_token": special.unk}
+    named = {"bos_token": named_bos(tokenizer), "eos_token": special.eos, "unk_token": special.unk}
     return {name: texts[token] for name, token in named.items() if token in texts}

@@ -22,7 +22,7 @@ from tfcli.text.tokenizer import SpecialTokens
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from tfcli.text.tokenizer import Ids
+    from tfcli.text.tokenizer import Ids, Tokenizer
 
 PART = 1 << 14  # characters that a thread encodes at a time
 # A long text may be cut after a word. No known scanner has a token across such a place; but the
@@ -251,3 +251,10 @@ def tokenizers_library(doing: str) -> Any:
             f"{doing} needs the package tokenizers", hint='pip install "tfcli[models]"'
         ) from None
     return tokenizers
+
+
+def named_bos(tokenizer: Tokenizer) -> int | None:
+    """The token that a model calls the beginning of a text, also where none is put before one."""
+    if isinstance(tokenizer, ByteLevelTokenizer):
+        return tokenizer.vocabulary.bos
+    return tokenizer.special.bos

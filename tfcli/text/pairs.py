@@ -46,6 +46,7 @@ KNOWN_FIELDS = (
     (("input",), "output"),
     (("source",), "target"),
     (("query",), "response"),
+    (("pregunta",), "respuesta"),
 )
 ROLES = {"human": "user", "gpt": "assistant"}  # ShareGPT's
 USER, ASSISTANT = "user", "assistant"
@@ -206,6 +207,7 @@ def read_pairs(
     counts.field = fields.named
     for row in rows:
         counts.rows += 1
+        counts.number = row.number
         problem, pairs = row.problem, []
         if problem is None:
             try:

@@ -69,12 +69,14 @@ def evaluate(
 
     tfcli eval reverse test.jsonl -o answers.jsonl
     """
-    from tfcli.files import new_file
+    from tfcli.files import new_file, require_absent
     from tfcli.generation.pair_evaluation import PairFigures
 
     cpu.apply()
     if json and options.jsonl:
         raise UsageError("--json cannot be combined with --jsonl", hint="--json -o answers.jsonl")
+    if options.output:
+        require_absent(Path(options.output))
     name, file = _run_and_file(names or [], model.run)
     reporter = streams.Reporter(quiet=quiet)
     answer, run, step = _open(name, model, reporter)
@@ -160,6 +162,11 @@ def _pairs_of_file(
         )
     else:
         reading = replace(reading, pair_separator=run.form.separator)
+        trained = run.corpus.reading
+        if trained and not reading.prompt_field and not reading.answer_field:
+            reading = replace(
+                reading, prompt_field=trained.prompt_field, answer_field=trained.answer_field
+            )
     for path in find_sources([file]).files:
         facts = Reading()
         yield from pairs_of(read_chunks(path, reading, reading=facts))

@@ -184,7 +184,7 @@ def _read(
     """
     if prompt is not None:
         if file is not None:
-            raise OptionError("--file", "cannot be combined with PROMPT")
+            raise OptionError("file", "cannot be combined with PROMPT")
         if _is_file(prompt):
             reporter.note(
                 "Note: the prompt is the name of a file; to inspect its text: "
