@@ -139,7 +139,8 @@ def test_names_that_link_to_code_are_defined_there(page: str) -> None:
 
 
 OTHERS = {
-    "--nproc-per-node", "--nanogpt", "--rounds", "--megabytes", "--seconds", "--tiny",  # torchrun, benchmarks
+    "--nproc-per-node",  # torchrun
+    "--nanogpt", "--rounds", "--megabytes", "--seconds", "--tiny",  # benchmarks
     "--model", "--model_args", "--tasks", "--include_path",  # lm_eval
 }  # fmt: skip
 
