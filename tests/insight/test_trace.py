@@ -49,6 +49,24 @@ def traced(folder: Path, text: str, training: str, name: str = "book.txt") -> Tr
     return trace(text.encode(), training_text(folder, folder / name))
 
 
+@pytest.mark.parametrize(
+    ("text", "training", "span"),
+    [
+        ("esta fortaleza de la torre", "desta fortaleza de la torre", "fortaleza de la torre"),
+        ("por la sierra de la torre", "por la sierra de la torrecilla", "por la sierra de la"),
+        ("esta fortaleza", "desta fortalezas", None),
+        ("la 山の上にある古い城", "x山の上にある古い城だ", "山の上にある古い城"),
+        ("niño de la casa roja", "pequeño niño de la casa roja", "niño de la casa roja"),
+        ("ño de la casita roja", "un niño de la casita roja", "de la casita roja"),
+    ],
+)
+def test_what_is_part_of_a_longer_word_there_is_no_match(
+    tmp_path: Path, text: str, training: str, span: str | None
+) -> None:
+    found = traced(tmp_path, text, f"{prose(3000)}{training}\n{prose(3000, seed=2)}")
+    assert [found.words_of(each) for each in found.spans] == ([span] if span else [])
+
+
 def test_a_planted_passage_comes_back_with_file_and_line(tmp_path: Path) -> None:
     before, after = prose(3000), prose(300_000, seed=1)
     assert len(after) > BLOCK

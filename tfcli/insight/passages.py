@@ -14,6 +14,7 @@ import numpy as np
 
 from tfcli.insight.matches import WIDTH, WindowClasses
 from tfcli.insight.training_text import BORDER, Block, Place
+from tfcli.insight.words import is_border
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -64,6 +65,7 @@ class _Growing:
     matched: int = 0  # bytes
     differs: bool = False  # from then on, what is read stands after the match
     after: bytes = b""
+    next: bytes = b""  # the first bytes that stand after the match
 
 
 class PassageFinder:
@@ -74,6 +76,7 @@ class PassageFinder:
         stretches: each of WIDTH bytes at least.
         last_word: the end of the last whole word before a byte of the text.
         most: how many passages of each are kept.
+        whole_words: whether a passage has to begin and to end with a word there, too.
 
     """
 
@@ -84,7 +87,9 @@ class PassageFinder:
         last_word: Callable[[int], int],
         *,
         most: int = MOST,
+        whole_words: bool = False,
     ) -> None:
+        self._whole_words = whole_words
         self._text, self._last_word, self._most = text, last_word, most
         begins = np.array([stretch.begin for stretch in stretches], np.int64)
         self._classes = WindowClasses(text, WIDTH, begins)
@@ -114,6 +119,9 @@ class PassageFinder:
         self._growing = []
 
     def _begin(self, stretch: Stretch, data: bytes, position: int, block: Block) -> None:
+        here = self._text[stretch.begin : stretch.begin + 4]
+        if self._whole_words and not is_border(data[max(0, position - 4) : position], here):
+            return  # the end of a longer word there
         ahead = common_prefix(self._text, stretch.begin, data, position)
         ends_here = position + ahead < len(data)
         if ends_here and self._last_word(stretch.begin + ahead) < stretch.end:
@@ -142,6 +150,7 @@ class PassageFinder:
             if position == len(data):
                 return True
             growing.differs = True
+            growing.next = data[position : position + 4]
         if growing.passage:
             growing.after += data[position : position + CONTEXT - len(growing.after)]
             if BORDER not in growing.after and len(growing.after) < CONTEXT:
@@ -154,6 +163,10 @@ class PassageFinder:
         stretch = growing.stretch
         matched = stretch.begin + growing.matched
         end = self._last_word(matched)
+        if self._whole_words and end == matched:
+            said = self._text[max(stretch.begin, end - 4) : end]
+            if not is_border(said, growing.next):  # the beginning of a longer word there
+                end = self._last_word(end - 1)
         if end < stretch.end:
             return
         if end > stretch.end:

@@ -23,7 +23,7 @@ from tfcli.insight.passages import Passage, PassageFinder, Stretch
 from tfcli.insight.words import Counter, find_words, hash_words, words_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from tfcli.insight.training_text import TrainingText
     from tfcli.insight.words import Hashes, Integers
@@ -171,8 +171,8 @@ def trace(
     words.weigh(counter)
     found = words.whole(matcher.spans())
     unlikely = [each for each in found if words.log_expected(*each) < math.log(BOUND)]
-    stretches = _distinct(text, unlikely)
-    finder = PassageFinder(text, stretches, words.last_end)
+    stretches = _distinct(text, words.to_look_for(unlikely))
+    finder = PassageFinder(text, stretches, words.last_end, whole_words=True)
     for block in training.blocks(lambda done: progress(2 * training.bytes + done)):
         finder.add(block)
     finder.finish()
@@ -242,6 +242,18 @@ class _Words:
                 reached = end
         return longest
 
+    def to_look_for(self, spans: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+        """Spans without their last word, then without their first as well.
+
+        At the ends of a match, a word here may be part of a longer one there. What is found grows.
+        """
+        for begin, end in spans:
+            shorter = self.last_end(end - 1)
+            number = int(np.searchsorted(self._openings, begin, "right"))
+            for start in (begin, *self._openings[number : number + 1].tolist()):
+                if end - start >= WIDTH:
+                    yield start, shorter if shorter - start >= WIDTH else end
+
     def starts_at(self, position: int) -> bool:
         """Whether a word begins at a byte."""
         number = int(np.searchsorted(self._starts, position))
@@ -263,7 +275,7 @@ class _Words:
         return math.log(self._total) + float(self._logs[last] - self._logs[first])
 
 
-def _distinct(text: bytes, spans: Sequence[tuple[int, int]]) -> list[Stretch]:
+def _distinct(text: bytes, spans: Iterable[tuple[int, int]]) -> list[Stretch]:
     """The first of those that say the same."""
     first: dict[bytes, Stretch] = {}
     for begin, end in spans:
@@ -273,8 +285,13 @@ def _distinct(text: bytes, spans: Sequence[tuple[int, int]]) -> list[Stretch]:
 
 def _number(text: bytes, words: _Words, stretches: Sequence[Stretch]) -> tuple[Span, ...]:
     """Ranks what was found, and puts it in the order of the text."""
+    unlikely = math.log(BOUND)
     ranked = sorted(
-        (each for each in stretches if each.count),
+        (
+            each
+            for each in stretches
+            if each.count and words.log_expected(each.begin, each.end) < unlikely
+        ),
         key=lambda each: words.log_expected(each.begin, each.end),
     )
     known: dict[bytes, tuple[int, Stretch]] = {}

@@ -63,6 +63,14 @@ def find_words(data: Bytes) -> tuple[Integers, Integers]:
     return np.flatnonzero(is_start), np.flatnonzero(is_end) + 1
 
 
+def is_border(before: bytes, after: bytes) -> bool:
+    """Whether no word goes on from the end of some bytes to others that follow them."""
+    if not before or not after or KINDS[after[0]] == SPACE or KINDS[before[-1]] == SPACE:
+        return True
+    near = before[-4:] + after[:4]  # the characters on both sides
+    return len(before[-4:]) in find_words(np.frombuffer(near, np.uint8))[0]
+
+
 def hash_words(data: Bytes, starts: Integers, ends: Integers) -> Hashes:
     """A number for each word that depends on its bytes alone, not on where it stands."""
     hashes = np.empty(len(starts), np.uint64)
