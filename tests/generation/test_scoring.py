@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 import pytest
 import torch
@@ -9,8 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.generation.conftest import CONTEXT, numpy_engine
+from tfcli.generation.scorer import Scorer
 from tfcli.generation.scoring import Alternatives, score, score_tokens, windows
 from tfcli.model.transformer import Transformer
+from tfcli.text.pairs import PairForm
 from tfcli.text.sentencepiece_tokenizer import BEGIN
 from tfcli.text.tokenizer import Tokenizer
 from tfcli.training.evaluation import evaluate_tokens
@@ -135,3 +139,17 @@ def test_score_of_a_long_text_equals_evaluation(
     assert held_out
     size = sum(len(tokenizer.token_bytes[token]) for token in text)
     assert -logprobs.sum() / size == pytest.approx(held_out.nats_per_byte, rel=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["pairs", "messages"])
+def test_prompts_of_pairs_are_framed_as_in_training(
+    model: Transformer, tokenizer: Tokenizer, kind: Literal["pairs", "messages"]
+) -> None:
+    form = PairForm(kind=kind)
+    plain, framing = (
+        Scorer(numpy_engine(model, 2), tokenizer, rows=2, form=each) for each in (None, form)
+    )
+    texts, prompts = ["the moon", "two birds"], ["Ann", ""]
+    expected = plain.score(texts, [form.frame("Ann"), ""])
+    for one, other in zip(framing.score(texts, prompts), expected, strict=True):
+        assert one.logprobs == other.logprobs

@@ -302,9 +302,8 @@ class OpenRun:
             nats, nats per byte, perplexity, and the nats of each token.
 
         """
-        return self.score_batch([text], prompts=[prompt], stride=stride, top_logprobs=top_logprobs)[
-            0
-        ]
+        batch = self.score_batch([text], prompts=[prompt], stride=stride, top_logprobs=top_logprobs)
+        return batch[0]
 
     def score_batch(
         self,
@@ -314,17 +313,15 @@ class OpenRun:
         stride: int | None = None,
         top_logprobs: int = 0,
     ) -> list[Score]:
-        """How likely each of many texts is on its own; see `score`.
-
-        Args:
-            prompts: one for each text, or none; the others are as in `score`.
-
-        """
+        """How likely each of many texts is on its own; see `score`. Prompts: one for each."""
         every = require_texts(texts, hint="run.score(text)")
         before = require_prompts(prompts, len(every))
         require_top(top_logprobs)
         with self._engine(ROWS) as engine:
-            scorer = Scorer(engine, self._tokenizer, rows=ROWS, stride=stride, top=top_logprobs)
+            scorer = Scorer(
+                engine, self._tokenizer, rows=ROWS, stride=stride, top=top_logprobs,
+                form=self._run.form,
+            )  # fmt: skip
             return [make_score(each, self._tokenizer) for each in scorer.score(every, before)]
 
     def logits(self, text: str | Sequence[int]) -> NDArray[np.float32]:

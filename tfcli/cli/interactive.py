@@ -186,6 +186,8 @@ class Conversation:
         if not line.startswith("/") or "\n" in line:
             replace(self._request, prompt=line)  # refuses what no text may have
             if self._form:  # a pair of its own
+                if not line.strip():
+                    return
                 self._draft.begin("")
             self._draft.take_turn(line)
             self._choices = []

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from tfcli.generation.engines.engine import Engine
     from tfcli.generation.scoring import Window
+    from tfcli.text.pairs import PairForm
     from tfcli.text.tokenizer import Tokenizer
 
 
@@ -71,6 +72,7 @@ class Scorer:
         rows: how many windows are read at a time.
         stride: by how much a window moves; None: by half the context.
         top: how many alternatives each token gets.
+        form: of a model that was trained on pairs: its prompts are framed as there.
 
     """
 
@@ -82,10 +84,11 @@ class Scorer:
         rows: int,
         stride: int | None = None,
         top: int = 0,
+        form: PairForm | None = None,
     ) -> None:
         from tfcli.generation.scoring import Alternatives
 
-        self.tokenizer = tokenizer
+        self.tokenizer, self._form = tokenizer, form
         self._engine, self._rows, self._top = engine, rows, top
         hidden = set(tokenizer.special.suppressed)
         others = [i for i in range(tokenizer.vocab_size) if i not in hidden] if top else []
@@ -115,6 +118,8 @@ class Scorer:
         """
         from tfcli.generation.scoring import score_tokens
 
+        if self._form:
+            prompts = [self._form.frame(prompt) if prompt else "" for prompt in prompts]
         before = [self.tokenizer.encode(prompt) for prompt in prompts] or [[] for _ in texts]
         own = [
             self.tokenizer.encode_continuation(text) if prompt else self.tokenizer.encode(text)

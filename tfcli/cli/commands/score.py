@@ -151,7 +151,7 @@ def _open(
         reporter.note(f"Using {step.path.name} instead.")
     make = partial(
         Scorer, tokenizer=run.tokenizer(), rows=ROWS, stride=options.stride,
-        top=options.top_logprobs,
+        top=options.top_logprobs, form=run.form,
     )  # fmt: skip
     return make(engine), lambda: make(open_with(step))
 
