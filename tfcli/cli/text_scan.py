@@ -30,6 +30,7 @@ class Found:
     Attributes:
         counts: by file and kind.
         places: of each kind the first MOST, with the masked value.
+        fields: of files of rows, the only field that was looked at, as in training.
 
     """
 
@@ -37,6 +38,7 @@ class Found:
     bytes: int = 0
     counts: Counter[tuple[str, str]] = field(default_factory=Counter)
     places: dict[str, list[tuple[Place, str]]] = field(default_factory=dict)
+    fields: dict[str, str] = field(default_factory=dict)
 
     def add(self, text: str, name: str, line: int, row: int | None) -> None:
         """Looks through some text that begins on a line of a file, or in a row of one."""
@@ -72,6 +74,8 @@ def scan_files(arguments: Sequence[str], reporter: streams.Reporter) -> Found:
                 found.add(chunk.data.decode(), name, reading.line, row)
                 found.bytes += len(chunk.data)
                 done(found.bytes)
+            if reading.rows and reading.rows.field:
+                found.fields["stdin" if path == STDIN else str(path)] = reading.rows.field
             for note in reading.notes(path, DEFAULT):
                 reporter.note(f"Note: {note}.")
     return found
@@ -83,7 +87,8 @@ def show_scan(found: Found, *, json: bool) -> None:
         streams.write_json_result(_to_json(found))
         return
     if not found.counts:
-        streams.write_result(b"Nothing was found that has the form of personal data.\n")
+        nothing = ["Nothing was found that has the form of personal data.", *_left_out(found)]
+        streams.write_result("".join(f"{line}\n" for line in nothing).encode())
         return
     from tfcli.cli.render import show_table
 
@@ -102,8 +107,16 @@ def show_scan(found: Found, *, json: bool) -> None:
         count = sum(n for (_, own), n in found.counts.items() if own == kind)
         if count > NAMED:
             lines.append(f"  ... and {count - NAMED:,} more\n")
-    lines += ["\n", *(f"{line}\n" for line in textwrap.wrap(MEANING, 80))]
+    lines += ["\n", *(f"{line}\n" for line in (*textwrap.wrap(MEANING, 80), *_left_out(found)))]
     streams.write_result("".join(lines).encode(errors="backslashreplace"))
+
+
+def _left_out(found: Found) -> list[str]:
+    """What of tables was not looked at."""
+    return [
+        f"Of the rows of {name} only {used!r} was looked at, which training reads."
+        for name, used in found.fields.items()
+    ]
 
 
 def _to_json(found: Found) -> dict[str, object]:
