@@ -76,8 +76,11 @@ def list_all(json: JsonOption = False, sort: SortOption = "date") -> None:
         reporter.next(TRAIN_COMMAND)
         return
     _show_list(rows)
-    if len({text for _, summary, text in rows if summary["held_out"]}) > 1:
+    measured = [(text, own["bytes"]) for _, each, text in rows if (own := each["held_out"])]
+    if len({text for text, _ in measured}) > 1:
         reporter.note("Note: only losses on the same held-out text can be compared.")
+    elif len(set(measured)) > 1:
+        reporter.note("Note: some losses are of a part of the held-out text; compare with care.")
     newest, summary = found[-1]
     command = "train --resume" if _state(newest, summary) == "unfinished" else "runs show"
     reporter.next(f"tfcli {command} {shlex.quote(newest.name)}")
