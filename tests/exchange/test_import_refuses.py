@@ -235,3 +235,16 @@ def test_any_config_json_is_read_or_refused(data: st.DataObject) -> None:
         from_config_json(known | {name: data.draw(ANY) for name in names})
     except TfcliError as error:
         assert error.exit_code == 65
+
+
+def test_what_is_no_folder_of_a_model_is_told_the_way(make_run: MakeRun, tmp_path: Path) -> None:
+    run, step, _ = make_run()
+    export_to_huggingface(run, step, tmp_path / "out")
+    for path, said in {
+        tmp_path / "out" / WEIGHTS: f"tfcli import {tmp_path / 'out'} --run NAME",
+        tmp_path / "owner" / "model": "downloads nothing",
+        run.path: f"tfcli generate --run {run.path}",
+    }.items():
+        with pytest.raises(TfcliError) as caught:
+            inspect_checkpoint(path)
+        assert said in f"{caught.value.why} {caught.value.hint}"

@@ -11,6 +11,7 @@ import time
 from tfcli.cli import streams
 from tfcli.errors import DataError, InputOutputError, UsageError
 
+ZIPPED = b"PK\x03\x04"  # the first bytes of a ZIP file
 STDIN_DELAY = 1.0  # seconds of silence on stdin before we say what we are waiting for
 
 
@@ -99,6 +100,12 @@ def read_piped_text(
     except UnicodeDecodeError as error:
         from tfcli.text.encoding import conversion, invalid_at
 
+        if data.startswith(ZIPPED):
+            raise DataError(
+                "standard input is a document of Word or LibreOffice, a book or another archive",
+                why="it begins as a ZIP file does",
+                hint="tfcli score FILE --by line | cut -f 3   # the text of such a file",
+            ) from None
         raise DataError(
             "standard input is not valid UTF-8",
             why=invalid_at(error),

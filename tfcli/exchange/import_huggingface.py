@@ -7,6 +7,7 @@ is compared with `config.json` before any weight is read.
 from __future__ import annotations
 
 import re
+import shlex
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,7 @@ from tfcli.exchange.tokenizer_import import find_tokenizer_in
 from tfcli.files import read_json, require_regular_file, to_json
 from tfcli.model.safetensors_file import SafetensorsFile, is_finite
 from tfcli.runs.kept_files import CHAT_TEMPLATE, MAX_BYTES, TOKENIZER_CONFIG
+from tfcli.runs.run import RUN_JSON
 from tfcli.text.sentencepiece_tokenizer import SentencePieceTokenizer
 
 if TYPE_CHECKING:
@@ -48,9 +50,21 @@ def inspect_checkpoint(path: Path, *, context_length: int | None = None) -> Impo
 
     """
     if path.is_file():
-        raise DataError(f"{path} is neither a folder in Hugging Face format nor a GGUF file")
+        raise DataError(
+            f"{path} is neither a folder in Hugging Face format nor a GGUF file",
+            hint=f"tfcli import {shlex.quote(str(path.parent))} --run NAME   # the folder it is in",
+        )
     if not path.is_dir():
-        raise NotFoundError(f"folder {path} not found")
+        raise NotFoundError(
+            f"folder {path} not found",
+            why="tfcli downloads nothing: a model has to be on this machine",
+            hint="download it first, then give its folder or its GGUF file",
+        )
+    if (path / RUN_JSON).is_file():
+        raise DataError(
+            f"{path} is a run of tfcli already",
+            hint=f"tfcli generate --run {shlex.quote(str(path))}",
+        )
     tensors = _find_tensors(path)
     tokenizer = find_tokenizer_in(path)
     described = _read_json(path / "config.json")
