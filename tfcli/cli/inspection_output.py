@@ -160,13 +160,16 @@ def _attention(found: Inspection, weights: Floats) -> Iterator[str]:
     for layer, head in heads:
         taken = [
             f"{format_share(share)} {names[place]}"
+            + (f"({place})" if names.count(names[place]) > 1 else "")  # which of them
             for place, share in most_taken(last[layer, head], 5)
         ]
         name = f"{layer + 1}.{head + 1}"
         yield f"{name:<{LABEL}}{fit_list(taken, columns() - LABEL)}"
     if (more := last.shape[0] * last.shape[1] - len(heads)) > 0:
         yield from _wrapped(f"{streams.counted(more, 'head')} more: --html or --json.")
-    yield from _wrapped("Head 1.2 is the second head of the first layer.")
+    twice = "; (5) is the position of a token that is there twice"
+    twice = twice if len(set(names)) < len(names) else ""
+    yield from _wrapped(f"Head 1.2 is the second head of the first layer{twice}.")
 
 
 def _lens(found: Inspection, lens: Lens) -> Iterator[str]:
@@ -184,6 +187,10 @@ def _lens(found: Inspection, lens: Lens) -> Iterator[str]:
             share = format_share(float(np.exp(lens.best_logprobs[layer, place])))
             row += f"{fit(shown(found, int(lens.best_ids[layer, place])), NARROW - 1)} {share:<6}"
         yield row
+    if count < len(found.tokens.ids):
+        yield from _wrapped(
+            f"The last {count} of {len(found.tokens.ids)} positions; all are in --html and --json."
+        )
     apart = ", ".join(f"{kl:.2f}" for kl in lens.divergences.mean(-1)[::-1])
     yield from _wrapped(
         f"How far each is from what the model says in the end, in nats (KL), over all positions: "
