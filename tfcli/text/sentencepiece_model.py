@@ -129,6 +129,23 @@ def read_pieces(model: bytes) -> SentencePieceModel:
     return SentencePieceModel(algorithm, tuple(pieces), dummy_prefix, rewrites, *special)
 
 
+def algorithm_of(model: bytes) -> Algorithm:
+    """The algorithm of a serialized model, without reading its pieces.
+
+    Raises:
+        DataError: it is not one.
+
+    """
+    algorithm = Algorithm.UNIGRAM
+    try:
+        for field, value in _fields(model):
+            if field == TRAINER:
+                algorithm = Algorithm(int(dict(_fields(value)).get(MODEL_TYPE, algorithm)))
+    except (ValueError, IndexError, TypeError) as error:
+        raise DataError("this is not a SentencePiece model", why=str(error)) from None
+    return algorithm
+
+
 def _special_id(trainer: dict[int, bytes | int], default: int, field: int) -> int:
     i = int(trainer.get(field, default))
     return i if i < 1 << 63 else -1

@@ -194,15 +194,16 @@ class SentencePieceTokenizer:
     @cached_property
     def _symbols(self) -> dict[str, int]:
         """The ids of the user-defined symbols of a unigram model."""
-        from tfcli.text.sentencepiece_model import Algorithm, PieceType
+        from tfcli.text.sentencepiece_model import Algorithm, PieceType, algorithm_of
 
         if USER_DEFINED not in self.serialized:  # spares most models the parsing
             return {}
-        model = self.pieces
+        if algorithm_of(self.serialized) is not Algorithm.UNIGRAM:  # or at least that of pieces
+            return {}
         return {
             piece.text.replace(SPACE_MARK, " "): i
-            for i, piece in enumerate(model.pieces)
-            if piece.type is PieceType.USER_DEFINED and model.algorithm is Algorithm.UNIGRAM
+            for i, piece in enumerate(self.pieces.pieces)
+            if piece.type is PieceType.USER_DEFINED
         }
 
     def _cut(self, text: str) -> Iterator[str]:
