@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -13,9 +12,11 @@ import pytest
 import tfcli
 from tests.cli.test_train import TINY
 from tests.conftest import BOOK, RealShell, Shell
+from tfcli.cli.new_memory import leave_time
 from tfcli.errors import NotFoundError
 from tfcli.files import read_json, write_checked_json
 from tfcli.generation.memory import kept_out
+from tfcli.training.options import TrainOptions
 
 TEXT = "Nobody saw two birds by the sea.\n"
 
@@ -216,3 +217,10 @@ def test_a_resumed_run_keeps_its_slice_out_and_gets_a_new_memory(shell: Shell) -
     assert a["run"]["corpus"] == b["run"]["corpus"]
     assert b["memory"]["fitted_on"] == "kept_out"
     assert b["memory"]["step"] <= 8
+
+
+def test_its_making_is_part_of_a_budget_of_time() -> None:
+    assert leave_time(TrainOptions(seconds=50.0), 1_000_000).time_budget == 46.0
+    assert leave_time(TrainOptions(seconds=10.0), 10**9).time_budget == 9.0, "a tenth at most"
+    assert leave_time(TrainOptions(), 0).time_budget == 58.0, "of the usual minute"
+    assert leave_time(TrainOptions(steps=5), 1_000_000) == TrainOptions(steps=5)

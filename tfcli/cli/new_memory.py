@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
 from tfcli.errors import DataError, UsageError
@@ -16,6 +17,21 @@ if TYPE_CHECKING:
     from tfcli.runtime.device import Device
     from tfcli.text.token_cache import TokenizedCorpus
     from tfcli.text.tokenizer import Tokenizer
+    from tfcli.training.options import TrainOptions
+
+
+# What making a memory takes on two cores, on texts of 1 to 2 MB: index, fit and evaluation.
+LEAST_SECONDS, SECONDS_A_TOKEN = 2.0, 2e-6
+MOST_SHARE = 0.1  # of a budget of time
+
+
+def leave_time(options: TrainOptions, tokens: int) -> TrainOptions:
+    """Options with a budget of time less what making the memory will take."""
+    budget = options.time_budget
+    if budget is None:
+        return options
+    taken = min(LEAST_SECONDS + SECONDS_A_TOKEN * tokens, MOST_SHARE * budget)
+    return replace(options, seconds=budget - taken)
 
 
 def keep_out(corpus: TokenizedCorpus, tokenizer: Tokenizer) -> TokenizedCorpus:

@@ -12,7 +12,7 @@ import typer
 
 from tfcli.cli import streams
 from tfcli.cli.environment import world_size
-from tfcli.cli.new_memory import add_memory, keep_out
+from tfcli.cli.new_memory import add_memory, keep_out, leave_time
 from tfcli.cli.signals import StopSignals
 from tfcli.cli.training_notes import (
     format_held_out,
@@ -218,6 +218,7 @@ class TrainingSession:
         tokens = self._tokenize(corpus, tokenizer)
         if self.memory:
             tokens = keep_out(tokens, tokenizer)
+            options = leave_time(options, len(tokens.training))
         if tokenizer_is_given:
             report_fit(tokens, tokenizer, self.reporter)
         job = plan_job(
