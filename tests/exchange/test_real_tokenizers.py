@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.beside import folder_beside
 from tfcli.exchange.tokenizer_import import find_tokenizer_in
 from tfcli.exchange.tokenizer_json import to_tokenizer_config, to_tokenizer_json
 from tfcli.text.byte_level_tokenizer import ByteLevelTokenizer
@@ -20,14 +21,7 @@ from tfcli.text.byte_level_vocabulary import without_our_key
 from tfcli.text.sentencepiece_model import read_pieces
 from tfcli.text.tokenizer import Tokenizer
 
-FOLDER = next(
-    (
-        path
-        for parent in Path(__file__).parents
-        if (path := parent / "shared" / "tokenizers").is_dir()
-    ),
-    Path("nowhere"),
-)
+FOLDER = folder_beside("tokenizers")
 NAMES = ("gpt-2", "llama-bpe", "qwen2", "llama-spm")
 
 pytestmark = [

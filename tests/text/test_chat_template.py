@@ -6,7 +6,6 @@ import itertools
 import os
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import jinja2
@@ -15,12 +14,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transformers.utils.chat_template_utils import render_jinja_template
 
+from tests.beside import folder_beside
 from tfcli.errors import DataError, UsageError
 from tfcli.text import chat_template
 from tfcli.text.chat_template import ChatTemplate
 from tfcli.text.pairs import PairForm
 
-SHARED = Path("/work/shared/tokenizers")  # templates of real models, where they are
+SHARED = folder_beside("tokenizers")  # templates of real models, where they are
 SPECIAL = {"bos_token": "<s>", "eos_token": "</s>"}
 
 # What the templates of real models are made of, in few lines.
