@@ -115,7 +115,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             audit = audit_memory(text, run.tokenizer(), engine, windows=windows)
             return f"{audit.training.greedy.windows:,} passages" if audit else "no passages"
 
-        columns = ["", "seconds", "processor seconds", "memory", "found"]
+        columns = ["of 100 MB", "seconds", "processor seconds", "memory", "found"]
         works = {f"trace {len(lines) / 1000:.0f} kB": traced, "audit memory": audited}
         print_table(columns, (measure(what, work) for what, work in works.items()))
 

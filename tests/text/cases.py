@@ -127,7 +127,12 @@ MANY_BAD: Rows = [{} if n % 3 == 0 else row for n, row in enumerate(ROWS)]
 WESTERN = "“Hello” — café, she said to José\n" * 200
 JAPANESE = "吾輩は猫である。名前はまだ無い。\n" * 200
 CHAT: Rows = [
-    {"messages": [{"role": "user", "content": f"And {n}?"}, {"role": "bot", "content": "Yes so."}]}
+    {
+        "messages": [
+            {"role": "user", "content": f"And {n}?"},
+            {"role": "owl", "content": "Yes so."},
+        ]
+    }
     for n in range(200)
 ]
 
@@ -154,7 +159,7 @@ CASES = [
     Case("some-bad.jsonl", SOME_BAD, [*LINES, *LINES], "skipped 6 of 1,206 rows"),
     Case("strict.jsonl", SOME_BAD, None, "row 601: text is null", ("--strict",)),
     Case("many-bad.jsonl", json_lines(MANY_BAD), None, "200 of 600 rows"),
-    Case("chat.jsonl", json_lines(CHAT), None, "conversations"),
+    Case("chat.jsonl", json_lines(CHAT), None, "no answer of the assistant"),
     Case("jokes.csv", table(JOKES), [row["joke"] for row in JOKES], "text in 'joke'"),
     Case("jokes.tsv", tsv(JOKES), [row["joke"] for row in JOKES], "text in 'joke'"),
     Case("jokes.txt", table(JOKES), [table(JOKES).decode()], "--format csv reads its rows"),

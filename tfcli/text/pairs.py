@@ -48,7 +48,8 @@ KNOWN_FIELDS = (
     (("query",), "response"),
     (("pregunta",), "respuesta"),
 )
-ROLES = {"human": "user", "gpt": "assistant"}  # ShareGPT's
+# ShareGPT's, and others'
+ROLES = {"human": "user", "gpt": "assistant", "bot": "assistant", "model": "assistant"}
 USER, ASSISTANT = "user", "assistant"
 ALL = 1 << 64  # above every key
 HASHED = b"tfcli pairs"  # makes the split a random one of ours
