@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import errno
+import math
 import os
 import shutil
 from collections.abc import Callable
@@ -555,8 +556,8 @@ def test_pruning_keeps_the_newest_and_the_best_steps(
     run = make_run(tmp_path_factory.mktemp("runs") / "run")
     steps = [save(run, number, loss) for number, loss in enumerate(losses)]
     prune(run, keep=keep)
-    known = [(loss, -number) for number, loss in enumerate(losses) if loss is not None]
-    best = steps[-min(known)[1]] if known else steps[-1]  # the first weights, too
+    keys = [(math.inf if loss is None else loss, -n) for n, loss in enumerate(losses)]
+    best = steps[-min(keys)[1]]  # the first weights, too
     assert set(list_steps(run.path)) == {*steps[-keep:], best}
     assert remove_leftovers(run.path) == []
 
