@@ -11,7 +11,6 @@ import time
 from tfcli.cli import streams
 from tfcli.errors import DataError, InputOutputError, UsageError
 
-ZIPPED = b"PK\x03\x04"  # the first bytes of a ZIP file
 STDIN_DELAY = 1.0  # seconds of silence on stdin before we say what we are waiting for
 
 
@@ -99,6 +98,7 @@ def read_piped_text(
         return data.decode().removeprefix("\ufeff"), began
     except UnicodeDecodeError as error:
         from tfcli.text.encoding import conversion, invalid_at
+        from tfcli.text.formats import ZIPPED
 
         if data.startswith(ZIPPED):
             raise DataError(

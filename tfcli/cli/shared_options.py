@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -84,4 +85,19 @@ def seed_option() -> Any:
 JsonOption = Annotated[bool, typer_option("--json", help="Print the result as JSON on stdout.")]
 QuietOption = Annotated[
     bool, typer_option("--quiet", "-q", help="Print only the result, and errors.")
+]
+RunArgument = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="RUN", help="A run's name or path, or a checkpoint's path.",
+        show_default="the newest",
+    ),
+]  # fmt: skip
+SourceOption = Annotated[
+    list[str] | None,
+    typer_option("--source", help="The run's training text, only if it has moved.", metavar="FILE"),
+]
+HtmlOption = Annotated[
+    Path | None,
+    typer_option("--html", help="Write a page instead, one file without scripts.", metavar="FILE"),
 ]

@@ -6,6 +6,7 @@ import math
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from tfcli.generation.intervals import share_interval
 from tfcli.insight.canaries import Exposure, Key, exposures, exposures_to_json
 from tfcli.insight.extraction import (
     CERTAINTIES,
@@ -32,10 +33,7 @@ WORST = 5
 
 @dataclass(frozen=True)
 class Share:
-    """A share of windows, with its interval of 95 %.
-
-    Wilson, "Probable Inference, the Law of Succession, and Statistical Inference", 1927.
-    """
+    """A share of windows, with its interval of 95 %."""
 
     windows: int
     extractable: int
@@ -50,10 +48,8 @@ class Share:
         """What the share of all of the text is in, 95 times of 100."""
         if not self.windows:
             return 0.0, 1.0
-        z, n, share = 1.96, self.windows, self.share
-        middle = (share + z * z / (2 * n)) / (1 + z * z / n)
-        half = z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n)) / (1 + z * z / n)
-        return max(0.0, middle - half), min(1.0, middle + half)
+        found = share_interval(self.extractable, self.windows)
+        return found.low, found.high
 
     def to_json(self) -> dict[str, Any]:
         """For `--json`."""

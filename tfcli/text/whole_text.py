@@ -6,13 +6,12 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from tfcli.text.documents import NEVER
+from tfcli.text.formats import ZIPPED
 from tfcli.text.readers import read_chunks
 from tfcli.text.reading_options import ReadingOptions
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-ZIPPED = b"PK\x03\x04"
 
 
 def read_whole_text(file: Path) -> bytes:
@@ -33,5 +32,5 @@ def _is_zipped(file: Path) -> bool:
     if not file.is_file():
         return False
     with contextlib.suppress(OSError), file.open("rb") as opened:
-        return opened.read(len(ZIPPED)) == ZIPPED
+        return opened.read(len(ZIPPED[0])).startswith(ZIPPED)
     return False

@@ -14,7 +14,13 @@ import typer
 
 from tfcli.cli import streams
 from tfcli.cli.command import Command, Group, takes_options
-from tfcli.cli.shared_options import JsonOption, QuietOption, ThreadOptions, typer_option
+from tfcli.cli.shared_options import (
+    JsonOption,
+    QuietOption,
+    RunArgument,
+    SourceOption,
+    ThreadOptions,
+)
 from tfcli.errors import DataError, UsageError
 from tfcli.options import Options, option
 from tfcli.runtime.device import Device
@@ -43,18 +49,8 @@ def main() -> None:
 def memory(
     options: AuditOptions,
     cpu: ThreadOptions,
-    run: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="RUN", help="A run's name or path, or a checkpoint's path.",
-            show_default="the newest",
-        ),
-    ] = None,
-    source: Annotated[
-        list[str] | None,
-        typer_option("--source", help="The run's training text, only if it has moved.",
-                     metavar="FILE"),
-    ] = None,
+    run: RunArgument = None,
+    source: SourceOption = None,
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:  # fmt: skip
@@ -114,13 +110,7 @@ class BiasOptions(Options):
 def bias(
     options: BiasOptions,
     cpu: ThreadOptions,
-    run: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="RUN", help="A run's name or path, or a checkpoint's path.",
-            show_default="the newest",
-        ),
-    ] = None,
+    run: RunArgument = None,
     pairs: Annotated[
         Path | None,
         typer.Argument(
@@ -128,11 +118,7 @@ def bias(
             show_default="our own",
         ),
     ] = None,
-    source: Annotated[
-        list[str] | None,
-        typer_option("--source", help="The run's training text, only if it has moved.",
-                     metavar="FILE"),
-    ] = None,
+    source: SourceOption = None,
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:  # fmt: skip

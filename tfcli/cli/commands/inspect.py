@@ -12,7 +12,13 @@ import typer
 from tfcli.cli import piped_text, streams
 from tfcli.cli.command import takes_options
 from tfcli.cli.pages.files import require_page, write_page
-from tfcli.cli.shared_options import JsonOption, QuietOption, ThreadOptions, typer_option
+from tfcli.cli.shared_options import (
+    HtmlOption,
+    JsonOption,
+    QuietOption,
+    ThreadOptions,
+    typer_option,
+)
 from tfcli.errors import UsageError
 from tfcli.options import OptionError, Options, option
 
@@ -68,11 +74,7 @@ def inspect(
         typer_option("--file", "-f", help="Read the text from a file.", metavar="FILE",
                      shown_default="stdin"),
     ] = None,
-    html: Annotated[
-        Path | None,
-        typer_option("--html", help="Write a page instead, one file without scripts.",
-                     metavar="FILE"),
-    ] = None,
+    html: HtmlOption = None,
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:  # fmt: skip

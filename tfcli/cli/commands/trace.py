@@ -10,7 +10,13 @@ import typer
 
 from tfcli.cli import piped_text, streams
 from tfcli.cli.pages.files import require_page, write_page
-from tfcli.cli.shared_options import JsonOption, QuietOption, typer_option
+from tfcli.cli.shared_options import (
+    HtmlOption,
+    JsonOption,
+    QuietOption,
+    SourceOption,
+    typer_option,
+)
 from tfcli.errors import NotFoundError, UsageError
 
 if TYPE_CHECKING:
@@ -28,16 +34,8 @@ def trace(
         typer_option("--file", "-f", help="The text to trace.", metavar="FILE",
                      shown_default="stdin"),
     ] = None,
-    html: Annotated[
-        Path | None,
-        typer_option("--html", help="Write a page instead, one file without scripts.",
-                     metavar="FILE"),
-    ] = None,
-    source: Annotated[
-        list[str] | None,
-        typer_option("--source", help="The run's training text, only if it has moved.",
-                     metavar="FILE"),
-    ] = None,
+    html: HtmlOption = None,
+    source: SourceOption = None,
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:  # fmt: skip

@@ -6,9 +6,7 @@
  *   T contexts        V vocab_size        L tokens in the longest context
  */
 
-#include <math.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "../../model/native/kernels.h"
 
 #define FEATURES 4
 
@@ -31,22 +29,6 @@ typedef struct {
 } Context;
 
 /* --- arithmetic that the compiler vectorizes --------------------------------------------------------- */
-
-/* e^x as 2^(whole part) times a polynomial in the rest, to about 1e-7; 0 below -87. */
-static inline float fast_exp(float x) {
-    x = x < -87.0f ? -87.0f : x > 88.0f ? 88.0f : x;
-    const float t = x * 1.44269504f, whole = floorf(t + 0.5f);
-    const float r = x - whole * 0.693359375f + whole * 2.12194440e-4f;
-    float p = 1.9875691e-4f;
-    p = p * r + 1.3981999e-3f;
-    p = p * r + 8.3334519e-3f;
-    p = p * r + 4.1665796e-2f;
-    p = p * r + 1.6666665e-1f;
-    p = p * r + 5.0000001e-1f;
-    p = p * r * r + r + 1.0f;
-    union { int32_t i; float f; } power = {((int32_t)whole + 127) << 23};
-    return p * power.f;
-}
 
 static float largest(const float *x, int n) {
     float found = x[0];
