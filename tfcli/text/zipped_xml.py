@@ -92,7 +92,8 @@ def open_zipped_xml(stream: IO[bytes], name: Path, kind: str) -> Iterator[Zipped
     try:
         with zipfile.ZipFile(stream) as archive:
             yield ZippedXml(archive, name, kind)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, ValueError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError) as error:
+        # RuntimeError: a part that is said to be encrypted, or compressed in an unknown way
         raise damaged(error) from None
     except OSError as error:
         if error.errno not in {None, errno.EINVAL}:  # from the system, not a place that is none
