@@ -11,14 +11,14 @@ from tfcli.cli.usage_errors import SIMILAR, command_at
 from tfcli.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 PREFIX = "TFCLI_"
 WITHOUT_OPTION = {"TFCLI_DEBUG"}
 VERY_SIMILAR = 0.8  # below, whole names have only the names of commands in common
 
 
-def note_unknown_variables(root: Any, arguments: Sequence[str]) -> None:
+def note_unknown_variables(program: Callable[[], Any], arguments: Sequence[str]) -> None:
     """Names those beginning with TFCLI_ that are no option's, and what each may have meant.
 
     Of several processes that train together, only the first does.
@@ -26,6 +26,7 @@ def note_unknown_variables(root: Any, arguments: Sequence[str]) -> None:
     given = sorted(name for name in os.environ if name.startswith(PREFIX))
     if not given or {"--quiet", "-q"} & {*arguments} or os.environ.get("RANK", "0") != "0":
         return
+    root = program()
     commands = dict(_commands(root, PREFIX))
     known = WITHOUT_OPTION.union(*(table.values() for table in commands.values()))
     own = _prefix(*command_at(root, arguments)[1].split())

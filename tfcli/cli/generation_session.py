@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
@@ -279,12 +280,17 @@ class GenerationSession:
 
         model = self._model
         run, step_path = self.run
-        chat, tokenizer, self.form = self.chat, self._tokenizer, run.form
         open_with = partial(
             open_engine, run, device=model.device, rows=rows, engine=model.engine, int8=model.int8,
             memory=model.memory, on_read=self._reading.show,
         )  # fmt: skip
-        step, engine = open_best(run, step_path, open_with, on_damaged=self._reporter.warn)
+        with ThreadPoolExecutor(1) as beside:
+            # hashing the weights needs no lock of Python's: meanwhile the tokenizer is read
+            opening = beside.submit(
+                open_best, run, step_path, open_with, on_damaged=self._reporter.warn
+            )
+            chat, tokenizer, self.form = self.chat, self._tokenizer, run.form
+            step, engine = opening.result()
         if self._reporter.warned:
             self._reporter.note(f"Using {step.path.name} instead.")
         tokenizer = chat.tokenizer if chat else tokenizer
