@@ -285,7 +285,8 @@ class Conversation:
     def _load(self, name: str) -> None:
         if not name:
             raise UsageError("/load needs the name of a file", hint="/load story.txt")
-        self._draft.load(name)
+        for note in self._draft.load(name):
+            self._reporter.note(f"Note: {note}.")
         self._reporter.note(f"Going on from {name} ({self._size()}):")
         self._show_tail()
 

@@ -175,7 +175,7 @@ def _whole_prompt(
         return argument
     piped, began = piped_text.read_piped_text(
         "the prompt", patience=options.max_time, hint=NOT_FROM_STDIN,
-        otherwise=None if argument is None else "--no-stdin: only PROMPT",
+        otherwise=None if argument is None else "--no-stdin: only PROMPT", note=reporter.note,
     )  # fmt: skip
     session.count_from(began)
     if argument is None:
