@@ -22,6 +22,7 @@ from tfcli.api.arguments import (
     require_top,
 )
 from tfcli.api.conversation import make_turn
+from tfcli.api.looks import Looks
 from tfcli.api.notices import warn
 from tfcli.api.requests import make_request, takes_generation_options
 from tfcli.api.results import Completion, Score, incomplete, make_score, require_complete
@@ -93,7 +94,7 @@ def open_run(
     return OpenRun(run, step, open_with)
 
 
-class OpenRun:
+class OpenRun(Looks):
     """A run whose model can be used; `open_run` makes it.
 
     Shapes: T tokens, V = `config.vocab_size`.
