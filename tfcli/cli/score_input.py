@@ -19,7 +19,7 @@ from tfcli.errors import DataError, NotFoundError, UsageError
 from tfcli.text.encoding import UTF8, UTF8_BOM, decode_line, encoding_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from typing import Literal
 
     from tfcli.cli import streams
@@ -55,9 +55,14 @@ class ScoreInput:
         plain = self._is_stdin or Path(self.file).suffix.lower() in PLAIN
         return status.st_size if plain and stat.S_ISREG(status.st_mode) else None
 
-    def whole(self) -> list[str]:
-        """The documents that are scored as one text; see `piped_text.without_last_newline`."""
-        found = list(self._documents())
+    def whole(self, progress: Callable[[int], None]) -> list[str]:
+        """The documents that are scored as one text; see `piped_text.without_last_newline`.
+
+        Args:
+            progress: is told how many bytes were read.
+
+        """
+        found = list(self._documents(progress=progress))
         if self._is_stdin and found and not found[-1][1]:
             last, _ = found.pop()
             if last := piped_text.without_last_newline(last):
@@ -126,11 +131,14 @@ class ScoreInput:
 
     # --- documents ------------------------------------------------------------------------------
 
-    def _documents(self, head: bytes | None = None) -> Iterator[tuple[str, bool]]:
+    def _documents(
+        self, head: bytes | None = None, progress: Callable[[int], None] = lambda _: None
+    ) -> Iterator[tuple[str, bool]]:
         """The documents, each with whether it is a row.
 
         Args:
             head: what was read of stdin; None: nothing.
+            progress: is told how many bytes were read.
 
         Raises:
             DataError: it is not text.
@@ -147,12 +155,15 @@ class ScoreInput:
             opened = cast("IO[bytes]", WholeStdin(head))
         sources = self._sources()
         report_left_out(sources, (), self.reporter)
+        size = 0
         for path in sources.files:
             found = Reading()
             parts: list[bytes] = []
             try:
                 for chunk in read_chunks(path, self.reading, opened=opened, reading=found):
                     parts.append(chunk.data)
+                    size += len(chunk.data)
+                    progress(size)
                     if chunk.last:
                         yield b"".join(parts).decode(), found.rows is not None
                         parts = []

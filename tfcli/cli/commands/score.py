@@ -101,7 +101,8 @@ def score(
         with _progress(given.size, reporter, streaming=True) as progress:
             _score_lines(given.lines(), scorer, progress, json=json)
         return
-    documents = given.whole()
+    with _progress(given.size, reporter, streaming=False, what="Reading") as progress:
+        documents = given.whole(progress)
     if not documents:
         raise DataError("no text to score")
     size = sum(len(document.encode()) for document in documents)
@@ -195,7 +196,7 @@ def _score_rows(
 
 
 def _progress(
-    total: int | None, reporter: streams.Reporter, *, streaming: bool
+    total: int | None, reporter: streams.Reporter, *, streaming: bool, what: str = "Scoring"
 ) -> AbstractContextManager[Progress]:
     """A bar for a person.
 
@@ -207,4 +208,4 @@ def _progress(
     from tfcli.cli.render import progress
 
     shown = streams.is_terminal(sys.stderr) and not (streaming and streams.is_terminal(sys.stdout))
-    return progress("Scoring", total=total, quiet=reporter.quiet or not shown)
+    return progress(what, total=total, quiet=reporter.quiet or not shown)
