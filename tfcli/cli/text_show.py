@@ -60,7 +60,10 @@ def show_texts(
                 raise
             reporter.note(f"Note: left out: {error.what}.")  # as `train` does
         if shown.count == limit:
-            reporter.note(f"Note: the first {streams.counted(shown.count, 'document')}; --limit.")
+            field = reading.rows and reading.rows.field
+            where = f", text in {field!r}" if field and not reading.form else ""
+            first = streams.counted(shown.count, "document")
+            reporter.note(f"Note: only the first {first} (--limit){where}.")
             break
         for note in reading.notes(path, options):
             reporter.note(f"Note: {note}.")

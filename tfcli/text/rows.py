@@ -281,7 +281,7 @@ def find_label(values: Sequence[dict[str, Any]], text: str) -> str | None:
         return None
     for field in values[0]:
         labels = [value.get(field) for value in values]
-        if field == text or not all(isinstance(label, str | int) for label in labels):
+        if field == text or not all(type(label) in {str, int} for label in labels):
             continue
         few = 1 < len({*labels}) <= max(2, len(labels) // MIN_ROWS_OF_LABEL)
         if few and all(0 < len(str(label)) <= LONGEST_LABEL for label in labels):
