@@ -213,7 +213,9 @@ def test_compressed_rows_are_read(trained: Shell, tmp_path: Path) -> None:
     assert "not a complete gzip file" in done.err
 
 
-@pytest.mark.parametrize("options", [("--jsonl",), ("--by", "line")])
+@pytest.mark.parametrize(
+    "options", [("--jsonl",), ("--by", "line"), ("--by", "line", "--format", "text")]
+)
 def test_line_is_scored_before_the_next_is_read(trained: Shell, options: tuple[str, ...]) -> None:
     process = subprocess.Popen(
         [sys.executable, "-m", "tfcli", "score", "--run", "tale", *options],

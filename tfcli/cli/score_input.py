@@ -74,13 +74,14 @@ class ScoreInput:
 
         What begins as rows, a page or an archive is read to its end first, to know what it is.
         """
-        from tfcli.text.reading_options import DEFAULT
+        from tfcli.text.reading_options import DEFAULT, ReadingOptions
 
         head = b""
         if self._is_stdin:
             _require_stdin()
             head = read_head("lines")
-            if self.reading == DEFAULT and _begins_as_lines(head):
+            plain = self.reading == DEFAULT and _begins_as_lines(head)
+            if plain or self.reading == ReadingOptions(format="text"):
                 for numbered in _numbered(_arriving(head, "lines")):
                     yield from _decoded(numbered)
                 return
