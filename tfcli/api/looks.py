@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from tfcli.api.arguments import require_choice, require_texts
 from tfcli.api.results import Evaluation, make_evaluation
+from tfcli.api.run_model import RunModel
 from tfcli.errors import DataError, UsageError
 from tfcli.generation.pair_evaluation import Pair, answer_pairs
 from tfcli.text.pairs import PairForm
@@ -13,31 +14,16 @@ from tfcli.text.pairs import PairForm
 if TYPE_CHECKING:
     import os
     from collections.abc import Iterable, Sequence
-    from contextlib import AbstractContextManager
 
-    from tfcli.generation.engines.engine import Engine
     from tfcli.insight.inspection import Inspection
     from tfcli.insight.trace import Trace
-    from tfcli.runs.run import Run
-    from tfcli.runs.valid_steps import ValidStep
-    from tfcli.text.tokenizer import Tokenizer
 
 View = Literal["surprise", "attention", "lens", "prompt", "heads"]
 ROWS = 16  # pairs that are answered at a time
 
 
-class Looks:
-    """The part of `OpenRun` that looks at a run; what it needs is there."""
-
-    _run: Run
-    _opened: tuple[ValidStep, Engine]
-    _tokenizer: Tokenizer
-
-    def _engine(self, rows: int) -> AbstractContextManager[Engine]:
-        raise NotImplementedError
-
-    def _notice(self, text: str) -> None:
-        raise NotImplementedError
+class Looks(RunModel):
+    """What an open run tells beside its texts and their scores."""
 
     def eval(self, pairs: Iterable[tuple[str, str]]) -> Evaluation:
         """Answers prompts greedily, and compares with the answers expected, as `tfcli eval`.

@@ -155,15 +155,18 @@ def make_evaluation(answered: Sequence[Answered], prompts: Sequence[str]) -> Eva
 
     """
     figures = PairFigures([*answered]).to_json()
-    names = ("exact_match", "character_error_rate", "nats_per_byte", "nats_per_token")
-    intervals = [
-        Interval(*(figures[name][bound] for bound in ("value", "low", "high"))) for name in names
-    ]
+
+    def interval(name: str) -> Interval:
+        return Interval(*(figures[name][bound] for bound in ("value", "low", "high")))
+
     answers = [
         Answer(prompt, one.pair.answer, one.answer, one.exact, one.edits, one.nats, one.tokens)
         for prompt, one in zip(prompts, answered, strict=True)
     ]
-    return Evaluation(*intervals, answers)
+    return Evaluation(
+        interval("exact_match"), interval("character_error_rate"),
+        interval("nats_per_byte"), interval("nats_per_token"), answers,
+    )  # fmt: skip
 
 
 def make_score(scored: Scored, tokenizer: Tokenizer) -> Score:

@@ -185,7 +185,7 @@ def _command_for(arguments: list[str]) -> tuple[typer.core.TyperCommand, str, li
 
 def _named_in_help(words: Sequence[str]) -> list[str]:
     """The arguments that show what `tfcli help WORDS` asks for; an unknown command stays one."""
-    command, known = root_command(), []
+    command, known = root_command(), list[str]()
     for word in words:
         commands = getattr(command, "commands", None)
         if commands is None or word.startswith("-"):
