@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any
 
 from tfcli.api.arguments import require_choice, require_texts
 from tfcli.api.results import Evaluation, make_evaluation
 from tfcli.api.run_model import RunModel
 from tfcli.errors import DataError, UsageError
 from tfcli.generation.pair_evaluation import Pair, answer_pairs
+from tfcli.insight.inspection import VIEWS, inspect_text
 from tfcli.text.pairs import PairForm
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Iterable, Sequence
 
-    from tfcli.insight.inspection import Inspection
+    from tfcli.insight.inspection import Inspection, View
     from tfcli.insight.trace import Trace
 
-View = Literal["surprise", "attention", "lens", "prompt", "heads"]
 ROWS = 16  # pairs that are answered at a time
 
 
@@ -79,9 +79,7 @@ class Looks(RunModel):
 
         return trace(text.encode(), TrainingText(self._run, [str(file) for file in source]))
 
-    def inspect(
-        self, prompt: str, then: str = "", *, views: Iterable[View] = get_args(View)
-    ) -> Inspection:
+    def inspect(self, prompt: str, then: str = "", *, views: Iterable[View] = VIEWS) -> Inspection:
         """What the model makes of a text, as `tfcli inspect`.
 
         Args:
@@ -97,12 +95,11 @@ class Looks(RunModel):
 
         """
         from tfcli.insight.forward import Model
-        from tfcli.insight.inspection import inspect_text
         from tfcli.runs.weights import map_weights
 
         wanted: list[Any] = [views] if isinstance(views, str) else list(views)
         for view in wanted:
-            require_choice("views", view, get_args(View))
+            require_choice("views", view, VIEWS)
         config = self._run.model_config
         model = Model(config, map_weights(config, self._opened[0].path))
         return inspect_text(model, self._tokenizer, prompt, then, wanted)
