@@ -239,6 +239,7 @@ ROWS = {
     "rows.tsv": b"text\tid\nAnn saw\t1\nBob\t2\n",
     "rows.docx": word_of(["Ann saw", "Bob"]),
     "rows.html": b"<!doctype html>\n<p>Ann saw<p>Bob",
+    "documents.txt": b"Ann saw\n<|endoftext|>\nBob\n",
     "rows.txt": "Ann saw\nBob\n".encode("utf-16"),
     "rows.txt.gz": gzip.compress(b"Ann saw\nBob\n"),
 }

@@ -16,6 +16,7 @@ from tfcli.cli import piped_text
 from tfcli.cli.stdin_lines import StdinLines, WholeStdin, read_head
 from tfcli.cli.training_notes import report_left_out
 from tfcli.errors import DataError, NotFoundError, UsageError
+from tfcli.text.documents import KNOWN_SEPARATORS
 from tfcli.text.encoding import UTF8, UTF8_BOM, decode_line, encoding_of
 
 if TYPE_CHECKING:
@@ -288,10 +289,14 @@ def _numbered(groups: Iterator[list[bytes]]) -> Iterator[list[tuple[int, bytes]]
 
 
 def _decoded(numbered: list[tuple[int, bytes]]) -> Iterator[list[str]]:
-    """A group of lines as text; those before an invalid one are there all the same."""
+    """A group of lines as text; those before an invalid one are there all the same.
+
+    A line that separates documents belongs to none of them, as in a file.
+    """
     group: list[str] = []
     try:
         for number, line in numbered:
-            group.append(decode_line(line, number).removesuffix("\r"))
+            if line.rstrip() not in KNOWN_SEPARATORS:
+                group.append(decode_line(line, number).removesuffix("\r"))
     finally:
         yield group
