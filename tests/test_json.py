@@ -319,6 +319,10 @@ def test_what_is_in_a_text(called: Called) -> None:
     (called.folder / "a.txt").write_text("Write to ann@example.org.\n" * 2)
     found = json.loads(called("text", "scan", "a.txt", "--json").out)
     require_documented(found, table("tfcli text scan --json"))
+    (called.folder / "pairs.jsonl").write_text('{"prompt": "a", "completion": "b"}\n')
+    for file in ("book.txt", "pairs.jsonl"):
+        found = json.loads(called("text", "show", file, "--jsonl").out)
+        require_documented(found, table("tfcli text show --jsonl"))
 
 
 def test_what_a_text_repeats(shell: Shell) -> None:

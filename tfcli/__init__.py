@@ -25,11 +25,17 @@ if TYPE_CHECKING:
     from tfcli import errors
     from tfcli.api.list_runs import list_runs
     from tfcli.api.open_run import OpenRun, open_run
-    from tfcli.api.results import Completion, Score, TokenScore
+    from tfcli.api.results import Answer, Completion, Evaluation, Score, TokenScore
 
 __version__ = "0.1.0"
 
-__all__ = ["Completion", "OpenRun", "Score", "TokenScore", "errors", "list_runs", "open_run"]
+__all__ = [
+    "Answer", "Completion", "Evaluation", "OpenRun", "Score", "TokenScore",
+    "errors", "list_runs", "open_run",
+]  # fmt: skip
+
+
+_RESULTS = {"Answer", "Completion", "Evaluation", "Score", "TokenScore"}
 
 if not TYPE_CHECKING:  # where it is used, a misspelled name is an error of the type checker
 
@@ -45,11 +51,13 @@ if not TYPE_CHECKING:  # where it is used, a misspelled name is an error of the 
                 "generate": "; tfcli.open_run().generate(...) does",
                 "chat": "; tfcli.open_run().chat(...) does",
                 "score": "; tfcli.open_run().score(...) does",
+                "trace": "; tfcli.open_run().trace(...) does",
+                "inspect": "; tfcli.open_run().inspect(...) does",
                 "load": "; tfcli.open_run(...) opens a run",
             }
             raise AttributeError(f"module 'tfcli' has no attribute {name!r}{hints.get(name, '')}")
         module = "list_runs" if name == "list_runs" else "open_run"
-        module = "results" if name in {"Completion", "Score", "TokenScore"} else module
+        module = "results" if name in _RESULTS else module
         return getattr(import_module(f"tfcli.api.{module}"), name)
 
 

@@ -17,7 +17,7 @@ import tfcli
 from tests.conftest import BOOK, Shell
 from tfcli.errors import DataError, NotFoundError, UsageError
 
-LONG = pytest.mark.filterwarnings("ignore:tfcli. context full")
+LONG = pytest.mark.filterwarnings("ignore:tfcli. the text is longer")
 GREEDY: dict[str, Any] = {"greedy": True, "max_new_tokens": 24}
 
 
@@ -74,6 +74,41 @@ def test_unreadable_run_is_left_out_of_the_list(trained: Shell, tmp_path: Path) 
     (tmp_path / "broken/run.json").write_text("{")
     with pytest.warns(UserWarning, match=r"run\.json"):
         assert tfcli.list_runs(tmp_path) == []
+
+
+# --- looking ------------------------------------------------------------------------------------
+
+
+def test_looks_are_those_of_the_commands(run: tfcli.OpenRun, trained: Shell) -> None:
+    text = "Ann saw a ship at noon.\n"
+    traced = json.loads(trained("trace", "tale", "--json", stdin=text.encode()).out)
+    assert {"run": "tale"} | run.trace(text).to_json() == traced
+    looked = json.loads(trained("inspect", "Ann", "--then", " saw", "--json").out)
+    assert looked.items() >= run.inspect("Ann", " saw").to_json().items()
+    one = run.inspect("Ann", views=["lens"])
+    assert (one.attention, one.surprise) == (None, None)
+    with pytest.raises(UsageError, match="views must be one of surprise, attention"):
+        run.inspect("Ann", views=["all"])  # type: ignore[list-item]
+
+
+def test_answers_are_evaluated_as_by_the_command(
+    run: tfcli.OpenRun, trained: Shell, tmp_path: Path
+) -> None:
+    pairs = [("Ann saw", " the moon."), ("Bob", " saw")]
+    rows = [json.dumps({"prompt": prompt, "answer": answer}) for prompt, answer in pairs]
+    (tmp_path / "pairs.jsonl").write_text("\n".join(rows))
+    done = trained("eval", "tale", str(tmp_path / "pairs.jsonl"), "--json")
+    assert "its figures mean little" in done.err
+    assert "tfcli train PAIRS --from tale" in " ".join(done.err.split())
+    told = json.loads(done.out)
+    with pytest.warns(UserWarning, match="not trained on pairs; these figures mean little"):
+        found = run.eval(pairs)
+    for name in ("exact_match", "character_error_rate", "nats_per_byte", "nats_per_token"):
+        assert told[name].items() >= getattr(found, name).to_json().items()
+    assert [(each.prompt, each.expected) for each in found.answers] == pairs
+    for wrong in ([], [("a",)], [("a", 1)], "ab"):
+        with pytest.raises(UsageError, match=r"pairs|string"):
+            run.eval(wrong)  # type: ignore[arg-type]
 
 
 # --- generating ---------------------------------------------------------------------------------
@@ -226,7 +261,7 @@ def test_what_was_cut_is_a_warning_where_it_was_called(run: tfcli.OpenRun) -> No
     ) as caught:
         run.generate("Ann saw the moon. " * 40, max_new_tokens=1)
     assert {warning.filename for warning in caught} == {__file__}
-    with pytest.warns(UserWarning, match="context full; the model sees at most the last 32 tokens"):
+    with pytest.warns(UserWarning, match="longer than the context; the model sees at most"):
         run.generate("Ann", max_new_tokens=40)
     run.generate("Ann", max_new_tokens=40)  # warned of once: a warning is an error here
 

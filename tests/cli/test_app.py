@@ -33,6 +33,16 @@ def test_every_command_has_help_with_a_description(called: Called, path: tuple[s
         assert done.err == ""
 
 
+def test_help_may_be_asked_for_in_words(called: Called) -> None:
+    for path in ((), ("train",), ("runs",), ("runs", "show")):
+        assert called("help", *path).out == called(*path, "--help").out != b""
+    assert called("help", "train", "more").out == called("train", "--help").out
+    for unknown, meant in ((("trian",), "train"), (("runs", "shwo"), "show")):
+        done = called("help", *unknown)
+        assert (done.code, done.out) == (2, b"")
+        assert f"did you mean '{meant}'?" in done.err
+
+
 @pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
 def test_narrow_help_has_its_texts_below_the_names(called: Called, path: tuple[str, ...]) -> None:
     narrow = called(*path, "--help", env={"COLUMNS": "40"}).out.decode()

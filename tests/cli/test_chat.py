@@ -147,6 +147,7 @@ def test_special_tokens_of_a_prompt_are_text_unless_asked_for(talking: Shell) ->
         (["Ann", "--system", "x"], "--system requires --chat"),
         (["--chat", "--unconditional"], "--unconditional cannot be combined with --chat"),
         (["--chat", "Ann", "--special"], "--special cannot be combined with --chat"),
+        (["--chat", "Ann", "--raw"], "--raw cannot be combined with --chat"),
     ],
 )
 def test_what_makes_no_sense_is_refused(talking: Shell, arguments: list[str], what: str) -> None:

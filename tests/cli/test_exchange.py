@@ -66,6 +66,18 @@ def test_gguf_file_is_imported_with_the_same_text(workshop: Shell) -> None:
     assert workshop(*arguments, "--run", "back").out == workshop(*arguments, "--run", "tale").out
 
 
+def test_a_context_that_is_cut_is_told(workshop: Shell) -> None:
+    workshop("export", "tale", "long", "--to", "huggingface")
+    config = workshop.folder / "long/config.json"
+    described = json.loads(config.read_text()) | {"max_position_embeddings": 1 << 20}
+    config.write_text(json.dumps(described))
+    done = workshop("import", "long", "--run", "cut")
+    assert done.code == 0, done.err
+    assert "context of 1,048,576 tokens was cut to 131,072" in " ".join(done.err.split())
+    asked = workshop("import", "long", "--run", "asked", "--context-length", "16")
+    assert "was cut" not in asked.err
+
+
 def test_gguf_file_that_cannot_be_read_leaves_nothing(workshop: Shell) -> None:
     workshop("export", "tale", "it.gguf", "--to", "gguf")
     whole = (workshop.folder / "it.gguf").read_bytes()

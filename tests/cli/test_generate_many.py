@@ -490,3 +490,12 @@ def test_interrupted_batch_stops_at_once(trained: Shell) -> None:
     _, err = process.communicate(timeout=30)
     assert process.returncode == 130
     assert b"Traceback" not in err
+
+
+def test_several_greedy_texts_are_said_to_be_the_same(trained: Shell) -> None:
+    greedy = ("generate", "Ann", "--run", "tale", "--max-new-tokens", "3")
+    for option in (("--greedy",), ("--temperature", "0")):
+        done = trained(*greedy, "-n", "3", *option)
+        assert done.code == 0
+        assert "greedy decoding has one answer, which is written 3 times" in done.err
+    assert "greedy" not in trained(*greedy, "-n", "2").err

@@ -13,6 +13,7 @@ import pytest
 from tests.cli.test_terminal import MODEL
 from tests.cli.test_word_wrap import screen
 from tests.conftest import Shell, bare_environment
+from tests.text.documents_of_offices import word_of
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="needs POSIX terminals")
 
@@ -77,9 +78,26 @@ def test_a_file_that_does_not_exist_yet_is_created_on_save(trained: Shell, tmp_p
     quit_session(child)
 
 
+def test_a_document_is_continued_but_never_overwritten(trained: Shell, tmp_path: Path) -> None:
+    story = tmp_path / "story.docx"
+    story.write_bytes(word_of(["Nobody saw the moon.", "Ann saw"]))
+    before = story.read_bytes()
+    child = session(trained, "--file", str(story))
+    child.expect_exact("is DOCX; only its text is read")
+    child.expect_exact("/save NAME writes the text to a file of its own")
+    child.expect_exact("Nobody saw the moon.\r\nAnn saw\r\n")
+    say(child, "/save", "/save needs the name of a file")
+    say(child, f"/save {story}", "already exists and holds another text")
+    say(child, f"/save {tmp_path}/story.txt", "Saved to")
+    assert (tmp_path / "story.txt").read_text() == "Nobody saw the moon.\nAnn saw\n"
+    assert story.read_bytes() == before
+    say(child, "/quit")
+    quit_session(child)
+
+
 def test_loading_replaces_the_text_and_undo_brings_it_back(trained: Shell, tmp_path: Path) -> None:
     (tmp_path / "story.txt").write_text("Nobody saw")
-    (tmp_path / "bytes").write_bytes(b"\xff\xfe")
+    (tmp_path / "bytes").write_bytes(b"\xff\xfd")
     (tmp_path / "old.txt").write_text("El niño salió mañana", encoding="cp1252")
     child = session(trained)
     say(child, "Ann saw")
@@ -89,7 +107,7 @@ def test_loading_replaces_the_text_and_undo_brings_it_back(trained: Shell, tmp_p
     for name, error in (
         ("", "/load needs the name of a file"),
         (f" {tmp_path}/no.txt", "file not found"),
-        (f" {tmp_path}/bytes", "not valid UTF-8"),
+        (f" {tmp_path}/bytes", "not UTF-8 text"),
         (f" {tmp_path}/old.txt", "iconv -f CP1252 -t UTF-8 -- "),
         (f" {tmp_path}", "is not a regular file"),
     ):
@@ -240,7 +258,7 @@ def test_one_of_several_continuations_is_taken_and_turns_are_undone(
     say(child, "/take 3", "no such continuation", "/take 1 to /take 2")
     say(child, "Then")
     say(child, "/undo x", "/undo takes a number from 1 to 99")
-    say(child, "/undo 2", "New text.")
+    say(child, "/undo 5", "New text.", "There were only 2 to undo.")
     say(child, "/sav\t", "Saved to")
     say(child, "/quit")
     quit_session(child)

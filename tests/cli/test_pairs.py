@@ -53,6 +53,20 @@ def test_training_says_what_it_found_and_chose(taught: Shell) -> None:
     assert planned["corpus"]["pairs"]["form"] == {"kind": "pairs", "separator": "\n"}
 
 
+def test_prompts_that_are_held_out_and_trained_on_are_counted(taught: Shell) -> None:
+    rows = [{"prompt": f"{n} {m}", "completion": "x"} for n in range(20) for m in range(5)]
+    write(taught.folder / "some.jsonl", rows)
+    write(taught.folder / "val.jsonl", [*rows[7:10], {"prompt": "new", "completion": "x"}])
+    plan = ("train", "some.jsonl", "--val", "val.jsonl", "--dry-run", "--steps", "3", *SMALL)
+    done = taught(*plan, "--run", "shared")
+    assert done.code == 0, done.err
+    assert "3 of 4 held-out pairs have a prompt that is trained on too" in " ".join(
+        done.err.split()
+    )
+    write(taught.folder / "val.jsonl", [{"prompt": p, "completion": "x"} for p in "ab"])
+    assert "trained on too" not in taught(*plan, "--run", "apart").err
+
+
 def test_long_pairs_are_counted_and_named(taught: Shell) -> None:
     rows = [{"prompt": "a", "completion": "b"}] * 9 + [
         {"prompt": "long one", "completion": "x" * 90}

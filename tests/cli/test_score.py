@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import BOOK, SENTENCES, Shell, bare_environment
+from tests.text.documents_of_offices import word_of
 
 
 def test_held_out_text_scores_as_in_training(trained: Shell, tmp_path: Path) -> None:
@@ -212,7 +213,9 @@ def test_compressed_rows_are_read(trained: Shell, tmp_path: Path) -> None:
     assert "not a complete gzip file" in done.err
 
 
-@pytest.mark.parametrize("options", [("--jsonl",), ("--by", "line")])
+@pytest.mark.parametrize(
+    "options", [("--jsonl",), ("--by", "line"), ("--by", "line", "--format", "text")]
+)
 def test_line_is_scored_before_the_next_is_read(trained: Shell, options: tuple[str, ...]) -> None:
     process = subprocess.Popen(
         [sys.executable, "-m", "tfcli", "score", "--run", "tale", *options],
@@ -222,7 +225,7 @@ def test_line_is_scored_before_the_next_is_read(trained: Shell, options: tuple[s
     assert process.stdin
     assert process.stdout
     for _ in range(2):
-        process.stdin.write(lines({"text": "Ann"}))
+        process.stdin.write(lines({"text": "Ann"}) if "--jsonl" in options else b"Ann saw\n")
         process.stdin.flush()
         assert process.stdout.readline().endswith(b"\n")
     process.stdin.close()
@@ -230,18 +233,45 @@ def test_line_is_scored_before_the_next_is_read(trained: Shell, options: tuple[s
     process.stdout.close()
 
 
-def test_rows_of_json_on_stdin_are_lines_with_a_note(trained: Shell, tmp_path: Path) -> None:
-    data = lines({"text": "Ann saw"}, {"text": "Bob"})
-    (tmp_path / "rows.jsonl").write_bytes(data)
+ROWS = {
+    "rows.jsonl": lines({"text": "Ann saw"}, {"text": "Bob"}),
+    "rows.csv": b"id,text\n1,Ann saw\n2,Bob\n",
+    "rows.tsv": b"text\tid\nAnn saw\t1\nBob\t2\n",
+    "rows.docx": word_of(["Ann saw", "Bob"]),
+    "rows.html": b"<!doctype html>\n<p>Ann saw<p>Bob",
+    "documents.txt": b"Ann saw\n<|endoftext|>\nBob\n",
+    "rows.txt": "Ann saw\nBob\n".encode("utf-16"),
+    "rows.txt.gz": gzip.compress(b"Ann saw\nBob\n"),
+}
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_a_pipe_has_the_lines_that_the_file_has(trained: Shell, tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(ROWS[name])
     by_line = ("score", "--run", "tale", "--by", "line")
-    piped = trained(*by_line, stdin=data)
-    assert [line.split("\t")[2] for line in piped.out.decode().splitlines()] == [
-        '{"text": "Ann saw"}', '{"text": "Bob"}'
-    ]  # fmt: skip
-    assert "--format json scores the text field" in piped.err
-    as_rows = trained(*by_line, "--format", "json", stdin=data)
-    assert as_rows.out == trained(*by_line, str(tmp_path / "rows.jsonl")).out
-    assert [line.split("\t")[2] for line in as_rows.out.decode().splitlines()] == ["Ann saw", "Bob"]
+    piped, named = trained(*by_line, stdin=ROWS[name]), trained(*by_line, str(tmp_path / name))
+    assert piped.out == named.out, piped.err
+    texts = [line.split("\t")[2] for line in piped.out.decode().splitlines()]
+    assert list(filter(None, texts)) == ["Ann saw", "Bob"]
+
+
+def test_a_single_object_on_stdin_is_a_line_with_a_note(trained: Shell) -> None:
+    done = trained("score", "--run", "tale", "--by", "line", stdin=lines({"text": "Ann saw"}))
+    assert done.out.decode().split("\t")[2] == '{"text": "Ann saw"}\n'
+    assert "--format json scores the text field" in " ".join(done.err.split())
+
+
+@pytest.mark.parametrize("piped", [True, False])
+def test_rows_of_a_table_keep_their_ids(trained: Shell, tmp_path: Path, piped: bool) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text('id,prompt,text\na,Ann," saw\n a ship"\nb\n')
+    by_row = ("score", "--run", "tale", "--jsonl")
+    done = trained(*by_row, stdin=path.read_bytes()) if piped else trained(*by_row, str(path))
+    assert done.code == 65
+    first, second = rows(done.out)
+    row = {"prompt": "Ann", "text": " saw\n a ship", "id": "a"}
+    assert first == rows(trained(*by_row, stdin=lines(row)).out)[0]
+    assert second == {"row": 2, "error": "row 2: 1 cells for 3 columns"}
 
 
 def test_alternatives_are_the_likeliest_other_tokens(trained: Shell) -> None:
@@ -302,7 +332,7 @@ CASES = {
     "no such file": (("nowhere.txt",), b"", 66, "nowhere.txt"),
     "no rows": (("--jsonl",), b"\n", 0, ""),
     "rows by line": (("--jsonl", "--by", "line"), b"", 2, "cannot be combined with --by line"),
-    "rows of a format": (("--jsonl", "--format", "csv"), b"", 2, "cannot be combined with"),
+    "rows of a format": (("--jsonl", "--format", "html"), b"", 2, "must be json, csv or tsv"),
     "alternatives": (("--top-logprobs", "3"), b"a", 2, "--top-logprobs requires --by token"),
     "folder of rows": (("--jsonl", "checkpoints/tale"), b"", 2, "reads one file"),
     "no such file of rows": (("--jsonl", "nowhere.jsonl"), b"", 66, "nowhere.jsonl"),

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
-from tests.conftest import Called, Shell
+from tests.conftest import BOOK, Called, Shell
+from tests.text.documents_of_offices import word_of
+from tfcli.text.readers import read_chunks
 
 LETTER = "Dear Bob,\nwrite to ann@example.org or call +34 612 345 678.\n"
 
@@ -53,6 +56,50 @@ def test_repeats_are_left_out_of_a_pipe(shell: Shell) -> None:
         "text", "dedup", "--by", "paragraph", stdin=(shell.folder / "book.txt").read_bytes()
     )
     assert whole.out == (shell.folder / "book.txt").read_bytes()
+
+
+SHOWN = {
+    "book.txt": BOOK.encode(),
+    "rows.jsonl": b'{"text": "One."}\n{"text": "Two.\\n"}\n',
+    "table.csv": b"id,review\n1,One day.\n2,Two days.\n",
+    "letter.docx": word_of(["One.", "Two."]),
+    "both.txt": b"One.\n<|endoftext|>\nTwo.",
+    "pairs.jsonl": b'{"prompt": "One", "completion": "Two"}\n',
+}
+
+
+@pytest.mark.parametrize("name", SHOWN)
+def test_what_is_shown_is_what_training_reads(called: Called, name: str) -> None:
+    data = SHOWN[name]
+    (called.folder / name).write_bytes(data)
+    read = b"\n".join(_documents(called.folder / name))
+    done = called("text", "show", name)
+    assert done.code == 0, done.err
+    (called.folder / "shown.txt").write_bytes(done.out)
+    assert b"\n".join(_documents(called.folder / "shown.txt")) == read
+    rows = map(json.loads, called("text", "show", name, "--jsonl").out.splitlines())
+    texts = [row.get("text") or row["prompt"] + row["answer"] for row in rows]
+    assert "\n".join(texts).encode() == read
+
+
+def _documents(path: Path) -> list[bytes]:
+    documents = [b""]
+    for chunk in read_chunks(path):
+        documents[-1] += chunk.data
+        if chunk.last:
+            documents.append(b"")
+    return documents[:-1]
+
+
+def test_some_documents_of_a_pipe_are_shown(shell: Shell) -> None:
+    rows = b"".join(b'{"a": "Row %d.", "b": "x y"}\n' % n for n in range(9))
+    done = shell("text", "show", "--field", "a", "--limit", "2", stdin=rows)
+    assert done.out == b"Row 0.\n<|endoftext|>\nRow 1.\n<|endoftext|>\n"
+    assert "the first 2 documents" in done.err
+    named = shell("text", "show", "--jsonl", "--field", "b", "--limit", "1", stdin=rows)
+    assert json.loads(named.out) == {"file": "stdin", "document": 1, "text": "x y"}
+    none = shell("text", "show", stdin=b"")
+    assert (none.code, none.err) == (65, "error: no text in -\n")
 
 
 @pytest.mark.parametrize(

@@ -74,6 +74,20 @@ def test_the_page_is_one_file_without_scripts(trained: Shell, tmp_path: Path) ->
     assert len(page) < 2_000_000
 
 
+def test_spans_that_cross_are_marked_side_by_side(
+    capsysbinary: pytest.CaptureFixture[bytes],
+) -> None:
+    from tfcli.cli.trace_output import write_trace
+    from tfcli.insight.trace import Novelty, Span, Trace
+
+    ends = [(1, 0, 9), (2, 5, 13), (1, 21, 29), (3, 29, 33)]
+    spans = tuple(Span(number, begin, end, 2, -9.0, 1, ()) for number, begin, end in ends)
+    text = b"one, two and three; one, two four"
+    write_trace(Trace(text, spans, None, (Novelty(1, 0.5, None),), 20, 7, 9, 0))
+    out = capsysbinary.readouterr().out.decode()
+    assert out.startswith("[one, ][1][two ][1][2][and ][2]three; o[ne, two ][1][four][3]\n")
+
+
 def test_a_page_stays_below_two_megabytes() -> None:
     from tfcli.cli.trace_page import draw_page
     from tfcli.insight.passages import Passage

@@ -102,7 +102,7 @@ def test_every_value_that_is_suggested_is_a_choice() -> None:
         ("encode", "tfcli tokenizer encode"),
         ("plot", "tfcli runs plot"),
         ("resume", "tfcli train --resume"),
-        ("help", "tfcli --help"),
+        ("train a.csv --field a.csv=x --field b.csv=y", "try: --field a.csv=x,b.csv=y"),
         ("runs ls", "tfcli runs list"),
         ("tokenizer list", "ls tokenizers"),
         ("export", "tfcli export RUN PATH --to huggingface"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import struct
 from pathlib import Path
 
@@ -108,6 +109,19 @@ def test_one_of_several_files_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="one of several") as refused:
         inspect_gguf(tmp_path / "a-00001-of-00002.gguf")
     assert "--merge" in str(refused.value.hint)
+
+
+def test_a_vocabulary_alone_is_told_the_way(tmp_path: Path) -> None:
+    writer = gguf.GGUFWriter(tmp_path / "vocab only.gguf", "llama")
+    writer.add_token_list(["<unk>", "<s>", "</s>", "a"])
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    with pytest.raises(DataError, match="has a vocabulary and no model") as caught:
+        inspect_gguf(tmp_path / "vocab only.gguf")
+    path = shlex.quote(str(tmp_path / "vocab only.gguf"))
+    assert caught.value.hint == f"tfcli tokenizer import {path} --name 'vocab only'"
 
 
 def test_quantized_weights_become_float16(make_run: MakeRun, tmp_path: Path) -> None:

@@ -139,7 +139,10 @@ def test_what_the_model_does_not_see_is_noted_once(
     request = replace(request, prompt="Ann")
     list(generate(TorchEngine(model), tokenizer, request, notice=notes.append))
     (note,) = notes
-    assert f"context full; the model sees at most the last {CONTEXT} tokens" in note
+    assert (
+        f"the text is longer than the context; the model sees at most the last {CONTEXT} tokens"
+        in note
+    )
 
 
 def test_empty_prompt_starts_with_eos_if_trained_on_many_documents(

@@ -19,7 +19,7 @@ SPOOL = """
 import sys
 from pathlib import Path
 from tfcli.text.corpus import open_corpus
-from tfcli.text.readers import STDIN
+from tfcli.text.byte_streams import STDIN
 
 open_corpus([STDIN], cache=Path(sys.argv[1]), progress=lambda done: print("writing", flush=True))
 """

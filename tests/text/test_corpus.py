@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 
 from tfcli.errors import DataError, InputOutputError, NotFoundError
 from tfcli.files import read_checked_json, write_checked_json
+from tfcli.text.byte_streams import STDIN
 from tfcli.text.corpus import SCAN_SCHEMA, Corpus, open_corpus, open_sources
 from tfcli.text.held_out import choose_held_out
-from tfcli.text.readers import STDIN
 from tfcli.text.sources import find_sources
 
 from .helpers import (

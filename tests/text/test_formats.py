@@ -293,7 +293,8 @@ def test_several_fields_with_text_are_named(tmp_path: Path) -> None:
     with pytest.raises(DataError) as caught:
         read(tmp_path, lines(rows).encode(), "rows.txt")
     assert "body, title" in (caught.value.why or "")
-    assert caught.value.hint == "--field body"
+    hint = "--field body   # or, as pairs: --prompt-field title --answer-field body"
+    assert caught.value.hint == hint
 
 
 @pytest.mark.parametrize("name", ["text", "body"])
@@ -302,7 +303,7 @@ def test_columns_of_one_name_are_told_apart(tmp_path: Path, name: str) -> None:
     with pytest.raises(DataError) as caught:
         read(tmp_path, data, "t.csv")
     assert f"{name} (1), {name} (2)" in (caught.value.why or "")
-    hint = (caught.value.hint or "").removeprefix("--field ").strip("'")
+    hint = (caught.value.hint or "").partition("   #")[0].removeprefix("--field ").strip("'")
     assert read(tmp_path, data, "t.csv", ReadingOptions(field=hint))[0] == [b"another one"]
     with pytest.raises(DataError) as caught:
         read(tmp_path, data, "t.csv", ReadingOptions(field=name))

@@ -15,8 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tfcli.errors import DataError, NotFoundError, TfcliError
+from tfcli.text.byte_streams import STDIN
 from tfcli.text.chunks import BLOCK, Chunk, split_into_chunks
-from tfcli.text.readers import STDIN, read_chunks
+from tfcli.text.readers import read_chunks
 from tfcli.text.reading_options import ReadingOptions
 from tfcli.text.sources import find_sources
 

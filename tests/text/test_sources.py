@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tfcli.errors import DataError, NotFoundError, UsageError
+from tfcli.text.byte_streams import STDIN
 from tfcli.text.corpus import open_sources
-from tfcli.text.readers import STDIN, read_chunks
+from tfcli.text.readers import read_chunks
 from tfcli.text.sources import find_sources, without_held_out
 
 from .helpers import join, standard_input

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from tfcli.errors import DataError, NotFoundError
 from tfcli.generation.request import read_schema
+from tfcli.text.byte_streams import STDIN
 from tfcli.text.corpus import open_sources
-from tfcli.text.readers import STDIN, read_chunks
+from tfcli.text.readers import read_chunks
 from tfcli.text.reading import Reading
 from tfcli.text.reading_options import DEFAULT, ReadingOptions, parse_format
 from tfcli.text.sources import find_sources
@@ -34,7 +36,62 @@ def test_rows_as_lines_of_text_are_suggested_where_lines_were_meant(tmp_path: Pa
     assert "--field body" in (caught.value.hint or "")
     with pytest.raises(DataError) as caught:
         read(path, ROWS)
-    assert caught.value.hint == "--field body"
+    hint = "--field body   # or, as pairs: --prompt-field title --answer-field body"
+    assert caught.value.hint == hint
+    pairs = ReadingOptions(prompt_field=("title",), answer_field="body")
+    assert read(path, ROWS, pairs).form
+
+
+def test_the_hinted_command_keeps_all_rows_with_a_text(tmp_path: Path) -> None:
+    good = [{"a": {"b c": text}} for text in ("One day.", "Two days.", "\u00f1 days")]
+    bad: list[object] = ["{broken", '{"a": "x"}', '{"a": {"b c": 5}}', "[1]", "5", '{"a": {']
+    lines = [json.dumps(good[0]), *bad[:3], json.dumps(good[1]), *bad[3:], json.dumps(good[2])]
+    path = tmp_path / "some rows.jsonl"
+    with pytest.raises(DataError, match="6 of 9 rows") as caught:
+        read(path, "\n".join(map(str, lines)).encode(), ReadingOptions(field="a.b c"))
+    assert caught.value.hint
+    subprocess.run(caught.value.hint, shell=True, check=True, cwd=tmp_path)
+    kept = (tmp_path / "good.jsonl").read_text().splitlines()
+    assert [json.loads(row) for row in kept] == good
+
+
+def test_each_of_several_files_may_have_its_own_field(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("id,review,title\n1,One day.,A b\n")
+    (tmp_path / "b.csv").write_text("body,note\nTwo days.,c d\n")
+    (tmp_path / "c.csv").write_text("id,only\n1,Three days.\n")
+    options = ReadingOptions(field="a.csv=review,b.csv=body")
+    corpus = open_sources(find_sources([str(tmp_path)]), options, cache=tmp_path / ".cache")
+    text = b"".join(chunk.data for chunk, _ in corpus.parts[0].split())
+    assert text == b"One day.Two days.Three days."
+
+
+def test_labels_beside_a_text_are_named(tmp_path: Path) -> None:
+    rows = "".join(f"Text number {n}.,{('good', 'bad')[n % 2]},{n}\n" for n in range(9))
+    (_, said) = read(tmp_path / "a.csv", f"text,label,id\n{rows}".encode()).notes(
+        Path("a.csv"), DEFAULT
+    )
+    assert said == (
+        "a.csv: only 'text' is trained on; --prompt-field text --answer-field label trains 'label' "
+        "as the answer to it"
+    )
+    pairs = ReadingOptions(prompt_field=("text",), answer_field="label")
+    found = read(tmp_path / "a.csv", f"text,label,id\n{rows}".encode(), pairs)
+    assert found.rows
+    assert found.rows.pairs == 9
+    ids = "".join(f"Text number {n}.,{n}\n" for n in range(9))
+    assert len(read(tmp_path / "b.csv", f"text,id\n{ids}".encode()).notes(Path("b"), DEFAULT)) == 1
+
+
+def test_a_number_is_a_prompt_and_an_answer(tmp_path: Path) -> None:
+    rows = b'{"prompt": 12, "answer": 7}\n{"prompt": "1.5", "answer": 1.50}\n'
+    path = tmp_path / "sums.jsonl"
+    path.write_bytes(rows)
+    said = [(chunk.role, chunk.data) for chunk in read_chunks(path)]
+    assert said == [
+        ("prompt", b"12\n"), ("answer", b"7"), ("prompt", b"1.5\n"), ("answer", b"1.5")
+    ]  # fmt: skip
+    with pytest.raises(DataError, match="have no pair"):
+        read(path, b'{"prompt": "a", "answer": true}\n' + rows)
 
 
 def test_options_without_effect_on_rows_get_a_note(tmp_path: Path) -> None:
@@ -89,7 +146,7 @@ def test_the_field_with_most_text_is_suggested(tmp_path: Path) -> None:
     for wanted in (None, "zzzz"):
         with pytest.raises(DataError) as caught:
             read(tmp_path / "a.jsonl", ROWS, ReadingOptions(field=wanted))
-        assert caught.value.hint == "--field body"
+        assert (caught.value.hint or "").partition("   #")[0] == "--field body"
 
 
 def test_near_file_names_are_suggested_and_others_are_not(tmp_path: Path) -> None:

@@ -231,6 +231,15 @@ def test_time_budget_decays_the_learning_rate_and_ends_training(
     assert all(step.seconds < 3.0 for step in steps[:-1])
 
 
+def test_a_budget_that_is_used_up_takes_no_further_step(workshop: Workshop) -> None:
+    list(workshop.begin("run", workshop.job(steps=None, seconds=0.01)).events())  # one at least
+    trainer = workshop.resume("run")
+    before = trainer.step
+    assert before > 0
+    assert not any(isinstance(event, StepFinished) for event in trainer.events())
+    assert trainer.step == before
+
+
 def test_deleted_token_cache_is_rebuilt_on_resume(workshop: Workshop) -> None:
     job = workshop.job(steps=4)
     list(workshop.begin("whole", job).events())

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
-from collections import defaultdict
-from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -22,17 +19,15 @@ from tfcli.api.arguments import (
     require_top,
 )
 from tfcli.api.conversation import make_turn
-from tfcli.api.notices import warn
+from tfcli.api.looks import Looks
 from tfcli.api.requests import make_request, takes_generation_options
 from tfcli.api.results import Completion, Score, incomplete, make_score, require_complete
 from tfcli.api.run_tokenizer import RunTokenizer
-from tfcli.errors import TfcliError, UsageError
-from tfcli.generation.chat import Chat
+from tfcli.errors import UsageError
 from tfcli.generation.generate import Finished, Generator, RequestList, TokenEvent
-from tfcli.generation.open_engine import EngineName, open_best, open_engine, open_model
+from tfcli.generation.open_engine import EngineName, open_engine, open_model
 from tfcli.generation.scorer import Scorer
 from tfcli.generation.streaming import TextStream
-from tfcli.runs.chat_template import open_chat_template
 from tfcli.runs.run import ROOT, find_run
 from tfcli.runs.series import effective_rows
 from tfcli.runs.summary import summarize
@@ -43,13 +38,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from tfcli.generation.engines.engine import Engine
     from tfcli.generation.request import GenerationRequest
     from tfcli.model.config import ModelConfig
     from tfcli.model.transformer import Transformer
-    from tfcli.runs.run import Run
-    from tfcli.runs.valid_steps import ValidStep
-    from tfcli.text.tokenizer import Tokenizer
 
 ROWS = 16  # windows that are scored at a time
 
@@ -93,16 +84,11 @@ def open_run(
     return OpenRun(run, step, open_with)
 
 
-class OpenRun:
+class OpenRun(Looks):
     """A run whose model can be used; `open_run` makes it.
 
     Shapes: T tokens, V = `config.vocab_size`.
     """
-
-    def __init__(self, run: Run, step: Path | None, open_with: partial[Engine]) -> None:
-        self._run, self._step, self._open_with = run, step, open_with
-        self._idle: dict[int, list[Engine]] = defaultdict(list)  # by their number of rows
-        self._noticed: set[str] = set()
 
     def __repr__(self) -> str:
         config = self.config
@@ -354,44 +340,3 @@ class OpenRun:
     def torch_model(self, device: Device = "auto") -> Transformer:
         """The model as a `torch.nn.Module`, in evaluation mode: ids (B, T) to logits (B, T, V)."""
         return open_model(self._run, self._opened[0], device)
-
-    # --- the model ------------------------------------------------------------------------------
-
-    @cached_property
-    def _tokenizer(self) -> Tokenizer:
-        return self._run.tokenizer()
-
-    @cached_property
-    def _chat(self) -> Chat:
-        template, length = open_chat_template(self._run), self.config.context_length
-        return Chat(template, self._tokenizer, context_length=length, notice=self._notice)
-
-    @cached_property
-    def _opened(self) -> tuple[ValidStep, Engine]:
-        damaged: list[TfcliError] = []
-        opened = open_best(self._run, self._step, self._open_with, on_damaged=damaged.append)
-        for error in damaged:
-            warn(f"{error.what}; using {opened[0].path.name} instead")
-        return opened
-
-    def _notice(self, text: str) -> None:
-        """Warns, of the same thing once: most texts are longer than a small model's context."""
-        kind = re.sub(r"[\d,]+", "", text)  # whatever its figures
-        if kind not in self._noticed:
-            self._noticed.add(kind)
-            warn(text)
-
-    @contextmanager
-    def _engine(self, rows: int) -> Iterator[Engine]:
-        """An engine that nobody else is using, with empty rows.
-
-        A stream may be interrupted by another, or be left unfinished: each has rows of its own.
-        """
-        idle = self._idle[rows]
-        engine = idle.pop() if idle else self._opened[1].with_rows(rows)
-        try:
-            yield engine
-        finally:
-            for row in range(rows):
-                engine.reset(row)
-            idle.append(engine)

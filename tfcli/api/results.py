@@ -6,10 +6,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from tfcli.errors import DataError
+from tfcli.generation.intervals import Interval
+from tfcli.generation.pair_evaluation import PairFigures
 from tfcli.generation.scorer import token_text
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from tfcli.generation.active_sequence import FinishReason
+    from tfcli.generation.pair_evaluation import Answered
     from tfcli.generation.scorer import Scored
     from tfcli.text.tokenizer import Tokenizer
 
@@ -103,6 +108,65 @@ class Score:
     bytes: int
     tokens: int
     by_token: list[TokenScore] = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The model's answer to a prompt, beside the one expected.
+
+    Attributes:
+        edits: from the answer to the one expected, in characters.
+        nats, tokens: of the one expected, with its end.
+
+    """
+
+    prompt: str
+    expected: str
+    answer: str
+    exact: bool
+    edits: int
+    nats: float
+    tokens: int
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """How well a model answers; each figure has `value`, and its 95 % interval `low` to `high`.
+
+    Attributes:
+        exact_match: the share of answers that are right to the character.
+        character_error_rate: edits by the characters of the answers expected.
+        nats_per_byte, nats_per_token: of the answers expected.
+
+    """
+
+    exact_match: Interval
+    character_error_rate: Interval
+    nats_per_byte: Interval
+    nats_per_token: Interval
+    answers: list[Answer] = field(repr=False)
+
+
+def make_evaluation(answered: Sequence[Answered], prompts: Sequence[str]) -> Evaluation:
+    """The figures of answers.
+
+    Args:
+        prompts: as they were given, without what is put between them and the answer.
+
+    """
+    figures = PairFigures([*answered]).to_json()
+
+    def interval(name: str) -> Interval:
+        return Interval(*(figures[name][bound] for bound in ("value", "low", "high")))
+
+    answers = [
+        Answer(prompt, one.pair.answer, one.answer, one.exact, one.edits, one.nats, one.tokens)
+        for prompt, one in zip(prompts, answered, strict=True)
+    ]
+    return Evaluation(
+        interval("exact_match"), interval("character_error_rate"),
+        interval("nats_per_byte"), interval("nats_per_token"), answers,
+    )  # fmt: skip
 
 
 def make_score(scored: Scored, tokenizer: Tokenizer) -> Score:

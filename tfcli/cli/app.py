@@ -85,6 +85,8 @@ def run(arguments: Sequence[str], *, started: float) -> int:
     """
     debug = "--debug" in arguments or os.environ.get("TFCLI_DEBUG", "") not in {"", "0"}
     try:
+        if [*arguments[:1]] == ["help"]:
+            arguments = _named_in_help(arguments[1:])
         command, path, rest = _command_for(list(arguments))
         _require_address_space(arguments)
         note_unknown_variables(root_command, arguments)
@@ -181,6 +183,20 @@ def _command_for(arguments: list[str]) -> tuple[typer.core.TyperCommand, str, li
         command = command.commands[word]
         path.append(word)
     return command, " ".join(path), ["--help"]
+
+
+def _named_in_help(words: Sequence[str]) -> list[str]:
+    """The arguments that show what `tfcli help WORDS` asks for; an unknown command stays one."""
+    command, known = root_command(), list[str]()
+    for word in words:
+        commands = getattr(command, "commands", None)
+        if commands is None or word.startswith("-"):
+            break
+        if word not in commands:
+            return [*known, word]
+        command = commands[word]
+        known.append(word)
+    return [*known, "--help"]
 
 
 def _require_address_space(arguments: Sequence[str]) -> None:

@@ -14,7 +14,7 @@ class ChatOptions(Options):
     """Whether the prompt is a turn of a conversation, and what is said in front of it."""
 
     chat: bool = option(
-        False, panel=CHAT, conflicts=("unconditional", "special"),
+        False, panel=CHAT, conflicts=("unconditional", "special", "raw"),
         help="Answer the prompt as the model's chat template has it; with -i, a conversation.",
     )  # fmt: skip
     system: str | None = option(

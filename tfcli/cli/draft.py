@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tfcli.cli import streams
-from tfcli.errors import ConflictError, DataError, NotFoundError, UsageError
+from tfcli.errors import ConflictError, NotFoundError, UsageError
 
 DIALOGUE = '–—«“"-'  # what a paragraph of its own begins with
 SECTION = ("* ", "***", "# ")  # and a part of its own
@@ -115,33 +115,34 @@ class Draft:
 
     # --- files ----------------------------------------------------------------------------------
 
-    def load(self, name: str) -> None:
-        """Goes on from the text of a file.
+    def load(self, name: str) -> list[str]:
+        """Goes on from the text of a file; of a page, a book or a document from what it says.
+
+        Such a text belongs to no file: saved there, it would take the place of the document.
+
+        Returns:
+            What is to be said of the file.
 
         Raises:
             NotFoundError, DataError: it does not exist, or is no text.
 
         """
         from tfcli.files import require_regular_file
-        from tfcli.text.encoding import conversion, invalid_at
-        from tfcli.text.formats import require_plain
+        from tfcli.text.readers import read_text
+        from tfcli.text.reading import Reading
+        from tfcli.text.reading_options import DEFAULT
 
-        path = _named(name)
+        path, reading = _named(name), Reading()
         require_regular_file(path)
-        try:
-            data = path.read_bytes()
-            require_plain(data, path)
-            text = data.decode()
-        except FileNotFoundError:
-            raise NotFoundError(f"file not found: {path}") from None
-        except UnicodeDecodeError as error:
-            raise DataError(
-                f"{path} is not valid UTF-8",
-                why=invalid_at(error),
-                hint=conversion(error.object, error.start, path, option=False),
-            ) from None
-        self.begin(text, path)
-        self._on_disk[_real(path)] = data
+        if not path.exists():
+            raise NotFoundError(f"file not found: {path}")
+        data = b"".join(read_text(path, reading=reading))
+        self.begin(data.decode(), path)
+        if path.read_bytes() == data:
+            self._on_disk[_real(path)] = data
+            return []
+        self.path = None
+        return [*reading.notes(path, DEFAULT), "/save NAME writes the text to a file of its own"]
 
     def save(self, name: str) -> Path:
         """Writes all of it to a file; without a name, to the one it belongs to.

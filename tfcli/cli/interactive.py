@@ -131,7 +131,10 @@ class Conversation:
 
     def _invitation(self) -> str:
         if self._form:
-            return "Type a prompt, which is answered on its own"
+            return (
+                "Type a prompt, which is answered on its own, without the lines before "
+                "(the model was trained on pairs)"
+            )
         return f"Type {'what comes next' if self._draft.text else 'the beginning of a text'}"
 
     def _open(self, file: str) -> None:
@@ -266,12 +269,14 @@ class Conversation:
 
     def _undo(self, words: str) -> None:
         count = _count(words, "/undo")
-        try:
-            for _ in range(count):
-                self._draft.undo()
-                self._choices = []
-        finally:
-            self._show_tail()
+        undone = 0
+        while undone < count and (self._draft.last_turn or not undone):
+            self._draft.undo()
+            undone += 1
+        self._choices = []
+        self._show_tail()
+        if undone < count:
+            self._reporter.note(f"There {'was' if undone == 1 else 'were'} only {undone} to undo.")
 
     def _show_tail(self) -> None:
         """Where the text stands."""
@@ -285,7 +290,8 @@ class Conversation:
     def _load(self, name: str) -> None:
         if not name:
             raise UsageError("/load needs the name of a file", hint="/load story.txt")
-        self._draft.load(name)
+        for note in self._draft.load(name):
+            self._reporter.note(f"Note: {note}.")
         self._reporter.note(f"Going on from {name} ({self._size()}):")
         self._show_tail()
 

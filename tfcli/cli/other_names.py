@@ -237,7 +237,6 @@ COMMANDS: dict[str, str] = {
     "pull": "tfcli import DIR",
     "download": "tfcli import DIR",
     "quickstart": "tfcli demo",
-    "help": "tfcli --help",
     "version": "tfcli --version",
     "runs ls": "tfcli runs list",
     "runs delete": "tfcli runs rm RUN",

@@ -64,6 +64,22 @@ def describe_pairs(job: TrainingJob) -> list[str]:
     return lines
 
 
+def note_shared_prompts(job: TrainingJob) -> str | None:
+    """What to say where a text that was given to be held out has prompts that are trained on."""
+    import numpy as np
+
+    pairs, held_out = job.pairs(), job.held_out_pairs()
+    if pairs is None:
+        return None
+    shared = int(np.isin(held_out.prompt_hashes(), pairs.prompt_hashes()).sum())
+    if not shared:
+        return None
+    return (
+        f"Warning: {shared:,} of {counted(len(held_out), 'held-out pair')} have a prompt that is "
+        "trained on too, so the held-out loss looks better than it is."
+    )
+
+
 def _named(job: TrainingJob, pairs: PairTokens, place: int) -> str:
     start, length = int(pairs.starts[place]), int(pairs.lengths[place])
     ids = pairs.tokens[start : start + min(length, 40)].tolist()

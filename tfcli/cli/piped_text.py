@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import os
 import select
 import stat
 import sys
 import time
+from typing import TYPE_CHECKING
 
 from tfcli.cli import streams
 from tfcli.errors import DataError, InputOutputError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 STDIN_DELAY = 1.0  # seconds of silence on stdin before we say what we are waiting for
 
@@ -53,8 +58,12 @@ def read_piped_text(
     patience: float | None = None,
     hint: str | None = None,
     otherwise: str | None = None,
+    note: Callable[[str], None] = lambda _: None,
 ) -> tuple[str, float]:
     """Reads stdin to its end, as UTF-8, without a byte order mark.
+
+    Of a document of Word or LibreOffice, or of an EPUB book, it is what that says; a page of HTML
+    stays as it is, which a model may go on with.
 
     After a second of silence it says on stderr what it is waiting for.
 
@@ -62,6 +71,7 @@ def read_piped_text(
         patience: seconds to wait for the first byte, and from then on for the end.
         hint: what to do if it does not come.
         otherwise: what else the user may have meant, for who waits.
+        note: is told what the text was taken out of.
 
     Returns:
         The text, and when its first byte came, by `time.monotonic()`.
@@ -93,19 +103,28 @@ def read_piped_text(
             parts.append(part)
     except OSError as error:
         raise InputOutputError("cannot read standard input", why=error.strerror) from None
-    data = b"".join(parts)
+    return _text_of(b"".join(parts), note), began
+
+
+def _text_of(data: bytes, note: Callable[[str], None]) -> str:
+    """What came through stdin as a text."""
     try:
-        return data.decode().removeprefix("\ufeff"), began
+        return data.decode().removeprefix("\ufeff")
     except UnicodeDecodeError as error:
         from tfcli.text.encoding import conversion, invalid_at
         from tfcli.text.formats import ZIPPED
 
-        if data.startswith(ZIPPED):
-            raise DataError(
-                "standard input is a document of Word or LibreOffice, a book or another archive",
-                why="it begins as a ZIP file does",
-                hint="tfcli score FILE --by line | cut -f 3   # the text of such a file",
-            ) from None
+        if data.startswith(ZIPPED):  # a document of Word, a book
+            from tfcli.text.byte_streams import STDIN
+            from tfcli.text.readers import read_text
+            from tfcli.text.reading import Reading
+            from tfcli.text.reading_options import DEFAULT
+
+            reading = Reading()
+            said = b"".join(read_text(STDIN, opened=io.BytesIO(data), reading=reading))
+            for each in reading.notes(STDIN, DEFAULT):
+                note(f"Note: {each}.")
+            return said.decode()
         raise DataError(
             "standard input is not valid UTF-8",
             why=invalid_at(error),

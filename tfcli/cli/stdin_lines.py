@@ -1,13 +1,14 @@
-"""Lines of stdin, read in the background, or of a file in their place."""
+"""Standard input as its lines arrive, read in the background, or a file in its place."""
 
 from __future__ import annotations
 
+import io
 import os
 import queue
 import sys
 import threading
 import time
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from tfcli.cli import piped_text
 from tfcli.errors import InputOutputError
@@ -29,6 +30,48 @@ class ArrivingLines(Protocol):
     def __iter__(self) -> Iterator[bytes]: ...
 
     def __next__(self) -> bytes: ...
+
+
+ARRIVING = 1 << 16  # bytes that are taken at once
+
+
+def read_head(purpose: str) -> bytes:
+    """What has arrived of stdin first, to see what it is; empty at its end.
+
+    Raises:
+        InputOutputError: stdin cannot be read.
+
+    """
+    if sys.stdin is None:
+        raise InputOutputError("standard input is closed")
+    piped_text.mention_waiting(purpose)
+    try:
+        return os.read(0, ARRIVING)
+    except OSError as error:
+        raise InputOutputError("cannot read standard input", why=error.strerror) from None
+
+
+class WholeStdin(io.RawIOBase):
+    """All of stdin as a stream, after some of it was read.
+
+    Args:
+        head: what was read.
+
+    """
+
+    def __init__(self, head: bytes) -> None:
+        self._head = head
+
+    def readable(self) -> bool:
+        """See `io.RawIOBase`."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """See `io.RawIOBase`."""
+        data = self._head[: len(buffer)] or os.read(0, len(buffer))
+        self._head = self._head[len(buffer) :]
+        buffer[: len(data)] = data
+        return len(data)
 
 
 class FileLines:
@@ -69,25 +112,28 @@ class StdinLines:
     Args:
         purpose: what the lines are, for a message after a second of silence.
         deadline: a value of `time.monotonic()` after which it no longer waits.
+        head: what was read of it already; see `read_head`.
 
     Raises:
         InputOutputError: stdin is closed.
 
     """
 
-    def __init__(self, purpose: str, deadline: float | None = None) -> None:
+    def __init__(self, purpose: str, deadline: float | None = None, head: bytes = b"") -> None:
         if sys.stdin is None:
             raise InputOutputError("standard input is closed")
         self._purpose, self._deadline = purpose, deadline
         self._queue: queue.Queue[bytes | Exception | None] = queue.Queue(maxsize=1024)
-        self._came = False
+        self._head = head
+        self._came = bool(head)
         threading.Thread(target=self._read, daemon=True).start()
 
     def _read(self) -> None:
         parts: list[bytes] = []  # of an incomplete line
         try:
             # not through sys.stdin, whose lock would be held when the program ends
-            while data := os.read(0, 1 << 16):
+            while data := self._head or os.read(0, ARRIVING):
+                self._head = b""
                 first, *others = data.split(b"\n")
                 parts.append(first)
                 for line in others:

@@ -8,12 +8,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from tfcli.cli import streams
+from tfcli.cli.input_text import read_input
 from tfcli.cli.trace_output import name_place
 from tfcli.insight.personal_data import KINDS, find_personal_data, mask, redact
 from tfcli.insight.training_text import Place
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from tfcli.text.reading_options import Format
 
 NAMED = 5  # places of each kind that are named; the JSON has MOST
 MOST = 100
@@ -53,22 +56,25 @@ class Found:
                 places.append((place, mask(text[each.begin : each.end])))
 
 
-def scan_files(arguments: Sequence[str], reporter: streams.Reporter) -> Found:
+def scan_files(
+    arguments: Sequence[str], reporter: streams.Reporter, format: Format | None
+) -> Found:
     """Looks through files, as `tfcli train` reads them."""
     from tfcli.cli.render import progress
-    from tfcli.text.readers import STDIN, read_chunks
+    from tfcli.text.byte_streams import STDIN
+    from tfcli.text.readers import read_chunks
     from tfcli.text.reading import Reading
-    from tfcli.text.reading_options import DEFAULT
+    from tfcli.text.reading_options import ReadingOptions
     from tfcli.text.sources import find_sources
 
-    found = Found()
+    found, options = Found(), ReadingOptions(format=format)
     sources = find_sources(arguments).files
     total = sum(path.stat().st_size for path in sources if path != STDIN) or None
     with progress("Scanning", total=total, quiet=reporter.quiet) as done:
         for path in sources:
             reading = Reading()
             found.files += 1
-            for chunk in read_chunks(path, reading=reading):
+            for chunk in read_chunks(path, options, reading=reading):
                 row = reading.rows.number if reading.rows else None
                 name = "stdin" if path == STDIN else str(path)
                 found.add(chunk.data.decode(), name, reading.line, row)
@@ -76,7 +82,7 @@ def scan_files(arguments: Sequence[str], reporter: streams.Reporter) -> Found:
                 done(found.bytes)
             if reading.rows and reading.rows.field:
                 found.fields["stdin" if path == STDIN else str(path)] = reading.rows.field
-            for note in reading.notes(path, DEFAULT):
+            for note in reading.notes(path, options):
                 reporter.note(f"Note: {note}.")
     return found
 
@@ -136,12 +142,11 @@ def _to_json(found: Found) -> dict[str, object]:
     }  # fmt: skip
 
 
-def redact_stdin(reporter: streams.Reporter) -> None:
+def redact_stdin(reporter: streams.Reporter, format: Format | None) -> None:
     """Writes stdin with the kinds of what was found in the places of the values."""
-    from tfcli.text.readers import read_stdin
-
+    hint = "tfcli text scan --redact < FILE > REDACTED"
     counts: Counter[str] = Counter()
-    for block in read_stdin():
+    for block in read_input(None, reporter, hint=hint, format=format):
         text = block.decode()
         counts.update(each.kind for each in find_personal_data(text))
         streams.write_result(redact(text).encode())

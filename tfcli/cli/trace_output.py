@@ -54,14 +54,18 @@ class Segment:
 
     Attributes:
         spans: that it is in.
-        begun, ended: those that begin with it, and those that end with it.
+        ended: those that end with it.
 
     """
 
     text: str
     spans: list[Span]
-    begun: list[Span]
     ended: list[Span]
+
+    @property
+    def numbers(self) -> list[int]:
+        """Of the spans that it is in, each once."""
+        return sorted({span.number for span in self.spans})
 
 
 def segments(trace: Trace) -> Iterator[Segment]:
@@ -73,25 +77,25 @@ def segments(trace: Trace) -> Iterator[Segment]:
     inside: list[Span] = []
     ahead = list(reversed(trace.spans))
     for begin, end in itertools.pairwise(ordered):
-        begun: list[Span] = []
         while ahead and ahead[-1].begin == begin:
-            begun.append(ahead.pop())
-        inside += begun
+            inside.append(ahead.pop())
         ended = [span for span in inside if span.end == end]
-        yield Segment(trace.text[begin:end].decode(), list(inside), begun, ended)
+        yield Segment(trace.text[begin:end].decode(), list(inside), ended)
         inside = [span for span in inside if span.end > end]
 
 
 def _marked(part: Segment, text: str, *, color: bool) -> str:
-    """A part of the text: underlined in color, or in brackets, with the numbers of its spans."""
+    """A part of the text: underlined in color, or in brackets, with the numbers of its spans.
+
+    Spans may cross, which nested brackets cannot show: each part has the numbers of all it is in.
+    """
     if not part.spans:
         return text
     if not color:
-        numbers = "".join(f"][{span.number}]" for span in part.ended)
-        return f"{'[' * len(part.begun)}{text}{numbers}"
+        return f"[{text}]" + "".join(f"[{number}]" for number in part.numbers)
     code = COLORS[(part.spans[-1].number - 1) % len(COLORS)]
     lines = [f"\033[4;{code}m{line}\033[0m" if line else "" for line in text.split("\n")]
-    numbers = "".join(f"\033[1m[{span.number}]\033[0m" for span in part.ended)
+    numbers = "".join(f"\033[1m[{number}]\033[0m" for number in part.numbers)
     return "\n".join(lines) + numbers
 
 

@@ -13,6 +13,7 @@ import typer
 from tfcli.cli import streams
 from tfcli.cli.environment import world_size
 from tfcli.cli.new_memory import add_memory, keep_out, leave_time
+from tfcli.cli.pair_notes import note_shared_prompts
 from tfcli.cli.signals import StopSignals
 from tfcli.cli.training_notes import (
     format_held_out,
@@ -228,6 +229,8 @@ class TrainingSession:
         )  # fmt: skip
         quiet = self.reporter.quiet
         show_plan(job, name, streams.ResultReporter(quiet=quiet) if is_result else self.reporter)
+        if corpus.val and (note := note_shared_prompts(job)):
+            self.reporter.note(note)
         return job
 
     def train(self, job: TrainingJob, path: Path, corpus: Corpus) -> Run:

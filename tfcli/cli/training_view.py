@@ -140,6 +140,7 @@ class TrainingView:
         self._best: float | None = None
         self._sample = ""
         self._next_line = time.monotonic() + FIRST_LINE
+        self._printed: int | None = None  # the step of the line that was printed last
         self._drawn = 0.0
         self._pace = PaceWatch(job.steps, job.plan.budget)
         self._live: Live | None = None
@@ -208,13 +209,16 @@ class TrainingView:
             part = "all" if measured.whole else f"final, {format_bytes(measured.bytes)}"
             label = f" ({part})" if measured.whole or final else ""
             held_out = f"  held out{label} {measured.nats_per_byte:.4f} nats/byte"
-        if self._last is None:
-            streams.say(f"step {event.step:,}{held_out}")
+        again, self._printed = self._printed == event.step, event.step
+        if self._last is None or (again and held_out):  # evaluated once more, on more text
+            streams.say(f"{' ' * 7 * (self._last is not None)}step {event.step:,}{held_out}")
             return
+        percent = round(100 * self._last.progress)
+        pace = f"  {self._last.tokens_per_second:,.0f} tokens/s"
+        left = f"  {self._time_left()} left" if percent < 100 else ""  # then it is evaluated
         streams.say(
-            f"{100 * self._last.progress:3.0f} %  step {event.step:,}  "
-            f"train loss {self._recent_loss():.4f} nats/byte{held_out}  "
-            f"{self._last.tokens_per_second:,.0f} tokens/s  {self._time_left()} left"
+            f"{percent:3} %  step {event.step:,}  "
+            f"train loss {self._recent_loss():.4f} nats/byte{held_out}{pace}{left}"
         )
 
     def _places(self) -> list[tuple[float, float]]:
@@ -257,7 +261,7 @@ class TrainingView:
             "tokens/s": f"{last.tokens_per_second:,.0f}",
             "MFU": "-" if last.mfu is None else f"{100 * last.mfu:.0f} %",
             "memory": _format_memory(),
-            "left": self._time_left(),
+            "left": self._time_left() if round(100 * last.progress) < 100 else "-",
         }
         if width < 76:
             del facts["MFU"], facts["memory"]

@@ -109,6 +109,9 @@ def refuse_repeated(order: Sequence[Any], arguments: Sequence[str]) -> None:
         if parameter.name in ONCE and parameter in order[:place]:
             name = parameter.opts[0]
             fields = _values_of(name, arguments) if parameter.name == "field" else []
+            if all("=" in field for field in fields) and fields:
+                raise UsageError(f"{name} was given twice",
+                                 hint=f"{name} {shlex.quote(','.join(fields))}")  # fmt: skip
             raise UsageError(
                 f"{name} was given twice",
                 why="the text of a row is in one field" if fields else None,

@@ -14,6 +14,7 @@ from tfcli.exchange.formats import own_type
 from tfcli.exchange.gguf_file import gguf_library
 from tfcli.exchange.gguf_rope import ROPE_FACTORS, to_rope_factors
 from tfcli.exchange.gguf_vocabulary import add_tokenizer, require_exportable
+from tfcli.exchange.pair_form import KEY, form_to_json
 from tfcli.exchange.stored_tensors import stored_tensors
 from tfcli.files import external_writer, require_absent, require_space, write_file
 from tfcli.generation.request import Sampling
@@ -73,6 +74,8 @@ def export_to_gguf(run: Run, step: ValidStep, path: Path, type: NumberType | Non
         add_tokenizer(writer, tokenizer, config.vocab_size)
         if template := read_kept_files(run.path).get(CHAT_TEMPLATE):
             writer.add_chat_template(template.decode(errors="replace"))
+        for name, value in form_to_json(run.form).items():
+            writer.add_string(f"{KEY}.{name}", value)
         _write_tensors(writer, config, weights, list(zip(tensors, types, strict=True)))
         writer.close()
         require_absent(path)  # something may have been put there meanwhile

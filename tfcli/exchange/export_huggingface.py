@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from tfcli.exchange.architectures import to_config_json
 from tfcli.exchange.formats import DTYPES, INDEX, own_type
 from tfcli.exchange.model_card import model_card
+from tfcli.exchange.pair_form import KEY, form_to_json
 from tfcli.exchange.stored_tensors import StoredTensor, stored_tensors
 from tfcli.exchange.tokenizer_json import (
     exportable_pieces,
@@ -72,6 +73,8 @@ def export_to_huggingface(
     weights = open_weights(run, step)
     special = replace(tokenizer.special, bos=named_bos(tokenizer))
     described = to_config_json(config, special, dtype=DTYPES[type or own_type(step)])
+    if run.form:
+        described[KEY] = form_to_json(run.form)
     kept = read_kept_files(run.path)
     tokenizer_files = tokenizer_as_files(tokenizer, config.context_length, kept)
     tensors = [_Tensor(stored, weights, type) for stored in stored_tensors(config, "huggingface")]

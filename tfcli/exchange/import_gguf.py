@@ -6,6 +6,7 @@ quantized ones are unpacked to float16, which is finer than any of them.
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ from tfcli.exchange.gguf_file import FLOATS, GgufFile, gguf_library
 from tfcli.exchange.gguf_rope import ROPE_FACTORS, from_rope_factors
 from tfcli.exchange.gguf_tokenizer import tokenizer_from_gguf
 from tfcli.exchange.import_run import ImportPlan, SourceTensor, require_tensors, shortened
+from tfcli.exchange.pair_form import form_from_gguf
 from tfcli.model.config import ModelConfig, RopeScaling
 from tfcli.model.safetensors_file import is_finite
 from tfcli.runs.kept_files import CHAT_TEMPLATE
@@ -62,6 +64,12 @@ def inspect_gguf(path: Path, *, context_length: int | None = None) -> ImportPlan
             f"{path} is one of several files that a model was split into",
             hint=f"llama-gguf-split --merge {path} WHOLE.gguf",
         )
+    if not file.tensors:
+        name = shlex.quote(path.stem)
+        raise DataError(
+            f"{path} has a vocabulary and no model",
+            hint=f"tfcli tokenizer import {shlex.quote(str(path))} --name {name}",
+        )
     if any(tensor.format.name not in FLOATS for tensor in file.tensors.values()):
         gguf_library("importing a quantized GGUF file")
     described = _Metadata(file.metadata, path)
@@ -89,6 +97,8 @@ def inspect_gguf(path: Path, *, context_length: int | None = None) -> ImportPlan
         format="gguf",
         tensors=tensors,
         files={CHAT_TEMPLATE: template.encode()} if isinstance(template, str) else {},
+        form=form_from_gguf(file.metadata),
+        own_context=described.own("context_length"),
     )
 
 
@@ -96,6 +106,12 @@ def _add_ends(tokenizer: Tokenizer, described: _Metadata) -> None:
     """Tells a tokenizer of further tokens that end a text."""
     special = tokenizer.special
     ids = {described.number(key, -1) for key in ENDS}
+    for i in ids:
+        if not -1 <= i < tokenizer.vocab_size:
+            raise DataError(
+                f"the end of text {i} in {described.path} is not in the vocabulary",
+                why=f"it has {tokenizer.vocab_size:,} tokens: 0 to {tokenizer.vocab_size - 1:,}",
+            )
     ids |= {tokenizer.special_ids.get(name, -1) for name in END_NAMES}
     others = frozenset(i for i in ids if 0 <= i < tokenizer.vocab_size and i != special.eos)
     tokenizer.special = replace(special, other_eos=special.other_eos | others)

@@ -16,6 +16,7 @@ from tfcli.errors import DamagedError, DataError, NotFoundError
 from tfcli.exchange.architectures import from_config_json
 from tfcli.exchange.formats import INDEX
 from tfcli.exchange.import_run import ImportPlan, SourceTensor, require_tensors, shortened
+from tfcli.exchange.pair_form import KEY, form_from_json
 from tfcli.exchange.stored_tensors import stored_tensors
 from tfcli.exchange.tokenizer_import import find_tokenizer_in
 from tfcli.files import read_json, require_regular_file, to_json
@@ -81,7 +82,7 @@ def inspect_checkpoint(path: Path, *, context_length: int | None = None) -> Impo
         table = stored_tensors(config, "huggingface")[0].name
         _require_tied(head, tensors.get(table), path)
     require_tensors(config, "huggingface", tensors, path)
-    _add_ends(tokenizer, described, path)
+    _add_ends(tokenizer, described, config.vocab_size, path)
     return ImportPlan(
         path=path,
         config=config,
@@ -89,23 +90,35 @@ def inspect_checkpoint(path: Path, *, context_length: int | None = None) -> Impo
         format="huggingface",
         tensors=tensors,
         files=_files_to_keep(path, tokenizer),
+        form=form_from_json(described.get(KEY)),
+        own_context=described.get("max_position_embeddings", described.get("n_positions")),
     )
 
 
 # --- inspection ---------------------------------------------------------------------------------
 
 
-def _add_ends(tokenizer: Tokenizer, described: dict[str, Any], path: Path) -> None:
+def _add_ends(tokenizer: Tokenizer, described: dict[str, Any], vocab_size: int, path: Path) -> None:
     """Tells a tokenizer of further tokens that end a text.
 
     They are the `eos_token_id` of `config.json` and `generation_config.json`, one or several; a
     model that talks has one for a turn and one for a text.
+
+    Raises:
+        DamagedError: the model has no such token.
+
     """
     ids: set[int] = set()
     generation = path / "generation_config.json"
     for value in (described, _read_json(generation) if generation.exists() else {}):
         found = value.get("eos_token_id")
         ids |= {i for i in (found if isinstance(found, list) else [found]) if type(i) is int}
+    for i in ids:
+        if not 0 <= i < vocab_size:
+            raise DamagedError(
+                f"the eos_token_id {i} in {path} is not in the vocabulary",
+                why=f"the model has {vocab_size:,} tokens: 0 to {vocab_size - 1:,}",
+            )
     special = tokenizer.special
     others = frozenset(i for i in ids if 0 <= i < tokenizer.vocab_size and i != special.eos)
     tokenizer.special = replace(special, other_eos=special.other_eos | others)

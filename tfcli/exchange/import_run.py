@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import math
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from tfcli.errors import ConflictError, DamagedError, DataError
@@ -27,6 +27,7 @@ from tfcli.runs.kept_files import write_kept_files
 from tfcli.runs.run import RUN_JSON, Run, create_run, open_run
 from tfcli.runs.step import StepState, list_steps, save_step
 from tfcli.runs.tokenizer_of_run import TokenizerMetadata
+from tfcli.text.pairs import PairScan
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -37,10 +38,13 @@ if TYPE_CHECKING:
     from tfcli.exchange.stored_tensors import Format, StoredTensor
     from tfcli.model.config import ModelConfig
     from tfcli.model.parameters import Shape
-    from tfcli.model.safetensors_file import SupportsArray
+    from tfcli.text.pairs import PairForm
     from tfcli.text.tokenizer import Tokenizer
 
     Array = np.ndarray[Any, Any]
+
+
+READINGS = 2  # of the weights: they are checked, then written
 
 
 @dataclass(frozen=True)
@@ -62,6 +66,11 @@ class SourceTensor:
     read: Callable[[], Array]
     is_finite: Callable[[], bool]
 
+    @property
+    def nbytes(self) -> int:
+        """Of what `read` gives."""
+        return math.prod(self.shape) * self.dtype.itemsize
+
 
 @dataclass(frozen=True, kw_only=True)
 class ImportPlan:
@@ -72,6 +81,8 @@ class ImportPlan:
         format: whose names the tensors have.
         tensors: by name.
         files: kept beside the run as they are, see `runs.kept_files`.
+        form: how its prompts are framed, if it is a run of ours that was exported.
+        own_context: the context length that it says it has, which may be more than ours can be.
 
     """
 
@@ -81,6 +92,13 @@ class ImportPlan:
     format: Format
     tensors: Mapping[str, SourceTensor]
     files: Mapping[str, bytes] = field(default_factory=dict)
+    form: PairForm | None = None
+    own_context: int | None = None
+
+    @property
+    def bytes(self) -> int:
+        """Of its weights, as they will be stored."""
+        return sum(weight.nbytes for weight in _weights(self).values())
 
     @property
     def unused_rows(self) -> int:
@@ -88,8 +106,13 @@ class ImportPlan:
         return self.config.vocab_size - self.tokenizer.vocab_size
 
 
-def import_run(plan: ImportPlan, path: Path) -> Run:
+def import_run(
+    plan: ImportPlan, path: Path, progress: Callable[[int], None] = lambda _: None
+) -> Run:
     """Creates a run at `path`, with the imported weights as its step 0.
+
+    Args:
+        progress: is told how many bytes of the weights were read, READINGS times over.
 
     Raises:
         ConflictError: a run of that name exists.
@@ -98,12 +121,19 @@ def import_run(plan: ImportPlan, path: Path) -> Run:
 
     """
     require_importable(path)
+    done = 0
+
+    def read(size: int) -> None:
+        nonlocal done
+        done += size
+        progress(done)
+
     for tensor in plan.tensors.values():
         if not tensor.is_finite():
             raise DataError(f"{tensor.name} in {plan.path} contains NaN or infinity")
-    weights = _weights(plan)
-    size = sum(math.prod(weight.shape) * weight.dtype.itemsize for weight in weights.values())
-    require_space(path, size + (1 << 20))
+        read(tensor.nbytes)
+    weights = _weights(plan, read)
+    require_space(path, plan.bytes + (1 << 20))
     make_folder(path)
     with lock(path, doing="importing"):
         remove_leftovers(path)
@@ -178,18 +208,27 @@ def require_tensors(
 class _Weight:
     """One of our weights, made of a tensor from elsewhere only when it is written."""
 
-    def __init__(self, name: str, shape: Shape, stored: StoredTensor, source: SourceTensor) -> None:
+    def __init__(
+        self, name: str, shape: Shape, stored: StoredTensor, source: SourceTensor,
+        on_read: Callable[[int], None],
+    ) -> None:  # fmt: skip
         self.name, self.shape, self.dtype = name, shape, source.dtype
-        self._stored, self._source = stored, source
+        self.nbytes = math.prod(shape) * source.dtype.itemsize
+        self._stored, self._source, self._on_read = stored, source, on_read
 
     def __array__(self, *_: object) -> Array:
         array = self._source.read()
+        self._on_read(self.nbytes)
         return self._stored.from_stored(array[: self._stored.shape[0]])[self.name]
 
 
-def _weights(plan: ImportPlan) -> dict[str, SupportsArray]:
+def _weights(
+    plan: ImportPlan, on_read: Callable[[int], None] = lambda _: None
+) -> dict[str, _Weight]:
     return {
-        parameter.name: _Weight(parameter.name, parameter.shape, stored, plan.tensors[stored.name])
+        parameter.name: _Weight(
+            parameter.name, parameter.shape, stored, plan.tensors[stored.name], on_read
+        )
         for stored in stored_tensors(plan.config, plan.format)
         for parameter, _ in stored.parts
     }
@@ -207,6 +246,7 @@ def _metadata(plan: ImportPlan) -> dict[str, Any]:
     corpus = {
         "sources": [], "bytes": 0, "documents": 0, "fingerprint": "", "training_bytes": 0,
         "training_tokens": 0, "held_out_bytes": 0, "token_cache": "",
+        "pairs": asdict(PairScan(plan.form, 0, 0, 0)) if plan.form else None,
     }  # fmt: skip
     return {
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),

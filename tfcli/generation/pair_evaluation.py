@@ -14,7 +14,7 @@ from tfcli.generation.scoring import score_tokens
 from tfcli.text.pairs import PairForm
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from tfcli.generation.engines.engine import Engine
     from tfcli.text.chunks import Chunk
@@ -83,16 +83,14 @@ def answer_pairs(
     pairs: Iterable[Pair],
     *,
     rows: int,
-    notice: Callable[[str], None] = lambda _: None,
 ) -> Iterator[Answered]:
     """Answers pairs greedily, and scores the answers expected; in the order of the pairs.
 
     Args:
         rows: of the engine.
-        notice: called once, where a prompt is longer than the context.
 
     """
-    generator = Generator(engine, tokenizer, rows=rows, form=AS_IT_IS, notice=notice)
+    generator = Generator(engine, tokenizer, rows=rows, form=AS_IT_IS)
     rest = iter(pairs)
     while group := list(itertools.islice(rest, GROUP)):
         ids = [_ids(tokenizer, pair) for pair in group]

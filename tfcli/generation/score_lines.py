@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from difflib import SequenceMatcher
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tfcli.errors import DataError, closest_match
 from tfcli.generation.json_lines import (
@@ -19,6 +19,9 @@ from tfcli.generation.json_lines import (
     returned,
 )
 from tfcli.text.rows import STANDARD, string_fields, text_in
+
+if TYPE_CHECKING:
+    from tfcli.text.rows import Row
 
 EXAMPLE = '{"id": 1, "prompt": "Once upon", "text": " a time"}'
 MISSPELLED = 0.85  # above this, a key is a misspelled `prompt`
@@ -55,6 +58,16 @@ def parse_score_line(line: bytes, number: int, field: str = STANDARD) -> ScoreLi
         return _score_line(given, number, field)
     except DataError as error:
         return ScoreLine(number, returned=returned(given), error=error)
+
+
+def parse_score_row(row: Row, field: str = STANDARD) -> ScoreLine:
+    """What a row of a table asks for: its columns are the keys of a line of JSON."""
+    if row.problem:
+        return ScoreLine(row.number, error=DataError(f"row {row.number:,}: {row.problem}"))
+    try:
+        return _score_line(row.value, row.number, field)
+    except DataError as error:
+        return ScoreLine(row.number, returned=returned(row.value), error=error)
 
 
 def _score_line(given: dict[str, Any], number: int, field: str) -> ScoreLine:

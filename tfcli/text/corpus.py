@@ -24,11 +24,12 @@ from tfcli.files import (
     store_by_content,
     write_checked_json,
 )
+from tfcli.text.byte_streams import STDIN, read_raw
 from tfcli.text.chunks import Chunk
 from tfcli.text.held_out import split
 from tfcli.text.html import is_installed
 from tfcli.text.pairs import same_form
-from tfcli.text.readers import STDIN, read_chunks, read_raw
+from tfcli.text.readers import read_chunks
 from tfcli.text.reading_options import DEFAULT, ReadingOptions
 from tfcli.text.scan import Fingerprint, Progress, SavedScan, Scan, scan_sources
 

@@ -175,11 +175,12 @@ def is_utf8(data: bytes) -> bool:
     return True
 
 
-def check_utf8(data: bytes, name: Path, offset: int) -> None:
+def check_utf8(data: bytes, name: Path, offset: int, *, option: bool = True) -> None:
     """Checks a block of a file.
 
     Args:
         offset: where the block begins.
+        option: whether `--encoding` can be given.
 
     Raises:
         DataError: it is not UTF-8; the hint has the encoding that it seems to be in.
@@ -191,8 +192,8 @@ def check_utf8(data: bytes, name: Path, offset: int) -> None:
         why = invalid_at(error, offset)
         if has_zeros(data):
             raise DataError(f"{name} is a binary file, not UTF-8 text", why=why) from None
-        piped = name == STANDARD_INPUT  # of commands without --encoding
-        hint = conversion(data, error.start, None if piped else name, option=not piped)
+        named = None if name == STANDARD_INPUT else name
+        hint = conversion(data, error.start, named, option=option)
         raise DataError(f"{name} is not UTF-8 text", why=why, hint=hint) from None
 
 

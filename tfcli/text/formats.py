@@ -9,7 +9,6 @@ from __future__ import annotations
 import bz2
 import csv
 import gzip
-import io
 import itertools
 import json
 import lzma
@@ -18,19 +17,17 @@ import shlex
 import zipfile
 import zlib
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING, Literal, cast
+from pathlib import Path
+from typing import IO, Literal, cast
 
 from tfcli.errors import DataError
 from tfcli.text.chunks import character_boundary
-from tfcli.text.encoding import UTF8, beside, encoding_of, has_zeros
+from tfcli.text.encoding import STANDARD_INPUT, beside
 from tfcli.text.epub import CONTAINER
 from tfcli.text.html import is_html
 from tfcli.text.office import OPEN_DOCUMENT, WORD
 from tfcli.text.parquet import open_zstd
 from tfcli.text.reading_options import Format
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 Compression = Literal["gzip", "zstd", "bzip2", "xz"]
 
@@ -94,7 +91,6 @@ class NotText:
     command: str | None = None
 
 
-PANDOC = "pandoc --wrap=none -t plain {} -o {text}"
 _OFFICE = "libreoffice --headless --convert-to {kind} --outdir {folder} {}"
 _ZIPPED = (  # a name inside of a zip archive, and what that makes of it
     ("xl/workbook.xml", NotText("an Excel workbook", _OFFICE.replace("{kind}", "csv"))),
@@ -180,32 +176,14 @@ def refuse(kind: NotText, name: Path) -> DataError:
         "folder": name.parent,
     }
     quoted = {key: shlex.quote(str(place)) for key, place in places.items()}
-    hint = kind.command.format(shlex.quote(str(name)), **quoted)
+    piped = name in {STANDARD_INPUT, Path("-")}
+    hint = kind.command.format("-" if piped else shlex.quote(str(name)), **quoted)
     return DataError(f"{name} is {kind.name}, not text", hint=hint)
-
-
-def require_plain(data: bytes, name: Path) -> None:
-    """Raises DataError where all of a file is known to be something else than plain text."""
-    suffix = name.suffix.lower()
-    inside = names_in_zip(io.BytesIO(data)) if data.startswith(ZIPPED) else None
-    if inside is not None and (format := markup_of(data, suffix, inside)):
-        kind: NotText | None = NotText(_NAMES[format], PANDOC)
-    elif compression := compression_of(data):
-        kind = NotText(f"compressed ({compression})")
-    else:
-        kind = not_text(data[:HEAD], suffix, inside)
-    if kind:
-        raise refuse(kind, name)
-    if has_zeros(data) and encoding_of(data[:HEAD])[0] == UTF8:
-        raise DataError(f"{name} is a binary file, not text")
 
 
 # --- books and pages, which text is made of -----------------------------------------------------
 
 ARCHIVES: tuple[Format, ...] = ("epub", "docx", "odt")
-_NAMES: dict[Format, str] = {
-    "epub": "an EPUB book", "docx": "a Word document", "odt": "an OpenDocument text",
-}  # fmt: skip
 _MAIN_FILE: dict[Format, str] = {"epub": CONTAINER, "docx": WORD, "odt": OPEN_DOCUMENT}
 _BY_DOCUMENT_SUFFIX: dict[str, Format] = {f".{format}": format for format in ARCHIVES}
 ZIPPED = (b"PK\x03\x04", b"PK\x05\x06")  # how a zip archive begins

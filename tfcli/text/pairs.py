@@ -51,6 +51,7 @@ KNOWN_FIELDS = (
 # ShareGPT's, and others'
 ROLES = {"human": "user", "gpt": "assistant", "bot": "assistant", "model": "assistant"}
 USER, ASSISTANT = "user", "assistant"
+SCALARS = (str, int, float)  # what a prompt or an answer may be; a number as JSON spells it
 ALL = 1 << 64  # above every key
 HASHED = b"tfcli pairs"  # makes the split a random one of ours
 
@@ -150,18 +151,18 @@ def find_pair_fields(
     if not values or options.field or any(STANDARD in value for value in values):
         return None
     for prompt, answer in KNOWN_FIELDS:
-        if _most(values, str, prompt[0], answer):
+        if _most(values, SCALARS, prompt[0], answer):
             present = [key for key in prompt if any(key in value for value in values)]
             return PairFields(tuple(present), answer)
     for name in CONVERSATIONS:
-        if _most(values, list, name):
+        if _most(values, (list,), name):
             return PairFields((name,), None)
     return None
 
 
-def _most(values: Sequence[dict[str, Any]], kind: type, *names: str) -> bool:
+def _most(values: Sequence[dict[str, Any]], kinds: tuple[type, ...], *names: str) -> bool:
     """Whether most rows have fields of these names that hold such a value."""
-    found = sum(all(isinstance(value.get(name), kind) for name in names) for value in values)
+    found = sum(all(type(value.get(name)) in kinds for name in names) for value in values)
     return 2 * found > len(values)
 
 
@@ -170,9 +171,9 @@ def _named_fields(values: Sequence[dict[str, Any]], options: ReadingOptions) -> 
     if prompt and answer:
         return PairFields(prompt, answer)
     for known_prompt, known_answer in KNOWN_FIELDS:
-        if answer is None and _most(values, str, known_answer):
+        if answer is None and _most(values, SCALARS, known_answer):
             return PairFields(prompt, known_answer)
-        if answer and _most(values, str, known_prompt[0]):
+        if answer and _most(values, SCALARS, known_prompt[0]):
             return PairFields(known_prompt[:1], answer)
     if not values:
         return None
@@ -272,7 +273,7 @@ def _pairs(value: object, fields: PairFields, form: PairForm) -> list[tuple[byte
 
 
 def _text(value: object, name: str) -> str:
-    problem, text = text_in(value, name.split("."))
+    problem, text = text_in(value, name.split("."), numbers=True)
     if problem is None:
         problem, _ = encode_text(text)
     if problem is None and not text:

@@ -9,13 +9,13 @@ import contextlib
 import io
 import itertools
 import shlex
-import sys
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from tfcli.errors import DataError, InputOutputError, UsageError
+from tfcli.errors import DataError
 from tfcli.files import translate_os_error
-from tfcli.text.chunks import BLOCK, read_blocks, read_fully
+from tfcli.text.byte_streams import COMPRESSED, STDIN, buffered, open_source, seekable
+from tfcli.text.chunks import read_blocks
 from tfcli.text.documents import NEVER, split_documents
 from tfcli.text.encoding import (
     STANDARD_INPUT,
@@ -28,15 +28,12 @@ from tfcli.text.encoding import (
     encoding_of,
     has_zeros,
 )
-from tfcli.text.epub import MAX_BOOK
 from tfcli.text.formats import (
     ARCHIVES,
     DAMAGED,
     HEAD,
     PARQUET,
     ZIPPED,
-    compression_of,
-    decompress,
     format_of,
     is_plain,
     markup_of,
@@ -55,12 +52,10 @@ from tfcli.text.row_formats import json_rows, table_rows
 from tfcli.text.rows import LOOKED_AT, hold_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from tfcli.text.chunks import Chunk
     from tfcli.text.rows import Row
-
-STDIN = Path("-")
 
 
 def read_chunks(
@@ -68,6 +63,7 @@ def read_chunks(
     options: ReadingOptions = DEFAULT,
     *,
     name: Path | None = None,
+    opened: IO[bytes] | None = None,
     reading: Reading | None = None,
 ) -> Iterator[Chunk]:
     """Reads one source.
@@ -75,6 +71,7 @@ def read_chunks(
     Args:
         source: a file, or `-` for standard input.
         name: what errors call it, if not by its path.
+        opened: what is read in place of the source, which then is only its name.
         reading: takes what was found.
 
     Raises:
@@ -83,13 +80,97 @@ def read_chunks(
         UsageError: it needs an extra that is not installed.
 
     """
-    name = name or source
+    options = options.of_file(name or source)
+    name = name or _name_of(source)
     reading = reading or Reading()
     if options.by_suffix:
         options = _by_suffix(source)
+    with _opened(source, name, reading, opened) as stream:
+        yield from _read(stream, source, options, name, reading)
+
+
+def read_text(
+    source: Path,
+    format: Format | None = None,
+    *,
+    opened: IO[bytes] | None = None,
+    reading: Reading | None = None,
+) -> Iterator[bytes]:
+    """The text of one source in blocks, in UTF-8: of a page, a book or a document what it says.
+
+    It stays one text, as it is: nothing in it is taken for rows or for separators. What is UTF-8
+    keeps its byte order mark.
+
+    Args:
+        source: a file, or `-` for standard input.
+        format: how it is read, if not as it begins: `text` leaves a page with its markup.
+        opened: what is read in place of the source, which then is only its name.
+        reading: takes what was found.
+
+    Raises:
+        NotFoundError, InputOutputError: it cannot be opened or read.
+        DataError: it is not text.
+        UsageError: it needs an extra that is not installed.
+
+    """
+    name, reading = _name_of(source), reading or Reading()
+    options = ReadingOptions(format=format)
+    with _opened(source, name, reading, opened) as stream:
+        raw = _head(stream)
+        if (said := _text_of_markup(stream, raw, source, options, name, reading)) is not None:
+            yield from read_blocks(io.BytesIO(said))
+            return
+        stream, offset = _as_text(stream, raw, options, name, reading, keep_mark=True)
+        yield from _checked(read_blocks(stream), name, offset, zeros=source == STDIN, option=False)
+
+
+def read_lines(source: Path) -> Iterator[bytes]:
+    """The lines of a file, decompressed, without the newlines and a byte order mark.
+
+    Raises:
+        NotFoundError, InputOutputError: it cannot be opened or read.
+        DataError: it is not a complete file of its compression.
+
+    """
+    with _opened(source, _name_of(source), Reading()) as stream:
+        for number, line in enumerate(stream, 1):
+            line = line.removesuffix(b"\n")
+            yield line.removeprefix(UTF8_BOM) if number == 1 else line
+
+
+def read_table(
+    source: Path,
+    rows: Callable[[IO[bytes], Path], Iterator[Row]],
+    *,
+    opened: IO[bytes] | None = None,
+) -> Iterator[Row]:
+    """The rows of a source that is known to be a table, decompressed and in UTF-8.
+
+    Args:
+        rows: makes them of a stream and of what errors call it.
+        opened: what is read in place of the source, which then is only its name.
+
+    """
+    name, reading = _name_of(source), Reading()
+    with _opened(source, name, reading, opened) as stream:
+        text, _ = _as_text(stream, _head(stream), DEFAULT, name, reading)
+        yield from rows(text, name)
+
+
+def _name_of(source: Path) -> Path:
+    """What errors call a source."""
+    return STANDARD_INPUT if source == STDIN else source
+
+
+@contextlib.contextmanager
+def _opened(
+    source: Path, name: Path, reading: Reading, opened: IO[bytes] | None = None
+) -> Iterator[IO[bytes]]:
+    """A source, decompressed; what goes wrong while it is read is an error of ours."""
     try:
-        with _open(source, reading) as stream:
-            yield from _read(stream, source, options, name, reading)
+        stream, reading.compression = open_source(source, opened)
+        with stream:
+            yield stream
     except DAMAGED as error:
         raise DataError(
             f"{name} is not a complete {reading.compression} file", why=str(error)
@@ -102,33 +183,27 @@ def read_chunks(
         raise translate_os_error(error, name) from error
 
 
+def _head(stream: IO[bytes]) -> bytes:
+    return stream.peek(HEAD)[:HEAD]  # type: ignore[attr-defined,no-any-return]
+
+
 def _read(
     stream: IO[bytes], source: Path, options: ReadingOptions, name: Path, reading: Reading
 ) -> Iterator[Chunk]:
-    raw = stream.peek(HEAD)[:HEAD]  # type: ignore[attr-defined]
-    suffix = _suffix(source)
+    raw = _head(stream)
     is_parquet = source.suffix.lower() == ".parquet" or (
         raw.startswith(PARQUET) and not is_plain(raw)
     )
     if options.format == "parquet" or (options.format is None and is_parquet):
         reading.format = "parquet"
-        rows = parquet_rows(_seekable(stream), name, options.field)
+        rows = parquet_rows(seekable(stream), name, options.field)
         yield from row_chunks(rows, options, name, reading)
         return
-    inside = None
-    if options.format in {None, *ARCHIVES} and raw.startswith(ZIPPED):
-        stream = _seekable(stream, compressed=reading.compression is not None)
-        inside = names_in_zip(stream)
-        stream.seek(0)
-    if (markup := options.format or markup_of(raw, suffix, inside)) in MARKUP:
-        reading.format = markup
-        text = io.BytesIO(text_of_markup(stream, options, name, markup))
-        yield from _documents(read_blocks(text), options, reading)
+    if (said := _text_of_markup(stream, raw, source, options, name, reading)) is not None:
+        yield from _documents(read_blocks(io.BytesIO(said)), options, reading)
         return
-    if options.format is None and (kind := not_text(raw, suffix, inside)):
-        raise refuse(kind, name)
     stream, offset = _as_text(stream, raw, options, name, reading)
-    reading.format = options.format or _recognize(stream, suffix, options, reading)
+    reading.format = options.format or _recognize(stream, name_suffix(source), options, reading)
     if reading.format == "text":
         blocks = _checked(read_blocks(stream), name, offset, zeros=options.encoding == UTF8)
         yield from _documents(blocks, options, reading)
@@ -139,6 +214,33 @@ def _read(
         else table_rows(stream, name, "csv" if reading.format == "csv" else "tsv")
     )
     yield from row_chunks(rows, options, name, reading)
+
+
+def _text_of_markup(
+    stream: IO[bytes],
+    raw: bytes,
+    source: Path,
+    options: ReadingOptions,
+    name: Path,
+    reading: Reading,
+) -> bytes | None:
+    """What a page, a book or a document says; None: it is plain text, so far as its head tells.
+
+    Raises:
+        DataError: it is something else than text, or damaged.
+
+    """
+    inside, suffix = None, name_suffix(source)
+    if options.format in {None, *ARCHIVES} and raw.startswith(ZIPPED):
+        stream = seekable(stream, compressed=reading.compression is not None)
+        inside = names_in_zip(stream)
+        stream.seek(0)
+    if (markup := options.format or markup_of(raw, suffix, inside)) in MARKUP:
+        reading.format = markup
+        return text_of_markup(stream, options, name, markup)
+    if options.format is None and (kind := not_text(raw, suffix, inside)):
+        raise refuse(kind, name)
+    return None
 
 
 def _documents(
@@ -153,13 +255,21 @@ def _documents(
 
 
 def _as_text(
-    stream: IO[bytes], head: bytes, options: ReadingOptions, name: Path, reading: Reading
+    stream: IO[bytes],
+    head: bytes,
+    options: ReadingOptions,
+    name: Path,
+    reading: Reading,
+    *,
+    keep_mark: bool = False,
 ) -> tuple[IO[bytes], int]:
     """The stream in UTF-8 after its byte order mark, and how many bytes of it came before."""
     found, mark = encoding_of(head)
     reading.encoding = options.encoding or found
     if options.encoding is not None and begins_as_utf8(head):
         reading.encoding = UTF8  # of a folder's files, some need the option, others would suffer
+    if keep_mark and reading.encoding == UTF8:
+        mark = 0
     if options.encoding is None or reading.encoding == UTF8:
         stream.read(mark)
     if reading.encoding == UTF8:
@@ -168,7 +278,7 @@ def _as_text(
     return as_utf8(stream, reading.encoding, name, reading.set_utf8 if may_be else None), 0
 
 
-def _suffix(source: Path) -> str:
+def name_suffix(source: Path) -> str:
     """The suffix of a name in lower case, without that of a compression."""
     suffixes = [suffix.lower() for suffix in source.suffixes[-2:]]
     return next((each for each in reversed(suffixes) if each not in COMPRESSED), "")
@@ -191,7 +301,6 @@ def _recognize(stream: IO[bytes], suffix: str, options: ReadingOptions, reading:
 
 
 JSON_LINES = {".jsonl", ".ndjson"}
-COMPRESSED = {".gz": "gzip", ".zst": "zstd", ".bz2": "bzip2", ".xz": "xz"}
 
 
 def _holds_text(head: str, *, named: bool) -> bool:
@@ -203,7 +312,7 @@ def _holds_text(head: str, *, named: bool) -> bool:
     """
     rows: list[Row] = []
     with contextlib.suppress(DataError):  # the head ends in the middle of one
-        stream = _buffered(io.BytesIO(head.encode()))
+        stream = buffered(io.BytesIO(head.encode()))
         rows += itertools.islice(json_rows(stream, Path("head")), LOOKED_AT)
     if head.lstrip().startswith("{") and len(rows) < 2:
         return False  # settings, a package, a map
@@ -225,12 +334,13 @@ def _by_suffix(source: Path) -> ReadingOptions:
 
 
 def _checked(
-    blocks: Iterator[bytes], name: Path, offset: int = 0, *, zeros: bool = True
+    blocks: Iterator[bytes], name: Path, offset: int, *, zeros: bool, option: bool = True
 ) -> Iterator[bytes]:
     """The blocks of a file, which begin at an offset, once they are known to be text.
 
     Args:
         zeros: whether there may be many zero bytes.
+        option: whether `--encoding` can be given.
 
     """
     for block in blocks:
@@ -239,135 +349,9 @@ def _checked(
                 f"{name} is a binary file, not text",
                 why=f"{block.count(0):,} of {len(block):,} bytes are zero",
                 hint=f"tr -d '\\000' < {shlex.quote(str(name))} "
-                f"> {shlex.quote(str(beside(name, '.txt')))}   # or --encoding utf-8",
+                f"> {shlex.quote(str(beside(name, '.txt')))}"
+                + ("   # or --encoding utf-8" if option else ""),
             )
-        check_utf8(block, name, offset)
+        check_utf8(block, name, offset, option=option)
         offset += len(block)
         yield block
-
-
-def read_stdin() -> Iterator[bytes]:
-    """Standard input as plain UTF-8 text, to the byte, in blocks.
-
-    Raises:
-        DataError: it is not UTF-8.
-
-    """
-    with _open_raw(STDIN) as stream:
-        yield from _checked(read_blocks(stream), STANDARD_INPUT)
-
-
-def read_lines(source: Path) -> Iterator[bytes]:
-    """The lines of a file, decompressed, without the newlines and a byte order mark.
-
-    Raises:
-        NotFoundError, InputOutputError: it cannot be opened or read.
-        DataError: it is not a complete file of its compression.
-
-    """
-    reading = Reading()
-    try:
-        with _open(source, reading) as stream:
-            for number, line in enumerate(stream, 1):
-                line = line.removesuffix(b"\n")
-                yield line.removeprefix(UTF8_BOM) if number == 1 else line
-    except DAMAGED as error:
-        raise DataError(
-            f"{source} is not a complete {reading.compression} file", why=str(error)
-        ) from None
-    except OSError as error:
-        raise translate_os_error(error, source) from error
-
-
-def read_raw(source: Path) -> Iterator[bytes]:
-    """Reads a source byte for byte, in blocks."""
-    try:
-        with _open_raw(source) as stream:
-            while block := stream.read(BLOCK):
-                yield block
-    except OSError as error:
-        raise translate_os_error(error, source) from error
-
-
-def _open(source: Path, reading: Reading) -> IO[bytes]:
-    """Opens a source decompressed, and buffered so that its head can be looked at."""
-    stream = _buffered(_open_raw(source))
-    reading.compression = compression_of(stream.peek(8))  # type: ignore[attr-defined]
-    if reading.compression is None:
-        if suffix := source.suffix if source.suffix in COMPRESSED else None:
-            kind, head = COMPRESSED[suffix], stream.peek(8)[:8]  # type: ignore[attr-defined]
-            stream.close()
-            if len(head) < 8:
-                raise DataError(f"{source} is not a complete {kind} file")
-            bare = source.with_suffix("")
-            raise DataError(
-                f"{source} is not {kind}, as its name says",
-                why=f"it begins with {head.decode('ascii', 'backslashreplace')!r}",
-                hint=shlex.join(["mv", str(source), str(bare)]),
-            )
-        return stream
-    try:
-        return _buffered(decompress(stream, reading.compression, source), stream)
-    except UsageError:
-        stream.close()
-        raise
-
-
-class _Raw(io.RawIOBase):
-    """A binary stream of any kind as the raw stream of a buffer; its blocks are full.
-
-    Args:
-        below: a stream that it reads from, which is closed with it.
-
-    """
-
-    def __init__(self, stream: IO[bytes], below: IO[bytes] | None) -> None:
-        self._stream, self._below = stream, below
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return self._stream.seekable()
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        return self._stream.seek(offset, whence)
-
-    def tell(self) -> int:
-        return self._stream.tell()
-
-    def readinto(self, buffer: bytearray) -> int:  # type: ignore[override]
-        data = read_fully(self._stream, len(buffer))  # so that one peek sees a whole head
-        buffer[: len(data)] = data
-        return len(data)
-
-    def close(self) -> None:
-        self._stream.close()
-        if self._below:
-            self._below.close()
-        super().close()
-
-
-def _buffered(stream: IO[bytes], below: IO[bytes] | None = None) -> IO[bytes]:
-    return io.BufferedReader(_Raw(stream, below), BLOCK)  # type: ignore[type-var]
-
-
-def _seekable(stream: IO[bytes], *, compressed: bool = False) -> IO[bytes]:
-    """All of a stream whose head was looked at, from the beginning; a pipe is read into memory.
-
-    Args:
-        compressed: whether it cannot be read from its end.
-
-    """
-    if stream.seekable() and not compressed:
-        stream.seek(0)
-        return stream
-    return io.BytesIO(read_fully(stream, MAX_BOOK) if compressed else stream.read())
-
-
-def _open_raw(source: Path) -> IO[bytes]:
-    if source == STDIN:
-        if sys.stdin is None:
-            raise InputOutputError("standard input is closed")
-        return open(sys.stdin.fileno(), "rb", closefd=False)
-    return source.open("rb")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -64,6 +65,7 @@ class Reading:
     def notes(self, name: Path, options: ReadingOptions) -> list[str]:
         """What the user should know of it: what was recognized or skipped."""
         found = []
+        options = options.of_file(name)
         name = STANDARD_INPUT if str(name) == "-" else name
         if self.format in MARKUP and options.format is None:
             found.append(describe_markup(self.format, [name]))
@@ -80,6 +82,12 @@ class Reading:
                     where += f", {self.rows.pairs:,} answers"
             if self.form or options.format is None or (self.rows.field and not options.field):
                 found.append(f"{name}: {self.rows.rows:,} rows of {kind}{where}")
+            if self.rows.label and not options.field:
+                found.append(
+                    f"{name}: only {self.rows.field!r} is trained on; --prompt-field "
+                    f"{shlex.quote(self.rows.field or '')} --answer-field "
+                    f"{shlex.quote(self.rows.label)} trains {self.rows.label!r} as the answer to it"
+                )
             if options.document != "file" or options.separator is not None:
                 given = "--separator" if options.separator is not None else "--document"
                 hint = "; the delimiter of columns is recognized" if kind == "CSV" else ""

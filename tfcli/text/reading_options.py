@@ -3,16 +3,31 @@
 from __future__ import annotations
 
 import codecs
-from dataclasses import dataclass
-from typing import Literal, get_args
+import re
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal, get_args
 
 from tfcli.options import Options, option
 from tfcli.text.escapes import unescape
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
 Format = Literal["text", "json", "csv", "tsv", "parquet", "html", "epub", "docx", "odt"]
+# What is read, in the words of the help and of the pages in docs/.
+READABLE = (
+    "plain text, JSON rows, CSV, TSV, parquet, HTML, EPUB, FictionBook, DOCX or ODT, compressed or "
+    "not"
+)
 DocumentKind = Literal["file", "line", "blank-line"]
 
 DATA = "Data"
+_FILE_FIELD = re.compile(r"([^=,]*\.[^=,]+)=([^=,]+)")  # of a list of FILE=NAME
+
+_OTHER_NAMES = {
+    "jsonl": "json", "ndjson": "json", "txt": "text", "htm": "html", "xhtml": "html", "fb2": "html",
+}  # fmt: skip
+_MARKUP: tuple[Format, ...] = ("text", "html", "epub", "docx", "odt")
 
 
 def parse_encoding(name: str) -> str:
@@ -38,7 +53,7 @@ def parse_format(name: str) -> str:
         ValueError: there is no such format.
 
     """
-    name = {"jsonl": "json", "ndjson": "json", "txt": "text"}.get(name.lower(), name)
+    name = _OTHER_NAMES.get(name.lower(), name)
     if name not in get_args(Format):
         raise ValueError(f"must be one of {', '.join(get_args(Format))}, not {name!r}")
     return name
@@ -73,11 +88,12 @@ class ReadingOptions(Options):
     format: Format | None = option(
         None, metavar="FORMAT", shown_default="from the content", panel=DATA,
         from_text=parse_format,
-        help="Format of the files: text, json, csv, tsv, parquet, html, epub, docx or odt.",
+        help=f"Format of the files: {', '.join(get_args(Format)[:-1])} or {get_args(Format)[-1]}.",
     )  # fmt: skip
     field: str | None = option(
         None, metavar="NAME", shown_default="text, or the only one", panel=DATA,
-        help="Field or column of the text; dots lead into objects.",
+        help="Field or column of the text; dots lead into objects. Of several files, "
+        "a.csv=NAME,b.csv=NAME.",
     )  # fmt: skip
     prompt_field: tuple[str, ...] = option(
         (), metavar="NAME", panel=DATA, conflicts=("field",), from_text=_field_names,
@@ -105,6 +121,34 @@ class ReadingOptions(Options):
         False, panel=DATA, help="Refuse rows without text, instead of skipping a few."
     )
     by_suffix: bool = False
+
+    def of_file(self, path: Path) -> ReadingOptions:
+        """What holds for one of several files: `field` may name one for each, as `a.csv=review`.
+
+        A file that is not named there finds its own.
+        """
+        named = _FILE_FIELD.findall(self.field or "")
+        if not named:
+            return self
+        field = next((field for file, field in named if path.match(file)), None)
+        return replace(self, field=field)
+
+
+def _parse_text_format(name: str) -> str:
+    name = _OTHER_NAMES.get(name.lower(), name)
+    if name not in _MARKUP:
+        raise ValueError(f"must be one of {', '.join(_MARKUP)}, not {name!r}")
+    return name
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextOptions(Options):
+    """How a text is read that is looked at as a whole."""
+
+    format: Format | None = option(
+        None, metavar="FORMAT", shown_default="from the content", from_text=_parse_text_format,
+        help="Format of the text: text, html, epub, docx or odt; text leaves a page its markup.",
+    )  # fmt: skip
 
 
 # Keys that a record of these may lack, with what held before they existed.

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import json
 import re
 import shlex
 from collections import Counter
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 MAX_BAD = 0.01  # of all rows: more are an error
 NAMED = 3  # bad rows that are named
 LOOKED_AT = 100  # rows, to find the field of the texts
+MIN_LABELED, MIN_ROWS_OF_LABEL = 4, 4  # rows, and of each label on average
+LONGEST_LABEL = 40  # characters
 NOT_UTF8 = "not UTF-8"
 CONVERSATIONS = ("messages", "conversations")  # fields of lists of messages
 STANDARD = "text"  # the field that holds the text wherever it exists
@@ -56,6 +59,7 @@ class RowCounts:
             learned; some collections have many of them.
         named: the first of these, as "row 17: text is null".
         number: of the row that was read last.
+        label: another field with a few values that many rows share, as of a classification.
 
     """
 
@@ -66,6 +70,7 @@ class RowCounts:
     empty: int = 0
     named: list[str] = dataclasses.field(default_factory=list)
     number: int = dataclasses.field(default=0, compare=False)
+    label: str | None = None
 
     def skip(self, row: Row, problem: str) -> None:
         """Counts a bad row."""
@@ -96,6 +101,7 @@ def read_texts(
     plain = not values and any(isinstance(row.value, str) for row in first)
     if not plain:
         counts.field = wanted or find_field(values, name)
+        counts.label = find_label(values, counts.field)
     path = (counts.field or "").split(".")
     for row in itertools.chain(first, rows):
         counts.rows += 1
@@ -130,11 +136,12 @@ def encode_text(text: str) -> tuple[str | None, bytes]:
         return f"an unpaired surrogate (U+{code:04X}) at {error.start:,}", b""
 
 
-def text_in(value: object, path: list[str]) -> tuple[str | None, Any]:
+def text_in(value: object, path: list[str], *, numbers: bool = False) -> tuple[str | None, Any]:
     """What is wrong with a row, and its text.
 
     Args:
         path: the names of fields that lead to it.
+        numbers: whether a number counts as its digits.
 
     """
     if not isinstance(value, dict):
@@ -152,6 +159,8 @@ def text_in(value: object, path: list[str]) -> tuple[str | None, Any]:
             keys = ", ".join(map(str, inner))
             return f"no field {where}" + (f" (its fields: {keys[:60]})" if keys else ""), None
         inner = inner[key]
+    if numbers and type(inner) in {int, float}:
+        return None, json.dumps(inner)
     if not isinstance(inner, str):
         return f"{'.'.join(path)} is {_kind(inner)}", None
     return None, inner
@@ -202,7 +211,7 @@ def _check(counts: RowCounts, name: Path, values: list[Any], *, strict: bool) ->
     elif name.suffix.lower() in {".csv", ".tsv", ".parquet"}:
         hint = "remove these rows first, or name another column: --field NAME"
     else:
-        hint = f"jq -c 'select(.{used} | strings)' {shlex.quote(str(name))} > good.jsonl"
+        hint = keep_rows(used, shlex.quote(str(name)))
     raise DataError(
         f"{counts.bad:,} of {counts.rows:,} rows of {name} have no text "
         f"({counts.bad / counts.rows:.0%})",
@@ -250,10 +259,13 @@ def find_field(values: list[dict[str, Any]], name: Path) -> str:
     if len(found) == 1:
         return found[0]
     if found:
+        largest = _largest(values, found)
+        first = next((each for each in found if each != largest), largest)
         raise DataError(
             f"{name} has {len(found)} fields with text",
             why=", ".join(found)[:300],
-            hint=f"--field {shlex.quote(_largest(values, found))}",
+            hint=f"--field {shlex.quote(largest)}   # or, as pairs: --prompt-field "
+            f"{shlex.quote(first)} --answer-field {shlex.quote(largest)}",
         )
     fields = sorted({key for value in values for key in value})
     raise DataError(
@@ -263,10 +275,36 @@ def find_field(values: list[dict[str, Any]], name: Path) -> str:
     )
 
 
+def find_label(values: Sequence[dict[str, Any]], text: str) -> str | None:
+    """The field with the labels of texts: short, and a few of them in all rows together."""
+    if len(values) < MIN_LABELED:
+        return None
+    for field in values[0]:
+        labels = [value.get(field) for value in values]
+        if field == text or not all(type(label) in {str, int} for label in labels):
+            continue
+        few = 1 < len({*labels}) <= max(2, len(labels) // MIN_ROWS_OF_LABEL)
+        if few and all(0 < len(str(label)) <= LONGEST_LABEL for label in labels):
+            return field
+    return None
+
+
 def hold_text(values: Sequence[dict[str, Any]]) -> bool:
     """Whether rows are there for a text in them, so that what is around it is only wrapping."""
     standard = any(STANDARD in value for value in values)
     return standard or (len(values) > 1 and bool(text_fields(values)))
+
+
+def keep_rows(field: str, rows: str) -> str:
+    """The command line that keeps the JSON rows with a text, and drops those that are no JSON.
+
+    Args:
+        rows: the name of their file, quoted.
+
+    """
+    inside = "".join(f".{json.dumps(key, ensure_ascii=False)}?" for key in field.split("."))
+    program = f"fromjson? | objects | select({inside} | strings)"
+    return f"jq -cR {shlex.quote(program)} {rows} > good.jsonl"
 
 
 def join_fields(fields: Sequence[str], rows: str) -> str:

@@ -24,8 +24,8 @@ from tfcli.errors import (
     UsageError,
     closest_match,
 )
+from tfcli.text.byte_streams import STDIN, read_raw
 from tfcli.text.ignored import Ignored
-from tfcli.text.readers import STDIN, read_raw
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

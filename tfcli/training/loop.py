@@ -288,8 +288,8 @@ class Trainer:
         if budget.kind == "steps":
             return self.step >= budget.amount
         left = budget.amount - self._reserved_seconds - self.seconds
-        # the median: one slow step must not end the training
-        return bool(self._step_seconds) and left < median(self._step_seconds)
+        steps = self._step_seconds  # of this session; the median: one slow step must not end it
+        return left < median(steps) if steps else self.step > 0 and left <= 0
 
     # --- now and then ---------------------------------------------------------------------------
 

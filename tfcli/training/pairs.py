@@ -23,6 +23,8 @@ from tfcli.training.packing import document_bounds, pack
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from numpy.typing import NDArray
+
     from tfcli.model.config import ModelConfig
     from tfcli.text.checked_tokens import CheckedTokens, Tokens
     from tfcli.text.token_cache import Targets, TokenizedCorpus
@@ -74,6 +76,20 @@ class PairTokens:
 
     def __len__(self) -> int:
         return len(self.lengths)
+
+    def prompt_hashes(self) -> NDArray[np.uint64]:
+        """(pairs,), the same number for the same prompt: a sum of its ids, weighted by place."""
+        if not len(self):
+            return np.empty(0, np.uint64)
+        tokens = np.asarray(self.tokens[:], np.uint64) + np.uint64(1)
+        weights = np.random.Generator(np.random.Philox(0)).integers(
+            2**64, size=int(self.lengths.max()), dtype=np.uint64, endpoint=False
+        )
+        places = np.arange(len(tokens)) - np.repeat(self.starts, self.lengths)
+        return np.add.reduceat(
+            np.where(self.is_target[: len(tokens)], np.uint64(0), tokens * weights[places]),
+            self.starts,
+        )
 
     def that_fit(self, context: int) -> PairTokens:
         """Without those of more than `context` tokens."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json as json_lines
+import shlex
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -137,9 +138,7 @@ def _open(
         raise DataError(f"{run.name} has no token that ends an answer")
 
     def answer(pairs: Iterator[Pair]) -> Iterator[Answered]:
-        return answer_pairs(
-            engine, tokenizer, pairs, rows=ROWS, notice=lambda what: reporter.note(f"Note: {what}.")
-        )
+        return answer_pairs(engine, tokenizer, pairs, rows=ROWS)
 
     return answer, run, step.state.step
 
@@ -157,8 +156,9 @@ def _pairs_of_file(
 
     if run.form is None:
         reporter.note(
-            f"Note: {run.name} was not trained on pairs; a prompt ends with "
-            f"{reading.pair_separator!r}."
+            f"Note: {run.name} was not trained on pairs: it does not know where an answer begins "
+            f"({reading.pair_separator!r} is put before it) or ends, and its figures mean little. "
+            f"To train it on pairs: tfcli train PAIRS --from {shlex.quote(run.argument)}"
         )
     else:
         reading = replace(reading, pair_separator=run.form.separator)
@@ -192,7 +192,7 @@ def _held_out(run: Run) -> Iterator[Pair]:
     if run.form is None:
         raise UsageError(
             f"{run.name} was not trained on pairs of prompt and answer",
-            hint=f"tfcli eval {run.argument} FILE   # with rows of prompt and completion",
+            hint=f"tfcli train PAIRS --from {shlex.quote(run.argument)}   # then tfcli eval",
         )
     corpus = corpus_of(run.corpus)
     return pairs_of(corpus.held_out())

@@ -153,10 +153,11 @@ def import_run(
     tfcli import ./their-model --run theirs
     tfcli import their-model.gguf --run theirs
     """
+    from tfcli.cli.render import progress
     from tfcli.exchange.gguf_file import is_gguf
     from tfcli.exchange.import_gguf import inspect_gguf
     from tfcli.exchange.import_huggingface import inspect_checkpoint
-    from tfcli.exchange.import_run import import_run, require_importable
+    from tfcli.exchange.import_run import READINGS, import_run, require_importable
     from tfcli.files import check_name
     from tfcli.model.cost import count_parameters
     from tfcli.runs.kept_files import CHAT_TEMPLATE
@@ -167,12 +168,21 @@ def import_run(
     require_importable(ROOT / run)
     inspect = inspect_gguf if is_gguf(path) else inspect_checkpoint
     found = inspect(path, context_length=options.context_length)
-    made = import_run(found, ROOT / run)
+    with progress("Importing", total=READINGS * found.bytes, quiet=quiet) as done:
+        made = import_run(found, ROOT / run, done)
     config = found.config
     reporter.note(
         f"{run}: {count_parameters(config):,} parameters ({config.family}), context "
         f"{config.context_length:,}, vocabulary of {config.vocab_size:,}; saved to {made.path}."
     )
+    own = found.own_context or 0  # of a file that has none, a default holds
+    if options.context_length is None and own > config.context_length:
+        reporter.note(
+            f"Note: the model's context of {own:,} tokens was cut to {config.context_length:,}, "
+            "the longest there is here."
+        )
+    if found.form:
+        reporter.note("Its prompts are framed as in training on pairs of prompt and answer.")
     if found.unused_rows:
         reporter.note(
             f"{found.unused_rows:,} embedding rows have no token; they are never generated."

@@ -86,6 +86,11 @@ def generate(
         session.answer_lines(request, json=not options.lines, file=file)
     else:
         whole = _whole_prompt(prompt, options, session, reporter)
+        if options.samples > 1 and request.sampling.deterministic:
+            reporter.note(
+                f"Note: greedy decoding has one answer, which is written {options.samples} times; "
+                "--temperature 0.8 varies it."
+            )
         session.answer(replace(request, prompt=whole))
     sampled = not request.sampling.deterministic and options.num_beams == 1
     if sampled and not seeded and streams.is_terminal(sys.stderr):
@@ -175,7 +180,7 @@ def _whole_prompt(
         return argument
     piped, began = piped_text.read_piped_text(
         "the prompt", patience=options.max_time, hint=NOT_FROM_STDIN,
-        otherwise=None if argument is None else "--no-stdin: only PROMPT",
+        otherwise=None if argument is None else "--no-stdin: only PROMPT", note=reporter.note,
     )  # fmt: skip
     session.count_from(began)
     if argument is None:

@@ -11,6 +11,7 @@ import typer
 
 from tfcli.cli import piped_text, streams
 from tfcli.cli.command import takes_options
+from tfcli.cli.input_text import read_whole_input
 from tfcli.cli.pages.files import require_page, write_page
 from tfcli.cli.shared_options import (
     HtmlOption,
@@ -19,8 +20,8 @@ from tfcli.cli.shared_options import (
     ThreadOptions,
     typer_option,
 )
-from tfcli.errors import UsageError
 from tfcli.options import OptionError, Options, option
+from tfcli.text.reading_options import TextOptions
 
 if TYPE_CHECKING:
     from tfcli.insight.forward import Model
@@ -63,6 +64,7 @@ class InspectOptions(Options):
 @takes_options
 def inspect(
     options: InspectOptions,
+    reading: TextOptions,
     cpu: ThreadOptions,
     prompt: Annotated[
         str | None,
@@ -91,7 +93,7 @@ def inspect(
     cpu.apply()
     require_page(html)
     reporter = streams.Reporter(quiet=quiet)
-    text = _read(prompt, file, reporter, tour=options.tour)
+    text = _read(prompt, file, reading, reporter, tour=options.tour)
     run, step, model = _open(options.run, reporter)
     if options.tour:
         _tour(run, step, model, text, html, reporter, json=json)
@@ -176,8 +178,9 @@ def _tour(
 
 
 def _read(
-    prompt: str | None, file: Path | None, reporter: streams.Reporter, *, tour: bool
-) -> str | None:
+    prompt: str | None, file: Path | None, reading: TextOptions, reporter: streams.Reporter,
+    *, tour: bool,
+) -> str | None:  # fmt: skip
     """The text: PROMPT, the file, or else stdin; None for a tour without one.
 
     Raises:
@@ -193,20 +196,13 @@ def _read(
                 f"tfcli inspect --file {shlex.quote(prompt)}"
             )
         return prompt
-    if file is not None:
-        return _read_file(file)
-    if piped_text.stdin_is_piped():
-        text, _ = piped_text.read_piped_text("the text to inspect")
-        return piped_text.without_last_newline(text) or (None if tour else "")
-    if tour:
+    if tour and file is None and not piped_text.stdin_is_piped():
         return None
-    raise UsageError("no text to inspect", hint='tfcli inspect "Once upon a time"   # or --tour')
-
-
-def _read_file(file: Path) -> str:
-    from tfcli.text.whole_text import read_whole_text
-
-    return piped_text.without_last_newline(read_whole_text(file).decode())
+    text = read_whole_input(
+        file, reporter, purpose="the text to inspect", format=reading.format,
+        hint='tfcli inspect "Once upon a time"   # or --tour',
+    )  # fmt: skip
+    return piped_text.without_last_newline(text) or (None if tour and file is None else "")
 
 
 def _is_file(prompt: str) -> bool:

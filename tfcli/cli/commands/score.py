@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import shlex
-import stat
 import sys
 from dataclasses import dataclass
 from functools import partial
-from itertools import islice
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from tfcli.cli import piped_text, streams
+from tfcli.cli import streams
 from tfcli.cli.command import takes_options
+from tfcli.cli.score_input import ScoreInput
 from tfcli.cli.score_output import (
     describe,
     figures,
@@ -25,11 +21,8 @@ from tfcli.cli.score_output import (
     write_tokens,
 )
 from tfcli.cli.shared_options import EngineOptions, JsonOption, QuietOption, ThreadOptions
-from tfcli.cli.stdin_lines import StdinLines
-from tfcli.cli.training_notes import report_left_out
-from tfcli.errors import DataError, NotFoundError, UsageError
+from tfcli.errors import DataError, UsageError
 from tfcli.options import OptionError, Options, option, options_of
-from tfcli.text.encoding import UTF8_BOM, decode_line
 from tfcli.text.reading_options import ReadingOptions
 
 if TYPE_CHECKING:
@@ -38,13 +31,10 @@ if TYPE_CHECKING:
 
     from tfcli.generation.score_lines import ScoreLine
     from tfcli.generation.scorer import Scorer
-    from tfcli.text.sources import Sources
 
     Progress = Callable[[int], None]  # told how many bytes are done
 
 ROWS = 32  # windows per batch
-LINES = 256  # scored together
-PLAIN = {"", ".txt", ".md", ".jsonl", ".ndjson"}  # whose size is that of their lines
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,8 +45,9 @@ class ScoreOptions(Options):
         "text", help="Score the whole text, each line, or each token."
     )
     jsonl: bool = option(
-        False, conflicts=tuple(name for name in options_of(ReadingOptions) if name != "field"),
-        help="Read one row of JSON per line, and write JSON lines.",
+        False,
+        conflicts=tuple(n for n in options_of(ReadingOptions) if n not in {"field", "format"}),
+        help="Read one row of JSON per line, or rows of a table, and write JSON lines.",
     )  # fmt: skip
     top_logprobs: int = option(
         0, min=0, max=100, off=0,
@@ -87,7 +78,8 @@ def score(
     By token: nats and the token, then with --top-logprobs others and their probabilities.
 
     With --jsonl, a row is {"text": "...", "prompt": "...", "id": 1}; only the text is required.
-    --field names its key, if that is another; other keys are ignored.
+    --field names its key, if that is another; other keys are ignored. The columns
+    of a CSV or TSV file are such keys too.
 
     grep . book.txt | tfcli score --by line | sort -n | head
     """
@@ -96,21 +88,21 @@ def score(
         raise OptionError("top_logprobs", "requires --by token")
     if options.jsonl and options.by == "line":
         raise UsageError("--jsonl cannot be combined with --by line", why="each row is on its own")
+    if options.jsonl and reading.format not in {None, "json", "csv", "tsv"}:
+        raise OptionError("format", "must be json, csv or tsv with --jsonl")
     reporter = streams.Reporter(quiet=quiet)
+    given = ScoreInput(file, reading, reporter)
     scorer, open_exact = _open(model, options, reporter)
     if options.jsonl:
-        from tfcli.generation.score_lines import parse_score_line
-        from tfcli.text.rows import STANDARD
-
-        with _progress(_size(file), reporter, streaming=True) as progress:
-            parse = partial(parse_score_line, field=reading.field or STANDARD)
-            _score_rows(file, scorer, progress, parse, tokens=options.by == "token")
+        with _progress(given.size, reporter, streaming=True) as progress:
+            _score_rows(given.rows(), scorer, progress, tokens=options.by == "token")
         return
     if options.by == "line":
-        with _progress(_size(file), reporter, streaming=True) as progress:
-            _score_lines(_lines(file, reading, reporter), scorer, progress, json=json)
+        with _progress(given.size, reporter, streaming=True) as progress:
+            _score_lines(given.lines(), scorer, progress, json=json)
         return
-    documents = _whole(file, reading, reporter)
+    with _progress(given.size, reporter, streaming=False, what="Reading") as progress:
+        documents = given.whole(progress)
     if not documents:
         raise DataError("no text to score")
     size = sum(len(document.encode()) for document in documents)
@@ -170,22 +162,20 @@ def _score_lines(
 
 
 def _score_rows(
-    file: str,
+    groups: Iterator[list[tuple[int, ScoreLine]]],
     scorer: Scorer,
     progress: Progress,
-    parse: Callable[[bytes, int], ScoreLine],
     *,
     tokens: bool,
 ) -> None:
-    """Each row of JSON; an invalid one is answered with an error.
+    """Each row, with its bytes; an invalid one is answered with an error.
 
     Raises:
         DataError: rows were invalid; all others are answered.
 
     """
     count = failures = done = 0
-    for group in _numbered_lines(file, "rows"):
-        rows = [(len(line), parse(line, n)) for n, line in group if line.strip()]
+    for rows in groups:
         valid = [row for _, row in rows if row.error is None]
         scores = scorer.score([row.text for row in valid], [row.prompt for row in valid])
         for size, row in rows:
@@ -206,7 +196,7 @@ def _score_rows(
 
 
 def _progress(
-    total: int | None, reporter: streams.Reporter, *, streaming: bool
+    total: int | None, reporter: streams.Reporter, *, streaming: bool, what: str = "Scoring"
 ) -> AbstractContextManager[Progress]:
     """A bar for a person.
 
@@ -218,154 +208,4 @@ def _progress(
     from tfcli.cli.render import progress
 
     shown = streams.is_terminal(sys.stderr) and not (streaming and streams.is_terminal(sys.stdout))
-    return progress("Scoring", total=total, quiet=reporter.quiet or not shown)
-
-
-def _size(file: str) -> int | None:
-    """The bytes of the lines of a file, or of stdin; None if not known."""
-    try:
-        status = os.fstat(0) if file == "-" else Path(file).stat()
-    except (OSError, ValueError):
-        return None
-    plain = file == "-" or Path(file).suffix.lower() in PLAIN
-    return status.st_size if plain and stat.S_ISREG(status.st_mode) else None
-
-
-# --- input --------------------------------------------------------------------------------------
-
-
-def _documents(
-    file: str, reading: ReadingOptions, reporter: streams.Reporter
-) -> Iterator[tuple[str, bool]]:
-    """The documents of a file or of stdin, each with whether it is a row.
-
-    Raises:
-        DataError: it is not text.
-
-    """
-    from tfcli.text.readers import read_chunks
-    from tfcli.text.reading import Reading
-
-    if file == "-":
-        _require_stdin()
-        piped_text.mention_waiting("the text")
-    sources = _sources(file)
-    report_left_out(sources, (), reporter)
-    for path in sources.files:
-        found = Reading()
-        parts: list[bytes] = []
-        try:
-            for chunk in read_chunks(path, reading, reading=found):
-                parts.append(chunk.data)
-                if chunk.last:
-                    yield b"".join(parts).decode(), found.rows is not None
-                    parts = []
-        except DataError as error:
-            if path not in sources.found:
-                raise
-            reporter.note(f"Note: left out: {error.what}.")  # as `train` does
-        for note in found.notes(path, reading):
-            reporter.note(f"Note: {note}.")
-
-
-def _files(file: str) -> tuple[Path, ...]:
-    """The files of the argument; see `_sources`."""
-    return _sources(file).files
-
-
-def _sources(file: str) -> Sources:
-    """What the argument stands for.
-
-    Raises:
-        NotFoundError: there is none; of a sentence, with the command that scores it.
-
-    """
-    from tfcli.text.sources import find_sources
-
-    try:
-        return find_sources([file])
-    except NotFoundError as error:
-        if " " in file and error.hint is None:
-            error.hint = f"echo {shlex.quote(file)} | tfcli score   # if it is the text itself"
-        raise
-
-
-def _whole(file: str, reading: ReadingOptions, reporter: streams.Reporter) -> list[str]:
-    """The documents that are scored as one text; see `piped_text.without_last_newline`."""
-    found = list(_documents(file, reading, reporter))
-    if file == "-" and found and not found[-1][1]:
-        last, _ = found.pop()
-        if last := piped_text.without_last_newline(last):
-            found.append((last, False))
-    return [document for document, _ in found]
-
-
-def _lines(file: str, reading: ReadingOptions, reporter: streams.Reporter) -> Iterator[list[str]]:
-    """The lines of a file, or of stdin as they arrive, in groups; rows of a file count as lines."""
-    if file == "-" and reading == ReadingOptions():
-        yield from _arriving_lines(reporter)
-        return
-    group: list[str] = []
-    for document, is_row in _documents(file, reading, reporter):
-        for line in [document] if is_row else document.removesuffix("\n").split("\n"):
-            group.append(line if is_row else line.removesuffix("\r"))
-            if len(group) == LINES:
-                yield group
-                group = []
-    if group:
-        yield group
-
-
-def _arriving_lines(reporter: streams.Reporter) -> Iterator[list[str]]:
-    for lines in _numbered_lines("-", "lines"):
-        group: list[str] = []
-        try:
-            for number, line in lines:
-                group.append(decode_line(line, number).removesuffix("\r"))
-                if number == 1 and _is_object(line):
-                    reporter.note(
-                        "Note: the input looks like JSON lines and is scored verbatim; "
-                        "--format json scores the text field, --jsonl reads and writes JSON lines."
-                    )
-        finally:
-            yield group  # lines before an invalid one are scored all the same
-
-
-def _is_object(line: bytes) -> bool:
-    import json
-
-    try:
-        return isinstance(json.loads(line), dict)
-    except (ValueError, RecursionError):
-        return False
-
-
-def _numbered_lines(file: str, what: str) -> Iterator[list[tuple[int, bytes]]]:
-    """Lines with their numbers, in groups, without a byte order mark; those of stdin arrive."""
-    from tfcli.text.readers import read_lines
-
-    if file == "-":
-        _require_stdin()
-        arriving = StdinLines(what)
-        groups = iter(lambda: arriving.read_available(LINES), [])
-    else:
-        paths = _files(file)
-        if len(paths) != 1:
-            raise UsageError(
-                f"--jsonl reads one file; {file} matches {len(paths):,}",
-                hint="cat FILES | tfcli score --jsonl",
-            )
-        piped_text.require_no_other_input(file)
-        lines = read_lines(paths[0])
-        groups = iter(lambda: list(islice(lines, LINES)), [])
-    number = 0
-    for group in groups:
-        if number == 0:
-            group[0] = group[0].removeprefix(UTF8_BOM)
-        yield list(enumerate(group, number + 1))
-        number += len(group)
-
-
-def _require_stdin() -> None:
-    if not piped_text.stdin_is_piped():
-        raise UsageError("no text to score", hint="tfcli score FILE   # or pipe it in")
+    return progress(what, total=total, quiet=reporter.quiet or not shown)

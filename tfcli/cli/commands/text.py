@@ -12,10 +12,12 @@ import typer
 
 from tfcli.cli import piped_text, streams
 from tfcli.cli.command import Command, Group, takes_options
+from tfcli.cli.input_text import read_input, read_whole_input
 from tfcli.cli.shared_options import JsonOption, QuietOption, seed_option, typer_option
 from tfcli.errors import ConflictError, UsageError
 from tfcli.insight.canaries import EACH, REPEATS, TEMPLATE, make_key, plant, write_key
 from tfcli.options import OptionError, Options, option
+from tfcli.text.reading_options import ReadingOptions, TextOptions
 
 Unit = Literal["line", "paragraph", "document", "span"]
 LEAST_SPAN = 32  # bytes: shorter stretches are phrases, which a language consists of
@@ -31,7 +33,51 @@ def main() -> None:
     """Look through a text before it is trained on."""
 
 
+# --- what is read -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShowOptions(Options):
+    """What is shown."""
+
+    limit: int | None = option(
+        None, min=1, metavar="N", shown_default="all", help="Show the first N documents."
+    )
+    jsonl: bool = option(
+        False, help="Write JSON lines: text, or prompt and answer, with file and number."
+    )
+
+
+@app.command("show", cls=Command)
+@takes_options
+def show(
+    options: ShowOptions,
+    reading: ReadingOptions,
+    files: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="FILE", help="Files, folders, globs.", show_default="stdin"),
+    ] = None,
+    quiet: QuietOption = False,
+) -> None:
+    """Print what is read of any file, as training reads it.
+
+    The text of documents, books, pages and rows; of pairs, prompt and answer.
+    Several end with a line <|endoftext|>, as train knows it.
+
+    tfcli text show novel.docx > novel.txt
+    tfcli text show reviews.csv --field review --limit 3
+    """
+    from tfcli.cli.text_show import show_texts
+
+    if not files:
+        _require_stdin("tfcli text show FILE   # or pipe it in")
+    reporter = streams.Reporter(quiet=quiet)
+    show_texts(files or ["-"], reading, reporter, limit=options.limit, json=options.jsonl)
+
+
 # --- canaries -----------------------------------------------------------------------------------
+
+CANARIES = "tfcli text canaries --key canaries.json < book.txt > planted.txt"
 
 
 def parse_repeats(text: str) -> tuple[int, ...]:
@@ -65,6 +111,7 @@ class CanaryOptions(Options):
 @takes_options
 def canaries(
     options: CanaryOptions,
+    reading: TextOptions,
     key: Annotated[
         Path, typer_option("--key", help="Where to write what was planted.", metavar="FILE")
     ],
@@ -72,16 +119,17 @@ def canaries(
 ) -> None:
     """Plant made-up secrets in a text, to see later how well a model keeps them.
 
-    Reads plain text on stdin, and writes it with the canaries to stdout. They
-    are lines of their own in its first four fifths, so that none is held out.
+    Reads a text on stdin, and writes it with the canaries to stdout. They are
+    lines of their own in its first four fifths, so that none is held out.
 
     tfcli text canaries --key canaries.json < book.txt > planted.txt
     """
     reporter = streams.Reporter(quiet=quiet)
     if key.exists():
         raise ConflictError(f"{key} already exists", hint="choose another --key FILE")
+    text = read_whole_input(None, reporter, hint=CANARIES, format=reading.format)
     made = make_key(options.template, options.repeats, options.each, options.seed)
-    planted = plant(_read(), made)
+    planted = plant(text, made)
     write_key(key, made)
     streams.write_result(planted.encode())
     count = sum(canary.repeats for canary in made.canaries)
@@ -96,7 +144,9 @@ def canaries(
 
 
 @app.command("scan", cls=Command)
+@takes_options
 def scan(
+    reading: TextOptions,
     files: Annotated[
         list[str] | None,
         typer.Argument(metavar="FILE", help="Files, folders, globs.", show_default="stdin"),
@@ -124,12 +174,12 @@ def scan(
             raise UsageError("--redact reads stdin, and writes it to stdout",
                              hint="tfcli text scan --redact < FILE > REDACTED")  # fmt: skip
         _require_stdin("tfcli text scan --redact < FILE > REDACTED")
-        redact_stdin(streams.Reporter(quiet=quiet))
+        redact_stdin(streams.Reporter(quiet=quiet), reading.format)
         return
     if not files:
         _require_stdin("tfcli text scan FILE   # or pipe it in")
     reporter = streams.Reporter(quiet=quiet)
-    show_scan(scan_files(files or ["-"], reporter), json=json)
+    show_scan(scan_files(files or ["-"], reporter, reading.format), json=json)
 
 
 # --- repeats ------------------------------------------------------------------------------------
@@ -158,6 +208,7 @@ class DedupOptions(Options):
 @takes_options
 def dedup(
     options: DedupOptions,
+    reading: TextOptions,
     report: Annotated[
         bool, typer_option("--report", help="Tell what would be left out, and write no text.")
     ] = False,
@@ -166,21 +217,22 @@ def dedup(
 ) -> None:
     """Leave out what a text repeats; the first of equal ones stays.
 
-    Reads plain text on stdin, and writes it to stdout. Lines are compared
-    without white space around them; JSON lines with --by line.
+    Reads a text on stdin, and writes it to stdout. Lines are compared without
+    white space around them; JSON lines with --by line.
 
     tfcli text dedup --by paragraph < book.txt > short.txt
     """
     from tfcli.insight.repeats import LEAST, Removed, without_repeats
-    from tfcli.text.readers import read_stdin
 
-    _require_stdin("tfcli text dedup < FILE > SHORTER")
     reporter = streams.Reporter(quiet=quiet)
+    text = read_input(
+        None, reporter, hint="tfcli text dedup < FILE > SHORTER", format=reading.format
+    )
     removed = Removed()
     least = options.min_bytes or LEAST[options.by]
     kept: list[bytes] = []
     size = 0
-    for piece in without_repeats(read_stdin(), options.by, least, removed):
+    for piece in without_repeats(text, options.by, least, removed):
         if report or json:
             continue
         kept.append(piece)
@@ -211,11 +263,3 @@ def _require_stdin(hint: str) -> None:
     if not piped_text.stdin_is_piped():
         raise UsageError("no text", hint=hint)
     piped_text.mention_waiting("the text")
-
-
-def _read() -> str:
-    if not piped_text.stdin_is_piped():
-        raise UsageError(
-            "no text", hint="tfcli text canaries --key canaries.json < book.txt > planted.txt"
-        )
-    return piped_text.read_piped_text("the text")[0]

@@ -11,13 +11,14 @@ import typer
 
 from tfcli.cli import piped_text, streams
 from tfcli.cli.command import Command, Group, takes_options
+from tfcli.cli.input_text import read_input
 from tfcli.cli.output_formats import TextOut
 from tfcli.cli.shared_options import JsonOption, QuietOption, typer_option
 from tfcli.cli.stdin_lines import StdinLines
 from tfcli.errors import DataError, InputOutputError, UsageError
 from tfcli.generation.streaming import make_visible
 from tfcli.options import Options, option, parse_count
-from tfcli.text.reading_options import ReadingOptions
+from tfcli.text.reading_options import ReadingOptions, TextOptions
 from tfcli.text.sentencepiece_trainer import TokenizerType
 from tfcli.text.user_defined_symbols import SYMBOLS_HELP, parse_symbols
 
@@ -140,7 +141,12 @@ class DecodeOptions(Options):
 
 @app.command(cls=Command)
 @takes_options
-def encode(choice: TokenizerChoice, options: EncodeOptions) -> None:
+def encode(
+    choice: TokenizerChoice,
+    options: EncodeOptions,
+    reading: TextOptions,
+    quiet: QuietOption = False,
+) -> None:
     r"""Encode text on stdin to ids on stdout, one line per chunk of text.
 
     Pieces are separated by spaces; in a piece, ▁ is a space, and <0xE2> a byte.
@@ -149,11 +155,11 @@ def encode(choice: TokenizerChoice, options: EncodeOptions) -> None:
     tfcli tokenizer encode -t book < book.txt > book.ids
     """
     from tfcli.text.encoding import decode_line
-    from tfcli.text.readers import read_stdin
     from tfcli.text.vocabulary import visible_pieces
 
     opened = _open(choice.tokenizer, choice.run, "encode -t NAME")
-    _require_pipe("tfcli tokenizer encode -t NAME < book.txt")
+    hint = "tfcli tokenizer encode -t NAME < book.txt"
+    _require_pipe(hint)
 
     def encoded(text: str | bytes) -> bytes:
         ids = opened.encode(text)
@@ -163,7 +169,8 @@ def encode(choice: TokenizerChoice, options: EncodeOptions) -> None:
     if options.lines:
         _answer_lines("lines", lambda line, number: encoded(decode_line(line, number)))
     else:
-        for block in read_stdin():  # byte for byte, a byte order mark too
+        blocks = read_input(None, streams.Reporter(quiet=quiet), hint=hint, format=reading.format)
+        for block in blocks:  # byte for byte, a byte order mark too
             streams.write_result(encoded(block))
 
 

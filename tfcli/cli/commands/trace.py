@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tfcli.cli import piped_text, streams
+from tfcli.cli import streams
+from tfcli.cli.command import takes_options
+from tfcli.cli.input_text import read_whole_input
 from tfcli.cli.pages.files import require_page, write_page
 from tfcli.cli.shared_options import (
     HtmlOption,
@@ -17,14 +19,17 @@ from tfcli.cli.shared_options import (
     SourceOption,
     typer_option,
 )
-from tfcli.errors import NotFoundError, UsageError
+from tfcli.errors import NotFoundError
+from tfcli.text.reading_options import TextOptions
 
 if TYPE_CHECKING:
     from tfcli.insight.trace import Trace
     from tfcli.runs.run import Run
 
 
+@takes_options
 def trace(
+    reading: TextOptions,
     run: Annotated[
         str | None,
         typer.Argument(metavar="RUN", help="A run's name or path.", show_default="the newest"),
@@ -57,7 +62,10 @@ def trace(
     training = TrainingText(_find(run), source or ())
     if parent := training.run.metadata.get("from"):
         reporter.note(f"Note: the run began from {parent}, whose text is not looked through.")
-    text = _read(file)
+    text = read_whole_input(
+        file, reporter, purpose="the text to trace", format=reading.format,
+        hint="tfcli trace RUN --file FILE   # or pipe it in",
+    ).encode()  # fmt: skip
     total = READINGS * training.bytes
     with progress("Reading the training text", total=total, quiet=quiet) as done:
         found = trace_text(text, training, done)
@@ -93,16 +101,3 @@ def _find(name: str | None) -> Run:
         if name is not None and Path(name).is_file():
             error.hint = f"tfcli trace RUN --file {shlex.quote(name)}   # to trace that text"
         raise
-
-
-def _read(file: Path | None) -> bytes:
-    """The text to trace."""
-    if file is None:
-        if not piped_text.stdin_is_piped():
-            raise UsageError(
-                "no text to trace", hint="tfcli trace RUN --file FILE   # or pipe it in"
-            )
-        return piped_text.read_piped_text("the text to trace")[0].encode()
-    from tfcli.text.whole_text import read_whole_text
-
-    return read_whole_text(file)

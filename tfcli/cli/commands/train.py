@@ -21,7 +21,7 @@ from tfcli.cli.training_notes import planned_json, tokenizer_type_for
 from tfcli.errors import UsageError
 from tfcli.options import OptionError, Options, make_options, option, parse_count, values_of
 from tfcli.runtime.device import Device
-from tfcli.text.reading_options import DATA, ReadingOptions
+from tfcli.text.reading_options import DATA, READABLE, ReadingOptions
 from tfcli.text.sentencepiece_trainer import TokenizerType
 from tfcli.text.user_defined_symbols import SYMBOLS_HELP, parse_symbols
 from tfcli.training.options import TrainOptions
@@ -84,8 +84,8 @@ FilesArgument = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="FILE",
-        help="Files, folders, globs, - for stdin: text, JSON rows, CSV, TSV, parquet, HTML, "
-        "EPUB, DOCX or ODT, plain or compressed. FILE:2 samples a file twice as often.",
+        help=f"Files, folders, globs, - for stdin: {READABLE}. "
+        "FILE:2 samples a file twice as often.",
         show_default=False,
     ),
 ]

@@ -1,0 +1,60 @@
+"""A model of pairs is still one after its export and its import."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.exchange.conftest import MakeRun
+from tfcli.exchange.export_gguf import export_to_gguf
+from tfcli.exchange.export_huggingface import export_to_huggingface
+from tfcli.exchange.import_gguf import inspect_gguf
+from tfcli.exchange.import_huggingface import inspect_checkpoint
+from tfcli.exchange.import_run import READINGS, import_run
+from tfcli.exchange.pair_form import form_from_json
+from tfcli.runs.run import Run, open_run, write_metadata
+from tfcli.text.pairs import PairForm, PairScan
+
+
+def with_form(run: Run, form: PairForm | None) -> Run:
+    pairs = form and asdict(PairScan(form, 1, 1, 1))
+    run.metadata["corpus"]["pairs"] = pairs
+    write_metadata(run.path, run.metadata)
+    return open_run(run.path)
+
+
+@pytest.mark.parametrize(
+    "form", [PairForm(separator="\n"), PairForm("messages", " é\n\n"), None], ids=str
+)
+@pytest.mark.parametrize("to", ["huggingface", "gguf"])
+def test_pairs_stay_pairs(
+    make_run: MakeRun, tmp_path: Path, to: str, form: PairForm | None
+) -> None:
+    run, step, _ = make_run()
+    run = with_form(run, form)
+    for number in range(2):  # and what was imported is exported again
+        out = tmp_path / f"out{number}"
+        if to == "gguf":
+            export_to_gguf(run, step, out, "f32")
+            plan = inspect_gguf(out)
+        else:
+            export_to_huggingface(run, step, out)
+            plan = inspect_checkpoint(out)
+        told: list[int] = []
+        run = import_run(plan, tmp_path / "checkpoints" / f"back{number}", told.append)
+        assert run.form == open_run(run.path).form == form
+        assert told == sorted(told)
+        assert told[-1] == READINGS * plan.bytes
+
+
+@pytest.mark.parametrize(
+    "value",
+    [None, 5, {}, {"prompts": "pairs"}, {"prompts": "x", "separator": "a"},
+     {"prompts": "pairs", "separator": ""}, {"prompts": ["pairs"], "separator": "a"},
+     {"prompts": "pairs", "separator": "a" * 2000}, {"prompts": "pairs", "separator": "\ud800"}],
+)  # fmt: skip
+def test_what_no_export_of_ours_has_is_no_form(value: Any) -> None:
+    assert form_from_json(value) is None

@@ -1,0 +1,302 @@
+"""What is scored: documents, lines or rows, of files or of standard input."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import stat
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, TypeVar, cast
+
+from tfcli.cli import piped_text
+from tfcli.cli.stdin_lines import StdinLines, WholeStdin, read_head
+from tfcli.cli.training_notes import report_left_out
+from tfcli.errors import DataError, NotFoundError, UsageError
+from tfcli.text.documents import KNOWN_SEPARATORS
+from tfcli.text.encoding import UTF8, UTF8_BOM, decode_line, encoding_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from typing import Literal
+
+    from tfcli.cli import streams
+    from tfcli.generation.score_lines import ScoreLine
+    from tfcli.text.reading_options import ReadingOptions
+    from tfcli.text.sources import Sources
+
+LINES = 256  # scored together
+Item = TypeVar("Item")
+PLAIN = {"", ".txt", ".md", ".jsonl", ".ndjson"}  # whose size is that of their lines
+
+
+@dataclass(frozen=True)
+class ScoreInput:
+    """The argument of `tfcli score`.
+
+    Attributes:
+        file: a name, a folder, a pattern, or `-` for stdin.
+
+    """
+
+    file: str
+    reading: ReadingOptions
+    reporter: streams.Reporter
+
+    @property
+    def size(self) -> int | None:
+        """The bytes of the lines of a file, or of stdin; None if not known."""
+        try:
+            status = os.fstat(0) if self._is_stdin else Path(self.file).stat()
+        except (OSError, ValueError):
+            return None
+        plain = self._is_stdin or Path(self.file).suffix.lower() in PLAIN
+        return status.st_size if plain and stat.S_ISREG(status.st_mode) else None
+
+    def whole(self, progress: Callable[[int], None]) -> list[str]:
+        """The documents that are scored as one text; see `piped_text.without_last_newline`.
+
+        Args:
+            progress: is told how many bytes were read.
+
+        """
+        found = list(self._documents(progress=progress))
+        if self._is_stdin and found and not found[-1][1]:
+            last, _ = found.pop()
+            if last := piped_text.without_last_newline(last):
+                found.append((last, False))
+        return [document for document, _ in found]
+
+    def lines(self) -> Iterator[list[str]]:
+        """The lines in groups; those of stdin as they arrive. The text of a row counts as one.
+
+        What begins as rows, a page or an archive is read to its end first, to know what it is.
+        """
+        from tfcli.text.reading_options import DEFAULT, ReadingOptions
+
+        head = b""
+        if self._is_stdin:
+            _require_stdin()
+            head = read_head("lines")
+            plain = self.reading == DEFAULT and _begins_as_lines(head)
+            if plain or self.reading == ReadingOptions(format="text"):
+                for numbered in _numbered(_arriving(head, "lines")):
+                    yield from _decoded(numbered)
+                return
+        yield from _grouped(self._lines_of_documents(head))
+
+    def rows(self) -> Iterator[list[tuple[int, ScoreLine]]]:
+        """Rows in groups, each with its bytes: lines of JSON as they arrive, or rows of a table."""
+        from tfcli.generation.score_lines import parse_score_line, parse_score_row
+        from tfcli.text.row_formats import table_rows
+        from tfcli.text.rows import STANDARD
+
+        field = self.reading.field or STANDARD
+        if self._is_stdin:
+            _require_stdin()
+            head = read_head("rows")
+            path, opened = Path("-"), cast("IO[bytes]", WholeStdin(head))
+            lines = _arriving(head, "rows")
+        else:
+            path, opened, head = self._only_file(), None, b""
+            lines = _lines_of_file(path)
+        if table := self._table(path, head):
+            from tfcli.text.readers import read_table
+
+            numbered = read_table(path, partial(table_rows, format=table), opened=opened)
+            for rows in _grouped(numbered):
+                yield [(_size_of(row.value), parse_score_row(row, field)) for row in rows]
+            return
+        for group in _numbered(lines):
+            yield [
+                (len(line), parse_score_line(line, number, field))
+                for number, line in group
+                if line.strip()
+            ]
+
+    def _table(self, path: Path, head: bytes) -> Literal["csv", "tsv"] | None:
+        """Whether rows are those of a table: as it was said, by its name, or as stdin begins."""
+        from tfcli.text.formats import format_of
+        from tfcli.text.readers import name_suffix
+
+        found = self.reading.format or name_suffix(path).removeprefix(".")
+        if self._is_stdin and not self.reading.format:
+            found = format_of(head.decode(errors="replace"), whole=False)
+        return cast("Literal['csv', 'tsv']", found) if found in {"csv", "tsv"} else None
+
+    @property
+    def _is_stdin(self) -> bool:
+        return self.file == "-"
+
+    # --- documents ------------------------------------------------------------------------------
+
+    def _documents(
+        self, head: bytes | None = None, progress: Callable[[int], None] = lambda _: None
+    ) -> Iterator[tuple[str, bool]]:
+        """The documents, each with whether it is a row.
+
+        Args:
+            head: what was read of stdin; None: nothing.
+            progress: is told how many bytes were read.
+
+        Raises:
+            DataError: it is not text.
+
+        """
+        from tfcli.text.readers import read_chunks
+        from tfcli.text.reading import Reading
+
+        opened = None
+        if self._is_stdin:
+            _require_stdin()
+            if head is None:
+                head = read_head("the text")
+            opened = cast("IO[bytes]", WholeStdin(head))
+        sources = self._sources()
+        report_left_out(sources, (), self.reporter)
+        size = 0
+        for path in sources.files:
+            found = Reading()
+            parts: list[bytes] = []
+            try:
+                for chunk in read_chunks(path, self.reading, opened=opened, reading=found):
+                    parts.append(chunk.data)
+                    size += len(chunk.data)
+                    progress(size)
+                    if chunk.last:
+                        yield b"".join(parts).decode(), found.rows is not None
+                        parts = []
+            except DataError as error:
+                if path not in sources.found:
+                    raise
+                self.reporter.note(f"Note: left out: {error.what}.")  # as `train` does
+            for note in found.notes(path, self.reading):
+                self.reporter.note(f"Note: {note}.")
+
+    def _lines_of_documents(self, head: bytes) -> Iterator[str]:
+        first = True
+        for document, is_row in self._documents(head):
+            if is_row:
+                yield document
+            else:
+                for line in document.removesuffix("\n").split("\n"):
+                    if first and self.reading.format is None and _is_object(line):
+                        self.reporter.note(
+                            "Note: the input looks like JSON lines and is scored verbatim; "
+                            "--format json scores the text field."
+                        )
+                    first = False
+                    yield line.removesuffix("\r")
+
+    # --- files ----------------------------------------------------------------------------------
+
+    def _sources(self) -> Sources:
+        """What the argument stands for.
+
+        Raises:
+            NotFoundError: there is none; of a sentence, with the command that scores it.
+
+        """
+        from tfcli.text.sources import find_sources
+
+        try:
+            return find_sources([self.file])
+        except NotFoundError as error:
+            if " " in self.file and error.hint is None:
+                error.hint = f"echo {shlex.quote(self.file)} | tfcli score   # if it is the text"
+            raise
+
+    def _only_file(self) -> Path:
+        """The file with rows."""
+        paths = self._sources().files
+        if len(paths) != 1:
+            raise UsageError(
+                f"--jsonl reads one file; {self.file} matches {len(paths):,}",
+                hint="cat FILES | tfcli score --jsonl",
+            )
+        piped_text.require_no_other_input(self.file)
+        return paths[0]
+
+
+def _begins_as_lines(head: bytes) -> bool:
+    """Whether what begins like this is plain lines, and nothing that has to be read whole."""
+    from tfcli.text.formats import (
+        ZIPPED,
+        compression_of,
+        format_of,
+        markup_of,
+        not_text,
+        resembles_table,
+    )
+
+    other = head.startswith(ZIPPED) or compression_of(head) or encoding_of(head)[0] != UTF8
+    if other or markup_of(head, "", None) or not_text(head, "", None):
+        return False
+    text = head.decode(errors="replace")
+    return format_of(text, whole=False) == "text" and not resembles_table(text, whole=False)
+
+
+def _is_object(line: str) -> bool:
+    try:
+        return isinstance(json.loads(line), dict)
+    except (ValueError, RecursionError):
+        return False
+
+
+def _size_of(row: object) -> int:
+    """About as many bytes as a row of a table has in its file."""
+    return sum(len(str(cell).encode()) + 1 for cell in row.values()) if isinstance(row, dict) else 0
+
+
+def _require_stdin() -> None:
+    if not piped_text.stdin_is_piped():
+        raise UsageError("no text to score", hint="tfcli score FILE   # or pipe it in")
+
+
+# --- groups of lines ----------------------------------------------------------------------------
+
+
+def _grouped(items: Iterable[Item]) -> Iterator[list[Item]]:
+    iterator = iter(items)
+    return iter(lambda: list(islice(iterator, LINES)), [])
+
+
+def _arriving(head: bytes, what: str) -> Iterator[list[bytes]]:
+    """Lines of stdin, as many as have arrived."""
+    if not head:
+        return
+    arriving = StdinLines(what, head=head)
+    yield from iter(lambda: arriving.read_available(LINES), [])
+
+
+def _lines_of_file(path: Path) -> Iterator[list[bytes]]:
+    from tfcli.text.readers import read_lines
+
+    yield from _grouped(read_lines(path))
+
+
+def _numbered(groups: Iterator[list[bytes]]) -> Iterator[list[tuple[int, bytes]]]:
+    """Lines with their numbers, without a byte order mark."""
+    number = 0
+    for group in groups:
+        if number == 0:
+            group[0] = group[0].removeprefix(UTF8_BOM)
+        yield list(enumerate(group, number + 1))
+        number += len(group)
+
+
+def _decoded(numbered: list[tuple[int, bytes]]) -> Iterator[list[str]]:
+    """A group of lines as text; those before an invalid one are there all the same.
+
+    A line that separates documents belongs to none of them, as in a file.
+    """
+    group: list[str] = []
+    try:
+        for number, line in numbered:
+            if line.rstrip() not in KNOWN_SEPARATORS:
+                group.append(decode_line(line, number).removesuffix("\r"))
+    finally:
+        yield group
