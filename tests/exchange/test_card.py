@@ -73,6 +73,14 @@ def test_what_was_not_measured_in_each_session_is_estimated(make_run: MakeRun) -
     assert energy["co2_g"] == pytest.approx(0.5)
 
 
+def test_sessions_of_earlier_releases_are_not_passed_over(make_run: MakeRun) -> None:
+    run, step, _ = make_run()
+    for event in ("Saved", "Saved", "Stopped"):  # of one that recorded nothing
+        append_metrics(run.path, {"event": event, "step": 1})
+    use(run, "second", 10.0, 100.0)
+    assert "| left out | sessions of an earlier release" in to_markdown(make_card(run, step))
+
+
 def test_a_gpu_that_does_not_count_is_not_left_unsaid(make_run: MakeRun) -> None:
     run, step, _ = make_run()
     run.metadata["machine"] = {"device": "NVIDIA A100"}

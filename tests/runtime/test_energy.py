@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from tfcli.runtime.energy import EnergyMeter, zone_counters
+from tfcli.runtime.energy import NVML, EnergyMeter, GpuCounter, zone_counters
 
 RANGE = 262_143_328_850  # millionths of a joule, after which real ones begin anew
 
@@ -62,3 +65,36 @@ def test_processor_time_is_that_of_this_process() -> None:
     before = meter.read().processor_seconds
     sum(range(200_000))
     assert meter.read().processor_seconds > before >= 0
+
+
+DRIVER = """
+static unsigned long long millijoules = 5000;
+int nvmlInit_v2(void) { return 0; }
+int nvmlDeviceGetHandleByUUID(const char *uuid, void **device) {
+    const char *known = "GPU-1-2";
+    while (*known && *known == *uuid) { known++; uuid++; }
+    *device = &millijoules;
+    return *known || *uuid ? 6 : 0;  /* NVML_ERROR_NOT_FOUND */
+}
+int nvmlDeviceGetTotalEnergyConsumption(void *device, unsigned long long *energy) {
+    *energy = *(unsigned long long *)device;
+    *(unsigned long long *)device += 1500;
+    return 0;
+}
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux" or shutil.which("cc") is None, reason="needs cc")
+def test_a_gpu_counts_as_its_driver_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A library with the functions of NVML, whose GPU takes 1.5 J between two questions."""
+    (tmp_path / "nvml.c").write_text(DRIVER)
+    library = tmp_path / "libnvidia-ml.so"
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", library, tmp_path / "nvml.c"], check=True)
+    monkeypatch.setitem(NVML, "linux", str(library))
+    counter = GpuCounter("1-2")
+    assert [counter.joules(), counter.joules()] == [1.5, 3.0]
+    with pytest.raises(OSError, match="returned 6"):
+        GpuCounter("1-3")
+    monkeypatch.setitem(NVML, "linux", str(tmp_path / "missing.so"))
+    with pytest.raises(OSError, match="missing"):
+        GpuCounter("1-2")

@@ -34,8 +34,9 @@ def write_groups(groups: Sequence[GroupLoss], name: str, step: int, by: str | No
     headings = [by or "source", "nats/byte", "x lowest", "tokens/byte", "documents", "bytes"]
     rows = [
         [
-            group.name + " *" * group.few, _interval(group.nats_per_byte, 3), f"{group.ratio:.2f}",
-            f"{group.tokens_per_byte.value:.3f}", f"{group.documents:,}", f"{group.bytes:,}",
+            shortened(group.name) + " *" * group.few, _interval(group.nats_per_byte, 3),
+            f"{group.ratio:.2f}", f"{group.tokens_per_byte.value:.3f}", f"{group.documents:,}",
+            f"{group.bytes:,}",
         ]
         for group in groups
     ]  # fmt: skip
@@ -43,6 +44,11 @@ def write_groups(groups: Sequence[GroupLoss], name: str, step: int, by: str | No
     show_table(headings, rows, spare=["bytes", "documents", "tokens/byte"])
     for paragraph in notes(groups):
         streams.write_result("".join(f"{line}\n" for line in ("", *wrapped(paragraph))).encode())
+
+
+def shortened(name: str, most: int = 40) -> str:
+    """A name that leaves room for figures beside it."""
+    return name if len(name) <= most else f"{name[: most - 1]}…"
 
 
 def notes(groups: Sequence[GroupLoss]) -> list[str]:

@@ -180,11 +180,13 @@ def _held_out(step: ValidStep) -> Facts | None:
 
 def _energy(run: Run, about: About) -> Facts | None:
     """What all sessions of a run took; None where it was not recorded, as in earlier releases."""
-    sessions = {
-        row["session"]: row
-        for row in read_metrics(run.path)
-        if row.get("event") == "EnergyUsed" and isinstance(row.get("session"), str)
-    }
+    sessions: dict[str, Facts] = {}
+    saved_before = 0  # checkpoints; each is followed by what was used until then
+    for row in read_metrics(run.path):
+        if row.get("event") == "EnergyUsed" and isinstance(row.get("session"), str):
+            sessions[row["session"]] = row
+        elif row.get("event") == "Saved" and not sessions:
+            saved_before += 1
     if not sessions:
         return None
     seconds = _sum(sessions, "processor_seconds") or 0.0
@@ -196,6 +198,7 @@ def _energy(run: Run, about: About) -> Facts | None:
     machine = run.metadata.get("machine") or {}
     return {
         "sessions": len(sessions),
+        "is_whole": saved_before <= 1,
         "processor_seconds": seconds,
         "processor_joules": joules,
         "is_estimate": watts is not None,

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 SMALL = 1_000_000_000  # weights, below which a model does nothing well but go on with a text
 MOST_SOURCES = 20  # that are named
+MOST_GROUPS = 20
+UNKNOWN_TEXT = "cannot be audited: the training text is not known"
 NOT_AUDITED = "not audited: `tfcli audit {kind} RUN`"
 
 
@@ -36,7 +38,7 @@ def describe_card(card: Facts) -> list[Section]:
     sections = [_about(card), _model(card)]
     if card["text"]:
         sections += [_text(card["text"], card["from"]), _training(card["training"])]
-    sections += [_held_out(card), _audits(card["audits"])]
+    sections += [_held_out(card), _audits(card)]
     if not card["imported"]:
         sections.append(_energy(card["energy"]))
     return [*sections, Section("Not good for", text=limits(card))]
@@ -144,12 +146,13 @@ def _held_out(card: Facts) -> Section:
 # --- audits -------------------------------------------------------------------------------------
 
 
-def _audits(audits: Facts) -> Section:
+def _audits(card: Facts) -> Section:
     facts, stale = {}, []
     said = {"memory": _memory, "bias": _bias, "groups": _groups}
-    for kind, audit in audits.items():
+    for kind, audit in card["audits"].items():
         if audit is None:
-            facts[kind] = NOT_AUDITED.format(kind=kind)
+            unknown = kind == "memory" and card["text"] is None
+            facts[kind] = UNKNOWN_TEXT if unknown else NOT_AUDITED.format(kind=kind)
             continue
         facts |= said[kind](audit["figures"])
         if not audit["is_current"]:
@@ -196,13 +199,15 @@ def _interval(estimate: Facts) -> str:
 
 def _groups(figures: Facts) -> dict[str, str]:
     facts = {}
-    for group in figures["groups"]:
+    for group in figures["groups"][:MOST_GROUPS]:
         loss, tokens = group["nats_per_byte"], group["tokens_per_byte"]
         known = "" if loss["low"] is None else f" ({loss['low']:.3f} to {loss['high']:.3f})"
         facts[f"loss, {group['name']}"] = (
             f"{loss['value']:.3f}{known} nats per byte, {group['ratio']:.2f} times the lowest; "
             f"{tokens['value']:.3f} tokens per byte; {group['bytes']:,} bytes"
         )
+    if (more := len(figures["groups"]) - MOST_GROUPS) > 0:
+        facts["more groups, with higher losses"] = f"{more:,}"
     return facts
 
 
@@ -229,6 +234,8 @@ def _energy(energy: Facts | None) -> Section:
             f"{energy['co2_g']:,.3g} g, at {energy['grid_g_per_kwh']:g} g per kWh as stated "
             "by the author"
         )
+    if not energy["is_whole"]:
+        facts["left out"] = "sessions of an earlier release, which recorded none"
     facts["what of"] = "training alone, all sessions; without tokenizer, memory, cooling, supply"
     return Section("Energy", facts)
 

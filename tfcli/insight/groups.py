@@ -19,7 +19,8 @@ import numpy as np
 from tfcli.errors import DataError
 from tfcli.generation.scoring import score
 from tfcli.insight.statistics import ratio_interval
-from tfcli.text.readers import read_chunks
+from tfcli.text.encoding import STANDARD_INPUT
+from tfcli.text.readers import STDIN, read_chunks
 from tfcli.text.reading import Reading
 
 if TYPE_CHECKING:
@@ -161,7 +162,8 @@ def read_pieces(
 def _names(sources: Sequence[Path]) -> dict[Path, str]:
     """What to call each file: its name, or its path where several have that name."""
     names = [source.name for source in sources]
-    return {s: str(s) if names.count(s.name) > 1 else s.name for s in sources}
+    called = {s: str(s) if names.count(s.name) > 1 else s.name for s in sources}
+    return called | {STDIN: str(STANDARD_INPUT)}
 
 
 def _value(row: object, by: str) -> str | None:
