@@ -168,7 +168,7 @@ def test_a_card_is_markdown_in_a_pipe(audited: Shell) -> None:
     assert "| author | Ann Lee |" in text
     size = (audited.folder / "book.txt").stat().st_size
     assert re.search(rf"\| source 1 \| book.txt: {size:,} bytes, SHA-256 `[0-9a-f]{{64}}` \|", text)
-    assert re.search(r"\| processor \| [\d.,]+ kJ, (estimated|measured)", text)
+    assert re.search(r"\| processor \| [\d.]+ k?J, (estimated|measured)", text)
     assert "| CO2 |" in text
     assert done.err == "Kept in checkpoints/tale/about.json.\n"
     assert audited("runs", "card", "tale").out.decode() == text
@@ -176,6 +176,13 @@ def test_a_card_is_markdown_in_a_pipe(audited: Shell) -> None:
     assert card["license"] == "cc-by-4.0"
     assert card["energy"]["sessions"] == 1
     assert card["energy"]["processor_seconds"] > 0
+
+
+def test_a_license_that_has_no_name_elsewhere_is_mentioned(audited: Shell) -> None:
+    done = audited("runs", "card", "tale", "--license", "cc-by-4")
+    assert "has no license 'cc-by-4'; did you mean cc-by-4.0?" in done.err
+    assert "license: other\nlicense_name: " in done.out.decode()
+    assert audited("runs", "card", "tale", "--license", "").code == 0
 
 
 def test_wrong_words_for_a_card(audited: Shell) -> None:

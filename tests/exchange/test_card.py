@@ -66,7 +66,9 @@ def test_what_was_not_measured_in_each_session_is_estimated(make_run: MakeRun) -
     use(run, "second", 200.0, None)
     energy = make_card(run, step)["energy"]
     assert energy["processor_joules"] == 1200 * CORE_WATTS
-    assert "estimated: 1,200 processor seconds at 10 W a core" in to_markdown(make_card(run, step))
+    text = to_markdown(make_card(run, step))
+    assert "| processor | 12.0 kJ, estimated: 1,200 processor seconds at 10 W a core" in text
+    assert "| together | 3.33 Wh |" in text
     change_about(run.path, {"core_watts": 3.0, "grid_g_per_kwh": 500.0})
     energy = make_card(run, step)["energy"]
     assert energy["processor_joules"] == 3600

@@ -223,21 +223,33 @@ def _energy(energy: Facts | None) -> Section:
         if energy["is_estimate"]
         else "measured by the processor's own counters (RAPL), whatever else ran included"
     )
-    facts = {"processor": f"{energy['processor_joules'] / 1e3:,.1f} kJ, {how}"}
+    facts = {"processor": f"{_scaled(energy['processor_joules'], 'J')}, {how}"}
     if energy["gpu_joules"] is not None:
-        facts["GPU"] = f"{energy['gpu_joules'] / 1e3:,.1f} kJ, measured by its driver (NVML)"
+        facts["GPU"] = f"{_scaled(energy['gpu_joules'], 'J')}, measured by its driver (NVML)"
     elif energy["gpu_unknown"]:
         facts["GPU"] = "not known, and not included"
-    facts["together"] = f"{energy['kwh']:.3g} kWh"
+    facts["together"] = _scaled(1000 * energy["kwh"], "Wh")
     if energy["co2_g"] is not None:
         facts["CO2"] = (
-            f"{energy['co2_g']:,.3g} g, at {energy['grid_g_per_kwh']:g} g per kWh as stated "
+            f"{_scaled(energy['co2_g'], 'g')}, at {energy['grid_g_per_kwh']:g} g per kWh as stated "
             "by the author"
         )
     if not energy["is_whole"]:
         facts["left out"] = "sessions of an earlier release, which recorded none"
-    facts["what of"] = "training alone, all sessions; without tokenizer, memory, cooling, supply"
+    facts["covers"] = "training; not the tokenizer, cooling, losses of the power supply"
     return Section("Energy", facts)
+
+
+def _scaled(amount: float, unit: str) -> str:
+    """`44.1 J`, `12 kWh`, `3.5 mg`: three digits."""
+    for prefix, size in (("M", 1e6), ("k", 1e3), ("", 1.0)):
+        if amount >= size:
+            return f"{amount / size:.{_decimals(amount / size)}f} {prefix}{unit}"
+    return f"{1000 * amount:.{_decimals(1000 * amount)}f} m{unit}"
+
+
+def _decimals(number: float) -> int:
+    return 0 if number >= 100 else 1 if number >= 10 else 2
 
 
 def limits(card: Facts) -> list[str]:

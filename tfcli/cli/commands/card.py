@@ -12,6 +12,7 @@ import typer
 from tfcli.cli import streams
 from tfcli.cli.command import takes_options
 from tfcli.cli.shared_options import JsonOption, QuietOption
+from tfcli.errors import closest_match
 from tfcli.options import Options, option
 
 MOST_WATTS, MOST_GRAMS = 1000.0, 10_000.0
@@ -68,7 +69,7 @@ def card(
     from tfcli.cli.card_output import show_card
     from tfcli.exchange.card import make_card
     from tfcli.exchange.card_words import describe_card, limits, origin
-    from tfcli.exchange.model_card import to_markdown
+    from tfcli.exchange.model_card import LICENSES, to_markdown
     from tfcli.runs.about import ABOUT, change_about
     from tfcli.runs.run import find_run
     from tfcli.runs.valid_steps import choose_step
@@ -79,6 +80,10 @@ def card(
     if said:
         change_about(found.path, said)
         reporter.note(f"Kept in {found.path / ABOUT}.")
+        if options.license and options.license.lower() not in LICENSES:
+            near = closest_match(options.license.lower(), sorted(LICENSES))
+            meant = f"; did you mean {near}?" if near else ""
+            reporter.note(f"Note: Hugging Face has no license {options.license!r}{meant}")
     step = choose_step(found, step_path, on_damaged=reporter.warn)
     made = make_card(found, step, on_damaged=reporter.warn)
     if json:
