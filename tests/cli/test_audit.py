@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 from pathlib import Path
@@ -192,16 +191,12 @@ def test_wrong_words_for_a_card(audited: Shell) -> None:
     assert audited("runs", "card", "nobody").code == 66
 
 
-@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="root may write everywhere")
-def test_an_audit_of_a_run_that_is_not_ours_is_shown_all_the_same(
-    audited: Shell, rows: str
-) -> None:
-    folder = audited.folder / "checkpoints/tale"
-    folder.chmod(0o500)
-    try:
-        done = audited("audit", "groups", "tale", rows)
-    finally:
-        folder.chmod(0o700)
-    assert done.code == 0
+def test_figures_that_cannot_be_kept_are_shown_all_the_same(audited: Shell, rows: str) -> None:
+    in_the_way = audited.folder / "checkpoints/tale/audit-groups.json"
+    in_the_way.unlink(missing_ok=True)
+    in_the_way.mkdir()
+    done = audited("audit", "groups", "tale", rows)
+    in_the_way.rmdir()
+    assert done.code == 0, done.err
     assert "warning:" in done.err
-    assert done.out
+    assert done.out.startswith(b"tale, step 60")

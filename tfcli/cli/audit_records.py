@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, Any
 
-from tfcli.errors import InputOutputError
+from tfcli.errors import TfcliError
 from tfcli.runs.source_names import source_name
 
 if TYPE_CHECKING:
@@ -21,23 +21,26 @@ if TYPE_CHECKING:
 def keep(
     run: Run, step: ValidStep, kind: Kind, figures: dict[str, Any], reporter: Reporter
 ) -> None:
-    """Keeps the figures with the run; where its folder is not ours to write, says so."""
+    """Keeps the figures with the run; where that cannot be, says so."""
     from tfcli.runs.audits import record_audit
 
     try:
         path = record_audit(run, step, kind, figures)
-    except InputOutputError as error:
+    except TfcliError as error:
         reporter.warn(error)
         return
     reporter.note(f"Kept in {path}, for tfcli runs card.")
 
 
 def file_sha256(path: Path) -> str | None:
-    """As `sha256sum` tells it; None for a pipe, which is gone."""
-    if not path.is_file():
-        return None
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    """As `sha256sum` tells it; None for a pipe, which is gone, and what cannot be read."""
+    try:
+        if path.is_file():
+            with path.open("rb") as file:
+                return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:  # whoever reads it says why
+        pass
+    return None
 
 
 def mention_known(run: Run, sources: Sequence[Path], reporter: Reporter) -> None:
