@@ -12,6 +12,7 @@ what is found is exact, and of pairs at the threshold at most MISSED are overloo
 
 from __future__ import annotations
 
+import hashlib
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 SHINGLE = 8  # bytes: as many as fit into a number, which is the shingle itself
 HASHES = 128
 MISSED = 0.01
-MAX_NEAR_TEXT = 64 << 20  # bytes; what is kept to compare with takes some ten times as much memory
+MAX_NEAR_TEXT = 16 << 20  # bytes; a unit that is kept takes some 3 kB of memory
 EXAMPLES = 10
 AT_ONCE = 8192  # shingles that are hashed together: 8 MB
 
@@ -113,13 +114,15 @@ class NearIndex:
         self._threshold = threshold
         self._rows, self._bands = choose_bands(threshold)
         self._texts: list[bytes] = []
-        self._buckets: dict[bytes, list[int]] = {}
+        self._first: dict[int, int] = {}  # key -> the first text that has it
+        self._others: dict[int, list[int]] = {}  # the rest, which most keys do not have
 
     def add(self, text: bytes) -> tuple[int, float] | None:
         """Adds a text, unless it nearly equals one: then that one's number and the similarity."""
         own = shingles(text)
         keys = self._keys(own)
-        candidates = {number for key in keys for number in self._buckets.get(key, ())}
+        candidates = {self._first[key] for key in keys if key in self._first}
+        candidates.update(number for key in keys for number in self._others.get(key, ()))
         best = max(
             ((jaccard(own, shingles(self._texts[number])), -number) for number in candidates),
             default=(0.0, 0),
@@ -127,16 +130,19 @@ class NearIndex:
         if candidates and best[0] >= self._threshold:
             return -best[1], best[0]
         for key in keys:
-            self._buckets.setdefault(key, []).append(len(self._texts))
+            if self._first.setdefault(key, len(self._texts)) != len(self._texts):
+                self._others.setdefault(key, []).append(len(self._texts))
         self._texts.append(text)
         return None
 
-    def _keys(self, own: Numbers) -> list[bytes]:
-        """A key for each band: its number, and the hashes in it."""
+    def _keys(self, own: Numbers) -> list[int]:
+        """A key for each band: of its number, and the hashes in it."""
         hashes = minhash(own)
         return [
-            bytes([band]) + hashes[band * self._rows : (band + 1) * self._rows].tobytes()
-            for band in range(self._bands)
+            int.from_bytes(
+                hashlib.blake2b(part.tobytes(), digest_size=8, key=bytes([band])).digest()
+            )
+            for band, part in enumerate(hashes[: self._rows * self._bands].reshape(-1, self._rows))
         ]
 
 

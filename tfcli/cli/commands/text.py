@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -19,7 +20,7 @@ from tfcli.insight.canaries import EACH, REPEATS, TEMPLATE, make_key, plant, wri
 from tfcli.options import OptionError, Options, option
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from tfcli.insight.near_repeats import Near
     from tfcli.insight.repeats import Removed
@@ -186,6 +187,7 @@ def dedup(
     tfcli text dedup --by paragraph < book.txt > short.txt
     tfcli text dedup --near 0.8 --report < rows.jsonl
     """
+    from tfcli.cli.render import progress
     from tfcli.insight.near_repeats import NearRemoved, without_near_repeats
     from tfcli.insight.repeats import LEAST, without_repeats
     from tfcli.text.readers import read_stdin
@@ -199,7 +201,9 @@ def dedup(
         if options.near is None
         else without_near_repeats(read_stdin(), options.by, least, options.near, removed)
     )
-    _write(pieces, nowhere=report or json)
+    in_between = streams.is_terminal(sys.stdout) and not (report or json)
+    with progress("Comparing", quiet=quiet or in_between) as done:
+        _write(pieces, lambda: done(removed.total_bytes), nowhere=report or json)
     if json:
         counted = {"by": options.by, "min_bytes": least, "near": options.near,
                    "removed": removed.units, "removed_bytes": removed.bytes,
@@ -214,11 +218,12 @@ def dedup(
         reporter.note(f"Left out {_describe(options, removed)}.")
 
 
-def _write(pieces: Iterable[bytes], *, nowhere: bool) -> None:
+def _write(pieces: Iterable[bytes], progress: Callable[[], None], *, nowhere: bool) -> None:
     """Writes a text as it comes, a good deal at once."""
     kept: list[bytes] = []
     size = 0
     for piece in pieces:
+        progress()
         if nowhere:
             continue
         kept.append(piece)
