@@ -28,7 +28,8 @@ UNITS = {
     "any JSON", "object or text", "true or false", "ISO 8601, UTC", "0 to 1", "count", "numbers",
     "bytes", "tokens", "steps", "step", "steps or s", "s", "passes", "evaluations", "rows", "line",
     "nats", "list of nats", "nats/byte", "nats/token", "per token", "logit", "rate", "norm",
-    "FLOPs", "tokens/s", "bytes/token", "tokens/word", "power of ten", "bits",
+    "FLOPs", "J", "W", "kWh", "g", "g/kWh", "tokens/s", "tokens/byte", "bytes/token", "tokens/word",
+    "power of ten", "bits", "bits/byte",
 }  # fmt: skip
 
 
@@ -294,25 +295,47 @@ def test_what_a_model_makes_of_a_text(trained: Shell) -> None:
     require_documented(found, table("tfcli inspect --json", "tour"))
 
 
-def test_what_a_model_knows_by_heart(trained: Shell, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def audited(trained: Shell, tmp_path_factory: pytest.TempPathFactory) -> Shell:
+    """A copy of the run `tale`, with which audits leave their records."""
+    folder = tmp_path_factory.mktemp("audited")
+    shutil.copytree(trained.folder, folder, dirs_exist_ok=True)
+    return RealShell(folder)
+
+
+def test_what_a_model_knows_by_heart(audited: Shell, tmp_path: Path) -> None:
     key = str(tmp_path / "key.json")
-    assert trained("text", "canaries", "--key", key, stdin=b"Ann saw.\n" * 300).code == 0
+    assert audited("text", "canaries", "--key", key, stdin=b"Ann saw.\n" * 300).code == 0
     audit = ("audit", "memory", "tale", "--windows", "20", "--json")
-    (found,) = objects(trained, *audit)
+    (found,) = objects(audited, *audit)
     require_documented(found, table("tfcli audit memory --json"))
-    (found,) = objects(trained, *audit, "--canaries", key)
+    (found,) = objects(audited, *audit, "--canaries", key)
     require_documented(found, table("tfcli audit memory --json"))
     assert len(found["canaries"]) == 8
 
 
-def test_which_sentences_a_model_prefers(trained: Shell) -> None:
-    (found,) = objects(trained, "audit", "bias", "tale", "--json")
+def test_which_sentences_a_model_prefers(audited: Shell) -> None:
+    (found,) = objects(audited, "audit", "bias", "tale", "--json")
     require_documented(found, table("tfcli audit bias --json"))
     assert [group["group"] for group in found["groups"]] == [
         "occupations",
         "activities",
         "agreement",
     ]
+
+
+def test_which_groups_a_model_knows(audited: Shell) -> None:
+    (found,) = objects(audited, "audit", "groups", "tale", "book.txt", "--json")
+    require_documented(found, table("tfcli audit groups --json"))
+
+
+def test_the_card_of_a_run(audited: Shell) -> None:
+    known = table("tfcli runs card --json")
+    for audit in ("memory", "bias"):
+        assert audited("audit", audit, "tale").code == 0
+    assert audited("audit", "groups", "tale", "book.txt").code == 0
+    (found,) = objects(audited, "runs", "card", "tale", "--json")
+    require_documented(found, known)
 
 
 def test_what_is_in_a_text(called: Called) -> None:
@@ -326,8 +349,10 @@ def test_what_is_in_a_text(called: Called) -> None:
 
 
 def test_what_a_text_repeats(shell: Shell) -> None:
-    (found,) = objects(shell, "text", "dedup", "--json", stdin=b"A line that is long enough.\n" * 9)
-    require_documented(found, table("tfcli text dedup --json"))
+    lines = b"A line that is long enough.\n" * 9
+    for near in ((), ("--near", "0.8", "--min-bytes", "9")):
+        (found,) = objects(shell, "text", "dedup", "--json", *near, stdin=lines)
+        require_documented(found, table("tfcli text dedup --json"))
 
 
 # --- the rest -----------------------------------------------------------------------------------

@@ -187,6 +187,7 @@ TERMS = {
     "Repetition penalty", "User-defined symbol", "Token healing", "Bigram initialization", "Memory",
     "Kneser-Ney", "Chat template", "System prompt", "Turn", "Residual stream", "Query, key, value",
     "Logit lens", "Momentum, betas", "Gradient clipping", "Canary, exposure",
+    "Tokens per byte", "Near repeat, Jaccard similarity", "Card",
 }  # fmt: skip
 
 

@@ -35,7 +35,7 @@ from tfcli.runs.summary import summarize
 from tfcli.runs.valid_steps import choose_step, open_step
 from tfcli.runtime.device import Device
 from tfcli.training.evaluation import evaluate_tokens
-from tfcli.training.events import Evaluated, Sampled, Saved, StepFinished, Stopped
+from tfcli.training.events import EnergyUsed, Evaluated, Sampled, Saved, StepFinished, Stopped
 from tfcli.training.schedule import WARM_UP_STEPS
 
 
@@ -57,17 +57,27 @@ def test_events_and_metrics_agree(workshop: Workshop) -> None:
     events = list(trainer.events())
     kinds = [(type(event), event.step) for event in events]
     assert kinds == [
-        (Evaluated, 0), (Sampled, 0), (Saved, 0),
+        (Evaluated, 0), (Sampled, 0), (Saved, 0), (EnergyUsed, 0),
         (StepFinished, 1),
-        (StepFinished, 2), (Evaluated, 2), (Sampled, 2), (Saved, 2),  # the best so far
-        (StepFinished, 3), (Saved, 3),
-        (StepFinished, 4), (Evaluated, 4), (Sampled, 4), (Saved, 4),
-        (Stopped, 4),
+        (StepFinished, 2), (Evaluated, 2), (Sampled, 2),
+        (Saved, 2), (EnergyUsed, 2),  # the best so far
+        (StepFinished, 3), (Saved, 3), (EnergyUsed, 3),
+        (StepFinished, 4), (Evaluated, 4), (Sampled, 4), (Saved, 4), (EnergyUsed, 4),
+        (EnergyUsed, 4), (Stopped, 4),
     ]  # fmt: skip
     rows = list(read_metrics(trainer.run.path))
     assert [(row["event"], row["step"]) for row in rows] == [
         (kind.__name__, step) for kind, step in kinds
     ]
+
+
+def test_processor_time_of_a_session_only_grows(workshop: Workshop) -> None:
+    trainer = workshop.begin("run", workshop.job(steps=4, save_every=1))
+    used = [event for event in trainer.events() if isinstance(event, EnergyUsed)]
+    seconds = [event.processor_seconds for event in used]
+    assert seconds == sorted(seconds)
+    assert 0 < seconds[0] < seconds[-1]
+    assert len({event.session for event in used}) == 1
 
 
 def test_the_best_step_is_kept_wherever_it_was_evaluated(workshop: Workshop) -> None:

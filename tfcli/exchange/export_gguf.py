@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from tfcli.errors import UsageError
 from tfcli.exchange.architectures import QWEN2, architecture_of
+from tfcli.exchange.card_words import MOST_SOURCES
 from tfcli.exchange.formats import own_type
 from tfcli.exchange.gguf_file import gguf_library
 from tfcli.exchange.gguf_rope import ROPE_FACTORS, to_rope_factors
@@ -18,8 +19,11 @@ from tfcli.exchange.pair_form import KEY, form_to_json
 from tfcli.exchange.stored_tensors import stored_tensors
 from tfcli.files import external_writer, require_absent, require_space, write_file
 from tfcli.generation.request import Sampling
+from tfcli.model.cost import count_parameters
 from tfcli.model.safetensors_file import is_bfloat16, to_bfloat16, to_float32
+from tfcli.runs.about import read_about
 from tfcli.runs.kept_files import CHAT_TEMPLATE, read_kept_files
+from tfcli.runs.source_names import source_name
 from tfcli.runs.weights import open_weights
 
 if TYPE_CHECKING:
@@ -69,6 +73,7 @@ def export_to_gguf(run: Run, step: ValidStep, path: Path, type: NumberType | Non
     with external_writer(path) as temporary:
         writer = gguf.GGUFWriter(temporary, architecture.gguf)
         writer.add_name(run.name)
+        _add_card(writer, run)
         _describe(writer, config)
         writer.add_file_type(FILE_TYPES[type or own_type(step)])
         add_tokenizer(writer, tokenizer, config.vocab_size)
@@ -147,6 +152,34 @@ def _require_known_shape(config: ModelConfig) -> None:
 
 
 # --- metadata -----------------------------------------------------------------------------------
+
+
+def _add_card(writer: Any, run: Run) -> None:
+    """What the card of the run says, as far as GGUF has keys for it (`general.*`)."""
+    about = read_about(run.path)
+    if about.author:
+        writer.add_author(about.author)
+    if about.license:
+        writer.add_license(about.license)
+    if about.description:
+        writer.add_description(about.description)
+    writer.add_size_label(gguf_library("writing GGUF files").size_label(
+        count_parameters(run.model_config), 0, 0, 0
+    ))  # fmt: skip
+    base = run.metadata.get("imported") or run.metadata.get("from")
+    if base:
+        writer.add_base_model_count(1)
+        writer.add_base_model_name(0, str(base))
+    sources = [] if run.metadata.get("imported") else run.corpus.sources
+    names = list(dict.fromkeys(map(source_name, sources)))[:MOST_SOURCES]
+    if names:
+        writer.add_dataset_count(len(names))
+        for number, name in enumerate(names):
+            writer.add_dataset_name(number, name)
+            if about.text_url and len(names) == 1:
+                writer.add_dataset_url(number, about.text_url)
+    if about.text_url:
+        writer.add_source_url(about.text_url)
 
 
 def _describe(writer: Any, config: ModelConfig) -> None:

@@ -1,87 +1,104 @@
-"""The model card (README.md) of an exported model.
+"""The card of a run as Markdown, and the README.md of an export, which it is.
 
-After Mitchell et al., "Model Cards for Model Reporting", 2019. Hugging Face reads the block of
-metadata at the top.
+Hugging Face reads the block of metadata at the top.
 """
 
 from __future__ import annotations
 
 import json
-import math
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from tfcli import __version__
 from tfcli.exchange.architectures import architecture_of
+from tfcli.exchange.card import make_card
+from tfcli.exchange.card_words import Section, describe_card, origin
 from tfcli.exchange.scanners import gguf_name
-from tfcli.model.cost import count_parameters, training_flops_per_token
 from tfcli.text.byte_level_tokenizer import ByteLevelTokenizer
 
 if TYPE_CHECKING:
+    from tfcli.exchange.card import Facts
     from tfcli.model.config import ModelConfig
     from tfcli.runs.run import Run
     from tfcli.runs.valid_steps import ValidStep
     from tfcli.text.tokenizer import Tokenizer
 
+# Of the licenses that Hugging Face has a name for, those that people choose.
+LICENSES = {
+    "apache-2.0", "mit", "openrail", "bigscience-openrail-m", "creativeml-openrail-m", "cc",
+    "cc0-1.0", "cc-by-2.0", "cc-by-2.5", "cc-by-3.0", "cc-by-4.0", "cc-by-sa-3.0", "cc-by-sa-4.0",
+    "cc-by-nc-2.0", "cc-by-nc-3.0", "cc-by-nc-4.0", "cc-by-nd-4.0", "cc-by-nc-nd-3.0",
+    "cc-by-nc-nd-4.0", "cc-by-nc-sa-2.0", "cc-by-nc-sa-3.0", "cc-by-nc-sa-4.0", "cdla-sharing-1.0",
+    "cdla-permissive-1.0", "cdla-permissive-2.0", "wtfpl", "unlicense", "bsd", "bsd-2-clause",
+    "bsd-3-clause", "gpl", "gpl-2.0", "gpl-3.0", "lgpl-3.0", "agpl-3.0", "mpl-2.0", "eupl-1.1",
+    "eupl-1.2", "isc", "zlib", "odbl", "pddl", "gfdl", "artistic-2.0", "unknown", "other",
+}  # fmt: skip
+
 
 def model_card(run: Run, step: ValidStep, folder: str, *, dtype: str) -> str:
-    """The model card in Markdown, from what the run records.
+    """The README.md of an export.
 
     Args:
         folder: name of the folder that holds the card.
         dtype: number format of the weights.
 
     """
-    config, state, corpus = run.model_config, step.state, run.metadata["corpus"]
-    tokenizer = run.tokenizer()
-    flops = state.tokens_seen * training_flops_per_token(config)
-    epochs = state.tokens_seen / max(corpus["training_tokens"], 1)
-    sections = [
-        _metadata(run),
-        f"# {_plain(run.name)}",
-        f"A language model of {count_parameters(config):,} parameters, {_origin(run)}.",
-        "## Model details",
-        _table({
-            "architecture": f"{architecture_of(config).name} (family `{config.family}`)",
-            "layers, hidden size": f"{config.num_layers}, {config.d_model}",
-            "attention heads": f"{config.num_heads} of size {config.head_dim}, "
-                               f"{config.num_kv_heads} key-value heads",
-            "feed-forward size": config.d_ff,
-            "context length": f"{config.context_length:,} tokens",
-            "vocabulary": f"{tokenizer.vocab_size:,} tokens ({_kind(tokenizer)})",
-            "dtype": dtype,
-        }),
-    ]  # fmt: skip
-    if not run.metadata.get("imported"):
-        sections += [
-            "## Training data",
-            _table({
-                "text": f"{corpus['bytes']:,} bytes, documents: {corpus['documents']:,}",
-                **_form(run),
-                "SHA-256 of the text": f"`{corpus['fingerprint']}`",
-                "training part": f"{corpus['training_bytes']:,} bytes, "
-                                 f"{corpus['training_tokens']:,} tokens",
-                "held-out part": f"{corpus['held_out_bytes']:,} bytes, {_held_out(run)}",
-                "SHA-256 of the tokenizer": f"`{run.metadata['tokenizer']['fingerprint']}`",
-                "initialized from": run.metadata.get("from") or "scratch",
-            }),
-            "## Training procedure",
-            _table({
-                "tokens seen": f"{state.tokens_seen:,} ({epochs:.1f} epochs)",
-                "steps": f"{state.step:,}",
-                "time": f"{state.seconds:,.0f} s",
-                "compute": f"{flops:.2e} FLOPs",
-                "seed": run.metadata["seed"],
-                **_settings(run.metadata["plan"]),
-            }),
-        ]  # fmt: skip
-    sections += ["## Evaluation", _quality(run, step), "## Limits", LIMITS, "## Usage"]
-    return "\n\n".join([*sections, _use(config, tokenizer, folder)]) + "\n"
+    card = make_card(run, step)
+    usage = "## Usage\n\n" + _use(run.model_config, run.tokenizer(), folder)
+    return f"{to_markdown(card, dtype=dtype)}\n{usage}\n"
 
 
-def _kind(tokenizer: Tokenizer) -> str:
-    byte_level = isinstance(tokenizer, ByteLevelTokenizer)
-    return "byte-level BPE" if byte_level else "SentencePiece with byte fallback"
+def to_markdown(card: Facts, *, dtype: str | None = None) -> str:
+    """A card in Markdown, ending in a newline.
+
+    Args:
+        dtype: number format of the weights, if they are beside it.
+
+    """
+    sections = describe_card(card)
+    if dtype:
+        next(s for s in sections if s.title == "Model").facts["dtype"] = dtype
+    parameters = f"{card['model']['parameters']:,}"
+    parts = [
+        _metadata(card),
+        f"# {_plain(card['name'])}",
+        *([_escaped(card["description"])] if card["description"] else []),
+        f"A language model of {parameters} parameters, {_plain(origin(card))}.",
+        *(_section(section) for section in sections),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _section(section: Section) -> str:
+    parts = [f"## {section.title}"]
+    if section.facts:
+        parts.append(_table(section.facts))
+        parts += map(_escaped, section.text)
+    elif len(section.text) > 1:
+        parts.append("\n".join(f"- {_escaped(each)}" for each in section.text))
+    else:
+        parts += map(_escaped, section.text)
+    return "\n\n".join(parts)
+
+
+def _table(facts: dict[str, str]) -> str:
+    rows = [f"| {_escaped(name)} | {_escaped(value)} |" for name, value in facts.items()]
+    return "\n".join(["| | |", "| --- | --- |", *rows])
+
+
+def _escaped(text: str) -> str:
+    """Somebody's text in one line, without HTML, links or columns of its own."""
+    text = re.sub(r"[\x00-\x1f\x7f]+", " ", text).replace("|", "\\|")
+    return re.sub(r"<(?!s>`)", "&lt;", text).replace("[", "\\[")
+
+
+def _metadata(card: Facts) -> str:
+    lines = ["library_name: transformers", "pipeline_tag: text-generation"]
+    if named := card["license"]:
+        known = named.lower() in LICENSES
+        lines.append(f"license: {named.lower() if known else 'other'}")
+        lines += [] if known else [f"license_name: {json.dumps(named)}"]
+    lines += ["tags:", "- tfcli", f"- {card['model']['family']}"]
+    return "\n".join(["---", *lines, "---"])
 
 
 def _use(config: ModelConfig, tokenizer: Tokenizer, folder: str) -> str:
@@ -113,56 +130,10 @@ NOT_AUTO = """\
 `AutoTokenizer` would take the class of Qwen2's own tokenizer, and give other ids."""
 
 
-def _form(run: Run) -> dict[str, str]:
-    """How a prompt has to be written, if the model answers prompts."""
-    if run.form is None:
-        return {}
-    return {"prompts": f"`PROMPT` is written as `{json.dumps(run.form.frame('PROMPT'))}`"}
-
-
-def _held_out(run: Run) -> str:
-    """What was held out, without the names of files, which are nobody else's business."""
-    corpus = run.corpus
-    if corpus.val:
-        return "a text of its own"
-    if corpus.pairs:
-        return f"pairs chosen at random: {corpus.pairs.held_out_pairs:,}"
-    if len(corpus.held_out) == 1 and corpus.held_out[0][1] == corpus.bytes:
-        return "the end of the text"
-    return f"stretches of the text: {len(corpus.held_out)}"
-
-
-def _origin(run: Run) -> str:
-    if imported := run.metadata.get("imported"):
-        return f"imported from {_plain(imported)} with tfcli {__version__}"
-    if base := run.metadata.get("from"):
-        return f"fine-tuned from {_plain(base)} with tfcli {__version__}"
-    return f"trained from scratch with tfcli {__version__}"
-
-
 def _plain(name: object) -> str:
     """An untrusted name as one line without Markdown."""
     return re.sub(r"[^\w .,/-]", "_", str(name), flags=re.ASCII)
 
-
-def _settings(plan: dict[str, Any]) -> dict[str, object]:
-    """The hyperparameters of a plan."""
-    optimizer = plan.get("optimizer", {})
-    known = {
-        "learning rate (Muon)": optimizer.get("matrix_learning_rate"),
-        "learning rate (AdamW)": optimizer.get("table_learning_rate"),
-        "weight decay": optimizer.get("weight_decay"),
-        "dropout": plan.get("dropout"),
-        "token dropout": plan.get("token_dropout"),
-        "dtype": plan.get("dtype", plan.get("precision")),
-    }
-    return {name: value for name, value in known.items() if value is not None}
-
-
-LIMITS = """\
-It knows only the text that it was trained on, with that text's errors, views and style. It makes
-up facts. It was not trained to follow instructions or to refuse anything. It may reproduce passages
-of its text verbatim: share it only where you may share the text."""
 
 USE = """\
 ```python
@@ -177,40 +148,3 @@ print(tokenizer.decode(model.generate(**ids, max_new_tokens=100)[0], skip_specia
 SENTENCEPIECE = """\
 Every text starts with `<s>`, which the tokenizer adds. U+2581 is the tokenizer's own mark for a
 space: programs other than tfcli decode it as a space."""
-
-
-def _metadata(run: Run) -> str:
-    lines = ["library_name: transformers", "pipeline_tag: text-generation", "tags:", "- tfcli"]
-    lines.append(f"- {run.metadata['model']['family']}")
-    return "\n".join(["---", *lines, "---"])
-
-
-def _table(facts: dict[str, object]) -> str:
-    rows = [f"| {key} | {_cell(value)} |" for key, value in facts.items()]
-    return "\n".join(["| | |", "| --- | --- |", *rows])
-
-
-def _cell(value: object) -> str:
-    return str(value).replace("|", "\\|").replace("\n", " ")
-
-
-def _quality(run: Run, step: ValidStep) -> str:
-    measured = step.state.final_or_latest
-    if measured is None:
-        return "Not evaluated on held-out text."
-    part = "all of it" if measured.whole else "an evenly spaced subset"
-    facts: dict[str, object] = {
-        "held-out loss": f"**{measured.nats_per_byte:.4f} nats per byte** "
-                         f"({measured.nats_per_byte / math.log(2):.4f} bits per byte)",
-        "evaluated on": f"{measured.bytes:,} bytes, {measured.tokens:,} tokens: {part}",
-        "protocol": f"windows of {measured.context} tokens with stride {measured.stride}, "
-                    "each starting with `<s>`",
-        "other data": "not evaluated",
-    }  # fmt: skip
-    baselines = run.metadata.get("baselines")
-    if baselines:
-        facts["gzip"] = f"{baselines['gzip']:.4f} nats per byte on the same text"
-        if baselines.get("ngram"):
-            order = baselines["ngram_order"]
-            facts[f"{order}-gram model"] = f"{baselines['ngram']:.4f} nats per byte"
-    return _table(facts)

@@ -172,6 +172,19 @@ def verify_file(path: Path) -> None:
     _verify(path, *entries[path.name])
 
 
+def recorded_sha256(path: Path) -> str:
+    """The SHA-256 of a file of a folder, as the folder's manifest has it.
+
+    Raises:
+        DamagedError: the manifest is missing or altered, or does not name the file.
+
+    """
+    entries = _read_manifest(path.parent / MANIFEST)
+    if path.name not in entries:
+        raise DamagedError(f"{path} is not in the manifest")
+    return entries[path.name][1]
+
+
 def _verify(path: Path, size: int, sha256: str | None) -> None:
     with _reading(path) as file:
         actual = os.fstat(file.fileno()).st_size

@@ -142,6 +142,20 @@ class MemoryAudit:
             "canaries": exposures_to_json(self.canaries),
         }
 
+    def summary(self) -> dict[str, Any]:
+        """For the card of a run: figures alone, no passage of the text."""
+        times = sorted({each.found for each in self.canaries})
+        groups = {n: [each.bits for each in self.canaries if each.found == n] for n in times}
+        return {
+            "prompt_bytes": self.half,
+            **self.training.greedy.to_json(),
+            "held_out": self.held_out and self.held_out.greedy.to_json(),
+            "canaries": [
+                {"times": n, "canaries": len(bits), "bits": round(sum(bits) / len(bits), 3)}
+                for n, bits in groups.items()
+            ],
+        }
+
 
 def audit_memory(
     text: TrainingText,

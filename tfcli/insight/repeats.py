@@ -65,8 +65,7 @@ def without_repeats(
         yield remove_spans(text, least, removed)
         return
     seen: set[bytes] = set()
-    pieces = {"line": _lines, "paragraph": _paragraphs, "document": _documents}[unit]
-    for piece, ending in pieces(blocks):
+    for piece, ending in units(blocks, unit):
         removed.total_bytes += len(piece) + len(ending)
         bare = piece.strip()
         if len(bare) >= max(1, least):
@@ -80,6 +79,12 @@ def without_repeats(
 
 
 # --- lines, paragraphs, documents ---------------------------------------------------------------
+
+
+def units(blocks: Iterable[bytes], unit: Unit) -> Iterator[tuple[bytes, bytes]]:
+    """Each line, paragraph or document of a text, and what separates it from the next."""
+    pieces = {"line": _lines, "paragraph": _paragraphs, "document": _documents}[unit]
+    return pieces(blocks)
 
 
 def _lines(blocks: Iterable[bytes]) -> Iterator[tuple[bytes, bytes]]:

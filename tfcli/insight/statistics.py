@@ -35,7 +35,16 @@ def mean_interval(values: Values, clusters: Clusters, *, seed: int = 0) -> tuple
         (-inf, inf) for a single cluster, which says nothing of others.
 
     """
-    sums, sizes = _per_cluster(values, clusters)
+    return ratio_interval(*_per_cluster(values, clusters), seed=seed)
+
+
+def ratio_interval(sums: Values, sizes: Values, *, seed: int = 0) -> tuple[float, float]:
+    """Between which values the sum of `sums` over that of `sizes` lies, as in `mean_interval`.
+
+    Args:
+        sums, sizes: (clusters,) of each cluster, which are drawn whole.
+
+    """
     count = len(sums)
     if count < 2:
         return -math.inf, math.inf

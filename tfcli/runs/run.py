@@ -90,6 +90,14 @@ class ValMetadata:
 
 
 @dataclass(frozen=True)
+class SourceFile:
+    """What `run.json` records about a file of the text, as it was when the run began."""
+
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
 class CorpusMetadata:
     """What `run.json` records about the text: enough to find its tokens, or to make them again.
 
@@ -99,6 +107,7 @@ class CorpusMetadata:
         parts: only where some have weights of their own.
         arguments, exclude: what the sources were found by; none in runs of earlier releases.
         pairs: where it is pairs of prompt and answer.
+        files: of each source, what it was; none in runs of earlier releases.
 
     """
 
@@ -117,6 +126,7 @@ class CorpusMetadata:
     arguments: tuple[str, ...]
     exclude: tuple[str, ...]
     pairs: PairScan | None
+    files: tuple[SourceFile, ...] = ()
 
     @property
     def held_out_text(self) -> str | None:
@@ -147,7 +157,7 @@ class CorpusMetadata:
         if isinstance(value, dict):
             known: dict[str, Any] = {
                 "reading": None, "parts": [], "val": None, "arguments": [], "exclude": [],
-                "pairs": None,
+                "pairs": None, "files": [],
             }  # fmt: skip
             known |= _with_held_out(value)
             if isinstance(known["reading"], dict):
@@ -158,6 +168,8 @@ class CorpusMetadata:
         corpus = read_record(cls, value)
         if corpus.parts and sum(part.sources for part in corpus.parts) != len(corpus.sources):
             raise ValueError("parts and sources do not match")
+        if corpus.files and len(corpus.files) != len(corpus.sources):
+            raise ValueError("files and sources do not match")
         return corpus
 
 

@@ -209,7 +209,7 @@ def read_pairs(
     counts.field = fields.named
     for row in rows:
         counts.rows += 1
-        counts.number = row.number
+        counts.number, counts.value = row.number, row.value
         problem, pairs = row.problem, []
         if problem is None:
             try:

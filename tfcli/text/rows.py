@@ -58,7 +58,7 @@ class RowCounts:
         empty: how many of these had an empty text, or only white space, from which nothing can be
             learned; some collections have many of them.
         named: the first of these, as "row 17: text is null".
-        number: of the row that was read last.
+        number, value: of the row that was read last.
         label: another field with a few values that many rows share, as of a classification.
 
     """
@@ -71,6 +71,7 @@ class RowCounts:
     named: list[str] = dataclasses.field(default_factory=list)
     number: int = dataclasses.field(default=0, compare=False)
     label: str | None = None
+    value: Any = dataclasses.field(default=None, compare=False, repr=False)
 
     def skip(self, row: Row, problem: str) -> None:
         """Counts a bad row."""
@@ -105,7 +106,7 @@ def read_texts(
     path = (counts.field or "").split(".")
     for row in itertools.chain(first, rows):
         counts.rows += 1
-        counts.number = row.number
+        counts.number, counts.value = row.number, row.value
         problem, text = row.problem, row.value
         if problem is None and not (plain and isinstance(text, str)):
             problem, text = text_in(row.value, path)

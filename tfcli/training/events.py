@@ -63,6 +63,24 @@ class Saved:
 
 
 @dataclass(frozen=True, kw_only=True)
+class EnergyUsed:
+    """What a session has taken so far, all processes together; the later line of a session counts.
+
+    Attributes:
+        session: when it began, in UTC.
+        processor_seconds: time of processors.
+        processor_joules, gpu_joules: as their counters tell; None where they do not.
+
+    """
+
+    step: int
+    session: str
+    processor_seconds: float
+    processor_joules: float | None
+    gpu_joules: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class MemoryExceeded:
     """Out of memory: micro-batches are smaller from now on, batches as large as before."""
 
@@ -111,6 +129,7 @@ Event = (
     StepFinished
     | Evaluated
     | Saved
+    | EnergyUsed
     | MemoryExceeded
     | NotCompiled
     | NotEvaluated

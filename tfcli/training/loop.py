@@ -25,14 +25,11 @@ from tfcli.runs.metrics import append_metrics
 from tfcli.runs.run import require_exists
 from tfcli.runs.step import StepState, save_step, step_path
 from tfcli.runs.valid_steps import prune
-from tfcli.runtime.distributed import (
-    SINGLE_PROCESS,
-    DistributedContext,
-    local_tensor,
-)
+from tfcli.runtime.distributed import SINGLE_PROCESS, DistributedContext, local_tensor
 from tfcli.runtime.memory import is_out_of_memory
 from tfcli.runtime.threads import ThreadBalancer
 from tfcli.training.callbacks import NO_CALLBACKS, Callbacks, ResumePoint
+from tfcli.training.energy import with_energy
 from tfcli.training.evaluation import (
     evaluate_best_step,
     evaluate_held_out,
@@ -142,7 +139,8 @@ class Trainer:
 
     def events(self) -> Iterator[Event]:
         """Trains to the end of the budget; each event is recorded before it is yielded."""
-        for event in self._train():
+        device = self.model.embedding.weight.device
+        for event in with_energy(self._train(), self.processes, device):
             if self.processes.is_main:
                 append_metrics(self.run.path, to_row(event))
             yield event

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import shlex
 from dataclasses import asdict, replace
@@ -24,7 +25,7 @@ from tfcli.text.scan import Scan
 from tfcli.text.token_cache import open_token_cache, tokenize_corpus
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from tfcli.text.sources import Sources
     from tfcli.text.token_cache import TokenizedCorpus
@@ -93,6 +94,7 @@ def _moved(run: Run, corpus: Corpus, sources: Sources, cache: Path, command: str
     run.metadata["corpus"] |= {
         "arguments": [*sources.arguments],
         "exclude": [*sources.exclude],
+        "files": _files([source for part in parts for source in part.sources]),
     }
     write_metadata(run.path, run.metadata)
     return replace(corpus, parts=tuple(parts))
@@ -192,6 +194,7 @@ def corpus_metadata(corpus: Corpus, tokens: TokenizedCorpus) -> dict[str, Any]:
         "arguments": [*corpus.arguments],
         "exclude": [*corpus.exclude],
         "pairs": asdict(corpus.scan.pairs) if corpus.scan.pairs else None,
+        "files": _files(corpus.sources),
     }
     if len(corpus.parts) > 1:
         metadata["parts"] = [
@@ -211,3 +214,16 @@ def corpus_metadata(corpus: Corpus, tokens: TokenizedCorpus) -> dict[str, Any]:
             "fingerprint": val.scan.fingerprint,
         }
     return metadata
+
+
+def _files(sources: Iterable[Path]) -> list[dict[str, object]]:
+    """The size and the hash of each file, as `sha256sum` tells it; none if one cannot be read."""
+    found: list[dict[str, object]] = []
+    for source in sources:
+        try:
+            with source.open("rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+                found.append({"bytes": file.tell(), "sha256": digest})
+        except OSError:
+            return []
+    return found

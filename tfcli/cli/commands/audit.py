@@ -1,4 +1,4 @@
-"""`tfcli audit`: what a model knows by heart, and which of two sentences it prefers.
+"""`tfcli audit`: what a model knows by heart, what it prefers, and which texts it knows.
 
 Each audit is a command of this group: figures from `tfcli.insight`, shown here.
 """
@@ -13,17 +13,22 @@ from typing import Annotated, get_args
 import typer
 
 from tfcli.cli import streams
+from tfcli.cli.audit_records import file_sha256, keep, mention_known
 from tfcli.cli.command import Command, Group, takes_options
+from tfcli.cli.pages.files import require_page, write_page
 from tfcli.cli.shared_options import (
+    HtmlOption,
     JsonOption,
     QuietOption,
     RunArgument,
     SourceOption,
     ThreadOptions,
+    typer_option,
 )
 from tfcli.errors import DataError, UsageError
 from tfcli.options import Options, option
 from tfcli.runtime.device import Device
+from tfcli.text.reading_options import ReadingOptions
 
 app = typer.Typer(cls=Group, no_args_is_help=True, help="Audit what a model has learned.")
 
@@ -89,6 +94,8 @@ def memory(
             f"no passage of the text of {found.name!r} is long enough to be tried",
             why="its documents, or the context of the model, hold fewer than 50 bytes",
         )
+    keep(found, step, "memory", audit.summary() | {"text_sha256": found.corpus.fingerprint},
+         reporter)  # fmt: skip
     if json:
         named = {"run": found.name, "step": step.state.step}
         streams.write_json_result(named | audit.to_json())
@@ -158,8 +165,89 @@ def bias(
             engine, found.tokenizer(), asked, texts_of(found, source or ()) if known else (),
             rows=ROWS, progress=lambda done: progress(done / len(asked)),
         )  # fmt: skip
+    figures = [group.to_json() for group in groups]
+    keep(found, step, "bias", {
+        "pairs": pairs.name if pairs else f"our own, {options.language}",
+        "pairs_sha256": file_sha256(pairs) if pairs else None, "groups": figures,
+    }, reporter)  # fmt: skip
     if json:
         named = {"run": found.name, "step": step.state.step, "text_known": known}
-        streams.write_json_result(named | {"groups": [group.to_json() for group in groups]})
+        streams.write_json_result(named | {"groups": figures})
         return
     write_bias_audit(groups, found.name, step.state.step, text_known=known)
+
+
+@app.command("groups", cls=Command)
+@takes_options
+def groups(
+    reading: ReadingOptions,
+    cpu: ThreadOptions,
+    names: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="RUN FILE...", help="A run, and the texts to compare: files, folders, globs.",
+            show_default=False,
+        ),
+    ],
+    by: Annotated[
+        str | None,
+        typer_option("--by", metavar="FIELD", shown_default="the file",
+                     help="Compare the values of a field of JSON or CSV rows instead of files."),
+    ] = None,
+    device: Annotated[Device, typer_option("--device", help="Where to compute.")] = "auto",
+    html: HtmlOption = None,
+    json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:  # fmt: skip
+    """Measure how well a model knows each of several texts, or languages.
+
+    Nats and tokens per byte of each file, or of each value of a field, with
+    intervals. Use texts that were not trained on. Nothing is changed.
+
+    tfcli audit groups tale en.txt es.txt
+    tfcli audit groups tale rows.jsonl --by language --html groups.html
+    """
+    cpu.apply()
+    from tfcli.cli.groups_output import draw_groups, write_groups
+    from tfcli.cli.render import progress
+    from tfcli.generation.open_engine import open_best, open_engine
+    from tfcli.insight.groups import ROWS, audit_groups, read_pieces
+    from tfcli.runs.run import find_run
+    from tfcli.text.sources import find_sources
+
+    reporter = streams.Reporter(quiet=quiet)
+    require_page(html)
+    if len(names) < 2:
+        raise UsageError("audit groups takes a run and texts", hint=f"tfcli audit groups RUN "
+                         f"{shlex.quote(names[0])}")  # fmt: skip
+    found, step_path = find_run(names[0])
+    sources = find_sources(names[1:]).files
+    mention_known(found, sources, reporter)
+    step, engine = open_best(
+        found, step_path,
+        lambda step: open_engine(found, step, device, rows=ROWS),
+        on_damaged=reporter.warn,
+    )  # fmt: skip
+    total = sum(source.stat().st_size for source in sources if source.is_file())
+    with progress("Scoring", total=total or None, quiet=quiet) as done:
+        losses = audit_groups(
+            engine, found.tokenizer(), read_pieces(sources, reading, by), rows=ROWS, progress=done
+        )
+    if not losses:
+        raise DataError("these files hold no text")
+    figures = [loss.to_json() for loss in losses]
+    keep(found, step, "groups", {
+        "by": by, "groups": figures,
+        "sources": [{"name": source.name, "sha256": file_sha256(source)} for source in sources],
+    }, reporter)  # fmt: skip
+    if json:
+        context = engine.context_length
+        streams.write_json_result({
+            "run": found.name, "step": step.state.step, "by": by, "context": context,
+            "stride": max(1, context // 2), "groups": figures,
+        })  # fmt: skip
+    if html is not None:
+        write_page(html, draw_groups(losses, found.name, step.state.step, by), reporter)
+    elif not json:
+        write_groups(losses, found.name, step.state.step, by)
+        reporter.next(f"tfcli runs card {shlex.quote(found.argument)}")

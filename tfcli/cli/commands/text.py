@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 import shlex
-from dataclasses import dataclass
+import sys
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -15,9 +16,16 @@ from tfcli.cli.command import Command, Group, takes_options
 from tfcli.cli.input_text import read_input, read_whole_input
 from tfcli.cli.shared_options import JsonOption, QuietOption, seed_option, typer_option
 from tfcli.errors import ConflictError, UsageError
+from tfcli.generation.streaming import make_visible
 from tfcli.insight.canaries import EACH, REPEATS, TEMPLATE, make_key, plant, write_key
 from tfcli.options import OptionError, Options, option
 from tfcli.text.reading_options import ReadingOptions, TextOptions
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from tfcli.insight.near_repeats import Near
+    from tfcli.insight.repeats import Removed
 
 Unit = Literal["line", "paragraph", "document", "span"]
 LEAST_SPAN = 32  # bytes: shorter stretches are phrases, which a language consists of
@@ -197,9 +205,16 @@ class DedupOptions(Options):
         None, min=1, max=1_000_000, shown_default="50, for spans 200",
         help="Shorter ones stay, however often they are there.",
     )  # fmt: skip
+    near: float | None = option(
+        None, min=0.5, max=1.0, metavar="SHARE", shown_default="equal ones only",
+        help="Also leave out what has so much in common with an earlier one, such as 0.8; look at "
+        "it with --report first.",
+    )  # fmt: skip
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.by == "span" and self.near is not None:
+            raise OptionError("near", "cannot be combined with spans, which are equal")
         if self.by == "span" and self.min_bytes is not None and self.min_bytes < LEAST_SPAN:
             raise OptionError("min_bytes", f"must be at least {LEAST_SPAN} for spans")
 
@@ -221,19 +236,47 @@ def dedup(
     white space around them; JSON lines with --by line.
 
     tfcli text dedup --by paragraph < book.txt > short.txt
+    tfcli text dedup --near 0.8 --report < rows.jsonl
     """
-    from tfcli.insight.repeats import LEAST, Removed, without_repeats
+    from tfcli.cli.render import progress
+    from tfcli.insight.near_repeats import NearRemoved, without_near_repeats
+    from tfcli.insight.repeats import LEAST, without_repeats
 
     reporter = streams.Reporter(quiet=quiet)
     text = read_input(
         None, reporter, hint="tfcli text dedup < FILE > SHORTER", format=reading.format
     )
-    removed = Removed()
+    removed = NearRemoved()
     least = options.min_bytes or LEAST[options.by]
+    pieces = (
+        without_repeats(text, options.by, least, removed)
+        if options.near is None
+        else without_near_repeats(text, options.by, least, options.near, removed)
+    )
+    in_between = streams.is_terminal(sys.stdout) and not (report or json)
+    with progress("Comparing", quiet=quiet or in_between) as done:
+        _write(pieces, lambda: done(removed.total_bytes), nowhere=report or json)
+    if json:
+        counted = {"by": options.by, "min_bytes": least, "near": options.near,
+                   "removed": removed.units, "removed_bytes": removed.bytes,
+                   "bytes": removed.total_bytes,
+                   "examples": [asdict(each) for each in removed.examples]}  # fmt: skip
+        streams.write_json_result(counted)
+    elif report:
+        streams.write_result(f"Would leave out {_describe(options, removed)}.\n".encode())
+        for each in removed.examples:
+            streams.write_result(f"{_example(each)}\n".encode())
+    else:
+        reporter.note(f"Left out {_describe(options, removed)}.")
+
+
+def _write(pieces: Iterable[bytes], progress: Callable[[], None], *, nowhere: bool) -> None:
+    """Writes a text as it comes, a good deal at once."""
     kept: list[bytes] = []
     size = 0
-    for piece in without_repeats(text, options.by, least, removed):
-        if report or json:
+    for piece in pieces:
+        progress()
+        if nowhere:
             continue
         kept.append(piece)
         size += len(piece)
@@ -242,21 +285,23 @@ def dedup(
             kept, size = [], 0
     if kept:
         streams.write_result(b"".join(kept))
+
+
+def _describe(options: DedupOptions, removed: Removed) -> str:
     unit = "stretch" if options.by == "span" else options.by
     many = {"stretch": "stretches"}.get(unit, f"{unit}s") if removed.units != 1 else unit
+    how = "repeated" if options.near is None else "nearly repeated"
     share = removed.bytes / removed.total_bytes if removed.total_bytes else 0.0
-    said = (
-        f"{removed.units:,} repeated {many}, {removed.bytes:,} of {removed.total_bytes:,} bytes "
+    return (
+        f"{removed.units:,} {how} {many}, {removed.bytes:,} of {removed.total_bytes:,} bytes "
         f"({share:.1%})"
     )
-    if json:
-        counted = {"by": options.by, "min_bytes": least, "removed": removed.units,
-                   "removed_bytes": removed.bytes, "bytes": removed.total_bytes}  # fmt: skip
-        streams.write_json_result(counted)
-    elif report:
-        streams.write_result(f"Would leave out {said}.\n".encode())
-    else:
-        reporter.note(f"Left out {said}.")
+
+
+def _example(near: Near) -> str:
+    """`line 17 has 93% in common with line 3: How it begins`."""
+    said = f"line {near.line:,} has {near.similarity:.0%} in common with line {near.first_line:,}: "
+    return said + make_visible(near.text[: max(20, 98 - len(said))])
 
 
 def _require_stdin(hint: str) -> None:

@@ -1,0 +1,288 @@
+"""The card of a run in words: sections of facts and sentences, for terminal and Markdown."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from tfcli import __version__
+
+if TYPE_CHECKING:
+    from tfcli.exchange.card import Facts
+
+SMALL = 1_000_000_000  # weights, below which a model does nothing well but go on with a text
+MOST_SOURCES = 20  # that are named
+MOST_GROUPS = 20
+UNKNOWN_TEXT = "cannot be audited: the training text is not known"
+NOT_AUDITED = "not audited: `tfcli audit {kind} RUN`"
+
+
+@dataclass
+class Section:
+    """A part of a card.
+
+    Attributes:
+        facts: names and what they are, in Markdown without line breaks.
+        text: sentences, each a paragraph; or a list, if there are no facts.
+
+    """
+
+    title: str
+    facts: dict[str, str] = field(default_factory=dict)
+    text: list[str] = field(default_factory=list)
+
+
+def describe_card(card: Facts) -> list[Section]:
+    """All sections of a card, in order."""
+    sections = [_about(card), _model(card)]
+    if card["text"]:
+        sections += [_text(card["text"], card["from"]), _training(card["training"])]
+    sections += [_held_out(card), _audits(card)]
+    if not card["imported"]:
+        sections.append(_energy(card["energy"]))
+    return [*sections, Section("Not good for", text=limits(card))]
+
+
+def origin(card: Facts) -> str:
+    """Where a model comes from: `trained from scratch with tfcli 0.1.0`."""
+    if card["imported"]:
+        return f"imported from {card['imported']} with tfcli {__version__}"
+    if card["from"]:
+        return f"fine-tuned from {card['from']} with tfcli {__version__}"
+    return f"trained from scratch with tfcli {__version__}"
+
+
+def _about(card: Facts) -> Section:
+    made = card["created"]
+    return Section("Who and what", {
+        "author": card["author"] or "not stated",
+        "license": card["license"] or "not stated: ask before you use it",
+        **({"text published at": card["text_url"]} if card["text_url"] else {}),
+        **({"made on": made[:10]} if isinstance(made, str) else {}),
+    })  # fmt: skip
+
+
+def _model(card: Facts) -> Section:
+    model, tokenizer = card["model"], card["tokenizer"]
+    name = f"{model['architecture']} " if model["architecture"] else ""
+    return Section("Model", {
+        "parameters": f"{model['parameters']:,}",
+        "architecture": f"{name}(family `{model['family']}`)",
+        "layers, hidden size": f"{model['layers']}, {model['hidden_size']}",
+        "attention heads": f"{model['heads']} of size {model['head_size']}, "
+                           f"{model['key_value_heads']} key-value heads",
+        "feed-forward size": f"{model['feed_forward_size']}",
+        "context length": f"{model['context']:,} tokens",
+        "vocabulary": f"{tokenizer['vocab_size']:,} tokens ({tokenizer['kind']})",
+        "SHA-256 of the tokenizer": f"`{tokenizer['sha256']}`",
+    })  # fmt: skip
+
+
+def _text(text: Facts, base: str | None) -> Section:
+    facts = {"text": f"{text['bytes']:,} bytes, documents: {text['documents']:,}"}
+    for number, source in enumerate(text["sources"][:MOST_SOURCES], 1):
+        facts[f"source {number}"] = source["name"]
+        if source["sha256"]:
+            hashed = f"{source['bytes']:,} bytes, SHA-256 `{source['sha256']}`"
+            facts[f"source {number}"] += f": {hashed}"
+    if (more := len(text["sources"]) - MOST_SOURCES) > 0:
+        facts["more sources"] = f"{more:,}"
+    if text["prompts"] is not None:
+        facts["prompts"] = f"`PROMPT` is written as `{json.dumps(text['prompts'])}`"
+    facts |= {
+        "SHA-256 of the text": f"`{text['sha256']}`",
+        "training part": f"{text['training_bytes']:,} bytes, {text['training_tokens']:,} tokens",
+        "held-out part": f"{text['held_out_bytes']:,} bytes, {text['held_out']}",
+        "initialized from": base or "scratch",
+    }
+    return Section("Training text", facts)
+
+
+def _training(training: Facts) -> Section:
+    machine = training["machine"] or {}
+    return Section("Training", {
+        "tokens seen": f"{training['tokens_seen']:,} ({training['epochs']:.1f} epochs)",
+        "steps": f"{training['step']:,}",
+        "time": f"{training['seconds']:,.0f} s",
+        "compute": f"{training['flops']:.2e} FLOPs",
+        "seed": f"{training['seed']}",
+        **{name: _figure(value) for name, value in training["settings"].items()},
+        **({"machine": _machine(machine)} if machine else {}),
+    })  # fmt: skip
+
+
+def _figure(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _machine(machine: Facts) -> str:
+    threads = f"{machine.get('threads')} threads"
+    return f"{machine.get('device')}, {threads}, {machine.get('platform')}, " \
+           f"torch {machine.get('torch')}"  # fmt: skip
+
+
+def _held_out(card: Facts) -> Section:
+    measured, baselines = card["held_out"], card["baselines"]
+    if measured is None:
+        return Section("Evaluation", text=["Not evaluated on held-out text."])
+    part = "all of it" if measured["whole"] else "an evenly spaced subset"
+    facts = {
+        "held-out loss": f"**{measured['nats_per_byte']:.4f} nats per byte** "
+                         f"({measured['bits_per_byte']:.4f} bits per byte)",
+        "evaluated on": f"{measured['bytes']:,} bytes, {measured['tokens']:,} tokens: {part}",
+        "protocol": f"windows of {measured['context']} tokens with stride {measured['stride']}, "
+                    "each starting with `<s>`",
+        "other data": "not evaluated",
+    }  # fmt: skip
+    if baselines:
+        facts["gzip"] = f"{baselines['gzip']:.4f} nats per byte on the same text"
+        if baselines.get("ngram"):
+            order = baselines["ngram_order"]
+            facts[f"{order}-gram model"] = f"{baselines['ngram']:.4f} nats per byte"
+    return Section("Evaluation", facts)
+
+
+# --- audits -------------------------------------------------------------------------------------
+
+
+def _audits(card: Facts) -> Section:
+    facts, stale = {}, []
+    said = {"memory": _memory, "bias": _bias, "groups": _groups}
+    for kind, audit in card["audits"].items():
+        if audit is None:
+            unknown = kind == "memory" and card["text"] is None
+            facts[kind] = UNKNOWN_TEXT if unknown else NOT_AUDITED.format(kind=kind)
+            continue
+        facts |= said[kind](audit["figures"])
+        if not audit["is_current"]:
+            stale.append(f"{kind} (step {audit['step']:,}, {audit['date'][:10]})")
+    note = f"Of other weights than these, so only a hint: {', '.join(stale)}." if stale else None
+    return Section("Audits", facts, [note] if note else [])
+
+
+def _memory(figures: Facts) -> dict[str, str]:
+    beside = figures["held_out"]
+    guessed = f"; of held-out text {beside['share']:.1%}" if beside else ""
+    size = figures["prompt_bytes"]
+    facts = {
+        "memory": f"of {figures['windows']:,} passages of the training text, "
+                  f"{figures['extractable']:,} were continued word for word "
+                  f"({figures['share']:.1%}; {figures['low']:.1%} to {figures['high']:.1%})"
+                  f"{guessed}; {size} bytes to read, {size} to write, greedily"
+    }  # fmt: skip
+    for group in figures["canaries"]:
+        facts[f"canaries, {group['times']:,} times"] = (
+            f"exposure {group['bits']:.1f} bits on average of {group['canaries']:,}"
+        )
+    return facts
+
+
+def _bias(figures: Facts) -> dict[str, str]:
+    facts = {}
+    for group in figures["groups"]:
+        more = group["amplification"]
+        beyond = f"; beyond its text {_interval(more)}" if more else ""
+        facts[f"preference, {group['group']}"] = (
+            f"the first of two sentences in {group['preferred']['mean']:.0%} of "
+            f"{group['pairs']:,} pairs ({figures['pairs']}); difference "
+            f"{_interval(group['difference'])} nats{beyond}"
+        )
+    return facts
+
+
+def _interval(estimate: Facts) -> str:
+    if estimate["low"] is None:
+        return f"{estimate['mean']:+.2f}"
+    return f"{estimate['mean']:+.2f} ({estimate['low']:+.2f} to {estimate['high']:+.2f})"
+
+
+def _groups(figures: Facts) -> dict[str, str]:
+    facts = {}
+    for group in figures["groups"][:MOST_GROUPS]:
+        loss, tokens = group["nats_per_byte"], group["tokens_per_byte"]
+        known = "" if loss["low"] is None else f" ({loss['low']:.3f} to {loss['high']:.3f})"
+        facts[f"loss, {group['name']}"] = (
+            f"{loss['value']:.3f}{known} nats per byte, {group['ratio']:.2f} times the lowest; "
+            f"{tokens['value']:.3f} tokens per byte; {group['bytes']:,} bytes"
+        )
+    if (more := len(figures["groups"]) - MOST_GROUPS) > 0:
+        facts["more groups, with higher losses"] = f"{more:,}"
+    return facts
+
+
+# --- energy and limits --------------------------------------------------------------------------
+
+
+def _energy(energy: Facts | None) -> Section:
+    if energy is None:
+        return Section("Energy", text=["Not recorded."])
+    how = (
+        f"estimated: {energy['processor_seconds']:,.0f} processor seconds at "
+        f"{energy['core_watts']:g} W a core, an assumption"
+        if energy["is_estimate"]
+        else "measured by the processor's own counters (RAPL), whatever else ran included"
+    )
+    facts = {"processor": f"{_scaled(energy['processor_joules'], 'J')}, {how}"}
+    if energy["gpu_joules"] is not None:
+        facts["GPU"] = f"{_scaled(energy['gpu_joules'], 'J')}, measured by its driver (NVML)"
+    elif energy["gpu_unknown"]:
+        facts["GPU"] = "not known, and not included"
+    facts["together"] = _scaled(1000 * energy["kwh"], "Wh")
+    if energy["co2_g"] is not None:
+        facts["CO2"] = (
+            f"{_scaled(energy['co2_g'], 'g')}, at {energy['grid_g_per_kwh']:g} g per kWh as stated "
+            "by the author"
+        )
+    if not energy["is_whole"]:
+        facts["left out"] = "sessions of an earlier release, which recorded none"
+    facts["covers"] = "training; not the tokenizer, cooling, losses of the power supply"
+    return Section("Energy", facts)
+
+
+def _scaled(amount: float, unit: str) -> str:
+    """`44.1 J`, `12 kWh`, `3.5 mg`: three digits."""
+    for prefix, size in (("M", 1e6), ("k", 1e3), ("", 1.0)):
+        if amount >= size:
+            return f"{amount / size:.{_decimals(amount / size)}f} {prefix}{unit}"
+    return f"{1000 * amount:.{_decimals(1000 * amount)}f} m{unit}"
+
+
+def _decimals(number: float) -> int:
+    return 0 if number >= 100 else 1 if number >= 10 else 2
+
+
+def limits(card: Facts) -> list[str]:
+    """What a model is not good for, as far as its facts tell."""
+    model, text, audits = card["model"], card["text"], card["audits"]
+    size = f"the {text['bytes']:,} bytes that it was trained on" if text else "its training text"
+    said = [
+        f"Questions of fact. It knows only {size}, with that text's errors, views and style, and "
+        "makes up the rest."
+    ]
+    if card["from"] or card["imported"]:
+        base = card["imported"] or card["from"]
+        said[0] = f"Questions of fact. It makes them up, from its text and from that of {base}."
+    if text and text["prompts"]:
+        said.append("Prompts of another form than those it was trained on.")
+    elif not card["imported"]:
+        said.append("Instructions. It was not trained to follow any, nor to refuse anything.")
+    if model["parameters"] < SMALL:
+        said.append("Reasoning, arithmetic, translation, summaries: it is too small for them.")
+    said.append(f"Texts of more than {model['context']:,} tokens, of which it sees the end alone.")
+    said.append(_on_memory(audits["memory"]))
+    if audits["bias"] is None and audits["groups"] is None:
+        said.append("Decisions about people. Whom it treats differently was not audited.")
+    else:
+        said.append("Decisions about people, whatever its audits say: they tried a few sentences.")
+    return said
+
+
+def _on_memory(audit: Any) -> str:
+    what = "Keeping its text to itself. "
+    if audit is None:
+        return what + ("It may reproduce passages of its text verbatim, which was not audited: "
+                       "share it only where you may share the text.")  # fmt: skip
+    found = audit["figures"]["extractable"]
+    came = f"{found:,} of {audit['figures']['windows']:,} passages came out word for word"
+    return f"{what}{came}: share it only where you may share the text."

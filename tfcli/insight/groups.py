@@ -1,0 +1,271 @@
+"""How well a model knows each part of a text: nats and tokens a byte by source, or by a field.
+
+A model is worse where its text had little, and a tokenizer cuts finer what it has seen less of
+(Petrov et al., "Language Model Tokenizers Introduce Unfairness Between Languages", 2023,
+arXiv 2305.15425). Texts are compared in bytes, so that a vocabulary favors none; intervals are by
+bootstrap over documents, since the bytes of one document are not independent of each other.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from tfcli.errors import DataError
+from tfcli.generation.scoring import score
+from tfcli.insight.statistics import ratio_interval
+from tfcli.text.byte_streams import STDIN
+from tfcli.text.encoding import STANDARD_INPUT
+from tfcli.text.readers import read_chunks
+from tfcli.text.reading import Reading
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from pathlib import Path
+
+    from tfcli.generation.engines.engine import Engine
+    from tfcli.insight.statistics import Values
+    from tfcli.text.reading_options import ReadingOptions
+    from tfcli.text.tokenizer import Tokenizer
+
+ROWS = 32
+FEW = 10  # documents or pieces, below which an interval says little
+PIECE = 4000  # bytes; a longer document is cut, so that a book has an interval, too
+AT_ONCE = 1 << 20  # bytes of texts that are scored together
+MOST_GROUPS = 1000
+BREAK = re.compile("\\n+|[.!?] +|。|！|？| ".encode())
+NONE = "(none)"  # the group of documents without the field
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A document, or a part of one.
+
+    Attributes:
+        ends: whether it is the last of its document.
+
+    """
+
+    group: str
+    text: str
+    ends: bool = True
+
+
+@dataclass
+class Sums:
+    """What was added up of a group: one number for each piece."""
+
+    nats: list[float] = field(default_factory=list)
+    tokens: list[int] = field(default_factory=list)
+    bytes: list[int] = field(default_factory=list)
+    ends: list[int] = field(default_factory=list)  # of documents: the number of their last piece
+
+    def add(self, piece: Piece, nats: float, tokens: int) -> None:
+        """The figures of the next piece."""
+        self.nats.append(nats)
+        self.tokens.append(tokens)
+        self.bytes.append(len(piece.text.encode()))
+        if piece.ends:
+            self.ends.append(len(self.bytes))
+
+    @property
+    def units(self) -> tuple[list[Values], bool]:
+        """Nats, tokens and bytes of what is drawn for intervals, and whether that is documents.
+
+        Of few documents their pieces, which are more alike than documents are.
+        """
+        every = [np.array(each, float) for each in (self.nats, self.tokens, self.bytes)]
+        if len(self.ends) < FEW:
+            return every, False
+        starts = [0, *self.ends[:-1]]
+        return [np.add.reduceat(each, starts) for each in every], True
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """A ratio of sums and between which values it lies, at 95 %; None where nothing tells."""
+
+    value: float
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True)
+class GroupLoss:
+    """What a model makes of a group.
+
+    Attributes:
+        name: of its source, or the value of the field.
+        interval_over: what the intervals are over: whole documents, or pieces of few.
+        ratio: its nats per byte over those of the best group.
+        few: whether it has too few documents and pieces for its interval to say much.
+
+    """
+
+    name: str
+    documents: int
+    bytes: int
+    tokens: int
+    nats_per_byte: Ratio
+    tokens_per_byte: Ratio
+    interval_over: Literal["documents", "pieces"]
+    ratio: float
+    few: bool
+
+    def to_json(self) -> dict[str, Any]:
+        """For `--json`."""
+        return asdict(self)
+
+
+def read_pieces(
+    sources: Sequence[Path], options: ReadingOptions, by: str | None = None
+) -> Iterator[Piece]:
+    """The documents of some files, long ones in pieces, each with its group.
+
+    Args:
+        by: the field of rows that tells the group, with dots where it is nested; None: the file.
+
+    Raises:
+        DataError: a file cannot be read as text, or none of its rows has the field.
+
+    """
+    names = _names(sources)
+    for source in sources:
+        reading, found = Reading(), False
+        group, rest = names[source], b""
+        fields: list[str] = []
+        for chunk in read_chunks(source, options, reading=reading):
+            if by is not None:
+                row = reading.rows.value if reading.rows else None
+                value = _value(row, by)
+                found |= value is not None
+                group = NONE if value is None else value
+                fields = sorted(row) if isinstance(row, dict) else []
+            *whole, rest = _cut(rest + chunk.data)
+            for piece in whole:
+                yield Piece(group, piece.decode(errors="replace"), ends=False)
+            if chunk.last:
+                yield Piece(group, rest.decode(errors="replace"))
+                rest = b""
+        if by is not None and not found:
+            raise DataError(
+                f"no row of {source} has the field {by!r}",
+                why=f"its fields: {', '.join(fields)[:300]}" if fields else "it has no rows",
+                hint=None if fields else "leave out --by to compare files",
+            )
+
+
+def _names(sources: Sequence[Path]) -> dict[Path, str]:
+    """What to call each file: its name, or its path where several have that name."""
+    names = [source.name for source in sources]
+    called = {s: str(s) if names.count(s.name) > 1 else s.name for s in sources}
+    return called | {STDIN: str(STANDARD_INPUT)}
+
+
+def _value(row: object, by: str) -> str | None:
+    """The value of a field as a name, None where there is none."""
+    inner: Any = row
+    for key in [by] if isinstance(row, dict) and by in row else by.split("."):
+        inner = inner.get(key) if isinstance(inner, dict) else None
+    if inner is None or inner == "":
+        return None
+    return inner if isinstance(inner, str) else json.dumps(inner, ensure_ascii=False)
+
+
+def _cut(data: bytes) -> list[bytes]:
+    """A text in pieces of PIECE bytes or a little more, cut after lines or sentences."""
+    pieces, start = [], 0
+    while len(data) - start > 2 * PIECE:
+        found = BREAK.search(data, start + PIECE, start + 2 * PIECE)
+        end = found.end() if found else start + 2 * PIECE
+        while data[end] & 0xC0 == 0x80:  # within a character
+            end += 1
+        pieces.append(data[start:end])
+        start = end
+    return [*pieces, data[start:]]
+
+
+def audit_groups(
+    engine: Engine,
+    tokenizer: Tokenizer,
+    pieces: Iterable[Piece],
+    *,
+    rows: int,
+    progress: Callable[[int], None] = lambda _: None,
+) -> list[GroupLoss]:
+    """Scores texts, and adds up by group; the lowest loss first.
+
+    Args:
+        rows: of the engine.
+        progress: is told how many bytes are scored.
+
+    Raises:
+        DataError: there are more than MOST_GROUPS groups.
+
+    """
+    groups: dict[str, Sums] = {}
+    done = 0
+    for some in _batches(pieces):
+        ids = [tokenizer.encode(piece.text) for piece in some]
+        scored = score(engine, ids, tokenizer.special, rows=rows,
+                       stride=max(1, engine.context_length // 2))  # fmt: skip
+        for piece, own, logprobs in zip(some, ids, scored, strict=True):
+            sums = groups.setdefault(piece.group, Sums())
+            sums.add(piece, -math.fsum(logprobs), len(own))
+            done += sums.bytes[-1]
+            progress(done)
+        if len(groups) > MOST_GROUPS:
+            raise DataError(
+                f"more than {MOST_GROUPS:,} groups",
+                why=f"such as {', '.join(list(groups)[:5])}"[:200],
+                hint="--by FIELD   # one with fewer values",
+            )
+    return _compare(groups)
+
+
+def _batches(pieces: Iterable[Piece]) -> Iterator[list[Piece]]:
+    """Texts that are scored together."""
+    some: list[Piece] = []
+    size = 0
+    for piece in pieces:
+        some.append(piece)
+        size += len(piece.text)
+        if size >= AT_ONCE:
+            yield some
+            some, size = [], 0
+    if some:
+        yield some
+
+
+def _compare(groups: dict[str, Sums]) -> list[GroupLoss]:
+    groups = {name: sums for name, sums in groups.items() if sum(sums.bytes)}
+    losses = {name: math.fsum(sums.nats) / sum(sums.bytes) for name, sums in groups.items()}
+    best = min(losses.values(), default=0.0)
+    found = []
+    for name in sorted(losses, key=losses.__getitem__):
+        sums = groups[name]
+        (nats, tokens, sizes), of_documents = sums.units
+        found.append(GroupLoss(
+            name=name,
+            documents=len(sums.ends),
+            bytes=sum(sums.bytes),
+            tokens=sum(sums.tokens),
+            nats_per_byte=_ratio(nats, sizes),
+            tokens_per_byte=_ratio(tokens, sizes),
+            interval_over="documents" if of_documents else "pieces",
+            ratio=losses[name] / best if best else 1.0,
+            few=len(sizes) < FEW,
+        ))  # fmt: skip
+    return found
+
+
+def _ratio(above: Values, below: Values) -> Ratio:
+    """Of the sums, with its interval."""
+    low, high = ratio_interval(above, below)
+    value = math.fsum(above) / math.fsum(below)
+    return Ratio(value, *(each if math.isfinite(each) else None for each in (low, high)))
