@@ -10,10 +10,21 @@ import array
 import os
 import sys
 
+
+def is_open(number: int) -> bool:
+    """Whether the client has been given this stream."""
+    try:
+        os.fstat(number)
+    except OSError:
+        return False
+    return True
+
+
+numbers = [number for number in range(3) if is_open(number)]  # before a socket takes a free one
 connection = _socket.socket(_socket.AF_UNIX)
 connection.connect(sys.argv[1])
-request = repr((sys.argv[2:], os.getcwd(), dict(os.environ))).encode()  # noqa: PTH109
-streams = [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, array.array("i", [0, 1, 2]))]
+request = repr((sys.argv[2:], numbers, os.getcwd(), dict(os.environ), b"")).encode()  # noqa: PTH109
+streams = [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, array.array("i", numbers))]
 connection.sendmsg([len(request).to_bytes(4)], streams)
 connection.sendall(request)
 command = int.from_bytes(connection.recv(4))

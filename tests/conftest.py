@@ -16,11 +16,12 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+import filelock
 import pytest
 from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from tfcli.runtime.device import Device
 
@@ -48,6 +49,9 @@ os.environ["NVIDIA_TF32_OVERRIDE"] = "0"
 for name in ("SIGINT", "SIGHUP"):
     if getattr(signal, name, None) and signal.getsignal(signal.Signals[name]) == signal.SIG_IGN:
         signal.signal(signal.Signals[name], signal.SIG_DFL)
+
+# The variable that names the socket of a server of tests/forked.py.
+SOCKET = "TESTS_FORKED_SOCKET"
 
 # Sixty sentences that a model learns in a few dozen steps.
 SENTENCES = [
@@ -154,31 +158,45 @@ def bare_environment() -> dict[str, str]:
     return kept | {"TERM": "dumb", "COLUMNS": "80", "CUDA_VISIBLE_DEVICES": ""}
 
 
-@cache
-def forked() -> list[str]:
-    """The first arguments of a command that is `tfcli`: see tests/forked.py."""
+def pytest_configure(config: pytest.Config) -> None:
+    """Starts one server of tests/forked.py for all processes of pytest-xdist, which start next."""
+    alone = not config.getoption("numprocesses", None)
+    if not alone and "PYTEST_XDIST_WORKER" not in os.environ and os.name != "nt":
+        os.environ[SOCKET] = start_server()
+
+
+def start_server() -> str:
+    """The socket of a new server of tests/forked.py, which ends when this process does."""
     path = tempfile.mkdtemp(prefix="tfcli-") + "/socket"
-    client = Path(__file__).parent / "ask.py"
     server = subprocess.Popen(
         [sys.executable, "-m", "tests.forked", path],
-        cwd=client.parent.parent, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        cwd=Path(__file__).parent.parent, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
         env={key: value for key, value in os.environ.items() if not key.startswith("COVERAGE_")},
     )  # fmt: skip
     assert server.stdout
-    assert server.stdout.readline() == b"ready\n"
+    assert server.stdout.readline() == b"listening\n"
 
     @atexit.register
     def _end() -> None:
         server.communicate()  # ends when its stdin does
         shutil.rmtree(Path(path).parent)
 
-    return [sys.executable, "-IS", str(client), path]
+    return path
+
+
+@cache
+def forked() -> list[str]:
+    """The first arguments of a command that is `tfcli`: see tests/forked.py."""
+    if os.name == "nt":  # nothing can be forked there
+        return [sys.executable, "-m", "tfcli"]
+    client = Path(__file__).parent / "ask.py"
+    return [sys.executable, "-IS", str(client), os.environ.get(SOCKET) or start_server()]
 
 
 class RealShell:
     """Runs the program in a process of its own; with `fresh`, one that is not forked."""
 
-    def __init__(self, folder: Path, *, fresh: bool = os.name == "nt") -> None:
+    def __init__(self, folder: Path, *, fresh: bool = False) -> None:
         self.folder = folder
         self.fresh = fresh
 
@@ -223,17 +241,36 @@ def called(
     root_command.cache_clear()  # what has shown its help is changed
 
 
+def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
+    """A folder that the first process of pytest-xdist to need it makes; each has its own copy."""
+    folder, shared = factory.mktemp(name), factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        make(folder)
+        return folder
+    original = shared.parent / name
+    with filelock.FileLock(shared.parent / f"{name}.lock"):
+        if not original.exists():
+            making = shared.parent / f"{name}.making"
+            shutil.rmtree(making, ignore_errors=True)  # of a process that did not succeed
+            making.mkdir()
+            make(making)
+            making.rename(original)
+    return Path(shutil.copytree(original, folder, dirs_exist_ok=True))
+
+
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Shell:
     """A shell in a folder with a finished run `tale` and a tokenizer `words`; not to be changed."""
-    folder = tmp_path_factory.mktemp("trained")
-    (folder / "book.txt").write_text(BOOK)
-    shell = RealShell(folder)
-    made = shell("tokenizer", "train", "book.txt", "--name", "words", "--vocab-size", "320")
-    assert made.code == 0, made.err
-    made = shell(
-        *("train", "book.txt", "--run", "tale", "--steps", "60", "--tokenizer", "words"),
-        *("--layers", "2", "--width", "64", "--context", "32", "--batch-tokens", "512"),
-    )
-    assert made.code == 0, made.err
-    return shell
+
+    def make(folder: Path) -> None:
+        (folder / "book.txt").write_text(BOOK)
+        shell = RealShell(folder)
+        made = shell("tokenizer", "train", "book.txt", "--name", "words", "--vocab-size", "320")
+        assert made.code == 0, made.err
+        made = shell(
+            *("train", "book.txt", "--run", "tale", "--steps", "60", "--tokenizer", "words"),
+            *("--layers", "2", "--width", "64", "--context", "32", "--batch-tokens", "512"),
+        )
+        assert made.code == 0, made.err
+
+    return RealShell(made_once(tmp_path_factory, "trained", make))

@@ -6,6 +6,7 @@ They are forked from a server that has torch loaded, which tests/ask.py calls th
     python -IS tests/ask.py SOCKET ARGUMENT...    same as `tfcli ARGUMENT...`
 
 The client passes on its streams, folder, environment and signals, and exits as the command does.
+tests/reliability/processes.py is another client, for many commands at once.
 """
 
 from __future__ import annotations
@@ -13,8 +14,9 @@ from __future__ import annotations
 import ast
 import atexit
 import contextlib
-import gc
+import faulthandler
 import os
+import pickle
 import select
 import signal
 import socket
@@ -24,56 +26,60 @@ import coverage
 
 
 def serve(path: str) -> None:
+    """Listens at once; calls wait until everything is loaded."""
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(path)
+        listener.listen()
+        print("listening", flush=True)
+        import matplotlib.backends.backend_svg
+        import matplotlib.figure  # noqa: F401
+
+        import tests.preload  # noqa: F401
+
+        _answer(listener)
+
+
+def _answer(listener: socket.socket) -> None:
     """Forks a process for each call, and tells the caller how it ended."""
-    import matplotlib.backends.backend_svg
-    import matplotlib.figure  # noqa: F401
-
-    import tests.preload  # noqa: F401
-
-    gc.freeze()  # what is loaded is not looked at again, and its memory stays shared
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # until a command begins
     ended, wake_up = os.pipe()
     os.set_blocking(wake_up, False)
     signal.set_wakeup_fd(wake_up)
     signal.signal(signal.SIGCHLD, lambda number, frame: None)
     callers: dict[int, socket.socket] = {}
     poll = select.poll()
-    poll.register(sys.stdin, select.POLLIN)
-    poll.register(ended, select.POLLIN)
-    with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(path)
-        listener.listen()
-        print("ready", flush=True)
-        poll.register(listener, select.POLLIN)
-        while sys.stdin.fileno() not in (ready := {number for number, _ in poll.poll()}):
-            for child, caller in callers.items():
-                if caller.fileno() in ready:  # it has been killed
+    for waited_for in (sys.stdin, ended, listener):
+        poll.register(waited_for, select.POLLIN)
+    while sys.stdin.fileno() not in (ready := {number for number, _ in poll.poll()}):
+        for child, caller in callers.items():
+            if caller.fileno() in ready:  # it has been killed
+                poll.unregister(caller)
+                os.kill(child, signal.SIGKILL)
+        if ended in ready:
+            os.read(ended, 1 << 16)
+            for number, status in _ended():
+                caller = callers.pop(number)
+                with contextlib.suppress(KeyError):
                     poll.unregister(caller)
-                    os.kill(child, signal.SIGKILL)
-            if ended in ready:
-                os.read(ended, 1 << 16)
-                for number, status in _ended():
-                    caller = callers.pop(number)
-                    with contextlib.suppress(KeyError):
-                        poll.unregister(caller)
-                    with contextlib.suppress(OSError):  # it has been killed
-                        caller.sendall(status.to_bytes(4, signed=True))
-                    caller.close()
-            if listener.fileno() in ready:
-                caller, _ = listener.accept()
-                if child := os.fork():
-                    callers[child] = caller
-                    poll.register(caller, 0)  # for its end alone
-                    with contextlib.suppress(OSError):
-                        caller.sendall(child.to_bytes(4))
-                    continue
-                signal.set_wakeup_fd(-1)
-                signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-                os.close(ended)
-                os.close(wake_up)
-                listener.close()
-                for other in callers.values():
-                    other.close()
-                _become(caller)
+                with contextlib.suppress(OSError):  # it has been killed
+                    caller.sendall(status.to_bytes(4, signed=True))
+                caller.close()
+        if listener.fileno() in ready:
+            caller, _ = listener.accept()
+            if child := os.fork():
+                callers[child] = caller
+                poll.register(caller, 0)  # for its end alone
+                with contextlib.suppress(OSError):
+                    caller.sendall(child.to_bytes(4))
+                continue
+            signal.set_wakeup_fd(-1)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            os.close(ended)
+            os.close(wake_up)
+            listener.close()
+            for other in callers.values():
+                other.close()
+            _become(caller)
 
 
 def _ended() -> list[tuple[int, int]]:
@@ -89,9 +95,12 @@ def _become(connection: socket.socket) -> None:
     """Runs the command in place of this process."""
     size, streams, _, _ = socket.recv_fds(connection, 4, 3)
     with connection.makefile("rb") as file:
-        arguments, folder, environment = ast.literal_eval(file.read(int.from_bytes(size)).decode())
+        request = file.read(int.from_bytes(size)).decode()
     connection.close()
-    for number, stream in enumerate(streams):
+    arguments, numbers, folder, environment, before = ast.literal_eval(request)
+    for number in {0, 1, 2}.difference(numbers):
+        os.close(number)
+    for number, stream in zip(numbers, streams, strict=True):
         os.dup2(stream, number)
         os.close(stream)
     os.chdir(folder)
@@ -99,9 +108,15 @@ def _become(connection: socket.socket) -> None:
     os.environ.update(environment)
     if "COVERAGE_PROCESS_CONFIG" in os.environ:
         coverage.process_startup(force=True)
-    sys.stdin, sys.stdout = os.fdopen(0), os.fdopen(1, "w")
-    sys.stderr = os.fdopen(2, "w", buffering=1, errors="backslashreplace")
+    # None where a stream is closed, as in a new process
+    sys.stdin = os.fdopen(0) if 0 in numbers else None
+    sys.stdout = os.fdopen(1, "w") if 1 in numbers else None
+    sys.stderr = os.fdopen(2, "w", 1, errors="backslashreplace") if 2 in numbers else None
     sys.argv = ["tfcli", *arguments]
+    faulthandler.register(signal.SIGUSR1, file=2)
+    if before:
+        pickle.loads(before)()
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     from tfcli.__main__ import main  # here, since its import starts the clock
 
     code: object = 0
@@ -110,8 +125,11 @@ def _become(connection: socket.socket) -> None:
     except SystemExit as end:
         code = end.code
     for writer in (sys.stdout, sys.stderr):
-        with contextlib.suppress(OSError, ValueError):
-            writer.flush()
+        try:
+            if writer and not writer.closed:
+                writer.flush()
+        except OSError:
+            code = 120  # as of Python itself
     atexit._run_exitfuncs()  # coverage saves its data
     os._exit(code if isinstance(code, int) else 1)  # skips torch's slow teardown
 

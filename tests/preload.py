@@ -1,5 +1,6 @@
 """What every command needs, loaded once, before any thread is started."""
 
+import gc
 import importlib
 import pkgutil
 
@@ -17,6 +18,7 @@ for name in (
     "rich.progress",
     "safetensors.numpy",
     "sentencepiece",
+    "torch.distributed.fsdp",
     "torch.utils._device",
     "typer._adapters",
     "typer._click.decorators",
@@ -28,3 +30,5 @@ for name in (
         importlib.import_module(name)
 
 importlib.import_module("tfcli.cli.app").root_command()
+gc.collect()
+gc.freeze()  # what is loaded is not looked at again, and its memory stays shared

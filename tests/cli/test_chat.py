@@ -6,7 +6,6 @@ import json
 import os
 import re
 import shutil
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ import pexpect
 import pytest
 
 from tests.cli.test_interactive import quit_session, say
-from tests.conftest import RealShell, Shell, bare_environment
+from tests.conftest import RealShell, Shell, bare_environment, forked
 
 # The model knows nothing but sentences on lines of their own: a line is a turn.
 LINES = (
@@ -185,8 +184,8 @@ def session(
     shell: Shell, *arguments: str, run: str = "tale", env: dict[str, str] | None = None
 ) -> pexpect.spawn:
     return pexpect.spawn(
-        sys.executable,
-        ["-m", "tfcli", "generate", "-i", "--chat", "--run", run, "--seed", "1", *arguments],
+        forked()[0],
+        [*forked()[1:], "generate", "-i", "--chat", "--run", run, "--seed", "1", *arguments],
         cwd=str(shell.folder),
         env=bare_environment() | {"TERM": "xterm-256color", "COLUMNS": "300"} | (env or {}),
         dimensions=(30, 300), encoding="utf-8", timeout=20,

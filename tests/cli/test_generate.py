@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 import subprocess
 import sys
 
 import pytest
 
-from tests.conftest import SENTENCES, Shell, bare_environment
+from tests.conftest import SENTENCES, Shell, bare_environment, forked
 
 ENDLESS = ("generate", "--run", "tale", "--max-new-tokens", "5000", "Ann")
 GREEDY = ("generate", "--run", "tale", "--greedy", "--max-new-tokens", "24")
@@ -137,7 +138,7 @@ def test_the_name_of_a_file_as_a_prompt_gets_a_note(trained: Shell) -> None:
 
 def test_closed_stdin_is_not_read(trained: Shell) -> None:
     done = subprocess.run(
-        f"{sys.executable} -m tfcli generate --run tale --greedy --max-new-tokens 5 Ann <&-",
+        f"{shlex.join(forked())} generate --run tale --greedy --max-new-tokens 5 Ann <&-",
         shell=True, cwd=trained.folder, env=bare_environment(), capture_output=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -145,7 +146,7 @@ def test_closed_stdin_is_not_read(trained: Shell) -> None:
 
 def test_waiting_for_a_silent_pipe_is_reported(trained: Shell) -> None:
     process = subprocess.Popen(
-        [sys.executable, "-m", "tfcli", *GREEDY, "Ann"],
+        [*forked(), *GREEDY, "Ann"],
         cwd=trained.folder, env=bare_environment(),
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip

@@ -6,13 +6,14 @@ import json
 import os
 import random
 import re
+import shlex
 import subprocess
 import sys
 from typing import Any
 
 import pytest
 
-from tests.conftest import SENTENCES, Shell, bare_environment
+from tests.conftest import SENTENCES, Shell, bare_environment, forked
 
 RUN = ("generate", "--run", "tale", "--max-new-tokens", "12")
 
@@ -85,7 +86,7 @@ def test_all_samples_and_values_end_with_a_newline_and_a_single_text_does_not(
 
 def test_notes_in_the_same_file_as_a_text_begin_on_a_line_of_their_own(trained: Shell) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "tfcli", *RUN, "Ann saw", "--stats"], cwd=trained.folder,
+        [*forked(), *RUN, "Ann saw", "--stats"], cwd=trained.folder,
         env=bare_environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT, check=True,
     )  # fmt: skip
@@ -265,7 +266,7 @@ def test_every_row_of_random_bytes_is_answered(trained: Shell) -> None:
 
 def test_line_is_answered_before_the_next_is_read(trained: Shell) -> None:
     process = subprocess.Popen(
-        [sys.executable, "-m", "tfcli", *RUN, "--lines", "--greedy"],
+        [*forked(), *RUN, "--lines", "--greedy"],
         cwd=trained.folder, env=bare_environment(),
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
@@ -284,7 +285,7 @@ def test_line_is_answered_before_the_next_is_read(trained: Shell) -> None:
 
 
 def test_broken_pipe_ends_generation(trained: Shell) -> None:
-    command = f"yes Ann | {sys.executable} -m tfcli {' '.join(RUN)} --lines | head -n 3"
+    command = f"yes Ann | {shlex.join(forked())} {' '.join(RUN)} --lines | head -n 3"
     done = subprocess.run(
         f'set -o pipefail; {command}; echo "${{PIPESTATUS[1]}}"', shell=True,
         executable="/bin/bash", cwd=trained.folder, env=bare_environment(), capture_output=True,
@@ -343,7 +344,7 @@ def test_large_seeds_are_distinct(trained: Shell) -> None:
 
 def test_first_of_many_samples_starts_immediately(trained: Shell) -> None:
     process = subprocess.Popen(
-        [sys.executable, "-m", "tfcli", *RUN, "-n", "100000000", "Ann"],
+        [*forked(), *RUN, "-n", "100000000", "Ann"],
         cwd=trained.folder, env=bare_environment(), stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
     )  # fmt: skip
@@ -477,7 +478,7 @@ def test_logprobs_in_a_pipe_are_a_tab_separated_table(trained: Shell) -> None:
 
 def test_interrupted_batch_stops_at_once(trained: Shell) -> None:
     process = subprocess.Popen(
-        [sys.executable, "-m", "tfcli", *RUN, "--lines"],
+        [*forked(), *RUN, "--lines"],
         cwd=trained.folder, env=bare_environment(),
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip

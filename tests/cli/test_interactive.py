@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 from pathlib import Path
 
 import pexpect
@@ -12,7 +11,7 @@ import pytest
 
 from tests.cli.test_terminal import MODEL
 from tests.cli.test_word_wrap import screen
-from tests.conftest import Shell, bare_environment
+from tests.conftest import Shell, bare_environment, forked
 from tests.text.documents_of_offices import word_of
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="needs POSIX terminals")
@@ -20,8 +19,8 @@ pytestmark = pytest.mark.skipif(os.name == "nt", reason="needs POSIX terminals")
 
 def session(shell: Shell, *arguments: str, env: dict[str, str] | None = None) -> pexpect.spawn:
     return pexpect.spawn(
-        sys.executable,
-        ["-m", "tfcli", "generate", "--run", "tale", "-i", "--max-new-tokens", "4", *arguments,
+        forked()[0],
+        [*forked()[1:], "generate", "--run", "tale", "-i", "--max-new-tokens", "4", *arguments,
          *([] if "--temperature" in arguments else ["--greedy"])],
         cwd=str(shell.folder),
         env=bare_environment() | {"TERM": "xterm-256color", "COLUMNS": "300"} | (env or {}),

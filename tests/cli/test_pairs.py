@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from pathlib import Path
 from typing import Any
 
 import pexpect
 import pytest
 
-from tests.conftest import Called, RealShell, Shell, bare_environment
+from tests.conftest import Called, RealShell, Shell, bare_environment, forked
 
 SMALL = ("--layers", "1", "--width", "64", "--batch-tokens", "512")
 
@@ -231,7 +230,7 @@ def test_an_exported_model_gives_the_same_answers_in_transformers(taught: Shell)
 @pytest.mark.skipif(os.name == "nt", reason="needs POSIX terminals")
 def test_interactive_lines_are_prompts_of_their_own(taught: Shell) -> None:
     child = pexpect.spawn(
-        sys.executable, ["-m", "tfcli", "generate", "--run", "twice", "-i", "--greedy"],
+        forked()[0], [*forked()[1:], "generate", "--run", "twice", "-i", "--greedy"],
         cwd=str(taught.folder), env=bare_environment() | {"NO_COLOR": "1"},
         dimensions=(30, 200), encoding="utf-8", timeout=30,
     )  # fmt: skip

@@ -17,7 +17,7 @@ from typing import Any
 import pexpect
 import pytest
 
-from tests.conftest import RealShell, Shell, bare_environment
+from tests.conftest import RealShell, Shell, bare_environment, forked
 
 SVG = "{http://www.w3.org/2000/svg}"
 NASTY = "x<script>alert(1)</script>&'\"\x1b[31m\u202e"
@@ -158,7 +158,7 @@ def test_terminal_gets_color_unless_no_color_is_set(
 ) -> None:
     environment = bare_environment() | {"TERM": "xterm-256color", "NO_COLOR": no_color}
     child = pexpect.spawn(
-        sys.executable, ["-m", "tfcli", "runs", "plot", "tale"], cwd=str(trained.folder),
+        forked()[0], [*forked()[1:], "runs", "plot", "tale"], cwd=str(trained.folder),
         env=environment, dimensions=(30, 100), encoding="utf-8", timeout=60,
     )  # fmt: skip
     child.expect(pexpect.EOF)

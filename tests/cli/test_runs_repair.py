@@ -7,7 +7,6 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
@@ -16,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.test_train import TINY, training
-from tests.conftest import BOOK, RealShell, Shell, bare_environment
+from tests.conftest import BOOK, RealShell, Shell, bare_environment, forked
 from tfcli.files import new_folder, to_json
 from tfcli.runs.step import MODEL, OPTIMIZER, STATE, list_steps, read_state
 
@@ -282,7 +281,7 @@ def spooling(shell: Shell) -> Iterator[subprocess.Popen[bytes]]:
     cache = shell.folder / "checkpoints" / ".cache" / "piped"
     before = len(list(cache.glob(".tmp-*")))
     process = subprocess.Popen(
-        [sys.executable, "-m", "tfcli", "tokenizer", "train", "-", "--name", "piped"],
+        [*forked(), "tokenizer", "train", "-", "--name", "piped"],
         cwd=shell.folder, env=bare_environment(), stdin=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
     try:

@@ -6,13 +6,12 @@ import gzip
 import json
 import math
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.conftest import BOOK, SENTENCES, Shell, bare_environment
+from tests.conftest import BOOK, SENTENCES, Shell, bare_environment, forked
 from tests.text.documents_of_offices import word_of
 
 
@@ -218,7 +217,7 @@ def test_compressed_rows_are_read(trained: Shell, tmp_path: Path) -> None:
 )
 def test_line_is_scored_before_the_next_is_read(trained: Shell, options: tuple[str, ...]) -> None:
     process = subprocess.Popen(
-        [sys.executable, "-m", "tfcli", "score", "--run", "tale", *options],
+        [*forked(), "score", "--run", "tale", *options],
         cwd=trained.folder, env=bare_environment(),
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
     )  # fmt: skip

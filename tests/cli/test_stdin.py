@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
-import sys
 
 import pytest
 
-from tests.conftest import Shell, bare_environment
+from tests.conftest import Shell, bare_environment, forked
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="a POSIX shell")
 
-GENERATE = f"{sys.executable} -m tfcli generate --run tale --greedy --max-new-tokens 3"
+GENERATE = "tfcli generate --run tale --greedy --max-new-tokens 3"
 
 
 def bash(shell: Shell, script: str) -> subprocess.CompletedProcess[str]:
+    program = f'tfcli() {{ {shlex.join(forked())} "$@"; }}; export -f tfcli\n'
     return subprocess.run(
-        ["bash", "-c", script], cwd=shell.folder, env=bare_environment(), capture_output=True,
-        text=True, timeout=60, check=False,
+        ["bash", "-c", program + script], cwd=shell.folder, env=bare_environment(),
+        capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
 
 

@@ -6,7 +6,6 @@ import os
 import shlex
 import signal
 import subprocess
-import sys
 from pathlib import Path
 
 import pexpect
@@ -224,7 +223,7 @@ def test_tokens_are_scored_in_colors(trained: Shell, tmp_path: Path) -> None:
 
 def test_decoded_text_is_shown_not_obeyed(trained: Shell) -> None:
     child = pexpect.spawn(
-        "bash", ["-c", f"echo 30 94 53 77 | {sys.executable} -m tfcli tokenizer decode -t words"],
+        "bash", ["-c", f"echo 30 94 53 77 | {shlex.join(forked())} tokenizer decode -t words"],
         cwd=str(trained.folder), env=bare_environment(), encoding="utf-8", timeout=60,
     )  # fmt: skip
     child.expect(pexpect.EOF)
@@ -232,7 +231,7 @@ def test_decoded_text_is_shown_not_obeyed(trained: Shell) -> None:
 
 
 def test_long_scoring_shows_progress(trained: Shell) -> None:
-    endless = f"yes {SENTENCES[0].strip()} | {sys.executable} -m tfcli score --run tale"
+    endless = f"yes {SENTENCES[0].strip()} | {shlex.join(forked())} score --run tale"
     child = pexpect.spawn(
         "bash", ["-c", f"{endless} --by line > /dev/null"],
         cwd=str(trained.folder), env=bare_environment() | {"TERM": "xterm-256color"},

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
+import shlex
 import subprocess
-import sys
 
 import pytest
 
-from tests.conftest import BOOK, SENTENCES, Shell, bare_environment
+from tests.conftest import BOOK, SENTENCES, Shell, bare_environment, forked
 
 TEXT = "Ann\r\nsaw\t  José — 🙂‍↕️ 日本 \x00 ▁ <s>\n\n".encode() * 3
 
@@ -70,7 +70,7 @@ def test_line_is_answered_before_the_next_is_read(
     trained: Shell, command: str, line: bytes, answer: bytes
 ) -> None:
     process = subprocess.Popen(
-        [sys.executable, "-m", "tfcli", "tokenizer", *command.split(), "-t", "words", "--lines"],
+        [*forked(), "tokenizer", *command.split(), "-t", "words", "--lines"],
         cwd=trained.folder, env=bare_environment(),
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
     )  # fmt: skip
@@ -127,7 +127,7 @@ def test_vocabulary_is_listed_as_json(trained: Shell) -> None:
 
 
 def test_listing_ends_quietly_with_its_reader(trained: Shell) -> None:
-    command = f"{sys.executable} -m tfcli tokenizer vocab words --json | head -n 1"
+    command = f"{shlex.join(forked())} tokenizer vocab words --json | head -n 1"
     done = subprocess.run(
         ["bash", "-c", command], cwd=trained.folder, env=bare_environment(),
         capture_output=True, check=False,

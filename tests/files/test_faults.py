@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import multiprocessing
 import os
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from tests.files.faults import (
     Fault,
     SystemCall,
     count_calls,
+    ends_the_process,
     fails_with,
     faulty,
     is_interrupted,
@@ -29,8 +30,6 @@ from tests.files.faults import (
 from tests.files.writers import WRITERS, Writer
 from tfcli.errors import TfcliError
 from tfcli.files import append_line, remove_leftovers
-
-REPOSITORY = Path(__file__).parents[2]
 
 OLD, NEW = b"old", b"the new content"
 SITUATIONS = [
@@ -103,22 +102,21 @@ def test_failing_call_leaves_old_or_new_before_any_cleanup(
         assert writer.read(folder) in {before, NEW}, f"call {call}: {made[call]}"
 
 
+def write_and_die(name: str, folder: Path, call: int) -> None:
+    """Writes, and dies at a system call."""
+    with faulty(ends_the_process, call, call):
+        WRITERS[name].write(folder, NEW)
+
+
 @pytest.mark.parametrize(("name", "before"), SITUATIONS)
 def test_killed_process_leaves_old_or_new(tmp_path: Path, name: str, before: bytes | None) -> None:
     writer = WRITERS[name]
-    folders = [
-        prepared(tmp_path, str(call), writer, before)
-        for call in range(number_of_calls(tmp_path, writer, before))
-    ]
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-m", "tests.files.writers", name, folder, NEW, str(call)],
-            cwd=REPOSITORY,
-        )
-        for call, folder in enumerate(folders)
-    ]
-    assert [process.wait() for process in processes] == [DIED] * len(processes)
-    for call, folder in enumerate(folders):
+    for call in range(number_of_calls(tmp_path, writer, before)):
+        folder = prepared(tmp_path, str(call), writer, before)
+        process = multiprocessing.Process(target=write_and_die, args=(name, folder, call))
+        process.start()
+        process.join()
+        assert process.exitcode == DIED, f"call {call}"
         assert content_after_cleanup(folder, writer) in {before, NEW}, f"call {call}"
 
 

@@ -1,18 +1,11 @@
-"""The atomic writers of `tfcli.files`, each with a function that reads back what it wrote.
-
-    python -m tests.files.writers NAME FOLDER TEXT CALL
-
-writes TEXT below FOLDER; the process dies at system call number CALL.
-"""
+"""The atomic writers of `tfcli.files`, each with a function that reads back what it wrote."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.files.faults import ends_the_process, faulty
 from tfcli.files import new_folder, store_by_content, verify_folder, write_file
 
 
@@ -63,14 +56,3 @@ WRITERS = {
     "folder": Writer(_write_folder, _read_folder),
     "stored": Writer(_store, _read_stored),
 }
-
-
-def main(name: str, folder: str, text: str, call: str) -> None:
-    """Writes, and dies while doing so."""
-    number = int(call)
-    with faulty(ends_the_process, number, number):
-        WRITERS[name].write(Path(folder), text.encode())
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])

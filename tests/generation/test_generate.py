@@ -230,7 +230,7 @@ def all_explained_by_rounding(
     return False
 
 
-@settings(max_examples=12)
+@settings(max_examples=8)
 @given(requests=st.lists(REQUESTS, min_size=1, max_size=9), rows=st.integers(1, 5))
 def test_text_does_not_depend_on_batch_or_engine(
     model: Transformer, tokenizer: Tokenizer, requests: list[GenerationRequest], rows: int

@@ -39,7 +39,7 @@ def in_parts(model: Transformer, ids: Tensor, cuts: list[int]) -> Tensor:
 
 @pytest.mark.parametrize("name", CONFIGS)
 @given(data=st.data())
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @torch.no_grad()
 def test_parts_give_the_same_logits_as_the_whole(name: str, data: st.DataObject) -> None:
     model = MODELS[name]
@@ -62,7 +62,7 @@ def test_token_by_token_gives_the_same_logits_as_the_whole(name: str) -> None:
 
 @pytest.mark.parametrize("name", CONFIGS)
 @given(data=st.data())
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @torch.no_grad()
 def test_rows_of_any_length_are_independent(name: str, data: st.DataObject) -> None:
     """Rows are extended in any order, together where possible, copied, or reset."""

@@ -27,8 +27,7 @@ from tfcli.model.native.reference import Heads
 from tfcli.model.transformer import Transformer
 
 ROOT = Path(__file__).parents[2]
-OTHERS = ("gcc-9", "gcc-11", "gcc-14", "clang")
-COMPILERS = ["cc", *(pytest.param(name, marks=pytest.mark.slow) for name in OTHERS)]
+COMPILERS = ("cc", "gcc-9", "gcc-11", "gcc-14", "clang")
 
 compiled = pytest.mark.skipif(shutil.which("cc") is None, reason="there is no C compiler")
 FORMATS = st.sampled_from([torch.float32, torch.bfloat16])
@@ -323,6 +322,7 @@ def source_tree(tmp_path: Path, hatch_build: ModuleType) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("compiler", COMPILERS)
 def test_kernels_of_every_compiler_compute_the_same(
     compiler: str, source_tree: Path, hatch_build: ModuleType, monkeypatch: pytest.MonkeyPatch

@@ -1,20 +1,18 @@
-"""Hundreds of real processes of the program, forked from one that has already loaded torch."""
+"""Hundreds of real processes of the program, forked by the server of tests/forked.py."""
 
 from __future__ import annotations
 
 import contextlib
-import faulthandler
-import multiprocessing
 import os
+import pickle
+import select
 import signal
-import sys
+import socket
 from collections.abc import Callable
 from dataclasses import dataclass
-from multiprocessing.forkserver import ensure_running, set_forkserver_preload
-from multiprocessing.process import BaseProcess
 from pathlib import Path
 
-from tests.conftest import bare_environment
+from tests.conftest import bare_environment, forked
 
 TIMEOUT = 60.0  # seconds after which a process counts as hanging
 
@@ -31,15 +29,21 @@ class Done:
 class Child:
     """A running command."""
 
-    def __init__(self, process: BaseProcess, out: Path, err: Path) -> None:
-        self.process, self._out, self._err = process, out, err
-        assert process.pid
-        self.pid = process.pid
+    def __init__(self, server: socket.socket, out: Path, err: Path) -> None:
+        self._server, self._out, self._err = server, out, err
+        self._code: int | None = None
+        self.pid = int.from_bytes(server.recv(4))
+        assert self.pid, "the server of tests/forked.py has ended"
 
     def send(self, number: signal.Signals) -> None:
         """Sends a signal, if the process is still running."""
         with contextlib.suppress(ProcessLookupError):
-            os.kill(self.pid, number)
+            if self._code is None:
+                os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        """Ends the process at once, if it is still running."""
+        self.send(signal.SIGKILL)
 
     @property
     def err(self) -> str:
@@ -48,34 +52,28 @@ class Child:
 
     def ends_within(self, seconds: float) -> bool:
         """Whether it ends within that time."""
-        self.process.join(seconds)
-        return self.process.exitcode is not None
+        if self._code is None and select.select([self._server], [], [], seconds)[0]:
+            answer = self._server.recv(4)
+            assert answer, "the server of tests/forked.py has ended"
+            self._code = int.from_bytes(answer, signed=True)
+            self._server.close()
+        return self._code is not None
 
     def wait(self) -> Done:
         """Waits for its end; fails if it hangs."""
         if not self.ends_within(TIMEOUT):
             self.send(signal.SIGUSR1)  # prints a traceback
-            self.process.join(2)
-            self.process.kill()
+            self.ends_within(2)
+            self.kill()
             raise AssertionError(f"it hangs: {self.err}")
-        code = self.process.exitcode
-        assert code is not None
-        return Done(code, self._out.read_bytes(), self.err)
+        assert self._code is not None
+        return Done(self._code, self._out.read_bytes(), self.err)
 
 
 class Processes:
-    """Starts commands in forked processes."""
+    """Starts commands, and numbers their logs."""
 
     def __init__(self) -> None:
-        self._context = multiprocessing.get_context("forkserver")
-        set_forkserver_preload(["tests.preload", __name__])
-        os.environ["PYTHONPATH"] = str(
-            Path(__file__).parents[2]
-        )  # where the fork server looks for it
-        # coverage takes locks that an interrupted process would wait for
-        measuring = {k: os.environ.pop(k) for k in list(os.environ) if k.startswith("COVERAGE_")}
-        ensure_running()
-        os.environ.update(measuring)
         self._count = 0
 
     def start(
@@ -94,58 +92,27 @@ class Processes:
 
         """
         self._count += 1
-        out, err, ready = (
-            (logs or folder) / f".{name}-{self._count}" for name in ("out", "err", "ready")
-        )
-        out.touch()
-        err.touch()
-        process = self._context.Process(
-            target=_command, args=(folder, arguments, stdin, out, err, ready, before)
-        )
-        process.start()
-        child = Child(process, out, err)
-        while not ready.exists():  # before that, it is not the program yet
-            assert not child.ends_within(0.002), child.err
-        return child
+        out, err = ((logs or folder) / f".{name}-{self._count}" for name in ("out", "err"))
+        # coverage takes locks that an interrupted process would wait for
+        environment = {
+            key: value
+            for key, value in bare_environment().items()
+            if not key.startswith("COVERAGE_")
+        }
+        called = pickle.dumps(before) if before else b""
+        request = repr((arguments, [0, 1, 2], str(folder), environment, called)).encode()
+        server = socket.socket(socket.AF_UNIX)
+        server.connect(forked()[-1])
+        with (
+            open(stdin or os.devnull, "rb") as given,  # noqa: PTH123
+            out.open("ab") as written,
+            err.open("ab") as said,
+        ):
+            streams = [stream.fileno() for stream in (given, written, said)]
+            socket.send_fds(server, [len(request).to_bytes(4)], streams)
+        server.sendall(request)
+        return Child(server, out, err)
 
     def run(self, folder: Path, *arguments: str, stdin: Path | None = None) -> Done:
         """Runs a command to its end."""
         return self.start(folder, *arguments, stdin=stdin).wait()
-
-
-def _command(
-    folder: Path,
-    arguments: tuple[str, ...],
-    stdin: Path | None,
-    out: Path,
-    err: Path,
-    ready: Path,
-    before: Callable[[], object] | None,
-) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    ready.touch()
-    os.chdir(folder)
-    os.environ.clear()
-    os.environ.update(bare_environment())
-    for path, flags, descriptor in (
-        (stdin or Path(os.devnull), os.O_RDONLY, 0),
-        (out, os.O_WRONLY | os.O_APPEND, 1),
-        (err, os.O_WRONLY | os.O_APPEND, 2),
-    ):
-        opened = os.open(path, flags)
-        os.dup2(opened, descriptor)
-        os.close(opened)
-    sys.stdin = os.fdopen(0)
-    sys.stdout = os.fdopen(1, "w", closefd=False)
-    sys.stderr = os.fdopen(2, "w", buffering=1, closefd=False)
-    faulthandler.register(signal.SIGUSR1, all_threads=True)
-    import torch
-
-    from tfcli.__main__ import main
-
-    torch.set_num_threads(1)
-    if before:
-        before()
-    sys.argv = ["tfcli", *arguments]
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    main()

@@ -86,7 +86,7 @@ def test_every_id_has_the_bytes_that_the_library_decodes(scanner: Scanner) -> No
 
 
 @any_scanner
-@settings(max_examples=20)
+@settings(max_examples=8)
 @given(
     words=st.lists(
         st.sampled_from(["fox ", "12345", "\n", "日本", "。", "  ", "it's ", CALL, "\r\n", "é"]),

@@ -95,7 +95,7 @@ def test_training_lowers_the_loss(workshop: Workshop) -> None:
     assert steps[-1].learning_rate < 0.05 * trainer.plan.optimizer.matrix_learning_rate
 
 
-@settings(max_examples=6)
+@settings(max_examples=3)
 @given(
     st.lists(st.integers(1, 3), min_size=1, max_size=3),
     st.sampled_from([0.0, 0.2]),
@@ -234,11 +234,11 @@ def test_text_without_a_held_out_part_can_be_trained_on(workshop: Workshop) -> N
 def test_time_budget_decays_the_learning_rate_and_ends_training(
     workshop: Workshop,
 ) -> None:
-    trainer = workshop.begin("run", workshop.job(steps=None, seconds=3.0))
+    trainer = workshop.begin("run", workshop.job(steps=None, seconds=1.5))
     steps = [e for e in trainer.events() if isinstance(e, StepFinished)]
     scales = [step.learning_rate for step in steps[WARM_UP_STEPS:]]
     assert scales == sorted(scales, reverse=True)
-    assert all(step.seconds < 3.0 for step in steps[:-1])
+    assert all(step.seconds < 1.5 for step in steps[:-1])
 
 
 def test_a_budget_that_is_used_up_takes_no_further_step(workshop: Workshop) -> None:
