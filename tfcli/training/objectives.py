@@ -8,12 +8,14 @@ token.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from tfcli.errors import UsageError
-from tfcli.training.batches import IGNORE_INDEX, Batch
+from tfcli.training.batches import IGNORE_INDEX, Batch, same_or_each
+from tfcli.training.masking import counts_to_mask, mask_tokens
 
 if TYPE_CHECKING:
     from tfcli.text.tokenizer import SpecialTokens
@@ -34,7 +36,8 @@ class Objective(Protocol):
 
 def make_objective(plan: Plan, special: SpecialTokens) -> Objective:
     """The objective that a plan trains for."""
-    return NextToken(special, token_dropout=plan.token_dropout, document_mask=plan.document_mask)
+    causal = NextToken(special, token_dropout=plan.token_dropout, document_mask=plan.document_mask)
+    return BothWays(causal, special, plan.masked) if plan.masked else causal
 
 
 class NextToken:
@@ -101,3 +104,78 @@ class NextToken:
                 dropped &= inputs != token
         assert self._special.unk is not None, "checked by the constructor"
         return np.where(dropped, self._special.unk, inputs)
+
+
+class BothWays:
+    """Predict masked tokens from all others in a share of the rows, the next token in the rest.
+
+        ids      <s> t0  t1  t2  t3
+        inputs   <s> t0  [m] t2            [m]: masked
+        targets   -  t1   -   -            of the position before
+
+    A token is predicted at the position before it, as the next token is: so one model with one head
+    reads both ways (Charpentier & Samuel, "GPT or BERT: why not both?", 2024, section 2). The last
+    token of a row is not read, hence neither masked nor predicted.
+
+    Of the n tokens of a row that can be, k are masked, k being uniform from 1 to n, and each counts
+    n / k times. The expectation is the bound on -log p of masked diffusion, where each token is
+    masked with probability t and counts 1 / t times (Sahoo et al., "Simple and Effective Masked
+    Diffusion Language Models", 2024, equation 10): it is also that of Hoogeboom et al.,
+    "Autoregressive Diffusion Models", 2022, equation 3, and LLaDA's, Nie et al. 2025, equation 6.
+    With exact counts every row weighs n, as many as a causal row of n targets does, and the sum
+    that the loop divides by does not depend on chance. The counts of a step are spread evenly.
+
+    Args:
+        causal: the objective of the other rows, the first of a batch.
+        special: the tokenizer's special tokens; a masked token is read as the unknown one.
+        share: of the rows.
+
+    Raises:
+        UsageError: the tokenizer has no unknown token.
+
+    """
+
+    def __init__(self, causal: NextToken, special: SpecialTokens, share: float) -> None:
+        if special.unk is None:
+            raise no_mask()
+        self._causal, self._mask, self._share = causal, special.unk, share
+
+    def training_batch(self, examples: Examples, *, seed: int, step: int) -> Batch:
+        """See `Objective`."""
+        plain = self._causal.training_batch(examples, seed=seed, step=step)
+        count = len(examples.ids)
+        first = count - self._rows(count, step)
+        if first == count:
+            return plain
+        ids, maskable = examples.ids[first:], examples.is_target[first:].copy()
+        maskable[:, -1] = False  # it is not read
+        # other numbers than those of token dropout
+        random = np.random.Generator(np.random.Philox(key=[seed, step]).jumped())
+        masked, weights = mask_tokens(maskable, counts_to_mask(maskable, random), random)
+        inputs, targets = plain.inputs.copy(), plain.targets.copy()
+        inputs[first:] = np.where(masked, self._mask, ids)[:, :-1]
+        targets[first:] = np.where(masked, ids, IGNORE_INDEX)[:, 1:]
+        counting = np.ones(inputs.shape, np.float32) if plain.weights is None else plain.weights
+        counting[first:] *= weights[:, None]
+        return replace(
+            plain, inputs=inputs, targets=targets, weights=counting,
+            causal=same_or_each(np.arange(count) < first),
+        )  # fmt: skip
+
+    def evaluation_batch(self, examples: Examples) -> Batch:
+        """See `Objective`: causal, as texts are generated."""
+        return self._causal.evaluation_batch(examples)
+
+    def _rows(self, count: int, step: int) -> int:
+        """How many rows of a step: over many steps exactly the share."""
+        before, after = (int(count * at * self._share) for at in (step, step + 1))
+        return after - before
+
+
+def no_mask() -> UsageError:
+    """The error for a tokenizer without a token to put in the place of another."""
+    return UsageError(
+        "reading both ways needs an unknown token, which this tokenizer lacks",
+        why="a masked token is read as <unk>",
+        hint="a tokenizer of tfcli has one: tfcli train FILE --masked 0.5, without --tokenizer",
+    )
