@@ -1,0 +1,174 @@
+"""One call of `fill`: from texts, through the model, to an output format."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from tfcli.cli import streams
+from tfcli.cli.fill_output import EscapedFill, FillFormat, JsonFill, PlainFill, Row
+from tfcli.cli.generation_progress import ReadingProgress
+from tfcli.errors import DataError, TfcliError
+from tfcli.generation.filling import Filler, Filling, infill_tokens_of
+from tfcli.generation.gaps import parse_gaps
+from tfcli.generation.open_engine import open_best, open_engine
+from tfcli.runs.run import find_run
+from tfcli.text.encoding import UTF8_BOM, decode_line
+from tfcli.text.escapes import unescape
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tfcli.cli.fill_options import FillOptions
+    from tfcli.cli.shared_options import EngineOptions
+    from tfcli.cli.stdin_lines import ArrivingLines
+    from tfcli.generation.gaps import GappedText
+    from tfcli.generation.request import GenerationRequest
+
+
+class FillFeed:
+    """The texts of a session as the filler takes them; invalid lines are answered at once."""
+
+    def __init__(
+        self,
+        texts: Iterator[GappedText | TfcliError],
+        output: FillFormat,
+        request: GenerationRequest,
+        *,
+        samples: int,
+        arriving: ArrivingLines | None = None,
+    ) -> None:
+        self._texts, self._output, self._request = texts, output, request
+        self._samples, self._arriving = samples, arriving
+        self._waiting: Iterator[Row] = iter(())  # samples of the text that was taken last
+        self.taken: dict[int, Row] = {}
+        self.lines = self.failures = self._count = 0
+
+    def take(self, *, wait: bool) -> Filling | None:
+        """See `tfcli.generation.filling.Fillings`."""
+        while (row := next(self._waiting, None) or self._next(wait)) is not None:
+            self._output.begin(row)
+            if row.filling is not None:
+                self.taken[row.number] = row
+                return row.filling
+            self.failures += 1
+        return None
+
+    def _next(self, wait: bool) -> Row | None:
+        if self._arriving and not wait and not self._arriving.has_line():
+            return None
+        text = next(self._texts, None)
+        if text is None:
+            return None
+        self.lines += 1
+        self._waiting = self._rows(text)
+        return next(self._waiting)
+
+    def _rows(self, text: GappedText | TfcliError) -> Iterator[Row]:
+        for sample in range(1 if isinstance(text, TfcliError) else self._samples):
+            number = self._count
+            self._count += 1
+            if isinstance(text, TfcliError):
+                yield Row(number, self.lines, sample, None, text)
+            else:
+                request = self._request.with_next_seed(number)
+                yield Row(number, self.lines, sample, Filling(text, request, number))
+
+
+class FillSession:
+    """Opens a run's model and fills gaps with it.
+
+    Raises:
+        UsageError: the run was not trained to fill gaps.
+
+    """
+
+    def __init__(
+        self, model: EngineOptions, options: FillOptions, *, reporter: streams.Reporter
+    ) -> None:
+        self._model, self._options, self._reporter = model, options, reporter
+        self._run, self._step = find_run(model.run)
+        self._tokenizer = self._run.tokenizer()
+        self._tokens = infill_tokens_of(self._run, self._tokenizer)
+        self._notes = streams.DeferredNotes(reporter)
+
+    def fill(self, text: GappedText, request: GenerationRequest, output: FillFormat) -> None:
+        """Fills one text, as often as samples are wanted."""
+        self._fill(iter([text]), request, output, rows=self._options.samples)
+
+    def fill_lines(
+        self, lines: ArrivingLines, request: GenerationRequest, output: FillFormat
+    ) -> None:
+        """Fills the text of each line.
+
+        Raises:
+            DataError: a line is invalid; all others are filled.
+
+        """
+        texts = (_parse_line(line, number) for number, line in enumerate(lines, 1))
+        feed = self._fill(texts, request, output, rows=self._options.batch_size, arriving=lines)
+        if feed.failures:
+            raise DataError(f"invalid lines: {feed.failures:,} of {feed.lines:,}")
+
+    def _fill(
+        self,
+        texts: Iterator[GappedText | TfcliError],
+        request: GenerationRequest,
+        output: FillFormat,
+        *,
+        rows: int,
+        arriving: ArrivingLines | None = None,
+    ) -> FillFeed:
+        filler = self._open(min(rows, self._options.batch_size))
+        filler.check(request)
+        feed = FillFeed(texts, output, request, samples=self._options.samples, arriving=arriving)
+        ends: list[str] = []
+        for event in filler.fill(feed):
+            output.add(feed.taken[event.filling.number], event)
+            if event.ended:
+                ends.append(event.filling.gaps[-1].finish_reason)
+            if event.ended and event.filling.complete:
+                del feed.taken[event.filling.number]
+        output.close()
+        if cut := ends.count("length"):
+            self._notes(
+                f"{cut:,} of {streams.counted(len(ends), 'gap')} ended at the limit of tokens, not "
+                "where the model found it complete"
+            )
+        self._notes.release()
+        if incomplete := ends.count("incomplete"):
+            raise DataError(
+                f"{incomplete:,} of {streams.counted(len(ends), 'gap')} incomplete: a limit was "
+                "reached before the format was matched",
+                hint="raise --max-new-tokens, or the number in [N]",
+            )
+        return feed
+
+    def _open(self, rows: int) -> Filler:
+        model = self._model
+        reading = ReadingProgress(shown=not self._reporter.quiet)
+        open_with = partial(
+            open_engine, self._run, device=model.device, rows=rows, engine=model.engine,
+            int8=model.int8, memory=model.memory, on_read=reading.show,
+        )  # fmt: skip
+        step, engine = open_best(self._run, self._step, open_with, on_damaged=self._reporter.warn)
+        if self._reporter.warned:
+            self._reporter.note(f"Using {step.path.name} instead.")
+        return Filler(engine, self._tokenizer, self._tokens, rows=rows, notice=self._notes)
+
+
+def fill_format(options: FillOptions, *, json: bool) -> FillFormat:
+    """The format that the options ask for."""
+    if json:
+        return JsonFill()
+    if options.lines:
+        return EscapedFill(only=options.middle_only)
+    return PlainFill(only=options.middle_only, samples=options.samples)
+
+
+def _parse_line(line: bytes, number: int) -> GappedText | TfcliError:
+    try:
+        data = line.removeprefix(UTF8_BOM) if number == 1 else line
+        return parse_gaps(unescape(decode_line(data, number).removesuffix("\r")))
+    except TfcliError as error:
+        return DataError(f"line {number}: {error.what}", why=error.why, hint=error.hint)
