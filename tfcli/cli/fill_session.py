@@ -126,7 +126,10 @@ class FillSession:
         for event in filler.fill(feed):
             output.add(feed.taken[event.filling.number], event)
             if event.ended:
-                ends.append(event.filling.gaps[-1].finish_reason)
+                place = len(event.filling.gaps) - 1
+                reason = event.filling.gaps[place].finish_reason
+                asked = reason == "length" and event.filling.text.tokens[place] is not None
+                ends.append("asked" if asked else reason)
             if event.ended and event.filling.complete:
                 del feed.taken[event.filling.number]
         output.close()

@@ -16,7 +16,7 @@ from tfcli.errors import UsageError
 from tfcli.generation.generate import Finished, Generator, TokenEvent
 from tfcli.generation.request import GenerationRequest
 from tfcli.generation.streaming import TextStream
-from tfcli.text.infill_tokens import named_infill_tokens, require_infill_tokens
+from tfcli.runs.infill_markers import infill_markers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -110,16 +110,14 @@ def infill_tokens_of(run: Run, tokenizer: Tokenizer) -> InfillTokens:
         UsageError: it was not trained to fill gaps.
 
     """
-    if run.metadata["plan"].get("infill"):
-        return require_infill_tokens(tokenizer)
-    named = named_infill_tokens(tokenizer) if run.metadata.get("imported") else None
-    if named is None:
+    found = infill_markers(run, tokenizer)
+    if found is None:
         raise UsageError(
             f"the run {run.name} cannot fill gaps",
             why="it was trained from left to right only, without --infill",
             hint="tfcli train FILE --infill 0.5",
         )
-    return named
+    return found
 
 
 class Filler:

@@ -14,9 +14,10 @@ import numpy as np
 
 from tfcli.errors import UsageError
 from tfcli.training.batches import IGNORE_INDEX, Batch
+from tfcli.training.infilling import Infilling
 
 if TYPE_CHECKING:
-    from tfcli.text.tokenizer import SpecialTokens
+    from tfcli.text.tokenizer import SpecialTokens, Tokenizer
     from tfcli.training.batches import Ids
     from tfcli.training.examples import Examples
     from tfcli.training.plan import Plan
@@ -32,9 +33,19 @@ class Objective(Protocol):
         """The batch to evaluate on; deterministic."""
 
 
-def make_objective(plan: Plan, special: SpecialTokens) -> Objective:
-    """The objective that a plan trains for."""
-    return NextToken(special, token_dropout=plan.token_dropout, document_mask=plan.document_mask)
+def make_objective(plan: Plan, tokenizer: Tokenizer) -> Objective:
+    """The objective that a plan trains for.
+
+    Raises:
+        UsageError: the tokenizer lacks a token that it needs.
+
+    """
+    return NextToken(
+        tokenizer.special,
+        token_dropout=plan.token_dropout,
+        document_mask=plan.document_mask,
+        infilling=Infilling(tokenizer, share=plan.infill) if plan.infill else None,
+    )
 
 
 class NextToken:
@@ -51,6 +62,7 @@ class NextToken:
             Noising as Smoothing in Neural Network Language Models", 2017, section 3.2 (blank
             noising).
         document_mask: whether attention is masked across documents.
+        infilling: rearranges the rows of training.
 
     Raises:
         UsageError: token dropout with a tokenizer that has no unknown token.
@@ -58,7 +70,12 @@ class NextToken:
     """
 
     def __init__(
-        self, special: SpecialTokens, *, token_dropout: float = 0.0, document_mask: bool = False
+        self,
+        special: SpecialTokens,
+        *,
+        token_dropout: float = 0.0,
+        document_mask: bool = False,
+        infilling: Infilling | None = None,
     ) -> None:
         if token_dropout and special.unk is None:
             raise UsageError(
@@ -66,11 +83,16 @@ class NextToken:
                 hint="--token-dropout 0",
             )
         self._special = special
+        self._infilling = infilling
+        markers = infilling.tokens if infilling else ()
+        self._kept = {special.bos, special.eos, *markers} - {None}  # by token dropout
         self._token_dropout = token_dropout
         self._document_mask = document_mask
 
     def training_batch(self, examples: Examples, *, seed: int, step: int) -> Batch:
         """See `Objective`."""
+        if self._infilling:
+            examples = self._infilling.rearrange(examples, seed=seed, step=step)
         inputs = examples.ids[:, :-1]
         if self._token_dropout:
             inputs = self._drop_tokens(inputs, seed=seed, step=step)
@@ -96,8 +118,7 @@ class NextToken:
         """Replaces random inputs, the same however the rows are split among processes."""
         random = np.random.Generator(np.random.Philox(key=[seed, step]))
         dropped = random.random(inputs.shape, np.float32) < self._token_dropout
-        for token in (self._special.bos, self._special.eos):
-            if token is not None:
-                dropped &= inputs != token
+        for token in self._kept:
+            dropped &= inputs != token
         assert self._special.unk is not None, "checked by the constructor"
         return np.where(dropped, self._special.unk, inputs)

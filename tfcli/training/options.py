@@ -91,6 +91,11 @@ class TrainOptions(Options):
         0.0, min=0, max=1, off=0.0, metavar="WEIGHT|on", panel=OPTIMIZATION, from_text=_weight,
         help="Of pairs, how much prompts count in the loss: 0 to 1; on: as much as answers.",
     )  # fmt: skip
+    infill: float = option(
+        0.0, min=0, max=0.9, off=0.0, metavar="SHARE", panel=OPTIMIZATION,
+        help="Share of the texts that are read with their middle last, so that tfcli fill can fill "
+        "gaps; try 0.5.",
+    )  # fmt: skip
     batch_tokens: int | None = option(
         None, min=1, from_text=parse_count, shown_default="from device and time",
         panel=OPTIMIZATION, help="Tokens per optimizer step.",
