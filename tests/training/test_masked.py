@@ -142,7 +142,7 @@ def test_weights_of_examples_count_as_well() -> None:
 def test_share_of_zero_is_the_causal_objective_alone(workshop: Workshop) -> None:
     plan = workshop.job(masked=0).plan
     assert plan == workshop.job().plan
-    assert type(make_objective(plan, SPECIAL)) is NextToken
+    assert type(make_objective(plan, workshop.tokenizer)) is NextToken
 
 
 def test_a_tokenizer_without_unk_cannot_mask(workshop: Workshop) -> None:
@@ -224,7 +224,9 @@ def test_forward_both_ways_equals_transformers_with_a_full_mask(name: str) -> No
 # --- the loop -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("options", [{}, {"document_mask": True}, {"token_dropout": 0.1}])
+@pytest.mark.parametrize(
+    "options", [{}, {"document_mask": True}, {"token_dropout": 0.1}, {"infill": 0.5}]
+)
 def test_training_resumes_to_the_same_bits(workshop: Workshop, options: dict[str, object]) -> None:
     job = workshop.job(steps=6, masked=0.5, **options)
     list(workshop.begin("whole", job).events())

@@ -22,6 +22,7 @@ from tfcli.cli.commands import (
     doctor,
     evaluate,
     exchange,
+    fill,
     generate,
     inspect,
     runs,
@@ -61,6 +62,7 @@ app = typer.Typer(
 )
 app.command("train", cls=Command)(train.train)
 app.command("generate", cls=Command)(generate.generate)
+app.command("fill", cls=Command)(fill.fill)
 app.command("score", cls=Command)(score.score)
 app.command("eval", cls=Command)(evaluate.evaluate)
 app.command("trace", cls=Command)(trace.trace)

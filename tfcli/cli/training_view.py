@@ -67,6 +67,8 @@ def show_plan(job: TrainingJob, name: str, reporter: streams.Reporter) -> None:
     ]
     if plan.masked:
         parts.append(f"{plan.masked:.0%} of the rows both ways")
+    if plan.infill:
+        parts.append(f"infilling {plan.infill:g}")
     if plan.compile:
         parts.append("compiled")
     if plan.checkpointing:

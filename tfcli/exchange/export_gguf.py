@@ -18,6 +18,7 @@ from tfcli.exchange.stored_tensors import stored_tensors
 from tfcli.files import external_writer, require_absent, require_space, write_file
 from tfcli.generation.request import Sampling
 from tfcli.model.safetensors_file import is_bfloat16, to_bfloat16, to_float32
+from tfcli.runs.infill_markers import infill_markers
 from tfcli.runs.kept_files import CHAT_TEMPLATE, read_kept_files
 from tfcli.runs.weights import open_weights
 
@@ -70,7 +71,7 @@ def export_to_gguf(run: Run, step: ValidStep, path: Path, type: NumberType | Non
         writer.add_name(run.name)
         _describe(writer, config)
         writer.add_file_type(FILE_TYPES[type or own_type(step)])
-        add_tokenizer(writer, tokenizer, config.vocab_size)
+        add_tokenizer(writer, tokenizer, config.vocab_size, infill_markers(run, tokenizer))
         if template := read_kept_files(run.path).get(CHAT_TEMPLATE):
             writer.add_chat_template(template.decode(errors="replace"))
         _write_tensors(writer, config, weights, list(zip(tensors, types, strict=True)))

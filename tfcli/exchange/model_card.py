@@ -154,6 +154,7 @@ def _settings(plan: dict[str, Any]) -> dict[str, object]:
         "weight decay": optimizer.get("weight_decay"),
         "dropout": plan.get("dropout"),
         "token dropout": plan.get("token_dropout"),
+        "infilling": plan.get("infill") or None,
         "dtype": plan.get("dtype", plan.get("precision")),
     }
     return {name: value for name, value in known.items() if value is not None}

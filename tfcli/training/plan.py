@@ -72,6 +72,7 @@ class Plan:
         masked: share of the rows that are trained both ways; see `objectives.BothWays`.
         prompt_loss: of pairs, the weight of prompt tokens in the loss, where those of answers have
             1; None: it is text.
+        infill: share of the texts whose middle is read last; see `tfcli.training.infilling`.
         init: the first weights; they do not matter to a run that is initialized from another.
         checkpointing: whether blocks and logits are computed again in the backward pass, to save
             memory.
@@ -100,6 +101,7 @@ class Plan:
     saved_dtype: DType = "float32"
     masked: float = 0.0
     prompt_loss: float | None
+    infill: float = 0.0
     warm_up_steps: int = WARM_UP_STEPS
 
     def to_json(self) -> dict[str, Any]:
@@ -131,6 +133,7 @@ class Plan:
                 and plan.evaluation_tokens > 0
                 and 0 <= plan.masked <= MOST_MASKED
                 and 0 <= (plan.prompt_loss or 0) <= 1
+                and 0 <= plan.infill < 1
                 and plan.warm_up_steps > 0
                 and plan.optimizer.in_range
             ):
@@ -143,7 +146,7 @@ class Plan:
 # Keys that run.json may lack, since it was written before they existed, with what held then.
 ADDED_LATER: dict[str, object] = {
     "init": "bigrams", "checkpointing": False, "saved_dtype": "float32", "optimizer": None,
-    "masked": 0.0, "prompt_loss": None, "warm_up_steps": 20,
+    "masked": 0.0, "prompt_loss": None, "infill": 0.0, "warm_up_steps": 20,
 }  # fmt: skip
 
 # What earlier builds called some keys of run.json.
@@ -265,7 +268,8 @@ def make_plan(
         patience=options.patience or _patience(options, epochs),
         init=_init(options, model, base),
         saved_dtype=base.saved_dtype if base else "float32",
-        masked=options.masked, prompt_loss=options.prompt_loss if pairs else None,
+        prompt_loss=options.prompt_loss if pairs else None,
+        infill=options.infill, masked=options.masked,
         warm_up_steps=choose_warm_up(optimizer, base),
     )  # fmt: skip
     micro_batch = _micro_batch(options, model, rows, resources, base)
@@ -335,6 +339,8 @@ def _check(options: TrainOptions, corpus: TokenizedCorpus, *, unknown_token: boo
         raise UsageError("--document-mask cannot be combined with source weights (FILE:2)")
     if options.prompt_loss and corpus.training_targets is None:
         raise UsageError("--prompt-loss is for pairs of prompt and answer, and this is text")
+    if options.infill and corpus.training_targets is not None:
+        raise UsageError("--infill is for text, and these are pairs of prompt and answer")
     if options.document_mask and len(corpus.training) < 4:
         raise DataError("not enough text for --document-mask")
     if len(corpus.training) < 2:
