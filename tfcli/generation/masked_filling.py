@@ -38,7 +38,7 @@ def require_numbers(text: GappedText) -> None:
         raise UsageError(
             "a gap of this run needs its number of tokens, such as [3] instead of []",
             why="the run was trained with --masked: it fills gaps [N] of N tokens",
-            hint='tfcli fill "Once [3] a time"; gaps [] need a run trained with --infill',
+            hint='tfcli fill "Once [3] a time"   # gaps [] need a run trained with --infill',
         )
 
 

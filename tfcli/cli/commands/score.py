@@ -6,16 +6,16 @@ import os
 import shlex
 import stat
 import sys
-from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tfcli.cli import piped_text, streams
 from tfcli.cli.command import takes_options
+from tfcli.cli.score_options import ScoreOptions
 from tfcli.cli.score_output import (
     describe,
     figures,
@@ -28,7 +28,7 @@ from tfcli.cli.shared_options import EngineOptions, JsonOption, QuietOption, Thr
 from tfcli.cli.stdin_lines import StdinLines
 from tfcli.cli.training_notes import report_left_out
 from tfcli.errors import DataError, NotFoundError, UsageError
-from tfcli.options import OptionError, Options, option, options_of
+from tfcli.options import OptionError
 from tfcli.text.encoding import UTF8_BOM, decode_line
 from tfcli.text.reading_options import ReadingOptions
 
@@ -47,27 +47,6 @@ LINES = 256  # scored together
 PLAIN = {"", ".txt", ".md", ".jsonl", ".ndjson"}  # whose size is that of their lines
 
 
-@dataclass(frozen=True, kw_only=True)
-class ScoreOptions(Options):
-    """How a text is scored."""
-
-    by: Literal["text", "line", "token"] = option(
-        "text", help="Score the whole text, each line, or each token."
-    )
-    jsonl: bool = option(
-        False, conflicts=tuple(name for name in options_of(ReadingOptions) if name != "field"),
-        help="Read one row of JSON per line, and write JSON lines.",
-    )  # fmt: skip
-    top_logprobs: int = option(
-        0, min=0, max=100, off=0,
-        help="With --by token, show the N most likely other tokens; 0: off.",
-    )  # fmt: skip
-    stride: int | None = option(
-        None, min=1, shown_default="half the context length",
-        help="Stride of the sliding window in tokens, for text longer than the context.",
-    )  # fmt: skip
-
-
 @takes_options
 def score(
     model: EngineOptions,
@@ -84,6 +63,8 @@ def score(
 
     By line: nats per byte, nats, and the line, separated by tabs; lines are independent.
 
+    By line with --bound: the bound in nats per byte, its standard error, and the line.
+
     By token: nats and the token, then with --top-logprobs others and their probabilities.
 
     With --jsonl, a row is {"text": "...", "prompt": "...", "id": 1}; only the text is required.
@@ -94,9 +75,14 @@ def score(
     cpu.apply()
     if options.top_logprobs and options.by != "token":
         raise OptionError("top_logprobs", "requires --by token")
+    if options.bound and options.by == "token":
+        raise UsageError("--bound cannot be combined with --by token", why="it is of whole texts")
     if options.jsonl and options.by == "line":
         raise UsageError("--jsonl cannot be combined with --by line", why="each row is on its own")
     reporter = streams.Reporter(quiet=quiet)
+    if options.bound:
+        _score_bound(file, model, options, reading, reporter, json=json)
+        return
     scorer, open_exact = _open(model, options, reporter)
     if options.jsonl:
         from tfcli.generation.score_lines import parse_score_line
@@ -110,10 +96,7 @@ def score(
         with _progress(_size(file), reporter, streaming=True) as progress:
             _score_lines(_lines(file, reading, reporter), scorer, progress, json=json)
         return
-    documents = _whole(file, reading, reporter)
-    if not documents:
-        raise DataError("no text to score")
-    size = sum(len(document.encode()) for document in documents)
+    documents, size = _whole(file, reading, reporter)
     with _progress(size, reporter, streaming=False) as progress:
         text = scorer.whole(documents, progress)
         exact = open_exact().whole(documents) if _compares_int8(model, options, json) else None
@@ -154,6 +137,31 @@ def _open(
         top=options.top_logprobs, form=run.form,
     )  # fmt: skip
     return make(engine), lambda: make(open_with(step))
+
+
+def _score_bound(
+    file: str,
+    model: EngineOptions,
+    options: ScoreOptions,
+    reading: ReadingOptions,
+    reporter: streams.Reporter,
+    *,
+    json: bool,
+) -> None:
+    """A bound of the text, or of each line."""
+    from tfcli.cli.score_bound import open_estimator, write_bound, write_line_bounds
+
+    estimator = open_estimator(
+        model, samples=options.bound_samples, stride=options.stride, reporter=reporter
+    )
+    if options.by == "line":
+        with _progress(_size(file), reporter, streaming=True) as progress:
+            write_line_bounds(_lines(file, reading, reporter), estimator, progress, json=json)
+        return
+    documents, size = _whole(file, reading, reporter)
+    with _progress(size, reporter, streaming=False) as progress:
+        bound = estimator.whole(documents, progress)
+    write_bound(bound, estimator, json=json)
 
 
 def _score_lines(
@@ -290,14 +298,19 @@ def _sources(file: str) -> Sources:
         raise
 
 
-def _whole(file: str, reading: ReadingOptions, reporter: streams.Reporter) -> list[str]:
-    """The documents that are scored as one text; see `piped_text.without_last_newline`."""
+def _whole(file: str, reading: ReadingOptions, reporter: streams.Reporter) -> tuple[list[str], int]:
+    """The documents that are scored as one text, and their bytes.
+
+    See `piped_text.without_last_newline`.
+    """
     found = list(_documents(file, reading, reporter))
     if file == "-" and found and not found[-1][1]:
         last, _ = found.pop()
         if last := piped_text.without_last_newline(last):
             found.append((last, False))
-    return [document for document, _ in found]
+    if not found:
+        raise DataError("no text to score")
+    return [document for document, _ in found], sum(len(text.encode()) for text, _ in found)
 
 
 def _lines(file: str, reading: ReadingOptions, reporter: streams.Reporter) -> Iterator[list[str]]:
