@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from tfcli.cli.fill_options import FillOptions
     from tfcli.cli.shared_options import EngineOptions
     from tfcli.cli.stdin_lines import ArrivingLines
+    from tfcli.generation.fill_request import FillRequest
     from tfcli.generation.gaps import GappedText
-    from tfcli.generation.request import GenerationRequest
 
 
 class FillFeed:
@@ -33,7 +33,7 @@ class FillFeed:
         self,
         texts: Iterator[GappedText | TfcliError],
         output: FillFormat,
-        request: GenerationRequest,
+        request: FillRequest,
         *,
         samples: int,
         arriving: ArrivingLines | None = None,
@@ -92,13 +92,11 @@ class FillSession:
         self._tokens = infill_tokens_of(self._run, self._tokenizer)
         self._notes = streams.DeferredNotes(reporter)
 
-    def fill(self, text: GappedText, request: GenerationRequest, output: FillFormat) -> None:
+    def fill(self, text: GappedText, request: FillRequest, output: FillFormat) -> None:
         """Fills one text, as often as samples are wanted."""
         self._fill(iter([text]), request, output, rows=self._options.samples)
 
-    def fill_lines(
-        self, lines: ArrivingLines, request: GenerationRequest, output: FillFormat
-    ) -> None:
+    def fill_lines(self, lines: ArrivingLines, request: FillRequest, output: FillFormat) -> None:
         """Fills the text of each line.
 
         Raises:
@@ -113,7 +111,7 @@ class FillSession:
     def _fill(
         self,
         texts: Iterator[GappedText | TfcliError],
-        request: GenerationRequest,
+        request: FillRequest,
         output: FillFormat,
         *,
         rows: int,

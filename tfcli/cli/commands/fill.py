@@ -59,11 +59,11 @@ def fill(
         session = FillSession(model, options, reporter=reporter)
         from tfcli.cli.stdin_lines import StdinLines
 
-        session.fill_lines(StdinLines("texts with gaps"), request.to_request(), output)
+        session.fill_lines(StdinLines("texts with gaps"), request, output)
     else:
         gapped = _gapped_text(text, options)
         session = FillSession(model, options, reporter=reporter)
-        session.fill(gapped, request.to_request(), output)
+        session.fill(gapped, request, output)
     if not (seeded or json or request.sampling.deterministic) and streams.is_terminal(sys.stderr):
         reporter.note(f"--seed {request.seed} reproduces this.")
 
