@@ -37,19 +37,20 @@ from tfcli.stories import load_grammar, tell_stories
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from tfcli.generation.fill_request import Order
     from tfcli.runs.run import Run
     from tfcli.text.infill_tokens import InfillTokens
 
 PIECES, SIDE, MIDDLE = 400, 90, 12  # how many, and the characters of each side and of the middle
 STORIES, LONGEST = 200, 40  # how many, and the characters that are missing in one at most
+ORDERS: tuple[Order, ...] = ("spm", "psm")
 OTHER_SEED = 12345  # of stories that no run has seen
 
 
 class Reader:
     """A run that scores middles."""
 
-    def __init__(self, run: Run, order: str) -> None:
-        self._order = order
+    def __init__(self, run: Run) -> None:
         self.run, self.tokenizer = run, run.tokenizer()
         _, self._engine = open_best(
             run, None, lambda step: open_engine(run, step, device="cpu"), on_damaged=print
@@ -66,16 +67,19 @@ class Reader:
         encode = self.tokenizer.encode_continuation
         return self.nats([*self._bos, *encode(prefix)], encode(middle))
 
-    def with_suffix(self, prefix: str, middle: str, suffix: str, *, end: bool = False) -> float:
+    def with_suffix(
+        self, prefix: str, middle: str, suffix: str, *, order: Order = "spm", end: bool = False
+    ) -> float:
         """The nats of the middle between both sides.
 
         Args:
+            order: in which they are read.
             end: whether that it ends there counts as well.
 
         """
         encode, special = self.tokenizer.encode_continuation, self.tokenizer.special
         pre, suf, mid = self._markers
-        if self._order == "psm":
+        if order == "psm":
             before = [*self._bos, pre, *encode(prefix), suf, *encode(suffix), mid]
         else:
             before = [*self._bos, pre, suf, *encode(suffix), mid, *encode(prefix)]
@@ -125,17 +129,20 @@ def compare(plain: Run, gaps: Run, text: Path, count: int) -> list[str]:
     reader, other = Reader(gaps), Reader(plain)
     pieces = held_out_pieces(gaps, text, count)
     sizes = [len(middle.encode()) for _, middle, _ in pieces]
-    with_ = [reader.with_suffix(*piece) / size for piece, size in zip(pieces, sizes, strict=True)]
+    spm, psm = (
+        [reader.with_suffix(*p, order=order) / n for p, n in zip(pieces, sizes, strict=True)]
+        for order in ORDERS
+    )
     without = [
         reader.without_suffix(*piece[:2]) / size for piece, size in zip(pieces, sizes, strict=True)
     ]
     left = [
         other.without_suffix(*piece[:2]) / size for piece, size in zip(pieces, sizes, strict=True)
     ]
-    difference = [a - b for a, b in zip(with_, without, strict=True)]
+    difference = [a - b for a, b in zip(spm, without, strict=True)]
     return [
         gaps.name, *(f"{loss:.4f}" for loss in losses), f"{losses[1] - losses[0]:+.4f}",
-        *(f"{statistics.mean(each):.3f}" for each in (left, without, with_)),
+        *(f"{statistics.mean(each):.3f}" for each in (left, without, psm, spm)),
         mean_interval(difference),
     ]  # fmt: skip
 
@@ -144,7 +151,9 @@ def story_rows(run: Run, count: int) -> Iterator[list[str]]:
     """The nats of gaps in stories, by the grammar and by the run."""
     sys.setrecursionlimit(20_000)  # a story is told part by part
     grammar, draw, reader = load_grammar("en"), random.Random(1), Reader(run)
-    exact, found, alone = [], [], []
+    exact: list[float] = []
+    alone: list[float] = []
+    found: dict[Order, list[float]] = {order: [] for order in ORDERS}
     tried = 0
     for story in tell_stories("en", OTHER_SEED):
         if len(exact) == count:
@@ -161,13 +170,17 @@ def story_rows(run: Run, count: int) -> Iterator[list[str]]:
             exact.append(StoryGap(grammar, prefix, suffix).nats(story.nats))
         except TooManyWaysError:
             continue
-        found.append(reader.with_suffix(prefix, middle, suffix, end=True))
+        for order in ORDERS:
+            found[order].append(reader.with_suffix(prefix, middle, suffix, order=order, end=True))
         alone.append(reader.without_suffix(prefix, middle))
     yield ["stories", f"{len(exact)} of {tried}"]
-    for name, values in (("grammar", exact), ("run", found), ("run, without suffix", alone)):
+    for name, values in (
+        ("the grammar's posterior", exact), ("left to right, its end not counted", alone),
+        ("PSM", found["psm"]), ("SPM", found["spm"]),
+    ):  # fmt: skip
         yield [f"nats of a gap: {name}", f"{statistics.mean(values):.3f}"]
-    yield ["run above the grammar", f"{statistics.mean(found) / statistics.mean(exact) - 1:+.1%}"]
-    yield ["a gap, in nats", mean_interval([a - b for a, b in zip(found, exact, strict=True)])]
+    above = [a - b for a, b in zip(found["spm"], exact, strict=True)]
+    yield ["SPM above the posterior", mean_interval(above)]
 
 
 def tiny_runs(folder: Path) -> Iterator[tuple[Run, Path]]:
@@ -200,7 +213,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         return
     count = 4 if wanted.tiny else wanted.count or PIECES
     columns = ["run", "loss without gaps", "with", "difference", "middles: without gaps",
-               "no suffix", "suffix", "suffix gains"]  # fmt: skip
+               "no suffix", "PSM", "SPM", "SPM - no suffix"]  # fmt: skip
     if wanted.tiny:
         with tempfile.TemporaryDirectory() as name:
             (plain, _), (gaps, text) = tiny_runs(Path(name))
