@@ -90,6 +90,7 @@ def test_both_orders_fill(gaps: Shell) -> None:
 
 
 def test_a_gap_can_be_given_a_form(gaps: Shell) -> None:
+    pytest.importorskip("llguidance")
     done = gaps("fill", "Ann saw [] at noon.", "--choices", "a ship,the moon")
     assert done.out.decode() in {f"Ann saw {it} at noon." for it in ("a ship", "the moon")}
 
