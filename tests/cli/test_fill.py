@@ -81,7 +81,16 @@ def test_lines_are_filled_in_order_and_invalid_ones_are_answered(gaps: Shell) ->
     assert only.splitlines()[2].split("\t") == [gap["text"] for gap in found[2]["gaps"]]
 
 
+def test_both_orders_fill(gaps: Shell) -> None:
+    one, other = (
+        rows(gaps("fill", "Ann saw [1] at noon.", "--greedy", "--json", "--order", order).out)
+        for order in ("spm", "psm")
+    )
+    assert one[0]["gaps"][0]["logprobs"] != other[0]["gaps"][0]["logprobs"]
+
+
 def test_a_gap_can_be_given_a_form(gaps: Shell) -> None:
+    pytest.importorskip("llguidance")
     done = gaps("fill", "Ann saw [] at noon.", "--choices", "a ship,the moon")
     assert done.out.decode() in {f"Ann saw {it} at noon." for it in ("a ship", "the moon")}
 

@@ -182,12 +182,12 @@ def test_impossible_estimates_are_refused(samples: int, stride: int | None) -> N
 def denoised(steps: int | None, times: int, seed: int = 11) -> dict[str, int]:
     """How often each word of three letters comes of an empty text."""
     model = Chain(seed)
-    denoiser = Denoiser(model, LETTERS, DenoisingOptions(steps=steps))
+    denoiser, options = Denoiser(model, LETTERS), DenoisingOptions(steps=steps)
     random = row_random(1)
     found: dict[str, int] = {}
     for _ in range(times):
         canvas = Canvas(np.full(3, model.mask), [range(3)], set(), {})
-        assert len(list(denoiser.denoise(canvas, AS_IT_IS, random))) == (steps or 3)
+        assert len(list(denoiser.denoise(canvas, options, AS_IT_IS, random))) == (steps or 3)
         word = LETTERS.decode(canvas.ids.tolist()).decode()
         found[word] = found.get(word, 0) + 1
     return found
@@ -212,8 +212,8 @@ def test_what_is_known_stays_and_greedy_takes_the_likeliest() -> None:
     model = chain = Chain(2)
     a, mask = LETTERS.encode("a")[0], model.mask
     canvas = Canvas(np.array([mask, a, mask]), [range(1), range(2, 3)], set(), {})
-    steps = list(Denoiser(model, LETTERS, DenoisingOptions()).denoise(
-        canvas, Sampling(greedy=True), row_random(0)))  # fmt: skip
+    denoiser, greedy = Denoiser(model, LETTERS), Sampling(greedy=True)
+    steps = list(denoiser.denoise(canvas, DenoisingOptions(), greedy, row_random(0)))
     before = np.argmax(chain.start * chain.steps[:, 0])
     after = np.argmax(chain.steps[0])
     expected = LETTERS.encode("abc"[before] + "a" + "abc"[after])
@@ -226,8 +226,8 @@ def test_what_is_known_stays_and_greedy_takes_the_likeliest() -> None:
 def test_steps_are_as_many_as_asked_for(steps: int, expected: int) -> None:
     model = Random()
     canvas = Canvas(np.full(7, model.mask), [range(7)], set(), {})
-    denoiser = Denoiser(model, LETTERS, DenoisingOptions(steps=steps))
-    assert len(list(denoiser.denoise(canvas, AS_IT_IS, row_random(0)))) == expected
+    denoiser, options = Denoiser(model, LETTERS), DenoisingOptions(steps=steps)
+    assert len(list(denoiser.denoise(canvas, options, AS_IT_IS, row_random(0)))) == expected
     assert model.mask not in canvas.ids
 
 
@@ -235,15 +235,15 @@ def test_steps_are_as_many_as_asked_for(steps: int, expected: int) -> None:
 def test_threshold_decides_how_many_are_chosen_at_once(threshold: float, steps: int) -> None:
     model = Random()
     canvas = Canvas(np.full(6, model.mask), [range(6)], set(), {})
-    denoiser = Denoiser(model, LETTERS, DenoisingOptions(threshold=threshold))
-    assert len(list(denoiser.denoise(canvas, AS_IT_IS, row_random(0)))) == steps
+    denoiser, options = Denoiser(model, LETTERS), DenoisingOptions(threshold=threshold)
+    assert len(list(denoiser.denoise(canvas, options, AS_IT_IS, row_random(0)))) == steps
 
 
 def test_gaps_longer_than_the_context_are_filled_from_left_to_right() -> None:
     model = Random(length=5)
     canvas = Canvas(np.full(40, model.mask), [range(40)], set(), {})
     order: list[int] = []
-    for _ in Denoiser(model, LETTERS, DenoisingOptions()).denoise(canvas, AS_IT_IS, row_random(0)):
+    for _ in Denoiser(model, LETTERS).denoise(canvas, DenoisingOptions(), AS_IT_IS, row_random(0)):
         order += set(canvas.logprobs) - set(order)
     assert len(order) == 40
     assert max(place - sorted(order).index(place) for place in order) == 0

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-from collections import defaultdict
-from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -22,9 +20,18 @@ from tfcli.api.arguments import (
     require_top,
 )
 from tfcli.api.conversation import make_turn
+from tfcli.api.engine_pool import EnginePool
+from tfcli.api.gap_methods import GapMethods
 from tfcli.api.notices import warn
 from tfcli.api.requests import make_request, takes_generation_options
-from tfcli.api.results import Completion, Score, incomplete, make_score, require_complete
+from tfcli.api.results import (
+    Completion,
+    Score,
+    incomplete,
+    make_completions,
+    make_score,
+    require_complete,
+)
 from tfcli.api.run_tokenizer import RunTokenizer
 from tfcli.errors import TfcliError, UsageError
 from tfcli.generation.chat import Chat
@@ -40,6 +47,7 @@ from tfcli.runtime.device import Device
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
 
     from numpy.typing import NDArray
 
@@ -93,7 +101,7 @@ def open_run(
     return OpenRun(run, step, open_with)
 
 
-class OpenRun:
+class OpenRun(GapMethods):
     """A run whose model can be used; `open_run` makes it.
 
     Shapes: T tokens, V = `config.vocab_size`.
@@ -101,7 +109,7 @@ class OpenRun:
 
     def __init__(self, run: Run, step: Path | None, open_with: partial[Engine]) -> None:
         self._run, self._step, self._open_with = run, step, open_with
-        self._idle: dict[int, list[Engine]] = defaultdict(list)  # by their number of rows
+        self._engines = EnginePool()
         self._noticed: set[str] = set()
 
     def __repr__(self) -> str:
@@ -237,25 +245,8 @@ class OpenRun:
     ) -> list[Completion]:
         """The texts of requests; each has the next seed, as on the command line."""
         requests = [request.with_next_seed(place) for place, request in enumerate(requests)]
-        tokens: list[list[int]] = [[] for _ in requests]
-        logprobs: list[list[float]] = [[] for _ in requests]
-        data = [bytearray() for _ in requests]
-        ends: dict[int, Finished] = {}
-        for event in self._events(requests, rows, logprobs=True):
-            data[event.index] += event.data
-            if isinstance(event, Finished):
-                ends[event.index] = event
-            else:
-                tokens[event.index].append(event.token)
-                logprobs[event.index].append(event.logprob or 0.0)
-        return [
-            Completion(
-                request.prompt, row % samples, TextStream().feed(bytes(data[row])),
-                tokens[row], logprobs[row], ends[row].reason, request.seed,
-                fit.probability if (fit := ends[row].fit) else None,
-            )
-            for row, request in enumerate(requests)
-        ]  # fmt: skip
+        events = self._events(requests, rows, logprobs=True)
+        return make_completions(requests, events, samples=samples)
 
     def _stream(self, request: GenerationRequest) -> Iterator[str]:
         stream = TextStream()
@@ -342,12 +333,7 @@ class OpenRun:
         """
         config = self.config
         ids = self.tokenizer.encode(text, bos=True) if isinstance(text, str) else text
-        ids = require_ids(ids, config.vocab_size)
-        if not 0 < len(ids) <= config.context_length:
-            raise UsageError(
-                f"logits() takes 1 to {config.context_length:,} tokens, not {len(ids):,}",
-                hint="run.score(text) reads longer texts through a sliding window",
-            )
+        ids = require_ids(ids, config.vocab_size, most=config.context_length)
         with self._engine(1) as engine:
             return np.asarray(engine.forward_all([0], [ids]), np.float32)
 
@@ -381,17 +367,6 @@ class OpenRun:
             self._noticed.add(kind)
             warn(text)
 
-    @contextmanager
-    def _engine(self, rows: int) -> Iterator[Engine]:
-        """An engine that nobody else is using, with empty rows.
-
-        A stream may be interrupted by another, or be left unfinished: each has rows of its own.
-        """
-        idle = self._idle[rows]
-        engine = idle.pop() if idle else self._opened[1].with_rows(rows)
-        try:
-            yield engine
-        finally:
-            for row in range(rows):
-                engine.reset(row)
-            idle.append(engine)
+    def _engine(self, rows: int) -> AbstractContextManager[Engine]:
+        """An engine that nobody else is using, with empty rows."""
+        return self._engines.take(rows, self._opened[1])

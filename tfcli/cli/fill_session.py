@@ -10,18 +10,15 @@ from tfcli.cli.denoising_view import DenoisingView
 from tfcli.cli.fill_output import EscapedFill, FillFormat, JsonFill, LateFill, PlainFill, Row
 from tfcli.cli.generation_progress import ReadingProgress
 from tfcli.errors import DataError, TfcliError
-from tfcli.generation.denoising import DenoisingOptions
 from tfcli.generation.filling import Filler, Filling, infill_tokens_of
 from tfcli.generation.gaps import parse_gaps
-from tfcli.generation.masked_filling import MaskedFiller, require_numbers
+from tfcli.generation.masked_filling import MaskedFiller, fills_at_once, require_numbers
 from tfcli.generation.masked_model import (
     open_masked,
     reads_both_ways,
-    require_both_ways,
     require_torch,
 )
 from tfcli.generation.open_engine import Opened, open_best, open_engine
-from tfcli.runs.infill_markers import infill_markers
 from tfcli.runs.run import find_run
 from tfcli.text.encoding import UTF8_BOM, decode_line
 from tfcli.text.escapes import unescape
@@ -32,8 +29,8 @@ if TYPE_CHECKING:
     from tfcli.cli.fill_options import FillOptions
     from tfcli.cli.shared_options import EngineOptions
     from tfcli.cli.stdin_lines import ArrivingLines
+    from tfcli.generation.fill_request import FillRequest
     from tfcli.generation.gaps import GappedText
-    from tfcli.generation.request import GenerationRequest
     from tfcli.runs.valid_steps import ValidStep
 
 
@@ -44,7 +41,7 @@ class FillFeed:
         self,
         texts: Iterator[GappedText | TfcliError],
         output: FillFormat,
-        request: GenerationRequest,
+        request: FillRequest,
         *,
         samples: int,
         arriving: ArrivingLines | None = None,
@@ -95,45 +92,33 @@ class FillSession:
     """
 
     def __init__(
-        self,
-        model: EngineOptions,
-        options: FillOptions,
-        denoising: DenoisingOptions,
-        *,
-        reporter: streams.Reporter,
+        self, model: EngineOptions, options: FillOptions, *, reporter: streams.Reporter
     ) -> None:
         self._model, self._options, self._reporter = model, options, reporter
-        self._denoising = denoising
         self._run, self._step = find_run(model.run)
         self._tokenizer = self._run.tokenizer()
-        self._both_ways = reads_both_ways(self._run)
-        self._infills = infill_markers(self._run, self._tokenizer) is not None
-        if not (self._both_ways or self._infills):
-            infill_tokens_of(self._run, self._tokenizer)  # which says so
-        self._asked = options.show or denoising != DenoisingOptions()
-        if self._asked:
-            require_both_ways(self._run)
+        self._at_once = partial(fills_at_once, self._run, self._tokenizer, show=options.show)
+        if not reads_both_ways(self._run):
+            infill_tokens_of(self._run, self._tokenizer)  # an error where it cannot fill at all
         self._notes = streams.DeferredNotes(reporter)
 
-    def fill(self, text: GappedText, request: GenerationRequest, output: FillFormat) -> None:
+    def fill(self, text: GappedText, request: FillRequest, output: FillFormat) -> None:
         """Fills one text, as often as samples are wanted."""
-        at_once = self._both_ways and not (self._infills and None in text.tokens)
-        if at_once or self._asked:
+        at_once = self._at_once(request, numbered=None not in text.tokens)
+        if at_once:
             require_numbers(text)
         if self._options.show:
             output = LateFill(output)
         self._fill(iter([text]), request, output, rows=self._options.samples, at_once=at_once)
 
-    def fill_lines(
-        self, lines: ArrivingLines, request: GenerationRequest, output: FillFormat
-    ) -> None:
+    def fill_lines(self, lines: ArrivingLines, request: FillRequest, output: FillFormat) -> None:
         """Fills the text of each line.
 
         Raises:
             DataError: a line is invalid; all others are filled.
 
         """
-        at_once = self._both_ways and (self._asked or not self._infills)
+        at_once = self._at_once(request, numbered=False)
         texts = (
             _parse_line(line, number, numbered=at_once) for number, line in enumerate(lines, 1)
         )
@@ -146,7 +131,7 @@ class FillSession:
     def _fill(
         self,
         texts: Iterator[GappedText | TfcliError],
-        request: GenerationRequest,
+        request: FillRequest,
         output: FillFormat,
         *,
         rows: int,
@@ -190,9 +175,7 @@ class FillSession:
         open_with = partial(open_masked, self._run, device=model.device)
         masked = self._chosen(open_with)
         view = DenoisingView() if self._options.show else None
-        return MaskedFiller(
-            masked, self._tokenizer, self._denoising, show=view.show if view else None
-        )
+        return MaskedFiller(masked, self._tokenizer, show=view.show if view else None)
 
     def _open(self, rows: int) -> Filler:
         model = self._model

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from tfcli.generation.masked_model import Conditionals
     from tfcli.generation.request import Sampling
+    from tfcli.generation.sampling import Logits
     from tfcli.text.tokenizer import Tokenizer
 
     Ids = np.ndarray[Any, np.dtype[np.int64]]  # (T,)
@@ -76,10 +77,8 @@ class Canvas:
 class Denoiser:
     """Fills the gaps of texts with one model."""
 
-    def __init__(
-        self, model: Conditionals, tokenizer: Tokenizer, options: DenoisingOptions
-    ) -> None:
-        self._model, self._special, self._options = model, tokenizer.special, options
+    def __init__(self, model: Conditionals, tokenizer: Tokenizer) -> None:
+        self._model, self._special = model, tokenizer.special
         spelled = tokenizer.token_bytes
         usable = np.zeros(model.vocab_size, np.bool_)
         usable[: len(spelled)] = [bool(each) for each in spelled]
@@ -96,23 +95,36 @@ class Denoiser:
         return bool(self._spaced.any())
 
     def denoise(
-        self, canvas: Canvas, sampling: Sampling, random: np.random.Generator
+        self,
+        canvas: Canvas,
+        options: DenoisingOptions,
+        sampling: Sampling,
+        random: np.random.Generator,
     ) -> Iterator[None]:
         """Fills all gaps, step by step; changes the canvas, and yields after each step."""
-        left = self._options.steps or len(canvas.open_places())
+        left = options.steps or len(canvas.open_places())
         while open_places := canvas.open_places():
             count = -(-len(open_places) // max(left, 1))
-            self._step(canvas, open_places, count, sampling, random)
+            places, logits = self._predict(
+                canvas, open_places[:BLOCK] if count < BLOCK else open_places
+            )
+            logprobs = log_softmax(logits)
+            best = logprobs.max(1)
+            if options.threshold is not None:
+                count = max(1, int((best >= np.log(max(options.threshold, 1e-9))).sum()))
+            for row in np.argsort(-best, kind="stable")[:count]:
+                own = self._that_fit(canvas, places[row], logits[row])
+                token = int(choose_tokens(own[None], sampling, [random], self._special)[0])
+                canvas.ids[places[row]] = token
+                canvas.logprobs[places[row]] = float(logprobs[row, token])
             left -= 1
             yield
 
-    def _step(
-        self, canvas: Canvas, open_places: list[int], count: int, sampling: Sampling,
-        random: np.random.Generator,
-    ) -> None:  # fmt: skip
+    def _predict(self, canvas: Canvas, places: list[int]) -> tuple[list[int], Logits]:
+        """Those of the places that are read together, and the logits of each, (N, V)."""
         length = min(self._model.length, len(canvas.ids))
-        begin = max(0, min(open_places[0] - length // 2, len(canvas.ids) - length))
-        places = [p for p in open_places if p < begin + length][: max(BLOCK, count)]
+        begin = max(0, min(places[0] - length // 2, len(canvas.ids) - length))
+        places = [place for place in places if place < begin + length]
         wanted = np.zeros((1, length), np.bool_)
         wanted[0, [place - begin for place in places]] = True
         logits = self._model.logits(canvas.ids[None, begin : begin + length], wanted)
@@ -120,20 +132,15 @@ class Denoiser:
         for row, place in enumerate(places):
             if self._begins_with_space(canvas, place):
                 logits[row, ~self._spaced] = -np.inf
-        logprobs = log_softmax(logits)
-        best = logprobs.max(1)
-        order = np.argsort(-best, kind="stable")
-        if self._options.threshold is not None:
-            count = max(1, int((best >= np.log(max(self._options.threshold, 1e-9))).sum()))
-        for row in order[:count]:
-            place = places[row]
-            fits = self._characters.allowed(*_around(canvas, place))
-            own = np.where(fits, logits[row], -np.inf)
-            if not np.isfinite(own).any():  # no token that begins with a space fits
-                own = np.where(fits & self._usable, 0.0, -np.inf)
-            token = int(choose_tokens(own[None], sampling, [random], self._special)[0])
-            canvas.ids[place] = token
-            canvas.logprobs[place] = float(logprobs[row, token])
+        return places, logits
+
+    def _that_fit(self, canvas: Canvas, place: int, logits: Logits) -> Logits:
+        """The logits of one place, (V,), without tokens after which there would be no text."""
+        fits = self._characters.allowed(*_around(canvas, place))
+        own = np.where(fits, logits, -np.inf)
+        if np.isfinite(own).any():
+            return own
+        return np.where(fits & self._usable, 0.0, -np.inf)  # none that begins with a space fits
 
     def _begins_with_space(self, canvas: Canvas, place: int) -> bool:
         return any(canvas.gaps[gap][0] == place for gap in canvas.spaces)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Literal, Self
 
 from tfcli.generation.denoising import DenoisingOptions
 from tfcli.generation.request import (
@@ -16,6 +17,8 @@ from tfcli.generation.request import (
 )
 from tfcli.options import OptionError, Options, option
 
+Order = Literal["spm", "psm"]  # suffix, prefix, middle; or prefix, suffix, middle
+
 
 @dataclass(frozen=True, kw_only=True)
 class FillRequest(Options):
@@ -28,6 +31,11 @@ class FillRequest(Options):
     min_new_tokens: int = option(
         0, min=0, max=10**12, aliases=("min_tokens",), panel=LENGTH,
         help="Minimum number of tokens in a gap.",
+    )  # fmt: skip
+    order: Order = option(
+        "spm",
+        help="spm: the model reads what stands behind a gap first, and goes on from what stands "
+        "before it; psm: the other way round, as llama.cpp does.",
     )  # fmt: skip
     sampling: Sampling = field(default_factory=Sampling)
     seed: int = option(
@@ -43,6 +51,10 @@ class FillRequest(Options):
         if self.min_new_tokens > self.max_new_tokens:
             problem = f"must not be more than the {self.max_new_tokens:,} of"
             raise OptionError("min_new_tokens", problem, "max_new_tokens")
+
+    def with_next_seed(self, count: int) -> Self:
+        """The request with the seed that comes so many after its own."""
+        return replace(self, seed=(self.seed + count) % (MAX_SEED + 1))
 
     def to_request(self) -> GenerationRequest:
         """The same for a generator."""

@@ -1,6 +1,12 @@
 """Filling gaps, with a model that was trained with `--infill`: it reads both sides of a gap first.
 
-    Once [] a time        <s> PRE Once_ SUF _a time MID        and the model goes on: upon </s>
+    Once [] a time
+
+    SPM   <s> PRE SUF _a time MID Once_        and the model goes on: upon </s>
+    PSM   <s> PRE Once_ SUF _a time MID
+
+SPM is the default: the model goes on from what is right before the gap, as it does in all other
+texts. After a short training it knows that long before it finds there from MID.
 
 Several gaps of a text are filled from left to right: what is before one is known by then, and what
 is behind it ends at the next. So the gaps of one text wait for each other, but texts do not.
@@ -14,7 +20,6 @@ from typing import TYPE_CHECKING, Protocol
 
 from tfcli.errors import UsageError
 from tfcli.generation.generate import Finished, Generator, TokenEvent
-from tfcli.generation.request import GenerationRequest
 from tfcli.generation.streaming import TextStream
 from tfcli.runs.infill_markers import infill_markers
 
@@ -23,7 +28,9 @@ if TYPE_CHECKING:
 
     from tfcli.generation.active_sequence import FinishReason
     from tfcli.generation.engines.engine import Engine
+    from tfcli.generation.fill_request import FillRequest, Order
     from tfcli.generation.gaps import GappedText
+    from tfcli.generation.request import GenerationRequest
     from tfcli.runs.run import Run
     from tfcli.text.infill_tokens import InfillTokens
     from tfcli.text.tokenizer import Tokenizer
@@ -52,14 +59,14 @@ class Filling:
     """A text whose gaps are being filled.
 
     Attributes:
-        request: how; its prompt is not used.
+        request: how.
         number: which of all texts it is, from 0.
         gaps: those filled, and the one that is being filled.
 
     """
 
     text: GappedText
-    request: GenerationRequest
+    request: FillRequest
     number: int = 0
     gaps: list[FilledGap] = field(default_factory=list)
 
@@ -148,9 +155,9 @@ class Filler:
             engine, tokenizer, rows=rows, deadline=deadline, logprobs=True, notice=notice
         )
 
-    def check(self, request: GenerationRequest) -> None:
+    def check(self, request: FillRequest) -> None:
         """Raises UsageError where this model cannot answer a request."""
-        self._generator.check(request)
+        self._generator.check(request.to_request())
 
     def fill(self, fillings: Fillings) -> Iterator[MiddleEvent]:
         """Fills every gap of every text; the events of one come in their order."""
@@ -176,15 +183,15 @@ class Filler:
         place = len(filling.gaps)
         wanted = filling.text.tokens[place] or filling.request.max_new_tokens
         before, after = filling.filled(), filling.text.parts[place + 1]
-        ids = self._read(before, after, wanted)
+        ids = self._read(before, after, wanted, filling.request.order)
         room = max(1, self._context_length - len(ids))
         return replace(
-            filling.request, prompt="", ids=tuple(ids), token_healing=False, row=place,
+            filling.request.to_request(), ids=tuple(ids), token_healing=False, row=place,
             max_new_tokens=min(wanted, room),
             min_new_tokens=min(filling.request.min_new_tokens, wanted, room),
         )  # fmt: skip
 
-    def _read(self, before: str, after: str, wanted: int) -> list[int]:
+    def _read(self, before: str, after: str, wanted: int, order: Order) -> list[int]:
         """The ids of what is around a gap, and as much of it as leaves room for the middle."""
         prefix = self._tokenizer.encode_continuation(before)
         suffix = self._tokenizer.encode_continuation(after)
@@ -200,10 +207,11 @@ class Filler:
                 f"the text around the gap has {len(prefix) + len(suffix):,} tokens; the model sees "
                 f"{ahead:,} before it and {behind:,} behind it"
             )
-        return [
-            *start, self._tokens.prefix, *prefix[len(prefix) - ahead :],
-            self._tokens.suffix, *suffix[:behind], self._tokens.middle,
-        ]  # fmt: skip
+        prefix, suffix = prefix[len(prefix) - ahead :], suffix[:behind]
+        pre, suf, mid = self._tokens
+        if order == "spm":
+            return [*start, pre, suf, *suffix, mid, *prefix]
+        return [*start, pre, *prefix, suf, *suffix, mid]
 
 
 class _GapRequests:

@@ -15,16 +15,19 @@ import numpy as np
 from tfcli.errors import UsageError
 from tfcli.generation.denoising import Canvas, Denoiser, DenoisingOptions
 from tfcli.generation.filling import FilledGap, MiddleEvent
+from tfcli.generation.masked_model import reads_both_ways, require_both_ways
 from tfcli.generation.penalties import NO_PENALTIES
 from tfcli.generation.sampling import row_random
+from tfcli.runs.infill_markers import infill_markers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from tfcli.generation.fill_request import FillRequest
     from tfcli.generation.filling import Filling, Fillings
     from tfcli.generation.gaps import GappedText
     from tfcli.generation.masked_model import Conditionals
-    from tfcli.generation.request import GenerationRequest
+    from tfcli.runs.run import Run
     from tfcli.text.tokenizer import Tokenizer
 
     # told the text after every step: part by part, each with the number of its gap, or None for
@@ -42,6 +45,26 @@ def require_numbers(text: GappedText) -> None:
         )
 
 
+def fills_at_once(
+    run: Run, tokenizer: Tokenizer, request: FillRequest, *, numbered: bool, show: bool = False
+) -> bool:
+    """Whether a run fills all gaps of a text together: of one that does both, if they are [N].
+
+    Args:
+        numbered: whether every gap has its number of tokens.
+        show: whether the steps are to be shown.
+
+    Raises:
+        UsageError: options ask for it, and the run cannot.
+
+    """
+    asked = show or request.denoising != DenoisingOptions()
+    if asked:
+        require_both_ways(run)
+    infills = infill_markers(run, tokenizer) is not None
+    return reads_both_ways(run) and (asked or numbered or not infills)
+
+
 class MaskedFiller:
     """Fills gaps with one model; see `filling.Filler`, which this can stand in for."""
 
@@ -49,14 +72,13 @@ class MaskedFiller:
         self,
         model: Conditionals,
         tokenizer: Tokenizer,
-        options: DenoisingOptions,
         *,
         show: Show | None = None,
     ) -> None:
-        self._denoiser = Denoiser(model, tokenizer, options)
+        self._denoiser = Denoiser(model, tokenizer)
         self._tokenizer, self._mask, self._show = tokenizer, model.mask, show
 
-    def check(self, request: GenerationRequest) -> None:
+    def check(self, request: FillRequest) -> None:
         """Raises UsageError for options that need the text from left to right."""
         wrong = {
             "penalties and --logit-bias": request.penalties != NO_PENALTIES,
@@ -79,9 +101,10 @@ class MaskedFiller:
         """
         while (filling := fillings.take(wait=True)) is not None:
             canvas = self._canvas(filling.text)
-            random = row_random(filling.request.seed)
+            request = filling.request
+            random = row_random(request.seed)
             self._tell(filling, canvas)
-            for _ in self._denoiser.denoise(canvas, filling.request.sampling, random):
+            for _ in self._denoiser.denoise(canvas, request.denoising, request.sampling, random):
                 self._tell(filling, canvas)
             for number, gap in enumerate(canvas.gaps):
                 text = self._text(canvas, gap)

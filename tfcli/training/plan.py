@@ -268,9 +268,8 @@ def make_plan(
         patience=options.patience or _patience(options, epochs),
         init=_init(options, model, base),
         saved_dtype=base.saved_dtype if base else "float32",
-        prompt_loss=options.prompt_loss if pairs else None,
-        infill=options.infill, masked=options.masked,
-        warm_up_steps=choose_warm_up(optimizer, base),
+        prompt_loss=options.prompt_loss if pairs else None, infill=options.infill,
+        masked=options.masked, warm_up_steps=choose_warm_up(optimizer, base),
     )  # fmt: skip
     micro_batch = _micro_batch(options, model, rows, resources, base)
     plan = with_micro_batch(plan, micro_batch)

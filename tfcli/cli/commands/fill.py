@@ -59,14 +59,14 @@ def fill(
     if options.lines:
         if text is not None:
             raise UsageError("--lines cannot be combined with TEXT", why="it reads texts of stdin")
-        session = FillSession(model, options, request.denoising, reporter=reporter)
+        session = FillSession(model, options, reporter=reporter)
         from tfcli.cli.stdin_lines import StdinLines
 
-        session.fill_lines(StdinLines("texts with gaps"), request.to_request(), output)
+        session.fill_lines(StdinLines("texts with gaps"), request, output)
     else:
         gapped = _gapped_text(text, options)
-        session = FillSession(model, options, request.denoising, reporter=reporter)
-        session.fill(gapped, request.to_request(), output)
+        session = FillSession(model, options, reporter=reporter)
+        session.fill(gapped, request, output)
     if not (seeded or json or request.sampling.deterministic) and streams.is_terminal(sys.stderr):
         reporter.note(f"--seed {request.seed} reproduces this.")
 
