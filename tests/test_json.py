@@ -364,6 +364,21 @@ def test_every_key_has_a_unit_and_is_there_once() -> None:
                 assert unit in UNITS, f"{section}: {key}: {unit}"
 
 
+def test_bounds(tmp_path: Path) -> None:
+    (tmp_path / "text.txt").write_text("Ann saw the moon at noon. " * 200)
+    shell = RealShell(tmp_path)
+    small = ("--layers", "1", "--width", "32", "--context", "32", "--batch-tokens", "64")
+    made = shell("train", "text.txt", "--steps", "1", *small, "--masked", "0.5", "-q")
+    assert made.code == 0, made.err
+    known = table("tfcli score --bound --json")
+    bound = ("score", "--bound", "--bound-samples", "2", "--json")
+    (whole,) = objects(shell, *bound, stdin=b"Ann saw noon.")
+    (line,) = objects(shell, *bound, "--by", "line", stdin=b"Ann saw noon.\n")
+    for value in (whole, line):
+        require_documented(value, known)
+    assert known.always | known.sometimes == set(whole) | set(line)
+
+
 def test_filled_texts(tmp_path: Path) -> None:
     (tmp_path / "text.txt").write_text("Ann saw the moon at noon. " * 200)
     shell = RealShell(tmp_path)

@@ -31,7 +31,7 @@ FEED_FORWARD = {"swiglu": "SwiGLU", "gelu": "GELU", "relu": "ReLU"}
 USUAL_THETA = 10_000.0
 RATE = "_learning_rate"
 FINGERPRINT = 8  # digits that are shown of one
-RARE = {"infill"}  # settings that are off in most runs, and then not worth a line
+RARE = {"infill", "masked"}  # settings that are off in most runs, and then not worth a line
 NOT_IN_WORDS = {"budget", "micro_batch_size", "batch_size", "optimizer"}  # told in other words
 
 

@@ -75,7 +75,7 @@ def model_card(run: Run, step: ValidStep, folder: str, *, dtype: str) -> str:
                 **_settings(run.metadata["plan"]),
             }),
         ]  # fmt: skip
-    sections += ["## Evaluation", _quality(run, step), "## Limits", LIMITS, "## Usage"]
+    sections += ["## Evaluation", _quality(run, step), "## Limits", _limits(run), "## Usage"]
     return "\n\n".join([*sections, _use(config, tokenizer, folder)]) + "\n"
 
 
@@ -155,10 +155,19 @@ def _settings(plan: dict[str, Any]) -> dict[str, object]:
         "dropout": plan.get("dropout"),
         "token dropout": plan.get("token_dropout"),
         "infilling": plan.get("infill") or None,
+        "rows trained both ways": plan.get("masked") or None,
         "dtype": plan.get("dtype", plan.get("precision")),
     }
     return {name: value for name, value in known.items() if value is not None}
 
+
+def _limits(run: Run) -> str:
+    return LIMITS + (f"\n\n{CAUSAL}" if run.metadata["plan"].get("masked") else "")
+
+
+CAUSAL = """\
+A share of its training was to predict masked tokens from both sides. Exported it reads from left to
+right, as every causal language model does; filling gaps from both sides needs tfcli."""
 
 LIMITS = """\
 It knows only the text that it was trained on, with that text's errors, views and style. It makes
