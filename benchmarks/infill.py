@@ -219,8 +219,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
             (plain, _), (gaps, text) = tiny_runs(Path(name))
             print_table(columns, [compare(plain, gaps, text, count)])
         return
-    pairs = [[find_run(name)[0] for name in pair.split(":")] for pair in wanted.pairs]
-    print_table(columns, (compare(*pair, wanted.text, count) for pair in pairs))
+    pairs = [pair.split(":") for pair in wanted.pairs]
+    print_table(
+        columns,
+        (
+            compare(find_run(plain)[0], find_run(gaps)[0], wanted.text, count)
+            for plain, gaps in pairs
+        ),
+    )
 
 
 if __name__ == "__main__":

@@ -32,6 +32,7 @@ SECTIONS = [
             "docs/training.md",
             "docs/generating.md",
             "docs/pairs.md",
+            "docs/infill.md",
             "docs/recipes.md",
             "docs/json.md",
             "docs/chat.md",

@@ -154,9 +154,9 @@ class FillSession:
                 del feed.taken[event.filling.number]
         output.close()
         if cut := ends.count("length"):
+            which = "the gap" if len(ends) == 1 else f"{cut:,} of {len(ends):,} gaps"
             self._notes(
-                f"{cut:,} of {streams.counted(len(ends), 'gap')} ended at the limit of tokens, not "
-                "where the model found it complete"
+                f"{which} ended at the limit of tokens, not where the model found it filled"
             )
         self._notes.release()
         if incomplete := ends.count("incomplete"):

@@ -10,7 +10,7 @@ Bavarian et al., "Efficient Training of Language Models to Fill in the Middle", 
 Different from there:
 
 - The markers are no targets. So they cost an ordinary text no probability.
-- Half of the texts that are chosen are first cut to a length at random. Where all were as long as a
+- Most texts that are chosen are first cut to a length at random. Where all were as long as a
   row, a model would learn to fill every gap with as much as makes a row of it.
 """
 
@@ -31,7 +31,7 @@ STREAM = 0x696E66696C6C  # "infill": random numbers of its own beside those of (
 MARKERS = 4  # tokens that a rearranged text has in addition: three markers and its end
 CONTINUATION = frozenset(bytes([byte]) for byte in range(0x80, 0xC0))  # of UTF-8
 SHORTEST = 8  # tokens of a text that is rearranged
-WHOLE = 0.5  # share of the texts that are rearranged as a whole
+WHOLE = 0.2  # share of the texts chosen that are rearranged as a whole
 
 
 class Infilling:
