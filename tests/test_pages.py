@@ -33,6 +33,7 @@ SECTIONS = [
             "docs/generating.md",
             "docs/pairs.md",
             "docs/infill.md",
+            "docs/masked.md",
             "docs/recipes.md",
             "docs/json.md",
             "docs/chat.md",
@@ -166,6 +167,7 @@ PRINTED = {
     "final,": "Final evaluation", "expected held out": "Expected held out",
     "train, mean of": "Train loss",
     "held out": "Held out", "held-out loss": "Held out", "baselines": "Baselines",
+    "both ways": "Both ways", "bound": "Bound",
     "gzip": "Baselines", "6-gram model": "Baselines", "MFU": "MFU", "tokens/s": "Tokens/s",
     "stride": "Stride", "step": "Step", "epochs": "Epoch", "batch": "Batch",
     "learning rate": "Learning rate", "weight decay": "Weight decay", "dropout": "Dropout",
@@ -188,6 +190,7 @@ TERMS = {
     "Repetition penalty", "User-defined symbol", "Token healing", "Bigram initialization", "Memory",
     "Kneser-Ney", "Chat template", "System prompt", "Turn", "Residual stream", "Query, key, value",
     "Logit lens", "Momentum, betas", "Gradient clipping", "Canary, exposure",
+    "Denoising",
 }  # fmt: skip
 
 
