@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 import pytest
@@ -37,7 +38,8 @@ def both_ways(share: float, *, document_mask: bool = False) -> BothWays:
 
 def row_flags(batch: Batch) -> list[bool]:
     """Of each row, whether it is causal."""
-    return np.broadcast_to(batch.causal, len(batch.inputs)).tolist()
+    flags: list[bool] = np.broadcast_to(batch.causal, len(batch.inputs)).tolist()
+    return flags
 
 
 # --- what is masked -------------------------------------------------------------------------------
@@ -227,7 +229,7 @@ def test_forward_both_ways_equals_transformers_with_a_full_mask(name: str) -> No
 @pytest.mark.parametrize(
     "options", [{}, {"document_mask": True}, {"token_dropout": 0.1}, {"infill": 0.5}]
 )
-def test_training_resumes_to_the_same_bits(workshop: Workshop, options: dict[str, object]) -> None:
+def test_training_resumes_to_the_same_bits(workshop: Workshop, options: dict[str, Any]) -> None:
     job = workshop.job(steps=6, masked=0.5, **options)
     list(workshop.begin("whole", job).events())
     list(workshop.begin("cut", job, stop=StopAfter(3)).events())

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tfcli.errors import DataError
 from tfcli.generation.sampling import log_softmax, row_random
 from tfcli.generation.scoring import LOGITS_AT_ONCE, windows
 from tfcli.options import OptionError
@@ -112,10 +113,15 @@ class BoundEstimator:
         Args:
             progress: is told how many bytes have been read so far.
 
+        Raises:
+            DataError: a text has what the tokenizer cannot spell, which is read as a masked token.
+
         """
         done, spelled = 0, self._tokenizer.token_bytes
         for text in texts:
             ids = self._tokenizer.encode(text)
+            if self._model.mask in ids:
+                raise DataError("the text has characters that this run's tokenizer cannot spell")
             nats = variance = 0.0
             every = windows([len(ids)], context=self._model.length, stride=self._stride)
             for number, window in enumerate(every):
