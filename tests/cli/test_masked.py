@@ -128,6 +128,18 @@ def test_other_runs_cannot(trained: Shell) -> None:
         assert "--masked" in done.err
 
 
+def test_a_run_that_also_infills_does_each_gap_as_it_is_written(shell: Shell) -> None:
+    small = ("--steps", "3", "--layers", "1", "--width", "32", "--context", "32", "-q")
+    made = shell("train", "book.txt", "--masked", "0.4", "--infill", "0.4", *small)
+    assert made.code == 0, made.err
+    at_once = shell("fill", "Ann [2] noon.", "--show")
+    assert at_once.err.count("Ann") == 3
+    assert shell("fill", "Ann [] saw [2] noon.", "--max-new-tokens", "3").code == 0
+    refused = shell("fill", "Ann [] noon.", "--steps", "1")
+    assert refused.code == 2
+    assert "needs its number of tokens" in refused.err
+
+
 # --- the bound ------------------------------------------------------------------------------------
 
 
