@@ -391,3 +391,34 @@ def test_every_key_has_a_unit_and_is_there_once() -> None:
             assert len({key for key, *_ in cells}) == len(cells), section
             for key, unit, _ in (each for each in cells if "*`" not in each[0]):
                 assert unit in UNITS, f"{section}: {key}: {unit}"
+
+
+def test_bounds(tmp_path: Path) -> None:
+    (tmp_path / "text.txt").write_text("Ann saw the moon at noon. " * 200)
+    shell = RealShell(tmp_path)
+    small = ("--layers", "1", "--width", "32", "--context", "32", "--batch-tokens", "64")
+    made = shell("train", "text.txt", "--steps", "1", *small, "--masked", "0.5", "-q")
+    assert made.code == 0, made.err
+    known = table("tfcli score --bound --json")
+    bound = ("score", "--bound", "--bound-samples", "2", "--json")
+    (whole,) = objects(shell, *bound, stdin=b"Ann saw noon.")
+    (line,) = objects(shell, *bound, "--by", "line", stdin=b"Ann saw noon.\n")
+    for value in (whole, line):
+        require_documented(value, known)
+    assert known.always | known.sometimes == set(whole) | set(line)
+
+
+def test_filled_texts(tmp_path: Path) -> None:
+    (tmp_path / "text.txt").write_text("Ann saw the moon at noon. " * 200)
+    shell = RealShell(tmp_path)
+    small = ("--layers", "1", "--width", "32", "--context", "32", "--batch-tokens", "64")
+    made = shell("train", "text.txt", "--steps", "1", *small, "--infill", "0.5", "-q")
+    assert made.code == 0, made.err
+    known = table("tfcli fill --json")
+    found = objects(
+        shell, "fill", "--lines", "--json", "--max-new-tokens", "3",
+        stdin=b"Ann [] noon.\nno gap\n", code=65,
+    )  # fmt: skip
+    for value in found:
+        require_documented(value, known)
+    assert "error" in found[1]

@@ -32,6 +32,8 @@ SECTIONS = [
             "docs/training.md",
             "docs/generating.md",
             "docs/pairs.md",
+            "docs/infill.md",
+            "docs/masked.md",
             "docs/recipes.md",
             "docs/json.md",
             "docs/chat.md",
@@ -165,6 +167,7 @@ PRINTED = {
     "final,": "Final evaluation", "expected held out": "Expected held out",
     "train, mean of": "Train loss",
     "held out": "Held out", "held-out loss": "Held out", "baselines": "Baselines",
+    "both ways": "Both ways", "bound": "Bound",
     "gzip": "Baselines", "6-gram model": "Baselines", "MFU": "MFU", "tokens/s": "Tokens/s",
     "stride": "Stride", "step": "Step", "epochs": "Epoch", "batch": "Batch",
     "learning rate": "Learning rate", "weight decay": "Weight decay", "dropout": "Dropout",
@@ -188,6 +191,7 @@ TERMS = {
     "Kneser-Ney", "Chat template", "System prompt", "Turn", "Residual stream", "Query, key, value",
     "Logit lens", "Momentum, betas", "Gradient clipping", "Canary, exposure",
     "Tokens per byte", "Near repeat, Jaccard similarity", "Card",
+    "Denoising",
 }  # fmt: skip
 
 

@@ -17,7 +17,12 @@ DTYPES = [torch.float32, torch.bfloat16]
 
 
 def loss_and_gradients(
-    config: ModelConfig, *, checkpointing: bool, dtype: torch.dtype, dropout: float = 0.0
+    config: ModelConfig,
+    *,
+    checkpointing: bool,
+    dtype: torch.dtype,
+    dropout: float = 0.0,
+    weighted: bool = False,
 ) -> tuple[Tensor, dict[str, Tensor]]:
     model = Transformer(config, dropout, dtype, checkpointing=checkpointing)
     model.init_weights(3)
@@ -29,7 +34,8 @@ def loss_and_gradients(
     targets = random_ids(config, rows=2, length=config.context_length)
     targets[:, :2] = -1
     mask = model.draw_dropout(range(2), (1,))
-    loss = model.loss(ids, targets, mask) / 7
+    weights = torch.rand(targets.shape, generator=noise) if weighted else None
+    loss = model.loss(ids, targets, mask, weights=weights) / 7
     torch.autograd.backward(loss)
     gradients = {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
     assert len(gradients) == len(list(model.parameters()))
@@ -37,16 +43,21 @@ def loss_and_gradients(
 
 
 @pytest.mark.parametrize("dropout", [0.0, 0.2])
+@pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", CONFIGS)
 def test_checkpointing_changes_neither_loss_nor_gradients(
-    name: str, dtype: torch.dtype, dropout: float, monkeypatch: pytest.MonkeyPatch
+    name: str, dtype: torch.dtype, weighted: bool, dropout: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cost, "CHUNK_LOGITS", 1)
     monkeypatch.setattr(cost, "MIN_CHUNK", 5)  # which does not divide the number of positions
     config = CONFIGS[name]
-    loss, gradients = loss_and_gradients(config, checkpointing=False, dtype=dtype, dropout=dropout)
-    same, others = loss_and_gradients(config, checkpointing=True, dtype=dtype, dropout=dropout)
+    loss, gradients = loss_and_gradients(
+        config, checkpointing=False, dtype=dtype, dropout=dropout, weighted=weighted
+    )
+    same, others = loss_and_gradients(
+        config, checkpointing=True, dtype=dtype, dropout=dropout, weighted=weighted
+    )
     torch.testing.assert_close(same, loss, rtol=1e-5, atol=0)
     tolerance = 1e-5 if dtype == torch.float32 else 0.1
     whole = torch.stack([gradient.norm() for gradient in gradients.values()]).norm()

@@ -40,11 +40,14 @@ def require_prompts(prompts: Iterable[str], texts: int) -> list[str]:
     return found
 
 
-def require_ids(ids: Iterable[int], vocab_size: int) -> list[int]:
+def require_ids(ids: Iterable[int], vocab_size: int, *, most: int | None = None) -> list[int]:
     """The ids as integers, whatever library they are of.
 
+    Args:
+        most: the context length, if they are for the model.
+
     Raises:
-        UsageError: one is no integer, or there is no such token.
+        UsageError: one is no integer, or there is no such token; or they are none or too many.
 
     """
     try:
@@ -54,6 +57,11 @@ def require_ids(ids: Iterable[int], vocab_size: int) -> list[int]:
     for token in found:
         if not 0 <= token < vocab_size:
             raise UsageError(f"token ids must be between 0 and {vocab_size - 1:,}, not {token:,}")
+    if most is not None and not 0 < len(found) <= most:
+        raise UsageError(
+            f"logits() takes 1 to {most:,} tokens, not {len(found):,}",
+            hint="run.score(text) reads longer texts through a sliding window",
+        )
     return found
 
 

@@ -19,9 +19,17 @@ from tfcli.api.arguments import (
     require_top,
 )
 from tfcli.api.conversation import make_turn
+from tfcli.api.gaps import Gaps
 from tfcli.api.looks import Looks
 from tfcli.api.requests import make_request, takes_generation_options
-from tfcli.api.results import Completion, Score, incomplete, make_score, require_complete
+from tfcli.api.results import (
+    Completion,
+    Score,
+    incomplete,
+    make_completions,
+    make_score,
+    require_complete,
+)
 from tfcli.api.run_tokenizer import RunTokenizer
 from tfcli.errors import UsageError
 from tfcli.generation.generate import Finished, Generator, RequestList, TokenEvent
@@ -84,7 +92,7 @@ def open_run(
     return OpenRun(run, step, open_with)
 
 
-class OpenRun(Looks):
+class OpenRun(Looks, Gaps):
     """A run whose model can be used; `open_run` makes it.
 
     Shapes: T tokens, V = `config.vocab_size`.
@@ -223,25 +231,8 @@ class OpenRun(Looks):
     ) -> list[Completion]:
         """The texts of requests; each has the next seed, as on the command line."""
         requests = [request.with_next_seed(place) for place, request in enumerate(requests)]
-        tokens: list[list[int]] = [[] for _ in requests]
-        logprobs: list[list[float]] = [[] for _ in requests]
-        data = [bytearray() for _ in requests]
-        ends: dict[int, Finished] = {}
-        for event in self._events(requests, rows, logprobs=True):
-            data[event.index] += event.data
-            if isinstance(event, Finished):
-                ends[event.index] = event
-            else:
-                tokens[event.index].append(event.token)
-                logprobs[event.index].append(event.logprob or 0.0)
-        return [
-            Completion(
-                request.prompt, row % samples, TextStream().feed(bytes(data[row])),
-                tokens[row], logprobs[row], ends[row].reason, request.seed,
-                fit.probability if (fit := ends[row].fit) else None,
-            )
-            for row, request in enumerate(requests)
-        ]  # fmt: skip
+        events = self._events(requests, rows, logprobs=True)
+        return make_completions(requests, events, samples=samples)
 
     def _stream(self, request: GenerationRequest) -> Iterator[str]:
         stream = TextStream()
@@ -328,12 +319,7 @@ class OpenRun(Looks):
         """
         config = self.config
         ids = self.tokenizer.encode(text, bos=True) if isinstance(text, str) else text
-        ids = require_ids(ids, config.vocab_size)
-        if not 0 < len(ids) <= config.context_length:
-            raise UsageError(
-                f"logits() takes 1 to {config.context_length:,} tokens, not {len(ids):,}",
-                hint="run.score(text) reads longer texts through a sliding window",
-            )
+        ids = require_ids(ids, config.vocab_size, most=config.context_length)
         with self._engine(1) as engine:
             return np.asarray(engine.forward_all([0], [ids]), np.float32)
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from tfcli.api.arguments import require_text
 from tfcli.errors import UsageError, closest_match
 from tfcli.generation.request import GenerationRequest
-from tfcli.options import OptionError, find_option, options_of, update_options
+from tfcli.options import OptionError, Options, find_option, options_of, update_options
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -30,12 +30,26 @@ def make_request(prompt: str, options: Mapping[str, Any]) -> GenerationRequest:
             out of range; or two options exclude each other.
 
     """
+    request = update_options(GenerationRequest(), read_options(GenerationRequest, options))
+    return replace(request, prompt=require_text(prompt))
+
+
+def read_options(kind: type[Options], options: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of options by their names, and a random seed if there is none; None is no value.
+
+    Args:
+        kind: what has these options.
+
+    Raises:
+        UsageError: there is no such option, or a value is of the wrong type.
+
+    """
     values: dict[str, Any] = {"seed": randbelow(2**31)}
     given: dict[str, str] = {}  # and the names by which they were
     for name, value in options.items():
-        found = find_option(GenerationRequest, name)
+        found = find_option(kind, name)
         if found is None:
-            known = options_of(GenerationRequest)
+            known = options_of(kind)
             similar = closest_match(name, known)
             hint = f"did you mean {similar!r}?" if similar else f"known: {', '.join(known)}"
             raise UsageError(f"unknown option {name!r}", hint=hint)
@@ -48,7 +62,7 @@ def make_request(prompt: str, options: Mapping[str, Any]) -> GenerationRequest:
             values[found.name] = found.parse_text(os.fspath(value))
         else:
             values[found.name] = found.parse_json(_as_json(found.name, value))
-    return replace(update_options(GenerationRequest(), values), prompt=require_text(prompt))
+    return values
 
 
 def _as_json(name: str, value: Any) -> Any:
@@ -68,9 +82,14 @@ def _as_json(name: str, value: Any) -> Any:
 
 def takes_generation_options(method: Method) -> Method:
     """Shows the options in place of `**options` in the method's signature and documentation."""
+    return show_options(method, GenerationRequest)
+
+
+def show_options(method: Method, kind: type[Options]) -> Method:
+    """Shows the options of `kind` in place of `**options`."""
     signature = inspect.signature(method)
     kept = [p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
-    options = options_of(GenerationRequest).values()
+    options = options_of(kind).values()
     shown = [
         inspect.Parameter(
             option.name,

@@ -6,15 +6,19 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from tfcli.errors import DataError
+from tfcli.generation.generate import Finished
 from tfcli.generation.intervals import Interval
 from tfcli.generation.pair_evaluation import PairFigures
 from tfcli.generation.scorer import token_text
+from tfcli.generation.streaming import TextStream
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from tfcli.generation.active_sequence import FinishReason
+    from tfcli.generation.generate import TokenEvent
     from tfcli.generation.pair_evaluation import Answered
+    from tfcli.generation.request import GenerationRequest
     from tfcli.generation.scorer import Scored
     from tfcli.text.tokenizer import Tokenizer
 
@@ -49,6 +53,34 @@ class Completion:
     finish_reason: FinishReason
     seed: int
     format_probability: float | None = None
+
+
+def make_completions(
+    requests: Sequence[GenerationRequest],
+    events: Iterable[TokenEvent | Finished],
+    *,
+    samples: int,
+) -> list[Completion]:
+    """The texts that come of requests, of which each prompt has `samples`."""
+    tokens: list[list[int]] = [[] for _ in requests]
+    logprobs: list[list[float]] = [[] for _ in requests]
+    data = [bytearray() for _ in requests]
+    ends: dict[int, Finished] = {}
+    for event in events:
+        data[event.index] += event.data
+        if isinstance(event, Finished):
+            ends[event.index] = event
+        else:
+            tokens[event.index].append(event.token)
+            logprobs[event.index].append(event.logprob or 0.0)
+    return [
+        Completion(
+            request.prompt, row % samples, TextStream().feed(bytes(data[row])),
+            tokens[row], logprobs[row], ends[row].reason, request.seed,
+            fit.probability if (fit := ends[row].fit) else None,
+        )
+        for row, request in enumerate(requests)
+    ]  # fmt: skip
 
 
 def require_complete(completion: Completion) -> None:

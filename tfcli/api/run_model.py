@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
-from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from tfcli.api.engine_pool import EnginePool
 from tfcli.api.notices import warn
 from tfcli.generation.chat import Chat
 from tfcli.generation.open_engine import open_best
 from tfcli.runs.chat_template import open_chat_template
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
     from functools import partial
     from pathlib import Path
 
@@ -30,7 +29,7 @@ class RunModel:
 
     def __init__(self, run: Run, step: Path | None, open_with: partial[Engine]) -> None:
         self._run, self._step, self._open_with = run, step, open_with
-        self._idle: dict[int, list[Engine]] = defaultdict(list)  # by their number of rows
+        self._engines = EnginePool()
         self._noticed: set[str] = set()
 
     @cached_property
@@ -57,17 +56,6 @@ class RunModel:
             self._noticed.add(kind)
             warn(text)
 
-    @contextmanager
-    def _engine(self, rows: int) -> Iterator[Engine]:
-        """An engine that nobody else is using, with empty rows.
-
-        A stream may be interrupted by another, or be left unfinished: each has rows of its own.
-        """
-        idle = self._idle[rows]
-        engine = idle.pop() if idle else self._opened[1].with_rows(rows)
-        try:
-            yield engine
-        finally:
-            for row in range(rows):
-                engine.reset(row)
-            idle.append(engine)
+    def _engine(self, rows: int) -> AbstractContextManager[Engine]:
+        """An engine that nobody else is using, with empty rows."""
+        return self._engines.take(rows, self._opened[1])

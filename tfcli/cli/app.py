@@ -36,6 +36,7 @@ HELP_OPTIONS: Any = {"help_option_names": ["-h", "--help"]}
 COMMANDS = {
     "train": "train.train",
     "generate": "generate.generate",
+    "fill": "fill.fill",
     "score": "score.score",
     "eval": "evaluate.evaluate",
     "trace": "trace.trace",

@@ -302,3 +302,26 @@ def show_checks(checks: Sequence[tuple[bool, str, str]]) -> None:
     width = max(len(what) for _, what, _ in rows)
     lines = [f"{mark}  {what:<{width}}  {make_visible(found)}" for mark, what, found in rows]
     streams.write_result(("\n".join(lines) + "\n").encode())
+
+
+class LiveText:
+    """A text on stderr that changes in place, and is removed at the end."""
+
+    def __init__(self) -> None:
+        from rich.live import Live
+
+        self._live = Live(console=console(), transient=True, auto_refresh=False)
+        self._live.start()
+
+    def update(self, parts: Sequence[tuple[str, str]]) -> None:
+        """Shows these parts, each with its style."""
+        from rich.text import Text
+
+        text = Text()
+        for part, style in parts:
+            text.append(make_visible(part), style=style)
+        self._live.update(text, refresh=True)
+
+    def close(self) -> None:
+        """Removes it."""
+        self._live.stop()

@@ -31,6 +31,7 @@ FEED_FORWARD = {"swiglu": "SwiGLU", "gelu": "GELU", "relu": "ReLU"}
 USUAL_THETA = 10_000.0
 RATE = "_learning_rate"
 FINGERPRINT = 8  # digits that are shown of one
+RARE = {"infill", "masked"}  # settings that are off in most runs, and then not worth a line
 NOT_IN_WORDS = {"budget", "micro_batch_size", "batch_size", "optimizer"}  # told in other words
 
 
@@ -224,7 +225,7 @@ def _settings(values: Mapping[str, Any]) -> dict[str, str]:
     return {
         name.replace("_", " "): _plain(value)
         for name, value in values.items()
-        if value is not None and value is not False
+        if value is not None and value is not False and not (name in RARE and not value)
     }
 
 

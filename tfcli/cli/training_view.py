@@ -65,6 +65,10 @@ def show_plan(job: TrainingJob, name: str, reporter: streams.Reporter) -> None:
         f"dropout {plan.dropout:g}, token dropout {plan.token_dropout:g}",
         f"{plan.dtype} on {job.device}",
     ]
+    if plan.masked:
+        parts.append(f"{plan.masked:.0%} of the rows both ways")
+    if plan.infill:
+        parts.append(f"infilling {plan.infill:g}")
     if plan.compile:
         parts.append("compiled")
     if plan.checkpointing:

@@ -154,6 +154,8 @@ def _training(run: Run, step: ValidStep) -> Facts:
         "weight decay": optimizer.get("weight_decay"),
         "dropout": plan.get("dropout"),
         "token dropout": plan.get("token_dropout"),
+        "infilling": plan.get("infill") or None,
+        "rows trained both ways": plan.get("masked") or None,
         "dtype": plan.get("dtype", plan.get("precision")),
     }
     return {

@@ -270,6 +270,11 @@ def limits(card: Facts) -> list[str]:
     if model["parameters"] < SMALL:
         said.append("Reasoning, arithmetic, translation, summaries: it is too small for them.")
     said.append(f"Texts of more than {model['context']:,} tokens, of which it sees the end alone.")
+    if card["training"] and "rows trained both ways" in card["training"]["settings"]:
+        said.append(
+            "Filling gaps from both sides in other programs. Exported it reads from left to right, "
+            "as every causal language model does; the rest of what it learned needs tfcli."
+        )
     said.append(_on_memory(audits["memory"]))
     if audits["bias"] is None and audits["groups"] is None:
         said.append("Decisions about people. Whom it treats differently was not audited.")

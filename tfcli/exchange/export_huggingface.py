@@ -24,10 +24,12 @@ from tfcli.exchange.tokenizer_json import (
     exportable_pieces,
     to_tokenizer_config,
     to_tokenizer_json,
+    with_control,
 )
 from tfcli.files import FolderWriter, new_folder, require_absent, require_space, to_json
 from tfcli.generation.request import Sampling
 from tfcli.model.safetensors_file import FORMATS, to_bfloat16, to_float32, write_tensors
+from tfcli.runs.infill_markers import infill_markers
 from tfcli.runs.kept_files import CHAT_TEMPLATE, TOKENIZER_CONFIG, read_kept_files
 from tfcli.runs.step import MODEL
 from tfcli.runs.weights import open_weights
@@ -35,7 +37,7 @@ from tfcli.text.byte_level_tokenizer import ByteLevelTokenizer, named_bos
 from tfcli.text.byte_level_vocabulary import without_our_key
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     import numpy as np
@@ -76,7 +78,9 @@ def export_to_huggingface(
     if run.form:
         described[KEY] = form_to_json(run.form)
     kept = read_kept_files(run.path)
-    tokenizer_files = tokenizer_as_files(tokenizer, config.context_length, kept)
+    tokenizer_files = tokenizer_as_files(
+        tokenizer, config.context_length, kept, infill_markers(run, tokenizer) or ()
+    )
     tensors = [_Tensor(stored, weights, type) for stored in stored_tensors(config, "huggingface")]
     require_space(path, sum(tensor.nbytes for tensor in tensors) + (1 << 20))
     with new_folder(path, replace=False) as folder:
@@ -124,11 +128,13 @@ def tokenizer_as_files(
     tokenizer: Tokenizer,
     context_length: int | None = None,
     kept: Mapping[str, bytes] = MappingProxyType({}),
+    markers: Sequence[int] = (),
 ) -> dict[str, bytes]:
     """The files of a tokenizer by name.
 
     Args:
         kept: what its run keeps of the model it came from, see `runs.kept_files`.
+        markers: the tokens by which its model knows a gap.
 
     Raises:
         DataError: it would split some texts differently elsewhere.
@@ -143,11 +149,11 @@ def tokenizer_as_files(
             **template,
         }
     pieces = exportable_pieces(tokenizer, "Hugging Face")
-    described = to_tokenizer_config(pieces, context_length)
+    described = to_tokenizer_config(pieces, context_length, markers)
     if template:  # which writes control tokens
         del described["split_special_tokens"]
     return {
-        "tokenizer.json": to_json(to_tokenizer_json(pieces)),
+        "tokenizer.json": to_json(to_tokenizer_json(with_control(pieces, markers))),
         "tokenizer.model": tokenizer.serialized,
         TOKENIZER_CONFIG: to_json(described),
         **template,

@@ -18,6 +18,7 @@ from tfcli.exchange.scanners import scanner_of_gguf
 from tfcli.text.byte_level_vocabulary import byte_level_json
 from tfcli.text.sandbox import open_sandboxed
 from tfcli.text.sentencepiece_model import (
+    BYTE_PIECE,
     Algorithm,
     Piece,
     PieceType,
@@ -77,6 +78,8 @@ def _sentencepiece(metadata: Mapping[str, Any]) -> SentencePieceModel:
             pieces[i] = replace(piece, type=PieceType.UNKNOWN)
         elif i in {bos, eos} or piece.type is PieceType.UNKNOWN:
             pieces[i] = replace(piece, type=PieceType.CONTROL)
+        elif BYTE_PIECE.fullmatch(piece.text):  # also one that marks a gap, which is control there
+            pieces[i] = replace(piece, type=PieceType.BYTE)
     return SentencePieceModel(
         Algorithm.BPE, tuple(pieces),
         dummy_prefix=_flag(metadata, "add_space_prefix", default=True),

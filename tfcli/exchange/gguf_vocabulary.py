@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 from tfcli.errors import DataError
 from tfcli.exchange.scanners import gguf_name
-from tfcli.exchange.tokenizer_json import exportable_pieces
+from tfcli.exchange.tokenizer_json import exportable_pieces, with_control
 from tfcli.text.byte_level_tokenizer import ByteLevelTokenizer
 from tfcli.text.sentencepiece_model import PieceType
 from tfcli.text.sentencepiece_tokenizer import SPACE_MARK
 
 if TYPE_CHECKING:
     from tfcli.text.byte_level_vocabulary import ByteLevelVocabulary
+    from tfcli.text.infill_tokens import InfillTokens
     from tfcli.text.sentencepiece_model import Piece, SentencePieceModel
     from tfcli.text.tokenizer import Tokenizer
 
@@ -37,18 +38,25 @@ def require_exportable(tokenizer: Tokenizer) -> None:
     _require_separate_symbols(exportable_pieces(tokenizer, "GGUF"))
 
 
-def add_tokenizer(writer: Any, tokenizer: Tokenizer, rows: int) -> None:
+def add_tokenizer(
+    writer: Any, tokenizer: Tokenizer, rows: int, infill: InfillTokens | None = None
+) -> None:
     """Writes a tokenizer into the metadata.
 
     Args:
         writer: a `gguf.GGUFWriter`.
         rows: of the embedding.
+        infill: the markers of a model that fills gaps.
 
     """
     if isinstance(tokenizer, ByteLevelTokenizer):
         _add_byte_level(writer, tokenizer.vocabulary, rows)
     else:
-        _add_sentencepiece(writer, exportable_pieces(tokenizer, "GGUF"), rows)
+        pieces = with_control(exportable_pieces(tokenizer, "GGUF"), infill or ())
+        _add_sentencepiece(writer, pieces, rows)
+    if infill is not None:
+        for name, token in zip(("pre", "suf", "mid"), infill, strict=True):
+            writer.add_uint32(f"tokenizer.ggml.fim_{name}_token_id", token)
     others = sorted(tokenizer.special.other_eos)
     if others:  # there is room for one; llama.cpp knows the usual ones by their names
         writer.add_uint32(END_OF_TURN, others[0])

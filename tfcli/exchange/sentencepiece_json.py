@@ -145,9 +145,11 @@ def _find(texts: list[str], names: Any) -> int:
 
 
 def _type(text: str, added: tuple[int, bool] | None) -> PieceType:
+    if BYTE_PIECE.fullmatch(text):  # also one that marks a gap, which is a special token there
+        return PieceType.BYTE
     if added:
         return PieceType.CONTROL if added[1] else PieceType.USER_DEFINED
-    return PieceType.BYTE if BYTE_PIECE.fullmatch(text) else PieceType.NORMAL
+    return PieceType.NORMAL
 
 
 def _pair(merge: Any) -> Pair:

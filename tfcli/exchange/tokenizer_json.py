@@ -13,6 +13,7 @@ scores in 32 bits, `tokenizers` in 64), so it is refused.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from tfcli.errors import DataError
@@ -27,6 +28,8 @@ from tfcli.text.sentencepiece_model import (
 from tfcli.text.sentencepiece_tokenizer import SPACE_MARK, SentencePieceTokenizer
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
     from tfcli.text.tokenizer import Tokenizer
 
 MERGED = {Algorithm.BPE, Algorithm.CHAR}
@@ -61,6 +64,17 @@ def require_merges(pieces: SentencePieceModel, target: str) -> None:
             why="other programs would split some texts into different pieces",
             hint="tfcli tokenizer train FILE --name NAME   # bpe, then train with it",
         )
+
+
+def with_control(pieces: SentencePieceModel, ids: Iterable[int]) -> SentencePieceModel:
+    """A vocabulary in which some pieces are control tokens: the markers of gaps, which are bytes.
+
+    A byte that no text has may become one without changing how any text is split.
+    """
+    changed = list(pieces.pieces)
+    for i in ids:
+        changed[i] = replace(changed[i], type=PieceType.CONTROL)
+    return replace(pieces, pieces=tuple(changed))
 
 
 def to_tokenizer_json(pieces: SentencePieceModel) -> dict[str, Any]:
@@ -132,8 +146,15 @@ def _sequence(name: str, type_id: int) -> dict[str, Any]:
     return {"Sequence": {"id": name, "type_id": type_id}}
 
 
-def to_tokenizer_config(pieces: SentencePieceModel, context_length: int | None) -> dict[str, Any]:
-    """The content of `tokenizer_config.json`."""
+def to_tokenizer_config(
+    pieces: SentencePieceModel, context_length: int | None, markers: Sequence[int] = ()
+) -> dict[str, Any]:
+    """The content of `tokenizer_config.json`.
+
+    Args:
+        markers: further special tokens.
+
+    """
     texts = [piece.text for piece in pieces.pieces]
     config: dict[str, Any] = {
         # the class that follows tokenizer.json; Llama's builds a pipeline of its own
@@ -146,4 +167,6 @@ def to_tokenizer_config(pieces: SentencePieceModel, context_length: int | None) 
         "clean_up_tokenization_spaces": False,
         "split_special_tokens": True,  # "<s>" in a text is three characters, not a control token
     }
+    if markers:
+        config["additional_special_tokens"] = [texts[i] for i in markers]
     return config if context_length is None else config | {"model_max_length": context_length}

@@ -21,32 +21,43 @@ from tfcli.model.cost import chunk_tokens
 from tfcli.model.kernels import cross_entropy
 
 
-def chunked_cross_entropy(x: Tensor, table: Tensor, targets: Tensor, ignore_index: int) -> Tensor:
+def chunked_cross_entropy(
+    x: Tensor, table: Tensor, targets: Tensor, ignore_index: int, weights: Tensor | None = None
+) -> Tensor:
     """The summed cross-entropy in nats of the logits x W^T.
 
     Args:
         x: (B T, E), hidden states.
         table: W, (V, E), of the head.
         targets: (B T,); those equal to `ignore_index` are not counted.
+        weights: (B T,), how much each target counts; None: 1 each.
 
     """
-    return ChunkedCrossEntropy.apply(x, table, targets, ignore_index)  # type: ignore[no-any-return,no-untyped-call]
+    return ChunkedCrossEntropy.apply(x, table, targets, ignore_index, weights)  # type: ignore[no-any-return,no-untyped-call]
 
 
 class ChunkedCrossEntropy(torch.autograd.Function):
     """See `chunked_cross_entropy`."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, table: Tensor, targets: Tensor, ignore_index: int) -> Tensor:
+    def forward(
+        ctx: Any,
+        x: Tensor,
+        table: Tensor,
+        targets: Tensor,
+        ignore_index: int,
+        weights: Tensor | None,
+    ) -> Tensor:
         weight = table.to(x.dtype)
         size = chunk_tokens(len(table))
         to_x, to_table = torch.empty_like(x), torch.zeros_like(table)
         total = torch.zeros((), device=x.device)
-        chunks = (torch.split(tensor, size) for tensor in (x, targets, to_x))
-        for states, expected, to_states in zip(*chunks, strict=True):
+        chunks = [torch.split(tensor, size) for tensor in (x, targets, to_x)]
+        counting = [None] * len(chunks[0]) if weights is None else torch.split(weights, size)
+        for states, expected, to_states, own in zip(*chunks, counting, strict=True):
             with torch.enable_grad():
                 logits = F.linear(states, weight).detach().requires_grad_()
-                loss = cross_entropy(logits, expected, ignore_index)
+                loss = cross_entropy(logits, expected, ignore_index, own)
             (gradient,) = torch.autograd.grad(loss, logits)
             total += loss.detach()
             torch.mm(gradient, weight, out=to_states)
@@ -56,10 +67,10 @@ class ChunkedCrossEntropy(torch.autograd.Function):
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, *gradients: Any) -> tuple[Tensor, Tensor, None, None]:
+    def backward(ctx: Any, *gradients: Any) -> tuple[Tensor, Tensor, None, None, None]:
         to_x, to_table = ctx.saved_tensors
         # in place: nothing else knows these two, and a copy of the second may not fit
-        return to_x.mul_(gradients[0]), to_table.mul_(gradients[0]), None, None
+        return to_x.mul_(gradients[0]), to_table.mul_(gradients[0]), None, None, None
 
 
 def _add_product(total: Tensor, gradient: Tensor, states: Tensor) -> None:

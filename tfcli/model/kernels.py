@@ -44,8 +44,13 @@ def add_rms_norm(
     return x, rms_norm(x, weight, epsilon)
 
 
-def cross_entropy(logits: Tensor, targets: Tensor, ignore_index: int) -> Tensor:
-    """The summed cross-entropy in nats: logits (N, V), targets (N,)."""
+def cross_entropy(
+    logits: Tensor, targets: Tensor, ignore_index: int, weights: Tensor | None = None
+) -> Tensor:
+    """The summed cross-entropy in nats: logits (N, V), targets (N,), and weights (N,) of these."""
+    if weights is not None:
+        each = F.cross_entropy(logits.float(), targets, ignore_index=ignore_index, reduction="none")
+        return (each * weights).sum()
     if library_for(logits):
         return functions.cross_entropy(logits, targets, ignore_index)
     return reference.cross_entropy(logits, targets, ignore_index)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 def attention_mask(
     length: int,
     *,
-    causal: bool,
+    causal: bool | Tensor,
     window: int | None,
     segments: Tensor | None,
     device: torch.device,
@@ -22,7 +22,8 @@ def attention_mask(
 
     Args:
         length: T.
-        causal: whether a position attends only to itself and earlier ones.
+        causal: whether a position attends only to itself and earlier ones; (B,) where some rows do
+            and others do not.
         window: how many positions it attends to, its own included; None: all.
         segments: (B, T), see `segment_mask`.
 
@@ -30,6 +31,11 @@ def attention_mask(
         (T, T) or (B, 1, T, T); None where the kernel's own causal mask, or no mask, is enough.
 
     """
+    if not isinstance(causal, bool):
+        both = attention_mask(length, causal=False, window=window, segments=segments, device=device)
+        earlier = torch.ones(length, length, dtype=torch.bool, device=device).tril()
+        allowed = earlier | ~causal[:, None, None, None]
+        return allowed if both is None else allowed & both
     mask = None
     if window is not None and window < length:
         mask = sliding_window_mask(length, window, causal=causal, device=device)

@@ -151,7 +151,7 @@ class Transformer(nn.Module):
         *,
         positions: Tensor | None = None,
         segments: Tensor | None = None,
-        causal: bool = True,
+        causal: bool | Tensor = True,
     ) -> Tensor:
         """The logits at every position: (B, T) ids -> (B, T, V); see `hidden_states`."""
         x = self.hidden_states(
@@ -177,7 +177,7 @@ class Transformer(nn.Module):
         *,
         positions: Tensor | None = None,
         segments: Tensor | None = None,
-        causal: bool = True,
+        causal: bool | Tensor = True,
     ) -> Tensor:
         """Everything but the head: (B, T) ids -> hidden states (B, T, E).
 
@@ -188,7 +188,7 @@ class Transformer(nn.Module):
             dropout_mask: from `draw_dropout`.
             positions: (B, T), the position of each token; None: 0, 1, 2, ...
             segments: (B, T), see `model.masks.segment_mask`; None: each row is one segment.
-            causal: whether a position attends only to itself and earlier ones.
+            causal: whether a position attends only to itself and earlier ones; (B,) for each row.
 
         """
         length = cache.length if cache is not None else ids.shape[1]
@@ -212,7 +212,7 @@ class Transformer(nn.Module):
             rotary = (self.rotary_cosines[index], self.rotary_sines[index])
             if positions is not None:  # (B, T, D): the same for all heads
                 rotary = (rotary[0][:, None], rotary[1][:, None])
-        context = AttentionContext(rotary, mask, causal, cache)
+        context = AttentionContext(rotary, mask, causal is True, cache)
         for layer, block in enumerate(self.blocks):
             x, branch = self._run(block, x, branch, context, layer, dropout)
         return add_and_norm(x, branch, self.final_norm, dropout.site(2 * self.config.num_layers))[1]
@@ -254,7 +254,7 @@ class Transformer(nn.Module):
         positions: Tensor | None = None,
         segments: Tensor | None = None,
         weights: Tensor | None = None,
-        causal: bool = True,
+        causal: bool | Tensor = True,
         ignore_index: int = -1,
     ) -> Tensor:
         """The summed cross-entropy of `targets` (B, T), in nats; the rest as in `hidden_states`.
@@ -270,15 +270,13 @@ class Transformer(nn.Module):
                 ids, None, dropout_mask, positions=positions, segments=segments, causal=causal
             )
             return chunked_cross_entropy(
-                x.flatten(0, 1), self._head_table, targets.flatten(), ignore_index
-            )
+                x.flatten(0, 1), self._head_table, targets.flatten(), ignore_index,
+                None if weights is None else weights.flatten(),
+            )  # fmt: skip
         logits: Tensor = self(
             ids, None, dropout_mask, positions=positions, segments=segments, causal=causal
         )
-        if weights is None:
-            return cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index)
-        each = F.cross_entropy(
-            logits.flatten(0, 1).float(), targets.flatten(), ignore_index=ignore_index,
-            reduction="none",
+        return cross_entropy(
+            logits.flatten(0, 1), targets.flatten(), ignore_index,
+            None if weights is None else weights.flatten(),
         )  # fmt: skip
-        return (each * weights.flatten()).sum()

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     Ids = np.ndarray[tuple[int, int], np.dtype[np.int64]]
     Weights = np.ndarray[tuple[int, int], np.dtype[np.float32]]
     Places = np.ndarray[tuple[int], np.dtype[np.int64]]
+    RowFlags = np.ndarray[tuple[int], np.dtype[np.bool_]]
 
 IGNORE_INDEX = -1  # the target of a position that is not predicted
 
@@ -24,7 +25,8 @@ class Batch:
     Attributes:
         inputs: token ids.
         targets: the id to predict at each position, or `IGNORE_INDEX`.
-        causal: whether a position attends only to itself and earlier ones; else to all.
+        causal: whether a position attends only to itself and earlier ones; else to all. (B,) where
+            some rows are read so and others both ways.
         segments: positions attend only within their own segment and to the first position of the
             row; None: each row is one segment.
         positions: the position of each token, from 0; None: 0, 1, 2, ...
@@ -36,7 +38,7 @@ class Batch:
 
     inputs: Ids
     targets: Ids
-    causal: bool = True
+    causal: bool | RowFlags = True
     segments: Ids | None = None
     positions: Ids | None = None
     weights: Weights | None = None
@@ -60,7 +62,7 @@ class Batch:
         if self.segments is not None:
             counts = (np.unique_counts(row).counts for row in self.segments)
             length = sum(float((own**2).sum()) for own in counts) / self.num_tokens
-        return length / 2 if self.causal else length
+        return length * (1 - float(np.mean(self.causal)) / 2)
 
     @property
     def num_tokens(self) -> int:
@@ -73,7 +75,9 @@ class Batch:
         return Batch(
             inputs=self.inputs[chosen],
             targets=self.targets[chosen],
-            causal=self.causal,
+            causal=self.causal
+            if isinstance(self.causal, bool)
+            else same_or_each(self.causal, chosen),
             segments=None if self.segments is None else self.segments[chosen],
             positions=None if self.positions is None else self.positions[chosen],
             weights=None if self.weights is None else self.weights[chosen],
@@ -81,7 +85,8 @@ class Batch:
 
     def padded_rows(self, rows: range, size: int) -> Batch:
         """Some of its rows, padded to `size` by rows without targets, which change no gradient."""
-        padded = self.rows(np.array([*rows, *[0] * (size - len(rows))], np.int64))
+        padding = [rows[0] if rows else 0] * (size - len(rows))
+        padded = self.rows(np.array([*rows, *padding], np.int64))
         padded.targets[len(rows) :] = IGNORE_INDEX
         return padded
 
@@ -89,7 +94,7 @@ class Batch:
         """The arguments of `Transformer.loss`, as tensors on a device."""
         import torch
 
-        def tensor(array: Ids | Weights | None) -> torch.Tensor | None:
+        def tensor(array: Ids | Weights | RowFlags | None) -> torch.Tensor | None:
             return None if array is None else torch.from_numpy(array).to(device)
 
         return {
@@ -98,5 +103,11 @@ class Batch:
             "segments": tensor(self.segments),
             "positions": tensor(self.positions),
             "weights": tensor(self.weights),
-            "causal": self.causal,
+            "causal": self.causal if isinstance(self.causal, bool) else tensor(self.causal),
         }
+
+
+def same_or_each(causal: RowFlags, rows: slice | Places = slice(None)) -> bool | RowFlags:
+    """The flags of some rows; one for all that are read in the same way, as kernels are faster."""
+    some = causal[rows]
+    return some if some.any() and not some.all() else bool(some.any())

@@ -8,15 +8,18 @@ token.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from tfcli.errors import UsageError
-from tfcli.training.batches import IGNORE_INDEX, Batch
+from tfcli.training.batches import IGNORE_INDEX, Batch, same_or_each
+from tfcli.training.infilling import Infilling
+from tfcli.training.masking import counts_to_mask, mask_tokens
 
 if TYPE_CHECKING:
-    from tfcli.text.tokenizer import SpecialTokens
+    from tfcli.text.tokenizer import SpecialTokens, Tokenizer
     from tfcli.training.batches import Ids
     from tfcli.training.examples import Examples
     from tfcli.training.plan import Plan
@@ -32,9 +35,20 @@ class Objective(Protocol):
         """The batch to evaluate on; deterministic."""
 
 
-def make_objective(plan: Plan, special: SpecialTokens) -> Objective:
-    """The objective that a plan trains for."""
-    return NextToken(special, token_dropout=plan.token_dropout, document_mask=plan.document_mask)
+def make_objective(plan: Plan, tokenizer: Tokenizer) -> Objective:
+    """The objective that a plan trains for.
+
+    Raises:
+        UsageError: the tokenizer lacks a token that it needs.
+
+    """
+    causal = NextToken(
+        tokenizer.special,
+        token_dropout=plan.token_dropout,
+        document_mask=plan.document_mask,
+        infilling=Infilling(tokenizer, share=plan.infill) if plan.infill else None,
+    )
+    return BothWays(causal, tokenizer.special, plan.masked) if plan.masked else causal
 
 
 class NextToken:
@@ -51,6 +65,7 @@ class NextToken:
             Noising as Smoothing in Neural Network Language Models", 2017, section 3.2 (blank
             noising).
         document_mask: whether attention is masked across documents.
+        infilling: rearranges the rows of training.
 
     Raises:
         UsageError: token dropout with a tokenizer that has no unknown token.
@@ -58,7 +73,12 @@ class NextToken:
     """
 
     def __init__(
-        self, special: SpecialTokens, *, token_dropout: float = 0.0, document_mask: bool = False
+        self,
+        special: SpecialTokens,
+        *,
+        token_dropout: float = 0.0,
+        document_mask: bool = False,
+        infilling: Infilling | None = None,
     ) -> None:
         if token_dropout and special.unk is None:
             raise UsageError(
@@ -66,11 +86,16 @@ class NextToken:
                 hint="--token-dropout 0",
             )
         self._special = special
+        self._infilling = infilling
+        markers = infilling.tokens if infilling else ()
+        self._kept = {special.bos, special.eos, *markers} - {None}  # by token dropout
         self._token_dropout = token_dropout
         self._document_mask = document_mask
 
     def training_batch(self, examples: Examples, *, seed: int, step: int) -> Batch:
         """See `Objective`."""
+        if self._infilling:
+            examples = self._infilling.rearrange(examples, seed=seed, step=step)
         inputs = examples.ids[:, :-1]
         if self._token_dropout:
             inputs = self._drop_tokens(inputs, seed=seed, step=step)
@@ -96,8 +121,107 @@ class NextToken:
         """Replaces random inputs, the same however the rows are split among processes."""
         random = np.random.Generator(np.random.Philox(key=[seed, step]))
         dropped = random.random(inputs.shape, np.float32) < self._token_dropout
-        for token in (self._special.bos, self._special.eos):
-            if token is not None:
-                dropped &= inputs != token
+        for token in self._kept:
+            dropped &= inputs != token
         assert self._special.unk is not None, "checked by the constructor"
         return np.where(dropped, self._special.unk, inputs)
+
+
+class BothWays:
+    """Predict masked tokens from all others in a share of the rows, the next token in the rest.
+
+        ids      <s> t0  t1  t2  t3
+        inputs   <s> t0  [m] t2            [m]: masked
+        targets   -  t1   -   -            of the position before
+
+    A token is predicted at the position before it, as the next token is: so one model with one head
+    reads both ways (Charpentier & Samuel, "GPT or BERT: why not both?", 2024, section 2). The last
+    token of a row is not read, hence neither masked nor predicted.
+
+    Of the n tokens of a row that can be, k are masked, k being uniform from 1 to n, and each counts
+    n / k times. The expectation is the bound on -log p of masked diffusion, where each token is
+    masked with probability t and counts 1 / t times (Sahoo et al., "Simple and Effective Masked
+    Diffusion Language Models", 2024, equation 10): it is also that of Hoogeboom et al.,
+    "Autoregressive Diffusion Models", 2022, equation 3, and LLaDA's, Nie et al. 2025, equation 6.
+    With exact counts every row weighs n, as many as a causal row of n targets does, and the sum
+    that the loop divides by does not depend on chance. The counts of a step are spread evenly.
+
+    Args:
+        causal: the objective of the other rows, the first of a batch.
+        special: the tokenizer's special tokens; a masked token is read as the unknown one.
+        share: of the rows.
+
+    Raises:
+        UsageError: the tokenizer has no unknown token.
+
+    """
+
+    def __init__(self, causal: NextToken, special: SpecialTokens, share: float) -> None:
+        if special.unk is None:
+            raise no_mask()
+        self._causal, self._mask, self._share = causal, special.unk, share
+
+    def training_batch(self, examples: Examples, *, seed: int, step: int) -> Batch:
+        """See `Objective`."""
+        causal = self._causal.training_batch(examples, seed=seed, step=step)
+        count = len(examples.ids)
+        first = count - self._rows(count, step)
+        if first == count:
+            return causal
+        # other numbers than those of token dropout
+        random = np.random.Generator(np.random.Philox(key=[seed, step]).jumped())
+        both = self._masked_batch(examples, first, random)
+        return _joined(causal, both, first)
+
+    def _masked_batch(self, examples: Examples, first: int, random: np.random.Generator) -> Batch:
+        """The batch with rows masked from `first` on."""
+        plain = self._causal.evaluation_batch(examples)
+        maskable = examples.is_target.copy()
+        maskable[:, -1] = False  # it is not read
+        maskable[:first] = False
+        counts = np.zeros(len(maskable), np.int64)
+        counts[first:] = counts_to_mask(maskable[first:], random)
+        masked, weights = mask_tokens(maskable, counts, random)
+        own = np.ones(plain.inputs.shape, np.float32) if plain.weights is None else plain.weights
+        return replace(
+            plain,
+            inputs=np.where(masked, self._mask, examples.ids)[:, :-1],
+            targets=np.where(masked, examples.ids, IGNORE_INDEX)[:, 1:],
+            weights=own * weights[:, None],
+            causal=False,
+        )
+
+    def evaluation_batch(self, examples: Examples) -> Batch:
+        """See `Objective`: causal, as texts are generated."""
+        return self._causal.evaluation_batch(examples)
+
+    def _rows(self, count: int, step: int) -> int:
+        """How many rows of a step: over many steps exactly the share."""
+        before, after = (int(count * at * self._share) for at in (step, step + 1))
+        return after - before
+
+
+def _joined(one: Batch, other: Batch, first: int) -> Batch:
+    """The rows of `one` up to `first`, then those of `other`; both are of the same examples."""
+    ones = np.ones(one.inputs.shape, np.float32)
+
+    def rows(mine: Any, others: Any) -> Any:
+        return np.concatenate((mine[:first], others[first:]))
+
+    return Batch(
+        inputs=rows(one.inputs, other.inputs),
+        targets=rows(one.targets, other.targets),
+        causal=same_or_each(np.arange(len(ones)) < first),
+        segments=None if one.segments is None else rows(one.segments, other.segments),
+        positions=one.positions,
+        weights=rows(ones if one.weights is None else one.weights, other.weights),
+    )
+
+
+def no_mask() -> UsageError:
+    """The error for a tokenizer without a token to put in the place of another."""
+    return UsageError(
+        "reading both ways needs an unknown token, which this tokenizer lacks",
+        why="a masked token is read as <unk>",
+        hint="a tokenizer of tfcli has one: tfcli train FILE --masked 0.5, without --tokenizer",
+    )

@@ -14,6 +14,8 @@ OptimizerKind = Literal["muon", "adamw"]
 
 DEFAULT_SECONDS = 60.0
 
+MOST_MASKED = 0.95  # some rows stay causal: by their loss the best step is chosen
+
 BUDGET, MODEL, OPTIMIZATION = "Training budget", "Model", "Optimization"
 
 
@@ -90,6 +92,15 @@ class TrainOptions(Options):
     prompt_loss: float = option(
         0.0, min=0, max=1, off=0.0, metavar="WEIGHT|on", panel=OPTIMIZATION, from_text=_weight,
         help="Of pairs, how much prompts count in the loss: 0 to 1; on: as much as answers.",
+    )  # fmt: skip
+    infill: float = option(
+        0.0, min=0, max=0.9, off=0.0, metavar="SHARE", panel=OPTIMIZATION,
+        help="Share of the texts that are read with their middle last, so that tfcli fill can fill "
+        "gaps; try 0.5.",
+    )  # fmt: skip
+    masked: float = option(
+        0.0, min=0, max=MOST_MASKED, off=0.0, metavar="SHARE", panel=OPTIMIZATION,
+        help="Share of the rows that predict masked tokens from both sides, for fill [N]; try 0.5.",
     )  # fmt: skip
     batch_tokens: int | None = option(
         None, min=1, from_text=parse_count, shown_default="from device and time",

@@ -23,8 +23,9 @@ from tfcli.training.micro_batch import (
     MicroBatch,
     choose_micro_batch,
 )
+from tfcli.training.objectives import no_mask
 from tfcli.training.optimizers import OptimizerConfig
-from tfcli.training.options import Init, TrainOptions
+from tfcli.training.options import MOST_MASKED, Init, TrainOptions
 from tfcli.training.schedule import WARM_UP_STEPS, choose_optimizer, choose_warm_up
 from tfcli.training.sizing import (
     COMPILED_SECONDS,
@@ -68,8 +69,10 @@ class Plan:
         compile: whether to use `torch.compile`: seconds at the start, then faster steps.
         patience: evaluations without improvement that end the training; None: the budget is used
             up. The best step is kept either way.
+        masked: share of the rows that are trained both ways; see `objectives.BothWays`.
         prompt_loss: of pairs, the weight of prompt tokens in the loss, where those of answers have
             1; None: it is text.
+        infill: share of the texts whose middle is read last; see `tfcli.training.infilling`.
         init: the first weights; they do not matter to a run that is initialized from another.
         checkpointing: whether blocks and logits are computed again in the backward pass, to save
             memory.
@@ -96,7 +99,9 @@ class Plan:
     init: Init
     checkpointing: bool = False
     saved_dtype: DType = "float32"
+    masked: float = 0.0
     prompt_loss: float | None
+    infill: float = 0.0
     warm_up_steps: int = WARM_UP_STEPS
 
     def to_json(self) -> dict[str, Any]:
@@ -126,7 +131,9 @@ class Plan:
                 and all(n is None or n > 0 for n in (plan.eval_every, plan.save_every))
                 and (plan.patience is None or plan.patience > 0)
                 and plan.evaluation_tokens > 0
+                and 0 <= plan.masked <= MOST_MASKED
                 and 0 <= (plan.prompt_loss or 0) <= 1
+                and 0 <= plan.infill < 1
                 and plan.warm_up_steps > 0
                 and plan.optimizer.in_range
             ):
@@ -139,7 +146,7 @@ class Plan:
 # Keys that run.json may lack, since it was written before they existed, with what held then.
 ADDED_LATER: dict[str, object] = {
     "init": "bigrams", "checkpointing": False, "saved_dtype": "float32", "optimizer": None,
-    "prompt_loss": None, "warm_up_steps": 20,
+    "masked": 0.0, "prompt_loss": None, "infill": 0.0, "warm_up_steps": 20,
 }  # fmt: skip
 
 # What earlier builds called some keys of run.json.
@@ -218,7 +225,7 @@ def make_plan(
         UsageError: options that cannot be combined, or a model too large for the memory.
 
     """
-    _check(options, corpus)
+    _check(options, corpus, unknown_token=unknown_token)
     tokens, pairs = len(corpus.training), corpus.training_targets is not None
     dtype = options.dtype or resources.dtype
     shape = base.config if base else None
@@ -261,8 +268,8 @@ def make_plan(
         patience=options.patience or _patience(options, epochs),
         init=_init(options, model, base),
         saved_dtype=base.saved_dtype if base else "float32",
-        prompt_loss=options.prompt_loss if pairs else None,
-        warm_up_steps=choose_warm_up(optimizer, base),
+        prompt_loss=options.prompt_loss if pairs else None, infill=options.infill,
+        masked=options.masked, warm_up_steps=choose_warm_up(optimizer, base),
     )  # fmt: skip
     micro_batch = _micro_batch(options, model, rows, resources, base)
     plan = with_micro_batch(plan, micro_batch)
@@ -324,11 +331,15 @@ def _init(options: TrainOptions, model: ModelConfig, base: BaseModel | None) -> 
     return options.init or ("bigrams" if can_init_from_bigrams(model) else "random")
 
 
-def _check(options: TrainOptions, corpus: TokenizedCorpus) -> None:
+def _check(options: TrainOptions, corpus: TokenizedCorpus, *, unknown_token: bool) -> None:
+    if options.masked and not unknown_token:
+        raise no_mask()
     if options.document_mask and len(corpus.weights) > 1:
         raise UsageError("--document-mask cannot be combined with source weights (FILE:2)")
     if options.prompt_loss and corpus.training_targets is None:
         raise UsageError("--prompt-loss is for pairs of prompt and answer, and this is text")
+    if options.infill and corpus.training_targets is not None:
+        raise UsageError("--infill is for text, and these are pairs of prompt and answer")
     if options.document_mask and len(corpus.training) < 4:
         raise DataError("not enough text for --document-mask")
     if len(corpus.training) < 2:

@@ -22,6 +22,7 @@ from tfcli.runtime.distributed import SINGLE_PROCESS, DistributedContext, copy_f
 from tfcli.runtime.dtype import choose_dtype
 from tfcli.runtime.memory import available_memory, return_freed_memory
 from tfcli.text.corpus import Corpus
+from tfcli.text.infill_tokens import require_infill_tokens
 from tfcli.training.bigram_init import bigram_tables
 from tfcli.training.callbacks import NO_CALLBACKS, Callbacks, ResumePoint
 from tfcli.training.fine_tuning import BaseModel
@@ -234,7 +235,7 @@ class TrainingJob:
             model=model,
             optimizer=Optimizer(model, self.plan.optimizer, dtype),
             sampler=self.sampler(),
-            objective=make_objective(self.plan, self.tokenizer.special),
+            objective=make_objective(self.plan, self.tokenizer),
             corpus=self.corpus,
             tokenizer=self.tokenizer,
             seed=self.seed,
@@ -272,6 +273,8 @@ def plan_job(
     """
     base_config = base.run.model_config if base else None
     options = for_pairs(options, corpus, tokenizer.special, base_config)
+    if options.infill:
+        require_infill_tokens(tokenizer)
     chosen = choose_device(device, processes.local_rank)
     model = base.model() if base else None
     probe = Probe(chosen, options.optimizer or (model.optimizer if model else "muon"))

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tfcli.cli import streams
 from tfcli.cli.command import takes_options
 from tfcli.cli.score_input import ScoreInput
+from tfcli.cli.score_options import ScoreOptions
 from tfcli.cli.score_output import (
     describe,
     figures,
@@ -22,7 +22,7 @@ from tfcli.cli.score_output import (
 )
 from tfcli.cli.shared_options import EngineOptions, JsonOption, QuietOption, ThreadOptions
 from tfcli.errors import DataError, UsageError
-from tfcli.options import OptionError, Options, option, options_of
+from tfcli.options import OptionError
 from tfcli.text.reading_options import ReadingOptions
 
 if TYPE_CHECKING:
@@ -35,28 +35,6 @@ if TYPE_CHECKING:
     Progress = Callable[[int], None]  # told how many bytes are done
 
 ROWS = 32  # windows per batch
-
-
-@dataclass(frozen=True, kw_only=True)
-class ScoreOptions(Options):
-    """How a text is scored."""
-
-    by: Literal["text", "line", "token"] = option(
-        "text", help="Score the whole text, each line, or each token."
-    )
-    jsonl: bool = option(
-        False,
-        conflicts=tuple(n for n in options_of(ReadingOptions) if n not in {"field", "format"}),
-        help="Read one row of JSON per line, or rows of a table, and write JSON lines.",
-    )  # fmt: skip
-    top_logprobs: int = option(
-        0, min=0, max=100, off=0,
-        help="With --by token, show the N most likely other tokens; 0: off.",
-    )  # fmt: skip
-    stride: int | None = option(
-        None, min=1, shown_default="half the context length",
-        help="Stride of the sliding window in tokens, for text longer than the context.",
-    )  # fmt: skip
 
 
 @takes_options
@@ -75,6 +53,8 @@ def score(
 
     By line: nats per byte, nats, and the line, separated by tabs; lines are independent.
 
+    By line with --bound: the bound in nats per byte, its standard error, and the line.
+
     By token: nats and the token, then with --top-logprobs others and their probabilities.
 
     With --jsonl, a row is {"text": "...", "prompt": "...", "id": 1}; only the text is required.
@@ -86,12 +66,17 @@ def score(
     cpu.apply()
     if options.top_logprobs and options.by != "token":
         raise OptionError("top_logprobs", "requires --by token")
+    if options.bound and options.by == "token":
+        raise UsageError("--bound cannot be combined with --by token", why="it is of whole texts")
     if options.jsonl and options.by == "line":
         raise UsageError("--jsonl cannot be combined with --by line", why="each row is on its own")
     if options.jsonl and reading.format not in {None, "json", "csv", "tsv"}:
         raise OptionError("format", "must be json, csv or tsv with --jsonl")
     reporter = streams.Reporter(quiet=quiet)
     given = ScoreInput(file, reading, reporter)
+    if options.bound:
+        _score_bound(given, model, options, json=json)
+        return
     scorer, open_exact = _open(model, options, reporter)
     if options.jsonl:
         with _progress(given.size, reporter, streaming=True) as progress:
@@ -101,11 +86,7 @@ def score(
         with _progress(given.size, reporter, streaming=True) as progress:
             _score_lines(given.lines(), scorer, progress, json=json)
         return
-    with _progress(given.size, reporter, streaming=False, what="Reading") as progress:
-        documents = given.whole(progress)
-    if not documents:
-        raise DataError("no text to score")
-    size = sum(len(document.encode()) for document in documents)
+    documents, size = _whole(given)
     with _progress(size, reporter, streaming=False) as progress:
         text = scorer.whole(documents, progress)
         exact = open_exact().whole(documents) if _compares_int8(model, options, json) else None
@@ -146,6 +127,35 @@ def _open(
         top=options.top_logprobs, form=run.form,
     )  # fmt: skip
     return make(engine), lambda: make(open_with(step))
+
+
+def _whole(given: ScoreInput) -> tuple[list[str], int]:
+    """The documents that are scored as one text, and their bytes."""
+    with _progress(given.size, given.reporter, streaming=False, what="Reading") as progress:
+        documents = given.whole(progress)
+    if not documents:
+        raise DataError("no text to score")
+    return documents, sum(len(document.encode()) for document in documents)
+
+
+def _score_bound(
+    given: ScoreInput, model: EngineOptions, options: ScoreOptions, *, json: bool
+) -> None:
+    """A bound of the text, or of each line."""
+    from tfcli.cli.score_bound import open_estimator, write_bound, write_line_bounds
+
+    reporter = given.reporter
+    estimator = open_estimator(
+        model, samples=options.bound_samples, stride=options.stride, reporter=reporter
+    )
+    if options.by == "line":
+        with _progress(given.size, reporter, streaming=True) as progress:
+            write_line_bounds(given.lines(), estimator, progress, json=json)
+        return
+    documents, size = _whole(given)
+    with _progress(size, reporter, streaming=False) as progress:
+        bound = estimator.whole(documents, progress)
+    write_bound(bound, estimator, json=json)
 
 
 def _score_lines(

@@ -1,0 +1,59 @@
+"""Gaps in Python are filled as by the command."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from pathlib import Path
+
+import pytest
+
+import tfcli
+from tests.conftest import BOOK, RealShell, Shell
+from tfcli.errors import UsageError
+
+
+@pytest.fixture(scope="module")
+def gaps(tmp_path_factory: pytest.TempPathFactory) -> Shell:
+    """A shell in a folder with a run that was trained to fill gaps."""
+    folder = tmp_path_factory.mktemp("gaps")
+    (folder / "book.txt").write_text(BOOK)
+    shell = RealShell(folder)
+    made = shell(
+        *("train", "book.txt", "--run", "gaps", "--steps", "20", "--vocab-size", "320"),
+        *("--layers", "1", "--width", "32", "--context", "48", "--batch-tokens", "256"),
+        *("--infill", "0.5"),
+    )
+    assert made.code == 0, made.err
+    return shell
+
+
+def open_gaps(gaps: Shell) -> tfcli.OpenRun:
+    return tfcli.open_run("gaps", folder=Path(gaps.folder) / "checkpoints")
+
+
+def test_gaps_are_filled_as_by_the_command(gaps: Shell) -> None:
+    run, text = open_gaps(gaps), "Ann saw [4] at noon.\nBob [3]"
+    by_command = gaps("fill", text, "--seed", "4", "--max-new-tokens", "9", "--json")
+    assert run.fill(text, seed=4, max_tokens=9, order="spm") == json.loads(by_command.out)["text"]
+    assert run.fill(text, greedy=True) == gaps("fill", text, "--greedy").out.decode()
+    middle = run.fill_between("Ann saw ", " at noon.", greedy=True)
+    assert run.fill("Ann saw [] at noon.", greedy=True) == f"Ann saw {middle} at noon."
+
+
+def test_what_cannot_be_filled_is_refused(gaps: Shell, run: tfcli.OpenRun) -> None:
+    with pytest.raises(UsageError, match="cannot fill gaps"):
+        run.fill("Once [] a time")
+    filler = open_gaps(gaps)
+    with pytest.raises(UsageError, match="no gap"):
+        filler.fill("Once upon a time")
+    with pytest.raises(UsageError, match="unknown option 'echo'"):
+        filler.fill("Once [] a time", echo=True)
+    with pytest.raises(UsageError, match="max_new_tokens must be at least 1"):
+        filler.fill("Once [] a time", max_new_tokens=0)
+
+
+def test_options_are_shown() -> None:
+    assert "temperature" in inspect.signature(tfcli.OpenRun.fill).parameters
+    assert "raw" not in inspect.signature(tfcli.OpenRun.fill).parameters
+    assert "max_new_tokens: End a gap after N tokens" in (tfcli.OpenRun.fill.__doc__ or "")

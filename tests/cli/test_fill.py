@@ -1,0 +1,159 @@
+"""`tfcli fill`: gaps filled, the text around them untouched; and what of it the plan shows."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.conftest import BOOK, RealShell, Shell
+
+TEXT = "Ann saw [] at noon.\nBob saw [2] in the snow."
+
+
+@pytest.fixture(scope="module")
+def gaps(tmp_path_factory: pytest.TempPathFactory) -> Shell:
+    """A shell in a folder with a run `gaps` that was trained to fill some; not to be changed."""
+    folder = tmp_path_factory.mktemp("gaps")
+    (folder / "book.txt").write_text(BOOK)
+    shell = RealShell(folder)
+    made = shell(
+        *("train", "book.txt", "--run", "gaps", "--steps", "40", "--vocab-size", "320"),
+        *("--layers", "1", "--width", "64", "--context", "48", "--batch-tokens", "512"),
+        *("--infill", "0.5"),
+    )
+    assert made.code == 0, made.err
+    assert "infilling 0.5" in made.err
+    return shell
+
+
+def rows(out: bytes) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in out.decode().splitlines()]
+
+
+def test_the_text_around_gaps_stays_and_json_has_what_fills_them(gaps: Shell) -> None:
+    done = gaps("fill", TEXT, "--greedy")
+    assert done.code == 0, done.err
+    (row,) = rows(gaps("fill", TEXT, "--greedy", "--json").out)
+    assert row["text"].encode() == done.out
+    first, second = (gap["text"] for gap in row["gaps"])
+    assert row["text"] == f"Ann saw {first} at noon.\nBob saw {second} in the snow."
+    for gap in row["gaps"]:
+        assert len(gap["tokens"]) == len(gap["logprobs"])
+        assert gap["finish_reason"] in {"eos", "length"}
+    assert len(row["gaps"][1]["tokens"]) <= 2
+    only = gaps("fill", TEXT, "--greedy", "--middle-only").out.decode()
+    assert only == f"{first}\n{second}"
+
+
+def test_stdin_and_files_give_the_same_as_the_argument(gaps: Shell) -> None:
+    whole = gaps("fill", "Ann saw [] at noon.\n", "--seed", "3").out
+    assert gaps("fill", "--seed", "3", stdin=b"Ann saw [] at noon.\n").out == whole
+    (gaps.folder / "before.txt").write_text("Ann saw ")
+    (gaps.folder / "after.txt").write_text(" at noon.\n")
+    files = ("--prefix", "before.txt", "--suffix", "after.txt")
+    assert gaps("fill", "--seed", "3", *files).out == whole
+    middle = gaps("fill", "--seed", "3", *files, "--middle-only").out
+    assert b"Ann saw " + middle + b" at noon.\n" == whole
+
+
+def test_samples_are_those_of_their_seeds_whatever_is_beside_them(gaps: Shell) -> None:
+    several = rows(gaps("fill", TEXT, "-n", "3", "--seed", "5", "--json").out)
+    assert [row["seed"] for row in several] == [5, 6, 7]
+    (alone,) = rows(gaps("fill", TEXT, "--seed", "6", "--json").out)
+    assert alone["text"] == several[1]["text"]
+    shown = gaps("fill", TEXT, "-n", "3", "--seed", "5").out.decode()
+    assert shown == "".join(f"--- {i} ---\n{row['text']}\n" for i, row in enumerate(several, 1))
+
+
+def test_lines_are_filled_in_order_and_invalid_ones_are_answered(gaps: Shell) -> None:
+    lines = b"Ann saw [1] ship\\n\nno gap\nBob [2] two [1].\n"
+    done = gaps("fill", "--lines", "--greedy", stdin=lines)
+    assert done.code == 65
+    assert "invalid lines: 1 of 3" in done.err
+    first, second, third = done.out.decode().splitlines()
+    assert (first[:8], first[-7:], second, third[:4]) == ("Ann saw ", " ship\\n", "", "Bob ")
+    found = rows(gaps("fill", "--lines", "--greedy", "--json", stdin=lines).out)
+    assert [row["row"] for row in found] == [1, 2, 3]
+    assert found[1]["error"].startswith("line 2: the text has no gap")
+    only = gaps("fill", "--lines", "--greedy", "--middle-only", stdin=lines).out.decode()
+    assert only.splitlines()[2].split("\t") == [gap["text"] for gap in found[2]["gaps"]]
+
+
+def test_both_orders_fill(gaps: Shell) -> None:
+    one, other = (
+        rows(gaps("fill", "Ann saw [1] at noon.", "--greedy", "--json", "--order", order).out)
+        for order in ("spm", "psm")
+    )
+    assert one[0]["gaps"][0]["logprobs"] != other[0]["gaps"][0]["logprobs"]
+
+
+def test_a_gap_can_be_given_a_form(gaps: Shell) -> None:
+    pytest.importorskip("llguidance")
+    done = gaps("fill", "Ann saw [] at noon.", "--choices", "a ship,the moon")
+    assert done.out.decode() in {f"Ann saw {it} at noon." for it in ("a ship", "the moon")}
+
+
+def test_what_is_longer_than_the_context_is_cut_and_said(gaps: Shell) -> None:
+    (gaps.folder / "long.txt").write_text(BOOK[:2000])
+    done = gaps("fill", "--prefix", "long.txt", "--suffix", "long.txt", "--greedy")
+    assert done.out.startswith(BOOK[:2000].encode())
+    assert done.out.endswith(BOOK[:2000].encode())
+    assert "the model sees" in done.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (("no gap here",), 2, "the text has no gap"),
+        (("a [] b", "--prefix", "book.txt"), 2, "--prefix and --suffix cannot be combined"),
+        (("a [] b", "--lines"), 2, "--lines cannot be combined with TEXT"),
+        (("--lines", "--suffix", "book.txt"), 2, "cannot be combined with --lines"),
+        (("--prefix", "missing.txt"), 66, "missing.txt"),
+        (("a [] b", "--run", "nowhere"), 66, "run 'nowhere' not found"),
+    ],
+)
+def test_what_cannot_be_filled_is_refused(
+    gaps: Shell, arguments: tuple[str, ...], code: int, words: str
+) -> None:
+    done = gaps("fill", *arguments)
+    assert (done.code, done.out) == (code, b"")
+    assert words in done.err
+
+
+def test_a_run_trained_from_left_to_right_is_refused(trained: Shell) -> None:
+    done = trained("fill", "Once [] a time", "--run", "tale")
+    assert done.code == 2
+    assert "the run tale cannot fill gaps" in done.err
+    assert "--infill" in done.err
+
+
+def test_ordinary_text_is_generated_without_markers(gaps: Shell) -> None:
+    for options in ((), ("--num-beams", "3")):
+        done = gaps("generate", "Ann saw", "--max-new-tokens", "40", *options)
+        assert done.code == 0
+        assert "\ufffd" not in done.out.decode()
+
+
+# --- the plan -----------------------------------------------------------------------------------
+
+
+def test_the_plan_and_the_run_show_the_share(gaps: Shell, trained: Shell) -> None:
+    plan = gaps("train", "book.txt", "--dry-run", "--steps", "9", "--infill", "0.3", "--json")
+    assert json.loads(plan.out)["plan"]["infill"] == 0.3
+    shown = gaps("train", "book.txt", "--dry-run", "--steps", "9", "--infill", "0.3")
+    assert b"infilling 0.3" in shown.out
+    assert "infill" in gaps("runs", "show", "gaps").out.decode()
+    assert "infill" not in trained("runs", "show", "tale").out.decode()
+    tale = str(trained.folder / "checkpoints" / "tale")
+    differ = json.loads(gaps("runs", "diff", "gaps", tale, "--json").out)["configuration"]
+    assert differ["plan.infill"] == [0.5, 0.0]
+
+
+def test_pairs_and_other_shares_are_refused(gaps: Shell) -> None:
+    (gaps.folder / "pairs.jsonl").write_text('{"prompt": "a", "completion": "b"}\n' * 40)
+    done = gaps("train", "pairs.jsonl", "--infill", "0.5", "--steps", "1")
+    assert (done.code, "--infill is for text" in done.err) == (2, True)
+    done = gaps("train", "book.txt", "--infill", "1", "--steps", "1")
+    assert (done.code, "--infill must be between 0 and 0.9" in done.err) == (2, True)

@@ -1,0 +1,194 @@
+"""A run that is trained both ways: its plan, its gaps of N tokens, its bound, and its exports."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import pytest
+
+from tests.conftest import BOOK, Called, RealShell, Shell
+
+TEXT = "Ann saw [3] at noon.\nThe [2] saw a ship [3]."
+
+
+@pytest.fixture(scope="module")
+def both(tmp_path_factory: pytest.TempPathFactory) -> Shell:
+    """A shell in a folder with a run `both`; not to be changed."""
+    folder = tmp_path_factory.mktemp("both")
+    (folder / "book.txt").write_text(BOOK)
+    shell = RealShell(folder)
+    small = ("--steps", "60", "--layers", "1", "--width", "64", "--context", "32")
+    made = shell(
+        *("train", "book.txt", "--run", "both", "--masked", "0.5", "--vocab-size", "320"),
+        *(*small, "--batch-tokens", "512"),
+    )
+    assert made.code == 0, made.err
+    assert "50% of the rows both ways" in made.err
+    return shell
+
+
+def rows(out: bytes) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in out.decode().splitlines()]
+
+
+# --- the plan -------------------------------------------------------------------------------------
+
+
+def test_share_is_recorded_and_shown(both: Shell) -> None:
+    assert re.search(r"masked +0\.5", both("runs", "show", "both").out.decode())
+    recorded = json.loads((both.folder / "checkpoints/both/run.json").read_text())
+    assert recorded["plan"]["masked"] == 0.5
+    dry = both("train", "book.txt", "--dry-run", "--steps", "3", "--masked", "0.25")
+    assert "25% of the rows both ways" in dry.out.decode() + dry.err
+    plain = both("train", "book.txt", "--dry-run", "--steps", "3")
+    assert "both ways" not in plain.out.decode() + plain.err
+
+
+@pytest.mark.parametrize("share", ["1", "-0.1", "much"])
+def test_impossible_shares_are_refused(called: Called, share: str) -> None:
+    done = called("train", "book.txt", "--masked", share)
+    assert done.code == 2
+    assert "--masked" in done.err
+
+
+# --- gaps -----------------------------------------------------------------------------------------
+
+
+def test_every_gap_has_as_many_tokens_as_it_says(both: Shell) -> None:
+    (row,) = rows(both("fill", TEXT, "--seed", "1", "--json").out)
+    texts = [gap["text"] for gap in row["gaps"]]
+    assert [len(gap["tokens"]) for gap in row["gaps"]] == [3, 2, 3]
+    assert [len(gap["logprobs"]) for gap in row["gaps"]] == [3, 2, 3]
+    assert row["text"] == f"Ann saw {texts[0]} at noon.\nThe {texts[1]} saw a ship {texts[2]}."
+    assert both("fill", TEXT, "--seed", "1").out.decode() == row["text"]
+
+
+def test_what_is_behind_a_gap_counts(both: Shell) -> None:
+    """All of the text before it is the same, and only snow is something to be in."""
+    sea, snow = (
+        both("fill", f"Bob saw a ship [1] the {end}.\n", "--greedy").out.decode()
+        for end in ("sea", "snow")
+    )
+    assert snow == "Bob saw a ship in the snow.\n"
+    assert sea != "Bob saw a ship in the sea.\n"
+
+
+def test_show_is_the_text_after_every_step(both: Shell) -> None:
+    done = both("fill", "Ann saw [3] at noon.\nBob", "--greedy", "--show")
+    lines = [line[5:] for line in done.err.splitlines() if re.match(r" +\d+  ", line)]
+    assert lines[0] == "Ann saw ___ at noon.⏎Bob"
+    assert [line.count("_") for line in lines] == [3, 2, 1, 0]
+    assert lines[-1] == done.out.decode().replace("\n", "⏎")
+    faster = both("fill", "Ann saw [3] at noon.\nBob", "--greedy", "--show", "--steps", "1")
+    lines = [line[5:] for line in faster.err.splitlines() if re.match(r" +\d+  ", line)]
+    assert [line.count("_") for line in lines] == [3, 0]
+
+
+def test_lines_are_filled_one_by_one(both: Shell) -> None:
+    done = both("fill", "--lines", "--greedy", stdin=b"Ann saw [3].\nAnn [] noon.\nBob [2].\n")
+    assert done.code == 65
+    first, error, last, *_ = done.out.decode().split("\n")
+    assert first == both("fill", "Ann saw [3].", "--greedy").out.decode()
+    assert error == ""
+    assert "line 2: a gap of this run needs its number of tokens" in done.err
+    assert last.startswith("Bob ")
+
+
+def test_a_gap_without_a_number_is_told_what_to_write(both: Shell) -> None:
+    done = both("fill", "Ann [] noon.")
+    assert done.code == 2
+    assert "needs its number of tokens, such as [3] instead of []" in done.err
+    assert 'tfcli fill "Once [3] a time"' in done.err
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--engine", "numpy"], "cannot be combined with --engine numpy"),
+        (["--int8"], "cannot be combined with --int8"),
+        (["--regex", "a+"], "cannot be filled with structured output"),
+        (["--frequency-penalty", "1"], "cannot be filled with penalties"),
+        (["--steps", "2", "--threshold", "0.9"], "--threshold"),
+    ],
+)
+def test_what_needs_the_order_of_the_text_is_refused(
+    both: Shell, options: list[str], message: str
+) -> None:
+    done = both("fill", "Ann [2] noon.", *options)
+    assert done.code == 2
+    assert message in done.err
+
+
+def test_other_runs_cannot(trained: Shell) -> None:
+    for command in (["fill", "Ann [2] noon."], ["score", "--bound", "book.txt"]):
+        done = trained(*command, "--run", "tale")
+        assert done.code == 2
+        assert "--masked" in done.err
+
+
+def test_a_run_that_also_infills_does_each_gap_as_it_is_written(shell: Shell) -> None:
+    small = ("--steps", "3", "--layers", "1", "--width", "32", "--context", "32", "-q")
+    made = shell("train", "book.txt", "--masked", "0.4", "--infill", "0.4", *small)
+    assert made.code == 0, made.err
+    at_once = shell("fill", "Ann [2] noon.", "--show")
+    assert at_once.err.count("Ann") == 3
+    assert shell("fill", "Ann [] saw [2] noon.", "--max-new-tokens", "3").code == 0
+    refused = shell("fill", "Ann [] noon.", "--steps", "1")
+    assert refused.code == 2
+    assert "needs its number of tokens" in refused.err
+
+
+# --- the bound ------------------------------------------------------------------------------------
+
+
+def test_bound_comes_with_its_standard_error(both: Shell) -> None:
+    text = b"Ann saw the moon at noon.\nBob saw a ship by the sea.\n"
+    done = both("score", "--bound", stdin=text)
+    assert re.fullmatch(
+        r"bound: at most \d\.\d{4} nats/byte \(standard error \d\.\d{4}\), \d\.\d{4} bits/byte; "
+        r"52 bytes, \d+ tokens \(context 32, stride 15, 128 samples\)\n",
+        done.out.decode(),
+    )
+    assert both("score", "--bound", stdin=text).out == done.out
+    (few,) = rows(both("score", "--bound", "--bound-samples", "8", "--json", stdin=text).out)
+    (many,) = rows(both("score", "--bound", "--json", stdin=text).out)
+    assert few["standard_error"] > many["standard_error"]
+    lines = both("score", "--bound", "--by", "line", stdin=text).out.decode().splitlines()
+    assert [line.split("\t")[2] for line in lines] == text.decode().splitlines()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--by", "token"], "--by token"),
+        (["--jsonl"], "--jsonl"),
+        (["--bound-samples", "3"], "must be even"),
+        (["--memory"], "--memory"),
+    ],
+)
+def test_bound_of_something_else_is_refused(both: Shell, options: list[str], message: str) -> None:
+    done = both("score", "--bound", *options, stdin=b"Ann")
+    assert done.code == 2
+    assert message in done.err
+
+
+# --- what it does from left to right --------------------------------------------------------------
+
+
+def test_it_generates_and_scores_with_every_engine(both: Shell) -> None:
+    texts = {
+        both("generate", "Ann saw", "--greedy", "--max-new-tokens", "9", "--engine", engine).out
+        for engine in ("numpy", "torch")
+    }
+    assert len(texts) == 1
+    assert both("score", "book.txt").code == 0
+
+
+def test_exports_say_what_they_can_do(both: Shell) -> None:
+    done = both("export", "both", "out", "--to", "huggingface")
+    assert done.code == 0, done.err
+    card = (both.folder / "out" / "README.md").read_text()
+    assert "Exported it reads from left to\nright" in card
+    assert "| rows trained both ways | 0.5 |" in card

@@ -1,0 +1,67 @@
+"""Gaps in Python: `run.fill("Once [] a time")`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from tfcli.api.requests import read_options, show_options
+from tfcli.api.results import incomplete
+from tfcli.generation.fill_request import FillRequest
+from tfcli.generation.filling import Filler, Filling, FillingList, infill_tokens_of
+from tfcli.options import update_options
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from tfcli.generation.engines.engine import Engine
+    from tfcli.generation.gaps import GappedText
+    from tfcli.generation.masked_filling import MaskedFiller
+    from tfcli.runs.run import Run
+    from tfcli.text.tokenizer import Tokenizer
+
+Method = TypeVar("Method", bound="Callable[..., Any]")
+
+
+def takes_fill_options(method: Method) -> Method:
+    """Shows the options in place of `**options` in the method's signature and documentation."""
+    return show_options(method, FillRequest)
+
+
+def fill_request(options: Mapping[str, Any]) -> FillRequest:
+    """The options by their names.
+
+    Raises:
+        UsageError: an option does not exist, is out of range, or excludes another.
+
+    """
+    return update_options(FillRequest(), read_options(FillRequest, options))
+
+
+def infill(
+    run: Run,
+    engine: Engine,
+    tokenizer: Tokenizer,
+    text: GappedText,
+    request: FillRequest,
+    notice: Callable[[str], None],
+) -> Filling:
+    """A text with its gaps filled from left to right.
+
+    Raises:
+        UsageError: the run was not trained to fill gaps.
+        DataError: a limit was reached before a gap had the form that was asked for.
+
+    """
+    filler = Filler(engine, tokenizer, infill_tokens_of(run, tokenizer), notice=notice)
+    return fill_text(filler, text, request)
+
+
+def fill_text(filler: Filler | MaskedFiller, text: GappedText, request: FillRequest) -> Filling:
+    """A text with its gaps filled."""
+    filler.check(request)
+    filling = Filling(text, request)
+    for _ in filler.fill(FillingList([filling])):
+        pass
+    if any(gap.finish_reason == "incomplete" for gap in filling.gaps):
+        raise incomplete()
+    return filling

@@ -1,0 +1,85 @@
+"""What an open run does with text on both sides: fill gaps, and bound how likely a text is."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from tfcli.api.arguments import require_count, require_text
+from tfcli.api.filling import fill_request, fill_text, infill, takes_fill_options
+from tfcli.api.run_model import RunModel
+from tfcli.generation.bound import SAMPLES, Bound, BoundEstimator
+from tfcli.generation.gaps import GappedText, parse_gaps
+from tfcli.generation.masked_filling import MaskedFiller, fills_at_once
+from tfcli.generation.masked_model import (
+    MaskedModel,
+    open_masked,
+    require_both_ways,
+    require_torch,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from tfcli.generation.filling import Filling
+
+
+class Gaps(RunModel):
+    """What an open run does with text on both sides."""
+
+    @takes_fill_options
+    def fill(self, text: str, **options: Any) -> str:
+        """A text with its gaps filled, as with `tfcli fill`.
+
+        Args:
+            text: with `[]` for a gap, or `[3]` for one of at most 3 tokens; of exactly 3 where the
+                run was trained with `--masked`.
+
+        Raises:
+            UsageError: the run was trained with neither `--infill` nor `--masked`, the text has no
+                gap or one without a number that needs it, or an option is out of range.
+
+        """
+        return self._fill(parse_gaps(require_text(text)), options).filled()
+
+    @takes_fill_options
+    def fill_between(self, prefix: str, suffix: str, **options: Any) -> str:
+        """What the model writes between two texts, as with `tfcli fill --prefix --suffix`."""
+        around = GappedText((require_text(prefix), require_text(suffix)), (None,))
+        return self._fill(around, options).gaps[0].text
+
+    def bound(self, text: str, *, samples: int = SAMPLES, stride: int | None = None) -> Bound:
+        """How likely a text is at least, read from both sides, as with `tfcli score --bound`.
+
+        Args:
+            samples: masks for each window, an even number; more make the standard error smaller.
+            stride: see `score`.
+
+        Returns:
+            `nats`, `nats_per_byte`, and the `standard_error` of the latter.
+
+        Raises:
+            UsageError: the run was not trained with `--masked`, or an argument is out of range.
+
+        """
+        require_count("samples", samples)
+        estimator = BoundEstimator(self._masked, self._tokenizer, samples=samples, stride=stride)
+        return estimator.whole([require_text(text)])
+
+    def _fill(self, text: GappedText, options: Mapping[str, Any]) -> Filling:
+        request, numbered = fill_request(options), None not in text.tokens
+        if fills_at_once(self._run, self._tokenizer, request, numbered=numbered):
+            return fill_text(MaskedFiller(self._masked, self._tokenizer), text, request)
+        with self._engine(1) as engine:
+            return infill(self._run, engine, self._tokenizer, text, request, self._notice)
+
+    @cached_property
+    def _masked(self) -> MaskedModel:
+        """The model that reads both ways, always computed by torch."""
+        require_both_ways(self._run)
+        opened = self._open_with.keywords
+        require_torch(
+            engine=opened["engine"], int8=opened["int8"], memory=opened["memory"],
+            what="reading both ways",
+        )  # fmt: skip
+        return open_masked(self._run, self._opened[0], opened["device"])

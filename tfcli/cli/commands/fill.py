@@ -1,0 +1,98 @@
+"""`tfcli fill`: a text with its gaps filled, streamed."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tfcli.cli import piped_text, streams
+from tfcli.cli.command import given_options, takes_options
+from tfcli.cli.fill_options import FillOptions
+from tfcli.cli.input_text import read_whole_input
+from tfcli.cli.shared_options import EngineOptions, JsonOption, QuietOption, ThreadOptions
+from tfcli.errors import UsageError
+from tfcli.generation.fill_request import FillRequest
+from tfcli.generation.gaps import EXAMPLE, GappedText, parse_gaps
+
+
+@takes_options
+def fill(
+    context: typer.Context,
+    model: EngineOptions,
+    request: FillRequest,
+    options: FillOptions,
+    cpu: ThreadOptions,
+    text: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="TEXT",
+            help="The text: [] is a gap, [3] one of 3 tokens (--infill: at most 3); a backslash "
+            "before it makes it text.",
+            show_default="stdin",
+        ),
+    ] = None,
+    json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Fill the gaps of a text, with a run that was trained with --infill or --masked.
+
+    --infill fills gaps [] from left to right, --masked gaps [N] in any order, the surest first.
+
+    tfcli fill "Once [] a time"
+    tfcli fill "The [2] sat on the [1]." --show
+    tfcli fill --prefix before.txt --suffix after.txt --middle-only
+    tfcli fill --lines --json < texts.txt
+    """
+    from tfcli.cli.fill_session import FillSession, fill_format
+
+    cpu.apply()
+    seeded = "seed" in given_options(context)
+    if not seeded:
+        from secrets import randbelow
+
+        request = replace(request, seed=randbelow(2**31))
+    reporter = streams.Reporter(quiet=quiet)
+    output = fill_format(options, json=json)
+    if options.lines:
+        if text is not None:
+            raise UsageError("--lines cannot be combined with TEXT", why="it reads texts of stdin")
+        session = FillSession(model, options, reporter=reporter)
+        from tfcli.cli.stdin_lines import StdinLines
+
+        session.fill_lines(StdinLines("texts with gaps"), request, output)
+    else:
+        gapped = _gapped_text(text, options, reporter)
+        session = FillSession(model, options, reporter=reporter)
+        session.fill(gapped, request, output)
+    if not (seeded or json or request.sampling.deterministic) and streams.is_terminal(sys.stderr):
+        reporter.note(f"--seed {request.seed} reproduces this.")
+
+
+def _gapped_text(text: str | None, options: FillOptions, reporter: streams.Reporter) -> GappedText:
+    """The text to fill: the argument, two files around a gap, or stdin.
+
+    Raises:
+        UsageError: it has no gap, there is none, or there are two.
+
+    """
+    if options.prefix is not None or options.suffix is not None:
+        if text is not None:
+            raise UsageError(
+                "--prefix and --suffix cannot be combined with TEXT",
+                why="the gap is between the two files",
+            )
+        around = (_read(options.prefix, reporter), _read(options.suffix, reporter))
+        return GappedText(around, (None,))
+    if text is None:
+        if not piped_text.stdin_is_piped():
+            raise UsageError("no text to fill", hint=EXAMPLE)
+        text = piped_text.read_piped_text("the text to fill")[0]
+    return parse_gaps(text)
+
+
+def _read(file: str | None, reporter: streams.Reporter) -> str:
+    return "" if file is None else read_whole_input(Path(file), reporter, hint=EXAMPLE)

@@ -1,0 +1,216 @@
+"""One call of `fill`: from texts, through the model, to an output format."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from tfcli.cli import streams
+from tfcli.cli.denoising_view import DenoisingView
+from tfcli.cli.fill_output import EscapedFill, FillFormat, JsonFill, LateFill, PlainFill, Row
+from tfcli.cli.generation_progress import ReadingProgress
+from tfcli.errors import DataError, TfcliError
+from tfcli.generation.filling import Filler, Filling, infill_tokens_of
+from tfcli.generation.gaps import parse_gaps
+from tfcli.generation.masked_filling import MaskedFiller, fills_at_once, require_numbers
+from tfcli.generation.masked_model import (
+    open_masked,
+    reads_both_ways,
+    require_torch,
+)
+from tfcli.generation.open_engine import Opened, open_best, open_engine
+from tfcli.runs.run import find_run
+from tfcli.text.encoding import UTF8_BOM, decode_line
+from tfcli.text.escapes import unescape
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tfcli.cli.fill_options import FillOptions
+    from tfcli.cli.shared_options import EngineOptions
+    from tfcli.cli.stdin_lines import ArrivingLines
+    from tfcli.generation.fill_request import FillRequest
+    from tfcli.generation.gaps import GappedText
+    from tfcli.runs.valid_steps import ValidStep
+
+
+class FillFeed:
+    """The texts of a session as the filler takes them; invalid lines are answered at once."""
+
+    def __init__(
+        self,
+        texts: Iterator[GappedText | TfcliError],
+        output: FillFormat,
+        request: FillRequest,
+        *,
+        samples: int,
+        arriving: ArrivingLines | None = None,
+    ) -> None:
+        self._texts, self._output, self._request = texts, output, request
+        self._samples, self._arriving = samples, arriving
+        self._waiting: Iterator[Row] = iter(())  # samples of the text that was taken last
+        self.taken: dict[int, Row] = {}
+        self.lines = self.failures = self._count = 0
+
+    def take(self, *, wait: bool) -> Filling | None:
+        """See `tfcli.generation.filling.Fillings`."""
+        while (row := next(self._waiting, None) or self._next(wait)) is not None:
+            self._output.begin(row)
+            if row.filling is not None:
+                self.taken[row.number] = row
+                return row.filling
+            self.failures += 1
+        return None
+
+    def _next(self, wait: bool) -> Row | None:
+        if self._arriving and not wait and not self._arriving.has_line():
+            return None
+        text = next(self._texts, None)
+        if text is None:
+            return None
+        self.lines += 1
+        self._waiting = self._rows(text)
+        return next(self._waiting)
+
+    def _rows(self, text: GappedText | TfcliError) -> Iterator[Row]:
+        for sample in range(1 if isinstance(text, TfcliError) else self._samples):
+            number = self._count
+            self._count += 1
+            if isinstance(text, TfcliError):
+                yield Row(number, self.lines, sample, None, text)
+            else:
+                request = self._request.with_next_seed(number)
+                yield Row(number, self.lines, sample, Filling(text, request, number))
+
+
+class FillSession:
+    """Opens a run's model and fills gaps with it.
+
+    Raises:
+        UsageError: the run was not trained to fill gaps.
+
+    """
+
+    def __init__(
+        self, model: EngineOptions, options: FillOptions, *, reporter: streams.Reporter
+    ) -> None:
+        self._model, self._options, self._reporter = model, options, reporter
+        self._run, self._step = find_run(model.run)
+        self._tokenizer = self._run.tokenizer()
+        self._at_once = partial(fills_at_once, self._run, self._tokenizer, show=options.show)
+        if not reads_both_ways(self._run):
+            infill_tokens_of(self._run, self._tokenizer)  # an error where it cannot fill at all
+        self._notes = streams.DeferredNotes(reporter)
+
+    def fill(self, text: GappedText, request: FillRequest, output: FillFormat) -> None:
+        """Fills one text, as often as samples are wanted."""
+        at_once = self._at_once(request, numbered=None not in text.tokens)
+        if at_once:
+            require_numbers(text)
+        if self._options.show:
+            output = LateFill(output)
+        self._fill(iter([text]), request, output, rows=self._options.samples, at_once=at_once)
+
+    def fill_lines(self, lines: ArrivingLines, request: FillRequest, output: FillFormat) -> None:
+        """Fills the text of each line.
+
+        Raises:
+            DataError: a line is invalid; all others are filled.
+
+        """
+        at_once = self._at_once(request, numbered=False)
+        texts = (
+            _parse_line(line, number, numbered=at_once) for number, line in enumerate(lines, 1)
+        )
+        feed = self._fill(
+            texts, request, output, rows=self._options.batch_size, arriving=lines, at_once=at_once
+        )
+        if feed.failures:
+            raise DataError(f"invalid lines: {feed.failures:,} of {feed.lines:,}")
+
+    def _fill(
+        self,
+        texts: Iterator[GappedText | TfcliError],
+        request: FillRequest,
+        output: FillFormat,
+        *,
+        rows: int,
+        at_once: bool,
+        arriving: ArrivingLines | None = None,
+    ) -> FillFeed:
+        rows = min(rows, self._options.batch_size)
+        filler = self._open_masked() if at_once else self._open(rows)
+        filler.check(request)
+        feed = FillFeed(texts, output, request, samples=self._options.samples, arriving=arriving)
+        ends: list[str] = []
+        for event in filler.fill(feed):
+            output.add(feed.taken[event.filling.number], event)
+            if event.ended:
+                place = len(event.filling.gaps) - 1
+                reason = event.filling.gaps[place].finish_reason
+                asked = reason == "length" and event.filling.text.tokens[place] is not None
+                ends.append("asked" if asked else reason)
+            if event.ended and event.filling.complete:
+                del feed.taken[event.filling.number]
+        output.close()
+        if cut := ends.count("length"):
+            which = "the gap" if len(ends) == 1 else f"{cut:,} of {len(ends):,} gaps"
+            self._notes(
+                f"{which} ended at the limit of tokens, not where the model found it filled"
+            )
+        self._notes.release()
+        if incomplete := ends.count("incomplete"):
+            raise DataError(
+                f"{incomplete:,} of {streams.counted(len(ends), 'gap')} incomplete: a limit was "
+                "reached before the format was matched",
+                hint="raise --max-new-tokens, or the number in [N]",
+            )
+        return feed
+
+    def _open_masked(self) -> MaskedFiller:
+        model = self._model
+        require_torch(
+            engine=model.engine, int8=model.int8, memory=model.memory, what="filling gaps [N]"
+        )
+        open_with = partial(open_masked, self._run, device=model.device)
+        masked = self._chosen(open_with)
+        view = DenoisingView() if self._options.show else None
+        return MaskedFiller(masked, self._tokenizer, show=view.show if view else None)
+
+    def _open(self, rows: int) -> Filler:
+        model = self._model
+        reading = ReadingProgress(shown=not self._reporter.quiet)
+        open_with = partial(
+            open_engine, self._run, device=model.device, rows=rows, engine=model.engine,
+            int8=model.int8, memory=model.memory, on_read=reading.show,
+        )  # fmt: skip
+        tokens = infill_tokens_of(self._run, self._tokenizer)
+        engine = self._chosen(open_with)
+        return Filler(engine, self._tokenizer, tokens, rows=rows, notice=self._notes)
+
+    def _chosen(self, open_with: Callable[[ValidStep], Opened]) -> Opened:
+        """Opens the run's best step."""
+        step, found = open_best(self._run, self._step, open_with, on_damaged=self._reporter.warn)
+        if self._reporter.warned:
+            self._reporter.note(f"Using {step.path.name} instead.")
+        return found
+
+
+def fill_format(options: FillOptions, *, json: bool) -> FillFormat:
+    """The format that the options ask for."""
+    if json:
+        return JsonFill()
+    if options.lines:
+        return EscapedFill(only=options.middle_only)
+    return PlainFill(only=options.middle_only, samples=options.samples)
+
+
+def _parse_line(line: bytes, number: int, *, numbered: bool) -> GappedText | TfcliError:
+    try:
+        data = line.removeprefix(UTF8_BOM) if number == 1 else line
+        text = parse_gaps(unescape(decode_line(data, number).removesuffix("\r")))
+        if numbered:
+            require_numbers(text)
+        return text
+    except TfcliError as error:
+        return DataError(f"line {number}: {error.what}", why=error.why, hint=error.hint)

@@ -1,0 +1,38 @@
+"""How `score` scores a text."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from tfcli.options import Options, option, options_of
+from tfcli.text.reading_options import ReadingOptions
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoreOptions(Options):
+    """How a text is scored."""
+
+    by: Literal["text", "line", "token"] = option(
+        "text", help="Score the whole text, each line, or each token."
+    )
+    jsonl: bool = option(
+        False,
+        conflicts=tuple(n for n in options_of(ReadingOptions) if n not in {"field", "format"}),
+        help="Read one row of JSON per line, or rows of a table, and write JSON lines.",
+    )  # fmt: skip
+    top_logprobs: int = option(
+        0, min=0, max=100, off=0,
+        help="With --by token, show the N most likely other tokens; 0: off.",
+    )  # fmt: skip
+    bound: bool = option(
+        False, conflicts=("jsonl", "top_logprobs"),
+        help="Of a run trained with --masked: a bound, from both sides, with its standard error.",
+    )  # fmt: skip
+    bound_samples: int = option(
+        128, min=2, max=1_000_000, help="With --bound, samples per window; an even number."
+    )
+    stride: int | None = option(
+        None, min=1, shown_default="half the context length",
+        help="Stride of the sliding window in tokens, for text longer than the context.",
+    )  # fmt: skip

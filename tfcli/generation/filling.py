@@ -1,0 +1,237 @@
+"""Filling gaps, with a model that was trained with `--infill`: it reads both sides of a gap first.
+
+    Once [] a time
+
+    SPM   <s> PRE SUF _a time MID Once_        and the model goes on: upon </s>
+    PSM   <s> PRE Once_ SUF _a time MID
+
+SPM is the default: the model goes on from what is right before the gap, as it does in all other
+texts. After a short training it knows that long before it finds there from MID.
+
+Several gaps of a text are filled from left to right: what is before one is known by then, and what
+is behind it ends at the next. So the gaps of one text wait for each other, but texts do not.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Protocol
+
+from tfcli.errors import UsageError
+from tfcli.generation.generate import Finished, Generator, TokenEvent
+from tfcli.generation.streaming import TextStream
+from tfcli.runs.infill_markers import infill_markers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from tfcli.generation.active_sequence import FinishReason
+    from tfcli.generation.engines.engine import Engine
+    from tfcli.generation.fill_request import FillRequest, Order
+    from tfcli.generation.gaps import GappedText
+    from tfcli.generation.request import GenerationRequest
+    from tfcli.runs.run import Run
+    from tfcli.text.infill_tokens import InfillTokens
+    from tfcli.text.tokenizer import Tokenizer
+
+MIDDLE_SHARE = 4  # a quarter of the context at least is for the middle, if as much is asked for
+
+
+@dataclass
+class FilledGap:
+    """What was written into a gap.
+
+    Attributes:
+        logprobs: of each token, in nats: the model's own, before any sampling option.
+        finish_reason: `eos`: the model found it complete; else as in `Finished`.
+
+    """
+
+    text: str = ""
+    tokens: list[int] = field(default_factory=list)
+    logprobs: list[float] = field(default_factory=list)
+    finish_reason: FinishReason = "incomplete"
+
+
+@dataclass
+class Filling:
+    """A text whose gaps are being filled.
+
+    Attributes:
+        request: how.
+        number: which of all texts it is, from 0.
+        gaps: those filled, and the one that is being filled.
+
+    """
+
+    text: GappedText
+    request: FillRequest
+    number: int = 0
+    gaps: list[FilledGap] = field(default_factory=list)
+
+    @property
+    def complete(self) -> bool:
+        """Whether no gap is left."""
+        return len(self.gaps) == len(self.text.tokens)
+
+    def filled(self) -> str:
+        """The text up to the first gap that is not being filled."""
+        parts = [self.text.parts[0]]
+        for gap, after in zip(self.gaps, self.text.parts[1:], strict=False):
+            parts += gap.text, after
+        return "".join(parts)
+
+
+@dataclass(frozen=True, slots=True)
+class MiddleEvent:
+    """Some more characters of the last gap of a text; `ended`: it is filled."""
+
+    filling: Filling
+    text: str
+    ended: bool
+
+
+class Fillings(Protocol):
+    """Where texts come from."""
+
+    def take(self, *, wait: bool) -> Filling | None:
+        """The next one; None where there is none, or, without waiting, none yet."""
+
+
+class FillingList:
+    """Texts that are all known in advance."""
+
+    def __init__(self, fillings: Iterable[Filling]) -> None:
+        self._rest = iter(fillings)
+
+    def take(self, *, wait: bool) -> Filling | None:  # noqa: ARG002
+        """See `Fillings`."""
+        return next(self._rest, None)
+
+
+def infill_tokens_of(run: Run, tokenizer: Tokenizer) -> InfillTokens:
+    """By which tokens a run knows a gap.
+
+    Raises:
+        UsageError: it was not trained to fill gaps.
+
+    """
+    found = infill_markers(run, tokenizer)
+    if found is None:
+        raise UsageError(
+            f"the run {run.name} cannot fill gaps",
+            why="it was trained from left to right only, without --infill or --masked",
+            hint="tfcli train FILE --infill 0.5, or --masked 0.5 for gaps of N tokens",
+        )
+    return found
+
+
+class Filler:
+    """Fills gaps with one model.
+
+    Args:
+        tokens: see `infill_tokens_of`.
+        rows: how many texts the engine has room for.
+        deadline: a value of `time.monotonic()` at which all texts end.
+        notice: called once, when a text is longer than the context.
+
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        tokenizer: Tokenizer,
+        tokens: InfillTokens,
+        *,
+        rows: int = 1,
+        deadline: float | None = None,
+        notice: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self._tokenizer, self._tokens = tokenizer, tokens
+        self._context_length = engine.context_length
+        self._notice, self._noticed = notice, False
+        self._generator = Generator(
+            engine, tokenizer, rows=rows, deadline=deadline, logprobs=True, notice=notice
+        )
+
+    def check(self, request: FillRequest) -> None:
+        """Raises UsageError where this model cannot answer a request."""
+        self._generator.check(request.to_request())
+
+    def fill(self, fillings: Fillings) -> Iterator[MiddleEvent]:
+        """Fills every gap of every text; the events of one come in their order."""
+        gaps = _GapRequests(fillings, self._gap_request)
+        streams: dict[int, TextStream] = {}
+        for event in self._generator.stream(gaps):
+            filling = gaps.taken[event.index]
+            stream = streams.setdefault(event.index, TextStream())
+            gap, text = filling.gaps[-1], stream.feed(event.data)
+            gap.text += text
+            if isinstance(event, TokenEvent):
+                gap.tokens.append(event.token)
+                gap.logprobs.append(event.logprob or 0.0)
+            if isinstance(event, Finished):
+                gap.finish_reason = event.reason
+                del gaps.taken[event.index], streams[event.index]
+            yield MiddleEvent(filling, text, isinstance(event, Finished))
+            if isinstance(event, Finished) and not filling.complete:
+                gaps.waiting.append(filling)
+
+    def _gap_request(self, filling: Filling) -> GenerationRequest:
+        """The request for the next gap of a text."""
+        place = len(filling.gaps)
+        wanted = filling.text.tokens[place] or filling.request.max_new_tokens
+        before, after = filling.filled(), filling.text.parts[place + 1]
+        ids = self._read(before, after, wanted, filling.request.order)
+        room = max(1, self._context_length - len(ids))
+        return replace(
+            filling.request.to_request(), ids=tuple(ids), token_healing=False, row=place,
+            max_new_tokens=min(wanted, room),
+            min_new_tokens=min(filling.request.min_new_tokens, wanted, room),
+        )  # fmt: skip
+
+    def _read(self, before: str, after: str, wanted: int, order: Order) -> list[int]:
+        """The ids of what is around a gap, and as much of it as leaves room for the middle."""
+        prefix = self._tokenizer.encode_continuation(before)
+        suffix = self._tokenizer.encode_continuation(after)
+        bos = self._tokenizer.special.bos
+        start = [] if bos is None else [bos]
+        middle = min(wanted, self._context_length // MIDDLE_SHARE)
+        room = max(0, self._context_length - len(start) - len(self._tokens) - middle)
+        behind = min(len(suffix), max(room // 2, room - len(prefix)))
+        ahead = min(len(prefix), room - behind)
+        if ahead + behind < len(prefix) + len(suffix) and not self._noticed:
+            self._noticed = True
+            self._notice(
+                f"the text around the gap has {len(prefix) + len(suffix):,} tokens; the model sees "
+                f"{ahead:,} before it and {behind:,} behind it"
+            )
+        prefix, suffix = prefix[len(prefix) - ahead :], suffix[:behind]
+        pre, suf, mid = self._tokens
+        if order == "spm":
+            return [*start, pre, suf, *suffix, mid, *prefix]
+        return [*start, pre, *prefix, suf, *suffix, mid]
+
+
+class _GapRequests:
+    """One request a gap: first of texts that have begun, then of new ones."""
+
+    def __init__(
+        self, fillings: Fillings, make_request: Callable[[Filling], GenerationRequest]
+    ) -> None:
+        self._fillings, self._make_request = fillings, make_request
+        self.waiting: deque[Filling] = deque()
+        self.taken: dict[int, Filling] = {}  # by the number of their request
+        self._count = 0
+
+    def take(self, *, wait: bool) -> GenerationRequest | None:
+        """See `tfcli.generation.generate.Requests`."""
+        filling = self.waiting.popleft() if self.waiting else self._fillings.take(wait=wait)
+        if filling is None:
+            return None
+        request = self._make_request(filling)
+        filling.gaps.append(FilledGap())
+        self.taken[self._count] = filling
+        self._count += 1
+        return request

@@ -1,0 +1,166 @@
+"""Filling gaps of a known length, with a model that was trained with `--masked`: all at once.
+
+The gaps of a text are denoised together; see `tfcli.generation.denoising`. Where there is a space
+right before a gap it becomes part of the gap's first token, as in every text that was trained on:
+
+    The [2] sat        The [m][m] _sat        not  The _ [m][m] _sat
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tfcli.errors import UsageError
+from tfcli.generation.denoising import Canvas, Denoiser, DenoisingOptions
+from tfcli.generation.filling import FilledGap, MiddleEvent
+from tfcli.generation.masked_model import reads_both_ways, require_both_ways
+from tfcli.generation.penalties import NO_PENALTIES
+from tfcli.generation.sampling import row_random
+from tfcli.runs.infill_markers import infill_markers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tfcli.generation.fill_request import FillRequest
+    from tfcli.generation.filling import Filling, Fillings
+    from tfcli.generation.gaps import GappedText
+    from tfcli.generation.masked_model import Conditionals
+    from tfcli.runs.run import Run
+    from tfcli.text.tokenizer import Tokenizer
+
+    # told the text after every step: part by part, each with the number of its gap, or None for
+    # what was there; the text of a part is None where a token is still open
+    Show = Callable[[list[tuple[str | None, int | None]]], None]
+
+
+def require_numbers(text: GappedText) -> None:
+    """Raises UsageError for a gap without a number: all its tokens are there from the start."""
+    if None in text.tokens:
+        raise UsageError(
+            "a gap of this run needs its number of tokens, such as [3] instead of []",
+            why="the run was trained with --masked: it fills gaps [N] of N tokens",
+            hint='tfcli fill "Once [3] a time"   # gaps [] need a run trained with --infill',
+        )
+
+
+def fills_at_once(
+    run: Run, tokenizer: Tokenizer, request: FillRequest, *, numbered: bool, show: bool = False
+) -> bool:
+    """Whether a run fills all gaps of a text together: of one that does both, if they are [N].
+
+    Args:
+        numbered: whether every gap has its number of tokens.
+        show: whether the steps are to be shown.
+
+    Raises:
+        UsageError: options ask for it, and the run cannot.
+
+    """
+    asked = show or request.denoising != DenoisingOptions()
+    if asked:
+        require_both_ways(run)
+    infills = infill_markers(run, tokenizer) is not None
+    return reads_both_ways(run) and (asked or numbered or not infills)
+
+
+class MaskedFiller:
+    """Fills gaps with one model; see `filling.Filler`, which this can stand in for."""
+
+    def __init__(
+        self,
+        model: Conditionals,
+        tokenizer: Tokenizer,
+        *,
+        show: Show | None = None,
+    ) -> None:
+        self._denoiser = Denoiser(model, tokenizer)
+        self._tokenizer, self._mask, self._show = tokenizer, model.mask, show
+
+    def check(self, request: FillRequest) -> None:
+        """Raises UsageError for options that need the text from left to right."""
+        wrong = {
+            "penalties and --logit-bias": request.penalties != NO_PENALTIES,
+            "structured output": request.structured.source is not None,
+            "--min-new-tokens": request.min_new_tokens > 0,
+        }
+        for name, given in wrong.items():
+            if given:
+                raise UsageError(
+                    f"gaps [N] cannot be filled with {name}",
+                    why="a run trained with --masked chooses their tokens in any order",
+                )
+
+    def fill(self, fillings: Fillings) -> Iterator[MiddleEvent]:
+        """Fills every gap of every text; those of one text come together.
+
+        Raises:
+            UsageError: a gap has no number.
+
+        """
+        while (filling := fillings.take(wait=True)) is not None:
+            canvas = self._canvas(filling.text)
+            request = filling.request
+            random = row_random(request.seed)
+            self._tell(filling, canvas)
+            for _ in self._denoiser.denoise(canvas, request.denoising, request.sampling, random):
+                self._tell(filling, canvas)
+            for number, gap in enumerate(canvas.gaps):
+                text = self._text(canvas, gap)
+                filling.gaps.append(
+                    FilledGap(
+                        text[number in canvas.spaces :],
+                        canvas.ids[gap.start : gap.stop].tolist(),
+                        [canvas.logprobs[place] for place in gap],
+                        "length",
+                    )
+                )
+                yield MiddleEvent(filling, filling.gaps[-1].text, ended=True)
+
+    def _canvas(self, text: GappedText) -> Canvas:
+        require_numbers(text)
+        ids: list[int] = []
+        gaps: list[range] = []
+        spaces: set[int] = set()
+        spelled, heals = self._tokenizer.token_bytes, self._denoiser.has_spaced_tokens
+        for number, (part, count) in enumerate(zip(text.parts, [*text.tokens, 0], strict=True)):
+            own = self._tokenizer.encode_continuation(part) if part else []
+            if count and heals and own and spelled[own[-1]] == b" ":
+                own.pop()
+                spaces.add(number)
+            ids += own
+            if count:
+                gaps.append(range(len(ids), len(ids) + count))
+                ids += [self._mask] * count
+        return Canvas(np.array(ids, np.int64), gaps, spaces, {})
+
+    def _text(self, canvas: Canvas, gap: range) -> str:
+        """What stands in a gap: whole characters once it is filled."""
+        spelled = self._tokenizer.token_bytes
+        known = [spelled[canvas.ids[place]] for place in gap if place in canvas.logprobs]
+        return b"".join(known).decode(errors="replace")
+
+    def _tell(self, filling: Filling, canvas: Canvas) -> None:
+        """Shows how far a text is, if that is wanted."""
+        if self._show is None:
+            return
+        shown: list[tuple[str | None, int | None]] = []
+        for number, (part, gap) in enumerate(
+            zip(filling.text.parts, [*canvas.gaps, range(0)], strict=True)
+        ):
+            if number in canvas.spaces and gap.start in canvas.logprobs:
+                part = part[:-1]  # the token has the space
+            shown.append((part, None))
+            place = gap.start
+            while place < gap.stop:
+                end = place
+                while end < gap.stop and end in canvas.logprobs:
+                    end += 1
+                if end > place:
+                    shown.append((self._text(canvas, range(place, end)), number))
+                else:
+                    shown.append((None, number))
+                    end += 1
+                place = end
+        self._show(shown)
