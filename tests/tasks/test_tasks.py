@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime
+from collections import Counter
+from itertools import product
 
 import pytest
 from hypothesis import given
@@ -90,16 +92,36 @@ def test_dates_are_those_of_the_calendar(day: datetime.date) -> None:
         assert date_to_iso(written) == day.isoformat()
 
 
-def test_half_of_the_places_of_sums_carry() -> None:
+def sums(count: int = 2000) -> list[list[str]]:
+    return [prompt.split("+") for prompt, _ in make_pairs("add", OPTIONS, count=count, seed=0)]
+
+
+def test_about_half_of_the_places_of_sums_carry() -> None:
     carries = places = 0
-    for prompt, _ in make_pairs("add", OPTIONS, count=2000, seed=0):
-        carry = 0
-        for one, other in zip(
-            *(number.zfill(3)[::-1] for number in prompt.split("+")), strict=True
-        ):
+    for numbers in sums():
+        carry, length = 0, max(map(len, numbers))
+        for one, other in zip(*(number.zfill(length)[::-1] for number in numbers), strict=True):
             carry = (int(one) + int(other) + carry) // 10
             carries, places = carries + carry, places + 1
-    assert 0.42 < carries / places < 0.55
+    assert 0.4 < carries / places < 0.5  # a number of fewer digits seldom lets a place carry
+
+
+def test_addends_of_all_lengths_meet_in_training() -> None:
+    lengths = Counter((len(one), len(other)) for one, other in sums())
+    assert {*lengths} == {*product((1, 2, 3), repeat=2)}
+    assert lengths[3, 3] > 800  # most of a test is like these
+    assert min(lengths[3, 2], lengths[2, 3]) > 200
+    assert min(lengths[3, 1], lengths[1, 3]) > 80
+
+
+@pytest.mark.parametrize("name", ["copy", "reverse", "upper", "sort"])
+def test_strings_of_few_letters_are_for_training_alone(name: str) -> None:
+    def of_few(*, test: bool) -> int:
+        made = make_pairs(name, OPTIONS, count=1000, seed=0, test=test)
+        return sum(len(prompt) > 10 and len({*prompt}) <= 6 for prompt, _ in made)
+
+    assert of_few(test=False) > 100
+    assert of_few(test=True) < 20
 
 
 def test_more_than_there_are_is_an_error() -> None:

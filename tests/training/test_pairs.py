@@ -269,6 +269,13 @@ def test_pairs_are_trained_evaluated_and_resumed(tmp_path: Path) -> None:
     assert (targets == others).all()
 
 
+def test_short_pairs_get_a_small_model_of_many_heads_and_small_batches(tmp_path: Path) -> None:
+    job, _ = job_of(tmp_path, num_layers=None, d_model=None, batch_tokens=None)
+    model = job.model_config
+    assert (model.num_layers, model.d_model, model.num_heads) == (2, 128, 8)
+    assert job.plan.batch_size * model.context_length <= 512
+
+
 def test_too_long_pairs_are_left_out_of_training_and_evaluation(tmp_path: Path) -> None:
     job, _ = job_of(tmp_path, context_length=5)
     pairs = job.pairs()

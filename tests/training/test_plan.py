@@ -334,6 +334,27 @@ def test_short_time_budgets_halve_the_batch() -> None:
     assert batch(seconds=60.0, batch_tokens=4096) == 4096
 
 
+@pytest.mark.parametrize("options", [TrainOptions(steps=100), TrainOptions(seconds=600.0)])
+@pytest.mark.parametrize(("context", "short"), [(32, True), (256, False)])
+def test_short_pairs_get_many_small_heads_and_small_batches(
+    options: TrainOptions, context: int, short: bool
+) -> None:
+    text = corpus()
+    pairs = replace(text, training_targets=np.ones(len(text.training), np.bool_))
+    asked = replace(options, context_length=context)
+    of_text, of_pairs = (
+        make_plan(asked, each, Resources(dtype="float32", batch_tokens=1024), vocab_size=300)
+        for each in (text, pairs)
+    )
+    assert (of_text.plan.batch_size, of_text.model.head_dim) == (1024 // context, 64)
+    if short:
+        assert of_pairs.plan.batch_size == of_text.plan.batch_size // 4
+    else:
+        assert of_pairs.plan.batch_size == of_text.plan.batch_size
+    if options.timed:  # where it is not, `for_pairs` says the shape
+        assert of_pairs.model.head_dim == (16 if short else 64)
+
+
 @given(st.floats(0.1, 3.0), st.floats(4e5, 1e12), st.floats(1.0, 10.0))
 def test_expected_loss_falls_with_tokens(ngram: float, tokens: float, more: float) -> None:
     before, after = (expected_loss(ngram, 1.3 * ngram, n) for n in (tokens, more * tokens))

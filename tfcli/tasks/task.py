@@ -10,6 +10,7 @@ import hashlib
 import string
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import product
 from random import Random
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -23,9 +24,11 @@ if TYPE_CHECKING:
 
 TEST_SHARE = 10  # one prompt in so many is for testing
 TRIES = 1000  # draws without a new prompt, after which there are no more
-ACCENTED = "áéíóúüñç"
+LETTERS = string.ascii_lowercase + "áéíóúüñç"
+REPETITIVE, FEW_LETTERS = 0.5, (2, 6)  # how many strings are of so few letters, in training
 SUMS, WORDS = 3, 6  # digits of add and numbers, if not given
 CARRY = 0.5  # how often a place of a sum carries, in training
+SHORTER = 0.3  # how often a number of a sum has one digit fewer, in training
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,7 +100,12 @@ def is_test(prompt: str) -> bool:
     return hashlib.blake2b(prompt.encode(), digest_size=8).digest()[0] % TEST_SHARE == 0
 
 
-def _string(random: Random, options: TaskOptions, alphabet: str = string.ascii_lowercase) -> str:
+def _string(
+    random: Random, options: TaskOptions, training: bool, alphabet: str = string.ascii_lowercase
+) -> str:
+    """A string; in training, half of them are of few letters, which repeat."""
+    if training and random.random() < REPETITIVE:
+        alphabet = "".join(random.sample(alphabet, random.randint(*FEW_LETTERS)))
     return "".join(random.choices(alphabet, k=random.randint(1, options.length)))
 
 
@@ -105,29 +113,36 @@ def _sum(random: Random, options: TaskOptions, training: bool) -> str:
     """A sum; in training, half of its places carry, and short numbers come often enough."""
     if not training:
         return "+".join(str(random.randrange(options.largest(SUMS))) for _ in range(2))
+    length, other_length = _length(random, options), _length(random, options)
     first = second = carry = 0
-    for place in range(_places(random, options)):
-        one, other = _addends(random, carry)
+    for place in range(max(length, other_length)):
+        digits = _digits(place, length), _digits(place, other_length)
+        one, other = _addends(random, carry, *digits)
         first, second = first + one * 10**place, second + other * 10**place
         carry = (one + other + carry) // 10
     return f"{first}+{second}"
 
 
-def _places(random: Random, options: TaskOptions) -> int:
-    """Mostly all; each digit fewer is a tenth as frequent."""
-    places = options.digits or SUMS
-    while places > 1 and random.random() < 0.1:
-        places -= 1
-    return places
+def _length(random: Random, options: TaskOptions) -> int:
+    """Digits of a number: mostly all; each fewer is `SHORTER` times as frequent."""
+    length = options.digits or SUMS
+    while length > 1 and random.random() < SHORTER:
+        length -= 1
+    return length
 
 
-def _addends(random: Random, carry: int) -> tuple[int, int]:
-    """Two digits that carry as often as not."""
+def _digits(place: int, length: int) -> range:
+    """The digits that a number of some length can have at a place; no leading zeros."""
+    if place >= length:
+        return range(1)
+    return range(1 if place == length - 1 > 0 else 0, 10)
+
+
+def _addends(random: Random, carry: int, ones: range, others: range) -> tuple[int, int]:
+    """Two digits that carry as often as not, where they can."""
     wanted = random.random() < CARRY
-    while True:
-        one, other = random.randrange(10), random.randrange(10)
-        if (one + other + carry > 9) == wanted:
-            return one, other
+    pairs = list(product(ones, others))
+    return random.choice([pair for pair in pairs if (sum(pair) + carry > 9) == wanted] or pairs)
 
 
 def _add(prompt: str, options: TaskOptions) -> str:
@@ -139,25 +154,25 @@ def _add(prompt: str, options: TaskOptions) -> str:
 TASKS: dict[str, Task] = {
     "copy": Task(
         "the same letters again",
-        lambda random, o, _: _string(random, o),
+        _string,
         lambda prompt, _: prompt,
         ("length",),
     ),
     "reverse": Task(
         "the letters from the last to the first",
-        lambda random, o, _: _string(random, o),
+        _string,
         lambda prompt, _: prompt[::-1],
         ("length",),
     ),
     "upper": Task(
         "the letters in upper case",
-        lambda random, o, _: _string(random, o, string.ascii_lowercase + ACCENTED),
+        lambda random, o, training: _string(random, o, training, LETTERS),
         lambda prompt, _: prompt.upper(),
         ("length",),
     ),
     "sort": Task(
         "the letters in alphabetical order",
-        lambda random, o, _: _string(random, o),
+        _string,
         lambda prompt, _: "".join(sorted(prompt)),
         ("length",),
     ),

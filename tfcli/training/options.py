@@ -67,8 +67,8 @@ class TrainOptions(Options):
         help="Hidden size.",
     )  # fmt: skip
     num_heads: int | None = option(
-        None, min=1, aliases=("heads",), shown_default="d_model / 64", panel=MODEL,
-        help="Number of attention heads.",
+        None, min=1, aliases=("heads",), shown_default="d_model / 64; / 16 for short pairs",
+        panel=MODEL, help="Number of attention heads.",
     )  # fmt: skip
     num_kv_heads: int | None = option(
         None, min=1, aliases=("kv_heads",), shown_default="num_heads", panel=MODEL,
@@ -103,7 +103,7 @@ class TrainOptions(Options):
         help="Share of the rows that predict masked tokens from both sides, for fill [N]; try 0.5.",
     )  # fmt: skip
     batch_tokens: int | None = option(
-        None, min=1, from_text=parse_count, shown_default="from device and time",
+        None, min=1, from_text=parse_count, shown_default="from device, time and text",
         panel=OPTIMIZATION, help="Tokens per optimizer step.",
     )  # fmt: skip
     optimizer: OptimizerKind | None = option(

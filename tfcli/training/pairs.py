@@ -19,6 +19,7 @@ import numpy as np
 from tfcli.errors import DataError
 from tfcli.training.examples import Examples, document_end, row_start
 from tfcli.training.packing import document_bounds, pack
+from tfcli.training.sizing import PAIR_HEAD_DIM, SHORT_PAIRS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 
 LEAST_CONTEXT, MOST_CONTEXT = 16, 1024
 STEP = 8  # contexts are multiples of it
-SHORT_CONTEXT, SHORT_LAYERS, SHORT_WIDTH = 128, 2, 128  # see docs/pairs.md
+SHORT_LAYERS, SHORT_WIDTH = 2, 128  # see docs/pairs.md
 SHARE_THAT_FITS = 0.999  # of all pairs, at least, unless they are longer than `MOST_CONTEXT`
 
 
@@ -251,6 +252,9 @@ def for_pairs(
         options = replace(options, context_length=min(context_for(pairs.lengths), longest))
     assert options.context_length is not None, "just chosen"
     named = (options.size, options.num_layers, options.d_model, options.num_heads)
-    if base or options.timed or any(named) or options.context_length > SHORT_CONTEXT:
+    if base or options.timed or any(named) or options.context_length > SHORT_PAIRS:
         return options
-    return replace(options, num_layers=SHORT_LAYERS, d_model=SHORT_WIDTH)
+    return replace(
+        options, num_layers=SHORT_LAYERS, d_model=SHORT_WIDTH,
+        num_heads=SHORT_WIDTH // PAIR_HEAD_DIM,
+    )  # fmt: skip

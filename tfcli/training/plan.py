@@ -30,6 +30,8 @@ from tfcli.training.schedule import WARM_UP_STEPS, choose_optimizer, choose_warm
 from tfcli.training.sizing import (
     COMPILED_SECONDS,
     COMPILED_SHARE,
+    PAIR_BATCH_SHARE,
+    SHORT_PAIRS,
     can_init_from_bigrams,
     candidate_models,
     choose_size,
@@ -230,10 +232,9 @@ def make_plan(
     dtype = options.dtype or resources.dtype
     shape = base.config if base else None
     candidates = candidate_models(options, tokens, vocab_size, shape, pairs=pairs)
-    batch_tokens = options.batch_tokens or resources.batch_tokens * resources.world_size
-    if not options.batch_tokens and _is_short(options, dtype):
-        batch_tokens //= 2  # where time is short, more and smaller steps are worth more
     model, steps, compiled = candidates[0].config, None, bool(options.compile)
+    short_pairs = pairs and base is None and model.context_length <= SHORT_PAIRS
+    batch_tokens = options.batch_tokens or _batch_tokens(options, resources, dtype, short_pairs)
     rows = _rows(batch_tokens, model.context_length, tokens)
     budget = choose_budget(options, tokens, rows * model.context_length)
     if budget.kind == "steps":
@@ -374,6 +375,16 @@ def _stopwatch(
         return seconds * (COMPILED_SHARE[dtype] if compiled else 1.0)
 
     return step_seconds
+
+
+def _batch_tokens(
+    options: TrainOptions, resources: Resources, dtype: DType, short_pairs: bool
+) -> int:
+    """Tokens in a step: what keeps the devices busy, or less where many steps are worth more."""
+    tokens = resources.batch_tokens * resources.world_size
+    if short_pairs:
+        return tokens // PAIR_BATCH_SHARE
+    return tokens // 2 if _is_short(options, dtype) else tokens
 
 
 def _is_short(options: TrainOptions, dtype: DType) -> bool:

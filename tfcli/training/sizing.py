@@ -54,6 +54,10 @@ SIZE_LADDER = (
 
 # Of pairs only the answers teach, and many steps of a small model more than few of a large one.
 PAIR_TOKENS = 4.0  # times `min_tokens`
+# Short answers are looked up in their prompts at several places at once, so many small heads learn
+# them sooner than few large ones, and small batches sooner than large ones: see the lab notes.
+SHORT_PAIRS = 128  # tokens of context at most
+PAIR_HEAD_DIM, PAIR_BATCH_SHARE = 16, 4  # the batch is a quarter of what a text gets
 
 
 class Regularization(NamedTuple):
@@ -127,7 +131,10 @@ def candidate_models(
     candidates = []
     for layers, width, context, min_tokens in SIZE_LADDER:
         context = options.context_length or context
-        shape = replace(options, num_layers=layers, d_model=width, context_length=context)
+        heads = width // PAIR_HEAD_DIM if pairs and context <= SHORT_PAIRS else None
+        shape = replace(
+            options, num_layers=layers, d_model=width, num_heads=heads, context_length=context
+        )
         least = min_tokens * (PAIR_TOKENS if pairs else 1.0)
         candidates.append(Candidate(_model(shape, tokens_of_rows, vocab_size), least))
     return candidates
