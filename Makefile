@@ -104,6 +104,10 @@ sampling: setup
 memory: setup
 	@$(BIN)/python -m benchmarks.memory $(RUNS)
 
+# What training both ways costs and gains: RUNS of the stories TEXT, without and with it (docs/masked.md).
+both-ways: setup
+	@$(BIN)/python -m benchmarks.masked $(RUNS) --text $(TEXT)
+
 # On a machine with a GPU: under six minutes.
 bench-gpu: setup
 	@$(BIN)/python -m benchmarks.gpu $(COMPARED)
