@@ -161,6 +161,7 @@ ENTRIES = dict(re.findall(r"^### (.+)\n\n((?:.+\n?)+)", GLOSSARY, re.MULTILINE))
 
 # What the program prints, and the entry that explains it.
 PRINTED = {
+    "infilling": "Infilling",
     "nats/byte": "Nats per byte", "nats per byte": "Nats per byte", "bits/byte": "Bits per byte",
     "perplexity": "Perplexity", "surprisal": "Surprisal", "train loss": "Train loss",
     "a subset": "Subset", "evenly spaced subset": "Subset",

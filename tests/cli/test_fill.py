@@ -82,8 +82,9 @@ def test_lines_are_filled_in_order_and_invalid_ones_are_answered(gaps: Shell) ->
 
 
 def test_both_orders_fill(gaps: Shell) -> None:
+    greedy = ("--greedy", "--json", "--min-new-tokens", "1")
     one, other = (
-        rows(gaps("fill", "Ann saw [1] at noon.", "--greedy", "--json", "--order", order).out)
+        rows(gaps("fill", "Ann saw [1] at noon.", *greedy, "--order", order).out)
         for order in ("spm", "psm")
     )
     assert one[0]["gaps"][0]["logprobs"] != other[0]["gaps"][0]["logprobs"]

@@ -133,7 +133,6 @@ class Filler:
     Args:
         tokens: see `infill_tokens_of`.
         rows: how many texts the engine has room for.
-        deadline: a value of `time.monotonic()` at which all texts end.
         notice: called once, when a text is longer than the context.
 
     """
@@ -145,15 +144,12 @@ class Filler:
         tokens: InfillTokens,
         *,
         rows: int = 1,
-        deadline: float | None = None,
         notice: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._tokenizer, self._tokens = tokenizer, tokens
         self._context_length = engine.context_length
         self._notice, self._noticed = notice, False
-        self._generator = Generator(
-            engine, tokenizer, rows=rows, deadline=deadline, logprobs=True, notice=notice
-        )
+        self._generator = Generator(engine, tokenizer, rows=rows, logprobs=True, notice=notice)
 
     def check(self, request: FillRequest) -> None:
         """Raises UsageError where this model cannot answer a request."""
