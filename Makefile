@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: setup demo test coverage check slow fuzz soak others gpu gpu-here bench bench-gpu fine-tuning prompt-ends memory sampling docs build format clean
+.PHONY: setup demo test coverage check slow fuzz soak others gpu gpu-here bench bench-gpu fine-tuning prompt-ends memory sampling both-ways docs build format clean
 
 setup: $(READY)
 
