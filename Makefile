@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: setup demo test coverage check slow fuzz soak others gpu gpu-here bench bench-gpu fine-tuning prompt-ends memory sampling docs build format clean
+.PHONY: setup demo test coverage check slow fuzz soak others gpu gpu-here bench bench-gpu fine-tuning prompt-ends memory sampling both-ways docs build format clean
 
 setup: $(READY)
 
@@ -103,6 +103,10 @@ sampling: setup
 # What a memory of the text adds to RUNS, and what it costs (docs/lab-notes.md).
 memory: setup
 	@$(BIN)/python -m benchmarks.memory $(RUNS)
+
+# What training both ways costs and gains: RUNS of the stories TEXT, without and with it (docs/masked.md).
+both-ways: setup
+	@$(BIN)/python -m benchmarks.masked $(RUNS) --text $(TEXT)
 
 # On a machine with a GPU: under six minutes.
 bench-gpu: setup

@@ -66,13 +66,12 @@ def test_every_gap_has_as_many_tokens_as_it_says(both: Shell) -> None:
 
 
 def test_what_is_behind_a_gap_counts(both: Shell) -> None:
-    """All of the text before it is the same, and only snow is something to be in."""
+    """All of the text before it is the same."""
     sea, snow = (
-        both("fill", f"Bob saw a ship [1] the {end}.\n", "--greedy").out.decode()
+        rows(both("fill", f"Bob saw a ship [1] the {end}.\n", "--greedy", "--json").out)[0]
         for end in ("sea", "snow")
     )
-    assert snow == "Bob saw a ship in the snow.\n"
-    assert sea != "Bob saw a ship in the sea.\n"
+    assert sea["gaps"][0]["logprobs"] != snow["gaps"][0]["logprobs"]
 
 
 def test_show_is_the_text_after_every_step(both: Shell) -> None:

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tfcli.errors import UsageError
+
 if TYPE_CHECKING:
     Flags = np.ndarray[tuple[int, int], np.dtype[np.bool_]]
     Counts = np.ndarray[Any, np.dtype[np.int64]]  # (B,)
@@ -45,3 +47,12 @@ def mask_tokens(
     order = np.where(maskable, random.random(maskable.shape), np.inf).argsort(1).argsort(1)
     weights = maskable.sum(1) / np.maximum(counts, 1)
     return order < counts[:, None], weights.astype(np.float32)
+
+
+def no_mask() -> UsageError:
+    """The error for a tokenizer without a token to put in the place of another."""
+    return UsageError(
+        "reading both ways needs an unknown token, which this tokenizer lacks",
+        why="a masked token is read as <unk>",
+        hint="a tokenizer of tfcli has one: tfcli train FILE --masked 0.5, without --tokenizer",
+    )

@@ -16,7 +16,7 @@ import numpy as np
 from tfcli.errors import UsageError
 from tfcli.training.batches import IGNORE_INDEX, Batch, same_or_each
 from tfcli.training.infilling import Infilling
-from tfcli.training.masking import counts_to_mask, mask_tokens
+from tfcli.training.masking import counts_to_mask, mask_tokens, no_mask
 
 if TYPE_CHECKING:
     from tfcli.text.tokenizer import SpecialTokens, Tokenizer
@@ -215,13 +215,4 @@ def _joined(one: Batch, other: Batch, first: int) -> Batch:
         segments=None if one.segments is None else rows(one.segments, other.segments),
         positions=one.positions,
         weights=rows(ones if one.weights is None else one.weights, other.weights),
-    )
-
-
-def no_mask() -> UsageError:
-    """The error for a tokenizer without a token to put in the place of another."""
-    return UsageError(
-        "reading both ways needs an unknown token, which this tokenizer lacks",
-        why="a masked token is read as <unk>",
-        hint="a tokenizer of tfcli has one: tfcli train FILE --masked 0.5, without --tokenizer",
     )

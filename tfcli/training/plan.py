@@ -17,13 +17,13 @@ from tfcli.runtime.dtype import DType
 from tfcli.training.budget import Budget as Budget
 from tfcli.training.budget import choose_budget
 from tfcli.training.fine_tuning import FINE_TUNING_HINT, BaseModel, preferred_bytes
+from tfcli.training.masking import no_mask
 from tfcli.training.micro_batch import (
     UNKNOWN_MEMORY,
     MemoryLimits,
     MicroBatch,
     choose_micro_batch,
 )
-from tfcli.training.objectives import no_mask
 from tfcli.training.optimizers import OptimizerConfig
 from tfcli.training.options import MOST_MASKED, Init, TrainOptions
 from tfcli.training.schedule import WARM_UP_STEPS, choose_optimizer, choose_warm_up
