@@ -106,7 +106,7 @@ memory: setup
 
 # What training both ways costs and gains: RUNS of the stories TEXT, without and with it (docs/masked.md).
 both-ways: setup
-	@$(BIN)/python -m benchmarks.masked $(RUNS) --text $(TEXT)
+	@$(BIN)/python -m benchmarks.masked $(RUNS) $(TEXT)
 
 # On a machine with a GPU: under six minutes.
 bench-gpu: setup

@@ -1,6 +1,6 @@
 """What training both ways costs the causal loss, and what it gains.
 
-    python -m benchmarks.masked PLAIN BOTH --text TEXT
+    python -m benchmarks.masked PLAIN BOTH TEXT
 
 PLAIN and BOTH are runs of the same stories (`--masked 0` and `--masked 0.5`), seed and steps, and
 TEXT the stories as JSON lines; docs/masked.md has the commands. Measured on stories that `tfcli
@@ -132,20 +132,21 @@ def tiny_runs(folder: Path) -> Iterator[Run]:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Prints the two tables."""
     parser = new_parser(__doc__)
-    parser.add_argument("runs", nargs="*", metavar="RUN")
-    parser.add_argument("--text", type=Path, help="the stories of these runs, as JSON lines")
+    parser.add_argument("names", nargs="*", metavar="PLAIN BOTH TEXT", help="runs, and a file")
     parser.add_argument("--count", type=int, default=STORIES, help="stories")
     wanted = parser.parse_args(arguments)
     print_heading("masked", arguments)
     with tempfile.TemporaryDirectory() as name:
-        text, count, samples = wanted.text, wanted.count, SAMPLES
+        count, samples = wanted.count, SAMPLES
         if wanted.tiny:
             plain, both = tiny_runs(Path(name))
             text, count, samples = Path(name) / "stories.jsonl", 2, 2
             told = islice(tell_stories("en", 1), 5)
             text.write_text("".join(json.dumps({"text": s.text}) + "\n" for s in told))
         else:
-            plain, both = (find_run(run)[0] for run in wanted.runs)
+            *runs, told_before = wanted.names
+            plain, both = (find_run(run)[0] for run in runs)
+            text = Path(told_before)
         stories = list(islice(tell_stories("en", OTHER_SEED), count))
         rows = chain(losses(plain, both, stories, samples), accuracies(plain, both, text, stories))
         print_table(["of new stories", "value"], rows)
