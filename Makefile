@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: setup demo test coverage check slow fuzz soak others gpu gpu-here bench bench-gpu fine-tuning prompt-ends memory sampling both-ways docs build format clean
+.PHONY: setup demo test coverage check slow fuzz soak others gpu gpu-here bench bench-gpu fine-tuning prompt-ends memory sampling gaps both-ways docs build format clean
 
 setup: $(READY)
 
@@ -55,6 +55,7 @@ others: setup
 	.venv-others/bin/python -m pip install --quiet lm_eval accelerate llama-cpp-python
 	.venv-others/bin/python -m pytest -m others
 	.venv-others/bin/python -m benchmarks.generation
+	.venv-others/bin/python -m benchmarks.imported
 
 # On a machine with a GPU: the tests of what runs on one; of two processes, where there are two.
 gpu: setup
@@ -103,6 +104,10 @@ sampling: setup
 # What a memory of the text adds to RUNS, and what it costs (docs/lab-notes.md).
 memory: setup
 	@$(BIN)/python -m benchmarks.memory $(RUNS)
+
+# What training with gaps costs and gains: RUNS as PLAIN:GAPS, of TEXT (docs/infill.md).
+gaps: setup
+	@$(BIN)/python -m benchmarks.infill $(RUNS) --text $(TEXT)
 
 # What training both ways costs and gains: RUNS of the stories TEXT, without and with it (docs/masked.md).
 both-ways: setup
