@@ -18,7 +18,7 @@ ROOT = Path(__file__).parent.parent
 SHORTER = {
     "--time 60s": "--steps 6", "--time 79s": "--steps 6", "--time 2m": "--steps 4",
     "--steps 500": "--steps 6", "--steps 50": "--steps 6", "--steps 2000": "--steps 2",
-    "--steps 1500": "--steps 6", "--steps 1200": "--steps 6",
+    "--steps 900": "--steps 6",
 }  # fmt: skip
 SMALL = {
     "TFCLI_TRAIN_NUM_LAYERS": "1",
