@@ -158,7 +158,7 @@ def test_wrong_questions_about_groups(
 
 
 def test_a_card_is_markdown_in_a_pipe(audited: Shell) -> None:
-    options = ("--license", "cc-by-4.0", "--author", "Ann Lee", "--grid-g-per-kwh", "200")
+    options = ("--license", "cc-by-4.0", "--author", "Ann Lee", "--carbon-intensity", "200")
     done = audited("runs", "card", "tale", *options)
     assert done.code == 0, done.err
     text = done.out.decode()
@@ -174,7 +174,7 @@ def test_a_card_is_markdown_in_a_pipe(audited: Shell) -> None:
     card = json.loads(audited("runs", "card", "tale", "--json").out)
     assert card["license"] == "cc-by-4.0"
     assert card["energy"]["sessions"] == 1
-    assert card["energy"]["processor_seconds"] > 0
+    assert card["energy"]["cpu_seconds"] > 0
 
 
 def test_a_license_that_has_no_name_elsewhere_is_mentioned(audited: Shell) -> None:

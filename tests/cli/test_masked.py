@@ -146,7 +146,8 @@ def test_bound_comes_with_its_standard_error(both: Shell) -> None:
     text = b"Ann saw the moon at noon.\nBob saw a ship by the sea.\n"
     done = both("score", "--bound", stdin=text)
     assert re.fullmatch(
-        r"bound: at most \d\.\d{4} nats/byte \(standard error \d\.\d{4}\), \d\.\d{4} bits/byte; "
+        r"upper bound: \d\.\d{4} nats/byte \(estimated, standard error \d\.\d{4}\), "
+        r"\d\.\d{4} bits/byte; "
         r"52 bytes, \d+ tokens \(context 32, stride 15, 128 samples\)\n",
         done.out.decode(),
     )
@@ -189,5 +190,5 @@ def test_exports_say_what_they_can_do(both: Shell) -> None:
     done = both("export", "both", "out", "--to", "huggingface")
     assert done.code == 0, done.err
     card = (both.folder / "out" / "README.md").read_text()
-    assert "Exported it reads from left to\nright" in card
+    assert "Exported it reads from left to right" in card
     assert "| rows trained both ways | 0.5 |" in card

@@ -18,7 +18,7 @@ from tfcli.exchange.import_huggingface import inspect_checkpoint
 from tfcli.exchange.import_run import import_run
 from tfcli.generation.engines.numpy_engine import NumpyEngine
 from tfcli.generation.fill_request import FillRequest
-from tfcli.generation.filling import Filler, Filling, FillingList
+from tfcli.generation.filling import Filler, FillJob, FillJobList
 from tfcli.generation.gaps import parse_gaps
 from tfcli.generation.request import Sampling
 from tfcli.runs.infill_markers import infill_markers
@@ -47,10 +47,10 @@ def middle_of(run: Run, step: ValidStep, markers: InfillTokens, text: str) -> li
     engine = NumpyEngine(run.model_config, map_weights(run.model_config, step.path), 1)
     filler = Filler(engine, run.tokenizer(), markers)
     request = FillRequest(max_new_tokens=24, order="psm", sampling=Sampling(greedy=True))
-    filling = Filling(parse_gaps(text), request)
-    for _ in filler.fill(FillingList([filling])):
+    job = FillJob(parse_gaps(text), request)
+    for _ in filler.fill(FillJobList([job])):
         pass
-    (gap,) = filling.gaps
+    (gap,) = job.gaps
     return [*gap.tokens, *([END] if gap.finish_reason == "eos" else [])]
 
 

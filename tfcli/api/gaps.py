@@ -10,7 +10,7 @@ from tfcli.api.filling import fill_request, fill_text, infill, takes_fill_option
 from tfcli.api.run_model import RunModel
 from tfcli.generation.bound import SAMPLES, Bound, BoundEstimator
 from tfcli.generation.gaps import GappedText, parse_gaps
-from tfcli.generation.masked_filling import MaskedFiller, fills_at_once
+from tfcli.generation.masked_filling import DenoisingFiller, fills_at_once
 from tfcli.generation.masked_model import (
     MaskedModel,
     open_masked,
@@ -21,7 +21,7 @@ from tfcli.generation.masked_model import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from tfcli.generation.filling import Filling
+    from tfcli.generation.filling import FillJob
 
 
 class Gaps(RunModel):
@@ -66,10 +66,10 @@ class Gaps(RunModel):
         estimator = BoundEstimator(self._masked, self._tokenizer, samples=samples, stride=stride)
         return estimator.whole([require_text(text)])
 
-    def _fill(self, text: GappedText, options: Mapping[str, Any]) -> Filling:
+    def _fill(self, text: GappedText, options: Mapping[str, Any]) -> FillJob:
         request, numbered = fill_request(options), None not in text.tokens
         if fills_at_once(self._run, self._tokenizer, request, numbered=numbered):
-            return fill_text(MaskedFiller(self._masked, self._tokenizer), text, request)
+            return fill_text(DenoisingFiller(self._masked, self._tokenizer), text, request)
         with self._engine(1) as engine:
             return infill(self._run, engine, self._tokenizer, text, request, self._notice)
 

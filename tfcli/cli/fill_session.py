@@ -6,19 +6,20 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from tfcli.cli import streams
+from tfcli.cli.best_step import open_best_step
 from tfcli.cli.denoising_view import DenoisingView
-from tfcli.cli.fill_output import EscapedFill, FillFormat, JsonFill, LateFill, PlainFill, Row
+from tfcli.cli.fill_output import EscapedFill, FillFormat, FillRow, JsonFill, LateFill, PlainFill
 from tfcli.cli.generation_progress import ReadingProgress
 from tfcli.errors import DataError, TfcliError
-from tfcli.generation.filling import Filler, Filling, infill_tokens_of
+from tfcli.generation.filling import Filler, FillJob, infill_tokens_of
 from tfcli.generation.gaps import parse_gaps
-from tfcli.generation.masked_filling import MaskedFiller, fills_at_once, require_numbers
+from tfcli.generation.masked_filling import DenoisingFiller, fills_at_once, require_numbers
 from tfcli.generation.masked_model import (
     open_masked,
     reads_both_ways,
     require_torch,
 )
-from tfcli.generation.open_engine import Opened, open_best, open_engine
+from tfcli.generation.open_engine import Opened, open_engine
 from tfcli.runs.run import find_run
 from tfcli.text.encoding import UTF8_BOM, decode_line
 from tfcli.text.escapes import unescape
@@ -48,21 +49,21 @@ class FillFeed:
     ) -> None:
         self._texts, self._output, self._request = texts, output, request
         self._samples, self._arriving = samples, arriving
-        self._waiting: Iterator[Row] = iter(())  # samples of the text that was taken last
-        self.taken: dict[int, Row] = {}
+        self._waiting: Iterator[FillRow] = iter(())  # samples of the text that was taken last
+        self.taken: dict[int, FillRow] = {}
         self.lines = self.failures = self._count = 0
 
-    def take(self, *, wait: bool) -> Filling | None:
-        """See `tfcli.generation.filling.Fillings`."""
+    def take(self, *, wait: bool) -> FillJob | None:
+        """See `tfcli.generation.filling.FillJobs`."""
         while (row := next(self._waiting, None) or self._next(wait)) is not None:
             self._output.begin(row)
-            if row.filling is not None:
+            if row.job is not None:
                 self.taken[row.number] = row
-                return row.filling
+                return row.job
             self.failures += 1
         return None
 
-    def _next(self, wait: bool) -> Row | None:
+    def _next(self, wait: bool) -> FillRow | None:
         if self._arriving and not wait and not self._arriving.has_line():
             return None
         text = next(self._texts, None)
@@ -72,15 +73,15 @@ class FillFeed:
         self._waiting = self._rows(text)
         return next(self._waiting)
 
-    def _rows(self, text: GappedText | TfcliError) -> Iterator[Row]:
+    def _rows(self, text: GappedText | TfcliError) -> Iterator[FillRow]:
         for sample in range(1 if isinstance(text, TfcliError) else self._samples):
             number = self._count
             self._count += 1
             if isinstance(text, TfcliError):
-                yield Row(number, self.lines, sample, None, text)
+                yield FillRow(number, self.lines, sample, None, text)
             else:
                 request = self._request.with_next_seed(number)
-                yield Row(number, self.lines, sample, Filling(text, request, number))
+                yield FillRow(number, self.lines, sample, FillJob(text, request, number))
 
 
 class FillSession:
@@ -144,14 +145,14 @@ class FillSession:
         feed = FillFeed(texts, output, request, samples=self._options.samples, arriving=arriving)
         ends: list[str] = []
         for event in filler.fill(feed):
-            output.add(feed.taken[event.filling.number], event)
+            output.add(feed.taken[event.job.number], event)
             if event.ended:
-                place = len(event.filling.gaps) - 1
-                reason = event.filling.gaps[place].finish_reason
-                asked = reason == "length" and event.filling.text.tokens[place] is not None
+                place = len(event.job.gaps) - 1
+                reason = event.job.gaps[place].finish_reason
+                asked = reason == "length" and event.job.text.tokens[place] is not None
                 ends.append("asked" if asked else reason)
-            if event.ended and event.filling.complete:
-                del feed.taken[event.filling.number]
+            if event.ended and event.job.complete:
+                del feed.taken[event.job.number]
         output.close()
         if cut := ends.count("length"):
             which = "the gap" if len(ends) == 1 else f"{cut:,} of {len(ends):,} gaps"
@@ -167,7 +168,7 @@ class FillSession:
             )
         return feed
 
-    def _open_masked(self) -> MaskedFiller:
+    def _open_masked(self) -> DenoisingFiller:
         model = self._model
         require_torch(
             engine=model.engine, int8=model.int8, memory=model.memory, what="filling gaps [N]"
@@ -175,7 +176,7 @@ class FillSession:
         open_with = partial(open_masked, self._run, device=model.device)
         masked = self._chosen(open_with)
         view = DenoisingView() if self._options.show else None
-        return MaskedFiller(masked, self._tokenizer, show=view.show if view else None)
+        return DenoisingFiller(masked, self._tokenizer, show=view.show if view else None)
 
     def _open(self, rows: int) -> Filler:
         model = self._model
@@ -190,10 +191,7 @@ class FillSession:
 
     def _chosen(self, open_with: Callable[[ValidStep], Opened]) -> Opened:
         """Opens the run's best step."""
-        step, found = open_best(self._run, self._step, open_with, on_damaged=self._reporter.warn)
-        if self._reporter.warned:
-            self._reporter.note(f"Using {step.path.name} instead.")
-        return found
+        return open_best_step(self._run, self._step, open_with, self._reporter)[1]
 
 
 def fill_format(options: FillOptions, *, json: bool) -> FillFormat:

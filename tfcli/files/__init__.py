@@ -30,6 +30,7 @@ from tfcli.files.atomic import (
 )
 from tfcli.files.disk import (
     disk_space,
+    hash_file,
     make_folder,
     remove_file,
     require_absent,
@@ -67,6 +68,7 @@ __all__ = [
     "disk_space",
     "external_writer",
     "find_leftovers",
+    "hash_file",
     "holder_was_killed",
     "lock",
     "make_folder",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import os
 import shlex
 import shutil
@@ -26,6 +27,21 @@ UNSUPPORTED = {
     for name in ("EINVAL", "ENOLCK", "ENOSYS", "ENOTSUP", "EOPNOTSUPP")
     if hasattr(errno, name)
 }
+
+
+def hash_file(path: Path) -> tuple[int, str] | None:
+    """Size and SHA-256 of a file, as `sha256sum` tells it.
+
+    None for a pipe, which is gone, and for what cannot be read: whoever reads it says why.
+    """
+    try:
+        if path.is_file():
+            with path.open("rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+                return file.tell(), digest
+    except OSError:
+        pass
+    return None
 
 
 def flush(descriptor: int) -> None:

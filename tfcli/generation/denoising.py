@@ -27,7 +27,7 @@ from tfcli.options import Options, option
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tfcli.generation.masked_model import Conditionals
+    from tfcli.generation.masked_model import MaskedPredictor
     from tfcli.generation.request import Sampling
     from tfcli.generation.sampling import Logits
     from tfcli.text.tokenizer import Tokenizer
@@ -77,7 +77,7 @@ class Canvas:
 class Denoiser:
     """Fills the gaps of texts with one model."""
 
-    def __init__(self, model: Conditionals, tokenizer: Tokenizer) -> None:
+    def __init__(self, model: MaskedPredictor, tokenizer: Tokenizer) -> None:
         self._model, self._special = model, tokenizer.special
         spelled = tokenizer.token_bytes
         usable = np.zeros(model.vocab_size, np.bool_)

@@ -54,8 +54,3 @@ def parse_gaps(text: str) -> GappedText:
     if "" in parts[1:-1]:
         raise UsageError("two gaps have nothing between them", hint="one gap in their place")
     return GappedText(tuple(parts), tuple(tokens))
-
-
-def escape_gaps(text: str) -> str:
-    """A text as `parse_gaps` reads it without finding a gap in it."""
-    return GAP.sub(lambda found: rf"{found[1] * 2}\[{found[2]}]", text)

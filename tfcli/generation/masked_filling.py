@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from tfcli.generation.fill_request import FillRequest
-    from tfcli.generation.filling import Filling, Fillings
+    from tfcli.generation.filling import FillJob, FillJobs
     from tfcli.generation.gaps import GappedText
-    from tfcli.generation.masked_model import Conditionals
+    from tfcli.generation.masked_model import MaskedPredictor
     from tfcli.runs.run import Run
     from tfcli.text.tokenizer import Tokenizer
 
@@ -65,12 +65,12 @@ def fills_at_once(
     return reads_both_ways(run) and (asked or numbered or not infills)
 
 
-class MaskedFiller:
+class DenoisingFiller:
     """Fills gaps with one model; see `filling.Filler`, which this can stand in for."""
 
     def __init__(
         self,
-        model: Conditionals,
+        model: MaskedPredictor,
         tokenizer: Tokenizer,
         *,
         show: Show | None = None,
@@ -92,23 +92,23 @@ class MaskedFiller:
                     why="a run trained with --masked chooses their tokens in any order",
                 )
 
-    def fill(self, fillings: Fillings) -> Iterator[MiddleEvent]:
+    def fill(self, jobs: FillJobs) -> Iterator[MiddleEvent]:
         """Fills every gap of every text; those of one text come together.
 
         Raises:
             UsageError: a gap has no number.
 
         """
-        while (filling := fillings.take(wait=True)) is not None:
-            canvas = self._canvas(filling.text)
-            request = filling.request
+        while (job := jobs.take(wait=True)) is not None:
+            canvas = self._canvas(job.text)
+            request = job.request
             random = row_random(request.seed)
-            self._tell(filling, canvas)
+            self._tell(job, canvas)
             for _ in self._denoiser.denoise(canvas, request.denoising, request.sampling, random):
-                self._tell(filling, canvas)
+                self._tell(job, canvas)
             for number, gap in enumerate(canvas.gaps):
                 text = self._text(canvas, gap)
-                filling.gaps.append(
+                job.gaps.append(
                     FilledGap(
                         text[number in canvas.spaces :],
                         canvas.ids[gap.start : gap.stop].tolist(),
@@ -116,7 +116,7 @@ class MaskedFiller:
                         "length",
                     )
                 )
-                yield MiddleEvent(filling, filling.gaps[-1].text, ended=True)
+                yield MiddleEvent(job, job.gaps[-1].text, ended=True)
 
     def _canvas(self, text: GappedText) -> Canvas:
         require_numbers(text)
@@ -141,13 +141,13 @@ class MaskedFiller:
         known = [spelled[canvas.ids[place]] for place in gap if place in canvas.logprobs]
         return b"".join(known).decode(errors="replace")
 
-    def _tell(self, filling: Filling, canvas: Canvas) -> None:
+    def _tell(self, job: FillJob, canvas: Canvas) -> None:
         """Shows how far a text is, if that is wanted."""
         if self._show is None:
             return
         shown: list[tuple[str | None, int | None]] = []
         for number, (part, gap) in enumerate(
-            zip(filling.text.parts, [*canvas.gaps, range(0)], strict=True)
+            zip(job.text.parts, [*canvas.gaps, range(0)], strict=True)
         ):
             if number in canvas.spaces and gap.start in canvas.logprobs:
                 part = part[:-1]  # the token has the space

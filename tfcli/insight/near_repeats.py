@@ -95,7 +95,7 @@ def without_near_repeats(
         line += piece.count(b"\n") + ending.count(b"\n")
         bare = piece.strip()
         if len(bare) >= max(1, least):
-            found = index.add(bare)
+            found = index.add_unless_near(bare)
             if found:
                 removed.units += 1
                 removed.bytes += len(piece) + len(ending)
@@ -117,7 +117,7 @@ class NearIndex:
         self._first: dict[int, int] = {}  # key -> the first text that has it
         self._others: dict[int, list[int]] = {}  # the rest, which most keys do not have
 
-    def add(self, text: bytes) -> tuple[int, float] | None:
+    def add_unless_near(self, text: bytes) -> tuple[int, float] | None:
         """Adds a text, unless it nearly equals one: then that one's number and the similarity."""
         own = shingles(text)
         keys = self._keys(own)

@@ -116,7 +116,7 @@ def inspect(
 
 def _open(name: str | None, reporter: streams.Reporter) -> tuple[Run, ValidStep, Model]:
     """The run, its best checkpoint or the one that was named, and the model of that."""
-    from tfcli.generation.open_engine import open_best
+    from tfcli.cli.best_step import open_best_step
     from tfcli.insight.forward import Model
     from tfcli.runs.run import find_run
     from tfcli.runs.weights import map_weights
@@ -126,7 +126,7 @@ def _open(name: str | None, reporter: streams.Reporter) -> tuple[Run, ValidStep,
     def open_with(step: ValidStep) -> Model:
         return Model(run.model_config, map_weights(run.model_config, step.path))
 
-    step, model = open_best(run, step_path, open_with, on_damaged=reporter.warn)
+    step, model = open_best_step(run, step_path, open_with, reporter)
     return run, step, model
 
 
