@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import BOOK, RealShell, Shell
+from tests.text.documents_of_offices import word_of
 
 TEXT = "Ann saw [] at noon.\nBob saw [2] in the snow."
 
@@ -56,6 +57,19 @@ def test_stdin_and_files_give_the_same_as_the_argument(gaps: Shell) -> None:
     assert gaps("fill", "--seed", "3", *files).out == whole
     middle = gaps("fill", "--seed", "3", *files, "--middle-only").out
     assert b"Ann saw " + middle + b" at noon.\n" == whole
+
+
+def test_pages_beside_a_gap_keep_their_markup_and_documents_say_what_they_say(gaps: Shell) -> None:
+    page = "<!doctype html>\n<title>Ann</title>\n<p>Ann saw\t"
+    (gaps.folder / "before.html").write_text(page)
+    (gaps.folder / "after.html").write_bytes(" at &amp; noon.</p>\n".encode("utf-16"))
+    (gaps.folder / "before.docx").write_bytes(word_of(["Ann saw."]))
+    files = ("--suffix", "after.html", "--greedy")
+    done = gaps("fill", "--prefix", "before.html", *files)
+    assert done.code == 0, done.err
+    assert done.out.startswith(page.encode())
+    assert done.out.endswith(b" at &amp; noon.</p>\n")
+    assert gaps("fill", "--prefix", "before.docx", *files).out.startswith(b"Ann saw.\n")
 
 
 def test_samples_are_those_of_their_seeds_whatever_is_beside_them(gaps: Shell) -> None:

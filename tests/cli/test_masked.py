@@ -134,9 +134,27 @@ def test_a_run_that_also_infills_does_each_gap_as_it_is_written(shell: Shell) ->
     at_once = shell("fill", "Ann [2] noon.", "--show")
     assert at_once.err.count("Ann") == 3
     assert shell("fill", "Ann [] saw [2] noon.", "--max-new-tokens", "3").code == 0
-    refused = shell("fill", "Ann [] noon.", "--steps", "1")
-    assert refused.code == 2
-    assert "needs its number of tokens" in refused.err
+    for options in (["--steps", "1"], ["--threshold", "0"], ["--show"]):
+        refused = shell("fill", "Ann [] noon.", *options)
+        assert refused.code == 2
+        assert f"{options[0]} needs a number in every gap" in refused.err
+
+
+def test_each_line_is_filled_as_its_gaps_are_written(shell: Shell) -> None:
+    small = ("--steps", "3", "--layers", "1", "--width", "32", "--context", "32", "-q")
+    made = shell("train", "book.txt", "--masked", "0.4", "--infill", "0.4", *small)
+    assert made.code == 0, made.err
+    texts = ["Ann [2] noon.", "Ann [3] noon.", "Ann [] saw [2] noon.", "Bob [].", "The [2] ship."]
+    options = ("--greedy", "--max-new-tokens", "3", "--json")
+    alone = [rows(shell("fill", text, *options).out)[0]["gaps"] for text in texts]
+    stdin = "".join(f"{text}\n" for text in texts).encode()
+    together = rows(shell("fill", "--lines", *options, stdin=stdin).out)
+    assert [row["gaps"] for row in together] == alone
+    assert [row["row"] for row in together] == [1, 2, 3, 4, 5]
+    few = shell("fill", "--lines", "--steps", "1", "--greedy", stdin=stdin)
+    assert few.code == 65
+    assert "line 3: --steps needs a number in every gap" in few.err
+    assert "invalid lines: 2 of 5" in few.err
 
 
 # --- the bound ------------------------------------------------------------------------------------

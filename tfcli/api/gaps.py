@@ -17,6 +17,7 @@ from tfcli.generation.masked_model import (
     require_both_ways,
     require_torch,
 )
+from tfcli.options import OptionError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -63,12 +64,14 @@ class Gaps(RunModel):
 
         """
         require_count("samples", samples)
+        if samples % 2:
+            raise OptionError("samples", f"must be even, not {samples}")
         estimator = BoundEstimator(self._masked, self._tokenizer, samples=samples, stride=stride)
         return estimator.whole([require_text(text)])
 
     def _fill(self, text: GappedText, options: Mapping[str, Any]) -> FillJob:
-        request, numbered = fill_request(options), None not in text.tokens
-        if fills_at_once(self._run, self._tokenizer, request, numbered=numbered):
+        request = fill_request(options)
+        if fills_at_once(self._run, self._tokenizer, text, request):
             return fill_text(DenoisingFiller(self._masked, self._tokenizer), text, request)
         with self._engine(1) as engine:
             return infill(self._run, engine, self._tokenizer, text, request, self._notice)

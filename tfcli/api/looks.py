@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tfcli.api.arguments import require_choice, require_texts
+from tfcli.api.arguments import require_choice, require_text, require_texts
 from tfcli.api.results import Evaluation, make_evaluation
 from tfcli.api.run_model import RunModel
 from tfcli.errors import DataError, UsageError
@@ -77,7 +77,9 @@ class Looks(RunModel):
         from tfcli.insight.trace import trace
         from tfcli.insight.training_text import TrainingText
 
-        return trace(text.encode(), TrainingText(self._run, [str(file) for file in source]))
+        return trace(
+            require_text(text).encode(), TrainingText(self._run, [str(file) for file in source])
+        )
 
     def inspect(self, prompt: str, then: str = "", *, views: Iterable[View] = VIEWS) -> Inspection:
         """What the model makes of a text, as `tfcli inspect`.
@@ -102,4 +104,6 @@ class Looks(RunModel):
             require_choice("views", view, VIEWS)
         config = self._run.model_config
         model = Model(config, map_weights(config, self._opened[0].path))
-        return inspect_text(model, self._tokenizer, prompt, then, wanted)
+        return inspect_text(
+            model, self._tokenizer, require_text(prompt), require_text(then), wanted
+        )

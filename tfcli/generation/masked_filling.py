@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tfcli.errors import UsageError
-from tfcli.generation.denoising import Canvas, Denoiser, DenoisingOptions
+from tfcli.generation.denoising import Canvas, Denoiser
 from tfcli.generation.filling import FilledGap, MiddleEvent
 from tfcli.generation.masked_model import reads_both_ways, require_both_ways
 from tfcli.generation.penalties import NO_PENALTIES
 from tfcli.generation.sampling import row_random
+from tfcli.options import OptionError
 from tfcli.runs.infill_markers import infill_markers
 
 if TYPE_CHECKING:
@@ -46,23 +47,38 @@ def require_numbers(text: GappedText) -> None:
 
 
 def fills_at_once(
-    run: Run, tokenizer: Tokenizer, request: FillRequest, *, numbered: bool, show: bool = False
+    run: Run, tokenizer: Tokenizer, text: GappedText, request: FillRequest, *, show: bool = False
 ) -> bool:
     """Whether a run fills all gaps of a text together: of one that does both, if they are [N].
 
     Args:
-        numbered: whether every gap has its number of tokens.
         show: whether the steps are to be shown.
 
     Raises:
-        UsageError: options ask for it, and the run cannot.
+        UsageError: an option or the run needs it, and cannot have it.
 
     """
-    asked = show or request.denoising != DenoisingOptions()
+    asked = _asked_with(request, show=show)
     if asked:
         require_both_ways(run)
-    infills = infill_markers(run, tokenizer) is not None
-    return reads_both_ways(run) and (asked or numbered or not infills)
+    if not reads_both_ways(run):
+        return False
+    if None not in text.tokens:
+        return True
+    if infill_markers(run, tokenizer) is None:
+        require_numbers(text)
+    if asked:
+        raise OptionError(asked, "needs a number in every gap, such as [3] instead of []")
+    return False
+
+
+def _asked_with(request: FillRequest, *, show: bool) -> str | None:
+    """The option by which someone asks for all gaps together; None: nobody does."""
+    if show:
+        return "show"
+    if request.denoising.steps is not None:
+        return "steps"
+    return None if request.denoising.threshold is None else "threshold"
 
 
 class DenoisingFiller:
@@ -78,7 +94,8 @@ class DenoisingFiller:
         self._denoiser = Denoiser(model, tokenizer)
         self._tokenizer, self._mask, self._show = tokenizer, model.mask, show
 
-    def check(self, request: FillRequest) -> None:
+    @staticmethod
+    def check(request: FillRequest) -> None:
         """Raises UsageError for options that need the text from left to right."""
         wrong = {
             "penalties and --logit-bias": request.penalties != NO_PENALTIES,

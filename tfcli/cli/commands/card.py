@@ -41,7 +41,7 @@ class CardOptions(Options):
     )  # fmt: skip
     carbon_intensity: float | None = option(
         None, min=0, max=MOST_GRAMS, shown_default="no CO2",
-        help="Grid carbon intensity where it was trained, g CO2/kWh.",
+        help="Grid carbon intensity, g CO2/kWh.",
     )  # fmt: skip
 
 
@@ -58,7 +58,7 @@ def card(
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:  # fmt: skip
-    """Show, and edit, a run's model card: text, license, loss, energy, audits, limits.
+    """Show, and edit, a run's model card: text, license, loss, energy, audits.
 
     In a pipe, it is Markdown. Exports have the same card. What the options say
     is kept with the run.
