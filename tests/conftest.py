@@ -247,14 +247,13 @@ def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path],
     if "PYTEST_XDIST_WORKER" not in os.environ:
         make(folder)
         return folder
-    original = shared.parent / name
+    original, done = shared.parent / name, shared.parent / f"{name}.done"
     with filelock.FileLock(shared.parent / f"{name}.lock"):
-        if not original.exists():
-            making = shared.parent / f"{name}.making"
-            shutil.rmtree(making, ignore_errors=True)  # of a process that did not succeed
-            making.mkdir()
-            make(making)
-            making.rename(original)
+        if not done.exists():  # it is made in its place: a run knows where its text is
+            shutil.rmtree(original, ignore_errors=True)  # of a process that did not succeed
+            original.mkdir()
+            make(original)
+            done.touch()
     return Path(shutil.copytree(original, folder, dirs_exist_ok=True))
 
 

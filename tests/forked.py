@@ -69,8 +69,6 @@ def _answer(listener: socket.socket) -> None:
             if child := os.fork():
                 callers[child] = caller
                 poll.register(caller, 0)  # for its end alone
-                with contextlib.suppress(OSError):
-                    caller.sendall(child.to_bytes(4))
                 continue
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
@@ -96,7 +94,6 @@ def _become(connection: socket.socket) -> None:
     size, streams, _, _ = socket.recv_fds(connection, 4, 3)
     with connection.makefile("rb") as file:
         request = file.read(int.from_bytes(size)).decode()
-    connection.close()
     arguments, numbers, folder, environment, before = ast.literal_eval(request)
     for number in {0, 1, 2}.difference(numbers):
         os.close(number)
@@ -116,6 +113,9 @@ def _become(connection: socket.socket) -> None:
     faulthandler.register(signal.SIGUSR1, file=2)
     if before:
         pickle.loads(before)()
+    with contextlib.suppress(OSError):  # the caller may be killed
+        connection.sendall(os.getpid().to_bytes(4))
+    connection.close()
     signal.signal(signal.SIGINT, signal.default_int_handler)
     from tfcli.__main__ import main  # here, since its import starts the clock
 

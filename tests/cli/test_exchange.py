@@ -66,6 +66,16 @@ def test_gguf_file_is_imported_with_the_same_text(workshop: Shell) -> None:
     assert workshop(*arguments, "--run", "back").out == workshop(*arguments, "--run", "tale").out
 
 
+def test_an_end_of_text_that_is_no_token_is_ignored_and_told(workshop: Shell) -> None:
+    workshop("export", "tale", "ends", "--to", "huggingface")
+    config = workshop.folder / "ends/config.json"
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"eos_token_id": [2, 50256]}))
+    done = workshop("import", "ends", "--run", "ended")
+    assert done.code == 0, done.err
+    assert "ignored as ends of a text" in " ".join(done.err.split())
+    assert "50256" in done.err
+
+
 def test_a_context_that_is_cut_is_told(workshop: Shell) -> None:
     workshop("export", "tale", "long", "--to", "huggingface")
     config = workshop.folder / "long/config.json"

@@ -124,9 +124,6 @@ FAULTS: dict[str, tuple[Callable[[Path], Any], str]] = {
     ),
     "a pipe as config": (lambda f: pipe(f / "config.json"), "is not a file"),
     "a pipe as weights": (lambda f: pipe(f / WEIGHTS), "no model.safetensors"),
-    "an end of text that is no token": (
-        lambda f: configure(f, eos_token_id=[2, 400]), "eos_token_id 400 .* not in the vocabulary"
-    ),
     "another model type": (lambda f: configure(f, model_type="granite"), "model_type"),
     "quantized": (lambda f: configure(f, quantization_config={"bits": 4}), "quantization_config"),
     "RoPE type under its older key": (

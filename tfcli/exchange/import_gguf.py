@@ -84,7 +84,7 @@ def inspect_gguf(path: Path, *, context_length: int | None = None) -> ImportPlan
         tensors.pop(HEAD, None)
     require_tensors(config, "gguf", tensors, path)
     tokenizer = tokenizer_from_gguf(file.metadata)
-    _add_ends(tokenizer, described)
+    unknown_ends = _add_ends(tokenizer, described)
     if tokenizer.vocab_size > config.vocab_size:
         raise DataError(
             f"{path} has {tokenizer.vocab_size:,} tokens, but only {config.vocab_size:,} embeddings"
@@ -99,22 +99,19 @@ def inspect_gguf(path: Path, *, context_length: int | None = None) -> ImportPlan
         files={CHAT_TEMPLATE: template.encode()} if isinstance(template, str) else {},
         form=form_from_gguf(file.metadata),
         own_context=described.own("context_length"),
+        unknown_ends=unknown_ends,
     )
 
 
-def _add_ends(tokenizer: Tokenizer, described: _Metadata) -> None:
-    """Tells a tokenizer of further tokens that end a text."""
+def _add_ends(tokenizer: Tokenizer, described: _Metadata) -> list[int]:
+    """Tells a tokenizer of further tokens that end a text; returns those that it does not have."""
     special = tokenizer.special
     ids = {described.number(key, -1) for key in ENDS}
-    for i in ids:
-        if not -1 <= i < tokenizer.vocab_size:
-            raise DataError(
-                f"the end of text {i} in {described.path} is not in the vocabulary",
-                why=f"it has {tokenizer.vocab_size:,} tokens: 0 to {tokenizer.vocab_size - 1:,}",
-            )
+    unknown = sorted(i for i in ids if not -1 <= i < tokenizer.vocab_size)
     ids |= {tokenizer.special_ids.get(name, -1) for name in END_NAMES}
     others = frozenset(i for i in ids if 0 <= i < tokenizer.vocab_size and i != special.eos)
     tokenizer.special = replace(special, other_eos=special.other_eos | others)
+    return unknown
 
 
 # --- the model ----------------------------------------------------------------------------------

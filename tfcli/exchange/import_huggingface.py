@@ -82,7 +82,7 @@ def inspect_checkpoint(path: Path, *, context_length: int | None = None) -> Impo
         table = stored_tensors(config, "huggingface")[0].name
         _require_tied(head, tensors.get(table), path)
     require_tensors(config, "huggingface", tensors, path)
-    _add_ends(tokenizer, described, config.vocab_size, path)
+    unknown_ends = _add_ends(tokenizer, described, config.vocab_size, path)
     return ImportPlan(
         path=path,
         config=config,
@@ -92,20 +92,23 @@ def inspect_checkpoint(path: Path, *, context_length: int | None = None) -> Impo
         files=_files_to_keep(path, tokenizer),
         form=form_from_json(described.get(KEY)),
         own_context=described.get("max_position_embeddings", described.get("n_positions")),
+        unknown_ends=unknown_ends,
     )
 
 
 # --- inspection ---------------------------------------------------------------------------------
 
 
-def _add_ends(tokenizer: Tokenizer, described: dict[str, Any], vocab_size: int, path: Path) -> None:
+def _add_ends(
+    tokenizer: Tokenizer, described: dict[str, Any], vocab_size: int, path: Path
+) -> list[int]:
     """Tells a tokenizer of further tokens that end a text.
 
     They are the `eos_token_id` of `config.json` and `generation_config.json`, one or several; a
     model that talks has one for a turn and one for a text.
 
-    Raises:
-        DamagedError: the model has no such token.
+    Returns:
+        Those that the model does not have: in a small one, they may be the defaults of its family.
 
     """
     ids: set[int] = set()
@@ -113,15 +116,10 @@ def _add_ends(tokenizer: Tokenizer, described: dict[str, Any], vocab_size: int, 
     for value in (described, _read_json(generation) if generation.exists() else {}):
         found = value.get("eos_token_id")
         ids |= {i for i in (found if isinstance(found, list) else [found]) if type(i) is int}
-    for i in ids:
-        if not 0 <= i < vocab_size:
-            raise DamagedError(
-                f"the eos_token_id {i} in {path} is not in the vocabulary",
-                why=f"the model has {vocab_size:,} tokens: 0 to {vocab_size - 1:,}",
-            )
     special = tokenizer.special
     others = frozenset(i for i in ids if 0 <= i < tokenizer.vocab_size and i != special.eos)
     tokenizer.special = replace(special, other_eos=special.other_eos | others)
+    return sorted(i for i in ids if not 0 <= i < vocab_size)
 
 
 def _files_to_keep(path: Path, tokenizer: Tokenizer) -> dict[str, bytes]:

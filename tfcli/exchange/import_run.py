@@ -30,7 +30,7 @@ from tfcli.runs.tokenizer_of_run import TokenizerMetadata
 from tfcli.text.pairs import PairScan
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     import numpy as np
@@ -83,6 +83,7 @@ class ImportPlan:
         files: kept beside the run as they are, see `runs.kept_files`.
         form: how its prompts are framed, if it is a run of ours that was exported.
         own_context: the context length that it says it has, which may be more than ours can be.
+        unknown_ends: the ends of text that it names and its vocabulary does not have.
 
     """
 
@@ -94,6 +95,7 @@ class ImportPlan:
     files: Mapping[str, bytes] = field(default_factory=dict)
     form: PairForm | None = None
     own_context: int | None = None
+    unknown_ends: Sequence[int] = ()
 
     @property
     def bytes(self) -> int:

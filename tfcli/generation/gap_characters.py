@@ -34,7 +34,7 @@ class GapCharacters:
         # after[s, token]: the state after a token that begins in state s
         self._after = np.full((DEAD + 1, len(token_bytes)), DEAD, np.int8)
         for token, spelled in enumerate(token_bytes):
-            if spelled.isascii():
+            if spelled and spelled.isascii():
                 self._after[START, token] = START
                 continue
             for state in range(DEAD):

@@ -181,6 +181,11 @@ def import_run(
             f"Note: the model's context of {own:,} tokens was cut to {config.context_length:,}, "
             "the longest there is here."
         )
+    if found.unknown_ends:
+        reporter.note(
+            "Note: ignored as ends of a text, since the vocabulary does not have them: "
+            f"{', '.join(map(str, found.unknown_ends))}."
+        )
     if found.form:
         reporter.note("Its prompts are framed as in training on pairs of prompt and answer.")
     if found.unused_rows:
