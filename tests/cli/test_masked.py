@@ -144,7 +144,7 @@ def test_each_line_is_filled_as_its_gaps_are_written(shell: Shell) -> None:
     small = ("--steps", "3", "--layers", "1", "--width", "32", "--context", "32", "-q")
     made = shell("train", "book.txt", "--masked", "0.4", "--infill", "0.4", *small)
     assert made.code == 0, made.err
-    texts = ["Ann [2] noon.", "Ann [3] noon.", "Ann [] saw [2] noon.", "Bob [].", "The [2] ship."]
+    texts = ["Ann [2].", "Ann [] saw [2] noon.", "Bob [].", "The [2] ship.", "Bob [1] [] sea."]
     options = ("--greedy", "--max-new-tokens", "3", "--json")
     alone = [rows(shell("fill", text, *options).out)[0]["gaps"] for text in texts]
     stdin = "".join(f"{text}\n" for text in texts).encode()
@@ -153,8 +153,8 @@ def test_each_line_is_filled_as_its_gaps_are_written(shell: Shell) -> None:
     assert [row["row"] for row in together] == [1, 2, 3, 4, 5]
     few = shell("fill", "--lines", "--steps", "1", "--greedy", stdin=stdin)
     assert few.code == 65
-    assert "line 3: --steps needs a number in every gap" in few.err
-    assert "invalid lines: 2 of 5" in few.err
+    assert "line 2: --steps needs a number in every gap" in few.err
+    assert "invalid lines: 3 of 5" in few.err
 
 
 # --- the bound ------------------------------------------------------------------------------------

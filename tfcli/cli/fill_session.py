@@ -124,7 +124,7 @@ class FillSession:
         """
         numbered = parse_gaps("[1]")
         if self._at_once(numbered, request) and not self._infills:
-            self._check(numbered, request)  # before any line is read: it is none's fault
+            self._check(numbered, request)  # before any line is read: none is at fault
         texts = (self._parse_line(line, number, request) for number, line in enumerate(lines, 1))
         feed = self._fill(texts, request, output, rows=self._options.batch_size, arriving=lines)
         if feed.failures:
