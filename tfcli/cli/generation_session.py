@@ -277,6 +277,7 @@ class GenerationSession:
     def _open(self, rows: int, logprobs: bool = False) -> tuple[Generator, Engine, Tokenizer]:
         from tfcli.generation.generate import Generator
         from tfcli.generation.open_engine import open_best, open_engine
+        from tfcli.runs.text_ends import knows_text_ends
 
         model = self._model
         run, step_path = self.run
@@ -299,6 +300,7 @@ class GenerationSession:
             tokenizer,
             rows=rows,
             many_documents=run.metadata["corpus"]["documents"] > 1,
+            texts_end=knows_text_ends(run),
             form=self.form,
             deadline=self._deadline,
             logprobs=logprobs,
