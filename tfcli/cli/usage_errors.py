@@ -44,7 +44,7 @@ CONFLICTS = {
 
 # The parser's sentences, each as one of ours.
 SENTENCES = (
-    (r"Missing argument '(.+?)(?:\.\.\.)?'.*", r"missing argument \1"),
+    (r"Missing argument '([^']+?)(?:\.\.\.)?'.*", r"missing argument \1"),
     (r"Missing option '([^' ]+).*", r"missing option \1"),
     (r"Missing command.*", "missing command"),
     (r"Got unexpected extra argument(?:\(s\))? \((\S+)\)", r"unexpected argument: \1"),
