@@ -155,9 +155,7 @@ class FillSession:
         output.close()
         if cut := ends.count("length"):
             which = "the gap" if len(ends) == 1 else f"{cut:,} of {len(ends):,} gaps"
-            self._notes(
-                f"{which} ended at the limit of tokens, not where the model found it filled"
-            )
+            self._notes(f"{which}: token limit reached before the end of the gap")
         self._notes.release()
         if incomplete := ends.count("incomplete"):
             raise DataError(

@@ -18,7 +18,7 @@ from tfcli.generation.filling import FilledGap, MiddleEvent
 from tfcli.generation.masked_model import reads_both_ways, require_both_ways
 from tfcli.generation.penalties import NO_PENALTIES
 from tfcli.generation.sampling import row_random
-from tfcli.runs.infill_markers import infill_markers
+from tfcli.runs.infill_tokens import find_run_infill_tokens
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -61,7 +61,7 @@ def fills_at_once(
     asked = show or request.denoising != DenoisingOptions()
     if asked:
         require_both_ways(run)
-    infills = infill_markers(run, tokenizer) is not None
+    infills = find_run_infill_tokens(run, tokenizer) is not None
     return reads_both_ways(run) and (asked or numbered or not infills)
 
 
