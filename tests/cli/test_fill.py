@@ -172,3 +172,19 @@ def test_pairs_and_other_shares_are_refused(gaps: Shell) -> None:
     assert (done.code, "--infill is for text" in done.err) == (2, True)
     done = gaps("train", "book.txt", "--infill", "1", "--steps", "1")
     assert (done.code, "--infill must be between 0 and 0.9" in done.err) == (2, True)
+
+
+def test_ends_of_gaps_end_no_text_of_a_run_of_one_text(gaps: Shell) -> None:
+    """Its end token has ended nothing but gaps."""
+    arguments = (
+        "generate",
+        "Ann saw",
+        "-n",
+        "30",
+        "--max-new-tokens",
+        "30",
+        "--temperature",
+        "1.5",
+    )
+    samples = rows(gaps(*arguments, "--jsonl", "--seed", "1").out)
+    assert {sample["finish_reason"] for sample in samples} == {"length"}

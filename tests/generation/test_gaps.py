@@ -34,7 +34,7 @@ def test_gaps_are_found(text: str, parts: tuple[str, ...], tokens: tuple[int | N
         ("Once upon a time", "no gap"),
         (r"only \[]", "no gap"),
         ("a [0] b", "at least one token"),
-        ("a [][2] b", "nothing between"),
+        ("a [][2] b", "adjacent gaps"),
     ],
 )
 def test_what_cannot_be_filled_is_refused(text: str, words: str) -> None:

@@ -23,7 +23,7 @@ from tfcli.generation.masked_model import (
 )
 from tfcli.generation.open_engine import Opened, open_engine
 from tfcli.options import OptionError
-from tfcli.runs.infill_markers import infill_markers
+from tfcli.runs.infill_tokens import find_run_infill_tokens
 from tfcli.runs.run import find_run
 from tfcli.text.encoding import UTF8_BOM, decode_line
 from tfcli.text.escapes import unescape
@@ -103,7 +103,7 @@ class FillSession:
         self._run, self._step = find_run(model.run)
         self._tokenizer = self._run.tokenizer()
         self._at_once = partial(fills_at_once, self._run, self._tokenizer, show=options.show)
-        self._infills = infill_markers(self._run, self._tokenizer) is not None
+        self._infills = find_run_infill_tokens(self._run, self._tokenizer) is not None
         if not reads_both_ways(self._run):
             infill_tokens_of(self._run, self._tokenizer)  # an error where it cannot fill at all
         self._notes = streams.DeferredNotes(reporter)
@@ -181,9 +181,7 @@ class FillSession:
         output.close()
         if cut := ends.count("length"):
             which = "the gap" if len(ends) == 1 else f"{cut:,} of {len(ends):,} gaps"
-            self._notes(
-                f"{which} ended at the limit of tokens, not where the model found it filled"
-            )
+            self._notes(f"{which}: token limit reached before the end of the gap")
         self._notes.release()
         if incomplete := ends.count("incomplete"):
             raise DataError(

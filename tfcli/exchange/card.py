@@ -142,7 +142,7 @@ def _what_is_held_out(run: Run) -> str:
         return f"pairs chosen at random: {corpus.pairs.held_out_pairs:,}"
     if len(corpus.held_out) == 1 and corpus.held_out[0][1] == corpus.bytes:
         return "the end of the text"
-    return f"stretches of the text: {len(corpus.held_out)}"
+    return f"{len(corpus.held_out):,} passages"
 
 
 def _training(run: Run, step: ValidStep) -> Facts:

@@ -49,7 +49,7 @@ def describe_card(card: Facts) -> list[Section]:
     sections += [_held_out(card), _audits(card)]
     if not card["imported"]:
         sections.append(_energy(card["energy"]))
-    return [*sections, Section("Not good for", text=limits(card))]
+    return [*sections, Section("Limitations", text=limits(card))]
 
 
 def origin(card: Facts) -> str:
@@ -63,11 +63,11 @@ def origin(card: Facts) -> str:
 
 def _about(card: Facts) -> Section:
     made = card["created"]
-    return Section("Who and what", {
+    return Section("Overview", {
         "author": card["author"] or "not stated",
         "license": card["license"] or "not stated: ask before you use it",
         **({"text published at": card["text_url"]} if card["text_url"] else {}),
-        **({"made on": made[:10]} if isinstance(made, str) else {}),
+        **({"created": made[:10]} if isinstance(made, str) else {}),
     })  # fmt: skip
 
 
@@ -279,7 +279,10 @@ def limits(card: Facts) -> list[str]:
         said.append("Instructions. It was not trained to follow any, nor to refuse anything.")
     if model["parameters"] < SMALL:
         said.append("Reasoning, arithmetic, translation, summaries: it is too small for them.")
-    said.append(f"Texts of more than {model['context']:,} tokens, of which it sees the end alone.")
+    said.append(
+        f"Texts of more than {model['context']:,} tokens: only the last {model['context']:,} are "
+        "seen."
+    )
     if card["training"] and "masked" in card["training"]["settings"]:
         said.append(
             "Filling gaps from both sides in other programs. Exported it reads from left to right, "

@@ -44,11 +44,11 @@ class DenoisingOptions(Options):
 
     steps: int | None = option(
         None, min=1, shown_default="one per token", panel=DENOISING, conflicts=("threshold",),
-        help="Fill the gaps [N] of a text in so many steps: fewer are faster, and fit worse.",
+        help="Number of denoising steps for gaps [N]; fewer is faster, less accurate.",
     )  # fmt: skip
     threshold: float | None = option(
         None, min=0, max=1, panel=DENOISING, metavar="PROBABILITY",
-        help="Choose all tokens at once whose probability is at least this; try 0.9.",
+        help="At each step, accept every token with at least this probability; try 0.9.",
     )  # fmt: skip
 
 

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Protocol
 from tfcli.errors import UsageError
 from tfcli.generation.generate import Finished, Generator, TokenEvent
 from tfcli.generation.streaming import TextStream
-from tfcli.runs.infill_markers import infill_markers
+from tfcli.runs.infill_tokens import find_run_infill_tokens
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -117,7 +117,7 @@ def infill_tokens_of(run: Run, tokenizer: Tokenizer) -> InfillTokens:
         UsageError: it was not trained to fill gaps.
 
     """
-    found = infill_markers(run, tokenizer)
+    found = find_run_infill_tokens(run, tokenizer)
     if found is None:
         raise UsageError(
             f"the run {run.name} cannot fill gaps",

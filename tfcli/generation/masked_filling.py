@@ -19,7 +19,7 @@ from tfcli.generation.masked_model import reads_both_ways, require_both_ways
 from tfcli.generation.penalties import NO_PENALTIES
 from tfcli.generation.sampling import row_random
 from tfcli.options import OptionError
-from tfcli.runs.infill_markers import infill_markers
+from tfcli.runs.infill_tokens import find_run_infill_tokens
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -65,7 +65,7 @@ def fills_at_once(
         return False
     if None not in text.tokens:
         return True
-    if infill_markers(run, tokenizer) is None:
+    if find_run_infill_tokens(run, tokenizer) is None:
         require_numbers(text)
     if asked:
         raise OptionError(asked, "needs a number in every gap, such as [3] instead of []")

@@ -87,8 +87,8 @@ class NextToken:
             )
         self._special = special
         self._infilling = infilling
-        markers = infilling.tokens if infilling else ()
-        self._kept = {special.bos, special.eos, *markers} - {None}  # by token dropout
+        infill_tokens = infilling.tokens if infilling else ()
+        self._kept = {special.bos, special.eos, *infill_tokens} - {None}  # by token dropout
         self._token_dropout = token_dropout
         self._document_mask = document_mask
 

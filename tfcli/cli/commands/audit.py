@@ -199,11 +199,11 @@ def groups(
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:  # fmt: skip
-    """Measure how well a model knows each of several texts, or languages.
+    """Compare loss and tokens per byte across files or field values.
 
-    Nats and tokens per byte of each file, or of each value of a field, with
-    intervals. Use texts that were not trained on. The figures are saved with
-    the run for `tfcli runs card`; the model and the text are not changed.
+    With intervals, for several texts or languages. Use texts that were not
+    trained on. The figures are saved with the run for `tfcli runs card`; the
+    model and the text are not changed.
 
     tfcli audit groups tale en.txt es.txt
     tfcli audit groups tale rows.jsonl --by language --html groups.html

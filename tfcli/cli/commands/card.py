@@ -24,7 +24,7 @@ class CardOptions(Options):
 
     license: str | None = option(
         None, metavar="NAME", shown_default="not stated",
-        help='License of the model, such as cc-by-4.0; "" takes back what was said.',
+        help='License of the model, such as cc-by-4.0; "" clears it.',
     )  # fmt: skip
     author: str | None = option(
         None, metavar="NAME", shown_default="not stated", help="Who made it."
@@ -37,7 +37,7 @@ class CardOptions(Options):
     )
     core_watts: float | None = option(
         None, min=0, max=MOST_WATTS, shown_default="10",
-        help="Watts of a busy core, for the estimate where no counter can be read.",
+        help="Watts per busy core, for estimates without energy counters.",
     )  # fmt: skip
     carbon_intensity: float | None = option(
         None, min=0, max=MOST_GRAMS, shown_default="no CO2",

@@ -1,4 +1,4 @@
-"""What an open run does with text on both sides: fill gaps, and bound how likely a text is."""
+"""A run in Python that reads text on both sides: `fill`, `fill_between` and `bound`."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from tfcli.generation.filling import FillJob
 
 
-class Gaps(RunModel):
-    """What an open run does with text on both sides."""
+class FillAndBound(RunModel):
+    """Fills gaps, and bounds the loss of a text."""
 
     @takes_fill_options
     def fill(self, text: str, **options: Any) -> str:
@@ -50,7 +50,7 @@ class Gaps(RunModel):
         return self._fill(around, options).gaps[0].text
 
     def bound(self, text: str, *, samples: int = SAMPLES, stride: int | None = None) -> Bound:
-        """How likely a text is at least, read from both sides, as with `tfcli score --bound`.
+        """An upper bound on the loss of a text (negative ELBO), as with `tfcli score --bound`.
 
         Args:
             samples: masks for each window, an even number; more make the standard error smaller.

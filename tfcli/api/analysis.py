@@ -1,4 +1,4 @@
-"""What a run in Python tells of its answers, of its text, and of what goes on in its model."""
+"""Evaluation, tracing and inspection of a run in Python."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 ROWS = 16  # pairs that are answered at a time
 
 
-class Looks(RunModel):
-    """What an open run tells beside its texts and their scores."""
+class Analysis(RunModel):
+    """Evaluates answers, traces a text to the training text, and inspects the model."""
 
     def eval(self, pairs: Iterable[tuple[str, str]]) -> Evaluation:
         """Answers prompts greedily, and compares with the answers expected, as `tfcli eval`.
