@@ -138,7 +138,7 @@ def test_a_file_of_others_is_not_overwritten(trained: Shell, tmp_path: Path) -> 
     child.expect_exact("was changed by another program")
     assert story.read_text() == "Nobody saw it coming"
     say(child, f"/save {story}/it.txt", "error: ")
-    say(child, f"/save {tmp_path}/no/such/it.txt", "there is no folder")
+    say(child, f"/save {tmp_path}/no/such/it.txt", "folder not found")
     assert not (tmp_path / "no").exists()
     child.expect("> $")
     child.sendcontrol("c")

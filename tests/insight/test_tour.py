@@ -154,7 +154,7 @@ def test_queries_and_keys_are_what_the_formula_gives(tour: Tour) -> None:
     step = next(each for each in all_steps(tour) if each.title == "Queries, keys, values")
     model, config = tour.model, tour.model.config
     x = tour.block.attention.normed
-    rows = step.figures[0].rows  # type: ignore[union-attr]
+    rows = step.figures[0].rows
     for row, kind, place, head in (
         (rows[0], "query", tour.here, tour.head),
         (rows[1], "key", tour.looked_at, tour.kv_head),

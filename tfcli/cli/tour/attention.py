@@ -75,7 +75,6 @@ def _queries_keys_values(tour: Tour) -> Step:
         )
     queries, keys = tour.unrotated  # as the formula has them; the next step turns them
     values = found.values[:, tour.kv_head]
-    bias = "blocks.0.attention.query.bias" in tour.model.weights
     rows = (
         (f"query of {at(tour, here)}", *components(queries[here])),
         (f"key of {at(tour, there)}", *components(keys[there])),
@@ -84,9 +83,7 @@ def _queries_keys_values(tour: Tour) -> Step:
     return Step(
         "Queries, keys, values",
         tuple(said),
-        f"{_linear('q', norm=config.qk_norm, bias=bias)}    "
-        f"{_linear('k', norm=config.qk_norm, bias=bias)}    "
-        f"{_linear('v', norm=False, bias=bias)}\nD = {config.head_dim}",
+        f"{_products(tour)}\nD = {config.head_dim}",
         (
             code_lines(
                 Model.attention, "queries = self.linear", "keys = self.linear",
@@ -106,10 +103,13 @@ def _queries_keys_values(tour: Tour) -> Step:
     )  # fmt: skip
 
 
-def _linear(letter: str, *, norm: bool, bias: bool) -> str:
-    """How the vector of a position is made: `q = norm(Wq · norm(x))`, before it is turned."""
-    product = f"W{letter} · norm(x)" + " + b" * bias
-    return f"{letter} = " + (f"norm({product})" if norm else product)
+def _products(tour: Tour) -> str:
+    """How queries, keys and values are made in this family; rotation is a step of its own."""
+    bias = " + b" if "blocks.0.attention.query.bias" in tour.model.weights else ""
+    found = {letter: f"W{letter} · norm(x){bias}" for letter in "qkv"}
+    if tour.model.config.qk_norm:
+        found |= {letter: f"norm({found[letter]})" for letter in "qk"}
+    return "    ".join(f"{letter} = {product}" for letter, product in found.items())
 
 
 def _rotation(tour: Tour) -> Step:
