@@ -383,7 +383,9 @@ def test_the_prompt_view_says_whether_unk_was_met(plan: dict[str, float], said: 
 
 def test_a_document_that_is_too_long_is_cut_as_text(trained: Shell, tmp_path: Path) -> None:
     page = tmp_path / "n.html"
-    page.write_text("<html><body><p>" + "Ann saw the moon. " * 50 + "</p></body></html>")
+    page.write_text(
+        "<html><meta charset=utf-8><body><p>" + "Señor ñandú año " * 50 + "</p></body></html>"
+    )
     done = trained("inspect", "--file", str(page), *RUN)
     assert done.code == 65
     command = done.err.split("try: ")[1].strip()

@@ -151,8 +151,9 @@ def _inspect(
             )
     except TooLongError as error:
         if file is not None:  # cut out of the text: a document itself cannot be cut
-            named = shlex.quote(str(file))
-            error.hint = f"tfcli text show {named} | head -c {error.fits} | tfcli inspect"
+            whole = text.encode()[: error.fits].decode(errors="ignore")  # up to a character
+            error.hint = f"tfcli text show {shlex.quote(str(file))} | head -c {len(whole.encode())}"
+            error.hint += " | tfcli inspect"
             error.hint += f" --run {shlex.quote(run.argument)}"
         raise
 
