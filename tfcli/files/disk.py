@@ -13,6 +13,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from tfcli.errors import ConflictError, DamagedError, InputOutputError, NotFoundError
+from tfcli.files.names import file_not_found
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -124,6 +125,18 @@ def require_regular_file(path: Path) -> None:
             raise DamagedError(f"{path} is not a regular file")
 
 
+def require_parent(path: Path) -> None:
+    """Raises NotFoundError where the folder of a file to write is not there.
+
+    For what a person names: a mistyped name must not make folders.
+    """
+    if not os.path.lexists(os.path.realpath(path.parent)):
+        raise NotFoundError(
+            f"folder not found: {str(path.parent)!r}",
+            hint=f"mkdir -p {shlex.quote(str(path.parent))}",
+        )
+
+
 def require_space(path: Path, needed: int) -> None:
     """Checks that `needed` bytes fit on the disk that holds `path`, before any are written.
 
@@ -182,7 +195,7 @@ def translate_os_error(
             hint=f"ulimit -f unlimited   # the largest file that may be written; {INTACT}",
         )  # fmt: skip
     if error.errno == errno.ENOENT or isinstance(error, FileNotFoundError):
-        return NotFoundError(f"{path} not found")
+        return file_not_found(path)
     if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
         return InputOutputError(
             f"no permission to read or write {path}", why=reason,

@@ -54,9 +54,11 @@ def export_run(
     from tfcli.exchange.export_gguf import export_to_gguf, export_to_ollama
     from tfcli.exchange.export_huggingface import default_max_new_tokens, export_to_huggingface
     from tfcli.exchange.model_card import tokenizer_class
+    from tfcli.files import require_parent
     from tfcli.runs.run import find_run
 
     reporter = streams.Reporter(quiet=quiet)
+    require_parent(path)
     found, step_path = find_run(run)
 
     def export(step: ValidStep) -> None:

@@ -16,6 +16,7 @@ from tfcli.cli.command import Command, Group, takes_options
 from tfcli.cli.input_text import read_input, read_whole_input
 from tfcli.cli.shared_options import JsonOption, QuietOption, seed_option, typer_option
 from tfcli.errors import ConflictError, UsageError
+from tfcli.files import require_parent
 from tfcli.generation.streaming import make_visible
 from tfcli.insight.canaries import EACH, REPEATS, TEMPLATE, make_key, plant, write_key
 from tfcli.options import OptionError, Options, option
@@ -135,6 +136,7 @@ def canaries(
     reporter = streams.Reporter(quiet=quiet)
     if key.exists():
         raise ConflictError(f"{key} already exists", hint="choose another --key FILE")
+    require_parent(key)
     text = read_whole_input(None, reporter, hint=CANARIES, format=reading.format)
     made = make_key(options.template, options.repeats, options.each, options.seed)
     planted = plant(text, made)
