@@ -177,7 +177,9 @@ def refuse(kind: NotText, name: Path) -> DataError:
     }
     quoted = {key: shlex.quote(str(place)) for key, place in places.items()}
     piped = name in {STANDARD_INPUT, Path("-")}
-    hint = kind.command.format("-" if piped else shlex.quote(str(name)), **quoted)
+    hint = kind.command.format("FILE" if piped else shlex.quote(str(name)), **quoted)
+    if piped:
+        hint += "   # FILE: what was piped, as a file"
     return DataError(f"{name} is {kind.name}, not text", hint=hint)
 
 
