@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,7 @@ from tfcli.cli import streams
 from tfcli.cli.denoising_view import DenoisingView
 from tfcli.cli.fill_output import EscapedFill, FillFormat, JsonFill, LateFill, PlainFill, Row
 from tfcli.cli.generation_progress import ReadingProgress
-from tfcli.errors import DataError, TfcliError
+from tfcli.errors import DataError, TfcliError, UsageError
 from tfcli.generation.filling import Filler, Filling, infill_tokens_of
 from tfcli.generation.gaps import parse_gaps
 from tfcli.generation.masked_filling import MaskedFiller, fills_at_once, require_numbers
@@ -100,16 +101,31 @@ class FillSession:
         self._at_once = partial(fills_at_once, self._run, self._tokenizer, show=options.show)
         if not reads_both_ways(self._run):
             infill_tokens_of(self._run, self._tokenizer)  # an error where it cannot fill at all
+        self._context_length = self._run.model_config.context_length
         self._notes = streams.DeferredNotes(reporter)
 
     def fill(self, text: GappedText, request: FillRequest, output: FillFormat) -> None:
         """Fills one text, as often as samples are wanted."""
         at_once = self._at_once(request, numbered=None not in text.tokens)
         if at_once:
-            require_numbers(text)
+            self._require_numbers(text)
         if self._options.show:
             output = LateFill(output)
         self._fill(iter([text]), request, output, rows=self._options.samples, at_once=at_once)
+
+    def _require_numbers(self, text: GappedText) -> None:
+        """See `require_numbers`; the gap between two files has none."""
+        before, after = (
+            "" if file is None else f"cat {shlex.quote(file)}; "
+            for file in (self._options.prefix, self._options.suffix)
+        )
+        if before or after:
+            raise UsageError(
+                "this run cannot fill a gap between --prefix and --suffix",
+                why="it was trained with --masked: a gap needs its number of tokens, as in [3]",
+                hint=f"({before}printf '[3]'; {after}) | tfcli fill".replace("; )", ")"),
+            )
+        require_numbers(text, self._context_length)
 
     def fill_lines(self, lines: ArrivingLines, request: FillRequest, output: FillFormat) -> None:
         """Fills the text of each line.
@@ -120,7 +136,8 @@ class FillSession:
         """
         at_once = self._at_once(request, numbered=False)
         texts = (
-            _parse_line(line, number, numbered=at_once) for number, line in enumerate(lines, 1)
+            _parse_line(line, number, self._context_length if at_once else None)
+            for number, line in enumerate(lines, 1)
         )
         feed = self._fill(
             texts, request, output, rows=self._options.batch_size, arriving=lines, at_once=at_once
@@ -205,12 +222,13 @@ def fill_format(options: FillOptions, *, json: bool) -> FillFormat:
     return PlainFill(only=options.middle_only, samples=options.samples)
 
 
-def _parse_line(line: bytes, number: int, *, numbered: bool) -> GappedText | TfcliError:
+def _parse_line(line: bytes, number: int, context_length: int | None) -> GappedText | TfcliError:
+    """The text of a line; with a context length, for a model that fills all gaps at once."""
     try:
         data = line.removeprefix(UTF8_BOM) if number == 1 else line
         text = parse_gaps(unescape(decode_line(data, number).removesuffix("\r")))
-        if numbered:
-            require_numbers(text)
+        if context_length is not None:
+            require_numbers(text, context_length)
         return text
     except TfcliError as error:
         return DataError(f"line {number}: {error.what}", why=error.why, hint=error.hint)
