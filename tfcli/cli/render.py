@@ -180,7 +180,10 @@ def show_table(
 
     columns: dict[str, list[str]] = {}
     for heading, *raw in zip(headings, *rows, strict=True):
-        cells = [heading, *map(make_visible, raw)]
+        cells = [
+            heading,
+            *(make_visible(cell).replace("\n", "⏎").replace("\t", " ") for cell in raw),
+        ]
         width = max(map(cell_len, cells))
         numbers = bool(columns) and all(cell[0].isdigit() for cell in cells[1:] if cell.strip("-"))
         columns[heading] = [

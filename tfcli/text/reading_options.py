@@ -7,10 +7,11 @@ import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, get_args
 
-from tfcli.options import Options, option
+from tfcli.options import OptionError, Options, option
 from tfcli.text.escapes import unescape
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
 Format = Literal["text", "json", "csv", "tsv", "parquet", "html", "epub", "docx", "odt"]
@@ -121,6 +122,30 @@ class ReadingOptions(Options):
         False, panel=DATA, help="Refuse rows without text, instead of skipping a few."
     )
     by_suffix: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        parts = [part.partition("=") for part in (self.field or "").split(",")]
+        named = [file for file, equals, _ in parts if equals]
+        for file, equals, name in parts:
+            if equals and not (file.strip() and name.strip()):
+                raise OptionError(
+                    "field", f"must be NAME or FILE=NAME, not {file + equals + name!r}"
+                )
+            if not equals and _FILE_FIELD.search(self.field or ""):
+                raise OptionError("field", f"must be FILE=NAME for each file, not {file!r}")
+            if named.count(file) > 1:
+                raise OptionError("field", f"names {file} twice")
+
+    def require_named(self, files: Iterable[Path]) -> None:
+        """Raises OptionError where `field` names a file that is not one of these."""
+        files = tuple(files)
+        for name, _ in _FILE_FIELD.findall(self.field or ""):
+            if not any(path.match(name) for path in files):
+                given = ", ".join(map(str, files[:3])) + ", ..." * (len(files) > 3)
+                raise OptionError(
+                    "field", f"names {name}, which is not among the files", why=f"they are {given}"
+                )
 
     def of_file(self, path: Path) -> ReadingOptions:
         """What holds for one of several files: `field` may name one for each, as `a.csv=review`.

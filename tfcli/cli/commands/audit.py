@@ -218,10 +218,12 @@ def groups(
     reporter = streams.Reporter(quiet=quiet)
     require_page(html)
     if len(names) < 2:
-        raise UsageError("audit groups takes a run and texts", hint=f"tfcli audit groups RUN "
-                         f"{shlex.quote(names[0])}")  # fmt: skip
+        given = shlex.quote(names[0])
+        rest = f"RUN {given}" if Path(names[0]).is_file() else f"{given} FILE"
+        raise UsageError("audit groups takes a run and texts", hint=f"tfcli audit groups {rest}")
     found, step_path = find_run(names[0])
     sources = find_sources(names[1:]).files
+    reading.require_named(sources)
     mention_known(found, sources, reporter)
     step, engine = open_best(
         found, step_path,
@@ -231,8 +233,9 @@ def groups(
     total = sum(source.stat().st_size for source in sources if source.is_file())
     with progress("Scoring", total=total or None, quiet=quiet) as done:
         losses = audit_groups(
-            engine, found.tokenizer(), read_pieces(sources, reading, by), rows=ROWS, progress=done
-        )
+            engine, found.tokenizer(), read_pieces(sources, reading, by, reporter.note), rows=ROWS,
+            progress=done,
+        )  # fmt: skip
     if not losses:
         raise DataError("these files hold no text")
     figures = [loss.to_json() for loss in losses]

@@ -167,7 +167,9 @@ def _pairs_of_file(
             reading = replace(
                 reading, prompt_field=trained.prompt_field, answer_field=trained.answer_field
             )
-    for path in find_sources([file]).files:
+    files = find_sources([file]).files
+    reading.require_named(files)
+    for path in files:
         facts = Reading()
         yield from pairs_of(read_chunks(path, reading, reading=facts))
         if facts.form is None:
