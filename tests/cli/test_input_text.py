@@ -91,6 +91,9 @@ def test_what_is_no_text_is_refused(trained: Shell) -> None:
 def test_commands_for_a_pipe_read_a_file_that_can_be_named(trained: Shell) -> None:
     zeros = trained("score", "--run", "tale", stdin=b"Ann" + bytes(300))
     assert "tr -d '\\000' < FILE | tfcli ..." in zeros.err
+    fields = ("--format", "csv", "--field", "a,b")
+    table = trained("score", "--run", "tale", *fields, stdin=b"a,b\nAnn,Bob saw\n")
+    assert "FILE > joined.jsonl" in " ".join(table.err.split())
     archive = trained("score", "--run", "tale", stdin=zip_file(**{"a.txt": b"Ann"}))
     assert "unzip FILE -d text-texts && tfcli train text-texts" in archive.err
 
