@@ -5,14 +5,15 @@ from __future__ import annotations
 import codecs
 import re
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
 from tfcli.options import OptionError, Options, option
+from tfcli.text.encoding import STANDARD_INPUT
 from tfcli.text.escapes import unescape
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from pathlib import Path
 
 Format = Literal["text", "json", "csv", "tsv", "parquet", "html", "epub", "docx", "odt"]
 # What is read, in the words of the help and of the pages in docs/.
@@ -139,7 +140,7 @@ class ReadingOptions(Options):
 
     def require_named(self, files: Iterable[Path]) -> None:
         """Raises OptionError where `field` names a file that is not one of these."""
-        files = tuple(files)
+        files = [STANDARD_INPUT if path == Path("-") else path for path in files]
         for name, _ in _FILE_FIELD.findall(self.field or ""):
             if not any(path.match(name) for path in files):
                 given = ", ".join(map(str, files[:3])) + ", ..." * (len(files) > 3)

@@ -218,12 +218,13 @@ def groups(
     reporter = streams.Reporter(quiet=quiet)
     require_page(html)
     if len(names) < 2:
-        given = shlex.quote(names[0])
-        rest = f"RUN {given}" if Path(names[0]).is_file() else f"{given} FILE"
+        named = shlex.quote(names[0])
+        rest = f"RUN {named}" if Path(names[0]).is_file() else f"{named} FILE"
         raise UsageError("audit groups takes a run and texts", hint=f"tfcli audit groups {rest}")
     found, step_path = find_run(names[0])
-    sources = find_sources(names[1:]).files
-    reading.require_named(sources)
+    given = find_sources(names[1:])
+    reading.require_named(given.met)
+    sources = given.files
     mention_known(found, sources, reporter)
     step, engine = open_best(
         found, step_path,
