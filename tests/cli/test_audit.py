@@ -136,6 +136,17 @@ def test_groups_are_a_table_with_what_it_does_not_mean(audited: Shell, rows: str
     assert KEPT.format("groups") in done.err
 
 
+def test_rows_without_text_are_told_and_names_stay_on_their_line(
+    audited: Shell, tmp_path: Path
+) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text('text,who\nAnn saw a ship.,"a\nb"\n,c\n" ",c\nBob saw the moon.,c\n')
+    done = audited("audit", "groups", "tale", str(path), "--by", "who")
+    assert done.code == 0, done.err
+    assert "skipped 2 of 4 rows without text" in " ".join(done.err.split())
+    assert {line.split()[0] for line in done.out.decode().splitlines()[3:5]} == {"a⏎b", "c"}
+
+
 def test_files_are_compared_and_a_known_one_is_named(
     audited: Shell, tmp_path: Path, rows: str
 ) -> None:
@@ -152,7 +163,8 @@ def test_files_are_compared_and_a_known_one_is_named(
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
-        (["tale"], 2, "takes a run and texts"),
+        (["tale"], 2, "tfcli audit groups tale FILE"),
+        (["book.txt"], 2, "tfcli audit groups RUN book.txt"),
         (["tale", "missing.txt"], 66, "missing.txt"),
         (["tale", "book.txt", "--by", "language"], 65, "leave out --by"),
         (["nobody", "book.txt"], 66, "nobody"),
@@ -195,6 +207,26 @@ def test_a_license_that_has_no_name_elsewhere_is_mentioned(audited: Shell) -> No
     assert "has no license 'cc-by-4'; did you mean cc-by-4.0?" in done.err
     assert "license: other\nlicense_name: " in done.out.decode()
     assert audited("runs", "card", "tale", "--license", "").code == 0
+
+
+def test_a_card_and_exports_go_without_damaged_words(audited: Shell, tmp_path: Path) -> None:
+    about = audited.folder / "checkpoints/tale/about.json"
+    for content in ("{", '{"license": 3}'):
+        about.write_text(content)
+        done = audited("runs", "card", "tale")
+        assert done.code == 0, done.err
+        assert done.out.startswith(b"---")
+        assert "tfcli runs card checkpoints/tale --license" in done.err
+        out = str(tmp_path / str(len(content)))
+        exported = audited("export", "tale", out, "--to", "huggingface")
+        assert (exported.code, "about.json" in exported.err) == (0, True)
+        verified = audited("runs", "verify", "tale")
+        assert (verified.code, "about.json" in verified.err) == (65, True)
+        assert "runs card checkpoints/tale" in verified.err
+    written = audited("runs", "card", "tale", "--author", "Ann Lee")
+    assert (written.code, "written anew" in written.err) == (0, True)
+    assert audited("runs", "verify", "tale").code == 0
+    assert audited("runs", "card", "tale", "--author", "").code == 0
 
 
 def test_wrong_words_for_a_card(audited: Shell) -> None:

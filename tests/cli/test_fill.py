@@ -126,6 +126,8 @@ def test_what_is_longer_than_the_context_is_cut_and_said(gaps: Shell) -> None:
         (("a [] b", "--lines"), 2, "--lines cannot be combined with TEXT"),
         (("--lines", "--suffix", "book.txt"), 2, "cannot be combined with --lines"),
         (("--prefix", "missing.txt"), 66, "missing.txt"),
+        (("--prefix", "checkpoints"), 74, "checkpoints is a folder, not a file"),
+        (("--prefix", "-", "--suffix", "-"), 2, "cannot both be standard input"),
         (("a [] b", "--run", "nowhere"), 66, "run 'nowhere' not found"),
     ],
 )

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import Shell
+from tests.conftest import BOOK, Shell
+from tests.text.cases import zip_file
 from tests.text.documents_of_offices import odt_of, word_of
 from tfcli.text.reading_options import READABLE
 
@@ -80,7 +81,28 @@ def test_what_is_no_text_is_refused(trained: Shell) -> None:
     done = trained("trace", "tale", stdin=b"%PDF-1.7\n")
     assert done.code == 65
     assert "standard input is a PDF, not text" in done.err
-    assert "pdftotext - text.txt" in done.err
+    assert "pdftotext FILE text.txt" in done.err
+    done = trained("generate", "--run", "tale", stdin=b"%PDF-1.7\n\xe2\xe3\xcf\xd3\n")
+    assert (done.code, done.out) == (65, b"")
+    assert "standard input is a PDF, not text" in done.err
+    assert "pdftotext FILE text.txt" in done.err
+
+
+def test_commands_for_a_pipe_read_a_file_that_can_be_named(trained: Shell) -> None:
+    zeros = trained("score", "--run", "tale", stdin=b"Ann" + bytes(300))
+    assert "tr -d '\\000' < FILE | tfcli ..." in zeros.err
+    fields = ("--format", "csv", "--field", "a,b")
+    table = trained("score", "--run", "tale", *fields, stdin=b"a,b\nAnn,Bob saw\n")
+    assert "FILE > joined.jsonl" in " ".join(table.err.split())
+    archive = trained("score", "--run", "tale", stdin=zip_file(**{"a.txt": b"Ann"}))
+    assert "unzip FILE -d text-texts && tfcli train text-texts" in archive.err
+
+
+def test_a_page_from_a_pipe_is_called_standard_input(shell: Shell) -> None:
+    page = f"<!DOCTYPE html><p>{BOOK}</p>".encode()
+    done = shell("tokenizer", "train", "-", "--name", "t", "--vocab-size", "300", stdin=page)
+    assert done.code == 0, done.err
+    assert "standard input is HTML" in done.err
 
 
 def test_pages_name_the_same_formats() -> None:

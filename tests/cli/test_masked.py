@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -100,6 +102,45 @@ def test_a_gap_without_a_number_is_told_what_to_write(both: Shell) -> None:
     assert done.code == 2
     assert "needs its number of tokens, such as [3] instead of []" in done.err
     assert 'tfcli fill "Once [3] a time"' in done.err
+
+
+def test_a_gap_longer_than_the_context_is_refused_before_any_output(both: Shell) -> None:
+    done = both("fill", "Ann [32] noon.")
+    assert (done.code, done.out) == (2, b"")
+    assert "at most 31 tokens, not 32" in done.err
+    assert both("fill", "Ann [31] noon.", "--steps", "1").code == 0
+    lines = both(
+        "fill", "--lines", "--greedy", stdin=b"Ann [999] noon.\nBob [99999999999].\nA [1]."
+    )
+    assert lines.code == 65
+    assert "line 1: a gap of this run has at most 31 tokens" in lines.err
+    assert "line 2: a gap has at most 1,000,000 tokens" in lines.err
+    assert lines.out.decode().splitlines()[2].startswith("A ")
+
+
+def test_between_two_files_a_gap_is_given_its_number_in_a_pipe(both: Shell, tmp_path: Path) -> None:
+    before, after = tmp_path / "a b.txt", tmp_path / "after.txt"
+    before.write_text("Ann saw ")
+    after.write_text(" at noon.")
+    done = both("fill", "--prefix", str(before), "--suffix", str(after))
+    assert (done.code, done.out) == (2, b"")
+    hint = f"(cat '{before}'; printf '[3]'; cat {after}) | tfcli fill"
+    assert hint in " ".join(done.err.split())
+    piped = subprocess.run(
+        ["sh", "-c", hint.partition(" | ")[0]], stdout=subprocess.PIPE, check=True
+    )
+    assert piped.stdout == b"Ann saw [3] at noon."
+
+
+def test_an_imported_run_is_not_said_to_be_trained_otherwise(both: Shell, tmp_path: Path) -> None:
+    elsewhere, run = RealShell(tmp_path), str(both.folder / "checkpoints/both")
+    assert elsewhere("export", run, "out", "--to", "huggingface").code == 0
+    assert elsewhere("import", "out", "--run", "again").code == 0
+    (tmp_path / "book.txt").write_text(BOOK)
+    for command in (["fill", "Ann [2] noon."], ["score", "--bound", "book.txt"]):
+        done = elsewhere(*command, "--run", "again")
+        assert done.code == 2
+        assert "imports do not keep whether it was trained" in " ".join(done.err.split())
 
 
 @pytest.mark.parametrize(

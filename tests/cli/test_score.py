@@ -335,6 +335,16 @@ CASES = {
     "alternatives": (("--top-logprobs", "3"), b"a", 2, "--top-logprobs requires --by token"),
     "folder of rows": (("--jsonl", "checkpoints/tale"), b"", 2, "reads one file"),
     "no such file of rows": (("--jsonl", "nowhere.jsonl"), b"", 66, "nowhere.jsonl"),
+    "samples of no bound": (("--bound-samples", "4"), b"a", 2, "--bound-samples requires --bound"),
+    "field of another file": (
+        ("book.txt", "--field", "rows.csv=a"),
+        b"",
+        2,
+        "--field names rows.csv, which is not among",
+    ),
+    "field twice": (("--field", "a.csv=a,a.csv=b"), b"a", 2, "--field names a.csv twice"),
+    "no field": (("--field", "a.csv="), b"a", 2, "must be NAME or FILE=NAME, not 'a.csv='"),
+    "no file of a field": (("--field", "=a"), b"a", 2, "must be NAME or FILE=NAME, not '=a'"),
     "stride": (("--stride", "1000"), b"a", 2, "--stride must be at most 32"),
 }
 

@@ -21,6 +21,7 @@ from tfcli.generation.gaps import GAP, GappedText, parse_gaps
         (r"x = \[][]", ("x = []", ""), (None,)),
         (r"x = \[12] + [12]", ("x = [12] + ", ""), (12,)),
         (r"C:\\[] \n \\\[] \[a]", ("C:\\", r" \n \[] \[a]"), (None,)),
+        ("a [0000000000002] b", ("a ", " b"), (2,)),
         ("línea\n[3]\n", ("línea\n", "\n"), (3,)),
     ],
 )
@@ -35,6 +36,9 @@ def test_gaps_are_found(text: str, parts: tuple[str, ...], tokens: tuple[int | N
         (r"only \[]", "no gap"),
         ("a [0] b", "at least one token"),
         ("a [][2] b", "adjacent gaps"),
+        ("a [99999999999] b", "at most 1,000,000 tokens, not 99999999999"),
+        (f"a [{'9' * 5000}] b", "at most 1,000,000 tokens, not 99999999999999999999…"),
+        ("\\" * 300_000, "no gap"),  # each backslash is looked at once
     ],
 )
 def test_what_cannot_be_filled_is_refused(text: str, words: str) -> None:

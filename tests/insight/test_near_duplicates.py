@@ -121,3 +121,7 @@ def test_a_text_too_long_to_compare_is_refused(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(near_duplicates, "MAX_NEAR_TEXT", 100)
     with pytest.raises(DataError, match="100 bytes"):
         run(make_lines(0), 0.8)
+    removed = RemovedNearDuplicates()
+    pieces = without_near_duplicates([b"Ann.\n"] * 30, "line", 1, 0.8, removed)
+    with pytest.raises(DataError):
+        next(iter(pieces))  # before anything is written

@@ -10,6 +10,7 @@ import pytest
 
 from tfcli.errors import DataError, NotFoundError
 from tfcli.generation.request import read_schema
+from tfcli.options import OptionError
 from tfcli.text.byte_streams import STDIN
 from tfcli.text.corpus import open_sources
 from tfcli.text.readers import read_chunks
@@ -63,6 +64,18 @@ def test_each_of_several_files_may_have_its_own_field(tmp_path: Path) -> None:
     corpus = open_sources(find_sources([str(tmp_path)]), options, cache=tmp_path / ".cache")
     text = b"".join(chunk.data for chunk, _ in corpus.parts[0].split())
     assert text == b"One day.Two days.Three days."
+
+
+def test_a_copy_that_is_left_out_may_be_named(tmp_path: Path) -> None:
+    for name in ("a.csv", "b.csv"):
+        (tmp_path / name).write_text("id,review\n1,One day.\n")
+    sources = find_sources([str(tmp_path)])
+    assert len(sources.files) == 1
+    ReadingOptions(field="a.csv=review,b.csv=review").require_named(sources.met)
+    with pytest.raises(OptionError, match=r"names c\.csv, which is not among the files"):
+        ReadingOptions(field="a.csv=review,c.csv=x").require_named(sources.met)
+    with pytest.raises(OptionError, match="must be FILE=NAME for each file, not 'b'"):
+        ReadingOptions(field="a.csv=review,b")
 
 
 def test_labels_beside_a_text_are_named(tmp_path: Path) -> None:

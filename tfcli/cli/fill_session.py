@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ from tfcli.cli.command import flag
 from tfcli.cli.denoising_view import DenoisingView
 from tfcli.cli.fill_output import EscapedFill, FillFormat, FillRow, JsonFill, LateFill, PlainFill
 from tfcli.cli.generation_progress import ReadingProgress
-from tfcli.errors import DataError, TfcliError
+from tfcli.errors import DataError, TfcliError, UsageError
 from tfcli.generation.choosing_filler import ChoosingFiller
 from tfcli.generation.filling import Filler, FillJob, infill_tokens_of
 from tfcli.generation.gaps import parse_gaps
@@ -110,10 +111,26 @@ class FillSession:
 
     def fill(self, text: GappedText, request: FillRequest, output: FillFormat) -> None:
         """Fills one text, as often as samples are wanted."""
+        self._require_number()
         self._check(text, request)
         if self._options.show:
             output = LateFill(output)
         self._fill(iter([text]), request, output, rows=self._options.samples)
+
+    def _require_number(self) -> None:
+        """Refuses a gap between two files, which has no number, where the run needs it."""
+        if self._infills:
+            return
+        before, after = (
+            "" if file is None else f"cat {shlex.quote(file)}; "
+            for file in (self._options.prefix, self._options.suffix)
+        )
+        if before or after:
+            raise UsageError(
+                "this run cannot fill a gap between --prefix and --suffix",
+                why="it was trained with --masked: a gap needs its number of tokens, as in [3]",
+                hint=f"({before}printf '[3]'; {after}) | tfcli fill".replace("; )", ")"),
+            )
 
     def fill_lines(self, lines: ArrivingLines, request: FillRequest, output: FillFormat) -> None:
         """Fills the text of each line.

@@ -111,8 +111,8 @@ def _text_of(data: bytes, note: Callable[[str], None]) -> str:
     try:
         return data.decode().removeprefix("\ufeff")
     except UnicodeDecodeError as error:
-        from tfcli.text.encoding import conversion, invalid_at
-        from tfcli.text.formats import ZIPPED
+        from tfcli.text.encoding import STANDARD_INPUT, conversion, invalid_at
+        from tfcli.text.formats import ZIPPED, not_text, refuse
 
         if data.startswith(ZIPPED):  # a document of Word, a book
             from tfcli.text.byte_streams import STDIN
@@ -125,6 +125,8 @@ def _text_of(data: bytes, note: Callable[[str], None]) -> str:
             for each in reading.notes(STDIN, DEFAULT):
                 note(f"Note: {each}.")
             return said.decode()
+        if kind := not_text(data, "", None):
+            raise refuse(kind, STANDARD_INPUT) from None
         raise DataError(
             "standard input is not valid UTF-8",
             why=invalid_at(error),

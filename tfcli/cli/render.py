@@ -180,7 +180,7 @@ def show_table(
 
     columns: dict[str, list[str]] = {}
     for heading, *raw in zip(headings, *rows, strict=True):
-        cells = [heading, *map(make_visible, raw)]
+        cells = [heading, *map(_one_line, raw)]
         width = max(map(cell_len, cells))
         numbers = bool(columns) and all(cell[0].isdigit() for cell in cells[1:] if cell.strip("-"))
         columns[heading] = [
@@ -202,8 +202,13 @@ def show_sections(sections: Mapping[str, Mapping[str, str]]) -> None:
         if lines:
             _begin_section(table, title)
         for name, said in lines.items():
-            table.add_row(*map(_text, (f"  {name}", said)))
+            table.add_row(*map(_text, (f"  {_one_line(name)}", said)))
     _write_table(table)
+
+
+def _one_line(name: str) -> str:
+    """Somebody's name for something, which may have any character, on one line."""
+    return make_visible(name).replace("\n", "⏎").replace("\t", " ")
 
 
 def show_comparison(

@@ -156,6 +156,7 @@ class ScoreInput:
                 head = read_head("the text")
             opened = cast("IO[bytes]", WholeStdin(head))
         sources = self._sources()
+        self.reading.require_named(sources.met)
         report_left_out(sources, (), self.reporter)
         size = 0
         for path in sources.files:

@@ -30,9 +30,10 @@ class ScoreOptions(Options):
         help="Estimate an upper bound on the loss (negative ELBO); needs a run trained with "
         "--masked.",
     )  # fmt: skip
-    bound_samples: int = option(
-        128, min=2, max=1_000_000, help="With --bound, samples per window; an even number."
-    )
+    bound_samples: int | None = option(
+        None, min=2, max=1_000_000, shown_default="128",
+        help="With --bound, samples per window; an even number.",
+    )  # fmt: skip
     stride: int | None = option(
         None, min=1, shown_default="half the context length",
         help="Stride of the sliding window in tokens, for text longer than the context.",

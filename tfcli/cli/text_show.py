@@ -45,6 +45,7 @@ def show_texts(
     if "-" in arguments:
         piped_text.mention_waiting("the text")
     sources = find_sources(arguments)
+    options.require_named(sources.met)
     report_left_out(sources, (), reporter)
     shown = _Objects() if json else _Plain()
     for path in sources.files:

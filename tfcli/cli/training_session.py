@@ -139,6 +139,7 @@ class TrainingSession:
         apart = find_sources(val, exclude) if val else None
         if apart:
             sources = without_held_out(sources, apart)
+        reading.require_named([*sources.met, *(apart.met if apart else ())])
         report_left_out(sources, exclude, self.reporter)
         path = run_path(name, files[0])
         require_new(path)

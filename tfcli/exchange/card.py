@@ -14,7 +14,7 @@ from tfcli import __version__
 from tfcli.errors import UsageError
 from tfcli.exchange.architectures import architecture_of
 from tfcli.model.cost import count_parameters, training_flops_per_token
-from tfcli.runs.about import About, read_about
+from tfcli.runs.about import About, known_about
 from tfcli.runs.audits import read_audits
 from tfcli.runs.metrics import read_metrics
 from tfcli.runs.source_names import source_name
@@ -41,13 +41,14 @@ def make_card(
     """The card of a step of a run.
 
     Args:
-        on_damaged: is told which audit of the run cannot be read.
+        on_damaged: is told what was said of the run, or which of its audits, cannot be read; the
+            card goes without it.
 
     Raises:
-        DamagedError: what was said of the run, or its tokenizer, cannot be read.
+        DamagedError: its tokenizer cannot be read.
 
     """
-    about = read_about(run.path)
+    about = known_about(run.path, on_damaged)
     audits = {
         record.kind: {
             "date": record.date, "step": record.step, "is_current": record.is_of(step),

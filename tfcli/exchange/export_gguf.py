@@ -21,21 +21,24 @@ from tfcli.files import external_writer, require_absent, require_space, write_fi
 from tfcli.generation.request import Sampling
 from tfcli.model.cost import count_parameters
 from tfcli.model.safetensors_file import is_bfloat16, to_bfloat16, to_float32
-from tfcli.runs.about import read_about
+from tfcli.runs.about import known_about
 from tfcli.runs.infill_tokens import find_run_infill_tokens
 from tfcli.runs.kept_files import CHAT_TEMPLATE, read_kept_files
 from tfcli.runs.source_names import source_name
 from tfcli.runs.weights import open_weights
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     import numpy as np
 
+    from tfcli.errors import TfcliError
     from tfcli.exchange.formats import NumberType
     from tfcli.exchange.stored_tensors import StoredTensor
     from tfcli.model.config import ModelConfig
     from tfcli.model.safetensors_file import SafetensorsFile
+    from tfcli.runs.about import About
     from tfcli.runs.run import Run
     from tfcli.runs.valid_steps import ValidStep
     from tfcli.text.tokenizer import Tokenizer
@@ -48,11 +51,19 @@ MAX_F16 = 65504.0
 BLOCK = 32  # numbers that share a scale in q8_0
 
 
-def export_to_gguf(run: Run, step: ValidStep, path: Path, type: NumberType | None = None) -> None:
+def export_to_gguf(
+    run: Run,
+    step: ValidStep,
+    path: Path,
+    type: NumberType | None = None,
+    *,
+    on_damaged: Callable[[TfcliError], None] = lambda _: None,
+) -> None:
     """Writes the file at `path`.
 
     Args:
         type: the number format of the matrices; None: as the run has them.
+        on_damaged: is told if what was said of the run cannot be read; the file goes without it.
 
     Raises:
         ConflictError: `path` exists.
@@ -74,7 +85,7 @@ def export_to_gguf(run: Run, step: ValidStep, path: Path, type: NumberType | Non
     with external_writer(path) as temporary:
         writer = gguf.GGUFWriter(temporary, architecture.gguf)
         writer.add_name(run.name)
-        _add_card(writer, run)
+        _add_card(writer, run, known_about(run.path, on_damaged))
         _describe(writer, config)
         writer.add_file_type(FILE_TYPES[type or own_type(step)])
         add_tokenizer(writer, tokenizer, config.vocab_size, find_run_infill_tokens(run, tokenizer))
@@ -116,10 +127,17 @@ def _write_tensors(
         writer.write_tensor_data(_encode(tensor.to_stored(weights.map), type))
 
 
-def export_to_ollama(run: Run, step: ValidStep, path: Path, type: NumberType | None = None) -> None:
+def export_to_ollama(
+    run: Run,
+    step: ValidStep,
+    path: Path,
+    type: NumberType | None = None,
+    *,
+    on_damaged: Callable[[TfcliError], None] = lambda _: None,
+) -> None:
     """Writes a folder with `model.gguf` and, last, the Modelfile for `ollama create`."""
     require_absent(path)
-    export_to_gguf(run, step, path / "model.gguf", type)
+    export_to_gguf(run, step, path / "model.gguf", type, on_damaged=on_damaged)
     lines = ["FROM ./model.gguf"]
     if CHAT_TEMPLATE not in read_kept_files(run.path):  # else ollama takes the one in the file
         lines.append('TEMPLATE "{{ .Prompt }}"')
@@ -155,9 +173,8 @@ def _require_known_shape(config: ModelConfig) -> None:
 # --- metadata -----------------------------------------------------------------------------------
 
 
-def _add_card(writer: Any, run: Run) -> None:
+def _add_card(writer: Any, run: Run, about: About) -> None:
     """What the card of the run says, as far as GGUF has keys for it (`general.*`)."""
-    about = read_about(run.path)
     if about.author:
         writer.add_author(about.author)
     if about.license:

@@ -37,11 +37,12 @@ from tfcli.text.byte_level_tokenizer import ByteLevelTokenizer, named_bos
 from tfcli.text.byte_level_vocabulary import without_our_key
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     import numpy as np
 
+    from tfcli.errors import TfcliError
     from tfcli.model.config import ModelConfig
     from tfcli.model.safetensors_file import SafetensorsFile
     from tfcli.runs.run import Run
@@ -56,12 +57,18 @@ MAX_SHARD_BYTES = 5_000_000_000
 
 
 def export_to_huggingface(
-    run: Run, step: ValidStep, path: Path, type: HalfOrSingle | None = None
+    run: Run,
+    step: ValidStep,
+    path: Path,
+    type: HalfOrSingle | None = None,
+    *,
+    on_damaged: Callable[[TfcliError], None] = lambda _: None,
 ) -> None:
     """Writes the folder at `path`.
 
     Args:
         type: the number format of the weights; None: as the run has them.
+        on_damaged: see `make_card`.
 
     Raises:
         UsageError: the family exists nowhere else.
@@ -88,7 +95,9 @@ def export_to_huggingface(
         for name, content in tokenizer_files.items():
             folder.write(name, content)
         folder.write("generation_config.json", to_json(_generation_config(config, tokenizer)))
-        card = model_card(run, step, path.resolve().name, dtype=described["dtype"])
+        card = model_card(
+            run, step, path.resolve().name, dtype=described["dtype"], on_damaged=on_damaged
+        )
         folder.write("README.md", card.encode())
         folder.write("config.json", to_json(described))
 

@@ -16,6 +16,9 @@ from tfcli.exchange.scanners import gguf_name
 from tfcli.text.byte_level_tokenizer import ByteLevelTokenizer
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tfcli.errors import TfcliError
     from tfcli.exchange.card import Facts
     from tfcli.model.config import ModelConfig
     from tfcli.runs.run import Run
@@ -34,15 +37,23 @@ LICENSES = {
 }  # fmt: skip
 
 
-def model_card(run: Run, step: ValidStep, folder: str, *, dtype: str) -> str:
+def model_card(
+    run: Run,
+    step: ValidStep,
+    folder: str,
+    *,
+    dtype: str,
+    on_damaged: Callable[[TfcliError], None] = lambda _: None,
+) -> str:
     """The README.md of an export.
 
     Args:
         folder: name of the folder that holds the card.
         dtype: number format of the weights.
+        on_damaged: see `make_card`.
 
     """
-    card = make_card(run, step)
+    card = make_card(run, step, on_damaged=on_damaged)
     usage = "## Usage\n\n" + _use(run.model_config, run.tokenizer(), folder)
     return f"{to_markdown(card, dtype=dtype)}\n{usage}\n"
 

@@ -121,7 +121,9 @@ def infill_tokens_of(run: Run, tokenizer: Tokenizer) -> InfillTokens:
     if found is None:
         raise UsageError(
             f"the run {run.name} cannot fill gaps",
-            why="it was trained from left to right only, without --infill or --masked",
+            why="it was imported, and imports do not keep whether it was trained to"
+            if run.metadata.get("imported")
+            else "it was trained from left to right only, without --infill or --masked",
             hint="tfcli train FILE --infill 0.5, or --masked 0.5 for gaps of N tokens",
         )
     return found

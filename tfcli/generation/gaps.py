@@ -11,7 +11,9 @@ from dataclasses import dataclass
 
 from tfcli.errors import UsageError
 
-GAP = re.compile(r"(\\*)\[([0-9]*)\]")
+# the lookbehind keeps a run of backslashes from being tried from each of them
+GAP = re.compile(r"(?<!\\)(\\*)\[([0-9]*)\]")
+MOST_TOKENS = 1_000_000  # of a gap; a model's context is far less
 EXAMPLE = 'tfcli fill "Once [] a time"'
 
 
@@ -33,7 +35,7 @@ def parse_gaps(text: str) -> GappedText:
     """Finds the gaps of a text.
 
     Raises:
-        UsageError: there is none, two have nothing in between, or one is of 0 tokens.
+        UsageError: there is none, two have nothing in between, or one is of 0 or too many tokens.
 
     """
     parts, place = [""], 0
@@ -44,7 +46,7 @@ def parse_gaps(text: str) -> GappedText:
         if len(found[1]) % 2:
             parts[-1] += f"[{found[2]}]"
         else:
-            tokens.append(int(found[2]) if found[2] else None)
+            tokens.append(_number(found[2]) if found[2] else None)
             parts.append("")
     parts[-1] += text[place:]
     if not tokens:
@@ -54,3 +56,15 @@ def parse_gaps(text: str) -> GappedText:
     if "" in parts[1:-1]:
         raise UsageError("adjacent gaps", hint="merge them into one")
     return GappedText(tuple(parts), tuple(tokens))
+
+
+def _number(digits: str) -> int:
+    """How many tokens a gap has; Python itself refuses numbers of thousands of digits."""
+    digits = digits.lstrip("0") or "0"
+    if len(digits) > len(str(MOST_TOKENS)) or int(digits) > MOST_TOKENS:
+        shown = digits if len(digits) <= 20 else f"{digits[:20]}…"
+        raise UsageError(
+            f"a gap has at most {MOST_TOKENS:,} tokens, not {shown}",
+            why=rf"[{shown}] as text is written \[{shown}]",
+        )
+    return int(digits)

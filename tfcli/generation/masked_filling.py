@@ -36,14 +36,25 @@ if TYPE_CHECKING:
     Show = Callable[[list[tuple[str | None, int | None]]], None]
 
 
-def require_numbers(text: GappedText) -> None:
-    """Raises UsageError for a gap without a number: all its tokens are there from the start."""
+def require_numbers(text: GappedText, context_length: int) -> None:
+    """Raises UsageError for a gap without a number: all its tokens are there from the start.
+
+    Or for one that the model cannot see as a whole, with the token that begins every row.
+    """
     if None in text.tokens:
         raise UsageError(
             "a gap of this run needs its number of tokens, such as [3] instead of []",
             why="the run was trained with --masked: it fills gaps [N] of N tokens",
             hint='tfcli fill "Once [3] a time"   # gaps [] need a run trained with --infill',
         )
+    most = context_length - 1
+    for count in text.tokens:
+        if count is not None and count > most:
+            raise UsageError(
+                f"a gap of this run has at most {most:,} tokens, not {count:,}",
+                why=f"the model's context is of {context_length:,} tokens",
+                hint=f"[{most}] or less, or several gaps with text between them",
+            )
 
 
 def fills_at_once(
@@ -63,10 +74,9 @@ def fills_at_once(
         require_both_ways(run)
     if not reads_both_ways(run):
         return False
-    if None not in text.tokens:
+    if None not in text.tokens or find_run_infill_tokens(run, tokenizer) is None:
+        require_numbers(text, run.model_config.context_length)
         return True
-    if find_run_infill_tokens(run, tokenizer) is None:
-        require_numbers(text)
     if asked:
         raise OptionError(asked, "needs a number in every gap, such as [3] instead of []")
     return False
@@ -93,6 +103,7 @@ class DenoisingFiller:
     ) -> None:
         self._denoiser = Denoiser(model, tokenizer)
         self._tokenizer, self._mask, self._show = tokenizer, model.mask, show
+        self._context_length = model.length + 1
 
     @staticmethod
     def check(request: FillRequest) -> None:
@@ -113,7 +124,7 @@ class DenoisingFiller:
         """Fills every gap of every text; those of one text come together.
 
         Raises:
-            UsageError: a gap has no number.
+            UsageError: a gap has no number, or is longer than the context.
 
         """
         while (job := jobs.take(wait=True)) is not None:
@@ -136,7 +147,7 @@ class DenoisingFiller:
                 yield MiddleEvent(job, job.gaps[-1].text, ended=True)
 
     def _canvas(self, text: GappedText) -> Canvas:
-        require_numbers(text)
+        require_numbers(text, self._context_length)
         ids: list[int] = []
         gaps: list[range] = []
         spaces: set[int] = set()

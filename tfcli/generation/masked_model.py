@@ -82,7 +82,9 @@ def require_both_ways(run: Run) -> None:
     if not reads_both_ways(run):
         raise UsageError(
             f"the run {run.name} reads from left to right only",
-            why="it was trained without --masked",
+            why="it was imported, and imports do not keep whether it was trained with --masked"
+            if run.metadata.get("imported")
+            else "it was trained without --masked",
             hint="tfcli train FILE --masked 0.5",
         )
 

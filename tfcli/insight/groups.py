@@ -123,12 +123,16 @@ class GroupLoss:
 
 
 def read_pieces(
-    sources: Sequence[Path], options: ReadingOptions, by: str | None = None
+    sources: Sequence[Path],
+    options: ReadingOptions,
+    by: str | None = None,
+    note: Callable[[str], None] = lambda _: None,
 ) -> Iterator[DocumentPiece]:
     """The documents of some files, long ones in pieces, each with its group.
 
     Args:
         by: the field of rows that tells the group, with dots where it is nested; None: the file.
+        note: is told which rows of a file were skipped.
 
     Raises:
         DataError: a file cannot be read as text, or none of its rows has the field.
@@ -152,6 +156,8 @@ def read_pieces(
             if chunk.last:
                 yield DocumentPiece(group, rest.decode(errors="replace"))
                 rest = b""
+        for each in reading.skipped(source):
+            note(f"Note: {each}.")
         if by is not None and not found:
             raise DataError(
                 f"no row of {source} has the field {by!r}",

@@ -88,13 +88,8 @@ def without_near_duplicates(
     index = NearIndex(threshold)
     lines: list[int] = []  # on which each unit of the index begins
     line = 1
-    for piece, ending in units(blocks, unit):
+    for piece, ending in units(_within_limit(blocks), unit):
         removed.total_bytes += len(piece) + len(ending)
-        if removed.total_bytes > MAX_NEAR_TEXT:
-            raise DataError(
-                f"the text has more than {MAX_NEAR_TEXT:,} bytes, the most for near-duplicates",
-                hint="split it, or leave out --near: equal ones are found in a text of any length",
-            )
         at = line + piece[: len(piece) - len(piece.lstrip())].count(b"\n")
         line += piece.count(b"\n") + ending.count(b"\n")
         bare = piece.strip()
@@ -111,6 +106,20 @@ def without_near_duplicates(
                 continue
             lines.append(at)
         yield piece + ending
+
+
+def _within_limit(blocks: Iterable[bytes]) -> list[bytes]:
+    """All of a text, before any of it is compared: half a text written would be worse than none."""
+    found, size = [], 0
+    for block in blocks:
+        found.append(block)
+        size += len(block)
+        if size > MAX_NEAR_TEXT:
+            raise DataError(
+                f"the text has more than {MAX_NEAR_TEXT:,} bytes, in which near repeats are found",
+                hint="split it, or leave out --near: equal ones are found in a text of any length",
+            )
+    return found
 
 
 class NearIndex:

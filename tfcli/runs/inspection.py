@@ -18,6 +18,7 @@ from tfcli.files import (
     verify_file,
     write_file,
 )
+from tfcli.runs.about import ABOUT, anew, read_about
 from tfcli.runs.memory import INDEX, has_memory, verify_memory
 from tfcli.runs.run import RUN_JSON, open_run
 from tfcli.runs.step import OPTIMIZER, list_steps
@@ -38,7 +39,8 @@ class Inspection:
     """What was found in a run's folder; every byte that would be used was read.
 
     Attributes:
-        faults: by the path of what is damaged: `run.json`, the tokenizer, a step, the memory.
+        faults: by the path of what is damaged: `run.json`, the tokenizer, a step, the memory,
+            `about.json`.
         steps: all, the oldest first.
         only_weights: the damaged steps of which only the optimizer state is damaged: their weights
             can be generated with, and a new run can start from them.
@@ -84,7 +86,7 @@ class Inspection:
     @property
     def usable(self) -> bool:
         """Whether the run can be opened and has a step to generate with."""
-        beside = {*self.steps, self.path / INDEX}
+        beside = {*self.steps, self.path / INDEX, self.path / ABOUT}
         return bool(self.valid or self.only_weights) and not self.faults.keys() - beside
 
     @property
@@ -101,6 +103,8 @@ class Inspection:
             return f"tfcli runs memory {name}   # makes the memory again"
         if self.steps and all(isinstance(self.faults.get(s), DamagedError) for s in self.steps):
             return f"rm -r {shlex.quote(str(self.path))}   # then train again, or restore a backup"
+        if isinstance(self.faults.get(self.path / ABOUT), DamagedError):
+            return anew(self.path)
         return None
 
 
@@ -122,6 +126,10 @@ def inspect(path: Path) -> Inspection:
             verify_memory(open_run(path))
         except TfcliError as error:
             faults[path / INDEX] = error
+    try:
+        read_about(path)
+    except TfcliError as error:
+        faults[path / ABOUT] = error
     steps = tuple(list_steps(path))
     states: dict[Path, StepState] = {}
     for step in steps:

@@ -253,6 +253,11 @@ def _into(name: Path) -> str:
     return f"-- {shlex.quote(str(name))} > {shlex.quote(str(beside(name, '.txt')))}"
 
 
+def in_a_shell(name: Path) -> str:
+    """A file as a command names it; what came through stdin has to be in a file for that."""
+    return "FILE" if name in {STANDARD_INPUT, Path("-")} else shlex.quote(str(name))
+
+
 def beside(name: Path, suffix: str) -> Path:
     """A file beside another one that a command may write: with its stem, and never itself."""
     if name in {STANDARD_INPUT, Path("-")} or name.is_relative_to("/dev"):

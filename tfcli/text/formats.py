@@ -22,7 +22,7 @@ from typing import IO, Literal, cast
 
 from tfcli.errors import DataError
 from tfcli.text.chunks import character_boundary
-from tfcli.text.encoding import STANDARD_INPUT, beside
+from tfcli.text.encoding import STANDARD_INPUT, beside, in_a_shell
 from tfcli.text.epub import CONTAINER
 from tfcli.text.html import is_html
 from tfcli.text.office import OPEN_DOCUMENT, WORD
@@ -176,8 +176,9 @@ def refuse(kind: NotText, name: Path) -> DataError:
         "folder": name.parent,
     }
     quoted = {key: shlex.quote(str(place)) for key, place in places.items()}
-    piped = name in {STANDARD_INPUT, Path("-")}
-    hint = kind.command.format("-" if piped else shlex.quote(str(name)), **quoted)
+    hint = kind.command.format(in_a_shell(name), **quoted)
+    if name in {STANDARD_INPUT, Path("-")}:
+        hint += "   # FILE: what was piped, as a file"
     return DataError(f"{name} is {kind.name}, not text", hint=hint)
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING
 
+from tfcli.text.encoding import in_a_shell
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -58,7 +60,7 @@ class LineEnds:
         )
 
     def _command(self) -> str:
-        names = [shlex.quote(str(name)) for name in self._windows]
+        names = [in_a_shell(name) for name in self._windows]
         if len(names) > LISTED:  # files with LF are left as they are
             folders = {(name.parent, name.suffix) for name in self._windows}
             names = sorted(f"{shlex.quote(str(folder))}/*{end}" for folder, end in folders)

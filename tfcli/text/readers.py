@@ -12,7 +12,7 @@ import shlex
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from tfcli.errors import DataError
+from tfcli.errors import DataError, InputOutputError
 from tfcli.files import translate_os_error
 from tfcli.text.byte_streams import COMPRESSED, STDIN, buffered, open_source, seekable
 from tfcli.text.chunks import read_blocks
@@ -180,6 +180,8 @@ def _opened(
         raise DataError(
             f"{name} is not a complete {reading.compression} file", why=str(error)
         ) from None
+    except IsADirectoryError:
+        raise InputOutputError(f"{name} is a folder, not a file") from None
     except OSError as error:
         if error.errno is None and reading.compression:  # from the content, not the system
             raise DataError(
@@ -338,6 +340,13 @@ def _by_suffix(source: Path) -> ReadingOptions:
     return ReadingOptions(format="text", separator=NEVER.decode(errors="surrogateescape"))
 
 
+def _through(name: Path) -> str:
+    """From where a command reads a file, and to where it writes what it makes of it."""
+    if name == STANDARD_INPUT:
+        return "< FILE | tfcli ..."
+    return f"< {shlex.quote(str(name))} > {shlex.quote(str(beside(name, '.txt')))}"
+
+
 def _checked(
     blocks: Iterator[bytes], name: Path, offset: int, *, zeros: bool, option: bool = True
 ) -> Iterator[bytes]:
@@ -353,8 +362,7 @@ def _checked(
             raise DataError(
                 f"{name} is a binary file, not text",
                 why=f"{block.count(0):,} of {len(block):,} bytes are zero",
-                hint=f"tr -d '\\000' < {shlex.quote(str(name))} "
-                f"> {shlex.quote(str(beside(name, '.txt')))}"
+                hint=f"tr -d '\\000' {_through(name)}"
                 + ("   # or --encoding utf-8" if option else ""),
             )
         check_utf8(block, name, offset, option=option)

@@ -62,6 +62,19 @@ class Reading:
         """Called where a text turns out to be UTF-8 that was to be read otherwise."""
         self.encoding = UTF8
 
+    def skipped(self, name: Path) -> list[str]:
+        """The note on the rows that were skipped, if there are any."""
+        if self.rows is None or not self.rows.bad:
+            return []
+        name = STANDARD_INPUT if str(name) == "-" else name
+        more = ", ..." if self.rows.bad > len(self.rows.named) else ""
+        listed = "; ".join(self.rows.named)
+        what = "a pair" if self.form else "text"
+        return [
+            f"{name}: skipped {self.rows.bad:,} of {self.rows.rows:,} rows without {what} "
+            f"({listed}{more})"
+        ]
+
     def notes(self, name: Path, options: ReadingOptions) -> list[str]:
         """What the user should know of it: what was recognized or skipped."""
         found = []
@@ -92,14 +105,7 @@ class Reading:
                 given = "--separator" if options.separator is not None else "--document"
                 hint = "; the delimiter of columns is recognized" if kind == "CSV" else ""
                 found.append(f"{name}: {given} has no effect on rows: each is a document{hint}")
-            if self.rows.bad:
-                more = ", ..." if self.rows.bad > len(self.rows.named) else ""
-                listed = "; ".join(self.rows.named)
-                what = "a pair" if self.form else "text"
-                found.append(
-                    f"{name}: skipped {self.rows.bad:,} of {self.rows.rows:,} rows without {what} "
-                    f"({listed}{more})"
-                )
+            found += self.skipped(name)
         if self.resembles is not None:
             format, columns = self.resembles
             found.append(

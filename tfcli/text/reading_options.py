@@ -5,13 +5,15 @@ from __future__ import annotations
 import codecs
 import re
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
-from tfcli.options import Options, option
+from tfcli.options import OptionError, Options, option
+from tfcli.text.encoding import STANDARD_INPUT
 from tfcli.text.escapes import unescape
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterable
 
 Format = Literal["text", "json", "csv", "tsv", "parquet", "html", "epub", "docx", "odt"]
 # What is read, in the words of the help and of the pages in docs/.
@@ -121,6 +123,30 @@ class ReadingOptions(Options):
         False, panel=DATA, help="Refuse rows without text, instead of skipping a few."
     )
     by_suffix: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        parts = [part.partition("=") for part in (self.field or "").split(",")]
+        named = [file for file, equals, _ in parts if equals]
+        for file, equals, name in parts:
+            if equals and not (file.strip() and name.strip()):
+                raise OptionError(
+                    "field", f"must be NAME or FILE=NAME, not {file + equals + name!r}"
+                )
+            if not equals and _FILE_FIELD.search(self.field or ""):
+                raise OptionError("field", f"must be FILE=NAME for each file, not {file!r}")
+            if named.count(file) > 1:
+                raise OptionError("field", f"names {file} twice")
+
+    def require_named(self, files: Iterable[Path]) -> None:
+        """Raises OptionError where `field` names a file that is not one of these."""
+        files = [STANDARD_INPUT if path == Path("-") else path for path in files]
+        for name, _ in _FILE_FIELD.findall(self.field or ""):
+            if not any(path.match(name) for path in files):
+                given = ", ".join(map(str, files[:3])) + ", ..." * (len(files) > 3)
+                raise OptionError(
+                    "field", f"names {name}, which is not among the files", why=f"they are {given}"
+                )
 
     def of_file(self, path: Path) -> ReadingOptions:
         """What holds for one of several files: `field` may name one for each, as `a.csv=review`.

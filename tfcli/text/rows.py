@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tfcli.errors import DataError, closest_match
+from tfcli.text.encoding import in_a_shell
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -204,7 +205,7 @@ def _check(counts: RowCounts, name: Path, values: list[Any], *, strict: bool) ->
         raise DataError(
             f"{name} has no field {used!r}",
             why="--field names one field",
-            hint=join_fields(used.split(","), shlex.quote(str(name))),
+            hint=join_fields(used.split(","), in_a_shell(name)),
         )
     others = [each for each in sorted(text_fields(values)) if each != used]
     if others:
@@ -212,7 +213,7 @@ def _check(counts: RowCounts, name: Path, values: list[Any], *, strict: bool) ->
     elif name.suffix.lower() in {".csv", ".tsv", ".parquet"}:
         hint = "remove these rows first, or name another column: --field NAME"
     else:
-        hint = keep_rows(used, shlex.quote(str(name)))
+        hint = keep_rows(used, in_a_shell(name))
     raise DataError(
         f"{counts.bad:,} of {counts.rows:,} rows of {name} have no text "
         f"({counts.bad / counts.rows:.0%})",

@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from tfcli.errors import DataError, InputOutputError
+from tfcli.text.byte_streams import STDIN
+from tfcli.text.encoding import STANDARD_INPUT
 from tfcli.text.held_out import Ranges, choose_held_out
 from tfcli.text.line_ends import LineEnds
 from tfcli.text.pairs import ALL, PairForm, PairScan, choose_pairs, same_form
@@ -139,6 +141,7 @@ def scan_sources(
     markup: dict[Format, list[Path]] = {}
     forms: list[tuple[Path, PairForm | None]] = []
     no_rows = False  # in any of them
+    names = [STANDARD_INPUT if name == STDIN else name for name in names]
     for place, (source, name) in enumerate(zip(sources, names, strict=True)):
         facts, before_bytes = Reading(), found.bytes
         before = found.mark() if name in optional else None

@@ -76,6 +76,11 @@ class Sources:
         return tuple(path for group in self.groups for path in group.files)
 
     @property
+    def met(self) -> tuple[Path, ...]:
+        """The files of all arguments, and those that were left out, such as copies."""
+        return (*self.files, *(path for path, _ in self.left_out))
+
+    @property
     def found(self) -> frozenset[Path]:
         """The files that were found in folders or by globs, not named."""
         return frozenset(p for group in self.groups if not group.named for p in group.files)

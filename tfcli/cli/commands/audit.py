@@ -220,10 +220,13 @@ def groups(
     reporter = streams.Reporter(quiet=quiet)
     require_page(html)
     if len(names) < 2:
-        raise UsageError("audit groups takes a run and texts", hint=f"tfcli audit groups RUN "
-                         f"{shlex.quote(names[0])}")  # fmt: skip
+        named = shlex.quote(names[0])
+        rest = f"RUN {named}" if Path(names[0]).is_file() else f"{named} FILE"
+        raise UsageError("audit groups takes a run and texts", hint=f"tfcli audit groups {rest}")
     found, step_path = find_run(names[0])
-    sources = find_sources(names[1:]).files
+    given = find_sources(names[1:])
+    reading.require_named(given.met)
+    sources = given.files
     note_trained_on(found, sources, reporter)
     step, engine = open_best_step(
         found, step_path, lambda step: open_engine(found, step, device, rows=ROWS), reporter
@@ -231,8 +234,9 @@ def groups(
     total = sum(source.stat().st_size for source in sources if source.is_file())
     with progress("Scoring", total=total or None, quiet=quiet) as done:
         losses = audit_groups(
-            engine, found.tokenizer(), read_pieces(sources, reading, by), rows=ROWS, progress=done
-        )
+            engine, found.tokenizer(), read_pieces(sources, reading, by, reporter.note), rows=ROWS,
+            progress=done,
+        )  # fmt: skip
     if not losses:
         raise DataError("these files hold no text")
     figures = [loss.to_json() for loss in losses]

@@ -78,7 +78,10 @@ def card(
     found, step_path = find_run(run)
     said = {name: value for name, value in asdict(options).items() if value is not None}
     if said:
-        change_about(found.path, said)
+        change_about(
+            found.path, said,
+            on_damaged=lambda error: reporter.note(f"Note: {error.what}; it is written anew."),
+        )  # fmt: skip
         reporter.note(f"Kept in {found.path / ABOUT}.")
         if options.license and options.license.lower() not in LICENSES:
             near = closest_match(options.license.lower(), sorted(LICENSES))

@@ -166,7 +166,9 @@ def _pairs_of_file(
             reading = replace(
                 reading, prompt_field=trained.prompt_field, answer_field=trained.answer_field
             )
-    for path in find_sources([file]).files:
+    sources = find_sources([file])
+    reading.require_named(sources.met)
+    for path in sources.files:
         facts = Reading()
         yield from pairs_of(read_chunks(path, reading, reading=facts))
         if facts.form is None:

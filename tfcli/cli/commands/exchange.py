@@ -64,11 +64,11 @@ def export_run(
     def export(step: ValidStep) -> None:
         if to != "huggingface":
             write = export_to_gguf if to == "gguf" else export_to_ollama
-            write(found, step, path, type)
+            write(found, step, path, type, on_damaged=reporter.warn)
         elif type == "q8_0":
             raise UsageError("--type q8_0 requires --to gguf or ollama", hint="--to gguf")
         else:
-            export_to_huggingface(found, step, path, type)
+            export_to_huggingface(found, step, path, type, on_damaged=reporter.warn)
 
     step, _ = open_best_step(found, step_path, export, reporter)
     loss = None

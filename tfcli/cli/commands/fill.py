@@ -85,6 +85,10 @@ def _gapped_text(text: str | None, options: FillOptions, reporter: streams.Repor
                 "--prefix and --suffix cannot be combined with TEXT",
                 why="the gap is between the two files",
             )
+        if options.prefix == options.suffix == "-":
+            raise UsageError(
+                "--prefix and --suffix cannot both be standard input", hint="--suffix FILE"
+            )
         around = (_read(options.prefix, reporter), _read(options.suffix, reporter))
         return GappedText(around, (None,))
     if text is None:

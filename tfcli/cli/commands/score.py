@@ -66,6 +66,8 @@ def score(
     cpu.apply()
     if options.top_logprobs and options.by != "token":
         raise OptionError("top_logprobs", "requires --by token")
+    if options.bound_samples is not None and not options.bound:
+        raise OptionError("bound_samples", "requires --bound")
     if options.bound and options.by == "token":
         raise UsageError("--bound cannot be combined with --by token", why="it is of whole texts")
     if options.jsonl and options.by == "line":
@@ -140,10 +142,11 @@ def _score_bound(
 ) -> None:
     """A bound of the text, or of each line."""
     from tfcli.cli.score_bound import open_estimator, write_bound, write_line_bounds
+    from tfcli.generation.bound import SAMPLES
 
     reporter = given.reporter
     estimator = open_estimator(
-        model, samples=options.bound_samples, stride=options.stride, reporter=reporter
+        model, samples=options.bound_samples or SAMPLES, stride=options.stride, reporter=reporter
     )
     if options.by == "line":
         with _progress(given.size, reporter, streaming=True) as progress:

@@ -88,6 +88,7 @@ def train(
     reporter = streams.Reporter(quiet=quiet)
     check_name(name, "tokenizer")
     sources = find_sources(files, options.exclude)
+    reading.require_named(sources.met)
     report_left_out(sources, options.exclude, reporter)
     with progress("Reading", quiet=quiet) as read:
         corpus = open_sources(
