@@ -52,6 +52,7 @@ def trace(
 
     Marks the longest stretches that both have word for word and that chance
     hardly explains, names file and line, and tells how many n-grams are new.
+    Any white space matches any other: lines may be wrapped differently.
 
     tfcli generate "Once upon a" | tfcli trace
     tfcli trace tale "It was a dark and stormy night"
