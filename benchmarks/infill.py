@@ -78,7 +78,7 @@ class Reader:
 
         """
         encode, special = self.tokenizer.encode_continuation, self.tokenizer.special
-        pre, suf, mid = self._markers
+        pre, suf, mid = self._infill_tokens
         if order == "psm":
             before = [*self._bos, pre, *encode(prefix), suf, *encode(suffix), mid]
         else:
@@ -90,7 +90,7 @@ class Reader:
         return self.nats(before, ids)
 
     def fits(self, text: str) -> bool:
-        """Whether a text has room in the context, with the markers."""
+        """Whether a text has room in the context, with the infill tokens."""
         return len(self.tokenizer.encode(text)) + 8 <= self.run.model_config.context_length
 
     @property
@@ -99,7 +99,7 @@ class Reader:
         return [] if bos is None else [bos]
 
     @property
-    def _markers(self) -> InfillTokens:
+    def _infill_tokens(self) -> InfillTokens:
         return infill_tokens_of(self.run, self.tokenizer)
 
 

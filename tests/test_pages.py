@@ -169,7 +169,7 @@ PRINTED = {
     "final,": "Final evaluation", "expected held out": "Expected held out",
     "train, mean of": "Train loss",
     "held out": "Held out", "held-out loss": "Held out", "baselines": "Baselines",
-    "both ways": "Both ways", "bound": "Bound",
+    "bidirectional": "Both ways (bidirectional)", "bound": "Bound",
     "gzip": "Baselines", "6-gram model": "Baselines", "MFU": "MFU", "tokens/s": "Tokens/s",
     "stride": "Stride", "step": "Step", "epochs": "Epoch", "batch": "Batch",
     "learning rate": "Learning rate", "weight decay": "Weight decay", "dropout": "Dropout",
@@ -192,7 +192,7 @@ TERMS = {
     "Repetition penalty", "User-defined symbol", "Token healing", "Bigram initialization", "Memory",
     "Kneser-Ney", "Chat template", "System prompt", "Turn", "Residual stream", "Query, key, value",
     "Logit lens", "Momentum, betas", "Gradient clipping", "Canary, exposure",
-    "Tokens per byte", "Near repeat, Jaccard similarity", "Card",
+    "Tokens per byte", "Near-duplicate, Jaccard similarity", "Model card",
     "Denoising",
 }  # fmt: skip
 

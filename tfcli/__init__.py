@@ -26,16 +26,20 @@ if TYPE_CHECKING:
     from tfcli.api.list_runs import list_runs
     from tfcli.api.open_run import OpenRun, open_run
     from tfcli.api.results import Answer, Completion, Evaluation, Score, TokenScore
+    from tfcli.generation.bound import Bound
 
 __version__ = "0.1.0"
 
 __all__ = [
-    "Answer", "Completion", "Evaluation", "OpenRun", "Score", "TokenScore",
+    "Answer", "Bound", "Completion", "Evaluation", "OpenRun", "Score", "TokenScore",
     "errors", "list_runs", "open_run",
 ]  # fmt: skip
 
 
-_RESULTS = {"Answer", "Completion", "Evaluation", "Score", "TokenScore"}
+_MODULES = {  # of the names that are not in api.results
+    "Bound": "generation.bound", "OpenRun": "api.open_run",
+    "list_runs": "api.list_runs", "open_run": "api.open_run",
+}  # fmt: skip
 
 if not TYPE_CHECKING:  # where it is used, a misspelled name is an error of the type checker
 
@@ -56,9 +60,8 @@ if not TYPE_CHECKING:  # where it is used, a misspelled name is an error of the 
                 "load": "; tfcli.open_run(...) opens a run",
             }
             raise AttributeError(f"module 'tfcli' has no attribute {name!r}{hints.get(name, '')}")
-        module = "list_runs" if name == "list_runs" else "open_run"
-        module = "results" if name in _RESULTS else module
-        return getattr(import_module(f"tfcli.api.{module}"), name)
+        module = _MODULES.get(name, "api.results")
+        return getattr(import_module(f"tfcli.{module}"), name)
 
 
 def __dir__() -> list[str]:

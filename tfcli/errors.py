@@ -112,11 +112,16 @@ class OutputClosedError(TfcliError):
     exit_code = 141
 
 
-def closest_match(name: str, known: Iterable[str]) -> str | None:
-    """The known name most similar to `name`, or None if none is close: for "did you mean"."""
+def closest_match(name: str, known: Iterable[str], *, cutoff: float = 0.65) -> str | None:
+    """The known name most similar to `name`, or None if none is close: for "did you mean".
+
+    Args:
+        cutoff: how similar it has to be, from 0 to 1: 1 is the same.
+
+    """
     from difflib import get_close_matches  # only needed in this rare case
 
-    matches = get_close_matches(name, list(known), n=1, cutoff=0.65)
+    matches = get_close_matches(name, list(known), n=1, cutoff=cutoff)
     return matches[0] if matches else None
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 from pathlib import Path
+from typing import assert_type
 
 import pytest
 
@@ -57,3 +58,16 @@ def test_options_are_shown() -> None:
     assert "temperature" in inspect.signature(tfcli.OpenRun.fill).parameters
     assert "raw" not in inspect.signature(tfcli.OpenRun.fill).parameters
     assert "max_new_tokens: End a gap after N tokens" in (tfcli.OpenRun.fill.__doc__ or "")
+
+
+def test_a_bound_has_its_type_and_names_its_arguments(shell: Shell) -> None:
+    small = ("--steps", "3", "--layers", "1", "--width", "32", "--context", "32", "-q")
+    made = shell("train", "book.txt", "--run", "both", "--masked", "0.5", *small)
+    assert made.code == 0, made.err
+    run = tfcli.open_run("both", folder=Path(shell.folder) / "checkpoints")
+    bound = run.bound("Ann saw the moon.", samples=8)
+    assert_type(bound, tfcli.Bound)
+    assert isinstance(bound, tfcli.Bound)
+    assert bound.nats > 0
+    with pytest.raises(UsageError, match=r"^samples must be even, not 7$"):
+        run.bound("Ann", samples=7)

@@ -382,3 +382,11 @@ def test_text_is_scored_after_a_prompt_with_what_else_was_likely(run: tfcli.Open
         run.score_batch(["a"], prompts=["b", "c"])
     with pytest.raises(UsageError, match="top_logprobs must be from 0 to 100"):
         run.score("a", top_logprobs=101)
+
+
+def test_what_is_no_text_is_neither_traced_nor_inspected(run: tfcli.OpenRun) -> None:
+    wrong: list[Any] = [5, None, b"Ann"]
+    for text in wrong:
+        for call in (run.trace, run.inspect, lambda then: run.inspect("Ann", then)):
+            with pytest.raises(UsageError, match="a text must be a string, not "):
+                call(text)

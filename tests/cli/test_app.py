@@ -54,6 +54,15 @@ def test_narrow_help_has_its_texts_below_the_names(called: Called, path: tuple[s
     assert {*names.findall(wide)} == {*names.findall(narrow)}
 
 
+@pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
+def test_no_name_is_cut_at_80_columns(called: Called, path: tuple[str, ...]) -> None:
+    usual = called(*path, "--help", env={"COLUMNS": "80"}).out.decode()
+    assert "…" not in usual
+    wide = called(*path, "--help", env={"COLUMNS": "200"}).out.decode()
+    names = re.compile(r"--[a-z][\w-]+")
+    assert {*names.findall(wide)} == {*names.findall(usual)}
+
+
 def test_version(shell: Shell) -> None:
     assert shell("--version").out.startswith(b"tfcli ")
 

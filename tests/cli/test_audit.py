@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -52,6 +53,7 @@ def test_canaries_are_planted_in_a_pipe(audited: Shell, tmp_path: Path) -> None:
     [
         (["audit", "memory", "tale", "--canaries", "book.txt"], 65, "book.txt"),
         (["audit", "memory", "nothing"], 66, "not found"),
+        (["text", "canaries", "--key", "no/k.json"], 66, "try: mkdir -p no"),
         (["text", "canaries", "--key", "k.json", "--repeats", "a"], 2, "whole numbers"),
         (["text", "canaries", "--key", "k.json", "--template", "x"], 65, "cannot be planted"),
     ],
@@ -62,6 +64,17 @@ def test_what_cannot_be_done_is_said(
     done = audited(*arguments, stdin=b"a\n")
     assert done.code == code, done.err
     assert said in done.err
+
+
+def test_nothing_is_known_best_where_nothing_comes_out(capfdbinary: Any) -> None:
+    from tfcli.cli.audit_output import write_memory_audit
+    from tfcli.insight.memorization import MemoryAudit, Rates, Share
+
+    rates = Rates(Share(10, 0), ())
+    write_memory_audit(MemoryAudit(50, rates, None, (), (), ()), "new", 1)
+    text = capfdbinary.readouterr().out.decode()
+    assert "Known best: none; no passage comes out at all." in text
+    assert "1. " not in text
 
 
 def test_preferences_are_a_table_with_what_they_mean(audited: Shell, tmp_path: Path) -> None:
@@ -158,7 +171,7 @@ def test_wrong_questions_about_groups(
 
 
 def test_a_card_is_markdown_in_a_pipe(audited: Shell) -> None:
-    options = ("--license", "cc-by-4.0", "--author", "Ann Lee", "--grid-g-per-kwh", "200")
+    options = ("--license", "cc-by-4.0", "--author", "Ann Lee", "--carbon-intensity", "200")
     done = audited("runs", "card", "tale", *options)
     assert done.code == 0, done.err
     text = done.out.decode()
@@ -174,7 +187,7 @@ def test_a_card_is_markdown_in_a_pipe(audited: Shell) -> None:
     card = json.loads(audited("runs", "card", "tale", "--json").out)
     assert card["license"] == "cc-by-4.0"
     assert card["energy"]["sessions"] == 1
-    assert card["energy"]["processor_seconds"] > 0
+    assert card["energy"]["cpu_seconds"] > 0
 
 
 def test_a_license_that_has_no_name_elsewhere_is_mentioned(audited: Shell) -> None:

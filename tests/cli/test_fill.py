@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import BOOK, RealShell, Shell
+from tests.text.documents_of_offices import word_of
 
 TEXT = "Ann saw [] at noon.\nBob saw [2] in the snow."
 
@@ -56,6 +57,19 @@ def test_stdin_and_files_give_the_same_as_the_argument(gaps: Shell) -> None:
     assert gaps("fill", "--seed", "3", *files).out == whole
     middle = gaps("fill", "--seed", "3", *files, "--middle-only").out
     assert b"Ann saw " + middle + b" at noon.\n" == whole
+
+
+def test_pages_beside_a_gap_keep_their_markup_and_documents_say_what_they_say(gaps: Shell) -> None:
+    page = "<!doctype html>\n<title>Ann</title>\n<p>Ann saw\t"
+    (gaps.folder / "before.html").write_text(page)
+    (gaps.folder / "after.html").write_bytes(" at &amp; noon.</p>\n".encode("utf-16"))
+    (gaps.folder / "before.docx").write_bytes(word_of(["Ann saw."]))
+    files = ("--suffix", "after.html", "--greedy")
+    done = gaps("fill", "--prefix", "before.html", *files)
+    assert done.code == 0, done.err
+    assert done.out.startswith(page.encode())
+    assert done.out.endswith(b" at &amp; noon.</p>\n")
+    assert gaps("fill", "--prefix", "before.docx", *files).out.startswith(b"Ann saw.\n")
 
 
 def test_samples_are_those_of_their_seeds_whatever_is_beside_them(gaps: Shell) -> None:
@@ -158,3 +172,19 @@ def test_pairs_and_other_shares_are_refused(gaps: Shell) -> None:
     assert (done.code, "--infill is for text" in done.err) == (2, True)
     done = gaps("train", "book.txt", "--infill", "1", "--steps", "1")
     assert (done.code, "--infill must be between 0 and 0.9" in done.err) == (2, True)
+
+
+def test_ends_of_gaps_end_no_text_of_a_run_of_one_text(gaps: Shell) -> None:
+    """Its end token has ended nothing but gaps."""
+    arguments = (
+        "generate",
+        "Ann saw",
+        "-n",
+        "30",
+        "--max-new-tokens",
+        "30",
+        "--temperature",
+        "1.5",
+    )
+    samples = rows(gaps(*arguments, "--jsonl", "--seed", "1").out)
+    assert {sample["finish_reason"] for sample in samples} == {"length"}

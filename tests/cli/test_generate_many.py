@@ -400,7 +400,7 @@ def test_incomplete_structured_output_is_an_error(trained: Shell) -> None:
         (("--choices", ""), "--choices must not be empty"),
         (("--choices", "[1]"), "--choices must be a list of strings"),
         (("--json-schema", "{"), "invalid JSON schema"),
-        (("--json-schema", "nowhere.json"), "file not found: nowhere.json"),
+        (("--json-schema", "nowhere.json"), "file not found: 'nowhere.json'"),
         (("--regex", "a", "--choices", "b"), "--regex cannot be combined with --choices"),
         (("--lines",), "its prompts are the lines of stdin"),
         (("--num-beams", "2", "-n", "3"), "--samples must not be more than 2"),

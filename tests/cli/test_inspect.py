@@ -76,7 +76,9 @@ def test_the_text_comes_from_an_argument_a_file_or_stdin(trained: Shell, tmp_pat
         (["Ann", "--file", "book.txt"], 2, "--file cannot be combined with PROMPT"),
         (["Ann", "--html", "page.txt"], 2, "does not end in .html"),
         (["--file", "book.txt"], 65, "the model sees 32 at once"),
-        (["--file", "nothing.txt"], 66, "nothing.txt"),
+        (["--file", "nothing.txt"], 66, "file not found: 'nothing.txt'"),
+        (["--file", "bok.txt"], 66, "did you mean 'book.txt'?"),
+        (["Ann", "--html", "no/a.html"], 66, "try: mkdir -p no"),
         ([""], 65, "too short"),
         (["Ann", "--run", "tail"], 66, "did you mean"),
     ],
@@ -264,7 +266,7 @@ def test_a_page_of_a_large_model_stays_below_two_megabytes(tmp_path: Path, token
         random.random((layers, heads)),
     )
     path = tmp_path / "a.html"
-    path.write_text(draw_page(found, "large", 1))
+    path.write_text(draw_page(found, "large", 1, {}))
     page = checked(path)
     assert page.tags.count("img") == layers * heads
     assert "200 positions are drawn as" in page.said
@@ -313,3 +315,81 @@ def test_a_picture_that_shrinks_keeps_the_largest() -> None:
     assert small.shape == (5, 5)
     assert np.argwhere(small).tolist() == [[4, 1]]
     assert shrink(matrix, 10) is matrix
+
+
+# --- what is said of a run ----------------------------------------------------------------------
+
+
+def test_short_texts_have_pictures(trained: Shell, tmp_path: Path) -> None:
+    assert trained("inspect", "Ann", *RUN, "--html", str(tmp_path / "a.html")).code == 0
+    assert checked(tmp_path / "a.html").tags.count("img") > 0
+
+
+def test_the_surprise_has_positions_ranks_and_entropies(trained: Shell) -> None:
+    done = trained("inspect", "Ann saw the the fox", *RUN, "--view", "surprise")
+    text = done.out.decode()
+    assert "the most surprising first" in " ".join(text.split())
+    rows = [line.split() for line in text.partition("rank entropy")[2].splitlines()[1:]]
+    found = inspected(trained, "Ann saw the the fox", "--view", "surprise")["surprise"]
+    assert sorted(int(row[0]) for row in rows) == list(range(1, len(found) + 1))
+    for row in rows:
+        told = found[int(row[0]) - 1]
+        assert row[1] == f"{told['nats']:.2f}"
+        assert str(told["rank"]) in row
+        assert f"{told['entropy']:.2f}" in row
+
+
+def test_blocks_that_add_nothing_are_not_ranked(
+    make_run: Any, tokenizer: Any, tmp_path: Path, capfdbinary: Any
+) -> None:
+    from tfcli.cli.inspection_output import write_inspection
+    from tfcli.cli.pages.inspection_page import draw_page
+    from tfcli.insight.forward import Model
+    from tfcli.insight.inspection import inspect_text
+    from tfcli.runs.weights import map_weights
+
+    run, step, _ = make_run(**SHAPES["llama, tied"])
+    weights = {
+        name: np.zeros_like(each) if name.endswith(("output.weight", "down.weight")) else each
+        for name, each in map_weights(run.model_config, step.path).items()
+    }
+    found = inspect_text(Model(run.model_config, weights), tokenizer, "The fox saw a ship")
+    (tmp_path / "a.html").write_text(draw_page(found, "it", 1, {}))
+    write_inspection(found, "it", 1, {})
+    terminal = capfdbinary.readouterr().out.decode()
+    for said in (checked(tmp_path / "a.html").said, terminal):
+        said = " ".join(said.split())
+        assert said.count("The blocks add nothing yet: step 1.") == 1
+        assert "No head is missed" in said
+        assert "any layer" in said
+        assert "+0.0000" not in said
+
+
+@pytest.mark.parametrize(
+    ("plan", "said"),
+    [
+        ({"masked": 0.5, "token_dropout": 0.0}, "as its mask (--masked)"),
+        ({"masked": 0.0, "token_dropout": 0.1}, "has met in training (--token-dropout)"),
+        ({"masked": 0.0, "token_dropout": 0.0}, "only runs with token dropout"),
+    ],
+)
+def test_the_prompt_view_says_whether_unk_was_met(plan: dict[str, float], said: str) -> None:
+    from tfcli.cli.inspection_words import erased_by
+    from tfcli.insight.inspection import WithoutWords
+
+    part = WithoutWords([5], True, -1.0, ["a"], np.zeros(1), True)
+    assert said in erased_by(part, plan)
+
+
+def test_a_document_that_is_too_long_is_cut_as_text(trained: Shell, tmp_path: Path) -> None:
+    page = tmp_path / "n.html"
+    page.write_text(
+        "<html><meta charset=utf-8><body><p>" + "Señor ñandú año " * 50 + "</p></body></html>"
+    )
+    done = trained("inspect", "--file", str(page), *RUN)
+    assert done.code == 65
+    command = done.err.split("try: ")[1].strip()
+    assert command.startswith(f"tfcli text show {page} | head -c ")
+    count = int(command.split("head -c ")[1].split()[0])
+    shown = trained("text", "show", str(page))
+    assert trained("inspect", *RUN, stdin=shown.out[:count]).code == 0

@@ -117,6 +117,14 @@ def test_loading_replaces_the_text_and_undo_brings_it_back(trained: Shell, tmp_p
     quit_session(child)
 
 
+def test_commands_are_listed_and_an_empty_text_is_noted(trained: Shell, tmp_path: Path) -> None:
+    child = session(trained)
+    say(child, "/tmp", "unknown command: /tmp", "/retry, /take")
+    say(child, f"/save {tmp_path}/s.txt", "0 bytes", "the text is empty")
+    say(child, "/quit")
+    quit_session(child)
+
+
 def test_a_file_of_others_is_not_overwritten(trained: Shell, tmp_path: Path) -> None:
     story = tmp_path / "story.txt"
     story.write_text("Nobody saw")
@@ -130,7 +138,7 @@ def test_a_file_of_others_is_not_overwritten(trained: Shell, tmp_path: Path) -> 
     child.expect_exact("was changed by another program")
     assert story.read_text() == "Nobody saw it coming"
     say(child, f"/save {story}/it.txt", "error: ")
-    say(child, f"/save {tmp_path}/no/such/it.txt", "there is no folder")
+    say(child, f"/save {tmp_path}/no/such/it.txt", "folder not found")
     assert not (tmp_path / "no").exists()
     child.expect("> $")
     child.sendcontrol("c")

@@ -226,6 +226,10 @@ class Page(HTMLParser):
 
 def test_page_is_self_contained_and_has_the_numbers(trained: Shell, tmp_path: Path) -> None:
     shell = copy_run(trained, tmp_path, "one", "two")
+    refused = shell("runs", "plot", "one", "two", "--out", "page/losses.html")
+    assert refused.code == 66
+    assert "try: mkdir -p page" in refused.err  # a mistyped name makes no folders
+    (shell.folder / "page").mkdir()
     done = shell("runs", "plot", "one", "two", "--out", "page/losses.html")
     assert (done.code, done.out) == (0, b"")
     text = (tmp_path / "page/losses.html").read_text()

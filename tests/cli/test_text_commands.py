@@ -116,19 +116,19 @@ def test_what_cannot_be_done_is_said(shell: Shell, arguments: list[str], said: s
     assert said in done.err
 
 
-def test_near_repeats_are_told_before_they_are_left_out(shell: Shell) -> None:
+def test_near_duplicates_are_told_before_they_are_left_out(shell: Shell) -> None:
     line = "The meeting of the committee on the {} of May was opened at nine by the chair, who "
     lines = [f"{line.format(day)} thanked all.\n".encode() for day in ("first", "third", "ninth")]
     text = b"".join([*lines, b"Something else entirely, and long enough to be compared.\n"])
     told = shell("text", "dedup", "--near", "0.7", "--report", stdin=text)
     assert told.code == 0, told.err
     first, *examples = told.out.decode().splitlines()
-    assert first.startswith("Would leave out 2 nearly repeated lines, ")
+    assert first.startswith("Would leave out 2 near-duplicate lines, ")
     assert [example.partition(" has ")[0] for example in examples] == ["line 2", "line 3"]
     assert all("in common with line 1: The meeting" in example for example in examples)
     done = shell("text", "dedup", "--near", "0.7", stdin=text)
     assert done.out == lines[0] + text.splitlines(keepends=True)[-1]
-    assert "Left out 2 nearly repeated lines" in done.err
+    assert "Left out 2 near-duplicate lines" in done.err
     exact = shell("text", "dedup", stdin=text)
     assert exact.out == text
     wrong = shell("text", "dedup", "--near", "0.7", "--by", "span", stdin=text)

@@ -20,7 +20,7 @@ import pytest
 from pyarrow import parquet
 
 from tests.conftest import BOOK, RealShell, Shell, bare_environment, forked
-from tfcli.cli.training_notes import first_words
+from tfcli.cli.training_notes import first_words, format_missed
 from tfcli.runs.run import open_run
 from tfcli.runs.step import MODEL, list_steps, load_arrays
 from tfcli.runs.summary import is_finished, summarize
@@ -330,6 +330,12 @@ ERRORS = {
     "resume of a missing run": (("--resume", "it"), 66, "run 'it' not found"),
     "empty base": (("book.txt", "--from", ""), 66, "run '' not found"),
     "no such file": (("bok.txt",), 66, "did you mean 'book.txt'"),
+    "a shorter name": (("buk.txt",), 66, "did you mean 'book.txt'"),
+    "no such rules": (
+        ("book.txt", "--user-defined-symbols", "@no.txt"),
+        66,
+        "file not found: 'no.txt'",
+    ),
     "empty": (("empty.txt",), 65, "no text in empty.txt"),
     "binary": (("binary",), 65, "binary file"),
     "latin": (("latin.txt",), 65, "byte 4 (0xf1)"),
@@ -485,13 +491,39 @@ def test_run_that_ran_out_of_patience_is_finished(shell: Shell) -> None:
     assert summarize(run)["steps"] == 2
 
 
-@pytest.mark.parametrize("option", [("--dry-run",), ("--dropout", "0.1"), ("--from", "tale")])
+@pytest.mark.parametrize("option", [("--masked", "0.2"), ("--dropout", "0.1"), ("--from", "tale")])
 def test_options_that_a_resumed_run_cannot_change_are_refused(
     trained: Shell, option: tuple[str, ...]
 ) -> None:
-    done = trained("train", "--resume", "tale", *option)
+    done = trained("train", "--resume", "tale", *option, "--dry-run")
     assert done.code == 2
     assert f"{option[0]} cannot be changed" in done.err
+
+
+def test_a_dry_run_of_resuming_shows_the_plan_and_changes_nothing(shell: Shell) -> None:
+    assert shell("train", "book.txt", "--run", "a", "--steps", "2", *TINY).code == 0
+    path = shell.folder / "checkpoints/a/run.json"
+    before = path.read_bytes()
+    resumed = ("train", "--resume", "a", "--steps", "3", "--dry-run")
+    done = shell(*resumed)
+    assert done.code == 0, done.err
+    assert b"Plan: 5 steps" in done.out
+    planned = json.loads(shell(*resumed, "--json").out)
+    assert planned["plan"]["budget"] == {"kind": "steps", "amount": 5}
+    assert planned["expected"]["steps"] == 5
+    new = json.loads(shell("train", "book.txt", "--steps", "5", *TINY, "--dry-run", "--json").out)
+    assert new.keys() <= planned.keys()
+    assert path.read_bytes() == before
+    assert summarize(open_run(path.parent))["steps"] == 2
+
+
+@pytest.mark.parametrize(
+    ("slow_start", "why"), [(True, "went into the start"), (False, "took longer than planned")]
+)
+def test_a_training_that_ended_early_says_how_to_go_on(slow_start: bool, why: str) -> None:
+    said = format_missed("both", slow_start=slow_start)
+    assert why in said
+    assert "`tfcli train --resume both --time 2m`" in said
 
 
 def test_run_without_valid_steps_does_not_restart_from_scratch(shell: Shell) -> None:

@@ -30,8 +30,8 @@ MEMORY = {"prompt_bytes": 100, "windows": 40, "extractable": 4, "share": 0.1, "l
 
 
 def use(run: Run, session: str, seconds: float, processor: float | None, **more: Any) -> None:
-    row = {"event": "EnergyUsed", "step": 1, "session": session, "processor_seconds": seconds,
-           "processor_joules": processor, "gpu_joules": None} | more  # fmt: skip
+    row = {"event": "EnergyUsed", "step": 1, "session": session, "cpu_seconds": seconds,
+           "cpu_joules": processor, "gpu_joules": None} | more  # fmt: skip
     append_metrics(run.path, row)
 
 
@@ -39,8 +39,8 @@ def test_what_is_said_is_kept_and_taken_back(make_run: MakeRun) -> None:
     run, step, _ = make_run()
     assert read_about(run.path) == About()
     change_about(run.path, {"license": "cc-by-4.0", "author": "Ann"})
-    change_about(run.path, {"author": "", "grid_g_per_kwh": 180.0})
-    assert read_about(run.path) == About(license="cc-by-4.0", grid_g_per_kwh=180.0)
+    change_about(run.path, {"author": "", "carbon_intensity": 180.0})
+    assert read_about(run.path) == About(license="cc-by-4.0", carbon_intensity=180.0)
     assert "license: cc-by-4.0\n" in to_markdown(make_card(run, step))
     write_json(run.path / "about.json", {"schema": 1, "license": 5})
     with pytest.raises(DamagedError, match="license"):
@@ -54,8 +54,8 @@ def test_sessions_add_up_and_the_last_line_of_each_counts(make_run: MakeRun) -> 
         use(run, "first", seconds, joules)
     use(run, "second", 5.0, 50.0)
     energy = make_card(run, step)["energy"]
-    assert energy["processor_seconds"] == 35
-    assert energy["processor_joules"] == 450
+    assert energy["cpu_seconds"] == 35
+    assert energy["cpu_joules"] == 450
     assert energy["kwh"] == pytest.approx(450 / 3.6e6)
     assert (energy["is_estimate"], energy["co2_g"]) == (False, None)
 
@@ -65,14 +65,38 @@ def test_what_was_not_measured_in_each_session_is_estimated(make_run: MakeRun) -
     use(run, "first", 1000.0, 9.0)
     use(run, "second", 200.0, None)
     energy = make_card(run, step)["energy"]
-    assert energy["processor_joules"] == 1200 * CORE_WATTS
+    assert energy["cpu_joules"] == 1200 * CORE_WATTS
     text = to_markdown(make_card(run, step))
-    assert "| processor | 12.0 kJ, estimated: 1,200 processor seconds at 10 W a core" in text
+    assert "| processor | 12.0 kJ, estimated: 1,200 CPU seconds at 10 W a core" in text
     assert "| together | 3.33 Wh |" in text
-    change_about(run.path, {"core_watts": 3.0, "grid_g_per_kwh": 500.0})
+    change_about(run.path, {"core_watts": 3.0, "carbon_intensity": 500.0})
     energy = make_card(run, step)["energy"]
-    assert energy["processor_joules"] == 3600
+    assert energy["cpu_joules"] == 3600
     assert energy["co2_g"] == pytest.approx(0.5)
+
+
+def test_no_carbon_is_said_and_not_taken_for_nothing_said(make_run: MakeRun) -> None:
+    run, step, _ = make_run()
+    use(run, "first", 1000.0, None)
+    change_about(run.path, {"core_watts": 0.0, "carbon_intensity": 0.0})
+    assert read_about(run.path) == About(core_watts=0.0, carbon_intensity=0.0)
+    energy = make_card(run, step)["energy"]
+    assert (energy["cpu_joules"], energy["co2_g"]) == (0, 0)
+    assert "| CO2 | 0 g, at 0 g/kWh as stated by the author |" in to_markdown(make_card(run, step))
+
+
+def test_settings_have_the_names_of_the_plan(make_run: MakeRun) -> None:
+    run, step, _ = make_run()
+    run.metadata["plan"] |= {
+        "optimizer": {"matrix_learning_rate": 0.02}, "infill": 0.5, "masked": 0.0,
+    }  # fmt: skip
+    card = make_card(run, step)
+    settings = card["training"]["settings"]
+    assert settings.items() >= {"matrix_learning_rate": 0.02, "infill": 0.5}.items()
+    assert "masked" not in settings
+    text = to_markdown(card)
+    assert "| learning rate (Muon) | 0.02 |\n" in text
+    assert "| infilling | 0.5 |\n" in text
 
 
 def test_sessions_of_earlier_releases_are_not_passed_over(make_run: MakeRun) -> None:

@@ -83,7 +83,7 @@ def index(folder: Path, name: object) -> None:
 
 
 FAULTS: dict[str, tuple[Callable[[Path], Any], str]] = {
-    "no config": (lambda f: (f / "config.json").unlink(), "config.json not found"),
+    "no config": (lambda f: (f / "config.json").unlink(), "file not found: "),
     "config is not JSON": (lambda f: (f / "config.json").write_text("{"), "not valid JSON"),
     "another architecture": (
         lambda f: configure(f, architectures=["GemmaForCausalLM"]), "Gemma.* cannot be imported"
@@ -106,7 +106,7 @@ FAULTS: dict[str, tuple[Callable[[Path], Any], str]] = {
     "a billion layers": (lambda f: configure(f, num_hidden_layers=10**9), "impossible model"),
     "no weights": (lambda f: (f / WEIGHTS).unlink(), "no model.safetensors"),
     "pickled weights": (pickled, "pickle file"),
-    "a missing shard": (lambda f: index(f, "model-00002-of-00002.safetensors"), "not found"),
+    "a missing shard": (lambda f: index(f, "model-00002-of-00002.safetensors"), "file not found"),
     "a path as a shard": (lambda f: index(f, "../in/model.safetensors"), "plain name"),
     "an absolute path as a shard": (lambda f: index(f, "/etc/passwd"), "plain name"),
     "a shard that is a number": (lambda f: index(f, 5), "plain name"),

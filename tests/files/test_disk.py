@@ -23,6 +23,7 @@ from tfcli.errors import ConflictError, InputOutputError, NotFoundError, TfcliEr
 from tfcli.files import (
     append_line,
     external_writer,
+    hash_file,
     make_folder,
     remove_file,
     require_space,
@@ -282,3 +283,13 @@ def test_folders_are_not_opened_on_windows(tmp_path: Path, monkeypatch: pytest.M
         flush_folder(tmp_path)
         monkeypatch.undo()
     assert made == []
+
+
+@POSIX
+def test_files_have_a_hash_and_pipes_and_what_is_gone_have_none(tmp_path: Path) -> None:
+    (tmp_path / "abc").write_bytes(b"abc")
+    known = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"  # FIPS 180-2, B.1
+    assert hash_file(tmp_path / "abc") == (3, known)
+    os.mkfifo(tmp_path / "pipe")
+    assert hash_file(tmp_path / "pipe") is None
+    assert hash_file(tmp_path / "gone") is None

@@ -63,7 +63,7 @@ class Chain:
 
 
 class Random:
-    """Conditionals that fit no distribution: logits from a hash of what is read."""
+    """Predictions that fit no distribution: logits from a hash of what is read."""
 
     def __init__(self, length: int = 12) -> None:
         self.mask, self.length, self.vocab_size = MASK, length, 4

@@ -168,3 +168,4 @@ def test_an_audit_has_the_held_out_text_beside_it(
     assert audit.by_count[2][2].windows > 0.9 * audit.training.greedy.windows
     scores = [passage.extraction.log_probability for passage in audit.worst]
     assert scores == sorted(scores, reverse=True)
+    assert all(map(math.isfinite, scores)), "what cannot come out is not known"

@@ -13,7 +13,7 @@ import pytest
 from tfcli.errors import DataError
 from tfcli.generation.engines.numpy_engine import NumpyEngine
 from tfcli.generation.scorer import Scorer
-from tfcli.insight.groups import PIECE, Piece, audit_groups, read_pieces
+from tfcli.insight.groups import PIECE, DocumentPiece, audit_groups, read_pieces
 from tfcli.insight.statistics import ratio_interval
 from tfcli.model.transformer import Transformer
 from tfcli.text.reading_options import DEFAULT
@@ -28,7 +28,7 @@ def engine(model: Transformer) -> NumpyEngine:
 
 def test_figures_are_sums_over_documents(engine: NumpyEngine, tokenizer: Tokenizer) -> None:
     texts = {"one": ["Ann saw the moon.", "Bob saw él mismo."], "two": ["日本語", "xyzzy " * 30]}
-    pieces = [Piece(name, text) for name, own in texts.items() for text in own]
+    pieces = [DocumentPiece(name, text) for name, own in texts.items() for text in own]
     found = audit_groups(engine, tokenizer, pieces, rows=4)
     scorer = Scorer(engine, tokenizer, rows=4)
     expected = {name: scorer.whole(own) for name, own in texts.items()}
@@ -48,12 +48,12 @@ def test_figures_are_sums_over_documents(engine: NumpyEngine, tokenizer: Tokeniz
 def test_one_document_has_no_interval_and_many_have(
     engine: NumpyEngine, tokenizer: Tokenizer
 ) -> None:
-    single, many = [Piece("single", "Ann saw.")], [Piece("many", f"Bob {n}.") for n in range(12)]
+    single, many = (
+        [DocumentPiece("single", "Ann saw.")],
+        [DocumentPiece("many", f"Bob {n}.") for n in range(12)],
+    )
     found = audit_groups(engine, tokenizer, single + many, rows=4)
-    assert [(group.name, group.ratio == 1) for group in found] == [
-        ("many", True),
-        ("single", False),
-    ]
+    assert [(each.name, each.ratio == 1) for each in found] == [("many", True), ("single", False)]
     for group in found:
         loss = group.nats_per_byte
         if group.name == "single":

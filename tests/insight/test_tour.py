@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -147,3 +148,41 @@ def test_a_tour_may_be_two_tokens_long(make_run: Any, tokenizer: Any) -> None:
     model = Model(run.model_config, map_weights(run.model_config, step.path))
     steps = all_steps(follow(model, tokenizer, [1, 40]))
     assert len(steps) == 14
+
+
+def test_queries_and_keys_are_what_the_formula_gives(tour: Tour) -> None:
+    step = next(each for each in all_steps(tour) if each.title == "Queries, keys, values")
+    model, config = tour.model, tour.model.config
+    x = tour.block.attention.normed
+    rows = step.figures[0].rows
+    for row, kind, place, head in (
+        (rows[0], "query", tour.here, tour.head),
+        (rows[1], "key", tour.looked_at, tour.kv_head),
+    ):
+        name = f"blocks.0.attention.{kind}"
+        expected = x[place] @ model.weights[f"{name}.weight"].T
+        assert (f"{name}.bias" in model.weights) == ("+ b" in step.formula)
+        expected = expected + model.weights.get(f"{name}.bias", 0)
+        expected = expected.reshape(-1, config.head_dim)[head]
+        assert config.qk_norm == (f"{kind[0]} = norm(" in step.formula)
+        if config.qk_norm:
+            root = np.sqrt(np.mean(expected**2) + config.norm_epsilon)
+            expected = expected / root * model.weights[f"{name}_norm.weight"]
+        shown = [float(cell.replace("−", "-")) for cell in row[1:]]
+        assert shown == pytest.approx(expected[: len(shown)].tolist(), abs=6e-4)
+
+
+def test_the_tour_says_what_else_the_run_was_trained_to_do(tour: Tour) -> None:
+    both = replace(tour, masked=0.5)
+    assert "both ways" not in words(all_steps(tour))
+    assert "50% of the rows that this run was trained on were read both ways" in words(
+        all_steps(both)
+    )
+
+
+def test_single_bytes_are_explained(make_run: Any, tokenizer: Any) -> None:
+    run, step, _ = make_run(**SHAPES["modern, tied"])
+    model = Model(run.model_config, map_weights(run.model_config, step.path))
+    for text, there in (("fox", False), ("fox ж", True)):
+        said = words(all_steps(follow(model, tokenizer, tour_tokens(model, tokenizer, text)[0])))
+        assert ("“<0xD0>” is one byte of a character that is not in the vocab" in said) == there

@@ -32,11 +32,11 @@ def test_processors_and_memory_add_up_but_cores_are_in_their_processor(tmp_path:
         make_zone(tmp_path, "2", "psys", 9_000_000),
     ]
     meter = EnergyMeter(powercap=tmp_path)
-    assert meter.read().processor_joules == 0
+    assert meter.read().cpu_joules == 0
     for zone, used in zip(zones, (3, 2, 1, 4, 90), strict=True):
         count = int((zone / "energy_uj").read_text())
         (zone / "energy_uj").write_text(f"{count + used * 1_000_000}\n")
-    assert meter.read().processor_joules == 3 + 1 + 4
+    assert meter.read().cpu_joules == 3 + 1 + 4
     assert meter.read().gpu_joules is None
 
 
@@ -45,26 +45,26 @@ def test_a_counter_that_begins_anew_goes_on(tmp_path: Path) -> None:
     meter = EnergyMeter(powercap=tmp_path)
     for count, joules in ((500_000, 1.5), (2_500_000, 3.5), (0, 3.5 + RANGE / 1e6 - 2.5)):
         (zone / "energy_uj").write_text(f"{count}\n")
-        assert meter.read().processor_joules == pytest.approx(joules)
+        assert meter.read().cpu_joules == pytest.approx(joules)
 
 
 def test_what_cannot_be_read_is_not_known(tmp_path: Path) -> None:
     assert zone_counters(tmp_path / "nothing") is None
     zone = make_zone(tmp_path, "0", "package-0", 1)
     meter = EnergyMeter(powercap=tmp_path)
-    assert meter.read().processor_joules == 0
+    assert meter.read().cpu_joules == 0
     (zone / "energy_uj").unlink()
-    assert meter.read().processor_joules is None
+    assert meter.read().cpu_joules is None
     (zone / "energy_uj").write_text("5")
-    assert meter.read().processor_joules is None
-    assert EnergyMeter(powercap=tmp_path, whole_machine=False).read().processor_joules == 0
+    assert meter.read().cpu_joules is None
+    assert EnergyMeter(powercap=tmp_path, whole_machine=False).read().cpu_joules == 0
 
 
 def test_processor_time_is_that_of_this_process() -> None:
     meter = EnergyMeter()
-    before = meter.read().processor_seconds
+    before = meter.read().cpu_seconds
     sum(range(200_000))
-    assert meter.read().processor_seconds > before >= 0
+    assert meter.read().cpu_seconds > before >= 0
 
 
 DRIVER = """

@@ -22,7 +22,7 @@ from tfcli.text.sentencepiece_tokenizer import SentencePieceTokenizer
 from tfcli.text.tokenizer import Tokenizer
 from tfcli.training.batches import IGNORE_INDEX
 from tfcli.training.examples import Examples, WindowSampler, document_end, make_examples
-from tfcli.training.infilling import MARKERS, SHORTEST, Infilling
+from tfcli.training.infilling import ADDED, SHORTEST, Infilling
 from tfcli.training.objectives import NextToken
 from tfcli.training.packing import PackedSampler
 
@@ -49,9 +49,9 @@ def rows(*texts: str, length: int) -> Examples:
 
 def texts_of(row: Examples, own: Tokenizer) -> list[tuple[str, str]]:
     """How each text of a row is written, and the text itself."""
-    markers = find_infill_tokens(own)
-    assert markers is not None
-    first, last = np.flatnonzero(row.is_target[0] | np.isin(row.ids[0], markers))[[0, -1]]
+    infill = find_infill_tokens(own)
+    assert infill is not None
+    first, last = np.flatnonzero(row.is_target[0] | np.isin(row.ids[0], infill))[[0, -1]]
     ids = row.ids[0, first : last + 1]
     ends = np.flatnonzero(ids == document_end(own.special)) + 1
     texts = []
@@ -59,10 +59,10 @@ def texts_of(row: Examples, own: Tokenizer) -> list[tuple[str, str]]:
         if not len(part):
             continue
         kept = part[part != document_end(own.special)]
-        if kept[0] != markers.prefix:
+        if kept[0] != infill.prefix:
             texts.append(("plain", own.decode_continuation(kept)))
             continue
-        suffix, middle = (int(np.flatnonzero(kept == marker)[0]) for marker in markers[1:])
+        suffix, middle = (int(np.flatnonzero(kept == token)[0]) for token in infill[1:])
         a, b, c = kept[1:suffix], kept[suffix + 1 : middle], kept[middle + 1 :]
         way = "PSM" if suffix > 1 or b.size == 0 else "SPM"
         order = (a, c, b) if suffix > 1 else (c, b)
@@ -92,7 +92,7 @@ def test_a_full_row_stays_as_long_and_loses_only_ends_of_its_text(
     kept = [part for _, part in texts_of(made, tokenizer())]
     assert kept[0] in text
     lost = len(text) - len("".join(kept))
-    assert lost <= len(kept) * (MARKERS + 2)
+    assert lost <= len(kept) * (ADDED + 2)
 
 
 def test_both_orders_and_plain_texts_come_by_their_shares() -> None:
@@ -103,17 +103,17 @@ def test_both_orders_and_plain_texts_come_by_their_shares() -> None:
     assert shares == pytest.approx([0.5, 0.25, 0.25], abs=0.04)
 
 
-def test_markers_are_read_but_never_predicted_and_ends_are() -> None:
-    markers = find_infill_tokens(tokenizer())
-    assert markers is not None
+def test_infill_tokens_are_read_but_never_predicted_and_ends_are() -> None:
+    infill = find_infill_tokens(tokenizer())
+    assert infill is not None
     objective = NextToken(
         tokenizer().special, token_dropout=0.9, infilling=Infilling(tokenizer(), share=1.0)
     )
     batch = objective.training_batch(rows(*["the ship in"] * 9, length=300), seed=1, step=1)
-    for marker in markers:
-        assert np.count_nonzero(batch.inputs == marker) == 9  # token dropout left them
-        assert not np.any(batch.targets == marker)
-    after = batch.targets[np.isin(batch.inputs, markers)]
+    for token in infill:
+        assert np.count_nonzero(batch.inputs == token) == 9  # token dropout left them
+        assert not np.any(batch.targets == token)
+    after = batch.targets[np.isin(batch.inputs, infill)]
     assert np.count_nonzero(after != IGNORE_INDEX)
     assert np.count_nonzero(batch.targets == document_end(tokenizer().special)) == 9
 
@@ -145,12 +145,12 @@ def test_a_row_is_a_function_of_seed_and_step() -> None:
     assert len({at(1, 2), at(1, 3), at(2, 2)}) == 3
 
 
-def test_markers_are_tokens_of_no_text() -> None:
-    markers = find_infill_tokens(tokenizer())
-    assert markers is not None
-    assert [tokenizer().token_bytes[marker] for marker in markers] == [b"\xc0", b"\xc1", b"\xf5"]
+def test_infill_tokens_are_tokens_of_no_text() -> None:
+    infill = find_infill_tokens(tokenizer())
+    assert infill is not None
+    assert [tokenizer().token_bytes[token] for token in infill] == [b"\xc0", b"\xc1", b"\xf5"]
     every = "".join(map(chr, [*range(0xD800), *range(0xE000, 0x110000, 7)]))
-    assert not {*markers} & {*tokenizer().encode(every)}
+    assert not {*infill} & {*tokenizer().encode(every)}
     assert find_infill_tokens(tiny_tokenizer(20)) is None
     with pytest.raises(UsageError, match="no tokens to mark a gap"):
         Infilling(tiny_tokenizer(20), share=0.5)

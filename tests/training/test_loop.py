@@ -74,7 +74,7 @@ def test_events_and_metrics_agree(workshop: Workshop) -> None:
 def test_processor_time_of_a_session_only_grows(workshop: Workshop) -> None:
     trainer = workshop.begin("run", workshop.job(steps=4, save_every=1))
     used = [event for event in trainer.events() if isinstance(event, EnergyUsed)]
-    seconds = [event.processor_seconds for event in used]
+    seconds = [event.cpu_seconds for event in used]
     assert seconds == sorted(seconds)
     assert 0 < seconds[0] < seconds[-1]
     assert len({event.session for event in used}) == 1

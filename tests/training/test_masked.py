@@ -148,7 +148,7 @@ def test_share_of_zero_is_the_causal_objective_alone(workshop: Workshop) -> None
 
 
 def test_a_tokenizer_without_unk_cannot_mask(workshop: Workshop) -> None:
-    with pytest.raises(UsageError, match="unknown token"):
+    with pytest.raises(UsageError, match="<unk> token"):
         BothWays(NextToken(SPECIAL), dataclasses.replace(SPECIAL, unk=None), 0.5)
 
 

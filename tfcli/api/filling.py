@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from tfcli.api.requests import read_options, show_options
 from tfcli.api.results import incomplete
 from tfcli.generation.fill_request import FillRequest
-from tfcli.generation.filling import Filler, Filling, FillingList, infill_tokens_of
+from tfcli.generation.filling import Filler, FillJob, FillJobList, infill_tokens_of
 from tfcli.options import update_options
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from tfcli.generation.engines.engine import Engine
     from tfcli.generation.gaps import GappedText
-    from tfcli.generation.masked_filling import MaskedFiller
+    from tfcli.generation.masked_filling import DenoisingFiller
     from tfcli.runs.run import Run
     from tfcli.text.tokenizer import Tokenizer
 
@@ -44,7 +44,7 @@ def infill(
     text: GappedText,
     request: FillRequest,
     notice: Callable[[str], None],
-) -> Filling:
+) -> FillJob:
     """A text with its gaps filled from left to right.
 
     Raises:
@@ -56,12 +56,12 @@ def infill(
     return fill_text(filler, text, request)
 
 
-def fill_text(filler: Filler | MaskedFiller, text: GappedText, request: FillRequest) -> Filling:
+def fill_text(filler: Filler | DenoisingFiller, text: GappedText, request: FillRequest) -> FillJob:
     """A text with its gaps filled."""
     filler.check(request)
-    filling = Filling(text, request)
-    for _ in filler.fill(FillingList([filling])):
+    job = FillJob(text, request)
+    for _ in filler.fill(FillJobList([job])):
         pass
-    if any(gap.finish_reason == "incomplete" for gap in filling.gaps):
+    if any(gap.finish_reason == "incomplete" for gap in job.gaps):
         raise incomplete()
-    return filling
+    return job

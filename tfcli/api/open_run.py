@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
+from tfcli.api.analysis import Analysis
 from tfcli.api.arguments import (
     require_choice,
     require_count,
@@ -19,8 +20,7 @@ from tfcli.api.arguments import (
     require_top,
 )
 from tfcli.api.conversation import make_turn
-from tfcli.api.gaps import Gaps
-from tfcli.api.looks import Looks
+from tfcli.api.fill_and_bound import FillAndBound
 from tfcli.api.requests import make_request, takes_generation_options
 from tfcli.api.results import (
     Completion,
@@ -39,6 +39,7 @@ from tfcli.generation.streaming import TextStream
 from tfcli.runs.run import ROOT, find_run
 from tfcli.runs.series import effective_rows
 from tfcli.runs.summary import summarize
+from tfcli.runs.text_ends import knows_text_ends
 from tfcli.runtime.device import Device
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ def open_run(
     return OpenRun(run, step, open_with)
 
 
-class OpenRun(Looks, Gaps):
+class OpenRun(Analysis, FillAndBound):
     """A run whose model can be used; `open_run` makes it.
 
     Shapes: T tokens, V = `config.vocab_size`.
@@ -252,6 +253,7 @@ class OpenRun(Looks, Gaps):
                 self._chat.tokenizer if talking else self._tokenizer,
                 rows=rows,
                 many_documents=self._run.metadata["corpus"]["documents"] > 1,
+                texts_end=knows_text_ends(self._run),
                 form=self._run.form,
                 logprobs=logprobs,
                 notice=self._notice,

@@ -11,6 +11,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from tfcli.cli import streams
+from tfcli.cli.humanize import format_odds
 from tfcli.cli.output_formats import stdout_filter
 from tfcli.cli.trace_output import name_place, shorten
 
@@ -48,7 +49,10 @@ def write_memory_audit(audit: MemoryAudit, run: str, step: int) -> None:
         if share.windows
     ]
     lines += wrapped(f"Extractable, by how often the text has the passage: {'; '.join(parts)}.")
-    lines += ["", "Known best:"]
+    lines += [
+        "",
+        "Known best:" if audit.worst else "Known best: none; no passage comes out at all.",
+    ]
     for number, passage in enumerate(audit.worst, 1):
         lines += _passage(number, passage)
     if audit.canaries:
@@ -85,19 +89,15 @@ def _often(least: int, most: int | None) -> str:
 
 def _passage(number: int, passage: Passage) -> Iterator[str]:
     """Where it is, how likely it comes out, and what it says."""
-    log10 = passage.extraction.log_probability / math.log(10)
+    chance = format_odds(passage.extraction.log_probability)
     how = "greedily" if passage.extraction.greedy else "not greedily"
-    chance = "never when sampled" if math.isinf(log10) else f"1 in {_number(-log10)} samples"
+    chance = f"{chance} when sampled" if chance == "never" else f"{chance} samples"
     often = "once" if passage.count == 1 else f"{passage.count:,} times"
     yield f"{number}. {name_place(passage.window.place)}, {often} in the text: {how}, {chance}"
     prompt, said = (re.sub(r"\s+", " ", part) for part in (passage.prompt, passage.continuation))
     before = prompt[-60:].partition(" ")[2] or prompt[-60:]
     text = f"... {before.rstrip()} | {shorten(said.strip(), 160)}"
     yield from textwrap.wrap(text, _columns() - 4, initial_indent="   ", subsequent_indent="   ")
-
-
-def _number(log10: float) -> str:
-    return f"{10**log10:,.0f}" if log10 < 6 else f"1e{log10:.0f}"
 
 
 def _canaries(found: Sequence[Exposure]) -> Iterator[str]:

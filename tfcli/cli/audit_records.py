@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING, Any
 
 from tfcli.errors import TfcliError
+from tfcli.files import hash_file
 from tfcli.runs.source_names import source_name
 
 if TYPE_CHECKING:
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tfcli.cli.streams import Reporter
-    from tfcli.runs.audits import Kind
+    from tfcli.runs.audits import AuditKind
     from tfcli.runs.run import Run
     from tfcli.runs.valid_steps import ValidStep
 
 
-def keep(
-    run: Run, step: ValidStep, kind: Kind, figures: dict[str, Any], reporter: Reporter
+def save_audit(
+    run: Run, step: ValidStep, kind: AuditKind, figures: dict[str, Any], reporter: Reporter
 ) -> None:
     """Keeps the figures with the run; where that cannot be, says so."""
     from tfcli.runs.audits import record_audit
@@ -33,17 +33,12 @@ def keep(
 
 
 def file_sha256(path: Path) -> str | None:
-    """As `sha256sum` tells it; None for a pipe, which is gone, and what cannot be read."""
-    try:
-        if path.is_file():
-            with path.open("rb") as file:
-                return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError:  # whoever reads it says why
-        pass
-    return None
+    """See `files.hash_file`."""
+    hashed = hash_file(path)
+    return hashed and hashed[1]
 
 
-def mention_known(run: Run, sources: Sequence[Path], reporter: Reporter) -> None:
+def note_trained_on(run: Run, sources: Sequence[Path], reporter: Reporter) -> None:
     """Says which of some files the run was trained on, to the byte."""
     trained = {file.sha256 for file in run.corpus.files}
     places = set(run.corpus.sources)

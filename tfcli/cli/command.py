@@ -43,7 +43,10 @@ class Command(typer.core.TyperCommand):
         for parameter in parameters:
             parameter.min = parameter.max = None
             parameter.opts = [name for name in parameter.opts if name not in aliases]
-            parameter.secondary_opts = [n for n in parameter.secondary_opts if n not in aliases]
+            if opposites := [name for name in parameter.secondary_opts if name not in aliases]:
+                # in the text: a column of its own would cut both names at 80 columns
+                parameter.help = f"{parameter.help} {', '.join(opposites)}: never."
+            parameter.secondary_opts = []
         _hide_types(parameters, ctx)
         if shutil.get_terminal_size().columns < NARROW:
             _format_stacked(self, parameters, ctx, formatter)

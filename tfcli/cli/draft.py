@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tfcli.cli import streams
-from tfcli.errors import ConflictError, NotFoundError, UsageError
+from tfcli.errors import ConflictError, UsageError
 
 DIALOGUE = '–—«“"-'  # what a paragraph of its own begins with
 SECTION = ("* ", "***", "# ")  # and a part of its own
@@ -127,7 +127,7 @@ class Draft:
             NotFoundError, DataError: it does not exist, or is no text.
 
         """
-        from tfcli.files import require_regular_file
+        from tfcli.files import file_not_found, require_regular_file
         from tfcli.text.readers import read_text
         from tfcli.text.reading import Reading
         from tfcli.text.reading_options import DEFAULT
@@ -135,7 +135,7 @@ class Draft:
         path, reading = _named(name), Reading()
         require_regular_file(path)
         if not path.exists():
-            raise NotFoundError(f"file not found: {path}")
+            raise file_not_found(path)
         data = b"".join(read_text(path, reading=reading))
         self.begin(data.decode(), path)
         if path.read_bytes() == data:
@@ -153,18 +153,14 @@ class Draft:
             NotFoundError: its folder does not exist.
 
         """
-        from tfcli.files import require_regular_file, write_file
+        from tfcli.files import require_parent, require_regular_file, write_file
 
         path = _named(name) if name else self.path
         if path is None:
             raise UsageError("/save needs the name of a file", hint="/save story.txt")
         require_regular_file(path)
         real = _real(path)
-        if not os.path.lexists(real.parent):  # a mistyped name must not make folders
-            raise NotFoundError(
-                f"there is no folder {path.parent}",
-                hint=f"mkdir -p {shlex.quote(str(path.parent))}",
-            )
+        require_parent(path)
         data = self.text.encode()
         if path.exists():
             self._require_own(path, data)

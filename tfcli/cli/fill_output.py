@@ -13,11 +13,11 @@ from tfcli.text.escapes import escape
 
 if TYPE_CHECKING:
     from tfcli.errors import TfcliError
-    from tfcli.generation.filling import Filling, MiddleEvent
+    from tfcli.generation.filling import FillJob, MiddleEvent
 
 
 @dataclass(frozen=True)
-class Row:
+class FillRow:
     """A text to fill, or what is wrong with it.
 
     Attributes:
@@ -30,17 +30,17 @@ class Row:
     number: int
     line: int
     sample: int
-    filling: Filling | None
+    job: FillJob | None
     error: TfcliError | None = None
 
 
 class FillFormat(Protocol):
     """How texts are written."""
 
-    def begin(self, row: Row) -> None:
+    def begin(self, row: FillRow) -> None:
         """A text is taken, or was invalid."""
 
-    def add(self, row: Row, event: MiddleEvent) -> None:
+    def add(self, row: FillRow, event: MiddleEvent) -> None:
         """A gap has more characters, or is filled."""
 
     def close(self) -> None:
@@ -61,25 +61,25 @@ class PlainFill:
         self._colored = streams.wants_color(sys.stdout) and not only
         self._last = ""
 
-    def begin(self, row: Row) -> None:
+    def begin(self, row: FillRow) -> None:
         """See `FillFormat`."""
         heading = sample_heading(row.number, self._samples)
         self._out.add(row.number, heading.lstrip().encode())
-        if row.filling and not self._only:
-            self._write(row, row.filling.text.parts[0])
+        if row.job and not self._only:
+            self._write(row, row.job.text.parts[0])
 
-    def add(self, row: Row, event: MiddleEvent) -> None:
+    def add(self, row: FillRow, event: MiddleEvent) -> None:
         """See `FillFormat`."""
         color = streams.STYLES["model"] if self._colored and event.text else ""
         self._write(row, event.text, color)
         if not event.ended:
             return
-        filling = event.filling
+        job = event.job
         if not self._only:
-            self._write(row, filling.text.parts[len(filling.gaps)])
-        elif not filling.complete:
+            self._write(row, job.text.parts[len(job.gaps)])
+        elif not job.complete:
             self._write(row, "\n")
-        if filling.complete:
+        if job.complete:
             if self._samples > 1 and self._last != "\n":
                 self._write(row, "\n")
             self._out.end(row.number)
@@ -88,7 +88,7 @@ class PlainFill:
         """Ends the line on a terminal."""
         end_line(self._last)
 
-    def _write(self, row: Row, text: str, color: str = "") -> None:
+    def _write(self, row: FillRow, text: str, color: str = "") -> None:
         if text:
             shown = self._shown(text)
             shown = f"{color}{shown}{streams.RESET}" if color else shown
@@ -101,16 +101,16 @@ class LateFill:
 
     def __init__(self, output: FillFormat) -> None:
         self._output = output
-        self._waiting: list[Row] = []
+        self._waiting: list[FillRow] = []
 
-    def begin(self, row: Row) -> None:
+    def begin(self, row: FillRow) -> None:
         """See `FillFormat`."""
         if row.error:
             self._output.begin(row)
         else:
             self._waiting.append(row)
 
-    def add(self, row: Row, event: MiddleEvent) -> None:
+    def add(self, row: FillRow, event: MiddleEvent) -> None:
         """See `FillFormat`."""
         for waiting in self._waiting:
             self._output.begin(waiting)
@@ -133,22 +133,22 @@ class EscapedFill:
     def __init__(self, *, only: bool) -> None:
         self._only, self._out, self._shown = only, OrderedWriter(), stdout_filter()
 
-    def begin(self, row: Row) -> None:
+    def begin(self, row: FillRow) -> None:
         """See `FillFormat`."""
         if row.error:
             streams.show_error(row.error)
             self._end(row)
 
-    def add(self, row: Row, event: MiddleEvent) -> None:
+    def add(self, row: FillRow, event: MiddleEvent) -> None:
         """See `FillFormat`."""
-        filling = event.filling
-        if event.ended and filling.complete:
-            middles = "\t".join(escape(gap.text) for gap in filling.gaps)
-            text = middles if self._only else escape(filling.filled())
+        job = event.job
+        if event.ended and job.complete:
+            middles = "\t".join(escape(gap.text) for gap in job.gaps)
+            text = middles if self._only else escape(job.filled())
             self._out.add(row.number, self._shown(text).encode())
             self._end(row)
 
-    def _end(self, row: Row) -> None:
+    def _end(self, row: FillRow) -> None:
         self._out.add(row.number, b"\n")
         self._out.end(row.number)
 
@@ -166,16 +166,16 @@ class JsonFill:
     def __init__(self) -> None:
         self._out = OrderedWriter()
 
-    def begin(self, row: Row) -> None:
+    def begin(self, row: FillRow) -> None:
         """See `FillFormat`."""
         if row.error:
             why = row.error.why or row.error.hint
             self._end(row, {"error": ": ".join(filter(None, (row.error.what, why)))})
 
-    def add(self, row: Row, event: MiddleEvent) -> None:
+    def add(self, row: FillRow, event: MiddleEvent) -> None:
         """See `FillFormat`."""
-        filling = event.filling
-        if event.ended and filling.complete:
+        job = event.job
+        if event.ended and job.complete:
             gaps = [
                 {
                     "text": gap.text,
@@ -183,12 +183,12 @@ class JsonFill:
                     "logprobs": [round(logprob, 6) for logprob in gap.logprobs],
                     "finish_reason": gap.finish_reason,
                 }
-                for gap in filling.gaps
+                for gap in job.gaps
             ]
-            seed = filling.request.seed
-            self._end(row, {"text": filling.filled(), "gaps": gaps, "seed": seed})
+            seed = job.request.seed
+            self._end(row, {"text": job.filled(), "gaps": gaps, "seed": seed})
 
-    def _end(self, row: Row, value: dict[str, Any]) -> None:
+    def _end(self, row: FillRow, value: dict[str, Any]) -> None:
         value = {"row": row.line, "sample": row.sample} | value
         text = json.dumps(value, ensure_ascii=False) + "\n"
         self._out.add(row.number, text.encode(errors="backslashreplace"))

@@ -275,8 +275,10 @@ class GenerationSession:
         formats.raise_if_incomplete()
 
     def _open(self, rows: int, logprobs: bool = False) -> tuple[Generator, Engine, Tokenizer]:
+        from tfcli.cli.best_step import open_best_step
         from tfcli.generation.generate import Generator
-        from tfcli.generation.open_engine import open_best, open_engine
+        from tfcli.generation.open_engine import open_engine
+        from tfcli.runs.text_ends import knows_text_ends
 
         model = self._model
         run, step_path = self.run
@@ -286,19 +288,16 @@ class GenerationSession:
         )  # fmt: skip
         with ThreadPoolExecutor(1) as beside:
             # hashing the weights needs no lock of Python's: meanwhile the tokenizer is read
-            opening = beside.submit(
-                open_best, run, step_path, open_with, on_damaged=self._reporter.warn
-            )
+            opening = beside.submit(open_best_step, run, step_path, open_with, self._reporter)
             chat, tokenizer, self.form = self.chat, self._tokenizer, run.form
-            step, engine = opening.result()
-        if self._reporter.warned:
-            self._reporter.note(f"Using {step.path.name} instead.")
+            _, engine = opening.result()
         tokenizer = chat.tokenizer if chat else tokenizer
         generator = Generator(
             engine,
             tokenizer,
             rows=rows,
             many_documents=run.metadata["corpus"]["documents"] > 1,
+            texts_end=knows_text_ends(run),
             form=self.form,
             deadline=self._deadline,
             logprobs=logprobs,

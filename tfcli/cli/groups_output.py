@@ -35,7 +35,7 @@ def write_groups(groups: Sequence[GroupLoss], name: str, step: int, by: str | No
     headings = [by or "source", "nats/byte", "x lowest", "tokens/byte", "documents", "bytes"]
     rows = [
         [
-            shortened(group.name) + " *" * group.few, _interval(group.nats_per_byte, 3),
+            truncate(group.name) + " *" * group.few, _interval(group.nats_per_byte, 3),
             f"{group.ratio:.2f}", f"{group.tokens_per_byte.value:.3f}", f"{group.documents:,}",
             f"{group.bytes:,}",
         ]
@@ -47,7 +47,7 @@ def write_groups(groups: Sequence[GroupLoss], name: str, step: int, by: str | No
         streams.write_result("".join(f"{line}\n" for line in ("", *wrapped(paragraph))).encode())
 
 
-def shortened(name: str, most: int = 40) -> str:
+def truncate(name: str, most: int = 40) -> str:
     """A name that leaves room for figures beside it."""
     return name if len(name) <= most else f"{name[: most - 1]}…"
 

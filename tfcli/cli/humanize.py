@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import math
 
 
 def format_bytes(size: float) -> str:
@@ -28,6 +29,17 @@ def format_share(share: float) -> str:
     if share >= 0.0995:
         return f"{100 * share:.0f} %"
     return f"{100 * share:.1f} %" if share >= 0.00095 or not share else f"{100 * share:.1g} %"
+
+
+def format_odds(log: float) -> str:
+    """`1 in 130`: a probability as a person says it, from its natural logarithm."""
+    if math.isinf(log):
+        return "never"
+    exponent = -log / math.log(10)
+    if exponent >= 9:
+        return f"1 in 10^{exponent:.0f}"
+    odds = math.exp(-log)
+    return f"1 in {odds:.1f}" if odds < 9.95 else f"1 in {float(f'{odds:.3g}'):,.0f}"
 
 
 def format_duration(seconds: float) -> str:

@@ -25,6 +25,7 @@ def read_input(
     hint: str,
     purpose: str = "the text",
     format: Format | None = None,
+    verbatim: bool = False,
 ) -> Iterator[bytes]:
     """The text of a file, or of stdin without one, in blocks of UTF-8; see `readers.read_text`.
 
@@ -33,6 +34,7 @@ def read_input(
 
     Args:
         hint: how text comes in, where none does.
+        verbatim: whether a page keeps its markup.
 
     Raises:
         UsageError: stdin is a terminal.
@@ -49,7 +51,7 @@ def read_input(
         piped_text.mention_waiting(purpose)
     source, reading = file or STDIN, Reading()
     said = False
-    for block in read_text(source, format, reading=reading):
+    for block in read_text(source, format, reading=reading, verbatim=verbatim):
         if not said:
             said = True
             _report(source, reading, format, reporter)
@@ -63,9 +65,12 @@ def read_whole_input(
     hint: str,
     purpose: str = "the text",
     format: Format | None = None,
+    verbatim: bool = False,
 ) -> str:
     """All of the text, without a byte order mark; see `read_input`."""
-    blocks = read_input(file, reporter, hint=hint, purpose=purpose, format=format)
+    blocks = read_input(
+        file, reporter, hint=hint, purpose=purpose, format=format, verbatim=verbatim
+    )
     return b"".join(blocks).decode().removeprefix(BOM)
 
 

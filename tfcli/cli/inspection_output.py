@@ -10,17 +10,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tfcli.cli import streams
-from tfcli.cli.humanize import format_share
+from tfcli.cli.humanize import format_odds, format_share
 from tfcli.cli.inspection_words import (
-    LEFT_OUT,
     MEANINGS,
+    NONE_MISSED,
     TITLES,
-    UNTRAINED,
     continuation,
+    erased_by,
+    is_flat,
     likelier,
     most_surprising,
     most_taken,
-    one_in,
+    none_missed,
+    nothing_yet,
     shown,
     shown_all,
     shown_text,
@@ -32,7 +34,8 @@ from tfcli.cli.word_wrap import break_at_words
 from tfcli.generation.streaming import TextStream, make_visible
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
+    from typing import Any
 
     from tfcli.insight.inspection import Inspection, View, WithoutWords
     from tfcli.insight.views import Floats, Lens
@@ -40,12 +43,18 @@ if TYPE_CHECKING:
 WIDTH = 100  # columns of running text, at most
 SURPRISING, MOST_HEADS, MOST_WORDS = 10, 16, 40  # rows
 CELL, NARROW, LABEL = 12, 8, 10  # columns of a token, and of a name in front of a row
+ROW = 33  # columns of a row of the surprise without the token and its probability
 SHADES = " ░▒▓█"
 
 
-def write_inspection(found: Inspection, run: str, step: int) -> None:
-    """All views that were asked for, on stdout."""
-    lines = [*_wrapped(summary(found, run, step))]
+def write_inspection(found: Inspection, run: str, step: int, plan: Mapping[str, Any]) -> None:
+    """All views that were asked for, on stdout.
+
+    Args:
+        plan: of the run, as in `run.json`.
+
+    """
+    lines = [*_wrapped(summary(found, run, step)), *_wrapped(nothing_yet(found, step) or "")]
     if found.surprise is not None:
         lines += [*_heading("surprise"), *_surprise(found)]
     if found.attention is not None:
@@ -53,7 +62,7 @@ def write_inspection(found: Inspection, run: str, step: int) -> None:
     if found.lens is not None:
         lines += [*_heading("lens"), *_lens(found, found.lens)]
     if found.prompt is not None:
-        lines += [*_heading("prompt"), *_words(found, found.prompt)]
+        lines += [*_heading("prompt"), *_words(found, found.prompt, plan)]
     if found.heads is not None:
         lines += [*_heading("heads"), *_heads(found, found.heads)]
     text = "".join(f"{line.rstrip()}\n" for line in lines)
@@ -91,20 +100,32 @@ def _surprise(found: Inspection) -> Iterator[str]:
     assert found.surprise is not None
     yield from _colored_text(found)
     yield ""
-    room = columns() - 8 - 2 * CELL
-    for place in most_surprising(found, SURPRISING):
-        logprob = found.surprise.logprobs[place]
-        others = [f"{other} {format_share(share)}" for other, share in likelier(found, place)]
-        row = f"{-logprob:6.2f}  {fit(shown(found, found.tokens.ids[place + 1]), CELL)}"
-        if room < CELL:  # what would have been likelier goes below
-            yield f"{row} {one_in(logprob)}"
-            if others:
-                yield f"        {fit_list(others, columns() - 8)}"
-        else:
-            rest = fit_list(others, room)
-            yield f"{row} {one_in(logprob):<{CELL}} {rest}"
+    places = most_surprising(found, SURPRISING)
+    every = len(places) == len(found.surprise.logprobs)
+    many = "All tokens" if every else f"The {len(places)} most surprising tokens"
+    yield from _wrapped(
+        f"{many}, the most surprising first: position, nats, the token, its probability, its rank "
+        "(1: nothing was likelier), the entropy (the nats that were to be expected), and what "
+        "would have been likelier."
+    )
     yield ""
-    yield from _wrapped("Nats, the token, how likely it was, and what would have been likelier.")
+    room = columns() - ROW - CELL
+    likely = max([6, *(len(format_odds(found.surprise.logprobs[place])) for place in places)])
+    if room - likely >= CELL:
+        heading = f"{'at':>5} {'nats':>6}  {fit('token', CELL)} {'likely':<{likely}}"
+        yield f"{heading} {'rank':>6} {'entropy':>7}  likelier"
+    for place in places:
+        logprob, expected = found.surprise.logprobs[place], found.surprise.entropies[place]
+        others = [f"{other} {format_share(share)}" for other, share in likelier(found, place)]
+        token, rank = shown(found, found.tokens.ids[place + 1]), f"{found.surprise.ranks[place]:,}"
+        row = f"{place + 1:>5} {-logprob:6.2f}  {fit(token, CELL)} {format_odds(logprob):<{likely}}"
+        if room - likely >= CELL:
+            yield f"{row} {rank:>6} {expected:7.2f}  {fit_list(others, room - likely)}"
+        else:  # what does not fit goes below
+            yield row
+            yield f"{'':14}rank {rank}, entropy {expected:.2f}"
+            if others:
+                yield f"{'':14}{fit_list(others, columns() - 14)}"
 
 
 def fit_list(items: list[str], room: int) -> str:
@@ -181,8 +202,13 @@ def _lens(found: Inspection, lens: Lens) -> Iterator[str]:
     places = range(len(found.tokens.ids) - count, len(found.tokens.ids))
     names = [shown(found, found.tokens.ids[place]) for place in places]
     yield fit("after", LABEL) + "".join(f"{fit(name, width - 1)} " for name in names)
-    for layer in reversed(range(len(lens.best_ids))):
-        row = fit(f"layer {layer}" if layer else "embedding", LABEL)
+    flat = is_flat(lens)
+    for layer in [0] if flat else reversed(range(len(lens.best_ids))):
+        row = (
+            fit("any layer", LABEL)
+            if flat
+            else fit(f"layer {layer}" if layer else "embedding", LABEL)
+        )
         for place in places:
             share = format_share(float(np.exp(lens.best_logprobs[layer, place])))
             row += f"{fit(shown(found, int(lens.best_ids[layer, place])), NARROW - 1)} {share:<6}"
@@ -191,6 +217,8 @@ def _lens(found: Inspection, lens: Lens) -> Iterator[str]:
         yield from _wrapped(
             f"The last {count} of {len(found.tokens.ids)} positions; all are in --html and --json."
         )
+    if flat:
+        return
     apart = ", ".join(f"{kl:.2f}" for kl in lens.divergences.mean(-1)[::-1])
     yield from _wrapped(
         f"How far each is from what the model says in the end, in nats (KL), over all positions: "
@@ -201,12 +229,12 @@ def _lens(found: Inspection, lens: Lens) -> Iterator[str]:
 # --- words and heads ----------------------------------------------------------------------------
 
 
-def _words(found: Inspection, part: WithoutWords) -> Iterator[str]:
+def _words(found: Inspection, part: WithoutWords, plan: Mapping[str, Any]) -> Iterator[str]:
     """A bar for each word; of many words, those that are missed most, in order."""
     from tfcli.cli.render import cells, fit
 
     yield from _wrapped(stdout_filter()(continuation(found, part)))
-    yield from _wrapped(UNTRAINED if part.replaced else LEFT_OUT)
+    yield from _wrapped(erased_by(part, plan))
     yield ""
     order = np.argsort(-np.abs(part.falls), kind="stable")[:MOST_WORDS]
     words = {int(place): shown_text(part.words[place]).strip() or "▁" for place in order}
@@ -225,6 +253,9 @@ def _words(found: Inspection, part: WithoutWords) -> Iterator[str]:
 
 def _heads(found: Inspection, rises: Floats) -> Iterator[str]:
     """A grid of blocks, a row for each layer, the last first; then the heads most missed."""
+    if none_missed(found):
+        yield from _wrapped(NONE_MISSED)
+        return
     each = rises / max(found.bytes, 1)
     largest = max(float(each.max()), 1e-12)
     wide = 3 if LABEL + 3 * each.shape[1] <= columns() else 1

@@ -6,14 +6,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tfcli.cli.humanize import format_odds
 from tfcli.generation.streaming import make_visible
 from tfcli.text.vocabulary import visible_pieces
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from typing import Any
 
     from tfcli.insight.inspection import Inspection, View, WithoutWords
+    from tfcli.insight.views import Lens
 
 TITLES: dict[View, str] = {
     "surprise": "Surprise",
@@ -36,8 +38,20 @@ MEANINGS: dict[View, str] = {
     "at zero. Others may do the same work, so a head that is not missed is not useless; and on "
     "another text it may be.",
 }
-UNTRAINED = "A word is replaced by <unk>; only runs with token dropout have met that in training."
+UNTRAINED = (
+    "A word is replaced by <unk>; only runs with token dropout, or trained both ways (--masked), "
+    "have met that in training."
+)
+MASKED = (
+    "A word is replaced by <unk>, which this run has met in training as its mask (--masked), in "
+    "rows that it read both ways."
+)
+DROPPED = "A word is replaced by <unk>, which this run has met in training (--token-dropout)."
+NONE_MISSED = (
+    "No head is missed: without any of them, the loss changes by less than 0.00005 nats/byte."
+)
 LEFT_OUT = "A word is left out: this tokenizer has no <unk> to stand for it."
+UNSEEN = 5e-5  # nats, below which four decimals show nothing
 
 
 def shown(found: Inspection, token: int) -> str:
@@ -76,14 +90,6 @@ def likelier(found: Inspection, place: int) -> list[tuple[str, float]]:
     return [(shown(found, int(i)), float(np.exp(logprob))) for i, logprob in best if logprob > own]
 
 
-def one_in(logprob: float) -> str:
-    """`1 in 130`: a probability as a person says it."""
-    odds = float(np.exp(min(-logprob, 500.0)))
-    if odds >= 1e6:
-        return f"1 in {odds:.0e}".replace("e+", "e")
-    return f"1 in {odds:.1f}" if odds < 9.95 else f"1 in {float(f'{odds:.3g}'):,.0f}"
-
-
 def summary(found: Inspection, run: str, step: int) -> str:
     """What was inspected, in a sentence."""
     text = f"{run}, step {step:,}: {len(found.tokens.ids):,} tokens"
@@ -102,7 +108,39 @@ def continuation(found: Inspection, part: WithoutWords) -> str:
     """What the prompt is followed by, and how likely."""
     said = shown_text("".join(_text_of(found, i) for i in part.continuation))
     who = "given by --then" if part.given else "which the model wrote"
-    return f"Continuation, {who}: “{said}”, probability {one_in(part.logprob)}."
+    return f"Continuation, {who}: “{said}”, probability {format_odds(part.logprob)}."
+
+
+def erased_by(part: WithoutWords, plan: Mapping[str, Any]) -> str:
+    """What stands in the place of a word, and whether the run has met that in training.
+
+    Args:
+        plan: of the run, as in `run.json`; empty: not known.
+
+    """
+    if not part.replaced:
+        return LEFT_OUT
+    if plan.get("masked"):
+        return MASKED
+    return DROPPED if plan.get("token_dropout") else UNTRAINED
+
+
+def is_flat(lens: Lens) -> bool:
+    """Whether the blocks add nothing: every layer says what the embedding says."""
+    return bool((np.abs(lens.divergences) < UNSEEN).all())
+
+
+def none_missed(found: Inspection) -> bool:
+    """Whether the text is predicted as well without any of the heads, up to what is printed."""
+    return found.heads is not None and bool(
+        (np.abs(found.heads) < UNSEEN * max(found.bytes, 1)).all()
+    )
+
+
+def nothing_yet(found: Inspection, step: int) -> str | None:
+    """That the blocks add nothing, where that is so: of a model that has hardly been trained."""
+    flat = found.lens is not None and is_flat(found.lens)
+    return f"The blocks add nothing yet: step {step:,}." if flat or none_missed(found) else None
 
 
 def _text_of(found: Inspection, token: int) -> str:

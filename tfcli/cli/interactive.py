@@ -199,7 +199,7 @@ class Conversation:
         name, _, rest = line.partition(" ")
         if name not in commands:
             similar = closest_match(name, commands)
-            hint = f"did you mean {similar!r}?" if similar else "/help"
+            hint = f"did you mean {similar!r}?" if similar else ", ".join([*commands, "/quit"])
             if found := find_option(GenerationRequest, name[1:].replace("-", "_")):
                 number = without_comma(rest, found.parse_text, whole=found.type is int)
                 hint = f"/set {name[1:]} {number.partition(', ')[0] if number else rest}"
@@ -297,7 +297,8 @@ class Conversation:
 
     def _save(self, name: str) -> None:
         path = self._draft.save(name)
-        self._reporter.note(f"Saved to {path} ({self._size()}).")
+        empty = "" if self._draft.text else ": the text is empty"
+        self._reporter.note(f"Saved to {path} ({self._size()}){empty}.")
 
     def _size(self) -> str:
         return describe_size(self._draft.text)

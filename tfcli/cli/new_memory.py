@@ -58,9 +58,10 @@ def add_memory(
         NotFoundError: its text is gone.
 
     """
+    from tfcli.cli.best_step import open_best_step
     from tfcli.cli.render import progress
     from tfcli.generation.memory import ROWS, STAGES, make_memory
-    from tfcli.generation.open_engine import open_best, open_engine
+    from tfcli.generation.open_engine import open_engine
     from tfcli.runs.memory import write_memory
     from tfcli.text.corpus import CACHE
     from tfcli.text.sources import find_sources
@@ -78,11 +79,8 @@ def add_memory(
     total = run.corpus.bytes
     with progress("Tokenizing", total=total, quiet=reporter.quiet) as done:
         corpus = tokens_of(run, run.tokenizer(), CACHE, sources, done, "runs memory")
-    step, engine = open_best(
-        run,
-        None,
-        lambda step: open_engine(run, step, cast("Device", device), rows=ROWS),
-        on_damaged=reporter.warn,
+    step, engine = open_best_step(
+        run, None, lambda step: open_engine(run, step, cast("Device", device), rows=ROWS), reporter
     )
     with progress("Building memory", total=corpus.training_bytes, quiet=reporter.quiet) as done:
 

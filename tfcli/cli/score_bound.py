@@ -7,10 +7,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from tfcli.cli import streams
+from tfcli.cli.best_step import open_best_step
 from tfcli.cli.output_formats import stdout_filter
 from tfcli.generation.bound import BoundEstimator
 from tfcli.generation.masked_model import open_masked, require_both_ways, require_torch
-from tfcli.generation.open_engine import open_best
 from tfcli.runs.run import find_run
 
 if TYPE_CHECKING:
@@ -32,11 +32,8 @@ def open_estimator(
     run, step_path = find_run(model.run)
     require_both_ways(run)
     require_torch(engine=model.engine, int8=model.int8, memory=model.memory, what="--bound")
-    step, masked = open_best(
-        run, step_path, partial(open_masked, run, device=model.device), on_damaged=reporter.warn
-    )
-    if reporter.warned:
-        reporter.note(f"Using {step.path.name} instead.")
+    open_with = partial(open_masked, run, device=model.device)
+    _, masked = open_best_step(run, step_path, open_with, reporter)
     return BoundEstimator(masked, run.tokenizer(), samples=samples, stride=stride)
 
 
@@ -52,7 +49,7 @@ def describe_bound(bound: Bound, estimator: BoundEstimator) -> str:
     """A text in one line."""
     protocol = estimator.protocol
     return (
-        f"bound: at most {bound.nats_per_byte:.4f} nats/byte (standard error "
+        f"upper bound: {bound.nats_per_byte:.4f} nats/byte (estimated, standard error "
         f"{bound.standard_error:.4f}), {bound.nats_per_byte / math.log(2):.4f} bits/byte; "
         f"{bound.bytes:,} bytes, {bound.tokens:,} tokens (context {protocol['context']}, "
         f"stride {protocol['stride']}, {protocol['samples']} samples)"

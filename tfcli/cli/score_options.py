@@ -29,7 +29,8 @@ class ScoreOptions(Options):
     )  # fmt: skip
     bound: bool = option(
         False, conflicts=("jsonl", "top_logprobs"),
-        help="Of a run trained with --masked: a bound, from both sides, with its standard error.",
+        help="Estimate an upper bound on the loss (negative ELBO); needs a run trained with "
+        "--masked.",
     )  # fmt: skip
     bound_samples: int = option(
         128, min=2, max=1_000_000, help="With --bound, samples per window; an even number."

@@ -104,7 +104,6 @@ class Reporter:
 
     def __init__(self, *, quiet: bool) -> None:
         self.quiet = quiet
-        self.warned = False
 
     def note(self, text: str) -> None:
         """A fact worth knowing."""
@@ -113,7 +112,6 @@ class Reporter:
 
     def warn(self, error: TfcliError) -> None:
         """Something that went wrong without ending the command."""
-        self.warned = True
         if not self.quiet:
             for line in describe(error, "warning"):
                 say(line)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from tfcli.text.sources import Sources
     from tfcli.text.token_cache import TokenizedCorpus
     from tfcli.text.tokenizer import Tokenizer
+    from tfcli.training.events import Event
     from tfcli.training.loop import Trainer
     from tfcli.training.setup import TrainingJob
 
@@ -57,6 +58,62 @@ def format_held_out(summary: dict[str, Any]) -> str:
     )
 
 
+def report_saved(
+    job: TrainingJob,
+    trainer: Trainer,
+    summary: dict[str, Any],
+    last: Event,
+    reporter: streams.Reporter,
+    *,
+    started: float | None,
+) -> None:
+    """Says what a training has come to: how far, why it ended, how well it predicts.
+
+    Args:
+        last: its last event.
+        started: the seconds of the run after the first step of this training; None without any.
+
+    """
+    from tfcli.cli.humanize import format_count, format_duration
+    from tfcli.cli.streams import counted
+    from tfcli.training.events import Stopped
+
+    reason = last.reason if isinstance(last, Stopped) else None
+    timed = job.plan.budget.kind == "seconds"
+    missed = timed and summary["steps"] < 0.8 * (job.steps or 0) and reason != "interrupted"
+    planned = f" of about {job.steps:,} planned" if missed else ""
+    reporter.note(
+        f"Saved to {summary['path']}: {counted(summary['steps'], 'step')}{planned}, "
+        f"{format_count(summary['tokens_seen'])} tokens ({summary['epochs']:.1f} epochs), "
+        f"{format_duration(summary['seconds'])}."
+    )
+    if reason == "patience":
+        reporter.note(
+            f"Ended early: {job.plan.patience} evaluations without improvement (--patience)."
+        )
+    elif missed:
+        before = trainer.resume_from.seconds if trainer.resume_from else 0.0
+        spent = summary["seconds"] - before
+        slow_start = started is None or started - before > spent / 2
+        reporter.note(format_missed(shlex.quote(trainer.run.argument), slow_start=slow_start))
+    over = summary["seconds"] - job.plan.budget.amount
+    if timed and over > max(2.0, 0.05 * job.plan.budget.amount):
+        reporter.note(f"Took {over:.0f} s longer than requested (start-up).")
+    reporter.note(format_held_out(summary))
+
+
+def format_missed(run: str, *, slow_start: bool) -> str:
+    """What to do where a budget of seconds ended long before the steps that were planned.
+
+    Args:
+        run: as the command line names it.
+        slow_start: whether more than half of the time had passed after the first step.
+
+    """
+    why = "Most of the time went into the start" if slow_start else "Steps took longer than planned"
+    return f"{why}; `tfcli train --resume {run} --time 2m` goes on."
+
+
 def format_left(job: TrainingJob, trainer: Trainer) -> str:
     """How much of the budget a resumed run has left."""
     from tfcli.cli.humanize import format_duration
@@ -78,9 +135,31 @@ def opening_words(job: TrainingJob, form: PairForm | None = None) -> str:
 
 def planned_json(job: TrainingJob, corpus: Corpus) -> dict[str, Any]:
     """What a dry run tells as JSON: the record that the run would have, and what to expect."""
+    pairs = count_pairs(job)
+    return job.metadata(corpus) | {
+        "expected": _expected(job), "pairs": pairs, "notes": [*corpus.notes]
+    }  # fmt: skip
+
+
+def show_resumed(job: TrainingJob, run: Run, reporter: streams.Reporter, *, json: bool) -> None:
+    """The plan of a run that would be resumed: what a dry run is asked for."""
+    from tfcli.cli import streams
+    from tfcli.cli.training_view import show_plan
+
+    result = reporter if json else streams.ResultReporter(quiet=reporter.quiet)
+    show_plan(job, run.name, result)
+    if json:
+        plan = run.metadata["plan"] | {"budget": job.plan.to_json()["budget"]}
+        record = run.metadata | {"plan": plan}
+        streams.write_json_result(
+            record | {"expected": _expected(job), "pairs": count_pairs(job), "notes": []}
+        )
+
+
+def _expected(job: TrainingJob) -> dict[str, Any]:
     budget = job.plan.budget
     low, high = job.expected_loss or (None, None)
-    expected = {
+    return {
         "steps": job.steps,
         "tokens_per_step": job.batch_tokens,
         "tokens": job.tokens,
@@ -90,8 +169,6 @@ def planned_json(job: TrainingJob, corpus: Corpus) -> dict[str, Any]:
         "lowest_nats_per_byte": low,
         "highest_nats_per_byte": high,
     }
-    pairs = count_pairs(job)
-    return job.metadata(corpus) | {"expected": expected, "pairs": pairs, "notes": [*corpus.notes]}
 
 
 def report_left_out(sources: Sources, exclude: Sequence[str], reporter: streams.Reporter) -> None:

@@ -16,7 +16,6 @@ from tfcli.cli.new_memory import add_memory, keep_out, leave_time
 from tfcli.cli.pair_notes import note_shared_prompts
 from tfcli.cli.signals import StopSignals
 from tfcli.cli.training_notes import (
-    format_held_out,
     format_left,
     opening_words,
     report_fit,
@@ -24,7 +23,9 @@ from tfcli.cli.training_notes import (
     report_newer_text,
     report_no_lock,
     report_reading,
+    report_saved,
     run_path,
+    show_resumed,
 )
 from tfcli.text.reading_options import DEFAULT
 
@@ -246,12 +247,19 @@ class TrainingSession:
             return self._show(job, trainer, stop)
 
     def resume(
-        self, name: str, options: TrainOptions, *, device: Device, files: Sequence[str] = ()
+        self,
+        name: str,
+        options: TrainOptions,
+        *,
+        device: Device,
+        files: Sequence[str] = (),
+        dry_run: bool = False,
     ) -> None:
         """Resumes a run; the seconds or steps of the options are added to its budget.
 
         Args:
             files: where its text is now; none: where it was.
+            dry_run: shows the plan, and changes nothing.
 
         """
         from tfcli.cli.render import progress
@@ -285,6 +293,9 @@ class TrainingSession:
                     shard=options.sharded, progress=done, **self._processes(),
                 )  # fmt: skip
             report_newer_text(run, CACHE, self.reporter)
+            if dry_run:
+                show_resumed(job, run, self.reporter, json=self.json)
+                return
             show_plan(job, run.name, self.reporter)
             with StopSignals(self.reporter) as stop:
                 trainer = resume_run(
@@ -338,35 +349,23 @@ class TrainingSession:
 
     def _show(self, job: TrainingJob, trainer: Trainer, stop: StopSignals) -> Run:
         """Shows the training to its end, then its result."""
-        from tfcli.cli.humanize import format_count, format_duration
         from tfcli.cli.training_view import TrainingView
         from tfcli.runs.memory import has_memory
         from tfcli.runs.summary import summarize
-        from tfcli.training.events import Stopped
+        from tfcli.training.events import StepFinished, Stopped
 
+        started: float | None = None  # the seconds that had passed after the first step
         with TrainingView(job, trainer.run.name, quiet=self.reporter.quiet) as view:
             for event in trainer.events():
                 view.show(event)
+                if started is None and isinstance(event, StepFinished):
+                    started = event.seconds
         interrupted = isinstance(event, Stopped) and event.reason == "interrupted"
         if not interrupted:
             trainer.evaluate_best_step()
         remembers = not interrupted and (self.memory or has_memory(trainer.run.path))
         summary = summarize(trainer.run)
-        missed = job.plan.budget.kind == "seconds" and summary["steps"] < 0.8 * (job.steps or 0)
-        planned = f" of about {job.steps:,} planned" if missed and not interrupted else ""
-        self.reporter.note(
-            f"Saved to {summary['path']}: {streams.counted(summary['steps'], 'step')}{planned}, "
-            f"{format_count(summary['tokens_seen'])} tokens ({summary['epochs']:.1f} epochs), "
-            f"{format_duration(summary['seconds'])}."
-        )
-        if isinstance(event, Stopped) and event.reason == "patience":
-            self.reporter.note(
-                f"Ended early: {job.plan.patience} evaluations without improvement (--patience)."
-            )
-        over = summary["seconds"] - job.plan.budget.amount
-        if job.plan.budget.kind == "seconds" and over > max(2.0, 0.05 * job.plan.budget.amount):
-            self.reporter.note(f"Took {over:.0f} s longer than requested (start-up).")
-        self.reporter.note(format_held_out(summary))
+        report_saved(job, trainer, summary, event, self.reporter, started=started)
         if remembers:
             add_memory(trainer.run, self.reporter, device=job.device.type)
             summary = summarize(trainer.run)

@@ -66,7 +66,7 @@ def show_plan(job: TrainingJob, name: str, reporter: streams.Reporter) -> None:
         f"{plan.dtype} on {job.device}",
     ]
     if plan.masked:
-        parts.append(f"{plan.masked:.0%} of the rows both ways")
+        parts.append(f"{plan.masked:.0%} of rows masked (bidirectional)")
     if plan.infill:
         parts.append(f"infilling {plan.infill:g}")
     if plan.compile:

@@ -142,20 +142,20 @@ def _what_is_held_out(run: Run) -> str:
         return f"pairs chosen at random: {corpus.pairs.held_out_pairs:,}"
     if len(corpus.held_out) == 1 and corpus.held_out[0][1] == corpus.bytes:
         return "the end of the text"
-    return f"stretches of the text: {len(corpus.held_out)}"
+    return f"{len(corpus.held_out):,} passages"
 
 
 def _training(run: Run, step: ValidStep) -> Facts:
     state, plan = step.state, run.metadata["plan"]
     optimizer = plan.get("optimizer", {})
     settings = {
-        "learning rate (Muon)": optimizer.get("matrix_learning_rate"),
-        "learning rate (AdamW)": optimizer.get("table_learning_rate"),
-        "weight decay": optimizer.get("weight_decay"),
+        "matrix_learning_rate": optimizer.get("matrix_learning_rate"),
+        "table_learning_rate": optimizer.get("table_learning_rate"),
+        "weight_decay": optimizer.get("weight_decay"),
         "dropout": plan.get("dropout"),
-        "token dropout": plan.get("token_dropout"),
-        "infilling": plan.get("infill") or None,
-        "rows trained both ways": plan.get("masked") or None,
+        "token_dropout": plan.get("token_dropout"),
+        "infill": plan.get("infill") or None,
+        "masked": plan.get("masked") or None,
         "dtype": plan.get("dtype", plan.get("precision")),
     }
     return {
@@ -191,26 +191,30 @@ def _energy(run: Run, about: About) -> Facts | None:
             saved_before += 1
     if not sessions:
         return None
-    seconds = _sum(sessions, "processor_seconds") or 0.0
-    processor, gpu = _sum(sessions, "processor_joules"), _sum(sessions, "gpu_joules")
-    watts = None if processor is not None else about.core_watts or CORE_WATTS
+    seconds = _sum(sessions, "cpu_seconds") or 0.0
+    processor, gpu = _sum(sessions, "cpu_joules"), _sum(sessions, "gpu_joules")
+    watts = None if processor is not None else _core_watts(about)
     joules = seconds * watts if watts is not None else processor
     assert joules is not None
     kwh = (joules + (gpu or 0.0)) / JOULES_PER_KWH
-    machine = run.metadata.get("machine") or {}
+    machine, intensity = run.metadata.get("machine") or {}, about.carbon_intensity
     return {
         "sessions": len(sessions),
         "is_whole": saved_before <= 1,
-        "processor_seconds": seconds,
-        "processor_joules": joules,
+        "cpu_seconds": seconds,
+        "cpu_joules": joules,
         "is_estimate": watts is not None,
         "core_watts": watts,
         "gpu_joules": gpu,
         "gpu_unknown": gpu is None and machine.get("device") not in NO_GPU,
         "kwh": kwh,
-        "grid_g_per_kwh": about.grid_g_per_kwh,
-        "co2_g": kwh * about.grid_g_per_kwh if about.grid_g_per_kwh else None,
+        "carbon_intensity": intensity,
+        "co2_g": None if intensity is None else kwh * intensity,
     }
+
+
+def _core_watts(about: About) -> float:
+    return CORE_WATTS if about.core_watts is None else about.core_watts
 
 
 def _sum(sessions: dict[str, Facts], key: str) -> float | None:

@@ -15,6 +15,14 @@ SMALL = 1_000_000_000  # weights, below which a model does nothing well but go o
 MOST_SOURCES = 20  # that are named
 MOST_GROUPS = 20
 UNKNOWN_TEXT = "cannot be audited: the training text is not known"
+SETTINGS = {  # what keys of `training.settings` are called, where that is not the key
+    "matrix_learning_rate": "learning rate (Muon)",
+    "table_learning_rate": "learning rate (AdamW)",
+    "weight_decay": "weight decay",
+    "token_dropout": "token dropout",
+    "infill": "infilling",
+    "masked": "rows trained both ways",
+}
 NOT_AUDITED = "not audited: `tfcli audit {kind} RUN`"
 
 
@@ -41,7 +49,7 @@ def describe_card(card: Facts) -> list[Section]:
     sections += [_held_out(card), _audits(card)]
     if not card["imported"]:
         sections.append(_energy(card["energy"]))
-    return [*sections, Section("Not good for", text=limits(card))]
+    return [*sections, Section("Limitations", text=limits(card))]
 
 
 def origin(card: Facts) -> str:
@@ -55,11 +63,11 @@ def origin(card: Facts) -> str:
 
 def _about(card: Facts) -> Section:
     made = card["created"]
-    return Section("Who and what", {
+    return Section("Overview", {
         "author": card["author"] or "not stated",
         "license": card["license"] or "not stated: ask before you use it",
         **({"text published at": card["text_url"]} if card["text_url"] else {}),
-        **({"made on": made[:10]} if isinstance(made, str) else {}),
+        **({"created": made[:10]} if isinstance(made, str) else {}),
     })  # fmt: skip
 
 
@@ -107,7 +115,7 @@ def _training(training: Facts) -> Section:
         "time": f"{training['seconds']:,.0f} s",
         "compute": f"{training['flops']:.2e} FLOPs",
         "seed": f"{training['seed']}",
-        **{name: _figure(value) for name, value in training["settings"].items()},
+        **{SETTINGS.get(key, key): _figure(v) for key, v in training["settings"].items()},
         **({"machine": _machine(machine)} if machine else {}),
     })  # fmt: skip
 
@@ -218,12 +226,12 @@ def _energy(energy: Facts | None) -> Section:
     if energy is None:
         return Section("Energy", text=["Not recorded."])
     how = (
-        f"estimated: {energy['processor_seconds']:,.0f} processor seconds at "
+        f"estimated: {energy['cpu_seconds']:,.0f} CPU seconds at "
         f"{energy['core_watts']:g} W a core, an assumption"
         if energy["is_estimate"]
         else "measured by the processor's own counters (RAPL), whatever else ran included"
     )
-    facts = {"processor": f"{_scaled(energy['processor_joules'], 'J')}, {how}"}
+    facts = {"processor": f"{_scaled(energy['cpu_joules'], 'J')}, {how}"}
     if energy["gpu_joules"] is not None:
         facts["GPU"] = f"{_scaled(energy['gpu_joules'], 'J')}, measured by its driver (NVML)"
     elif energy["gpu_unknown"]:
@@ -231,7 +239,7 @@ def _energy(energy: Facts | None) -> Section:
     facts["together"] = _scaled(1000 * energy["kwh"], "Wh")
     if energy["co2_g"] is not None:
         facts["CO2"] = (
-            f"{_scaled(energy['co2_g'], 'g')}, at {energy['grid_g_per_kwh']:g} g per kWh as stated "
+            f"{_scaled(energy['co2_g'], 'g')}, at {energy['carbon_intensity']:g} g/kWh as stated "
             "by the author"
         )
     if not energy["is_whole"]:
@@ -242,6 +250,8 @@ def _energy(energy: Facts | None) -> Section:
 
 def _scaled(amount: float, unit: str) -> str:
     """`44.1 J`, `12 kWh`, `3.5 mg`: three digits."""
+    if amount == 0:
+        return f"0 {unit}"
     for prefix, size in (("M", 1e6), ("k", 1e3), ("", 1.0)):
         if amount >= size:
             return f"{amount / size:.{_decimals(amount / size)}f} {prefix}{unit}"
@@ -269,8 +279,11 @@ def limits(card: Facts) -> list[str]:
         said.append("Instructions. It was not trained to follow any, nor to refuse anything.")
     if model["parameters"] < SMALL:
         said.append("Reasoning, arithmetic, translation, summaries: it is too small for them.")
-    said.append(f"Texts of more than {model['context']:,} tokens, of which it sees the end alone.")
-    if card["training"] and "rows trained both ways" in card["training"]["settings"]:
+    said.append(
+        f"Texts of more than {model['context']:,} tokens: only the last {model['context']:,} are "
+        "seen."
+    )
+    if card["training"] and "masked" in card["training"]["settings"]:
         said.append(
             "Filling gaps from both sides in other programs. Exported it reads from left to right, "
             "as every causal language model does; the rest of what it learned needs tfcli."

@@ -22,7 +22,7 @@ from tfcli.generation.request import Sampling
 from tfcli.model.cost import count_parameters
 from tfcli.model.safetensors_file import is_bfloat16, to_bfloat16, to_float32
 from tfcli.runs.about import read_about
-from tfcli.runs.infill_markers import infill_markers
+from tfcli.runs.infill_tokens import find_run_infill_tokens
 from tfcli.runs.kept_files import CHAT_TEMPLATE, read_kept_files
 from tfcli.runs.source_names import source_name
 from tfcli.runs.weights import open_weights
@@ -77,7 +77,7 @@ def export_to_gguf(run: Run, step: ValidStep, path: Path, type: NumberType | Non
         _add_card(writer, run)
         _describe(writer, config)
         writer.add_file_type(FILE_TYPES[type or own_type(step)])
-        add_tokenizer(writer, tokenizer, config.vocab_size, infill_markers(run, tokenizer))
+        add_tokenizer(writer, tokenizer, config.vocab_size, find_run_infill_tokens(run, tokenizer))
         if template := read_kept_files(run.path).get(CHAT_TEMPLATE):
             writer.add_chat_template(template.decode(errors="replace"))
         for name, value in form_to_json(run.form).items():

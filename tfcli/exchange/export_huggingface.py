@@ -29,7 +29,7 @@ from tfcli.exchange.tokenizer_json import (
 from tfcli.files import FolderWriter, new_folder, require_absent, require_space, to_json
 from tfcli.generation.request import Sampling
 from tfcli.model.safetensors_file import FORMATS, to_bfloat16, to_float32, write_tensors
-from tfcli.runs.infill_markers import infill_markers
+from tfcli.runs.infill_tokens import find_run_infill_tokens
 from tfcli.runs.kept_files import CHAT_TEMPLATE, TOKENIZER_CONFIG, read_kept_files
 from tfcli.runs.step import MODEL
 from tfcli.runs.weights import open_weights
@@ -79,7 +79,7 @@ def export_to_huggingface(
         described[KEY] = form_to_json(run.form)
     kept = read_kept_files(run.path)
     tokenizer_files = tokenizer_as_files(
-        tokenizer, config.context_length, kept, infill_markers(run, tokenizer) or ()
+        tokenizer, config.context_length, kept, find_run_infill_tokens(run, tokenizer) or ()
     )
     tensors = [_Tensor(stored, weights, type) for stored in stored_tensors(config, "huggingface")]
     require_space(path, sum(tensor.nbytes for tensor in tensors) + (1 << 20))
@@ -128,13 +128,13 @@ def tokenizer_as_files(
     tokenizer: Tokenizer,
     context_length: int | None = None,
     kept: Mapping[str, bytes] = MappingProxyType({}),
-    markers: Sequence[int] = (),
+    infill: Sequence[int] = (),
 ) -> dict[str, bytes]:
     """The files of a tokenizer by name.
 
     Args:
         kept: what its run keeps of the model it came from, see `runs.kept_files`.
-        markers: the tokens by which its model knows a gap.
+        infill: the tokens by which its model knows a gap.
 
     Raises:
         DataError: it would split some texts differently elsewhere.
@@ -149,11 +149,11 @@ def tokenizer_as_files(
             **template,
         }
     pieces = exportable_pieces(tokenizer, "Hugging Face")
-    described = to_tokenizer_config(pieces, context_length, markers)
+    described = to_tokenizer_config(pieces, context_length, infill)
     if template:  # which writes control tokens
         del described["split_special_tokens"]
     return {
-        "tokenizer.json": to_json(to_tokenizer_json(with_control(pieces, markers))),
+        "tokenizer.json": to_json(to_tokenizer_json(with_control(pieces, infill))),
         "tokenizer.model": tokenizer.serialized,
         TOKENIZER_CONFIG: to_json(described),
         **template,

@@ -46,7 +46,7 @@ def add_tokenizer(
     Args:
         writer: a `gguf.GGUFWriter`.
         rows: of the embedding.
-        infill: the markers of a model that fills gaps.
+        infill: the infill tokens of a model that fills gaps.
 
     """
     if isinstance(tokenizer, ByteLevelTokenizer):

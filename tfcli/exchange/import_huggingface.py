@@ -57,7 +57,7 @@ def inspect_checkpoint(path: Path, *, context_length: int | None = None) -> Impo
         )
     if not path.is_dir():
         raise NotFoundError(
-            f"folder {path} not found",
+            f"folder not found: {str(path)!r}",
             why="tfcli downloads nothing: a model has to be on this machine",
             hint="download it first, then give its folder or its GGUF file",
         )

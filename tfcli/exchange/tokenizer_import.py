@@ -18,7 +18,7 @@ from tfcli.exchange.gguf_file import GgufFile
 from tfcli.exchange.gguf_tokenizer import tokenizer_from_gguf
 from tfcli.exchange.scanners import GPT_2, QWEN
 from tfcli.exchange.sentencepiece_json import from_tokenizer_json
-from tfcli.files import read_json
+from tfcli.files import file_not_found, read_json
 from tfcli.text.byte_level_vocabulary import byte_level_json
 from tfcli.text.sandbox import open_sandboxed, parse_sandboxed
 from tfcli.text.sentencepiece_model import read_pieces, with_added, write_pieces
@@ -47,7 +47,7 @@ def find_tokenizer_in(path: Path) -> Tokenizer:
 
     """
     if not path.exists():
-        raise NotFoundError(f"{path} not found")
+        raise file_not_found(path)
     if path.suffix == ".gguf" and path.is_file():
         return tokenizer_from_gguf(GgufFile(path).metadata)
     folder, files = path, {DESCRIBED, MODEL, VOCAB}

@@ -67,7 +67,7 @@ def require_merges(pieces: SentencePieceModel, target: str) -> None:
 
 
 def with_control(pieces: SentencePieceModel, ids: Iterable[int]) -> SentencePieceModel:
-    """A vocabulary in which some pieces are control tokens: the markers of gaps, which are bytes.
+    """A vocabulary in which some pieces are control tokens: the infill tokens, which are bytes.
 
     A byte that no text has may become one without changing how any text is split.
     """
@@ -147,12 +147,12 @@ def _sequence(name: str, type_id: int) -> dict[str, Any]:
 
 
 def to_tokenizer_config(
-    pieces: SentencePieceModel, context_length: int | None, markers: Sequence[int] = ()
+    pieces: SentencePieceModel, context_length: int | None, infill: Sequence[int] = ()
 ) -> dict[str, Any]:
     """The content of `tokenizer_config.json`.
 
     Args:
-        markers: further special tokens.
+        infill: the infill tokens, further special tokens.
 
     """
     texts = [piece.text for piece in pieces.pieces]
@@ -167,6 +167,6 @@ def to_tokenizer_config(
         "clean_up_tokenization_spaces": False,
         "split_special_tokens": True,  # "<s>" in a text is three characters, not a control token
     }
-    if markers:
-        config["additional_special_tokens"] = [texts[i] for i in markers]
+    if infill:
+        config["additional_special_tokens"] = [texts[i] for i in infill]
     return config if context_length is None else config | {"model_max_length": context_length}

@@ -30,9 +30,11 @@ from tfcli.files.atomic import (
 )
 from tfcli.files.disk import (
     disk_space,
+    hash_file,
     make_folder,
     remove_file,
     require_absent,
+    require_parent,
     require_regular_file,
     require_space,
     translate_os_error,
@@ -54,7 +56,7 @@ from tfcli.files.leftovers import (
     remove_unused,
 )
 from tfcli.files.locks import holder_was_killed, lock
-from tfcli.files.names import NAME, check_name, slugify
+from tfcli.files.names import NAME, check_name, did_you_mean, file_not_found, slugify
 from tfcli.files.records import read_record, require_known_schema
 
 __all__ = [
@@ -64,9 +66,12 @@ __all__ = [
     "FolderWriter",
     "append_line",
     "check_name",
+    "did_you_mean",
     "disk_space",
     "external_writer",
+    "file_not_found",
     "find_leftovers",
+    "hash_file",
     "holder_was_killed",
     "lock",
     "make_folder",
@@ -84,6 +89,7 @@ __all__ = [
     "remove_unused",
     "require_absent",
     "require_known_schema",
+    "require_parent",
     "require_regular_file",
     "require_space",
     "slugify",

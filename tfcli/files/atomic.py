@@ -9,7 +9,7 @@ import json
 import os
 from typing import TYPE_CHECKING, Any, cast
 
-from tfcli.errors import DamagedError, NotFoundError
+from tfcli.errors import DamagedError
 from tfcli.files.disk import (
     flush,
     flush_folder,
@@ -19,6 +19,7 @@ from tfcli.files.disk import (
     translate_os_error,
     translated_os_errors,
 )
+from tfcli.files.names import file_not_found
 from tfcli.files.records import require_known_schema
 from tfcli.files.temporary import BINARY, create_locked_file, temporary_name
 
@@ -228,7 +229,7 @@ def read_json(path: Path) -> dict[str, Any]:
         require_regular_file(path)
         value = json.loads(path.read_bytes().decode())
     except FileNotFoundError:
-        raise NotFoundError(f"{path} not found") from None
+        raise file_not_found(path) from None
     except OSError as error:
         raise translate_os_error(error, path) from error
     except (ValueError, RecursionError) as error:

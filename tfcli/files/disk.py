@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import os
 import shlex
 import shutil
@@ -12,6 +13,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from tfcli.errors import ConflictError, DamagedError, InputOutputError, NotFoundError
+from tfcli.files.names import file_not_found
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,6 +28,21 @@ UNSUPPORTED = {
     for name in ("EINVAL", "ENOLCK", "ENOSYS", "ENOTSUP", "EOPNOTSUPP")
     if hasattr(errno, name)
 }
+
+
+def hash_file(path: Path) -> tuple[int, str] | None:
+    """Size and SHA-256 of a file, as `sha256sum` tells it.
+
+    None for a pipe, which is gone, and for what cannot be read: whoever reads it says why.
+    """
+    try:
+        if path.is_file():
+            with path.open("rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+                return file.tell(), digest
+    except OSError:
+        pass
+    return None
 
 
 def flush(descriptor: int) -> None:
@@ -108,6 +125,18 @@ def require_regular_file(path: Path) -> None:
             raise DamagedError(f"{path} is not a regular file")
 
 
+def require_parent(path: Path) -> None:
+    """Raises NotFoundError where the folder of a file to write is not there.
+
+    For what a person names: a mistyped name must not make folders.
+    """
+    if not os.path.lexists(os.path.realpath(path.parent)):
+        raise NotFoundError(
+            f"folder not found: {str(path.parent)!r}",
+            hint=f"mkdir -p {shlex.quote(str(path.parent))}",
+        )
+
+
 def require_space(path: Path, needed: int) -> None:
     """Checks that `needed` bytes fit on the disk that holds `path`, before any are written.
 
@@ -166,7 +195,7 @@ def translate_os_error(
             hint=f"ulimit -f unlimited   # the largest file that may be written; {INTACT}",
         )  # fmt: skip
     if error.errno == errno.ENOENT or isinstance(error, FileNotFoundError):
-        return NotFoundError(f"{path} not found")
+        return file_not_found(path)
     if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
         return InputOutputError(
             f"no permission to read or write {path}", why=reason,

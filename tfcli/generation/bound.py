@@ -30,7 +30,7 @@ from tfcli.training.masking import count_at, mask_tokens
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from tfcli.generation.masked_model import Conditionals
+    from tfcli.generation.masked_model import MaskedPredictor
     from tfcli.text.tokenizer import Tokenizer
 
     Numbers = np.ndarray[Any, np.dtype[np.float64]]
@@ -89,7 +89,7 @@ class BoundEstimator:
 
     def __init__(
         self,
-        model: Conditionals,
+        model: MaskedPredictor,
         tokenizer: Tokenizer,
         *,
         samples: int = SAMPLES,
@@ -149,7 +149,7 @@ class BoundEstimator:
 
 
 def estimate(
-    model: Conditionals,
+    model: MaskedPredictor,
     ids: Sequence[int],
     known: int,
     *,
@@ -167,7 +167,7 @@ def estimate(
     return float(nats.mean()), float(((nats[:, 0] - nats[:, 1]) ** 2).sum()) / samples**2
 
 
-def masked_nats(model: Conditionals, tokens: Any, masked: Any) -> Numbers:
+def masked_nats(model: MaskedPredictor, tokens: Any, masked: Any) -> Numbers:
     """Minus the log-probability of the masked tokens (T,) of each row of masks (B, T): (B,)."""
     nats = np.zeros(len(masked))
     size = max(1, LOGITS_AT_ONCE // (len(tokens) * model.vocab_size))

@@ -27,7 +27,7 @@ from tfcli.options import Options, option
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tfcli.generation.masked_model import Conditionals
+    from tfcli.generation.masked_model import MaskedPredictor
     from tfcli.generation.request import Sampling
     from tfcli.generation.sampling import Logits
     from tfcli.text.tokenizer import Tokenizer
@@ -44,11 +44,11 @@ class DenoisingOptions(Options):
 
     steps: int | None = option(
         None, min=1, shown_default="one per token", panel=DENOISING, conflicts=("threshold",),
-        help="Fill the gaps [N] of a text in so many steps: fewer are faster, and fit worse.",
+        help="Number of denoising steps for gaps [N]; fewer is faster, less accurate.",
     )  # fmt: skip
     threshold: float | None = option(
         None, min=0, max=1, panel=DENOISING, metavar="PROBABILITY",
-        help="Choose all tokens at once whose probability is at least this; try 0.9.",
+        help="At each step, accept every token with at least this probability; try 0.9.",
     )  # fmt: skip
 
 
@@ -77,7 +77,7 @@ class Canvas:
 class Denoiser:
     """Fills the gaps of texts with one model."""
 
-    def __init__(self, model: Conditionals, tokenizer: Tokenizer) -> None:
+    def __init__(self, model: MaskedPredictor, tokenizer: Tokenizer) -> None:
         self._model, self._special = model, tokenizer.special
         spelled = tokenizer.token_bytes
         usable = np.zeros(model.vocab_size, np.bool_)

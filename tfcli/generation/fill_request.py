@@ -34,8 +34,8 @@ class FillRequest(Options):
     )  # fmt: skip
     order: Order = option(
         "spm",
-        help="spm: the model reads what stands behind a gap first, and goes on from what stands "
-        "before it; psm: the other way round, as llama.cpp does.",
+        help="What the model reads. spm: suffix, prefix, middle; psm: prefix, suffix, middle "
+        "(llama.cpp).",
     )  # fmt: skip
     sampling: Sampling = field(default_factory=Sampling)
     seed: int = option(

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Protocol
 from tfcli.errors import UsageError
 from tfcli.generation.generate import Finished, Generator, TokenEvent
 from tfcli.generation.streaming import TextStream
-from tfcli.runs.infill_markers import infill_markers
+from tfcli.runs.infill_tokens import find_run_infill_tokens
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -55,7 +55,7 @@ class FilledGap:
 
 
 @dataclass
-class Filling:
+class FillJob:
     """A text whose gaps are being filled.
 
     Attributes:
@@ -87,26 +87,26 @@ class Filling:
 class MiddleEvent:
     """Some more characters of the last gap of a text; `ended`: it is filled."""
 
-    filling: Filling
+    job: FillJob
     text: str
     ended: bool
 
 
-class Fillings(Protocol):
+class FillJobs(Protocol):
     """Where texts come from."""
 
-    def take(self, *, wait: bool) -> Filling | None:
+    def take(self, *, wait: bool) -> FillJob | None:
         """The next one; None where there is none, or, without waiting, none yet."""
 
 
-class FillingList:
+class FillJobList:
     """Texts that are all known in advance."""
 
-    def __init__(self, fillings: Iterable[Filling]) -> None:
-        self._rest = iter(fillings)
+    def __init__(self, jobs: Iterable[FillJob]) -> None:
+        self._rest = iter(jobs)
 
-    def take(self, *, wait: bool) -> Filling | None:  # noqa: ARG002
-        """See `Fillings`."""
+    def take(self, *, wait: bool) -> FillJob | None:  # noqa: ARG002
+        """See `FillJobs`."""
         return next(self._rest, None)
 
 
@@ -117,7 +117,7 @@ def infill_tokens_of(run: Run, tokenizer: Tokenizer) -> InfillTokens:
         UsageError: it was not trained to fill gaps.
 
     """
-    found = infill_markers(run, tokenizer)
+    found = find_run_infill_tokens(run, tokenizer)
     if found is None:
         raise UsageError(
             f"the run {run.name} cannot fill gaps",
@@ -155,14 +155,14 @@ class Filler:
         """Raises UsageError where this model cannot answer a request."""
         self._generator.check(request.to_request())
 
-    def fill(self, fillings: Fillings) -> Iterator[MiddleEvent]:
+    def fill(self, jobs: FillJobs) -> Iterator[MiddleEvent]:
         """Fills every gap of every text; the events of one come in their order."""
-        gaps = _GapRequests(fillings, self._gap_request)
+        gaps = _GapRequests(jobs, self._gap_request)
         streams: dict[int, TextStream] = {}
         for event in self._generator.stream(gaps):
-            filling = gaps.taken[event.index]
+            job = gaps.taken[event.index]
             stream = streams.setdefault(event.index, TextStream())
-            gap, text = filling.gaps[-1], stream.feed(event.data)
+            gap, text = job.gaps[-1], stream.feed(event.data)
             gap.text += text
             if isinstance(event, TokenEvent):
                 gap.tokens.append(event.token)
@@ -170,21 +170,21 @@ class Filler:
             if isinstance(event, Finished):
                 gap.finish_reason = event.reason
                 del gaps.taken[event.index], streams[event.index]
-            yield MiddleEvent(filling, text, isinstance(event, Finished))
-            if isinstance(event, Finished) and not filling.complete:
-                gaps.waiting.append(filling)
+            yield MiddleEvent(job, text, isinstance(event, Finished))
+            if isinstance(event, Finished) and not job.complete:
+                gaps.waiting.append(job)
 
-    def _gap_request(self, filling: Filling) -> GenerationRequest:
+    def _gap_request(self, job: FillJob) -> GenerationRequest:
         """The request for the next gap of a text."""
-        place = len(filling.gaps)
-        wanted = filling.text.tokens[place] or filling.request.max_new_tokens
-        before, after = filling.filled(), filling.text.parts[place + 1]
-        ids = self._read(before, after, wanted, filling.request.order)
+        place = len(job.gaps)
+        wanted = job.text.tokens[place] or job.request.max_new_tokens
+        before, after = job.filled(), job.text.parts[place + 1]
+        ids = self._read(before, after, wanted, job.request.order)
         room = max(1, self._context_length - len(ids))
         return replace(
-            filling.request.to_request(), ids=tuple(ids), token_healing=False, row=place,
+            job.request.to_request(), ids=tuple(ids), token_healing=False, row=place,
             max_new_tokens=min(wanted, room),
-            min_new_tokens=min(filling.request.min_new_tokens, wanted, room),
+            min_new_tokens=min(job.request.min_new_tokens, wanted, room),
         )  # fmt: skip
 
     def _read(self, before: str, after: str, wanted: int, order: Order) -> list[int]:
@@ -214,20 +214,20 @@ class _GapRequests:
     """One request a gap: first of texts that have begun, then of new ones."""
 
     def __init__(
-        self, fillings: Fillings, make_request: Callable[[Filling], GenerationRequest]
+        self, jobs: FillJobs, make_request: Callable[[FillJob], GenerationRequest]
     ) -> None:
-        self._fillings, self._make_request = fillings, make_request
-        self.waiting: deque[Filling] = deque()
-        self.taken: dict[int, Filling] = {}  # by the number of their request
+        self._jobs, self._make_request = jobs, make_request
+        self.waiting: deque[FillJob] = deque()
+        self.taken: dict[int, FillJob] = {}  # by the number of their request
         self._count = 0
 
     def take(self, *, wait: bool) -> GenerationRequest | None:
         """See `tfcli.generation.generate.Requests`."""
-        filling = self.waiting.popleft() if self.waiting else self._fillings.take(wait=wait)
-        if filling is None:
+        job = self.waiting.popleft() if self.waiting else self._jobs.take(wait=wait)
+        if job is None:
             return None
-        request = self._make_request(filling)
-        filling.gaps.append(FilledGap())
-        self.taken[self._count] = filling
+        request = self._make_request(job)
+        job.gaps.append(FilledGap())
+        self.taken[self._count] = job
         self._count += 1
         return request

@@ -52,10 +52,5 @@ def parse_gaps(text: str) -> GappedText:
     if 0 in tokens:
         raise UsageError("a gap has at least one token", why=r"[0] as text is written \[0]")
     if "" in parts[1:-1]:
-        raise UsageError("two gaps have nothing between them", hint="one gap in their place")
+        raise UsageError("adjacent gaps", hint="merge them into one")
     return GappedText(tuple(parts), tuple(tokens))
-
-
-def escape_gaps(text: str) -> str:
-    """A text as `parse_gaps` reads it without finding a gap in it."""
-    return GAP.sub(lambda found: rf"{found[1] * 2}\[{found[2]}]", text)

@@ -13,20 +13,21 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tfcli.errors import UsageError
-from tfcli.generation.denoising import Canvas, Denoiser, DenoisingOptions
+from tfcli.generation.denoising import Canvas, Denoiser
 from tfcli.generation.filling import FilledGap, MiddleEvent
 from tfcli.generation.masked_model import reads_both_ways, require_both_ways
 from tfcli.generation.penalties import NO_PENALTIES
 from tfcli.generation.sampling import row_random
-from tfcli.runs.infill_markers import infill_markers
+from tfcli.options import OptionError
+from tfcli.runs.infill_tokens import find_run_infill_tokens
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from tfcli.generation.fill_request import FillRequest
-    from tfcli.generation.filling import Filling, Fillings
+    from tfcli.generation.filling import FillJob, FillJobs
     from tfcli.generation.gaps import GappedText
-    from tfcli.generation.masked_model import Conditionals
+    from tfcli.generation.masked_model import MaskedPredictor
     from tfcli.runs.run import Run
     from tfcli.text.tokenizer import Tokenizer
 
@@ -46,31 +47,46 @@ def require_numbers(text: GappedText) -> None:
 
 
 def fills_at_once(
-    run: Run, tokenizer: Tokenizer, request: FillRequest, *, numbered: bool, show: bool = False
+    run: Run, tokenizer: Tokenizer, text: GappedText, request: FillRequest, *, show: bool = False
 ) -> bool:
     """Whether a run fills all gaps of a text together: of one that does both, if they are [N].
 
     Args:
-        numbered: whether every gap has its number of tokens.
         show: whether the steps are to be shown.
 
     Raises:
-        UsageError: options ask for it, and the run cannot.
+        UsageError: an option or the run needs it, and cannot have it.
 
     """
-    asked = show or request.denoising != DenoisingOptions()
+    asked = _asked_with(request, show=show)
     if asked:
         require_both_ways(run)
-    infills = infill_markers(run, tokenizer) is not None
-    return reads_both_ways(run) and (asked or numbered or not infills)
+    if not reads_both_ways(run):
+        return False
+    if None not in text.tokens:
+        return True
+    if find_run_infill_tokens(run, tokenizer) is None:
+        require_numbers(text)
+    if asked:
+        raise OptionError(asked, "needs a number in every gap, such as [3] instead of []")
+    return False
 
 
-class MaskedFiller:
+def _asked_with(request: FillRequest, *, show: bool) -> str | None:
+    """The option by which someone asks for all gaps together; None: nobody does."""
+    if show:
+        return "show"
+    if request.denoising.steps is not None:
+        return "steps"
+    return None if request.denoising.threshold is None else "threshold"
+
+
+class DenoisingFiller:
     """Fills gaps with one model; see `filling.Filler`, which this can stand in for."""
 
     def __init__(
         self,
-        model: Conditionals,
+        model: MaskedPredictor,
         tokenizer: Tokenizer,
         *,
         show: Show | None = None,
@@ -78,7 +94,8 @@ class MaskedFiller:
         self._denoiser = Denoiser(model, tokenizer)
         self._tokenizer, self._mask, self._show = tokenizer, model.mask, show
 
-    def check(self, request: FillRequest) -> None:
+    @staticmethod
+    def check(request: FillRequest) -> None:
         """Raises UsageError for options that need the text from left to right."""
         wrong = {
             "penalties and --logit-bias": request.penalties != NO_PENALTIES,
@@ -92,23 +109,23 @@ class MaskedFiller:
                     why="a run trained with --masked chooses their tokens in any order",
                 )
 
-    def fill(self, fillings: Fillings) -> Iterator[MiddleEvent]:
+    def fill(self, jobs: FillJobs) -> Iterator[MiddleEvent]:
         """Fills every gap of every text; those of one text come together.
 
         Raises:
             UsageError: a gap has no number.
 
         """
-        while (filling := fillings.take(wait=True)) is not None:
-            canvas = self._canvas(filling.text)
-            request = filling.request
+        while (job := jobs.take(wait=True)) is not None:
+            canvas = self._canvas(job.text)
+            request = job.request
             random = row_random(request.seed)
-            self._tell(filling, canvas)
+            self._tell(job, canvas)
             for _ in self._denoiser.denoise(canvas, request.denoising, request.sampling, random):
-                self._tell(filling, canvas)
+                self._tell(job, canvas)
             for number, gap in enumerate(canvas.gaps):
                 text = self._text(canvas, gap)
-                filling.gaps.append(
+                job.gaps.append(
                     FilledGap(
                         text[number in canvas.spaces :],
                         canvas.ids[gap.start : gap.stop].tolist(),
@@ -116,7 +133,7 @@ class MaskedFiller:
                         "length",
                     )
                 )
-                yield MiddleEvent(filling, filling.gaps[-1].text, ended=True)
+                yield MiddleEvent(job, job.gaps[-1].text, ended=True)
 
     def _canvas(self, text: GappedText) -> Canvas:
         require_numbers(text)
@@ -141,13 +158,13 @@ class MaskedFiller:
         known = [spelled[canvas.ids[place]] for place in gap if place in canvas.logprobs]
         return b"".join(known).decode(errors="replace")
 
-    def _tell(self, filling: Filling, canvas: Canvas) -> None:
+    def _tell(self, job: FillJob, canvas: Canvas) -> None:
         """Shows how far a text is, if that is wanted."""
         if self._show is None:
             return
         shown: list[tuple[str | None, int | None]] = []
         for number, (part, gap) in enumerate(
-            zip(filling.text.parts, [*canvas.gaps, range(0)], strict=True)
+            zip(job.text.parts, [*canvas.gaps, range(0)], strict=True)
         ):
             if number in canvas.spaces and gap.start in canvas.logprobs:
                 part = part[:-1]  # the token has the space

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     Flags = np.ndarray[Any, np.dtype[np.bool_]]  # (B, T)
 
 
-class Conditionals(Protocol):
+class MaskedPredictor(Protocol):
     """Predicts masked tokens from the others.
 
     Attributes:
@@ -60,7 +60,7 @@ class MaskedModel:
         self._model, self._device = model, model.embedding.weight.device
 
     def logits(self, ids: Ids, wanted: Flags) -> Logits:
-        """See `Conditionals`."""
+        """See `MaskedPredictor`."""
         import torch
 
         with torch.inference_mode():

@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Self
 
-from tfcli.errors import DataError, InputOutputError, NotFoundError, UsageError
+from tfcli.errors import DataError, InputOutputError, UsageError
 from tfcli.options import OptionError, Options, option, to_float
 from tfcli.text.encoding import conversion, invalid_at
 from tfcli.text.escapes import unescape
@@ -157,11 +157,10 @@ def read_schema(text: str) -> str:
     except FileNotFoundError:
         if _is_json(text):
             raise ValueError(f"must be a JSON object or the name of a file, not {text}") from None
-        from tfcli.text.sources import did_you_mean
+        from tfcli.files import file_not_found
 
         why = "a schema that is not in a file begins with {"
-        hint = did_you_mean(Path(text))
-        raise NotFoundError(f"file not found: {text}", why=why, hint=hint) from None
+        raise file_not_found(Path(text), why=why) from None
     except UnicodeDecodeError as error:
         hint = conversion(error.object, error.start, Path(text), option=False)
         raise DataError(f"{text} is not valid UTF-8", why=invalid_at(error), hint=hint) from None

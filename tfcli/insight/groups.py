@@ -43,7 +43,7 @@ NONE = "(none)"  # the group of documents without the field
 
 
 @dataclass(frozen=True)
-class Piece:
+class DocumentPiece:
     """A document, or a part of one.
 
     Attributes:
@@ -65,7 +65,7 @@ class Sums:
     bytes: list[int] = field(default_factory=list)
     ends: list[int] = field(default_factory=list)  # of documents: the number of their last piece
 
-    def add(self, piece: Piece, nats: float, tokens: int) -> None:
+    def add(self, piece: DocumentPiece, nats: float, tokens: int) -> None:
         """The figures of the next piece."""
         self.nats.append(nats)
         self.tokens.append(tokens)
@@ -124,7 +124,7 @@ class GroupLoss:
 
 def read_pieces(
     sources: Sequence[Path], options: ReadingOptions, by: str | None = None
-) -> Iterator[Piece]:
+) -> Iterator[DocumentPiece]:
     """The documents of some files, long ones in pieces, each with its group.
 
     Args:
@@ -148,9 +148,9 @@ def read_pieces(
                 fields = sorted(row) if isinstance(row, dict) else []
             *whole, rest = _cut(rest + chunk.data)
             for piece in whole:
-                yield Piece(group, piece.decode(errors="replace"), ends=False)
+                yield DocumentPiece(group, piece.decode(errors="replace"), ends=False)
             if chunk.last:
-                yield Piece(group, rest.decode(errors="replace"))
+                yield DocumentPiece(group, rest.decode(errors="replace"))
                 rest = b""
         if by is not None and not found:
             raise DataError(
@@ -193,7 +193,7 @@ def _cut(data: bytes) -> list[bytes]:
 def audit_groups(
     engine: Engine,
     tokenizer: Tokenizer,
-    pieces: Iterable[Piece],
+    pieces: Iterable[DocumentPiece],
     *,
     rows: int,
     progress: Callable[[int], None] = lambda _: None,
@@ -228,9 +228,9 @@ def audit_groups(
     return _compare(groups)
 
 
-def _batches(pieces: Iterable[Piece]) -> Iterator[list[Piece]]:
+def _batches(pieces: Iterable[DocumentPiece]) -> Iterator[list[DocumentPiece]]:
     """Texts that are scored together."""
-    some: list[Piece] = []
+    some: list[DocumentPiece] = []
     size = 0
     for piece in pieces:
         some.append(piece)

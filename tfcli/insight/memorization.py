@@ -115,7 +115,7 @@ class MemoryAudit:
         half: bytes of each half of a window.
         held_out: the same of text it was not trained on; None if there is too little.
         by_count: the share among passages that the training text has so often.
-        worst: the passages that come out most easily.
+        worst: the passages that come out most easily; none where none can come out at all.
 
     """
 
@@ -241,8 +241,9 @@ def _worst(
     windows: Sequence[Window], found: Sequence[Extraction], counts: Sequence[int],
     tokenizer: Tokenizer,
 ) -> tuple[Passage, ...]:  # fmt: skip
+    possible = [i for i, e in enumerate(found) if e.greedy or math.isfinite(e.log_probability)]
     order = sorted(
-        range(len(found)), key=lambda i: (found[i].log_probability, found[i].greedy), reverse=True
+        possible, key=lambda i: (found[i].log_probability, found[i].greedy), reverse=True
     )
     return tuple(
         Passage(

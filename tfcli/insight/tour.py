@@ -81,6 +81,7 @@ class Tour:
         values: of the forward pass.
         head: of the first block, which is followed.
         looked_at: the position that it takes most from.
+        masked: which share of the rows was read both ways in training.
 
     """
 
@@ -91,6 +92,7 @@ class Tour:
     head: int
     looked_at: int
     draw: Draw
+    masked: float = 0.0
 
     @property
     def here(self) -> int:
@@ -121,17 +123,14 @@ class Tour:
 
     @cached_property
     def unrotated(self) -> tuple[Array, Array]:
-        """The query of `here` and the key of `looked_at` before RoPE, (D,) each."""
+        """The queries of the head and its keys before RoPE, of all positions, (T, D) each."""
         config, block = self.model.config, "blocks.0.attention."
         found = []
-        for kind, place, head in (
-            ("query", self.here, self.head),
-            ("key", self.looked_at, self.kv_head),
-        ):
-            x = self.model.linear(block + kind, self.block.attention.normed[[place]])
-            x = x.reshape(-1, config.head_dim)[[head]]
+        for kind, head in (("query", self.head), ("key", self.kv_head)):
+            x = self.model.linear(block + kind, self.block.attention.normed)
+            x = x.reshape(len(x), -1, config.head_dim)[:, head]
             found.append(self.model.norm(f"{block}{kind}_norm", x) if config.qk_norm else x)
-        return found[0][0], found[1][0]
+        return found[0], found[1]
 
     @cached_property
     def angles(self) -> Floats:
@@ -146,7 +145,7 @@ class Tour:
         turned = []
         for x, place in zip(self.unrotated, (self.here, self.looked_at), strict=True):
             at = slice(place + shift, place + shift + 1)
-            turned.append(rotate(x[None, None], cosines[at], sines[at])[0, 0])
+            turned.append(rotate(x[None, place : place + 1], cosines[at], sines[at])[0, 0])
         return float(turned[0] @ turned[1] / np.sqrt(self.model.config.head_dim))
 
     def neighbors(self, token: int) -> list[tuple[int, float]]:
@@ -159,15 +158,17 @@ class Tour:
         return [(int(i), float(cosines[i])) for i in best]
 
 
-def follow(model: Model, tokenizer: Tokenizer, ids: list[int], seed: int = 0) -> Tour:
-    """Follows a text of at least two tokens, its start included."""
+def follow(
+    model: Model, tokenizer: Tokenizer, ids: list[int], seed: int = 0, *, masked: float = 0.0
+) -> Tour:
+    """Follows a text of at least two tokens, its start included; see `Tour.masked`."""
     values = model.run(ids)
     weights = values.blocks[0].attention.weights[:, -1]  # (H, T) of the last position
     inner = weights[:, 1:-1]  # neither the first position, a resting place, nor itself
     head = int(inner.max(-1).argmax()) if inner.size else 0
     looked_at = int(weights[head].argmax())
     return Tour(model, tokenizer, ids, values, head, looked_at,
-                draw(values.logits[-1], tokenizer.special, seed))  # fmt: skip
+                draw(values.logits[-1], tokenizer.special, seed), masked)  # fmt: skip
 
 
 def draw(logits: Any, special: SpecialTokens, seed: int) -> Draw:

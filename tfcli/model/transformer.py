@@ -76,6 +76,9 @@ class Block(nn.Module):
 class Transformer(nn.Module):
     """A decoder-only language model: token ids in, logits of the next token out.
 
+    With `causal=False`, positions see later ones, too: how a model trained with `--masked` reads a
+    text both ways; see `tfcli.training.objectives.BothWays`.
+
     Args:
         config: its architecture and sizes.
         dropout: in training, on the embeddings and on what each layer adds to the residual stream;

@@ -27,7 +27,7 @@ class About:
         license: of the model, such as cc-by-4.0.
         text_url: where the training text is published.
         core_watts: what a core takes that is busy, where no counter tells.
-        grid_g_per_kwh: grams of CO2 for a kilowatt-hour.
+        carbon_intensity: of the grid, in g CO2/kWh.
 
     """
 
@@ -36,7 +36,7 @@ class About:
     description: str | None = None
     text_url: str | None = None
     core_watts: float | None = None
-    grid_g_per_kwh: float | None = None
+    carbon_intensity: float | None = None
 
 
 def read_about(run: Path) -> About:
@@ -61,6 +61,7 @@ def read_about(run: Path) -> About:
 
 def change_about(run: Path, said: dict[str, Any]) -> About:
     """Writes what is said of a run beside what was said before; an empty text takes it back."""
-    about = replace(read_about(run), **{name: value or None for name, value in said.items()})
+    said = {name: None if value == "" else value for name, value in said.items()}
+    about = replace(read_about(run), **said)
     write_json(run / ABOUT, {"schema": SCHEMA, **asdict(about)})
     return about

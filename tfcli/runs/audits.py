@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tfcli.runs.run import Run
     from tfcli.runs.valid_steps import ValidStep
 
-Kind = Literal["memory", "bias", "groups"]
+AuditKind = Literal["memory", "bias", "groups"]
 SCHEMA = 1
 
 
@@ -34,7 +34,7 @@ class AuditRecord:
 
     """
 
-    kind: Kind
+    kind: AuditKind
     date: str
     step: int
     weights_sha256: str
@@ -46,7 +46,7 @@ class AuditRecord:
         return self.weights_sha256 == recorded_sha256(step.path / MODEL)
 
 
-def record_audit(run: Run, step: ValidStep, kind: Kind, figures: dict[str, Any]) -> Path:
+def record_audit(run: Run, step: ValidStep, kind: AuditKind, figures: dict[str, Any]) -> Path:
     """Keeps what an audit found, in place of what one of its kind found before.
 
     Returns:
@@ -72,7 +72,7 @@ def record_audit(run: Run, step: ValidStep, kind: Kind, figures: dict[str, Any])
 def read_audits(run: Run, on_damaged: Callable[[TfcliError], None]) -> list[AuditRecord]:
     """What is kept of a run's audits; calls `on_damaged` for each that cannot be read."""
     found = []
-    for kind in get_args(Kind):
+    for kind in get_args(AuditKind):
         try:
             found.append(_read(_path(run, kind)))
         except NotFoundError:
@@ -91,5 +91,5 @@ def _read(path: Path) -> AuditRecord:
         raise DamagedError(f"{path} does not describe an audit", why=str(error)) from None
 
 
-def _path(run: Run, kind: Kind) -> Path:
+def _path(run: Run, kind: AuditKind) -> Path:
     return run.path / f"audit-{kind}.json"

@@ -30,14 +30,14 @@ class Energy:
     """What has been used since a moment.
 
     Attributes:
-        processor_seconds: of this process, all threads together.
-        processor_joules: of the processors and their memory; None where nobody tells.
+        cpu_seconds: of this process, all threads together.
+        cpu_joules: of the processors and their memory; None where nobody tells.
         gpu_joules: of the GPU; None where nobody tells, or none is used.
 
     """
 
-    processor_seconds: float
-    processor_joules: float | None
+    cpu_seconds: float
+    cpu_joules: float | None
     gpu_joules: float | None
 
 

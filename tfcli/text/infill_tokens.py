@@ -36,20 +36,19 @@ class InfillTokens(NamedTuple):
     middle: int
 
 
-def named_infill_tokens(tokenizer: Tokenizer) -> InfillTokens | None:
-    """Those that a tokenizer has by name; a model that has them was probably trained with them."""
+def find_infill_tokens(tokenizer: Tokenizer, *, named_only: bool = False) -> InfillTokens | None:
+    """The three tokens; None where a tokenizer has none that no text becomes.
+
+    Args:
+        named_only: whether only those count that a tokenizer has by name; a model that has them
+            was probably trained with them.
+
+    """
     for names in NAMES:
         if all(name in tokenizer.special_ids for name in names):
             return InfillTokens(*(tokenizer.special_ids[name] for name in names))
-    return None
-
-
-def find_infill_tokens(tokenizer: Tokenizer) -> InfillTokens | None:
-    """The three tokens; None where a tokenizer has none that no text becomes."""
-    if (named := named_infill_tokens(tokenizer)) is not None:
-        return named
-    if not isinstance(tokenizer, SentencePieceTokenizer):
-        return None  # a byte of its vocabulary has the name of a letter, which a text may hold
+    if named_only or not isinstance(tokenizer, SentencePieceTokenizer):
+        return None  # a byte-level vocabulary names bytes by letters, which a text may hold
     ids = {tokenizer.token_bytes[token]: token for token in tokenizer.byte_ids}
     return InfillTokens(*(ids[byte] for byte in BYTES))
 

@@ -97,6 +97,7 @@ def read_text(
     *,
     opened: IO[bytes] | None = None,
     reading: Reading | None = None,
+    verbatim: bool = False,
 ) -> Iterator[bytes]:
     """The text of one source in blocks, in UTF-8: of a page, a book or a document what it says.
 
@@ -108,6 +109,7 @@ def read_text(
         format: how it is read, if not as it begins: `text` leaves a page with its markup.
         opened: what is read in place of the source, which then is only its name.
         reading: takes what was found.
+        verbatim: whether a page keeps its markup, as in an editor; no editor shows that of a book.
 
     Raises:
         NotFoundError, InputOutputError: it cannot be opened or read.
@@ -119,7 +121,10 @@ def read_text(
     options = ReadingOptions(format=format)
     with _opened(source, name, reading, opened) as stream:
         raw = _head(stream)
-        if (said := _text_of_markup(stream, raw, source, options, name, reading)) is not None:
+        said = None
+        if not verbatim or raw.startswith(ZIPPED):
+            said = _text_of_markup(stream, raw, source, options, name, reading)
+        if said is not None:
             yield from read_blocks(io.BytesIO(said))
             return
         stream, offset = _as_text(stream, raw, options, name, reading, keep_mark=True)

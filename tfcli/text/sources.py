@@ -7,7 +7,6 @@ has to be text.
 
 from __future__ import annotations
 
-import contextlib
 import glob
 import hashlib
 import itertools
@@ -22,8 +21,8 @@ from tfcli.errors import (
     InputOutputError,
     NotFoundError,
     UsageError,
-    closest_match,
 )
+from tfcli.files import file_not_found
 from tfcli.text.byte_streams import STDIN, read_raw
 from tfcli.text.ignored import Ignored
 
@@ -313,24 +312,7 @@ def _no_such_file(argument: str, path: Path) -> NotFoundError:
     if weight := re.fullmatch(r"(.+:\d+),(\d+)", argument, re.DOTALL):
         hint = f"{weight[1]}.{weight[2]}, with a decimal point"
         return NotFoundError(f"file not found: {argument!r}", hint=hint)
-    return NotFoundError(
-        f"file not found: {argument!r}",
-        hint=did_you_mean(path),
-    )
-
-
-def did_you_mean(path: Path) -> str | None:
-    """The hint with the file beside a missing one whose name is close to its name, if any is.
-
-    A suffix in common does not make names similar.
-    """
-    names: set[str] = set()
-    with contextlib.suppress(OSError):
-        names = {each.name for each in path.parent.iterdir()}
-    names.discard(path.name)  # a dangling link is among its own siblings
-    stems = {name.removesuffix(path.suffix): name for name in sorted(names)}
-    similar = closest_match(path.name.removesuffix(path.suffix), stems)
-    return f"did you mean {str(path.with_name(stems[similar]))!r}?" if similar else None
+    return file_not_found(path, named=argument)
 
 
 def _is_there(path: Path) -> bool:

@@ -47,7 +47,7 @@ def _read_symbols(path: Path) -> tuple[str, ...]:
         text = path.read_bytes().decode("utf-8-sig")
     except FileNotFoundError:
         raise NotFoundError(
-            f"file not found: {path}",
+            f"file not found: {str(path)!r}",
             why="@FILE names a file of user-defined symbols",
             hint="a symbol that begins with @ can stand in such a file, one on each line",
         ) from None

@@ -77,7 +77,7 @@ class Batch:
             targets=self.targets[chosen],
             causal=self.causal
             if isinstance(self.causal, bool)
-            else same_or_each(self.causal, chosen),
+            else collapse_flags(self.causal, chosen),
             segments=None if self.segments is None else self.segments[chosen],
             positions=None if self.positions is None else self.positions[chosen],
             weights=None if self.weights is None else self.weights[chosen],
@@ -107,7 +107,7 @@ class Batch:
         }
 
 
-def same_or_each(causal: RowFlags, rows: slice | Places = slice(None)) -> bool | RowFlags:
+def collapse_flags(causal: RowFlags, rows: slice | Places = slice(None)) -> bool | RowFlags:
     """The flags of some rows; one for all that are read in the same way, as kernels are faster."""
     some = causal[rows]
     return some if some.any() and not some.all() else bool(some.any())

@@ -30,13 +30,13 @@ def with_energy(
             yield event
         if isinstance(event, Saved | Stopped):
             used = meter.read()
-            joules = (used.processor_joules, used.gpu_joules)
+            joules = (used.cpu_joules, used.gpu_joules)
             known = (math.nan if each is None else each for each in joules)
-            seconds, *sums = processes.all_reduce(used.processor_seconds, *known)
+            seconds, *sums = processes.all_reduce(used.cpu_seconds, *known)
             processor, gpu = (None if math.isnan(total) else total for total in sums)
             yield EnergyUsed(
-                step=event.step, session=session, processor_seconds=seconds,
-                processor_joules=processor, gpu_joules=gpu,
+                step=event.step, session=session, cpu_seconds=seconds,
+                cpu_joules=processor, gpu_joules=gpu,
             )  # fmt: skip
         if isinstance(event, Stopped):
             yield event

@@ -68,15 +68,15 @@ class EnergyUsed:
 
     Attributes:
         session: when it began, in UTC.
-        processor_seconds: time of processors.
-        processor_joules, gpu_joules: as their counters tell; None where they do not.
+        cpu_seconds: time of processors.
+        cpu_joules, gpu_joules: as their counters tell; None where they do not.
 
     """
 
     step: int
     session: str
-    processor_seconds: float
-    processor_joules: float | None
+    cpu_seconds: float
+    cpu_joules: float | None
     gpu_joules: float | None
 
 

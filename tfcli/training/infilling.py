@@ -9,7 +9,7 @@ Bavarian et al., "Efficient Training of Language Models to Fill in the Middle", 
 4: cut by character, after a row is chosen, each document of it on its own; PSM and SPM half each.
 Different from there:
 
-- The markers are no targets. So they cost an ordinary text no probability.
+- The infill tokens are excluded from the loss. So they cost an ordinary text no probability.
 - Most texts that are chosen are first cut to a length at random. Where all were as long as a
   row, a model would learn to fill every gap with as much as makes a row of it.
 """
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from tfcli.training.examples import Examples
 
 STREAM = 0x696E66696C6C  # "infill": random numbers of its own beside those of (seed, step)
-MARKERS = 4  # tokens that a rearranged text has in addition: three markers and its end
+ADDED = 4  # tokens that a rearranged text has in addition: PRE, SUF, MID and its end
 CONTINUATION = frozenset(bytes([byte]) for byte in range(0x80, 0xC0))  # of UTF-8
 SHORTEST = 8  # tokens of a text that is rearranged
 WHOLE = 0.2  # share of the texts chosen that are rearranged as a whole
@@ -41,7 +41,7 @@ class Infilling:
         share: of the texts that are rearranged.
 
     Attributes:
-        tokens: the markers.
+        tokens: PRE, SUF and MID.
 
     Raises:
         UsageError: the tokenizer has no tokens for them.
@@ -92,7 +92,7 @@ class Infilling:
         self, ids: list[int], room: int, random: np.random.Generator
     ) -> list[int] | None:
         """A text with its middle last, in at most `room` tokens; None: it is left as it is."""
-        ids = ids[: len(ids) - (ids[-1:] == [self._end])][: room - MARKERS]
+        ids = ids[: len(ids) - (ids[-1:] == [self._end])][: room - ADDED]
         if len(ids) < SHORTEST or not self._tokenizer.special.control.isdisjoint(ids):
             return None
         # a row may begin or end within a character
@@ -102,7 +102,7 @@ class Infilling:
         parts = (text[:first], text[first:second], text[second:])
         prefix, middle, suffix = map(self._tokenizer.encode_continuation, parts)
         # the cuts can make some tokens more: as many are left out at the ends of the text
-        excess = max(0, len(prefix) + len(middle) + len(suffix) + MARKERS - room)
+        excess = max(0, len(prefix) + len(middle) + len(suffix) + ADDED - room)
         behind = min(excess, len(suffix))
         suffix, prefix = suffix[: len(suffix) - behind], prefix[excess - behind :]
         pre, suf, mid = self.tokens

@@ -52,7 +52,7 @@ def mask_tokens(
 def no_mask() -> UsageError:
     """The error for a tokenizer without a token to put in the place of another."""
     return UsageError(
-        "reading both ways needs an unknown token, which this tokenizer lacks",
+        "--masked needs an <unk> token, which this tokenizer lacks",
         why="a masked token is read as <unk>",
         hint="a tokenizer of tfcli has one: tfcli train FILE --masked 0.5, without --tokenizer",
     )

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from tfcli.errors import UsageError
-from tfcli.training.batches import IGNORE_INDEX, Batch, same_or_each
+from tfcli.training.batches import IGNORE_INDEX, Batch, collapse_flags
 from tfcli.training.infilling import Infilling
 from tfcli.training.masking import counts_to_mask, mask_tokens, no_mask
 
@@ -87,8 +87,8 @@ class NextToken:
             )
         self._special = special
         self._infilling = infilling
-        markers = infilling.tokens if infilling else ()
-        self._kept = {special.bos, special.eos, *markers} - {None}  # by token dropout
+        infill_tokens = infilling.tokens if infilling else ()
+        self._kept = {special.bos, special.eos, *infill_tokens} - {None}  # by token dropout
         self._token_dropout = token_dropout
         self._document_mask = document_mask
 
@@ -211,7 +211,7 @@ def _joined(one: Batch, other: Batch, first: int) -> Batch:
     return Batch(
         inputs=rows(one.inputs, other.inputs),
         targets=rows(one.targets, other.targets),
-        causal=same_or_each(np.arange(len(ones)) < first),
+        causal=collapse_flags(np.arange(len(ones)) < first),
         segments=None if one.segments is None else rows(one.segments, other.segments),
         positions=one.positions,
         weights=rows(ones if one.weights is None else one.weights, other.weights),

@@ -67,8 +67,9 @@ class TrainOptions(Options):
         help="Hidden size.",
     )  # fmt: skip
     num_heads: int | None = option(
-        None, min=1, aliases=("heads",), shown_default="d_model / 64; / 16 for short pairs",
-        panel=MODEL, help="Number of attention heads.",
+        None, min=1, aliases=("heads",), panel=MODEL,
+        shown_default="d_model / 64, or d_model / 16 for short pairs",
+        help="Number of attention heads.",
     )  # fmt: skip
     num_kv_heads: int | None = option(
         None, min=1, aliases=("kv_heads",), shown_default="num_heads", panel=MODEL,
@@ -94,13 +95,13 @@ class TrainOptions(Options):
         help="Of pairs, how much prompts count in the loss: 0 to 1; on: as much as answers.",
     )  # fmt: skip
     infill: float = option(
-        0.0, min=0, max=0.9, off=0.0, metavar="SHARE", panel=OPTIMIZATION,
-        help="Share of the texts that are read with their middle last, so that tfcli fill can fill "
-        "gaps; try 0.5.",
+        0.0, min=0, max=0.9, off=0.0, aliases=("fim_rate",), metavar="SHARE", panel=OPTIMIZATION,
+        help="Fraction of texts, or of pieces of long ones, read with their middle last (fill in "
+        "the middle); try 0.5.",
     )  # fmt: skip
     masked: float = option(
         0.0, min=0, max=MOST_MASKED, off=0.0, metavar="SHARE", panel=OPTIMIZATION,
-        help="Share of the rows that predict masked tokens from both sides, for fill [N]; try 0.5.",
+        help="Fraction of rows trained with masked tokens and bidirectional attention; try 0.5.",
     )  # fmt: skip
     batch_tokens: int | None = option(
         None, min=1, from_text=parse_count, shown_default="from device, time and text",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import shlex
 from dataclasses import asdict, replace
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tfcli.errors import DamagedError, DataError, NotFoundError
+from tfcli.files import hash_file
 from tfcli.runs.run import CorpusMetadata, PartMetadata, Run, write_metadata
 from tfcli.text.corpus import (
     Corpus,
@@ -217,13 +217,9 @@ def corpus_metadata(corpus: Corpus, tokens: TokenizedCorpus) -> dict[str, Any]:
 
 
 def _files(sources: Iterable[Path]) -> list[dict[str, object]]:
-    """The size and the hash of each file, as `sha256sum` tells it; none if one cannot be read."""
-    found: list[dict[str, object]] = []
-    for source in sources:
-        try:
-            with source.open("rb") as file:
-                digest = hashlib.file_digest(file, "sha256").hexdigest()
-                found.append({"bytes": file.tell(), "sha256": digest})
-        except OSError:
-            return []
-    return found
+    """The size and the hash of each file; none if one cannot be read."""
+    hashed = [hash_file(source) for source in sources]
+    found: list[dict[str, object]] = [
+        {"bytes": each[0], "sha256": each[1]} for each in hashed if each
+    ]
+    return found if len(found) == len(hashed) else []

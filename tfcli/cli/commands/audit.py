@@ -13,7 +13,7 @@ from typing import Annotated, get_args
 import typer
 
 from tfcli.cli import streams
-from tfcli.cli.audit_records import file_sha256, keep, mention_known
+from tfcli.cli.audit_records import file_sha256, note_trained_on, save_audit
 from tfcli.cli.command import Command, Group, takes_options
 from tfcli.cli.pages.files import require_page, write_page
 from tfcli.cli.shared_options import (
@@ -62,14 +62,16 @@ def memory(
     """Measure how much of its training text a model knows by heart.
 
     Prompts it with passages of the text, and of held-out text beside them,
-    and tells how many it continues word for word. Nothing is changed.
+    and tells how many it continues word for word. The figures are saved with
+    the run for `tfcli runs card`; the model and the text are not changed.
 
     tfcli audit memory tale
     """
     cpu.apply()
     from tfcli.cli.audit_output import write_memory_audit
+    from tfcli.cli.best_step import open_best_step
     from tfcli.cli.render import share_progress
-    from tfcli.generation.open_engine import open_best, open_engine
+    from tfcli.generation.open_engine import open_engine
     from tfcli.insight.canaries import read_key
     from tfcli.insight.extraction import ROWS
     from tfcli.insight.memorization import audit_memory
@@ -80,10 +82,8 @@ def memory(
     found, step_path = find_run(run)
     key = read_key(options.canaries) if options.canaries else None
     text = TrainingText(found, source or ())
-    step, engine = open_best(
-        found, step_path,
-        lambda step: open_engine(found, step, options.device, rows=ROWS),
-        on_damaged=reporter.warn,
+    step, engine = open_best_step(
+        found, step_path, lambda step: open_engine(found, step, options.device, rows=ROWS), reporter
     )  # fmt: skip
     with share_progress("Prompting", quiet=quiet) as progress:
         audit = audit_memory(
@@ -94,7 +94,7 @@ def memory(
             f"no passage of the text of {found.name!r} is long enough to be tried",
             why="its documents, or the context of the model, hold fewer than 50 bytes",
         )
-    keep(found, step, "memory", audit.summary() | {"text_sha256": found.corpus.fingerprint},
+    save_audit(found, step, "memory", audit.summary() | {"text_sha256": found.corpus.fingerprint},
          reporter)  # fmt: skip
     if json:
         named = {"run": found.name, "step": step.state.step}
@@ -132,15 +132,17 @@ def bias(
     """Measure which of two sentences a model prefers.
 
     Compares sentences that differ in what is asked about, in nats, and
-    tells how far the training text itself prefers one. Nothing is changed.
+    tells how far the training text itself prefers one. The figures are saved
+    with the run for `tfcli runs card`; the model and the text are not changed.
 
     tfcli audit bias tale --language es
     tfcli audit bias tale pairs.tsv
     """
     cpu.apply()
+    from tfcli.cli.best_step import open_best_step
     from tfcli.cli.bias_output import write_bias_audit
     from tfcli.cli.render import share_progress
-    from tfcli.generation.open_engine import open_best, open_engine
+    from tfcli.generation.open_engine import open_engine
     from tfcli.insight.bias import ROWS, audit_bias
     from tfcli.insight.sentence_pairs import PairLanguage, open_pairs, our_pairs
     from tfcli.insight.training_text import texts_of
@@ -155,10 +157,8 @@ def bias(
     asked = open_pairs(pairs) if pairs else our_pairs("es" if options.language == "es" else "en")
     found, step_path = find_run(run)
     known = bool(found.corpus.training_tokens)
-    step, engine = open_best(
-        found, step_path,
-        lambda step: open_engine(found, step, options.device, rows=ROWS),
-        on_damaged=reporter.warn,
+    step, engine = open_best_step(
+        found, step_path, lambda step: open_engine(found, step, options.device, rows=ROWS), reporter
     )  # fmt: skip
     with share_progress("Scoring", quiet=quiet) as progress:
         groups = audit_bias(
@@ -166,7 +166,7 @@ def bias(
             rows=ROWS, progress=lambda done: progress(done / len(asked)),
         )  # fmt: skip
     figures = [group.to_json() for group in groups]
-    keep(found, step, "bias", {
+    save_audit(found, step, "bias", {
         "pairs": pairs.name if pairs else f"our own, {options.language}",
         "pairs_sha256": file_sha256(pairs) if pairs else None, "groups": figures,
     }, reporter)  # fmt: skip
@@ -199,18 +199,20 @@ def groups(
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:  # fmt: skip
-    """Measure how well a model knows each of several texts, or languages.
+    """Compare loss and tokens per byte across files or field values.
 
-    Nats and tokens per byte of each file, or of each value of a field, with
-    intervals. Use texts that were not trained on. Nothing is changed.
+    With intervals, for several texts or languages. Use texts that were not
+    trained on. The figures are saved with the run for `tfcli runs card`; the
+    model and the text are not changed.
 
     tfcli audit groups tale en.txt es.txt
     tfcli audit groups tale rows.jsonl --by language --html groups.html
     """
     cpu.apply()
+    from tfcli.cli.best_step import open_best_step
     from tfcli.cli.groups_output import draw_groups, write_groups
     from tfcli.cli.render import progress
-    from tfcli.generation.open_engine import open_best, open_engine
+    from tfcli.generation.open_engine import open_engine
     from tfcli.insight.groups import ROWS, audit_groups, read_pieces
     from tfcli.runs.run import find_run
     from tfcli.text.sources import find_sources
@@ -222,11 +224,9 @@ def groups(
                          f"{shlex.quote(names[0])}")  # fmt: skip
     found, step_path = find_run(names[0])
     sources = find_sources(names[1:]).files
-    mention_known(found, sources, reporter)
-    step, engine = open_best(
-        found, step_path,
-        lambda step: open_engine(found, step, device, rows=ROWS),
-        on_damaged=reporter.warn,
+    note_trained_on(found, sources, reporter)
+    step, engine = open_best_step(
+        found, step_path, lambda step: open_engine(found, step, device, rows=ROWS), reporter
     )  # fmt: skip
     total = sum(source.stat().st_size for source in sources if source.is_file())
     with progress("Scoring", total=total or None, quiet=quiet) as done:
@@ -236,7 +236,7 @@ def groups(
     if not losses:
         raise DataError("these files hold no text")
     figures = [loss.to_json() for loss in losses]
-    keep(found, step, "groups", {
+    save_audit(found, step, "groups", {
         "by": by, "groups": figures,
         "sources": [{"name": source.name, "sha256": file_sha256(source)} for source in sources],
     }, reporter)  # fmt: skip

@@ -24,7 +24,7 @@ class CardOptions(Options):
 
     license: str | None = option(
         None, metavar="NAME", shown_default="not stated",
-        help='License of the model, such as cc-by-4.0; "" takes back what was said.',
+        help='License of the model, such as cc-by-4.0; "" clears it.',
     )  # fmt: skip
     author: str | None = option(
         None, metavar="NAME", shown_default="not stated", help="Who made it."
@@ -37,11 +37,11 @@ class CardOptions(Options):
     )
     core_watts: float | None = option(
         None, min=0, max=MOST_WATTS, shown_default="10",
-        help="Watts of a busy core, for the estimate where no counter can be read.",
+        help="Watts per busy core, for estimates without energy counters.",
     )  # fmt: skip
-    grid_g_per_kwh: float | None = option(
+    carbon_intensity: float | None = option(
         None, min=0, max=MOST_GRAMS, shown_default="no CO2",
-        help="Grams of CO2 for a kilowatt-hour, where it was trained.",
+        help="Grid carbon intensity, g CO2/kWh.",
     )  # fmt: skip
 
 
@@ -58,7 +58,7 @@ def card(
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:  # fmt: skip
-    """Show a run's model card: text, license, loss, energy, audits, limits.
+    """Show, and edit, a run's model card: text, license, loss, energy, audits.
 
     In a pipe, it is Markdown. Exports have the same card. What the options say
     is kept with the run.

@@ -121,7 +121,8 @@ def _open(
     name: str | None, model: EngineOptions, reporter: streams.Reporter
 ) -> tuple[Callable[[Iterator[Pair]], Iterator[Answered]], Run, int]:
     """What answers pairs with a run's model, the run, and the number of its step."""
-    from tfcli.generation.open_engine import open_best, open_engine
+    from tfcli.cli.best_step import open_best_step
+    from tfcli.generation.open_engine import open_engine
     from tfcli.generation.pair_evaluation import answer_pairs
     from tfcli.runs.run import find_run
 
@@ -130,9 +131,7 @@ def _open(
         open_engine, run, device=model.device, rows=ROWS, engine=model.engine, int8=model.int8,
         memory=model.memory,
     )  # fmt: skip
-    step, engine = open_best(run, step_path, open_with, on_damaged=reporter.warn)
-    if reporter.warned:
-        reporter.note(f"Using {step.path.name} instead.")
+    step, engine = open_best_step(run, step_path, open_with, reporter)
     tokenizer = run.tokenizer()
     if tokenizer.special.eos is None:
         raise DataError(f"{run.name} has no token that ends an answer")

@@ -50,13 +50,15 @@ def export_run(
     tfcli export book ./book-hf --to huggingface
     tfcli export book book.gguf --to gguf --type q8_0
     """
+    from tfcli.cli.best_step import open_best_step
     from tfcli.exchange.export_gguf import export_to_gguf, export_to_ollama
     from tfcli.exchange.export_huggingface import default_max_new_tokens, export_to_huggingface
     from tfcli.exchange.model_card import tokenizer_class
-    from tfcli.generation.open_engine import open_best
+    from tfcli.files import require_parent
     from tfcli.runs.run import find_run
 
     reporter = streams.Reporter(quiet=quiet)
+    require_parent(path)
     found, step_path = find_run(run)
 
     def export(step: ValidStep) -> None:
@@ -68,7 +70,7 @@ def export_run(
         else:
             export_to_huggingface(found, step, path, type)
 
-    step, _ = open_best(found, step_path, export, on_damaged=reporter.warn)
+    step, _ = open_best_step(found, step_path, export, reporter)
     loss = None
     if type not in {None, "f32", own_type(step)}:
         from tfcli.exchange.quantization_loss import quantization_loss

@@ -95,4 +95,7 @@ def _gapped_text(text: str | None, options: FillOptions, reporter: streams.Repor
 
 
 def _read(file: str | None, reporter: streams.Reporter) -> str:
-    return "" if file is None else read_whole_input(Path(file), reporter, hint=EXAMPLE)
+    """What stands beside the gap, as an editor has it: a page with its markup."""
+    if file is None:
+        return ""
+    return read_whole_input(Path(file), reporter, hint=EXAMPLE, verbatim=True)

@@ -16,9 +16,9 @@ from tfcli.cli.command import given_options, takes_options
 from tfcli.cli.generation_session import GenerationSession, SessionOptions
 from tfcli.cli.interactive import InteractiveOptions
 from tfcli.cli.shared_options import EngineOptions, QuietOption, ThreadOptions
-from tfcli.errors import NotFoundError, UsageError
+from tfcli.errors import UsageError
+from tfcli.files import file_not_found
 from tfcli.generation.request import GenerationRequest
-from tfcli.text.sources import did_you_mean
 
 
 @takes_options
@@ -110,7 +110,7 @@ def _request_file(prompt: str | None) -> Path | None:
     path = Path(prompt)
     if not _is_file(prompt):
         if path.suffix in {".jsonl", ".ndjson"} and not path.exists():
-            raise NotFoundError(f"file not found: {prompt!r}", hint=did_you_mean(path))
+            raise file_not_found(path, named=prompt)
         return None
     piped_text.require_no_other_input(prompt)
     return path

@@ -52,8 +52,8 @@ class InspectOptions(Options):
         help="What comes after the prompt; the view prompt shows the part of each word in it.",
     )  # fmt: skip
     view: tuple[str, ...] = option(
-        (), metavar="|".join(NAMES), from_text=_parse_view, shown_default="all",
-        help="Show this view. Repeatable.",
+        (), metavar="VIEW", from_text=_parse_view, shown_default="all",
+        help=f"Show this view: {', '.join(NAMES[:-1])} or {NAMES[-1]}. Repeatable.",
     )  # fmt: skip
     tour: bool = option(
         False, conflicts=("then", "view"),
@@ -99,24 +99,25 @@ def inspect(
         _tour(run, step, model, text, html, reporter, json=json)
         return
     assert text is not None
-    found = _inspect(run, model, text, options, quiet=quiet)
+    plan = run.metadata.get("plan") or {}
+    found = _inspect(run, model, text, options, file, quiet=quiet)
     if json:
         named = {"run": run.name, "step": step.state.step}
         streams.write_json_result(named | found.to_json())
     if html is not None:
         from tfcli.cli.pages.inspection_page import draw_page
 
-        write_page(html, draw_page(found, run.name, step.state.step), reporter)
+        write_page(html, draw_page(found, run.name, step.state.step, plan), reporter)
     elif not json:
         from tfcli.cli.inspection_output import write_inspection
 
-        write_inspection(found, run.name, step.state.step)
+        write_inspection(found, run.name, step.state.step, plan)
         reporter.next(f"tfcli inspect --run {shlex.quote(run.argument)} --tour --html tour.html")
 
 
 def _open(name: str | None, reporter: streams.Reporter) -> tuple[Run, ValidStep, Model]:
     """The run, its best checkpoint or the one that was named, and the model of that."""
-    from tfcli.generation.open_engine import open_best
+    from tfcli.cli.best_step import open_best_step
     from tfcli.insight.forward import Model
     from tfcli.runs.run import find_run
     from tfcli.runs.weights import map_weights
@@ -126,19 +127,35 @@ def _open(name: str | None, reporter: streams.Reporter) -> tuple[Run, ValidStep,
     def open_with(step: ValidStep) -> Model:
         return Model(run.model_config, map_weights(run.model_config, step.path))
 
-    step, model = open_best(run, step_path, open_with, on_damaged=reporter.warn)
+    step, model = open_best_step(run, step_path, open_with, reporter)
     return run, step, model
 
 
 def _inspect(
-    run: Run, model: Model, text: str, options: InspectOptions, *, quiet: bool
+    run: Run, model: Model, text: str, options: InspectOptions, file: Path | None, *, quiet: bool
 ) -> Inspection:
+    """The views that were asked for.
+
+    Args:
+        file: that the text is from, for the hint where it is too long.
+
+    """
     from tfcli.cli.render import share_progress
-    from tfcli.insight.inspection import VIEWS, inspect_text
+    from tfcli.insight.inspection import VIEWS, TooLongError, inspect_text
 
     shown = [view for view in VIEWS if view in options.view or not options.view]
-    with share_progress("Taking words and heads away", quiet=quiet) as progress:
-        return inspect_text(model, run.tokenizer(), text, options.then, shown, progress=progress)
+    try:
+        with share_progress("Taking words and heads away", quiet=quiet) as progress:
+            return inspect_text(
+                model, run.tokenizer(), text, options.then, shown, progress=progress
+            )
+    except TooLongError as error:
+        if file is not None:  # cut out of the text: a document itself cannot be cut
+            whole = text.encode()[: error.fits].decode(errors="ignore")  # up to a character
+            error.hint = f"tfcli text show {shlex.quote(str(file))} | head -c {len(whole.encode())}"
+            error.hint += " | tfcli inspect"
+            error.hint += f" --run {shlex.quote(run.argument)}"
+        raise
 
 
 def _tour(
@@ -155,7 +172,8 @@ def _tour(
                       f"{left_out:,}.")  # fmt: skip
     if text is None:
         reporter.note("Note: no text was given; the tour follows what the model writes.")
-    tour = follow(model, tokenizer, ids)
+    masked = (run.metadata.get("plan") or {}).get("masked", 0.0)
+    tour = follow(model, tokenizer, ids, masked=masked)
     steps = all_steps(tour)
     said = describe_model(tour, run.name, step.state.step)
     if json:

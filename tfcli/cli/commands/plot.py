@@ -132,6 +132,7 @@ def _find_runs(names: list[str] | None) -> list[Run]:
 def _require_picture(out: Path | None) -> None:
     """Raises unless `out` names a page or a picture: no other file is ever overwritten."""
     from tfcli.errors import ConflictError, UsageError
+    from tfcli.files import require_parent
 
     if out is None:
         return
@@ -142,6 +143,7 @@ def _require_picture(out: Path | None) -> None:
         )
     if out.is_dir():
         raise ConflictError(f"{out} is a folder", hint="choose another path for --out")
+    require_parent(out)
 
 
 def _require_points(series: Series, x: Quantity) -> None:

@@ -109,7 +109,8 @@ def _open(
     model: EngineOptions, options: ScoreOptions, reporter: streams.Reporter
 ) -> tuple[Scorer, Callable[[], Scorer]]:
     """The model that was asked for, and how to open it without 8-bit weights."""
-    from tfcli.generation.open_engine import open_best, open_engine
+    from tfcli.cli.best_step import open_best_step
+    from tfcli.generation.open_engine import open_engine
     from tfcli.generation.scorer import Scorer
     from tfcli.runs.run import find_run
 
@@ -117,11 +118,7 @@ def _open(
     open_with = partial(
         open_engine, run, device=model.device, rows=ROWS, engine=model.engine, memory=model.memory
     )
-    step, engine = open_best(
-        run, step_path, partial(open_with, int8=model.int8), on_damaged=reporter.warn
-    )
-    if reporter.warned:
-        reporter.note(f"Using {step.path.name} instead.")
+    step, engine = open_best_step(run, step_path, partial(open_with, int8=model.int8), reporter)
     if run.form and not options.jsonl:
         reporter.note(
             f"Note: {run.name} learned the answers of pairs only, and texts are scored as answers "

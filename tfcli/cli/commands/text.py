@@ -16,6 +16,7 @@ from tfcli.cli.command import Command, Group, takes_options
 from tfcli.cli.input_text import read_input, read_whole_input
 from tfcli.cli.shared_options import JsonOption, QuietOption, seed_option, typer_option
 from tfcli.errors import ConflictError, UsageError
+from tfcli.files import require_parent
 from tfcli.generation.streaming import make_visible
 from tfcli.insight.canaries import EACH, REPEATS, TEMPLATE, make_key, plant, write_key
 from tfcli.options import OptionError, Options, option
@@ -24,7 +25,7 @@ from tfcli.text.reading_options import ReadingOptions, TextOptions
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from tfcli.insight.near_repeats import Near
+    from tfcli.insight.near_duplicates import NearDuplicate
     from tfcli.insight.repeats import Removed
 
 Unit = Literal["line", "paragraph", "document", "span"]
@@ -67,10 +68,10 @@ def show(
     ] = None,
     quiet: QuietOption = False,
 ) -> None:
-    """Print what is read of any file, as training reads it.
+    """Print the text that train would read.
 
-    The text of documents, books, pages and rows; of pairs, prompt and answer.
-    Several end with a line <|endoftext|>, as train knows it.
+    Of any file: documents, books, pages, rows; of pairs, prompt and answer.
+    Documents are separated by <|endoftext|> lines, which train recognizes.
 
     tfcli text show novel.docx > novel.txt
     tfcli text show reviews.csv --field review --limit 3
@@ -135,6 +136,7 @@ def canaries(
     reporter = streams.Reporter(quiet=quiet)
     if key.exists():
         raise ConflictError(f"{key} already exists", hint="choose another --key FILE")
+    require_parent(key)
     text = read_whole_input(None, reporter, hint=CANARIES, format=reading.format)
     made = make_key(options.template, options.repeats, options.each, options.seed)
     planted = plant(text, made)
@@ -206,9 +208,9 @@ class DedupOptions(Options):
         help="Shorter ones stay, however often they are there.",
     )  # fmt: skip
     near: float | None = option(
-        None, min=0.5, max=1.0, metavar="SHARE", shown_default="equal ones only",
-        help="Also leave out what has so much in common with an earlier one, such as 0.8; look at "
-        "it with --report first.",
+        None, min=0.5, max=1.0, metavar="SIMILARITY", shown_default="equal ones only",
+        help="Also drop near-duplicates with at least this Jaccard similarity, such as 0.8; "
+        "preview with --report.",
     )  # fmt: skip
 
     def __post_init__(self) -> None:
@@ -239,19 +241,19 @@ def dedup(
     tfcli text dedup --near 0.8 --report < rows.jsonl
     """
     from tfcli.cli.render import progress
-    from tfcli.insight.near_repeats import NearRemoved, without_near_repeats
+    from tfcli.insight.near_duplicates import RemovedNearDuplicates, without_near_duplicates
     from tfcli.insight.repeats import LEAST, without_repeats
 
     reporter = streams.Reporter(quiet=quiet)
     text = read_input(
         None, reporter, hint="tfcli text dedup < FILE > SHORTER", format=reading.format
     )
-    removed = NearRemoved()
+    removed = RemovedNearDuplicates()
     least = options.min_bytes or LEAST[options.by]
     pieces = (
         without_repeats(text, options.by, least, removed)
         if options.near is None
-        else without_near_repeats(text, options.by, least, options.near, removed)
+        else without_near_duplicates(text, options.by, least, options.near, removed)
     )
     in_between = streams.is_terminal(sys.stdout) and not (report or json)
     with progress("Comparing", quiet=quiet or in_between) as done:
@@ -290,7 +292,7 @@ def _write(pieces: Iterable[bytes], progress: Callable[[], None], *, nowhere: bo
 def _describe(options: DedupOptions, removed: Removed) -> str:
     unit = "stretch" if options.by == "span" else options.by
     many = {"stretch": "stretches"}.get(unit, f"{unit}s") if removed.units != 1 else unit
-    how = "repeated" if options.near is None else "nearly repeated"
+    how = "repeated" if options.near is None else "near-duplicate"
     share = removed.bytes / removed.total_bytes if removed.total_bytes else 0.0
     return (
         f"{removed.units:,} {how} {many}, {removed.bytes:,} of {removed.total_bytes:,} bytes "
@@ -298,7 +300,7 @@ def _describe(options: DedupOptions, removed: Removed) -> str:
     )
 
 
-def _example(near: Near) -> str:
+def _example(near: NearDuplicate) -> str:
     """`line 17 has 93% in common with line 3: How it begins`."""
     said = f"line {near.line:,} has {near.similarity:.0%} in common with line {near.first_line:,}: "
     return said + make_visible(near.text[: max(20, 98 - len(said))])

@@ -341,9 +341,11 @@ def export_tokenizer(
     tfcli tokenizer export book ./book-tokenizer
     """
     from tfcli.exchange.export_huggingface import export_tokenizer
+    from tfcli.files import require_parent
     from tfcli.text.saved_tokenizers import find_tokenizer
 
     reporter = streams.Reporter(quiet=False)
+    require_parent(folder)
     export_tokenizer(find_tokenizer(name).tokenizer, folder)
     reporter.note(f"Wrote {folder}.")
 

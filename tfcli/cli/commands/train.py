@@ -165,7 +165,10 @@ def train(
         if not is_main:
             session.run_worker(command.device)
         elif resume is not None:
-            session.resume(resume, options, device=command.device, files=files or ())
+            session.resume(
+                resume, options,
+                device=command.device, files=files or (), dry_run=command.dry_run,
+            )  # fmt: skip
         elif files:
             _train_new(session, options, text, reading, command, files, run, base)
 
@@ -235,8 +238,8 @@ def _without_overridden(
 
 # What can stand beside --resume; a run keeps everything else as it was planned.
 RESUMABLE = {
-    "files", "resume", "time", "steps", "shard", "device", "sample_prompt", "memory", "json",
-    "quiet",
+    "files", "resume", "time", "steps", "shard", "device", "sample_prompt", "memory", "dry_run",
+    "json", "quiet",
 }  # fmt: skip
 
 

@@ -25,6 +25,9 @@ def require_page(path: Path | None) -> None:
         raise UsageError(f"--html {str(path)!r} does not end in .html", hint=hint)
     if path.is_dir():
         raise ConflictError(f"{path} is a folder", hint="choose another path for --html")
+    from tfcli.files import require_parent
+
+    require_parent(path)
 
 
 def write_page(path: Path, page: str, reporter: Reporter) -> None:

@@ -7,17 +7,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tfcli.cli import streams
-from tfcli.cli.humanize import format_share
+from tfcli.cli.humanize import format_odds, format_share
 from tfcli.cli.inspection_words import (
-    LEFT_OUT,
     MEANINGS,
+    NONE_MISSED,
     TITLES,
-    UNTRAINED,
     continuation,
+    erased_by,
+    is_flat,
     likelier,
     most_surprising,
     most_taken,
-    one_in,
+    none_missed,
+    nothing_yet,
     shown,
     shown_all,
     shown_text,
@@ -28,12 +30,14 @@ from tfcli.cli.pages.png import picture_of, shrink
 from tfcli.generation.streaming import TextStream
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
+    from typing import Any
 
     from tfcli.insight.inspection import Inspection, View, WithoutWords
     from tfcli.insight.views import Floats, Lens
 
 MOST_PICTURES = 1_000_000  # bytes of all pictures; the page stays below 2 MB
+LEAST_SIDE = 8  # fields that a picture of a longer text has at least
 MOST_ROWS = 2_500  # lines that say what a position takes from, for all heads together
 SURPRISING, LISTED = 12, 1_000  # tokens in the tables of surprise
 CELLS = 2_400  # of the lens
@@ -47,7 +51,7 @@ p.faint, figcaption, .note { color: var(--faint); font-size: 13px; }
 h2 { margin-top: 20px; }
 .text { white-space: pre-wrap; overflow-wrap: anywhere; border: 1px solid var(--rule);
   border-radius: 6px; padding: 14px 16px; margin: 14px 0; line-height: 1.8; }
-#surprise td:nth-child(3) { white-space: nowrap; }
+#surprise td:nth-child(4) { white-space: nowrap; }
 .s0, .s1, .s2 { border-radius: 3px; padding: 1px 0; }
 .s0 { background: rgba(var(--other-rgb), .62); } .s1 { background: rgba(var(--other-rgb), .36); }
 .s2 { background: rgba(var(--other-rgb), .16); }
@@ -84,13 +88,19 @@ input { position: absolute; opacity: 0; }
 .grid td.less { background: rgba(var(--other-rgb), var(--a)); }
 .grid th { padding-right: 10px; }
 @media (max-width: 640px) { .text { padding: 10px 12px; } .bars td:last-child { width: 44%; }
-  #surprise :is(th, td):is(:nth-child(4), :nth-child(5)) { display: none; } }
+  #surprise :is(th, td):is(:nth-child(5), :nth-child(6)) { display: none; } }
 """
 
 
-def draw_page(found: Inspection, run: str, step: int) -> str:
-    """All views that were asked for."""
-    parts = [f"<p>{escape(summary(found, run, step))}</p>"]
+def draw_page(found: Inspection, run: str, step: int, plan: Mapping[str, Any]) -> str:
+    """All views that were asked for.
+
+    Args:
+        plan: of the run, as in `run.json`.
+
+    """
+    said = " ".join(filter(None, (summary(found, run, step), nothing_yet(found, step))))
+    parts = [f"<p>{escape(said)}</p>"]
     if found.surprise is None:
         parts.append(f'<div class="text">{escape(found.text)}</div>')
     else:
@@ -100,7 +110,7 @@ def draw_page(found: Inspection, run: str, step: int) -> str:
     if found.lens is not None:
         parts.append(_section("lens", _lens(found, found.lens)))
     if found.prompt is not None:
-        parts.append(_section("prompt", _words(found, found.prompt)))
+        parts.append(_section("prompt", _words(found, found.prompt, plan)))
     if found.heads is not None:
         parts.append(_section("heads", _heads(found, found.heads)))
     layers = len(found.attention) if found.attention is not None else 0
@@ -151,9 +161,10 @@ def _surprise(found: Inspection) -> Iterator[str]:
         for place, least in reversed(list(enumerate(SURPRISES)))
     )
     yield f'<p class="note">Less likely than{legend}. “▁” below stands for a space.</p>'
-    headings = ("nats", "token", "likely", "rank", "entropy", "what would have been likelier")
-    numbers = {0, 3, 4}
+    headings = ("at", "nats", "token", "likely", "rank", "entropy", "what would have been likelier")
+    numbers = {0, 1, 4, 5}
     places = most_surprising(found, SURPRISING)
+    yield '<p class="note">The most surprising tokens, the most surprising first:</p>'
     yield _table(headings, (_row(found, place) for place in places), numbers)
     count = len(found.surprise.logprobs)
     every = range(min(count, LISTED))
@@ -167,9 +178,10 @@ def _surprise(found: Inspection) -> Iterator[str]:
 def _row(found: Inspection, place: int) -> Iterator[str]:
     assert found.surprise is not None
     logprob = found.surprise.logprobs[place]
+    yield str(place + 1)
     yield f"{-logprob:.2f}"
     yield shown(found, found.tokens.ids[place + 1])
-    yield one_in(logprob)
+    yield format_odds(logprob)
     yield f"{found.surprise.ranks[place]:,}"
     yield f"{found.surprise.entropies[place]:.2f}"
     yield ", ".join(f"{other} {format_share(share)}" for other, share in likelier(found, place))
@@ -245,7 +257,7 @@ def _pictures(weights: Floats) -> tuple[int, list[str]]:
     """The picture of each head, and how many fields wide they are, so that the page stays small."""
     shown = weights[:MOST_LAYERS].reshape(-1, *weights.shape[2:])
     side = weights.shape[-1]
-    while side >= 8:
+    while side >= min(LEAST_SIDE, weights.shape[-1]):
         pictures: list[str] = []
         size = 0
         for each in shown:
@@ -269,16 +281,19 @@ def _lens(found: Inspection, lens: Lens) -> Iterator[str]:
     names = "".join(f"<th>{escape(shown(found, found.tokens.ids[p]))}</th>" for p in places)
     yield f'<div class="scroll"><table class="lens"><thead><tr><th>after</th>{names}</tr></thead>'
     yield "<tbody>"
-    for layer in reversed(range(layers)):
+    flat = is_flat(lens)
+    for layer in [0] if flat else reversed(range(layers)):
         cells = []
         for place in places:
             share = float(np.exp(lens.best_logprobs[layer, place]))
             token = escape(shown(found, int(lens.best_ids[layer, place])))
             said = f"{token}<small>{format_share(share)}</small>"
             cells.append(f'<td style="--a: {0.5 * share:.2f}">{said}</td>')
-        name = f"layer {layer}" if layer else "embedding"
+        name = f"layer {layer}" if layer else "any layer" if flat else "embedding"
         yield f"<tr><th>{name}</th>{''.join(cells)}</tr>"
     yield "</tbody></table></div>"
+    if flat:
+        return
     rows = [
         (f"layer {layer}" if layer else "embedding", f"{lens.divergences[layer].mean():.3f}")
         for layer in reversed(range(layers))
@@ -293,9 +308,9 @@ def _lens(found: Inspection, lens: Lens) -> Iterator[str]:
 # --- words and heads ----------------------------------------------------------------------------
 
 
-def _words(found: Inspection, part: WithoutWords) -> Iterator[str]:
+def _words(found: Inspection, part: WithoutWords, plan: Mapping[str, Any]) -> Iterator[str]:
     yield f"<p>{escape(continuation(found, part))}</p>"
-    yield f'<p class="note">{escape(UNTRAINED if part.replaced else LEFT_OUT)}</p>'
+    yield f'<p class="note">{escape(erased_by(part, plan))}</p>'
     largest = max(float(np.abs(part.falls).max(initial=0)), 1e-9)
     yield '<table class="bars"><tbody>'
     for word, fall in zip(part.words, part.falls, strict=True):
@@ -311,6 +326,9 @@ def _words(found: Inspection, part: WithoutWords) -> Iterator[str]:
 
 
 def _heads(found: Inspection, rises: Floats) -> Iterator[str]:
+    if none_missed(found):
+        yield f"<p>{escape(NONE_MISSED)}</p>"
+        return
     each = rises / max(found.bytes, 1)
     largest = max(float(np.abs(each).max()), 1e-12)
     names = "".join(f"<th>head {head + 1}</th>" for head in range(each.shape[1]))

@@ -73,16 +73,17 @@ def _queries_keys_values(tour: Tour) -> Step:
             "In this family queries and keys are then brought to a standard size, head by head, "
             "so that their products cannot grow without bound (QK-norm)."
         )
+    queries, keys = tour.unrotated  # as the formula has them; the next step turns them
+    values = found.values[:, tour.kv_head]
     rows = (
-        (f"query of {at(tour, here)}", *components(found.queries[here, tour.head])),
-        (f"key of {at(tour, there)}", *components(found.keys[there, tour.kv_head])),
-        (f"value of {at(tour, there)}", *components(found.values[there, tour.kv_head])),
+        (f"query of {at(tour, here)}", *components(queries[here])),
+        (f"key of {at(tour, there)}", *components(keys[there])),
+        (f"value of {at(tour, there)}", *components(values[there])),
     )
-    after = " (turned already: next step)" if config.positions == "rotary" else ""
     return Step(
         "Queries, keys, values",
         tuple(said),
-        f"q = Wq · norm(x)    k = Wk · norm(x)    v = Wv · norm(x)\nD = {config.head_dim}",
+        f"{_products(tour)}\nD = {config.head_dim}",
         (
             code_lines(
                 Model.attention, "queries = self.linear", "keys = self.linear",
@@ -91,22 +92,30 @@ def _queries_keys_values(tour: Tour) -> Step:
         ),
         (
             Table(
-                f"In head {tour.head + 1} of block 1: one that asks, one that is found{after}",
+                f"In head {tour.head + 1} of block 1: one that asks, one that is found",
                 ("", *component_names(config.head_dim)),
                 rows,
             ),
-            Picture("Queries of all positions in this head", found.queries[:, tour.head],
-                    labels(tour)),
-            Picture("Keys", found.keys[:, tour.kv_head], labels(tour)),
-            Picture("Values", found.values[:, tour.kv_head], labels(tour)),
+            Picture("Queries of all positions in this head", queries, labels(tour)),
+            Picture("Keys", keys, labels(tour)),
+            Picture("Values", values, labels(tour)),
         ),
     )  # fmt: skip
+
+
+def _products(tour: Tour) -> str:
+    """How queries, keys and values are made in this family; rotation is a step of its own."""
+    bias = " + b" if "blocks.0.attention.query.bias" in tour.model.weights else ""
+    found = {letter: f"W{letter} · norm(x){bias}" for letter in "qkv"}
+    if tour.model.config.qk_norm:
+        found |= {letter: f"norm({found[letter]})" for letter in "qk"}
+    return "    ".join(f"{letter} = {product}" for letter, product in found.items())
 
 
 def _rotation(tour: Tour) -> Step:
     config, here = tour.model.config, tour.here
     half = config.head_dim // 2
-    before, after = tour.unrotated[0], tour.block.attention.queries[here, tour.head]
+    before, after = tour.unrotated[0][here], tour.block.attention.queries[here, tour.head]
     rows = []
     for pair in sorted({0, half // 2, half - 1}):
         angle = tour.angles[pair]
@@ -172,6 +181,12 @@ def _scores(tour: Tour) -> Step:
             f"up, it is the {term('score')}.",
             "A position looks at itself and at earlier ones only. Later ones get a score of "
             "minus infinity: when the model writes, they do not exist yet."
+            + (
+                f" ({tour.masked:.0%} of the rows that this run was trained on were read both "
+                "ways: there, a position looked at later ones, too.)"
+                if tour.masked
+                else ""
+            )
             + (f" Those more than {window - 1} back get it, too." if window else ""),
             f"Scores may be any number. {term('Softmax')} makes shares of them: e to the power of "
             "each, divided by the sum of these powers. All shares are positive and add up to 1; "

@@ -49,8 +49,8 @@ def _tokens(tour: Tour) -> Step:
             "word, a part of one, or a single character. Its number in the list, the id, is only "
             "a name: tokens with neighboring ids have nothing in common.",
             "“▁” stands for a space. What stands in angle brackets is a token without text: it "
-            "tells the model, for one, that a text begins here. Where a token stands is its "
-            f"{term('position')}, counted from 0.",
+            f"tells the model, for one, that a text begins here.{_bytes(tour)} Where a token "
+            f"stands is its {term('position')}, counted from 0.",
             f"This page follows position {named[-1]}, the last one. What the model makes of it "
             "decides what comes next. All other positions go the same way at the same time.",
         ),
@@ -67,6 +67,18 @@ def _tokens(tour: Tour) -> Step:
                 marked=(tour.here,),
             ),
         ),
+    )
+
+
+def _bytes(tour: Tour) -> str:
+    """What a token of a single byte is, where the text has one."""
+    place = next((p for p, i in enumerate(tour.ids) if i in tour.tokenizer.byte_ids), None)
+    if place is None:
+        return ""
+    token = shown_token(tour.tokenizer, tour.ids[place])
+    return (
+        f" But “{token}” is one byte of a character that is not in the vocabulary: such a "
+        "character is put together from its bytes (byte fallback)."
     )
 
 

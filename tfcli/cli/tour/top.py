@@ -290,7 +290,13 @@ def _then(tour: Tour) -> Step:
             f"{term('loss')}; and every weight of the model is moved a little in the direction "
             "that makes it smaller. This is done again and again, with piece after piece of the "
             "training text, and nothing else has been told to the model: no grammar, no meaning, "
-            "no facts.",
+            "no facts."
+            + (
+                f" In {tour.masked:.0%} of the rows of this run, tokens were masked instead, and "
+                "each was predicted from those before and after it (--masked)."
+                if tour.masked
+                else ""
+            ),
             "What the table shows would be its lesson here.",
         ),
         "loss = mean of −ln p(token that came)",

@@ -1,4 +1,4 @@
-"""What an open run does with text on both sides: fill gaps, and bound how likely a text is."""
+"""A run in Python that reads text on both sides: `fill`, `fill_between` and `bound`."""
 
 from __future__ import annotations
 
@@ -10,22 +10,23 @@ from tfcli.api.filling import fill_request, fill_text, infill, takes_fill_option
 from tfcli.api.run_model import RunModel
 from tfcli.generation.bound import SAMPLES, Bound, BoundEstimator
 from tfcli.generation.gaps import GappedText, parse_gaps
-from tfcli.generation.masked_filling import MaskedFiller, fills_at_once
+from tfcli.generation.masked_filling import DenoisingFiller, fills_at_once
 from tfcli.generation.masked_model import (
     MaskedModel,
     open_masked,
     require_both_ways,
     require_torch,
 )
+from tfcli.options import OptionError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from tfcli.generation.filling import Filling
+    from tfcli.generation.filling import FillJob
 
 
-class Gaps(RunModel):
-    """What an open run does with text on both sides."""
+class FillAndBound(RunModel):
+    """Fills gaps, and bounds the loss of a text."""
 
     @takes_fill_options
     def fill(self, text: str, **options: Any) -> str:
@@ -49,7 +50,7 @@ class Gaps(RunModel):
         return self._fill(around, options).gaps[0].text
 
     def bound(self, text: str, *, samples: int = SAMPLES, stride: int | None = None) -> Bound:
-        """How likely a text is at least, read from both sides, as with `tfcli score --bound`.
+        """An upper bound on the loss of a text (negative ELBO), as with `tfcli score --bound`.
 
         Args:
             samples: masks for each window, an even number; more make the standard error smaller.
@@ -63,13 +64,15 @@ class Gaps(RunModel):
 
         """
         require_count("samples", samples)
+        if samples % 2:
+            raise OptionError("samples", f"must be even, not {samples}")
         estimator = BoundEstimator(self._masked, self._tokenizer, samples=samples, stride=stride)
         return estimator.whole([require_text(text)])
 
-    def _fill(self, text: GappedText, options: Mapping[str, Any]) -> Filling:
-        request, numbered = fill_request(options), None not in text.tokens
-        if fills_at_once(self._run, self._tokenizer, request, numbered=numbered):
-            return fill_text(MaskedFiller(self._masked, self._tokenizer), text, request)
+    def _fill(self, text: GappedText, options: Mapping[str, Any]) -> FillJob:
+        request = fill_request(options)
+        if fills_at_once(self._run, self._tokenizer, text, request):
+            return fill_text(DenoisingFiller(self._masked, self._tokenizer), text, request)
         with self._engine(1) as engine:
             return infill(self._run, engine, self._tokenizer, text, request, self._notice)
 

@@ -1,4 +1,4 @@
-"""Lines, paragraphs, documents that nearly equal an earlier one: a changed date, another name.
+"""Near-duplicates: lines, paragraphs, documents with a changed date, or another name.
 
 How much two texts have in common is the Jaccard similarity of their shingles (Broder, "On the
 resemblance and containment of documents", 1997), here all stretches of SHINGLE bytes:
@@ -40,7 +40,7 @@ AT_ONCE = 8192  # shingles that are hashed together: 8 MB
 
 
 @dataclass(frozen=True)
-class Near:
+class NearDuplicate:
     """A unit that nearly equals an earlier one.
 
     Attributes:
@@ -57,14 +57,18 @@ class Near:
 
 
 @dataclass
-class NearRemoved(Removed):
+class RemovedNearDuplicates(Removed):
     """What was left out, with the first examples."""
 
-    examples: list[Near] = field(default_factory=list)
+    examples: list[NearDuplicate] = field(default_factory=list)
 
 
-def without_near_repeats(
-    blocks: Iterable[bytes], unit: Unit, least: int, threshold: float, removed: NearRemoved
+def without_near_duplicates(
+    blocks: Iterable[bytes],
+    unit: Unit,
+    least: int,
+    threshold: float,
+    removed: RemovedNearDuplicates,
 ) -> Iterator[bytes]:
     """A text without what nearly equals something before it that stayed.
 
@@ -88,20 +92,22 @@ def without_near_repeats(
         removed.total_bytes += len(piece) + len(ending)
         if removed.total_bytes > MAX_NEAR_TEXT:
             raise DataError(
-                f"the text has more than {MAX_NEAR_TEXT:,} bytes, in which near repeats are found",
+                f"the text has more than {MAX_NEAR_TEXT:,} bytes, the most for near-duplicates",
                 hint="split it, or leave out --near: equal ones are found in a text of any length",
             )
         at = line + piece[: len(piece) - len(piece.lstrip())].count(b"\n")
         line += piece.count(b"\n") + ending.count(b"\n")
         bare = piece.strip()
         if len(bare) >= max(1, least):
-            found = index.add(bare)
+            found = index.add_unless_near(bare)
             if found:
                 removed.units += 1
                 removed.bytes += len(piece) + len(ending)
                 if len(removed.examples) < EXAMPLES:
                     text = " ".join(bare[:300].decode(errors="ignore").split())
-                    removed.examples.append(Near(at, lines[found[0]], round(found[1], 3), text))
+                    removed.examples.append(
+                        NearDuplicate(at, lines[found[0]], round(found[1], 3), text)
+                    )
                 continue
             lines.append(at)
         yield piece + ending
@@ -117,7 +123,7 @@ class NearIndex:
         self._first: dict[int, int] = {}  # key -> the first text that has it
         self._others: dict[int, list[int]] = {}  # the rest, which most keys do not have
 
-    def add(self, text: bytes) -> tuple[int, float] | None:
+    def add_unless_near(self, text: bytes) -> tuple[int, float] | None:
         """Adds a text, unless it nearly equals one: then that one's number and the similarity."""
         own = shingles(text)
         keys = self._keys(own)

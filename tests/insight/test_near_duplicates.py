@@ -1,4 +1,4 @@
-"""Near repeats are those that comparing everything with everything finds."""
+"""Near-duplicates are those that comparing everything with everything finds."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tfcli.errors import DataError
-from tfcli.insight import near_repeats
-from tfcli.insight.near_repeats import (
+from tfcli.insight import near_duplicates
+from tfcli.insight.near_duplicates import (
     HASHES,
     MISSED,
-    NearRemoved,
+    RemovedNearDuplicates,
     choose_bands,
     jaccard,
     minhash,
     shingles,
-    without_near_repeats,
+    without_near_duplicates,
 )
 
 WORDS = ["sea", "moon", "ship", "él", "ñandú", "月亮", "old", "fox", "noon", "bird", "snow", "king"]
@@ -46,11 +46,11 @@ def make_lines(seed: int, count: int = 120) -> list[bytes]:
     return list(dict.fromkeys(" ".join(line).encode() for line in lines))
 
 
-def run(lines: list[bytes], threshold: float) -> tuple[list[bytes], NearRemoved]:
-    removed = NearRemoved()
+def run(lines: list[bytes], threshold: float) -> tuple[list[bytes], RemovedNearDuplicates]:
+    removed = RemovedNearDuplicates()
     text = b"".join(line + b"\n" for line in lines)
     blocks = (text[i : i + 97] for i in range(0, len(text), 97))
-    kept = b"".join(without_near_repeats(blocks, "line", 1, threshold, removed))
+    kept = b"".join(without_near_duplicates(blocks, "line", 1, threshold, removed))
     return kept.splitlines(), removed
 
 
@@ -118,6 +118,6 @@ def test_white_space_of_any_length_is_one_space(text: bytes) -> None:
 
 
 def test_a_text_too_long_to_compare_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(near_repeats, "MAX_NEAR_TEXT", 100)
+    monkeypatch.setattr(near_duplicates, "MAX_NEAR_TEXT", 100)
     with pytest.raises(DataError, match="100 bytes"):
         run(make_lines(0), 0.8)

@@ -1,10 +1,10 @@
-"""What a run in Python tells of its answers, of its text, and of what goes on in its model."""
+"""Evaluation, tracing and inspection of a run in Python."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tfcli.api.arguments import require_choice, require_pairs
+from tfcli.api.arguments import require_choice, require_pairs, require_text
 from tfcli.api.results import Evaluation, make_evaluation
 from tfcli.api.run_model import RunModel
 from tfcli.errors import DataError
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 ROWS = 16  # pairs that are answered at a time
 
 
-class Looks(RunModel):
-    """What an open run tells beside its texts and their scores."""
+class Analysis(RunModel):
+    """Evaluates answers, traces a text to the training text, and inspects the model."""
 
     def eval(self, pairs: Iterable[tuple[str, str] | Mapping[str, str]]) -> Evaluation:
         """Answers prompts greedily, and compares with the answers expected, as `tfcli eval`.
@@ -76,7 +76,9 @@ class Looks(RunModel):
         from tfcli.insight.trace import trace
         from tfcli.insight.training_text import TrainingText
 
-        return trace(text.encode(), TrainingText(self._run, [str(file) for file in source]))
+        return trace(
+            require_text(text).encode(), TrainingText(self._run, [str(file) for file in source])
+        )
 
     def inspect(self, prompt: str, then: str = "", *, views: Iterable[View] = VIEWS) -> Inspection:
         """What the model makes of a text, as `tfcli inspect`.
@@ -101,4 +103,6 @@ class Looks(RunModel):
             require_choice("views", view, VIEWS)
         config = self._run.model_config
         model = Model(config, map_weights(config, self._opened[0].path))
-        return inspect_text(model, self._tokenizer, prompt, then, wanted)
+        return inspect_text(
+            model, self._tokenizer, require_text(prompt), require_text(then), wanted
+        )
