@@ -127,7 +127,7 @@ def test_eval_compares_answers_with_those_expected(taught: Shell) -> None:
         "row": 1, "prompt": "auk", "completion": "aa", "answer": "aa", "exact": True, "edits": 0,
     }  # fmt: skip
     assert sum(row["nats"] for row in answers) == pytest.approx(found["nats_per_byte"]["nats"])
-    assert "Wrong: 'avk\\n' -> 'aa', expected 'ab'" in done.err
+    assert "Wrong: 'avk' -> 'aa', expected 'ab'" in done.err
 
 
 def test_eval_without_a_file_takes_the_pairs_held_out(taught: Shell) -> None:

@@ -119,7 +119,7 @@ def test_a_gpu_that_does_not_count_is_not_left_unsaid(make_run: MakeRun) -> None
 
 def test_audits_are_named_with_the_weights_that_they_are_of(make_run: MakeRun) -> None:
     run, step, _ = make_run()
-    assert "not audited: `tfcli audit memory RUN`" in to_markdown(make_card(run, step))
+    assert f"not audited: `tfcli audit memory {run.name}`" in to_markdown(make_card(run, step))
     record_audit(run, step, "memory", MEMORY)
     card = make_card(run, step)
     assert card["audits"]["memory"]["is_current"]

@@ -70,7 +70,10 @@ def trace(
         raise UsageError("--file cannot be combined with TEXT")
     training = TrainingText(found_run, source or ())
     if parent := training.run.metadata.get("from"):
-        reporter.note(f"Note: the run began from {parent}, whose text is not looked through.")
+        reporter.note(
+            f"Note: the run began from {parent}, whose text is not looked through; "
+            f"`tfcli trace {shlex.quote(str(parent))}` does."
+        )
     if said is None:
         said = read_whole_input(
             file, reporter, purpose="the text to trace", format=reading.format,
