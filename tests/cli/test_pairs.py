@@ -130,6 +130,16 @@ def test_eval_compares_answers_with_those_expected(taught: Shell) -> None:
     assert "Wrong: 'avk' -> 'aa', expected 'ab'" in done.err
 
 
+def test_eval_keeps_ids_and_names_the_fields_that_rows_have(taught: Shell) -> None:
+    row = {"id": "x7", "prompt": "auk", "completion": "aa"}
+    (taught.folder / "ids.jsonl").write_text(json.dumps(row) + "\n")
+    done = taught("eval", "twice", "ids.jsonl", "--jsonl")
+    assert done.code == 0, done.err
+    assert json.loads(done.out)["id"] == "x7"
+    wrong = taught("eval", "twice", "ids.jsonl", "--prompt-field", "a", "--answer-field", "b")
+    assert "--prompt-field prompt --answer-field completion" in wrong.err
+
+
 def test_eval_without_a_file_takes_the_pairs_held_out(taught: Shell) -> None:
     done = taught("eval", "twice")
     assert done.code == 0, done.err

@@ -90,9 +90,9 @@ class Sources:
 def find_sources(arguments: Sequence[str], exclude: Sequence[str] = ()) -> Sources:
     """Resolves files, folders, glob patterns and `-` (standard input), with or without `:WEIGHT`.
 
-    A folder stands for all files in it, sorted by path (chapter 2 before chapter 10), except hidden ones, what `exclude` or a
-    `.gitignore` in it, below it, or above it in a repository names, and what tfcli or other
-    programs keep there.
+    A folder stands for all files in it, sorted by path (2 before 10), except hidden ones, what
+    `exclude` or a `.gitignore` in it, below it, or above it in a repository names, and what tfcli
+    or other programs keep there.
 
     Args:
         exclude: patterns as in a `.gitignore`, for files in folders and from globs.
