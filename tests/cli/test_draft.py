@@ -25,7 +25,7 @@ def loaded(folder: Path, text: bytes) -> Draft:
 
 def test_plain_text_is_not_saved_as_a_document(tmp_path: Path) -> None:
     draft = loaded(tmp_path, b"Ann saw")
-    with pytest.raises(UsageError, match="plain text, which .docx is not") as caught:
+    with pytest.raises(UsageError, match=r"plain text, which \.docx is not") as caught:
         draft.save(str(tmp_path / "story.docx"))
     assert (caught.value.hint or "").endswith("story.txt")
     assert not (tmp_path / "story.docx").exists()

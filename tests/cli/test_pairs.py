@@ -130,6 +130,13 @@ def test_eval_compares_answers_with_those_expected(taught: Shell) -> None:
     assert "Wrong: 'avk' -> 'aa', expected 'ab'" in done.err
 
 
+def test_a_text_scored_by_a_run_of_pairs_is_told_to_be_an_answer(taught: Shell) -> None:
+    done = taught("score", "--run", "twice", stdin=b"aa")
+    assert "twice learned the answers of pairs only" in " ".join(done.err.split())
+    row = b'{"prompt": "auk", "text": "aa"}'
+    assert taught("score", "--run", "twice", "--jsonl", stdin=row).err == ""
+
+
 def test_eval_keeps_ids_and_names_the_fields_that_rows_have(taught: Shell) -> None:
     row = {"id": "x7", "prompt": "auk", "completion": "aa"}
     (taught.folder / "ids.jsonl").write_text(json.dumps(row) + "\n")

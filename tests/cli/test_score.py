@@ -219,6 +219,13 @@ def test_rows_of_an_array_and_of_parquet_are_read(
     assert done.out == trained(*by_row, stdin=lines(*found)).out
 
 
+def test_an_open_quote_is_named_by_the_row_it_is_in(trained: Shell) -> None:
+    table = 'id,text\n1,"two\nlines"\n2,"Ann saw\n3,a ship\n4,the moon\n'
+    done = trained("score", "--run", "tale", "--jsonl", "--format", "csv", stdin=table.encode())
+    assert done.code == 65
+    assert "the row that begins on line 4 is never closed" in " ".join(done.err.split())
+
+
 def test_prompts_may_have_a_name_and_numbers_are_their_digits(trained: Shell) -> None:
     by_row = ("score", "--run", "tale", "--jsonl")
     named = ("--prompt-field", "text", "--answer-field", "label")
