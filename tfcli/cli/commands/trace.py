@@ -74,7 +74,10 @@ def trace(
             f"Note: the run began from {parent}, whose text is not looked through; "
             f"`tfcli trace {shlex.quote(str(parent))}` does."
         )
-    if said is None:
+    named = f"--file {shlex.quote(str(file))}" if file else "< TEXT"
+    if said is not None:
+        named = shlex.quote(said)
+    else:
         said = read_whole_input(
             file, reporter, purpose="the text to trace", format=reading.format,
             hint="tfcli trace RUN --file FILE   # or pipe it in",
@@ -85,14 +88,19 @@ def trace(
         found = trace_text(text, training, done)
     if json:
         streams.write_json_result({"run": training.run.name} | found.to_json())
-    _show(found, training.run, file, html, reporter, json=json)
+    _show(found, training.run, named, html, reporter, json=json)
 
 
 def _show(
-    found: Trace, run: Run, file: Path | None, html: Path | None, reporter: streams.Reporter,
+    found: Trace, run: Run, named: str, html: Path | None, reporter: streams.Reporter,
     *, json: bool,
 ) -> None:  # fmt: skip
-    """Writes what was found where it was asked for."""
+    """Writes what was found where it was asked for.
+
+    Args:
+        named: the text, as the command line names it.
+
+    """
     if html is not None:
         from tfcli.cli.trace_page import draw_page
 
@@ -101,8 +109,7 @@ def _show(
         from tfcli.cli.trace_output import write_trace
 
         write_trace(found)
-        named = f"--file {shlex.quote(str(file))} " if file else "< TEXT "
-        reporter.next(f"tfcli trace {shlex.quote(run.argument)} {named}--html trace.html")
+        reporter.next(f"tfcli trace {shlex.quote(run.argument)} {named} --html trace.html")
 
 
 def _run_and_text(name: str | None, text: str | None) -> tuple[Run, str | None]:
