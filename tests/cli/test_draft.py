@@ -8,7 +8,7 @@ import pytest
 
 from tests.text.documents_of_offices import word_of
 from tfcli.cli.draft import Draft
-from tfcli.errors import DataError
+from tfcli.errors import DataError, UsageError
 from tfcli.text.corpus import open_sources
 from tfcli.text.sources import find_sources
 
@@ -21,6 +21,14 @@ def loaded(folder: Path, text: bytes) -> Draft:
     draft = Draft()
     draft.load(str(folder / "text"))
     return draft
+
+
+def test_plain_text_is_not_saved_as_a_document(tmp_path: Path) -> None:
+    draft = loaded(tmp_path, b"Ann saw")
+    with pytest.raises(UsageError, match=r"plain text, which \.docx is not") as caught:
+        draft.save(str(tmp_path / "story.docx"))
+    assert (caught.value.hint or "").endswith("story.txt")
+    assert not (tmp_path / "story.docx").exists()
 
 
 @pytest.mark.parametrize(

@@ -127,7 +127,24 @@ def test_eval_compares_answers_with_those_expected(taught: Shell) -> None:
         "row": 1, "prompt": "auk", "completion": "aa", "answer": "aa", "exact": True, "edits": 0,
     }  # fmt: skip
     assert sum(row["nats"] for row in answers) == pytest.approx(found["nats_per_byte"]["nats"])
-    assert "Wrong: 'avk\\n' -> 'aa', expected 'ab'" in done.err
+    assert "Wrong: 'avk' -> 'aa', expected 'ab'" in done.err
+
+
+def test_a_text_scored_by_a_run_of_pairs_is_told_to_be_an_answer(taught: Shell) -> None:
+    done = taught("score", "--run", "twice", stdin=b"aa")
+    assert "twice learned the answers of pairs only" in " ".join(done.err.split())
+    row = b'{"prompt": "auk", "text": "aa"}'
+    assert taught("score", "--run", "twice", "--jsonl", stdin=row).err == ""
+
+
+def test_eval_keeps_ids_and_names_the_fields_that_rows_have(taught: Shell) -> None:
+    row = {"id": "x7", "prompt": "auk", "completion": "aa"}
+    (taught.folder / "ids.jsonl").write_text(json.dumps(row) + "\n")
+    done = taught("eval", "twice", "ids.jsonl", "--jsonl")
+    assert done.code == 0, done.err
+    assert json.loads(done.out)["id"] == "x7"
+    wrong = taught("eval", "twice", "ids.jsonl", "--prompt-field", "a", "--answer-field", "b")
+    assert "--prompt-field prompt --answer-field completion" in wrong.err
 
 
 def test_eval_without_a_file_takes_the_pairs_held_out(taught: Shell) -> None:

@@ -149,7 +149,7 @@ def test_prompt_longer_than_the_context_is_cut_on_the_left(trained: Shell) -> No
                    stdin=f"{long} a".encode())  # fmt: skip
     first, empty = rows(done.out)
     assert first["nats"] == pytest.approx(rows(last.out)[-1]["nats"], abs=1e-4)
-    assert (empty["nats"], empty["tokens"]) == (0, 0)
+    assert (empty["nats"], empty["tokens"], empty["nats_per_byte"]) == (0, 0, None)
 
 
 BAD_ROWS = {
@@ -158,7 +158,7 @@ BAD_ROWS = {
     '{"id": 5}': "no field text (its fields: id)",
     '{"texts": "a", "id": 5}': "did you mean 'texts'?",
     '{"text": {"a": "b"}, "id": 5}': "text must be a string",
-    '{"text": 5, "id": 5}': "text must be a string",
+    '{"text": true, "id": 5}': "text must be a string",
     '{"text": "a", "prompt": null, "id": 5}': "prompt must be a string",
     '{"text": "a", "promt": "b", "id": 5}': "did you mean 'prompt'",
     '{"text": "\\ud83d", "id": 5}': "unpaired surrogate (U+D83D)",
@@ -199,6 +199,39 @@ def test_text_of_a_row_may_be_in_any_field(trained: Shell) -> None:
     assert "line 2: no field review.body: review is a string, without fields" in second["error"]
     assert "no field review (its fields: id, text)" in third["error"]
     assert "invalid lines: 2 of 3" in done.err
+
+
+@pytest.mark.parametrize("piped", [True, False])
+@pytest.mark.parametrize("kind", ["json", "parquet"])
+def test_rows_of_an_array_and_of_parquet_are_read(
+    trained: Shell, tmp_path: Path, kind: str, piped: bool
+) -> None:
+    pyarrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    found: list[dict[str, Any]] = [{"id": 1, "text": "Ann saw"}, {"id": 2, "text": "a ship"}]
+    path = tmp_path / f"rows.{kind}"
+    path.write_text(json.dumps(found, indent=2))
+    if kind == "parquet":
+        parquet.write_table(pyarrow.Table.from_pylist(found), path)
+    by_row = ("score", "--run", "tale", "--jsonl")
+    done = trained(*by_row, stdin=path.read_bytes()) if piped else trained(*by_row, str(path))
+    assert done.code == 0, done.err
+    assert done.out == trained(*by_row, stdin=lines(*found)).out
+
+
+def test_an_open_quote_is_named_by_the_row_it_is_in(trained: Shell) -> None:
+    table = 'id,text\n1,"two\nlines"\n2,"Ann saw\n3,a ship\n4,the moon\n'
+    done = trained("score", "--run", "tale", "--jsonl", "--format", "csv", stdin=table.encode())
+    assert done.code == 65
+    assert "the row that begins on line 4 is never closed" in " ".join(done.err.split())
+
+
+def test_prompts_may_have_a_name_and_numbers_are_their_digits(trained: Shell) -> None:
+    by_row = ("score", "--run", "tale", "--jsonl")
+    named = ("--prompt-field", "text", "--answer-field", "label")
+    done = trained(*by_row, *named, stdin=lines({"text": "Ann saw", "label": 5}))
+    assert done.code == 0, done.err
+    assert done.out == trained(*by_row, stdin=lines({"prompt": "Ann saw", "text": "5"})).out
 
 
 def test_compressed_rows_are_read(trained: Shell, tmp_path: Path) -> None:

@@ -40,6 +40,16 @@ def test_what_a_model_writes_is_traced_in_a_pipe(trained: Shell) -> None:
         assert span["text"] in BOOK
 
 
+def test_a_text_may_be_an_argument(trained: Shell) -> None:
+    piped = json.loads(trained("trace", "tale", "--json", stdin=SENTENCE.encode()).out)
+    for arguments in (["tale", SENTENCE], [SENTENCE]):  # the latter: of the newest run
+        done = trained("trace", *arguments, "--json")
+        assert done.code == 0, done.err
+        assert json.loads(done.out)["spans"] == piped["spans"]
+    done = trained("trace", "tale", SENTENCE, "--file", "book.txt")
+    assert (done.code, "--file cannot be combined with TEXT" in done.err) == (2, True)
+
+
 class Page(HTMLParser):
     """Notes the elements, and what would be loaded from elsewhere."""
 

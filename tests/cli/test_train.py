@@ -265,6 +265,7 @@ def test_command_line_overrides_the_run_of_the_environment(shell: Shell, name: s
         env={f"TFCLI_TRAIN_{name}": "no-such-run"},
     )  # fmt: skip
     assert done.code == 0, done.err
+    assert "a training of 1 step is too short to learn anything" in " ".join(done.err.split())
 
 
 def test_from_overrides_the_shape_of_the_environment_and_a_shape_its_from(trained: Shell) -> None:

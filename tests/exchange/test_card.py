@@ -117,9 +117,29 @@ def test_a_gpu_that_does_not_count_is_not_left_unsaid(make_run: MakeRun) -> None
     assert energy["kwh"] == pytest.approx((100 + 1e6) / 3.6e6)
 
 
+def test_groups_say_what_they_are_of_and_small_ones_come_last(make_run: MakeRun) -> None:
+    run, step, _ = make_run()
+    ratio = {"value": 1.0, "low": None, "high": None}
+    made = [
+        {"name": f"g{n}", "nats_per_byte": ratio, "tokens_per_byte": ratio, "ratio": 1.0,
+         "bytes": n, "few": n == 30} for n in range(1, 31)
+    ]  # fmt: skip
+    sources = [{"name": "rows.jsonl", "sha256": "ab"}]
+    record_audit(run, step, "groups", {
+        "by": "label", "groups": made, "sources": sources, "trained_on": ["rows.jsonl"]
+    })  # fmt: skip
+    text = to_markdown(make_card(run, step))
+    assert "by the field `label`, of rows.jsonl; trained on rows.jsonl, so partly" in text
+    assert "loss, g29" in text
+    assert "loss, g10 " in text
+    assert "loss, g9" not in text
+    assert "loss, g30" not in text
+    assert "| smaller groups | 10 |" in text
+
+
 def test_audits_are_named_with_the_weights_that_they_are_of(make_run: MakeRun) -> None:
     run, step, _ = make_run()
-    assert "not audited: `tfcli audit memory RUN`" in to_markdown(make_card(run, step))
+    assert f"not audited: `tfcli audit memory {run.name}`" in to_markdown(make_card(run, step))
     record_audit(run, step, "memory", MEMORY)
     card = make_card(run, step)
     assert card["audits"]["memory"]["is_current"]

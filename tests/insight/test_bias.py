@@ -149,6 +149,14 @@ def test_intervals_cover_what_they_promise(monkeypatch: pytest.MonkeyPatch) -> N
     assert 0.93 <= covered / rounds <= 0.97
 
 
+def test_few_clusters_have_no_interval() -> None:
+    for count in range(1, 5):
+        values = np.arange(count, dtype=float)
+        assert mean_interval(values, np.arange(count)) == (-math.inf, math.inf)
+    low, high = mean_interval(np.arange(5.0), np.arange(5))
+    assert 0 <= low < 2 < high <= 4
+
+
 def test_p_values_are_uniform_where_nothing_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(statistics, "RESAMPLES", 500)
     random = np.random.default_rng(6)

@@ -52,7 +52,9 @@ def test_one_document_has_no_interval_and_many_have(
         [DocumentPiece("single", "Ann saw.")],
         [DocumentPiece("many", f"Bob {n}.") for n in range(12)],
     )
-    for group in audit_groups(engine, tokenizer, single + many, rows=4):
+    found = audit_groups(engine, tokenizer, single + many, rows=4)
+    assert [(each.name, each.ratio == 1) for each in found] == [("many", True), ("single", False)]
+    for group in found:
         loss = group.nats_per_byte
         if group.name == "single":
             assert (loss.low, loss.high, group.few) == (None, None, True)
@@ -88,6 +90,12 @@ def test_groups_are_values_of_a_field(tmp_path: Path) -> None:
     table = tmp_path / "rows.csv"
     table.write_text("text,lang\nHello there,en\nBuenos días,es\n")
     assert [piece.group for piece in read_pieces([table], DEFAULT, "lang")] == ["en", "es"]
+    pyarrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    columns = {"text": ["Hello there", "Buenos días"], "year": [1990, 1991]}
+    parquet.write_table(pyarrow.table(columns), tmp_path / "rows.parquet")
+    of_parquet = read_pieces([tmp_path / "rows.parquet"], DEFAULT, "year")
+    assert [piece.group for piece in of_parquet] == ["1990", "1991"]
     with pytest.raises(DataError, match="has the field 'language'") as caught:
         list(read_pieces([table], DEFAULT, "language"))
     assert caught.value.why == "its fields: lang, text"

@@ -5,14 +5,18 @@ from __future__ import annotations
 import json
 import math
 import random
+import re
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tfcli.errors import DataError, NotFoundError
 from tfcli.insight.passages import common_prefix
 from tfcli.insight.trace import BOUND, Trace, trace
-from tfcli.insight.training_text import BLOCK, TrainingText
+from tfcli.insight.training_text import BLOCK, Block, TrainingText
+from tfcli.insight.white_space import collapse, collapse_blocks
 from tfcli.runs.run import CorpusMetadata, Run
 from tfcli.text.corpus import open_corpus
 from tfcli.text.reading_options import DEFAULT, ReadingOptions
@@ -78,7 +82,7 @@ def test_a_planted_passage_comes_back_with_file_and_line(tmp_path: Path) -> None
     assert Path(passage.place.file).name == "book.txt"
     assert (passage.place.line, passage.place.row) == (before.count("\n") + 1, None)
     assert passage.before.endswith("and ")
-    assert passage.after.startswith(".\nw")
+    assert passage.after.startswith(". w")
     assert (found.longest and found.words_of(found.longest)) == PLANTED
     assert found.marked_bytes == len(PLANTED)
 
@@ -98,6 +102,36 @@ def test_training_text_gives_one_span_and_shuffled_text_none(tmp_path: Path) -> 
     novelty = [row.text for row in shuffled.novelty]
     assert novelty[0] == 0
     assert novelty[-1] == 1
+
+
+def test_a_sentence_on_one_line_is_found_where_it_is_wrapped(tmp_path: Path) -> None:
+    wrapped = PLANTED.replace("keeper of ", "keeper\n    of\r\n").replace("counted", "counted\n\n")
+    before = prose(3000)
+    found = traced(
+        tmp_path, f"So:  {PLANTED}, so", f"{before}and {wrapped}.\n{prose(3000, seed=1)}"
+    )
+    (span,) = found.spans
+    assert (found.words_of(span), span.words, span.count) == (PLANTED, 10, 1)
+    assert span.passages[0].place.line == before.count("\n") + 1
+    other = traced(tmp_path, f"So: {wrapped}, so", f"{before}and {PLANTED}.\n{prose(3000, seed=1)}")
+    (span,) = other.spans
+    assert (other.words_of(span), span.words) == (wrapped, 10)
+    assert other.longest
+    assert other.words_of(other.longest) == wrapped
+
+
+spaced = st.text(st.sampled_from("ab \n\t"), max_size=20).map(str.encode)
+
+
+@given(st.lists(spaced, max_size=5))
+def test_white_space_is_one_space_and_every_byte_knows_its_place(parts: list[bytes]) -> None:
+    whole = b"".join(parts)
+    found, origin = collapse(whole)
+    assert found == re.sub(rb"\s+", b" ", whole)
+    assert [whole[place : place + 1].replace(b"\n", b" ").replace(b"\t", b" ")
+            for place in origin[:-1]] == [bytes([byte]) for byte in found]  # fmt: skip
+    blocks = collapse_blocks(Block(part) for part in parts)
+    assert b"".join(block.data for block in blocks) == found
 
 
 def test_all_places_are_counted_and_some_are_shown(tmp_path: Path) -> None:

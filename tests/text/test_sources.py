@@ -94,6 +94,12 @@ def test_folder_stands_for_its_files_sorted_by_path(tmp_path: Path) -> None:
     assert find(tmp_path) == sorted(paths)
 
 
+def test_numbers_in_names_are_in_their_order(tmp_path: Path) -> None:
+    names = ["Capítulo.txt", "Capítulo 1.txt", "Capítulo 2.txt", "Capítulo 10.txt", "x2/9", "x10/1"]
+    paths = make_each(tmp_path, *names)
+    assert find(tmp_path) == find(f"{tmp_path}/**/*") == paths
+
+
 def test_hidden_files_are_skipped_and_hidden_folders_named(tmp_path: Path) -> None:
     (seen,) = make(tmp_path, "seen.txt")
     make(tmp_path, ".hidden", ".git/config", "a/.cache/b.txt")

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tfcli.api.arguments import require_choice, require_text, require_texts
+from tfcli.api.arguments import require_choice, require_pairs, require_text
 from tfcli.api.results import Evaluation, make_evaluation
 from tfcli.api.run_model import RunModel
-from tfcli.errors import DataError, UsageError
+from tfcli.errors import DataError
 from tfcli.generation.pair_evaluation import Pair, answer_pairs
 from tfcli.insight.inspection import VIEWS, inspect_text
 from tfcli.text.pairs import PairForm
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from tfcli.insight.inspection import Inspection, View
     from tfcli.insight.trace import Trace
@@ -25,26 +25,25 @@ ROWS = 16  # pairs that are answered at a time
 class Analysis(RunModel):
     """Evaluates answers, traces a text to the training text, and inspects the model."""
 
-    def eval(self, pairs: Iterable[tuple[str, str]]) -> Evaluation:
+    def eval(self, pairs: Iterable[tuple[str, str] | Mapping[str, str]]) -> Evaluation:
         """Answers prompts greedily, and compares with the answers expected, as `tfcli eval`.
 
         Args:
-            pairs: prompts and the answers expected.
+            pairs: prompts and the answers expected; or rows with both, such as
+                `{"prompt": "2+2", "completion": "4"}`, in the fields that `tfcli train` knows.
 
         Returns:
             Exact matches, character errors, and nats of the answers expected, each with its 95 %
             interval; and each answer.
 
         Raises:
-            UsageError: they are no pairs of strings, or there are none.
+            UsageError: they are no pairs of strings, or there are none; or rows in whose fields no
+                pairs are known.
             DataError: the model knows no end of an answer.
 
         """
-        given = [tuple(pair) for pair in pairs]
-        if not given or any(len(pair) != 2 for pair in given):
-            raise UsageError("eval() takes pairs of prompt and answer", hint='[("2+2", "4")]')
-        prompts = require_texts([pair[0] for pair in given], hint='run.eval([("2+2", "4")])')
-        answers = require_texts([pair[1] for pair in given], hint='run.eval([("2+2", "4")])')
+        given = require_pairs(pairs)
+        prompts, answers = [pair[0] for pair in given], [pair[1] for pair in given]
         if self._tokenizer.special.eos is None:
             raise DataError(f"{self._run.name} has no token that ends an answer")
         form = self._run.form

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from operator import index
 from typing import TYPE_CHECKING
 
 from tfcli.errors import UsageError
 from tfcli.options import OptionError
+from tfcli.text.pairs import find_pair_fields
+from tfcli.text.reading_options import DEFAULT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+PAIRS = 'run.eval([("2+2", "4")])'
 MAX_TOP = 100  # alternatives of a token
 
 
@@ -38,6 +43,51 @@ def require_prompts(prompts: Iterable[str], texts: int) -> list[str]:
     if found and len(found) != texts:
         raise UsageError(f"{texts:,} texts have {len(found):,} prompts")
     return found
+
+
+def require_pairs(pairs: Iterable[object]) -> list[tuple[str, str]]:
+    """Prompts and answers, of pairs or of rows; see `tfcli.text.pairs.KNOWN_FIELDS`.
+
+    Raises:
+        UsageError: there are none, or one is something else.
+
+    """
+    if isinstance(pairs, str | bytes | Mapping):
+        raise _no_pairs(pairs)
+    found = [_require_pair(pair) for pair in pairs]
+    if not found:
+        raise UsageError("eval() takes pairs of prompt and answer, and there are none", hint=PAIRS)
+    return found
+
+
+def _require_pair(pair: object) -> tuple[str, str]:
+    if isinstance(pair, Mapping):
+        fields = find_pair_fields([dict(pair)], DEFAULT)
+        if fields is None or fields.answer is None:
+            raise UsageError(
+                f"a row with the fields {', '.join(map(repr, pair))} is no pair that is known",
+                hint='[(row["..."], row["..."]) for row in rows]   # its prompt and its answer',
+            )
+        parts = [require_text(_text_of(pair[name])) for name in fields.prompt if pair.get(name)]
+        pair = ("\n".join(parts), _text_of(pair[fields.answer]))
+    if not isinstance(pair, tuple | list) or len(pair) != 2:
+        raise _no_pairs(pair)
+    prompt, answer = (require_text(text) for text in pair)
+    return prompt, answer
+
+
+def _text_of(value: object) -> object:
+    """A number as training reads it: its digits."""
+    return json.dumps(value) if type(value) in {int, float} else value
+
+
+def _no_pairs(given: object) -> UsageError:
+    shown = repr(given)
+    return UsageError(
+        "eval() takes pairs of prompt and answer",
+        why=f"this is none: {shown if len(shown) <= 60 else f'{shown[:59]}…'}",
+        hint=PAIRS,
+    )
 
 
 def require_ids(ids: Iterable[int], vocab_size: int, *, most: int | None = None) -> list[int]:

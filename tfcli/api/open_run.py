@@ -289,10 +289,22 @@ class OpenRun(Analysis, FillAndBound):
         texts: Iterable[str],
         *,
         prompts: Iterable[str] = (),
+        prompt: str | None = None,
         stride: int | None = None,
         top_logprobs: int = 0,
     ) -> list[Score]:
-        """How likely each of many texts is on its own; see `score`. Prompts: one for each."""
+        """How likely each of many texts is on its own; see `score`.
+
+        Args:
+            prompts: what comes before each text and is not scored: one for each text, or none.
+            prompt: is refused, since `score` has it: which texts it is for would be a guess.
+
+        """
+        if prompt is not None:
+            raise UsageError(
+                "score_batch() takes prompts, one for each text, not prompt",
+                hint="run.score_batch(texts, prompts=[prompt] * len(texts))",
+            )
         every = require_texts(texts, hint="run.score(text)")
         before = require_prompts(prompts, len(every))
         require_top(top_logprobs)

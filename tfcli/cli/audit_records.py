@@ -38,8 +38,8 @@ def file_sha256(path: Path) -> str | None:
     return hashed and hashed[1]
 
 
-def note_trained_on(run: Run, sources: Sequence[Path], reporter: Reporter) -> None:
-    """Says which of some files the run was trained on, to the byte."""
+def note_trained_on(run: Run, sources: Sequence[Path], reporter: Reporter) -> list[str]:
+    """Says which of some files the run was trained on, to the byte; returns their names."""
     trained = {file.sha256 for file in run.corpus.files}
     places = set(run.corpus.sources)
     known = [
@@ -52,3 +52,4 @@ def note_trained_on(run: Run, sources: Sequence[Path], reporter: Reporter) -> No
             f"Note: {run.name} was trained on {', '.join(known[:3])}"
             f"{', ...' if len(known) > 3 else ''}: its figure is partly of memory."
         )
+    return known

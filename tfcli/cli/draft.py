@@ -16,6 +16,8 @@ from tfcli.errors import ConflictError, UsageError
 
 DIALOGUE = '–—«“"-'  # what a paragraph of its own begins with
 SECTION = ("* ", "***", "# ")  # and a part of its own
+# what other programs would not open with plain text in it
+NOT_PLAIN = {".doc", ".docx", ".epub", ".odt", ".pdf", ".rtf"}
 
 
 class Draft:
@@ -158,6 +160,11 @@ class Draft:
         path = _named(name) if name else self.path
         if path is None:
             raise UsageError("/save needs the name of a file", hint="/save story.txt")
+        if path.suffix.lower() in NOT_PLAIN:
+            raise UsageError(
+                f"/save writes plain text, which {path.suffix} is not",
+                hint=f"/save {_word(path.with_suffix('.txt'))}",
+            )
         require_regular_file(path)
         real = _real(path)
         require_parent(path)

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 MEANING = (
     "Nats per byte: how hard the model finds each group's text, with its interval at 95% "
-    "confidence; times the lowest: over that of the best group. Tokens per byte: how finely the "
+    "confidence; times the lowest: over that of the best group, of those without a star if there "
+    "are any. Tokens per byte: how finely the "
     "tokenizer cuts it; more tokens mean less text in the context, and slower writing."
 )
 LIMITS = (
@@ -25,7 +26,7 @@ LIMITS = (
     "says where the model knows less, or where its text had less. Compare like with like, on text "
     "that was not trained on."
 )
-FEW = "* too few documents for an interval that says much."
+FEW = "* too few documents for an interval that says much; last, whatever their figures."
 PIECES = "Of fewer than ten documents, the interval is over pieces of about 4,000 bytes."
 
 
@@ -87,8 +88,8 @@ def draw_groups(groups: Sequence[GroupLoss], name: str, step: int, by: str | Non
     most = max((loss.high or loss.value for loss in losses), default=1.0)
     what = f"by {by}" if by else "by source"
     body = [
-        f'<p class="faint">Step {step:,}. Nats per byte {escape(what)}, the lowest first; the '
-        "thin line is the interval at 95% confidence.</p>"
+        f'<p class="faint">Step {step:,}. Nats per byte {escape(what)}, the lowest first, groups '
+        "of few documents last; the thin line is the interval at 95% confidence.</p>"
     ]
     body += [_group(group, most) for group in groups]
     body += [f"<p>{escape(note)}</p>" for note in notes(groups)]

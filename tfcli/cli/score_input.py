@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import stat
 from dataclasses import dataclass
@@ -26,10 +27,14 @@ if TYPE_CHECKING:
     from tfcli.cli import streams
     from tfcli.generation.score_lines import ScoreLine
     from tfcli.text.reading_options import ReadingOptions
+    from tfcli.text.rows import Row
     from tfcli.text.sources import Sources
+
+    RowFormat = Literal["csv", "tsv", "json", "parquet"]
 
 LINES = 256  # scored together
 Item = TypeVar("Item")
+ARRAY = re.compile(rb"\s*\[\s*\{")  # how a JSON array of rows begins
 PLAIN = {"", ".txt", ".md", ".jsonl", ".ndjson"}  # whose size is that of their lines
 
 
@@ -89,12 +94,16 @@ class ScoreInput:
         yield from _grouped(self._lines_of_documents(head))
 
     def rows(self) -> Iterator[list[tuple[int, ScoreLine]]]:
-        """Rows in groups, each with its bytes: lines of JSON as they arrive, or rows of a table."""
+        """Rows in groups, each with its bytes: lines of JSON as they arrive, or rows of a table.
+
+        `--answer-field` names the field of the text as `--field` does, and `--prompt-field` those
+        of what comes before it, framed as the run read it.
+        """
         from tfcli.generation.score_lines import parse_score_line, parse_score_row
-        from tfcli.text.row_formats import table_rows
         from tfcli.text.rows import STANDARD
 
-        field = self.reading.field or STANDARD
+        field = self.reading.field or self.reading.answer_field or STANDARD
+        prompt = self.reading.prompt_field or ()
         if self._is_stdin:
             _require_stdin()
             head = read_head("rows")
@@ -104,28 +113,46 @@ class ScoreInput:
             path, opened, head = self._only_file(), None, b""
             lines = _lines_of_file(path)
         if table := self._table(path, head):
-            from tfcli.text.readers import read_table
-
-            numbered = read_table(path, partial(table_rows, format=table), opened=opened)
-            for rows in _grouped(numbered):
-                yield [(_size_of(row.value), parse_score_row(row, field)) for row in rows]
+            for rows in _grouped(self._rows_of(path, table, opened)):
+                yield [(_size_of(row.value), parse_score_row(row, field, prompt)) for row in rows]
             return
         for group in _numbered(lines):
             yield [
-                (len(line), parse_score_line(line, number, field))
+                (len(line), parse_score_line(line, number, field, prompt))
                 for number, line in group
                 if line.strip()
             ]
 
-    def _table(self, path: Path, head: bytes) -> Literal["csv", "tsv"] | None:
-        """Whether rows are those of a table: as it was said, by its name, or as stdin begins."""
-        from tfcli.text.formats import format_of
-        from tfcli.text.readers import name_suffix
+    def _table(self, path: Path, head: bytes) -> RowFormat | None:
+        """How rows are read that are no lines: as it was said, by the name, or as it begins."""
+        from tfcli.text.formats import HEAD, PARQUET, format_of
+        from tfcli.text.readers import name_suffix, open_rows
 
         found = self.reading.format or name_suffix(path).removeprefix(".")
+        if not self._is_stdin and found in {"", "json", "jsonl", "ndjson", "parquet"}:
+            with open_rows(path) as (stream, _):
+                head = stream.read(HEAD)
+        if head.startswith(PARQUET):
+            return "parquet"
         if self._is_stdin and not self.reading.format:
             found = format_of(head.decode(errors="replace"), whole=False)
-        return cast("Literal['csv', 'tsv']", found) if found in {"csv", "tsv"} else None
+        if found in {"csv", "tsv"}:
+            return cast("RowFormat", found)
+        return "json" if ARRAY.match(head.removeprefix(UTF8_BOM)) else None
+
+    def _rows_of(self, path: Path, format: RowFormat, opened: IO[bytes] | None) -> Iterator[Row]:
+        """The rows of a table, of parquet or of a JSON array."""
+        from tfcli.text.byte_streams import seekable
+        from tfcli.text.parquet import parquet_rows
+        from tfcli.text.readers import open_rows, read_table
+        from tfcli.text.row_formats import json_rows, table_rows
+
+        if format == "parquet":
+            with open_rows(path, opened) as (stream, name):
+                yield from parquet_rows(seekable(stream), name, None, every=True)
+            return
+        rows = json_rows if format == "json" else partial(table_rows, format=format)
+        yield from read_table(path, rows, opened=opened)
 
     @property
     def _is_stdin(self) -> bool:

@@ -8,6 +8,8 @@ from typing import Literal
 from tfcli.options import Options, option, options_of
 from tfcli.text.reading_options import ReadingOptions
 
+OF_ROWS = {"field", "format", "prompt_field", "answer_field"}
+
 
 @dataclass(frozen=True, kw_only=True)
 class ScoreOptions(Options):
@@ -18,7 +20,7 @@ class ScoreOptions(Options):
     )
     jsonl: bool = option(
         False,
-        conflicts=tuple(n for n in options_of(ReadingOptions) if n not in {"field", "format"}),
+        conflicts=tuple(n for n in options_of(ReadingOptions) if n not in OF_ROWS),
         help="Read one row of JSON per line, or rows of a table, and write JSON lines.",
     )  # fmt: skip
     top_logprobs: int = option(

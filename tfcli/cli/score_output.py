@@ -43,10 +43,11 @@ def format_int8_loss(rounded: Scored, exact: Scored) -> str:
 
 def figures(text: Scored) -> dict[str, Any]:
     """The figures of a text for JSON; six decimals, as in the answers of `generate`."""
-    return {
+    found = {
         key: round(value, 6) if isinstance(value, float) else value
         for key, value in text.to_json().items()
     }
+    return found if text.bytes else found | {"nats_per_byte": None}  # there is no byte
 
 
 def write_line(line: str, text: Scored, number: int, *, json: bool) -> None:

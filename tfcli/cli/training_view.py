@@ -33,6 +33,9 @@ FRAME = 0.25  # seconds between updates on a terminal
 FIRST_LINE = 1.0  # seconds until the first plain line: the training works
 
 
+FEW_STEPS = 5  # fewer teach nothing, whatever the text
+
+
 def show_plan(job: TrainingJob, name: str, reporter: streams.Reporter) -> None:
     """What is going to be trained, and what to expect of it."""
     model, plan, corpus = job.model_config, job.plan, job.corpus
@@ -78,11 +81,7 @@ def show_plan(job: TrainingJob, name: str, reporter: streams.Reporter) -> None:
         parts.append(f"{job.processes.world_size} processes{sharded}")
     reporter.note("Plan: " + ", ".join((*parts, f"seed {job.seed}")))
     reporter.note(f"      {_format_expectation(job)}")
-    if job.ends_early:
-        reporter.note(
-            f"Note: training is capped at {job.epochs:.0f} epochs on this little text and will end "
-            "early; --epochs overrides this."
-        )
+    _note_on_length(job, reporter)
     if note := _note_on_speed(job):
         reporter.note(f"Note: {note}")
     little = corpus.training_bytes < LITTLE_TEXT and corpus.training_targets is None
@@ -91,6 +90,20 @@ def show_plan(job: TrainingJob, name: str, reporter: streams.Reporter) -> None:
             f"Note: a model memorizes this little text ({format_bytes(corpus.training_bytes)}) "
             f"and learns not much else. From {format_bytes(LITTLE_TEXT)} on, it "
             "learns to spell; from a megabyte on, to write sentences."
+        )
+
+
+def _note_on_length(job: TrainingJob, reporter: streams.Reporter) -> None:
+    """Says where there are too few steps, or too little text for them."""
+    if job.steps is not None and job.steps < FEW_STEPS:
+        reporter.note(
+            f"Note: a training of {counted(job.steps, 'step')} is too short to learn anything; "
+            "--time 2m gives it more."
+        )
+    if job.ends_early:
+        reporter.note(
+            f"Note: training is capped at {job.epochs:.0f} epochs on this little text and will end "
+            "early; --epochs overrides this."
         )
 
 

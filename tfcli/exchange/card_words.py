@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,7 @@ SETTINGS = {  # what keys of `training.settings` are called, where that is not t
     "infill": "infilling",
     "masked": "rows trained both ways",
 }
-NOT_AUDITED = "not audited: `tfcli audit {kind} RUN`"
+NOT_AUDITED = "not audited: `tfcli audit {kind} {run}`"
 
 
 @dataclass
@@ -160,7 +161,11 @@ def _audits(card: Facts) -> Section:
     for kind, audit in card["audits"].items():
         if audit is None:
             unknown = kind == "memory" and card["text"] is None
-            facts[kind] = UNKNOWN_TEXT if unknown else NOT_AUDITED.format(kind=kind)
+            facts[kind] = (
+                UNKNOWN_TEXT
+                if unknown
+                else NOT_AUDITED.format(kind=kind, run=shlex.quote(card["name"]))
+            )
             continue
         facts |= said[kind](audit["figures"])
         if not audit["is_current"]:
@@ -206,8 +211,16 @@ def _interval(estimate: Facts) -> str:
 
 
 def _groups(figures: Facts) -> dict[str, str]:
-    facts = {}
-    for group in figures["groups"][:MOST_GROUPS]:
+    named = ", ".join(source["name"] for source in figures["sources"][:3])
+    more_files = ", ..." if len(figures["sources"]) > 3 else ""
+    by = f"by the field `{figures['by']}`" if figures["by"] else "by file"
+    facts = {"groups": f"{by}, of {named}{more_files}"}
+    if trained_on := figures.get("trained_on"):  # which records of an earlier release lack
+        facts["groups"] += f"; trained on {', '.join(trained_on[:3])}, so partly of memory"
+    # the largest say most: those with few documents only if there is room
+    by_size = sorted(figures["groups"], key=lambda group: (group["few"], -group["bytes"]))
+    largest = {group["name"] for group in by_size[:MOST_GROUPS]}
+    for group in [group for group in figures["groups"] if group["name"] in largest]:
         loss, tokens = group["nats_per_byte"], group["tokens_per_byte"]
         known = "" if loss["low"] is None else f" ({loss['low']:.3f} to {loss['high']:.3f})"
         facts[f"loss, {group['name']}"] = (
@@ -215,7 +228,7 @@ def _groups(figures: Facts) -> dict[str, str]:
             f"{tokens['value']:.3f} tokens per byte; {group['bytes']:,} bytes"
         )
     if (more := len(figures["groups"]) - MOST_GROUPS) > 0:
-        facts["more groups, with higher losses"] = f"{more:,}"
+        facts["smaller groups"] = f"{more:,}"
     return facts
 
 

@@ -84,11 +84,11 @@ def is_json(value: object) -> bool:
     """Whether a value can be returned: 1e999 was read as infinity, which JSON does not have."""
     try:
         json.dumps(value, allow_nan=False)
-    except (ValueError, RecursionError):
+    except (TypeError, ValueError, RecursionError):  # TypeError: a date of parquet
         return False
     return True
 
 
 def shown(value: object) -> str:
     """A value for a message."""
-    return (repr(value) if isinstance(value, str) else json.dumps(value))[:60]
+    return (repr(value) if isinstance(value, str) else json.dumps(value, default=str))[:60]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from tfcli.generation.edit_distance import edit_distance
 from tfcli.generation.generate import Finished, Generator, RequestList
 from tfcli.generation.intervals import ratio_interval, share_interval
+from tfcli.generation.json_lines import returned
 from tfcli.generation.request import GenerationRequest, Sampling
 from tfcli.generation.scoring import score_tokens
 from tfcli.text.pairs import PairForm
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from tfcli.generation.engines.engine import Engine
     from tfcli.text.chunks import Chunk
+    from tfcli.text.reading import Reading
     from tfcli.text.tokenizer import Tokenizer
 
 GROUP = 256  # pairs answered, then scored, together
@@ -27,10 +29,16 @@ AS_IT_IS = PairForm(separator="")  # of prompts that are framed already
 
 @dataclass(frozen=True)
 class Pair:
-    """A prompt as the model reads it, and the answer that is expected."""
+    """A prompt as the model reads it, and the answer that is expected.
+
+    Attributes:
+        returned: the `id` of its row, if it has one.
+
+    """
 
     prompt: str
     answer: str
+    returned: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -61,10 +69,14 @@ class Answered:
         return self.ended and self.answer == self.pair.answer
 
 
-def pairs_of(chunks: Iterable[Chunk]) -> Iterator[Pair]:
+def pairs_of(chunks: Iterable[Chunk], reading: Reading | None = None) -> Iterator[Pair]:
     """The pairs of the chunks that readers give.
 
     Text that is no pair has no prompt, and is left out.
+
+    Args:
+        reading: what the readers tell of the row that they have just read.
+
     """
     prompt, answer = b"", b""
     for chunk in chunks:
@@ -73,7 +85,8 @@ def pairs_of(chunks: Iterable[Chunk]) -> Iterator[Pair]:
         elif chunk.role == "answer":
             answer += chunk.data
             if chunk.last:
-                yield Pair(prompt.decode(), answer.decode())
+                row = reading.rows.value if reading and reading.rows else None
+                yield Pair(prompt.decode(), answer.decode(), returned(row))
                 prompt, answer = b"", b""
 
 

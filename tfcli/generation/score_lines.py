@@ -14,13 +14,15 @@ from tfcli.errors import DataError, closest_match
 from tfcli.generation.json_lines import (
     parse_object,
     require_json,
-    require_string,
     require_unicode,
     returned,
+    shown,
 )
 from tfcli.text.rows import STANDARD, string_fields, text_in
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from tfcli.text.rows import Row
 
 EXAMPLE = '{"id": 1, "prompt": "Once upon", "text": " a time"}'
@@ -45,44 +47,63 @@ class ScoreLine:
     error: DataError | None = None
 
 
-def parse_score_line(line: bytes, number: int, field: str = STANDARD) -> ScoreLine:
+def parse_score_line(
+    line: bytes, number: int, field: str = STANDARD, prompt: Sequence[str] = ()
+) -> ScoreLine:
     """What a line asks for.
 
     Args:
         field: that holds the text; dots lead into objects.
+        prompt: the fields of what comes before it, joined by newlines, of which those after the
+            first may be missing; none: `prompt`, if there is one.
 
     """
     given: dict[str, Any] = {}
     try:
         given = parse_object(line, number, EXAMPLE)
-        return _score_line(given, number, field)
+        return _score_line(given, number, field, prompt)
     except DataError as error:
         return ScoreLine(number, returned=returned(given), error=error)
 
 
-def parse_score_row(row: Row, field: str = STANDARD) -> ScoreLine:
-    """What a row of a table asks for: its columns are the keys of a line of JSON."""
+def parse_score_row(row: Row, field: str = STANDARD, prompt: Sequence[str] = ()) -> ScoreLine:
+    """What a row of a table or of an array asks for: its columns are the keys of a line of JSON."""
     if row.problem:
         return ScoreLine(row.number, error=DataError(f"row {row.number:,}: {row.problem}"))
+    if not isinstance(row.value, dict):
+        problem = DataError(f"row {row.number:,} is not a JSON object", hint=f"such as {EXAMPLE}")
+        return ScoreLine(row.number, error=problem)
     try:
-        return _score_line(row.value, row.number, field)
+        return _score_line(row.value, row.number, field, prompt)
     except DataError as error:
         return ScoreLine(row.number, returned=returned(row.value), error=error)
 
 
-def _score_line(given: dict[str, Any], number: int, field: str) -> ScoreLine:
+def _score_line(given: dict[str, Any], number: int, field: str, prompt: Sequence[str]) -> ScoreLine:
     require_json(given, "id", number)
-    require_string(given, "prompt", number)
     for key, value in given.items():
-        if "prompt" not in given and isinstance(value, str) and _means_prompt(key):
+        misspelled = not prompt and "prompt" not in given and _means_prompt(key)
+        if misspelled and isinstance(value, str):
             raise DataError(f"line {number}: unknown key {key!r}", hint="did you mean 'prompt'?")
-    if field in given:
-        require_string(given, field, number)
-    problem, text = text_in(given, field.split("."))
+    before = [
+        _text(given, name, number)
+        for place, name in enumerate(prompt)
+        if not place or given.get(name) not in {None, ""}
+    ]
+    if not prompt and "prompt" in given:
+        before = [_text(given, "prompt", number)]
+    return ScoreLine(number, _text(given, field, number), "\n".join(before), returned(given))
+
+
+def _text(given: dict[str, Any], field: str, number: int) -> str:
+    """The text of a field; a number is its digits, as where a training reads pairs."""
+    problem, text = text_in(given, field.split("."), numbers=True)
+    if problem and field in given:
+        raise DataError(f"line {number}: {field} must be a string, not {shown(given[field])}")
     if problem:
         raise DataError(f"line {number}: {problem}", hint=_other_field(given, field))
     require_unicode(text, field, number)
-    return ScoreLine(number, text, given.get("prompt", ""), returned(given))
+    return str(text)
 
 
 def _means_prompt(key: str) -> bool:

@@ -65,7 +65,7 @@ class GroupPreference:
     unseen: int
 
     def to_json(self) -> dict[str, Any]:
-        """Its figures; an interval of one cluster, which knows no bounds, has null for them."""
+        """Its figures; an interval of few clusters, which knows no bounds, has null for them."""
         return {
             name: value if not isinstance(value, dict) else {
                 part: figure if math.isfinite(figure) else None for part, figure in value.items()

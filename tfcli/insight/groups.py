@@ -102,7 +102,7 @@ class GroupLoss:
     Attributes:
         name: of its source, or the value of the field.
         interval_over: what the intervals are over: whole documents, or pieces of few.
-        ratio: its nats per byte over those of the best group.
+        ratio: its nats per byte over those of the best group that is not `few`, if there is one.
         few: whether it has too few documents and pieces for its interval to say much.
 
     """
@@ -143,7 +143,7 @@ def read_pieces(
         reading, found = Reading(), False
         group, rest = names[source], b""
         fields: list[str] = []
-        for chunk in read_chunks(source, options, reading=reading):
+        for chunk in read_chunks(source, options, reading=reading, beside=by):
             if by is not None:
                 row = reading.rows.value if reading.rows else None
                 value = _value(row, by)
@@ -180,7 +180,7 @@ def _value(row: object, by: str) -> str | None:
         inner = inner.get(key) if isinstance(inner, dict) else None
     if inner is None or inner == "":
         return None
-    return inner if isinstance(inner, str) else json.dumps(inner, ensure_ascii=False)
+    return inner if isinstance(inner, str) else json.dumps(inner, ensure_ascii=False, default=str)
 
 
 def _cut(data: bytes) -> list[bytes]:
@@ -204,7 +204,7 @@ def audit_groups(
     rows: int,
     progress: Callable[[int], None] = lambda _: None,
 ) -> list[GroupLoss]:
-    """Scores texts, and adds up by group; the lowest loss first.
+    """Scores texts, and adds up by group; the lowest loss first, those with few documents last.
 
     Args:
         rows: of the engine.
@@ -251,9 +251,11 @@ def _batches(pieces: Iterable[DocumentPiece]) -> Iterator[list[DocumentPiece]]:
 def _compare(groups: dict[str, Sums]) -> list[GroupLoss]:
     groups = {name: sums for name, sums in groups.items() if sum(sums.bytes)}
     losses = {name: math.fsum(sums.nats) / sum(sums.bytes) for name, sums in groups.items()}
-    best = min(losses.values(), default=0.0)
+    few = {name: len(sums.units[0][2]) < FEW for name, sums in groups.items()}
+    ordered = sorted(losses, key=lambda name: (few[name], losses[name]))
+    best = losses[ordered[0]] if ordered else 0.0
     found = []
-    for name in sorted(losses, key=losses.__getitem__):
+    for name in ordered:
         sums = groups[name]
         (nats, tokens, sizes), of_documents = sums.units
         found.append(GroupLoss(
@@ -265,7 +267,7 @@ def _compare(groups: dict[str, Sums]) -> list[GroupLoss]:
             tokens_per_byte=_ratio(tokens, sizes),
             interval_over="documents" if of_documents else "pieces",
             ratio=losses[name] / best if best else 1.0,
-            few=len(sizes) < FEW,
+            few=few[name],
         ))  # fmt: skip
     return found
 

@@ -32,7 +32,8 @@ def mean_interval(values: Values, clusters: Clusters, *, seed: int = 0) -> tuple
     distribution (Hesterberg, "What Teachers Should Know About the Bootstrap", 2015, section 5.3).
 
     Returns:
-        (-inf, inf) for a single cluster, which says nothing of others.
+        (-inf, inf) for fewer than five clusters: the percentiles then lie beyond the most extreme
+        mean that can be drawn, and would be the lowest and the highest value.
 
     """
     return ratio_interval(*_per_cluster(values, clusters), seed=seed)
@@ -48,6 +49,10 @@ def ratio_interval(sums: Values, sizes: Values, *, seed: int = 0) -> tuple[float
     count = len(sums)
     if count < 2:
         return -math.inf, math.inf
+    wide = math.sqrt(count / (count - 1)) * student_quantile((1 + CONFIDENCE) / 2, count - 1)
+    tail = NormalDist().cdf(-wide)
+    if tail < count**-count:  # how often one cluster alone is drawn
+        return -math.inf, math.inf
     random = np.random.default_rng(seed)
     means = np.empty(RESAMPLES)
     step = max(1, DRAWN_AT_ONCE // count)
@@ -55,8 +60,6 @@ def ratio_interval(sums: Values, sizes: Values, *, seed: int = 0) -> tuple[float
         drawn = min(step, RESAMPLES - begin)
         times = random.multinomial(count, np.full(count, 1 / count), size=drawn)
         means[begin : begin + drawn] = (times @ sums) / (times @ sizes)
-    wide = math.sqrt(count / (count - 1)) * student_quantile((1 + CONFIDENCE) / 2, count - 1)
-    tail = NormalDist().cdf(-wide)
     low, high = np.quantile(means, [tail, 1 - tail])
     return float(low), float(high)
 

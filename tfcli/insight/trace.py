@@ -3,8 +3,9 @@
 After OLMoTrace (Liu et al., 2025, arXiv 2504.07096): of all longest matches those are marked that
 chance hardly explains. How often chance alone would give the words of a match in a row is N times
 the product of their shares in the training text, which has N words; fewer times than BOUND, and the
-match is marked. Beside that stands the share of n-grams of words that the training text lacks, of
-the text and of the run's held-out text (McCoy et al., 2021, arXiv 2111.09509).
+match is marked. White space of any kind and length counts as one space in both texts, so that lines
+may be wrapped anywhere. Beside that stands the share of n-grams of words that the training text
+lacks, of the text and of the run's held-out text (McCoy et al., 2021, arXiv 2111.09509).
 """
 
 from __future__ import annotations
@@ -20,12 +21,13 @@ import numpy as np
 from tfcli.errors import DataError
 from tfcli.insight.matches import MAX_TEXT, WIDTH, Matcher
 from tfcli.insight.passages import Passage, PassageFinder, Stretch
+from tfcli.insight.white_space import collapse, collapse_blocks
 from tfcli.insight.words import Counter, find_words, hash_words, words_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from tfcli.insight.training_text import TrainingText
+    from tfcli.insight.training_text import Block, TrainingText
     from tfcli.insight.words import Hashes, Integers
 
 BOUND = 0.01  # occurrences by chance: a match below is marked
@@ -164,26 +166,34 @@ def trace(
             hint="head -c 1M FILE | tfcli trace RUN",
         )
     sample = training.check(progress)
+    given, (text, origin) = text, collapse(text)
     words = _Words(text)
     sampled = [words_of(piece)[1:-1] for piece in sample]  # the outer ones may be cut
     matcher, counter = Matcher(text), Counter(words.hashes, [words.hashes, *sampled])
-    _read(training, matcher, counter, lambda done: progress(training.bytes + done))
+    blocks = training.blocks(lambda done: progress(training.bytes + done))
+    _read(collapse_blocks(blocks), matcher, counter)
     words.weigh(counter)
     found = words.whole(matcher.spans())
     unlikely = [each for each in found if words.log_expected(*each) < math.log(BOUND)]
     stretches = _distinct(text, words.to_look_for(unlikely))
     finder = PassageFinder(text, stretches, words.last_end, whole_words=True)
-    for block in training.blocks(lambda done: progress(2 * training.bytes + done)):
+    blocks = training.blocks(lambda done: progress(2 * training.bytes + done))
+    for block in collapse_blocks(blocks):
         finder.add(block)
     finder.finish()
     spans = _number(text, words, stretches)
     longest = max((*found, *((each.begin, each.end) for each in spans)),
                   key=lambda each: each[1] - each[0], default=None)  # fmt: skip
+    spans = tuple(
+        replace(span, begin=int(origin[span.begin]), end=int(origin[span.end - 1]) + 1)
+        for span in spans
+    )
     rows = zip(counter.novelty([words.hashes]), counter.novelty(sampled), strict=True)
     return Trace(
-        text=text,
+        text=given,
         spans=spans,
-        longest=longest and Copy(*longest, words.count(*longest)),
+        longest=longest
+        and Copy(int(origin[longest[0]]), int(origin[longest[1] - 1]) + 1, words.count(*longest)),
         novelty=tuple(Novelty(n, own, held_out) for n, (own, held_out) in enumerate(rows, 1)),
         marked_bytes=_covered(spans),
         words=len(words.hashes),
@@ -192,13 +202,11 @@ def trace(
     )
 
 
-def _read(
-    training: TrainingText, matcher: Matcher, counter: Counter, progress: Callable[[int], None]
-) -> None:
+def _read(blocks: Iterable[Block], matcher: Matcher, counter: Counter) -> None:
     """Matches and counts at the same time, each on a core of its own."""
     with ThreadPoolExecutor(1) as other:
         counted: Future[None] | None = None
-        for block in training.blocks(progress):
+        for block in blocks:
             if counted:
                 counted.result()
             counted = other.submit(counter.add, block.data)

@@ -18,11 +18,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from tfcli.errors import DataError, UsageError
 from tfcli.text.chunks import Chunk, split_into_chunks
+from tfcli.text.reading_options import DEFAULT
 from tfcli.text.rows import CONVERSATIONS, MAX_BAD, STANDARD, encode_text, text_in
 
 if TYPE_CHECKING:
@@ -232,8 +234,17 @@ def read_pairs(
             f"{counts.bad:,} of {counts.rows:,} rows of {name} have no pair "
             f"({counts.bad / counts.rows:.0%})",
             why="; ".join(counts.named),
-            hint="remove these rows first, or name other fields: --prompt-field A --answer-field B",
+            hint=_other_fields(counts.value),
         )
+
+
+def _other_fields(value: object) -> str:
+    """The fields to name instead; those that are known by their names, if a row has them."""
+    known = find_pair_fields([value], DEFAULT) if isinstance(value, dict) else None
+    if known and known.answer:
+        prompt = shlex.quote(",".join(known.prompt))
+        return f"--prompt-field {prompt} --answer-field {known.answer}   # which these rows have"
+    return "remove these rows first, or name other fields: --prompt-field A --answer-field B"
 
 
 def pair_chunks(prompt: bytes, answer: bytes, key: int) -> Iterator[Chunk]:

@@ -65,6 +65,7 @@ def read_chunks(
     name: Path | None = None,
     opened: IO[bytes] | None = None,
     reading: Reading | None = None,
+    beside: str | None = None,
 ) -> Iterator[Chunk]:
     """Reads one source.
 
@@ -73,6 +74,7 @@ def read_chunks(
         name: what errors call it, if not by its path.
         opened: what is read in place of the source, which then is only its name.
         reading: takes what was found.
+        beside: a field that rows are to have in `reading`, too, though it holds no text.
 
     Raises:
         NotFoundError, InputOutputError: it cannot be opened or read.
@@ -86,7 +88,7 @@ def read_chunks(
     if options.by_suffix:
         options = _by_suffix(source)
     with _opened(source, name, reading, opened) as stream:
-        yield from _read(stream, source, options, name, reading)
+        yield from _read(stream, source, options, name, reading, beside)
 
 
 def read_text(
@@ -156,10 +158,18 @@ def read_table(
         opened: what is read in place of the source, which then is only its name.
 
     """
-    name, reading = _name_of(source), Reading()
-    with _opened(source, name, reading, opened) as stream:
+    with open_rows(source, opened) as (stream, name):
+        reading = Reading()
         text, _ = _as_text(stream, _head(stream), DEFAULT, name, reading)
         yield from rows(text, name)
+
+
+@contextlib.contextmanager
+def open_rows(source: Path, opened: IO[bytes] | None = None) -> Iterator[tuple[IO[bytes], Path]]:
+    """A source, decompressed, and what errors call it."""
+    name = _name_of(source)
+    with _opened(source, name, Reading(), opened) as stream:
+        yield stream, name
 
 
 def _name_of(source: Path) -> Path:
@@ -195,7 +205,12 @@ def _head(stream: IO[bytes]) -> bytes:
 
 
 def _read(
-    stream: IO[bytes], source: Path, options: ReadingOptions, name: Path, reading: Reading
+    stream: IO[bytes],
+    source: Path,
+    options: ReadingOptions,
+    name: Path,
+    reading: Reading,
+    beside: str | None,
 ) -> Iterator[Chunk]:
     raw = _head(stream)
     is_parquet = source.suffix.lower() == ".parquet" or (
@@ -203,7 +218,7 @@ def _read(
     )
     if options.format == "parquet" or (options.format is None and is_parquet):
         reading.format = "parquet"
-        rows = parquet_rows(seekable(stream), name, options.field)
+        rows = parquet_rows(seekable(stream), name, options.field, beside=beside)
         yield from row_chunks(rows, options, name, reading)
         return
     if (said := _text_of_markup(stream, raw, source, options, name, reading)) is not None:

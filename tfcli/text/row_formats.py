@@ -168,13 +168,16 @@ def table_rows(stream: IO[bytes], name: Path, format: Literal["csv", "tsv"]) -> 
     first = next(lines, "")
     delimiter = _delimiter(first) if format == "csv" else "\t"
     rows = csv.reader(itertools.chain([first], lines), delimiter=delimiter, strict=True)
+    begin = 1  # the line of the row that is read next
     try:
         header = [cell.strip() for cell in next(rows, [])]
         if not header:
             return
         header[0] = header[0].removeprefix("\ufeff")
         header = _told_apart(header)
+        begin = rows.line_num + 1
         for number, cells in enumerate(rows, start=1):
+            begin = rows.line_num + 1
             if not cells:  # an empty line
                 continue
             if len(cells) == len(header):
@@ -182,6 +185,12 @@ def table_rows(stream: IO[bytes], name: Path, format: Literal["csv", "tsv"]) -> 
             else:
                 yield Row(number, problem=f"{len(cells)} cells for {len(header)} columns")
     except csv.Error as error:
+        if "unexpected end" in str(error):  # far below the quote
+            raise DataError(
+                f"{name} is not valid {format.upper()}",
+                why=f"a quote in the row that begins on line {begin:,} is never closed",
+                hint="--format text reads it as plain text",
+            ) from None
         raise DataError(
             f"{name} is not valid {format.upper()}",
             why=f"line {rows.line_num:,}: {error}",

@@ -34,6 +34,7 @@ MIN_WEIGHT, MAX_WEIGHT = 0.01, 100
 
 # Folders that programs fill: packages, caches, environments.
 FOREIGN = {"node_modules", "__pycache__", "site-packages", "__MACOSX"}
+NUMBERS = re.compile(r"([^0-9]*)([0-9]*)")  # what stands before a number, and the number
 LOCK = re.compile(r"~\$.*|\.~lock\..*#")  # what Word and LibreOffice keep beside an open document
 HIDDEN = "hidden"  # why a folder is left out whose name begins with a dot
 
@@ -94,9 +95,9 @@ class Sources:
 def find_sources(arguments: Sequence[str], exclude: Sequence[str] = ()) -> Sources:
     """Resolves files, folders, glob patterns and `-` (standard input), with or without `:WEIGHT`.
 
-    A folder stands for all files in it, sorted by path, except hidden ones, what `exclude` or a
-    `.gitignore` in it, below it, or above it in a repository names, and what tfcli or other
-    programs keep there.
+    A folder stands for all files in it, sorted by path (2 before 10), except hidden ones, what
+    `exclude` or a `.gitignore` in it, below it, or above it in a repository names, and what tfcli
+    or other programs keep there.
 
     Args:
         exclude: patterns as in a `.gitignore`, for files in folders and from globs.
@@ -241,18 +242,29 @@ def _find(argument: str, exclude: Sequence[str], matched: set[str]) -> Found:
         return [path.absolute() if path == STDIN else path], [], True  # ./- is a file
     if _is_there(path):
         beside: list[tuple[Path, str]] = []
-        inside = sorted(_walk(path, Ignored(path, exclude, matched), beside, {_place(path)}))
+        inside = sorted(
+            _walk(path, Ignored(path, exclude, matched), beside, {_place(path)}), key=_natural
+        )
         if not inside and not beside:
             raise NotFoundError(f"no files in the folder {path}")
         return inside, beside, False
-    matches = [Path(m) for m in sorted(glob.glob(argument, recursive=True))]  # noqa: PTH207
-    matches = [m for m in matches if m.is_file()]
+    matches = [Path(m) for m in glob.glob(argument, recursive=True)]  # noqa: PTH207
+    matches = sorted((m for m in matches if m.is_file()), key=_natural)
     if not matches:
         raise _no_such_file(argument, path)
     ignored = Ignored(None, exclude, matched)
     left_out = [(path, reason) for path in matches if (reason := ignored(path))]
     excluded = {path for path, _ in left_out}
     return [path for path in matches if path not in excluded], left_out, False
+
+
+def _natural(path: Path) -> tuple[object, str]:
+    """What paths are sorted by: numbers in names count as numbers, so that 2 comes before 10."""
+    parts = []
+    for part in map(Path, path.parts):
+        split = [(text, int(digits or -1)) for text, digits in NUMBERS.findall(part.stem)]
+        parts.append((split, part.suffix))
+    return parts, str(path)
 
 
 def _walk(

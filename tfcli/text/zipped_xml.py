@@ -34,7 +34,7 @@ class ZippedXml:
 
     def damaged(self, why: str) -> DataError:
         """The error for a document that is not whole."""
-        return DataError(f"{self.name} is not a valid {self._kind}", why=why[:200])
+        return _damaged(self.name, self._kind, why)
 
     def parse(self, path: str, parser: expat.XMLParserType, limit: int) -> None:
         """Parses one of its files.
@@ -74,6 +74,15 @@ class ZippedXml:
         return found
 
 
+def _damaged(name: Path, kind: str, why: str) -> DataError:
+    """The error for a document that is not whole: a copy of it may be."""
+    return DataError(
+        f"{name} is not a valid {kind}",
+        why=why[:200],
+        hint="copy or download it again, or open it in its program and save it anew",
+    )
+
+
 @contextlib.contextmanager
 def open_zipped_xml(stream: IO[bytes], name: Path, kind: str) -> Iterator[ZippedXml]:
     """Opens a document; see `ZippedXml`.
@@ -87,7 +96,7 @@ def open_zipped_xml(stream: IO[bytes], name: Path, kind: str) -> Iterator[Zipped
     """
 
     def damaged(error: Exception) -> DataError:
-        return DataError(f"{name} is not a valid {kind}", why=str(error)[:200])
+        return _damaged(name, kind, str(error))
 
     try:
         with zipfile.ZipFile(stream) as archive:

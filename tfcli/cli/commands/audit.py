@@ -227,7 +227,7 @@ def groups(
     given = find_sources(names[1:])
     reading.require_named(given.met)
     sources = given.files
-    note_trained_on(found, sources, reporter)
+    known = note_trained_on(found, sources, reporter)
     step, engine = open_best_step(
         found, step_path, lambda step: open_engine(found, step, device, rows=ROWS), reporter
     )  # fmt: skip
@@ -241,7 +241,7 @@ def groups(
         raise DataError("these files hold no text")
     figures = [loss.to_json() for loss in losses]
     save_audit(found, step, "groups", {
-        "by": by, "groups": figures,
+        "by": by, "groups": figures, "trained_on": known,
         "sources": [{"name": source.name, "sha256": file_sha256(source)} for source in sources],
     }, reporter)  # fmt: skip
     if json:

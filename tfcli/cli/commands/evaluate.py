@@ -96,13 +96,13 @@ def evaluate(
             "no pairs of prompt and answer to evaluate on",
             hint=f"tfcli eval {run.argument} FILE   # with rows of prompt and completion",
         )
-    found = {"run": run.name, "step": step, **figures.to_json()}
+    found = {"run": run.name, "step": step, **_rounded(figures.to_json())}
     _report_long(figures.answered, reporter)
     if json:
         streams.write_json_result(found)
     else:
         _show(found, streams.say if options.jsonl else _to_stdout)
-    _show_wrong(figures.answered, reporter)
+    _show_wrong(figures.answered, run.form, reporter)
 
 
 def _run_and_file(names: list[str], run: str | None) -> tuple[str | None, str | None]:
@@ -170,7 +170,7 @@ def _pairs_of_file(
     reading.require_named(sources.met)
     for path in sources.files:
         facts = Reading()
-        yield from pairs_of(read_chunks(path, reading, reading=facts))
+        yield from pairs_of(read_chunks(path, reading, reading=facts, beside="id"), facts)
         if facts.form is None:
             raise DataError(
                 f"{path} has no pairs of prompt and answer",
@@ -203,12 +203,10 @@ def _held_out(run: Run) -> Iterator[Pair]:
 
 
 def _write(one: Answered, number: int, form: PairForm | None, out: FileWriter | None) -> None:
-    prompt = one.pair.prompt
-    if form is None or form.kind == "pairs":  # a conversation stays as the model reads it
-        prompt = prompt.removesuffix(form.separator if form else "\n")
     value = {
-        "row": number, "prompt": prompt, "completion": one.pair.answer,
-        "answer": one.answer, "exact": one.exact, "edits": one.edits, "nats": one.nats,
+        "row": number, **one.pair.returned, "prompt": _bare_prompt(one, form),
+        "completion": one.pair.answer, "answer": one.answer, "exact": one.exact,
+        "edits": one.edits, "nats": round(one.nats, 6),
         "tokens": one.tokens,
     }  # fmt: skip
     line = (json_lines.dumps(value, ensure_ascii=False) + "\n").encode()
@@ -216,6 +214,21 @@ def _write(one: Answered, number: int, form: PairForm | None, out: FileWriter | 
         streams.write_result(line)
     else:
         out.write(line)
+
+
+def _bare_prompt(one: Answered, form: PairForm | None) -> str:
+    """A prompt without its frame; a conversation stays as the model reads it."""
+    prompt = one.pair.prompt
+    if form is None or form.kind == "pairs":
+        return prompt.removesuffix(form.separator if form else "\n")
+    return prompt
+
+
+def _rounded(value: Any) -> Any:
+    """Figures with six decimals, as those of `score`."""
+    if isinstance(value, dict):
+        return {key: _rounded(each) for key, each in value.items()}
+    return round(value, 6) if isinstance(value, float) else value
 
 
 @contextlib.contextmanager
@@ -287,12 +300,14 @@ def _report_long(answered: list[Answered], reporter: streams.Reporter) -> None:
         )
 
 
-def _show_wrong(answered: list[Answered], reporter: streams.Reporter) -> None:
+def _show_wrong(
+    answered: list[Answered], form: PairForm | None, reporter: streams.Reporter
+) -> None:
     from tfcli.generation.streaming import make_visible
 
     for one in [one for one in answered if not one.exact][:NAMED]:
         prompt, expected, given = (
             repr(text if len(text) <= 40 else f"{text[:39]}…")
-            for text in (one.pair.prompt, one.pair.answer, one.answer)
+            for text in (_bare_prompt(one, form), one.pair.answer, one.answer)
         )
         reporter.note(make_visible(f"Wrong: {prompt} -> {given}, expected {expected}"))

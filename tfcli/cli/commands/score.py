@@ -58,8 +58,8 @@ def score(
     By token: nats and the token, then with --top-logprobs others and their probabilities.
 
     With --jsonl, a row is {"text": "...", "prompt": "...", "id": 1}; only the text is required.
-    --field names its key, if that is another; other keys are ignored. The columns
-    of a CSV or TSV file are such keys too.
+    --field names its key, if that is another, or --answer-field beside --prompt-field;
+    other keys are ignored. The columns of a CSV, TSV or parquet file are such keys too.
 
     grep . book.txt | tfcli score --by line | sort -n | head
     """
@@ -121,6 +121,11 @@ def _open(
         open_engine, run, device=model.device, rows=ROWS, engine=model.engine, memory=model.memory
     )
     step, engine = open_best_step(run, step_path, partial(open_with, int8=model.int8), reporter)
+    if run.form and not options.jsonl:
+        reporter.note(
+            f"Note: {run.name} learned the answers of pairs only, and texts are scored as answers "
+            "to nothing; rows of prompt and answer: --jsonl --prompt-field A --answer-field B."
+        )
     make = partial(
         Scorer, tokenizer=run.tokenizer(), rows=ROWS, stride=options.stride,
         top=options.top_logprobs, form=run.form,

@@ -19,7 +19,7 @@ from tfcli.cli.shared_options import (
     SourceOption,
     typer_option,
 )
-from tfcli.errors import NotFoundError
+from tfcli.errors import NotFoundError, UsageError
 from tfcli.text.reading_options import TextOptions
 
 if TYPE_CHECKING:
@@ -33,6 +33,10 @@ def trace(
     run: Annotated[
         str | None,
         typer.Argument(metavar="RUN", help="A run's name or path.", show_default="the newest"),
+    ] = None,
+    said: Annotated[
+        str | None,
+        typer.Argument(metavar="TEXT", help="The text to trace.", show_default="stdin"),
     ] = None,
     file: Annotated[
         Path | None,
@@ -48,8 +52,10 @@ def trace(
 
     Marks the longest stretches that both have word for word and that chance
     hardly explains, names file and line, and tells how many n-grams are new.
+    Any white space matches any other: lines may be wrapped differently.
 
     tfcli generate "Once upon a" | tfcli trace
+    tfcli trace tale "It was a dark and stormy night"
     tfcli trace tale --file story.txt --html story.html
     """
     from tfcli.cli.render import progress
@@ -59,26 +65,42 @@ def trace(
 
     reporter = streams.Reporter(quiet=quiet)
     require_page(html)
-    training = TrainingText(_find(run), source or ())
+    found_run, said = _run_and_text(run, said)
+    if said is not None and file is not None:
+        raise UsageError("--file cannot be combined with TEXT")
+    training = TrainingText(found_run, source or ())
     if parent := training.run.metadata.get("from"):
-        reporter.note(f"Note: the run began from {parent}, whose text is not looked through.")
-    text = read_whole_input(
-        file, reporter, purpose="the text to trace", format=reading.format,
-        hint="tfcli trace RUN --file FILE   # or pipe it in",
-    ).encode()  # fmt: skip
+        reporter.note(
+            f"Note: the run began from {parent}, whose text is not looked through; "
+            f"`tfcli trace {shlex.quote(str(parent))}` does."
+        )
+    named = f"--file {shlex.quote(str(file))}" if file else "< TEXT"
+    if said is not None:
+        named = shlex.quote(said)
+    else:
+        said = read_whole_input(
+            file, reporter, purpose="the text to trace", format=reading.format,
+            hint="tfcli trace RUN --file FILE   # or pipe it in",
+        )  # fmt: skip
+    text = said.encode()
     total = READINGS * training.bytes
     with progress("Reading the training text", total=total, quiet=quiet) as done:
         found = trace_text(text, training, done)
     if json:
         streams.write_json_result({"run": training.run.name} | found.to_json())
-    _show(found, training.run, file, html, reporter, json=json)
+    _show(found, training.run, named, html, reporter, json=json)
 
 
 def _show(
-    found: Trace, run: Run, file: Path | None, html: Path | None, reporter: streams.Reporter,
+    found: Trace, run: Run, named: str, html: Path | None, reporter: streams.Reporter,
     *, json: bool,
 ) -> None:  # fmt: skip
-    """Writes what was found where it was asked for."""
+    """Writes what was found where it was asked for.
+
+    Args:
+        named: the text, as the command line names it.
+
+    """
     if html is not None:
         from tfcli.cli.trace_page import draw_page
 
@@ -87,17 +109,29 @@ def _show(
         from tfcli.cli.trace_output import write_trace
 
         write_trace(found)
-        named = f"--file {shlex.quote(str(file))} " if file else "< TEXT "
-        reporter.next(f"tfcli trace {shlex.quote(run.argument)} {named}--html trace.html")
+        reporter.next(f"tfcli trace {shlex.quote(run.argument)} {named} --html trace.html")
 
 
-def _find(name: str | None) -> Run:
-    """The run; where a text was named instead, the error says how to trace that."""
+def _run_and_text(name: str | None, text: str | None) -> tuple[Run, str | None]:
+    """The run, and the text if an argument is it.
+
+    A single argument of several words that names no run is a text for the newest one. Where a file
+    was named instead, the error says how to trace that.
+    """
     from tfcli.runs.run import find_run
 
     try:
-        return find_run(name)[0]
+        return find_run(name)[0], text
     except NotFoundError as error:
-        if name is not None and Path(name).is_file():
+        if name is not None and text is None and len(name.split()) > 1 and not _is_file(name):
+            return find_run(None)[0], name
+        if name is not None and _is_file(name):
             error.hint = f"tfcli trace RUN --file {shlex.quote(name)}   # to trace that text"
         raise
+
+
+def _is_file(name: str) -> bool:
+    try:
+        return Path(name).is_file()
+    except (OSError, ValueError):  # too long for a name
+        return False
