@@ -84,7 +84,8 @@ def test_both_quick_starts_have_the_same_commands() -> None:
     """But for names of files and runs, and the words of prompts."""
     translated = {
         "libro": "book", "cuento": "tale", "ancho": "wide", "curvas": "curves", "tres": "three",
-        "Érase una vez": "Once upon a",
+        "Érase una vez": "Once upon a", "huecos": "gaps",
+        "La puerta se abrió y [] salió corriendo.": "The door opened and [] ran out.",
     }  # fmt: skip
     english, spanish = ("".join(command_blocks(read_page(page))) for page in QUICK_STARTS)
     for word, other in translated.items():

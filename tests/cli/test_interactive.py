@@ -86,7 +86,7 @@ def test_a_document_is_continued_but_never_overwritten(trained: Shell, tmp_path:
     child.expect_exact("/save NAME writes the text to a file of its own")
     child.expect_exact("Nobody saw the moon.\r\nAnn saw\r\n")
     say(child, "/save", "/save needs the name of a file")
-    say(child, f"/save {story}", "already exists and holds another text")
+    say(child, f"/save {story}", "which .docx is not")
     say(child, f"/save {tmp_path}/story.txt", "Saved to")
     assert (tmp_path / "story.txt").read_text() == "Nobody saw the moon.\nAnn saw\n"
     assert story.read_bytes() == before

@@ -487,7 +487,7 @@ def test_the_command_for_line_ends_makes_them_alike(tmp_path: Path) -> None:
 def test_pipe_that_is_not_text_is_named(tmp_path: Path) -> None:
     with standard_input([b"caf\xe9"]), pytest.raises(DataError) as caught:
         open_corpus([STDIN], cache=tmp_path)
-    assert caught.value.what.startswith("- is not UTF-8 text")
+    assert caught.value.what.startswith("standard input is not UTF-8 text")
     assert "byte 3" in (caught.value.why or "")
     assert not list(tmp_path.glob("piped/*"))
 
