@@ -25,6 +25,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from tfcli.model.native.library import library_for
+from tfcli.model.native.muon import muon_direction, muon_update
 from tfcli.model.parameters import parameters
 from tfcli.runtime.distributed import (
     GatheredTensor,
@@ -38,7 +40,7 @@ from tfcli.training.options import OptimizerKind
 MAX_LEARNING_RATE = 1e9
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from torch import nn
 
@@ -62,17 +64,22 @@ def orthogonalize(matrices: Tensor) -> Tensor:
 
     Newton-Schulz: X <- aX + b(XX')X + c(XX')^2 X, five times, from X scaled to norm 1.
     """
-    a, b, c = QUINTIC
     tall = matrices.shape[-2] > matrices.shape[-1]
     x: Tensor = matrices.mT if tall else matrices  # the shorter side squared is the cheaper product
     x = x.reshape(-1, *x.shape[-2:])
-    x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)
+    x = _iterate(x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7))
+    return (x.mT if tall else x).reshape(matrices.shape)
+
+
+def _iterate(x: Tensor) -> Tensor:
+    """The iteration on matrices of norm 1 that are not higher than wide."""
+    a, b, c = QUINTIC
     for _ in range(ITERATIONS):
         square = x @ x.mT
         polynomial = torch.baddbmm(square, square, square, beta=b, alpha=c)  # bX^2 + cX^4
         polynomial.diagonal(dim1=-2, dim2=-1).add_(a)
         x = polynomial @ x
-    return (x.mT if tall else x).reshape(matrices.shape)
+    return x
 
 
 def orthogonalize_blocks(matrices: Tensor) -> Tensor:
@@ -87,10 +94,16 @@ def orthogonalize_blocks(matrices: Tensor) -> Tensor:
     x = matrices.mT if wide else matrices
     count = _blocks(max(rows, columns))
     blocks = orthogonalize(x.reshape(n * count, -1, x.shape[-1])).reshape(x.shape)
-    # each vector of a block has length 1 now, or less if the block has more vectors than channels
+    return (blocks.mT if wide else blocks) * _block_scale(rows, columns, count)
+
+
+def _block_scale(rows: int, columns: int, count: int) -> float:
+    """What orthogonal blocks are multiplied by.
+
+    Each of their vectors has length 1, or less if a block has more vectors than channels.
+    """
     height = max(rows, columns) // count
-    scale = math.sqrt(rows / (count * min(height, min(rows, columns))))
-    return (blocks.mT if wide else blocks) * scale
+    return math.sqrt(rows / (count * min(height, rows, columns)))
 
 
 def _blocks(length: int) -> int:
@@ -137,8 +150,11 @@ class Muon:
         """One step."""
         for shape, group in self._groups.items():
             parameters = [local_tensor(parameter) for _, parameter in group]
-            gradients = torch.stack([_gradient(parameter) for _, parameter in group])
             buffer = self._buffers[shape]
+            if library_for(buffer, *parameters):
+                self._native_step(group, buffer, learning_rate, weight_decay)
+                continue
+            gradients = torch.stack([_gradient(parameter) for _, parameter in group])
             buffer.lerp_(gradients, 1 - self._momentum)
             nesterov = gradients.lerp_(buffer, self._momentum)
             one = group[0][1]  # where weights are sharded, only the whole has singular values
@@ -146,6 +162,26 @@ class Muon:
             updates = shard_like(orthogonalize_blocks(nesterov), one, stacked=True).float()
             torch._foreach_mul_(parameters, 1 - learning_rate * weight_decay)
             torch._foreach_add_(parameters, list(updates.unbind()), alpha=-learning_rate)
+
+    def _native_step(
+        self,
+        group: Sequence[tuple[str, nn.Parameter]],
+        momenta: Tensor,
+        learning_rate: float,
+        weight_decay: float,
+    ) -> None:
+        """The same by our kernels, for matrices of one shape."""
+        weights = [parameter.data for _, parameter in group]
+        _, rows, columns = momenta.shape
+        count = _blocks(max(rows, columns))
+        gradients = [_gradient(parameter) for _, parameter in group]
+        blocks = muon_direction(gradients, momenta, self._momentum, count, self._dtype)
+        tall = blocks.shape[1] > blocks.shape[2]
+        blocks = _iterate(blocks.mT).mT if tall else _iterate(blocks)
+        muon_update(
+            weights, blocks, count, keep=1 - learning_rate * weight_decay,
+            rate=learning_rate * _block_scale(rows, columns, count),
+        )  # fmt: skip
 
     def state(self) -> State:
         """What must be saved to resume, by the names of the weights."""

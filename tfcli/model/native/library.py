@@ -19,7 +19,7 @@ FOLDER = Path(__file__).parent
 # as hatch_build.py calls them, the fastest first; on x86-64 the last one is missing
 LIBRARIES = ("_kernels_avx512.so", "_kernels_avx2.so", "_kernels.so")
 REASON = "_kernels_missing.txt"  # written by hatch_build.py
-VERSION = 1  # of the functions; library.c has the same
+VERSION = 2  # of the functions; library.c has the same
 
 INT, FLOAT, ID, POINTER = c_int, c_float, c_int64, c_void_p
 ROWS = (INT, INT, INT)  # number format, rows, width
@@ -30,6 +30,8 @@ SIGNATURES = {
     "swiglu_backward": (*ROWS, *[POINTER] * 3, INT),
     "cross_entropy": (*ROWS, *[POINTER] * 2, ID, *[POINTER] * 4, INT),
     "cross_entropy_backward": (*ROWS, *[POINTER] * 2, ID, *[POINTER] * 4, INT),
+    "muon_direction": (*[INT] * 5, *[POINTER] * 2, FLOAT, POINTER, INT),
+    "muon_update": (*[INT] * 5, POINTER, *[FLOAT] * 2, POINTER, INT),
     "attention": (*[POINTER] * 4, INT),
     "attention_backward": (*[POINTER] * 8, INT),
 }

@@ -1,0 +1,59 @@
+"""The element-wise half of Muon's step, in C; the products between are torch's.
+
+`tfcli.training.optimizers` has the same in torch.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from typing import TYPE_CHECKING
+
+from tfcli.model.native.functions import NUMBER_FORMATS, call
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import torch
+    from torch import Tensor
+
+
+def muon_direction(
+    gradients: Sequence[Tensor], momenta: Tensor, momentum: float, count: int, dtype: torch.dtype
+) -> Tensor:
+    """Updates the momenta, and returns their Nesterov directions in blocks of norm 1.
+
+    Args:
+        gradients: n matrices, (rows, columns) each.
+        momenta: (n, rows, columns); updated in place.
+        count: of blocks along the longer side of a matrix.
+        dtype: of the blocks.
+
+    Returns:
+        (n count, longer side / count, shorter side).
+
+    """
+    n, rows, columns = momenta.shape
+    longer, shorter = max(rows, columns), min(rows, columns)
+    blocks = momenta.new_empty(n * count, longer // count, shorter, dtype=dtype)
+    contiguous = [gradient.contiguous() for gradient in gradients]
+    call(
+        "muon_direction", NUMBER_FORMATS[dtype], n, rows, columns, count, _pointers(contiguous),
+        momenta, momentum, blocks,
+    )  # fmt: skip
+    return blocks
+
+
+def muon_update(
+    weights: Sequence[Tensor], blocks: Tensor, count: int, *, keep: float, rate: float
+) -> None:
+    """Each weight w becomes keep w - rate u, with u in blocks as `muon_direction` returns them."""
+    rows, columns = weights[0].shape
+    blocks = blocks.contiguous()
+    call(
+        "muon_update", NUMBER_FORMATS[blocks.dtype], len(weights), rows, columns, count, blocks,
+        keep, rate, _pointers(weights),
+    )  # fmt: skip
+
+
+def _pointers(tensors: Sequence[Tensor]) -> ctypes.Array[ctypes.c_void_p]:
+    return (ctypes.c_void_p * len(tensors))(*(tensor.data_ptr() for tensor in tensors))
