@@ -95,17 +95,18 @@ def test_training_lowers_the_loss(workshop: Workshop) -> None:
     assert steps[-1].learning_rate < 0.05 * trainer.plan.optimizer.matrix_learning_rate
 
 
-@settings(max_examples=3)
+@settings(max_examples=6)
 @given(
     st.lists(st.integers(1, 3), min_size=1, max_size=3),
     st.sampled_from([0.0, 0.2]),
+    st.booleans(),
     st.integers(0, 10**6),
 )
 def test_interrupted_run_resumes_to_the_same_bits(
-    workshop: Workshop, cuts: list[int], dropout: float, number: int
+    workshop: Workshop, cuts: list[int], dropout: float, distill: bool, number: int
 ) -> None:
-    job = workshop.job(steps=8, dropout=dropout, seed=number)
-    name = f"{number}-{dropout}-{'-'.join(map(str, cuts))}"
+    job = workshop.job(steps=8, dropout=dropout, distill=distill, seed=number)
+    name = f"{number}-{dropout}-{distill}-{'-'.join(map(str, cuts))}"
     if (workshop.folder / f"cut-{name}").exists():
         return  # hypothesis repeats an example
     list(workshop.begin(f"whole-{name}", job).events())

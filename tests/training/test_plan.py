@@ -68,7 +68,10 @@ def test_budgets(options: TrainOptions, budget: Budget) -> None:
 def test_little_text_ends_a_time_budget_early() -> None:
     def planned(tokens: int, **options: Any) -> PlannedModel:
         return decide(
-            TrainOptions(**options), tokens, step_seconds=lambda *_: 0.01, batch_tokens=1000
+            TrainOptions(**options, distill=False),
+            tokens,
+            step_seconds=lambda *_: 0.01,
+            batch_tokens=1000,
         )
 
     plenty, some, little = (

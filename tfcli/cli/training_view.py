@@ -68,6 +68,8 @@ def show_plan(job: TrainingJob, name: str, reporter: streams.Reporter) -> None:
         f"dropout {plan.dropout:g}, token dropout {plan.token_dropout:g}",
         f"{plan.dtype} on {job.device}",
     ]
+    if plan.student:
+        parts.append("half of it for a second model that learns from the first")
     if plan.masked:
         parts.append(f"{plan.masked:.0%} of rows masked (bidirectional)")
     if plan.infill:
@@ -205,7 +207,7 @@ class TrainingView:
             self._print_line(event)
 
     def _report_trouble(self, event: Event) -> None:
-        from tfcli.training.events import MemoryExceeded, NotCompiled, NotEvaluated
+        from tfcli.training.events import MemoryExceeded, NotCompiled, NotEvaluated, StudentBegun
 
         if isinstance(event, MemoryExceeded):
             streams.say(
@@ -214,6 +216,11 @@ class TrainingView:
             )
         elif isinstance(event, NotEvaluated):
             streams.say(f"Note: evaluation skipped at step {event.step:,}: {event.why}")
+        elif isinstance(event, StudentBegun):
+            streams.say(
+                f"From step {event.step + 1:,} on: a second model, which learns from the text and "
+                "from the first one."
+            )
         elif isinstance(event, NotCompiled):
             streams.say(f"Note: continuing without torch.compile: {event.why}")
 

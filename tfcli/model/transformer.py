@@ -259,6 +259,7 @@ class Transformer(nn.Module):
         weights: Tensor | None = None,
         causal: bool | Tensor = True,
         ignore_index: int = -1,
+        soft_targets: Tensor | None = None,
     ) -> Tensor:
         """The summed cross-entropy of `targets` (B, T), in nats; the rest as in `hidden_states`.
 
@@ -266,6 +267,8 @@ class Transformer(nn.Module):
 
         Args:
             weights: (B, T), how much each target counts; None: 1 each.
+            soft_targets: (B, T, V), a distribution to predict at each position, times its weight,
+                instead of the targets; not with checkpointing.
 
         """
         if self.checkpointing:
@@ -279,6 +282,9 @@ class Transformer(nn.Module):
         logits: Tensor = self(
             ids, None, dropout_mask, positions=positions, segments=segments, causal=causal
         )
+        if soft_targets is not None:
+            wide = logits.float().flatten(0, 1)
+            return F.cross_entropy(wide, soft_targets.flatten(0, 1), reduction="sum")
         return cross_entropy(
             logits.flatten(0, 1), targets.flatten(), ignore_index,
             None if weights is None else weights.flatten(),

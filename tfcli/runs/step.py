@@ -80,6 +80,8 @@ class StepState:
         held_out: the loss of exactly these weights, if it was measured; on the same part of
             the held-out text at every step of a run, so that steps can be compared.
         held_out_final: the loss on all of the held-out text, or on as much as time allowed.
+        student_since: the step at which a second model, to which these weights belong, began to
+            learn from the first; None: they belong to the first. See `training.distillation`.
         schema: version of this record.
 
     """
@@ -89,6 +91,7 @@ class StepState:
     seconds: float
     held_out: HeldOutLoss | None = None
     held_out_final: HeldOutLoss | None = None
+    student_since: int | None = None
     schema: int = SCHEMA
 
     @property
@@ -168,9 +171,11 @@ def read_state(step: Path) -> StepState:
     value = read_json(step / STATE)
     require_known_schema(value.get("schema"), SCHEMA, step)
     try:
-        state = read_record(StepState, value)
+        state = read_record(StepState, {"student_since": None} | value)
         if state.step < 0 or not 0 <= state.tokens_seen < 1 << 63:
             raise ValueError("a count is out of range")
+        if state.student_since is not None and not 0 < state.student_since <= state.step:
+            raise ValueError("the second model began later, or with nothing")
         if not 0 <= state.seconds < math.inf:
             raise ValueError("seconds out of range")
         if step_name(state.step) != step.name:

@@ -39,6 +39,7 @@ class ResumePoint:
     Attributes:
         step, tokens_seen, seconds: as the step says.
         best, evals_without_improvement: the lowest held-out loss, and the evaluations since.
+        student_since: as the step says.
 
     """
 
@@ -47,3 +48,4 @@ class ResumePoint:
     seconds: float
     best: float
     evals_without_improvement: int
+    student_since: int | None = None

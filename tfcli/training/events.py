@@ -81,6 +81,13 @@ class EnergyUsed:
 
 
 @dataclass(frozen=True, kw_only=True)
+class StudentBegun:
+    """From this step on a second model is trained, which learns from the first one, too."""
+
+    step: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class MemoryExceeded:
     """Out of memory: micro-batches are smaller from now on, batches as large as before."""
 
@@ -130,6 +137,7 @@ Event = (
     | Evaluated
     | Saved
     | EnergyUsed
+    | StudentBegun
     | MemoryExceeded
     | NotCompiled
     | NotEvaluated

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from tfcli.model.transformer import Transformer
     from tfcli.runtime.distributed import DistributedContext
     from tfcli.training.batches import Batch
+    from tfcli.training.distillation import Teacher
     from tfcli.training.examples import Sampler
     from tfcli.training.grad_scaler import GradScaler
     from tfcli.training.objectives import Objective
@@ -48,6 +49,7 @@ class GradientAccumulator:
         batch_size: rows in a batch, of all processes together.
         micro_batch_size: rows in memory at once; halved where the memory is too small.
         hint: what to do where a single row is too much.
+        teacher: whose predictions are half of the targets; None: there is none.
 
     """
 
@@ -60,6 +62,7 @@ class GradientAccumulator:
     batch_size: int
     micro_batch_size: int
     hint: str
+    teacher: Teacher | None = None
 
     def __post_init__(self) -> None:
         self._loss: Callable[..., Tensor] = self.model.loss
@@ -124,7 +127,10 @@ class GradientAccumulator:
             # Compiled code is for one shape, another would be compiled anew. And a process without
             # rows takes a dummy one, so that all make the same collective calls.
             size = self.micro_batch_size if self._compiled else max(1, len(rows))
-            arguments = batch.padded_rows(rows, size).loss_arguments(device)
+            part = batch.padded_rows(rows, size)
+            arguments = part.loss_arguments(device)
+            if self.teacher:
+                arguments["soft_targets"] = self.teacher.soft_targets(part)
             mask = self.model.draw_dropout(range(first, first + size), (self.seed, step))
             loss = self._loss(**arguments, dropout_mask=mask) / weight
             self.scaler.scaled(loss).backward()  # type: ignore[no-untyped-call]

@@ -11,10 +11,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass, field
-from statistics import median
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -29,11 +27,12 @@ from tfcli.runtime.distributed import SINGLE_PROCESS, DistributedContext, local_
 from tfcli.runtime.memory import is_out_of_memory
 from tfcli.runtime.threads import ThreadBalancer
 from tfcli.training.callbacks import NO_CALLBACKS, Callbacks, ResumePoint
+from tfcli.training.clock import Clock
+from tfcli.training.distillation import Teacher
 from tfcli.training.energy import with_energy
 from tfcli.training.evaluation import (
     evaluate_best_step,
     evaluate_held_out,
-    final_evaluation_tokens,
 )
 from tfcli.training.events import (
     Evaluated,
@@ -44,6 +43,7 @@ from tfcli.training.events import (
     Saved,
     StepFinished,
     Stopped,
+    StudentBegun,
     to_row,
 )
 from tfcli.training.grad_scaler import GradScaler
@@ -52,9 +52,10 @@ from tfcli.training.micro_batch import memory_hint
 from tfcli.training.plan import EVALUATIONS, MAX_SAVE_INTERVAL
 from tfcli.training.saved_weights import as_saved, master_weights, saved_weights
 from tfcli.training.schedule import learning_rate_scale
+from tfcli.training.stages import TEACHER_SHARE, stage_progress
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from tfcli.model.transformer import Transformer
     from tfcli.runs.run import Run
@@ -68,8 +69,6 @@ if TYPE_CHECKING:
     from tfcli.training.plan import Plan
 
 STEPS_KEPT = 2  # besides the best
-EXIT_SECONDS = 0.3
-FINAL_SHARE = 0.1  # of a time budget, at most, for the last evaluation
 
 
 @dataclass(kw_only=True)
@@ -84,6 +83,8 @@ class Trainer:
         step, tokens_seen: trained so far, in all sessions.
         best, evals_without_improvement: the lowest held-out loss, and the evaluations since.
         saved_step: the newest step on disk.
+        make_student: makes the second model of self-distillation, and what trains it.
+        student_since: the step at which its training began; None: it has not.
 
     """
 
@@ -97,6 +98,7 @@ class Trainer:
     tokenizer: Tokenizer
     seed: int
     started: float
+    make_student: Callable[[], tuple[Transformer, Optimizer, Objective]]
     callbacks: Callbacks = NO_CALLBACKS
     processes: DistributedContext = SINGLE_PROCESS
     peak_flops: float | None = None
@@ -106,17 +108,14 @@ class Trainer:
     best: float = field(init=False, default=math.inf)
     evals_without_improvement: int = field(init=False, default=0)
     saved_step: int | None = field(init=False, default=None)
+    student_since: int | None = field(init=False, default=None)
     grad_scaler: GradScaler = field(init=False)
     _gradients: GradientAccumulator = field(init=False)
-    _seconds_before: float = field(init=False, default=0.0)  # the sessions before
+    _clock: Clock = field(init=False)
     _balancer: ThreadBalancer | None = None
     _held_out: HeldOutLoss | None = None
     _held_out_final: HeldOutLoss | None = None
     _saved_at: float = field(default_factory=time.monotonic)
-    _step_seconds: deque[float] = field(default_factory=lambda: deque(maxlen=15))
-    _token_seconds: float = math.inf  # of an evaluation, the fastest so far
-    _saving_seconds: float = 0.0
-    _max_progress: float = 0.0  # progress in a budget of time
 
     def __post_init__(self) -> None:
         self.grad_scaler = GradScaler(self.plan.dtype)
@@ -127,15 +126,26 @@ class Trainer:
         if self.resume_from is not None:
             self.step = self.saved_step = self.resume_from.step
             self.tokens_seen = self.resume_from.tokens_seen
-            self._seconds_before = self.resume_from.seconds
+            self.student_since = self.resume_from.student_since
             self.best = self.resume_from.best
             self.evals_without_improvement = self.resume_from.evals_without_improvement
-        self._gradients = GradientAccumulator(
+        self._clock = Clock(
+            self.plan, self.model.config, len(self.corpus.held_out), started=self.started,
+            seconds_before=self.resume_from.seconds if self.resume_from else 0.0,
+        )  # fmt: skip
+        self._gradients = self._accumulator(self.plan.micro_batch_size)
+
+    def _accumulator(self, micro_batch_size: int) -> GradientAccumulator:
+        return GradientAccumulator(
             model=self.model, sampler=self.sampler, objective=self.objective,
             processes=self.processes, scaler=self.grad_scaler, seed=self.seed,
-            batch_size=self.plan.batch_size, micro_batch_size=self.plan.micro_batch_size,
+            batch_size=self.plan.batch_size, micro_batch_size=micro_batch_size,
             hint=memory_hint(self.run.name if self.resume_from else None),
         )  # fmt: skip
+
+    def learn_from(self, teacher: Teacher) -> None:
+        """From now on, half of each target is what a teacher predicts."""
+        self._gradients.teacher = teacher
 
     def events(self) -> Iterator[Event]:
         """Trains to the end of the budget; each event is recorded before it is yielded."""
@@ -160,6 +170,8 @@ class Trainer:
                 reason = "interrupted"
                 break
             before = broadcast(self._progress())
+            if self._student_due(before):
+                yield from self._begin_student()
             if self._balancer:
                 self._balancer.balance_torch()
             yield from self._optimizer_step(before)
@@ -177,6 +189,27 @@ class Trainer:
             yield from self._final_evaluation()
         yield from self._save()
         yield Stopped(step=self.step, reason=reason, seconds=self.seconds)
+
+    def _student_due(self, progress: float) -> bool:
+        begun = self.plan.student is None or self.student_since is not None
+        return not begun and progress >= TEACHER_SHARE
+
+    def _begin_student(self) -> Iterator[Event]:
+        """Puts a new model in the place of the first, which is saved and becomes its teacher."""
+        yield from self._evaluate()
+        yield from self._save()
+        teacher = Teacher(self.model)
+        if self.processes.is_main:
+            teacher.save(self.run.path)
+        self.model, self.optimizer, self.objective = self.make_student()
+        self.model.train()
+        self._gradients = self._accumulator(self._gradients.micro_batch_size)
+        self.learn_from(teacher)
+        self.student_since, self.evals_without_improvement = self.step, 0
+        self._held_out = self._held_out_final = None
+        yield StudentBegun(step=self.step)
+        if self.plan.compile:
+            yield from self._compile()
 
     def _evaluate_start(self) -> Iterator[Event]:
         """Evaluates and saves the first weights: a few steps can make them worse."""
@@ -200,7 +233,10 @@ class Trainer:
     def _optimizer_step(self, progress: float) -> Iterator[Event]:
         """One optimizer step, from gradients summed over micro-batches and processes."""
         began = time.perf_counter()
-        scale = learning_rate_scale(self.step, progress, self.plan.warm_up_steps)
+        if self.plan.student:
+            progress = stage_progress(progress, student=self.student_since is not None)
+        own_step = self.step - (self.student_since or 0)
+        scale = learning_rate_scale(own_step, progress, self.plan.warm_up_steps)
         while True:
             while (batch := self._gradients.backward(self.step)) is None:
                 yield MemoryExceeded(
@@ -220,7 +256,7 @@ class Trainer:
         self.tokens_seen += batch.tokens
         self._held_out = self._held_out_final = None  # those weights are gone
         elapsed = time.perf_counter() - began
-        self._step_seconds.append(elapsed)
+        self._clock.step_took(elapsed)
         flops = batch.flops / self.processes.world_size
         yield StepFinished(
             step=self.step,
@@ -246,48 +282,13 @@ class Trainer:
     @property
     def seconds(self) -> float:
         """Training time of this run, all sessions together."""
-        return self._seconds_before + time.monotonic() - self.started
-
-    @property
-    def _reserved_seconds(self) -> float:
-        """Time to reserve for the end: the last evaluation, the last save, exiting."""
-        tokens = min(self.plan.evaluation_tokens, len(self.corpus.held_out))
-        if tokens < len(self.corpus.held_out):
-            tokens += self.final_tokens()
-        measuring = 0.0 if math.isinf(self._token_seconds) else tokens * self._token_seconds
-        return measuring + self._saving_seconds + EXIT_SECONDS
-
-    def final_tokens(self) -> int:
-        """How much of the held-out text is evaluated at the end.
-
-        All of it, unless that would take more than a tenth of a time budget, or of as many steps.
-        """
-        tokens = len(self.corpus.held_out)
-        if self.plan.budget.kind == "steps":
-            rows = int(self.plan.budget.amount) * self.plan.batch_size
-            allowed = final_evaluation_tokens(self.model.config, rows)
-            return min(tokens, max(allowed, self.plan.evaluation_tokens))
-        session = self.plan.budget.amount - self._seconds_before
-        affordable = FINAL_SHARE * session / self._token_seconds
-        return int(min(tokens, max(affordable, self.plan.evaluation_tokens)))  # the first's
+        return self._clock.seconds
 
     def _progress(self) -> float:
-        """The share of the budget that is used, from 0 to 1; it never decreases."""
-        budget = self.plan.budget
-        if budget.kind == "steps":
-            return min(1.0, self.step / budget.amount)
-        spent = min(1.0, self.seconds / max(budget.amount - self._reserved_seconds, 1e-9))
-        # when the end turns out to take less time, the progress stays
-        self._max_progress = max(self._max_progress, spent)
-        return self._max_progress
+        return self._clock.progress(self.step)
 
     def _budget_used(self) -> bool:
-        budget = self.plan.budget
-        if budget.kind == "steps":
-            return self.step >= budget.amount
-        left = budget.amount - self._reserved_seconds - self.seconds
-        steps = self._step_seconds  # of this session; the median: one slow step must not end it
-        return left < median(steps) if steps else self.step > 0 and left <= 0
+        return self._clock.is_over(self.step)
 
     # --- now and then ---------------------------------------------------------------------------
 
@@ -323,9 +324,7 @@ class Trainer:
             return
         if held_out is None:
             return
-        self._token_seconds = min(
-            self._token_seconds, (time.perf_counter() - began) / held_out.tokens
-        )
+        self._clock.evaluation_took(time.perf_counter() - began, held_out.tokens)
         self._held_out = held_out
         best = held_out.nats_per_byte < self.best
         self.evals_without_improvement = 0 if best else self.evals_without_improvement + 1
@@ -341,7 +340,7 @@ class Trainer:
         held_out = self._held_out
         if held_out is None or held_out.whole or held_out.nats_per_byte > self.best:
             return
-        held_out = self._evaluate_tokens(int(self.processes.broadcast(self.final_tokens())))
+        held_out = self._evaluate_tokens(int(self.processes.broadcast(self._clock.final_tokens())))
         assert held_out is not None
         self._held_out_final = held_out
         yield Evaluated(step=self.step, held_out=held_out, best=True, seconds=self.seconds)
@@ -361,7 +360,7 @@ class Trainer:
         if self.processes.is_main and not self.processes.sharded:
             evaluate_best_step(
                 self.run, self.corpus, self.tokenizer,
-                objective=self.objective, limit=self.final_tokens(),
+                objective=self.objective, limit=self._clock.final_tokens(),
                 device=self.model.embedding.weight.device,
             )  # fmt: skip
 
@@ -379,6 +378,7 @@ class Trainer:
             seconds=self.seconds,
             held_out=self._held_out,
             held_out_final=self._held_out_final,
+            student_since=self.student_since,
         )
         remembered: dict[str, SupportsArray] = {}
         if self.step:  # before the first, no optimizer has any state
@@ -394,5 +394,5 @@ class Trainer:
                 for name in written_order(tensors):
                     np.asarray(tensors[name])
         self.saved_step, self._saved_at = self.step, time.monotonic()
-        self._saving_seconds = time.monotonic() - began
+        self._clock.saving_took(time.monotonic() - began)
         yield Saved(step=self.step, path=path, seconds=self.seconds)

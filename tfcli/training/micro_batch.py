@@ -6,9 +6,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from tfcli.errors import UsageError
 from tfcli.model.cost import training_bytes
+from tfcli.runtime.memory import available_memory
 
 if TYPE_CHECKING:
+    import torch
+
     from tfcli.model.config import ModelConfig
+    from tfcli.runtime.distributed import DistributedContext
 
 
 class MemoryLimits(NamedTuple):
@@ -30,6 +34,24 @@ class MemoryLimits(NamedTuple):
 
 
 UNKNOWN_MEMORY = MemoryLimits()
+
+
+# Of the free memory, for what `training_bytes` counts. The rest is for what the allocator cannot
+# give back: on a CPU up to a third of what was in use.
+MEMORY_SHARE = {"cpu": 0.6, "mps": 0.6, "cuda": 0.8}
+# With checkpointing most of it is weights, gradients and moments, which it can give back.
+CHECKPOINTED_SHARE = {"cpu": 0.9, "mps": 0.7, "cuda": 0.9}
+
+
+def usable_memory(device: torch.device, processes: DistributedContext) -> MemoryLimits:
+    """Usable bytes for each process: a GPU is its own, main memory is for all on this machine."""
+    memory = available_memory(device)
+    if memory is None:
+        return MemoryLimits()
+    each = memory / (1 if device.type == "cuda" else processes.local_world_size)
+    return MemoryLimits(
+        int(MEMORY_SHARE[device.type] * each), int(CHECKPOINTED_SHARE[device.type] * each)
+    )
 
 
 class MicroBatch(NamedTuple):

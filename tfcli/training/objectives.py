@@ -97,9 +97,10 @@ class NextToken:
         if self._infilling:
             examples = self._infilling.rearrange(examples, seed=seed, step=step)
         inputs = examples.ids[:, :-1]
-        if self._token_dropout:
-            inputs = self._drop_tokens(inputs, seed=seed, step=step)
-        return self._batch(inputs, examples)
+        if not self._token_dropout:
+            return self._batch(inputs, examples)
+        dropped = self._drop_tokens(inputs, seed=seed, step=step)
+        return replace(self._batch(dropped, examples), whole_inputs=inputs)
 
     def evaluation_batch(self, examples: Examples) -> Batch:
         """See `Objective`."""

@@ -103,6 +103,11 @@ class TrainOptions(Options):
         0.0, min=0, max=MOST_MASKED, off=0.0, metavar="SHARE", panel=OPTIMIZATION,
         help="Fraction of rows trained with masked tokens and bidirectional attention; try 0.5.",
     )  # fmt: skip
+    distill: bool | None = option(
+        None, shown_default="on where a text is read many times", panel=OPTIMIZATION,
+        help="Self-distillation: train two models, half of the budget each, the second also on "
+        "what the first one predicts.",
+    )  # fmt: skip
     batch_tokens: int | None = option(
         None, min=1, from_text=parse_count, shown_default="from device, time and text",
         panel=OPTIMIZATION, help="Tokens per optimizer step.",

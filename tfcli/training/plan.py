@@ -18,14 +18,10 @@ from tfcli.training.budget import Budget as Budget
 from tfcli.training.budget import choose_budget
 from tfcli.training.fine_tuning import FINE_TUNING_HINT, BaseModel, preferred_bytes
 from tfcli.training.masking import no_mask
-from tfcli.training.micro_batch import (
-    UNKNOWN_MEMORY,
-    MemoryLimits,
-    MicroBatch,
-    choose_micro_batch,
-)
+from tfcli.training.micro_batch import MicroBatch, choose_micro_batch
 from tfcli.training.optimizers import OptimizerConfig
 from tfcli.training.options import MOST_MASKED, Init, TrainOptions
+from tfcli.training.resources import Resources as Resources
 from tfcli.training.schedule import WARM_UP_STEPS, choose_optimizer, choose_warm_up
 from tfcli.training.sizing import (
     COMPILED_SECONDS,
@@ -37,7 +33,14 @@ from tfcli.training.sizing import (
     choose_size,
     compiling_pays,
     evaluation_tokens,
-    regularization,
+)
+from tfcli.training.stages import (
+    STUDENT_COST,
+    TEACHER_SHARE,
+    Student,
+    chosen_regularization,
+    distills,
+    plan_student,
 )
 
 if TYPE_CHECKING:
@@ -82,6 +85,8 @@ class Plan:
             was initialized from. Where it has fewer bits, the float32 weights that training goes
             on with are saved beside the state of the optimizer.
         warm_up_steps: until the learning rate is at its peak.
+        student: of a second model, which learns from the first; None: there is none. See
+            `tfcli.training.distillation`.
 
     """
 
@@ -105,6 +110,7 @@ class Plan:
     prompt_loss: float | None
     infill: float = 0.0
     warm_up_steps: int = WARM_UP_STEPS
+    student: Student | None = None
 
     def to_json(self) -> dict[str, Any]:
         """As a plain dictionary, for `run.json`."""
@@ -137,6 +143,7 @@ class Plan:
                 and 0 <= (plan.prompt_loss or 0) <= 1
                 and 0 <= plan.infill < 1
                 and plan.warm_up_steps > 0
+                and (plan.student is None or plan.student.in_range)
                 and plan.optimizer.in_range
             ):
                 raise ValueError("a number in it is out of range")
@@ -149,6 +156,7 @@ class Plan:
 ADDED_LATER: dict[str, object] = {
     "init": "bigrams", "checkpointing": False, "saved_dtype": "float32", "optimizer": None,
     "masked": 0.0, "prompt_loss": None, "infill": 0.0, "warm_up_steps": 20,
+    "student": None,
 }  # fmt: skip
 
 # What earlier builds called some keys of run.json.
@@ -161,34 +169,6 @@ RENAMED = {
 }
 
 CLOSING_SHARE = 0.04  # of a time budget: the last evaluation and the last save
-
-
-@dataclass(frozen=True, kw_only=True)
-class Resources:
-    """What there is to train with.
-
-    Attributes:
-        dtype: the number format to multiply in, unless the user asks for another.
-        batch_tokens: tokens in an optimizer step that keep one device busy.
-        memory: usable bytes for each process.
-        shared: whether the memory is also that of other programs, so that it is not all used
-            where less is enough.
-        world_size: processes that share the rows of a batch.
-        compiles: whether `torch.compile` has what it needs.
-        step_seconds: measures one step of a model on a micro-batch; None: the plan must not
-            depend on the machine's speed.
-        spent: seconds of a time budget that have passed already.
-
-    """
-
-    dtype: DType
-    batch_tokens: int = 2048
-    memory: MemoryLimits = UNKNOWN_MEMORY
-    shared: bool = False
-    world_size: int = 1
-    compiles: bool = False
-    step_seconds: Callable[[ModelConfig, MicroBatch, DType], float] | None = None
-    spent: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -252,17 +232,20 @@ def make_plan(
         enough = _enough_steps(tokens, rows, model)
         if steps is not None and steps > enough and not pairs:
             budget, steps = budget.extended(left * (enough / steps - 1)), enough
+    micro_batch = _micro_batch(options, model, rows, resources, base)
     epochs = 0.0 if pairs else (steps or 0) * rows * model.context_length / tokens
-    advice = regularization(epochs)
-    optimizer = choose_optimizer(options, model, advice.weight_decay, steps, base)
+    distill = distills(options, epochs, micro_batch, base, pairs=pairs)
+    if distill and steps and budget.kind == "seconds":
+        steps = int(steps * (TEACHER_SHARE + (1 - TEACHER_SHARE) / STUDENT_COST))
+    own_share = TEACHER_SHARE if distill else 1.0  # of the steps, of one model
+    advice = chosen_regularization(options, own_share * epochs, unknown_token=unknown_token)
+    own_steps = int(own_share * steps) if steps else None
+    optimizer = choose_optimizer(options, model, advice.weight_decay, own_steps, base)
     plan = Plan(
-        budget=budget,
-        batch_size=rows,
-        micro_batch_size=rows,
-        dropout=_or(options.dropout, advice.dropout),
-        token_dropout=_or(options.token_dropout, advice.token_dropout if unknown_token else 0.0),
-        dtype=dtype,
-        optimizer=optimizer,
+        budget=budget, batch_size=rows, micro_batch_size=micro_batch.size,
+        checkpointing=micro_batch.checkpointing,
+        dropout=advice.dropout, token_dropout=advice.token_dropout,
+        dtype=dtype, optimizer=optimizer,
         eval_every=options.eval_every, save_every=options.save_every,
         evaluation_tokens=evaluation_tokens(model, rows, budget.kind, budget.amount),
         document_mask=options.document_mask, compile=compiled,
@@ -271,9 +254,8 @@ def make_plan(
         saved_dtype=base.saved_dtype if base else "float32",
         prompt_loss=options.prompt_loss if pairs else None, infill=options.infill,
         masked=options.masked, warm_up_steps=choose_warm_up(optimizer, base),
+        student=plan_student(options, epochs, unknown_token=unknown_token) if distill else None,
     )  # fmt: skip
-    micro_batch = _micro_batch(options, model, rows, resources, base)
-    plan = with_micro_batch(plan, micro_batch)
     return PlannedModel(model=model, plan=plan, sharded=micro_batch.sharded, steps=steps)
 
 
@@ -306,10 +288,6 @@ def _compiles(
     if not resources.compiles or (base is not None and base.optimizer == "adamw"):
         return False
     return compiling_pays(seconds, options.dtype or resources.dtype)
-
-
-def _or(value: float | None, default: float) -> float:
-    return default if value is None else value
 
 
 def _enough_steps(tokens: int, rows: int, model: ModelConfig) -> int:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from tfcli.model.native.library import load_library
 from tfcli.model.transformer import Transformer
 from tfcli.runtime.memory import is_out_of_memory
 from tfcli.training.optimizers import Optimizer, OptimizerConfig
@@ -115,7 +116,12 @@ class Probe:
 
 
 def can_compile(device: torch.device) -> bool:
-    """Whether `torch.compile` has what it needs: on a CPU, a C++ compiler."""
+    """Whether `torch.compile` has what it needs, and may pay.
+
+    On a CPU that is a C++ compiler; where our own kernels are there, compiled code is slower.
+    """
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= (7, 0)
-    return device.type == "cpu" and any(map(shutil.which, ("c++", "g++", "clang++")))
+    if device.type != "cpu" or load_library() is not None:
+        return False
+    return any(map(shutil.which, ("c++", "g++", "clang++")))

@@ -20,14 +20,14 @@ from tfcli.runs.weights import weights_dtype
 from tfcli.runtime.device import choose_device, describe_machine
 from tfcli.runtime.distributed import SINGLE_PROCESS, DistributedContext, copy_full_tensor, shard
 from tfcli.runtime.dtype import choose_dtype
-from tfcli.runtime.memory import available_memory, return_freed_memory
+from tfcli.runtime.memory import return_freed_memory
 from tfcli.text.corpus import Corpus
 from tfcli.text.infill_tokens import require_infill_tokens
 from tfcli.training.bigram_init import bigram_tables
 from tfcli.training.callbacks import NO_CALLBACKS, Callbacks, ResumePoint
 from tfcli.training.fine_tuning import BaseModel
 from tfcli.training.loop import Trainer
-from tfcli.training.micro_batch import MemoryLimits, choose_micro_batch
+from tfcli.training.micro_batch import choose_micro_batch, usable_memory
 from tfcli.training.objectives import make_objective
 from tfcli.training.optimizers import Optimizer
 from tfcli.training.options import TrainOptions
@@ -52,15 +52,10 @@ if TYPE_CHECKING:
     from tfcli.text.token_cache import TokenizedCorpus
     from tfcli.text.tokenizer import Tokenizer
     from tfcli.training.examples import Sampler
+    from tfcli.training.objectives import Objective
 
 # Tokens in an optimizer step per device. With as few as keep a CPU busy, a GPU is mostly idle.
 BATCH_TOKENS = {"cpu": 2048, "mps": 4096, "cuda": 16384}
-
-# Of the free memory, for what `training_bytes` counts. The rest is for what the allocator cannot
-# give back: on a CPU up to a third of what was in use.
-MEMORY_SHARE = {"cpu": 0.6, "mps": 0.6, "cuda": 0.8}
-# With checkpointing most of it is weights, gradients and moments, which it can give back.
-CHECKPOINTED_SHARE = {"cpu": 0.9, "mps": 0.7, "cuda": 0.9}
 
 USUAL_MFU = 0.5  # of a large model on a CPU
 
@@ -204,6 +199,20 @@ class TrainingJob:
                 self._init_from_bigrams(model)
         return model.to(self.device)
 
+    def _student(self) -> TrainingJob:
+        """The job of the second half of self-distillation: another model from other numbers."""
+        own = self.plan.student
+        assert own is not None, "the plan has a single model"
+        plan = replace(self.plan, dropout=own.dropout, token_dropout=own.token_dropout)
+        return replace(self, plan=plan, seed=self.seed + 1)
+
+    def _training(self, *, fresh: bool) -> tuple[Transformer, Optimizer, Objective]:
+        """A model, and what trains it."""
+        model = self.build_model(fresh=fresh)
+        dtype = getattr(torch, self.plan.dtype)
+        optimizer = Optimizer(model, self.plan.optimizer, dtype)
+        return model, optimizer, make_objective(self.plan, self.tokenizer)
+
     def _init_from_bigrams(self, model: Transformer) -> None:
         weights = model.embedding.weight, model.head.weight
         tables = torch.empty(weights[0].shape), torch.empty(weights[1].shape)
@@ -227,15 +236,17 @@ class TrainingJob:
         """
         if self.plan.checkpointing:  # memory is short
             return_freed_memory()
-        dtype = getattr(torch, self.plan.dtype)
-        model = self.build_model(fresh=resume_from is None)
+        student = resume_from is not None and resume_from.student_since is not None
+        job = self._student() if student else self
+        model, optimizer, objective = job._training(fresh=resume_from is None)
         return Trainer(
             run=run,
             plan=self.plan,
             model=model,
-            optimizer=Optimizer(model, self.plan.optimizer, dtype),
+            optimizer=optimizer,
             sampler=self.sampler(),
-            objective=make_objective(self.plan, self.tokenizer),
+            objective=objective,
+            make_student=lambda: self._student()._training(fresh=True),
             corpus=self.corpus,
             tokenizer=self.tokenizer,
             seed=self.seed,
@@ -281,7 +292,7 @@ def plan_job(
     resources = Resources(
         dtype=options.dtype or choose_dtype(chosen),
         batch_tokens=BATCH_TOKENS[chosen.type],
-        memory=_memory(chosen, processes),
+        memory=usable_memory(chosen, processes),
         shared=chosen.type != "cuda",
         world_size=processes.world_size,
         compiles=processes.world_size == 1 and can_compile(chosen),
@@ -309,17 +320,6 @@ def plan_job(
         base=base,
         baselines=baselines,
         ends_early=planned.plan.budget.amount < (options.time_budget or 0),
-    )
-
-
-def _memory(device: torch.device, processes: DistributedContext) -> MemoryLimits:
-    """Usable bytes for each process: a GPU is its own, main memory is for all on this machine."""
-    memory = available_memory(device)
-    if memory is None:
-        return MemoryLimits()
-    each = memory / (1 if device.type == "cuda" else processes.local_world_size)
-    return MemoryLimits(
-        int(MEMORY_SHARE[device.type] * each), int(CHECKPOINTED_SHARE[device.type] * each)
     )
 
 
@@ -375,7 +375,7 @@ def reopen_job(
     micro_batch = choose_micro_batch(
         run.model_config,
         min(plan.micro_batch_size, -(-plan.batch_size // processes.world_size)),
-        memory=_memory(chosen, processes),
+        memory=usable_memory(chosen, processes),
         checkpointing=plan.checkpointing or None,
         world_size=processes.world_size,
         sharded=shard,

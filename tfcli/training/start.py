@@ -25,6 +25,7 @@ from tfcli.runs.step import (
 from tfcli.runs.valid_steps import ValidStep, newest_valid_step, no_valid_step, open_step
 from tfcli.runs.weights import load_weights, open_weights
 from tfcli.training.callbacks import NO_CALLBACKS, Callbacks, ResumePoint
+from tfcli.training.distillation import Teacher
 from tfcli.training.loop import Trainer
 from tfcli.training.saved_weights import load_masters
 from tfcli.training.setup import Base, TrainingJob, reopen_job
@@ -156,6 +157,9 @@ def _build_trainer(
     trainer = job.build_trainer(run, started=started, callbacks=callbacks, resume_from=resume_from)
     if step is None:
         return trainer
+    if step.state.student_since is not None:
+        teacher = Teacher.load(run.path, like=trainer.model)
+        trainer.learn_from(teacher)
     load_weights(trainer.model, step.path)
     if step.state.step == 0:
         return trainer  # no optimizer has any state yet
@@ -172,6 +176,8 @@ def _build_trainer(
 def _resume_point(run: Run, state: StepState) -> ResumePoint:
     best, evals_without_improvement = math.inf, 0
     for point in read_series(run).held_out:
+        if point.step == state.student_since:
+            evals_without_improvement = 0
         if point.step <= state.step:
             better = point.nats_per_byte < best
             best = min(best, point.nats_per_byte)
@@ -182,4 +188,5 @@ def _resume_point(run: Run, state: StepState) -> ResumePoint:
         seconds=state.seconds,
         best=best,
         evals_without_improvement=evals_without_improvement,
+        student_since=state.student_since,
     )

@@ -1,0 +1,138 @@
+"""Self-distillation: the targets by their formula, the two halves of a run, and what is refused."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from tests.model.helpers import random_ids, small_config
+from tests.training.conftest import StopAfter, Workshop
+from tfcli.errors import DamagedError, UsageError
+from tfcli.model.transformer import Transformer
+from tfcli.runs.step import list_steps, read_state
+from tfcli.training.batches import IGNORE_INDEX, Batch
+from tfcli.training.distillation import FOLDER, Teacher
+from tfcli.training.events import Evaluated, StepFinished, StudentBegun
+from tfcli.training.micro_batch import MicroBatch
+from tfcli.training.options import TrainOptions
+from tfcli.training.stages import distills
+
+
+@pytest.fixture
+def model() -> Transformer:
+    made = Transformer(small_config("modern"), dropout=0.5)
+    made.init_weights(1)
+    return made
+
+
+def a_batch(model: Transformer, **fields: Any) -> Batch:
+    ids = random_ids(model.config, rows=2, length=6, seed=0).numpy()
+    targets = random_ids(model.config, rows=2, length=6, seed=1).numpy().copy()
+    targets[1, 4:] = IGNORE_INDEX
+    return Batch(inputs=ids, targets=targets, **fields)
+
+
+def test_a_target_is_half_the_next_token_and_half_the_teachers_prediction(
+    model: Transformer,
+) -> None:
+    weights = np.random.default_rng(0).random((2, 6)).astype(np.float32)
+    whole = random_ids(model.config, rows=2, length=6, seed=2).numpy()
+    batch = a_batch(model, weights=weights, whole_inputs=whole)
+    found = Teacher(model).soft_targets(batch).numpy()
+    # without the teacher's own dropout, and of the inputs before token dropout
+    predicted = model.eval()(torch.from_numpy(whole)).softmax(-1).detach().numpy()
+    for row, column in np.ndindex(2, 6):
+        expected = 0.5 * predicted[row, column]
+        target = batch.targets[row, column]
+        if target == IGNORE_INDEX:
+            expected *= 0
+        else:
+            expected[target] += 0.5
+        np.testing.assert_allclose(found[row, column], expected * weights[row, column], atol=1e-6)
+
+
+@torch.no_grad()
+def test_the_loss_is_the_cross_entropy_with_these_distributions(model: Transformer) -> None:
+    batch = a_batch(model)
+    soft = Teacher(model).soft_targets(batch)
+    model.eval()
+    arguments = batch.loss_arguments(torch.device("cpu"))
+    loss = model.loss(**arguments, soft_targets=soft)
+    shares = model(torch.from_numpy(batch.inputs)).log_softmax(-1)
+    assert float(loss) == pytest.approx(-float((soft * shares).sum()), rel=1e-5)
+    # a teacher like the model itself: half is the usual loss, half the entropy
+    usual = model.loss(**arguments)
+    counted = torch.from_numpy(batch.targets != IGNORE_INDEX)
+    entropy = -(shares.exp() * shares).sum(-1)[counted].sum()
+    assert float(loss) == pytest.approx((float(usual) + float(entropy)) / 2, rel=1e-5)
+
+
+def test_the_second_half_trains_a_new_model(workshop: Workshop) -> None:
+    trainer = workshop.begin("run", workshop.job(steps=40, distill=True, eval_every=10))
+    events = list(trainer.events())
+    assert [event.step for event in events if isinstance(event, StudentBegun)] == [20]
+    rates = [event.learning_rate for event in events if isinstance(event, StepFinished)]
+    assert rates[19] < 0.2 * max(rates[:20])  # each half ends with a low rate
+    assert rates[39] < 0.2 * max(rates[20:])
+    assert max(rates[20:]) == pytest.approx(max(rates[:20]), rel=0.05)
+    measured = {e.step: e.held_out.nats_per_byte for e in events if isinstance(e, Evaluated)}
+    assert measured[40] < measured[0]
+    since = {read_state(step).student_since for step in list_steps(trainer.run.path)[-2:]}
+    assert since == {20}
+
+
+def test_a_budget_that_ends_early_leaves_the_first_model(workshop: Workshop) -> None:
+    job = workshop.job(steps=8, distill=True)
+    list(workshop.begin("run", job, stop=StopAfter(3)).events())
+    assert not (workshop.folder / "run" / FOLDER).exists()
+    assert read_state(list_steps(workshop.folder / "run")[-1]).student_since is None
+
+
+@pytest.mark.parametrize("harm", ["missing", "changed"])
+def test_a_damaged_teacher_is_named(workshop: Workshop, harm: str) -> None:
+    job = workshop.job(steps=8, distill=True)
+    list(workshop.begin("run", job, stop=StopAfter(6)).events())
+    weights = workshop.folder / "run" / FOLDER / "model.safetensors"
+    if harm == "missing":
+        weights.unlink()
+    else:
+        data = bytearray(weights.read_bytes())
+        data[-1] ^= 1
+        weights.write_bytes(data)
+    with pytest.raises(DamagedError, match=FOLDER):
+        workshop.resume("run")
+
+
+def test_texts_that_are_read_many_times_are_distilled() -> None:
+    plain = MicroBatch(4)
+
+    def chosen(epochs: float, micro_batch: MicroBatch = plain, **options: Any) -> bool:
+        return distills(TrainOptions(**options), epochs, micro_batch, None, pairs=False)
+
+    assert chosen(30.0)
+    assert not chosen(3.0)
+    assert not chosen(30.0, steps=10)  # what a budget of steps does is the user's to say
+    assert not chosen(30.0, distill=False)
+    assert chosen(0.1, steps=10, distill=True)
+    assert not chosen(30.0, masked=0.5)
+    assert not chosen(30.0, MicroBatch(4, checkpointing=True))
+
+
+@pytest.mark.parametrize(
+    "options", [{"masked": 0.5}, {"checkpointing": True}], ids=["masked", "checkpointing"]
+)
+def test_what_cannot_be_distilled_is_refused(workshop: Workshop, options: dict[str, Any]) -> None:
+    with pytest.raises(UsageError, match="--distill"):
+        workshop.job(distill=True, **options)
+
+
+def test_students_are_regularized_less(workshop: Workshop) -> None:
+    job = workshop.job(steps=10_000, distill=True)
+    assert job.plan.student is not None
+    assert 0 < job.plan.student.dropout < job.plan.dropout
+    assert 0 < job.plan.student.token_dropout < job.plan.token_dropout
+    assert math.isfinite(job.memory_bytes)
