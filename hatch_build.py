@@ -21,8 +21,10 @@ FLAGS = [
     "-O3", "-shared", "-fPIC", "-fno-math-errno", "-fno-trapping-math", "-fno-signed-zeros",
 ]  # fmt: skip
 # sums of the kernels may be reordered so that eight are computed at once; the decoder says itself
-# in which order it adds. Nothing else of -ffast-math
-KERNELS_FLAGS = ["-fvisibility=hidden", "-fassociative-math", "-freciprocal-math"]
+# in which order it adds. Nothing else of -ffast-math. "omp simd" needs no library of threads
+KERNELS_FLAGS = [
+    "-fvisibility=hidden", "-fassociative-math", "-freciprocal-math", "-fopenmp-simd",
+]  # fmt: skip
 # on every x86-64 processor since 2013; a wheel may be carried to another machine, and `usable` in
 # decoder.c checks for these (compilers before gcc 11 do not know -march=x86-64-v3)
 X86_FLAGS = ["-mavx2", "-mfma", "-mf16c"]

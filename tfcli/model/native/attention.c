@@ -229,16 +229,16 @@ EXPORT void attention(const Attention *at, void *out, float *normalizers, float 
                 multiply(count, seen, D, m.queries, m.wide, 1, m.keys_t, m.tall, m.scores, m.tall, 0);
                 float totals[QUERIES];
                 for (int i = 0; i < count; i++) {
-                    float *scores = m.scores + i * m.tall, maximum = scores[0], total = 0;
                     const int end = first + i + 1;
-                    for (int t = 1; t < end; t++) maximum = scores[t] > maximum ? scores[t] : maximum;
+                    float *scores = m.scores + i * m.tall, total = 0;
+                    const float largest = maximum(scores, end, -INFINITY);
                     for (int t = 0; t < end; t++) {
-                        scores[t] = fast_exp(scores[t] - maximum);
+                        scores[t] = fast_exp(scores[t] - largest);
                         total += scores[t];
                     }
                     for (int t = end; t < seen; t++) scores[t] = 0;
                     totals[i] = total;
-                    normalizers[((size_t)row * H + head) * T + first + i] = maximum + logf(total);
+                    normalizers[((size_t)row * H + head) * T + first + i] = largest + logf(total);
                 }
                 multiply(count, D, seen, m.scores, m.tall, 1, m.values, m.wide, m.out, m.wide, 0);
                 for (int i = 0; i < count; i++) {

@@ -107,6 +107,13 @@ INLINE float dot(const float *a, const float *b, int n) {
     return sum;
 }
 
+/* The largest of x and `least`. Without the pragma the compiler compares one by one, lest NaN be lost. */
+INLINE float maximum(const float *x, int n, float least) {
+    #pragma omp simd reduction(max : least)
+    for (int i = 0; i < n; i++) least = x[i] > least ? x[i] : least;
+    return least;
+}
+
 /* 1 / sqrt(mean(x^2) + epsilon) */
 INLINE float inverse_rms(const float *x, int n, float epsilon) {
     return 1.0f / sqrtf(dot(x, x, n) / n + epsilon);
