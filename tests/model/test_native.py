@@ -383,6 +383,24 @@ def test_reason_of_a_failed_compilation_is_kept(
     assert library.load_library() is None
 
 
+@compiled
+@pytest.mark.skipif(sys.platform != "linux", reason="AMX is for Linux")
+def test_compiler_without_amx_makes_the_other_libraries(
+    source_tree: Path, hatch_build: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = source_tree / hatch_build.KERNELS
+    for source in folder.glob("*.c"):
+        source.unlink()  # they take long to compile
+    (folder / "library.c").write_text("int usable(void) { return 1; }\n")
+    old = tmp_path / "old-compiler"
+    old.write_text('#!/bin/sh\ncase "$*" in *-mamx*) exit 1;; esac\nexec cc "$@"\n')
+    old.chmod(0o755)
+    monkeypatch.setenv("CC", str(old))
+    assert hatch_build.compile_kernels(source_tree) is None
+    made = {path.name for path in folder.glob("*.so")}
+    assert made == set(hatch_build.libraries("_kernels")) - {"_kernels_amx.so"}
+
+
 def test_missing_and_broken_libraries_are_explained(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
