@@ -85,6 +85,7 @@ bench: setup
 	@$(BIN)/python -m benchmarks.held_out $(firstword $(TEXT)) --time 30m --rounds 1
 	@for text in $(TEXT) ""; do $(BIN)/python -m benchmarks.nanogpt $$text $(COMPARED) || exit; done
 	@$(BIN)/python -m benchmarks.speed
+	@$(BIN)/python -m benchmarks.kernels
 	@$(BIN)/python -m benchmarks.startup
 	@$(BIN)/python -m benchmarks.preparing $(TEXT) --megabytes 1000
 	@$(BIN)/python -m benchmarks.insight $(TEXT)

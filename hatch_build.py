@@ -21,8 +21,10 @@ FLAGS = [
     "-O3", "-shared", "-fPIC", "-fno-math-errno", "-fno-trapping-math", "-fno-signed-zeros",
 ]  # fmt: skip
 # sums of the kernels may be reordered so that eight are computed at once; the decoder says itself
-# in which order it adds. Nothing else of -ffast-math
-KERNELS_FLAGS = ["-fvisibility=hidden", "-fassociative-math", "-freciprocal-math"]
+# in which order it adds. Nothing else of -ffast-math. "omp simd" needs no library of threads
+KERNELS_FLAGS = [
+    "-fvisibility=hidden", "-fassociative-math", "-freciprocal-math", "-fopenmp-simd",
+]  # fmt: skip
 # on every x86-64 processor since 2013; a wheel may be carried to another machine, and `usable` in
 # decoder.c checks for these (compilers before gcc 11 do not know -march=x86-64-v3)
 X86_FLAGS = ["-mavx2", "-mfma", "-mf16c"]
@@ -30,6 +32,8 @@ X86_FLAGS = ["-mavx2", "-mfma", "-mf16c"]
 AVX512_FLAGS = [
     *X86_FLAGS, "-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mprefer-vector-width=512",
 ]  # fmt: skip
+# the kernels a third time, for processors with tiles of bfloat16 (compilers from gcc 11 on)
+AMX_FLAGS = [*AVX512_FLAGS, "-mavx512bf16", "-mamx-tile", "-mamx-bf16"]
 
 
 class NativeHook(BuildHookInterface):  # type: ignore[type-arg]
@@ -70,9 +74,12 @@ def wheel_tag(*, compiled: bool) -> str:
 
 def libraries(name: str) -> dict[str, list[str]]:
     """The libraries of a name, with the flags for the instructions that each uses."""
-    if _is_x86():
-        return {f"{name}_avx2.so": X86_FLAGS, f"{name}_avx512.so": AVX512_FLAGS}
-    return {f"{name}.so": []}
+    if not _is_x86():
+        return {f"{name}.so": []}
+    flags = {f"{name}_avx2.so": X86_FLAGS, f"{name}_avx512.so": AVX512_FLAGS}
+    if name == "_kernels" and sys.platform == "linux":  # library.c asks Linux for the tiles
+        flags[f"{name}_amx.so"] = AMX_FLAGS
+    return flags
 
 
 def compile_decoder(root: Path) -> str | None:

@@ -2,6 +2,7 @@
 
     python -m benchmarks.speed [--rounds 5] [--compile]
     python -m benchmarks.speed --kernels [--rounds 5] [--dtype bfloat16]
+    python -m benchmarks.speed --losses TEXT [--dtype bfloat16]
 
 The first: for models of about 1 and 10 million parameters, the milliseconds of a whole step
 (forward, backward, optimizer), and the model's floating-point operations as a share of those that a
@@ -11,6 +12,9 @@ turns in one process; the table shows the median of the rounds.
 The second: a step on the CPU without and with the kernels of `tfcli/model/native`, in turns, and
 where its time goes: matrix products, and everything else. Milliseconds of processor time of one
 thread, which other work on the machine disturbs less than time on the clock; medians.
+
+The third: how far the losses of 200 steps on the bytes of a text are apart without and with the
+kernels, from the same first weights and batches.
 """
 
 from __future__ import annotations
@@ -48,6 +52,7 @@ VOCAB_SIZE, CONTEXT = 1024, 256
 KERNEL_SHAPES = ((3, 192, 128, 0.0), (3, 192, 256, 0.0), (3, 192, 128, 0.1))  # and context, dropout
 TINY_KERNEL_SHAPES = ((1, 32, 16, 0.0),)
 KERNEL_TOKENS = 1024  # in a step
+LOSS_SHAPE, LOSS_STEPS = (2, 128, 128), 200  # layers, width, context
 STEPS = 3  # that are profiled
 PRODUCTS = ("aten::mm", "aten::addmm", "aten::bmm", "aten::baddbmm")
 
@@ -57,6 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--compile", action="store_true")
     parser.add_argument("--kernels", action="store_true")
+    parser.add_argument("--losses", type=Path, metavar="TEXT")
     parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32")
     wanted = parser.parse_args(arguments)
     print_heading("speed", arguments)
@@ -64,6 +70,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         shapes = TINY_KERNEL_SHAPES if wanted.tiny else KERNEL_SHAPES
         rounds = 1 if wanted.tiny else wanted.rounds
         compare_kernels(shapes, rounds, getattr(torch, wanted.dtype))
+        return
+    if wanted.losses:
+        compare_losses(wanted.losses.read_bytes(), getattr(torch, wanted.dtype))
         return
     device = choose_device()
     dtype = choose_dtype(device)
@@ -166,6 +175,47 @@ def training_step(config: ModelConfig, dropout: float, dtype: torch.dtype) -> Ca
         with our_kernels(ours):
             step()
     return step
+
+
+def compare_losses(text: bytes, dtype: torch.dtype) -> None:
+    """Prints how far apart the losses are, in nats per byte, and what the format does to them."""
+    torchs = training_losses(text, dtype, ours=False)
+    others = {
+        "ours": training_losses(text, dtype, ours=True),
+        "torch's in float32": training_losses(text, torch.float32, ours=False),
+    }
+    print(f"{LOSS_SHAPE[0]} x {LOSS_SHAPE[1]}, {dtype}; kernels: {library.status()}.\n")
+    rows = (
+        (n, name, f"{apart[:n].max():.2g}", f"{apart[:n].mean():.2g}")
+        for n in (20, LOSS_STEPS)
+        for name, apart in ((name, (losses - torchs).abs()) for name, losses in others.items())
+    )
+    print_table(["steps", "torch's and", "largest difference", "mean"], rows)
+
+
+def training_losses(text: bytes, dtype: torch.dtype, *, ours: bool) -> torch.Tensor:
+    """The loss of each step, (LOSS_STEPS,), with our kernels or torch's."""
+    layers, width, context = LOSS_SHAPE
+    config = named_config(
+        "nano", vocab_size=256, context_length=context, num_layers=layers, d_model=width
+    )
+    model = Transformer(config, dtype=dtype)
+    model.init_weights(0)
+    model.train()
+    optimizer = Optimizer(model, OptimizerConfig(), dtype)
+    ids = torch.frombuffer(bytearray(text), dtype=torch.uint8).long()
+    generator, losses = torch.Generator().manual_seed(0), []
+    with our_kernels(ours):
+        for _ in range(LOSS_STEPS):
+            starts = torch.randint(
+                len(ids) - context, (KERNEL_TOKENS // context, 1), generator=generator
+            )
+            batch = ids[starts + torch.arange(context + 1)]
+            loss = model.loss(batch[:, :-1], batch[:, 1:]) / batch[:, 1:].numel()
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step(1.0)
+            losses.append(loss.item())
+    return torch.tensor(losses)
 
 
 @contextmanager

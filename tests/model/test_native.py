@@ -191,6 +191,37 @@ def check_attention(
 
 
 @compiled
+@pytest.mark.parametrize("name", library.LIBRARIES)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_every_library_computes_attention(
+    dtype: torch.dtype, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = library.FOLDER / name
+    monkeypatch.setattr(library, "FOLDER", tmp_path)
+    if path.exists():
+        shutil.copy(path, tmp_path)
+    if library.load_library() is None:
+        pytest.skip(library.status())
+    matrix = torch.eye(64).bfloat16()
+    product = matrix @ matrix
+    check_attention(Heads(4, 2, 64), 2, 70, True, True, dtype, 0)
+    check_attention(Heads(2, 1, 18), 1, 33, True, True, dtype, 1)
+    check_attention(Heads(2, 2, 130), 1, 5, False, False, dtype, 2)
+    assert torch.equal(matrix @ matrix, product)  # torch's kernels share tiles with ours
+
+
+@compiled
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_later_positions_have_no_gradient(dtype: torch.dtype) -> None:
+    inputs = Inputs(dtype)
+    qkv = inputs.activations(2, 40, 3 * 8)
+    attended = functions.causal_attention(qkv, rotary=None, heads=Heads(1, 1, 8), epsilon=EPSILON)
+    (gradient,) = torch.autograd.grad(attended[:, :35].sum(), qkv)
+    assert gradient[:, 34].all()
+    assert not gradient[:, 35:].any()
+
+
+@compiled
 def test_bfloat16_is_rounded_to_even_and_nan_stays() -> None:
     # a norm of width 1 and epsilon 0 gives +-weight, rounded
     halves = [1.0, 1 + 2**-8, 1 + 3 * 2**-8, 1 + 2**-8 + 2**-20, 3.4e38, float("nan")]
@@ -270,10 +301,11 @@ def test_model_trains_as_without(
 
 
 @compiled
-def test_number_of_threads_changes_no_bit() -> None:
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_number_of_threads_changes_no_bit(dtype: torch.dtype) -> None:
     if not library.load_library().shares_threads():  # type: ignore[union-attr]
         pytest.skip("these kernels have one thread")
-    inputs = Inputs()
+    inputs = Inputs(dtype)
     heads = Heads(4, 2, 8)
     x, weight, small = inputs.activations(2, 66, 64), inputs.weight(64), inputs.weight(8)
     targets = torch.arange(132) % 32
@@ -349,6 +381,24 @@ def test_reason_of_a_failed_compilation_is_kept(
     assert "/no/such/compiler did not run when tfcli was installed" in reason
     assert library.status() == f"torch's own ({reason})"
     assert library.load_library() is None
+
+
+@compiled
+@pytest.mark.skipif(sys.platform != "linux", reason="AMX is for Linux")
+def test_compiler_without_amx_makes_the_other_libraries(
+    source_tree: Path, hatch_build: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = source_tree / hatch_build.KERNELS
+    for source in folder.glob("*.c"):
+        source.unlink()  # they take long to compile
+    (folder / "library.c").write_text("int usable(void) { return 1; }\n")
+    old = tmp_path / "old-compiler"
+    old.write_text('#!/bin/sh\ncase "$*" in *-mamx*) exit 1;; esac\nexec cc "$@"\n')
+    old.chmod(0o755)
+    monkeypatch.setenv("CC", str(old))
+    assert hatch_build.compile_kernels(source_tree) is None
+    made = {path.name for path in folder.glob("*.so")}
+    assert made == set(hatch_build.libraries("_kernels")) - {"_kernels_amx.so"}
 
 
 def test_missing_and_broken_libraries_are_explained(

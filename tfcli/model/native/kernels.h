@@ -6,10 +6,16 @@
  * a bit of the result.
  */
 
+#ifndef KERNELS_H
+#define KERNELS_H
+
 #include <math.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#ifdef __AVX512BF16__
+#include <immintrin.h>
+#endif
 #ifdef _OPENMP
 #include <omp.h>
 #define thread_number() omp_get_thread_num()
@@ -26,7 +32,11 @@ enum { FLOAT32, BFLOAT16 };  /* functions.py has the same numbers */
 
 #if defined(__AVX512F__)
 #define LANES 16  /* floats in a register */
+#ifdef __AMX_BF16__
+#define INSTRUCTIONS "AMX"
+#else
 #define INSTRUCTIONS "AVX-512"
+#endif
 #elif defined(__AVX2__)
 #define LANES 8
 #define INSTRUCTIONS "AVX2"
@@ -40,8 +50,10 @@ typedef float Vector __attribute__((vector_size(4 * LANES), aligned(4), may_alia
 /* Before a short loop over a constant range, whose arrays are then in registers. */
 #ifdef __clang__
 #define UNROLL _Pragma("clang loop unroll(full)")
+#define UNROLL_16 UNROLL
 #else
 #define UNROLL _Pragma("GCC unroll 8")
+#define UNROLL_16 _Pragma("GCC unroll 16")
 #endif
 
 /* The next multiple of the vector width. */
@@ -62,6 +74,17 @@ INLINE uint16_t to_bfloat16(float x) {
     return (bits.i & 0x7fffffff) > 0x7f800000 ? 0x7fc0 : (uint16_t)rounded;
 }
 
+INLINE void to_bfloat16s(int n, const float *from, uint16_t *to) {
+    int i = 0;
+#ifdef __AVX512BF16__  /* the same, but that numbers below 1e-38 become 0 */
+    for (; i + 32 <= n; i += 32) {
+        const __m512 low = _mm512_loadu_ps(from + i), high = _mm512_loadu_ps(from + i + 16);
+        _mm512_storeu_si512(to + i, (__m512i)_mm512_cvtne2ps_pbh(high, low));
+    }
+#endif
+    for (; i < n; i++) to[i] = to_bfloat16(from[i]);
+}
+
 /* n elements of a tensor from an offset on, as floats. */
 INLINE const float *read_row(int type, const void *tensor, size_t offset, int n, float *room) {
     if (type == FLOAT32) return (const float *)tensor + offset;
@@ -76,16 +99,15 @@ INLINE float *begin_row(int type, void *tensor, size_t offset, float *room) {
 }
 
 INLINE void finish_row(int type, void *tensor, size_t offset, int n, const float *room) {
-    if (type == FLOAT32) return;
-    uint16_t *halves = (uint16_t *)tensor + offset;
-    for (int i = 0; i < n; i++) halves[i] = to_bfloat16(room[i]);
+    if (type == BFLOAT16) to_bfloat16s(n, room, (uint16_t *)tensor + offset);
 }
 
 /* --- arithmetic -------------------------------------------------------------------------------------- */
 
 /* e^x as 2^(whole part) times a polynomial in the rest, to about 1e-7; about 0 below -87. */
 INLINE float fast_exp(float x) {
-    x = x < -87.0f ? -87.0f : x > 88.0f ? 88.0f : x;
+    x = x < -87.0f ? -87.0f : x;
+    x = x > 88.0f ? 88.0f : x;
     const float whole = floorf(x * 1.44269504f + 0.5f);
     const float r = x - whole * 0.693359375f + whole * 2.12194440e-4f;
     float p = 1.9875691e-4f;
@@ -105,6 +127,13 @@ INLINE float dot(const float *a, const float *b, int n) {
     float sum = 0;
     for (int i = 0; i < n; i++) sum += a[i] * b[i];
     return sum;
+}
+
+/* The largest of x and `least`. Without the pragma the compiler compares one by one, lest NaN be lost. */
+INLINE float maximum(const float *x, int n, float least) {
+    #pragma omp simd reduction(max : least)
+    for (int i = 0; i < n; i++) least = x[i] > least ? x[i] : least;
+    return least;
 }
 
 /* 1 / sqrt(mean(x^2) + epsilon) */
@@ -128,3 +157,5 @@ INLINE void norm_backward(const float *x, const float *weight, const float *g, i
     const float mean = sum / n;
     for (int i = 0; i < n; i++) to_x[i] = scale * (g[i] * weight[i] - x[i] * scale * mean);
 }
+
+#endif

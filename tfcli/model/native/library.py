@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 FOLDER = Path(__file__).parent
 # as hatch_build.py calls them, the fastest first; on x86-64 the last one is missing
-LIBRARIES = ("_kernels_avx512.so", "_kernels_avx2.so", "_kernels.so")
+LIBRARIES = ("_kernels_amx.so", "_kernels_avx512.so", "_kernels_avx2.so", "_kernels.so")
 REASON = "_kernels_missing.txt"  # written by hatch_build.py
 VERSION = 2  # of the functions; library.c has the same
 

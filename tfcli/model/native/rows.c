@@ -139,25 +139,25 @@ EXPORT void cross_entropy(int type, int rows, int width, const void *logits, con
     #pragma omp parallel for schedule(static) num_threads(threads)
     for (int row = 0; row < rows; row++) {
         const size_t place = (size_t)row * width;
-        float room[BLOCK], maximum = -INFINITY, sum = 0;
+        float room[BLOCK], largest = -INFINITY, sum = 0;
         for (int first = 0; first < width; first += BLOCK) {
             const int n = width - first < BLOCK ? width - first : BLOCK;
             const float *z = read_row(type, logits, place + first, n, room);
-            for (int i = 0; i < n; i++) maximum = z[i] > maximum ? z[i] : maximum;
+            largest = maximum(z, n, largest);
         }
         for (int first = 0; first < width; first += BLOCK) {
             const int n = width - first < BLOCK ? width - first : BLOCK;
             const float *z = read_row(type, logits, place + first, n, room);
-            for (int i = 0; i < n; i++) sum += fast_exp(z[i] - maximum);
+            for (int i = 0; i < n; i++) sum += fast_exp(z[i] - largest);
         }
-        maxima[row] = maximum;
+        maxima[row] = largest;
         sums[row] = sum;
         if (targets[row] == ignored) {
             losses[row] = 0;
             continue;
         }
         const float *z = read_row(type, logits, place + targets[row], 1, room);
-        losses[row] = (float)(log(sum) - ((double)*z - maximum));  /* double, since both may be large */
+        losses[row] = (float)(log(sum) - ((double)*z - largest));  /* double, since both may be large */
     }
     double sum = 0;
     for (int row = 0; row < rows; row++) sum += losses[row];
@@ -171,14 +171,14 @@ EXPORT void cross_entropy_backward(int type, int rows, int width, const void *lo
     #pragma omp parallel for schedule(static) num_threads(threads)
     for (int row = 0; row < rows; row++) {
         const size_t place = (size_t)row * width;
-        const float factor = targets[row] == ignored ? 0 : *g, maximum = maxima[row], share = factor / sums[row];
+        const float factor = targets[row] == ignored ? 0 : *g, largest = maxima[row], share = factor / sums[row];
         for (int first = 0; first < width; first += BLOCK) {
             const int n = width - first < BLOCK ? width - first : BLOCK;
             const int64_t target = targets[row] - first;
             float room[BLOCK], room_out[BLOCK];
             const float *z = read_row(type, logits, place + first, n, room);
             float *out = begin_row(type, to_logits, place + first, room_out);
-            for (int i = 0; i < n; i++) out[i] = share * fast_exp(z[i] - maximum);
+            for (int i = 0; i < n; i++) out[i] = share * fast_exp(z[i] - largest);
             if (target >= 0 && target < n) out[target] -= factor;
             finish_row(type, to_logits, place + first, n, out);
         }

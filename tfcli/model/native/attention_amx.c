@@ -1,0 +1,383 @@
+/* A unit of attention with products in bfloat16 and sums in float32, by the tiles of AMX.
+ *
+ * In a product A B, A lies in memory by rows, and B by pairs: element (j, c) of its pairs is B[2 j][c] and
+ * B[2 j + 1][c]. So the pairs of a matrix, transposed, are the rows of the transposed matrix, and the other
+ * way round. Scores are transposed: a row for each key, a column for each query of a block.
+ */
+
+#include "attention.h"
+
+#ifdef __AMX_BF16__
+
+#define BLOCK 32  /* queries in a block; every size is rounded up to this, with zeros */
+
+typedef uint16_t Half;  /* of bfloat16 */
+typedef uint32_t Pair;
+
+/* --- products ---------------------------------------------------------------------------------------- */
+
+/* Before and after `multiply`: eight tiles of 16 rows of 64 bytes. */
+INLINE void begin_products(void) {
+    static const struct {
+        uint8_t palette, start_row, reserved[14];
+        uint16_t row_bytes[16];
+        uint8_t rows[16];
+    } config = {1, 0, {0}, {64, 64, 64, 64, 64, 64, 64, 64}, {16, 16, 16, 16, 16, 16, 16, 16}};
+    _tile_loadconfig(&config);
+}
+
+INLINE void end_products(void) { _tile_release(); }
+
+/* C = A B, or C += A B, for BLOCK rows and columns of C. */
+INLINE void multiply_block(int k, const Half *a, size_t a_row, const Pair *b, size_t b_row, float *c, size_t c_row,
+                           int add) {
+    __asm__ volatile("" ::: "memory");  /* gcc does not know that a tile is loaded from memory */
+    const size_t a_bytes = a_row * sizeof(Half), b_bytes = b_row * sizeof(Pair), c_bytes = c_row * sizeof(float);
+    if (add) {
+        _tile_loadd(0, c, c_bytes);
+        _tile_loadd(1, c + 16, c_bytes);
+        _tile_loadd(2, c + 16 * c_row, c_bytes);
+        _tile_loadd(3, c + 16 * c_row + 16, c_bytes);
+    } else {
+        _tile_zero(0);
+        _tile_zero(1);
+        _tile_zero(2);
+        _tile_zero(3);
+    }
+    for (; k > 0; k -= 32, a += 32, b += 16 * b_row) {
+        _tile_loadd(4, a, a_bytes);
+        _tile_loadd(5, a + 16 * a_row, a_bytes);
+        _tile_loadd(6, b, b_bytes);
+        _tile_loadd(7, b + 16, b_bytes);
+        _tile_dpbf16ps(0, 4, 6);
+        _tile_dpbf16ps(1, 4, 7);
+        _tile_dpbf16ps(2, 5, 6);
+        _tile_dpbf16ps(3, 5, 7);
+    }
+    _tile_stored(0, c, c_bytes);
+    _tile_stored(1, c + 16, c_bytes);
+    _tile_stored(2, c + 16 * c_row, c_bytes);
+    _tile_stored(3, c + 16 * c_row + 16, c_bytes);
+}
+
+/* The same for A (m, k) and B (k, n). */
+static void multiply(int m, int n, int k, const Half *a, size_t a_row, const Pair *b, size_t b_row, float *c,
+                     size_t c_row, int add) {
+    for (int row = 0; row < m; row += BLOCK)
+        for (int column = 0; column < n; column += BLOCK)
+            multiply_block(k, a + row * a_row, a_row, b + column, b_row, c + row * c_row + column, c_row, add);
+}
+
+/* --- operands ---------------------------------------------------------------------------------------- */
+
+/* (rows, width) -> (rows / 2, width) */
+INLINE void to_pairs(int rows, size_t width, const float *from, Pair *to) {
+    uint16_t order[32];
+    for (int i = 0; i < 32; i++) order[i] = i / 2 + i % 2 * 16;
+    const __m512i interleaved = _mm512_loadu_si512(order);
+    for (int row = 0; row < rows; row += 2, from += 2 * width, to += width)
+        for (size_t i = 0; i < width; i += 16) {
+            const __m512 even = _mm512_loadu_ps(from + i), odd = _mm512_loadu_ps(from + width + i);
+            const __m512i both = (__m512i)_mm512_cvtne2ps_pbh(odd, even);
+            _mm512_storeu_si512(to + i, _mm512_permutexvar_epi16(interleaved, both));
+        }
+}
+
+/* 16 x 16 pairs or floats: in four steps, the second half of row i and the first of row i + step change
+ * places, halves being of 2 step elements. */
+INLINE void transpose_square(const Pair *from, size_t from_row, Pair *to, size_t to_row) {
+    __m512i rows[16];
+    UNROLL_16
+    for (int i = 0; i < 16; i++) rows[i] = _mm512_loadu_si512(from + i * from_row);
+    UNROLL_16
+    for (int step = 1; step < 16; step *= 2) {
+        int32_t lower[16], upper[16];  /* of one row, or from 16 on of the other */
+        for (int i = 0; i < 16; i++) {
+            lower[i] = i & step ? 16 + i - step : i;
+            upper[i] = i & step ? 16 + i : i + step;
+        }
+        const __m512i first = _mm512_loadu_si512(lower), second = _mm512_loadu_si512(upper);
+        UNROLL_16
+        for (int i = 0; i < 16; i++)
+            if (!(i & step)) {
+                const __m512i row = rows[i];
+                rows[i] = _mm512_permutex2var_epi32(row, first, rows[i + step]);
+                rows[i + step] = _mm512_permutex2var_epi32(row, second, rows[i + step]);
+            }
+    }
+    UNROLL_16
+    for (int i = 0; i < 16; i++) _mm512_storeu_si512(to + i * to_row, rows[i]);
+}
+
+/* (rows, columns) -> (columns, rows), of pairs or floats */
+static void transpose(int rows, int columns, const void *from, size_t from_row, void *to, size_t to_row) {
+    for (int row = 0; row < rows; row += 16)
+        for (int column = 0; column < columns; column += 16)
+            transpose_square((const Pair *)from + row * from_row + column, from_row,
+                             (Pair *)to + column * to_row + row, to_row);
+}
+
+/* --- memory of a thread ------------------------------------------------------------------------------ */
+
+/* T and D are rounded up to blocks. */
+typedef struct {
+    int depth;                /* D */
+    size_t tall;              /* elements between rows of length T */
+    Half *keys, *values;      /* (T, D) */
+    Half *keys_t, *values_t;  /* (D, T) */
+    float *to_keys, *to_values;  /* (T, D) */
+    Pair *queries, *to_out;      /* (BLOCK / 2, D) */
+    Pair *queries_t, *to_out_t;  /* (D / 2, BLOCK) */
+    float *scores, *to_scores;   /* (T, BLOCK) */
+    Half *halves, *to_halves;    /* the same, rounded; the first and the next also (BLOCK, D) on its way */
+    Pair *pairs;                 /* (T / 2, BLOCK) */
+    float *rows, *rows_t;        /* (BLOCK, D), (D, BLOCK): of whatever is read or written */
+} Memory;
+
+INLINE size_t in_blocks(size_t n) { return (n + BLOCK - 1) / BLOCK * BLOCK; }
+
+static size_t divide(const Attention *at, float *memory, Memory *m) {
+    const size_t T = in_blocks(at->length), D = in_blocks(at->head_dim), longer = T > D ? T : D;
+    m->depth = D;
+    m->tall = T + 32;  /* so that the rows of a tile do not share a cache set */
+    struct { void *name; size_t floats; } const parts[] = {
+        {&m->keys, T * D / 2}, {&m->values, T * D / 2}, {&m->keys_t, D * m->tall / 2},
+        {&m->values_t, D * m->tall / 2}, {&m->to_keys, T * D}, {&m->to_values, T * D},
+        {&m->queries, BLOCK * D / 2}, {&m->to_out, BLOCK * D / 2}, {&m->queries_t, BLOCK * D / 2},
+        {&m->to_out_t, BLOCK * D / 2}, {&m->scores, T * BLOCK}, {&m->to_scores, T * BLOCK},
+        {&m->halves, longer * BLOCK / 2}, {&m->to_halves, T * BLOCK / 2}, {&m->pairs, longer * BLOCK / 2},
+        {&m->rows, BLOCK * D}, {&m->rows_t, BLOCK * D},
+    };
+    size_t used = 0;
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        float *const start = memory + used;
+        memcpy(parts[i].name, &start, sizeof start);
+        used += parts[i].floats;
+    }
+    return used;
+}
+
+size_t memory_amx(const Attention *at) {
+    Memory parts;
+    return divide(at, NULL, &parts);
+}
+
+/* --- heads at the positions of a block --------------------------------------------------------------- */
+
+INLINE int count_from(const Attention *at, int first) {
+    return at->length - first < BLOCK ? at->length - first : BLOCK;
+}
+
+/* Where head number `head` of the projections begins at a position. */
+INLINE size_t place_in_qkv(const Attention *at, int row, int position, int head) {
+    return ((size_t)row * at->length + position) * row_size(at) + (size_t)head * at->head_dim;
+}
+
+INLINE size_t place_in_out(const Attention *at, int row, int position, int head) {
+    return (((size_t)row * at->length + position) * at->num_heads + head) * at->head_dim;
+}
+
+/* Reads (BLOCK, D) into m->rows: rows of a tensor that begin at `place` and are `stride` apart. */
+static void read_block(const Attention *at, const void *tensor, size_t place, size_t stride, int count,
+                       const Memory *m) {
+    const int D = at->head_dim;
+    if (count < BLOCK || D < m->depth) memset(m->rows, 0, BLOCK * m->depth * sizeof(float));
+    for (int i = 0; i < count; i++) read_row(BFLOAT16, tensor, place + i * stride, D, m->rows + i * m->depth);
+}
+
+/* The same for a head of the projections, prepared. */
+static void read_heads(const Attention *at, int row, int first, int head, const float *weight, float scale,
+                       const Memory *m) {
+    const int count = count_from(at, first);
+    read_block(at, at->qkv, place_in_qkv(at, row, first, head), row_size(at), count, m);
+    for (int i = 0; i < count; i++) prepare(at, weight, first + i, scale, m->rows + i * m->depth);
+}
+
+/* From m->rows, (BLOCK, D), into the columns from `first` on of (D, T). */
+static void write_transposed(const Memory *m, int first, Half *to) {
+    to_pairs(BLOCK, m->depth, m->rows, m->pairs);
+    transpose(BLOCK / 2, m->depth, m->pairs, m->depth, to + first, m->tall / 2);
+}
+
+/* From m->rows, (BLOCK, D), as pairs of the transposed matrix, (D / 2, BLOCK). */
+static void write_transposed_pairs(const Memory *m, Pair *to) {
+    to_bfloat16s(BLOCK * m->depth, m->rows, m->halves);
+    transpose(BLOCK, m->depth / 2, m->halves, m->depth / 2, to, BLOCK);
+}
+
+static void read_queries(const Attention *at, int row, int first, int head, const Memory *m) {
+    read_heads(at, row, first, head, at->query_weight, 1.0f / sqrtf(at->head_dim), m);
+    write_transposed_pairs(m, m->queries_t);
+}
+
+static void read_keys_values(const Attention *at, int row, int kv_head, int backward, const Memory *m) {
+    const int H = at->num_heads, K = at->num_kv_heads;
+    for (int first = 0; first < at->length; first += BLOCK) {
+        read_heads(at, row, first, H + kv_head, at->key_weight, 1.0f, m);
+        to_bfloat16s(BLOCK * m->depth, m->rows, m->keys + first * m->depth);
+        if (backward) write_transposed(m, first, m->keys_t);
+        const size_t place = place_in_qkv(at, row, first, H + K + kv_head);
+        read_block(at, at->qkv, place, row_size(at), count_from(at, first), m);
+        if (backward) to_bfloat16s(BLOCK * m->depth, m->rows, m->values + first * m->depth);
+        else write_transposed(m, first, m->values_t);
+    }
+}
+
+/* --- forward ----------------------------------------------------------------------------------------- */
+
+/* What queries of a block have to do with a later key becomes `value`: (BLOCK,), of key t. */
+INLINE void hide_later(int first, int t, float value, float *scores) {
+    for (int q = 0; q < t - first; q++) scores[q] = value;
+}
+
+/* The softmax of the scores of a block, but for the division by their sums, `totals`. */
+static void softmax(const Memory *m, int first, float *totals, float *normalizers) {
+    const int seen = first + BLOCK;
+    float *scores = m->scores, largest[BLOCK];
+    for (int q = 0; q < BLOCK; q++) {
+        largest[q] = -INFINITY;
+        totals[q] = 0;
+    }
+    for (int t = first; t < seen; t++) hide_later(first, t, -INFINITY, scores + t * BLOCK);
+    for (int t = 0; t < seen; t++)
+        for (int q = 0; q < BLOCK; q++) largest[q] = scores[t * BLOCK + q] > largest[q] ? scores[t * BLOCK + q] : largest[q];
+    for (int t = 0; t < seen; t += 2) {
+        float shares[2][BLOCK];
+        for (int i = 0; i < 2; i++) {
+            for (int q = 0; q < BLOCK; q++) shares[i][q] = fast_exp(scores[(t + i) * BLOCK + q] - largest[q]);
+            hide_later(first, t + i, 0, shares[i]);
+            for (int q = 0; q < BLOCK; q++) totals[q] += shares[i][q];
+        }
+        to_pairs(2, BLOCK, shares[0], m->pairs + t / 2 * BLOCK);
+    }
+    for (int q = 0; q < BLOCK; q++) normalizers[q] = largest[q] + logf(totals[q]);
+}
+
+void forward_amx(const Attention *at, int row, int kv_head, void *out, float *normalizers, float *memory) {
+    const int T = at->length, D = at->head_dim, H = at->num_heads, shared = H / at->num_kv_heads;
+    Memory m;
+    divide(at, memory, &m);
+    begin_products();
+    read_keys_values(at, row, kv_head, 0, &m);
+    for (int head = kv_head * shared; head < (kv_head + 1) * shared; head++)
+        for (int first = 0; first < T; first += BLOCK) {
+            const int seen = first + BLOCK, count = count_from(at, first);
+            float totals[BLOCK], logs[BLOCK];
+            read_queries(at, row, first, head, &m);
+            multiply(seen, BLOCK, m.depth, m.keys, m.depth, m.queries_t, BLOCK, m.scores, BLOCK, 0);
+            softmax(&m, first, totals, logs);
+            copy(normalizers + ((size_t)row * H + head) * T + first, logs, count);
+            multiply(m.depth, BLOCK, seen, m.values_t, m.tall, m.pairs, BLOCK, m.rows_t, BLOCK, 0);
+            transpose(m.depth, BLOCK, m.rows_t, BLOCK, m.rows, m.depth);
+            for (int i = 0; i < count; i++) {
+                float *result = m.rows + i * m.depth, inverse = 1.0f / totals[i];
+                for (int d = 0; d < D; d++) result[d] *= inverse;
+                finish_row(BFLOAT16, out, place_in_out(at, row, first + i, head), D, result);
+            }
+        }
+    end_products();
+}
+
+/* --- backward ---------------------------------------------------------------------------------------- */
+
+/* Reads the gradient of what a block of queries takes; delta = sum over d of dout out. */
+static void read_to_out(const Attention *at, int row, int first, int head, const void *out, const void *to_out,
+                        float *deltas, const Memory *m) {
+    const int D = at->head_dim, count = count_from(at, first);
+    const size_t place = place_in_out(at, row, first, head), stride = (size_t)at->num_heads * D;
+    read_block(at, to_out, place, stride, count, m);
+    for (int i = 0; i < BLOCK; i++) {
+        float room[D];
+        deltas[i] = i < count ? dot(m->rows + i * m->depth, read_row(BFLOAT16, out, place + i * stride, D, room), D)
+                              : 0;
+    }
+    write_transposed_pairs(m, m->to_out_t);
+    to_pairs(BLOCK, m->depth, m->rows, m->to_out);
+}
+
+/* From scores S and their gradient dP:
+ *
+ *   P = e^(S - normalizer)        dS = P (dP - delta)
+ */
+static void scores_backward(const Memory *m, int first, const float *normalizers, const float *deltas) {
+    for (int t = 0; t < first + BLOCK; t += 2) {
+        float shares[2][BLOCK], gradients[2][BLOCK];
+        for (int i = 0; i < 2; i++) {
+            const float *scores = m->scores + (t + i) * BLOCK, *to_shares = m->to_scores + (t + i) * BLOCK;
+            for (int q = 0; q < BLOCK; q++) {
+                shares[i][q] = fast_exp(scores[q] - normalizers[q]);
+                gradients[i][q] = shares[i][q] * (to_shares[q] - deltas[q]);
+            }
+            hide_later(first, t + i, 0, shares[i]);
+            hide_later(first, t + i, 0, gradients[i]);
+        }
+        to_bfloat16s(2 * BLOCK, shares[0], m->halves + t * BLOCK);
+        to_bfloat16s(2 * BLOCK, gradients[0], m->to_halves + t * BLOCK);
+        to_pairs(2, BLOCK, gradients[0], m->pairs + t / 2 * BLOCK);
+    }
+}
+
+/* Gradients of prepared heads, (BLOCK, D), back through the preparation and into the projections'. */
+INLINE void write_to_heads_of(const int D, const Attention *at, int row, int first, int head, const float *weight,
+                              float scale, const float *gradients, void *to_qkv, float *to_weight, const Memory *m) {
+    const int count = count_from(at, first);
+    for (int i = 0; i < count; i++) {
+        const size_t place = place_in_qkv(at, row, first + i, head);
+        float x[D], g[D], to_x[D];
+        read_row(BFLOAT16, at->qkv, place, D, x);
+        copy(g, gradients + i * m->depth, D);
+        prepare_head_backward(at, D, weight, first + i, scale, x, g, to_x, to_weight);
+        finish_row(BFLOAT16, to_qkv, place, D, to_x);
+    }
+}
+
+static void write_to_heads(const Attention *at, int row, int first, int head, const float *weight, float scale,
+                           const float *gradients, void *to_qkv, float *to_weight, const Memory *m) {
+    if (at->head_dim == 64)
+        write_to_heads_of(64, at, row, first, head, weight, scale, gradients, to_qkv, to_weight, m);
+    else
+        write_to_heads_of(at->head_dim, at, row, first, head, weight, scale, gradients, to_qkv, to_weight, m);
+}
+
+/* The gradients of a block of queries of one head: of the queries, written; of keys and values, added up. */
+static void block_backward(const Attention *at, int row, int first, int head, const void *out,
+                           const float *normalizers, const void *to_out, void *to_qkv, float *to_weight,
+                           const Memory *m) {
+    const int seen = first + BLOCK, depth = m->depth;
+    float deltas[BLOCK], logs[BLOCK] = {0};
+    copy(logs, normalizers + ((size_t)row * at->num_heads + head) * at->length + first, count_from(at, first));
+    read_queries(at, row, first, head, m);
+    to_pairs(BLOCK, depth, m->rows, m->queries);
+    read_to_out(at, row, first, head, out, to_out, deltas, m);
+    multiply(seen, BLOCK, depth, m->keys, depth, m->queries_t, BLOCK, m->scores, BLOCK, 0);
+    multiply(seen, BLOCK, depth, m->values, depth, m->to_out_t, BLOCK, m->to_scores, BLOCK, 0);
+    scores_backward(m, first, logs, deltas);
+    multiply(seen, depth, BLOCK, m->halves, BLOCK, m->to_out, depth, m->to_values, depth, 1);
+    multiply(seen, depth, BLOCK, m->to_halves, BLOCK, m->queries, depth, m->to_keys, depth, 1);
+    multiply(depth, BLOCK, seen, m->keys_t, m->tall, m->pairs, BLOCK, m->rows_t, BLOCK, 0);
+    transpose(depth, BLOCK, m->rows_t, BLOCK, m->rows, depth);
+    write_to_heads(at, row, first, head, at->query_weight, 1.0f / sqrtf(at->head_dim), m->rows, to_qkv, to_weight, m);
+}
+
+/* to_weights: (2, D), added to. */
+void backward_amx(const Attention *at, int row, int kv_head, const void *out, const float *normalizers,
+                       const void *to_out, void *to_qkv, float *to_weights, float *memory) {
+    const int T = at->length, D = at->head_dim, H = at->num_heads, K = at->num_kv_heads, shared = H / K;
+    Memory m;
+    divide(at, memory, &m);
+    begin_products();
+    memset(m.to_keys, 0, in_blocks(T) * m.depth * sizeof(float));
+    memset(m.to_values, 0, in_blocks(T) * m.depth * sizeof(float));
+    read_keys_values(at, row, kv_head, 1, &m);
+    for (int head = kv_head * shared; head < (kv_head + 1) * shared; head++)
+        for (int first = 0; first < T; first += BLOCK)
+            block_backward(at, row, first, head, out, normalizers, to_out, to_qkv, to_weights, &m);
+    end_products();
+    for (int first = 0; first < T; first += BLOCK)
+        write_to_heads(at, row, first, H + kv_head, at->key_weight, 1.0f, m.to_keys + first * m.depth, to_qkv,
+                       to_weights + D, &m);
+    for (int t = 0; t < T; t++)
+        finish_row(BFLOAT16, to_qkv, place_in_qkv(at, row, t, H + K + kv_head), D, m.to_values + t * m.depth);
+}
+
+#endif
