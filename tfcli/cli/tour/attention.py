@@ -44,7 +44,6 @@ def steps(tour: Tour) -> Iterator[Step]:
 
 def _queries_keys_values(tour: Tour) -> Step:
     config, here, there = tour.model.config, tour.here, tour.looked_at
-    found = tour.block.attention
     bias = "; b, the bias, is a learned vector that is added" if _has_bias(tour) else ""
     said = [
         f"Now positions look at each other. That is {term('attention')}, and no other part does "
@@ -77,7 +76,7 @@ def _queries_keys_values(tour: Tour) -> Step:
             "so that their products cannot grow without bound (QK-norm)."
         )
     queries, keys = tour.unrotated  # as the formula has them; the next step turns them
-    values = found.values[:, tour.kv_head]
+    values = tour.block.attention.values[:, tour.kv_head]
     rows = (
         (f"query of {at(tour, here)}", *components(queries[here])),
         (f"key of {at(tour, there)}", *components(keys[there])),
