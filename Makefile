@@ -47,12 +47,13 @@ soak: setup
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --group soak
 	SOAK=1 $(BIN)/python -m pytest -n 2 --dist worksteal tests/reliability
 
-# Against llama.cpp, which is compiled first, and lm-evaluation-harness: about twenty minutes.
+# Against llama.cpp, which is compiled first, lm-evaluation-harness, captum and minicons: about twenty
+# minutes.
 others: setup
 	$(PYTHON) -m venv .venv-others
 	.venv-others/bin/python -m pip install --quiet --constraint constraints.txt pip
 	.venv-others/bin/python -m pip install --quiet --constraint constraints.txt --editable . --group test
-	.venv-others/bin/python -m pip install --quiet lm_eval accelerate llama-cpp-python
+	.venv-others/bin/python -m pip install --quiet lm_eval accelerate llama-cpp-python captum minicons
 	.venv-others/bin/python -m pytest -m others
 	.venv-others/bin/python -m benchmarks.generation
 	.venv-others/bin/python -m benchmarks.imported

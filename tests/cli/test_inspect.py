@@ -8,7 +8,6 @@ import re
 import subprocess
 import sys
 import zlib
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ import pytest
 from tests.cli.test_terminal import terminal
 from tests.conftest import RealShell, Shell
 from tests.exchange.conftest import SHAPES, make_run, tokenizer
+from tests.html_pages import checked_page
 from tfcli.cli.pages.png import encode_png, picture_of, shrink
 
 __all__ = ["make_run", "tokenizer"]
@@ -159,57 +159,6 @@ def test_a_long_text_is_followed_by_its_beginning(trained: Shell) -> None:
 # --- pages --------------------------------------------------------------------------------------
 
 
-class Page(HTMLParser):
-    """Notes what is on a page; raises where elements are not closed in order."""
-
-    EMPTY = ("meta", "img", "input", "br")
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.tags: list[str] = []
-        self.sources: list[str] = []
-        self.targets: set[str | None] = set()
-        self.links: list[str] = []
-        self.said = ""
-        self.feed(text.removeprefix("<!DOCTYPE html>"))
-        assert self.open == []
-
-    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
-        named = dict(attributes)
-        assert len(named) == len(attributes)
-        assert not any(name.startswith("on") for name in named)
-        self.tags.append(tag)
-        self.targets.add(named.get("id"))
-        self.sources += [named["src"] or ""] if "src" in named else []
-        self.links += [
-            (named[key] or "").removeprefix("#") for key in ("href", "for") if key in named
-        ]
-        if tag not in self.EMPTY:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        self.said += data if self.open[-1:] != ["style"] else ""
-
-
-def checked(path: Path) -> Page:
-    """A page that is one file, without scripts or requests, under 2 MB."""
-    text = path.read_text()
-    assert len(text.encode()) < 2_000_000
-    assert "default-src 'none'" in text
-    assert "prefers-color-scheme: dark" in text
-    assert "url(" not in text
-    assert "\x1b" not in text
-    page = Page(text)
-    assert not {"script", "link", "iframe", "object", "base", "form"} & set(page.tags)
-    assert all(source.startswith("data:image/png;base64,") for source in page.sources)
-    assert set(page.links) <= page.targets
-    return page
-
-
 @pytest.mark.parametrize("shape", ["modern, grouped queries", "llama, tied", "gpt2", "classic"])
 def test_pages_of_every_family(shape: str, make_run: Any, tmp_path: Path) -> None:
     make_run(**SHAPES.get(shape, {"family": "classic"}))
@@ -217,14 +166,14 @@ def test_pages_of_every_family(shape: str, make_run: Any, tmp_path: Path) -> Non
     done = shell("inspect", f"{NASTY} The fox saw a ship", "--html", "a.html", "--run", "it")
     assert (done.code, done.out) == (0, b""), done.err
     assert "Wrote a.html" in done.err
-    page = checked(tmp_path / "a.html")
+    page = checked_page(tmp_path / "a.html")
     assert page.tags.count("section") == len(VIEWS)
     assert page.tags.count("img") == 2 * 2, "a picture for each head"
     assert page.tags.count("input") == 2
     assert "<b>&'\"^[[31m The fox" in page.said
     done = shell("inspect", f"Ann {NASTY}", "--tour", "--html", "b.html", "--run", "it")
     assert (done.code, done.out) == (0, b""), done.err
-    page = checked(tmp_path / "b.html")
+    page = checked_page(tmp_path / "b.html")
     assert page.tags.count("section") >= 14
     assert page.tags.count("dfn") > 14
     assert "def attention" not in page.said
@@ -235,7 +184,7 @@ def test_a_page_of_some_views_has_no_others(trained: Shell, tmp_path: Path) -> N
     path = tmp_path / "a.html"
     options = ("--view", "lens", "--view", "heads", "--html", str(path))
     assert trained("inspect", "Ann saw", *RUN, *options).code == 0
-    page = checked(path)
+    page = checked_page(path)
     assert page.tags.count("section") == 2
     assert "Ann saw" in page.said
 
@@ -267,7 +216,7 @@ def test_a_page_of_a_large_model_stays_below_two_megabytes(tmp_path: Path, token
     )
     path = tmp_path / "a.html"
     path.write_text(draw_page(found, "large", 1, {}))
-    page = checked(path)
+    page = checked_page(path)
     assert page.tags.count("img") == layers * heads
     assert "200 positions are drawn as" in page.said
 
@@ -322,7 +271,7 @@ def test_a_picture_that_shrinks_keeps_the_largest() -> None:
 
 def test_short_texts_have_pictures(trained: Shell, tmp_path: Path) -> None:
     assert trained("inspect", "Ann", *RUN, "--html", str(tmp_path / "a.html")).code == 0
-    assert checked(tmp_path / "a.html").tags.count("img") > 0
+    assert checked_page(tmp_path / "a.html").tags.count("img") > 0
 
 
 def test_the_surprise_has_positions_ranks_and_entropies(trained: Shell) -> None:
@@ -357,7 +306,7 @@ def test_blocks_that_add_nothing_are_not_ranked(
     (tmp_path / "a.html").write_text(draw_page(found, "it", 1, {}))
     write_inspection(found, "it", 1, {})
     terminal = capfdbinary.readouterr().out.decode()
-    for said in (checked(tmp_path / "a.html").said, terminal):
+    for said in (checked_page(tmp_path / "a.html").said, terminal):
         said = " ".join(said.split())
         assert said.count("The blocks add nothing yet: step 1.") == 1
         assert "No head is missed" in said

@@ -18,6 +18,7 @@ import pexpect
 import pytest
 
 from tests.conftest import RealShell, Shell, bare_environment, forked
+from tests.html_pages import checked_page
 
 SVG = "{http://www.w3.org/2000/svg}"
 NASTY = "x<script>alert(1)</script>&'\"\x1b[31m\u202e"
@@ -232,13 +233,12 @@ def test_page_is_self_contained_and_has_the_numbers(trained: Shell, tmp_path: Pa
     (shell.folder / "page").mkdir()
     done = shell("runs", "plot", "one", "two", "--out", "page/losses.html")
     assert (done.code, done.out) == (0, b"")
+    checked_page(tmp_path / "page/losses.html")
     text = (tmp_path / "page/losses.html").read_text()
     page = Page(text)
-    assert not {"script", "link", "img", "iframe", "object"} & page.tags
     assert all(link.startswith(("href=#", "style=")) for link in page.links)
     assert set(re.findall(r"https?://[^\"]*", text)) == {"http://www.w3.org/2000/svg"}
     assert len(page.ids) == len(set(page.ids))
-    assert "prefers-color-scheme: dark" in text
     (summary, _) = map(json.loads, shell("runs", "plot", "one", "two", "--json").out.splitlines())
     assert page.cells[:3] == ["one", "two", "Results"]
     loss = f"{summary['held_out']['nats_per_byte']:.4f}, step {summary['best_step']}"

@@ -12,10 +12,10 @@ import pytest
 
 from tests.exchange.conftest import MakeRun
 from tfcli.errors import DamagedError, TfcliError
-from tfcli.exchange.card import CORE_WATTS, make_card
-from tfcli.exchange.card_words import limits
+from tfcli.exchange.card.facts import CORE_WATTS, make_card
+from tfcli.exchange.card.markdown import to_markdown
+from tfcli.exchange.card.words import limits
 from tfcli.exchange.export_huggingface import export_to_huggingface
-from tfcli.exchange.model_card import to_markdown
 from tfcli.files import write_json
 from tfcli.runs.about import About, change_about, read_about
 from tfcli.runs.audits import read_audits, record_audit

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 
 import numpy as np
@@ -99,6 +100,32 @@ def test_the_flag_is_that_of_a_greedy_generation(
             written.append(token)
             logits = engine.forward([0], [[token]])
         assert extraction.greedy == (written == window.target)
+
+
+def test_the_flag_is_that_of_fifty_texts_of_generate(
+    trained: Shell, run: Run, engine: Engine, tokenizer: Tokenizer
+) -> None:
+    windows, _ = windows_of(run, tokenizer)
+    parts = [
+        Window(w.prompt, w.target[:n], w.place)
+        for w in windows
+        for n in (2, 5, 9)
+        if tokenizer.encode(tokenizer.decode(w.prompt).decode()) == w.prompt
+    ]
+    assert len(parts) >= 50
+    requests = [
+        {"prompt": tokenizer.decode(part.prompt).decode(), "max_new_tokens": len(part.target)}
+        for part in parts
+    ]
+    done = trained(
+        "generate", "--run", "tale", "--jsonl", "--greedy", "--no-token-healing",
+        stdin="".join(f"{json.dumps(request)}\n" for request in requests).encode(),
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    written = [json.loads(line)["tokens"] for line in done.out.splitlines()]
+    found = [each.greedy for each in extract(engine, parts, tokenizer.special)]
+    assert found == [own == part.target for own, part in zip(written, parts, strict=True)]
+    assert set(found) == {True, False}
 
 
 def test_the_probability_is_that_of_sampling(

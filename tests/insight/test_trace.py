@@ -6,6 +6,7 @@ import json
 import math
 import random
 import re
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tfcli.errors import DataError, NotFoundError
+from tfcli.insight.matches import WIDTH
 from tfcli.insight.passages import common_prefix
 from tfcli.insight.trace import BOUND, Trace, trace
 from tfcli.insight.training_text import BLOCK, Block, TrainingText
@@ -132,6 +134,44 @@ def test_white_space_is_one_space_and_every_byte_knows_its_place(parts: list[byt
             for place in origin[:-1]] == [bytes([byte]) for byte in found]  # fmt: skip
     blocks = collapse_blocks(Block(part) for part in parts)
     assert b"".join(block.data for block in blocks) == found
+
+
+def brute_force(text: str, training: str) -> list[str]:
+    """What is marked of words with single spaces, by looking for every run of them."""
+    own, words = text.split(), training.split()
+    whole, counts, total = f" {' '.join(words)} ", Counter(words), len(words)
+    runs: list[tuple[int, int]] = []
+    for begin in range(len(own)):
+        end = begin
+        while end < len(own) and f" {' '.join(own[begin : end + 1])} " in whole:
+            end += 1
+        if not runs or end > runs[-1][1]:  # otherwise it is within the one before
+            runs.append((begin, end))
+    found = [own[begin:end] for begin, end in runs]
+    return [
+        " ".join(run)
+        for run in found
+        if len(" ".join(run)) >= WIDTH
+        and total * math.prod(counts[word] / total for word in run) < BOUND
+    ]
+
+
+def test_samples_equal_brute_force(tmp_path: Path) -> None:
+    training = prose(20_000)
+    rng, words = random.Random(1), training.split()
+    marked = 0
+    for number in range(40):
+        parts = []
+        for _ in range(6):  # copies of some words, words of their own, and words drawn like them
+            begin = rng.randrange(len(words) - 12)
+            parts.append(words[begin : begin + rng.randrange(1, 12)])
+            parts.append([rng.choice(["heron", *words])])
+        text = " ".join(word for part in parts for word in part)
+        found = traced(tmp_path, text, training)
+        expected = brute_force(text, training)
+        assert [" ".join(found.words_of(span).split()) for span in found.spans] == expected, number
+        marked += len(expected)
+    assert marked > 40
 
 
 def test_all_places_are_counted_and_some_are_shown(tmp_path: Path) -> None:

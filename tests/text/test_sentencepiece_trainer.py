@@ -12,6 +12,7 @@ import pytest
 
 from tests.conftest import Shell, bare_environment
 from tfcli.errors import DataError
+from tfcli.text import sentencepiece_trainer
 from tfcli.text.sentencepiece_trainer import LONG, TrainingError, train_model
 from tfcli.text.tokenizer_training import train_tokenizer
 
@@ -36,6 +37,15 @@ def test_a_process_trains_the_same_model() -> None:
     models = [train_model(sample, "bpe", 400) for sample in (short, long)]
     assert len(models[0]) > 5000
     assert models[0][:4000] == models[1][:4000]
+
+
+def test_a_process_that_reads_late_is_given_the_whole_job(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sentencepiece_trainer, "TICK", 1e-4)
+    part = sentences(words(400))
+    several = part * (1 + LONG // sum(map(len, part)))
+    waited: list[float] = []
+    assert len(train_model(several, "bpe", 400, seconds=60, waiting=waited.append)) > 5000
+    assert len(waited) > 1
 
 
 def test_what_the_trainer_refuses_is_told_from_its_process_too() -> None:

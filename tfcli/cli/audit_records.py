@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tfcli.errors import TfcliError
-from tfcli.files import hash_file
 from tfcli.runs.source_names import source_name
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping
     from pathlib import Path
 
     from tfcli.cli.streams import Reporter
+    from tfcli.files import FileHash
     from tfcli.runs.audits import AuditKind
     from tfcli.runs.run import Run
     from tfcli.runs.valid_steps import ValidStep
@@ -32,20 +32,21 @@ def save_audit(
     reporter.note(f"Kept in {path}, for tfcli runs card.")
 
 
-def file_sha256(path: Path) -> str | None:
-    """See `files.hash_file`."""
-    hashed = hash_file(path)
-    return hashed and hashed[1]
+def note_trained_on(
+    run: Run, sources: Mapping[Path, FileHash | None], reporter: Reporter
+) -> list[str]:
+    """Says which of some files the run was trained on, to the byte; returns their names.
 
+    Args:
+        sources: the files with their hashes; None of what cannot be hashed, such as a pipe.
 
-def note_trained_on(run: Run, sources: Sequence[Path], reporter: Reporter) -> list[str]:
-    """Says which of some files the run was trained on, to the byte; returns their names."""
+    """
     trained = {file.sha256 for file in run.corpus.files}
     places = set(run.corpus.sources)
     known = [
         source_name(str(source))
-        for source in sources
-        if str(source.resolve()) in places or (trained and file_sha256(source) in trained)
+        for source, hashed in sources.items()
+        if str(source.resolve()) in places or (hashed and hashed.sha256 in trained)
     ]
     if known:
         reporter.note(

@@ -12,8 +12,8 @@ from tfcli.generation.streaming import make_visible
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tfcli.exchange.card import Facts
-    from tfcli.exchange.card_words import Section
+    from tfcli.exchange.card.facts import Facts
+    from tfcli.exchange.card.words import Section
 
 
 def show_card(card: Facts, sections: Sequence[Section], origin: str) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from tfcli.errors import UsageError
 from tfcli.exchange.architectures import QWEN2, architecture_of
-from tfcli.exchange.card_words import MOST_SOURCES
+from tfcli.exchange.card.words import MOST_SOURCES
 from tfcli.exchange.formats import own_type
 from tfcli.exchange.gguf_file import gguf_library
 from tfcli.exchange.gguf_rope import ROPE_FACTORS, to_rope_factors

@@ -16,8 +16,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
 from tfcli.exchange.architectures import to_config_json
+from tfcli.exchange.card.readme import draw_readme
 from tfcli.exchange.formats import DTYPES, INDEX, own_type
-from tfcli.exchange.model_card import model_card
 from tfcli.exchange.pair_form import KEY, form_to_json
 from tfcli.exchange.stored_tensors import StoredTensor, stored_tensors
 from tfcli.exchange.tokenizer_json import (
@@ -95,7 +95,7 @@ def export_to_huggingface(
         for name, content in tokenizer_files.items():
             folder.write(name, content)
         folder.write("generation_config.json", to_json(_generation_config(config, tokenizer)))
-        card = model_card(
+        card = draw_readme(
             run, step, path.resolve().name, dtype=described["dtype"], on_damaged=on_damaged
         )
         folder.write("README.md", card.encode())

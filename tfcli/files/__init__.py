@@ -29,6 +29,7 @@ from tfcli.files.atomic import (
     write_json,
 )
 from tfcli.files.disk import (
+    FileHash,
     disk_space,
     hash_file,
     make_folder,
@@ -62,6 +63,7 @@ from tfcli.files.records import read_record, require_known_schema
 __all__ = [
     "MANIFEST",
     "NAME",
+    "FileHash",
     "FileWriter",
     "FolderWriter",
     "append_line",

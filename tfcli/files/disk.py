@@ -10,7 +10,7 @@ import shlex
 import shutil
 import stat
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from tfcli.errors import ConflictError, DamagedError, InputOutputError, NotFoundError
 from tfcli.files.names import file_not_found
@@ -30,7 +30,14 @@ UNSUPPORTED = {
 }
 
 
-def hash_file(path: Path) -> tuple[int, str] | None:
+class FileHash(NamedTuple):
+    """The size of a file in bytes, and its SHA-256 in hexadecimal digits."""
+
+    bytes: int
+    sha256: str
+
+
+def hash_file(path: Path) -> FileHash | None:
     """Size and SHA-256 of a file, as `sha256sum` tells it.
 
     None for a pipe, which is gone, and for what cannot be read: whoever reads it says why.
@@ -39,7 +46,7 @@ def hash_file(path: Path) -> tuple[int, str] | None:
         if path.is_file():
             with path.open("rb") as file:
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
-                return file.tell(), digest
+                return FileHash(file.tell(), digest)
     except OSError:
         pass
     return None

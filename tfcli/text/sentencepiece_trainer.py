@@ -8,6 +8,7 @@ process can be ended at any time.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import subprocess
@@ -81,18 +82,19 @@ def _run_process(
 ) -> tuple[int, bytes, str]:
     """The exit code of the trainer, what it wrote, and what it said."""
     began = time.monotonic()
-    given: bytes | None = job
     with subprocess.Popen(
         [sys.executable, "-m", __name__],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     ) as process:  # fmt: skip
         try:
+            # not by `communicate`, which after its timeout gives no more of what it was given
+            assert process.stdin is not None
+            with contextlib.suppress(BrokenPipeError):  # it has ended, and is asked why
+                process.stdin.write(job)
             while True:
-                try:
-                    model, message = process.communicate(given, timeout=TICK)
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    model, message = process.communicate(timeout=TICK)
                     return process.returncode, model, message.decode(errors="replace")
-                except subprocess.TimeoutExpired:
-                    given = None  # it has been given already
                 spent = time.monotonic() - began
                 if seconds is not None and spent > seconds:
                     raise TooSlowError

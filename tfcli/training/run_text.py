@@ -219,7 +219,5 @@ def corpus_metadata(corpus: Corpus, tokens: TokenizedCorpus) -> dict[str, Any]:
 def _files(sources: Iterable[Path]) -> list[dict[str, object]]:
     """The size and the hash of each file; none if one cannot be read."""
     hashed = [hash_file(source) for source in sources]
-    found: list[dict[str, object]] = [
-        {"bytes": each[0], "sha256": each[1]} for each in hashed if each
-    ]
+    found: list[dict[str, object]] = [each._asdict() for each in hashed if each]
     return found if len(found) == len(hashed) else []

@@ -13,7 +13,7 @@ from typing import Annotated, get_args
 import typer
 
 from tfcli.cli import streams
-from tfcli.cli.audit_records import file_sha256, note_trained_on, save_audit
+from tfcli.cli.audit_records import note_trained_on, save_audit
 from tfcli.cli.command import Command, Group, takes_options
 from tfcli.cli.pages.files import require_page, write_page
 from tfcli.cli.shared_options import (
@@ -26,6 +26,7 @@ from tfcli.cli.shared_options import (
     typer_option,
 )
 from tfcli.errors import DataError, UsageError
+from tfcli.files import hash_file
 from tfcli.options import Options, option
 from tfcli.runtime.device import Device
 from tfcli.text.reading_options import ReadingOptions
@@ -166,9 +167,10 @@ def bias(
             rows=ROWS, progress=lambda done: progress(done / len(asked)),
         )  # fmt: skip
     figures = [group.to_json() for group in groups]
+    hashed = hash_file(pairs) if pairs else None
     save_audit(found, step, "bias", {
         "pairs": pairs.name if pairs else f"our own, {options.language}",
-        "pairs_sha256": file_sha256(pairs) if pairs else None, "groups": figures,
+        "pairs_sha256": hashed and hashed.sha256, "groups": figures,
     }, reporter)  # fmt: skip
     if json:
         named = {"run": found.name, "step": step.state.step, "text_known": known}
@@ -227,7 +229,8 @@ def groups(
     given = find_sources(names[1:])
     reading.require_named(given.met)
     sources = given.files
-    known = note_trained_on(found, sources, reporter)
+    hashes = {source: hash_file(source) for source in sources}
+    known = note_trained_on(found, hashes, reporter)
     step, engine = open_best_step(
         found, step_path, lambda step: open_engine(found, step, device, rows=ROWS), reporter
     )  # fmt: skip
@@ -242,7 +245,10 @@ def groups(
     figures = [loss.to_json() for loss in losses]
     save_audit(found, step, "groups", {
         "by": by, "groups": figures, "trained_on": known,
-        "sources": [{"name": source.name, "sha256": file_sha256(source)} for source in sources],
+        "sources": [
+            {"name": source.name, "sha256": hashed and hashed.sha256}
+            for source, hashed in hashes.items()
+        ],
     }, reporter)  # fmt: skip
     if json:
         context = engine.context_length

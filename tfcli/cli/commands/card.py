@@ -67,9 +67,9 @@ def card(
     tfcli runs card tale --license cc-by-4.0 --author "Ann Lee" > README.md
     """
     from tfcli.cli.card_output import show_card
-    from tfcli.exchange.card import make_card
-    from tfcli.exchange.card_words import describe_card, limits, origin
-    from tfcli.exchange.model_card import LICENSES, to_markdown
+    from tfcli.exchange.card.facts import make_card
+    from tfcli.exchange.card.markdown import LICENSES, to_markdown
+    from tfcli.exchange.card.words import describe_card, limits, origin
     from tfcli.runs.about import ABOUT, change_about
     from tfcli.runs.run import find_run
     from tfcli.runs.valid_steps import choose_step

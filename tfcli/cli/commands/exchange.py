@@ -51,9 +51,9 @@ def export_run(
     tfcli export book book.gguf --to gguf --type q8_0
     """
     from tfcli.cli.best_step import open_best_step
+    from tfcli.exchange.card.readme import tokenizer_class
     from tfcli.exchange.export_gguf import export_to_gguf, export_to_ollama
     from tfcli.exchange.export_huggingface import default_max_new_tokens, export_to_huggingface
-    from tfcli.exchange.model_card import tokenizer_class
     from tfcli.files import require_parent
     from tfcli.runs.run import find_run
 

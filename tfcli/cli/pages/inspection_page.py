@@ -55,6 +55,7 @@ h2 { margin-top: 20px; }
 .s0, .s1, .s2 { border-radius: 3px; padding: 1px 0; }
 .s0 { background: rgba(var(--other-rgb), .62); } .s1 { background: rgba(var(--other-rgb), .36); }
 .s2 { background: rgba(var(--other-rgb), .16); }
+.note [class^="s"] { color: var(--ink); }
 summary { cursor: pointer; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; font-size: 13px; font-variant-numeric: tabular-nums; }
@@ -63,7 +64,7 @@ th, td { padding: 4px 12px 4px 0; text-align: left; border-bottom: 1px solid var
 th { color: var(--faint); } .n { text-align: right; white-space: nowrap; }
 .lens td { white-space: nowrap; padding: 4px 8px; min-width: 5.5em; max-width: 11em;
   overflow: hidden; text-overflow: ellipsis; background: rgba(var(--one-rgb), var(--a)); }
-.lens td small { display: block; color: var(--faint); }
+.lens td small { display: block; }
 .lens th { white-space: nowrap; padding-left: 8px; max-width: 11em; overflow: hidden;
   text-overflow: ellipsis; }
 .lens th:first-child { position: sticky; left: 0; background: var(--ground); padding-left: 0; }

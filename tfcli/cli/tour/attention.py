@@ -44,12 +44,13 @@ def steps(tour: Tour) -> Iterator[Step]:
 
 def _queries_keys_values(tour: Tour) -> Step:
     config, here, there = tour.model.config, tour.here, tour.looked_at
-    found = tour.block.attention
+    bias = "; b, the bias, is a learned vector that is added" if _has_bias(tour) else ""
     said = [
         f"Now positions look at each other. That is {term('attention')}, and no other part does "
         "it. Each position makes three short vectors of its normed stream. For each there is a "
         f"{term('matrix')}, a table of learned weights: every number of the result is the sum of "
-        "all numbers of the stream, each times its weight in the table.",
+        "all numbers of the stream, each times its weight in the table. The three matrices are Wq, "
+        f"Wk and Wv in the formula{bias}.",
         f"The {term('query')} is what the position is looking for.",
         f"The {term('key')} is what the position can be found by.",
         f"The {term('value')} is what it gives to whoever has found it.",
@@ -58,8 +59,9 @@ def _queries_keys_values(tour: Tour) -> Step:
         "take home is the content. None of the three is in words; each is "
         f"{config.head_dim} numbers, and the matrices have learned to write requests and labels "
         "that fit each other.",
-        f"There are {streams.counted(config.num_heads, 'head')} in each block that do this side "
-        f"by side, with matrices of their own. This page follows head {tour.head + 1}.",
+        "All this can be done several times side by side, with other matrices each time, so that "
+        f"several things are looked for at once. One such set is a {term('head')}. Each block here "
+        f"has {streams.counted(config.num_heads, 'head')}; this page follows head {tour.head + 1}.",
     ]
     if config.num_kv_heads < config.num_heads:
         said.append(
@@ -74,7 +76,7 @@ def _queries_keys_values(tour: Tour) -> Step:
             "so that their products cannot grow without bound (QK-norm)."
         )
     queries, keys = tour.unrotated  # as the formula has them; the next step turns them
-    values = found.values[:, tour.kv_head]
+    values = tour.block.attention.values[:, tour.kv_head]
     rows = (
         (f"query of {at(tour, here)}", *components(queries[here])),
         (f"key of {at(tour, there)}", *components(keys[there])),
@@ -105,11 +107,15 @@ def _queries_keys_values(tour: Tour) -> Step:
 
 def _products(tour: Tour) -> str:
     """How queries, keys and values are made in this family; rotation is a step of its own."""
-    bias = " + b" if "blocks.0.attention.query.bias" in tour.model.weights else ""
+    bias = " + b" if _has_bias(tour) else ""
     found = {letter: f"W{letter} · norm(x){bias}" for letter in "qkv"}
     if tour.model.config.qk_norm:
         found |= {letter: f"norm({found[letter]})" for letter in "qk"}
-    return "    ".join(f"{letter} = {product}" for letter, product in found.items())
+    return "\n".join(f"{letter} = {product}" for letter, product in found.items())
+
+
+def _has_bias(tour: Tour) -> bool:
+    return "blocks.0.attention.query.bias" in tour.model.weights
 
 
 def _rotation(tour: Tour) -> Step:
@@ -178,7 +184,8 @@ def _scores(tour: Tour) -> Step:
             "by number multiplied, and all added up. This is the dot product: large if both point "
             "the same way, negative if they point apart. Divided by the root of "
             f"{config.head_dim}, so that it does not grow only because more numbers are added "
-            f"up, it is the {term('score')}.",
+            f"up, it is the {term('score')}. In the formula t is the position that looks, s the "
+            "one that it looks at.",
             "A position looks at itself and at earlier ones only. Later ones get a score of "
             "minus infinity: when the model writes, they do not exist yet."
             + (
@@ -194,7 +201,7 @@ def _scores(tour: Tour) -> Step:
             f"In this head position {at(tour, here)} takes most from {at(tour, tour.looked_at)}. "
             "That says where the head looked, not why.",
         ),
-        f"score(t, s) = q_t · k_s / sqrt({config.head_dim})    if s <= t, else −∞\n"
+        f"score(t, s) = q_t · k_s / sqrt({config.head_dim}) if s <= t, else −∞\n"
         "weights = softmax(scores) = e^score / sum of all e^score",
         (
             code_lines(Model.scores, "scores = np", "scores *=", "scores[:, ~np.tri",
@@ -244,8 +251,9 @@ def _heads(tour: Tour) -> Step:
         "Heads",
         (
             f"Now position {here} takes of every value as much as the share says, and adds it up. "
-            f"The {config.head_dim} numbers that come out are what this head has gathered.",
-            f"Each {term('head')} can look for something else, since its queries, keys and values "
+            f"The {config.head_dim} numbers that come out are what this head has gathered. (Σ in "
+            "the formula is that sum, over all positions s.)",
+            "Each head can look for something else, since its queries, keys and values "
             "come from matrices of its own: one may look at the token before, another at the last "
             "noun. Many rest on the first position when they find nothing; a share has to go "
             "somewhere.",

@@ -94,7 +94,8 @@ def _embedding(tour: Tour) -> Step:
         "No single number of it means anything that could be named. Training has moved them until "
         "the steps below could make use of them. What can be compared is directions: two rows "
         "point the same way if their numbers rise and fall together. The cosine says how much, "
-        "from −1 to 1.",
+        "from −1 to 1. And a vector has a length, like an arrow: the root of the sum of its "
+        "numbers' squares.",
     ]
     if scaled:
         said.append(
@@ -154,7 +155,7 @@ def _positions(tour: Tour) -> Step:
         ),
         "x = x + position_embedding[t]"
         if learned
-        else "x = x + p[t]\np[t, 2i] = sin(t / 10000^(2i/E))    p[t, 2i+1] = cos(the same)",
+        else "x = x + p[t]\np[t, 2i] = sin(t / 10000^(2i/E))\np[t, 2i+1] = cos(the same)",
         (code_lines(Model.embed, "return x + self._positions"),),
         (
             Table(
@@ -195,8 +196,10 @@ def _stream(tour: Tour) -> Step:
             "which brings in something from other positions, and feed-forward, which works on "
             "what is there. The steps that follow go through the first block slowly. Then the "
             "others do the same with other weights.",
-            "That parts only add has a reason: what an early part found reaches the last one "
-            "unharmed, and in training every part learns directly what it should have added.",
+            "A part does not make the vector anew: it only makes what is still missing, the "
+            "residual, hence the name. That has a reason: what an early part found reaches the "
+            "last one unharmed, and in training every part learns directly what it should have "
+            "added.",
         ),
         "for each block:\n    x = x + attention(norm(x))\n    x = x + feed_forward(norm(x))",
         (
@@ -234,7 +237,8 @@ def _norm(tour: Tour) -> Step:
             f"should not have to care: before it does, the {term('norm')} brings the vector to a "
             "standard size. How its numbers relate to each other is kept, but for the weights. The "
             "stream itself stays as it is; only the copy that a part reads is normed.",
-            f"This family has {named}. {how}",
+            f"This family has {named}. {how} (ε in the formula is a tiny number, so that nothing "
+            "is ever divided by 0.)",
         ),
         "(x − mean(x)) / sqrt(variance(x) + ε) · w + b"
         if layer_norm

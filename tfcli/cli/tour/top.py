@@ -45,9 +45,9 @@ def steps(tour: Tour) -> Iterator[Step]:
 
 KINDS = {
     "swiglu": (
-        "Each of them is made twice, by two matrices: a gate and a content. The gate goes through "
-        "silu, which lets positive numbers pass and holds back negative ones; then both are "
-        "multiplied. So a unit speaks only where its gate is open. (SwiGLU)",
+        "Each of them is made twice, by two matrices: the gate and the content (up). The gate "
+        "goes through silu, which lets positive numbers pass and holds back negative ones; then "
+        "both are multiplied. So a unit speaks only where its gate is open. (SwiGLU)",
         "down · (silu(gate · norm(x)) · (up · norm(x)))\nsilu(z) = z / (1 + e^−z)",
     ),
     "gelu": (
@@ -80,9 +80,9 @@ def _feed_forward(tour: Tour) -> Step:
             f"{config.d_ff} numbers of it, the units. Each unit compares the stream with a pattern "
             "that it has learned, by a dot product as above.",
             how,
-            f"A last matrix makes {config.d_model} numbers of the {config.d_ff}, which are added "
-            "to the stream: what a unit has to say, where it speaks. Most of what a model knows "
-            "by heart is thought to be in these matrices; "
+            f"A last matrix (down) makes {config.d_model} numbers of the {config.d_ff}, which are "
+            "added to the stream: what a unit has to say, where it speaks. Most of what a model "
+            "knows by heart is thought to be in these matrices; "
             f"here {format_share(quiet)} of the units are nearly silent (below a tenth of the "
             "loudest).",
         ),
@@ -178,12 +178,14 @@ def _logits(tour: Tour) -> Step:
         (
             "At the top the stream of the last position holds, in some form, what should come "
             "next. It is normed once more. Then it is compared with a row for each token of the "
-            f"vocabulary, by a dot product. The {config.vocab_size:,} results are the "
-            f"{term('logits')}: how well each token would fit.",
+            "vocabulary, by a dot product: this is the head of the model, which has nothing but "
+            "its name in common with the heads of attention. The "
+            f"{config.vocab_size:,} results are the {term('logits')}: how well each token would "
+            "fit.",
             "The rows are those of the embedding at the bottom: the same table reads tokens in "
             "and out (tied)."
             if config.tied_head
-            else "The rows are those of a table of their own, the head of the model.",
+            else "The rows are those of a table of their own.",
             "Only the last position is needed to go on with the text. The others have predicted "
             "too, each the token after it; that is what the model is trained on (last step).",
         ),

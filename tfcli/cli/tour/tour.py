@@ -15,11 +15,13 @@ if TYPE_CHECKING:
 
 INTRODUCTION = (
     "A language model does one thing: it reads a text and says of every token how likely it is to "
-    "come next. Here one short text is followed through the model of this run, from letters to "
-    "the next token. Every number is the model's own, and the lines of code are those that "
-    "computed it.",
-    "The weights of the model are the only thing that was learned. They stay as they are all the "
-    "way; what changes from text to text is what they are multiplied with.",
+    "come next. Here one short text is followed through the model of this run (a training, and "
+    "what came of it), from letters to the next token. Every number is the model's own, and the "
+    "lines of code are those that computed it.",
+    "Inside a model are tables of numbers, its weights. They are the only thing that was learned; "
+    "how, the last step tells. They stay as they are all the way: what changes from text to text "
+    "is what they are multiplied with. Models differ in how some of the parts are built, which is "
+    "called their family; what follows is that of this run.",
 )
 LIMITS = (
     "What can be seen here is what was computed, exactly. Why training has made the weights so, "
@@ -37,7 +39,7 @@ def describe_model(tour: Tour, run: str, step: int) -> str:
     """The model in one sentence."""
     config = tour.model.config
     return (
-        f"Run {run}, step {step:,}: family {config.family}, "
+        f"Run {run} after step {step:,} of its training: family {config.family}, "
         f"{format_count(count_parameters(config))} parameters, "
         f"{streams.counted(config.num_layers, 'block')}, a stream of {config.d_model} numbers "
         f"(E), {streams.counted(config.num_heads, 'head')} of {config.head_dim} (D), "

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from tfcli import __version__
 
 if TYPE_CHECKING:
-    from tfcli.exchange.card import Facts
+    from tfcli.exchange.card.facts import Facts
 
 SMALL = 1_000_000_000  # weights, below which a model does nothing well but go on with a text
 MOST_SOURCES = 20  # that are named
@@ -78,13 +78,13 @@ def _model(card: Facts) -> Section:
     return Section("Model", {
         "parameters": f"{model['parameters']:,}",
         "architecture": f"{name}(family `{model['family']}`)",
-        "layers, hidden size": f"{model['layers']}, {model['hidden_size']}",
-        "attention heads": f"{model['heads']} of size {model['head_size']}, "
-                           f"{model['key_value_heads']} key-value heads",
-        "feed-forward size": f"{model['feed_forward_size']}",
-        "context length": f"{model['context']:,} tokens",
+        "layers, hidden size": f"{model['num_layers']}, {model['d_model']}",
+        "attention heads": f"{model['num_heads']} of size {model['head_dim']}, "
+                           f"{model['num_kv_heads']} key-value heads",
+        "feed-forward size": f"{model['d_ff']}",
+        "context length": f"{model['context_length']:,} tokens",
         "vocabulary": f"{tokenizer['vocab_size']:,} tokens ({tokenizer['kind']})",
-        "SHA-256 of the tokenizer": f"`{tokenizer['sha256']}`",
+        "SHA-256 of the tokenizer": f"`{tokenizer['fingerprint']}`",
     })  # fmt: skip
 
 
@@ -100,7 +100,7 @@ def _text(text: Facts, base: str | None) -> Section:
     if text["prompts"] is not None:
         facts["prompts"] = f"`PROMPT` is written as `{json.dumps(text['prompts'])}`"
     facts |= {
-        "SHA-256 of the text": f"`{text['sha256']}`",
+        "SHA-256 of the text": f"`{text['fingerprint']}`",
         "training part": f"{text['training_bytes']:,} bytes, {text['training_tokens']:,} tokens",
         "held-out part": f"{text['held_out_bytes']:,} bytes, {text['held_out']}",
         "initialized from": base or "scratch",
@@ -278,6 +278,7 @@ def _decimals(number: float) -> int:
 def limits(card: Facts) -> list[str]:
     """What a model is not good for, as far as its facts tell."""
     model, text, audits = card["model"], card["text"], card["audits"]
+    context = model["context_length"]
     size = f"the {text['bytes']:,} bytes that it was trained on" if text else "its training text"
     said = [
         f"Questions of fact. It knows only {size}, with that text's errors, views and style, and "
@@ -292,10 +293,7 @@ def limits(card: Facts) -> list[str]:
         said.append("Instructions. It was not trained to follow any, nor to refuse anything.")
     if model["parameters"] < SMALL:
         said.append("Reasoning, arithmetic, translation, summaries: it is too small for them.")
-    said.append(
-        f"Texts of more than {model['context']:,} tokens: only the last {model['context']:,} are "
-        "seen."
-    )
+    said.append(f"Texts of more than {context:,} tokens: only the last {context:,} are seen.")
     if card["training"] and "masked" in card["training"]["settings"]:
         said.append(
             "Filling gaps from both sides in other programs. Exported it reads from left to right, "

@@ -1,7 +1,7 @@
 """What the card of a run says, in plain values: the one source of `tfcli runs card` and exports.
 
 After Mitchell et al., "Model Cards for Model Reporting", 2019. Of files it has names without
-folders, which are nobody else's business.
+folders, which are nobody else's business. What `run.json` has too is called as it is there.
 """
 
 from __future__ import annotations
@@ -84,13 +84,13 @@ def _model(run: Run) -> Facts:
         "architecture": _architecture(config),
         "family": config.family,
         "parameters": count_parameters(config),
-        "layers": config.num_layers,
-        "hidden_size": config.d_model,
-        "heads": config.num_heads,
-        "head_size": config.head_dim,
-        "key_value_heads": config.num_kv_heads,
-        "feed_forward_size": config.d_ff,
-        "context": config.context_length,
+        "num_layers": config.num_layers,
+        "d_model": config.d_model,
+        "num_heads": config.num_heads,
+        "head_dim": config.head_dim,
+        "num_kv_heads": config.num_kv_heads,
+        "d_ff": config.d_ff,
+        "context_length": config.context_length,
     }
 
 
@@ -108,7 +108,7 @@ def _tokenizer(run: Run) -> Facts:
     return {
         "kind": "byte-level BPE" if byte_level else "SentencePiece with byte fallback",
         "vocab_size": tokenizer.vocab_size,
-        "sha256": run.metadata["tokenizer"]["fingerprint"],
+        "fingerprint": run.metadata["tokenizer"]["fingerprint"],
     }
 
 
@@ -126,7 +126,7 @@ def _text(run: Run) -> Facts:
         ],
         "bytes": corpus.bytes,
         "documents": corpus.documents,
-        "sha256": corpus.fingerprint,
+        "fingerprint": corpus.fingerprint,
         "training_bytes": corpus.training_bytes,
         "training_tokens": corpus.training_tokens,
         "held_out_bytes": corpus.held_out_bytes,
