@@ -146,3 +146,16 @@ def test_lines_end_as_those_of_the_file(
     draft.add_written(written)
     draft.save("")
     assert (tmp_path / "text").read_bytes() == whole
+
+
+def test_a_draft_ends_with_a_line_until_the_model_has_gone_on() -> None:
+    draft = Draft()
+    assert not draft.ends_with_line
+    draft.take_turn("Ann s")
+    assert draft.ends_with_line
+    draft.add_written("a")
+    assert not draft.ends_with_line
+    draft.back_to_last_line()  # /retry
+    assert draft.ends_with_line
+    draft.take_turn("")  # goes on from whatever is there
+    assert not draft.ends_with_line

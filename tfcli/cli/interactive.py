@@ -217,7 +217,9 @@ class Conversation:
         """
         from tfcli.generation.generate import Finished, RequestList
 
-        request = replace(self._request, prompt=self._draft.text)
+        request = replace(
+            self._request, prompt=self._draft.text, ends_word=self._draft.ends_with_line
+        )
         colored = streams.wants_color(sys.stdout)
         out, written = TextOut(), bytearray()
         self._request = replace(self._request, row=self._request.row + 1)
