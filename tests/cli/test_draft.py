@@ -150,12 +150,13 @@ def test_lines_end_as_those_of_the_file(
 
 def test_a_draft_ends_with_a_line_until_the_model_has_gone_on() -> None:
     draft = Draft()
-    assert not draft.ends_with_line
+    found = [draft.ends_with_line]
     draft.take_turn("Ann s")
-    assert draft.ends_with_line
+    found.append(draft.ends_with_line)
     draft.add_written("a")
-    assert not draft.ends_with_line
+    found.append(draft.ends_with_line)
     draft.back_to_last_line()  # /retry
-    assert draft.ends_with_line
+    found.append(draft.ends_with_line)
     draft.take_turn("")  # goes on from whatever is there
-    assert not draft.ends_with_line
+    found.append(draft.ends_with_line)
+    assert found == [False, True, False, True, False]

@@ -34,6 +34,7 @@ def test_next_token_does_not_begin_with_a_letter(
     model: Transformer, tokenizer: Tokenizer, prompt: str
 ) -> None:
     """By brute force, from a full forward pass; greedy."""
+    assert tokenizer.special.bos is not None
     ids = [tokenizer.special.bos, *tokenizer.encode(prompt)]
     with torch.no_grad():
         logits = model(torch.tensor([ids]))[0, -1].double().numpy()

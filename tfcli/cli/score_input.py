@@ -7,7 +7,7 @@ import os
 import re
 import shlex
 import stat
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -149,7 +149,8 @@ class ScoreInput:
 
         if format == "parquet":
             with open_rows(path, opened) as (stream, name):
-                yield from parquet_rows(seekable(stream), name, None, every=True)
+                for row in parquet_rows(seekable(stream), name, None, every=True):
+                    yield replace(row, value=row.whole)
             return
         rows = json_rows if format == "json" else partial(table_rows, format=format)
         yield from read_table(path, rows, opened=opened)

@@ -210,8 +210,7 @@ def read_pairs(
     """
     counts.field = fields.named
     for row in rows:
-        counts.rows += 1
-        counts.number, counts.value = row.number, row.value
+        counts.read(row)
         problem, pairs = row.problem, []
         if problem is None:
             try:

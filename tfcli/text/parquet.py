@@ -57,8 +57,7 @@ class _Zstd(io.RawIOBase):
 
 
 def parquet_rows(
-    stream: IO[bytes], name: Path, column: str | None, *, beside: str | None = None,
-    every: bool = False,
+    stream: IO[bytes], name: Path, column: str | None, *, every: bool = False
 ) -> Iterator[Row]:  # fmt: skip
     """The rows of a parquet file, each an object of its text columns.
 
@@ -66,8 +65,7 @@ def parquet_rows(
         stream: can be read at any position.
         name: what errors call the file.
         column: the only one that is needed, with dots into structures; None reads all text.
-        beside: another one that is needed, of whatever type.
-        every: whether all are needed, of whatever type.
+        every: whether each row has `whole`, all of its columns of whatever type.
 
     Raises:
         UsageError: pyarrow is not installed.
@@ -83,17 +81,15 @@ def parquet_rows(
             stream, buffer_size=1 << 20, page_checksum_verification=True
         )  # without a buffer, a whole row group would be in memory
         columns = [column.split(".")[0]] if column else _text_columns(file.schema_arrow)
-        if every:
-            columns = list(file.schema_arrow.names)
         if not set(columns) & set(file.schema_arrow.names):
             raise _no_column(file.schema_arrow, name, column)
-        if beside is not None:
-            columns = list(dict.fromkeys([*columns, beside, beside.split(".")[0]]))
+        wanted = None if every else columns
         number = 0
-        for rows in file.iter_batches(BATCH_ROWS, columns=columns, use_threads=False):
+        for rows in file.iter_batches(BATCH_ROWS, columns=wanted, use_threads=False):
             for row in rows.to_pylist():
                 number += 1
-                yield Row(number, row)
+                value = {key: row[key] for key in columns if key in row}
+                yield Row(number, value, whole=row if every else None)
     except (pyarrow.ArrowException, ValueError) as error:
         raise _unreadable(name, error) from None
     except OSError as error:
