@@ -133,9 +133,39 @@ def test_eval_compares_answers_with_those_expected(taught: Shell) -> None:
 
 def test_a_text_scored_by_a_run_of_pairs_is_told_to_be_an_answer(taught: Shell) -> None:
     done = taught("score", "--run", "twice", stdin=b"aa")
-    assert "twice learned the answers of pairs only" in " ".join(done.err.split())
+    assert "the model learned the answers of pairs only" in " ".join(done.err.split())
     row = b'{"prompt": "auk", "text": "aa"}'
     assert taught("score", "--run", "twice", "--jsonl", stdin=row).err == ""
+
+
+def test_answers_are_scored_given_their_prompts(taught: Shell) -> None:
+    """As a whole and by line: the sums and the rows of --jsonl, whatever the fields are called."""
+    pairs = [("auk", "aa"), ("bvk", "bc"), ("cvk", "")]
+    asked = [{"prompt": p, "text": t} for p, t in pairs[:2]]
+    write(taught.folder / "asked.jsonl", asked)
+    done = taught("score", "--run", "twice", "--jsonl", "asked.jsonl")
+    rows = [json.loads(line) for line in done.out.splitlines()]
+    lines = ["n,question,answer", *(f"{n},{p},{t}" for n, (p, t) in enumerate(pairs[:2]))]
+    (taught.folder / "asked.csv").write_text("\n".join(lines) + "\n")
+    fields = ("asked.csv", "--prompt-field", "question", "--field", "answer")
+    write(taught.folder / "known.jsonl", [{"prompt": p, "completion": t} for p, t in pairs[:2]])
+    for named in (fields, ("known.jsonl",)):
+        whole = taught("score", "--run", "twice", "--json", *named)
+        assert whole.code == 0, whole.err
+        assert "answers to nothing" not in whole.err
+        found = json.loads(whole.out)
+        assert found["bytes"] == 4
+        assert found["nats"] == pytest.approx(sum(row["nats"] for row in rows), abs=1e-5)
+        by_line = taught("score", "--run", "twice", "--json", "--by", "line", *named)
+        each = [json.loads(line) for line in by_line.out.splitlines()]
+        assert [(line["prompt"], line["text"]) for line in each] == [
+            ("auk\n", "aa"), ("bvk\n", "bc")
+        ]  # fmt: skip
+        assert [line["nats"] for line in each] == [row["nats"] for row in rows]
+    again = taught("score", "--run", "twice", "--jsonl", *fields)
+    assert [json.loads(line)["nats"] for line in again.out.splitlines()] == [
+        row["nats"] for row in rows
+    ]
 
 
 def test_eval_keeps_ids_and_names_the_fields_that_rows_have(taught: Shell) -> None:
@@ -232,7 +262,7 @@ def test_nats_of_eval_are_those_of_training(taught: Shell) -> None:
         (("eval", "twice", "--json", "--jsonl"), "--json cannot be combined with --jsonl"),
         (("train", "twice.jsonl", "--prompt-loss", "much"), "must be a number from 0 to 1, or on"),
         (
-            ("train", "twice.jsonl", "--prompt-field", "prompt", "--field", "x"),
+            ("train", "twice.jsonl", "--answer-field", "prompt", "--field", "x"),
             "cannot be combined",
         ),
     ],

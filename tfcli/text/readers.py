@@ -219,7 +219,7 @@ def _read(
     )
     if options.format == "parquet" or (options.format is None and is_parquet):
         reading.format = "parquet"
-        rows = parquet_rows(seekable(stream), name, options.field, every=whole_rows)
+        rows = parquet_rows(seekable(stream), name, options.columns, every=whole_rows)
         yield from row_chunks(rows, options, name, reading)
         return
     if (said := _text_of_markup(stream, raw, source, options, name, reading)) is not None:

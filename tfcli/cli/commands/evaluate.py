@@ -210,9 +210,9 @@ def _pairs_of_files(
     else:
         reading = replace(reading, pair_separator=run.form.separator)
         trained = run.corpus.reading
-        if trained and not reading.prompt_field and not reading.answer_field:
+        if trained and not (reading.prompt_field or reading.answer_field or reading.field):
             reading = replace(
-                reading, prompt_field=trained.prompt_field, answer_field=trained.answer_field
+                reading, prompt_field=trained.prompt_field, answer_field=trained.answer
             )
     reading.require_named(sources.met)
     for path in sources.files:
