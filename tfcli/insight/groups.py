@@ -165,6 +165,13 @@ def read_pieces(
             )
 
 
+def pieces_of_text(group: str, text: str) -> list[DocumentPiece]:
+    """A document of a group, in pieces if it is long."""
+    *whole, rest = (piece.decode(errors="replace") for piece in _cut(text.encode()))
+    return [*(DocumentPiece(group, piece, ends=False) for piece in whole),
+            DocumentPiece(group, rest)]  # fmt: skip
+
+
 def _names(sources: Sequence[Path]) -> dict[Path, str]:
     """What to call each file: its name, or its path where several have that name."""
     names = [source.name for source in sources]
