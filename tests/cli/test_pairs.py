@@ -162,10 +162,10 @@ def test_answers_are_scored_given_their_prompts(taught: Shell) -> None:
             ("auk\n", "aa"), ("bvk\n", "bc")
         ]  # fmt: skip
         assert [line["nats"] for line in each] == [row["nats"] for row in rows]
-    again = taught("score", "--run", "twice", "--jsonl", *fields)
-    assert [json.loads(line)["nats"] for line in again.out.splitlines()] == [
-        row["nats"] for row in rows
-    ]
+        again = taught("score", "--run", "twice", "--jsonl", *named)
+        assert [json.loads(line)["nats"] for line in again.out.splitlines()] == [
+            row["nats"] for row in rows
+        ]
 
 
 def test_eval_keeps_ids_and_names_the_fields_that_rows_have(taught: Shell) -> None:

@@ -67,7 +67,7 @@ def evaluate(
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Answer the prompts of pairs, and compare with the answers expected.
+    """Answer prompts, and compare with the answers expected.
 
     Answers are greedy. An exact match is right to the character, and ends there.
     The figures are saved with the run for `tfcli runs card`.

@@ -44,7 +44,9 @@ def score(
     options: ScoreOptions,
     reading: ReadingOptions,
     cpu: ThreadOptions,
-    file: Annotated[str, typer.Argument(metavar="FILE", help="What to score; - for stdin.")] = "-",
+    file: Annotated[
+        str, typer.Argument(metavar="FILE", help="What to score.", show_default="stdin")
+    ] = "-",
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
