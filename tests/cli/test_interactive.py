@@ -70,6 +70,13 @@ def test_enter_ends_a_word_of_the_person(trained: Shell) -> None:
     quit_session(child)
 
 
+def test_a_model_that_adds_nothing_says_so(trained: Shell) -> None:
+    child = session(trained, "--stop", " ")
+    say(child, "Ann", "the model ends the text here; /retry tries again")
+    say(child, "/quit")
+    quit_session(child)
+
+
 def test_a_file_that_does_not_exist_yet_is_created_on_save(trained: Shell, tmp_path: Path) -> None:
     story = tmp_path / "new.txt"
     child = session(trained, "--file", str(story), "Ann saw")
