@@ -206,7 +206,7 @@ def test_eval_compares_the_values_of_a_field(taught: Shell) -> None:
     assert [each["value"] for each in exact] == [1, 1, 1, 1, 0, 1]
     assert exact[4]["high"] == pytest.approx(0.3244, abs=1e-4)  # Wilson's, 0 of 8
     shown = taught("eval", "twice", "lengths.jsonl", "--by", "meta.length").out.decode()
-    assert re.search(r"\n10 +0 +%  \(0 to 32.44\) +8 +33.33 %\n", shown), shown
+    assert re.search(r"\n10 +8 +0.0% +0.0% to 32.4% +33.3%\n", shown), shown
     wrong = taught("eval", "twice", "lengths.jsonl", "--by", "length")
     assert wrong.code == 65
     assert "no row has the field 'length'" in wrong.err

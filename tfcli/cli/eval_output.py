@@ -103,23 +103,24 @@ def write_figures(found: Mapping[str, Any], write: Callable[[str], None]) -> Non
 
 def _percent(figure: Mapping[str, float]) -> str:
     value, low, high = (100 * figure[key] for key in ("value", "low", "high"))
-    return f"{value:<6.4g} %  ({low:.4g} to {high:.4g})"
+    return f"{f'{value:.4g} %':<8}  ({low:.4g} to {high:.4g})"
 
 
 def write_groups(by: Mapping[str, Any], write: Callable[[str], None]) -> None:
     """A table of the exact matches of each group."""
-    rows = [(by["field"], "exact match", "pairs", "character errors")]
+    rows = [(by["field"], "pairs", "exact match", "95 % interval", "character errors")]
     for group in by["groups"][:MOST_GROUPS]:
         exact, errors = group["exact_match"], group["character_error_rate"]["value"]
         rows.append((
-            make_visible(group["value"]).replace("\n", "⏎"), _percent(exact), f"{group['pairs']:,}",
-            f"{100 * errors:.4g} %",
+            make_visible(group["value"]).replace("\n", "⏎"), f"{group['pairs']:,}",
+            f"{exact['value']:.1%}", f"{exact['low']:.1%} to {exact['high']:.1%}", f"{errors:.1%}",
         ))  # fmt: skip
-    widths = [min(LONGEST_NAME, max(cells(row[place]) for row in rows)) for place in range(4)]
+    width = min(LONGEST_NAME, max(cells(row[0]) for row in rows))
+    others = [max(len(row[place]) for row in rows) for place in range(1, 5)]
     write("")
-    for row in rows:
-        line = "  ".join(fit(cell, width) for cell, width in zip(row, widths, strict=True))
-        write(line.rstrip())
+    for name, *figures in rows:
+        right = (f"{each:>{wide}}" for each, wide in zip(figures, others, strict=True))
+        write("  ".join((fit(name, width), *right)))
     if (more := len(by["groups"]) - MOST_GROUPS) > 0:
         write(f"... and {more:,} more, which --json has")
 

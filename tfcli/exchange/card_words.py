@@ -143,8 +143,9 @@ def _held_out(card: Facts) -> Section:
         "evaluated on": f"{measured['bytes']:,} bytes, {measured['tokens']:,} tokens: {part}",
         "protocol": f"windows of {measured['context']} tokens with stride {measured['stride']}, "
                     "each starting with `<s>`",
-        "other data": "not evaluated",
     }  # fmt: skip
+    if card["eval"] is None:
+        facts["other data"] = "not evaluated"
     if baselines:
         facts["gzip"] = f"{baselines['gzip']:.4f} nats per byte on the same text"
         if baselines.get("ngram"):
@@ -171,8 +172,8 @@ def _answers(evaluated: Any) -> dict[str, str]:
         for group in by["groups"][:MOST_GROUPS]:
             own = group["exact_match"]
             facts[f"exact match, {by['field']} {group['value']}"] = (
-                f"{own['value']:.1%} ({own['low']:.1%} to {own['high']:.1%}) of "
-                f"{group['pairs']:,} pairs"
+                f"{own['value']:.1%} ({own['low']:.1%} to {own['high']:.1%}); pairs: "
+                f"{group['pairs']:,}"
             )
         if (more := len(by["groups"]) - MOST_GROUPS) > 0:
             facts["more groups"] = f"{more:,}"
