@@ -91,6 +91,14 @@ def _documents(path: Path) -> list[bytes]:
     return documents[:-1]
 
 
+def test_output_in_a_folder_is_no_text_of_it(shell: Shell) -> None:
+    with (shell.folder / "all.txt").open("wb") as file:
+        done = shell("text", "show", ".", stdout=file.fileno())
+    assert done.code == 0, done.err
+    assert "left out all.txt (written by this command)" in done.err
+    assert (shell.folder / "all.txt").read_text() == BOOK
+
+
 def test_some_documents_of_a_pipe_are_shown(shell: Shell) -> None:
     rows = b"".join(b'{"a": "Row %d.", "b": "x y"}\n' % n for n in range(9))
     done = shell("text", "show", "--field", "a", "--limit", "2", stdin=rows)

@@ -75,7 +75,7 @@ def evaluate(
     tfcli eval reverse test.jsonl -o answers.jsonl
     tfcli eval reverse test.jsonl --by length
     """
-    from tfcli.cli.eval_output import answer_progress, report_long, show_wrong, write_answer
+    from tfcli.cli.eval_output import answer_progress, show_wrong, write_answer
     from tfcli.files import new_file, require_absent
     from tfcli.generation.pair_evaluation import PairFigures
     from tfcli.text.sources import find_sources
@@ -103,12 +103,6 @@ def evaluate(
             if options.jsonl or out:
                 write_answer(one, len(figures.answered), run.form, out)
             show(figures)
-    if not figures.answered:
-        raise DataError(
-            "no pairs of prompt and answer to evaluate on",
-            hint=f"tfcli eval {run.argument} FILE   # with rows of prompt and completion",
-        )
-    report_long(figures.answered, reporter)
     _report(figures, run, step, sources, options, reporter, json=json)
     show_wrong(figures.answered, run.form, reporter)
 
@@ -123,13 +117,30 @@ def _report(
     *,
     json: bool,
 ) -> None:
-    """Keeps the figures with the run, and writes them where they were asked for."""
+    """Keeps the figures with the run, and writes them where they were asked for.
+
+    Raises:
+        DataError: nothing was answered.
+
+    """
     from tfcli.cli.audit_records import file_sha256, note_trained_on, save_audit
-    from tfcli.cli.eval_output import rounded, to_stdout, write_figures, write_groups
+    from tfcli.cli.eval_output import (
+        report_long,
+        rounded,
+        to_stdout,
+        write_figures,
+        write_groups,
+    )
     from tfcli.runs.source_names import list_sources
     from tfcli.text.byte_streams import STDIN
     from tfcli.text.encoding import STANDARD_INPUT
 
+    if not figures.answered:
+        raise DataError(
+            "no pairs of prompt and answer to evaluate on",
+            hint=f"tfcli eval {run.argument} FILE   # with rows of prompt and completion",
+        )
+    report_long(figures.answered, reporter)
     found = rounded(figures.to_json())
     by = {"field": options.by, "groups": rounded(figures.groups())} if options.by else None
     files = sources.files if sources else []

@@ -69,16 +69,7 @@ def score(
     tfcli score answers.csv --prompt-field question --field answer
     """
     cpu.apply()
-    if options.top_logprobs and options.by != "token":
-        raise OptionError("top_logprobs", "requires --by token")
-    if options.bound_samples is not None and not options.bound:
-        raise OptionError("bound_samples", "requires --bound")
-    if options.bound and options.by == "token":
-        raise UsageError("--bound cannot be combined with --by token", why="it is of whole texts")
-    if options.jsonl and options.by == "line":
-        raise UsageError("--jsonl cannot be combined with --by line", why="each row is on its own")
-    if options.jsonl and reading.format not in {None, "json", "csv", "tsv"}:
-        raise OptionError("format", "must be json, csv or tsv with --jsonl")
+    _require_compatible(options, reading)
     reporter = streams.Reporter(quiet=quiet)
     if options.bound:
         _score_bound(ScoreInput(file, reading, reporter), model, options, json=json)
@@ -106,6 +97,20 @@ def score(
         streams.write_result(f"{describe(text, scorer)}\n".encode())
     if exact:
         reporter.note(format_int8_loss(text, exact))
+
+
+def _require_compatible(options: ScoreOptions, reading: ReadingOptions) -> None:
+    """Raises UsageError for options that mean nothing together."""
+    if options.top_logprobs and options.by != "token":
+        raise OptionError("top_logprobs", "requires --by token")
+    if options.bound_samples is not None and not options.bound:
+        raise OptionError("bound_samples", "requires --bound")
+    if options.bound and options.by == "token":
+        raise UsageError("--bound cannot be combined with --by token", why="it is of whole texts")
+    if options.jsonl and options.by == "line":
+        raise UsageError("--jsonl cannot be combined with --by line", why="each row is on its own")
+    if options.jsonl and reading.format not in {None, "json", "csv", "tsv"}:
+        raise OptionError("format", "must be json, csv or tsv with --jsonl")
 
 
 def _compares_int8(model: EngineOptions, options: ScoreOptions, json: bool) -> bool:
