@@ -1,26 +1,32 @@
-"""What token healing gains, and what a newline at the end of a prompt costs, by where it ends.
+"""What token healing gains, and what a newline at the end of a prompt says, by where it ends.
 
     python -m benchmarks.prompt_ends TEXT RUN [--count 100]
 
 RUN is a run that was trained on TEXT; the places are in its last tenth, which was held out. Each
 figure is the mean over `count` places: the nats of the next 32 characters after a prompt of 40 to
-200, or of those that may follow a newline after the prompt.
+200. Ended: by a newline that is dropped, as `echo` ends a prompt, so that its last word is whole.
+With a newline: the nats of what may follow one, left at the end of the prompt. Longer words: of how
+many prompts that end with a word the last word grew, with greedy sampling and with the defaults.
 """
 
 from __future__ import annotations
 
 import random
 import tempfile
+from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from benchmarks.report import new_parser, print_heading, print_table
 from benchmarks.runs import make_run, number_tokenizer
+from tfcli.generation.generate import Generator, RequestList, TokenEvent
 from tfcli.generation.open_engine import open_best, open_engine
+from tfcli.generation.request import GenerationRequest, Sampling
 from tfcli.generation.sampling import log_softmax
 from tfcli.generation.token_healing import TokenHealing
+from tfcli.generation.word_end import WordEnd, ends_in_word
 from tfcli.model.config import named_config
 from tfcli.runs.run import find_run
 
@@ -30,6 +36,10 @@ if TYPE_CHECKING:
     from tfcli.generation.sampling import Logits
     from tfcli.runs.run import Run
 
+Way = Literal["unhealed", "healed", "ended"]
+WAYS: dict[Way, str] = {
+    "unhealed": "as it is", "healed": "healed", "ended": "healed, and ended",
+}  # fmt: skip
 CONTINUED = 32  # characters
 UNREACHABLE = 20.0  # nats of a token that healing has masked
 ENDS: dict[str, Callable[[str, str], bool]] = {
@@ -48,11 +58,13 @@ class Prompts:
         _, self._engine = open_best(
             run, None, lambda step: open_engine(run, step), on_damaged=lambda error: print(error)
         )
-        self._healing = TokenHealing(self._tokenizer)
+        self._healing, self._word_end = TokenHealing(self._tokenizer), WordEnd(self._tokenizer)
 
-    def nats(self, prompt: str, following: str, *, heal: bool) -> float:
+    def nats(self, prompt: str, following: str, way: Way) -> float:
         """How much the text that follows a prompt costs."""
-        ids, taken = self._healing.take_back(self._tokenizer.encode(prompt), 8 if heal else 0)
+        whole = way == "ended" and ends_in_word(prompt)
+        most = 0 if whole or way == "unhealed" else 8
+        ids, taken = self._healing.take_back(self._tokenizer.encode(prompt), most)
         while len(taken) > 1 and self._is_put_back(ids, taken):
             ids.append(taken.pop(0))
         overlap = self._tokenizer.decode_continuation(taken)
@@ -60,7 +72,23 @@ class Prompts:
         ways = [[*taken, *self._tokenizer.encode_continuation(following)]]
         if self._tokenizer.token_bytes[anew[0]].startswith(overlap):
             ways.append(anew)
-        return min(self._nats(ids, way, taken) for way in ways)
+        return min(self._nats(ids, way, taken, whole=whole) for way in ways)
+
+    def grown(self, prompts: Sequence[str], way: Way, sampling: Sampling) -> int:
+        """How many prompts the model goes on from with a letter."""
+        requests = [
+            GenerationRequest(
+                prompt=prompt, sampling=sampling, max_new_tokens=4, row=row,
+                token_healing=way != "unhealed", ends_word=way == "ended",
+            )
+            for row, prompt in enumerate(prompts)
+        ]  # fmt: skip
+        written = [b""] * len(prompts)
+        generator = Generator(self._engine, self._tokenizer)
+        for event in generator.stream(RequestList(requests)):
+            if isinstance(event, TokenEvent):
+                written[event.index] += event.data
+        return sum(text.decode(errors="ignore")[:1].isalnum() for text in written)
 
     def _is_put_back(self, ids: list[int], taken: list[int]) -> bool:
         allowed = self._healing.allow(self._logits(ids)[-1], taken)
@@ -74,10 +102,14 @@ class Prompts:
             self._engine.forward_all([0], [[bos, *ids][-self._engine.context_length :]])
         )
 
-    def _nats(self, ids: list[int], continued: list[int], taken: list[int]) -> float:
+    def _nats(
+        self, ids: list[int], continued: list[int], taken: list[int], *, whole: bool
+    ) -> float:
         logits = self._logits([*ids, *continued[:-1]])[-len(continued) :]
         if taken:
             logits[0] = self._healing.allow(logits[0], taken)
+        if whole:
+            logits[0] = self._word_end.apply(logits[0])
         logprobs = log_softmax(logits)[np.arange(len(continued)), continued]
         return -float(np.maximum(logprobs, -UNREACHABLE).sum())
 
@@ -97,16 +129,23 @@ def rows(prompts: Prompts, text: str, count: int) -> Iterator[list[str]]:
     """The rows of the table."""
     for end in ENDS:
         found = list(places(text, count, end))
-        unhealed = np.mean([prompts.nats(*place, heal=False) for place in found])
-        healed = np.mean([prompts.nats(*place, heal=True) for place in found])
+        means = [np.mean([prompts.nats(*place, way) for place in found]) for way in WAYS]
         newline = "-"
         if end == "with a word":
             costs = [
-                prompts.nats(f"{prompt}\n", following.lstrip() or following, heal=False)
+                prompts.nats(f"{prompt}\n", following.lstrip() or following, "unhealed")
                 for prompt, following in found
             ]
             newline = f"{np.mean(costs):.1f}"
-        yield [end, f"{unhealed:.1f}", f"{healed:.1f}", newline]
+        yield [end, *(f"{mean:.1f}" for mean in means), newline]
+
+
+def longer_words(prompts: Prompts, text: str, count: int) -> Iterator[list[str]]:
+    """How often a prompt's last word grew: the last rows of the table."""
+    found = [prompt for prompt, _ in places(text, count, "with a word")]
+    for name, sampling in {"greedy": Sampling(greedy=True), "default": Sampling()}.items():
+        grown = [prompts.grown(found, way, sampling) for way in WAYS]
+        yield [f"longer words, {name}", *(f"{100 * each / count:.1f} %" for each in grown), "-"]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -129,8 +168,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
             run, _ = find_run(options.run)
             text = options.text.read_text(encoding="utf-8")
         print_heading("prompt_ends", arguments)
-        columns = ["the prompt ends", "as it is", "healed", "with a newline added"]
-        print_table(columns, rows(Prompts(run), text[len(text) * 9 // 10 :], options.count))
+        columns = ["the prompt ends", *WAYS.values(), "with a newline"]
+        prompts, text = Prompts(run), text[len(text) * 9 // 10 :]
+        table = chain(
+            rows(prompts, text, options.count), longer_words(prompts, text, options.count)
+        )
+        print_table(columns, table)
 
 
 if __name__ == "__main__":

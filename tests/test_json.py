@@ -269,6 +269,8 @@ def test_pairs_and_their_answers(shell: Shell) -> None:
     require_documented(shown["run"], RUN)
     (found,) = objects(shell, "eval", "copy", "--json")
     require_documented(found, table("tfcli eval --json"))
+    (found,) = objects(shell, "eval", "copy", "--json", "--by", "completion")
+    require_documented(found, table("tfcli eval --json"))
     for row in objects(shell, "eval", "copy", "--jsonl"):
         require_documented(row, table("tfcli eval --jsonl"))
     (checked,) = objects(shell, "tasks", "check", "copy", "copy.jsonl", "--json")

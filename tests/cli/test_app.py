@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import re
 from collections.abc import Iterator
@@ -61,6 +62,17 @@ def test_no_name_is_cut_at_80_columns(called: Called, path: tuple[str, ...]) -> 
     wide = called(*path, "--help", env={"COLUMNS": "200"}).out.decode()
     names = re.compile(r"--[a-z][\w-]+")
     assert {*names.findall(wide)} == {*names.findall(usual)}
+
+
+def test_lines_of_descriptions_fit_80_columns_and_defaults_are_plain(called: Called) -> None:
+    for path in ((), *COMMANDS):
+        command = root_command()
+        for word in path:
+            command = command.commands[word]
+        assert max(map(len, inspect.cleandoc(command.help).splitlines())) <= 78, path
+    usual = called("generate", "--help", env={"COLUMNS": "200"}).out.decode()
+    assert "[default: random]" in usual
+    assert "[default: on]" in usual
 
 
 def test_version(shell: Shell) -> None:

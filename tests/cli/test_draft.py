@@ -146,3 +146,17 @@ def test_lines_end_as_those_of_the_file(
     draft.add_written(written)
     draft.save("")
     assert (tmp_path / "text").read_bytes() == whole
+
+
+def test_a_draft_ends_with_a_line_until_the_model_has_gone_on() -> None:
+    draft = Draft()
+    found = [draft.ends_with_line]
+    draft.take_turn("Ann s")
+    found.append(draft.ends_with_line)
+    draft.add_written("a")
+    found.append(draft.ends_with_line)
+    draft.back_to_last_line()  # /retry
+    found.append(draft.ends_with_line)
+    draft.take_turn("")  # goes on from whatever is there
+    found.append(draft.ends_with_line)
+    assert found == [False, True, False, True, False]

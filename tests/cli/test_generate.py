@@ -54,6 +54,16 @@ def test_one_newline_at_the_end_of_stdin_is_that_of_echo(trained: Shell, end: st
     assert trained(*echo, "Ann saw\n").out.startswith(b"Ann saw\n")
 
 
+def test_newline_of_echo_ends_the_last_word(trained: Shell) -> None:
+    echo = (*GREEDY, "--echo")
+    for within in (trained(*echo, "Ann s"), trained(*echo, stdin=b"Ann s")):
+        assert within.out.startswith(b"Ann saw")
+    assert trained(*echo, "saw", stdin=b"Ann\n").out.startswith(b"Ann\nsaw")
+    for line in (b"Ann s\n", b"Ann s\r\n"):
+        assert trained(*echo, stdin=line).out.startswith(b"Ann s ")
+        assert trained(*echo, "--lines", stdin=line).out.startswith(b"Ann s ")
+
+
 def test_space_at_the_end_of_a_prompt_belongs_to_the_next_word(trained: Shell) -> None:
     told = trained(*GREEDY, "--echo", "Ann saw ").out.decode()
     assert any(told.startswith(sentence) for sentence in SENTENCES), told

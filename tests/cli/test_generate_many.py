@@ -52,7 +52,7 @@ def test_rows_do_not_depend_on_the_batch(trained: Shell) -> None:
     assert trained(*seeded, stdin=b"Ann\n").out.splitlines() == many[:1]
     single = trained(*seeded, "--batch-size", "1", stdin=b"Ann\nBob\nThe old\n")
     assert single.out.splitlines() == many[:3]
-    assert trained(*RUN, "--seed", "5", stdin=b"Ann").out.decode().replace("\n", "\\n") == (
+    assert trained(*RUN, "--seed", "5", stdin=b"Ann\n").out.decode().replace("\n", "\\n") == (
         many[0].decode()
     )
 

@@ -48,6 +48,12 @@ def test_surprise_is_that_of_score(trained: Shell) -> None:
     assert found.keys() == {"run", "step", "text", "tokens", "surprise"}
 
 
+def test_a_prompt_that_names_a_run_or_a_file_is_noted(trained: Shell) -> None:
+    options = ("--view", "surprise", "--json")
+    assert "the name of a run" in " ".join(trained("inspect", "tale", *options).err.split())
+    assert "the name of a file" in " ".join(trained("inspect", "book.txt", *options).err.split())
+
+
 def test_the_continuation_is_that_of_greedy_generation(trained: Shell) -> None:
     found = inspected(trained, "Ann saw", "--view", "prompt")["prompt"]
     options = ("--greedy", "--no-token-healing", "--max-new-tokens", "5", "--no-stdin")

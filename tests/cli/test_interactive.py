@@ -60,6 +60,23 @@ def test_a_file_is_continued_and_saved_back(trained: Shell, tmp_path: Path) -> N
     quit_session(child)
 
 
+def test_enter_ends_a_word_of_the_person(trained: Shell) -> None:
+    child = session(trained)
+    for line in ("Ann s", "/retry"):
+        say(child, line)
+        child.expect(rf"{MODEL}([^\x1b]*)\x1b\[0m")
+        assert not child.match[1][:1].isalpha()
+    say(child, "/quit")
+    quit_session(child)
+
+
+def test_a_model_that_adds_nothing_says_so(trained: Shell) -> None:
+    child = session(trained, "--stop", " ")
+    say(child, "Ann", "the model ends the text here; /retry tries again")
+    say(child, "/quit")
+    quit_session(child)
+
+
 def test_a_file_that_does_not_exist_yet_is_created_on_save(trained: Shell, tmp_path: Path) -> None:
     story = tmp_path / "new.txt"
     child = session(trained, "--file", str(story), "Ann saw")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -132,9 +133,39 @@ def test_eval_compares_answers_with_those_expected(taught: Shell) -> None:
 
 def test_a_text_scored_by_a_run_of_pairs_is_told_to_be_an_answer(taught: Shell) -> None:
     done = taught("score", "--run", "twice", stdin=b"aa")
-    assert "twice learned the answers of pairs only" in " ".join(done.err.split())
+    assert "the model learned the answers of pairs only" in " ".join(done.err.split())
     row = b'{"prompt": "auk", "text": "aa"}'
     assert taught("score", "--run", "twice", "--jsonl", stdin=row).err == ""
+
+
+def test_answers_are_scored_given_their_prompts(taught: Shell) -> None:
+    """As a whole and by line: the sums and the rows of --jsonl, whatever the fields are called."""
+    pairs = [("auk", "aa"), ("bvk", "bc"), ("cvk", "")]
+    asked = [{"prompt": p, "text": t} for p, t in pairs[:2]]
+    write(taught.folder / "asked.jsonl", asked)
+    done = taught("score", "--run", "twice", "--jsonl", "asked.jsonl")
+    rows = [json.loads(line) for line in done.out.splitlines()]
+    lines = ["n,question,answer", *(f"{n},{p},{t}" for n, (p, t) in enumerate(pairs[:2]))]
+    (taught.folder / "asked.csv").write_text("\n".join(lines) + "\n")
+    fields = ("asked.csv", "--prompt-field", "question", "--field", "answer")
+    write(taught.folder / "known.jsonl", [{"prompt": p, "completion": t} for p, t in pairs[:2]])
+    for named in (fields, ("known.jsonl",)):
+        whole = taught("score", "--run", "twice", "--json", *named)
+        assert whole.code == 0, whole.err
+        assert "answers to nothing" not in whole.err
+        found = json.loads(whole.out)
+        assert found["bytes"] == 4
+        assert found["nats"] == pytest.approx(sum(row["nats"] for row in rows), abs=1e-5)
+        by_line = taught("score", "--run", "twice", "--json", "--by", "line", *named)
+        each = [json.loads(line) for line in by_line.out.splitlines()]
+        assert [(line["prompt"], line["text"]) for line in each] == [
+            ("auk\n", "aa"), ("bvk\n", "bc")
+        ]  # fmt: skip
+        assert [line["nats"] for line in each] == [row["nats"] for row in rows]
+        again = taught("score", "--run", "twice", "--jsonl", *named)
+        assert [json.loads(line)["nats"] for line in again.out.splitlines()] == [
+            row["nats"] for row in rows
+        ]
 
 
 def test_eval_keeps_ids_and_names_the_fields_that_rows_have(taught: Shell) -> None:
@@ -158,6 +189,61 @@ def test_eval_without_a_file_takes_the_pairs_held_out(taught: Shell) -> None:
     assert json.loads(few)["pairs"] == 3
 
 
+def test_eval_compares_the_values_of_a_field(taught: Shell) -> None:
+    rows = [
+        {"prompt": p, "completion": p[0] * (2 if n % 5 else 3), "meta": {"length": 10 - n % 5}}
+        for n, p in enumerate(map(prompt, range(40)))
+    ]
+    rows.append({"prompt": "avk", "completion": "aa", "meta": {}})
+    write(taught.folder / "lengths.jsonl", rows)
+    done = taught("eval", "twice", "lengths.jsonl", "--by", "meta.length", "--json")
+    assert done.code == 0, done.err
+    by = json.loads(done.out)["by"]
+    assert by["field"] == "meta.length"
+    assert [group["value"] for group in by["groups"]] == ["6", "7", "8", "9", "10", "(none)"]
+    assert [group["pairs"] for group in by["groups"]] == [8, 8, 8, 8, 8, 1]
+    exact = [group["exact_match"] for group in by["groups"]]
+    assert [each["value"] for each in exact] == [1, 1, 1, 1, 0, 1]
+    assert exact[4]["high"] == pytest.approx(0.3244, abs=1e-4)  # Wilson's, 0 of 8
+    shown = taught("eval", "twice", "lengths.jsonl", "--by", "meta.length").out.decode()
+    assert re.search(r"\n10 +8 +0.0% +0.0% to 32.4% +33.3%\n", shown), shown
+    wrong = taught("eval", "twice", "lengths.jsonl", "--by", "length")
+    assert wrong.code == 65
+    assert "no row has the field 'length'" in wrong.err
+    assert "its fields: prompt, completion, meta" in wrong.err
+
+
+def test_eval_of_a_parquet_table_sees_columns_without_text(taught: Shell) -> None:
+    pyarrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    columns = {"prompt": ["auk", "bvk"], "completion": ["aa", "bb"], "id": [7, 8], "n": [1, 2]}
+    parquet.write_table(pyarrow.table(columns), taught.folder / "test.parquet")
+    done = taught("eval", "twice", "test.parquet", "--jsonl", "--by", "n")
+    assert done.code == 0, done.err
+    assert [json.loads(line)["id"] for line in done.out.splitlines()] == [7, 8]
+    assert "\n1  " in done.err
+
+
+def test_figures_of_eval_are_kept_for_the_card(taught: Shell) -> None:
+    write(taught.folder / "three.jsonl", [
+        {"prompt": "auk", "completion": "aa", "kind": "short"},
+        {"prompt": "bvk", "completion": "bb", "kind": "short"},
+        {"prompt": "cvk", "completion": "no", "kind": "long"},
+    ])  # fmt: skip
+    done = taught("eval", "twice", "three.jsonl", "--by", "kind")
+    assert "eval.json, for tfcli runs card" in " ".join(done.err.split())
+    card = json.loads(taught("runs", "card", "twice", "--json").out)
+    assert card["eval"]["is_current"]
+    assert card["eval"]["figures"]["source"] == "three.jsonl"
+    assert card["eval"]["figures"]["exact_match"]["count"] == 2
+    shown = taught("runs", "card", "twice").out.decode()
+    assert "| answers | 3 pairs of three.jsonl, decoded greedily, 20" in shown
+    assert "| exact match | 66.7% (20.8% to 93.9%) |" in shown
+    assert "| exact match, kind long | 0.0% " in shown
+    trained_on = taught("eval", "twice", "twice.jsonl", "--limit", "3")
+    assert "twice was trained on twice.jsonl" in " ".join(trained_on.err.split())
+
+
 def test_nats_of_eval_are_those_of_training(taught: Shell) -> None:
     (run,) = [json.loads(line) for line in taught("runs", "list", "--json").out.splitlines()]
     found = json.loads(taught("eval", "twice", "--json").out)
@@ -176,7 +262,7 @@ def test_nats_of_eval_are_those_of_training(taught: Shell) -> None:
         (("eval", "twice", "--json", "--jsonl"), "--json cannot be combined with --jsonl"),
         (("train", "twice.jsonl", "--prompt-loss", "much"), "must be a number from 0 to 1, or on"),
         (
-            ("train", "twice.jsonl", "--prompt-field", "prompt", "--field", "x"),
+            ("train", "twice.jsonl", "--answer-field", "prompt", "--field", "x"),
             "cannot be combined",
         ),
     ],

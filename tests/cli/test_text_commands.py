@@ -91,6 +91,14 @@ def _documents(path: Path) -> list[bytes]:
     return documents[:-1]
 
 
+def test_output_in_a_folder_is_no_text_of_it(shell: Shell) -> None:
+    with (shell.folder / "all.txt").open("wb") as file:
+        done = shell("text", "show", ".", stdout=file.fileno())
+    assert done.code == 0, done.err
+    assert "left out all.txt (written by this command)" in done.err
+    assert (shell.folder / "all.txt").read_text() == BOOK
+
+
 def test_some_documents_of_a_pipe_are_shown(shell: Shell) -> None:
     rows = b"".join(b'{"a": "Row %d.", "b": "x y"}\n' % n for n in range(9))
     done = shell("text", "show", "--field", "a", "--limit", "2", stdin=rows)
@@ -108,12 +116,47 @@ def test_some_documents_of_a_pipe_are_shown(shell: Shell) -> None:
         (["scan", "--redact", "book.txt"], "--redact reads stdin"),
         (["dedup", "--by", "word"], "must be one of line, paragraph, document, span"),
         (["dedup", "--by", "span", "--min-bytes", "4"], "--min-bytes must be at least 32"),
+        (["dedup", "--by", "paragraph", "--field", "a"], "--by cannot be combined with --field"),
+        (["scan", "--redact", "--field", "a"], "--redact looks at all of stdin"),
     ],
 )
 def test_what_cannot_be_done_is_said(shell: Shell, arguments: list[str], said: str) -> None:
     done = shell("text", *arguments, stdin=b"a\n")
     assert done.code == 2
     assert said in done.err
+
+
+ROWS = {
+    "json": b'{"id": 1, "a": {"b": "same"}}\n{"id": 2, "a": {"b": " same "}}\n'
+    b'{"id": 3}\nnot json\n{"id": 4, "a": {"b": "other"}}\n{"id": 5, "a": {"b": "same"}}',
+    "csv": b'id;"a.b"\n1;same\n2;" same "\n3\n\n4;"two\nlines"\n5;same\n6;"two\nlines"\n',
+    "tsv": b"a.b\tid\r\nsame\t1\r\nsame\t2\r\nother\t3\r\n",
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "stay"), [("json", [0, 2, 3, 4]), ("csv", [0, 1, 3, 4, 5, 6]), ("tsv", [0, 1, 3])]
+)
+def test_rows_are_compared_by_a_field_and_stay_as_they_are(
+    shell: Shell, kind: str, stay: list[int]
+) -> None:
+    lines = ROWS[kind].splitlines(keepends=True)
+    done = shell("text", "dedup", "--field", "a.b", stdin=ROWS[kind])
+    assert done.code == 0, done.err
+    assert done.out == b"".join(lines[place] for place in stay)
+    assert "Left out" in done.err
+    assert "repeated row" in done.err
+    told = shell("text", "dedup", "--field", "a.b", "--near", "0.9", "--json", stdin=ROWS[kind])
+    found = json.loads(told.out)
+    assert (found["by"], found["field"]) == ("field", "a.b")
+    assert found["removed_bytes"] == len(ROWS[kind]) - len(done.out)
+
+
+def test_scan_looks_at_a_field(called: Called) -> None:
+    rows = b"id,review,note\n1,fine thing,x\n2,write to me,ann@example.org\n"
+    (called.folder / "rows.csv").write_bytes(rows)
+    assert b"Nothing was found" in called("text", "scan", "rows.csv", "--field", "review").out
+    assert b"a**@" in called("text", "scan", "rows.csv", "--field", "note").out
 
 
 def test_near_duplicates_are_told_before_they_are_left_out(shell: Shell) -> None:
@@ -133,3 +176,18 @@ def test_near_duplicates_are_told_before_they_are_left_out(shell: Shell) -> None
     assert exact.out == text
     wrong = shell("text", "dedup", "--near", "0.7", "--by", "span", stdin=text)
     assert (wrong.code, wrong.out) == (2, b"")
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (b'{"txt": "a"}\n', "no row has text in the field 'text': its fields: txt"),
+        (b"id,txt\n1,a\n", "no row has text in the field 'text': its fields: id, txt"),
+        (b'[{"text": "a"}]', "this is an array"),
+        (b'text\n"open\n', "the table is not valid CSV"),
+    ],
+)
+def test_what_has_no_such_field_is_not_compared(shell: Shell, data: bytes, said: str) -> None:
+    done = shell("text", "dedup", "--field", "text", stdin=data)
+    assert done.code == 65
+    assert said in " ".join(done.err.split()).replace(" why: ", ": ")

@@ -21,6 +21,7 @@ from pyarrow import parquet
 
 from tests.conftest import BOOK, RealShell, Shell, bare_environment, forked
 from tfcli.cli.training_notes import first_words, format_missed
+from tfcli.files import slugify
 from tfcli.runs.run import open_run
 from tfcli.runs.step import MODEL, list_steps, load_arrays
 from tfcli.runs.summary import is_finished, summarize
@@ -133,6 +134,15 @@ def test_weights_of_texts_are_recorded_and_resumed(shell: Shell) -> None:
     assert [part["weight"] for part in metadata["corpus"]["parts"]] == [1.0, 2.5]
     more = shell("train", "--resume", "book", "--steps", "2")
     assert more.code == 0, more.err
+
+
+def test_a_run_on_a_folder_has_its_name(shell: Shell) -> None:
+    inside = shell.folder / "inside"
+    inside.mkdir()
+    for folder, given in ((shell.folder, "."), (inside, "..")):
+        done = type(shell)(folder)("train", given, "--steps", "2", "--dry-run")  # type: ignore[call-arg]
+        assert done.code == 0, done.err
+        assert f"Run {slugify(shell.folder.name)}: ".encode() in done.out
 
 
 def test_run_on_piped_text_can_be_resumed(shell: Shell) -> None:

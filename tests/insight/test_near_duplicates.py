@@ -21,6 +21,7 @@ from tfcli.insight.near_duplicates import (
     shingles,
     without_near_duplicates,
 )
+from tfcli.insight.repeats import pieces_of
 
 WORDS = ["sea", "moon", "ship", "él", "ñandú", "月亮", "old", "fox", "noon", "bird", "snow", "king"]
 
@@ -50,7 +51,7 @@ def run(lines: list[bytes], threshold: float) -> tuple[list[bytes], RemovedNearD
     removed = RemovedNearDuplicates()
     text = b"".join(line + b"\n" for line in lines)
     blocks = (text[i : i + 97] for i in range(0, len(text), 97))
-    kept = b"".join(without_near_duplicates(blocks, "line", 1, threshold, removed))
+    kept = b"".join(without_near_duplicates(pieces_of(blocks, "line"), 1, threshold, removed))
     return kept.splitlines(), removed
 
 
@@ -122,6 +123,6 @@ def test_a_text_too_long_to_compare_is_refused(monkeypatch: pytest.MonkeyPatch) 
     with pytest.raises(DataError, match="100 bytes"):
         run(make_lines(0), 0.8)
     removed = RemovedNearDuplicates()
-    pieces = without_near_duplicates([b"Ann.\n"] * 30, "line", 1, 0.8, removed)
+    pieces = without_near_duplicates(pieces_of([b"Ann.\n"] * 30, "line"), 1, 0.8, removed)
     with pytest.raises(DataError):
         next(iter(pieces))  # before anything is written

@@ -12,8 +12,10 @@ from tfcli.insight.repeats import (
     Removed,
     Unit,
     find_repeated_spans,
+    pieces_of,
     remove_spans,
     without_repeats,
+    without_spans,
 )
 
 
@@ -53,7 +55,9 @@ def test_what_is_left_of_spans_is_text_and_does_not_change_again(text: str, leas
 def dedup(text: bytes, unit: Unit, least: int = 1, size: int = 7) -> tuple[bytes, Removed]:
     removed = Removed()
     blocks = [text[i : i + size] for i in range(0, len(text), size)]
-    return b"".join(without_repeats(blocks, unit, least, removed)), removed
+    if unit == "span":
+        return b"".join(without_spans(blocks, least, removed)), removed
+    return b"".join(without_repeats(pieces_of(blocks, unit), least, removed)), removed
 
 
 @given(st.lists(st.sampled_from(["a", "b ", "  b", "long line", ""]), max_size=20))

@@ -69,8 +69,19 @@ def test_fields_can_be_named_and_several_are_joined(tmp_path: Path) -> None:
         "pair_separator": " = ",
     }
     assert read(file, **named) == [("2+2\nnow = ", "4"), ("3+3 = ", "6")]
+    named["field"] = named.pop("answer_field")  # beside the prompt's, it is the answer's
+    assert read(file, **named) == [("2+2\nnow = ", "4"), ("3+3 = ", "6")]
     with pytest.raises(UsageError, match="--answer-field is needed too"):
         read(file, prompt_field=("q",))
+
+
+def test_named_columns_of_parquet_may_hold_numbers(tmp_path: Path) -> None:
+    pyarrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    table = pyarrow.table({"q": ["2+2", "3+3"], "a": [4, 6], "note": ["x y", "z"]})
+    parquet.write_table(table, tmp_path / "a.parquet")
+    found = read(tmp_path / "a.parquet", prompt_field=("q",), answer_field="a")
+    assert found == [("2+2\n", "4"), ("3+3\n", "6")]
 
 
 def test_instruction_with_an_input_is_one_prompt(tmp_path: Path) -> None:

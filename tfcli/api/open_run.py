@@ -19,6 +19,7 @@ from tfcli.api.arguments import (
     require_texts,
     require_top,
 )
+from tfcli.api.audits import Audits
 from tfcli.api.conversation import make_turn
 from tfcli.api.fill_and_bound import FillAndBound
 from tfcli.api.requests import make_request, takes_generation_options
@@ -93,7 +94,7 @@ def open_run(
     return OpenRun(run, step, open_with)
 
 
-class OpenRun(Analysis, FillAndBound):
+class OpenRun(Analysis, Audits, FillAndBound):
     """A run whose model can be used; `open_run` makes it.
 
     Shapes: T tokens, V = `config.vocab_size`.

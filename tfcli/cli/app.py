@@ -51,6 +51,13 @@ COMMANDS = {
     "tasks": "tasks.app",
     "doctor": "doctor.doctor",
 }
+PANELS = {
+    "Train and generate": ("train", "generate", "fill", "demo"),
+    "Evaluate and look inside": ("score", "eval", "trace", "inspect", "audit"),
+    "Texts, tokenizers, runs": (
+        "text", "tasks", "tokenizer", "runs", "export", "import", "doctor"
+    ),
+}  # fmt: skip
 
 
 def _show_version(value: bool) -> None:
@@ -158,10 +165,11 @@ def _program(names: Iterable[str]) -> Any:
     for name in names:
         module, _, attribute = COMMANDS[name].partition(".")
         found = getattr(import_module(f"tfcli.cli.commands.{module}"), attribute)
+        panel = next(title for title, those in PANELS.items() if name in those)
         if isinstance(found, typer.Typer):
-            app.add_typer(found, name=name)
+            app.add_typer(found, name=name, rich_help_panel=panel)
         else:
-            app.command(name, cls=Command)(found)
+            app.command(name, cls=Command, rich_help_panel=panel)(found)
     return typer.main.get_command(app)
 
 

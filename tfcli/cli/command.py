@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import shutil
 import textwrap
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, get_args, get_type_hints
 
 import typer
@@ -46,6 +47,7 @@ class Command(typer.core.TyperCommand):
             if opposites := [name for name in parameter.secondary_opts if name not in aliases]:
                 # in the text: a column of its own would cut both names at 80 columns
                 parameter.help = f"{parameter.help} {', '.join(opposites)}: never."
+                parameter.show_default = "on" if parameter.default else parameter.show_default
             parameter.secondary_opts = []
         _hide_types(parameters, ctx)
         if shutil.get_terminal_size().columns < NARROW:
@@ -106,12 +108,19 @@ def _hide_types(parameters: list[Any], context: Any) -> None:
     """
     for parameter in parameters:
         parameter.show_envvar = False  # of all options; typer's own would show theirs
+        if isinstance(parameter.show_default, str):
+            parameter._get_default_string = partial(_described_default, parameter)
         if getattr(parameter, "is_flag", False):
             parameter.metavar = ""
         elif parameter.param_type_name == "argument":
             parameter.display_type_rich = _no_type
         elif parameter.metavar is None:
             parameter.metavar = parameter.display_type(context).strip("<>")
+
+
+def _described_default(parameter: Any, **_: Any) -> str:
+    """A default that is described, without the parentheses that typer puts around it."""
+    return str(parameter.show_default)
 
 
 def _no_type(ctx: Any) -> None:

@@ -84,6 +84,12 @@ class Draft:
             )  # a CR whose LF was not generated
         self.text += text
 
+    @property
+    def ends_with_line(self) -> bool:
+        """Whether what comes last is a line of the person, who has ended its last word."""
+        turn = self.last_turn
+        return bool(turn and turn.line and self.text == turn.before + turn.line)
+
     def back_to_last_line(self) -> None:
         """Takes the text back to the end of what the person wrote last.
 

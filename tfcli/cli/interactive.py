@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 HELP = {
     "a line": "append this line (after a space, if words would meet), then let the model "
-    "continue; empty: just continue",
+    "continue; Enter ends its last word; empty: just continue",
     "line \\": "continue on the next line; \\ alone begins a new line, twice leaves a blank one",
     f"{' '.join(DIALOGUE)}": "a line that begins so is a paragraph of its own",
     "Ctrl-C": "stop the model, not the program",
@@ -217,7 +217,9 @@ class Conversation:
         """
         from tfcli.generation.generate import Finished, RequestList
 
-        request = replace(self._request, prompt=self._draft.text)
+        request = replace(
+            self._request, prompt=self._draft.text, ends_word=self._draft.ends_with_line
+        )
         colored = streams.wants_color(sys.stdout)
         out, written = TextOut(), bytearray()
         self._request = replace(self._request, row=self._request.row + 1)
@@ -229,6 +231,8 @@ class Conversation:
                 written += event.data
                 if isinstance(event, Finished) and event.reason == "incomplete":
                     self._notes("incomplete: the required format was not matched")
+            if not written:
+                self._notes("the model ends the text here; /retry tries again")
         except KeyboardInterrupt:
             self._reporter.note("")
         finally:

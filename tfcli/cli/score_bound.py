@@ -16,6 +16,7 @@ from tfcli.runs.run import find_run
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from tfcli.cli.score_input import Document
     from tfcli.cli.shared_options import EngineOptions
     from tfcli.generation.bound import Bound
 
@@ -65,7 +66,7 @@ def bound_figures(bound: Bound) -> dict[str, Any]:
 
 
 def write_line_bounds(
-    groups: Iterator[list[str]],
+    groups: Iterator[list[Document]],
     estimator: BoundEstimator,
     progress: Callable[[int], None],
     *,
@@ -75,14 +76,15 @@ def write_line_bounds(
     number = done = 0
     for group in groups:
         for line in group:
-            bound = estimator.whole([line])
+            text = line.prompt + line.text
+            bound = estimator.whole([text])
             number += 1
             if json:
-                value = {"line": number, "text": line} | bound_figures(bound)
+                value = {"line": number, "text": text} | bound_figures(bound)
                 streams.write_json_result(value)
             else:
                 columns = f"{bound.nats_per_byte:.6f}\t{bound.standard_error:.6f}\t"
-                shown = stdout_filter()(line.replace("\n", "\\n"))
+                shown = stdout_filter()(text.replace("\n", "\\n"))
                 streams.write_result(f"{columns}{shown}\n".encode())
             done += bound.bytes + 1
             progress(done)

@@ -7,11 +7,11 @@ import os
 import re
 import shlex
 import stat
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, TypeVar, cast
+from typing import IO, TYPE_CHECKING, NamedTuple, TypeVar, cast
 
 from tfcli.cli import piped_text
 from tfcli.cli.stdin_lines import StdinLines, WholeStdin, read_head
@@ -21,11 +21,12 @@ from tfcli.text.documents import KNOWN_SEPARATORS
 from tfcli.text.encoding import UTF8, UTF8_BOM, decode_line, encoding_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from typing import Literal
 
     from tfcli.cli import streams
     from tfcli.generation.score_lines import ScoreLine
+    from tfcli.text.pairs import PairForm
     from tfcli.text.reading_options import ReadingOptions
     from tfcli.text.rows import Row
     from tfcli.text.sources import Sources
@@ -38,18 +39,33 @@ ARRAY = re.compile(rb"\s*\[\s*\{")  # how a JSON array of rows begins
 PLAIN = {"", ".txt", ".md", ".jsonl", ".ndjson"}  # whose size is that of their lines
 
 
+class Document(NamedTuple):
+    """What is scored on its own.
+
+    Attributes:
+        prompt: of a pair, framed: what comes before the text, and is not scored.
+
+    """
+
+    text: str
+    prompt: str = ""
+    is_row: bool = False
+
+
 @dataclass(frozen=True)
 class ScoreInput:
     """The argument of `tfcli score`.
 
     Attributes:
         file: a name, a folder, a pattern, or `-` for stdin.
+        form: of the pairs that the run was trained on; None: it was on text.
 
     """
 
     file: str
     reading: ReadingOptions
     reporter: streams.Reporter
+    form: PairForm | None = None
 
     @property
     def size(self) -> int | None:
@@ -61,7 +77,7 @@ class ScoreInput:
         plain = self._is_stdin or Path(self.file).suffix.lower() in PLAIN
         return status.st_size if plain and stat.S_ISREG(status.st_mode) else None
 
-    def whole(self, progress: Callable[[int], None]) -> list[str]:
+    def whole(self, progress: Callable[[int], None]) -> list[Document]:
         """The documents that are scored as one text; see `piped_text.without_last_newline`.
 
         Args:
@@ -69,17 +85,24 @@ class ScoreInput:
 
         """
         found = list(self._documents(progress=progress))
-        if self._is_stdin and found and not found[-1][1]:
-            last, _ = found.pop()
-            if last := piped_text.without_last_newline(last):
-                found.append((last, False))
-        return [document for document, _ in found]
+        if self._is_stdin and found and not found[-1].is_row:
+            last = piped_text.without_last_newline(found.pop().text)
+            found += [Document(last)] if last else []
+        self._note_without_prompt(found)
+        return found
 
-    def lines(self) -> Iterator[list[str]]:
+    def lines(self) -> Iterator[list[Document]]:
         """The lines in groups; those of stdin as they arrive. The text of a row counts as one.
 
         What begins as rows, a page or an archive is read to its end first, to know what it is.
         """
+        groups = self._groups_of_lines()
+        if (first := next(groups, None)) is not None:
+            self._note_without_prompt(first)
+            yield first
+        yield from groups
+
+    def _groups_of_lines(self) -> Iterator[list[Document]]:
         from tfcli.text.reading_options import DEFAULT, ReadingOptions
 
         head = b""
@@ -89,9 +112,18 @@ class ScoreInput:
             plain = self.reading == DEFAULT and _begins_as_lines(head)
             if plain or self.reading == ReadingOptions(format="text"):
                 for numbered in _numbered(_arriving(head, "lines")):
-                    yield from _decoded(numbered)
+                    for group in _decoded(numbered):
+                        yield list(map(Document, group))
                 return
         yield from _grouped(self._lines_of_documents(head))
+
+    def _note_without_prompt(self, documents: Sequence[Document]) -> None:
+        """Says where a model of pairs is given a text, which is none."""
+        if self.form and documents and not documents[0].prompt:
+            self.reporter.note(
+                "Note: the model learned the answers of pairs only, and texts are scored as "
+                "answers to nothing; rows of prompt and answer: --prompt-field A --field B."
+            )
 
     def rows(self) -> Iterator[list[tuple[int, ScoreLine]]]:
         """Rows in groups, each with its bytes: lines of JSON as they arrive, or rows of a table.
@@ -149,7 +181,8 @@ class ScoreInput:
 
         if format == "parquet":
             with open_rows(path, opened) as (stream, name):
-                yield from parquet_rows(seekable(stream), name, None, every=True)
+                for row in parquet_rows(seekable(stream), name, every=True):
+                    yield replace(row, value=row.whole)
             return
         rows = json_rows if format == "json" else partial(table_rows, format=format)
         yield from read_table(path, rows, opened=opened)
@@ -162,8 +195,8 @@ class ScoreInput:
 
     def _documents(
         self, head: bytes | None = None, progress: Callable[[int], None] = lambda _: None
-    ) -> Iterator[tuple[str, bool]]:
-        """The documents, each with whether it is a row.
+    ) -> Iterator[Document]:
+        """The documents; of pairs, the answers with their prompts.
 
         Args:
             head: what was read of stdin; None: nothing.
@@ -186,17 +219,23 @@ class ScoreInput:
         self.reading.require_named(sources.met)
         report_left_out(sources, (), self.reporter)
         size = 0
+        reading = self.reading
+        if self.form:
+            reading = replace(reading, pair_separator=self.form.separator)
         for path in sources.files:
             found = Reading()
-            parts: list[bytes] = []
+            text, prompt = b"", b""
             try:
-                for chunk in read_chunks(path, self.reading, opened=opened, reading=found):
-                    parts.append(chunk.data)
+                for chunk in read_chunks(path, reading, opened=opened, reading=found):
+                    if chunk.role == "prompt":
+                        prompt += chunk.data
+                    else:
+                        text += chunk.data
                     size += len(chunk.data)
                     progress(size)
                     if chunk.last:
-                        yield b"".join(parts).decode(), found.rows is not None
-                        parts = []
+                        yield Document(text.decode(), prompt.decode(), found.rows is not None)
+                        text, prompt = b"", b""
             except DataError as error:
                 if path not in sources.found:
                     raise
@@ -204,20 +243,20 @@ class ScoreInput:
             for note in found.notes(path, self.reading):
                 self.reporter.note(f"Note: {note}.")
 
-    def _lines_of_documents(self, head: bytes) -> Iterator[str]:
+    def _lines_of_documents(self, head: bytes) -> Iterator[Document]:
         first = True
-        for document, is_row in self._documents(head):
-            if is_row:
+        for document in self._documents(head):
+            if document.is_row:
                 yield document
             else:
-                for line in document.removesuffix("\n").split("\n"):
+                for line in document.text.removesuffix("\n").split("\n"):
                     if first and self.reading.format is None and _is_object(line):
                         self.reporter.note(
                             "Note: the input looks like JSON lines and is scored verbatim; "
                             "--format json scores the text field."
                         )
                     first = False
-                    yield line.removesuffix("\r")
+                    yield Document(line.removesuffix("\r"))
 
     # --- files ----------------------------------------------------------------------------------
 

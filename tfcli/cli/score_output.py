@@ -17,6 +17,7 @@ from tfcli.generation.streaming import TextStream, make_visible
 from tfcli.text.escapes import escape_bytes
 
 if TYPE_CHECKING:
+    from tfcli.cli.score_input import Document
     from tfcli.generation.score_lines import ScoreLine
     from tfcli.generation.scorer import Scored, Scorer
     from tfcli.text.tokenizer import Tokenizer
@@ -50,14 +51,15 @@ def figures(text: Scored) -> dict[str, Any]:
     return found if text.bytes else found | {"nats_per_byte": None}  # there is no byte
 
 
-def write_line(line: str, text: Scored, number: int, *, json: bool) -> None:
-    """A line with its scores."""
+def write_line(line: Document, text: Scored, number: int, *, json: bool) -> None:
+    """A line with its scores; of a pair the answer."""
     if json:
-        streams.write_json_result({"line": number, "text": line} | figures(text))
+        prompt = {"prompt": line.prompt} if line.prompt else {}
+        streams.write_json_result({"line": number, **prompt, "text": line.text} | figures(text))
     else:
         columns = f"{text.nats_per_byte:.6f}\t{text.nats:.6f}\t"
-        line = line.replace("\n", "\\n")  # of a row
-        streams.write_result(f"{columns}{stdout_filter()(line)}\n".encode())
+        said = line.text.replace("\n", "\\n")  # of a row
+        streams.write_result(f"{columns}{stdout_filter()(said)}\n".encode())
 
 
 def write_row(row: ScoreLine, text: Scored | None, tokenizer: Tokenizer, *, tokens: bool) -> None:

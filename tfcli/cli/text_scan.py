@@ -16,7 +16,7 @@ from tfcli.insight.training_text import Place
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tfcli.text.reading_options import Format
+    from tfcli.text.reading_options import Format, ReadingOptions
 
 NAMED = 5  # places of each kind that are named; the JSON has MOST
 MOST = 100
@@ -57,18 +57,19 @@ class Found:
 
 
 def scan_files(
-    arguments: Sequence[str], reporter: streams.Reporter, format: Format | None
+    arguments: Sequence[str], reporter: streams.Reporter, options: ReadingOptions
 ) -> Found:
     """Looks through files, as `tfcli train` reads them."""
     from tfcli.cli.render import progress
     from tfcli.text.byte_streams import STDIN
     from tfcli.text.readers import read_chunks
     from tfcli.text.reading import Reading
-    from tfcli.text.reading_options import ReadingOptions
     from tfcli.text.sources import find_sources
 
-    found, options = Found(), ReadingOptions(format=format)
-    sources = find_sources(arguments).files
+    found = Found()
+    given = find_sources(arguments)
+    options.require_named(given.met)
+    sources = given.files
     total = sum(path.stat().st_size for path in sources if path != STDIN) or None
     with progress("Scanning", total=total, quiet=reporter.quiet) as done:
         for path in sources:

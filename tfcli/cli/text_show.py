@@ -47,7 +47,7 @@ def show_texts(
     sources = find_sources(arguments)
     options.require_named(sources.met)
     report_left_out(sources, (), reporter)
-    shown = _Objects() if json else _Plain()
+    shown = _Objects() if json else PlainDocuments()
     for path in sources.files:
         reading = Reading()
         shown.file = "stdin" if path == STDIN else str(path)
@@ -74,7 +74,7 @@ def show_texts(
 
 
 @dataclass
-class _Plain:
+class PlainDocuments:
     """Documents as they are, with a line between them.
 
     Attributes:

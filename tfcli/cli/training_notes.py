@@ -264,7 +264,10 @@ def run_path(name: str | None, first_file: str) -> Path:
     if name is not None:
         return _named_path(name)
     first_file, _ = split_weight(first_file)
-    stem = "piped" if first_file == "-" else slugify(Path(first_file).name.split(".")[0])
+    given = Path(first_file)
+    if given.name in {"", ".."}:  # `.` is a folder with a name, too
+        given = given.resolve()
+    stem = "piped" if first_file == "-" else slugify(given.name.split(".")[0])
     path, number = ROOT / stem, 1
     while (path / RUN_JSON).exists():
         number += 1

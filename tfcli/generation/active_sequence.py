@@ -27,6 +27,7 @@ class ActiveSequence:
         ids: `bos`, and the tokens of the prompt.
         taken: the last tokens of the prompt, which `ids` lack: what comes next has to begin with
             their bytes; see `tfcli.generation.token_healing`.
+        ends_word: whether its first token should not lengthen the prompt's last word.
 
     """
 
@@ -38,6 +39,8 @@ class ActiveSequence:
         special: SpecialTokens,
         taken: Sequence[int] = (),
         constraint: Constraint | None = None,
+        *,
+        ends_word: bool = False,
     ) -> None:
         self.index = index
         self.request = request
@@ -45,6 +48,7 @@ class ActiveSequence:
         self.needs_prefill = True  # whether the row has to be read from its beginning
         self.prompt = [token for token in ids if token not in special.control]
         self.taken = list(taken)
+        self.ends_word = ends_word
         self.written: list[int] = []
         self.character = START  # which byte of a character may come next
         self.ended = False  # whether the last token written ends the text

@@ -22,6 +22,7 @@ from tfcli.generation.penalties import NO_PENALTIES, penalize
 from tfcli.generation.prompts import PromptReader
 from tfcli.generation.sampling import choose_tokens, log_softmax, suppress_control_tokens
 from tfcli.generation.token_healing import MOST, TokenHealing
+from tfcli.generation.word_end import WordEnd
 from tfcli.options import OptionError
 
 if TYPE_CHECKING:
@@ -129,7 +130,7 @@ class Generator:
         self._deadline, self._logprobs = deadline, logprobs
         self._grammars = GrammarCompiler(tokenizer)
         self._characters = CharacterMask(tokenizer.token_bytes)
-        self._healing = TokenHealing(tokenizer)
+        self._healing, self._word_end = TokenHealing(tokenizer), WordEnd(tokenizer)
         self._prompts = PromptReader(
             tokenizer, self._healing,
             context_length=engine.context_length, many_documents=many_documents, form=form,
@@ -176,7 +177,10 @@ class Generator:
         constraint = self._grammars.begin(request.structured, after_space=bool(taken))
         if not (self._texts_end or constraint):
             request = replace(request, ignore_eos=True)
-        return ActiveSequence(index, request, ids, self._special, taken, constraint)
+        return ActiveSequence(
+            index, request, ids, self._special, taken, constraint,
+            ends_word=self._prompts.ends_word(request),
+        )  # fmt: skip
 
     def read_prompt(
         self, request: GenerationRequest, *, most_taken: int = MOST
@@ -209,7 +213,7 @@ class Generator:
                     sequence.constraint.accept(token)
                 continue
             overlap = sum(len(self._tokenizer.token_bytes[each]) for each in sequence.taken)
-            sequence.taken = []
+            sequence.taken, sequence.ends_word = [], False
             sequence.written.append(token)
             sequence.character = self._characters.state_after(sequence.character, token)
             if sequence.constraint:
@@ -270,14 +274,15 @@ class Generator:
 
     def _heal(self, active: list[ActiveSequence], logits: Logits) -> Logits:
         """The logits (len(active), V) of those tokens that the ends of the prompts allow."""
-        if not any(sequence.taken for sequence in active):
+        if not any(sequence.taken or sequence.ends_word for sequence in active):
             return logits
-        return np.stack(
-            [
-                self._healing.allow(row, sequence.taken) if sequence.taken else row
-                for sequence, row in zip(active, logits, strict=True)
-            ]
-        )
+        pairs = zip(active, logits, strict=True)
+        return np.stack([self._heal_one(sequence, row) for sequence, row in pairs])
+
+    def _heal_one(self, sequence: ActiveSequence, logits: Logits) -> Logits:
+        if sequence.taken:
+            return self._healing.allow(logits, sequence.taken)
+        return self._word_end.apply(logits) if sequence.ends_word else logits
 
     def _choose(self, active: list[ActiveSequence], logits: Logits) -> list[int]:
         """The next token of each row."""
@@ -319,12 +324,15 @@ class Generator:
     ) -> Callable[[Logits, tuple[int, ...]], Logits]:
         """Applies the penalties of a request to the logits after some tokens: for beam search."""
         ids, taken = self.read_prompt(request, most_taken=1)
+        ends_word = self._prompts.ends_word(request)
 
         def adjust(logits: Logits, written: tuple[int, ...]) -> Logits:
-            own = [] if written else taken
-            sequence = ActiveSequence(0, request, ids, self._special, own)
+            sequence = ActiveSequence(
+                0, request, ids, self._special, [] if written else taken,
+                ends_word=ends_word and not written,
+            )  # fmt: skip
             sequence.written = list(written)
-            logits = self._healing.allow(logits, own) if own else logits
+            logits = self._heal_one(sequence, logits)
             state = START
             for token in written[-max(LACKING) :]:
                 state = self._characters.state_after(state, token)

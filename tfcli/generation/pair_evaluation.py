@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from tfcli.errors import DataError
 from tfcli.generation.edit_distance import edit_distance
 from tfcli.generation.generate import Finished, Generator, RequestList
 from tfcli.generation.intervals import ratio_interval, share_interval
@@ -13,13 +15,13 @@ from tfcli.generation.json_lines import returned
 from tfcli.generation.request import GenerationRequest, Sampling
 from tfcli.generation.scoring import score_tokens
 from tfcli.text.pairs import PairForm
+from tfcli.text.rows import LOOKED_AT, NO_VALUE, field_value
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from tfcli.generation.engines.engine import Engine
     from tfcli.text.chunks import Chunk
-    from tfcli.text.reading import Reading
     from tfcli.text.tokenizer import Tokenizer
 
 GROUP = 256  # pairs answered, then scored, together
@@ -33,12 +35,14 @@ class Pair:
 
     Attributes:
         returned: the `id` of its row, if it has one.
+        group: the value of the field that rows are grouped by.
 
     """
 
     prompt: str
     answer: str
     returned: dict[str, Any] = field(default_factory=dict)
+    group: str = NO_VALUE
 
 
 @dataclass(frozen=True)
@@ -69,25 +73,38 @@ class Answered:
         return self.ended and self.answer == self.pair.answer
 
 
-def pairs_of(chunks: Iterable[Chunk], reading: Reading | None = None) -> Iterator[Pair]:
+def pairs_of(
+    chunks: Iterable[Chunk], row: Callable[[], Any] = lambda: None, by: str | None = None
+) -> Iterator[Pair]:
     """The pairs of the chunks that readers give.
 
     Text that is no pair has no prompt, and is left out.
 
     Args:
-        reading: what the readers tell of the row that they have just read.
+        row: the one that the readers have just read.
+        by: the field that rows are grouped by, with dots where it is nested.
+
+    Raises:
+        DataError: none of the first rows, or of all, has the field.
 
     """
     prompt, answer = b"", b""
+    count, found = 0, by is None
     for chunk in chunks:
         if chunk.role == "prompt":
             prompt += chunk.data
         elif chunk.role == "answer":
             answer += chunk.data
             if chunk.last:
-                row = reading.rows.value if reading and reading.rows else None
-                yield Pair(prompt.decode(), answer.decode(), returned(row))
+                value = None if by is None else field_value(row(), by)
+                count, found = count + 1, found or value is not None
+                if not found and count == LOOKED_AT:
+                    break
+                yield Pair(prompt.decode(), answer.decode(), returned(row()), value or NO_VALUE)
                 prompt, answer = b"", b""
+    if count and not found:
+        fields = ", ".join(map(str, row())) if isinstance(row(), dict) else "none"
+        raise DataError(f"no row has the field {by!r}", why=f"its fields: {fields}"[:300])
 
 
 def answer_pairs(
@@ -177,3 +194,18 @@ class PairFigures:
             "longer_than_context": sum(not one.fits for one in every),
             "without_end": sum(not one.ended for one in every),
         }
+
+    def groups(self) -> list[dict[str, Any]]:
+        """The figures of each group, in the order of their names; of numbers, in theirs."""
+        found: dict[str, PairFigures] = {}
+        for one in self.answered:
+            found.setdefault(one.pair.group, PairFigures()).answered.append(one)
+        return [{"value": name, **found[name].to_json()} for name in sorted(found, key=_order)]
+
+
+def _order(name: str) -> tuple[float, str]:
+    try:
+        number = float(name)
+    except ValueError:
+        number = math.inf  # words come after numbers
+    return (math.inf if math.isnan(number) else number), name

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from tfcli.errors import UsageError
 from tfcli.generation.token_healing import MOST
+from tfcli.generation.word_end import ends_in_word
 from tfcli.text.special_text import encode_special
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ class PromptReader:
             UsageError: the prompt is empty, and the tokenizer has no token that a text begins with.
 
         """
-        form = None if request.raw or request.ids is not None else self._form
+        form = self._form_of(request)
         ids = self._encode(request, form.frame(request.prompt) if form else request.prompt)
         eos = [] if self._special.eos is None else [self._special.eos]
         if form:
@@ -78,11 +79,21 @@ class PromptReader:
             )
         ids = self._within_context(self.bos, ids)[len(self.bos) :]
         first = len(self.bos) == 0  # without bos, one token has to be left to start from
-        most_taken = most_taken if request.token_healing else 0
+        heals = request.token_healing and not self.ends_word(request)
+        most_taken = most_taken if heals else 0
         rest, taken = self._healing.take_back(ids[first:], most_taken)
         if request.structured.source and self._tokenizer.decode_continuation(taken) != b" ":
             return [*self.bos, *ids], []  # the form is of what follows the prompt
         return [*self.bos, *ids[:first], *rest], taken
+
+    def ends_word(self, request: GenerationRequest) -> bool:
+        """Whether what follows the prompt should not lengthen its last word."""
+        as_written = self._form_of(request) is None and request.ids is None
+        asked = request.ends_word and request.token_healing and request.structured.source is None
+        return as_written and asked and ends_in_word(request.prompt)
+
+    def _form_of(self, request: GenerationRequest) -> PairForm | None:
+        return None if request.raw or request.ids is not None else self._form
 
     def _encode(self, request: GenerationRequest, text: str) -> list[int]:
         """The ids of a prompt; without `bos`, which a chat template may have written as well."""

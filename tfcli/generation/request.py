@@ -263,6 +263,8 @@ class GenerationRequest(Options):
         prompt: what the text continues; may be empty.
         ids: of the prompt, where it is not to be encoded as it stands: a chat template has written
             it.
+        ends_word: whether its writer has ended it, with a newline that is not part of it; then its
+            last word is whole.
         row: of a session; the same seed and row give the same text, whatever is beside it.
 
     """
@@ -286,7 +288,8 @@ class GenerationRequest(Options):
     )  # fmt: skip
     token_healing: bool = option(
         True, panel=PROMPT,
-        help="Regenerate the prompt's last token along with its continuation.",
+        help="Regenerate the prompt's last token along with its continuation; a newline at its end "
+             "ends its last word.",
     )  # fmt: skip
     special: bool = option(
         False, panel=PROMPT,
@@ -300,6 +303,7 @@ class GenerationRequest(Options):
     penalties: Penalties = field(default_factory=Penalties)
     structured: StructuredOutput = field(default_factory=StructuredOutput)
     ids: tuple[int, ...] | None = None
+    ends_word: bool = False
     row: int = 0
 
     def with_next_seed(self, count: int) -> Self:

@@ -74,10 +74,13 @@ def repeat(line: RequestLine, samples: int, first: int) -> Iterator[RequestLine]
 def parse_plain_line(
     line: bytes, number: int, default: GenerationRequest, turn: Turn | None = None
 ) -> RequestLine:
-    r"""A line that is a prompt, with newlines as `\n`, which is how answers are written."""
+    r"""A line that is a prompt, with newlines as `\n`, which is how answers are written.
+
+    Its end is that of a word.
+    """
     try:
         prompt = unescape(decode_line(line, number).removesuffix("\r"))
-        request = replace(default, prompt=prompt)
+        request = replace(default, prompt=prompt, ends_word=True)
         return RequestLine(number, turn(None, request) if turn else request)
     except TfcliError as error:
         return RequestLine(number, None, error)

@@ -1,7 +1,8 @@
 """Texts to score on lines of JSON: `text`, and `prompt` and `id` if there are any.
 
-A row may have other keys, and its text another name, as the rows of a data set do. An invalid line
-does not stop the others: it is answered with an error.
+A row may have other keys, and its text another name, as the rows of a data set do; a pair of prompt
+and answer is known by the names of its fields. An invalid line does not stop the others: it is
+answered with an error.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from tfcli.generation.json_lines import (
     returned,
     shown,
 )
+from tfcli.text.pairs import find_pair_fields
+from tfcli.text.reading_options import DEFAULT
 from tfcli.text.rows import STANDARD, string_fields, text_in
 
 if TYPE_CHECKING:
@@ -81,6 +84,8 @@ def parse_score_row(row: Row, field: str = STANDARD, prompt: Sequence[str] = ())
 
 def _score_line(given: dict[str, Any], number: int, field: str, prompt: Sequence[str]) -> ScoreLine:
     require_json(given, "id", number)
+    if field == STANDARD and not prompt and (pair := find_pair_fields([given], DEFAULT)):
+        field, prompt = pair.answer or field, pair.prompt if pair.answer else ()
     for key, value in given.items():
         misspelled = not prompt and "prompt" not in given and _means_prompt(key)
         if misspelled and isinstance(value, str):

@@ -88,7 +88,7 @@ class Scorer:
     ) -> None:
         from tfcli.generation.scoring import Alternatives
 
-        self.tokenizer, self._form = tokenizer, form
+        self.tokenizer, self.form = tokenizer, form
         self._engine, self._rows, self._top = engine, rows, top
         hidden = set(tokenizer.special.suppressed)
         others = [i for i in range(tokenizer.vocab_size) if i not in hidden] if top else []
@@ -107,6 +107,8 @@ class Scorer:
         texts: Sequence[str],
         prompts: Sequence[str] = (),
         progress: Callable[[int], None] = lambda _: None,
+        *,
+        framed: bool = False,
     ) -> Iterator[Scored]:
         """Each text on its own.
 
@@ -114,12 +116,13 @@ class Scorer:
             prompts: what comes before each text and is not scored; it is split into tokens on its
                 own, as `generate` does.
             progress: is told how many bytes have been scored so far.
+            framed: whether prompts are framed already.
 
         """
         from tfcli.generation.scoring import score_tokens
 
-        if self._form:
-            prompts = [self._form.frame(prompt) if prompt else "" for prompt in prompts]
+        if self.form and not framed:
+            prompts = [self.form.frame(prompt) if prompt else "" for prompt in prompts]
         before = [self.tokenizer.encode(prompt) for prompt in prompts] or [[] for _ in texts]
         own = [
             self.tokenizer.encode_continuation(text) if prompt else self.tokenizer.encode(text)
@@ -144,10 +147,18 @@ class Scorer:
             yield Scored(own_ids, found.logprobs.tolist(), len(text.encode()), alternatives)
 
     def whole(
-        self, texts: Sequence[str], progress: Callable[[int], None] = lambda _: None
+        self,
+        texts: Sequence[str],
+        prompts: Sequence[str] = (),
+        progress: Callable[[int], None] = lambda _: None,
     ) -> Scored:
-        """All texts together, each scored on its own."""
-        return joined(self.score(texts, progress=progress))
+        """All texts together, each scored on its own.
+
+        Args:
+            prompts: framed already.
+
+        """
+        return joined(self.score(texts, prompts, progress, framed=True))
 
 
 def joined(texts: Iterable[Scored]) -> Scored:

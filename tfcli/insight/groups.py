@@ -8,7 +8,6 @@ bootstrap over documents, since the bytes of one document are not independent of
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from dataclasses import asdict, dataclass, field
@@ -23,6 +22,7 @@ from tfcli.text.byte_streams import STDIN
 from tfcli.text.encoding import STANDARD_INPUT
 from tfcli.text.readers import read_chunks
 from tfcli.text.reading import Reading
+from tfcli.text.rows import NO_VALUE, field_value
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -39,7 +39,6 @@ PIECE = 4000  # bytes; a longer document is cut, so that a book has an interval,
 AT_ONCE = 1 << 20  # bytes of texts that are scored together
 MOST_GROUPS = 1000
 BREAK = re.compile("\\n+|[.!?] +|。|！|？| ".encode())
-NONE = "(none)"  # the group of documents without the field
 
 
 @dataclass(frozen=True)
@@ -143,12 +142,12 @@ def read_pieces(
         reading, found = Reading(), False
         group, rest = names[source], b""
         fields: list[str] = []
-        for chunk in read_chunks(source, options, reading=reading, beside=by):
+        for chunk in read_chunks(source, options, reading=reading, whole_rows=by is not None):
             if by is not None:
-                row = reading.rows.value if reading.rows else None
-                value = _value(row, by)
+                row = reading.row
+                value = field_value(row, by)
                 found |= value is not None
-                group = NONE if value is None else value
+                group = NO_VALUE if value is None else value
                 fields = sorted(row) if isinstance(row, dict) else []
             *whole, rest = _cut(rest + chunk.data)
             for piece in whole:
@@ -166,21 +165,18 @@ def read_pieces(
             )
 
 
+def pieces_of_text(group: str, text: str) -> list[DocumentPiece]:
+    """A document of a group, in pieces if it is long."""
+    *whole, rest = (piece.decode(errors="replace") for piece in _cut(text.encode()))
+    return [*(DocumentPiece(group, piece, ends=False) for piece in whole),
+            DocumentPiece(group, rest)]  # fmt: skip
+
+
 def _names(sources: Sequence[Path]) -> dict[Path, str]:
     """What to call each file: its name, or its path where several have that name."""
     names = [source.name for source in sources]
     called = {s: str(s) if names.count(s.name) > 1 else s.name for s in sources}
     return called | {STDIN: str(STANDARD_INPUT)}
-
-
-def _value(row: object, by: str) -> str | None:
-    """The value of a field as a name, None where there is none."""
-    inner: Any = row
-    for key in [by] if isinstance(row, dict) and by in row else by.split("."):
-        inner = inner.get(key) if isinstance(inner, dict) else None
-    if inner is None or inner == "":
-        return None
-    return inner if isinstance(inner, str) else json.dumps(inner, ensure_ascii=False, default=str)
 
 
 def _cut(data: bytes) -> list[bytes]:

@@ -20,14 +20,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tfcli.errors import DataError
-from tfcli.insight.repeats import Removed, units
+from tfcli.insight.repeats import Removed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from numpy.typing import NDArray
 
-    from tfcli.insight.repeats import Unit
+    from tfcli.insight.repeats import Piece
 
     Numbers = NDArray[np.uint64]
 
@@ -64,8 +64,7 @@ class RemovedNearDuplicates(Removed):
 
 
 def without_near_duplicates(
-    blocks: Iterable[bytes],
-    unit: Unit,
+    pieces: Iterable[Piece],
     least: int,
     threshold: float,
     removed: RemovedNearDuplicates,
@@ -75,9 +74,8 @@ def without_near_duplicates(
     Done twice, it changes nothing the second time.
 
     Args:
-        blocks: the text, cut anywhere.
-        unit: not "span".
-        least: bytes of a unit, white space around it not counted; shorter ones stay.
+        pieces: the text, from `pieces_of`.
+        least: bytes of what is compared; shorter ones stay.
         threshold: the least similarity, above 0, 1 for equal shingles.
         removed: takes what was left out.
 
@@ -88,32 +86,31 @@ def without_near_duplicates(
     index = NearIndex(threshold)
     lines: list[int] = []  # on which each unit of the index begins
     line = 1
-    for piece, ending in units(_within_limit(blocks), unit):
-        removed.total_bytes += len(piece) + len(ending)
-        at = line + piece[: len(piece) - len(piece.lstrip())].count(b"\n")
-        line += piece.count(b"\n") + ending.count(b"\n")
-        bare = piece.strip()
-        if len(bare) >= max(1, least):
-            found = index.add_unless_near(bare)
+    for piece in _within_limit(pieces):
+        removed.total_bytes += len(piece.text)
+        at = line + piece.text[: len(piece.text) - len(piece.text.lstrip())].count(b"\n")
+        line += piece.text.count(b"\n")
+        if len(piece.compared) >= max(1, least):
+            found = index.add_unless_near(piece.compared)
             if found:
                 removed.units += 1
-                removed.bytes += len(piece) + len(ending)
+                removed.bytes += len(piece.text)
                 if len(removed.examples) < EXAMPLES:
-                    text = " ".join(bare[:300].decode(errors="ignore").split())
+                    text = " ".join(piece.compared[:300].decode(errors="ignore").split())
                     removed.examples.append(
                         NearDuplicate(at, lines[found[0]], round(found[1], 3), text)
                     )
                 continue
             lines.append(at)
-        yield piece + ending
+        yield piece.text
 
 
-def _within_limit(blocks: Iterable[bytes]) -> list[bytes]:
+def _within_limit(pieces: Iterable[Piece]) -> list[Piece]:
     """All of a text, before any of it is compared: half a text written would be worse than none."""
     found, size = [], 0
-    for block in blocks:
-        found.append(block)
-        size += len(block)
+    for piece in pieces:
+        found.append(piece)
+        size += len(piece.text)
         if size > MAX_NEAR_TEXT:
             raise DataError(
                 f"the text has more than {MAX_NEAR_TEXT:,} bytes, in which near repeats are found",

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 
@@ -45,49 +45,58 @@ class Removed:
     total_bytes: int = 0
 
 
-def without_repeats(
-    blocks: Iterable[bytes], unit: Unit, least: int, removed: Removed
-) -> Iterator[bytes]:
+class Piece(NamedTuple):
+    """A unit of a text.
+
+    Attributes:
+        text: with what separates it from the next.
+        compared: what is compared of it.
+
+    """
+
+    text: bytes
+    compared: bytes
+
+
+def without_repeats(pieces: Iterable[Piece], least: int, removed: Removed) -> Iterator[bytes]:
     """A text without what it repeats.
 
     Args:
-        blocks: the text, cut anywhere.
-        least: bytes of a unit, white space around it not counted; shorter ones stay.
+        pieces: the text, from `pieces_of`.
+        least: bytes of what is compared; shorter ones stay.
         removed: takes what was left out.
 
-    Raises:
-        DataError: the text is too long for spans.
-
     """
-    if unit == "span":
-        text = b"".join(blocks)
-        removed.total_bytes = len(text)
-        yield remove_spans(text, least, removed)
-        return
     seen: set[bytes] = set()
-    for piece, ending in units(blocks, unit):
-        removed.total_bytes += len(piece) + len(ending)
-        bare = piece.strip()
-        if len(bare) >= max(1, least):
-            digest = hashlib.blake2b(bare, digest_size=16).digest()
+    for piece in pieces:
+        removed.total_bytes += len(piece.text)
+        if len(piece.compared) >= max(1, least):
+            digest = hashlib.blake2b(piece.compared, digest_size=16).digest()
             if digest in seen:
                 removed.units += 1
-                removed.bytes += len(piece) + len(ending)
+                removed.bytes += len(piece.text)
                 continue
             seen.add(digest)
-        yield piece + ending
+        yield piece.text
 
 
 # --- lines, paragraphs, documents ---------------------------------------------------------------
 
 
-def units(blocks: Iterable[bytes], unit: Unit) -> Iterator[tuple[bytes, bytes]]:
-    """Each line, paragraph or document of a text, and what separates it from the next."""
-    pieces = {"line": _lines, "paragraph": _paragraphs, "document": _documents}[unit]
-    return pieces(blocks)
+def pieces_of(blocks: Iterable[bytes], unit: Unit) -> Iterator[Piece]:
+    """Each line, paragraph or document of a text, compared without white space around it.
+
+    Args:
+        blocks: the text, cut anywhere.
+        unit: not "span".
+
+    """
+    units = {"line": lines_of, "paragraph": _paragraphs, "document": _documents}[unit]
+    for text, ending in units(blocks):
+        yield Piece(text + ending, text.strip())
 
 
-def _lines(blocks: Iterable[bytes]) -> Iterator[tuple[bytes, bytes]]:
+def lines_of(blocks: Iterable[bytes]) -> Iterator[tuple[bytes, bytes]]:
     """Each line, and its newline."""
     rest = b""
     for block in blocks:
@@ -102,7 +111,7 @@ def _paragraphs(blocks: Iterable[bytes]) -> Iterator[tuple[bytes, bytes]]:
     """Each run of lines that are not blank, and the blank lines after it."""
     text: list[bytes] = []
     blank: list[bytes] = []
-    for line, newline in _lines(blocks):
+    for line, newline in lines_of(blocks):
         if line.strip() and blank:
             yield b"".join(text), b"".join(blank)
             text, blank = [], []
@@ -114,7 +123,7 @@ def _paragraphs(blocks: Iterable[bytes]) -> Iterator[tuple[bytes, bytes]]:
 def _documents(blocks: Iterable[bytes]) -> Iterator[tuple[bytes, bytes]]:
     """What stands between lines with <|endoftext|>, and that line."""
     text: list[bytes] = []
-    for line, newline in _lines(blocks):
+    for line, newline in lines_of(blocks):
         if SEPARATOR.fullmatch(line + newline):
             yield b"".join(text), line + newline
             text = []
@@ -125,6 +134,18 @@ def _documents(blocks: Iterable[bytes]) -> Iterator[tuple[bytes, bytes]]:
 
 
 # --- spans --------------------------------------------------------------------------------------
+
+
+def without_spans(blocks: Iterable[bytes], least: int, removed: Removed) -> Iterator[bytes]:
+    """A text, all at once, without what `remove_spans` removes.
+
+    Raises:
+        DataError: the text is too long.
+
+    """
+    text = b"".join(blocks)
+    removed.total_bytes = len(text)
+    yield remove_spans(text, least, removed)
 
 
 def remove_spans(text: bytes, least: int, removed: Removed) -> bytes:

@@ -79,6 +79,9 @@ class TrainingText:
     Args:
         files: where it is now; none: where it was.
 
+    Attributes:
+        corpus: what its files and its held-out part are.
+
     Raises:
         DataError: the run was imported: its text is not known.
 
@@ -92,9 +95,9 @@ class TrainingText:
                 hint=f"tfcli train FILE --from {shlex.quote(run.argument)}   # on your text",
             )
         self.run = run
-        self._corpus = corpus_of(run.corpus)
+        self.corpus = corpus_of(run.corpus)
         if files:
-            self._corpus = _moved(run, self._corpus, find_sources(files).files)
+            self.corpus = _moved(run, self.corpus, find_sources(files).files)
         self.bytes = run.corpus.bytes
 
     def check(self, progress: Callable[[int], None] = lambda _: None) -> list[bytes]:
@@ -111,7 +114,7 @@ class TrainingText:
         """
         sample = _Sample(self.held_out_bytes)
         done = 0
-        for part in self._corpus.all_parts:
+        for part in self.corpus.all_parts:
             reader = _Reader(part)
             for data, is_held_out, _ in reader.pieces():
                 if is_held_out:
@@ -131,7 +134,7 @@ class TrainingText:
     ) -> Iterator[Block]:
         """What was trained on, in order, or what was held out."""
         block, size, done = _Growing(), 0, 0
-        for part in self._corpus.all_parts if held_out else self._corpus.parts:
+        for part in self.corpus.all_parts if held_out else self.corpus.parts:
             reader = _Reader(part)
             for data, is_held_out, last in reader.pieces():
                 done += len(data)
@@ -153,13 +156,13 @@ class TrainingText:
     @property
     def held_out_bytes(self) -> int:
         """About how many bytes are held out."""
-        parts = self._corpus.all_parts
+        parts = self.corpus.all_parts
         return sum(stop - start for part in parts for start, stop in part.scan.held_out)
 
     @property
     def training_bytes(self) -> int:
         """About how many bytes were trained on."""
-        return sum(part.scan.training_bytes for part in self._corpus.parts)
+        return sum(part.scan.training_bytes for part in self.corpus.parts)
 
 
 class _Growing:

@@ -1,4 +1,7 @@
-"""`audit-memory.json` and its like: what the newest audit of each kind found, kept with the run."""
+"""`audit-memory.json` and its like: what the newest audit of each kind found, kept with the run.
+
+And `eval.json`: how well it answered the pairs that it was last evaluated on.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ if TYPE_CHECKING:
     from tfcli.runs.run import Run
     from tfcli.runs.valid_steps import ValidStep
 
-AuditKind = Literal["memory", "bias", "groups"]
+AuditKind = Literal["memory", "bias", "groups", "eval"]
 SCHEMA = 1
 
 
@@ -92,4 +95,4 @@ def _read(path: Path) -> AuditRecord:
 
 
 def _path(run: Run, kind: AuditKind) -> Path:
-    return run.path / f"audit-{kind}.json"
+    return run.path / ("eval.json" if kind == "eval" else f"audit-{kind}.json")

@@ -159,7 +159,7 @@ TASKS: dict[str, Task] = {
         ("length",),
     ),
     "reverse": Task(
-        "the letters from the last to the first",
+        "the letters, last to first",
         _string,
         lambda prompt, _: prompt[::-1],
         ("length",),

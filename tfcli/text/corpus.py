@@ -30,14 +30,17 @@ from tfcli.text.held_out import split
 from tfcli.text.html import is_installed
 from tfcli.text.pairs import same_form
 from tfcli.text.readers import read_chunks
+from tfcli.text.reading import Reading
 from tfcli.text.reading_options import DEFAULT, ReadingOptions
 from tfcli.text.scan import Fingerprint, Progress, SavedScan, Scan, scan_sources
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from tfcli.text.pairs import PairForm
     from tfcli.text.sources import Sources
+
+    Follow = Callable[[Path, Reading], None]
 
 
 # Scans and token ids, which are made again when deleted; and piped text, which cannot be.
@@ -68,11 +71,21 @@ class Part:
         """Of its pairs of prompt and answer; None: it is text."""
         return self.scan.pairs.form if self.scan.pairs else None
 
-    def split(self) -> Iterator[tuple[Chunk, bool]]:
-        """Its chunks in order, each with whether it is held out; one across a border is cut."""
-        chunks = itertools.chain.from_iterable(
-            read_chunks(source, self.reading) for source in self.sources
-        )
+    def split(self, follow: Follow | None = None) -> Iterator[tuple[Chunk, bool]]:
+        """Its chunks in order, each with whether it is held out; one across a border is cut.
+
+        Args:
+            follow: is told each source before it is read, with what will have its rows, whole.
+
+        """
+
+        def chunks_of(source: Path) -> Iterator[Chunk]:
+            reading = Reading()
+            if follow:
+                follow(source, reading)
+            return read_chunks(source, self.reading, reading=reading, whole_rows=follow is not None)
+
+        chunks = itertools.chain.from_iterable(map(chunks_of, self.sources))
         if pairs := self.scan.pairs:
             return ((chunk, chunk.key < pairs.held_out_below) for chunk in chunks)
         return split(chunks, self.scan.held_out)
@@ -129,10 +142,15 @@ class Corpus:
         for part in self.parts:
             yield from (chunk for chunk, held_out in part.split() if not held_out)
 
-    def held_out(self) -> Iterator[Chunk]:
-        """The chunks to evaluate on: never trained on, not even by the tokenizer."""
+    def held_out(self, follow: Follow | None = None) -> Iterator[Chunk]:
+        """The chunks to evaluate on: never trained on, not even by the tokenizer.
+
+        Args:
+            follow: see `Part.split`.
+
+        """
         for part in self.all_parts:
-            yield from (chunk for chunk, held_out in part.split() if held_out)
+            yield from (chunk for chunk, held_out in part.split(follow) if held_out)
 
 
 def open_sources(

@@ -169,7 +169,7 @@ def _most(values: Sequence[dict[str, Any]], kinds: tuple[type, ...], *names: str
 
 
 def _named_fields(values: Sequence[dict[str, Any]], options: ReadingOptions) -> PairFields | None:
-    prompt, answer = options.prompt_field, options.answer_field
+    prompt, answer = options.prompt_field, options.answer
     if prompt and answer:
         return PairFields(prompt, answer)
     for known_prompt, known_answer in KNOWN_FIELDS:
@@ -210,8 +210,7 @@ def read_pairs(
     """
     counts.field = fields.named
     for row in rows:
-        counts.rows += 1
-        counts.number, counts.value = row.number, row.value
+        counts.read(row)
         problem, pairs = row.problem, []
         if problem is None:
             try:

@@ -12,7 +12,7 @@ from tfcli.errors import DataError, UsageError
 from tfcli.text.rows import CONVERSATIONS, Row
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
 BATCH_ROWS = 64  # read at a time
@@ -57,17 +57,15 @@ class _Zstd(io.RawIOBase):
 
 
 def parquet_rows(
-    stream: IO[bytes], name: Path, column: str | None, *, beside: str | None = None,
-    every: bool = False,
+    stream: IO[bytes], name: Path, wanted: Sequence[str] = (), *, every: bool = False
 ) -> Iterator[Row]:  # fmt: skip
     """The rows of a parquet file, each an object of its text columns.
 
     Args:
         stream: can be read at any position.
         name: what errors call the file.
-        column: the only one that is needed, with dots into structures; None reads all text.
-        beside: another one that is needed, of whatever type.
-        every: whether all are needed, of whatever type.
+        wanted: the only columns that are needed, with dots into structures; none: all with text.
+        every: whether each row has `whole`, all of its columns of whatever type.
 
     Raises:
         UsageError: pyarrow is not installed.
@@ -82,18 +80,18 @@ def parquet_rows(
         file = parquet.ParquetFile(
             stream, buffer_size=1 << 20, page_checksum_verification=True
         )  # without a buffer, a whole row group would be in memory
-        columns = [column.split(".")[0]] if column else _text_columns(file.schema_arrow)
-        if every:
-            columns = list(file.schema_arrow.names)
+        named = dict.fromkeys(each.split(".")[0] for each in wanted)
+        columns = list(named) or _text_columns(file.schema_arrow)
         if not set(columns) & set(file.schema_arrow.names):
-            raise _no_column(file.schema_arrow, name, column)
-        if beside is not None:
-            columns = list(dict.fromkeys([*columns, beside, beside.split(".")[0]]))
+            raise _no_column(file.schema_arrow, name, wanted)
         number = 0
-        for rows in file.iter_batches(BATCH_ROWS, columns=columns, use_threads=False):
+        for rows in file.iter_batches(
+            BATCH_ROWS, columns=None if every else columns, use_threads=False
+        ):
             for row in rows.to_pylist():
                 number += 1
-                yield Row(number, row)
+                value = {key: row[key] for key in columns if key in row}
+                yield Row(number, value, whole=row if every else None)
     except (pyarrow.ArrowException, ValueError) as error:
         raise _unreadable(name, error) from None
     except OSError as error:
@@ -106,10 +104,12 @@ def _unreadable(name: Path, error: Exception) -> DataError:
     return DataError(f"{name} is not a complete parquet file", why=str(error).splitlines()[0][:200])
 
 
-def _no_column(schema: Any, name: Path, column: str | None) -> DataError:
+def _no_column(schema: Any, name: Path, wanted: Sequence[str]) -> DataError:
     listed = ", ".join(f"{field.name} ({field.type})" for field in schema)
     return DataError(
-        f"{name} has no column {column}" if column else f"no column of {name} holds text",
+        f"{name} has no column {' or '.join(wanted)}"
+        if wanted
+        else f"no column of {name} holds text",
         why=f"its columns: {listed[:300]}",
     )
 

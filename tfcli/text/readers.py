@@ -65,7 +65,7 @@ def read_chunks(
     name: Path | None = None,
     opened: IO[bytes] | None = None,
     reading: Reading | None = None,
-    beside: str | None = None,
+    whole_rows: bool = False,
 ) -> Iterator[Chunk]:
     """Reads one source.
 
@@ -74,7 +74,7 @@ def read_chunks(
         name: what errors call it, if not by its path.
         opened: what is read in place of the source, which then is only its name.
         reading: takes what was found.
-        beside: a field that rows are to have in `reading`, too, though it holds no text.
+        whole_rows: whether rows have all of their fields in `reading`, also those without text.
 
     Raises:
         NotFoundError, InputOutputError: it cannot be opened or read.
@@ -88,7 +88,7 @@ def read_chunks(
     if options.by_suffix:
         options = _by_suffix(source)
     with _opened(source, name, reading, opened) as stream:
-        yield from _read(stream, source, options, name, reading, beside)
+        yield from _read(stream, source, options, name, reading, whole_rows=whole_rows)
 
 
 def read_text(
@@ -210,7 +210,8 @@ def _read(
     options: ReadingOptions,
     name: Path,
     reading: Reading,
-    beside: str | None,
+    *,
+    whole_rows: bool,
 ) -> Iterator[Chunk]:
     raw = _head(stream)
     is_parquet = source.suffix.lower() == ".parquet" or (
@@ -218,7 +219,7 @@ def _read(
     )
     if options.format == "parquet" or (options.format is None and is_parquet):
         reading.format = "parquet"
-        rows = parquet_rows(seekable(stream), name, options.field, beside=beside)
+        rows = parquet_rows(seekable(stream), name, options.columns, every=whole_rows)
         yield from row_chunks(rows, options, name, reading)
         return
     if (said := _text_of_markup(stream, raw, source, options, name, reading)) is not None:

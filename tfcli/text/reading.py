@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tfcli.text.encoding import STANDARD_INPUT, UTF8
 from tfcli.text.pairs import PairForm
@@ -53,6 +53,11 @@ class Reading:
     form: PairForm | None = None
     separators: dict[bytes, int] = field(default_factory=dict)
     resembles: tuple[Format, list[str]] | None = None
+
+    @property
+    def row(self) -> Any:
+        """The row that was read last; None in plain text."""
+        return self.rows.value if self.rows else None
 
     def begin_on(self, line: int) -> None:
         """Called before each chunk of plain text, with the line on which it begins."""

@@ -98,13 +98,14 @@ class ReadingOptions(Options):
         "a.csv=NAME,b.csv=NAME.",
     )  # fmt: skip
     prompt_field: tuple[str, ...] = option(
-        (), metavar="NAME", panel=DATA, conflicts=("field",), from_text=_field_names,
+        (), metavar="NAME", panel=DATA, from_text=_field_names,
         help="Field of the prompts in rows of prompts and answers, if not known by its name; "
         "several are joined by newlines.",
     )  # fmt: skip
     answer_field: str | None = option(
         None, metavar="NAME", panel=DATA, conflicts=("field",),
-        shown_default="completion, target, ...", help="Field of the answers to learn.",
+        shown_default="completion, target, ...",
+        help="Field of the answers to learn; --field beside --prompt-field is the same.",
     )  # fmt: skip
     pair_separator: str = option(
         "\n", metavar="TEXT", panel=DATA, from_text=parse_separator, shown_default="\\n",
@@ -137,6 +138,17 @@ class ReadingOptions(Options):
                 raise OptionError("field", f"must be FILE=NAME for each file, not {file!r}")
             if named.count(file) > 1:
                 raise OptionError("field", f"names {file} twice")
+
+    @property
+    def answer(self) -> str | None:
+        """The field of the answers, if one was named: beside that of prompts, `field` is it."""
+        return self.answer_field or (self.field if self.prompt_field else None)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The fields that were named, with dots where they are nested; none: all with text."""
+        named = (*self.prompt_field, self.answer) if self.prompt_field else (self.field,)
+        return tuple(name for name in named if name) if all(named) else ()
 
     def require_named(self, files: Iterable[Path]) -> None:
         """Raises OptionError where `field` names a file that is not one of these."""

@@ -144,7 +144,7 @@ def _lines(stream: IO[bytes], name: Path) -> Iterator[str]:
         yield line.decode(errors="surrogateescape")
 
 
-def _delimiter(header: str) -> str:
+def find_delimiter(header: str) -> str:
     """What separates the columns of a CSV file; where a comma is decimal, it is a semicolon."""
 
     def columns(delimiter: str) -> int:
@@ -166,7 +166,7 @@ def table_rows(stream: IO[bytes], name: Path, format: Literal["csv", "tsv"]) -> 
     lines = _lines(stream, name)
     csv.field_size_limit(MAX_ROW)
     first = next(lines, "")
-    delimiter = _delimiter(first) if format == "csv" else "\t"
+    delimiter = find_delimiter(first) if format == "csv" else "\t"
     rows = csv.reader(itertools.chain([first], lines), delimiter=delimiter, strict=True)
     begin = 1  # the line of the row that is read next
     try:

@@ -28,6 +28,7 @@ MIN_LABELED, MIN_ROWS_OF_LABEL = 4, 4  # rows, and of each label on average
 LONGEST_LABEL = 40  # characters
 NOT_UTF8 = "not UTF-8"
 CONVERSATIONS = ("messages", "conversations")  # fields of lists of messages
+NO_VALUE = "(none)"  # the group of rows without the field that they are grouped by
 STANDARD = "text"  # the field that holds the text wherever it exists
 
 
@@ -39,12 +40,14 @@ class Row:
         number: counted from 1; in JSON lines, the number of the line.
         value: an object, or a string that is the text itself.
         problem: why it cannot be used; None if it can.
+        whole: all of its fields, where `value` has only those that may hold text.
 
     """
 
     number: int
     value: Any = None
     problem: str | None = None
+    whole: dict[str, Any] | None = None
 
 
 @dataclass
@@ -59,7 +62,8 @@ class RowCounts:
         empty: how many of these had an empty text, or only white space, from which nothing can be
             learned; some collections have many of them.
         named: the first of these, as "row 17: text is null".
-        number, value: of the row that was read last.
+        number, value: of the row that was read last; the value has all of its fields that were
+            read.
         label: another field with a few values that many rows share, as of a classification.
 
     """
@@ -73,6 +77,11 @@ class RowCounts:
     number: int = dataclasses.field(default=0, compare=False)
     label: str | None = None
     value: Any = dataclasses.field(default=None, compare=False, repr=False)
+
+    def read(self, row: Row) -> None:
+        """Counts a row."""
+        self.rows += 1
+        self.number, self.value = row.number, row.value if row.whole is None else row.whole
 
     def skip(self, row: Row, problem: str) -> None:
         """Counts a bad row."""
@@ -106,8 +115,7 @@ def read_texts(
         counts.label = find_label(values, counts.field)
     path = (counts.field or "").split(".")
     for row in itertools.chain(first, rows):
-        counts.rows += 1
-        counts.number, counts.value = row.number, row.value
+        counts.read(row)
         problem, text = row.problem, row.value
         if problem is None and not (plain and isinstance(text, str)):
             problem, text = text_in(row.value, path)
@@ -166,6 +174,22 @@ def text_in(value: object, path: list[str], *, numbers: bool = False) -> tuple[s
     if not isinstance(inner, str):
         return f"{'.'.join(path)} is {_kind(inner)}", None
     return None, inner
+
+
+def field_value(row: object, field: str) -> str | None:
+    """The value of a field as a name, such as that of a group; None where there is none.
+
+    Args:
+        row: of a table or of JSON.
+        field: with dots where it is nested.
+
+    """
+    inner: Any = row
+    for key in [field] if isinstance(row, dict) and field in row else field.split("."):
+        inner = inner.get(key) if isinstance(inner, dict) else None
+    if inner is None or inner == "":
+        return None
+    return inner if isinstance(inner, str) else json.dumps(inner, ensure_ascii=False, default=str)
 
 
 def _kind(value: object) -> str:

@@ -12,6 +12,7 @@ import hashlib
 import itertools
 import os
 import re
+import stat
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -116,10 +117,14 @@ def find_sources(arguments: Sequence[str], exclude: Sequence[str] = ()) -> Sourc
         (weight, *_find(name, exclude, matched)) for name, weight in map(split_weight, arguments)
     ]
     own = {_place(path) for _, found, _, named in resolved if named for path in found}
+    written = _own_output()
     for weight, found, skipped, named in resolved:
         left_out += skipped
         kept = []
         for path in found:
+            if not named and _place(path) in written:
+                left_out.append((path, "written by this command"))
+                continue
             if not named and _place(path) in own:
                 left_out.append((path, "named itself"))
                 continue
@@ -151,6 +156,19 @@ def _place(path: Path) -> object:
     except OSError:
         return path
     return status.st_dev, status.st_ino
+
+
+def _own_output() -> set[object]:
+    """The files that stdout and stderr go to, as in `tfcli train . 2> log`: they grow meanwhile."""
+    found: set[object] = set()
+    for stream in (1, 2):
+        try:
+            status = os.fstat(stream)
+        except OSError:  # closed
+            continue
+        if stat.S_ISREG(status.st_mode):
+            found.add((status.st_dev, status.st_ino))
+    return found
 
 
 def _without_copies(

@@ -43,7 +43,9 @@ class DemoOptions(Options):
 def demo(
     context: typer.Context, options: DemoOptions, cpu: ThreadOptions, quiet: QuietOption = False
 ) -> None:
-    """Train on made-up stories, compare with the best possible loss, and generate three of them.
+    """Train on made-up stories, as an example of a minute.
+
+    Compares with the best possible loss, and generates three stories.
 
     tfcli demo --language es
     """

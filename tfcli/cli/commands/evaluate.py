@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import json as json_lines
 import shlex
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -18,18 +17,18 @@ from tfcli.cli.command import takes_options
 from tfcli.cli.shared_options import EngineOptions, JsonOption, QuietOption, ThreadOptions
 from tfcli.errors import DataError, UsageError
 from tfcli.options import Options, option
+from tfcli.text.encoding import in_a_shell
 from tfcli.text.reading_options import ReadingOptions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
 
-    from tfcli.files.atomic import FileWriter
-    from tfcli.generation.pair_evaluation import Answered, Pair
+    from tfcli.generation.pair_evaluation import Answered, Pair, PairFigures
     from tfcli.runs.run import Run
-    from tfcli.text.pairs import PairForm
+    from tfcli.runs.valid_steps import ValidStep
+    from tfcli.text.sources import Sources
 
 ROWS = 32  # answered at a time
-NAMED = 3  # wrong answers that are shown
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +38,10 @@ class EvalOptions(Options):
     limit: int | None = option(
         None, min=1, shown_default="all", help="Evaluate on the first N pairs only."
     )
+    by: str | None = option(
+        None, metavar="FIELD", shown_default="all together",
+        help="Also compare the values of a field of the rows, such as language.",
+    )  # fmt: skip
     output: str | None = option(
         None, short="o", metavar="FILE", conflicts=("jsonl",),
         help="Write each pair with its answer to FILE, as JSON lines.",
@@ -64,14 +67,18 @@ def evaluate(
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Answer the prompts of pairs, and compare with the answers expected.
+    """Answer prompts, and compare with the answers expected.
 
     Answers are greedy. An exact match is right to the character, and ends there.
+    The figures are saved with the run for `tfcli runs card`.
 
     tfcli eval reverse test.jsonl -o answers.jsonl
+    tfcli eval reverse test.jsonl --by length
     """
+    from tfcli.cli.eval_output import answer_progress, show_wrong, write_answer
     from tfcli.files import new_file, require_absent
     from tfcli.generation.pair_evaluation import PairFigures
+    from tfcli.text.sources import find_sources
 
     cpu.apply()
     if json and options.jsonl:
@@ -80,29 +87,78 @@ def evaluate(
         require_absent(Path(options.output))
     name, file = _run_and_file(names or [], model.run)
     reporter = streams.Reporter(quiet=quiet)
+    sources = find_sources([file]) if file else None
     answer, run, step = _open(name, model, reporter)
-    pairs = _pairs_of_file(file, reading, run, reporter) if file else _held_out(run)
+    pairs = (
+        _pairs_of_files(sources, reading, run, options.by, reporter)
+        if sources
+        else _held_out(run, options.by)
+    )
     figures = PairFigures()
     with contextlib.ExitStack() as stack:
         out = stack.enter_context(new_file(Path(options.output))) if options.output else None
-        show = stack.enter_context(_progress(quiet=quiet))
+        show = stack.enter_context(answer_progress(quiet=quiet))
         for one in answer(itertools.islice(pairs, options.limit)):
             figures.answered.append(one)
             if options.jsonl or out:
-                _write(one, len(figures.answered), run.form, out)
+                write_answer(one, len(figures.answered), run.form, out)
             show(figures)
+    _report(figures, run, step, sources, options, reporter, json=json)
+    show_wrong(figures.answered, run.form, reporter)
+
+
+def _report(
+    figures: PairFigures,
+    run: Run,
+    step: ValidStep,
+    sources: Sources | None,
+    options: EvalOptions,
+    reporter: streams.Reporter,
+    *,
+    json: bool,
+) -> None:
+    """Keeps the figures with the run, and writes them where they were asked for.
+
+    Raises:
+        DataError: nothing was answered.
+
+    """
+    from tfcli.cli.audit_records import file_sha256, note_trained_on, save_audit
+    from tfcli.cli.eval_output import (
+        report_long,
+        rounded,
+        to_stdout,
+        write_figures,
+        write_groups,
+    )
+    from tfcli.runs.source_names import list_sources
+    from tfcli.text.byte_streams import STDIN
+    from tfcli.text.encoding import STANDARD_INPUT
+
     if not figures.answered:
         raise DataError(
             "no pairs of prompt and answer to evaluate on",
             hint=f"tfcli eval {run.argument} FILE   # with rows of prompt and completion",
         )
-    found = {"run": run.name, "step": step, **_rounded(figures.to_json())}
-    _report_long(figures.answered, reporter)
+    report_long(figures.answered, reporter)
+    found = rounded(figures.to_json())
+    by = {"field": options.by, "groups": rounded(figures.groups())} if options.by else None
+    files = sources.files if sources else []
+    named = [str(STANDARD_INPUT if path == STDIN else path) for path in files]
+    save_audit(run, step, "eval", {
+        **found, "by": by,
+        "source": list_sources(named) or "its held-out part",
+        "sha256": file_sha256(files[0]) if len(files) == 1 else None,
+        "trained_on": note_trained_on(run, files, reporter),
+    }, reporter)  # fmt: skip
     if json:
-        streams.write_json_result(found)
-    else:
-        _show(found, streams.say if options.jsonl else _to_stdout)
-    _show_wrong(figures.answered, run.form, reporter)
+        context = {"run": run.name, "step": step.state.step}
+        streams.write_json_result(context | found | ({"by": by} if by else {}))
+        return
+    write = streams.say if options.jsonl else to_stdout
+    write_figures(found, write)
+    if by:
+        write_groups(by, write)
 
 
 def _run_and_file(names: list[str], run: str | None) -> tuple[str | None, str | None]:
@@ -119,8 +175,8 @@ def _run_and_file(names: list[str], run: str | None) -> tuple[str | None, str | 
 
 def _open(
     name: str | None, model: EngineOptions, reporter: streams.Reporter
-) -> tuple[Callable[[Iterator[Pair]], Iterator[Answered]], Run, int]:
-    """What answers pairs with a run's model, the run, and the number of its step."""
+) -> tuple[Callable[[Iterator[Pair]], Iterator[Answered]], Run, ValidStep]:
+    """What answers pairs with a run's model, the run, and its step."""
     from tfcli.cli.best_step import open_best_step
     from tfcli.generation.open_engine import open_engine
     from tfcli.generation.pair_evaluation import answer_pairs
@@ -139,19 +195,22 @@ def _open(
     def answer(pairs: Iterator[Pair]) -> Iterator[Answered]:
         return answer_pairs(engine, tokenizer, pairs, rows=ROWS)
 
-    return answer, run, step.state.step
+    return answer, run, step
 
 
-def _pairs_of_file(
-    file: str, reading: ReadingOptions, run: Run, reporter: streams.Reporter
+def _pairs_of_files(
+    sources: Sources,
+    reading: ReadingOptions,
+    run: Run,
+    by: str | None,
+    reporter: streams.Reporter,
 ) -> Iterator[Pair]:
-    """The pairs of a file, framed as those that the run was trained on."""
+    """The pairs of files, framed as those that the run was trained on."""
     from dataclasses import replace
 
     from tfcli.generation.pair_evaluation import pairs_of
     from tfcli.text.readers import read_chunks
     from tfcli.text.reading import Reading
-    from tfcli.text.sources import find_sources
 
     if run.form is None:
         reporter.note(
@@ -162,19 +221,19 @@ def _pairs_of_file(
     else:
         reading = replace(reading, pair_separator=run.form.separator)
         trained = run.corpus.reading
-        if trained and not reading.prompt_field and not reading.answer_field:
+        if trained and not (reading.prompt_field or reading.answer_field or reading.field):
             reading = replace(
-                reading, prompt_field=trained.prompt_field, answer_field=trained.answer_field
+                reading, prompt_field=trained.prompt_field, answer_field=trained.answer
             )
-    sources = find_sources([file])
     reading.require_named(sources.met)
     for path in sources.files:
         facts = Reading()
-        yield from pairs_of(read_chunks(path, reading, reading=facts, beside="id"), facts)
+        chunks = read_chunks(path, reading, reading=facts, whole_rows=True)
+        yield from pairs_of(chunks, lambda facts=facts: facts.row, by)  # type: ignore[misc]
         if facts.form is None:
             raise DataError(
                 f"{path} has no pairs of prompt and answer",
-                hint=f"tfcli score {file}   # how likely a text is",
+                hint=f"tfcli score {in_a_shell(path)}   # how likely a text is",
             )
         if run.form and facts.form.kind != run.form.kind:
             reporter.note(
@@ -185,9 +244,10 @@ def _pairs_of_file(
             reporter.note(f"Note: {note}.")
 
 
-def _held_out(run: Run) -> Iterator[Pair]:
+def _held_out(run: Run, by: str | None) -> Iterator[Pair]:
     """The pairs that a run held out, from where it was trained on them."""
     from tfcli.generation.pair_evaluation import pairs_of
+    from tfcli.text.reading import Reading
     from tfcli.training.run_text import corpus_of
 
     if run.form is None:
@@ -195,119 +255,10 @@ def _held_out(run: Run) -> Iterator[Pair]:
             f"{run.name} was not trained on pairs of prompt and answer",
             hint=f"tfcli train PAIRS --from {shlex.quote(run.argument)}   # then tfcli eval",
         )
-    corpus = corpus_of(run.corpus)
-    return pairs_of(corpus.held_out())
+    current = Reading()
 
+    def follow(_: Path, reading: Reading) -> None:
+        nonlocal current
+        current = reading
 
-# --- what is written ----------------------------------------------------------------------------
-
-
-def _write(one: Answered, number: int, form: PairForm | None, out: FileWriter | None) -> None:
-    value = {
-        "row": number, **one.pair.returned, "prompt": _bare_prompt(one, form),
-        "completion": one.pair.answer, "answer": one.answer, "exact": one.exact,
-        "edits": one.edits, "nats": round(one.nats, 6),
-        "tokens": one.tokens,
-    }  # fmt: skip
-    line = (json_lines.dumps(value, ensure_ascii=False) + "\n").encode()
-    if out is None:
-        streams.write_result(line)
-    else:
-        out.write(line)
-
-
-def _bare_prompt(one: Answered, form: PairForm | None) -> str:
-    """A prompt without its frame; a conversation stays as the model reads it."""
-    prompt = one.pair.prompt
-    if form is None or form.kind == "pairs":
-        return prompt.removesuffix(form.separator if form else "\n")
-    return prompt
-
-
-def _rounded(value: Any) -> Any:
-    """Figures with six decimals, as those of `score`."""
-    if isinstance(value, dict):
-        return {key: _rounded(each) for key, each in value.items()}
-    return round(value, 6) if isinstance(value, float) else value
-
-
-@contextlib.contextmanager
-def _progress(*, quiet: bool) -> Iterator[Callable[[Any], None]]:
-    """Says on stderr how many pairs are answered and right so far, once that takes a while."""
-    import sys
-    import time
-
-    from tfcli.cli.render import LINE_EVERY
-
-    on_terminal = streams.is_terminal(sys.stderr)
-    following = time.monotonic() + streams.PROGRESS_DELAY
-
-    def show(figures: Any) -> None:
-        nonlocal following
-        now = time.monotonic()
-        if quiet or now < following:
-            return
-        following = now + (0.2 if on_terminal else LINE_EVERY)
-        exact = sum(one.exact for one in figures.answered)
-        text = f"{streams.counted(len(figures.answered), 'pair')} answered, {exact:,} exactly"
-        if on_terminal:
-            streams.draw_line(text)
-        else:
-            streams.say(text)
-
-    try:
-        yield show
-    finally:
-        if on_terminal:
-            streams.draw_line("")
-
-
-def _show(found: Mapping[str, Any], write: Callable[[str], None]) -> None:
-    """The figures, each with its interval of 95 %."""
-
-    def percent(figure: Mapping[str, float]) -> str:
-        value, low, high = (100 * figure[key] for key in ("value", "low", "high"))
-        return f"{value:<6.4g} %  ({low:.4g} to {high:.4g})"
-
-    def plain(figure: Mapping[str, float]) -> str:
-        value, low, high = (f"{figure[key]:.3g}" for key in ("value", "low", "high"))
-        return f"{value:<8}  ({low} to {high})"
-
-    exact, errors = found["exact_match"], found["character_error_rate"]
-    lines = {
-        "exact match": f"{percent(exact)}  {exact['count']:,} of {found['pairs']:,} pairs",
-        "character errors": f"{percent(errors)}  {errors['edits']:,} edits in "
-        f"{errors['characters']:,} characters",
-        "nats/byte": f"{plain(found['nats_per_byte'])}  of the answers expected",
-        "nats/token": f"{plain(found['nats_per_token'])}  ends included",
-    }
-    for name, said in lines.items():
-        write(f"{name:<16}  {said}")
-
-
-def _to_stdout(line: str) -> None:
-    streams.write_result(f"{line}\n".encode())
-
-
-def _report_long(answered: list[Answered], reporter: streams.Reporter) -> None:
-    """Counts and names the pairs that the model cannot see all of."""
-    long = [one for one in answered if not one.fits]
-    if long:
-        named = ", ".join(repr(one.pair.prompt[:30]) for one in long[:NAMED])
-        reporter.note(
-            f"Note: {streams.counted(len(long), 'pair')} longer than the context, answered from "
-            f"what fits: {named}{', ...' if len(long) > NAMED else ''}"
-        )
-
-
-def _show_wrong(
-    answered: list[Answered], form: PairForm | None, reporter: streams.Reporter
-) -> None:
-    from tfcli.generation.streaming import make_visible
-
-    for one in [one for one in answered if not one.exact][:NAMED]:
-        prompt, expected, given = (
-            repr(text if len(text) <= 40 else f"{text[:39]}…")
-            for text in (_bare_prompt(one, form), one.pair.answer, one.answer)
-        )
-        reporter.note(make_visible(f"Wrong: {prompt} -> {given}, expected {expected}"))
+    return pairs_of(corpus_of(run.corpus).held_out(follow), lambda: current.row, by)

@@ -38,9 +38,10 @@ def fill(
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Fill the gaps of a text, with a run that was trained with --infill or --masked.
+    """Fill the gaps of a text.
 
-    --infill fills gaps [] from left to right, --masked gaps [N] in any order, the surest first.
+    With a run that was trained with --infill, gaps [] from left to right; with
+    --masked, gaps [N] of N tokens in any order, the surest first.
 
     tfcli fill "Once [] a time"
     tfcli fill "The [2] sat on the [1]." --show

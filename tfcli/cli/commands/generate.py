@@ -85,13 +85,13 @@ def generate(
     if options.lines or file or (options.jsonl and prompt is None and _reads_stdin(options)):
         session.answer_lines(request, json=not options.lines, file=file)
     else:
-        whole = _whole_prompt(prompt, options, session, reporter)
+        request = _with_prompt(request, prompt, options, session, reporter)
         if options.samples > 1 and request.sampling.deterministic:
             reporter.note(
                 f"Note: greedy decoding has one answer, which is written {options.samples} times; "
                 "--temperature 0.8 varies it."
             )
-        session.answer(replace(request, prompt=whole))
+        session.answer(request)
     sampled = not request.sampling.deterministic and options.num_beams == 1
     if sampled and not seeded and streams.is_terminal(sys.stderr):
         reporter.note(f"--seed {request.seed} reproduces this.")
@@ -147,18 +147,19 @@ def _converse(
     conversation.run(prompt, file)
 
 
-def _whole_prompt(
+def _with_prompt(
+    request: GenerationRequest,
     argument: str | None,
     options: SessionOptions,
     session: GenerationSession,
     reporter: streams.Reporter,
-) -> str:
-    """Stdin and the argument, concatenated without a separator.
+) -> GenerationRequest:
+    """The request for what follows stdin and the argument, concatenated without a separator.
 
     One newline at the end of stdin is not part of the prompt: `echo` and editors put it there, and
-    a model that wants one writes it. Beside an argument, which then ends the prompt, all of stdin
-    counts; but a file that somebody else reads from is left alone, as in
-    `while read line; do tfcli generate "$line"; done < lines`.
+    a model that wants one writes it. It says that the last word is whole. Beside an argument, which
+    then ends the prompt, all of stdin counts; but a file that somebody else reads from is left
+    alone, as in `while read line; do tfcli generate "$line"; done < lines`.
 
     Raises:
         UsageError: there is neither, and stdin is a terminal.
@@ -177,7 +178,7 @@ def _whole_prompt(
                 "no prompt given",
                 hint='tfcli generate "Once upon a time"   # or --unconditional',
             )
-        return argument
+        return replace(request, prompt=argument)
     piped, began = piped_text.read_piped_text(
         "the prompt", patience=options.max_time, hint=NOT_FROM_STDIN,
         otherwise=None if argument is None else "--no-stdin: only PROMPT", note=reporter.note,
@@ -186,14 +187,15 @@ def _whole_prompt(
     if argument is None:
         if not piped:
             reporter.note("Note: standard input is empty, so the text begins from nothing.")
-        return piped_text.without_last_newline(piped)
+        prompt = piped_text.without_last_newline(piped)
+        return replace(request, prompt=prompt, ends_word=prompt != piped)
     if piped:
         reporter.note(
             f"Note: the prompt is {streams.counted(len(piped.encode()), 'byte')} from stdin and "
             f"{len(argument.encode()):,} from PROMPT (--no-stdin: only PROMPT, as in a loop that "
             "reads lines; --lines: a prompt from each line)."
         )
-    return piped + argument
+    return replace(request, prompt=piped + argument)
 
 
 def _is_file(prompt: str) -> bool:

@@ -205,6 +205,8 @@ def _read(
         UsageError: there is none, or there are two.
 
     """
+    from tfcli.runs.run import ROOT, RUN_JSON
+
     if prompt is not None:
         if file is not None:
             raise OptionError("file", "cannot be combined with PROMPT")
@@ -212,6 +214,11 @@ def _read(
             reporter.note(
                 "Note: the prompt is the name of a file; to inspect its text: "
                 f"tfcli inspect --file {shlex.quote(prompt)}"
+            )
+        elif _is_file(str(ROOT / prompt / RUN_JSON)):
+            reporter.note(
+                "Note: the prompt is the name of a run; to look into that run: "
+                f'tfcli inspect "..." --run {shlex.quote(prompt)}'
             )
         return prompt
     if tour and file is None and not piped_text.stdin_is_piped():

@@ -26,8 +26,8 @@ def memory(
 ) -> None:
     """Make a memory of a run's training text, for generate and score --memory.
 
-    It holds the text itself, takes 15 bytes per token (4 to 7 per byte of most texts), and stays
-    out of exports.
+    It holds the text itself, takes 15 bytes per token (4 to 7 per byte of most
+    texts), and stays out of exports.
 
     tfcli runs memory mine
     """

@@ -11,7 +11,7 @@ import typer
 
 from tfcli.cli import streams
 from tfcli.cli.command import Command, Group
-from tfcli.cli.commands import card, memory, plot, verify
+from tfcli.cli.commands import card, held_out, memory, plot, verify
 from tfcli.cli.shared_options import JsonOption, QuietOption, typer_option
 from tfcli.errors import DataError, UsageError
 
@@ -231,6 +231,7 @@ app.command("verify", cls=Command)(verify.verify)
 app.command("repair", cls=Command)(verify.repair)
 app.command("memory", cls=Command)(memory.memory)
 app.command("card", cls=Command)(card.card)
+app.command("held-out", cls=Command)(held_out.held_out)
 
 
 # --- remove -------------------------------------------------------------------------------------

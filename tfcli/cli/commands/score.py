@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
 
+    from tfcli.cli.score_input import Document
     from tfcli.generation.score_lines import ScoreLine
     from tfcli.generation.scorer import Scorer
 
@@ -43,43 +44,38 @@ def score(
     options: ScoreOptions,
     reading: ReadingOptions,
     cpu: ThreadOptions,
-    file: Annotated[str, typer.Argument(metavar="FILE", help="What to score; - for stdin.")] = "-",
+    file: Annotated[
+        str, typer.Argument(metavar="FILE", help="What to score.", show_default="stdin")
+    ] = "-",
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
     """Score text in nats per byte; lower is more likely.
 
+    Of pairs of prompt and answer, the answers are scored, given their prompts.
     One newline at the end of stdin, which `echo` adds, is not part of the text.
 
-    By line: nats per byte, nats, and the line, separated by tabs; lines are independent.
+    --by line: nats per byte, nats and the line, separated by tabs; each line is
+    scored on its own. With --bound, the bound in nats per byte, its standard
+    error, and the line.
 
-    By line with --bound: the bound in nats per byte, its standard error, and the line.
+    --by token: nats and the token; with --top-logprobs, others and their
+    probabilities.
 
-    By token: nats and the token, then with --top-logprobs others and their probabilities.
-
-    With --jsonl, a row is {"text": "...", "prompt": "...", "id": 1}; only the text is required.
-    --field names its key, if that is another, or --answer-field beside --prompt-field;
-    other keys are ignored. The columns of a CSV, TSV or parquet file are such keys too.
+    --jsonl: a row is {"text": "...", "prompt": "...", "id": 1}, of which only
+    text is required; --field and --prompt-field name other keys or columns.
 
     grep . book.txt | tfcli score --by line | sort -n | head
+    tfcli score answers.csv --prompt-field question --field answer
     """
     cpu.apply()
-    if options.top_logprobs and options.by != "token":
-        raise OptionError("top_logprobs", "requires --by token")
-    if options.bound_samples is not None and not options.bound:
-        raise OptionError("bound_samples", "requires --bound")
-    if options.bound and options.by == "token":
-        raise UsageError("--bound cannot be combined with --by token", why="it is of whole texts")
-    if options.jsonl and options.by == "line":
-        raise UsageError("--jsonl cannot be combined with --by line", why="each row is on its own")
-    if options.jsonl and reading.format not in {None, "json", "csv", "tsv"}:
-        raise OptionError("format", "must be json, csv or tsv with --jsonl")
+    _require_compatible(options, reading)
     reporter = streams.Reporter(quiet=quiet)
-    given = ScoreInput(file, reading, reporter)
     if options.bound:
-        _score_bound(given, model, options, json=json)
+        _score_bound(ScoreInput(file, reading, reporter), model, options, json=json)
         return
     scorer, open_exact = _open(model, options, reporter)
+    given = ScoreInput(file, reading, reporter, scorer.form)
     if options.jsonl:
         with _progress(given.size, reporter, streaming=True) as progress:
             _score_rows(given.rows(), scorer, progress, tokens=options.by == "token")
@@ -90,8 +86,9 @@ def score(
         return
     documents, size = _whole(given)
     with _progress(size, reporter, streaming=False) as progress:
-        text = scorer.whole(documents, progress)
-        exact = open_exact().whole(documents) if _compares_int8(model, options, json) else None
+        texts, prompts, _ = map(list, zip(*documents, strict=True))
+        text = scorer.whole(texts, prompts, progress)
+        exact = open_exact().whole(texts, prompts) if _compares_int8(model, options, json) else None
     if options.by == "token":
         write_tokens(text, scorer.tokenizer, json=json)
     elif json:
@@ -100,6 +97,20 @@ def score(
         streams.write_result(f"{describe(text, scorer)}\n".encode())
     if exact:
         reporter.note(format_int8_loss(text, exact))
+
+
+def _require_compatible(options: ScoreOptions, reading: ReadingOptions) -> None:
+    """Raises UsageError for options that mean nothing together."""
+    if options.top_logprobs and options.by != "token":
+        raise OptionError("top_logprobs", "requires --by token")
+    if options.bound_samples is not None and not options.bound:
+        raise OptionError("bound_samples", "requires --bound")
+    if options.bound and options.by == "token":
+        raise UsageError("--bound cannot be combined with --by token", why="it is of whole texts")
+    if options.jsonl and options.by == "line":
+        raise UsageError("--jsonl cannot be combined with --by line", why="each row is on its own")
+    if options.jsonl and reading.format not in {None, "json", "csv", "tsv"}:
+        raise OptionError("format", "must be json, csv or tsv with --jsonl")
 
 
 def _compares_int8(model: EngineOptions, options: ScoreOptions, json: bool) -> bool:
@@ -121,11 +132,6 @@ def _open(
         open_engine, run, device=model.device, rows=ROWS, engine=model.engine, memory=model.memory
     )
     step, engine = open_best_step(run, step_path, partial(open_with, int8=model.int8), reporter)
-    if run.form and not options.jsonl:
-        reporter.note(
-            f"Note: {run.name} learned the answers of pairs only, and texts are scored as answers "
-            "to nothing; rows of prompt and answer: --jsonl --prompt-field A --answer-field B."
-        )
     make = partial(
         Scorer, tokenizer=run.tokenizer(), rows=ROWS, stride=options.stride,
         top=options.top_logprobs, form=run.form,
@@ -133,13 +139,13 @@ def _open(
     return make(engine), lambda: make(open_with(step))
 
 
-def _whole(given: ScoreInput) -> tuple[list[str], int]:
+def _whole(given: ScoreInput) -> tuple[list[Document], int]:
     """The documents that are scored as one text, and their bytes."""
     with _progress(given.size, given.reporter, streaming=False, what="Reading") as progress:
         documents = given.whole(progress)
     if not documents:
         raise DataError("no text to score")
-    return documents, sum(len(document.encode()) for document in documents)
+    return documents, sum(len(text.encode()) for text, _, _ in documents)
 
 
 def _score_bound(
@@ -159,17 +165,18 @@ def _score_bound(
         return
     documents, size = _whole(given)
     with _progress(size, reporter, streaming=False) as progress:
-        bound = estimator.whole(documents, progress)
+        bound = estimator.whole([prompt + text for text, prompt, _ in documents], progress)
     write_bound(bound, estimator, json=json)
 
 
 def _score_lines(
-    groups: Iterator[list[str]], scorer: Scorer, progress: Progress, *, json: bool
+    groups: Iterator[list[Document]], scorer: Scorer, progress: Progress, *, json: bool
 ) -> None:
     """Each line as a separate text; those of a group are scored together."""
     number = done = 0
     for group in groups:
-        for line, text in zip(group, scorer.score(group), strict=True):
+        texts, prompts = [line.text for line in group], [line.prompt for line in group]
+        for line, text in zip(group, scorer.score(texts, prompts, framed=True), strict=True):
             number += 1
             done += text.bytes + 1
             write_line(line, text, number, json=json)

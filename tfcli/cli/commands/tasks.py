@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     cls=Group, no_args_is_help=True,
-    help="Make pairs of prompt and answer to train and to test on, and check answers.",
+    help="Make pairs of prompt and answer, and check answers.",
 )  # fmt: skip
 NAMED = 3  # wrong answers that are shown
 ANSWERS = ("answer", "text", "completion")  # fields, the first that a row has
@@ -85,7 +85,8 @@ def check(
 ) -> None:
     """Check answers, worked out anew from their prompts.
 
-    Rows are JSON lines as `tfcli eval -o` writes them: prompt, and answer (or text, completion).
+    Rows are JSON lines as `tfcli eval -o` writes them: prompt, and answer (or
+    text, completion).
 
     tfcli eval add add-test.jsonl --jsonl | tfcli tasks check add
     """

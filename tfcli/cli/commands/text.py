@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -20,7 +20,7 @@ from tfcli.files import require_parent
 from tfcli.generation.streaming import make_visible
 from tfcli.insight.canaries import EACH, REPEATS, TEMPLATE, make_key, plant, write_key
 from tfcli.options import OptionError, Options, option
-from tfcli.text.reading_options import ReadingOptions, TextOptions
+from tfcli.text.reading_options import DEFAULT, ReadingOptions, TextOptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -156,7 +156,7 @@ def canaries(
 @app.command("scan", cls=Command)
 @takes_options
 def scan(
-    reading: TextOptions,
+    reading: ReadingOptions,
     files: Annotated[
         list[str] | None,
         typer.Argument(metavar="FILE", help="Files, folders, globs.", show_default="stdin"),
@@ -175,6 +175,7 @@ def scan(
     Values are masked, and nothing is changed unless --redact is given.
 
     tfcli text scan book.txt letters/
+    tfcli text scan orders.csv --field comment
     tfcli text scan --redact < book.txt > redacted.txt
     """
     from tfcli.cli.text_scan import redact_stdin, scan_files, show_scan
@@ -184,12 +185,15 @@ def scan(
             raise UsageError("--redact reads stdin, and writes it to stdout",
                              hint="tfcli text scan --redact < FILE > REDACTED")  # fmt: skip
         _require_stdin("tfcli text scan --redact < FILE > REDACTED")
+        if replace(reading, format=None) != DEFAULT:
+            raise UsageError("--redact looks at all of stdin, so it takes no --field or the like",
+                             hint="tfcli text scan --redact < FILE > REDACTED")  # fmt: skip
         redact_stdin(streams.Reporter(quiet=quiet), reading.format)
         return
     if not files:
         _require_stdin("tfcli text scan FILE   # or pipe it in")
     reporter = streams.Reporter(quiet=quiet)
-    show_scan(scan_files(files or ["-"], reporter, reading.format), json=json)
+    show_scan(scan_files(files or ["-"], reporter, reading), json=json)
 
 
 # --- repeats ------------------------------------------------------------------------------------
@@ -203,8 +207,12 @@ class DedupOptions(Options):
         "line", help="What is compared: lines, paragraphs (between blank lines), documents "
         "(between lines with <|endoftext|>), or any stretch of bytes.",
     )  # fmt: skip
+    field: str | None = option(
+        None, metavar="NAME", conflicts=("by",), shown_default="all of a line",
+        help="Compare rows of JSON lines, CSV or TSV by this field; they stay as they are.",
+    )  # fmt: skip
     min_bytes: int | None = option(
-        None, min=1, max=1_000_000, shown_default="50, for spans 200",
+        None, min=1, max=1_000_000, shown_default="50, for spans 200, for a field 1",
         help="Shorter ones stay, however often they are there.",
     )  # fmt: skip
     near: float | None = option(
@@ -234,32 +242,39 @@ def dedup(
 ) -> None:
     """Leave out what a text repeats; the first of equal ones stays.
 
-    Reads a text on stdin, and writes it to stdout. Lines are compared without
-    white space around them; JSON lines with --by line.
+    Reads a text on stdin, and writes it to stdout. What is compared is compared
+    without white space around it.
 
     tfcli text dedup --by paragraph < book.txt > short.txt
-    tfcli text dedup --near 0.8 --report < rows.jsonl
+    tfcli text dedup --field review < reviews.csv > different.csv
+    tfcli text dedup --field text --near 0.8 --report < rows.jsonl
     """
     from tfcli.cli.render import progress
     from tfcli.insight.near_duplicates import RemovedNearDuplicates, without_near_duplicates
-    from tfcli.insight.repeats import LEAST, without_repeats
+    from tfcli.insight.repeats import LEAST, pieces_of, without_repeats, without_spans
+    from tfcli.insight.row_pieces import row_pieces
 
     reporter = streams.Reporter(quiet=quiet)
     text = read_input(
         None, reporter, hint="tfcli text dedup < FILE > SHORTER", format=reading.format
     )
     removed = RemovedNearDuplicates()
-    least = options.min_bytes or LEAST[options.by]
-    pieces = (
-        without_repeats(text, options.by, least, removed)
-        if options.near is None
-        else without_near_duplicates(text, options.by, least, options.near, removed)
-    )
+    least = options.min_bytes or (1 if options.field else LEAST[options.by])
+    if options.by == "span":
+        kept = without_spans(text, least, removed)
+    else:
+        pieces = row_pieces(text, options.field) if options.field else pieces_of(text, options.by)
+        kept = (
+            without_repeats(pieces, least, removed)
+            if options.near is None
+            else without_near_duplicates(pieces, least, options.near, removed)
+        )
     in_between = streams.is_terminal(sys.stdout) and not (report or json)
     with progress("Comparing", quiet=quiet or in_between) as done:
-        _write(pieces, lambda: done(removed.total_bytes), nowhere=report or json)
+        _write(kept, lambda: done(removed.total_bytes), nowhere=report or json)
     if json:
-        counted = {"by": options.by, "min_bytes": least, "near": options.near,
+        counted = {"by": "field" if options.field else options.by, "field": options.field,
+                   "min_bytes": least, "near": options.near,
                    "removed": removed.units, "removed_bytes": removed.bytes,
                    "bytes": removed.total_bytes,
                    "examples": [asdict(each) for each in removed.examples]}  # fmt: skip
@@ -290,7 +305,7 @@ def _write(pieces: Iterable[bytes], progress: Callable[[], None], *, nowhere: bo
 
 
 def _describe(options: DedupOptions, removed: Removed) -> str:
-    unit = "stretch" if options.by == "span" else options.by
+    unit = "row" if options.field else "stretch" if options.by == "span" else options.by
     many = {"stretch": "stretches"}.get(unit, f"{unit}s") if removed.units != 1 else unit
     how = "repeated" if options.near is None else "near-duplicate"
     share = removed.bytes / removed.total_bytes if removed.total_bytes else 0.0

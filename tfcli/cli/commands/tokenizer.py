@@ -178,7 +178,9 @@ def encode(
 @app.command(cls=Command)
 @takes_options
 def decode(choice: TokenizerChoice, options: DecodeOptions) -> None:
-    """Decode ids on stdin, separated by whitespace, to the exact bytes of the text on stdout.
+    """Decode ids on stdin to the exact bytes of the text on stdout.
+
+    Ids are separated by whitespace.
 
     tfcli tokenizer decode -t book < book.ids > book.txt
     """
@@ -362,7 +364,9 @@ def import_tokenizer(
     ],
     name: Annotated[str, typer_option("--name", help="Name of the new tokenizer.", metavar="NAME")],
 ) -> None:
-    """Import the tokenizer of another model as tokenizers/NAME: SentencePiece or byte-level BPE.
+    """Import the tokenizer of another model as tokenizers/NAME.
+
+    SentencePiece or byte-level BPE.
 
     tfcli tokenizer import ./model/tokenizer.json --name theirs
     """

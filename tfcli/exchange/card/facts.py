@@ -72,6 +72,7 @@ def make_card(
         "text": None if imported else _text(run),
         "training": None if imported else _training(run, step),
         "held_out": _held_out(step),
+        "eval": audits.get("eval"),
         "baselines": run.metadata.get("baselines"),
         "energy": None if imported else _energy(run, about),
         "audits": {kind: audits.get(kind) for kind in ("memory", "bias", "groups")},

@@ -134,7 +134,8 @@ def _machine(machine: Facts) -> str:
 def _held_out(card: Facts) -> Section:
     measured, baselines = card["held_out"], card["baselines"]
     if measured is None:
-        return Section("Evaluation", text=["Not evaluated on held-out text."])
+        answers = _answers(card["eval"])
+        return Section("Evaluation", answers, text=["Not evaluated on held-out text."])
     part = "all of it" if measured["whole"] else "an evenly spaced subset"
     facts = {
         "held-out loss": f"**{measured['nats_per_byte']:.4f} nats per byte** "
@@ -142,14 +143,41 @@ def _held_out(card: Facts) -> Section:
         "evaluated on": f"{measured['bytes']:,} bytes, {measured['tokens']:,} tokens: {part}",
         "protocol": f"windows of {measured['context']} tokens with stride {measured['stride']}, "
                     "each starting with `<s>`",
-        "other data": "not evaluated",
     }  # fmt: skip
+    if card["eval"] is None:
+        facts["other data"] = "not evaluated"
     if baselines:
         facts["gzip"] = f"{baselines['gzip']:.4f} nats per byte on the same text"
         if baselines.get("ngram"):
             order = baselines["ngram_order"]
             facts[f"{order}-gram model"] = f"{baselines['ngram']:.4f} nats per byte"
-    return Section("Evaluation", facts)
+    return Section("Evaluation", facts | _answers(card["eval"]))
+
+
+def _answers(evaluated: Any) -> dict[str, str]:
+    """What `tfcli eval` found."""
+    if evaluated is None:
+        return {}
+    figures = evaluated["figures"]
+    exact, loss = figures["exact_match"], figures["nats_per_byte"]
+    of = f"{figures['pairs']:,} pairs of {figures['source']}"
+    stale = "" if evaluated["is_current"] else f" (step {evaluated['step']:,}, not these weights)"
+    facts = {
+        "answers": f"{of}, decoded greedily, {evaluated['date'][:10]}{stale}",
+        "exact match": f"{exact['value']:.1%} ({exact['low']:.1%} to {exact['high']:.1%})",
+        "loss of the answers": f"{loss['value']:.4f} nats per byte "
+                               f"({loss['low']:.4f} to {loss['high']:.4f})",
+    }  # fmt: skip
+    if by := figures["by"]:
+        for group in by["groups"][:MOST_GROUPS]:
+            own = group["exact_match"]
+            facts[f"exact match, {by['field']} {group['value']}"] = (
+                f"{own['value']:.1%} ({own['low']:.1%} to {own['high']:.1%}); pairs: "
+                f"{group['pairs']:,}"
+            )
+        if (more := len(by["groups"]) - MOST_GROUPS) > 0:
+            facts["more groups"] = f"{more:,}"
+    return facts
 
 
 # --- audits -------------------------------------------------------------------------------------
