@@ -10,23 +10,8 @@ from typing import assert_type
 import pytest
 
 import tfcli
-from tests.conftest import BOOK, RealShell, Shell
+from tests.conftest import Shell
 from tfcli.errors import UsageError
-
-
-@pytest.fixture(scope="module")
-def gaps(tmp_path_factory: pytest.TempPathFactory) -> Shell:
-    """A shell in a folder with a run that was trained to fill gaps."""
-    folder = tmp_path_factory.mktemp("gaps")
-    (folder / "book.txt").write_text(BOOK)
-    shell = RealShell(folder)
-    made = shell(
-        *("train", "book.txt", "--run", "gaps", "--steps", "20", "--vocab-size", "320"),
-        *("--layers", "1", "--width", "32", "--context", "48", "--batch-tokens", "256"),
-        *("--infill", "0.5"),
-    )
-    assert made.code == 0, made.err
-    return shell
 
 
 def open_gaps(gaps: Shell) -> tfcli.OpenRun:

@@ -3,30 +3,15 @@
 from __future__ import annotations
 
 import json
+import random
 from typing import Any
 
 import pytest
 
-from tests.conftest import BOOK, RealShell, Shell
+from tests.conftest import BOOK, Shell
 from tests.text.documents_of_offices import word_of
 
 TEXT = "Ann saw [] at noon.\nBob saw [2] in the snow."
-
-
-@pytest.fixture(scope="module")
-def gaps(tmp_path_factory: pytest.TempPathFactory) -> Shell:
-    """A shell in a folder with a run `gaps` that was trained to fill some; not to be changed."""
-    folder = tmp_path_factory.mktemp("gaps")
-    (folder / "book.txt").write_text(BOOK)
-    shell = RealShell(folder)
-    made = shell(
-        *("train", "book.txt", "--run", "gaps", "--steps", "40", "--vocab-size", "320"),
-        *("--layers", "1", "--width", "64", "--context", "48", "--batch-tokens", "512"),
-        *("--infill", "0.5"),
-    )
-    assert made.code == 0, made.err
-    assert "infilling 0.5" in made.err
-    return shell
 
 
 def rows(out: bytes) -> list[dict[str, Any]]:
@@ -177,16 +162,30 @@ def test_pairs_and_other_shares_are_refused(gaps: Shell) -> None:
 
 
 def test_ends_of_gaps_end_no_text_of_a_run_of_one_text(gaps: Shell) -> None:
-    """Its end token has ended nothing but gaps."""
-    arguments = (
-        "generate",
-        "Ann saw",
-        "-n",
-        "30",
-        "--max-new-tokens",
-        "30",
-        "--temperature",
-        "1.5",
-    )
-    samples = rows(gaps(*arguments, "--jsonl", "--seed", "1").out)
+    sampled = ("-n", "30", "--max-new-tokens", "30", "--temperature", "1.5", "--seed", "1")
+    samples = rows(gaps("generate", "Ann saw", *sampled, "--jsonl").out)
     assert {sample["finish_reason"] for sample in samples} == {"length"}
+
+
+def test_texts_end_where_documents_end_and_not_where_gaps_do(shell: Shell) -> None:
+    """The documents are longer than the context: a row has ends of gaps, and rarely one of them."""
+    draw = random.Random(1)
+    with (shell.folder / "tales.jsonl").open("w") as file:
+        for _ in range(60):
+            sentences = [
+                f"{draw.choice(('Ann', 'Bob', 'Eve'))} saw the {draw.choice(('moon', 'ship'))}."
+                for _ in range(draw.randint(15, 25))
+            ]
+            file.write(json.dumps({"text": " ".join([*sentences, "Good night"])}) + "\n")
+    made = shell(
+        *("train", "tales.jsonl", "--steps", "100", "--seed", "1", "--vocab-size", "300"),
+        *("--layers", "1", "--width", "64", "--context", "64", "--batch-tokens", "1024"),
+        *("--infill", "0.5"),
+    )
+    assert made.code == 0, made.err
+    sampled = ("-n", "100", "--max-new-tokens", "60", "--temperature", "1", "--min-p", "0")
+    samples = rows(shell("generate", "Ann saw", *sampled, "--seed", "1", "--jsonl").out)
+    ended = [sample["text"] for sample in samples if sample["finish_reason"] == "eos"]
+    right = [text for text in ended if text.endswith("Good night")]
+    assert len(right) > 10
+    assert len(ended) - len(right) <= 15

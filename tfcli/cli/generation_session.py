@@ -278,7 +278,6 @@ class GenerationSession:
         from tfcli.cli.best_step import open_best_step
         from tfcli.generation.generate import Generator
         from tfcli.generation.open_engine import open_engine
-        from tfcli.runs.text_ends import knows_text_ends
 
         model = self._model
         run, step_path = self.run
@@ -297,7 +296,6 @@ class GenerationSession:
             tokenizer,
             rows=rows,
             many_documents=run.metadata["corpus"]["documents"] > 1,
-            texts_end=knows_text_ends(run),
             form=self.form,
             deadline=self._deadline,
             logprobs=logprobs,

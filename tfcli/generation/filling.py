@@ -2,7 +2,7 @@
 
     Once [] a time
 
-    SPM   <s> PRE SUF _a time MID Once_        and the model goes on: upon </s>
+    SPM   <s> PRE SUF _a time MID Once_        and the model goes on: upon END
     PSM   <s> PRE Once_ SUF _a time MID
 
 SPM is the default: the model goes on from what is right before the gap, as it does in all other
@@ -14,9 +14,10 @@ is behind it ends at the next. So the gaps of one text wait for each other, but 
 
 from __future__ import annotations
 
+import copy
 from collections import deque
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from tfcli.errors import UsageError
 from tfcli.generation.generate import Finished, Generator, TokenEvent
@@ -121,12 +122,29 @@ def infill_tokens_of(run: Run, tokenizer: Tokenizer) -> InfillTokens:
     if found is None:
         raise UsageError(
             f"the run {run.name} cannot fill gaps",
-            why="it was imported, and imports do not keep whether it was trained to"
+            why="it was imported, and what it came from names no tokens for gaps"
             if run.metadata.get("imported")
             else "it was trained from left to right only, without --infill or --masked",
             hint="tfcli train FILE --infill 0.5, or --masked 0.5 for gaps of N tokens",
         )
     return found
+
+
+def ends_gaps(tokenizer: Tokenizer, tokens: InfillTokens) -> Tokenizer:
+    """The tokenizer, to which a text ends where a gap does, and nowhere else.
+
+    Where a model ends both alike, each of its ends counts.
+    """
+    special = tokenizer.special
+    if tokens.end in special.eos_ids:
+        return tokenizer
+    ending: Any = copy.copy(tokenizer)
+    ending.special = replace(
+        special, eos=tokens.end, other_eos=frozenset(), control=special.control | {tokens.end}
+    )
+    ending.token_bytes = list(tokenizer.token_bytes)
+    ending.token_bytes[tokens.end] = b""  # of a byte that no character has
+    return ending  # type: ignore[no-any-return]
 
 
 class Filler:
@@ -151,7 +169,9 @@ class Filler:
         self._tokenizer, self._tokens = tokenizer, tokens
         self._context_length = engine.context_length
         self._notice, self._noticed = notice, False
-        self._generator = Generator(engine, tokenizer, rows=rows, logprobs=True, notice=notice)
+        self._generator = Generator(
+            engine, ends_gaps(tokenizer, tokens), rows=rows, logprobs=True, notice=notice
+        )
 
     def check(self, request: FillRequest) -> None:
         """Raises UsageError where this model cannot answer a request."""
@@ -196,7 +216,7 @@ class Filler:
         bos = self._tokenizer.special.bos
         start = [] if bos is None else [bos]
         middle = min(wanted, self._context_length // MIDDLE_SHARE)
-        room = max(0, self._context_length - len(start) - len(self._tokens) - middle)
+        room = max(0, self._context_length - len(start) - len(self._tokens.markers) - middle)
         behind = min(len(suffix), max(room // 2, room - len(prefix)))
         ahead = min(len(prefix), room - behind)
         if ahead + behind < len(prefix) + len(suffix) and not self._noticed:
@@ -206,7 +226,7 @@ class Filler:
                 f"{ahead:,} before it and {behind:,} behind it"
             )
         prefix, suffix = prefix[len(prefix) - ahead :], suffix[:behind]
-        pre, suf, mid = self._tokens
+        pre, suf, mid = self._tokens.markers
         if order == "spm":
             return [*start, pre, suf, *suffix, mid, *prefix]
         return [*start, pre, *prefix, suf, *suffix, mid]

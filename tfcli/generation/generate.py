@@ -105,7 +105,6 @@ class Generator:
     Args:
         rows: how many texts the engine has room for.
         many_documents, form, notice: see `PromptReader`.
-        texts_end: False where the model's end token ends gaps alone; see `knows_text_ends`.
         deadline: a value of `time.monotonic()` at which all texts end.
         logprobs: whether each token comes with its log-probability.
 
@@ -118,14 +117,13 @@ class Generator:
         *,
         rows: int = 1,
         many_documents: bool = False,
-        texts_end: bool = True,
         form: PairForm | None = None,
         deadline: float | None = None,
         logprobs: bool = False,
         notice: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._engine, self._tokenizer, self._rows = engine, tokenizer, rows
-        self._special, self._texts_end = tokenizer.special, texts_end
+        self._special = tokenizer.special
         self._deadline, self._logprobs = deadline, logprobs
         self._grammars = GrammarCompiler(tokenizer)
         self._characters = CharacterMask(tokenizer.token_bytes)
@@ -174,8 +172,6 @@ class Generator:
     def _begin(self, index: int, request: GenerationRequest) -> ActiveSequence:
         ids, taken = self.read_prompt(request)
         constraint = self._grammars.begin(request.structured, after_space=bool(taken))
-        if not (self._texts_end or constraint):
-            request = replace(request, ignore_eos=True)
         return ActiveSequence(index, request, ids, self._special, taken, constraint)
 
     def read_prompt(
