@@ -20,7 +20,7 @@ def open_gaps(gaps: Shell) -> tfcli.OpenRun:
 
 def test_gaps_are_filled_as_by_the_command(gaps: Shell) -> None:
     run, text = open_gaps(gaps), "Ann saw [4] at noon.\nBob [3]"
-    by_command = gaps("fill", text, "--seed", "4", "--max-new-tokens", "9", "--json")
+    by_command = gaps("fill", text, "--seed", "4", "--max-new-tokens", "9", "--jsonl")
     assert run.fill(text, seed=4, max_tokens=9, order="spm") == json.loads(by_command.out)["text"]
     assert run.fill(text, greedy=True) == gaps("fill", text, "--greedy").out.decode()
     middle = run.fill_between("Ann saw ", " at noon.", greedy=True)

@@ -20,8 +20,9 @@ from tfcli.exchange.import_huggingface import inspect_checkpoint
 from tfcli.exchange.import_run import import_run
 from tfcli.generation.engines.numpy_engine import NumpyEngine
 from tfcli.generation.fill_request import FillRequest
-from tfcli.generation.filling import Filler, FillJob, FillJobList
+from tfcli.generation.filling import Filler
 from tfcli.generation.gaps import parse_gaps
+from tfcli.generation.generate import RequestList
 from tfcli.generation.request import Sampling
 from tfcli.runs.infill_metadata import KEY, infill_metadata
 from tfcli.runs.infill_tokens import find_run_infill_tokens
@@ -72,11 +73,11 @@ def middle_of(run: Run, step: ValidStep, infill: InfillTokens, text: str) -> lis
     """The greedy middle of a text, with the token that ends it."""
     engine = NumpyEngine(run.model_config, map_weights(run.model_config, step.path), 1)
     filler = Filler(engine, run.tokenizer(), infill)
-    request = FillRequest(max_new_tokens=24, order="psm", sampling=Sampling(greedy=True))
-    job = FillJob(parse_gaps(text), request)
-    for _ in filler.fill(FillJobList([job])):
-        pass
-    (gap,) = job.gaps
+    request = FillRequest(
+        text=parse_gaps(text), max_new_tokens=24, order="psm", sampling=Sampling(greedy=True)
+    )
+    *_, event = filler.fill(RequestList([request]))
+    (gap,) = event.job.gaps
     return [*gap.tokens, *([infill.end] if gap.finish_reason == "eos" else [])]
 
 

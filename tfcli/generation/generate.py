@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 import numpy as np
 
@@ -81,20 +81,23 @@ class Finished:
     fit: FormatFit | None = None
 
 
-class Requests(Protocol):
+Request_co = TypeVar("Request_co", covariant=True)
+
+
+class Requests(Protocol[Request_co]):
     """Where requests come from."""
 
-    def take(self, *, wait: bool) -> GenerationRequest | None:
+    def take(self, *, wait: bool) -> Request_co | None:
         """The next one; None where there is none, or, without waiting, none yet."""
 
 
-class RequestList:
+class RequestList(Generic[Request_co]):
     """Requests that are all known in advance."""
 
-    def __init__(self, requests: Iterable[GenerationRequest]) -> None:
+    def __init__(self, requests: Iterable[Request_co]) -> None:
         self._rest = iter(requests)
 
-    def take(self, *, wait: bool) -> GenerationRequest | None:  # noqa: ARG002
+    def take(self, *, wait: bool) -> Request_co | None:  # noqa: ARG002
         """See `Requests`."""
         return next(self._rest, None)
 
@@ -152,7 +155,7 @@ class Generator:
                 raise OptionError("logit_bias", problem)
         self._grammars.begin(request.structured)
 
-    def stream(self, requests: Requests) -> Iterator[TokenEvent | Finished]:
+    def stream(self, requests: Requests[GenerationRequest]) -> Iterator[TokenEvent | Finished]:
         """Generates every text that is requested; the events of one come in their order."""
         active: list[ActiveSequence] = []  # the text in row r of the engine is active[r]
         count = 0
