@@ -77,16 +77,15 @@ class Reader:
             end: whether that it ends there counts as well.
 
         """
-        encode, special = self.tokenizer.encode_continuation, self.tokenizer.special
-        pre, suf, mid = self._infill_tokens
+        encode = self.tokenizer.encode_continuation
+        pre, suf, mid, last = self._infill_tokens
         if order == "psm":
             before = [*self._bos, pre, *encode(prefix), suf, *encode(suffix), mid]
         else:
             before = [*self._bos, pre, suf, *encode(suffix), mid, *encode(prefix)]
         ids = encode(middle)
         if end:
-            assert special.eos is not None
-            ids.append(special.eos)
+            ids.append(last)
         return self.nats(before, ids)
 
     def fits(self, text: str) -> bool:

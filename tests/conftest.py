@@ -273,3 +273,20 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Shell:
         assert made.code == 0, made.err
 
     return RealShell(made_once(tmp_path_factory, "trained", make))
+
+
+@pytest.fixture(scope="session")
+def gaps(tmp_path_factory: pytest.TempPathFactory) -> Shell:
+    """A shell in a folder with a run `gaps` that was trained to fill some; not to be changed."""
+
+    def make(folder: Path) -> None:
+        (folder / "book.txt").write_text(BOOK)
+        made = RealShell(folder)(
+            *("train", "book.txt", "--run", "gaps", "--steps", "40", "--vocab-size", "320"),
+            *("--layers", "1", "--width", "64", "--context", "48", "--batch-tokens", "512"),
+            *("--infill", "0.5"),
+        )
+        assert made.code == 0, made.err
+        assert "infilling 0.5" in made.err
+
+    return RealShell(made_once(tmp_path_factory, "gaps", make))

@@ -14,6 +14,7 @@ import pytest
 
 from tests.conftest import Called, RealShell, Shell
 from tests.pages import read_page
+from tfcli.generation.fill_lines import KEYS as FILL_KEYS
 from tfcli.generation.request_lines import KEYS as REQUEST_KEYS
 from tfcli.training import events
 
@@ -410,17 +411,17 @@ def test_bounds(tmp_path: Path) -> None:
     assert known.always | known.sometimes == set(whole) | set(line)
 
 
-def test_filled_texts(tmp_path: Path) -> None:
-    (tmp_path / "text.txt").write_text("Ann saw the moon at noon. " * 200)
-    shell = RealShell(tmp_path)
-    small = ("--layers", "1", "--width", "32", "--context", "32", "--batch-tokens", "64")
-    made = shell("train", "text.txt", "--steps", "1", *small, "--infill", "0.5", "-q")
-    assert made.code == 0, made.err
-    known = table("tfcli fill --json")
-    found = objects(
-        shell, "fill", "--lines", "--json", "--max-new-tokens", "3",
-        stdin=b"Ann [] noon.\nno gap\n", code=65,
-    )  # fmt: skip
+def test_filled_texts(gaps: Shell) -> None:
+    of_fill, of_generate = (
+        {cells[0].strip("`") for cells in rows(f"tfcli {command} --jsonl", "request")}
+        for command in ("fill", "generate")
+    )
+    left_out = {"prompt", "messages", "ignore_eos", "raw", "token_healing", "special"}
+    assert of_fill | of_generate - left_out == {*FILL_KEYS}
+    known = table("tfcli fill --jsonl")
+    asked = b'{"text": "Ann [] noon.", "id": 1}\n{"text": "no gap"}\n'
+    found = objects(gaps, "fill", "--jsonl", "--max-new-tokens", "3", stdin=asked, code=65)
     for value in found:
         require_documented(value, known)
-    assert "error" in found[1]
+    keys = {key for value in found for key in keys_of(value)}
+    assert known.always | known.sometimes == keys - {"gaps[]"}

@@ -10,23 +10,8 @@ from typing import assert_type
 import pytest
 
 import tfcli
-from tests.conftest import BOOK, RealShell, Shell
+from tests.conftest import Shell
 from tfcli.errors import UsageError
-
-
-@pytest.fixture(scope="module")
-def gaps(tmp_path_factory: pytest.TempPathFactory) -> Shell:
-    """A shell in a folder with a run that was trained to fill gaps."""
-    folder = tmp_path_factory.mktemp("gaps")
-    (folder / "book.txt").write_text(BOOK)
-    shell = RealShell(folder)
-    made = shell(
-        *("train", "book.txt", "--run", "gaps", "--steps", "20", "--vocab-size", "320"),
-        *("--layers", "1", "--width", "32", "--context", "48", "--batch-tokens", "256"),
-        *("--infill", "0.5"),
-    )
-    assert made.code == 0, made.err
-    return shell
 
 
 def open_gaps(gaps: Shell) -> tfcli.OpenRun:
@@ -35,7 +20,7 @@ def open_gaps(gaps: Shell) -> tfcli.OpenRun:
 
 def test_gaps_are_filled_as_by_the_command(gaps: Shell) -> None:
     run, text = open_gaps(gaps), "Ann saw [4] at noon.\nBob [3]"
-    by_command = gaps("fill", text, "--seed", "4", "--max-new-tokens", "9", "--json")
+    by_command = gaps("fill", text, "--seed", "4", "--max-new-tokens", "9", "--jsonl")
     assert run.fill(text, seed=4, max_tokens=9, order="spm") == json.loads(by_command.out)["text"]
     assert run.fill(text, greedy=True) == gaps("fill", text, "--greedy").out.decode()
     middle = run.fill_between("Ann saw ", " at noon.", greedy=True)

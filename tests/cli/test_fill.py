@@ -3,30 +3,15 @@
 from __future__ import annotations
 
 import json
+import random
 from typing import Any
 
 import pytest
 
-from tests.conftest import BOOK, RealShell, Shell
+from tests.conftest import BOOK, Shell
 from tests.text.documents_of_offices import word_of
 
 TEXT = "Ann saw [] at noon.\nBob saw [2] in the snow."
-
-
-@pytest.fixture(scope="module")
-def gaps(tmp_path_factory: pytest.TempPathFactory) -> Shell:
-    """A shell in a folder with a run `gaps` that was trained to fill some; not to be changed."""
-    folder = tmp_path_factory.mktemp("gaps")
-    (folder / "book.txt").write_text(BOOK)
-    shell = RealShell(folder)
-    made = shell(
-        *("train", "book.txt", "--run", "gaps", "--steps", "40", "--vocab-size", "320"),
-        *("--layers", "1", "--width", "64", "--context", "48", "--batch-tokens", "512"),
-        *("--infill", "0.5"),
-    )
-    assert made.code == 0, made.err
-    assert "infilling 0.5" in made.err
-    return shell
 
 
 def rows(out: bytes) -> list[dict[str, Any]]:
@@ -36,7 +21,7 @@ def rows(out: bytes) -> list[dict[str, Any]]:
 def test_the_text_around_gaps_stays_and_json_has_what_fills_them(gaps: Shell) -> None:
     done = gaps("fill", TEXT, "--greedy")
     assert done.code == 0, done.err
-    (row,) = rows(gaps("fill", TEXT, "--greedy", "--json").out)
+    (row,) = rows(gaps("fill", TEXT, "--greedy", "--jsonl").out)
     assert row["text"].encode() == done.out
     first, second = (gap["text"] for gap in row["gaps"])
     assert row["text"] == f"Ann saw {first} at noon.\nBob saw {second} in the snow."
@@ -73,9 +58,9 @@ def test_pages_beside_a_gap_keep_their_markup_and_documents_say_what_they_say(ga
 
 
 def test_samples_are_those_of_their_seeds_whatever_is_beside_them(gaps: Shell) -> None:
-    several = rows(gaps("fill", TEXT, "-n", "3", "--seed", "5", "--json").out)
+    several = rows(gaps("fill", TEXT, "-n", "3", "--seed", "5", "--jsonl").out)
     assert [row["seed"] for row in several] == [5, 6, 7]
-    (alone,) = rows(gaps("fill", TEXT, "--seed", "6", "--json").out)
+    (alone,) = rows(gaps("fill", TEXT, "--seed", "6", "--jsonl").out)
     assert alone["text"] == several[1]["text"]
     shown = gaps("fill", TEXT, "-n", "3", "--seed", "5").out.decode()
     assert shown == "".join(f"--- {i} ---\n{row['text']}\n" for i, row in enumerate(several, 1))
@@ -88,15 +73,72 @@ def test_lines_are_filled_in_order_and_invalid_ones_are_answered(gaps: Shell) ->
     assert "invalid lines: 1 of 3" in done.err
     first, second, third = done.out.decode().splitlines()
     assert (first[:8], first[-7:], second, third[:4]) == ("Ann saw ", " ship\\n", "", "Bob ")
-    found = rows(gaps("fill", "--lines", "--greedy", "--json", stdin=lines).out)
+    found = rows(gaps("fill", "--lines", "--greedy", "--jsonl", stdin=lines).out)
     assert [row["row"] for row in found] == [1, 2, 3]
     assert found[1]["error"].startswith("line 2: the text has no gap")
     only = gaps("fill", "--lines", "--greedy", "--middle-only", stdin=lines).out.decode()
     assert only.splitlines()[2].split("\t") == [gap["text"] for gap in found[2]["gaps"]]
 
 
+def test_requests_have_options_of_their_own(gaps: Shell) -> None:
+    asked = [
+        {"text": TEXT, "id": "a", "greedy": True, "max_tokens": 5},
+        {"prefix": "Ann saw ", "suffix": " at noon.", "seed": 3, "id": 2},
+        {"text": "no gap"},
+        {"text": "Ann [] noon", "suffix": "."},
+        {"text": "Ann [] noon", "gap": 1},
+        {"id": 6},
+    ]
+    lines = "".join(f"{json.dumps(row)}\n" for row in asked) + "Ann [] noon\n"
+    done = gaps("fill", "--jsonl", stdin=lines.encode())
+    assert (done.code, "invalid lines: 5 of 7" in done.err) == (65, True)
+    first, second, *wrong = rows(done.out)
+    (alone,) = rows(gaps("fill", TEXT, "--greedy", "--max-new-tokens", "5", "--jsonl").out)
+    assert (first["id"], first["text"], first["gaps"]) == ("a", alone["text"], alone["gaps"])
+    assert second["text"].encode() == gaps("fill", "Ann saw [] at noon.", "--seed", "3").out
+    for row, words in zip(
+        wrong,
+        ("no gap", "cannot be combined with prefix", "unknown key 'gap'", "no text", "not valid"),
+        strict=True,
+    ):
+        assert words in row["error"]
+    assert wrong[3]["id"] == 6
+    done = gaps("fill", "--jsonl", "--show", stdin=b'{"text": "a [] b"}\n')
+    assert (done.code, "--show needs a single text" in done.err) == (2, True)
+
+
+def without_end(gaps: Shell) -> tuple[str, str]:
+    """The option that keeps a gap from ending by itself."""
+    recorded = json.loads((gaps.folder / "checkpoints/gaps/run.json").read_text())
+    return "--logit-bias", f"{recorded['infill_tokens']['end']}=-inf"
+
+
+def test_a_gap_ends_before_a_stop_string(gaps: Shell) -> None:
+    endless = ("fill", "Ann saw [] at noon.", "--greedy", *without_end(gaps), "--jsonl")
+    (row,) = rows(gaps(*endless).out)
+    (gap,) = row["gaps"]
+    assert gap["finish_reason"] == "length"
+    stop = gap["text"][3:5]
+    (row,) = rows(gaps(*endless, "--stop", stop).out)
+    (stopped,) = row["gaps"]
+    assert stopped["finish_reason"] == "stop"
+    assert stopped["text"] == gap["text"][: gap["text"].index(stop)]
+    assert row["text"] == f"Ann saw {stopped['text']} at noon."
+
+
+def test_a_gap_has_a_quarter_of_the_context_unless_told_otherwise(gaps: Shell) -> None:
+    endless = ("fill", "Ann saw [] at noon. [3] Bob", *without_end(gaps), "--jsonl")
+    for options, length in (
+        ((), 48 // 4),
+        (("--max-new-tokens", "20"), 20),
+        (("--min-new-tokens", "17"), 17),
+    ):
+        (row,) = rows(gaps(*endless, *options).out)
+        assert [len(gap["tokens"]) for gap in row["gaps"]] == [length, 3]
+
+
 def test_both_orders_fill(gaps: Shell) -> None:
-    greedy = ("--greedy", "--json", "--min-new-tokens", "1")
+    greedy = ("--greedy", "--jsonl", "--min-new-tokens", "1")
     one, other = (
         rows(gaps("fill", "Ann saw [1] at noon.", *greedy, "--order", order).out)
         for order in ("spm", "psm")
@@ -177,16 +219,30 @@ def test_pairs_and_other_shares_are_refused(gaps: Shell) -> None:
 
 
 def test_ends_of_gaps_end_no_text_of_a_run_of_one_text(gaps: Shell) -> None:
-    """Its end token has ended nothing but gaps."""
-    arguments = (
-        "generate",
-        "Ann saw",
-        "-n",
-        "30",
-        "--max-new-tokens",
-        "30",
-        "--temperature",
-        "1.5",
-    )
-    samples = rows(gaps(*arguments, "--jsonl", "--seed", "1").out)
+    sampled = ("-n", "30", "--max-new-tokens", "30", "--temperature", "1.5", "--seed", "1")
+    samples = rows(gaps("generate", "Ann saw", *sampled, "--jsonl").out)
     assert {sample["finish_reason"] for sample in samples} == {"length"}
+
+
+def test_texts_end_where_documents_end_and_not_where_gaps_do(shell: Shell) -> None:
+    """The documents are longer than the context: a row has ends of gaps, and rarely one of them."""
+    draw = random.Random(1)
+    with (shell.folder / "tales.jsonl").open("w") as file:
+        for _ in range(60):
+            sentences = [
+                f"{draw.choice(('Ann', 'Bob', 'Eve'))} saw the {draw.choice(('moon', 'ship'))}."
+                for _ in range(draw.randint(15, 25))
+            ]
+            file.write(json.dumps({"text": " ".join([*sentences, "Good night"])}) + "\n")
+    made = shell(
+        *("train", "tales.jsonl", "--steps", "100", "--seed", "1", "--vocab-size", "300"),
+        *("--layers", "1", "--width", "64", "--context", "64", "--batch-tokens", "1024"),
+        *("--infill", "0.5"),
+    )
+    assert made.code == 0, made.err
+    sampled = ("-n", "100", "--max-new-tokens", "60", "--temperature", "1", "--min-p", "0")
+    samples = rows(shell("generate", "Ann saw", *sampled, "--seed", "1", "--jsonl").out)
+    ended = [sample["text"] for sample in samples if sample["finish_reason"] == "eos"]
+    right = [text for text in ended if text.endswith("Good night")]
+    assert len(right) > 10
+    assert len(ended) - len(right) <= 15

@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 
+import tfcli
 from tests.conftest import BOOK, Called, RealShell, Shell
+from tfcli.errors import UsageError
 
 TEXT = "Ann saw [3] at noon.\nThe [2] saw a ship [3]."
 
@@ -59,7 +61,7 @@ def test_impossible_shares_are_refused(called: Called, share: str) -> None:
 
 
 def test_every_gap_has_as_many_tokens_as_it_says(both: Shell) -> None:
-    (row,) = rows(both("fill", TEXT, "--seed", "1", "--json").out)
+    (row,) = rows(both("fill", TEXT, "--seed", "1", "--jsonl").out)
     texts = [gap["text"] for gap in row["gaps"]]
     assert [len(gap["tokens"]) for gap in row["gaps"]] == [3, 2, 3]
     assert [len(gap["logprobs"]) for gap in row["gaps"]] == [3, 2, 3]
@@ -70,7 +72,7 @@ def test_every_gap_has_as_many_tokens_as_it_says(both: Shell) -> None:
 def test_what_is_behind_a_gap_counts(both: Shell) -> None:
     """All of the text before it is the same."""
     sea, snow = (
-        rows(both("fill", f"Bob saw a ship [1] the {end}.\n", "--greedy", "--json").out)[0]
+        rows(both("fill", f"Bob saw a ship [1] the {end}.\n", "--greedy", "--jsonl").out)[0]
         for end in ("sea", "snow")
     )
     assert sea["gaps"][0]["logprobs"] != snow["gaps"][0]["logprobs"]
@@ -132,6 +134,18 @@ def test_between_two_files_a_gap_is_given_its_number_in_a_pipe(both: Shell, tmp_
     assert piped.stdout == b"Ann saw [3] at noon."
 
 
+def test_between_two_texts_a_gap_of_this_run_needs_its_number(both: Shell) -> None:
+    done = both("fill", "--jsonl", stdin=b'{"prefix": "Ann saw ", "suffix": " at noon."}\n')
+    assert done.code == 65
+    (row,) = rows(done.out)
+    assert "a gap of this run needs its number of tokens" in row["error"]
+    run = tfcli.open_run("both", folder=both.folder / "checkpoints")
+    with pytest.raises(UsageError, match="cannot fill a gap between two texts"):
+        run.fill_between("Ann saw ", " at noon.")
+    with pytest.raises(UsageError, match="cannot be filled with --stop"):
+        run.fill("Ann saw [3] at noon.", stop=["a"])
+
+
 def test_an_imported_run_is_not_said_to_be_trained_otherwise(both: Shell, tmp_path: Path) -> None:
     elsewhere, run = RealShell(tmp_path), str(both.folder / "checkpoints/both")
     assert elsewhere("export", run, "out", "--to", "huggingface").code == 0
@@ -140,7 +154,8 @@ def test_an_imported_run_is_not_said_to_be_trained_otherwise(both: Shell, tmp_pa
     for command in (["fill", "Ann [2] noon."], ["score", "--bound", "book.txt"]):
         done = elsewhere(*command, "--run", "again")
         assert done.code == 2
-        assert "imports do not keep whether it was trained" in " ".join(done.err.split())
+        why = "imports do not keep whether it was trained with --masked"
+        assert why in " ".join(done.err.split())
 
 
 @pytest.mark.parametrize(
@@ -186,7 +201,7 @@ def test_each_line_is_filled_as_its_gaps_are_written(shell: Shell) -> None:
     made = shell("train", "book.txt", "--masked", "0.4", "--infill", "0.4", *small)
     assert made.code == 0, made.err
     texts = ["Ann [2].", "Ann [] saw [2] noon.", "Bob [].", "The [2] ship.", "Bob [1] [] sea."]
-    options = ("--greedy", "--max-new-tokens", "3", "--json")
+    options = ("--greedy", "--max-new-tokens", "3", "--jsonl")
     alone = [rows(shell("fill", text, *options).out)[0]["gaps"] for text in texts]
     stdin = "".join(f"{text}\n" for text in texts).encode()
     together = rows(shell("fill", "--lines", *options, stdin=stdin).out)

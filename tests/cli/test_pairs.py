@@ -330,6 +330,30 @@ def test_an_exported_model_gives_the_same_answers_in_transformers(taught: Shell)
         assert tokenizer.decode(written, skip_special_tokens=True) == answer
 
 
+@pytest.mark.others
+def test_an_exported_model_gives_the_same_answers_in_llama_cpp(taught: Shell) -> None:
+    import llama_cpp
+
+    file = taught.folder / "twice.gguf"
+    done = taught("export", "twice", str(file), "--to", "gguf", "--type", "f32")
+    assert done.code == 0, done.err
+    theirs = llama_cpp.Llama(str(file), n_ctx=16, n_threads=1, verbose=False)
+    prompts = [prompt(number) for number in range(24)] + ["é", "a b", "zzzzz"]
+    asked = "".join(f"{json.dumps({'prompt': each})}\n" for each in prompts).encode()
+    options = ("--run", "twice", "--jsonl", "--greedy", "--max-new-tokens", "9")
+    ours = [json.loads(line) for line in taught("generate", *options, stdin=asked).out.splitlines()]
+    for each, answer in zip(prompts, ours, strict=True):
+        ids = theirs.tokenize(f"{each}\n".encode(), add_bos=True, special=False)
+        written: list[int] = []
+        for token in theirs.generate(ids, temp=0.0, top_k=1, repeat_penalty=1.0):
+            if len(written) == 9 or token == theirs.token_eos():
+                break
+            written.append(token)
+        assert (written, len(written) < 9) == (answer["tokens"], answer["finish_reason"] == "eos")
+        found = theirs.create_completion(f"{each}\n", max_tokens=9, temperature=0, top_k=1)
+        assert found["choices"][0]["text"] == answer["text"]
+
+
 @pytest.mark.skipif(os.name == "nt", reason="needs POSIX terminals")
 def test_interactive_lines_are_prompts_of_their_own(taught: Shell) -> None:
     child = pexpect.spawn(

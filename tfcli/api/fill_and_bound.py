@@ -8,16 +8,19 @@ from typing import TYPE_CHECKING, Any
 from tfcli.api.arguments import require_count, require_text
 from tfcli.api.filling import fill_request, fill_text, infill, takes_fill_options
 from tfcli.api.run_model import RunModel
+from tfcli.errors import UsageError
 from tfcli.generation.bound import SAMPLES, Bound, BoundEstimator
 from tfcli.generation.gaps import GappedText, parse_gaps
 from tfcli.generation.masked_filling import DenoisingFiller, fills_at_once
 from tfcli.generation.masked_model import (
     MaskedModel,
     open_masked,
+    reads_both_ways,
     require_both_ways,
     require_torch,
 )
 from tfcli.options import OptionError
+from tfcli.runs.infill_tokens import find_run_infill_tokens
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -45,7 +48,20 @@ class FillAndBound(RunModel):
 
     @takes_fill_options
     def fill_between(self, prefix: str, suffix: str, **options: Any) -> str:
-        """What the model writes between two texts, as with `tfcli fill --prefix --suffix`."""
+        """What the model writes between two texts, as with `tfcli fill --prefix --suffix`.
+
+        Raises:
+            UsageError: the run was not trained with `--infill`, or an option is out of range.
+
+        """
+        if find_run_infill_tokens(self._run, self._tokenizer) is None and reads_both_ways(
+            self._run
+        ):
+            raise UsageError(
+                "this run cannot fill a gap between two texts",
+                why="it was trained with --masked: a gap needs its number of tokens, as in [3]",
+                hint='run.fill(prefix + "[3]" + suffix)',
+            )
         around = GappedText((require_text(prefix), require_text(suffix)), (None,))
         return self._fill(around, options).gaps[0].text
 
@@ -70,11 +86,11 @@ class FillAndBound(RunModel):
         return estimator.whole([require_text(text)])
 
     def _fill(self, text: GappedText, options: Mapping[str, Any]) -> FillJob:
-        request = fill_request(options)
-        if fills_at_once(self._run, self._tokenizer, text, request):
-            return fill_text(DenoisingFiller(self._masked, self._tokenizer), text, request)
+        request = fill_request(text, options)
+        if fills_at_once(self._run, self._tokenizer, request):
+            return fill_text(DenoisingFiller(self._masked, self._tokenizer), request)
         with self._engine(1) as engine:
-            return infill(self._run, engine, self._tokenizer, text, request, self._notice)
+            return infill(self._run, engine, self._tokenizer, request, self._notice)
 
     @cached_property
     def _masked(self) -> MaskedModel:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from tfcli.api.requests import read_options, show_options
 from tfcli.api.results import incomplete
 from tfcli.generation.fill_request import FillRequest
-from tfcli.generation.filling import Filler, FillJob, FillJobList, infill_tokens_of
+from tfcli.generation.filling import Filler, FillJob, infill_tokens_of
+from tfcli.generation.generate import RequestList
 from tfcli.options import update_options
 
 if TYPE_CHECKING:
@@ -27,21 +28,20 @@ def takes_fill_options(method: Method) -> Method:
     return show_options(method, FillRequest)
 
 
-def fill_request(options: Mapping[str, Any]) -> FillRequest:
-    """The options by their names.
+def fill_request(text: GappedText, options: Mapping[str, Any]) -> FillRequest:
+    """The request for a text with options by their names.
 
     Raises:
         UsageError: an option does not exist, is out of range, or excludes another.
 
     """
-    return update_options(FillRequest(), read_options(FillRequest, options))
+    return update_options(FillRequest(text=text), read_options(FillRequest, options))
 
 
 def infill(
     run: Run,
     engine: Engine,
     tokenizer: Tokenizer,
-    text: GappedText,
     request: FillRequest,
     notice: Callable[[str], None],
 ) -> FillJob:
@@ -53,15 +53,14 @@ def infill(
 
     """
     filler = Filler(engine, tokenizer, infill_tokens_of(run, tokenizer), notice=notice)
-    return fill_text(filler, text, request)
+    return fill_text(filler, request)
 
 
-def fill_text(filler: Filler | DenoisingFiller, text: GappedText, request: FillRequest) -> FillJob:
+def fill_text(filler: Filler | DenoisingFiller, request: FillRequest) -> FillJob:
     """A text with its gaps filled."""
     filler.check(request)
-    job = FillJob(text, request)
-    for _ in filler.fill(FillJobList([job])):
-        pass
+    *_, event = filler.fill(RequestList([request]))
+    job = event.job
     if any(gap.finish_reason == "incomplete" for gap in job.gaps):
         raise incomplete()
     return job

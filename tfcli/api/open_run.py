@@ -40,7 +40,6 @@ from tfcli.generation.streaming import TextStream
 from tfcli.runs.run import ROOT, find_run
 from tfcli.runs.series import effective_rows
 from tfcli.runs.summary import summarize
-from tfcli.runs.text_ends import knows_text_ends
 from tfcli.runtime.device import Device
 
 if TYPE_CHECKING:
@@ -254,7 +253,6 @@ class OpenRun(Analysis, Audits, FillAndBound):
                 self._chat.tokenizer if talking else self._tokenizer,
                 rows=rows,
                 many_documents=self._run.metadata["corpus"]["documents"] > 1,
-                texts_end=knows_text_ends(self._run),
                 form=self._run.form,
                 logprobs=logprobs,
                 notice=self._notice,

@@ -30,4 +30,8 @@ class FillOptions(Options):
         conflicts=("prefix", "suffix", "show"),
         help="Read one text per line of stdin.",
     )
+    jsonl: bool = option(
+        False, panel=BATCH, aliases=("json",),
+        help="Write JSON lines; without TEXT, read a request per line of stdin.",
+    )  # fmt: skip
     batch_size: int = option(32, min=1, max=4096, panel=BATCH, help="Texts filled at a time.")

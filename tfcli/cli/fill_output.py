@@ -2,46 +2,50 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from tfcli.cli import streams
-from tfcli.cli.output_formats import OrderedWriter, end_line, sample_heading, stdout_filter
+from tfcli.cli.output_formats import (
+    OrderedWriter,
+    end_line,
+    sample_heading,
+    stdout_filter,
+    write_object,
+)
 from tfcli.text.escapes import escape
 
 if TYPE_CHECKING:
-    from tfcli.errors import TfcliError
+    from tfcli.generation.fill_request import FillRequest
     from tfcli.generation.filling import FillJob, MiddleEvent
+    from tfcli.generation.request_lines import RequestLine
 
 
 @dataclass(frozen=True)
-class FillRow:
-    """A text to fill, or what is wrong with it.
+class FillResult:
+    """A text that is being filled, or what is wrong with it.
 
     Attributes:
         number: its place in the output, from 0.
-        line: of the input, from 1.
-        sample: which of several for this line, from 0.
 
     """
 
     number: int
-    line: int
-    sample: int
-    job: FillJob | None
-    error: TfcliError | None = None
+    line: RequestLine[FillRequest]
 
 
 class FillFormat(Protocol):
     """How texts are written."""
 
-    def begin(self, row: FillRow) -> None:
-        """A text is taken, or was invalid."""
+    def begin(self, result: FillResult) -> None:
+        """A text begins, or has failed already."""
 
-    def add(self, row: FillRow, event: MiddleEvent) -> None:
+    def add(self, result: FillResult, event: MiddleEvent) -> None:
         """A gap has more characters, or is filled."""
+
+    def finish(self, result: FillResult, finished: FillJob | None) -> None:
+        """All gaps of a text are filled; None: it has failed."""
 
     def close(self) -> None:
         """All texts are written."""
@@ -61,38 +65,38 @@ class PlainFill:
         self._colored = streams.wants_color(sys.stdout) and not only
         self._last = ""
 
-    def begin(self, row: FillRow) -> None:
+    def begin(self, result: FillResult) -> None:
         """See `FillFormat`."""
-        heading = sample_heading(row.number, self._samples)
-        self._out.add(row.number, heading.lstrip().encode())
-        if row.job and not self._only:
-            self._write(row, row.job.text.parts[0])
+        heading = sample_heading(result.number, self._samples)
+        self._out.add(result.number, heading.lstrip().encode())
+        if result.line.request and not self._only:
+            self._write(result, result.line.request.text.parts[0])
 
-    def add(self, row: FillRow, event: MiddleEvent) -> None:
+    def add(self, result: FillResult, event: MiddleEvent) -> None:
         """See `FillFormat`."""
         color = streams.STYLES["model"] if self._colored and event.text else ""
-        self._write(row, event.text, color)
-        if not event.ended:
-            return
+        self._write(result, event.text, color)
         job = event.job
-        if not self._only:
-            self._write(row, job.text.parts[len(job.gaps)])
-        elif not job.complete:
-            self._write(row, "\n")
-        if job.complete:
-            if self._samples > 1 and self._last != "\n":
-                self._write(row, "\n")
-            self._out.end(row.number)
+        if event.ended and not self._only:
+            self._write(result, job.text.parts[len(job.gaps)])
+        elif event.ended and not job.complete:
+            self._write(result, "\n")
+
+    def finish(self, result: FillResult, finished: FillJob | None) -> None:  # noqa: ARG002
+        """See `FillFormat`."""
+        if self._samples > 1 and self._last != "\n":
+            self._write(result, "\n")
+        self._out.end(result.number)
 
     def close(self) -> None:
         """Ends the line on a terminal."""
         end_line(self._last)
 
-    def _write(self, row: FillRow, text: str, color: str = "") -> None:
+    def _write(self, result: FillResult, text: str, color: str = "") -> None:
         if text:
             shown = self._shown(text)
             shown = f"{color}{shown}{streams.RESET}" if color else shown
-            self._out.add(row.number, shown.encode())
+            self._out.add(result.number, shown.encode())
             self._last = text[-1]
 
 
@@ -101,21 +105,22 @@ class LateFill:
 
     def __init__(self, output: FillFormat) -> None:
         self._output = output
-        self._waiting: list[FillRow] = []
+        self._waiting: list[FillResult] = []
 
-    def begin(self, row: FillRow) -> None:
+    def begin(self, result: FillResult) -> None:
         """See `FillFormat`."""
-        if row.error:
-            self._output.begin(row)
-        else:
-            self._waiting.append(row)
+        self._waiting.append(result)
 
-    def add(self, row: FillRow, event: MiddleEvent) -> None:
+    def add(self, result: FillResult, event: MiddleEvent) -> None:
         """See `FillFormat`."""
         for waiting in self._waiting:
             self._output.begin(waiting)
         self._waiting.clear()
-        self._output.add(row, event)
+        self._output.add(result, event)
+
+    def finish(self, result: FillResult, finished: FillJob | None) -> None:
+        """See `FillFormat`."""
+        self._output.finish(result, finished)
 
     def close(self) -> None:
         """See `FillFormat`."""
@@ -133,24 +138,22 @@ class EscapedFill:
     def __init__(self, *, only: bool) -> None:
         self._only, self._out, self._shown = only, OrderedWriter(), stdout_filter()
 
-    def begin(self, row: FillRow) -> None:
+    def begin(self, result: FillResult) -> None:
         """See `FillFormat`."""
-        if row.error:
-            streams.show_error(row.error)
-            self._end(row)
 
-    def add(self, row: FillRow, event: MiddleEvent) -> None:
+    def add(self, result: FillResult, event: MiddleEvent) -> None:
         """See `FillFormat`."""
-        job = event.job
-        if event.ended and job.complete:
-            middles = "\t".join(escape(gap.text) for gap in job.gaps)
-            text = middles if self._only else escape(job.filled())
-            self._out.add(row.number, self._shown(text).encode())
-            self._end(row)
 
-    def _end(self, row: FillRow) -> None:
-        self._out.add(row.number, b"\n")
-        self._out.end(row.number)
+    def finish(self, result: FillResult, finished: FillJob | None) -> None:
+        """See `FillFormat`."""
+        if finished:
+            middles = "\t".join(escape(gap.text) for gap in finished.gaps)
+            text = middles if self._only else escape(finished.filled())
+            self._out.add(result.number, self._shown(text).encode())
+        elif result.line.error:
+            streams.show_error(result.line.error)
+        self._out.add(result.number, b"\n")
+        self._out.end(result.number)
 
     def close(self) -> None:
         """See `FillFormat`."""
@@ -159,23 +162,24 @@ class EscapedFill:
 class JsonFill:
     """One JSON object per text.
 
-    `row` (of the input, from 1), `sample` (of that row, from 0), `text`, `gaps` (of each `text`,
-    `tokens`, `logprobs` and `finish_reason`) and `seed`; or `row`, `sample` and `error`.
+    `row` (of the input, from 1), `sample` (of that row, from 0), `id` if one was given, `text`,
+    `gaps` (of each `text`, `tokens`, `logprobs` and `finish_reason`) and `seed`; or `row`,
+    `sample`, `id` and `error`.
     """
 
     def __init__(self) -> None:
         self._out = OrderedWriter()
 
-    def begin(self, row: FillRow) -> None:
+    def begin(self, result: FillResult) -> None:
         """See `FillFormat`."""
-        if row.error:
-            why = row.error.why or row.error.hint
-            self._end(row, {"error": ": ".join(filter(None, (row.error.what, why)))})
 
-    def add(self, row: FillRow, event: MiddleEvent) -> None:
+    def add(self, result: FillResult, event: MiddleEvent) -> None:
         """See `FillFormat`."""
-        job = event.job
-        if event.ended and job.complete:
+
+    def finish(self, result: FillResult, finished: FillJob | None) -> None:
+        """See `FillFormat`."""
+        value: dict[str, Any] = {}
+        if finished:
             gaps = [
                 {
                     "text": gap.text,
@@ -183,16 +187,10 @@ class JsonFill:
                     "logprobs": [round(logprob, 6) for logprob in gap.logprobs],
                     "finish_reason": gap.finish_reason,
                 }
-                for gap in job.gaps
+                for gap in finished.gaps
             ]
-            seed = job.request.seed
-            self._end(row, {"text": job.filled(), "gaps": gaps, "seed": seed})
-
-    def _end(self, row: FillRow, value: dict[str, Any]) -> None:
-        value = {"row": row.line, "sample": row.sample} | value
-        text = json.dumps(value, ensure_ascii=False) + "\n"
-        self._out.add(row.number, text.encode(errors="backslashreplace"))
-        self._out.end(row.number)
+            value = {"text": finished.filled(), "gaps": gaps, "seed": finished.request.seed}
+        write_object(self._out, result.number, result.line, value)
 
     def close(self) -> None:
         """See `FillFormat`."""

@@ -12,15 +12,21 @@ from typing import TYPE_CHECKING
 from tfcli.cli import streams
 from tfcli.cli.format_report import FormatReport
 from tfcli.cli.generation_progress import Progress, ReadingProgress, Throughput
-from tfcli.cli.output_formats import EscapedLines, JsonLines, OutputFormat, Plain, Surprisal
-from tfcli.cli.request_feed import RequestFeed
+from tfcli.cli.output_formats import (
+    EscapedLines,
+    JsonLines,
+    OutputFormat,
+    Plain,
+    Result,
+    Surprisal,
+)
+from tfcli.cli.request_feed import RequestFeed, parse_lines
 from tfcli.cli.stdin_lines import open_lines
 from tfcli.cli.voted import Voted
 from tfcli.errors import DataError
 from tfcli.generation.messages import with_system
 from tfcli.generation.request import LENGTH, PROMPT, SAMPLING, Sampling, StructuredOutput
 from tfcli.options import OptionError, Options, option, options_of, parse_duration
-from tfcli.text.encoding import UTF8_BOM
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,6 +42,8 @@ if TYPE_CHECKING:
     from tfcli.runs.run import Run
     from tfcli.text.pairs import PairForm
     from tfcli.text.tokenizer import Tokenizer
+
+    Feed = RequestFeed[GenerationRequest, Result]
 
 BATCH = "Batch"
 
@@ -211,7 +219,7 @@ class GenerationSession:
         generator, engine, tokenizer = self._open(rows, output.logprobs and beams == 1)
         request = self._as_turn(None, self.with_length(request))
         generator.check(request)
-        feed = RequestFeed(iter([RequestLine(1, request)]), output, samples=options.drawn)
+        feed = RequestFeed(iter([RequestLine(1, request)]), output, Result, samples=options.drawn)
         if beams > 1:
             events = self._search(generator, engine, tokenizer, feed)
         else:
@@ -243,14 +251,9 @@ class GenerationSession:
             if json
             else partial(parse_plain_line, default=default, turn=turn)
         )
-        numbered = (
-            (number, line.removeprefix(UTF8_BOM) if number == 1 else line)
-            for number, line in enumerate(arriving, 1)
-        )
-        lines = (parse(line, number) for number, line in numbered if not json or line.strip())
         feed = RequestFeed(
-            lines, output, samples=self._options.drawn, arriving=arriving,
-            deadline=self._deadline,
+            parse_lines(arriving, parse, json=json), output, Result,
+            samples=self._options.drawn, arriving=arriving, deadline=self._deadline,
         )  # fmt: skip
         formats = self._write(generator.stream(feed), engine, feed, output)
         if not (file or feed.lines) and self._deadline and time.monotonic() >= self._deadline:
@@ -278,7 +281,6 @@ class GenerationSession:
         from tfcli.cli.best_step import open_best_step
         from tfcli.generation.generate import Generator
         from tfcli.generation.open_engine import open_engine
-        from tfcli.runs.text_ends import knows_text_ends
 
         model = self._model
         run, step_path = self.run
@@ -297,7 +299,6 @@ class GenerationSession:
             tokenizer,
             rows=rows,
             many_documents=run.metadata["corpus"]["documents"] > 1,
-            texts_end=knows_text_ends(run),
             form=self.form,
             deadline=self._deadline,
             logprobs=logprobs,
@@ -306,7 +307,7 @@ class GenerationSession:
         return generator, engine, tokenizer
 
     def _search(
-        self, generator: Generator, engine: Engine, tokenizer: Tokenizer, feed: RequestFeed
+        self, generator: Generator, engine: Engine, tokenizer: Tokenizer, feed: Feed
     ) -> Iterator[TokenEvent | Finished]:
         """The most likely texts that a beam search finds, the best first."""
         from tfcli.generation.beam import beam_search
@@ -337,7 +338,7 @@ class GenerationSession:
         self,
         events: Iterator[TokenEvent | Finished],
         engine: Engine,
-        feed: RequestFeed,
+        feed: Feed,
         output: OutputFormat,
     ) -> FormatReport:
         from tfcli.generation.generate import TokenEvent

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from tfcli.generation.chat import Chat
     from tfcli.generation.generate import Finished, TokenEvent
+    from tfcli.generation.request import GenerationRequest
     from tfcli.generation.request_lines import RequestLine
 
 
@@ -123,7 +124,7 @@ class Result:
     """
 
     number: int
-    line: RequestLine
+    line: RequestLine[GenerationRequest]
     tokens: list[int] = field(default_factory=list)
     logprobs: list[float] = field(default_factory=list)
     text: str = ""
@@ -308,6 +309,19 @@ class Surprisal:
             streams.say(legend())
 
 
+def write_object(
+    out: OrderedWriter, number: int, line: RequestLine[Any], value: dict[str, Any]
+) -> None:
+    """Writes a result as a line of JSON: its row and a value, or what is wrong with the row."""
+    value = {"row": line.number, "sample": line.sample} | line.returned | value
+    if line.error:
+        why = line.error.why or line.error.hint
+        value["error"] = ": ".join(filter(None, (line.error.what, why)))
+    text = json.dumps(value, ensure_ascii=False) + "\n"
+    out.add(number, text.encode(errors="backslashreplace"))
+    out.end(number)
+
+
 class JsonLines:
     """One JSON object per text.
 
@@ -334,8 +348,7 @@ class JsonLines:
 
     def finish(self, result: Result, finished: Finished | None) -> None:
         """See `OutputFormat`."""
-        line = result.line
-        value: dict[str, Any] = {"row": line.number, "sample": line.sample} | line.returned
+        line, value = result.line, dict[str, Any]()
         if finished and line.request:
             text = result.text + result.stream.feed(finished.data)
             value |= {
@@ -353,12 +366,7 @@ class JsonLines:
                 value |= {"logprobs": result.logprobs, "seed": line.request.seed}
             else:
                 value["score"] = finished.score
-        elif line.error:
-            why = line.error.why or line.error.hint
-            value["error"] = ": ".join(filter(None, (line.error.what, why)))
-        text = json.dumps(value, ensure_ascii=False) + "\n"
-        self._out.add(result.number, text.encode(errors="backslashreplace"))
-        self._out.end(result.number)
+        write_object(self._out, result.number, line, value)
 
     def close(self) -> None:
         """See `OutputFormat`."""

@@ -3,23 +3,47 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
-from tfcli.cli.output_formats import Result
+from tfcli.text.encoding import UTF8_BOM
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
-    from tfcli.cli.output_formats import OutputFormat
     from tfcli.cli.stdin_lines import ArrivingLines
-    from tfcli.generation.request import GenerationRequest
+    from tfcli.generation.request import TextOptions
     from tfcli.generation.request_lines import RequestLine
 
+Request = TypeVar("Request", bound="TextOptions")
+Result = TypeVar("Result")
+Result_contra = TypeVar("Result_contra", contravariant=True)
 
-class RequestFeed:
-    """The requests of a session as the generator takes them; invalid lines are answered at once.
+
+class Output(Protocol[Result_contra]):
+    """What is told of the results that begin."""
+
+    def begin(self, result: Result_contra) -> None:
+        """A result begins, or has failed already."""
+
+    def finish(self, result: Result_contra, finished: None) -> None:
+        """It has failed."""
+
+
+def parse_lines(
+    lines: ArrivingLines, parse: Callable[[bytes, int], RequestLine[Request]], *, json: bool
+) -> Iterator[RequestLine[Request]]:
+    """The requests on lines, numbered from 1; a line of JSON may be blank."""
+    for number, line in enumerate(lines, 1):
+        data = line.removeprefix(UTF8_BOM) if number == 1 else line
+        if not json or data.strip():
+            yield parse(data, number)
+
+
+class RequestFeed(Generic[Request, Result]):
+    """The requests of a session as a generator takes them; invalid lines are answered at once.
 
     Args:
+        make_result: a result of its place in the output and a line.
         samples: of each line.
         arriving: what the lines are made from, where they come one by one.
         deadline: after which none is taken.
@@ -28,27 +52,29 @@ class RequestFeed:
 
     def __init__(
         self,
-        lines: Iterator[RequestLine],
-        output: OutputFormat,
+        lines: Iterator[RequestLine[Request]],
+        output: Output[Result],
+        make_result: Callable[[int, RequestLine[Request]], Result],
         *,
         samples: int,
         arriving: ArrivingLines | None = None,
         deadline: float | None = None,
     ) -> None:
         self._lines, self._output, self._samples = lines, output, samples
+        self._make_result = make_result
         self._arriving, self._deadline = arriving, deadline
         self.many = arriving is not None
         self.taken: dict[int, Result] = {}
-        self._waiting: Iterator[RequestLine] = iter(())  # samples of the line that was taken last
+        self._waiting: Iterator[RequestLine[Request]] = iter(())  # samples of the last line
         self.cut = False  # whether the time was over before all lines were taken
         self._indices = 0
         self.lines = self.failures = 0  # lines taken, and the invalid ones among them
         self.count = self.complete = 0  # samples
 
-    def take(self, *, wait: bool) -> GenerationRequest | None:
+    def take(self, *, wait: bool) -> Request | None:
         """See `tfcli.generation.generate.Requests`."""
         while (line := next(self._waiting, None) or self._next(wait)) is not None:
-            result = Result(self.count, line)
+            result = self._make_result(self.count, line)
             self.count += 1
             self._output.begin(result)
             if line.request is not None:
@@ -59,7 +85,7 @@ class RequestFeed:
             self._output.finish(result, None)
         return None
 
-    def _next(self, wait: bool) -> RequestLine | None:
+    def _next(self, wait: bool) -> RequestLine[Request] | None:
         """The first sample of the next line, if there is one; or if it is to be waited for."""
         from tfcli.generation.request_lines import repeat
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from tfcli.exchange.architectures import to_config_json
 from tfcli.exchange.card.readme import draw_readme
 from tfcli.exchange.formats import DTYPES, INDEX, own_type
+from tfcli.exchange.infill_keys import own_end
 from tfcli.exchange.pair_form import KEY, form_to_json
 from tfcli.exchange.stored_tensors import StoredTensor, stored_tensors
 from tfcli.exchange.tokenizer_json import (
@@ -37,7 +38,7 @@ from tfcli.text.byte_level_tokenizer import ByteLevelTokenizer, named_bos
 from tfcli.text.byte_level_vocabulary import without_our_key
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     import numpy as np
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     from tfcli.runs.run import Run
     from tfcli.runs.valid_steps import ValidStep
     from tfcli.text.byte_level_vocabulary import ByteLevelVocabulary
+    from tfcli.text.infill_tokens import InfillTokens
     from tfcli.text.tokenizer import Tokenizer
 
     Array = np.ndarray[Any, Any]
@@ -85,16 +87,16 @@ def export_to_huggingface(
     if run.form:
         described[KEY] = form_to_json(run.form)
     kept = read_kept_files(run.path)
-    tokenizer_files = tokenizer_as_files(
-        tokenizer, config.context_length, kept, find_run_infill_tokens(run, tokenizer) or ()
-    )
+    infill = find_run_infill_tokens(run, tokenizer)
+    tokenizer_files = tokenizer_as_files(tokenizer, config.context_length, kept, infill)
     tensors = [_Tensor(stored, weights, type) for stored in stored_tensors(config, "huggingface")]
     require_space(path, sum(tensor.nbytes for tensor in tensors) + (1 << 20))
     with new_folder(path, replace=False) as folder:
         _write_weights(folder, tensors)
         for name, content in tokenizer_files.items():
             folder.write(name, content)
-        folder.write("generation_config.json", to_json(_generation_config(config, tokenizer)))
+        generation = _generation_config(config, tokenizer, own_end(infill, tokenizer))
+        folder.write("generation_config.json", to_json(generation))
         card = draw_readme(
             run, step, path.resolve().name, dtype=described["dtype"], on_damaged=on_damaged
         )
@@ -102,9 +104,11 @@ def export_to_huggingface(
         folder.write("config.json", to_json(described))
 
 
-def _generation_config(config: ModelConfig, tokenizer: Tokenizer) -> dict[str, Any]:
+def _generation_config(
+    config: ModelConfig, tokenizer: Tokenizer, of_gaps: list[int]
+) -> dict[str, Any]:
     special, sampling = tokenizer.special, Sampling()  # as here, where nothing else is asked for
-    ends = [special.eos, *sorted(special.other_eos)]
+    ends = [special.eos, *sorted(special.other_eos), *of_gaps]
     return {
         "bos_token_id": named_bos(tokenizer),
         "eos_token_id": ends if len(ends) > 1 else special.eos,
@@ -137,13 +141,13 @@ def tokenizer_as_files(
     tokenizer: Tokenizer,
     context_length: int | None = None,
     kept: Mapping[str, bytes] = MappingProxyType({}),
-    infill: Sequence[int] = (),
+    infill: InfillTokens | None = None,
 ) -> dict[str, bytes]:
     """The files of a tokenizer by name.
 
     Args:
         kept: what its run keeps of the model it came from, see `runs.kept_files`.
-        infill: the tokens by which its model knows a gap.
+        infill: by which its model knows a gap, if it fills any.
 
     Raises:
         DataError: it would split some texts differently elsewhere.
@@ -158,11 +162,12 @@ def tokenizer_as_files(
             **template,
         }
     pieces = exportable_pieces(tokenizer, "Hugging Face")
-    described = to_tokenizer_config(pieces, context_length, infill)
+    tokens = [*infill.markers, *own_end(infill, tokenizer)] if infill else []
+    described = to_tokenizer_config(pieces, context_length, tokens)
     if template:  # which writes control tokens
         del described["split_special_tokens"]
     return {
-        "tokenizer.json": to_json(to_tokenizer_json(with_control(pieces, infill))),
+        "tokenizer.json": to_json(to_tokenizer_json(with_control(pieces, tokens))),
         "tokenizer.model": tokenizer.serialized,
         TOKENIZER_CONFIG: to_json(described),
         **template,

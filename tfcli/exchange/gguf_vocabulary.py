@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tfcli.errors import DataError
+from tfcli.exchange.infill_keys import GGUF_END, GGUF_MARKERS, own_end
 from tfcli.exchange.scanners import gguf_name
 from tfcli.exchange.tokenizer_json import exportable_pieces, with_control
 from tfcli.text.byte_level_tokenizer import ByteLevelTokenizer
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
     from tfcli.text.infill_tokens import InfillTokens
     from tfcli.text.sentencepiece_model import Piece, SentencePieceModel
     from tfcli.text.tokenizer import Tokenizer
-
-END_OF_TURN = "tokenizer.ggml.eot_token_id"
 
 
 def require_exportable(tokenizer: Tokenizer) -> None:
@@ -55,11 +54,11 @@ def add_tokenizer(
         pieces = with_control(exportable_pieces(tokenizer, "GGUF"), infill or ())
         _add_sentencepiece(writer, pieces, rows)
     if infill is not None:
-        for name, token in zip(("pre", "suf", "mid"), infill, strict=True):
-            writer.add_uint32(f"tokenizer.ggml.fim_{name}_token_id", token)
-    others = sorted(tokenizer.special.other_eos)
-    if others:  # there is room for one; llama.cpp knows the usual ones by their names
-        writer.add_uint32(END_OF_TURN, others[0])
+        for key, token in zip(GGUF_MARKERS, infill.markers, strict=True):
+            writer.add_uint32(key, token)
+    ends = own_end(infill, tokenizer) + sorted(tokenizer.special.other_eos)
+    if ends:  # there is room for one; llama.cpp knows the usual ones of turns by their names
+        writer.add_uint32(GGUF_END, ends[0])
 
 
 # --- byte-level BPE -----------------------------------------------------------------------------

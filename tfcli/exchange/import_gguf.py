@@ -17,6 +17,7 @@ from tfcli.exchange.gguf_file import FLOATS, GgufFile, gguf_library
 from tfcli.exchange.gguf_rope import ROPE_FACTORS, from_rope_factors
 from tfcli.exchange.gguf_tokenizer import tokenizer_from_gguf
 from tfcli.exchange.import_run import ImportPlan, SourceTensor, require_tensors, shortened
+from tfcli.exchange.infill_keys import GGUF_END, infill_from_gguf, own_end
 from tfcli.exchange.pair_form import form_from_gguf
 from tfcli.model.config import ModelConfig, RopeScaling
 from tfcli.model.safetensors_file import is_finite
@@ -39,7 +40,7 @@ MAX_MULTIPLE = 8192  # no number of a quantized format is a larger multiple of i
 MAX_F16 = 65504.0
 
 # Further ends of a text: keys of the metadata, and the names that llama.cpp takes for ends as well.
-ENDS = ("tokenizer.ggml.eot_token_id", "tokenizer.ggml.eom_token_id")
+ENDS = (GGUF_END, "tokenizer.ggml.eom_token_id")
 END_NAMES = (
     "<|eot_id|>", "<|eom_id|>", "<|im_end|>", "<|end|>", "<end_of_turn>", "<|endoftext|>",
     "<|end_of_text|>", "<EOT>", "_<EOT>",
@@ -84,7 +85,8 @@ def inspect_gguf(path: Path, *, context_length: int | None = None) -> ImportPlan
         tensors.pop(HEAD, None)
     require_tensors(config, "gguf", tensors, path)
     tokenizer = tokenizer_from_gguf(file.metadata)
-    unknown_ends = _add_ends(tokenizer, described)
+    infill = infill_from_gguf(file.metadata, tokenizer)
+    unknown_ends = _add_ends(tokenizer, described, own_end(infill, tokenizer))
     if tokenizer.vocab_size > config.vocab_size:
         raise DataError(
             f"{path} has {tokenizer.vocab_size:,} tokens, but only {config.vocab_size:,} embeddings"
@@ -98,18 +100,25 @@ def inspect_gguf(path: Path, *, context_length: int | None = None) -> ImportPlan
         tensors=tensors,
         files={CHAT_TEMPLATE: template.encode()} if isinstance(template, str) else {},
         form=form_from_gguf(file.metadata),
+        infill_tokens=infill,
         own_context=described.own("context_length"),
         unknown_ends=unknown_ends,
     )
 
 
-def _add_ends(tokenizer: Tokenizer, described: _Metadata) -> list[int]:
-    """Tells a tokenizer of further tokens that end a text; returns those that it does not have."""
+def _add_ends(tokenizer: Tokenizer, described: _Metadata, of_gaps: list[int]) -> list[int]:
+    """Tells a tokenizer of further tokens that end a text; returns those that it does not have.
+
+    Args:
+        of_gaps: those that end no text.
+
+    """
     special = tokenizer.special
     ids = {described.number(key, -1) for key in ENDS}
     unknown = sorted(i for i in ids if not -1 <= i < tokenizer.vocab_size)
     ids |= {tokenizer.special_ids.get(name, -1) for name in END_NAMES}
-    others = frozenset(i for i in ids if 0 <= i < tokenizer.vocab_size and i != special.eos)
+    ids -= {special.eos, *of_gaps}
+    others = frozenset(i for i in ids if 0 <= i < tokenizer.vocab_size)
     tokenizer.special = replace(special, other_eos=special.other_eos | others)
     return unknown
 

@@ -16,6 +16,7 @@ from tfcli.errors import DamagedError, DataError, NotFoundError
 from tfcli.exchange.architectures import from_config_json
 from tfcli.exchange.formats import INDEX
 from tfcli.exchange.import_run import ImportPlan, SourceTensor, require_tensors, shortened
+from tfcli.exchange.infill_keys import infill_from_config, own_end
 from tfcli.exchange.pair_form import KEY, form_from_json
 from tfcli.exchange.stored_tensors import stored_tensors
 from tfcli.exchange.tokenizer_import import find_tokenizer_in
@@ -82,7 +83,9 @@ def inspect_checkpoint(path: Path, *, context_length: int | None = None) -> Impo
         table = stored_tensors(config, "huggingface")[0].name
         _require_tied(head, tensors.get(table), path)
     require_tensors(config, "huggingface", tensors, path)
-    unknown_ends = _add_ends(tokenizer, described, config.vocab_size, path)
+    infill = infill_from_config(_read_if_there(path / TOKENIZER_CONFIG), tokenizer)
+    of_gaps = own_end(infill, tokenizer)
+    unknown_ends = _add_ends(tokenizer, described, config.vocab_size, path, of_gaps)
     return ImportPlan(
         path=path,
         config=config,
@@ -91,6 +94,7 @@ def inspect_checkpoint(path: Path, *, context_length: int | None = None) -> Impo
         tensors=tensors,
         files=_files_to_keep(path, tokenizer),
         form=form_from_json(described.get(KEY)),
+        infill_tokens=infill,
         own_context=described.get("max_position_embeddings", described.get("n_positions")),
         unknown_ends=unknown_ends,
     )
@@ -100,24 +104,31 @@ def inspect_checkpoint(path: Path, *, context_length: int | None = None) -> Impo
 
 
 def _add_ends(
-    tokenizer: Tokenizer, described: dict[str, Any], vocab_size: int, path: Path
+    tokenizer: Tokenizer,
+    described: dict[str, Any],
+    vocab_size: int,
+    path: Path,
+    of_gaps: list[int],
 ) -> list[int]:
     """Tells a tokenizer of further tokens that end a text.
 
     They are the `eos_token_id` of `config.json` and `generation_config.json`, one or several; a
     model that talks has one for a turn and one for a text.
 
+    Args:
+        of_gaps: those that end no text.
+
     Returns:
         Those that the model does not have: in a small one, they may be the defaults of its family.
 
     """
     ids: set[int] = set()
-    generation = path / "generation_config.json"
-    for value in (described, _read_json(generation) if generation.exists() else {}):
+    for value in (described, _read_if_there(path / "generation_config.json")):
         found = value.get("eos_token_id")
         ids |= {i for i in (found if isinstance(found, list) else [found]) if type(i) is int}
     special = tokenizer.special
-    others = frozenset(i for i in ids if 0 <= i < tokenizer.vocab_size and i != special.eos)
+    ends = ids - {special.eos, *of_gaps}
+    others = frozenset(i for i in ends if 0 <= i < tokenizer.vocab_size)
     tokenizer.special = replace(special, other_eos=special.other_eos | others)
     return sorted(i for i in ids if not 0 <= i < vocab_size)
 
@@ -125,8 +136,7 @@ def _add_ends(
 def _files_to_keep(path: Path, tokenizer: Tokenizer) -> dict[str, bytes]:
     """What the run keeps as it is: see `runs.kept_files`."""
     files: dict[str, bytes] = {}
-    described = path / TOKENIZER_CONFIG
-    settings = _read_json(described) if described.exists() else {}
+    settings = _read_if_there(path / TOKENIZER_CONFIG)
     template = settings.pop("chat_template", None)
     if isinstance(template, list):  # several, each with a name
         by_name = {str(one.get("name")): one for one in template if isinstance(one, dict)}
@@ -178,6 +188,10 @@ def _read_json(path: Path) -> dict[str, Any]:
     if path.exists() and path.stat().st_size > MAX_JSON_BYTES:
         raise DataError(f"{path} is too large")
     return read_json(path)
+
+
+def _read_if_there(path: Path) -> dict[str, Any]:
+    return _read_json(path) if path.exists() else {}
 
 
 def _find_tensors(path: Path) -> dict[str, SourceTensor]:

@@ -23,6 +23,7 @@ from tfcli.files import (
     require_space,
 )
 from tfcli.model.cost import count_parameters, training_flops_per_token
+from tfcli.runs.infill_metadata import infill_metadata
 from tfcli.runs.kept_files import write_kept_files
 from tfcli.runs.run import RUN_JSON, Run, create_run, open_run
 from tfcli.runs.step import StepState, list_steps, save_step
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from tfcli.exchange.stored_tensors import Format, StoredTensor
     from tfcli.model.config import ModelConfig
     from tfcli.model.parameters import Shape
+    from tfcli.text.infill_tokens import InfillTokens
     from tfcli.text.pairs import PairForm
     from tfcli.text.tokenizer import Tokenizer
 
@@ -82,6 +84,7 @@ class ImportPlan:
         tensors: by name.
         files: kept beside the run as they are, see `runs.kept_files`.
         form: how its prompts are framed, if it is a run of ours that was exported.
+        infill_tokens: by which it knows a gap, if it fills any.
         own_context: the context length that it says it has, which may be more than ours can be.
         unknown_ends: the ends of text that it names and its vocabulary does not have.
 
@@ -94,6 +97,7 @@ class ImportPlan:
     tensors: Mapping[str, SourceTensor]
     files: Mapping[str, bytes] = field(default_factory=dict)
     form: PairForm | None = None
+    infill_tokens: InfillTokens | None = None
     own_context: int | None = None
     unknown_ends: Sequence[int] = ()
 
@@ -255,6 +259,7 @@ def _metadata(plan: ImportPlan) -> dict[str, Any]:
         "imported": plan.path.resolve().name.encode(errors="replace").decode(),
         "model": plan.config.to_json(),
         "plan": {},
+        **infill_metadata(plan.infill_tokens),
         "seed": 0,
         "parameters": count_parameters(plan.config),
         "from": None,

@@ -2,64 +2,55 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from typing import Literal, Self
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal
 
 from tfcli.generation.denoising import DenoisingOptions
-from tfcli.generation.request import (
-    LENGTH,
-    MAX_SEED,
-    SAMPLING,
-    GenerationRequest,
-    Penalties,
-    Sampling,
-    StructuredOutput,
-)
-from tfcli.options import OptionError, Options, option
+from tfcli.generation.gaps import GappedText
+from tfcli.generation.request import LENGTH, GenerationRequest, TextOptions
+from tfcli.options import option
 
 Order = Literal["spm", "psm"]  # suffix, prefix, middle; or prefix, suffix, middle
 
+USUAL_LENGTH = 256  # tokens of a gap at most, where nobody has said anything
+MIDDLE_SHARE = 4  # of the context, a quarter is for a middle, however much stands around it
+
+NOTHING_AROUND = GappedText(("", ""), (None,))
+
 
 @dataclass(frozen=True, kw_only=True)
-class FillRequest(Options):
-    """How every gap of a text is filled."""
+class FillRequest(TextOptions):
+    """One text whose gaps are filled.
 
-    max_new_tokens: int = option(
-        256, min=1, max=10**12, aliases=("max_tokens",), panel=LENGTH,
+    Attributes:
+        text: with its gaps.
+
+    """
+
+    text: GappedText = NOTHING_AROUND
+    max_new_tokens: int | None = option(
+        None, min=1, max=10**12, aliases=("max_tokens",), panel=LENGTH,
+        shown_default=f"a quarter of the context, at most {USUAL_LENGTH}",
         help="End a gap after N tokens, where [N] does not say how many.",
-    )  # fmt: skip
-    min_new_tokens: int = option(
-        0, min=0, max=10**12, aliases=("min_tokens",), panel=LENGTH,
-        help="Minimum number of tokens in a gap.",
     )  # fmt: skip
     order: Order = option(
         "spm",
         help="What the model reads. spm: suffix, prefix, middle; psm: prefix, suffix, middle "
         "(llama.cpp).",
     )  # fmt: skip
-    sampling: Sampling = field(default_factory=Sampling)
-    seed: int = option(
-        0, min=0, max=MAX_SEED, shown_default="random", panel=SAMPLING,
-        help="Random seed, for reproducible output.",
-    )  # fmt: skip
     denoising: DenoisingOptions = field(default_factory=DenoisingOptions)
-    penalties: Penalties = field(default_factory=Penalties)
-    structured: StructuredOutput = field(default_factory=StructuredOutput)
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.min_new_tokens > self.max_new_tokens:
-            problem = f"must not be more than the {self.max_new_tokens:,} of"
-            raise OptionError("min_new_tokens", problem, "max_new_tokens")
+    def length_of(self, place: int, context_length: int) -> int:
+        """How many tokens a gap may have: as it says itself, or the request, or as is usual.
 
-    def with_next_seed(self, count: int) -> Self:
-        """The request with the seed that comes so many after its own."""
-        return replace(self, seed=(self.seed + count) % (MAX_SEED + 1))
+        Most middles of the training are no longer than a quarter of the context, and as much of it
+        is free for one in any case. A model that does not find the end of a gap would fill all.
+        """
+        usual = max(1, self.min_new_tokens, min(USUAL_LENGTH, context_length // MIDDLE_SHARE))
+        return self.text.tokens[place] or self.max_new_tokens or usual
 
-    def to_request(self) -> GenerationRequest:
+    def to_request(self, **changes: Any) -> GenerationRequest:
         """The same for a generator."""
-        return GenerationRequest(
-            max_new_tokens=self.max_new_tokens, min_new_tokens=self.min_new_tokens,
-            sampling=self.sampling, seed=self.seed, penalties=self.penalties,
-            structured=self.structured,
-        )  # fmt: skip
+        shared = {each.name: getattr(self, each.name) for each in fields(TextOptions)}
+        shared["max_new_tokens"] = self.max_new_tokens or max(USUAL_LENGTH, self.min_new_tokens)
+        return GenerationRequest(**shared | changes)

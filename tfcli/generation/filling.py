@@ -2,7 +2,7 @@
 
     Once [] a time
 
-    SPM   <s> PRE SUF _a time MID Once_        and the model goes on: upon </s>
+    SPM   <s> PRE SUF _a time MID Once_        and the model goes on: upon END
     PSM   <s> PRE Once_ SUF _a time MID
 
 SPM is the default: the model goes on from what is right before the gap, as it does in all other
@@ -14,28 +14,29 @@ is behind it ends at the next. So the gaps of one text wait for each other, but 
 
 from __future__ import annotations
 
+import copy
 from collections import deque
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any
 
 from tfcli.errors import UsageError
+from tfcli.generation.fill_request import MIDDLE_SHARE
 from tfcli.generation.generate import Finished, Generator, TokenEvent
 from tfcli.generation.streaming import TextStream
 from tfcli.runs.infill_tokens import find_run_infill_tokens
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterator
 
     from tfcli.generation.active_sequence import FinishReason
     from tfcli.generation.engines.engine import Engine
     from tfcli.generation.fill_request import FillRequest, Order
     from tfcli.generation.gaps import GappedText
+    from tfcli.generation.generate import Requests
     from tfcli.generation.request import GenerationRequest
     from tfcli.runs.run import Run
     from tfcli.text.infill_tokens import InfillTokens
     from tfcli.text.tokenizer import Tokenizer
-
-MIDDLE_SHARE = 4  # a quarter of the context at least is for the middle, if as much is asked for
 
 
 @dataclass
@@ -59,16 +60,19 @@ class FillJob:
     """A text whose gaps are being filled.
 
     Attributes:
-        request: how.
         number: which of all texts it is, from 0.
         gaps: those filled, and the one that is being filled.
 
     """
 
-    text: GappedText
     request: FillRequest
     number: int = 0
     gaps: list[FilledGap] = field(default_factory=list)
+
+    @property
+    def text(self) -> GappedText:
+        """The text with its gaps."""
+        return self.request.text
 
     @property
     def complete(self) -> bool:
@@ -92,24 +96,6 @@ class MiddleEvent:
     ended: bool
 
 
-class FillJobs(Protocol):
-    """Where texts come from."""
-
-    def take(self, *, wait: bool) -> FillJob | None:
-        """The next one; None where there is none, or, without waiting, none yet."""
-
-
-class FillJobList:
-    """Texts that are all known in advance."""
-
-    def __init__(self, jobs: Iterable[FillJob]) -> None:
-        self._rest = iter(jobs)
-
-    def take(self, *, wait: bool) -> FillJob | None:  # noqa: ARG002
-        """See `FillJobs`."""
-        return next(self._rest, None)
-
-
 def infill_tokens_of(run: Run, tokenizer: Tokenizer) -> InfillTokens:
     """By which tokens a run knows a gap.
 
@@ -121,12 +107,30 @@ def infill_tokens_of(run: Run, tokenizer: Tokenizer) -> InfillTokens:
     if found is None:
         raise UsageError(
             f"the run {run.name} cannot fill gaps",
-            why="it was imported, and imports do not keep whether it was trained to"
+            why="it was imported from what names no tokens for gaps, and imports do not keep "
+            "whether it was trained with --masked"
             if run.metadata.get("imported")
             else "it was trained from left to right only, without --infill or --masked",
             hint="tfcli train FILE --infill 0.5, or --masked 0.5 for gaps of N tokens",
         )
     return found
+
+
+def ends_gaps(tokenizer: Tokenizer, tokens: InfillTokens) -> Tokenizer:
+    """The tokenizer, to which a text ends where a gap does, and nowhere else.
+
+    Where a model ends both alike, each of its ends counts.
+    """
+    special = tokenizer.special
+    if tokens.end in special.eos_ids:
+        return tokenizer
+    ending: Any = copy.copy(tokenizer)
+    ending.special = replace(
+        special, eos=tokens.end, other_eos=frozenset(), control=special.control | {tokens.end}
+    )
+    ending.token_bytes = list(tokenizer.token_bytes)
+    ending.token_bytes[tokens.end] = b""  # of a byte that no character has
+    return ending  # type: ignore[no-any-return]
 
 
 class Filler:
@@ -151,15 +155,22 @@ class Filler:
         self._tokenizer, self._tokens = tokenizer, tokens
         self._context_length = engine.context_length
         self._notice, self._noticed = notice, False
-        self._generator = Generator(engine, tokenizer, rows=rows, logprobs=True, notice=notice)
+        self._generator = Generator(
+            engine, ends_gaps(tokenizer, tokens), rows=rows, logprobs=True, notice=notice
+        )
 
     def check(self, request: FillRequest) -> None:
         """Raises UsageError where this model cannot answer a request."""
         self._generator.check(request.to_request())
 
-    def fill(self, jobs: FillJobs) -> Iterator[MiddleEvent]:
-        """Fills every gap of every text; the events of one come in their order."""
-        gaps = _GapRequests(jobs, self._gap_request)
+    def fill(self, requests: Requests[FillRequest], *, first: int = 0) -> Iterator[MiddleEvent]:
+        """Fills every gap of every text; the events of one come in their order.
+
+        Args:
+            first: the number of the first text.
+
+        """
+        gaps = _GapRequests(requests, self._gap_request, first)
         streams: dict[int, TextStream] = {}
         for event in self._generator.stream(gaps):
             job = gaps.taken[event.index]
@@ -179,13 +190,12 @@ class Filler:
     def _gap_request(self, job: FillJob) -> GenerationRequest:
         """The request for the next gap of a text."""
         place = len(job.gaps)
-        wanted = job.text.tokens[place] or job.request.max_new_tokens
+        wanted = job.request.length_of(place, self._context_length)
         before, after = job.filled(), job.text.parts[place + 1]
         ids = self._read(before, after, wanted, job.request.order)
         room = max(1, self._context_length - len(ids))
-        return replace(
-            job.request.to_request(), ids=tuple(ids), token_healing=False, row=place,
-            max_new_tokens=min(wanted, room),
+        return job.request.to_request(
+            ids=tuple(ids), token_healing=False, row=place, max_new_tokens=min(wanted, room),
             min_new_tokens=min(job.request.min_new_tokens, wanted, room),
         )  # fmt: skip
 
@@ -196,7 +206,7 @@ class Filler:
         bos = self._tokenizer.special.bos
         start = [] if bos is None else [bos]
         middle = min(wanted, self._context_length // MIDDLE_SHARE)
-        room = max(0, self._context_length - len(start) - len(self._tokens) - middle)
+        room = max(0, self._context_length - len(start) - len(self._tokens.markers) - middle)
         behind = min(len(suffix), max(room // 2, room - len(prefix)))
         ahead = min(len(prefix), room - behind)
         if ahead + behind < len(prefix) + len(suffix) and not self._noticed:
@@ -206,7 +216,7 @@ class Filler:
                 f"{ahead:,} before it and {behind:,} behind it"
             )
         prefix, suffix = prefix[len(prefix) - ahead :], suffix[:behind]
-        pre, suf, mid = self._tokens
+        pre, suf, mid = self._tokens.markers
         if order == "spm":
             return [*start, pre, suf, *suffix, mid, *prefix]
         return [*start, pre, *prefix, suf, *suffix, mid]
@@ -216,16 +226,19 @@ class _GapRequests:
     """One request a gap: first of texts that have begun, then of new ones."""
 
     def __init__(
-        self, jobs: FillJobs, make_request: Callable[[FillJob], GenerationRequest]
+        self,
+        requests: Requests[FillRequest],
+        make_request: Callable[[FillJob], GenerationRequest],
+        first: int,
     ) -> None:
-        self._jobs, self._make_request = jobs, make_request
+        self._requests, self._make_request, self._number = requests, make_request, first
         self.waiting: deque[FillJob] = deque()
         self.taken: dict[int, FillJob] = {}  # by the number of their request
         self._count = 0
 
     def take(self, *, wait: bool) -> GenerationRequest | None:
         """See `tfcli.generation.generate.Requests`."""
-        job = self.waiting.popleft() if self.waiting else self._jobs.take(wait=wait)
+        job = self.waiting.popleft() if self.waiting else self._begin(wait=wait)
         if job is None:
             return None
         request = self._make_request(job)
@@ -233,3 +246,11 @@ class _GapRequests:
         self.taken[self._count] = job
         self._count += 1
         return request
+
+    def _begin(self, *, wait: bool) -> FillJob | None:
+        """The next text."""
+        request = self._requests.take(wait=wait)
+        if request is None:
+            return None
+        self._number += 1
+        return FillJob(request, self._number - 1)

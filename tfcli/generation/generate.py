@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 import numpy as np
 
@@ -82,20 +82,23 @@ class Finished:
     fit: FormatFit | None = None
 
 
-class Requests(Protocol):
+Request_co = TypeVar("Request_co", covariant=True)
+
+
+class Requests(Protocol[Request_co]):
     """Where requests come from."""
 
-    def take(self, *, wait: bool) -> GenerationRequest | None:
+    def take(self, *, wait: bool) -> Request_co | None:
         """The next one; None where there is none, or, without waiting, none yet."""
 
 
-class RequestList:
+class RequestList(Generic[Request_co]):
     """Requests that are all known in advance."""
 
-    def __init__(self, requests: Iterable[GenerationRequest]) -> None:
+    def __init__(self, requests: Iterable[Request_co]) -> None:
         self._rest = iter(requests)
 
-    def take(self, *, wait: bool) -> GenerationRequest | None:  # noqa: ARG002
+    def take(self, *, wait: bool) -> Request_co | None:  # noqa: ARG002
         """See `Requests`."""
         return next(self._rest, None)
 
@@ -106,7 +109,6 @@ class Generator:
     Args:
         rows: how many texts the engine has room for.
         many_documents, form, notice: see `PromptReader`.
-        texts_end: False where the model's end token ends gaps alone; see `knows_text_ends`.
         deadline: a value of `time.monotonic()` at which all texts end.
         logprobs: whether each token comes with its log-probability.
 
@@ -119,14 +121,13 @@ class Generator:
         *,
         rows: int = 1,
         many_documents: bool = False,
-        texts_end: bool = True,
         form: PairForm | None = None,
         deadline: float | None = None,
         logprobs: bool = False,
         notice: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._engine, self._tokenizer, self._rows = engine, tokenizer, rows
-        self._special, self._texts_end = tokenizer.special, texts_end
+        self._special = tokenizer.special
         self._deadline, self._logprobs = deadline, logprobs
         self._grammars = GrammarCompiler(tokenizer)
         self._characters = CharacterMask(tokenizer.token_bytes)
@@ -155,7 +156,7 @@ class Generator:
                 raise OptionError("logit_bias", problem)
         self._grammars.begin(request.structured)
 
-    def stream(self, requests: Requests) -> Iterator[TokenEvent | Finished]:
+    def stream(self, requests: Requests[GenerationRequest]) -> Iterator[TokenEvent | Finished]:
         """Generates every text that is requested; the events of one come in their order."""
         active: list[ActiveSequence] = []  # the text in row r of the engine is active[r]
         count = 0
@@ -175,8 +176,6 @@ class Generator:
     def _begin(self, index: int, request: GenerationRequest) -> ActiveSequence:
         ids, taken = self.read_prompt(request)
         constraint = self._grammars.begin(request.structured, after_space=bool(taken))
-        if not (self._texts_end or constraint):
-            request = replace(request, ignore_eos=True)
         return ActiveSequence(
             index, request, ids, self._special, taken, constraint,
             ends_word=self._prompts.ends_word(request),

@@ -14,7 +14,7 @@ import numpy as np
 
 from tfcli.errors import UsageError
 from tfcli.generation.denoising import Canvas, Denoiser
-from tfcli.generation.filling import FilledGap, MiddleEvent
+from tfcli.generation.filling import FilledGap, FillJob, MiddleEvent
 from tfcli.generation.masked_model import reads_both_ways, require_both_ways
 from tfcli.generation.penalties import NO_PENALTIES
 from tfcli.generation.sampling import row_random
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from tfcli.generation.fill_request import FillRequest
-    from tfcli.generation.filling import FillJob, FillJobs
     from tfcli.generation.gaps import GappedText
+    from tfcli.generation.generate import Requests
     from tfcli.generation.masked_model import MaskedPredictor
     from tfcli.runs.run import Run
     from tfcli.text.tokenizer import Tokenizer
@@ -58,7 +58,7 @@ def require_numbers(text: GappedText, context_length: int) -> None:
 
 
 def fills_at_once(
-    run: Run, tokenizer: Tokenizer, text: GappedText, request: FillRequest, *, show: bool = False
+    run: Run, tokenizer: Tokenizer, request: FillRequest, *, show: bool = False
 ) -> bool:
     """Whether a run fills all gaps of a text together: of one that does both, if they are [N].
 
@@ -69,7 +69,7 @@ def fills_at_once(
         UsageError: an option or the run needs it, and cannot have it.
 
     """
-    asked = _asked_with(request, show=show)
+    asked, text = _asked_with(request, show=show), request.text
     if asked:
         require_both_ways(run)
     if not reads_both_ways(run):
@@ -112,6 +112,7 @@ class DenoisingFiller:
             "penalties and --logit-bias": request.penalties != NO_PENALTIES,
             "structured output": request.structured.source is not None,
             "--min-new-tokens": request.min_new_tokens > 0,
+            "--stop": bool(request.stop),
         }
         for name, given in wrong.items():
             if given:
@@ -120,16 +121,19 @@ class DenoisingFiller:
                     why="a run trained with --masked chooses their tokens in any order",
                 )
 
-    def fill(self, jobs: FillJobs) -> Iterator[MiddleEvent]:
+    def fill(self, requests: Requests[FillRequest], *, first: int = 0) -> Iterator[MiddleEvent]:
         """Fills every gap of every text; those of one text come together.
+
+        Args:
+            first: the number of the first text.
 
         Raises:
             UsageError: a gap has no number, or is longer than the context.
 
         """
-        while (job := jobs.take(wait=True)) is not None:
+        while (request := requests.take(wait=True)) is not None:
+            job, first = FillJob(request, first), first + 1
             canvas = self._canvas(job.text)
-            request = job.request
             random = row_random(request.seed)
             self._tell(job, canvas)
             for _ in self._denoiser.denoise(canvas, request.denoising, request.sampling, random):

@@ -256,7 +256,52 @@ class StructuredOutput(Options):
 
 
 @dataclass(frozen=True, kw_only=True)
-class GenerationRequest(Options):
+class TextOptions(Options):
+    """How text is generated, be it after a prompt or in a gap."""
+
+    max_new_tokens: int | None = None
+    min_new_tokens: int = option(
+        0, min=0, max=10**12, aliases=("min_tokens",), panel=LENGTH,
+        help="Minimum number of new tokens.",
+    )  # fmt: skip
+    stop: tuple[str, ...] = option(
+        (), metavar="TEXT", panel=LENGTH, from_text=lambda text: (unescape(text),),
+        help="Stop before this text; \\n is a newline, \\t a tab. Repeatable.",
+    )  # fmt: skip
+    sampling: Sampling = field(default_factory=Sampling)
+    seed: int = option(
+        0, min=0, max=MAX_SEED, shown_default="random", panel=SAMPLING,
+        help="Random seed, for reproducible output.",
+    )  # fmt: skip
+    penalties: Penalties = field(default_factory=Penalties)
+    structured: StructuredOutput = field(default_factory=StructuredOutput)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        most = self.max_new_tokens
+        if most is not None and self.min_new_tokens > most:
+            problem = f"must not be more than the {most:,} of"
+            raise OptionError("min_new_tokens", problem, "max_new_tokens")
+        if "" in self.stop:
+            raise OptionError("stop", "must not be empty")
+        for text in self.stop:
+            require_utf8(text, "a stop string")
+
+    def with_next_seed(self, count: int) -> Self:
+        """The request with the seed that comes so many after its own."""
+        return replace(self, seed=(self.seed + count) % (MAX_SEED + 1))
+
+
+def require_utf8(text: str, what: str) -> None:
+    """Raises UsageError for text with bytes of the command line that were not UTF-8."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise UsageError(f"{what} is not valid UTF-8") from None
+
+
+@dataclass(frozen=True, kw_only=True)
+class GenerationRequest(TextOptions):
     """One text to generate.
 
     Attributes:
@@ -273,15 +318,7 @@ class GenerationRequest(Options):
     max_new_tokens: int = option(
         256, min=0, max=10**12, aliases=("max_tokens",), panel=LENGTH, help="Stop after N tokens."
     )
-    min_new_tokens: int = option(
-        0, min=0, max=10**12, aliases=("min_tokens",), panel=LENGTH,
-        help="Minimum number of new tokens.",
-    )  # fmt: skip
     ignore_eos: bool = option(False, panel=LENGTH, help="Never generate the end-of-sequence token.")
-    stop: tuple[str, ...] = option(
-        (), metavar="TEXT", panel=LENGTH, from_text=lambda text: (unescape(text),),
-        help="Stop before this text; \\n is a newline, \\t a tab. Repeatable.",
-    )  # fmt: skip
     raw: bool = option(
         False, panel=PROMPT,
         help="Read the prompt as it is, where the run was trained on pairs of prompt and answer.",
@@ -295,31 +332,10 @@ class GenerationRequest(Options):
         False, panel=PROMPT,
         help="Take special tokens in the prompt, such as <|im_end|>, as tokens, not as text.",
     )  # fmt: skip
-    sampling: Sampling = field(default_factory=Sampling)
-    seed: int = option(
-        0, min=0, max=MAX_SEED, shown_default="random", panel=SAMPLING,
-        help="Random seed, for reproducible output.",
-    )  # fmt: skip
-    penalties: Penalties = field(default_factory=Penalties)
-    structured: StructuredOutput = field(default_factory=StructuredOutput)
     ids: tuple[int, ...] | None = None
     ends_word: bool = False
     row: int = 0
 
-    def with_next_seed(self, count: int) -> Self:
-        """The request with the seed that comes so many after its own."""
-        return replace(self, seed=(self.seed + count) % (MAX_SEED + 1))
-
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.min_new_tokens > self.max_new_tokens:
-            problem = f"must not be more than the {self.max_new_tokens:,} of"
-            raise OptionError("min_new_tokens", problem, "max_new_tokens")
-        if "" in self.stop:
-            raise OptionError("stop", "must not be empty")
-        for text in (self.prompt, *self.stop):
-            try:
-                text.encode()
-            except UnicodeEncodeError:  # bytes of the command line that were not UTF-8
-                what = "the prompt" if text is self.prompt else "a stop string"
-                raise UsageError(f"{what} is not valid UTF-8") from None
+        require_utf8(self.prompt, "the prompt")

@@ -6,7 +6,7 @@ An invalid line does not stop the others: it is answered with an error.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from tfcli.errors import DataError, TfcliError
 from tfcli.generation.json_lines import (
@@ -17,13 +17,13 @@ from tfcli.generation.json_lines import (
     unknown_key,
 )
 from tfcli.generation.messages import check_messages
-from tfcli.generation.request import GenerationRequest
+from tfcli.generation.request import GenerationRequest, TextOptions
 from tfcli.options import OptionError, find_option, options_of, update_options
 from tfcli.text.encoding import decode_line
 from tfcli.text.escapes import unescape
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from tfcli.generation.messages import Messages
 
@@ -32,11 +32,14 @@ if TYPE_CHECKING:
     Turn = Callable[[Messages | None, GenerationRequest], GenerationRequest]
 
 EXAMPLE = '{"prompt": "Once", "temperature": 0.5}'
+
 KEYS = sorted({"prompt", "messages", "id", *options_of(GenerationRequest)})
+
+Request = TypeVar("Request", bound=TextOptions)
 
 
 @dataclass(frozen=True)
-class RequestLine:
+class RequestLine(Generic[Request]):
     """A line of input: what it asks for, or what is wrong with it.
 
     Attributes:
@@ -48,14 +51,14 @@ class RequestLine:
     """
 
     number: int
-    request: GenerationRequest | None
+    request: Request | None
     error: TfcliError | None = None
     returned: dict[str, Any] = field(default_factory=dict)
     sample: int = 0
     seeded: bool = False
 
 
-def repeat(line: RequestLine, samples: int, first: int) -> Iterator[RequestLine]:
+def repeat(line: RequestLine[Request], samples: int, first: int) -> Iterator[RequestLine[Request]]:
     """A line once for each sample, each with the seed that gives it alone.
 
     Args:
@@ -73,7 +76,7 @@ def repeat(line: RequestLine, samples: int, first: int) -> Iterator[RequestLine]
 
 def parse_plain_line(
     line: bytes, number: int, default: GenerationRequest, turn: Turn | None = None
-) -> RequestLine:
+) -> RequestLine[GenerationRequest]:
     r"""A line that is a prompt, with newlines as `\n`, which is how answers are written.
 
     Its end is that of a word.
@@ -92,7 +95,7 @@ def parse_json_line(
     default: GenerationRequest,
     check: Check = lambda _: None,
     turn: Turn | None = None,
-) -> RequestLine:
+) -> RequestLine[GenerationRequest]:
     """A line of JSON: `prompt`, `id` and options by their names.
 
     Those that are left out are as in `default`, and so is null where it is not a value itself.
@@ -108,12 +111,22 @@ def parse_json_line(
         messages = _messages(given, number, in_chat=turn is not None)
         request = turn(messages, request) if turn else request
         check(request)
-        seeded = given.get("seed") is not None
-        return RequestLine(number, request, returned=returned(given), seeded=seeded)
+        return valid_line(number, request, given)
     except TfcliError as error:
-        if not isinstance(error, DataError):
-            error = DataError(f"line {number}: {error.what}", why=error.why, hint=error.hint)
-        return RequestLine(number, None, error, returned(given))
+        return RequestLine(number, None, of_line(error, number), returned(given))
+
+
+def valid_line(number: int, request: Request, given: dict[str, Any]) -> RequestLine[Request]:
+    """A line of JSON with nothing wrong with it."""
+    seeded = given.get("seed") is not None
+    return RequestLine(number, request, returned=returned(given), seeded=seeded)
+
+
+def of_line(error: TfcliError, number: int) -> DataError:
+    """An error that says which line it is about."""
+    if isinstance(error, DataError):
+        return error
+    return DataError(f"line {number}: {error.what}", why=error.why, hint=error.hint)
 
 
 def _messages(given: dict[str, Any], number: int, *, in_chat: bool) -> Messages | None:
@@ -137,7 +150,19 @@ def _messages(given: dict[str, Any], number: int, *, in_chat: bool) -> Messages 
 
 
 def _request(given: dict[str, Any], number: int, default: GenerationRequest) -> GenerationRequest:
-    """The request of a JSON object.
+    """The request of a JSON object."""
+    require_string(given, "prompt", number)
+    request = with_options(default, given, number, KEYS)
+    return replace(request, prompt=given.get("prompt", default.prompt))
+
+
+def with_options(
+    default: Request, given: dict[str, Any], number: int, known: Sequence[str]
+) -> Request:
+    """A request with the options of a JSON object.
+
+    Args:
+        known: all keys that it may have.
 
     Raises:
         DataError: there is no such key.
@@ -145,11 +170,10 @@ def _request(given: dict[str, Any], number: int, default: GenerationRequest) -> 
 
     """
     require_json(given, "id", number)
-    require_string(given, "prompt", number)
     values: dict[str, Any] = {}
     names: dict[str, str] = {}  # by which each was given
     for key, value in given.items():
-        if found := find_option(GenerationRequest, key):
+        if found := find_option(type(default), key):
             if value is None and not found.optional:
                 continue
             if found.name in names:
@@ -158,6 +182,6 @@ def _request(given: dict[str, Any], number: int, default: GenerationRequest) -> 
                 )
             names[found.name] = key
             values[found.name] = found.parse_json(value)
-        elif key not in KEYS:
-            raise unknown_key(key, number, KEYS)
-    return replace(update_options(default, values), prompt=given.get("prompt", default.prompt))
+        elif key not in known:
+            raise unknown_key(key, number, known)
+    return update_options(default, values)

@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     from tfcli.runs.series import Series
 
 # of run.json: what says nothing about how a run was made, or follows from the rest
-LEFT_OUT = {"schema", "sha256", "created", "baselines", "training_flops_per_token"}
+LEFT_OUT = {
+    "schema", "sha256", "created", "baselines", "training_flops_per_token", "infill_tokens",
+}  # fmt: skip
 RESULTS = (
     "steps", "tokens_seen", "epochs", "seconds", "held_out", "best_step", "baselines", "finished",
 )  # fmt: skip

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tfcli.text.infill_tokens import find_infill_tokens
+from tfcli.runs.infill_metadata import KEY, read_infill_metadata
+from tfcli.text.infill_tokens import find_infill_tokens, make_infill_tokens
 
 if TYPE_CHECKING:
     from tfcli.runs.run import Run
@@ -13,12 +14,17 @@ if TYPE_CHECKING:
 
 
 def find_run_infill_tokens(run: Run, tokenizer: Tokenizer) -> InfillTokens | None:
-    """The infill tokens of a run that was trained with `--infill`; None: it was not.
+    """The infill tokens of a run that fills gaps; None: it does not."""
+    if KEY in run.metadata:
+        return read_infill_metadata(run.metadata)
+    return _of_earlier_builds(run, tokenizer)
 
-    Of an imported model whose tokenizer has such tokens by name it is assumed.
-    """
+
+def _of_earlier_builds(run: Run, tokenizer: Tokenizer) -> InfillTokens | None:
+    """Those of a run that does not record them: its middles end as texts do."""
+    found = None
     if run.metadata["plan"].get("infill"):
-        return find_infill_tokens(tokenizer)
-    if run.metadata.get("imported"):
-        return find_infill_tokens(tokenizer, named_only=True)
-    return None
+        found = find_infill_tokens(tokenizer)
+    elif run.metadata.get("imported"):
+        found = find_infill_tokens(tokenizer, named_only=True)
+    return found and make_infill_tokens(tokenizer, found.markers)

@@ -15,12 +15,7 @@ from pathlib import Path
 from types import NoneType
 from typing import TYPE_CHECKING, Any
 
-from tfcli.errors import (
-    ConflictError,
-    DamagedError,
-    NotFoundError,
-    closest_match,
-)
+from tfcli.errors import ConflictError, DamagedError, NotFoundError, closest_match
 from tfcli.files import (
     check_name,
     make_folder,
@@ -31,6 +26,7 @@ from tfcli.files import (
     write_file,
 )
 from tfcli.model.config import ModelConfig
+from tfcli.runs.infill_metadata import read_infill_metadata
 from tfcli.runs.source_names import list_sources
 from tfcli.runs.step import find_step, list_steps
 from tfcli.runs.tokenizer_of_run import (
@@ -311,6 +307,7 @@ def open_run(path: Path) -> Run:
         ModelConfig.from_json(metadata["model"])
         TokenizerMetadata.from_json(metadata["tokenizer"])
         CorpusMetadata.from_json(metadata["corpus"])
+        read_infill_metadata(metadata)
         if metadata.get("baselines") is not None:
             read_record(BaselinesMetadata, metadata["baselines"])
     except ValueError as error:

@@ -2,14 +2,15 @@
 
     text                Once upon a time
     cut at two places   Once_ | upon | _a time
-    PSM                 PRE Once_ SUF _a time MID upon </s>
-    SPM                 PRE SUF _a time MID Once_ upon </s>
+    PSM                 PRE Once_ SUF _a time MID upon END
+    SPM                 PRE SUF _a time MID Once_ upon END
 
 Bavarian et al., "Efficient Training of Language Models to Fill in the Middle", 2022, sections 3 and
 4: cut by character, after a row is chosen, each document of it on its own; PSM and SPM half each.
 Different from there:
 
-- The infill tokens are excluded from the loss. So they cost an ordinary text no probability.
+- PRE, SUF and MID are excluded from the loss. So they cost an ordinary text no probability.
+- The end of a middle is not that of a text, which follows where the document ends there.
 - Most texts that are chosen are first cut to a length at random. Where all were as long as a
   row, a model would learn to fill every gap with as much as makes a row of it.
 """
@@ -20,15 +21,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tfcli.text.infill_tokens import require_infill_tokens
 from tfcli.training.examples import document_end, make_examples, row_start
 
 if TYPE_CHECKING:
+    from tfcli.text.infill_tokens import InfillTokens
     from tfcli.text.tokenizer import Tokenizer
     from tfcli.training.examples import Examples
 
 STREAM = 0x696E66696C6C  # "infill": random numbers of its own beside those of (seed, step)
-ADDED = 4  # tokens that a rearranged text has in addition: PRE, SUF, MID and its end
 CONTINUATION = frozenset(bytes([byte]) for byte in range(0x80, 0xC0))  # of UTF-8
 SHORTEST = 8  # tokens of a text that is rearranged
 WHOLE = 0.2  # share of the texts chosen that are rearranged as a whole
@@ -38,18 +38,13 @@ class Infilling:
     """Rearranges rows, so that some texts have their middle last.
 
     Args:
+        tokens: PRE, SUF, MID and END; where END is what ends a document it does both.
         share: of the texts that are rearranged.
-
-    Attributes:
-        tokens: PRE, SUF and MID.
-
-    Raises:
-        UsageError: the tokenizer has no tokens for them.
 
     """
 
-    def __init__(self, tokenizer: Tokenizer, *, share: float) -> None:
-        self.tokens = require_infill_tokens(tokenizer)
+    def __init__(self, tokenizer: Tokenizer, tokens: InfillTokens, *, share: float) -> None:
+        self.tokens = tokens
         self._tokenizer, self._share = tokenizer, share
         self._end = document_end(tokenizer.special)
         self._pad = row_start(tokenizer.special)
@@ -64,7 +59,7 @@ class Infilling:
             new = self._row(old[first : last + 1].tolist(), len(old) - int(first), random)
             place = slice(int(first), int(first) + len(new))
             ids[row, place] = new
-            is_target[row, place] = ~np.isin(new, self.tokens)
+            is_target[row, place] = ~np.isin(new, self.tokens.markers)
         return make_examples(ids, is_target, self._tokenizer.special)
 
     def _row(self, ids: list[int], room: int, random: np.random.Generator) -> list[int]:
@@ -92,7 +87,10 @@ class Infilling:
         self, ids: list[int], room: int, random: np.random.Generator
     ) -> list[int] | None:
         """A text with its middle last, in at most `room` tokens; None: it is left as it is."""
-        ids = ids[: len(ids) - (ids[-1:] == [self._end])][: room - ADDED]
+        pre, suf, mid, end = self.tokens
+        ends = [end, self._end] if ids[-1:] == [self._end] != [end] else [end]
+        room -= len(self.tokens.markers) + len(ends)
+        ids = ids[: len(ids) - (ids[-1:] == [self._end])][:room]
         if len(ids) < SHORTEST or not self._tokenizer.special.control.isdisjoint(ids):
             return None
         # a row may begin or end within a character
@@ -102,15 +100,14 @@ class Infilling:
         parts = (text[:first], text[first:second], text[second:])
         prefix, middle, suffix = map(self._tokenizer.encode_continuation, parts)
         # the cuts can make some tokens more: as many are left out at the ends of the text
-        excess = max(0, len(prefix) + len(middle) + len(suffix) + ADDED - room)
+        excess = max(0, len(prefix) + len(middle) + len(suffix) - room)
         behind = min(excess, len(suffix))
         suffix, prefix = suffix[: len(suffix) - behind], prefix[excess - behind :]
-        pre, suf, mid = self.tokens
+        if len(prefix) + len(middle) + len(suffix) > room:
+            return None
         if suffix_first:
-            new = [pre, suf, *suffix, mid, *prefix, *middle, self._end]
-        else:
-            new = [pre, *prefix, suf, *suffix, mid, *middle, self._end]
-        return new if len(new) <= room else None
+            return [pre, suf, *suffix, mid, *prefix, *middle, *ends]
+        return [pre, *prefix, suf, *suffix, mid, *middle, *ends]
 
 
 def _texts(ids: list[int], end: int) -> list[list[int]]:

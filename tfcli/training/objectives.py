@@ -19,6 +19,7 @@ from tfcli.training.infilling import Infilling
 from tfcli.training.masking import counts_to_mask, mask_tokens, no_mask
 
 if TYPE_CHECKING:
+    from tfcli.text.infill_tokens import InfillTokens
     from tfcli.text.tokenizer import SpecialTokens, Tokenizer
     from tfcli.training.batches import Ids
     from tfcli.training.examples import Examples
@@ -35,8 +36,13 @@ class Objective(Protocol):
         """The batch to evaluate on; deterministic."""
 
 
-def make_objective(plan: Plan, tokenizer: Tokenizer) -> Objective:
+def make_objective(
+    plan: Plan, tokenizer: Tokenizer, infill_tokens: InfillTokens | None = None
+) -> Objective:
     """The objective that a plan trains for.
+
+    Args:
+        infill_tokens: of a run that is trained to fill gaps.
 
     Raises:
         UsageError: the tokenizer lacks a token that it needs.
@@ -46,7 +52,7 @@ def make_objective(plan: Plan, tokenizer: Tokenizer) -> Objective:
         tokenizer.special,
         token_dropout=plan.token_dropout,
         document_mask=plan.document_mask,
-        infilling=Infilling(tokenizer, share=plan.infill) if plan.infill else None,
+        infilling=Infilling(tokenizer, infill_tokens, share=plan.infill) if infill_tokens else None,
     )
     return BothWays(causal, tokenizer.special, plan.masked) if plan.masked else causal
 

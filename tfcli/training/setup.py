@@ -14,6 +14,8 @@ from tfcli.errors import DamagedError, UsageError
 from tfcli.model.config import ModelConfig
 from tfcli.model.cost import count_parameters, training_bytes, training_flops_per_token
 from tfcli.model.transformer import Transformer
+from tfcli.runs.infill_metadata import infill_metadata
+from tfcli.runs.infill_tokens import find_run_infill_tokens
 from tfcli.runs.run import Run
 from tfcli.runs.tokenizer_of_run import TokenizerMetadata
 from tfcli.runs.weights import weights_dtype
@@ -36,11 +38,7 @@ from tfcli.training.plan import Plan, Resources, make_plan, with_micro_batch
 from tfcli.training.probe import Probe, can_compile
 from tfcli.training.run_text import corpus_metadata, tokens_of
 from tfcli.training.samplers import make_sampler
-from tfcli.training.sizing import (
-    can_init_from_bigrams,
-    expected_loss,
-    is_typical,
-)
+from tfcli.training.sizing import can_init_from_bigrams, expected_loss, is_typical
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,6 +46,7 @@ if TYPE_CHECKING:
     from tfcli.runs.valid_steps import ValidStep
     from tfcli.runtime.device import Device
     from tfcli.text.baselines import Baselines
+    from tfcli.text.infill_tokens import InfillTokens
     from tfcli.text.sources import Sources
     from tfcli.text.token_cache import TokenizedCorpus
     from tfcli.text.tokenizer import Tokenizer
@@ -91,6 +90,7 @@ class TrainingJob:
     device: torch.device
     seed: int
     processes: DistributedContext = SINGLE_PROCESS
+    infill_tokens: InfillTokens | None = None  # if it is trained to fill gaps
     base: Base | None = None
     baselines: Baselines | None = None
     steps: int | None = None
@@ -160,6 +160,7 @@ class TrainingJob:
             "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
             "model": self.model_config.to_json(),
             "plan": self.plan.to_json(),
+            **infill_metadata(self.infill_tokens),
             "seed": self.seed,
             "parameters": self.parameters,
             "from": self.base and f"{self.base.run.name}/{self.base.step.path.name}",
@@ -211,7 +212,8 @@ class TrainingJob:
         model = self.build_model(fresh=fresh)
         dtype = getattr(torch, self.plan.dtype)
         optimizer = Optimizer(model, self.plan.optimizer, dtype)
-        return model, optimizer, make_objective(self.plan, self.tokenizer)
+        objective = make_objective(self.plan, self.tokenizer, self.infill_tokens)
+        return model, optimizer, objective
 
     def _init_from_bigrams(self, model: Transformer) -> None:
         weights = model.embedding.weight, model.head.weight
@@ -284,8 +286,7 @@ def plan_job(
     """
     base_config = base.run.model_config if base else None
     options = for_pairs(options, corpus, tokenizer.special, base_config)
-    if options.infill:
-        require_infill_tokens(tokenizer)
+    infill_tokens = require_infill_tokens(tokenizer) if options.infill else None
     chosen = choose_device(device, processes.local_rank)
     model = base.model() if base else None
     probe = Probe(chosen, options.optimizer or (model.optimizer if model else "muon"))
@@ -316,6 +317,7 @@ def plan_job(
         seed=seed,
         processes=replace(processes, sharded=planned.sharded),
         steps=planned.steps,
+        infill_tokens=infill_tokens,
         peak_flops=probe.peak(planned.plan.dtype),
         base=base,
         baselines=baselines,
@@ -390,6 +392,7 @@ def reopen_job(
         tokenizer=tokenizer,
         device=chosen,
         seed=run.metadata["seed"],
+        infill_tokens=find_run_infill_tokens(run, tokenizer),
         steps=int(plan.budget.amount) if plan.budget.kind == "steps" else None,
         peak_flops=Probe(chosen).peak(plan.dtype) if processes.is_main else None,
         processes=replace(processes, sharded=micro_batch.sharded),

@@ -123,7 +123,7 @@ def _report(
         DataError: nothing was answered.
 
     """
-    from tfcli.cli.audit_records import file_sha256, note_trained_on, save_audit
+    from tfcli.cli.audit_records import note_trained_on, save_audit
     from tfcli.cli.eval_output import (
         report_long,
         rounded,
@@ -131,6 +131,7 @@ def _report(
         write_figures,
         write_groups,
     )
+    from tfcli.files import hash_file
     from tfcli.runs.source_names import list_sources
     from tfcli.text.byte_streams import STDIN
     from tfcli.text.encoding import STANDARD_INPUT
@@ -144,12 +145,14 @@ def _report(
     found = rounded(figures.to_json())
     by = {"field": options.by, "groups": rounded(figures.groups())} if options.by else None
     files = sources.files if sources else []
+    hashes = {path: hash_file(path) for path in files}
+    (only,) = hashes.values() if len(files) == 1 else (None,)
     named = [str(STANDARD_INPUT if path == STDIN else path) for path in files]
     save_audit(run, step, "eval", {
         **found, "by": by,
         "source": list_sources(named) or "its held-out part",
-        "sha256": file_sha256(files[0]) if len(files) == 1 else None,
-        "trained_on": note_trained_on(run, files, reporter),
+        "sha256": only and only.sha256,
+        "trained_on": note_trained_on(run, hashes, reporter),
     }, reporter)  # fmt: skip
     if json:
         context = {"run": run.name, "step": step.state.step}

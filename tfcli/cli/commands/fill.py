@@ -13,10 +13,11 @@ from tfcli.cli import piped_text, streams
 from tfcli.cli.command import given_options, takes_options
 from tfcli.cli.fill_options import FillOptions
 from tfcli.cli.input_text import read_whole_input
-from tfcli.cli.shared_options import EngineOptions, JsonOption, QuietOption, ThreadOptions
+from tfcli.cli.shared_options import EngineOptions, QuietOption, ThreadOptions
 from tfcli.errors import UsageError
 from tfcli.generation.fill_request import FillRequest
 from tfcli.generation.gaps import EXAMPLE, GappedText, parse_gaps
+from tfcli.options import OptionError
 
 
 @takes_options
@@ -35,7 +36,6 @@ def fill(
             show_default="stdin",
         ),
     ] = None,
-    json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
     """Fill the gaps of a text.
@@ -46,7 +46,7 @@ def fill(
     tfcli fill "Once [] a time"
     tfcli fill "The [2] sat on the [1]." --show
     tfcli fill --prefix before.txt --suffix after.txt --middle-only
-    tfcli fill --lines --json < texts.txt
+    echo '{"text": "Once [] a time", "seed": 1}' | tfcli fill --jsonl
     """
     from tfcli.cli.fill_session import FillSession, fill_format
 
@@ -57,20 +57,36 @@ def fill(
 
         request = replace(request, seed=randbelow(2**31))
     reporter = streams.Reporter(quiet=quiet)
-    output = fill_format(options, json=json)
-    if options.lines:
-        if text is not None:
-            raise UsageError("--lines cannot be combined with TEXT", why="it reads texts of stdin")
-        session = FillSession(model, options, reporter=reporter)
+    output = fill_format(options)
+    if options.lines and text is not None:
+        raise UsageError("--lines cannot be combined with TEXT", why="it reads texts of stdin")
+    if options.lines or (options.jsonl and _reads_requests(text, options)):
         from tfcli.cli.stdin_lines import StdinLines
 
-        session.fill_lines(StdinLines("texts with gaps"), request, output)
-    else:
-        gapped = _gapped_text(text, options, reporter)
         session = FillSession(model, options, reporter=reporter)
-        session.fill(gapped, request, output)
-    if not (seeded or json or request.sampling.deterministic) and streams.is_terminal(sys.stderr):
+        lines = StdinLines("texts with gaps" if options.lines else "requests")
+        session.fill_lines(lines, request, output, json=not options.lines)
+    else:
+        request = replace(request, text=_gapped_text(text, options, reporter))
+        session = FillSession(model, options, reporter=reporter)
+        session.fill(request, output)
+    sampled = not (options.jsonl or request.sampling.deterministic)
+    if sampled and not seeded and streams.is_terminal(sys.stderr):
         reporter.note(f"--seed {request.seed} reproduces this.")
+
+
+def _reads_requests(text: str | None, options: FillOptions) -> bool:
+    """Whether the texts are those of requests on stdin.
+
+    Raises:
+        OptionError: and they are to be shown, which only one text can be.
+
+    """
+    if not (text is None and options.prefix is None and options.suffix is None):
+        return False
+    if options.show:
+        raise OptionError("show", "needs a single text, beside", "jsonl")
+    return piped_text.stdin_is_piped()
 
 
 def _gapped_text(text: str | None, options: FillOptions, reporter: streams.Reporter) -> GappedText:
