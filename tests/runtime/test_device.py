@@ -10,7 +10,13 @@ import pytest
 import torch
 
 from tfcli.errors import UsageError
-from tfcli.runtime.device import built_for_gpus, choose_device, has_gpu_file
+from tfcli.runtime.device import (
+    Device,
+    built_for_gpus,
+    choose_device,
+    has_gpu_file,
+    seed_device,
+)
 from tfcli.runtime.dtype import CPU_KINDS, choose_dtype, cpu_dtype, cuda_dtype
 
 
@@ -96,3 +102,12 @@ def test_the_capabilities_in_the_table_are_those_that_torch_knows() -> None:
         names = {kind.capability for kind in CPU_KINDS} - {""}
         assert names <= torch.cpu.get_capabilities().keys()
     assert choose_dtype(torch.device("cpu")) in {"float32", "bfloat16"}
+
+
+def test_seeding_a_device_is_reproducible_and_keeps_nothing(device: Device) -> None:
+    seed_device(torch.device(device), 5)
+    kept = len(torch.cuda._queued_calls)
+    first = torch.rand(3, device=device)
+    seed_device(torch.device(device), 5)
+    assert torch.equal(torch.rand(3, device=device), first)
+    assert len(torch.cuda._queued_calls) == kept

@@ -9,6 +9,7 @@ import torch
 
 from tfcli.errors import UsageError
 from tfcli.model.cost import training_flops_per_token
+from tfcli.runtime.device import seed_device
 from tfcli.runtime.memory import is_out_of_memory
 from tfcli.training.compiling import compile_loss
 
@@ -91,7 +92,7 @@ class GradientAccumulator:
         number = self.seed * 1_000_003 + step
         if self.processes.rank:  # other rows, other dropout
             number = number * 1_000_003 + self.processes.rank
-        torch.manual_seed(number % 2**63)  # for dropout on a GPU
+        seed_device(self.model.embedding.weight.device, number % 2**63)  # for dropout
         try:
             batch = self._batch(step)
             loss = self._accumulate(batch, step)
