@@ -82,13 +82,9 @@ def test_single_block_equals_plain_muon() -> None:
 
 
 SHAPES = {
-    "a": (6, 4),
-    "b": (4, 6),
-    "c": (6, 4),
-    "tall": (192, 70),
-    "wide": (37, 130),
-    "high": (131, 8),
-}
+    "a": (6, 4), "b": (4, 6), "c": (6, 4), "tall": (192, 70), "wide": (37, 130), "high": (131, 8),
+    "of tiles": (128, 64), "of tiles, wide": (96, 192),
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("native", [True, False])
@@ -115,6 +111,27 @@ def test_muon_follows_its_formula(
     tolerance = 1e-6 if dtype == torch.float32 else 4e-3  # of 3 steps of 0.02, with 8 bits
     for name, parameter in parameters.items():
         torch.testing.assert_close(parameter.detach(), expected[name], atol=tolerance, rtol=1e-6)
+
+
+def test_muon_makes_the_same_bits_with_any_number_of_threads() -> None:
+    threads = torch.get_num_threads()
+    found = []
+    try:
+        for count in (1, 2, 3):
+            torch.set_num_threads(count)
+            random = torch.Generator().manual_seed(1)
+            parameters = {
+                n: nn.Parameter(torch.randn(s, generator=random)) for n, s in SHAPES.items()
+            }
+            for parameter in parameters.values():
+                parameter.grad = torch.randn(parameter.shape, generator=random)
+            Muon(parameters, momentum=0.9, dtype=torch.bfloat16).step(0.02, 0.1)
+            tiles = [parameters[name].detach().clone() for name in SHAPES if "tiles" in name]
+            found.append(tiles)
+    finally:
+        torch.set_num_threads(threads)
+    for other in found[1:]:
+        assert all(torch.equal(one, two) for one, two in zip(found[0], other, strict=True))
 
 
 def test_adamw_equals_torch() -> None:

@@ -26,7 +26,7 @@ import torch
 from torch import Tensor
 
 from tfcli.model.native.library import library_for
-from tfcli.model.native.muon import muon_direction, muon_update
+from tfcli.model.native.muon import muon_direction, muon_iterate, muon_update
 from tfcli.model.parameters import parameters
 from tfcli.runtime.distributed import (
     GatheredTensor,
@@ -176,8 +176,9 @@ class Muon:
         count = _blocks(max(rows, columns))
         gradients = [_gradient(parameter) for _, parameter in group]
         blocks = muon_direction(gradients, momenta, self._momentum, count, self._dtype)
-        tall = blocks.shape[1] > blocks.shape[2]
-        blocks = _iterate(blocks.mT).mT if tall else _iterate(blocks)
+        if not muon_iterate(blocks, QUINTIC, ITERATIONS):
+            tall = blocks.shape[1] > blocks.shape[2]
+            blocks = _iterate(blocks.mT).mT if tall else _iterate(blocks)
         muon_update(
             weights, blocks, count, keep=1 - learning_rate * weight_decay,
             rate=learning_rate * _block_scale(rows, columns, count),

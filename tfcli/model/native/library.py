@@ -19,7 +19,7 @@ FOLDER = Path(__file__).parent
 # as hatch_build.py calls them, the fastest first; on x86-64 the last one is missing
 LIBRARIES = ("_kernels_amx.so", "_kernels_avx512.so", "_kernels_avx2.so", "_kernels.so")
 REASON = "_kernels_missing.txt"  # written by hatch_build.py
-VERSION = 2  # of the functions; library.c has the same
+VERSION = 3  # of the functions; library.c has the same
 
 INT, FLOAT, ID, POINTER = c_int, c_float, c_int64, c_void_p
 ROWS = (INT, INT, INT)  # number format, rows, width
@@ -32,6 +32,7 @@ SIGNATURES = {
     "cross_entropy_backward": (*ROWS, *[POINTER] * 2, ID, *[POINTER] * 4, INT),
     "muon_direction": (*[INT] * 5, *[POINTER] * 2, FLOAT, POINTER, INT),
     "muon_update": (*[INT] * 5, POINTER, *[FLOAT] * 2, POINTER, INT),
+    "muon_iterate": (INT, INT, INT, POINTER, *[FLOAT] * 3, INT, POINTER, INT),
     "attention": (*[POINTER] * 4, INT),
     "attention_backward": (*[POINTER] * 8, INT),
 }
@@ -54,6 +55,7 @@ def _open(path: Path) -> ctypes.CDLL:
         raise _UnavailableError("this processor lacks AVX2 or FMA")
     library.features.restype = c_char_p
     library.attention_memory.argtypes, library.attention_memory.restype = [POINTER], c_size_t
+    library.muon_memory.argtypes, library.muon_memory.restype = [INT, INT], c_size_t
     for name, arguments in SIGNATURES.items():
         function = getattr(library, name)
         function.argtypes, function.restype = arguments, None

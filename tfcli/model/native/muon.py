@@ -8,12 +8,16 @@ from __future__ import annotations
 import ctypes
 from typing import TYPE_CHECKING
 
+import torch
+
 from tfcli.model.native.functions import NUMBER_FORMATS, call
+from tfcli.model.native.library import load_library
+
+UNIT = 32  # sizes of blocks have to be multiples of it for `muon_iterate`
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import torch
     from torch import Tensor
 
 
@@ -41,6 +45,25 @@ def muon_direction(
         momenta, momentum, blocks,
     )  # fmt: skip
     return blocks
+
+
+def muon_iterate(blocks: Tensor, coefficients: tuple[float, float, float], iterations: int) -> bool:
+    """Makes blocks of norm 1 orthogonal in place, (n, N, M); see `training.optimizers`.
+
+    Returns:
+        Whether it did: not all processors have the units, nor all blocks the sizes, for it.
+
+    """
+    n, height, width = blocks.shape
+    library = load_library()
+    assert library is not None, "callers ask `library_for` first"
+    fitting = height % UNIT == 0 == width % UNIT and blocks.dtype == torch.bfloat16
+    each = library.muon_memory(height, width) if fitting else 0
+    if not each:
+        return False
+    memory = torch.empty(each * torch.get_num_threads())
+    call("muon_iterate", n, height, width, blocks, *coefficients, iterations, memory)
+    return True
 
 
 def muon_update(
