@@ -30,6 +30,8 @@ X86_FLAGS = ["-mavx2", "-mfma", "-mf16c"]
 AVX512_FLAGS = [
     *X86_FLAGS, "-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mprefer-vector-width=512",
 ]  # fmt: skip
+# and the decoder for processors that multiply tiles of bfloat16: gcc 11, clang 12
+AMX_FLAGS = [*AVX512_FLAGS, "-mavx512bf16", "-mamx-tile", "-mamx-bf16"]
 
 
 class NativeHook(BuildHookInterface):  # type: ignore[type-arg]
@@ -71,7 +73,8 @@ def wheel_tag(*, compiled: bool) -> str:
 def libraries(name: str) -> dict[str, list[str]]:
     """The libraries of a name, with the flags for the instructions that each uses."""
     if _is_x86():
-        return {f"{name}_avx2.so": X86_FLAGS, f"{name}_avx512.so": AVX512_FLAGS}
+        tiles = {f"{name}_amx.so": AMX_FLAGS} if name == "_decoder" else {}
+        return {f"{name}_avx2.so": X86_FLAGS, f"{name}_avx512.so": AVX512_FLAGS, **tiles}
     return {f"{name}.so": []}
 
 

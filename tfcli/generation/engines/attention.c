@@ -40,9 +40,13 @@ void store_kv(const Model *model, int layer, float *qkv, int h, const RowCache *
 
 /* --- scores -------------------------------------------------------------------------------------------- */
 
-/* Scores of the queries (count, D) for the keys first to end, up to three more: (count, size). */
-static void score(const float *queries, int count, const float *keys, int first, int end, int D, float *scores,
-                  size_t size) {
+/* Scores of the queries (count, D) for the keys first to end, and some more: (count, size). */
+static void score(const float *queries, int count, const float *keys, int first, int end, int D, float *memory,
+                  float *scores, size_t size) {
+    if (count >= TILE) {
+        multiply_rows(keys + (size_t)first * D, end - first, D, queries, count, memory, scores + first, size);
+        return;
+    }
     for (int s = first; s < end; s += ROWS) {
         const void *rows[ROWS];
         for (int r = 0; r < ROWS; r++) rows[r] = keys + (size_t)(s + r < end ? s + r : s) * D;
@@ -121,9 +125,12 @@ INLINE void weigh(const int queries, const int vectors, const float *scores, siz
 
 /* --- both ---------------------------------------------------------------------------------------------- */
 
-static size_t scores_size(int S) { return padded(S) + LANES; }
+static size_t scores_size(int S) { return padded(S) + PANEL; }
 
-size_t attend_size(const Model *model, int S) { return QUERIES * (model->head_dim + scores_size(S)); }
+size_t attend_size(const Model *model, int S) {
+    const int D = model->head_dim;
+    return QUERIES * (D + scores_size(S)) + panel_size(D) + packed_size(D, QUERIES);
+}
 
 void attend(const Model *model, int layer, const Queries *own, const float *qkv, const RowCache *cache,
             int position, float *memory, float *attended) {
@@ -134,14 +141,16 @@ void attend(const Model *model, int layer, const Queries *own, const float *qkv,
     const int window = model->window ? model->window : end;
     const int first = (position >= window ? position + 1 - window : 0) / LANES * LANES;
     const size_t size = scores_size(end - first);
-    float *queries = memory, *scores = memory + (size_t)QUERIES * D - first;  /* scores[s] for position s */
+    float *queries = memory, *scores = memory + (size_t)QUERIES * D;
+    float *room = scores + QUERIES * size;
+    scores -= first;  /* scores[s] for position s */
     float factors[QUERIES], *out[QUERIES];
     for (int q = 0; q < count; q++) {
         const int token = own->first_token + q / own->heads, head = own->first_head + q % own->heads;
         memcpy(queries + (size_t)q * D, qkv + ((size_t)token * (H + 2 * K) + head) * D, D * sizeof(float));
         out[q] = attended + ((size_t)token * H + head) * D;
     }
-    score(queries, count, keys, first, end, D, scores, size);
+    score(queries, count, keys, first, end, D, room, scores, size);
     for (int q = 0; q < count; q++) {
         const int own_end = position + q / own->heads + 1, start = own_end > window ? own_end - window : 0;
         factors[q] = 1 / exponentials(scores + q * size, first, start, own_end, first + (int)padded(end - first));

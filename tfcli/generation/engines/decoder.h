@@ -40,7 +40,7 @@ typedef struct {
 
 /* --- attention.c --------------------------------------------------------------------------------------- */
 
-#define QUERIES (2 * TILE)  /* heads of tokens that attend at once, at most */
+#define QUERIES (4 * TILE)  /* heads of tokens that attend at once, at most */
 
 /* Consecutive tokens of one row, and query heads that share a key-value head. */
 typedef struct {
