@@ -207,7 +207,7 @@ def test_numpy_cache_memory_grows_only_as_rows_fill() -> None:
     assert caches.nbytes == 128 * position
     caches.copy_row(3, 4)
     caches.reset(3)
-    assert caches.nbytes == 65 * position
+    assert caches.nbytes == 96 * position
     caches.reset(4)
     assert caches.nbytes == 0
 

@@ -21,6 +21,8 @@ TOKENS = 150
 # whole tiles, and rows and inputs that fill none
 SHAPES = {
     "whole tiles": {"d_model": 64, "num_heads": 2, "head_dim": 32, "d_ff": 256, "vocab_size": 96},
+    "wide heads": {"d_model": 96, "num_heads": 3, "head_dim": 96, "d_ff": 64, "vocab_size": 33}
+    | {"sliding_window": 45},
     "remainders": {"d_model": 50, "num_heads": 3, "head_dim": 10, "d_ff": 77, "vocab_size": 83},
 }
 

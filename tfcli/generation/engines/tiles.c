@@ -21,16 +21,12 @@
 
 #include "blocks.h"
 
-#define SIDE 16               /* rows of a tile, and 32-bit columns */
-#define STEP (2 * SIDE)       /* inputs of a tile of weights */
 #define OUTPUTS (2 * SIDE)    /* multiplied at once */
 #define STEPS_AHEAD 2         /* between asking for weights and using them */
 #define FEW_TILES 4           /* of tokens, for which packing weights takes longer than it gains */
 #define GROUP 8               /* blocks that are multiplied together, at most */
 #define NEAR_BYTES (1 << 20)  /* of weights, which stay in the second cache */
 #define NEAR_STEPS 6          /* of two tiles of tokens, which stay in the first, with those of a block */
-
-typedef uint16_t Half;
 
 /* --- the processor ------------------------------------------------------------------------------------- */
 
@@ -43,17 +39,19 @@ int tiles_usable(void) {
     return syscall(SYS_arch_prctl, 0x1023, 18) == 0;
 }
 
-/* Registers 0 to 3 are sums, 4 and 5 weights, 6 and 7 tokens. */
-static void configure_tiles(int tokens) {
+#define LEFT(i) ((i) == 4 || (i) == 5)
+
+void configure_tiles(int rows, int columns) {
     struct {
         uint8_t palette, first_row, unused[14];
         uint16_t bytes[16];
         uint8_t rows[16];
     } layout = {.palette = 1};
     for (int i = 0; i < 8; i++) {
-        layout.rows[i] = SIDE;
-        layout.bytes[i] = (uint16_t)(4 * (i == 4 || i == 5 ? SIDE : tokens));
+        layout.rows[i] = (uint8_t)(i < 6 ? rows : SIDE);
+        layout.bytes[i] = (uint16_t)(4 * (LEFT(i) ? SIDE : columns));
     }
+    __asm__ volatile("" : : "r"(&layout) : "memory");  /* gcc takes it to read eight bytes */
     _tile_loadconfig(&layout);
 }
 
@@ -88,17 +86,6 @@ INLINE void transpose16(__m512i v[SIDE]) {
         v[i] = _mm512_shuffle_i32x4(w[i], w[i + 8], 0x88);
         v[i + 8] = _mm512_shuffle_i32x4(w[i], w[i + 8], 0xdd);
     }
-}
-
-/* A step of the inputs of one token, as two numbers each. */
-INLINE void split(const float *x, int left, __m512i *near, __m512i *rest) {
-    const __mmask16 low = left < SIDE ? (__mmask16)((1 << left) - 1) : 0xffff;
-    const __mmask16 high = left < SIDE ? 0 : left < STEP ? (__mmask16)((1 << (left - SIDE)) - 1) : 0xffff;
-    const __m512 a = _mm512_maskz_loadu_ps(low, x), b = _mm512_maskz_loadu_ps(high, x + SIDE);
-    *near = (__m512i)_mm512_cvtne2ps_pbh(b, a);
-    const __m512 near_a = (__m512)_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm512_castsi512_si256(*near)), 16);
-    const __m512 near_b = (__m512)_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm512_extracti64x4_epi64(*near, 1)), 16);
-    *rest = (__m512i)_mm512_cvtne2ps_pbh(_mm512_sub_ps(b, near_b), _mm512_sub_ps(a, near_a));
 }
 
 /* A step of up to `tokens` inputs, of which `there` are; zeros take the place of the others. */
@@ -158,6 +145,7 @@ INLINE void multiply_tiles(const int tiles, Weights weights, const char *packed,
                            int far, int first, float *sums) {
     const size_t row = part / SIDE;
     char *to = (char *)sums;
+    WRITTEN();
     if (first) {
         _tile_zero(0);
         _tile_zero(1);
@@ -304,7 +292,7 @@ void tile_linear(const Linear *m, const float *x, int N, const ProductRoom *room
             pack_step(x + (size_t)first * in + s * STEP, in, in - s * STEP, tokens, left < SIDE ? left : SIDE,
                       (__m512i *)(own.packed + tile * own.tile + s * 2 * part));
         }
-    configure_tiles(tokens);
+    configure_tiles(SIDE, tokens);
     if (tiles <= FEW_TILES) {
         #pragma omp for schedule(static)
         for (int number = 0; number < blocks; number++) multiply_block(m, number, &own, panel, y, add);
