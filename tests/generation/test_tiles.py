@@ -109,3 +109,18 @@ def test_few_tokens_of_many_are_wanted(library: str) -> None:
     engine.reset(0)
     engine._portion = 40
     np.testing.assert_array_equal(engine.forward([0], [text]), expected)
+
+
+@every_shape
+def test_copied_rows_go_on_with_the_same_bits(shape: str, library: str) -> None:
+    """Keys and values lie in the cache in blocks: a copy ends within one, and grows."""
+    config = config_of(shape)
+    engine = NumpyEngine(config, rounded_model(config)[1], 2)
+    text = text_of(config)
+    engine.forward([0], [text[:37]])
+    engine.copy_row(0, 1)
+    engine.forward([0], [[5] * 9])
+    rest = [engine.forward([1], [part])[0] for part in (text[37:38], text[38:131], text[131:])]
+    engine.reset(0)
+    whole = engine.forward_all([0], [text])[[37, 130, -1]]
+    np.testing.assert_array_equal(rest, whole, err_msg=library)

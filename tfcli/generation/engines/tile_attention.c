@@ -29,7 +29,8 @@ void tile_store_kv(const float *key, const float *value, int position, int D, fl
     const __m512i rows = _mm512_mullo_epi32(_mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0),
                                             _mm512_set1_epi32(SIDE));
     float *to_key = keys + (size_t)(position / SIDE) * SIDE * D + position % SIDE;
-    Half *to_value = (Half *)(values + (size_t)(position / STEP) * STEP * D) + position % STEP / 2 * STEP + position % 2;
+    Half *to_value = (Half *)(values + (size_t)(position / STEP) * STEP * D);
+    to_value += position % STEP / 2 * STEP + position % 2;
     for (int i = 0; i < D; i += STEP) {
         __m512i parts[2];
         split(key + i, STEP, parts, parts + 1);

@@ -140,7 +140,7 @@ static Weights packed_weights(const Block *block, int in, char *packed) {
 /* Two tiles of weights times one or two of tokens, for some steps: sums (tiles of tokens, 32, tokens), to
  * which the products are added unless they are the first. packed: of the first step; part: bytes of the near
  * numbers of a step; tile: bytes from one tile of tokens to the next. far: whether the weights are far away, and
- * are asked for a little before they are needed. */
+ * are asked for a little before they are needed, like those of the next block. */
 INLINE void multiply_tiles(const int tiles, Weights weights, const char *packed, size_t part, size_t tile, int steps,
                            int far, int first, float *sums) {
     const size_t row = part / SIDE;
@@ -158,9 +158,11 @@ INLINE void multiply_tiles(const int tiles, Weights weights, const char *packed,
         if (tiles == 2) _tile_loadd(3, to + 3 * part, row);
     }
     for (int s = 0; s < steps; s++, weights.first += weights.step, packed += 2 * part) {
-        if (far)
+        if (far) {
+            const size_t next = s + STEPS_AHEAD < steps ? 0 : OUTPUTS * weights.row - steps * weights.step;
             for (int r = 0; r < OUTPUTS; r++)
-                __builtin_prefetch(weights.first + r * weights.row + STEPS_AHEAD * weights.step);
+                __builtin_prefetch(weights.first + STEPS_AHEAD * weights.step + next + r * weights.row);
+        }
         _tile_loadd(4, weights.first, weights.row);
         _tile_loadd(5, weights.first + weights.tile, weights.row);
 #define MULTIPLY(offset) \
