@@ -32,7 +32,7 @@ X86_FLAGS = ["-mavx2", "-mfma", "-mf16c"]
 AVX512_FLAGS = [
     *X86_FLAGS, "-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mprefer-vector-width=512",
 ]  # fmt: skip
-# the kernels a third time, for processors with tiles of bfloat16 (compilers from gcc 11 on)
+# all a third time, for processors that multiply tiles of bfloat16 (gcc 11, clang 12)
 AMX_FLAGS = [*AVX512_FLAGS, "-mavx512bf16", "-mamx-tile", "-mamx-bf16"]
 
 
@@ -77,7 +77,7 @@ def libraries(name: str) -> dict[str, list[str]]:
     if not _is_x86():
         return {f"{name}.so": []}
     flags = {f"{name}_avx2.so": X86_FLAGS, f"{name}_avx512.so": AVX512_FLAGS}
-    if name == "_kernels" and sys.platform == "linux":  # library.c asks Linux for the tiles
+    if sys.platform == "linux":  # which is asked for the tiles
         flags[f"{name}_amx.so"] = AMX_FLAGS
     return flags
 

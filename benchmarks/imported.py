@@ -1,10 +1,11 @@
 """How fast an imported model runs: tfcli, transformers and llama.cpp, side by side.
 
-    python -m benchmarks.imported [--rounds 5] [--sizes 12M 110M 135M]
+    python -m benchmarks.imported [--rounds 5] [--sizes 12M 110M 135M] [--processor-time]
 
 Untrained weights; 135M has the shape of SmolLM2 (Llama's layers, a vocabulary of 49,152), the
-others are Qwen3's. All cores. Each figure is the median of the rounds, in each of which everything
-is measured once, one after the other:
+others are Qwen3's. All cores, or as many threads as OMP_NUM_THREADS says; with --processor-time and
+one thread, other work on the machine counts for little. Each figure is the median of the rounds, in
+each of which everything is measured once, one after the other:
 
 * decode: greedy, one text, 64 tokens after a prompt of 16; tokens per second after the prompt;
 * prompt: reading 512 tokens at once; tokens per second.
@@ -42,7 +43,7 @@ from tfcli.model.safetensors_file import to_bfloat16
 from tfcli.runs.valid_steps import choose_step
 from tfcli.runs.weights import map_weights
 from tfcli.runtime.dtype import choose_dtype
-from tfcli.runtime.threads import usable_cores
+from tfcli.runtime.threads import num_threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
 
     # reads the prompt, then writes so many tokens; the seconds of both
     Program = Callable[[int, int], tuple[float, float]]
+    Clock = Callable[[], float]
 
 CONTEXT, SHORT = 1024, 16
 
@@ -70,15 +72,15 @@ def prompt_of(length: int) -> list[int]:
     return [5 + i % 200 for i in range(length)]
 
 
-def tfcli_program(engine: NumpyEngine) -> Program:
+def tfcli_program(engine: NumpyEngine, clock: Clock) -> Program:
     def run(length: int, tokens: int) -> tuple[float, float]:
         engine.reset(0)
-        began = time.perf_counter()
+        began = clock()
         token = int(engine.forward([0], [prompt_of(length)]).argmax())
-        read = time.perf_counter()
+        read = clock()
         for _ in range(tokens):
             token = int(engine.forward([0], [[token]]).argmax())
-        return read - began, time.perf_counter() - read
+        return read - began, clock() - read
 
     return run
 
@@ -110,28 +112,28 @@ def imported(model: Any, vocab_size: int, folder: Path) -> Run:
     return import_run(inspect_checkpoint(folder / "model"), folder / "checkpoints" / "model")
 
 
-def transformers_program(model: Any) -> Program:
+def transformers_program(model: Any, clock: Clock) -> Program:
     def run(length: int, tokens: int) -> tuple[float, float]:
         with torch.inference_mode():
             ids = torch.tensor([prompt_of(length)])
-            began = time.perf_counter()
+            began = clock()
             out = model(ids, use_cache=True, logits_to_keep=1)
             token = out.logits[:, -1].argmax(-1, keepdim=True)
-            read = time.perf_counter()
+            read = clock()
             for _ in range(tokens):
                 out = model(token, past_key_values=out.past_key_values, use_cache=True)
                 token = out.logits[:, -1].argmax(-1, keepdim=True)
-            return read - began, time.perf_counter() - read
+            return read - began, clock() - read
 
     return run
 
 
-def llama_cpp_program(run: Run, folder: Path, number_type: Any) -> Program:
+def llama_cpp_program(run: Run, folder: Path, number_type: Any, clock: Clock) -> Program:
     import llama_cpp as library
 
     path = folder / f"{number_type}.gguf"
     export_to_gguf(run, choose_step(run, None, on_damaged=print), path, number_type)
-    cores, vocabulary = usable_cores(), run.model_config.vocab_size
+    cores, vocabulary = num_threads(), run.model_config.vocab_size
     model: Any = library.Llama(
         str(path), n_ctx=CONTEXT, n_threads=cores, n_threads_batch=cores, n_batch=512,
         n_ubatch=512, verbose=False,
@@ -143,43 +145,48 @@ def llama_cpp_program(run: Run, folder: Path, number_type: Any) -> Program:
 
     def measure(length: int, tokens: int) -> tuple[float, float]:
         model.reset()
-        began = time.perf_counter()
+        began = clock()
         model.eval(prompt_of(length))
         token = argmax()
-        read = time.perf_counter()
+        read = clock()
         for _ in range(tokens):
             model.eval([token])
             token = argmax()
-        return read - began, time.perf_counter() - read
+        return read - began, clock() - read
 
     return measure
 
 
-def programs(config: ModelConfig, folder: Path) -> dict[str, Program]:
+def programs(config: ModelConfig, folder: Path, clock: Clock) -> dict[str, Program]:
     model = untrained_model(config)
     run = imported(model, config.vocab_size, folder)
     weights = map_weights(run.model_config, choose_step(run, None, on_damaged=print).path)
     halves: Any = {name: weight.astype(np.float16) for name, weight in weights.items()}
     bfloat16 = {name: to_bfloat16(weight) for name, weight in weights.items()}
-    found = {
-        "tfcli, float32": tfcli_program(NumpyEngine(run.model_config, weights)),
-        "tfcli, bfloat16": tfcli_program(NumpyEngine(run.model_config, bfloat16)),
-        "tfcli, float16": tfcli_program(NumpyEngine(run.model_config, halves)),
-        "tfcli, `--int8`": tfcli_program(NumpyEngine(run.model_config, weights, int8=True)),
-        "transformers, float32": transformers_program(model),
+    engines = {
+        "float32": NumpyEngine(run.model_config, weights),
+        "bfloat16": NumpyEngine(run.model_config, bfloat16),
+        "float16": NumpyEngine(run.model_config, halves),
+        "`--int8`": NumpyEngine(run.model_config, weights, int8=True),
     }
+    found = {f"tfcli, {name}": tfcli_program(engine, clock) for name, engine in engines.items()}
+    found["transformers, float32"] = transformers_program(model, clock)
     if choose_dtype(torch.device("cpu")) == "bfloat16":
-        found["transformers, bfloat16"] = transformers_program(deepcopy(model).to(torch.bfloat16))
+        rounded = deepcopy(model).to(torch.bfloat16)
+        found["transformers, bfloat16"] = transformers_program(rounded, clock)
     if find_spec("llama_cpp") and find_spec("gguf"):
         for number_type in ("f32", "f16", "q8_0"):
-            found[f"llama.cpp, {number_type}"] = llama_cpp_program(run, folder, number_type)
+            program = llama_cpp_program(run, folder, number_type, clock)
+            found[f"llama.cpp, {number_type}"] = program
     return found
 
 
-def measure_size(size: str, rounds: int, length: int, tokens: int) -> dict[str, dict[str, float]]:
+def measure_size(
+    size: str, rounds: int, length: int, tokens: int, clock: Clock
+) -> dict[str, dict[str, float]]:
     """Tokens per second of each program, in writing and in reading."""
     with tempfile.TemporaryDirectory() as folder:
-        measured = programs(shape(size), Path(folder))
+        measured = programs(shape(size), Path(folder), clock)
         times: dict[str, list[tuple[float, float]]] = {name: [] for name in measured}
         for turn in range(rounds + 1):
             for name, program in measured.items():
@@ -198,14 +205,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = new_parser(__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--sizes", nargs="+", default=["12M", "110M", "135M"])
+    parser.add_argument("--processor-time", action="store_true")
     wanted = parser.parse_args(arguments)
+    clock = time.process_time if wanted.processor_time else time.perf_counter
     print_heading("imported", arguments)
     length, tokens = 512, 64
     if wanted.tiny:
         wanted.sizes, wanted.rounds, length, tokens = ["tiny"], 1, 32, 4
     columns: dict[str, dict[str, float]] = {}
     for size in wanted.sizes:
-        columns |= measure_size(size, wanted.rounds, length, tokens)
+        columns |= measure_size(size, wanted.rounds, length, tokens, clock)
         print(f"{size}: {count_parameters(shape(size)):,} parameters.", end=" ")
     compiled = "with" if load_library() else "WITHOUT"
     print(f"Tokens per second, median of {wanted.rounds}; {compiled} the compiled decoder.\n")

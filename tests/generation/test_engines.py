@@ -207,7 +207,7 @@ def test_numpy_cache_memory_grows_only_as_rows_fill() -> None:
     assert caches.nbytes == 128 * position
     caches.copy_row(3, 4)
     caches.reset(3)
-    assert caches.nbytes == 65 * position
+    assert caches.nbytes == 96 * position
     caches.reset(4)
     assert caches.nbytes == 0
 
@@ -294,7 +294,9 @@ def test_weights_of_a_file_give_the_logits_of_the_same_numbers_in_float32(
     expected = logits_of_model(model, text)
     engine = NumpyEngine(model.config, weights, native=native)
     logits = engine.forward_all([0], [text])
-    np.testing.assert_allclose(logits, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
+    # AMX multiplies activations to 17 bits
+    bound = 1e-4 if format == "bfloat16" and native else 1e-5
+    np.testing.assert_allclose(logits, expected, rtol=0, atol=bound * np.abs(expected).max())
     if format != "float32":
         assert (
             engine.weight_bytes

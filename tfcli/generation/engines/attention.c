@@ -6,6 +6,7 @@
  */
 
 #include "decoder.h"
+#include "tiles.h"
 
 /* Where the cache of a layer keeps a key-value head, in floats. */
 static size_t cache_offset(const Model *model, const RowCache *cache, int layer, int kv_head) {
@@ -33,6 +34,13 @@ void store_kv(const Model *model, int layer, float *qkv, int h, const RowCache *
     float *head = qkv + (size_t)h * D;
     rotate_head(model, head, model->layers[layer].qk_scale + (size_t)h * D, position, buffer);
     if (h < H) return;
+#ifdef __AMX_BF16__
+    if (attends_in_tiles(model, layer)) {
+        const size_t offset = cache_offset(model, cache, layer, h - H);
+        tile_store_kv(head, head + (size_t)K * D, position, D, cache->keys + offset, cache->values + offset);
+        return;
+    }
+#endif
     const size_t offset = cache_offset(model, cache, layer, h - H) + (size_t)position * D;
     memcpy(cache->keys + offset, head, D * sizeof(float));
     memcpy(cache->values + offset, head + (size_t)K * D, D * sizeof(float));
@@ -40,9 +48,13 @@ void store_kv(const Model *model, int layer, float *qkv, int h, const RowCache *
 
 /* --- scores -------------------------------------------------------------------------------------------- */
 
-/* Scores of the queries (count, D) for the keys first to end, up to three more: (count, size). */
-static void score(const float *queries, int count, const float *keys, int first, int end, int D, float *scores,
-                  size_t size) {
+/* Scores of the queries (count, D) for the keys first to end, and some more: (count, size). */
+static void score(const float *queries, int count, const float *keys, int first, int end, int D, float *memory,
+                  float *scores, size_t size) {
+    if (count >= TILE) {
+        multiply_rows(keys + (size_t)first * D, end - first, D, queries, count, memory, scores + first, size);
+        return;
+    }
     for (int s = first; s < end; s += ROWS) {
         const void *rows[ROWS];
         for (int r = 0; r < ROWS; r++) rows[r] = keys + (size_t)(s + r < end ? s + r : s) * D;
@@ -121,9 +133,12 @@ INLINE void weigh(const int queries, const int vectors, const float *scores, siz
 
 /* --- both ---------------------------------------------------------------------------------------------- */
 
-static size_t scores_size(int S) { return padded(S) + LANES; }
+static size_t scores_size(int S) { return padded(S) + PANEL; }
 
-size_t attend_size(const Model *model, int S) { return QUERIES * (model->head_dim + scores_size(S)); }
+size_t attend_size(const Model *model, int S) {
+    const int D = model->head_dim;
+    return QUERIES * (D + scores_size(S)) + panel_size(D) + packed_size(D, QUERIES);
+}
 
 void attend(const Model *model, int layer, const Queries *own, const float *qkv, const RowCache *cache,
             int position, float *memory, float *attended) {
@@ -132,20 +147,38 @@ void attend(const Model *model, int layer, const Queries *own, const float *qkv,
     const size_t offset = cache_offset(model, cache, layer, own->first_head / (H / K));
     const float *keys = cache->keys + offset, *values = cache->values + offset;
     const int window = model->window ? model->window : end;
-    const int first = (position >= window ? position + 1 - window : 0) / LANES * LANES;
+#ifdef __AMX_BF16__
+    const int tiles = attends_in_tiles(model, layer), unit = tiles ? STEP : LANES;
+#else
+    const int unit = LANES;
+#endif
+    const int first = (position >= window ? position + 1 - window : 0) / unit * unit;
+    const int last = first + (end - first + unit - 1) / unit * unit;
     const size_t size = scores_size(end - first);
-    float *queries = memory, *scores = memory + (size_t)QUERIES * D - first;  /* scores[s] for position s */
+    float *queries = memory, *scores = memory + (size_t)QUERIES * D;
+    float *room = scores + QUERIES * size;
+    scores -= first;  /* scores[s] for position s */
     float factors[QUERIES], *out[QUERIES];
     for (int q = 0; q < count; q++) {
         const int token = own->first_token + q / own->heads, head = own->first_head + q % own->heads;
         memcpy(queries + (size_t)q * D, qkv + ((size_t)token * (H + 2 * K) + head) * D, D * sizeof(float));
         out[q] = attended + ((size_t)token * H + head) * D;
     }
-    score(queries, count, keys, first, end, D, scores, size);
+#ifdef __AMX_BF16__
+    if (tiles) tile_score(queries, count, keys, first, end, D, room, scores, size);
+    else
+#endif
+        score(queries, count, keys, first, end, D, room, scores, size);
     for (int q = 0; q < count; q++) {
         const int own_end = position + q / own->heads + 1, start = own_end > window ? own_end - window : 0;
-        factors[q] = 1 / exponentials(scores + q * size, first, start, own_end, first + (int)padded(end - first));
+        factors[q] = 1 / exponentials(scores + q * size, first, start, own_end, last);
     }
+#ifdef __AMX_BF16__
+    if (tiles) {
+        tile_weigh(count, scores, size, first, end, values, D, factors, out);
+        return;
+    }
+#endif
     int q = 0;
     for (; q + TILE <= count; q += TILE)
         weigh(TILE, TILE_VECTORS, scores + q * size, size, first, end, values, D, factors + q, out + q);

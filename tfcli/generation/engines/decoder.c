@@ -11,8 +11,10 @@
  */
 
 #include "decoder.h"
+#include "tiles.h"
 
 #define BLOCK 64  /* activations that are the work of one thread */
+#define LINE 16   /* floats in a line of the cache */
 
 /* The activation of the feed-forward, for elements first to end: up (2 F or F) -> activated (F). */
 static void activate(const Model *model, const float *up, int first, int end, float *activated) {
@@ -68,11 +70,14 @@ static int widest_input(const Model *model) {
     return attended > wider ? attended : wider;
 }
 
+/* Whole lines of the cache, so that vectors and tiles do not lie across two. */
+static size_t aligned(size_t size) { return (size + LINE - 1) / LINE * LINE; }
+
 static size_t divide_scratch(const Model *model, int N, int S, int threads, float *memory, Scratch *parts) {
     const size_t H = model->num_heads, K = model->num_kv_heads, D = model->head_dim, F = model->d_ff;
     const int widest = widest_input(model);
-    float *free = memory;
-#define TAKE(size) (free += (size), free - (size))
+    float *free = memory + (-(uintptr_t)memory & (LINE * sizeof(float) - 1)) / sizeof(float);
+#define TAKE(size) (free += aligned(size), free - aligned(size))
     parts->normed = TAKE((size_t)N * model->d_model);
     parts->qkv = TAKE(N * (H + 2 * K) * D);
     parts->attended = TAKE(N * H * D);
@@ -82,7 +87,7 @@ static size_t divide_scratch(const Model *model, int N, int S, int threads, floa
     parts->room.quantized = (int16_t *)TAKE(N * quantized_size(widest) / 2);
     parts->room.scales = TAKE((size_t)N);
     parts->blocks = (int *)TAKE((size_t)N + 1);
-    parts->own = panel_size(widest) + attend_size(model, S) + D;
+    parts->own = aligned(panel_size(widest) + attend_size(model, S) + D);
     parts->per_thread = TAKE(threads * parts->own);
 #undef TAKE
     return (size_t)(free - memory);
@@ -91,7 +96,7 @@ static size_t divide_scratch(const Model *model, int N, int S, int threads, floa
 /* How many floats of scratch memory `forward` needs for N tokens at positions below S. */
 EXPORT size_t scratch_size(const Model *model, int N, int S, int threads) {
     Scratch parts;
-    return divide_scratch(model, N, S, threads, NULL, &parts);
+    return divide_scratch(model, N, S, threads, NULL, &parts) + LINE;
 }
 
 /* Divides the tokens into blocks, each of at most `most` consecutive tokens of one row; returns how many. */
@@ -177,10 +182,15 @@ EXPORT void forward(const Model *model, float *x, int N, const RowCache *caches,
 EXPORT size_t layout(void) { return sizeof(Model) << 32 | sizeof(Layer) << 16 | 7; }
 
 /* What this was compiled for, in words. */
-#ifdef _OPENMP
-EXPORT const char *features(void) { return INSTRUCTIONS ", OpenMP"; }
+#ifdef __AMX_BF16__
+#define UNITS " and AMX"
 #else
-EXPORT const char *features(void) { return INSTRUCTIONS ", no OpenMP"; }
+#define UNITS ""
+#endif
+#ifdef _OPENMP
+EXPORT const char *features(void) { return INSTRUCTIONS UNITS ", OpenMP"; }
+#else
+EXPORT const char *features(void) { return INSTRUCTIONS UNITS ", no OpenMP"; }
 #endif
 
 /* Whether this processor has the instructions that the rest was compiled for. Each one that has AVX2 has
@@ -191,7 +201,7 @@ EXPORT int usable(void) {
     __builtin_cpu_init();
     return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
            __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
-           __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+           __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && tiles_usable();
 }
 #elif defined(__AVX2__)
 __attribute__((target("no-avx")))

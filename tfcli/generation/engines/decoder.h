@@ -40,7 +40,7 @@ typedef struct {
 
 /* --- attention.c --------------------------------------------------------------------------------------- */
 
-#define QUERIES (2 * TILE)  /* heads of tokens that attend at once, at most */
+#define QUERIES (4 * TILE)  /* heads of tokens that attend at once, at most */
 
 /* Consecutive tokens of one row, and query heads that share a key-value head. */
 typedef struct {
@@ -58,3 +58,19 @@ void store_kv(const Model *model, int layer, float *qkv, int h, const RowCache *
  * attended: (N, H D). */
 void attend(const Model *model, int layer, const Queries *own, const float *qkv, const RowCache *cache,
             int position, float *memory, float *attended);
+
+/* --- tile_attention.c ---------------------------------------------------------------------------------- */
+
+/* Whether a layer attends with AMX, and its keys and values lie in the cache as tile_attention.c says. */
+int attends_in_tiles(const Model *model, int layer);
+
+/* key, value: of one head of a token, (D,); keys, values: those of the head in the cache. */
+void tile_store_kv(const float *key, const float *value, int position, int D, float *keys, float *values);
+
+/* As `score` in attention.c, but `first` is a multiple of 32; memory: (count, D). */
+void tile_score(const float *queries, int count, const float *keys, int first, int end, int D, float *memory,
+                float *scores, size_t size);
+
+/* The sums of the values, times the factor of each query: out. scores: the exponentials, overwritten. */
+void tile_weigh(int count, float *scores, size_t size, int first, int end, const float *values, int D,
+                const float *factors, float *const *out);

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 FOLDER = Path(__file__).parent
 # as hatch_build.py calls them, the fastest first; on x86-64 the last one is missing
-LIBRARIES = ("_decoder_avx512.so", "_decoder_avx2.so", "_decoder.so")
+LIBRARIES = ("_decoder_amx.so", "_decoder_avx512.so", "_decoder_avx2.so", "_decoder.so")
 REASON = "_decoder_missing.txt"  # written by hatch_build.py
 VERSION = 7  # of the functions of decoder.c
 PARALLEL_BYTES = 8 << 20  # weights from which one token is faster with several threads

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     Integers = np.ndarray[Any, np.dtype[np.int64]]
 
 MOST_TOKENS = 512  # of prompts that go through the matrix products together
-PORTION = 1 << 36  # multiplications after which Ctrl-C is heard: about a second
+PORTION = 1 << 37  # multiplications after which Ctrl-C is heard: two seconds at most
 QUERY_BLOCK = 256  # queries whose scores are computed at once
 
 

@@ -8,42 +8,22 @@
  *   tokens: (tiles, LANES, steps, TILE)        a panel: (LANES, steps, PANEL)
  */
 
-#include "products.h"
+#include "blocks.h"
+#include "tiles.h"
 
 #define FEW 6  /* tokens below which packing a matrix takes longer than it gains */
 
-size_t packed_size(int in, int N) { return (size_t)(N + TILE - 1) / TILE * TILE * padded(in); }
+/* Enough for tiles.c too, whose tiles are of 16 tokens, or fewer if there are not as many, and of 32 inputs. */
+size_t packed_size(int in, int N) {
+    return (size_t)(N + 2 * TILE - 1) / TILE * TILE * (padded(in) + LANES);
+}
 size_t quantized_size(int in) { return (size_t)count_steps(INT8, in) * LANES * 2; }
-size_t panel_size(int in) { return PANEL * padded(in); }
-
-/* Some of the rows of a part, and where their outputs are. */
-typedef struct {
-    const Part *part;
-    int first, count, output;
-} Block;
-
-static int count_blocks(const Linear *m, int size) {
-    int blocks = 0;
-    for (int p = 0; p < 3; p++) blocks += (m->parts[p].rows + size - 1) / size;
-    return blocks;
-}
-
-static Block find_block(const Linear *m, int block, int size) {
-    const Part *part = m->parts;
-    int output = 0;
-    for (;; part++) {
-        const int own = (part->rows + size - 1) / size;
-        if (block < own) break;
-        block -= own;
-        output += part->rows;
-    }
-    const int first = block * size, left = part->rows - first;
-    return (Block){part, first, left < size ? left : size, output + first};
-}
-
-static const void *row_of(const Part *part, int row, int in) {
-    const int size = part->format == FLOAT32 ? 4 : part->format == INT8 ? 1 : 2;
-    return (const char *)part->weight + (size_t)row * in * size;
+size_t panel_size(int in) {
+    const size_t size = PANEL * padded(in);
+#ifdef __AMX_BF16__
+    if (size < tile_panel_size(in)) return tile_panel_size(in);
+#endif
+    return size;
 }
 
 /* The outputs of a block for a token, from their sums. scale: of the quantized token. */
@@ -237,6 +217,27 @@ static void many_tokens(const Linear *m, const float *x, size_t stride, int N, c
     }
 }
 
+void multiply_rows(const float *rows, int count, int in, const float *x, int N, float *memory, float *y,
+                   size_t stride) {
+    const Linear m = {.parts = {{rows, NULL, count, FLOAT32}}, .in = in, .out = count};
+    const int steps = count_steps(FLOAT32, in), panels = count_blocks(&m, PANEL);
+    const size_t size = (size_t)steps * LANES * TILE;
+    float *packed = memory + panel_size(in);
+    for (int first = 0; first < N; first += TILE)
+        pack_tokens(x + (size_t)first * in, in, in, steps, N - first < TILE ? N - first : TILE,
+                    packed + first / TILE * size);
+    for (int number = 0; number < panels; number++) {
+        const Block block = find_block(&m, number, PANEL);
+        pack_panel(&block, in, steps, memory);
+        for (int first = 0; first < N; first += TILE) {
+            Vector sums[TILE][TILE_VECTORS];
+            multiply_tile(0, TILE, steps, packed + first / TILE * size, memory, sums);
+            for (int t = 0; t < TILE && first + t < N; t++)
+                memcpy(y + (first + t) * stride + block.first, sums[t], sizeof sums[t]);
+        }
+    }
+}
+
 /* --- any ----------------------------------------------------------------------------------------------- */
 
 /* To as many bits as leave room for the sum of the products with int8 in 32; zeros follow. */
@@ -256,6 +257,12 @@ static float quantize(const float *x, int in, int16_t *quantized) {
 }
 
 void linear(const Linear *m, const float *x, int N, const ProductRoom *room, float *y, int add) {
+#ifdef __AMX_BF16__
+    if (N && fits_tiles(m)) {
+        tile_linear(m, x, N, room, y, add);
+        return;
+    }
+#endif
     size_t stride = m->in;
     if (m->parts[0].format == INT8) {
         const size_t size = quantized_size(m->in);

@@ -57,6 +57,11 @@ size_t panel_size(int in);
 /* y = x W^T + b, or y += that: (N, in) -> (N, out). All threads call it together. */
 void linear(const Linear *m, const float *x, int N, const ProductRoom *room, float *y, int add);
 
+/* The products of rows of floats, (count, in), with N vectors: y (N, count), up to PANEL - 1 more in each, rows
+ * of y `stride` floats apart. For one thread; memory: panel_size(in) + packed_size(in, N) floats. */
+void multiply_rows(const float *rows, int count, int in, const float *x, int N, float *memory, float *y,
+                   size_t stride);
+
 /* --- vectors ----------------------------------------------------------------------------------------- */
 
 typedef int32_t Ints __attribute__((vector_size(4 * LANES), aligned(4), may_alias));

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, np.dtype[np.float32]]
 
 MIN_CAPACITY = 64  # positions
+BLOCK = 32  # positions that tile_attention.c keeps together
 
 
 class RowCaches:
@@ -21,7 +22,8 @@ class RowCaches:
 
     Attributes:
         lengths: (R,), int64, how many positions each row holds.
-        keys, values: of each row, (layers, K, capacity, D).
+        keys, values: of each row, (layers, K, capacity, D); decoder.c may lay out the floats of a
+            block of positions as it likes.
         table: (R, 3), where decoder.c finds them: two addresses and the capacity.
 
     """
@@ -54,14 +56,14 @@ class RowCaches:
 
     def copy_row(self, source: int, target: int) -> None:
         """Makes a row equal to another."""
-        length = self.lengths[source]
+        length = int(self.lengths[source])
         self.reserve(target, length)
         for arrays in (self.keys, self.values):
-            arrays[target][:, :, :length] = arrays[source][:, :, :length]
+            arrays[target][:, :, : whole(length)] = arrays[source][:, :, : whole(length)]
         self.lengths[target] = length
 
     def _resize(self, row: int, capacity: int) -> None:
-        length = self.lengths[row]
+        length, capacity = whole(int(self.lengths[row])), whole(capacity)
         for arrays in (self.keys, self.values):
             resized = self._allocate(capacity)
             resized[:, :, :length] = arrays[row][:, :, :length]
@@ -71,4 +73,9 @@ class RowCaches:
     def _allocate(self, capacity: int) -> Array:
         config = self._config
         shape = (config.num_layers, config.num_kv_heads, capacity, config.head_dim)
-        return np.empty(shape, np.float32)
+        return np.zeros(shape, np.float32)  # later positions are multiplied by 0
+
+
+def whole(length: int) -> int:
+    """The positions of the blocks that hold so many."""
+    return -(-length // BLOCK) * BLOCK
