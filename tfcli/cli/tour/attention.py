@@ -144,12 +144,14 @@ def _rotation(tour: Tour) -> Step:
             "and it is turned around the middle by an angle that grows with the position: not "
             "at all at position 0, once the angle at 1, twice at 2. The first pair turns fast, "
             "the last one hardly.",
-            "What is it good for? In the next step a query and a key are compared, and if both "
-            "have been turned by the same angle, the result is the same. So it depends on how far "
-            "apart the two stand, not on where. The table below moves both of them and compares.",
+            "What is it good for? In the next step a query and a key are compared, and turning "
+            "both by the same angle changes nothing. To turn one by 7 steps and the other by 6 is "
+            "to turn both by 6, and the first by one more. So only that one counts: how far apart "
+            "the two stand, not where. The table below moves both of them and compares.",
             "Values are not turned: what a position gives does not depend on where it stands.",
         ),
-        "(a, b)  →  (a cos φ − b sin φ,  a sin φ + b cos φ)\nφ = t · speed of the pair",
+        "(a, b)  →  (a cos φ − b sin φ,  a sin φ + b cos φ)\nφ = t · speed of the pair"
+        "\nt: position; the speeds are fixed, not learned",
         (
             code_lines(
                 Model.attention, "if config.positions", "cosines, sines =", "queries, keys ="
@@ -197,7 +199,9 @@ def _scores(tour: Tour) -> Step:
             + (f" Those more than {window - 1} back get it, too." if window else ""),
             f"Scores may be any number. {term('Softmax')} makes shares of them: e to the power of "
             "each, divided by the sum of these powers. All shares are positive and add up to 1; "
-            "one more in the score makes a share 2.7 times as large.",
+            "one more in the score makes a share 2.7 times as large compared with the others. (The "
+            "formula and the code call the shares weights, too. These are made anew for each text, "
+            "not learned.)",
             f"In this head position {at(tour, here)} takes most from {at(tour, tour.looked_at)}. "
             "That says where the head looked, not why.",
         ),

@@ -195,7 +195,8 @@ def _stream(tour: Tour) -> Step:
             f"The desks are {config.num_layers} {term('blocks')} of two parts each: attention, "
             "which brings in something from other positions, and feed-forward, which works on "
             "what is there. The steps that follow go through the first block slowly. Then the "
-            "others do the same with other weights.",
+            "others do the same with other weights. (In the formula x is the stream, and = says "
+            "what it becomes; the norm is the next step.)",
             "A part does not make the vector anew: it only makes what is still missing, the "
             "residual, hence the name. That has a reason: what an early part found reaches the "
             "last one unharmed, and in training every part learns directly what it should have "
@@ -235,7 +236,8 @@ def _norm(tour: Tour) -> Step:
         (
             "As everybody adds to it, the stream gets longer on its way. A part that reads it "
             f"should not have to care: before it does, the {term('norm')} brings the vector to a "
-            "standard size. How its numbers relate to each other is kept, but for the weights. The "
+            "standard size, and then weighs each number by one that it has learned. But for these "
+            "weights, how its numbers relate to each other is kept. The "
             "stream itself stays as it is; only the copy that a part reads is normed.",
             f"This family has {named}. {how} (ε in the formula is a tiny number, so that nothing "
             "is ever divided by 0.)",

@@ -47,7 +47,8 @@ KINDS = {
     "swiglu": (
         "Each of them is made twice, by two matrices: the gate and the content (up). The gate "
         "goes through silu, which lets positive numbers pass and holds back negative ones; then "
-        "both are multiplied. So a unit speaks only where its gate is open. (SwiGLU)",
+        "both are multiplied. So a unit speaks up where its gate is open, and at most softly where "
+        "it is negative. What a unit looks for is in its rows of both matrices. (SwiGLU)",
         "down · (silu(gate · norm(x)) · (up · norm(x)))\nsilu(z) = z / (1 + e^−z)",
     ),
     "gelu": (
@@ -134,8 +135,9 @@ def _blocks(tour: Tour) -> Step:
             else "That was the only block of this model. Others have dozens, which do the same "
             "with other weights.",
             "What would the model say if it had to stop in between? The table takes the stream of "
-            "the last position as it is after each block and goes straight to the last two steps "
-            f"with it. This is the {term('logit lens')}. It is a look from the side: lower blocks "
+            "the last position as it is after each block and goes straight to the head with it: "
+            "not one of attention, but the last part of the model, which rates every token (the "
+            f"next step). This is the {term('logit lens')}. It is a look from the side: lower blocks "
             "were not trained to be read in this way.",
         ),
         "what block n would say = head(norm(x_n))",

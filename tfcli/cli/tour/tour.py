@@ -36,12 +36,14 @@ def all_steps(tour: Tour) -> list[Step]:
 
 
 def describe_model(tour: Tour, run: str, step: int) -> str:
-    """The model in one sentence."""
+    """The model in one sentence, and one for whom it tells nothing yet."""
     config = tour.model.config
     return (
         f"Run {run} after step {step:,} of its training: family {config.family}, "
         f"{format_count(count_parameters(config))} parameters, "
         f"{streams.counted(config.num_layers, 'block')}, a stream of {config.d_model} numbers "
         f"(E), {streams.counted(config.num_heads, 'head')} of {config.head_dim} (D), "
-        f"{config.d_ff} units (F), {config.vocab_size:,} tokens (V)."
+        f"{config.d_ff} units (F), {config.vocab_size:,} tokens (V). "
+        "(Each of these words is explained in its step; parameters are the single numbers of the "
+        "weights.)"
     )

@@ -182,15 +182,10 @@ EXPORT void forward(const Model *model, float *x, int N, const RowCache *caches,
 EXPORT size_t layout(void) { return sizeof(Model) << 32 | sizeof(Layer) << 16 | 7; }
 
 /* What this was compiled for, in words. */
-#ifdef __AMX_BF16__
-#define UNITS " and AMX"
-#else
-#define UNITS ""
-#endif
 #ifdef _OPENMP
-EXPORT const char *features(void) { return INSTRUCTIONS UNITS ", OpenMP"; }
+EXPORT const char *features(void) { return INSTRUCTIONS ", OpenMP"; }
 #else
-EXPORT const char *features(void) { return INSTRUCTIONS UNITS ", no OpenMP"; }
+EXPORT const char *features(void) { return INSTRUCTIONS ", no OpenMP"; }
 #endif
 
 /* Whether this processor has the instructions that the rest was compiled for. Each one that has AVX2 has
