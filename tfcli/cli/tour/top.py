@@ -137,8 +137,8 @@ def _blocks(tour: Tour) -> Step:
             "What would the model say if it had to stop in between? The table takes the stream of "
             "the last position as it is after each block and goes straight to the head with it: "
             "not one of attention, but the last part of the model, which rates every token (the "
-            f"next step). This is the {term('logit lens')}. It is a look from the side: lower blocks "
-            "were not trained to be read in this way.",
+            f"next step). This is the {term('logit lens')}. It is a look from the side: lower "
+            "blocks were not trained to be read in this way.",
         ),
         "what block n would say = head(norm(x_n))",
         (
