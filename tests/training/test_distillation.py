@@ -19,7 +19,7 @@ from tfcli.training.distillation import FOLDER, Teacher
 from tfcli.training.events import Evaluated, StepFinished, StudentBegun
 from tfcli.training.micro_batch import MicroBatch
 from tfcli.training.options import TrainOptions
-from tfcli.training.stages import distills
+from tfcli.training.stages import should_distill
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def test_a_target_is_half_the_next_token_and_half_the_teachers_prediction(
 ) -> None:
     weights = np.random.default_rng(0).random((2, 6)).astype(np.float32)
     whole = random_ids(model.config, rows=2, length=6, seed=2).numpy()
-    batch = a_batch(model, weights=weights, whole_inputs=whole)
+    batch = a_batch(model, weights=weights, inputs_before_dropout=whole)
     found = Teacher(model).soft_targets(batch).numpy()
     # without the teacher's own dropout, and of the inputs before token dropout
     predicted = model.eval()(torch.from_numpy(whole)).softmax(-1).detach().numpy()
@@ -111,7 +111,7 @@ def test_texts_that_are_read_many_times_are_distilled() -> None:
     plain = MicroBatch(4)
 
     def chosen(epochs: float, micro_batch: MicroBatch = plain, **options: Any) -> bool:
-        return distills(TrainOptions(**options), epochs, micro_batch, None, pairs=False)
+        return should_distill(TrainOptions(**options), epochs, micro_batch, None, pairs=False)
 
     assert chosen(30.0)
     assert not chosen(3.0)

@@ -69,7 +69,7 @@ def show_plan(job: TrainingJob, name: str, reporter: streams.Reporter) -> None:
         f"{plan.dtype} on {job.device}",
     ]
     if plan.student:
-        parts.append("half of it for a second model that learns from the first")
+        parts.append("self-distillation: half of it for a teacher, half for a student")
     if plan.masked:
         parts.append(f"{plan.masked:.0%} of rows masked (bidirectional)")
     if plan.infill:
@@ -218,8 +218,8 @@ class TrainingView:
             streams.say(f"Note: evaluation skipped at step {event.step:,}: {event.why}")
         elif isinstance(event, StudentBegun):
             streams.say(
-                f"From step {event.step + 1:,} on: a second model, which learns from the text and "
-                "from the first one."
+                f"From step {event.step + 1:,} on, a student is trained: on the text and on the "
+                "predictions of the model so far. Its loss is higher at first."
             )
         elif isinstance(event, NotCompiled):
             streams.say(f"Note: continuing without torch.compile: {event.why}")

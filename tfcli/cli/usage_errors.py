@@ -62,6 +62,8 @@ SENTENCES = (
     (r"Invalid value for '(\S+)'.*?: Input should be ([^,]*).*", r"\1 must be \2"),
     (r"Invalid value for '?(\S+?)'?(?: \(env var.*?\))?: (.*)", r"\1: \2"),
 )
+# Commands whose arguments may begin with a dash, as a line of dialogue does in Spanish.
+TAKES_TEXT = {"generate": "PROMPT", "inspect": "PROMPT", "fill": "TEXT", "trace": "RUN TEXT"}
 UNKNOWN = re.compile(r"unknown (?:command|option): (\S+)")
 
 
@@ -224,8 +226,8 @@ def _meant(unknown: str, command: Any, path: str) -> str:
         return argument
     called_otherwise = _entry(OPTIONS, name) or ()
     same += [option for option in called_otherwise if option.split()[0] in known]
-    if not same and place == "generate" and not unknown.startswith("--"):
-        return f"{path} -- PROMPT   # for one that begins with a dash"
+    if not same and place in TAKES_TEXT and not unknown.startswith("--"):
+        return f"{path} -- {TAKES_TEXT[place]}   # for one that begins with a dash"
     if not same and unknown.startswith("--"):
         same = _similar(name, [each for each in known if each.startswith("--")])
     return f"did you mean {same[0]!r}?" if same else f"{path} --help"

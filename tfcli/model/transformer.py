@@ -267,11 +267,12 @@ class Transformer(nn.Module):
 
         Args:
             weights: (B, T), how much each target counts; None: 1 each.
-            soft_targets: (B, T, V), a distribution to predict at each position, times its weight,
-                instead of the targets; not with checkpointing.
+            soft_targets: (B, T, V), distributions to predict, each already multiplied by its
+                weight; they replace `targets` and `weights`. Not with checkpointing.
 
         """
         if self.checkpointing:
+            assert soft_targets is None, "the plan has no student with checkpointing"
             x = self.hidden_states(
                 ids, None, dropout_mask, positions=positions, segments=segments, causal=causal
             )

@@ -80,8 +80,8 @@ class StepState:
         held_out: the loss of exactly these weights, if it was measured; on the same part of
             the held-out text at every step of a run, so that steps can be compared.
         held_out_final: the loss on all of the held-out text, or on as much as time allowed.
-        student_since: the step at which a second model, to which these weights belong, began to
-            learn from the first; None: they belong to the first. See `training.distillation`.
+        student_since: of the weights of a student, the last step of its teacher; None: they are
+            those of the teacher, or of the only model. See `training.distillation`.
         schema: version of this record.
 
     """
@@ -175,7 +175,7 @@ def read_state(step: Path) -> StepState:
         if state.step < 0 or not 0 <= state.tokens_seen < 1 << 63:
             raise ValueError("a count is out of range")
         if state.student_since is not None and not 0 < state.student_since <= state.step:
-            raise ValueError("the second model began later, or with nothing")
+            raise ValueError("student_since is out of range")
         if not 0 <= state.seconds < math.inf:
             raise ValueError("seconds out of range")
         if step_name(state.step) != step.name:

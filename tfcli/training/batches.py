@@ -31,7 +31,7 @@ class Batch:
             row; None: each row is one segment.
         positions: the position of each token, from 0; None: 0, 1, 2, ...
         weights: how much each target counts; None: 1 each.
-        whole_inputs: the inputs before token dropout; None: there was none.
+        inputs_before_dropout: the inputs before token dropout; None: there was none.
 
     A sliding window, if any, belongs to the model.
 
@@ -43,7 +43,7 @@ class Batch:
     segments: Ids | None = None
     positions: Ids | None = None
     weights: Weights | None = None
-    whole_inputs: Ids | None = None
+    inputs_before_dropout: Ids | None = None
 
     @property
     def num_targets(self) -> int:
@@ -83,7 +83,9 @@ class Batch:
             segments=None if self.segments is None else self.segments[chosen],
             positions=None if self.positions is None else self.positions[chosen],
             weights=None if self.weights is None else self.weights[chosen],
-            whole_inputs=None if self.whole_inputs is None else self.whole_inputs[chosen],
+            inputs_before_dropout=None
+            if self.inputs_before_dropout is None
+            else self.inputs_before_dropout[chosen],
         )
 
     def padded_rows(self, rows: range, size: int) -> Batch:

@@ -1,4 +1,4 @@
-"""Self-distillation: a second model learns from the text, and from what the first expects of it.
+"""Self-distillation: a student learns from the text and from its teacher's predictions.
 
 The budget is halved. In the first half a model, the teacher, is trained as usual; in the second
 half a new one, the student, with less regularization. Each of its targets is a distribution:
@@ -36,7 +36,7 @@ FOLDER = "teacher"  # in a run's folder
 
 
 class Teacher:
-    """The first model, which makes the targets of the second.
+    """The teacher, which makes the targets of the student.
 
     Args:
         model: whose weights are taken.
@@ -58,8 +58,8 @@ class Teacher:
         device = self._model.embedding.weight.device
         arguments = batch.loss_arguments(device)
         targets, weights = arguments.pop("targets"), arguments.pop("weights")
-        if batch.whole_inputs is not None:
-            arguments["ids"] = torch.from_numpy(batch.whole_inputs).to(device)
+        if batch.inputs_before_dropout is not None:
+            arguments["ids"] = torch.from_numpy(batch.inputs_before_dropout).to(device)
         soft = F.softmax(self._model(**arguments).float(), dim=-1).mul_(SOFT_SHARE)
         counted = targets != IGNORE_INDEX
         hard = torch.full(targets.shape, 1 - SOFT_SHARE, device=device)

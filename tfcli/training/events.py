@@ -82,7 +82,7 @@ class EnergyUsed:
 
 @dataclass(frozen=True, kw_only=True)
 class StudentBegun:
-    """From this step on a second model is trained, which learns from the first one, too."""
+    """After this step, training goes on with the student of self-distillation."""
 
     step: int
 

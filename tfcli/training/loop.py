@@ -83,8 +83,8 @@ class Trainer:
         step, tokens_seen: trained so far, in all sessions.
         best, evals_without_improvement: the lowest held-out loss, and the evaluations since.
         saved_step: the newest step on disk.
-        make_student: makes the second model of self-distillation, and what trains it.
-        student_since: the step at which its training began; None: it has not.
+        make_student: makes the student of self-distillation, and what trains it.
+        student_since: the last step of its teacher; None: its training has not begun.
 
     """
 

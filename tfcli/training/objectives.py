@@ -106,7 +106,7 @@ class NextToken:
         if not self._token_dropout:
             return self._batch(inputs, examples)
         dropped = self._drop_tokens(inputs, seed=seed, step=step)
-        return replace(self._batch(dropped, examples), whole_inputs=inputs)
+        return replace(self._batch(dropped, examples), inputs_before_dropout=inputs)
 
     def evaluation_batch(self, examples: Examples) -> Batch:
         """See `Objective`."""

@@ -151,7 +151,7 @@ class Muon:
         for shape, group in self._groups.items():
             parameters = [local_tensor(parameter) for _, parameter in group]
             buffer = self._buffers[shape]
-            if library_for(buffer, *parameters):
+            if not is_sharded(group[0][1]) and library_for(buffer, *parameters):
                 self._native_step(group, buffer, learning_rate, weight_decay)
                 continue
             gradients = torch.stack([_gradient(parameter) for _, parameter in group])

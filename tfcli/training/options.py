@@ -104,9 +104,9 @@ class TrainOptions(Options):
         help="Fraction of rows trained with masked tokens and bidirectional attention; try 0.5.",
     )  # fmt: skip
     distill: bool | None = option(
-        None, shown_default="on where a text is read many times", panel=OPTIMIZATION,
-        help="Self-distillation: train two models, half of the budget each, the second also on "
-        "what the first one predicts.",
+        None, shown_default="with --time, from 8 epochs on", panel=OPTIMIZATION,
+        help="Self-distillation: half of the budget for a teacher, half for a student that is "
+        "trained on the text and on its predictions.",
     )  # fmt: skip
     batch_tokens: int | None = option(
         None, min=1, from_text=parse_count, shown_default="from device, time and text",

@@ -39,8 +39,8 @@ from tfcli.training.stages import (
     TEACHER_SHARE,
     Student,
     chosen_regularization,
-    distills,
     plan_student,
+    should_distill,
 )
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ class Plan:
             was initialized from. Where it has fewer bits, the float32 weights that training goes
             on with are saved beside the state of the optimizer.
         warm_up_steps: until the learning rate is at its peak.
-        student: of a second model, which learns from the first; None: there is none. See
+        student: of self-distillation; None: a single model is trained. See
             `tfcli.training.distillation`.
 
     """
@@ -210,11 +210,10 @@ def make_plan(
     _check(options, corpus, unknown_token=unknown_token)
     tokens, pairs = len(corpus.training), corpus.training_targets is not None
     dtype = options.dtype or resources.dtype
-    shape = base.config if base else None
-    candidates = candidate_models(options, tokens, vocab_size, shape, pairs=pairs)
+    candidates = candidate_models(options, tokens, vocab_size, base and base.config, pairs=pairs)
     model, steps, compiled = candidates[0].config, None, bool(options.compile)
-    short_pairs = pairs and base is None and model.context_length <= SHORT_PAIRS
-    batch_tokens = options.batch_tokens or _batch_tokens(options, resources, dtype, short_pairs)
+    short = pairs and base is None and model.context_length <= SHORT_PAIRS
+    batch_tokens = options.batch_tokens or _batch_tokens(options, resources, dtype, short)
     rows = _rows(batch_tokens, model.context_length, tokens)
     budget = choose_budget(options, tokens, rows * model.context_length)
     if budget.kind == "steps":
@@ -234,13 +233,13 @@ def make_plan(
             budget, steps = budget.extended(left * (enough / steps - 1)), enough
     micro_batch = _micro_batch(options, model, rows, resources, base)
     epochs = 0.0 if pairs else (steps or 0) * rows * model.context_length / tokens
-    distill = distills(options, epochs, micro_batch, base, pairs=pairs)
+    distill = should_distill(options, epochs, micro_batch, base, pairs=pairs)
     if distill and steps and budget.kind == "seconds":
         steps = int(steps * (TEACHER_SHARE + (1 - TEACHER_SHARE) / STUDENT_COST))
-    own_share = TEACHER_SHARE if distill else 1.0  # of the steps, of one model
+    own_share = TEACHER_SHARE if distill else 1.0
     advice = chosen_regularization(options, own_share * epochs, unknown_token=unknown_token)
-    own_steps = int(own_share * steps) if steps else None
-    optimizer = choose_optimizer(options, model, advice.weight_decay, own_steps, base)
+    rate_steps = steps and int(own_share * steps)  # of one model
+    optimizer = choose_optimizer(options, model, advice.weight_decay, rate_steps, base)
     plan = Plan(
         budget=budget, batch_size=rows, micro_batch_size=micro_batch.size,
         checkpointing=micro_batch.checkpointing,

@@ -115,8 +115,8 @@ class Probe:
             torch.mps.synchronize()
 
 
-def can_compile(device: torch.device) -> bool:
-    """Whether `torch.compile` has what it needs, and may pay.
+def compiling_may_pay(device: torch.device) -> bool:
+    """Whether `torch.compile` has what it needs, and may make steps faster.
 
     On a CPU that is a C++ compiler; where our own kernels are there, compiled code is slower.
     """

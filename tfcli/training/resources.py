@@ -26,7 +26,7 @@ class Resources:
         shared: whether the memory is also that of other programs, so that it is not all used
             where less is enough.
         world_size: processes that share the rows of a batch.
-        compiles: whether `torch.compile` has what it needs.
+        compiles: whether `torch.compile` has what it needs, and may make steps faster.
         step_seconds: measures one step of a model on a micro-batch; None: the plan must not
             depend on the machine's speed.
         spent: seconds of a time budget that have passed already.

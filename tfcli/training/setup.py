@@ -35,7 +35,7 @@ from tfcli.training.optimizers import Optimizer
 from tfcli.training.options import TrainOptions
 from tfcli.training.pairs import PairTokens, for_pairs
 from tfcli.training.plan import Plan, Resources, make_plan, with_micro_batch
-from tfcli.training.probe import Probe, can_compile
+from tfcli.training.probe import Probe, compiling_may_pay
 from tfcli.training.run_text import corpus_metadata, tokens_of
 from tfcli.training.samplers import make_sampler
 from tfcli.training.sizing import can_init_from_bigrams, expected_loss, is_typical
@@ -200,14 +200,14 @@ class TrainingJob:
                 self._init_from_bigrams(model)
         return model.to(self.device)
 
-    def _student(self) -> TrainingJob:
-        """The job of the second half of self-distillation: another model from other numbers."""
+    def _student_job(self) -> TrainingJob:
+        """The job of the student of self-distillation: another model, from another seed."""
         own = self.plan.student
         assert own is not None, "the plan has a single model"
         plan = replace(self.plan, dropout=own.dropout, token_dropout=own.token_dropout)
         return replace(self, plan=plan, seed=self.seed + 1)
 
-    def _training(self, *, fresh: bool) -> tuple[Transformer, Optimizer, Objective]:
+    def _build_training(self, *, fresh: bool) -> tuple[Transformer, Optimizer, Objective]:
         """A model, and what trains it."""
         model = self.build_model(fresh=fresh)
         dtype = getattr(torch, self.plan.dtype)
@@ -239,8 +239,8 @@ class TrainingJob:
         if self.plan.checkpointing:  # memory is short
             return_freed_memory()
         student = resume_from is not None and resume_from.student_since is not None
-        job = self._student() if student else self
-        model, optimizer, objective = job._training(fresh=resume_from is None)
+        job = self._student_job() if student else self
+        model, optimizer, objective = job._build_training(fresh=resume_from is None)
         return Trainer(
             run=run,
             plan=self.plan,
@@ -248,7 +248,7 @@ class TrainingJob:
             optimizer=optimizer,
             sampler=self.sampler(),
             objective=objective,
-            make_student=lambda: self._student()._training(fresh=True),
+            make_student=lambda: self._student_job()._build_training(fresh=True),
             corpus=self.corpus,
             tokenizer=self.tokenizer,
             seed=self.seed,
@@ -296,7 +296,7 @@ def plan_job(
         memory=usable_memory(chosen, processes),
         shared=chosen.type != "cuda",
         world_size=processes.world_size,
-        compiles=processes.world_size == 1 and can_compile(chosen),
+        compiles=processes.world_size == 1 and compiling_may_pay(chosen),
         step_seconds=probe.step_seconds,
         spent=time.monotonic() - started if started is not None else 0.0,
     )

@@ -13,18 +13,18 @@ if TYPE_CHECKING:
     from tfcli.training.micro_batch import MicroBatch
     from tfcli.training.options import TrainOptions
 
-DISTILLED_EPOCHS = 8.0  # from so many on, two models of half the time are better than one
-TEACHER_SHARE = 0.5  # of the budget, for the first model
-STUDENT_COST = 1.3  # a step of the second, in steps of the first: the first one predicts, too
+MIN_DISTILL_EPOCHS = 8.0  # from so many on, two models of half the time are better than one
+TEACHER_SHARE = 0.5  # of the budget
+STUDENT_COST = 1.3  # a step of the student, in steps of the teacher, which predicts, too
 
 # The student is regularized as if it saw its text half as often: what the teacher expects does the
 # rest.
-STUDENT_EPOCHS = 0.5
+STUDENT_EPOCH_FACTOR = 0.5
 
 
 @dataclass(frozen=True)
 class Student:
-    """What the plan of the second model has of its own."""
+    """What the plan of the student has of its own."""
 
     dropout: float
     token_dropout: float
@@ -42,7 +42,7 @@ def stage_progress(progress: float, *, student: bool) -> float:
     return max(0.0, progress - TEACHER_SHARE) / (1 - TEACHER_SHARE)
 
 
-def distills(
+def should_distill(
     options: TrainOptions,
     epochs: float,
     micro_batch: MicroBatch,
@@ -50,23 +50,24 @@ def distills(
     *,
     pairs: bool,
 ) -> bool:
-    """Whether to train a second model on what the first predicts.
+    """Whether half of the budget is for a student.
 
     Raises:
         UsageError: it was asked for, and cannot be.
 
     """
-    cannot = (
-        "for text, and these are pairs of prompt and answer" if pairs
-        else "for a training from scratch" if base
-        else "for causal training alone" if options.masked
-        else "for models that fit into memory without --gradient-checkpointing and --shard"
-        if micro_batch.checkpointing or micro_batch.sharded else None
-    )  # fmt: skip
-    if options.distill and cannot:
-        raise UsageError(f"--distill is {cannot}")
+    conflicts = {
+        "pairs of prompt and answer": pairs,
+        "--from": base is not None,
+        "--masked": bool(options.masked),
+        "--gradient-checkpointing": micro_batch.checkpointing,
+        "--shard": micro_batch.sharded,
+    }
+    conflict = next((name for name, given in conflicts.items() if given), None)
+    if options.distill and conflict:
+        raise UsageError(f"--distill cannot be combined with {conflict}")
     if options.distill is None:
-        return cannot is None and options.timed and epochs >= DISTILLED_EPOCHS
+        return conflict is None and options.timed and epochs >= MIN_DISTILL_EPOCHS
     return options.distill
 
 
@@ -88,7 +89,7 @@ def chosen_regularization(
 
 
 def plan_student(options: TrainOptions, epochs: float, *, unknown_token: bool) -> Student:
-    """What the second model has of its own, in a training of so many epochs in all."""
-    own = (1 - TEACHER_SHARE) * STUDENT_EPOCHS * epochs
+    """What the student has of its own, in a training of so many epochs in all."""
+    own = (1 - TEACHER_SHARE) * STUDENT_EPOCH_FACTOR * epochs
     advice = chosen_regularization(options, own, unknown_token=unknown_token)
     return Student(advice.dropout, advice.token_dropout)

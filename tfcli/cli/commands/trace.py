@@ -109,7 +109,10 @@ def _show(
         from tfcli.cli.trace_output import write_trace
 
         write_trace(found)
-        reporter.next(f"tfcli trace {shlex.quote(run.argument)} {named} --html trace.html")
+        again = [f"tfcli trace {shlex.quote(run.argument)}", named, "--html trace.html"]
+        if named.lstrip("'").startswith("-") and not named.startswith("--file"):
+            again = [again[0], again[2], "--", named]  # it would be an option otherwise
+        reporter.next(" ".join(again))
 
 
 def _run_and_text(name: str | None, text: str | None) -> tuple[Run, str | None]:

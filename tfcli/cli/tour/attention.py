@@ -186,8 +186,7 @@ def _scores(tour: Tour) -> Step:
             "by number multiplied, and all added up. This is the dot product: large if both point "
             "the same way, negative if they point apart. Divided by the root of "
             f"{config.head_dim}, so that it does not grow only because more numbers are added "
-            f"up, it is the {term('score')}. In the formula t is the position that looks, s the "
-            "one that it looks at.",
+            f"up, it is the {term('score')}. (t is the position that looks, s the one looked at.)",
             "A position looks at itself and at earlier ones only. Later ones get a score of "
             "minus infinity: when the model writes, they do not exist yet."
             + (
@@ -199,9 +198,8 @@ def _scores(tour: Tour) -> Step:
             + (f" Those more than {window - 1} back get it, too." if window else ""),
             f"Scores may be any number. {term('Softmax')} makes shares of them: e to the power of "
             "each, divided by the sum of these powers. All shares are positive and add up to 1; "
-            "one more in the score makes a share 2.7 times as large compared with the others. (The "
-            "formula and the code call the shares weights, too. These are made anew for each text, "
-            "not learned.)",
+            "one more in the score makes a share 2.7 times as large compared with the others. (In "
+            "formula and code they are weights, too, but made anew for each text, not learned.)",
             f"In this head position {at(tour, here)} takes most from {at(tour, tour.looked_at)}. "
             "That says where the head looked, not why.",
         ),

@@ -1,5 +1,5 @@
 /* What Muon does to each element, before and after the products that make its updates orthogonal (see
- * tfcli/training/optimizers.py): one pass over the gradients and one over the weights.
+ * tfcli/training/optimizers.py).
  *
  * n matrices of one shape, (rows, columns), are split along their longer side into `count` blocks of `height`
  * vectors. In memory the blocks are (n, count, height, length): a matrix that is wider than high is transposed.
