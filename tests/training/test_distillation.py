@@ -13,9 +13,11 @@ from tests.model.helpers import random_ids, small_config
 from tests.training.conftest import StopAfter, Workshop
 from tfcli.errors import DamagedError, UsageError
 from tfcli.model.transformer import Transformer
-from tfcli.runs.step import list_steps, read_state
+from tfcli.runs.inspection import inspect
+from tfcli.runs.series import read_series
+from tfcli.runs.step import TEACHER, list_steps, read_state
 from tfcli.training.batches import IGNORE_INDEX, Batch
-from tfcli.training.distillation import FOLDER, Teacher
+from tfcli.training.distillation import Teacher
 from tfcli.training.events import Evaluated, StepFinished, StudentBegun
 from tfcli.training.micro_batch import MicroBatch
 from tfcli.training.options import TrainOptions
@@ -88,7 +90,7 @@ def test_the_second_half_trains_a_new_model(workshop: Workshop) -> None:
 def test_a_budget_that_ends_early_leaves_the_first_model(workshop: Workshop) -> None:
     job = workshop.job(steps=8, distill=True)
     list(workshop.begin("run", job, stop=StopAfter(3)).events())
-    assert not (workshop.folder / "run" / FOLDER).exists()
+    assert not (workshop.folder / "run" / TEACHER).exists()
     assert read_state(list_steps(workshop.folder / "run")[-1]).student_since is None
 
 
@@ -96,15 +98,45 @@ def test_a_budget_that_ends_early_leaves_the_first_model(workshop: Workshop) -> 
 def test_a_damaged_teacher_is_named(workshop: Workshop, harm: str) -> None:
     job = workshop.job(steps=8, distill=True)
     list(workshop.begin("run", job, stop=StopAfter(6)).events())
-    weights = workshop.folder / "run" / FOLDER / "model.safetensors"
+    weights = workshop.folder / "run" / TEACHER / "model.safetensors"
     if harm == "missing":
         weights.unlink()
     else:
         data = bytearray(weights.read_bytes())
         data[-1] ^= 1
         weights.write_bytes(data)
-    with pytest.raises(DamagedError, match=FOLDER):
+    with pytest.raises(DamagedError, match=TEACHER):
         workshop.resume("run")
+    found = inspect(workshop.folder / "run")
+    assert list(found.faults) == [workshop.folder / "run" / TEACHER]
+    assert found.usable
+    assert found.hint == "tfcli train FILE --from run"
+
+
+def test_a_student_has_patience_of_its_own(workshop: Workshop) -> None:
+    job = workshop.job(steps=40, distill=True, eval_every=2, patience=3)
+    events = list(workshop.begin("run", job).events())
+    (begun,) = (event.step for event in events if isinstance(event, StudentBegun))
+    own = [e for e in events if isinstance(e, Evaluated) and e.step > begun]
+    losses = [event.held_out.nats_per_byte for event in own]
+    # the young student is worse than its teacher, for longer than that
+    assert len(losses) > 3
+
+
+def test_a_resumed_student_counts_its_own_evaluations(workshop: Workshop) -> None:
+    job = workshop.job(steps=24, distill=True, eval_every=2, patience=20)
+    list(workshop.begin("run", job, stop=StopAfter(18)).events())
+    trainer = workshop.resume("run")
+    series = [p for p in read_series(trainer.run).held_out if 12 < p.step <= trainer.step]
+    losses = [point.nats_per_byte for point in series]
+    assert trainer.own_best == min(losses)
+    assert trainer.evals_without_improvement == len(losses) - 1 - losses.index(min(losses))
+
+
+def test_no_student_begins_before_its_teacher_has_learned(workshop: Workshop) -> None:
+    list(workshop.begin("late", workshop.job(steps=None, seconds=0.01, distill=True)).events())
+    for step in list_steps(workshop.folder / "late"):
+        assert read_state(step).student_since != 0
 
 
 def test_texts_that_are_read_many_times_are_distilled() -> None:

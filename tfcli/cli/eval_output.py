@@ -32,7 +32,7 @@ def write_answer(one: Answered, number: int, form: PairForm | None, out: FileWri
         "edits": one.edits, "nats": round(one.nats, 6),
         "tokens": one.tokens,
     }  # fmt: skip
-    line = (json_lines.dumps(value, ensure_ascii=False) + "\n").encode()
+    line = (json_lines.dumps(value, ensure_ascii=False) + "\n").encode(errors="backslashreplace")
     if out is None:
         streams.write_result(line)
     else:

@@ -216,6 +216,7 @@ def _plan(plan: Mapping[str, Any], context_length: int) -> dict[str, str]:
         lines["learning rate"] = ", ".join(
             f"{_plain(value)} {name.removesuffix(RATE)}" for name, value in rates.items()
         )
+        lines["optimizer"] = str(rest.pop("kind", "muon"))
         lines |= _settings(rest)
     return lines | _settings({k: v for k, v in plan.items() if k not in NOT_IN_WORDS})
 

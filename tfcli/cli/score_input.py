@@ -121,8 +121,8 @@ class ScoreInput:
         """Says where a model of pairs is given a text, which is none."""
         if self.form and documents and not documents[0].prompt:
             self.reporter.note(
-                "Note: the model learned the answers of pairs only, and texts are scored as "
-                "answers to nothing; rows of prompt and answer: --prompt-field A --field B."
+                "Note: this run was trained on pairs; a text is scored without a prompt. For "
+                "pairs: --prompt-field A --field B."
             )
 
     def rows(self) -> Iterator[list[tuple[int, ScoreLine]]]:

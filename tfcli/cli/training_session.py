@@ -376,7 +376,8 @@ class TrainingSession:
             self.reporter.next(f"tfcli train --resume {_reference(trainer.run)}")
             raise typer.Exit(128 + stop.received)
         if self.suggest_next:
-            prompt = opening_words(job, trainer.run.form) + " --memory" * remembers
+            answers = " --greedy" * (trainer.run.form is not None)
+            prompt = opening_words(job, trainer.run.form) + " --memory" * remembers + answers
             self.reporter.next(f"tfcli generate {prompt} --run {_reference(trainer.run)}")
         return trainer.run
 

@@ -16,12 +16,13 @@ from tfcli.files import (
     remove_folder,
     remove_leftovers,
     verify_file,
+    verify_folder,
     write_file,
 )
 from tfcli.runs.about import ABOUT, anew, read_about
 from tfcli.runs.memory import INDEX, has_memory, verify_memory
 from tfcli.runs.run import RUN_JSON, open_run
-from tfcli.runs.step import OPTIMIZER, list_steps
+from tfcli.runs.step import OPTIMIZER, TEACHER, list_steps
 from tfcli.runs.valid_steps import open_step, sorted_by_loss
 from tfcli.text.saved_tokenizers import FILES as TOKENIZERS
 from tfcli.text.saved_tokenizers import ROOT as SAVED_TOKENIZERS
@@ -40,7 +41,7 @@ class Inspection:
 
     Attributes:
         faults: by the path of what is damaged: `run.json`, the tokenizer, a step, the memory,
-            `about.json`.
+            `about.json`, the teacher.
         steps: all, the oldest first.
         only_weights: the damaged steps of which only the optimizer state is damaged: their weights
             can be generated with, and a new run can start from them.
@@ -86,7 +87,7 @@ class Inspection:
     @property
     def usable(self) -> bool:
         """Whether the run can be opened and has a step to generate with."""
-        beside = {*self.steps, self.path / INDEX, self.path / ABOUT}
+        beside = {*self.steps, self.path / INDEX, self.path / ABOUT, self.path / TEACHER}
         return bool(self.valid or self.only_weights) and not self.faults.keys() - beside
 
     @property
@@ -99,6 +100,8 @@ class Inspection:
             return f"tfcli train FILE --from {name}"
         if self.usable and self.only_weights and self.only_weights[-1].name > self.valid[-1].name:
             return f"tfcli train --resume {name}"  # from before it, bit for bit
+        if self.path / TEACHER in self.faults:
+            return f"tfcli train FILE --from {name}"  # it cannot be resumed
         if self.path / INDEX in self.faults:
             return f"tfcli runs memory {name}   # makes the memory again"
         if self.steps and all(isinstance(self.faults.get(s), DamagedError) for s in self.steps):
@@ -138,6 +141,11 @@ def inspect(path: Path) -> Inspection:
             verify_file(step / OPTIMIZER)
         except TfcliError as error:
             faults[step] = error
+    if states and states[max(states)].student_since is not None:
+        try:
+            verify_folder(path / TEACHER)
+        except TfcliError as error:
+            faults[path / TEACHER] = error
     best = next((step for step in sorted_by_loss(states) if states[step].held_out), None)
     return Inspection(
         path,

@@ -43,6 +43,7 @@ SCHEMA = 1
 MODEL = "model.safetensors"
 OPTIMIZER = "optimizer.safetensors"
 STATE = "state.json"
+TEACHER = "teacher"  # in a run's folder: the model that a student learns from
 STEP_NAME = re.compile(r"step-(\d{8,})")
 
 

@@ -38,7 +38,7 @@ class ResumePoint:
 
     Attributes:
         step, tokens_seen, seconds: as the step says.
-        best, evals_without_improvement: the lowest held-out loss, and the evaluations since.
+        best, own_best, evals_without_improvement: as in `Trainer`.
         student_since: as the step says.
 
     """
@@ -47,5 +47,6 @@ class ResumePoint:
     tokens_seen: int
     seconds: float
     best: float
+    own_best: float
     evals_without_improvement: int
     student_since: int | None = None

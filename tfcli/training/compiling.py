@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from tfcli.model.transformer import Transformer
     from tfcli.training.batches import Batch
+    from tfcli.training.distillation import Teacher
 
     Loss = Callable[..., Tensor]
 
@@ -22,7 +23,7 @@ TRIALS = 4  # the first one compiles and warms up
 
 
 def compile_loss(
-    model: Transformer, batch: Batch, *, only_if_faster: bool
+    model: Transformer, batch: Batch, teacher: Teacher | None = None, *, only_if_faster: bool
 ) -> tuple[Loss, str] | tuple[None, str]:
     """Compiles `model.loss` and tries it.
 
@@ -35,8 +36,8 @@ def compile_loss(
     """
     compiled = torch.compile(model.loss, dynamic=False)
     try:
-        took = _pass_seconds(model, compiled, batch)
-        if only_if_faster and took > _pass_seconds(model, model.loss, batch):
+        took = _pass_seconds(model, compiled, batch, teacher)
+        if only_if_faster and took > _pass_seconds(model, model.loss, batch, teacher):
             return None, "compiled code is not faster"
     except Exception as error:  # the compiler raises errors of many kinds
         return None, f"{type(error).__name__}: {error}"[:200]
@@ -46,9 +47,11 @@ def compile_loss(
     return compiled, ""
 
 
-def _pass_seconds(model: Transformer, loss: Loss, batch: Batch) -> float:
+def _pass_seconds(model: Transformer, loss: Loss, batch: Batch, teacher: Teacher | None) -> float:
     """How long forward and backward take, the fastest of a few trials."""
     arguments = batch.loss_arguments(model.embedding.weight.device)
+    if teacher:
+        arguments["soft_targets"] = teacher.soft_targets(batch)
     fastest = math.inf
     for _ in range(TRIALS):
         dropout_mask = model.draw_dropout(range(len(batch.inputs)), (0,))

@@ -20,7 +20,7 @@ from torch.nn import functional as F
 from tfcli.files import new_folder, remove_folder, verify_folder
 from tfcli.model.safetensors_file import write_tensors
 from tfcli.model.transformer import Transformer
-from tfcli.runs.step import MODEL
+from tfcli.runs.step import MODEL, TEACHER
 from tfcli.runs.weights import load_weights
 from tfcli.training.batches import IGNORE_INDEX
 
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from tfcli.training.batches import Batch
 
 SOFT_SHARE = 0.5  # of a target, from the teacher
-FOLDER = "teacher"  # in a run's folder
 
 
 class Teacher:
@@ -68,7 +67,7 @@ class Teacher:
 
     def save(self, run: Path) -> None:
         """Writes its weights into a run's folder, whole or not at all."""
-        path = run / FOLDER
+        path = run / TEACHER
         if path.exists():  # by a session that ended before the student was saved
             remove_folder(path)
         weights = {name: p.numpy(force=True) for name, p in self._model.named_parameters()}
@@ -86,6 +85,6 @@ class Teacher:
             DamagedError: it is missing, or its bytes have changed.
 
         """
-        verify_folder(run / FOLDER)
-        load_weights(like, run / FOLDER)
+        verify_folder(run / TEACHER)
+        load_weights(like, run / TEACHER)
         return cls(like)

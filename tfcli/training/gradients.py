@@ -72,7 +72,7 @@ class GradientAccumulator:
     def compile(self, *, only_if_faster: bool) -> str | None:
         """Compiles the model for the micro-batches; returns why not, where that is not possible."""
         rows = self._batch(0).rows(range(self.micro_batch_size))
-        loss, why = compile_loss(self.model, rows, only_if_faster=only_if_faster)
+        loss, why = compile_loss(self.model, rows, self.teacher, only_if_faster=only_if_faster)
         if loss is None:
             return why
         self._loss, self._compiled = loss, True

@@ -81,7 +81,9 @@ class Trainer:
         peak_flops: floating-point operations per second of a large matrix product, if measured.
         resume_from: where the run continues; None: it begins.
         step, tokens_seen: trained so far, in all sessions.
-        best, evals_without_improvement: the lowest held-out loss, and the evaluations since.
+        best: the lowest held-out loss.
+        own_best, evals_without_improvement: that of the model in training, teacher or student, and
+            the evaluations since.
         saved_step: the newest step on disk.
         make_student: makes the student of self-distillation, and what trains it.
         student_since: the last step of its teacher; None: its training has not begun.
@@ -106,6 +108,7 @@ class Trainer:
     step: int = field(init=False, default=0)
     tokens_seen: int = field(init=False, default=0)
     best: float = field(init=False, default=math.inf)
+    own_best: float = field(init=False, default=math.inf)
     evals_without_improvement: int = field(init=False, default=0)
     saved_step: int | None = field(init=False, default=None)
     student_since: int | None = field(init=False, default=None)
@@ -127,7 +130,7 @@ class Trainer:
             self.step = self.saved_step = self.resume_from.step
             self.tokens_seen = self.resume_from.tokens_seen
             self.student_since = self.resume_from.student_since
-            self.best = self.resume_from.best
+            self.best, self.own_best = self.resume_from.best, self.resume_from.own_best
             self.evals_without_improvement = self.resume_from.evals_without_improvement
         self._clock = Clock(
             self.plan, self.model.config, len(self.corpus.held_out), started=self.started,
@@ -165,23 +168,25 @@ class Trainer:
             yield from self._compile()
         broadcast = self.processes.broadcast  # the main process decides what depends on a clock
         reason: StopReason = "finished"
-        while not broadcast(self._budget_used()):
+        while not broadcast(self._clock.is_over(self.step)):
             if broadcast(self.callbacks.stop()):
                 reason = "interrupted"
                 break
-            before = broadcast(self._progress())
-            if self._student_due(before):
+            before = broadcast(self._clock.progress(self.step))
+            if self._student_waits and self.step > 0 and before >= TEACHER_SHARE:
                 yield from self._begin_student()
             if self._balancer:
                 self._balancer.balance_torch()
             yield from self._optimizer_step(before)
-            if broadcast(self._budget_used()):
+            if broadcast(self._clock.is_over(self.step)):
                 break
             if broadcast(self._evaluation_due(before)):
                 yield from self._evaluate()
                 if broadcast(self._out_of_patience()):
-                    reason = "patience"
-                    break
+                    if not self._student_waits:
+                        reason = "patience"
+                        break
+                    yield from self._begin_student()
             if broadcast(self._save_due(before) or self._is_best()):
                 yield from self._save()
         if reason != "interrupted":
@@ -190,9 +195,9 @@ class Trainer:
         yield from self._save()
         yield Stopped(step=self.step, reason=reason, seconds=self.seconds)
 
-    def _student_due(self, progress: float) -> bool:
-        begun = self.plan.student is None or self.student_since is not None
-        return not begun and progress >= TEACHER_SHARE
+    @property
+    def _student_waits(self) -> bool:
+        return self.plan.student is not None and self.student_since is None
 
     def _begin_student(self) -> Iterator[Event]:
         """Puts a new model in the place of the first, which is saved and becomes its teacher."""
@@ -206,6 +211,7 @@ class Trainer:
         self._gradients = self._accumulator(self._gradients.micro_batch_size)
         self.learn_from(teacher)
         self.student_since, self.evals_without_improvement = self.step, 0
+        self.own_best = math.inf
         self._held_out = self._held_out_final = None
         yield StudentBegun(step=self.step)
         if self.plan.compile:
@@ -266,7 +272,7 @@ class Trainer:
             learning_rate=scale * self.plan.optimizer.matrix_learning_rate,
             tokens_per_second=batch.tokens / elapsed,
             mfu=flops / elapsed / self.peak_flops if self.peak_flops else None,
-            progress=self._progress(),
+            progress=self._clock.progress(self.step),
             seconds=self.seconds,
         )
 
@@ -277,18 +283,10 @@ class Trainer:
             hint="start another run with half the --learning-rate",
         )
 
-    # --- the budget -----------------------------------------------------------------------------
-
     @property
     def seconds(self) -> float:
         """Training time of this run, all sessions together."""
         return self._clock.seconds
-
-    def _progress(self) -> float:
-        return self._clock.progress(self.step)
-
-    def _budget_used(self) -> bool:
-        return self._clock.is_over(self.step)
 
     # --- now and then ---------------------------------------------------------------------------
 
@@ -308,7 +306,9 @@ class Trainer:
         return self._held_out is not None and self._held_out.nats_per_byte <= self.best
 
     def _crossed_eighth(self, progress_before: float) -> bool:
-        return int(self._progress() * EVALUATIONS) > int(progress_before * EVALUATIONS)
+        return int(self._clock.progress(self.step) * EVALUATIONS) > int(
+            progress_before * EVALUATIONS
+        )
 
     def _evaluate(self) -> Iterator[Event]:
         """On the same part of the held-out text each time; then a sample, if wanted."""
@@ -326,9 +326,10 @@ class Trainer:
             return
         self._clock.evaluation_took(time.perf_counter() - began, held_out.tokens)
         self._held_out = held_out
-        best = held_out.nats_per_byte < self.best
-        self.evals_without_improvement = 0 if best else self.evals_without_improvement + 1
+        best, better = (held_out.nats_per_byte < loss for loss in (self.best, self.own_best))
+        self.evals_without_improvement = 0 if better else self.evals_without_improvement + 1
         self.best = min(self.best, held_out.nats_per_byte)
+        self.own_best = min(self.own_best, held_out.nats_per_byte)
         yield Evaluated(step=self.step, held_out=held_out, best=best, seconds=self.seconds)
         if self.callbacks.sample is not None:
             self.model.eval()

@@ -210,7 +210,7 @@ def make_plan(
     _check(options, corpus, unknown_token=unknown_token)
     tokens, pairs = len(corpus.training), corpus.training_targets is not None
     dtype = options.dtype or resources.dtype
-    candidates = candidate_models(options, tokens, vocab_size, base and base.config, pairs=pairs)
+    candidates = candidate_models(options, tokens, vocab_size, base, pairs=pairs)
     model, steps, compiled = candidates[0].config, None, bool(options.compile)
     short = pairs and base is None and model.context_length <= SHORT_PAIRS
     batch_tokens = options.batch_tokens or _batch_tokens(options, resources, dtype, short)
@@ -236,10 +236,10 @@ def make_plan(
     distill = should_distill(options, epochs, micro_batch, base, pairs=pairs)
     if distill and steps and budget.kind == "seconds":
         steps = int(steps * (TEACHER_SHARE + (1 - TEACHER_SHARE) / STUDENT_COST))
-    own_share = TEACHER_SHARE if distill else 1.0
+    own_share = TEACHER_SHARE if distill else 1.0  # of the steps
     advice = chosen_regularization(options, own_share * epochs, unknown_token=unknown_token)
-    rate_steps = steps and int(own_share * steps)  # of one model
-    optimizer = choose_optimizer(options, model, advice.weight_decay, rate_steps, base)
+    own_steps = steps and int(own_share * steps)
+    optimizer = choose_optimizer(options, model, advice.weight_decay, own_steps, base)
     plan = Plan(
         budget=budget, batch_size=rows, micro_batch_size=micro_batch.size,
         checkpointing=micro_batch.checkpointing,

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from tfcli.runtime.dtype import DType
+    from tfcli.training.fine_tuning import BaseModel
 
 
 EVALUATION_TOKENS = 1 << 14  # at most, while training; at the end the whole held-out text is read
@@ -105,7 +106,7 @@ def candidate_models(
     options: TrainOptions,
     tokens: int,
     vocab_size: int,
-    base: ModelConfig | None,
+    base: BaseModel | None,
     *,
     pairs: bool = False,
 ) -> list[Candidate]:
@@ -124,7 +125,7 @@ def candidate_models(
     """
     tokens_of_rows = sys.maxsize if pairs else tokens
     if base is not None:
-        return [Candidate(_base(options, tokens_of_rows, base))]
+        return [Candidate(_base(options, tokens_of_rows, base.config))]
     asked = (options.size, options.num_layers, options.d_model, options.num_heads)
     if any(value is not None for value in asked) or not options.timed:
         return [Candidate(_model(options, tokens_of_rows, vocab_size))]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import math
+import shlex
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tfcli.errors import DamagedError, TfcliError
+from tfcli.errors import DamagedError, TfcliError, UsageError
 from tfcli.files import remove_folder, remove_leftovers
 from tfcli.runs.kept_files import read_kept_files, write_kept_files
 from tfcli.runs.run import Run, create_run, open_run, write_metadata
@@ -145,6 +146,10 @@ def _build_trainer(
     callbacks: Callbacks = NO_CALLBACKS,
 ) -> Trainer:
     """Builds the trainer as it was at a step, in every process."""
+    if job.processes.sharded and job.plan.student:
+        raise UsageError(
+            f"{run.name} trains a student, which cannot be sharded", hint="remove --shard"
+        )
     if job.processes.is_main:
         told = {
             "run": str(run.path),
@@ -158,8 +163,11 @@ def _build_trainer(
     if step is None:
         return trainer
     if step.state.student_since is not None:
-        teacher = Teacher.load(run.path, like=trainer.model)
-        trainer.learn_from(teacher)
+        try:
+            trainer.learn_from(Teacher.load(run.path, like=trainer.model))
+        except DamagedError as error:
+            error.hint = f"tfcli train FILE --from {shlex.quote(run.argument)}"  # begins anew
+            raise
     load_weights(trainer.model, step.path)
     if step.state.step == 0:
         return trainer  # no optimizer has any state yet
@@ -174,19 +182,20 @@ def _build_trainer(
 
 
 def _resume_point(run: Run, state: StepState) -> ResumePoint:
-    best, evals_without_improvement = math.inf, 0
+    best, own_best, waited = math.inf, math.inf, 0
     for point in read_series(run).held_out:
-        if point.step == state.student_since:
-            evals_without_improvement = 0
-        if point.step <= state.step:
-            better = point.nats_per_byte < best
-            best = min(best, point.nats_per_byte)
-            evals_without_improvement = 0 if better else evals_without_improvement + 1
+        if point.step > state.step:
+            continue
+        best = min(best, point.nats_per_byte)
+        if state.student_since is None or point.step > state.student_since:
+            waited = 0 if point.nats_per_byte < own_best else waited + 1
+            own_best = min(own_best, point.nats_per_byte)
     return ResumePoint(
         step=state.step,
         tokens_seen=state.tokens_seen,
         seconds=state.seconds,
         best=best,
-        evals_without_improvement=evals_without_improvement,
+        own_best=own_best,
+        evals_without_improvement=waited,
         student_since=state.student_since,
     )

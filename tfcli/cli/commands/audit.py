@@ -8,7 +8,7 @@ from __future__ import annotations
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, get_args
+from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
 
@@ -30,6 +30,9 @@ from tfcli.files import hash_file
 from tfcli.options import Options, option
 from tfcli.runtime.device import Device
 from tfcli.text.reading_options import ReadingOptions
+
+if TYPE_CHECKING:
+    from tfcli.runs.run import Run
 
 app = typer.Typer(cls=Group, no_args_is_help=True, help="Audit what a model has learned.")
 
@@ -81,6 +84,7 @@ def memory(
 
     reporter = streams.Reporter(quiet=quiet)
     found, step_path = find_run(run)
+    _note_on_pairs(found, "passages are cut across prompts and answers", reporter)
     key = read_key(options.canaries) if options.canaries else None
     text = TrainingText(found, source or ())
     step, engine = open_best_step(
@@ -231,6 +235,7 @@ def groups(
     sources = given.files
     hashes = {source: hash_file(source) for source in sources}
     known = note_trained_on(found, hashes, reporter)
+    _note_on_pairs(found, "prompts count as well as answers", reporter)
     step, engine = open_best_step(
         found, step_path, lambda step: open_engine(found, step, device, rows=ROWS), reporter
     )  # fmt: skip
@@ -251,13 +256,20 @@ def groups(
         ],
     }, reporter)  # fmt: skip
     if json:
-        context = engine.context_length
         streams.write_json_result({
-            "run": found.name, "step": step.state.step, "by": by, "context": context,
-            "stride": max(1, context // 2), "groups": figures,
+            "run": found.name, "step": step.state.step, "by": by, "groups": figures,
+            "context": engine.context_length, "stride": max(1, engine.context_length // 2),
         })  # fmt: skip
     if html is not None:
         write_page(html, draw_groups(losses, found.name, step.state.step, by), reporter)
     elif not json:
         write_groups(losses, found.name, step.state.step, by)
         reporter.next(f"tfcli runs card {shlex.quote(found.argument)}")
+
+
+def _note_on_pairs(run: Run, why: str, reporter: streams.Reporter) -> None:
+    """Says what a figure for texts means where a run was trained on pairs."""
+    if run.form:
+        reporter.note(
+            f"Note: {run.name} was trained on pairs, and {why}; tfcli eval compares answers."
+        )

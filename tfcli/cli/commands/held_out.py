@@ -63,7 +63,7 @@ def _write_rows(corpus: Corpus) -> int:
     count = 0
     for count, row in enumerate(held_out_rows(corpus), 1):  # noqa: B007 (the last is the number)
         line = json_lines.dumps(row, ensure_ascii=False, default=str)
-        streams.write_result(f"{line}\n".encode())
+        streams.write_result(f"{line}\n".encode(errors="backslashreplace"))
     return count
 
 

@@ -123,6 +123,11 @@ def _open(name: str | None, reporter: streams.Reporter) -> tuple[Run, ValidStep,
     from tfcli.runs.weights import map_weights
 
     run, step_path = find_run(name)
+    if run.form:
+        reporter.note(
+            f"Note: {run.name} was trained on pairs, and the text is read as it is: a prompt ends "
+            "as train --dry-run shows."
+        )
 
     def open_with(step: ValidStep) -> Model:
         return Model(run.model_config, map_weights(run.model_config, step.path))

@@ -149,6 +149,8 @@ def _what_is_held_out(run: Run) -> str:
 
 def _training(run: Run, step: ValidStep) -> Facts:
     state, plan = step.state, run.metadata["plan"]
+    if state.student_since is not None:
+        plan = plan | plan["student"]
     optimizer = plan.get("optimizer", {})
     settings = {
         "matrix_learning_rate": optimizer.get("matrix_learning_rate"),

@@ -307,7 +307,11 @@ def limits(card: Facts) -> list[str]:
     """What a model is not good for, as far as its facts tell."""
     model, text, audits = card["model"], card["text"], card["audits"]
     context = model["context_length"]
-    size = f"the {text['bytes']:,} bytes that it was trained on" if text else "its training text"
+    size = (
+        f"the {text['training_bytes']:,} bytes that it was trained on"
+        if text
+        else "its training text"
+    )
     said = [
         f"Questions of fact. It knows only {size}, with that text's errors, views and style, and "
         "makes up the rest."
