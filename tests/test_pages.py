@@ -194,7 +194,7 @@ TERMS = {
     "Kneser-Ney", "Chat template", "System prompt", "Turn", "Residual stream", "Query, key, value",
     "Logit lens", "Momentum, betas", "Gradient clipping", "Canary, exposure",
     "Tokens per byte", "Near-duplicate, Jaccard similarity", "Model card",
-    "Denoising",
+    "Denoising", "Self-distillation", "Family",
 }  # fmt: skip
 
 
