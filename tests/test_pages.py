@@ -145,7 +145,7 @@ OTHERS = {
     "--nproc-per-node",  # torchrun
     "--nanogpt", "--rounds", "--megabytes", "--seconds", "--tiny",  # benchmarks
     "--text", "--stories", "--count",  # of gaps
-    "--model", "--model_args", "--tasks", "--include_path",  # lm_eval
+    "--model", "--model_args", "--tasks", "--include_path",  # lm_eval "--processor-time", "--sizes",
 }  # fmt: skip
 
 
