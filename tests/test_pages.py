@@ -144,6 +144,7 @@ def test_names_that_link_to_code_are_defined_there(page: str) -> None:
 OTHERS = {
     "--nproc-per-node",  # torchrun
     "--nanogpt", "--rounds", "--megabytes", "--seconds", "--tiny",  # benchmarks
+    "--sizes", "--processor-time",
     "--text", "--stories", "--count",  # of gaps
     "--model", "--model_args", "--tasks", "--include_path",  # lm_eval "--processor-time", "--sizes",
 }  # fmt: skip
