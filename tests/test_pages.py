@@ -146,7 +146,7 @@ OTHERS = {
     "--nanogpt", "--rounds", "--megabytes", "--seconds", "--tiny",  # benchmarks
     "--sizes", "--processor-time",
     "--text", "--stories", "--count",  # of gaps
-    "--model", "--model_args", "--tasks", "--include_path",  # lm_eval "--processor-time", "--sizes",
+    "--model", "--model_args", "--tasks", "--include_path",  # lm_eval
 }  # fmt: skip
 
 
