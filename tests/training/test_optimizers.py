@@ -114,6 +114,9 @@ def test_muon_follows_its_formula(
 
 
 def test_muon_makes_the_same_bits_with_any_number_of_threads() -> None:
+    kernels = library.load_library()
+    if kernels is None or not kernels.muon_memory(64, 64):
+        pytest.skip("torch's products, which do not promise it")
     threads = torch.get_num_threads()
     found = []
     try:
