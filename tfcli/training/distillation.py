@@ -5,8 +5,8 @@ half a new one, the student, with less regularization. Each of its targets is a 
 
     0.5 (the token that comes next) + 0.5 (the teacher's probabilities of all tokens)
 
-Where a text is read many times, the student ends lower than one model that is trained twice as
-long: it is told which other tokens could have come, and cannot learn by heart what was chance
+From about eight epochs on, the student ends lower than one model with the steps of both: it is
+told which other tokens could have come, and cannot learn by heart what was chance
 (Furlanello et al., "Born-Again Neural Networks", 2018, section 3; measured in `docs/lab-notes.md`).
 """
 

@@ -1,6 +1,6 @@
-"""The element-wise half of Muon's step, in C; the products between are torch's.
+"""Muon's step in C: what is done to each element, and with AMX the products between.
 
-`tfcli.training.optimizers` has the same in torch.
+`tfcli.training.optimizers` has the same in torch, whose products are used without AMX.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ import torch
 from tfcli.model.native.functions import NUMBER_FORMATS, call
 from tfcli.model.native.library import load_library
 
-UNIT = 32  # sizes of blocks have to be multiples of it for `muon_iterate`
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from torch import Tensor
+
+UNIT = 32  # sizes of blocks have to be multiples of it for `muon_iterate`
 
 
 def muon_direction(

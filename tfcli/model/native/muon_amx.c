@@ -10,7 +10,7 @@
 #include "tiles.h"
 
 /* Floats of memory that a thread needs. */
-EXPORT size_t muon_memory(int N, int M) { return 3 * (size_t)N * M + 4 * (size_t)N * N; }
+EXPORT size_t muon_memory(int N, int M) { return (size_t)N * M / 2 * 3 + (size_t)N * N * 3; }
 
 /* blocks: (count, N, M), of bfloat16, in place; N and M are multiples of 32; memory: of all threads. */
 EXPORT void muon_iterate(int count, int N, int M, uint16_t *blocks, float a, float b, float c, int iterations,
@@ -19,8 +19,8 @@ EXPORT void muon_iterate(int count, int N, int M, uint16_t *blocks, float a, flo
     #pragma omp parallel num_threads(threads)
     {
         float *x = memory + thread_number() * muon_memory(N, M), *gram = x + size, *gram_squared = gram + square;
-        Half *halves = (Half *)(gram_squared + square), *small = halves + size;
-        Pair *pairs = (Pair *)(small + square), *small_pairs = pairs + size / 2;
+        Pair *pairs = (Pair *)(gram_squared + square), *small_pairs = pairs + size / 2;
+        Half *small = (Half *)(small_pairs + square / 2);
         begin_products();
         #pragma omp for schedule(static)
         for (int block = 0; block < count; block++) {
