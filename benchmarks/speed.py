@@ -115,7 +115,7 @@ def measure(
     loss = compiled or model.loss
     optimizer = Optimizer(model, OptimizerConfig(), getattr(torch, dtype))
     measured = [
-        (probe.peak(dtype), probe.time_step(loss, optimizer, rows, config)) for _ in range(rounds)
+        (probe.peak(dtype), probe.time_step(model, loss, optimizer, rows)) for _ in range(rounds)
     ]
     peak, seconds = (median(column) for column in zip(*measured, strict=True))
     return peak, seconds

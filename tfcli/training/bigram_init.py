@@ -94,9 +94,9 @@ def count_pairs(tokens: Tokens | CheckedTokens, vocab_size: int) -> tuple[Tensor
 
 
 def _sparse(at: Tensor, values: Tensor, size: int) -> Tensor:
-    return torch.sparse_coo_tensor(
-        at, values, (size, size), is_coalesced=True, check_invariants=True
-    )
+    # said globally, or some versions of torch warn
+    with torch.sparse.check_sparse_tensor_invariants():  # type: ignore[no-untyped-call]
+        return torch.sparse_coo_tensor(at, values, (size, size), is_coalesced=True)
 
 
 def factorize(pairs: Tensor, shares: Tensor, *, rank: int, seed: int) -> tuple[Tensor, Tensor]:

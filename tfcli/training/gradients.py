@@ -12,6 +12,7 @@ from tfcli.model.cost import training_flops_per_token
 from tfcli.runtime.device import seed_device
 from tfcli.runtime.memory import is_out_of_memory
 from tfcli.training.compiling import compile_loss
+from tfcli.training.cuda_graph import record_loss
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from tfcli.model.transformer import Transformer
     from tfcli.runtime.distributed import DistributedContext
     from tfcli.training.batches import Batch
+    from tfcli.training.cuda_graph import Arguments, GraphedLoss
     from tfcli.training.distillation import Teacher
     from tfcli.training.examples import Sampler
     from tfcli.training.grad_scaler import GradScaler
@@ -68,6 +70,8 @@ class GradientAccumulator:
     def __post_init__(self) -> None:
         self._loss: Callable[..., Tensor] = self.model.loss
         self._compiled = False
+        self._graph: GraphedLoss | None = None
+        self._recorded = False
 
     def compile(self, *, only_if_faster: bool) -> str | None:
         """Compiles the model for the micro-batches; returns why not, where that is not possible."""
@@ -132,11 +136,21 @@ class GradientAccumulator:
             arguments = part.loss_arguments(device)
             if self.teacher:
                 arguments["soft_targets"] = self.teacher.soft_targets(part)
+            if size == self._rows_passed() and (graph := self._graph_for(arguments)):
+                total += graph.backward(arguments, self.scaler.scale / weight) / self.scaler.scale
+                continue
             mask = self.model.draw_dropout(range(first, first + size), (self.seed, step))
             loss = self._loss(**arguments, dropout_mask=mask) / weight
             self.scaler.scaled(loss).backward()  # type: ignore[no-untyped-call]
             total += loss.detach()
         return total.item()
+
+    def _graph_for(self, arguments: Arguments) -> GraphedLoss | None:
+        """The recorded pass for a whole batch like this, if there is one; made by the first."""
+        if not self._recorded and not self.processes.sharded:
+            self._recorded = True
+            self._graph = record_loss(self.model, self._loss, arguments)
+        return self._graph if self._graph and self._graph.fits(arguments) else None
 
     def _rows_passed(self) -> int:
         """How many rows this process works on, dummies included.

@@ -26,6 +26,7 @@ from tfcli.training.schedule import WARM_UP_STEPS, choose_optimizer, choose_warm
 from tfcli.training.sizing import (
     COMPILED_SECONDS,
     COMPILED_SHARE,
+    EVALUATION_SHARE,
     PAIR_BATCH_SHARE,
     SHORT_PAIRS,
     can_init_from_bigrams,
@@ -169,6 +170,7 @@ RENAMED = {
 }
 
 CLOSING_SHARE = 0.04  # of a time budget: the last evaluation and the last save
+STEPS_SHARE = 1 - CLOSING_SHARE - EVALUATIONS * EVALUATION_SHARE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -219,7 +221,7 @@ def make_plan(
     if budget.kind == "steps":
         steps = int(budget.amount)
     elif resources.step_seconds is not None:
-        left = budget.amount * (1 - CLOSING_SHARE) - resources.spent
+        left = budget.amount * STEPS_SHARE - resources.spent
         compiled = _compiles(options, resources, left, base)
         left -= COMPILED_SECONDS * compiled
         choice = choose_size(
