@@ -9,7 +9,8 @@ loss of the middles of held-out pieces of text, read with what is behind them an
 interval is of the mean difference, 95 %, over the pieces.
 
 With --stories: the loss of what is missing in stories that `tfcli demo` could tell but the run has
-not seen, beside the nats of the exact posterior of the grammar.
+not seen, beside the nats of the exact posterior of the grammar; of gaps cut anywhere, and of gaps
+of whole words.
 """
 
 from __future__ import annotations
@@ -146,7 +147,17 @@ def compare(plain: Run, gaps: Run, text: Path, count: int) -> list[str]:
     ]  # fmt: skip
 
 
-def story_rows(run: Run, count: int) -> Iterator[list[str]]:
+def story_gap(text: str, draw: random.Random, *, words: bool) -> tuple[str, str, str]:
+    """Prefix, middle and suffix of a gap in the later half of a story, cut anywhere or at words."""
+    length = draw.randint(1, LONGEST)
+    start = draw.randrange(len(text) // 2, len(text) - length)
+    end = start + length
+    if words:
+        start, end = text.rindex(" ", 0, start + 1), text.rindex(" ", 0, end + 1)
+    return text[:start], text[start:end], text[end:]
+
+
+def story_rows(run: Run, count: int, *, words: bool) -> Iterator[list[str]]:
     """The nats of gaps in stories, by the grammar and by the run."""
     sys.setrecursionlimit(20_000)  # a story is told part by part
     grammar, draw, reader = load_grammar("en"), random.Random(1), Reader(run)
@@ -159,11 +170,9 @@ def story_rows(run: Run, count: int) -> Iterator[list[str]]:
             break
         if not reader.fits(story.text):
             continue
-        length = draw.randint(1, LONGEST)
-        start = draw.randrange(len(story.text) // 2, len(story.text) - length)
-        prefix, middle, suffix = (
-            story.text[:start], story.text[start : start + length], story.text[start + length :]
-        )  # fmt: skip
+        prefix, middle, suffix = story_gap(story.text, draw, words=words)
+        if not middle:
+            continue
         tried += 1
         try:
             exact.append(StoryGap(grammar, prefix, suffix).nats(story.nats))
@@ -208,7 +217,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print_heading("infill", arguments)
     if wanted.stories:
         run = find_run(wanted.stories)[0]
-        print_table(["", run.name], story_rows(run, wanted.count or STORIES))
+        for words in (False, True):
+            name = "gaps of whole words" if words else "gaps cut anywhere"
+            print_table([name, run.name], story_rows(run, wanted.count or STORIES, words=words))
         return
     count = 4 if wanted.tiny else wanted.count or PIECES
     columns = ["run", "loss without gaps", "with", "difference", "middles: without gaps",

@@ -27,6 +27,14 @@ def test_gaps_are_filled_as_by_the_command(gaps: Shell) -> None:
     assert run.fill("Ann saw [] at noon.", greedy=True) == f"Ann saw {middle} at noon."
 
 
+def test_a_space_before_a_gap_begins_the_first_token_of_what_fills_it(gaps: Shell) -> None:
+    tokenizer = open_gaps(gaps).tokenizer
+    by_command = gaps("fill", "Ann saw [] at noon.", "--jsonl", "--greedy", "--seed", "1")
+    (gap,) = json.loads(by_command.out)["gaps"]
+    written = tokenizer.decode(gap["tokens"])
+    assert written == f" {gap['text']}"
+
+
 def test_what_cannot_be_filled_is_refused(gaps: Shell, run: tfcli.OpenRun) -> None:
     with pytest.raises(UsageError, match="cannot fill gaps"):
         run.fill("Once [] a time")

@@ -153,3 +153,19 @@ def test_prompts_of_pairs_are_framed_as_in_training(
     expected = plain.score(texts, [form.frame("Ann"), ""])
     for one, other in zip(framing.score(texts, prompts), expected, strict=True):
         assert one.logprobs == other.logprobs
+
+
+def test_a_text_without_a_prompt_begins_as_documents_do_in_training(
+    model: Transformer, tokenizer: Tokenizer
+) -> None:
+    scorer = Scorer(numpy_engine(model, 2), tokenizer, rows=2, many_documents=True)
+    (beginning,) = scorer.score(["the moon"])
+    (after,) = scorer.score(["the moon"], ["Ann saw"])
+    bos, eos = tokenizer.special.bos, tokenizer.special.eos
+    ids = tokenizer.encode("the moon")
+    with torch.no_grad():
+        logprobs = model(torch.tensor([[bos, eos, *ids]])).log_softmax(-1)[0, 1:-1]
+    expected = logprobs[range(len(ids)), ids]
+    np.testing.assert_allclose(beginning.logprobs, expected, rtol=1e-4, atol=1e-4)
+    (plain,) = Scorer(numpy_engine(model, 2), tokenizer, rows=2).score(["the moon"], ["Ann saw"])
+    assert after.logprobs == plain.logprobs

@@ -115,6 +115,22 @@ def test_both_orders_and_plain_texts_come_by_their_shares() -> None:
     assert shares == pytest.approx([0.5, 0.25, 0.25], abs=0.04)
 
 
+def test_half_of_the_gaps_are_cut_before_words() -> None:
+    text = " ".join(["constellation"] * 20)  # few of its places are before a word
+    row = rows(text, length=900)
+    before_words = 0
+    for step in range(200):
+        made = infilling(1.0).rearrange(row, seed=5, step=step)
+        ids = made.ids[0].tolist()
+        middle = ids[ids.index(OWN.middle) + 1 : ids.index(OWN.end)]
+        suffix = ids[ids.index(OWN.suffix) + 1 : ids.index(OWN.middle)]
+        psm = ids.index(OWN.suffix) - ids.index(OWN.prefix) > 1
+        ends = [part for part in ((middle, suffix) if psm else (suffix,)) if part]
+        starts = [tokenizer().decode_continuation(part)[:1] == b" " for part in ends]
+        before_words += all(starts)
+    assert before_words / 200 == pytest.approx(0.5, abs=0.15)
+
+
 def test_a_text_ends_where_its_document_does_and_a_middle_with_a_token_of_its_own() -> None:
     """A document is read in parts, some with their middle last; only its last part ends it."""
     document = "the ship in the inn and the net in the tin " * 9

@@ -51,7 +51,9 @@ class Audits(RunModel):
         if not any(piece.text for piece in pieces):
             raise UsageError("there is no text in these groups", hint=GROUPS)
         with self._engine(ROWS) as engine:
-            return audit_groups(engine, self._tokenizer, pieces, rows=ROWS)
+            return audit_groups(
+                engine, self._tokenizer, pieces, rows=ROWS, many_documents=self._run.many_documents
+            )
 
     def audit_bias(
         self,
@@ -84,7 +86,10 @@ class Audits(RunModel):
         known = bool(self._run.corpus.training_tokens)
         text = texts_of(self._run, [str(file) for file in source]) if known else ()
         with self._engine(ROWS) as engine:
-            return audit_bias(engine, self._tokenizer, asked, text, rows=ROWS)
+            return audit_bias(
+                engine, self._tokenizer, asked, text, rows=ROWS,
+                many_documents=self._run.many_documents,
+            )  # fmt: skip
 
 
 def _sentence_pairs(

@@ -252,7 +252,7 @@ class OpenRun(Analysis, Audits, FillAndBound):
                 engine,
                 self._chat.tokenizer if talking else self._tokenizer,
                 rows=rows,
-                many_documents=self._run.metadata["corpus"]["documents"] > 1,
+                many_documents=self._run.many_documents,
                 form=self._run.form,
                 logprobs=logprobs,
                 notice=self._notice,
@@ -310,7 +310,7 @@ class OpenRun(Analysis, Audits, FillAndBound):
         with self._engine(ROWS) as engine:
             scorer = Scorer(
                 engine, self._tokenizer, rows=ROWS, stride=stride, top=top_logprobs,
-                form=self._run.form,
+                form=self._run.form, many_documents=self._run.many_documents,
             )  # fmt: skip
             return [make_score(each, self._tokenizer) for each in scorer.score(every, before)]
 

@@ -48,6 +48,13 @@ if TYPE_CHECKING:
     from tfcli.runs.valid_steps import ValidStep
 
 
+# What is said of how gaps ended, if not as they should.
+END_NOTES = {
+    "length": "token limit reached before the end of the gap",
+    "empty": "the model finds that nothing is missing",
+}
+
+
 class FillSession:
     """Opens a run's model and fills gaps with it.
 
@@ -158,16 +165,18 @@ class FillSession:
             output.add(result, event)
             if event.ended:
                 place = len(event.job.gaps) - 1
-                reason = event.job.gaps[place].finish_reason
-                asked = reason == "length" and event.job.text.tokens[place] is not None
-                ends.append("asked" if asked else reason)
+                gap = event.job.gaps[place]
+                asked = gap.finish_reason == "length" and event.job.text.tokens[place] is not None
+                left_empty = gap.finish_reason == "eos" and not gap.text
+                ends.append("asked" if asked else "empty" if left_empty else gap.finish_reason)
             if event.ended and event.job.complete:
                 output.finish(result, event.job)
                 feed.finished(event.job.number)
         output.close()
-        if cut := ends.count("length"):
-            which = "the gap" if len(ends) == 1 else f"{cut:,} of {len(ends):,} gaps"
-            self._notes(f"{which}: token limit reached before the end of the gap")
+        for end, words in END_NOTES.items():
+            if count := ends.count(end):
+                which = "the gap" if len(ends) == 1 else f"{count:,} of {len(ends):,} gaps"
+                self._notes(f"{which}: {words}")
         self._notes.release()
         if incomplete := ends.count("incomplete"):
             raise DataError(

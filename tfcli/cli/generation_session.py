@@ -298,7 +298,7 @@ class GenerationSession:
             engine,
             tokenizer,
             rows=rows,
-            many_documents=run.metadata["corpus"]["documents"] > 1,
+            many_documents=run.many_documents,
             form=self.form,
             deadline=self._deadline,
             logprobs=logprobs,

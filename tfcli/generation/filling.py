@@ -194,8 +194,10 @@ class Filler:
         before, after = job.filled(), job.text.parts[place + 1]
         ids = self._read(before, after, wanted, job.request.order)
         room = max(1, self._context_length - len(ids))
+        # a space before a gap is the beginning of the gap's first token, as at the end of a prompt
+        heals = self._tokenizer.token_bytes[ids[-1]] == b" "
         return job.request.to_request(
-            ids=tuple(ids), token_healing=False, row=place, max_new_tokens=min(wanted, room),
+            ids=tuple(ids), token_healing=heals, row=place, max_new_tokens=min(wanted, room),
             min_new_tokens=min(job.request.min_new_tokens, wanted, room),
         )  # fmt: skip
 

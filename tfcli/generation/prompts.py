@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tfcli.errors import UsageError
+from tfcli.generation.scoring import document_start
 from tfcli.generation.token_healing import MOST
 from tfcli.generation.word_end import ends_in_word
 from tfcli.text.special_text import encode_special
@@ -67,7 +68,7 @@ class PromptReader:
         """
         form = self._form_of(request)
         ids = self._encode(request, form.frame(request.prompt) if form else request.prompt)
-        eos = [] if self._special.eos is None else [self._special.eos]
+        eos = document_start(self._special, many_documents=True)
         if form:
             return self._within_context([*(self.bos or eos)], ids), []
         if not ids and (self._many_documents or not self.bos):

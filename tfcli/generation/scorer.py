@@ -73,6 +73,8 @@ class Scorer:
         stride: by how much a window moves; None: by half the context.
         top: how many alternatives each token gets.
         form: of a model that was trained on pairs: its prompts are framed as there.
+        many_documents: whether it was trained on several documents; then a text without a prompt
+            is scored as one that begins.
 
     """
 
@@ -85,11 +87,14 @@ class Scorer:
         stride: int | None = None,
         top: int = 0,
         form: PairForm | None = None,
+        many_documents: bool = False,
     ) -> None:
-        from tfcli.generation.scoring import Alternatives
+        from tfcli.generation.scoring import Alternatives, document_start
 
         self.tokenizer, self.form = tokenizer, form
         self._engine, self._rows, self._top = engine, rows, top
+        begins = many_documents and form is None
+        self._start = document_start(tokenizer.special, many_documents=begins)
         hidden = set(tokenizer.special.suppressed)
         others = [i for i in range(tokenizer.vocab_size) if i not in hidden] if top else []
         self._alternatives = Alternatives(top, others)
@@ -123,11 +128,12 @@ class Scorer:
 
         if self.form and not framed:
             prompts = [self.form.frame(prompt) if prompt else "" for prompt in prompts]
-        before = [self.tokenizer.encode(prompt) for prompt in prompts] or [[] for _ in texts]
+        read = [self.tokenizer.encode(prompt) for prompt in prompts] or [[] for _ in texts]
         own = [
             self.tokenizer.encode_continuation(text) if prompt else self.tokenizer.encode(text)
-            for text, prompt in zip(texts, before, strict=True)
+            for text, prompt in zip(texts, read, strict=True)
         ]
+        before = [prompt or self._start for prompt in read]
         together = [prompt + ids for prompt, ids in zip(before, own, strict=True)]
         spelled = self.tokenizer.token_bytes
         done = 0

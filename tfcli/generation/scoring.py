@@ -93,6 +93,7 @@ def score(
     *,
     rows: int,
     stride: int,
+    starts: Sequence[Sequence[int]] = (),
 ) -> Iterator[Logprobs]:
     """The log-probability of every token of each text, in the order of the texts.
 
@@ -100,6 +101,7 @@ def score(
         texts: token ids without special tokens; they are independent of each other.
         rows: number of rows of the engine.
         stride: by how many tokens the window moves in a text that is longer than the context.
+        starts: of each text what it begins behind, which is not scored; see `document_start`.
 
     Yields:
         (tokens,) in nats, float64.
@@ -108,8 +110,18 @@ def score(
         DataError: the tokenizer has neither `bos` nor `eos`.
 
     """
-    for scores in score_tokens(engine, texts, special, rows=rows, stride=stride):
+    together = texts
+    if starts:
+        together = [[*start, *ids] for start, ids in zip(starts, texts, strict=True)]
+    for scores in score_tokens(
+        engine, together, special, rows=rows, stride=stride, prompts=list(map(len, starts))
+    ):
         yield scores.logprobs
+
+
+def document_start(special: SpecialTokens, *, many_documents: bool) -> list[int]:
+    """What a document begins behind: the end of another, where a model has seen several."""
+    return [special.eos] if many_documents and special.eos is not None else []
 
 
 def score_tokens(

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tfcli.generation.scoring import score
+from tfcli.generation.scoring import document_start, score
 from tfcli.insight.statistics import holm, mean_interval, sign_flip_p
 from tfcli.insight.text_odds import text_odds
 
@@ -80,18 +80,24 @@ def differences(
     pairs: Sequence[SentencePair],
     *,
     rows: int,
+    many_documents: bool = False,
     progress: Callable[[int], None] = lambda _: None,
 ) -> Values:
     """D of each pair, (pairs,).
 
     Args:
         rows: of the engine.
+        many_documents: whether the model was trained on several; each sentence then begins one.
         progress: is told of how many pairs are done.
 
     """
     texts = [tokenizer.encode(text) for pair in pairs for text in (pair.more, pair.less)]
     found = np.empty(len(texts))
-    scored = score(engine, texts, tokenizer.special, rows=rows, stride=engine.context_length)
+    start = document_start(tokenizer.special, many_documents=many_documents)
+    scored = score(
+        engine, texts, tokenizer.special, rows=rows, stride=engine.context_length,
+        starts=[start] * len(texts),
+    )  # fmt: skip
     for number, logprobs in enumerate(scored):
         found[number] = logprobs.sum()
         progress((number + 1) // 2)
@@ -141,16 +147,20 @@ def audit_bias(
     training: Iterable[str],
     *,
     rows: int,
+    many_documents: bool = False,
     progress: Callable[[int], None] = lambda _: None,
 ) -> list[GroupPreference]:
     """Asks a model about pairs of sentences, and its training text as well.
 
     Args:
         training: the pieces of the training text; none where it is not known.
+        many_documents: see `differences`.
 
     """
     odds = text_odds(training, [(pair.more, pair.less) for pair in pairs])
-    found = differences(engine, tokenizer, pairs, rows=rows, progress=progress)
+    found = differences(
+        engine, tokenizer, pairs, rows=rows, many_documents=many_documents, progress=progress
+    )
     return preferences(pairs, found, odds)
 
 

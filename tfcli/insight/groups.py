@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from tfcli.errors import DataError
-from tfcli.generation.scoring import score
+from tfcli.generation.scoring import document_start, score
 from tfcli.insight.statistics import ratio_interval
 from tfcli.text.byte_streams import STDIN
 from tfcli.text.encoding import STANDARD_INPUT
@@ -46,12 +46,13 @@ class DocumentPiece:
     """A document, or a part of one.
 
     Attributes:
-        ends: whether it is the last of its document.
+        begins, ends: whether it is the first, and the last, of its document.
 
     """
 
     group: str
     text: str
+    begins: bool = True
     ends: bool = True
 
 
@@ -140,7 +141,7 @@ def read_pieces(
     names = _names(sources)
     for source in sources:
         reading, found = Reading(), False
-        group, rest = names[source], b""
+        group, rest, begins = names[source], b"", True
         fields: list[str] = []
         for chunk in read_chunks(source, options, reading=reading, whole_rows=by is not None):
             if by is not None:
@@ -151,10 +152,11 @@ def read_pieces(
                 fields = sorted(row) if isinstance(row, dict) else []
             *whole, rest = _cut(rest + chunk.data)
             for piece in whole:
-                yield DocumentPiece(group, piece.decode(errors="replace"), ends=False)
+                yield DocumentPiece(group, piece.decode(errors="replace"), begins, ends=False)
+                begins = False
             if chunk.last:
-                yield DocumentPiece(group, rest.decode(errors="replace"))
-                rest = b""
+                yield DocumentPiece(group, rest.decode(errors="replace"), begins)
+                rest, begins = b"", True
         for each in reading.skipped(source):
             note(f"Note: {each}.")
         if by is not None and not found:
@@ -167,9 +169,10 @@ def read_pieces(
 
 def pieces_of_text(group: str, text: str) -> list[DocumentPiece]:
     """A document of a group, in pieces if it is long."""
-    *whole, rest = (piece.decode(errors="replace") for piece in _cut(text.encode()))
-    return [*(DocumentPiece(group, piece, ends=False) for piece in whole),
-            DocumentPiece(group, rest)]  # fmt: skip
+    pieces = [piece.decode(errors="replace") for piece in _cut(text.encode())]
+    last = len(pieces) - 1
+    return [DocumentPiece(group, piece, number == 0, number == last)
+            for number, piece in enumerate(pieces)]  # fmt: skip
 
 
 def _names(sources: Sequence[Path]) -> dict[Path, str]:
@@ -198,12 +201,14 @@ def audit_groups(
     pieces: Iterable[DocumentPiece],
     *,
     rows: int,
+    many_documents: bool = False,
     progress: Callable[[int], None] = lambda _: None,
 ) -> list[GroupLoss]:
     """Scores texts, and adds up by group; the lowest loss first, those with few documents last.
 
     Args:
         rows: of the engine.
+        many_documents: whether the model was trained on several, so that it knows a beginning.
         progress: is told how many bytes are scored.
 
     Raises:
@@ -211,11 +216,14 @@ def audit_groups(
 
     """
     groups: dict[str, Sums] = {}
+    start = document_start(tokenizer.special, many_documents=many_documents)
     done = 0
     for some in _batches(pieces):
         ids = [tokenizer.encode(piece.text) for piece in some]
-        scored = score(engine, ids, tokenizer.special, rows=rows,
-                       stride=max(1, engine.context_length // 2))  # fmt: skip
+        scored = score(
+            engine, ids, tokenizer.special, rows=rows, stride=max(1, engine.context_length // 2),
+            starts=[start if piece.begins else [] for piece in some],
+        )  # fmt: skip
         for piece, own, logprobs in zip(some, ids, scored, strict=True):
             sums = groups.setdefault(piece.group, Sums())
             sums.add(piece, -math.fsum(logprobs), len(own))

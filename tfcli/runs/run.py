@@ -225,6 +225,11 @@ class Run:
         """How its prompts are framed, if it was trained on pairs of prompt and answer."""
         return self.corpus.pairs.form if self.corpus.pairs else None
 
+    @property
+    def many_documents(self) -> bool:
+        """Whether it was trained on several documents, each behind the end of another."""
+        return self.corpus.documents > 1
+
     def tokenizer(self) -> Tokenizer:
         """Its tokenizer; before it is opened, its hash is compared with the one in `run.json`.
 

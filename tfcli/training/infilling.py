@@ -13,6 +13,8 @@ Different from there:
 - The end of a middle is not that of a text, which follows where the document ends there.
 - Most texts that are chosen are first cut to a length at random. Where all were as long as a
   row, a model would learn to fill every gap with as much as makes a row of it.
+- Half of them are cut before words. That is where people leave gaps, and the tokens on both sides
+  stay those that the model knows from all other texts.
 """
 
 from __future__ import annotations
@@ -32,6 +34,7 @@ STREAM = 0x696E66696C6C  # "infill": random numbers of its own beside those of (
 CONTINUATION = frozenset(bytes([byte]) for byte in range(0x80, 0xC0))  # of UTF-8
 SHORTEST = 8  # tokens of a text that is rearranged
 WHOLE = 0.2  # share of the texts chosen that are rearranged as a whole
+AT_WORDS = 0.5  # share of the texts rearranged that are cut before words
 
 
 class Infilling:
@@ -95,7 +98,7 @@ class Infilling:
             return None
         # a row may begin or end within a character
         text = self._tokenizer.decode_continuation(ids).decode(errors="ignore")
-        first, second = sorted(random.integers(len(text) + 1, size=2).tolist())
+        first, second = _cuts(text, random)
         suffix_first = bool(random.integers(2))
         parts = (text[:first], text[first:second], text[second:])
         prefix, middle, suffix = map(self._tokenizer.encode_continuation, parts)
@@ -108,6 +111,17 @@ class Infilling:
         if suffix_first:
             return [pre, suf, *suffix, mid, *prefix, *middle, *ends]
         return [pre, *prefix, suf, *suffix, mid, *middle, *ends]
+
+
+def _cuts(text: str, random: np.random.Generator) -> list[int]:
+    """Two places of a text, in their order: anywhere, or each at the space before a word."""
+    places: list[int] = random.integers(len(text) + 1, size=2).tolist()
+    if random.random() < AT_WORDS:
+        spaces = [text.rfind(" ", 0, place + 1) for place in places]
+        places = [
+            place if space < 0 else space for place, space in zip(places, spaces, strict=True)
+        ]
+    return sorted(places)
 
 
 def _texts(ids: list[int], end: int) -> list[list[int]]:

@@ -168,7 +168,8 @@ def bias(
     with share_progress("Scoring", quiet=quiet) as progress:
         groups = audit_bias(
             engine, found.tokenizer(), asked, texts_of(found, source or ()) if known else (),
-            rows=ROWS, progress=lambda done: progress(done / len(asked)),
+            rows=ROWS, many_documents=found.many_documents,
+            progress=lambda done: progress(done / len(asked)),
         )  # fmt: skip
     figures = [group.to_json() for group in groups]
     hashed = hash_file(pairs) if pairs else None
@@ -243,7 +244,7 @@ def groups(
     with progress("Scoring", total=total or None, quiet=quiet) as done:
         losses = audit_groups(
             engine, found.tokenizer(), read_pieces(sources, reading, by, reporter.note), rows=ROWS,
-            progress=done,
+            many_documents=found.many_documents, progress=done,
         )  # fmt: skip
     if not losses:
         raise DataError("these files hold no text")

@@ -134,7 +134,7 @@ def _open(
     step, engine = open_best_step(run, step_path, partial(open_with, int8=model.int8), reporter)
     make = partial(
         Scorer, tokenizer=run.tokenizer(), rows=ROWS, stride=options.stride,
-        top=options.top_logprobs, form=run.form,
+        top=options.top_logprobs, form=run.form, many_documents=run.many_documents,
     )  # fmt: skip
     return make(engine), lambda: make(open_with(step))
 
