@@ -19,7 +19,8 @@ from tfcli.insight.passages import common_prefix
 from tfcli.insight.trace import BOUND, Trace, trace
 from tfcli.insight.training_text import BLOCK, Block, TrainingText
 from tfcli.insight.white_space import collapse, collapse_blocks
-from tfcli.runs.run import CorpusMetadata, Run
+from tfcli.runs.corpus_metadata import CorpusMetadata
+from tfcli.runs.run import Run
 from tfcli.text.corpus import open_corpus
 from tfcli.text.reading_options import DEFAULT, ReadingOptions
 

@@ -19,7 +19,7 @@ from tfcli.text.reading_options import DEFAULT
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from tfcli.runs.run import CorpusMetadata
+    from tfcli.runs.corpus_metadata import CorpusMetadata
     from tfcli.runs.series import Point, Series
 
 # title -> name -> what it is, in words

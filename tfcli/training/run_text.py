@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from tfcli.errors import DamagedError, DataError, NotFoundError
 from tfcli.files import hash_file
-from tfcli.runs.run import CorpusMetadata, PartMetadata, Run, write_metadata
+from tfcli.runs.corpus_metadata import CorpusMetadata, PartMetadata
+from tfcli.runs.run import Run, write_metadata
 from tfcli.text.corpus import (
     Corpus,
     Part,
