@@ -70,9 +70,14 @@ def test_enter_ends_a_word_of_the_person(trained: Shell) -> None:
     quit_session(child)
 
 
-def test_a_model_that_adds_nothing_says_so(trained: Shell) -> None:
+def test_enter_goes_on_after_a_stop_string_that_comes_next(trained: Shell) -> None:
     child = session(trained, "--stop", " ")
-    say(child, "Ann", "the model ends the text here; /retry tries again")
+    say(child, "Ann", "the stop string ' ' comes next; Enter goes on after it")
+    say(child, "")
+    child.expect(rf"{MODEL}([^\x1b ]+)\x1b\[0m")
+    written = child.match[1].strip()
+    say(child, "/save t.txt", "Saved to")
+    assert (trained.folder / "t.txt").read_text() == f"Ann {written}"
     say(child, "/quit")
     quit_session(child)
 

@@ -36,7 +36,7 @@ def test_text_stops_where_a_plain_search_does(
     for start, end in itertools.pairwise(edges):
         shown += stop.feed(text[start:end])
         before = text_before_stop(text[:end], strings)
-        assert stop.found == (before is not None)
+        assert (stop.found is None) == (before is None)
         if before is not None:
             assert shown == before
             return

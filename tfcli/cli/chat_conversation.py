@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from tfcli.cli import streams
 from tfcli.cli.chat_output import AnswerOut
 from tfcli.cli.dialogue import Dialogue
-from tfcli.cli.interactive import HELP, Conversation
+from tfcli.cli.interactive import Conversation
+from tfcli.cli.line_editing import HELP
 from tfcli.errors import TfcliError, UsageError
 from tfcli.generation.streaming import make_visible
 from tfcli.generation.thinking import ThinkingFilter

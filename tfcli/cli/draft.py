@@ -90,6 +90,12 @@ class Draft:
         turn = self.last_turn
         return bool(turn and turn.line and self.text == turn.before + turn.line)
 
+    @property
+    def awaits_more(self) -> bool:
+        """Whether the person has left it to the model to go on: with an empty line."""
+        turn = self.last_turn
+        return bool(turn and turn.line == "")
+
     def back_to_last_line(self) -> None:
         """Takes the text back to the end of what the person wrote last.
 

@@ -332,7 +332,7 @@ class GenerationSession:
                 spelled = tokenizer.token_bytes[token]
                 spelled = spelled[overlap:] if place == 0 else spelled
                 yield TokenEvent(index, token, spelled, spelled, None)
-            yield Finished(index, b"", text.reason, text.score)
+            yield Finished(index, b"", text.reason, score=text.score)
 
     def _write(
         self,

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import sys
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tfcli.cli import streams
-from tfcli.cli.draft import DIALOGUE, Draft, describe_size
+from tfcli.cli.draft import Draft, describe_size
+from tfcli.cli.line_editing import HELP, prepare_line_editing
 from tfcli.cli.output_formats import TextOut
 from tfcli.errors import TfcliError, UsageError, closest_match, without_comma
 from tfcli.generation.request import PROMPT, GenerationRequest
@@ -18,33 +17,13 @@ from tfcli.generation.streaming import make_visible
 from tfcli.options import Options, find_option, option, options_of, update_options, values_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
-    from tfcli.generation.generate import Generator
+    from tfcli.generation.generate import Finished, Generator
     from tfcli.options import Option
     from tfcli.text.pairs import PairForm
 
-HELP = {
-    "a line": "append this line (after a space, if words would meet), then let the model "
-    "continue; Enter ends its last word; empty: just continue",
-    "line \\": "continue on the next line; \\ alone begins a new line, twice leaves a blank one",
-    f"{' '.join(DIALOGUE)}": "a line that begins so is a paragraph of its own",
-    "Ctrl-C": "stop the model, not the program",
-    "/retry": "generate the last continuation again, with another seed",
-    "/retry N": "N continuations to choose from; the last one stands until /take",
-    "/take K": "go on from the K-th of them",
-    "/undo": "remove the last line and its continuation, or bring back the text before /new or "
-    "/load; /undo N: N times",
-    "/new": "start a new text, which belongs to no file yet",
-    "/show": "show the options that differ from their defaults; /show all: all of them",
-    "/set NAME VALUE": "change an option, for example /set temperature 1.2",
-    "/set NAME": "reset an option to its default",
-    "/load FILE": "continue the text in a file",
-    "/save FILE": "write the whole text to a file; without a name, to the one it was loaded from "
-    "or saved to",
-    "/quit": "or Ctrl-D",
-}
-
+MAX_PASSED = 3  # stop strings that come at once, where the model is asked to go on
 MAX_COUNT = 99  # of turns taken back, and of continuations to choose from
 
 
@@ -97,13 +76,7 @@ class Conversation:
             DataError: the file is no text.
 
         """
-        with contextlib.suppress(ImportError):  # editing and history; not on every system
-            import readline
-
-            readline.parse_and_bind("set enable-bracketed-paste on")  # lines are pasted as one
-            readline.set_completer_delims(" \n")
-            readline.set_completer(partial(_complete, self.help))
-            readline.parse_and_bind("tab: complete")
+        prepare_line_editing(self.help)
         if file is not None:
             self._open(file)
         self._reporter.note(f"{self._invitation()}; /help lists commands, Ctrl-D quits.")
@@ -215,24 +188,17 @@ class Conversation:
             lead: the part of the text to show before.
 
         """
-        from tfcli.generation.generate import Finished, RequestList
-
-        request = replace(
-            self._request, prompt=self._draft.text, ends_word=self._draft.ends_with_line
-        )
         colored = streams.wants_color(sys.stdout)
         out, written = TextOut(), bytearray()
-        self._request = replace(self._request, row=self._request.row + 1)
         try:
             out.write(lead.encode())
             streams.write_result(streams.STYLES["model"].encode() if colored else b"")
-            for event in self._generator.stream(RequestList([request])):
-                out.write(event.data)
-                written += event.data
-                if isinstance(event, Finished) and event.reason == "incomplete":
-                    self._notes("incomplete: the required format was not matched")
-            if not written:
-                self._notes("the model ends the text here; /retry tries again")
+            for _ in range(1 + MAX_PASSED):
+                end = self._write(out, written)
+                if written or end is None or not end.stop or not self._draft.awaits_more:
+                    break
+                self._draft.add_written(end.stop.decode(errors="ignore"))
+            self._note_end(end, written)
         except KeyboardInterrupt:
             self._reporter.note("")
         finally:
@@ -240,6 +206,31 @@ class Conversation:
             out.close()
             self._notes.release()
             self._draft.add_written(written.decode(errors="ignore"))
+
+    def _write(self, out: TextOut, written: bytearray) -> Finished | None:
+        """What the model writes after the text, shown as it comes; how it ends."""
+        from tfcli.generation.generate import Finished, RequestList
+
+        request = replace(
+            self._request, prompt=self._draft.text, ends_word=self._draft.ends_with_line
+        )
+        self._request = replace(self._request, row=self._request.row + 1)
+        end = None
+        for event in self._generator.stream(RequestList([request])):
+            out.write(event.data)
+            written += event.data
+            end = event if isinstance(event, Finished) else None
+        return end
+
+    def _note_end(self, end: Finished | None, written: bytearray) -> None:
+        """Says why nothing, or nothing whole, was written."""
+        if end and end.reason == "incomplete":
+            self._notes("incomplete: the required format was not matched")
+        elif not written and end and end.stop:
+            stop = end.stop.decode(errors="replace")
+            self._notes(f"the stop string {stop!r} comes next; Enter goes on after it")
+        elif not written:
+            self._notes("the model ends the text here; /retry tries again")
 
     def _begin(self, _: str) -> None:
         left = self._draft.path if self._draft.unsaved else None
@@ -346,23 +337,6 @@ class Conversation:
                 self._reporter.note(f"{known}: {_shown(before[known])} -> {_shown(new)}")
             elif known == option.name:
                 self._reporter.note(f"{known}: {_shown(new)}, as before")
-
-
-def _complete(help: Iterable[str], word: str, state: int) -> str | None:
-    """What Tab makes of a word: a command at the beginning of a line, or the name of a file."""
-    import glob
-    import readline
-
-    line = readline.get_line_buffer()
-    if line.startswith("/") and " " not in line:
-        names = dict.fromkeys(name.split(" ")[0] for name in help if name.startswith("/"))
-        found = [f"{name} " for name in names if name.startswith(word)]
-    elif line.startswith(("/load ", "/save ")):
-        found = sorted(glob.glob(f"{glob.escape(str(Path(word).expanduser())) if word else ''}*"))  # noqa: PTH207
-        found = [f"{name}/" if Path(name).is_dir() else name for name in found]
-    else:
-        found = []
-    return found[state] if state < len(found) else None
 
 
 def _count(words: str, command: str) -> int:

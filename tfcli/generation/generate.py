@@ -70,6 +70,7 @@ class Finished:
         reason: `eos`: the model ended the text; `stop`: a stop string was found; `length`: the
             token limit was reached; `timeout`: the time limit was; `incomplete`: one of these came
             before the structured output was complete.
+        stop: the stop string that was found.
         score: of a beam search; see `tfcli.generation.beam`.
         fit: of structured output.
 
@@ -78,6 +79,7 @@ class Finished:
     index: int
     data: bytes
     reason: FinishReason
+    stop: bytes | None = None
     score: float | None = None
     fit: FormatFit | None = None
 
@@ -355,7 +357,7 @@ class Generator:
                     self._engine.copy_row(len(active), row)
                 active[row] = last
             rest = b"" if reason == "stop" else done.stop.rest()
-            yield Finished(done.index, rest, reason, fit=done.fit)
+            yield Finished(done.index, rest, reason, done.stop.found, fit=done.fit)
 
 
 def generate(

@@ -15,12 +15,16 @@ class StopStrings:
     before the longest. The longest end of the text that could begin a stop string is held back
     until it is clear whether it does. A newline in a stop string is also found as CR LF, which a
     model writes that has read texts from Windows.
+
+    Attributes:
+        found: the stop string that ended the text, as it was written.
+
     """
 
     def __init__(self, strings: Sequence[bytes]) -> None:
         self._strings = [each for string in strings if string for each in _spellings(string)]
         self._held = b""
-        self.found = False
+        self.found: bytes | None = None
 
     def feed(self, data: bytes) -> bytes:
         """Takes the bytes of a token; returns those that are certain to belong to the text."""
@@ -33,9 +37,9 @@ class StopStrings:
             if start >= 0:
                 ends.append((start + len(string), start))
         if ends:
-            self.found = True
-            self._held = b""
-            return text[: min(ends)[1]]
+            end, start = min(ends)
+            self.found, self._held = text[start:end], b""
+            return text[:start]
         held = max(_overlap(text, string) for string in self._strings)
         self._held = text[len(text) - held :]
         return text[: len(text) - held]
