@@ -183,6 +183,20 @@ def test_a_document_gives_all_of_itself_nothing_or_its_own_end(
             assert held in {0, size}
 
 
+def test_files_that_are_held_out_as_a_whole_are_named(tmp_path: Path) -> None:
+    chapters = [tmp_path / f"{n:02}.txt" for n in range(40)]
+    for n, chapter in enumerate(chapters):
+        chapter.write_text(f"Chapter {n:02}. " + "The moon saw Ann. " * 20)
+    corpus = open_corpus(chapters, cache=tmp_path / ".cache")
+    (note,) = corpus.notes
+    size = corpus.scan.bytes // 40
+    whole = [start // size for start, stop in corpus.scan.held_out if stop - start == size]
+    assert len(whole) == 4, "a tenth of them"
+    assert note.startswith(f"held out as a whole: {chapters[whole[0]]}, {chapters[whole[1]]}")
+    assert note.endswith("and 1 more")
+    assert open_corpus(chapters[:12], cache=tmp_path / ".cache").notes == ()
+
+
 @given(size=st.integers(2, 10**12))
 def test_last_tenth_of_a_single_document_is_held_out(size: int) -> None:
     start = max(1, int(size * 0.9))

@@ -19,7 +19,8 @@ def choose_held_out(ends: Sequence[int], fraction: float) -> Ranges:
     """What to hold out, so that every part of a corpus has its share of it.
 
     A large document gives its own end. Of the smaller ones some are held out as a whole: whenever
-    what is missing makes a stretch worth reading, the next documents are, until none is missing.
+    what is missing makes a stretch worth reading, and at least half of the next document, the next
+    ones are, until no more is missing than half of one.
 
     Args:
         ends: the byte where each document ends, in order; the last is the size of the corpus.
@@ -40,8 +41,7 @@ def choose_held_out(ends: Sequence[int], fraction: float) -> Ranges:
         if size > large:
             first, holding = start + max(1, int(size * (1 - fraction))), False
         else:
-            # also while there is still more missing than half of the next one
-            holding = missing >= stretch or (holding and missing >= size / 2)
+            holding = missing >= size / 2 and (holding or missing >= stretch)
             first = start if holding else end
         if first < end:
             joined = ranges.pop()[0] if ranges and ranges[-1][1] == first else first
@@ -51,6 +51,16 @@ def choose_held_out(ends: Sequence[int], fraction: float) -> Ranges:
     if held == total:
         return ((ends[0], total),) if len(ends) > 1 else ()
     return tuple(ranges)
+
+
+def held_out_whole(ends: Sequence[int], held_out: Ranges) -> list[int]:
+    """Which documents are held out from their beginning to their end."""
+    starts = [0, *ends[:-1]]
+    return [
+        number
+        for number, (start, end) in enumerate(zip(starts, ends, strict=True))
+        if any(first <= start and end <= last for first, last in held_out)
+    ]
 
 
 def split(chunks: Iterable[Chunk], held_out: Ranges) -> Iterator[tuple[Chunk, bool]]:

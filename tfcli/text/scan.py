@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from tfcli.errors import DataError, InputOutputError
 from tfcli.text.byte_streams import STDIN
 from tfcli.text.encoding import STANDARD_INPUT
-from tfcli.text.held_out import Ranges, choose_held_out
+from tfcli.text.held_out import Ranges, choose_held_out, held_out_whole
 from tfcli.text.line_ends import LineEnds
 from tfcli.text.pairs import ALL, PairForm, PairScan, choose_pairs, same_form
 from tfcli.text.readers import read_chunks
@@ -182,7 +182,17 @@ def scan_sources(
     )
     notes = [*_shortened(notes), *(describe_markup(*each) for each in markup.items())]
     notes += filter(None, [line_ends.note()])
+    if len(forms) == found.documents == len(found.ends):  # each file is one document
+        notes += _describe_held_out(
+            [str(forms[n][0]) for n in held_out_whole(found.ends, scan.held_out)]
+        )
     return SavedScan(scan, (*notes, *_describe(left_out, conversions)), tuple(left_out))
+
+
+def _describe_held_out(files: list[str]) -> list[str]:
+    """Which files nothing is learned from."""
+    more = f" and {len(files) - NAMED:,} more" if len(files) > NAMED else ""
+    return [f"held out as a whole: {', '.join(files[:NAMED])}{more}"] if files else []
 
 
 def _shortened(notes: list[str]) -> list[str]:
