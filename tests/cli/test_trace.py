@@ -40,6 +40,19 @@ def test_what_a_model_writes_is_traced_in_a_pipe(trained: Shell) -> None:
         assert span["text"] in BOOK
 
 
+def test_a_chapter_that_was_changed_is_named(shell: Shell) -> None:
+    folder = shell.folder / "chapters"
+    folder.mkdir()
+    for n in range(4):
+        (folder / f"{n}.txt").write_text(f"{BOOK} {n}")
+    small = ("--steps", "1", "--layers", "1", "--width", "32", "--context", "16")
+    assert shell("train", "chapters", "--run", "novel", *small).code == 0
+    (folder / "2.txt").write_text(BOOK)
+    done = shell("trace", "novel", SENTENCE)
+    assert done.code == 65
+    assert f"the SHA-256 of {folder / '2.txt'} is not that in its run.json" in done.err
+
+
 def test_a_text_may_be_an_argument(trained: Shell) -> None:
     piped = json.loads(trained("trace", "tale", "--json", stdin=SENTENCE.encode()).out)
     for arguments in (["tale", SENTENCE], [SENTENCE]):  # the latter: of the newest run

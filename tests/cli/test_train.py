@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -276,6 +277,18 @@ def test_command_line_overrides_the_run_of_the_environment(shell: Shell, name: s
     )  # fmt: skip
     assert done.code == 0, done.err
     assert "a training of 1 step is too short to learn anything" in " ".join(done.err.split())
+
+
+def test_what_cannot_learn_or_has_no_effect_is_said(shell: Shell) -> None:
+    (shell.folder / "blank.txt").write_text(" \n\n\t\n" * 100)
+    done = shell("train", "blank.txt", "--dry-run")
+    assert (done.code, "only white space" in done.err) == (65, True)
+    large = ("--layers", "40", "--width", "512", "--context", "128")
+    done = shell("train", "book.txt", "--dry-run", "--time", "3s", "--field", "text", *large)
+    assert done.code == 0, done.err
+    said = " ".join(done.err.split())
+    assert "book.txt is plain text: --field has no effect" in said
+    assert re.search(r"a model of this size makes \d+ steps? and hardly learns|too short", said)
 
 
 def test_from_overrides_the_shape_of_the_environment_and_a_shape_its_from(trained: Shell) -> None:

@@ -93,6 +93,8 @@ def test_every_value_that_is_suggested_is_a_choice() -> None:
         ("generate --topk 1 a", "'--top-k'"),
         ("generate --topp 1 a", "'--top-p'"),
         ("generate --tempo 1 a", "'--temp'"),
+        ("trace --run x a.txt", "tfcli trace RUN ..."),
+        ("runs show --run x", "tfcli runs show RUN ..."),
         ("generate --model x a", "'--run'"),
         ("generate --gpu a", "'--device cuda'"),
         ("generate --prompt a", "tfcli generate"),

@@ -34,6 +34,7 @@ FIRST_LINE = 1.0  # seconds until the first plain line: the training works
 
 
 FEW_STEPS = 5  # fewer teach nothing, whatever the text
+FEW_FOR_SIZE = 50  # in a time budget; a plan that chooses the size itself makes more
 
 
 def show_plan(job: TrainingJob, name: str, reporter: streams.Reporter) -> None:
@@ -101,6 +102,11 @@ def _note_on_length(job: TrainingJob, reporter: streams.Reporter) -> None:
         reporter.note(
             f"Note: a training of {counted(job.steps, 'step')} is too short to learn anything; "
             "--time 2m gives it more."
+        )
+    elif job.base is None and job.plan.budget.kind == "seconds" and (job.steps or 0) < FEW_FOR_SIZE:
+        reporter.note(
+            f"Note: in this time, a model of this size makes {counted(job.steps or 0, 'step')} and "
+            "hardly learns; a smaller one, or more time, gives a lower loss."
         )
     if job.ends_early:
         reporter.note(

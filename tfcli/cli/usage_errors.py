@@ -222,6 +222,10 @@ def _meant(unknown: str, command: Any, path: str) -> str:
         if each.param_type_name == "option":
             known += [*each.opts, *each.secondary_opts]
     same = [option for option in known if plain(option) == name]
+    if not same and any(
+        each.param_type_name == "argument" and plain(each.name) == name for each in command.params
+    ):
+        return f"{path} {name.upper()} ...   # see {path} --help"
     if not same and (argument := _entry(ARGUMENTS.get(place, {}), name)):
         return argument
     called_otherwise = _entry(OPTIONS, name) or ()

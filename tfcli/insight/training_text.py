@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tfcli.errors import DataError, NotFoundError
+from tfcli.files import hash_file
 from tfcli.text.held_out import split
 from tfcli.text.readers import read_chunks
 from tfcli.text.reading import Reading
@@ -124,10 +125,20 @@ class TrainingText:
             if reader.fingerprint.hexdigest() != part.scan.fingerprint:
                 raise DataError(
                     f"the text of {self.run.name!r} is not what it was trained on",
-                    why=f"the SHA-256 of {_named(part)} is not that in its run.json",
-                    hint="--source FILE   # where the text as it was is now",
+                    why=f"the SHA-256 of {self._changed(part)} is not that in its run.json",
+                    hint="--source PATH   # where the text as it was is now; or train a run of "
+                    "the text as it is",
                 )
         return sample.slices()
+
+    def _changed(self, part: Part) -> str:
+        """The files of a part that are not what they were, by the hash of each."""
+        recorded = zip(self.corpus.sources, self.run.corpus.files, strict=False)
+        known = {source: file.sha256 for source, file in recorded}
+        hashed = {source: hash_file(source) for source in part.sources if source in known}
+        changed = [s for s, found in hashed.items() if not found or found.sha256 != known[s]]
+        names = [str(source) for source in changed or part.sources]
+        return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1:,} more"
 
     def blocks(
         self, progress: Callable[[int], None] = lambda _: None, *, held_out: bool = False
@@ -274,11 +285,6 @@ def _moved(run: Run, corpus: Corpus, files: Sequence[Path]) -> Corpus:
     parts = tuple(replace(part, sources=tuple(next(rest) for _ in part.sources))
                   for part in corpus.parts)  # fmt: skip
     return replace(corpus, parts=parts)
-
-
-def _named(part: Part) -> str:
-    names = [str(source) for source in part.sources]
-    return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1:,} more"
 
 
 def texts_of(run: Run, files: Sequence[str] = ()) -> Iterator[str]:

@@ -111,6 +111,8 @@ class Reading:
                 hint = "; the delimiter of columns is recognized" if kind == "CSV" else ""
                 found.append(f"{name}: {given} has no effect on rows: each is a document{hint}")
             found += self.skipped(name)
+        elif options.field:
+            found.append(f"{name} is plain text: --field has no effect")
         if self.resembles is not None:
             format, columns = self.resembles
             found.append(

@@ -167,9 +167,9 @@ def scan_sources(
             markup.setdefault(facts.format, []).append(name)
         else:
             notes += facts.notes(name, reading)
-    if found.bytes == 0:
+    if found.blank:
         listed = ", ".join(str(name) for name in names[:3])
-        empty = "no rows" if no_rows else "empty"
+        empty = "only white space" if found.bytes else "no rows" if no_rows else "empty"
         why = next(iter(left_out.values()), empty if sources else None)
         raise DataError(f"no text in {listed}", why=why)
     form = same_form(forms)
@@ -217,6 +217,7 @@ class _Ends:
 
     def __init__(self) -> None:
         self.bytes = self.documents = 0
+        self.blank = True  # nothing but white space so far
         self.fingerprint = Fingerprint()
         self._ends = array("Q")
         self._step = 1
@@ -227,6 +228,7 @@ class _Ends:
         """The next chunk."""
         self.fingerprint.add(chunk)
         self.bytes += len(chunk.data)
+        self.blank = self.blank and not chunk.data.strip()
         if chunk.role != "text":
             self._add_pair(chunk)
         if chunk.last:
