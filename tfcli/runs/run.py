@@ -26,7 +26,7 @@ from tfcli.files import (
     write_file,
 )
 from tfcli.model.config import ModelConfig
-from tfcli.runs.infill_metadata import read_infill_metadata
+from tfcli.runs.infill_tokens import read_infill_metadata
 from tfcli.runs.source_names import list_sources
 from tfcli.runs.step import find_step, list_steps
 from tfcli.runs.tokenizer_of_run import (
