@@ -103,6 +103,7 @@ def test_the_answer_that_comes_most_often_is_written(taught: Shell) -> None:
     won = json.loads(taught(*hot, "--vote", "4", "--seed", "1").out)
     again = json.loads(taught(*hot, "--seed", str(won["seed"])).out)
     assert again["text"] == won["text"], "the seed gives it again"
+    assert taught(*hot, "--vote", "1", "--seed", "1").out == taught(*hot, "--seed", "1").out
     refused = taught("generate", "avk", "--vote", "3", "-n", "2")
     assert "cannot be combined" in refused.err
 

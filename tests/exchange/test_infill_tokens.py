@@ -24,8 +24,7 @@ from tfcli.generation.filling import Filler
 from tfcli.generation.gaps import parse_gaps
 from tfcli.generation.generate import RequestList
 from tfcli.generation.request import Sampling
-from tfcli.runs.infill_metadata import KEY, infill_metadata
-from tfcli.runs.infill_tokens import find_run_infill_tokens
+from tfcli.runs.infill_tokens import KEY, find_run_infill_tokens, infill_metadata
 from tfcli.runs.run import Run, find_run
 from tfcli.runs.valid_steps import ValidStep, choose_step
 from tfcli.runs.weights import map_weights
@@ -51,7 +50,7 @@ def as_earlier(run: Run) -> tuple[Run, InfillTokens]:
     """The run as one that an earlier build trained with `--infill`: its middles end as texts do."""
     run.metadata.pop(KEY, None)
     run.metadata["plan"]["infill"] = 0.5
-    infill = find_run_infill_tokens(run, run.tokenizer())
+    infill = find_run_infill_tokens(run.metadata, run.tokenizer())
     assert infill == require_infill_tokens(run.tokenizer())._replace(end=END)
     return run, infill
 
@@ -66,7 +65,7 @@ def read_back(path: Path, folder: Path) -> tuple[Tokenizer, InfillTokens | None]
     run = import_run(inspect(path), folder / "checkpoints" / "again")
     tokenizer = run.tokenizer()
     rmtree(run.path)
-    return tokenizer, find_run_infill_tokens(run, tokenizer)
+    return tokenizer, find_run_infill_tokens(run.metadata, tokenizer)
 
 
 def middle_of(run: Run, step: ValidStep, infill: InfillTokens, text: str) -> list[int]:
@@ -173,7 +172,7 @@ def test_transformers_writes_the_same_middle(
     from transformers import AutoModelForCausalLM
 
     run, step = trained_run
-    infill = find_run_infill_tokens(run, run.tokenizer())
+    infill = find_run_infill_tokens(run.metadata, run.tokenizer())
     assert infill is not None
     export_to_huggingface(run, step, tmp_path / "hf")
     theirs = AutoModelForCausalLM.from_pretrained(tmp_path / "hf").eval()
@@ -194,7 +193,7 @@ def test_llama_cpp_knows_the_infill_tokens_and_writes_the_same_middle(
     vocab = llama_cpp.llama_model_get_vocab(theirs._model.model)
     names = ("fim_pre", "fim_suf", "fim_mid", "eot")
     named = InfillTokens(*(getattr(llama_cpp, f"llama_vocab_{name}")(vocab) for name in names))
-    assert named == find_run_infill_tokens(run, run.tokenizer())
+    assert named == find_run_infill_tokens(run.metadata, run.tokenizer())
     assert all(llama_cpp.llama_vocab_is_eog(vocab, end) for end in (named.end, END))
     for text in ACCEPTANCE:
         ids = theirs.tokenize(text.encode(), add_bos=False, special=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -22,6 +22,9 @@ from tfcli.training.events import Evaluated, StepFinished, StudentBegun
 from tfcli.training.micro_batch import MicroBatch
 from tfcli.training.options import TrainOptions
 from tfcli.training.stages import should_distill
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @pytest.fixture
@@ -92,6 +95,20 @@ def test_a_budget_that_ends_early_leaves_the_first_model(workshop: Workshop) -> 
     list(workshop.begin("run", job, stop=StopAfter(3)).events())
     assert not (workshop.folder / "run" / TEACHER).exists()
     assert read_state(list_steps(workshop.folder / "run")[-1]).student_since is None
+
+
+def test_a_saved_teacher_predicts_the_same_and_leaves_the_other_model(
+    model: Transformer, tmp_path: Path
+) -> None:
+    batch, other = a_batch(model), Transformer(model.config)
+    Teacher(model).save(tmp_path)
+    other.init_weights(2)
+    before = {name: weight.clone() for name, weight in other.state_dict().items()}
+    loaded = Teacher.load(tmp_path, like=other)
+    torch.testing.assert_close(
+        loaded.soft_targets(batch), Teacher(model).soft_targets(batch), rtol=0, atol=0
+    )
+    torch.testing.assert_close(dict(other.state_dict()), before, rtol=0, atol=0)
 
 
 @pytest.mark.parametrize("harm", ["missing", "changed"])

@@ -54,9 +54,8 @@ class FillAndBound(RunModel):
             UsageError: the run was not trained with `--infill`, or an option is out of range.
 
         """
-        if find_run_infill_tokens(self._run, self._tokenizer) is None and reads_both_ways(
-            self._run
-        ):
+        infill_tokens = find_run_infill_tokens(self._run.metadata, self._tokenizer)
+        if infill_tokens is None and reads_both_ways(self._run):
             raise UsageError(
                 "this run cannot fill a gap between two texts",
                 why="it was trained with --masked: a gap needs its number of tokens, as in [3]",

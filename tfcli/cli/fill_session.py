@@ -70,7 +70,7 @@ class FillSession:
         self._run, self._step = find_run(model.run)
         self._tokenizer = self._run.tokenizer()
         self._at_once = partial(fills_at_once, self._run, self._tokenizer, show=options.show)
-        self._infills = find_run_infill_tokens(self._run, self._tokenizer) is not None
+        self._infills = find_run_infill_tokens(self._run.metadata, self._tokenizer) is not None
         if not reads_both_ways(self._run):
             infill_tokens_of(self._run, self._tokenizer)  # an error where it cannot fill at all
         self._notes = streams.DeferredNotes(reporter)

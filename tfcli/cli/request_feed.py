@@ -11,10 +11,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from tfcli.cli.stdin_lines import ArrivingLines
-    from tfcli.generation.request import TextOptions
+    from tfcli.generation.request import BaseRequest
     from tfcli.generation.request_lines import RequestLine
 
-Request = TypeVar("Request", bound="TextOptions")
+Request = TypeVar("Request", bound="BaseRequest")
 Result = TypeVar("Result")
 Result_contra = TypeVar("Result_contra", contravariant=True)
 

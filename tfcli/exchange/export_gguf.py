@@ -88,7 +88,9 @@ def export_to_gguf(
         _add_card(writer, run, known_about(run.path, on_damaged))
         _describe(writer, config)
         writer.add_file_type(FILE_TYPES[type or own_type(step)])
-        add_tokenizer(writer, tokenizer, config.vocab_size, find_run_infill_tokens(run, tokenizer))
+        add_tokenizer(
+            writer, tokenizer, config.vocab_size, find_run_infill_tokens(run.metadata, tokenizer)
+        )
         if template := read_kept_files(run.path).get(CHAT_TEMPLATE):
             writer.add_chat_template(template.decode(errors="replace"))
         for name, value in form_to_json(run.form).items():

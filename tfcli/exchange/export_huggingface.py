@@ -87,7 +87,7 @@ def export_to_huggingface(
     if run.form:
         described[KEY] = form_to_json(run.form)
     kept = read_kept_files(run.path)
-    infill = find_run_infill_tokens(run, tokenizer)
+    infill = find_run_infill_tokens(run.metadata, tokenizer)
     tokenizer_files = tokenizer_as_files(tokenizer, config.context_length, kept, infill)
     tensors = [_Tensor(stored, weights, type) for stored in stored_tensors(config, "huggingface")]
     require_space(path, sum(tensor.nbytes for tensor in tensors) + (1 << 20))

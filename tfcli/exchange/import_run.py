@@ -23,7 +23,7 @@ from tfcli.files import (
     require_space,
 )
 from tfcli.model.cost import count_parameters, training_flops_per_token
-from tfcli.runs.infill_metadata import infill_metadata
+from tfcli.runs.infill_tokens import infill_metadata
 from tfcli.runs.kept_files import write_kept_files
 from tfcli.runs.run import RUN_JSON, Run, create_run, open_run
 from tfcli.runs.step import StepState, list_steps, save_step

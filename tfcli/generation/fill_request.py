@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from tfcli.generation.denoising import DenoisingOptions
 from tfcli.generation.gaps import GappedText
-from tfcli.generation.request import LENGTH, GenerationRequest, TextOptions
+from tfcli.generation.request import LENGTH, BaseRequest, GenerationRequest
 from tfcli.options import option
 
 Order = Literal["spm", "psm"]  # suffix, prefix, middle; or prefix, suffix, middle
@@ -19,7 +19,7 @@ NOTHING_AROUND = GappedText(("", ""), (None,))
 
 
 @dataclass(frozen=True, kw_only=True)
-class FillRequest(TextOptions):
+class FillRequest(BaseRequest):
     """One text whose gaps are filled.
 
     Attributes:
@@ -51,6 +51,6 @@ class FillRequest(TextOptions):
 
     def to_request(self, **changes: Any) -> GenerationRequest:
         """The same for a generator."""
-        shared = {each.name: getattr(self, each.name) for each in fields(TextOptions)}
+        shared = {each.name: getattr(self, each.name) for each in fields(BaseRequest)}
         shared["max_new_tokens"] = self.max_new_tokens or max(USUAL_LENGTH, self.min_new_tokens)
         return GenerationRequest(**shared | changes)

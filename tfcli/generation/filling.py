@@ -103,7 +103,7 @@ def infill_tokens_of(run: Run, tokenizer: Tokenizer) -> InfillTokens:
         UsageError: it was not trained to fill gaps.
 
     """
-    found = find_run_infill_tokens(run, tokenizer)
+    found = find_run_infill_tokens(run.metadata, tokenizer)
     if found is None:
         raise UsageError(
             f"the run {run.name} cannot fill gaps",

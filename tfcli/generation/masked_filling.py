@@ -74,7 +74,7 @@ def fills_at_once(
         require_both_ways(run)
     if not reads_both_ways(run):
         return False
-    if None not in text.tokens or find_run_infill_tokens(run, tokenizer) is None:
+    if None not in text.tokens or find_run_infill_tokens(run.metadata, tokenizer) is None:
         require_numbers(text, run.model_config.context_length)
         return True
     if asked:

@@ -256,8 +256,8 @@ class StructuredOutput(Options):
 
 
 @dataclass(frozen=True, kw_only=True)
-class TextOptions(Options):
-    """How text is generated, be it after a prompt or in a gap."""
+class BaseRequest(Options):
+    """What all requests for text have, be it after a prompt or in a gap."""
 
     max_new_tokens: int | None = None
     min_new_tokens: int = option(
@@ -301,7 +301,7 @@ def require_utf8(text: str, what: str) -> None:
 
 
 @dataclass(frozen=True, kw_only=True)
-class GenerationRequest(TextOptions):
+class GenerationRequest(BaseRequest):
     """One text to generate.
 
     Attributes:

@@ -17,7 +17,7 @@ from tfcli.generation.json_lines import (
     unknown_key,
 )
 from tfcli.generation.messages import check_messages
-from tfcli.generation.request import GenerationRequest, TextOptions
+from tfcli.generation.request import BaseRequest, GenerationRequest
 from tfcli.options import OptionError, find_option, options_of, update_options
 from tfcli.text.encoding import decode_line
 from tfcli.text.escapes import unescape
@@ -35,7 +35,7 @@ EXAMPLE = '{"prompt": "Once", "temperature": 0.5}'
 
 KEYS = sorted({"prompt", "messages", "id", *options_of(GenerationRequest)})
 
-Request = TypeVar("Request", bound=TextOptions)
+Request = TypeVar("Request", bound=BaseRequest)
 
 
 @dataclass(frozen=True)

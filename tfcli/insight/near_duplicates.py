@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from tfcli.insight.repeats import Piece
+    from tfcli.insight.repeats import TextUnit
 
     Numbers = NDArray[np.uint64]
 
@@ -64,7 +64,7 @@ class RemovedNearDuplicates(Removed):
 
 
 def without_near_duplicates(
-    pieces: Iterable[Piece],
+    pieces: Iterable[TextUnit],
     least: int,
     threshold: float,
     removed: RemovedNearDuplicates,
@@ -105,7 +105,7 @@ def without_near_duplicates(
         yield piece.text
 
 
-def _within_limit(pieces: Iterable[Piece]) -> list[Piece]:
+def _within_limit(pieces: Iterable[TextUnit]) -> list[TextUnit]:
     """All of a text, before any of it is compared: half a text written would be worse than none."""
     found, size = [], 0
     for piece in pieces:

@@ -45,7 +45,7 @@ class Removed:
     total_bytes: int = 0
 
 
-class Piece(NamedTuple):
+class TextUnit(NamedTuple):
     """A unit of a text.
 
     Attributes:
@@ -58,7 +58,7 @@ class Piece(NamedTuple):
     compared: bytes
 
 
-def without_repeats(pieces: Iterable[Piece], least: int, removed: Removed) -> Iterator[bytes]:
+def without_repeats(pieces: Iterable[TextUnit], least: int, removed: Removed) -> Iterator[bytes]:
     """A text without what it repeats.
 
     Args:
@@ -83,7 +83,7 @@ def without_repeats(pieces: Iterable[Piece], least: int, removed: Removed) -> It
 # --- lines, paragraphs, documents ---------------------------------------------------------------
 
 
-def pieces_of(blocks: Iterable[bytes], unit: Unit) -> Iterator[Piece]:
+def pieces_of(blocks: Iterable[bytes], unit: Unit) -> Iterator[TextUnit]:
     """Each line, paragraph or document of a text, compared without white space around it.
 
     Args:
@@ -93,7 +93,7 @@ def pieces_of(blocks: Iterable[bytes], unit: Unit) -> Iterator[Piece]:
     """
     units = {"line": lines_of, "paragraph": _paragraphs, "document": _documents}[unit]
     for text, ending in units(blocks):
-        yield Piece(text + ending, text.strip())
+        yield TextUnit(text + ending, text.strip())
 
 
 def lines_of(blocks: Iterable[bytes]) -> Iterator[tuple[bytes, bytes]]:

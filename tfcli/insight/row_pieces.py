@@ -8,7 +8,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from tfcli.errors import DataError, closest_match
-from tfcli.insight.repeats import Piece, lines_of
+from tfcli.insight.repeats import TextUnit, lines_of
 from tfcli.text.encoding import UTF8_BOM
 from tfcli.text.row_formats import MAX_ROW, find_delimiter
 from tfcli.text.rows import LOOKED_AT, text_in
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 
-def row_pieces(blocks: Iterable[bytes], field: str) -> Iterator[Piece]:
+def row_pieces(blocks: Iterable[bytes], field: str) -> Iterator[TextUnit]:
     """Each row; the header of a table, and rows without the field, are compared with nothing.
 
     Args:
@@ -40,13 +40,13 @@ def row_pieces(blocks: Iterable[bytes], field: str) -> Iterator[Piece]:
         yield from (_json_pieces if begin.startswith(b"{") else _table_pieces)(lines, field)
 
 
-def _json_pieces(lines: Iterator[bytes], field: str) -> Iterator[Piece]:
+def _json_pieces(lines: Iterator[bytes], field: str) -> Iterator[TextUnit]:
     first = list(itertools.islice(lines, LOOKED_AT))
     rows = [_object_of(line) for line in first]
     if not any(_text(row, field) for row in rows):
         raise _no_field(field, next((row for row in rows if row), {}))
     for line in itertools.chain(first, lines):
-        yield Piece(line, _text(_object_of(line), field))
+        yield TextUnit(line, _text(_object_of(line), field))
 
 
 def _object_of(line: bytes) -> dict[str, Any]:
@@ -63,7 +63,7 @@ def _text(row: dict[str, Any], field: str) -> bytes:
     return b"" if problem else text.strip().encode(errors="surrogatepass")
 
 
-def _table_pieces(lines: Iterator[bytes], field: str) -> Iterator[Piece]:
+def _table_pieces(lines: Iterator[bytes], field: str) -> Iterator[TextUnit]:
     read: list[bytes] = []  # the lines of the row that is read
 
     def texts() -> Iterator[str]:
@@ -79,11 +79,11 @@ def _table_pieces(lines: Iterator[bytes], field: str) -> Iterator[Piece]:
     if field not in columns:
         raise _no_field(field, columns)
     column = columns.index(field)
-    yield Piece(header, b"")
+    yield TextUnit(header, b"")
     try:
         for cells in csv.reader(texts(), delimiter=delimiter, strict=True):
             cell = cells[column] if column < len(cells) else ""
-            yield Piece(b"".join(read), cell.strip().encode())
+            yield TextUnit(b"".join(read), cell.strip().encode())
             read.clear()
     except csv.Error as error:
         raise DataError("the table is not valid CSV", why=str(error)) from None

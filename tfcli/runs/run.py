@@ -27,7 +27,7 @@ from tfcli.files import (
 )
 from tfcli.model.config import ModelConfig
 from tfcli.runs.corpus_metadata import CorpusMetadata
-from tfcli.runs.infill_metadata import read_infill_metadata
+from tfcli.runs.infill_tokens import read_infill_metadata
 from tfcli.runs.step import find_step, list_steps
 from tfcli.runs.tokenizer_of_run import (
     TokenizerMetadata,

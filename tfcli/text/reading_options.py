@@ -180,7 +180,7 @@ def _parse_text_format(name: str) -> str:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TextOptions(Options):
+class FormatOptions(Options):
     """How a text is read that is looked at as a whole."""
 
     format: Format | None = option(

@@ -79,12 +79,13 @@ class Teacher:
         """The teacher that a run saved.
 
         Args:
-            like: a model of its shape, whose weights it gets.
+            like: a model of its shape, dtype and device, which is only looked at.
 
         Raises:
             DamagedError: it is missing, or its bytes have changed.
 
         """
         verify_folder(run / TEACHER)
-        load_weights(like, run / TEACHER)
-        return cls(like)
+        teacher = cls(like)
+        load_weights(teacher._model, run / TEACHER)
+        return teacher

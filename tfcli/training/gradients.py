@@ -72,6 +72,7 @@ class GradientAccumulator:
         self._compiled = False
         self._graph: GraphedLoss | None = None
         self._recorded = False
+        self._next: tuple[int, Batch] | None = None  # and the step that it is of
 
     def compile(self, *, only_if_faster: bool) -> str | None:
         """Compiles the model for the micro-batches; returns why not, where that is not possible."""
@@ -119,6 +120,8 @@ class GradientAccumulator:
         return BatchResult(loss, batch.num_tokens, each * batch.num_tokens)
 
     def _batch(self, step: int) -> Batch:
+        if self._next and self._next[0] == step:
+            return self._next[1]
         return self.objective.training_batch(self.sampler.examples(step), seed=self.seed, step=step)
 
     def _accumulate(self, batch: Batch, step: int) -> float:
@@ -143,6 +146,9 @@ class GradientAccumulator:
             loss = self._loss(**arguments, dropout_mask=mask) / weight
             self.scaler.scaled(loss).backward()  # type: ignore[no-untyped-call]
             total += loss.detach()
+        # a GPU is still computing: it would wait for this otherwise, for longer than a small model
+        # takes where texts are rearranged
+        self._next = step + 1, self._batch(step + 1)
         return total.item()
 
     def _graph_for(self, arguments: Arguments) -> GraphedLoss | None:

@@ -62,7 +62,8 @@ class Infilling:
             new = self._row(old[first : last + 1].tolist(), len(old) - int(first), random)
             place = slice(int(first), int(first) + len(new))
             ids[row, place] = new
-            is_target[row, place] = ~np.isin(new, self.tokens.markers)
+            is_target[row, place] = True
+        is_target &= ~np.isin(ids, self.tokens.markers)
         return make_examples(ids, is_target, self._tokenizer.special)
 
     def _row(self, ids: list[int], room: int, random: np.random.Generator) -> list[int]:
@@ -126,9 +127,9 @@ def _cuts(text: str, random: np.random.Generator) -> list[int]:
 
 def _texts(ids: list[int], end: int) -> list[list[int]]:
     """The texts of a row, each with the token that ends it."""
-    texts: list[list[int]] = [[]]
-    for token in ids:
-        texts[-1].append(token)
-        if token == end:
-            texts.append([])
-    return [text for text in texts if text]
+    texts, start = [], 0
+    while start < len(ids):
+        stop = ids.index(end, start) + 1 if end in ids[start:] else len(ids)
+        texts.append(ids[start:stop])
+        start = stop
+    return texts

@@ -14,8 +14,7 @@ from tfcli.errors import DamagedError, UsageError
 from tfcli.model.config import ModelConfig
 from tfcli.model.cost import count_parameters, training_bytes, training_flops_per_token
 from tfcli.model.transformer import Transformer
-from tfcli.runs.infill_metadata import infill_metadata
-from tfcli.runs.infill_tokens import find_run_infill_tokens
+from tfcli.runs.infill_tokens import find_run_infill_tokens, infill_metadata
 from tfcli.runs.run import Run
 from tfcli.runs.tokenizer_of_run import TokenizerMetadata
 from tfcli.runs.weights import weights_dtype
@@ -392,7 +391,7 @@ def reopen_job(
         tokenizer=tokenizer,
         device=chosen,
         seed=run.metadata["seed"],
-        infill_tokens=find_run_infill_tokens(run, tokenizer),
+        infill_tokens=find_run_infill_tokens(run.metadata, tokenizer),
         steps=int(plan.budget.amount) if plan.budget.kind == "steps" else None,
         peak_flops=Probe(chosen).peak(plan.dtype) if processes.is_main else None,
         processes=replace(processes, sharded=micro_batch.sharded),

@@ -21,7 +21,7 @@ from tfcli.cli.shared_options import (
     typer_option,
 )
 from tfcli.options import OptionError, Options, option
-from tfcli.text.reading_options import TextOptions
+from tfcli.text.reading_options import FormatOptions
 
 if TYPE_CHECKING:
     from tfcli.insight.forward import Model
@@ -64,7 +64,7 @@ class InspectOptions(Options):
 @takes_options
 def inspect(
     options: InspectOptions,
-    reading: TextOptions,
+    reading: FormatOptions,
     cpu: ThreadOptions,
     prompt: Annotated[
         str | None,
@@ -201,7 +201,7 @@ def _tour(
 
 
 def _read(
-    prompt: str | None, file: Path | None, reading: TextOptions, reporter: streams.Reporter,
+    prompt: str | None, file: Path | None, reading: FormatOptions, reporter: streams.Reporter,
     *, tour: bool,
 ) -> str | None:  # fmt: skip
     """The text: PROMPT, the file, or else stdin; None for a tour without one.

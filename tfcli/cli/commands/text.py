@@ -20,7 +20,7 @@ from tfcli.files import require_parent
 from tfcli.generation.streaming import make_visible
 from tfcli.insight.canaries import EACH, REPEATS, TEMPLATE, make_key, plant, write_key
 from tfcli.options import OptionError, Options, option
-from tfcli.text.reading_options import DEFAULT, ReadingOptions, TextOptions
+from tfcli.text.reading_options import DEFAULT, FormatOptions, ReadingOptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -120,7 +120,7 @@ class CanaryOptions(Options):
 @takes_options
 def canaries(
     options: CanaryOptions,
-    reading: TextOptions,
+    reading: FormatOptions,
     key: Annotated[
         Path, typer_option("--key", help="Where to write what was planted.", metavar="FILE")
     ],
@@ -233,7 +233,7 @@ class DedupOptions(Options):
 @takes_options
 def dedup(
     options: DedupOptions,
-    reading: TextOptions,
+    reading: FormatOptions,
     report: Annotated[
         bool, typer_option("--report", help="Tell what would be left out, and write no text.")
     ] = False,

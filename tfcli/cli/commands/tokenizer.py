@@ -18,7 +18,7 @@ from tfcli.cli.stdin_lines import StdinLines
 from tfcli.errors import DataError, InputOutputError, UsageError
 from tfcli.generation.streaming import make_visible
 from tfcli.options import Options, option, parse_count
-from tfcli.text.reading_options import ReadingOptions, TextOptions
+from tfcli.text.reading_options import FormatOptions, ReadingOptions
 from tfcli.text.sentencepiece_trainer import TokenizerType
 from tfcli.text.user_defined_symbols import SYMBOLS_HELP, parse_symbols
 
@@ -145,7 +145,7 @@ class DecodeOptions(Options):
 def encode(
     choice: TokenizerChoice,
     options: EncodeOptions,
-    reading: TextOptions,
+    reading: FormatOptions,
     quiet: QuietOption = False,
 ) -> None:
     r"""Encode text on stdin to ids on stdout, one line per chunk of text.

@@ -20,7 +20,7 @@ from tfcli.cli.shared_options import (
     typer_option,
 )
 from tfcli.errors import NotFoundError, UsageError
-from tfcli.text.reading_options import TextOptions
+from tfcli.text.reading_options import FormatOptions
 
 if TYPE_CHECKING:
     from tfcli.insight.trace import Trace
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 @takes_options
 def trace(
-    reading: TextOptions,
+    reading: FormatOptions,
     run: Annotated[
         str | None,
         typer.Argument(metavar="RUN", help="A run's name or path.", show_default="the newest"),

@@ -33,7 +33,7 @@ TOKENIZER = "Tokenizer"
 
 
 @dataclass(frozen=True, kw_only=True)
-class TextOptions(Options):
+class CorpusOptions(Options):
     """How the text is read."""
 
     tokenizer: str | None = option(
@@ -119,7 +119,7 @@ def train(
     base: BaseOption = None,
     resume: ResumeOption = None,
     options: TrainOptions,
-    text: TextOptions,
+    text: CorpusOptions,
     reading: ReadingOptions,
     command: CommandOptions,
     cpu: ThreadOptions,
@@ -176,7 +176,7 @@ def train(
 def _train_new(
     session: TrainingSession,
     options: TrainOptions,
-    text: TextOptions,
+    text: CorpusOptions,
     reading: ReadingOptions,
     command: CommandOptions,
     files: list[str],
