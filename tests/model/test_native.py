@@ -213,6 +213,23 @@ def test_every_library_computes_attention(
 
 
 @compiled
+@pytest.mark.parametrize("head_dim", [64, 80, 96])
+def test_no_head_size_makes_attention_less_exact(head_dim: int) -> None:
+    """Without norm and rotation, queries and keys are exact in bfloat16: nothing rounds them."""
+    inputs, heads = Inputs(torch.bfloat16), Heads(2, 2, head_dim)
+    qkv = inputs.activations(2, 130, 6 * head_dim)
+    wide = qkv.detach().double().requires_grad_()
+    found = functions.causal_attention(qkv, rotary=None, heads=heads, epsilon=EPSILON)
+    expected = reference.causal_attention(wide, rotary=None, heads=heads, epsilon=EPSILON)
+    (gradient,) = inputs.gradients([found])
+    (to_qkv,) = torch.autograd.grad(found, qkv, gradient)
+    (exact_to_qkv,) = torch.autograd.grad(expected, wide, gradient.double())
+    for mine, theirs, error in ((found, expected, 0.0025), (to_qkv, exact_to_qkv, 0.005)):
+        difference = mine.detach().double() - theirs.detach()
+        assert float(difference.norm() / theirs.detach().norm()) < error
+
+
+@compiled
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_later_positions_have_no_gradient(dtype: torch.dtype) -> None:
     inputs = Inputs(dtype)

@@ -69,12 +69,19 @@ def training_flops_per_token(config: ModelConfig, attended: float | None = None)
 
 
 def training_bytes(
-    config: ModelConfig, batch_tokens: int, *, shards: int = 1, checkpointing: bool = False
-) -> int:
-    """About how much memory training takes at its peak, in bytes: a step, or an evaluation."""
+    config: ModelConfig, batch_tokens: int, *, shards: int = 1, checkpointing: bool = False,
+    teacher: bool = False,
+) -> int:  # fmt: skip
+    """About how much memory training takes at its peak, in bytes: a step, or an evaluation.
+
+    Args:
+        batch_tokens: tokens in a micro-batch.
+        teacher: whether there is one, as in self-distillation.
+
+    """
     evaluation = state_bytes(config, shards=shards) + evaluation_bytes(config)
     step = step_bytes(config, batch_tokens, shards=shards, checkpointing=checkpointing)
-    return max(step, evaluation)
+    return max(step, evaluation) + (teacher_bytes(config, batch_tokens) if teacher else 0)
 
 
 def state_bytes(config: ModelConfig, *, shards: int = 1) -> int:
@@ -112,6 +119,16 @@ def step_bytes(
     logits = 3 * min(batch_tokens, chunk_tokens(config.vocab_size)) * config.vocab_size
     table = config.vocab_size * config.d_model
     return state + 4 * (kept + table + max(logits, 2 * batch_tokens * block, table))
+
+
+def teacher_bytes(config: ModelConfig, batch_tokens: int) -> int:
+    """What self-distillation adds to a step: a teacher's weights, and its targets, in float32.
+
+    Args:
+        batch_tokens: tokens in a micro-batch; each has a distribution over the vocabulary.
+
+    """
+    return 4 * (count_parameters(config) + batch_tokens * config.vocab_size)
 
 
 CHUNK_LOGITS, MIN_CHUNK = 1 << 23, 128  # 32 MiB in float32; fewer positions are slow products

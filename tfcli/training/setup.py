@@ -107,8 +107,9 @@ class TrainingJob:
         tokens = self.plan.micro_batch_size * self.model_config.context_length
         shards = self.processes.world_size if self.processes.sharded else 1
         return PROGRAM_BYTES + training_bytes(
-            self.model_config, tokens, shards=shards, checkpointing=self.plan.checkpointing
-        )
+            self.model_config, tokens, shards=shards, checkpointing=self.plan.checkpointing,
+            teacher=self.plan.student is not None,
+        )  # fmt: skip
 
     @property
     def batch_tokens(self) -> int:

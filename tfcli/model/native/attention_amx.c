@@ -25,6 +25,9 @@ typedef struct {
     float *rows, *rows_t;        /* (BLOCK, D), (D, BLOCK): of whatever is read or written */
 } Memory;
 
+/* What scores are multiplied by. */
+INLINE float score_scale(const Attention *at) { return 1.0f / sqrtf(at->head_dim); }
+
 INLINE size_t in_blocks(size_t n) { return (n + BLOCK - 1) / BLOCK * BLOCK; }
 
 static size_t divide(const Attention *at, float *memory, Memory *m) {
@@ -76,12 +79,13 @@ static void read_block(const Attention *at, const void *tensor, size_t place, si
     for (int i = 0; i < count; i++) read_row(BFLOAT16, tensor, place + i * stride, D, m->rows + i * m->depth);
 }
 
-/* The same for a head of the projections, prepared. */
-static void read_heads(const Attention *at, int row, int first, int head, const float *weight, float scale,
-                       const Memory *m) {
+/* The same for a head of the projections, prepared but not scaled: the scores are, in float32, because a scale that is
+ * no power of two would make bfloat16 round each element once more.
+ */
+static void read_heads(const Attention *at, int row, int first, int head, const float *weight, const Memory *m) {
     const int count = count_from(at, first);
     read_block(at, at->qkv, place_in_qkv(at, row, first, head), row_size(at), count, m);
-    for (int i = 0; i < count; i++) prepare(at, weight, first + i, scale, m->rows + i * m->depth);
+    for (int i = 0; i < count; i++) prepare(at, weight, first + i, 1.0f, m->rows + i * m->depth);
 }
 
 /* From m->rows, (BLOCK, D), into the columns from `first` on of (D, T). */
@@ -97,14 +101,14 @@ static void write_transposed_pairs(const Memory *m, Pair *to) {
 }
 
 static void read_queries(const Attention *at, int row, int first, int head, const Memory *m) {
-    read_heads(at, row, first, head, at->query_weight, 1.0f / sqrtf(at->head_dim), m);
+    read_heads(at, row, first, head, at->query_weight, m);
     write_transposed_pairs(m, m->queries_t);
 }
 
 static void read_keys_values(const Attention *at, int row, int kv_head, int backward, const Memory *m) {
     const int H = at->num_heads, K = at->num_kv_heads;
     for (int first = 0; first < at->length; first += BLOCK) {
-        read_heads(at, row, first, H + kv_head, at->key_weight, 1.0f, m);
+        read_heads(at, row, first, H + kv_head, at->key_weight, m);
         to_bfloat16s(BLOCK * m->depth, m->rows, m->keys + first * m->depth);
         if (backward) write_transposed(m, first, m->keys_t);
         const size_t place = place_in_qkv(at, row, first, H + K + kv_head);
@@ -122,7 +126,7 @@ INLINE void hide_later(int first, int t, float value, float *scores) {
 }
 
 /* The softmax of the scores of a block, but for the division by their sums, `totals`. */
-static void softmax(const Memory *m, int first, float *totals, float *normalizers) {
+static void softmax(const Memory *m, int first, float scale, float *totals, float *normalizers) {
     const int seen = first + BLOCK;
     float *scores = m->scores, largest[BLOCK];
     for (int q = 0; q < BLOCK; q++) {
@@ -135,13 +139,13 @@ static void softmax(const Memory *m, int first, float *totals, float *normalizer
     for (int t = 0; t < seen; t += 2) {
         float shares[2][BLOCK];
         for (int i = 0; i < 2; i++) {
-            for (int q = 0; q < BLOCK; q++) shares[i][q] = fast_exp(scores[(t + i) * BLOCK + q] - largest[q]);
+            for (int q = 0; q < BLOCK; q++) shares[i][q] = fast_exp(scale * (scores[(t + i) * BLOCK + q] - largest[q]));
             hide_later(first, t + i, 0, shares[i]);
             for (int q = 0; q < BLOCK; q++) totals[q] += shares[i][q];
         }
         to_pairs(2, BLOCK, shares[0], m->pairs + t / 2 * BLOCK);
     }
-    for (int q = 0; q < BLOCK; q++) normalizers[q] = largest[q] + logf(totals[q]);
+    for (int q = 0; q < BLOCK; q++) normalizers[q] = scale * largest[q] + logf(totals[q]);
 }
 
 void forward_amx(const Attention *at, int row, int kv_head, void *out, float *normalizers, float *memory) {
@@ -156,7 +160,7 @@ void forward_amx(const Attention *at, int row, int kv_head, void *out, float *no
             float totals[BLOCK], logs[BLOCK];
             read_queries(at, row, first, head, &m);
             multiply(seen, BLOCK, m.depth, m.keys, m.depth, m.queries_t, BLOCK, m.scores, BLOCK, 0);
-            softmax(&m, first, totals, logs);
+            softmax(&m, first, score_scale(at), totals, logs);
             copy(normalizers + ((size_t)row * H + head) * T + first, logs, count);
             multiply(m.depth, BLOCK, seen, m.values_t, m.tall, m.pairs, BLOCK, m.rows_t, BLOCK, 0);
             transpose(m.depth, BLOCK, m.rows_t, BLOCK, m.rows, m.depth);
@@ -186,17 +190,17 @@ static void read_to_out(const Attention *at, int row, int first, int head, const
     to_pairs(BLOCK, m->depth, m->rows, m->to_out);
 }
 
-/* From scores S and their gradient dP:
+/* From products S of queries and keys, and the gradient dP of the softmax:
  *
- *   P = e^(S - normalizer)        dS = P (dP - delta)
+ *   P = e^(scale S - normalizer)        dS / scale = P (dP - delta)
  */
-static void scores_backward(const Memory *m, int first, const float *normalizers, const float *deltas) {
+static void scores_backward(const Memory *m, int first, float scale, const float *normalizers, const float *deltas) {
     for (int t = 0; t < first + BLOCK; t += 2) {
         float shares[2][BLOCK], gradients[2][BLOCK];
         for (int i = 0; i < 2; i++) {
             const float *scores = m->scores + (t + i) * BLOCK, *to_shares = m->to_scores + (t + i) * BLOCK;
             for (int q = 0; q < BLOCK; q++) {
-                shares[i][q] = fast_exp(scores[q] - normalizers[q]);
+                shares[i][q] = fast_exp(scale * scores[q] - normalizers[q]);
                 gradients[i][q] = shares[i][q] * (to_shares[q] - deltas[q]);
             }
             hide_later(first, t + i, 0, shares[i]);
@@ -208,26 +212,26 @@ static void scores_backward(const Memory *m, int first, const float *normalizers
     }
 }
 
-/* Gradients of prepared heads, (BLOCK, D), back through the preparation and into the projections'. */
+/* Gradients of prepared heads over the scale, (BLOCK, D), back through the preparation and into the projections'. */
 INLINE void write_to_heads_of(const int D, const Attention *at, int row, int first, int head, const float *weight,
-                              float scale, const float *gradients, void *to_qkv, float *to_weight, const Memory *m) {
+                              const float *gradients, void *to_qkv, float *to_weight, const Memory *m) {
     const int count = count_from(at, first);
     for (int i = 0; i < count; i++) {
         const size_t place = place_in_qkv(at, row, first + i, head);
         float x[D], g[D], to_x[D];
         read_row(BFLOAT16, at->qkv, place, D, x);
         copy(g, gradients + i * m->depth, D);
-        prepare_head_backward(at, D, weight, first + i, scale, x, g, to_x, to_weight);
+        prepare_head_backward(at, D, weight, first + i, score_scale(at), x, g, to_x, to_weight);
         finish_row(BFLOAT16, to_qkv, place, D, to_x);
     }
 }
 
-static void write_to_heads(const Attention *at, int row, int first, int head, const float *weight, float scale,
+static void write_to_heads(const Attention *at, int row, int first, int head, const float *weight,
                            const float *gradients, void *to_qkv, float *to_weight, const Memory *m) {
     if (at->head_dim == 64)
-        write_to_heads_of(64, at, row, first, head, weight, scale, gradients, to_qkv, to_weight, m);
+        write_to_heads_of(64, at, row, first, head, weight, gradients, to_qkv, to_weight, m);
     else
-        write_to_heads_of(at->head_dim, at, row, first, head, weight, scale, gradients, to_qkv, to_weight, m);
+        write_to_heads_of(at->head_dim, at, row, first, head, weight, gradients, to_qkv, to_weight, m);
 }
 
 /* The gradients of a block of queries of one head: of the queries, written; of keys and values, added up. */
@@ -242,12 +246,12 @@ static void block_backward(const Attention *at, int row, int first, int head, co
     read_to_out(at, row, first, head, out, to_out, deltas, m);
     multiply(seen, BLOCK, depth, m->keys, depth, m->queries_t, BLOCK, m->scores, BLOCK, 0);
     multiply(seen, BLOCK, depth, m->values, depth, m->to_out_t, BLOCK, m->to_scores, BLOCK, 0);
-    scores_backward(m, first, logs, deltas);
+    scores_backward(m, first, score_scale(at), logs, deltas);
     multiply(seen, depth, BLOCK, m->halves, BLOCK, m->to_out, depth, m->to_values, depth, 1);
     multiply(seen, depth, BLOCK, m->to_halves, BLOCK, m->queries, depth, m->to_keys, depth, 1);
     multiply(depth, BLOCK, seen, m->keys_t, m->tall, m->pairs, BLOCK, m->rows_t, BLOCK, 0);
     transpose(depth, BLOCK, m->rows_t, BLOCK, m->rows, depth);
-    write_to_heads(at, row, first, head, at->query_weight, 1.0f / sqrtf(at->head_dim), m->rows, to_qkv, to_weight, m);
+    write_to_heads(at, row, first, head, at->query_weight, m->rows, to_qkv, to_weight, m);
 }
 
 /* to_weights: (2, D), added to. */
@@ -265,7 +269,7 @@ void backward_amx(const Attention *at, int row, int kv_head, const void *out, co
             block_backward(at, row, first, head, out, normalizers, to_out, to_qkv, to_weights, &m);
     end_products();
     for (int first = 0; first < T; first += BLOCK)
-        write_to_heads(at, row, first, H + kv_head, at->key_weight, 1.0f, m.to_keys + first * m.depth, to_qkv,
+        write_to_heads(at, row, first, H + kv_head, at->key_weight, m.to_keys + first * m.depth, to_qkv,
                        to_weights + D, &m);
     for (int t = 0; t < T; t++)
         finish_row(BFLOAT16, to_qkv, place_in_qkv(at, row, t, H + K + kv_head), D, m.to_values + t * m.depth);
