@@ -212,6 +212,8 @@ def test_eval_compares_the_values_of_a_field(taught: Shell) -> None:
     assert wrong.code == 65
     assert "no row has the field 'length'" in wrong.err
     assert "its fields: prompt, completion, meta" in wrong.err
+    few = taught("eval", "twice", "lengths.jsonl", "--by", "length", "--limit", "2")
+    assert (few.code, few.out) == (65, b"")
 
 
 def test_eval_of_a_parquet_table_sees_columns_without_text(taught: Shell) -> None:
@@ -241,6 +243,10 @@ def test_figures_of_eval_are_kept_for_the_card(taught: Shell) -> None:
     assert "| answers | 3 pairs of three.jsonl, decoded greedily, 20" in shown
     assert "| exact match | 66.7% (20.8% to 93.9%) |" in shown
     assert "| exact match, kind long | 0.0% " in shown
+    part = taught("eval", "twice", "three.jsonl", "--limit", "1", "-o", "-")
+    assert [json.loads(line)["exact"] for line in part.out.splitlines()] == [True]
+    assert "eval.json" not in part.err
+    assert json.loads(taught("runs", "card", "twice", "--json").out)["eval"] == card["eval"]
     trained_on = taught("eval", "twice", "twice.jsonl", "--limit", "3")
     assert "twice was trained on twice.jsonl" in " ".join(trained_on.err.split())
 
@@ -301,6 +307,7 @@ def test_tasks_are_made_and_checked(called: Called) -> None:
         (("dates", "--digits", "2"), "dates takes no --digits"),
         (("check", "ad", "answers.jsonl"), "did you mean 'add'?"),
         (("check", "add", "answers.jsonl"), "row 1 is no prompt of add: 'hello'"),
+        (("check", "add", "answers.jsonl"), "one looks like '997+8'"),
         (("add", "--digits", "1", "--count", "1000"), "different prompts for training, not 1,000"),
     ],
 )

@@ -74,7 +74,10 @@ class Answered:
 
 
 def pairs_of(
-    chunks: Iterable[Chunk], row: Callable[[], Any] = lambda: None, by: str | None = None
+    chunks: Iterable[Chunk],
+    row: Callable[[], Any] = lambda: None,
+    by: str | None = None,
+    limit: int | None = None,
 ) -> Iterator[Pair]:
     """The pairs of the chunks that readers give.
 
@@ -83,6 +86,7 @@ def pairs_of(
     Args:
         row: the one that the readers have just read.
         by: the field that rows are grouped by, with dots where it is nested.
+        limit: how many pairs are wanted at most.
 
     Raises:
         DataError: none of the first rows, or of all, has the field.
@@ -98,7 +102,7 @@ def pairs_of(
             if chunk.last:
                 value = None if by is None else field_value(row(), by)
                 count, found = count + 1, found or value is not None
-                if not found and count == LOOKED_AT:
+                if not found and count == min(LOOKED_AT, limit or LOOKED_AT):
                     break
                 yield Pair(prompt.decode(), answer.decode(), returned(row()), value or NO_VALUE)
                 prompt, answer = b"", b""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import shlex
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -44,7 +44,7 @@ class EvalOptions(Options):
     )  # fmt: skip
     output: str | None = option(
         None, short="o", metavar="FILE", conflicts=("jsonl",),
-        help="Write each pair with its answer to FILE, as JSON lines.",
+        help="Write each pair with its answer to FILE, as JSON lines; - for stdout.",
     )  # fmt: skip
     jsonl: bool = option(False, help="Write them to stdout, and the figures to stderr.")
 
@@ -70,7 +70,7 @@ def evaluate(
     """Answer prompts, and compare with the answers expected.
 
     Answers are greedy. An exact match is right to the character, and ends there.
-    The figures are saved with the run for `tfcli runs card`.
+    The figures are saved with the run for `tfcli runs card`, without --limit.
 
     tfcli eval reverse test.jsonl -o answers.jsonl
     tfcli eval reverse test.jsonl --by length
@@ -81,6 +81,8 @@ def evaluate(
     from tfcli.text.sources import find_sources
 
     cpu.apply()
+    if options.output == "-":
+        options = replace(options, output=None, jsonl=True)
     if json and options.jsonl:
         raise UsageError("--json cannot be combined with --jsonl", hint="--json -o answers.jsonl")
     if options.output:
@@ -90,9 +92,9 @@ def evaluate(
     sources = find_sources([file]) if file else None
     answer, run, step = _open(name, model, reporter)
     pairs = (
-        _pairs_of_files(sources, reading, run, options.by, reporter)
+        _pairs_of_files(sources, reading, run, options, reporter)
         if sources
-        else _held_out(run, options.by)
+        else _held_out(run, options)
     )
     figures = PairFigures()
     with contextlib.ExitStack() as stack:
@@ -148,12 +150,12 @@ def _report(
     hashes = {path: hash_file(path) for path in files}
     (only,) = hashes.values() if len(files) == 1 else (None,)
     named = [str(STANDARD_INPUT if path == STDIN else path) for path in files]
-    save_audit(run, step, "eval", {
-        **found, "by": by,
-        "source": list_sources(named) or "its held-out part",
-        "sha256": only and only.sha256,
-        "trained_on": note_trained_on(run, hashes, reporter),
-    }, reporter)  # fmt: skip
+    known = note_trained_on(run, hashes, reporter)
+    if options.limit is None:
+        save_audit(run, step, "eval", {
+            **found, "by": by, "source": list_sources(named) or "its held-out part",
+            "sha256": only and only.sha256, "trained_on": known,
+        }, reporter)  # fmt: skip
     if json:
         context = {"run": run.name, "step": step.state.step}
         streams.write_json_result(context | found | ({"by": by} if by else {}))
@@ -205,12 +207,10 @@ def _pairs_of_files(
     sources: Sources,
     reading: ReadingOptions,
     run: Run,
-    by: str | None,
+    options: EvalOptions,
     reporter: streams.Reporter,
 ) -> Iterator[Pair]:
     """The pairs of files, framed as those that the run was trained on."""
-    from dataclasses import replace
-
     from tfcli.generation.pair_evaluation import pairs_of
     from tfcli.text.readers import read_chunks
     from tfcli.text.reading import Reading
@@ -232,7 +232,7 @@ def _pairs_of_files(
     for path in sources.files:
         facts = Reading()
         chunks = read_chunks(path, reading, reading=facts, whole_rows=True)
-        yield from pairs_of(chunks, lambda facts=facts: facts.row, by)  # type: ignore[misc]
+        yield from pairs_of(chunks, lambda facts=facts: facts.row, options.by, options.limit)  # type: ignore[misc]
         if facts.form is None:
             raise DataError(
                 f"{path} has no pairs of prompt and answer",
@@ -247,7 +247,7 @@ def _pairs_of_files(
             reporter.note(f"Note: {note}.")
 
 
-def _held_out(run: Run, by: str | None) -> Iterator[Pair]:
+def _held_out(run: Run, options: EvalOptions) -> Iterator[Pair]:
     """The pairs that a run held out, from where it was trained on them."""
     from tfcli.generation.pair_evaluation import pairs_of
     from tfcli.text.reading import Reading
@@ -264,4 +264,5 @@ def _held_out(run: Run, by: str | None) -> Iterator[Pair]:
         nonlocal current
         current = reading
 
-    return pairs_of(corpus_of(run.corpus).held_out(follow), lambda: current.row, by)
+    held_out = corpus_of(run.corpus).held_out(follow)
+    return pairs_of(held_out, lambda: current.row, options.by, options.limit)

@@ -105,9 +105,11 @@ def check(
         prompt, answer = _prompt_and_answer(row, number)
         try:
             expected = TASKS[name].solve(prompt, task)
-        except (ValueError, IndexError) as error:
+        except (ValueError, IndexError):
+            ((example, _),) = make_pairs(name, task, count=1, seed=0)
             raise DataError(
-                f"row {number:,} is no prompt of {name}: {prompt[:40]!r}", why=str(error)
+                f"row {number:,} is no prompt of {name}: {prompt[:40]!r}",
+                why=f"one looks like {example!r}",
             ) from None
         count += 1
         right += answer == expected
