@@ -227,6 +227,22 @@ def test_a_page_of_a_large_model_stays_below_two_megabytes(tmp_path: Path, token
     assert "200 positions are drawn as" in page.said
 
 
+def test_heads_that_harm_have_a_minus_in_the_terminal(
+    tokenizer: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from tfcli.cli.inspection_output import write_inspection
+    from tfcli.insight.inspection import Inspection, Tokens
+
+    rises = np.array([[0.5, -0.3], [0.0, -0.005]])
+    found = Inspection(tokenizer, Tokens([1, 5, 6], 1, 2, 0), 10, None, None, None, None, rises)
+    write_inspection(found, "tale", 1, {})
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "layer 1 ██ -▓" in shown
+    assert "layer 2 -" in shown
+    assert "1.2 -0.0300 nats/byte" in shown
+    assert "2 heads do harm" in shown
+
+
 # --- pictures -----------------------------------------------------------------------------------
 
 

@@ -162,6 +162,7 @@ def test_diff_of_different_texts_says_so(listed: Called) -> None:
     done = listed("runs", "diff", "small", "numbers")
     assert re.search(r"  files +book\.txt +numbers\.txt\n", done.out.decode())
     assert "evaluated on different texts; their losses cannot be compared" in done.err
+    assert "tfcli score FILE --run RUN" in done.err
 
 
 def test_diff_as_json(listed: Called) -> None:

@@ -15,6 +15,7 @@ from tfcli.cli.inspection_words import (
     MEANINGS,
     NONE_MISSED,
     TITLES,
+    UNSEEN,
     continuation,
     erased_by,
     is_flat,
@@ -45,6 +46,7 @@ SURPRISING, MOST_HEADS, MOST_WORDS = 10, 16, 40  # rows
 CELL, NARROW, LABEL = 12, 8, 10  # columns of a token, and of a name in front of a row
 ROW = 33  # columns of a row of the surprise without the token and its probability
 SHADES = " ░▒▓█"
+LISTED_HEADS = 6  # that change the loss most
 
 
 def write_inspection(found: Inspection, run: str, step: int, plan: Mapping[str, Any]) -> None:
@@ -252,25 +254,37 @@ def _words(found: Inspection, part: WithoutWords, plan: Mapping[str, Any]) -> It
 
 
 def _heads(found: Inspection, rises: Floats) -> Iterator[str]:
-    """A grid of blocks, a row for each layer, the last first; then the heads most missed."""
+    """A grid of blocks, a row for each layer, the last first; then the heads that change most."""
     if none_missed(found):
         yield from _wrapped(NONE_MISSED)
         return
     each = rises / max(found.bytes, 1)
-    largest = max(float(each.max()), 1e-12)
-    wide = 3 if LABEL + 3 * each.shape[1] <= columns() else 1
-    if wide == 3:
+    largest = max(float(np.abs(each).max()), 1e-12)
+    wide = LABEL + 3 * each.shape[1] <= columns()
+    if wide:
         yield " " * LABEL + "".join(f"{head + 1:<3}" for head in range(each.shape[1]))
     for layer in reversed(range(len(each))):
-        shades = [
-            SHADES[min(len(SHADES) - 1, max(0, int(np.ceil(rise / largest * 4 - 0.25))))]
-            for rise in each[layer]
-        ]
-        row = "".join(shade * min(wide, 2) + " " * (wide == 3) for shade in shades)
-        name = f"layer {layer + 1}"
-        yield f"{name:<{LABEL}}{row}"
+        row = "".join(_block(rise, largest, wide=wide) for rise in each[layer])
+        yield f"{f'layer {layer + 1}':<{LABEL}}{row}"
     yield ""
-    order = np.argsort(-each, axis=None, kind="stable")[:5]
-    for place in order:
+    order = np.argsort(-np.abs(each), axis=None, kind="stable")[:LISTED_HEADS]
+    for place in sorted(order, key=lambda place: -each.flat[place]):
         layer, head = divmod(int(place), each.shape[1])
         yield f"{layer + 1}.{head + 1:<8} {each[layer, head]:+.4f} nats/byte"
+    if (more := each.size - len(order)) > 0:
+        yield from _wrapped(f"{streams.counted(more, 'head')} that change less: --html or --json.")
+    if harmful := int((each <= -UNSEEN).sum()):
+        do = "does" if harmful == 1 else "do"
+        yield from _wrapped(
+            f"A minus: without it the loss falls. {streams.counted(harmful, 'head')} {do} harm to "
+            "this text."
+        )
+
+
+def _block(rise: float, largest: float, *, wide: bool) -> str:
+    """How much a head matters, beside the one that does most; with a minus where it harms."""
+    shade = SHADES[min(len(SHADES) - 1, max(0, int(np.ceil(abs(rise) / largest * 4 - 0.25))))]
+    harms = rise <= -UNSEEN
+    if not wide:
+        return "-" if harms else shade
+    return f"-{shade} " if harms else f"{shade * 2} "

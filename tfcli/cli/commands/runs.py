@@ -221,7 +221,10 @@ def diff(
     else:
         reporter.note("These runs do not differ.")
     if warning := warn_obstacle(series):
-        reporter.note(f"Note: {warning}")
+        reporter.note(
+            f"Note: {warning} To compare them on a text that none was trained on: "
+            "tfcli score FILE --run RUN, for each."
+        )
     reporter.next(f"tfcli runs plot {shlex.join(run.argument for run in found.values())}")
 
 
