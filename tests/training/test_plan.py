@@ -375,6 +375,15 @@ def test_no_loss_is_predicted_for_synthetic_text() -> None:
     assert expected_loss(0.68, 1.55, 1e6) is None
 
 
+def test_expected_loss_reaches_lower_where_ngrams_say_less() -> None:
+    usual = expected_loss(1.5, 2.1, 1e6)
+    repeats = expected_loss(1.5, 1.0, 1e6)
+    characters = expected_loss(1.5, 2.1, 1e6, ngram_order=8)
+    assert usual and repeats and characters
+    assert characters[0] < repeats[0] < usual[0]
+    assert characters[1] == repeats[1] == usual[1]
+
+
 def test_a_loss_is_predicted_only_for_models_like_those_that_were_measured() -> None:
     model = decide(TrainOptions(steps=10)).model
     assert is_typical(model, "bigrams", 2.5)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from tfcli.model.cost import training_flops_per_token
+from tfcli.runtime.memory import is_out_of_memory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -36,13 +37,22 @@ def record_loss(
         loss: `model.loss`, or what was compiled of it.
         arguments: of `loss`, on the model's device, like those of the micro-batches to come.
 
+    Returns:
+        None where it does not pay, or where this version of torch cannot record it.
+
     """
     ids: Tensor = arguments["ids"]
     flops = training_flops_per_token(model.config) * ids.numel()
     if ids.device.type != "cuda" or model.checkpointing or flops > MAX_FLOPS:
         return None
-    with torch.random.fork_rng(devices=[ids.device]):  # recording draws dropout, too
-        return GraphedLoss(model, loss, arguments)
+    try:
+        with torch.random.fork_rng(devices=[ids.device]):  # recording draws dropout, too
+            return GraphedLoss(model, loss, arguments)
+    except RuntimeError as error:
+        if is_out_of_memory(error):
+            raise
+        model.zero_grad()
+        return None
 
 
 class GraphedLoss:

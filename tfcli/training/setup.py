@@ -144,7 +144,7 @@ class TrainingJob:
         if not is_typical(self.model_config, self.plan.init, training.bytes_per_token):
             return None
         tokens = self.epochs * len(training.training)
-        return expected_loss(simple.ngram, simple.gzip, tokens)
+        return expected_loss(simple.ngram, simple.gzip, tokens, ngram_order=simple.ngram_order)
 
     def pairs(self) -> PairTokens | None:
         """The pairs to train on; None: it is text."""
