@@ -255,8 +255,8 @@ def regularization(epochs: float) -> Regularization:
 LOSS_VS_NGRAM = ((4e5, 0.975), (6e5, 0.95), (1.6e6, 0.925), (5e6, 0.91), (2e7, 0.89), (1e9, 0.85))
 UNCERTAINTY = 0.09
 # How much lower it can come where n-grams say less: the eight bytes of 8-grams are three or four
-# characters; and of a text that is worth more to gzip than to n-grams, much is long repeats.
-CHARACTERS_OF_BYTES, LONG_REPEATS = 0.32, 0.22
+# characters; and much of a text that gzip knows better than n-grams do is long repeats.
+FAR_BELOW = 0.32
 TYPICAL_WIDTH, TYPICAL_TOKEN = 128, 1.5  # smaller models, or tokens of fewer bytes, fall behind
 SYNTHETIC_RATIO = 0.55  # books come to 0.7 and above, the stories of `tfcli demo` to 0.44
 
@@ -281,9 +281,7 @@ def expected_loss(
         return None
     trained, shares = zip(*LOSS_VS_NGRAM, strict=True)
     share = float(np.interp(math.log(tokens), np.log(trained), shares))
-    below = LONG_REPEATS if gzip < ngram else UNCERTAINTY
-    if ngram_order > ORDER:
-        below = CHARACTERS_OF_BYTES
+    below = FAR_BELOW if ngram_order > ORDER or gzip < ngram else UNCERTAINTY
     return ngram * share * (1 - below), ngram * share * (1 + UNCERTAINTY)
 
 
