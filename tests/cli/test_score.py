@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import json
+import lzma
 import math
 import subprocess
 from pathlib import Path
@@ -303,7 +305,7 @@ def test_rows_of_a_table_keep_their_ids(trained: Shell, tmp_path: Path, piped: b
     first, second = rows(done.out)
     row = {"prompt": "Ann", "text": " saw\n a ship", "id": "a"}
     assert first == rows(trained(*by_row, stdin=lines(row)).out)[0]
-    assert second == {"row": 2, "error": "row 2: 1 cells for 3 columns"}
+    assert second == {"row": 2, "error": "row 2: 1 cell for 3 columns, on line 4"}
 
 
 def test_alternatives_are_the_likeliest_other_tokens(trained: Shell) -> None:
@@ -399,3 +401,15 @@ def test_of_a_folder_what_is_no_text_is_left_out_and_named(trained: Shell, tmp_p
     assert json.loads(done.out)["bytes"] == 16
     assert "b.pdf is a PDF, not text" in " ".join(done.err.split())
     assert trained("score", str(tmp_path / "b.pdf"), "--run", "tale").code == 65
+
+
+@pytest.mark.parametrize("compress", [gzip.compress, bz2.compress, lzma.compress, bytes])
+def test_piped_rows_are_read_as_those_of_a_file(trained: Shell, compress: Any) -> None:
+    options = ("score", "--run", "tale", "--jsonl", "--field", "body", "-q")
+    rows = b'{"id": "1", "body": "Ann saw"}\n{"id": "2", "body": "the moon"}\n'
+    expected = trained(*options, stdin=rows)
+    assert expected.code == 0, expected.err
+    table = b'\xef\xbb\xbfid;body\r\n1;"Ann saw"\r\n2;the moon\r\n'
+    for data in (rows, table):
+        done = trained(*options, stdin=compress(data))
+        assert (done.code, done.out) == (0, expected.out), done.err

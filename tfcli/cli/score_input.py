@@ -132,6 +132,8 @@ class ScoreInput:
         of what comes before it, framed as the run read it.
         """
         from tfcli.generation.score_lines import parse_score_line, parse_score_row
+        from tfcli.text.byte_streams import open_source
+        from tfcli.text.formats import HEAD, compression_of
         from tfcli.text.rows import STANDARD
 
         field = self.reading.field or self.reading.answer_field or STANDARD
@@ -140,7 +142,12 @@ class ScoreInput:
             _require_stdin()
             head = read_head("rows")
             path, opened = Path("-"), cast("IO[bytes]", WholeStdin(head))
-            lines = _arriving(head, "rows")
+            if compression_of(head):  # what it says is looked at, as of a file
+                opened, _ = open_source(path, opened)
+                head = opened.peek(HEAD)[:HEAD]  # type: ignore[attr-defined]
+                lines = _grouped(line.removesuffix(b"\n") for line in opened)
+            else:
+                lines = _arriving(head, "rows")
         else:
             path, opened, head = self._only_file(), None, b""
             lines = _lines_of_file(path)
@@ -159,6 +166,7 @@ class ScoreInput:
         """How rows are read that are no lines: as it was said, by the name, or as it begins."""
         from tfcli.text.formats import HEAD, PARQUET, format_of
         from tfcli.text.readers import name_suffix, open_rows
+        from tfcli.text.row_formats import has_columns
 
         found = self.reading.format or name_suffix(path).removeprefix(".")
         if not self._is_stdin and found in {"", "json", "jsonl", "ndjson", "parquet"}:
@@ -167,7 +175,10 @@ class ScoreInput:
         if head.startswith(PARQUET):
             return "parquet"
         if self._is_stdin and not self.reading.format:
-            found = format_of(head.decode(errors="replace"), whole=False)
+            text = head.decode(errors="replace").removeprefix("\ufeff")
+            found = format_of(text, whole=False)
+            if found == "text" and has_columns(text, self._named_fields):
+                found = "csv"  # by any separator
         if found in {"csv", "tsv"}:
             return cast("RowFormat", found)
         return "json" if ARRAY.match(head.removeprefix(UTF8_BOM)) else None
@@ -186,6 +197,12 @@ class ScoreInput:
             return
         rows = json_rows if format == "json" else partial(table_rows, format=format)
         yield from read_table(path, rows, opened=opened)
+
+    @property
+    def _named_fields(self) -> tuple[str, ...]:
+        """The columns that the options name."""
+        answer = self.reading.field or self.reading.answer_field
+        return (*(self.reading.prompt_field or ()), *([answer] if answer else ()))
 
     @property
     def _is_stdin(self) -> bool:

@@ -14,7 +14,7 @@ from tfcli.text.encoding import UTF8_BOM
 from tfcli.text.rows import Row
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
     from pathlib import Path
     from typing import IO, Literal
 
@@ -156,6 +156,16 @@ def find_delimiter(header: str) -> str:
     return max(",;\t", key=columns)  # the first of equals
 
 
+def has_columns(text: str, named: Collection[str]) -> bool:
+    """Whether a text begins with the header of a table that has all of these columns, and more."""
+    header = text.split("\n", 1)[0].strip("\r")
+    try:
+        cells = next(csv.reader([header], delimiter=find_delimiter(header)), [])
+    except csv.Error:
+        return False
+    return bool(named) and len(cells) > 1 and {*named} <= {cell.strip() for cell in cells}
+
+
 def table_rows(stream: IO[bytes], name: Path, format: Literal["csv", "tsv"]) -> Iterator[Row]:
     """The rows of a table whose first row has the names of the columns.
 
@@ -177,13 +187,13 @@ def table_rows(stream: IO[bytes], name: Path, format: Literal["csv", "tsv"]) -> 
         header = _told_apart(header)
         begin = rows.line_num + 1
         for number, cells in enumerate(rows, start=1):
-            begin = rows.line_num + 1
+            first_line, begin = begin, rows.line_num + 1
             if not cells:  # an empty line
                 continue
             if len(cells) == len(header):
                 yield Row(number, dict(zip(header, cells, strict=True)))
             else:
-                yield Row(number, problem=f"{len(cells)} cells for {len(header)} columns")
+                yield Row(number, problem=_ragged(len(cells), len(header), first_line))
     except csv.Error as error:
         if "unexpected end" in str(error):  # far below the quote
             raise DataError(
@@ -196,6 +206,12 @@ def table_rows(stream: IO[bytes], name: Path, format: Literal["csv", "tsv"]) -> 
             why=f"line {rows.line_num:,}: {error}",
             hint="--format text reads it as plain text",
         ) from None
+
+
+def _ragged(found: int, expected: int, line: int) -> str:
+    """What is wrong with a row that has more or fewer cells than the table has columns."""
+    cells = f"{found} cell{'' if found == 1 else 's'} for {expected} columns"
+    return f"{cells}, on line {line:,}"
 
 
 def _told_apart(header: list[str]) -> list[str]:
