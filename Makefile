@@ -47,13 +47,20 @@ soak: setup
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --group soak
 	SOAK=1 $(BIN)/python -m pytest -n 2 --dist worksteal tests/reliability
 
+# With llama.cpp's kernels for AMX, a process that reads Q8_0 ends in a segmentation fault (llama-cpp-python
+# 0.3.36): where there is AMX, it is compiled with all else that such processors have.
+LLAMA_CPP := $(if $(shell grep -m1 -o amx_tile /proc/cpuinfo 2>/dev/null),-DGGML_NATIVE=OFF -DGGML_AVX=ON \
+	-DGGML_AVX2=ON -DGGML_BMI2=ON -DGGML_FMA=ON -DGGML_F16C=ON -DGGML_AVX512=ON -DGGML_AVX512_VBMI=ON \
+	-DGGML_AVX512_VNNI=ON -DGGML_AVX512_BF16=ON)
+
 # Against llama.cpp, which is compiled first, lm-evaluation-harness, captum and minicons: about twenty
 # minutes.
 others: setup
 	$(PYTHON) -m venv .venv-others
 	.venv-others/bin/python -m pip install --quiet --constraint constraints.txt pip
 	.venv-others/bin/python -m pip install --quiet --constraint constraints.txt --editable . --group test
-	.venv-others/bin/python -m pip install --quiet lm_eval accelerate llama-cpp-python captum minicons
+	CMAKE_ARGS="$(LLAMA_CPP)" .venv-others/bin/python -m pip install --quiet --no-cache-dir llama-cpp-python
+	.venv-others/bin/python -m pip install --quiet lm_eval accelerate captum minicons
 	.venv-others/bin/python -m pytest -m others
 	.venv-others/bin/python -m benchmarks.generation
 	.venv-others/bin/python -m benchmarks.imported
