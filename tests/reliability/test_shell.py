@@ -29,7 +29,7 @@ TEXT = BOOK.encode()[:3000]
 # name: content of the file, exit code, part of the message
 TEXTS: dict[str, tuple[bytes, int, str]] = {
     "empty": (b"", 65, "no text"),
-    "blank": (b" \n\n  ", 0, ""),
+    "blank": (b" \n\n  ", 65, "only white space"),
     "one byte": (b"a", 0, ""),
     "invalid": (TEXT + b"\xff" + TEXT, 65, "3,000|3000"),
     "cut in a character": (TEXT + "é".encode()[:1], 65, ""),

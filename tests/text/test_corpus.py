@@ -39,7 +39,7 @@ some_documents = st.lists(
     zero_free_text.filter(lambda text: text and not text.startswith("\ufeff")),
     min_size=1,
     max_size=6,
-)
+).filter(lambda texts: "".join(texts).encode().strip())
 
 
 @pytest.fixture(scope="module")
