@@ -114,3 +114,13 @@ def test_pages_name_the_same_formats() -> None:
 def test_scores_are_those_of_the_text(trained: Shell) -> None:
     done = trained("score", "--run", "tale", "--json", stdin=MADE["DOCX"])
     assert json.loads(done.out)["bytes"] == len(TEXT) - 1  # without the last newline
+
+
+@pytest.mark.parametrize("arguments", [("text", "dedup"), ("trace", "tale")])
+def test_a_table_is_no_single_text(trained: Shell, arguments: tuple[str, ...]) -> None:
+    pyarrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    parquet.write_table(pyarrow.table({"text": ["Ann saw Bob."]}), trained.folder / "t.parquet")
+    done = trained(*arguments, stdin=(trained.folder / "t.parquet").read_bytes())
+    assert (done.code, done.out) == (65, b"")
+    assert "standard input is a parquet table" in done.err
+    assert "tfcli text show < FILE" in done.err

@@ -121,6 +121,11 @@ def read_text(
     options = ReadingOptions(format=format)
     with _opened(source, name, reading, opened) as stream:
         raw = _head(stream)
+        if _is_parquet(raw):
+            raise DataError(
+                f"{name} is a parquet table, and one text is wanted here",
+                hint="tfcli text show < FILE   # its texts, to be piped in",
+            )
         said = None
         if not verbatim or raw.startswith(ZIPPED):
             said = _text_of_markup(stream, raw, source, options, name, reading)
@@ -204,6 +209,10 @@ def _head(stream: IO[bytes]) -> bytes:
     return stream.peek(HEAD)[:HEAD]  # type: ignore[attr-defined,no-any-return]
 
 
+def _is_parquet(head: bytes) -> bool:
+    return head.startswith(PARQUET) and not is_plain(head)
+
+
 def _read(
     stream: IO[bytes],
     source: Path,
@@ -214,9 +223,7 @@ def _read(
     whole_rows: bool,
 ) -> Iterator[Chunk]:
     raw = _head(stream)
-    is_parquet = source.suffix.lower() == ".parquet" or (
-        raw.startswith(PARQUET) and not is_plain(raw)
-    )
+    is_parquet = source.suffix.lower() == ".parquet" or _is_parquet(raw)
     if options.format == "parquet" or (options.format is None and is_parquet):
         reading.format = "parquet"
         rows = parquet_rows(seekable(stream), name, options.columns, every=whole_rows)
