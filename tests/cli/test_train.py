@@ -490,6 +490,15 @@ def test_training_with_a_document_mask_lowers_the_loss(shell: Shell) -> None:
     assert curve[-1] < 0.7 * curve[0]
     assert shell("generate", "Ann", "--run", "masked", "--max-new-tokens", "5").code == 0
 
+    # rows that do not see each other: each scores alone as it did in training
+    (shell.folder / "held.jsonl").write_bytes(shell("runs", "held-out", "masked").out)
+    scored = shell("score", "held.jsonl", "--jsonl", "--run", "masked").out.splitlines()
+    held_out = json.loads(shell("runs", "show", "masked", "--json").out)["held_out"]
+    nats = sum(json.loads(row)["nats"] for row in scored)
+    # training also counts the loss of each row's eos, which has no bytes
+    eos_nats = held_out["nats_per_byte"] * held_out["bytes"] - nats
+    assert 0 < eos_nats < 0.5 * len(scored)
+
 
 def test_run_in_another_folder_is_found_by_its_path(shell: Shell) -> None:
     tiny = ("--layers", "1", "--width", "32", "--context", "16", "--steps", "2")

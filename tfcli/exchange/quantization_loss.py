@@ -10,7 +10,7 @@ from tfcli.errors import TfcliError
 from tfcli.exchange.export_gguf import rounded
 from tfcli.exchange.formats import NumberType
 from tfcli.generation.engines.numpy_engine import NumpyEngine
-from tfcli.generation.scoring import score
+from tfcli.generation.scoring import document_start, score
 from tfcli.runs.weights import open_weights
 from tfcli.text.token_cache import open_token_cache
 
@@ -43,6 +43,7 @@ def quantization_loss(
     texts = _held_out(run, cache, tokenizer.special.eos)
     if not texts:
         return None
+    start = document_start(tokenizer.special, many_documents=run.many_documents)
     config, weights = run.model_config, open_weights(run, step)
     lengths = [len(spelled) for spelled in tokenizer.token_bytes]
     total = sum(lengths[i] for text in texts for i in text)
@@ -52,7 +53,9 @@ def quantization_loss(
     def nats_per_byte(arrays: dict[str, np.ndarray[Any, Any]]) -> float:
         engine = NumpyEngine(config, arrays, ROWS)
         stride = max(1, config.context_length // 2)
-        scores = score(engine, texts, tokenizer.special, rows=ROWS, stride=stride)
+        scores = score(
+            engine, texts, tokenizer.special, rows=ROWS, stride=stride, starts=[start] * len(texts)
+        )
         return -math.fsum(float(logprobs.sum()) for logprobs in scores) / total
 
     exact = nats_per_byte({name: weights.read(name) for name in weights.tensors})
