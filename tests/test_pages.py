@@ -195,7 +195,7 @@ TERMS = {
     "Kneser-Ney", "Chat template", "System prompt", "Turn", "Residual stream", "Query, key, value",
     "Logit lens", "Momentum, betas", "Gradient clipping", "Canary, exposure",
     "Tokens per byte", "Near-duplicate, Jaccard similarity", "Model card",
-    "Denoising", "Self-distillation", "Family",
+    "Denoising", "Self-distillation", "Family", "Pairs", "Micro-batch", "Patience",
 }  # fmt: skip
 
 
