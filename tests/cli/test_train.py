@@ -288,7 +288,7 @@ def test_what_cannot_learn_or_has_no_effect_is_said(shell: Shell) -> None:
     assert done.code == 0, done.err
     said = " ".join(done.err.split())
     assert "book.txt is plain text: --field has no effect" in said
-    assert re.search(r"a model of this size makes \d+ steps? and hardly learns|too short", said)
+    assert re.search(r"a model of this size takes \d+ steps? and hardly learns|too short", said)
 
 
 def test_from_overrides_the_shape_of_the_environment_and_a_shape_its_from(trained: Shell) -> None:

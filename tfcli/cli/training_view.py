@@ -103,9 +103,9 @@ def _note_on_length(job: TrainingJob, reporter: streams.Reporter) -> None:
             f"Note: a training of {counted(job.steps, 'step')} is too short to learn anything; "
             "--time 2m gives it more."
         )
-    elif job.base is None and job.plan.budget.kind == "seconds" and (job.steps or 0) < FEW_FOR_SIZE:
+    elif _too_large(job):
         reporter.note(
-            f"Note: in this time, a model of this size makes {counted(job.steps or 0, 'step')} and "
+            f"Note: in this time, a model of this size takes {counted(job.steps or 0, 'step')} and "
             "hardly learns; a smaller one, or more time, gives a lower loss."
         )
     if job.ends_early:
@@ -113,6 +113,12 @@ def _note_on_length(job: TrainingJob, reporter: streams.Reporter) -> None:
             f"Note: training is capped at {job.epochs:.0f} epochs on this little text and will end "
             "early; --epochs overrides this."
         )
+
+
+def _too_large(job: TrainingJob) -> bool:
+    """Whether a time budget is too short for the size; not known of a run that resumes."""
+    timed = job.plan.budget.kind == "seconds" and job.base is None
+    return timed and job.steps is not None and job.steps < FEW_FOR_SIZE
 
 
 def _note_on_speed(job: TrainingJob) -> str | None:
