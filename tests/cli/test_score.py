@@ -290,9 +290,11 @@ def test_a_pipe_has_the_lines_that_the_file_has(trained: Shell, tmp_path: Path, 
 
 
 def test_a_single_object_on_stdin_is_a_line_with_a_note(trained: Shell) -> None:
-    done = trained("score", "--run", "tale", "--by", "line", stdin=lines({"text": "Ann saw"}))
-    assert done.out.decode().split("\t")[2] == '{"text": "Ann saw"}\n'
+    done = trained("score", "--run", "tale", "--by", "line", stdin=lines({"quote": "Ann saw"}))
+    assert done.out.decode().split("\t")[2] == '{"quote": "Ann saw"}\n'
     assert "--format json scores the text field" in " ".join(done.err.split())
+    row = trained("score", "--run", "tale", "--by", "line", stdin=lines({"text": "Ann saw"}))
+    assert row.out.decode().split("\t")[2] == "Ann saw\n"
 
 
 @pytest.mark.parametrize("piped", [True, False])

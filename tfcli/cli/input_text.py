@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,7 @@ def read_input(
     purpose: str = "the text",
     format: Format | None = None,
     verbatim: bool = False,
+    by_lines: bool = False,
 ) -> Iterator[bytes]:
     """The text of a file, or of stdin without one, in blocks of UTF-8; see `readers.read_text`.
 
@@ -35,6 +37,7 @@ def read_input(
     Args:
         hint: how text comes in, where none does.
         verbatim: whether a page keeps its markup.
+        by_lines: whether the lines of rows are what is wanted, of which others get a note.
 
     Raises:
         UsageError: stdin is a terminal.
@@ -54,6 +57,8 @@ def read_input(
     for block in read_text(source, format, reading=reading, verbatim=verbatim):
         if not said:
             said = True
+            if not by_lines:
+                _report_rows(source, reading, reporter)
             _report(source, reading, format, reporter)
         yield block
 
@@ -74,12 +79,27 @@ def read_whole_input(
     return b"".join(blocks).decode().removeprefix(BOM)
 
 
+def _report_rows(source: Path, reading: Reading, reporter: streams.Reporter) -> None:
+    """Says where rows are taken as one text."""
+    from tfcli.text.encoding import STANDARD_INPUT, in_a_shell
+    from tfcli.text.reading import KINDS
+
+    if reading.resembles:
+        name = STANDARD_INPUT if str(source) == "-" else source
+        file = "< FILE" if name == STANDARD_INPUT else in_a_shell(source)
+        reporter.note(
+            f"Note: {name} looks like rows of {KINDS[reading.resembles[0]]}, and is taken as one "
+            f"text, as it is; tfcli text show {file} writes their texts."
+        )
+
+
 def _report(
     source: Path, reading: Reading, format: Format | None, reporter: streams.Reporter
 ) -> None:
     """Says what the text was taken out of."""
     from tfcli.text.reading_options import ReadingOptions
 
+    reading = replace(reading, resembles=None)
     for note in reading.notes(source, ReadingOptions(format=format)):
         whole = " (--format text: with its markup)" if reading.format == "html" else ""
         reporter.note(f"Note: {note}{whole}.")

@@ -62,8 +62,8 @@ def read_piped_text(
 ) -> tuple[str, float]:
     """Reads stdin to its end, as UTF-8, without a byte order mark.
 
-    Of a document of Word or LibreOffice, or of an EPUB book, it is what that says; a page of HTML
-    stays as it is, which a model may go on with.
+    What is compressed is decompressed. Of a document of Word or LibreOffice, or of an EPUB book, it
+    is what that says; a page of HTML stays as it is, which a model may go on with.
 
     After a second of silence it says on stderr what it is waiting for.
 
@@ -111,20 +111,22 @@ def _text_of(data: bytes, note: Callable[[str], None]) -> str:
     try:
         return data.decode().removeprefix("\ufeff")
     except UnicodeDecodeError as error:
+        from tfcli.text.compression import compression_of
         from tfcli.text.encoding import STANDARD_INPUT, conversion, invalid_at
-        from tfcli.text.formats import ZIPPED, not_text, refuse
+        from tfcli.text.formats import PARQUET, ZIPPED, not_text, refuse
 
-        if data.startswith(ZIPPED):  # a document of Word, a book
+        if compression_of(data) or data.startswith((*ZIPPED, PARQUET)):  # a document of Word, ...
             from tfcli.text.byte_streams import STDIN
             from tfcli.text.readers import read_text
             from tfcli.text.reading import Reading
             from tfcli.text.reading_options import DEFAULT
 
             reading = Reading()
-            said = b"".join(read_text(STDIN, opened=io.BytesIO(data), reading=reading))
+            opened = io.BytesIO(data)
+            said = b"".join(read_text(STDIN, opened=opened, reading=reading, verbatim=True))
             for each in reading.notes(STDIN, DEFAULT):
                 note(f"Note: {each}.")
-            return said.decode()
+            return said.decode().removeprefix("\ufeff")
         if kind := not_text(data, "", None):
             raise refuse(kind, STANDARD_INPUT) from None
         raise DataError(

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 LINES = 256  # scored together
 Item = TypeVar("Item")
-ARRAY = re.compile(rb"\s*\[\s*\{")  # how a JSON array of rows begins
+ARRAY = re.compile(r"\s*\[\s*\{")  # how a JSON array of rows begins
 PLAIN = {"", ".txt", ".md", ".jsonl", ".ndjson"}  # whose size is that of their lines
 
 
@@ -133,7 +133,8 @@ class ScoreInput:
         """
         from tfcli.generation.score_lines import parse_score_line, parse_score_row
         from tfcli.text.byte_streams import open_source
-        from tfcli.text.formats import HEAD, compression_of
+        from tfcli.text.compression import compression_of
+        from tfcli.text.formats import HEAD
         from tfcli.text.rows import STANDARD
 
         field = self.reading.field or self.reading.answer_field or STANDARD
@@ -166,22 +167,20 @@ class ScoreInput:
         """How rows are read that are no lines: as it was said, by the name, or as it begins."""
         from tfcli.text.formats import HEAD, PARQUET, format_of
         from tfcli.text.readers import name_suffix, open_rows
-        from tfcli.text.row_formats import has_columns
 
-        found = self.reading.format or name_suffix(path).removeprefix(".")
-        if not self._is_stdin and found in {"", "json", "jsonl", "ndjson", "parquet"}:
+        if not self._is_stdin:
             with open_rows(path) as (stream, _):
                 head = stream.read(HEAD)
         if head.startswith(PARQUET):
             return "parquet"
-        if self._is_stdin and not self.reading.format:
-            text = head.decode(errors="replace").removeprefix("\ufeff")
-            found = format_of(text, whole=False)
-            if found == "text" and has_columns(text, self._named_fields):
-                found = "csv"  # by any separator
+        encoding, mark = encoding_of(head)
+        text = head[mark:].decode(encoding, errors="replace")
+        found = self.reading.format or format_of(
+            text, suffix=name_suffix(path), whole=False, columns=self.reading.named_fields
+        )
         if found in {"csv", "tsv"}:
             return cast("RowFormat", found)
-        return "json" if ARRAY.match(head.removeprefix(UTF8_BOM)) else None
+        return "json" if ARRAY.match(text) else None
 
     def _rows_of(self, path: Path, format: RowFormat, opened: IO[bytes] | None) -> Iterator[Row]:
         """The rows of a table, of parquet or of a JSON array."""
@@ -197,12 +196,6 @@ class ScoreInput:
             return
         rows = json_rows if format == "json" else partial(table_rows, format=format)
         yield from read_table(path, rows, opened=opened)
-
-    @property
-    def _named_fields(self) -> tuple[str, ...]:
-        """The columns that the options name."""
-        answer = self.reading.field or self.reading.answer_field
-        return (*(self.reading.prompt_field or ()), *([answer] if answer else ()))
 
     @property
     def _is_stdin(self) -> bool:
@@ -307,9 +300,9 @@ class ScoreInput:
 
 def _begins_as_lines(head: bytes) -> bool:
     """Whether what begins like this is plain lines, and nothing that has to be read whole."""
+    from tfcli.text.compression import compression_of
     from tfcli.text.formats import (
         ZIPPED,
-        compression_of,
         format_of,
         markup_of,
         not_text,

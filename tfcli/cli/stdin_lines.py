@@ -8,7 +8,8 @@ import queue
 import sys
 import threading
 import time
-from typing import TYPE_CHECKING, Any, Protocol
+from functools import partial
+from typing import IO, TYPE_CHECKING, Any, Protocol, cast
 
 from tfcli.cli import piped_text
 from tfcli.errors import InputOutputError
@@ -114,6 +115,8 @@ class StdinLines:
         deadline: a value of `time.monotonic()` after which it no longer waits.
         head: what was read of it already; see `read_head`.
 
+    What is compressed is decompressed.
+
     Raises:
         InputOutputError: stdin is closed.
 
@@ -131,9 +134,7 @@ class StdinLines:
     def _read(self) -> None:
         parts: list[bytes] = []  # of an incomplete line
         try:
-            # not through sys.stdin, whose lock would be held when the program ends
-            while data := self._head or os.read(0, ARRIVING):
-                self._head = b""
+            for data in self._blocks():
                 first, *others = data.split(b"\n")
                 parts.append(first)
                 for line in others:
@@ -144,6 +145,23 @@ class StdinLines:
             self._queue.put(None)
         except Exception as error:  # raised where the next line is taken
             self._queue.put(error)
+
+    def _blocks(self) -> Iterator[bytes]:
+        """What arrives, decompressed."""
+        from tfcli.text.compression import compression_of
+
+        # not through sys.stdin, whose lock would be held when the program ends
+        data = self._head or os.read(0, ARRIVING)
+        if compression_of(data):
+            from tfcli.text.byte_streams import STDIN
+            from tfcli.text.readers import open_rows
+
+            with open_rows(STDIN, cast("IO[bytes]", WholeStdin(data))) as (stream, _):
+                yield from iter(partial(stream.read, ARRIVING), b"")
+            return
+        while data:
+            yield data
+            data = os.read(0, ARRIVING)
 
     def has_line(self) -> bool:
         """Whether the next line, or the end, has arrived."""

@@ -147,7 +147,7 @@ def redact_stdin(reporter: streams.Reporter, format: Format | None) -> None:
     """Writes stdin with the kinds of what was found in the places of the values."""
     hint = "tfcli text scan --redact < FILE > REDACTED"
     counts: Counter[str] = Counter()
-    for block in read_input(None, reporter, hint=hint, format=format):
+    for block in read_input(None, reporter, hint=hint, format=format, by_lines=True):
         text = block.decode()
         counts.update(each.kind for each in find_personal_data(text))
         streams.write_result(redact(text).encode())

@@ -74,9 +74,11 @@ def _refuse_constant(name: str) -> None:
 
 
 def unknown_key(key: str, number: int, known: Sequence[str]) -> DataError:
-    """The error for a key that means nothing."""
+    """The error for a key that means nothing: its place is in `id`, which comes back."""
     similar = closest_match(key, known)
-    hint = f"did you mean {similar!r}?" if similar else f"known: {', '.join(known)}"
+    text, command = ("prompt", "generate") if "prompt" in known else ("text", "fill")
+    keep = f"jq -c '{{{text}, id: .}}' FILE | tfcli {command} --jsonl   # an answer has its id"
+    hint = f"did you mean {similar!r}?" if similar else keep
     return DataError(f"line {number}: unknown key {key!r}", hint=meant_key(key) or hint)
 
 

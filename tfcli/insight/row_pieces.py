@@ -10,19 +10,22 @@ from typing import TYPE_CHECKING, Any
 from tfcli.errors import DataError, closest_match
 from tfcli.insight.repeats import TextUnit, lines_of
 from tfcli.text.encoding import UTF8_BOM
-from tfcli.text.row_formats import MAX_ROW, find_delimiter
+from tfcli.text.row_formats import MAX_ROW, find_delimiter, header_of
 from tfcli.text.rows import LOOKED_AT, text_in
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 
-def row_pieces(blocks: Iterable[bytes], field: str) -> Iterator[TextUnit]:
+def row_pieces(
+    blocks: Iterable[bytes], field: str, note: Callable[[str], None] = lambda _: None
+) -> Iterator[TextUnit]:
     """Each row; the header of a table, and rows without the field, are compared with nothing.
 
     Args:
         blocks: JSON lines, CSV or TSV in UTF-8, cut anywhere.
         field: or column; dots lead into objects.
+        note: is told at the end what rows of a table are without the field.
 
     Raises:
         DataError: none of the first rows has the field, or these are no such rows.
@@ -37,7 +40,10 @@ def row_pieces(blocks: Iterable[bytes], field: str) -> Iterator[TextUnit]:
             hint=f"jq -c '.[]' FILE | tfcli text dedup --field {field}",
         )
     if begin:
-        yield from (_json_pieces if begin.startswith(b"{") else _table_pieces)(lines, field)
+        if begin.startswith(b"{"):
+            yield from _json_pieces(lines, field)
+        else:
+            yield from _table_pieces(lines, field, note)
 
 
 def _json_pieces(lines: Iterator[bytes], field: str) -> Iterator[TextUnit]:
@@ -63,7 +69,9 @@ def _text(row: dict[str, Any], field: str) -> bytes:
     return b"" if problem else text.strip().encode(errors="surrogatepass")
 
 
-def _table_pieces(lines: Iterator[bytes], field: str) -> Iterator[TextUnit]:
+def _table_pieces(
+    lines: Iterator[bytes], field: str, note: Callable[[str], None]
+) -> Iterator[TextUnit]:
     read: list[bytes] = []  # the lines of the row that is read
 
     def texts() -> Iterator[str]:
@@ -74,19 +82,27 @@ def _table_pieces(lines: Iterator[bytes], field: str) -> Iterator[TextUnit]:
     csv.field_size_limit(MAX_ROW)
     header = next(lines)
     names = header.decode().removeprefix("\ufeff")
-    delimiter = find_delimiter(names)
-    columns = [name.strip() for name in next(csv.reader([names], delimiter=delimiter))]
+    columns = header_of(names)
     if field not in columns:
         raise _no_field(field, columns)
     column = columns.index(field)
     yield TextUnit(header, b"")
+    ragged: list[int] = []  # numbers of rows that have more or fewer cells: which is whose?
     try:
-        for cells in csv.reader(texts(), delimiter=delimiter, strict=True):
-            cell = cells[column] if column < len(cells) else ""
-            yield TextUnit(b"".join(read), cell.strip().encode())
+        rows = csv.reader(texts(), delimiter=find_delimiter(names), strict=True)
+        for number, cells in enumerate(rows, 1):
+            whole = len(cells) == len(columns)
+            if cells and not whole:
+                ragged.append(number)
+            yield TextUnit(b"".join(read), cells[column].strip().encode() if whole else b"")
             read.clear()
     except csv.Error as error:
         raise DataError("the table is not valid CSV", why=str(error)) from None
+    if ragged:
+        note(
+            f"{len(ragged):,} of {number:,} rows have more or fewer cells than the header, and are "
+            f"kept (the first: row {ragged[0]:,})"
+        )
 
 
 def _no_field(field: str, fields: Iterable[str]) -> DataError:

@@ -11,13 +11,13 @@ from typing import IO, TYPE_CHECKING
 from tfcli.errors import DataError, InputOutputError, UsageError
 from tfcli.files import translate_os_error
 from tfcli.text.chunks import BLOCK, read_fully
+from tfcli.text.compression import compression_of, decompress
 from tfcli.text.epub import MAX_BOOK
-from tfcli.text.formats import compression_of, decompress
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tfcli.text.formats import Compression
+    from tfcli.text.compression import Compression
 
 STDIN = Path("-")
 COMPRESSED = {".gz": "gzip", ".zst": "zstd", ".bz2": "bzip2", ".xz": "xz"}

@@ -1,24 +1,20 @@
-"""What a file is, told from its first bytes: its compression, its format, or that it is not text.
+"""What a file is, told from its first bytes: its format, or that it is not text.
 
 Names do not decide: `rows.jsonl` may be called `rows.json`, or come through a pipe. Only a table
-without a column `text` needs its suffix.
+without a column `text` needs its suffix, or to have a column of it named by an option.
 """
 
 from __future__ import annotations
 
-import bz2
 import csv
-import gzip
 import itertools
 import json
-import lzma
 import re
 import shlex
 import zipfile
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Literal, cast
+from typing import IO, TYPE_CHECKING, cast
 
 from tfcli.errors import DataError
 from tfcli.text.chunks import character_boundary
@@ -26,52 +22,13 @@ from tfcli.text.encoding import STANDARD_INPUT, beside, in_a_shell
 from tfcli.text.epub import CONTAINER
 from tfcli.text.html import is_html
 from tfcli.text.office import OPEN_DOCUMENT, WORD
-from tfcli.text.parquet import open_zstd
 from tfcli.text.reading_options import Format
+from tfcli.text.row_formats import find_delimiter, header_of
 
-Compression = Literal["gzip", "zstd", "bzip2", "xz"]
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 HEAD = 1 << 20  # bytes that are looked at
-DAMAGED = (EOFError, zlib.error, gzip.BadGzipFile, lzma.LZMAError)
-
-# --- compression --------------------------------------------------------------------------------
-
-_COMPRESSED: dict[Compression, bytes] = {
-    "gzip": rb"\x1f\x8b\x08",
-    "zstd": rb"\x28\xb5\x2f\xfd",
-    "bzip2": rb"BZh[1-9](1AY&SY|\x17rE8P\x90)",  # with a first block, or empty
-    "xz": rb"\xfd7zXZ\x00",
-}
-
-
-def compression_of(head: bytes) -> Compression | None:
-    """How a file that begins like this is compressed."""
-    for name, magic in _COMPRESSED.items():
-        if re.match(magic, head, re.DOTALL):
-            return name
-    return None
-
-
-def decompress(stream: IO[bytes], compression: Compression, name: Path) -> IO[bytes]:
-    """The decompressed content of a stream; reading raises one of DAMAGED if it is not whole.
-
-    Args:
-        name: what errors call the file.
-
-    Raises:
-        UsageError: it needs an extra that is not installed.
-
-    """
-    match compression:
-        case "gzip":
-            return cast("IO[bytes]", gzip.GzipFile(fileobj=stream))
-        case "bzip2":
-            return bz2.BZ2File(stream)
-        case "xz":
-            return lzma.LZMAFile(stream)
-        case "zstd":
-            return open_zstd(stream, name)
-
 
 # --- what is not text ---------------------------------------------------------------------------
 
@@ -220,20 +177,24 @@ PARQUET = b"PAR1"  # the first and last bytes of a parquet file
 _CELL = re.compile(r"[\w .#/()-]{1,40}")  # of a header
 
 
-def format_of(head: str, *, suffix: str = "", whole: bool) -> Format:
+def format_of(head: str, *, suffix: str = "", whole: bool, columns: Collection[str] = ()) -> Format:
     """The format of a file whose text begins like this.
 
     Args:
         suffix: of its name, in lower case, without that of a compression.
         whole: whether this is all of it.
+        columns: that the user named; a header with all of them is that of a table.
 
     """
     start = head.lstrip()
     if start.startswith(("{", "[")) and _is_json(start, whole=whole):
         return "json"
-    for name, delimiter in (("csv", ","), ("tsv", "\t")):
-        if suffix == f".{name}" or _is_table(head, delimiter):
-            return cast("Format", name)
+    if suffix in {".csv", ".tsv"}:
+        return cast("Format", suffix[1:])
+    header = head.split("\n", 1)[0].rstrip("\r")
+    cells = header_of(header)
+    if len(cells) > 1 and (_is_header(cells) or (columns and {*columns} <= {*cells})):
+        return "tsv" if find_delimiter(header) == "\t" else "csv"
     return "text"
 
 
@@ -282,17 +243,12 @@ def _first_value(text: str, *, whole: bool) -> tuple[object, str] | None:
     return value, text[end:].lstrip()
 
 
-def _is_table(head: str, delimiter: str) -> bool:
-    """Whether text has a header with a column `text`: columns of other names need the suffix.
+def _is_header(cells: list[str]) -> bool:
+    """Whether these are the names of columns, of which one is `text`: others need the suffix.
 
     Glossaries, logs and chats have tabs and commas too, and their first line is no header.
     """
-    first = head.split("\n", 1)[0].rstrip("\r")
-    try:
-        cells = next(iter(csv.reader([first], delimiter=delimiter)), [])
-    except csv.Error:
-        return False
-    return len(cells) > 1 and "text" in cells and all(map(_CELL.fullmatch, cells))
+    return "text" in cells and all(map(_CELL.fullmatch, cells))
 
 
 MIN_ROWS, MAX_ROWS = 5, 200  # that are looked at

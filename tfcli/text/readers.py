@@ -16,6 +16,7 @@ from tfcli.errors import DataError, InputOutputError
 from tfcli.files import translate_os_error
 from tfcli.text.byte_streams import COMPRESSED, STDIN, buffered, open_source, seekable
 from tfcli.text.chunks import read_blocks
+from tfcli.text.compression import DAMAGED
 from tfcli.text.documents import NEVER, split_documents
 from tfcli.text.encoding import (
     STANDARD_INPUT,
@@ -30,7 +31,6 @@ from tfcli.text.encoding import (
 )
 from tfcli.text.formats import (
     ARCHIVES,
-    DAMAGED,
     HEAD,
     PARQUET,
     ZIPPED,
@@ -49,7 +49,7 @@ from tfcli.text.reading import MARKUP, Reading
 from tfcli.text.reading_options import DEFAULT, Format, ReadingOptions
 from tfcli.text.row_chunks import row_chunks
 from tfcli.text.row_formats import json_rows, table_rows
-from tfcli.text.rows import LOOKED_AT, hold_text
+from tfcli.text.rows import LOOKED_AT, STANDARD, hold_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -101,8 +101,8 @@ def read_text(
 ) -> Iterator[bytes]:
     """The text of one source in blocks, in UTF-8: of a page, a book or a document what it says.
 
-    It stays one text, as it is: nothing in it is taken for rows or for separators. What is UTF-8
-    keeps its byte order mark.
+    It stays one text, as it is: nothing in it is taken for separators or for rows, which
+    `reading.resembles` tells. What is UTF-8 keeps its byte order mark.
 
     Args:
         source: a file, or `-` for standard input.
@@ -133,6 +133,9 @@ def read_text(
             yield from read_blocks(io.BytesIO(said))
             return
         stream, offset = _as_text(stream, raw, options, name, reading, keep_mark=True)
+        if format is None:
+            found = _recognize(stream, name_suffix(source), DEFAULT, reading)
+            reading.resembles = reading.resembles or (None if found == "text" else (found, []))
         yield from _checked(read_blocks(stream), name, offset, zeros=source == STDIN, option=False)
 
 
@@ -318,12 +321,13 @@ def _recognize(stream: IO[bytes], suffix: str, options: ReadingOptions, reading:
     """The format of a text, from how it begins."""
     raw = stream.peek(HEAD)[:HEAD]  # type: ignore[attr-defined]
     head = raw.decode(errors="replace")
-    found = format_of(head, suffix=suffix, whole=len(raw) < HEAD)
+    named = options.named_fields
+    found = format_of(head, suffix=suffix, whole=len(raw) < HEAD, columns=named)
     if found == "text" and suffix in JSON_LINES and head.strip():
         return "json"  # even where rows are bad
     if found == "text" and suffix == ".json" and head.split() in (["[]"], ["[", "]"]):
         return "json"  # without rows
-    if found == "json" and suffix not in JSON_LINES and not options.field:
+    if found == "json" and suffix not in JSON_LINES and not named:
         return "json" if _holds_text(head, named=suffix == ".json") else "text"
     if found == "text":
         reading.resembles = resembles_table(head, whole=len(raw) < HEAD)
@@ -344,12 +348,15 @@ def _holds_text(head: str, *, named: bool) -> bool:
     with contextlib.suppress(DataError):  # the head ends in the middle of one
         stream = buffered(io.BytesIO(head.encode()))
         rows += itertools.islice(json_rows(stream, Path("head")), LOOKED_AT)
+    values = [row.value for row in rows if isinstance(row.value, dict)]
+    pairs = bool(values) and find_pair_fields(values, DEFAULT) is not None
     if head.lstrip().startswith("{") and len(rows) < 2:
-        return False  # settings, a package, a map
+        # or settings, a package, a map
+        return any(isinstance(value.get(STANDARD), str) for value in values) or (
+            pairs and not named
+        )
     if named or any(isinstance(row.value, str) for row in rows):
         return True
-    values = [row.value for row in rows if isinstance(row.value, dict)]
-    pairs = len(values) > 1 and find_pair_fields(values, DEFAULT) is not None
     return 20 * (len(rows) - len(values)) <= len(rows) and (pairs or hold_text(values))
 
 

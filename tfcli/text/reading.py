@@ -15,12 +15,14 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from tfcli.text.formats import Compression
+    from tfcli.text.compression import Compression
 
 MARKUP: dict[Format, tuple[str, str]] = {
     "html": ("HTML", "pages"), "epub": ("EPUB", "books"), "docx": ("DOCX", "documents"),
     "odt": ("ODT", "documents"),
 }  # fmt: skip
+# Formats of rows, in words.
+KINDS: dict[Format, str] = {"json": "JSON", "csv": "CSV", "tsv": "TSV", "parquet": "parquet"}
 
 
 def describe_markup(format: Format, names: Sequence[Path]) -> str:
@@ -92,7 +94,7 @@ class Reading:
         if self.encoding != UTF8 and options.encoding is None:
             found.append(f"{name} is {self.encoding.upper()}")
         if self.rows is not None:
-            kind = {"json": "JSON", "csv": "CSV", "tsv": "TSV", "parquet": "parquet"}[self.format]
+            kind = KINDS[self.format]
             where = f", text in {self.rows.field!r}" if self.rows.field else ""
             if self.form:
                 where = f": {self.rows.field}"

@@ -145,6 +145,12 @@ class ReadingOptions(Options):
         return self.answer_field or (self.field if self.prompt_field else None)
 
     @property
+    def named_fields(self) -> tuple[str, ...]:
+        """All fields that were named."""
+        named = (*self.prompt_field, self.field, self.answer_field)
+        return tuple(name for name in named if name)
+
+    @property
     def columns(self) -> tuple[str, ...]:
         """The fields that were named, with dots where they are nested; none: all with text."""
         named = (*self.prompt_field, self.answer) if self.prompt_field else (self.field,)

@@ -39,7 +39,10 @@ def row_chunks(
             rows, name, fields, reading.form, strict=options.strict, counts=reading.rows
         )
         return
-    texts = read_texts(rows, name, wanted=options.field, strict=options.strict, counts=reading.rows)
+    texts = read_texts(
+        rows, name, wanted=options.field, strict=options.strict, counts=reading.rows,
+        is_table=reading.format != "json",
+    )  # fmt: skip
     try:
         for text in texts:
             yield from split_into_chunks(text)

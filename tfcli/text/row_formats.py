@@ -14,7 +14,7 @@ from tfcli.text.encoding import UTF8_BOM
 from tfcli.text.rows import Row
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
     from typing import IO, Literal
 
@@ -156,14 +156,14 @@ def find_delimiter(header: str) -> str:
     return max(",;\t", key=columns)  # the first of equals
 
 
-def has_columns(text: str, named: Collection[str]) -> bool:
-    """Whether a text begins with the header of a table that has all of these columns, and more."""
-    header = text.split("\n", 1)[0].strip("\r")
+def header_of(line: str) -> list[str]:
+    """The names of the columns, if this is the first line of a table; none if it cannot be."""
     try:
-        cells = next(csv.reader([header], delimiter=find_delimiter(header)), [])
+        return [
+            cell.strip() for cell in next(csv.reader([line], delimiter=find_delimiter(line)), [])
+        ]
     except csv.Error:
-        return False
-    return bool(named) and len(cells) > 1 and {*named} <= {cell.strip() for cell in cells}
+        return []
 
 
 def table_rows(stream: IO[bytes], name: Path, format: Literal["csv", "tsv"]) -> Iterator[Row]:

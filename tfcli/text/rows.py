@@ -91,7 +91,13 @@ class RowCounts:
 
 
 def read_texts(
-    rows: Iterator[Row], name: Path, *, wanted: str | None, strict: bool, counts: RowCounts
+    rows: Iterator[Row],
+    name: Path,
+    *,
+    wanted: str | None,
+    strict: bool,
+    counts: RowCounts,
+    is_table: bool = False,
 ) -> Iterator[bytes]:
     """The texts of rows, in UTF-8.
 
@@ -99,6 +105,7 @@ def read_texts(
         wanted: the field that holds them; None finds it.
         strict: whether a single bad row is an error.
         counts: takes what was found.
+        is_table: whether they are those of CSV, TSV or parquet, and not JSON.
 
     Raises:
         DataError: which field to read is not clear, or too many rows are bad. The latter is known
@@ -131,7 +138,7 @@ def read_texts(
         counts.skip(row, problem)
         if strict:
             break
-    _check(counts, name, values, strict=strict)
+    _check(counts, name, values, strict=strict, is_table=is_table)
 
 
 def encode_text(text: str) -> tuple[str | None, bytes]:
@@ -207,7 +214,9 @@ def _kind(value: object) -> str:
     return "an object"
 
 
-def _check(counts: RowCounts, name: Path, values: list[Any], *, strict: bool) -> None:
+def _check(
+    counts: RowCounts, name: Path, values: list[Any], *, strict: bool, is_table: bool
+) -> None:
     """Raises DataError where too many rows were bad."""
     if strict and counts.bad:
         raise DataError(
@@ -234,7 +243,7 @@ def _check(counts: RowCounts, name: Path, values: list[Any], *, strict: bool) ->
     others = [each for each in sorted(text_fields(values)) if each != used]
     if others:
         hint = f"--field {shlex.quote(closest_match(used, others) or _largest(values, others))}"
-    elif name.suffix.lower() in {".csv", ".tsv", ".parquet"}:
+    elif is_table:
         hint = "remove these rows first, or name another column: --field NAME"
     else:
         hint = keep_rows(used, in_a_shell(name))

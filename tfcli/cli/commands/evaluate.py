@@ -17,7 +17,7 @@ from tfcli.cli.command import takes_options
 from tfcli.cli.shared_options import EngineOptions, JsonOption, QuietOption, ThreadOptions
 from tfcli.errors import DataError, UsageError
 from tfcli.options import Options, option
-from tfcli.text.encoding import in_a_shell
+from tfcli.text.encoding import STANDARD_INPUT, in_a_shell
 from tfcli.text.reading_options import ReadingOptions
 
 if TYPE_CHECKING:
@@ -235,7 +235,7 @@ def _pairs_of_files(
         yield from pairs_of(chunks, lambda facts=facts: facts.row, options.by, options.limit)  # type: ignore[misc]
         if facts.form is None:
             raise DataError(
-                f"{path} has no pairs of prompt and answer",
+                f"{STANDARD_INPUT if str(path) == '-' else path} has no pairs of prompt and answer",
                 hint=f"tfcli score {in_a_shell(path)}   # how likely a text is",
             )
         if run.form and facts.form.kind != run.form.kind:

@@ -256,14 +256,19 @@ def dedup(
 
     reporter = streams.Reporter(quiet=quiet)
     text = read_input(
-        None, reporter, hint="tfcli text dedup < FILE > SHORTER", format=reading.format
-    )
+        None, reporter, hint="tfcli text dedup < FILE > SHORTER", format=reading.format,
+        by_lines=True,
+    )  # fmt: skip
     removed = RemovedNearDuplicates()
     least = options.min_bytes or (1 if options.field else LEAST[options.by])
     if options.by == "span":
         kept = without_spans(text, least, removed)
     else:
-        pieces = row_pieces(text, options.field) if options.field else pieces_of(text, options.by)
+        pieces = (
+            row_pieces(text, options.field, lambda ragged: reporter.note(f"Note: {ragged}."))
+            if options.field
+            else pieces_of(text, options.by)
+        )
         kept = (
             without_repeats(pieces, least, removed)
             if options.near is None

@@ -1,0 +1,157 @@
+"""Rows are known by what they are, and by the columns that the options name, not by a suffix."""
+
+from __future__ import annotations
+
+import bz2
+import csv
+import gzip
+import io
+import json
+import lzma
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.conftest import Shell
+
+ROWS = [{"id": f"{i}", "review": f"Ann saw, {i} ships", "said": f"Bob {i}"} for i in range(6)]
+PACKED: dict[str, Callable[[bytes], bytes]] = {
+    "plain": bytes, "gzip": gzip.compress, "bzip2": bz2.compress, "xz": lzma.compress
+}  # fmt: skip
+
+
+def table(delimiter: str, encoding: str = "utf-8") -> bytes:
+    written = io.StringIO()
+    writer = csv.DictWriter(written, [*ROWS[0]], delimiter=delimiter)
+    writer.writeheader()
+    writer.writerows(ROWS)
+    return written.getvalue().encode(encoding)
+
+
+TABLES = {
+    "commas": table(","), "semicolons": table(";"), "tabs": table("\t"),
+    "utf-16": table(";", "utf-16"), "compressed": gzip.compress(table(";")),
+}  # fmt: skip
+PAIRS = ("--prompt-field", "review", "--answer-field", "said")
+COMMANDS = {
+    "score": ("score", "--run", "tale", "--json", "--field", "review"),
+    "score pairs": ("score", "--run", "tale", "--json", *PAIRS),
+    "score rows": ("score", "--run", "tale", "--jsonl", "--field", "review"),
+    "show": ("text", "show", "--field", "review"),
+    "show pairs": ("text", "show", *PAIRS),
+    "eval": ("eval", "tale", *PAIRS, "--json"),
+}
+
+
+@pytest.mark.parametrize("way", ["pipe", "file"])
+@pytest.mark.parametrize("kind", TABLES)
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_table_is_known_by_the_columns_that_are_named(
+    trained: Shell, tmp_path: Path, command: str, kind: str, way: str
+) -> None:
+    """The same comes out as of a file that is called .csv."""
+    named, other = tmp_path / "rows.csv", tmp_path / "rows.dat"
+    named.write_bytes(TABLES["commas"])
+    other.write_bytes(TABLES[kind])
+    expected = trained(*COMMANDS[command], str(named))
+    assert expected.code == 0, expected.err
+    done = (
+        trained(*COMMANDS[command], "-", stdin=TABLES[kind])
+        if way == "pipe"
+        else trained(*COMMANDS[command], str(other))
+    )
+    assert done.code == 0, done.err
+    assert without_names(done.out) == without_names(expected.out)
+
+
+def without_names(out: bytes) -> Any:
+    """What is written, without the names of files and what took how long."""
+    try:
+        found = json.loads(out)
+    except ValueError:
+        return out
+    return {key: value for key, value in found.items() if key not in {"file", "files", "seconds"}}
+
+
+def test_training_reads_a_table_from_a_pipe(trained: Shell) -> None:
+    done = trained(
+        "train", "-", "--field", "review", "--dry-run", "--steps", "2", "--tokenizer", "words",
+        stdin=TABLES["semicolons"] * 20,
+    )  # fmt: skip
+    assert "rows of CSV, text in 'review'" in " ".join(done.err.split())
+
+
+def test_prose_that_begins_with_the_name_of_a_field_stays_prose(shell: Shell) -> None:
+    text = b"review\nof a book, as it was\n"
+    assert shell("text", "show", "--field", "review", stdin=text).out == text
+    assert shell("text", "show", "--field", "said", stdin=TABLES["commas"]).out != b""
+
+
+@pytest.mark.parametrize(
+    ("row", "shown"),
+    [
+        ({"text": "Ann saw"}, b"Ann saw"),
+        ({"prompt": "Ann", "completion": " saw"}, b"Ann\n saw"),
+        ({"name": "tale", "version": 1}, b'{"name": "tale", "version": 1}\n'),
+    ],
+)
+def test_a_single_row_in_a_pipe_is_a_row(shell: Shell, row: dict[str, Any], shown: bytes) -> None:
+    assert shell("text", "show", stdin=json.dumps(row).encode() + b"\n").out == shown
+
+
+@pytest.mark.parametrize("packed", PACKED)
+def test_compressed_lines_are_requests_and_prompts(trained: Shell, packed: str) -> None:
+    pack = PACKED[packed]
+    request = b'{"prompt": "Ann", "seed": 1}\n' * 3
+    by_row = ("generate", "--run", "tale", "--max-new-tokens", "4")
+    expected = trained(*by_row, "--jsonl", stdin=request)
+    done = trained(*by_row, "--jsonl", stdin=pack(request))
+    assert (done.code, done.out) == (0, expected.out), done.err
+    for options in (("--lines",), ()):
+        plain = trained(*by_row, *options, "--greedy", stdin=b"Ann\n")
+        assert trained(*by_row, *options, "--greedy", stdin=pack(b"Ann\n")).out == plain.out
+    encode = ("tokenizer", "encode", "-t", "words", "--lines")
+    lines = b"Ann\nBob\n"
+    assert trained(*encode, stdin=pack(lines)).out == trained(*encode, stdin=lines).out
+
+
+def test_compressed_lines_that_are_cut_are_an_error(trained: Shell) -> None:
+    cut = gzip.compress(b'{"prompt": "Ann"}\n' * 3)[:-6]
+    for options in (("--jsonl",), ("--lines",), ()):
+        done = trained("generate", "--run", "tale", "--max-new-tokens", "2", *options, stdin=cut)
+        assert done.code == 65
+        assert "standard input is not a complete gzip file" in done.err
+
+
+def test_a_key_without_a_meaning_has_a_place_in_id(trained: Shell) -> None:
+    row = b'{"prompt": "Ann", "stars": 5}\n'
+    done = trained("generate", "--run", "tale", "--jsonl", stdin=row)
+    assert "jq -c '{prompt, id: .}' FILE | tfcli generate --jsonl" in json.loads(done.out)["error"]
+
+
+@pytest.mark.parametrize("kind", ["commas", "tabs"])
+def test_rows_that_are_taken_as_one_text_get_a_note(trained: Shell, kind: str) -> None:
+    data = TABLES[kind]
+    done = trained("tokenizer", "encode", "-t", "words", stdin=data)
+    assert "tfcli text show < FILE writes their texts" in " ".join(done.err.split())
+    assert trained("tokenizer", "decode", "-t", "words", stdin=done.out).out == data
+    assert not trained("tokenizer", "encode", "-t", "words", "--format", "text", stdin=data).err
+    assert "looks like" not in trained("text", "dedup", stdin=data).err
+
+
+def test_ragged_rows_are_kept_and_counted(shell: Shell) -> None:
+    data = b"id,said\n1,so be it\n2,so be it,3\n4,so be it\n"
+    done = shell("text", "dedup", "--field", "said", stdin=data)
+    assert done.out == b"id,said\n1,so be it\n2,so be it,3\n"
+    assert "1 of 3 rows have more or fewer cells than the header" in " ".join(done.err.split())
+
+
+def test_a_table_in_a_pipe_gets_no_hint_for_json(shell: Shell) -> None:
+    done = shell("text", "scan", stdin=b"id,text\n1,so be it\n2\n")
+    assert done.code == 65
+    assert "2 columns, on line 3" in done.err
+    assert "jq" not in done.err
