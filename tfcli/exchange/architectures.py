@@ -155,8 +155,9 @@ def from_config_json(value: dict[str, Any]) -> ModelConfig:
     names = value.get("architectures")
     name = names[0] if isinstance(names, list) and len(names) == 1 else None
     if not isinstance(name, str) or name not in ARCHITECTURES:
+        shown = name if isinstance(name, str) else str(names)
         raise DataError(
-            f"a model of the architecture {str(names)[:60]} cannot be imported",
+            f"a model of the architecture {shown[:60]} cannot be imported",
             why=f"supported are {', '.join(ARCHITECTURES)}",
         )
     architecture = ARCHITECTURES[name]

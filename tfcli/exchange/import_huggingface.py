@@ -68,9 +68,9 @@ def inspect_checkpoint(path: Path, *, context_length: int | None = None) -> Impo
             hint=f"tfcli generate --run {shlex.quote(str(path))}",
         )
     tensors = _find_tensors(path)
-    tokenizer = find_tokenizer_in(path)
     described = _read_json(path / "config.json")
     config = shortened(from_config_json(described), context_length)
+    tokenizer = find_tokenizer_in(path)
     if tokenizer.vocab_size > config.vocab_size:
         raise DataError(
             f"the tokenizer in {path} has {tokenizer.vocab_size:,} tokens, the model only "
