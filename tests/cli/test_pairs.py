@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -319,6 +320,24 @@ def test_task_errors(called: Called, arguments: tuple[str, ...], message: str) -
 
 
 # --- elsewhere ----------------------------------------------------------------------------------
+
+
+def test_an_export_shows_prompts_as_they_were_in_training(
+    taught: Shell, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("transformers")
+    made = taught("export", "twice", "shown", "--to", "huggingface")
+    [_, _, code] = shlex.split(made.err.splitlines()[-1].removeprefix("Next: "))
+    assert r'("Once\n", ' in code
+    text = (taught.folder / "shown/README.md").read_text()
+    assert r"`\n` follows each prompt" in text
+    example = text.split("```python\n")[1].split("```")[0]
+    assert r'tokenizer("Once upon\n", ' in example
+    monkeypatch.chdir(taught.folder)
+    exec(example.replace("Once upon", "bup").replace("(**ids", "(**ids, do_sample=False"), {})
+    assert capsys.readouterr().out == "bup\nbb\n"
+    made = taught("export", "twice", "shown.gguf", "--to", "gguf")
+    assert r"-p 'Once\n' " in made.err
 
 
 def test_an_exported_model_gives_the_same_answers_in_transformers(taught: Shell) -> None:
