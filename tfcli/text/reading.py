@@ -21,6 +21,7 @@ MARKUP: dict[Format, tuple[str, str]] = {
     "html": ("HTML", "pages"), "epub": ("EPUB", "books"), "docx": ("DOCX", "documents"),
     "odt": ("ODT", "documents"),
 }  # fmt: skip
+TRAINED = "trained on"  # what is done with a text, mostly
 
 
 def describe_markup(format: Format, names: Sequence[Path]) -> str:
@@ -80,8 +81,13 @@ class Reading:
             f"({listed}{more})"
         ]
 
-    def notes(self, name: Path, options: ReadingOptions) -> list[str]:
-        """What the user should know of it: what was recognized or skipped."""
+    def notes(self, name: Path, options: ReadingOptions, read_as: str = TRAINED) -> list[str]:
+        """What the user should know of it: what was recognized or skipped.
+
+        Args:
+            read_as: what is done with the text, where it is not trained on.
+
+        """
         found = []
         options = options.of_file(name)
         name = STANDARD_INPUT if str(name) == "-" else name
@@ -101,10 +107,13 @@ class Reading:
             if self.form or options.format is None or (self.rows.field and not options.field):
                 found.append(f"{name}: {self.rows.rows:,} rows of {kind}{where}")
             if self.rows.label and not options.field:
-                found.append(
-                    f"{name}: only {self.rows.field!r} is trained on; --prompt-field "
-                    f"{shlex.quote(self.rows.field or '')} --answer-field "
+                pair = (
+                    f"; --prompt-field {shlex.quote(self.rows.field or '')} --answer-field "
                     f"{shlex.quote(self.rows.label)} trains {self.rows.label!r} as the answer to it"
+                )
+                found.append(
+                    f"{name}: only {self.rows.field!r} is {read_as}"
+                    + (pair if read_as == TRAINED else "")
                 )
             if options.document != "file" or options.separator is not None:
                 given = "--separator" if options.separator is not None else "--document"
