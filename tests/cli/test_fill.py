@@ -10,6 +10,7 @@ import pytest
 
 from tests.conftest import BOOK, Shell
 from tests.text.documents_of_offices import word_of
+from tfcli.runs.run import open_run
 
 TEXT = "Ann saw [] at noon.\nBob saw [2] in the snow."
 
@@ -144,6 +145,17 @@ def test_both_orders_fill(gaps: Shell) -> None:
         for order in ("spm", "psm")
     )
     assert one[0]["gaps"][0]["logprobs"] != other[0]["gaps"][0]["logprobs"]
+
+
+@pytest.mark.parametrize("order", ["spm", "psm"])
+def test_a_space_before_a_gap_belongs_to_its_first_word(gaps: Shell, order: str) -> None:
+    tokenizer = open_run(gaps.folder / "checkpoints/gaps").tokenizer()
+    for text in ("Ann saw [1] noon.", "Nobody [1] the moon in the snow.", "The moon [1] the sea."):
+        (row,) = rows(gaps("fill", text, "--greedy", "--jsonl", "--order", order).out)
+        (gap,) = row["gaps"]
+        (token,) = gap["tokens"]
+        assert tokenizer.token_bytes[token].decode() == f" {gap['text']}"
+        assert row["text"] == text.replace("[1]", gap["text"])
 
 
 def test_a_gap_can_be_given_a_form(gaps: Shell) -> None:

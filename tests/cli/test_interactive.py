@@ -82,6 +82,21 @@ def test_enter_goes_on_after_a_stop_string_that_comes_next(trained: Shell) -> No
     quit_session(child)
 
 
+def test_a_stop_string_that_was_passed_is_in_the_list_of_continuations(trained: Shell) -> None:
+    child = session(trained, "--stop", " ")
+    say(child, "Ann", "the stop string ' ' comes next; Enter goes on after it")
+    say(child, "")
+    child.expect(rf"{MODEL}([^\x1b ]+)\x1b\[0m")
+    written = child.match[1].strip()
+    say(child, "/retry 2")
+    for number in (1, 2):
+        child.expect_exact(f"--- {number} ---")
+        child.expect(rf"{MODEL}([^\x1b]+)\x1b\[0m")
+        assert child.before.replace("\r\n", "") + child.match[1].rstrip() == f"Ann {written}"
+    say(child, "/quit")
+    quit_session(child)
+
+
 def test_a_file_that_does_not_exist_yet_is_created_on_save(trained: Shell, tmp_path: Path) -> None:
     story = tmp_path / "new.txt"
     child = session(trained, "--file", str(story), "Ann saw")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -190,6 +192,27 @@ def test_eval_without_a_file_takes_the_pairs_held_out(taught: Shell) -> None:
     assert json.loads(few)["pairs"] == 3
 
 
+def test_eval_on_its_own_text_says_where_that_has_changed(taught: Shell, tmp_path: Path) -> None:
+    shell = RealShell(Path(shutil.copytree(taught.folder, tmp_path / "work")))
+    write(
+        shell.folder / "mine.jsonl", [{"prompt": prompt(n), "completion": "x"} for n in range(50)]
+    )
+    assert shell("train", "mine.jsonl", "--steps", "2", *SMALL).code == 0
+    done = shell("eval", "mine")
+    assert "Warning" not in done.err
+    assert "eval.json, for tfcli runs card" in " ".join(done.err.split())
+    (kept,) = (shell.folder / "checkpoints/mine").rglob("eval.json")
+    before = kept.read_bytes()
+    path = shell.folder / "mine.jsonl"
+    path.write_text(path.read_text().replace('"x"', '"y"'))
+    for options in ([], ["--json"]):
+        done = shell("eval", "mine", *options)
+        assert done.code == 0, done.err
+        assert "Warning: mine.jsonl changed since mine was trained" in " ".join(done.err.split())
+        assert "Kept in" not in done.err
+        assert kept.read_bytes() == before
+
+
 def test_eval_compares_the_values_of_a_field(taught: Shell) -> None:
     rows = [
         {"prompt": p, "completion": p[0] * (2 if n % 5 else 3), "meta": {"length": 10 - n % 5}}
@@ -321,6 +344,24 @@ def test_task_errors(called: Called, arguments: tuple[str, ...], message: str) -
 # --- elsewhere ----------------------------------------------------------------------------------
 
 
+def test_an_export_shows_prompts_as_they_were_in_training(
+    taught: Shell, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("transformers")
+    made = taught("export", "twice", "shown", "--to", "huggingface")
+    [_, _, code] = shlex.split(made.err.splitlines()[-1].removeprefix("Next: "))
+    assert r'("Once\n", ' in code
+    text = (taught.folder / "shown/README.md").read_text()
+    assert r"`\n` follows each prompt" in text
+    example = text.split("```python\n")[1].split("```")[0]
+    assert r'tokenizer("Once upon\n", ' in example
+    monkeypatch.chdir(taught.folder)
+    exec(example.replace("Once upon", "bup").replace("(**ids", "(**ids, do_sample=False"), {})
+    assert capsys.readouterr().out == "bup\nbb\n"
+    made = taught("export", "twice", "shown.gguf", "--to", "gguf")
+    assert r"-p 'Once\n' " in made.err
+
+
 def test_an_exported_model_gives_the_same_answers_in_transformers(taught: Shell) -> None:
     transformers = pytest.importorskip("transformers")
     folder = taught.folder / "exported"
@@ -374,6 +415,13 @@ def test_interactive_lines_are_prompts_of_their_own(taught: Shell) -> None:
         child.expect("> $")
         child.sendline(line)
         child.expect_exact(f"{answer}\r\n")
+    child.expect("> $")
+    child.sendline("/retry 2")
+    for number in (1, 2):
+        child.expect_exact(f"--- {number} ---\r\nbb\r\n")
+    child.expect("> $")
+    child.sendline("/take 1")
+    child.expect_exact("bzp\r\nbb\r\n")
     child.expect("> $")
     child.sendline("/quit")
     child.expect(pexpect.EOF)

@@ -152,6 +152,23 @@ def test_rows_are_compared_by_a_field_and_stay_as_they_are(
     assert found["removed_bytes"] == len(ROWS[kind]) - len(done.out)
 
 
+@pytest.mark.parametrize("wrong", ["a.bb", "aa.b", "a", "b"])
+def test_a_nested_field_is_suggested_whole(shell: Shell, wrong: str) -> None:
+    rows = b"".join(b'{"a": {"b": "text %d", "id": 3}, "other": "x"}\n' % n for n in range(3))
+    done = shell("text", "dedup", "--field", wrong, stdin=rows)
+    assert done.code == 65
+    assert "its fields: a.b, other" in done.err
+    assert ("did you mean 'a.b'?" in done.err) == (wrong != "b")
+
+
+@pytest.mark.parametrize(("command", "done_with"), [("scan", "looked at"), ("score", "scored")])
+def test_no_command_says_that_it_trains(trained: Shell, command: str, done_with: str) -> None:
+    path = trained.folder / "labels.csv"
+    path.write_text("review,label\n" + "".join(f"Ann saw {n},{n % 2}\n" for n in range(20)))
+    done = trained(*(["text", "scan"] if command == "scan" else [command]), str(path))
+    assert f"only 'review' is {done_with}." in " ".join(done.err.split())
+
+
 def test_scan_looks_at_a_field(called: Called) -> None:
     rows = b"id,review,note\n1,fine thing,x\n2,write to me,ann@example.org\n"
     (called.folder / "rows.csv").write_bytes(rows)

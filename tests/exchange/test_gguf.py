@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from tfcli.exchange.gguf_rope import ROPE_FACTORS
 from tfcli.generation.request import DEFAULT_TRUNCATION
 from tfcli.model.safetensors_file import SafetensorsFile
 from tfcli.runs.step import MODEL
+from tfcli.text.pairs import PairForm, PairScan
 from tfcli.text.sentencepiece_model import read_pieces
 from tfcli.text.tokenizer import Tokenizer
 from tfcli.text.tokenizer_training import train_tokenizer
@@ -182,8 +184,28 @@ def test_ollama_export_has_a_modelfile(make_run: MakeRun, tmp_path: Path) -> Non
     export_to_ollama(run, step, tmp_path / "out", "f16")
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"Modelfile", "model.gguf"}
     lines = (tmp_path / "out" / "Modelfile").read_text().splitlines()
-    assert lines[:2] == ["FROM ./model.gguf", 'TEMPLATE "{{ .Prompt }}"']
+    assert lines[:2] == ["FROM ./model.gguf", 'TEMPLATE """{{ .Prompt }}"""']
     assert f"PARAMETER min_p {DEFAULT_TRUNCATION.min_p}" in lines
+
+
+@pytest.mark.parametrize(
+    ("form", "template"),
+    [
+        (PairForm(separator=' "\n'), r"""{{ .Prompt }}{{ " \"\n" }}"""),
+        (
+            PairForm("messages", "\n"),
+            r"""{{ range .Messages }}{{ .Role }}: {{ .Content }}{{ "\n" }}{{ end }}assistant: """,
+        ),
+    ],
+    ids=["pairs", "messages"],
+)
+def test_ollama_frames_prompts_as_in_training(
+    make_run: MakeRun, tmp_path: Path, form: PairForm, template: str
+) -> None:
+    run, step, _ = make_run()
+    run.metadata["corpus"]["pairs"] = asdict(PairScan(form, 1, 1, 1))
+    export_to_ollama(run, step, tmp_path / "out", "f16")
+    assert f'TEMPLATE """{template}"""\n' in (tmp_path / "out" / "Modelfile").read_text()
 
 
 def test_models_without_a_gguf_form_are_refused(make_run: MakeRun, tmp_path: Path) -> None:

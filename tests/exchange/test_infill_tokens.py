@@ -34,8 +34,9 @@ from tfcli.text.sentencepiece_tokenizer import END
 from tfcli.text.tokenizer import Tokenizer
 
 END_KEY = "tokenizer.ggml.eot_token_id"
-GAPPED = "Ann saw [] at noon.\nBob"
-TEXTS = [GAPPED, "Ann s[]oon by the sea.\n", "Nobody [] moon", "The old []"]
+# a space before a gap would be taken into it
+GAPPED = "Ann saw[] at noon.\nBob"
+TEXTS = [GAPPED, "Ann s[]oon by the sea.\n", "Nobody[] moon", "The old[]"]
 INFILL_TOKENS = ["<0xC0>", "<0xC1>", "<0xF5>", "<0xF6>"]
 
 

@@ -87,7 +87,7 @@ class ChatConversation(Conversation):
             hint = "/retry" if self._draft.turns else None
             raise UsageError("there is no answer to continue", hint=hint)
 
-    def _continue(self, lead: str = "") -> None:  # noqa: ARG002 (an answer is shown alone)
+    def _continue(self, lead: str | None = None) -> None:  # noqa: ARG002 (an answer is shown alone)
         """Lets the model answer, until it ends or Ctrl-C."""
         from tfcli.generation.generate import Finished, RequestList
 

@@ -181,23 +181,26 @@ class Conversation:
 
     # --- the text -------------------------------------------------------------------------------
 
-    def _continue(self, lead: str = "") -> None:
+    def _continue(self, lead: str | None = None) -> None:
         """Has the model continue the text, in another color, until it ends or Ctrl-C.
 
         Args:
-            lead: the part of the text to show before.
+            lead: the part of the text to show before, up to what is written; None: it is on the
+                screen.
 
         """
         colored = streams.wants_color(sys.stdout)
         out, written = TextOut(), bytearray()
         try:
-            out.write(lead.encode())
+            out.write((lead or "").encode())
             streams.write_result(streams.STYLES["model"].encode() if colored else b"")
             for _ in range(1 + MAX_PASSED):
                 end = self._write(out, written)
                 if written or end is None or not end.stop or not self._draft.awaits_more:
                     break
                 self._draft.add_written(end.stop.decode(errors="ignore"))
+                if lead is not None:
+                    out.write(end.stop)
             self._note_end(end, written)
         except KeyboardInterrupt:
             self._reporter.note("")
@@ -205,7 +208,8 @@ class Conversation:
             streams.write_result(streams.RESET.encode() if colored else b"")
             out.close()
             self._notes.release()
-            self._draft.add_written(written.decode(errors="ignore"))
+            between = self._form.separator if self._form and written else ""
+            self._draft.add_written(between + written.decode(errors="ignore"))
 
     def _write(self, out: TextOut, written: bytearray) -> Finished | None:
         """What the model writes after the text, shown as it comes; how it ends."""
@@ -248,7 +252,8 @@ class Conversation:
             self._draft.back_to_last_line()
             if count > 1:
                 self._reporter.note(f"--- {number} ---")
-            self._continue(self._draft.tail().rpartition("\n")[2])
+            # an answer is shown alone
+            self._continue("" if self._form else self._draft.tail().rpartition("\n")[2])
             choices.append(self._draft.text)
         self._choices = choices if count > 1 else []
         if self._choices:

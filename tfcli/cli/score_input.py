@@ -250,7 +250,7 @@ class ScoreInput:
                 if path not in sources.found:
                     raise
                 self.reporter.note(f"Note: left out: {error.what}.")  # as `train` does
-            for note in found.notes(path, self.reading):
+            for note in found.notes(path, self.reading, "scored"):
                 self.reporter.note(f"Note: {note}.")
 
     def _lines_of_documents(self, head: bytes) -> Iterator[Document]:

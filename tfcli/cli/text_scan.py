@@ -83,7 +83,7 @@ def scan_files(
                 done(found.bytes)
             if reading.rows and reading.rows.field:
                 found.fields["stdin" if path == STDIN else str(path)] = reading.rows.field
-            for note in reading.notes(path, options):
+            for note in reading.notes(path, options, "looked at"):
                 reporter.note(f"Note: {note}.")
     return found
 

@@ -5,6 +5,7 @@ Names of tensors and metadata are those of llama.cpp; the `gguf` package, an ext
 
 from __future__ import annotations
 
+import json
 import math
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from tfcli.exchange.formats import own_type
 from tfcli.exchange.gguf_file import gguf_library
 from tfcli.exchange.gguf_rope import ROPE_FACTORS, to_rope_factors
 from tfcli.exchange.gguf_vocabulary import add_tokenizer, require_exportable
-from tfcli.exchange.pair_form import KEY, form_to_json
+from tfcli.exchange.own_keys import KEY, own_keys
 from tfcli.exchange.stored_tensors import stored_tensors
 from tfcli.files import external_writer, require_absent, require_space, write_file
 from tfcli.generation.request import Sampling
@@ -26,6 +27,7 @@ from tfcli.runs.infill_tokens import find_run_infill_tokens
 from tfcli.runs.kept_files import CHAT_TEMPLATE, read_kept_files
 from tfcli.runs.source_names import source_name
 from tfcli.runs.weights import open_weights
+from tfcli.text.pairs import ASSISTANT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
     from tfcli.runs.about import About
     from tfcli.runs.run import Run
     from tfcli.runs.valid_steps import ValidStep
+    from tfcli.text.pairs import PairForm
     from tfcli.text.tokenizer import Tokenizer
 
     Array = np.ndarray[Any, Any]
@@ -93,8 +96,9 @@ def export_to_gguf(
         )
         if template := read_kept_files(run.path).get(CHAT_TEMPLATE):
             writer.add_chat_template(template.decode(errors="replace"))
-        for name, value in form_to_json(run.form).items():
-            writer.add_string(f"{KEY}.{name}", value)
+        for name, value in own_keys(run).items():
+            add = writer.add_string if isinstance(value, str) else writer.add_uint64
+            add(f"{KEY}.{name}", value)
         _write_tensors(writer, config, weights, list(zip(tensors, types, strict=True)))
         writer.close()
         require_absent(path)  # something may have been put there meanwhile
@@ -141,8 +145,8 @@ def export_to_ollama(
     require_absent(path)
     export_to_gguf(run, step, path / "model.gguf", type, on_damaged=on_damaged)
     lines = ["FROM ./model.gguf"]
-    if CHAT_TEMPLATE not in read_kept_files(run.path):  # else ollama takes the one in the file
-        lines.append('TEMPLATE "{{ .Prompt }}"')
+    if run.form or CHAT_TEMPLATE not in read_kept_files(run.path):  # else it takes the file's own
+        lines.append(f'TEMPLATE """{_template(run.form)}"""')
     lines += [f"PARAMETER stop {text}" for text in _texts_of_ends(run.tokenizer())]
     lines.append(f"PARAMETER num_ctx {run.model_config.context_length}")
     sampling = Sampling()  # as here, where nothing else is asked for
@@ -153,6 +157,17 @@ def export_to_ollama(
     ]  # fmt: skip
     require_absent(path / "Modelfile")
     write_file(path / "Modelfile", "".join(f"{line}\n" for line in lines).encode())
+
+
+def _template(form: PairForm | None) -> str:
+    """How ollama frames what it is asked, as a template of Go."""
+    if form is None:
+        return "{{ .Prompt }}"
+    separator = f"{{{{ {json.dumps(form.separator, ensure_ascii=False)} }}}}"
+    if form.kind == "pairs":
+        return f"{{{{ .Prompt }}}}{separator}"
+    turns = f"{{{{ range .Messages }}}}{{{{ .Role }}}}: {{{{ .Content }}}}{separator}{{{{ end }}}}"
+    return f"{turns}{ASSISTANT}: "
 
 
 def _texts_of_ends(tokenizer: Tokenizer) -> list[str]:

@@ -19,7 +19,7 @@ from tfcli.exchange.architectures import to_config_json
 from tfcli.exchange.card.readme import draw_readme
 from tfcli.exchange.formats import DTYPES, INDEX, own_type
 from tfcli.exchange.infill_keys import own_end
-from tfcli.exchange.pair_form import KEY, form_to_json
+from tfcli.exchange.own_keys import KEY, own_keys
 from tfcli.exchange.stored_tensors import StoredTensor, stored_tensors
 from tfcli.exchange.tokenizer_json import (
     exportable_pieces,
@@ -84,8 +84,8 @@ def export_to_huggingface(
     weights = open_weights(run, step)
     special = replace(tokenizer.special, bos=named_bos(tokenizer))
     described = to_config_json(config, special, dtype=DTYPES[type or own_type(step)])
-    if run.form:
-        described[KEY] = form_to_json(run.form)
+    if own := own_keys(run):
+        described[KEY] = own
     kept = read_kept_files(run.path)
     infill = find_run_infill_tokens(run.metadata, tokenizer)
     tokenizer_files = tokenizer_as_files(tokenizer, config.context_length, kept, infill)

@@ -18,7 +18,7 @@ from tfcli.exchange.gguf_rope import ROPE_FACTORS, from_rope_factors
 from tfcli.exchange.gguf_tokenizer import tokenizer_from_gguf
 from tfcli.exchange.import_run import ImportPlan, SourceTensor, require_tensors, shortened
 from tfcli.exchange.infill_keys import GGUF_END, infill_from_gguf, own_end
-from tfcli.exchange.pair_form import form_from_gguf
+from tfcli.exchange.own_keys import documents_in, form_in, own_keys_of_gguf
 from tfcli.model.config import ModelConfig, RopeScaling
 from tfcli.model.safetensors_file import is_finite
 from tfcli.runs.kept_files import CHAT_TEMPLATE
@@ -92,6 +92,7 @@ def inspect_gguf(path: Path, *, context_length: int | None = None) -> ImportPlan
             f"{path} has {tokenizer.vocab_size:,} tokens, but only {config.vocab_size:,} embeddings"
         )
     template = file.metadata.get("tokenizer.chat_template")
+    own = own_keys_of_gguf(file.metadata)
     return ImportPlan(
         path=path,
         config=shortened(config, context_length),
@@ -99,7 +100,8 @@ def inspect_gguf(path: Path, *, context_length: int | None = None) -> ImportPlan
         format="gguf",
         tensors=tensors,
         files={CHAT_TEMPLATE: template.encode()} if isinstance(template, str) else {},
-        form=form_from_gguf(file.metadata),
+        form=form_in(own),
+        documents=documents_in(own),
         infill_tokens=infill,
         own_context=described.own("context_length"),
         unknown_ends=unknown_ends,

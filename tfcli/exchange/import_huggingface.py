@@ -17,7 +17,7 @@ from tfcli.exchange.architectures import from_config_json
 from tfcli.exchange.formats import INDEX
 from tfcli.exchange.import_run import ImportPlan, SourceTensor, require_tensors, shortened
 from tfcli.exchange.infill_keys import infill_from_config, own_end
-from tfcli.exchange.pair_form import KEY, form_from_json
+from tfcli.exchange.own_keys import KEY, documents_in, form_in
 from tfcli.exchange.stored_tensors import stored_tensors
 from tfcli.exchange.tokenizer_import import find_tokenizer_in
 from tfcli.files import read_json, require_regular_file, to_json
@@ -93,7 +93,8 @@ def inspect_checkpoint(path: Path, *, context_length: int | None = None) -> Impo
         format="huggingface",
         tensors=tensors,
         files=_files_to_keep(path, tokenizer),
-        form=form_from_json(described.get(KEY)),
+        form=form_in(described.get(KEY)),
+        documents=documents_in(described.get(KEY)),
         infill_tokens=infill,
         own_context=described.get("max_position_embeddings", described.get("n_positions")),
         unknown_ends=unknown_ends,

@@ -84,6 +84,7 @@ class ImportPlan:
         tensors: by name.
         files: kept beside the run as they are, see `runs.kept_files`.
         form: how its prompts are framed, if it is a run of ours that was exported.
+        documents: on how many it was trained, if it is such a run; 0: not known.
         infill_tokens: by which it knows a gap, if it fills any.
         own_context: the context length that it says it has, which may be more than ours can be.
         unknown_ends: the ends of text that it names and its vocabulary does not have.
@@ -97,6 +98,7 @@ class ImportPlan:
     tensors: Mapping[str, SourceTensor]
     files: Mapping[str, bytes] = field(default_factory=dict)
     form: PairForm | None = None
+    documents: int = 0
     infill_tokens: InfillTokens | None = None
     own_context: int | None = None
     unknown_ends: Sequence[int] = ()
@@ -250,8 +252,8 @@ def _has_rows(tensor: StoredTensor) -> bool:
 
 def _metadata(plan: ImportPlan) -> dict[str, Any]:
     corpus = {
-        "sources": [], "bytes": 0, "documents": 0, "fingerprint": "", "training_bytes": 0,
-        "training_tokens": 0, "held_out_bytes": 0, "token_cache": "",
+        "sources": [], "bytes": 0, "documents": plan.documents, "fingerprint": "",
+        "training_bytes": 0, "training_tokens": 0, "held_out_bytes": 0, "token_cache": "",
         "pairs": asdict(PairScan(plan.form, 0, 0, 0)) if plan.form else None,
     }  # fmt: skip
     return {

@@ -23,6 +23,7 @@ from tfcli.errors import UsageError
 from tfcli.generation.fill_request import MIDDLE_SHARE
 from tfcli.generation.generate import Finished, Generator, TokenEvent
 from tfcli.generation.streaming import TextStream
+from tfcli.generation.token_healing import TokenHealing
 from tfcli.runs.infill_tokens import find_run_infill_tokens
 
 if TYPE_CHECKING:
@@ -153,6 +154,7 @@ class Filler:
         notice: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._tokenizer, self._tokens = tokenizer, tokens
+        self._healing = TokenHealing(tokenizer)
         self._context_length = engine.context_length
         self._notice, self._noticed = notice, False
         self._generator = Generator(
@@ -192,17 +194,21 @@ class Filler:
         place = len(job.gaps)
         wanted = job.request.length_of(place, self._context_length)
         before, after = job.filled(), job.text.parts[place + 1]
-        ids = self._read(before, after, wanted, job.request.order)
+        ids, taken = self._read(before, after, wanted, job.request.order)
         room = max(1, self._context_length - len(ids))
-        # a space before a gap is the beginning of the gap's first token, as at the end of a prompt
-        heals = self._tokenizer.token_bytes[ids[-1]] == b" "
         return job.request.to_request(
-            ids=tuple(ids), token_healing=heals, row=place, max_new_tokens=min(wanted, room),
+            ids=tuple(ids), taken=tuple(taken), row=place, max_new_tokens=min(wanted, room),
             min_new_tokens=min(job.request.min_new_tokens, wanted, room),
         )  # fmt: skip
 
-    def _read(self, before: str, after: str, wanted: int, order: Order) -> list[int]:
-        """The ids of what is around a gap, and as much of it as leaves room for the middle."""
+    def _read(
+        self, before: str, after: str, wanted: int, order: Order
+    ) -> tuple[list[int], list[int]]:
+        """The ids of what is around a gap, and as much of it as leaves room for the middle.
+
+        A space before a gap is the beginning of the gap's first token, in either order: it is not
+        read, but returned apart.
+        """
         prefix = self._tokenizer.encode_continuation(before)
         suffix = self._tokenizer.encode_continuation(after)
         bos = self._tokenizer.special.bos
@@ -218,10 +224,12 @@ class Filler:
                 f"{ahead:,} before it and {behind:,} behind it"
             )
         prefix, suffix = prefix[len(prefix) - ahead :], suffix[:behind]
+        is_space = prefix and self._tokenizer.token_bytes[prefix[-1]] == b" "
+        prefix, taken = self._healing.take_back(prefix, 1 if is_space else 0)
         pre, suf, mid = self._tokens.markers
         if order == "spm":
-            return [*start, pre, suf, *suffix, mid, *prefix]
-        return [*start, pre, *prefix, suf, *suffix, mid]
+            return [*start, pre, suf, *suffix, mid, *prefix], taken
+        return [*start, pre, *prefix, suf, *suffix, mid], taken
 
 
 class _GapRequests:

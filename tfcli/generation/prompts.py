@@ -80,6 +80,8 @@ class PromptReader:
             )
         ids = self._within_context(self.bos, ids)[len(self.bos) :]
         first = len(self.bos) == 0  # without bos, one token has to be left to start from
+        if request.taken is not None:
+            return [*self.bos, *ids], [*request.taken]
         heals = request.token_healing and not self.ends_word(request)
         most_taken = most_taken if heals else 0
         rest, taken = self._healing.take_back(ids[first:], most_taken)

@@ -308,6 +308,7 @@ class GenerationRequest(BaseRequest):
         prompt: what the text continues; may be empty.
         ids: of the prompt, where it is not to be encoded as it stands: a chat template has written
             it.
+        taken: what the text has to begin with, where `ids` lack it; no token of them is healed.
         ends_word: whether its writer has ended it, with a newline that is not part of it; then its
             last word is whole.
         row: of a session; the same seed and row give the same text, whatever is beside it.
@@ -333,6 +334,7 @@ class GenerationRequest(BaseRequest):
         help="Take special tokens in the prompt, such as <|im_end|>, as tokens, not as text.",
     )  # fmt: skip
     ids: tuple[int, ...] | None = None
+    taken: tuple[int, ...] | None = None
     ends_word: bool = False
     row: int = 0
 

@@ -11,7 +11,7 @@ from tfcli.errors import DataError, closest_match
 from tfcli.insight.repeats import TextUnit, lines_of
 from tfcli.text.encoding import UTF8_BOM
 from tfcli.text.row_formats import MAX_ROW, find_delimiter, header_of
-from tfcli.text.rows import LOOKED_AT, text_in
+from tfcli.text.rows import LOOKED_AT, string_fields, text_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -50,7 +50,8 @@ def _json_pieces(lines: Iterator[bytes], field: str) -> Iterator[TextUnit]:
     first = list(itertools.islice(lines, LOOKED_AT))
     rows = [_object_of(line) for line in first]
     if not any(_text(row, field) for row in rows):
-        raise _no_field(field, next((row for row in rows if row), {}))
+        strings = dict.fromkeys(path for row in rows for path, _ in string_fields(row))
+        raise _no_field(field, strings or next((row for row in rows if row), {}))
     for line in itertools.chain(first, lines):
         yield TextUnit(line, _text(_object_of(line), field))
 
@@ -107,7 +108,8 @@ def _table_pieces(
 
 def _no_field(field: str, fields: Iterable[str]) -> DataError:
     known = list(fields)
-    similar = closest_match(field, known)
+    inside = [each for each in known if each.startswith(f"{field}.")]
+    similar = inside[0] if inside else closest_match(field, known)
     return DataError(
         f"no row has text in the field {field!r}",
         why=f"its fields: {', '.join(known)[:300]}" if known else "these are no rows",

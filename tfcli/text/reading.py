@@ -23,6 +23,7 @@ MARKUP: dict[Format, tuple[str, str]] = {
 }  # fmt: skip
 # Formats of rows, in words.
 KINDS: dict[Format, str] = {"json": "JSON", "csv": "CSV", "tsv": "TSV", "parquet": "parquet"}
+TRAINED = "trained on"  # what is done with a text, mostly
 
 
 def describe_markup(format: Format, names: Sequence[Path]) -> str:
@@ -82,8 +83,13 @@ class Reading:
             f"({listed}{more})"
         ]
 
-    def notes(self, name: Path, options: ReadingOptions) -> list[str]:
-        """What the user should know of it: what was recognized or skipped."""
+    def notes(self, name: Path, options: ReadingOptions, read_as: str = TRAINED) -> list[str]:
+        """What the user should know of it: what was recognized or skipped.
+
+        Args:
+            read_as: what is done with the text, where it is not trained on.
+
+        """
         found = []
         options = options.of_file(name)
         name = STANDARD_INPUT if str(name) == "-" else name
@@ -103,10 +109,13 @@ class Reading:
             if self.form or options.format is None or (self.rows.field and not options.field):
                 found.append(f"{name}: {self.rows.rows:,} rows of {kind}{where}")
             if self.rows.label and not options.field:
-                found.append(
-                    f"{name}: only {self.rows.field!r} is trained on; --prompt-field "
-                    f"{shlex.quote(self.rows.field or '')} --answer-field "
+                pair = (
+                    f"; --prompt-field {shlex.quote(self.rows.field or '')} --answer-field "
                     f"{shlex.quote(self.rows.label)} trains {self.rows.label!r} as the answer to it"
+                )
+                found.append(
+                    f"{name}: only {self.rows.field!r} is {read_as}"
+                    + (pair if read_as == TRAINED else "")
                 )
             if options.document != "file" or options.separator is not None:
                 given = "--separator" if options.separator is not None else "--document"

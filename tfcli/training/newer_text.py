@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tfcli.errors import TfcliError
+from tfcli.files import hash_file
 from tfcli.text.corpus import open_corpus
 from tfcli.text.sources import find_sources, split_weight
 from tfcli.training.run_text import corpus_of
@@ -56,6 +57,11 @@ def newer_text(run: Run, cache: Path) -> NewerText:
     return NewerText(files, size, _changed_files(run, since, cache))
 
 
+def changed_files(run: Run, cache: Path) -> tuple[Path, ...]:
+    """The files of a run's text that are not what they were, each of them read."""
+    return _changed_files(run, 0.0, cache, most_read=None)
+
+
 def command_with_all(run: Run) -> str:
     """The command that trains on a run's text as it is now, and begins with what was learned."""
     given = run.corpus.arguments
@@ -85,20 +91,28 @@ def _new_files(run: Run, since: float, cache: Path) -> tuple[tuple[Path, ...], i
     return text.sources, text.scan.bytes
 
 
-def _changed_files(run: Run, since: float, cache: Path) -> tuple[Path, ...]:
-    """The touched sources of those parts of the text that changed."""
+def _changed_files(
+    run: Run, since: float, cache: Path, most_read: int | None = MOST_READ
+) -> tuple[Path, ...]:
+    """The touched sources of those parts of the text that changed, by their hashes if known."""
+    recorded = zip(run.corpus.sources, run.corpus.files, strict=False)
+    hashes = {Path(source): file.sha256 for source, file in recorded}
     changed: list[Path] = []
     for part in corpus_of(run.corpus).all_parts:
         touched = [path for path in part.sources if _touched(path, since)]
         if not touched or not all(path.is_file() for path in part.sources):
             continue  # where its text is gone, a run goes on with the tokens made of it
-        if sum(path.stat().st_size for path in part.sources) <= MOST_READ:
+        size = sum(path.stat().st_size for path in part.sources)
+        if most_read is None or size <= most_read:
             try:
                 now = open_corpus(part.sources, part.reading, cache=cache)
             except TfcliError:
                 continue
             if now.scan.fingerprint == part.scan.fingerprint:
                 continue
+            hashed = {path: hash_file(path) for path in touched if path in hashes}
+            same = {p for p, found in hashed.items() if found and found.sha256 == hashes[p]}
+            touched = [path for path in touched if path not in same] or touched
         changed += touched
     return tuple(changed)
 

@@ -151,7 +151,8 @@ def _report(
     (only,) = hashes.values() if len(files) == 1 else (None,)
     named = [str(STANDARD_INPUT if path == STDIN else path) for path in files]
     known = note_trained_on(run, hashes, reporter)
-    if options.limit is None:
+    changed = not sources and _warn_changed(run, reporter)
+    if options.limit is None and not changed:
         save_audit(run, step, "eval", {
             **found, "by": by, "source": list_sources(named) or "its held-out part",
             "sha256": only and only.sha256, "trained_on": known,
@@ -164,6 +165,20 @@ def _report(
     write_figures(found, write)
     if by:
         write_groups(by, write)
+
+
+def _warn_changed(run: Run, reporter: streams.Reporter) -> bool:
+    """Says where a run's own text is no longer what it was, and with it what is held out."""
+    from tfcli.text.corpus import CACHE
+    from tfcli.training.newer_text import changed_files, names_of
+
+    changed = changed_files(run, CACHE)
+    if changed:
+        reporter.note(
+            f"Warning: {names_of(changed)} changed since {run.name} was trained: these may not be "
+            "the pairs that it held out. The figures are not kept for its card."
+        )
+    return bool(changed)
 
 
 def _run_and_file(names: list[str], run: str | None) -> tuple[str | None, str | None]:

@@ -51,9 +51,8 @@ def export_run(
     tfcli export book book.gguf --to gguf --type q8_0
     """
     from tfcli.cli.best_step import open_best_step
-    from tfcli.exchange.card.readme import tokenizer_class
     from tfcli.exchange.export_gguf import export_to_gguf, export_to_ollama
-    from tfcli.exchange.export_huggingface import default_max_new_tokens, export_to_huggingface
+    from tfcli.exchange.export_huggingface import export_to_huggingface
     from tfcli.files import require_parent
     from tfcli.runs.run import find_run
 
@@ -84,31 +83,52 @@ def export_run(
             result |= {"nats_per_byte": loss.rounded, "nats_per_byte_f32": loss.exact}
         streams.write_json_result(result)
     reporter.note(f"Wrote {path} from {_format_step(found, step)}.")
-    name = shlex.quote(found.name.lower())
-    length = default_max_new_tokens(found.model_config)
-    command = NEXT[to]
-    kind = tokenizer_class(found.model_config, found.tokenizer())
+    reporter.next(_next_command(found, path, to, reporter))
+
+
+def _next_command(run: Run, path: Path, to: Target, reporter: streams.Reporter) -> str:
+    """What opens an export, with a prompt as those of the training."""
+    from tfcli.exchange.card.readme import tokenizer_class
+    from tfcli.exchange.export_huggingface import default_max_new_tokens
+    from tfcli.text.escapes import escape
+
+    name = shlex.quote(run.name.lower())
+    length = default_max_new_tokens(run.model_config)
+    code = PIPELINE
+    kind = tokenizer_class(run.model_config, run.tokenizer())
     if to == "huggingface" and kind != "AutoTokenizer":
         reporter.note(
             "Note: AutoTokenizer takes Qwen2's own class beside a model of type qwen2, and gives "
             "other ids. Open the tokenizer with PreTrainedTokenizerFast."
         )
-        command = NEXT_OF_QWEN2
-    reporter.next(command.format(path=shlex.quote(str(path)), name=name, length=length))
+        code = PIPELINE_OF_QWEN2
+    prompt = run.form.frame("Once") if run.form else "Once"
+    code = code.format(path=_in_python(str(path)), prompt=_in_python(prompt), length=length)
+    quoted = shlex.quote(str(path))
+    return {
+        "huggingface": f"python -c {shlex.quote(code)}",
+        # llama.cpp reads the escapes
+        "gguf": f"llama-completion -m {quoted} -p {shlex.quote(escape(prompt))} -n 100 -no-cnv",
+        "ollama": f"cd {quoted} && ollama create {name} -f Modelfile && ollama run {name}",
+    }[to]  # fmt: skip
 
 
-NEXT_OF_QWEN2 = (
-    'python -c "from transformers import pipeline as p, PreTrainedTokenizerFast as T; '
-    "print(p('text-generation', '{path}', tokenizer=T.from_pretrained('{path}'))"
-    "('Once', max_new_tokens={length})[0]['generated_text'])\""
+def _in_python(text: str) -> str:
+    """A text as a literal in double quotes, which the shell's single quotes may hold."""
+    import json
+
+    return json.dumps(text, ensure_ascii=False)
+
+
+PIPELINE = (
+    "from transformers import pipeline as p; "
+    'print(p("text-generation", {path})({prompt}, max_new_tokens={length})[0]["generated_text"])'
 )
-NEXT = {
-    "huggingface": "python -c \"from transformers import pipeline as p; "
-                   "print(p('text-generation', '{path}')('Once', max_new_tokens={length})"
-                   "[0]['generated_text'])\"",
-    "gguf": 'llama-completion -m {path} -p "Once" -n 100 -no-cnv',
-    "ollama": "cd {path} && ollama create {name} -f Modelfile && ollama run {name}",
-}  # fmt: skip
+PIPELINE_OF_QWEN2 = (
+    "from transformers import pipeline as p, PreTrainedTokenizerFast as T; "
+    'print(p("text-generation", {path}, tokenizer=T.from_pretrained({path}))'
+    '({prompt}, max_new_tokens={length})[0]["generated_text"])'
+)
 
 
 def _format_step(run: Run, step: ValidStep) -> str:

@@ -10,6 +10,7 @@ from tfcli.exchange.card.facts import make_card
 from tfcli.exchange.card.markdown import to_markdown
 from tfcli.exchange.scanners import gguf_name
 from tfcli.text.byte_level_tokenizer import ByteLevelTokenizer
+from tfcli.text.escapes import escape
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,9 +27,18 @@ from transformers import AutoModelForCausalLM, {tokenizer}
 
 tokenizer = {tokenizer}.from_pretrained({folder})
 model = AutoModelForCausalLM.from_pretrained({folder})
-ids = tokenizer("Once upon", return_tensors="pt", return_token_type_ids=False)
-print(tokenizer.decode(model.generate(**ids, max_new_tokens=100)[0], skip_special_tokens=True))
+ids = tokenizer({prompt}, return_tensors="pt", return_token_type_ids=False)
+print(tokenizer.decode(model.generate(**ids)[0], skip_special_tokens=True))
 ```"""
+
+PAIRS = """\
+It was trained on pairs of prompt and answer: `{separator}` follows each prompt, as in training, and
+then comes the answer. tfcli adds it by itself; in other programs it belongs to the prompt."""
+
+CONVERSATIONS = """\
+It was trained on conversations: a prompt is `user: `, what is said, `{separator}` and
+`assistant: `, as in training, and then comes the answer. tfcli adds them by itself; in other
+programs they belong to the prompt."""
 
 SENTENCEPIECE = """\
 Every text starts with `<s>`, which the tokenizer adds. U+2581 is the tokenizer's own mark for a
@@ -55,13 +65,22 @@ def draw_readme(
 
     """
     card = make_card(run, step, on_damaged=on_damaged)
-    usage = "## Usage\n\n" + _use(run.model_config, run.tokenizer(), folder)
+    usage = "## Usage\n\n" + _use(run, run.tokenizer(), folder)
     return f"{to_markdown(card, dtype=dtype)}\n{usage}\n"
 
 
-def _use(config: ModelConfig, tokenizer: Tokenizer, folder: str) -> str:
-    kind = tokenizer_class(config, tokenizer)
-    parts = [USE.format(folder=json.dumps(f"./{folder}"), tokenizer=kind)]
+def _use(run: Run, tokenizer: Tokenizer, folder: str) -> str:
+    kind, form = tokenizer_class(run.model_config, tokenizer), run.form
+    prompt = form.frame("Once upon") if form else "Once upon"
+    parts = [
+        USE.format(
+            folder=json.dumps(f"./{folder}"), tokenizer=kind,
+            prompt=json.dumps(prompt, ensure_ascii=False),
+        )
+    ]  # fmt: skip
+    if form:
+        said = PAIRS if form.kind == "pairs" else CONVERSATIONS
+        parts.append(said.format(separator=escape(form.separator)))
     if kind != "AutoTokenizer":
         parts.append(NOT_AUTO)
     if not isinstance(tokenizer, ByteLevelTokenizer):

@@ -1,4 +1,4 @@
-"""A model of pairs is still one after its export and its import."""
+"""How texts and prompts begin is still known after an export and its import."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tfcli.exchange.export_huggingface import export_to_huggingface
 from tfcli.exchange.import_gguf import inspect_gguf
 from tfcli.exchange.import_huggingface import inspect_checkpoint
 from tfcli.exchange.import_run import READINGS, import_run
-from tfcli.exchange.pair_form import form_from_json
+from tfcli.exchange.own_keys import documents_in, form_in
 from tfcli.runs.run import Run, open_run, write_metadata
 from tfcli.text.pairs import PairForm, PairScan
 
@@ -50,6 +50,32 @@ def test_pairs_stay_pairs(
         assert told[-1] == READINGS * plan.bytes
 
 
+@pytest.mark.parametrize("documents", [1, 2, 1 << 40])
+@pytest.mark.parametrize("to", ["huggingface", "gguf"])
+def test_documents_still_begin_behind_the_end_of_another(
+    make_run: MakeRun, tmp_path: Path, to: str, documents: int
+) -> None:
+    run, step, _ = make_run()
+    run.metadata["corpus"]["documents"] = documents
+    for number in range(2):
+        out = tmp_path / f"out{number}"
+        if to == "gguf":
+            export_to_gguf(run, step, out, "f32")
+            plan = inspect_gguf(out)
+        else:
+            export_to_huggingface(run, step, out)
+            plan = inspect_checkpoint(out)
+        run = import_run(plan, tmp_path / "checkpoints" / f"back{number}")
+        assert open_run(run.path).many_documents == (documents > 1)
+
+
+@pytest.mark.parametrize("value", [None, [], {}, {"documents": "2"}, {"documents": -2},
+                                   {"documents": True}, {"documents": 2.0},
+                                   {"documents": 1 << 70}])  # fmt: skip
+def test_what_is_no_number_of_documents_is_none(value: Any) -> None:
+    assert documents_in(value) == 0
+
+
 @pytest.mark.parametrize(
     "value",
     [None, 5, {}, {"prompts": "pairs"}, {"prompts": "x", "separator": "a"},
@@ -57,4 +83,4 @@ def test_pairs_stay_pairs(
      {"prompts": "pairs", "separator": "a" * 2000}, {"prompts": "pairs", "separator": "\ud800"}],
 )  # fmt: skip
 def test_what_no_export_of_ours_has_is_no_form(value: Any) -> None:
-    assert form_from_json(value) is None
+    assert form_in(value) is None
