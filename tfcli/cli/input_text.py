@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from tfcli.cli import streams
     from tfcli.text.reading import Reading
-    from tfcli.text.reading_options import Format
+    from tfcli.text.reading_options import FormatOptions
 
 BOM = "\ufeff"
 
@@ -24,7 +24,7 @@ def read_input(
     *,
     hint: str,
     purpose: str = "the text",
-    format: Format | None = None,
+    wanted: FormatOptions | None = None,
     verbatim: bool = False,
 ) -> Iterator[bytes]:
     """The text of a file, or of stdin without one, in blocks of UTF-8; see `readers.read_text`.
@@ -34,6 +34,7 @@ def read_input(
 
     Args:
         hint: how text comes in, where none does.
+        wanted: how it is read, if the command has options for that.
         verbatim: whether a page keeps its markup.
 
     Raises:
@@ -51,10 +52,10 @@ def read_input(
         piped_text.mention_waiting(purpose)
     source, reading = file or STDIN, Reading()
     said = False
-    for block in read_text(source, format, reading=reading, verbatim=verbatim):
+    for block in read_text(source, wanted, reading=reading, verbatim=verbatim):
         if not said:
             said = True
-            _report(source, reading, format, reporter)
+            _report(source, reading, wanted, reporter)
         yield block
 
 
@@ -64,22 +65,25 @@ def read_whole_input(
     *,
     hint: str,
     purpose: str = "the text",
-    format: Format | None = None,
+    wanted: FormatOptions | None = None,
     verbatim: bool = False,
 ) -> str:
     """All of the text, without a byte order mark; see `read_input`."""
     blocks = read_input(
-        file, reporter, hint=hint, purpose=purpose, format=format, verbatim=verbatim
+        file, reporter, hint=hint, purpose=purpose, wanted=wanted, verbatim=verbatim
     )
     return b"".join(blocks).decode().removeprefix(BOM)
 
 
 def _report(
-    source: Path, reading: Reading, format: Format | None, reporter: streams.Reporter
+    source: Path, reading: Reading, wanted: FormatOptions | None, reporter: streams.Reporter
 ) -> None:
     """Says what the text was taken out of."""
     from tfcli.text.reading_options import ReadingOptions
 
-    for note in reading.notes(source, ReadingOptions(format=format)):
+    options = ReadingOptions()
+    if wanted:
+        options = ReadingOptions(format=wanted.format, encoding=wanted.encoding)
+    for note in reading.notes(source, options):
         whole = " (--format text: with its markup)" if reading.format == "html" else ""
         reporter.note(f"Note: {note}{whole}.")

@@ -46,7 +46,7 @@ from tfcli.text.markup import text_of_markup
 from tfcli.text.pairs import find_pair_fields
 from tfcli.text.parquet import parquet_rows
 from tfcli.text.reading import MARKUP, Reading
-from tfcli.text.reading_options import DEFAULT, Format, ReadingOptions
+from tfcli.text.reading_options import DEFAULT, Format, FormatOptions, ReadingOptions
 from tfcli.text.row_chunks import row_chunks
 from tfcli.text.row_formats import json_rows, table_rows
 from tfcli.text.rows import LOOKED_AT, hold_text
@@ -93,7 +93,7 @@ def read_chunks(
 
 def read_text(
     source: Path,
-    format: Format | None = None,
+    wanted: FormatOptions | None = None,
     *,
     opened: IO[bytes] | None = None,
     reading: Reading | None = None,
@@ -106,7 +106,8 @@ def read_text(
 
     Args:
         source: a file, or `-` for standard input.
-        format: how it is read, if not as it begins: `text` leaves a page with its markup.
+        wanted: how it is read, if not as it begins: the format `text` leaves a page with its
+            markup. None: nobody can say so, and no error suggests it.
         opened: what is read in place of the source, which then is only its name.
         reading: takes what was found.
         verbatim: whether a page keeps its markup, as in an editor; no editor shows that of a book.
@@ -118,7 +119,9 @@ def read_text(
 
     """
     name, reading = _name_of(source), reading or Reading()
-    options = ReadingOptions(format=format)
+    options = DEFAULT
+    if wanted:
+        options = ReadingOptions(format=wanted.format, encoding=wanted.encoding)
     with _opened(source, name, reading, opened) as stream:
         raw = _head(stream)
         if _is_parquet(raw):
@@ -133,7 +136,9 @@ def read_text(
             yield from read_blocks(io.BytesIO(said))
             return
         stream, offset = _as_text(stream, raw, options, name, reading, keep_mark=True)
-        yield from _checked(read_blocks(stream), name, offset, zeros=source == STDIN, option=False)
+        yield from _checked(
+            read_blocks(stream), name, offset, zeros=source == STDIN, option=wanted is not None
+        )
 
 
 def read_lines(source: Path) -> Iterator[bytes]:
