@@ -124,3 +124,27 @@ def test_a_table_is_no_single_text(trained: Shell, arguments: tuple[str, ...]) -
     assert (done.code, done.out) == (65, b"")
     assert "standard input is a parquet table" in done.err
     assert "tfcli text show < FILE" in done.err
+
+
+@pytest.mark.parametrize("command", [name for name in COMMANDS if name not in {"score", "scan"}])
+def test_what_is_not_utf8_is_read_in_the_encoding_given(
+    trained: Shell, tmp_path: Path, command: str
+) -> None:
+    arguments = [word.format(folder=tmp_path) for word in COMMANDS[command]]
+    text = "José saw «the moon».\nAnn.\n"
+    plain = trained(*arguments, stdin=text.encode())
+    assert plain.code == 0, plain.err
+    (tmp_path / "key.json").unlink(missing_ok=True)
+    refused = trained(*arguments, stdin=text.encode("cp1252"))
+    assert refused.code == 65
+    assert "--encoding" in refused.err
+    (tmp_path / "key.json").unlink(missing_ok=True)
+    done = trained(*arguments, "--encoding", "cp1252", stdin=text.encode("cp1252"))
+    assert done.code == 0, done.err
+    assert done.out == plain.out
+
+
+def test_encoding_of_generate_is_for_sessions(trained: Shell) -> None:
+    done = trained("generate", "--run", "tale", "--encoding", "cp1252", stdin=b"Ann")
+    assert done.code == 2
+    assert "--encoding requires -i" in done.err

@@ -131,6 +131,20 @@ def test_a_document_is_continued_but_never_overwritten(trained: Shell, tmp_path:
     quit_session(child)
 
 
+def test_a_file_in_another_encoding_is_continued(trained: Shell, tmp_path: Path) -> None:
+    story = tmp_path / "old.txt"
+    story.write_bytes("José vio «la luna».".encode("cp1252"))
+    child = session(trained, "--file", str(story), "--encoding", "cp1252")
+    child.expect_exact("is CP1252")
+    child.expect_exact("José vio «la luna».")
+    say(child, "/save", "/save needs the name of a file")
+    say(child, f"/save {tmp_path}/new.txt", "Saved to")
+    assert (tmp_path / "new.txt").read_text().startswith("José vio «la luna».")
+    say(child, "/quit")
+    quit_session(child)
+    assert story.read_bytes() == "José vio «la luna».".encode("cp1252")
+
+
 def test_loading_replaces_the_text_and_undo_brings_it_back(trained: Shell, tmp_path: Path) -> None:
     (tmp_path / "story.txt").write_text("Nobody saw")
     (tmp_path / "bytes").write_bytes(b"\xff\xfd")

@@ -152,6 +152,30 @@ def test_piped_chart_fits_the_width_and_has_no_color(
     assert "Next: tfcli runs plot one a-run" in done.err
 
 
+def test_where_a_student_begins_is_marked(trained: Shell, tmp_path: Path) -> None:
+    shell = copy_run(trained, tmp_path, "one", "other")
+    told = points(shell, "one")
+    assert json.loads(shell("runs", "plot", "one", "--json").out)["student_since"] is None
+    assert "▲" not in shell("runs", "plot", "one").out.decode()
+    metrics = tmp_path / "checkpoints/one/metrics.jsonl"
+    begun = json.dumps({"event": "StudentBegun", "step": 30})
+    metrics.write_text(f"{metrics.read_text()}{begun}\n")
+    found = json.loads(shell("runs", "plot", "one", "--json").out)
+    assert found["student_since"] == 30
+    assert found["points"] == told
+    (axis, said) = re.findall(".*▲.*", shell("runs", "plot", "one", "--x", "steps").out.decode())
+    assert axis.index("▲") / len(axis) == pytest.approx(0.5, abs=0.1)
+    assert said == "▲ the student of self-distillation, after step 30"
+    both = shell("runs", "plot", "one", "other").out.decode()
+    assert "▲ one: the student" in both
+    assert "▲ other" not in both
+    done = shell("runs", "plot", "one", "other", "--out", "it.svg")
+    assert done.code == 0, done.err
+    picture = ElementTree.parse(tmp_path / "it.svg")
+    gids = {element.get("id", "") for element in picture.iter()}
+    assert sum("student-" in gid for gid in gids) == 1
+
+
 @pytest.mark.skipif(os.name == "nt", reason="terminals of POSIX")
 @pytest.mark.parametrize(("no_color", "colored"), [("", True), ("1", False)])
 def test_terminal_gets_color_unless_no_color_is_set(

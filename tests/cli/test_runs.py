@@ -158,6 +158,26 @@ def test_diff_shows_what_differs_and_only_that(listed: Called) -> None:
     assert re.search(r"  hidden size +32 +32\n", everything)
 
 
+def test_diff_shows_how_texts_were_read(shell: Shell) -> None:
+    rows = "".join(json.dumps({"a": n, "b": f"Ann saw {n} birds."}) + "\n" for n in range(200))
+    (shell.folder / "rows.jsonl").write_text(rows)
+    small = ("--steps", "1", "--layers", "1", "--width", "64", "--context", "32",
+             "--batch-tokens", "64", "--vocab-size", "300")  # fmt: skip
+    for name, options in (
+        ("found", ()), ("named", ("--field", "b")),
+        ("text", ("--format", "text", "--separator", "9\n")),
+    ):  # fmt: skip
+        done = shell("train", "rows.jsonl", "--run", name, *options, *small)
+        assert done.code == 0, done.err
+    out = shell("runs", "diff", "found", "named", "text", env={"COLUMNS": "200"}).out.decode()
+    split = [re.split("  +", line.strip()) for line in out.splitlines()]
+    lines = {name: said for name, *said in split}
+    assert lines["format"] == ["from the content", "from the content", "text"]
+    assert lines["field"] == ["text, or the only one", "b", "text, or the only one"]
+    assert lines["separator"] == [*["a line with <|endoftext|>"] * 2, r"'9\n'"]
+    assert "document" not in lines
+
+
 def test_diff_of_different_texts_says_so(listed: Called) -> None:
     done = listed("runs", "diff", "small", "numbers")
     assert re.search(r"  files +book\.txt +numbers\.txt\n", done.out.decode())
@@ -199,6 +219,8 @@ def test_copies_do_not_differ(workshop: Shell) -> None:
         ("a/b", "folder 'a' not found", "--run a-b"),
         ("checkpoints/a/b", "must be directly inside checkpoints/", "--run a-b"),
         ("./checkpoints/small/b", "directly inside", "--run small-b"),
+        ("../evil", "outside of checkpoints/", "--run evil # or its whole path: --run /"),
+        ("checkpoints/../../evil", "outside of checkpoints/", "--run evil"),
     ],
 )
 def test_name_with_a_slash_that_is_no_path_is_refused(
@@ -208,6 +230,15 @@ def test_name_with_a_slash_that_is_no_path_is_refused(
     assert done.code == 2
     assert what in done.err
     assert f"try: {hint}" in done.err
+
+
+def test_no_name_leads_out_of_the_folder_of_runs(workshop: Shell) -> None:
+    shutil.copytree(workshop.folder / "checkpoints/small", workshop.folder / "mine")
+    for command in (("runs", "rm", "--yes"), ("runs", "show")):
+        done = workshop(*command, "../mine")
+        assert done.code == 66
+        assert "run '../mine' not found" in done.err
+    assert (workshop.folder / "mine/run.json").exists()
 
 
 def test_a_path_into_a_folder_that_exists_is_one(workshop: Shell) -> None:

@@ -14,6 +14,7 @@ from tfcli.cli import streams
 from tfcli.cli.humanize import format_odds
 from tfcli.cli.output_formats import stdout_filter
 from tfcli.cli.trace_output import name_place, shorten
+from tfcli.text.counted import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -35,7 +36,8 @@ def write_memory_audit(audit: MemoryAudit, run: str, step: int) -> None:
     training = audit.training
     lines = [
         *wrapped(
-            f"{run}, step {step:,}: {training.greedy.windows:,} passages of the training text"
+            f"{run}, step {step:,}: {counted(training.greedy.windows, 'passage')} of the "
+            "training text"
             + (f", {audit.held_out.greedy.windows:,} of held-out text" if audit.held_out else "")
             + f"; {audit.half} bytes to read, the next {audit.half} to write."
         ),
@@ -116,7 +118,7 @@ def _canaries(found: Sequence[Exposure]) -> Iterator[str]:
     most = math.log2(CANDIDATES + 1)
     note = f"By chance it is {CHANCE:.2f} bits on average, {most:.0f} at most: nothing is likelier."
     if lost:
-        many = streams.counted(lost, "canary").replace("canarys", "canaries")
+        many = counted(lost, "canary").replace("canarys", "canaries")
         note += f" Of {many} the training text has not all that were planted."
     yield from wrapped(note)
 

@@ -52,10 +52,10 @@ def _row(group: GroupPreference, *, text_known: bool) -> list[str]:
 def _interval(estimate: Estimate | None) -> str:
     if estimate is None:
         return "-"
-    mean = f"{estimate.mean:+.2f}"
+    mean = f"{estimate.mean:+z.2f}"
     if math.isinf(estimate.low):
         return mean
-    return f"{mean} ({estimate.low:+.2f} to {estimate.high:+.2f})"
+    return f"{mean} ({estimate.low:+z.2f} to {estimate.high:+z.2f})"
 
 
 def _p(p: float) -> str:

@@ -13,6 +13,7 @@ from tfcli.cli.line_editing import HELP
 from tfcli.errors import TfcliError, UsageError
 from tfcli.generation.streaming import make_visible
 from tfcli.generation.thinking import ThinkingFilter
+from tfcli.text.counted import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -139,7 +140,7 @@ class ChatConversation(Conversation):
             self._reporter.note("New conversation.")
 
     def _size(self) -> str:
-        return streams.counted(len(self._draft.messages), "message")
+        return counted(len(self._draft.messages), "message")
 
     def _show(self, words: str) -> None:
         if self._draft.system is not None:

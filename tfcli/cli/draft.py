@@ -11,8 +11,8 @@ from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
-from tfcli.cli import streams
 from tfcli.errors import ConflictError, UsageError
+from tfcli.text.counted import counted
 
 DIALOGUE = '–—«“"-'  # what a paragraph of its own begins with
 SECTION = ("* ", "***", "# ")  # and a part of its own
@@ -32,8 +32,9 @@ class Draft:
 
     """
 
-    def __init__(self) -> None:
+    def __init__(self, encoding: str | None = None) -> None:
         self.text = ""
+        self._encoding = encoding
         self.path: Path | None = None
         self._turns: list[_Turn] = []
         self._on_disk: dict[Path, bytes] = {}  # what each known file holds
@@ -144,13 +145,13 @@ class Draft:
         from tfcli.files import file_not_found, require_regular_file
         from tfcli.text.readers import read_text
         from tfcli.text.reading import Reading
-        from tfcli.text.reading_options import DEFAULT
+        from tfcli.text.reading_options import DEFAULT, FormatOptions
 
         path, reading = _named(name), Reading()
         require_regular_file(path)
         if not path.exists():
             raise file_not_found(path)
-        data = b"".join(read_text(path, reading=reading))
+        data = b"".join(read_text(path, FormatOptions(encoding=self._encoding), reading=reading))
         self.begin(data.decode(), path)
         if path.read_bytes() == data:
             self._on_disk[_real(path)] = data
@@ -252,7 +253,7 @@ def line_end(text: str) -> str | None:
 def describe_size(text: str) -> str:
     """`12 words, 71 bytes`."""
     size = len(text.encode())
-    return f"{streams.counted(len(text.split()), 'word')}, {streams.counted(size, 'byte')}"
+    return f"{counted(len(text.split()), 'word')}, {counted(size, 'byte')}"
 
 
 def _between(text: str, line: str) -> str:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from tfcli.cli import streams
 from tfcli.cli.render import LINE_EVERY, cells, fit
 from tfcli.generation.streaming import make_visible
+from tfcli.text.counted import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -69,7 +70,7 @@ def answer_progress(*, quiet: bool) -> Iterator[Callable[[Any], None]]:
             return
         following = now + (0.2 if on_terminal else LINE_EVERY)
         exact = sum(one.exact for one in figures.answered)
-        text = f"{streams.counted(len(figures.answered), 'pair')} answered, {exact:,} exactly"
+        text = f"{counted(len(figures.answered), 'pair')} answered, {exact:,} exactly"
         if on_terminal:
             streams.draw_line(text)
         else:
@@ -91,9 +92,10 @@ def write_figures(found: Mapping[str, Any], write: Callable[[str], None]) -> Non
 
     exact, errors = found["exact_match"], found["character_error_rate"]
     lines = {
-        "exact match": f"{_percent(exact)}  {exact['count']:,} of {found['pairs']:,} pairs",
-        "character errors": f"{_percent(errors)}  {errors['edits']:,} edits in "
-        f"{errors['characters']:,} characters",
+        "exact match": f"{_percent(exact)}  {exact['count']:,} of "
+        f"{counted(found['pairs'], 'pair')}",
+        "character errors": f"{_percent(errors)}  {counted(errors['edits'], 'edit')} in "
+        f"{counted(errors['characters'], 'character')}",
         "nats/byte": f"{plain(found['nats_per_byte'])}  of the answers expected",
         "nats/token": f"{plain(found['nats_per_token'])}  ends included",
     }
@@ -136,7 +138,7 @@ def report_long(answered: list[Answered], reporter: streams.Reporter) -> None:
     if long:
         named = ", ".join(repr(one.pair.prompt[:30]) for one in long[:NAMED])
         reporter.note(
-            f"Note: {streams.counted(len(long), 'pair')} longer than the context, answered from "
+            f"Note: {counted(len(long), 'pair')} longer than the context, answered from "
             f"what fits: {named}{', ...' if len(long) > NAMED else ''}"
         )
 

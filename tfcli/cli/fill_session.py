@@ -37,6 +37,7 @@ from tfcli.generation.request_lines import RequestLine
 from tfcli.options import OptionError
 from tfcli.runs.infill_tokens import find_run_infill_tokens
 from tfcli.runs.run import find_run
+from tfcli.text.counted import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -180,7 +181,7 @@ class FillSession:
         self._notes.release()
         if incomplete := ends.count("incomplete"):
             raise DataError(
-                f"{incomplete:,} of {streams.counted(len(ends), 'gap')} incomplete: a limit was "
+                f"{incomplete:,} of {counted(len(ends), 'gap')} incomplete: a limit was "
                 "reached before the format was matched",
                 hint="raise --max-new-tokens, or the number in [N]",
             )

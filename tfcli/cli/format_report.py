@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tfcli.cli import streams
 from tfcli.errors import DataError
+from tfcli.text.counted import counted
 from tfcli.text.escapes import escape
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class FormatReport:
         """What to say where a model has learned nothing like the format."""
         if not self._unfitting:
             return None
-        outputs = f"{len(self._unfitting):,} of {streams.counted(self._count, 'output')}"
+        outputs = f"{len(self._unfitting):,} of {counted(self._count, 'output')}"
         places = [fit.unlikely_after for fit in self._unfitting if fit.unlikely_after]
         first = f", first after {_shown_end(places[0])}" if places else ""
         return (
@@ -46,7 +46,7 @@ class FormatReport:
         if not self._incomplete:
             return None
         return DataError(
-            f"{self._incomplete} of {streams.counted(self._count, 'output')} incomplete: "
+            f"{self._incomplete} of {counted(self._count, 'output')} incomplete: "
             "a limit was reached, or the constraint became too complex, before the format "
             "was matched",
             hint="raise --max-new-tokens, or restrict the format, for example with "

@@ -6,6 +6,7 @@ import sys
 import time
 
 from tfcli.cli import streams
+from tfcli.text.counted import counted
 
 FRAME = 0.25  # seconds between two updates
 
@@ -67,7 +68,7 @@ class Progress:
             self._next = time.monotonic() + FRAME
             self._drawn = True
             streams.draw_line(
-                f"{complete:,} texts, {self._throughput.tokens:,} tokens, "
+                f"{counted(complete, 'text')}, {counted(self._throughput.tokens, 'token')}, "
                 f"{self._throughput.per_second:,.0f} tokens/s"
             )
 

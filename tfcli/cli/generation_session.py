@@ -27,6 +27,7 @@ from tfcli.errors import DataError
 from tfcli.generation.messages import with_system
 from tfcli.generation.request import LENGTH, PROMPT, SAMPLING, Sampling, StructuredOutput
 from tfcli.options import OptionError, Options, option, options_of, parse_duration
+from tfcli.text.counted import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -263,7 +264,7 @@ class GenerationSession:
             )
         if feed.cut:
             raise DataError(
-                f"the time limit was reached after {streams.counted(feed.lines, 'request')}; "
+                f"the time limit was reached after {counted(feed.lines, 'request')}; "
                 "the rest were not answered",
                 hint="raise --max-time, or send fewer lines",
             )
@@ -365,9 +366,7 @@ class GenerationSession:
         if note := formats.note():
             self.notes(note)
         if self.chat and cut and not self._limited:
-            self.notes(
-                f"{streams.counted(cut, 'answer')} cut off; --max-new-tokens gives more room"
-            )
+            self.notes(f"{counted(cut, 'answer')} cut off; --max-new-tokens gives more room")
         if not in_time and not throughput.tokens:
             self.notes("--max-time was over before the first token")
         self.notes.release()

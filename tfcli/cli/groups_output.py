@@ -8,6 +8,7 @@ from tfcli.cli import streams
 from tfcli.cli.audit_output import wrapped
 from tfcli.cli.pages.frame import draw_frame, escape
 from tfcli.cli.render import show_table
+from tfcli.text.counted import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -105,7 +106,7 @@ def _group(group: GroupLoss, most: float) -> str:
     figures = (
         f"{_interval(loss, 3)} nats per byte · {group.ratio:.2f} times the lowest · "
         f"{group.tokens_per_byte.value:.3f} tokens per byte · "
-        f"{streams.counted(group.documents, 'document')}, {group.bytes:,} bytes"
+        f"{counted(group.documents, 'document')}, {group.bytes:,} bytes"
     )
     return (
         f'<div class="group"><b>{escape(group.name)}</b>{" *" * group.few}'

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from tfcli.cli import streams
     from tfcli.text.reading import Reading
-    from tfcli.text.reading_options import Format
+    from tfcli.text.reading_options import FormatOptions
 
 BOM = "\ufeff"
 
@@ -25,7 +25,7 @@ def read_input(
     *,
     hint: str,
     purpose: str = "the text",
-    format: Format | None = None,
+    wanted: FormatOptions | None = None,
     verbatim: bool = False,
     by_lines: bool = False,
 ) -> Iterator[bytes]:
@@ -36,6 +36,7 @@ def read_input(
 
     Args:
         hint: how text comes in, where none does.
+        wanted: how it is read, if the command has options for that.
         verbatim: whether a page keeps its markup.
         by_lines: whether the lines of rows are what is wanted, of which others get a note.
 
@@ -54,12 +55,12 @@ def read_input(
         piped_text.mention_waiting(purpose)
     source, reading = file or STDIN, Reading()
     said = False
-    for block in read_text(source, format, reading=reading, verbatim=verbatim):
+    for block in read_text(source, wanted, reading=reading, verbatim=verbatim):
         if not said:
             said = True
             if not by_lines:
                 _report_rows(source, reading, reporter)
-            _report(source, reading, format, reporter)
+            _report(source, reading, wanted, reporter)
         yield block
 
 
@@ -69,12 +70,12 @@ def read_whole_input(
     *,
     hint: str,
     purpose: str = "the text",
-    format: Format | None = None,
+    wanted: FormatOptions | None = None,
     verbatim: bool = False,
 ) -> str:
     """All of the text, without a byte order mark; see `read_input`."""
     blocks = read_input(
-        file, reporter, hint=hint, purpose=purpose, format=format, verbatim=verbatim
+        file, reporter, hint=hint, purpose=purpose, wanted=wanted, verbatim=verbatim
     )
     return b"".join(blocks).decode().removeprefix(BOM)
 
@@ -94,12 +95,12 @@ def _report_rows(source: Path, reading: Reading, reporter: streams.Reporter) -> 
 
 
 def _report(
-    source: Path, reading: Reading, format: Format | None, reporter: streams.Reporter
+    source: Path, reading: Reading, wanted: FormatOptions | None, reporter: streams.Reporter
 ) -> None:
     """Says what the text was taken out of."""
-    from tfcli.text.reading_options import ReadingOptions
+    from tfcli.text.reading_options import DEFAULT
 
     reading = replace(reading, resembles=None)
-    for note in reading.notes(source, ReadingOptions(format=format)):
+    for note in reading.notes(source, wanted.as_reading if wanted else DEFAULT):
         whole = " (--format text: with its markup)" if reading.format == "html" else ""
         reporter.note(f"Note: {note}{whole}.")

@@ -33,6 +33,7 @@ from tfcli.cli.output_formats import stdout_filter
 from tfcli.cli.surprisal import colored, legend
 from tfcli.cli.word_wrap import break_at_words
 from tfcli.generation.streaming import TextStream, make_visible
+from tfcli.text.counted import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -189,7 +190,7 @@ def _attention(found: Inspection, weights: Floats) -> Iterator[str]:
         name = f"{layer + 1}.{head + 1}"
         yield f"{name:<{LABEL}}{fit_list(taken, columns() - LABEL)}"
     if (more := last.shape[0] * last.shape[1] - len(heads)) > 0:
-        yield from _wrapped(f"{streams.counted(more, 'head')} more: --html or --json.")
+        yield from _wrapped(f"{counted(more, 'head')} more: --html or --json.")
     twice = "; (5) is the position of a token that is there twice"
     twice = twice if len(set(names)) < len(names) else ""
     yield from _wrapped(f"Head 1.2 is the second head of the first layer{twice}.")
@@ -248,7 +249,7 @@ def _words(found: Inspection, part: WithoutWords, plan: Mapping[str, Any]) -> It
         bar = ("█" if fall >= 0 else "░") * round(abs(fall) / largest * room)
         yield f"{fit(words[place], width)} {fall:+8.3f}  {bar}"
     if (more := len(part.falls) - len(words)) > 0:
-        yield from _wrapped(f"{streams.counted(more, 'word')} that matter less are left out.")
+        yield from _wrapped(f"{counted(more, 'word')} that matter less are left out.")
     if (part.falls < 0).any():
         yield from _wrapped("A hollow bar: without the word the continuation is likelier.")
 
@@ -270,13 +271,13 @@ def _heads(found: Inspection, rises: Floats) -> Iterator[str]:
     order = np.argsort(-np.abs(each), axis=None, kind="stable")[:LISTED_HEADS]
     for place in sorted(order, key=lambda place: -each.flat[place]):
         layer, head = divmod(int(place), each.shape[1])
-        yield f"{layer + 1}.{head + 1:<8} {each[layer, head]:+.4f} nats/byte"
+        yield f"{layer + 1}.{head + 1:<8} {each[layer, head]:+z.4f} nats/byte"
     if (more := each.size - len(order)) > 0:
-        yield from _wrapped(f"{streams.counted(more, 'head')} that change less: --html or --json.")
+        yield from _wrapped(f"{counted(more, 'head')} that change less: --html or --json.")
     if harmful := int((each <= -UNSEEN).sum()):
         do = "does" if harmful == 1 else "do"
         yield from _wrapped(
-            f"A minus: without it the loss falls. {streams.counted(harmful, 'head')} {do} harm to "
+            f"A minus: without it the loss falls. {counted(harmful, 'head')} {do} harm to "
             "this text."
         )
 

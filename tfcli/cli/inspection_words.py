@@ -8,6 +8,7 @@ import numpy as np
 
 from tfcli.cli.humanize import format_odds
 from tfcli.generation.streaming import make_visible
+from tfcli.text.counted import counted
 from tfcli.text.vocabulary import visible_pieces
 
 if TYPE_CHECKING:
@@ -92,14 +93,14 @@ def likelier(found: Inspection, place: int) -> list[tuple[str, float]]:
 
 def summary(found: Inspection, run: str, step: int) -> str:
     """What was inspected, in a sentence."""
-    text = f"{run}, step {step:,}: {len(found.tokens.ids):,} tokens"
+    text = f"{run}, step {step:,}: {counted(len(found.tokens.ids), 'token')}"
     if found.surprise is None or not found.bytes:
         return f"{text}."
     nats = -float(found.surprise.logprobs.sum()) / found.bytes
     expected = float(found.surprise.entropies.mean())
     own = -float(found.surprise.logprobs.mean())
     return (
-        f"{text}, {nats:.4f} nats/byte; per token {own:.2f} nats, "
+        f"{text}, {nats:z.4f} nats/byte; per token {own:.2f} nats, "
         f"where {expected:.2f} were to be expected (entropy)."
     )
 

@@ -15,6 +15,7 @@ from tfcli.errors import TfcliError, UsageError, closest_match, without_comma
 from tfcli.generation.request import PROMPT, GenerationRequest
 from tfcli.generation.streaming import make_visible
 from tfcli.options import Options, find_option, option, options_of, update_options, values_of
+from tfcli.text.reading_options import encoding_option
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,6 +36,7 @@ class InteractiveOptions(Options):
         None, metavar="FILE", panel=PROMPT,
         help="With -i: continue the text in FILE (may not exist yet); /save writes to it.",
     )  # fmt: skip
+    encoding: str | None = encoding_option("With -i: encoding of the files read.", panel=PROMPT)
 
 
 class Conversation:
@@ -57,10 +59,11 @@ class Conversation:
         reporter: streams.Reporter,
         notes: streams.DeferredNotes,
         form: PairForm | None = None,
+        encoding: str | None = None,
     ) -> None:
         self._generator, self._request = generator, request
         self._reporter, self._notes = reporter, notes
-        self._draft = Draft()
+        self._draft = Draft(encoding)
         self._form = form
         self._asked_to_quit = False
         self._choices: list[str] = []  # the whole text with each continuation of /retry N

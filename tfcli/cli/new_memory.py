@@ -105,7 +105,7 @@ def describe(memory: Memory, size: int | None = None) -> str:
     part = "" if found.whole else ", evenly spaced subset"
     helps = "" if found.nats_per_byte < found.weights_alone else " It does not help this model."
     return (
-        f"With memory: {found.nats_per_byte:.4f} nats/byte, without {found.weights_alone:.4f}, on "
-        f"the same {found.bytes:,} bytes (context {found.context}, stride {found.stride}{part}); "
-        f"{about}.{helps} It holds the training text itself."
+        f"With memory: {found.nats_per_byte:z.4f} nats/byte, without {found.weights_alone:z.4f}, "
+        f"on the same {found.bytes:,} bytes (context {found.context}, stride {found.stride}"
+        f"{part}); {about}.{helps} It holds the training text itself."
     )

@@ -296,7 +296,7 @@ class Surprisal:
 
     def _add(self, result: Result, surprisal: float, spelled: bytes) -> None:
         if not self._colored:
-            line = f"{surprisal:.4f}\t{self._shown(escape_bytes(spelled))}\n"
+            line = f"{surprisal:z.4f}\t{self._shown(escape_bytes(spelled))}\n"
             self._out.add(result.number, line.encode())
             return
         text = make_visible(result.stream.feed(spelled))

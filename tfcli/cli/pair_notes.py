@@ -6,7 +6,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from tfcli.cli import streams
-from tfcli.cli.streams import counted
+from tfcli.text.counted import counted
 from tfcli.text.escapes import escape
 
 if TYPE_CHECKING:

@@ -10,11 +10,12 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from tfcli.cli.humanize import format_bytes, format_count, format_duration
-from tfcli.cli.streams import counted
 from tfcli.model.cost import parameters_by_part
+from tfcli.options import options_of
 from tfcli.runs.comparison import configuration, obstacle, results, side_by_side
 from tfcli.runs.source_names import source_name
-from tfcli.text.reading_options import DEFAULT
+from tfcli.text.counted import counted
+from tfcli.text.reading_options import DEFAULT, ReadingOptions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 # title -> name -> what it is, in words
 Description = dict[str, dict[str, str]]
 
-RUN, RESULTS = "Run", "Results"
+RUN, RESULTS, TEXT = "Run", "Results", "Text"
 NORMS = {"rms_norm": "RMSNorm", "layer_norm": "LayerNorm"}
 FEED_FORWARD = {"swiglu": "SwiGLU", "gelu": "GELU", "relu": "ReLU"}
 USUAL_THETA = 10_000.0
@@ -41,7 +42,7 @@ def describe(series: Series) -> Description:
         RUN: _run(series),
         RESULTS: _results(series),
         "Training": _training(series),
-        "Text": _text(series.run.corpus),
+        TEXT: _text(series.run.corpus),
         "Tokenizer": _tokenizer(series),
         "Model": _model(series),
         "Machine": {
@@ -65,7 +66,11 @@ def compare(
             continue
         parts = [each[title] for each in descriptions]
         names = _merged([list(part) for part in parts])
-        lines = {name: [part.get(name, "-") for part in parts] for name in names}
+        usual = _usual_reading() if title == TEXT else {}
+        lines = {
+            name: [part.get(name, usual.get(name, "-") if part else "-") for part in parts]
+            for name in names
+        }
         kept = {name: said for name, said in lines.items() if everything or len(set(said)) > 1}
         if kept:
             table[title] = kept
@@ -153,14 +158,14 @@ def _results(series: Series) -> dict[str, str]:
         lines["baselines"] = f"gzip {baselines['gzip']:.2f}, {order}-gram {baselines['ngram']:.2f}"
     if (memory := summary["memory"]) and (found := memory["held_out"]):
         lines["with memory"] = (
-            f"{found['nats_per_byte']:.4f}, without {found['weights_alone']:.4f}, "
+            f"{found['nats_per_byte']:z.4f}, without {found['weights_alone']:z.4f}, "
             f"on {format_bytes(found['bytes'])}"
         )
     return lines
 
 
 def _loss(nats_per_byte: float, step: int) -> str:
-    return f"{nats_per_byte:.4f}, step {step:,}"
+    return f"{nats_per_byte:z.4f}, step {step:,}"
 
 
 def _evaluation(point: Point) -> str:
@@ -246,9 +251,27 @@ def _text(corpus: CorpusMetadata) -> dict[str, str]:
         lines["held-out fingerprint"] = corpus.val.fingerprint[:FINGERPRINT]
     if corpus.parts:
         lines["weights"] = ", ".join(f"{part.weight:g}" for part in corpus.parts)
+    if corpus.pairs:
+        form = corpus.pairs.form
+        lines["rows of"] = "conversations" if form.kind == "messages" else "prompts and answers"
+    return lines | _reading(corpus) | {"fingerprint": corpus.fingerprint[:FINGERPRINT]}
+
+
+def _reading(corpus: CorpusMetadata) -> dict[str, str]:
+    """How the files were read, where that is not as usual."""
     reading, usual = asdict(corpus.reading or DEFAULT), asdict(DEFAULT)
-    lines |= _settings({name: v for name, v in reading.items() if v != usual[name]})
-    return lines | {"fingerprint": corpus.fingerprint[:FINGERPRINT]}
+    others = {name: value for name, value in reading.items() if value != usual[name]}
+    for name in others.keys() & {"separator", "pair_separator"}:
+        others[name] = repr(others[name])
+    return _settings(others)
+
+
+def _usual_reading() -> dict[str, str]:
+    """What holds where nothing was said of how files are read, by the names of `_reading`."""
+    return {
+        name.replace("_", " "): option.shown_default or _plain(option.default)
+        for name, option in options_of(ReadingOptions).items()
+    }
 
 
 def _tokenizer(series: Series) -> dict[str, str]:

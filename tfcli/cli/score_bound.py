@@ -50,8 +50,8 @@ def describe_bound(bound: Bound, estimator: BoundEstimator) -> str:
     """A text in one line."""
     protocol = estimator.protocol
     return (
-        f"upper bound: {bound.nats_per_byte:.4f} nats/byte (estimated, standard error "
-        f"{bound.standard_error:.4f}), {bound.nats_per_byte / math.log(2):.4f} bits/byte; "
+        f"upper bound: {bound.nats_per_byte:z.4f} nats/byte (estimated, standard error "
+        f"{bound.standard_error:z.4f}), {bound.nats_per_byte / math.log(2):z.4f} bits/byte; "
         f"{bound.bytes:,} bytes, {bound.tokens:,} tokens (context {protocol['context']}, "
         f"stride {protocol['stride']}, {protocol['samples']} samples)"
     )

@@ -14,6 +14,7 @@ from tfcli.cli.surprisal import colored, legend
 from tfcli.cli.word_wrap import break_at_words
 from tfcli.generation.scorer import token_text
 from tfcli.generation.streaming import TextStream, make_visible
+from tfcli.text.counted import counted
 from tfcli.text.escapes import escape_bytes
 
 if TYPE_CHECKING:
@@ -30,16 +31,17 @@ def describe(text: Scored, scorer: Scorer) -> str:
     """A text in one line."""
     bits = text.nats_per_byte / math.log(2)
     return (
-        f"{text.nats_per_byte:.4f} nats/byte, {bits:.4f} bits/byte, per-token "
-        f"perplexity {text.perplexity:.2f}; {text.bytes:,} bytes, {len(text.ids):,} tokens "
-        f"(context {scorer.protocol['context']}, stride {scorer.protocol['stride']})"
+        f"{text.nats_per_byte:z.4f} nats/byte, {bits:z.4f} bits/byte, per-token "
+        f"perplexity {text.perplexity:.2f}; {counted(text.bytes, 'byte')}, "
+        f"{counted(len(text.ids), 'token')} (context {scorer.protocol['context']}, "
+        f"stride {scorer.protocol['stride']})"
     )
 
 
 def format_int8_loss(rounded: Scored, exact: Scored) -> str:
     """What 8-bit weights cost."""
     more = rounded.nats_per_byte - exact.nats_per_byte
-    return f"In float32: {exact.nats_per_byte:.4f} nats/byte; int8 differs by {more:+.4f}."
+    return f"In float32: {exact.nats_per_byte:z.4f} nats/byte; int8 differs by {more:+z.4f}."
 
 
 def figures(text: Scored) -> dict[str, Any]:

@@ -153,11 +153,6 @@ class DeferredNotes:
             self._reporter.note(f"Note: {self._waiting.pop(0)}.")
 
 
-def counted(number: int, noun: str) -> str:
-    """`1 layer`, `2,000 steps`."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
 def describe(error: TfcliError, label: str = "error") -> list[str]:
     """An error in at most six lines: what, why, and what to do about it."""
     lines = [f"{label}: {_one_line(error.what)}"]

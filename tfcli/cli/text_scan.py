@@ -16,7 +16,7 @@ from tfcli.insight.training_text import Place
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tfcli.text.reading_options import Format, ReadingOptions
+    from tfcli.text.reading_options import FormatOptions, ReadingOptions
 
 NAMED = 5  # places of each kind that are named; the JSON has MOST
 MOST = 100
@@ -143,11 +143,11 @@ def _to_json(found: Found) -> dict[str, object]:
     }  # fmt: skip
 
 
-def redact_stdin(reporter: streams.Reporter, format: Format | None) -> None:
+def redact_stdin(reporter: streams.Reporter, wanted: FormatOptions) -> None:
     """Writes stdin with the kinds of what was found in the places of the values."""
     hint = "tfcli text scan --redact < FILE > REDACTED"
     counts: Counter[str] = Counter()
-    for block in read_input(None, reporter, hint=hint, format=format, by_lines=True):
+    for block in read_input(None, reporter, hint=hint, wanted=wanted, by_lines=True):
         text = block.decode()
         counts.update(each.kind for each in find_personal_data(text))
         streams.write_result(redact(text).encode())

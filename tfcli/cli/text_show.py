@@ -9,6 +9,7 @@ from tfcli.cli import piped_text, streams
 from tfcli.cli.output_formats import TextOut
 from tfcli.cli.training_notes import report_left_out
 from tfcli.errors import DataError
+from tfcli.text.counted import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -63,7 +64,7 @@ def show_texts(
         if shown.count == limit:
             field = reading.rows and reading.rows.field
             where = f", text in {field!r}" if field and not reading.form else ""
-            first = streams.counted(shown.count, "document")
+            first = counted(shown.count, "document")
             reporter.note(f"Note: only the first {first} (--limit){where}.")
             break
         for note in reading.notes(path, options):

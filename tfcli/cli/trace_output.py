@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from tfcli.cli import streams
 from tfcli.cli.output_formats import stdout_filter
 from tfcli.insight.passages import MOST_COUNTED
+from tfcli.text.counted import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,7 +43,7 @@ def write_trace(trace: Trace) -> None:
     for span in trace.ranked[:FOOTNOTES]:
         lines += ["\n", *_footnote(span, trace)]
     if (more := len(trace.ranked) - FOOTNOTES) > 0:
-        lines.append(f"\n... and {streams.counted(more, 'span')} more: --html or --json\n")
+        lines.append(f"\n... and {counted(more, 'span')} more: --html or --json\n")
     lines += ["\n", *(f"{line}\n" for line in _wrapped([*figures(trace), MEANING]))]
     lines += ["\n", *novelty_table(trace)]
     streams.write_result("".join(lines).encode(errors="backslashreplace"))
@@ -125,8 +126,8 @@ def in_context(span: Span, passage: Passage, trace: Trace, around: int = 40) -> 
 
 def describe_span(span: Span) -> str:
     """Its size, and how little chance explains it."""
-    size = f"{streams.counted(span.words, 'word')}, {span.end - span.begin:,} bytes"
-    times = streams.counted(span.count, "place") + " or more" * (span.count >= MOST_COUNTED)
+    size = f"{counted(span.words, 'word')}, {span.end - span.begin:,} bytes"
+    times = counted(span.count, "place") + " or more" * (span.count >= MOST_COUNTED)
     return f"{size}; in {times}; by chance: {format_power(span.log10_expected)}"
 
 
@@ -154,14 +155,14 @@ def figures(trace: Trace) -> list[str]:
 
     share = trace.marked_bytes / len(trace.text)
     found = [
-        f"Marked: {trace.marked_bytes:,} of {len(trace.text):,} bytes ({share:.0%}), in "
-        f"{streams.counted(len(trace.spans), 'span')} that chance would give fewer than {BOUND:g} "
+        f"Marked: {trace.marked_bytes:,} of {counted(len(trace.text), 'byte')} ({share:.0%}), in "
+        f"{counted(len(trace.spans), 'span')} that chance would give fewer than {BOUND:g} "
         f"times in the {trace.training_words:,} words of the training text."
     ]
     if trace.longest is None:
         return [*found, "Longest copy: none of 16 bytes or more."]
     size = trace.longest.end - trace.longest.begin
-    words = streams.counted(trace.longest.words, "word")
+    words = counted(trace.longest.words, "word")
     return [*found, f"Longest copy: {words}, {size:,} bytes."]
 
 

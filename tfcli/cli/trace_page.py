@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tfcli.cli import streams
 from tfcli.cli.pages.frame import draw_frame, escape
 from tfcli.cli.trace_output import (
     MEANING,
@@ -14,6 +13,7 @@ from tfcli.cli.trace_output import (
     name_place,
     segments,
 )
+from tfcli.text.counted import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -112,7 +112,7 @@ def _sources(trace: Trace) -> str:
         shown = _source(span, trace)
         size += len(shown.encode())
         if size > MOST_SOURCES or number == MOST_SPANS:
-            lines.append(f"<p>and {streams.counted(len(spans) - number, 'span')} more</p>")
+            lines.append(f"<p>and {counted(len(spans) - number, 'span')} more</p>")
             break
         lines.append(shown)
     return "\n".join([*lines, "</div>"])
@@ -133,7 +133,7 @@ def _source(span: Span, trace: Trace) -> str:
             f"{escape(after)}</li>"
         )
     if (more := span.count - len(span.passages)) > 0:
-        lines.append(f"<li>and {streams.counted(more, 'place')} more</li>")
+        lines.append(f"<li>and {counted(more, 'place')} more</li>")
     return "\n".join([*lines, "</ul></details>"])
 
 

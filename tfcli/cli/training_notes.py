@@ -52,7 +52,7 @@ def format_held_out(summary: dict[str, Any]) -> str:
         else ""
     )
     return (
-        f"Held out: {held_out['nats_per_byte']:.4f} nats/byte on {held_out['bytes']:,} bytes, "
+        f"Held out: {held_out['nats_per_byte']:z.4f} nats/byte on {held_out['bytes']:,} bytes, "
         f"{held_out['text']} (context {held_out['context']}, stride {held_out['stride']}{part})"
         f"{simple}{best}.{worse}"
     )
@@ -75,7 +75,7 @@ def report_saved(
 
     """
     from tfcli.cli.humanize import format_count, format_duration
-    from tfcli.cli.streams import counted
+    from tfcli.text.counted import counted
     from tfcli.training.events import Stopped
 
     reason = last.reason if isinstance(last, Stopped) else None
@@ -89,7 +89,8 @@ def report_saved(
     )
     if reason == "patience":
         reporter.note(
-            f"Ended early: {job.plan.patience} evaluations without improvement (--patience)."
+            f"Ended early: {counted(job.plan.patience or 0, 'evaluation')} without improvement "
+            "(--patience)."
         )
     elif missed:
         before = trainer.resume_from.seconds if trainer.resume_from else 0.0
@@ -278,14 +279,22 @@ def run_path(name: str | None, first_file: str) -> Path:
 def _named_path(name: str) -> Path:
     """A path is what says so (`./a/b`), or leads into a folder that exists.
 
-    Right in `checkpoints/` or outside of it, but not deeper: no command would list such a run.
+    Right in `checkpoints/` or outside of it, but not deeper: no command would list such a run. None
+    leads upwards: a run is not left where nobody looks for it.
     """
     from tfcli.files import check_name, slugify
     from tfcli.runs.run import ROOT
 
     path, root = Path(name), ROOT.resolve()
     check_name(path.name, "run")
-    explicit = path.is_absolute() or path.parts[0] == ".." or name.startswith(("./", ".\\"))
+    if ".." in path.parts:
+        raise UsageError(
+            f"the run {name!r} would lie outside of {ROOT}/",
+            why="a name must not lead upwards",
+            hint=f"--run {path.name}   # or its whole path: "
+            f"--run {shlex.quote(str(path.resolve()))}",
+        )
+    explicit = path.is_absolute() or name.startswith(("./", ".\\"))
     if len(path.parts) == 1 and not explicit:
         return ROOT / name
     folder = path.parent.resolve()

@@ -12,9 +12,9 @@ from tfcli.cli.charts.sparkline import draw_losses
 from tfcli.cli.humanize import format_bytes, format_count, format_duration
 from tfcli.cli.pair_notes import describe_pairs
 from tfcli.cli.render import LINE_EVERY, console
-from tfcli.cli.streams import counted
 from tfcli.cli.training_pace import PaceWatch
 from tfcli.generation.streaming import make_visible
+from tfcli.text.counted import counted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -244,7 +244,7 @@ class TrainingView:
             final = measured.bytes > self._evaluated_bytes  # more of it than before
             part = "all" if measured.whole else f"final, {format_bytes(measured.bytes)}"
             label = f" ({part})" if measured.whole or final else ""
-            held_out = f"  held out{label} {measured.nats_per_byte:.4f} nats/byte"
+            held_out = f"  held out{label} {measured.nats_per_byte:z.4f} nats/byte"
         again, self._printed = self._printed == event.step, event.step
         if self._last is None or (again and held_out):  # evaluated once more, on more text
             streams.say(f"{' ' * 7 * (self._last is not None)}step {event.step:,}{held_out}")
@@ -254,7 +254,7 @@ class TrainingView:
         left = f"  {self._time_left()} left" if percent < 100 else ""  # then it is evaluated
         streams.say(
             f"{percent:3} %  step {event.step:,}  "
-            f"train loss {self._recent_loss():.4f} nats/byte{held_out}{pace}{left}"
+            f"train loss {self._recent_loss():z.4f} nats/byte{held_out}{pace}{left}"
         )
 
     def _places(self) -> list[tuple[float, float]]:
@@ -291,7 +291,7 @@ class TrainingView:
         held_out = self._evaluated.held_out.nats_per_byte if self._evaluated else None
         facts = {
             "step": f"{last.step:,}",
-            "train loss": f"{self._recent_loss():.4f}",
+            "train loss": f"{self._recent_loss():z.4f}",
             "held out": _figure(held_out),
             "best": _figure(self._best),
             "tokens/s": f"{last.tokens_per_second:,.0f}",
@@ -338,7 +338,7 @@ def _format_memory() -> str:
 
 
 def _figure(value: float | None) -> str:
-    return "-" if value is None else f"{value:.4f}"
+    return "-" if value is None else f"{value:z.4f}"
 
 
 def _sample_text(sample: str, lines: int = 6) -> Text:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from tfcli.errors import DamagedError, DataError
 from tfcli.files import read_checked_json, read_record, write_checked_json
+from tfcli.text.counted import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -140,7 +141,8 @@ def plant(text: str, key: Key) -> str:
     room = int(PLANTED_IN * len(lines))
     if room < len(planted):
         raise DataError(
-            f"the text has {len(lines):,} lines, too few for {len(planted):,} lines of canaries",
+            f"the text has {counted(len(lines), 'line')}, too few for "
+            f"{counted(len(planted), 'line')} of canaries",
             hint="--repeats 1,4   # or a longer text",
         )
     rng = random.Random(f"places {key.seed}")

@@ -245,13 +245,13 @@ def _worst(
     order = sorted(
         possible, key=lambda i: (found[i].log_probability, found[i].greedy), reverse=True
     )
-    return tuple(
-        Passage(
-            windows[i],
-            tokenizer.decode(windows[i].prompt).decode(errors="replace"),
-            tokenizer.decode_continuation(windows[i].target).decode(errors="replace"),
-            found[i],
-            counts[i],
-        )
-        for i in order[:WORST]
-    )
+    worst: dict[str, Passage] = {}  # by its words: what the text repeats is named once
+    for i in order:
+        said = tokenizer.decode_continuation(windows[i].target).decode(errors="replace")
+        if (words := " ".join(said.split())) in worst:
+            continue
+        prompt = tokenizer.decode(windows[i].prompt).decode(errors="replace")
+        worst[words] = Passage(windows[i], prompt, said, found[i], counts[i])
+        if len(worst) == WORST:
+            break
+    return tuple(worst.values())

@@ -236,7 +236,7 @@ def find_run(name: str | None, root: Path = ROOT) -> tuple[Run, Path | None]:
         if not runs:
             raise NotFoundError(f"no runs in {root}/ yet", hint=TRAIN_COMMAND)
         return open_run(runs[-1]), None
-    for path in (root / name, Path(name)):
+    for path in _places(name, root):
         with contextlib.suppress(OSError, ValueError):  # a name that no file can have
             if (path / RUN_JSON).is_file():
                 return open_run(path), None
@@ -253,11 +253,16 @@ def run_folder(name: str, root: Path = ROOT) -> Path:
         NotFoundError: there is no such run.
 
     """
-    for path in (root / name, Path(name)):
+    for path in _places(name, root):
         with contextlib.suppress(OSError, ValueError):
             if (path / RUN_JSON).is_file() or list_steps(path):
                 return path
     raise _no_such_run(name, root)
+
+
+def _places(name: str, root: Path) -> list[Path]:
+    """Where a run of that name or path may be; a path that leads upwards begins here, not there."""
+    return [Path(name)] if ".." in Path(name).parts else [root / name, Path(name)]
 
 
 def _no_such_run(name: str, root: Path) -> NotFoundError:

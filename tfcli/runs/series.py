@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from tfcli.runs.run import Run
 
+STUDENT = "StudentBegun"  # its event
 MAX_NUMBER = 3e38  # about what a 32-bit float holds; nothing measured comes near
 
 
@@ -50,6 +51,7 @@ class Series:
         train: loss on the batch of each step.
         held_out: evaluations that can be compared with each other: on the same part of the text.
         final_eval: the others, such as the final one on all of the held-out text.
+        student_since: after this step the student of self-distillation is trained, if there is one.
 
     """
 
@@ -58,6 +60,7 @@ class Series:
     train: list[Point]
     held_out: list[Point]
     final_eval: list[Point]
+    student_since: int | None = None
 
     @property
     def best(self) -> Point | None:
@@ -84,10 +87,11 @@ class Series:
             self.summary
             | self.evaluations()
             | {
+                "student_since": self.student_since,
                 "points": {
                     "training": [_plain(point) for point in self.train],
                     "held_out": [_plain(point) for point in (*self.held_out, *self.final_eval)],
-                }
+                },
             }
         )
 
@@ -124,7 +128,15 @@ def read_series(run: Run) -> Series:
     usual = Counter(map(_size, points)).most_common(1)  # of equally many, the first
     same = [p for p in points if _size(p) == usual[0][0]]
     other = [p for p in points if _size(p) != usual[0][0]]
-    return Series(run, summary, train, same, final_eval=other)
+    last = max((point.step for point in (*train, *points)), default=0)
+    return Series(run, summary, train, same, other, _student_since(run, last))
+
+
+def _student_since(run: Run, last: int) -> int | None:
+    """The step, unless training was resumed before it and has not come there again."""
+    begun = [row.get("step") for row in read_metrics(run.path) if row.get("event") == STUDENT]
+    step = begun[-1] if begun else None
+    return step if type(step) is int and 0 <= step <= last else None
 
 
 def _size(point: Point) -> int:

@@ -177,6 +177,11 @@ PARQUET = b"PAR1"  # the first and last bytes of a parquet file
 _CELL = re.compile(r"[\w .#/()-]{1,40}")  # of a header
 
 
+def is_parquet(head: bytes) -> bool:
+    """Whether a file that begins like this is parquet, and no prose."""
+    return head.startswith(PARQUET) and not is_plain(head)
+
+
 def format_of(head: str, *, suffix: str = "", whole: bool, columns: Collection[str] = ()) -> Format:
     """The format of a file whose text begins like this.
 

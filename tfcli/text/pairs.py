@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from tfcli.errors import DataError, UsageError
 from tfcli.text.chunks import Chunk, split_into_chunks
+from tfcli.text.counted import counted
 from tfcli.text.reading_options import DEFAULT
 from tfcli.text.rows import CONVERSATIONS, MAX_BAD, STANDARD, encode_text, text_in
 
@@ -230,7 +231,7 @@ def read_pairs(
             yield from pair_chunks(prompt, answer, key)
     if counts.bad > MAX_BAD * counts.rows:
         raise DataError(
-            f"{counts.bad:,} of {counts.rows:,} rows of {name} have no pair "
+            f"{counts.bad:,} of {counted(counts.rows, 'row')} of {name} have no pair "
             f"({counts.bad / counts.rows:.0%})",
             why="; ".join(counts.named),
             hint=_other_fields(counts.value),

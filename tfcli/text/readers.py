@@ -32,10 +32,9 @@ from tfcli.text.encoding import (
 from tfcli.text.formats import (
     ARCHIVES,
     HEAD,
-    PARQUET,
     ZIPPED,
     format_of,
-    is_plain,
+    is_parquet,
     markup_of,
     names_in_zip,
     not_text,
@@ -46,7 +45,7 @@ from tfcli.text.markup import text_of_markup
 from tfcli.text.pairs import find_pair_fields
 from tfcli.text.parquet import parquet_rows
 from tfcli.text.reading import MARKUP, Reading
-from tfcli.text.reading_options import DEFAULT, Format, ReadingOptions
+from tfcli.text.reading_options import DEFAULT, Format, FormatOptions, ReadingOptions
 from tfcli.text.row_chunks import row_chunks
 from tfcli.text.row_formats import json_rows, table_rows
 from tfcli.text.rows import LOOKED_AT, STANDARD, hold_text
@@ -93,7 +92,7 @@ def read_chunks(
 
 def read_text(
     source: Path,
-    format: Format | None = None,
+    wanted: FormatOptions | None = None,
     *,
     opened: IO[bytes] | None = None,
     reading: Reading | None = None,
@@ -106,7 +105,8 @@ def read_text(
 
     Args:
         source: a file, or `-` for standard input.
-        format: how it is read, if not as it begins: `text` leaves a page with its markup.
+        wanted: how it is read, if not as it begins: the format `text` leaves a page with its
+            markup. None: nobody can say so, and no error suggests it.
         opened: what is read in place of the source, which then is only its name.
         reading: takes what was found.
         verbatim: whether a page keeps its markup, as in an editor; no editor shows that of a book.
@@ -118,10 +118,10 @@ def read_text(
 
     """
     name, reading = _name_of(source), reading or Reading()
-    options = ReadingOptions(format=format)
+    options = wanted.as_reading if wanted else DEFAULT
     with _opened(source, name, reading, opened) as stream:
         raw = _head(stream)
-        if _is_parquet(raw):
+        if is_parquet(raw):
             raise DataError(
                 f"{name} is a parquet table, and one text is wanted here",
                 hint="tfcli text show < FILE   # its texts, to be piped in",
@@ -133,10 +133,12 @@ def read_text(
             yield from read_blocks(io.BytesIO(said))
             return
         stream, offset = _as_text(stream, raw, options, name, reading, keep_mark=True)
-        if format is None:
+        if options.format is None:
             found = _recognize(stream, name_suffix(source), DEFAULT, reading)
             reading.resembles = reading.resembles or (None if found == "text" else (found, []))
-        yield from _checked(read_blocks(stream), name, offset, zeros=source == STDIN, option=False)
+        yield from _checked(
+            read_blocks(stream), name, offset, zeros=source == STDIN, option=wanted is not None
+        )
 
 
 def read_lines(source: Path) -> Iterator[bytes]:
@@ -212,10 +214,6 @@ def _head(stream: IO[bytes]) -> bytes:
     return stream.peek(HEAD)[:HEAD]  # type: ignore[attr-defined,no-any-return]
 
 
-def _is_parquet(head: bytes) -> bool:
-    return head.startswith(PARQUET) and not is_plain(head)
-
-
 def _read(
     stream: IO[bytes],
     source: Path,
@@ -226,7 +224,7 @@ def _read(
     whole_rows: bool,
 ) -> Iterator[Chunk]:
     raw = _head(stream)
-    is_parquet = source.suffix.lower() == ".parquet" or _is_parquet(raw)
+    is_parquet = source.suffix.lower() == ".parquet" or is_parquet(raw)
     if options.format == "parquet" or (options.format is None and is_parquet):
         reading.format = "parquet"
         rows = parquet_rows(seekable(stream), name, options.columns, every=whole_rows)

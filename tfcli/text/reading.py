@@ -6,6 +6,7 @@ import shlex
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from tfcli.text.counted import counted
 from tfcli.text.encoding import STANDARD_INPUT, UTF8
 from tfcli.text.pairs import PairForm
 from tfcli.text.reading_options import Format, ReadingOptions
@@ -79,7 +80,7 @@ class Reading:
         listed = "; ".join(self.rows.named)
         what = "a pair" if self.form else "text"
         return [
-            f"{name}: skipped {self.rows.bad:,} of {self.rows.rows:,} rows without {what} "
+            f"{name}: skipped {self.rows.bad:,} of {counted(self.rows.rows, 'row')} without {what} "
             f"({listed}{more})"
         ]
 
@@ -105,9 +106,9 @@ class Reading:
             if self.form:
                 where = f": {self.rows.field}"
                 if self.form.kind == "messages":
-                    where += f", {self.rows.pairs:,} answers"
+                    where += f", {counted(self.rows.pairs, 'answer')}"
             if self.form or options.format is None or (self.rows.field and not options.field):
-                found.append(f"{name}: {self.rows.rows:,} rows of {kind}{where}")
+                found.append(f"{name}: {counted(self.rows.rows, 'row')} of {kind}{where}")
             if self.rows.label and not options.field:
                 pair = (
                     f"; --prompt-field {shlex.quote(self.rows.field or '')} --answer-field "
@@ -133,5 +134,6 @@ class Reading:
         for separator, count in self.separators.items():
             if options.separator is None:
                 mark = separator.decode()
-                found.append(f"{name}: documents are separated by {count:,} lines with {mark}")
+                lines = counted(count, "line")
+                found.append(f"{name}: documents are separated by {lines} with {mark}")
         return found

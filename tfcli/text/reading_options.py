@@ -6,7 +6,7 @@ import codecs
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from tfcli.options import OptionError, Options, option
 from tfcli.text.encoding import STANDARD_INPUT
@@ -73,6 +73,14 @@ def parse_separator(text: str) -> str:
     return unescape(text)
 
 
+def encoding_option(help: str, *, panel: str | None = None) -> Any:
+    """The field for an encoding that a text does not tell by itself."""
+    return option(
+        None, metavar="NAME", shown_default="UTF-8, UTF-16 or UTF-32", panel=panel,
+        from_text=parse_encoding, help=help,
+    )  # fmt: skip
+
+
 def _field_names(text: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in text.split(",") if name.strip())
 
@@ -111,10 +119,7 @@ class ReadingOptions(Options):
         "\n", metavar="TEXT", panel=DATA, from_text=parse_separator, shown_default="\\n",
         help="What is put between a prompt and its answer.",
     )  # fmt: skip
-    encoding: str | None = option(
-        None, metavar="NAME", shown_default="UTF-8, UTF-16 or UTF-32", panel=DATA,
-        from_text=parse_encoding, help="Encoding of the files.",
-    )  # fmt: skip
+    encoding: str | None = encoding_option("Encoding of the files.", panel=DATA)
     document: DocumentKind = option("file", panel=DATA, help="What a document is in plain text.")
     separator: str | None = option(
         None, metavar="TEXT", from_text=parse_separator, conflicts=("document",), panel=DATA,
@@ -193,6 +198,12 @@ class FormatOptions(Options):
         None, metavar="FORMAT", shown_default="from the content", from_text=_parse_text_format,
         help="Format of the text: text, html, epub, docx or odt; text leaves a page its markup.",
     )  # fmt: skip
+    encoding: str | None = encoding_option("Encoding of the text.")
+
+    @property
+    def as_reading(self) -> ReadingOptions:
+        """The same among all options of reading."""
+        return ReadingOptions(format=self.format, encoding=self.encoding)
 
 
 # Keys that a record of these may lack, with what held before they existed.

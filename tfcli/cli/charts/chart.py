@@ -48,6 +48,8 @@ class Curve:
         smoothing: how many steps each point of `train` is the mean of.
         held_out_caption: the losses of the evaluations, each with what it was measured on.
         short_captions: the same with less and less, for a line of several runs.
+        student: where the student of self-distillation begins, if there is one.
+        student_caption: what is there.
 
     """
 
@@ -58,6 +60,8 @@ class Curve:
     smoothing: int
     held_out_caption: str
     short_captions: tuple[str, ...]
+    student: float | None = None
+    student_caption: str = ""
 
     @property
     def train_caption(self) -> str:
@@ -148,7 +152,18 @@ def _curve(series: Series, label: str, quantity: Quantity) -> Curve:
         smoothing,
         _held_out_caption(series, len(shown)),
         _short_captions(series),
+        *_student(series, quantity),
     )
+
+
+def _student(series: Series, quantity: Quantity) -> tuple[float | None, str]:
+    """Where the student begins: at the last point of its teacher."""
+    since = series.student_since
+    before = [p for p in (*series.train, *series.held_out) if since and p.step <= since]
+    if not before:
+        return None, ""
+    at = max(before, key=lambda point: point.step)
+    return _x(at, quantity), f"the student of self-distillation, after step {since:,}"
 
 
 def _held_out_caption(series: Series, shown: int) -> str:
@@ -160,12 +175,14 @@ def _held_out_caption(series: Series, shown: int) -> str:
     best, last = series.best, series.last
     if best is None or last is None or last.held_out is None:
         return "held out: not evaluated"
-    caption = f"held out: best {best.nats_per_byte:.4f}, last {last.nats_per_byte:.4f}"
+    caption = f"held out: best {best.nats_per_byte:z.4f}, last {last.nats_per_byte:z.4f}"
     part, final = last.held_out, series.summary["held_out"]
     caption += f" on {'all' if part.whole else 'a subset of'} {format_bytes(part.bytes)}"
     if final and final["bytes"] != part.bytes:
         whole = "all" if final["whole"] else "a larger subset of"
-        caption += f"; best on {whole} {format_bytes(final['bytes'])}: {final['nats_per_byte']:.4f}"
+        caption += (
+            f"; best on {whole} {format_bytes(final['bytes'])}: {final['nats_per_byte']:z.4f}"
+        )
     if shown < len(series.held_out):
         caption += f" ({shown} of {len(series.held_out):,} evaluations shown)"
     return caption
@@ -176,17 +193,17 @@ def _short_captions(series: Series) -> tuple[str, ...]:
     best, last = series.best, series.last
     if best is None or last is None or last.held_out is None:
         return ("not evaluated",)
-    final, value = series.summary["held_out"], f"{best.nats_per_byte:.4f}"
-    ends = f"best {value}, last {last.nats_per_byte:.4f}"
+    final, value = series.summary["held_out"], f"{best.nats_per_byte:z.4f}"
+    ends = f"best {value}, last {last.nats_per_byte:z.4f}"
     if not final or final["bytes"] == last.held_out.bytes:
         return (f"held out: {ends}", ends, f"best {value}", value)
     part = "all" if final["whole"] else "more"
-    on_more = f"on {part} {final['nats_per_byte']:.4f}"
+    on_more = f"on {part} {final['nats_per_byte']:z.4f}"
     return (
         f"held out: {ends}; best {on_more}",
         f"best {value}; {on_more}",
         on_more,
-        f"{final['nats_per_byte']:.4f}",
+        f"{final['nats_per_byte']:z.4f}",
     )
 
 
@@ -205,7 +222,7 @@ def _evaluation(point: Point, label: str, quantity: Quantity) -> Evaluation:
     return Evaluation(
         _x(point, quantity),
         point.nats_per_byte,
-        f"{label}: {point.nats_per_byte:.4f} nats per byte at step {point.step:,} "
+        f"{label}: {point.nats_per_byte:z.4f} nats per byte at step {point.step:,} "
         f"({point.seconds:,.1f} s), on {point.held_out.bytes:,} bytes of held-out text ({part})",
     )
 

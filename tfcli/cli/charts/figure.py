@@ -160,8 +160,17 @@ def _draw_axes(axes: Axes, chart: Chart, layout: Layout) -> None:
 
 
 def _draw_curve(axes: Axes, curve: Curve, run: int) -> None:
-    """Train loss thin; held-out loss thick, with a marker for each evaluation; others hollow."""
+    """Train loss thin; held-out loss thick, with a marker for each evaluation; others hollow.
+
+    A dotted line is where a student begins.
+    """
     color, line, marker = _look(run)
+    if curve.student is not None:
+        axes.axvline(curve.student, color=color, linestyle=":", gid=f"student-{run}")
+        axes.annotate(
+            "student", (curve.student, 1), (3, 0), xycoords=("data", "axes fraction"),
+            textcoords="offset points", va="top", color=color,
+        )  # fmt: skip
     axes.plot(*_columns(curve.train), color=color, linestyle=line, linewidth=1.2, alpha=0.6)
     evaluations: dict[str, Any] = {
         "color": color, "marker": marker, "markersize": 6, "zorder": 3, "clip_on": False,
@@ -230,7 +239,7 @@ def _labels(curves: Sequence[Curve], layout: Layout) -> list[Label]:
         if len(text) > layout.max_label:
             text = text[: layout.max_label - 1] + "…"
         if layout.values:
-            text += f"  {y:.4f}" if measured else f"  {y:.4f} (train)"
+            text += f"  {y:z.4f}" if measured else f"  {y:z.4f} (train)"
         labels.append(Label(text, x, y, _look(run)[0]))
     return labels
 
@@ -240,7 +249,7 @@ def _labels_of_lines(curve: Curve, layout: Layout) -> list[Label]:
     ends += [("final", one.x, one.y) for one in curve.final_eval[-1:]]
     ends += [("train", x, y) for x, y in curve.train[-1:]]
     space = " " if layout.values else "\n"
-    labels = [Label(f"{name}{space}{y:.4f}", x, y, _look(0)[0]) for name, x, y in ends]
+    labels = [Label(f"{name}{space}{y:z.4f}", x, y, _look(0)[0]) for name, x, y in ends]
     if curve.smoothing > 1 and layout.values:
         last = labels.pop()
         text = f"{last.text}\n(mean of {curve.smoothing:,} steps)"

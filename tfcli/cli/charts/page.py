@@ -57,7 +57,8 @@ EXPLANATION = (
     "Nats per byte: the cross-entropy of the model per byte of text; lower is better. "
     "Thick lines are the loss on held-out text, always on the same part of it, from step 0 on, "
     "before any training. A hollow marker is an evaluation on another part, such as the final one "
-    "on all of it. Thin lines are the train loss; the first steps may lie above the frame."
+    "on all of it. A dotted line is where the student of self-distillation begins. Thin lines are "
+    "the train loss; the first steps may lie above the frame."
 )
 
 

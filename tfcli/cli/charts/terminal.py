@@ -19,6 +19,7 @@ MIN_WIDTH = 30
 MIN_ROWS = 10  # of the canvas, however long the legend is
 MAX_ROWS = 20
 AROUND = 4  # lines of titles and of the x axis
+STUDENT = "▲"  # on the x axis
 APART = (2, 6)  # rows from a tick of the y axis to the next, at least and at most
 
 
@@ -30,7 +31,7 @@ def draw_in_terminal(chart: Chart, *, width: int, height: int, color: bool) -> s
 
     """
     width = max(width, MIN_WIDTH)
-    legend = _legend(chart.curves, width, color)
+    legend = [*_legend(chart.curves, width, color), *_students(chart.curves, width)]
     rows = min(max(height - len(legend) - AROUND, MIN_ROWS), MAX_ROWS)
     y, at_row = _on_rows(chart.y, rows)
     gutter = max(map(len, at_row.values())) + 2
@@ -49,7 +50,8 @@ def draw_in_terminal(chart: Chart, *, width: int, height: int, color: bool) -> s
         lines.append(
             f"{label:>{gutter - 1}} {'┤' if label else '│'}{canvas.row(number, color)}".rstrip()
         )
-    lines += _x_axis_lines(chart.x, gutter, canvas)
+    students = [curve.student for curve in chart.curves if curve.student is not None]
+    lines += _x_axis_lines(chart.x, gutter, canvas, students)
     return "\n".join([*lines, *legend]) + "\n"
 
 
@@ -80,7 +82,8 @@ def _on_rows(axis: Axis, rows: int) -> tuple[Axis, dict[int, str]]:
     return replace(axis, low=low, high=low + rows * unit), dict(zip(values, labels, strict=True))
 
 
-def _x_axis_lines(axis: Axis, gutter: int, canvas: Canvas) -> list[str]:
+def _x_axis_lines(axis: Axis, gutter: int, canvas: Canvas, students: Sequence[float]) -> list[str]:
+    """The axis with its numbers, and a mark where a student begins."""
     columns = canvas.columns
     rule, numbers = ["─"] * columns, [" "] * (columns + 1)
     free = 0  # where the next number may start
@@ -91,6 +94,8 @@ def _x_axis_lines(axis: Axis, gutter: int, canvas: Canvas) -> list[str]:
         if first >= free:
             numbers[first : first + len(label)] = label
             free = first + len(label) + 1
+    for value in students:
+        rule[canvas.cell(axis.fraction(value), 0)[1]] = STUDENT
     return [
         " " * gutter + "└" + "".join(rule),
         (" " * (gutter + 1) + "".join(numbers)).rstrip(),
@@ -116,6 +121,17 @@ def _legend(curves: Sequence[Curve], width: int, color: bool) -> list[str]:
         line = f"{name:<{widths[0]}}   {sign} {evaluated:<{widths[1]}}"
         lines.append(f"{line}   {_sign('⠤⠤', run, color)} {trained}" if trained else line.rstrip())
     return lines
+
+
+def _students(curves: Sequence[Curve], width: int) -> list[str]:
+    """Which runs go on with a student, and from where."""
+    several = len(curves) > 1
+    said = [
+        f"{STUDENT} {f'{curve.label}: ' if several else ''}{curve.student_caption}"
+        for curve in curves
+        if curve.student is not None
+    ]
+    return [line for each in said for line in textwrap.wrap(each, width, subsequent_indent="  ")]
 
 
 def _short_legend(curves: Sequence[Curve], width: int, color: bool) -> list[str]:

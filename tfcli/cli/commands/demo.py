@@ -131,9 +131,9 @@ def _compare_with_source(
     floor = sum(nats_of_source) / sum(sizes)
     gap = measured.nats_per_byte - floor
     reporter.note(f"On {len(held_out):,} of the stories held out, each on its own:")
-    reporter.note(f"  the grammar that made them  {floor:.4f} nats/byte: no model can do better")
+    reporter.note(f"  the grammar that made them  {floor:z.4f} nats/byte: no model can do better")
     reporter.note(
-        f"  this model                  {measured.nats_per_byte:.4f} nats/byte: "
+        f"  this model                  {measured.nats_per_byte:z.4f} nats/byte: "
         f"{100 * gap / floor:.0f} % higher"
     )
 

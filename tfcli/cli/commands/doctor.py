@@ -12,6 +12,7 @@ import typer
 from tfcli.cli import streams
 from tfcli.cli.shared_options import JsonOption
 from tfcli.errors import DataError
+from tfcli.text.counted import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -101,9 +102,9 @@ def _runs() -> Iterator[Check]:
             hint = f": {found.hint}" if found.hint else ""
             yield False, what, f"{faults}{hint}"
             continue
-        notes = [f"{streams.counted(len(found.steps), 'step')} verified"]
+        notes = [f"{counted(len(found.steps), 'step')} verified"]
         if found.leftovers:
-            leftovers = streams.counted(len(found.leftovers), "leftover")
+            leftovers = counted(len(found.leftovers), "leftover")
             notes.append(f"{leftovers} of killed processes, removed by the next training")
         if found.trainer_killed:
             notes.append(f"its trainer was killed: tfcli train --resume {path.name}")
@@ -113,5 +114,5 @@ def _runs() -> Iterator[Check]:
         (TOKENIZERS, find_leftovers(TOKENIZERS), "the next tokenizer training"),
     ):
         if temporary:
-            count = streams.counted(len(temporary), "leftover")
+            count = counted(len(temporary), "leftover")
             yield True, str(folder), f"{count} of killed processes, removed by {removed_by}"

@@ -143,8 +143,8 @@ def _format_loss(loss: QuantizationLoss | None, type: str) -> str:
     if loss is None:
         return f"The loss in {type} was not measured: the run's held-out text is not available."
     return (
-        f"On {loss.bytes:,} held-out bytes: {loss.rounded:.4f} nats/byte in {type}, "
-        f"{loss.exact:.4f} in f32 ({loss.rounded - loss.exact:+.4f})."
+        f"On {loss.bytes:,} held-out bytes: {loss.rounded:z.4f} nats/byte in {type}, "
+        f"{loss.exact:z.4f} in f32 ({loss.rounded - loss.exact:+z.4f})."
     )
 
 

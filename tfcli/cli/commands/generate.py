@@ -6,7 +6,7 @@ import shlex
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -19,6 +19,10 @@ from tfcli.cli.shared_options import EngineOptions, QuietOption, ThreadOptions
 from tfcli.errors import UsageError
 from tfcli.files import file_not_found
 from tfcli.generation.request import GenerationRequest
+from tfcli.text.counted import counted
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 
 @takes_options
@@ -75,12 +79,9 @@ def generate(
         reporter=reporter, started=context.obj, limited="max_new_tokens" in given_options(context),
     )  # fmt: skip
     if options.interactive:
-        _converse(session, prompt, beginning.file, request, reporter, chat.system)
+        _converse(session, prompt, beginning, request, reporter, chat.system)
         return
-    if "file" in given_options(context, environment=False):
-        raise UsageError(
-            "--file requires -i", hint=f"tfcli generate < {shlex.quote(beginning.file or '')}"
-        )
+    _require_no_beginning(beginning, given_options(context, environment=False))
     file = _request_file(prompt) if options.jsonl else None
     if options.lines or file or (options.jsonl and prompt is None and _reads_stdin(options)):
         session.answer_lines(request, json=not options.lines, file=file)
@@ -95,6 +96,21 @@ def generate(
     sampled = not request.sampling.deterministic and options.num_beams == 1
     if sampled and not seeded and streams.is_terminal(sys.stderr):
         reporter.note(f"--seed {request.seed} reproduces this.")
+
+
+def _require_no_beginning(beginning: InteractiveOptions, given: Collection[str]) -> None:
+    """Raises UsageError where what only a session begins with was given without one."""
+    if "file" in given:
+        raise UsageError(
+            "--file requires -i", hint=f"tfcli generate < {shlex.quote(beginning.file or '')}"
+        )
+    if "encoding" in given:
+        name = shlex.quote(beginning.encoding or "")
+        raise UsageError(
+            "--encoding requires -i",
+            why="a prompt on standard input is UTF-8",
+            hint=f"iconv -f {name} -t utf-8 FILE | tfcli generate",
+        )
 
 
 def _request_file(prompt: str | None) -> Path | None:
@@ -123,7 +139,7 @@ def _reads_stdin(options: SessionOptions) -> bool:
 def _converse(
     session: GenerationSession,
     prompt: str | None,
-    file: str | None,
+    beginning: InteractiveOptions,
     request: GenerationRequest,
     reporter: streams.Reporter,
     system: str | None,
@@ -136,7 +152,9 @@ def _converse(
     generator = session.open()
     generator.check(request)
     form = None if request.raw else session.form
-    conversation = Conversation(generator, request, reporter, session.notes, form)
+    conversation = Conversation(
+        generator, request, reporter, session.notes, form, beginning.encoding
+    )
     if chat:
         from tfcli.cli.chat_conversation import ChatConversation
 
@@ -144,7 +162,7 @@ def _converse(
         conversation = ChatConversation(
             generator, request, reporter, session.notes, chat=chat, system=system, name=name
         )
-    conversation.run(prompt, file)
+    conversation.run(prompt, beginning.file)
 
 
 def _with_prompt(
@@ -191,7 +209,7 @@ def _with_prompt(
         return replace(request, prompt=prompt, ends_word=prompt != piped)
     if piped:
         reporter.note(
-            f"Note: the prompt is {streams.counted(len(piped.encode()), 'byte')} from stdin and "
+            f"Note: the prompt is {counted(len(piped.encode()), 'byte')} from stdin and "
             f"{len(argument.encode()):,} from PROMPT (--no-stdin: only PROMPT, as in a loop that "
             "reads lines; --lines: a prompt from each line)."
         )

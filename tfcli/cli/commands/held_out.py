@@ -10,6 +10,7 @@ from tfcli.cli import streams
 from tfcli.cli.command import takes_options
 from tfcli.cli.shared_options import QuietOption, RunArgument, SourceOption, typer_option
 from tfcli.errors import DataError
+from tfcli.text.counted import counted
 
 if TYPE_CHECKING:
     from tfcli.text.corpus import Corpus
@@ -50,7 +51,7 @@ def held_out(
         text.check(done)  # before anything is written
     if jsonl or holds_rows(text.corpus):
         count = _write_rows(text.corpus)
-        reporter.note(f"Held out by {found.name}: {streams.counted(count, 'row')}.")
+        reporter.note(f"Held out by {found.name}: {counted(count, 'row')}.")
     else:
         count = _write_text(text.corpus)
         reporter.note(f"Held out by {found.name}: {count:,} bytes.")

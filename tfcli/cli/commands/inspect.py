@@ -229,7 +229,7 @@ def _read(
     if tour and file is None and not piped_text.stdin_is_piped():
         return None
     text = read_whole_input(
-        file, reporter, purpose="the text to inspect", format=reading.format,
+        file, reporter, purpose="the text to inspect", wanted=reading,
         hint='tfcli inspect "Once upon a time"   # or --tour',
     )  # fmt: skip
     return piped_text.without_last_newline(text) or (None if tour and file is None else "")

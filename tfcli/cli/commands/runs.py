@@ -138,7 +138,7 @@ def _show_list(rows: Sequence[tuple[Run, dict[str, Any], str]]) -> None:
             "run": summary["name"],
             "saved": format_moment(summary["changed"]),
             "params": format_count(summary["parameters"]),
-            "nats/byte": f"{held_out['nats_per_byte']:.4f}" if held_out else "-",
+            "nats/byte": f"{held_out['nats_per_byte']:z.4f}" if held_out else "-",
             "held out": text if held_out else "-",
             "steps": f"{summary['steps']:,}",
             "time": format_duration(summary["seconds"]),

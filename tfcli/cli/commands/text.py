@@ -20,6 +20,7 @@ from tfcli.files import require_parent
 from tfcli.generation.streaming import make_visible
 from tfcli.insight.canaries import EACH, REPEATS, TEMPLATE, make_key, plant, write_key
 from tfcli.options import OptionError, Options, option
+from tfcli.text.counted import counted
 from tfcli.text.reading_options import DEFAULT, FormatOptions, ReadingOptions
 
 if TYPE_CHECKING:
@@ -137,15 +138,15 @@ def canaries(
     if key.exists():
         raise ConflictError(f"{key} already exists", hint="choose another --key FILE")
     require_parent(key)
-    text = read_whole_input(None, reporter, hint=CANARIES, format=reading.format)
+    text = read_whole_input(None, reporter, hint=CANARIES, wanted=reading)
     made = make_key(options.template, options.repeats, options.each, options.seed)
     planted = plant(text, made)
     write_key(key, made)
     streams.write_result(planted.encode())
     count = sum(canary.repeats for canary in made.canaries)
     reporter.note(
-        f"Planted {streams.counted(len(made.canaries), 'canary').replace('canarys', 'canaries')} "
-        f"in {streams.counted(count, 'line')}; {key} says which."
+        f"Planted {counted(len(made.canaries), 'canary').replace('canarys', 'canaries')} "
+        f"in {counted(count, 'line')}; {key} says which."
     )
     reporter.next(f"tfcli audit memory RUN --canaries {shlex.quote(str(key))}   # after training")
 
@@ -185,10 +186,13 @@ def scan(
             raise UsageError("--redact reads stdin, and writes it to stdout",
                              hint="tfcli text scan --redact < FILE > REDACTED")  # fmt: skip
         _require_stdin("tfcli text scan --redact < FILE > REDACTED")
-        if replace(reading, format=None) != DEFAULT:
+        if replace(reading, format=None, encoding=None) != DEFAULT:
             raise UsageError("--redact looks at all of stdin, so it takes no --field or the like",
                              hint="tfcli text scan --redact < FILE > REDACTED")  # fmt: skip
-        redact_stdin(streams.Reporter(quiet=quiet), reading.format)
+        redact_stdin(
+            streams.Reporter(quiet=quiet),
+            FormatOptions(format=reading.format, encoding=reading.encoding),
+        )
         return
     if not files:
         _require_stdin("tfcli text scan FILE   # or pipe it in")
@@ -256,9 +260,8 @@ def dedup(
 
     reporter = streams.Reporter(quiet=quiet)
     text = read_input(
-        None, reporter, hint="tfcli text dedup < FILE > SHORTER", format=reading.format,
-        by_lines=True,
-    )  # fmt: skip
+        None, reporter, hint="tfcli text dedup < FILE > SHORTER", wanted=reading, by_lines=True
+    )
     removed = RemovedNearDuplicates()
     least = options.min_bytes or (1 if options.field else LEAST[options.by])
     if options.by == "span":
@@ -315,8 +318,8 @@ def _describe(options: DedupOptions, removed: Removed) -> str:
     how = "repeated" if options.near is None else "near-duplicate"
     share = removed.bytes / removed.total_bytes if removed.total_bytes else 0.0
     return (
-        f"{removed.units:,} {how} {many}, {removed.bytes:,} of {removed.total_bytes:,} bytes "
-        f"({share:.1%})"
+        f"{removed.units:,} {how} {many}, {removed.bytes:,} of "
+        f"{counted(removed.total_bytes, 'byte')} ({share:.1%})"
     )
 
 

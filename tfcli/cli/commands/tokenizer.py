@@ -18,6 +18,7 @@ from tfcli.cli.stdin_lines import StdinLines
 from tfcli.errors import DataError, InputOutputError, UsageError
 from tfcli.generation.streaming import make_visible
 from tfcli.options import Options, option, parse_count
+from tfcli.text.counted import counted
 from tfcli.text.reading_options import FormatOptions, ReadingOptions
 from tfcli.text.sentencepiece_trainer import TokenizerType
 from tfcli.text.user_defined_symbols import SYMBOLS_HELP, parse_symbols
@@ -105,7 +106,7 @@ def train(
     if json:
         streams.write_json_result({"name": name, "path": str(saved.path), **saved.metadata})
     measures = saved.metadata["measures"]
-    symbols = streams.counted(len(report.user_defined_symbols), "user-defined symbol")
+    symbols = counted(len(report.user_defined_symbols), "user-defined symbol")
     with_symbols = f" with {symbols}" if report.user_defined_symbols else ""
     reporter.note(
         f"{name}: vocabulary of {report.vocab_size:,} ({report.type}){with_symbols}, trained on "
@@ -170,7 +171,7 @@ def encode(
     if options.lines:
         _answer_lines("lines", lambda line, number: encoded(decode_line(line, number)))
     else:
-        blocks = read_input(None, streams.Reporter(quiet=quiet), hint=hint, format=reading.format)
+        blocks = read_input(None, streams.Reporter(quiet=quiet), hint=hint, wanted=reading)
         for block in blocks:  # byte for byte, a byte order mark too
             streams.write_result(encoded(block))
 

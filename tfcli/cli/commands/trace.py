@@ -79,7 +79,7 @@ def trace(
         named = shlex.quote(said)
     else:
         said = read_whole_input(
-            file, reporter, purpose="the text to trace", format=reading.format,
+            file, reporter, purpose="the text to trace", wanted=reading,
             hint="tfcli trace RUN --file FILE   # or pipe it in",
         )  # fmt: skip
     text = said.encode()

@@ -10,6 +10,7 @@ import typer
 from tfcli.cli import streams
 from tfcli.cli.shared_options import JsonOption
 from tfcli.errors import DamagedError, DataError, NotFoundError
+from tfcli.text.counted import counted
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -88,7 +89,7 @@ def repair(names: RunsArgument = None) -> None:
         for error in found.faults.values():
             reporter.warn(error)
         if found.valid and found.usable:
-            steps = streams.counted(len(found.valid), "valid checkpoint")
+            steps = counted(len(found.valid), "valid checkpoint")
             reporter.note(f"{path.name}: {steps}, newest {found.valid[-1].name}.")
         elif found.usable:
             reporter.note(f"{path.name}: can generate, but not resume training.")
@@ -117,7 +118,7 @@ def _leftovers(found: Inspection) -> list[str]:
     if found.trainer_killed:
         notes.append("training was killed; the run is not locked")
     if found.leftovers:
-        notes.append(f"{streams.counted(len(found.leftovers), 'leftover')} of killed processes")
+        notes.append(f"{counted(len(found.leftovers), 'leftover')} of killed processes")
     return notes
 
 

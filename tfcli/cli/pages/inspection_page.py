@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tfcli.cli import streams
 from tfcli.cli.humanize import format_odds, format_share
 from tfcli.cli.inspection_words import (
     MEANINGS,
@@ -28,6 +27,7 @@ from tfcli.cli.inspection_words import (
 from tfcli.cli.pages.frame import draw_frame, escape
 from tfcli.cli.pages.png import picture_of, shrink
 from tfcli.generation.streaming import TextStream
+from tfcli.text.counted import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -318,7 +318,7 @@ def _words(found: Inspection, part: WithoutWords, plan: Mapping[str, Any]) -> It
         width = 100 * abs(fall) / largest
         less = " less" if fall < 0 else ""
         yield (
-            f'<tr><td>{escape(shown_text(word).strip() or "▁")}</td><td class="n">{fall:+.3f}</td>'
+            f'<tr><td>{escape(shown_text(word).strip() or "▁")}</td><td class="n">{fall:+z.3f}</td>'
             f'<td><div class="bar{less}" style="--w: {width:.1f}"></div></td></tr>'
         )
     yield "</tbody></table>"
@@ -337,12 +337,12 @@ def _heads(found: Inspection, rises: Floats) -> Iterator[str]:
     for layer in reversed(range(len(each))):
         cells = "".join(
             f'<td class="{"less" if rise < 0 else "more"}" '
-            f'style="--a: {0.7 * abs(rise) / largest:.2f}">{rise:+.4f}</td>'
+            f'style="--a: {0.7 * abs(rise) / largest:.2f}">{rise:+z.4f}</td>'
             for rise in each[layer]
         )
         yield f"<tr><th>layer {layer + 1}</th>{cells}</tr>"
     yield "</tbody></table></div>"
     yield (
         '<p class="note">Blue: the loss rises without the head; orange: it falls. '
-        f"{streams.counted(each.size, 'head')}, one at a time.</p>"
+        f"{counted(each.size, 'head')}, one at a time.</p>"
     )

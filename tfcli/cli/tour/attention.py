@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tfcli.cli import streams
 from tfcli.cli.humanize import format_share
 from tfcli.cli.tour.step import (
     Picture,
@@ -23,6 +22,7 @@ from tfcli.cli.tour.step import (
 )
 from tfcli.insight.code_lines import code_lines
 from tfcli.insight.forward import Model, softmax
+from tfcli.text.counted import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,11 +61,11 @@ def _queries_keys_values(tour: Tour) -> Step:
         "that fit each other.",
         "All this can be done several times side by side, with other matrices each time, so that "
         f"several things are looked for at once. One such set is a {term('head')}. Each block here "
-        f"has {streams.counted(config.num_heads, 'head')}; this page follows head {tour.head + 1}.",
+        f"has {counted(config.num_heads, 'head')}; this page follows head {tour.head + 1}.",
     ]
     if config.num_kv_heads < config.num_heads:
         said.append(
-            f"Here {streams.counted(config.num_heads // config.num_kv_heads, 'head')} share keys "
+            f"Here {counted(config.num_heads // config.num_kv_heads, 'head')} share keys "
             f"and values (grouped queries): there are {config.num_kv_heads} sets of them. It "
             "saves memory, and costs little."
         )
@@ -167,7 +167,7 @@ def _rotation(tour: Tour) -> Step:
                 f"Query of {at(tour, here)} against key of {at(tour, tour.looked_at)}, both moved "
                 "along",
                 ("positions later", "score"),
-                tuple((str(shift), f"{tour.rotated_score(shift):.4f}") for shift in shifts),
+                tuple((str(shift), f"{tour.rotated_score(shift):z.4f}") for shift in shifts),
             ),
         ),
     )
@@ -259,7 +259,7 @@ def _heads(tour: Tour) -> Step:
             "come from matrices of its own: one may look at the token before, another at the last "
             "noun. Many rest on the first position when they find nothing; a share has to go "
             "somewhere.",
-            f"What all {streams.counted(config.num_heads, 'head')} took, "
+            f"What all {counted(config.num_heads, 'head')} took, "
             f"{config.num_heads} · {config.head_dim} = {config.num_heads * config.head_dim} "
             f"numbers in a row, goes through one more matrix, which makes {config.d_model} numbers "
             "of it: as many as the stream has.",

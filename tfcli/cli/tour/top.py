@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tfcli.cli import streams
 from tfcli.cli.humanize import format_share
 from tfcli.cli.tour.step import (
     Picture,
@@ -25,6 +24,7 @@ from tfcli.cli.tour.step import (
 from tfcli.generation import sampling
 from tfcli.insight.code_lines import code_lines
 from tfcli.insight.forward import Model, gelu, silu, softmax
+from tfcli.text.counted import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -127,7 +127,7 @@ def _blocks(tour: Tour) -> Step:
     return Step(
         "Block after block",
         (
-            f"That was the first block. {streams.counted(more, 'block')} more "
+            f"That was the first block. {counted(more, 'block')} more "
             f"{'does' if more == 1 else 'do'} the same with other weights. Since attention in a "
             "later block reads streams to which earlier blocks have added, it can look for more "
             "than single tokens: for what a position has become."
@@ -241,8 +241,8 @@ def _draw(tour: Tour) -> Step:
             f"are so many that one of them would be drawn every now and then. {kept:,} of "
             f"{len(order):,} {'is' if kept == 1 else 'are'} left.",
             f"All tokens lie side by side between 0 and 1, in the order of their ids, each as wide "
-            f"as its probability. A random number, {drawn.number:.4f}, falls on “{token}”, which "
-            f"lies from {low:.4f} to {high:.4f}. With another number, another token is drawn.",
+            f"as its probability. A random number, {drawn.number:z.4f}, falls on “{token}”, which "
+            f"lies from {low:z.4f} to {high:z.4f}. With another number, another token is drawn.",
         ),
         "p = softmax(logits / temperature)\nkept: p >= min-p · (largest p)",
         (

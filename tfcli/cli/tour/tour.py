@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tfcli.cli import streams
 from tfcli.cli.humanize import format_count
 from tfcli.cli.tour import attention, bottom, top
 from tfcli.model.cost import count_parameters
+from tfcli.text.counted import counted
 
 if TYPE_CHECKING:
     from tfcli.cli.tour.step import Step
@@ -41,8 +41,8 @@ def describe_model(tour: Tour, run: str, step: int) -> str:
     return (
         f"Run {run} after step {step:,} of its training: family {config.family}, "
         f"{format_count(count_parameters(config))} parameters, "
-        f"{streams.counted(config.num_layers, 'block')}, a stream of {config.d_model} numbers "
-        f"(E), {streams.counted(config.num_heads, 'head')} of {config.head_dim} (D), "
+        f"{counted(config.num_layers, 'block')}, a stream of {config.d_model} numbers "
+        f"(E), {counted(config.num_heads, 'head')} of {config.head_dim} (D), "
         f"{config.d_ff} units (F), {config.vocab_size:,} tokens (V). "
         "(Each of these words is explained in its step; parameters are the single numbers of the "
         "weights.)"

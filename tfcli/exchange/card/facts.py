@@ -19,6 +19,7 @@ from tfcli.runs.audits import read_audits
 from tfcli.runs.metrics import read_metrics
 from tfcli.runs.source_names import source_name
 from tfcli.text.byte_level_tokenizer import ByteLevelTokenizer
+from tfcli.text.counted import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -144,7 +145,7 @@ def _what_is_held_out(run: Run) -> str:
         return f"pairs chosen at random: {corpus.pairs.held_out_pairs:,}"
     if len(corpus.held_out) == 1 and corpus.held_out[0][1] == corpus.bytes:
         return "the end of the text"
-    return f"{len(corpus.held_out):,} passages"
+    return counted(len(corpus.held_out), "passage")
 
 
 def _training(run: Run, step: ValidStep) -> Facts:

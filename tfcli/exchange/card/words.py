@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from tfcli import __version__
+from tfcli.text.counted import counted
 
 if TYPE_CHECKING:
     from tfcli.exchange.card.facts import Facts
@@ -126,7 +127,7 @@ def _figure(value: object) -> str:
 
 
 def _machine(machine: Facts) -> str:
-    threads = f"{machine.get('threads')} threads"
+    threads = counted(machine.get("threads", 0), "thread")
     return f"{machine.get('device')}, {threads}, {machine.get('platform')}, " \
            f"torch {machine.get('torch')}"  # fmt: skip
 
@@ -138,8 +139,8 @@ def _held_out(card: Facts) -> Section:
         return Section("Evaluation", answers, text=["Not evaluated on held-out text."])
     part = "all of it" if measured["whole"] else "an evenly spaced subset"
     facts = {
-        "held-out loss": f"**{measured['nats_per_byte']:.4f} nats per byte** "
-                         f"({measured['bits_per_byte']:.4f} bits per byte)",
+        "held-out loss": f"**{measured['nats_per_byte']:z.4f} nats per byte** "
+                         f"({measured['bits_per_byte']:z.4f} bits per byte)",
         "evaluated on": f"{measured['bytes']:,} bytes, {measured['tokens']:,} tokens: {part}",
         "protocol": f"windows of {measured['context']} tokens with stride {measured['stride']}, "
                     "each starting with `<s>`",
@@ -147,10 +148,10 @@ def _held_out(card: Facts) -> Section:
     if card["eval"] is None:
         facts["other data"] = "not evaluated"
     if baselines:
-        facts["gzip"] = f"{baselines['gzip']:.4f} nats per byte on the same text"
+        facts["gzip"] = f"{baselines['gzip']:z.4f} nats per byte on the same text"
         if baselines.get("ngram"):
             order = baselines["ngram_order"]
-            facts[f"{order}-gram model"] = f"{baselines['ngram']:.4f} nats per byte"
+            facts[f"{order}-gram model"] = f"{baselines['ngram']:z.4f} nats per byte"
     return Section("Evaluation", facts | _answers(card["eval"]))
 
 
@@ -160,13 +161,13 @@ def _answers(evaluated: Any) -> dict[str, str]:
         return {}
     figures = evaluated["figures"]
     exact, loss = figures["exact_match"], figures["nats_per_byte"]
-    of = f"{figures['pairs']:,} pairs of {figures['source']}"
+    of = f"{counted(figures['pairs'], 'pair')} of {figures['source']}"
     stale = "" if evaluated["is_current"] else f" (step {evaluated['step']:,}, not these weights)"
     facts = {
         "answers": f"{of}, decoded greedily, {evaluated['date'][:10]}{stale}",
         "exact match": f"{exact['value']:.1%} ({exact['low']:.1%} to {exact['high']:.1%})",
-        "loss of the answers": f"{loss['value']:.4f} nats per byte "
-                               f"({loss['low']:.4f} to {loss['high']:.4f})",
+        "loss of the answers": f"{loss['value']:z.4f} nats per byte "
+                               f"({loss['low']:z.4f} to {loss['high']:z.4f})",
     }  # fmt: skip
     if by := figures["by"]:
         for group in by["groups"][:MOST_GROUPS]:
@@ -207,13 +208,13 @@ def _memory(figures: Facts) -> dict[str, str]:
     guessed = f"; of held-out text {beside['share']:.1%}" if beside else ""
     size = figures["prompt_bytes"]
     facts = {
-        "memory": f"of {figures['windows']:,} passages of the training text, "
+        "memory": f"of {counted(figures['windows'], 'passage')} of the training text, "
                   f"{figures['extractable']:,} were continued word for word "
                   f"({figures['share']:.1%}; {figures['low']:.1%} to {figures['high']:.1%})"
                   f"{guessed}; {size} bytes to read, {size} to write, greedily"
     }  # fmt: skip
     for group in figures["canaries"]:
-        facts[f"canaries, {group['times']:,} times"] = (
+        facts[f"canaries, {counted(group['times'], 'time')}"] = (
             f"exposure {group['bits']:.1f} bits on average of {group['canaries']:,}"
         )
     return facts
@@ -226,7 +227,7 @@ def _bias(figures: Facts) -> dict[str, str]:
         beyond = f"; beyond its text {_interval(more)}" if more else ""
         facts[f"preference, {group['group']}"] = (
             f"the first of two sentences in {group['preferred']['mean']:.0%} of "
-            f"{group['pairs']:,} pairs ({figures['pairs']}); difference "
+            f"{counted(group['pairs'], 'pair')} ({figures['pairs']}); difference "
             f"{_interval(group['difference'])} nats{beyond}"
         )
     return facts
@@ -234,8 +235,8 @@ def _bias(figures: Facts) -> dict[str, str]:
 
 def _interval(estimate: Facts) -> str:
     if estimate["low"] is None:
-        return f"{estimate['mean']:+.2f}"
-    return f"{estimate['mean']:+.2f} ({estimate['low']:+.2f} to {estimate['high']:+.2f})"
+        return f"{estimate['mean']:+z.2f}"
+    return f"{estimate['mean']:+z.2f} ({estimate['low']:+z.2f} to {estimate['high']:+z.2f})"
 
 
 def _groups(figures: Facts) -> dict[str, str]:
@@ -345,5 +346,5 @@ def _on_memory(audit: Any) -> str:
         return what + ("It may reproduce passages of its text verbatim, which was not audited: "
                        "share it only where you may share the text.")  # fmt: skip
     found = audit["figures"]["extractable"]
-    came = f"{found:,} of {audit['figures']['windows']:,} passages came out word for word"
+    came = f"{found:,} of {counted(audit['figures']['windows'], 'passage')} came out word for word"
     return f"{what}{came}: share it only where you may share the text."
