@@ -224,8 +224,8 @@ def _read(
     whole_rows: bool,
 ) -> Iterator[Chunk]:
     raw = _head(stream)
-    is_parquet = source.suffix.lower() == ".parquet" or is_parquet(raw)
-    if options.format == "parquet" or (options.format is None and is_parquet):
+    parquet = source.suffix.lower() == ".parquet" or is_parquet(raw)
+    if options.format == "parquet" or (options.format is None and parquet):
         reading.format = "parquet"
         rows = parquet_rows(seekable(stream), name, options.columns, every=whole_rows)
         yield from row_chunks(rows, options, name, reading)
