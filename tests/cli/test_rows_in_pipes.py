@@ -85,10 +85,30 @@ def test_training_reads_a_table_from_a_pipe(trained: Shell) -> None:
     assert "rows of CSV, text in 'review'" in " ".join(done.err.split())
 
 
-def test_prose_that_begins_with_the_name_of_a_field_stays_prose(shell: Shell) -> None:
-    text = b"review\nof a book, as it was\n"
+def test_prose_that_names_a_field_stays_prose(shell: Shell) -> None:
+    text = b"A review, of a book\nas it was, in the end\n"
     assert shell("text", "show", "--field", "review", stdin=text).out == text
-    assert shell("text", "show", "--field", "said", stdin=TABLES["commas"]).out != b""
+
+
+def test_one_column_is_a_table_where_it_is_named(shell: Shell) -> None:
+    done = shell("text", "show", "--field", "review", stdin=b'review\n"so, be it"\n')
+    assert done.out == b"so, be it"
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+@pytest.mark.parametrize("names", ["prompt,completion", "question,id,answer"])
+def test_columns_of_pairs_are_known_by_their_names(
+    shell: Shell, names: str, delimiter: str
+) -> None:
+    row = ["one", "two", "three"][: names.count(",") + 1]
+    data = "\n".join((names.replace(",", delimiter), delimiter.join(row))).encode()
+    found = json.loads(shell("text", "show", "--jsonl", stdin=data).out)
+    assert (found["prompt"], found["answer"]) == ("one\n", row[-1])
+
+
+def test_the_column_that_is_meant_is_named(shell: Shell) -> None:
+    done = shell("text", "show", "--field", "review", stdin=b"Review,Stars\ngood,5\n")
+    assert "did you mean --field Review?" in " ".join(done.err.split())
 
 
 @pytest.mark.parametrize(

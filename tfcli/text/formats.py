@@ -1,7 +1,7 @@
 """What a file is, told from its first bytes: its format, or that it is not text.
 
 Names do not decide: `rows.jsonl` may be called `rows.json`, or come through a pipe. Only a table
-without a column `text` needs its suffix, or to have a column of it named by an option.
+without a column `text`, or columns of pairs, needs its suffix, or an option that names a column.
 """
 
 from __future__ import annotations
@@ -22,8 +22,10 @@ from tfcli.text.encoding import STANDARD_INPUT, beside, in_a_shell
 from tfcli.text.epub import CONTAINER
 from tfcli.text.html import is_html
 from tfcli.text.office import OPEN_DOCUMENT, WORD
+from tfcli.text.pairs import are_pair_fields
 from tfcli.text.reading_options import Format
 from tfcli.text.row_formats import find_delimiter, header_of
+from tfcli.text.rows import STANDARD
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -198,7 +200,7 @@ def format_of(head: str, *, suffix: str = "", whole: bool, columns: Collection[s
         return cast("Format", suffix[1:])
     header = head.split("\n", 1)[0].rstrip("\r")
     cells = header_of(header)
-    if len(cells) > 1 and (_is_header(cells) or (columns and {*columns} <= {*cells})):
+    if _is_header(cells) or (columns and {*columns} <= {*cells}):
         return "tsv" if find_delimiter(header) == "\t" else "csv"
     return "text"
 
@@ -249,11 +251,12 @@ def _first_value(text: str, *, whole: bool) -> tuple[object, str] | None:
 
 
 def _is_header(cells: list[str]) -> bool:
-    """Whether these are the names of columns, of which one is `text`: others need the suffix.
+    """Whether these are the names of columns, with `text` or a pair: others need the suffix.
 
     Glossaries, logs and chats have tabs and commas too, and their first line is no header.
     """
-    return "text" in cells and all(map(_CELL.fullmatch, cells))
+    known = STANDARD in cells or are_pair_fields(cells)
+    return len(cells) > 1 and known and all(map(_CELL.fullmatch, cells))
 
 
 MIN_ROWS, MAX_ROWS = 5, 200  # that are looked at

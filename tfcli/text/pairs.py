@@ -29,7 +29,7 @@ from tfcli.text.reading_options import DEFAULT
 from tfcli.text.rows import CONVERSATIONS, MAX_BAD, STANDARD, encode_text, text_in
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from tfcli.text.reading_options import ReadingOptions
@@ -161,6 +161,11 @@ def find_pair_fields(
         if _most(values, (list,), name):
             return PairFields((name,), None)
     return None
+
+
+def are_pair_fields(names: Collection[str]) -> bool:
+    """Whether fields of a prompt and an answer that are known by their names are among these."""
+    return any(prompt[0] in names and answer in names for prompt, answer in KNOWN_FIELDS)
 
 
 def _most(values: Sequence[dict[str, Any]], kinds: tuple[type, ...], *names: str) -> bool:

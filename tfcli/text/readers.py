@@ -12,7 +12,7 @@ import shlex
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from tfcli.errors import DataError, InputOutputError
+from tfcli.errors import DataError, InputOutputError, closest_match
 from tfcli.files import translate_os_error
 from tfcli.text.byte_streams import COMPRESSED, STDIN, buffered, open_source, seekable
 from tfcli.text.chunks import read_blocks
@@ -47,7 +47,7 @@ from tfcli.text.parquet import parquet_rows
 from tfcli.text.reading import MARKUP, Reading
 from tfcli.text.reading_options import DEFAULT, Format, FormatOptions, ReadingOptions
 from tfcli.text.row_chunks import row_chunks
-from tfcli.text.row_formats import json_rows, table_rows
+from tfcli.text.row_formats import header_of, json_rows, table_rows
 from tfcli.text.rows import LOOKED_AT, STANDARD, hold_text
 
 if TYPE_CHECKING:
@@ -329,6 +329,8 @@ def _recognize(stream: IO[bytes], suffix: str, options: ReadingOptions, reading:
         return "json" if _holds_text(head, named=suffix == ".json") else "text"
     if found == "text":
         reading.resembles = resembles_table(head, whole=len(raw) < HEAD)
+        columns = header_of(head.split("\n", 1)[0]) if named else []
+        reading.meant = closest_match(named[-1], columns) if len(columns) > 1 else None
     return found
 
 

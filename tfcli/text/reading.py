@@ -46,6 +46,7 @@ class Reading:
         form: of the pairs in it; None: it holds texts.
         separators: how often each was found in plain text.
         resembles: the format and the columns that plain text would have as a table.
+        meant: the column of the first line that is probably meant by the field that was named.
 
     """
 
@@ -57,6 +58,7 @@ class Reading:
     form: PairForm | None = None
     separators: dict[bytes, int] = field(default_factory=dict)
     resembles: tuple[Format, list[str]] | None = None
+    meant: str | None = None
 
     @property
     def row(self) -> Any:
@@ -124,7 +126,8 @@ class Reading:
                 found.append(f"{name}: {given} has no effect on rows: each is a document{hint}")
             found += self.skipped(name)
         elif options.field:
-            found.append(f"{name} is plain text: --field has no effect")
+            meant = f" (did you mean --field {shlex.quote(self.meant)}?)" if self.meant else ""
+            found.append(f"{name} is plain text: --field has no effect{meant}")
         if self.resembles is not None:
             format, columns = self.resembles
             found.append(

@@ -145,7 +145,7 @@ def _lines(stream: IO[bytes], name: Path) -> Iterator[str]:
 
 
 def find_delimiter(header: str) -> str:
-    """What separates the columns of a CSV file; where a comma is decimal, it is a semicolon."""
+    """What separates the columns of a CSV file; where a comma is decimal, a semicolon does."""
 
     def columns(delimiter: str) -> int:
         try:
@@ -153,7 +153,7 @@ def find_delimiter(header: str) -> str:
         except csv.Error:
             return 0
 
-    return max(",;\t", key=columns)  # the first of equals
+    return max(",;\t|", key=columns)  # the first of equals
 
 
 def header_of(line: str) -> list[str]:
