@@ -196,6 +196,7 @@ TERMS = {
     "Logit lens", "Momentum, betas", "Gradient clipping", "Canary, exposure",
     "Tokens per byte", "Near-duplicate, Jaccard similarity", "Model card",
     "Denoising", "Self-distillation", "Family", "Pairs", "Micro-batch", "Patience",
+    "gzip", "N-gram", "Energy",
 }  # fmt: skip
 
 

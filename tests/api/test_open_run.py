@@ -379,7 +379,7 @@ def test_text_is_scored_after_a_prompt_with_what_else_was_likely(run: tfcli.Open
     assert not whole.by_token[0].top_logprobs
     (same,) = run.score_batch([" saw the moon"], prompts=["Ann"])
     assert same.nats == pytest.approx(after.nats)
-    with pytest.raises(UsageError, match="1 texts have 2 prompts"):
+    with pytest.raises(UsageError, match="2 prompts for 1 text"):
         run.score_batch(["a"], prompts=["b", "c"])
     with pytest.raises(UsageError, match="top_logprobs must be from 0 to 100"):
         run.score("a", top_logprobs=101)

@@ -35,6 +35,14 @@ def test_an_audit_tells_figures_and_what_they_mean(audited: Shell) -> None:
     assert done.err == f"{KEPT.format('memory')}\nNext: tfcli audit memory tale --json\n"
 
 
+def test_a_passage_that_the_text_repeats_is_named_once(audited: Shell) -> None:
+    found = json.loads(audited("audit", "memory", "tale", "--windows", "300", "--json").out)
+    said = [" ".join(each["continuation"].split()) for each in found["worst"]]
+    assert len(said) > 1
+    assert len(said) == len(set(said))
+    assert max(each["count"] for each in found["worst"]) > 1
+
+
 def test_canaries_are_planted_in_a_pipe(audited: Shell, tmp_path: Path) -> None:
     key = tmp_path / "key.json"
     plant = ("text", "canaries", "--key", str(key), "--repeats", "2", "--each", "1")

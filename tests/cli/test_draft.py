@@ -43,7 +43,7 @@ def test_plain_text_is_not_saved_as_a_document(tmp_path: Path) -> None:
 def test_what_is_no_text_is_named(tmp_path: Path, name: str, data: bytes, what: str) -> None:
     path = tmp_path / name
     path.write_bytes(data)
-    with pytest.raises(DataError, match=what) as caught:
+    with pytest.raises(DataError, match=what):
         Draft().load(str(path))
 
 
@@ -153,9 +153,10 @@ def test_the_newline_at_the_end_of_a_file_is_no_part_of_the_text(tmp_path: Path,
     draft = loaded(tmp_path, f"One of{end}".encode())
     last = end if end in {"", "\r\n"} else end[end.rindex("\n") - end.endswith("\r\n") :]
     assert draft.text == f"One of{end}".removesuffix(last)
-    assert not draft.unsaved
+    unsaved = [draft.unsaved]
     draft.add_written(" two\nthree")
-    assert draft.unsaved
+    unsaved.append(draft.unsaved)
+    assert unsaved == [False, True]
     draft.save("")
     written = "two\r\nthree" if end == "\r\n" else "two\nthree"
     between = end.removesuffix(last)

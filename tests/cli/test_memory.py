@@ -225,3 +225,15 @@ def test_its_making_is_part_of_a_budget_of_time() -> None:
     assert leave_time(TrainOptions(seconds=10.0), 10**9).time_budget == 9.0, "a tenth at most"
     assert leave_time(TrainOptions(), 0).time_budget == 58.0, "of the usual minute"
     assert leave_time(TrainOptions(steps=5), 1_000_000) == TrainOptions(steps=5)
+
+
+def test_the_card_says_that_there_is_a_memory(remembered: Shell, trained: Shell) -> None:
+    card = json.loads(remembered("runs", "card", "tale", "--json").out)
+    assert card["memory"] == shown(remembered)["memory"]
+    said = " ".join(remembered("runs", "card", "tale").out.decode().split())
+    found = card["memory"]["held_out"]
+    assert f"{found['nats_per_byte']:.4f} nats per byte with it" in said
+    assert "exports go without it" in said
+    assert "n-gram memory holds that text itself" in said
+    assert json.loads(trained("runs", "card", "tale", "--json").out)["memory"] is None
+    assert "n-gram memory" not in trained("runs", "card", "tale").out.decode()

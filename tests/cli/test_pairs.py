@@ -192,6 +192,14 @@ def test_eval_without_a_file_takes_the_pairs_held_out(taught: Shell) -> None:
     assert json.loads(few)["pairs"] == 3
 
 
+def test_one_of_a_thing_is_not_many(taught: Shell) -> None:
+    write(taught.folder / "one.jsonl", [{"prompt": "avk", "completion": "ax"}])
+    done = taught("eval", "twice", "one.jsonl")
+    assert "one.jsonl: 1 row of JSON" in " ".join(done.err.split())
+    assert re.search(r" 0 of 1 pair$", done.out.decode(), re.MULTILINE)
+    assert "1 edit in 2 characters" in done.out.decode()
+
+
 def test_eval_on_its_own_text_says_where_that_has_changed(taught: Shell, tmp_path: Path) -> None:
     shell = RealShell(Path(shutil.copytree(taught.folder, tmp_path / "work")))
     write(

@@ -40,17 +40,35 @@ def test_what_a_model_writes_is_traced_in_a_pipe(trained: Shell) -> None:
         assert span["text"] in BOOK
 
 
-def test_a_chapter_that_was_changed_is_named(shell: Shell) -> None:
+def test_a_chapter_that_was_changed_is_left_out_and_named(shell: Shell) -> None:
     folder = shell.folder / "chapters"
     folder.mkdir()
     for n in range(4):
         (folder / f"{n}.txt").write_text(f"{BOOK} {n}")
+    own = "the lighthouse keeper of Finisterre counted nineteen herons before breakfast"
+    (folder / "3.txt").write_text(f"{own}. {BOOK}")
     small = ("--steps", "1", "--layers", "1", "--width", "32", "--context", "16")
     assert shell("train", "chapters", "--run", "novel", *small).code == 0
+    before = json.loads(shell("trace", "novel", own, "--json").out)
+    assert before["left_out"] == []
     (folder / "2.txt").write_text(BOOK)
+    done = shell("trace", "novel", own, "--json")
+    assert done.code == 0, done.err
+    assert "Warning: left out chapters/2.txt, which changed" in " ".join(done.err.split())
+    found = json.loads(done.out)
+    assert found["left_out"] == [str(folder / "2.txt")]
+    assert found["spans"][0]["passages"][0]["file"] == str(folder / "3.txt")
+    assert found["training_words"] < before["training_words"]
+    assert found["held_out_bytes"] > 0
+    (folder / "3.txt").unlink()
+    done = shell("trace", "novel", own, "--json")
+    assert done.code == 0, done.err
+    assert json.loads(done.out)["spans"] == []
+    assert "left out chapters/2.txt, chapters/3.txt, which" in " ".join(done.err.split())
+    for n in (0, 1):
+        (folder / f"{n}.txt").write_text("other")
     done = shell("trace", "novel", SENTENCE)
-    assert done.code == 65
-    assert f"the SHA-256 of {folder / '2.txt'} is not that in its run.json" in done.err
+    assert done.code in {65, 66}
 
 
 def test_a_text_may_be_an_argument(trained: Shell) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from tfcli.errors import UsageError
 from tfcli.options import OptionError
+from tfcli.text.counted import counted
 from tfcli.text.pairs import find_pair_fields
 from tfcli.text.reading_options import DEFAULT
 
@@ -41,7 +42,7 @@ def require_prompts(prompts: Iterable[str], texts: int) -> list[str]:
     """Raises UsageError for prompts that are neither none nor one for each text."""
     found = require_texts(prompts, hint="run.score(text, prompt=prompt)")
     if found and len(found) != texts:
-        raise UsageError(f"{texts:,} texts have {len(found):,} prompts")
+        raise UsageError(f"{counted(len(found), 'prompt')} for {counted(texts, 'text')}")
     return found
 
 

@@ -12,6 +12,7 @@ from tfcli.cli.output_formats import stdout_filter
 from tfcli.generation.bound import BoundEstimator
 from tfcli.generation.masked_model import open_masked, require_both_ways, require_torch
 from tfcli.runs.run import find_run
+from tfcli.text.counted import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -52,8 +53,9 @@ def describe_bound(bound: Bound, estimator: BoundEstimator) -> str:
     return (
         f"upper bound: {bound.nats_per_byte:z.4f} nats/byte (estimated, standard error "
         f"{bound.standard_error:z.4f}), {bound.nats_per_byte / math.log(2):z.4f} bits/byte; "
-        f"{bound.bytes:,} bytes, {bound.tokens:,} tokens (context {protocol['context']}, "
-        f"stride {protocol['stride']}, {protocol['samples']} samples)"
+        f"{counted(bound.bytes, 'byte')}, {counted(bound.tokens, 'token')} "
+        f"(context {protocol['context']}, stride {protocol['stride']}, "
+        f"{protocol['samples']} samples)"
     )
 
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tfcli.errors import DataError
+from tfcli.errors import DataError, NotFoundError
 from tfcli.insight.matches import MAX_TEXT, WIDTH, Matcher
 from tfcli.insight.passages import Passage, PassageFinder, Stretch
 from tfcli.insight.white_space import collapse, collapse_blocks
@@ -87,6 +87,7 @@ class Trace:
         words: of the text.
         training_words: N.
         held_out_bytes: of the sample that its novelty is of.
+        left_out: files of the training text that are not what they were.
 
     """
 
@@ -98,6 +99,7 @@ class Trace:
     words: int
     training_words: int
     held_out_bytes: int
+    left_out: tuple[str, ...] = ()
 
     @property
     def ranked(self) -> list[Span]:
@@ -137,6 +139,7 @@ class Trace:
             ],
             "training_words": self.training_words,
             "held_out_bytes": self.held_out_bytes,
+            "left_out": list(self.left_out),
             "bound": BOUND,
             "shortest": WIDTH,
         }
@@ -154,8 +157,8 @@ def trace(
         progress: is told how many bytes of the training text were read, READINGS times over.
 
     Raises:
-        DataError: the text is empty or too long, or the run's text is no longer what it was.
-        NotFoundError: a file of it is gone.
+        DataError: the text is empty or too long, or nothing of the run's text is what it was.
+        NotFoundError: its file is gone.
 
     """
     if not text.strip():
@@ -165,7 +168,7 @@ def trace(
             f"the text has {len(text):,} bytes, and at most {MAX_TEXT:,} are traced",
             hint="head -c 1M FILE | tfcli trace RUN",
         )
-    sample = training.check(progress)
+    sample = _check(training, progress)
     given, (text, origin) = text, collapse(text)
     words = _Words(text)
     sampled = [words_of(piece)[1:-1] for piece in sample]  # the outer ones may be cut
@@ -199,7 +202,18 @@ def trace(
         words=len(words.hashes),
         training_words=counter.total,
         held_out_bytes=sum(map(len, sample)),
+        left_out=tuple(map(str, training.left_out)),
     )
+
+
+def _check(training: TrainingText, progress: Callable[[int], None]) -> list[bytes]:
+    """The held-out sample of a text; of one that has changed in part, of the rest of it."""
+    try:
+        return training.check(progress)
+    except (DataError, NotFoundError):
+        if not training.leave_out_changed():
+            raise
+        return training.check(progress)
 
 
 def _read(blocks: Iterable[Block], matcher: Matcher, counter: Counter) -> None:

@@ -24,6 +24,7 @@ from tfcli.training.run_text import corpus_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from tfcli.runs.corpus_metadata import SourceFile
     from tfcli.runs.run import Run
     from tfcli.text.chunks import Chunk
     from tfcli.text.corpus import Corpus, Part
@@ -82,6 +83,7 @@ class TrainingText:
 
     Attributes:
         corpus: what its files and its held-out part are.
+        left_out: files that are not what they were, see `leave_out_changed`.
 
     Raises:
         DataError: the run was imported: its text is not known.
@@ -100,6 +102,7 @@ class TrainingText:
         if files:
             self.corpus = _moved(run, self.corpus, find_sources(files).files)
         self.bytes = run.corpus.bytes
+        self.left_out: tuple[Path, ...] = ()
 
     def check(self, progress: Callable[[int], None] = lambda _: None) -> list[bytes]:
         """Reads the text once, and compares it with the run's fingerprint.
@@ -123,22 +126,79 @@ class TrainingText:
                 done += len(data)
                 progress(done)
             if reader.fingerprint.hexdigest() != part.scan.fingerprint:
+                names = [str(source) for source in self._changed(part) or part.sources]
+                more = f" and {len(names) - 1:,} more" if len(names) > 1 else ""
                 raise DataError(
                     f"the text of {self.run.name!r} is not what it was trained on",
-                    why=f"the SHA-256 of {self._changed(part)} is not that in its run.json",
+                    why=f"the SHA-256 of {names[0]}{more} is not that in its run.json",
                     hint="--source PATH   # where the text as it was is now; or train a run of "
                     "the text as it is",
                 )
         return sample.slices()
 
-    def _changed(self, part: Part) -> str:
-        """The files of a part that are not what they were, by the hash of each."""
-        recorded = zip(self.corpus.sources, self.run.corpus.files, strict=False)
-        known = {source: file.sha256 for source, file in recorded}
+    def leave_out_changed(self) -> bool:
+        """Goes on with the files that are what they were; whether that is possible.
+
+        It is where these are known by their hashes, and where the lengths of the others' texts
+        follow: that of a single one, or those of plain text.
+        """
+        parts, left_out = [], []
+        for part in self.corpus.parts:
+            changed = self._changed(part)
+            left_out += changed
+            if len(changed) < len(part.sources):
+                rest = self._rest(part, changed) if changed else part
+                if rest is None:
+                    return False
+                parts.append(rest)
+        if not left_out or not parts:
+            return False
+        self.corpus = replace(self.corpus, parts=tuple(parts))
+        self.left_out = tuple(left_out)
+        self.bytes = sum(part.scan.bytes for part in self.corpus.all_parts)
+        return True
+
+    def _rest(self, part: Part, changed: Sequence[Path]) -> Part | None:
+        """A part without some files, and with what is held out of the others."""
+        others = [source for source in part.sources if source not in changed]
+        fingerprint, lengths = Fingerprint(), dict.fromkeys(others, 0)
+        for source in others:
+            for chunk in read_chunks(source, part.reading):
+                fingerprint.add(chunk)
+                lengths[source] += len(chunk.data)
+        missing = part.scan.bytes - sum(lengths.values())
+        recorded = self._recorded()
+        were = [missing] if len(changed) == 1 else [recorded[source].bytes for source in changed]
+        if missing != sum(were):
+            return None
+        lengths |= dict(zip(changed, were, strict=True))
+        held_out: list[tuple[int, int]] = []
+        position = shift = 0  # in the text as it was, and how much of it is left out until there
+        for source in part.sources:
+            end = position + lengths[source]
+            if source in changed:
+                shift += lengths[source]
+            else:
+                held_out += [
+                    (max(start, position) - shift, min(stop, end) - shift)
+                    for start, stop in part.scan.held_out
+                    if start < end and stop > position
+                ]
+            position = end
+        scan = replace(
+            part.scan, bytes=part.scan.bytes - missing, held_out=tuple(_joined(held_out)),
+            fingerprint=fingerprint.hexdigest(),
+        )  # fmt: skip
+        return replace(part, sources=tuple(others), scan=scan)
+
+    def _recorded(self) -> dict[Path, SourceFile]:
+        return dict(zip(self.corpus.sources, self.run.corpus.files, strict=False))
+
+    def _changed(self, part: Part) -> list[Path]:
+        """The files of a part that are gone or not what they were, by the hash of each."""
+        known = self._recorded()
         hashed = {source: hash_file(source) for source in part.sources if source in known}
-        changed = [s for s, found in hashed.items() if not found or found.sha256 != known[s]]
-        names = [str(source) for source in changed or part.sources]
-        return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1:,} more"
+        return [s for s, found in hashed.items() if not found or found.sha256 != known[s].sha256]
 
     def blocks(
         self, progress: Callable[[int], None] = lambda _: None, *, held_out: bool = False
@@ -174,6 +234,16 @@ class TrainingText:
     def training_bytes(self) -> int:
         """About how many bytes were trained on."""
         return sum(part.scan.training_bytes for part in self.corpus.parts)
+
+
+def _joined(stretches: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Stretches in order, those in one that touch."""
+    joined: list[tuple[int, int]] = []
+    for start, stop in stretches:
+        if joined and joined[-1][1] == start:
+            start = joined.pop()[0]
+        joined.append((start, stop))
+    return joined
 
 
 class _Growing:

@@ -55,7 +55,7 @@ def summarize(run: Run) -> dict[str, Any]:
         "epochs": round(tokens_seen / max(run.metadata["corpus"]["training_tokens"], 1), 3),
         "seconds": newest.seconds if newest else 0.0,
         "held_out": asdict(measured) | {"text": run.corpus.held_out_text} if measured else None,
-        "memory": _memory(run),
+        "memory": memory_figures(run),
         "baselines": run.metadata.get("baselines"),
         "best_step": best.step if best and measured else None,
         "finished": is_finished(run),
@@ -66,7 +66,7 @@ def summarize(run: Run) -> dict[str, Any]:
     }
 
 
-def _memory(run: Run) -> dict[str, Any] | None:
+def memory_figures(run: Run) -> dict[str, Any] | None:
     """What is known of a run's memory, if it has one that can be used."""
     try:
         memory = asdict(read_memory_json(run))

@@ -62,6 +62,7 @@ def trace(
     from tfcli.insight.trace import READINGS
     from tfcli.insight.trace import trace as trace_text
     from tfcli.insight.training_text import TrainingText
+    from tfcli.training.newer_text import names_of
 
     reporter = streams.Reporter(quiet=quiet)
     require_page(html)
@@ -86,6 +87,12 @@ def trace(
     total = READINGS * training.bytes
     with progress("Reading the training text", total=total, quiet=quiet) as done:
         found = trace_text(text, training, done)
+    if found.left_out:
+        reporter.note(
+            f"Warning: left out {names_of(training.left_out)}, which changed since "
+            f"{training.run.name} was trained, or is gone: what the text has from there is not "
+            "found. --source PATH names where the files as they were are now."
+        )
     if json:
         streams.write_json_result({"run": training.run.name} | found.to_json())
     _show(found, training.run, named, html, reporter, json=json)

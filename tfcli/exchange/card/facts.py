@@ -18,6 +18,7 @@ from tfcli.runs.about import About, known_about
 from tfcli.runs.audits import read_audits
 from tfcli.runs.metrics import read_metrics
 from tfcli.runs.source_names import source_name
+from tfcli.runs.summary import memory_figures
 from tfcli.text.byte_level_tokenizer import ByteLevelTokenizer
 from tfcli.text.counted import counted
 
@@ -73,6 +74,7 @@ def make_card(
         "text": None if imported else _text(run),
         "training": None if imported else _training(run, step),
         "held_out": _held_out(step),
+        "memory": None if imported else memory_figures(run),
         "eval": audits.get("eval"),
         "baselines": run.metadata.get("baselines"),
         "energy": None if imported else _energy(run, about),

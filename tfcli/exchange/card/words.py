@@ -152,7 +152,24 @@ def _held_out(card: Facts) -> Section:
         if baselines.get("ngram"):
             order = baselines["ngram_order"]
             facts[f"{order}-gram model"] = f"{baselines['ngram']:z.4f} nats per byte"
+    if memory := card["memory"]:
+        facts["n-gram memory"] = _ngram_memory(memory)
     return Section("Evaluation", facts | _answers(card["eval"]))
+
+
+def _ngram_memory(memory: Facts) -> str:
+    """What lies beside the weights, if it does."""
+    found = memory["held_out"]
+    measured = (
+        f": {found['nats_per_byte']:z.4f} nats per byte with it, {found['weights_alone']:z.4f} "
+        "without"
+        if found
+        else ""
+    )
+    return (
+        f"beside the weights, tfcli has the n-grams of {counted(memory['tokens'], 'token')} of the "
+        f"training text, which `--memory` adds{measured}; exports go without it"
+    )
 
 
 def _answers(evaluated: Any) -> dict[str, str]:
@@ -333,6 +350,8 @@ def limits(card: Facts) -> list[str]:
             "as every causal language model does; the rest of what it learned needs tfcli."
         )
     said.append(_on_memory(audits["memory"]))
+    if card["memory"]:
+        said[-1] += " The run's n-gram memory holds that text itself: it stays out of exports."
     if audits["bias"] is None and audits["groups"] is None:
         said.append("Decisions about people. Whom it treats differently was not audited.")
     else:
