@@ -306,6 +306,8 @@ def test_tasks_are_made_and_checked(called: Called) -> None:
     [
         (("dates", "--digits", "2"), "dates takes no --digits"),
         (("check", "ad", "answers.jsonl"), "did you mean 'add'?"),
+        (("addition",), "did you mean 'add'?"),
+        (("copy", "-n", "0"), "--count must be at least 1, not 0"),
         (("check", "add", "answers.jsonl"), "row 1 is no prompt of add: 'hello'"),
         (("check", "add", "answers.jsonl"), "one looks like '997+8'"),
         (("add", "--digits", "1", "--count", "1000"), "different prompts for training, not 1,000"),
@@ -316,6 +318,16 @@ def test_task_errors(called: Called, arguments: tuple[str, ...], message: str) -
     done = called("tasks", *arguments)
     assert done.code != 0
     assert message in done.err
+
+
+def test_the_help_of_a_task_shows_only_what_it_takes(called: Called) -> None:
+    takes = {"add": ("--digits", "--reversed"), "numbers": ("--digits",), "copy": ("--length",)}
+    usual = {"add": "[default: 3]", "numbers": "[default: 6]", "copy": "[default: 16]"}
+    for name, own in takes.items():
+        said = called("tasks", name, "--help").out.decode()
+        shown = {each for each in ("--digits", "--reversed", "--length") if each in said}
+        assert shown == {*own}
+        assert usual[name] in said
 
 
 # --- elsewhere ----------------------------------------------------------------------------------
