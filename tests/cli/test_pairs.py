@@ -330,6 +330,24 @@ def test_the_help_of_a_task_shows_only_what_it_takes(called: Called) -> None:
         assert usual[name] in said
 
 
+def test_inspect_reads_a_prompt_as_generate_does(taught: Shell) -> None:
+    done = taught("inspect", "buk", "--run", "twice", "--json")
+    assert done.code == 0, done.err
+    assert "as it was written there" in done.err
+    found = json.loads(done.out)
+    assert found["text"] == "buk\n"
+    written = taught("generate", "buk", "--run", "twice", "--greedy").out.decode()
+    assert found["prompt"]["continuation"].startswith(written.strip())
+    assert found["prompt"]["by_token"]
+    named = [each["text"] for each in found["tokens"][1:]]
+    assert [each["text"] for each in found["prompt"]["words"]] == named
+    raw = json.loads(taught("inspect", "buk", "--run", "twice", "--json", "--raw").out)
+    assert raw["text"] == "buk"
+    shown = taught("inspect", "buk", "--run", "twice", "--view", "prompt").out.decode()
+    assert "Prompt: token by token" in shown
+    assert f"{len(named)} tokens." in shown  # without the one that begins every text
+
+
 # --- elsewhere ----------------------------------------------------------------------------------
 
 

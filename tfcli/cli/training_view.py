@@ -130,9 +130,9 @@ def _note_on_learning_rate(job: TrainingJob) -> str | None:
     ratio = learning_rate_ratio(job)
     if ratio < DIVERGING:
         return None
-    rate = job.plan.optimizer.matrix_learning_rate
+    rate, times = job.plan.optimizer.matrix_learning_rate, float(f"{ratio:.2g}")
     return (
-        f"a learning rate of {_format_rate(rate)} is {float(f'{ratio:.2g}'):,.0f} times the default "
+        f"a learning rate of {_format_rate(rate)} is {times:,.0f} times the default "
         f"({_format_rate(rate / ratio)}); the training will very probably diverge."
     )
 
