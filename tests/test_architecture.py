@@ -16,8 +16,8 @@ MODULES = sorted(ROOT.rglob("*.py"))
 
 # Each package may import itself and every package before it in this order.
 ORDER = [
-    "errors", "options", "files", "runtime", "text", "stories", "tasks", "model", "runs",
-    "training", "generation", "exchange", "insight", "api", "cli",
+    "errors", "quantities", "options", "files", "runtime", "text", "stories", "tasks", "model",
+    "runs", "training", "generation", "exchange", "insight", "api", "cli",
 ]  # fmt: skip
 OUTSIDE = {"__main__", "__init__"}
 

@@ -143,3 +143,15 @@ def without_comma(number: str, read: Callable[[str], object], *, whole: bool) ->
     except ValueError:
         return None
     return f"{other}, without commas" if thousands else f"{other}, with a decimal point"
+
+
+def share_meant(number: str, least: float | None, most: float | None) -> str | None:
+    """How to write `50` or `50%` where a share of one is asked for; None if that is no mistake."""
+    percent = number.removesuffix("%").strip()
+    try:
+        share = float(percent) / 100
+    except ValueError:
+        return None
+    if most is None or most > 1 or (percent == number and share <= 0.01):
+        return None
+    return f"{share:g}, which is {percent} %" if (least or 0) <= share <= most else None

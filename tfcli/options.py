@@ -18,7 +18,9 @@ from functools import cache
 from types import UnionType
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from tfcli.errors import UsageError, without_comma
+from tfcli.errors import UsageError, share_meant, without_comma
+from tfcli.quantities import parse_count as parse_count
+from tfcli.quantities import parse_duration as parse_duration
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -95,6 +97,7 @@ class Option:
             return read(text)
         except ValueError as error:
             hint = without_comma(text, read, whole=self.type is int)
+            hint = hint or share_meant(text, self.min, self.max)
             raise OptionError(self.name, str(error), hint=hint) from None
 
     def _read_text(self, text: str) -> Any:
@@ -158,7 +161,8 @@ class Option:
             bounds = f"at least {_format(self.min)}"
         else:
             bounds = "a finite number"
-        raise OptionError(self.name, f"must be {bounds}, not {value}")
+        hint = share_meant(f"{value:g}", self.min, self.max)
+        raise OptionError(self.name, f"must be {bounds}, not {value}", hint=hint)
 
 
 FAR = 100_000  # a maximum from here on only keeps numbers finite: it is no news for one too low
@@ -359,42 +363,3 @@ def to_float(number: float) -> float:
     if abs(number) < 10**300:
         return float(number)
     return math.inf if number > 0 else -math.inf
-
-
-def parse_duration(text: str) -> float:
-    """Seconds from `90`, `90s`, `2m`, `2min`, `1h30m`.
-
-    Raises:
-        ValueError: it is none of these.
-
-    """
-    import re
-
-    part = r"(\d+(?:\.\d+)?)(s|min|m|h|d)"
-    seconds = 0.0
-    if re.fullmatch(r"\d+(\.\d+)?", text):
-        seconds = float(text)
-    elif re.fullmatch(f"({part})+", text):
-        units = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
-        seconds = sum(float(number) * units[unit] for number, unit in re.findall(part, text))
-    if not 0 < seconds < 10**9:
-        raise ValueError(f"must be a duration such as 60s, 5m or 1h30m, not {text!r}")
-    return seconds
-
-
-def parse_count(text: str) -> int:
-    """A whole number above 0: `500`, `2M`, `1.5k`.
-
-    Raises:
-        ValueError: it is none.
-
-    """
-    import re
-
-    factors = {"": 1, "k": 10**3, "m": 10**6, "b": 10**9, "g": 10**9}
-    match = re.fullmatch(r"(\d{1,18})(?:\.(\d{1,18}))?([kmbg]?)", text.lower(), re.ASCII)
-    whole, decimals, unit = match.groups(default="") if match else ("0", "", "")
-    count, rest = divmod(int(whole + decimals) * factors[unit], 10 ** len(decimals))
-    if rest or not 0 < count < 10**15:
-        raise ValueError(f"must be a whole number such as 500, 20k or 2M, not {text!r}")
-    return int(count)

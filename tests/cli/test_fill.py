@@ -230,6 +230,7 @@ def test_pairs_and_other_shares_are_refused(gaps: Shell) -> None:
     (gaps.folder / "pairs.jsonl").write_text('{"prompt": "a", "completion": "b"}\n' * 40)
     done = gaps("train", "pairs.jsonl", "--infill", "0.5", "--steps", "1")
     assert (done.code, "--infill is for text" in done.err) == (2, True)
+    assert "an answer has to stay behind its prompt" in done.err
     done = gaps("train", "book.txt", "--infill", "1", "--steps", "1")
     assert (done.code, "--infill must be between 0 and 0.9" in done.err) == (2, True)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 import re
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from tests.cli.test_terminal import terminal
 from tests.conftest import RealShell, Shell
 from tests.exchange.conftest import SHAPES, make_run, tokenizer
 from tests.html_pages import checked_page
+from tfcli.cli.humanize import format_odds
 from tfcli.cli.pages.png import encode_png, picture_of, shrink
 
 __all__ = ["make_run", "tokenizer"]
@@ -65,6 +67,28 @@ def test_the_continuation_is_that_of_greedy_generation(trained: Shell) -> None:
     assert given["given"]
 
 
+def test_a_single_word_is_taken_away_token_by_token(trained: Shell) -> None:
+    found = inspected(trained, "noon", "--view", "prompt")
+    assert found["prompt"]["by_token"]
+    assert [word["text"] for word in found["prompt"]["words"]] == [
+        each["text"] for each in found["tokens"][1:]
+    ]
+    assert not inspected(trained, "at noon", "--view", "prompt")["prompt"]["by_token"]
+
+
+def test_what_comes_next_is_of_the_checkpoint_that_was_named(trained: Shell) -> None:
+    step = sorted((trained.folder / "checkpoints/tale").glob("step-*"))[-1]
+    named = str(step.relative_to(trained.folder))
+    done = trained("inspect", "Ann saw", "--view", "surprise", "--run", named)
+    assert f"tfcli inspect --run {named} --tour" in done.err
+
+
+def test_what_is_all_but_certain_is_given_in_percent() -> None:
+    assert format_odds(math.log(0.9996)) == "100 %"
+    assert format_odds(math.log(0.5)) == "50 %"
+    assert format_odds(math.log(1 / 130)) == "1 in 130"
+
+
 def test_the_text_comes_from_an_argument_a_file_or_stdin(trained: Shell, tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("Ann saw\n")
     view = ("--view", "lens")
@@ -79,6 +103,7 @@ def test_the_text_comes_from_an_argument_a_file_or_stdin(trained: Shell, tmp_pat
     [
         (["Ann", "--view", "nothing"], 2, "must be one of surprise, attention, lens"),
         (["Ann", "--tour", "--then", "x"], 2, "cannot be combined with"),
+        (["Ann", "--then", "", "--view", "prompt"], 2, "--then must not be empty"),
         (["Ann", "--file", "book.txt"], 2, "--file cannot be combined with PROMPT"),
         (["Ann", "--html", "page.txt"], 2, "does not end in .html"),
         (["--file", "book.txt"], 65, "the model sees 32 at once"),
@@ -341,7 +366,8 @@ def test_blocks_that_add_nothing_are_not_ranked(
     [
         ({"masked": 0.5, "token_dropout": 0.0}, "as its mask (--masked)"),
         ({"masked": 0.0, "token_dropout": 0.1}, "has met in training (--token-dropout)"),
-        ({"masked": 0.0, "token_dropout": 0.0}, "only runs with token dropout"),
+        ({"masked": 0.0, "token_dropout": 0.0}, "this run has not met in training"),
+        ({}, "is not known"),
     ],
 )
 def test_the_prompt_view_says_whether_unk_was_met(plan: dict[str, float], said: str) -> None:

@@ -166,6 +166,8 @@ def test_an_imported_run_is_not_said_to_be_trained_otherwise(both: Shell, tmp_pa
         (["--regex", "a+"], "cannot be filled with structured output"),
         (["--frequency-penalty", "1"], "cannot be filled with penalties"),
         (["--steps", "2", "--threshold", "0.9"], "--threshold"),
+        (["--max-new-tokens", "3"], "[N] says how many tokens a gap has"),
+        (["--order", "psm"], "reads both sides of a gap at once"),
     ],
 )
 def test_what_needs_the_order_of_the_text_is_refused(

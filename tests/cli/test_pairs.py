@@ -337,6 +337,8 @@ def test_tasks_are_made_and_checked(called: Called) -> None:
     [
         (("dates", "--digits", "2"), "dates takes no --digits"),
         (("check", "ad", "answers.jsonl"), "did you mean 'add'?"),
+        (("addition",), "did you mean 'add'?"),
+        (("copy", "-n", "0"), "--count must be at least 1, not 0"),
         (("check", "add", "answers.jsonl"), "row 1 is no prompt of add: 'hello'"),
         (("check", "add", "answers.jsonl"), "one looks like '997+8'"),
         (("add", "--digits", "1", "--count", "1000"), "different prompts for training, not 1,000"),
@@ -347,6 +349,34 @@ def test_task_errors(called: Called, arguments: tuple[str, ...], message: str) -
     done = called("tasks", *arguments)
     assert done.code != 0
     assert message in done.err
+
+
+def test_the_help_of_a_task_shows_only_what_it_takes(called: Called) -> None:
+    takes = {"add": ("--digits", "--reversed"), "numbers": ("--digits",), "copy": ("--length",)}
+    usual = {"add": "[default: 3]", "numbers": "[default: 6]", "copy": "[default: 16]"}
+    for name, own in takes.items():
+        said = called("tasks", name, "--help").out.decode()
+        shown = {each for each in ("--digits", "--reversed", "--length") if each in said}
+        assert shown == {*own}
+        assert usual[name] in said
+
+
+def test_inspect_reads_a_prompt_as_generate_does(taught: Shell) -> None:
+    done = taught("inspect", "buk", "--run", "twice", "--json")
+    assert done.code == 0, done.err
+    assert "as it was written there" in done.err
+    found = json.loads(done.out)
+    assert found["text"] == "buk\n"
+    written = taught("generate", "buk", "--run", "twice", "--greedy").out.decode()
+    assert found["prompt"]["continuation"].startswith(written.strip())
+    assert found["prompt"]["by_token"]
+    named = [each["text"] for each in found["tokens"][1:]]
+    assert [each["text"] for each in found["prompt"]["words"]] == named
+    raw = json.loads(taught("inspect", "buk", "--run", "twice", "--json", "--raw").out)
+    assert raw["text"] == "buk"
+    shown = taught("inspect", "buk", "--run", "twice", "--view", "prompt").out.decode()
+    assert "Prompt: token by token" in shown
+    assert f"{len(named)} tokens." in shown  # without the one that begins every text
 
 
 # --- elsewhere ----------------------------------------------------------------------------------

@@ -200,7 +200,8 @@ def test_diff_as_json(listed: Called) -> None:
 def test_diff_needs_two_runs(listed: Called) -> None:
     done = listed("runs", "diff", "small", "checkpoints/small")
     assert done.code == 2
-    assert "at least two runs" in done.err
+    assert "both are the same run, small" in done.err
+    assert "at least two runs" in listed("runs", "diff", "small").err
 
 
 def test_copies_do_not_differ(workshop: Shell) -> None:

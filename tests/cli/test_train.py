@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import random
 import re
 import shlex
 import shutil
@@ -410,10 +411,24 @@ def test_errors_are_reported_in_a_few_lines_and_leave_no_run(shell: Shell, case:
 def test_dry_run_shows_the_plan_and_leaves_no_run(shell: Shell) -> None:
     done = shell("train", "book.txt", "--time", "20s", "--dry-run", "--run", "it")
     assert done.code == 0, done.err
-    for word in ("parameters", "epochs", "dropout", "memory", "gzip", "6-gram model"):
+    for word in ("parameters", "epochs", "dropout", "RAM", "gzip", "6-gram model"):
         assert word in done.out.decode()
     assert "parameters" not in done.err
     assert not (shell.folder / "checkpoints/it").exists()
+
+
+def test_a_learning_rate_that_diverges_is_told_and_has_no_expected_loss(shell: Shell) -> None:
+    text = "".join(random.Random(1).choices("abcdefghijklmn    \n", k=60_000))
+    (shell.folder / "letters.txt").write_text(text)
+    plan = ("train", "letters.txt", "--steps", "3000", "--dry-run", "--size", "nano")
+    for rate, diverges in (("0.02", False), ("100", True)):
+        done = shell(*plan, "--learning-rate", rate)
+        shown = " ".join((done.out.decode() + done.err).split())
+        assert f"learning rate {rate}," in shown
+        assert ("very probably diverge" in shown) == diverges
+        expected = json.loads(shell(*plan, "--learning-rate", rate, "--json").out)["expected"]
+        assert (expected["lowest_nats_per_byte"] is None) == diverges
+    assert "rate of 100 is 14,000 times the default (0.0073)" in shown
 
 
 def test_dry_run_as_json_is_the_metadata_of_the_run(shell: Shell) -> None:

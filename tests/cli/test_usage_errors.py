@@ -113,6 +113,16 @@ def test_every_value_that_is_suggested_is_a_choice() -> None:
         ("train a.csv --field a.csv=x --field b.csv=y", "try: --field a.csv=x,b.csv=y"),
         ("runs ls", "tfcli runs list"),
         ("tokenizer list", "ls tokenizers"),
+        ("train a.txt --family GPT2", "did you mean 'gpt2'?"),
+        ("inspect Once --view surprize", "did you mean 'surprise'?"),
+        ("inspect Once --view lens,heads", "try: --view lens --view heads"),
+        ("train a.txt --masked --dry-run", "try: --masked 0.5"),
+        ("train a.txt --dry-run --masked", "try: --masked 0.5"),
+        ("train a.txt --time --dry-run", "try: --time 60s"),
+        ("train a.txt --run -q", "try: --run NAME"),
+        ("train a.txt --infill 50", "try: 0.5, which is 50 %"),
+        ("train a.txt --masked 50%", "try: 0.5, which is 50 %"),
+        ("generate --top-p 90 a", "try: 0.9, which is 90 %"),
         ("export", "tfcli export RUN PATH --to huggingface"),
         ("runs tensorboard", "tfcli runs tensorboard --out OUT"),
     ],
@@ -121,6 +131,16 @@ def test_what_was_meant_is_named(called: Called, typed: str, meant: str) -> None
     done = called(*typed.split())
     assert done.code == 2
     assert meant in done.err.splitlines()[-1]
+
+
+def test_an_option_in_place_of_a_value_is_no_value(called: Called) -> None:
+    done = called("train", "a.txt", "--sample-prompt", "--dry-run")
+    assert done.code == 2
+    assert "--sample-prompt needs a value" in done.err
+    given = called("train", "a.txt", "--sample-prompt=--dry-run", "--run", "x")
+    assert "needs a value" not in given.err  # but that there is no a.txt
+    after = called("generate", "--run", "x", "--", "--stop --seed")
+    assert "needs a value" not in after.err
 
 
 @pytest.mark.parametrize("typed", ["train a.txt --xyzzy", "xyzzy", "runs xyzzy", "generate --qq"])

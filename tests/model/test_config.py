@@ -226,9 +226,9 @@ def test_suggested_width_works(width: int, heads: int, family: Family) -> None:
     try:
         build()
     except UsageError as error:
-        if error.hint is not None:
-            option, offered, *_ = error.hint.split()
-            build(**{option[2:].replace("-", "_"): int(offered.rstrip(","))})
+        assert error.hint is not None
+        option, offered, *_ = error.hint.split()
+        build(**{option[2:].replace("-", "_"): int(offered.rstrip(","))})
 
 
 @pytest.mark.parametrize("field", ["num_layers", "d_model", "num_heads", "num_kv_heads"])

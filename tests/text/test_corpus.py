@@ -457,7 +457,8 @@ def test_the_note_on_a_file_in_another_encoding_has_the_command(tmp_path: Path) 
     assert note.startswith(f"left out: {tmp_path / 'a.txt'} is not UTF-8 text; ")
     path = tmp_path / "a.txt"
     command = (
-        f"iconv -f CP1252 -t UTF-8 -- {path} > {tmp_path / 'a-utf8.txt'}, or --encoding cp1252"
+        f"iconv -f CP1252 -t UTF-8 -- {path} > {tmp_path / 'a-utf8.txt'}, or --encoding cp1252; "
+        "it is a guess"
     )
     assert note.endswith(f" (try: {command})")
 

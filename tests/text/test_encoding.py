@@ -97,6 +97,22 @@ def test_one_bad_byte_in_utf8_is_dropped_by_the_command(tmp_path: Path) -> None:
     assert (tmp_path / "text-utf8.txt").read_text() == text
 
 
+@pytest.mark.parametrize(
+    ("text", "encoding"),
+    [
+        ("café naïve\n", "cp1252"),  # not cafι naοve
+        ("déjà vu\n", "cp1252"),
+        ("el niño comió\n", "cp1252"),
+        ("20 µm, 1ª vez, café\n", "cp1252"),
+        ("Η γρήγορη αλεπού πηδά. IBM και Linux\n", "iso8859-7"),
+        ("Съешь ещё этих мягких французских булок, MP3-файлы\n", "cp1251"),
+        ("Pythonで書いたコードです。\n", "euc_jp"),
+    ],
+)
+def test_words_in_two_alphabets_are_of_another_encoding(text: str, encoding: str) -> None:
+    assert guess_encoding((text * 200).encode(encoding)) == encoding
+
+
 def test_noise_gets_no_guess() -> None:
     assert guess_encoding(bytes(range(256)) * 4) is None
 

@@ -80,12 +80,15 @@ class Analysis(RunModel):
             require_text(text).encode(), TrainingText(self._run, [str(file) for file in source])
         )
 
-    def inspect(self, prompt: str, then: str = "", *, views: Iterable[View] = VIEWS) -> Inspection:
+    def inspect(
+        self, prompt: str, then: str = "", *, views: Iterable[View] = VIEWS, raw: bool = False
+    ) -> Inspection:
         """What the model makes of a text, as `tfcli inspect`.
 
         Args:
             then: what comes after the prompt; empty: what the model writes.
             views: of surprise, attention, lens, prompt and heads, those that are wanted.
+            raw: of a run on pairs: whether the prompt is read as it is, not as in training.
 
         Returns:
             An attribute for each view, None for the others; `to_json()` has all of it.
@@ -103,6 +106,10 @@ class Analysis(RunModel):
             require_choice("views", view, VIEWS)
         config = self._run.model_config
         model = Model(config, map_weights(config, self._opened[0].path))
+        form, text = self._run.form, require_text(prompt)
+        if form and not raw:
+            text = form.frame(text)
         return inspect_text(
-            model, self._tokenizer, require_text(prompt), require_text(then), wanted
-        )
+            model, self._tokenizer, text, require_text(then), wanted,
+            by_token=form is not None and form.kind == "pairs",
+        )  # fmt: skip

@@ -93,7 +93,9 @@ def _passage(number: int, passage: Passage) -> Iterator[str]:
     """Where it is, how likely it comes out, and what it says."""
     chance = format_odds(passage.extraction.log_probability)
     how = "greedily" if passage.extraction.greedy else "not greedily"
-    chance = f"{chance} when sampled" if chance == "never" else f"{chance} samples"
+    chance = (
+        f"{chance} when sampled" if chance == "never" else f"{chance} samples".replace("%", "% of")
+    )
     often = "once" if passage.count == 1 else f"{passage.count:,} times"
     yield f"{number}. {name_place(passage.window.place)}, {often} in the text: {how}, {chance}"
     prompt, said = (re.sub(r"\s+", " ", part) for part in (passage.prompt, passage.continuation))

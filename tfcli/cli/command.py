@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 import shutil
 import textwrap
 from functools import partial
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args, get_type_hints
 import typer
 
 from tfcli.cli.other_names import suggested_value
-from tfcli.cli.usage_errors import explained, refuse_repeated
+from tfcli.cli.usage_errors import explained, refuse_missing_values, refuse_repeated
 from tfcli.options import (
     OptionError,
     Options,
@@ -57,6 +58,7 @@ class Command(typer.core.TyperCommand):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Called with the words of the command line that are this command's."""
+        refuse_missing_values(self.params, args)
         _, _, order = self.make_parser(ctx).parse_args(args=[*args])
         refuse_repeated(order, args)
         try:
@@ -239,7 +241,7 @@ def _items(option: Option, texts: list[str] | tuple[str, ...] | None) -> Any:
     """The value of an option that was given several times."""
     if not texts:
         return option.default
-    return tuple(item for text in texts for item in option.parse_text(text))
+    return tuple(item for text in texts for item in _read(option, text))
 
 
 def _parameter(option: Option) -> inspect.Parameter:
@@ -272,13 +274,25 @@ def _parameter(option: Option) -> inspect.Parameter:
 
 def _parser(option: Option) -> Callable[[Any], Any]:
     def parse(value: Any) -> Any:  # defaults come through here too
-        try:
-            return option.parse_text(value) if isinstance(value, str) else value
-        except OptionError as error:
-            error.hint = error.hint or suggested_value(option.name, value, option.choices)
-            raise error.spelled(flag) from None
+        return _read(option, value) if isinstance(value, str) else value
 
     return parse
+
+
+def _read(option: Option, text: str) -> Any:
+    """The value that a word stands for; an error has what was meant as its hint."""
+    try:
+        return option.parse_text(text)
+    except OptionError as error:
+        choices = option.choices or _choices_in(error.problem)
+        error.hint = error.hint or suggested_value(option.name, text, choices)
+        raise error.spelled(flag) from None
+
+
+def _choices_in(problem: str) -> tuple[str, ...]:
+    """The values that an error names, of an option that knows them only when it reads one."""
+    _, known, rest = problem.partition("must be one of ")
+    return tuple(re.split(r", (?:or )?| or ", rest.split(", not ")[0])) if known else ()
 
 
 def _completion(choices: tuple[str, ...]) -> Callable[[str], list[str]]:
@@ -301,9 +315,12 @@ def _aliases(option: Option) -> list[str]:
 
 
 def _help(option: Option) -> str:
+    help = option.help
+    if option.type is float and option.max is not None and option.max < 1:
+        help += f" From {option.min or 0:g} to {option.max:g}."
     if not option.aliases:
-        return option.help
-    return f"{option.help} Also {', '.join(map(flag, option.aliases))}."
+        return help
+    return f"{help} Also {', '.join(map(flag, option.aliases))}."
 
 
 def _metavar(option: Option) -> str | None:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from tfcli.cli import streams
 from tfcli.cli.other_names import plain
-from tfcli.cli.usage_errors import SIMILAR, command_at
-from tfcli.errors import UsageError
+from tfcli.cli.usage_errors import command_at
+from tfcli.errors import UsageError, closest_match
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -64,16 +64,14 @@ def _meant(name: str, own: str, commands: dict[str, dict[str, str]]) -> str | No
         own: the prefix of the command that runs.
 
     """
-    from difflib import get_close_matches  # only needed in this rare case
-
     named = max((each for each in commands if name.startswith(each)), key=len)
     places = [named] if named != PREFIX else [own, *commands]
     option = plain(name.removeprefix(named))
     for table in (commands[each] for each in places):
-        for match in get_close_matches(option, table, n=1, cutoff=SIMILAR):
+        if match := closest_match(option, table):
             return table[match]
     variables = [variable for table in commands.values() for variable in table.values()]
-    return next(iter(get_close_matches(name, variables, n=1, cutoff=VERY_SIMILAR)), None)
+    return closest_match(name, variables, cutoff=VERY_SIMILAR)
 
 
 def world_size() -> int:

@@ -138,7 +138,8 @@ class FillSession:
         if not self._at_once(request):
             self._filler.check(request)
             return
-        DenoisingFiller.check(request)
+        many = self._options.lines or self._options.jsonl
+        DenoisingFiller.check(request, alone=not (many and self._infills))
         model = self._model
         require_torch(
             engine=model.engine, int8=model.int8, memory=model.memory,

@@ -32,14 +32,14 @@ def format_share(share: float) -> str:
 
 
 def format_odds(log: float) -> str:
-    """`1 in 130`: a probability as a person says it, from its natural logarithm."""
+    """`1 in 130`, `67 %`: a probability as a person says it, from its natural logarithm."""
     if math.isinf(log):
         return "never"
     exponent = -log / math.log(10)
     if exponent >= 9:
         return f"1 in 10^{exponent:.0f}"
     odds = math.exp(-log)
-    return f"1 in {odds:.1f}" if odds < 9.95 else f"1 in {float(f'{odds:.3g}'):,.0f}"
+    return format_share(1 / odds) if odds < 9.95 else f"1 in {float(f'{odds:.3g}'):,.0f}"
 
 
 def format_duration(seconds: float) -> str:

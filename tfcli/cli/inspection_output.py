@@ -12,12 +12,14 @@ import numpy as np
 from tfcli.cli import streams
 from tfcli.cli.humanize import format_odds, format_share
 from tfcli.cli.inspection_words import (
+    HOLLOW,
     MEANINGS,
     NONE_MISSED,
     TITLES,
     UNSEEN,
     continuation,
     erased_by,
+    in_its_units,
     is_flat,
     likelier,
     most_surprising,
@@ -59,15 +61,15 @@ def write_inspection(found: Inspection, run: str, step: int, plan: Mapping[str, 
     """
     lines = [*_wrapped(summary(found, run, step)), *_wrapped(nothing_yet(found, step) or "")]
     if found.surprise is not None:
-        lines += [*_heading("surprise"), *_surprise(found)]
+        lines += [*_heading("surprise", found), *_surprise(found)]
     if found.attention is not None:
-        lines += [*_heading("attention"), *_attention(found, found.attention)]
+        lines += [*_heading("attention", found), *_attention(found, found.attention)]
     if found.lens is not None:
-        lines += [*_heading("lens"), *_lens(found, found.lens)]
+        lines += [*_heading("lens", found), *_lens(found, found.lens)]
     if found.prompt is not None:
-        lines += [*_heading("prompt"), *_words(found, found.prompt, plan)]
+        lines += [*_heading("prompt", found), *_words(found, found.prompt, plan)]
     if found.heads is not None:
-        lines += [*_heading("heads"), *_heads(found, found.heads)]
+        lines += [*_heading("heads", found), *_heads(found, found.heads)]
     text = "".join(f"{line.rstrip()}\n" for line in lines)
     streams.write_result(text.encode(errors="backslashreplace"))
 
@@ -82,10 +84,11 @@ def bold(text: str) -> str:
     return f"\033[1m{text}{streams.RESET}" if streams.wants_color(sys.stdout) else text
 
 
-def _heading(view: View) -> Iterator[str]:
+def _heading(view: View, found: Inspection) -> Iterator[str]:
+    part = found.prompt if view == "prompt" else None
     yield ""
-    yield bold(TITLES[view])
-    yield from _wrapped(MEANINGS[view])
+    yield bold(in_its_units(TITLES[view], part))
+    yield from _wrapped(in_its_units(MEANINGS[view], part))
     yield ""
 
 
@@ -249,9 +252,10 @@ def _words(found: Inspection, part: WithoutWords, plan: Mapping[str, Any]) -> It
         bar = ("█" if fall >= 0 else "░") * round(abs(fall) / largest * room)
         yield f"{fit(words[place], width)} {fall:+8.3f}  {bar}"
     if (more := len(part.falls) - len(words)) > 0:
-        yield from _wrapped(f"{counted(more, 'word')} that matter less are left out.")
+        said = f"{counted(more, 'word')} that matter less are left out."
+        yield from _wrapped(in_its_units(said, part))
     if (part.falls < 0).any():
-        yield from _wrapped("A hollow bar: without the word the continuation is likelier.")
+        yield from _wrapped(in_its_units(HOLLOW, part))
 
 
 def _heads(found: Inspection, rises: Floats) -> Iterator[str]:

@@ -40,9 +40,10 @@ MEANINGS: dict[View, str] = {
     "another text it may be.",
 }
 UNTRAINED = (
-    "A word is replaced by <unk>; only runs with token dropout, or trained both ways (--masked), "
-    "have met that in training."
+    "A word is replaced by <unk>, which this run has not met in training: it had neither token "
+    "dropout nor masked tokens (--masked). Part of the change may be from that."
 )
+UNKNOWN = "A word is replaced by <unk>; whether this run has met that in training is not known."
 MASKED = (
     "A word is replaced by <unk>, which this run has met in training as its mask (--masked), in "
     "rows that it read both ways."
@@ -51,6 +52,7 @@ DROPPED = "A word is replaced by <unk>, which this run has met in training (--to
 NONE_MISSED = (
     "No head is missed: without any of them, the loss changes by less than 0.00005 nats/byte."
 )
+HOLLOW = "A hollow bar: without the word the continuation is likelier."
 LEFT_OUT = "A word is left out: this tokenizer has no <unk> to stand for it."
 UNSEEN = 5e-5  # nats, below which four decimals show nothing
 
@@ -93,7 +95,8 @@ def likelier(found: Inspection, place: int) -> list[tuple[str, float]]:
 
 def summary(found: Inspection, run: str, step: int) -> str:
     """What was inspected, in a sentence."""
-    text = f"{run}, step {step:,}: {counted(len(found.tokens.ids), 'token')}"
+    count = len(found.tokens.ids) - found.tokens.start
+    text = f"{run}, step {step:,}: {counted(count, 'token')}"
     if found.surprise is None or not found.bytes:
         return f"{text}."
     nats = -float(found.surprise.logprobs.sum()) / found.bytes
@@ -120,10 +123,20 @@ def erased_by(part: WithoutWords, plan: Mapping[str, Any]) -> str:
 
     """
     if not part.replaced:
-        return LEFT_OUT
-    if plan.get("masked"):
-        return MASKED
-    return DROPPED if plan.get("token_dropout") else UNTRAINED
+        said = LEFT_OUT
+    elif plan.get("masked"):
+        said = MASKED
+    elif plan.get("token_dropout"):
+        said = DROPPED
+    else:
+        said = UNTRAINED if plan else UNKNOWN
+    return in_its_units(said, part)
+
+
+def in_its_units(text: str, part: WithoutWords | None) -> str:
+    """A text about words, as one about tokens where it is these that are taken away."""
+    by_token = part is not None and part.by_token
+    return text.replace("word", "token") if by_token else text
 
 
 def is_flat(lens: Lens) -> bool:

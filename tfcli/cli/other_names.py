@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from tfcli.errors import closest_match
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
 # Options; of several, the first is meant that the command has.
 OPTIONS: dict[str, tuple[str, ...]] = {
@@ -277,19 +277,39 @@ VALUES: dict[str, dict[str, str]] = {
 }  # fmt: skip
 
 
+SHORTEST = 3  # letters of a name of which another one can be the beginning
+
+
 def plain(name: str) -> str:
     """A name as it is compared: `n-layer`, `--n_layer` and `--nLayer` are one."""
     return name.lower().replace("-", "").replace("_", "")
 
 
+def similar_name(name: str, known: Iterable[str]) -> str | None:
+    """The known name with almost the same letters, or that is cut short or made longer."""
+    by_letters = {plain(each): each for each in sorted(known)}
+    typed = plain(name)
+    if close := closest_match(typed, by_letters):
+        return by_letters[close]
+    begun = [each for each in by_letters if _begins(each, typed) or _begins(typed, each)]
+    return by_letters[begun[0]] if len(begun) == 1 else None
+
+
+def _begins(short: str, long: str) -> bool:
+    return len(short) >= SHORTEST and long.startswith(short)
+
+
 def similar_choice(value: str, choices: Iterable[str]) -> str | None:
     """The one of an option's values that is spelled almost so, as a question."""
-    similar = closest_match(value, choices)
+    similar = similar_name(value, choices)
     return f"did you mean {similar!r}?" if similar else None
 
 
-def suggested_value(option: str, value: str, choices: Iterable[str] = ()) -> str | None:
+def suggested_value(option: str, value: str, choices: Collection[str] = ()) -> str | None:
     """What to write for a value that an option does not know: others call one so, or it is near."""
+    several = [each.strip() for each in value.split(",")]
+    if len(several) > 1 and {*several} <= {*choices}:
+        return " ".join(f"--{option} {each}" for each in several)
     if option == "device" and plain(value).startswith("cuda:"):
         number = value.split(":", 1)[1]
         return f"CUDA_VISIBLE_DEVICES={number if number.isdecimal() else 0} tfcli ... --device cuda"

@@ -158,8 +158,10 @@ def show_resumed(job: TrainingJob, run: Run, reporter: streams.Reporter, *, json
 
 
 def _expected(job: TrainingJob) -> dict[str, Any]:
+    from tfcli.training.expectation import loss_range
+
     budget = job.plan.budget
-    low, high = job.expected_loss or (None, None)
+    low, high = loss_range(job) or (None, None)
     return {
         "steps": job.steps,
         "tokens_per_step": job.batch_tokens,

@@ -64,7 +64,7 @@ def show_plan(job: TrainingJob, name: str, reporter: streams.Reporter) -> None:
         length = ", ".join(filter(None, (length, f"{steps} ({job.epochs:.1f} epochs)")))
     parts = [
         length,
-        f"learning rate {plan.optimizer.matrix_learning_rate:.2g}"
+        f"learning rate {_format_rate(plan.optimizer.matrix_learning_rate)}"
         + " (AdamW)" * (plan.optimizer.kind == "adamw"),
         f"dropout {plan.dropout:g}, token dropout {plan.token_dropout:g}",
         f"{plan.dtype} on {job.device}",
@@ -85,6 +85,8 @@ def show_plan(job: TrainingJob, name: str, reporter: streams.Reporter) -> None:
     reporter.note("Plan: " + ", ".join((*parts, f"seed {job.seed}")))
     reporter.note(f"      {_format_expectation(job)}")
     _note_on_length(job, reporter)
+    if note := _note_on_learning_rate(job):
+        reporter.note(f"Note: {note}")
     if note := _note_on_speed(job):
         reporter.note(f"Note: {note}")
     little = corpus.training_bytes < LITTLE_TEXT and corpus.training_targets is None
@@ -121,6 +123,25 @@ def _too_large(job: TrainingJob) -> bool:
     return timed and job.steps is not None and job.steps < FEW_FOR_SIZE
 
 
+def _note_on_learning_rate(job: TrainingJob) -> str | None:
+    """Says where it is far too high: there is then no loss to expect."""
+    from tfcli.training.expectation import DIVERGING, learning_rate_ratio
+
+    ratio = learning_rate_ratio(job)
+    if ratio < DIVERGING:
+        return None
+    rate, times = job.plan.optimizer.matrix_learning_rate, float(f"{ratio:.2g}")
+    return (
+        f"a learning rate of {_format_rate(rate)} is {times:,.0f} times the default "
+        f"({_format_rate(rate / ratio)}); the training will very probably diverge."
+    )
+
+
+def _format_rate(rate: float) -> str:
+    """`0.013`, `100`."""
+    return f"{rate:.2g}" if rate < 1 else f"{rate:g}"
+
+
 def _note_on_speed(job: TrainingJob) -> str | None:
     """Says where a large model is too much for the machine, and what to do."""
     less = "a smaller model, or less text, takes less"
@@ -140,13 +161,17 @@ def _note_on_speed(job: TrainingJob) -> str | None:
 
 
 def _format_expectation(job: TrainingJob) -> str:
-    needs = f"about {format_bytes(job.memory_bytes)} of memory"
+    from tfcli.training.expectation import loss_range
+
+    kind = "GPU memory" if job.device.type == "cuda" else "RAM"
+    needs = f"about {format_bytes(job.memory_bytes)} of {kind}"
     if job.baselines is None or job.epochs is None:
         return needs
     simple = format_baselines(asdict(job.baselines))
-    if job.expected_loss is None:
+    expected = loss_range(job)
+    if expected is None:
         return f"{needs}; baselines on held-out text: {simple}"
-    low, high = job.expected_loss
+    low, high = expected
     return f"{needs}; expected held out: {low:.2f} to {high:.2f} nats/byte (baselines: {simple})"
 
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 import shlex
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from tfcli.cli.other_names import ARGUMENTS, COMMANDS, OPTIONS, plain, similar_choice
+from tfcli.cli.other_names import ARGUMENTS, COMMANDS, OPTIONS, plain, similar_choice, similar_name
 from tfcli.errors import UsageError
 from tfcli.text.rows import join_fields
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     import typer
 
@@ -32,7 +33,6 @@ ONCE = {
     "base",
     "resume",
 }
-SIMILAR = 0.65  # below, a name has only letters in common with another
 
 # Why two options exclude each other, and what to do, where that is not plain.
 CONFLICTS = {
@@ -84,6 +84,8 @@ def as_usage_error(error: typer.TyperException, root: Any, arguments: Sequence[s
         message, hint = _of_several_prompts(message, arguments)
     elif wrong := re.fullmatch(r"\S+ must be one of (.+), not '(.*)'", message):
         hint = similar_choice(wrong[2], wrong[1].split(", ")) or f"{path} --help"
+    elif without := re.fullmatch(r"(\S+) needs a value", message):
+        hint = _with_value(without[1], command) or f"{path} --help"
     elif message.startswith("missing "):
         hint = _usage(command, path)
     else:
@@ -97,6 +99,48 @@ def explained(error: OptionError) -> OptionError:
     if known and not error.why:
         error.why, error.hint = known
     return error
+
+
+def refuse_missing_values(parameters: Sequence[Any], arguments: Sequence[str]) -> None:
+    """Raises UsageError where what follows an option in place of its value is another option.
+
+    `--stop=--seed` says that the value is meant.
+
+    Args:
+        parameters: those of the command.
+        arguments: the words of its command line.
+
+    """
+    options = {
+        name: each for each in parameters if each.param_type_name == "option"
+        for name in (*each.opts, *each.secondary_opts)
+    }  # fmt: skip
+    words, _ = _split(arguments)
+    taken = False
+    for word, following in pairwise(words):
+        option = None if taken else options.get(word)
+        taken = option is not None and not option.is_flag
+        if taken and option is not None and following in options:
+            raise UsageError(
+                f"{word} needs a value", why=f"{following} is an option",
+                hint=_example(word, option),
+            )  # fmt: skip
+
+
+# Values of options that the help only names.
+EXAMPLES = {"SHARE": "0.5", "FRACTION": "0.1", "RATE": "0.01", "STEPS": "100", "N": "10"}
+
+
+def _example(name: str, option: Any) -> str:
+    """An option with a value: its default, the first one of its help, or what stands for one."""
+    shown = (option.metavar or option.name.upper()).split("|")[0]
+    usual = option.default if type(option.default) in {int, float} and option.default else None
+    return f"{name} {EXAMPLES.get(shown, shown) if usual is None else usual}"
+
+
+def _with_value(name: str, command: Any) -> str | None:
+    """The same of an option that stands at the end of the line."""
+    return next((_example(name, each) for each in command.params if name in each.opts), None)
 
 
 def refuse_repeated(order: Sequence[Any], arguments: Sequence[str]) -> None:
@@ -233,7 +277,8 @@ def _meant(unknown: str, command: Any, path: str) -> str:
     if not same and place in TAKES_TEXT and not unknown.startswith("--"):
         return f"{path} -- {TAKES_TEXT[place]}   # for one that begins with a dash"
     if not same and unknown.startswith("--"):
-        same = _similar(name, [each for each in known if each.startswith("--")])
+        similar = similar_name(name, [each for each in known if each.startswith("--")])
+        same = [similar] if similar else []
     return f"did you mean {same[0]!r}?" if same else f"{path} --help"
 
 
@@ -248,20 +293,10 @@ def _meant_command(unknown: str, command: Any, place: str) -> str | None:
     for words in _commands(command):
         if words[-1] == unknown:  # of a group
             return " ".join(("tfcli", *words))
-    similar = _similar(plain(unknown), getattr(command, "commands", {}))
-    return f"did you mean {similar[0]!r}?" if similar else None
+    return similar_choice(unknown, getattr(command, "commands", {}))
 
 
 def _commands(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
     for name, child in getattr(command, "commands", {}).items():
         yield (*path, name)
         yield from _commands(child, (*path, name))
-
-
-def _similar(name: str, known: Iterable[str]) -> list[str]:
-    """The known name with almost the same letters, if there is one."""
-    from difflib import get_close_matches
-
-    by_letters = {plain(each): each for each in sorted(known)}
-    matches = get_close_matches(name, by_letters, n=1, cutoff=SIMILAR)
-    return [by_letters[match] for match in matches]

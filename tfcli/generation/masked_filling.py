@@ -106,8 +106,20 @@ class DenoisingFiller:
         self._context_length = model.length + 1
 
     @staticmethod
-    def check(request: FillRequest) -> None:
-        """Raises UsageError for options that need the text from left to right."""
+    def check(request: FillRequest, *, alone: bool = True) -> None:
+        """Raises UsageError for options that need the text from left to right.
+
+        Args:
+            alone: whether the options are for no other texts, whose gaps have no numbers.
+
+        """
+        unused = {
+            "--max-new-tokens": (request.max_new_tokens, "[N] says how many tokens a gap has"),
+            "--order": (request.order != "spm", "the model reads both sides of a gap at once"),
+        }
+        for name, (given, why) in unused.items():
+            if given and alone:
+                raise UsageError(f"gaps [N] cannot be filled with {name}", why=why)
         wrong = {
             "penalties and --logit-bias": request.penalties != NO_PENALTIES,
             "structured output": request.structured.source is not None,

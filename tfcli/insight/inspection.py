@@ -8,7 +8,7 @@ the model writes itself, always taking the likeliest token.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
@@ -62,7 +62,7 @@ class Tokens:
 
 @dataclass(frozen=True)
 class WithoutWords:
-    """The part of each word of a prompt in what comes after it.
+    """The part of each word of a prompt, or of each token, in what comes after it.
 
     Attributes:
         continuation: ids whose probability is followed.
@@ -71,6 +71,7 @@ class WithoutWords:
         words: what each says.
         falls: (words,), how much the logprob falls without each, in nats.
         replaced: whether a word becomes `<unk>`; otherwise it is left out.
+        by_token: whether each word is a token: of prompts of pairs, and of a single word.
 
     """
 
@@ -80,6 +81,7 @@ class WithoutWords:
     words: list[str]
     falls: Floats
     replaced: bool
+    by_token: bool = False
 
 
 @dataclass(frozen=True)
@@ -156,6 +158,7 @@ class Inspection:
                     "given": found.given,
                     "logprob": _rounded(found.logprob),
                     "erased_by": "<unk>" if found.replaced else None,
+                    "by_token": found.by_token,
                     "words": [
                         {"text": word, "nats": _rounded(fall)}
                         for word, fall in zip(found.words, found.falls, strict=True)
@@ -256,6 +259,7 @@ def inspect_text(
     then: str = "",
     shown: Collection[View] = VIEWS,
     *,
+    by_token: bool = False,
     progress: Callable[[float], None] = lambda _: None,
 ) -> Inspection:
     """Looks at a text.
@@ -263,6 +267,8 @@ def inspect_text(
     Args:
         then: what comes after the prompt; empty: what the model writes.
         shown: the views.
+        by_token: whether the view `prompt` takes away single tokens, not words; of a single word
+            it does so in any case.
         progress: is told which share is done.
 
     Raises:
@@ -273,7 +279,7 @@ def inspect_text(
     tokens = read_tokens(tokenizer, prompt, then, config.context_length)
     require_memory(config.num_layers * config.num_heads * len(tokens.ids) ** 2 * 8)
     values = model.run(tokens.ids)
-    words = _words(tokenizer, tokens) if "prompt" in shown else []
+    words, by_token = _words(tokenizer, tokens, by_token) if "prompt" in shown else ([], False)
     heads = config.num_layers * config.num_heads if "heads" in shown else 0
     total = max(len(words) + heads, 1)
     return Inspection(
@@ -283,7 +289,10 @@ def inspect_text(
         views.surprise(values, tokens.ids) if "surprise" in shown else None,
         views.attention_weights(values) if "attention" in shown else None,
         views.lens(model, values) if "lens" in shown else None,
-        _without_words(model, tokenizer, tokens, words, lambda done: progress(done / total))
+        replace(
+            _without_words(model, tokenizer, tokens, words, lambda done: progress(done / total)),
+            by_token=by_token,
+        )
         if "prompt" in shown
         else None,
         _without_heads(model, values, tokens, lambda n: progress((len(words) + n) / total))
@@ -305,11 +314,18 @@ def _bytes_of(tokenizer: Tokenizer, token: int) -> bytes:
     return tokenizer.token_bytes[token] if token < tokenizer.vocab_size else b""
 
 
-def _words(tokenizer: Tokenizer, tokens: Tokens) -> list[slice]:
-    """Which tokens each word of the prompt is; none where nothing would be left of it."""
-    prompt = tokens.ids[: tokens.start + tokens.prompt]
-    words = views.words_of([_bytes_of(tokenizer, i) for i in prompt])
-    return words if tokens.start or len(words) > 1 else []
+def _words(tokenizer: Tokenizer, tokens: Tokens, by_token: bool) -> tuple[list[slice], bool]:
+    """Which tokens each word of the prompt is; none where nothing would be left of it.
+
+    Returns:
+        Also whether they are single tokens: it was asked for, or there is but one word.
+
+    """
+    prompt = [_bytes_of(tokenizer, i) for i in tokens.ids[: tokens.start + tokens.prompt]]
+    words = views.words_of(prompt)
+    if by_token or sum(bool(b"".join(prompt[word]).strip()) for word in words) < 2:
+        words, by_token = [slice(n, n + 1) for n, own in enumerate(prompt) if own], True
+    return (words if tokens.start or len(words) > 1 else []), by_token
 
 
 def _without_words(

@@ -33,6 +33,7 @@ SIZES: dict[Size, tuple[int, int, int]] = {
     "large": (24, 1024, 16),
 }
 
+SMALLEST_HEAD = 16  # that is suggested
 MAX_LAYERS = 10_000
 MAX_CONTEXT = 1 << 17  # tokens; the tables of positions are computed for all of them
 MAX_NUMBER = 1e30  # float32 holds what is computed with it
@@ -153,6 +154,8 @@ class ModelConfig:
         whole = type(self.head_dim) is int and type(self.d_model) is int
         if whole and self.positions == "rotary" and self.head_dim % 2 and not self.d_model % 2:
             return f"--num-heads {_heads_for(self.d_model)}"
+        if whole and self.positions == "rotary" and self.head_dim % 2:
+            return f"--d-model {self.num_heads * max(self.head_dim + 1, SMALLEST_HEAD)}"
         return None
 
     def _faults(self) -> list[str]:

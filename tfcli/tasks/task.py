@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import product
 from random import Random
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 from tfcli.errors import UsageError
@@ -20,13 +21,15 @@ from tfcli.tasks.dates import date_to_iso, random_date
 from tfcli.tasks.numbers import number_to_words, words_to_number
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 TEST_SHARE = 10  # one prompt in so many is for testing
 TRIES = 1000  # draws without a new prompt, after which there are no more
 LETTERS = string.ascii_lowercase + "áéíóúüñç"
 REPETITIVE, FEW_LETTERS = 0.5, (2, 6)  # how many strings are of so few letters, in training
 SUMS, WORDS = 3, 6  # digits of add and numbers, if not given
+LENGTH = 16  # letters of the others
+STRINGS = {"length": LENGTH}  # what tasks on letters take
 CARRY = 0.5  # how often a place of a sum carries, in training
 SHORTER = 0.3  # how often a number of a sum has one digit fewer, in training
 
@@ -36,10 +39,10 @@ class TaskOptions(Options):
     """How large the prompts of a task are."""
 
     digits: int | None = option(
-        None, min=1, max=6, shown_default="add: 3, numbers: 6", help="Digits at most."
+        None, min=1, max=6, shown_default="add: 3, numbers: 6", help="Digits at most, 1 to 6."
     )
     reversed: bool = option(False, help="Write the sum from its last digit on.")
-    length: int = option(16, min=1, max=1000, help="Characters at most.")
+    length: int = option(LENGTH, min=1, max=1000, help="Characters at most, 1 to 1,000.")
 
     def largest(self, usual: int) -> int:
         """The power of ten that numbers stay below."""
@@ -53,7 +56,7 @@ class Task(NamedTuple):
         about: what it is, in a few words.
         draw: a random prompt; the last argument is whether it is for training, where some tasks
             draw what is rare more often.
-        takes: the names of its options.
+        takes: the names of its options, with their defaults.
         solve: the answer to a prompt. Raises ValueError where it is no prompt of the task.
 
     """
@@ -61,7 +64,7 @@ class Task(NamedTuple):
     about: str
     draw: Callable[[Random, TaskOptions, bool], str]
     solve: Callable[[str, TaskOptions], str]
-    takes: tuple[str, ...] = ()
+    takes: Mapping[str, object] = MappingProxyType({})
 
 
 def make_pairs(
@@ -156,25 +159,25 @@ TASKS: dict[str, Task] = {
         "the same letters again",
         _string,
         lambda prompt, _: prompt,
-        ("length",),
+        STRINGS,
     ),
     "reverse": Task(
         "the letters, last to first",
         _string,
         lambda prompt, _: prompt[::-1],
-        ("length",),
+        STRINGS,
     ),
     "upper": Task(
         "the letters in upper case",
         lambda random, o, training: _string(random, o, training, LETTERS),
         lambda prompt, _: prompt.upper(),
-        ("length",),
+        STRINGS,
     ),
     "sort": Task(
         "the letters in alphabetical order",
         _string,
         lambda prompt, _: "".join(sorted(prompt)),
-        ("length",),
+        STRINGS,
     ),
     "dates": Task(
         "a date in ISO 8601",
@@ -185,7 +188,7 @@ TASKS: dict[str, Task] = {
         "Spanish number words in digits",
         lambda random, o, _: number_to_words(random.randrange(o.largest(WORDS))),
         lambda prompt, _: str(words_to_number(prompt)),
-        ("digits",),
+        {"digits": WORDS},
     ),
-    "add": Task("the sum of two numbers", _sum, _add, ("digits", "reversed")),
+    "add": Task("the sum of two numbers", _sum, _add, {"digits": SUMS, "reversed": False}),
 }

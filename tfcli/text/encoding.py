@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import codecs
 import io
+import re
 import shlex
+import unicodedata
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -29,6 +31,7 @@ _MARKS = (
 _WIDE = ("utf-32-le", "utf-32-be", "utf-16-le", "utf-16-be")
 ICONV_NAMES = {"shift_jis": "SHIFT_JIS", "mac-roman": "MACINTOSH"}  # where they are not Python's
 NEARLY = 0.9  # of the confidence of the best guess
+MIXED = 0.2  # of the words in another alphabet, from which on this is no language
 _SAMPLE = 1 << 16  # bytes to guess an encoding from
 _BLOCK = 1 << 18
 
@@ -79,7 +82,32 @@ def _detect(sample: bytes) -> str | None:
     # short of evidence, the encoding that is by far the most frequent
     if any(name == "Windows-1252" and c > NEARLY * confidence for name, c in found):
         best = "Windows-1252"
-    return codecs.lookup(best).name if best else None
+    guess = codecs.lookup(best).name if best else None
+    if guess and _mixes_scripts(sample, guess) and _mixes_scripts(sample, "cp1252") is False:
+        return "cp1252"
+    return guess
+
+
+def _mixes_scripts(sample: bytes, encoding: str) -> bool | None:
+    """Whether words are partly in Latin letters and partly in those of another alphabet.
+
+    `caf\u03b9` is French that was taken for Greek. Of encodings with one byte a character, since a
+    text in Japanese may well have `Python\u3067`. None: the sample is not in this encoding.
+    """
+    try:
+        text = sample.decode(encoding)
+    except UnicodeDecodeError:
+        return None
+    if len(text) != len(sample):
+        return False
+    words = [word for word in re.findall(r"[^\W\d_]+", text) if any(map(_is_foreign, word))]
+    mixed = sum(any(c.isascii() for c in word) for word in words)
+    return mixed > MIXED * len(words)
+
+
+def _is_foreign(letter: str) -> bool:
+    """Whether a letter is of no Latin alphabet; the ordinals and the micro sign are of all."""
+    return letter > "\u00ff" and not unicodedata.name(letter, "LATIN").startswith("LATIN")
 
 
 def as_utf8(
@@ -245,7 +273,7 @@ def conversion(data: bytes, start: int, name: Path | None, *, option: bool = Tru
         guess = "shift_jis"
     usual = ICONV_NAMES.get(guess, guess.replace("_", "-").upper())
     command = f"iconv -f {usual} -t UTF-8 {files}"
-    return f"{command}   # or --encoding {guess}" if option else command
+    return f"{command}   # " + (f"or --encoding {guess}; " if option else "") + "it is a guess"
 
 
 def _into(name: Path) -> str:

@@ -319,7 +319,11 @@ def _check(options: TrainOptions, corpus: TokenizedCorpus, *, unknown_token: boo
     if options.prompt_loss and corpus.training_targets is None:
         raise UsageError("--prompt-loss is for pairs of prompt and answer, and this is text")
     if options.infill and corpus.training_targets is not None:
-        raise UsageError("--infill is for text, and these are pairs of prompt and answer")
+        raise UsageError(
+            "--infill is for text, and these are pairs of prompt and answer",
+            why="it moves a middle to the end, and an answer has to stay behind its prompt",
+            hint="--masked 0.5   # moves nothing, and fills gaps as well",
+        )
     if options.document_mask and len(corpus.training) < 4:
         raise DataError("not enough text for --document-mask")
     if len(corpus.training) < 2:

@@ -11,7 +11,7 @@ from tfcli.training.optimizers import OptimizerConfig
 if TYPE_CHECKING:
     from tfcli.model.config import ModelConfig
     from tfcli.training.fine_tuning import BaseModel
-    from tfcli.training.options import TrainOptions
+    from tfcli.training.options import OptimizerKind, TrainOptions
 
 WARM_UP_STEPS = 20
 DECAY_SHARE = 0.7  # the last part of the budget, in which the learning rate decays to zero
@@ -28,6 +28,15 @@ def matrix_learning_rate(steps: int | None) -> float:
     return min(HIGHEST_RATE, RATE * float((RATE_STEPS / steps) ** RATE_POWER))
 
 
+def usual_learning_rate(
+    kind: OptimizerKind, model: ModelConfig, steps: int | None, base: BaseModel | None
+) -> float:
+    """The peak for the matrices where the user names none."""
+    if kind == "adamw":
+        return adamw_learning_rate(model, fine_tuning=base is not None)
+    return matrix_learning_rate(steps) * (MUON_SHARE if base else 1.0)
+
+
 def choose_optimizer(
     options: TrainOptions,
     model: ModelConfig,
@@ -39,22 +48,17 @@ def choose_optimizer(
     default = OptimizerConfig(kind=options.optimizer or (base.optimizer if base else "muon"))
     if options.weight_decay is not None:
         weight_decay = options.weight_decay
+    usual = usual_learning_rate(default.kind, model, steps, base)
+    rate = usual if options.learning_rate is None else options.learning_rate
     if default.kind == "adamw":
-        rate = options.learning_rate
-        if rate is None:
-            rate = adamw_learning_rate(model, fine_tuning=base is not None)
         return replace(
             default, matrix_learning_rate=rate, table_learning_rate=rate,
             vector_learning_rate=rate, weight_decay=weight_decay,
         )  # fmt: skip
-    scale = MUON_SHARE if base else 1.0
-    matrix = matrix_learning_rate(steps) * scale
-    if options.learning_rate is not None:
-        scale *= options.learning_rate / matrix
-        matrix = options.learning_rate
+    scale = (MUON_SHARE if base else 1.0) * (rate / usual)
     return replace(
         default,
-        matrix_learning_rate=matrix,
+        matrix_learning_rate=rate,
         table_learning_rate=default.table_learning_rate * scale,
         vector_learning_rate=default.vector_learning_rate * scale,
         weight_decay=weight_decay,

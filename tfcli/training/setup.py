@@ -37,7 +37,7 @@ from tfcli.training.plan import Plan, Resources, make_plan, with_micro_batch
 from tfcli.training.probe import Probe, compiling_may_pay
 from tfcli.training.run_text import corpus_metadata, tokens_of
 from tfcli.training.samplers import make_sampler
-from tfcli.training.sizing import can_init_from_bigrams, expected_loss, is_typical
+from tfcli.training.sizing import can_init_from_bigrams
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -134,17 +134,6 @@ class TrainingJob:
     def epochs(self) -> float | None:
         """How often each token will be seen; None where the number of steps is not known."""
         return None if self.tokens is None else self.tokens / len(self.corpus.training)
-
-    @property
-    def expected_loss(self) -> tuple[float, float] | None:
-        """Between which values the held-out loss will probably lie; None: not known."""
-        simple, training = self.baselines, self.corpus
-        if simple is None or self.epochs is None:
-            return None
-        if not is_typical(self.model_config, self.plan.init, training.bytes_per_token):
-            return None
-        tokens = self.epochs * len(training.training)
-        return expected_loss(simple.ngram, simple.gzip, tokens, ngram_order=simple.ngram_order)
 
     def pairs(self) -> PairTokens | None:
         """The pairs to train on; None: it is text."""

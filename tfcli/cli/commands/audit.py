@@ -106,7 +106,7 @@ def memory(
         streams.write_json_result(named | audit.to_json())
     else:
         write_memory_audit(audit, found.name, step.state.step)
-        reporter.next(f"tfcli audit memory {shlex.quote(found.argument)} --json")
+        reporter.next(f"tfcli audit memory {shlex.quote(run or found.argument)} --json")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from tfcli.runs.run import Run
     from tfcli.runs.valid_steps import ValidStep
 
+PROMPT_END = 12  # characters of a framed prompt that a note shows
 NAMES = ("surprise", "attention", "lens", "prompt", "heads")  # `View`, without importing numpy
 
 
@@ -39,6 +40,12 @@ def _parse_view(text: str) -> tuple[str]:
     return (text,)
 
 
+def _parse_then(text: str) -> str:
+    if not text:
+        raise ValueError("must not be empty; without it, the model writes the continuation")
+    return text
+
+
 @dataclass(frozen=True, kw_only=True)
 class InspectOptions(Options):
     """What is looked at."""
@@ -47,14 +54,18 @@ class InspectOptions(Options):
         None, metavar="RUN", shown_default="the newest",
         help="A run's name or path, or the path of one of its checkpoints.",
     )  # fmt: skip
-    then: str = option(
-        "", metavar="TEXT", shown_default="what the model writes",
+    then: str | None = option(
+        None, metavar="TEXT", shown_default="what the model writes", from_text=_parse_then,
         help="What comes after the prompt; the view prompt shows the part of each word in it.",
     )  # fmt: skip
     view: tuple[str, ...] = option(
         (), metavar="VIEW", from_text=_parse_view, shown_default="all",
         help=f"Show this view: {', '.join(NAMES[:-1])} or {NAMES[-1]}. Repeatable.",
     )  # fmt: skip
+    raw: bool = option(
+        False,
+        help="Read the prompt as it is, where the run was trained on pairs of prompt and answer.",
+    )
     tour: bool = option(
         False, conflicts=("then", "view"),
         help="Instead, follow a short text through the model, step by step.",
@@ -95,12 +106,29 @@ def inspect(
     reporter = streams.Reporter(quiet=quiet)
     text = _read(prompt, file, reading, reporter, tour=options.tour)
     run, step, model = _open(options.run, reporter)
+    if text is not None and run.form and not options.raw:
+        text = run.form.frame(text)
+        reporter.note(
+            f"Note: {run.name} was trained on pairs: the prompt is read as it was written there, "
+            f"{text[-PROMPT_END:]!r} at its end; --raw reads it as it is."
+        )
+    named = shlex.quote(options.run or run.argument)
     if options.tour:
         _tour(run, step, model, text, html, reporter, json=json)
-        return
-    assert text is not None
+    else:
+        assert text is not None
+        _show(run, step, model, text, options, file, html, reporter, json=json)
+    if html is None and not json:
+        reporter.next(f"tfcli inspect --run {named} --tour --html tour.html")
+
+
+def _show(
+    run: Run, step: ValidStep, model: Model, text: str, options: InspectOptions,
+    file: Path | None, html: Path | None, reporter: streams.Reporter, *, json: bool,
+) -> None:  # fmt: skip
+    """Shows the views that were asked for where they were asked for."""
     plan = run.metadata.get("plan") or {}
-    found = _inspect(run, model, text, options, file, quiet=quiet)
+    found = _inspect(run, model, text, options, file, quiet=reporter.quiet)
     if json:
         named = {"run": run.name, "step": step.state.step}
         streams.write_json_result(named | found.to_json())
@@ -112,7 +140,6 @@ def inspect(
         from tfcli.cli.inspection_output import write_inspection
 
         write_inspection(found, run.name, step.state.step, plan)
-        reporter.next(f"tfcli inspect --run {shlex.quote(run.argument)} --tour --html tour.html")
 
 
 def _open(name: str | None, reporter: streams.Reporter) -> tuple[Run, ValidStep, Model]:
@@ -123,11 +150,6 @@ def _open(name: str | None, reporter: streams.Reporter) -> tuple[Run, ValidStep,
     from tfcli.runs.weights import map_weights
 
     run, step_path = find_run(name)
-    if run.form:
-        reporter.note(
-            f"Note: {run.name} was trained on pairs, and the text is read as it is: a prompt ends "
-            "as train --dry-run shows."
-        )
 
     def open_with(step: ValidStep) -> Model:
         return Model(run.model_config, map_weights(run.model_config, step.path))
@@ -152,14 +174,15 @@ def _inspect(
     try:
         with share_progress("Taking words and heads away", quiet=quiet) as progress:
             return inspect_text(
-                model, run.tokenizer(), text, options.then, shown, progress=progress
-            )
+                model, run.tokenizer(), text, options.then or "", shown,
+                by_token=run.form is not None and run.form.kind == "pairs", progress=progress,
+            )  # fmt: skip
     except TooLongError as error:
         if file is not None:  # cut out of the text: a document itself cannot be cut
             whole = text.encode()[: error.fits].decode(errors="ignore")  # up to a character
             error.hint = f"tfcli text show {shlex.quote(str(file))} | head -c {len(whole.encode())}"
             error.hint += " | tfcli inspect"
-            error.hint += f" --run {shlex.quote(run.argument)}"
+            error.hint += f" --run {shlex.quote(options.run or run.argument)}"
         raise
 
 
@@ -194,7 +217,6 @@ def _tour(
         from tfcli.cli.tour.terminal import write_tour
 
         write_tour(steps, said)
-        reporter.next(f"tfcli inspect --run {shlex.quote(run.argument)} --tour --html tour.html")
 
 
 # --- the text -----------------------------------------------------------------------------------

@@ -208,6 +208,12 @@ def diff(
     from tfcli.runs.series import read_series
 
     found = {(run := find_run(name)[0]).path.resolve(): run for name in runs}
+    if len(found) < 2 and len(runs) > 1:
+        (same,) = found
+        raise UsageError(
+            f"{'both' if len(runs) == 2 else 'all'} are the same run, {found[same].name}",
+            hint="tfcli runs   # lists all runs",
+        )
     if len(found) < 2:
         raise UsageError("name at least two runs to compare", hint="tfcli runs   # lists all runs")
     series = [read_series(run) for run in found.values()]

@@ -10,8 +10,9 @@ import typer
 
 from tfcli.cli import streams
 from tfcli.cli.command import Command, Group, flag, given_options, takes_options
+from tfcli.cli.other_names import similar_choice
 from tfcli.cli.shared_options import JsonOption, seed_option
-from tfcli.errors import DataError, UsageError, closest_match
+from tfcli.errors import DataError, UsageError
 from tfcli.options import Options, option, options_of, parse_count
 from tfcli.tasks import TASKS, TaskOptions, make_pairs
 
@@ -58,8 +59,21 @@ def _command_for(name: str) -> Callable[..., None]:
     return takes_options(make)
 
 
+class TaskCommand(Command):
+    """A command whose help shows the options that its task takes, with the task's own defaults."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        takes = TASKS[str(self.name)].takes
+        parameters: list[Any] = self.params
+        for parameter in parameters:
+            if usual := takes.get(parameter.name):
+                parameter.show_default = str(usual)
+            parameter.hidden = parameter.name in {*options_of(TaskOptions)} - {*takes}
+
+
 for _name in TASKS:
-    app.command(_name, cls=Command)(_command_for(_name))
+    app.command(_name, cls=TaskCommand)(_command_for(_name))
 
 
 def _refuse_others(name: str, context: typer.Context) -> None:
@@ -93,11 +107,8 @@ def check(
     from tfcli.generation.intervals import share_interval
 
     if name not in TASKS:
-        similar = closest_match(name, TASKS)
-        raise UsageError(
-            f"unknown task: {name}",
-            hint=f"did you mean {similar!r}?" if similar else f"known: {', '.join(TASKS)}",
-        )
+        known = f"known: {', '.join(TASKS)}"
+        raise UsageError(f"unknown task: {name}", hint=similar_choice(name, TASKS) or known)
     _refuse_others(name, context)
     count = right = 0
     wrong: list[str] = []

@@ -8,11 +8,13 @@ import numpy as np
 
 from tfcli.cli.humanize import format_odds, format_share
 from tfcli.cli.inspection_words import (
+    HOLLOW,
     MEANINGS,
     NONE_MISSED,
     TITLES,
     continuation,
     erased_by,
+    in_its_units,
     is_flat,
     likelier,
     most_surprising,
@@ -111,7 +113,7 @@ def draw_page(found: Inspection, run: str, step: int, plan: Mapping[str, Any]) -
     if found.lens is not None:
         parts.append(_section("lens", _lens(found, found.lens)))
     if found.prompt is not None:
-        parts.append(_section("prompt", _words(found, found.prompt, plan)))
+        parts.append(_section("prompt", _words(found, found.prompt, plan), found.prompt))
     if found.heads is not None:
         parts.append(_section("heads", _heads(found, found.heads)))
     layers = len(found.attention) if found.attention is not None else 0
@@ -126,11 +128,11 @@ def draw_page(found: Inspection, run: str, step: int, plan: Mapping[str, Any]) -
     return draw_frame(title, "\n".join(parts), f"{STYLE}{chosen}\n", images=True)
 
 
-def _section(view: View, parts: Iterable[str]) -> str:
-    body = "\n".join(parts)
+def _section(view: View, parts: Iterable[str], words: WithoutWords | None = None) -> str:
+    body, title = "\n".join(parts), in_its_units(TITLES[view], words)
     return (
-        f'<section id="{view}"><h2>{TITLES[view]}</h2>\n'
-        f'<p class="faint">{escape(MEANINGS[view])}</p>\n{body}</section>'
+        f'<section id="{view}"><h2>{title}</h2>\n'
+        f'<p class="faint">{escape(in_its_units(MEANINGS[view], words))}</p>\n{body}</section>'
     )
 
 
@@ -323,7 +325,7 @@ def _words(found: Inspection, part: WithoutWords, plan: Mapping[str, Any]) -> It
         )
     yield "</tbody></table>"
     if (part.falls < 0).any():
-        yield ('<p class="note">A hollow bar: without the word the continuation is likelier.</p>')
+        yield f'<p class="note">{escape(in_its_units(HOLLOW, part))}</p>'
 
 
 def _heads(found: Inspection, rises: Floats) -> Iterator[str]:
