@@ -147,40 +147,6 @@ def test_lines_end_as_those_of_the_file(
     assert (tmp_path / "text").read_bytes() == whole
 
 
-@pytest.mark.parametrize("end", ["", "\n", "\r\n", "\n\n", "\n\r\n"])
-def test_the_newline_at_the_end_of_a_file_is_no_part_of_the_text(tmp_path: Path, end: str) -> None:
-    """It is the editor's, as one on stdin is, and there again after `save`."""
-    draft = loaded(tmp_path, f"One of{end}".encode())
-    last = end if end in {"", "\r\n"} else end[end.rindex("\n") - end.endswith("\r\n") :]
-    assert draft.text == f"One of{end}".removesuffix(last)
-    unsaved = [draft.unsaved]
-    draft.add_written(" two\nthree")
-    unsaved.append(draft.unsaved)
-    assert unsaved == [False, True]
-    draft.save("")
-    written = "two\r\nthree" if end == "\r\n" else "two\nthree"
-    between = end.removesuffix(last)
-    assert (tmp_path / "text").read_bytes() == f"One of{between} {written}{last}".encode()
-
-
-def test_an_empty_line_goes_on_behind_the_stop_string() -> None:
-    draft = Draft()
-    draft.begin("and put")
-    draft.stopped_at = "\n"
-    draft.take_turn("")
-    assert (draft.text, draft.awaits_more, draft.ends_with_line) == ("and put\n", True, False)
-    draft.add_written("he is")
-    draft.back_to_last_line()  # /retry
-    assert draft.text == "and put\n"
-    draft.undo()
-    assert draft.text == "and put"
-    draft.take_turn("")
-    assert draft.text == "and put\n"
-    draft.undo()
-    draft.take_turn("on")
-    assert draft.text == "and put on"
-
-
 def test_a_draft_ends_with_a_line_until_the_model_has_gone_on() -> None:
     draft = Draft()
     found = [draft.ends_with_line]

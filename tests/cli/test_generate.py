@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import subprocess
 import sys
@@ -243,20 +242,3 @@ def test_damaged_step_is_named_and_the_previous_one_used(shell: Shell) -> None:
         assert name in done.err
     assert done.code == 65
     assert shell("doctor").code == 65
-
-
-def test_a_text_that_begins_with_a_stop_string_is_said_and_can_be_passed(trained: Shell) -> None:
-    by_run = ("generate", "Ann", "--run", "tale", "--greedy", "--max-new-tokens", "9")
-    whole = trained(*by_run).out.decode()
-    first = whole[:1]
-    done = trained(*by_run, "--stop", first)
-    assert (done.code, done.out) == (0, b"")
-    assert "began with a stop string" in " ".join(done.err.split())
-    passed = trained(*by_run, "--stop", first, "--min-new-tokens", "1")
-    assert passed.out.decode().startswith(first)
-    assert not passed.err
-    rows = trained(*by_run, "--jsonl", "--stop", first)
-    assert json.loads(rows.out)["finish_reason"] == "stop"
-    assert not rows.err
-    never = trained(*by_run, "--stop", first, "--min-new-tokens", "9")
-    assert never.out.decode() == whole

@@ -29,12 +29,11 @@ class Draft:
     Attributes:
         text: all of it.
         path: the file it belongs to.
-        stopped_at: the stop string that came next where the model ended, which is not in the text.
 
     """
 
     def __init__(self, encoding: str | None = None) -> None:
-        self.text = self.stopped_at = ""
+        self.text = ""
         self._encoding = encoding
         self.path: Path | None = None
         self._turns: list[_Turn] = []
@@ -45,18 +44,7 @@ class Draft:
         """Whether it differs from the file it belongs to."""
         if self.path is None:
             return False
-        return self._whole != self._on_disk.get(_real(self.path), b"")
-
-    @property
-    def _whole(self) -> bytes:
-        """What is saved: the text, and the newline at the end that its file had."""
-        return (self.text + self._last_newline).encode()
-
-    @property
-    def _last_newline(self) -> str:
-        """That of the file it belongs to, if there is one."""
-        known = self._on_disk.get(_real(self.path), b"") if self.path else b""
-        return known[len(_without_last_newline(known)) :].decode()
+        return self.text.encode() != self._on_disk.get(_real(self.path), b"")
 
     def tail(self, most: int = 200) -> str:
         """Its end, from the beginning of a line if one is near."""
@@ -72,20 +60,17 @@ class Draft:
         """Adds what the person wrote.
 
         It comes after a space where a word would run into another, and on a new line where it
-        begins as a paragraph of its own does, in a text that has lines. An empty line goes on
-        behind the stop string that the model came to.
+        begins as a paragraph of its own does, in a text that has lines.
         """
-        goes_on = not line
-        line = self.stopped_at if goes_on else _between(self.text, line) + line
+        line = _between(self.text, line) + line
         if line.startswith("\n"):
             self.text = self.text.rstrip(" ")  # a space at the end of a line is seen by nobody
-        line = line.replace("\n", line_end(self.text) or self._last_newline or "\n")
-        self._remember(line, goes_on=goes_on)
+        line = line.replace("\n", line_end(self.text) or "\n")
+        self._remember(line)
         self.text += line
-        self.stopped_at = ""
 
-    def _remember(self, line: str | None, *, goes_on: bool = False) -> None:
-        self._turns.append(_Turn(self.text, self.path, line, goes_on))
+    def _remember(self, line: str | None) -> None:
+        self._turns.append(_Turn(self.text, self.path, line))
 
     @property
     def last_turn(self) -> _Turn | None:
@@ -94,7 +79,7 @@ class Draft:
 
     def add_written(self, text: str) -> None:
         """Adds what the model wrote, with the line ends that the text has so far."""
-        if end := line_end(self.text) or self._last_newline or line_end(text):
+        if end := line_end(self.text) or line_end(text):
             text = re.sub(
                 r"\r\n?|\n", end, text.removesuffix("\r")
             )  # a CR whose LF was not generated
@@ -104,14 +89,13 @@ class Draft:
     def ends_with_line(self) -> bool:
         """Whether what comes last is a line of the person, who has ended its last word."""
         turn = self.last_turn
-        own = turn and turn.line and not turn.goes_on
-        return bool(turn and own and self.text == turn.before + (turn.line or ""))
+        return bool(turn and turn.line and self.text == turn.before + turn.line)
 
     @property
     def awaits_more(self) -> bool:
         """Whether the person has left it to the model to go on: with an empty line."""
         turn = self.last_turn
-        return bool(turn and turn.goes_on)
+        return bool(turn and turn.line == "")
 
     def back_to_last_line(self) -> None:
         """Takes the text back to the end of what the person wrote last.
@@ -123,7 +107,6 @@ class Draft:
         if not self._turns or self._turns[-1].line is None:
             raise UsageError("nothing to retry")
         self.text = self._turns[-1].before + self._turns[-1].line
-        self.stopped_at = ""
 
     def undo(self) -> None:
         """Takes the last turn back: a line and its continuation, or a text begun or loaded.
@@ -135,7 +118,7 @@ class Draft:
         if not self._turns:
             raise UsageError("nothing to undo")
         turn = self._turns.pop()
-        self.text, self.stopped_at = turn.before, turn.line or "" if turn.goes_on else ""
+        self.text = turn.before
         if turn.line is None:
             self.path = turn.path
 
@@ -143,14 +126,12 @@ class Draft:
         """Begins another text, of another file or of none; `undo` brings the one before it back."""
         if self.text:
             self._remember(None)
-        self.text, self.path, self.stopped_at = text, path, ""
+        self.text, self.path = text, path
 
     # --- files ----------------------------------------------------------------------------------
 
     def load(self, name: str) -> list[str]:
         """Goes on from the text of a file; of a page, a book or a document from what it says.
-
-        A newline at its end is the editor's, as one on stdin is, and is put back by `save`.
 
         Such a text belongs to no file: saved there, it would take the place of the document.
 
@@ -171,7 +152,7 @@ class Draft:
         if not path.exists():
             raise file_not_found(path)
         data = b"".join(read_text(path, FormatOptions(encoding=self._encoding), reading=reading))
-        self.begin(_without_last_newline(data).decode(), path)
+        self.begin(data.decode(), path)
         if path.read_bytes() == data:
             self._on_disk[_real(path)] = data
             return []
@@ -200,7 +181,7 @@ class Draft:
         require_regular_file(path)
         real = _real(path)
         require_parent(path)
-        data = self._whole
+        data = self.text.encode()
         if path.exists():
             self._require_own(path, data)
         write_file(real, data)
@@ -229,10 +210,6 @@ class Draft:
         self.path = Path(name).expanduser()
 
 
-def _without_last_newline(data: bytes) -> bytes:
-    return data.removesuffix(b"\r\n") if data.endswith(b"\r\n") else data.removesuffix(b"\n")
-
-
 class _Turn(NamedTuple):
     """What was added to a text, and what can be brought back.
 
@@ -240,14 +217,12 @@ class _Turn(NamedTuple):
         before: the text before.
         path: the file that it belonged to.
         line: what the person wrote; None: another text was begun.
-        goes_on: whether that was an empty line, which may stand for a stop string.
 
     """
 
     before: str
     path: Path | None
     line: str | None
-    goes_on: bool = False
 
 
 def _named(name: str) -> Path:

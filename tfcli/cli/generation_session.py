@@ -345,8 +345,7 @@ class GenerationSession:
         from tfcli.generation.generate import TokenEvent
 
         formats = FormatReport()
-        in_time, cut, empty = True, 0, 0
-        begun: set[int] = set()  # texts of which something was written
+        in_time, cut = True, 0
         throughput = Throughput(self._started, engine.weight_bytes)
         shown = feed.many and not self._reporter.quiet
         with Progress(throughput, shown=shown) as progress:
@@ -355,7 +354,6 @@ class GenerationSession:
                 self._reading.text_began()
                 if isinstance(event, TokenEvent):
                     throughput.count()
-                    begun |= {event.index} if event.data else set()
                     output.token(result, event)
                 else:
                     output.finish(result, event)
@@ -363,18 +361,12 @@ class GenerationSession:
                     formats.add(event)
                     in_time &= event.reason != "timeout"
                     cut += event.reason == "length"
-                    empty += event.reason == "stop" and not (event.data or event.index in begun)
                 progress.show(feed.complete)
         output.close()
         if note := formats.note():
             self.notes(note)
         if self.chat and cut and not self._limited:
             self.notes(f"{counted(cut, 'answer')} cut off; --max-new-tokens gives more room")
-        if empty and not self._options.jsonl:  # which gives the reason
-            began = "the model began" if feed.count == 1 else f"{counted(empty, 'text')} began"
-            self.notes(
-                f"{began} with a stop string: nothing is written; --min-new-tokens 5 goes on"
-            )
         if not in_time and not throughput.tokens:
             self.notes("--max-time was over before the first token")
         self.notes.release()

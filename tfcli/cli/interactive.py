@@ -66,8 +66,7 @@ class Conversation:
         self._draft = Draft(encoding)
         self._form = form
         self._asked_to_quit = False
-        # of /retry N: the whole text with each continuation, and the stop string behind it
-        self._choices: list[tuple[str, str]] = []
+        self._choices: list[str] = []  # the whole text with each continuation of /retry N
 
     def run(self, beginning: str | None = None, file: str | None = None) -> None:
         """Reads lines until their end, or until the person quits.
@@ -201,8 +200,6 @@ class Conversation:
             for _ in range(1 + MAX_PASSED):
                 end = self._write(out, written)
                 if written or end is None or not end.stop or not self._draft.awaits_more:
-                    stop = (end and end.stop) or b""
-                    self._draft.stopped_at = stop.decode(errors="ignore")
                     break
                 self._draft.add_written(end.stop.decode(errors="ignore"))
                 if lead is not None:
@@ -260,7 +257,7 @@ class Conversation:
                 self._reporter.note(f"--- {number} ---")
             # an answer is shown alone
             self._continue("" if self._form else self._draft.tail().rpartition("\n")[2])
-            choices.append((self._draft.text, self._draft.stopped_at))
+            choices.append(self._draft.text)
         self._choices = choices if count > 1 else []
         if self._choices:
             self._reporter.note(f"/take 1 to /take {count} chooses one; now it is {count}.")
@@ -270,7 +267,7 @@ class Conversation:
         if number > len(self._choices):
             hint = f"/take 1 to /take {len(self._choices)}" if self._choices else "/retry 3"
             raise UsageError("there is no such continuation to take", hint=hint)
-        self._draft.text, self._draft.stopped_at = self._choices[number - 1]
+        self._draft.text = self._choices[number - 1]
         self._show_tail()
 
     def _undo(self, words: str) -> None:

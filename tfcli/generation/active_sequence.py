@@ -66,14 +66,6 @@ class ActiveSequence:
         """Whether the next token must not be `eos`."""
         return self.request.ignore_eos or len(self.written) < self.request.min_new_tokens
 
-    def released(self, new: bytes) -> bytes:
-        """What may be shown once the token written last has added its bytes.
-
-        Stop strings are looked for behind the tokens that have to be there.
-        """
-        due = len(self.written) > self.request.min_new_tokens
-        return self.stop.feed(new) if due else new
-
     @property
     def room(self) -> int:
         """How many tokens it may still get."""

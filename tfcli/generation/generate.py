@@ -221,7 +221,7 @@ class Generator:
                 sequence.constraint.accept(token)
             if not sequence.ended:
                 new = self._tokenizer.token_bytes[token][overlap:]
-                yield TokenEvent(sequence.index, token, new, sequence.released(new), logprob)
+                yield TokenEvent(sequence.index, token, new, sequence.stop.feed(new), logprob)
 
     def _read(self, active: list[ActiveSequence]) -> Logits:
         """The logits after all of them: (len(active), V)."""
