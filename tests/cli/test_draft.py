@@ -159,3 +159,32 @@ def test_a_draft_ends_with_a_line_until_the_model_has_gone_on() -> None:
     draft.take_turn("")  # goes on from whatever is there
     found.append(draft.ends_with_line)
     assert found == [False, True, False, True, False]
+
+
+def test_an_empty_line_goes_on_after_the_stop_string_that_ended_the_text() -> None:
+    draft = Draft()
+    draft.take_turn("El cura")
+    draft.add_written(" y poner", "\n")
+    draft.take_turn("")
+    draft.add_written("Se a", "\n")
+    draft.back_to_last_line()  # /retry goes on at the same place
+    assert draft.text == "El cura y poner\n"
+    draft.add_written("Otra", None)
+    draft.take_turn("")  # that text ended otherwise
+    assert draft.text == "El cura y poner\nOtra"
+    draft.undo()
+    draft.undo()  # back at the stop string, which is still known
+    assert draft.text == "El cura y poner"
+    draft.take_turn("con")
+    assert draft.text == "El cura y poner con"
+    draft.undo()
+    draft.take_turn("")
+    assert draft.text == "El cura y poner\n"
+
+
+def test_a_stop_string_goes_on_with_the_line_ends_of_the_text() -> None:
+    draft = Draft()
+    draft.take_turn("Uno")
+    draft.add_written(".\r\nDos", "\n")
+    draft.take_turn("")
+    assert draft.text == "Uno.\r\nDos\r\n"

@@ -127,6 +127,17 @@ def test_a_gap_ends_before_a_stop_string(gaps: Shell) -> None:
     assert row["text"] == f"Ann saw {stopped['text']} at noon."
 
 
+def test_a_gap_that_begins_with_its_stop_string_is_noted(gaps: Shell) -> None:
+    endless = ("fill", "Ann saw [] at noon.", "--greedy", *without_end(gaps), "--jsonl")
+    (row,) = rows(gaps(*endless).out)
+    written = row["gaps"][0]["text"]
+    done = gaps(*endless, "--stop", written[0])
+    assert rows(done.out)[0]["gaps"][0]["text"] == ""
+    assert "the gap: the model began with a stop text; --min-new-tokens 5 goes on" in done.err
+    least = ("--stop", written[0], "--min-new-tokens", "5")
+    assert len(rows(gaps(*endless, *least).out)[0]["gaps"][0]["tokens"]) >= 5
+
+
 def test_a_gap_has_a_quarter_of_the_context_unless_told_otherwise(gaps: Shell) -> None:
     endless = ("fill", "Ann saw [] at noon. [3] Bob", *without_end(gaps), "--jsonl")
     for options, length in (

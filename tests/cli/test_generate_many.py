@@ -304,6 +304,38 @@ def test_stop_string_may_be_a_newline_as_it_is_typed(trained: Shell) -> None:
     assert done.out.decode() == plain.split("\n")[0]
 
 
+def test_a_text_that_begins_with_its_stop_string_is_noted(trained: Shell) -> None:
+    at_once = ("generate", "--run", "tale", "--greedy", "--stop", " ")
+    note = "nothing was written: the model began with the stop text ' '; --min-new-tokens 5 goes on"
+    done = trained(*at_once, "Ann saw")
+    assert (done.code, done.out) == (0, b"")
+    assert note in done.err
+    done = trained(*at_once, "--jsonl", stdin=b'{"prompt": "Ann saw"}')
+    assert rows(done.out)[0]["finish_reason"] == "stop"
+    assert note in done.err
+    done = trained(*at_once, "--lines", stdin=b"Ann saw\nBob saw\n")
+    assert done.out == b"\n\n"
+    assert "2 empty texts: the model began with a stop text, such as ' '" in done.err
+    assert "stop text" not in trained(*at_once, "Ann saw ").err
+
+
+@pytest.mark.parametrize("engine", ["numpy", "torch"])
+def test_stop_strings_do_not_end_a_text_before_its_minimum(trained: Shell, engine: str) -> None:
+    options = ("generate", "--run", "tale", "--greedy", "--engine", engine)
+    least = ("--stop", " ", "--min-new-tokens", "5")
+    (whole,) = rows(trained(*options, "--jsonl", stdin=b'{"prompt": "Ann saw"}').out)
+    (row,) = rows(trained(*options, *least, "--jsonl", stdin=b'{"prompt": "Ann saw"}').out)
+    begun = trained(*options, "Ann saw", "--max-new-tokens", "5").out.decode()
+    rest = whole["text"][len(begun) :]
+    expected = begun + rest[: rest.index(" ")]
+    assert " " in begun
+    assert row["text"] == expected
+    assert row["finish_reason"] == "stop"
+    done = trained(*options, *least, "Ann saw")
+    assert (done.out.decode(), "stop text" in done.err) == (expected, False)
+    assert trained(*options, *least, "--lines", stdin=b"Ann saw\n").out.decode() == f"{expected}\n"
+
+
 def test_samples_of_a_line_are_numbered(trained: Shell) -> None:
     lines = b'{"prompt": "Ann"}\n{"prompt": "Bob"}\n'
     done = trained(*RUN, "--jsonl", "-n", "2", "--max-new-tokens", "2", stdin=lines)

@@ -97,6 +97,23 @@ def test_a_stop_string_that_was_passed_is_in_the_list_of_continuations(trained: 
     quit_session(child)
 
 
+def test_enter_goes_on_after_the_stop_string_that_was_written(trained: Shell) -> None:
+    child = session(
+        trained, "--stop", " ", "--temperature", "3", "--seed", "1", "--max-new-tokens", "99",
+        "--ignore-eos",
+    )  # fmt: skip
+    pieces = []
+    for line in ("Ann s", *[""] * 7):
+        say(child, line)
+        child.expect(rf"{MODEL}([^\x1b]*)\x1b\[0m")
+        pieces.append(child.match[1].strip())
+    say(child, "/save whole.txt", "Saved to")
+    written = (trained.folder / "whole.txt").read_text()
+    assert re.fullmatch("Ann s" + " +".join(re.escape(each) for each in pieces), written)
+    say(child, "/quit")
+    quit_session(child)
+
+
 def test_a_file_that_does_not_exist_yet_is_created_on_save(trained: Shell, tmp_path: Path) -> None:
     story = tmp_path / "new.txt"
     child = session(trained, "--file", str(story), "Ann saw")

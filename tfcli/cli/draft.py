@@ -37,6 +37,7 @@ class Draft:
         self._encoding = encoding
         self.path: Path | None = None
         self._turns: list[_Turn] = []
+        self._stops: dict[str, str] = {}  # what the model wrote after a text, which ended it there
         self._on_disk: dict[Path, bytes] = {}  # what each known file holds
 
     @property
@@ -60,8 +61,13 @@ class Draft:
         """Adds what the person wrote.
 
         It comes after a space where a word would run into another, and on a new line where it
-        begins as a paragraph of its own does, in a text that has lines.
+        begins as a paragraph of its own does, in a text that has lines. An empty line goes on after
+        the stop string that ended the text: the model is not asked again whether it comes.
         """
+        if not line and (stop := self._stops.get(self.text)):
+            self._turns.append(_Turn(self.text, self.path, line, stop))
+            self.text += stop
+            return
         line = _between(self.text, line) + line
         if line.startswith("\n"):
             self.text = self.text.rstrip(" ")  # a space at the end of a line is seen by nobody
@@ -77,13 +83,24 @@ class Draft:
         """What `undo` would take back."""
         return self._turns[-1] if self._turns else None
 
-    def add_written(self, text: str) -> None:
-        """Adds what the model wrote, with the line ends that the text has so far."""
+    def add_written(self, text: str, stop: str | None = None) -> None:
+        """Adds what the model wrote, with the line ends that the text has so far.
+
+        Args:
+            stop: the stop string that came after it.
+
+        """
+        self.text += self._with_own_line_ends(text)
+        self._stops.pop(self.text, None)
+        if stop:
+            self._stops[self.text] = self._with_own_line_ends(stop)
+
+    def _with_own_line_ends(self, text: str) -> str:
         if end := line_end(self.text) or line_end(text):
             text = re.sub(
                 r"\r\n?|\n", end, text.removesuffix("\r")
             )  # a CR whose LF was not generated
-        self.text += text
+        return text
 
     @property
     def ends_with_line(self) -> bool:
@@ -106,7 +123,8 @@ class Draft:
         """
         if not self._turns or self._turns[-1].line is None:
             raise UsageError("nothing to retry")
-        self.text = self._turns[-1].before + self._turns[-1].line
+        turn = self._turns[-1]
+        self.text = turn.before + turn.passed + (turn.line or "")
 
     def undo(self) -> None:
         """Takes the last turn back: a line and its continuation, or a text begun or loaded.
@@ -217,12 +235,14 @@ class _Turn(NamedTuple):
         before: the text before.
         path: the file that it belonged to.
         line: what the person wrote; None: another text was begun.
+        passed: the stop string that an empty line went on after.
 
     """
 
     before: str
     path: Path | None
     line: str | None
+    passed: str = ""
 
 
 def _named(name: str) -> Path:

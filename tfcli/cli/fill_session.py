@@ -11,6 +11,7 @@ from tfcli.cli import streams
 from tfcli.cli.best_step import open_best_step
 from tfcli.cli.command import flag
 from tfcli.cli.denoising_view import DenoisingView
+from tfcli.cli.empty_texts import WAY_ON
 from tfcli.cli.fill_output import (
     EscapedFill,
     FillFormat,
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
 END_NOTES = {
     "length": "token limit reached before the end of the gap",
     "empty": "the model finds that nothing is missing",
+    "stopped": f"the model began with a stop text; {WAY_ON}",
 }
 
 
@@ -169,8 +171,10 @@ class FillSession:
                 place = len(event.job.gaps) - 1
                 gap = event.job.gaps[place]
                 asked = gap.finish_reason == "length" and event.job.text.tokens[place] is not None
-                left_empty = gap.finish_reason == "eos" and not gap.text
-                ends.append("asked" if asked else "empty" if left_empty else gap.finish_reason)
+                left_empty = {"eos": "empty", "stop": "stopped"} if not gap.text else {}
+                ends.append(
+                    "asked" if asked else left_empty.get(gap.finish_reason, gap.finish_reason)
+                )
             if event.ended and event.job.complete:
                 output.finish(result, event.job)
                 feed.finished(event.job.number)

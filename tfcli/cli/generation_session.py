@@ -10,6 +10,7 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 from tfcli.cli import streams
+from tfcli.cli.empty_texts import EmptyTexts
 from tfcli.cli.format_report import FormatReport
 from tfcli.cli.generation_progress import Progress, ReadingProgress, Throughput
 from tfcli.cli.output_formats import (
@@ -344,7 +345,7 @@ class GenerationSession:
     ) -> FormatReport:
         from tfcli.generation.generate import TokenEvent
 
-        formats = FormatReport()
+        formats, empty = FormatReport(), EmptyTexts()
         in_time, cut = True, 0
         throughput = Throughput(self._started, engine.weight_bytes)
         shown = feed.many and not self._reporter.quiet
@@ -352,6 +353,7 @@ class GenerationSession:
             for event in events:
                 result = feed.taken[event.index]
                 self._reading.text_began()
+                empty.add(event)
                 if isinstance(event, TokenEvent):
                     throughput.count()
                     output.token(result, event)
@@ -363,8 +365,9 @@ class GenerationSession:
                     cut += event.reason == "length"
                 progress.show(feed.complete)
         output.close()
-        if note := formats.note():
-            self.notes(note)
+        for note in (formats.note(), empty.note(single=feed.count == 1)):
+            if note:
+                self.notes(note)
         if self.chat and cut and not self._limited:
             self.notes(f"{counted(cut, 'answer')} cut off; --max-new-tokens gives more room")
         if not in_time and not throughput.tokens:

@@ -194,25 +194,29 @@ class Conversation:
         """
         colored = streams.wants_color(sys.stdout)
         out, written = TextOut(), bytearray()
+        stop: str | None = None
         try:
             out.write((lead or "").encode())
             streams.write_result(streams.STYLES["model"].encode() if colored else b"")
-            for _ in range(1 + MAX_PASSED):
+            for left in reversed(range(1 + MAX_PASSED)):
                 end = self._write(out, written)
-                if written or end is None or not end.stop or not self._draft.awaits_more:
+                stop = end.stop.decode(errors="ignore") if end and end.stop else None
+                if written or not stop or not self._draft.awaits_more or not left:
                     break
-                self._draft.add_written(end.stop.decode(errors="ignore"))
+                self._draft.add_written(stop)
                 if lead is not None:
-                    out.write(end.stop)
+                    out.write(stop.encode())
+                stop = None
             self._note_end(end, written)
         except KeyboardInterrupt:
+            stop = None
             self._reporter.note("")
         finally:
             streams.write_result(streams.RESET.encode() if colored else b"")
             out.close()
             self._notes.release()
             between = self._form.separator if self._form and written else ""
-            self._draft.add_written(between + written.decode(errors="ignore"))
+            self._draft.add_written(between + written.decode(errors="ignore"), stop)
 
     def _write(self, out: TextOut, written: bytearray) -> Finished | None:
         """What the model writes after the text, shown as it comes; how it ends."""

@@ -67,6 +67,11 @@ class ActiveSequence:
         return self.request.ignore_eos or len(self.written) < self.request.min_new_tokens
 
     @property
+    def may_stop(self) -> bool:
+        """Whether the last token written may be part of a stop string."""
+        return len(self.written) > self.request.min_new_tokens
+
+    @property
     def room(self) -> int:
         """How many tokens it may still get."""
         return self.request.max_new_tokens - len(self.written)

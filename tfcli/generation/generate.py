@@ -221,7 +221,8 @@ class Generator:
                 sequence.constraint.accept(token)
             if not sequence.ended:
                 new = self._tokenizer.token_bytes[token][overlap:]
-                yield TokenEvent(sequence.index, token, new, sequence.stop.feed(new), logprob)
+                data = sequence.stop.feed(new) if sequence.may_stop else new
+                yield TokenEvent(sequence.index, token, new, data, logprob)
 
     def _read(self, active: list[ActiveSequence]) -> Logits:
         """The logits after all of them: (len(active), V)."""

@@ -262,7 +262,7 @@ class BaseRequest(Options):
     max_new_tokens: int | None = None
     min_new_tokens: int = option(
         0, min=0, max=10**12, aliases=("min_tokens",), panel=LENGTH,
-        help="Minimum number of new tokens.",
+        help="Minimum number of new tokens; before, no stop string ends the text.",
     )  # fmt: skip
     stop: tuple[str, ...] = option(
         (), metavar="TEXT", panel=LENGTH, from_text=lambda text: (unescape(text),),
