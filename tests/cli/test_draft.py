@@ -188,3 +188,28 @@ def test_a_stop_string_goes_on_with_the_line_ends_of_the_text() -> None:
     draft.add_written(".\r\nDos", "\n")
     draft.take_turn("")
     assert draft.text == "Uno.\r\nDos\r\n"
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", ""])
+def test_the_newline_of_an_editor_ends_the_file_not_the_text(tmp_path: Path, end: str) -> None:
+    draft = loaded(tmp_path, f"Uno.{end}El cura y el{end}".encode())
+    assert not draft.unsaved
+    draft.take_turn("barbero.")
+    draft.add_written(" Y se fue.")
+    draft.save("")
+    begun = f"Uno.{end}El cura y el barbero. Y se fue."
+    assert (tmp_path / "text").read_bytes().decode() == begun + end
+    assert not draft.unsaved
+    draft.take_turn("Otro.")  # after a sentence, too, it comes after a space
+    draft.save(str(tmp_path / "other"))
+    assert (tmp_path / "other").read_bytes().decode() == f"{begun} Otro.{end}"
+    draft.undo()
+    draft.save("")
+    assert (tmp_path / "other").read_bytes().decode() == begun + end
+
+
+def test_dialogue_is_a_paragraph_after_the_only_line_of_a_file(tmp_path: Path) -> None:
+    draft = loaded(tmp_path, b"Uno.\r\n")
+    draft.take_turn("\N{EM DASH}Dos.")
+    draft.save("")
+    assert (tmp_path / "text").read_bytes().decode() == "Uno.\r\n\N{EM DASH}Dos.\r\n"

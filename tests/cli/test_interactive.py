@@ -232,7 +232,7 @@ def test_a_new_text_does_not_replace_the_chapter(trained: Shell, tmp_path: Path)
     say(child, "/save", "Saved to")
     say(child, "/quit")
     quit_session(child)
-    assert (tmp_path / "one.txt").read_text().startswith("Bob saw chapter one.txt at noon.\nAnn")
+    assert (tmp_path / "one.txt").read_text().startswith("Bob saw chapter one.txt at noon. Ann")
     assert (tmp_path / "two.txt").read_text() == "Bob saw chapter two.txt at noon.\n"
 
 

@@ -47,6 +47,11 @@ class Dialogue(Draft):
         self.turns = _split(text)[1]
 
     @property
+    def _last_newline(self) -> str:
+        """None of its own: the JSON ends with one."""
+        return ""
+
+    @property
     def unsaved(self) -> bool:
         """Whether it differs from the file it belongs to, however that is written."""
         if self.path is None:

@@ -11,6 +11,7 @@ from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
+from tfcli.cli.piped_text import without_last_newline
 from tfcli.errors import ConflictError, UsageError
 from tfcli.text.counted import counted
 
@@ -26,6 +27,9 @@ class Draft:
     It may belong to a file, once it was read from there or saved there: `save` then writes all of
     it back. A file that the text has not come from, or that has changed since, is not overwritten.
 
+    The newline at the end of a file is its editor's, as that of `echo` is on stdin: the text goes
+    on before it, and `save` puts it back.
+
     Attributes:
         text: all of it.
         path: the file it belongs to.
@@ -39,13 +43,24 @@ class Draft:
         self._turns: list[_Turn] = []
         self._stops: dict[str, str] = {}  # what the model wrote after a text, which ended it there
         self._on_disk: dict[Path, bytes] = {}  # what each known file holds
+        # what ends each file, though not its text; None: a text without a file
+        self._last_newlines: dict[Path | None, str] = {}
+
+    @property
+    def whole(self) -> str:
+        """The text as its file would hold it."""
+        return self.text + self._last_newline
+
+    @property
+    def _last_newline(self) -> str:
+        return self._last_newlines.get(_real(self.path) if self.path else None, "")
 
     @property
     def unsaved(self) -> bool:
         """Whether it differs from the file it belongs to."""
         if self.path is None:
             return False
-        return self.text.encode() != self._on_disk.get(_real(self.path), b"")
+        return self.whole.encode() != self._on_disk.get(_real(self.path), b"")
 
     def tail(self, most: int = 200) -> str:
         """Its end, from the beginning of a line if one is near."""
@@ -68,10 +83,10 @@ class Draft:
             self._turns.append(_Turn(self.text, self.path, line, stop))
             self.text += stop
             return
-        line = _between(self.text, line) + line
+        line = _between(self.text, line, lines="\n" in self.whole) + line
         if line.startswith("\n"):
             self.text = self.text.rstrip(" ")  # a space at the end of a line is seen by nobody
-        line = line.replace("\n", line_end(self.text) or "\n")
+        line = line.replace("\n", line_end(self.whole) or "\n")
         self._remember(line)
         self.text += line
 
@@ -96,7 +111,7 @@ class Draft:
             self._stops[self.text] = self._with_own_line_ends(stop)
 
     def _with_own_line_ends(self, text: str) -> str:
-        if end := line_end(self.text) or line_end(text):
+        if end := line_end(self.whole) or line_end(text):
             text = re.sub(
                 r"\r\n?|\n", end, text.removesuffix("\r")
             )  # a CR whose LF was not generated
@@ -145,6 +160,7 @@ class Draft:
         if self.text:
             self._remember(None)
         self.text, self.path = text, path
+        self._last_newlines[None] = ""
 
     # --- files ----------------------------------------------------------------------------------
 
@@ -170,8 +186,12 @@ class Draft:
         if not path.exists():
             raise file_not_found(path)
         data = b"".join(read_text(path, FormatOptions(encoding=self._encoding), reading=reading))
-        self.begin(data.decode(), path)
-        if path.read_bytes() == data:
+        whole = data.decode()
+        text = without_last_newline(whole)
+        self.begin(text, path)
+        own = path.read_bytes() == data
+        self._last_newlines[_real(path) if own else None] = whole[len(text) :]
+        if own:
             self._on_disk[_real(path)] = data
             return []
         self.path = None
@@ -199,17 +219,18 @@ class Draft:
         require_regular_file(path)
         real = _real(path)
         require_parent(path)
-        data = self.text.encode()
+        last, data = self._last_newline, self.whole.encode()
         if path.exists():
             self._require_own(path, data)
         write_file(real, data)
+        self._last_newlines[real] = last
         self.path, self._on_disk[real] = path, data
         return path
 
     def _require_own(self, path: Path, data: bytes) -> None:
         """Raises ConflictError where a file holds what would be lost."""
         found = path.read_bytes()
-        if data.startswith(found):
+        if data.startswith((found, found.removesuffix(b"\n").removesuffix(b"\r"))):
             return
         real = _real(path)
         if self.path is None or real != _real(self.path):
@@ -276,16 +297,20 @@ def describe_size(text: str) -> str:
     return f"{counted(len(text.split()), 'word')}, {counted(size, 'byte')}"
 
 
-def _between(text: str, line: str) -> str:
+def _between(text: str, line: str, *, lines: bool) -> str:
     """A space between two words; none before punctuation, or in Chinese and Japanese.
 
     Before dialogue as many newlines as the text has there elsewhere.
+
+    Args:
+        lines: whether the text has lines.
+
     """
     if not text or not line:
         return ""
     text = text.replace("\r\n", "\n")
     going_on = line[0] == "»" and (line[1:2].isalnum() or line[1:2] in {*"¿¡–—-"})  # a speech
-    if (line[0] in DIALOGUE or going_on or line.startswith(SECTION)) and "\n" in text:
+    if (line[0] in DIALOGUE or going_on or line.startswith(SECTION)) and lines:
         before = Counter(re.findall(rf"(\n+)[{DIALOGUE}]", text)).most_common(1)
         wanted = before[0][0] if before else "\n"
         return wanted[len(text) - len(text.rstrip("\n")) :]

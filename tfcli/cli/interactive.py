@@ -308,7 +308,7 @@ class Conversation:
         self._reporter.note(f"Saved to {path} ({self._size()}){empty}.")
 
     def _size(self) -> str:
-        return describe_size(self._draft.text)
+        return describe_size(self._draft.whole)
 
     # --- options --------------------------------------------------------------------------------
 
