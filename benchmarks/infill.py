@@ -168,6 +168,7 @@ def story_rows(run: Run, count: int, *, words: bool) -> Iterator[list[str]]:
     grammar, draw, reader = load_grammar("en"), random.Random(1), Reader(run)
     exact: list[float] = []
     alone: list[float] = []
+    ends: list[float] = []
     found: dict[Order, list[float]] = {order: [] for order in ORDERS}
     gaps: list[tuple[str, str, str]] = []
     tried = 0
@@ -186,12 +187,14 @@ def story_rows(run: Run, count: int, *, words: bool) -> Iterator[list[str]]:
             continue
         for order in ORDERS:
             found[order].append(reader.with_suffix(prefix, middle, suffix, order=order, end=True))
+        ends.append(found["spm"][-1] - reader.with_suffix(prefix, middle, suffix))
         alone.append(reader.without_suffix(prefix, middle))
         gaps.append((prefix, middle, suffix))
     yield ["stories", f"{len(exact)} of {tried}"]
     for name, values in (
         ("the grammar's posterior", exact), ("left to right, its end not counted", alone),
         ("PSM", found["psm"]), ("SPM", found["spm"]),
+        ("of this, where it ends", ends),
     ):  # fmt: skip
         yield [f"nats of a gap: {name}", f"{statistics.mean(values):.3f}"]
     above = [a - b for a, b in zip(found["spm"], exact, strict=True)]

@@ -191,6 +191,11 @@ def test_what_is_longer_than_the_context_is_cut_and_said(gaps: Shell) -> None:
         (("--prefix", "missing.txt"), 66, "missing.txt"),
         (("--prefix", "checkpoints"), 74, "checkpoints is a folder, not a file"),
         (("--prefix", "-", "--suffix", "-"), 2, "cannot both be standard input"),
+        (
+            ("a [] b", "--best-of", "4", "--choices", "x,y"),
+            2,
+            "--choices cannot be combined with --best-of",
+        ),
         (("a [] b", "--run", "nowhere"), 66, "run 'nowhere' not found"),
     ],
 )
