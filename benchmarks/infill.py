@@ -10,11 +10,13 @@ interval is of the mean difference, 95 %, over the pieces.
 
 With --stories: the loss of what is missing in stories that `tfcli demo` could tell but the run has
 not seen, beside the nats of the exact posterior of the grammar; of gaps cut anywhere, and of gaps
-of whole words.
+of whole words. And what the run writes there: how often that makes a story of the grammar, and how
+often it is what was there.
 """
 
 from __future__ import annotations
 
+import math
 import random
 import statistics
 import sys
@@ -26,7 +28,8 @@ import numpy as np
 
 from benchmarks.report import new_parser, print_heading, print_table
 from benchmarks.runs import number_tokenizer, start_training
-from benchmarks.story_gaps import StoryGap, TooManyWaysError
+from benchmarks.story_gaps import StoryGap, TooManyWaysError, is_story
+from tfcli import open_run
 from tfcli.generation.filling import infill_tokens_of
 from tfcli.generation.open_engine import open_best, open_engine
 from tfcli.generation.sampling import log_softmax
@@ -40,10 +43,12 @@ if TYPE_CHECKING:
 
     from tfcli.generation.fill_request import Order
     from tfcli.runs.run import Run
+    from tfcli.stories.grammar import Grammar
     from tfcli.text.infill_tokens import InfillTokens
 
 PIECES, SIDE, MIDDLE = 400, 90, 12  # how many, and the characters of each side and of the middle
 STORIES, LONGEST = 200, 40  # how many, and the characters that are missing in one at most
+BEST_OF = (1, 8)  # candidates for a gap
 ORDERS: tuple[Order, ...] = ("spm", "psm")
 OTHER_SEED = 12345  # of stories that no run has seen
 
@@ -163,7 +168,9 @@ def story_rows(run: Run, count: int, *, words: bool) -> Iterator[list[str]]:
     grammar, draw, reader = load_grammar("en"), random.Random(1), Reader(run)
     exact: list[float] = []
     alone: list[float] = []
+    ends: list[float] = []
     found: dict[Order, list[float]] = {order: [] for order in ORDERS}
+    gaps: list[tuple[str, str, str]] = []
     tried = 0
     for story in tell_stories("en", OTHER_SEED):
         if len(exact) == count:
@@ -180,15 +187,36 @@ def story_rows(run: Run, count: int, *, words: bool) -> Iterator[list[str]]:
             continue
         for order in ORDERS:
             found[order].append(reader.with_suffix(prefix, middle, suffix, order=order, end=True))
+        ends.append(found["spm"][-1] - reader.with_suffix(prefix, middle, suffix))
         alone.append(reader.without_suffix(prefix, middle))
+        gaps.append((prefix, middle, suffix))
     yield ["stories", f"{len(exact)} of {tried}"]
     for name, values in (
         ("the grammar's posterior", exact), ("left to right, its end not counted", alone),
         ("PSM", found["psm"]), ("SPM", found["spm"]),
+        ("of this, where it ends", ends),
     ):  # fmt: skip
         yield [f"nats of a gap: {name}", f"{statistics.mean(values):.3f}"]
     above = [a - b for a, b in zip(found["spm"], exact, strict=True)]
     yield ["SPM above the posterior", mean_interval(above)]
+    chance = statistics.mean(math.exp(-nats) for nats in exact)
+    yield ["filled: drawn from the posterior", f"all are stories, {chance:.0%} as it was"]
+    yield from fill_rows(run, gaps, grammar)
+
+
+def fill_rows(
+    run: Run, gaps: Sequence[tuple[str, str, str]], grammar: Grammar
+) -> Iterator[list[str]]:
+    """What a run writes into gaps of stories: the share of stories, and of what was there."""
+    model, count = open_run(run.path, device="cpu"), len(gaps)
+    for best_of in BEST_OF:
+        stories = same = 0
+        for seed, (prefix, middle, suffix) in enumerate(gaps):
+            fill = model.fill_between(prefix, suffix, seed=seed, best_of=best_of)
+            stories += is_story(grammar, prefix + fill + suffix)
+            same += fill == middle
+        shares = f"{stories / count:.0%} are stories, {same / count:.0%} as it was"
+        yield [f"filled: best of {best_of}", shares]
 
 
 def tiny_runs(folder: Path) -> Iterator[tuple[Run, Path]]:

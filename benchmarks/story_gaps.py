@@ -162,3 +162,8 @@ def _prepend(template: Template, left: Left) -> Left:
     for part in reversed(template):
         left = left if part == "" else (part, left)
     return left
+
+
+def is_story(grammar: Grammar, text: str) -> bool:
+    """Whether the grammar could tell a text."""
+    return StoryGap(grammar, text[:-1], text[-1:]).total > 0

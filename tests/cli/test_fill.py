@@ -179,6 +179,27 @@ def test_a_gap_can_be_given_a_form(gaps: Shell) -> None:
     assert done.out.decode() in {f"Ann saw {it} at noon." for it in ("a ship", "the moon")}
 
 
+def test_the_best_of_several_fills_each_gap_within_its_limits(gaps: Shell) -> None:
+    best = ("--best-of", "4", "--seed", "3", "--jsonl")
+    (row,) = rows(gaps("fill", TEXT, *best).out)
+    first, second = row["gaps"]
+    assert row["text"] == f"Ann saw {first['text']} at noon.\nBob saw {second['text']} in the snow."
+    assert first["text"]
+    assert 1 <= len(second["tokens"]) == len(second["logprobs"]) <= 2
+    asked = [{"text": TEXT, "best_of": 4, "seed": 3}, {"text": TEXT, "seed": 3}]
+    lines = "".join(f"{json.dumps(each)}\n" for each in asked * 2).encode()
+    together = rows(gaps("fill", "--jsonl", stdin=lines).out)
+    assert [each["row"] for each in together] == [1, 2, 3, 4]
+    assert [each["text"] == row["text"] for each in together] == [True, False, True, False]
+    stopped = rows(gaps("fill", "Ann saw [].", *best, "--stop", "e").out)[0]["gaps"][0]["text"]
+    assert "e" not in stopped
+
+
+def test_with_nothing_behind_a_gap_the_first_candidate_is_taken(gaps: Shell) -> None:
+    asked = ("fill", "Ann saw []", "--seed", "3", "--max-new-tokens", "5")
+    assert gaps(*asked, "--best-of", "4").out == gaps(*asked).out
+
+
 def test_what_is_longer_than_the_context_is_cut_and_said(gaps: Shell) -> None:
     (gaps.folder / "long.txt").write_text(BOOK[:2000])
     done = gaps("fill", "--prefix", "long.txt", "--suffix", "long.txt", "--greedy")
@@ -197,6 +218,11 @@ def test_what_is_longer_than_the_context_is_cut_and_said(gaps: Shell) -> None:
         (("--prefix", "missing.txt"), 66, "missing.txt"),
         (("--prefix", "checkpoints"), 74, "checkpoints is a folder, not a file"),
         (("--prefix", "-", "--suffix", "-"), 2, "cannot both be standard input"),
+        (
+            ("a [] b", "--best-of", "4", "--choices", "x,y"),
+            2,
+            "--choices cannot be combined with --best-of",
+        ),
         (("a [] b", "--run", "nowhere"), 66, "run 'nowhere' not found"),
     ],
 )

@@ -165,6 +165,7 @@ def test_an_imported_run_is_not_said_to_be_trained_otherwise(both: Shell, tmp_pa
         (["--int8"], "cannot be combined with --int8"),
         (["--regex", "a+"], "cannot be filled with structured output"),
         (["--frequency-penalty", "1"], "cannot be filled with penalties"),
+        (["--best-of", "4"], "cannot be filled with --best-of"),
         (["--steps", "2", "--threshold", "0.9"], "--threshold"),
         (["--max-new-tokens", "3"], "[N] says how many tokens a gap has"),
         (["--order", "psm"], "reads both sides of a gap at once"),

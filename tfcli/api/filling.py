@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from tfcli.api.requests import read_options, show_options
 from tfcli.api.results import incomplete
+from tfcli.generation.best_fill import BestFiller
 from tfcli.generation.fill_request import FillRequest
 from tfcli.generation.filling import Filler, FillJob, infill_tokens_of
 from tfcli.generation.generate import RequestList
@@ -14,9 +15,9 @@ from tfcli.options import update_options
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from tfcli.generation.choosing_filler import AnyFiller
     from tfcli.generation.engines.engine import Engine
     from tfcli.generation.gaps import GappedText
-    from tfcli.generation.masked_filling import DenoisingFiller
     from tfcli.runs.run import Run
     from tfcli.text.tokenizer import Tokenizer
 
@@ -52,11 +53,13 @@ def infill(
         DataError: a limit was reached before a gap had the form that was asked for.
 
     """
-    filler = Filler(engine, tokenizer, infill_tokens_of(run, tokenizer), notice=notice)
-    return fill_text(filler, request)
+    rows = request.best_of
+    own = engine.with_rows(rows) if rows > 1 else engine
+    filler = Filler(own, tokenizer, infill_tokens_of(run, tokenizer), rows=rows, notice=notice)
+    return fill_text(BestFiller(filler, engine, tokenizer) if rows > 1 else filler, request)
 
 
-def fill_text(filler: Filler | DenoisingFiller, request: FillRequest) -> FillJob:
+def fill_text(filler: AnyFiller, request: FillRequest) -> FillJob:
     """A text with its gaps filled."""
     filler.check(request)
     *_, event = filler.fill(RequestList([request]))

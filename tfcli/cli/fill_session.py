@@ -23,6 +23,7 @@ from tfcli.cli.fill_output import (
 from tfcli.cli.generation_progress import ReadingProgress
 from tfcli.cli.request_feed import RequestFeed, parse_lines
 from tfcli.errors import DataError, UsageError
+from tfcli.generation.best_fill import BestFiller
 from tfcli.generation.choosing_filler import ChoosingFiller
 from tfcli.generation.fill_lines import parse_json_line, parse_plain_line
 from tfcli.generation.filling import Filler, infill_tokens_of
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from tfcli.cli.fill_options import FillOptions
     from tfcli.cli.shared_options import EngineOptions
     from tfcli.cli.stdin_lines import ArrivingLines
+    from tfcli.generation.engines.engine import Engine
     from tfcli.generation.fill_request import FillRequest
     from tfcli.runs.valid_steps import ValidStep
 
@@ -85,7 +87,7 @@ class FillSession:
         self._check(request)
         if self._options.show:
             output = LateFill(output)
-        self._rows = min(self._rows, self._options.samples)
+        self._rows = min(self._rows, max(self._options.samples, request.best_of))
         samples = self._options.samples
         self._fill(
             RequestFeed(iter([RequestLine(1, request)]), output, FillResult, samples=samples),
@@ -162,7 +164,14 @@ class FillSession:
             DataError: a limit was reached before a gap had the form that was asked for.
 
         """
-        filler = ChoosingFiller(self._at_once, lambda: self._denoising, lambda: self._filler)
+        filler = ChoosingFiller(
+            self._at_once,
+            {
+                "at once": lambda: self._denoising,
+                "best": lambda: self._best,
+                "plain": lambda: self._filler,
+            },
+        )
         ends: list[str] = []
         for event in filler.fill(feed):
             result = feed.taken[event.job.number]
@@ -199,16 +208,23 @@ class FillSession:
         return DenoisingFiller(masked, self._tokenizer, show=view.show if view else None)
 
     @cached_property
-    def _filler(self) -> Filler:
+    def _engine(self) -> Engine:
         model = self._model
         reading = ReadingProgress(shown=not self._reporter.quiet)
         open_with = partial(
             open_engine, self._run, device=model.device, rows=self._rows, engine=model.engine,
             int8=model.int8, memory=model.memory, on_read=reading.show,
         )  # fmt: skip
+        return self._chosen(open_with)
+
+    @cached_property
+    def _filler(self) -> Filler:
         tokens = infill_tokens_of(self._run, self._tokenizer)
-        engine = self._chosen(open_with)
-        return Filler(engine, self._tokenizer, tokens, rows=self._rows, notice=self._notes)
+        return Filler(self._engine, self._tokenizer, tokens, rows=self._rows, notice=self._notes)
+
+    @cached_property
+    def _best(self) -> BestFiller:
+        return BestFiller(self._filler, self._engine, self._tokenizer)
 
     def _chosen(self, open_with: Callable[[ValidStep], Opened]) -> Opened:
         """Opens the run's best step."""

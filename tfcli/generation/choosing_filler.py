@@ -6,34 +6,36 @@ written. Texts are filled in the order in which they come, those in a row of one
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
+    from tfcli.generation.best_fill import BestFiller
     from tfcli.generation.fill_request import FillRequest
     from tfcli.generation.filling import Filler, MiddleEvent
     from tfcli.generation.generate import Requests
     from tfcli.generation.masked_filling import DenoisingFiller
 
+    AnyFiller: TypeAlias = DenoisingFiller | Filler | BestFiller
+    Way = Literal["at once", "best", "plain"]
+
 
 class ChoosingFiller:
-    """Fills each text by one of two fillers; either is opened when a text needs it.
+    """Fills each text by one of several fillers; each is opened when a text needs it.
 
     Args:
         at_once: whether all gaps of a text are filled together; see `fills_at_once`.
-        open_denoising, open_filler: give the same filler whenever they are called.
+        open_filler: of each way; gives the same filler whenever it is called.
 
     """
 
     def __init__(
         self,
         at_once: Callable[[FillRequest], bool],
-        open_denoising: Callable[[], DenoisingFiller],
-        open_filler: Callable[[], Filler],
+        open_filler: Mapping[Way, Callable[[], AnyFiller]],
     ) -> None:
-        self._at_once = at_once
-        self._open_denoising, self._open_filler = open_denoising, open_filler
+        self._at_once, self._open_filler = at_once, open_filler
 
     def fill(self, requests: Requests[FillRequest]) -> Iterator[MiddleEvent]:
         """Fills every gap of every text.
@@ -42,10 +44,14 @@ class ChoosingFiller:
             UsageError: a model cannot be opened as asked, or cannot answer a request.
 
         """
-        stretch = _Stretch(requests, self._at_once)
-        while (at_once := stretch.begin()) is not None:
-            filler = self._open_denoising() if at_once else self._open_filler()
-            yield from filler.fill(stretch, first=stretch.taken)
+        stretch = _Stretch(requests, self._way)
+        while (way := stretch.begin()) is not None:
+            yield from self._open_filler[way]().fill(stretch, first=stretch.taken)
+
+    def _way(self, request: FillRequest) -> Way:
+        if self._at_once(request):
+            return "at once"
+        return "plain" if request.best_of == 1 else "best"
 
 
 class _Stretch:
@@ -57,25 +63,25 @@ class _Stretch:
     """
 
     def __init__(
-        self, requests: Requests[FillRequest], at_once: Callable[[FillRequest], bool]
+        self, requests: Requests[FillRequest], way_of: Callable[[FillRequest], Way]
     ) -> None:
-        self._requests, self._at_once = requests, at_once
+        self._requests, self._way_of = requests, way_of
         self._next: FillRequest | None = None
-        self._kind = False
+        self._way: Way = "plain"
         self.taken = 0
 
-    def begin(self) -> bool | None:
+    def begin(self) -> Way | None:
         """Goes on with the next text: how it is filled; None where there is none."""
         self._next = self._next or self._requests.take(wait=True)
         if self._next is None:
             return None
-        self._kind = self._at_once(self._next)
-        return self._kind
+        self._way = self._way_of(self._next)
+        return self._way
 
     def take(self, *, wait: bool) -> FillRequest | None:
         """See `tfcli.generation.generate.Requests`."""
         self._next = self._next or self._requests.take(wait=wait)
-        if self._next is None or self._at_once(self._next) != self._kind:
+        if self._next is None or self._way_of(self._next) != self._way:
             return None
         request, self._next = self._next, None
         self.taken += 1

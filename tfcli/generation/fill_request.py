@@ -7,13 +7,15 @@ from typing import Any, Literal
 
 from tfcli.generation.denoising import DenoisingOptions
 from tfcli.generation.gaps import GappedText
-from tfcli.generation.request import LENGTH, BaseRequest, GenerationRequest
+from tfcli.generation.request import LENGTH, SAMPLING, BaseRequest, GenerationRequest
 from tfcli.options import option
 
 Order = Literal["spm", "psm"]  # suffix, prefix, middle; or prefix, suffix, middle
 
 USUAL_LENGTH = 256  # tokens of a gap at most, where nobody has said anything
 MIDDLE_SHARE = 4  # of the context, a quarter is for a middle, however much stands around it
+
+MOST_CANDIDATES = 64
 
 NOTHING_AROUND = GappedText(("", ""), (None,))
 
@@ -37,6 +39,12 @@ class FillRequest(BaseRequest):
         "spm",
         help="What the model reads. spm: suffix, prefix, middle; psm: prefix, suffix, middle "
         "(llama.cpp).",
+    )  # fmt: skip
+    best_of: int = option(
+        1, min=1, max=MOST_CANDIDATES, off=1, panel=SAMPLING,
+        conflicts=("regex", "json_schema", "choices"),
+        help="Write N candidates for each gap, and take the one that makes the likeliest text, "
+        "wherever it ends; 8 is a good number.",
     )  # fmt: skip
     denoising: DenoisingOptions = field(default_factory=DenoisingOptions)
 

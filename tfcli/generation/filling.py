@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from tfcli.errors import UsageError
 from tfcli.generation.fill_request import MIDDLE_SHARE
-from tfcli.generation.generate import Finished, Generator, TokenEvent
+from tfcli.generation.generate import Finished, Generator, RequestList, TokenEvent
 from tfcli.generation.streaming import TextStream
 from tfcli.generation.token_healing import TokenHealing
 from tfcli.runs.infill_tokens import find_run_infill_tokens
@@ -54,6 +54,30 @@ class FilledGap:
     tokens: list[int] = field(default_factory=list)
     logprobs: list[float] = field(default_factory=list)
     finish_reason: FinishReason = "incomplete"
+
+
+@dataclass
+class Candidate:
+    """One of several fillings of a gap.
+
+    Attributes:
+        spelled: the bytes of each of its tokens.
+
+    """
+
+    gap: FilledGap = field(default_factory=FilledGap)
+    spelled: list[bytes] = field(default_factory=list)
+
+    def endings(self, shortest: int) -> Iterator[FilledGap]:
+        """What it would be if it had ended after one of its tokens, or as it did; never empty."""
+        whole, data = self.gap, b"".join(self.spelled[: shortest - 1])
+        for count in range(shortest, len(self.spelled)):
+            data += self.spelled[count - 1]
+            text = data.decode(errors="ignore")
+            if text.encode() == data and text != whole.text and whole.text.startswith(text):
+                yield FilledGap(text, whole.tokens[:count], whole.logprobs[:count], "eos")
+        if whole.text:
+            yield whole
 
 
 @dataclass
@@ -188,6 +212,23 @@ class Filler:
             yield MiddleEvent(job, text, isinstance(event, Finished))
             if isinstance(event, Finished) and not job.complete:
                 gaps.waiting.append(job)
+
+    def candidates(self, job: FillJob, count: int) -> list[Candidate]:
+        """So many fillings of the next gap of a text."""
+        request, gaps = self._gap_request(job), len(job.text.tokens)
+        found = [Candidate() for _ in range(count)]
+        streams = [TextStream() for _ in range(count)]
+        requests = (replace(request, row=request.row + i * gaps) for i in range(count))
+        for event in self._generator.stream(RequestList(requests)):
+            gap = found[event.index].gap
+            gap.text += streams[event.index].feed(event.data)
+            if isinstance(event, TokenEvent):
+                found[event.index].spelled.append(event.spelled)
+                gap.tokens.append(event.token)
+                gap.logprobs.append(event.logprob or 0.0)
+            else:
+                gap.finish_reason = event.reason
+        return found
 
     def _gap_request(self, job: FillJob) -> GenerationRequest:
         """The request for the next gap of a text."""

@@ -125,6 +125,7 @@ class DenoisingFiller:
             "structured output": request.structured.source is not None,
             "--min-new-tokens": request.min_new_tokens > 0,
             "--stop": bool(request.stop),
+            "--best-of": request.best_of > 1,
         }
         for name, given in wrong.items():
             if given:
