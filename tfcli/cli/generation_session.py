@@ -74,7 +74,7 @@ class SessionOptions(Options):
         help="Read one prompt per line from stdin.",
     )  # fmt: skip
     jsonl: bool = option(
-        False, panel=BATCH,
+        False, panel=BATCH, aliases=("json",),
         help="Write JSON lines; read a request per line from stdin, or from a file as PROMPT.",
     )  # fmt: skip
     batch_size: int = option(

@@ -20,6 +20,7 @@ from tfcli.files import require_parent
 from tfcli.generation.streaming import make_visible
 from tfcli.insight.canaries import EACH, REPEATS, TEMPLATE, make_key, plant, write_key
 from tfcli.options import OptionError, Options, option
+from tfcli.quantities import percent
 from tfcli.text.reading_options import DEFAULT, FormatOptions, ReadingOptions
 
 if TYPE_CHECKING:
@@ -316,13 +317,14 @@ def _describe(options: DedupOptions, removed: Removed) -> str:
     share = removed.bytes / removed.total_bytes if removed.total_bytes else 0.0
     return (
         f"{removed.units:,} {how} {many}, {removed.bytes:,} of {removed.total_bytes:,} bytes "
-        f"({share:.1%})"
+        f"({percent(share, 1)})"
     )
 
 
 def _example(near: NearDuplicate) -> str:
-    """`line 17 has 93% in common with line 3: How it begins`."""
-    said = f"line {near.line:,} has {near.similarity:.0%} in common with line {near.first_line:,}: "
+    """`line 17 has 93 % in common with line 3: How it begins`."""
+    share = percent(near.similarity)
+    said = f"line {near.line:,} has {share} in common with line {near.first_line:,}: "
     return said + make_visible(near.text[: max(20, 98 - len(said))])
 
 
