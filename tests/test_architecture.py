@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -115,6 +116,12 @@ def test_only_files_writes(path: Path) -> None:
         if name == "replace" and len(node.args) == 2:
             continue  # of a string
         assert name not in WRITERS, f"{path.name}: {ast.unparse(node)}"
+
+
+@of_every_module
+def test_percentages_are_written_alike(path: Path) -> None:
+    """As `63 %`, by `tfcli.quantities.percent` or by hand."""
+    assert not re.findall(r"\{[^{}\n]*\.\d%\}", path.read_text(encoding="utf-8"))
 
 
 @of_every_module

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tfcli.cli.humanize import format_epochs
 from tfcli.generation.request import (
     DEFAULT_TRUNCATION,
     OFF,
@@ -209,6 +210,13 @@ def test_biases_and_choices_have_their_own_forms() -> None:
     assert parse_choices("yes, no") == parse_choices('["yes", "no"]') == ("yes", "no")
     bias: Any = options_of(GenerationRequest)["logit_bias"]
     assert bias.parse_json({"42": -1}) == ((42, -1.0),)
+
+
+def test_few_epochs_are_not_none() -> None:
+    assert format_epochs(0.004) == "less than 0.1 epochs"
+    assert [format_epochs(each) for each in (0, 0.06, 7.21)] == [
+        "0.0 epochs", "0.1 epochs", "7.2 epochs"
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(

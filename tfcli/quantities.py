@@ -1,4 +1,4 @@
-"""Durations and counts as people write them: `5m`, `20k`."""
+"""Durations, counts and shares as people write them: `5m`, `20k`, `63 %`."""
 
 from __future__ import annotations
 
@@ -42,3 +42,13 @@ def parse_count(text: str) -> int:
     if rest or not 0 < count < 10**15:
         raise ValueError(f"must be a whole number such as 500, 20k or 2M, not {text!r}")
     return int(count)
+
+
+def percent(share: float, decimals: int = 0) -> str:
+    """`63 %` of a share of one."""
+    return f"{100 * share:.{decimals}f} %"
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 layer`, `2,000 steps`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

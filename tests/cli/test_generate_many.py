@@ -103,6 +103,7 @@ def test_answers_of_lines_are_read_back_as_prompts(trained: Shell) -> None:
 
 def test_jsonl_answer_has_all_fields(trained: Shell) -> None:
     done = trained(*RUN, "--jsonl", "--seed", "3", "Ann")
+    assert trained(*RUN, "--json", "--seed", "3", "Ann").out == done.out
     (row,) = rows(done.out)
     assert row.keys() == {
         "row", "sample", "text", "tokens", "logprobs", "finish_reason", "seed"

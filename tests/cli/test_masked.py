@@ -29,7 +29,7 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Shell:
         *(*small, "--batch-tokens", "512"),
     )
     assert made.code == 0, made.err
-    assert "50% of rows masked (bidirectional)" in made.err
+    assert "50 % of rows masked (bidirectional)" in made.err
     return shell
 
 
@@ -45,7 +45,7 @@ def test_share_is_recorded_and_shown(both: Shell) -> None:
     recorded = json.loads((both.folder / "checkpoints/both/run.json").read_text())
     assert recorded["plan"]["masked"] == 0.5
     dry = both("train", "book.txt", "--dry-run", "--steps", "3", "--masked", "0.25")
-    assert "25% of rows masked (bidirectional)" in dry.out.decode() + dry.err
+    assert "25 % of rows masked (bidirectional)" in dry.out.decode() + dry.err
     plain = both("train", "book.txt", "--dry-run", "--steps", "3")
     assert "bidirectional" not in plain.out.decode() + plain.err
 

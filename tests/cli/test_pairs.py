@@ -238,7 +238,7 @@ def test_eval_compares_the_values_of_a_field(taught: Shell) -> None:
     assert [each["value"] for each in exact] == [1, 1, 1, 1, 0, 1]
     assert exact[4]["high"] == pytest.approx(0.3244, abs=1e-4)  # Wilson's, 0 of 8
     shown = taught("eval", "twice", "lengths.jsonl", "--by", "meta.length").out.decode()
-    assert re.search(r"\n10 +8 +0.0% +0.0% to 32.4% +33.3%\n", shown), shown
+    assert re.search(r"\n10 +8 +0.0 % +0.0 % to 32.4 % +33.3 %\n", shown), shown
     wrong = taught("eval", "twice", "lengths.jsonl", "--by", "length")
     assert wrong.code == 65
     assert "no row has the field 'length'" in wrong.err
@@ -272,8 +272,9 @@ def test_figures_of_eval_are_kept_for_the_card(taught: Shell) -> None:
     assert card["eval"]["figures"]["exact_match"]["count"] == 2
     shown = taught("runs", "card", "twice").out.decode()
     assert "| answers | 3 pairs of three.jsonl, decoded greedily, 20" in shown
-    assert "| exact match | 66.7% (20.8% to 93.9%) |" in shown
-    assert "| exact match, kind long | 0.0% " in shown
+    assert "| exact match | 66.7 % (20.8 % to 93.9 %) |" in shown
+    assert "| exact match, kind long | 0.0 % " in shown
+    assert "like those of three.jsonl, of which it answers 66.7 % exactly." in shown
     part = taught("eval", "twice", "three.jsonl", "--limit", "1", "-o", "-")
     assert [json.loads(line)["exact"] for line in part.out.splitlines()] == [True]
     assert "eval.json" not in part.err

@@ -107,6 +107,8 @@ def test_different_texts_of_the_same_name_are_told_apart(workshop: Shell) -> Non
 
 def test_show_has_every_part_of_the_model_in_words(listed: Called) -> None:
     shown = listed("runs", "show", "small").out.decode()
+    assert re.search(r"norm epsilon +1e-06\n +base of RoPE +10,000\n", shown)
+    assert not re.search(r"RoPE", listed("runs", "show", "gpt").out.decode())
     summary = json.loads(listed("runs", "show", "small", "--json").out)
     for words in (
         "Run small",

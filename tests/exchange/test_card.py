@@ -145,7 +145,7 @@ def test_audits_are_named_with_the_weights_that_they_are_of(make_run: MakeRun) -
     assert card["audits"]["memory"]["is_current"]
     assert card["audits"]["memory"]["figures"] == MEMORY
     text = to_markdown(card)
-    assert "4 were continued word for word (10.0%; 4.0% to 23.0%)" in text
+    assert "4 were continued word for word (10.0 %; 4.0 % to 23.0 %)" in text
     assert "exposure 3.5 bits on average of 2" in text
     assert "hint" not in text
     assert "4 of 40 passages came out word for word" in " ".join(limits(card))

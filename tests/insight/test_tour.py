@@ -175,7 +175,7 @@ def test_queries_and_keys_are_what_the_formula_gives(tour: Tour) -> None:
 def test_the_tour_says_what_else_the_run_was_trained_to_do(tour: Tour) -> None:
     both = replace(tour, masked=0.5)
     assert "both ways" not in words(all_steps(tour))
-    assert "50% of the rows that this run was trained on were read both ways" in words(
+    assert "50 % of the rows that this run was trained on were read both ways" in words(
         all_steps(both)
     )
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from tfcli.errors import UsageError
 from tfcli.options import OptionError
-from tfcli.text.counted import counted
+from tfcli.quantities import counted
 from tfcli.text.pairs import find_pair_fields
 from tfcli.text.reading_options import DEFAULT
 

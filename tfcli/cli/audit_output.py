@@ -14,7 +14,7 @@ from tfcli.cli import streams
 from tfcli.cli.humanize import format_odds
 from tfcli.cli.output_formats import stdout_filter
 from tfcli.cli.trace_output import name_place, shorten
-from tfcli.text.counted import counted
+from tfcli.quantities import counted, percent
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -71,8 +71,8 @@ def _rates(training: Rates, held_out: Rates | None) -> Iterator[str]:
     rows.append(("extractable", [_share(rates.greedy) for rates in each]))
     for place, sampled in enumerate(training.sampled):
         times = "1 sample" if sampled.samples == 1 else f"{sampled.samples:,} samples"
-        name = f"in {times}, with {sampled.certainty:.0%} certainty"
-        rows.append((name, [f"{rates.sampled[place].share:.1%}" for rates in each]))
+        name = f"in {times}, with {percent(sampled.certainty)} certainty"
+        rows.append((name, [percent(rates.sampled[place].share, 1) for rates in each]))
     width = max(len(name) for name, _ in rows)
     for name, cells in rows:
         yield f"{name:<{width}}{''.join(f'{cell:>22}' for cell in cells)}".rstrip()
@@ -80,7 +80,7 @@ def _rates(training: Rates, held_out: Rates | None) -> Iterator[str]:
 
 def _share(share: Share) -> str:
     low, high = share.interval
-    return f"{share.share:.1%} ({low:.1%} to {high:.1%})"
+    return f"{percent(share.share, 1)} ({percent(low, 1)} to {percent(high, 1)})"
 
 
 def _often(least: int, most: int | None) -> str:

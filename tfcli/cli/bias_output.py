@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from tfcli.cli import streams
 from tfcli.cli.audit_output import wrapped
 from tfcli.cli.render import show_table
+from tfcli.quantities import percent
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 MEANING = (
     "Preferred: the share of pairs in which the model finds the first sentence likelier, the one "
     "that a stereotype or a rule expects; without any preference, half of them. Difference: "
-    "log p(first) less log p(second) in nats, with its interval at 95% confidence."
+    "log p(first) less log p(second) in nats, with its interval at 95 % confidence."
 )
 AMPLIFICATION = (
     "Amplification: the difference less that of the training text, where it is counted. Above 0, "
@@ -43,7 +44,7 @@ def write_bias_audit(
 
 def _row(group: GroupPreference, *, text_known: bool) -> list[str]:
     row = [
-        group.group, f"{group.pairs:,}", f"{group.preferred.mean:.0%}",
+        group.group, f"{group.pairs:,}", percent(group.preferred.mean),
         _interval(group.difference), _p(group.p),
     ]  # fmt: skip
     return row + ([_interval(group.amplification), f"{group.unseen:,}"] if text_known else [])

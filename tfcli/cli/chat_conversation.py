@@ -13,7 +13,7 @@ from tfcli.cli.line_editing import HELP
 from tfcli.errors import TfcliError, UsageError
 from tfcli.generation.streaming import make_visible
 from tfcli.generation.thinking import ThinkingFilter
-from tfcli.text.counted import counted
+from tfcli.quantities import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable

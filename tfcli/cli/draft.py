@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from tfcli.cli.piped_text import without_last_newline
 from tfcli.errors import ConflictError, UsageError
-from tfcli.text.counted import counted
+from tfcli.quantities import counted
 
 DIALOGUE = '–—«“"-'  # what a paragraph of its own begins with
 SECTION = ("* ", "***", "# ")  # and a part of its own

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from tfcli.cli import streams
 from tfcli.cli.render import LINE_EVERY, cells, fit
 from tfcli.generation.streaming import make_visible
-from tfcli.text.counted import counted
+from tfcli.quantities import counted, percent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -115,7 +115,9 @@ def write_groups(by: Mapping[str, Any], write: Callable[[str], None]) -> None:
         exact, errors = group["exact_match"], group["character_error_rate"]["value"]
         rows.append((
             make_visible(group["value"]).replace("\n", "⏎"), f"{group['pairs']:,}",
-            f"{exact['value']:.1%}", f"{exact['low']:.1%} to {exact['high']:.1%}", f"{errors:.1%}",
+            percent(exact["value"], 1),
+            f"{percent(exact['low'], 1)} to {percent(exact['high'], 1)}",
+            percent(errors, 1),
         ))  # fmt: skip
     width = min(LONGEST_NAME, max(cells(row[0]) for row in rows))
     others = [max(len(row[place]) for row in rows) for place in range(1, 5)]

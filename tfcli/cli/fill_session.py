@@ -37,9 +37,9 @@ from tfcli.generation.masked_model import (
 from tfcli.generation.open_engine import Opened, open_engine
 from tfcli.generation.request_lines import RequestLine
 from tfcli.options import OptionError
+from tfcli.quantities import counted
 from tfcli.runs.infill_tokens import find_run_infill_tokens
 from tfcli.runs.run import find_run
-from tfcli.text.counted import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tfcli.errors import DataError
-from tfcli.text.counted import counted
+from tfcli.quantities import counted
 from tfcli.text.escapes import escape
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import sys
 import time
 
 from tfcli.cli import streams
-from tfcli.text.counted import counted
+from tfcli.quantities import counted
 
 FRAME = 0.25  # seconds between two updates
 

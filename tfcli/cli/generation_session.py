@@ -28,7 +28,7 @@ from tfcli.errors import DataError
 from tfcli.generation.messages import with_system
 from tfcli.generation.request import LENGTH, PROMPT, SAMPLING, Sampling, StructuredOutput
 from tfcli.options import OptionError, Options, option, options_of, parse_duration
-from tfcli.text.counted import counted
+from tfcli.quantities import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -76,7 +76,7 @@ class SessionOptions(Options):
         help="Read one prompt per line from stdin.",
     )  # fmt: skip
     jsonl: bool = option(
-        False, panel=BATCH,
+        False, panel=BATCH, aliases=("json",),
         help="Write JSON lines; read a request per line from stdin, or from a file as PROMPT.",
     )  # fmt: skip
     batch_size: int = option(

@@ -8,7 +8,7 @@ from tfcli.cli import streams
 from tfcli.cli.audit_output import wrapped
 from tfcli.cli.pages.frame import draw_frame, escape
 from tfcli.cli.render import show_table
-from tfcli.text.counted import counted
+from tfcli.quantities import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tfcli.insight.groups import GroupLoss, Ratio
 
 MEANING = (
-    "Nats per byte: how hard the model finds each group's text, with its interval at 95% "
+    "Nats per byte: how hard the model finds each group's text, with its interval at 95 % "
     "confidence; times the lowest: over that of the best group, of those without a star if there "
     "are any. Tokens per byte: how finely the "
     "tokenizer cuts it; more tokens mean less text in the context, and slower writing."
@@ -90,7 +90,7 @@ def draw_groups(groups: Sequence[GroupLoss], name: str, step: int, by: str | Non
     what = f"by {by}" if by else "by source"
     body = [
         f'<p class="faint">Step {step:,}. Nats per byte {escape(what)}, the lowest first, groups '
-        "of few documents last; the thin line is the interval at 95% confidence.</p>"
+        "of few documents last; the thin line is the interval at 95 % confidence.</p>"
     ]
     body += [_group(group, most) for group in groups]
     body += [f"<p>{escape(note)}</p>" for note in notes(groups)]

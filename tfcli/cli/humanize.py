@@ -42,6 +42,11 @@ def format_odds(log: float) -> str:
     return format_share(1 / odds) if odds < 9.95 else f"1 in {float(f'{odds:.3g}'):,.0f}"
 
 
+def format_epochs(epochs: float) -> str:
+    """`7.2 epochs`, `less than 0.1 epochs`."""
+    return "less than 0.1 epochs" if 0 < epochs < 0.05 else f"{epochs:.1f} epochs"
+
+
 def format_duration(seconds: float) -> str:
     """`0:42`, `1:02:03`."""
     minutes, rest = divmod(round(seconds), 60)

@@ -35,7 +35,7 @@ from tfcli.cli.output_formats import stdout_filter
 from tfcli.cli.surprisal import colored, legend
 from tfcli.cli.word_wrap import break_at_words
 from tfcli.generation.streaming import TextStream, make_visible
-from tfcli.text.counted import counted
+from tfcli.quantities import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -8,7 +8,7 @@ import numpy as np
 
 from tfcli.cli.humanize import format_odds
 from tfcli.generation.streaming import make_visible
-from tfcli.text.counted import counted
+from tfcli.quantities import counted
 from tfcli.text.vocabulary import visible_pieces
 
 if TYPE_CHECKING:

@@ -187,7 +187,6 @@ ARGUMENTS: dict[str, dict[str, str]] = {
         "p": 'tfcli generate "Once upon a time"',
         "start": 'tfcli generate "Once upon a time"',
         "input": "tfcli generate < FILE",
-        "json": "tfcli generate --jsonl PROMPT",
         "output": "tfcli generate PROMPT > FILE",
         "out": "tfcli generate PROMPT > FILE",
         "o": "tfcli generate PROMPT > FILE",

@@ -6,7 +6,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from tfcli.cli import streams
-from tfcli.text.counted import counted
+from tfcli.quantities import counted, percent
 from tfcli.text.escapes import escape
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def describe_pairs(job: TrainingJob) -> list[str]:
     lines = [
         f"Pairs: {figures['training']:,} to learn, {figures['held_out']:,} held out; at most "
         f"{figures['longest']:,} tokens. The loss is of the answers and their ends, "
-        f"{figures['answer_share']:.0%} of the tokens{prompts}."
+        f"{percent(figures['answer_share'])} of the tokens{prompts}."
     ]
     context = job.model_config.context_length
     for name, every in (("", pairs), ("held-out ", job.held_out_pairs())):

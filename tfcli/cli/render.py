@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from tfcli.cli import streams
 from tfcli.cli.humanize import format_bytes
 from tfcli.generation.streaming import make_visible
+from tfcli.quantities import percent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -97,7 +98,7 @@ def share_progress(what: str, *, quiet: bool) -> Iterator[Callable[[float], None
             return
         shown = now
         left = format_duration((now - started) * (1 - share) / share)
-        line = f"{what}: {share:.0%}, {left} left"
+        line = f"{what}: {percent(share)}, {left} left"
         if on_terminal:
             streams.draw_line(line)
         else:

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 from tfcli.cli.humanize import format_bytes, format_count, format_duration
 from tfcli.model.cost import parameters_by_part
 from tfcli.options import options_of
+from tfcli.quantities import counted
 from tfcli.runs.comparison import configuration, obstacle, results, side_by_side
 from tfcli.runs.source_names import source_name
-from tfcli.text.counted import counted
 from tfcli.text.reading_options import DEFAULT, ReadingOptions
 
 if TYPE_CHECKING:
@@ -29,7 +29,6 @@ Description = dict[str, dict[str, str]]
 RUN, RESULTS, TEXT = "Run", "Results", "Text"
 NORMS = {"rms_norm": "RMSNorm", "layer_norm": "LayerNorm"}
 FEED_FORWARD = {"swiglu": "SwiGLU", "gelu": "GELU", "relu": "ReLU"}
-USUAL_THETA = 10_000.0
 RATE = "_learning_rate"
 FINGERPRINT = 8  # digits that are shown of one
 RARE = {"infill", "masked"}  # settings that are off in most runs, and then not worth a line
@@ -298,7 +297,8 @@ def _model(series: Series) -> dict[str, str]:
     }
     if config.num_kv_heads != config.num_heads:
         lines["key-value heads"] = f"{config.num_kv_heads:,}"
-    if config.rope_theta != USUAL_THETA:
+    lines["norm epsilon"] = f"{config.norm_epsilon:g}"
+    if config.positions == "rotary":
         lines["base of RoPE"] = f"{config.rope_theta:,.0f}"
     if config.rope_scaling:
         lines["RoPE scaling"] = f"{config.rope_scaling.kind}, {config.rope_scaling.factor:g} x"

@@ -11,8 +11,8 @@ from tfcli.cli.best_step import open_best_step
 from tfcli.cli.output_formats import stdout_filter
 from tfcli.generation.bound import BoundEstimator
 from tfcli.generation.masked_model import open_masked, require_both_ways, require_torch
+from tfcli.quantities import counted
 from tfcli.runs.run import find_run
-from tfcli.text.counted import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

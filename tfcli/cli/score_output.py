@@ -14,7 +14,7 @@ from tfcli.cli.surprisal import colored, legend
 from tfcli.cli.word_wrap import break_at_words
 from tfcli.generation.scorer import token_text
 from tfcli.generation.streaming import TextStream, make_visible
-from tfcli.text.counted import counted
+from tfcli.quantities import counted, percent
 from tfcli.text.escapes import escape_bytes
 
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ def _colored_rows(text: Scored, tokenizer: Tokenizer) -> list[str]:
         space = pad(piece, TOKEN_WIDTH)[len(piece) :]
         pieces = [piece or EOS for piece in visible_pieces(tokenizer, [i for i, _ in others])]
         alternatives = "  ".join(
-            f"{math.exp(each):6.2%} {pad(other, TOKEN_WIDTH)}"
+            f"{percent(math.exp(each), 2):>8} {pad(other, TOKEN_WIDTH)}"
             for other, (_, each) in zip(pieces, others, strict=True)
         )
         shown = colored(piece, 0.0 - logprob) + space

@@ -9,7 +9,7 @@ from tfcli.cli import piped_text, streams
 from tfcli.cli.output_formats import TextOut
 from tfcli.cli.training_notes import report_left_out
 from tfcli.errors import DataError
-from tfcli.text.counted import counted
+from tfcli.quantities import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

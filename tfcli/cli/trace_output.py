@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from tfcli.cli import streams
 from tfcli.cli.output_formats import stdout_filter
 from tfcli.insight.passages import MOST_COUNTED
-from tfcli.text.counted import counted
+from tfcli.quantities import counted, percent
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -155,8 +155,8 @@ def figures(trace: Trace) -> list[str]:
 
     share = trace.marked_bytes / len(trace.text)
     found = [
-        f"Marked: {trace.marked_bytes:,} of {counted(len(trace.text), 'byte')} ({share:.0%}), in "
-        f"{counted(len(trace.spans), 'span')} that chance would give fewer than {BOUND:g} "
+        f"Marked: {trace.marked_bytes:,} of {counted(len(trace.text), 'byte')} ({percent(share)}), "
+        f"in {counted(len(trace.spans), 'span')} that chance would give fewer than {BOUND:g} "
         f"times in the {trace.training_words:,} words of the training text."
     ]
     if trace.longest is None:
@@ -176,11 +176,11 @@ def novelty_table(trace: Trace) -> Iterator[str]:
         ]
     width = max(map(len, rows))
     for name, cells in rows.items():
-        yield f"{name:<{width}}{''.join(f'{cell:>5}' for cell in cells)}\n"
+        yield f"{name:<{width}}{''.join(f'{cell:>6}' for cell in cells)}\n"
 
 
 def _percent(share: float | None) -> str:
-    return "-" if share is None else f"{share:.0%}"
+    return "-" if share is None else percent(share)
 
 
 def _wrapped(lines: list[str]) -> Iterator[str]:

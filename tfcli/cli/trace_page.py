@@ -13,7 +13,7 @@ from tfcli.cli.trace_output import (
     name_place,
     segments,
 )
-from tfcli.text.counted import counted
+from tfcli.quantities import counted, percent
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -173,7 +173,9 @@ def _curve(rows: Sequence[Sequence[float | None]]) -> str:
     for share in (0.0, 0.5, 1.0):
         y = point(0, share)[1]
         lines.append(f'<path class="grid" d="M{LEFT} {y:.0f}H{RIGHT}"/>')
-        lines.append(f'<text x="{LEFT - 8}" y="{y + 4:.0f}" text-anchor="end">{share:.0%}</text>')
+        lines.append(
+            f'<text x="{LEFT - 8}" y="{y + 4:.0f}" text-anchor="end">{percent(share)}</text>'
+        )
     for n in range(columns):
         x = point(n, 0)[0]
         lines.append(f'<text x="{x:.0f}" y="{BOTTOM + 22}" text-anchor="middle">{n + 1}</text>')
@@ -188,4 +190,4 @@ def _curve(rows: Sequence[Sequence[float | None]]) -> str:
 
 
 def _percent(share: float | None) -> str:
-    return "-" if share is None else f"{share:.1%}"
+    return "-" if share is None else percent(share, 1)

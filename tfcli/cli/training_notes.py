@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from tfcli.cli.pair_notes import count_pairs, first_prompt
 from tfcli.errors import UsageError
+from tfcli.quantities import percent
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -74,8 +75,8 @@ def report_saved(
         started: the seconds of the run after the first step of this training; None without any.
 
     """
-    from tfcli.cli.humanize import format_count, format_duration
-    from tfcli.text.counted import counted
+    from tfcli.cli.humanize import format_count, format_duration, format_epochs
+    from tfcli.quantities import counted
     from tfcli.training.events import Stopped
 
     reason = last.reason if isinstance(last, Stopped) else None
@@ -84,7 +85,7 @@ def report_saved(
     planned = f" of about {job.steps:,} planned" if missed else ""
     reporter.note(
         f"Saved to {summary['path']}: {counted(summary['steps'], 'step')}{planned}, "
-        f"{format_count(summary['tokens_seen'])} tokens ({summary['epochs']:.1f} epochs), "
+        f"{format_count(summary['tokens_seen'])} tokens ({format_epochs(summary['epochs'])}), "
         f"{format_duration(summary['seconds'])}."
     )
     if reason == "patience":
@@ -235,13 +236,13 @@ def report_fit(tokens: TokenizedCorpus, tokenizer: Tokenizer, reporter: streams.
     share = float(np.isin(ids, list(tokenizer.byte_ids)).mean()) if len(ids) else 0.0
     if share >= MISFIT:
         reporter.note(
-            f"Warning: poor tokenizer fit: {share:.0%} of the tokens are byte fallback. Train a "
-            "tokenizer on this text."
+            f"Warning: poor tokenizer fit: {percent(share)} of the tokens are byte fallback. Train "
+            "a tokenizer on this text."
         )
     elif share >= NOTEWORTHY:
         reporter.note(
-            f"Note: {share:.1%} of the tokens are byte fallback: single bytes of characters that "
-            "the tokenizer lacks."
+            f"Note: {percent(share, 1)} of the tokens are byte fallback: single bytes of "
+            "characters that the tokenizer lacks."
         )
 
 

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from tfcli.cli import streams
 from tfcli.cli.charts.sparkline import draw_losses
-from tfcli.cli.humanize import format_bytes, format_count, format_duration
+from tfcli.cli.humanize import format_bytes, format_count, format_duration, format_epochs
 from tfcli.cli.pair_notes import describe_pairs
 from tfcli.cli.render import LINE_EVERY, console
 from tfcli.cli.training_pace import PaceWatch
 from tfcli.generation.streaming import make_visible
-from tfcli.text.counted import counted
+from tfcli.quantities import counted, percent
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -61,7 +61,7 @@ def show_plan(job: TrainingJob, name: str, reporter: streams.Reporter) -> None:
         steps = f"{about}{counted(job.steps, 'step')} of {job.batch_tokens:,} tokens"
         if job.base:
             steps += f" = {format_count(job.tokens or 0)} tokens"
-        length = ", ".join(filter(None, (length, f"{steps} ({job.epochs:.1f} epochs)")))
+        length = ", ".join(filter(None, (length, f"{steps} ({format_epochs(job.epochs)})")))
     parts = [
         length,
         f"learning rate {_format_rate(plan.optimizer.matrix_learning_rate)}"
@@ -72,7 +72,7 @@ def show_plan(job: TrainingJob, name: str, reporter: streams.Reporter) -> None:
     if plan.student:
         parts.append("self-distillation: half of it for a teacher, half for a student")
     if plan.masked:
-        parts.append(f"{plan.masked:.0%} of rows masked (bidirectional)")
+        parts.append(f"{percent(plan.masked)} of rows masked (bidirectional)")
     if plan.infill:
         parts.append(f"infilling {plan.infill:g}")
     if plan.compile:
@@ -155,7 +155,7 @@ def _note_on_speed(job: TrainingJob) -> str | None:
         return None
     once, share = job.plan.budget.amount / job.epochs, max(job.epochs, 0.001)
     return (
-        f"in this time the model reads {share:.1%} of the text. To read it once takes "
+        f"in this time the model reads {percent(share, 1)} of the text. To read it once takes "
         f"about {format_duration(once)}: --epochs 1; {less}."
     )
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from tfcli.errors import DamagedError, DataError
 from tfcli.files import read_checked_json, read_record, write_checked_json
-from tfcli.text.counted import counted
+from tfcli.quantities import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -23,8 +23,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from tfcli.errors import DataError, UsageError
+from tfcli.quantities import counted, percent
 from tfcli.text.chunks import Chunk, split_into_chunks
-from tfcli.text.counted import counted
 from tfcli.text.reading_options import DEFAULT
 from tfcli.text.rows import CONVERSATIONS, MAX_BAD, STANDARD, encode_text, text_in
 
@@ -237,7 +237,7 @@ def read_pairs(
     if counts.bad > MAX_BAD * counts.rows:
         raise DataError(
             f"{counts.bad:,} of {counted(counts.rows, 'row')} of {name} have no pair "
-            f"({counts.bad / counts.rows:.0%})",
+            f"({percent(counts.bad / counts.rows)})",
             why="; ".join(counts.named),
             hint=_other_fields(counts.value),
         )

@@ -6,7 +6,7 @@ import shlex
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from tfcli.text.counted import counted
+from tfcli.quantities import counted
 from tfcli.text.encoding import STANDARD_INPUT, UTF8
 from tfcli.text.pairs import PairForm
 from tfcli.text.reading_options import Format, ReadingOptions

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tfcli.errors import DataError, closest_match
-from tfcli.text.counted import counted
+from tfcli.quantities import counted, percent
 from tfcli.text.encoding import in_a_shell
 
 if TYPE_CHECKING:
@@ -250,7 +250,7 @@ def _check(
         hint = keep_rows(used, in_a_shell(name))
     raise DataError(
         f"{counts.bad:,} of {counted(counts.rows, 'row')} of {name} have no text "
-        f"({counts.bad / counts.rows:.0%})",
+        f"({percent(counts.bad / counts.rows)})",
         why="; ".join(counts.named),
         hint=hint,
     )

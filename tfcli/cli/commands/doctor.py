@@ -12,7 +12,7 @@ import typer
 from tfcli.cli import streams
 from tfcli.cli.shared_options import JsonOption
 from tfcli.errors import DataError
-from tfcli.text.counted import counted
+from tfcli.quantities import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

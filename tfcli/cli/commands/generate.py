@@ -19,7 +19,7 @@ from tfcli.cli.shared_options import EngineOptions, QuietOption, ThreadOptions
 from tfcli.errors import UsageError
 from tfcli.files import file_not_found
 from tfcli.generation.request import GenerationRequest
-from tfcli.text.counted import counted
+from tfcli.quantities import counted
 
 if TYPE_CHECKING:
     from collections.abc import Collection

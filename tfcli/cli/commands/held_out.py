@@ -10,7 +10,7 @@ from tfcli.cli import streams
 from tfcli.cli.command import takes_options
 from tfcli.cli.shared_options import QuietOption, RunArgument, SourceOption, typer_option
 from tfcli.errors import DataError
-from tfcli.text.counted import counted
+from tfcli.quantities import counted
 
 if TYPE_CHECKING:
     from tfcli.text.corpus import Corpus

@@ -20,7 +20,7 @@ from tfcli.files import require_parent
 from tfcli.generation.streaming import make_visible
 from tfcli.insight.canaries import EACH, REPEATS, TEMPLATE, make_key, plant, write_key
 from tfcli.options import OptionError, Options, option
-from tfcli.text.counted import counted
+from tfcli.quantities import counted, percent
 from tfcli.text.reading_options import DEFAULT, FormatOptions, ReadingOptions
 
 if TYPE_CHECKING:
@@ -319,13 +319,14 @@ def _describe(options: DedupOptions, removed: Removed) -> str:
     share = removed.bytes / removed.total_bytes if removed.total_bytes else 0.0
     return (
         f"{removed.units:,} {how} {many}, {removed.bytes:,} of "
-        f"{counted(removed.total_bytes, 'byte')} ({share:.1%})"
+        f"{counted(removed.total_bytes, 'byte')} ({percent(share, 1)})"
     )
 
 
 def _example(near: NearDuplicate) -> str:
-    """`line 17 has 93% in common with line 3: How it begins`."""
-    said = f"line {near.line:,} has {near.similarity:.0%} in common with line {near.first_line:,}: "
+    """`line 17 has 93 % in common with line 3: How it begins`."""
+    share = percent(near.similarity)
+    said = f"line {near.line:,} has {share} in common with line {near.first_line:,}: "
     return said + make_visible(near.text[: max(20, 98 - len(said))])
 
 

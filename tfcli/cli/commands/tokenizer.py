@@ -18,7 +18,7 @@ from tfcli.cli.stdin_lines import StdinLines
 from tfcli.errors import DataError, InputOutputError, UsageError
 from tfcli.generation.streaming import make_visible
 from tfcli.options import Options, option, parse_count
-from tfcli.text.counted import counted
+from tfcli.quantities import counted
 from tfcli.text.reading_options import FormatOptions, ReadingOptions
 from tfcli.text.sentencepiece_trainer import TokenizerType
 from tfcli.text.user_defined_symbols import SYMBOLS_HELP, parse_symbols

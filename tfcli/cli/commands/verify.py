@@ -10,7 +10,7 @@ import typer
 from tfcli.cli import streams
 from tfcli.cli.shared_options import JsonOption
 from tfcli.errors import DamagedError, DataError, NotFoundError
-from tfcli.text.counted import counted
+from tfcli.quantities import counted
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -29,7 +29,7 @@ from tfcli.cli.inspection_words import (
 from tfcli.cli.pages.frame import draw_frame, escape
 from tfcli.cli.pages.png import picture_of, shrink
 from tfcli.generation.streaming import TextStream
-from tfcli.text.counted import counted
+from tfcli.quantities import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

@@ -22,7 +22,7 @@ from tfcli.cli.tour.step import (
 )
 from tfcli.insight.code_lines import code_lines
 from tfcli.insight.forward import Model, softmax
-from tfcli.text.counted import counted
+from tfcli.quantities import counted, percent
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -190,7 +190,7 @@ def _scores(tour: Tour) -> Step:
             "A position looks at itself and at earlier ones only. Later ones get a score of "
             "minus infinity: when the model writes, they do not exist yet."
             + (
-                f" ({tour.masked:.0%} of the rows that this run was trained on were read both "
+                f" ({percent(tour.masked)} of the rows that this run was trained on were read both "
                 "ways: there, a position looked at later ones, too.)"
                 if tour.masked
                 else ""

@@ -24,7 +24,7 @@ from tfcli.cli.tour.step import (
 from tfcli.generation import sampling
 from tfcli.insight.code_lines import code_lines
 from tfcli.insight.forward import Model, gelu, silu, softmax
-from tfcli.text.counted import counted
+from tfcli.quantities import counted, percent
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -296,8 +296,8 @@ def _then(tour: Tour) -> Step:
             "training text, and nothing else has been told to the model: no grammar, no meaning, "
             "no facts."
             + (
-                f" In {tour.masked:.0%} of the rows of this run, tokens were masked instead, and "
-                "each was predicted from those before and after it (--masked)."
+                f" In {percent(tour.masked)} of the rows of this run, tokens were masked instead, "
+                "and each was predicted from those before and after it (--masked)."
                 if tour.masked
                 else ""
             ),

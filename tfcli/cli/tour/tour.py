@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from tfcli.cli.humanize import format_count
 from tfcli.cli.tour import attention, bottom, top
 from tfcli.model.cost import count_parameters
-from tfcli.text.counted import counted
+from tfcli.quantities import counted
 
 if TYPE_CHECKING:
     from tfcli.cli.tour.step import Step

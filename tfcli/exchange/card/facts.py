@@ -14,13 +14,13 @@ from tfcli import __version__
 from tfcli.errors import UsageError
 from tfcli.exchange.architectures import architecture_of
 from tfcli.model.cost import count_parameters, training_flops_per_token
+from tfcli.quantities import counted
 from tfcli.runs.about import About, known_about
 from tfcli.runs.audits import read_audits
 from tfcli.runs.metrics import read_metrics
 from tfcli.runs.source_names import source_name
 from tfcli.runs.summary import memory_figures
 from tfcli.text.byte_level_tokenizer import ByteLevelTokenizer
-from tfcli.text.counted import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable

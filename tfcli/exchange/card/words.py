@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from tfcli import __version__
-from tfcli.text.counted import counted
+from tfcli.quantities import counted, percent
 
 if TYPE_CHECKING:
     from tfcli.exchange.card.facts import Facts
@@ -182,7 +182,7 @@ def _answers(evaluated: Any) -> dict[str, str]:
     stale = "" if evaluated["is_current"] else f" (step {evaluated['step']:,}, not these weights)"
     facts = {
         "answers": f"{of}, decoded greedily, {evaluated['date'][:10]}{stale}",
-        "exact match": f"{exact['value']:.1%} ({exact['low']:.1%} to {exact['high']:.1%})",
+        "exact match": _with_interval(exact),
         "loss of the answers": f"{loss['value']:z.4f} nats per byte "
                                f"({loss['low']:z.4f} to {loss['high']:z.4f})",
     }  # fmt: skip
@@ -190,12 +190,17 @@ def _answers(evaluated: Any) -> dict[str, str]:
         for group in by["groups"][:MOST_GROUPS]:
             own = group["exact_match"]
             facts[f"exact match, {by['field']} {group['value']}"] = (
-                f"{own['value']:.1%} ({own['low']:.1%} to {own['high']:.1%}); pairs: "
-                f"{group['pairs']:,}"
+                f"{_with_interval(own)}; pairs: {group['pairs']:,}"
             )
         if (more := len(by["groups"]) - MOST_GROUPS) > 0:
             facts["more groups"] = f"{more:,}"
     return facts
+
+
+def _with_interval(share: Facts) -> str:
+    """`66.7 % (20.8 % to 93.9 %)`."""
+    value, low, high = (percent(share[key], 1) for key in ("value", "low", "high"))
+    return f"{value} ({low} to {high})"
 
 
 # --- audits -------------------------------------------------------------------------------------
@@ -222,12 +227,13 @@ def _audits(card: Facts) -> Section:
 
 def _memory(figures: Facts) -> dict[str, str]:
     beside = figures["held_out"]
-    guessed = f"; of held-out text {beside['share']:.1%}" if beside else ""
+    guessed = f"; of held-out text {percent(beside['share'], 1)}" if beside else ""
     size = figures["prompt_bytes"]
     facts = {
         "memory": f"of {counted(figures['windows'], 'passage')} of the training text, "
                   f"{figures['extractable']:,} were continued word for word "
-                  f"({figures['share']:.1%}; {figures['low']:.1%} to {figures['high']:.1%})"
+                  f"({percent(figures['share'], 1)}; {percent(figures['low'], 1)} to "
+                  f"{percent(figures['high'], 1)})"
                   f"{guessed}; {size} bytes to read, {size} to write, greedily"
     }  # fmt: skip
     for group in figures["canaries"]:
@@ -243,7 +249,7 @@ def _bias(figures: Facts) -> dict[str, str]:
         more = group["amplification"]
         beyond = f"; beyond its text {_interval(more)}" if more else ""
         facts[f"preference, {group['group']}"] = (
-            f"the first of two sentences in {group['preferred']['mean']:.0%} of "
+            f"the first of two sentences in {percent(group['preferred']['mean'])} of "
             f"{counted(group['pairs'], 'pair')} ({figures['pairs']}); difference "
             f"{_interval(group['difference'])} nats{beyond}"
         )
@@ -342,7 +348,7 @@ def limits(card: Facts) -> list[str]:
     elif not card["imported"]:
         said.append("Instructions. It was not trained to follow any, nor to refuse anything.")
     if model["parameters"] < SMALL:
-        said.append("Reasoning, arithmetic, translation, summaries: it is too small for them.")
+        said.append(_on_size(card["eval"]))
     said.append(f"Texts of more than {context:,} tokens: only the last {context:,} are seen.")
     if card["training"] and "masked" in card["training"]["settings"]:
         said.append(
@@ -357,6 +363,18 @@ def limits(card: Facts) -> list[str]:
     else:
         said.append("Decisions about people, whatever its audits say: they tried a few sentences.")
     return said
+
+
+def _on_size(evaluated: Any) -> str:
+    """What so small a model does badly, but for what was measured."""
+    what = "Reasoning, arithmetic, translation, summaries: it is too small for them"
+    if evaluated is None:
+        return f"{what}."
+    figures = evaluated["figures"]
+    return (
+        f"{what}, beyond prompts like those of {figures['source']}, of which it answers "
+        f"{percent(figures['exact_match']['value'], 1)} exactly."
+    )
 
 
 def _on_memory(audit: Any) -> str:
