@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -77,6 +78,15 @@ def test_no_word_is_broken_where_a_plot_is_narrow(trained: Shell, columns: int) 
     wide = written(trained, "runs", "plot", columns=200)
     wide = wide[next(n for n, line in enumerate(wide) if line.startswith("tale")) :]
     assert " ".join(legend).replace("\\", "").split() == " ".join(wide).split()
+
+
+@pytest.mark.parametrize("columns", [40, 60])
+def test_no_word_of_a_traced_text_is_broken(trained: Shell, columns: int) -> None:
+    text = " ".join(["Nobody saw the sea.", *map(str.strip, SENTENCES[:9]), "Never before."])
+    lines = written(trained, "trace", "tale", text, columns=columns)
+    lines = lines[: lines.index("")]
+    assert max(map(len, lines)) <= columns
+    assert re.sub(r"\[[\d,]+\]|[][]", "", " ".join(lines)).split() == text.split()
 
 
 @pytest.mark.parametrize("columns", [40, 60, 200])

@@ -81,6 +81,13 @@ def test_a_text_may_be_an_argument(trained: Shell) -> None:
     assert (done.code, "--file cannot be combined with TEXT" in done.err) == (2, True)
 
 
+def test_a_text_that_is_the_name_of_a_file_is_noted(trained: Shell) -> None:
+    done = trained("trace", "tale", "book.txt")
+    assert done.code == 0
+    assert "to trace its text: tfcli trace tale --file book.txt" in done.err
+    assert "name of a file" not in trained("trace", "tale", "Ann saw").err
+
+
 def test_the_page_is_one_file_without_scripts(trained: Shell, tmp_path: Path) -> None:
     path = tmp_path / "trace.html"
     text = f"{NASTY} {SENTENCE} " + "Bob saw the moon. " * 5
@@ -90,18 +97,18 @@ def test_the_page_is_one_file_without_scripts(trained: Shell, tmp_path: Path) ->
     assert "&lt;script&gt;" in path.read_text()
 
 
-def test_spans_that_cross_are_marked_side_by_side(
+def test_spans_that_cross_are_one_stretch_with_the_numbers_of_both(
     capsysbinary: pytest.CaptureFixture[bytes],
 ) -> None:
     from tfcli.cli.trace_output import write_trace
     from tfcli.insight.trace import Novelty, Span, Trace
 
-    ends = [(1, 0, 9), (2, 5, 13), (1, 21, 29), (3, 29, 33)]
+    ends = [(2, 0, 9), (1, 5, 13), (2, 21, 29), (3, 29, 33)]
     spans = tuple(Span(number, begin, end, 2, -9.0, 1, ()) for number, begin, end in ends)
     text = b"one, two and three; one, two four"
     write_trace(Trace(text, spans, None, (Novelty(1, 0.5, None),), 20, 7, 9, 0))
     out = capsysbinary.readouterr().out.decode()
-    assert out.startswith("[one, ][1][two ][1][2][and ][2]three; o[ne, two ][1][four][3]\n")
+    assert out.startswith("[one, two and ][1,2]three; o[ne, two ][2][four][3]\n")
 
 
 def test_a_page_stays_below_two_megabytes() -> None:

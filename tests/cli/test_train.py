@@ -632,3 +632,19 @@ def test_invalid_torchrun_environment_is_reported(shell: Shell, world_size: str)
     assert done.code == 2
     assert f"WORLD_SIZE is '{world_size}'" in done.err
     assert "unset WORLD_SIZE RANK" in done.err
+
+
+def test_what_was_left_out_of_a_folder_is_said_in_the_plan_and_in_the_end(
+    shell: Shell, tmp_path: Path
+) -> None:
+    folder = shell.folder / "novela"
+    folder.mkdir()
+    (folder / "1.txt").write_text(BOOK)
+    (folder / "2.txt").write_bytes("El niño salió mañana.\r\n".encode("cp1252") * 20)
+    done = shell("train", "novela", "--steps", "1", "--run", "novela", *TINY)
+    lines = done.err.splitlines()
+    (text,) = [line for line in lines if line.startswith("Text: ")]
+    assert text.endswith("; 1 document, 1 file left out")
+    assert lines.index("Left out, and not trained on: novela/2.txt.") > lines.index(text)
+    done = shell("train", "novela/1.txt", "--steps", "1", "--run", "one", *TINY)
+    assert "left out" not in done.err.lower()

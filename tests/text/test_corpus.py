@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.text.documents_of_offices import word_of
 from tfcli.errors import DataError, InputOutputError, NotFoundError
 from tfcli.files import read_checked_json, write_checked_json
 from tfcli.text.byte_streams import STDIN
@@ -461,6 +462,67 @@ def test_the_note_on_a_file_in_another_encoding_has_the_command(tmp_path: Path) 
         "it is a guess"
     )
     assert note.endswith(f" (try: {command})")
+
+
+def test_the_command_for_an_encoding_converts_line_ends_too(tmp_path: Path) -> None:
+    folder = tmp_path / "novela"
+    folder.mkdir()
+    text = "El niño salió mañana.\r\n" * 20
+    (folder / "a.txt").write_bytes(text.encode("cp1252"))
+    (folder / "b.txt").write_text("El niño salió.\n", encoding="utf-8")
+
+    def notes() -> tuple[str, ...]:
+        return open_sources(find_sources([str(folder)]), cache=tmp_path / ".cache").notes
+
+    (note,) = notes()
+    command = note.partition("(try: ")[2].partition(", or --encoding")[0]
+    subprocess.run(["sh", "-c", command], check=True)
+    converted = text.replace("\r\n", "\n").encode()
+    assert (folder / "a-utf8.txt").read_bytes() == converted
+    assert [each for each in notes() if "held out" not in each] == [
+        f"left out: {folder / 'a.txt'}, already converted: a-utf8.txt is read"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("texts", "part"),
+    [
+        (["One.\n" * 20, "Two.\n\n" * 20], "1.txt has an empty line between paragraphs, and "),
+        (["One.\n" * 20, "Two.\n\n" * 20, "3.\r\n\r\n" * 20], "2 files, such as "),
+        (["One.\n" * 20, "Two.\n" * 15 + "\nThree.\n" * 2], None),
+        (["One.\n\n" * 20, "Two.\n\n" * 15], None),
+        (["One.\n" * 20, ("a\n" * 4 + "\n") * 20], None),  # wrapped
+        (["One.\n" * 20, "Two.\n\n" * 2], None),  # too little to tell
+    ],
+)
+def test_paragraphs_of_two_kinds_are_said(
+    tmp_path: Path, texts: list[str], part: str | None
+) -> None:
+    folder = tmp_path / "novel"
+    folder.mkdir()
+    for number, text in enumerate(texts):
+        (folder / f"{number}.txt").write_bytes(text.encode())
+    notes = open_sources(find_sources([str(folder)]), cache=tmp_path / ".cache").notes
+    found = [note for note in notes if "between paragraphs" in note]
+    assert len(found) == (part is not None)
+    if part and len(texts) == 2:
+        assert part in found[0]
+        command = found[0].rpartition("try: ")[2].removesuffix(")")
+        subprocess.run(["sh", "-c", command], check=True)
+        notes = open_sources(find_sources([str(folder)]), cache=tmp_path / ".cache").notes
+        assert not any("between paragraphs" in note for note in notes)
+
+
+def test_paragraphs_of_books_and_documents_are_compared(tmp_path: Path) -> None:
+    folder = tmp_path / "novel"
+    folder.mkdir()
+    (folder / "a.docx").write_bytes(word_of(["Uno."] * 20))
+    page = "".join(f"<p>Dos {n}.</p>" for n in range(20))
+    (folder / "b.html").write_text(f"<!doctype html><main>{page}</main>")
+    notes = open_sources(find_sources([str(folder)]), cache=tmp_path / ".cache").notes
+    (found,) = [note for note in notes if "between paragraphs" in note]
+    assert f"{folder / 'b.html'} has an empty line between paragraphs" in found
+    assert "--exclude b.html" in found
 
 
 @pytest.mark.parametrize(

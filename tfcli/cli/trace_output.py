@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import re
 import shutil
 import sys
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from tfcli.cli import streams
 from tfcli.cli.output_formats import stdout_filter
+from tfcli.cli.word_wrap import break_at_words
 from tfcli.insight.passages import MOST_COUNTED
 from tfcli.quantities import counted, percent
 
@@ -35,10 +37,7 @@ MEANING = (
 
 def write_trace(trace: Trace) -> None:
     """All of it, on stdout."""
-    color = streams.wants_color(sys.stdout)
-    shown = stdout_filter()
-    pieces = [_marked(part, shown(part.text), color=color) for part in segments(trace)]
-    text = "".join(pieces)
+    text = _marked_text(trace)
     lines = [text if text.endswith("\n") else f"{text}\n"]
     for span in trace.ranked[:FOOTNOTES]:
         lines += ["\n", *_footnote(span, trace)]
@@ -85,19 +84,40 @@ def segments(trace: Trace) -> Iterator[Segment]:
         inside = [span for span in inside if span.end > end]
 
 
-def _marked(part: Segment, text: str, *, color: bool) -> str:
-    """A part of the text: underlined in color, or in brackets, with the numbers of its spans.
+def stretches(trace: Trace) -> Iterator[Segment]:
+    """The text cut where no span goes on: spans that cross are one stretch."""
+    parts: list[Segment] = []
+    for part in segments(trace):
+        parts.append(part)
+        if len(part.ended) == len(part.spans):  # none goes on
+            spans = [span for each in parts for span in each.spans]
+            yield Segment("".join(each.text for each in parts), spans, part.ended)
+            parts = []
 
-    Spans may cross, which nested brackets cannot show: each part has the numbers of all it is in.
-    """
-    if not part.spans:
+
+def _marked_text(trace: Trace) -> str:
+    """The text, of which each stretch is in color or in brackets, and followed by its numbers."""
+    color, shown = streams.wants_color(sys.stdout), stdout_filter()
+    pieces: list[tuple[str, str]] = []  # with the code of its color
+    for part in stretches(trace):
+        text = shown(part.text)
+        if not part.spans:
+            pieces.append((text, ""))
+            continue
+        numbers = f"[{','.join(map(str, part.numbers))}]"
+        code = f"4;{COLORS[(part.numbers[0] - 1) % len(COLORS)]}" if color else ""
+        pieces += [(text if color else f"[{text}]", code), (numbers, "1" * color)]
+    texts = [text for text, _ in pieces]
+    if streams.is_terminal(sys.stdout) and os.environ.get("TERM") != "dumb":
+        texts = break_at_words(texts, shutil.get_terminal_size().columns)
+    return "".join(_colored(text, code) for text, (_, code) in zip(texts, pieces, strict=True))
+
+
+def _colored(text: str, code: str) -> str:
+    """A piece in its color, which no end of a line has."""
+    if not code:
         return text
-    if not color:
-        return f"[{text}]" + "".join(f"[{number}]" for number in part.numbers)
-    code = COLORS[(part.spans[-1].number - 1) % len(COLORS)]
-    lines = [f"\033[4;{code}m{line}\033[0m" if line else "" for line in text.split("\n")]
-    numbers = "".join(f"\033[1m[{number}]\033[0m" for number in part.numbers)
-    return "\n".join(lines) + numbers
+    return "\n".join(f"\033[{code}m{line}\033[0m" if line else "" for line in text.split("\n"))
 
 
 def _footnote(span: Span, trace: Trace) -> Iterator[str]:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from tfcli.training.loop import Trainer
     from tfcli.training.setup import TrainingJob
 
+LISTED = 3  # files that are left out and named in the end
 SHORT_PAIR = 50  # bytes on average, up to which characters do better as tokens than words
 SAMPLED = 1 << 20  # tokens in which those of single bytes are counted
 NOTEWORTHY, MISFIT = 0.01, 0.3  # shares of them
@@ -67,12 +68,14 @@ def report_saved(
     reporter: streams.Reporter,
     *,
     started: float | None,
+    left_out: Sequence[Path] = (),
 ) -> None:
     """Says what a training has come to: how far, why it ended, how well it predicts.
 
     Args:
         last: its last event.
         started: the seconds of the run after the first step of this training; None without any.
+        left_out: the files found that were not read, which were named before the training.
 
     """
     from tfcli.cli.humanize import format_count, format_duration, format_epochs
@@ -101,6 +104,10 @@ def report_saved(
     over = summary["seconds"] - job.plan.budget.amount
     if timed and over > max(2.0, 0.05 * job.plan.budget.amount):
         reporter.note(f"Took {over:.0f} s longer than requested (start-up).")
+    if left_out:
+        named = ", ".join(map(str, left_out[:LISTED]))
+        more = f" and {len(left_out) - LISTED:,} more" if len(left_out) > LISTED else ""
+        reporter.note(f"Left out, and not trained on: {named}{more}.")
     reporter.note(format_held_out(summary))
 
 

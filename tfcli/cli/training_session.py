@@ -72,6 +72,7 @@ class TrainingSession:
         self.memory = memory
         self.processes: DistributedContext | None = None
         self._started_training = False
+        self._left_out: list[Path] = []  # files in folders that turned out not to be text
 
     @contextlib.contextmanager
     def join_processes(self) -> Iterator[bool]:
@@ -153,6 +154,8 @@ class TrainingSession:
                         cache=CACHE, val_fraction=val_fraction, val=apart, progress=read,
                     )  # fmt: skip
                 report_reading(corpus, self.reporter)
+                kept = {*corpus.sources}
+                self._left_out = [each for each in sources.files if each in sources.found - kept]
                 if not all(source.is_file() for source in sources.files):
                     self.reporter.note(
                         f"Note: a text from a pipe is kept in {CACHE / 'piped'}; without it, the "
@@ -230,7 +233,8 @@ class TrainingSession:
             seed=seed, device=device, base=base, started=self.started, **self._processes(),
         )  # fmt: skip
         quiet = self.reporter.quiet
-        show_plan(job, name, streams.ResultReporter(quiet=quiet) if is_result else self.reporter)
+        reporter = streams.ResultReporter(quiet=quiet) if is_result else self.reporter
+        show_plan(job, name, reporter, left_out=len(self._left_out))
         if corpus.val and (note := note_shared_prompts(job)):
             self.reporter.note(note)
         return job
@@ -366,7 +370,10 @@ class TrainingSession:
             trainer.evaluate_best_step()
         remembers = not interrupted and (self.memory or has_memory(trainer.run.path))
         summary = summarize(trainer.run)
-        report_saved(job, trainer, summary, event, self.reporter, started=started)
+        report_saved(
+            job, trainer, summary, event, self.reporter,
+            started=started, left_out=self._left_out,
+        )  # fmt: skip
         if remembers:
             add_memory(trainer.run, self.reporter, device=job.device.type)
             summary = summarize(trainer.run)

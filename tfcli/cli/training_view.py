@@ -37,8 +37,8 @@ FEW_STEPS = 5  # fewer teach nothing, whatever the text
 FEW_FOR_SIZE = 50  # in a time budget; a plan that chooses the size itself makes more
 
 
-def show_plan(job: TrainingJob, name: str, reporter: streams.Reporter) -> None:
-    """What is going to be trained, and what to expect of it."""
+def show_plan(job: TrainingJob, name: str, reporter: streams.Reporter, left_out: int = 0) -> None:
+    """What is going to be trained, and what to expect of it; `left_out` files are not read."""
     model, plan, corpus = job.model_config, job.plan, job.corpus
     budget = plan.budget
     base = f", initialized from {job.base.run.name}" if job.base else ""
@@ -52,6 +52,7 @@ def show_plan(job: TrainingJob, name: str, reporter: streams.Reporter) -> None:
         f"Text: {format_bytes(corpus.training_bytes)} to train on = "
         f"{format_count(len(corpus.training))} tokens (vocabulary {model.vocab_size:,}); "
         f"{format_bytes(corpus.held_out_bytes)} held out; {counted(corpus.documents, 'document')}"
+        + (f", {counted(left_out, 'file')} left out" if left_out else "")
     )
     for line in describe_pairs(job):
         reporter.note(line)

@@ -256,7 +256,7 @@ def conversion(data: bytes, start: int, name: Path | None, *, option: bool = Tru
 
     """
     sample = data[max(0, start - _SAMPLE // 2) :][:_SAMPLE]
-    files = "< FILE | tfcli ..." if name is None else _into(name)
+    files = "< FILE | tfcli ..." if name is None else _into(name, windows=b"\r\n" in sample)
     invalid = sample.decode(errors="replace").count("�")
     valid = sum(ord(c) > 0x7F for c in sample.decode(errors="ignore"))
     if valid >= 4 * invalid:  # damaged UTF-8
@@ -276,9 +276,22 @@ def conversion(data: bytes, start: int, name: Path | None, *, option: bool = Tru
     return f"{command}   # " + (f"or --encoding {guess}; " if option else "") + "it is a guess"
 
 
-def _into(name: Path) -> str:
-    """A file as an argument, and another one beside it that takes the text."""
-    return f"-- {shlex.quote(str(name))} > {shlex.quote(str(beside(name, '.txt')))}"
+def _into(name: Path, *, windows: bool) -> str:
+    """A file as an argument, and another one beside it that takes the text.
+
+    Args:
+        windows: whether lines end in CR LF, as in most texts of such an encoding: what is converted
+            has LF alone, as other texts do.
+
+    """
+    line_ends = " | sed 's/\\r$//'" if windows else ""
+    into = shlex.quote(str(converted_name(name)))
+    return f"-- {shlex.quote(str(name))}{line_ends} > {into}"
+
+
+def converted_name(name: Path) -> Path:
+    """The file that the command of `conversion` writes."""
+    return beside(name, ".txt")
 
 
 def in_a_shell(name: Path) -> str:

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 
 from tfcli.errors import DataError, InputOutputError
 from tfcli.text.byte_streams import STDIN
-from tfcli.text.encoding import STANDARD_INPUT
+from tfcli.text.encoding import STANDARD_INPUT, converted_name
 from tfcli.text.held_out import Ranges, choose_held_out, held_out_whole
 from tfcli.text.line_ends import LineEnds
 from tfcli.text.pairs import ALL, PairForm, PairScan, choose_pairs, same_form
+from tfcli.text.paragraphs import Paragraphs
 from tfcli.text.readers import read_chunks
 from tfcli.text.reading import MARKUP, Reading, describe_markup
 
@@ -137,7 +138,7 @@ def scan_sources(
     notes: list[str] = []
     left_out: dict[int, str] = {}
     conversions: dict[str, str] = {}  # by program: of the first that it would make text of
-    line_ends = LineEnds()
+    line_ends, paragraphs = LineEnds(), Paragraphs()
     markup: dict[Format, list[Path]] = {}
     forms: list[tuple[Path, PairForm | None]] = []
     no_rows = False  # in any of them
@@ -149,17 +150,21 @@ def scan_sources(
             for chunk in read_chunks(source, reading, name=name, reading=facts):
                 found.add(chunk)
                 line_ends.add(chunk.data)
+                paragraphs.add(chunk.data)
                 progress(found.bytes)
         except (DataError, InputOutputError) as error:
             if before is None:
                 raise
             found.go_back_to(before)
             line_ends.end(name, plain=False)
-            left_out[place] = error.what
-            if error.hint and error.hint.startswith(CONVERSIONS):
-                conversions.setdefault(error.hint.split()[0], error.hint)
+            paragraphs.end(name, prose=False, plain=False)
+            left_out[place], command = _why_left_out(error, name, names)
+            if command:
+                conversions.setdefault(command.split()[0], command)
             continue
-        line_ends.end(name, plain=facts.format == "text")
+        plain = facts.format == "text"
+        line_ends.end(name, plain=plain)
+        paragraphs.end(name, prose=plain or facts.format in MARKUP, plain=plain)
         if found.bytes > before_bytes:
             forms.append((name, facts.form))
         no_rows |= facts.rows is not None and not facts.rows.rows
@@ -181,12 +186,23 @@ def scan_sources(
         pairs=choose_pairs(found.keys, found.sizes, val_fraction, form) if form else None,
     )
     notes = [*_shortened(notes), *(describe_markup(*each) for each in markup.items())]
-    notes += filter(None, [line_ends.note()])
+    notes += filter(None, [line_ends.note(), paragraphs.note()])
     if len(forms) == found.documents == len(found.ends):  # each file is one document
         notes += _describe_held_out(
             [str(forms[n][0]) for n in held_out_whole(found.ends, scan.held_out)]
         )
     return SavedScan(scan, (*notes, *_describe(left_out, conversions)), tuple(left_out))
+
+
+def _why_left_out(
+    error: DataError | InputOutputError, name: Path, names: Sequence[Path]
+) -> tuple[str, str | None]:
+    """Why a file is left out, and the command that would make text of it, unless it has run."""
+    command = error.hint if error.hint and error.hint.startswith(CONVERSIONS) else None
+    converted = converted_name(name)
+    if command and command.startswith("iconv") and converted in names:
+        return f"{name}, already converted: {converted.name} is read", None
+    return error.what, command
 
 
 def _describe_held_out(files: list[str]) -> list[str]:

@@ -78,6 +78,11 @@ def trace(
     named = f"--file {shlex.quote(str(file))}" if file else "< TEXT"
     if said is not None:
         named = shlex.quote(said)
+        if Path(said).suffix and _is_file(said):
+            reporter.note(
+                "Note: TEXT is the name of a file; to trace its text: "
+                f"tfcli trace {shlex.quote(training.run.argument)} --file {named}"
+            )
     else:
         said = read_whole_input(
             file, reporter, purpose="the text to trace", wanted=reading,
