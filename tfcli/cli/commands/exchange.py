@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,6 +52,7 @@ def export_run(
     tfcli export book book.gguf --to gguf --type q8_0
     """
     from tfcli.cli.best_step import open_best_step
+    from tfcli.cli.training_notes import first_words_of
     from tfcli.exchange.card.readme import tokenizer_class
     from tfcli.exchange.export_gguf import export_to_gguf, export_to_ollama
     from tfcli.exchange.export_huggingface import default_max_new_tokens, export_to_huggingface
@@ -94,19 +96,23 @@ def export_run(
             "other ids. Open the tokenizer with PreTrainedTokenizerFast."
         )
         command = NEXT_OF_QWEN2
-    reporter.next(command.format(path=shlex.quote(str(path)), name=name, length=length))
+    # within quotes of the command: letters of any language, but nothing that a shell obeys
+    prompt = re.sub(r"[^\w ,.;:¡¿?()-]", "", first_words_of(found) or "Once").strip()
+    reporter.next(
+        command.format(path=shlex.quote(str(path)), name=name, length=length, prompt=prompt)
+    )
 
 
 NEXT_OF_QWEN2 = (
     'python -c "from transformers import pipeline as p, PreTrainedTokenizerFast as T; '
     "print(p('text-generation', '{path}', tokenizer=T.from_pretrained('{path}'))"
-    "('Once', max_new_tokens={length})[0]['generated_text'])\""
+    "('{prompt}', max_new_tokens={length})[0]['generated_text'])\""
 )
 NEXT = {
     "huggingface": "python -c \"from transformers import pipeline as p; "
-                   "print(p('text-generation', '{path}')('Once', max_new_tokens={length})"
+                   "print(p('text-generation', '{path}')('{prompt}', max_new_tokens={length})"
                    "[0]['generated_text'])\"",
-    "gguf": 'llama-completion -m {path} -p "Once" -n 100 -no-cnv',
+    "gguf": 'llama-completion -m {path} -p "{prompt}" -n 100 -no-cnv',
     "ollama": "cd {path} && ollama create {name} -f Modelfile && ollama run {name}",
 }  # fmt: skip
 
