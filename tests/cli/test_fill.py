@@ -10,6 +10,11 @@ import pytest
 
 from tests.conftest import BOOK, Shell
 from tests.text.documents_of_offices import word_of
+from tfcli.cli.fill_output import EscapedFill, FillResult, PlainFill
+from tfcli.generation.fill_request import FillRequest
+from tfcli.generation.filling import FilledGap, FillJob, MiddleEvent
+from tfcli.generation.gaps import parse_gaps
+from tfcli.generation.request_lines import RequestLine
 from tfcli.runs.run import open_run
 
 TEXT = "Ann saw [] at noon.\nBob saw [2] in the snow."
@@ -136,6 +141,25 @@ def test_a_gap_that_begins_with_its_stop_string_is_noted(gaps: Shell) -> None:
     assert "the gap: the model began with a stop text; --min-new-tokens 5 goes on" in done.err
     least = ("--stop", written[0], "--min-new-tokens", "5")
     assert len(rows(gaps(*endless, *least).out)[0]["gaps"][0]["tokens"]) >= 5
+
+
+@pytest.mark.parametrize("lines", [False, True])
+def test_an_empty_gap_leaves_one_space(
+    capsysbinary: pytest.CaptureFixture[bytes], lines: bool
+) -> None:
+    text = "Ann saw [] at [] noon, Bob[] saw.[]"
+    job = FillJob(FillRequest(text=parse_gaps(text)))
+    output = EscapedFill(only=False) if lines else PlainFill(only=False, samples=1)
+    result = FillResult(0, RequestLine(1, job.request))
+    output.begin(result)
+    for said in ("", "late", "", ""):
+        job.gaps.append(FilledGap(text=said, finish_reason="eos"))
+        output.add(result, MiddleEvent(job, said, ended=True))
+    output.finish(result, job)
+    output.close()
+    shown = capsysbinary.readouterr().out
+    assert shown.rstrip(b"\n") == b"Ann saw at late noon, Bob saw."
+    assert job.filled() == "Ann saw  at late noon, Bob saw."  # of which JSON has every part
 
 
 def test_a_gap_has_a_quarter_of_the_context_unless_told_otherwise(gaps: Shell) -> None:

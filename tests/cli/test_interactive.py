@@ -114,6 +114,14 @@ def test_enter_goes_on_after_the_stop_string_that_was_written(trained: Shell) ->
     quit_session(child)
 
 
+def test_a_quoted_name_is_said_without_its_quotes(trained: Shell, tmp_path: Path) -> None:
+    (tmp_path / "a chapter.txt").write_text("Ann")
+    child = session(trained)
+    say(child, f'/load "{tmp_path}/a chapter.txt"', f"Going on from {tmp_path}/a chapter.txt (")
+    say(child, "/quit")
+    quit_session(child)
+
+
 def test_a_file_that_does_not_exist_yet_is_created_on_save(trained: Shell, tmp_path: Path) -> None:
     story = tmp_path / "new.txt"
     child = session(trained, "--file", str(story), "Ann saw")

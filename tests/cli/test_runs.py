@@ -302,3 +302,20 @@ def test_one_confirmation_is_for_all(workshop: Shell) -> None:
     child.expect("Removed checkpoints/gpt")
     child.wait()
     assert names(workshop("runs").out) == ["numbers"]
+
+
+def test_the_held_out_texts_of_a_list_are_not_clipped_in_a_pipe(shell: Shell) -> None:
+    small = ("--steps", "1", "--layers", "1", "--width", "32", "--context", "16")
+    folder = shell.folder / "novela"
+    folder.mkdir()
+    for number in range(3):
+        (folder / f"capítulo {number}.txt").write_text(f"{number} {BOOK}")
+    (shell.folder / "un nombre bastante largo.txt").write_text(BOOK)
+    assert shell("train", "novela", "--run", "all", *small).code == 0
+    assert shell("train", "un nombre bastante largo.txt", "--run", "one", *small).code == 0
+    two = [f"novela/capítulo {number}.txt" for number in range(2)]
+    assert shell("train", *two, "--run", "two", *small).code == 0
+    shown = shell("runs", "list").out.decode()
+    assert "  novela/ (3 files)  " in shown
+    assert "  un nombre bastante largo.txt  " in shown
+    assert "  capítulo 0.txt +1  " in shown

@@ -194,7 +194,10 @@ def test_notes_come_after_the_text(trained: Shell) -> None:
     child.expect(pexpect.EOF)
     text, _, note = child.before.partition("\r\nNote: ")
     assert "Note" not in text
-    said = "the text is longer than the context; the model sees at most the last 32 tokens"
+    said = (
+        "prompt and answer together are longer than the context; the model sees at most the last "
+        "32 tokens"
+    )
     assert " ".join(note.split()).startswith(said)
 
 
@@ -206,7 +209,7 @@ def test_a_note_in_the_file_of_the_text_is_on_a_line_of_its_own(trained: Shell) 
         stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True, timeout=60,
     )  # fmt: skip
     *text, note = done.stdout.splitlines()
-    assert note.startswith("Note: the text is longer than the context")
+    assert note.startswith("Note: prompt and answer together are longer than the context")
     assert "Note" not in "".join(text)
 
 

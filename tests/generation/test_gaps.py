@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -44,6 +46,26 @@ def test_gaps_are_found(text: str, parts: tuple[str, ...], tokens: tuple[int | N
 def test_what_cannot_be_filled_is_refused(text: str, words: str) -> None:
     with pytest.raises(UsageError, match=words):
         parse_gaps(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("El cura [...] y el barbero", "El cura [] y el barbero"),
+        ("El cura [ ] y el barbero", "El cura [] y el barbero"),
+        ("El cura ___ y el barbero", "El cura [] y el barbero"),
+        ("El cura[…], y", "El cura[], y"),
+        ("Era … de noche", "Era [] de noche"),
+        ("El cura y el barbero", "El cura [] y el barbero"),
+        ("uno " * 50 + "[...] " + "dos " * 50, "uno " * 6 + "[] " + "dos " * 5 + "dos"),
+    ],
+)
+def test_the_hint_is_the_own_text_with_its_gap_mended(text: str, hint: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        parse_gaps(text)
+    assert caught.value.hint
+    assert shlex.split(caught.value.hint) == ["tfcli", "fill", hint]
+    assert len(parse_gaps(hint).tokens) == 1
 
 
 @given(st.text(r"[]\12a "), st.text(r"[]\12a "))

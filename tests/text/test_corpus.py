@@ -21,6 +21,7 @@ from tfcli.files import read_checked_json, write_checked_json
 from tfcli.text.byte_streams import STDIN
 from tfcli.text.corpus import SCAN_SCHEMA, Corpus, open_corpus, open_sources
 from tfcli.text.held_out import choose_held_out
+from tfcli.text.reading_options import ReadingOptions
 from tfcli.text.sources import find_sources
 
 from .helpers import (
@@ -482,6 +483,18 @@ def test_the_command_for_an_encoding_converts_line_ends_too(tmp_path: Path) -> N
     assert [each for each in notes() if "held out" not in each] == [
         f"left out: {folder / 'a.txt'}, already converted: a-utf8.txt is read"
     ]
+
+
+def test_many_files_that_are_utf8_already_are_counted_in_one_note(tmp_path: Path) -> None:
+    folder = tmp_path / "novela"
+    folder.mkdir()
+    for number in range(9):
+        (folder / f"{number}.txt").write_text(f"El niño {number}.", encoding="utf-8")
+    (folder / "old.txt").write_text("El niño salió.", encoding="cp1252")
+    sources = find_sources([str(folder)])
+    notes = open_sources(sources, ReadingOptions(encoding="cp1252"), cache=tmp_path / "c").notes
+    (found,) = [note for note in notes if "UTF-8" in note]
+    assert found == "9 files are UTF-8, and are read as such"
 
 
 @pytest.mark.parametrize(

@@ -181,7 +181,7 @@ class Draft:
         from tfcli.text.reading import Reading
         from tfcli.text.reading_options import DEFAULT, FormatOptions
 
-        path, reading = _named(name), Reading()
+        path, reading = named_file(name), Reading()
         require_regular_file(path)
         if not path.exists():
             raise file_not_found(path)
@@ -208,7 +208,7 @@ class Draft:
         """
         from tfcli.files import require_parent, require_regular_file, write_file
 
-        path = _named(name) if name else self.path
+        path = named_file(name) if name else self.path
         if path is None:
             raise UsageError("/save needs the name of a file", hint="/save story.txt")
         if path.suffix.lower() in NOT_PLAIN:
@@ -266,7 +266,7 @@ class _Turn(NamedTuple):
     passed: str = ""
 
 
-def _named(name: str) -> Path:
+def named_file(name: str) -> Path:
     """The file that was typed, as it is or in the quotes of a shell."""
     path = Path(name).expanduser()
     if any(mark in name for mark in "'\"\\") and not os.path.lexists(path):

@@ -78,7 +78,7 @@ class PlainFill:
         self._write(result, event.text, color)
         job = event.job
         if event.ended and not self._only:
-            self._write(result, job.text.parts[len(job.gaps)])
+            self._write(result, _after_last_gap(job))
         elif event.ended and not job.complete:
             self._write(result, "\n")
 
@@ -148,7 +148,7 @@ class EscapedFill:
         """See `FillFormat`."""
         if finished:
             middles = "\t".join(escape(gap.text) for gap in finished.gaps)
-            text = middles if self._only else escape(finished.filled())
+            text = middles if self._only else escape(_shown_text(finished))
             self._out.add(result.number, self._shown(text).encode())
         elif result.line.error:
             streams.show_error(result.line.error)
@@ -157,6 +157,22 @@ class EscapedFill:
 
     def close(self) -> None:
         """See `FillFormat`."""
+
+
+def _after_last_gap(job: FillJob, count: int | None = None) -> str:
+    """What follows the last gap, or the one of that number: after an empty one, no second space."""
+    place = len(job.gaps) if count is None else count
+    before, after = job.text.parts[place - 1], job.text.parts[place]
+    empty = not job.gaps[place - 1].text
+    return after[1:] if empty and before[-1:].isspace() and after[:1] == " " else after
+
+
+def _shown_text(job: FillJob) -> str:
+    """The whole text as a person reads it; that of JSON has its parts exactly."""
+    filled = (
+        gap.text + _after_last_gap(job, number) for number, gap in enumerate(job.gaps, start=1)
+    )
+    return job.text.parts[0] + "".join(filled)
 
 
 class JsonFill:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tfcli.cli import streams
-from tfcli.cli.draft import Draft, describe_size
+from tfcli.cli.draft import Draft, describe_size, named_file
 from tfcli.cli.line_editing import HELP, prepare_line_editing
 from tfcli.cli.output_formats import TextOut
 from tfcli.errors import TfcliError, UsageError, closest_match, without_comma
@@ -299,7 +299,7 @@ class Conversation:
             raise UsageError("/load needs the name of a file", hint="/load story.txt")
         for note in self._draft.load(name):
             self._reporter.note(f"Note: {note}.")
-        self._reporter.note(f"Going on from {name} ({self._size()}):")
+        self._reporter.note(f"Going on from {named_file(name)} ({self._size()}):")
         self._show_tail()
 
     def _save(self, name: str) -> None:

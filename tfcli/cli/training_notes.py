@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tfcli.cli.pair_notes import count_pairs, first_prompt
-from tfcli.errors import UsageError
+from tfcli.errors import TfcliError, UsageError
 from tfcli.quantities import percent
 
 if TYPE_CHECKING:
@@ -259,6 +259,20 @@ def first_words(text: str) -> str:
         begins = re.search(r"(?:\n|[.!?…]\s)\s*(?=\S+\s+\S)", text)
         text = text[begins.end() :] if begins else text
     return " ".join(text.split()[:3])[:40]
+
+
+def first_words_of(run: Run) -> str | None:
+    """The first words of a run's training text; None where that is no longer there, or is pairs."""
+    from tfcli.training.run_text import corpus_of
+
+    if run.form is not None:
+        return None
+    try:
+        chunk = next(iter(corpus_of(run.corpus).training()), None)
+    except TfcliError:
+        return None
+    words = first_words(chunk.data[:1024].decode(errors="ignore")) if chunk else ""
+    return words if words.isprintable() else None
 
 
 def run_path(name: str | None, first_file: str) -> Path:

@@ -7,12 +7,22 @@ backslash right before a gap makes it text, too: `\[]` is `[]`; and `\\[]` a bac
 from __future__ import annotations
 
 import re
+import shlex
 from dataclasses import dataclass
 
 from tfcli.errors import UsageError
 
 # the lookbehind keeps a run of backslashes from being tried from each of them
 GAP = re.compile(r"(?<!\\)(\\*)\[([0-9]*)\]")
+# what else is written for a gap, the clearest first
+LIKE_GAPS = tuple(
+    re.compile(pattern, re.IGNORECASE)
+    for pattern in (
+        r"(?<!\\)\[ *(?:\.{2,}|…|_+|\?+|mask|gap|blank)? *\]", r"<(?:mask|gap|blank)>", r"_{2,}",
+        r"\{ *\}", r"\( *(?:\.{2,}|…)? *\)", r"\.{3,}|…",
+    )
+)  # fmt: skip
+MOST_SHOWN = 12  # words of a text in a hint
 MOST_TOKENS = 1_000_000  # of a gap; a model's context is far less
 EXAMPLE = 'tfcli fill "Once [] a time"'
 
@@ -50,12 +60,32 @@ def parse_gaps(text: str) -> GappedText:
             parts.append("")
     parts[-1] += text[place:]
     if not tokens:
-        raise UsageError("the text has no gap", why="a gap is written [], or [3]", hint=EXAMPLE)
+        raise UsageError(
+            "the text has no gap", why="a gap is written [], or [3]", hint=_with_gap(text)
+        )
     if 0 in tokens:
         raise UsageError("a gap has at least one token", why=r"[0] as text is written \[0]")
     if "" in parts[1:-1]:
         raise UsageError("adjacent gaps", hint="merge them into one")
     return GappedText(tuple(parts), tuple(tokens))
+
+
+def _with_gap(text: str) -> str:
+    """A command that fills a text without a gap: where one seems to be meant, or in its middle."""
+    half = MOST_SHOWN // 2
+    found = next((each for like in LIKE_GAPS if (each := like.search(text))), None)
+    if found:
+        around = text[: found.start()], text[found.end() :]
+        before, after = around[0].split()[-half:], around[1].split()[:half]
+        spaces = [" " * (side[-1:].isspace() or not side) for side in (around[0], around[1][::-1])]
+    else:
+        words = text.split()[:MOST_SHOWN]
+        before, after = words[: len(words) // 2], words[len(words) // 2 :]
+        spaces = [" ", " "]
+    gapped = f"{' '.join(before)}{spaces[0]}[]{spaces[1]}{' '.join(after)}".strip()
+    if not (before or after) or not gapped.isprintable() or len(gapped) > 200:
+        return EXAMPLE
+    return f"tfcli fill {shlex.quote(gapped)}"
 
 
 def _number(digits: str) -> int:

@@ -230,7 +230,9 @@ class Generator:
         for sequence in active:
             ids = sequence.context_ids
             if len(ids) > length:
-                self._prompts.notice_once("the text is longer than the context", ids[-length:])
+                self._prompts.notice_once(
+                    "prompt and answer together are longer than the context", ids[-length:]
+                )
                 kept = ids[-max(1, length // 2) :]
                 sequence.context_ids = [*self._prompts.bos, *kept][-length:]
                 sequence.needs_prefill = True

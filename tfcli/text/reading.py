@@ -26,6 +26,8 @@ MARKUP: dict[Format, tuple[str, str]] = {
 KINDS: dict[Format, str] = {"json": "JSON", "csv": "CSV", "tsv": "TSV", "parquet": "parquet"}
 TRAINED = "trained on"  # what is done with a text, mostly
 
+READ_AS_UTF8 = " is UTF-8, and is read as such"  # the end of the note, where another was named
+
 
 def describe_markup(format: Format, names: Sequence[Path]) -> str:
     """The note on files whose text was taken out of their markup."""
@@ -99,7 +101,7 @@ class Reading:
         if self.format in MARKUP and options.format is None:
             found.append(describe_markup(self.format, [name]))
         if options.encoding not in {None, self.encoding}:
-            found.append(f"{name} is UTF-8, and is read as such")
+            found.append(f"{name}{READ_AS_UTF8}")
         if self.encoding != UTF8 and options.encoding is None:
             found.append(f"{name} is {self.encoding.upper()}")
         if self.rows is not None:

@@ -17,7 +17,7 @@ from tfcli.text.line_ends import LineEnds
 from tfcli.text.pairs import ALL, PairForm, PairScan, choose_pairs, same_form
 from tfcli.text.paragraphs import Paragraphs
 from tfcli.text.readers import read_chunks
-from tfcli.text.reading import MARKUP, Reading, describe_markup
+from tfcli.text.reading import MARKUP, READ_AS_UTF8, Reading, describe_markup
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -185,7 +185,7 @@ def scan_sources(
         held_out=() if form else choose_held_out(found.ends, val_fraction),
         pairs=choose_pairs(found.keys, found.sizes, val_fraction, form) if form else None,
     )
-    notes = [*_shortened(notes), *(describe_markup(*each) for each in markup.items())]
+    notes = [*_shortened(_counted(notes)), *(describe_markup(*each) for each in markup.items())]
     notes += filter(None, [line_ends.note(), paragraphs.note()])
     if len(forms) == found.documents == len(found.ends):  # each file is one document
         notes += _describe_held_out(
@@ -209,6 +209,15 @@ def _describe_held_out(files: list[str]) -> list[str]:
     """Which files nothing is learned from."""
     more = f" and {len(files) - NAMED:,} more" if len(files) > NAMED else ""
     return [f"held out as a whole: {', '.join(files[:NAMED])}{more}"] if files else []
+
+
+def _counted(notes: list[str]) -> list[str]:
+    """One note on many files that are in UTF-8 already."""
+    others = [note for note in notes if not note.endswith(READ_AS_UTF8)]
+    count = len(notes) - len(others)
+    if count < 2:
+        return notes
+    return [*others, f"{count:,} files are UTF-8, and are read as such"]
 
 
 def _shortened(notes: list[str]) -> list[str]:

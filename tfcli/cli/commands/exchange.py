@@ -88,6 +88,7 @@ def export_run(
 
 def _next_command(run: Run, path: Path, to: Target, reporter: streams.Reporter) -> str:
     """What opens an export, with a prompt as those of the training."""
+    from tfcli.cli.training_notes import first_words_of
     from tfcli.exchange.card.readme import tokenizer_class
     from tfcli.exchange.export_huggingface import default_max_new_tokens
     from tfcli.text.escapes import escape
@@ -102,7 +103,7 @@ def _next_command(run: Run, path: Path, to: Target, reporter: streams.Reporter) 
             "other ids. Open the tokenizer with PreTrainedTokenizerFast."
         )
         code = PIPELINE_OF_QWEN2
-    prompt = run.form.frame("Once") if run.form else "Once"
+    prompt = run.form.frame("Once") if run.form else first_words_of(run) or "Once"
     code = code.format(path=_in_python(str(path)), prompt=_in_python(prompt), length=length)
     quoted = shlex.quote(str(path))
     return {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import shlex
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
@@ -14,10 +15,12 @@ from tfcli.cli.command import Command, Group
 from tfcli.cli.commands import card, held_out, memory, plot, verify
 from tfcli.cli.shared_options import JsonOption, QuietOption, typer_option
 from tfcli.errors import DataError, UsageError
+from tfcli.quantities import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from tfcli.runs.corpus_metadata import CorpusMetadata
     from tfcli.runs.run import Run
 
 app = typer.Typer(cls=Group, help="List, compare, show, plot, verify and remove runs.")
@@ -102,23 +105,28 @@ def _texts(runs: Sequence[Run]) -> list[str]:
     names: dict[tuple[object, ...], str] = {}
     for run in runs:
         text, corpus = held_out_text(run), run.corpus
-        sources = corpus.val.sources if corpus.val else corpus.sources
         if text not in names:
-            name = _shortened(sources)
+            name = _name_of_files(corpus)
             same = sum(known.split(" #")[0] == name for known in names.values())
             names[text] = f"{name} #{same + 1}" if same else name
     return [names[held_out_text(run)] for run in runs]
 
 
-def _shortened(sources: Sequence[str], most: int = 14) -> str:
+def _name_of_files(corpus: CorpusMetadata, most: int = 14) -> str:
+    """`book.txt`, `one.txt +2`, `novel/ (23 files)`: a long name is clipped, on a terminal."""
     from tfcli.runs.source_names import source_name
 
+    sources = corpus.val.sources if corpus.val else corpus.sources
     if not sources:
         return ""
-    name = source_name(sources[0])
-    more = f" +{len(sources) - 1}" if len(sources) > 1 else ""
-    room = most - len(more)
-    return (name if len(name) <= room else f"{name[: room - 1]}…") + more
+    name, more = source_name(sources[0]), ""
+    folder = Path(corpus.arguments[0]) if len(corpus.arguments) == 1 and not corpus.val else None
+    if folder and folder.resolve() in Path(sources[0]).parents:
+        name, more = f"{folder.name}/", f" ({counted(len(sources), 'file')})"
+    elif len(sources) > 1:
+        more = f" +{len(sources) - 1}"
+    clipped = streams.is_terminal(sys.stdout) and len(name) > most
+    return (f"{name[: most - 1]}…" if clipped else name) + more
 
 
 def _state(run: Run, summary: dict[str, Any]) -> str:
