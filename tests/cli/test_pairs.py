@@ -14,6 +14,7 @@ import pexpect
 import pytest
 
 from tests.conftest import Called, RealShell, Shell, bare_environment, forked
+from tfcli import open_run
 
 SMALL = ("--layers", "1", "--width", "64", "--batch-tokens", "512")
 
@@ -343,6 +344,8 @@ def test_tasks_are_made_and_checked(called: Called) -> None:
         (("check", "add", "answers.jsonl"), "row 1 is no prompt of add: 'hello'"),
         (("check", "add", "answers.jsonl"), "one looks like '997+8'"),
         (("add", "--digits", "1", "--count", "1000"), "different prompts for training, not 1,000"),
+        (("add", "--digits", "1", "--count", "1000"), ", or a larger --digits\n"),
+        (("copy", "--length", "1", "--count", "1000"), ", or a larger --length\n"),
     ],
 )
 def test_task_errors(called: Called, arguments: tuple[str, ...], message: str) -> None:
@@ -373,6 +376,11 @@ def test_inspect_reads_a_prompt_as_generate_does(taught: Shell) -> None:
     assert found["prompt"]["by_token"]
     named = [each["text"] for each in found["tokens"][1:]]
     assert [each["text"] for each in found["prompt"]["words"]] == named
+    tour = json.loads(taught("inspect", "buk", "--run", "twice", "--tour", "--json").out)
+    assert tour["tokens"] == [each["token"] for each in found["tokens"]]
+    run = open_run(str(taught.folder / "checkpoints/twice"))
+    assert run.inspect("buk", views=["prompt"]).to_json()["prompt"] == found["prompt"]
+    assert run.inspect("buk", views=["lens"], raw=True).text == "buk"
     raw = json.loads(taught("inspect", "buk", "--run", "twice", "--json", "--raw").out)
     assert raw["text"] == "buk"
     shown = taught("inspect", "buk", "--run", "twice", "--view", "prompt").out.decode()

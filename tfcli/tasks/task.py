@@ -87,10 +87,11 @@ def make_pairs(
         if prompt in made or is_test(prompt) != test:
             tries += 1
             if tries > TRIES * TEST_SHARE:
+                larger = " or ".join(f"--{each}" for each in task.takes if each != "reversed")
                 raise UsageError(
                     f"{name} has only {len(made):,} different prompts for "
                     f"{'testing' if test else 'training'}, not {count:,}",
-                    hint=f"--count {len(made)}, or larger --digits or --length",
+                    hint=f"--count {len(made)}" + (f", or a larger {larger}" if larger else ""),
                 )
             continue
         tries = 0
