@@ -194,7 +194,10 @@ def test_notes_come_after_the_text(trained: Shell) -> None:
     child.expect(pexpect.EOF)
     text, _, note = child.before.partition("\r\nNote: ")
     assert "Note" not in text
-    said = "prompt and answer together are longer than the context; the model sees at most the last 32 tokens"
+    said = (
+        "prompt and answer together are longer than the context; the model sees at most the last "
+        "32 tokens"
+    )
     assert " ".join(note.split()).startswith(said)
 
 

@@ -140,8 +140,8 @@ def test_what_the_model_does_not_see_is_noted_once(
     list(generate(TorchEngine(model), tokenizer, request, notice=notes.append))
     (note,) = notes
     assert (
-        f"prompt and answer together are longer than the context; the model sees at most the last {CONTEXT} tokens"
-        in note
+        "prompt and answer together are longer than the context; the model sees at most the last "
+        f"{CONTEXT} tokens" in note
     )
 
 
