@@ -175,7 +175,7 @@ def test_files_are_compared_and_a_known_one_is_named(
         (["tale"], 2, "tfcli audit groups tale FILE"),
         (["book.txt"], 2, "tfcli audit groups RUN book.txt"),
         (["tale", "missing.txt"], 66, "missing.txt"),
-        (["tale", "book.txt", "--by", "language"], 65, "leave out --by"),
+        (["tale", "book.txt", "--by", "language"], 65, "--field NAME"),
         (["nobody", "book.txt"], 66, "nobody"),
         (["tale", "book.txt", "--html", "x.txt"], 2, "does not end in .html"),
     ],

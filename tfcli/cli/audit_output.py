@@ -74,8 +74,9 @@ def _rates(training: Rates, held_out: Rates | None) -> Iterator[str]:
         name = f"in {times}, with {percent(sampled.certainty)} certainty"
         rows.append((name, [percent(rates.sampled[place].share, 1) for rates in each]))
     width = max(len(name) for name, _ in rows)
+    column = 2 + max(len(cell) for _, cells in rows for cell in cells)
     for name, cells in rows:
-        yield f"{name:<{width}}{''.join(f'{cell:>22}' for cell in cells)}".rstrip()
+        yield f"{name:<{width}}{''.join(f'{cell:>{column}}' for cell in cells)}".rstrip()
 
 
 def _share(share: Share) -> str:

@@ -18,7 +18,7 @@ from tfcli.cli.stdin_lines import StdinLines, WholeStdin, read_head
 from tfcli.cli.training_notes import report_left_out
 from tfcli.errors import DataError, NotFoundError, UsageError
 from tfcli.text.documents import KNOWN_SEPARATORS
-from tfcli.text.encoding import UTF8, UTF8_BOM, decode_line, encoding_of
+from tfcli.text.encoding import STANDARD_INPUT, UTF8, UTF8_BOM, decode_line, encoding_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -131,27 +131,41 @@ class ScoreInput:
         `--answer-field` names the field of the text as `--field` does, and `--prompt-field` those
         of what comes before it, framed as the run read it.
         """
-        from tfcli.generation.score_lines import parse_score_line, parse_score_row
-        from tfcli.text.byte_streams import open_source
         from tfcli.text.compression import compression_of
         from tfcli.text.formats import HEAD
+        from tfcli.text.readers import open_rows
+
+        path, opened, head = Path("-"), None, b""
+        if self._is_stdin:
+            _require_stdin()
+            head = read_head("rows")
+            opened = cast("IO[bytes]", WholeStdin(head))
+            if not compression_of(head):
+                yield from self._rows_in(path, head, opened, _arriving(head, "rows"))
+                return
+        else:
+            path = self._only_file()
+        with open_rows(path, opened) as (stream, _):  # once: it may be a pipe
+            lines = (line.removesuffix(b"\n") for line in stream)
+            head = stream.peek(HEAD)[:HEAD]  # type: ignore[attr-defined]
+            yield from self._rows_in(path, head, stream, _grouped(lines))
+
+    def _rows_in(
+        self, path: Path, head: bytes, opened: IO[bytes], lines: Iterator[list[bytes]]
+    ) -> Iterator[list[tuple[int, ScoreLine]]]:
+        """See `rows`.
+
+        Args:
+            head: how it begins.
+            opened: what has the rows of a table, decompressed or not.
+            lines: what has those of JSON lines.
+
+        """
+        from tfcli.generation.score_lines import parse_score_line, parse_score_row
         from tfcli.text.rows import STANDARD
 
         field = self.reading.field or self.reading.answer_field or STANDARD
         prompt = self.reading.prompt_field or ()
-        if self._is_stdin:
-            _require_stdin()
-            head = read_head("rows")
-            path, opened = Path("-"), cast("IO[bytes]", WholeStdin(head))
-            if compression_of(head):  # what it says is looked at, as of a file
-                opened, _ = open_source(path, opened)
-                head = opened.peek(HEAD)[:HEAD]  # type: ignore[attr-defined]
-                lines = _grouped(line.removesuffix(b"\n") for line in opened)
-            else:
-                lines = _arriving(head, "rows")
-        else:
-            path, opened, head = self._only_file(), None, b""
-            lines = _lines_of_file(path)
         if table := self._table(path, head):
             for rows in _grouped(self._rows_of(path, table, opened)):
                 yield [(_size_of(row.value), parse_score_row(row, field, prompt)) for row in rows]
@@ -164,13 +178,16 @@ class ScoreInput:
             ]
 
     def _table(self, path: Path, head: bytes) -> RowFormat | None:
-        """How rows are read that are no lines: as it was said, by the name, or as it begins."""
-        from tfcli.text.formats import HEAD, PARQUET, format_of
-        from tfcli.text.readers import name_suffix, open_rows
+        """How rows are read that are no lines: as it was said, by the name, or as it begins.
 
-        if not self._is_stdin:
-            with open_rows(path) as (stream, _):
-                head = stream.read(HEAD)
+        Raises:
+            DataError: it is a table, and it is not clear which column is the text.
+
+        """
+        from tfcli.text.formats import PARQUET, format_of, header_in
+        from tfcli.text.readers import name_suffix
+        from tfcli.text.row_formats import parses
+
         if head.startswith(PARQUET):
             return "parquet"
         encoding, mark = encoding_of(head)
@@ -180,9 +197,17 @@ class ScoreInput:
         )
         if found in {"csv", "tsv"}:
             return cast("RowFormat", found)
-        return "json" if ARRAY.match(text) else None
+        first = text.lstrip().split("\n", 1)[0]
+        if found == "text" and (columns := header_in(text)):
+            raise DataError(
+                f"{STANDARD_INPUT if self._is_stdin else path} is a table, not JSON lines",
+                why=f"its columns: {', '.join(columns)[:200]}",
+                hint="--field NAME, the column of the text",
+            )
+        pretty = found == "json" and not parses(first.encode())
+        return "json" if pretty or ARRAY.match(text) else None
 
-    def _rows_of(self, path: Path, format: RowFormat, opened: IO[bytes] | None) -> Iterator[Row]:
+    def _rows_of(self, path: Path, format: RowFormat, opened: IO[bytes]) -> Iterator[Row]:
         """The rows of a table, of parquet or of a JSON array."""
         from tfcli.text.byte_streams import seekable
         from tfcli.text.parquet import parquet_rows
@@ -347,12 +372,6 @@ def _arriving(head: bytes, what: str) -> Iterator[list[bytes]]:
         return
     arriving = StdinLines(what, head=head)
     yield from iter(lambda: arriving.read_available(LINES), [])
-
-
-def _lines_of_file(path: Path) -> Iterator[list[bytes]]:
-    from tfcli.text.readers import read_lines
-
-    yield from _grouped(read_lines(path))
 
 
 def _numbered(groups: Iterator[list[bytes]]) -> Iterator[list[tuple[int, bytes]]]:

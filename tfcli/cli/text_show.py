@@ -66,6 +66,8 @@ def show_texts(
             where = f", text in {field!r}" if field and not reading.form else ""
             first = counted(shown.count, "document")
             reporter.note(f"Note: only the first {first} (--limit){where}.")
+            for note in reading.resemblance(path):
+                reporter.note(f"Note: {note}.")
             break
         for note in reading.notes(path, options):
             reporter.note(f"Note: {note}.")

@@ -161,9 +161,9 @@ def read_pieces(
             note(f"Note: {each}.")
         if by is not None and not found:
             raise DataError(
-                f"no row of {source} has the field {by!r}",
+                f"no row of {STANDARD_INPUT if source == STDIN else source} has the field {by!r}",
                 why=f"its fields: {', '.join(fields)[:300]}" if fields else "it has no rows",
-                hint=None if fields else "leave out --by to compare files",
+                hint=None if fields else "--field NAME names the column of the text in a table",
             )
 
 

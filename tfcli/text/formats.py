@@ -259,9 +259,18 @@ def _is_header(cells: list[str]) -> bool:
     return len(cells) > 1 and known and all(map(_CELL.fullmatch, cells))
 
 
-MIN_ROWS, MAX_ROWS = 5, 200  # that are looked at
+MIN_ROWS, MAX_ROWS = 3, 200  # that are looked at
 _NAME = re.compile(r"[^\W\d][\w .#/()-]{,39}")
 _NUMBER = re.compile(r"\s*-?\d+(\.\d+)?\s*")
+
+
+def header_in(head: str) -> list[str]:
+    """The names on the first line, if the second has as many cells; none if that is no header."""
+    first, _, rest = head.partition("\n")
+    names = header_of(first.rstrip("\r"))
+    cells = next(csv.reader([rest.split("\n", 1)[0]], delimiter=find_delimiter(first)), [])
+    same = len({*names}) == len(cells) > 1
+    return names if same and all(map(_NAME.fullmatch, names)) else []
 
 
 def resembles_table(head: str, *, whole: bool) -> tuple[Format, list[str]] | None:
@@ -273,7 +282,7 @@ def resembles_table(head: str, *, whole: bool) -> tuple[Format, list[str]] | Non
     """
     lines = head.split("\n")
     lines = lines if whole else lines[:-1]  # the last one is cut
-    for name, delimiter in (("csv", ","), ("tsv", "\t")):
+    for name, delimiter in (("csv", ","), ("tsv", "\t"), ("csv", ";"), ("csv", "|")):
         reader = csv.reader(lines, delimiter=delimiter, strict=True)
         rows: list[list[str]] = []
         try:

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import contextlib
 import io
-import itertools
 import shlex
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from tfcli.errors import DataError, InputOutputError, closest_match
+from tfcli.errors import DataError, InputOutputError
 from tfcli.files import translate_os_error
-from tfcli.text.byte_streams import COMPRESSED, STDIN, buffered, open_source, seekable
+from tfcli.text.byte_streams import COMPRESSED, STDIN, open_source, seekable
 from tfcli.text.chunks import read_blocks
 from tfcli.text.compression import DAMAGED
 from tfcli.text.documents import NEVER, split_documents
@@ -33,22 +32,19 @@ from tfcli.text.formats import (
     ARCHIVES,
     HEAD,
     ZIPPED,
-    format_of,
     is_parquet,
     markup_of,
     names_in_zip,
     not_text,
     refuse,
-    resembles_table,
 )
 from tfcli.text.markup import text_of_markup
-from tfcli.text.pairs import find_pair_fields
 from tfcli.text.parquet import parquet_rows
 from tfcli.text.reading import MARKUP, Reading
-from tfcli.text.reading_options import DEFAULT, Format, FormatOptions, ReadingOptions
+from tfcli.text.reading_options import DEFAULT, FormatOptions, ReadingOptions
+from tfcli.text.recognition import recognize
 from tfcli.text.row_chunks import row_chunks
-from tfcli.text.row_formats import header_of, json_rows, table_rows
-from tfcli.text.rows import LOOKED_AT, STANDARD, hold_text
+from tfcli.text.row_formats import json_rows, table_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -134,7 +130,7 @@ def read_text(
             return
         stream, offset = _as_text(stream, raw, options, name, reading, keep_mark=True)
         if options.format is None:
-            found = _recognize(stream, name_suffix(source), DEFAULT, reading)
+            found = recognize(stream, name_suffix(source), DEFAULT, reading, name)
             reading.resembles = reading.resembles or (None if found == "text" else (found, []))
         yield from _checked(
             read_blocks(stream), name, offset, zeros=source == STDIN, option=wanted is not None
@@ -234,7 +230,8 @@ def _read(
         yield from _documents(read_blocks(io.BytesIO(said)), options, reading)
         return
     stream, offset = _as_text(stream, raw, options, name, reading)
-    reading.format = options.format or _recognize(stream, name_suffix(source), options, reading)
+    suffix = name_suffix(source)
+    reading.format = options.format or recognize(stream, suffix, options, reading, name)
     if reading.format == "text":
         blocks = _checked(read_blocks(stream), name, offset, zeros=options.encoding == UTF8)
         yield from _documents(blocks, options, reading)
@@ -313,51 +310,6 @@ def name_suffix(source: Path) -> str:
     """The suffix of a name in lower case, without that of a compression."""
     suffixes = [suffix.lower() for suffix in source.suffixes[-2:]]
     return next((each for each in reversed(suffixes) if each not in COMPRESSED), "")
-
-
-def _recognize(stream: IO[bytes], suffix: str, options: ReadingOptions, reading: Reading) -> Format:
-    """The format of a text, from how it begins."""
-    raw = stream.peek(HEAD)[:HEAD]  # type: ignore[attr-defined]
-    head = raw.decode(errors="replace")
-    named = options.named_fields
-    found = format_of(head, suffix=suffix, whole=len(raw) < HEAD, columns=named)
-    if found == "text" and suffix in JSON_LINES and head.strip():
-        return "json"  # even where rows are bad
-    if found == "text" and suffix == ".json" and head.split() in (["[]"], ["[", "]"]):
-        return "json"  # without rows
-    if found == "json" and suffix not in JSON_LINES and not named:
-        return "json" if _holds_text(head, named=suffix == ".json") else "text"
-    if found == "text":
-        reading.resembles = resembles_table(head, whole=len(raw) < HEAD)
-        columns = header_of(head.split("\n", 1)[0]) if named else []
-        reading.meant = closest_match(named[-1], columns) if len(columns) > 1 else None
-    return found
-
-
-JSON_LINES = {".jsonl", ".ndjson"}
-
-
-def _holds_text(head: str, *, named: bool) -> bool:
-    """Whether a file is rows that are there for a text in them: several, and hardly a bad one.
-
-    Args:
-        named: whether its name says that it is JSON, so that only a single object is in doubt.
-
-    """
-    rows: list[Row] = []
-    with contextlib.suppress(DataError):  # the head ends in the middle of one
-        stream = buffered(io.BytesIO(head.encode()))
-        rows += itertools.islice(json_rows(stream, Path("head")), LOOKED_AT)
-    values = [row.value for row in rows if isinstance(row.value, dict)]
-    pairs = bool(values) and find_pair_fields(values, DEFAULT) is not None
-    if head.lstrip().startswith("{") and len(rows) < 2:
-        # or settings, a package, a map
-        return any(isinstance(value.get(STANDARD), str) for value in values) or (
-            pairs and not named
-        )
-    if named or any(isinstance(row.value, str) for row in rows):
-        return True
-    return 20 * (len(rows) - len(values)) <= len(rows) and (pairs or hold_text(values))
 
 
 def _by_suffix(source: Path) -> ReadingOptions:

@@ -48,7 +48,6 @@ class Reading:
         form: of the pairs in it; None: it holds texts.
         separators: how often each was found in plain text.
         resembles: the format and the columns that plain text would have as a table.
-        meant: the column of the first line that is probably meant by the field that was named.
 
     """
 
@@ -60,7 +59,6 @@ class Reading:
     form: PairForm | None = None
     separators: dict[bytes, int] = field(default_factory=dict)
     resembles: tuple[Format, list[str]] | None = None
-    meant: str | None = None
 
     @property
     def row(self) -> Any:
@@ -87,6 +85,16 @@ class Reading:
             f"{name}: skipped {self.rows.bad:,} of {counted(self.rows.rows, 'row')} without {what} "
             f"({listed}{more})"
         ]
+
+    def resemblance(self, name: Path) -> list[str]:
+        """The note on plain text that is probably rows."""
+        if self.resembles is None:
+            return []
+        name = STANDARD_INPUT if str(name) == "-" else name
+        format, columns = self.resembles
+        what = f"a table with the columns {', '.join(columns)[:100]}" if columns else "JSON"
+        way = f"--format {format} reads its rows"
+        return [f"{name} is read as plain text, but looks like {what} ({way})"]
 
     def notes(self, name: Path, options: ReadingOptions, read_as: str = TRAINED) -> list[str]:
         """What the user should know of it: what was recognized or skipped.
@@ -128,14 +136,8 @@ class Reading:
                 found.append(f"{name}: {given} has no effect on rows: each is a document{hint}")
             found += self.skipped(name)
         elif options.field:
-            meant = f" (did you mean --field {shlex.quote(self.meant)}?)" if self.meant else ""
-            found.append(f"{name} is plain text: --field has no effect{meant}")
-        if self.resembles is not None:
-            format, columns = self.resembles
-            found.append(
-                f"{name} is read as plain text, but looks like a table with the columns "
-                f"{', '.join(columns)[:100]} (--format {format} reads its rows)"
-            )
+            found.append(f"{name} is plain text: --field has no effect")
+        found += self.resemblance(name)
         for separator, count in self.separators.items():
             if options.separator is None:
                 mark = separator.decode()

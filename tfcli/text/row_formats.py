@@ -32,12 +32,13 @@ def json_rows(stream: IO[bytes], name: Path) -> Iterator[Row]:
     head = stream.peek(1 << 16)  # type: ignore[attr-defined]
     start = head.removeprefix(UTF8_BOM).lstrip()
     first_line = start.split(b"\n", 1)[0]
-    if not start.startswith(b"[") and _parses(first_line):
+    if not start.startswith(b"[") and parses(first_line):
         return _json_lines(stream, name)
     return _json_values(stream, name)
 
 
-def _parses(line: bytes) -> bool:
+def parses(line: bytes) -> bool:
+    """Whether a line is JSON on its own."""
     try:
         json.loads(line)
     except (ValueError, RecursionError):

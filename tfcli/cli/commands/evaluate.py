@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from tfcli.text.sources import Sources
 
 ROWS = 32  # answered at a time
+MIN_KEPT = 10  # pairs of standard input, whose figures are kept for the card
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,7 +153,12 @@ def _report(
     named = [str(STANDARD_INPUT if path == STDIN else path) for path in files]
     known = note_trained_on(run, hashes, reporter)
     changed = not sources and _warn_changed(run, reporter)
-    if options.limit is None and not changed:
+    few = STDIN in files and len(figures.answered) < MIN_KEPT
+    if few:
+        reporter.note(
+            f"Note: fewer than {MIN_KEPT} pairs tell little; the figures are not kept for the card."
+        )
+    if options.limit is None and not (changed or few):
         save_audit(run, step, "eval", {
             **found, "by": by, "source": list_sources(named) or "its held-out part",
             "sha256": only and only.sha256, "trained_on": known,

@@ -124,7 +124,7 @@ def _request_file(prompt: str | None) -> Path | None:
     if not prompt or len(prompt.splitlines()) != 1:
         return None
     path = Path(prompt)
-    if not _is_file(prompt):
+    if not (_is_file(prompt) or _is_pipe(path)):
         if path.suffix in {".jsonl", ".ndjson"} and not path.exists():
             raise file_not_found(path, named=prompt)
         return None
@@ -214,6 +214,14 @@ def _with_prompt(
             "reads lines; --lines: a prompt from each line)."
         )
     return replace(request, prompt=piped + argument)
+
+
+def _is_pipe(path: Path) -> bool:
+    """Whether it is a pipe with a name, as `<(...)` gives one."""
+    try:
+        return path.is_fifo()
+    except (OSError, ValueError):  # too long for a name
+        return False
 
 
 def _is_file(prompt: str) -> bool:
