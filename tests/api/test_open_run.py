@@ -17,7 +17,7 @@ import tfcli
 from tests.conftest import BOOK, Shell
 from tfcli.errors import DataError, NotFoundError, UsageError
 
-LONG = pytest.mark.filterwarnings("ignore:tfcli. the text is longer")
+LONG = pytest.mark.filterwarnings("ignore:tfcli. prompt and answer together")
 GREEDY: dict[str, Any] = {"greedy": True, "max_new_tokens": 24}
 
 

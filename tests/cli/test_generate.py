@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from tests.conftest import SENTENCES, Shell, bare_environment, forked
+from tests.conftest import BOOK, SENTENCES, Shell, bare_environment, forked
 
 ENDLESS = ("generate", "--run", "tale", "--max-new-tokens", "5000", "Ann")
 GREEDY = ("generate", "--run", "tale", "--greedy", "--max-new-tokens", "24")
@@ -242,3 +242,11 @@ def test_damaged_step_is_named_and_the_previous_one_used(shell: Shell) -> None:
         assert name in done.err
     assert done.code == 65
     assert shell("doctor").code == 65
+
+
+def test_the_hint_on_a_prompt_begins_as_the_text_of_the_run(trained: Shell) -> None:
+    done = trained("generate", "--no-stdin", "--run", "tale")
+    assert done.code == 2
+    assert f"tfcli generate '{' '.join(BOOK.split()[:3])}' # or --unconditional" in done.err
+    done = trained("generate", "--no-stdin", "--run", "nowhere")
+    assert "no prompt given" in done.err

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
 # Scans and token ids, which are made again when deleted; and piped text, which cannot be.
 CACHE = Path("checkpoints") / ".cache"
-SCAN_SCHEMA = 7
+SCAN_SCHEMA = 8
 
 # Of a disk that a pipe is copied to, a twentieth stays free, and that is as much as this at most.
 MOST_LEFT_FREE = 1 << 30  # bytes

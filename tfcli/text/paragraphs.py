@@ -17,14 +17,18 @@ if TYPE_CHECKING:
 FEWEST = 8  # ends of lines in a file that tells how its paragraphs are parted
 MOST_AS_LINES = 0.1  # the share of them before an empty line, where a paragraph is a line
 LEAST_APART = 0.5  # and where an empty line parts them; between the two, lines may be wrapped
+LISTED = 4  # files that the command names
+# for `sed`: no empty lines, or one after each line
+DROP_EMPTY, ADD_EMPTY = r"/^\r*$/d", r"/^\r*$/d;G"
 
 
 class Paragraphs:
     """Tells files whose paragraphs are lines from those with empty lines between them."""
 
     def __init__(self) -> None:
-        self._as_lines: list[Path] = []
-        self._apart: list[tuple[Path, bool]] = []  # with whether it is plain text
+        # each with whether it is plain text
+        self._as_lines: list[tuple[Path, bool]] = []
+        self._apart: list[tuple[Path, bool]] = []
         self._newlines = self._empty = 0  # of the file that is being read
 
     def add(self, data: bytes) -> None:
@@ -43,25 +47,38 @@ class Paragraphs:
         ends = self._newlines - self._empty
         if prose and ends >= FEWEST:
             if self._empty <= MOST_AS_LINES * ends:
-                self._as_lines.append(name)
+                self._as_lines.append((name, plain))
             elif self._empty >= LEAST_APART * ends:
                 self._apart.append((name, plain))
         self._newlines = self._empty = 0
 
     def note(self) -> str | None:
-        """What the user should know of it, with the command that makes a file like the others."""
-        if not self._as_lines or not self._apart:
+        """What the user should know of it, and the command that makes the fewer like the others."""
+        lines, apart = self._as_lines, self._apart
+        if not lines or not apart:
             return None
-        name, plain = self._apart[0]
-        word = in_a_shell(name)
-        command = f"sed -i '/^\\r*$/d' {word}"
-        if not plain:
-            text = in_a_shell(name.with_name(f"{name.name}.txt"))
-            without = shlex.quote(name.name)
-            command = f"tfcli text show {word} | sed '/^$/d' > {text}, and --exclude {without}"
-        count = len(self._apart)
-        have = f"{name} has" if count == 1 else f"{count:,} files, such as {name}, have"
+        fewer_lines = len(lines) < len(apart)
+        command = _command(lines, ADD_EMPTY) if fewer_lines else _command(apart, DROP_EMPTY)
         return (
-            f"{have} an empty line between paragraphs, and {self._as_lines[0]} has none; the model "
-            f"will mix them (to leave the empty lines out, try: {command})"
+            f"{_which(apart)} an empty line between paragraphs, and {_which(lines)} none; the "
+            f"model will mix them (to make all alike, try: {command})"
         )
+
+
+def _which(files: list[tuple[Path, bool]]) -> str:
+    name, count = files[0][0], len(files)
+    return f"{name} has" if count == 1 else f"{count:,} files, such as {name}, have"
+
+
+def _command(files: list[tuple[Path, bool]], script: str) -> str:
+    """Changes plain text where it is; the text of others comes beside them, and they are left out.
+
+    Of several that are not plain, the first: the others need the same.
+    """
+    other = next((name for name, plain in files if not plain), None)
+    if other is None:
+        names = " ".join(in_a_shell(name) for name, _ in files[:LISTED])
+        return f"sed -i '{script}' {names}" + " ..." * (len(files) > LISTED)
+    text = in_a_shell(other.with_name(f"{other.name}.txt"))
+    show = f"tfcli text show {in_a_shell(other)} | sed '{script}' > {text}"
+    return f"{show}, and --exclude {shlex.quote(other.name)}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shlex
 import sys
 from dataclasses import replace
@@ -16,7 +17,7 @@ from tfcli.cli.command import given_options, takes_options
 from tfcli.cli.generation_session import GenerationSession, SessionOptions
 from tfcli.cli.interactive import InteractiveOptions
 from tfcli.cli.shared_options import EngineOptions, QuietOption, ThreadOptions
-from tfcli.errors import UsageError
+from tfcli.errors import TfcliError, UsageError
 from tfcli.files import file_not_found
 from tfcli.generation.request import GenerationRequest
 from tfcli.quantities import counted
@@ -165,6 +166,16 @@ def _converse(
     conversation.run(prompt, beginning.file)
 
 
+def _example_prompt(session: GenerationSession) -> str:
+    """A prompt for the run, quoted for the shell: what its text begins with."""
+    from tfcli.cli.training_notes import first_words_of
+
+    words = None
+    with contextlib.suppress(TfcliError):  # there is no such run
+        words = first_words_of(session.run[0])
+    return shlex.quote(words or "Once upon a time")
+
+
 def _with_prompt(
     request: GenerationRequest,
     argument: str | None,
@@ -194,7 +205,7 @@ def _with_prompt(
         if argument is None:
             raise UsageError(
                 "no prompt given",
-                hint='tfcli generate "Once upon a time"   # or --unconditional',
+                hint=f"tfcli generate {_example_prompt(session)}   # or --unconditional",
             )
         return replace(request, prompt=argument)
     piped, began = piped_text.read_piped_text(
