@@ -24,7 +24,7 @@ def test_exported_run_imports_with_the_same_text_and_scores(workshop: Shell) -> 
     assert done.out == b""
     assert "Wrote out from step 60 of tale." in done.err
     assert "Next: python -c" in done.err
-    assert f"('{' '.join(BOOK.split()[:3])}', max_new_tokens=" in done.err  # as the book begins
+    assert f'("{" ".join(BOOK.split()[:3])}", max_new_tokens=' in done.err  # as the book begins
     done = workshop("import", "out", "--run", "back")
     assert done.code == 0, done.err
     assert "back: " in done.err

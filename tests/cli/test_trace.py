@@ -25,7 +25,7 @@ def test_a_text_is_marked_and_its_source_is_named(trained: Shell) -> None:
     assert text.startswith("So: [")
     assert f"book.txt:{number}" in text
     assert "not that the model took them from there" in " ".join(text.split())
-    assert re.search(r"^this text +\d+%", text, re.MULTILINE)
+    assert re.search(r"^this text +\d+ %", text, re.MULTILINE)
     assert re.search(r"^held-out text, \d+ kB +0 %", text, re.MULTILINE)
     assert done.err.startswith("Next: tfcli trace tale < TEXT --html")
 
