@@ -8,6 +8,8 @@ import gzip
 import io
 import json
 import lzma
+import os
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -176,3 +178,60 @@ def test_a_table_in_a_pipe_gets_no_hint_for_json(shell: Shell) -> None:
     assert done.code == 65
     assert "2 columns, on line 3" in done.err
     assert "jq" not in done.err
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+@pytest.mark.parametrize("kind", [*TABLES, "lines"])
+def test_a_pipe_with_a_name_is_read_once(trained: Shell, tmp_path: Path, kind: str) -> None:
+    """As `<(...)` makes them."""
+    data = TABLES.get(kind) or "".join(f"{json.dumps(row)}\n" for row in ROWS).encode()
+    command = COMMANDS["score rows"]
+    expected = trained(*command, stdin=data)
+    assert expected.code == 0, expected.err
+    done = trained(*command, str(named_pipe(tmp_path, data)))
+    assert (done.code, done.out) == (0, expected.out), done.err
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_requests_come_from_a_pipe_with_a_name(trained: Shell, tmp_path: Path) -> None:
+    data = b'{"prompt": "Ann", "id": 7, "seed": 1, "max_new_tokens": 3}\n'
+    by_row = ("generate", "--run", "tale", "--jsonl")
+    done = trained(*by_row, str(named_pipe(tmp_path, data)))
+    assert done.out == trained(*by_row, stdin=data).out
+    assert json.loads(done.out)["id"] == 7
+
+
+def named_pipe(folder: Path, data: bytes) -> Path:
+    """One that has this data, for one reader."""
+    path = folder / "pipe"
+    os.mkfifo(path)
+    threading.Thread(target=path.write_bytes, args=(data,), daemon=True).start()
+    return path
+
+
+def test_rows_that_are_compressed_and_cut_are_an_error(trained: Shell) -> None:
+    done = trained(*COMMANDS["score rows"], stdin=gzip.compress(table(",") * 50)[:-9])
+    assert done.code == 65
+    assert "standard input is not a complete gzip file" in done.err
+
+
+def test_a_table_is_no_json_lines(trained: Shell) -> None:
+    done = trained("score", "--run", "tale", "--jsonl", stdin=TABLES["semicolons"])
+    assert done.code == 65
+    assert "is a table, not JSON lines" in done.err
+    assert "id, review, said" in done.err
+    pretty = json.dumps({"text": "Ann saw"}, indent=1).encode()
+    row = b'{"text": "Ann saw"}\n'
+    by_row = ("score", "--run", "tale", "--jsonl")
+    assert trained(*by_row, stdin=pretty).out == trained(*by_row, stdin=row).out
+
+
+@pytest.mark.parametrize("command", ["score", "show"])
+def test_what_looks_like_rows_gets_a_note(trained: Shell, command: str) -> None:
+    row = b'{"review": {"body": "Ann saw a ship"}}\n'
+    options = {"score": ("score", "--run", "tale"), "show": ("text", "show", "--limit", "1")}
+    done = trained(*options[command], stdin=row)
+    assert "--format json reads its rows" in " ".join(done.err.split())
+    numbered = "".join(f"{n};Ann saw ship {n}\n" for n in range(5))
+    done = trained(*options[command], stdin=f"id;review\n{numbered}".encode())
+    assert "the columns id, review (--format csv reads its rows)" in " ".join(done.err.split())
