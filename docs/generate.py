@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -86,7 +87,8 @@ def _row(option: Any, context: Any) -> tuple[str, ...]:
     variable = ""
     if option.expose_value and not option.name.startswith("_"):
         variable = _code(option.envvar or f"{context.auto_envvar_prefix}_{option.name.upper()}")
-    return names, value, _default(option), option.help or "", variable
+    told = re.sub(r" From [\d.]+ to [\d.]+\.", "", option.help or "")  # the value has it
+    return names, value, _default(option), told, variable
 
 
 def _value(parameter: Any, context: Any) -> str:
