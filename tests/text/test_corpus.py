@@ -506,6 +506,7 @@ def test_many_files_that_are_utf8_already_are_counted_in_one_note(tmp_path: Path
         (["One.\n" * 20, "Two.\n" * 15 + "\nThree.\n" * 2], None),
         (["One.\n\n" * 20, "Two.\n\n" * 15], None),
         (["One.\n" * 20, ("a\n" * 4 + "\n") * 20], None),  # wrapped
+        (["Two.\n\n" * 20, ("a\n" * 30 + "\n") * 5], None),  # wrapped, of long paragraphs
         (["One.\n" * 20, "Two.\n\n" * 2], None),  # too little to tell
     ],
 )
@@ -521,10 +522,18 @@ def test_paragraphs_of_two_kinds_are_said(
     assert len(found) == (part is not None)
     if part:
         assert part in found[0]
-        command = found[0].rpartition("try: ")[2].removesuffix(")")
-        subprocess.run(["sh", "-c", command], check=True)
-        notes = open_sources(find_sources([str(folder)]), cache=tmp_path / ".cache").notes
-        assert not any("between paragraphs" in note for note in notes)
+        # one by one: each is left out for what is written beside it, and no file is changed
+        before = {path.name: path.read_bytes() for path in folder.iterdir()}
+        left_out: list[str] = []
+        while found:
+            command, _, name = found[0].rpartition("try: ")[2].removesuffix(")").partition(", and ")
+            subprocess.run(["sh", "-c", command], check=True)
+            left_out.append(name.removeprefix("--exclude "))
+            sources = find_sources([str(folder)], left_out)
+            notes = open_sources(sources, cache=tmp_path / ".cache").notes
+            found = [note for note in notes if "between paragraphs" in note]
+        assert len(left_out) == 1
+        assert before.items() <= {path.name: path.read_bytes() for path in folder.iterdir()}.items()
 
 
 def test_paragraphs_of_books_and_documents_are_compared(tmp_path: Path) -> None:

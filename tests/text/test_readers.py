@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import gzip
 import json
 import os
@@ -432,3 +433,15 @@ def test_folder_is_not_read_as_a_file(tmp_path: Path) -> None:
     with pytest.raises(TfcliError) as caught:
         list(read_chunks(tmp_path))
     assert str(tmp_path) in caught.value.what
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32"])
+@pytest.mark.parametrize("named", ["cp1252", "utf-16", "gb18030"])
+def test_a_byte_order_mark_overrides_the_encoding_that_was_named(
+    tmp_path: Path, encoding: str, named: str
+) -> None:
+    """Of a folder's files, some need the option."""
+    path = tmp_path / "a.txt"
+    path.write_bytes("El niño salió.\n".encode(encoding))
+    chunks = read_chunks(path, ReadingOptions(encoding=codecs.lookup(named).name))
+    assert b"".join(chunk.data for chunk in chunks).decode() == "El niño salió.\n"

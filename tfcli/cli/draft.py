@@ -68,7 +68,10 @@ class Draft:
             return self.text
         end = self.text[-most:]
         _, newline, lines = end.partition("\n")
-        return f"... {lines.lstrip() if newline and lines.strip() else end}"
+        if newline and lines.strip():
+            return f"... {lines.lstrip()}"
+        _, space, words = end.partition(" ")
+        return f"... {words.lstrip() if space and words.strip() else end}"
 
     # --- turns ----------------------------------------------------------------------------------
 

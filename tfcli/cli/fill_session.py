@@ -54,7 +54,7 @@ if TYPE_CHECKING:
 
 # What is said of how gaps ended, if not as they should.
 END_NOTES = {
-    "length": "token limit reached before the end of the gap",
+    "length": "token limit reached before the end of the gap; --best-of 8 finds an end",
     "empty": "the model finds that nothing is missing",
     "stopped": f"the model began with a stop text; {WAY_ON}",
 }

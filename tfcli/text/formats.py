@@ -24,7 +24,7 @@ from tfcli.text.html import is_html
 from tfcli.text.office import OPEN_DOCUMENT, WORD
 from tfcli.text.pairs import are_pair_fields
 from tfcli.text.reading_options import Format
-from tfcli.text.row_formats import find_delimiter, header_of
+from tfcli.text.row_formats import cells_of, find_delimiter, header_of
 from tfcli.text.rows import STANDARD
 
 if TYPE_CHECKING:
@@ -268,7 +268,7 @@ def header_in(head: str) -> list[str]:
     """The names on the first line, if the second has as many cells; none if that is no header."""
     first, _, rest = head.partition("\n")
     names = header_of(first.rstrip("\r"))
-    cells = next(csv.reader([rest.split("\n", 1)[0]], delimiter=find_delimiter(first)), [])
+    cells = cells_of(rest.split("\n", 1)[0].rstrip("\r"), find_delimiter(first))
     same = len({*names}) == len(cells) > 1
     return names if same and all(map(_NAME.fullmatch, names)) else []
 

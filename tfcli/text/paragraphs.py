@@ -15,9 +15,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FEWEST = 8  # ends of lines in a file that tells how its paragraphs are parted
-MOST_AS_LINES = 0.1  # the share of them before an empty line, where a paragraph is a line
-LEAST_APART = 0.5  # and where an empty line parts them; between the two, lines may be wrapped
-LISTED = 4  # files that the command names
+MOST_AS_LINES = 0.01  # the share of them before an empty line, where a paragraph is a line
+LEAST_APART = 0.5  # and where an empty line parts them; between the two, lines are wrapped
 # for `sed`: no empty lines, or one after each line
 DROP_EMPTY, ADD_EMPTY = r"/^\r*$/d", r"/^\r*$/d;G"
 
@@ -71,14 +70,10 @@ def _which(files: list[tuple[Path, bool]]) -> str:
 
 
 def _command(files: list[tuple[Path, bool]], script: str) -> str:
-    """Changes plain text where it is; the text of others comes beside them, and they are left out.
-
-    Of several that are not plain, the first: the others need the same.
-    """
-    other = next((name for name, plain in files if not plain), None)
-    if other is None:
-        names = " ".join(in_a_shell(name) for name, _ in files[:LISTED])
-        return f"sed -i '{script}' {names}" + " ..." * (len(files) > LISTED)
-    text = in_a_shell(other.with_name(f"{other.name}.txt"))
-    show = f"tfcli text show {in_a_shell(other)} | sed '{script}' > {text}"
-    return f"{show}, and --exclude {shlex.quote(other.name)}"
+    """Writes a text beside the first file, which is then left out: the others need the same."""
+    name, plain = files[0]
+    text = in_a_shell(name.with_name(f"{name.stem}-alike.txt" if plain else f"{name.name}.txt"))
+    read = f"sed '{script}' {in_a_shell(name)}"
+    if not plain:
+        read = f"tfcli text show {in_a_shell(name)} | sed '{script}'"
+    return f"{read} > {text}, and --exclude {shlex.quote(name.name)}"

@@ -294,11 +294,14 @@ def _as_text(
     """The stream in UTF-8 after its byte order mark, and how many bytes of it came before."""
     found, mark = encoding_of(head)
     reading.encoding = options.encoding or found
+    # of a folder's files, some need the option, others would suffer
     if options.encoding is not None and begins_as_utf8(head):
-        reading.encoding = UTF8  # of a folder's files, some need the option, others would suffer
+        reading.encoding = UTF8
+    elif options.encoding is not None and mark:
+        reading.encoding = found  # its byte order mark says so
     if keep_mark and reading.encoding == UTF8:
         mark = 0
-    if options.encoding is None or reading.encoding == UTF8:
+    if options.encoding is None or reading.encoding in {UTF8, found}:
         stream.read(mark)
     if reading.encoding == UTF8:
         return stream, mark

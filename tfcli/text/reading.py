@@ -108,7 +108,7 @@ class Reading:
         name = STANDARD_INPUT if str(name) == "-" else name
         if self.format in MARKUP and options.format is None:
             found.append(describe_markup(self.format, [name]))
-        if options.encoding not in {None, self.encoding}:
+        if options.encoding not in {None, self.encoding} and self.format not in MARKUP:
             found.append(f"{name}{READ_AS_UTF8}")
         if self.encoding != UTF8 and options.encoding is None:
             found.append(f"{name} is {self.encoding.upper()}")

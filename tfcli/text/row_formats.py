@@ -159,10 +159,13 @@ def find_delimiter(header: str) -> str:
 
 def header_of(line: str) -> list[str]:
     """The names of the columns, if this is the first line of a table; none if it cannot be."""
+    return [cell.strip() for cell in cells_of(line, find_delimiter(line))]
+
+
+def cells_of(line: str, delimiter: str) -> list[str]:
+    """The cells of a row on one line; none if it cannot be one."""
     try:
-        return [
-            cell.strip() for cell in next(csv.reader([line], delimiter=find_delimiter(line)), [])
-        ]
+        return next(csv.reader([line], delimiter=delimiter), [])
     except csv.Error:
         return []
 
