@@ -26,12 +26,11 @@ from tfcli.options import (
     make_options,
     option,
     options_of,
-    parse_count,
-    parse_duration,
     refuse_conflicts,
     update_options,
     values_of,
 )
+from tfcli.quantities import parse_count, parse_duration
 from tfcli.training.options import TrainOptions
 
 DECLARED = [GenerationRequest, TrainOptions]

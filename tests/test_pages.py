@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
+import subprocess
 from collections import Counter
 from functools import cache
 from pathlib import Path
@@ -91,6 +93,18 @@ def test_both_quick_starts_have_the_same_commands() -> None:
     for word, other in translated.items():
         spanish = spanish.replace(word, other)
     assert spanish == english
+
+
+@pytest.mark.skipif(shutil.which("perl") is None, reason="needs perl")
+@pytest.mark.parametrize("page", QUICK_STARTS)
+def test_the_recipe_joins_the_lines_of_paragraphs(page: str) -> None:
+    """And leaves verse that is indented, wherever the text was written."""
+    pattern = r"^    perl (-0777 -pe '.*') \S+ > "
+    (script,) = re.findall(pattern, read_page(page), re.MULTILINE)
+    text = b"One \r\ntwo\r\n\r\nthree\nfour.\n\n  Verse\n  verse.\n\nFive.\n"
+    command = ["perl", *shlex.split(script)]
+    joined = subprocess.run(command, input=text, capture_output=True, check=True)
+    assert joined.stdout == b"One two\n\nthree four.\n\n  Verse\n  verse.\n\nFive.\n"
 
 
 def test_installation_is_what_the_project_has() -> None:

@@ -38,6 +38,11 @@ class TfcliError(Exception):
         self.why = why
         self.hint = hint
 
+    @property
+    def in_one_line(self) -> str:
+        """What, and why or the hint: for an object in the place of an answer."""
+        return ": ".join(filter(None, (self.what, self.why or self.hint)))
+
     def __str__(self) -> str:
         """What, why and the hint on a line each: what Python shows where no command does."""
         lines = [self.what]

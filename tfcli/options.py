@@ -19,8 +19,6 @@ from types import UnionType
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from tfcli.errors import UsageError, share_meant, without_comma
-from tfcli.quantities import parse_count as parse_count
-from tfcli.quantities import parse_duration as parse_duration
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -98,14 +96,16 @@ class Option:
         except ValueError as error:
             hint = without_comma(text, read, whole=self.type is int)
             hint = hint or share_meant(text, self.min, self.max)
-            raise OptionError(self.name, str(error), hint=hint) from None
+            found = OptionError(self.name, str(error), hint=hint)
+            found.choices = error.choices if isinstance(error, ChoiceError) else ()
+            raise found from None
 
     def _read_text(self, text: str) -> Any:
         kind = self.type
         if self.repeatable:
             return (text,)
         if self.choices and text not in self.choices:
-            raise ValueError(f"must be one of {', '.join(self.choices)}, not {text!r}")
+            raise ChoiceError(self.choices, text)
         if self.choices or kind is str:
             return text
         if kind is bool:
@@ -177,11 +177,28 @@ _TRUTH = {"true": True, "yes": True, "on": True, "1": True,
 _NOUNS = {int: "a whole number", float: "a number", str: "a string", bool: "true or false"}
 
 
+class ChoiceError(ValueError):
+    """A value that is none of those that there are.
+
+    Attributes:
+        choices: those that there are.
+
+    """
+
+    def __init__(self, choices: Iterable[str], value: object) -> None:
+        self.choices = tuple(choices)
+        super().__init__(f"must be one of {', '.join(self.choices)}, not {value!r}")
+
+
 class OptionError(UsageError):
     """A value that an option does not accept, or two options that exclude each other.
 
     It names options as Python and JSON do. The command line, where they are called otherwise,
     asks for another spelling.
+
+    Attributes:
+        choices: the values that there are, where one of few was asked for.
+
     """
 
     def __init__(
@@ -195,6 +212,7 @@ class OptionError(UsageError):
     ) -> None:
         super().__init__(" ".join(filter(None, (option, problem, other))), why=why, hint=hint)
         self.option, self.problem, self.other = option, problem, other
+        self.choices: tuple[str, ...] = ()
 
     def spelled(self, spell: Callable[[str], str]) -> OptionError:
         """The same with the names of the options written in another way."""

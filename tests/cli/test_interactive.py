@@ -70,12 +70,17 @@ def test_enter_ends_a_word_of_the_person(trained: Shell) -> None:
     quit_session(child)
 
 
-def test_enter_goes_on_after_a_stop_string_that_comes_next(trained: Shell) -> None:
+def after_a_stop_string(trained: Shell) -> tuple[pexpect.spawn, str]:
+    """A session whose model first came to a space, and what it wrote after Enter."""
     child = session(trained, "--stop", " ")
     say(child, "Ann", "the stop string ' ' comes next; Enter goes on after it")
     say(child, "")
     child.expect(rf"{MODEL}([^\x1b ]+)\x1b\[0m")
-    written = child.match[1].strip()
+    return child, child.match[1].strip()
+
+
+def test_enter_goes_on_after_a_stop_string_that_comes_next(trained: Shell) -> None:
+    child, written = after_a_stop_string(trained)
     say(child, "/save t.txt", "Saved to")
     assert (trained.folder / "t.txt").read_text() == f"Ann {written}"
     say(child, "/quit")
@@ -83,11 +88,7 @@ def test_enter_goes_on_after_a_stop_string_that_comes_next(trained: Shell) -> No
 
 
 def test_a_stop_string_that_was_passed_is_in_the_list_of_continuations(trained: Shell) -> None:
-    child = session(trained, "--stop", " ")
-    say(child, "Ann", "the stop string ' ' comes next; Enter goes on after it")
-    say(child, "")
-    child.expect(rf"{MODEL}([^\x1b ]+)\x1b\[0m")
-    written = child.match[1].strip()
+    child, written = after_a_stop_string(trained)
     say(child, "/retry 2")
     for number in (1, 2):
         child.expect_exact(f"--- {number} ---")

@@ -235,3 +235,31 @@ def test_what_looks_like_rows_gets_a_note(trained: Shell, command: str) -> None:
     numbered = "".join(f"{n};Ann saw ship {n}\n" for n in range(5))
     done = trained(*options[command], stdin=f"id;review\n{numbered}".encode())
     assert "the columns id, review (--format csv reads its rows)" in " ".join(done.err.split())
+
+
+def test_a_misspelled_column_is_named_wherever_it_is(trained: Shell) -> None:
+    for command in (("score", "--run", "tale", "--jsonl"), ("text", "scan"), ("text", "show")):
+        done = trained(*command, "--field", "reviw", stdin=TABLES["semicolons"])
+        assert done.code == 65
+        assert "has no column 'reviw'" in done.err
+        assert "did you mean 'review'?" in done.err
+
+
+@pytest.mark.parametrize("rows", [2, 6])
+def test_rows_that_are_cut_are_rows(trained: Shell, rows: int) -> None:
+    row = json.dumps({"prompt": "Ann", "completion": "saw"}) + "\n"
+    done = trained("eval", "tale", "-", stdin=(row * rows + row[:9]).encode())
+    assert done.code == 65
+    assert f"row {rows + 1}: not valid JSON" in " ".join(done.err.split())
+
+
+def test_nothing_is_said_to_be_empty(trained: Shell) -> None:
+    done = trained("eval", "tale", "-", stdin=b"")
+    assert (done.code, done.out) == (65, b"")
+    assert "standard input is empty" in done.err
+
+
+def test_a_request_on_several_lines_has_a_way_to_one(trained: Shell) -> None:
+    request = json.dumps({"prompt": "Ann"}, indent=1).encode()
+    done = trained("generate", "--run", "tale", "--jsonl", stdin=request)
+    assert "jq -c . puts each object on one line" in json.loads(done.out.splitlines()[0])["error"]

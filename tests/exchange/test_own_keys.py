@@ -13,9 +13,10 @@ from tfcli.exchange.export_gguf import export_to_gguf
 from tfcli.exchange.export_huggingface import export_to_huggingface
 from tfcli.exchange.import_gguf import inspect_gguf
 from tfcli.exchange.import_huggingface import inspect_checkpoint
-from tfcli.exchange.import_run import READINGS, import_run
+from tfcli.exchange.import_run import READINGS, ImportPlan, import_run
 from tfcli.exchange.own_keys import documents_in, form_in
 from tfcli.runs.run import Run, open_run, write_metadata
+from tfcli.runs.valid_steps import ValidStep
 from tfcli.text.pairs import PairForm, PairScan
 
 
@@ -24,6 +25,15 @@ def with_form(run: Run, form: PairForm | None) -> Run:
     run.metadata["corpus"]["pairs"] = pairs
     write_metadata(run.path, run.metadata)
     return open_run(run.path)
+
+
+def exported(run: Run, step: ValidStep, out: Path, to: str) -> ImportPlan:
+    """What an export of a run is imported as."""
+    if to == "gguf":
+        export_to_gguf(run, step, out, "f32")
+        return inspect_gguf(out)
+    export_to_huggingface(run, step, out)
+    return inspect_checkpoint(out)
 
 
 @pytest.mark.parametrize(
@@ -36,13 +46,7 @@ def test_pairs_stay_pairs(
     run, step, _ = make_run()
     run = with_form(run, form)
     for number in range(2):  # and what was imported is exported again
-        out = tmp_path / f"out{number}"
-        if to == "gguf":
-            export_to_gguf(run, step, out, "f32")
-            plan = inspect_gguf(out)
-        else:
-            export_to_huggingface(run, step, out)
-            plan = inspect_checkpoint(out)
+        plan = exported(run, step, tmp_path / f"out{number}", to)
         told: list[int] = []
         run = import_run(plan, tmp_path / "checkpoints" / f"back{number}", told.append)
         assert run.form == open_run(run.path).form == form
@@ -58,13 +62,7 @@ def test_documents_still_begin_behind_the_end_of_another(
     run, step, _ = make_run()
     run.metadata["corpus"]["documents"] = documents
     for number in range(2):
-        out = tmp_path / f"out{number}"
-        if to == "gguf":
-            export_to_gguf(run, step, out, "f32")
-            plan = inspect_gguf(out)
-        else:
-            export_to_huggingface(run, step, out)
-            plan = inspect_checkpoint(out)
+        plan = exported(run, step, tmp_path / f"out{number}", to)
         run = import_run(plan, tmp_path / "checkpoints" / f"back{number}")
         assert open_run(run.path).many_documents == (documents > 1)
 

@@ -497,6 +497,15 @@ def test_many_files_that_are_utf8_already_are_counted_in_one_note(tmp_path: Path
     assert found == "9 files are UTF-8, and are read as such"
 
 
+def folder_of(texts: list[str], place: Path) -> tuple[Path, tuple[str, ...]]:
+    """A folder with a file of each text, and the notes on it."""
+    folder = place / "novel"
+    folder.mkdir()
+    for number, text in enumerate(texts):
+        (folder / f"{number}.txt").write_bytes(text.encode())
+    return folder, open_sources(find_sources([str(folder)]), cache=place / ".cache").notes
+
+
 @pytest.mark.parametrize(
     ("texts", "part"),
     [
@@ -513,11 +522,7 @@ def test_many_files_that_are_utf8_already_are_counted_in_one_note(tmp_path: Path
 def test_paragraphs_of_two_kinds_are_said(
     tmp_path: Path, texts: list[str], part: str | None
 ) -> None:
-    folder = tmp_path / "novel"
-    folder.mkdir()
-    for number, text in enumerate(texts):
-        (folder / f"{number}.txt").write_bytes(text.encode())
-    notes = open_sources(find_sources([str(folder)]), cache=tmp_path / ".cache").notes
+    folder, notes = folder_of(texts, tmp_path)
     found = [note for note in notes if "between paragraphs" in note]
     assert len(found) == (part is not None)
     if part:
@@ -565,11 +570,7 @@ def test_paragraphs_of_books_and_documents_are_compared(tmp_path: Path) -> None:
 def test_windows_line_ends_are_said(
     tmp_path: Path, texts: list[str], parts: list[str] | None
 ) -> None:
-    folder = tmp_path / "novel"
-    folder.mkdir()
-    for number, text in enumerate(texts):
-        (folder / f"{number}.txt").write_bytes(text.encode())
-    notes = open_sources(find_sources([str(folder)]), cache=tmp_path / ".cache").notes
+    _, notes = folder_of(texts, tmp_path)
     assert len(notes) == (parts is not None)
     assert all(part in notes[0] for part in parts or ())
 

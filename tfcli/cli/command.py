@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import re
 import shutil
 import textwrap
 from functools import partial
@@ -284,15 +283,8 @@ def _read(option: Option, text: str) -> Any:
     try:
         return option.parse_text(text)
     except OptionError as error:
-        choices = option.choices or _choices_in(error.problem)
-        error.hint = error.hint or suggested_value(option.name, text, choices)
+        error.hint = error.hint or suggested_value(option.name, text, error.choices)
         raise error.spelled(flag) from None
-
-
-def _choices_in(problem: str) -> tuple[str, ...]:
-    """The values that an error names, of an option that knows them only when it reads one."""
-    _, known, rest = problem.partition("must be one of ")
-    return tuple(re.split(r", (?:or )?| or ", rest.split(", not ")[0])) if known else ()
 
 
 def _completion(choices: tuple[str, ...]) -> Callable[[str], list[str]]:

@@ -19,14 +19,14 @@ class EmptyTexts:
         self._begun: set[int] = set()  # the texts that have something in them
         self._stops: list[bytes] = []
 
-    def add(self, event: TokenEvent | Finished) -> None:
-        """More of a text, or its end."""
-        from tfcli.generation.generate import Finished
+    def token(self, event: TokenEvent) -> None:
+        """More of a text."""
+        if event.data:
+            self._begun.add(event.index)
 
-        if not isinstance(event, Finished):
-            if event.data:
-                self._begun.add(event.index)
-        elif event.index in self._begun:
+    def finish(self, event: Finished) -> None:
+        """The end of a text."""
+        if event.index in self._begun:
             self._begun.discard(event.index)
         elif event.stop is not None:
             self._stops.append(event.stop)

@@ -54,7 +54,7 @@ if TYPE_CHECKING:
 
 # What is said of how gaps ended, if not as they should.
 END_NOTES = {
-    "length": "token limit reached before the end of the gap; --best-of 8 finds an end",
+    "length": "token limit reached before the end of the gap",
     "empty": "the model finds that nothing is missing",
     "stopped": f"the model began with a stop text; {WAY_ON}",
 }
@@ -173,8 +173,10 @@ class FillSession:
             },
         )
         ends: list[str] = []
+        several = False  # whether the best of several was taken
         for event in filler.fill(feed):
             result = feed.taken[event.job.number]
+            several |= event.job.request.best_of > 1
             output.add(result, event)
             if event.ended:
                 place = len(event.job.gaps) - 1
@@ -191,7 +193,8 @@ class FillSession:
         for end, words in END_NOTES.items():
             if count := ends.count(end):
                 which = "the gap" if len(ends) == 1 else f"{count:,} of {len(ends):,} gaps"
-                self._notes(f"{which}: {words}")
+                hint = "; --best-of 8 finds an end" if end == "length" and not several else ""
+                self._notes(f"{which}: {words}{hint}")
         self._notes.release()
         if incomplete := ends.count("incomplete"):
             raise DataError(

@@ -27,8 +27,8 @@ from tfcli.cli.voted import Voted
 from tfcli.errors import DataError
 from tfcli.generation.messages import with_system
 from tfcli.generation.request import LENGTH, PROMPT, SAMPLING, Sampling, StructuredOutput
-from tfcli.options import OptionError, Options, option, options_of, parse_duration
-from tfcli.quantities import counted
+from tfcli.options import OptionError, Options, option, options_of
+from tfcli.quantities import counted, parse_duration
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -353,12 +353,13 @@ class GenerationSession:
             for event in events:
                 result = feed.taken[event.index]
                 self._reading.text_began()
-                empty.add(event)
                 if isinstance(event, TokenEvent):
                     throughput.count()
                     output.token(result, event)
+                    empty.token(event)
                 else:
                     output.finish(result, event)
+                    empty.finish(event)
                     feed.finished(event.index)
                     formats.add(event)
                     in_time &= event.reason != "timeout"

@@ -82,12 +82,13 @@ def read_whole_input(
 
 def _report_rows(source: Path, reading: Reading, reporter: streams.Reporter) -> None:
     """Says where rows are taken as one text."""
-    from tfcli.text.encoding import STANDARD_INPUT, in_a_shell
+    from tfcli.text.byte_streams import STDIN
+    from tfcli.text.encoding import in_a_shell, shown_name
     from tfcli.text.reading import KINDS
 
     if reading.resembles:
-        name = STANDARD_INPUT if str(source) == "-" else source
-        file = "< FILE" if name == STANDARD_INPUT else in_a_shell(source)
+        name, file = shown_name(source), in_a_shell(source)
+        file = f"< {file}" if source == STDIN else file
         reporter.note(
             f"Note: {name} looks like rows of {KINDS[reading.resembles[0]]}, and is taken as one "
             f"text, as it is; tfcli text show {file} writes their texts."

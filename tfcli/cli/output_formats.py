@@ -315,8 +315,7 @@ def write_object(
     """Writes a result as a line of JSON: its row and a value, or what is wrong with the row."""
     value = {"row": line.number, "sample": line.sample} | line.returned | value
     if line.error:
-        why = line.error.why or line.error.hint
-        value["error"] = ": ".join(filter(None, (line.error.what, why)))
+        value["error"] = line.error.in_one_line
     text = json.dumps(value, ensure_ascii=False) + "\n"
     out.add(number, text.encode(errors="backslashreplace"))
     out.end(number)

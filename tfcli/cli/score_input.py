@@ -18,7 +18,7 @@ from tfcli.cli.stdin_lines import StdinLines, WholeStdin, read_head
 from tfcli.cli.training_notes import report_left_out
 from tfcli.errors import DataError, NotFoundError, UsageError
 from tfcli.text.documents import KNOWN_SEPARATORS
-from tfcli.text.encoding import STANDARD_INPUT, UTF8, UTF8_BOM, decode_line, encoding_of
+from tfcli.text.encoding import UTF8, UTF8_BOM, decode_line, encoding_of, shown_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -186,6 +186,7 @@ class ScoreInput:
         """
         from tfcli.text.formats import PARQUET, format_of, header_in
         from tfcli.text.readers import name_suffix
+        from tfcli.text.recognition import require_columns
         from tfcli.text.row_formats import parses
 
         if head.startswith(PARQUET):
@@ -197,14 +198,15 @@ class ScoreInput:
         )
         if found in {"csv", "tsv"}:
             return cast("RowFormat", found)
-        first = text.lstrip().split("\n", 1)[0]
         if found == "text" and (columns := header_in(text)):
+            name = shown_name(path)
+            require_columns(self.reading.named_fields, columns, name)
             raise DataError(
-                f"{STANDARD_INPUT if self._is_stdin else path} is a table, not JSON lines",
+                f"{name} is a table, not JSON lines",
                 why=f"its columns: {', '.join(columns)[:200]}",
                 hint="--field NAME, the column of the text",
             )
-        pretty = found == "json" and not parses(first.encode())
+        pretty = found == "json" and not parses(text.lstrip().split("\n", 1)[0].encode())
         return "json" if pretty or ARRAY.match(text) else None
 
     def _rows_of(self, path: Path, format: RowFormat, opened: IO[bytes]) -> Iterator[Row]:

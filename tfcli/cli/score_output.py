@@ -72,8 +72,7 @@ def write_row(row: ScoreLine, text: Scored | None, tokenizer: Tokenizer, *, toke
         if tokens:
             value["by_token"] = tokens_to_json(text, tokenizer)
     elif row.error is not None:
-        why = row.error.why or row.error.hint
-        value["error"] = ": ".join(filter(None, (row.error.what, why)))
+        value["error"] = row.error.in_one_line
     streams.write_json_result(value)
 
 

@@ -28,7 +28,10 @@ def parse_object(line: bytes, number: int, example: str) -> dict[str, Any]:
     try:
         given = json.loads(decode_line(line, number), parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
-        raise DataError(f"line {number} is not valid JSON", why=json_problem(error)) from None
+        problem = json_problem(error)
+        if line.lstrip()[:1] in {b"{", b"["}:  # it begins here, and may go on below
+            problem += "; jq -c . puts each object on one line"
+        raise DataError(f"line {number} is not valid JSON", why=problem) from None
     if not isinstance(given, dict):
         raise DataError(f"line {number} is not a JSON object", hint=f"for example {example}")
     return given

@@ -19,7 +19,7 @@ from tfcli.errors import DataError
 from tfcli.generation.scoring import document_start, score
 from tfcli.insight.statistics import ratio_interval
 from tfcli.text.byte_streams import STDIN
-from tfcli.text.encoding import STANDARD_INPUT
+from tfcli.text.encoding import shown_name
 from tfcli.text.readers import read_chunks
 from tfcli.text.reading import Reading
 from tfcli.text.rows import NO_VALUE, field_value
@@ -161,7 +161,7 @@ def read_pieces(
             note(f"Note: {each}.")
         if by is not None and not found:
             raise DataError(
-                f"no row of {STANDARD_INPUT if source == STDIN else source} has the field {by!r}",
+                f"no row of {shown_name(source)} has the field {by!r}",
                 why=f"its fields: {', '.join(fields)[:300]}" if fields else "it has no rows",
                 hint=None if fields else "--field NAME names the column of the text in a table",
             )
@@ -179,7 +179,7 @@ def _names(sources: Sequence[Path]) -> dict[Path, str]:
     """What to call each file: its name, or its path where several have that name."""
     names = [source.name for source in sources]
     called = {s: str(s) if names.count(s.name) > 1 else s.name for s in sources}
-    return called | {STDIN: str(STANDARD_INPUT)}
+    return called | {STDIN: str(shown_name(STDIN))}
 
 
 def _cut(data: bytes) -> list[bytes]:

@@ -294,6 +294,11 @@ def converted_name(name: Path) -> Path:
     return beside(name, ".txt")
 
 
+def shown_name(source: Path) -> Path:
+    """What notes and errors call a source: `-` is standard input."""
+    return STANDARD_INPUT if source == Path("-") else source
+
+
 def in_a_shell(name: Path) -> str:
     """A file as a command names it; what came through stdin has to be in a file for that."""
     return "FILE" if name in {STANDARD_INPUT, Path("-")} else shlex.quote(str(name))

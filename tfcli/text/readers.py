@@ -27,6 +27,7 @@ from tfcli.text.encoding import (
     check_utf8,
     encoding_of,
     has_zeros,
+    shown_name,
 )
 from tfcli.text.formats import (
     ARCHIVES,
@@ -78,7 +79,7 @@ def read_chunks(
 
     """
     options = options.of_file(name or source)
-    name = name or _name_of(source)
+    name = name or shown_name(source)
     reading = reading or Reading()
     if options.by_suffix:
         options = _by_suffix(source)
@@ -113,7 +114,7 @@ def read_text(
         UsageError: it needs an extra that is not installed.
 
     """
-    name, reading = _name_of(source), reading or Reading()
+    name, reading = shown_name(source), reading or Reading()
     options = wanted.as_reading if wanted else DEFAULT
     with _opened(source, name, reading, opened) as stream:
         raw = _head(stream)
@@ -145,7 +146,7 @@ def read_lines(source: Path) -> Iterator[bytes]:
         DataError: it is not a complete file of its compression.
 
     """
-    with _opened(source, _name_of(source), Reading()) as stream:
+    with _opened(source, shown_name(source), Reading()) as stream:
         for number, line in enumerate(stream, 1):
             line = line.removesuffix(b"\n")
             yield line.removeprefix(UTF8_BOM) if number == 1 else line
@@ -173,14 +174,9 @@ def read_table(
 @contextlib.contextmanager
 def open_rows(source: Path, opened: IO[bytes] | None = None) -> Iterator[tuple[IO[bytes], Path]]:
     """A source, decompressed, and what errors call it."""
-    name = _name_of(source)
+    name = shown_name(source)
     with _opened(source, name, Reading(), opened) as stream:
         yield stream, name
-
-
-def _name_of(source: Path) -> Path:
-    """What errors call a source."""
-    return STANDARD_INPUT if source == STDIN else source
 
 
 @contextlib.contextmanager

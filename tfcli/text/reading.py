@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from tfcli.quantities import counted
-from tfcli.text.encoding import STANDARD_INPUT, UTF8
+from tfcli.text.encoding import UTF8, shown_name
 from tfcli.text.pairs import PairForm
 from tfcli.text.reading_options import Format, ReadingOptions
 from tfcli.text.rows import RowCounts
@@ -26,7 +26,12 @@ MARKUP: dict[Format, tuple[str, str]] = {
 KINDS: dict[Format, str] = {"json": "JSON", "csv": "CSV", "tsv": "TSV", "parquet": "parquet"}
 TRAINED = "trained on"  # what is done with a text, mostly
 
-READ_AS_UTF8 = " is UTF-8, and is read as such"  # the end of the note, where another was named
+
+def describe_encoding(encoding: str, names: Sequence[Path]) -> str:
+    """The note on files that are in another encoding than the one that was named."""
+    if len(names) == 1:
+        return f"{names[0]} is {encoding.upper()}, and is read as such"
+    return f"{len(names):,} files are {encoding.upper()}, and are read as such"
 
 
 def describe_markup(format: Format, names: Sequence[Path]) -> str:
@@ -77,7 +82,7 @@ class Reading:
         """The note on the rows that were skipped, if there are any."""
         if self.rows is None or not self.rows.bad:
             return []
-        name = STANDARD_INPUT if str(name) == "-" else name
+        name = shown_name(name)
         more = ", ..." if self.rows.bad > len(self.rows.named) else ""
         listed = "; ".join(self.rows.named)
         what = "a pair" if self.form else "text"
@@ -86,11 +91,17 @@ class Reading:
             f"({listed}{more})"
         ]
 
+    def has_own_encoding(self, options: ReadingOptions) -> bool:
+        """Whether it is in another encoding than the one that was named."""
+        if options.encoding is None or self.format in MARKUP:
+            return False
+        return not self.encoding.startswith(options.encoding)  # utf-16-le is UTF-16
+
     def resemblance(self, name: Path) -> list[str]:
         """The note on plain text that is probably rows."""
         if self.resembles is None:
             return []
-        name = STANDARD_INPUT if str(name) == "-" else name
+        name = shown_name(name)
         format, columns = self.resembles
         what = f"a table with the columns {', '.join(columns)[:100]}" if columns else "JSON"
         way = f"--format {format} reads its rows"
@@ -105,11 +116,11 @@ class Reading:
         """
         found = []
         options = options.of_file(name)
-        name = STANDARD_INPUT if str(name) == "-" else name
+        name = shown_name(name)
         if self.format in MARKUP and options.format is None:
             found.append(describe_markup(self.format, [name]))
-        if options.encoding not in {None, self.encoding} and self.format not in MARKUP:
-            found.append(f"{name}{READ_AS_UTF8}")
+        if self.has_own_encoding(options):
+            found.append(describe_encoding(self.encoding, [name]))
         if self.encoding != UTF8 and options.encoding is None:
             found.append(f"{name} is {self.encoding.upper()}")
         if self.rows is not None:

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from tfcli.options import OptionError, Options, option
-from tfcli.text.encoding import STANDARD_INPUT
+from tfcli.options import ChoiceError, OptionError, Options, option
+from tfcli.text.encoding import shown_name
 from tfcli.text.escapes import unescape
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def parse_format(name: str) -> str:
     """
     name = _OTHER_NAMES.get(name.lower(), name)
     if name not in get_args(Format):
-        raise ValueError(f"must be one of {', '.join(get_args(Format))}, not {name!r}")
+        raise ChoiceError(get_args(Format), name)
     return name
 
 
@@ -163,7 +163,7 @@ class ReadingOptions(Options):
 
     def require_named(self, files: Iterable[Path]) -> None:
         """Raises OptionError where `field` names a file that is not one of these."""
-        files = [STANDARD_INPUT if path == Path("-") else path for path in files]
+        files = [*map(shown_name, files)]
         for name, _ in _FILE_FIELD.findall(self.field or ""):
             if not any(path.match(name) for path in files):
                 given = ", ".join(map(str, files[:3])) + ", ..." * (len(files) > 3)
@@ -186,7 +186,7 @@ class ReadingOptions(Options):
 def _parse_text_format(name: str) -> str:
     name = _OTHER_NAMES.get(name.lower(), name)
     if name not in _MARKUP:
-        raise ValueError(f"must be one of {', '.join(_MARKUP)}, not {name!r}")
+        raise ChoiceError(_MARKUP, name)
     return name
 
 

@@ -55,17 +55,17 @@ def recognize(
         return "text"
     if found == "text":
         reading.resembles = resembles_table(head, whole=len(raw) < HEAD)
-        _require_columns(named, header_in(head), name)
+        require_columns(named, header_in(head), name)
     return found
 
 
-def _require_columns(named: Sequence[str], columns: Sequence[str], name: Path) -> None:
+def require_columns(named: Sequence[str], columns: Sequence[str], name: Path) -> None:
     """Raises DataError where one of the columns is probably meant by another name.
 
     A line of prose with a comma has columns of several words.
     """
     for each in named:
-        alike = [name for name in columns if " " in each or " " not in name]
+        alike = [column for column in columns if " " in each or " " not in column]
         if each not in columns and (meant := closest_match(each, alike)):
             raise DataError(
                 f"{name} has no column {each!r}",
@@ -85,6 +85,8 @@ def _holds_text(head: str, *, named: bool) -> bool:
     with contextlib.suppress(DataError):  # the head ends in the middle of one
         stream = buffered(io.BytesIO(head.encode()))
         rows += itertools.islice(json_rows(stream, Path("head")), LOOKED_AT)
+    if len(rows) > 1 and rows[-1].problem and not head.endswith("\n"):
+        rows.pop()  # it may only be cut
     values = [row.value for row in rows if isinstance(row.value, dict)]
     pairs = bool(values) and find_pair_fields(values, DEFAULT) is not None
     if head.lstrip().startswith("{") and len(rows) < 2:

@@ -10,14 +10,13 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from tfcli.errors import DataError, InputOutputError
-from tfcli.text.byte_streams import STDIN
-from tfcli.text.encoding import STANDARD_INPUT, converted_name
+from tfcli.text.encoding import converted_name, shown_name
 from tfcli.text.held_out import Ranges, choose_held_out, held_out_whole
 from tfcli.text.line_ends import LineEnds
 from tfcli.text.pairs import ALL, PairForm, PairScan, choose_pairs, same_form
 from tfcli.text.paragraphs import Paragraphs
 from tfcli.text.readers import read_chunks
-from tfcli.text.reading import MARKUP, READ_AS_UTF8, Reading, describe_markup
+from tfcli.text.reading import MARKUP, Reading, describe_encoding, describe_markup
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -125,6 +124,49 @@ class SavedScan:
     left_out: tuple[int, ...]
 
 
+class _Notes:
+    """What the user should know of the sources: of each, or counted where it holds for many."""
+
+    def __init__(self, reading: ReadingOptions) -> None:
+        self._reading = reading
+        self._line_ends, self._paragraphs = LineEnds(), Paragraphs()
+        self._own: list[str] = []  # of single sources
+        self._markup: dict[Format, list[Path]] = {}
+        self._encodings: dict[str, list[Path]] = {}  # other than the one that was named
+
+    def add(self, data: bytes) -> None:
+        """The next bytes of a source."""
+        self._line_ends.add(data)
+        self._paragraphs.add(data)
+
+    def give_up(self, name: Path) -> None:
+        """A source is left out."""
+        self._line_ends.end(name, plain=False)
+        self._paragraphs.end(name, prose=False, plain=False)
+
+    def end(self, name: Path, facts: Reading) -> None:
+        """A source has been read."""
+        plain, reading = facts.format == "text", self._reading
+        self._line_ends.end(name, plain=plain)
+        self._paragraphs.end(name, prose=plain or facts.format in MARKUP, plain=plain)
+        if facts.format in MARKUP and reading.format is None:
+            self._markup.setdefault(facts.format, []).append(name)
+            return
+        if facts.has_own_encoding(reading):
+            self._encodings.setdefault(facts.encoding, []).append(name)
+            reading = replace(reading, encoding=facts.encoding)  # so that it is said once
+        self._own += facts.notes(name, reading)
+
+    def all(self) -> list[str]:
+        """All of them."""
+        return [
+            *_shortened(self._own),
+            *(describe_encoding(*each) for each in self._encodings.items()),
+            *(describe_markup(*each) for each in self._markup.items()),
+            *filter(None, [self._line_ends.note(), self._paragraphs.note()]),
+        ]
+
+
 def scan_sources(
     sources: Sequence[Path],
     names: Sequence[Path],
@@ -134,44 +176,33 @@ def scan_sources(
     progress: Progress,
 ) -> SavedScan:
     """Reads all sources, each called by its name in errors."""
-    found = _Ends()
-    notes: list[str] = []
+    found, notes = _Ends(), _Notes(reading)
     left_out: dict[int, str] = {}
     conversions: dict[str, str] = {}  # by program: of the first that it would make text of
-    line_ends, paragraphs = LineEnds(), Paragraphs()
-    markup: dict[Format, list[Path]] = {}
     forms: list[tuple[Path, PairForm | None]] = []
     no_rows = False  # in any of them
-    names = [STANDARD_INPUT if name == STDIN else name for name in names]
+    names = [*map(shown_name, names)]
     for place, (source, name) in enumerate(zip(sources, names, strict=True)):
         facts, before_bytes = Reading(), found.bytes
         before = found.mark() if name in optional else None
         try:
             for chunk in read_chunks(source, reading, name=name, reading=facts):
                 found.add(chunk)
-                line_ends.add(chunk.data)
-                paragraphs.add(chunk.data)
+                notes.add(chunk.data)
                 progress(found.bytes)
         except (DataError, InputOutputError) as error:
             if before is None:
                 raise
             found.go_back_to(before)
-            line_ends.end(name, plain=False)
-            paragraphs.end(name, prose=False, plain=False)
+            notes.give_up(name)
             left_out[place], command = _why_left_out(error, name, names)
             if command:
                 conversions.setdefault(command.split()[0], command)
             continue
-        plain = facts.format == "text"
-        line_ends.end(name, plain=plain)
-        paragraphs.end(name, prose=plain or facts.format in MARKUP, plain=plain)
+        notes.end(name, facts)
         if found.bytes > before_bytes:
             forms.append((name, facts.form))
         no_rows |= facts.rows is not None and not facts.rows.rows
-        if facts.format in MARKUP and reading.format is None:
-            markup.setdefault(facts.format, []).append(name)
-        else:
-            notes += facts.notes(name, reading)
     if found.blank:
         listed = ", ".join(str(name) for name in names[:3])
         empty = "only white space" if found.bytes else "no rows" if no_rows else "empty"
@@ -185,13 +216,12 @@ def scan_sources(
         held_out=() if form else choose_held_out(found.ends, val_fraction),
         pairs=choose_pairs(found.keys, found.sizes, val_fraction, form) if form else None,
     )
-    notes = [*_shortened(_counted(notes)), *(describe_markup(*each) for each in markup.items())]
-    notes += filter(None, [line_ends.note(), paragraphs.note()])
+    said = notes.all()
     if len(forms) == found.documents == len(found.ends):  # each file is one document
-        notes += _describe_held_out(
+        said += _describe_held_out(
             [str(forms[n][0]) for n in held_out_whole(found.ends, scan.held_out)]
         )
-    return SavedScan(scan, (*notes, *_describe(left_out, conversions)), tuple(left_out))
+    return SavedScan(scan, (*said, *_describe(left_out, conversions)), tuple(left_out))
 
 
 def _why_left_out(
@@ -209,15 +239,6 @@ def _describe_held_out(files: list[str]) -> list[str]:
     """Which files nothing is learned from."""
     more = f" and {len(files) - NAMED:,} more" if len(files) > NAMED else ""
     return [f"held out as a whole: {', '.join(files[:NAMED])}{more}"] if files else []
-
-
-def _counted(notes: list[str]) -> list[str]:
-    """One note on many files that are in UTF-8 already."""
-    others = [note for note in notes if not note.endswith(READ_AS_UTF8)]
-    count = len(notes) - len(others)
-    if count < 2:
-        return notes
-    return [*others, f"{count:,} files are UTF-8, and are read as such"]
 
 
 def _shortened(notes: list[str]) -> list[str]:

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from tfcli.model.config import Family, Size
-from tfcli.options import Options, option, parse_count, parse_duration
+from tfcli.options import Options, option
+from tfcli.quantities import parse_count, parse_duration
 from tfcli.runtime.dtype import DType
 
 Init = Literal["bigrams", "random"]

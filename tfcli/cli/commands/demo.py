@@ -10,7 +10,8 @@ import typer
 from tfcli.cli import streams
 from tfcli.cli.command import takes_options
 from tfcli.cli.shared_options import QuietOption, ThreadOptions, seed_option
-from tfcli.options import Options, option, parse_duration
+from tfcli.options import Options, option
+from tfcli.quantities import parse_duration
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -17,7 +17,7 @@ from tfcli.cli.command import takes_options
 from tfcli.cli.shared_options import EngineOptions, JsonOption, QuietOption, ThreadOptions
 from tfcli.errors import DataError, UsageError
 from tfcli.options import Options, option
-from tfcli.text.encoding import STANDARD_INPUT, in_a_shell
+from tfcli.text.encoding import in_a_shell, shown_name
 from tfcli.text.reading_options import ReadingOptions
 
 if TYPE_CHECKING:
@@ -137,7 +137,6 @@ def _report(
     from tfcli.files import hash_file
     from tfcli.runs.source_names import list_sources
     from tfcli.text.byte_streams import STDIN
-    from tfcli.text.encoding import STANDARD_INPUT
 
     if not figures.answered:
         raise DataError(
@@ -150,7 +149,7 @@ def _report(
     files = sources.files if sources else []
     hashes = {path: hash_file(path) for path in files}
     (only,) = hashes.values() if len(files) == 1 else (None,)
-    named = [str(STANDARD_INPUT if path == STDIN else path) for path in files]
+    named = [str(shown_name(path)) for path in files]
     known = note_trained_on(run, hashes, reporter)
     changed = not sources and _warn_changed(run, reporter)
     few = STDIN in files and len(figures.answered) < MIN_KEPT
@@ -253,10 +252,14 @@ def _pairs_of_files(
     for path in sources.files:
         facts = Reading()
         chunks = read_chunks(path, reading, reading=facts, whole_rows=True)
+        first = next(chunks, None)
+        if first is None or (first.last and not first.data):
+            raise DataError(f"{shown_name(path)} is empty")
+        chunks = itertools.chain([first], chunks)
         yield from pairs_of(chunks, lambda facts=facts: facts.row, options.by, options.limit)  # type: ignore[misc]
         if facts.form is None:
             raise DataError(
-                f"{STANDARD_INPUT if str(path) == '-' else path} has no pairs of prompt and answer",
+                f"{shown_name(path)} has no pairs of prompt and answer",
                 hint=f"tfcli score {in_a_shell(path)}   # how likely a text is",
             )
         if run.form and facts.form.kind != run.form.kind:

@@ -20,7 +20,7 @@ from tfcli.cli.shared_options import (
     ThreadOptions,
     typer_option,
 )
-from tfcli.options import OptionError, Options, option
+from tfcli.options import ChoiceError, OptionError, Options, option
 from tfcli.text.reading_options import FormatOptions
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ NAMES = ("surprise", "attention", "lens", "prompt", "heads")  # `View`, without 
 def _parse_view(text: str) -> tuple[str]:
     """The name of a view, as the only item."""
     if text not in NAMES:
-        raise ValueError(f"must be one of {', '.join(NAMES)}, not {text!r}")
+        raise ChoiceError(NAMES, text)
     return (text,)
 
 

@@ -13,7 +13,8 @@ from tfcli.cli.command import Command, Group, flag, given_options, takes_options
 from tfcli.cli.other_names import similar_choice
 from tfcli.cli.shared_options import JsonOption, seed_option
 from tfcli.errors import DataError, UsageError
-from tfcli.options import Options, option, options_of, parse_count
+from tfcli.options import Options, option, options_of
+from tfcli.quantities import parse_count
 from tfcli.tasks import TASKS, TaskOptions, make_pairs
 
 if TYPE_CHECKING:

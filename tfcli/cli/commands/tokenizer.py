@@ -17,8 +17,8 @@ from tfcli.cli.shared_options import JsonOption, QuietOption, typer_option
 from tfcli.cli.stdin_lines import StdinLines
 from tfcli.errors import DataError, InputOutputError, UsageError
 from tfcli.generation.streaming import make_visible
-from tfcli.options import Options, option, parse_count
-from tfcli.quantities import counted
+from tfcli.options import Options, option
+from tfcli.quantities import counted, parse_count
 from tfcli.text.reading_options import FormatOptions, ReadingOptions
 from tfcli.text.sentencepiece_trainer import TokenizerType
 from tfcli.text.user_defined_symbols import SYMBOLS_HELP, parse_symbols

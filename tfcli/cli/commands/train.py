@@ -19,7 +19,8 @@ from tfcli.cli.shared_options import (
 )
 from tfcli.cli.training_notes import planned_json, tokenizer_type_for
 from tfcli.errors import UsageError
-from tfcli.options import OptionError, Options, make_options, option, parse_count, values_of
+from tfcli.options import OptionError, Options, make_options, option, values_of
+from tfcli.quantities import parse_count
 from tfcli.runtime.device import Device
 from tfcli.text.reading_options import DATA, READABLE, ReadingOptions
 from tfcli.text.sentencepiece_trainer import TokenizerType
